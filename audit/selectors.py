@@ -27,6 +27,7 @@ class Filters:
     events: Collection[str] | None = None
     outcome: str | None = None
     actor: str | None = None
+    server_id: str | None = None
     action: str | None = None
     rule: str | None = None
     policy_id: str | None = None

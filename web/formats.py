@@ -56,6 +56,16 @@ def clock_time(value: datetime) -> SafeString:
     return _time_and_exact(value, text)
 
 
+def stamp(value: datetime) -> SafeString:
+    """Return `<time>` with the day, without its year, and the time with seconds, for dense lists."""
+    local, locale = value.astimezone(local_zone()), local_locale()
+    text = _("%(day)s, %(time)s") % {
+        "day": dates.format_skeleton("MMMd", local, locale=locale),
+        "time": dates.format_time(local, "medium", tzinfo=local_zone(), locale=locale),
+    }
+    return _time(value, text, exactly(value))
+
+
 def exactly(value: datetime, style: str = "medium") -> str:
     """Return the date, the time and the zone. The style "medium" has seconds, "short" has none."""
     local, locale = value.astimezone(local_zone()), local_locale()

@@ -27,9 +27,9 @@ from web.views.developer import (
     agent_stops,
     agent_users,
     agents,
-    audit,
     credentials,
     keys,
+    logs,
     overview,
     own_scopes,
     policies,
@@ -136,6 +136,9 @@ urlpatterns = [
     path(
         "developer/resource-servers/<id:server_id>/scopes/<scope:scope_id>/edit", own_scopes.edit, name="own-scope-edit"
     ),
-    path("developer/audit", audit.audit, name="audit"),
+    path("developer/logs", logs.logs, name="logs"),
+    path("developer/logs/new", logs.news, name="logs-news"),
+    path("developer/logs/<id:entry_id>", logs.entry, name="log-entry"),
+    path("developer/audit", logs.earlier_path, name="audit"),
     path("developer/api-keys", keys.api_keys, name="api-keys"),
 ]

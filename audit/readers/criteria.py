@@ -14,10 +14,11 @@ from audit.sequencing.postings import Indexed, term
 class Criteria:
     """What an entry must have. None matches everything. `since` is inclusive, `until` exclusive.
 
-    An entry matches `events` if its event is one of them, `actor` if that is the kind or the id of its actor or the
-    resource server that is concerned, `action` if that is its action or one of its scopes, and `rule` if that is its
-    reason or the type of its rule. A policy is found in the log of its own organization only. Raises `ValueError` for a
-    request id that the caller chose (`audit.entries.facets.is_own`): there is no index of these.
+    An entry matches `events` if its event is one of them, `actor` if that is the kind or the id of its actor,
+    `server_id` if that is its actor or the resource server that is concerned, `action` if that is its action or one of
+    its scopes, and `rule` if that is its reason or the type of its rule. A policy is found in the log of its own
+    organization only. Raises `ValueError` for a request id that the caller chose (`audit.entries.facets.is_own`): there
+    is no index of these.
     """
 
     organization_id: str | None = None
@@ -28,6 +29,7 @@ class Criteria:
     events: Collection[str] | None = None
     outcome: str | None = None
     actor: str | None = None
+    server_id: str | None = None
     action: str | None = None
     rule: str | None = None
     policy_id: str | None = None
@@ -57,6 +59,7 @@ class Criteria:
         facets = entry.facets
         return (
             (self.actor is None or self.actor in facets.actors)
+            and (self.server_id is None or self.server_id in facets.actors)
             and (self.action is None or self.action in facets.actions)
             and (self.rule is None or self.rule in facets.rules)
             and self._policy in (None, facets.policy)
@@ -66,7 +69,7 @@ class Criteria:
     @property
     def has_facets(self) -> bool:
         """Return whether the columns of `Entry` cannot tell what matches."""
-        return any((self.actor, self.action, self.rule, self.policy_id, self.request_id))
+        return any((self.actor, self.server_id, self.action, self.rule, self.policy_id, self.request_id))
 
     @property
     def mark(self) -> int | None:
@@ -85,19 +88,20 @@ class Criteria:
 
     def terms(self) -> list[int]:
         """Return the terms whose postings all contain the entries that match, those first that are usually rarer."""
-        wanted = {
-            postings.CONSENT: self.consent_id,
-            postings.USER: self.user_id,
-            postings.AGENT: self.agent_id,
-            postings.POLICY: self._policy,
-            postings.RULE: self.rule,
-            postings.ACTION: self.action,
-            postings.ACTOR: self.actor,
-            postings.ORGANIZATION: self.organization_id,
-            postings.EVENT: self.event,
-            postings.OUTCOME: self.outcome,
-        }
-        return [term(kind, value) for kind, value in wanted.items() if value is not None]
+        wanted = [
+            (postings.CONSENT, self.consent_id),
+            (postings.USER, self.user_id),
+            (postings.AGENT, self.agent_id),
+            (postings.POLICY, self._policy),
+            (postings.RULE, self.rule),
+            (postings.ACTION, self.action),
+            (postings.ACTOR, self.server_id),
+            (postings.ACTOR, self.actor),
+            (postings.ORGANIZATION, self.organization_id),
+            (postings.EVENT, self.event),
+            (postings.OUTCOME, self.outcome),
+        ]
+        return [term(kind, value) for kind, value in wanted if value is not None]
 
     def alternatives(self) -> list[int]:
         """Return the terms of which an entry that matches has one. Empty if none is needed."""

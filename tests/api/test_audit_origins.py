@@ -224,6 +224,6 @@ def test_the_portal_hides_the_addresses_of_users(agent: Json, ada: Any) -> None:
     approved(agent, ada)
     browser = Client()
     browser.force_login(User.objects.get(email="acme@example.com"))
-    page = browser.get("/developer/audit?event=consent.approved").content.decode()
+    page = browser.get("/developer/logs?event=consent.approved").content.decode()
     assert agent["name"] in page
     assert "127.0.0.1" not in page

@@ -42,7 +42,7 @@ REQUESTS = [f"req_{number:032x}" for number in (1, 2, 1 + (1 << 40))]  # the fir
 FACETS: list[tuple[dict[str, Any], dict[str, str]]] = [
     ({}, {"actor": "service"}),
     ({"actor": Actor("developer", "dev_1")}, {"actor": "dev_1"}),
-    ({"metadata": {"resourceServerId": "res_2"}}, {"actor": "res_2"}),
+    ({"metadata": {"resourceServerId": "res_2"}}, {"server_id": "res_2", "actor": "service"}),
     ({"scopes": ["crm:read", "crm:write"]}, {"action": "crm:write"}),
     ({"reason": "policy_denied", "metadata": {"ruleType": "rate_limit"}}, {"rule": "rate_limit"}),
     ({"reason": "consent_expired"}, {"rule": "consent_expired"}),

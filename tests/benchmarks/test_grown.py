@@ -54,7 +54,7 @@ def test_the_data_set_looks_as_if_the_services_had_made_it(credentials: dict[str
     assert Entry.objects.filter(organizations__contains=organization).count() > SMALL.denials
     listed, _ = entries_for_organization(organization).page("", 50)
     described = describe_for_organization(listed, organization)
-    assert [entry["id"] for entry in described] == [entry.id for entry in listed]
+    assert [row.id for row in described] == [entry.id for entry in listed]
     assert {entry["agentId"] for entry in described} == {entry.agent_id for entry in listed}
     first = Consent.objects.order_by("id")[0]
     used = last_uses_of([first])[first.id]

@@ -8,10 +8,9 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
-from audit.events import Event, Outcome
+from audit.events import Outcome
 from audit.selectors import Filters
 from web.forms.agent_field import AgentField
-from web.forms.fields import IdSelect
 from web.local import local_zone
 
 OUTCOMES = [
@@ -39,21 +38,9 @@ class FilterForm(forms.Form):
         return Filters(
             agent_id=data["agent"].id if data.get("agent") else None,
             outcome=data.get("outcome") or None,
-            event=data.get("event") or None,
-            user_id=data.get("user") or None,
             since=_midnight(data.get("since")),
             until=_midnight(data.get("until"), days=1),
         )
-
-
-class AuditFilterForm(FilterForm):
-    event = forms.ChoiceField(
-        label=_("Event"),
-        choices=[("", _("Any")), *((event, event) for event in Event)],
-        required=False,
-        widget=IdSelect,
-    )
-    user = forms.CharField(label=_("User ID"), required=False, max_length=64)
 
 
 def _midnight(value: Any, *, days: int = 0) -> datetime | None:

@@ -3,18 +3,21 @@
 from datetime import timedelta
 from typing import Any
 
+from django.http import QueryDict
+
 from agents.models import Agent, ClientSecret
 from core import clock
 from decisions.sandbox import ALLOWED, ASKED, DENIED
 from policies.models import Policy
-from web.forms.filters import AuditFilterForm
+from web.forms.logs import LogFilterForm
 from web.forms.rules import RuleForm, form_class
+from web.logs.names import OwnNames
 from web.sparkline import Sparkline
 from web.styleguide.parties import make_agent
 
 
 def samples() -> dict[str, Any]:
-    now, nothing = clock.now(), Agent.objects.none()
+    now, names = clock.now(), OwnNames("", {})
     return {
         "credentials": [
             ClientSecret(last_four="9f3c", created_at=now - timedelta(days=90), expires_at=now + timedelta(days=1)),
@@ -29,8 +32,8 @@ def samples() -> dict[str, Any]:
         "policies": [Policy(), Policy(mode=Policy.Mode.SHADOW), Policy(enabled=False)],
         "rules": _rules(),
         "answers": (ALLOWED, ASKED, DENIED),
-        "filters": AuditFilterForm({}, agents=nothing),
-        "wrong_filters": AuditFilterForm({"outcome": "maybe"}, agents=nothing),
+        "filters": LogFilterForm(QueryDict(), names=names),
+        "wrong_filters": LogFilterForm(QueryDict("outcome=maybe"), names=names),
     }
 
 

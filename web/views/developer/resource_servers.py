@@ -96,7 +96,7 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     context = {
         "server": server,
         "health": health,
-        "log_url": f"{reverse('web:audit')}?{recent}",
+        "log_url": f"{reverse('web:logs')}?{recent}",
         "own": own,
         "shared": shared,
         "secrets": live_server_secrets(server),

@@ -10,6 +10,7 @@ from tests.web.browser.pages import (
     developer,
     documentation,
     errors,
+    logs,
     policies,
     public,
     security,
@@ -27,5 +28,6 @@ GROUPS = [
     *developer.GROUPS,
     *policies.GROUPS,
     *administration.GROUPS,
+    *logs.GROUPS,
     *errors.GROUPS,
 ]

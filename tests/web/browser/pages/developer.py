@@ -133,8 +133,6 @@ GROUPS = [
         "developer-settings",
         make,
         [
-            "/developer/audit",
-            "/developer/audit?event=x",
             "/developer/api-keys",
         ],
     ),
@@ -158,7 +156,7 @@ GROUPS = [
     Group(
         "developer-first-run",
         make_empty,
-        ["/developer/", "/developer/agents", "/developer/policies", "/developer/audit", "/developer/resource-servers"],
+        ["/developer/", "/developer/agents", "/developer/policies", "/developer/logs", "/developer/resource-servers"],
     ),
     Group(
         "developer-overview",

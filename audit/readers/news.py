@@ -1,0 +1,65 @@
+"""Whether the log has new entries, at the cost of a few index lookups: for readers who ask every few seconds."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from django.db import connection
+
+from audit.entries.journal import DamagedRowError, decode
+from audit.models import Entry, Journal
+from audit.readers.criteria import Criteria
+from audit.readers.waiting import listed_waiting
+
+# A reader that lags behind this many entries is told that there are some.
+MAX_LOOKED_AT = 5000
+WRITTEN = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})")
+ENDS = """
+    SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0),
+        coalesce((SELECT id FROM audit_journal ORDER BY id DESC LIMIT 1), 0)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """The ends of the log and of the journal: the size of the one, and the newest row of the other."""
+
+    size: int
+    row: int
+
+    @classmethod
+    def read(cls, written: str) -> Self | None:
+        """Return what `str` has written, or None if it is something else."""
+        found = WRITTEN.fullmatch(written)
+        return cls(int(found[1]), int(found[2])) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.size}.{self.row}"
+
+
+def current_ends() -> Ends:
+    with connection.cursor() as cursor:
+        cursor.execute(ENDS)
+        return Ends(*cursor.fetchone())
+
+
+def may_have_news(criteria: Criteria, since: Ends, now: Ends) -> bool:
+    """Return whether entries that match may have been written between these ends. It looks at columns only."""
+    if since == now:
+        return False
+    if not 0 <= now.size - since.size <= MAX_LOOKED_AT:
+        return True
+    newer = Entry.objects.filter(**criteria.columns(), leaf_index__gte=since.size).order_by()
+    return newer.exists() or _journal_has(criteria, since.row)
+
+
+def _journal_has(criteria: Criteria, row: int) -> bool:
+    """Return whether the journal has an entry that matches, in a row after this one."""
+    for body in Journal.objects.filter(pk__gt=row).values_list("body", flat=True):
+        try:
+            entries = decode(body)
+        except DamagedRowError:
+            continue
+        if any(criteria.matches(listed_waiting(entry)) for entry in entries):
+            return True
+    return False

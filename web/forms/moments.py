@@ -1,0 +1,73 @@
+"""A field for a day or a moment, as the ends of a period in a URL."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.translation import gettext_lazy as _
+
+from web.local import local_zone
+
+
+class PeriodInput(forms.DateInput):
+    """An input for a day, or for a moment if the value is one."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context: dict[str, Any] = super().get_context(name, value, attrs)
+        shown = _local_text(value)
+        context["widget"] |= {"type": "datetime-local" if "T" in shown else "date", "value": shown or None}
+        if "T" in shown:
+            context["widget"]["attrs"]["step"] = 1
+        return context
+
+
+class PeriodField(forms.Field):
+    """A day (`2026-11-27`) or a moment (`2026-11-27T14:00`) in the user's zone, or with an offset. The value is in UTC.
+
+    A day stands for its beginning or, with `is_end`, for the beginning of the next one.
+    """
+
+    widget = PeriodInput
+    default_error_messages = {"invalid": _("Must be a date, such as 2026-11-27, or a time, such as 2026-11-27T14:00.")}
+
+    def __init__(self, *, is_end: bool = False, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+        self.is_end = is_end
+
+    def to_python(self, value: Any) -> datetime | None:
+        text = str(value or "").strip()
+        if not text:
+            return None
+        try:
+            return self._read(text)
+        except (ValueError, OverflowError) as error:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+    def _read(self, text: str) -> datetime:
+        if (day := _day(text)) is not None:
+            return datetime.combine(day + timedelta(days=self.is_end), time(), local_zone()).astimezone(UTC)
+        moment = parse_datetime(text)
+        if moment is None:
+            raise ValueError(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=local_zone())).astimezone(UTC)
+
+
+def _day(text: str) -> date | None:
+    return parse_date(text) if len(text) <= len("2026-11-27") else None
+
+
+def _local_text(value: Any) -> str:
+    """Return what the input shows: the day, or the moment in the user's zone. Empty if it is neither."""
+    text = str(value or "").strip()
+    try:
+        if _day(text):
+            return text
+        moment = parse_datetime(text)
+    except (ValueError, OverflowError):
+        return ""
+    if moment is None:
+        return ""
+    local = moment.astimezone(local_zone()) if moment.tzinfo else moment
+    return local.replace(tzinfo=None).isoformat(timespec="seconds")

@@ -1,0 +1,105 @@
+"""The organization's log: the table with its filters, one entry, and what is new."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_safe
+
+from audit.readers.news import Ends, current_ends, may_have_news
+from audit.selectors import entries_for_organization
+from core.errors import NotFound
+from developers.models import Developer
+from web.access import developer_page
+from web.forms.logs import LogFilterForm
+from web.ids import ID
+from web.logs.detail import LogDetail, read_detail
+from web.logs.names import OwnNames, suggested_names
+from web.logs.pages import LogPage, read_page
+from web.paging import read_cursor
+
+LIVE = "live"
+# What the filters were called at the log's earlier path.
+RENAMED = {"since": "from", "until": "to"}
+
+
+@require_safe
+@developer_page
+def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """Show the table. `?entry=` opens an entry beside it, and with `?live=1` the table shows what is new."""
+    own = suggested_names(developer.organization_id)
+    form = LogFilterForm(request.GET, names=own)
+    is_live = bool(request.GET.get(LIVE)) and not read_cursor(request)
+    ends = current_ends() if is_live else ""  # before the entries, so that none is missed between the two
+    page = read_page(request, form, own)
+    detail = _open_entry(request, own, page)
+    context = {
+        **_listing(form, page),
+        "form": form,
+        "own": own,
+        "chips": list(form.chips()),
+        "detail": detail,
+        "is_live": is_live,
+        "ends": str(ends),
+    }
+    return render(request, "web/developer/logs.html", context)
+
+
+@require_safe
+@developer_page
+def entry(request: HttpRequest, developer: Developer, entry_id: str) -> HttpResponse:
+    detail = read_detail(entry_id, OwnNames(developer.organization_id, {}))
+    return render(request, "web/developer/log_entry.html", {"detail": detail})
+
+
+@require_safe
+@developer_page
+def news(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """Return the newest rows, or 204 if nothing is new since `?ends=`. Those newer than `?after=` are marked."""
+    since, ends = Ends.read(request.GET.get("ends", "")), current_ends()
+    if since == ends:
+        return HttpResponse(status=204)
+    own = suggested_names(developer.organization_id)
+    form = LogFilterForm(request.GET, names=own)
+    criteria = entries_for_organization(own.organization_id, form.filters()).criteria
+    if since is not None and not may_have_news(criteria, since, ends):
+        return HttpResponse(status=204, headers={"X-Log-Ends": str(ends)})
+    page = read_page(request, form, own)
+    number = _number_before(page, request.GET.get("after", ""))
+    words = ngettext("%(number)d new entry", "%(number)d new entries", number) % {"number": number} if number else ""
+    context = {**_listing(form, page), "new_rows": page.rows[:number], "words": words, "is_live": True}
+    answer = render(request, "web/developer/log_listing.html", context)
+    answer["X-Log-Ends"] = str(ends)
+    return answer
+
+
+@require_safe
+@developer_page
+def earlier_path(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """Redirect bookmarks of the log's earlier path, whose filters had other names."""
+    query = request.GET.copy()
+    for old, new in RENAMED.items():
+        if old in query and new not in query:
+            query.setlist(new, query.pop(old))
+    return redirect(f"{reverse('web:logs')}?{query.urlencode()}" if query else reverse("web:logs"))
+
+
+def _listing(form: LogFilterForm, page: LogPage) -> dict[str, Any]:
+    return {"page": page, "rows": page.rows, "query": form.query(), "row_query": form.query(cursor=page.cursor)}
+
+
+def _open_entry(request: HttpRequest, own: OwnNames, page: LogPage) -> LogDetail | None:
+    """Return the entry that is open beside the table. Raises `NotFound`."""
+    wanted = request.GET.get("entry", "")
+    if not wanted:
+        return None
+    if not ID.fullmatch(wanted):
+        raise NotFound("No such log entry.")
+    return read_detail(wanted, own, next((row for row in page.rows if row.id == wanted), None))
+
+
+def _number_before(page: LogPage, entry_id: str) -> int:
+    """Return how many rows are newer than this entry: all of them if it is not on the page."""
+    return next((place for place, row in enumerate(page.rows) if row.id == entry_id), len(page.rows))
