@@ -16,6 +16,7 @@ from audit.sequencing.log import Log, Sealed, newest
 from audit.signing import checkpoints
 from benchmarks.rows import ACTOR
 from core import clock
+from core.ids import new_id
 from core.locks import sequencing
 
 ENTRIES_PER_WRITE = 10_000
@@ -55,7 +56,7 @@ def _draft(number: int, about: Connection, first_denial: int) -> Draft:
     is_denied = number >= first_denial or number % 7 == 0
     draft = Draft(
         event=Event.TOKEN_VERIFY,
-        actor=SERVICE,
+        actor=SERVICE._replace(request_id=new_id("req")),
         outcome=Outcome.DENIED if is_denied else Outcome.ALLOWED,
         organization_id=about.organization_id,
         user_id=about.user_id,

@@ -9,8 +9,9 @@ from django.test import Client
 
 from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below
+from audit.readers.news import current_ends
 from audit.sequencing.log import newest
-from benchmarks.grown.log import SPAN
+from benchmarks.grown.log import SERVICE, SPAN
 from benchmarks.grown.visits import Visit, Visitors, get
 from core import clock
 from web.ledger.kinds import KINDS
@@ -18,6 +19,7 @@ from web.ledger.kinds import KINDS
 # What the filters are called by the API, on the pages and in the admin site. The last has no dates, but ages.
 API = {"event": "event", "outcome": "outcome", "agent": "agentId", "user": "userId", "since": "from", "until": "to"}
 PAGES = {name: name for name in API}
+LOGS = {**PAGES, "since": "from", "until": "to"}
 ADMIN = {"event": "event__exact", "outcome": "outcome__exact", "days": "days", "q": "q"}
 
 
@@ -26,7 +28,8 @@ def log_pages(visitors: Visitors) -> Iterator[Visit]:
     theirs, hers = Criteria(organization_id=organization), Criteria(user_id=ada)
     filters = list(_filters(visitors))
     without_user = [one for one in filters if "user" not in one]
-    yield from _lists("page", visitors.as_developer, "/developer/audit", PAGES, filters, _cursors(theirs))
+    yield from _lists("page", visitors.as_developer, "/developer/logs", LOGS, filters, _cursors(theirs))
+    yield from _facets(visitors, newest_of(theirs))
     yield from _lists("page", visitors.as_ada, "/activity", PAGES, without_user, _cursors(hers))
     yield from _ledger(visitors)
     coded = {name: _encode(cursor) for name, cursor in _cursors(theirs).items()}
@@ -47,6 +50,35 @@ def _ledger(visitors: Visitors) -> Iterator[Visit]:
     found += [{"q": text, **more} for text in ("email", "nothing") for more in ({}, window)]
     for query in found:
         yield get("page", f"activity?{urlencode(query)}", visitors.as_ada, "/activity", query)
+
+
+def _facets(visitors: Visitors, entry: Any) -> Iterator[Visit]:
+    """Yield the filters that only the developer's log has, frequent, rare and without a match, and its other pages."""
+    window = {"from": _day(0.5), "to": _day(0.52)}
+    alone = [
+        {"actor": "service"},
+        {"actor": "administrator"},
+        {"server": SERVICE.id or ""},
+        {"action": "email:read"},
+        {"action": "payments:none"},
+        {"rule": "consent_revoked"},
+        {"policy": f"pol_{'0' * 32}"},
+        {"request": entry.content["requestId"]},
+        {"request": f"req_{'0' * 32}"},
+        {"request": "chosen-by-the-caller"},
+        {"consent": visitors.consent.id},
+    ]
+    found = [{**one, **more} for one in alone for more in ({}, {"outcome": "denied"}, window)]
+    found += [{"entry": entry.id}, {"live": "1"}, {"outcome": "denied", "entry": entry.id}]
+    for query in found:
+        yield get("page", f"developer/logs?{urlencode(query)}", visitors.as_developer, "/developer/logs", query)
+    yield get("page", "developer/logs/new", visitors.as_developer, "/developer/logs/new", {"ends": str(current_ends())})
+    yield get("page", "developer/logs/new: all", visitors.as_developer, "/developer/logs/new", {})
+    yield get("page", "developer/logs/{entry}", visitors.as_developer, f"/developer/logs/{entry.id}")
+
+
+def newest_of(criteria: Criteria) -> Any:
+    return next(entries_below(newest().size, criteria, 1))
 
 
 def _filters(visitors: Visitors) -> Iterator[dict[str, str]]:

@@ -10,7 +10,7 @@ from benchmarks.report import last_of, row, rule
 MAX_WRITE_QUERIES = 15
 MAX_P95_MS, MAX_LOG_P95_MS, MAX_QUERIES, MIN_PER_SECOND, MAX_MB = 100, 50, 12, 2_000, 250
 # The lists of the log, with a filter or a cursor (log_visits.py).
-LOG_LISTS = ("developer/audit?", "activity?", "audit?", "users/me/audit-logs?", "admin/audit/entry?")
+LOG_LISTS = ("developer/logs?", "activity?", "audit?", "users/me/audit-logs?", "admin/audit/entry?")
 SLOWEST = 10
 
 type Visits = Sequence[Mapping[str, Any]]

@@ -101,7 +101,7 @@ def test_the_order_of_resources_does_not_matter(home: Tenant, shop: Tenant, stoc
 
     assert (denied["allowed"], denied["reason"]) == (False, "policy_denied")
     assert denied["policy"]["id"] == policy["id"]
-    assert [row.id for row in shop.log()] == [denied["auditId"]]
+    assert [entry["id"] for entry in shop.log()] == [denied["auditId"]]
     assert home.log() == []
     assert home.ask(token)["allowed"] is True
 
@@ -127,8 +127,8 @@ def test_policies_and_logs_of_both_organizations_apply(
     assert denied_by_home["policy"]["id"] == ours["id"]
     assert denied_by_shop["policy"] == {"id": theirs["id"], "name": "Secret plan", "ruleType": "action_blocklist"}
     decisions = [one["auditId"] for one in (denied_by_shop, denied_by_home, allowed)]
-    assert [row.id for row in home.log()] == decisions
-    assert [row.id for row in shop.log()] == decisions
+    assert [entry["id"] for entry in home.log()] == decisions
+    assert [entry["id"] for entry in shop.log()] == decisions
     assert third.log() == []
 
 
@@ -163,14 +163,14 @@ def test_each_request_of_a_batch_is_decided_for_the_service_that_it_names(
 
     assert [decision["allowed"] for decision in decisions] == [True, False, True]
     ids = [decision["auditId"] for decision in decisions]
-    assert [row.id for row in shop.log()] == [ids[1]]
-    assert [row.id for row in third.log()] == [ids[0]]
-    assert {row.id for row in home.log()} == set(ids)
+    assert [entry["id"] for entry in shop.log()] == [ids[1]]
+    assert [entry["id"] for entry in third.log()] == [ids[0]]
+    assert {entry["id"] for entry in home.log()} == set(ids)
 
 
 def test_an_entry_is_listed_once_if_both_are_the_same_organization(home: Tenant, token_for: Any) -> None:
     decision = home.ask(token_for())
-    assert [row.id for row in home.log()] == [decision["auditId"]]
+    assert [entry["id"] for entry in home.log()] == [decision["auditId"]]
 
 
 def test_naming_a_resource_does_not_write_to_its_organizations_log(home: Tenant, shop: Tenant, token_for: Any) -> None:
@@ -192,7 +192,7 @@ def test_a_request_with_a_token_for_another_audience_is_logged_for_the_service(
 ) -> None:
     decision = shop.ask(token_for())
     assert decision["reason"] == "wrong_audience"
-    assert [row.id for row in shop.log()] == [entry["id"] for entry in home.log()] == [decision["auditId"]]
+    assert [entry["id"] for entry in shop.log()] == [entry["id"] for entry in home.log()] == [decision["auditId"]]
 
 
 def test_requests_with_deleted_tokens_are_logged_for_both(
@@ -207,7 +207,7 @@ def test_requests_with_deleted_tokens_are_logged_for_both(
 
     assert asked["reason"] == named["reason"] == "token_revoked"
     for tenant in (home, shop):
-        assert [row.id for row in tenant.log()] == [named["auditId"], asked["auditId"]]
+        assert [entry["id"] for entry in tenant.log()] == [named["auditId"], asked["auditId"]]
     assert {entry["agentId"] for entry in home.log()} == {own_agent["id"]}
 
 
@@ -240,13 +240,13 @@ def test_filters_and_pages_work_in_the_services_log(
     ids = [shop.ask(token)["auditId"] for _ in range(5)]
     denied = expect(200, Api().post("/tokens/verify", question(token, "files:read", resource=shop.identifier)))
 
-    assert [row.id for row in shop.log("event=token.verify&outcome=denied")] == [denied["auditId"]]
+    assert [entry["id"] for entry in shop.log("event=token.verify&outcome=denied")] == [denied["auditId"]]
     assert len(shop.log(f"agentId={own_agent['id']}&userId={ada.id}&event=token.verify&outcome=allowed")) == 5
     assert shop.log(f"agentId={new_agent(shop.api)['id']}&event=token.verify") == []
     seen, cursor = [], ""
     while cursor is not None:
         page = expect(200, shop.api.get(f"/audit?event=token.verify&limit=2{cursor and '&cursor='}{cursor}"))
-        seen += [row.id for row in page["items"]]
+        seen += [entry["id"] for entry in page["items"]]
         cursor = page["nextCursor"]
     assert seen == [denied["auditId"], *reversed(ids)]
 
