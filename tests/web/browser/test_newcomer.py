@@ -1,0 +1,115 @@
+"""A newcomer's path: from the landing page to the first verified call and the first denial that is explained."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.constants import PASSWORD
+from tests.mails import code_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+MOST_CLICKS = 19
+# A click by the mouse. Enter in a form causes one, too, but it has no position.
+COUNT_CLICKS = """addEventListener("click", (event) => {
+    if (event.isTrusted && event.detail > 0) counted();
+}, true)"""
+
+
+@pytest.fixture
+def clicks(open_tab):
+    """Return a tab that counts the clicks in it, and the list of them."""
+    tab, counted = open_tab(javascript=True), []
+    tab.page.expose_function("counted", lambda: counted.append(tab.page.url))
+    tab.page.add_init_script(COUNT_CLICKS)
+    return tab, counted
+
+
+def test_a_newcomer_gets_to_an_explained_denial_in_few_clicks(clicks, callback, live_server, settings, mails, capsys):
+    settings.REQUIRE_VERIFIED_EMAIL, settings.API_URL = True, live_server.url
+    (tab, counted), began = clicks, time.monotonic()
+    newcomer = Newcomer(tab, mails)
+    newcomer.sign_up()
+    newcomer.register_agent(callback)
+    newcomer.try_the_consent()
+    printed = newcomer.run_the_program(callback)
+    assert '"allowed":true' in printed.replace(" ", "")
+    newcomer.expect_the_overview()
+    seconds = time.monotonic() - began
+    with capsys.disabled():
+        sys.stdout.write(f"\nA newcomer's path: {len(counted)} clicks in {seconds:.1f} s\n")
+    assert 10 < len(counted) <= MOST_CLICKS, counted
+
+
+class Newcomer:
+    """Someone who knows only what the pages say."""
+
+    def __init__(self, tab, mails) -> None:
+        self.tab, self.page, self.mails, self.secret = tab, tab.page, mails, ""
+
+    def press(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).first.click()
+
+    def follow(self, name: str) -> None:
+        self.page.get_by_role("link", name=name, exact=True).first.click()
+
+    def sign_up(self) -> None:
+        self.tab.goto("/")
+        self.page.get_by_role("link", name="Developer portal").click()
+        self.page.get_by_role("main").get_by_role("link", name="Create an account").click()
+        self.page.get_by_label("Email").fill("newcomer@example.com")
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.keyboard.press("Enter")
+        self.page.get_by_role("heading", name="Check your email").wait_for()
+        self.page.get_by_label("Code").fill(code_in(self.mails[-1]))
+        self.page.keyboard.press("Enter")
+        self.page.get_by_label("Your name, or your organization's name").fill("Newcomer's Robots")
+        self.page.keyboard.press("Enter")
+        self.page.get_by_role("heading", name="API keys").wait_for()
+
+    def register_agent(self, callback: str) -> None:
+        self.follow("Overview")
+        self.page.get_by_text("0 of 4 done").wait_for()
+        self.follow("New agent")
+        self.page.get_by_label("Name", exact=True).fill("Mail Robot")
+        self.page.get_by_label("Redirect URIs, one per line").fill(callback)
+        for scope in ("email:read", "email:send"):
+            self.page.locator(f"[name=allowed_scopes][value='{scope}']").click()
+        self.press("Register agent")
+        self.secret = self.page.locator(".secret__value").inner_text()
+
+    def try_the_consent(self) -> None:
+        self.follow("Try it")
+        self.page.locator(".slip [name=scopes][value='email:read']").click()
+        self.press("Allow")
+        self.page.get_by_role("heading", name="What the agent could do").wait_for()
+        for scope, answer in (("email:read", "no limit or policy"), ("email:send", "The user did not allow this")):
+            self.page.get_by_label("Required scope").select_option(scope)
+            self.press("Ask")
+            self.page.locator(".sandbox__result .card", has_text=answer).wait_for()
+
+    def run_the_program(self, callback: str) -> str:
+        """Run the program of the quickstart as it is, and decide in the browser. Return what it printed at last."""
+        self.follow("Quickstart")
+        self.page.get_by_text("2 of 4 done").wait_for()
+        program = self.page.locator("#program").inner_text()
+        environment = {"PATH": os.environ["PATH"], "AGENTGATE_CLIENT_SECRET": self.secret}
+        with subprocess.Popen(
+            ["bash", "-c", program], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as running:
+            assert running.stdout
+            running.stdout.readline()
+            self.page.goto(running.stdout.readline().strip())
+            self.page.locator("[name=scopes][value='email:read']").click()
+            self.press("Allow")
+            self.page.wait_for_url(f"{callback}?**")
+            printed, _ = running.communicate(f"{self.page.url}\n", timeout=60)
+        self.page.go_back()
+        return printed
+
+    def expect_the_overview(self) -> None:
+        self.tab.goto("/developer/")
+        self.page.get_by_role("heading", name="Recent denials").wait_for()
