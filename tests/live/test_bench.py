@@ -12,6 +12,7 @@ from tests.programs import find_program
 RATIOS = ("verify_over_floor", "verify_over_naive", "verify_over_dot", "p99_over_floor")
 
 
+@pytest.mark.soak
 def test_a_quick_run_ends_in_one_line_of_json() -> None:
     find_program("wrk")
     options = ["--quick", "--store=sqlite", "--seconds=1", "--warm-up=1", "--pairs=1"]

@@ -33,7 +33,7 @@ WITNESS = Signer("witness.example.org/w1", kind=4, seed=2)
     [
         ["pytest", "-q", "-p", "no:cacheprovider", "-p", "no:django"],
         ["mypy"],
-        pytest.param(["pyright", "--pythonpath", sys.executable], marks=pytest.mark.node),
+        pytest.param(["pyright", "--pythonpath", sys.executable], marks=[pytest.mark.node, pytest.mark.soak]),
     ],
     ids=lambda command: command[0],
 )

@@ -159,7 +159,7 @@ def run_checker(checker: str, python: Path, folder: Path) -> str:
     [
         ["pytest", "-q", "-p", "no:cacheprovider", "-p", "no:django"],
         ["mypy"],
-        pytest.param(["pyright", "--pythonpath", sys.executable], marks=pytest.mark.node),
+        pytest.param(["pyright", "--pythonpath", sys.executable], marks=[pytest.mark.node, pytest.mark.soak]),
     ],
     ids=lambda command: command[0],
 )
