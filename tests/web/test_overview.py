@@ -100,8 +100,10 @@ def test_the_figures_are_those_of_the_organization(portal, grant, rival):
     make_agent(rival)
     log_entries()
     count_log()
-    shown = re.findall(r'class="figure"><a[^>]*>([^<]*)</a>', text_of(portal, "/developer/"))
-    assert shown == ["1", "0", "2", "1"]
+    shown = re.findall(r'class="figure"><a href="([^"]*)">([^<]*)</a>', text_of(portal, "/developer/"))
+    assert [number for _, number in shown] == ["1", "0", "2", "1"]
+    for url, number in shown[2:]:
+        assert text_of(portal, url.replace("&amp;", "&")).count("log__time") == int(number)
 
 
 def test_the_quickstart_of_a_foreign_agent_is_absent(as_rival, grant):

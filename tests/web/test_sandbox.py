@@ -109,3 +109,20 @@ def test_a_suspended_agent_is_denied_in_a_trial_too(as_developer, start, agent):
     as_developer.post(f"/developer/agents/{agent.id}/suspend", {"reason": ""})
     as_developer.post(trial, {"scope": READ})
     assert "The agent is suspended or stopped." in text_of(as_developer, trial)
+
+
+def test_the_log_marks_the_entries_and_leads_to_the_trial(as_developer, start):
+    trial = start(READ)["Location"]
+    as_developer.post(trial, {"scope": SEND, "context": '{"recipient": "ada@example.com"}'})
+    asked = log_entries(event=Event.SANDBOX_VERIFY).get()
+    assert text_of(as_developer, "/developer/logs?event=sandbox.verify").count(">Sandbox</span>") == 1
+    assert "log__time" not in text_of(as_developer, "/developer/logs?outcome=denied")
+    entry = text_of(as_developer, f"/developer/logs/{asked.id}")
+    assert f'href="{trial}"' in entry
+    assert "ada@example.com" in entry
+
+
+def test_a_rival_reads_nothing_of_a_trial(as_rival, as_developer, start):
+    as_developer.post(start(READ)["Location"], {"scope": READ})
+    for entry in log_entries(event__startswith="sandbox."):
+        assert as_rival.get(f"/developer/logs/{entry.id}").status_code == 404

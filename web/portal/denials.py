@@ -5,18 +5,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.readers.reading import AuditEntry
+from audit.selectors import describe_for_organization
 from web.denials import Words, explain_denial
-from web.developer_log import log_rows
+from web.names import add_names
 
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """An entry of the log with names, and why it was denied."""
+    """An entry of the log, what the organization may read of it with names, and why the request was denied."""
 
-    entry: dict[str, Any]
+    entry: AuditEntry
+    content: dict[str, Any]
     why: Words
     remedy: Words
 
 
 def denials_of(entries: Sequence[AuditEntry], organization_id: str) -> list[Denial]:
-    return [Denial(one, *explain_denial(one["reason"], one["metadata"])) for one in log_rows(entries, organization_id)]
+    """Return the entries, in order, with their names and explanations."""
+    described = add_names(describe_for_organization(entries, organization_id), organization_id=organization_id)
+    return [
+        Denial(entry, content, *explain_denial(content["reason"], content["metadata"]))
+        for entry, content in zip(entries, described, strict=True)
+    ]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db.models import Count, QuerySet, Subquery
 from django.urls import reverse
@@ -42,6 +43,12 @@ class Decided:
     allowed: int
     denied: int
     window: Window
+
+    @property
+    def period(self) -> str:
+        """The same time as filters of the log."""
+        ends = {"from": self.window.since, "to": self.window.until}
+        return urlencode({name: end.isoformat(timespec="seconds") for name, end in ends.items()})
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def foundation() -> dict[str, Any]:
         "risks": RISK_LEVELS,
         "consent_statuses": ConsentStatus.values,
         "approval_statuses": ApprovalStatus.values,
-        "outcomes": ("allowed", "denied", "info"),
+        "outcomes": ("allowed", "denied", "info", "sandbox"),
         "names": ("Mail Helper", LONG_NAME),
         "times": [now - timedelta(seconds=5), now - timedelta(hours=2), now + timedelta(days=3), None],
         "amounts": [{"value": "12.50", "currency": "EUR"}, {"value": "1000000", "currency": "JPY"}],
