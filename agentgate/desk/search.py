@@ -39,10 +39,12 @@ MODELS += (AuthorizationCode, Policy, ResourceServer, Developer, ApiKey, Session
 MOST_QUERIES = 5
 # Our own request ids begin with the time, in milliseconds. Their entries were written within so many seconds.
 REQUEST_ID = re.compile(r"req_([0-9a-f]{12})[0-9a-f]{20}")
-BEGAN = datetime(2020, 1, 1, tzinfo=UTC)
+BEGAN = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 REQUEST_LASTS, SAMPLE = timedelta(seconds=10), 2000
 # Secrets have 43 random characters (`core.secrets`), and access tokens three parts. Ids have fewer or more.
-SECRET = re.compile(r"(?:(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)")
+SECRET = re.compile(
+    r"(?:agcode_.+|(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,14 @@ def _of_request(text: str) -> list[Any]:
     own = REQUEST_ID.fullmatch(text)
     if own is None:
         return []
-    since = datetime.fromtimestamp(int(own[1], 16) / 1000, UTC)
-    if not BEGAN < since <= clock.now() + REQUEST_LASTS:
+    seconds = int(own[1], 16) / 1000
+    if not BEGAN < seconds <= clock.now().timestamp() + REQUEST_LASTS.total_seconds():
         return []
+    since = datetime.fromtimestamp(seconds, UTC)
     window = Criteria(since=since - timedelta(seconds=1), until=since + REQUEST_LASTS)
     waiting: Any = (one for one in waiting_entries() if window.matches(listed_waiting(one)))
-    logged = islice(entries_below(sizes()[0], window, SAMPLE), SAMPLE)
+    end, indexed = sizes()
+    logged = islice(entries_below(end, window, SAMPLE, indexed), SAMPLE)
     return [one for one in (*waiting, *logged) if one.content["requestId"] == text]
 
 

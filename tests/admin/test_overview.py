@@ -1,0 +1,140 @@
+"""The overview, the pages that join what belongs to a row, and the navigation."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from agentgate.desk.areas import AREAS, NOUNS
+from agentgate.desk.denials import FEWEST
+from agentgate.desk.health import HEARTBEAT, OLD_KEY
+from agentgate.desk.labels import LABELS
+from agents.services import stop_agent
+from audit.events import Outcome
+from audit.sequencing.sequencer import sequence
+from core import clock
+from core.actor import SYSTEM
+from core.models import TaskRun
+from core.task_runs import record_run
+from tests.admin.test_pages import MAX_QUERIES, form_url, name_of
+from tests.admin.world import World
+from tests.audit.journals import decision as decided
+from tests.audit.journals import write_drafts
+from tokens.models import SigningKey
+
+SWEEP = "tokens.tasks.sweep_tokens"
+
+
+def shown(site: Client, path: str = "/admin/") -> str:
+    return " ".join(site.get(path).content.decode().split("<main")[1].split())
+
+
+def run(name: str, ago: timedelta = timedelta(0), error: str = "") -> None:
+    record_run(name, started_at=clock.now() - ago, seconds=0.1, result=3, error=error)
+
+
+def test_every_model_has_one_place_and_every_column_a_label() -> None:
+    labels = [noun.label for area in AREAS for noun in area.nouns]
+    assert len(labels) == len(NOUNS)
+    assert set(labels) == {model._meta.label_lower for model in admin.site._registry}
+    for model, page in admin.site._registry.items():
+        names = {*page.list_display, *(name for _, part in page.get_fieldsets(None) for name in part["fields"])}  # type: ignore[arg-type]
+        for name in names - {"action_checkbox"}:
+            assert name in LABELS or hasattr(getattr(page, name, None), "short_description"), (model, name)
+
+
+def test_new_agents_and_developers_to_verify_are_listed(site: Client, world: World) -> None:
+    stop_agent(actor=SYSTEM, agent=world.agent, reason="Spam.")
+    html = shown(site)
+    for row in (world.agent, world.developer.organization):
+        assert f'href="{form_url(row)}"' in html
+    assert "Stopped by an administrator" in html
+
+
+def test_a_rise_of_denials_is_named_with_its_agents(site: Client, world: World) -> None:
+    fields: dict[str, Any] = {"agent_id": world.agent.id, "outcome": Outcome.DENIED}
+    assert "No spike" in shown(site)
+    write_drafts([decided(**fields) for _ in range(FEWEST)])
+    for _ in ("in the journal", "in the log"):
+        assert "Spike" in shown(site)
+        html = shown(site, "/admin/denials/")
+        assert form_url(world.agent) in html
+        assert f">{FEWEST}</a>" in html
+        sequence()
+
+
+def test_the_worker_is_well_while_its_heart_beats(site: Client, world: World) -> None:
+    assert "Running." in shown(site)
+    run(HEARTBEAT, timedelta(minutes=5))
+    assert "Silent." in shown(site)
+    TaskRun.objects.all().delete()
+    assert "No worker has run yet." in shown(site)
+
+
+@pytest.mark.parametrize(
+    ("ago", "error", "words"),
+    [
+        (timedelta(0), "", "On time."),
+        (timedelta(hours=1), "", f"Late: {SWEEP}."),
+        (timedelta(0), "OperationalError", f"Failed: {SWEEP}."),
+    ],
+)
+def test_sweeps_are_on_time_late_or_failed(ago: timedelta, error: str, words: str, site: Client, world: World) -> None:
+    run(SWEEP, ago, error)
+    assert words in shown(site)
+
+
+def test_an_old_key_is_to_be_rotated(site: Client, world: World) -> None:
+    assert "Rotate it" not in shown(site)
+    SigningKey.objects.update(created_at=clock.now() - OLD_KEY - timedelta(days=1))
+    assert "Rotate it" in shown(site)
+
+
+def test_a_run_replaces_the_last_and_keeps_the_last_failure(world: World) -> None:
+    failed = clock.now() - timedelta(hours=2)
+    record_run(SWEEP, started_at=failed, seconds=1.0, result=None, error="OperationalError")
+    run(SWEEP)
+    row = TaskRun.objects.get(name=SWEEP)
+    assert (row.result, row.error, row.failed_at) == (3, "", failed)
+
+
+def test_a_task_records_its_runs(world: World) -> None:
+    from consent.tasks import sweep_codes
+
+    sweep_codes.apply()
+    run = TaskRun.objects.get(name="consent.tasks.sweep_codes")
+    assert (run.result, run.error, run.failed_at) == (0, "", None)
+
+
+@pytest.mark.parametrize("name", ["organization", "agent", "person"])
+def test_a_page_joins_what_belongs_to_its_row(name: str, site: Client, world: World) -> None:
+    sequence()
+    rows: dict[str, Model] = {
+        "organization": world.developer.organization,
+        "agent": world.agent,
+        "person": world.ada,
+    }
+    linked = {
+        "organization": [world.agent, world.developer, world.consent],
+        "agent": [world.consent, world.tokens.family, world.developer.organization],
+        "person": [world.consent, world.tokens.family],
+    }
+    site.get("/admin/")  # which notes when the session was last used
+    with CaptureQueriesContext(connection) as queries:
+        html = site.get(form_url(rows[name])).content.decode()
+    assert len(queries) <= MAX_QUERIES
+    for row in linked[name]:
+        assert f'href="{form_url(row)}"' in html, row
+    for words in ("Recent log entries", "Approvals", "token.verify"):
+        assert words in html
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=name_of)
+def test_a_list_is_marked_in_the_navigation(model: type[Model], site: Client, world: World) -> None:
+    html = site.get(f"/admin/{model._meta.app_label}/{model._meta.model_name}/").content.decode()
+    assert html.count('aria-current="page"') == 2
