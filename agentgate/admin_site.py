@@ -93,7 +93,9 @@ class AgentGateAdminSite(AdminSite):
         from agentgate.desk.search import search  # imports models
 
         text = request.GET.get("q", "")
-        context = {**self.each_context(request), "query": text, "results": search(request, text)}
+        results = search(request, text)
+        query = "" if results.is_secret else text
+        context = {**self.each_context(request), "query": query, "results": results}
         return TemplateResponse(request, "admin/search.html", context)
 
     def emergency_stop_page(self, request: HttpRequest) -> HttpResponse:

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,16 +12,14 @@ from django.urls import reverse
 
 from accounts.models import SessionToken, User
 from agentgate.desk.areas import may_read, noun_of
-from agentgate.desk.log_lines import Line, log_lines
+from agentgate.desk.log_lines import Line, log_lines, recent_lines
 from agents.models import Agent
+from audit.entries.facets import is_own
 from audit.models import Entry
 from audit.readers.criteria import Criteria
-from audit.readers.finding import entries_below, sizes
-from audit.readers.reading import read_entries, read_entry
+from audit.readers.reading import read_entry
 from audit.readers.search import find_entry
-from audit.readers.waiting import listed_waiting, waiting_entries
 from consent.models import AuthorizationCode, Consent
-from core import clock
 from core.admin_lists import TEXT, find_lookup, kind_of
 from developers.models import ApiKey, Developer, Organization
 from policies.models import Policy
@@ -37,14 +33,8 @@ MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, Acce
 MODELS += (AuthorizationCode, Policy, ResourceServer, Developer, ApiKey, SessionToken, SigningKey)
 # An id leads to its row first, and then to what belongs to it. More models would need more queries.
 MOST_QUERIES = 5
-# Our own request ids begin with the time, in milliseconds. Their entries were written within so many seconds.
-REQUEST_ID = re.compile(r"req_([0-9a-f]{12})[0-9a-f]{20}")
-BEGAN = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
-REQUEST_LASTS, SAMPLE = timedelta(seconds=10), 2000
 # Secrets have 43 random characters (`core.secrets`), and access tokens three parts. Ids have fewer or more.
-SECRET = re.compile(
-    r"(?:agcode_.+|(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)"
-)
+SECRET = re.compile(r"agcode_.+|(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +58,10 @@ class Results:
 
 def search(request: HttpRequest, text: str) -> Results:
     """Return what the administrator may read and the text names. It is never compared with a secret."""
-    text = text.strip()[:MAX_LENGTH]
+    text = text.strip()
     if SECRET.fullmatch(text):
         return Results(is_secret=True)
-    if not text:
+    if not text or len(text) > MAX_LENGTH:
         return Results()
     return Results(list(_rows(request, text)), _lines(request, text))
 
@@ -97,23 +87,9 @@ def _lines(request: HttpRequest, text: str) -> list[Line]:
     if kind_of(text) == "log":
         found = find_entry(Criteria(), text)
         return log_lines([read_entry(found)]) if found else []
-    return log_lines(read_entries(_of_request(text))[:SHOWN])
-
-
-def _of_request(text: str) -> list[Any]:
-    """Return the entries of a request, by our own id of it. Ids that a caller chose are not indexed."""
-    own = REQUEST_ID.fullmatch(text)
-    if own is None:
-        return []
-    seconds = int(own[1], 16) / 1000
-    if not BEGAN < seconds <= clock.now().timestamp() + REQUEST_LASTS.total_seconds():
-        return []
-    since = datetime.fromtimestamp(seconds, UTC)
-    window = Criteria(since=since - timedelta(seconds=1), until=since + REQUEST_LASTS)
-    waiting: Any = (one for one in waiting_entries() if window.matches(listed_waiting(one)))
-    end, indexed = sizes()
-    logged = islice(entries_below(end, window, SAMPLE, indexed), SAMPLE)
-    return [one for one in (*waiting, *logged) if one.content["requestId"] == text]
+    if is_own(text):  # those that a caller chose are not indexed
+        return recent_lines(Criteria(request_id=text), SHOWN)
+    return []
 
 
 def _prefix(model: Any) -> str:
