@@ -4,8 +4,10 @@ import pytest
 from django.apps import apps
 from django.db import connection
 
+from audit.entries.personal_keys import destroy_keys
 from audit.events import Event
 from audit.models import Stream
+from audit.sequencing.sequencer import sequence
 from consent.terms import GivenTerms
 from core.errors import Invalid, NotFound
 from decisions.requests import VerifyRequest
@@ -16,6 +18,7 @@ from developers.errors import OrganizationSuspended
 from developers.services import suspend_organization
 from policies.services import create_policy
 from tests.log import log_entries, log_entry
+from tests.threads import race
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_grant, make_user
 
 READ, SEND, PAY = "email:read", "email:send", "payments:charge"
@@ -194,3 +197,22 @@ def test_a_suspended_organization_tries_nothing(start, question, developer):
         start()
     with pytest.raises(OrganizationSuspended):
         question(trial)
+
+
+def test_a_trial_is_gone_once_what_the_developer_typed_is_erased(start, question, developer, agent):
+    trial = start()
+    question(trial)
+    sequence()
+    destroy_keys([developer.id])
+    with pytest.raises(NotFound):
+        trial_for_organization(agent.organization_id, agent, trial)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_questions_at_once_are_both_answered_and_logged(start, question):
+    trial = start()
+    assert race([lambda: question(trial), lambda: question(trial, SEND)]) == [
+        ("allowed", None),
+        ("denied", "insufficient_scope"),
+    ]
+    assert log_entries(event=Event.SANDBOX_VERIFY).count() == 2

@@ -71,10 +71,14 @@ def rail_link(
 
 
 @register.simple_tag(takes_context=True)
-def tab_link(context: template.Context, name: str, subject: str, label: str) -> SafeString:
-    """Return a link to one of the pages about a subject, by its id, marked as current if it is the page."""
-    url = reverse(name, args=[subject])
-    current = SafeString(' aria-current="page"') if context["request"].path == url else ""
+def tab_link(context: template.Context, name: str, subject: str, label: str, *, has_below: bool = False) -> SafeString:
+    """Return a link to one of the pages about a subject, by its id, marked as current if it is the page.
+
+    With `has_below`, also if the page is below it.
+    """
+    url, path = reverse(name, args=[subject]), context["request"].path
+    is_current = path == url or (has_below and path.startswith(f"{url}/"))
+    current = SafeString(' aria-current="page"') if is_current else ""
     return format_html('<a href="{}"{}>{}</a>', url, current, label)
 
 
