@@ -28,6 +28,7 @@ from policies.rules.budget import Budget
 
 # Of the counters in memory. A counter takes about 700 bytes.
 MAX_COUNTERS = 50_000
+MAX_FOUND = 500
 
 
 class Change(StrEnum):
@@ -63,11 +64,15 @@ class Totals:
     changes: Counter[Change] = field(default_factory=Counter)
     gaps: Counter[Gap] = field(default_factory=Counter)
     places: dict[Place, Counter[Change]] = field(default_factory=dict)
+    found: dict[Change, list[int]] = field(default_factory=dict)
+    """The places in the log of the first `MAX_FOUND` changed decisions of each kind."""
     first: datetime | None = None
     last: datetime | None = None
 
-    def change(self, change: Change, place: Place) -> None:
+    def change(self, change: Change, place: Place, decided: Decided) -> None:
         self.changes[change] += 1
+        if self.changes[change] <= MAX_FOUND:
+            self.found.setdefault(change, []).append(decided.leaf_index)
         self.places.setdefault(place, Counter())[change] += 1
 
 
@@ -167,10 +172,10 @@ class Replay:
         """Note how the draft changes the decision, and count the request if it is allowed now."""
         if verdict.outcome is Outcome.DENIED:
             if decided.is_allowed or decided.reason == Reason.APPROVAL_REQUIRED:
-                totals.change(Change.NEWLY_DENIED, self._place(decided, verdict))
+                totals.change(Change.NEWLY_DENIED, self._place(decided, verdict), decided)
         elif decided.is_allowed:
             if verdict.outcome is Outcome.ASKED and "approvalId" not in decided.metadata:
-                totals.change(Change.NEWLY_ASKED, self._place(decided, verdict))
+                totals.change(Change.NEWLY_ASKED, self._place(decided, verdict), decided)
             else:
                 self._count(decided, context, verdict)
         elif self._was_by_replaced(decided) and "askedScopes" not in decided.metadata:
@@ -185,9 +190,10 @@ class Replay:
         if Outcome.ASKED in (verdict.outcome, others.outcome):
             if not was_asked:
                 asking = verdict if verdict.outcome is Outcome.ASKED else others
-                totals.change(Change.NEWLY_ASKED, self._place(decided, asking))
+                totals.change(Change.NEWLY_ASKED, self._place(decided, asking), decided)
             return
-        totals.change(Change.NEWLY_ALLOWED, Place(decided.agent_id or "", decided.policy_id, *decided.rule))
+        place = Place(decided.agent_id or "", decided.policy_id, *decided.rule)
+        totals.change(Change.NEWLY_ALLOWED, place, decided)
         self._take(decided, verdict.evaluation)
         self._take(decided, others.evaluation)
 

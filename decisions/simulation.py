@@ -136,13 +136,15 @@ def simulate_together(policies: Sequence[Simulated], context: RuleContext, *, or
     return Simulation(_together(settled), settled)
 
 
-def replay_decisions(simulated: Simulated, *, organization_id: str, days: int) -> ReplayReport:
+def replay_decisions(
+    simulated: Simulated, *, organization_id: str, days: int, most_seconds: float | None = None
+) -> ReplayReport:
     """Decide again what verify decided in the last days. Raises `OtherReplay`.
 
     Earlier decisions fill the counters first, as far back as the windows of the limits reach.
     """
     with _place():
-        now, began = clock.now(), time.monotonic()
+        now, ends = clock.now(), time.monotonic() + (most_seconds or MAX_SECONDS)
         since = now - timedelta(days=days)
         replay = Replay(
             simulated.compiled(),
@@ -154,7 +156,7 @@ def replay_decisions(simulated: Simulated, *, organization_id: str, days: int) -
         )
         start = since - _longest_window(simulated, organization_id)
         for number, decided in enumerate(decisions_for_organization(organization_id, start)):
-            if number >= MAX_DECISIONS or replay.is_full or time.monotonic() - began > MAX_SECONDS:
+            if number >= MAX_DECISIONS or replay.is_full or time.monotonic() > ends:
                 return ReplayReport(replay.totals, is_truncated=True)
             if isinstance(decided, Resolved):
                 replay.resolve(decided)

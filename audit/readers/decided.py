@@ -52,6 +52,8 @@ class Decided(NamedTuple):
     ip: str | None
     context: Mapping[str, Any] | None
     is_erased: bool
+    leaf_index: int
+    """The place of its entry in the log."""
 
 
 class Resolved(NamedTuple):
@@ -136,6 +138,7 @@ def _read(row: _Row, record: Mapping[str, Any], keys: Keys) -> Decided:
         ip=parts.get("ip"),
         context=None if context.keys() == TRUNCATED else context,
         is_erased=personal is None,
+        leaf_index=row.leaf_index,
     )
 
 

@@ -16,6 +16,10 @@ class ActionAllowlist(Rule):
         """Return True: here `actions` are the list itself."""
         return True
 
+    @property
+    def reads_context(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         asked = ctx.asked
         if not asked:

@@ -16,6 +16,10 @@ class ActionBlocklist(Rule):
         """Return True: here `actions` are the list itself."""
         return True
 
+    @property
+    def reads_context(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         if any(map(self.concerned.matches, ctx.asked)):
             return Denial("The request asks for a blocked action.")

@@ -89,6 +89,13 @@ class Rule(BaseModel, ABC):
     def concerned(self) -> Matcher:
         return Matcher.of(self.actions)
 
+    @property
+    def reads_context(self) -> bool:
+        """Whether the rule looks at `context`, which developers cannot read in the log. Which requests it denies says
+        something about each context, so it may be shown only for rules that do not.
+        """
+        return True
+
     def concerns(self, ctx: RuleContext) -> bool:
         """Return whether the rule applies to a request: one that asks for any of its `actions`."""
         return not self.actions or any(map(self.concerned.matches, ctx.asked))

@@ -65,6 +65,10 @@ class IpAllowlist(Rule):
     def networks(self) -> tuple[Network, ...]:
         return tuple(parse_network(cidr) for cidr in self.cidrs)
 
+    @property
+    def reads_context(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         address = parse_address(ctx.ip)
         if address is None:

@@ -22,6 +22,10 @@ class RateLimit(CountingRule):
     window_seconds: Period
     scope: Scope
 
+    @property
+    def reads_context(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         """Return None: the limit is exact only if it is counted in the decision's transaction."""
         return None

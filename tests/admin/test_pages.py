@@ -33,7 +33,7 @@ from consent.models import Approval
 from core.models import IdempotencyRecord
 from insights.models import Edition, Latency, RollUp
 from limits.models import Counter, Reservation
-from policies.models import PolicyVersion
+from policies.models import Backtest, PolicyVersion
 from tests.admin.world import World, sign_in, staff
 from tests.constants import PASSWORD
 
@@ -46,6 +46,7 @@ INTERNAL = (
     BrowserSession,
     Archive,
     ArchivedObject,
+    Backtest,
     Checkpoint,
     Cosignature,
     Counter,

@@ -24,6 +24,7 @@ from core.actor import SYSTEM
 from core.idempotency import Answer, RepeatableRequest, answer_once
 from core.models import TaskRun
 from core.secrets import digest
+from decisions.backtests import run_backtest
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.acting import as_developer
@@ -72,7 +73,8 @@ def make_world() -> World:
         allowed_scopes=["email:read", "email:send"],
     )
     rules = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
-    create_policy(actor=actor, organization=developer.organization, name="No payments", rules=rules)
+    policy = create_policy(actor=actor, organization=developer.organization, name="No payments", rules=rules)
+    run_backtest(draft=policy, replaces=policy, days=1)
     consent, code, tokens, spent = make_grant(made.agent, ada)
     world = World(administrator, ada, developer, made.agent, consent, tokens)
     world.shown |= {PASSWORD, registered.api_key, made.client_secret, code, spent}

@@ -10,8 +10,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agents.selectors import agents_for_organization
-from core.errors import DomainError
+from core.errors import DomainError, NotFound
 from core.http import SeeOther
+from decisions.backtests import backtest_for_organization, run_backtest
 from developers.models import Developer
 from policies.models import Policy
 from policies.selectors import policies_for_organization, policy_for_organization
@@ -21,9 +22,11 @@ from web.forms.conditions import KNOWN_FIELDS
 from web.forms.policies import PolicyEditor, changes_to, sentences, status_of
 from web.forms.policy_filters import PolicyFilterForm
 from web.forms.rules import rule_titles, time_zones
+from web.ids import ID
 from web.paging import paginate
 
 LISTED_RULES = 2
+TESTED_DAYS = 7
 
 
 @require_safe
@@ -53,6 +56,8 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     editor = _editor(request, developer)
     if _is_save(request) and editor.is_valid():
         try:
+            if _is_backtest(request):
+                return _tested(Policy(organization=developer.organization, **_values(editor)))
             policy = create_policy(
                 actor=developer_actor(request, developer),
                 organization=developer.organization,
@@ -72,6 +77,9 @@ def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResp
     editor = _editor(request, developer, policy)
     if _is_save(request) and editor.is_valid():
         try:
+            if _is_backtest(request):
+                draft = Policy(id=policy.id, organization=developer.organization, **_values(editor, policy))
+                return _tested(draft, policy)
             update_policy(actor=developer_actor(request, developer), policy=policy, changes=_values(editor, policy))
         except DomainError as error:
             editor.show(error)
@@ -103,6 +111,16 @@ def _is_save(request: HttpRequest) -> bool:
     return request.method == "POST" and not request.POST.keys() & {"add", "remove"}
 
 
+def _is_backtest(request: HttpRequest) -> bool:
+    """Return whether what the form has is to be tested on the log, and not to be saved."""
+    return "backtest" in request.POST
+
+
+def _tested(draft: Policy, replaces: Policy | None = None) -> HttpResponse:
+    made = run_backtest(draft=draft, replaces=replaces, days=TESTED_DAYS)
+    return SeeOther(reverse("web:backtest", args=[made.id]))
+
+
 def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = None) -> PolicyEditor:
     agents = agents_for_organization(developer.organization_id)
     if request.method == "POST":
@@ -110,15 +128,29 @@ def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = 
         editor = make(agents, request.POST)
         editor.describe(request.POST, developer.organization_id)
         return editor
-    if policy is None:
+    shown = _draft(request, developer, policy) or policy
+    if shown is None:
         return PolicyEditor.blank(agents)
     initial = {
-        "name": policy.name,
-        "description": policy.description,
-        "agent": policy.agent,
-        "status": status_of(policy),
+        "name": shown.name,
+        "description": shown.description,
+        "agent": shown.agent,
+        "status": status_of(shown),
     }
-    return PolicyEditor.from_stored(agents, initial, policy.rules)
+    return PolicyEditor.from_stored(agents, initial, shown.rules)
+
+
+def _draft(request: HttpRequest, developer: Developer, policy: Policy | None) -> Policy | None:
+    """Return the draft of the backtest that the URL names, or None. It is not saved."""
+    backtest_id = request.GET.get("draft", "")
+    if not ID.fullmatch(backtest_id):
+        return None
+    backtest = backtest_for_organization(developer.organization_id, backtest_id)
+    if backtest.policy != policy:
+        raise NotFound("The backtest is of another policy.")
+    content = dict(backtest.content)
+    agent = agents_for_organization(developer.organization_id).filter(pk=content.pop("agentId")).first()
+    return Policy(**content, agent=agent)
 
 
 def _values(editor: PolicyEditor, policy: Policy | None = None) -> dict[str, Any]:

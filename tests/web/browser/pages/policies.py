@@ -2,11 +2,16 @@
 
 from typing import Any
 
+from audit.sequencing.sequencer import sequence
+from decisions.backtests import run_backtest
+from decisions.requests import VerifyRequest
+from decisions.services import decide
 from developers.acting import as_developer
+from policies.models import Backtest, Policy
 from policies.services import create_policy, restore_version, update_policy
 from tests.web.browser.pages.group import Content, Group, Page, press_live
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
-from tests.world import ANONYMOUS, make_agent, make_developer
+from tests.world import ANONYMOUS, make_agent, make_grant
 
 TOO_LONG = press_live("Save policy", {"[name=rules-0-windowSeconds_count]": "999"})
 UNKNOWN = press_live("Preview rules", {"[name=rules-2-actions]": "emial:send"})
@@ -18,7 +23,8 @@ MORE_RULES: list[dict[str, Any]] = [*RULES, {"type": "context_match", "config": 
 
 
 def make() -> Content:
-    developer = make_developer("dev@example.com", "Acme Robotics")
+    grant = make_grant(scopes=["email:read", "email:send"])
+    developer = grant.agent.organization.developers.get()
     actor, organization = as_developer(ANONYMOUS, developer), developer.organization
     agent = make_agent(developer, name=LONG)
     policy = create_policy(actor=actor, organization=organization, name=LONG, agent=agent, rules=MORE_RULES)
@@ -26,7 +32,17 @@ def make() -> Content:
     create_policy(actor=actor, organization=organization, name="Nothing yet", rules=[], enabled=False)
     update_policy(actor=actor, policy=policy, changes={"name": WIDE, "rules": RULES, "mode": "shadow"})
     restore_version(actor=actor, policy=policy, number=1)
-    return Content(developer.user.email, {"policy": policy.id})
+    backtest = run_on_calls(grant, policy)
+    return Content(developer.user.email, {"policy": policy.id, "backtest": backtest.id})
+
+
+def run_on_calls(grant: Any, policy: Policy) -> Backtest:
+    """Return a backtest of another draft of the policy that two calls would not have passed."""
+    decide([VerifyRequest(grant.access_token, [scope], ANONYMOUS) for scope in ("email:read", "email:send")])
+    sequence()
+    rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
+    draft = Policy(organization_id=policy.organization_id, name=LONG, rules=rules)
+    return run_backtest(draft=draft, replaces=policy, days=7)
 
 
 def open_first(tab: Any) -> None:
@@ -47,6 +63,8 @@ GROUPS = [
             "/developer/policies/{policy}/simulate",
             f"/developer/policies/simulator?agent={LONG}&scopes=payments:charge&at=2026-11-28T23:00",
             Page("/developer/policies/simulator?scopes=x", status=422),
+            "/developer/policies/{policy}/backtest",
+            "/developer/policies/backtests/{backtest}?show=denied",
             Page("/developer/policies/{policy}/history", open_first, "with JSON"),
             "/developer/policies/{policy}/delete",
         ],

@@ -1,0 +1,86 @@
+"""Backtests: what a policy, or a draft of one, would have decided about the calls in the log."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import forms
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from audit.selectors import describe_for_organization, entries_of_organization_at
+from core.http import SeeOther
+from decisions.backtests import backtest_for_organization, run_backtest
+from developers.models import Developer
+from policies.models import Backtest
+from policies.selectors import policy_for_organization
+from web.access import developer_page
+from web.names import add_names
+from web.policies.backtests import Finding, describe_backtest
+
+PAGE_SIZE = 50
+DAYS = [(1, _("Last 24 hours")), (7, _("Last 7 days")), (30, _("Last 30 days"))]
+LISTED = 10
+
+
+class DaysForm(forms.Form):
+    days = forms.TypedChoiceField(label=_("Calls of the"), choices=DAYS, coerce=int, initial=7)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def backtest(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    form = DaysForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        made = run_backtest(draft=policy, replaces=policy, days=form.cleaned_data["days"])
+        return SeeOther(reverse("web:backtest", args=[made.id]))
+    rows = policy.backtests.order_by("-id")[:LISTED]
+    earlier = [(one, describe_backtest(one)) for one in rows]
+    context = {"policy": policy, "form": form, "earlier": earlier}
+    return render(request, "web/developer/policy_backtest.html", context, status=422 if form.errors else 200)
+
+
+@require_safe
+@developer_page
+def result(request: HttpRequest, developer: Developer, backtest_id: str) -> HttpResponse:
+    found = backtest_for_organization(developer.organization_id, backtest_id)
+    described = describe_backtest(found)
+    finding = described.finding(request.GET.get("show", ""))
+    context: dict[str, Any] = {
+        "backtest": found,
+        "policy": found.policy,
+        "result": described,
+        "finding": finding,
+        "edit_url": _edit_url(found),
+        "is_draft": found.policy is None or found.content["rules"] != found.policy.rules,
+        **(_entries(request, found, finding) if finding else {}),
+    }
+    name = "backtest_of_policy" if found.policy else "backtest"
+    return render(request, f"web/developer/{name}.html", context)
+
+
+def _entries(request: HttpRequest, found: Backtest, finding: Finding) -> dict[str, Any]:
+    """Return a page of the calls of the finding, newest first."""
+    indexes = sorted(finding.indexes, reverse=True)
+    after = request.GET.get("after", "")
+    start = min(int(after), len(indexes)) if after.isascii() and after.isdecimal() and len(after) < 6 else 0
+    shown = indexes[start : start + PAGE_SIZE]
+    entries = _rows(found.organization_id, shown)
+    more = start + PAGE_SIZE if start + PAGE_SIZE < len(indexes) else None
+    left_out = finding.total - len(indexes) if more is None else 0
+    return {"entries": entries, "more": more, "start": start, "left_out": left_out}
+
+
+def _rows(organization_id: str, indexes: Sequence[int]) -> list[dict[str, Any]]:
+    """Return what the organization may read of the entries with these places in the log."""
+    entries = entries_of_organization_at(organization_id, indexes)
+    described = add_names(describe_for_organization(entries, organization_id), organization_id=organization_id)
+    return [{**content, "at": entry.timestamp} for content, entry in zip(described, entries, strict=True)]
+
+
+def _edit_url(found: Backtest) -> str:
+    path = reverse("web:policy-edit", args=[found.policy_id]) if found.policy_id else reverse("web:policy-new")
+    return f"{path}?draft={found.id}"
