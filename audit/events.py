@@ -103,6 +103,10 @@ class Event(StrEnum):
 
     AUDIT_EXPORTED = "audit.exported"
 
+    LOG_VIEW_SAVED = "log_view.saved"
+    LOG_VIEW_RENAMED = "log_view.renamed"
+    LOG_VIEW_DELETED = "log_view.deleted"
+
 
 # What a developer tries out with their own agent. It touches nothing live and belongs to no person's history.
 SANDBOX = frozenset({Event.SANDBOX_CONSENT, Event.SANDBOX_VERIFY})

@@ -73,3 +73,20 @@ class ApiKey(RotatableSecret):
 
     class Meta(RotatableSecret.Meta):
         verbose_name = "API key"
+
+
+class SavedView(models.Model):
+    """A developer's own name for a filtered view of the log. `query` is the query of its URL."""
+
+    id = PrefixedIdField(prefix="lvw")
+    developer = models.ForeignKey(Developer, on_delete=models.CASCADE, related_name="saved_views")
+    name = PlainTextField(max_length=60)
+    query = models.TextField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = [Upper("name")]
+        constraints = [models.UniqueConstraint("developer", Upper("name"), name="saved_views_unique_name")]
+
+    def __str__(self) -> str:
+        return str(self.name)

@@ -5,7 +5,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from accounts.models import User
 from core import clock
 from core.rotation import find_live_secret, live
-from developers.models import ApiKey, Developer, Organization
+from developers.models import ApiKey, Developer, Organization, SavedView
 
 
 def developer_for_api_key(api_key: str) -> Developer | None:
@@ -29,3 +29,8 @@ def sole_organization(user: User) -> Organization | None:
 def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
     """Return the live API keys, newest first."""
     return developer.api_keys.filter(live(clock.now()))
+
+
+def saved_views(developer: Developer) -> QuerySet[SavedView]:
+    """Return the developer's own views of the log, by name."""
+    return developer.saved_views.all()

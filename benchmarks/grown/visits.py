@@ -34,7 +34,7 @@ OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 # consent.
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
 NO_PAGES |= {"agent-trial", "passkey-remove", "activity-csv", "activity-json", "styleguide", "styleguide-layout"}
-NO_PAGES |= {"log-entry"}  # `log_visits.py` visits it
+NO_PAGES |= {"log-entry", "logs-csv", "logs-json", "log-view-rename", "log-view-delete"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.
 NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")
 FOR_USERS = ("/users/", "/consent/", "/approvals")

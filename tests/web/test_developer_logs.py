@@ -1,26 +1,21 @@
 """The page of the organization's log: its rows, filters, entries and what is new."""
 
 import re
+from functools import partial
 from html import unescape
 
 import pytest
-from django.db import transaction
 
-from audit.entries.drafts import Draft
-from audit.events import Event, Outcome
 from audit.sequencing.sequencer import sequence
-from audit.services import append
 from core.actor import Actor
 from core.ids import new_id
 from developers.acting import as_developer as acting_as_developer
 from policies.services import create_policy
 from tests.verifier import main
 from tests.web.browser.pages.samples import RULES
+from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, rows, write_denied
 from tests.web.markup import text_of
 from tests.world import ANONYMOUS, make_agent, make_resource_server
-
-REQUEST = new_id("req")
-FOREIGN_REQUEST = "trace-2026.11.27-x"
 
 
 @pytest.fixture
@@ -36,26 +31,7 @@ def server(developer):
 
 @pytest.fixture
 def write(agent, ada, server):
-    """Return a function that writes an entry of a denied request of the developer's agent, and returns its id."""
-
-    def write(**fields):
-        draft = Draft(
-            event=Event.TOKEN_VERIFY,
-            actor=Actor("service", server.id, ip="198.51.100.9", request_id=REQUEST),
-            outcome=Outcome.DENIED,
-            reason="insufficient_scope",
-            organization_id=agent.organization_id,
-            agent_id=agent.id,
-            user_id=ada.id,
-            consent_id="cns_" + "a" * 32,
-            scopes=["email:send"],
-            action="send<b>",
-        )
-        at = fields.pop("at", None)
-        with transaction.atomic():
-            return append([draft._replace(**fields)], at=at)[0]
-
-    return write
+    return partial(write_denied, agent, ada, server.id)
 
 
 @pytest.fixture
@@ -65,19 +41,7 @@ def denied(write):
 
 @pytest.fixture
 def limited(write, policy):
-    """The entry of a request that a rule of the policy denied."""
-    return write(
-        reason="policy_denied",
-        policy_id=policy.id,
-        policy_organization_id=policy.organization_id,
-        metadata={"policyName": policy.name, "ruleType": "rate_limit", "ruleIndex": 0, "detail": "20 in an hour"},
-    )
-
-
-def rows(client, **query):
-    response = client.get("/developer/logs", query)
-    assert response.status_code == 200
-    return [row.id for row in response.context["rows"]]
+    return write(**of_policy(policy))
 
 
 def test_a_row_says_when_what_who_and_why(as_developer, denied, limited, ada):

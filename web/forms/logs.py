@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import urlencode
 
 from django import forms
@@ -12,12 +12,15 @@ from django.utils.translation import gettext_lazy as _
 from audit.entries.facets import is_own
 from audit.events import Event
 from audit.selectors import Filters
+from core.errors import Invalid
 from core.text import plain_text
 from decisions.requests import Reason
+from developers.models import SavedView
+from developers.saved_views import MAX_NAME_LENGTH, MAX_QUERY_LENGTH
 from policies.rules import RULES
 from web.formats import exactly
 from web.forms.activity import Chip
-from web.forms.fields import IdSelect
+from web.forms.fields import IdSelect, PlainField
 from web.forms.filters import OUTCOMES
 from web.forms.moments import PeriodField
 from web.forms.named_id import NamedIdField
@@ -135,3 +138,20 @@ def _flat(choices: Any) -> dict[str, Any]:
     for value, label in choices:
         found |= dict(label) if isinstance(label, list | tuple) else {value: label}
     return found
+
+
+class ViewForm(forms.Form):
+    """The name of a saved view. A new one also has its filters, as the query of the page."""
+
+    name = PlainField(label=_("Name of the view"), max_length=MAX_NAME_LENGTH)
+    query = forms.CharField(required=False, max_length=MAX_QUERY_LENGTH, widget=forms.HiddenInput)
+
+    @classmethod
+    def about(cls, view: SavedView) -> Self:
+        """Return the form that renames the view."""
+        return cls(initial={"name": view.name}, auto_id=f"id_{view.pk}_%s")
+
+    def show(self, error: Invalid) -> None:
+        """Show what a service refused."""
+        for one in error.errors:
+            self.add_error(one.field if one.field in self.fields else None, one.translated)

@@ -1,9 +1,7 @@
 """Exports of the filtered history as a table and as data, with exactly the entries that the pages show."""
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,11 +15,10 @@ from core.clock import rfc3339
 from core.errors import Invalid
 from web.ledger.items import Item
 from web.ledger.search import Wanted, read_all
+from web.tables import cells, csv_lines
 
 # An export occupies a thread of the server until it is done.
 MAX_ENTRIES = 100_000
-# Spreadsheets evaluate cells that begin with one of these.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 COLUMNS = (
     "id",
     "time",
@@ -55,9 +52,9 @@ def require_bounded(user_id: str, wanted: Wanted) -> None:
 
 
 def csv_pieces(user_id: str, wanted: Wanted, zone: ZoneInfo) -> Iterator[bytes]:
-    yield _csv_lines([COLUMNS])
+    yield csv_lines([COLUMNS])
     for rows in _rows(user_id, wanted, zone):
-        yield _csv_lines(_cells(row) for row in rows)
+        yield csv_lines(cells(row, COLUMNS) for row in rows)
 
 
 def json_pieces(user_id: str, wanted: Wanted, zone: ZoneInfo) -> Iterator[bytes]:
@@ -117,19 +114,3 @@ def _rows(user_id: str, wanted: Wanted, zone: ZoneInfo) -> Iterator[list[dict[st
 
 def _local(at: datetime, zone: ZoneInfo) -> str:
     return at.astimezone(zone).isoformat(sep=" ", timespec="seconds")
-
-
-def _csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
-    written = io.StringIO()
-    csv.writer(written).writerows(rows)
-    return written.getvalue().encode()
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    return [_cell(row[name]) for name in COLUMNS]
-
-
-def _cell(value: Any) -> str:
-    """Return the value as text that no spreadsheet takes for a formula: services and agents write some of it."""
-    text = " ".join(value) if isinstance(value, list) else str("" if value is None else value)
-    return f"'{text}" if text.startswith(FORMULA) else text

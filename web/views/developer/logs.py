@@ -12,8 +12,9 @@ from audit.readers.news import Ends, current_ends, may_have_news
 from audit.selectors import entries_for_organization
 from core.errors import NotFound
 from developers.models import Developer
+from developers.selectors import saved_views
 from web.access import developer_page
-from web.forms.logs import LogFilterForm
+from web.forms.logs import LogFilterForm, ViewForm
 from web.ids import ID
 from web.logs.detail import LogDetail, read_detail
 from web.logs.names import OwnNames, suggested_names
@@ -38,7 +39,8 @@ def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
     context = {
         **_listing(form, page),
         "form": form,
-        "own": own,
+        "views": list(saved_views(developer)),
+        "view_form": ViewForm(initial={"query": form.query()}, auto_id="id_view_%s"),
         "chips": list(form.chips()),
         "detail": detail,
         "is_live": is_live,

@@ -1,0 +1,119 @@
+"""Downloads of the organization's log: exactly what the pages show."""
+
+import csv
+import io
+import json
+from functools import partial
+from urllib.parse import urlencode
+
+import pytest
+
+from core.actor import Actor
+from developers.acting import as_developer as acting_as_developer
+from policies.services import create_policy
+from tests.web.browser.pages.samples import RULES
+from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, write_denied
+from tests.world import ANONYMOUS, make_resource_server
+
+
+@pytest.fixture
+def policy(developer):
+    actor = acting_as_developer(ANONYMOUS, developer)
+    return create_policy(actor=actor, organization=developer.organization, name="Office hours", rules=RULES)
+
+
+@pytest.fixture
+def server(developer):
+    return make_resource_server(developer, "https://mail.example").server
+
+
+@pytest.fixture
+def write(agent, ada, server):
+    return partial(write_denied, agent, ada, server.id)
+
+
+@pytest.fixture
+def denied(write):
+    return write()
+
+
+@pytest.fixture
+def limited(write, policy):
+    return write(**of_policy(policy))
+
+
+def table(client, **query):
+    answer = client.post(f"/developer/logs.csv?{urlencode(query)}")
+    assert answer.status_code == 200
+    return list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+
+
+def data(client, **query):
+    return json.loads(client.post(f"/developer/logs.json?{urlencode(query)}").getvalue())["items"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"outcome": "denied"},
+        {"rule": "rate_limit"},
+        {"request": REQUEST, "action": "email:send"},
+        {"request": FOREIGN_REQUEST},
+        {"agent": "SmartMail", "server": "Service"},
+        {"from": "2099-01-01"},
+    ],
+)
+def test_they_have_what_all_pages_show(as_developer, write, limited, query):
+    for number in range(30):
+        write(actor=Actor("service", request_id=FOREIGN_REQUEST if number % 9 == 0 else REQUEST))
+    shown, cursor = [], ""
+    while True:
+        answer = as_developer.get("/developer/logs", {**query, "cursor": cursor})
+        shown += [row.id for row in answer.context["rows"]]
+        if not (cursor := answer.context["page"].next_cursor):
+            break
+    assert [one["id"] for one in data(as_developer, **query)] == shown
+    exports = 1 if query == {} else 0  # the first download is in the log by now
+    assert [one["id"] for one in table(as_developer, **query)][exports:] == shown
+
+
+def test_a_row_says_what_the_organization_may_know(as_developer, limited, policy, agent, server):
+    (row,) = data(as_developer, rule="rate_limit")
+    expected = {
+        "id": limited,
+        "outcome": "denied",
+        "reason": "policy_denied",
+        "rule": "rate_limit",
+        "policy": "Office hours",
+        "policyId": policy.id,
+        "agent": "SmartMail",
+        "agentId": agent.id,
+        "actorId": server.id,
+        "actorName": "Service",
+        "ip": "198.51.100.9",
+        "requestId": REQUEST,
+    }
+    assert expected.items() <= row.items()
+
+
+def test_a_spreadsheet_evaluates_nothing_that_an_agent_sends(as_developer, write):
+    write(action="=1+1")
+    assert "'=1+1" in [row["action"] for row in table(as_developer)]
+
+
+def test_it_is_logged_and_others_get_nothing_of_it(as_developer, as_rival, denied):
+    assert denied in [row["id"] for row in table(as_developer)]
+    assert denied not in [row["id"] for row in table(as_rival)]
+    assert [row["outcome"] for row in data(as_developer, event="audit.exported")] == ["info"]
+
+
+def test_too_many_entries_are_refused(as_developer, denied, monkeypatch):
+    monkeypatch.setattr("web.logs.exports.MAX_ENTRIES", 1)
+    answer = as_developer.post("/developer/logs.csv")
+    assert answer.status_code == 400
+    assert "at most 1 entries" in answer.content.decode()
+
+
+def test_a_link_to_a_download_leads_to_the_page(as_developer):
+    assert as_developer.get("/developer/logs.csv")["Location"] == "/developer/logs"

@@ -1,0 +1,25 @@
+"""Tables as CSV that spreadsheets can open safely."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+# Spreadsheets evaluate cells that begin with one of these.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
+    written = io.StringIO()
+    csv.writer(written).writerows(rows)
+    return written.getvalue().encode()
+
+
+def cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    return [_cell(row[name]) for name in columns]
+
+
+def _cell(value: Any) -> str:
+    """Return the value as text that no spreadsheet takes for a formula: services and agents write some of it."""
+    text = " ".join(value) if isinstance(value, list) else str("" if value is None else value)
+    return f"'{text}" if text.startswith(FORMULA) else text
