@@ -85,7 +85,6 @@ class SavedView(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        ordering = [Upper("name")]
         constraints = [models.UniqueConstraint("developer", Upper("name"), name="saved_views_unique_name")]
 
     def __str__(self) -> str:

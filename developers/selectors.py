@@ -1,6 +1,7 @@
 """Reads of developers, organizations and API keys."""
 
 from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models.functions import Upper
 
 from accounts.models import User
 from core import clock
@@ -33,4 +34,4 @@ def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
 
 def saved_views(developer: Developer) -> QuerySet[SavedView]:
     """Return the developer's own views of the log, by name."""
-    return developer.saved_views.all()
+    return developer.saved_views.order_by(Upper("name"))

@@ -49,7 +49,7 @@ def is_own(request_id: str | None) -> bool:
 
 def mark_of(request_id: str) -> int:
     """Return 32 bits of a request id of our own, or 0 for an empty one."""
-    return int(request_id[-MARK_DIGITS:], 16) if request_id else 0
+    return (int(request_id[-MARK_DIGITS:], 16) or 1) if request_id else 0
 
 
 def _distinct(*values: str | None) -> tuple[str, ...]:

@@ -86,7 +86,9 @@ def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Itera
     if end > indexed:
         yield from _in_tail(indexed, end, criteria, batch)
     # Most searches have an entry in each segment that has their terms. Then one query is enough for the batch.
-    yield from _in_segments(min(indexed, end), criteria, max(FIRST_READ, batch))
+    # A request is in few of them.
+    first_read = LARGEST_READ if criteria.mark is not None else max(FIRST_READ, batch)
+    yield from _in_segments(min(indexed, end), criteria, first_read)
 
 
 def _tail(first: int, end: int, criteria: Criteria) -> Any:

@@ -31,6 +31,7 @@ from audit.models import (
 )
 from consent.models import Approval
 from core.models import IdempotencyRecord
+from developers.models import SavedView
 from insights.models import Edition, Latency, RollUp
 from limits.models import Counter, Reservation
 from policies.models import Backtest, PolicyVersion
@@ -64,6 +65,7 @@ INTERNAL = (
     Progress,
     Reservation,
     RollUp,
+    SavedView,
     Segment,
     Stream,
     Tile,

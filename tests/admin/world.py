@@ -28,7 +28,7 @@ from decisions.backtests import run_backtest
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.acting import as_developer
-from developers.models import Developer
+from developers.models import Developer, SavedView
 from developers.services import register_developer
 from insights.models import Latency
 from insights.services import count_log
@@ -133,6 +133,7 @@ def _fill_the_log() -> None:
     Cosignature.objects.create(size=1, witness="witness.example", line="-")
     Segment.objects.create(number=-1, earliest=clock.now(), latest=clock.now(), timestamps=b"")
     Posting.objects.create(term=1, segment=-1, entries=b"")
+    SavedView.objects.create(developer=Developer.objects.all()[0], name="Denials", query="outcome=denied")
     record(Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM))
     count_log()
     Latency.objects.create(start=clock.now(), bound=1000, number=1)

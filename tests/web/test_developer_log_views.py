@@ -11,7 +11,7 @@ def save(client, name="Denials", query="outcome=denied&cursor=x&made=up"):
     return client.post("/developer/logs/views", {"name": name, "query": query})
 
 
-def test_the_page_links_to_a_saved_view_and_marks_it(as_developer, denied):
+def test_the_page_links_to_a_saved_view_and_marks_it(as_developer):
     answer = save(as_developer)
     assert (answer.status_code, answer["Location"]) == (303, "/developer/logs?outcome=denied")
     page = text_of(as_developer, "/developer/logs?outcome=denied")

@@ -61,12 +61,17 @@ def test_markup_that_agents_send_is_escaped(as_developer, denied):
 def test_another_organization_sees_none_of_it(as_rival, denied):
     assert denied not in rows(as_rival)
     for path in (f"/developer/logs?entry={denied}", f"/developer/logs/{denied}"):
-        assert as_rival.get(path).status_code == 404
+        assert as_rival.get(path, follow=True).status_code == 404
 
 
 @pytest.mark.parametrize("entry", ["log_" + "0" * 32, "\x00", "x" * 200, "usr_1"])
 def test_an_unknown_entry_is_absent(as_developer, denied, entry):
-    assert as_developer.get("/developer/logs", {"entry": entry}).status_code == 404
+    assert as_developer.get("/developer/logs", {"entry": entry}, follow=True).status_code == 404
+
+
+def test_an_entry_of_another_page_opens_on_its_own(as_developer, denied):
+    answer = as_developer.get("/developer/logs", {"outcome": "allowed", "entry": denied})
+    assert (answer.status_code, answer["Location"]) == (302, f"/developer/logs/{denied}")
 
 
 FILTERS = [

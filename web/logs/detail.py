@@ -21,13 +21,16 @@ class LogDetail:
     whole: str
 
 
-def read_detail(entry_id: str, own: OwnNames, row: LogRow | None = None) -> LogDetail:
-    """Return the entry with this id. `row` saves reading it again.
+def read_detail(entry_id: str, own: OwnNames) -> LogDetail:
+    """Return the entry with this id.
 
     Raises `NotFound` if the organization's log does not have the entry, and `ArchiveUnavailable`.
     """
-    if row is None:
-        (row,) = read_rows([entry_for_organization(own.organization_id, entry_id)], own)
+    (row,) = read_rows([entry_for_organization(own.organization_id, entry_id)], own)
+    return describe(row)
+
+
+def describe(row: LogRow) -> LogDetail:
     return LogDetail(row, describe_scopes(row.content["scopes"]), find_proof(row.entry), _whole(row))
 
 

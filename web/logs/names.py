@@ -1,14 +1,15 @@
 """The names of an organization's own agents, policies, resource servers and developers, for its log."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Q, QuerySet, TextField, Value
 
 from agents.models import Agent
 from core.text import plain_text
 from developers.models import Developer
+from developers.selectors import saved_views
 from policies.models import Policy
 from resources.models import ResourceServer
 
@@ -17,12 +18,20 @@ MAX_SUGGESTED = 100
 AGENT, POLICY, SERVER, DEVELOPER = "agt", "pol", "res", "dev"
 
 
+class View(NamedTuple):
+    """A saved view of the log: its name, safe to display, and the query of its URL."""
+
+    name: str
+    query: str
+
+
 @dataclass(frozen=True, slots=True)
 class OwnNames:
-    """Names by id, safe to display, newest first."""
+    """Names by id, safe to display, newest first, and the saved views of a developer, by name."""
 
     organization_id: str
     names: Mapping[str, str]
+    views: Sequence[View] = ()
 
     def of_kind(self, prefix: str) -> dict[str, str]:
         """Return the names of all agents, for example, by id."""
@@ -34,7 +43,7 @@ class OwnNames:
         own = _rows(self.organization_id)
         by_kind = {prefix: [one for one in unknown if one.startswith(f"{prefix}_")] for prefix in own}
         wanted = [_named(own[prefix].filter(pk__in=found)) for prefix, found in by_kind.items() if found]
-        return OwnNames(self.organization_id, {**self.names, **_read(wanted)})
+        return replace(self, names={**self.names, **_read(wanted)})
 
     def find(self, prefix: str, text: str) -> list[str]:
         """Return the ids of up to two objects of this kind with this name or, of agents, this client id."""
@@ -42,13 +51,19 @@ class OwnNames:
         return list(_rows(self.organization_id)[prefix].filter(known).values_list("pk", flat=True)[:2])
 
 
-def suggested_names(organization_id: str) -> OwnNames:
-    """Return the newest names of each kind, by one query."""
+def suggested_names(developer: Developer) -> OwnNames:
+    """Return the newest names of each kind in the developer's organization, and their own views, by one query."""
+    organization_id = developer.organization_id
     own = _rows(organization_id) | {AGENT: Agent.objects.filter(organization_id=organization_id)}
     # SQLite has no limits within a union.
-    newest = (rows.filter(pk__in=rows.order_by("-pk").values("pk")[:MAX_SUGGESTED]) for rows in own.values())
-    found = _read([_named(rows) for rows in newest])
-    return OwnNames(organization_id, dict(sorted(found.items(), reverse=True)))
+    newest = [rows.filter(pk__in=rows.order_by("-pk").values("pk")[:MAX_SUGGESTED]) for rows in own.values()]
+    views = saved_views(developer).order_by().values_list("pk", F("name"), F("query"))
+    found = list(views.union(*map(_named, newest), all=True))
+    return OwnNames(
+        organization_id,
+        {pk: plain_text(name) for pk, name, query in sorted(found, reverse=True) if not query},
+        sorted((View(name, query) for _, name, query in found if query), key=lambda view: view.name.lower()),
+    )
 
 
 def _rows(organization_id: str) -> dict[str, QuerySet[Any]]:
@@ -63,10 +78,10 @@ def _rows(organization_id: str) -> dict[str, QuerySet[Any]]:
 
 def _named(rows: QuerySet[Any]) -> QuerySet[Any]:
     named = F("user__name") if rows.model is Developer else F("name")
-    return rows.order_by().values_list("pk", named)
+    return rows.order_by().values_list("pk", named, Value("", TextField()))
 
 
 def _read(wanted: list[QuerySet[Any]]) -> dict[str, str]:
     if not wanted:
         return {}
-    return {pk: plain_text(name) for pk, name in wanted[0].union(*wanted[1:], all=True)}
+    return {pk: plain_text(name) for pk, name, _ in wanted[0].union(*wanted[1:], all=True)}

@@ -25,7 +25,7 @@ from web.logs.names import suggested_names
 @developer_page  # type: ignore[arg-type]  # it streams, as few other pages do
 def export(request: HttpRequest, developer: Developer, format_name: str) -> StreamingHttpResponse:
     """Send what the filters in the URL show, up to now. The download itself is logged, and so not in it."""
-    now, own = clock.now(), suggested_names(developer.organization_id)
+    now, own = clock.now(), suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
     filters = form.filters()
     until = min(filters.until or now, now)

@@ -82,4 +82,4 @@ def _list(
 
 def _cleaned(query: str, developer: Developer) -> str:
     """Return only what the log's form takes for filters."""
-    return LogFilterForm(QueryDict(query), names=suggested_names(developer.organization_id)).query()
+    return LogFilterForm(QueryDict(query), names=suggested_names(developer)).query()

@@ -12,11 +12,10 @@ from audit.readers.news import Ends, current_ends, may_have_news
 from audit.selectors import entries_for_organization
 from core.errors import NotFound
 from developers.models import Developer
-from developers.selectors import saved_views
 from web.access import developer_page
 from web.forms.logs import LogFilterForm, ViewForm
 from web.ids import ID
-from web.logs.detail import LogDetail, read_detail
+from web.logs.detail import describe, read_detail
 from web.logs.names import OwnNames, suggested_names
 from web.logs.pages import LogPage, read_page
 from web.paging import read_cursor
@@ -29,20 +28,23 @@ RENAMED = {"since": "from", "until": "to"}
 @require_safe
 @developer_page
 def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Show the table. `?entry=` opens an entry beside it, and with `?live=1` the table shows what is new."""
-    own = suggested_names(developer.organization_id)
+    """Show the table. `?entry=` opens one of its entries beside it, and with `?live=1` the table shows what is new."""
+    own = suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
     is_live = bool(request.GET.get(LIVE)) and not read_cursor(request)
     ends = current_ends() if is_live else ""  # before the entries, so that none is missed between the two
     page = read_page(request, form, own)
-    detail = _open_entry(request, own, page)
+    wanted = request.GET.get("entry", "")
+    row = next((row for row in page.rows if row.id == wanted), None)
+    if wanted and row is None:
+        return _entry_alone(wanted)
     context = {
         **_listing(form, page),
         "form": form,
-        "views": list(saved_views(developer)),
+        "views": own.views,
         "view_form": ViewForm(initial={"query": form.query()}, auto_id="id_view_%s"),
         "chips": list(form.chips()),
-        "detail": detail,
+        "detail": describe(row) if row else None,
         "is_live": is_live,
         "ends": str(ends),
     }
@@ -63,7 +65,7 @@ def news(request: HttpRequest, developer: Developer) -> HttpResponse:
     since, ends = Ends.read(request.GET.get("ends", "")), current_ends()
     if since == ends:
         return HttpResponse(status=204)
-    own = suggested_names(developer.organization_id)
+    own = suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
     criteria = entries_for_organization(own.organization_id, form.filters()).criteria
     if since is not None and not may_have_news(criteria, since, ends):
@@ -92,14 +94,11 @@ def _listing(form: LogFilterForm, page: LogPage) -> dict[str, Any]:
     return {"page": page, "rows": page.rows, "query": form.query(), "row_query": form.query(cursor=page.cursor)}
 
 
-def _open_entry(request: HttpRequest, own: OwnNames, page: LogPage) -> LogDetail | None:
-    """Return the entry that is open beside the table. Raises `NotFound`."""
-    wanted = request.GET.get("entry", "")
-    if not wanted:
-        return None
-    if not ID.fullmatch(wanted):
+def _entry_alone(entry_id: str) -> HttpResponse:
+    """Redirect to the page of an entry that the table does not have. Raises `NotFound` if no entry has such an id."""
+    if not ID.fullmatch(entry_id):
         raise NotFound("No such log entry.")
-    return read_detail(wanted, own, next((row for row in page.rows if row.id == wanted), None))
+    return redirect("web:log-entry", entry_id)
 
 
 def _number_before(page: LogPage, entry_id: str) -> int:
