@@ -5,7 +5,7 @@ then it adds what is new there to the hour's rows. So a decision itself writes n
 killed loses what it has measured since it saved last.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -51,18 +51,27 @@ class Saver:
         return sum(new.values())
 
 
-def latency_series(window: Window) -> list[Percentiles | None]:
-    """Return the percentiles of each step of the window, None for those without a measured decision."""
+def latency_numbers(window: Window) -> list[dict[int, int]]:
+    """Return the histogram of each step of the window: the number of decisions by the upper bound of their time."""
     steps: list[dict[int, int]] = [{} for _ in window.starts()]
     rows = Latency.objects.filter(start__gte=window.since, start__lt=window.until)
     for start, bound, number in rows.values_list("start", "bound", "number"):
         numbers = steps[(start - window.since) // window.step]
         numbers[bound] = numbers.get(bound, 0) + number
-    return [percentiles(numbers) for numbers in steps]
+    return steps
+
+
+def together(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    """Return the histogram of all decisions."""
+    found: dict[int, int] = {}
+    for numbers in histograms:
+        for bound, number in numbers.items():
+            found[bound] = found.get(bound, 0) + number
+    return found
 
 
 def percentiles(numbers: Mapping[int, int]) -> Percentiles | None:
-    """Return the percentiles of a histogram: the number of decisions by the upper bound of their time."""
+    """Return the percentiles of a histogram, or None if it is empty."""
     total = sum(numbers.values())
     if not total:
         return None

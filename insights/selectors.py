@@ -1,18 +1,21 @@
 """Reads of the roll-ups. Each takes the tenant, and none reads the log."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet, Subquery, Sum
+from django.db.models import QuerySet, Subquery, Sum, Value
 
+from audit.models import Entry
 from audit.readers.finding import sizes
 from insights.counting import ALL_AGENTS
 from insights.models import Edition, Kind, RollUp, Unit
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SPARKLINE_HOURS = 24
+# Numbers by value, by kind.
+type Totals = dict[Kind, dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +46,32 @@ class Coverage:
 
 def find_coverage() -> Coverage:
     """Return how far the log is counted. Entries that the sequencer has not moved into the log are not among them."""
-    edition = Edition.objects.filter(is_used=True).first()
-    size, _ = sizes()
-    return Coverage(edition.last_at, size - edition.counted) if edition else Coverage(None, size)
+    newest = Entry.objects.order_by("-leaf_index").values("leaf_index")[:1]
+    found = Edition.objects.filter(is_used=True).values_list("last_at", "counted", Subquery(newest)).first()
+    if found is None:
+        return Coverage(None, sizes()[0])
+    last_at, counted, last = found
+    return Coverage(last_at, 0 if last is None else last + 1 - counted)
 
 
-def totals(
-    organization_id: str, kinds: Collection[Kind], window: Window, *, agent_id: str | None = None
-) -> dict[Kind, dict[str, int]]:
+def totals(organization_id: str, kinds: Collection[Kind], window: Window, *, agent_id: str | None = None) -> Totals:
     """Return how often each value of each kind occurred in the window, for one agent or for all."""
-    found: dict[Kind, dict[str, int]] = {kind: {} for kind in kinds}
+    return totals_of_each(organization_id, kinds, [window], agent_id=agent_id)[0]
+
+
+def totals_of_each(
+    organization_id: str, kinds: Collection[Kind], windows: Sequence[Window], *, agent_id: str | None = None
+) -> list[Totals]:
+    """Return the same for several windows, by one query."""
+    found: list[Totals] = [{kind: {} for kind in kinds} for _ in windows]
     rows = _rows(organization_id, kinds, agent_id)
-    parts = [part.values_list("kind", "value").annotate(Sum("number")) for part in _in_window(rows, window)]
-    for kind, value, number in _all_of(parts):
-        counts = found[Kind(kind)]
+    parts = [
+        part.annotate(place=Value(place)).values_list("place", "kind", "value").annotate(Sum("number"))
+        for place, window in enumerate(windows)
+        for part in _in_window(rows, window)
+    ]
+    for place, kind, value, number in _all_of(parts):
+        counts = found[place][Kind(kind)]
         counts[value] = counts.get(value, 0) + number
     return found
 

@@ -27,6 +27,7 @@ from web.views.developer import (
     agent_stops,
     agent_users,
     agents,
+    analytics,
     credentials,
     keys,
     log_export,
@@ -141,6 +142,7 @@ urlpatterns = [
     path(
         "developer/resource-servers/<id:server_id>/scopes/<scope:scope_id>/edit", own_scopes.edit, name="own-scope-edit"
     ),
+    path("developer/analytics", analytics.analytics, name="analytics"),
     path("developer/logs", logs.logs, name="logs"),
     path("developer/logs/new", logs.news, name="logs-news"),
     path("developer/logs/views", log_views.views, name="log-views"),

@@ -14,7 +14,7 @@ from agentgate.front import latency as front
 from agentgate.front.pool import Pool
 from core.metrics import DECISION_BUCKETS, BulkHistogram, decision_seconds
 from insights import latency
-from insights.latency import Percentiles, Saver, latency_series, percentiles
+from insights.latency import Percentiles, Saver, latency_numbers, percentiles, together
 from insights.models import Latency
 from insights.selectors import Window
 from tests.threads import race
@@ -91,12 +91,14 @@ def test_percentiles_are_estimated_within_their_bucket() -> None:
     assert percentiles({}) is None
 
 
-def test_a_series_has_percentiles_for_each_step(django_assert_num_queries: Any) -> None:
-    Latency.objects.create(start=WINDOW.since, bound=2000, number=100)
-    Latency.objects.create(start=WINDOW.since - HOUR, bound=3000, number=100)
-    Latency.objects.create(start=WINDOW.until, bound=3000, number=100)
+def test_each_step_of_a_window_has_its_histogram(django_assert_num_queries: Any) -> None:
+    for start, number in ((WINDOW.since - HOUR, 3), (WINDOW.since, 5), (WINDOW.since + HOUR, 7), (WINDOW.until, 9)):
+        Latency.objects.create(start=start, bound=2000, number=number)
     with django_assert_num_queries(1):
-        assert latency_series(WINDOW) == [Percentiles(0.0015, 0.00195, 0.00199), None]
+        found = latency_numbers(WINDOW)
+    assert found == [{2000: 5}, {2000: 7}]
+    assert together(found) == {2000: 12}
+    assert latency_numbers(Window(WINDOW.since, WINDOW.until, 2 * HOUR)) == [{2000: 12}]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from web.styleguide import activity, approvals, basics, connections, developer
+from web.styleguide import activity, analytics, approvals, basics, connections, developer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +35,6 @@ AREAS = (
     Area("approvals", "Approvals", approvals.samples),
     Area("activity", "Activity", activity.samples),
     Area("developer", "Portal of developers", developer.samples),
+    Area("analytics", "Analytics", analytics.samples),
     Area("entrance", "Signing in", basics.entrance),
 )

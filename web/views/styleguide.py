@@ -11,7 +11,18 @@ from web.styleguide.areas import AREAS
 
 # Pages that show one layout each.
 LAYOUTS = ("outcome", "confirm")
-SHEETS = ("flow", "limits", "policies", "approvals", "connections", "activity", "security", "landing", "styleguide")
+SHEETS = (
+    "flow",
+    "limits",
+    "policies",
+    "approvals",
+    "connections",
+    "activity",
+    "security",
+    "landing",
+    "analytics",
+    "styleguide",
+)
 
 
 @require_safe

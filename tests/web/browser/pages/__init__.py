@@ -4,6 +4,7 @@ from tests.web.browser.pages import (
     account,
     activity,
     administration,
+    analytics,
     approvals,
     connections,
     consent,
@@ -29,5 +30,6 @@ GROUPS = [
     *policies.GROUPS,
     *administration.GROUPS,
     *logs.GROUPS,
+    *analytics.GROUPS,
     *errors.GROUPS,
 ]

@@ -1,0 +1,183 @@
+"""The page of the analytics: its numbers are those of the log, and lead to the rows behind them."""
+
+import re
+from datetime import timedelta
+from html import unescape
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.utils.dateparse import parse_datetime
+
+from agents.models import Agent
+from audit.events import Outcome
+from audit.selectors import Filters, entries_for_organization
+from audit.sequencing.sequencer import sequence
+from core import clock
+from developers.models import Developer
+from insights.models import Edition
+from insights.services import count_log
+from tests.audit.journals import write_row
+from tests.web.browser.pages import analytics
+from tests.web.markup import inline_code, main_of, text_of
+from tests.world import sign_in
+from web.analytics.charts import lines, nice_top, stacked_bars
+from web.analytics.counts import Count, percent
+
+PATH = "/developer/analytics"
+LINK = re.compile(r'<a href="(/developer/[a-z]+\?[^"]*from=[^"]*)">([\d,]+)</a>')
+NAMES = {"agent": "agent_id", "policy": "policy_id", "from": "since", "to": "until"}
+
+
+@pytest.fixture
+def filled(db):
+    """Return a client and the organization of the pages' sample."""
+    analytics.make()
+    developer = Developer.objects.get(user__email="charts@example.com")
+    return sign_in(developer.user), developer.organization_id
+
+
+def links_of(page: str) -> set[tuple[str, int]]:
+    return {(unescape(url), int(number.replace(",", ""))) for url, number in LINK.findall(page)}
+
+
+def rows_behind(organization_id: str, url: str) -> int:
+    """Return the number of entries in the log that the URL selects."""
+    query = {NAMES.get(name, name): value for name, (value,) in parse_qs(urlsplit(url).query).items()}
+    for name in ("since", "until"):
+        query[name] = parse_datetime(query[name])
+    entries, _ = entries_for_organization(organization_id, Filters(**query)).page("", 5000)
+    return len(entries)
+
+
+def is_precise(url: str) -> bool:
+    """Return whether the log can be filtered by all that the number counts.
+
+    It has no filter for approvals that left a scope out, for limits of users, and for rules of other organizations.
+    """
+    query = parse_qs(urlsplit(url).query)
+    is_rule_of_user = query.get("rule") == ["spend_limit"] and "policy" not in query
+    return query.get("event") != ["consent.approved"] and not is_rule_of_user
+
+
+@pytest.mark.parametrize("query", ["period=7d", "period=24h&by=rule", "period=30d&by=agent", "period=90d&by=scope"])
+def test_each_number_leads_to_as_many_rows(filled, query):
+    client, organization_id = filled
+    links = links_of(text_of(client, f"{PATH}?{query}&show=all"))
+    assert len(links) > 20
+    precise = {url: number for url, number in links if is_precise(url)}
+    assert len(precise) > len(links) / 2
+    assert {url: rows_behind(organization_id, url) for url in precise} == precise
+    for url, number in links:
+        if not is_precise(url):
+            assert rows_behind(organization_id, url) >= number
+
+
+def test_the_numbers_of_an_agent_are_its_own(filled):
+    client, organization_id = filled
+    agent = Agent.objects.get(name="Travel Desk")
+    page = text_of(client, f"{PATH}?agent={agent.id}&by=agent&period=90d")
+    links = links_of(page)
+    assert len(links) > 20
+    assert all(f"agent={agent.id}" in url for url, _ in links)
+    assert all(rows_behind(organization_id, url) == number for url, number in links if is_precise(url))
+    assert f'value="Travel Desk ({agent.id})"' in page
+    assert "by=agent" not in main_of(page)  # one agent cannot be told apart by agents
+
+
+def test_names_replace_ids_and_markup_is_escaped(filled):
+    client, _ = filled
+    Agent.objects.filter(name="Courier").update(name="<b>Courier</b>")
+    page = text_of(client, f"{PATH}?period=90d&by=agent")
+    assert "<b>Courier" not in client.get(f"{PATH}?period=90d&by=agent").content.decode()
+    assert "No weekends" in page
+    assert "A limit of the user" in page
+    assert "Scope not granted" in page
+    assert not re.search(r">\s*agt_", page)
+    assert inline_code(client.get(PATH).content) == []
+
+
+def test_what_was_deleted_or_is_unknown_has_words(filled):
+    client, organization_id = filled
+    Agent.objects.filter(name="Courier").delete()
+    denied = {"organization_id": organization_id, "outcome": Outcome.DENIED, "reason": "policy_denied"}
+    own = {"policy_id": "pol_gone", "policy_organization_id": organization_id, "metadata": {"ruleType": "gone_rule"}}
+    others = {"policy_id": "pol_9", "policy_organization_id": "org_9", "metadata": {"ruleType": "time_window"}}
+    write_row(30, **denied, **own, agent_id="agt_gone")
+    write_row(30, **denied, **others, agent_id=None)
+    write_row(30, **{**denied, "reason": "new_reason"})
+    sequence()
+    count_log()
+    page = text_of(client, f"{PATH}?period=24h&by=rule")
+    known = ("agt_gone", "A deleted policy", "gone_rule", "No agent", "A rule of another organization", "new_reason")
+    for words in known:
+        assert words in page
+    assert "pol_9" not in page
+
+
+def test_a_long_list_is_shown_on_demand(filled):
+    client, organization_id = filled
+    for number in range(12):
+        write_row(1, organization_id=organization_id, agent_id=f"agt_{number}", scopes=[f"many:{number}"])
+    sequence()
+    count_log()
+    short = text_of(client, f"{PATH}?by=agent&period=24h")
+    assert "Show" in short
+    assert "agt_11" not in main_of(short) or "agt_9" not in main_of(short)
+    full = text_of(client, f"{PATH}?by=agent&period=24h&show=all")
+    assert all(f"agt_{number}" in full for number in range(12))
+    assert "more</a>" not in full
+
+
+def test_another_organization_sees_none_of_it(filled, as_rival):
+    page = text_of(as_rival, f"{PATH}?period=90d")
+    assert "Nothing happened in this period" in page
+    assert links_of(page) == set()
+    agent = Agent.objects.get(name="Travel Desk")
+    assert "No agent has this name or ID" in text_of(as_rival, f"{PATH}?agent={agent.id}")
+
+
+@pytest.mark.parametrize("query", ["period=1y", "by=person", "show=some", "agent=%00", "period=&by="])
+def test_unknown_parameters_change_nothing(as_developer, query):
+    page = text_of(as_developer, f"{PATH}?{query}")
+    assert '<a href="?period=7d&by=outcome" aria-current="page">7 days</a>' in page
+
+
+def test_users_who_are_not_developers_see_nothing(as_ada, client):
+    assert as_ada.get(PATH).headers["Location"] == "/developer/"
+    assert client.get(PATH).headers["Location"].startswith("/accounts/login/")
+    assert as_ada.post(PATH).status_code == 405
+
+
+def test_the_page_says_if_counting_is_late(as_developer, agent):
+    write_row(1, organization_id=agent.organization_id)
+    sequence()
+    count_log()
+    assert "Counting is late" not in text_of(as_developer, PATH)
+    write_row(1, organization_id=agent.organization_id)
+    sequence()
+    assert "Counting is late" not in text_of(as_developer, PATH)  # the next run counts it
+    Edition.objects.update(last_at=clock.now() - timedelta(minutes=11))
+    assert "Counting is late" in text_of(as_developer, PATH)
+
+
+def test_bars_are_stacked_within_the_plot():
+    plot = stacked_bars([[10, 0, 1000], [30, 0, 0]])
+    assert (plot.top, plot.width) == (1000, 30)
+    assert plot.paths == ["M1 99h8v1h-8zM21 0h8v100h-8z", "M1 96h8v3h-8z"]
+    assert stacked_bars([]).paths == []
+
+
+def test_lines_have_gaps():
+    assert lines([[0.5, 1.0, None, 0.25]]).paths == ["M5 50L15 0M33 75h4"]
+
+
+@pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (7, 8), (10, 10), (11, 20), (1234, 2000), (0.0023, 0.003)])
+def test_scales_end_at_round_numbers(value, top):
+    assert nice_top(value) == pytest.approx(top)
+
+
+def test_changes_are_percentages_where_they_say_something():
+    assert [Count(*numbers, "").change for numbers in ((12, 10), (5, 10), (10, 10), (3, 0), (0, 3), (200, 1))] == [
+        "+20%", "-50%", "±0", "new", "", "",
+    ]  # fmt: skip
+    assert [percent(1, 3), percent(1, 1000), percent(0, 5), percent(1, 0)] == ["33%", "0.1%", "0%", ""]

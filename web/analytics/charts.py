@@ -1,0 +1,90 @@
+"""The geometry of charts. Templates draw it: `components/chart.html` and `chart_spark.html`.
+
+A plot is `STEP` units wide per step and `HEIGHT` units high, and the browser stretches it. So lines and bars scale, and
+all words are HTML beside the SVG.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+STEP, GAP, HEIGHT = 10, 1, 100
+# A value that is not zero has at least this height, or nobody would see it.
+LEAST = 1.0
+LONE = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """What a chart draws: a path per series, the first at the bottom. `top` is the value at the upper edge."""
+
+    paths: Sequence[str]
+    width: int
+    top: float
+
+
+def stacked_bars(series: Sequence[Sequence[int]]) -> Plot:
+    """Return bars in which the series are stacked. All have as many steps."""
+    steps = len(series[0]) if series else 0
+    top = nice_top(max((sum(column) for column in zip(*series, strict=True)), default=0))
+    paths, heights = [], [0.0] * steps
+    for numbers in series:
+        parts = []
+        for place, number in enumerate(numbers):
+            if number:
+                height = max(LEAST, HEIGHT * number / top)
+                parts.append(_bar(place, heights[place], height))
+                heights[place] += height
+        paths.append("".join(parts))
+    return Plot(paths, steps * STEP, top)
+
+
+def lines(series: Sequence[Sequence[float | None]]) -> Plot:
+    """Return lines through the middle of each step, with gaps where there is no value."""
+    steps = len(series[0]) if series else 0
+    top = nice_top(max((value for values in series for value in values if value is not None), default=0))
+    return Plot([_line(values, top) for values in series], steps * STEP, top)
+
+
+def sparkline(numbers: Sequence[int]) -> Plot:
+    """Return bars without a scale, as high as the highest of them allows."""
+    return stacked_bars([numbers])
+
+
+def nice_top(highest: float) -> float:
+    """Return the least of 1, 2, 3, 4, 5, 6, 8 and 10, times a power of ten, that is not lower."""
+    if highest <= 0:
+        return 1
+    power = 1.0
+    while power < highest:
+        power *= 10
+    while power / 10 >= highest:
+        power /= 10
+    return next(power * share for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1) if power * share >= highest * 0.9999)
+
+
+def short(value: float) -> str:
+    """Return a number for SVG, with one decimal at most."""
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _bar(place: int, bottom: float, height: float) -> str:
+    width = STEP - 2 * GAP
+    top = HEIGHT - bottom - height
+    return f"M{place * STEP + GAP} {short(max(0.0, top))}h{width}v{short(min(height, HEIGHT - bottom))}h-{width}z"
+
+
+def _line(values: Sequence[float | None], top: float) -> str:
+    parts = []
+    for place, value in enumerate(values):
+        if value is None:
+            continue
+        x, y = place * STEP + STEP / 2, short(HEIGHT * (1 - value / top))
+        has_earlier, has_later = (0 <= one < len(values) and values[one] is not None for one in (place - 1, place + 1))
+        if has_earlier:
+            parts.append(f"L{short(x)} {y}")
+        elif has_later:
+            parts.append(f"M{short(x)} {y}")
+        else:
+            # One step by itself is a short line.
+            parts.append(f"M{short(x - LONE / 2)} {y}h{short(LONE)}")
+    return "".join(parts)

@@ -1,0 +1,119 @@
+"""What became of requests for consent, and which scopes users left out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+
+from audit.events import Event
+from insights.counting import Step
+from insights.models import Kind
+from insights.selectors import Window
+from web.analytics.charts import HEIGHT, LEAST, short
+from web.analytics.counts import Count, highest, percent
+from web.analytics.links import Links, Query
+from web.analytics.words import Names, Words
+
+type Totals = Mapping[Kind, Mapping[str, int]]
+
+SCOPES_LISTED = 8
+LABELS: dict[Step, Any] = {
+    Step.ASKED: _("Asked"),
+    Step.ALLOWED: _("Allowed all"),
+    Step.PARTLY: _("Allowed some"),
+    Step.DENIED: _("Denied"),
+    Step.ABANDONED: _("Abandoned"),
+}
+QUERIES: dict[Step, Query] = {
+    Step.ASKED: {"event": Event.CONSENT_REQUESTED.value},
+    Step.ALLOWED: {"event": Event.CONSENT_APPROVED.value},
+    Step.PARTLY: {"event": Event.CONSENT_APPROVED.value},
+    Step.DENIED: {"event": Event.CONSENT_DENIED.value},
+    Step.ABANDONED: {"event": Event.CONSENT_EXPIRED.value},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelBar:
+    """A horizontal bar of the funnel, in percent of the chart, as SVG writes numbers. `width` is empty for none."""
+
+    style: str
+    width: str
+    y: str
+    height: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """A step of the requests. `share` is that of the requests that were made."""
+
+    style: str
+    label: str
+    count: Count
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A scope that users left out, and how often they were asked for it."""
+
+    words: Words
+    count: Count
+    asked: Count
+    share: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consents:
+    """The section of the page."""
+
+    rows: Sequence[StepRow]
+    bars: Sequence[FunnelBar]
+    left_out: Sequence[LeftOut]
+
+    @property
+    def is_empty(self) -> bool:
+        return not any(row.count.number for row in self.rows)
+
+
+def find_consents(window: Window, now: Totals, before: Totals, names: Names, links: Links) -> Consents:
+    """Return the section. A request counts when it was made, and its answer when it was given."""
+    counts, earlier = now[Kind.CONSENT], before[Kind.CONSENT]
+    asked = counts.get(Step.ASKED, 0)
+    rows = [
+        StepRow(
+            step.value,
+            str(LABELS[step]),
+            Count(counts.get(step, 0), earlier.get(step, 0), links.to(window, QUERIES[step])),
+            "" if step is Step.ASKED else percent(counts.get(step, 0), asked),
+        )
+        for step in Step
+    ]
+    return Consents(rows, bars_of(counts), _left_out(window, now, before, names, links))
+
+
+def bars_of(counts: Mapping[str, int]) -> list[FunnelBar]:
+    """Return a bar for each step, the longest as wide as the chart."""
+    longest = max(counts.values(), default=0)
+    pitch = HEIGHT / len(Step)
+    widths = [max(LEAST, HEIGHT * counts.get(step, 0) / longest) if counts.get(step) else 0 for step in Step]
+    return [
+        FunnelBar(step.value, short(width) if width else "", short(place * pitch + 2), short(pitch - 4))
+        for place, (step, width) in enumerate(zip(Step, widths, strict=True))
+    ]
+
+
+def _left_out(window: Window, now: Totals, before: Totals, names: Names, links: Links) -> list[LeftOut]:
+    counts, asked = now[Kind.LEFT_OUT], now[Kind.ASKED]
+    earlier, asked_before = before[Kind.LEFT_OUT], before[Kind.ASKED]
+    approved, requested = QUERIES[Step.PARTLY], QUERIES[Step.ASKED]
+    return [
+        LeftOut(
+            names.scope(scope),
+            Count(counts[scope], earlier.get(scope, 0), links.to(window, approved)),
+            Count(asked.get(scope, 0), asked_before.get(scope, 0), links.to(window, {**requested, "action": scope})),
+            percent(counts[scope], asked.get(scope, 0)),
+        )
+        for scope in highest(counts, SCOPES_LISTED)
+    ]

@@ -1,0 +1,45 @@
+"""Links to the rows of the log behind a number."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django.urls import reverse
+
+from audit.events import Event
+from insights.counting import NONE, USER, rule_parts
+from insights.selectors import Window
+
+type Query = dict[str, str]
+
+ALLOWED: Query = {"outcome": "allowed"}
+DENIED: Query = {"outcome": "denied"}
+DECISIONS: Query = {"event": Event.TOKEN_VERIFY.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Makes links to the log of one agent, or of all."""
+
+    agent_id: str = ""
+
+    def to(self, window: Window, query: Query) -> str:
+        """Return the URL of the entries in the window that the query selects."""
+        return self.between(window.since, window.until, query)
+
+    def between(self, since: datetime, until: datetime, query: Query) -> str:
+        """Return the URL of the entries from `since` until `until`, exclusive."""
+        chosen = {"agent": self.agent_id, **query, "from": _hour(since), "to": _hour(until)}
+        return f"{reverse('web:logs')}?{urlencode({name: value for name, value in chosen.items() if value})}"
+
+
+def of_rule(value: str) -> Query:
+    """Return the query for the denials of a value of the kind `rule`."""
+    reason, policy_id, rule_type = rule_parts(value)
+    rule = reason if rule_type == NONE or reason == "approval_required" else rule_type
+    return {**DECISIONS, **DENIED, "policy": "" if policy_id in (NONE, USER) else policy_id, "rule": rule}
+
+
+def _hour(moment: datetime) -> str:
+    """Return a full hour of UTC, as short as the log's filters read it."""
+    return f"{moment:%Y-%m-%dT%HZ}"

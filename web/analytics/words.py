@@ -1,0 +1,78 @@
+"""Words for what the roll-ups count: reasons, rules, agents, scopes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from agents.models import Agent
+from decisions.requests import Reason
+from insights.counting import NONE, USER, rule_parts
+from policies.models import Policy
+from web.logs.words import rule_title
+from web.names import names_by_id, scope_titles
+
+REASONS: Mapping[str, Any] = {
+    Reason.INVALID_TOKEN: gettext_lazy("Invalid token"),
+    Reason.TOKEN_EXPIRED: gettext_lazy("Token expired"),
+    Reason.TOKEN_REVOKED: gettext_lazy("Token revoked"),
+    Reason.SERVICE_SUSPENDED: gettext_lazy("Service suspended"),
+    Reason.ORGANIZATION_SUSPENDED: gettext_lazy("Organization suspended"),
+    Reason.AGENT_SUSPENDED: gettext_lazy("Agent suspended"),
+    Reason.USER_INACTIVE: gettext_lazy("User deactivated"),
+    Reason.CONSENT_REVOKED: gettext_lazy("Access revoked by the user"),
+    Reason.CONSENT_EXPIRED: gettext_lazy("Access expired"),
+    Reason.CONSENT_PAUSED: gettext_lazy("Access paused by the user"),
+    Reason.WRONG_AUDIENCE: gettext_lazy("Token for another service"),
+    Reason.INSUFFICIENT_SCOPE: gettext_lazy("Scope not granted"),
+    Reason.POLICY_DENIED: gettext_lazy("Denied by a rule"),
+    Reason.APPROVAL_REQUIRED: gettext_lazy("Approval required"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A name, safe to display, and what is known beside it: words, or its id. `is_id` marks an id without a name."""
+
+    name: str
+    detail: str = ""
+    code: str = ""
+    is_id: bool = False
+
+
+class Names:
+    """Names of agents, policies and scopes, as far as the organization may know them."""
+
+    def __init__(self, organization_id: str, agents: Iterable[str], policies: Iterable[str], scopes: Iterable[str]):
+        own = Q(organization_id=organization_id)
+        self._names = names_by_id(
+            (Agent.objects.filter(own | Q(organization=None)), agents),
+            (Policy.objects.filter(own), (one for one in policies if one not in (NONE, USER))),
+        )
+        wanted = set(scopes)
+        self._titles = scope_titles(wanted) if wanted else {}
+
+    def agent(self, agent_id: str) -> Words:
+        """Return the words for an agent. Those of other organizations have no name here."""
+        if agent_id == NONE:
+            return Words(_("No agent"))
+        return Words(self._names[agent_id]) if agent_id in self._names else Words(agent_id, is_id=True)
+
+    def scope(self, scope: str) -> Words:
+        return Words(self._titles[scope], code=scope) if scope in self._titles else Words(scope, is_id=True)
+
+    def rule(self, value: str) -> Words:
+        """Return the words for a value of the kind `rule`."""
+        reason, policy_id, rule_type = rule_parts(value)
+        why = str(REASONS.get(reason, reason))
+        title = "" if rule_type == NONE else rule_title(rule_type)
+        if policy_id == USER:
+            return Words(_("A limit of the user"), title)
+        if policy_id == NONE:
+            return Words(_("A rule of another organization"), title) if title else Words(why)
+        if policy_id not in self._names:
+            return Words(_("A deleted policy"), title)
+        return Words(self._names[policy_id], f"{why}: {title}" if reason == Reason.APPROVAL_REQUIRED else title)
