@@ -16,6 +16,8 @@ from decisions.services import decide
 from developers.acting import as_developer
 from developers.errors import OrganizationSuspended
 from developers.services import suspend_organization
+from insights.models import RollUp
+from insights.services import count_log
 from policies.services import create_policy
 from tests.log import log_entries, log_entry
 from tests.threads import race
@@ -139,6 +141,8 @@ def test_the_entries_are_marked_and_belong_to_no_person_and_no_total(start, ques
     assert "ada@example.com" not in str(entries[1].content)  # what the developer typed can be erased
     assert log_entry(entries[1].id).personal["context"] == {"recipient": "ada@example.com"}
     assert not Stream.objects.exclude(allowed=0, denied=0).exists()
+    count_log()
+    assert not RollUp.objects.exists()
 
 
 def test_a_trial_of_another_agent_or_organization_looks_absent(start, agent, developer):

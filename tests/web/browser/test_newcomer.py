@@ -71,7 +71,7 @@ class Newcomer:
         self.page.get_by_role("heading", name="API keys").wait_for()
 
     def register_agent(self, callback: str) -> None:
-        self.follow("Overview")
+        self.follow("Continue to the overview")
         self.page.get_by_text("0 of 4 done").wait_for()
         self.follow("New agent")
         self.page.get_by_label("Name", exact=True).fill("Mail Robot")
