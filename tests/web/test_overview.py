@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from agents.client_secrets import rotate_client_secret
 from agents.services import stop_agent
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
@@ -88,10 +89,15 @@ def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
     assert "Nothing." in text_of(portal, "/developer/")
     actor = acting_for(ANONYMOUS, owner)
     create_policy(actor=actor, organization=owner.organization, name="Quiet", rules=QUIET, mode="shadow")
+    for _ in range(3):
+        rotate_client_secret(actor=actor, agent=grant.agent, overlap_seconds=3600)
     stop_agent(actor=SYSTEM, agent=make_agent(owner, name="Stopped"), reason="Spam")
     text = text_of(portal, "/developer/")
     assert '<a href="/developer/agents?status=stopped">An administrator stopped 1 agent.</a>' in text
     assert "1 policy only records, and denies nothing yet." in text
+    assert "A client secret of <bdi>SmartMail</bdi> stops working on" in text
+    assert "others follow within a week." in text
+    assert f'href="/developer/agents/{grant.agent.id}/credentials"' in text
     assert "Stopped" in text_of(portal, "/developer/agents?status=stopped")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -22,7 +22,16 @@ from policies.models import Policy
 from policies.selectors import policies_for_organization
 
 SOON = timedelta(days=7)
-MAX_SECRETS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """The client secrets that stop working soon: how many, and the first of them."""
+
+    number: int
+    agent_id: str
+    agent_name: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,7 @@ class Figures:
     stopped: int
     policies: int
     recording: int
+    expiring: Expiring | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +70,25 @@ class Attention:
 
 
 def figures_of(organization_id: str) -> Figures:
-    """Count all rows by one query."""
-    agents, policies = agents_for_organization(organization_id), policies_for_organization(organization_id)
-    rows = (
-        agents,
-        agents.filter(status=Agent.Status.SUSPENDED, stopped_at=None),
-        agents.filter(stopped_at__isnull=False),
-        policies,
-        policies.filter(enabled=True, mode=Policy.Mode.SHADOW),
+    """Read all figures by one query."""
+    of_agents, of_policies = agents_for_organization(organization_id), policies_for_organization(organization_id)
+    secrets = _expiring(organization_id)
+    counts = (
+        of_agents,
+        of_agents.filter(status=Agent.Status.SUSPENDED, stopped_at=None),
+        of_agents.filter(stopped_at__isnull=False),
+        of_policies,
+        of_policies.filter(enabled=True, mode=Policy.Mode.SHADOW),
     )
-    found = Organization.objects.filter(pk=organization_id).values_list(*map(_count, rows))[0]
-    return Figures(*(number or 0 for number in found))
+    columns = [
+        *map(_count, counts),
+        _count(secrets, "agent__organization_id"),
+        *(Subquery(secrets.values(name)[:1]) for name in ("agent_id", "agent__name", "expires_at")),
+    ]
+    found = Organization.objects.filter(pk=organization_id).values_list(*columns)[0]
+    agents, suspended, stopped, policies, recording, number = (one or 0 for one in found[: len(counts) + 1])
+    expiring = Expiring(number, *found[len(counts) + 1 :]) if number else None
+    return Figures(agents, suspended, stopped, policies, recording, expiring)
 
 
 def decided_in_a_day(organization_id: str) -> Decided:
@@ -79,13 +97,6 @@ def decided_in_a_day(organization_id: str) -> Decided:
     window = Window(until - 24 * HOUR, until)
     found = totals(organization_id, [Kind.DECISION], window)[Kind.DECISION]
     return Decided(found.get(Outcome.ALLOWED, 0), found.get(Outcome.DENIED, 0), window)
-
-
-def expiring_secrets(organization_id: str) -> list[ClientSecret]:
-    """Return client secrets that stop working soon, the first ones first, with their agents."""
-    now = clock.now()
-    rows = ClientSecret.objects.filter(agent__organization_id=organization_id, expires_at__gt=now)
-    return list(rows.filter(expires_at__lt=now + SOON).select_related("agent").order_by("expires_at")[:MAX_SECRETS])
 
 
 def attention(figures: Figures) -> Iterator[Attention]:
@@ -112,5 +123,12 @@ def attention(figures: Figures) -> Iterator[Attention]:
         yield Attention(words % {"number": number}, reverse("web:policies"))
 
 
-def _count(rows: QuerySet[Any]) -> Subquery:
-    return Subquery(rows.order_by().values("organization_id").annotate(number=Count("pk")).values("number"))
+def _expiring(organization_id: str) -> QuerySet[ClientSecret]:
+    """Return the client secrets that stop working soon, the first one first."""
+    now = clock.now()
+    rows = ClientSecret.objects.filter(agent__organization_id=organization_id, agent__deleted_at=None)
+    return rows.filter(expires_at__gt=now, expires_at__lt=now + SOON).order_by("expires_at")
+
+
+def _count(rows: QuerySet[Any], group: str = "organization_id") -> Subquery:
+    return Subquery(rows.order_by().values(group).annotate(number=Count("pk")).values("number"))

@@ -22,7 +22,7 @@ from web import once
 from web.access import developer_page, enter_portal, signed_in, user_actor, user_page
 from web.forms.agents import DeveloperForm
 from web.portal.denials import denials_of
-from web.portal.figures import attention, decided_in_a_day, expiring_secrets, figures_of
+from web.portal.figures import attention, decided_in_a_day, figures_of
 from web.quickstart.samples import LANGUAGES, sample
 from web.quickstart.steps import EVENTS, LAST, stages
 
@@ -50,7 +50,6 @@ def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
         "figures": figures,
         "decided": decided_in_a_day(organization_id),
         "attention": list(attention(figures)),
-        "secrets": expiring_secrets(organization_id),
         "denials": denials_of(denied, organization_id),
     }
     return render(request, "web/developer/overview.html", context)
