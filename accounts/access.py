@@ -7,9 +7,8 @@ from django.contrib.auth.models import Group, Permission
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
-from accounts.errors import OwnAccess
+from accounts.errors import NotSuperuser, OwnAccess
 from accounts.models import User
-from accounts.services import lock_user
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
@@ -24,16 +23,23 @@ def change_access(
 ) -> User:
     """Set whether a user is an administrator, and with which roles. Return the updated user.
 
-    Raises `Invalid` for rights without `is_staff`, `OwnAccess` for the administrator's own account, and `NotFound` for
-    an erased one.
+    Raises `Invalid` for rights without `is_staff`, `OwnAccess` for the administrator's own account, `NotFound` for an
+    erased one, and `NotSuperuser`. Both rows are locked, so two superusers cannot take each other's rights at once:
+    one superuser always remains.
     """
     if (is_superuser or roles) and not is_staff:
         raise Invalid.field("is_staff", gettext_noop("Roles and superuser rights are for administrators only."))
-    held = lock_user(user.pk)
+    if user.pk == actor.id:
+        raise OwnAccess
+    rows = {
+        row.id: row
+        for row in User.objects.select_for_update(no_key=True).filter(pk__in=(user.pk, actor.id)).order_by("pk")
+    }
+    held, editor = rows.get(user.pk), rows.get(actor.id or "")
+    if editor is None or not (editor.is_active and editor.is_superuser):
+        raise NotSuperuser
     if held is None or held.erased_at is not None:
         raise NotFound("No such user.")
-    if held.id == actor.id:
-        raise OwnAccess
     before = _access_of(held)
     held.is_staff, held.is_superuser = is_staff, is_superuser
     held.save(update_fields=["is_staff", "is_superuser"])
@@ -49,10 +55,13 @@ def change_access(
 def save_role(*, actor: Actor, role: Group | None, name: str, permissions: Iterable[Permission], reason: str) -> Group:
     """Create a role, or change one. Return it. Raises `Invalid` for a name that another role has."""
     held = Group.objects.select_for_update().get(pk=role.pk) if role else Group()
-    if not name or Group.objects.filter(name=name).exclude(pk=held.pk).exists():
+    name = plain_text(name)
+    if not name:
+        raise Invalid.field("name", gettext_noop("This field is required."))
+    if Group.objects.filter(name=name).exclude(pk=held.pk).exists():
         raise Invalid.field("name", gettext_noop("Another role has this name."))
     event, before = (Event.STAFF_ROLE_UPDATED, _permits(held)) if role else (Event.STAFF_ROLE_CREATED, [])
-    held.name = plain_text(name)
+    held.name = name
     held.save()
     held.permissions.set(permissions)
     after = _permits(held)

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.translation import gettext_lazy
 
 from accounts.access import change_access
@@ -76,6 +77,12 @@ def remove_factors(actor: Actor, user: User, reason: str) -> bool:
     return user.id != actor.id and remove_second_factors(actor=actor, user=user, reason=reason)
 
 
+class RolesField(forms.ModelMultipleChoiceField):
+    def label_from_instance(self, obj: Any) -> str:
+        """Return the role's name, which a superuser chose, as content."""
+        return format_html("<bdi>{}</bdi>", obj.name)
+
+
 class AccessForm(EditForm):
     """What a user may do in the admin site."""
 
@@ -84,7 +91,7 @@ class AccessForm(EditForm):
         required=False,
         help_text=gettext_lazy("May sign in to the administration, and do there what the roles permit."),
     )
-    groups = forms.ModelMultipleChoiceField(
+    groups = RolesField(
         label=gettext_lazy("Roles"),
         queryset=Group.objects.order_by("name"),
         required=False,

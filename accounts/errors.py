@@ -51,6 +51,14 @@ class OwnAccess(Conflict):
     remedy = "Ask another superuser."
 
 
+class NotSuperuser(Forbidden):
+    """The administrator is not a superuser, perhaps no longer since the page was opened."""
+
+    code = "not_superuser"
+    title = gettext_noop("Only superusers change the rights of administrators")
+    remedy = "Ask a superuser."
+
+
 class AdministratorAccount(Conflict):
     """The account has rights in the admin site."""
 

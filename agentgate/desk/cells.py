@@ -128,7 +128,9 @@ SPECIAL: Mapping[tuple[str, str], Callable[[Any], SafeString]] = {
         pill(_("Active"), "good") if row.is_active else pill(_("Erased") if row.erased_at else _("Deactivated"), "bad")
     ),
     ("resources.customscope", "risk_level"): lambda row: _component("risk", **_risk(row.risk_level)),
-    ("core.taskrun", "error"): lambda row: pill(row.error, "bad") if row.error else pill(_("Done"), "good"),
+    ("core.taskrun", "error"): lambda row: (
+        pill(format_html("<code>{}</code>", row.error), "bad") if row.error else pill(_("Done"), "good")
+    ),
 }
 
 
