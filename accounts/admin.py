@@ -77,7 +77,7 @@ def remove_factors(actor: Actor, user: User, reason: str) -> bool:
     return user.id != actor.id and remove_second_factors(actor=actor, user=user, reason=reason)
 
 
-class RolesField(forms.ModelMultipleChoiceField):
+class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic only in the stubs
     def label_from_instance(self, obj: Any) -> str:
         """Return the role's name, which a superuser chose, as content."""
         return format_html("<bdi>{}</bdi>", obj.name)

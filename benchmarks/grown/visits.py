@@ -158,8 +158,10 @@ def oauth(visitors: Visitors) -> Iterator[Visit]:
 
 
 def administration(visitors: Visitors) -> Iterator[Visit]:
-    """Yield the index, and of each model the list, its last page, each search and filter, and two of its rows."""
+    """Yield the overview, the denials, a search, and of each model the list, its last page, searches, filters and rows."""
     yield get("admin", "index", visitors.as_administrator, "/admin/")
+    yield get("admin", "denials", visitors.as_administrator, "/admin/denials/")
+    yield get("admin", "search", visitors.as_administrator, "/admin/search/", {"q": visitors.ada.email})
     for model, model_admin in admin.site._registry.items():
         yield from _lists(visitors, model, model_admin)
 
