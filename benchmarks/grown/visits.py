@@ -158,7 +158,7 @@ def oauth(visitors: Visitors) -> Iterator[Visit]:
 
 
 def administration(visitors: Visitors) -> Iterator[Visit]:
-    """Yield the overview, the denials, a search, and of each model the list, its last page, searches, filters and rows."""
+    """Yield the overview, denials, a search, and of each model the list, its last page, searches, filters and rows."""
     yield get("admin", "index", visitors.as_administrator, "/admin/")
     yield get("admin", "denials", visitors.as_administrator, "/admin/denials/")
     yield get("admin", "search", visitors.as_administrator, "/admin/search/", {"q": visitors.ada.email})
