@@ -48,6 +48,7 @@ SCHEDULE: dict[str, Any] = {
     "sweep-known-addresses": _entry("accounts.tasks.sweep_known_addresses", SELDOM),
     "count-log": _entry("insights.tasks.count_log", OFTEN),
     "sweep-rollups": _entry("insights.tasks.sweep_rollups", HOUR),
+    "check-domains": _entry("developers.tasks.check_domains", SELDOM),
     "destroy-old-keys": _daily("audit.tasks.destroy_old_keys", hour=2),
     "archive-month": _daily("audit.tasks.archive_month", hour=3),
 }

@@ -11,7 +11,8 @@ from accounts.signals import account_erased
 from audit.entries.personal_keys import destroy_keys
 from core.actor import Actor
 from core.rotation import live
-from developers.models import Developer, Organization
+from developers.domains import release_domain
+from developers.models import Developer, DomainClaim, Organization
 from developers.selectors import sole_organization
 from developers.services import suspend_held_organization
 
@@ -33,6 +34,8 @@ def end_developer(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> 
     if _is_called_after(user, organization.name):
         Organization.objects.filter(pk=organization.pk).update(name=NEUTRAL_NAME)
     if sole_organization(user) is not None:
+        if DomainClaim.objects.filter(organization=organization).exists():
+            release_domain(actor=actor, organization=organization)
         suspend_held_organization(actor=actor, organization=organization, reason=CLOSED, now=now)
     developer.api_keys.filter(live(now)).update(expires_at=now)
     destroy_keys([developer.id])

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models.functions import Upper
 from django.utils.translation import gettext_noop
 
-from core.fields import RandomVersionField
+from core.fields import ExactCharField, RandomVersionField
 from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
 from core.text import PlainTextField
@@ -13,11 +13,15 @@ from core.wording import Filled
 
 
 class Organization(models.Model):
-    """A tenant. Administrators set `is_verified`, which the consent screen shows."""
+    """A tenant. Administrators set `is_verified`, which the consent screen shows.
+
+    It also shows `domain`, which the organization has proved to control: see `DomainClaim`. None without one.
+    """
 
     id = PrefixedIdField(prefix="org")
     name = PlainTextField(max_length=200)
     is_verified = models.BooleanField(default=False)
+    domain = ExactCharField(max_length=253, null=True, blank=True, unique=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspension_reason = PlainTextField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -86,6 +90,47 @@ class SavedView(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint("developer", Upper("name"), name="saved_views_unique_name")]
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+
+class DomainClaim(models.Model):
+    """The domain that an organization wants to prove, or has proved, by publishing `token`, which is not secret.
+
+    Other organizations may claim the same name. Only the first to prove it has it as its `domain`.
+    """
+
+    class Method(models.TextChoices):
+        DNS = "dns"
+        FILE = "file"
+
+    class Problem(models.TextChoices):
+        """Why a check did not find the token."""
+
+        ABSENT = "absent"
+        OTHER = "other"
+        UNREACHABLE = "unreachable"
+
+    id = PrefixedIdField(prefix="dom")
+    organization = models.OneToOneField(Organization, on_delete=models.CASCADE, related_name="domain_claim")
+    name = ExactCharField(max_length=253)
+    token = models.CharField(max_length=64)
+    created_at = models.DateTimeField()
+    checked_at = models.DateTimeField(null=True, blank=True)
+    # How the last check found the token. Empty if it did not: then there is a problem with each way.
+    method = models.CharField(max_length=8, choices=Method.choices, blank=True)
+    dns_problem = models.CharField(max_length=16, choices=Problem.choices, blank=True)
+    file_problem = models.CharField(max_length=16, choices=Problem.choices, blank=True)
+    # None unless the domain is proved.
+    proved_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    # When the organization asked administrators to verify it. None once they have decided.
+    review_asked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
 
     def __str__(self) -> str:
         return str(self.name)

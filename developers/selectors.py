@@ -6,7 +6,7 @@ from django.db.models.functions import Upper
 from accounts.models import User
 from core import clock
 from core.rotation import find_live_secret, live
-from developers.models import ApiKey, Developer, Organization, SavedView
+from developers.models import ApiKey, Developer, DomainClaim, Organization, SavedView
 
 
 def developer_for_api_key(api_key: str) -> Developer | None:
@@ -35,3 +35,8 @@ def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
 def saved_views(developer: Developer) -> QuerySet[SavedView]:
     """Return the developer's own views of the log, by name."""
     return developer.saved_views.order_by(Upper("name"))
+
+
+def domain_claim_of(organization_id: str) -> DomainClaim | None:
+    """Return the domain that the organization has claimed, proved or not. None without one."""
+    return DomainClaim.objects.filter(organization_id=organization_id).first()

@@ -23,7 +23,7 @@ from core.locks import revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
 from core.wording import Filled
 from developers.errors import OrganizationSuspended
-from developers.models import Developer, Organization
+from developers.models import Developer, DomainClaim, Organization
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +152,9 @@ def reactivate_organization(*, actor: Actor, organization: Organization, reason:
 
 @transaction.atomic
 def verify_organization(*, actor: Actor, organization: Organization, is_verified: bool, reason: str) -> None:
-    """Record whether an administrator has verified the identity of the organization."""
+    """Record whether an administrator has verified the identity of the organization, which answers its request."""
     Organization.objects.filter(pk=organization.pk).update(is_verified=is_verified)
+    DomainClaim.objects.filter(organization=organization).update(review_asked_at=None)
     _record_organization(
         Event.ORGANIZATION_VERIFIED,
         actor=actor,

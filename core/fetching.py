@@ -1,0 +1,167 @@
+"""Fetch a small file from a host that someone else chose, without reaching our own network.
+
+Only https is spoken, on port 443. The host is looked up once, all its addresses must be public, and the connection goes
+to one of those. There are no redirects. The file has a limit, and the whole fetch a deadline. The lookup and the
+connection run in a thread of their own, because neither has a deadline of its own, and few of them run at once.
+"""
+
+import socket
+import ssl
+from collections.abc import Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from http.client import HTTPException, HTTPSConnection
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from threading import BoundedSemaphore, Thread
+
+from django.utils.translation import gettext_noop
+
+from core.errors import Unavailable
+from core.net import Address
+
+PORT = 443
+FETCH_SECONDS = 6.0
+# How long one read or write may take.
+STEP_SECONDS = 4.0
+MAX_ADDRESSES = 3
+# A process has eight workers, so most remain available, however slow the hosts are.
+MAX_FETCHES = 3
+# The low 32 bits of these are an IPv4 address (RFC 6052).
+NAT64 = ip_network("64:ff9b::/96")
+
+_slots = BoundedSemaphore(MAX_FETCHES)
+
+
+class FetchFailed(Exception):
+    """The file cannot be fetched. `status` is that of the answer, if there was one.
+
+    Log the message but do not show it, because it can tell about our network.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class TooManyFetches(Unavailable):
+    """Too many files are being fetched. The caller should try again in a moment."""
+
+    title = gettext_noop("Too many websites are being checked")
+
+
+def fetch_file(host: str, path: str, *, max_bytes: int) -> bytes:
+    """Return the file at `https://<host><path>`. Raises `FetchFailed`, and `TooManyFetches` if all slots are taken.
+
+    The host must be a name in ASCII.
+    """
+    if not _slots.acquire(blocking=False):
+        raise TooManyFetches(gettext_noop("Try again in a moment."))
+    outcome: Future[bytes] = Future()
+    connection = _CheckedConnection(host)
+
+    def work() -> None:
+        try:
+            outcome.set_result(_read(connection, path, max_bytes))
+        except BaseException as error:
+            outcome.set_exception(error)
+        finally:
+            _slots.release()
+
+    Thread(target=work, name="fetch", daemon=True).start()
+    try:
+        return outcome.result(timeout=FETCH_SECONDS)
+    except TimeoutError as error:
+        raise FetchFailed("no answer in time") from error
+    except (OSError, HTTPException, UnicodeError, ValueError) as error:
+        raise FetchFailed(f"{type(error).__name__}: {error}") from error
+    finally:
+        connection.end()
+
+
+def is_public(address: Address) -> bool:
+    """Return whether the address is on the internet. An IPv6 address that carries an IPv4 address must be so twice."""
+    carried = _carried(address) if isinstance(address, IPv6Address) else ()
+    return all(one.is_global and not one.is_multicast for one in carried or (address,))
+
+
+def look_up(host: str) -> list[str]:
+    """Return the addresses of the host. Raises `OSError` if it has none."""
+    return [str(info[4][0]) for info in socket.getaddrinfo(host, PORT, type=socket.SOCK_STREAM)]
+
+
+def tls_context() -> ssl.SSLContext:
+    """Return what checks the certificate and the name of the host."""
+    return ssl.create_default_context()
+
+
+class _CheckedConnection(HTTPSConnection):
+    """A connection to an address of the host that was checked. `end` cuts it, from another thread."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(host, PORT, timeout=STEP_SECONDS)
+        self._channel: socket.socket | None = None
+        self._is_ended = False
+
+    def connect(self) -> None:
+        self._use(_connect(_public_addresses(self.host)))
+        # The handshake is a step of its own, because `wrap_socket` leaves the first socket without its descriptor.
+        self.sock = tls_context().wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
+        self._use(self.sock)
+        self.sock.do_handshake()
+
+    def end(self) -> None:
+        self._is_ended = True
+        if self._channel is not None:
+            with suppress(OSError):  # it has ended by itself
+                socket.socket.shutdown(self._channel, socket.SHUT_RDWR)
+
+    def _use(self, channel: socket.socket) -> None:
+        self.sock = self._channel = channel
+        if self._is_ended:
+            raise TimeoutError("ended while it connected")
+
+
+def _read(connection: _CheckedConnection, path: str, max_bytes: int) -> bytes:
+    try:
+        connection.request("GET", path, headers={"Accept-Encoding": "identity", "Connection": "close"})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            raise FetchFailed(f"answered with status {answer.status}", answer.status)
+        content = answer.read(max_bytes + 1)
+    finally:
+        connection.close()
+    if len(content) > max_bytes:
+        raise FetchFailed("the file is too long", answer.status)
+    return content
+
+
+def _connect(addresses: Sequence[str]) -> socket.socket:
+    """Return a connection to the first address that accepts one."""
+    failure = OSError("no address")
+    for address in addresses[:MAX_ADDRESSES]:
+        try:
+            return socket.create_connection((address, PORT), STEP_SECONDS)
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _public_addresses(host: str) -> list[str]:
+    """Return the addresses of the host. Raises `FetchFailed` if one of them is not public."""
+    found = look_up(host)
+    for address in found:
+        if "%" in address or not is_public(ip_address(address)):
+            raise FetchFailed("the host has an address that is not public")
+    if not found:
+        raise FetchFailed("the host has no address")
+    return found
+
+
+def _carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
+    """Return the IPv4 addresses that the address carries: mapped, 6to4, Teredo or NAT64."""
+    if address.teredo:
+        return address.teredo
+    inner = address.ipv4_mapped or address.sixtofour
+    if inner is None and address in NAT64:
+        inner = IPv4Address(int(address) & 0xFFFFFFFF)
+    return (inner,) if inner else ()

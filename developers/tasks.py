@@ -1,0 +1,38 @@
+"""Periodic checks of the domains that organizations have proved."""
+
+import logging
+import time
+
+from celery import shared_task
+
+from core import clock
+from core.errors import NotFound, Unavailable
+from core.sweeps import SECONDS
+from developers.domains import RETRY_AFTER, recheck_domain
+from developers.models import DomainClaim
+
+BATCH = 100
+logger = logging.getLogger(__name__)
+
+
+@shared_task
+def check_domains() -> int:
+    """Check the domains that are due, for up to `SECONDS`. Return how many were checked."""
+    deadline = time.monotonic() + SECONDS
+    due = DomainClaim.objects.filter(due_at__lte=clock.now()).order_by("due_at")
+    return sum(_check(claim) for claim in due[:BATCH] if time.monotonic() < deadline)
+
+
+def _check(claim: DomainClaim) -> bool:
+    """Check a domain unless another worker does. Return whether it was checked."""
+    later = clock.now() + RETRY_AFTER
+    if not DomainClaim.objects.filter(pk=claim.pk, due_at=claim.due_at).update(due_at=later):
+        return False
+    try:
+        recheck_domain(claim)
+    except (NotFound, Unavailable):
+        return False  # it was removed meanwhile, or is due again later
+    except Exception:  # one domain must not hold back the others
+        logger.exception("The domain %s could not be checked.", claim.name)
+        return False
+    return True
