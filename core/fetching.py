@@ -126,7 +126,7 @@ def _read(connection: _CheckedConnection, path: str, max_bytes: int) -> bytes:
         connection.request("GET", path, headers={"Accept-Encoding": "identity", "Connection": "close"})
         answer = connection.getresponse()
         if answer.status != 200:
-            raise FetchFailed(f"answered with status {answer.status}", answer.status)
+            raise FetchFailed("answered with another status than 200", answer.status)
         content = answer.read(max_bytes + 1)
     finally:
         connection.close()

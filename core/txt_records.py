@@ -113,7 +113,7 @@ def read_answer(packet: bytes, question: Question) -> list[bytes] | None:
     if flags & RCODE == NO_SUCH_NAME:
         return []
     if flags & RCODE:
-        raise Malformed(f"the resolver answered with code {flags & RCODE}")
+        raise Malformed("the resolver answered with an error", flags & RCODE)
     records = list(_records(packet, HEADER.size + len(question.section), answers))
     owner = _follow_aliases(question.name, [(name, target) for name, kind, target in records if kind == CNAME])
     return [_joined(data) for name, kind, data in records if kind == TXT and name == owner]

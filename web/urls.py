@@ -29,6 +29,7 @@ from web.views.developer import (
     agents,
     analytics,
     credentials,
+    domain,
     keys,
     log_export,
     log_views,
@@ -152,5 +153,9 @@ urlpatterns = [
     path("developer/logs.json", log_export.export, {"format_name": "json"}, name="logs-json"),
     path("developer/logs/<id:entry_id>", logs.entry, name="log-entry"),
     path("developer/audit", logs.earlier_path, name="audit"),
+    path("developer/settings/domain", domain.domain, name="domain"),
+    path("developer/settings/domain/check", domain.check, name="domain-check"),
+    path("developer/settings/domain/remove", domain.remove, name="domain-remove"),
+    path("developer/settings/domain/review", domain.review, name="domain-review"),
     path("developer/api-keys", keys.api_keys, name="api-keys"),
 ]

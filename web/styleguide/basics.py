@@ -65,6 +65,8 @@ def entrance() -> dict[str, Any]:
             "Long names": make_agent(LONG_NAME, unverified()),
             "No organization": make_agent("Desk Tool", None),
         },
+        "asking": make_agent("Mail Helper", None),
+        "asking_organizations": (verified(), unverified(), None),
         "code_form": CodeForm(),
         "wrong_code_form": CodeForm({"code": "1" * 41}),
         "long_email": f"{LONG_NAME}@example.com",

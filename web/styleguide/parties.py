@@ -11,7 +11,7 @@ LONG_NAME = "Averyveryverylongnamewithoutanyspace" * 2
 
 
 def verified() -> Organization:
-    return Organization(id="org_verified", name="Acme Robotics", is_verified=True)
+    return Organization(id="org_verified", name="Acme Robotics", is_verified=True, domain="acme.com")
 
 
 def unverified() -> Organization:

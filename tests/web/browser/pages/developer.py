@@ -1,16 +1,19 @@
 """The developer portal."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from agents.client_secrets import create_client_secret, rotate_client_secret
 from agents.services import stop_agent
 from consent.terms import GivenTerms
+from core import clock
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.sandbox import ask_in_trial, record_trial, trial_for_organization
 from decisions.services import decide
 from developers.acting import as_developer
+from developers.models import DomainClaim, Organization
 from developers.services import suspend_organization
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
@@ -18,6 +21,7 @@ from tests.web.browser.pages.group import Content, Group, Page, press, press_liv
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_grant, make_resource_server, make_user
 
+WRONG_DOMAIN = with_error("#id_domain", "co.uk", "Continue")
 WRONG_SERVER = send({"#id_name": LONG, "#id_identifier": "x", "#id_title": "y"}, "Register resource server")
 
 
@@ -51,6 +55,21 @@ def make_servers() -> Content:
         developer, "https://api.tickets.example", read, "email:read", "payments:charge"
     ).server
     return Content(developer.user.email, {"server": server.id})
+
+
+def make_domain(domain: str = "acme.com", **fields: object) -> Content:
+    developer = make_developer("proved@example.com", "Acme Robotics")
+    now = clock.now()
+    known = {"method": "dns", "checked_at": now, "proved_at": now, "due_at": now + timedelta(hours=5), **fields}
+    claim = {"organization": developer.organization, "name": domain, "token": "0" * 40, "created_at": now}
+    DomainClaim.objects.create(**claim, **known)
+    Organization.objects.filter(pk=developer.organization_id).update(domain=domain)
+    return Content(developer.user.email)
+
+
+def make_missing_domain() -> Content:
+    problems = {"method": "", "dns_problem": "other", "file_problem": "unreachable"}
+    return make_domain(".".join([WIDE[:60]] * 3) + ".com", failing_since=clock.now(), **problems)
 
 
 def make_empty() -> Content:
@@ -179,5 +198,16 @@ GROUPS = [
             "/developer/agents/{bare}/try",
         ],
     ),
+    Group("developer-domain-new", make_empty, [Page("/developer/settings/domain", WRONG_DOMAIN, "error")]),
+    Group(
+        "developer-domain",
+        make_domain,
+        [
+            "/developer/settings/domain",
+            Page("/developer/settings/domain", press("Ask to be verified"), "asked"),
+            "/developer/settings/domain/remove",
+        ],
+    ),
+    Group("developer-domain-missing", make_missing_domain, ["/developer/settings/domain"]),
     Group("developer-suspended", make_suspended, [Page("/developer/", status=403)]),
 ]
