@@ -2,6 +2,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
@@ -11,6 +12,7 @@ from core.admin_actions import reasoned_action
 from core.admin_lists import EMAIL, TEXT, CreatedFilter, whether
 from core.admin_words import AGENTS, CONNECTED_USERS, ORGANIZATIONS
 from core.administration import ReadOnlyAdmin, counted
+from developers.domains import decline_review
 from developers.hits import hits_of_organization
 from developers.models import ApiKey, Developer, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
@@ -69,6 +71,22 @@ def unverify(actor: Actor, organization: Organization, reason: str) -> bool:
     return _set_verified(actor, organization, reason, is_verified=False)
 
 
+@reasoned_action(
+    gettext_lazy("Decline to verify"),
+    many=gettext_lazy("Decline to verify selected organizations"),
+    impact=_impact,
+    applies=lambda organization: _asks(organization),
+)
+def decline(actor: Actor, organization: Organization, reason: str) -> bool:
+    return decline_review(actor=actor, organization=organization, reason=reason)
+
+
+def _asks(organization: Organization) -> bool:
+    """Return whether the organization has asked to be verified, and no administrator has decided."""
+    claim = getattr(organization, "domain_claim", None)
+    return claim is not None and claim.review_asked_at is not None
+
+
 def _set_verified(actor: Actor, organization: Organization, reason: str, *, is_verified: bool) -> bool:
     if organization.is_verified is is_verified:
         return False
@@ -79,17 +97,25 @@ def _set_verified(actor: Actor, organization: Organization, reason: str, *, is_v
 @admin.register(Organization)
 class OrganizationAdmin(ReadOnlyAdmin):
     owners = ["developers__user"]
-    list_display = ["name", "is_verified", "suspended_at", "created_at"]
+    list_display = ["name", "domain", "is_verified", "suspended_at", "created_at"]
     list_filter = [
         "is_verified",
+        (
+            "domain_claim__review_asked_at",
+            whether(gettext_lazy("Asks to be verified"), gettext_lazy("Does not ask to be verified")),
+        ),
         ("suspended_at", whether(gettext_lazy("Suspended"), gettext_lazy("Not suspended"))),
         CreatedFilter,
     ]
     searches = {"org": "id", "dev": "developers", "usr": "developers__user", EMAIL: "developers__user__email"}
     searches |= {TEXT: "name__iexact"}
-    fields = ["is_verified", "suspended_at", "suspension_reason", "id", "created_at"]
-    actions = [suspend, reactivate, verify, unverify]
+    fields = ["domain", "is_verified", "suspended_at", "suspension_reason", "id", "created_at"]
+    actions = [suspend, reactivate, verify, unverify, decline]
     shows_proof = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
+        """Return the organizations with their claims, of which the actions ask."""
+        return super().get_queryset(request).select_related("domain_claim")
 
     def proof_of(self, row: Organization) -> list[str]:
         return lines_of_proof(organization_level(row.id))

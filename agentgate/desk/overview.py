@@ -27,6 +27,16 @@ NEW_AGENTS = Joined(
     status=AGENT_STATUS,
     at="created",
 )
+ASKING = Joined(
+    model=Organization,
+    heading=gettext_lazy("Asking to be verified"),
+    where=Q(domain_claim__review_asked_at__isnull=False),
+    filters={"domain_claim__review_asked_at__isempty": "0"},
+    title="name",
+    other="domain",
+    other_label=gettext_lazy("Domain"),
+    at="domain_claim__review_asked_at",
+)
 UNVERIFIED = Joined(
     model=Organization,
     heading=gettext_lazy("Developers not verified"),
@@ -38,7 +48,7 @@ UNVERIFIED = Joined(
 
 def overview(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the page, with what the administrator may read."""
-    wanted = [one for one in (NEW_AGENTS, UNVERIFIED) if may_read(request, one.model)]
+    wanted = [one for one in (NEW_AGENTS, ASKING, UNVERIFIED) if may_read(request, one.model)]
     reads_log, is_operator = may_read(request, Entry), may_read(request, TaskRun)
     log = take_snapshot() if reads_log or is_operator else None
     return {

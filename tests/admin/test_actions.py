@@ -13,10 +13,11 @@ from agents.models import Agent
 from audit.models import Entry
 from audit.readers.reading import read_entry
 from consent.models import Consent
+from core import clock
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
-from developers.models import Organization
+from developers.models import DomainClaim, Organization
 from developers.services import suspend_organization
 from tests.admin.test_pages import list_url
 from tests.admin.world import World, sign_in, staff
@@ -129,6 +130,26 @@ def test_an_organization_can_be_verified_and_unverified(site: Client, world: Wor
         confirm(site, organization, action)
         assert Organization.objects.get(pk=organization.pk).is_verified is verified
         assert newest_entry().content["metadata"] == {"verified": verified, "reason": REASON}
+
+
+def test_requests_to_be_verified_are_a_queue_that_administrators_decide(site: Client, world: World) -> None:
+    queue = "/admin/developers/organization/?domain_claim__review_asked_at__isempty=0"
+    organization, claims = world.developer.organization, DomainClaim.objects.filter(name="acme.com")
+    assert organization not in listed(site, queue)
+    for action, event in (("decline", "organization.review_declined"), ("verify", "organization.verified")):
+        claims.update(review_asked_at=clock.now())
+        assert organization in listed(site, queue)
+        confirm(site, organization, action)
+        assert (newest_entry().event, claims.exclude(review_asked_at=None).exists()) == (event, False)
+        assert newest_entry().content["metadata"]["reason"] == REASON
+        assert organization not in listed(site, queue)
+    assert "Unchanged: 1." in confirm(site, organization, "decline").content.decode()
+
+
+def listed(site: Client, path: str) -> list[Any]:
+    """Return the rows of a list."""
+    answer: Any = site.get(path)
+    return list(answer.context_data["cl"].result_list)
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "\u200b\u2060\u3164", "x" * 301])

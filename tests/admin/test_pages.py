@@ -31,7 +31,7 @@ from audit.models import (
 )
 from consent.models import Approval
 from core.models import IdempotencyRecord
-from developers.models import SavedView
+from developers.models import DomainClaim, SavedView
 from insights.models import Edition, Latency, RollUp
 from limits.models import Counter, Reservation
 from policies.models import Backtest, PolicyVersion
@@ -51,6 +51,7 @@ INTERNAL = (
     Checkpoint,
     Cosignature,
     Counter,
+    DomainClaim,
     Edition,
     IdempotencyRecord,
     Journal,

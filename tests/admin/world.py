@@ -28,6 +28,7 @@ from decisions.backtests import run_backtest
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.acting import as_developer
+from developers.domains import claim_domain
 from developers.models import Developer, SavedView
 from developers.services import register_developer
 from insights.models import Latency
@@ -113,6 +114,7 @@ def _fill_the_rest(world: World) -> None:
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
     TaskRun.objects.create(name="agentgate.tasks.record_heartbeat", started_at=clock.now(), seconds=0.01)
+    claim_domain(actor=SYSTEM, organization=world.developer.organization, domain="acme.com")
     Notice.objects.create(user=world.ada, name="new_device", facts={}, created_at=clock.now())
     BrowserSession.objects.create(session_key="browser", session_data="", expire_date=clock.now())
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
