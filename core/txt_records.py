@@ -75,7 +75,7 @@ def txt_records(name: str) -> list[bytes]:
         try:
             return _ask(resolver, question, time.monotonic() + ATTEMPT_SECONDS)
         except (OSError, Malformed) as error:
-            failures.append(f"{resolver[0]}: {error or type(error).__name__}")
+            failures.append(f"{resolver[0]}: {str(error) or type(error).__name__}")
     raise LookupFailed("; ".join(failures))
 
 

@@ -62,6 +62,7 @@ ACTORS = {
     ("developers.Organization", "reactivate"): {SAFETY},
     ("developers.Organization", "verify"): {SAFETY},
     ("developers.Organization", "unverify"): {SAFETY},
+    ("developers.Organization", "decline"): {SAFETY},
     ("agents.Agent", "stop"): {SAFETY},
     ("agents.Agent", "lift_stop"): {SAFETY},
     ("agents.Agent", "edit"): {SAFETY},

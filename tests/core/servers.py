@@ -65,7 +65,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Resolver]
     """Return a function that starts a resolver, after those that it has started before."""
     addresses: list[tuple[str, int]] = []
     monkeypatch.setattr(client, "resolvers", lambda: addresses)
-    monkeypatch.setattr(client, "ATTEMPT_SECONDS", 0.3)
+    monkeypatch.setattr(client, "ATTEMPT_SECONDS", 10.0)
     with ExitStack() as stack:
 
         def start(*args: Any) -> Resolver:

@@ -95,14 +95,18 @@ def test_ids_and_ports_change(resolve: Callable[..., Resolver]) -> None:
     assert len({sender[1] for _, sender in resolver.asked}) > 4
 
 
-def test_the_next_resolver_is_asked_if_one_fails(resolve: Callable[..., Resolver]) -> None:
+def test_the_next_resolver_is_asked_if_one_fails(
+    resolve: Callable[..., Resolver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "ATTEMPT_SECONDS", 1.0)
     resolve(with_lines(code=dns.rcode.SERVFAIL))
     resolve(lambda packet: [])
     resolve(with_lines(f"{NAME}. TXT one"))
     assert txt_records(NAME) == [b"one"]
 
 
-def test_says_why_no_resolver_answered(resolve: Callable[..., Resolver]) -> None:
+def test_says_why_no_resolver_answered(resolve: Callable[..., Resolver], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ATTEMPT_SECONDS", 1.0)
     resolve(with_lines(code=dns.rcode.REFUSED))
     resolve(lambda packet: [])
     with pytest.raises(LookupFailed, match=r"answered with an error.*5.*; .*(timed out|in time)"):

@@ -109,12 +109,12 @@ def _problems(claim: DomainClaim) -> dict[str, str]:
     """Return in words why the last check did not find the proof, by the way in which it looked. Empty if it did."""
     if claim.checked_at is None or claim.method:
         return {}
-    dns = {
+    dns: dict[str, str] = {
         DomainClaim.Problem.ABSENT: _("There is no such record. New records can take some minutes to appear."),
         DomainClaim.Problem.OTHER: _("There is a record with another value, perhaps of an earlier claim."),
         DomainClaim.Problem.UNREACHABLE: _("The name servers of the domain did not answer."),
     }
-    file = {
+    file: dict[str, str] = {
         DomainClaim.Problem.ABSENT: _("The file is not there, or does not have this line."),
         DomainClaim.Problem.OTHER: _("The file has another value, perhaps of an earlier claim."),
         DomainClaim.Problem.UNREACHABLE: _(
@@ -122,4 +122,4 @@ def _problems(claim: DomainClaim) -> dict[str, str]:
             "and at a public address."
         ),
     }
-    return {"dns": str(dns.get(claim.dns_problem, "")), "file": str(file.get(claim.file_problem, ""))}
+    return {"dns": dns.get(claim.dns_problem, ""), "file": file.get(claim.file_problem, "")}
