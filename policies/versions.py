@@ -1,6 +1,7 @@
 """The history of a policy: its content after each change, who made the change, and restoring an earlier version."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -11,6 +12,10 @@ from core import clock
 from core.actor import Actor
 from core.errors import Invalid, NotFound
 from policies.models import Policy, PolicyVersion
+
+# What a policy decides depends on these. Its name and its description do not matter.
+DECIDING = frozenset({"rules", "enabled", "mode", "agentId"})
+MOST_COMPARED = 50
 
 
 def keep_version(policy: Policy, actor: Actor, *, restored_from: int | None = None) -> None:
@@ -49,6 +54,19 @@ def content_of(policy: Policy) -> dict[str, Any]:
 def versions_of(policy: Policy) -> QuerySet[PolicyVersion]:
     """Return the versions of the policy, newest first. Some changes from before the history was kept are missing."""
     return PolicyVersion.objects.filter(policy=policy).order_by("-number")
+
+
+def deciding_since(policy: Policy) -> datetime:
+    """Return since when the policy decides as it does now: the last change of its rules, status or agent.
+
+    Of long histories, only the newest `MOST_COMPARED` versions are read.
+    """
+    since: datetime = policy.updated_at
+    for version in versions_of(policy)[:MOST_COMPARED]:
+        if any(version.content.get(name) != value for name, value in content_of(policy).items() if name in DECIDING):
+            break
+        since = version.created_at
+    return since
 
 
 def version_of(policy: Policy, number: int) -> PolicyVersion:

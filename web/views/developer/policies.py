@@ -7,23 +7,25 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_safe
 
 from agents.selectors import agents_for_organization
-from core.errors import DomainError, NotFound
+from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
 from decisions.backtests import backtest_for_organization, run_backtest
 from developers.models import Developer
 from policies.models import Policy
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import create_policy, delete_policy, update_policy
-from web.access import developer_actor, developer_page
+from web.access import developer_actor, developer_page, posted_from
 from web.forms.conditions import KNOWN_FIELDS
-from web.forms.policies import PolicyEditor, changes_to, sentences, status_of
+from web.forms.policies import SHADOW, STATUSES, PolicyEditor, changes_to, sentences, status_of
 from web.forms.policy_filters import PolicyFilterForm
 from web.forms.rules import rule_titles, time_zones
 from web.ids import ID
 from web.paging import paginate
+from web.policies.findings import find_findings
 
 LISTED_RULES = 2
 TESTED_DAYS = 7
@@ -46,8 +48,25 @@ def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
 @developer_page
 def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
-    context = {"policy": policy, "sentences": sentences(policy.rules)}
+    status = status_of(policy)
+    context = {
+        "policy": policy,
+        "status": status,
+        "sentences": sentences(policy.rules),
+        "findings": find_findings(policy) if status == SHADOW else None,
+    }
     return render(request, "web/developer/policy.html", context)
+
+
+@posted_from("web:policy", "policy_id")
+@developer_page
+def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    status = request.POST.get("status", "")
+    if status not in dict(STATUSES):
+        raise Invalid.field("status", gettext_noop("Must be one of the offered values."))
+    changes = changes_to(status, policy)
+    return _saved(request, update_policy(actor=developer_actor(request, developer), policy=policy, changes=changes))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -28,12 +28,13 @@ def make() -> Content:
     actor, organization = as_developer(ANONYMOUS, developer), developer.organization
     agent = make_agent(developer, name=LONG)
     policy = create_policy(actor=actor, organization=organization, name=LONG, agent=agent, rules=MORE_RULES)
-    create_policy(actor=actor, organization=organization, name="Office hours", rules=[RULES[1]], mode="shadow")
+    trial = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
+    shadow = create_policy(actor=actor, organization=organization, name="No mail", rules=trial, mode="shadow")
     create_policy(actor=actor, organization=organization, name="Nothing yet", rules=[], enabled=False)
     update_policy(actor=actor, policy=policy, changes={"name": WIDE, "rules": RULES, "mode": "shadow"})
     restore_version(actor=actor, policy=policy, number=1)
     backtest = run_on_calls(grant, policy)
-    return Content(developer.user.email, {"policy": policy.id, "backtest": backtest.id})
+    return Content(developer.user.email, {"policy": policy.id, "backtest": backtest.id, "shadow": shadow.id})
 
 
 def run_on_calls(grant: Any, policy: Policy) -> Backtest:
@@ -58,6 +59,7 @@ GROUPS = [
             "/developer/policies?q=none",
             Page("/developer/policies/new", press_live("Save policy"), "error"),
             "/developer/policies/{policy}",
+            "/developer/policies/{shadow}",
             Page("/developer/policies/{policy}/edit", UNKNOWN, "an unknown action"),
             Page("/developer/policies/{policy}/edit", TOO_LONG, "error"),
             "/developer/policies/{policy}/simulate",
