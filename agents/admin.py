@@ -8,7 +8,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from accounts.models import User
 from agents.models import Agent, ClientSecret
 from agents.services import lift_agent_stop, stop_agent, update_agent
 from audit.events import Event
@@ -17,19 +16,14 @@ from core.actor import Actor
 from core.admin_actions import reasoned_action
 from core.admin_edits import EditForm
 from core.admin_lists import TEXT, URL, CreatedFilter, whether
-from core.admin_words import AGENTS, CONNECTED_USERS
+from core.admin_words import AGENTS
 from core.administration import ReadOnlyAdmin, counted
 from developers.hits import hits_of_agent
 from developers.stop_lines import lines_of_proof, lines_of_rows
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:
-    users = User.objects.filter(consents__agent__in=rows.values("pk"), consents__status="approved")
-    return [
-        counted(rows.count(), AGENTS),
-        counted(users.distinct().count(), CONNECTED_USERS),
-        *lines_of_rows([row.pk for row in rows], hits_of_agent),
-    ]
+    return [counted(rows.count(), AGENTS), *lines_of_rows([row.pk for row in rows], hits_of_agent)]
 
 
 @reasoned_action(

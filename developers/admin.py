@@ -5,12 +5,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from accounts.models import User
 from audit.proof.stops import organization_level
 from core.actor import Actor
 from core.admin_actions import reasoned_action
 from core.admin_lists import EMAIL, TEXT, CreatedFilter, whether
-from core.admin_words import AGENTS, CONNECTED_USERS, ORGANIZATIONS
+from core.admin_words import AGENTS, ORGANIZATIONS
 from core.administration import ReadOnlyAdmin, counted
 from developers.domains import decline_review
 from developers.hits import hits_of_organization
@@ -22,11 +21,9 @@ COLLEAGUES = "organization__developers__user"
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:
-    users = User.objects.filter(consents__organization__in=rows.values("pk"), consents__status="approved")
     return [
         counted(rows.count(), ORGANIZATIONS),
         counted(rows.exclude(agents=None).values("agents").count(), AGENTS),
-        counted(users.distinct().count(), CONNECTED_USERS),
         *lines_of_rows([row.pk for row in rows], hits_of_organization),
     ]
 

@@ -9,6 +9,7 @@ from django.utils.translation import ngettext_lazy
 from audit.proof.stops import Level, StopProof, prove_stop
 from audit.readers.snapshot import Snapshot, take_snapshot
 from core import clock
+from core.admin_words import CONNECTED_USERS
 from core.administration import counted
 from developers.hits import Hits, total
 
@@ -20,12 +21,16 @@ REQUESTS = ngettext_lazy("%(number)d request", "%(number)d requests", "number")
 
 
 def lines_of_rows(ids: Sequence[str], count: Callable[[str, datetime, Snapshot], Hits]) -> list[str]:
-    """Return what a stop of these rows hits, together. Many rows are not counted."""
+    """Return what a stop of these rows hits, together. Many rows are not counted.
+
+    A user of several rows counts for each.
+    """
     if len(ids) > MAX_COUNTED:
         text = _("Select at most %(most)d to see what they were allowed in the last 24 hours.")
         return [text % {"most": MAX_COUNTED}]
     now, log = clock.now(), take_snapshot()
-    return lines_of_hits(total([count(one, now, log) for one in ids]))
+    hits = total([count(one, now, log) for one in ids])
+    return [counted(hits.users, CONNECTED_USERS), *lines_of_hits(hits)]
 
 
 def lines_of_hits(hits: Hits) -> list[str]:

@@ -28,7 +28,7 @@ APPS += ("oauth", "policies", "resources", "tokens", "web")
 # The apps whose refusals reach pages.
 SPEAKING = ("accounts", "agents", "consent", "core", "developers", "policies", "resources")
 # Texts in English only: for administrators, for operators, for developers of the product, and statements of SQL.
-UNTRANSLATED = {"core.administration", "core.listening", "core.locks", "core.sqlite", "developers.stop_lines"}
+UNTRANSLATED = {"core.listening", "core.locks", "core.sqlite"}
 UNTRANSLATED |= {f"web.styleguide.{area}" for area in ("approvals", "connections")}
 UNTRANSLATED |= {"policies.triggers", "web.views.styleguide"}
 # Texts for the code's authors and for the log: `check` and `problem` return why a rule denies.
