@@ -10,6 +10,7 @@ from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.acting import as_developer as acting_for
+from developers.services import verify_organization
 from insights.services import count_log
 from policies.services import create_policy
 from tests.log import log_entries
@@ -86,6 +87,8 @@ def test_denials_are_explained(portal, owner, grant):
 
 def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
     ask(grant, "email:read")
+    assert '<a href="/developer/settings/domain">Consent screens warn users' in text_of(portal, "/developer/")
+    verify_organization(actor=SYSTEM, organization=owner.organization, is_verified=True, reason="papers seen")
     assert "Nothing." in text_of(portal, "/developer/")
     actor = acting_for(ANONYMOUS, owner)
     create_policy(actor=actor, organization=owner.organization, name="Quiet", rules=QUIET, mode="shadow")

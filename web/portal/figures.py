@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import Count, QuerySet, Subquery
 from django.urls import reverse
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from agents.models import Agent, ClientSecret
@@ -99,7 +100,7 @@ def decided_in_a_day(organization_id: str) -> Decided:
     return Decided(found.get(Outcome.ALLOWED, 0), found.get(Outcome.DENIED, 0), window)
 
 
-def attention(figures: Figures) -> Iterator[Attention]:
+def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
     """Yield what needs attention, most urgent first."""
     agents = reverse("web:agents")
     if number := figures.stopped:
@@ -121,6 +122,9 @@ def attention(figures: Figures) -> Iterator[Attention]:
             number,
         )
         yield Attention(words % {"number": number}, reverse("web:policies"))
+    if not is_verified:
+        words = _("Consent screens warn users that your organization is not verified. Prove a domain.")
+        yield Attention(words, reverse("web:domain"))
 
 
 def _expiring(organization_id: str) -> QuerySet[ClientSecret]:

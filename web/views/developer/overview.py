@@ -49,7 +49,7 @@ def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
         "organization": developer.organization,
         "figures": figures,
         "decided": decided_in_a_day(organization_id),
-        "attention": list(attention(figures)),
+        "attention": list(attention(figures, is_verified=developer.organization.is_verified)),
         "denials": denials_of(denied, organization_id),
     }
     return render(request, "web/developer/overview.html", context)
