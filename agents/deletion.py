@@ -1,6 +1,6 @@
 """Delete an agent: end all that it can do, and keep what others need to understand what it did."""
 
-from agents.models import Agent
+from agents.models import Agent, AgentLogo
 from agents.selectors import live_secrets
 from agents.services import lock_agent, record_agent
 from agents.signals import agent_deleted
@@ -25,7 +25,9 @@ def delete_agent(*, actor: Actor, agent: Agent) -> None:
         if agent.status == Agent.Status.ACTIVE:
             # Whoever proves from the log that nothing was allowed after the end looks for a suspension.
             record_agent(Event.AGENT_SUSPENDED, actor=actor, agent=agent, metadata={"reason": REASON})
-        Agent.objects.filter(pk=agent.pk).update(status=Agent.Status.SUSPENDED, deleted_at=now, updated=now)
+        AgentLogo.objects.filter(pk=agent.pk).delete()
+        ended = {"status": Agent.Status.SUSPENDED, "deleted_at": now, "logo_digest": "", "updated": now}
+        Agent.objects.filter(pk=agent.pk).update(**ended)
         live_secrets(agent).update(expires_at=now)
         agent_deleted.send(sender=Agent, agent=agent, actor=actor, now=now)
         record_agent(Event.AGENT_DELETED, actor=actor, agent=agent, metadata={"name": agent.name})

@@ -41,6 +41,11 @@ class Agent(AbstractApplication):
     client_id = ExactCharField(max_length=255, unique=True, default=new_client_id)
     name = PlainTextField("name", max_length=255, blank=True)
     description = PlainTextField(max_length=500, blank=True)
+    # https addresses of the developer's own pages, which the consent screen quotes. Empty if there are none.
+    homepage_url = models.CharField(max_length=500, blank=True)
+    privacy_url = models.CharField(max_length=500, blank=True)
+    # The digest of its `AgentLogo`, so that pages need no other row to name it. Empty without one.
+    logo_digest = ExactCharField(max_length=64, blank=True)
     allowed_scopes = models.JSONField(default=list)
     require_pkce = models.BooleanField(default=False)
     # The developer sets `status` and an administrator sets the stop. Neither overwrites the other.
@@ -80,6 +85,11 @@ class Agent(AbstractApplication):
     @property
     def redirect_uri_list(self) -> list[str]:
         return self.redirect_uris.split()
+
+    @property
+    def introduces(self) -> bool:
+        """Return whether its developer says anything about it that the consent screen shows."""
+        return bool(self.description or self.homepage_url or self.privacy_url or self.logo_digest)
 
     @property
     def stopped_by(self) -> Stopper | None:
@@ -128,6 +138,19 @@ class ClientSecret(RotatableSecret):
     name = PlainTextField(max_length=100, blank=True)
     # Accurate to `agents.secret_use.USE_PRECISION`.
     last_used_at = models.DateTimeField(null=True, blank=True)
+
+
+class AgentLogo(models.Model):
+    """An agent's logo, fetched once from where its developer publishes it, and served by us."""
+
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="logo")
+    content = models.BinaryField()
+    media_type = models.CharField(max_length=16)
+    source_url = models.CharField(max_length=500)
+    fetched_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Logo of {self.agent_id}"
 
 
 class EmergencyStop(models.Model):

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_noop
 
 from agents.emergency import require_running
 from agents.errors import AgentSuspended, InvalidClient
+from agents.links import check_links
 from agents.models import Agent, ClientSecret
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
 from agents.secret_use import note_use
@@ -30,6 +31,7 @@ from limits.throttle import throttle_client_failure
 from resources.catalogue import require_known
 
 EDITABLE = frozenset({"name", "description", "redirect_uris", "allowed_scopes", "require_pkce", "status"})
+EDITABLE |= {"homepage_url", "privacy_url"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
     require_known(changes.get("allowed_scopes", ()), field="allowedScopes")
     if "redirect_uris" in changes:
         _check_redirect_uris(changes["redirect_uris"])
+    check_links({name: changes[name] for name in ("homepage_url", "privacy_url") if name in changes})
     with revocation():
         agent = lock_own_agent(actor, agent)
         before = agent.status

@@ -7,6 +7,7 @@ from typing import Any
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
+from agents.links import problem_with_link
 from agents.models import Agent
 from agents.redirects import problem_with
 from core.text import plain_text
@@ -18,14 +19,20 @@ from web.sandbox.screen import UNTOUCHED, Answered, Request, show_screen
 MAX_NAME, MAX_DESCRIPTION = 100, 500
 
 
-def preview(organization: Organization, draft: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the context of the consent screen. `draft` has the fields of the form, complete and valid or not."""
+def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent | None = None) -> dict[str, Any]:
+    """Return the context of the consent screen. `draft` has the fields of the form, complete and valid or not.
+
+    The logo is that of the `saved` agent: another address is fetched only when the form is saved.
+    """
     name = plain_text(draft.get("name"))[:MAX_NAME]
     uris = [uri for uri in _lines(draft.get("redirect_uris")) if problem_with(uri) is None]
     agent = Agent(
+        **({"id": saved.id, "logo_digest": saved.logo_digest} if saved else {}),
         organization=organization,
         name=name or _("Your agent"),
         description=plain_text(draft.get("description"))[:MAX_DESCRIPTION],
+        homepage_url=_link(draft.get("homepage_url")),
+        privacy_url=_link(draft.get("privacy_url")),
         redirect_uris=" ".join(uris),
         allowed_scopes=list(draft.get("allowed_scopes") or ()),
     )
@@ -35,6 +42,11 @@ def preview(organization: Organization, draft: Mapping[str, Any]) -> dict[str, A
         "sections": [_section(section) for section in shown["sections"]],
         "destination": shown["destination"] or _("the redirect URI"),
     }
+
+
+def _link(value: Any) -> str:
+    url = plain_text(value)
+    return url if url and problem_with_link(url) is None else ""
 
 
 def _lines(value: Any) -> Sequence[str]:

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AddressCode, BrowserSession, KnownDevice, Notice, PendingRegistration
-from agents.models import Agent, EmergencyStop, UsedAssertion
+from agents.models import Agent, AgentLogo, EmergencyStop, UsedAssertion
 from audit.models import (
     Archive,
     ArchivedObject,
@@ -43,6 +43,7 @@ OURS = ("core", "audit", "insights", "accounts", "developers", "resources", "age
 # Internal tables: useless to administrators, useful to attackers.
 INTERNAL = (
     AddressCode,
+    AgentLogo,
     Approval,
     BrowserSession,
     Archive,

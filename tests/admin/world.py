@@ -10,6 +10,7 @@ from accounts.models import BrowserSession, Notice, PendingRegistration, User
 from accounts.registration import start_registration
 from accounts.services import new_user, open_session, register_user
 from accounts.verification import send_address_code
+from agents.logos import FetchedLogo, save_logo
 from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
 from audit.entries.drafts import Draft
@@ -39,6 +40,7 @@ from resources.custom_scopes import ScopeDefinition
 from resources.services import register_resource_server
 from tests.approvals import make_approval
 from tests.constants import CALLBACK, PASSWORD
+from tests.pictures import png
 from tests.world import ANONYMOUS, ask
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
@@ -117,6 +119,7 @@ def _fill_the_rest(world: World) -> None:
     claim_domain(actor=SYSTEM, organization=world.developer.organization, domain="acme.com")
     Notice.objects.create(user=world.ada, name="new_device", facts={}, created_at=clock.now())
     BrowserSession.objects.create(session_key="browser", session_data="", expire_date=clock.now())
+    save_logo(actor=SYSTEM, agent=world.agent, logo=FetchedLogo("https://acme.example/logo.png", png(), "image/png"))
     UsedAssertion.objects.create(digest=digest("assertion"), expires_at=clock.now())
     amount = {"value": "12.50", "currency": "EUR"}
     token = world.tokens.access_token

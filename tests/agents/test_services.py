@@ -133,6 +133,8 @@ NEW_VALUES = {
     "redirect_uris": ["https://a.example/", "https://b.example/"],
     "allowed_scopes": ["db:read"],
     "require_pkce": True,
+    "homepage_url": "https://acme.com/",
+    "privacy_url": "https://acme.com/privacy",
     "status": "suspended",
 }
 

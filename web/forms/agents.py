@@ -34,6 +34,9 @@ FIELD_NAMES = {
     "description": "description",
     "redirectUris": "redirect_uris",
     "allowedScopes": "allowed_scopes",
+    "homepageUrl": "homepage_url",
+    "privacyUrl": "privacy_url",
+    "logoUrl": "logo_url",
 }
 
 
@@ -108,6 +111,23 @@ class AgentForm(forms.Form):
             self.add_error(name, f"{line}{one.translated}")
         if not error.errors:
             self.add_error(None, error.translated)
+
+
+class AgentSettingsForm(AgentForm):
+    """The form of a registered agent, which has links and a logo, too."""
+
+    homepage_url = PlainField(label=_("Homepage"), required=False, widget=forms.URLInput)
+    privacy_url = PlainField(label=_("Privacy policy"), required=False, widget=forms.URLInput)
+    logo_url = PlainField(
+        label=_("Logo"),
+        required=False,
+        widget=forms.URLInput,
+        help_text=_(
+            "The https address of a PNG, JPEG or WebP picture of at most 16 KB. "
+            "We fetch it once and store it, so your users never load it from your server."
+        ),
+    )
+    fetch_again = forms.BooleanField(label=_("Fetch the logo again"), required=False)
 
 
 class SecretForm(forms.Form):

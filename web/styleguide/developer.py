@@ -13,7 +13,7 @@ from web.forms.logs import LogFilterForm
 from web.forms.rules import RuleForm, form_class
 from web.logs.names import OwnNames
 from web.sparkline import Sparkline
-from web.styleguide.parties import make_agent
+from web.styleguide.parties import make_agent, verified
 
 
 def samples() -> dict[str, Any]:
@@ -28,6 +28,13 @@ def samples() -> dict[str, Any]:
             make_agent("Suspended", None, status=Agent.Status.SUSPENDED),
             make_agent("Stopped", None, stopped_at=now),
         ],
+        "introduced": make_agent(
+            "Introduced",
+            verified(),
+            description="Sorts your mail.",
+            homepage_url="https://acme.example/",
+            privacy_url="https://acme.example/privacy",
+        ),
         "sparks": [Sparkline([0] * 24), Sparkline([0, 1, 0, 5, 40, 90, 120, 3] * 3)],
         "policies": [Policy(), Policy(mode=Policy.Mode.SHADOW), Policy(enabled=False)],
         "rules": _rules(),

@@ -8,6 +8,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from agents.models import Agent
+from agents.redirects import web_host
 from consent.approval_selectors import count_waiting
 from core.text import plain_text
 from resources.categories import category_name
@@ -37,6 +39,7 @@ register.filter("clock_time", formats.clock_time)
 register.filter("money", formats.money)
 register.filter("number", formats.number)
 register.filter("percent", formats.percent)
+register.filter("host", web_host)
 register.simple_tag(icon, name="icon")
 register.filter("label_words", display.label_words)
 
@@ -92,10 +95,12 @@ def waiting_approvals(context: template.Context) -> str:
 
 
 @register.inclusion_tag("components/agent_mark.html")
-def agent_mark(name: str) -> dict[str, str]:
-    """Render an agent's name, which its developer chose, beside its first letter."""
+def agent_mark(name: str, agent: Agent | None = None) -> dict[str, str]:
+    """Render an agent's name, which its developer chose, beside its first letter or, if it is given, its logo."""
     shown = plain_text(name)
-    return {"name": shown, "letter": shown[:1].upper()}
+    digest = agent.logo_digest if agent else ""
+    logo = reverse("web:agent-logo", args=[agent.id, digest]) if agent and digest else ""
+    return {"name": shown, "letter": shown[:1].upper(), "logo": logo}
 
 
 @register.filter

@@ -10,11 +10,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from agents.logos import fetch_logo, logo_source, remove_logo, save_logo
 from agents.models import Agent
 from agents.selectors import agent_for_organization, live_secrets, search_agents
 from agents.services import register_agent, update_agent
 from consent.selectors import count_connections
 from core import clock
+from core.actor import Actor
 from core.errors import DomainError
 from core.http import SeeOther
 from developers.models import Developer
@@ -23,7 +25,7 @@ from resources.catalogue import Scope, describe_scopes
 from web import once
 from web.access import developer_actor, developer_page
 from web.agent_preview import preview
-from web.forms.agents import SEARCH, AgentFilterForm, AgentForm
+from web.forms.agents import SEARCH, AgentFilterForm, AgentForm, AgentSettingsForm
 from web.paging import paginate
 from web.scope_picker import offered_scopes
 from web.sparkline import Sparkline
@@ -83,17 +85,32 @@ def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRespo
         "description": agent.description,
         "redirect_uris": agent.redirect_uri_list,
         "allowed_scopes": agent.allowed_scopes,
+        "homepage_url": agent.homepage_url,
+        "privacy_url": agent.privacy_url,
+        "logo_url": logo_source(agent),
     }
-    form = _form(request, offered_scopes(developer.organization_id, agent.allowed_scopes), initial=initial)
+    scopes = offered_scopes(developer.organization_id, agent.allowed_scopes)
+    form = _form(request, scopes, initial=initial, form_class=AgentSettingsForm)
     if form.is_valid():
         try:
-            update_agent(actor=developer_actor(request, developer), agent=agent, changes=form.cleaned_data)
+            _save(developer_actor(request, developer), agent, form.cleaned_data, initial["logo_url"])
         except DomainError as error:
             form.show(error)
         else:
             messages.success(request, _("Saved."))
             return SeeOther(_url(agent))
     return _edit_page(request, developer, form, "web/developer/agent_edit.html", {"agent": agent})
+
+
+def _save(actor: Actor, agent: Agent, changes: dict[str, Any], logo_before: str) -> None:
+    """Save the settings. A new logo is fetched first, so that nothing is saved if that fails."""
+    url, fetches_again = changes.pop("logo_url"), changes.pop("fetch_again")
+    fetched = fetch_logo(actor=actor, url=url) if url and (fetches_again or url != logo_before) else None
+    update_agent(actor=actor, agent=agent, changes=changes)
+    if fetched:
+        save_logo(actor=actor, agent=agent, logo=fetched)
+    elif logo_before and not url:
+        remove_logo(actor=actor, agent=agent)
 
 
 def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]:
@@ -105,17 +122,23 @@ def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]
     ]
 
 
-def _form(request: HttpRequest, scopes: Sequence[Scope], *, initial: dict[str, Any]) -> AgentForm:
+def _form(
+    request: HttpRequest,
+    scopes: Sequence[Scope],
+    *,
+    initial: dict[str, Any],
+    form_class: type[AgentForm] = AgentForm,
+) -> AgentForm:
     if request.method != "POST":
-        return AgentForm(initial=initial, scopes=scopes)
+        return form_class(initial=initial, scopes=scopes)
     is_preview = "preview" in request.POST
-    return AgentForm.from_draft(request.POST, scopes=scopes) if is_preview else AgentForm(request.POST, scopes=scopes)
+    return form_class.from_draft(request.POST, scopes=scopes) if is_preview else form_class(request.POST, scopes=scopes)
 
 
 def _edit_page(
     request: HttpRequest, developer: Developer, form: AgentForm, template: str, context: dict[str, Any]
 ) -> HttpResponse:
-    screen = preview(developer.organization, form.draft)
+    screen = preview(developer.organization, form.draft, context.get("agent"))
     search = request.POST.get(SEARCH, "")
     return render(
         request,

@@ -22,6 +22,7 @@ from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_grant, make_resource_server, make_user
 
 WRONG_DOMAIN = with_error("#id_domain", "co.uk", "Continue")
+LINK = f"https://acme.com/{LONG}"
 WRONG_SERVER = send({"#id_name": LONG, "#id_identifier": "x", "#id_title": "y"}, "Register resource server")
 
 

@@ -1,0 +1,39 @@
+"""The addresses that a developer gives for an agent: its homepage, its privacy policy, its logo."""
+
+import re
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext_noop
+
+from core.errors import FieldError, Invalid
+
+MAX_LINK_LENGTH = 500
+PRINTABLE = re.compile(r"[!-~]+")
+# A name of the public DNS. Addresses of machines are refused, and so are names without a dot.
+HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
+FIELDS = {"homepage_url": "homepageUrl", "privacy_url": "privacyUrl", "logo_url": "logoUrl"}
+
+
+def problem_with_link(url: str) -> str | None:
+    """Return why the text is not the address of a public page, or None if it is one."""
+    if not PRINTABLE.fullmatch(url) or len(url) > MAX_LINK_LENGTH or "\\" in url:
+        return gettext_noop("Must be printable ASCII without spaces, at most 500 characters.")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return gettext_noop("Must be an https address.")
+    if parts.scheme != "https" or not HOST.fullmatch(parts.hostname or ""):
+        return gettext_noop("Must begin with https:// and the name of a website.")
+    if "@" in parts.netloc or port not in (None, 443):
+        return gettext_noop("Must not have a user name, a password or a port.")
+    return None
+
+
+def check_links(links: Mapping[str, str]) -> None:
+    """Raise `Invalid` for addresses that cannot be used. The fields are those of the agent; empty ones are fine."""
+    problems = ((name, problem_with_link(url)) for name, url in links.items() if url)
+    errors = tuple(FieldError(FIELDS[name], problem) for name, problem in problems if problem)
+    if errors:
+        raise Invalid(gettext_noop("An address is not valid."), errors=errors)
