@@ -10,7 +10,8 @@ from django.utils.translation import gettext_noop
 
 from core.wording import Filled
 
-MAX_BYTES = 16_384
+# The consent screen, which shows the picture, has a limit of 80 KB with everything on it.
+MAX_BYTES = 6_144
 MIN_SIDE, MAX_SIDE = 16, 512
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Markers of a JPEG that begin a frame, with its height and width. The others of this range are tables.

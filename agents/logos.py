@@ -20,6 +20,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import Invalid
 from core.fetching import FetchFailed, fetch_file
+from core.wording import Filled
 from limits.throttle import Throttle, address_subjects
 
 logger = logging.getLogger(__name__)
@@ -56,8 +57,8 @@ def fetch_logo(*, actor: Actor, url: str) -> FetchedLogo:
         raise Invalid.field("logoUrl", error.args[0]) from error
     except FetchFailed as error:
         logger.info("no logo from %s: %s", parts.hostname, error)
-        text = gettext_noop("We could not fetch the picture. It must be public, at most 16 KB, and not redirect.")
-        raise Invalid.field("logoUrl", text) from error
+        text = gettext_noop("We could not fetch the picture. It must be public, at most %(most)d KB, and not redirect.")
+        raise Invalid.field("logoUrl", Filled(text, most=MAX_BYTES // 1024)) from error
 
 
 @transaction.atomic

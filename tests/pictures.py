@@ -13,6 +13,12 @@ def png(width: int = 48, height: int = 48, *, extra: bytes = b"") -> bytes:
     return PNG_SIGNATURE + _chunk(b"IHDR", header) + extra + _chunk(b"IDAT", data) + _chunk(b"IEND", b"")
 
 
+def heavy_png(size: int) -> bytes:
+    """Return a PNG of so many bytes: a comment fills it."""
+    rest = size - len(png(extra=_chunk(b"tEXt", b"")))
+    return png(extra=_chunk(b"tEXt", b"Comment\0".ljust(rest, b"x")))
+
+
 def animated_png() -> bytes:
     return png(extra=_chunk(b"acTL", bytes(8)))
 

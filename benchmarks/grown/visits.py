@@ -33,6 +33,7 @@ OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 # They take POST only, need what only a write makes, or read a whole history. `writes.py` visits the page of a pending
 # consent.
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
+NO_PAGES |= {"secret-rotate", "secret-revoke", "agent-logo"}
 NO_PAGES |= {"agent-trial", "passkey-remove", "activity-csv", "activity-json", "styleguide", "styleguide-layout"}
 NO_PAGES |= {"log-entry", "logs-csv", "logs-json", "log-view-rename", "log-view-delete"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.

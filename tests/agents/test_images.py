@@ -40,7 +40,7 @@ def test_takes_sides_up_to_the_limits(side: int) -> None:
         (webp(b"VP8X", flags=2), "PNG, JPEG or WebP"),
         (webp()[:22], "PNG, JPEG or WebP"),
         (webp(b"ALPH"), "PNG, JPEG or WebP"),
-        (png() + bytes(MAX_BYTES), "at most 16 KB"),
+        (png() + bytes(MAX_BYTES), "at most 6 KB"),
         (webp(b"VP8L", MAX_SIDE + 1, 48), "16 to 512 pixels"),
         (jpeg(48, MIN_SIDE - 1), "16 to 512 pixels"),
         (png(0, 0), "16 to 512 pixels"),

@@ -7,8 +7,10 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.functional import cached_property
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
+from agents.images import MAX_BYTES
 from core.errors import DomainError
 from core.text import plain_text
 from resources.catalogue import Scope
@@ -122,9 +124,12 @@ class AgentSettingsForm(AgentForm):
         label=_("Logo"),
         required=False,
         widget=forms.URLInput,
-        help_text=_(
-            "The https address of a PNG, JPEG or WebP picture of at most 16 KB. "
-            "We fetch it once and store it, so your users never load it from your server."
+        help_text=format_lazy(
+            _(
+                "The https address of a PNG, JPEG or WebP picture of at most {most} KB, such as 96 × 96 pixels. "  # noqa: RUF001
+                "We fetch it once and store it, so your users never load it from your server."
+            ),
+            most=MAX_BYTES // 1024,
         ),
     )
     fetch_again = forms.BooleanField(label=_("Fetch the logo again"), required=False)

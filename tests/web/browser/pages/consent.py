@@ -6,6 +6,7 @@ from typing import Any
 from django.test import Client
 
 from accounts.models import User
+from agents.images import MAX_BYTES
 from agents.logos import FetchedLogo, save_logo
 from agents.models import Agent
 from agents.services import stop_agent, update_agent
@@ -20,7 +21,7 @@ from developers.services import verify_organization
 from resources.catalogue import catalogue
 from resources.custom_scopes import ScopeDefinition
 from tests.oauth.client import make_client
-from tests.pictures import png
+from tests.pictures import heavy_png
 from tests.web.browser.pages.group import CONSENT_LIMIT, Content, Group, Page, press
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
@@ -37,7 +38,9 @@ def make() -> Content:
     verified = make_agent(developer, description=LONG, allowed_scopes=SCOPES)
     links = {"homepage_url": "https://books.example/", "privacy_url": f"https://{LONG[:60].lower()}.example/privacy"}
     update_agent(actor=SYSTEM, agent=verified, changes=links)
-    save_logo(actor=SYSTEM, agent=verified, logo=FetchedLogo("https://books.example/l.png", png(), "image/png"))
+    save_logo(
+        actor=SYSTEM, agent=verified, logo=FetchedLogo("https://books.example/l.png", heavy_png(MAX_BYTES), "image/png")
+    )
     consents = {
         "pending": pending(developer),
         "decided": allow(ask(make_agent(developer)), ada),

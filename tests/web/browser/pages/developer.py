@@ -5,7 +5,8 @@ from functools import partial
 from typing import Any
 
 from agents.client_secrets import create_client_secret, rotate_client_secret
-from agents.services import stop_agent
+from agents.logos import FetchedLogo, save_logo
+from agents.services import stop_agent, update_agent
 from consent.terms import GivenTerms
 from core import clock
 from core.actor import SYSTEM
@@ -17,6 +18,7 @@ from developers.models import DomainClaim, Organization
 from developers.services import suspend_organization
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
+from tests.pictures import png
 from tests.web.browser.pages.group import Content, Group, Page, press, press_live, send, with_error
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_grant, make_resource_server, make_user
@@ -43,6 +45,8 @@ def make() -> Content:
     stop_agent(actor=SYSTEM, agent=stopped, reason=WIDE)
     actor = as_developer(ANONYMOUS, developer)
     create_client_secret(actor=actor, agent=agent, name=WIDE[:100])
+    update_agent(actor=actor, agent=agent, changes={"homepage_url": "https://acme.com/", "privacy_url": LINK})
+    save_logo(actor=actor, agent=agent, logo=FetchedLogo(LINK, png(), "image/png"))
     ids = {"agent": agent.id, "stopped": stopped.id, "secret": agent.secrets.last().pk}
     return Content(developer.user.email, ids)
 
