@@ -16,7 +16,7 @@ from agentgate.front.exchange import Exchange
 from agentgate.front.parking import Parking, Watch, take_mark
 from agentgate.front.pool import Pool, PoolFull
 from agentgate.front.refusals import refusal
-from agentgate.front.replies import Headers, declared_length
+from agentgate.front.replies import WITHOUT_BODY, Headers, declared_length
 from consent.approval_selectors import still_waiting
 from core.errors import Unavailable
 from core.messages import MAY_PARK, Reply, Request
@@ -97,7 +97,7 @@ class Bridge:
             mark, headers = take_mark(all_headers)
             reply = Reply(int(status[:3]), headers)
             is_streamed = _is_streamed(response, headers)
-            if is_streamed and exchange.request.method != "HEAD":
+            if is_streamed and exchange.request.method != "HEAD" and reply.status not in WITHOUT_BODY:
                 return partial(self._stream, exchange, reply, response)
             body = b"" if is_streamed else b"".join(response)
         except Exception:

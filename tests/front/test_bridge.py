@@ -202,6 +202,21 @@ class TestStreams:
             _, headers, body = await client.answer()
             assert (headers["content-length"], body) == ("3", b"abc")
 
+    @pytest.mark.parametrize("status", ["204 No Content", "304 Not Modified"])
+    async def test_a_response_without_a_body_is_not_framed(self, gate: Gate, client: Client, status: str) -> None:
+        """WhiteNoise streams its 304. A last chunk behind it would be read as the start of the next response."""
+        pieces = Pieces([])
+        gate.application = answering(pieces, status)
+        client.send(GET + GET.replace(b"GET", b"HEAD"))
+        client.writer.write_eof()
+        text = await client.rest()
+
+        assert text.count(b"HTTP/1.1 " + status.encode()) == 2
+        assert b"ransfer-" not in text
+        assert text.endswith(b"\r\n\r\n")
+        assert b"\r\n\r\n0\r\n" not in text
+        await until(lambda: pieces.is_closed)
+
     async def test_http_1_0_gets_the_pieces_until_the_end(self, gate: Gate, client: Client) -> None:
         gate.application = answering(Pieces([b"ab", b"c"]))
         client.send(b"GET /a HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
