@@ -23,7 +23,7 @@ LIVE = (Status.PENDING, Status.APPROVED)
 
 def approvals_for_user(user: User) -> QuerySet[Approval]:
     """Return the user's approvals with their consents and agents, newest first."""
-    rows = Approval.objects.select_related("consent__agent__organization", "agent")
+    rows = Approval.objects.select_related("consent__agent__organization", "agent__organization")
     return rows.filter(user=user).order_by("-id")
 
 
