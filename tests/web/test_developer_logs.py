@@ -6,6 +6,7 @@ from html import unescape
 
 import pytest
 
+from audit.events import Event
 from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from core.ids import new_id
@@ -170,7 +171,10 @@ def test_an_agent_that_is_gone_can_be_looked_for(as_developer, write):
 )
 def test_an_invalid_filter_is_named_and_not_applied(as_developer, denied, query, error):
     answer = as_developer.get("/developer/logs", {**query, "cursor": "\x00"})
-    assert error in unescape(answer.content.decode())
+    text = unescape(answer.content.decode())
+    assert error in text
+    ((name, typed),) = query.items()
+    assert name in ("event", "rule", "actor", "user") or f'value="{typed}"' in text
     assert denied in [row.id for row in answer.context["rows"]]
 
 
@@ -188,6 +192,13 @@ def test_a_request_id_that_the_caller_chose_is_searched_for_a_part_at_a_time(as_
     assert "Search further back" in text_of(as_developer, f"/developer/logs?request={FOREIGN_REQUEST}")
     assert answer.context["rows"] == []
     assert rows(as_developer, request=FOREIGN_REQUEST, cursor=answer.context["page"].next_cursor) == [wanted]
+
+
+def test_what_was_tried_in_the_sandbox_is_marked(as_developer, write):
+    write()
+    assert "Sandbox</span>" not in text_of(as_developer, "/developer/logs")
+    write(event=Event.SANDBOX_VERIFY)
+    assert "Sandbox</span>" in text_of(as_developer, "/developer/logs")
 
 
 def test_pages_keep_the_filters(as_developer, write):

@@ -12,13 +12,14 @@ from web.local import local_zone
 
 
 class PeriodInput(forms.DateInput):
-    """An input for a day, or for a moment if the value is one."""
+    """An input for a day, or for a moment if the value is one. What is neither is shown as it was typed."""
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(name, value, attrs)
-        shown = _local_text(value)
-        context["widget"] |= {"type": "datetime-local" if "T" in shown else "date", "value": shown or None}
-        if "T" in shown:
+        typed, shown = str(value or ""), _local_text(value)
+        kind = "datetime-local" if "T" in shown else "text" if typed and not shown else "date"
+        context["widget"] |= {"type": kind, "value": shown or typed or None}
+        if kind == "datetime-local":
             context["widget"]["attrs"]["step"] = 1
         return context
 
