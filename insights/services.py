@@ -26,8 +26,9 @@ from insights.models import Edition, Latency, RollUp, Unit
 logger = logging.getLogger(__name__)
 
 COLUMNS = {"edition": "int", **dict.fromkeys(Key._fields, "text"), "start": "timestamptz", "number": "bigint"}
-# The longest period and the one before it need the hours of their first and last days only.
-HOURS_LIFETIME = timedelta(days=200)
+# Pages show hours for up to two weeks, and need those of the day 30 days ago. Most rows are of hours.
+HOURS_LIFETIME = timedelta(days=35)
+LATENCY_LIFETIME = timedelta(days=200)
 
 
 def count_log(*, limit: int = BATCH) -> int:
@@ -64,7 +65,7 @@ def delete_old_hours(*, limit: int = BATCH) -> int:
 
 def delete_old_latency(*, limit: int = BATCH) -> int:
     """Delete up to `limit` rows of how long decisions took in hours that no page shows, and return how many."""
-    return _delete(Latency.objects.filter(start__lt=clock.now() - HOURS_LIFETIME).order_by("start"), limit)
+    return _delete(Latency.objects.filter(start__lt=clock.now() - LATENCY_LIFETIME).order_by("start"), limit)
 
 
 def delete_former_editions(*, limit: int = BATCH) -> int:

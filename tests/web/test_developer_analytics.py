@@ -1,7 +1,7 @@
 """The page of the analytics: its numbers are those of the log, and lead to the rows behind them."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
@@ -15,13 +15,15 @@ from audit.sequencing.sequencer import sequence
 from core import clock
 from developers.models import Developer
 from insights.models import Edition
-from insights.services import count_log
+from insights.services import HOURS_LIFETIME, count_log
 from tests.audit.journals import write_row
 from tests.web.browser.pages import analytics
 from tests.web.markup import inline_code, main_of, text_of
 from tests.world import sign_in
+from web.analytics import breakdown
 from web.analytics.charts import lines, nice_top, stacked_bars
 from web.analytics.counts import Count, percent
+from web.analytics.periods import PERIODS
 
 PATH = "/developer/analytics"
 LINK = re.compile(r'<a href="(/developer/[a-z]+\?[^"]*from=[^"]*)">([\d,]+)</a>')
@@ -114,7 +116,7 @@ def test_what_was_deleted_or_is_unknown_has_words(filled):
     assert "pol_9" not in page
 
 
-def test_a_long_list_is_shown_on_demand(filled):
+def test_a_long_list_is_shown_on_demand(filled, monkeypatch):
     client, organization_id = filled
     for number in range(12):
         write_row(1, organization_id=organization_id, agent_id=f"agt_{number}", scopes=[f"many:{number}"])
@@ -126,6 +128,9 @@ def test_a_long_list_is_shown_on_demand(filled):
     full = text_of(client, f"{PATH}?by=agent&period=24h&show=all")
     assert all(f"agt_{number}" in full for number in range(12))
     assert "more</a>" not in full
+    assert "more occurred less often" not in full
+    monkeypatch.setattr(breakdown, "ALL_LISTED", 10)
+    assert "9 more occurred less often" in text_of(client, f"{PATH}?by=agent&period=24h&show=all")
 
 
 def test_another_organization_sees_none_of_it(filled, as_rival):
@@ -181,3 +186,17 @@ def test_changes_are_percentages_where_they_say_something():
         "+20%", "-50%", "±0", "new", "", "",
     ]  # fmt: skip
     assert [percent(1, 3), percent(1, 1000), percent(0, 5), percent(1, 0)] == ["33%", "0.1%", "0%", ""]
+
+
+@pytest.mark.parametrize("period", PERIODS, ids=lambda period: period.name)
+def test_a_period_is_compared_with_what_is_kept_of_the_time_before(period):
+    now = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
+    window = period.window(now)
+    before = period.window_before(window)
+    assert window.until == datetime(2026, 3, 10, 13, tzinfo=UTC)
+    assert before.since == window.since - period.length
+    if period.name == "90d":
+        assert before.until == datetime(2025, 12, 11, tzinfo=UTC)  # whole days
+    else:
+        assert before.until == window.until - period.length
+        assert now - before.until < HOURS_LIFETIME

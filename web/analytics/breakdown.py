@@ -20,7 +20,7 @@ type Numbers = Mapping[str, int]
 
 OUTCOME_QUERIES = {Outcome.ALLOWED.value: ALLOWED, Outcome.DENIED.value: DENIED}
 # So many values have a colour of their own, and so many lines the table.
-DRAWN, LISTED, ALL_LISTED = 5, 8, 200
+DRAWN, LISTED, ALL_LISTED = 5, 8, 40
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,16 @@ class Period:
         end = floor_hour(now.astimezone(UTC)) + HOUR
         return Window(_end_of_step(end - HOUR, self.step) - self.length, end, self.step)
 
+    def window_before(self, window: Window) -> Window:
+        """Return the time before the period's window that it is compared with, which is as long.
+
+        Hours are kept for a month only (`insights.services`), so that of a longer period has the whole of its last day.
+        """
+        before = window.before(self.length)
+        if self.step <= DAY:
+            return before
+        return Window(before.since, floor_day(before.until + DAY - HOUR), before.step)
+
 
 PERIODS = (
     Period("24h", gettext_lazy("24 hours"), gettext_lazy("the 24 hours before"), DAY, HOUR),

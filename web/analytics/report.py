@@ -75,7 +75,7 @@ class Report:
 def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     """Return the analytics of the organization. The number of queries does not depend on the length of the log."""
     window = choice.period.window(now)
-    windows, agent_id = [window, window.before(choice.period.length)], choice.agent_id or None
+    windows, agent_id = [window, choice.period.window_before(window)], choice.agent_id or None
     current, before = totals_of_each(organization_id, _kinds(choice), windows, agent_id=agent_id)
     over_time = series(organization_id, choice.by.kind, window, agent_id=agent_id)
     names, links = _names(organization_id, choice, current), Links(choice.agent_id)
