@@ -35,6 +35,7 @@ OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
 NO_PAGES |= {"secret-rotate", "secret-revoke", "agent-logo"}
 NO_PAGES |= {"agent-trial", "passkey-remove", "activity-csv", "activity-json", "styleguide", "styleguide-layout"}
+NO_PAGES |= {"own-scope-edit", "domain-check", "domain-remove", "domain-review"}
 NO_PAGES |= {"log-entry", "logs-csv", "logs-json", "log-view-rename", "log-view-delete"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.
 NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")
@@ -121,6 +122,11 @@ def _further_pages(visitors: Visitors) -> Iterator[Visit]:
     lists: tuple[tuple[Client, str, Any], ...] = (
         (visitors.as_developer, "/developer/agents", Agent.objects.filter(organization=organization)),
         (visitors.as_developer, "/developer/policies", Policy.objects.filter(organization=organization)),
+        (
+            visitors.as_developer,
+            "/developer/resource-servers",
+            ResourceServer.objects.filter(organization=organization),
+        ),
         (visitors.as_ada, "/connections", Consent.objects.filter(user=visitors.ada)),
     )
     for client, path, rows in lists:

@@ -16,7 +16,7 @@ from consent.narrowing import Narrowing, narrow_consent
 from consent.terms import GivenTerms
 from core import clock
 from core.actor import SYSTEM
-from developers.models import Developer
+from developers.models import Developer, Organization
 from developers.services import verify_organization
 from resources.catalogue import catalogue
 from resources.custom_scopes import ScopeDefinition
@@ -34,6 +34,7 @@ def make() -> Content:
     ada = make_user("ada@example.com", "Ada")
     developer = make_developer("books@example.com", "Books and Company")
     verify_organization(actor=SYSTEM, organization=developer.organization, is_verified=True, reason="papers seen")
+    Organization.objects.filter(pk=developer.organization_id).update(domain="books-and-company.com")
     make_resource_server(developer, "https://books.example", ScopeDefinition("books:read", "low", LONG, "See", "sell"))
     verified = make_agent(developer, description=LONG, allowed_scopes=SCOPES)
     links = {"homepage_url": "https://books.example/", "privacy_url": f"https://{LONG[:60].lower()}.example/privacy"}
