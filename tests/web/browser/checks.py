@@ -1,6 +1,7 @@
 """What must hold on each page. Each function returns a sentence for each problem of the page that is open in a tab."""
 
 import os
+from base64 import b64decode
 from collections.abc import Collection, Iterator, Mapping
 from itertools import product
 from pathlib import Path
@@ -129,6 +130,13 @@ def too_heavy(tab: Any, page: Page) -> Iterator[str]:
 
 
 def take_screenshot(tab: Any, name: str) -> None:
+    """Store a picture of the whole page. Playwright's own lacks the option that halves the time for encoding it."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    # Encoding a PNG takes longer than everything else.
-    tab.page.screenshot(path=SCREENSHOTS / f"{name}.jpeg", type="jpeg", quality=80, full_page=True)
+    width, height = tab.page.evaluate("[innerWidth, document.documentElement.scrollHeight]")
+    options = {
+        "format": "png",
+        "optimizeForSpeed": True,
+        "captureBeyondViewport": True,
+        "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1},
+    }
+    (SCREENSHOTS / f"{name}.png").write_bytes(b64decode(tab.devtools.send("Page.captureScreenshot", options)["data"]))

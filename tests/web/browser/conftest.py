@@ -3,11 +3,12 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Locator, Page, sync_playwright
 
 from tests.programs import find_chromium
 
@@ -37,6 +38,11 @@ class Tab:
         self.complaints: list[str] = []
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    @cached_property
+    def devtools(self) -> CDPSession:
+        """The DevTools protocol of the page."""
+        return self.page.context.new_cdp_session(self.page)
 
     def goto(self, path: str) -> Any:
         return self.page.goto(f"{self.base_url}{path}")
