@@ -129,6 +129,7 @@ urlpatterns = [
     path("developer/policies/<id:policy_id>/backtest", policy_backtests.backtest, name="policy-backtest"),
     path("developer/policies/<id:policy_id>/simulate", policy_simulator.simulate, name="policy-simulate"),
     path("developer/policies/<id:policy_id>", policies.detail, name="policy"),
+    path("developer/policies/<id:policy_id>/code", policies.code, name="policy-code"),
     path("developer/policies/<id:policy_id>/status", policies.set_status, name="policy-status"),
     path("developer/policies/<id:policy_id>/edit", policies.edit, name="policy-edit"),
     path("developer/policies/<id:policy_id>/history", policy_history.history, name="policy-history"),

@@ -1,5 +1,6 @@
 """The policies of the developer's organization."""
 
+import json
 from typing import Any
 
 from django.contrib import messages
@@ -18,13 +19,16 @@ from developers.models import Developer
 from policies.models import Policy
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import create_policy, delete_policy, update_policy
+from policies.versions import content_of
 from web.access import developer_actor, developer_page, posted_from
+from web.approving.diffs import visible_text
 from web.forms.conditions import KNOWN_FIELDS
 from web.forms.policies import SHADOW, STATUSES, PolicyEditor, changes_to, sentences, status_of
 from web.forms.policy_filters import PolicyFilterForm
 from web.forms.rules import rule_titles, time_zones
 from web.ids import ID
 from web.paging import paginate
+from web.policies.cedar import as_cedar
 from web.policies.findings import find_findings
 
 LISTED_RULES = 2
@@ -56,6 +60,15 @@ def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
         "findings": find_findings(policy) if status == SHADOW else None,
     }
     return render(request, "web/developer/policy.html", context)
+
+
+@require_safe
+@developer_page
+def code(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    text = visible_text(json.dumps(content_of(policy), indent=2, ensure_ascii=False))
+    context = {"policy": policy, "json": text, "cedar": visible_text(as_cedar(policy.rules))}
+    return render(request, "web/developer/policy_code.html", context)
 
 
 @posted_from("web:policy", "policy_id")

@@ -65,6 +65,7 @@ GROUPS = [
             "/developer/policies/{policy}/simulate",
             f"/developer/policies/simulator?agent={LONG}&scopes=payments:charge&at=2026-11-28T23:00",
             Page("/developer/policies/simulator?scopes=x", status=422),
+            "/developer/policies/{policy}/code",
             "/developer/policies/{policy}/backtest",
             "/developer/policies/backtests/{backtest}?show=denied",
             Page("/developer/policies/{policy}/history", open_first, "with JSON"),
