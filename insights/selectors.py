@@ -76,12 +76,20 @@ def totals_of_each(
     return found
 
 
-def series(organization_id: str, kind: Kind, window: Window, *, agent_id: str | None = None) -> dict[str, list[int]]:
-    """Return how often each value of the kind occurred in each step of the window. Values that did not are omitted."""
+def series(
+    organization_id: str,
+    kind: Kind,
+    window: Window,
+    *,
+    agent_id: str | None = None,
+    values: Collection[str] | None = None,
+) -> dict[str, list[int]]:
+    """Return how often each value of the kind, or each of `values`, occurred in each step. Others are omitted."""
     found: dict[str, list[int]] = {}
     steps = len(window.starts())
     unit = Unit.HOUR if window.step % DAY else Unit.DAY
     rows = _rows(organization_id, [kind], agent_id).filter(unit=unit, start__gte=window.since, start__lt=window.until)
+    rows = rows if values is None else rows.filter(value__in=list(values))
     for start, value, number in rows.values_list("start", "value", "number"):
         found.setdefault(value, [0] * steps)[(start - window.since) // window.step] += number
     return found

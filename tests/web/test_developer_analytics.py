@@ -86,6 +86,19 @@ def test_the_numbers_of_an_agent_are_its_own(filled):
     assert "by=agent" not in main_of(page)  # one agent cannot be told apart by agents
 
 
+@pytest.mark.parametrize("by", ["outcome", "rule", "agent", "scope"])
+def test_the_trend_on_top_is_of_all_decisions_however_they_are_broken_down(filled, by):
+    client, _ = filled
+    report = client.get(f"{PATH}?period=90d&by={by}").context["report"]
+    steps = [sum(cell for cell, _ in step.cells) for step in report.breakdown.steps]
+    outcome = client.get(f"{PATH}?period=90d").context["report"]
+    assert report.summary.spark == outcome.summary.spark
+    if by == "agent":
+        # Two of the seven agents have no colour of their own.
+        assert len(report.breakdown.plot.paths) == 6
+        assert sum(steps) < report.summary.decisions.number
+
+
 def test_names_replace_ids_and_markup_is_escaped(filled):
     client, _ = filled
     Agent.objects.filter(name="Courier").update(name="<b>Courier</b>")

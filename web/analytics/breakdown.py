@@ -89,17 +89,21 @@ def break_down(
     now: Numbers,
     before: Numbers,
     over_time: Mapping[str, Sequence[int]],
+    whole: Sequence[int],
     names: Names,
     links: Links,
     lists_all: bool = False,
 ) -> Breakdown:
-    """Return the section. `now` and `before` have the counts of both periods, `over_time` those of each step."""
+    """Return the section. `now` and `before` have the counts of both periods, `over_time` those of each step.
+
+    `whole` has all decisions of each step. Of agents, `over_time` needs only the `drawn_values`.
+    """
     totals, steps = _sums(by, now), len(window.starts())
     order = [one for one in OUTCOME_QUERIES if one in totals] if by is OUTCOME else highest(totals, len(totals))
     drawn, listed = order[:DRAWN], order[: ALL_LISTED if lists_all else LISTED]
     per_value = _series(by, over_time, steps)
     series = [per_value.get(value, [0] * steps) for value in drawn]
-    others = _others(per_value, drawn, steps)
+    others = _rest(whole, series) if by is AGENT else _others(per_value, drawn, steps)
     return Breakdown(
         by=by,
         plot=stacked_bars([*series, others] if any(others) else series),
@@ -109,6 +113,12 @@ def break_down(
         steps=_steps(by, window, drawn, series, links),
         axis=axis(window),
     )
+
+
+def drawn_values(by: By, counts: Numbers) -> list[str]:
+    """Return the counted values, of each outcome, that have a colour of their own in the chart."""
+    drawn = set(highest(_sums(by, counts), DRAWN))
+    return [value for value in counts if split(by, value).value in drawn]
 
 
 def query_of(by: By, value: str) -> Query:
@@ -172,6 +182,11 @@ def _series(by: By, over_time: Mapping[str, Sequence[int]], steps: int) -> dict[
         for place, number in enumerate(numbers):
             total[place] += number
     return found
+
+
+def _rest(whole: Sequence[int], series: Sequence[Sequence[int]]) -> list[int]:
+    """Return what is left of the whole in each step."""
+    return [total - sum(column) for total, *column in zip(whole, *series, strict=True)]
 
 
 def _others(per_value: Mapping[str, Sequence[int]], drawn: Sequence[str], steps: int) -> list[int]:

@@ -8,7 +8,7 @@ from audit.events import Outcome
 from insights.counting import Step, rule_parts
 from insights.models import Kind
 from insights.selectors import Coverage, Window, find_coverage, series, totals_of_each
-from web.analytics.breakdown import AGENT, RULE, SCOPE, Breakdown, By, break_down, values_of
+from web.analytics.breakdown import AGENT, OUTCOME, RULE, SCOPE, Breakdown, By, break_down, drawn_values, values_of
 from web.analytics.charts import Plot, sparkline
 from web.analytics.consents import Consents, find_consents
 from web.analytics.counts import Count, highest, percent
@@ -77,20 +77,23 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     window = choice.period.window(now)
     windows, agent_id = [window, choice.period.window_before(window)], choice.agent_id or None
     current, before = totals_of_each(organization_id, _kinds(choice), windows, agent_id=agent_id)
-    over_time = series(organization_id, choice.by.kind, window, agent_id=agent_id)
+    decisions = series(organization_id, Kind.DECISION, window, agent_id=agent_id)
+    whole = [sum(column) for column in zip([0] * len(window.starts()), *decisions.values(), strict=True)]
+    over_time = decisions if choice.by is OUTCOME else _over_time(organization_id, choice, window, current)
     names, links = _names(organization_id, choice, current), Links(choice.agent_id)
     coverage = find_coverage()
     return Report(
         choice=choice,
         coverage=coverage,
         is_late=bool(coverage.missing) and (coverage.last_at is None or coverage.last_at < now - LATE),
-        summary=_summary(window, current, before, over_time, links),
+        summary=_summary(window, current, before, whole, links),
         breakdown=break_down(
             choice.by,
             window,
             now=current[choice.by.kind],
             before=before[choice.by.kind],
             over_time=over_time,
+            whole=whole,
             names=names,
             links=links,
             lists_all=choice.lists_all,
@@ -99,6 +102,13 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
         consents=find_consents(window, current, before, names, links),
         latencies=find_latencies(choice.period, window),
     )
+
+
+def _over_time(organization_id: str, choice: Choice, window: Window, current: Totals) -> dict[str, list[int]]:
+    """Return the numbers of each step. An organization can have hundreds of agents, so only those drawn are read."""
+    by, agent_id = choice.by, choice.agent_id or None
+    values = drawn_values(by, current[by.kind]) if by is AGENT else None
+    return series(organization_id, by.kind, window, agent_id=agent_id, values=values)
 
 
 def _denial_kind(choice: Choice) -> Kind:
@@ -144,9 +154,7 @@ def _denials(
     return found
 
 
-def _summary(
-    window: Window, current: Totals, before: Totals, over_time: Mapping[str, Sequence[int]], links: Links
-) -> Summary:
+def _summary(window: Window, current: Totals, before: Totals, steps: Sequence[int], links: Links) -> Summary:
     counts, earlier = current[Kind.DECISION], before[Kind.DECISION]
 
     def of(outcome: Outcome) -> tuple[int, int]:
@@ -154,7 +162,6 @@ def _summary(
 
     whole = sum(counts.values())
     denied, _ = of(Outcome.DENIED)
-    steps = [sum(column) for column in zip(*over_time.values(), strict=True)]
     asked = [one[Kind.CONSENT].get(Step.ASKED, 0) for one in (current, before)]
     return Summary(
         decisions=Count(whole, sum(earlier.values()), links.to(window, DECISIONS)),
