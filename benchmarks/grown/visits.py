@@ -36,6 +36,7 @@ NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key"
 NO_PAGES |= {"secret-rotate", "secret-revoke", "agent-logo"}
 NO_PAGES |= {"agent-trial", "passkey-remove", "activity-csv", "activity-json", "styleguide", "styleguide-layout"}
 NO_PAGES |= {"own-scope-edit", "domain-check", "domain-remove", "domain-review"}
+NO_PAGES |= {"backtest", "policy-restore", "policy-status"}
 NO_PAGES |= {"log-entry", "logs-csv", "logs-json", "log-view-rename", "log-view-delete"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.
 NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")
