@@ -90,7 +90,7 @@ class Writes:
 
     def save_policy_form(self, number: int) -> Any:
         form = {"name": "Measured", "rules-0-type": "action_blocklist", "rules-0-actions": "payments:*"}
-        form |= {"agent": self.agent, "enabled": "on"}
+        form |= {"agent": self.agent, "status": "enforced"}
         return self.visitors.as_developer.post("/developer/policies/new", form)
 
     def simulate(self, number: int) -> Any:
