@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from django.apps import apps
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Value
 
 from audit.proof.stops import (
     EVERYTHING,
@@ -80,15 +80,26 @@ def _count(scope: dict[str, Any], tokens: dict[str, Any], level: Level, now: dat
     live = _rows("consent", "Consent").filter(status="approved", expires_at__gt=now, **scope).order_by()
     families = _rows("tokens", "TokenFamily").filter(revoked_at=None, expires_at__gt=now, **tokens)
     is_usable = Q(consent=None) | Q(consent__status="approved", consent__expires_at__gt=now)
+    (connections, agents, users), (live_tokens, _, _) = _numbers(live, families.filter(is_usable).order_by())
     use = recent_use(level, now, log)
     return Hits(
-        **live.aggregate(
-            connections=Count("pk"), agents=Count("agent", distinct=True), users=Count("user", distinct=True)
-        ),
-        live_tokens=families.filter(is_usable).order_by().count(),
+        connections=connections,
+        agents=agents,
+        users=users,
+        live_tokens=live_tokens,
         allowed_last_day=use.allowed_last_day,
         last_allowed_at=use.last_allowed_at,
     )
+
+
+def _numbers(live: QuerySet[Any], families: QuerySet[Any]) -> tuple[Sequence[int], Sequence[int]]:
+    """Return the numbers of connections, their agents and users, and of families, by one query."""
+    distinct = {"agents": Count("agent", distinct=True), "users": Count("user", distinct=True)}
+    connections = live.values(part=Value(0)).annotate(rows=Count("pk"), **distinct)
+    tokens = families.values(part=Value(1)).annotate(rows=Count("pk"), agents=Value(0), users=Value(0))
+    found = connections.union(tokens, all=True).order_by().values_list("part", "rows", "agents", "users")
+    first, second = (numbers for _, *numbers in sorted(found))
+    return first, second
 
 
 def _rows(app: str, model: str) -> QuerySet[Any]:

@@ -44,11 +44,6 @@ class LogRow:
         return self.entry.event
 
     @property
-    def is_sandbox(self) -> bool:
-        """Whether a developer tried this out, which touched nothing live."""
-        return self.entry.event in SANDBOX
-
-    @property
     def outcome(self) -> str:
         """The outcome, or "sandbox" for an entry of a trial, which decided nothing."""
         return "sandbox" if self.entry.event in SANDBOX else self.entry.outcome
