@@ -83,7 +83,8 @@ class SavedView(models.Model):
     """A developer's own name for a filtered view of the log. `query` is the query of its URL."""
 
     id = PrefixedIdField(prefix="lvw")
-    developer = models.ForeignKey(Developer, on_delete=models.CASCADE, related_name="saved_views")
+    # The constraint has an index that begins with it.
+    developer = models.ForeignKey(Developer, on_delete=models.CASCADE, related_name="saved_views", db_index=False)
     name = PlainTextField(max_length=60)
     query = models.TextField()
     created_at = models.DateTimeField(auto_now_add=True)

@@ -42,7 +42,8 @@ class Policy(models.Model):
 class PolicyVersion(models.Model):
     """A policy as it was after a change. `policies.versions` writes and reads `content`."""
 
-    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="versions")
+    # The constraint has an index that begins with it.
+    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
     content = models.JSONField()
     # The actor. The database may have policies that are older than their history: nobody is known to have made these.

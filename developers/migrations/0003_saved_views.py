@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 (
                     "developer",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="saved_views",
                         to="developers.developer",

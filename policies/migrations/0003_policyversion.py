@@ -23,7 +23,10 @@ class Migration(migrations.Migration):
                 (
                     "policy",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="versions", to="policies.policy"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="versions",
+                        to="policies.policy",
                     ),
                 ),
             ],

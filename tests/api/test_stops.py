@@ -4,11 +4,12 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from accounts.models import User
 from agents.models import Agent
 from tests.api.conftest import CALLBACK, Api, Json, code_for, credentials, expect, problem, verify
+from tests.constants import PASSWORD
+from tests.passkeys import enter_password
 
 LIST = "/admin/agents/agent/"
 REASON = "It sent spam."
@@ -19,8 +20,8 @@ class Administrator:
 
     def __init__(self, agent: Json) -> None:
         self.agent = agent
-        self.site = Client()
-        self.site.force_login(User.objects.create_superuser("root@example.com", "a-long-enough-passphrase"))
+        User.objects.create_superuser("root@example.com", PASSWORD)
+        self.site = enter_password("root@example.com")
 
     def act(self, action: str, reason: str = REASON) -> str:
         data = {"action": action, "_selected_action": self.agent["id"], "confirmed": "yes", "reason": reason}

@@ -211,7 +211,8 @@ def test_postings_are_written_when_a_segment_is_complete(monkeypatch: pytest.Mon
     write_row(10)
     sequence()
     assert [segment.number for segment in Segment.objects.order_by("number")] == [0, 1]
-    assert Posting.objects.filter(segment=0).count() == 6  # organization, user, agent, consent, event, outcome
+    # The organization, the user, the agent, the consent, the event, the outcome, the actor and the action.
+    assert Posting.objects.filter(segment=0).count() == 8
 
 
 @pytest.mark.parametrize("step", ["_delete", "write", "save_streams"])

@@ -373,8 +373,9 @@ class TestKeysThatCannotBeRead:
     ) -> pytest.LogCaptureFixture:
         """Both ways to ask have started, and this process knows no key."""
         keys.forget()
-        # It reports unfinished tasks of other tests' loops.
-        monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)
+        # They report unfinished tasks of other tests' loops, and up to ten answers per second.
+        for name in ("asyncio", "agentgate.front.failures"):
+            monkeypatch.setattr(logging.getLogger(name), "disabled", True)
         caplog.clear()
         return caplog
 

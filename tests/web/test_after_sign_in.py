@@ -36,7 +36,7 @@ def test_every_page_with_a_form_leads_to_a_page_after_signing_in(ada: Any, devel
             assert answer.status_code in (200, 404), f"{path}: {answer.status_code} at {answer.request['PATH_INFO']}"
 
 
-@pytest.mark.parametrize("action", ["edit", "rotate", "suspend", "reactivate"])
+@pytest.mark.parametrize("action", ["edit", "credentials", "suspend", "reactivate", "delete"])
 def test_an_action_on_an_agent_leads_to_the_agent_after_signing_in(
     developer: Any, agent: Any, world: Any, action: str
 ) -> None:

@@ -21,8 +21,8 @@ from web.logs.exports import FORMATS, require_bounded
 from web.logs.names import suggested_names
 
 
-@posted_from("web:logs")
-@developer_page  # type: ignore[arg-type]  # it streams, as few other pages do
+@developer_page
+@posted_from("web:logs")  # type: ignore[arg-type]  # it streams, as few other pages do
 def export(request: HttpRequest, developer: Developer, format_name: str) -> StreamingHttpResponse:
     """Send what the filters in the URL show, up to now. The download itself is logged, and so not in it."""
     now, own = clock.now(), suggested_names(developer)

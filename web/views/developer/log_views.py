@@ -40,8 +40,8 @@ def views(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _list(request, developer, new=form)
 
 
-@posted_from("web:log-views")
 @developer_page
+@posted_from("web:log-views")
 def rename(request: HttpRequest, developer: Developer, view_id: str) -> HttpResponse:
     form = ViewForm(request.POST, auto_id=f"id_{view_id}_%s")
     if form.is_valid():
@@ -56,8 +56,8 @@ def rename(request: HttpRequest, developer: Developer, view_id: str) -> HttpResp
     return _list(request, developer, renamed=(view_id, form))
 
 
-@posted_from("web:log-views")
 @developer_page
+@posted_from("web:log-views")
 def delete(request: HttpRequest, developer: Developer, view_id: str) -> HttpResponse:
     delete_view(actor=developer_actor(request, developer), developer=developer, view_id=view_id)
     messages.success(request, _("View deleted. The entries stay in the log."))

@@ -71,8 +71,8 @@ def code(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResp
     return render(request, "web/developer/policy_code.html", context)
 
 
-@posted_from("web:policy", "policy_id")
 @developer_page
+@posted_from("web:policy", "policy_id")
 def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
     status = request.POST.get("status", "")

@@ -33,8 +33,8 @@ def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpR
     return render(request, "web/developer/policy_history.html", context)
 
 
-@posted_from("web:policy-history", "policy_id")
 @developer_page
+@posted_from("web:policy-history", "policy_id")
 def restore(request: HttpRequest, developer: Developer, policy_id: str, number: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
     wanted = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
