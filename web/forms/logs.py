@@ -39,8 +39,8 @@ def _text(label: Any, **attrs: str) -> forms.CharField:
 class LogFilterForm(forms.Form):
     outcome = forms.ChoiceField(label=_("Outcome"), choices=OUTCOMES, required=False)
     agent = NamedIdField(AGENT, label=_("Agent"))
-    action = _text(_("Action or scope"), placeholder="email:send")
-    rule = forms.ChoiceField(label=_("Rule or reason"), required=False)
+    action = _text(_("Action or scope"), placeholder="email:send", translate="no")
+    rule = forms.ChoiceField(label=_("Rule or reason"), required=False, widget=IdSelect)
     policy = NamedIdField(POLICY, label=_("Policy"))
     server = NamedIdField(SERVER, label=_("Resource server"))
     actor = forms.ChoiceField(label=_("Actor"), required=False)

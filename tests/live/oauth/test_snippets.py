@@ -56,12 +56,23 @@ def run(text: str, name: str) -> dict[str, Any]:
     return module.__dict__
 
 
-def _with_settings(text: str, settings: Any) -> Callable[..., Any]:
+def _use_defaults_of_drf(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what a service without settings of its own has. The class keeps AgentGate's if it was imported before."""
+    from rest_framework.settings import api_settings
+    from rest_framework.views import APIView
+
+    settings.REST_FRAMEWORK = {}
+    for name in ("authentication", "parser", "permission", "renderer", "throttle"):
+        classes = getattr(api_settings, f"DEFAULT_{name.upper()}_CLASSES")
+        monkeypatch.setattr(APIView, f"{name}_classes", classes)
+
+
+def _with_settings(text: str, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Run the settings and then the views of a snippet, and return its view."""
     from agentgate_oauth.integrations.django import _settings_guard
 
     first, _, second = text.partition("# views.py\n")
-    settings.REST_FRAMEWORK = {}  # of the service, not of AgentGate
+    _use_defaults_of_drf(settings, monkeypatch)
     settings.AGENTGATE = run(first, "snippet_settings")["AGENTGATE"]
     _settings_guard.cache_clear()
     found = run(second, "snippet_views")
@@ -88,11 +99,14 @@ def flask_answer(app: Any, headers: dict[str, str]) -> tuple[int, Any, str]:
 
 @pytest.mark.parametrize("kind", ["django", "drf", "fastapi", "flask"])
 def test_the_code_of_a_framework_lets_only_good_tokens_through(
-    registered: Any, code: Callable[[str], str], settings: Any, kind: str
+    registered: Any, code: Callable[[str], str], settings: Any, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     pytest.importorskip({"drf": "rest_framework"}.get(kind, kind))
     text, ask = code(kind), {"fastapi": fastapi_answer, "flask": flask_answer}.get(kind, django_answer)
-    app = run(text, f"snippet_{kind}")["app"] if kind in ("fastapi", "flask") else _with_settings(text, settings)
+    if kind in ("fastapi", "flask"):
+        app = run(text, f"snippet_{kind}")["app"]
+    else:
+        app = _with_settings(text, settings, monkeypatch)
     status, _, challenge = ask(app, {})
     assert (status, SCOPE in challenge, metadata_url(registered[0]) in challenge) == (401, True, True)
     assert ask(app, {"Authorization": f"Bearer {WRONG}"})[0] == 401

@@ -30,7 +30,7 @@ def open_request(open_tab, world, ada, request_of_agent):
         tab = open_tab(**options)
         tab.goto(f"/consent/{consent.id}")
         tab.sign_in(ada.email, world.PASSWORD)
-        tab.page.get_by_role("heading", level=1).wait_for()
+        tab.page.wait_for_url(f"**/consent/{consent.id}")  # with its style sheets
         return tab, consent
 
     return open_one
