@@ -360,7 +360,7 @@ class TestTheList:
         assert status_of(asked) == "pending"
 
     def test_has_pages(self, as_ada: Client, asks: Asks) -> None:
-        for _ in range(26):
+        for _ in range(21):
             asks(status="denied", decided_at=clock.now())
         waiting = asks()
         html = text(as_ada.get("/approvals"))

@@ -30,8 +30,8 @@ from web.ids import ID
 from web.paging import paginate
 
 # The first page shows so many of each list, and leads to the rest.
-SHORT = 10
-PAGE_SIZE = 25
+SHORT = 5
+PAGE_SIZE = 20
 
 
 @require_safe
