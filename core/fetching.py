@@ -8,23 +8,23 @@ connection run in a thread of their own, because neither has a deadline of its o
 import socket
 import ssl
 from collections.abc import Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from http.client import HTTPException, HTTPSConnection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore
 
 from django.utils.translation import gettext_noop
 
 from core.errors import Unavailable
 from core.net import Address
+from core.slots import run_in_slot
 
 PORT = 443
 FETCH_SECONDS = 6.0
 # How long one read or write may take.
 STEP_SECONDS = 4.0
 MAX_ADDRESSES = 3
-# A process has eight workers, so most remain available, however slow the hosts are.
+# A process has eight workers. With the fetches of `oauth.documents`, three remain available, however slow hosts are.
 MAX_FETCHES = 3
 # The low 32 bits of these are an IPv4 address (RFC 6052).
 NAT64 = ip_network("64:ff9b::/96")
@@ -54,22 +54,10 @@ def fetch_file(host: str, path: str, *, max_bytes: int) -> bytes:
 
     The host must be a name in ASCII.
     """
-    if not _slots.acquire(blocking=False):
-        raise TooManyFetches(gettext_noop("Try again in a moment."))
-    outcome: Future[bytes] = Future()
     connection = _CheckedConnection(host)
-
-    def work() -> None:
-        try:
-            outcome.set_result(_read(connection, path, max_bytes))
-        except BaseException as error:
-            outcome.set_exception(error)
-        finally:
-            _slots.release()
-
-    Thread(target=work, name="fetch", daemon=True).start()
+    busy = TooManyFetches(gettext_noop("Try again in a moment."))
     try:
-        return outcome.result(timeout=FETCH_SECONDS)
+        return run_in_slot(lambda: _read(connection, path, max_bytes), slots=_slots, seconds=FETCH_SECONDS, busy=busy)
     except TimeoutError as error:
         raise FetchFailed("no answer in time") from error
     except (OSError, HTTPException, UnicodeError, ValueError) as error:

@@ -5,9 +5,7 @@ address must be public, a connection to that address only, no redirects, a deadl
 itself has no deadline, so each fetch runs in a separate thread and the worker waits for a bounded time.
 """
 
-from collections.abc import Callable
-from concurrent.futures import Future
-from threading import BoundedSemaphore, Thread
+from threading import BoundedSemaphore
 from typing import Any
 
 from django.utils.translation import gettext_noop
@@ -16,9 +14,10 @@ from oauth2_provider.settings import oauth2_settings
 
 from core.actor import Actor
 from core.errors import Unavailable
+from core.slots import run_in_slot
 from limits.throttle import Throttle, address_subjects
 
-# A process has eight workers, so six remain available, however slow the hosts and their name servers are.
+# A process has eight workers. With the fetches of `core.fetching`, three remain available, however slow hosts are.
 MAX_FETCHES = 2
 FETCH_SECONDS = 6.0
 FETCHES_PER_ADDRESS = "20/minute"
@@ -46,26 +45,9 @@ def fetch_document(url: str, actor: Actor) -> Document:
     """
     Throttle("client-metadata", FETCHES_PER_ADDRESS).hit(*address_subjects(actor.ip or ""))
     fetch = oauth2_settings.CIMD_METADATA_FETCHER().fetch
+    busy = TooManyFetches("Try again in a moment.")
     try:
-        document, max_age = _run(lambda: fetch(url))
+        document, max_age = run_in_slot(lambda: fetch(url), slots=_slots, seconds=FETCH_SECONDS, busy=busy)
     except (CIMDError, OSError, UnicodeError, ValueError) as error:
         raise DocumentUnavailable(str(error) or type(error).__name__) from error
     return document, int(max_age)
-
-
-def _run(fetch: Callable[[], Document]) -> Document:
-    """Return the result of `fetch`. Raises `TimeoutError`. The thread keeps its slot until the fetch ends."""
-    if not _slots.acquire(blocking=False):
-        raise TooManyFetches("Try again in a moment.")
-    outcome: Future[Document] = Future()
-
-    def work() -> None:
-        try:
-            outcome.set_result(fetch())
-        except BaseException as error:
-            outcome.set_exception(error)
-        finally:
-            _slots.release()
-
-    Thread(target=work, name="fetch", daemon=True).start()
-    return outcome.result(timeout=FETCH_SECONDS)
