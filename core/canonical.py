@@ -30,6 +30,12 @@ def encode_common(value: Any) -> bytes:
         return rfc8785.dumps(value)  # raises the right error
 
 
+def has_nul(encoded: bytes) -> bool:
+    """Return whether a text or a name in JSON from `canonical_json` contains a NUL, which PostgreSQL cannot store."""
+    # Without escaped backslashes, because text may contain these six characters itself, as a quotation of JSON does.
+    return b"\\u0000" in encoded.replace(rb"\\", b"")
+
+
 def sha256(data: bytes) -> str:
     """Return the SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

@@ -26,7 +26,7 @@ from consent.connections import labels_of
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, settle_terms
 from core import clock
 from core.actor import Actor
-from core.canonical import canonical_json
+from core.canonical import canonical_json, has_nul
 from core.errors import Invalid, NotFound
 from core.net import canonical_address
 from core.wording import Filled
@@ -210,7 +210,7 @@ def _check_context(context: Mapping[str, Any]) -> None:
         raise Invalid.field("context", gettext_noop("Must be JSON without huge numbers or deep nesting.")) from error
     if len(encoded) > MAX_LOGGED_BYTES:
         raise Invalid.field("context", Filled(gettext_noop("At most %(most)d bytes."), most=MAX_LOGGED_BYTES))
-    if b"\\u0000" in encoded.replace(rb"\\", b""):
+    if has_nul(encoded):
         raise Invalid.field("context", gettext_noop("Must not contain NUL characters."))
     address = context.get("ip")
     if "ip" in context and (not isinstance(address, str) or canonical_address(address) is None):

@@ -119,6 +119,7 @@ def test_all_policies_in_force_are_asked_together(as_developer, developer, agent
         ({"context": '{"a": NaN}'}, "Context, as JSON: Must be JSON"),
         ({"context": '{"a": "\\ud800"}'}, "Context, as JSON: Must be JSON"),
         ({"context": '{"a": "\\u0000"}'}, "Context, as JSON: Must not contain NUL"),
+        ({"context": '{"a": "\\\\u0000"}'}, "passed"),  # a quotation of JSON, which verify accepts
         ({"context": "[" * 4000}, "Context, as JSON: Must be JSON"),
         ({"context": " " * 4000 + "{}"}, "passed"),
         ({"context": f'{{"a": "{"x" * 4000}"}}'}, "Context, as JSON: Must be at most 4000"),

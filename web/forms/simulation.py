@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
 from core import clock
-from core.canonical import canonical_json
+from core.canonical import canonical_json, has_nul
 from core.net import canonical_address
 from policies.rules import RuleContext
 from resources.catalogue import SCOPE_ID
@@ -68,7 +68,7 @@ class ContextField(forms.CharField):
             raise ValidationError(_('Must be JSON, such as {"recipient": "a@acme.com"}.')) from None
         if not isinstance(context, dict):
             raise ValidationError(_("Must be a JSON object."))
-        if b"\\u0000" in canonical:
+        if has_nul(canonical):
             raise ValidationError(_("Must not contain NUL characters."))
         return context
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_v
 from typing_extensions import TypedDict
 
 from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, RequestBody, Text, WholeNumber
-from core.canonical import canonical_json
+from core.canonical import canonical_json, has_nul
 from core.clock import rfc3339
 from core.money import read_amount
 from core.net import canonical_address
@@ -55,8 +55,7 @@ def check_context(data: Any) -> Any:
     canonical = canonical_json(data)
     if len(canonical) > MAX_CONTEXT_BYTES:
         raise invalid_value(f"Must be at most {MAX_CONTEXT_BYTES} bytes.")
-    # Without escaped backslashes, because text may contain these six characters itself, as a quotation of JSON does.
-    if b"\\u0000" in canonical.replace(rb"\\", b""):
+    if has_nul(canonical):
         raise invalid_value("Must not contain NUL characters.")
     return data
 
