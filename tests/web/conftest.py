@@ -1,4 +1,4 @@
-"""Users, a developer with an agent, and the agent's requests for consent."""
+"""Users, a developer with an agent, the agent's requests for consent, and the fixtures of `tests.web.developer_log`."""
 
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +12,9 @@ from accounts.models import User
 from agents.models import Agent
 from consent.models import Consent
 from developers.models import Developer
+from tests.web.developer_log import denied, limited, policy, server, write
+
+__all__ = ["denied", "limited", "policy", "server", "write"]
 
 
 @pytest.fixture

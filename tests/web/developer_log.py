@@ -1,7 +1,9 @@
 """The developer's log in tests: what is in it, and the rows of its page."""
 
+from functools import partial
 from typing import Any
 
+import pytest
 from django.db import transaction
 from django.test import Client
 
@@ -12,10 +14,40 @@ from audit.events import Event, Outcome
 from audit.services import append
 from core.actor import Actor
 from core.ids import new_id
+from developers.acting import as_developer
 from policies.models import Policy
+from policies.services import create_policy
+from tests.web.browser.pages.samples import RULES
+from tests.world import ANONYMOUS, make_resource_server
 
 REQUEST = new_id("req")
 FOREIGN_REQUEST = "trace-2026.11.27-x"
+
+
+@pytest.fixture
+def policy(developer):
+    actor = as_developer(ANONYMOUS, developer)
+    return create_policy(actor=actor, organization=developer.organization, name="Office hours", rules=RULES)
+
+
+@pytest.fixture
+def server(developer):
+    return make_resource_server(developer, "https://mail.example").server
+
+
+@pytest.fixture
+def write(agent, ada, server):
+    return partial(write_denied, agent, ada, server.id)
+
+
+@pytest.fixture
+def denied(write):
+    return write()
+
+
+@pytest.fixture
+def limited(write, policy):
+    return write(**of_policy(policy))
 
 
 def write_denied(agent: Agent, user: User, server_id: str, **fields: Any) -> str:

@@ -3,43 +3,12 @@
 import csv
 import io
 import json
-from functools import partial
 from urllib.parse import urlencode
 
 import pytest
 
 from core.actor import Actor
-from developers.acting import as_developer as acting_as_developer
-from policies.services import create_policy
-from tests.web.browser.pages.samples import RULES
-from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, write_denied
-from tests.world import ANONYMOUS, make_resource_server
-
-
-@pytest.fixture
-def policy(developer):
-    actor = acting_as_developer(ANONYMOUS, developer)
-    return create_policy(actor=actor, organization=developer.organization, name="Office hours", rules=RULES)
-
-
-@pytest.fixture
-def server(developer):
-    return make_resource_server(developer, "https://mail.example").server
-
-
-@pytest.fixture
-def write(agent, ada, server):
-    return partial(write_denied, agent, ada, server.id)
-
-
-@pytest.fixture
-def denied(write):
-    return write()
-
-
-@pytest.fixture
-def limited(write, policy):
-    return write(**of_policy(policy))
+from tests.web.developer_log import FOREIGN_REQUEST, REQUEST
 
 
 def table(client, **query):

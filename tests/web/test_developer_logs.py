@@ -1,7 +1,6 @@
 """The page of the organization's log: its rows, filters, entries and what is new."""
 
 import re
-from functools import partial
 from html import unescape
 
 import pytest
@@ -10,39 +9,10 @@ from audit.events import Event
 from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from core.ids import new_id
-from developers.acting import as_developer as acting_as_developer
-from policies.services import create_policy
 from tests.verifier import main
-from tests.web.browser.pages.samples import RULES
-from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, rows, write_denied
+from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, rows
 from tests.web.markup import text_of
-from tests.world import ANONYMOUS, make_agent, make_resource_server
-
-
-@pytest.fixture
-def policy(developer):
-    actor = acting_as_developer(ANONYMOUS, developer)
-    return create_policy(actor=actor, organization=developer.organization, name="Office hours", rules=RULES)
-
-
-@pytest.fixture
-def server(developer):
-    return make_resource_server(developer, "https://mail.example").server
-
-
-@pytest.fixture
-def write(agent, ada, server):
-    return partial(write_denied, agent, ada, server.id)
-
-
-@pytest.fixture
-def denied(write):
-    return write()
-
-
-@pytest.fixture
-def limited(write, policy):
-    return write(**of_policy(policy))
+from tests.world import make_agent
 
 
 def test_a_row_says_when_what_who_and_why(as_developer, denied, limited, ada):
