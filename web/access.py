@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from allauth.account.utils import get_next_redirect_url
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -25,7 +25,7 @@ from developers.acting import as_developer
 from developers.models import Developer
 from developers.selectors import developer_for_user
 
-View = Callable[..., HttpResponse]
+View = Callable[..., HttpResponseBase]
 _UNDONE = "undone_post"
 
 
@@ -50,7 +50,7 @@ def page(view: View) -> View:
     """
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except NotFound as error:
@@ -113,7 +113,7 @@ def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method in ("GET", "HEAD"):
                 return redirect(form_page, **{name: kwargs[name] for name in names})
             return view(request, *args, **kwargs)
@@ -129,7 +129,7 @@ def _suspended(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/developer/suspended.html", context, status=403)
 
 
-def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: Any, **kwargs: Any) -> HttpResponse:
+def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: Any, **kwargs: Any) -> HttpResponseBase:
     """Return a page of the portal. Members of a suspended organization see only the page that says so."""
     require_verified_address(developer.user)
     request.developer = developer  # type: ignore[attr-defined]  # the masthead names their organization
@@ -142,7 +142,7 @@ def developer_page(view: View) -> View:
     """Require a developer account and pass the `Developer` to the view. Redirect other users to the sign-up for it."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         developer = developer_for_user(signed_in(request))
         if developer is None:
             return redirect("web:developer")

@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.csp import CSP
 from django.views.decorators.cache import never_cache
@@ -67,7 +67,7 @@ def consent_page(view: View) -> View:
     """
 
     @wraps(view)
-    def wrapped(request: HttpRequest, consent_id: str, asked: Consent | None) -> HttpResponse:
+    def wrapped(request: HttpRequest, consent_id: str, asked: Consent | None) -> HttpResponseBase:
         try:
             if asked is None:
                 raise NotFound("No such consent.")
@@ -87,7 +87,7 @@ def _only_in_its_browser(view: View) -> View:
     """Refuse other browsers before they are asked to sign in, since they cannot decide this request."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, consent_id: str) -> HttpResponse:
+    def wrapped(request: HttpRequest, consent_id: str) -> HttpResponseBase:
         asked = find_consent(consent_id)
         if asked is not None and _is_elsewhere(asked, browser_digest(request)):
             return _cannot_decide(request, OtherBrowser(), consent_id)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -41,7 +41,7 @@ _SECRET, _PURPOSE, _CODES = "totp_secret", "web.totp_secret", "recovery-codes"
 def change_page(view: View) -> View:
     """Require a signed-in user who has signed in recently."""
 
-    def checked(request: HttpRequest, **kwargs: str) -> HttpResponse:
+    def checked(request: HttpRequest, **kwargs: str) -> HttpResponseBase:
         require_recent_sign_in(time_of_sign_in(request))
         return view(request, **kwargs)
 

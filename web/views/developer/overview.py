@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
@@ -32,7 +32,7 @@ DENIALS = 8
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @user_page
-def overview(request: HttpRequest) -> HttpResponse:
+def overview(request: HttpRequest) -> HttpResponseBase:
     developer = developer_for_user(signed_in(request))
     return _join(request) if developer is None else enter_portal(request, developer, _show)
 
