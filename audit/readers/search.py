@@ -6,7 +6,7 @@ is in both is taken from the log.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from audit.archiving.archived import archived_entry
@@ -43,14 +43,17 @@ class Listing:
         found, end, indexed = _take_waiting(self.criteria, iter(journal), limit)
         return read_entries([*found, *_take(self.criteria, end, limit - len(found), indexed)])
 
-    def __iter__(self) -> Iterator[AuditEntry]:
-        """Yield all entries, a page at a time."""
+    def pages(self, size: int) -> Iterator[list[AuditEntry]]:
+        """Yield all entries, up to `size` at a time."""
         cursor = ""
         while True:
-            entries, cursor = self.page(cursor, 200)
-            yield from entries
+            entries, cursor = self.page(cursor, size)
+            yield entries
             if not cursor:
                 return
+
+    def __iter__(self) -> Iterator[AuditEntry]:
+        return chain.from_iterable(self.pages(200))
 
 
 def find_entry(criteria: Criteria, entry_id: str) -> Entry | Prepared | None:

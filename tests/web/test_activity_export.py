@@ -158,7 +158,7 @@ def test_downloads_are_throttled(as_ada, monkeypatch):
 
 
 def test_a_download_has_a_limit(as_ada, say, monkeypatch):
-    monkeypatch.setattr("web.ledger.exports.MAX_ENTRIES", 3)
+    monkeypatch.setattr("web.downloads.MAX_ENTRIES", 3)
     for _ in range(3):
         say(outcome=Outcome.ALLOWED, scopes=["email:send"])
     assert len(table(as_ada, kind="actions")) == 3
@@ -168,7 +168,7 @@ def test_a_download_has_a_limit(as_ada, say, monkeypatch):
 
 
 def test_a_place_is_free_again_after_a_download_and_after_a_refusal(as_ada, say, monkeypatch):
-    monkeypatch.setattr("web.ledger.exports.MAX_ENTRIES", 0)
+    monkeypatch.setattr("web.downloads.MAX_ENTRIES", 0)
     for _ in range(3):
         assert download(as_ada, "/activity.csv").status_code == 400
     monkeypatch.undo()

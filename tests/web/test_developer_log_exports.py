@@ -78,7 +78,7 @@ def test_it_is_logged_and_others_get_nothing_of_it(as_developer, as_rival, denie
 
 
 def test_too_many_entries_are_refused(as_developer, denied, monkeypatch):
-    monkeypatch.setattr("web.logs.exports.MAX_ENTRIES", 1)
+    monkeypatch.setattr("web.downloads.MAX_ENTRIES", 1)
     answer = as_developer.post("/developer/logs.csv")
     assert answer.status_code == 400
     assert "at most 1 entries" in answer.content.decode()

@@ -53,9 +53,5 @@ def read_sheet(request: HttpRequest, user_id: str, wanted: Wanted, agent_names: 
 
 def read_all(user_id: str, wanted: Wanted) -> Iterator[list[Item]]:
     """Yield all entries that are wanted, newest first, many at a time."""
-    listing, cursor = entries_for_user(user_id, wanted.filters), ""
-    while True:
-        entries, cursor = listing.page(cursor, READ)
+    for entries in entries_for_user(user_id, wanted.filters).pages(READ):
         yield [item for item in read_items(entries, user_id) if wanted.accepts(item)]
-        if not cursor:
-            return
