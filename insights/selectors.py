@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet, Subquery, Sum, Value
+from django.db.models import OuterRef, QuerySet, Subquery, Sum, Value
 
 from audit.models import Entry
-from audit.readers.finding import sizes
 from insights.counting import ALL_AGENTS
 from insights.models import Edition, Kind, RollUp, Unit
 
@@ -38,20 +37,20 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How far the log is counted: up to an entry of `last_at`. `missing` is how many entries are not counted yet."""
+    """How far the log is counted: up to an entry of `last_at`. The first one not counted yet is of `waiting_since`."""
 
     last_at: datetime | None
-    missing: int
+    waiting_since: datetime | None
 
 
 def find_coverage() -> Coverage:
     """Return how far the log is counted. Entries that the sequencer has not moved into the log are not among them."""
-    newest = Entry.objects.order_by("-leaf_index").values("leaf_index")[:1]
-    found = Edition.objects.filter(is_used=True).values_list("last_at", "counted", Subquery(newest)).first()
+    entries = Entry.objects.order_by("leaf_index")
+    waiting = entries.filter(leaf_index__gte=OuterRef("counted")).values("timestamp")[:1]
+    found = Edition.objects.filter(is_used=True).values_list("last_at", Subquery(waiting)).first()
     if found is None:
-        return Coverage(None, sizes()[0])
-    last_at, counted, last = found
-    return Coverage(last_at, 0 if last is None else last + 1 - counted)
+        return Coverage(None, entries.values_list("timestamp", flat=True).first())
+    return Coverage(*found)
 
 
 def totals(organization_id: str, kinds: Collection[Kind], window: Window, *, agent_id: str | None = None) -> Totals:

@@ -7,8 +7,17 @@ from typing import Any
 import pytest
 
 from audit.sequencing.sequencer import sequence
-from insights.models import Kind
-from insights.selectors import Window, decisions_per_hour, find_coverage, floor_day, floor_hour, series, totals
+from insights.models import Edition, Kind
+from insights.selectors import (
+    Coverage,
+    Window,
+    decisions_per_hour,
+    find_coverage,
+    floor_day,
+    floor_hour,
+    series,
+    totals,
+)
 from insights.services import count_log
 from tests.audit.journals import write_row
 from tests.insights.logs import NOW, all_entries, log_entries
@@ -102,12 +111,20 @@ def test_a_service_sees_the_decisions_it_asked_for_but_not_others_policies_or_co
     assert found[Kind.CONSENT] == found[Kind.ASKED] == found[Kind.LEFT_OUT] == {}
 
 
-def test_coverage_says_what_is_not_counted_yet() -> None:
-    assert find_coverage().missing == 0
+def test_coverage_says_what_is_not_counted_yet(django_assert_num_queries: Any) -> None:
+    assert find_coverage().waiting_since is None
     last = find_coverage().last_at
     write_row(3, at=NOW + HOUR)
+    write_row(1, at=NOW + 2 * HOUR)
     sequence()
-    assert find_coverage().missing == 3
-    assert find_coverage().last_at == last
+    with django_assert_num_queries(1):
+        assert find_coverage() == Coverage(last, NOW + HOUR)
+    count_log(limit=3)
+    assert find_coverage() == Coverage(NOW + HOUR, NOW + 2 * HOUR)
     count_log()
-    assert (find_coverage().missing, find_coverage().last_at) == (0, NOW + HOUR)
+    assert find_coverage() == Coverage(NOW + 2 * HOUR, None)
+
+
+def test_all_entries_wait_before_the_first_count() -> None:
+    Edition.objects.all().delete()
+    assert find_coverage() == Coverage(None, all_entries()[0].timestamp)

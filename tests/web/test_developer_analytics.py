@@ -6,6 +6,7 @@ from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import time_machine
 from django.utils.dateparse import parse_datetime
 
 from agents.models import Agent
@@ -169,13 +170,24 @@ def test_users_who_are_not_developers_see_nothing(as_ada, client):
 def test_the_page_says_if_counting_is_late(as_developer, agent):
     write_row(1, organization_id=agent.organization_id)
     sequence()
+    assert not Edition.objects.exists()
+    assert "Counting is late" not in text_of(as_developer, PATH)  # the first run counts it
     count_log()
     assert "Counting is late" not in text_of(as_developer, PATH)
     write_row(1, organization_id=agent.organization_id)
     sequence()
     assert "Counting is late" not in text_of(as_developer, PATH)  # the next run counts it
     Edition.objects.update(last_at=clock.now() - timedelta(minutes=11))
-    assert "Counting is late" in text_of(as_developer, PATH)
+    assert "Counting is late" not in text_of(as_developer, PATH)  # the log was quiet before
+    with time_machine.travel(clock.now() + timedelta(minutes=11)):
+        assert "Counting is late" in text_of(as_developer, PATH)
+
+
+def test_the_first_count_can_be_late_too(as_developer, agent):
+    write_row(1, organization_id=agent.organization_id)
+    sequence()
+    with time_machine.travel(clock.now() + timedelta(minutes=11)):
+        assert "Counting is late" in text_of(as_developer, PATH)
 
 
 def test_bars_are_stacked_within_the_plot():

@@ -20,7 +20,7 @@ from web.analytics.words import Names, Words
 type Totals = Mapping[Kind, Mapping[str, int]]
 
 DENIALS_LISTED = 10
-# The worker counts once per minute. Until it is this late, nobody needs to know.
+# The worker counts once per minute. The page warns if an entry has waited for longer than this.
 LATE = timedelta(minutes=10)
 
 
@@ -85,7 +85,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     return Report(
         choice=choice,
         coverage=coverage,
-        is_late=bool(coverage.missing) and (coverage.last_at is None or coverage.last_at < now - LATE),
+        is_late=coverage.waiting_since is not None and coverage.waiting_since < now - LATE,
         summary=_summary(window, current, before, whole, links),
         breakdown=break_down(
             choice.by,
