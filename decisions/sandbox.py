@@ -36,8 +36,7 @@ from decisions.judgement import is_users_own
 from decisions.rehearsal import Call, Rehearsed, RehearsedAgent, rehearse
 from decisions.requests import Decision, Reason
 from developers.acting import hold_developer
-from policies.books import PolicyBook, PolicyRow, compile_book
-from policies.selectors import policies_for_organization
+from policies.selectors import book_without_history
 from resources.catalogue import catalogue, describe_scopes, snapshot
 from resources.models import CustomScope
 
@@ -245,17 +244,9 @@ def _rehearsed(trial: Trial) -> Rehearsed | None:
             status=agent.status,
             is_stopped=agent.is_stopped,
             is_everything_stopped=is_everything_stopped(),
-            book=_book(str(agent.organization_id)),
+            book=book_without_history(str(agent.organization_id)),
             scopes=_own_scopes(agent.allowed_scopes),
         ),
-    )
-
-
-def _book(organization_id: str) -> PolicyBook:
-    """Return the enabled policies of the organization. The history of limits does not matter: they begin empty."""
-    return compile_book(
-        PolicyRow(policy.id, policy.name, policy.agent_id, policy.mode, json.dumps(policy.rules), "{}")
-        for policy in policies_for_organization(organization_id).filter(enabled=True)
     )
 
 

@@ -3,7 +3,6 @@
 It writes nothing and counts nothing.
 """
 
-import json
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,12 +28,11 @@ from limits.models import Counter, Reservation
 from limits.reservations import name_in_log
 from limits.sliding_window import LoadedCounter
 from policies.actions import require_known_actions
-from policies.books import PolicyRow, compile_book
 from policies.engine import CompiledPolicy, Outcome, Traced, compile_policy, trace
 from policies.models import Policy
 from policies.rules import RuleContext, parse_rules
 from policies.rules.budget import Budget
-from policies.selectors import policies_for_organization
+from policies.selectors import book_without_history, policies_for_organization
 from resources.catalogue import catalogue
 from resources.models import CustomScope
 
@@ -231,11 +229,7 @@ def _settling(traced: Sequence[Traced], now: datetime, *, is_stored: bool) -> Se
 def _replaced(simulated: Simulated, organization_id: str) -> Replaced | None:
     if simulated.stored is None:
         return None
-    rows = [
-        PolicyRow(policy.id, policy.name, policy.agent_id, policy.mode, json.dumps(policy.rules), "{}")
-        for policy in policies_for_organization(organization_id).filter(enabled=True)
-    ]
-    return Replaced(policy_id=simulated.stored.id, book=compile_book(rows))
+    return Replaced(policy_id=simulated.stored.id, book=book_without_history(organization_id))
 
 
 def _lapses(organization_id: str) -> Mapping[str, datetime]:

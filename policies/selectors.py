@@ -1,8 +1,11 @@
 """Reads of policies. Reads for a tenant go through `policies_for_organization` only."""
 
+import json
+
 from django.db.models import Q, QuerySet
 
 from core.errors import NotFound
+from policies.books import PolicyBook, PolicyRow, compile_book
 from policies.models import Policy
 
 
@@ -16,6 +19,14 @@ def policies_in_force(organization_id: str, agent_id: str) -> QuerySet[Policy]:
     of_agent = Q(agent_id=agent_id) | Q(agent_id=None)
     enforced = policies_for_organization(organization_id).filter(of_agent, enabled=True, mode=Policy.Mode.ENFORCE)
     return enforced.order_by("id")
+
+
+def book_without_history(organization_id: str) -> PolicyBook:
+    """Return the enabled policies of the organization, compiled for counters that begin empty."""
+    return compile_book(
+        PolicyRow(policy.id, policy.name, policy.agent_id, policy.mode, json.dumps(policy.rules), "{}")
+        for policy in policies_for_organization(organization_id).filter(enabled=True)
+    )
 
 
 def policy_for_organization(organization_id: str, policy_id: str) -> Policy:
