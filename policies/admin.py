@@ -13,7 +13,7 @@ from core.admin_lists import CreatedFilter
 from core.admin_words import AGENTS, POLICIES
 from core.administration import ReadOnlyAdmin, counted, pretty, show_lines
 from policies.models import Policy
-from policies.rules import find_rule
+from policies.rules import sentences
 from policies.services import update_policy
 
 
@@ -66,9 +66,7 @@ class PolicyAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("Rules"))
     def sentences(self, policy: Policy) -> SafeString | str:
         """Return each rule in words. An unreadable rule denies everything, and its sentence says so."""
-        unreadable = _("This rule is invalid, so it denies everything")
-        rules = [find_rule(raw) for raw in policy.rules]
-        return show_lines([format_html("<bdi>{}.</bdi>", rule.sentence() if rule else unreadable) for rule in rules])
+        return show_lines([format_html("<bdi>{}.</bdi>", sentence) for sentence in sentences(policy.rules)])
 
     @admin.display(description=gettext_lazy("Rules as JSON"))
     def source(self, policy: Policy) -> SafeString:

@@ -4,7 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from policies.rules.base import RULES, Denial, DuplicateRuleTypeError, Rule, RuleContext, register
-from policies.rules.parsing import InvalidRules, find_rule, parse_rules, readable_rules
+from policies.rules.parsing import InvalidRules, find_rule, parse_rules, readable_rules, sentence_of, sentences
 
 __all__ = [
     "RULES",
@@ -17,6 +17,8 @@ __all__ = [
     "parse_rules",
     "readable_rules",
     "register",
+    "sentence_of",
+    "sentences",
 ]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext, gettext_noop
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -90,6 +90,16 @@ def readable_rules(raw: Any) -> list[Rule]:
     """Return stored rules without those that cannot be read."""
     items = raw if isinstance(raw, list) else []
     return [rule for rule in map(find_rule, items) if rule is not None]
+
+
+def sentence_of(rule: Rule | None) -> str:
+    """Return a stored rule in words. None, which cannot be read, denies everything, and its sentence says so."""
+    return rule.sentence() if rule else gettext("This rule is invalid, so it denies everything")
+
+
+def sentences(raw_rules: Iterable[Any]) -> list[str]:
+    """Return each stored rule in words."""
+    return [sentence_of(find_rule(raw)) for raw in raw_rules]
 
 
 def _key_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:

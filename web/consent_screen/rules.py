@@ -3,8 +3,8 @@
 from typing import Any
 
 from agents.models import Agent
+from policies.rules import sentences
 from policies.selectors import policies_in_force
-from web.forms.policies import sentences
 
 MAX_POLICIES = 50
 

@@ -150,12 +150,6 @@ class PolicyEditor:
         self.fields.add_error(FIELD_NAMES.get(head), error.translated)
 
 
-def sentences(raw_rules: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return each rule in words. An unreadable rule denies everything, and its sentence says so."""
-    unreadable = _("This rule is invalid, so it denies everything")
-    return [rule_sentence(rule) or str(unreadable) for rule in raw_rules]
-
-
 def _describe(raw: Mapping[str, Any]) -> tuple[str, str, Rule | None]:
     """Return a rule in words, what is wrong with it, and the rule if it can be read."""
     try:
@@ -164,12 +158,6 @@ def _describe(raw: Mapping[str, Any]) -> tuple[str, str, Rule | None]:
         first = error.errors[0]
         return "", _at_line(first.field.split(".")[2:], first.translated), None
     return rule.sentence(), "", rule
-
-
-def rule_sentence(raw: Mapping[str, Any]) -> str:
-    """Return one rule in words, or an empty string if it is invalid."""
-    rule = find_rule(raw)
-    return rule.sentence() if rule else ""
 
 
 def _submitted_rules(data: QueryDict) -> list[tuple[int, str]]:
@@ -185,8 +173,9 @@ def _draft[F: forms.Form](form: F, data: QueryDict) -> F:
     return form
 
 
-def _stored(form: RuleForm, rule: Mapping[str, Any]) -> RuleForm:
-    form.wording = rule_sentence(rule)
+def _stored(form: RuleForm, raw: Mapping[str, Any]) -> RuleForm:
+    rule = find_rule(raw)
+    form.wording = rule.sentence() if rule else ""
     return form
 
 

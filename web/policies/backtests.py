@@ -12,8 +12,8 @@ from agents.models import Agent
 from core.text import plain_text
 from decisions.replaying import Change, Gap
 from policies.models import Backtest, Policy
+from policies.rules import sentences
 from web.formats import number
-from web.forms.policies import sentences
 from web.names import names_by_id
 
 DENIED, ASKED, ALLOWED = Change.NEWLY_DENIED, Change.NEWLY_ASKED, Change.NEWLY_ALLOWED

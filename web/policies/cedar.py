@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from core.text import plain_text
-from policies.rules import Rule, find_rule
+from policies.rules import Rule, find_rule, sentence_of
 from policies.rules.action_allowlist import ActionAllowlist
 from policies.rules.action_blocklist import ActionBlocklist
 from policies.rules.cedar import Cedar
@@ -43,7 +43,7 @@ def statement_of(rule: Rule | None) -> str | None:
 
 
 def _statement(rule: Rule | None, *, is_comment: bool) -> str:
-    sentence = plain_text(rule.sentence()) if rule else _("This rule is invalid, so it denies everything")
+    sentence = plain_text(sentence_of(rule))
     statement = statement_of(rule)
     if statement is None or is_comment:
         return "// " + _("Not expressible in Cedar: %(rule)s.") % {"rule": sentence}

@@ -16,8 +16,8 @@ from audit.events import Event
 from audit.selectors import Filters, describe_for_organization, entries_for_organization
 from policies.engine import Outcome
 from policies.models import Policy
+from policies.rules import sentences
 from policies.versions import deciding_since
-from web.forms.policies import sentences
 from web.names import names_by_id
 
 # So many entries are read. More are not counted.

@@ -14,8 +14,9 @@ from agents.models import Agent
 from core.text import plain_text
 from developers.models import Developer
 from policies.models import Policy, PolicyVersion
+from policies.rules import sentences
 from web.approving.diffs import ADDED, REMOVED, SAME, Block, visible_text
-from web.forms.policies import OFF, SHADOW, sentences, status_of
+from web.forms.policies import OFF, SHADOW, status_of
 from web.names import names_by_id
 
 NOTHING: Mapping[str, Any] = {}

@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from core.text import plain_text
 from decisions.simulation import Simulated, Simulation
 from policies.engine import Outcome, Traced
+from policies.rules import sentences
 from policies.rules.words import in_words
-from web.forms.policies import sentences
 
 OUTCOMES: Mapping[Outcome, Any] = {
     Outcome.PASSED: _("Allows"),

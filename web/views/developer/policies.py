@@ -17,13 +17,14 @@ from core.http import SeeOther
 from decisions.backtests import backtest_for_organization, run_backtest
 from developers.models import Developer
 from policies.models import Policy
+from policies.rules import sentences
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import create_policy, delete_policy, update_policy
 from policies.versions import content_of
 from web.access import developer_actor, developer_page, posted_from
 from web.approving.diffs import visible_text
 from web.forms.conditions import KNOWN_FIELDS
-from web.forms.policies import SHADOW, STATUSES, PolicyEditor, changes_to, sentences, status_of
+from web.forms.policies import SHADOW, STATUSES, PolicyEditor, changes_to, status_of
 from web.forms.policy_filters import PolicyFilterForm
 from web.forms.rules import rule_titles, time_zones
 from web.ids import ID
