@@ -20,6 +20,14 @@ def all_agents_of_organization(organization_id: str) -> QuerySet[Agent]:
     return Agent.objects.filter(organization_id=organization_id).order_by("-id")
 
 
+def agents_known_to(organization_id: str) -> QuerySet[Agent]:
+    """Return the agents that the organization may see by name: its own, with those that are deleted, and stock clients.
+
+    The log also has ids of agents of other organizations.
+    """
+    return Agent.objects.filter(Q(organization_id=organization_id) | Q(organization=None))
+
+
 def agent_for_organization(organization_id: str, reference: str) -> Agent:
     """Return the organization's agent with this id or client id. Raises `NotFound`."""
     agent = agents_for_organization(organization_id).filter(Q(id=reference) | Q(client_id=reference)).first()

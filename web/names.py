@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from agents.models import Agent
+from agents.selectors import agents_known_to
 from audit.events import Event
 from core.text import plain_text
 from developers.models import Organization
@@ -53,7 +54,7 @@ def add_names(
     services = (one for entry in entries for one in entry["serviceOrganizationIds"]) if with_services else ()
     # Ids of different kinds differ.
     found = names_by_id(
-        (_agents_known_to(organization_id), unknown),
+        (Agent.objects.all() if organization_id is None else agents_known_to(organization_id), unknown),
         (Policy.objects.all(), unnamed),
         (Organization.objects.all(), services),
     )
@@ -61,12 +62,6 @@ def add_names(
     untitled = {scope for entry in entries for scope in _scopes_in(entry)}.difference(known_titles)
     titles = {**known_titles, **scope_titles(untitled)}
     return [_with_names(entry, names, titles) for entry in entries]
-
-
-def _agents_known_to(organization_id: str | None) -> QuerySet[Agent]:
-    if organization_id is None:
-        return Agent.objects.all()
-    return Agent.objects.filter(Q(organization_id=organization_id) | Q(organization=None))
 
 
 def _with_names(entry: dict[str, Any], names: Mapping[str, str], titles: Mapping[str, str]) -> dict[str, Any]:

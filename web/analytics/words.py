@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from agents.models import Agent
+from agents.selectors import agents_known_to
 from decisions.requests import Reason
 from insights.counting import NONE, USER, rule_parts
-from policies.models import Policy
+from policies.selectors import policies_for_organization
 from web.logs.words import rule_title
 from web.names import names_by_id, scope_titles
 
@@ -47,10 +46,9 @@ class Names:
     """Names of agents, policies and scopes, as far as the organization may know them."""
 
     def __init__(self, organization_id: str, agents: Iterable[str], policies: Iterable[str], scopes: Iterable[str]):
-        own = Q(organization_id=organization_id)
         self._names = names_by_id(
-            (Agent.objects.filter(own | Q(organization=None)), agents),
-            (Policy.objects.filter(own), (one for one in policies if one not in (NONE, USER))),
+            (agents_known_to(organization_id), agents),
+            (policies_for_organization(organization_id), (one for one in policies if one not in (NONE, USER))),
         )
         wanted = set(scopes)
         self._titles = scope_titles(wanted) if wanted else {}

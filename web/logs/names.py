@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django.db.models import F, Q, QuerySet, TextField, Value
 
 from agents.models import Agent
+from agents.selectors import agents_known_to
 from core.text import plain_text
 from developers.models import Developer
 from developers.selectors import saved_views
@@ -69,7 +70,7 @@ def suggested_names(developer: Developer) -> OwnNames:
 def _rows(organization_id: str) -> dict[str, QuerySet[Any]]:
     """Return the rows that the organization may name, by the prefix of their ids. Its agents include stock clients."""
     return {
-        AGENT: Agent.objects.filter(Q(organization_id=organization_id) | Q(organization=None)),
+        AGENT: agents_known_to(organization_id),
         POLICY: Policy.objects.filter(organization_id=organization_id),
         SERVER: ResourceServer.objects.filter(organization_id=organization_id),
         DEVELOPER: Developer.objects.filter(organization_id=organization_id),

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
 from django.utils.translation import ngettext
 
-from agents.models import Agent
+from agents.selectors import agents_known_to
 from core.text import plain_text
 from decisions.replaying import Change, Gap
-from policies.models import Backtest, Policy
+from policies.models import Backtest
 from policies.rules import sentences
+from policies.selectors import policies_for_organization
 from web.formats import number
 from web.names import names_by_id
 
@@ -102,11 +102,10 @@ def _sentence(change: Change, decisions: int) -> str:
 
 
 def _places(backtest: Backtest) -> list[PlaceRow]:
-    places = backtest.report["places"]
-    own = Q(organization_id=backtest.organization_id) | Q(organization=None)
+    places, organization_id = backtest.report["places"], backtest.organization_id
     names = names_by_id(
-        (Agent.objects.filter(own), (place["agentId"] for place in places)),
-        (Policy.objects.filter(organization_id=backtest.organization_id), (place["policyId"] for place in places)),
+        (agents_known_to(organization_id), (place["agentId"] for place in places)),
+        (policies_for_organization(organization_id), (place["policyId"] for place in places)),
     )
     rules = sentences(backtest.content["rules"])
     return [_place(place, names, rules) for place in places]

@@ -7,11 +7,10 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from agents.models import Agent
+from agents.selectors import agents_known_to
 from audit.events import Event
 from audit.selectors import Filters, describe_for_organization, entries_for_organization
 from policies.engine import Outcome
@@ -65,8 +64,8 @@ def _rows(policy: Policy, since: datetime, described: Iterable[Mapping[str, Any]
     counted = Counter(
         (one["metadata"].get("ruleIndex"), one["agentId"], one["metadata"].get("wouldBe")) for one in described
     )
-    own = Q(organization_id=policy.organization_id) | Q(organization=None)
-    names = names_by_id((Agent.objects.filter(own), (agent_id for _index, agent_id, _would_be in counted)))
+    agents = agents_known_to(policy.organization_id)
+    names = names_by_id((agents, (agent_id for _index, agent_id, _would_be in counted)))
     rules = sentences(policy.rules)
     return [
         Row(
