@@ -85,6 +85,17 @@ def test_a_backtest_shows_exactly_the_calls_that_it_counts(as_developer, develop
     assert log_entries().count() == before
 
 
+def test_the_list_of_earlier_backtests_reads_no_names(as_developer, developer, calls, django_assert_max_num_queries):
+    policy = make_policy(developer, NO_MAIL)
+    for _ in range(5):
+        run(as_developer, policy)
+    path = f"/developer/policies/{policy.id}/backtest"
+    as_developer.get(path)
+    with django_assert_max_num_queries(6):
+        page = as_developer.get(path)
+    assert text_of(page).count("Would have denied 2 of 3 calls") == 5
+
+
 def test_calls_are_only_counted_if_they_would_tell_their_context(as_developer, developer, calls):
     url = run(as_developer, make_policy(developer, RECIPIENT, NO_MAIL))
     page = as_developer.get(f"{url}?show=denied")

@@ -60,11 +60,16 @@ class Result:
         return next((one for one in self.findings if one.name == name and one.is_shown and one.total), None)
 
 
+def headline(backtest: Backtest) -> str:
+    """Return how many calls the draft would have denied, in words."""
+    return _finding(backtest.report, DENIED).sentence
+
+
 def describe_backtest(backtest: Backtest) -> Result:
     report = backtest.report
-    findings = [_finding(report, change, name) for change, name in SHOWN.items()]
+    findings = [_finding(report, change) for change in SHOWN]
     return Result(
-        findings=[one for one in findings if one.total or one.name == "denied"],
+        findings=[one for one in findings if one.total or one.name == SHOWN[DENIED]],
         places=_places(backtest),
         gaps=[_gap(Gap(gap), total) for gap, total in report["undecided"].items() if total],
         since=_moment(report["from"]),
@@ -74,11 +79,11 @@ def describe_backtest(backtest: Backtest) -> Result:
     )
 
 
-def _finding(report: Mapping[str, Any], change: Change, name: str) -> Finding:
+def _finding(report: Mapping[str, Any], change: Change) -> Finding:
     total, found = report["changes"][change.value], report["found"].get(change.value)
     words = {"number": number(total), "total": number(report["decisions"])}
     sentence = _sentence(change, report["decisions"]) % words
-    return Finding(name, total, sentence, found is not None, found or ())
+    return Finding(SHOWN[change], total, sentence, found is not None, found or ())
 
 
 def _sentence(change: Change, decisions: int) -> str:

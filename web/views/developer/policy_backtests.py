@@ -18,7 +18,7 @@ from policies.models import Backtest
 from policies.selectors import policy_for_organization
 from web.access import developer_page
 from web.names import add_names
-from web.policies.backtests import Finding, describe_backtest
+from web.policies.backtests import Finding, describe_backtest, headline
 
 PAGE_SIZE = 50
 DAYS = [(1, _("Last 24 hours")), (7, _("Last 7 days")), (30, _("Last 30 days"))]
@@ -38,7 +38,7 @@ def backtest(request: HttpRequest, developer: Developer, policy_id: str) -> Http
         made = run_backtest(draft=policy, replaces=policy, days=form.cleaned_data["days"])
         return SeeOther(reverse("web:backtest", args=[made.id]))
     rows = policy.backtests.order_by("-id")[:LISTED]
-    earlier = [(one, describe_backtest(one)) for one in rows]
+    earlier = [(one, headline(one)) for one in rows]
     context = {"policy": policy, "form": form, "earlier": earlier}
     return render(request, "web/developer/policy_backtest.html", context, status=422 if form.errors else 200)
 
