@@ -1,17 +1,19 @@
 """The filters of the user's own history, which are in the URL."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from babel import dates
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
+from agents.models import Agent
+from audit.selectors import Filters
 from core.text import plain_text
 from web.forms.agent_field import OwnAgentField
-from web.forms.filters import FilterForm
+from web.forms.filters import OUTCOMES, FilterForm
+from web.forms.moments import start_of_day
 from web.ledger.kinds import KINDS
 from web.ledger.search import Wanted
 from web.local import local_locale
@@ -26,15 +28,6 @@ KIND_LABELS = [
 MAX_SEARCH_LENGTH = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Chip:
-    """An active filter. `query` is the query of the page without it."""
-
-    label: str
-    value: str
-    query: str
-
-
 class ActivityForm(FilterForm):
     q = forms.CharField(
         label=gettext_lazy("Permission or service"),
@@ -43,47 +36,54 @@ class ActivityForm(FilterForm):
         widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
     )
     agent = OwnAgentField(label=gettext_lazy("Agent"), placeholder=gettext_lazy("Name or ID"))
+    outcome = forms.ChoiceField(label=gettext_lazy("Outcome"), choices=OUTCOMES, required=False)
+    since = forms.DateField(label=gettext_lazy("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=gettext_lazy("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
     kind = forms.ChoiceField(choices=KIND_LABELS, required=False, widget=forms.HiddenInput)
 
-    field_order = ("q", "agent", "outcome", "since", "until", "kind")
+    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._agent_field.agents = agents
 
     def wanted(self) -> Wanted:
-        """Return what to show. An invalid field is not applied, and the page shows its error."""
-        filters = self.filters()
-        kind = self.cleaned_data.get("kind")
-        words = plain_text(self.cleaned_data.get("q", "")).lower().split()
-        return Wanted(replace(filters, events=KINDS[kind]) if kind else filters, words)
+        """Return what to show."""
+        value = self._valid
+        agent, kind = value("agent"), value("kind")
+        filters = Filters(
+            agent_id=agent.id if agent else None,
+            events=KINDS[kind] if kind else None,
+            outcome=value("outcome"),
+            since=_midnight(value("since")),
+            until=_midnight(value("until"), days=1),
+        )
+        return Wanted(filters, plain_text(value("q")).lower().split())
 
     @property
     def chosen_kind(self) -> str:
         """The kind of entries to show. Empty for all."""
-        self.is_valid()
-        return str(self.cleaned_data.get("kind", ""))
+        return self._valid("kind") or ""
 
     @property
     def agent_names(self) -> dict[str, str]:
         """The names of the user's agents by id."""
-        return cast("OwnAgentField", self.fields["agent"]).names
+        return self._agent_field.names
 
-    def query(self, **changes: str) -> str:
-        """Return the valid filters as a query, with some of them changed, without the empty ones."""
-        return urlencode({name: value for name, value in {**self._sent(), **changes}.items() if value})
+    @property
+    def _agent_field(self) -> OwnAgentField:
+        return cast("OwnAgentField", self.fields["agent"])
 
-    def chips(self) -> Iterator[Chip]:
-        """Yield the active filters. The kind has links of its own."""
-        for name in self._sent():
-            if name != "kind":
-                yield Chip(str(self.fields[name].label), self._value(name), self.query(**{name: ""}))
-
-    def _sent(self) -> dict[str, str]:
-        self.is_valid()
-        valid = (name for name in self.fields if self.cleaned_data.get(name))
-        return {name: self.data.get(name, "") for name in valid}
-
-    def _value(self, name: str) -> str:
-        value: Any = self.cleaned_data[name]
-        if name == "agent":
+    def _words(self, name: str) -> str:
+        value = self._valid(name)
+        if isinstance(value, Agent):
             return plain_text(value.name)
-        if name == "outcome":
-            return str(dict(self.fields["outcome"].choices)[value])  # type: ignore[attr-defined]
-        return value if isinstance(value, str) else str(dates.format_date(value, "medium", local_locale()))
+        if isinstance(value, date):
+            return str(dates.format_date(value, "medium", local_locale()))
+        return super()._words(name)
+
+
+def _midnight(day: date | None, *, days: int = 0) -> datetime | None:
+    """Return the start of the user's day, `days` later. Return None without a day, or if it is out of range."""
+    try:
+        return start_of_day(day, days) if day else None
+    except OverflowError:
+        return None

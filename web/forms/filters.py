@@ -1,17 +1,14 @@
-"""Filters for the audit log. They are in the URL, so a filtered view can be bookmarked and shared."""
+"""Filters for the log. They are in the URL, so a filtered view can be bookmarked and shared."""
 
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
-from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from agents.models import Agent
 from audit.events import Outcome
-from audit.selectors import Filters
-from web.forms.agent_field import AgentField
-from web.local import local_zone
 
 OUTCOMES = [
     ("", _("Any")),
@@ -21,33 +18,45 @@ OUTCOMES = [
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """An active filter. `query` is the query of the page without it."""
+
+    label: str
+    value: str
+    query: str
+
+
 class FilterForm(forms.Form):
-    agent = AgentField(label=_("Agent"), placeholder=_("Name or ID"))
-    outcome = forms.ChoiceField(label=_("Outcome"), choices=OUTCOMES, required=False)
-    since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label=_("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    """Optional filters. An invalid field is not applied, and the page shows its error."""
 
-    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["agent"].agents = agents  # type: ignore[attr-defined]
+    def query(self, **changes: str) -> str:
+        """Return the valid filters as a query, with some of them changed, without the empty ones."""
+        return urlencode({name: value for name, value in {**self._sent(), **changes}.items() if value})
 
-    def filters(self) -> Filters:
-        """Return the filters. An invalid field is not applied, and the page shows its error."""
+    def chips(self) -> Iterator[Chip]:
+        """Yield the active filters, except hidden ones."""
+        for name in self._sent():
+            if not self[name].is_hidden:
+                yield Chip(str(self.fields[name].label), self._words(name), self.query(**{name: ""}))
+
+    def _valid(self, name: str) -> Any:
+        """Return the value of a field, or None if it is empty or invalid."""
         self.is_valid()
-        data = self.cleaned_data
-        return Filters(
-            agent_id=data["agent"].id if data.get("agent") else None,
-            outcome=data.get("outcome") or None,
-            since=_midnight(data.get("since")),
-            until=_midnight(data.get("until"), days=1),
-        )
+        return self.cleaned_data.get(name) or None
+
+    def _sent(self) -> dict[str, str]:
+        """Return the valid filters as the user sent them."""
+        return {name: self.data[name] for name in self.fields if self._valid(name)}
+
+    def _words(self, name: str) -> str:
+        """Return what the chip of a valid field says."""
+        field, value = self.fields[name], self._valid(name)
+        return str(_flat(field.choices)[value] if isinstance(field, forms.ChoiceField) else value)
 
 
-def _midnight(value: Any, *, days: int = 0) -> datetime | None:
-    """Return the start of the user's day, `days` later. Return None without a day, or if it is out of range."""
-    if value is None:
-        return None
-    try:
-        return datetime.combine(value + timedelta(days=days), time(), local_zone()).astimezone(UTC)
-    except OverflowError:
-        return None
+def _flat(choices: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for value, label in choices:
+        found |= dict(label) if isinstance(label, list | tuple) else {value: label}
+    return found

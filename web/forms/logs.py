@@ -1,9 +1,7 @@
 """The filters of an organization's log, which are in the URL."""
 
-from collections.abc import Iterator
 from functools import partial
 from typing import Any, Self, cast
-from urllib.parse import urlencode
 
 from django import forms
 from django.utils.translation import gettext
@@ -19,9 +17,8 @@ from developers.models import SavedView
 from developers.saved_views import MAX_NAME_LENGTH, MAX_QUERY_LENGTH
 from policies.rules import RULES
 from web.formats import exactly
-from web.forms.activity import Chip
 from web.forms.fields import IdSelect, PlainField
-from web.forms.filters import OUTCOMES
+from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import PeriodField
 from web.forms.named_id import NamedIdField
 from web.logs.names import AGENT, DEVELOPER, POLICY, SERVER, OwnNames
@@ -36,7 +33,7 @@ def _text(label: Any, **attrs: str) -> forms.CharField:
     return forms.CharField(label=label, required=False, max_length=200, widget=widget)
 
 
-class LogFilterForm(forms.Form):
+class LogFilterForm(FilterForm):
     outcome = forms.ChoiceField(label=_("Outcome"), choices=OUTCOMES, required=False)
     agent = NamedIdField(AGENT, label=_("Agent"))
     action = _text(_("Action or scope"), placeholder="email:send", translate="no")
@@ -63,7 +60,7 @@ class LogFilterForm(forms.Form):
         self._field("actor").choices = [*ANY, *ACTORS.items(), *_developers(names)]
 
     def filters(self) -> Filters:
-        """Return the filters. An invalid field is not applied, and the page shows its error."""
+        """Return the filters of the log."""
         value = self._valid
         request_id = value("request")
         return Filters(
@@ -88,34 +85,18 @@ class LogFilterForm(forms.Form):
         request_id = self._valid("request")
         return "" if request_id is None or is_own(request_id) else str(request_id)
 
-    def query(self, **changes: str) -> str:
-        """Return the valid filters as a query, with some of them changed, without the empty ones."""
-        return urlencode({name: value for name, value in {**self._sent(), **changes}.items() if value})
-
-    def chips(self) -> Iterator[Chip]:
-        """Yield the active filters."""
-        for name in self._sent():
-            yield Chip(str(self.fields[name].label), self._words(name), self.query(**{name: ""}))
-
-    def _valid(self, name: str) -> Any:
-        self.is_valid()
-        return self.cleaned_data.get(name) or None
-
     def _sent(self) -> dict[str, str]:
         """Return the valid filters as the user sent them. Names become ids, which stay what they are."""
-        valid = [name for name in self.fields if self._valid(name)]
-        return {name: self._valid(name) if self._is_named(name) else self.data[name] for name in valid}
+        return {name: self._valid(name) if self._is_named(name) else value for name, value in super()._sent().items()}
 
     def _words(self, name: str) -> str:
         value = self._valid(name)
         if self._is_named(name):
             return self.names.names.get(value, value)
-        if name in ("outcome", "rule", "actor"):
-            return str(_flat(self._field(name).choices)[value])
         if name in (FROM, TO):
             day = self.data[name].strip()
             return exactly(value) if "T" in day or " " in day else day
-        return plain_text(value)
+        return plain_text(super()._words(name))
 
     def _is_named(self, name: str) -> bool:
         return isinstance(self.fields[name], NamedIdField)
@@ -131,13 +112,6 @@ def _rules() -> list[Any]:
 
 def _developers(names: OwnNames) -> list[tuple[str, str]]:
     return [(pk, gettext("Developer: %(name)s") % {"name": name}) for pk, name in names.of_kind(DEVELOPER).items()]
-
-
-def _flat(choices: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for value, label in choices:
-        found |= dict(label) if isinstance(label, list | tuple) else {value: label}
-    return found
 
 
 class ViewForm(forms.Form):

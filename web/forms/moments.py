@@ -48,11 +48,16 @@ class PeriodField(forms.Field):
 
     def _read(self, text: str) -> datetime:
         if (day := _day(text)) is not None:
-            return datetime.combine(day + timedelta(days=self.is_end), time(), local_zone()).astimezone(UTC)
+            return start_of_day(day, int(self.is_end))
         moment = parse_datetime(text)
         if moment is None:
             raise ValueError(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=local_zone())).astimezone(UTC)
+
+
+def start_of_day(day: date, later: int = 0) -> datetime:
+    """Return when the day begins in the user's zone, or one so many days later. Raises `OverflowError`."""
+    return datetime.combine(day + timedelta(days=later), time(), local_zone()).astimezone(UTC)
 
 
 def _day(text: str) -> date | None:

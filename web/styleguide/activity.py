@@ -7,7 +7,7 @@ from audit.events import Event, Outcome
 from core import clock
 from decisions.requests import Reason
 from resources.catalogue import catalogue
-from web.forms.activity import Chip
+from web.forms.filters import Chip
 from web.ledger.days import lay_out
 from web.ledger.items import Item
 from web.ledger.touched import Touched
