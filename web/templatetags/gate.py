@@ -59,7 +59,8 @@ def nav_link(
 
     `count` follows its text.
     """
-    url, current = _current(context, name, exact=exact, also=also)
+    url = reverse(name)
+    current = _current(context, url, exact=exact, also=also)
     badge = format_html(' <span class="count">{}</span>', count) if count else ""
     return format_html('<a class="menu__link" href="{}"{}>{}{}</a>', url, current, label, badge)
 
@@ -69,7 +70,8 @@ def rail_link(
     context: template.Context, name: str, label: str, picture: str, *, exact: bool = False, also: str = ""
 ) -> SafeString:
     """Return a link of a rail, with an icon, marked as `nav_link` does."""
-    url, current = _current(context, name, exact=exact, also=also)
+    url = reverse(name)
+    current = _current(context, url, exact=exact, also=also)
     return format_html('<a class="rail__link" href="{}"{}>{}{}</a>', url, current, icon(picture), label)
 
 
@@ -79,10 +81,8 @@ def tab_link(context: template.Context, name: str, subject: str, label: str, *, 
 
     With `has_below`, also if the page is below it.
     """
-    url, path = reverse(name, args=[subject]), context["request"].path
-    is_current = path == url or (has_below and path.startswith(f"{url}/"))
-    current = SafeString(' aria-current="page"') if is_current else ""
-    return format_html('<a href="{}"{}>{}</a>', url, current, label)
+    url = reverse(name, args=[subject])
+    return format_html('<a href="{}"{}>{}</a>', url, _current(context, url, exact=not has_below), label)
 
 
 @register.simple_tag(takes_context=True)
@@ -110,9 +110,9 @@ def widget_kind(field: BoundField) -> str:
     return kinds[0][0] if kinds else ""
 
 
-def _current(context: template.Context, name: str, *, exact: bool, also: str) -> tuple[str, str]:
-    """Return the URL with this name, and the attribute that marks a link to the current page or one above it."""
-    url, path = reverse(name), context["request"].path
+def _current(context: template.Context, url: str, *, exact: bool, also: str = "") -> str:
+    """Return the attribute that marks a link to the current page or, unless `exact`, one above it, else nothing."""
+    path = context["request"].path
     is_below = (not exact and path.startswith(f"{url.rstrip('/')}/")) or (also and path.startswith(also))
     is_current = path == url or is_below
-    return url, SafeString(' aria-current="page"') if is_current else ""
+    return SafeString(' aria-current="page"') if is_current else ""
