@@ -40,8 +40,8 @@ def deal(items: Iterable[pytest.Item], store: str) -> None:
             tests[_turns_of(item)][str(parameters(item).get(CHOSEN, store))].append(item)
     for by_store in tests.values():
         for name, cases in by_store.items():
-            runs_on_both = len(by_store) == len(STORES) or CHOSEN not in parameters(cases[0])
-            if runs_on_both and (len(cases) > 1 or CHOSEN not in parameters(cases[0])):
+            runs_twice = len(by_store) == len(STORES) and len(cases) > 1
+            if runs_twice or CHOSEN not in parameters(cases[0]):
                 _leave(cases, STORES.index(name))
 
 

@@ -83,9 +83,9 @@ class Postgres:
         """The folder of the cluster that this object started."""
         return self._folder
 
-    def create_database(self, template: str = "") -> str:
+    def create_database(self, template: str = "", *, name: str = "") -> str:
         """Create a database, as a copy of the one at the URL `template` if given, and return its URL."""
-        name = f"agentgate_{os.getpid()}_{next(self._numbers)}"
+        name = name or f"agentgate_{os.getpid()}_{next(self._numbers)}"
         copy = f' TEMPLATE "{database_name(template)}"' if template else ""
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"{copy}'.encode())
@@ -245,10 +245,7 @@ class Valkey:
 def _make_cluster(path: Path) -> None:
     """Write the data folder of a cluster with a migrated database."""
     cluster = Postgres(own=True, empty=True)
-    url = urlunsplit(urlsplit(cluster.url)._replace(path=f"/{MIGRATED}"))
-    with psycopg.connect(cluster.url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{MIGRATED}"'.encode())
-    migrate({"DATABASE_URL": url, "REDIS_URL": ""})
+    migrate({"DATABASE_URL": cluster.create_database(name=MIGRATED), "REDIS_URL": ""})
     cluster.halt()
     shutil.copytree(cluster.data, path)
     cluster.stop()
