@@ -15,7 +15,17 @@ def text_of(client: Client, path: str, **query: str) -> str:
     """Return the page with its markup, unescaped. It must answer with 200."""
     response = client.get(path, query)
     assert response.status_code == 200
+    return markup_of(response)
+
+
+def markup_of(response: HttpResponse) -> str:
+    """Return the markup of a response, unescaped."""
     return unescape(response.content.decode())
+
+
+def words_of(response: HttpResponse) -> str:
+    """Return the markup of a response, unescaped and on one line, with single spaces."""
+    return " ".join(markup_of(response).split())
 
 
 def main_of(page: str) -> str:

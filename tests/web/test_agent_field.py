@@ -1,7 +1,5 @@
 """Agents are typed, because an organization can have thousands: by name, by id, or as the browser suggests them."""
 
-from html import unescape
-
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -9,6 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from agents.models import Agent
 from policies.models import Policy
 from tests.web.ledger import words_of
+from tests.web.markup import markup_of
 from tests.web.test_developer_policies import BLOCKLIST, form_of
 from tests.world import make_agent
 from web.forms.agent_field import MAX_SUGGESTIONS
@@ -24,10 +23,6 @@ def thousand(developer):
     return Agent.objects.bulk_create(made)
 
 
-def text_of(answer) -> str:
-    return unescape(answer.content.decode())
-
-
 def save(client, agent: str):
     return client.post("/developer/policies/new", form_of(BLOCKLIST, agent=agent))
 
@@ -35,7 +30,7 @@ def save(client, agent: str):
 @pytest.mark.parametrize("path", ["/developer/policies/new", "/developer/logs"])
 def test_a_page_suggests_the_newest_agents_only(as_developer, thousand, path):
     with CaptureQueriesContext(connection) as queries:
-        text = text_of(as_developer.get(path))
+        text = markup_of(as_developer.get(path))
     assert text.count('<option value="Agent ') == MAX_SUGGESTIONS
     assert f'<option value="Agent 999 ({thousand[-1].id})">' in text
     assert "Agent 899 " not in text
@@ -63,7 +58,8 @@ def test_a_name_that_several_agents_have_is_refused(as_developer, developer, age
     make_agent(developer, name=agent.name)
     answer = save(as_developer, agent.name)
     assert answer.status_code == 422
-    assert "Applies to: Several agents have this name. Choose a suggestion, or enter an agent's ID." in text_of(answer)
+    error = "Applies to: Several agents have this name. Choose a suggestion, or enter an agent's ID."
+    assert error in markup_of(answer)
     assert save(as_developer, agent.id).status_code == 303
 
 
@@ -71,8 +67,8 @@ def test_a_name_that_several_agents_have_is_refused(as_developer, developer, age
 def test_an_unknown_agent_is_refused_and_shown_again(as_developer, agent, typed):
     answer = save(as_developer, typed)
     assert answer.status_code == 422
-    assert f"Applies to: {UNKNOWN}" in text_of(answer)
-    assert f'value="{typed}"' in text_of(answer)
+    assert f"Applies to: {UNKNOWN}" in markup_of(answer)
+    assert f'value="{typed}"' in markup_of(answer)
     assert not Policy.objects.exists()
 
 
@@ -85,14 +81,14 @@ def test_a_malformed_agent_is_refused(as_developer, typed):
 def test_another_organizations_agent_is_unknown(as_developer, rival):
     foreign = make_agent(rival)
     for typed in (foreign.id, foreign.client_id, foreign.name):
-        assert UNKNOWN in text_of(save(as_developer, typed))
+        assert UNKNOWN in markup_of(save(as_developer, typed))
 
 
 def test_the_edit_form_shows_the_agent_and_keeps_it(as_developer, agent):
     save(as_developer, agent.id)
     policy = Policy.objects.get()
     shown = f"{agent.name} ({agent.id})"
-    assert f'value="{shown}"' in text_of(as_developer.get(f"/developer/policies/{policy.id}/edit"))
+    assert f'value="{shown}"' in markup_of(as_developer.get(f"/developer/policies/{policy.id}/edit"))
     as_developer.post(f"/developer/policies/{policy.id}/edit", form_of(BLOCKLIST, agent=shown, name="Renamed"))
     policy.refresh_from_db()
     assert (policy.name, policy.agent) == ("Renamed", agent)
@@ -100,20 +96,20 @@ def test_the_edit_form_shows_the_agent_and_keeps_it(as_developer, agent):
 
 def test_adding_a_rule_keeps_what_was_typed(as_developer):
     answer = as_developer.post("/developer/policies/new", form_of(agent="Smart", add="rate_limit"))
-    assert (answer.status_code, 'value="Smart"' in text_of(answer)) == (200, True)
+    assert (answer.status_code, 'value="Smart"' in markup_of(answer)) == (200, True)
 
 
 def test_an_unknown_agent_does_not_filter_a_log(as_developer, agent):
-    text = text_of(as_developer.get("/developer/logs", {"agent": "Nobody"}))
+    text = markup_of(as_developer.get("/developer/logs", {"agent": "Nobody"}))
     assert "Agent: Nothing has this name or ID." in text
     assert "agent.created" in text
 
 
 def test_users_filter_by_agents_that_they_decided_about(as_ada, granted, developer):
     make_agent(developer, name="Ledgerbot")
-    text = text_of(as_ada.get("/activity", {"agent": "SmartMail"}))
+    text = markup_of(as_ada.get("/activity", {"agent": "SmartMail"}))
     assert f'<option value="SmartMail ({granted.agent_id})">' in text
     assert "Ledgerbot" not in text
     assert "You allowed SmartMail" in words_of(as_ada, agent="SmartMail")
     assert "You created your account" not in text
-    assert UNKNOWN in text_of(as_ada.get("/activity", {"agent": "Ledgerbot"}))
+    assert UNKNOWN in markup_of(as_ada.get("/activity", {"agent": "Ledgerbot"}))

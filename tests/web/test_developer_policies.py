@@ -1,7 +1,6 @@
 """The policy editor: form fields for every rule type, several rules, and each rule as a sentence."""
 
 import re
-from html import unescape
 from typing import Annotated
 
 import pytest
@@ -16,6 +15,7 @@ from policies.rules.parsing import parse_rule
 from policies.services import create_policy
 from tests.policies.test_cases import ONE_OF_EACH
 from tests.web.browser import pseudo
+from tests.web.markup import words_of
 from tests.world import ANONYMOUS, make_agent
 from web.forms.conditions import ConditionsWidget, read_condition, show_condition
 from web.forms.rules import form_class
@@ -120,10 +120,6 @@ def form_of(*rules, **fields):
     return sent
 
 
-def text_of(response) -> str:
-    return " ".join(unescape(response.content.decode()).split())
-
-
 @pytest.fixture
 def policy(developer):
     return make_policy(developer)
@@ -142,8 +138,8 @@ def test_each_rule_type_is_saved_and_shown_as_a_sentence(as_developer, sent, con
     policy = Policy.objects.get(name="Mine")
     assert (response.status_code, response["Location"]) == (303, f"/developer/policies/{policy.id}")
     assert policy.rules == [{"type": sent["type"], "config": config}]
-    assert sentence in text_of(as_developer.get(response["Location"]))
-    assert sentence in text_of(as_developer.get("/developer/policies"))
+    assert sentence in words_of(as_developer.get(response["Location"]))
+    assert sentence in words_of(as_developer.get("/developer/policies"))
 
 
 @pytest.mark.parametrize(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
@@ -195,11 +191,11 @@ def test_a_preview_shows_each_rule_in_words_and_what_is_wrong(as_developer):
     assert '"email:read"' in blocked.problem
     assert (addresses.wording, addresses.problem[:8]) == ("", "Line 1: ")
     assert (cedar.wording, cedar.problem) == ("", "")
-    assert "once it is complete" in text_of(response)
+    assert "once it is complete" in words_of(response)
 
 
 def test_an_added_rule_gets_the_focus(as_developer):
-    text = text_of(as_developer.post("/developer/policies/new", form_of(BLOCKLIST, add="rate_limit")))
+    text = words_of(as_developer.post("/developer/policies/new", form_of(BLOCKLIST, add="rate_limit")))
     assert text.index("Blocked actions") < text.index(" autofocus>") < text.index("Rate limit</legend>")
     assert text.count(" autofocus>") == 1
 
@@ -222,7 +218,7 @@ def test_adding_a_rule_keeps_the_input_and_saves_nothing(as_developer):
     sent = form_of(BLOCKLIST, add="rate_limit", name="")
     response = as_developer.post("/developer/policies/new", sent)
     assert response.status_code == 200
-    text = text_of(response)
+    text = words_of(response)
     assert 'name="rules-1-type" value="rate_limit"' in text
     assert "email:send</textarea>" in text
     assert "This field is required" not in text
@@ -273,7 +269,7 @@ def test_unknown_rules_are_neither_added_nor_removed(as_developer, sent):
 def test_errors_name_their_field(as_developer, sent, message):
     response = as_developer.post("/developer/policies/new", form_of(sent))
     assert response.status_code == 422
-    text = text_of(response)
+    text = words_of(response)
     assert text.index('id="errors"') < text.index(message)
     assert not Policy.objects.exists()
 
@@ -290,7 +286,7 @@ def test_errors_name_their_field(as_developer, sent, message):
 )
 def test_errors_are_in_the_users_language(as_developer, sent, monkeypatch):
     pseudo.speak(monkeypatch)
-    text = text_of(as_developer.post("/developer/policies/new", form_of(sent)))
+    text = words_of(as_developer.post("/developer/policies/new", form_of(sent)))
     errors = text[text.index('id="errors"') :].partition("</ul>")[0]
     assert not re.search(r"\b(Must|Has|Use|is neither|unknown|Line)\b", errors)
     assert errors.count("⟦") > 3
@@ -317,7 +313,7 @@ def test_a_policy_can_only_record(as_developer, policy):
     as_developer.post(f"/developer/policies/{policy.id}/edit", form_of(ADDRESSES, status="shadow"))
     policy.refresh_from_db()
     assert policy.mode == "shadow"
-    assert "Only records" in text_of(as_developer.get(f"/developer/policies/{policy.id}"))
+    assert "Only records" in words_of(as_developer.get(f"/developer/policies/{policy.id}"))
 
 
 def names_on(response):
@@ -356,7 +352,7 @@ def test_the_list_finds_a_policy_by_its_id(as_developer, developer, policy):
 
 def test_deleting_needs_a_confirmation(as_developer, policy):
     url = f"/developer/policies/{policy.id}/delete"
-    assert "Delete this policy?" in text_of(as_developer.get(url))
+    assert "Delete this policy?" in words_of(as_developer.get(url))
     assert Policy.objects.exists()
     response = as_developer.post(url)
     assert (response.status_code, response["Location"]) == (303, "/developer/policies")
@@ -381,7 +377,7 @@ def test_another_organization_cannot_change_it(as_rival, policy, page):
 def test_an_unreadable_rule_is_shown_as_denying_everything(as_developer, developer):
     policy = make_policy(developer)
     Policy.objects.filter(pk=policy.pk).update(rules=[{"type": "made_up", "config": {}}])
-    assert "denies everything" in text_of(as_developer.get(f"/developer/policies/{policy.id}"))
+    assert "denies everything" in words_of(as_developer.get(f"/developer/policies/{policy.id}"))
     assert as_developer.get(f"/developer/policies/{policy.id}/edit").status_code == 200
 
 
@@ -419,7 +415,7 @@ def test_the_form_of_a_new_rule_type_comes_from_its_schema(monkeypatch):
 
 def test_an_unknown_action_is_reported_with_its_line(as_developer):
     sent = form_of({**BLOCKLIST, "actions": "email:read\nemial:send"})
-    text = text_of(as_developer.post("/developer/policies/new", sent))
+    text = words_of(as_developer.post("/developer/policies/new", sent))
     assert 'Line 2: "emial:send" is neither in the catalogue' in text
     assert 'Did you mean "email:send"?' in text
     assert not Policy.objects.exists()

@@ -1,13 +1,12 @@
 """Settings > Domain, and the domain in the heading of the consent screen."""
 
-from html import unescape
-
 import pytest
 from django.test import Client
 
 from developers import domains
 from developers.models import DomainClaim, Organization
 from developers.proofs import Found
+from tests.web.markup import markup_of
 
 PATH = "/developer/settings/domain"
 VERIFIED = "verified domain"
@@ -21,31 +20,27 @@ def found(monkeypatch) -> list[Found]:
     return results
 
 
-def text_of(response) -> str:
-    return unescape(response.content.decode())
-
-
 def prove(browser, found) -> str:
     found[:] = [Found("dns")]
     browser.post(PATH, {"domain": "acme.com"})
-    return text_of(browser.post(f"{PATH}/check", follow=True))
+    return markup_of(browser.post(f"{PATH}/check", follow=True))
 
 
 def test_a_domain_is_claimed_published_and_proved(as_developer, developer, found):
     response = as_developer.post(PATH, {"domain": "Acme.COM"})
     assert (response.status_code, response["Location"]) == (303, PATH)
-    page = text_of(as_developer.get(PATH))
+    page = markup_of(as_developer.get(PATH))
     token = DomainClaim.objects.get(organization=developer.organization).token
     assert f"agentgate-verification={token}" in page
     assert "_agentgate.acme.com" in page
     assert "https://acme.com/.well-known/agentgate.txt" in page
     assert "Not proved" in page
-    page = text_of(as_developer.post(f"{PATH}/check", follow=True))
+    page = markup_of(as_developer.post(f"{PATH}/check", follow=True))
     assert "The proof was not found." in page
     assert "There is no such record." in page
     assert "The file could not be fetched." in page
     found[:] = [Found("file")]
-    page = text_of(as_developer.post(f"{PATH}/check", follow=True))
+    page = markup_of(as_developer.post(f"{PATH}/check", follow=True))
     assert "The proof is there." in page
     assert "found in the file" in page
     assert Organization.objects.get(pk=developer.organization_id).domain == "acme.com"
@@ -61,22 +56,22 @@ def test_a_domain_is_claimed_published_and_proved(as_developer, developer, found
 )
 def test_a_text_that_cannot_be_proved_is_refused_and_kept(as_developer, text, message):
     response = as_developer.post(PATH, {"domain": text})
-    assert (response.status_code, message in text_of(response)) == (422, True)
-    assert f'value="{text}"' in text_of(response) or not text
+    assert (response.status_code, message in markup_of(response)) == (422, True)
+    assert f'value="{text}"' in markup_of(response) or not text
     assert not DomainClaim.objects.exists()
 
 
 def test_a_second_claim_is_refused(as_developer, found):
     prove(as_developer, found)
     response = as_developer.post(PATH, {"domain": "other.com"})
-    assert (response.status_code, "Remove it first." in text_of(response)) == (409, True)
+    assert (response.status_code, "Remove it first." in markup_of(response)) == (409, True)
     assert DomainClaim.objects.get().name == "acme.com"
 
 
 def test_a_missing_proof_is_announced_on_the_page(as_developer, found):
     prove(as_developer, found)
     found[:] = [Found("", "other", "absent")]
-    page = text_of(as_developer.post(f"{PATH}/check", follow=True))
+    page = markup_of(as_developer.post(f"{PATH}/check", follow=True))
     assert "The proof has been missing since" in page
     assert "There is a record with another value" in page
 
@@ -96,28 +91,28 @@ def test_too_many_checks_are_refused(as_developer, found):
 def test_the_consent_screen_shows_the_domain_only_while_it_is_proved(as_developer, as_ada, ask, found):
     url = f"/consent/{ask().id}"
     as_developer.post(PATH, {"domain": "acme.com"})
-    assert VERIFIED not in text_of(as_ada.get(url))
+    assert VERIFIED not in markup_of(as_ada.get(url))
     prove(as_developer, found)
-    heading = text_of(as_ada.get(url)).split("<h1")[1].split("</h1>")[0]
+    heading = markup_of(as_ada.get(url)).split("<h1")[1].split("</h1>")[0]
     assert "acme.com" in heading
     assert VERIFIED in heading
     assert as_developer.post(f"{PATH}/remove").status_code == 303
-    assert VERIFIED not in text_of(as_ada.get(url))
+    assert VERIFIED not in markup_of(as_ada.get(url))
 
 
 def test_removing_asks_first(as_developer, found):
     assert as_developer.get(f"{PATH}/remove").status_code == 404
     prove(as_developer, found)
-    assert "Another organization can prove it" in text_of(as_developer.get(f"{PATH}/remove"))
+    assert "Another organization can prove it" in markup_of(as_developer.get(f"{PATH}/remove"))
     assert DomainClaim.objects.exists()
-    assert "Domain removed." in text_of(as_developer.post(f"{PATH}/remove", follow=True))
+    assert "Domain removed." in markup_of(as_developer.post(f"{PATH}/remove", follow=True))
     assert not DomainClaim.objects.exists()
 
 
 def test_an_organization_with_a_domain_asks_to_be_verified(as_developer, developer, found):
-    assert "Prove a domain first." in text_of(as_developer.post(f"{PATH}/review", follow=True))
+    assert "Prove a domain first." in markup_of(as_developer.post(f"{PATH}/review", follow=True))
     assert "Ask to be verified" in prove(as_developer, found)
-    page = text_of(as_developer.post(f"{PATH}/review", follow=True))
+    page = markup_of(as_developer.post(f"{PATH}/review", follow=True))
     assert "An administrator decides." in page
     assert "Ask to be verified" not in page
 

@@ -1,7 +1,6 @@
 """Backtests on pages: the counts, exactly the calls behind them, and what is only counted."""
 
 from datetime import timedelta
-from html import unescape
 
 import pytest
 import time_machine
@@ -18,6 +17,7 @@ from policies.rules import RULES, RuleContext
 from policies.services import create_policy
 from tests.log import log_entries
 from tests.policies.test_cases import ONE_OF_EACH
+from tests.web.markup import words_of
 from tests.web.test_developer_policies import BLOCKLIST, form_of
 from tests.world import ANONYMOUS, make_agent, make_grant
 
@@ -64,10 +64,6 @@ def run(client, policy, days=7):
     return answer["Location"]
 
 
-def text_of(answer):
-    return " ".join(unescape(answer.content.decode()).split())
-
-
 def listed(answer):
     return [entry["id"] for entry in answer.context["entries"]]
 
@@ -77,7 +73,7 @@ def test_a_backtest_shows_exactly_the_calls_that_it_counts(as_developer, develop
     before = log_entries().count()
     url = run(as_developer, policy)
     page = as_developer.get(url)
-    assert "Would have denied 2 of 3 calls" in text_of(page)
+    assert "Would have denied 2 of 3 calls" in words_of(page)
     assert "entries" not in page.context
     assert listed(as_developer.get(f"{url}?show=denied")) == calls
     assert "entries" not in as_developer.get(f"{url}?show=allowed").context
@@ -99,8 +95,8 @@ def test_the_list_of_earlier_backtests_reads_no_names(as_developer, developer, c
 def test_calls_are_only_counted_if_they_would_tell_their_context(as_developer, developer, calls):
     url = run(as_developer, make_policy(developer, RECIPIENT, NO_MAIL))
     page = as_developer.get(f"{url}?show=denied")
-    assert "Would have denied 3 of 3 calls" in text_of(page)
-    assert "They are counted only" in text_of(page)
+    assert "Would have denied 3 of 3 calls" in words_of(page)
+    assert "They are counted only" in words_of(page)
     assert "entries" not in page.context
     assert Backtest.objects.get().report["found"] == {}
 
@@ -137,7 +133,7 @@ def test_only_the_beginning_of_many_calls_is_kept(as_developer, developer, calls
     monkeypatch.setattr(replaying, "MAX_FOUND", 1)
     page = as_developer.get(f"{run(as_developer, make_policy(developer, NO_MAIL))}?show=denied")
     assert listed(page) == calls[1:]
-    assert "And 1 later call." in text_of(page)
+    assert "And 1 later call." in words_of(page)
 
 
 def test_the_calls_are_paged(as_developer, developer, calls, monkeypatch):
@@ -154,14 +150,14 @@ def test_the_calls_are_paged(as_developer, developer, calls, monkeypatch):
 def test_a_backtest_that_was_cut_says_so(as_developer, developer, calls, monkeypatch):
     monkeypatch.setattr(simulation, "MAX_DECISIONS", 1)
     page = as_developer.get(run(as_developer, make_policy(developer, NO_MAIL)))
-    assert "Would have denied 1 of 1 call." in text_of(page)
-    assert "took too long and ended before the newest calls" in text_of(page)
+    assert "Would have denied 1 of 1 call." in words_of(page)
+    assert "took too long and ended before the newest calls" in words_of(page)
 
 
 def test_a_draft_is_tested_and_then_edited_further(as_developer, developer, calls):
     answer = as_developer.post("/developer/policies/new", form_of(BLOCKLIST, name="Draft", backtest="7"))
     page = as_developer.get(answer["Location"])
-    assert "Would have denied 2 of 3 calls" in text_of(page)
+    assert "Would have denied 2 of 3 calls" in words_of(page)
     assert not Policy.objects.exists()
     editor = as_developer.get(page.context["edit_url"]).context["editor"]
     assert editor.fields["name"].value() == "Draft"
@@ -176,7 +172,7 @@ def test_a_draft_in_place_of_a_policy_allows_what_that_denied(as_developer, deve
     sent = form_of({**BLOCKLIST, "actions": "email:read"}, backtest="7")
     answer = as_developer.post(f"/developer/policies/{policy.id}/edit", sent)
     page = as_developer.get(f"{answer['Location']}?show=allowed")
-    assert "Would have allowed 1 of 2 calls that were denied" in text_of(page)
+    assert "Would have allowed 1 of 2 calls that were denied" in words_of(page)
     assert [entry["outcome"] for entry in page.context["entries"]] == ["denied"]
     policy.refresh_from_db()
     assert policy.rules == [NO_MAIL]
@@ -190,7 +186,7 @@ def test_a_draft_in_place_of_a_policy_allows_what_that_denied(as_developer, deve
 def test_an_invalid_draft_is_not_tested(as_developer, db):
     answer = as_developer.post("/developer/policies/new", form_of({**BLOCKLIST, "actions": "emial:send"}, backtest="7"))
     assert answer.status_code == 422
-    assert 'Did you mean "email:send"?' in text_of(answer)
+    assert 'Did you mean "email:send"?' in words_of(answer)
     assert not Backtest.objects.exists()
 
 

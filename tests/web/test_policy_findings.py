@@ -1,7 +1,5 @@
 """What a policy that only records has found, and switching it on."""
 
-from html import unescape
-
 import pytest
 
 from audit.sequencing.sequencer import sequence
@@ -9,6 +7,7 @@ from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.acting import as_developer as acting_as
 from policies.services import create_policy, update_policy
+from tests.web.markup import words_of
 from tests.world import ANONYMOUS, make_grant
 
 NO_MAIL = {"type": "action_blocklist", "config": {"actions": ["email:send"]}}
@@ -46,12 +45,8 @@ def set_status(client, policy, status):
     return client.post(f"/developer/policies/{policy.id}/status", {"status": status})
 
 
-def text_of(answer):
-    return " ".join(unescape(answer.content.decode()).split())
-
-
 def test_findings_are_counted_by_rule_and_lead_to_their_entries(as_developer, grant, policy):
-    assert "would have stopped no call" in text_of(open_policy(as_developer, policy))
+    assert "would have stopped no call" in words_of(open_policy(as_developer, policy))
     assert call(grant, "email:send", "email:read", "email:send") == [True] * 3
     page = open_policy(as_developer, policy)
     findings = page.context["findings"]
@@ -80,7 +75,7 @@ def test_many_findings_are_cut(as_developer, grant, policy, monkeypatch):
     call(grant, "email:send", "email:read", "email:send")
     page = open_policy(as_developer, policy)
     assert page.context["findings"].is_cut
-    assert "more than 2 calls" in text_of(page)
+    assert "more than 2 calls" in words_of(page)
 
 
 def test_a_policy_is_switched_on_and_off(as_developer, grant, policy):

@@ -1,7 +1,5 @@
 """The history of a policy on its page: who changed what, what differs, and restoring a version."""
 
-from html import unescape
-
 import pytest
 
 from agents.models import Agent
@@ -9,6 +7,7 @@ from developers.acting import as_developer as acting_as
 from policies.models import Policy, PolicyVersion
 from policies.services import create_policy, update_policy
 from tests.log import log_entries, log_entry
+from tests.web.markup import words_of
 from tests.world import ANONYMOUS, make_agent
 
 NO_MAIL = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
@@ -23,10 +22,6 @@ def actor(developer):
 @pytest.fixture
 def policy(developer, actor):
     return create_policy(actor=actor, organization=developer.organization, name="Mine", rules=NO_MAIL)
-
-
-def text_of(response):
-    return " ".join(unescape(response.content.decode()).split())
 
 
 def change(policy, actor, **changes):
@@ -62,7 +57,7 @@ def test_a_restored_version_is_a_change_of_its_own(as_developer, actor, policy, 
     assert (policy.name, policy.agent, policy.rules, policy.enabled, policy.version) == ("Mine", None, NO_MAIL, True, 3)
     newest = history(as_developer, policy).context["changes"][0]
     assert (newest.number, newest.restored_from) == (3, 1)
-    assert "Restored version 1" in text_of(history(as_developer, policy))
+    assert "Restored version 1" in words_of(history(as_developer, policy))
     metadata = [log_entry(one.id).content["metadata"] for one in log_entries(event="policy.updated")]
     assert [one.get("restoredVersion") for one in metadata if one["version"] == 3] == [1]
 
@@ -73,7 +68,7 @@ def test_a_version_whose_agent_is_deleted_is_not_restored(as_developer, actor, p
     Agent.objects.filter(pk=agent.pk).delete()
     answer = restore(as_developer, policy, 2)
     assert answer.status_code == 400
-    assert "has been deleted" in text_of(answer)
+    assert "has been deleted" in words_of(answer)
     policy.refresh_from_db()
     assert policy.version == 3
 
@@ -105,7 +100,7 @@ def test_the_history_is_paged(as_developer, actor, policy):
 
 def test_a_policy_that_is_older_than_its_history_keeps_what_it_was(as_developer, actor, developer):
     old = Policy.objects.create(organization=developer.organization, name="Old", rules=NO_MAIL, version=7)
-    assert "No changes have been kept yet" in text_of(history(as_developer, old))
+    assert "No changes have been kept yet" in words_of(history(as_developer, old))
     change(old, actor, rules=NO_PAYMENTS)
     newest, before = history(as_developer, old).context["changes"]
     assert (newest.number, before.number, before.actor, before.is_first) == (8, 7, "Unknown", True)

@@ -1,6 +1,5 @@
 """The simulator's page: the outcome, the trace per rule, and what it refuses. It changes nothing."""
 
-from html import unescape
 from urllib.parse import urlencode
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from developers.acting import as_developer as acting_as
 from policies.services import create_policy
 from tests.log import log_entries
+from tests.web.markup import words_of
 from tests.world import ANONYMOUS, make_agent, make_developer
 
 ONCE = {"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 3600, "scope": "per_agent"}}
@@ -37,10 +37,6 @@ def simulate(client, caller, policy=None, **fields):
 
 def outcomes(answer):
     return [(str(each.outcome), each.sentence) for each in answer.context["verdicts"]]
-
-
-def text_of(answer):
-    return " ".join(unescape(answer.content.decode()).split())
 
 
 def test_each_rule_says_what_it_thinks_of_the_request(as_developer, developer, agent):
@@ -131,7 +127,7 @@ def test_bad_input_names_its_field_and_stays_in_the_form(as_developer, developer
         assert answer.context["outcome"] == message
         return
     assert answer.status_code == 422
-    assert message in text_of(answer)
+    assert message in words_of(answer)
     assert "outcome" not in answer.context
 
 

@@ -10,6 +10,7 @@ from decisions.requests import VerifyRequest
 from decisions.services import decide
 from resources.models import CustomScope, ResourceServer
 from tests.log import log_entries
+from tests.web.markup import markup_of
 from tests.web.test_developer_agents import shown_secret
 from web.snippets import KINDS, snippet
 
@@ -37,10 +38,6 @@ def url(server: ResourceServer) -> str:
     return f"{PATH}/{server.id}"
 
 
-def text_of(response) -> str:
-    return unescape(response.content.decode())
-
-
 def test_a_new_resource_servers_secret_is_shown_once(as_developer, developer):
     response = as_developer.post(f"{PATH}/new", {**NEW, "shared": ["email:read"]})
     server = ResourceServer.objects.get()
@@ -48,7 +45,7 @@ def test_a_new_resource_servers_secret_is_shown_once(as_developer, developer):
     secret = shown_secret(as_developer.get(url(server)))
     assert secret.startswith("rs_")
     assert server.secrets.get().digest == digest(secret)
-    assert secret not in text_of(as_developer.get(url(server)))
+    assert secret not in markup_of(as_developer.get(url(server)))
     assert server.organization == developer.organization
     assert (server.name, server.identifier) == ("Tickets", "https://tickets.example/api/")
     assert server.scopes == ["tickets:read", "email:read"]
@@ -72,7 +69,7 @@ def test_a_new_resource_servers_secret_is_shown_once(as_developer, developer):
 )
 def test_a_refused_registration_keeps_what_was_typed(as_developer, change, message):
     response = as_developer.post(f"{PATH}/new", {**NEW, **change})
-    text = text_of(response)
+    text = markup_of(response)
     assert response.status_code == 422
     assert text.index('id="errors"') < text.index(message) < text.index("<label")
     for name in ("name", "identifier", "scope_id", "title", "description", "cannot"):
@@ -82,22 +79,22 @@ def test_a_refused_registration_keeps_what_was_typed(as_developer, change, messa
 
 
 def test_an_identifier_and_a_prefix_belong_to_one_organization(as_developer, as_rival, server):
-    text = text_of(as_rival.post(f"{PATH}/new", {**NEW, "scope_id": "rival:read"}))
+    text = markup_of(as_rival.post(f"{PATH}/new", {**NEW, "scope_id": "rival:read"}))
     assert "Identifier: https://tickets.example/api/ is already registered. Choose another identifier." in text
-    text = text_of(as_rival.post(f"{PATH}/new", {**NEW, "identifier": "https://rival.example"}))
+    text = markup_of(as_rival.post(f"{PATH}/new", {**NEW, "identifier": "https://rival.example"}))
     assert "Scope ID: Another organization uses the prefix tickets. Choose another prefix." in text
     assert ResourceServer.objects.count() == 1
 
 
 def test_the_list_shows_the_organizations_own_and_finds_them(as_developer, as_rival, server):
-    assert "Tickets" in text_of(as_developer.get(PATH))
-    assert "Tickets" in text_of(as_developer.get(f"{PATH}?q=ticKETS.ex"))
-    assert "No resource server matches" in text_of(as_developer.get(f"{PATH}?q=calendar%00"))
-    assert "No resource servers yet" in text_of(as_rival.get(PATH))
+    assert "Tickets" in markup_of(as_developer.get(PATH))
+    assert "Tickets" in markup_of(as_developer.get(f"{PATH}?q=ticKETS.ex"))
+    assert "No resource server matches" in markup_of(as_developer.get(f"{PATH}?q=calendar%00"))
+    assert "No resource servers yet" in markup_of(as_rival.get(PATH))
 
 
 def test_the_name_and_the_offered_scopes_are_changed(as_developer, server):
-    page = text_of(as_developer.get(f"{url(server)}/edit"))
+    page = markup_of(as_developer.get(f"{url(server)}/edit"))
     assert 'value="tickets:read" id="id_own_0" checked' in " ".join(page.split())
     response = as_developer.post(f"{url(server)}/edit", {"name": "Helpdesk", "shared": ["email:read"]})
     assert (response.status_code, response["Location"]) == (303, url(server))
@@ -105,18 +102,18 @@ def test_the_name_and_the_offered_scopes_are_changed(as_developer, server):
     assert (server.name, server.scopes) == ("Helpdesk", ["email:read"])
     assert CustomScope.objects.filter(id="tickets:read").exists()
     response = as_developer.post(f"{url(server)}/edit", {"name": "Helpdesk"})
-    assert (response.status_code, "Choose at least one scope" in text_of(response)) == (422, True)
+    assert (response.status_code, "Choose at least one scope" in markup_of(response)) == (422, True)
 
 
 def test_a_scope_is_added(as_developer, server):
     close = {**OWN, "scope_id": "tickets:close", "title": "Close your tickets", "risk_level": "critical"}
-    assert "tickets:" in text_of(as_developer.get(f"{url(server)}/scopes/new"))
+    assert "tickets:" in markup_of(as_developer.get(f"{url(server)}/scopes/new"))
     assert as_developer.post(f"{url(server)}/scopes/new", close).status_code == 303
     server.refresh_from_db()
     assert server.scopes == ["tickets:read", "tickets:close"]
     entry = log_entries(event="resource_server.updated").latest("leaf_index")
     assert entry.content["metadata"]["scope"] == "tickets:close"
-    page = text_of(as_developer.get(url(server)))
+    page = markup_of(as_developer.get(url(server)))
     assert "Close your tickets" in page
     assert "Critical risk" in page
 
@@ -133,7 +130,7 @@ def test_a_scope_is_added(as_developer, server):
 )
 def test_a_scope_that_cannot_be_added_changes_nothing(as_developer, server, change, message):
     response = as_developer.post(f"{url(server)}/scopes/new", {**OWN, "title": "Another", **change})
-    assert (response.status_code, message in text_of(response)) == (422, True)
+    assert (response.status_code, message in markup_of(response)) == (422, True)
     server.refresh_from_db()
     assert server.scopes == ["tickets:read"]
     assert CustomScope.objects.get().title == "Read your tickets"
@@ -141,7 +138,7 @@ def test_a_scope_that_cannot_be_added_changes_nothing(as_developer, server, chan
 
 def test_the_texts_of_a_scope_are_changed_but_not_its_id(as_developer, server):
     path = f"{url(server)}/scopes/tickets:read/edit"
-    assert 'value="change or close them"' in text_of(as_developer.get(path))
+    assert 'value="change or close them"' in markup_of(as_developer.get(path))
     response = as_developer.post(
         path, {**OWN, "scope_id": "tickets:all", "title": "Read tickets", "is_reversible": "on"}
     )
@@ -172,7 +169,7 @@ def test_rotation_shows_the_new_secret_and_keeps_the_old_for_the_overlap(as_deve
 
 def test_deleting_needs_the_name(as_developer, server):
     path = f"{url(server)}/delete"
-    page = text_of(as_developer.get(path))
+    page = markup_of(as_developer.get(path))
     assert "Tokens for this service are refused" in page
     assert "1 scope that you defined stays" in page
     for name in ("", "tickets", "Tickets API"):
@@ -222,12 +219,12 @@ def test_the_page_has_the_code_of_each_kind(as_developer, server, kind):
 
 
 def test_the_page_says_how_the_service_uses_agentgate(as_developer, developer, server, world):
-    assert "It has not asked AgentGate yet." in text_of(as_developer.get(url(server)))
+    assert "It has not asked AgentGate yet." in markup_of(as_developer.get(url(server)))
     credential = world.make_caller(server)
     grant = world.make_grant(developer="other@example.com")
     request = VerifyRequest(grant.access_token, ["email:read"], world.ANONYMOUS, credential)
     decide([request, request, request])
-    page = text_of(as_developer.get(url(server)))
+    page = markup_of(as_developer.get(url(server)))
     assert "Last asked" in page
     assert "0 allowed" in page
     assert "3 denied (100%)" in page
