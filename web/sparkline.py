@@ -1,4 +1,4 @@
-"""A row of small bars, one per hour of the last day, with its sum in words."""
+"""A row of small bars without a scale: one per step of time, the highest as high as the row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ HIGHEST, LOWEST = 21, 2
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """`path` has a vertical line per hour with a decision, oldest first, in a box of `width` by `height`."""
+    """`path` has a vertical line per number that is not zero, oldest first, in a box of `width` by `height`."""
 
     numbers: Sequence[int]
 
@@ -20,7 +20,7 @@ class Sparkline:
 
     @property
     def most(self) -> int:
-        """Return the number of the busiest hour."""
+        """The highest number."""
         return max(self.numbers, default=0)
 
     @property

@@ -1,4 +1,4 @@
-"""The geometry of charts. Templates draw it: `components/chart.html` and `chart_spark.html`.
+"""The geometry of charts. `components/chart.html` draws it.
 
 A plot is `STEP` units wide per step and `HEIGHT` units high, and the browser stretches it. So lines and bars scale, and
 all words are HTML beside the SVG.
@@ -43,11 +43,6 @@ def lines(series: Sequence[Sequence[float | None]]) -> Plot:
     steps = len(series[0]) if series else 0
     top = nice_top(max((value for values in series for value in values if value is not None), default=0))
     return Plot([_line(values, top) for values in series], steps * STEP, top)
-
-
-def sparkline(numbers: Sequence[int]) -> Plot:
-    """Return bars without a scale, as high as the highest of them allows."""
-    return stacked_bars([numbers])
 
 
 def nice_top(highest: float) -> float:

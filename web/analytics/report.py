@@ -9,13 +9,13 @@ from insights.counting import Step, rule_parts
 from insights.models import Kind
 from insights.selectors import Coverage, Window, find_coverage, series, totals_of_each
 from web.analytics.breakdown import AGENT, OUTCOME, RULE, SCOPE, Breakdown, By, break_down, drawn_values, values_of
-from web.analytics.charts import Plot, sparkline
 from web.analytics.consents import Consents, find_consents
 from web.analytics.counts import Count, highest, percent
 from web.analytics.latency import Latencies, find_latencies
 from web.analytics.links import ALLOWED, DECISIONS, DENIED, Links, of_rule
 from web.analytics.periods import Period
 from web.analytics.words import Names, Words
+from web.sparkline import Sparkline
 
 type Totals = Mapping[Kind, Mapping[str, int]]
 
@@ -48,7 +48,7 @@ class Summary:
     """The numbers on top of the page."""
 
     decisions: Count
-    spark: Plot
+    spark: Sparkline
     allowed: Count
     denied: Count
     denied_share: str
@@ -165,7 +165,7 @@ def _summary(window: Window, current: Totals, before: Totals, steps: Sequence[in
     asked = [one[Kind.CONSENT].get(Step.ASKED, 0) for one in (current, before)]
     return Summary(
         decisions=Count(whole, sum(earlier.values()), links.to(window, DECISIONS)),
-        spark=sparkline(steps),
+        spark=Sparkline(steps),
         allowed=Count(*of(Outcome.ALLOWED), links.to(window, {**DECISIONS, **ALLOWED})),
         denied=Count(*of(Outcome.DENIED), links.to(window, {**DECISIONS, **DENIED})),
         denied_share=percent(denied, whole),

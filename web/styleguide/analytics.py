@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from web.analytics.charts import lines, sparkline, stacked_bars
+from web.analytics.charts import lines, stacked_bars
 from web.analytics.consents import bars_of
 from web.analytics.counts import Count
 from web.analytics.words import Words
+from web.sparkline import Sparkline
 
 ALLOWED = [0, 4, 9, 12, 30, 28, 31, 8, 3, 16, 22, 40]
 DENIED = [0, 1, 0, 2, 5, 1, 9, 0, 1, 3, 0, 12]
@@ -17,7 +18,7 @@ def samples() -> dict[str, Any]:
         "bars": stacked_bars([ALLOWED, DENIED]),
         "many": stacked_bars([[(place * step) % 7 + 1 for step in range(12)] for place in range(1, 7)]),
         "lines": lines([[0.002] * 12, [0.004, None, *[0.005] * 10], [0.01 + number / 1000 for number in DENIED]]),
-        "spark": sparkline(ALLOWED),
+        "spark": Sparkline(ALLOWED),
         "funnel": bars_of({"asked": 50, "allowed": 24, "partly": 17, "denied": 3, "abandoned": 6}),
         "counts": [
             Count(1234, 1000, "#analytics"),
