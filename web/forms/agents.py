@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from django import forms
-from django.core.exceptions import ValidationError
 from django.http import QueryDict
 from django.utils.functional import cached_property
 from django.utils.text import format_lazy
@@ -12,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.images import MAX_BYTES
 from core.errors import DomainError
-from core.text import plain_text
 from resources.catalogue import Scope
 from web.forms.fields import LinesField, PlainField
 from web.scope_picker import Service, services
@@ -170,23 +168,3 @@ class ReasonForm(forms.Form):
     """Why the developer suspends an agent, for the log."""
 
     reason = PlainField(label=_("Reason"), help_text=_("For your organization's log."), max_length=300, required=False)
-
-
-class DeleteForm(forms.Form):
-    """The agent's name, which the developer types to delete it."""
-
-    name = PlainField(
-        label=_("Name of the agent"),
-        max_length=255,
-        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"}),
-    )
-
-    def __init__(self, *args: Any, agent_name: str, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.agent_name = plain_text(agent_name)
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        if name != self.agent_name:
-            raise ValidationError(_("This is not the agent’s name. Type it exactly as shown above."))  # noqa: RUF001
-        return name

@@ -16,7 +16,7 @@ from resources.catalogue import LABELS, MAX_SCOPE_ID, Scope, catalogue
 from resources.categories import category_name
 from resources.custom_scopes import ScopeDefinition, problem_with_id
 from resources.errors import IdentifierTaken
-from resources.models import RISK_LEVELS, CustomScope, ResourceServer
+from resources.models import RISK_LEVELS, CustomScope
 from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier
 from web.display import LABEL_WORDS, RISK_WORDS
 from web.forms.fields import PlainField
@@ -195,24 +195,6 @@ class NewServerForm(ServerForm, ScopeForm):
         scopes = "scope_id" if self.defines_scope else "shared"
         whole = "identifier" if isinstance(error, IdentifierTaken) else scopes
         show_in(self, error, {"name": "name", "identifier": "identifier", "scopes": scopes, "": whole})
-
-
-class DeleteServerForm(forms.Form):
-    """The name of a resource server, typed to confirm that it is to be deleted."""
-
-    name = PlainField(label=_("Type the name of the resource server to confirm"), max_length=MAX_NAME)
-
-    def __init__(self, *args: Any, server: ResourceServer, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.expected = plain_text(server.name)
-        # A browser that fills the field in would make the confirmation worthless.
-        self.fields["name"].widget.attrs["autocomplete"] = "off"
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        if name != self.expected:
-            raise forms.ValidationError(_("This is not its name. Nothing was deleted."))
-        return name
 
 
 def show_in(form: forms.Form, error: DomainError, places: dict[str, str]) -> None:

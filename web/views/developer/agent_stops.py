@@ -16,7 +16,8 @@ from core.http import SeeOther
 from developers.hits import hits_of_agent
 from developers.models import Developer
 from web.access import developer_actor, developer_page, posted_from
-from web.forms.agents import DeleteForm, ReasonForm
+from web.forms.agents import ReasonForm
+from web.forms.deleting import DeleteAgentForm
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -57,7 +58,7 @@ def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
 def delete(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     """Delete the agent once the developer has typed its name."""
     agent = agent_for_organization(developer.organization_id, agent_id)
-    form = DeleteForm(request.POST if request.method == "POST" else None, agent_name=agent.name)
+    form = DeleteAgentForm(request.POST if request.method == "POST" else None, expected=agent.name)
     if form.is_valid():
         delete_agent(actor=developer_actor(request, developer), agent=agent)
         messages.success(request, _("Deleted. All requests from this agent are denied for good."))

@@ -35,7 +35,8 @@ from resources.services import (
 from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import RotateForm
-from web.forms.resource_servers import DeleteServerForm, NewServerForm, ServerForm
+from web.forms.deleting import DeleteServerForm
+from web.forms.resource_servers import NewServerForm, ServerForm
 from web.paging import paginate
 from web.snippets import KINDS, snippet
 
@@ -148,7 +149,7 @@ def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
 def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Say what stops working, and delete the resource server once its name is typed."""
     server = resource_server_for_organization(developer.organization_id, server_id)
-    form = DeleteServerForm(request.POST if request.method == "POST" else None, server=server)
+    form = DeleteServerForm(request.POST if request.method == "POST" else None, expected=server.name)
     if form.is_valid():
         delete_resource_server(actor=developer_actor(request, developer), server=server)
         messages.success(request, _("Resource server deleted. Tokens for it are refused from now on."))
