@@ -51,7 +51,13 @@ def rotate(request: HttpRequest, developer: Developer, agent_id: str, secret_id:
         actor = developer_actor(request, developer)
         new = rotate_client_secret(actor=actor, agent=agent, secret_id=secret_id, **form.cleaned_data)
         return _show_once(request, agent, new.value)
-    context = {"form": form, "agent": agent, "old": live_secret(agent, secret_id)}
+    context = {
+        "form": form,
+        "name": agent.name,
+        "old": live_secret(agent, secret_id),
+        "title": _("Rotate client secret"),
+        "back_url": _url(agent),
+    }
     return render(request, "web/developer/rotate.html", context, status=422 if form.is_bound else 200)
 
 

@@ -139,9 +139,8 @@ def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
         new = rotate_resource_server_secret(actor=actor, server=server, **form.cleaned_data)
         once.put(request, server.id, new.value)
         return SeeOther(url_of(server))
-    context = {"form": form, "server": server}
-    status = 422 if form.is_bound else 200
-    return render(request, "web/developer/resource_server_rotate.html", context, status=status)
+    context = {"form": form, "name": server.name, "title": _("Rotate secret"), "back_url": url_of(server)}
+    return render(request, "web/developer/rotate.html", context, status=422 if form.is_bound else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
