@@ -2,13 +2,12 @@
 
 from agents.models import Agent, AgentLogo
 from agents.selectors import live_secrets
-from agents.services import lock_agent, record_agent
+from agents.services import lock_own_agent, record_agent
 from agents.signals import agent_deleted
 from audit.events import Event
 from core import clock
 from core.actor import Actor
 from core.locks import revocation
-from developers.acting import hold_developer
 
 REASON = "agent_deleted"
 
@@ -20,10 +19,9 @@ def delete_agent(*, actor: Actor, agent: Agent) -> None:
     its name, because entries of the log and the histories of users name it. Raises `NotFound` if it is deleted already.
     """
     with revocation():
-        hold_developer(actor)
-        agent, now = lock_agent(agent.pk), clock.now()
+        agent, now = lock_own_agent(actor, agent), clock.now()
         if agent.status == Agent.Status.ACTIVE:
-            # Whoever proves from the log that nothing was allowed after the end looks for a suspension.
+            # The proof that nothing was allowed afterwards looks for a suspension in the log.
             record_agent(Event.AGENT_SUSPENDED, actor=actor, agent=agent, metadata={"reason": REASON})
         AgentLogo.objects.filter(pk=agent.pk).delete()
         ended = {"status": Agent.Status.SUSPENDED, "deleted_at": now, "logo_digest": "", "updated": now}

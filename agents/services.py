@@ -148,10 +148,7 @@ def lock_own_agent(actor: Actor, agent: Agent) -> Agent:
     Raises `NotFound` if it is deleted.
     """
     hold_developer(actor)
-    found: Agent | None = Agent.objects.select_for_update(of=("self",)).filter(pk=agent.pk, deleted_at=None).first()
-    if found is None:
-        raise NotFound("No such agent.")
-    return found
+    return lock_agent(agent.pk)
 
 
 def require_may_act(agent: Agent) -> None:
