@@ -49,16 +49,18 @@ def rotate_client_secret(
     with revocation():
         agent = lock_own_agent(actor, agent)
         old = live_secret(agent, secret_id) if secret_id else live_secrets(agent).first()
+        name = old.name if old else ""
         new = rotate_secret(
             agent.secrets,
             prefix="ags",
             now=clock.now(),
             overlap_seconds=overlap_seconds,
-            fields={"name": old.name if old else ""},
+            fields={"name": name},
             replaced=Q(pk=secret_id) if secret_id else None,
         )
-        named: dict[str, Any] = {"secretId": secret_id, "name": old.name if old else ""} if secret_id else {}
-        metadata = {"overlapSeconds": overlap_seconds, **named}
+        metadata: dict[str, Any] = {"overlapSeconds": overlap_seconds}
+        if secret_id:
+            metadata |= {"secretId": secret_id, "name": name}
         record_agent(Event.AGENT_SECRET_ROTATED, actor=actor, agent=agent, metadata=metadata)
     return new
 
