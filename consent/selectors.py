@@ -22,12 +22,12 @@ def consents_for_user(user: User) -> QuerySet[Consent]:
 
 def live_consents_for_user(user: User, now: datetime) -> QuerySet[Consent]:
     """Return the user's connections: what they approved and what is still in force."""
-    return Consent.objects.filter(user=user, status=Consent.Status.APPROVED, expires_at__gt=now)
+    return Consent.objects.filter(_live(now), user=user)
 
 
 def count_connections(agent_ids: Collection[str], now: datetime) -> dict[str, int]:
     """Return the number of users who allow each agent something now. Agents without users are omitted."""
-    live = Consent.objects.filter(agent__in=agent_ids, status=Consent.Status.APPROVED, expires_at__gt=now)
+    live = Consent.objects.filter(_live(now), agent__in=agent_ids)
     return dict(live.order_by().values_list("agent").annotate(number=Count("pk")))
 
 
@@ -36,7 +36,7 @@ def grants_of_agent(agent: Agent, now: datetime, *, state: str = "", user_id: st
 
     `state` is "live" or "ended", or "" for both.
     """
-    is_live = Q(status=Consent.Status.APPROVED, expires_at__gt=now)
+    is_live = _live(now)
     is_ended = Q(status__in=[Consent.Status.REVOKED, Consent.Status.EXPIRED], decided_at__isnull=False)
     is_ended |= Q(status=Consent.Status.APPROVED, expires_at__lte=now)
     wanted = {"live": is_live, "ended": is_ended}.get(state, is_live | is_ended)
@@ -176,3 +176,8 @@ def connection_state(live: Consent | None) -> str:
         return ""
     end = clock.rfc3339(live.expires_at)
     return sha256(canonical_json([live.id, live.granted_scopes, live.terms, end]))
+
+
+def _live(now: datetime) -> Q:
+    """Return the condition that a consent is a connection: it is approved and in force."""
+    return Q(status=Consent.Status.APPROVED, expires_at__gt=now)
