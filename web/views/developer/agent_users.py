@@ -25,7 +25,7 @@ from web.paging import paginate
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """What a user granted. `status` is the consent's, and `ended_at` is None while it is live.
+    """What a user granted. `ends_at` is in the past if the access has ended.
 
     `last_used` is when a request was last allowed, or None.
     """
@@ -35,7 +35,6 @@ class Granted:
     scopes: list[Scope]
     since: datetime
     ends_at: datetime
-    ended_at: datetime | None
     last_used: datetime | None
 
 
@@ -59,16 +58,11 @@ def users(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResp
 
 
 def _granted(consent: Consent, last_used: datetime | None, now: datetime) -> Granted:
-    status = consent.status_at(now)
-    ended_at = {Consent.Status.REVOKED: consent.revoked_at, Consent.Status.EXPIRED: consent.expires_at}.get(
-        Consent.Status(status)
-    )
     return Granted(
         user_id=str(consent.user_id),
-        status=status,
+        status=consent.status_at(now),
         scopes=[scope for scope in read_snapshot(consent.shown_scopes) if scope.id in consent.granted_scopes],
         since=consent.decided_at or consent.created_at,
-        ends_at=consent.expires_at,
-        ended_at=ended_at,
+        ends_at=consent.revoked_at or consent.expires_at,
         last_used=last_used,
     )
