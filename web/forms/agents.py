@@ -140,11 +140,6 @@ class SecretForm(forms.Form):
         help_text=_("Where it is used, such as “production” or “laptop”."),
     )
 
-    def show(self, error: DomainError) -> None:
-        """Add each of the error's messages to the field."""
-        for one in error.errors:
-            self.add_error("name", one.translated)
-
 
 class RotateForm(forms.Form):
     overlap_seconds = forms.TypedChoiceField(

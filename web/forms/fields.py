@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from core.text import plain_text
 
 SUNDAY = 7
+# The attributes of an input for an id or an address, which is not a text in the user's language.
+CODE_INPUT = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off", "translate": "no"}
 UNITS = ((1, _("seconds")), (60, _("minutes")), (3600, _("hours")), (86400, _("days")))
 
 

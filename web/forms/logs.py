@@ -10,7 +10,6 @@ from django.utils.translation import gettext_lazy as _
 from audit.entries.facets import is_own
 from audit.events import Event
 from audit.selectors import Filters
-from core.errors import Invalid
 from core.text import plain_text
 from decisions.requests import Reason
 from developers.models import SavedView
@@ -124,8 +123,3 @@ class ViewForm(forms.Form):
     def about(cls, view: SavedView) -> Self:
         """Return the form that renames the view."""
         return cls(initial={"name": view.name}, auto_id=f"id_{view.pk}_%s")
-
-    def show(self, error: Invalid) -> None:
-        """Show what a service refused."""
-        for one in error.errors:
-            self.add_error(one.field if one.field in self.fields else None, one.translated)

@@ -19,12 +19,12 @@ from resources.errors import IdentifierTaken
 from resources.models import RISK_LEVELS, CustomScope
 from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier
 from web.display import LABEL_WORDS, RISK_WORDS
-from web.forms.fields import PlainField
+from web.forms.errors import show_in
+from web.forms.fields import CODE_INPUT, PlainField
 
 MAX_NAME, MAX_TITLE, MAX_TEXT = 200, 80, 200
 SCOPE_CHOICE = '<bdi>{}</bdi> <code translate="no">{}</code>'
 NO_SCOPE = _("Choose at least one scope, or define one of your own.")
-CODE_INPUT = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off", "translate": "no"}
 # The fields of a definition, and those without which there is none.
 TEXTS = ("scope_id", "title", "description", "cannot")
 
@@ -79,7 +79,7 @@ class ServerForm(forms.Form):
 
     def show(self, error: DomainError) -> None:
         """Add each of the error's messages to its field."""
-        show_in(self, error, {"name": "name", "scopes": "shared"})
+        show_in(self, error, {"scopes": "shared"})
 
 
 class ScopeForm(forms.Form):
@@ -194,15 +194,7 @@ class NewServerForm(ServerForm, ScopeForm):
     def show(self, error: DomainError) -> None:
         scopes = "scope_id" if self.defines_scope else "shared"
         whole = "identifier" if isinstance(error, IdentifierTaken) else scopes
-        show_in(self, error, {"name": "name", "identifier": "identifier", "scopes": scopes, "": whole})
-
-
-def show_in(form: forms.Form, error: DomainError, places: dict[str, str]) -> None:
-    """Add each of the error's messages to the field that `places` has for it, or else to the whole form."""
-    for one in error.errors:
-        form.add_error(places.get(one.field.partition(".")[0]), one.translated)
-    if not error.errors:
-        form.add_error(places.get(""), error.translated)
+        show_in(self, error, {"scopes": scopes, "": whole})
 
 
 def _choice(scope: Scope | CustomScope) -> tuple[str, str]:

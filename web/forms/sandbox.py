@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from core.errors import DomainError, Invalid
+from core.errors import Invalid
 from core.text import plain_text
 from decisions.sandbox import Asked, parse_context
 from resources.catalogue import Scope
@@ -47,13 +47,6 @@ class QuestionForm(forms.Form):
             return parse_context(self.cleaned_data["context"])
         except Invalid as error:
             raise forms.ValidationError(error.translated) from error
-
-    def show(self, error: DomainError) -> None:
-        """Add the error's messages to the fields that they name."""
-        for one in error.errors:
-            self.add_error(one.field if one.field in self.fields else None, one.translated)
-        if not error.errors:
-            self.add_error(None, error.translated)
 
     @staticmethod
     def initial_of(asked: Asked | None) -> dict[str, Any]:

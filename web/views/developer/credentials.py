@@ -16,6 +16,7 @@ from developers.models import Developer
 from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import RotateForm, SecretForm
+from web.forms.errors import show_in
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -30,7 +31,7 @@ def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> Ht
                 actor=developer_actor(request, developer), agent=agent, name=form.cleaned_data["name"]
             )
         except Invalid as error:
-            form.show(error)
+            show_in(form, error)
         else:
             return _show_once(request, agent, value)
     context = {

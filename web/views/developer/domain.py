@@ -17,6 +17,7 @@ from developers.proofs import LABEL, PATH, statement
 from developers.selectors import domain_claim_of
 from web.access import developer_actor, developer_page, posted_from
 from web.forms.domain import DomainForm
+from web.forms.errors import show_in
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -29,7 +30,7 @@ def domain(request: HttpRequest, developer: Developer) -> HttpResponse:
         try:
             claim_domain(actor=actor, organization=developer.organization, domain=name)
         except Invalid as error:
-            form.show(error)
+            show_in(form, error)
         else:
             return _back()
     claim = domain_claim_of(developer.organization_id)

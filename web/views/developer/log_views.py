@@ -13,6 +13,7 @@ from developers.models import Developer
 from developers.saved_views import delete_view, rename_view, save_view
 from developers.selectors import saved_views
 from web.access import developer_actor, developer_page, posted_from
+from web.forms.errors import show_in
 from web.forms.logs import LogFilterForm, ViewForm
 from web.logs.names import suggested_names
 
@@ -33,7 +34,7 @@ def views(request: HttpRequest, developer: Developer) -> HttpResponse:
                 query=_cleaned(form.cleaned_data["query"], developer),
             )
         except Invalid as error:
-            form.show(error)
+            show_in(form, error)
         else:
             messages.success(request, _("View saved."))
             return SeeOther(f"{reverse('web:logs')}?{view.query}")
@@ -49,7 +50,7 @@ def rename(request: HttpRequest, developer: Developer, view_id: str) -> HttpResp
         try:
             rename_view(actor=actor, developer=developer, view_id=view_id, name=name)
         except Invalid as error:
-            form.show(error)
+            show_in(form, error)
         else:
             messages.success(request, _("View renamed."))
             return SeeOther(reverse("web:log-views"))

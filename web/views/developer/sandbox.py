@@ -16,6 +16,7 @@ from decisions.sandbox import MAX_QUESTIONS, Trial, ask_in_trial, record_trial, 
 from developers.models import Developer
 from resources.catalogue import describe_scopes
 from web.access import developer_actor, developer_page
+from web.forms.errors import show_in
 from web.forms.sandbox import QuestionForm
 from web.sandbox.answers import explain
 from web.sandbox.screen import Answered, Request, grants, show_screen
@@ -55,7 +56,7 @@ def trial(request: HttpRequest, developer: Developer, agent_id: str, trial_id: s
         try:
             ask_in_trial(actor=developer_actor(request, developer), trial=found, **form.cleaned_data)
         except Invalid as error:
-            form.show(error)
+            show_in(form, error)
         else:
             return SeeOther(f"{reverse('web:agent-trial', args=[agent.id, found.id])}#answer")
     status = 422 if form.is_bound else 200
