@@ -14,9 +14,8 @@ from core.text import plain_text
 from developers.models import Organization
 from web.consent_screen.form import Choice
 from web.consent_screen.sections import Group, Section
+from web.forms.agents import MAX_DESCRIPTION, MAX_NAME
 from web.sandbox.screen import UNTOUCHED, Answered, Request, show_screen
-
-MAX_NAME, MAX_DESCRIPTION = 100, 500
 
 
 def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent | None = None) -> dict[str, Any]:

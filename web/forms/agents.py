@@ -15,6 +15,7 @@ from resources.catalogue import Scope
 from web.forms.fields import LinesField, PlainField
 from web.scope_picker import Service, services
 
+MAX_NAME, MAX_DESCRIPTION = 100, 500
 OVERLAPS = (
     (0, _("Immediately")),
     (3600, _("After 1 hour")),
@@ -60,10 +61,10 @@ class AgentFilterForm(forms.Form):
 
 
 class AgentForm(forms.Form):
-    name = PlainField(label=_("Name"), max_length=100, help_text=_("Shown on the consent screen."))
+    name = PlainField(label=_("Name"), max_length=MAX_NAME, help_text=_("Shown on the consent screen."))
     description = PlainField(
         label=_("Description"),
-        max_length=500,
+        max_length=MAX_DESCRIPTION,
         required=False,
         help_text=_("What it does for its users, in your words. The consent screen quotes it."),
         widget=forms.Textarea(attrs={"rows": 2}),
