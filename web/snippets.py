@@ -19,13 +19,16 @@ from core.text import plain_text
 from resources.catalogue import catalogue
 from resources.models import ResourceServer
 
-# The names of frameworks and programs are the same in every language.
-KINDS: Mapping[str, Promise | str] = {
+# Their names are the same in every language.
+FRAMEWORKS: Mapping[str, str] = {
     "django": "Django",
     "drf": "REST framework",
     "fastapi": "FastAPI",
     "flask": "Flask",
     "fastmcp": "FastMCP",
+}
+KINDS: Mapping[str, Promise | str] = {
+    **FRAMEWORKS,
     "verify": _("Verify with curl"),
     "introspect": _("Introspect with curl"),
     "metadata": _("Metadata"),
@@ -54,8 +57,7 @@ def snippet(server: ResourceServer, kind: str) -> Snippet:
     """Return the code of one of `KINDS`. Raises `KeyError` for any other kind."""
     label = KINDS[kind]
     text = render_to_string(f"web/snippets/{kind}.txt", _values(server))
-    is_framework = kind not in ABOUT
-    extra = {"drf": "django"}.get(kind, kind) if is_framework else ""
+    extra = {"drf": "django"}.get(kind, kind) if kind in FRAMEWORKS else ""
     url = metadata_url(server) if kind == "metadata" else ""
     return Snippet(kind, label, text.strip(), ABOUT.get(kind, ""), extra, url)
 

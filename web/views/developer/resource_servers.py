@@ -38,7 +38,7 @@ from web.forms.agents import RotateForm
 from web.forms.deleting import DeleteServerForm
 from web.forms.resource_servers import NewServerForm, ServerForm
 from web.paging import paginate
-from web.snippets import KINDS, snippet
+from web.snippets import FRAMEWORKS, KINDS, snippet
 
 MAX_SEARCH = 100
 # With fewer resource servers, the list needs no search.
@@ -104,6 +104,7 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
         "secret": once.take(request, server.id),
         "snippet": snippet(server, kind if kind in KINDS else next(iter(KINDS))),
         "kinds": KINDS.items(),
+        "frameworks": FRAMEWORKS,
     }
     return render(request, "web/developer/resource_server.html", context)
 
