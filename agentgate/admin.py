@@ -43,8 +43,13 @@ class PermissionsField(forms.ModelMultipleChoiceField):
     """The permissions that have a meaning in the admin site: to read the rows of a model, and to act on them."""
 
     def label_from_instance(self, obj: Any) -> str:
-        act = obj.codename.partition("_")[0]
-        return str(ACTS[act] % {"noun": noun_of(obj.content_type.model_class()).plural})
+        return _name_of(obj)
+
+
+def _name_of(permission: Permission) -> str:
+    model: Any = permission.content_type.model_class()
+    act = permission.codename.partition("_")[0]
+    return str(ACTS[act] % {"noun": noun_of(model).plural})
 
 
 def _offered() -> QuerySet[Permission]:
@@ -69,7 +74,8 @@ class RoleForm(EditForm):
 
     def __init__(self, data: Any, row: Any, editor: Any) -> None:
         super().__init__(data, row, editor)
-        self.fields["permissions"].queryset = _offered()  # type: ignore[attr-defined]
+        field: Any = self.fields["permissions"]
+        field.queryset = _offered()
 
     def read(self, row: Group | None) -> dict[str, Any]:
         return {"name": row.name, "permissions": list(row.permissions.all())} if row else {}
@@ -113,9 +119,7 @@ class GroupAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("Permissions"))
     def permits(self, role: Group) -> SafeString | str:
-        field = PermissionsField(queryset=Permission.objects.none())
-        held = _offered().filter(group=role)
-        return show_lines([field.label_from_instance(one) for one in held])
+        return show_lines([_name_of(one) for one in _offered().filter(group=role)])
 
     @admin.display(description=gettext_lazy("Members"))
     def members(self, role: Group) -> SafeString:

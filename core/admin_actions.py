@@ -67,7 +67,10 @@ def reasoned_action(
     """
 
     def decorate(act: Act) -> Any:
-        def action(model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows) -> TemplateResponse | None:
+        def action(
+            model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows, one: Any = None
+        ) -> TemplateResponse | None:
+            """Do it to `rows`. `one` is the row whose page it was started from."""
             model_admin.require_recent_sign_in(request)
             if _is_more(rows):
                 text = _("Select at most %(most)s rows at a time.") % {"most": f"{MAX_ROWS:,}"}
@@ -75,7 +78,7 @@ def reasoned_action(
                 return None
             form = ReasonForm(request.POST if "confirmed" in request.POST else None)
             if not form.is_valid():
-                return _ask(model_admin, request, rows, form, action)
+                return _ask(model_admin, request, rows, one, form, action)
             actor, reason = administrator(request), form.cleaned_data["reason"]
             problems = [(row, model_admin.problem_with_acting_on(request, row)) for row in list(rows)]
             _report(request, [problem or _attempt(act, actor, row, reason) for row, problem in problems])
@@ -97,9 +100,9 @@ def _is_more(rows: Rows) -> bool:
 
 
 def _ask(
-    model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows, form: ReasonForm, action: Any
+    model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows, one: Any, form: ReasonForm, action: Any
 ) -> TemplateResponse:
-    one, total = getattr(request, "acted_on", None), len(rows)  # reads the rows once, for all that follows
+    total = len(rows)  # reads the rows once, for all that follows
     context = {
         **model_admin.admin_site.each_context(request),
         "title": action.title if one else action.many,

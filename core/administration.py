@@ -43,6 +43,7 @@ class ReadOnlyAdmin(GuardedAdmin):
     edit_form: type[EditForm] | None = None
     shows_proof = False
     can_create = False
+    admin_site: Any  # our own site, which this layer does not know
     paginator = BoundedPaginator
     sortable_by = ()
     list_per_page = 50
@@ -99,7 +100,7 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     def require_recent_sign_in(self, request: HttpRequest) -> None:
         """Raise an error that leads to the password page, unless the administrator has signed in a moment ago."""
-        self.admin_site.require_recent_sign_in(request)  # type: ignore[attr-defined]  # a method of our own site
+        self.admin_site.require_recent_sign_in(request)
 
     def offered_actions(self, request: HttpRequest, row: Any) -> list[tuple[str, Any]]:
         """Return the name and the title of each action that the page of this row offers."""
@@ -123,7 +124,7 @@ class ReadOnlyAdmin(GuardedAdmin):
             "model_admin": self,
             "actions": self.offered_actions(request, obj),
             "may_edit": self.may_edit(request, obj),
-            "joined": self.admin_site.join(request, obj),  # type: ignore[attr-defined]  # a method of our own site
+            "joined": self.admin_site.join(request, obj),
         }
         return TemplateResponse(request, "admin/change_form.html", shown)
 
@@ -149,8 +150,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         row, found = rows[0], self._actions(request).get(action)
         if found is None or (problem := self.problem_with_acting_on(request, row)):
             raise PermissionDenied(problem if found else None)
-        request.acted_on = row  # type: ignore[attr-defined]
-        return found.func(self, request, rows) or SeeOther(self.url_of(row))
+        return found.func(self, request, rows, row) or SeeOther(row_url(self.model, row.pk))
 
     def edit_view(self, request: HttpRequest, object_id: str = "") -> HttpResponse:
         """Show the form of a row, or of a new one, or save it."""
@@ -161,7 +161,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         form = self.edit_form(request.POST if request.method == "POST" else None, row, request.user)
         if form.is_valid() and (saved := form.save(administrator(request))) is not None:
             messages.success(request, _("Saved."))
-            return SeeOther(self.url_of(saved))
+            return SeeOther(row_url(self.model, saved.pk))
         context = {**self.admin_site.each_context(request), "model_admin": self, "row": row, "form": form}
         context |= {"opts": self.opts}
         return TemplateResponse(request, "admin/edit.html", context, status=422 if form.errors else 200)
@@ -175,11 +175,6 @@ class ReadOnlyAdmin(GuardedAdmin):
     def proof_of(self, row: Any) -> list[str]:
         """Return what the log says about the newest stop of a row. Needed with `shows_proof`."""
         raise NotImplementedError
-
-    def url_of(self, row: Any, page: str = "change", *more: str) -> str:
-        """Return the URL of a page of this row."""
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{page}"
-        return reverse(name, args=[url_id(row.pk), *more])
 
     def _actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return Django's `Action` of each name, which the stubs take for a tuple."""
@@ -208,6 +203,17 @@ def url_id(pk: Any) -> str:
     return text if unquote(text) == text else quote(text)
 
 
+def row_url(model: type[Model], pk: Any) -> str:
+    """Return the URL of the page of a row."""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[url_id(pk)])
+
+
+def list_url(model: type[Model], **filters: str) -> str:
+    """Return the URL of the model's list, filtered by `filters`."""
+    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    return f"{url}?{urlencode(filters)}" if filters else url
+
+
 def is_superuser(request: HttpRequest) -> bool:
     return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
 
@@ -223,8 +229,7 @@ def counted(number: int, words: Any) -> str:
 
 def link_to_rows(model: type[Model], text: str, **filters: str) -> SafeString:
     """Return a link to the model's list, filtered by `filters`."""
-    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    return format_html('<a href="{}?{}">{}</a>', url, urlencode(filters), text)
+    return format_html('<a href="{}">{}</a>', list_url(model, **filters), text)
 
 
 def show_lines(lines: Sequence[Any]) -> SafeString | str:

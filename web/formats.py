@@ -94,7 +94,7 @@ def money(amount: Any) -> str:
     return numbers.format_currency(Decimal(found.value), found.currency, locale=locale, decimal_quantization=False)
 
 
-def number(value: int | Decimal) -> str:
+def number(value: float | Decimal) -> str:
     """Return the number in the user's locale."""
     return numbers.format_decimal(value, locale=local_locale(), decimal_quantization=False)
 

@@ -1,6 +1,6 @@
 """The areas of the admin site: which models belong together, and what they are called.
 
-A model that the site registers belongs to exactly one area (tests/admin/test_areas.py).
+A model that the site registers belongs to exactly one area (tests/admin/test_overview.py).
 """
 
 from dataclasses import dataclass
@@ -109,11 +109,11 @@ def areas_for(request: HttpRequest) -> list[dict[str, Any]]:
 
 
 def _describe(request: HttpRequest, area: Area, nouns: list[Noun]) -> dict[str, Any]:
-    links = [{"noun": noun, "is_current": request.path.startswith(noun.url)} for noun in nouns]
+    links: list[dict[str, Any]] = [{"noun": noun, "is_current": request.path.startswith(noun.url)} for noun in nouns]
     return {
         "name": area.name,
         "url": nouns[0].url,
         "is_current": any(link["is_current"] for link in links),
-        "links": [link for link in links if not link["noun"].is_technical],  # type: ignore[attr-defined]
-        "technical": [link for link in links if link["noun"].is_technical],  # type: ignore[attr-defined]
+        "links": [link for link in links if not link["noun"].is_technical],
+        "technical": [link for link in links if link["noun"].is_technical],
     }

@@ -9,7 +9,6 @@ from django.contrib.admin.utils import lookup_field
 from django.db.models import EmailField, Field, Model
 from django.http import HttpRequest
 from django.template.loader import render_to_string
-from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -17,7 +16,7 @@ from django.utils.translation import gettext as _
 from agentgate.desk.areas import may_read
 from audit.models import Entry
 from consent.models import Consent
-from core.administration import pretty, url_id
+from core.administration import pretty, row_url
 from core.text import PlainTextField, plain_text
 from policies.models import Policy
 from web.formats import moment, number
@@ -34,11 +33,6 @@ def cell(request: HttpRequest, page: Any, row: Any, name: str) -> SafeString | s
     return _show(request, field, row, value)
 
 
-def url_of(row: Model) -> str:
-    """Return the URL of the page of a row."""
-    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[url_id(row.pk)])
-
-
 def named(text: object) -> SafeString:
     """Return a text that somebody else chose, set apart from our words."""
     return format_html('<bdi class="named">{}</bdi>', plain_text(text))
@@ -46,8 +40,8 @@ def named(text: object) -> SafeString:
 
 def link(request: HttpRequest, row: Model) -> SafeString:
     """Return the row's name, with a link if the administrator may read it."""
-    name = _name_of(row)
-    return format_html('<a href="{}">{}</a>', url_of(row), name) if may_read(request, type(row)) else name
+    model, name = type(row), _name_of(row)
+    return format_html('<a href="{}">{}</a>', row_url(model, row.pk), name) if may_read(request, model) else name
 
 
 def pill(text: str, kind: str = "") -> SafeString:
@@ -66,7 +60,7 @@ def _show(request: HttpRequest, field: Any, row: Any, value: Any) -> SafeString 
     if isinstance(value, list | dict):
         return _structure(value)
     if isinstance(value, int | float):
-        return number(round(value, 2))  # type: ignore[arg-type]
+        return number(round(value, 2))
     return _text(field, row, value)
 
 

@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from django.db.models import Case, CharField, DateTimeField, F, Q, Value, When
 from django.db.models.functions import Cast
-from django.urls import reverse
 
-from core.administration import url_id
+from core.administration import list_url, row_url
 from core.text import plain_text
 
 SHOWN = 5
@@ -82,10 +80,9 @@ def _text(name: Any) -> Any:
 
 
 def _section(one: Joined, found: list[tuple[Any, ...]]) -> Section:
-    name = f"admin:{one.model._meta.app_label}_{one.model._meta.model_name}"
     rows = [
         Row(
-            reverse(f"{name}_change", args=[url_id(pk)]) if one.has_page else "",
+            row_url(one.model, pk) if one.has_page else "",
             plain_text(title),
             plain_text(other),
             status or "",
@@ -93,5 +90,4 @@ def _section(one: Joined, found: list[tuple[Any, ...]]) -> Section:
         )
         for _number, pk, title, other, status, at in sorted(found, key=lambda row: row[1], reverse=True)
     ]
-    all_url = f"{reverse(f'{name}_changelist')}?{urlencode(one.filters)}" if one.filters else ""
-    return Section(one, rows, all_url)
+    return Section(one, rows, list_url(one.model, **one.filters) if one.filters else "")

@@ -4,11 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.http import HttpRequest
-from django.urls import reverse
 
 from accounts.models import SessionToken, User
 from agentgate.desk.areas import may_read, noun_of
@@ -21,6 +19,7 @@ from audit.readers.reading import read_entry
 from audit.readers.search import find_entry
 from consent.models import AuthorizationCode, Consent
 from core.admin_lists import TEXT, find_lookup, kind_of
+from core.administration import list_url
 from developers.models import ApiKey, Developer, Organization
 from policies.models import Policy
 from resources.models import ResourceServer
@@ -77,8 +76,7 @@ def _rows(request: HttpRequest, text: str) -> Iterator[Found]:
         left -= 1
         rows = list(page.get_queryset(request).filter(**lookup)[:SHOWN])
         if rows:
-            name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
-            yield Found(noun_of(model), page, rows, f"{reverse(name)}?{urlencode({'q': text})}")
+            yield Found(noun_of(model), page, rows, list_url(model, q=text))
 
 
 def _lines(request: HttpRequest, text: str) -> list[Line]:

@@ -13,11 +13,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agentgate.desk.areas import noun_of
-from agentgate.desk.cells import NOTHING, cell, named, pill, url_of
+from agentgate.desk.cells import NOTHING, cell, named, pill
 from agentgate.desk.labels import LABELS, label_of
 from agentgate.desk.log_lines import log_lines
 from audit.admin_lists import entry_of
-from core.administration import url_id
+from core.administration import row_url, url_id
 from core.text import plain_text
 
 register = template.Library()
@@ -70,7 +70,9 @@ def row_title(row: Any) -> SafeString:
 def list_rows(request: HttpRequest, page: Any, rows: Any, columns: Any = None) -> list[dict[str, Any]]:
     """Return the rows of a list. The first cell is the row's heading, and links to its page."""
     names = [name for name in columns or page.list_display if name != "action_checkbox"]
-    return [{"pk": row.pk, "url": url_of(row), "cells": _cells(request, page, row, names)} for row in rows]
+    return [
+        {"pk": row.pk, "url": row_url(type(row), row.pk), "cells": _cells(request, page, row, names)} for row in rows
+    ]
 
 
 @register.simple_tag

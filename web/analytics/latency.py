@@ -62,7 +62,7 @@ def in_milliseconds(seconds: float) -> str:
     """Return the time in words, in milliseconds, with a tenth if it is short."""
     milliseconds = seconds * 1000
     rounded = round(milliseconds, 1) if milliseconds < TENTHS_BELOW else round(milliseconds)
-    return _("%(number)s ms") % {"number": number(rounded)}  # type: ignore[arg-type]
+    return _("%(number)s ms") % {"number": number(rounded)}
 
 
 def _rows(total: Percentiles, before: Percentiles | None) -> list[LatencyRow]:
