@@ -20,11 +20,16 @@ CHANGES = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_NARROWED})
 
 def names_by_id(*wanted: tuple[QuerySet[Any], Iterable[str | None]]) -> dict[str, str]:
     """Return the names of the rows with these ids, safe to display. All kinds of rows are read by one query."""
-    found = [
+    return read_names(
         rows.filter(pk__in=known).order_by().values_list("pk", "name")
         for rows, ids in wanted
         if (known := {one for one in ids if one})
-    ]
+    )
+
+
+def read_names(queries: Iterable[QuerySet[Any, Any]]) -> dict[str, str]:
+    """Return the names of the ids that the queries find, safe to display. All are read by one query."""
+    found = list(queries)
     return {pk: plain_text(name) for pk, name in found[0].union(*found[1:], all=True)} if found else {}
 
 

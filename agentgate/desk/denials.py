@@ -13,7 +13,7 @@ from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below
 from audit.readers.snapshot import Snapshot
 from core import clock
-from core.text import plain_text
+from web.names import names_by_id
 
 HOUR, HOURS_BEFORE = timedelta(hours=1), 24
 # The newest so many denials are looked at, to name the agents.
@@ -62,5 +62,5 @@ def most_denied(log: Snapshot) -> tuple[list[Denied], int]:
 
 def _most_denied(sample: Sequence[str | None]) -> list[Denied]:
     counts = Counter(one for one in sample if one).most_common(NAMED)
-    names = dict(Agent.objects.filter(pk__in=[pk for pk, _ in counts]).values_list("pk", "name")) if counts else {}
-    return [Denied(pk, plain_text(names.get(pk, pk)), number) for pk, number in counts]
+    names = names_by_id((Agent.objects.all(), [pk for pk, _ in counts]))
+    return [Denied(pk, names.get(pk, pk), number) for pk, number in counts]

@@ -4,25 +4,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import reverse
-
 from accounts.models import User
 from agents.models import Agent
+from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import AuditEntry
 from audit.readers.search import Listing
-from core.administration import url_id
+from core.administration import row_url
 from core.text import plain_text
 from developers.models import Developer, Organization
 from resources.models import ResourceServer
+from web.names import read_names
 
 RECENT = 10
-PAGES = {
-    "usr": "accounts_user",
-    "agt": "agents_agent",
-    "org": "developers_organization",
-    "dev": "developers_developer",
-    "res": "resources_resourceserver",
+# By the prefix of the id: the model, and the lookup of the name.
+NAMED: dict[str, tuple[Any, str]] = {
+    "agt": (Agent, "name"),
+    "org": (Organization, "name"),
+    "usr": (User, "email"),
+    "dev": (Developer, "user__email"),
+    "res": (ResourceServer, "name"),
 }
 
 
@@ -64,7 +65,7 @@ def _line(entry: AuditEntry, names: dict[str, str]) -> Line:
     actor = content["actor"]
     return Line(
         entry=entry,
-        url=reverse("admin:audit_entry_change", args=[url_id(entry.id)]),
+        url=row_url(Entry, entry.id),
         actor=_party(actor["id"], names),
         actor_kind=actor["kind"],
         agent=_party(entry.agent_id, names),
@@ -83,24 +84,20 @@ def _ids(entry: AuditEntry) -> list[str]:
 def _party(pk: str | None, names: dict[str, str]) -> Party | None:
     if not pk:
         return None
-    page = PAGES.get(pk.partition("_")[0])
-    is_known = page is not None and pk in names
-    return Party(names.get(pk, pk), reverse(f"admin:{page}_change", args=[url_id(pk)]) if is_known else "")
+    if pk not in names:
+        return Party(pk, "")
+    model, _name = NAMED[_prefix(pk)]
+    return Party(names[pk], row_url(model, pk))
 
 
 def _names(ids: set[str]) -> dict[str, str]:
     """Return the names of agents, organizations and developers, and the addresses of people."""
-    wanted: tuple[tuple[Any, str, str], ...] = (
-        (Agent.objects, "agt", "name"),
-        (Organization.objects, "org", "name"),
-        (User.objects, "usr", "email"),
-        (Developer.objects, "dev", "user__email"),
-        (ResourceServer.objects, "res", "name"),
+    return read_names(
+        model.objects.filter(pk__in=known).order_by().values_list("pk", name)
+        for prefix, (model, name) in NAMED.items()
+        if (known := [one for one in ids if _prefix(one) == prefix])
     )
-    found = []
-    for rows, prefix, name in wanted:
-        known = [one for one in ids if one.startswith(f"{prefix}_")]
-        if known:
-            found.append(rows.filter(pk__in=known).order_by().values_list("pk", name))
-    rows = found[0].union(*found[1:], all=True) if found else ()
-    return {pk: plain_text(name) for pk, name in rows}
+
+
+def _prefix(pk: str) -> str:
+    return pk.partition("_")[0]
