@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group
 from django.db.models import Model, Q
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.translation import gettext_lazy
 
 from accounts.models import SessionToken, User
@@ -19,12 +19,13 @@ from agents.models import Agent
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from consent.models import Approval, Consent
+from core.administration import list_url
 from developers.models import Developer, Organization
 from policies.models import Policy
 from resources.models import ResourceServer
 from tokens.models import TokenFamily
 
-PERSON = gettext_lazy("Person")
+PERSON, CONSENTS, FAMILIES = gettext_lazy("Person"), gettext_lazy("Consents"), gettext_lazy("Token families")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,7 @@ def join(request: HttpRequest, row: Model) -> JoinedTo | None:
     sections = read_joined(readable)
     if not may_read(request, Entry):
         return JoinedTo(sections)
-    log_url = f"{reverse('admin:audit_entry_changelist')}?q={row.pk}"
-    return JoinedTo(sections, recent_lines(criteria(row)), log_url)
+    return JoinedTo(sections, recent_lines(criteria(row)), list_url(Entry, q=row.pk))
 
 
 def _gate(one: Joined) -> Any:
@@ -56,33 +56,21 @@ def _gate(one: Joined) -> Any:
 
 
 def _of_organization(row: Organization) -> Iterator[Joined]:
-    of_it, filters = Q(organization=row.pk), {"organization__id__exact": row.pk}
-    yield Joined(model=Developer, heading=gettext_lazy("Members"), where=of_it, filters=filters, title="user__email")
-    yield Joined(
-        model=Agent,
-        heading=gettext_lazy("Agents"),
-        where=of_it,
-        filters=filters,
-        title="name",
-        status=AGENT_STATUS,
-        at="created",
-    )
-    yield Joined(
+    join = partial(Joined, where=Q(organization=row.pk), filters={"organization__id__exact": row.pk})
+    yield join(model=Developer, heading=gettext_lazy("Members"), title="user__email")
+    yield join(model=Agent, heading=gettext_lazy("Agents"), title="name", status=AGENT_STATUS, at="created")
+    yield join(
         model=Consent,
-        heading=gettext_lazy("Consents"),
-        where=of_it,
-        filters=filters,
+        heading=CONSENTS,
         title="agent__name",
         other="user__email",
         other_label=PERSON,
         status="status",
     )
-    yield Joined(model=Policy, heading=gettext_lazy("Policies"), where=of_it, filters=filters, title="name")
-    yield Joined(
+    yield join(model=Policy, heading=gettext_lazy("Policies"), title="name")
+    yield join(
         model=ResourceServer,
         heading=gettext_lazy("Resource servers"),
-        where=of_it,
-        filters=filters,
         title="name",
         other="identifier",
         other_label=gettext_lazy("Identifier"),
@@ -91,62 +79,30 @@ def _of_organization(row: Organization) -> Iterator[Joined]:
 
 
 def _of_agent(row: Agent) -> Iterator[Joined]:
-    of_it, filters = Q(agent=row.pk), {"agent__id__exact": row.pk}
+    of_it = Q(agent=row.pk)
+    join = partial(Joined, where=of_it, filters={"agent__id__exact": row.pk})
+    yield join(model=Consent, heading=CONSENTS, title="user__email", status="status")
     yield Joined(
-        model=Consent,
-        heading=gettext_lazy("Consents"),
-        where=of_it,
-        filters=filters,
+        model=TokenFamily,
+        heading=FAMILIES,
+        where=Q(application=row.pk),
+        filters={"application__id__exact": row.pk},
         title="user__email",
-        status="status",
     )
-    yield _families(Q(application=row.pk), {"application__id__exact": row.pk}, title="user__email")
-    yield Joined(
-        model=Policy, heading=gettext_lazy("Policies for this agent"), where=of_it, filters=filters, title="name"
-    )
+    yield join(model=Policy, heading=gettext_lazy("Policies for this agent"), title="name")
     yield _approvals(of_it, title="user__email")
 
 
 def _of_person(row: User) -> Iterator[Joined]:
-    of_it, filters = Q(user=row.pk), {"user__id__exact": row.pk}
-    yield Joined(
-        model=Consent,
-        heading=gettext_lazy("Consents"),
-        where=of_it,
-        filters=filters,
-        title="agent__name",
-        status="status",
-    )
-    yield _families(of_it, filters, title="application__name")
+    of_it = Q(user=row.pk)
+    join = partial(Joined, where=of_it, filters={"user__id__exact": row.pk})
+    yield join(model=Consent, heading=CONSENTS, title="agent__name", status="status")
+    yield join(model=TokenFamily, heading=FAMILIES, title="application__name")
     yield _approvals(of_it)
-    yield Joined(
-        model=Developer,
-        heading=gettext_lazy("Member of"),
-        where=of_it,
-        filters=filters,
-        title="organization__name",
-    )
-    yield Joined(
-        model=SessionToken,
-        heading=gettext_lazy("API sessions"),
-        where=of_it,
-        filters=filters,
-        title="user_agent",
-        at="created_at",
-    )
-    yield Joined(
-        model=EmailAddress,
-        heading=gettext_lazy("Email addresses"),
-        where=of_it,
-        filters=filters,
-        title="email",
-        at="",
-    )
-    yield Joined(model=Group, heading=gettext_lazy("Roles"), where=Q(user=row.pk), title="name", at="")
-
-
-def _families(where: Q, filters: dict[str, str], title: str) -> Joined:
-    return Joined(model=TokenFamily, heading=gettext_lazy("Token families"), where=where, filters=filters, title=title)
+    yield join(model=Developer, heading=gettext_lazy("Member of"), title="organization__name")
+    yield join(model=SessionToken, heading=gettext_lazy("API sessions"), title="user_agent")
+    yield join(model=EmailAddress, heading=gettext_lazy("Email addresses"), title="email", at="")
+    yield Joined(model=Group, heading=gettext_lazy("Roles"), where=of_it, title="name", at="")
 
 
 def _approvals(where: Q, title: str = "agent__name") -> Joined:
