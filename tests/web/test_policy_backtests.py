@@ -89,7 +89,7 @@ def test_the_list_of_earlier_backtests_reads_no_names(as_developer, developer, c
     as_developer.get(path)
     with django_assert_max_num_queries(6):
         page = as_developer.get(path)
-    assert text_of(page).count("Would have denied 2 of 3 calls") == 5
+    assert words_of(page).count("Would have denied 2 of 3 calls") == 5
 
 
 def test_calls_are_only_counted_if_they_would_tell_their_context(as_developer, developer, calls):
