@@ -16,9 +16,14 @@ from core.errors import DomainError
 CONSENT_PATH = re.compile(r"/consent/(cns_[0-9a-zA-Z]{1,60})")
 
 
+def is_consent_page(wanted: str | None) -> bool:
+    """Return whether `wanted` is the path of a consent page, whether or not there is such a request."""
+    return _consent_path(wanted) is not None
+
+
 def waiting_agent(request: HttpRequest, wanted: str | None) -> Agent | None:
     """Return the agent whose consent page `wanted` leads to. None unless this browser can decide the request now."""
-    match = CONSENT_PATH.fullmatch(urlsplit(wanted or "").path)
+    match = _consent_path(wanted)
     asked = find_consent(match[1]) if match else None
     if asked is None or not asked.is_open_in(browser_digest(request)):
         return None
@@ -29,3 +34,7 @@ def waiting_agent(request: HttpRequest, wanted: str | None) -> Agent | None:
     except DomainError:
         return None
     return asked.agent
+
+
+def _consent_path(wanted: str | None) -> re.Match[str] | None:
+    return CONSENT_PATH.fullmatch(urlsplit(wanted or "").path)

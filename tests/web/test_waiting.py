@@ -142,13 +142,6 @@ def test_a_forgotten_password_comes_back_to_the_request(asked: Any, ada: User, m
     assert later.context["login_url"] == "/accounts/login/"
 
 
-def test_a_reset_leads_only_to_a_request_of_this_browser(ada: User, mails: list[Any]) -> None:
-    browser = Client()
-    sent = browser.post("/accounts/password/reset/", {"email": ada.email, "next": "/activity"})
-    assert sent["Location"] == "/accounts/password/reset/done/"
-    assert browser.get("/accounts/password/reset/key/done/").context["login_url"] == "/accounts/login/"
-
-
 def test_the_page_takes_few_queries(asked: Any, django_assert_max_num_queries: Any) -> None:
     browser, wanted = asked
     with django_assert_max_num_queries(8):

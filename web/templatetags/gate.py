@@ -15,6 +15,7 @@ from core.text import plain_text
 from resources.categories import category_name
 from resources.models import RISK_LEVELS
 from web import display, formats
+from web.access import with_next
 from web.icons import icon
 
 register = template.Library()
@@ -63,6 +64,13 @@ def nav_link(
     current = _current(context, url, exact=exact, also=also)
     badge = format_html(' <span class="count">{}</span>', count) if count else ""
     return format_html('<a class="menu__link" href="{}"{}>{}{}</a>', url, current, label, badge)
+
+
+@register.simple_tag(takes_context=True)
+def entrance_link(context: template.Context, name: str, label: str) -> SafeString:
+    """Return a link to sign in or sign up, from where the user goes on to the page that the view calls `wanted`."""
+    url, current = with_next(name, context.get("wanted")), _current(context, reverse(name), exact=True)
+    return format_html('<a class="menu__link" href="{}"{}>{}</a>', url, current, label)
 
 
 @register.simple_tag(takes_context=True)

@@ -53,7 +53,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     """Take the code for the registration that this browser's session started."""
     waiting: dict[str, str] | None = request.session.get(_SIGNING_UP)
     if waiting is None or request.user.is_authenticated:
-        return redirect("account_signup")
+        return redirect(with_next("account_signup", _next(request)))
     form = CodeForm(request.POST or None)
     if form.is_valid():
         try:
@@ -67,6 +67,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
     context = {
         "form": form,
         "email": waiting["email"],
+        "wanted": waiting["next"],
         "again_url": with_next("account_signup", waiting["next"]),
         "waiting": waiting_agent(request, waiting["next"]),
     }
@@ -114,7 +115,7 @@ def _sign_in(request: HttpRequest, user: User, wanted: str) -> HttpResponse:
 def _context(request: HttpRequest, form: SignUpForm) -> dict[str, Any]:
     wanted = _next(request)
     login_url = with_next("account_login", wanted)
-    return {"form": form, "next": wanted, "login_url": login_url, "waiting": waiting_agent(request, wanted)}
+    return {"form": form, "wanted": wanted, "login_url": login_url, "waiting": waiting_agent(request, wanted)}
 
 
 def _next(request: HttpRequest) -> str:

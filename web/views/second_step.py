@@ -1,6 +1,7 @@
 """The second step of a sign-in with the password: a code, a recovery code or a passkey."""
 
 from allauth.account.internal.flows.login import record_authentication
+from allauth.account.utils import get_next_redirect_url
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -12,7 +13,7 @@ from accounts.mfa import SecondStep, pending_step
 from accounts.second_factors import check_code
 from core.errors import NotAuthenticated, Throttled
 from core.http import visitor
-from web.access import page
+from web.access import page, with_next
 from web.forms.entrance import show_error
 from web.forms.security import CodeForm
 from web.views.passkeys import use_for_second_step
@@ -26,7 +27,7 @@ def second_step(request: HttpRequest) -> HttpResponse:
     """Take the second factor. Without a sign-in that waits for it, redirect to the sign-in page."""
     step = pending_step(request)
     if step is None:
-        return redirect("account_login")
+        return _start_again(request)
     form = CodeForm(request.POST if request.method == "POST" else None)
     if "credential" not in request.POST and not form.is_valid():
         return _show(request, step, form)
@@ -37,7 +38,7 @@ def second_step(request: HttpRequest) -> HttpResponse:
         show_error(form, error)
         return _show(request, step, form)
     except NotAuthenticated:
-        return redirect("account_login")
+        return _start_again(request)
     record_authentication(request, step.login.user, "mfa", type=kind)
     response: HttpResponse = step.exit()
     return response
@@ -50,11 +51,18 @@ def _check(request: HttpRequest, step: SecondStep, form: CodeForm) -> str:
 
 
 def _show(request: HttpRequest, step: SecondStep, form: CodeForm) -> HttpResponse:
-    kinds = kinds_of(step.login.user)
+    kinds, wanted = kinds_of(step.login.user), step.login.redirect_url
     context = {
         "form": form,
         "has_app": TOTP in kinds,
         "has_passkey": PASSKEY in kinds,
-        "waiting": waiting_agent(request, step.login.redirect_url),
+        "wanted": wanted,
+        "login_url": with_next("account_login", wanted),
+        "waiting": waiting_agent(request, wanted),
     }
     return render(request, "mfa/authenticate.html", context, status=422 if form.is_bound else 200)
+
+
+def _start_again(request: HttpRequest) -> HttpResponse:
+    """Redirect to the sign-in page, which keeps where the user was on the way to."""
+    return redirect(with_next("account_login", get_next_redirect_url(request)))

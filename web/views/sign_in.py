@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.authenticators import passkeys_of
 from web.access import page, say_undone, with_next
-from web.waiting import waiting_agent
+from web.waiting import is_consent_page, waiting_agent
 
 _WANTED = "wanted_after_reset"
 
@@ -33,20 +33,24 @@ class ReauthenticateView(views.ReauthenticateView):
         return response
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        wanted = get_next_redirect_url(self.request)
         has_passkey = passkeys_of(self.request.user).exists()
-        more = {"has_passkey": has_passkey, "wanted": get_next_redirect_url(self.request)}
+        more = {"has_passkey": has_passkey, "wanted": wanted, "reset_url": with_next("account_reset_password", wanted)}
         return {**super().get_context_data(**kwargs), **more}
 
 
 class ForgotPasswordView(views.PasswordResetView):
-    """Remember the consent page that the person was on the way to. The link in the email does not name it."""
+    """Remember the page that the person was on the way to. The link in the email does not name it."""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return {**super().get_context_data(**kwargs), "wanted": get_next_redirect_url(self.request)}
 
     def get_success_url(self) -> str:
         return reverse("account_reset_password_done")
 
     def form_valid(self, form: Form) -> HttpResponse:
         wanted = get_next_redirect_url(self.request)
-        if waiting_agent(self.request, wanted):
+        if wanted:
             self.request.session[_WANTED] = wanted
         response: HttpResponse = super().form_valid(form)
         return response
@@ -55,10 +59,12 @@ class ForgotPasswordView(views.PasswordResetView):
 @require_safe
 @never_cache
 def password_chosen(request: HttpRequest) -> HttpResponse:
-    """Say that the password was changed, and lead on to the consent page if its agent still waits."""
+    """Say that the password was changed, and lead on. A consent page whose agent no longer waits is forgotten."""
     wanted = request.session.pop(_WANTED, None)
     waiting = waiting_agent(request, wanted)
-    context = {"login_url": with_next("account_login", wanted if waiting else None), "waiting": waiting}
+    if waiting is None and is_consent_page(wanted):
+        wanted = None
+    context = {"login_url": with_next("account_login", wanted), "wanted": wanted, "waiting": waiting}
     return render(request, "account/password_reset_from_key_done.html", context)
 
 

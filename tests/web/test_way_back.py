@@ -1,0 +1,102 @@
+"""The page that a visitor wanted, on every way through the entrance: sign-up, sign-in, reset, passkey, second step."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from tests.constants import PASSWORD
+from tests.mails import code_in, link_in
+from tests.passkeys import add_passkey, enter_password
+
+WANTED = "/developer/agents/new?from=docs&to=2"
+LOGIN, SIGN_UP, RESET = "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"
+STEP = "/accounts/second-step/"
+ELSEWHERE = ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "http://["]
+
+pytestmark = pytest.mark.django_db
+
+
+def linked(page: Any, path: str) -> list[str]:
+    """Return the queries of the page's links to the path, as they are in its markup."""
+    parts = page.content.decode().split(f'href="{path}')[1:]
+    return [part.partition('"')[0] for part in parts]
+
+
+def kept(path: str) -> str:
+    return f"{path}?next={quote(WANTED, safe='')}"
+
+
+@pytest.mark.parametrize("path", [LOGIN, SIGN_UP, RESET])
+def test_every_link_between_the_doors_keeps_the_way(client: Client, path: str) -> None:
+    page = client.get(path, {"next": WANTED})
+    doors = [query for door in (LOGIN, SIGN_UP) for query in linked(page, door)]
+    assert len(doors) >= 3  # those of the masthead, and one of the page
+    assert set(doors) == {f"?next={quote(WANTED, safe='')}"}
+
+
+@pytest.mark.parametrize("path", [LOGIN, SIGN_UP, RESET])
+def test_a_refused_form_keeps_the_way(client: Client, path: str) -> None:
+    page = client.post(path, {"login": "x", "email": "x", "next": WANTED})
+    assert set(linked(page, LOGIN) + linked(page, SIGN_UP)) == {f"?next={quote(WANTED, safe='')}"}
+    assert f'name="next" value="{WANTED.replace("&", "&amp;")}"' in page.content.decode()
+
+
+@pytest.mark.parametrize("wanted", ELSEWHERE)
+@pytest.mark.parametrize("path", [LOGIN, SIGN_UP, RESET])
+def test_no_link_leads_to_another_site(client: Client, path: str, wanted: str) -> None:
+    page = client.get(path, {"next": wanted})
+    assert set(linked(page, LOGIN) + linked(page, SIGN_UP)) <= {"", RESET.removeprefix(LOGIN)}
+    assert 'name="next"' not in page.content.decode()
+
+
+def test_a_page_without_a_way_has_plain_links(client: Client) -> None:
+    page = client.get("/")
+    assert {*linked(page, LOGIN), *linked(page, SIGN_UP)} == {""}
+
+
+def test_the_code_of_a_sign_up_leads_to_the_page(client: Client, settings: Any, mails: list[Any]) -> None:
+    settings.REQUIRE_VERIFIED_EMAIL = True
+    form = {"email": "new@example.com", "password1": PASSWORD, "next": WANTED}
+    confirm = client.post(SIGN_UP, form)["Location"]
+    assert set(linked(client.get(confirm), SIGN_UP)) == {f"?next={quote(WANTED, safe='')}"}
+    assert client.post(confirm, {"code": code_in(mails[-1]), "next": WANTED})["Location"] == WANTED
+
+
+def test_a_sign_up_whose_session_has_ended_starts_again_with_the_way(client: Client) -> None:
+    answer = client.post("/accounts/signup/confirm/", {"code": "123456", "next": WANTED})
+    assert answer["Location"] == kept(SIGN_UP)
+    answer = client.post("/accounts/signup/confirm/", {"code": "123456", "next": ELSEWHERE[0]})
+    assert answer["Location"] == SIGN_UP
+
+
+def test_the_second_step_keeps_the_way_forward_and_back(client: Client, ada: User) -> None:
+    add_passkey(enter_password(ada.email))
+    assert client.post(LOGIN, {"login": ada.email, "password": PASSWORD, "next": WANTED})["Location"] == STEP
+    page = client.get(STEP)
+    assert set(linked(page, LOGIN)) == {f"?next={quote(WANTED, safe='')}"}
+    assert page.content.decode().count(f'name="next" value="{WANTED.replace("&", "&amp;")}"') == 2
+    assert Client().post(STEP, {"code": "123456", "next": WANTED})["Location"] == kept(LOGIN)
+    assert Client().post(STEP, {"code": "123456", "next": ELSEWHERE[0]})["Location"] == LOGIN
+
+
+def test_confirming_that_it_is_you_keeps_the_way_to_a_reset(as_ada: Client) -> None:
+    page = as_ada.get("/accounts/reauthenticate/", {"next": WANTED})
+    assert linked(page, RESET) == [f"?next={quote(WANTED, safe='')}"]
+
+
+def test_a_reset_leads_to_the_page_once(client: Client, ada: User, mails: list[Any]) -> None:
+    client.post(RESET, {"email": ada.email, "next": WANTED})
+    page = client.get(link_in(mails[-1]), follow=True)
+    form = {"password1": "a-new-passphrase-77", "password2": "a-new-passphrase-77"}
+    done = client.post(page.request["PATH_INFO"], form, follow=True)
+    assert done.context["login_url"] == kept(LOGIN)
+    assert client.get(f"{RESET}key/done/").context["login_url"] == LOGIN
+
+
+@pytest.mark.parametrize("wanted", ["/consent/cns_0000", *ELSEWHERE])
+def test_a_reset_forgets_another_site_and_a_request_that_is_over(client: Client, ada: User, wanted: str) -> None:
+    client.post(RESET, {"email": ada.email, "next": wanted})
+    assert client.get(f"{RESET}key/done/").context["login_url"] == LOGIN
