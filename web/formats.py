@@ -15,6 +15,8 @@ from core.money import read_amount
 from web.local import local_locale, local_zone
 
 SOON = timedelta(seconds=45)
+# `static/js/gate.js` counts down to times that are not further away.
+COUNTED = timedelta(days=2)
 
 
 def moment(value: datetime | None) -> SafeString | str:
@@ -25,11 +27,12 @@ def moment(value: datetime | None) -> SafeString | str:
 def ago(value: datetime | None) -> SafeString | str:
     """Return `<time>` relative to now, as in "2 hours ago" or "in 3 days". "never" for None.
 
-    The exact time appears on hover, and screen readers read it too.
+    The exact time appears on hover, and screen readers read it too. A script counts down to a time that is near.
     """
     if value is None:
         return _("never")
-    return _time_and_exact(value, relative(value))
+    is_near = timedelta(0) < value - clock.now() <= COUNTED
+    return _time_and_exact(value, relative(value), SafeString(" data-counted") if is_near else "")
 
 
 def day(value: datetime) -> SafeString:
@@ -104,15 +107,16 @@ def percent(share: float) -> str:
     return numbers.format_percent(share, "#,##0.#%", locale=local_locale())
 
 
-def _time_and_exact(value: datetime, text: str) -> SafeString:
+def _time_and_exact(value: datetime, text: str, mark: str = "") -> SafeString:
     """Return `<time>` with the text, and the exact time on hover and for screen readers."""
     exact = exactly(value)
-    return _time(value, format_html('{}<span class="visually-hidden"> ({})</span>', text, exact), exact)
+    return _time(value, format_html('{}<span class="visually-hidden"> ({})</span>', text, exact), exact, mark)
 
 
-def _time(value: datetime, text: str, title: str) -> SafeString:
+def _time(value: datetime, text: str, title: str, mark: str = "") -> SafeString:
+    """Return `<time>`. `mark` is an attribute for scripts."""
     iso = value.isoformat(timespec="seconds")
-    return format_html('<time datetime="{}" title="{}">{}</time>', iso, title, text)
+    return format_html('<time datetime="{}" title="{}"{}>{}</time>', iso, title, mark, text)
 
 
 def _in_utc(value: datetime) -> str:

@@ -127,3 +127,26 @@ document.addEventListener("click", async (event) => {
   label.textContent = button.dataset.done;
   setTimeout(() => { label.textContent = text; }, 2000);
 });
+
+// Count down to the times that the server marked as near, in its words (`web/formats.py`). No screen reader is told of each
+// change. An element keeps its width when its text becomes shorter, so that nothing beside it moves.
+const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+const inWords = new Intl.RelativeTimeFormat(root.lang || undefined);
+
+const untilThen = (seconds) => {
+  if (seconds <= 0) return announcer.dataset.now;
+  if (seconds < 45) return announcer.dataset.soon;
+  const [unit, length] = UNITS.find(([, one]) => seconds / one >= 1.2);
+  return inWords.format(Math.round(seconds / length), unit);
+};
+
+const countDown = () => {
+  for (const time of document.querySelectorAll("time[data-counted]")) {
+    const [shownText, words] = [time.firstChild, untilThen((Date.parse(time.dateTime) - Date.now()) / 1000)];
+    if (shownText.data === words) continue;
+    time.style.minInlineSize = `${time.getBoundingClientRect().width}px`;
+    shownText.data = words;
+  }
+};
+
+if (announcer) setInterval(countDown, 5000);

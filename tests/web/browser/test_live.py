@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from accounts.models import User
 from consent.models import Consent
 from consent.pausing import pause_all_agents
 from consent.services import revoke_consent
+from core import clock
 from tests.approvals import make_approval
 from tests.constants import PASSWORD
 from tests.world import as_user
@@ -132,3 +134,27 @@ def test_a_choice_before_the_password_is_said_to_be_undone(open_page: OpenPage, 
         tab.page.locator("main").get_by_text("Your choices are saved.").wait_for()
     ada.refresh_from_db()
     assert not ada.device_mails
+
+
+def test_times_that_are_near_count_down_in_place(open_tab: Any, ada: User, granted: Consent) -> None:
+    Consent.objects.filter(pk=granted.pk).update(expires_at=clock.now() + timedelta(minutes=60, seconds=10))
+    tab = open_tab(javascript=True)
+    tab.page.clock.install()
+    tab.goto("/accounts/login/?next=/connections")
+    tab.sign_in(ada.email, PASSWORD)
+    end, button = tab.page.locator("time[data-counted]"), tab.page.get_by_role("link", name="Revoke")
+    end.get_by_text("in 60 minutes").wait_for()
+    place = button.bounding_box()
+    tab.page.clock.fast_forward("51:00")
+    end.get_by_text("in 9 minutes").wait_for()
+    assert button.bounding_box() == place
+    tab.page.locator(f"#pause-{granted.id}").click()
+    end.get_by_text("in 60 minutes").wait_for()  # as the server says, whose clock did not move
+    said = heard(tab)
+    tab.page.clock.fast_forward(5_000)
+    end.get_by_text("in 9 minutes").wait_for()
+    tab.page.clock.fast_forward("09:00")
+    end.get_by_text("in a moment").wait_for()
+    tab.page.clock.fast_forward("01:00")
+    end.get_by_text("now (").wait_for()
+    assert heard(tab) == said
