@@ -171,7 +171,8 @@ def test_deleting_needs_the_name(as_developer, server):
     path = f"{url(server)}/delete"
     page = markup_of(as_developer.get(path))
     assert "Tokens for this service are refused" in page
-    assert "1 scope that you defined stays" in page
+    assert "1 scope that you defined." in page
+    assert "No agent has a token for this service now." in page
     for name in ("", "tickets", "Tickets API"):
         assert as_developer.post(path, {"name": name}).status_code == 422
     assert ResourceServer.objects.exists()

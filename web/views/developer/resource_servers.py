@@ -11,7 +11,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from audit.readers.services import health_of_service
+from audit.events import Outcome
+from audit.readers.services import Health, health_of_service
 from core import clock
 from core.errors import DomainError
 from core.http import SeeOther
@@ -32,6 +33,7 @@ from resources.services import (
     rotate_resource_server_secret,
     update_resource_server,
 )
+from tokens.service_hits import hits_of_service
 from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import RotateForm
@@ -93,11 +95,10 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     kind = request.GET.get("code", "")
     own, shared = _split(server)
     health = health_of_service(server.organization_id, server.id, clock.now())
-    recent = urlencode({"server": server.id, "from": health.since.isoformat(timespec="seconds")})
     context = {
         "server": server,
         "health": health,
-        "log_url": f"{reverse('web:logs')}?{recent}",
+        "log_url": _log_url(server, health),
         "own": own,
         "shared": shared,
         "secrets": live_server_secrets(server),
@@ -147,17 +148,22 @@ def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
-    """Say what stops working, and delete the resource server once its name is typed."""
+    """Say what stops working and for how many, and delete the resource server once its name is typed."""
     server = resource_server_for_organization(developer.organization_id, server_id)
     form = DeleteServerForm(request.POST if request.method == "POST" else None, expected=server.name)
     if form.is_valid():
         delete_resource_server(actor=developer_actor(request, developer), server=server)
         messages.success(request, _("Resource server deleted. Tokens for it are refused from now on."))
         return SeeOther(reverse("web:resource-servers"))
+    now = clock.now()
+    health = health_of_service(server.organization_id, server.id, now)
     context = {
         "form": form,
         "server": server,
         "own": _split(server)[0],
+        "hits": hits_of_service(server, now),
+        "health": health,
+        "allowed_url": _log_url(server, health, outcome=Outcome.ALLOWED),
         "title": _("Delete this resource server?"),
         "confirm_label": _("Delete resource server"),
         "back_url": url_of(server),
@@ -168,6 +174,12 @@ def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
 
 def url_of(server: ResourceServer) -> str:
     return reverse("web:resource-server", args=[server.id])
+
+
+def _log_url(server: ResourceServer, health: Health, **filters: str) -> str:
+    """Return the page of the log with what the service asked in the time that `health` counts."""
+    recent = {"server": server.id, "from": health.since.isoformat(timespec="seconds"), **filters}
+    return f"{reverse('web:logs')}?{urlencode(recent)}"
 
 
 def _search(rows: QuerySet[ResourceServer], query: str) -> QuerySet[ResourceServer]:

@@ -1,0 +1,45 @@
+"""What the deletion of a resource server hits, counted before a developer deletes it."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import Count, Q
+
+from consent.models import Consent
+from core.json_lists import ListsAny
+from resources.models import ResourceServer
+from tokens.models import TokenFamily
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceHits:
+    """Whose tokens are refused if the service is deleted. A grant is what a user allows an agent.
+
+    An agent that acts for no user has no grant.
+    """
+
+    users: int
+    agents: int
+    grants: int
+
+    def __bool__(self) -> bool:
+        return bool(self.agents)
+
+
+def hits_of_service(server: ResourceServer, now: datetime) -> ServiceHits:
+    """Return how many users, agents and grants have tokens with which an agent can use the service now.
+
+    Such tokens name the service as their audience. Those of the organization's own agents that name none are good
+    there, too (`decisions.facts`): they count if the service offers one of their scopes.
+    """
+    is_granted = Q(consent=None) | Q(consent__status=Consent.Status.APPROVED, consent__expires_at__gt=now)
+    live = TokenFamily.objects.filter(is_granted, revoked_at=None, expires_at__gt=now)
+    is_offered = Q(ListsAny("consent__granted_scopes", server.scopes))
+    is_offered |= Q(consent=None, scope__regex=f"(^| )({'|'.join(map(re.escape, server.scopes))})( |$)")
+    is_default = Q(ListsAny("resource", [settings.API_URL]), application__organization=server.organization_id)
+    is_meant = Q(ListsAny("resource", [server.identifier])) | (is_default & is_offered)
+    numbers = {"users": "user", "agents": "application", "grants": "consent"}
+    counts = {name: Count(column, distinct=True) for name, column in numbers.items()}
+    return ServiceHits(**live.filter(is_meant).aggregate(**counts))
