@@ -6,6 +6,7 @@ the one that was checked.
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -87,7 +88,7 @@ def recheck_domain(claim: DomainClaim) -> DomainClaim:
 
 
 def remove_domain(*, actor: Actor, organization: Organization) -> None:
-    """Give the organization's claim and its domain up. Raises `NotFound` if it has none."""
+    """Give up the organization's claim and its domain. Raises `NotFound` if it has none."""
     with transaction.atomic():
         hold_developer(actor)
         release_domain(actor=actor, organization=organization)
@@ -180,7 +181,9 @@ def _challenge_holder(claim: DomainClaim) -> None:
     """Check the proof of the organization that has the domain. If it is gone, so is the domain, without grace."""
     holder = DomainClaim.objects.filter(organization__domain=claim.name).exclude(pk=claim.pk).first()
     if holder is not None:
-        _settle(SYSTEM, holder, find_proof(holder.name, holder.token), is_contested=True)
+        found = find_proof(holder.name, holder.token)
+        with suppress(NotFound):  # it has removed its claim meanwhile, so the domain is free
+            _settle(SYSTEM, holder, found, is_contested=True)
 
 
 def _tell(claim: DomainClaim, name: str, now: datetime, *, until: datetime | None = None) -> None:

@@ -138,6 +138,24 @@ def test_a_claim_that_is_removed_or_made_again_while_it_is_checked_is_not_proved
     assert domain_of(developer) is None
 
 
+def test_a_holder_that_removes_its_domain_while_it_is_checked_leaves_it_to_the_next(
+    developer: Developer, rival: Developer, internet: Internet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, theirs = claim(developer), claim(rival)
+    internet.publish(mine)
+    internet.publish(theirs)
+    check(developer, mine)
+
+    def find(domain: str, token: str) -> Found:
+        if token == mine.token:
+            remove_domain(actor=as_developer(ANONYMOUS, developer), organization=developer.organization)
+        return internet(domain, token)
+
+    monkeypatch.setattr(domains, "find_proof", find)
+    assert check(rival, theirs).method == "dns"
+    assert (domain_of(developer), domain_of(rival)) == (None, "acme.com")
+
+
 def test_removing_gives_the_domain_up(developer: Developer, internet: Internet) -> None:
     actor, organization = as_developer(ANONYMOUS, developer), developer.organization
     claimed = claim(developer)
