@@ -17,7 +17,7 @@ from core.locks import revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
 from core.wording import Filled
 
-# Those that still work after a rotation count, too.
+# Secrets that still work after a rotation count too.
 MAX_SECRETS = 10
 
 
@@ -42,7 +42,7 @@ def create_client_secret(*, actor: Actor, agent: Agent, name: str) -> str:
 def rotate_client_secret(
     *, actor: Actor, agent: Agent, overlap_seconds: int = 0, secret_id: str | None = None
 ) -> NewSecret:
-    """Replace the secret with this id by a new one with the same name, or all secrets by a single new one.
+    """Replace the secret with this id with a new one of the same name, or all secrets with a single new one.
 
     What is replaced works for another `overlap_seconds`, 0 to 604800. Raises `NotFound` if no live secret has the id.
     """

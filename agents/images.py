@@ -1,4 +1,4 @@
-"""What a picture is, by its first bytes: never by its name, or by what a server says about it.
+"""Tell what a picture is by its first bytes, never by its name or by what a server says about it.
 
 Only the headers are read. Browsers decode the picture, so its size in pixels is bounded, and so are its bytes.
 """

@@ -7,7 +7,7 @@ from django.db.models import Q
 from agents.models import ClientSecret
 from core import clock
 
-# A secret that is used often is written only once in this time.
+# The use of a secret is recorded at most once in this time.
 USE_PRECISION = timedelta(minutes=10)
 
 

@@ -139,7 +139,7 @@ def follows(standing: Approval, lesson: Lesson) -> bool:
 def standing_for_user(user: User, now: datetime) -> list[Approval]:
     """Return what the user has approved for a time or as a rule, and what is still in force, newest first.
 
-    They have what rules are compared by. Other fields would be read one by one: `details_of` has them.
+    Only the fields by which rules are compared are loaded. `details_of` loads the others, at once.
     """
     return list(
         standing_among(Approval.objects.filter(user=user), now)

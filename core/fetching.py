@@ -35,7 +35,7 @@ _slots = BoundedSemaphore(MAX_FETCHES)
 class FetchFailed(Exception):
     """The file cannot be fetched. `status` is that of the answer, if there was one.
 
-    Log the message but do not show it, because it can tell about our network.
+    Log the message but do not show it, because it can reveal our network.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -67,7 +67,7 @@ def fetch_file(host: str, path: str, *, max_bytes: int) -> bytes:
 
 
 def is_public(address: Address) -> bool:
-    """Return whether the address is on the internet. An IPv6 address that carries an IPv4 address must be so twice."""
+    """Return whether the address is on the internet. If it carries IPv4 addresses, these must be."""
     carried = _carried(address) if isinstance(address, IPv6Address) else ()
     return all(one.is_global and not one.is_multicast for one in carried or (address,))
 

@@ -161,7 +161,7 @@ def _prove(actor: Actor, claim: DomainClaim, now: datetime) -> None:
 
 
 def _miss(actor: Actor, claim: DomainClaim, found: Found, now: datetime, *, is_contested: bool) -> None:
-    """Begin or continue to miss the proof of a domain, or lose it after the grace."""
+    """Note that the proof of a domain is missing, and lose the domain after the grace period."""
     is_new = claim.failing_since is None
     claim.failing_since, claim.due_at = claim.failing_since or now, now + RETRY_AFTER
     if now - claim.failing_since >= GRACE or (is_contested and found.is_gone):
@@ -178,7 +178,7 @@ def _lose(actor: Actor, claim: DomainClaim, now: datetime) -> None:
 
 
 def _challenge_holder(claim: DomainClaim) -> None:
-    """Check the proof of the organization that has the domain. If it is gone, so is the domain, without grace."""
+    """Check the proof of the organization that has the domain. If the proof is gone, it loses the domain at once."""
     holder = DomainClaim.objects.filter(organization__domain=claim.name).exclude(pk=claim.pk).first()
     if holder is not None:
         found = find_proof(holder.name, holder.token)

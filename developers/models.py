@@ -99,7 +99,7 @@ class SavedView(models.Model):
 class DomainClaim(models.Model):
     """The domain that an organization wants to prove, or has proved, by publishing `token`, which is not secret.
 
-    Other organizations may claim the same name. Only the first to prove it has it as its `domain`.
+    Other organizations may claim the same name. Only the first to prove it gets it as its `domain`.
     """
 
     class Method(models.TextChoices):

@@ -87,7 +87,7 @@ def update_resource_server(
 def define_scope(*, actor: Actor, server: ResourceServer, scope: ScopeDefinition) -> ResourceServer:
     """Define a new scope of the organization, add it to the resource server and return that.
 
-    Raises `Invalid`, also for a scope that the organization already has, and `ScopePrefixTaken`.
+    Raises `Invalid`, including for a scope that the organization already has, and `ScopePrefixTaken`.
     """
     with transaction.atomic():
         hold_developer(actor)

@@ -1,7 +1,7 @@
 """Code that protects a service, with the real ids of a resource server: for each framework of the SDK, and for curl.
 
-The secret is not in it. It is read from the environment variable `AGENTGATE_RESOURCE_SERVER_SECRET`. The templates are
-in `templates/web/snippets/`; their values are literals of Python, which JSON shares, or words of the shell.
+The code does not contain the secret, which it reads from the environment variable `AGENTGATE_RESOURCE_SERVER_SECRET`.
+The templates are in `templates/web/snippets/`. Values are JSON strings, which Python reads too, or quoted for a shell.
 """
 
 import json
@@ -35,7 +35,7 @@ KINDS: Mapping[str, Promise | str] = {
 }
 ABOUT: Mapping[str, Promise] = {
     "verify": _("Ask before each action: live state, policies and limits decide, and the log has the answer."),
-    "introspect": _("Ask what a token is good for. No policies apply and nothing is counted."),
+    "introspect": _("Ask what a token allows. No policies apply and nothing is counted."),
     "metadata": _("Clients find AgentGate by this document (RFC 9728). Serve it as JSON at:"),
 }
 WELL_KNOWN = "/.well-known/oauth-protected-resource"

@@ -12,6 +12,6 @@ class DomainForm(forms.Form):
     domain = forms.CharField(
         label=_("Domain"),
         max_length=MAX_DOMAIN,
-        help_text=_("The domain by which your users know you, without https:// and path."),
+        help_text=_("The domain that your users know, without https:// or a path."),
         widget=forms.TextInput(attrs={**CODE_INPUT, "inputmode": "url", "placeholder": "acme.com"}),
     )

@@ -45,7 +45,7 @@ class ServerForm(forms.Form):
     """The name of a resource server, and which scopes it offers: the organization's own, and those of the catalogue."""
 
     name = PlainField(
-        label=_("Name"), max_length=MAX_NAME, help_text=_("How your organization calls it, such as “Tickets API”.")
+        label=_("Name"), max_length=MAX_NAME, help_text=_("What your organization calls it, such as “Tickets API”.")
     )
     own = forms.MultipleChoiceField(
         label=_("Scopes that your organization has defined"), required=False, widget=forms.CheckboxSelectMultiple
@@ -109,14 +109,14 @@ class ScopeForm(forms.Form):
         choices=[(risk, RISK_WORDS[risk]) for risk in RISK_LEVELS],
         initial="standard",
         widget=forms.RadioSelect,
-        help_text=_("Of a critical scope, the user approves each use."),
+        help_text=_("The user approves each use of a critical scope."),
     )
     labels = forms.MultipleChoiceField(
         label=_("What it does with data"),
         choices=[(label, words) for label, words in LABEL_WORDS.items() if label in LABELS],
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("Guards against data flows go by these."),
+        help_text=_("Guards against data flows use these labels."),
     )
     is_reversible = forms.BooleanField(label=_("What it does can be undone"), required=False)
 

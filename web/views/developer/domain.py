@@ -107,7 +107,7 @@ def _describe(claim: DomainClaim) -> dict[str, Any]:
 
 
 def _problems(claim: DomainClaim) -> dict[str, str]:
-    """Return in words why the last check did not find the proof, by the way in which it looked. Empty if it did."""
+    """Return why the last check did not find the proof, in DNS and in the file. Empty if it did."""
     if claim.checked_at is None or claim.method:
         return {}
     dns: dict[str, str] = {
@@ -119,8 +119,8 @@ def _problems(claim: DomainClaim) -> dict[str, str]:
         DomainClaim.Problem.ABSENT: _("The file is not there, or does not have this line."),
         DomainClaim.Problem.OTHER: _("The file has another value, perhaps of an earlier claim."),
         DomainClaim.Problem.UNREACHABLE: _(
-            "The file could not be fetched. It must be there by https with a valid certificate, without a redirect, "
-            "and at a public address."
+            "The file could not be fetched. It must be served over https with a valid certificate, without a "
+            "redirect, and from a public address."
         ),
     }
     return {"dns": dns.get(claim.dns_problem, ""), "file": file.get(claim.file_problem, "")}
