@@ -55,7 +55,7 @@ def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
     applies=lambda organization: not organization.is_verified,
 )
 def verify(actor: Actor, organization: Organization, reason: str) -> bool:
-    return _set_verified(actor, organization, reason, is_verified=True)
+    return verify_organization(actor=actor, organization=organization, is_verified=True, reason=reason)
 
 
 @reasoned_action(
@@ -65,17 +65,7 @@ def verify(actor: Actor, organization: Organization, reason: str) -> bool:
     applies=lambda organization: organization.is_verified,
 )
 def unverify(actor: Actor, organization: Organization, reason: str) -> bool:
-    return _set_verified(actor, organization, reason, is_verified=False)
-
-
-@reasoned_action(
-    gettext_lazy("Decline to verify"),
-    many=gettext_lazy("Decline to verify selected organizations"),
-    impact=_impact,
-    applies=lambda organization: _asks(organization),
-)
-def decline(actor: Actor, organization: Organization, reason: str) -> bool:
-    return decline_review(actor=actor, organization=organization, reason=reason)
+    return verify_organization(actor=actor, organization=organization, is_verified=False, reason=reason)
 
 
 def _asks(organization: Organization) -> bool:
@@ -84,11 +74,14 @@ def _asks(organization: Organization) -> bool:
     return claim is not None and claim.review_asked_at is not None
 
 
-def _set_verified(actor: Actor, organization: Organization, reason: str, *, is_verified: bool) -> bool:
-    if organization.is_verified is is_verified:
-        return False
-    verify_organization(actor=actor, organization=organization, is_verified=is_verified, reason=reason)
-    return True
+@reasoned_action(
+    gettext_lazy("Decline to verify"),
+    many=gettext_lazy("Decline to verify selected organizations"),
+    impact=_impact,
+    applies=_asks,
+)
+def decline(actor: Actor, organization: Organization, reason: str) -> bool:
+    return decline_review(actor=actor, organization=organization, reason=reason)
 
 
 @admin.register(Organization)

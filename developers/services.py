@@ -151,17 +151,23 @@ def reactivate_organization(*, actor: Actor, organization: Organization, reason:
 
 
 @transaction.atomic
-def verify_organization(*, actor: Actor, organization: Organization, is_verified: bool, reason: str) -> None:
-    """Record whether an administrator has verified the identity of the organization, which answers its request."""
-    Organization.objects.filter(pk=organization.pk).update(is_verified=is_verified)
-    DomainClaim.objects.filter(organization=organization).update(review_asked_at=None)
-    _record_organization(
-        Event.ORGANIZATION_VERIFIED,
-        actor=actor,
-        organization=organization,
-        reason=reason,
-        metadata={"verified": is_verified},
-    )
+def verify_organization(*, actor: Actor, organization: Organization, is_verified: bool, reason: str) -> bool:
+    """Record whether an administrator has verified the identity of the organization, which answers its request.
+
+    Return False if that was already recorded.
+    """
+    others = Organization.objects.filter(pk=organization.pk, is_verified=not is_verified)
+    changed = bool(others.update(is_verified=is_verified))
+    if changed:
+        DomainClaim.objects.filter(organization=organization).update(review_asked_at=None)
+        _record_organization(
+            Event.ORGANIZATION_VERIFIED,
+            actor=actor,
+            organization=organization,
+            reason=reason,
+            metadata={"verified": is_verified},
+        )
+    return changed
 
 
 def require_organization(organization: Organization) -> None:

@@ -58,9 +58,9 @@ def reactivate(developer: Developer) -> bool:
     return reactivate_organization(actor=ADMINISTRATOR, organization=developer.organization, reason="Cleared.")
 
 
-def verify(developer: Developer, *, is_verified: bool = True) -> None:
+def verify(developer: Developer, *, is_verified: bool = True) -> bool:
     organization, reason = developer.organization, "Papers seen."
-    verify_organization(actor=ADMINISTRATOR, organization=organization, is_verified=is_verified, reason=reason)
+    return verify_organization(actor=ADMINISTRATOR, organization=organization, is_verified=is_verified, reason=reason)
 
 
 def works(api_key: str) -> bool:
@@ -159,7 +159,7 @@ def test_only_a_suspension_can_be_lifted_and_only_once(developer: Developer) -> 
 
 def test_a_verification_can_be_withdrawn(developer: Developer) -> None:
     for is_verified in (True, False):
-        verify(developer, is_verified=is_verified)
+        assert [verify(developer, is_verified=is_verified) for _ in range(2)] == [True, False]
         developer.organization.refresh_from_db()
         assert developer.organization.is_verified is is_verified
     logged = log_entries(event="organization.verified").order_by("id")
