@@ -6,7 +6,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.core.mail import mailers  # type: ignore[attr-defined]  # newer than its stubs
 from django.db.models import Model, QuerySet
-from redis import Redis, ResponseError
+from redis import Redis, RedisError, ResponseError
 
 from accounts.models import BrowserSession, Notice
 from agentgate import heartbeat
@@ -75,7 +75,7 @@ def _connect_to_mail_server() -> Finding:
     try:
         backend.open()
         backend.close()
-    except Exception as error:
+    except OSError as error:  # `SMTPException` is one
         return problem(f"The mail server does not accept us: {first_line(error)}.", "Check EMAIL_HOST and the others.")
     return ok("The mail server accepts us.")
 
@@ -90,7 +90,7 @@ def check_cache() -> Iterator[Finding]:
         redis.ping()
         queued = int(redis.llen(QUEUE))
         policy = _policy(redis)
-    except Exception as error:
+    except RedisError as error:
         yield warning(
             f"Redis does not answer: {first_line(error)}.", "Start it: meanwhile, nothing expired is deleted."
         )
