@@ -45,8 +45,7 @@ STATUSES = {
     "revoked": gettext_lazy("Revoked"),
     "replaced": gettext_lazy("Replaced"),
 }
-GOOD, NOTE = {"approved", "active"}, {"pending"}
-BAD = {"suspended", "stopped"}
+KINDS = {"active": "good", "approved": "good", "pending": "note", "suspended": "bad", "stopped": "bad"}
 
 
 @register.filter
@@ -125,8 +124,7 @@ def status_pill(status: str) -> SafeString:
     """Return a status of a joined row."""
     if not status:
         return NOTHING
-    kind = "good" if status in GOOD else "note" if status in NOTE else "bad" if status in BAD else ""
-    return pill(str(STATUSES.get(status, status)), kind)
+    return pill(str(STATUSES.get(status, status)), KINDS.get(status, ""))
 
 
 @register.filter
