@@ -39,6 +39,11 @@ TOO_WIDE = """width => [...document.querySelectorAll("body *")].filter(e => {
     const box = e.getBoundingClientRect();
     return box.width && (box.right > width + 1 || box.left < -1);
 }).map(e => e.outerHTML.slice(0, 60)).slice(0, 3)"""
+# A column of single letters, such as the caption of a table whose rows are cards.
+SQUEEZED = """() => [...document.querySelectorAll("main *:not(thead, thead *)")].filter(e => {
+    const box = e.getBoundingClientRect();
+    return e.checkVisibility() && box.width < 24 && box.height > 120 && /\\w{3}/.test(e.textContent);
+}).map(e => e.outerHTML.slice(0, 120))"""
 # Sizes are uncompressed, as the server sends them, and known for cached resources, too. The icon is not among them.
 RESOURCES = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
     .map(e => [e.name, e.decodedBodySize])"""
@@ -73,7 +78,8 @@ def problems_of(tab: Any, page: Page, name: str, views: Collection[View] = TWO_V
         for direction in DIRECTIONS:
             turn(tab, direction)
             yield from (
-                f"{width} px {direction}: {problem}" for problem in (*sideways(tab, width), *small_targets(tab))
+                f"{width} px {direction}: {problem}"
+                for problem in (*sideways(tab, width), *small_targets(tab), *squeezed(tab))
             )
             for scheme in SCHEMES:
                 yield from look(tab, (width, direction, scheme), name, views)
@@ -97,6 +103,10 @@ def turn(tab: Any, direction: str) -> None:
 
 def small_targets(tab: Any) -> Iterator[str]:
     yield from (f"target below 24 px: {html}" for html in tab.page.evaluate(SMALL_TARGETS))
+
+
+def squeezed(tab: Any) -> Iterator[str]:
+    yield from (f"squeezed into a column: {html}" for html in tab.page.evaluate(SQUEEZED))
 
 
 def sideways(tab: Any, width: int) -> Iterator[str]:
