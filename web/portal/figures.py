@@ -4,11 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from django.db.models import Count, QuerySet, Subquery
 from django.urls import reverse
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -21,6 +19,7 @@ from insights.models import Kind
 from insights.selectors import HOUR, Window, floor_hour, totals
 from policies.models import Policy
 from policies.selectors import policies_for_organization
+from web.analytics.links import ALLOWED, DECISIONS, DENIED, Links
 
 SOON = timedelta(days=7)
 
@@ -49,24 +48,28 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The decisions of the last 24 hours, as far as the log is counted. `since` and `until` are whole hours."""
+    """The decisions of the last 24 hours, as far as the log is counted. The window begins and ends with a full hour."""
 
     allowed: int
     denied: int
     window: Window
 
     @property
-    def period(self) -> str:
-        """The same time as filters of the log."""
-        ends = {"from": self.window.since, "to": self.window.until}
-        return urlencode({name: end.isoformat(timespec="seconds") for name, end in ends.items()})
+    def allowed_url(self) -> str:
+        """The log with exactly those that were allowed."""
+        return Links().to(self.window, {**DECISIONS, **ALLOWED})
+
+    @property
+    def denied_url(self) -> str:
+        """The log with exactly those that were denied."""
+        return Links().to(self.window, {**DECISIONS, **DENIED})
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
     """Something that needs attention, with the rows behind it."""
 
-    words: str | Promise
+    words: str
     url: str
 
 
