@@ -1,7 +1,7 @@
 """A field for an agent that the user types, because an organization can have thousands."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -54,6 +54,14 @@ class AgentField(forms.CharField):
             code = "ambiguous" if found else "unknown"
             raise ValidationError(self.error_messages[code], code=code)
         return found[0]
+
+
+class AgentFieldForm(forms.Form):
+    """A form with an `AgentField` named "agent", which finds one of `agents`."""
+
+    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        cast("AgentField", self.fields["agent"]).agents = agents
 
 
 class OwnAgentField(AgentField):

@@ -1,29 +1,21 @@
 """What the analytics show, as the URL says it."""
 
-from typing import Any
-
 from django import forms
-from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from agents.models import Agent
 from web.analytics.breakdown import AGENT, OUTCOME, WAYS
 from web.analytics.periods import DEFAULT, PERIODS, find_period
 from web.analytics.report import Choice
-from web.forms.agent_field import AgentField
+from web.forms.agent_field import AgentField, AgentFieldForm
 
 
-class AnalyticsForm(forms.Form):
+class AnalyticsForm(AgentFieldForm):
     agent = AgentField(label=_("Agent"), placeholder=_("All agents"))
     period = forms.ChoiceField(
         choices=[(one.name, one.label) for one in PERIODS], required=False, widget=forms.HiddenInput
     )
     by = forms.ChoiceField(choices=[(one.name, one.label) for one in WAYS], required=False, widget=forms.HiddenInput)
     show = forms.ChoiceField(choices=[("all", "all")], required=False, widget=forms.HiddenInput)
-
-    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["agent"].agents = agents  # type: ignore[attr-defined]
 
     def choice(self) -> Choice:
         """Return what to show. An invalid field is not applied, and the page shows its error."""

@@ -15,7 +15,7 @@ from policies.actions import require_known_actions
 from policies.models import Policy
 from policies.rules import RULES, InvalidRules, Rule, find_rule
 from policies.rules.parsing import parse_rule
-from web.forms.agent_field import AgentField
+from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.fields import PlainField
 from web.forms.rules import RuleForm, form_class
 
@@ -30,7 +30,7 @@ STATUSES = [
 ]
 
 
-class PolicyForm(forms.Form):
+class PolicyForm(AgentFieldForm):
     name = PlainField(label=_("Name"), max_length=200)
     description = PlainField(
         label=_("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
@@ -41,10 +41,6 @@ class PolicyForm(forms.Form):
         help_text=_("The name or the ID of an agent. Leave it empty for all agents."),
     )
     status = forms.ChoiceField(label=_("Status"), choices=STATUSES, initial=ENFORCED, widget=forms.RadioSelect)
-
-    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["agent"].agents = agents  # type: ignore[attr-defined]
 
 
 def status_of(policy: Policy) -> str:

@@ -8,10 +8,9 @@ from django import forms
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from agents.models import Agent
 from core.text import plain_text
 from policies.models import Policy
-from web.forms.agent_field import AgentField
+from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.fields import PlainField
 from web.forms.policies import ENFORCED, OFF, SHADOW
 
@@ -25,15 +24,14 @@ OF_STATUS: Mapping[str, Q] = MappingProxyType(
 )
 
 
-class PolicyFilterForm(forms.Form):
+class PolicyFilterForm(AgentFieldForm):
     q = PlainField(label=_("Search"), required=False, max_length=200, widget=forms.SearchInput)
     status = forms.ChoiceField(label=_("Status"), choices=STATUSES, required=False)
     agent = AgentField(label=_("Agent"), placeholder=_("Name or ID"))
 
-    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["q"].widget.attrs["placeholder"] = _("Name, ID or action")
-        self.fields["agent"].agents = agents  # type: ignore[attr-defined]
 
     def apply(self, rows: QuerySet[Policy]) -> QuerySet[Policy]:
         """Return the policies that match. An invalid field is not applied, and the page shows its error.

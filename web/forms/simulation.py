@@ -6,16 +6,14 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from agents.models import Agent
 from core import clock
 from core.canonical import canonical_json, has_nul
 from core.net import canonical_address
 from policies.rules import RuleContext
 from resources.catalogue import SCOPE_ID
-from web.forms.agent_field import AgentField
+from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.fields import LinesField, PlainField
 from web.local import local_zone
 
@@ -73,7 +71,7 @@ class ContextField(forms.CharField):
         return context
 
 
-class SimulationForm(forms.Form):
+class SimulationForm(AgentFieldForm):
     agent = AgentField(label=_("Agent"), placeholder=_("Name or ID"))
     scopes = ScopesField(
         label=_("Required scopes"), help_text=_("Such as email:send. Several are separated by spaces.")
@@ -100,11 +98,10 @@ class SimulationForm(forms.Form):
         help_text=_("What the service reports about the call, such as recipient or amount."),
     )
 
-    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["scopes"].widget.attrs["rows"] = 2
         self.fields["agent"].required = True
-        self.fields["agent"].agents = agents  # type: ignore[attr-defined]
 
     def clean_at(self) -> datetime | None:
         """Return the time in UTC. What was typed is in the user's zone."""
