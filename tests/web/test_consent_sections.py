@@ -148,7 +148,7 @@ def test_the_developers_rules_are_read_out_without_shadow_disabled_and_other_age
 
 
 def test_more_rules_than_the_screen_lists_are_not_kept_silent(agent, organization, monkeypatch):
-    monkeypatch.setattr("web.consent_screen.rules.MAX_POLICIES", 2)
+    monkeypatch.setattr("web.consent_screen.facts.MAX_POLICIES", 2)
     for number in (20, 21, 22):
         rule = {"type": "rate_limit", "config": {"maxRequests": number, "windowSeconds": 3600, "scope": "per_user"}}
         actor = as_developer(ANONYMOUS, organization)

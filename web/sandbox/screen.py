@@ -8,16 +8,14 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
-from agents.redirects import destination, is_loopback, is_private_use
 from consent.connections import Choice as Decision
 from consent.models import Consent
 from consent.terms import Terms
 from core.errors import FieldError, Invalid
-from core.wording import translated
 from resources.catalogue import Scope, describe_scopes
-from web.consent_screen.form import Given, Screen, is_verified, ticked_at_first
+from web.consent_screen.facts import facts_of
+from web.consent_screen.form import Given, Screen, ticked_at_first
 from web.consent_screen.reading import read_decision, with_limits
-from web.consent_screen.rules import developers_rules
 from web.consent_screen.sections import sections, summarize
 from web.limit_editor.words import limits_in_words
 
@@ -92,20 +90,12 @@ class Answered:
 
 def show_screen(screen: Screen, answered: Answered) -> dict[str, Any]:
     """Return the context of the templates of the consent screen."""
-    agent = screen.asked.agent
     choices = screen.choices(screen.new, ticked_at_first(screen), answered.given)
-    uri = screen.asked.redirect_uri
     return {
-        "agent": agent,
-        "organization": agent.organization,
-        "is_developer_verified": is_verified(agent),
+        **facts_of(screen.asked),
         "sections": sections(choices, (), ()),
         "summary": summarize(choices, ()),
         "guard": screen.guard(answered.given.decision),
-        **developers_rules(agent),
-        "destination": translated(destination(uri)),
-        "is_loopback": is_loopback(uri),
-        "is_app": is_private_use(uri),
         "problem": answered.problem,
         "errors": answered.errors,
     }

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.errors import EmailUnverified, ReauthenticationRequired
 from accounts.recent import time_of_sign_in
 from agents.errors import AgentSuspended, EverythingStopped, InvalidRedirectUri
-from agents.redirects import destination, is_loopback, is_private_use
+from agents.redirects import is_private_use
 from agents.selectors import document_host
 from consent.connections import Choice as Decision
 from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, NothingPicked, OtherBrowser
@@ -28,11 +28,11 @@ from core import clock
 from core.browser import browser_digest
 from core.errors import DomainError, Invalid, NotFound
 from core.http import LeaveTo
-from core.wording import translated
 from developers.errors import OrganizationSuspended
 from resources.errors import ServiceSuspended
 from web.access import View, ask_for_password, signed_in, user_actor, user_page
-from web.consent_screen.form import Given, Screen, is_verified, ticked_at_first
+from web.consent_screen.facts import facts_of
+from web.consent_screen.form import Given, Screen, ticked_at_first
 from web.consent_screen.reading import (
     forget_decision,
     is_about_limits,
@@ -42,7 +42,6 @@ from web.consent_screen.reading import (
     read_decision,
     with_limits,
 )
-from web.consent_screen.rules import developers_rules
 from web.consent_screen.sections import sections, summarize
 from web.consent_screen.targets import target_choices
 from web.display import csp_source
@@ -227,24 +226,18 @@ def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, s
     known = screen.choices(screen.known, screen.known, given)
     context = {
         "consent": asked,
-        "agent": asked.agent,
-        "organization": asked.agent.organization,
+        **facts_of(asked),
         "document_host": document_host(asked.agent),
-        "is_developer_verified": is_verified(asked.agent),
         "sections": sections(required, optional, known),
         "summary": summarize([*required, *optional], known),
         "is_again": bool(known),
         "withdrawn": screen.withdrawn,
         "targets": target_choices(asked, screen.live, screen.words, chosen.targets if chosen else None),
         "guard": screen.guard(chosen),
-        **developers_rules(asked.agent),
         "lifetimes": lifetimes(clock.now(), screen.live, chosen),
         "connection_state": connection_state(screen.live),
         "problem": problem,
         "errors": given.errors,
-        "destination": translated(destination(asked.redirect_uri)),
-        "is_loopback": is_loopback(asked.redirect_uri),
-        "is_app": is_private_use(asked.redirect_uri),
     }
     return _allow_leaving_to(asked.redirect_uri)(render)(request, "web/consent/screen.html", context, status=status)
 
