@@ -23,6 +23,7 @@ RULE_KEY = re.compile(r"rules-(\d{1,4})-type")
 FIELD_NAMES = {"name": "name", "description": "description", "agentId": "agent", "enabled": "status"}
 
 ENFORCED, SHADOW, OFF = "enforced", "shadow", "off"
+STATUS_NAMES = {ENFORCED: _("Enabled"), SHADOW: _("Only records"), OFF: _("Disabled")}
 STATUSES = [
     (ENFORCED, _("Enabled: requests that break a rule are denied.")),
     (SHADOW, _("Only records: nothing is denied, and you see which requests would have been.")),
@@ -43,11 +44,11 @@ class PolicyForm(AgentFieldForm):
     status = forms.ChoiceField(label=_("Status"), choices=STATUSES, initial=ENFORCED, widget=forms.RadioSelect)
 
 
-def status_of(policy: Policy) -> str:
-    """Return the choice that stands for the policy's mode, and whether it is enabled."""
-    if not policy.enabled:
+def status_of(*, enabled: bool, mode: str) -> str:
+    """Return the status of a policy with these fields: one of `STATUS_NAMES`."""
+    if not enabled:
         return OFF
-    return SHADOW if policy.mode == Policy.Mode.SHADOW else ENFORCED
+    return SHADOW if mode == Policy.Mode.SHADOW else ENFORCED
 
 
 def changes_to(status: str, policy: Policy | None = None) -> dict[str, Any]:

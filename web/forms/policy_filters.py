@@ -12,9 +12,9 @@ from core.text import plain_text
 from policies.models import Policy
 from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.fields import PlainField
-from web.forms.policies import ENFORCED, OFF, SHADOW
+from web.forms.policies import ENFORCED, OFF, SHADOW, STATUS_NAMES
 
-STATUSES = [("", _("Any")), (ENFORCED, _("Enabled")), (SHADOW, _("Only records")), (OFF, _("Disabled"))]
+STATUSES = [("", _("Any")), *STATUS_NAMES.items()]
 OF_STATUS: Mapping[str, Q] = MappingProxyType(
     {
         ENFORCED: Q(enabled=True, mode=Policy.Mode.ENFORCE),

@@ -16,7 +16,7 @@ from developers.models import Developer
 from policies.models import Policy, PolicyVersion
 from policies.rules import sentences
 from web.approving.diffs import ADDED, REMOVED, SAME, Block, visible_text
-from web.forms.policies import OFF, SHADOW, status_of
+from web.forms.policies import STATUS_NAMES, status_of
 from web.names import names_by_id
 
 NOTHING: Mapping[str, Any] = {}
@@ -94,15 +94,10 @@ def _words(content: Mapping[str, Any], agents: Mapping[str, str]) -> list[str]:
         _("Name"): plain_text(content["name"]),
         _("Description"): plain_text(content["description"]),
         _("Applies to"): agent,
-        _("Status"): _status(content),
+        _("Status"): STATUS_NAMES[status_of(enabled=content["enabled"], mode=content["mode"])],
     }
     lines = [_("%(field)s: %(value)s") % {"field": field, "value": value} for field, value in facts.items()]
     return [*lines, *sentences(content["rules"])]
-
-
-def _status(content: Mapping[str, Any]) -> str:
-    status = status_of(Policy(enabled=content["enabled"], mode=content["mode"]))
-    return {OFF: _("Disabled"), SHADOW: _("Only records")}.get(status, _("Enabled"))
 
 
 def _lines(content: Mapping[str, Any]) -> list[str]:

@@ -53,7 +53,7 @@ def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
 @developer_page
 def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
-    status = status_of(policy)
+    status = status_of(enabled=policy.enabled, mode=policy.mode)
     context = {
         "policy": policy,
         "status": status,
@@ -168,7 +168,7 @@ def _editor(request: HttpRequest, developer: Developer, policy: Policy | None = 
         "name": shown.name,
         "description": shown.description,
         "agent": shown.agent,
-        "status": status_of(shown),
+        "status": status_of(enabled=shown.enabled, mode=shown.mode),
     }
     return PolicyEditor.from_stored(agents, initial, shown.rules)
 
