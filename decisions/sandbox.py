@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
-import orjson
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
@@ -184,21 +183,6 @@ def trial_for_organization(organization_id: str, agent: Agent, trial_id: str) ->
         terms=entry.personal.get("terms", {}),
         questions=[Asked.read(one) for one in questions],
     )
-
-
-def parse_context(text: str) -> dict[str, Any]:
-    """Return the context that a developer typed as JSON. An empty text is an empty context. Raises `Invalid`."""
-    if not text.strip():
-        return {}
-    try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        text = gettext_noop("Must be JSON. Line %(line)d, column %(column)d cannot be read.")
-        raise Invalid.field("context", Filled(text, line=error.lineno, column=error.colno)) from error
-    if not isinstance(found, dict):
-        raise Invalid.field("context", gettext_noop('Must be a JSON object, such as {"recipient": "ada@example.com"}.'))
-    _check_context(found)
-    return found
 
 
 def _check_context(context: Mapping[str, Any]) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from core.errors import Invalid
 from core.text import plain_text
-from decisions.sandbox import Asked, parse_context
+from decisions.sandbox import Asked
 from resources.catalogue import Scope
+from web.forms.context_field import ContextField
 from web.forms.fields import IdSelect, PlainField
 
 MAX_ACTION = 200
@@ -28,10 +28,8 @@ class QuestionForm(forms.Form):
         help_text=_("What the service calls it. Rules can name it."),
         widget=forms.TextInput(attrs={"autocapitalize": "none", "spellcheck": "false"}),
     )
-    context = forms.CharField(
+    context = ContextField(
         label=_("Context"),
-        required=False,
-        strip=True,
         help_text=_("A JSON object with what the request is about: recipient, target, amount, ip and so on."),
         widget=forms.Textarea(attrs={"rows": 4, "dir": "ltr", "spellcheck": "false", "placeholder": EXAMPLE}),
     )
@@ -41,12 +39,6 @@ class QuestionForm(forms.Form):
         groups = [(_("Granted"), True), (_("Not granted"), False)]
         listed = [(words, [_choice(one) for one in scopes if (one.id in granted) == has]) for words, has in groups]
         self.fields["scope"].choices = [(words, choices) for words, choices in listed if choices]  # type: ignore[attr-defined]
-
-    def clean_context(self) -> dict[str, Any]:
-        try:
-            return parse_context(self.cleaned_data["context"])
-        except Invalid as error:
-            raise forms.ValidationError(error.translated) from error
 
     @staticmethod
     def initial_of(asked: Asked | None) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """The form of the simulator: a request as a service would ask verify about it. It is in the URL."""
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,11 +8,11 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from core import clock
-from core.canonical import canonical_json, has_nul
 from core.net import canonical_address
 from policies.rules import RuleContext
 from resources.catalogue import SCOPE_ID
 from web.forms.agent_field import AgentField, AgentFieldForm
+from web.forms.context_field import ContextField
 from web.forms.fields import LinesField, PlainField
 from web.local import local_zone
 
@@ -50,27 +49,6 @@ class AddressField(forms.CharField):
         return address
 
 
-class ContextField(forms.CharField):
-    """The context of a request as a JSON object. Empty text is an empty object."""
-
-    widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "off"})
-
-    def to_python(self, value: Any) -> Any:
-        text = super().to_python(value) or ""
-        if len(text) > MAX_CONTEXT:
-            raise ValidationError(_("Must be at most %(most)d characters."), params={"most": MAX_CONTEXT})
-        try:
-            context = json.loads(text, parse_constant=_refuse_constant) if text else {}
-            canonical = canonical_json(context)
-        except (ValueError, RecursionError):
-            raise ValidationError(_('Must be JSON, such as {"recipient": "a@acme.com"}.')) from None
-        if not isinstance(context, dict):
-            raise ValidationError(_("Must be a JSON object."))
-        if has_nul(canonical):
-            raise ValidationError(_("Must not contain NUL characters."))
-        return context
-
-
 class SimulationForm(AgentFieldForm):
     agent = AgentField(label=_("Agent"), placeholder=_("Name or ID"))
     scopes = ScopesField(
@@ -94,7 +72,7 @@ class SimulationForm(AgentFieldForm):
     )
     context = ContextField(
         label=_("Context, as JSON"),
-        required=False,
+        most=MAX_CONTEXT,
         help_text=_("What the service reports about the call, such as recipient or amount."),
     )
 
@@ -126,7 +104,3 @@ class SimulationForm(AgentFieldForm):
             user_id=data["user"] or None,
             organization_id=agent.organization_id,
         )
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(name)
