@@ -62,11 +62,16 @@ def deciding_since(policy: Policy) -> datetime:
     Of long histories, only the newest `MOST_COMPARED` versions are read.
     """
     since: datetime = policy.updated_at
+    now = _deciding(content_of(policy))
     for version in versions_of(policy)[:MOST_COMPARED]:
-        if any(version.content.get(name) != value for name, value in content_of(policy).items() if name in DECIDING):
+        if _deciding(version.content) != now:
             break
         since = version.created_at
     return since
+
+
+def _deciding(content: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: content.get(name) for name in DECIDING}
 
 
 def version_of(policy: Policy, number: int) -> PolicyVersion:
