@@ -1,7 +1,7 @@
 """The conditions of `context_match` as rows: a field, an operator, and what it is compared with."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, get_args
 
 from django import forms
@@ -96,15 +96,21 @@ def read_condition(field: str, operator: str, text: str) -> dict[str, Any]:
     values = [read_value(line.strip()) for line in text.splitlines() if line.strip()]
     condition: dict[str, Any] = {"field": field, "operator": operator}
     if operator in LISTS:
-        return {**condition, "values": values}
-    return {**condition, "value": values[0] if len(values) == 1 else text.strip()} if values else condition
+        condition["values"] = values
+    elif values:
+        condition["value"] = values[0] if len(values) == 1 else text.strip()
+    return condition
 
 
 def show_condition(condition: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return what `read_condition` reads as this condition."""
-    given = condition.get("values", ()) or [condition[name] for name in ("value",) if name in condition]
-    lines = map(show_value, given if isinstance(given, Sequence) and not isinstance(given, str) else [given])
-    return str(condition.get("field", "")), str(condition.get("operator", "")), "\n".join(lines)
+    given = condition.get("values") or ([condition["value"]] if "value" in condition else [])
+    values = given if isinstance(given, list | tuple) else [given]
+    return (
+        str(condition.get("field", "")),
+        str(condition.get("operator", "")),
+        "\n".join(map(show_value, values)),
+    )
 
 
 def read_value(text: str) -> Any:
