@@ -90,7 +90,7 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     if _is_save(request) and editor.is_valid():
         try:
             if _is_backtest(request):
-                return _tested(Policy(organization=developer.organization, **_values(editor)))
+                return _test(developer, editor)
             policy = create_policy(
                 actor=developer_actor(request, developer),
                 organization=developer.organization,
@@ -111,8 +111,7 @@ def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResp
     if _is_save(request) and editor.is_valid():
         try:
             if _is_backtest(request):
-                draft = Policy(id=policy.id, organization=developer.organization, **_values(editor, policy))
-                return _tested(draft, policy)
+                return _test(developer, editor, policy)
             update_policy(actor=developer_actor(request, developer), policy=policy, changes=_values(editor, policy))
         except DomainError as error:
             editor.show(error)
@@ -145,12 +144,14 @@ def _is_save(request: HttpRequest) -> bool:
 
 
 def _is_backtest(request: HttpRequest) -> bool:
-    """Return whether what the form has is to be tested on the log, and not to be saved."""
+    """Return whether the form is to be tested on the log instead of saved."""
     return "backtest" in request.POST
 
 
-def _tested(draft: Policy, replaces: Policy | None = None) -> HttpResponse:
-    made = run_backtest(draft=draft, replaces=replaces, days=TESTED_DAYS)
+def _test(developer: Developer, editor: PolicyEditor, policy: Policy | None = None) -> HttpResponse:
+    """Test what the form has on the log, in place of the policy if there is one. Raises `DomainError`."""
+    draft = Policy(organization=developer.organization, **_values(editor, policy))
+    made = run_backtest(draft=draft, replaces=policy, days=TESTED_DAYS)
     return SeeOther(reverse("web:backtest", args=[made.id]))
 
 
