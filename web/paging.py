@@ -1,5 +1,6 @@
 """Cursor pagination for pages. Ids sort by time, so the last id shown is the cursor of the next page."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from core.http import page_after
 
 PAGE_SIZE = 50
 MAX_CURSOR_LENGTH = 64
+NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,12 @@ def read_cursor(request: HttpRequest) -> str:
     """Return the id after which the page starts. Empty for the first page or if the parameter is invalid."""
     cursor = request.GET.get("cursor", "")[:MAX_CURSOR_LENGTH]
     return cursor if cursor.isascii() and cursor.isprintable() else ""
+
+
+def read_number(request: HttpRequest, name: str) -> int | None:
+    """Return the number that the parameter has. None if it is missing or not a whole number of at most nine digits."""
+    text = request.GET.get(name, "")
+    return int(text) if NUMBER.fullmatch(text) else None
 
 
 def paginate(request: HttpRequest, rows: QuerySet[Any], size: int = PAGE_SIZE) -> Page:

@@ -134,7 +134,7 @@ urlpatterns = [
     path("developer/policies/<id:policy_id>/edit", policies.edit, name="policy-edit"),
     path("developer/policies/<id:policy_id>/history", policy_history.history, name="policy-history"),
     path(
-        "developer/policies/<id:policy_id>/history/<id:number>/restore", policy_history.restore, name="policy-restore"
+        "developer/policies/<id:policy_id>/history/<int:number>/restore", policy_history.restore, name="policy-restore"
     ),
     path("developer/policies/<id:policy_id>/delete", policies.delete, name="policy-delete"),
     path("developer/resource-servers", resource_servers.resource_servers, name="resource-servers"),

@@ -18,6 +18,7 @@ from policies.models import Backtest
 from policies.selectors import policy_for_organization
 from web.access import developer_page
 from web.names import add_names
+from web.paging import read_number
 from web.policies.backtests import Finding, describe_backtest, headline
 
 PAGE_SIZE = 50
@@ -65,8 +66,7 @@ def result(request: HttpRequest, developer: Developer, backtest_id: str) -> Http
 def _entries(request: HttpRequest, found: Backtest, finding: Finding) -> dict[str, Any]:
     """Return a page of the calls of the finding, newest first."""
     indexes = sorted(finding.indexes, reverse=True)
-    after = request.GET.get("after", "")
-    start = min(int(after), len(indexes)) if after.isascii() and after.isdecimal() and len(after) < 6 else 0
+    start = min(read_number(request, "after") or 0, len(indexes))
     shown = indexes[start : start + PAGE_SIZE]
     entries = _rows(found.organization_id, shown)
     more = start + PAGE_SIZE if start + PAGE_SIZE < len(indexes) else None

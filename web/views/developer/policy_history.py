@@ -13,6 +13,7 @@ from policies.selectors import policy_for_organization
 from policies.services import restore_version
 from policies.versions import versions_of
 from web.access import developer_actor, developer_page, posted_from
+from web.paging import read_number
 from web.policies.history import describe_history
 
 PAGE_SIZE = 20
@@ -22,24 +23,23 @@ PAGE_SIZE = 20
 @developer_page
 def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
-    before = request.GET.get("before", "")
+    before = read_number(request, "before")
     rows = versions_of(policy)
-    if before.isascii() and before.isdecimal() and len(before) < 10:
-        rows = rows.filter(number__lt=int(before))
+    if before is not None:
+        rows = rows.filter(number__lt=before)
     versions = list(rows[: PAGE_SIZE + 1])
     changes = describe_history(policy, versions, PAGE_SIZE)
     older = changes[-1].number if len(versions) > PAGE_SIZE else None
-    context = {"policy": policy, "changes": changes, "older": older, "is_newest": not before}
+    context = {"policy": policy, "changes": changes, "older": older, "is_newest": before is None}
     return render(request, "web/developer/policy_history.html", context)
 
 
 @developer_page
 @posted_from("web:policy-history", "policy_id")
-def restore(request: HttpRequest, developer: Developer, policy_id: str, number: str) -> HttpResponse:
+def restore(request: HttpRequest, developer: Developer, policy_id: str, number: int) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
-    wanted = int(number) if number.isascii() and number.isdecimal() and len(number) < 10 else 0
-    restore_version(actor=developer_actor(request, developer), policy=policy, number=wanted)
+    restore_version(actor=developer_actor(request, developer), policy=policy, number=number)
     messages.success(
-        request, _("Version %(number)d restored. It applies to every check from now on.") % {"number": wanted}
+        request, _("Version %(number)d restored. It applies to every check from now on.") % {"number": number}
     )
     return SeeOther(reverse("web:policy-history", args=[policy.id]))
