@@ -10,15 +10,13 @@ from policies.rules.patterns import Patterns
 class ActionAllowlist(Rule):
     """Allow only listed actions: every required scope, and the action if given, must be listed."""
 
+    reads_context = False
+
     actions: Patterns
 
     def concerns(self, ctx: RuleContext) -> bool:
         """Return True: here `actions` are the list itself."""
         return True
-
-    @property
-    def reads_context(self) -> bool:
-        return False
 
     def check(self, ctx: RuleContext) -> Denial | None:
         asked = ctx.asked

@@ -10,15 +10,13 @@ from policies.rules.patterns import Patterns
 class ActionBlocklist(Rule):
     """Deny a request if its action or any of its required scopes is listed."""
 
+    reads_context = False
+
     actions: Patterns
 
     def concerns(self, ctx: RuleContext) -> bool:
         """Return True: here `actions` are the list itself."""
         return True
-
-    @property
-    def reads_context(self) -> bool:
-        return False
 
     def check(self, ctx: RuleContext) -> Denial | None:
         if any(map(self.concerned.matches, ctx.asked)):

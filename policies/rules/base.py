@@ -74,6 +74,10 @@ class Rule(BaseModel, ABC):
     most_per_policy: ClassVar[int | None] = None
     most_per_organization: ClassVar[int | None] = None
 
+    # Whether the rule looks at `context`, which developers cannot read in the log. Which requests such a rule denies
+    # says something about their contexts, so developers may only see how many.
+    reads_context: ClassVar[bool] = True
+
     actions: Annotated[
         Patterns,
         Field(
@@ -88,13 +92,6 @@ class Rule(BaseModel, ABC):
     @cached_property
     def concerned(self) -> Matcher:
         return Matcher.of(self.actions)
-
-    @property
-    def reads_context(self) -> bool:
-        """Whether the rule looks at `context`, which developers cannot read in the log. Which requests it denies says
-        something about each context, so it may be shown only for rules that do not.
-        """
-        return True
 
     def concerns(self, ctx: RuleContext) -> bool:
         """Return whether the rule applies to a request: one that asks for any of its `actions`."""

@@ -53,6 +53,8 @@ def _explain(text: str) -> PydanticCustomError:
 class IpAllowlist(Rule):
     """Allow only requests from listed IP addresses. A request without an address is denied."""
 
+    reads_context = False
+
     cidrs: Annotated[
         Listed[Annotated[Text, AfterValidator(_require_network)]],
         Field(
@@ -64,10 +66,6 @@ class IpAllowlist(Rule):
     @cached_property
     def networks(self) -> tuple[Network, ...]:
         return tuple(parse_network(cidr) for cidr in self.cidrs)
-
-    @property
-    def reads_context(self) -> bool:
-        return False
 
     def check(self, ctx: RuleContext) -> Denial | None:
         address = parse_address(ctx.ip)

@@ -18,13 +18,11 @@ MAX_REQUESTS = 1_000_000
 class RateLimit(CountingRule):
     """Allow at most `maxRequests` requests in any window of `windowSeconds`. Denied requests do not count."""
 
+    reads_context = False
+
     max_requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS, title=gettext_noop("Maximum requests"))]
     window_seconds: Period
     scope: Scope
-
-    @property
-    def reads_context(self) -> bool:
-        return False
 
     def check(self, ctx: RuleContext) -> Denial | None:
         """Return None: the limit is exact only if it is counted in the decision's transaction."""

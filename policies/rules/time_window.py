@@ -46,6 +46,8 @@ class TimeWindow(Rule):
     A window that starts after its end crosses midnight and belongs to the day on which it starts.
     """
 
+    reads_context = False
+
     allowed_days: Annotated[
         Listed[Day],
         Field(
@@ -79,10 +81,6 @@ class TimeWindow(Rule):
         if end == info.data.get("start_time_utc"):
             raise invalid_value(gettext_noop("Must differ from the start time."))
         return end
-
-    @property
-    def reads_context(self) -> bool:
-        return False
 
     def check(self, ctx: RuleContext) -> Denial | None:
         if self._is_open(ctx.now):
