@@ -1,4 +1,4 @@
-"""Backtests: a replay of a draft whose report is kept for some days, so that its pages have URLs (docs/adr/0052)."""
+"""Backtests: replays of drafts. Their reports are kept for some days, so that their pages have URLs (docs/adr/0052)."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -19,15 +19,15 @@ from policies.versions import content_of
 
 KEPT = timedelta(days=7)
 MOST_PER_ORGANIZATION = 50
-# A person waits for the page.
+# The developer waits for the page.
 MOST_SECONDS = 10.0
 MAX_PLACES = 50
 
 
 def run_backtest(*, draft: Policy, replaces: Policy | None, days: int) -> Backtest:
-    """Decide the calls of the last days again by the draft, which need not be saved, and keep the report.
+    """Replay the calls of the last days with the draft, which need not be saved, and keep the report.
 
-    It is no change of anything, so the audit log does not mention it. Raises `InvalidRules`, `Throttled` and
+    A backtest changes no policy, so it has no entry in the audit log. Raises `InvalidRules`, `Throttled` and
     `OtherReplay`.
     """
     organization_id = draft.organization_id
@@ -49,7 +49,7 @@ def run_backtest(*, draft: Policy, replaces: Policy | None, days: int) -> Backte
 
 
 def backtest_for_organization(organization_id: str, backtest_id: str) -> Backtest:
-    """Return a backtest of the organization with its policy. Raises `NotFound`, also after `KEPT`."""
+    """Return a backtest of the organization with its policy. Raises `NotFound`, also if it is older than `KEPT`."""
     rows = Backtest.objects.select_related("policy__agent").filter(organization_id=organization_id)
     found = rows.filter(pk=backtest_id, created_at__gt=clock.now() - KEPT).first()
     if found is None:

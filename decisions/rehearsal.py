@@ -37,7 +37,7 @@ AGENT, CLIENT, USER, CONSENT, TOKEN = "agt_rehearsal", "agc_rehearsal", "usr_reh
 class RehearsedAgent:
     """The agent of a rehearsal. `book` has the policies of its organization, `scopes` the facts of scopes of its own.
 
-    `allowed_scopes` None means all that is granted.
+    Without `allowed_scopes`, the agent may use all scopes that are granted.
     """
 
     id: str = AGENT
@@ -65,7 +65,7 @@ class Rehearsed:
 
 
 class Call(NamedTuple):
-    """A request of the agent. `at` is the moment of it, by default now."""
+    """A request of the agent. `at` is when the agent makes it, by default now."""
 
     scope: str
     context: Mapping[str, Any]

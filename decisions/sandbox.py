@@ -42,7 +42,7 @@ from resources.models import CustomScope
 ALLOWED, ASKED, DENIED = "allowed", "asked", "denied"
 # The questions of a trial are decided again with each further one, because they count in its limits.
 MAX_QUESTIONS = 50
-# So many entries of the agent are searched for them.
+# At most so many entries, the newest of the agent, are searched for the questions of a trial.
 MAX_READ = 200
 
 

@@ -1,4 +1,4 @@
-"""Simulation of a policy: what it says of one request, or would have said of the decisions in the log.
+"""Simulation of a policy: what it says about one request, or would have said about the decisions in the log.
 
 It writes nothing and counts nothing.
 """
@@ -89,7 +89,7 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """What a policy says of one request: the outcome, and that of each rule."""
+    """What a policy says about one request: the outcome, and that of each rule."""
 
     outcome: Outcome
     rules: Sequence[Traced]

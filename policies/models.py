@@ -46,7 +46,7 @@ class PolicyVersion(models.Model):
     policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
     content = models.JSONField()
-    # The actor. The database may have policies that are older than their history: nobody is known to have made these.
+    # The actor. Empty for what a policy was before its history began.
     actor_kind = models.CharField(max_length=20, blank=True)
     actor_id = models.CharField(max_length=64, blank=True)
     restored_from = models.PositiveIntegerField(null=True)

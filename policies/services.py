@@ -85,7 +85,8 @@ def update_policy(
     """Change fields that are in `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`, `NotFound`.
 
     A changed limit keeps its counts, so an edit grants no new quota. A changed guard against data flows keeps what it
-    remembers. `restored_from` is the number of the version that has the changes, and `reason` an administrator's.
+    remembers. `restored_from` is the number of the version that has the changes. `reason` is why an administrator
+    makes them.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -129,7 +130,7 @@ def delete_policy(*, actor: Actor, policy: Policy) -> None:
 
 
 def delete_policies_of_agent(*, actor: Actor, agent: Agent) -> None:
-    """Delete the policies for this agent alone, in a revocation in progress that holds the organization."""
+    """Delete the policies for this agent alone. Call it in a revocation that holds the organization."""
     for policy in Policy.objects.select_for_update(of=("self",)).filter(agent=agent).order_by("pk"):
         _record(Event.POLICY_DELETED, actor=actor, policy=policy)
         policy.delete()

@@ -32,7 +32,7 @@ def keep_version(policy: Policy, actor: Actor, *, restored_from: int | None = No
 
 
 def keep_unkept(policy: Policy) -> None:
-    """Keep the policy before a change, if it is older than its history. The actor is not known."""
+    """Keep the policy as it is before a change, unless its history has it already. Its actor is unknown."""
     if not versions_of(policy).filter(number=policy.version).exists():
         PolicyVersion.objects.create(
             policy=policy, number=policy.version, content=content_of(policy), created_at=policy.updated_at

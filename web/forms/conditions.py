@@ -48,12 +48,12 @@ if OPERATORS.keys() != {*get_args(Operator)}:
 
 
 class ConditionsWidget(forms.Widget):
-    """Rows of inputs, with an empty one at the end. Rows without a field and a value are left out."""
+    """Rows of inputs, with an empty one at the end. Rows with neither a field nor a value are left out."""
 
     use_fieldset = True
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[dict[str, Any]]:
-        """Return the conditions as the API takes them. A row in which only something is missing is among them."""
+        """Return the conditions as the API takes them. Incomplete rows are included, so that their errors are shown."""
         numbers = {int(match[1]) for key in data if (match := KEY.fullmatch(key.removeprefix(f"{name}-")))}
         rows = [self._row(data, f"{name}-{number}") for number in sorted(numbers)[:MAX_ROWS]]
         return [read_condition(*row) for row in rows if row[0] or row[2]]

@@ -123,7 +123,7 @@ class PolicyEditor:
             self._show_one(one)
 
     def describe(self, data: QueryDict, organization_id: str) -> None:
-        """Put each submitted rule into words, or say what is wrong with it. What is missing is no error yet."""
+        """Put each submitted rule into words, or say what is wrong with it. A missing field is not an error yet."""
         parsed: dict[int, Rule] = {}
         for place, form in enumerate(self.rules):
             bound = form if form.is_bound else form_class(form.rule_type)(data, prefix=form.prefix)
@@ -133,7 +133,7 @@ class PolicyEditor:
         try:
             require_known_actions(list(parsed.values()), organization_id=organization_id)
         except InvalidRules as error:
-            for one in reversed(error.errors):  # so that the first of a rule stays
+            for one in reversed(error.errors):  # so that the first error of a rule is the one that stays
                 path = one.field.split(".")
                 self.rules[list(parsed)[int(path[1])]].problem = _at_line(path[3:], one.translated)
 

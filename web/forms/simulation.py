@@ -60,8 +60,8 @@ class SimulationForm(AgentFieldForm):
         rf"^({USER_ID})?$",
         label=_("User ID"),
         required=False,
-        help_text=_("Whose limits are counted. Without a user, nobody can be asked."),
-        error_messages={"invalid": _("Must be the ID of a user, such as in the log.")},
+        help_text=_("The user whose limits apply. Without a user, a rule that asks denies instead."),
+        error_messages={"invalid": _("Must be the ID of a user, as in the log.")},
     )
     ip = AddressField(label=_("IP address of the agent"), required=False, max_length=64)
     at = forms.DateTimeField(

@@ -22,7 +22,7 @@ SHOWN = {DENIED: "denied", ASKED: "asked", ALLOWED: "allowed"}
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How many calls the draft would have decided otherwise. `indexes` are their first entries, if they are shown."""
+    """How many calls the draft would have decided differently. `indexes` are their first entries, if they are shown."""
 
     name: str
     total: int

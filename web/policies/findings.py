@@ -1,4 +1,4 @@
-"""What a policy that only records has found since its rules are what they are."""
+"""What a policy that only records has found since the last change of what it decides."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ from policies.rules import sentences
 from policies.versions import deciding_since
 from web.names import names_by_id
 
-# So many entries are read. More are not counted.
+# At most so many entries are read. Older ones are not counted.
 MOST = 500
 
 

@@ -1,4 +1,4 @@
-"""What policies say of a request, in the words of the simulator's page."""
+"""What policies say about a request, in the words of the simulator's page."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

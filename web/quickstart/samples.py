@@ -24,7 +24,8 @@ QUOTES: Mapping[str, Callable[[str], str]] = {"curl": shlex.quote, "python": jso
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A program in one of `LANGUAGES`. `is_app` says that the browser cannot show the address that it asks for."""
+    """A program in one of `LANGUAGES`. With `is_app`, the user returns to an app, so that the browser
+    does not show the address that the program asks for."""
 
     language: str
     text: str

@@ -1,4 +1,4 @@
-"""The first steps of a developer. The log says which of them are done, and nothing else does."""
+"""The first steps of a developer. Only the log decides which of them are done."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -62,7 +62,7 @@ STEPS = (
     ),
 )
 EVENTS = frozenset(event for step in STEPS for event in step.events)
-# With its first call of verify, an organization has got through its first run.
+# The first call of verify completes the first run of an organization.
 LAST = Event.TOKEN_VERIFY
 
 

@@ -9,7 +9,7 @@ from decisions.requests import Reason
 from decisions.sandbox import ALLOWED, Asked
 from web.denials import Words, explain_denial
 
-ALLOWED_WORDS = gettext_lazy("The user granted it, and no limit or policy stands against it.")
+ALLOWED_WORDS = gettext_lazy("The user granted it, and no limit or policy prevents it.")
 NO_TOKEN = (
     gettext_lazy("The user allowed nothing, so the agent has no token."),
     gettext_lazy("Start another trial and allow something."),

@@ -1,4 +1,4 @@
-"""The portal's overview: at first the steps of the first run, then the state of things. And the form to join."""
+"""The portal's overview: the steps of the first run, and later figures and denials. Also the form to join."""
 
 from collections.abc import Collection
 from typing import Any
@@ -38,7 +38,7 @@ def overview(request: HttpRequest) -> HttpResponseBase:
 
 
 def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Show the first run until the log has a call of verify, and then the state of things."""
+    """Show the first run until the log has a call of verify, and then figures and denials."""
     organization_id, journal = developer.organization_id, SharedJournal()
     denied = entries_for_organization(organization_id, DENIED).newest(DENIALS, journal)
     if not denied and LAST not in (occurred := occurred_in_organization(organization_id, EVENTS, journal=journal)):

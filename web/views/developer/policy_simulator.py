@@ -1,4 +1,4 @@
-"""The simulator: what one policy, or all policies in force, say of a request. It writes and counts nothing."""
+"""The simulator: what one policy, or all policies in force, say about a request. It writes and counts nothing."""
 
 from collections.abc import Sequence
 from typing import Any
