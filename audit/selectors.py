@@ -1,13 +1,14 @@
 """Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from audit.archiving.archived import entries_at
 from audit.entries.drafts import Prepared
 from audit.readers.criteria import Criteria
+from audit.readers.criteria import Filters as Filters  # callers pass it
 from audit.readers.decided import Decided, Resolved, decisions_since
 from audit.readers.disclosure import disclose_to_organization, disclose_to_user
 from audit.readers.in_order import Stretch, entries_from
@@ -15,26 +16,6 @@ from audit.readers.occurred import find_events
 from audit.readers.reading import AuditEntry, read_entries, read_entry
 from audit.readers.search import Listing, find_entry
 from core.errors import NotFound
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filters:
-    """Filters of a listing, as `Criteria` has them. None matches everything."""
-
-    agent_id: str | None = None
-    user_id: str | None = None
-    consent_id: str | None = None
-    event: str | None = None
-    events: Collection[str] | None = None
-    outcome: str | None = None
-    actor: str | None = None
-    server_id: str | None = None
-    action: str | None = None
-    rule: str | None = None
-    policy_id: str | None = None
-    request_id: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 def entries_for_organization(organization_id: str, filters: Filters | None = None) -> Listing:

@@ -45,7 +45,7 @@ def lines_of_hits(hits: Hits) -> list[str]:
 
 def lines_of_proof(level: Level, log: Snapshot | None = None) -> list[str]:
     """Return what the log says about the newest stop at this level. Return no lines if there was none."""
-    proof = prove_stop(level, log, needs_checkpoint=False)
+    proof = prove_stop(level, log)
     return [] if proof is None else _describe(proof)
 
 

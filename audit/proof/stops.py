@@ -34,9 +34,9 @@ class Use(NamedTuple):
 class StopProof:
     """What the log says about a stop. Entries are before or after it by their places in the log, not by their times.
 
-    `index` and `checkpoint` are None while its entry is in the journal. `allowed_after` counts the allowed decisions
-    behind the entry, up to the one that lifted the stop, if any. It is 0 unless something is wrong. `lifted_at` is None
-    while the stop is in force.
+    `index` is None while its entry is in the journal. `allowed_after` counts the allowed decisions behind the entry, up
+    to the one that lifted the stop, if any. It is 0 unless something is wrong. `lifted_at` is None while the stop is in
+    force.
     """
 
     stopped_at: datetime
@@ -47,7 +47,11 @@ class StopProof:
     last_allowed: Located | None
     allowed_after: int
     lifted_at: datetime | None
-    checkpoint: str | None
+
+    @property
+    def checkpoint(self) -> str | None:
+        """The note of a checkpoint that covers the entry, or None if there is none yet."""
+        return None if self.index is None else checkpoints.note_covering(self.index)
 
 
 def connection_level(user_id: str, agent_id: str) -> Level:
@@ -84,10 +88,10 @@ def recent_use(level: Level, now: datetime, log: Snapshot | None = None) -> Use:
     return Use(log.count(replace(uses, since=now - DAY)), last.timestamp if last else None)
 
 
-def prove_stop(level: Level, log: Snapshot | None = None, *, needs_checkpoint: bool = True) -> StopProof | None:
+def prove_stop(level: Level, log: Snapshot | None = None) -> StopProof | None:
     """Return what the log says about a stop at this level: the newest in force or, if none is, the newest.
 
-    Return None if there was none. Without `needs_checkpoint`, `checkpoint` is None.
+    Return None if there was none.
     """
     log = log or take_snapshot()
     stops = [found for event in level.lifts if (found := _find_stop(log, level, event))]
@@ -105,7 +109,6 @@ def prove_stop(level: Level, log: Snapshot | None = None, *, needs_checkpoint: b
         last_allowed=next(log.newest_first(uses, below=stop.place), None),
         allowed_after=log.count(uses, stop.place + 1, lift.place if lift else None),
         lifted_at=lift.timestamp if lift else None,
-        checkpoint=checkpoints.note_covering(stop.index) if needs_checkpoint and stop.index is not None else None,
     )
 
 

@@ -11,19 +11,16 @@ from audit.sequencing.postings import Indexed, term
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Criteria:
+class Filters:
     """What an entry must have. None matches everything. `since` is inclusive, `until` exclusive.
 
     An entry matches `events` if its event is one of them, `actor` if that is the kind or the id of its actor,
     `server_id` if that is its actor or the resource server that is concerned, `action` if that is its action or one of
-    its scopes, and `rule` if that is its reason or the type of its rule. A policy is found in the log of its own
-    organization only. Raises `ValueError` for a request id that the caller chose (`audit.entries.facets.is_own`): there
-    is no index of these.
+    its scopes, and `rule` if that is its reason or the type of its rule.
     """
 
-    organization_id: str | None = None
-    user_id: str | None = None
     agent_id: str | None = None
+    user_id: str | None = None
     consent_id: str | None = None
     event: str | None = None
     events: Collection[str] | None = None
@@ -36,6 +33,17 @@ class Criteria:
     request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criteria(Filters):
+    """The filters of a search in the log of an organization, of a user, or in the whole log.
+
+    A policy is found in the log of its own organization only. Raises `ValueError` for a request id that the caller
+    chose (`audit.entries.facets.is_own`): there is no index of these.
+    """
+
+    organization_id: str | None = None
 
     def __post_init__(self) -> None:
         if self.request_id is not None and not is_own(self.request_id):

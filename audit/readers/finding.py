@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, reduce
 from itertools import batched, chain, groupby
-from operator import and_, itemgetter, or_
+from operator import and_, call, itemgetter, or_
 from typing import Any, Self
 
 from django.db import connection
@@ -100,14 +100,8 @@ def _count_tail(first: int, end: int, criteria: Criteria) -> int:
     if end <= first:
         return 0
     rows = _tail(first, end, criteria)
-    return sum(1 for _ in _with_facets(rows, criteria)) if criteria.has_facets else rows.count()
-
-
-def _with_facets(rows: Any, criteria: Criteria) -> Iterator[int]:
-    """Yield the indexes of the rows that match, after reading all of them: fewer than a segment has."""
-    for entry in rows.only(*MATCHED):
-        if criteria.matches(entry):
-            yield entry.leaf_index
+    # There are fewer than a segment has, so all are read.
+    return sum(map(criteria.matches, rows.only(*MATCHED))) if criteria.has_facets else rows.count()
 
 
 def _in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iterator[int]:
@@ -190,7 +184,7 @@ class _Search:
 
     def mask_of(self, rows: Sequence[Sequence[Any]]) -> int:
         """Return a mask of the entries of a segment that match."""
-        mask = reduce(or_, (reduce(and_, map(_decode, self.decoders, entries), ALL) for *entries, _ in rows))
+        mask = reduce(or_, (reduce(and_, map(call, self.decoders, entries), ALL) for *entries, _ in rows))
         packed = rows[0][-1]
         return mask & self._mask_of_times(packed) if mask and packed is not None else mask
 
@@ -236,10 +230,6 @@ class _Search:
         until = microseconds(self.until) if self.until else MAX
         bits = "".join(["1" if since <= one < until else "0" for one in reversed(times)])
         return int(bits, 2)
-
-
-def _decode(decoder: Callable[[bytes], int], entries: bytes) -> int:
-    return decoder(entries)
 
 
 def _one_of(group: Sequence[int]) -> str:

@@ -6,10 +6,9 @@ from typing import Self
 
 from django.db import connection
 
-from audit.entries.journal import DamagedRowError, decode
-from audit.models import Entry, Journal
+from audit.models import Entry
 from audit.readers.criteria import Criteria
-from audit.readers.waiting import listed_waiting
+from audit.readers.waiting import listed_waiting, waiting_entries
 
 # A reader that lags behind this many entries is told that there are some.
 MAX_LOOKED_AT = 5000
@@ -44,22 +43,12 @@ def current_ends() -> Ends:
 
 
 def may_have_news(criteria: Criteria, since: Ends, now: Ends) -> bool:
-    """Return whether entries that match may have been written between these ends. It looks at columns only."""
-    if since == now:
-        return False
+    """Return whether entries that match may have been written between these ends.
+
+    In the log, it looks at columns only.
+    """
     if not 0 <= now.size - since.size <= MAX_LOOKED_AT:
         return True
     newer = Entry.objects.filter(**criteria.columns(), leaf_index__gte=since.size).order_by()
-    return newer.exists() or _journal_has(criteria, since.row)
-
-
-def _journal_has(criteria: Criteria, row: int) -> bool:
-    """Return whether the journal has an entry that matches, in a row after this one."""
-    for body in Journal.objects.filter(pk__gt=row).values_list("body", flat=True):
-        try:
-            entries = decode(body)
-        except DamagedRowError:
-            continue
-        if any(criteria.matches(listed_waiting(entry)) for entry in entries):
-            return True
-    return False
+    waiting = map(listed_waiting, waiting_entries(after=since.row))
+    return newer.exists() or any(map(criteria.matches, waiting))

@@ -1,6 +1,8 @@
 """Which events occurred at all: for pages that only need to know whether there is an entry."""
 
 from collections.abc import Collection, Iterable
+from functools import reduce
+from operator import and_
 
 from django.db import connection
 
@@ -46,7 +48,7 @@ def _find_in_segments(criteria: Criteria, events: Collection[str]) -> set[str]:
     names = {term(EVENT, event): event for event in events}
     found: set[str] = set()
     for event, *entries in _postings(criteria.terms(), list(names)):
-        if names[event] not in found and _have_common(entries):
+        if names[event] not in found and reduce(and_, map(to_mask, entries)):
             found.add(names[event])
     return found
 
@@ -64,11 +66,3 @@ def _postings(terms: Collection[int], events: Collection[int]) -> list[tuple[int
         cursor.execute(query, [*terms, *events, MAX_ROWS])
         rows: list[tuple[int, *tuple[bytes, ...]]] = cursor.fetchall()
     return rows
-
-
-def _have_common(entries: Iterable[bytes]) -> bool:
-    """Return whether an entry of the segment has all terms."""
-    first, *others = map(to_mask, entries)
-    for mask in others:
-        first &= mask
-    return first != 0

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from audit.events import Event, Outcome
 from audit.readers.criteria import Criteria
-from audit.readers.snapshot import Snapshot, take_snapshot
+from audit.readers.snapshot import take_snapshot
 
 DAY = timedelta(days=1)
 QUESTIONS = (Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED)
@@ -30,10 +30,10 @@ class Health:
         return self.denied / asked if asked else 0.0
 
 
-def health_of_service(organization_id: str, server_id: str, now: datetime, log: Snapshot | None = None) -> Health:
+def health_of_service(organization_id: str, server_id: str, now: datetime) -> Health:
     """Return how the organization's resource server used AgentGate, from the index of the log."""
-    log, since = log or take_snapshot(), now - DAY
-    questions = Criteria(organization_id=organization_id, actor=server_id, events=QUESTIONS)
+    log, since = take_snapshot(), now - DAY
+    questions = Criteria(organization_id=organization_id, server_id=server_id, events=QUESTIONS)
     last = next(log.newest_first(questions), None)
     if last is None or last.timestamp < since:
         return Health(last.timestamp if last else None, since)
