@@ -20,7 +20,7 @@ class ContextField(forms.CharField):
         self.most = most
 
     def to_python(self, value: Any) -> Any:
-        text = super().to_python(value)
+        text = super().to_python(value) or ""
         if self.most is not None and len(text) > self.most:
             raise ValidationError(_("Must be at most %(most)d characters."), params={"most": self.most})
         try:
