@@ -25,6 +25,7 @@ from audit.entries.drafts import POLICY
 from audit.events import Event, Outcome
 from audit.readers.in_order import InOrder
 from insights.models import Kind, Unit
+from insights.windows import floor_day, floor_hour
 
 EVENTS = frozenset(
     {
@@ -74,8 +75,7 @@ class Counted(NamedTuple):
 
 def keys_of(entry: InOrder) -> Iterator[Key]:
     """Yield the rows that count the entry, one more each. Raises `ValueError` or `KeyError` if it was damaged."""
-    hour = entry.at.replace(minute=0, second=0, microsecond=0)
-    starts = ((Unit.HOUR, hour), (Unit.DAY, hour.replace(hour=0)))
+    starts = ((Unit.HOUR, floor_hour(entry.at)), (Unit.DAY, floor_day(entry.at)))
     for organization_id, counted in _counted(entry):
         agents = {ALL_AGENTS, entry.agent_id or ALL_AGENTS} if counted.is_of_agent else {ALL_AGENTS}
         value = counted.value.replace("\0", "")[:MAX_LENGTH]

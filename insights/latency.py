@@ -5,22 +5,26 @@ then it adds what is new there to the hour's rows. So a decision itself writes n
 killed loses what it has measured since it saved last.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection, transaction
+from django.db.models import Case, Sum, When
 
 from core import clock
 from core.locks import writing
-from core.metrics import BulkHistogram, decision_seconds
+from core.metrics import DECISION_BUCKETS, BulkHistogram, decision_seconds
 from insights.models import Latency
-from insights.selectors import Window, floor_hour
+from insights.windows import Window, floor_hour
 
 MICROSECONDS = 1_000_000
+# All but the last bound, which is `Latency.LONGER`.
+BOUNDS = [round(seconds * MICROSECONDS) for seconds in DECISION_BUCKETS]
 
 
-@dataclass(frozen=True, slots=True)
-class Percentiles:
+class Percentiles(NamedTuple):
     """How long decisions took, in seconds: half of them at most `p50`, 95 % at most `p95`, 99 % at most `p99`.
 
     They are estimates: within a bucket, times count as evenly distributed. No time is longer than the last bound.
@@ -51,22 +55,29 @@ class Saver:
         return sum(new.values())
 
 
-def latency_numbers(window: Window) -> list[dict[int, int]]:
-    """Return the histogram of each step of the window: the number of decisions by the upper bound of their time."""
-    steps: list[dict[int, int]] = [{} for _ in window.starts()]
-    rows = Latency.objects.filter(start__gte=window.since, start__lt=window.until)
-    for start, bound, number in rows.values_list("start", "bound", "number"):
-        numbers = steps[(start - window.since) // window.step]
-        numbers[bound] = numbers.get(bound, 0) + number
-    return steps
+def latency_numbers(window: Window, since: datetime) -> tuple[dict[int, int], list[Counter[int]]]:
+    """Return the histogram of the time from `since` to the window, and the one of each step of the window.
+
+    A histogram is the number of decisions by the upper bound of their time.
+    """
+    before: dict[int, int] = {}
+    steps: list[Counter[int]] = [Counter() for _ in window.starts()]
+    rows = Latency.objects.filter(start__gte=since, start__lt=window.until)
+    # The database adds up what is before the window.
+    hours = rows.annotate(hour=Case(When(start__gte=window.since, then="start"))).values_list("hour", "bound")
+    for hour, bound, number in hours.annotate(Sum("number")):
+        if hour is None:
+            before[bound] = number
+        else:
+            steps[(hour - window.since) // window.step][bound] += number
+    return before, steps
 
 
-def together(histograms: Iterable[Mapping[int, int]]) -> dict[int, int]:
+def together(histograms: Iterable[Mapping[int, int]]) -> Counter[int]:
     """Return the histogram of all decisions."""
-    found: dict[int, int] = {}
+    found: Counter[int] = Counter()
     for numbers in histograms:
-        for bound, number in numbers.items():
-            found[bound] = found.get(bound, 0) + number
+        found.update(numbers)
     return found
 
 
@@ -75,24 +86,18 @@ def percentiles(numbers: Mapping[int, int]) -> Percentiles | None:
     total = sum(numbers.values())
     if not total:
         return None
-    bounds = _finite_bounds()
-    p50, p95, p99 = (_quantile(numbers, bounds, total * share / 100) for share in (50, 95, 99))
-    return Percentiles(p50, p95, p99)
+    return Percentiles(*(_quantile(numbers, total * share / 100) for share in (50, 95, 99)))
 
 
-def _quantile(numbers: Mapping[int, int], bounds: Sequence[int], rank: float) -> float:
-    """Return the time in seconds up to which so many decisions took."""
+def _quantile(numbers: Mapping[int, int], rank: float) -> float:
+    """Return the time in seconds within which the fastest `rank` decisions were made."""
     below, lower = 0, 0
-    for bound in bounds:
+    for bound in BOUNDS:
         number = numbers.get(bound, 0)
         if number and below + number >= rank:
             return (lower + (bound - lower) * (rank - below) / number) / MICROSECONDS
         below, lower = below + number, bound
     return lower / MICROSECONDS
-
-
-def _finite_bounds() -> list[int]:
-    return [_stored(bound) for bound in decision_seconds.numbers() if bound != float("inf")]
 
 
 def _stored(bound: float) -> int:

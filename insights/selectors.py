@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery, Sum, Value
@@ -10,29 +10,10 @@ from django.db.models import OuterRef, QuerySet, Subquery, Sum, Value
 from audit.models import Entry
 from insights.counting import ALL_AGENTS
 from insights.models import Edition, Kind, RollUp, Unit
+from insights.windows import DAY, HOUR, Window, floor_day, last_24_hours
 
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-SPARKLINE_HOURS = 24
 # Numbers by value, by kind.
 type Totals = dict[Kind, dict[str, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A time from `since` until `until`, exclusive, in steps of equal length. All three are multiples of an hour."""
-
-    since: datetime
-    until: datetime
-    step: timedelta = HOUR
-
-    def before(self, length: timedelta) -> "Window":
-        """Return the same window, earlier by `length`."""
-        return Window(self.since - length, self.until - length, self.step)
-
-    def starts(self) -> list[datetime]:
-        """Return the beginnings of the steps. The last step may be longer than what is left of the window."""
-        number = -(-(self.until - self.since) // self.step)
-        return [self.since + place * self.step for place in range(number)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +85,13 @@ def decisions_per_hour(organization_id: str, agent_ids: Collection[str], until: 
     >>> decisions_per_hour(organization.id, [agent.id for agent in page], clock.now())
     {"agt_…": [0, 0, 12, …], …}
     """
-    found = {agent_id: [0] * SPARKLINE_HOURS for agent_id in agent_ids}
-    end = floor_hour(until) + HOUR
-    since = end - SPARKLINE_HOURS * HOUR
+    window = last_24_hours(until)
+    found = {agent_id: [0] * len(window.starts()) for agent_id in agent_ids}
     rows = _used().filter(organization_id=organization_id, agent_id__in=list(found), kind=Kind.DECISION)
-    rows = rows.filter(unit=Unit.HOUR, start__gte=since, start__lt=end)
+    rows = rows.filter(unit=Unit.HOUR, start__gte=window.since, start__lt=window.until)
     for agent_id, start, number in rows.values_list("agent_id", "start", "number"):
-        found[agent_id][(start - since) // HOUR] += number
+        found[agent_id][(start - window.since) // HOUR] += number
     return found
-
-
-def floor_hour(moment: datetime) -> datetime:
-    """Return the beginning of the hour."""
-    return moment.replace(minute=0, second=0, microsecond=0)
-
-
-def floor_day(moment: datetime) -> datetime:
-    """Return the beginning of the day in UTC. `moment` must be in UTC."""
-    return floor_hour(moment).replace(hour=0)
 
 
 def _used() -> QuerySet[RollUp]:

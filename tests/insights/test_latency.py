@@ -16,7 +16,7 @@ from core.metrics import DECISION_BUCKETS, BulkHistogram, decision_seconds
 from insights import latency
 from insights.latency import Percentiles, Saver, latency_numbers, percentiles, together
 from insights.models import Latency
-from insights.selectors import Window
+from insights.windows import Window
 from tests.threads import race
 
 pytestmark = pytest.mark.django_db
@@ -95,10 +95,11 @@ def test_each_step_of_a_window_has_its_histogram(django_assert_num_queries: Any)
     for start, number in ((WINDOW.since - HOUR, 3), (WINDOW.since, 5), (WINDOW.since + HOUR, 7), (WINDOW.until, 9)):
         Latency.objects.create(start=start, bound=2000, number=number)
     with django_assert_num_queries(1):
-        found = latency_numbers(WINDOW)
+        before, found = latency_numbers(WINDOW, WINDOW.since - HOUR)
+    assert before == {2000: 3}
     assert found == [{2000: 5}, {2000: 7}]
     assert together(found) == {2000: 12}
-    assert latency_numbers(Window(WINDOW.since, WINDOW.until, 2 * HOUR)) == [{2000: 12}]
+    assert latency_numbers(Window(WINDOW.since, WINDOW.until, 2 * HOUR), WINDOW.since) == ({}, [{2000: 12}])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,22 +8,13 @@ import pytest
 
 from audit.sequencing.sequencer import sequence
 from insights.models import Edition, Kind
-from insights.selectors import (
-    Coverage,
-    Window,
-    decisions_per_hour,
-    find_coverage,
-    floor_day,
-    floor_hour,
-    series,
-    totals,
-)
+from insights.selectors import Coverage, decisions_per_hour, find_coverage, series, totals
 from insights.services import count_log
+from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
 from tests.audit.journals import write_row
 from tests.insights.logs import NOW, all_entries, log_entries
 
 pytestmark = pytest.mark.django_db
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 END = floor_hour(NOW) + HOUR
 
 

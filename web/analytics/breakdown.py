@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from audit.events import Outcome
 from insights.models import Kind
-from insights.selectors import Window
+from insights.windows import Window
 from web.analytics.charts import Plot, stacked_bars
 from web.analytics.counts import Count, Row, Step, highest, percent
 from web.analytics.links import ALLOWED, DECISIONS, DENIED, Links, Query, of_rule

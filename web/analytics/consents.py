@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from audit.events import Event
 from insights.counting import Step
 from insights.models import Kind
-from insights.selectors import Window
+from insights.windows import Window
 from web.analytics.charts import HEIGHT, LEAST, short
 from web.analytics.counts import Count, highest, percent
 from web.analytics.links import Links, Query
@@ -36,7 +36,7 @@ QUERIES: dict[Step, Query] = {
 
 @dataclass(frozen=True, slots=True)
 class FunnelBar:
-    """A horizontal bar of the funnel, in percent of the chart, as SVG writes numbers. `width` is empty for none."""
+    """A horizontal bar of the funnel, in percent of the chart, as SVG writes numbers."""
 
     style: str
     width: str
@@ -73,6 +73,11 @@ class Consents:
     left_out: Sequence[LeftOut]
 
     @property
+    def asked(self) -> Count:
+        """The requests."""
+        return self.rows[0].count
+
+    @property
     def is_empty(self) -> bool:
         return not any(row.count.number for row in self.rows)
 
@@ -94,13 +99,13 @@ def find_consents(window: Window, now: Totals, before: Totals, names: Names, lin
 
 
 def bars_of(counts: Mapping[str, int]) -> list[FunnelBar]:
-    """Return a bar for each step, the longest as wide as the chart."""
+    """Return a bar for each step that occurred, in its place. The longest is as wide as the chart."""
     longest = max(counts.values(), default=0)
     pitch = HEIGHT / len(Step)
-    widths = [max(LEAST, HEIGHT * counts.get(step, 0) / longest) if counts.get(step) else 0 for step in Step]
     return [
-        FunnelBar(step.value, short(width) if width else "", short(place * pitch + 2), short(pitch - 4))
-        for place, (step, width) in enumerate(zip(Step, widths, strict=True))
+        FunnelBar(step.value, short(max(LEAST, HEIGHT * number / longest)), short(place * pitch + 2), short(pitch - 4))
+        for place, step in enumerate(Step)
+        if (number := counts.get(step, 0))
     ]
 
 

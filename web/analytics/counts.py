@@ -1,6 +1,6 @@
 """Numbers as the analytics show them: with a link, and compared with the period before."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from babel import numbers
@@ -60,11 +60,3 @@ def percent(number: int, of: int) -> str:
 def highest(counts: Mapping[str, int], limit: int) -> list[str]:
     """Return the values that occurred most often, of equal ones the first in the alphabet."""
     return sorted(counts, key=lambda value: (-counts[value], value))[:limit]
-
-
-def added(counts: Mapping[str, int], pairs: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """Return the sum of the counts by another name. `pairs` has the name of each value."""
-    found: dict[str, int] = {}
-    for value, name in pairs:
-        found[name] = found.get(name, 0) + counts.get(value, 0)
-    return found

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from insights.latency import Percentiles, latency_numbers, percentiles, together
-from insights.selectors import Window
+from insights.windows import Window
 from web.analytics.breakdown import axis
 from web.analytics.charts import Plot, lines
 from web.analytics.periods import Period, step_name
 from web.formats import number
 
-LABELS = ("p50", "p95", "p99")
+LABELS = Percentiles._fields
 TENTHS_BELOW = 10
 
 
@@ -39,20 +39,17 @@ class Latencies:
 
 def find_latencies(period: Period, window: Window) -> Latencies | None:
     """Return the section, or None if no decision was measured. One query, for both periods."""
-    # Both periods together, because they have the same steps.
-    numbers = latency_numbers(Window(window.since - period.length, window.until, window.step))
-    steps = len(window.starts())
-    before, now = numbers[:-steps], numbers[-steps:]
-    total = percentiles(together(now))
+    earlier, numbers = latency_numbers(window, window.since - period.length)
+    total = percentiles(together(numbers))
     if total is None:
         return None
-    found = [percentiles(one) for one in now]
-    plot = lines([[_value(one, label) for one in found] for label in LABELS])
+    found = [percentiles(one) for one in numbers]
+    plot = lines([[one[place] if one else None for one in found] for place in range(len(LABELS))])
     starts = window.starts()
     return Latencies(
         plot,
         in_milliseconds(plot.top),
-        _rows(total, percentiles(together(before))),
+        _rows(total, percentiles(earlier)),
         [(step_name(start, window.step), _values(one)) for start, one in zip(starts, found, strict=True) if one][::-1],
         axis(window),
     )
@@ -71,9 +68,5 @@ def _rows(total: Percentiles, before: Percentiles | None) -> list[LatencyRow]:
     return [LatencyRow(label, now, then, swatch) for swatch, (label, now, then) in enumerate(triples, 1)]
 
 
-def _value(one: Percentiles | None, label: str) -> float | None:
-    return None if one is None else float(getattr(one, label))
-
-
 def _values(one: Percentiles) -> list[str]:
-    return [in_milliseconds(getattr(one, label)) for label in LABELS]
+    return [in_milliseconds(seconds) for seconds in one]

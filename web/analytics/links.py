@@ -8,7 +8,7 @@ from django.urls import reverse
 
 from audit.events import Event
 from insights.counting import NONE, USER, rule_parts
-from insights.selectors import Window
+from insights.windows import Window
 
 type Query = dict[str, str]
 

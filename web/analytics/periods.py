@@ -8,7 +8,7 @@ from babel import dates
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from insights.selectors import DAY, HOUR, Window, floor_day, floor_hour
+from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
 from web.formats import exactly
 from web.local import local_locale, local_zone
 

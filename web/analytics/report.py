@@ -3,16 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from audit.events import Outcome
-from insights.counting import Step, rule_parts
+from insights.counting import rule_parts
 from insights.models import Kind
-from insights.selectors import Coverage, Window, find_coverage, series, totals_of_each
+from insights.selectors import Coverage, find_coverage, series, totals_of_each
+from insights.windows import Window
 from web.analytics.breakdown import AGENT, OUTCOME, RULE, SCOPE, Breakdown, By, break_down, drawn_values, values_of
 from web.analytics.consents import Consents, find_consents
 from web.analytics.counts import Count, highest, percent
 from web.analytics.latency import Latencies, find_latencies
-from web.analytics.links import ALLOWED, DECISIONS, DENIED, Links, of_rule
+from web.analytics.links import ALLOWED, DECISIONS, DENIED, Links, Query, of_rule
 from web.analytics.periods import Period
 from web.analytics.words import Names, Words
 from web.sparkline import Sparkline
@@ -34,6 +36,15 @@ class Choice:
     lists_all: bool = False
 
 
+class Denied(NamedTuple):
+    """How often a value of the kind `rule` denied an agent, or the chosen one if `agent_id` is empty."""
+
+    agent_id: str
+    rule: str
+    number: int
+    before: int
+
+
 @dataclass(frozen=True, slots=True)
 class TopDenial:
     """What was denied often: which agent, or None if one is chosen, and why."""
@@ -52,7 +63,6 @@ class Summary:
     allowed: Count
     denied: Count
     denied_share: str
-    asked: Count
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,8 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     decisions = series(organization_id, Kind.DECISION, window, agent_id=agent_id)
     whole = [sum(column) for column in zip([0] * len(window.starts()), *decisions.values(), strict=True)]
     over_time = decisions if choice.by is OUTCOME else _over_time(organization_id, choice, window, current)
-    names, links = _names(organization_id, choice, current), Links(choice.agent_id)
+    denials = _most_denied(choice, current, before)
+    names, links = _names(organization_id, choice, current, denials), Links(choice.agent_id)
     coverage = find_coverage()
     return Report(
         choice=choice,
@@ -98,7 +109,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
             links=links,
             lists_all=choice.lists_all,
         ),
-        denials=_denials(_denial_kind(choice), window, current, before, names, links),
+        denials=[_top_denial(one, window, names, links) for one in denials],
         consents=find_consents(window, current, before, names, links),
         latencies=find_latencies(choice.period, window),
     )
@@ -119,55 +130,43 @@ def _kinds(choice: Choice) -> set[Kind]:
     return {Kind.DECISION, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT, choice.by.kind, _denial_kind(choice)}
 
 
-def _names(organization_id: str, choice: Choice, counts: Totals) -> Names:
-    denials = {kind: _top_denials(kind, counts) for kind in (_denial_kind(choice),)}
-    values = values_of(choice.by, counts[choice.by.kind])
-    agents = {value.split(" ", 1)[0] for value in denials.get(Kind.DENIAL, ())}
-    rules = {_rule(kind, value) for kind, found in denials.items() for value in found}
+def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequence[Denied]) -> Names:
+    values, none = values_of(choice.by, counts[choice.by.kind]), set[str]()
+    rules = {one.rule for one in denials} | (values if choice.by is RULE else none)
     return Names(
         organization_id,
-        agents=agents | (values if choice.by is AGENT else set()),
-        policies={rule_parts(rule)[1] for rule in rules | (values if choice.by is RULE else set())},
-        scopes={*counts[Kind.LEFT_OUT]} | (values if choice.by is SCOPE else set()),
+        agents={one.agent_id for one in denials} | (values if choice.by is AGENT else none),
+        policies={rule_parts(rule)[1] for rule in rules},
+        scopes={*counts[Kind.LEFT_OUT]} | (values if choice.by is SCOPE else none),
     )
 
 
-def _top_denials(kind: Kind, counts: Totals) -> list[str]:
-    return highest(counts[kind], DENIALS_LISTED)
-
-
-def _rule(kind: Kind, value: str) -> str:
-    """Return the value of the kind `rule` in a value of either kind."""
-    return value.split(" ", 1)[1] if kind is Kind.DENIAL else value
-
-
-def _denials(
-    kind: Kind, window: Window, current: Totals, before: Totals, names: Names, links: Links
-) -> list[TopDenial]:
+def _most_denied(choice: Choice, current: Totals, before: Totals) -> list[Denied]:
+    kind = _denial_kind(choice)
     found = []
-    for value in _top_denials(kind, current):
-        rule = _rule(kind, value)
-        agent = value.split(" ", 1)[0] if kind is Kind.DENIAL else ""
-        query = {**of_rule(rule), **({"agent": agent} if agent else {})}
-        count = Count(current[kind][value], before[kind].get(value, 0), links.to(window, query))
-        found.append(TopDenial(names.agent(agent) if agent else None, names.rule(rule), count))
+    for value in highest(current[kind], DENIALS_LISTED):
+        agent_id, rule = value.split(" ", 1) if kind is Kind.DENIAL else ("", value)
+        found.append(Denied(agent_id, rule, current[kind][value], before[kind].get(value, 0)))
     return found
+
+
+def _top_denial(one: Denied, window: Window, names: Names, links: Links) -> TopDenial:
+    query = {**of_rule(one.rule), "agent": one.agent_id or links.agent_id}
+    agent = names.agent(one.agent_id) if one.agent_id else None
+    return TopDenial(agent, names.rule(one.rule), Count(one.number, one.before, links.to(window, query)))
 
 
 def _summary(window: Window, current: Totals, before: Totals, steps: Sequence[int], links: Links) -> Summary:
     counts, earlier = current[Kind.DECISION], before[Kind.DECISION]
 
-    def of(outcome: Outcome) -> tuple[int, int]:
-        return counts.get(outcome, 0), earlier.get(outcome, 0)
+    def of(outcome: Outcome, query: Query) -> Count:
+        return Count(counts.get(outcome, 0), earlier.get(outcome, 0), links.to(window, {**DECISIONS, **query}))
 
-    whole = sum(counts.values())
-    denied, _ = of(Outcome.DENIED)
-    asked = [one[Kind.CONSENT].get(Step.ASKED, 0) for one in (current, before)]
+    whole, denied = sum(counts.values()), of(Outcome.DENIED, DENIED)
     return Summary(
         decisions=Count(whole, sum(earlier.values()), links.to(window, DECISIONS)),
         spark=Sparkline(steps),
-        allowed=Count(*of(Outcome.ALLOWED), links.to(window, {**DECISIONS, **ALLOWED})),
-        denied=Count(*of(Outcome.DENIED), links.to(window, {**DECISIONS, **DENIED})),
-        denied_share=percent(denied, whole),
-        asked=Count(asked[0], asked[1], links.to(window, {"event": "consent.requested"})),
+        allowed=of(Outcome.ALLOWED, ALLOWED),
+        denied=denied,
+        denied_share=percent(denied.number, whole),
     )

@@ -4,7 +4,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from web.analytics.breakdown import AGENT, OUTCOME, WAYS
-from web.analytics.periods import DEFAULT, PERIODS, find_period
+from web.analytics.periods import PERIODS, find_period
 from web.analytics.report import Choice
 from web.forms.agent_field import AgentField, AgentFieldForm
 
@@ -26,7 +26,7 @@ class AnalyticsForm(AgentFieldForm):
             self.data = {**dict(self.data.items()), "agent": self.fields["agent"].prepare_value(agent)}
         by = next((one for one in WAYS if one.name == data.get("by")), OUTCOME)
         return Choice(
-            period=find_period(data.get("period") or DEFAULT.name),
+            period=find_period(data.get("period", "")),
             # One agent cannot be told apart by agents.
             by=OUTCOME if agent and by is AGENT else by,
             agent_id=agent.id if agent else "",

@@ -16,7 +16,8 @@ from audit.events import Outcome
 from core import clock
 from developers.models import Organization
 from insights.models import Kind
-from insights.selectors import HOUR, Window, floor_hour, totals
+from insights.selectors import totals
+from insights.windows import last_24_hours
 from policies.models import Policy
 from policies.selectors import policies_for_organization
 from web.analytics.links import ALLOWED, DECISIONS, DENIED, Links
@@ -48,21 +49,12 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The decisions of the last 24 hours, as far as the log is counted. The window begins and ends with a full hour."""
+    """The decisions of the last 24 hours, as far as the log is counted, and the URLs of their rows in the log."""
 
     allowed: int
     denied: int
-    window: Window
-
-    @property
-    def allowed_url(self) -> str:
-        """The log with exactly those that were allowed."""
-        return Links().to(self.window, {**DECISIONS, **ALLOWED})
-
-    @property
-    def denied_url(self) -> str:
-        """The log with exactly those that were denied."""
-        return Links().to(self.window, {**DECISIONS, **DENIED})
+    allowed_url: str
+    denied_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +89,10 @@ def figures_of(organization_id: str) -> Figures:
 
 def decided_in_a_day(organization_id: str) -> Decided:
     """Return the decisions of the hour now and the 23 before."""
-    until = floor_hour(clock.now()) + HOUR
-    window = Window(until - 24 * HOUR, until)
+    window = last_24_hours(clock.now())
     found = totals(organization_id, [Kind.DECISION], window)[Kind.DECISION]
-    return Decided(found.get(Outcome.ALLOWED, 0), found.get(Outcome.DENIED, 0), window)
+    allowed, denied = (Links().to(window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
+    return Decided(found.get(Outcome.ALLOWED, 0), found.get(Outcome.DENIED, 0), allowed, denied)
 
 
 def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
