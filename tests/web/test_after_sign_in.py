@@ -1,21 +1,24 @@
 """After a form is submitted without a session, signing in leads to a page and never to a 405."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import URLResolver, get_resolver, reverse
+from django.urls.converters import IntConverter
 
 
 def pages() -> list[str]:
-    """Return the path of every page, with a well-formed id."""
+    """Return the path of every page, with well-formed ids and numbers."""
     from web.urls import urlpatterns
 
-    return [
-        reverse(f"web:{page.name}", kwargs=dict.fromkeys(page.pattern.converters, "xyz_0000")) for page in urlpatterns
-    ]
+    return [reverse(f"web:{page.name}", kwargs=well_formed(page.pattern.converters)) for page in urlpatterns]
+
+
+def well_formed(converters: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: 0 if isinstance(one, IntConverter) else "xyz_0000" for name, one in converters.items()}
 
 
 def sign_in_from(login_url: str, email: str, password: str) -> Any:
