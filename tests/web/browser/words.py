@@ -32,9 +32,9 @@ BARE_TEXTS = """([content, attributes, names]) => {
 # A text must be in the box of the element that lays it out. Letters may be higher than their line.
 CUT_OFF = """content => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [], range = new Range();
-    const chain = e => e ? [e, ...chain(e.parentElement)] : [];
+    const clipped = [...document.querySelectorAll("*")].filter(e => getComputedStyle(e).clipPath !== "none");
     const skipped = e => e.closest(`${content}, .skip, svg, input, select`)
-        || !e.checkVisibility() || chain(e).some(a => getComputedStyle(a).clipPath !== "none");
+        || !e.checkVisibility() || clipped.some(one => one.contains(e));
     while (walker.nextNode()) {
         let e = walker.currentNode.parentElement;
         if (!walker.currentNode.data.trim() || skipped(e)) continue;
