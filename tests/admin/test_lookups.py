@@ -16,6 +16,7 @@ from tests.admin.world import World, sign_in, staff
 
 REGISTERED = list(admin.site._registry)
 HIDDEN = SECRET_FIELDS | {"auth_hash", "browser_digest", "code_challenge", "jwks", "body", "data"}
+LOOKUPS = ["", "__exact", "__startswith", "__gte", "__lt", "__regex", "__in", "__isnull"]
 MALFORMED_QUERIES = [
     "o=999",
     "o=x.-.1",
@@ -79,7 +80,6 @@ def test_lists_cannot_be_filtered_by_secret_columns(model: type[Model], site: Cl
             assert answer.status_code == 400, path
 
 
-@pytest.mark.parametrize("lookup", ["", "__exact", "__startswith", "__gte", "__lt", "__regex", "__in", "__isnull"])
 @pytest.mark.parametrize(
     ("path", "prefix"),
     [
@@ -96,13 +96,14 @@ def test_lists_cannot_be_filtered_by_secret_columns(model: type[Model], site: Cl
         ("auth_group", "user__password"),
     ],
 )
-def test_staff_cannot_guess_a_hash(path: str, prefix: str, lookup: str, world: World) -> None:
+def test_staff_cannot_guess_a_hash(path: str, prefix: str, world: World) -> None:
     app, model = path.split("_")
     browser = sign_in(world.administrator if app == "auth" else staff(f"{app}.view_{model}"))
     url = reverse(f"admin:{path}_changelist")
 
     assert browser.get(url).status_code == 200
-    assert browser.get(url, {f"{prefix}{lookup}": "argon2"}).status_code == 400
+    for lookup in LOOKUPS:
+        assert browser.get(url, {f"{prefix}{lookup}": "argon2"}).status_code == 400, lookup
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=name_of)
@@ -142,12 +143,12 @@ def test_a_malformed_query_of_a_list_is_not_a_server_error(model: type[Model], s
 
 
 @pytest.mark.parametrize("model", REGISTERED, ids=name_of)
-@pytest.mark.parametrize("page", ["change/", "history/", "delete/", ""])
-def test_a_malformed_id_is_not_a_server_error(page: str, model: type[Model], site: Client, world: World) -> None:
+def test_a_malformed_id_is_not_a_server_error(model: type[Model], site: Client, world: World) -> None:
     site.raise_request_exception = False
-    answers = {one: site.get(f"{list_url(model)}{one}/{page}").status_code for one in MALFORMED_IDS}
+    paths = [f"{one}/{page}" for one in MALFORMED_IDS for page in ("change/", "history/", "delete/", "")]
+    answers = {path: site.get(f"{list_url(model)}{path}").status_code for path in paths}
 
-    assert {one: status for one, status in answers.items() if not fine(status)} == {}
+    assert {path: status for path, status in answers.items() if not fine(status)} == {}
 
 
 @pytest.mark.parametrize(
