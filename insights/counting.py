@@ -16,42 +16,25 @@ have spaces itself.
 Agents are values, too, so that the chart of all agents reads as few rows as the others.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, NamedTuple
 
+from audit.entries import requests
 from audit.entries.drafts import POLICY
+from audit.entries.requests import RequestStep, Step, find_step
 from audit.events import Event, Outcome
 from audit.readers.in_order import InOrder
 from insights.models import Kind, Unit
 from insights.windows import floor_day, floor_hour
 
-EVENTS = frozenset(
-    {
-        Event.TOKEN_VERIFY,
-        Event.CONSENT_REQUESTED,
-        Event.CONSENT_APPROVED,
-        Event.CONSENT_DENIED,
-        Event.CONSENT_EXPIRED,
-    }
-)
+EVENTS = frozenset({Event.TOKEN_VERIFY, *requests.EVENTS})
 ALL_AGENTS = ""
 NONE = "-"
 USER = "user"
-# A caller chooses which scopes a decision requires, so their number bounds what it can make the roll-ups store.
-MAX_SCOPES = 20
+# Verify takes no more. A caller chooses them, so their number bounds what a request can make the roll-ups store.
+MAX_SCOPES = 100
 MAX_LENGTH = 300
-
-
-class Step(StrEnum):
-    """What became of a request for consent. `PARTLY` is allowed without some of the scopes."""
-
-    ASKED = "asked"
-    ALLOWED = "allowed"
-    PARTLY = "partly"
-    DENIED = "denied"
-    ABANDONED = "abandoned"
 
 
 class Key(NamedTuple):
@@ -96,19 +79,9 @@ def _counted(entry: InOrder) -> Iterator[tuple[str, Counted]]:
         for organization_id in entry.organization_ids:
             for counted in _of_decision(entry, record, organization_id):
                 yield organization_id, counted
-    elif owner := _owner(entry, record):
-        for counted in _of_consent(entry, record):
-            yield owner, counted
-
-
-def _owner(entry: InOrder, record: Mapping[str, Any]) -> str | None:
-    """Return the organization of the agent: only it sees what users answer to its requests.
-
-    A stock client has none, so the organization of the service that it asked for sees them. Of several, none does: the
-    request is in the log of one of them, and the grant in the logs of all.
-    """
-    own: str | None = record["organizationId"]
-    return own or (entry.organization_ids[0] if len(entry.organization_ids) == 1 else None)
+    elif found := find_step(record, entry.organization_ids):
+        for counted in _of_request(found, record):
+            yield found.organization_id, counted
 
 
 def _of_decision(entry: InOrder, record: Mapping[str, Any], organization_id: str) -> Iterator[Counted]:
@@ -133,26 +106,8 @@ def _rule_of(entry: InOrder, metadata: Mapping[str, Any], organization_id: str) 
     return (policy.get("policyId") or NONE) if is_own else NONE, rule_type
 
 
-def _of_consent(entry: InOrder, record: Mapping[str, Any]) -> Iterator[Counted]:
-    step = _step_of(entry, record)
-    if step is None:
-        return
-    yield Counted(Kind.CONSENT, step.value)
-    if step is Step.ASKED:
-        yield from (Counted(Kind.ASKED, scope) for scope in _distinct(record["scopes"]))
-    elif step is Step.PARTLY:
-        yield from (Counted(Kind.LEFT_OUT, scope) for scope in _distinct(record["metadata"]["notGranted"]))
-
-
-def _step_of(entry: InOrder, record: Mapping[str, Any]) -> Step | None:
-    """Return the step that the entry records, or None if it is the end of a grant and not of a request."""
-    if entry.event == Event.CONSENT_APPROVED:
-        return Step.PARTLY if record["metadata"].get("notGranted") else Step.ALLOWED
-    if entry.event == Event.CONSENT_EXPIRED:
-        # Nobody has decided about a request that expires.
-        return None if record["userId"] else Step.ABANDONED
-    return Step.ASKED if entry.event == Event.CONSENT_REQUESTED else Step.DENIED
-
-
-def _distinct(scopes: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(scopes))
+def _of_request(found: RequestStep, record: Mapping[str, Any]) -> Iterator[Counted]:
+    yield Counted(Kind.CONSENT, found.step.value)
+    if found.step is Step.ASKED:
+        yield from (Counted(Kind.ASKED, scope) for scope in dict.fromkeys(record["scopes"]))
+    yield from (Counted(Kind.LEFT_OUT, scope) for scope in found.left_out)

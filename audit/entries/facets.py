@@ -1,45 +1,65 @@
 """Facets: what else of an entry readers filter by, besides its columns."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from audit.entries.drafts import OWN_REQUEST_ID, POLICY
+from audit.entries.drafts import OWN_REQUEST_ID, POLICY, organizations_of
+from audit.entries.requests import EVENTS, find_step
 
 # The last digits of our request ids are random.
 MARK_DIGITS = 8
+# What is searched for entries without an agent.
+NO_AGENT = "-"
+# Who decided in place of a policy of the organization: a limit of the user, a policy of another organization, or no
+# rule, because the user must approve each use of the scope.
+USER, OTHERS, NO_RULE = "user", "others", "none"
+# The reasons that a policy or a limit gives, and the only ones without either that `NO_RULE` tells apart.
+RULE_REASONS = frozenset({"policy_denied", "approval_required"})
+LEFT_OUT = "left_out"
 
 
 class Facets(NamedTuple):
     """The values of an entry, without those that only some of its readers may see.
 
     `actors` are the kind and the id of the actor, and the resource server that is concerned. `actions` are the action
-    and the scopes. `rules` are the type of the rule and the reason. `policy` is `owned(...)`, or empty. `request_id` is
-    empty, too, if the caller chose it: that is personal data, so nothing of it may outlast an erasure.
+    and the scopes. `rules` are the type of the rule and the reason. `deciders` are `USER` or `NO_RULE`, or what each
+    organization may know of the policy, as `owned(...)`. `steps` are the step of a request for consent and the scopes
+    that the user left out, `owned(...)` by the organization that asked. `request_id` is empty if the caller chose it:
+    that is personal data, so nothing of it may outlast an erasure.
     """
 
     actors: tuple[str, ...]
     actions: tuple[str, ...]
+    scopes: tuple[str, ...]
     rules: tuple[str, ...]
-    policy: str
+    deciders: tuple[str, ...]
+    steps: tuple[str, ...]
     request_id: str
 
 
 def facets_of(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Facets:
     """Return the facets of an entry, given its record or the content of its draft."""
-    actor, metadata, policy = content["actor"], content["metadata"], withheld.get(POLICY)
+    actor, metadata = content["actor"], content["metadata"]
     action, scopes = content["action"], content["scopes"]
     return Facets(
         _distinct(actor["kind"], actor["id"], metadata.get("resourceServerId")),
         _distinct(action, *scopes),
+        tuple(scopes),
         _distinct(metadata.get("ruleType"), content["reason"]),
-        owned(policy["policyOrganizationId"] or content["organizationId"], policy["policyId"]) if policy else "",
+        tuple(_deciders(content, withheld)) if content["reason"] in RULE_REASONS or POLICY in withheld else (),
+        tuple(_steps(content, withheld)),
         content["requestId"] if is_own(content["requestId"]) else "",
     )
 
 
-def owned(organization_id: str | None, policy_id: str) -> str:
-    """Return what is searched for a policy. Only the organization that owns the policy can name it."""
-    return f"{organization_id}/{policy_id}"
+def owned(organization_id: str | None, value: str) -> str:
+    """Return what is searched for a value that only this organization can name, such as its policy."""
+    return f"{organization_id}/{value}"
+
+
+def left_out(scope: str) -> str:
+    """Return the step, to be `owned`, of a request of which the user left this scope out."""
+    return f"{LEFT_OUT}:{scope}"
 
 
 def is_own(request_id: str | None) -> bool:
@@ -50,6 +70,25 @@ def is_own(request_id: str | None) -> bool:
 def mark_of(request_id: str) -> int:
     """Return 32 bits of a request id of our own, or 0 for an empty one."""
     return (int(request_id[-MARK_DIGITS:], 16) or 1) if request_id else 0
+
+
+def _deciders(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Iterator[str]:
+    policy = withheld.get(POLICY)
+    if content["metadata"].get("limitedBy") == USER:
+        yield USER
+    elif policy is None:
+        yield NO_RULE
+    else:
+        owner = policy["policyOrganizationId"] or content["organizationId"]
+        yield owned(owner, policy["policyId"])
+        yield from (owned(one, OTHERS) for one in organizations_of(content, withheld) if one != owner)
+
+
+def _steps(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Iterator[str]:
+    found = find_step(content, organizations_of(content, withheld)) if content["event"] in EVENTS else None
+    if found is not None:
+        yield owned(found.organization_id, found.step)
+        yield from (owned(found.organization_id, left_out(scope)) for scope in found.left_out)
 
 
 def _distinct(*values: str | None) -> tuple[str, ...]:

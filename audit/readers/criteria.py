@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from audit.entries.facets import is_own, mark_of, owned
+from audit.entries.facets import NO_AGENT, OTHERS, is_own, left_out, mark_of, owned
 from audit.sequencing import postings
 from audit.sequencing.postings import Indexed, term
 
@@ -14,9 +14,11 @@ from audit.sequencing.postings import Indexed, term
 class Filters:
     """What an entry must have. None matches everything. `since` is inclusive, `until` exclusive.
 
-    An entry matches `events` if its event is one of them, `actor` if that is the kind or the id of its actor,
-    `server_id` if that is its actor or the resource server that is concerned, `action` if that is its action or one of
-    its scopes, and `rule` if that is its reason or the type of its rule.
+    An entry matches `events` if its event is one of them, `agent_id` if that is `NO_AGENT` and it has none, `actor` if
+    that is the kind or the id of its actor, `server_id` if that is its actor or the resource server that is concerned,
+    `action` if that is its action or one of its scopes, and `rule` if that is its reason or the type of its rule.
+    `decider` is who decided in place of a policy of the organization (`audit.entries.facets`), `step` a step of a
+    request for consent, and `left_out` a scope that the user left out.
     """
 
     agent_id: str | None = None
@@ -28,8 +30,13 @@ class Filters:
     actor: str | None = None
     server_id: str | None = None
     action: str | None = None
+    scope: str | None = None
     rule: str | None = None
+    reason: str | None = None
     policy_id: str | None = None
+    decider: str | None = None
+    step: str | None = None
+    left_out: str | None = None
     request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -39,8 +46,8 @@ class Filters:
 class Criteria(Filters):
     """The filters of a search in the log of an organization, of a user, or in the whole log.
 
-    A policy is found in the log of its own organization only. Raises `ValueError` for a request id that the caller
-    chose (`audit.entries.facets.is_own`): there is no index of these.
+    A policy and a request for consent are found in the log of their own organization only. Raises `ValueError` for a
+    request id that the caller chose (`audit.entries.facets.is_own`): there is no index of these.
     """
 
     organization_id: str | None = None
@@ -53,7 +60,7 @@ class Criteria(Filters):
         return (
             self.is_tenant_of(entry)
             and self.user_id in (None, entry.user_id)
-            and self.agent_id in (None, entry.agent_id)
+            and self.agent_id in (None, entry.agent_id or NO_AGENT)
             and self.consent_id in (None, entry.consent_id)
             and self.event in (None, entry.event)
             and (self.events is None or entry.event in self.events)
@@ -69,24 +76,34 @@ class Criteria(Filters):
             (self.actor is None or self.actor in facets.actors)
             and (self.server_id is None or self.server_id in facets.actors)
             and (self.action is None or self.action in facets.actions)
-            and (self.rule is None or self.rule in facets.rules)
-            and self._policy in (None, facets.policy)
+            and (self.scope is None or self.scope in facets.scopes)
+            and {self.rule, self.reason} - {None} <= {*facets.rules}
+            and {*self._deciders()} <= {*facets.deciders}
+            and {*self._steps()} <= {*facets.steps}
             and self.request_id in (None, facets.request_id)
         )
 
     @property
     def has_facets(self) -> bool:
         """Return whether the columns of `Entry` cannot tell what matches."""
-        return any((self.actor, self.server_id, self.action, self.rule, self.policy_id, self.request_id))
+        facets = (self.actor, self.server_id, self.action, self.scope, self.rule, self.reason, self.request_id)
+        return any((*facets, self.policy_id, self.decider, self.step, self.left_out))
 
     @property
     def mark(self) -> int | None:
         """The mark of the request id, or None if any will do."""
         return None if self.request_id is None else mark_of(self.request_id)
 
-    @property
-    def _policy(self) -> str | None:
-        return None if self.policy_id is None else owned(self.organization_id, self.policy_id)
+    def _deciders(self) -> list[str]:
+        own = self.policy_id, self.decider if self.decider == OTHERS else None
+        common = [self.decider] if self.decider and self.decider != OTHERS else []
+        return [*self._owned(*own), *common]
+
+    def _steps(self) -> list[str]:
+        return self._owned(self.step, left_out(self.left_out) if self.left_out else None)
+
+    def _owned(self, *values: str | None) -> list[str]:
+        return [owned(self.organization_id, value) for value in values if value is not None]
 
     def is_tenant_of(self, entry: Indexed) -> bool:
         """Return whether the entry is in the log that is searched: an organization's, a user's or the whole log."""
@@ -100,8 +117,11 @@ class Criteria(Filters):
             (postings.CONSENT, self.consent_id),
             (postings.USER, self.user_id),
             (postings.AGENT, self.agent_id),
-            (postings.POLICY, self._policy),
+            *[(postings.STEP, one) for one in self._steps()[::-1]],
+            *[(postings.POLICY, one) for one in self._deciders()],
             (postings.RULE, self.rule),
+            (postings.RULE, self.reason),
+            (postings.ACTION, self.scope),
             (postings.ACTION, self.action),
             (postings.ACTOR, self.server_id),
             (postings.ACTOR, self.actor),
@@ -120,7 +140,8 @@ class Criteria(Filters):
         wanted: dict[str, Any] = {
             "organizations__contains": None if self.organization_id is None else f"{self.organization_id} ",
             "user_id": self.user_id,
-            "agent_id": self.agent_id,
+            "agent_id": None if self.agent_id == NO_AGENT else self.agent_id,
+            "agent_id__isnull": True if self.agent_id == NO_AGENT else None,
             "consent_id": self.consent_id,
             "event": self.event,
             "event__in": None if self.events is None else list(self.events),

@@ -67,7 +67,7 @@ def entries_below(end: int, criteria: Criteria, batch: int, indexed: int | None 
 def count_entries(low: int, high: int, criteria: Criteria, indexed: int | None = None) -> int:
     """Return how many entries with an index from `low` to `high`, exclusive, match. It reads none of them.
 
-    The criteria must have a term.
+    The criteria must have a term. With a `scope`, entries whose action has the name of the scope count, too.
     """
     indexed = complete_segments() * SEGMENT if indexed is None else indexed
     found = _count_tail(max(low, indexed), high, criteria)

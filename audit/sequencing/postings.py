@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from audit.entries.facets import Facets, mark_of
+from audit.entries.facets import NO_AGENT, Facets, mark_of
 
 SEGMENT = 4096
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ BITMAP_BYTES = SEGMENT // 8
 MAX_LISTED = BITMAP_BYTES // 2 - 1
 
 ORGANIZATION, USER, AGENT, CONSENT, EVENT, OUTCOME = "organization", "user", "agent", "consent", "event", "outcome"
-ACTOR, ACTION, RULE, POLICY = "actor", "action", "rule", "policy"
+ACTOR, ACTION, RULE, POLICY, STEP = "actor", "action", "rule", "policy", "step"
 MARK_BYTES = 4
 
 
@@ -87,14 +87,15 @@ def values_of(entry: Indexed) -> list[tuple[str, str | None]]:
     return [
         *[(ORGANIZATION, one) for one in entry.organization_ids],
         (USER, entry.user_id),
-        (AGENT, entry.agent_id),
+        (AGENT, entry.agent_id or NO_AGENT),
         (CONSENT, entry.consent_id),
         (EVENT, entry.event),
         (OUTCOME, entry.outcome),
         *[(ACTOR, one) for one in facets.actors],
         *[(ACTION, one) for one in facets.actions],
         *[(RULE, one) for one in facets.rules],
-        (POLICY, facets.policy),
+        *[(POLICY, one) for one in facets.deciders],
+        *[(STEP, one) for one in facets.steps],
     ]
 
 

@@ -127,7 +127,7 @@ def query_of(by: By, value: str) -> Query:
         return of_rule(value)
     if by is OUTCOME:
         return {**DECISIONS, **OUTCOME_QUERIES.get(value, {})}
-    return {**DECISIONS, "agent" if by is AGENT else "action": value}
+    return {**DECISIONS, "agent" if by is AGENT else "scope": value}
 
 
 def words_of(by: By, value: str, names: Names) -> Words:

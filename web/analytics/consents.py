@@ -2,36 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from django.utils.translation import gettext_lazy as _
-
-from audit.events import Event
-from insights.counting import Step
+from audit.entries.requests import Step
 from insights.models import Kind
 from insights.windows import Window
 from web.analytics.charts import HEIGHT, LEAST, short
 from web.analytics.counts import Count, highest, percent
-from web.analytics.links import Links, Query
+from web.analytics.links import Links, of_step
 from web.analytics.words import Names, Words
+from web.logs.words import STEPS
 
 type Totals = Mapping[Kind, Mapping[str, int]]
 
 SCOPES_LISTED = 8
-LABELS: dict[Step, Any] = {
-    Step.ASKED: _("Asked"),
-    Step.ALLOWED: _("Allowed all"),
-    Step.PARTLY: _("Allowed some"),
-    Step.DENIED: _("Denied"),
-    Step.ABANDONED: _("Abandoned"),
-}
-QUERIES: dict[Step, Query] = {
-    Step.ASKED: {"event": Event.CONSENT_REQUESTED.value},
-    Step.ALLOWED: {"event": Event.CONSENT_APPROVED.value},
-    Step.PARTLY: {"event": Event.CONSENT_APPROVED.value},
-    Step.DENIED: {"event": Event.CONSENT_DENIED.value},
-    Step.ABANDONED: {"event": Event.CONSENT_EXPIRED.value},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +72,8 @@ def find_consents(window: Window, now: Totals, before: Totals, names: Names, lin
     rows = [
         StepRow(
             step.value,
-            str(LABELS[step]),
-            Count(counts.get(step, 0), earlier.get(step, 0), links.to(window, QUERIES[step])),
+            str(STEPS[step]),
+            Count(counts.get(step, 0), earlier.get(step, 0), links.to(window, of_step(step))),
             "" if step is Step.ASKED else percent(counts.get(step, 0), asked),
         )
         for step in Step
@@ -112,12 +95,12 @@ def bars_of(counts: Mapping[str, int]) -> list[FunnelBar]:
 def _left_out(window: Window, now: Totals, before: Totals, names: Names, links: Links) -> list[LeftOut]:
     counts, asked = now[Kind.LEFT_OUT], now[Kind.ASKED]
     earlier, asked_before = before[Kind.LEFT_OUT], before[Kind.ASKED]
-    approved, requested = QUERIES[Step.PARTLY], QUERIES[Step.ASKED]
+    requested = of_step(Step.ASKED)
     return [
         LeftOut(
             names.scope(scope),
-            Count(counts[scope], earlier.get(scope, 0), links.to(window, approved)),
-            Count(asked.get(scope, 0), asked_before.get(scope, 0), links.to(window, {**requested, "action": scope})),
+            Count(counts[scope], earlier.get(scope, 0), links.to(window, {"left_out": scope})),
+            Count(asked.get(scope, 0), asked_before.get(scope, 0), links.to(window, {**requested, "scope": scope})),
             percent(counts[scope], asked.get(scope, 0)),
         )
         for scope in highest(counts, SCOPES_LISTED)

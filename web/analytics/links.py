@@ -6,6 +6,8 @@ from urllib.parse import urlencode
 
 from django.urls import reverse
 
+from audit.entries import facets
+from audit.entries.requests import Step
 from audit.events import Event
 from insights.counting import NONE, USER, rule_parts
 from insights.windows import Window
@@ -36,8 +38,23 @@ class Links:
 def of_rule(value: str) -> Query:
     """Return the query for the denials of a value of the kind `rule`."""
     reason, policy_id, rule_type = rule_parts(value)
-    rule = reason if rule_type == NONE or reason == "approval_required" else rule_type
-    return {**DECISIONS, **DENIED, "policy": "" if policy_id in (NONE, USER) else policy_id, "rule": rule}
+    rule = {"reason": "" if reason == NONE else reason, "rule": "" if rule_type == NONE else rule_type}
+    return {**DECISIONS, **DENIED, **rule, **_of_decider(reason, policy_id, rule_type)}
+
+
+def of_step(step: Step) -> Query:
+    """Return the query for a step of the organization's own requests for consent."""
+    return {"step": step.value}
+
+
+def _of_decider(reason: str, policy_id: str, rule_type: str) -> Query:
+    if policy_id == USER:
+        return {"decider": facets.USER}
+    if policy_id != NONE:
+        return {"policy": policy_id}
+    if rule_type != NONE:
+        return {"decider": facets.OTHERS}
+    return {"decider": facets.NO_RULE} if reason in facets.RULE_REASONS else {}
 
 
 def _hour(moment: datetime) -> str:

@@ -1,35 +1,16 @@
 """Words for what the roll-ups count: reasons, rules, agents, scopes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from agents.selectors import agents_known_to
 from decisions.requests import Reason
 from insights.counting import NONE, USER, rule_parts
 from policies.selectors import policies_for_organization
-from web.logs.words import rule_title
+from web.logs.words import REASONS, rule_title
 from web.names import names_by_id, scope_titles
-
-REASONS: Mapping[str, Any] = {
-    Reason.INVALID_TOKEN: gettext_lazy("Invalid token"),
-    Reason.TOKEN_EXPIRED: gettext_lazy("Token expired"),
-    Reason.TOKEN_REVOKED: gettext_lazy("Token revoked"),
-    Reason.SERVICE_SUSPENDED: gettext_lazy("Service suspended"),
-    Reason.ORGANIZATION_SUSPENDED: gettext_lazy("Organization suspended"),
-    Reason.AGENT_SUSPENDED: gettext_lazy("Agent suspended"),
-    Reason.USER_INACTIVE: gettext_lazy("User deactivated"),
-    Reason.CONSENT_REVOKED: gettext_lazy("Access revoked by the user"),
-    Reason.CONSENT_EXPIRED: gettext_lazy("Access expired"),
-    Reason.CONSENT_PAUSED: gettext_lazy("Access paused by the user"),
-    Reason.WRONG_AUDIENCE: gettext_lazy("Token for another service"),
-    Reason.INSUFFICIENT_SCOPE: gettext_lazy("Scope not granted"),
-    Reason.POLICY_DENIED: gettext_lazy("Denied by a rule"),
-    Reason.APPROVAL_REQUIRED: gettext_lazy("Approval required"),
-}
 
 
 @dataclass(frozen=True, slots=True)

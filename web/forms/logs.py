@@ -1,5 +1,6 @@
 """The filters of an organization's log, which are in the URL."""
 
+import re
 from functools import partial
 from typing import Any, Self, cast
 
@@ -7,11 +8,10 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from audit.entries.facets import is_own
+from audit.entries.facets import NO_AGENT, is_own
 from audit.events import Event
 from audit.selectors import Filters
 from core.text import plain_text
-from decisions.requests import Reason
 from developers.models import SavedView
 from developers.saved_views import MAX_NAME_LENGTH, MAX_QUERY_LENGTH
 from policies.rules import RULES
@@ -21,10 +21,11 @@ from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import PeriodField
 from web.forms.named_id import NamedIdField
 from web.logs.names import AGENT, DEVELOPER, POLICY, SERVER, OwnNames
-from web.logs.words import ACTORS
+from web.logs.words import ACTORS, DECIDERS, REASONS, STEPS
 
 ANY = [("", _("Any"))]
 FROM, TO = "from", "to"
+NAME = re.compile(r"[a-z]+(_[a-z]+){1,9}")
 
 
 def _text(label: Any, **attrs: str) -> forms.CharField:
@@ -34,14 +35,19 @@ def _text(label: Any, **attrs: str) -> forms.CharField:
 
 class LogFilterForm(FilterForm):
     outcome = forms.ChoiceField(label=_("Outcome"), choices=OUTCOMES, required=False)
-    agent = NamedIdField(AGENT, label=_("Agent"))
+    agent = NamedIdField(AGENT, none=NO_AGENT, label=_("Agent"))
     action = _text(_("Action or scope"), placeholder="email:send", translate="no")
-    rule = forms.ChoiceField(label=_("Rule or reason"), required=False, widget=IdSelect)
+    scope = _text(_("Scope"), placeholder="email:send", translate="no")
+    rule = forms.ChoiceField(label=_("Rule"), required=False)
+    reason = forms.ChoiceField(label=_("Reason"), required=False)
     policy = NamedIdField(POLICY, label=_("Policy"))
+    decider = forms.ChoiceField(label=_("Decided by"), choices=[*ANY, *DECIDERS.items()], required=False)
     server = NamedIdField(SERVER, label=_("Resource server"))
     actor = forms.ChoiceField(label=_("Actor"), required=False)
     user = _text(_("User ID"))
     consent = _text(_("Grant ID"))
+    step = forms.ChoiceField(label=_("Request for consent"), choices=[*ANY, *STEPS.items()], required=False)
+    left_out = _text(_("Scope left out"), placeholder="email:send", translate="no")
     event = forms.ChoiceField(
         label=_("Event"), choices=[*ANY, *((event, event) for event in Event)], required=False, widget=IdSelect
     )
@@ -55,7 +61,8 @@ class LogFilterForm(FilterForm):
         for name, kind in (("agent", AGENT), ("policy", POLICY), ("server", SERVER)):
             field = cast("NamedIdField", self.fields[name])
             field.names, field.find = names.of_kind(kind), partial(names.find, kind)
-        self._field("rule").choices = _rules()
+        self._field("rule").choices = _with_unknown(_rules(), data.get("rule"))
+        self._field("reason").choices = _with_unknown([*ANY, *REASONS.items()], data.get("reason"))
         self._field("actor").choices = [*ANY, *ACTORS.items(), *_developers(names)]
 
     def filters(self) -> Filters:
@@ -66,8 +73,13 @@ class LogFilterForm(FilterForm):
             outcome=value("outcome"),
             agent_id=value("agent"),
             action=value("action"),
+            scope=value("scope"),
             rule=value("rule"),
+            reason=value("reason"),
             policy_id=value("policy"),
+            decider=value("decider"),
+            step=value("step"),
+            left_out=value("left_out"),
             server_id=value("server"),
             actor=value("actor"),
             user_id=value("user"),
@@ -91,7 +103,7 @@ class LogFilterForm(FilterForm):
     def _words(self, name: str) -> str:
         value = self._valid(name)
         if self._is_named(name):
-            return self.names.names.get(value, value)
+            return gettext("No agent") if value == NO_AGENT else self.names.names.get(value, value)
         if name in (FROM, TO):
             day = self.data[name].strip()
             return exactly(value) if "T" in day or " " in day else day
@@ -105,8 +117,13 @@ class LogFilterForm(FilterForm):
 
 
 def _rules() -> list[Any]:
-    types = [(name, gettext(rule.title)) for name, rule in RULES.items()]
-    return [*ANY, (_("Rules"), sorted(types, key=lambda one: one[1])), (_("Reasons"), [(one, one) for one in Reason])]
+    return [*ANY, *sorted(((name, gettext(rule.title)) for name, rule in RULES.items()), key=lambda one: one[1])]
+
+
+def _with_unknown(choices: list[Any], name: str | None) -> list[Any]:
+    """Return also the name of a rule type or a reason that there is no more: the log outlives them."""
+    is_unknown = name and NAME.fullmatch(name) and name not in dict(choices)
+    return [*choices, (name, name)] if is_unknown else choices
 
 
 def _developers(names: OwnNames) -> list[tuple[str, str]]:

@@ -15,7 +15,8 @@ class NamedIdField(forms.CharField):
     """An id. The user types it, or the name of one of `names`, which browsers suggest as "name (id)".
 
     An id need not be among them, because the log outlives what it is about. `find` returns the ids for any other name.
-    The value is None if the field is empty.
+    The value is None if the field is empty. `none` is what stands for rows that have no such object, if they can be
+    looked for.
     """
 
     default_error_messages = {
@@ -23,10 +24,11 @@ class NamedIdField(forms.CharField):
         "ambiguous": _("Several have this name. Choose a suggestion, or enter an ID."),
     }
 
-    def __init__(self, prefix: str, **kwargs: Any) -> None:
+    def __init__(self, prefix: str, *, none: str = "", **kwargs: Any) -> None:
         attrs = {"list": f"suggested-{prefix}", "autocomplete": "off", "placeholder": _("Name or ID")}
         super().__init__(required=False, max_length=MAX_LENGTH, widget=forms.TextInput(attrs=attrs), **kwargs)
         self.id_pattern = re.compile(rf"(?:.*\()?({prefix}_[0-9a-f]{{32,64}})\)?")
+        self.none = none
         self.names: Mapping[str, str] = {}
         self.find: Callable[[str], list[str]] = lambda text: []
 
@@ -36,8 +38,8 @@ class NamedIdField(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         text: str = super().clean(value)
-        if not text:
-            return None
+        if not text or text == self.none:
+            return text or None
         written = self.id_pattern.fullmatch(text)
         return written[1] if written else self._find(text)
 

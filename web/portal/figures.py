@@ -116,7 +116,7 @@ def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
             "%(number)d policies only record, and deny nothing yet.",
             number,
         )
-        yield Attention(words % {"number": number}, reverse("web:policies"))
+        yield Attention(words % {"number": number}, f"{reverse('web:policies')}?status=shadow")
     if not is_verified:
         words = _("Consent screens warn users that your organization is not verified. Prove a domain.")
         yield Attention(words, reverse("web:domain"))

@@ -1,6 +1,6 @@
-"""Add the postings by which an older log can be searched for actors, actions, rules, policies and requests.
+"""Add the postings by which an older log can be searched with all filters.
 
-A new database has none, and this does nothing there.
+A new database has no entries, and this does nothing there.
 """
 
 from django.db import migrations
