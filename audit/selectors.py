@@ -15,12 +15,26 @@ from audit.readers.in_order import Stretch, entries_from
 from audit.readers.occurred import find_events
 from audit.readers.reading import AuditEntry, read_entries, read_entry
 from audit.readers.search import Listing, find_entry
+from audit.readers.snapshot import Snapshot
 from core.errors import NotFound
 
 
 def entries_for_organization(organization_id: str, filters: Filters | None = None) -> Listing:
     """Return the entries that concern the organization, newest first."""
     return Listing(Criteria(organization_id=organization_id, **asdict(filters or Filters())))
+
+
+def newest_for_organization(log: Snapshot, organization_id: str, filters: Filters, limit: int) -> list[AuditEntry]:
+    """Return up to `limit` entries that concern the organization, newest first, as they were at one moment."""
+    return log.newest(Criteria(organization_id=organization_id, **asdict(filters)), limit)
+
+
+def count_for_organization(log: Snapshot, organization_id: str, filters: Filters) -> int:
+    """Return how many entries that concern the organization match, at the same moment.
+
+    The index of the log counts: only the newest entries, which are not in it yet, are read.
+    """
+    return log.count(Criteria(organization_id=organization_id, **asdict(filters)))
 
 
 def occurred_in_organization(

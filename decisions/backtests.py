@@ -9,7 +9,7 @@ from django.conf import settings
 from core import clock
 from core.errors import NotFound
 from core.sweeps import delete_batch
-from decisions.replaying import Change, Place
+from decisions.replaying import Change, Place, Totals
 from decisions.simulation import ReplayReport, Simulated, replay_decisions, require_valid
 from limits.throttle import Subject, Throttle
 from policies.models import Backtest, Policy
@@ -80,6 +80,7 @@ def _reads_context(stored: Iterable[Any]) -> bool:
 
 
 def _describe(report: ReplayReport, shown: frozenset[Change]) -> dict[str, Any]:
+    """Return the report as it is stored. `found` has the indexes in the log of what is shown, in all and per place."""
     totals = report.totals
     return {
         "from": totals.first.isoformat() if totals.first else None,
@@ -87,8 +88,9 @@ def _describe(report: ReplayReport, shown: frozenset[Change]) -> dict[str, Any]:
         "decisions": totals.decisions,
         "changes": {change.value: totals.changes[change] for change in Change},
         "undecided": {gap.value: number for gap, number in totals.gaps.items()},
-        "places": [_place(place, totals.places[place]) for place in _most_frequent(totals.places)],
-        "found": {change.value: totals.found.get(change, []) for change in Change if change in shown},
+        "places": [_place(place, totals, shown) for place in _most_frequent(totals.places)],
+        "allPlaces": len(totals.places),
+        "found": {change.value: totals.first_found(change) for change in Change if change in shown},
         "isTruncated": report.is_truncated,
     }
 
@@ -97,14 +99,14 @@ def _most_frequent(places: Mapping[Place, Any]) -> list[Place]:
     return sorted(places, key=lambda place: -places[place].total())[:MAX_PLACES]
 
 
-def _place(place: Place, found: Mapping[Change, int]) -> dict[str, Any]:
-    changes = {change.value: found[change] for change in Change}
+def _place(place: Place, totals: Totals, shown: frozenset[Change]) -> dict[str, Any]:
     return {
         "agentId": place.agent_id,
         "policyId": place.policy_id,
         "ruleType": place.rule_type,
         "ruleIndex": place.rule_index,
-        **changes,
+        **{change.value: totals.places[place][change] for change in Change},
+        "found": {change.value: totals.found[change].get(place, []) for change in totals.found if change in shown},
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -64,16 +65,21 @@ class Totals:
     changes: Counter[Change] = field(default_factory=Counter)
     gaps: Counter[Gap] = field(default_factory=Counter)
     places: dict[Place, Counter[Change]] = field(default_factory=dict)
-    found: dict[Change, list[int]] = field(default_factory=dict)
-    """The places in the log of the first `MAX_FOUND` changed decisions of each kind."""
+    found: dict[Change, dict[Place, list[int]]] = field(default_factory=dict)
+    """The indexes in the log of the changed decisions of each kind and place, of each the first `MAX_FOUND`."""
     first: datetime | None = None
     last: datetime | None = None
 
     def change(self, change: Change, place: Place, decided: Decided) -> None:
         self.changes[change] += 1
-        if self.changes[change] <= MAX_FOUND:
-            self.found.setdefault(change, []).append(decided.leaf_index)
         self.places.setdefault(place, Counter())[change] += 1
+        found = self.found.setdefault(change, {}).setdefault(place, [])
+        if len(found) < MAX_FOUND:
+            found.append(decided.leaf_index)
+
+    def first_found(self, change: Change) -> list[int]:
+        """Return the indexes of the first `MAX_FOUND` decisions that changed like this, in the order of the log."""
+        return sorted(chain.from_iterable(self.found.get(change, {}).values()))[:MAX_FOUND]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

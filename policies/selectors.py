@@ -31,7 +31,8 @@ def book_without_history(organization_id: str) -> PolicyBook:
 
 def policy_for_organization(organization_id: str, policy_id: str) -> Policy:
     """Return the organization's policy. Raises `NotFound`, even if another organization has it."""
-    policy: Policy | None = policies_for_organization(organization_id).filter(id=policy_id).first()
+    rows = policies_for_organization(organization_id).select_related("agent")
+    policy: Policy | None = rows.filter(id=policy_id).first()
     if policy is None:
         raise NotFound("No such policy.")
     return policy

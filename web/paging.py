@@ -1,6 +1,7 @@
 """Cursor pagination for pages. Ids sort by time, so the last id shown is the cursor of the next page."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,15 @@ class Page:
     items: list[Any]
     cursor: str
     next_cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a list that is in memory. `more` is the `?after=` of the next part, None on the last."""
+
+    items: Sequence[Any]
+    start: int
+    more: int | None
 
 
 def read_cursor(request: HttpRequest) -> str:
@@ -52,3 +62,10 @@ def paginate_log(request: HttpRequest, listing: Listing, size: int | None = None
         cursor = ""
         items, next_cursor = listing.page(cursor, size)
     return Page(items, cursor, next_cursor)
+
+
+def part_of(request: HttpRequest, items: Sequence[Any], size: int | None = None) -> Part:
+    """Return the part of the items that `?after=` asks for: the first one if it is not a number."""
+    start = min(read_number(request, "after") or 0, len(items))
+    end = start + (size or PAGE_SIZE)
+    return Part(items[start:end], start, end if end < len(items) else None)

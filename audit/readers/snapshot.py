@@ -3,10 +3,13 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
 from audit.entries.drafts import Prepared
+from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.finding import count_entries, entries_below, sizes
+from audit.readers.reading import AuditEntry, read_entries
 from audit.readers.waiting import find_moved, listed_waiting, waiting_entries
 from audit.sequencing.postings import Listed
 
@@ -33,6 +36,8 @@ class Snapshot:
     size: int
     indexed: int
     waiting: Sequence[tuple[str, Listed]]
+    prepared: Sequence[Prepared]
+    """The entries that wait, in the same order."""
 
     @property
     def end(self) -> int:
@@ -46,6 +51,13 @@ class Snapshot:
             yield Located(place, entry_id, entry.timestamp, None, entry.event)
         for found in entries_below(min(below, self.size), criteria, BATCH, self.indexed):
             yield Located(found.leaf_index, found.id, found.timestamp, found.leaf_index, found.event)
+
+    def newest(self, criteria: Criteria, limit: int) -> list[AuditEntry]:
+        """Return up to `limit` entries that match, newest first."""
+        pairs = zip(self.prepared, self.waiting, strict=True)
+        found: list[Entry | Prepared] = [*(one for one, (_, listed) in pairs if criteria.matches(listed))]
+        found += islice(entries_below(self.size, criteria, limit, self.indexed), max(limit - len(found), 0))
+        return read_entries(found[:limit])
 
     def count(self, criteria: Criteria, low: int = 0, high: int | None = None) -> int:
         """Return how many entries match, with a place from `low` to `high`, exclusive. It reads none of the log's."""
@@ -64,7 +76,7 @@ def take_snapshot() -> Snapshot:
     waiting = list(waiting_entries())
     size, indexed = sizes()
     kept = _not_moved(waiting, size)
-    return Snapshot(size, indexed, [(one.id, listed_waiting(one)) for one in kept])
+    return Snapshot(size, indexed, [(one.id, listed_waiting(one)) for one in kept], kept)
 
 
 def _not_moved(waiting: Sequence[Prepared], size: int) -> Sequence[Prepared]:

@@ -81,6 +81,43 @@ def test_a_backtest_shows_exactly_the_calls_that_it_counts(as_developer, develop
     assert log_entries().count() == before
 
 
+def numbers_of(page):
+    """Return the numbers of each row of the table, with the ids of the calls to which each leads."""
+    rows = [[place.denied, place.asked, place.allowed] for place in page.context["result"].places]
+    return [[(one.number, one.url) for one in row] for row in rows]
+
+
+def test_each_number_by_rule_and_agent_leads_to_exactly_its_calls(as_developer, developer, grant, calls):
+    url = run(as_developer, make_policy(developer, NO_READING, NO_MAIL))
+    page = as_developer.get(url)
+    assert [(place.rule, place.denied.number) for place in page.context["result"].places] == [
+        ("Never email:send", 2),
+        ("Never email:read", 1),
+    ]
+    (mail, *others), (reading, *_) = numbers_of(page)
+    assert [number for number, _ in others] == [0, 0]
+    assert listed(as_developer.get(f"{url}{mail[1]}")) == calls
+    (read,) = listed(as_developer.get(f"{url}{reading[1]}"))
+    assert {read, *calls} == {*listed(as_developer.get(f"{url}?show=denied"))}
+    assert 'href="?show=denied&amp;place=0#calls">2</a>' in page.content.decode()
+    for absent in ("2", "999999999"):
+        assert "entries" not in as_developer.get(f"{url}?show=denied&place={absent}").context
+    assert "entries" not in as_developer.get(f"{url}?show=asked&place=0").context
+
+
+def test_all_calls_of_a_backtest_are_in_the_log(as_developer, developer, calls):
+    page = as_developer.get(run(as_developer, make_policy(developer, NO_MAIL)))
+    rows = as_developer.get(page.context["result"].url).context["rows"]
+    assert (len(rows), {row.event for row in rows}) == (3, {"token.verify"})
+
+
+def test_the_rarest_rules_and_agents_are_only_counted(as_developer, developer, calls, monkeypatch):
+    monkeypatch.setattr(backtests, "MAX_PLACES", 1)
+    page = as_developer.get(run(as_developer, make_policy(developer, NO_READING, NO_MAIL)))
+    assert len(page.context["result"].places) == 1
+    assert "And 1 rarer pair of a rule and an agent." in words_of(page)
+
+
 def test_the_list_of_earlier_backtests_reads_no_names(as_developer, developer, calls, django_assert_max_num_queries):
     policy = make_policy(developer, NO_MAIL)
     for _ in range(5):
@@ -98,7 +135,9 @@ def test_calls_are_only_counted_if_they_would_tell_their_context(as_developer, d
     assert "Would have denied 3 of 3 calls" in words_of(page)
     assert "They are counted only" in words_of(page)
     assert "entries" not in page.context
-    assert Backtest.objects.get().report["found"] == {}
+    report = Backtest.objects.get().report
+    assert (report["found"], report["places"][0]["found"]) == ({}, {})
+    assert page.context["result"].places[0].denied == (3, "")
 
 
 def test_what_others_policies_read_hides_what_is_newly_allowed(developer):
@@ -137,11 +176,11 @@ def test_only_the_beginning_of_many_calls_is_kept(as_developer, developer, calls
 
 
 def test_the_calls_are_paged(as_developer, developer, calls, monkeypatch):
-    monkeypatch.setattr("web.views.developer.policy_backtests.PAGE_SIZE", 1)
+    monkeypatch.setattr("web.paging.PAGE_SIZE", 1)
     url = run(as_developer, make_policy(developer, NO_MAIL))
     pages = [as_developer.get(f"{url}?show=denied{after}") for after in ("", "&after=1")]
     assert [listed(page) for page in pages] == [calls[:1], calls[1:]]
-    assert (pages[0].context["more"], pages[1].context["more"]) == (1, None)
+    assert tuple(page.context["part"].more for page in pages) == (1, None)
     for wrong in ("x", "-1", "9" * 30):
         assert listed(as_developer.get(f"{url}?show=denied&after={wrong}")) == calls[:1]
     assert listed(as_developer.get(f"{url}?show=denied&after=99")) == []

@@ -1,13 +1,14 @@
 """A backtest as its page shows it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import ngettext
 
 from agents.selectors import agents_known_to
+from audit.events import Event
 from core.text import plain_text
 from decisions.replaying import Change, Gap
 from policies.models import Backtest
@@ -15,20 +16,24 @@ from policies.rules import sentences
 from policies.selectors import policies_for_organization
 from web.formats import number
 from web.names import names_by_id
+from web.policies.shares import SHOWN, Count, log_url, share
 
-DENIED, ASKED, ALLOWED = Change.NEWLY_DENIED, Change.NEWLY_ASKED, Change.NEWLY_ALLOWED
-SHOWN = {DENIED: "denied", ASKED: "asked", ALLOWED: "allowed"}
+DENIED = Change.NEWLY_DENIED
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """How many calls the draft would have decided differently. `indexes` are their first entries, if they are shown."""
+    """How many calls the draft would have decided differently. `indexes` are their first entries, if they are shown.
+
+    `place` is the row of the table to which they are limited, or None.
+    """
 
     name: str
     total: int
     sentence: str
     is_shown: bool
     indexes: Sequence[int]
+    place: "PlaceRow | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +43,14 @@ class PlaceRow:
     agent: str
     rule: str
     policy_name: str
-    denied: int
-    asked: int
-    allowed: int
+    denied: Count
+    asked: Count
+    allowed: Count
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a backtest found."""
+    """What a backtest found. `url` leads to all calls that it decided, `places_left_out` are the rarer ones."""
 
     findings: Sequence[Finding]
     places: Sequence[PlaceRow]
@@ -54,10 +59,8 @@ class Result:
     until: datetime | None
     decisions: int
     is_truncated: bool
-
-    def finding(self, name: str) -> Finding | None:
-        """Return the finding with this name, if its entries are shown."""
-        return next((one for one in self.findings if one.name == name and one.is_shown and one.total), None)
+    places_left_out: int
+    url: str
 
 
 def headline(backtest: Backtest) -> str:
@@ -66,44 +69,38 @@ def headline(backtest: Backtest) -> str:
 
 
 def describe_backtest(backtest: Backtest) -> Result:
-    report = backtest.report
+    report, places = backtest.report, _places(backtest)
     findings = [_finding(report, change) for change in SHOWN]
+    since, until = _moment(report["from"]), _moment(report["to"])
     return Result(
         findings=[one for one in findings if one.total or one.name == SHOWN[DENIED]],
-        places=_places(backtest),
+        places=places,
         gaps=[_gap(Gap(gap), total) for gap, total in report["undecided"].items() if total],
-        since=_moment(report["from"]),
-        until=_moment(report["to"]),
+        since=since,
+        until=until,
         decisions=report["decisions"],
         is_truncated=report["isTruncated"],
+        places_left_out=max(report.get("allPlaces", 0) - len(places), 0),
+        url=log_url(Event.TOKEN_VERIFY, since, until + timedelta(microseconds=1)) if since and until else "",
     )
+
+
+def find_calls(backtest: Backtest, result: Result, name: str, place: int | None) -> Finding | None:
+    """Return what to list: a finding, of one row of the table if `place` is its number. None if it is not shown."""
+    found = next((one for one in result.findings if one.name == name and one.is_shown and one.total), None)
+    if found is None or place is None:
+        return found
+    row = result.places[place] if place < len(result.places) else None
+    total = getattr(row, name).number if row else 0
+    if not total:
+        return None
+    indexes = backtest.report["places"][place].get("found", {}).get(_change(name).value, ())
+    return replace(found, total=total, indexes=indexes, place=row)
 
 
 def _finding(report: Mapping[str, Any], change: Change) -> Finding:
     total, found = report["changes"][change.value], report["found"].get(change.value)
-    words = {"number": number(total), "total": number(report["decisions"])}
-    sentence = _sentence(change, report["decisions"]) % words
-    return Finding(SHOWN[change], total, sentence, found is not None, found or ())
-
-
-def _sentence(change: Change, decisions: int) -> str:
-    if change is DENIED:
-        return ngettext(
-            "Would have denied %(number)s of %(total)s call",
-            "Would have denied %(number)s of %(total)s calls",
-            decisions,
-        )
-    if change is ASKED:
-        return ngettext(
-            "Would have asked the user about %(number)s of %(total)s call",
-            "Would have asked the user about %(number)s of %(total)s calls",
-            decisions,
-        )
-    return ngettext(
-        "Would have allowed %(number)s of %(total)s call that was denied",
-        "Would have allowed %(number)s of %(total)s calls that were denied",
-        decisions,
-    )
+    return Finding(SHOWN[change], total, share(change, total, report["decisions"]), found is not None, found or ())
 
 
 def _places(backtest: Backtest) -> list[PlaceRow]:
@@ -113,20 +110,29 @@ def _places(backtest: Backtest) -> list[PlaceRow]:
         (policies_for_organization(organization_id), (place["policyId"] for place in places)),
     )
     rules = sentences(backtest.content["rules"])
-    return [_place(place, names, rules) for place in places]
+    return [_place(number, place, names, rules) for number, place in enumerate(places)]
 
 
-def _place(place: Mapping[str, Any], names: Mapping[str, str], rules: Sequence[str]) -> PlaceRow:
+def _place(number: int, place: Mapping[str, Any], names: Mapping[str, str], rules: Sequence[str]) -> PlaceRow:
     index, policy_id = place["ruleIndex"], place["policyId"]
     is_own = policy_id is None and index < len(rules)
+    counts = {name: _count(number, place, change) for change, name in SHOWN.items()}
     return PlaceRow(
         agent=names.get(place["agentId"], place["agentId"]),
         rule=rules[index] if is_own else plain_text(place["ruleType"]),
         policy_name=names.get(policy_id, policy_id) if policy_id else "",
-        denied=place[DENIED.value],
-        asked=place[ASKED.value],
-        allowed=place[ALLOWED.value],
+        **counts,
     )
+
+
+def _count(number: int, place: Mapping[str, Any], change: Change) -> Count:
+    # Reports from before places had their calls are kept for some days.
+    is_shown = change.value in place.get("found", ())
+    return Count(place[change.value], f"?show={SHOWN[change]}&place={number}#calls" if is_shown else "")
+
+
+def _change(name: str) -> Change:
+    return next(change for change, shown in SHOWN.items() if shown == name)
 
 
 def _gap(gap: Gap, total: int) -> str:

@@ -18,10 +18,9 @@ from policies.models import Backtest
 from policies.selectors import policy_for_organization
 from web.access import developer_page
 from web.names import add_names
-from web.paging import read_number
-from web.policies.backtests import Finding, describe_backtest, headline
+from web.paging import part_of, read_number
+from web.policies.backtests import Finding, describe_backtest, find_calls, headline
 
-PAGE_SIZE = 50
 DAYS = [(1, _("Last 24 hours")), (7, _("Last 7 days")), (30, _("Last 30 days"))]
 LISTED = 10
 
@@ -49,7 +48,7 @@ def backtest(request: HttpRequest, developer: Developer, policy_id: str) -> Http
 def result(request: HttpRequest, developer: Developer, backtest_id: str) -> HttpResponse:
     found = backtest_for_organization(developer.organization_id, backtest_id)
     described = describe_backtest(found)
-    finding = described.finding(request.GET.get("show", ""))
+    finding = find_calls(found, described, request.GET.get("show", ""), read_number(request, "place"))
     context: dict[str, Any] = {
         "backtest": found,
         "policy": found.policy,
@@ -65,13 +64,9 @@ def result(request: HttpRequest, developer: Developer, backtest_id: str) -> Http
 
 def _entries(request: HttpRequest, found: Backtest, finding: Finding) -> dict[str, Any]:
     """Return a page of the calls of the finding, newest first."""
-    indexes = sorted(finding.indexes, reverse=True)
-    start = min(read_number(request, "after") or 0, len(indexes))
-    shown = indexes[start : start + PAGE_SIZE]
-    entries = _rows(found.organization_id, shown)
-    more = start + PAGE_SIZE if start + PAGE_SIZE < len(indexes) else None
-    left_out = finding.total - len(indexes) if more is None else 0
-    return {"entries": entries, "more": more, "start": start, "left_out": left_out}
+    part = part_of(request, sorted(finding.indexes, reverse=True))
+    left_out = finding.total - len(finding.indexes) if part.more is None else 0
+    return {"entries": _rows(found.organization_id, part.items), "part": part, "left_out": left_out}
 
 
 def _rows(organization_id: str, indexes: Sequence[int]) -> list[dict[str, Any]]:

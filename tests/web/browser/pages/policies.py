@@ -60,6 +60,7 @@ GROUPS = [
             Page("/developer/policies/new", press_live("Save policy"), "error"),
             "/developer/policies/{policy}",
             "/developer/policies/{shadow}",
+            "/developer/policies/{shadow}/findings?would=denied",
             Page("/developer/policies/{policy}/edit", UNKNOWN, "an unknown action"),
             Page("/developer/policies/{policy}/edit", TOO_LONG, "error"),
             "/developer/policies/{policy}/simulate",
