@@ -60,6 +60,7 @@ def _offered() -> QuerySet[Permission]:
         names = [f"{act}_{model._meta.model_name}" for act in acts]
         wanted |= Q(content_type__app_label=model._meta.app_label, codename__in=names)
     rows = Permission.objects.filter(wanted).exclude(content_type__app_label="auth")
+    rows = rows.exclude(content_type__model="approval")  # which those read who read consents
     return rows.select_related("content_type").order_by("content_type__app_label", "content_type__model", "-codename")
 
 

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from audit.admin_lists import ID, LogChangeList, entry_of, row_of
+from audit.admin_lists import ID, ActorFilter, LogChangeList, entry_of, row_of
 from audit.events import Event, Outcome
 from audit.models import Entry
 from audit.readers.criteria import Criteria
@@ -42,7 +42,7 @@ def _from_record(name: str, *, description: Any) -> Any:
 class EntryAdmin(EvidenceAdmin):
     list_display = ["timestamp", "event", "outcome", "reason", "agent_id", "user_id", "organizations"]
     list_display_links = ["timestamp"]
-    list_filter = [("outcome", one_of(Outcome)), CreatedFilter, ("event", one_of(Event))]
+    list_filter = [("outcome", one_of(Outcome)), CreatedFilter, ActorFilter, ("event", one_of(Event))]
     # Not lookups, but criteria of the search.
     searches = {"log": ID, "org": "organization_id", "usr": "user_id", "agt": "agent_id", "cns": "consent_id"}
     readonly_fields = [

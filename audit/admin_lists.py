@@ -1,28 +1,53 @@
-"""The admin list of the log: pages by cursor over the same search as all other readers use."""
+"""The admin list of the log: pages by cursor over the same search as all other readers use.
+
+Besides the filters that it offers, the list takes `from` and `to` in the URL, the ends of a time to which numbers on
+other pages link.
+"""
 
 from collections.abc import Mapping
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.search import Listing, UnknownCursor, find_entry
 from core import clock
-from core.admin_lists import find_lookup
+from core.admin_lists import find_lookup, kind_of
+from core.admin_words import ACTORS
 from core.administration import warn_of_search
 
 CURSOR = "cursor"
 # The parameters of the filters, and the criteria that they set.
-FILTERS = {"event__exact": "event", "outcome__exact": "outcome"}
+FILTERS = {"event__exact": "event", "outcome__exact": "outcome", "actor": "actor"}
+ENDS = {"from": "since", "to": "until"}
 DAYS = "days"
 ID = "id"
+
+
+class ActorFilter(admin.SimpleListFilter):
+    """Entries by who acted: by kind, or by the id of an administrator, which the page of a person links to."""
+
+    title = gettext_lazy("Actor")
+    parameter_name = "actor"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        given = _last(self.used_parameters.get(self.parameter_name) or "")
+        return [*ACTORS.items(), *([(given, given)] if kind_of(given) == "usr" else [])]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Filter nothing, because the log is not searched by a query. Raises `IncorrectLookupParameters`."""
+        if self.value() not in (None, *(value for value, _ in self.lookup_choices)):
+            raise IncorrectLookupParameters
 
 
 class LogChangeList(ChangeList):
@@ -34,6 +59,9 @@ class LogChangeList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Entry]:
         """Return no rows: `get_results` searches for them. Raises `IncorrectLookupParameters` for unknown filters."""
         self.cursor = _last(self.filter_params.pop(CURSOR, ""))  # links to other filters must not keep it
+        ends: dict[str, Any] = {
+            ENDS[name]: _moment(_last(self.filter_params.pop(name))) for name in ENDS if name in self.filter_params
+        }
         self.filter_specs, self.has_filters, unknown, _, self.has_active_filters = self.get_filters(request)
         given: dict[str, Any] = {}
         for spec in self.filter_specs:
@@ -41,9 +69,10 @@ class LogChangeList(ChangeList):
             given |= {name: _last(value) for name, value in spec.used_parameters.items()}
         if unknown or not given.keys() <= {*FILTERS, DAYS}:
             raise IncorrectLookupParameters
-        self.clear_all_filters_qs = self.get_query_string(remove=[*given])
+        self.has_active_filters = self.has_active_filters or bool(ends)
+        self.clear_all_filters_qs = self.get_query_string(remove=[*given, *ENDS])
         self.searched = self._read_search(request)
-        self.wanted = _criteria(given, self.searched or {})
+        self.wanted = replace(_criteria(given, self.searched or {}), **ends)
         return Entry.objects.none()
 
     def get_results(self, request: HttpRequest) -> None:
@@ -106,6 +135,17 @@ def _criteria(given: Mapping[str, str], searched: Mapping[str, str]) -> Criteria
     subjects: dict[str, Any] = {name: value for name, value in searched.items() if name != ID}
     since = clock.now() - timedelta(days=int(given[DAYS])) if DAYS in given else None
     return Criteria(**filters, **subjects, since=since)
+
+
+def _moment(text: str) -> datetime:
+    """Return the moment. Raises `IncorrectLookupParameters` for any other text, and for a time without its zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise IncorrectLookupParameters from error
+    if found.tzinfo is None:
+        raise IncorrectLookupParameters
+    return found
 
 
 def _last(value: Any) -> Any:

@@ -1,6 +1,6 @@
-"""Numbers of rows in words, for what an action in the admin site affects (`core.administration.counted`)."""
+"""Words of the admin site: what an action affects, in numbers (`core.administration.counted`), and kinds of actors."""
 
-from django.utils.translation import ngettext_lazy
+from django.utils.translation import gettext_lazy, ngettext_lazy
 
 AGENTS = ngettext_lazy("%(number)d agent", "%(number)d agents", "number")
 CONNECTED_AGENTS = ngettext_lazy("%(number)d connected agent", "%(number)d connected agents", "number")
@@ -13,3 +13,14 @@ CONSENTS = ngettext_lazy("%(number)d live consent", "%(number)d live consents", 
 FAMILIES = ngettext_lazy("%(number)d live token family", "%(number)d live token families", "number")
 POLICIES = ngettext_lazy("%(number)d policy", "%(number)d policies", "number")
 MEMBERS = ngettext_lazy("%(number)d administrator", "%(number)d administrators", "number")
+
+# The kinds of actors in the log.
+ACTORS = {
+    "user": gettext_lazy("Person"),
+    "developer": gettext_lazy("Developer"),
+    "agent": gettext_lazy("Agent"),
+    "service": gettext_lazy("Service"),
+    "administrator": gettext_lazy("Administrator"),
+    "system": gettext_lazy("This server"),
+    "anonymous": gettext_lazy("Anonymous"),
+}

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Model
+from django.db.models import Exists, Model, OuterRef, Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -23,6 +25,9 @@ from core.admin_lists import BoundedPaginator, describe_searches, find_lookup
 from core.guarded_admin import GuardedAdmin
 from core.http import SeeOther
 from core.text import escape_invisible
+
+# The annotation of a row that was read for its own page: whether it belongs to a superuser.
+OWNED = "is_owned_by_superuser"
 
 
 class ReadOnlyAdmin(GuardedAdmin):
@@ -86,7 +91,10 @@ class ReadOnlyAdmin(GuardedAdmin):
         return self.has_act_permission(request)
 
     def problem_with_acting_on(self, request: HttpRequest, row: Any) -> str | None:
-        """Return why the administrator may not act on this row, or None if `has_act_permission` is enough."""
+        """Return why the administrator may not act on this row, or None if `has_act_permission` is enough.
+
+        It needs a query for a row that `get_object` or `_find` has not read.
+        """
         if is_superuser(request) or not self._belongs_to_superuser(row):
             return None
         text = _("%(row)s: only a superuser may act on a superuser or on what belongs to a superuser.")
@@ -113,6 +121,13 @@ class ReadOnlyAdmin(GuardedAdmin):
         related = self.list_select_related
         rows = super().get_queryset(request)
         return rows.select_related(*related) if isinstance(related, list | tuple) and related else rows
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """Return the row with this id, or None."""
+        try:
+            return None if "\0" in object_id else self._rows_with_id(request, object_id).first()
+        except ValidationError:
+            return None
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
@@ -183,7 +198,7 @@ class ReadOnlyAdmin(GuardedAdmin):
     def _find(self, request: HttpRequest, object_id: str) -> Rows:
         """Return the row with this id, as rows that have been read. Raises `Http404` and `PermissionDenied`."""
         try:
-            rows = self.get_queryset(request).filter(pk=self.opts.pk.to_python(unquote(object_id)))
+            rows = self._rows_with_id(request, unquote(object_id))
         except ValidationError as error:
             raise Http404 from error
         if not rows:
@@ -192,9 +207,28 @@ class ReadOnlyAdmin(GuardedAdmin):
             raise PermissionDenied
         return rows
 
+    def _rows_with_id(self, request: HttpRequest, object_id: str) -> Rows:
+        """Return the row with this id, if there is one, and whether it belongs to a superuser.
+
+        Raises `ValidationError` for an impossible id.
+        """
+        rows: Rows = self.get_queryset(request)
+        if is_superuser(request):  # to whom it does not matter
+            return rows.filter(pk=self.opts.pk.to_python(object_id))
+        owned = Exists(self.model._default_manager.filter(self._of_superusers(), pk=OuterRef("pk")))
+        found: Rows = rows.filter(pk=self.opts.pk.to_python(object_id)).annotate(**{OWNED: owned})
+        return found
+
     def _belongs_to_superuser(self, row: Any) -> bool:
-        rows = self.model._default_manager.filter(pk=row.pk)
-        return any(rows.filter(**{f"{owner}__is_superuser": True}).exists() for owner in self.owners)
+        if hasattr(row, OWNED):
+            return bool(getattr(row, OWNED))
+        rows: Rows = self.model._default_manager.filter(self._of_superusers(), pk=row.pk)
+        return rows.exists()
+
+    def _of_superusers(self) -> Q:
+        """Return the condition for rows that belong to a superuser."""
+        owners = (Q(**{f"{owner}__is_superuser": True}) for owner in self.owners)
+        return reduce(or_, owners, Q(pk__in=()))
 
 
 def url_id(pk: Any) -> str:

@@ -38,10 +38,6 @@ class GuardedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only 
             raise BadRequest("The URL contains a filter value, page or column that does not exist.") from error
         return changelist
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """Return the row, or None. PostgreSQL raises an error for a NUL, even in a lookup."""
-        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
-
     def response_action(self, request: HttpRequest, queryset: QuerySet[Any], **options: Any) -> Any:
         """Raise `BadRequest` for a selected row with an impossible id, which would make Django fail."""
         try:

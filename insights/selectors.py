@@ -75,6 +75,18 @@ def series(
     return found
 
 
+def count_decisions(
+    organization_id: str, outcome: str, window: Window, *, agent_id: str | None = None
+) -> QuerySet[RollUp, Any]:
+    """Return the query of how many decisions had this outcome, for one agent or for all: one number, or no row.
+
+    The window must have begun less than 35 days ago, because older hours are deleted.
+    """
+    rows = _rows(organization_id, [Kind.DECISION], agent_id).filter(value=outcome, unit=Unit.HOUR)
+    rows = rows.filter(start__gte=window.since, start__lt=window.until)
+    return rows.values("kind").annotate(total=Sum("number")).values_list("total")
+
+
 def decisions_per_hour(organization_id: str, agent_ids: Collection[str], until: datetime) -> dict[str, list[int]]:
     """Return the number of decisions of each of the organization's agents in each of 24 hours, oldest first.
 

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from agentgate.desk.areas import may_read
 from audit.models import Entry
 from consent.models import Consent
+from core import clock
 from core.administration import pretty, row_url
 from core.text import PlainTextField, plain_text
 from policies.models import Policy
@@ -116,6 +117,9 @@ SPECIAL: Mapping[tuple[str, str], Callable[[Any], SafeString]] = {
     ("developers.organization", "suspended_at"): _since("suspended_at", lambda: _("Suspended")),
     ("developers.organization", "is_verified"): lambda row: _component("verified", verified=row.is_verified),
     (Consent._meta.label_lower, "status"): _of_consent,
+    ("consent.approval", "status"): lambda row: _component(
+        "approval_status", status=row.own_status_at(clock.now()), decided=row.decided_at
+    ),
     (Policy._meta.label_lower, "enabled"): lambda row: _component("policy_status", policy=row),
     (Entry._meta.label_lower, "outcome"): lambda row: _component("outcome", outcome=row.outcome),
     ("accounts.user", "is_active"): lambda row: (

@@ -1,15 +1,30 @@
-"""The newest rows of several models that belong to one row, all read by one query."""
+"""The newest rows of several models that belong to one row, how many there are, and other numbers: by one query."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import Case, CharField, DateTimeField, F, Q, Value, When
-from django.db.models.functions import Cast
+from django.db.models import (
+    Case,
+    CharField,
+    DateTimeField,
+    Expression,
+    F,
+    Func,
+    IntegerField,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Coalesce
 
+from core.admin_lists import MAX_COUNT
 from core.administration import list_url, row_url
 from core.text import plain_text
+from web.formats import number as localized
 
 SHOWN = 5
 # The stop of an administrator is a second fact beside the status that the developer chooses.
@@ -19,6 +34,7 @@ AGENT_STATUS = Case(
     default=F("status"),
 )
 NEVER = Value(None, output_field=DateTimeField())
+NO_TEXT = Value("", output_field=CharField())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +54,18 @@ class Joined:
     other_label: Any = ""
     status: Any = ""
     at: str = "created_at"
-    has_page: bool = True
+
+
+class Figure(NamedTuple):
+    """A number about a row. `number` is an expression until it is read, and `url` the list of what is counted."""
+
+    label: Any
+    number: Any
+    url: str
+
+    @property
+    def words(self) -> str:
+        return in_words(self.number)
 
 
 class Row(NamedTuple):
@@ -51,16 +78,47 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """The newest rows, and how many there are in words."""
+
     joined: Joined
     rows: Sequence[Row]
+    number: str
     all_url: str
 
 
-def read_joined(wanted: Sequence[Joined]) -> list[Section]:
-    """Return the newest rows of each, in order."""
+class Bounded(Func):
+    """Counts the rows of a subquery, which is limited."""
+
+    template = "(SELECT COUNT(*) FROM %(expressions)s counted)"
+    output_field = IntegerField()
+
+    @classmethod
+    def of(cls, rows: QuerySet[Any, Any]) -> "Bounded":
+        return cls(Subquery(rows.order_by().values_list(Value(1))[: MAX_COUNT + 1]))
+
+
+def in_words(number: int) -> str:
+    """Return the number, or that there are more than lists count."""
+    return f"{localized(min(number, MAX_COUNT))}{'+' if number > MAX_COUNT else ''}"
+
+
+def read_joined(
+    wanted: Sequence[Joined], figures: Sequence[Figure] = (), about: QuerySet[Any] | None = None
+) -> tuple[list[Section], list[Figure]]:
+    """Return the newest rows of each, and the figures, both in order. `about` selects the row that they are about."""
     queries = [_query(number, one) for number, one in enumerate(wanted)]
+    queries += [_number(about, place, one) for place, one in enumerate(figures, len(wanted))]
     found = list(queries[0].union(*queries[1:], all=True).order_by()) if queries else []
-    return [_section(one, [row for row in found if row[0] == number]) for number, one in enumerate(wanted)]
+    parts = [[row for row in found if row[0] == number] for number in range(len(queries))]
+    return (
+        [_section(one, part) for one, part in zip(wanted, parts, strict=False)],
+        [one._replace(number=row[-1]) for one, (row,) in zip(figures, parts[len(wanted) :], strict=True)],
+    )
+
+
+def _number(about: Any, place: int, figure: Figure) -> Any:
+    number: Expression = Coalesce(figure.number, 0)
+    return about.order_by().values_list(Value(place), *[NO_TEXT] * 4, NEVER, number)
 
 
 def _query(number: int, one: Joined) -> Any:
@@ -69,25 +127,30 @@ def _query(number: int, one: Joined) -> Any:
     newest = rows.filter(one.where).order_by("-pk").values("pk")[:SHOWN]
     columns = [_text(name) for name in ("pk", one.title, one.other, one.status)]
     at = F(one.at) if one.at else NEVER
-    # A permanent order would be an error in a part of a union.
-    return rows.filter(pk__in=newest).order_by().values_list(Value(number), *columns, at)
+    # An order would be an error in a part of a union.
+    return (
+        rows.filter(pk__in=newest)
+        .order_by()
+        .values_list(Value(number), *columns, at, Bounded.of(rows.filter(one.where)))
+    )
 
 
 def _text(name: Any) -> Any:
     if not name:
-        return Value("", output_field=CharField())
+        return NO_TEXT
     return Cast(F(name) if isinstance(name, str) else name, CharField())
 
 
 def _section(one: Joined, found: list[tuple[Any, ...]]) -> Section:
     rows = [
         Row(
-            row_url(one.model, pk) if one.has_page else "",
+            row_url(one.model, pk),
             plain_text(title),
             plain_text(other),
             status or "",
             at,
         )
-        for _number, pk, title, other, status, at in sorted(found, key=lambda row: row[1], reverse=True)
+        for _place, pk, title, other, status, at, _total in sorted(found, key=lambda row: row[1], reverse=True)
     ]
-    return Section(one, rows, list_url(one.model, **one.filters) if one.filters else "")
+    total = found[0][-1] if found else 0
+    return Section(one, rows, in_words(total), list_url(one.model, **one.filters) if one.filters else "")

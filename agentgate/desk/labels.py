@@ -13,6 +13,7 @@ LABELS = {
     "algorithm": gettext_lazy("Algorithm"),
     "allowed_scopes": gettext_lazy("Allowed scopes"),
     "application": gettext_lazy("Agent"),
+    "asked_scopes": gettext_lazy("Scopes that ask"),
     "cannot": gettext_lazy("What it cannot do"),
     "client_id": gettext_lazy("Client ID"),
     "client_type": gettext_lazy("Type of client"),

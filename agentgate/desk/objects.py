@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import SessionToken, User
 from agentgate.desk.areas import may_read
-from agentgate.desk.joined import AGENT_STATUS, Joined, Section, read_joined
+from agentgate.desk.figures import figures_of
+from agentgate.desk.joined import AGENT_STATUS, Figure, Joined, Section, read_joined
 from agentgate.desk.log_lines import Line, recent_lines
 from agents.models import Agent
 from audit.models import Entry
@@ -32,6 +33,7 @@ PERSON, CONSENTS, FAMILIES = gettext_lazy("Person"), gettext_lazy("Consents"), g
 class JoinedTo:
     """`log_url` is the list of all log entries about the row. It is empty if the administrator may not read the log."""
 
+    figures: list[Figure] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     log_url: str = ""
@@ -43,16 +45,11 @@ def join(request: HttpRequest, row: Model) -> JoinedTo | None:
     if found is None:
         return None
     wanted, criteria = found
-    readable = [one for one in wanted(row) if may_read(request, _gate(one))]
-    sections = read_joined(readable)
+    readable = [one for one in wanted(row) if may_read(request, one.model)]
+    sections, figures = read_joined(readable, figures_of(request, row), type(row)._default_manager.filter(pk=row.pk))
     if not may_read(request, Entry):
-        return JoinedTo(sections)
-    return JoinedTo(sections, recent_lines(criteria(row)), list_url(Entry, q=row.pk))
-
-
-def _gate(one: Joined) -> Any:
-    """Return the model that an administrator must be allowed to read. Approvals have no list, and follow consents."""
-    return Consent if one.model is Approval else one.model
+        return JoinedTo(figures, sections)
+    return JoinedTo(figures, sections, recent_lines(criteria(row)), list_url(Entry, q=row.pk))
 
 
 def _of_organization(row: Organization) -> Iterator[Joined]:
@@ -75,7 +72,7 @@ def _of_organization(row: Organization) -> Iterator[Joined]:
         other="identifier",
         other_label=gettext_lazy("Identifier"),
     )
-    yield _approvals(Q(agent__organization=row.pk))  # which an index finds
+    yield _approvals(Q(agent__organization=row.pk), {"agent__organization__id__exact": row.pk})  # which an index finds
 
 
 def _of_agent(row: Agent) -> Iterator[Joined]:
@@ -90,7 +87,7 @@ def _of_agent(row: Agent) -> Iterator[Joined]:
         title="user__email",
     )
     yield join(model=Policy, heading=gettext_lazy("Policies for this agent"), title="name")
-    yield _approvals(of_it, title="user__email")
+    yield _approvals(of_it, {"agent__id__exact": row.pk}, title="user__email")
 
 
 def _of_person(row: User) -> Iterator[Joined]:
@@ -98,17 +95,17 @@ def _of_person(row: User) -> Iterator[Joined]:
     join = partial(Joined, where=of_it, filters={"user__id__exact": row.pk})
     yield join(model=Consent, heading=CONSENTS, title="agent__name", status="status")
     yield join(model=TokenFamily, heading=FAMILIES, title="application__name")
-    yield _approvals(of_it)
+    yield _approvals(of_it, {"user__id__exact": row.pk})
     yield join(model=Developer, heading=gettext_lazy("Member of"), title="organization__name")
     yield join(model=SessionToken, heading=gettext_lazy("API sessions"), title="user_agent")
     yield join(model=EmailAddress, heading=gettext_lazy("Email addresses"), title="email", at="")
     yield Joined(model=Group, heading=gettext_lazy("Roles"), where=of_it, title="name", at="")
 
 
-def _approvals(where: Q, title: str = "agent__name") -> Joined:
-    """Join approvals without their contents, which are the user's."""
-    heading = gettext_lazy("Approvals")
-    return Joined(model=Approval, heading=heading, where=where, title=title, status="status", has_page=False)
+def _approvals(where: Q, filters: dict[str, str], title: str = "agent__name") -> Joined:
+    return Joined(
+        model=Approval, heading=gettext_lazy("Approvals"), where=where, filters=filters, title=title, status="status"
+    )
 
 
 JOINS: dict[Any, tuple[Callable[[Any], Iterator[Joined]], Callable[[Any], Criteria]]] = {

@@ -52,7 +52,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     reads_log, is_operator = may_read(request, Entry), may_read(request, TaskRun)
     log = take_snapshot() if reads_log or is_operator else None
     return {
-        "sections": read_joined(wanted),
+        "sections": read_joined(wanted)[0],
         "denials": count_denials(log) if log and reads_log else None,
         "health": signs_of_health(log) if log and is_operator else None,
     }

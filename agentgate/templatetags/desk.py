@@ -17,21 +17,13 @@ from agentgate.desk.cells import NOTHING, cell, named, pill
 from agentgate.desk.labels import LABELS, label_of
 from agentgate.desk.log_lines import log_lines
 from audit.admin_lists import entry_of
+from core.admin_words import ACTORS
 from core.administration import row_url, url_id
 from core.text import plain_text
 
 register = template.Library()
 register.filter(url_id)
 
-ACTORS = {
-    "user": gettext_lazy("Person"),
-    "developer": gettext_lazy("Developer"),
-    "agent": gettext_lazy("Agent"),
-    "service": gettext_lazy("Service"),
-    "administrator": gettext_lazy("Administrator"),
-    "system": gettext_lazy("This server"),
-    "anonymous": gettext_lazy("Anonymous"),
-}
 STATUSES = {
     "active": gettext_lazy("Active"),
     "suspended": gettext_lazy("Suspended"),

@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from agents.services import stop_agent
 from audit.entries.personal_keys import destroy_keys
 from audit.events import Outcome
 from audit.models import Entry
 from audit.sequencing.sequencer import sequence
 from core import clock
+from core.actor import SYSTEM
 from tests.admin.test_pages import form_url, list_url
 from tests.admin.world import World
 from tests.audit.journals import decision as decided
@@ -59,6 +61,29 @@ def test_filters_and_searches_combine(site: Client, world: World, is_logged: boo
 def test_the_age_is_that_of_the_timestamp(site: Client, world: World) -> None:
     (old,) = write_row(1, clock.now() - timedelta(days=2), user_id="usr_7")
     assert [listed(site, q="usr_7", days=days) for days in ("1", "7")] == [[], [old.id]]
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_who_acted_is_a_filter_by_kind_or_by_administrator(site: Client, world: World, is_logged: bool) -> None:
+    stop_agent(actor=SYSTEM.acting_as("administrator", world.administrator.id), agent=world.agent, reason="Spam.")
+    if is_logged:
+        sequence()
+    assert len(listed(site, actor="administrator")) == len(listed(site, actor=world.administrator.id)) == 1
+    assert listed(site, actor=world.ada.id, event__exact="agent.stopped") == []
+    assert len(listed(site, actor="developer")) > 1
+
+
+def test_a_number_links_to_a_time_in_the_log(site: Client, world: World) -> None:
+    now = clock.now()
+    ids = [write_row(1, now - timedelta(hours=ago), user_id="usr_7")[0].id for ago in (3, 2, 1)]
+    ends = {"from": (now - timedelta(hours=2)).isoformat(), "to": (now - timedelta(hours=1)).isoformat()}
+    assert listed(site, q="usr_7", **ends) == [ids[1]]
+    assert "Clear filters" in site.get(list_url(Entry), ends).content.decode()
+
+
+@pytest.mark.parametrize("query", [{"actor": "x"}, {"actor": "agt_1"}, {"from": "x"}, {"to": "2026-01-01T00:00:00"}])
+def test_an_unknown_actor_or_time_is_refused(query: dict[str, str], site: Client, world: World) -> None:
+    assert site.get(list_url(Entry), query).status_code == 400
 
 
 def test_links_to_filters_start_at_the_first_page(site: Client, world: World) -> None:

@@ -5,10 +5,8 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
-from django.db import connection
 from django.db.models import Model
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from agentgate.desk.areas import AREAS, NOUNS
 from agentgate.desk.denials import FEWEST
@@ -21,7 +19,7 @@ from core import clock
 from core.actor import SYSTEM
 from core.models import TaskRun
 from core.task_runs import record_run
-from tests.admin.test_pages import MAX_QUERIES, form_url, name_of
+from tests.admin.test_pages import form_url, name_of
 from tests.admin.world import World
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
@@ -109,29 +107,6 @@ def test_a_task_records_its_runs(world: World) -> None:
     sweep_codes.apply()
     run = TaskRun.objects.get(name="consent.tasks.sweep_codes")
     assert (run.result, run.error, run.failed_at) == (0, "", None)
-
-
-@pytest.mark.parametrize("name", ["organization", "agent", "person"])
-def test_a_page_joins_what_belongs_to_its_row(name: str, site: Client, world: World) -> None:
-    sequence()
-    rows: dict[str, Model] = {
-        "organization": world.developer.organization,
-        "agent": world.agent,
-        "person": world.ada,
-    }
-    linked = {
-        "organization": [world.agent, world.developer, world.consent],
-        "agent": [world.consent, world.tokens.family, world.developer.organization],
-        "person": [world.consent, world.tokens.family],
-    }
-    site.get("/admin/")  # which notes when the session was last used
-    with CaptureQueriesContext(connection) as queries:
-        html = site.get(form_url(rows[name])).content.decode()
-    assert len(queries) <= MAX_QUERIES
-    for row in linked[name]:
-        assert f'href="{form_url(row)}"' in html, row
-    for words in ("Recent log entries", "Approvals", "token.verify"):
-        assert words in html
 
 
 @pytest.mark.parametrize("model", admin.site._registry, ids=name_of)

@@ -29,7 +29,6 @@ from audit.models import (
     Stream,
     Tile,
 )
-from consent.models import Approval
 from core.models import IdempotencyRecord
 from developers.models import DomainClaim, SavedView
 from insights.models import Edition, Latency, RollUp
@@ -44,7 +43,6 @@ OURS = ("core", "audit", "insights", "accounts", "developers", "resources", "age
 INTERNAL = (
     AddressCode,
     AgentLogo,
-    Approval,
     BrowserSession,
     Archive,
     ArchivedObject,

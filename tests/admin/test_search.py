@@ -18,7 +18,7 @@ from accounts.models import KnownAddress, SessionToken, User
 from agents.models import Agent, ClientSecret
 from audit.events import Event
 from audit.models import Entry
-from consent.models import AuthorizationCode, Consent
+from consent.models import Approval, AuthorizationCode, Consent
 from core import admin_actions, admin_lists, clock
 from core.ids import lowest_id, new_id, new_unguessable_id
 from core.models import TaskRun
@@ -63,6 +63,7 @@ FINDS = [
     (CustomScope, "its own key", "organization"),
     (ScopePrefix, "its own key", "organization"),
     (Consent, "its own key", "organization", "user", "email", "agent", "client"),
+    (Approval, "its own key", "consent", "user", "email", "agent"),
     (AuthorizationCode, "its own key", "consent", "user", "email", "agent", "client"),
     (AccessToken, "its own key", "family", "user", "email", "agent", "client"),
     (RefreshToken, "its own key", "family", "user", "email", "agent", "client"),

@@ -1,0 +1,95 @@
+"""The pages of an organization, an agent and a person: what they join, their numbers, and how few queries they need."""
+
+import re
+from html import unescape
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from agentgate.desk import joined
+from agents.services import stop_agent
+from audit.events import Outcome
+from audit.sequencing.sequencer import sequence
+from core.actor import SYSTEM
+from insights.services import count_log
+from tests.admin.test_pages import MAX_QUERIES, form_url
+from tests.admin.test_roles import OPERATIONS, SAFETY, SUPPORT, member
+from tests.admin.world import World, sign_in
+from tests.audit.journals import decision as decided
+from tests.audit.journals import write_drafts
+from tests.world import allow, ask, make_user
+
+NAMES = ["organization", "agent", "person"]
+
+
+def rows_of(world: World) -> dict[str, Model]:
+    return {"organization": world.developer.organization, "agent": world.agent, "person": world.ada}
+
+
+def figures(html: str) -> dict[str, tuple[int, str]]:
+    """Return the numbers of a page with their links, by label."""
+    found = re.findall(r'<dt>([^<]+)</dt><dd class="figure"><a href="([^"]+)">(\d+)</a>', html)
+    return {label: (int(number), unescape(url)) for label, url, number in found}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_joins_what_belongs_to_its_row(name: str, site: Client, world: World) -> None:
+    linked = {
+        "organization": [world.agent, world.developer, world.consent],
+        "agent": [world.consent, world.tokens.family, world.developer.organization],
+        "person": [world.consent, world.tokens.family],
+    }
+    html = site.get(form_url(rows_of(world)[name])).content.decode()
+    for row in linked[name]:
+        assert f'href="{form_url(row)}"' in html, row
+    for words in ("Recent log entries", "Approvals", "token.verify"):
+        assert words in html
+
+
+@pytest.mark.parametrize("role", [None, SUPPORT, SAFETY, OPERATIONS])
+def test_no_role_needs_many_queries(role: str | None, site: Client, world: World) -> None:
+    browser = sign_in(member(role)) if role else site
+    sequence()
+    browser.get("/admin/")  # which notes when the session was last used
+    paths = ["/admin/", *([] if role == OPERATIONS else map(form_url, rows_of(world).values()))]
+    for path in paths:
+        with CaptureQueriesContext(connection) as queries:
+            assert browser.get(path).status_code == 200
+        assert len(queries) <= MAX_QUERIES, path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_number_is_that_of_the_list_behind_it(name: str, site: Client, world: World) -> None:
+    allow(ask(world.agent), make_user("bea@example.com"))
+    stop_agent(actor=SYSTEM, agent=world.agent, reason="Spam.")
+    fields: dict[str, Any] = {"organization_id": world.developer.organization_id, "agent_id": world.agent.id}
+    write_drafts([decided(**fields, outcome=Outcome.DENIED) for _ in range(3)])
+    sequence()
+    count_log()
+    found = figures(site.get(form_url(rows_of(world)[name])).content.decode())
+    numbers = {label: number for label, (number, _) in found.items()}
+    expected = {"Live consents": 1 if name == "person" else 2, "Open approvals": 1}
+    expected |= {} if name == "person" else {"Allowed in 24 hours": 1, "Denied in 24 hours": 3}
+    assert numbers == expected | ({"Stopped agents": 1} if name == "organization" else {})
+    for label, (number, url) in found.items():
+        assert len(site.get(url).context["cl"].result_list) == number, label
+
+
+def test_sections_say_how_many_rows_there_are_up_to_what_lists_count(
+    site: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(joined.SHOWN + 1):
+        allow(ask(world.agent), make_user(f"user{number}@example.com"))
+
+    def heading() -> str:
+        html = site.get(form_url(world.agent)).content.decode()
+        (found,) = re.findall(r'Consents <span class="desk__number">([^<]+)', html)
+        return str(found)
+
+    assert heading() == str(joined.SHOWN + 2)
+    monkeypatch.setattr(joined, "MAX_COUNT", 3)
+    assert heading() == "3+"
