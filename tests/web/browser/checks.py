@@ -45,6 +45,18 @@ SQUEEZED = """() => [...document.querySelectorAll("main *:not(thead, thead *)")]
     const box = e.getBoundingClientRect();
     return e.checkVisibility() && box.width < 24 && box.height > 120 && /\\w{3}/.test(e.textContent);
 }).map(e => e.outerHTML.slice(0, 120))"""
+# What Tab reaches: in the order of the page, and visible as the focus. A label may show it for its field.
+KEYBOARD = """() => {
+    const drawn = e => [e, e.closest("label"), ...document.querySelectorAll(`label[for="${e.id}"]`)].some(one => one
+        && ["", "::before", "::after"].some(part => getComputedStyle(one, part || null).outlineStyle !== "none"));
+    const shows = e => { e.focus({focusVisible: true}); return document.activeElement !== e || drawn(e); };
+    const focusable = "a[href], button, input, select, textarea, summary, [tabindex]:not([tabindex='-1'])";
+    const before = document.activeElement;
+    const found = [...document.querySelectorAll(focusable)].filter(e =>
+        e.checkVisibility() && !e.disabled && (e.tabIndex > 0 || !shows(e)));
+    before?.focus ? before.focus() : document.activeElement.blur();
+    return found.map(e => e.outerHTML.slice(0, 120));
+}"""
 # Sizes are uncompressed, as the server sends them, and known for cached resources, too. The icon is not among them.
 RESOURCES = """() => [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
     .map(e => [e.name, e.decodedBodySize])"""
@@ -84,6 +96,7 @@ def problems_of(tab: Any, page: Page, name: str, views: Collection[View] = TWO_V
             )
             for scheme in SCHEMES:
                 yield from look(tab, (width, direction, scheme), name, views)
+    yield from without_keyboard(tab)
     yield from wide_at_twice_the_size(tab)
     yield from (f"console: {complaint}" for complaint in tab.take_complaints())
 
@@ -111,6 +124,10 @@ def small_targets(tab: Any) -> Iterator[str]:
 
 def squeezed(tab: Any) -> Iterator[str]:
     yield from (f"squeezed into a column: {html}" for html in tab.page.evaluate(SQUEEZED))
+
+
+def without_keyboard(tab: Any) -> Iterator[str]:
+    yield from (f"no visible focus, or out of order: {html}" for html in tab.page.evaluate(KEYBOARD))
 
 
 def sideways(tab: Any, width: int) -> Iterator[str]:
