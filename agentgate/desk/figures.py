@@ -17,7 +17,8 @@ from consent.models import Approval, Consent
 from core import clock
 from core.administration import list_url
 from developers.models import Organization
-from insights.selectors import HOUR, Window, count_decisions, floor_hour
+from insights.selectors import count_decisions
+from insights.windows import last_24_hours
 
 LIVE_CONSENTS, OPEN_APPROVALS = gettext_lazy("Live consents"), gettext_lazy("Open approvals")
 STOPPED_AGENTS = gettext_lazy("Stopped agents")
@@ -75,8 +76,7 @@ def _of_decisions(request: HttpRequest, pk: str, organization_id: str, agent_id:
     """Yield the decisions of the hour now and the 23 before, as far as the log is counted."""
     if not may_read(request, Entry):
         return
-    until = floor_hour(clock.now()) + HOUR
-    window = Window(until - 24 * HOUR, until)
+    window = last_24_hours(clock.now())
     ends = {"from": window.since.isoformat(), "to": window.until.isoformat()}
     for outcome, label in DECIDED.items():
         number = Subquery(count_decisions(organization_id, outcome, window, agent_id=agent_id))
