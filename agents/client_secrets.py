@@ -14,15 +14,15 @@ from core import clock
 from core.actor import Actor
 from core.errors import Invalid
 from core.locks import revocation
-from core.rotation import NewSecret, add_secret, rotate_secret
+from core.rotation import AddedSecret, NewSecret, create_secret, rotate_secret
 from core.wording import Filled
 
 # Secrets that still work after a rotation count too.
 MAX_SECRETS = 10
 
 
-def create_client_secret(*, actor: Actor, agent: Agent, name: str) -> str:
-    """Create another secret beside those that exist. Return its value, which cannot be read again.
+def create_client_secret(*, actor: Actor, agent: Agent, name: str) -> AddedSecret:
+    """Create another secret beside those that exist. Return it with its value, which cannot be read again.
 
     Raises `Invalid` if a live secret has the same name, or if the agent has `MAX_SECRETS` live ones.
     """
@@ -34,9 +34,9 @@ def create_client_secret(*, actor: Actor, agent: Agent, name: str) -> str:
             raise Invalid.field("name", Filled(text, most=MAX_SECRETS))
         if name in {secret.name for secret in found if secret.expires_at is None}:
             raise Invalid.field("name", gettext_noop("Another client secret of this agent has this name."))
-        value = add_secret(agent.secrets, prefix="ags", now=clock.now(), fields={"name": name})
+        added = create_secret(agent.secrets, prefix="ags", now=clock.now(), fields={"name": name})
         record_agent(Event.AGENT_SECRET_CREATED, actor=actor, agent=agent, metadata={"name": name})
-    return value
+    return added
 
 
 def rotate_client_secret(

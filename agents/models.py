@@ -9,7 +9,7 @@ from oauth2_provider.models import AbstractApplication
 from agents.stops import AgentStatus, Stopper, find_stopper
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
-from core.rotation import RotatableSecret
+from core.rotation import NamedSecret
 from core.secrets import new_secret
 from core.text import PlainTextField
 from developers.models import Organization
@@ -127,17 +127,13 @@ class Agent(AbstractApplication):
         return [scope for scope in scopes if self.is_stock or scope in self.allowed_scopes]
 
 
-class ClientSecret(RotatableSecret):
+class ClientSecret(NamedSecret):
     """An agent's client secret, `ags_...`, as a digest. Several can be valid, one for each place that uses it."""
 
     kind = "ags"
 
     id = PrefixedIdField(prefix="sec")
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="secrets")
-    # The developer's name for the place that uses it. The first secret of an agent has none.
-    name = PlainTextField(max_length=100, blank=True)
-    # Accurate to `agents.secret_use.USE_PRECISION`.
-    last_used_at = models.DateTimeField(null=True, blank=True)
 
 
 class AgentLogo(models.Model):

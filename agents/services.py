@@ -13,7 +13,6 @@ from agents.errors import AgentSuspended, InvalidClient
 from agents.links import check_links
 from agents.models import Agent, ClientSecret
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
-from agents.secret_use import note_use
 from agents.stops import Stopper
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -23,6 +22,7 @@ from core.actor import Actor
 from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
 from core.rotation import add_secret, find_live_secret
+from core.secret_use import note_use
 from core.wording import Filled
 from developers.acting import hold_developer
 from developers.errors import OrganizationSuspended

@@ -14,8 +14,8 @@ from accounts.selectors import require_verified_address, session_for_token
 from accounts.sessions import record_token_use
 from core.errors import Forbidden, NotAuthenticated
 from core.http import visitor
+from developers.api_keys import developer_for_api_key
 from developers.models import Developer
-from developers.selectors import developer_for_api_key
 
 API_KEY_HEADER = "X-Api-Key"
 API_KEY_MISPLACED = f"This is an API key. Send it in {API_KEY_HEADER}, without Authorization."

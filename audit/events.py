@@ -34,6 +34,7 @@ class Event(StrEnum):
     USER_ACTIVITY_DISPUTED = "user.activity_disputed"
 
     DEVELOPER_REGISTERED = "developer.registered"
+    API_KEY_CREATED = "api_key.created"
     API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"
     ORGANIZATION_SUSPENDED = "organization.suspended"

@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from core import secrets
 from core.fields import ExactCharField
+from core.text import PlainTextField
 
 MAX_OVERLAP_SECONDS = 604_800
 
@@ -32,15 +33,43 @@ class RotatableSecret(models.Model):
         return f"{self.kind}_…{self.last_four}"
 
 
+class NamedSecret(RotatableSecret):
+    """A secret with its developer's name for the place that uses it. The first one that an owner gets has none."""
+
+    name = PlainTextField(max_length=100, blank=True)
+    # Accurate to `core.secret_use.USE_PRECISION`.
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta(RotatableSecret.Meta):
+        abstract = True
+
+    @property
+    def is_replaced(self) -> bool:
+        """Return whether a new one has replaced it, so that it ends soon."""
+        return self.expires_at is not None
+
+
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """A new secret, shown only once. The previous secrets stop working at `previous_expires_at`."""
+    """A new secret, whose `value` is shown only once. The previous ones stop working at `previous_expires_at`."""
 
+    row: Any
     value: str
     previous_expires_at: datetime
 
     def __repr__(self) -> str:
         return f"NewSecret(previous_expires_at={self.previous_expires_at!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class AddedSecret:
+    """Another secret, whose `value` is shown only once."""
+
+    row: Any
+    value: str
+
+    def __repr__(self) -> str:
+        return f"AddedSecret({self.row!r})"
 
 
 def live(now: datetime) -> Q:
@@ -50,9 +79,14 @@ def live(now: datetime) -> Q:
 
 def add_secret(rows: Any, *, prefix: str, now: datetime, fields: Mapping[str, Any] | None = None) -> str:
     """Insert a secret through the related manager `rows` and return its value, which is not stored."""
+    return create_secret(rows, prefix=prefix, now=now, fields=fields).value
+
+
+def create_secret(rows: Any, *, prefix: str, now: datetime, fields: Mapping[str, Any] | None = None) -> AddedSecret:
+    """Insert a secret through the related manager `rows` and return it with its value, which is not stored."""
     value = secrets.new_secret(prefix)
-    rows.create(digest=secrets.digest(value), last_four=value[-4:], created_at=now, **(fields or {}))
-    return value
+    row = rows.create(digest=secrets.digest(value), last_four=value[-4:], created_at=now, **(fields or {}))
+    return AddedSecret(row, value)
 
 
 def rotate_secret(
@@ -70,7 +104,8 @@ def rotate_secret(
     """
     end = now + timedelta(seconds=overlap_seconds)
     rows.filter(live(end), replaced or Q()).update(expires_at=end)
-    return NewSecret(add_secret(rows, prefix=prefix, now=now, fields=fields), end)
+    added = create_secret(rows, prefix=prefix, now=now, fields=fields)
+    return NewSecret(added.row, added.value, end)
 
 
 def find_live_secret(rows: models.QuerySet[Any], value: str, now: datetime) -> Any | None:

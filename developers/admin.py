@@ -130,8 +130,8 @@ class SecretAdmin(ReadOnlyAdmin):
 @admin.register(ApiKey)
 class ApiKeyAdmin(SecretAdmin):
     owners = ["developer__user", COLLEAGUES]
-    list_display = ["__str__", "developer", "organization", "created_at", "expires_at"]
+    list_display = ["__str__", "name", "developer", "organization", "created_at", "last_used_at", "expires_at"]
     list_select_related = ["developer__user", "organization"]
     searches = {"key": "id", "dev": "developer", "usr": "developer__user", EMAIL: "developer__user__email"}
     searches |= {"org": "organization"}
-    fields = ["id", "developer", "organization", "last_four", "created_at", "expires_at"]
+    fields = ["id", "developer", "organization", "name", "last_four", "created_at", "last_used_at", "expires_at"]

@@ -1,5 +1,7 @@
 """Organizations, their developers and API keys."""
 
+from datetime import timedelta
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Upper
@@ -7,7 +9,7 @@ from django.utils.translation import gettext_noop
 
 from core.fields import ExactCharField, RandomVersionField
 from core.ids import PrefixedIdField
-from core.rotation import RotatableSecret
+from core.rotation import NamedSecret
 from core.text import PlainTextField
 from core.wording import Filled
 
@@ -66,17 +68,26 @@ class Developer(models.Model):
         return str(self.user)
 
 
-class ApiKey(RotatableSecret):
-    """A developer's API key, `ag_...`. During the overlap of a rotation, several are valid."""
+class ApiKey(NamedSecret):
+    """A developer's API key, `ag_...`. Several can be valid, one for each place that uses it."""
 
     kind = "ag"
 
     id = PrefixedIdField(prefix="key")
     developer = models.ForeignKey(Developer, on_delete=models.CASCADE, related_name="api_keys")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")
+    # How long the developer wanted it to work, also after a rotation. None for no end.
+    lifetime_seconds = models.PositiveIntegerField(null=True, blank=True)
 
-    class Meta(RotatableSecret.Meta):
+    class Meta(NamedSecret.Meta):
         verbose_name = "API key"
+
+    @property
+    def is_replaced(self) -> bool:
+        """Return whether a new one has replaced it: it ends sooner than the developer wanted."""
+        if self.expires_at is None or self.lifetime_seconds is None:
+            return super().is_replaced
+        return self.expires_at < self.created_at + timedelta(seconds=self.lifetime_seconds)
 
 
 class SavedView(models.Model):

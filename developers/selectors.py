@@ -5,15 +5,16 @@ from django.db.models.functions import Upper
 
 from accounts.models import User
 from core import clock
+from core.errors import NotFound
 from core.rotation import find_live_secret, live
 from developers.models import ApiKey, Developer, DomainClaim, Organization, SavedView
 
 
-def developer_for_api_key(api_key: str) -> Developer | None:
-    """Return the active developer with this live API key. None otherwise."""
+def find_api_key(value: str) -> ApiKey | None:
+    """Return the live API key of an active developer, with that developer. None otherwise."""
     keys = ApiKey.objects.select_related("developer__user", "developer__organization")
-    row: ApiKey | None = find_live_secret(keys.filter(developer__user__is_active=True), api_key, clock.now())
-    return row.developer if row else None
+    row: ApiKey | None = find_live_secret(keys.filter(developer__user__is_active=True), value, clock.now())
+    return row
 
 
 def developer_for_user(user: User) -> Developer | None:
@@ -29,7 +30,15 @@ def sole_organization(user: User) -> Organization | None:
 
 def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
     """Return the live API keys, newest first."""
-    return developer.api_keys.filter(live(clock.now()))
+    return developer.api_keys.filter(live(clock.now())).order_by("-id")
+
+
+def api_key_of(developer: Developer, key_id: str) -> ApiKey:
+    """Return the developer's live API key with this id. Raises `NotFound`."""
+    found: ApiKey | None = api_keys_for_developer(developer).filter(pk=key_id).first()
+    if found is None:
+        raise NotFound("No such API key.")
+    return found
 
 
 def saved_views(developer: Developer) -> QuerySet[SavedView]:

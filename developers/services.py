@@ -1,4 +1,4 @@
-"""Register developers, rotate API keys, and suspend and verify organizations."""
+"""Register developers, and suspend and verify organizations. Their API keys are in `api_keys`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.locks import revocation
-from core.rotation import NewSecret, add_secret, rotate_secret
+from core.rotation import add_secret
 from core.wording import Filled
 from developers.errors import OrganizationSuspended
 from developers.models import Developer, DomainClaim, Organization
@@ -95,7 +95,7 @@ def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDevelo
             organization = Organization.objects.create(name=name)
             developer = Developer.objects.create(user=user, organization=organization)
             api_key = _add_api_key(developer, now)
-            _record(
+            record_developer(
                 Event.DEVELOPER_REGISTERED,
                 actor=actor.acting_as("developer", developer.id),
                 developer=developer,
@@ -105,24 +105,6 @@ def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDevelo
             Filled(gettext_noop("%(email)s is already a developer. Sign in instead."), email=user.email)
         ) from error
     return RegisteredDeveloper(developer, api_key)
-
-
-def rotate_api_key(*, actor: Actor, developer: Developer, overlap_seconds: int = 0) -> NewSecret:
-    """Create a new API key. Earlier keys work for another `overlap_seconds`, 0 to 604800."""
-    with revocation():
-        hold_account(developer.user)
-        developer = Developer.objects.select_for_update(of=("self",)).get(pk=developer.pk)
-        fields = {"organization_id": developer.organization_id}
-        new = rotate_secret(
-            developer.api_keys, prefix="ag", now=clock.now(), overlap_seconds=overlap_seconds, fields=fields
-        )
-        _record(
-            Event.API_KEY_ROTATED,
-            actor=actor,
-            developer=developer,
-            metadata={"overlapSeconds": overlap_seconds},
-        )
-    return new
 
 
 def suspend_organization(*, actor: Actor, organization: Organization, reason: str) -> bool:
@@ -189,7 +171,10 @@ def _add_api_key(developer: Developer, now: datetime) -> str:
     return add_secret(developer.api_keys, prefix="ag", now=now, fields={"organization_id": developer.organization_id})
 
 
-def _record(event: Event, *, actor: Actor, developer: Developer, metadata: dict[str, Any] | None = None) -> None:
+def record_developer(
+    event: Event, *, actor: Actor, developer: Developer, metadata: dict[str, Any] | None = None
+) -> None:
+    """Log an event of a developer, for their organization and for themselves."""
     draft = Draft(
         event=event,
         actor=actor,

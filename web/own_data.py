@@ -104,8 +104,14 @@ def _developer(developer: Developer | None) -> dict[str, Any] | None:
 
 
 def _api_key(key: ApiKey) -> dict[str, Any]:
-    hint = str(key)
-    return {"id": key.id, "hint": hint, "createdAt": rfc3339(key.created_at), "expiresAt": _time(key.expires_at)}
+    return {
+        "id": key.id,
+        "name": key.name,
+        "hint": str(key),
+        "createdAt": rfc3339(key.created_at),
+        "lastUsedAt": _time(key.last_used_at),
+        "expiresAt": _time(key.expires_at),
+    }
 
 
 def _session(one: LiveSession) -> dict[str, Any]:

@@ -164,4 +164,6 @@ urlpatterns = [
     path("developer/settings/domain/remove", domain.remove, name="domain-remove"),
     path("developer/settings/domain/review", domain.review, name="domain-review"),
     path("developer/api-keys", keys.api_keys, name="api-keys"),
+    path("developer/api-keys/<id:key_id>/rotate", keys.rotate, name="api-key-rotate"),
+    path("developer/api-keys/<id:key_id>/revoke", keys.revoke, name="api-key-revoke"),
 ]

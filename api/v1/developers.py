@@ -13,9 +13,10 @@ from api.v1.schemas.people import DeveloperSessionOut, LogInBody, RotatedApiKeyO
 from api.v1.users import SECOND_FACTOR, LogIn
 from core.errors import Forbidden, Throttled
 from core.idempotency import Answer
+from developers.api_keys import rotate_api_key
 from developers.errors import OrganizationSuspended
 from developers.selectors import developer_for_user
-from developers.services import require_organization, rotate_api_key
+from developers.services import require_organization
 
 
 class LogInDeveloper(LogIn):

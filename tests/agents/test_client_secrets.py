@@ -10,9 +10,9 @@ import time_machine
 from agents.client_secrets import MAX_SECRETS, create_client_secret, revoke_client_secret, rotate_client_secret
 from agents.errors import InvalidClient
 from agents.models import Agent, ClientSecret
-from agents.secret_use import USE_PRECISION
 from agents.services import authenticate_client
 from core.errors import Invalid, NotFound
+from core.secret_use import USE_PRECISION
 from developers.acting import as_developer
 from developers.models import Developer
 from tests.constants import MOMENT, NOON
@@ -53,7 +53,7 @@ def test_of_several_creations_with_one_name_one_succeeds(agent: Agent, actor: An
 
 
 def test_a_rotation_and_a_revocation_of_one_secret_leave_it_dead(agent: Agent, actor: Any) -> None:
-    value = create_client_secret(actor=actor, agent=agent, name="production")
+    value = create_client_secret(actor=actor, agent=agent, name="production").value
     old = agent.secrets.get(name="production")
     rotated, revoked = race(
         [
@@ -68,7 +68,7 @@ def test_a_rotation_and_a_revocation_of_one_secret_leave_it_dead(agent: Agent, a
 
 
 def test_the_last_use_is_recorded_once_per_ten_minutes(agent: Agent, actor: Any) -> None:
-    value = create_client_secret(actor=actor, agent=agent, name="production")
+    value = create_client_secret(actor=actor, agent=agent, name="production").value
     with time_machine.travel(NOON, tick=False) as clock:
         for step, seen in (
             (timedelta(0), NOON),

@@ -51,7 +51,7 @@ def events() -> list[str]:
 
 
 def test_everything_that_the_agent_can_do_ends(grant: Grant, actor: Any) -> None:
-    secret = create_client_secret(actor=actor, agent=grant.agent, name="production")
+    secret = create_client_secret(actor=actor, agent=grant.agent, name="production").value
     pending = ask(grant.agent)
     assert verify(grant).allowed
     delete_agent(actor=actor, agent=grant.agent)

@@ -4,14 +4,14 @@ import pytest
 
 from accounts.models import User
 from developers.acting import as_developer
+from developers.api_keys import developer_for_api_key, rotate_api_key
 from developers.models import Developer
 from developers.selectors import (
     api_keys_for_developer,
-    developer_for_api_key,
     developer_for_user,
     sole_organization,
 )
-from developers.services import become_developer, rotate_api_key
+from developers.services import become_developer
 from tests.world import ANONYMOUS, make_developer, make_user
 
 pytestmark = pytest.mark.django_db

@@ -14,14 +14,13 @@ from core.actor import Actor
 from core.errors import NotAuthenticated
 from developers import services
 from developers.acting import as_developer
+from developers.api_keys import developer_for_api_key, rotate_api_key
 from developers.models import ApiKey, Developer, Organization
-from developers.selectors import developer_for_api_key
 from developers.services import (
     RegisteredDeveloper,
     become_developer,
     reactivate_organization,
     register_developer,
-    rotate_api_key,
     suspend_organization,
     verify_organization,
 )

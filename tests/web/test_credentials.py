@@ -33,7 +33,7 @@ def test_a_named_secret_is_created_beside_the_first_and_shown_once(
     assert (response.status_code, response["Location"]) == (303, url)
     page = as_developer.get(url)
     assert digest(shown_secret(page)) == agent.secrets.get(name="production").digest
-    assert [one.name for one in page.context["secrets"]] == ["production", ""]
+    assert [one.secret.name for one in page.context["rows"]] == ["production", ""]
     assert "secret__value" not in as_developer.get(url).content.decode()
     assert metadata("agent.secret_created") == {"name": "production"}
 
@@ -76,7 +76,7 @@ def test_rotation_replaces_one_secret_and_keeps_it_for_the_overlap(
     assert (response.status_code, response["Location"]) == (303, url)
     page = as_developer.get(url)
     assert digest(shown_secret(page)) == agent.secrets.first().digest
-    assert len(page.context["secrets"]) == live
+    assert len(page.context["rows"]) == live
     assert ("Stops working <time" in page.content.decode()) is (overlap != "0")
     assert agent.secrets.get(name="production").expires_at is None
     assert metadata("agent.secret_rotated") == {"overlapSeconds": int(overlap), "secretId": secret.pk, "name": ""}
@@ -99,7 +99,7 @@ def test_revoking_ends_one_secret_and_warns_of_the_last(
     assert "only secret" not in as_developer.get(f"{url}/{secret.pk}/revoke").content.decode()
     answer = as_developer.post(f"{url}/{secret.pk}/revoke", follow=True)
     assert "The secret no longer works." in answer.content.decode()
-    assert [one.name for one in answer.context["secrets"]] == ["production"]
+    assert [one.secret.name for one in answer.context["rows"]] == ["production"]
     assert metadata("agent.secret_revoked") == {"secretId": secret.pk, "name": ""}
 
 

@@ -42,6 +42,7 @@ DISPUTABLE = frozenset(
         Event.USER_DATA_EXPORTED,
         Event.AUDIT_EXPORTED,
         Event.DEVELOPER_REGISTERED,
+        Event.API_KEY_CREATED,
         Event.API_KEY_ROTATED,
         Event.CONSENT_APPROVED,
         Event.APPROVAL_APPROVED,

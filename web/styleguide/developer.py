@@ -8,10 +8,12 @@ from django.http import QueryDict
 from agents.models import Agent, ClientSecret
 from core import clock
 from decisions.sandbox import ALLOWED, ASKED, DENIED
+from developers.models import ApiKey
 from policies.models import Policy
 from web.forms.logs import LogFilterForm
 from web.forms.rules import RuleForm, form_class
 from web.logs.names import OwnNames
+from web.named_secrets import SecretRow
 from web.sparkline import Sparkline
 from web.styleguide.parties import make_agent, verified
 
@@ -22,6 +24,22 @@ def samples() -> dict[str, Any]:
         "credentials": [
             ClientSecret(last_four="9f3c", created_at=now - timedelta(days=90), expires_at=now + timedelta(days=1)),
             ClientSecret(last_four="01ab", created_at=now),
+        ],
+        "named_secrets": [
+            SecretRow(secret, "#developer", "#developer")
+            for secret in (
+                ClientSecret(
+                    last_four="9f3c", created_at=now - timedelta(days=90), expires_at=now + timedelta(hours=1)
+                ),
+                ClientSecret(name="production", last_four="01ab", created_at=now, last_used_at=now),
+                ApiKey(
+                    name="deployment",
+                    last_four="77de",
+                    created_at=now,
+                    lifetime_seconds=2_592_000,
+                    expires_at=now + timedelta(days=30),
+                ),
+            )
         ],
         "agents": [
             make_agent("Active", None),

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from agents.client_secrets import create_client_secret, revoke_client_secret, rotate_client_secret
-from agents.models import Agent
+from agents.models import Agent, ClientSecret
 from agents.selectors import agent_for_organization, live_secret, live_secrets
 from core.errors import Invalid
 from core.http import SeeOther
@@ -17,6 +17,7 @@ from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import RotateForm, SecretForm
 from web.forms.errors import show_in
+from web.named_secrets import SecretRow
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -27,17 +28,17 @@ def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> Ht
     form = SecretForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
-            value = create_client_secret(
+            added = create_client_secret(
                 actor=developer_actor(request, developer), agent=agent, name=form.cleaned_data["name"]
             )
         except Invalid as error:
             show_in(form, error)
         else:
-            return _show_once(request, agent, value)
+            return _show_once(request, agent, added.value)
     context = {
         "agent": agent,
         "form": form,
-        "secrets": live_secrets(agent),
+        "rows": [_row(agent, one) for one in live_secrets(agent)],
         "secret": once.take(request, agent.id),
     }
     return render(request, "web/developer/credentials.html", context, status=422 if form.is_bound else 200)
@@ -79,6 +80,12 @@ def revoke(request: HttpRequest, developer: Developer, agent_id: str, secret_id:
         "back_url": _url(agent),
     }
     return render(request, "web/developer/secret_revoke.html", context)
+
+
+def _row(agent: Agent, secret: ClientSecret) -> SecretRow:
+    """Return the row of a secret in the table."""
+    rotate_url, revoke_url = (reverse(f"web:secret-{act}", args=[agent.id, secret.id]) for act in ("rotate", "revoke"))
+    return SecretRow(secret, rotate_url, revoke_url)
 
 
 def _show_once(request: HttpRequest, agent: Agent, value: str) -> HttpResponse:
