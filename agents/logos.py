@@ -5,6 +5,7 @@
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -85,8 +86,13 @@ def find_logo(agent_id: str, digest: str) -> AgentLogo | None:
 
 def logo_source(agent: Agent) -> str:
     """Return the address from which the agent's logo was fetched. Empty without a logo."""
-    source = AgentLogo.objects.filter(agent=agent).values_list("source_url", flat=True).first()
-    return source or ""
+    return logo_sources([agent]).get(agent.id, "")
+
+
+def logo_sources(agents: Sequence[Agent]) -> dict[str, str]:
+    """Return the addresses from which the logos of those agents that have one were fetched, by the agent's id."""
+    ids = [agent.id for agent in agents if agent.logo_digest]
+    return dict(AgentLogo.objects.filter(agent__in=ids).values_list("agent", "source_url")) if ids else {}
 
 
 def _note(actor: Actor, agent: Agent, digest: str) -> None:

@@ -198,6 +198,8 @@ PATH_DESCRIPTIONS = {
     "agent_id": "The agent's id (`agt_`) or client id (`agc_`).",
     "user_id": "`me`, or the user's own id (`usr_`).",
     "consent_id": "The consent's id (`cns_`).",
+    "key_id": "The API key's id (`key_`).",
+    "secret_id": "The client secret's id (`sec_`).",
     "approval_id": "The approval's id (`apr_`).",
     "policy_id": "The policy's id (`pol_`).",
     "server_id": "The resource server's id (`res_`).",

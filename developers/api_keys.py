@@ -1,6 +1,6 @@
 """The API keys of a developer: create named ones, use, rotate and revoke them."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -51,8 +51,9 @@ def create_api_key(
             raise Invalid.field("name", Filled(text, most=MAX_API_KEYS))
         if name in {key.name for key in found}:
             raise Invalid.field("name", gettext_noop("Another of your API keys has this name."))
-        fields = _fields(developer, name, lifetime_seconds)
-        added = create_secret(developer.api_keys, prefix="ag", now=clock.now(), fields=fields)
+        now = clock.now()
+        fields = _fields(developer, name, lifetime_seconds, now)
+        added = create_secret(developer.api_keys, prefix="ag", now=now, fields=fields)
         metadata = {"keyId": added.row.id, "name": name}
         if lifetime_seconds is not None:
             metadata["lifetimeSeconds"] = lifetime_seconds
@@ -70,13 +71,13 @@ def rotate_api_key(
     with revocation():
         developer = _hold(actor, developer)
         old = api_key_of(developer, key_id) if key_id else api_keys_for_developer(developer).first()
-        name, lifetime = (old.name, old.lifetime_seconds) if old else ("", None)
+        name, lifetime, now = old.name if old else "", old.lifetime_seconds if old else None, clock.now()
         new = rotate_secret(
             developer.api_keys,
             prefix="ag",
-            now=clock.now(),
+            now=now,
             overlap_seconds=overlap_seconds,
-            fields=_fields(developer, name, lifetime),
+            fields=_fields(developer, name, lifetime, now),
             replaced=Q(pk=key_id) if key_id else None,
         )
         metadata: dict[str, Any] = {"overlapSeconds": overlap_seconds}
@@ -109,12 +110,8 @@ def _hold(actor: Actor, developer: Developer) -> Developer:
     return Developer.objects.select_for_update(of=("self",)).get(pk=developer.pk)
 
 
-def _fields(developer: Developer, name: str, lifetime_seconds: int | None) -> dict[str, Any]:
-    end = None if lifetime_seconds is None else clock.now() + timedelta(seconds=lifetime_seconds)
-    organization_id = developer.organization_id
-    return {
-        "organization_id": organization_id,
-        "name": name,
-        "lifetime_seconds": lifetime_seconds,
-        "expires_at": end,
-    }
+def _fields(developer: Developer, name: str, lifetime_seconds: int | None, now: datetime) -> dict[str, Any]:
+    """Return the fields of a key that is created at `now`."""
+    end = None if lifetime_seconds is None else now + timedelta(seconds=lifetime_seconds)
+    given = {"name": name, "lifetime_seconds": lifetime_seconds, "expires_at": end}
+    return {**given, "organization_id": developer.organization_id}

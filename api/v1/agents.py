@@ -1,8 +1,10 @@
 """The organization's agents."""
 
-from agents.client_secrets import rotate_client_secret
-from agents.selectors import agent_for_organization, agents_for_organization
-from agents.services import register_agent, update_agent
+from agents.client_secrets import MAX_SECRETS, create_client_secret, revoke_client_secret, rotate_client_secret
+from agents.models import Agent
+from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
+from agents.services import register_agent
+from agents.settings import save_settings
 from api.endpoint import DeveloperEndpoint
 from api.operations import operation
 from api.v1.schemas.agents import (
@@ -17,7 +19,17 @@ from api.v1.schemas.agents import (
 )
 from api.v1.schemas.pages import Page, PageQuery, paginate
 from api.v1.schemas.people import RotationBody
-from core.errors import Invalid
+from api.v1.schemas.secrets import (
+    NewClientSecretOut,
+    NewSecretBody,
+    RotatedNamedClientSecretOut,
+    SecretOut,
+    show_new_client_secret,
+    show_rotated_client_secret,
+    show_secrets,
+)
+from core.errors import Invalid, Throttled
+from core.fetching import TooManyFetches
 from core.idempotency import Answer
 from resources.errors import InvalidScope
 
@@ -61,23 +73,85 @@ class OneAgent(DeveloperEndpoint):
         "Update an agent",
         description="Removed scopes and a suspension apply to every verify request that starts after the response.",
         answer=AgentOut,
-        errors=(InvalidScope,),
+        errors=(InvalidScope, Throttled, TooManyFetches),
     )
     def patch(self, agent_id: str, body: UpdateAgentBody) -> AgentOut:
         changes = body.sent()
-        reason = changes.pop("status_reason", "")
+        reason, logo_url = changes.pop("status_reason", ""), changes.pop("logo_url", None)
         if reason and "status" not in changes:
             raise Invalid.field("statusReason", "Only with a status.")
         agent = agent_for_organization(self.developer.organization_id, agent_id)
-        if changes:
-            agent = update_agent(actor=self.actor, agent=agent, changes=changes, reason=reason)
-        return show_agent(agent)
+        save_settings(actor=self.actor, agent=agent, changes=changes, logo_url=logo_url, reason=reason)
+        return show_agent(agent_for_organization(self.developer.organization_id, agent.id))
+
+
+class SecretEndpoint(DeveloperEndpoint):
+    def agent(self, agent_id: str) -> Agent:
+        return agent_for_organization(self.developer.organization_id, agent_id)
+
+
+class ClientSecrets(SecretEndpoint):
+    @operation(
+        "listAgentSecrets", "List an agent's client secrets, newest first, without their values", answer=Page[SecretOut]
+    )
+    def get(self, agent_id: str, query: PageQuery) -> Page[SecretOut]:
+        return paginate(Page[SecretOut], live_secrets(self.agent(agent_id)), query, show_secrets)
+
+    @operation(
+        "createAgentSecret",
+        "Create another client secret for an agent",
+        description=f"Give each place that uses one its own. At most {MAX_SECRETS} work at once.",
+        answer=NewClientSecretOut,
+        status=201,
+        repeatable=True,
+        request_example={"name": "production"},
+    )
+    def post(self, agent_id: str, body: NewSecretBody) -> Answer:
+        agent = self.agent(agent_id)
+
+        def work() -> NewClientSecretOut:
+            added = create_client_secret(actor=self.actor, agent=agent, name=body.name)
+            return show_new_client_secret(agent, added)
+
+        return self.answer_once(self.developer.id, work)
+
+
+class OneClientSecret(SecretEndpoint):
+    @operation(
+        "revokeAgentSecret",
+        "Revoke one of an agent's client secrets",
+        description="The agent's access tokens work until they expire, and its other secrets keep working.",
+        status=204,
+    )
+    def delete(self, agent_id: str, secret_id: str) -> None:
+        revoke_client_secret(actor=self.actor, agent=self.agent(agent_id), secret_id=secret_id)
+
+
+class RotateOneClientSecret(SecretEndpoint):
+    @operation(
+        "rotateOneAgentSecret",
+        "Rotate one of an agent's client secrets",
+        description="The new secret has the same name. The earlier one keeps working for `overlapSeconds`, by default "
+        "not at all.",
+        answer=RotatedNamedClientSecretOut,
+        repeatable=True,
+    )
+    def post(self, agent_id: str, secret_id: str, body: RotationBody) -> Answer:
+        agent = self.agent(agent_id)
+
+        def work() -> RotatedNamedClientSecretOut:
+            new = rotate_client_secret(
+                actor=self.actor, agent=agent, overlap_seconds=body.overlap_seconds, secret_id=secret_id
+            )
+            return show_rotated_client_secret(agent, new)
+
+        return self.answer_once(self.developer.id, work)
 
 
 class RotateClientSecret(DeveloperEndpoint):
     @operation(
         "rotateAgentSecret",
-        "Rotate an agent's secret",
+        "Replace all client secrets of an agent by a new one",
         description="Earlier secrets keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedClientSecretOut,
         repeatable=True,

@@ -1,4 +1,4 @@
-"""Login and logout, and rotation of the API key."""
+"""Login and logout, and API keys."""
 
 from django.conf import settings
 
@@ -9,13 +9,23 @@ from api.authentication import SessionCredential
 from api.endpoint import DeveloperEndpoint, UserEndpoint
 from api.operations import operation
 from api.v1.schemas.base import EmptyBody
+from api.v1.schemas.pages import Page, PageQuery, paginate
 from api.v1.schemas.people import DeveloperSessionOut, LogInBody, RotatedApiKeyOut, RotationBody
+from api.v1.schemas.secrets import (
+    NewApiKeyBody,
+    NewApiKeyOut,
+    RotatedNamedApiKeyOut,
+    SecretOut,
+    show_new_api_key,
+    show_rotated_api_key,
+    show_secrets,
+)
 from api.v1.users import SECOND_FACTOR, LogIn
 from core.errors import Forbidden, Throttled
 from core.idempotency import Answer
-from developers.api_keys import rotate_api_key
+from developers.api_keys import MAX_API_KEYS, create_api_key, revoke_api_key, rotate_api_key
 from developers.errors import OrganizationSuspended
-from developers.selectors import developer_for_user
+from developers.selectors import api_keys_for_developer, developer_for_user
 from developers.services import require_organization
 
 
@@ -78,10 +88,69 @@ class LogOutUser(LogOut):
         self.log_out()
 
 
+class ApiKeys(DeveloperEndpoint):
+    @operation(
+        "listApiKeys", "List the developer's API keys, newest first, without their values", answer=Page[SecretOut]
+    )
+    def get(self, query: PageQuery) -> Page[SecretOut]:
+        return paginate(Page[SecretOut], api_keys_for_developer(self.developer), query, show_secrets)
+
+    @operation(
+        "createApiKey",
+        "Create another API key",
+        description=f"Give each place that uses one its own. At most {MAX_API_KEYS} work at once.",
+        answer=NewApiKeyOut,
+        status=201,
+        repeatable=True,
+        request_example={"name": "deployment", "expiresInSeconds": 7_776_000},
+    )
+    def post(self, body: NewApiKeyBody) -> Answer:
+        def work() -> NewApiKeyOut:
+            added = create_api_key(
+                actor=self.actor,
+                developer=self.developer,
+                name=body.name,
+                lifetime_seconds=body.expires_in_seconds,
+            )
+            return show_new_api_key(added)
+
+        return self.answer_once(self.developer.id, work)
+
+
+class OneApiKey(DeveloperEndpoint):
+    @operation(
+        "revokeApiKey",
+        "Revoke one of the developer's API keys",
+        description="It can be the key of this request. The other keys keep working.",
+        status=204,
+    )
+    def delete(self, key_id: str) -> None:
+        revoke_api_key(actor=self.actor, developer=self.developer, key_id=key_id)
+
+
+class RotateOneApiKey(DeveloperEndpoint):
+    @operation(
+        "rotateOneApiKey",
+        "Rotate one of the developer's API keys",
+        description="The new key has the same name, and works as long as the earlier one was meant to. The earlier one "
+        "keeps working for `overlapSeconds`, by default not at all.",
+        answer=RotatedNamedApiKeyOut,
+        repeatable=True,
+    )
+    def post(self, key_id: str, body: RotationBody) -> Answer:
+        def work() -> RotatedNamedApiKeyOut:
+            new = rotate_api_key(
+                actor=self.actor, developer=self.developer, overlap_seconds=body.overlap_seconds, key_id=key_id
+            )
+            return show_rotated_api_key(new)
+
+        return self.answer_once(self.developer.id, work)
+
+
 class RotateApiKey(DeveloperEndpoint):
     @operation(
         "rotateApiKey",
-        "Rotate the API key",
+        "Replace all of the developer's API keys by a new one",
         description="Earlier keys keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedApiKeyOut,
         repeatable=True,

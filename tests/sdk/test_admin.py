@@ -140,3 +140,28 @@ def test_a_wrong_resource_server_credential_is_an_error(gate: Gate, agent: Agent
     for ask in (lambda: verifier.verify(token, ["email:read"]), lambda: verifier.introspect(token)):
         with pytest.raises((AuthenticationError, InvalidClientError)):
             ask()
+
+
+def test_named_secrets_and_keys(own: AgentGateAdmin, gate: Gate):
+    agent = own.create_agent(name="A", redirect_uris=[CALLBACK], allowed_scopes=["email:read"])
+    made = own.create_client_secret(agent.id, name="production")
+    assert (made.client_id, made.client_secret in repr(made)) == (agent.client_id, False)
+    rotated = own.rotate_client_secret(agent.id, made.id, overlap_seconds=60)
+    assert rotated.name == "production"
+    assert rotated.previous_secret_expires_at
+    own.revoke_client_secret(agent.id, made.id)
+    assert [one.name for one in own.list_client_secrets(agent.id).items] == ["production", ""]
+
+    key = own.create_api_key(name="deployment", expires_in_seconds=3600)
+    assert key.expires_at
+    assert key.api_key not in repr(key)
+    assert AgentGateAdmin(gate.url, key.api_key).list_api_keys().items[0].last_used_at
+    own.revoke_api_key(key.id)
+    assert [one.name for one in own.list_api_keys().items] == [""]
+
+
+def test_links_of_an_agent_are_set_and_cleared(own: AgentGateAdmin):
+    agent = own.create_agent(name="A", redirect_uris=[CALLBACK], allowed_scopes=["email:read"])
+    assert agent.homepage_url is None
+    assert own.update_agent(agent.id, homepage_url="https://acme.com/").homepage_url == "https://acme.com/"
+    assert own.update_agent(agent.id, homepage_url=None).homepage_url is None

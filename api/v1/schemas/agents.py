@@ -3,12 +3,26 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from agents.images import MAX_BYTES
+from agents.links import MAX_LINK_LENGTH
+from agents.logos import logo_sources
 from agents.models import Agent
 from agents.redirects import MAX_REDIRECT_URI_LENGTH, MAX_REDIRECT_URIS
 from agents.services import RegisteredAgent
-from api.v1.schemas.base import Description, Line, Moment, Omittable, OneOf, Out, RequestBody, Text
+from api.v1.schemas.base import (
+    BlankText,
+    Description,
+    Line,
+    Moment,
+    Omittable,
+    OneOf,
+    Out,
+    RequestBody,
+    Text,
+    null_is_blank,
+)
 
 MAX_NAME, MAX_SCOPES, MAX_SCOPE, MAX_REASON = 200, 200, 200, 300
 
@@ -17,6 +31,9 @@ Name = Annotated[Line, Field(max_length=MAX_NAME)]
 RedirectUri = Annotated[Text, Field(max_length=MAX_REDIRECT_URI_LENGTH)]
 RedirectUris = Annotated[list[RedirectUri], Field(min_length=1, max_length=MAX_REDIRECT_URIS)]
 Reason = Annotated[Line, Field(max_length=MAX_REASON)]
+# What is wrong with an address is said by `agents.links`. Null means none.
+_Link = Annotated[BlankText, Field(max_length=MAX_LINK_LENGTH)]
+Link = Annotated[_Link, BeforeValidator(null_is_blank, json_schema_input_type=_Link | None)]
 AllowedScope = Annotated[Text, Field(max_length=MAX_SCOPE)]
 AllowedScopes = Annotated[list[AllowedScope], Field(min_length=1, max_length=MAX_SCOPES)]
 
@@ -32,13 +49,24 @@ class NewAgentBody(RequestBody):
 
 
 class UpdateAgentBody(RequestBody):
-    """Changes to an agent. Omitted fields keep their values. The log has the reason of a new status."""
+    """Changes to an agent. Omitted fields keep their values. The log has the reason of a new status.
+
+    The consent screen shows the links and the logo as what the developer says. The logo is fetched once and stored, so
+    nothing is changed if it cannot be used.
+    """
 
     name: Omittable[Name] = None
     description: Omittable[Description] = None
     redirect_uris: Omittable[RedirectUris] = None
     allowed_scopes: Omittable[AllowedScopes] = None
     require_pkce: Omittable[bool] = None
+    homepage_url: Omittable[Link] = None
+    privacy_url: Omittable[Link] = None
+    logo_url: Omittable[Link] = Field(
+        None,
+        description="The https address of a PNG, JPEG or WebP picture of at most "
+        f"{MAX_BYTES // 1024} KB. The same address is not fetched again. Null removes the logo.",
+    )
     status: Omittable[AgentStatus] = None
     status_reason: Omittable[Reason] = None
 
@@ -51,7 +79,7 @@ class StopOut(Out):
 
 
 class AgentOut(Out):
-    """An agent: an OAuth client that an organization registered."""
+    """An agent: an OAuth client that an organization registered. Links and a logo are left out if it has none."""
 
     id: str
     client_id: str
@@ -64,6 +92,11 @@ class AgentOut(Out):
     stop: StopOut | None
     created_at: Moment
     updated_at: Moment
+    homepage_url: Omittable[str] = None
+    privacy_url: Omittable[str] = None
+    logo_url: Omittable[str] = Field(
+        None, description="Where the logo was fetched. Pages show the copy that AgentGate stores."
+    )
 
 
 class NewAgentOut(AgentOut):
@@ -81,15 +114,23 @@ class RotatedClientSecretOut(Out):
 
 
 def show_agent(agent: Agent) -> AgentOut:
-    return AgentOut(**_fields(agent))
+    return show_agents([agent])[0]
 
 
 def show_agents(agents: Sequence[Agent]) -> list[AgentOut]:
-    return [show_agent(agent) for agent in agents]
+    """Return the agents. The addresses of all their logos are read at once."""
+    logos = logo_sources(agents)
+    return [AgentOut(**_fields(agent), **_links(agent, logos.get(agent.id, ""))) for agent in agents]
 
 
 def show_new_agent(registered: RegisteredAgent) -> NewAgentOut:
     return NewAgentOut(**_fields(registered.agent), client_secret=registered.client_secret)
+
+
+def _links(agent: Agent, logo_url: str) -> dict[str, Any]:
+    """Return those of the agent's addresses that are set."""
+    links = {"homepage_url": agent.homepage_url, "privacy_url": agent.privacy_url, "logo_url": logo_url}
+    return {name: url for name, url in links.items() if url}
 
 
 def _fields(agent: Agent) -> dict[str, Any]:

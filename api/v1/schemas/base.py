@@ -118,7 +118,7 @@ def _read_line(value: Any) -> Any:
     return shown
 
 
-def _null_is_blank(value: Any) -> Any:
+def null_is_blank(value: Any) -> Any:
     return "" if value is None else value
 
 
@@ -168,7 +168,7 @@ Text = Annotated[str, Field(min_length=1), BeforeValidator(_read_text), _pattern
 
 # The description of an agent or a policy. Null means empty.
 _Description = Annotated[BlankText, Field(max_length=500)]
-Description = Annotated[_Description, BeforeValidator(_null_is_blank, json_schema_input_type=_Description | None)]
+Description = Annotated[_Description, BeforeValidator(null_is_blank, json_schema_input_type=_Description | None)]
 
 # A single line of text, safe to display.
 BlankLine = Annotated[str, BeforeValidator(_read_blank_line), _pattern(BLANK_LINE)]

@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from agents.logos import fetch_logo, logo_source, remove_logo, save_logo
+from agents.logos import logo_source
 from agents.models import Agent
 from agents.selectors import agent_for_organization, live_secrets, search_agents
-from agents.services import register_agent, update_agent
+from agents.services import register_agent
+from agents.settings import save_settings
 from consent.selectors import count_connections
 from core import clock
-from core.actor import Actor
 from core.errors import DomainError
 from core.http import SeeOther
 from developers.models import Developer
@@ -92,25 +92,16 @@ def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRespo
     scopes = offered_scopes(developer.organization_id, agent.allowed_scopes)
     form = _form(request, scopes, initial=initial, form_class=AgentSettingsForm)
     if form.is_valid():
+        changes, actor = {**form.cleaned_data}, developer_actor(request, developer)
+        logo = {"logo_url": changes.pop("logo_url"), "fetches_again": changes.pop("fetch_again")}
         try:
-            _save(developer_actor(request, developer), agent, form.cleaned_data, initial["logo_url"])
+            save_settings(actor=actor, agent=agent, changes=changes, **logo)
         except DomainError as error:
             form.show(error)
         else:
             messages.success(request, _("Saved."))
             return SeeOther(_url(agent))
     return _edit_page(request, developer, form, "web/developer/agent_edit.html", {"agent": agent})
-
-
-def _save(actor: Actor, agent: Agent, changes: dict[str, Any], logo_before: str) -> None:
-    """Save the settings. A new logo is fetched first, so that nothing is saved if that fails."""
-    url, fetches_again = changes.pop("logo_url"), changes.pop("fetch_again")
-    fetched = fetch_logo(actor=actor, url=url) if url and (fetches_again or url != logo_before) else None
-    update_agent(actor=actor, agent=agent, changes=changes)
-    if fetched:
-        save_logo(actor=actor, agent=agent, logo=fetched)
-    elif logo_before and not url:
-        remove_logo(actor=actor, agent=agent)
 
 
 def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]:

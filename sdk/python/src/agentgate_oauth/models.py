@@ -54,6 +54,9 @@ class Agent:
     updated_at: datetime
     require_pkce: bool = False
     stop: Stop | None = None
+    homepage_url: str | None = None
+    privacy_url: str | None = None
+    logo_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,35 @@ class NewAgent(Agent):
     """A new agent with its secret, which is shown only once."""
 
     client_secret: str = field(kw_only=True, repr=False)
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A client secret or API key that works, without its value. `hint` is how that begins and ends."""
+
+    id: str
+    name: str
+    hint: str
+    created_at: datetime
+    last_used_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class NewClientSecret(Secret):
+    """A new client secret, which is shown only once. After a rotation, the old one works until then."""
+
+    client_id: str = field(kw_only=True)
+    client_secret: str = field(kw_only=True, repr=False)
+    previous_secret_expires_at: datetime | None = field(kw_only=True, default=None)
+
+
+@dataclass(frozen=True)
+class NewApiKey(Secret):
+    """A new API key, which is shown only once. After a rotation, the old one works until then."""
+
+    api_key: str = field(kw_only=True, repr=False)
+    previous_key_expires_at: datetime | None = field(kw_only=True, default=None)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from decisions.requests import VerifyRequest
 from decisions.sandbox import ask_in_trial, record_trial, trial_for_organization
 from decisions.services import decide
 from developers.acting import as_developer
+from developers.api_keys import create_api_key, rotate_api_key
 from developers.models import DomainClaim, Organization
 from developers.services import suspend_organization
 from policies.services import create_policy
@@ -47,7 +48,9 @@ def make() -> Content:
     create_client_secret(actor=actor, agent=agent, name=WIDE[:100])
     update_agent(actor=actor, agent=agent, changes={"homepage_url": "https://acme.com/", "privacy_url": LINK})
     save_logo(actor=actor, agent=agent, logo=FetchedLogo(LINK, png(), "image/png"))
-    ids = {"agent": agent.id, "stopped": stopped.id, "secret": agent.secrets.last().pk}
+    key = create_api_key(actor=actor, developer=developer, name=WIDE[:100], lifetime_seconds=2_592_000).row
+    rotate_api_key(actor=actor, developer=developer, key_id=developer.api_keys.last().pk, overlap_seconds=3600)
+    ids = {"agent": agent.id, "stopped": stopped.id, "secret": agent.secrets.last().pk, "key": key.id}
     return Content(developer.user.email, ids)
 
 
@@ -158,6 +161,8 @@ GROUPS = [
         make,
         [
             "/developer/api-keys",
+            "/developer/api-keys/{key}/rotate",
+            "/developer/api-keys/{key}/revoke",
         ],
     ),
     Group(

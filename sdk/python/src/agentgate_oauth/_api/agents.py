@@ -1,17 +1,26 @@
-"""Agents, their secrets, and the developer's own API key."""
+"""Agents, their secrets, and the developer's own API keys."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from .._base import Api
-from .._call import UNSET, Unset, changed, create, get, given, patch, segment
+from .._call import UNSET, Unset, changed, create, delete, get, given, patch, segment
 from .._checks import listed, listed_or_unset
 from .._decode import reader
 from .._effects import Flow
 from .._endpoint import endpoint, paged
 from .._lists import page_of
-from ..models import Agent, NewAgent, Page, RotatedApiKey, RotatedSecret
+from ..models import (
+    Agent,
+    NewAgent,
+    NewApiKey,
+    NewClientSecret,
+    Page,
+    RotatedApiKey,
+    RotatedSecret,
+    Secret,
+)
 
 
 class AgentsApi(Api):
@@ -55,14 +64,23 @@ class AgentsApi(Api):
         redirect_uris: Sequence[str] | Unset = UNSET,
         allowed_scopes: Sequence[str] | Unset = UNSET,
         status: str | Unset = UNSET,
+        homepage_url: str | None | Unset = UNSET,
+        privacy_url: str | None | Unset = UNSET,
+        logo_url: str | None | Unset = UNSET,
     ) -> Flow[Agent]:
-        """Change the given fields. `status` is "active" or "suspended"; suspending takes effect at once."""
+        """Change the given fields. `status` is "active" or "suspended"; suspending takes effect at once.
+
+        None clears a link or the logo, which the server fetches once from its address.
+        """
         body = changed(
             name=name,
             description=description,
             redirect_uris=listed_or_unset("redirect_uris", redirect_uris, "redirect URIs"),
             allowed_scopes=listed_or_unset("allowed_scopes", allowed_scopes, "scopes"),
             status=status,
+            homepage_url=homepage_url,
+            privacy_url=privacy_url,
+            logo_url=logo_url,
         )
         return self._call(patch(f"/agents/{segment(agent_id)}", reader(Agent), body))
 
@@ -70,12 +88,55 @@ class AgentsApi(Api):
     def rotate_agent_secret(
         self, agent_id: str, *, overlap_seconds: int | None = None
     ) -> Flow[RotatedSecret]:
-        """Replace the client secret. The old one keeps working for `overlap_seconds` (default: 0)."""
+        """Replace all client secrets by a new one. The old ones work for `overlap_seconds` (default: 0)."""
         path = f"/agents/{segment(agent_id)}/rotate-secret"
         return self._call(create(path, reader(RotatedSecret), given(overlap_seconds=overlap_seconds)))
 
     @endpoint
+    def list_client_secrets(self, agent_id: str) -> Flow[Page[Secret]]:
+        """Return the agent's client secrets that work, newest first, without their values."""
+        return self._call(get(f"/agents/{segment(agent_id)}/secrets", page_of(Secret)))
+
+    @endpoint
+    def create_client_secret(self, agent_id: str, *, name: str) -> Flow[NewClientSecret]:
+        """Create another client secret for the place that `name` says. It is shown only once."""
+        path = f"/agents/{segment(agent_id)}/secrets"
+        return self._call(create(path, reader(NewClientSecret), given(name=name)))
+
+    @endpoint
+    def rotate_client_secret(
+        self, agent_id: str, secret_id: str, *, overlap_seconds: int | None = None
+    ) -> Flow[NewClientSecret]:
+        """Replace one client secret. The old one keeps working for `overlap_seconds` (default: 0)."""
+        path = f"/agents/{segment(agent_id)}/secrets/{segment(secret_id)}/rotate"
+        return self._call(create(path, reader(NewClientSecret), given(overlap_seconds=overlap_seconds)))
+
+    @endpoint
+    def revoke_client_secret(self, agent_id: str, secret_id: str) -> Flow[None]:
+        """End one client secret. The agent's tokens and its other secrets keep working."""
+        return self._call(delete(f"/agents/{segment(agent_id)}/secrets/{segment(secret_id)}"))
+
+    @endpoint
+    def list_api_keys(self) -> Flow[Page[Secret]]:
+        """Return the developer's API keys that work, newest first, without their values."""
+        return self._call(get("/developers/api-keys", page_of(Secret)))
+
+    @endpoint
+    def create_api_key(self, *, name: str, expires_in_seconds: int | None = None) -> Flow[NewApiKey]:
+        """Create another API key, by default one that does not expire. It is shown only once."""
+        body = given(name=name, expires_in_seconds=expires_in_seconds)
+        return self._call(create("/developers/api-keys", reader(NewApiKey), body))
+
+    @endpoint
+    def revoke_api_key(self, key_id: str) -> Flow[None]:
+        """End one API key. The others keep working."""
+        return self._call(delete(f"/developers/api-keys/{segment(key_id)}"))
+
+    @endpoint
     def rotate_api_key(self, *, overlap_seconds: int | None = None) -> Flow[RotatedApiKey]:
-        """Replace the developer's API key. This object keeps using the old key, so create a new one."""
+        """Replace all of the developer's API keys by a new one.
+
+        This object keeps using the old key, so create a new one.
+        """
         body = given(overlap_seconds=overlap_seconds)
         return self._call(create("/developers/api-keys/rotate", reader(RotatedApiKey), body))

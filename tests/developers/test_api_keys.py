@@ -1,0 +1,137 @@
+"""Named API keys: limits, ends, races, and when each was last used."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+import time_machine
+
+from accounts.models import User
+from core.errors import Invalid, NotAuthenticated, NotFound
+from core.rotation import AddedSecret
+from core.secret_use import USE_PRECISION
+from developers.acting import as_developer
+from developers.api_keys import (
+    MAX_API_KEYS,
+    create_api_key,
+    developer_for_api_key,
+    revoke_api_key,
+    rotate_api_key,
+)
+from developers.errors import OrganizationSuspended
+from developers.models import ApiKey, Developer
+from developers.services import suspend_organization
+from tests.constants import MOMENT, NOON
+from tests.log import log_entries, log_entry
+from tests.threads import race
+from tests.world import ANONYMOUS, make_developer
+
+DAY = 86_400
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def actor(developer: Developer) -> Any:
+    return as_developer(ANONYMOUS, developer)
+
+
+@pytest.fixture
+def create(actor: Any, developer: Developer) -> Any:
+    """Return a function that creates a key with a name."""
+    return partial(create_api_key, actor=actor, developer=developer)
+
+
+def metadata(event: str) -> Any:
+    return log_entry(log_entries(event=event).get().pk).content["metadata"]
+
+
+def test_a_key_works_until_it_is_revoked_alone(developer: Developer, actor: Any, create: Any) -> None:
+    laptop, deployment = create(name="laptop"), create(name="deployment", lifetime_seconds=DAY)
+    revoke_api_key(actor=actor, developer=developer, key_id=laptop.row.id)
+    assert developer_for_api_key(laptop.value) is None
+    assert developer_for_api_key(deployment.value) == developer
+    assert metadata("api_key.revoked") == {"developerId": developer.id, "keyId": laptop.row.id, "name": "laptop"}
+    with pytest.raises(NotFound):
+        revoke_api_key(actor=actor, developer=developer, key_id=laptop.row.id)
+
+
+def test_a_key_ends_when_the_developer_wanted(developer: Developer, create: Any) -> None:
+    with time_machine.travel(NOON, tick=False) as clock:
+        key = create(name="deployment", lifetime_seconds=DAY)
+        clock.move_to(NOON + timedelta(seconds=DAY) - MOMENT)
+        assert developer_for_api_key(key.value) == developer
+        clock.move_to(NOON + timedelta(seconds=DAY))
+        assert developer_for_api_key(key.value) is None
+    assert metadata("api_key.created")["lifetimeSeconds"] == DAY
+
+
+def test_a_rotated_key_keeps_its_name_and_its_lifetime(developer: Developer, actor: Any, create: Any) -> None:
+    create(name="laptop")
+    old = create(name="deployment", lifetime_seconds=30 * DAY)
+    new = rotate_api_key(actor=actor, developer=developer, key_id=old.row.id, overlap_seconds=3600)
+    assert (new.row.name, new.row.lifetime_seconds) == ("deployment", 30 * DAY)
+    assert new.row.expires_at - new.row.created_at == timedelta(days=30)
+    kept = {key.id: key.is_replaced for key in ApiKey.objects.exclude(name="laptop").exclude(name="")}
+    assert kept == {old.row.id: True, new.row.id: False}
+    assert not ApiKey.objects.get(name="laptop").is_replaced
+    assert developer_for_api_key(old.value) == developer_for_api_key(new.value) == developer
+
+
+def test_the_key_of_another_developer_is_absent(actor: Any, developer: Developer) -> None:
+    rival = make_developer("rival@example.com", "Rival")
+    theirs = create_api_key(actor=as_developer(ANONYMOUS, rival), developer=rival, name="laptop")
+    for act in (revoke_api_key, rotate_api_key):
+        with pytest.raises(NotFound):
+            act(actor=actor, developer=developer, key_id=theirs.row.id)
+    assert developer_for_api_key(theirs.value) == rival
+
+
+def test_an_account_that_has_changed_since_its_sign_in_gets_no_key(create: Any) -> None:
+    User.objects.update(password="changed")
+    with pytest.raises(NotAuthenticated):
+        create(name="laptop")
+    assert not ApiKey.objects.filter(name="laptop").exists()
+
+
+def test_a_suspended_organization_gets_no_key(developer: Developer, create: Any) -> None:
+    suspend_organization(actor=ANONYMOUS, organization=developer.organization, reason="spam")
+    with pytest.raises(OrganizationSuspended):
+        create(name="laptop")
+
+
+def test_of_several_creations_at_once_no_more_than_the_limit_succeed(developer: Developer, create: Any) -> None:
+    for number in range(MAX_API_KEYS - 2 - developer.api_keys.count()):
+        create(name=f"place {number}")
+    outcomes = race([partial(create, name=f"late {number}") for number in range(4)])
+    assert sum(isinstance(outcome, Invalid) for outcome in outcomes) == 2
+    assert developer.api_keys.count() == MAX_API_KEYS
+
+
+def test_of_several_creations_with_one_name_one_succeeds(developer: Developer, create: Any) -> None:
+    outcomes = race([partial(create, name="laptop")] * 4)
+    assert sum(isinstance(outcome, AddedSecret) for outcome in outcomes) == 1
+    assert developer.api_keys.filter(name="laptop").count() == 1
+
+
+def test_a_rotation_and_a_revocation_of_one_key_leave_it_dead(developer: Developer, actor: Any, create: Any) -> None:
+    old = create(name="laptop")
+    given = {"actor": actor, "developer": developer, "key_id": old.row.id}
+    rotated, revoked = race([partial(rotate_api_key, overlap_seconds=3600, **given), partial(revoke_api_key, **given)])
+    assert revoked is None
+    assert developer_for_api_key(old.value) is None
+    assert isinstance(rotated, NotFound) or developer_for_api_key(rotated.value) == developer
+
+
+def test_the_last_use_is_recorded_once_per_ten_minutes(create: Any) -> None:
+    with time_machine.travel(NOON, tick=False) as clock:
+        key = create(name="laptop")
+        for step, seen in (
+            (timedelta(0), NOON),
+            (USE_PRECISION - MOMENT, NOON),
+            (USE_PRECISION, NOON + USE_PRECISION),
+        ):
+            clock.move_to(NOON + step)
+            developer_for_api_key(key.value)
+            assert ApiKey.objects.get(name="laptop").last_used_at == seen

@@ -1,0 +1,106 @@
+"""The pages of a developer's API keys."""
+
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from core.secrets import digest
+from developers.models import ApiKey, Developer
+from tests.log import log_entries
+from tests.web.test_developer_agents import shown_secret
+
+URL = "/developer/api-keys"
+
+
+@pytest.fixture
+def key(developer: Developer) -> ApiKey:
+    return developer.api_keys.get()
+
+
+def test_a_named_key_is_created_beside_the_first_and_shown_once(as_developer: Client, developer: Developer) -> None:
+    response = as_developer.post(URL, {"name": " laptop\u202e ", "lifetime_seconds": "2592000"})
+    assert (response.status_code, response["Location"]) == (303, URL)
+    page = as_developer.get(URL)
+    assert digest(shown_secret(page)) == developer.api_keys.get(name="laptop").digest
+    assert [row.secret.name for row in page.context["rows"]] == ["laptop", ""]
+    assert "Expires <time" in page.content.decode()
+    assert "secret__value" not in as_developer.get(URL).content.decode()
+    assert log_entries(event="api_key.created").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"name": ""}, "Name: This field is required."),
+        ({"name": "x" * 101}, "Name: Ensure this value has at most 100 characters"),
+        ({"name": "laptop"}, "Name: Another of your API keys has this name."),
+        ({"name": "other", "lifetime_seconds": "1"}, "Expires: Select a valid choice."),
+    ],
+)
+def test_a_key_that_cannot_be_created_keeps_what_was_typed(
+    as_developer: Client, developer: Developer, form: dict[str, str], message: str
+) -> None:
+    as_developer.post(URL, {"name": "laptop"})
+    response = as_developer.post(URL, form)
+    assert response.status_code == 422
+    text = unescape(response.content.decode())
+    assert message in text
+    assert f'value="{form["name"]}"' in text or not form["name"]
+    assert developer.api_keys.count() == 2
+
+
+def test_a_developer_has_at_most_ten_live_keys(as_developer: Client, developer: Developer) -> None:
+    for number in range(9):
+        assert as_developer.post(URL, {"name": f"place {number}"}).status_code == 303
+    response = as_developer.post(URL, {"name": "one more"})
+    assert response.status_code == 422
+    assert "at most 10 API keys" in response.content.decode()
+    as_developer.post(f"{URL}/{developer.api_keys.first().pk}/revoke")
+    assert as_developer.post(URL, {"name": "one more"}).status_code == 303
+
+
+def test_rotation_replaces_one_key_and_keeps_it_for_the_overlap(
+    as_developer: Client, developer: Developer, key: ApiKey
+) -> None:
+    as_developer.post(URL, {"name": "laptop"})
+    as_developer.get(URL)
+    response = as_developer.post(f"{URL}/{key.pk}/rotate", {"overlap_seconds": "3600"})
+    assert (response.status_code, response["Location"]) == (303, URL)
+    page = as_developer.get(URL)
+    assert digest(shown_secret(page)) == developer.api_keys.first().digest
+    assert len(page.context["rows"]) == 3
+    assert page.content.decode().count("Stops working <time") == 1
+    assert page.content.decode().count(">Rotate<") == 2  # not of the one that is replaced
+    assert as_developer.post(f"{URL}/{key.pk}/rotate", {"overlap_seconds": "5"}).status_code == 422
+
+
+def test_revoking_ends_one_key(as_developer: Client, developer: Developer, key: ApiKey) -> None:
+    as_developer.post(URL, {"name": "laptop"})
+    assert "Revoke this API key?" in as_developer.get(f"{URL}/{key.pk}/revoke").content.decode()
+    answer = as_developer.post(f"{URL}/{key.pk}/revoke", follow=True)
+    assert "The API key no longer works." in answer.content.decode()
+    assert [row.secret.name for row in answer.context["rows"]] == ["laptop"]
+
+
+@pytest.mark.parametrize("act", ["rotate", "revoke"])
+def test_the_key_of_another_developer_or_a_revoked_one_is_absent(
+    as_developer: Client, as_rival: Client, developer: Developer, key: ApiKey, act: str
+) -> None:
+    as_developer.post(URL, {"name": "laptop"})
+    revoked = developer.api_keys.get(name="laptop")
+    as_developer.post(f"{URL}/{revoked.pk}/revoke")
+    form = {"overlap_seconds": "0"}
+    for client, one in ((as_developer, revoked), (as_rival, key)):
+        path = f"{URL}/{one.pk}/{act}"
+        assert client.get(path).status_code == client.post(path, form).status_code == 404
+    key.refresh_from_db()
+    assert key.expires_at is None
+
+
+@pytest.mark.parametrize("page", ["", "/{key}/rotate", "/{key}/revoke"])
+def test_changes_need_a_csrf_token(developer: Any, key: ApiKey, page: str) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(developer.user)
+    assert browser.post(URL + page.format(key=key.pk), {"name": "laptop"}).status_code == 403
