@@ -53,6 +53,7 @@ def rotate(request: HttpRequest, developer: Developer, key_id: str) -> HttpRespo
         "name": _("API keys"),
         "old": api_key_of(developer, key_id),
         "title": _("Rotate API key"),
+        "confirm_label": _("Rotate API key"),
         "back_url": reverse("web:api-keys"),
     }
     return render(request, "web/developer/rotate.html", context, status=422 if form.is_bound else 200)
