@@ -24,6 +24,9 @@ document.addEventListener("input", ({ target }) => {
   const form = target.form;
   if (!form?.matches("form[data-preview]")) return;
   clearTimeout(timer);
-  // Without an answer, the words stay as they are: the server checks again when the form is saved.
-  timer = setTimeout(() => preview(form).catch(() => {}), PAUSE);
+  timer = setTimeout(() => {
+    // The form may have been saved meanwhile, and another page is shown. Without an answer, the words stay as they are: the
+    // server checks again when the form is saved.
+    if (form.isConnected) preview(form).catch(() => {});
+  }, PAUSE);
 });

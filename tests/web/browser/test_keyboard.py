@@ -1,8 +1,13 @@
-"""By the keyboard alone, in the order of Tab: a user signs in, approves, denies, pauses and revokes."""
+"""By the keyboard alone, in the order of Tab.
+
+A user approves, denies, pauses and revokes. A developer registers an agent, writes a policy and reads the log.
+"""
 
 import pytest
 
+from agents.models import Agent
 from consent.models import Approval, Consent
+from policies.models import Policy
 from tests.approvals import make_approval
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -10,7 +15,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 MOST_STOPS = 60
 STATE = """selector => {
     const e = document.activeElement;
-    return [e.matches(selector), getComputedStyle(e).outlineStyle !== "none" || e.matches("input")];
+    const isVisible = ["", "::after"].some(part => getComputedStyle(e, part || null).outlineStyle !== "none");
+    return [e.matches(selector), isVisible || e.matches("input")];
 }"""
 
 
@@ -32,15 +38,19 @@ def press_on(tab, selector: str, then: str) -> None:
     tab.page.locator(then).first.wait_for()
 
 
+def sign_in(tab, email: str, password: str) -> None:
+    tab_to(tab, "#id_login")
+    tab.page.keyboard.type(email)
+    tab_to(tab, "#id_password")
+    tab.page.keyboard.type(password)
+    tab.page.keyboard.press("Enter")
+
+
 def test_a_user_approves_denies_pauses_and_revokes(open_tab, world, ada, granted):
     first, second = make_approval(granted), make_approval(granted)
     tab = open_tab(javascript=True, reduced_motion="reduce")
     tab.goto(f"/accounts/login/?next=/approvals/{first.id}")
-    tab_to(tab, "#id_login")
-    tab.page.keyboard.type(ada.email)
-    tab_to(tab, "#id_password")
-    tab.page.keyboard.type(world.PASSWORD)
-    tab.page.keyboard.press("Enter")
+    sign_in(tab, ada.email, world.PASSWORD)
     tab.page.locator("[name=decision]").first.wait_for()
 
     press_on(tab, "[name=decision][value=once]", "main .pill")
@@ -61,3 +71,39 @@ def test_a_user_approves_denies_pauses_and_revokes(open_tab, world, ada, granted
     tab.page.keyboard.press("Enter")
     tab.page.get_by_text("SmartMail can no longer act for you").wait_for()
     assert Consent.objects.get(pk=granted.pk).status == "revoked"
+
+
+def test_a_developer_registers_an_agent_writes_a_policy_and_reads_the_log(open_tab, world, developer):
+    tab = open_tab(javascript=True, reduced_motion="reduce")
+    keyboard, refused = tab.page.keyboard, []
+    tab.page.on("response", lambda answer: refused.append(answer.url) if not answer.ok else None)
+    tab.goto("/accounts/login/?next=/developer/agents/new")
+    sign_in(tab, developer.user.email, world.PASSWORD)
+    tab.page.locator("#id_redirect_uris").wait_for()
+
+    for field, text in (("#id_name", "Mail Robot"), ("#id_redirect_uris", "https://robot.example/callback")):
+        tab_to(tab, field)
+        keyboard.type(text)
+    press_on(tab, "#picker summary", "[name=allowed_scopes][value='email:read']:visible")
+    tab_to(tab, "[name=allowed_scopes][value='email:read']")
+    keyboard.press("Space")
+    tab_to(tab, "main [name=save]")
+    keyboard.press("Enter")
+    tab.page.locator(".secret__value").wait_for()
+    assert Agent.objects.get(name="Mail Robot").allowed_scopes == ["email:read"]
+
+    press_on(tab, "nav a[href='/developer/policies']", "main a[href='/developer/policies/new']")
+    press_on(tab, "main a[href='/developer/policies/new']", "#id_name")
+    tab_to(tab, "#id_name")
+    keyboard.type("No mail")
+    press_on(tab, "[name=add][value=action_blocklist]", "fieldset.rule")
+    tab_to(tab, "#id_rules-0-actions")
+    keyboard.type("email:read")
+    press_on(tab, "main .button--primary[type=submit]", "main .pill")
+    assert Policy.objects.get(name="No mail").rules[0]["config"] == {"actions": ["email:read"]}
+
+    press_on(tab, "nav a[href='/developer/logs']", ".log__link")
+    press_on(tab, ".log__link", ".logs__drawer")
+    keyboard.press("Escape")
+    tab.page.locator(".logs__drawer").wait_for(state="detached")
+    assert refused == []
