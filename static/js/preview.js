@@ -20,13 +20,19 @@ const preview = async (form) => {
   }
 };
 
-document.addEventListener("input", ({ target }) => {
-  const form = target.form;
-  if (!form?.matches("form[data-preview]")) return;
+const previewSoon = (form) => {
   clearTimeout(timer);
   timer = setTimeout(() => {
     // The form may have been saved meanwhile, and another page is shown. Without an answer, the words stay as they are: the
     // server checks again when the form is saved.
     if (form.isConnected) preview(form).catch(() => {});
   }, PAUSE);
+};
+
+document.addEventListener("input", ({ target }) => {
+  if (target.form?.matches("form[data-preview]")) previewSoon(target.form);
 });
+
+// What was typed before this ran, or is there again after going back.
+const isChanged = (field) => field.checked !== field.defaultChecked || (field.value !== field.defaultValue && field.matches("input, textarea"));
+for (const form of document.querySelectorAll("form[data-preview]")) if ([...form.elements].some(isChanged)) previewSoon(form);

@@ -26,3 +26,16 @@ def test_the_preview_and_the_search_follow_what_is_typed(open_tab, developer):
     page.get_by_text("No scope matches.").wait_for()
     page.get_by_label("Search the scopes").fill("")
     assert page.locator("#picker input:checked:visible").count() == 1
+
+
+def test_what_was_typed_before_the_script_ran_is_in_the_preview(open_tab, developer):
+    tab, held = open_tab(javascript=True), []
+    tab.goto("/accounts/login/?next=/developer/agents")
+    tab.sign_in(developer.user.email, PASSWORD)
+    tab.page.get_by_role("heading", name="Agents").wait_for()
+    tab.page.route("**/preview*.js", lambda route: held.append(route))
+    with tab.page.expect_request("**/preview*.js"):
+        tab.page.goto(f"{tab.base_url}/developer/agents/new", wait_until="commit")
+    tab.page.get_by_label("Name", exact=True).fill("Ledgerbot")
+    held[0].continue_()
+    tab.page.locator("#preview").get_by_text("Ledgerbot").first.wait_for()

@@ -76,7 +76,7 @@ def test_a_user_approves_denies_pauses_and_revokes(open_tab, world, ada, granted
 def test_a_developer_registers_an_agent_writes_a_policy_and_reads_the_log(open_tab, world, developer):
     tab = open_tab(javascript=True, reduced_motion="reduce")
     keyboard, refused = tab.page.keyboard, []
-    tab.page.on("response", lambda answer: refused.append(answer.url) if not answer.ok else None)
+    tab.page.on("response", lambda answer: refused.append(answer.url) if answer.status >= 400 else None)
     tab.goto("/accounts/login/?next=/developer/agents/new")
     sign_in(tab, developer.user.email, world.PASSWORD)
     tab.page.locator("#id_redirect_uris").wait_for()
