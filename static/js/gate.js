@@ -59,12 +59,15 @@ const showPage = async (page, target, main) => {
   missing("script[src]").forEach(runScript);
 };
 
-// Move the focus to what the page asks for, to the element that was used, or to the heading of an error.
-const focusIn = (main, { id, name, value }, heading) => {
-  const same = (id && document.getElementById(id)) || (name && main.querySelector(`[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`));
+// Move the focus to what the page asks for, to the element that was used or that it names in `data-focus`, or to the
+// heading of an error.
+const focusIn = (main, { id, name, value, dataset }, heading) => {
+  const named = dataset?.focus && document.getElementById(dataset.focus);
+  const same = named || (id && document.getElementById(id)) || (name && main.querySelector(`[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`));
   if (heading) heading.tabIndex = -1;
   const next = main.querySelector("[autofocus]") || same || heading || main;
   next.focus({ preventScroll: next === same });
+  named?.scrollIntoView({ block: "nearest" });
 };
 
 // A form or a link with `data-live` shows its answer in place, also an error. No page is requested again: a second GET

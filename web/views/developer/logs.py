@@ -72,8 +72,7 @@ def news(request: HttpRequest, developer: Developer) -> HttpResponse:
         return HttpResponse(status=204, headers={"X-Log-Ends": str(ends)})
     page = read_page(request, form, own)
     number = _number_before(page, request.GET.get("after", ""))
-    words = ngettext("%(number)d new entry", "%(number)d new entries", number) % {"number": number} if number else ""
-    context = {**_listing(form, page), "new_rows": page.rows[:number], "words": words, "is_live": True}
+    context = {**_listing(form, page), "new_rows": page.rows[:number], "words": _words(page, number), "is_live": True}
     answer = render(request, "web/developer/log_listing.html", context)
     answer["X-Log-Ends"] = str(ends)
     return answer
@@ -99,6 +98,17 @@ def _entry_alone(entry_id: str) -> HttpResponse:
     if not ID.fullmatch(entry_id):
         raise NotFound("No such log entry.")
     return redirect("web:log-entry", entry_id)
+
+
+def _words(page: LogPage, number: int) -> str:
+    """Return how many entries are new. Empty if none is."""
+    if not number:
+        return ""
+    if page.next_cursor and number == len(page.rows):
+        words = ngettext("%(number)d or more new entries", "%(number)d or more new entries", number)
+    else:
+        words = ngettext("%(number)d new entry", "%(number)d new entries", number)
+    return words % {"number": number}
 
 
 def _number_before(page: LogPage, entry_id: str) -> int:
