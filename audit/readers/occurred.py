@@ -13,24 +13,23 @@ from audit.readers.waiting import listed_waiting, waiting_entries
 from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import EVENT, SEGMENT, term, to_mask
 
-# Rows of postings to read: one for each event in each segment that has the criteria's terms. An event that occurred
-# only before these is not found.
-MAX_ROWS = 4096
+# So many segments are read at once, newest first: all of a log with four million entries.
+READ = 1024
 
 
 def find_events(criteria: Criteria, events: Collection[str], waiting: Iterable[Prepared] | None = None) -> set[str]:
-    """Return those of the events of which an entry matches the criteria, by three queries whatever their number.
+    """Return those of the events of which an entry matches the criteria, by few queries whatever their number.
 
     The criteria must have a term, and neither events nor facets nor times. `waiting` is the journal, if it has been
     read. It must have been read before the log.
     """
     found = _find_waiting(criteria, events, waiting_entries() if waiting is None else waiting)
-    first = complete_segments() * SEGMENT
+    segments = complete_segments()
     if missing := set(events) - found:
-        rows = Entry.objects.filter(**criteria.columns(), leaf_index__gte=first, event__in=missing)
+        rows = Entry.objects.filter(**criteria.columns(), leaf_index__gte=segments * SEGMENT, event__in=missing)
         found |= set(rows.order_by().values_list("event", flat=True).distinct())
-    if first and (missing := set(events) - found):
-        found |= _find_in_segments(criteria, missing)
+    if missing := set(events) - found:
+        found |= _find_in_segments(criteria, missing, segments)
     return found
 
 
@@ -44,25 +43,36 @@ def _find_waiting(criteria: Criteria, events: Collection[str], waiting: Iterable
     return found
 
 
-def _find_in_segments(criteria: Criteria, events: Collection[str]) -> set[str]:
+def _find_in_segments(criteria: Criteria, events: Collection[str], end: int) -> set[str]:
+    """Return those of the events that occurred in the segments before `end`."""
     names = {term(EVENT, event): event for event in events}
     found: set[str] = set()
-    for event, *entries in _postings(criteria.terms(), list(names)):
-        if names[event] not in found and reduce(and_, map(to_mask, entries)):
-            found.add(names[event])
+    while end and (missing := [one for one, name in names.items() if name not in found]):
+        limit = READ * len(missing) + 1
+        rows = _postings(criteria.terms(), missing, end, limit)
+        for _, event, *entries in rows:
+            if names[event] not in found and reduce(and_, map(to_mask, entries)):
+                found.add(names[event])
+        # The last segment may have rows that were not read.
+        end = rows[-1][0] + 1 if len(rows) == limit else 0
     return found
 
 
-def _postings(terms: Collection[int], events: Collection[int]) -> list[tuple[int, *tuple[bytes, ...]]]:
-    """Return the postings of each event beside those of the terms, newest segment first."""
+def _postings(
+    terms: Collection[int], events: Collection[int], end: int, limit: int
+) -> list[tuple[int, int, *tuple[bytes, ...]]]:
+    """Return the segment, the event, and the postings of the event and of the terms, newest segment first.
+
+    There is a row for each event in each segment that has the terms.
+    """
     tables = [f"p{place}" for place in range(len(terms))]
-    columns = ", ".join(["e.term", "e.entries", *[f"{table}.entries" for table in tables]])
+    columns = ", ".join(["e.segment", "e.term", "e.entries", *[f"{table}.entries" for table in tables]])
     joined = " CROSS JOIN ".join(f"audit_posting {table}" for table in [*tables, "e"])
     conditions = [f"{table}.term = %s AND {table}.segment = e.segment" for table in tables]
-    conditions.append(f"e.term IN ({', '.join(['%s'] * len(events))})")
+    conditions.append(f"e.term IN ({', '.join(['%s'] * len(events))}) AND p0.segment < %s")
     where = " AND ".join(conditions)
     query = f"SELECT {columns} FROM {joined} WHERE {where} ORDER BY p0.segment DESC LIMIT %s"  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(query, [*terms, *events, MAX_ROWS])
-        rows: list[tuple[int, *tuple[bytes, ...]]] = cursor.fetchall()
+        cursor.execute(query, [*terms, *events, end, limit])
+        rows: list[tuple[int, int, *tuple[bytes, ...]]] = cursor.fetchall()
     return rows

@@ -71,9 +71,12 @@ def test_it_needs_few_queries_whatever_the_number_of_events(django_assert_max_nu
         assert occurred_in_organization(OURS, EVENTS) == set()
 
 
-def test_the_newest_segments_are_read(monkeypatch):
+def test_an_event_is_found_however_long_ago_it_occurred(monkeypatch):
+    monkeypatch.setattr(occurred, "READ", 1)
     write(Event.TOKEN_ISSUED)
+    write(Event.AGENT_CREATED, THEIRS)
+    write(Event.USER_SIGNED_IN, times=40)
     write(Event.AGENT_CREATED, times=15)
     sequence()
-    monkeypatch.setattr(occurred, "MAX_ROWS", 1)
-    assert occurred.find_events(Criteria(organization_id=OURS), EVENTS) == {Event.AGENT_CREATED}
+    assert occurred.find_events(Criteria(organization_id=OURS), EVENTS) == {Event.AGENT_CREATED, Event.TOKEN_ISSUED}
+    assert occurred.find_events(Criteria(organization_id=THEIRS), EVENTS) == {Event.AGENT_CREATED}
