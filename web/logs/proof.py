@@ -36,10 +36,10 @@ def find_proof(entry: AuditEntry) -> Proof:
 def _commands(entry_id: str) -> str:
     base = f"{settings.API_URL}/api/v1/audit"
     key, proof = f"{urlsplit(settings.API_URL).hostname}.key", f"{entry_id}.json"
-    credential = '-H "X-Api-Key: $AGENTGATE_API_KEY"'
+    credential = '-H "X-Api-Key: ${AGENTGATE_API_KEY:?Set this to your API key}"'
     lines = (
         ("curl", "-sSo", key, f"{base}/key"),
-        ("curl", "-sSo", proof, credential, f"{base}/{entry_id}/proof"),
+        ("curl", "-sSfo", proof, credential, f"{base}/{entry_id}/proof"),
         ("agentgate-audit", "proof", proof, "--key", key),
     )
     return "\n".join(map(" ".join, lines))

@@ -13,7 +13,7 @@ from audit.selectors import describe_for_organization
 from core.text import plain_text
 from web.formats import relative
 from web.logs.names import OwnNames
-from web.logs.words import ACTORS, rule_title
+from web.logs.words import ACTORS, REASONS, rule_title
 
 SHORT_ID = 6
 USERS_LIMIT = "user"
@@ -125,11 +125,16 @@ class LogRow:
         return self.content["metadata"].get("limitedBy") == USERS_LIMIT
 
     @property
+    def has_rule(self) -> bool:
+        """Whether a rule of a policy, or a limit of the user, decided."""
+        return bool(self.is_users_limit or self.policy_name or self.rule)
+
+    @property
     def why(self) -> str:
-        """The name of the policy that decided, if the organization may know it, else the rule or the reason."""
+        """The name of the policy that decided, if the organization may know it, else the rule or the reason's words."""
         if self.is_users_limit:
             return _("The user's own limit")
-        return self.policy_name or self.rule or self.reason
+        return self.policy_name or self.rule or str(REASONS.get(self.content["reason"], self.reason))
 
     @property
     def reason(self) -> str:
