@@ -57,7 +57,7 @@ def run(processes: Processes) -> None:
 
 
 def set_up() -> "People":
-    """Migrate the database, and create users and a history if it has none."""
+    """Migrate the database, create users and a history if it has none, and count the history for the analytics."""
     import django
     from django.core.management import call_command
 
@@ -65,9 +65,14 @@ def set_up() -> "People":
     say("demo: preparing the database")
     call_command("migrate", verbosity=0, skip_checks=True)
 
+    from audit.sequencing.sequencer import sequence
     from demo.history import make_history
+    from insights.services import count_log
 
-    return make_history()
+    people = make_history()
+    sequence()
+    count_log()
+    return people
 
 
 def print_welcome(people: "People", url: str) -> None:

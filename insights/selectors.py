@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import OuterRef, QuerySet, Subquery, Sum, Value
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Coalesce
 
+from audit.events import Event
 from audit.models import Entry
 from insights.counting import ALL_AGENTS
 from insights.models import Edition, Kind, RollUp, Unit
@@ -32,6 +34,18 @@ def find_coverage() -> Coverage:
     if found is None:
         return Coverage(None, entries.values_list("timestamp", flat=True).first())
     return Coverage(*found)
+
+
+def decisions_not_counted(organization_id: str, window: Window) -> dict[str, int]:
+    """Return the number of decisions by outcome that the log has, but the roll-ups do not count yet.
+
+    It reads the log as far as it is not counted: the entries of a minute, unless counting is late.
+    """
+    counted = Coalesce(Subquery(Edition.objects.filter(is_used=True).values("counted")[:1]), 0)
+    entries = Entry.objects.filter(leaf_index__gte=counted, event=Event.TOKEN_VERIFY)
+    entries = entries.filter(timestamp__gte=window.since, timestamp__lt=window.until)
+    own = entries.filter(organizations__contains=f"{organization_id} ").order_by()
+    return dict(own.values_list("outcome").annotate(Count("pk")))
 
 
 def totals(organization_id: str, kinds: Collection[Kind], window: Window, *, agent_id: str | None = None) -> Totals:

@@ -172,3 +172,16 @@ def test_each_number_of_the_overview_leads_to_as_many_rows(acme):
     numbers = dict(numbers_of(client, OVERVIEW))
     assert {f"{OVERVIEW}agents?status=suspended": 2, f"{OVERVIEW}policies?status=shadow": 1}.items() <= numbers.items()
     assert wrong_numbers(client, acme, OVERVIEW) == {}
+
+
+def test_the_overview_shows_decisions_before_the_first_count(acme):
+    """The analytics count once per minute."""
+    developer = make_developer("new@example.com", "Newcomer")
+    agent, other = make_agent(developer), Agent.objects.get(name="Courier")
+    for one, number in ((agent, 2), (other, 3)):
+        ids: dict[str, Any] = {"organization_id": one.organization_id, "agent_id": one.id, "user_id": "usr_1"}
+        write_drafts([Draft(Event.TOKEN_VERIFY, SERVICE, Outcome.ALLOWED, **ids)] * number, clock.now())
+    sequence()
+    client = sign_in(developer.user)
+    assert {number for url, number in numbers_of(client, OVERVIEW) if "outcome=allowed" in url} == {2}
+    assert wrong_numbers(client, developer, OVERVIEW) == {}
