@@ -31,18 +31,20 @@ CURSOR = "cursor"
 FILTERS = {"event__exact": "event", "outcome__exact": "outcome", "actor": "actor"}
 ENDS = {"from": "since", "to": "until"}
 DAYS = "days"
+# The prefixes of the ids of those that act.
+ACTOR_IDS = ("usr", "dev", "agt", "res")
 ID = "id"
 
 
 class ActorFilter(admin.SimpleListFilter):
-    """Entries by who acted: by kind, or by the id of an administrator, which the page of a person links to."""
+    """Entries by who acted: by kind, or by an id, to which the pages of an entry and of a person link."""
 
     title = gettext_lazy("Actor")
     parameter_name = "actor"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         given = _last(self.used_parameters.get(self.parameter_name) or "")
-        return [*ACTORS.items(), *([(given, given)] if kind_of(given) == "usr" else [])]
+        return [*ACTORS.items(), *([(given, given)] if kind_of(given) in ACTOR_IDS else [])]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Filter nothing, because the log is not searched by a query. Raises `IncorrectLookupParameters`."""

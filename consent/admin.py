@@ -14,7 +14,7 @@ from core.actor import Actor
 from core.admin_actions import reasoned_action
 from core.admin_lists import EMAIL, CreatedFilter, whether
 from core.admin_words import AGENTS, CONSENTS, USERS
-from core.administration import ReadOnlyAdmin, counted, link_to_rows, pretty, show_lines
+from core.administration import ReadOnlyAdmin, counted, link_to_rows, show_lines
 from core.text import plain_text
 
 # django-oauth-toolkit's models name the agent an application.
@@ -53,7 +53,7 @@ class ConsentAdmin(ReadOnlyAdmin):
     searches = {"cns": "id", "usr": "user", EMAIL: "user__email", "agt": "agent", "agc": "agent__client_id"}
     searches |= {"org": "organization"}
     actions = [revoke]
-    readonly_fields = ["families", "shown", "bounds"]
+    readonly_fields = ["families", "shown"]
     fieldsets = [
         (None, {"fields": ["id", "status", "agent", "organization", "user"]}),
         (
@@ -76,7 +76,7 @@ class ConsentAdmin(ReadOnlyAdmin):
             {
                 "fields": [
                     "granted_scopes",
-                    "bounds",
+                    "terms",
                     "decided_at",
                     "revoked_at",
                     "replaced_at",
@@ -93,10 +93,6 @@ class ConsentAdmin(ReadOnlyAdmin):
         """Return the titles that the user saw, each with the scope."""
         scopes = [(plain_text(scope.get("title")), scope.get("id")) for scope in consent.shown_scopes]
         return show_lines([format_html("<bdi>{}</bdi> <code>{}</code>", *scope) for scope in scopes])
-
-    @admin.display(description=gettext_lazy("Terms"))
-    def bounds(self, consent: Consent) -> SafeString | str:
-        return pretty(consent.terms) if consent.terms else ""
 
     @admin.display(description=gettext_lazy("Tokens"))
     def families(self, consent: Consent) -> SafeString:

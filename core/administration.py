@@ -141,7 +141,7 @@ class ReadOnlyAdmin(GuardedAdmin):
             "may_edit": self.may_edit(request, obj),
             "joined": self.admin_site.join(request, obj),
         }
-        return TemplateResponse(request, "admin/change_form.html", shown)
+        return TemplateResponse(request, self.change_form_template or "admin/change_form.html", shown)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         own = {"model_admin": self, "may_create": self.may_edit(request)}

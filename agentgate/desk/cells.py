@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from agentgate.desk.areas import may_read
+from agentgate.desk.terms import terms_in_words
 from audit.models import Entry
 from consent.models import Consent
 from core import clock
@@ -111,12 +112,13 @@ def _since(moment_of: str, words: Callable[[], str]) -> Callable[[Any], SafeStri
     return show
 
 
-SPECIAL: Mapping[tuple[str, str], Callable[[Any], SafeString]] = {
+SPECIAL: Mapping[tuple[str, str], Callable[[Any], SafeString | str]] = {
     ("agents.agent", "status"): lambda row: _component("agent_status", agent=row),
     ("agents.agent", "stopped_at"): _since("stopped_at", lambda: _("Stopped")),
     ("developers.organization", "suspended_at"): _since("suspended_at", lambda: _("Suspended")),
     ("developers.organization", "is_verified"): lambda row: _component("verified", verified=row.is_verified),
     (Consent._meta.label_lower, "status"): _of_consent,
+    (Consent._meta.label_lower, "terms"): lambda row: terms_in_words(row) or NOTHING,
     ("consent.approval", "status"): lambda row: _component(
         "approval_status", status=row.own_status_at(clock.now()), decided=row.decided_at
     ),

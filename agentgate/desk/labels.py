@@ -84,6 +84,7 @@ LABELS = {
     "stopped_at": gettext_lazy("Stopped"),
     "suspended_at": gettext_lazy("Suspended"),
     "suspension_reason": gettext_lazy("Reason of the suspension"),
+    "terms": gettext_lazy("Terms"),
     "timestamp": gettext_lazy("Time"),
     "title": gettext_lazy("Title"),
     "updated": gettext_lazy("Updated"),

@@ -1,19 +1,22 @@
 """Log entries in the admin site: who did what to whom, with names and links."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from accounts.models import User
-from agents.models import Agent
+from accounts.models import SessionToken, User
+from agents.models import Agent, ClientSecret
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import AuditEntry
 from audit.readers.search import Listing
+from consent.models import Approval, Consent
 from core.administration import row_url
 from core.text import plain_text
 from developers.models import Developer, Organization
+from policies.models import Policy
 from resources.models import ResourceServer
+from tokens.models import AccessToken, TokenFamily
 from web.names import read_names
 
 RECENT = 10
@@ -25,14 +28,25 @@ NAMED: dict[str, tuple[Any, str]] = {
     "dev": (Developer, "user__email"),
     "res": (ResourceServer, "name"),
 }
+# What only the page of an entry names or links to. Most have no name, so their ids stand for them.
+FURTHER: dict[str, tuple[Any, str]] = {
+    "pol": (Policy, "name"),
+    "cns": (Consent, "pk"),
+    "apr": (Approval, "pk"),
+    "fam": (TokenFamily, "pk"),
+    "tok": (AccessToken, "pk"),
+    "sec": (ClientSecret, "pk"),
+    "ses": (SessionToken, "pk"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Somebody whom an entry names. `url` is empty for one without a page."""
+    """Somebody or something that an entry names. `url` is empty for one without a page."""
 
     name: str
     url: str
+    is_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +95,28 @@ def _ids(entry: AuditEntry) -> list[str]:
     return [one for one in known if one]
 
 
+def find_parties(ids: Collection[str]) -> dict[str, Party]:
+    """Return those of the ids that belong to a row which has a page, by one query."""
+    kinds = NAMED | FURTHER
+    return {
+        pk: Party(name, row_url(kinds[_prefix(pk)][0], pk), name == pk) for pk, name in _names({*ids}, kinds).items()
+    }
+
+
 def _party(pk: str | None, names: dict[str, str]) -> Party | None:
     if not pk:
         return None
     if pk not in names:
-        return Party(pk, "")
+        return Party(pk, "", is_id=True)
     model, _name = NAMED[_prefix(pk)]
     return Party(names[pk], row_url(model, pk))
 
 
-def _names(ids: set[str]) -> dict[str, str]:
+def _names(ids: set[str], kinds: Mapping[str, tuple[Any, str]] = NAMED) -> dict[str, str]:
     """Return the names of agents, organizations and developers, and the addresses of people."""
     return read_names(
         model.objects.filter(pk__in=known).order_by().values_list("pk", name)
-        for prefix, (model, name) in NAMED.items()
+        for prefix, (model, name) in kinds.items()
         if (known := [one for one in ids if _prefix(one) == prefix])
     )
 

@@ -13,10 +13,12 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import SessionToken, User
 from agentgate.desk.areas import may_read
+from agentgate.desk.entry_page import EntryPage, read_entry_page
 from agentgate.desk.figures import figures_of
 from agentgate.desk.joined import AGENT_STATUS, Figure, Joined, Section, read_joined
 from agentgate.desk.log_lines import Line, recent_lines
 from agents.models import Agent
+from audit.admin_lists import entry_of
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from consent.models import Approval, Consent
@@ -39,8 +41,10 @@ class JoinedTo:
     log_url: str = ""
 
 
-def join(request: HttpRequest, row: Model) -> JoinedTo | None:
+def join(request: HttpRequest, row: Model) -> JoinedTo | EntryPage | None:
     """Return what belongs to the row, as far as the administrator may read it, or None for other models."""
+    if isinstance(row, Entry):
+        return read_entry_page(entry_of(row), list_url(Entry))
     found = JOINS.get(type(row))
     if found is None:
         return None

@@ -81,7 +81,7 @@ def test_a_number_links_to_a_time_in_the_log(site: Client, world: World) -> None
     assert "Clear filters" in site.get(list_url(Entry), ends).content.decode()
 
 
-@pytest.mark.parametrize("query", [{"actor": "x"}, {"actor": "agt_1"}, {"from": "x"}, {"to": "2026-01-01T00:00:00"}])
+@pytest.mark.parametrize("query", [{"actor": "x"}, {"actor": "org_1"}, {"from": "x"}, {"to": "2026-01-01T00:00:00"}])
 def test_an_unknown_actor_or_time_is_refused(query: dict[str, str], site: Client, world: World) -> None:
     assert site.get(list_url(Entry), query).status_code == 400
 
@@ -113,7 +113,7 @@ def test_an_entry_opens_with_all_its_parts(site: Client, world: World, is_logged
     page = site.get(url).content.decode()
     for text in (entry.id, "pol_7", "Night", "Zoë", "203.0.113.7", "org_1"):
         assert text in page
-    assert ("waiting in the journal" in page) is not is_logged
+    assert ("not numbered and signed yet" in page) is not is_logged
     destroy_keys(["usr_1"])
     page = site.get(url).content.decode()
     assert "erased" in page

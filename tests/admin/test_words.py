@@ -1,0 +1,110 @@
+"""What administrators read in words: log entries as sentences with links, and the terms of a consent."""
+
+import re
+from html import unescape
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from agentgate.desk.sentences import SENTENCES
+from agents.services import stop_agent
+from audit.events import Event, Outcome
+from audit.models import Entry
+from audit.sequencing.sequencer import sequence
+from consent.models import Consent
+from core.actor import SYSTEM
+from policies.models import Policy
+from resources.models import ResourceServer
+from tests.admin.test_pages import MAX_QUERIES, form_url
+from tests.admin.test_roles import SUPPORT, member
+from tests.admin.world import World, sign_in
+from tests.audit.journals import decision as decided
+from tests.audit.journals import write_drafts
+from tests.consent.test_counts import calls
+from tests.log import log_entries
+
+
+def words(html: str) -> str:
+    """Return the text of the page, without its tags."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", html.split("<main")[1])).split())
+
+
+def test_every_event_has_a_sentence() -> None:
+    assert set(SENTENCES) == set(Event)
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_a_decision_names_all_that_it_concerns_with_links(is_logged: bool, world: World) -> None:
+    policy, server = Policy.objects.get(), ResourceServer.objects.get()
+    organization = world.developer.organization
+    (entry,) = write_drafts(
+        [
+            decided(
+                agent_id=world.agent.id,
+                user_id=world.ada.id,
+                organization_id=organization.id,
+                consent_id=world.consent.id,
+                outcome=Outcome.DENIED,
+                reason="policy_denied",
+                policy_id=policy.id,
+                policy_organization_id=organization.id,
+                metadata={"resourceServerId": server.id, "ruleType": "action_blocklist"},
+            )
+        ]
+    )
+    if is_logged:
+        sequence()
+    browser = sign_in(member(SUPPORT))
+    browser.get("/admin/")  # which notes when the session was last used
+    with CaptureQueriesContext(connection) as queries:
+        html = browser.get(form_url(Entry(pk=entry.id))).content.decode()
+    assert len(queries) <= MAX_QUERIES
+    for row in (world.agent, world.ada, organization, world.consent, policy, server):
+        assert f'href="{form_url(row)}"' in html, row
+    assert "SmartMail was denied for ada@example.com" in words(html)
+    assert "Place in the log" in html if is_logged else "not numbered and signed yet" in html
+
+
+def test_an_administrators_act_shows_its_reason_and_leads_to_all_acts(site: Client, world: World) -> None:
+    actor = SYSTEM.acting_as("administrator", world.administrator.id)
+    stop_agent(actor=actor, agent=world.agent, reason="It sent spam.")
+    entry = log_entries()[0]
+    html = site.get(form_url(Entry(pk=entry.id))).content.decode()
+    assert "root@example.com stopped the agent SmartMail ." in words(html)
+    assert "It sent spam." in html
+    acts = f"/admin/audit/entry/?actor={world.administrator.id}"
+    assert f'href="{acts}"' in html
+    assert entry.id in [row.pk for row in site.get(acts).context["cl"].result_list]
+
+
+def test_names_of_others_and_of_rows_that_are_gone_are_only_text(site: Client, world: World) -> None:
+    world.agent.name = "<script>%(person)s\u202e</script>"
+    world.agent.save()
+    (entry,) = write_drafts([decided(agent_id=world.agent.id, user_id="usr_gone", scopes=["%(agent)s"])])
+    html = site.get(form_url(Entry(pk=entry.id))).content.decode()
+    assert "<script>%" not in html
+    assert "\u202e" not in html
+    assert "was allowed to act for usr_gone : %(agent)s" in words(html)
+
+
+def test_the_terms_of_a_consent_are_sentences(site: Client, world: World) -> None:
+    target = {"type": "email_send", "identifiers": ["bob@example.com"]}
+    terms = {
+        "modes": {"email:read": "ask"},
+        "limits": {"email:send": [calls(20, 3600)]},
+        "guards": {"data_flow": "deny"},
+    }
+    terms["history"] = {"email:send": [["rate_limit", 60]]}  # type: ignore[dict-item]
+    Consent.objects.filter(pk=world.consent.pk).update(terms={**terms, "targets": {"email:send": [target]}})
+    text = words(site.get(form_url(world.consent)).content.decode())
+    assert "the user is asked every time" in text
+    assert "At most 20 times per hour and only for bob@example.com" in text
+    assert "Data: nothing can leave" in text
+    assert "a removed limit still counts" in text
+    assert "max_requests" not in text
+
+
+def test_a_consent_without_terms_says_nothing_about_them(site: Client, world: World) -> None:
+    assert "Terms" not in words(site.get(form_url(world.consent)).content.decode())
