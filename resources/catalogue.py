@@ -131,6 +131,13 @@ def describe_scopes(ids: Iterable[str]) -> list[Scope]:
     return [scope for scope in found if scope is not None]
 
 
+def gone_scopes(ids: Iterable[str]) -> list[str]:
+    """Return those of the ids that no scope has any more, in order: they have left the catalogue."""
+    wanted = list(dict.fromkeys(ids))
+    found = {scope.id for scope in describe_scopes(wanted)}
+    return [scope_id for scope_id in wanted if scope_id not in found]
+
+
 def snapshot(scopes: Iterable[Scope]) -> list[dict[str, Any]]:
     """Return the texts of the scopes as stored with a consent and in the log, with the field names of the API."""
     return [

@@ -39,12 +39,17 @@ class ScopeDefinition:
         return self.id.split(":", 1)[0]
 
 
-def save_scopes(organization: Organization, scopes: Sequence[str | ScopeDefinition]) -> list[str]:
-    """Save the definitions among `scopes`. Return all ids, in order. Raises `Invalid`, `ScopePrefixTaken`."""
+def save_scopes(
+    organization: Organization, scopes: Sequence[str | ScopeDefinition], offered: Collection[str] = ()
+) -> list[str]:
+    """Save the definitions among `scopes`. Return all ids, in order. Raises `Invalid`, `ScopePrefixTaken`.
+
+    `offered` are those that the resource server has now. The catalogue may have lost some of them.
+    """
     if not 1 <= len(scopes) <= MAX_SCOPES:
         raise Invalid.field("scopes", Filled(gettext_noop("Must have 1 to %(most)d scopes."), most=MAX_SCOPES))
     own = set(CustomScope.objects.filter(organization=organization).values_list("id", flat=True))
-    problems = ((index, _problem_with_scope(scope, own)) for index, scope in enumerate(scopes))
+    problems = ((index, _problem_with_scope(scope, own, offered)) for index, scope in enumerate(scopes))
     errors = (FieldError(f"scopes.{index}", problem) for index, problem in problems if problem)
     if first_errors := tuple(islice(errors, MAX_UNKNOWN)):
         raise Invalid(gettext_noop("A scope is not valid."), errors=first_errors)
@@ -71,9 +76,9 @@ def problem_with_id(scope_id: str) -> str | None:
     return None
 
 
-def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str]) -> str | None:
+def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str], offered: Collection[str]) -> str | None:
     if isinstance(scope, str):
-        return None if scope in catalogue() or scope in own else _explain_unknown(scope, own)
+        return None if scope in catalogue() or scope in own else _explain_unknown(scope, own, offered)
     if problem := problem_with_id(scope.id):
         return problem
     if not LABELS.issuperset(scope.labels):
@@ -81,7 +86,9 @@ def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str]) -> s
     return None
 
 
-def _explain_unknown(scope: str, own: Collection[str]) -> str:
+def _explain_unknown(scope: str, own: Collection[str], offered: Collection[str]) -> str:
+    if scope in offered:
+        return Filled(gettext_noop("%(scope)s has left the catalogue. Leave it out."), scope=scope)
     choice = nearest(scope.lower(), {*catalogue(), *own})
     text = gettext_noop(
         "%(scope)s is neither in the catalogue nor one of your organization's scopes. "

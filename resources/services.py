@@ -20,6 +20,7 @@ from core.uris import UnusableUri, canonical_uri
 from core.wording import Filled
 from developers.acting import hold_developer
 from developers.models import Organization
+from resources.catalogue import gone_scopes
 from resources.custom_scopes import ScopeDefinition, is_own_scope, save_scopes
 from resources.errors import IdentifierTaken
 from resources.models import ResourceServer
@@ -77,7 +78,7 @@ def update_resource_server(
         if name is not None:
             server.name = name
         if scopes is not None:
-            server.scopes = save_scopes(server.organization, scopes)
+            server.scopes = save_scopes(server.organization, scopes, server.scopes)
         server.save()
         changed = [field for field, value in (("name", name), ("scopes", scopes)) if value is not None]
         _record(Event.RESOURCE_SERVER_UPDATED, actor=actor, server=server, metadata={"changed": changed})
@@ -87,14 +88,17 @@ def update_resource_server(
 def define_scope(*, actor: Actor, server: ResourceServer, scope: ScopeDefinition) -> ResourceServer:
     """Define a new scope of the organization, add it to the resource server and return that.
 
-    Raises `Invalid`, including for a scope that the organization already has, and `ScopePrefixTaken`.
+    Scopes that have left the catalogue stay. Raises `Invalid`, including for a scope that the organization already
+    has, and `ScopePrefixTaken`.
     """
     with transaction.atomic():
         hold_developer(actor)
         server = _hold(server)
         if is_own_scope(server.organization, scope.id):
             raise Invalid.field("scopes", gettext_noop("Your organization already has this scope. Choose another ID."))
-        server.scopes = save_scopes(server.organization, [*server.scopes, scope])
+        gone = gone_scopes(server.scopes)
+        save_scopes(server.organization, [*(one for one in server.scopes if one not in gone), scope])
+        server.scopes.append(scope.id)
         server.save()
         _record(Event.RESOURCE_SERVER_UPDATED, actor=actor, server=server, metadata=_changed_scope(scope))
     return server

@@ -274,3 +274,16 @@ def test_servers_that_share_a_scope_share_what_is_shown_of_it(developer: Api, se
     expect(201, developer.post("/resource-servers", body(identifier=f"{IDENTIFIER}/2")))
     first, second = show_resource_servers(ResourceServer.objects.all())
     assert first.scopes[1] is second.scopes[1]
+
+
+def test_a_scope_that_has_left_the_catalogue_blocks_only_changes_that_name_it(developer: Api, server: Json) -> None:
+    ResourceServer.objects.update(scopes=["email:read", "fax:send"])
+    path = f"/resource-servers/{server['id']}"
+    renamed = expect(200, developer.patch(path, {"name": "Renamed"}))
+    assert (renamed["name"], renamed["scopes"]) == ("Renamed", ["email:read"])
+    refused = problem(
+        developer.patch(path, {"scopes": ["email:send", "fax:send"]}), 400, "validation_failed", "scopes.1"
+    )
+    assert refused["errors"][0]["message"] == "fax:send has left the catalogue. Leave it out."
+    assert expect(200, developer.patch(path, {"scopes": ["email:send"]}))["scopes"] == ["email:send"]
+    assert ResourceServer.objects.get().scopes == ["email:send"]

@@ -230,3 +230,38 @@ def test_the_page_says_how_the_service_uses_agentgate(as_developer, developer, s
     assert "0 allowed" in page
     assert "3 denied (100%)" in page
     assert f"?server={server.id}" in page
+
+
+@pytest.fixture
+def gone(server):
+    """A scope that the resource server offers, and that has left the catalogue."""
+    ResourceServer.objects.update(scopes=["tickets:read", "fax:send"])
+    return "fax:send"
+
+
+def test_a_scope_that_has_left_the_catalogue_is_said_to_be_gone(as_developer, server, gone):
+    for page in ("", "/edit"):
+        assert f"<code>{gone}</code>" in markup_of(as_developer.get(f"{url(server)}{page}"))
+
+
+def test_a_scope_that_has_left_the_catalogue_does_not_block_other_changes(as_developer, server, gone):
+    form = {"name": "Renamed", "own": ["tickets:read"]}
+    assert as_developer.post(f"{url(server)}/edit", form).status_code == 303
+    new = {**OWN, "scope_id": "tickets:close", "title": "Close your tickets"}
+    assert as_developer.post(f"{url(server)}/scopes/new", new).status_code == 303
+    server.refresh_from_db()
+    assert (server.name, server.scopes) == ("Renamed", ["tickets:read", gone, "tickets:close"])
+
+
+def test_a_resource_server_all_of_whose_scopes_are_gone_can_be_renamed(as_developer, server, gone):
+    ResourceServer.objects.update(scopes=[gone])
+    assert as_developer.post(f"{url(server)}/edit", {"name": "Renamed"}).status_code == 303
+    server.refresh_from_db()
+    assert (server.name, server.scopes) == ("Renamed", [gone])
+
+
+def test_other_scopes_replace_one_that_has_left_the_catalogue(as_developer, server, gone):
+    form = {"name": "Tickets", "own": ["tickets:read"], "shared": ["email:read"]}
+    assert as_developer.post(f"{url(server)}/edit", form).status_code == 303
+    server.refresh_from_db()
+    assert server.scopes == ["tickets:read", "email:read"]

@@ -60,9 +60,14 @@ class ServerForm(forms.Form):
         self.fields["shared"].choices = [_choice(scope) for scope in catalogue().values()]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        if not self.errors and not self.scopes:
+        if not self.errors and not self.keeps_scopes and not self.scopes:
             self.add_error("shared", NO_SCOPE)
         return self.cleaned_data
+
+    @property
+    def keeps_scopes(self) -> bool:
+        """Whether a registered resource server keeps the scopes that it has: the chosen ones are those first shown."""
+        return bool(self.initial) and {"own", "shared"}.isdisjoint(self.changed_data)
 
     @property
     def scopes(self) -> list[str | ScopeDefinition]:

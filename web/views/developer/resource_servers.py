@@ -1,6 +1,6 @@
 """The resource servers of the developer's organization: the services that accept tokens of its users."""
 
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -93,14 +93,12 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     """Show a resource server, its scopes and secrets, and the code that `?code=` asks for."""
     server = resource_server_for_organization(developer.organization_id, server_id)
     kind = request.GET.get("code", "")
-    own, shared = _split(server)
     health = health_of_service(server.organization_id, server.id, clock.now())
     context = {
         "server": server,
         "health": health,
         "log_url": _log_url(server, health),
-        "own": own,
-        "shared": shared,
+        "offered": _offered(server),
         "secrets": live_server_secrets(server),
         "secret": once.take(request, server.id),
         "snippet": snippet(server, kind if kind in KINDS else next(iter(KINDS))),
@@ -113,14 +111,20 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
+    """Change the name and the scopes. Scopes that have left the catalogue stay until others are chosen."""
     server = resource_server_for_organization(developer.organization_id, server_id)
+    offered = _offered(server)
     form = ServerForm(
         request.POST if request.method == "POST" else None,
         own=list(own_scopes(developer.organization_id)),
-        initial={"name": server.name, "own": server.scopes, "shared": server.scopes},
+        initial={
+            "name": server.name,
+            "own": [scope.id for scope in offered.own],
+            "shared": [scope.id for scope in offered.shared],
+        },
     )
     if form.is_valid():
-        changes = {"name": form.cleaned_data["name"], "scopes": form.scopes}
+        changes = {"name": form.cleaned_data["name"], "scopes": None if form.keeps_scopes else form.scopes}
         try:
             update_resource_server(actor=developer_actor(request, developer), server=server, **changes)
         except DomainError as error:
@@ -128,7 +132,8 @@ def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResp
         else:
             messages.success(request, _("Saved."))
             return SeeOther(url_of(server))
-    return _edit_page(request, form, {"title": _("Edit resource server"), "server": server})
+    context = {"title": _("Edit resource server"), "server": server, "gone": offered.gone}
+    return _edit_page(request, form, context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -160,7 +165,7 @@ def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     context = {
         "form": form,
         "server": server,
-        "own": _split(server)[0],
+        "own": _offered(server).own,
         "hits": hits_of_service(server, now),
         "health": health,
         "allowed_url": _log_url(server, health, outcome=Outcome.ALLOWED),
@@ -191,10 +196,19 @@ def _count_own(server: ResourceServer) -> int:
     return sum(scope not in catalogue() for scope in server.scopes)
 
 
-def _split(server: ResourceServer) -> tuple[list[Scope], list[Scope]]:
-    """Return the organization's own scopes of the resource server, and those of the catalogue."""
+class Offered(NamedTuple):
+    """The scopes of a resource server: the organization's own, those of the catalogue, and ids that have left it."""
+
+    own: list[Scope]
+    shared: list[Scope]
+    gone: list[str]
+
+
+def _offered(server: ResourceServer) -> Offered:
     scopes = describe_scopes(server.scopes)
-    return [one for one in scopes if one.defined_by], [one for one in scopes if not one.defined_by]
+    own, shared = [one for one in scopes if one.defined_by], [one for one in scopes if not one.defined_by]
+    known = {one.id for one in scopes}
+    return Offered(own, shared, [scope_id for scope_id in server.scopes if scope_id not in known])
 
 
 def _edit_page(request: HttpRequest, form: ServerForm, context: dict[str, Any]) -> HttpResponse:
