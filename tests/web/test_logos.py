@@ -12,13 +12,17 @@ from agents import logos
 from agents.deletion import delete_agent
 from agents.logos import FetchedLogo, fetch_logo, save_logo
 from agents.models import Agent, AgentLogo
+from consent.models import Consent
+from consent.services import revoke_consent
 from core.errors import Throttled
 from core.fetching import FetchFailed, TooManyFetches
 from developers.acting import as_developer as acting
 from developers.models import Developer
+from tests.approvals import make_approval
 from tests.log import log_entries, log_entry
 from tests.pictures import png
 from tests.threads import race
+from tests.world import ANONYMOUS, as_user
 
 LOGO, HOME, PRIVACY = "https://acme.com/logo.png?v=2", "https://acme.com/", "https://acme.com/privacy"
 SETTINGS = {
@@ -183,3 +187,16 @@ def test_of_two_logos_at_once_the_digest_is_that_of_the_one_stored(
     stored = AgentLogo.objects.get()
     agent.refresh_from_db()
     assert agent.logo_digest == next(one.digest for one in pictures if one.content == bytes(stored.content))
+
+
+def test_users_see_the_logo_beside_the_name_once_they_know_the_agent(
+    as_ada: Client, as_developer: Client, agent: Agent, granted: Consent, developer: Developer
+) -> None:
+    make_approval(granted)
+    save_logo(actor=acting(ANONYMOUS, developer), agent=agent, logo=FetchedLogo(LOGO, png(), "image/png"))
+    picture = f'src="{logo_url(agent)}"'
+    for path in ("/connections", f"/connections/{granted.id}", "/activity", "/approvals"):
+        assert picture in as_ada.get(path).content.decode(), path
+    assert picture in as_developer.get("/developer/agents").content.decode()
+    revoke_consent(actor=as_user(granted.user), consent=granted)
+    assert picture in as_ada.get("/connections?show=ended").content.decode()

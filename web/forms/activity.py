@@ -64,6 +64,11 @@ class ActivityForm(FilterForm):
         return self._valid("kind") or ""
 
     @property
+    def agents_by_id(self) -> dict[str, Agent]:
+        """The user's agents, for their logos."""
+        return {agent.id: agent for agent in self._agent_field.known}
+
+    @property
     def agent_names(self) -> dict[str, str]:
         """The names of the user's agents by id."""
         return self._agent_field.names

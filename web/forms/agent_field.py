@@ -69,7 +69,7 @@ class OwnAgentField(AgentField):
 
     @cached_property
     def known(self) -> list[Agent]:
-        return list(self.agents.only("id", "client_id", "name")[:MAX_KNOWN])
+        return list(self.agents.only("id", "client_id", "name", "logo_digest")[:MAX_KNOWN])
 
     @property
     def names(self) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Template tags and filters for all pages."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms, template
@@ -103,9 +104,14 @@ def waiting_approvals(context: template.Context) -> str:
 
 
 @register.inclusion_tag("components/agent_mark.html")
-def agent_mark(name: str, agent: Agent | None = None) -> dict[str, str]:
-    """Render an agent's name, which its developer chose, beside its first letter or, if it is given, its logo."""
-    shown = plain_text(name)
+def agent_mark(
+    name: str, agent: Agent | None = None, *, among: Mapping[str, Agent] | None = None, agent_id: str | None = None
+) -> dict[str, str]:
+    """Render an agent's name beside its logo or, without one, the first letter. Its developer chose both.
+
+    The logo is that of `agent`, or of the one with `agent_id` `among` others.
+    """
+    shown, agent = plain_text(name), agent or (among or {}).get(agent_id or "")
     digest = agent.logo_digest if agent else ""
     logo = reverse("web:agent-logo", args=[agent.id, digest]) if agent and digest else ""
     return {"name": shown, "letter": shown[:1].upper(), "logo": logo}
