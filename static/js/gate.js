@@ -115,6 +115,11 @@ document.addEventListener("change", (event) => {
   if (event.target.matches(AUTO)) event.target.form.requestSubmit();
 });
 
+// A link with `data-again` shows what has happened meanwhile when the user comes back to the page.
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && !document.activeElement?.matches("input, select, textarea")) document.querySelector("[data-again]")?.click();
+});
+
 window.addEventListener("popstate", () => {
   if (shown !== location.pathname + location.search) location.reload();
 });

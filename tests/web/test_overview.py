@@ -12,7 +12,8 @@ from decisions.services import decide
 from developers.acting import as_developer as acting_for
 from developers.services import verify_organization
 from insights.services import count_log
-from policies.services import create_policy
+from policies.models import Policy
+from policies.services import create_policy, delete_policy
 from tests.log import log_entries
 from tests.oauth.client import make_client
 from tests.web.markup import text_of
@@ -81,7 +82,11 @@ def test_denials_are_explained(portal, owner, grant):
     ask(grant, "email:send", "payments:charge")
     text = text_of(portal, "/developer/")
     assert "A policy denied it." in text
-    assert "Quiet hours" in text
+    policy = Policy.objects.get()
+    rule = "Blocked actions (rule 1 of the policy)"
+    assert f'<a href="/developer/policies/{policy.id}"><bdi>Quiet hours</bdi></a>: {rule}' in text
+    delete_policy(actor=actor, policy=policy)
+    assert f"<bdi>Quiet hours</bdi>: {rule}" in text_of(portal, "/developer/")
     assert "The user did not allow this permission." in text
 
 

@@ -71,7 +71,10 @@ class AgentForm(forms.Form):
     )
     redirect_uris = LinesField(
         label=_("Redirect URIs, one per line"),
-        help_text=_("Must use https, http on localhost, or your app's own scheme. Must match exactly."),
+        help_text=_(
+            "Must use https, http on localhost, or your app's own scheme. Must match exactly. For a first try, "
+            "http://localhost/callback is enough: nothing has to answer there."
+        ),
     )
     allowed_scopes = forms.MultipleChoiceField(label=_("Allowed scopes"), widget=forms.CheckboxSelectMultiple)
 

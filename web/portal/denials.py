@@ -8,6 +8,7 @@ from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_organization
 from web.denials import Words, explain_denial
 from web.names import add_names
+from web.rulings import Ruling, existing_policies, read_ruling
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,19 @@ class Denial:
     content: dict[str, Any]
     why: Words
     remedy: Words
+    ruling: Ruling | None
 
 
 def denials_of(entries: Sequence[AuditEntry], organization_id: str) -> list[Denial]:
     """Return the entries, in order, with their names and explanations."""
     described = add_names(describe_for_organization(entries, organization_id), organization_id=organization_id)
+    existing = existing_policies(organization_id, (content["policyId"] for content in described))
     return [
-        Denial(entry, content, *explain_denial(content["reason"], content["metadata"]))
+        Denial(
+            entry,
+            content,
+            *explain_denial(content["reason"], content["metadata"]),
+            read_ruling(content["policyId"], content["metadata"], existing),
+        )
         for entry, content in zip(entries, described, strict=True)
     ]

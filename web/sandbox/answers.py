@@ -1,6 +1,7 @@
 """What verify answered in the sandbox, explained to the developer: why, and what to do about it."""
 
 import json
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from django.utils.translation import gettext_lazy
@@ -8,6 +9,7 @@ from django.utils.translation import gettext_lazy
 from decisions.requests import Reason
 from decisions.sandbox import ALLOWED, Asked
 from web.denials import Words, explain_denial
+from web.rulings import Ruling, existing_policies, read_ruling
 
 ALLOWED_WORDS = gettext_lazy("The user granted it, and no limit or policy prevents it.")
 NO_TOKEN = (
@@ -23,16 +25,7 @@ class Answer:
     asked: Asked
     why: Words
     remedy: Words = ""
-
-    @property
-    def policy_name(self) -> str:
-        """The policy that decided, as it was called then. Empty if none did."""
-        return str(self.asked.metadata.get("policyName", ""))
-
-    @property
-    def detail(self) -> str:
-        """What the rule said, in its own words."""
-        return str(self.asked.metadata.get("detail", ""))
+    ruling: Ruling | None = None
 
     @property
     def response_text(self) -> str:
@@ -43,10 +36,16 @@ class Answer:
         )
 
 
-def explain(asked: Asked) -> Answer:
-    """Return the answer in words."""
+def explain_all(questions: Sequence[Asked], organization_id: str) -> list[Answer]:
+    """Return the answers in words, in order."""
+    existing = existing_policies(organization_id, (asked.policy_id for asked in questions))
+    return [_explain(asked, existing) for asked in questions]
+
+
+def _explain(asked: Asked, existing: Container[str]) -> Answer:
     if asked.answer == ALLOWED:
         return Answer(asked, ALLOWED_WORDS)
     if asked.reason == Reason.INVALID_TOKEN:
         return Answer(asked, *NO_TOKEN)
-    return Answer(asked, *explain_denial(asked.reason, asked.metadata))
+    ruling = read_ruling(asked.policy_id, asked.metadata, existing)
+    return Answer(asked, *explain_denial(asked.reason, asked.metadata), ruling)

@@ -14,6 +14,7 @@ from web.forms.logs import LogFilterForm
 from web.forms.rules import RuleForm, form_class
 from web.logs.names import OwnNames
 from web.named_secrets import SecretRow
+from web.rulings import Ruling
 from web.sparkline import Sparkline
 from web.styleguide.parties import make_agent, verified
 
@@ -53,6 +54,7 @@ def samples() -> dict[str, Any]:
             homepage_url="https://acme.example/",
             privacy_url="https://acme.example/privacy",
         ),
+        "ruling": Ruling("Quiet hours", "#developer", "Time window", 2, "Outside of Monday to Friday, 08:00 to 18:00."),
         "sparks": [Sparkline([0] * 24), Sparkline([0, 1, 0, 5, 40, 90, 120, 3] * 3)],
         "policies": [Policy(), Policy(mode=Policy.Mode.SHADOW), Policy(enabled=False)],
         "rules": _rules(),

@@ -16,7 +16,7 @@ from consent.services import revoke_consent
 from core import clock
 from tests.approvals import make_approval
 from tests.constants import PASSWORD
-from tests.world import as_user
+from tests.world import as_user, make_agent
 
 type OpenPage = Callable[[str], Any]
 
@@ -158,3 +158,13 @@ def test_times_that_are_near_count_down_in_place(open_tab: Any, ada: User, grant
     tab.page.clock.fast_forward("01:00")
     end.get_by_text("now (").wait_for()
     assert heard(tab) == said
+
+
+def test_the_first_run_shows_what_happened_when_the_developer_comes_back(open_tab: Any, developer: Any) -> None:
+    tab = open_tab(javascript=True)
+    tab.goto("/accounts/login/?next=/developer/")
+    tab.sign_in(developer.user.email, PASSWORD)
+    tab.page.locator(":root.js").get_by_text("0 of 4 done").wait_for()
+    make_agent(developer)
+    tab.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    tab.page.get_by_text("1 of 4 done").first.wait_for()

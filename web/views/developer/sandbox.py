@@ -18,7 +18,7 @@ from resources.catalogue import describe_scopes
 from web.access import developer_actor, developer_page
 from web.forms.errors import show_in
 from web.forms.sandbox import QuestionForm
-from web.sandbox.answers import explain
+from web.sandbox.answers import explain_all
 from web.sandbox.screen import Answered, Request, grants, show_screen
 
 
@@ -80,7 +80,7 @@ def _form(request: HttpRequest, trial: Trial) -> QuestionForm:
 
 
 def _context(trial: Trial, form: QuestionForm) -> dict[str, Any]:
-    answers = [explain(asked) for asked in reversed(trial.questions)]
+    answers = explain_all(trial.questions[::-1], trial.agent.organization_id or "")
     return {
         "trial": trial,
         "agent": trial.agent,
