@@ -38,11 +38,11 @@ IN_THE_DATABASE: dict[str, Check] = {
     "sequencer": log.check_sequencer,
     "anchors": log.check_anchors,
     "archive": log.check_archive,
+    "worker": services.check_worker,
     "sweeps": services.check_sweeps,
     "mail": services.check_mail,
 }
 BESIDE_THE_DATABASE: dict[str, Check] = {
-    "worker": services.check_worker,
     "cache": services.check_cache,
     "disk": storage.check_disk,
     "backups": storage.check_backups,

@@ -1,17 +1,18 @@
 """Checks of the keys: the one that signs access tokens, and the log's."""
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime
 
 from django.conf import settings
 
 from agentgate.doctor.findings import Finding, in_words, ok, problem, warning
+from agentgate.vitals import KeyState, judge_key
 from audit.models import LogKey
 from audit.signing import log_keys
 from core import clock, crypto
 from tokens import keys
+from tokens.models import SigningKey
 
-MAX_AGE = timedelta(days=90)
 FORMER_SECRET = "Set the former JWT_SECRET, unless it was changed on purpose (docs/deployment.md#changing-jwt_secret)."
 
 
@@ -23,17 +24,19 @@ def check_signing_key() -> Iterator[Finding]:
         yield problem("No stored signing key opens with this JWT_SECRET.", FORMER_SECRET)
     elif row is None:
         yield ok("There is no signing key yet. The first token creates it.")
-    elif not keys.opens(row):
-        yield problem(f"The signing key {row.kid} is damaged.", "Run ./dev manage rotate_signing_keys.")
-    elif settings.JWT_ALGORITHM == "HS256":
-        yield ok("With HS256, JWT_SECRET signs.")
     else:
-        yield _age_of(row.algorithm, now - row.activates_at)
+        yield _judge(row, now)
 
 
-def _age_of(algorithm: str, age: timedelta) -> Finding:
-    message = f"The {algorithm} key has signed for {in_words(age)}."
-    return warning(message, "Run ./dev manage rotate_signing_keys.") if age > MAX_AGE else ok(message)
+def _judge(row: SigningKey, now: datetime) -> Finding:
+    state = judge_key(row, now)
+    if state in (KeyState.DAMAGED, KeyState.FOREIGN):
+        return problem(f"The signing key {row.kid} is damaged.", "Run ./dev manage rotate_signing_keys.")
+    if settings.JWT_ALGORITHM == "HS256":
+        return ok("With HS256, JWT_SECRET signs.")
+    message = f"The {row.algorithm} key has signed for {in_words(now - row.activates_at)}."
+    is_old = state is KeyState.OLD
+    return warning(message, "Run ./dev manage rotate_signing_keys.") if is_old else ok(message)
 
 
 def check_log_key() -> Iterator[Finding]:

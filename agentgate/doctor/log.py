@@ -6,7 +6,8 @@ from pathlib import Path
 
 from django.conf import settings
 
-from agentgate.doctor.findings import Finding, count, in_words, ok, problem, skipped, warning
+from agentgate.doctor.findings import Finding, Status, count, in_words, ok, problem, skipped, warning
+from agentgate.vitals import judge_lag
 from audit.models import Archive, Checkpoint
 from audit.sequencing.lag import lag_seconds
 from audit.signing import anchors, checkpoints
@@ -14,7 +15,6 @@ from audit.signing.log_keys import open_with_any, stored_keys
 from audit.signing.notes import NoteBroken, Statement
 from core import clock
 
-MAX_LAG, BAD_LAG = timedelta(seconds=5), timedelta(minutes=1)
 MAX_ANCHOR_LAG = timedelta(minutes=5)
 MAX_ARCHIVING = timedelta(days=3)
 
@@ -23,10 +23,11 @@ def check_sequencer() -> Iterator[Finding]:
     """Check for how long the oldest row of the journal has waited."""
     lag = timedelta(seconds=lag_seconds())
     message = f"The oldest entry of the journal has waited {in_words(lag)} for its number in the log."
-    if lag > BAD_LAG:
+    status = judge_lag(lag)
+    if status is Status.PROBLEM:
         remedy = "Is ./dev serve or ./dev sequencer running? Search its log for “The sequencer failed” and CRITICAL."
         yield problem(message, remedy)
-    elif lag > MAX_LAG:
+    elif status is Status.WARNING:
         yield warning(message, "Look for a busy database or a long transaction.")
     else:
         newest = checkpoints.latest()

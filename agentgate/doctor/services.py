@@ -1,61 +1,50 @@
 """Checks of what runs beside the server: the worker, what it should have done, mail, cache and queue."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 
 from django.conf import settings
 from django.core.mail import mailers  # type: ignore[attr-defined]  # newer than its stubs
-from django.db.models import Model, QuerySet
 from redis import Redis, RedisError, ResponseError
 
-from accounts.models import BrowserSession, Notice
-from agentgate import heartbeat
+from accounts.models import Notice
 from agentgate.checks import LOG_MAILS
-from agentgate.doctor.findings import Finding, count, first_line, ok, problem, skipped, warning
-from consent.models import Consent
-from consent.statuses import ConsentStatus
+from agentgate.doctor.findings import Finding, count, first_line, in_words, ok, problem, skipped, warning
+from agentgate.vitals import count_overdue, look_at_worker
 from core import clock
-from core.models import IdempotencyRecord
-from tokens.models import AccessToken
-from tokens.services import KEEP_EXPIRED
 
 START_WORKER = "Is ./dev worker running? Search its log for ERROR."
-# How long an expired row may wait for its sweep, which runs each minute.
-MAX_WAIT = timedelta(hours=1)
 MAX_MAIL_WAIT = timedelta(minutes=10)
 REDIS_SECONDS = 2.0
 QUEUE, MAX_QUEUED = "celery", 1000
 
 
 def check_worker() -> Iterator[Finding]:
-    """Look at the file that the worker touches."""
-    path, fault = heartbeat.heartbeat_path(), heartbeat.problem()
-    if not fault:
-        yield ok("Beat and the worker are running.")
-    elif not path.exists():
-        yield warning(f"There is no heartbeat at {path}.", "Start ./dev worker, or run this where it runs.")
+    """Look at the last runs of the worker's tasks, wherever it runs."""
+    now = clock.now()
+    worker = look_at_worker(now)
+    if worker.beat_at is None:
+        yield warning("No worker has run yet.", "Start ./dev worker.")
+    elif not worker.is_alive:
+        yield problem(
+            f"Beat or the worker has stopped: it last ran {in_words(now - worker.beat_at)} ago.", START_WORKER
+        )
     else:
-        yield problem(f"Beat or the worker has stopped: {fault}.", START_WORKER)
+        yield ok("Beat and the worker are running.")
 
 
 def check_sweeps() -> Iterator[Finding]:
-    """Look for rows that should have been deleted."""
-    late = {name: rows.count() for name, rows in _overdue().items()}
-    named = ", ".join(f"{number:,} {name}" for name, number in late.items() if number)
-    if named:
-        yield problem(f"Expired rows are not deleted: {named}.", START_WORKER)
-    else:
+    """Look for tasks that failed or are late, and for rows that should have been deleted."""
+    worker = look_at_worker(clock.now())
+    overdue = ", ".join(f"{number:,} {name}" for name, number in count_overdue().items())
+    if overdue:
+        yield problem(f"Expired rows are not deleted: {overdue}.", START_WORKER)
+    if worker.failed:
+        yield problem(f"Tasks failed: {', '.join(worker.failed)}.", "Search the worker's log for ERROR.")
+    if worker.late:
+        yield warning(f"Tasks are late: {', '.join(worker.late)}.", START_WORKER)
+    if not (overdue or worker.failed or worker.late):
         yield ok("Expired rows are deleted in time.")
-
-
-def _overdue() -> Mapping[str, QuerySet[Model]]:
-    due = clock.now() - MAX_WAIT
-    return {
-        "access tokens": AccessToken.objects.filter(expires__lt=due - KEEP_EXPIRED),
-        "sessions": BrowserSession.objects.filter(expire_date__lt=due),
-        "idempotency records": IdempotencyRecord.objects.filter(expires_at__lt=due),
-        "requests for consent": Consent.objects.filter(status=ConsentStatus.PENDING, expires_at__lt=due),
-    }
 
 
 def check_mail() -> Iterator[Finding]:

@@ -4,16 +4,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
 
 from agentgate.desk.areas import AREAS, NOUNS
 from agentgate.desk.denials import FEWEST
-from agentgate.desk.health import HEARTBEAT, OLD_KEY
+from agentgate.desk.health import signs_of_health
 from agentgate.desk.labels import LABELS
+from agentgate.doctor.findings import Status
+from agentgate.doctor.keys import check_signing_key
+from agentgate.doctor.log import check_sequencer
+from agentgate.doctor.services import check_sweeps, check_worker
+from agentgate.vitals import HEARTBEAT, OLD_KEY
 from agents.services import stop_agent
 from audit.events import Outcome
+from audit.readers.snapshot import take_snapshot
 from audit.sequencing.sequencer import sequence
 from core import clock
 from core.actor import SYSTEM
@@ -23,7 +30,7 @@ from tests.admin.test_pages import form_url, name_of
 from tests.admin.world import World
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
-from tokens.models import SigningKey
+from tokens.models import AccessToken, SigningKey
 
 SWEEP = "tokens.tasks.sweep_tokens"
 
@@ -89,8 +96,34 @@ def test_sweeps_are_on_time_late_or_failed(ago: timedelta, error: str, words: st
 
 def test_an_old_key_is_to_be_rotated(site: Client, world: World) -> None:
     assert "Rotate it" not in shown(site)
-    SigningKey.objects.update(created_at=clock.now() - OLD_KEY - timedelta(days=1))
+    SigningKey.objects.update(activates_at=clock.now() - OLD_KEY - timedelta(days=1))
     assert "Rotate it" in shown(site)
+
+
+def test_a_key_that_cannot_sign_is_not_working(site: Client, world: World) -> None:
+    SigningKey.objects.update(private_sealed=b"damaged")
+    assert "It is damaged: rotate it." in shown(site)
+    SigningKey.objects.update(secret_id="0" * 32)
+    assert "This JWT_SECRET does not open it." in shown(site)
+
+
+def test_rows_that_no_sweep_deletes_are_counted(site: Client, world: World) -> None:
+    AccessToken.objects.update(expires=clock.now() - timedelta(days=3))
+    assert f"Expired and not deleted: Access tokens: {AccessToken.objects.count()}" in shown(site)
+
+
+def test_the_overview_and_the_doctor_agree(site: Client, world: World) -> None:
+    kinds = {"good": {Status.OK}, "warn": {Status.WARNING}, "bad": {Status.PROBLEM}}
+    checks = {"Worker": check_worker, "Sweeps": check_sweeps, "Sequencer": check_sequencer}
+    checks["Signing key"] = check_signing_key
+    AccessToken.objects.update(expires=clock.now() + timedelta(days=1000))
+    run(SWEEP)
+    for later in (timedelta(0), timedelta(seconds=30), timedelta(minutes=5), timedelta(days=91)):
+        with time_machine.travel(clock.now() + later, tick=False):
+            for sign in signs_of_health(take_snapshot()):
+                found = {finding.status for finding in checks[sign.title]()}
+                assert kinds[sign.kind] <= found, (later, sign)
+                assert sign.kind == "bad" or Status.PROBLEM not in found, (later, sign)
 
 
 def test_a_run_replaces_the_last_and_keeps_the_last_failure(world: World) -> None:

@@ -15,14 +15,15 @@ import time_machine
 from django.core.management import call_command
 from django.db import connection
 
-from agentgate import heartbeat
 from agentgate.doctor import configuration, database, examination, keys, log, services, storage
 from agentgate.doctor.findings import Finding, Status, in_words, ok
+from agentgate.vitals import HEARTBEAT
 from audit.database.triggers import install_statements
 from audit.models import Checkpoint, LogKey
 from audit.sequencing.sequencer import sequence
 from audit.signing import anchors
 from core import clock
+from core.task_runs import record_run
 from tests.world import make_agent, make_developer, make_grant
 from tokens.keys import current_key
 from tokens.models import AccessToken, SigningKey
@@ -298,13 +299,18 @@ class TestLog:
 
 
 class TestServices:
-    def test_the_workers_heartbeat(self, tmp_path: Path, monkeypatch: Any) -> None:
-        monkeypatch.setattr(heartbeat, "heartbeat_path", lambda: tmp_path / "beat")
+    def test_the_workers_heartbeat(self, db: None) -> None:
         assert status_of(services.check_worker) is WARNING
-        (tmp_path / "beat").touch()
+        record_run(HEARTBEAT, started_at=clock.now(), seconds=0.1, result=None)
         assert status_of(services.check_worker) is OK
-        os.utime(tmp_path / "beat", (1, 1))
+        record_run(HEARTBEAT, started_at=clock.now() - timedelta(minutes=2), seconds=0.1, result=None)
         assert status_of(services.check_worker) is PROBLEM
+
+    def test_tasks_that_failed_or_are_late(self, db: None) -> None:
+        record_run("tokens.tasks.sweep_tokens", started_at=clock.now() - timedelta(hours=1), seconds=0.1, result=3)
+        assert found_by(services.check_sweeps)[0] is WARNING
+        record_run("a.task", started_at=clock.now(), seconds=0.1, result=None, error="OperationalError")
+        assert [finding.status for finding in services.check_sweeps()] == [PROBLEM, WARNING]
 
     def test_expired_rows_that_no_sweep_deletes(self, db: None) -> None:
         make_grant()

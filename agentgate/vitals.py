@@ -1,0 +1,107 @@
+"""What is unhealthy, judged once: the doctor says it in a terminal, and the admin site's overview to operators."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, Value
+
+from accounts.models import BrowserSession
+from agentgate.doctor.findings import Status
+from agentgate.heartbeat import MAX_AGE_SECONDS
+from agentgate.schedule import SCHEDULE
+from consent.models import Consent
+from consent.statuses import ConsentStatus
+from core import clock, crypto
+from core.models import IdempotencyRecord, TaskRun
+from tokens import keys
+from tokens.models import AccessToken, SigningKey
+from tokens.services import KEEP_EXPIRED
+
+HEARTBEAT = "agentgate.tasks.record_heartbeat"
+SILENCE = timedelta(seconds=MAX_AGE_SECONDS)
+SLOW_LOG, STUCK_LOG = timedelta(seconds=5), timedelta(minutes=1)
+OLD_KEY = timedelta(days=90)
+# A task of the schedule is late after so many intervals, and one that runs daily after so long.
+LATE_INTERVALS, LATE_DAILY = 5, timedelta(hours=26)
+# How long an expired row may wait for its sweep, which runs each minute.
+MAX_WAIT = timedelta(hours=1)
+
+
+class KeyState(StrEnum):
+    """How a signing key is. The last two cannot sign."""
+
+    WELL = "well"
+    OLD = "old"
+    FOREIGN = "foreign"
+    DAMAGED = "damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What the worker's last runs say. `beat_at` is when beat and the worker last ran together, None for never.
+
+    `failed` and `late` are the names of its other tasks, and `last_at` is when one of these last began.
+    """
+
+    beat_at: datetime | None
+    is_alive: bool
+    failed: Sequence[str]
+    late: Sequence[str]
+    last_at: datetime | None
+
+
+def judge_lag(lag: timedelta) -> Status:
+    """Judge for how long the oldest entry has waited for the sequencer."""
+    if lag > STUCK_LOG:
+        return Status.PROBLEM
+    return Status.WARNING if lag > SLOW_LOG else Status.OK
+
+
+def judge_key(key: SigningKey, now: datetime) -> KeyState:
+    """Judge a signing key. With HS256, JWT_SECRET signs, and keys do not grow old."""
+    if key.secret_id != crypto.secret_id():
+        return KeyState.FOREIGN
+    if not keys.opens(key):
+        return KeyState.DAMAGED
+    is_old = settings.JWT_ALGORITHM != "HS256" and now - key.activates_at > OLD_KEY
+    return KeyState.OLD if is_old else KeyState.WELL
+
+
+def look_at_worker(now: datetime) -> Worker:
+    """Return what the worker's runs say, wherever it runs."""
+    runs = {run.name: run for run in TaskRun.objects.all()}
+    beat = runs.pop(HEARTBEAT, None)
+    return Worker(
+        beat_at=beat.started_at if beat else None,
+        is_alive=beat is not None and now - beat.started_at < SILENCE,
+        failed=sorted(name for name, run in runs.items() if run.error),
+        late=sorted(name for name, run in runs.items() if now - run.started_at > _patience(name)),
+        last_at=max((run.started_at for run in runs.values()), default=None),
+    )
+
+
+def count_overdue() -> dict[str, int]:
+    """Return how many rows of each kind a sweep should have deleted or ended. Kinds without any are omitted."""
+    due = clock.now() - MAX_WAIT
+    rows: Mapping[str, Any] = {
+        "access tokens": AccessToken.objects.filter(expires__lt=due - KEEP_EXPIRED),
+        "sessions": BrowserSession.objects.filter(expire_date__lt=due),
+        "idempotency records": IdempotencyRecord.objects.filter(expires_at__lt=due),
+        "requests for consent": Consent.objects.filter(status=ConsentStatus.PENDING, expires_at__lt=due),
+    }
+    first, *others = (
+        found.order_by().annotate(kind=Value(kind)).values_list("kind").annotate(Count("pk"))
+        for kind, found in rows.items()
+    )
+    return {kind: number for kind, number in first.union(*others, all=True).order_by() if number}
+
+
+def _patience(name: str) -> timedelta:
+    for entry in SCHEDULE.values():
+        if entry["task"] == name and isinstance(entry["schedule"], float):
+            return timedelta(seconds=entry["schedule"] * LATE_INTERVALS) + SILENCE
+    return LATE_DAILY
