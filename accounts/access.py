@@ -1,6 +1,6 @@
 """Who may use the admin site: administrators, their roles, and what each role permits. All changes are logged."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from django.contrib.auth.models import Group, Permission
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop
 from accounts.errors import NotSuperuser, OwnAccess
 from accounts.models import User
 from audit.entries.drafts import Draft
-from audit.events import Event
+from audit.events import Event, Outcome
 from audit.services import record
 from core.actor import Actor
 from core.errors import Invalid, NotFound
@@ -80,6 +80,13 @@ def delete_role(*, actor: Actor, role: Group, reason: str) -> bool:
     record(Draft(Event.STAFF_ROLE_DELETED, actor, metadata=metadata))
     held.delete()
     return True
+
+
+@transaction.atomic
+def record_refusal(*, actor: Actor, page: str, metadata: Mapping[str, str]) -> None:
+    """Record that an administrator tried to act without the permission. `page` is the name of the page's URL."""
+    draft = Draft(Event.ADMINISTRATION_REFUSED, actor, Outcome.DENIED, metadata={"page": page, **metadata})
+    record(draft)
 
 
 def _access_of(user: User) -> dict[str, Any]:

@@ -17,8 +17,13 @@ from accounts.errors import ReauthenticationRequired
 from accounts.recent import require_recent_sign_in, time_of_sign_in
 from agentgate.emergency_page import emergency_page
 from agents.emergency import emergency_stop
+from core.admin_actions import administrator
 from core.errors import Unavailable
+from core.text import plain_text
 from web.access import ask_for_password, refused
+
+# Longer ids and names of actions are cut in the log.
+MAX_LOGGED = 100
 
 
 class AgentGateAdminSite(AdminSite):
@@ -29,8 +34,8 @@ class AgentGateAdminSite(AdminSite):
     def admin_view[View: Callable[..., Any]](self, view: View, cacheable: bool = False) -> View:
         """Answer 400 to NUL characters, which PostgreSQL rejects, and 503 if the log cannot be read completely.
 
-        Django's admin pages do not handle these errors. If an administrator must enter the password first, redirect to
-        that page, which then leads back.
+        Django's admin pages do not handle these errors. An act that no role of the administrator permits is logged. If
+        an administrator must enter the password first, redirect to that page, which then leads back.
         """
 
         @wraps(view)
@@ -39,6 +44,11 @@ class AgentGateAdminSite(AdminSite):
                 raise BadRequest("Values must not contain NUL characters.")
             try:
                 return view(request, *args, **kwargs)
+            except PermissionDenied:
+                if request.method == "POST":  # to read is not to act
+                    act = kwargs.get("action") or request.POST.get("action", "")
+                    self.record_refusal(request, kwargs.get("object_id", ""), act)
+                raise
             except Unavailable as error:
                 return refused(request, error)
             except ReauthenticationRequired:
@@ -49,6 +59,15 @@ class AgentGateAdminSite(AdminSite):
     def require_recent_sign_in(self, request: HttpRequest) -> None:
         """Raise `ReauthenticationRequired` unless the administrator has signed in a moment ago."""
         require_recent_sign_in(time_of_sign_in(request))
+
+    def record_refusal(self, request: HttpRequest, row_id: str, act: str) -> None:
+        """Log that the administrator may not do this. `row_id` and `act` are what they sent, or empty."""
+        from accounts.access import record_refusal  # imports models
+
+        sent = {"row": plain_text(row_id)[:MAX_LOGGED], "action": plain_text(act)[:MAX_LOGGED]}
+        page = request.resolver_match.view_name if request.resolver_match else ""
+        metadata = {name: text for name, text in sent.items() if text}
+        record_refusal(actor=administrator(request), page=page, metadata=metadata)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Add the areas of the navigation, and the stop of everything, which each page announces."""

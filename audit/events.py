@@ -105,6 +105,7 @@ class Event(StrEnum):
     STAFF_ROLE_CREATED = "staff_role.created"
     STAFF_ROLE_UPDATED = "staff_role.updated"
     STAFF_ROLE_DELETED = "staff_role.deleted"
+    ADMINISTRATION_REFUSED = "administration.refused"
 
     SIGNING_KEY_CREATED = "signing_key.created"
 

@@ -81,6 +81,9 @@ def reasoned_action(
                 return _ask(model_admin, request, rows, one, form, action)
             actor, reason = administrator(request), form.cleaned_data["reason"]
             problems = [(row, model_admin.problem_with_acting_on(request, row)) for row in list(rows)]
+            for row, problem in problems:
+                if problem:
+                    model_admin.admin_site.record_refusal(request, row.pk, act.__name__)
             _report(request, [problem or _attempt(act, actor, row, reason) for row, problem in problems])
             return None
 

@@ -144,6 +144,9 @@ class ReadOnlyAdmin(GuardedAdmin):
         return TemplateResponse(request, self.change_form_template or "admin/change_form.html", shown)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        """Show the list, or do an action to selected rows. Django ignores one that the administrator may not do."""
+        if request.method == "POST" and request.POST.get("action") not in self._actions(request):
+            raise PermissionDenied
         own = {"model_admin": self, "may_create": self.may_edit(request)}
         return super().changelist_view(request, {**own, **(extra_context or {})})
 

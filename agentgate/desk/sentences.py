@@ -106,6 +106,7 @@ SENTENCES: Mapping[str, str | Promise] = {
     Event.STAFF_ROLE_CREATED: lazy("%(actor)s created a staff role."),
     Event.STAFF_ROLE_UPDATED: lazy("%(actor)s changed a staff role."),
     Event.STAFF_ROLE_DELETED: lazy("%(actor)s deleted a staff role."),
+    Event.ADMINISTRATION_REFUSED: lazy("%(actor)s tried what no role of theirs permits."),
     Event.SIGNING_KEY_CREATED: lazy("%(actor)s created a signing key."),
     Event.AUDIT_EXPORTED: lazy("%(actor)s exported the log."),
     Event.LOG_VIEW_SAVED: lazy("%(actor)s saved a view of the log."),

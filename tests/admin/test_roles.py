@@ -23,7 +23,7 @@ from tests.admin.world import World, sign_in
 from tests.constants import PASSWORD
 from tests.log import log_entries
 
-REASON = "The role permits it."
+REASON, REFUSED = "The role permits it.", "administration.refused"
 SUPPORT, SAFETY, OPERATIONS = ROLES = "Support", "Trust and safety", "Operations"
 READ = {SUPPORT, SAFETY}
 # Who may read the rows of each model.
@@ -168,9 +168,14 @@ def test_an_action_is_done_by_its_roles_and_refused_to_others(
         if role in ACTORS[label, name]:
             continue
         assert status(browser.get(path)) == status(browser.post(path, form)) == 403, role
-        browser.post(list_url(model), listed)
+        for selected in (listed, {**listed, "select_across": "1"}):
+            assert status(browser.post(list_url(model), selected)) == 403, role
         assert path not in browser.get(form_url(row)).content.decode()
+        logged += 3
     assert log_entries().count() == logged
+    for entry in log_entries(event=REFUSED):
+        said = read_entry(entry).content["metadata"]
+        assert (entry.outcome, said["action"]) == ("denied", name)
 
     for role in ACTORS[label, name]:
         assert status(browsers[role].get(path)) == 200
@@ -194,7 +199,8 @@ def test_a_form_is_used_by_its_roles_and_refused_to_others(
             continue
         assert status(browser.get(path)) == status(browser.post(path, form)) == 403, role
         assert path not in browser.get(form_url(row)).content.decode()
-    assert log_entries().count() == logged
+    refused = list(log_entries().values_list("event", flat=True))[: log_entries().count() - logged]
+    assert set(refused) == {REFUSED}
 
     for role in ACTORS[label, "edit"]:
         assert status(browsers[role].get(path)) == 200

@@ -6,10 +6,12 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from audit.readers.reading import read_entry
 from tests.admin.test_actions import confirm
 from tests.admin.test_edits import edit, page_url
 from tests.admin.test_pages import form_url, list_url
 from tests.admin.world import World, sign_in, staff
+from tests.log import log_entries
 
 USERS = ("accounts.view_user", "accounts.change_user")
 GROUPS = ("auth.view_group", "auth.add_group", "auth.change_group", "auth.delete_group")
@@ -44,6 +46,8 @@ def test_acting_on_all_users_skips_superusers(office: Client, world: World) -> N
 
     assert not fresh(world.ada).is_active
     assert fresh(world.administrator).is_active
+    (refused,) = log_entries(event="administration.refused")
+    assert read_entry(refused).content["metadata"]["row"] == world.administrator.pk
 
 
 def test_other_administrators_cannot_reactivate_a_superuser(office: Client, world: World) -> None:
