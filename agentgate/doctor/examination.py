@@ -100,6 +100,8 @@ def _open() -> Finding | None:
     if path:
         return problem(f"There is no database at {path}.", "Run ./dev manage migrate.")
     try:
+        # Django tries this in a transaction that may write, and remembers it. Its checks of models ask for it.
+        _ = connection.features.supports_json_field
         _execute("SET default_transaction_read_only = on", "PRAGMA query_only = ON")
     except DatabaseError as error:
         return problem(f"It does not answer: {first_line(error)}.", "Start it, or correct DATABASE_URL.")

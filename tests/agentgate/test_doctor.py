@@ -115,6 +115,13 @@ class TestCommand:
         assert not LogKey.objects.filter(secret_id="x").exists()
         list(write())  # afterwards, the connection may write again
 
+    @pytest.mark.django_db(transaction=True)
+    def test_the_settings_are_fit_in_a_new_process(self) -> None:
+        """Django's checks ask for what it has found out about the database, which a new process has yet to do."""
+        vars(connection.features).pop("supports_json_field", None)
+        found = [finding for check, finding in examination.examine() if check == "settings"]
+        assert [finding.status for finding in found] == [OK], found
+
     def test_without_a_database_the_other_checks_run(self, monkeypatch: Any, db: None) -> None:
         monkeypatch.setattr(database, "missing_file", lambda: "/no/such.db")
         found = {check: finding.status for check, finding in examination.examine()}
