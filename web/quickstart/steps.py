@@ -45,7 +45,7 @@ STEPS = (
     Step(
         "consent",
         _("Try the consent"),
-        _("See what users will see, decide as one of them, and ask verify what the agent could then do."),
+        _("See what users will see, and decide as one of them."),
         (Event.CONSENT_APPROVED, Event.SANDBOX_CONSENT),
     ),
     Step(

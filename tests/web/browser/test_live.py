@@ -15,6 +15,7 @@ from consent.pausing import pause_all_agents
 from consent.services import revoke_consent
 from core import clock
 from tests.approvals import make_approval
+from tests.audit.journals import write_row
 from tests.constants import PASSWORD
 from tests.world import as_user, make_agent
 
@@ -160,11 +161,30 @@ def test_times_that_are_near_count_down_in_place(open_tab: Any, ada: User, grant
     assert heard(tab) == said
 
 
-def test_the_first_run_shows_what_happened_when_the_developer_comes_back(open_tab: Any, developer: Any) -> None:
+def open_first_run(open_tab: Any, developer: Any) -> Any:
     tab = open_tab(javascript=True)
     tab.goto("/accounts/login/?next=/developer/")
     tab.sign_in(developer.user.email, PASSWORD)
     tab.page.locator(":root.js").get_by_text("0 of 4 done").wait_for()
+    return tab
+
+
+def test_the_first_run_shows_what_happened_when_the_developer_comes_back(open_tab: Any, developer: Any) -> None:
+    tab = open_first_run(open_tab, developer)
+    tab.page.clock.install()
+    tab.page.clock.pause_at(clock.now() + timedelta(hours=1))
+    tab.page.reload()  # no time passes on the page, so it asks nothing by itself
     make_agent(developer)
-    tab.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    tab.page.locator(":root.js").evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     tab.page.get_by_text("1 of 4 done").first.wait_for()
+
+
+def test_the_steps_of_the_first_run_turn_green_by_themselves(open_tab: Any, developer: Any) -> None:
+    tab = open_first_run(open_tab, developer)
+    tab.page.locator("#again").focus()
+    agent = make_agent(developer)
+    tab.page.locator("#announcer").get_by_text("1 of 4 done").wait_for(state="attached")
+    assert tab.page.locator(".start__step--done").count() == 1
+    assert tab.focused() == "again"
+    write_row(organization_id=developer.organization_id, agent_id=agent.id)
+    tab.page.get_by_role("heading", name="Recent denials").wait_for()
