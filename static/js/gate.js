@@ -87,8 +87,10 @@ const show = async (url, options, origin) => {
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (!form.matches("[data-live]") || form.dataset.sending) return;
+  if (!form.matches("[data-live]")) return;
   event.preventDefault();
+  // The second click of a double click.
+  if (form.dataset.sending) return;
   const data = new URLSearchParams(new FormData(form, event.submitter));
   const url = new URL(event.submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href, location.href);
   const isPost = form.method === "post";

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from html import unescape
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def code_in(page: str, name: str) -> str:
     return unescape(found[1])
 
 
-def run(command: list[str], secret: str, answer_to: "Answer") -> str:
+def run(command: list[str], secret: str, answer_to: Callable[[str], str], status: int = 0) -> str:
     """Run a program that prints an address and reads another one. Return all that it printed."""
     environment = {"PATH": os.environ["PATH"], "AGENTGATE_CLIENT_SECRET": secret, "PYTHONPATH": str(SDK)}
     with subprocess.Popen(
@@ -55,7 +56,7 @@ def run(command: list[str], secret: str, answer_to: "Answer") -> str:
         assert "/consent/" in url, printed + url + program.stdout.read()
         print(answer_to(url), file=program.stdin, flush=True)
         rest = program.stdout.read()
-    assert program.returncode == 0, printed + url + rest
+    assert program.returncode == status, printed + url + rest
     return rest
 
 
@@ -81,9 +82,21 @@ def test_a_program_runs_unedited_and_the_log_turns_the_steps_green(gate, browser
     program.write_text(code_in(shown, "program"), encoding="utf-8")
     printed = run([*RUN[language], str(program)], agent.client_secret, Answer(gate, person))
     assert re.search(r'"allowed": ?true|Allowed: True', printed), printed
+    assert re.search(r'"allowed": ?false|Allowed: False insufficient_scope', printed), printed
     steps = browser.get(f"/developer/agents/{agent.id}/quickstart").text
     assert DONE.findall(steps) == ["4"]
-    assert "From an agent to its first decision" not in browser.get("/developer/").text  # the first run is over
+    overview = browser.get("/developer/").text
+    assert "From an agent to its first decision" not in overview  # the first run is over
+    assert "The user did not allow this permission." in overview
+
+
+@pytest.mark.parametrize("language", RUN)
+def test_a_program_says_that_nothing_was_allowed(gate, browser, newcomer, tmp_path, language):
+    agent: Agent = gate.agent(newcomer)
+    program = Path(tmp_path, "first")
+    program.write_text(code_in(browser.get(f"/developer/?language={language}").text, "program"), encoding="utf-8")
+    denied = run([*RUN[language], str(program)], agent.client_secret, lambda url: f"{url}?error=access_denied", 1)
+    assert "Nothing was allowed" in denied
 
 
 def test_the_secret_is_set_as_the_page_says(gate, browser, newcomer):

@@ -14,7 +14,7 @@ from django.template.loader import render_to_string
 
 from agents.models import Agent
 from agents.redirects import is_private_use
-from resources.catalogue import describe_scopes
+from resources.catalogue import catalogue, describe_scopes
 from resources.models import RISK_LEVELS
 
 # The names of programs are the same in every language.
@@ -42,6 +42,7 @@ def sample(agent: Agent, language: str) -> Sample | None:
         "client_id": agent.client_id,
         "redirect_uri": redirect_uri,
         "scope": scope,
+        "other_scope": _other_scope(agent, scope),
     }
     quote = QUOTES[language]
     context = {name: quote(value) for name, value in values.items()}
@@ -54,6 +55,11 @@ def _scope_of(agent: Agent) -> str:
     """Return the scope with the lowest risk, which is least likely to need an approval."""
     found = sorted(describe_scopes(agent.allowed_scopes), key=lambda scope: RISK_LEVELS.index(scope.risk_level))
     return found[0].id if found else ""
+
+
+def _other_scope(agent: Agent, scope: str) -> str:
+    """Return a scope that the program does not ask for: another one of the agent, or else any."""
+    return next(one for one in (*agent.allowed_scopes, *catalogue()) if one != scope)
 
 
 def _redirect_uri_of(agent: Agent) -> str:

@@ -10,6 +10,7 @@ import pytest
 import time_machine
 
 from accounts.models import User
+from agents.models import Agent
 from consent.models import Consent
 from consent.pausing import pause_all_agents
 from consent.services import revoke_consent
@@ -188,3 +189,18 @@ def test_the_steps_of_the_first_run_turn_green_by_themselves(open_tab: Any, deve
     assert tab.focused() == "again"
     write_row(organization_id=developer.organization_id, agent_id=agent.id)
     tab.page.get_by_role("heading", name="Recent denials").wait_for()
+
+
+def test_a_double_click_sends_a_form_once(open_tab: Any, developer: Any) -> None:
+    tab = open_tab(javascript=True)
+    tab.goto("/accounts/login/?next=/developer/agents/new")
+    tab.sign_in(developer.user.email, PASSWORD)
+    page = tab.page
+    page.get_by_label("Name", exact=True).fill("Ledgerbot")
+    page.get_by_label("Redirect URIs, one per line").fill("https://ledger.example/callback")
+    page.get_by_label("Search the scopes").fill("calendar:read")
+    page.locator("#picker label:visible input").first.check()
+    page.get_by_role("button", name="Register agent").dblclick()
+    page.locator(".secret__value").wait_for()
+    page.wait_for_timeout(500)
+    assert Agent.objects.filter(name="Ledgerbot").count() == 1
