@@ -24,7 +24,7 @@ from audit.services import record
 from consent.connections import labels_of
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, settle_terms
 from core import clock
-from core.actor import Actor
+from core.actor import SYSTEM, Actor
 from core.canonical import canonical_json, has_nul
 from core.errors import Invalid, NotFound
 from core.net import canonical_address
@@ -32,7 +32,7 @@ from core.wording import Filled
 from decisions.contexts import MAX_LOGGED_BYTES
 from decisions.facts import ScopeFacts
 from decisions.judgement import is_users_own
-from decisions.rehearsal import Call, Rehearsed, RehearsedAgent, rehearse
+from decisions.rehearsal import Call, Explained, Rehearsed, RehearsedAgent, explain_last, rehearse
 from decisions.requests import Decision, Reason
 from developers.acting import hold_developer
 from policies.selectors import book_without_history
@@ -162,6 +162,18 @@ def ask_in_trial(
         draft.policy_id,
         draft.metadata,
     )
+
+
+def explain_question(trial: Trial, asked: Asked) -> Explained | None:
+    """Decide a question of the trial again, and return what each rule says about it. Nothing is written.
+
+    None if the answer is another one now, because the agent or a policy has changed since.
+    """
+    calls = [question.call for question in trial.questions if question.at <= asked.at]
+    explained = explain_last(_rehearsed(trial), calls)
+    draft = _draft(SYSTEM, trial, asked.call, explained.decision)
+    answer = draft.metadata["wouldBe"], draft.reason, draft.policy_id
+    return explained if answer == (asked.answer, asked.reason, asked.policy_id) else None
 
 
 def trial_for_organization(organization_id: str, agent: Agent, trial_id: str) -> Trial:
