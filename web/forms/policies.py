@@ -90,12 +90,10 @@ class PolicyEditor:
         return editor
 
     @classmethod
-    def from_submitted(cls, agents: QuerySet[Agent], data: QueryDict, *, needs_name: bool = True) -> "PolicyEditor":
-        """Return an editor with the submitted data. Check it with `is_valid`."""
+    def from_submitted(cls, agents: QuerySet[Agent], data: QueryDict) -> "PolicyEditor":
+        """Return an editor with the submitted data. Check it with `is_valid` or `can_decide`."""
         rules = [form_class(name)(data, prefix=f"rules-{index}") for index, name in _submitted_rules(data)]
-        fields = PolicyForm(data, agents=agents)
-        fields.fields["name"].required = needs_name
-        return cls(fields=fields, rules=rules)
+        return cls(fields=PolicyForm(data, agents=agents), rules=rules)
 
     @classmethod
     def from_draft(cls, agents: QuerySet[Agent], data: QueryDict) -> "PolicyEditor":
@@ -118,6 +116,14 @@ class PolicyEditor:
         """Check every form, even after one has failed, so that the page shows all errors at once."""
         checked = [form.is_valid() for form in self.forms]
         return all(checked)
+
+    def can_decide(self) -> bool:
+        """Check everything but that the policy has a name, which it needs only to be saved."""
+        name = self.fields.fields["name"]
+        name.required = False
+        is_valid = self.is_valid()
+        name.required = True
+        return is_valid
 
     def raw_rules(self) -> list[dict[str, Any]]:
         return [form.raw() for form in self.rules]

@@ -65,7 +65,7 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
     Raises `DomainError`.
     """
     form = attempt.form
-    if form is None or not all([editor.is_valid(), form.is_valid()]):
+    if form is None or not all([editor.can_decide(), form.is_valid()]):
         return
     fields, rules = editor.fields.cleaned_data, editor.raw_rules()
     require_valid(rules, organization_id=organization_id)

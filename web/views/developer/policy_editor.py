@@ -80,11 +80,9 @@ def _is_sent(request: HttpRequest) -> bool:
 def _editor(request: HttpRequest, developer: Developer, policy: Policy | None) -> PolicyEditor:
     agents = agents_for_organization(developer.organization_id)
     if request.method == "POST":
-        is_run = request.POST.get("try") == RUN
-        if _is_sent(request) or is_run:
-            editor = PolicyEditor.from_submitted(agents, request.POST, needs_name=not is_run)
-        else:
-            editor = PolicyEditor.from_draft(agents, request.POST)
+        is_checked = _is_sent(request) or request.POST.get("try") == RUN
+        make = PolicyEditor.from_submitted if is_checked else PolicyEditor.from_draft
+        editor = make(agents, request.POST)
         editor.describe(request.POST, developer.organization_id)
         return editor
     content = _content(request, developer, policy)
