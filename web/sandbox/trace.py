@@ -11,8 +11,9 @@ from decisions.rehearsal import CONSENT, Explained
 from decisions.sandbox import Asked, Trial, explain_question
 from decisions.terms import rules_of_terms
 from policies.engine import Outcome, Traced
+from policies.models import Policy
 from policies.rules import sentences
-from policies.selectors import policies_in_force
+from policies.selectors import enabled_policies
 from web.policies.verdicts import OUTCOMES, PILLS, Verdict, describe_verdict
 
 
@@ -30,16 +31,18 @@ class Trace:
 
 def trace_question(trial: Trial, asked: Asked) -> Trace:
     """Decide the question again, which writes nothing, and describe what each rule says."""
-    explained = explain_question(trial, asked)
+    policies = list(enabled_policies(str(trial.agent.organization_id)))
+    explained = explain_question(trial, asked, policies)
     if explained is None:
         return Trace(has_changed=True)
     if explained.rules is None:
         return Trace(is_early=True)
-    return Trace([*_verdicts(trial, explained, explained.rules), *map(_asking, explained.asked)])
+    return Trace([*_verdicts(trial, explained, explained.rules, policies), *map(_asking, explained.asked)])
 
 
-def _verdicts(trial: Trial, explained: Explained, rules: Sequence[Traced]) -> Iterator[Verdict]:
-    policies = policies_in_force(str(trial.agent.organization_id), trial.agent.id)
+def _verdicts(
+    trial: Trial, explained: Explained, rules: Sequence[Traced], policies: Sequence[Policy]
+) -> Iterator[Verdict]:
     words = {policy.id: sentences(policy.rules) for policy in policies}
     words[CONSENT] = _sentences_of_user(trial)
     denial = explained.decision.policy
