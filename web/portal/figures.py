@@ -15,8 +15,7 @@ from agents.selectors import agents_for_organization
 from audit.events import Outcome
 from core import clock
 from developers.models import Organization
-from insights.models import Kind
-from insights.selectors import decisions_not_counted, totals
+from insights.selectors import decisions_by_outcome
 from insights.windows import last_24_hours
 from policies.models import Policy
 from policies.selectors import policies_for_organization
@@ -88,13 +87,9 @@ def figures_of(organization_id: str) -> Figures:
 
 
 def decided_in_a_day(organization_id: str) -> Decided:
-    """Return the decisions of the hour now and the 23 before.
-
-    Until the first of them are counted, they are read from the log, so that a developer's first calls show at once.
-    """
+    """Return the decisions of the hour now and the 23 before."""
     window = last_24_hours(clock.now())
-    found = totals(organization_id, [Kind.DECISION], window)[Kind.DECISION]
-    found = found or decisions_not_counted(organization_id, window)
+    found = decisions_by_outcome(organization_id, window)
     allowed, denied = (Links().to(window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
     return Decided(found.get(Outcome.ALLOWED, 0), found.get(Outcome.DENIED, 0), allowed, denied)
 
