@@ -83,7 +83,7 @@ def test_shows_the_decisions_of_the_last_day_as_bars_and_in_words(
     page = as_developer.get("/developer/agents").content.decode()
     assert "2,401 decisions in the last 24 hours, at most 2,400 in one hour" in page
     assert 'd="M90 23v-2M94 23v-21"' in page
-    assert f"?event=token.verify&amp;agent={busy}" in page
+    assert f"?agent={busy}&amp;event=token.verify&amp;from=" in page
     assert page.count("0 decisions in the last 24 hours") == 2
 
 

@@ -21,10 +21,12 @@ from core.errors import DomainError
 from core.http import SeeOther
 from developers.models import Developer
 from insights.selectors import decisions_per_hour
+from insights.windows import last_24_hours
 from resources.catalogue import Scope, describe_scopes
 from web import once
 from web.access import developer_actor, developer_page
 from web.agent_preview import preview
+from web.analytics.links import DECISIONS, Links
 from web.forms.agents import SEARCH, AgentFilterForm, AgentForm, AgentSettingsForm
 from web.paging import paginate
 from web.scope_picker import offered_scopes
@@ -36,16 +38,9 @@ from web.sparkline import Sparkline
 def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the agents that `?q=` and `?status=` find."""
     form = AgentFilterForm(request.GET)
-    found = search_agents(developer.organization_id, **form.wanted())
-    page = paginate(request, found)
+    page = paginate(request, search_agents(developer.organization_id, **form.wanted()))
     rows = _rows(developer.organization_id, page.items)
-    context = {
-        "form": form,
-        "page": page,
-        "rows": rows,
-        "total": found.count(),
-        "is_filtered": any(form.wanted().values()),
-    }
+    context = {"form": form, "page": page, "rows": rows, "is_filtered": any(form.wanted().values())}
     return render(request, "web/developer/agents.html", context)
 
 
@@ -112,11 +107,17 @@ def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRespo
 
 
 def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]:
-    """Return each agent with the number of its users and its decisions per hour."""
+    """Return each agent with the number of its users, its decisions per hour, and the URL of these in the log."""
     ids, now = [agent.id for agent in agents], clock.now()
     users, decisions = count_connections(ids, now), decisions_per_hour(organization_id, ids, now)
     return [
-        {"agent": agent, "users": users.get(agent.id, 0), "spark": Sparkline(decisions[agent.id])} for agent in agents
+        {
+            "agent": agent,
+            "users": users.get(agent.id, 0),
+            "spark": Sparkline(decisions[agent.id]),
+            "decisions_url": Links(agent.id).to(last_24_hours(now), DECISIONS),
+        }
+        for agent in agents
     ]
 
 
