@@ -33,6 +33,7 @@ def test_it_can_be_renamed_and_deleted(as_developer, developer):
     view = developer.saved_views.get()
     assert as_developer.post(f"/developer/logs/views/{view.id}/rename", {"name": "Refusals"}).status_code == 303
     assert "Refusals" in text_of(as_developer, "/developer/logs")
+    assert 'Outcome: <bdi translate="no">Denied</bdi>' in text_of(as_developer, "/developer/logs/views")
     refused = as_developer.post(f"/developer/logs/views/{view.id}/rename", {"name": " "})
     assert (refused.status_code, "Name of the view: This field is required." in refused.content.decode()) == (
         422,

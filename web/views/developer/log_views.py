@@ -9,13 +9,14 @@ from django.views.decorators.http import require_http_methods
 
 from core.errors import Invalid
 from core.http import SeeOther
-from developers.models import Developer
+from developers.models import Developer, SavedView
 from developers.saved_views import delete_view, rename_view, save_view
 from developers.selectors import saved_views
 from web.access import developer_actor, developer_page, posted_from
 from web.forms.errors import show_in
+from web.forms.filters import Chip
 from web.forms.logs import LogFilterForm, ViewForm
-from web.logs.names import suggested_names
+from web.logs.names import OwnNames, suggested_names
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -73,12 +74,18 @@ def _list(
     renamed: tuple[str, ViewForm] | None = None,
 ) -> HttpResponse:
     refused = new or (renamed and renamed[1])
+    own = suggested_names(developer)
     forms = [
-        (view, renamed[1] if renamed and renamed[0] == view.pk else ViewForm.about(view))
+        (view, _filters(view, own), renamed[1] if renamed and renamed[0] == view.pk else ViewForm.about(view))
         for view in saved_views(developer)
     ]
     context = {"views": forms, "new": new, "form": refused}
     return render(request, "web/developer/log_views.html", context, status=422 if refused else 200)
+
+
+def _filters(view: SavedView, own: OwnNames) -> list[Chip]:
+    """Return what the view filters by, as the log's page says it."""
+    return list(LogFilterForm(QueryDict(view.query), names=own).chips())
 
 
 def _cleaned(query: str, developer: Developer) -> str:
