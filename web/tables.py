@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Spreadsheets evaluate cells that begin with one of these.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# Spreadsheets evaluate cells that begin with one of these; in some languages, also with the wide forms.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from urllib.parse import urlencode
 
 import pytest
@@ -67,8 +68,20 @@ def test_a_row_says_what_the_organization_may_know(as_developer, limited, policy
 
 
 def test_a_spreadsheet_evaluates_nothing_that_an_agent_sends(as_developer, write):
-    write(action="=1+1")
-    assert "'=1+1" in [row["action"] for row in table(as_developer)]
+    formulas = ("=1+1", "+1", "-1", "@SUM(1)", "\uff1d1+1")
+    for formula in formulas:
+        write(action=formula)
+    written = {row["action"] for row in table(as_developer)}
+    assert {f"'{formula}" for formula in formulas} <= written
+    assert written.isdisjoint(formulas)
+
+
+def test_the_name_of_the_file_says_what_was_filtered(as_developer, policy, agent, denied):
+    query = {"outcome": "denied", "agent": agent.name, "policy": policy.name, "user": "usr_1", "from": "2026-01-01"}
+    for filters, words in ((query, "-denied-smartmail-office-hours-2026-01-01"), ({}, "")):
+        answer = as_developer.post(f"/developer/logs.csv?{urlencode(filters)}")
+        name = answer["Content-Disposition"]
+        assert re.fullmatch(rf'attachment; filename="agentgate-log{words}-\d{{8}}T\d{{6}}Z\.csv"', name), name
 
 
 def test_it_is_logged_and_others_get_nothing_of_it(as_developer, as_rival, denied):

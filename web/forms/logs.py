@@ -25,6 +25,8 @@ from web.logs.words import ACTORS, DECIDERS, REASONS, STEPS
 
 ANY = [("", _("Any"))]
 FROM, TO = "from", "to"
+IN_FILE_NAMES = ("outcome", "agent", "rule", "reason", "policy", "server", "event", FROM, TO)
+MAX_SLUG = 20
 NAME = re.compile(r"[a-z]+(_[a-z]+){1,9}")
 
 
@@ -96,6 +98,11 @@ class LogFilterForm(FilterForm):
         request_id = self._valid("request")
         return "" if request_id is None or is_own(request_id) else str(request_id)
 
+    def file_words(self) -> list[str]:
+        """Return what was filtered, as words for the name of a file: without ids of users, and not too long."""
+        words = [_slug(self._words(name)) for name in IN_FILE_NAMES if name in self._sent()]
+        return [word for word in words if word]
+
     def _sent(self) -> dict[str, str]:
         """Return the valid filters as the user sent them. Names become ids, which stay what they are."""
         return {name: self._valid(name) if self._is_named(name) else value for name, value in super()._sent().items()}
@@ -118,6 +125,10 @@ class LogFilterForm(FilterForm):
 
 def _rules() -> list[Any]:
     return [*ANY, *sorted(((name, gettext(rule.title)) for name, rule in RULES.items()), key=lambda one: one[1])]
+
+
+def _slug(words: str) -> str:
+    return "-".join(re.findall(r"[a-z0-9]+", words.lower()))[:MAX_SLUG].strip("-")
 
 
 def _with_unknown(choices: list[Any], name: str | None) -> list[Any]:

@@ -37,10 +37,12 @@ COLUMNS = (
 )
 
 
-def download_of(listing: Listing, own: OwnNames, zone: ZoneInfo, request_id: str) -> Download[LogRow]:
+def download_of(
+    listing: Listing, own: OwnNames, zone: ZoneInfo, *, request_id: str = "", name: str = "log"
+) -> Download[LogRow]:
     """Return the download. `request_id` is one that the log has no index of, or empty."""
     batches = _read_all(listing, own, request_id)
-    return Download("log", listing.criteria, COLUMNS, batches, partial(_describe, zone=zone))
+    return Download(name, listing.criteria, COLUMNS, batches, partial(_describe, zone=zone))
 
 
 def _read_all(listing: Listing, own: OwnNames, request_id: str) -> Iterator[list[LogRow]]:
