@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.recent import require_recent_sign_in, time_of_sign_in
-from agents.emergency import emergency_stop, lift_emergency_stop, stop_everything
+from agents.emergency import lift_emergency_stop, stop_everything
 from audit.proof.stops import EVERYTHING
 from audit.readers.snapshot import take_snapshot
 from core import clock
@@ -45,7 +45,7 @@ def emergency_page(request: HttpRequest, context: dict[str, object]) -> HttpResp
 
 
 def _show(request: HttpRequest, context: dict[str, object], form: ReasonForm) -> HttpResponse:
-    stop, log = emergency_stop(), take_snapshot()
+    stop, log = context["emergency_stop"], take_snapshot()
     context |= {
         "title": _("Lift the stop of everything") if stop else _("Stop everything"),
         "stop": stop,

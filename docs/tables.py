@@ -18,6 +18,7 @@ from typing import Any
 import django
 
 from benchmarks.grown.report import BLOCKS as GROWN_BLOCKS
+from benchmarks.portal.report import BLOCKS as PORTAL_BLOCKS
 from benchmarks.report import BLOCKS
 
 FOLDER = Path(__file__).resolve().parent
@@ -135,6 +136,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "decisions": decisions,
     **BLOCKS,
     **GROWN_BLOCKS,
+    **PORTAL_BLOCKS,
 }
 
 

@@ -44,11 +44,15 @@ class Denials:
         return self.last_hour >= FEWEST and self.last_hour >= FACTOR * self.usual
 
 
-def count_denials(log: Snapshot) -> Denials:
-    """Return how often verify denied in the last hour, and before."""
+def count_denials(log: Snapshot, sample: int = SAMPLE) -> Denials:
+    """Return how often verify denied in the last hour, and before.
+
+    `sample` is how many of the last hour were looked at. Fewer than `SAMPLE` are all, and are not counted again.
+    """
     now = clock.now()
     day = Criteria(**DENIED, since=now - (HOURS_BEFORE + 1) * HOUR, until=now - HOUR)
-    return Denials(log.count(Criteria(**DENIED, since=now - HOUR)), log.count(day) / HOURS_BEFORE)
+    last_hour = sample if sample < SAMPLE else log.count(Criteria(**DENIED, since=now - HOUR))
+    return Denials(last_hour, log.count(day) / HOURS_BEFORE)
 
 
 def most_denied(log: Snapshot) -> tuple[list[Denied], int]:

@@ -62,4 +62,4 @@ def denials(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the page of the agents denied most."""
     log = take_snapshot()
     agents, sample = most_denied(log)
-    return {"denials": count_denials(log), "agents": agents, "sample": sample}
+    return {"denials": count_denials(log, sample), "agents": agents, "sample": sample}

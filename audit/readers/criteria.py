@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from audit.entries.facets import NO_AGENT, OTHERS, is_own, left_out, mark_of, owned
+from audit.entries.facets import NO_AGENT, OTHERS, Facets, is_own, left_out, mark_of, owned
 from audit.sequencing import postings
 from audit.sequencing.postings import Indexed, term
 
@@ -67,11 +67,11 @@ class Criteria(Filters):
             and self.outcome in (None, entry.outcome)
             and (self.since is None or self.since <= entry.timestamp)
             and (self.until is None or entry.timestamp < self.until)
-            and (not self.has_facets or self._has_facets(entry))
+            and (not self.has_facets or self.matches_facets(entry.facets))
         )
 
-    def _has_facets(self, entry: Indexed) -> bool:
-        facets = entry.facets
+    def matches_facets(self, facets: Facets) -> bool:
+        """Return whether an entry with these facets matches, as far as they tell."""
         return (
             (self.actor is None or self.actor in facets.actors)
             and (self.server_id is None or self.server_id in facets.actors)

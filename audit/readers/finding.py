@@ -1,11 +1,11 @@
-"""Finds entries in the log by its postings, and the newest ones, which have none yet, by their columns."""
+"""Finds entries in the log by its postings, and the newest ones, which have none yet, by their columns (`tail`)."""
 
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, reduce
-from itertools import batched, chain, groupby
+from itertools import batched, chain, groupby, islice
 from operator import and_, call, itemgetter, or_
 from typing import Any, Self
 
@@ -15,33 +15,19 @@ from zstandard import ZstdDecompressor
 from audit.archiving.archived import entries_at
 from audit.models import Entry
 from audit.readers.criteria import Criteria
+from audit.readers.tail import count_in_tail, newest_in_tail
 from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds, to_mask
 
 # So many segments are read by the first query, at least, and by each further one.
 FIRST_READ, LARGEST_READ = 32, 4096
-# So many entries without postings are read at once to compare their facets.
-FACETS_READ = 512
 ALL = -1
 SIZES = """
-    SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0),
-        coalesce((SELECT number + 1 FROM audit_segment ORDER BY number DESC LIMIT 1), 0)
+    SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0) AS size,
+        coalesce((SELECT number + 1 FROM audit_segment ORDER BY number DESC LIMIT 1), 0) AS segments
 """
 # Microseconds since 1970 that are not in this range do not fit into an entry.
 MIN, MAX = -(1 << 63), 1 << 63
-# What decides whether an entry matches.
-MATCHED = (
-    "leaf_index",
-    "timestamp",
-    "event",
-    "outcome",
-    "user_id",
-    "agent_id",
-    "consent_id",
-    "organizations",
-    "record",
-    "opening",
-)
 
 
 def sizes() -> tuple[int, int]:
@@ -70,12 +56,33 @@ def count_entries(low: int, high: int, criteria: Criteria, indexed: int | None =
     The criteria must have a term. With a `scope`, entries whose action has the name of the scope count, too.
     """
     indexed = complete_segments() * SEGMENT if indexed is None else indexed
-    found = _count_tail(max(low, indexed), high, criteria)
+    found = count_in_tail(max(low, indexed), high, criteria)
     end = min(indexed, high)
-    for number, mask in _masks(-(-end // SEGMENT), criteria, low // SEGMENT) if end > low else ():
+    # All segments are read, so the first query reads as many as it can.
+    for number, mask in _masks(-(-end // SEGMENT), criteria, low // SEGMENT, LARGEST_READ) if end > low else ():
         first = number * SEGMENT
         found += ((mask & _lowest(end - first)) >> max(0, low - first)).bit_count()
     return found
+
+
+def newest_and_count(end: int, criteria: Criteria, limit: int, indexed: int) -> tuple[list[Entry], int]:
+    """Return up to `limit` entries with an index lower than `end` that match, newest first, and how many match.
+
+    The criteria must have a term. It searches only once.
+    """
+    tail = list(newest_in_tail(indexed, end, criteria, SEGMENT)) if end > indexed else []
+    high = min(indexed, end)
+    masks = list(_masks_below(high, criteria))
+    indexes = chain(tail, (first + offset for first, mask in masks for offset in _descending(mask)))
+    entries = [one for one in entries_at(list(islice(indexes, limit))) if criteria.matches(one)]
+    return entries, len(tail) + sum(mask.bit_count() for _, mask in masks)
+
+
+def _masks_below(end: int, criteria: Criteria) -> Iterator[tuple[int, int]]:
+    """Yield the first index of each segment, newest first, with a mask of its entries below `end` that match."""
+    for number, mask in _masks(-(-end // SEGMENT), criteria, first_read=LARGEST_READ):
+        first = number * SEGMENT
+        yield first, mask & _lowest(end - first)
 
 
 def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Iterator[int]:
@@ -84,36 +91,11 @@ def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Itera
         yield from range(end - 1, -1, -1)
         return
     if end > indexed:
-        yield from _in_tail(indexed, end, criteria, batch)
+        yield from newest_in_tail(indexed, end, criteria, batch)
     # Most searches have an entry in each segment that has their terms. Then one query is enough for the batch.
     # A request is in few of them.
     first_read = LARGEST_READ if criteria.mark is not None else max(FIRST_READ, batch)
     yield from _in_segments(min(indexed, end), criteria, first_read)
-
-
-def _tail(first: int, end: int, criteria: Criteria) -> Any:
-    """Return the entries from `first` to below `end` that match by their columns."""
-    return Entry.objects.filter(**criteria.columns(), leaf_index__gte=first, leaf_index__lt=end)
-
-
-def _count_tail(first: int, end: int, criteria: Criteria) -> int:
-    if end <= first:
-        return 0
-    rows = _tail(first, end, criteria)
-    # There are fewer than a segment has, so all are read.
-    return sum(map(criteria.matches, rows.only(*MATCHED))) if criteria.has_facets else rows.count()
-
-
-def _in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iterator[int]:
-    rows = _tail(first, end, criteria).order_by("-leaf_index")
-    while criteria.has_facets and end > first:
-        read = list(rows.filter(leaf_index__lt=end).only(*MATCHED)[:FACETS_READ])
-        yield from (entry.leaf_index for entry in read if criteria.matches(entry))
-        end = read[-1].leaf_index if len(read) == FACETS_READ else first
-    while end > first:
-        found = list(rows.filter(leaf_index__lt=end).values_list("leaf_index", flat=True)[:batch])
-        yield from found
-        end = found[-1] if len(found) == batch else first
 
 
 def _in_segments(end: int, criteria: Criteria, first_read: int) -> Iterator[int]:

@@ -5,17 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 
+from django.db import connection
+
 from audit.entries.drafts import Prepared
 from audit.models import Entry
 from audit.readers.criteria import Criteria
-from audit.readers.finding import count_entries, entries_below, sizes
+from audit.readers.finding import SIZES, count_entries, entries_below, newest_and_count, sizes
 from audit.readers.reading import AuditEntry, read_entries
-from audit.readers.waiting import find_moved, listed_waiting, waiting_entries
-from audit.sequencing.postings import Listed
+from audit.readers.waiting import entries_of_row, find_moved, listed_waiting, waiting_entries
+from audit.sequencing.postings import SEGMENT, Listed
 
 # So many entries of the log are read at once. Most searches need the first only.
 BATCH = 10
 IDS_PER_QUERY = 500
+# So many rows of the journal are read together with the sizes of the log.
+MOST_ROWS = 1000
+TOGETHER = f"""
+    SELECT log.size, log.segments, waiting.body FROM ({SIZES}) log
+    LEFT JOIN (SELECT id, body FROM audit_journal ORDER BY id DESC LIMIT %s) waiting ON 1 = 1 ORDER BY waiting.id DESC
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +62,25 @@ class Snapshot:
 
     def newest(self, criteria: Criteria, limit: int) -> list[AuditEntry]:
         """Return up to `limit` entries that match, newest first."""
-        pairs = zip(self.prepared, self.waiting, strict=True)
-        found: list[Entry | Prepared] = [*(one for one, (_, listed) in pairs if criteria.matches(listed))]
-        found += islice(entries_below(self.size, criteria, limit, self.indexed), max(limit - len(found), 0))
-        return read_entries(found[:limit])
+        waiting = self._prepared(criteria)
+        logged = islice(entries_below(self.size, criteria, limit, self.indexed), max(limit - len(waiting), 0))
+        return read_entries([*waiting, *logged][:limit])
+
+    def newest_and_count(self, criteria: Criteria, limit: int) -> tuple[list[AuditEntry], int]:
+        """Return up to `limit` entries that match, newest first, and how many match. The criteria must have a term."""
+        waiting = self._prepared(criteria)
+        logged, number = newest_and_count(self.size, criteria, max(limit - len(waiting), 0), self.indexed)
+        return read_entries([*waiting, *logged][:limit]), len(waiting) + number
 
     def count(self, criteria: Criteria, low: int = 0, high: int | None = None) -> int:
         """Return how many entries match, with a place from `low` to `high`, exclusive. It reads none of the log's."""
         high = self.end if high is None else high
         logged = count_entries(low, min(high, self.size), criteria, self.indexed)
         return logged + sum(1 for _ in self._waiting(criteria, low, high))
+
+    def _prepared(self, criteria: Criteria) -> list[Entry | Prepared]:
+        pairs = zip(self.prepared, self.waiting, strict=True)
+        return [one for one, (_, listed) in pairs if criteria.matches(listed)]
 
     def _waiting(self, criteria: Criteria, low: int, high: int) -> Iterator[tuple[int, str, Listed]]:
         for offset, (entry_id, entry) in enumerate(self.waiting, 1):
@@ -72,10 +89,25 @@ class Snapshot:
 
 
 def take_snapshot() -> Snapshot:
-    """Return the log as it is now. The journal is read first, so that nothing that moves meanwhile is missed."""
+    """Return the log as it is now, read by one statement unless the journal is very long."""
+    with connection.cursor() as cursor:
+        cursor.execute(TOGETHER, [MOST_ROWS])
+        rows = cursor.fetchall()
+    if len(rows) >= MOST_ROWS:
+        return _take_longer()
+    size, segments = rows[0][:2]
+    kept = [one for *_, body in rows if body is not None for one in entries_of_row(body)]
+    return _snapshot(size, segments * SEGMENT, kept)
+
+
+def _take_longer() -> Snapshot:
+    """Read the journal first, so that nothing that moves meanwhile is missed."""
     waiting = list(waiting_entries())
     size, indexed = sizes()
-    kept = _not_moved(waiting, size)
+    return _snapshot(size, indexed, _not_moved(waiting, size))
+
+
+def _snapshot(size: int, indexed: int, kept: Sequence[Prepared]) -> Snapshot:
     return Snapshot(size, indexed, [(one.id, listed_waiting(one)) for one in kept], kept)
 
 

@@ -37,19 +37,27 @@ class Connection(NamedTuple):
 
 def fill(connections: Sequence[Connection], entries: int, denials: int) -> None:
     """Log so many entries about all connections in turn, and at last denials of the first one."""
+    first_denial = entries - denials
+    write((_draft(one, _about(connections, one, first_denial), first_denial) for one in range(entries)), entries)
+
+
+def write(drafts: Iterable[Draft], number: int) -> None:
+    """Log so many drafts, spread evenly over the last days."""
     sequencer.sequence()
-    log = Log(*newest())
-    for numbers in batched(range(entries), ENTRIES_PER_WRITE):
-        about = [connections[0 if one >= entries - denials else one % len(connections)] for one in numbers]
-        moments = [clock.now() - SPAN * ((entries - one) / entries) for one in numbers]
-        drafts = [_draft(one, connection, entries - denials) for one, connection in zip(numbers, about, strict=True)]
-        placed = log.place([*_sealed(_records(drafts, moments))], moments[-1])
+    log, now = Log(*newest()), clock.now()
+    for numbered in batched(enumerate(drafts), ENTRIES_PER_WRITE):
+        moments = [now - SPAN * ((number - one) / number) for one, _ in numbered]
+        placed = log.place([*_sealed(_records([draft for _, draft in numbered], moments))], moments[-1])
         with sequencing():
             placed.write()
     with sequencing():
         log.save_streams()
         checkpoints.insert(log.size, log.root())
     sequencer.forget()
+
+
+def _about(connections: Sequence[Connection], number: int, first_denial: int) -> Connection:
+    return connections[0 if number >= first_denial else number % len(connections)]
 
 
 def _draft(number: int, about: Connection, first_denial: int) -> Draft:
@@ -81,7 +89,7 @@ def _records(drafts: Iterable[Draft], moments: Iterable[datetime]) -> Iterator[R
 
 def _sealed(records: Iterable[Record]) -> Iterator[Sealed]:
     found = list(records)
-    keys = personal_keys.keys_for(one.subject for one in found)
+    keys = personal_keys.keys_for(one.subject for one in found if one.personal)
     for one in found:
-        key = keys[one.subject]
+        key = keys[one.subject] if one.personal else None
         yield Sealed(one, pack(one.body), personal_keys.encrypt(key, one.id, one.personal) if key else None)

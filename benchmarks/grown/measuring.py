@@ -25,6 +25,11 @@ def measure(visits: Iterable[Visit], times: int = TIMES, warm_up: int = WARM_UP)
     return [_measure(visit, times, warm_up) for visit in visits]
 
 
+def count_queries(visits: Iterable[Visit]) -> list[dict[str, Any]]:
+    """Make each visit once, and return its number of queries. Raises `RuntimeError` if an answer is an error."""
+    return [{"kind": each.kind, "name": each.name, "queries": len(_queries(each, 0))} for each in visits]
+
+
 def _measure(visit: Visit, times: int, warm_up: int) -> dict[str, Any]:
     for number in range(warm_up):
         _call(visit, number)
@@ -44,7 +49,7 @@ def _measure(visit: Visit, times: int, warm_up: int) -> dict[str, Any]:
 def _queries(visit: Visit, number: int) -> list[str]:
     visit.prepare(number)
     with CaptureQueriesContext(connection) as captured:
-        visit.call(number)
+        _require_success(visit, visit.call(number))
         return [query["sql"] for query in captured if not query["sql"].startswith(NO_QUERIES)]
 
 
@@ -54,6 +59,10 @@ def _call(visit: Visit, number: int) -> float:
     began = time.perf_counter()
     answer = visit.call(number)
     elapsed = (time.perf_counter() - began) * 1000
+    _require_success(visit, answer)
+    return elapsed
+
+
+def _require_success(visit: Visit, answer: Any) -> None:
     if answer.status_code >= 400:
         raise RuntimeError(f"{visit.kind} {visit.name}: {answer.status_code} {answer.content[:500]!r}")
-    return elapsed

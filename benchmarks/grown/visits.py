@@ -22,6 +22,7 @@ from audit.events import Event, Outcome
 from audit.models import Entry
 from consent.models import Approval, Consent
 from core.admin_lists import EMAIL, TEXT, URL
+from developers.models import ApiKey
 from policies.models import Policy
 from resources.models import ResourceServer
 from tokens.models import TokenFamily
@@ -80,6 +81,7 @@ class Visitors:
             "agent_id": self.consent.agent_id,
             "approval_id": Approval.objects.filter(user=self.ada, status=Approval.Status.PENDING).earliest("id").id,
             "policy_id": Policy.objects.filter(organization=organization).earliest("id").id,
+            "key_id": ApiKey.objects.filter(organization=organization).latest("id").id,
             "server_id": ResourceServer.objects.filter(organization=organization).earliest("id").id,
             "session_id": SessionToken.objects.filter(user=self.ada).earliest("id").id,
             "user_id": "me",

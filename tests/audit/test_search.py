@@ -138,7 +138,10 @@ def test_a_facet_is_found_in_segments_after_them_and_in_the_journal(fields: Any,
     expected = naive(entries, criteria)
     assert len(expected) >= 4
     assert found(criteria) == found(criteria, limit=2) == expected
-    assert take_snapshot().count(criteria) == len(expected)
+    log = take_snapshot()
+    assert log.count(criteria) == len(expected)
+    newest, number = log.newest_and_count(criteria, 2)
+    assert ([one.id for one in newest], number) == (expected[:2], len(expected))
     for foreign in ("org_3", "org_9") if "policy_id" in wanted else ():
         assert not found(replace(criteria, organization_id=foreign))
 
@@ -341,7 +344,7 @@ def test_a_page_reads_no_more_of_a_long_journal_than_it_needs(monkeypatch: pytes
     assert Listing(Criteria()).page("", 3) == ([], "")
     assert len(read) == Journal.objects.count() == 100
     monkeypatch.undo()
-    monkeypatch.setattr("audit.readers.waiting.ROWS_PER_READ", 5)
+    monkeypatch.setattr("audit.readers.waiting.FIRST_READ", 5)
     original = sequencer.decode
     read.clear()
     monkeypatch.setattr("audit.readers.waiting.decode", lambda body: read.append(body) or original(body))

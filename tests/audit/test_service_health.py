@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import time_machine
 
-from audit.readers import finding
 from audit.readers.services import health_of_service
 from audit.sequencing.sequencer import sequence
 from core import clock
@@ -32,7 +31,6 @@ def ask(grant: Grant, server: Any, scope: str, number: int = 1, **fields: Any) -
 @pytest.mark.parametrize("segment", [4, 4096])
 def test_counts_what_the_service_asked_in_the_last_day(monkeypatch: pytest.MonkeyPatch, segment: int) -> None:
     shrink_segments(monkeypatch, segment)
-    monkeypatch.setattr(finding, "FACETS_READ", 2)
     grant = make_grant()
     own, other = make_service(grant, "https://a.example"), make_service(grant, "https://b.example")
     organization_id, now = own.organization_id, clock.now()

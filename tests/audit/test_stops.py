@@ -235,6 +235,7 @@ def test_entries_that_are_moved_meanwhile_are_counted_once(monkeypatch: pytest.M
         return iter(found)
 
     monkeypatch.setattr(snapshot, "waiting_entries", move_then_read)
+    monkeypatch.setattr(snapshot, "MOST_ROWS", 2)  # a longer journal is not read by the statement that reads the sizes
     proof = prove_stop(EVERYTHING)
 
     assert proof is not None

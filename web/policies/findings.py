@@ -15,7 +15,7 @@ from django.utils.translation import ngettext
 from agents.selectors import agents_known_to
 from audit.events import Event
 from audit.readers.snapshot import Snapshot, take_snapshot
-from audit.selectors import Filters, count_for_organization, describe_for_organization, newest_for_organization
+from audit.selectors import Filters, count_for_organization, describe_for_organization, newest_and_count
 from decisions.replaying import Change
 from policies.engine import Outcome
 from policies.models import Policy
@@ -92,12 +92,17 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """The newest entries of the policy since then, as its organization may read them. With `is_cut`, there are more."""
+    """The newest entries of the policy since then, as its organization may read them, and how many there are in all."""
 
     policy: Policy
     since: datetime
     entries: Sequence[dict[str, Any]]
-    is_cut: bool
+    number: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there are more entries than these."""
+        return self.number > len(self.entries)
 
     def at(self, wanted: Place) -> list[dict[str, Any]]:
         """Return the entries of the place, newest first."""
@@ -107,11 +112,11 @@ class Recorded:
 def read_recorded(policy: Policy, log: Snapshot | None = None) -> Recorded:
     """Read at most `MOST` entries of the log."""
     since, organization_id = deciding_since(policy), policy.organization_id
-    found = newest_for_organization(log or take_snapshot(), organization_id, _filters(policy, since), MOST + 1)
-    entries = found[:MOST]
+    wanted = _filters(policy, since)
+    entries, number = newest_and_count(log or take_snapshot(), organization_id, wanted, MOST)
     described = describe_for_organization(entries, organization_id)
     dated = [{**content, "at": entry.timestamp} for content, entry in zip(described, entries, strict=True)]
-    return Recorded(policy, since, dated, is_cut=len(found) > MOST)
+    return Recorded(policy, since, dated, number)
 
 
 def find_findings(policy: Policy) -> Findings:
@@ -123,7 +128,7 @@ def find_findings(policy: Policy) -> Findings:
     return Findings(
         since=since,
         calls=Count(calls, log_url(Event.TOKEN_VERIFY, since)),
-        shares=[_all(recorded, log, calls)] if recorded.is_cut else list(_shares(recorded, calls)),
+        shares=[_all(recorded, calls)] if recorded.is_cut else list(_shares(recorded, calls)),
         rows=describe_rows(recorded),
         listed=len(recorded.entries),
         is_cut=recorded.is_cut,
@@ -134,14 +139,12 @@ def _filters(policy: Policy, since: datetime) -> Filters:
     return Filters(event=Event.POLICY_SHADOWED, policy_id=policy.id, since=since)
 
 
-def _all(recorded: Recorded, log: Snapshot, calls: int) -> Share:
-    policy, since = recorded.policy, recorded.since
-    stopped = count_for_organization(log, policy.organization_id, _filters(policy, since))
+def _all(recorded: Recorded, calls: int) -> Share:
     sentence = ngettext(
         "Would have stopped %(number)s of %(total)s call", "Would have stopped %(number)s of %(total)s calls", calls
     )
-    url = log_url(Event.POLICY_SHADOWED, since, policy=policy.id)
-    return Share(sentence % in_numbers(stopped, calls), url)
+    url = log_url(Event.POLICY_SHADOWED, recorded.since, policy=recorded.policy.id)
+    return Share(sentence % in_numbers(recorded.number, calls), url)
 
 
 def _shares(recorded: Recorded, calls: int) -> Iterator[Share]:

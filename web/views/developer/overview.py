@@ -12,8 +12,8 @@ from django.views.decorators.http import require_http_methods, require_safe
 from agents.models import Agent
 from agents.selectors import agent_for_organization, search_agents
 from audit.events import Event, Outcome
-from audit.readers.waiting import SharedJournal
-from audit.selectors import Filters, entries_for_organization, occurred_in_organization
+from audit.readers.snapshot import take_snapshot
+from audit.selectors import Filters, newest_for_organization, occurred_in_organization
 from core.http import SeeOther
 from developers.models import Developer
 from developers.selectors import developer_for_user
@@ -39,9 +39,9 @@ def overview(request: HttpRequest) -> HttpResponseBase:
 
 def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the first run until the log has a call of verify, and then figures and denials."""
-    organization_id, journal = developer.organization_id, SharedJournal()
-    denied = entries_for_organization(organization_id, DENIED).newest(DENIALS, journal)
-    if not denied and LAST not in (occurred := occurred_in_organization(organization_id, EVENTS, journal=journal)):
+    organization_id, log = developer.organization_id, take_snapshot()
+    denied = newest_for_organization(log, organization_id, DENIED, DENIALS)
+    if not denied and LAST not in (occurred := occurred_in_organization(organization_id, EVENTS, journal=log.prepared)):
         agent = search_agents(organization_id, state=Agent.Status.ACTIVE).first()
         return render(request, "web/developer/quickstart/first_run.html", _steps(request, developer, agent, occurred))
     figures = figures_of(organization_id)

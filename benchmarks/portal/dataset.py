@@ -1,0 +1,356 @@
+"""The rows of an organization with much data, on either database, as its developers and administrators see them."""
+
+import json
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.contrib.auth.models import Group
+
+from accounts.models import User
+from accounts.services import open_session, register_user
+from agents.models import Agent, ClientSecret
+from audit.sequencing.sequencer import sequence
+from benchmarks.grown import log
+from benchmarks.grown.dataset import CONTEXT, PASSWORD
+from benchmarks.portal.entries import Cast, Connected, Denying, Story
+from benchmarks.portal.inserting import insert, insert_all
+from benchmarks.portal.rules import rules_of
+from benchmarks.portal.sizes import Sizes
+from benchmarks.rows import ACTOR, CALLBACK
+from consent.models import Approval, Consent
+from core import clock, secrets
+from core.ids import new_id
+from decisions.backtests import run_backtest
+from decisions.sandbox import ask_in_trial, record_trial, trial_for_organization
+from developers.acting import as_developer
+from developers.models import Developer, DomainClaim, Organization, SavedView
+from developers.services import register_developer
+from insights.latency import BOUNDS
+from insights.models import Latency
+from insights.services import count_log, delete_old_hours
+from insights.windows import HOUR, floor_hour
+from policies.models import Policy, PolicyVersion
+from policies.rules import parse_rules
+from policies.versions import content_of
+from resources.catalogue import describe_scopes, snapshot
+from resources.models import CustomScope, ResourceServer, ScopePrefix
+from tokens.models import AccessToken, RefreshToken, TokenFamily
+
+SCOPES = ("email:read", "email:send", "calendar:read", "files:read", "crm:contacts:read", "payments:read")
+ROLES = {
+    "support@example.com": "Support",
+    "safety@example.com": "Trust and safety",
+    "operations@example.com": "Operations",
+}
+CONTEXT_FIELDS: dict[str, Any] = json.loads(CONTEXT)
+SHADOW_EVERY, EDITED_EVERY, DISABLED_EVERY = 7, 10, 20
+COUNTED_AT_ONCE = 20_000
+
+
+class Dataset:
+    """Fills the database. The services make Acme, its developer, Ada and the administrators."""
+
+    def __init__(self, sizes: Sizes) -> None:
+        self.sizes = sizes
+        self.random = random.Random(7)
+        self.ada = register_user(actor=ACTOR, email="ada@example.com", password=PASSWORD, name="Ada")
+        registered = register_developer(actor=ACTOR, name="Acme", email="dev@acme.example", password=PASSWORD)
+        self.api_key, self.developer = registered.api_key, registered.developer
+        self.acme = self.developer.organization
+        EmailAddress.objects.update(verified=True)
+        self._add_administrators()
+
+    def fill(self) -> dict[str, str]:
+        """Insert everything and return the credentials."""
+        scopes = self._add_services()
+        self.agents = self._add_agents(scopes)
+        self._add_policies()
+        users = self._add_users()
+        self._add_organizations(users)
+        connected = self._add_connections(users)
+        self._add_tokens(connected)
+        self._add_approvals(connected)
+        self._add_entries(connected)
+        self._count()
+        self._add_trials()
+        self._add_views()
+        return {
+            "api_key": self.api_key,
+            "session": open_session(actor=ACTOR, user=self.ada).token,
+            "organization": self.acme.id,
+            "backtest": self._test_policy(),
+            "trial": self.trial_id,
+        }
+
+    def _add_administrators(self) -> None:
+        User.objects.create_superuser("root@example.com", PASSWORD)
+        for email, role in ROLES.items():
+            User.objects.create_user(email, PASSWORD, is_staff=True).groups.add(Group.objects.get(name=role))
+
+    def _add_services(self) -> list[str]:
+        """Add Acme's own scopes and its resource servers. Return all scopes."""
+        insert_all(ScopePrefix, [ScopePrefix(prefix="acme", organization=self.acme)])
+        own = [f"acme:scope{number}" for number in range(self.sizes.scopes)]
+        texts = {"risk_level": "low", "title": "Use a part of Acme", "description": "Use it", "cannot": "use others"}
+        insert_all(CustomScope, [CustomScope(id=one, organization=self.acme, **texts) for one in own])
+
+        def server(number: int, at: datetime) -> ResourceServer:
+            return ResourceServer(
+                organization=self.acme,
+                name=f"Service {number}",
+                identifier=f"https://service{number}.example",
+                scopes=[*SCOPES, *own],
+                created_at=at,
+            )
+
+        self.servers = insert(ResourceServer, self.sizes.servers, server, "res")
+        return [*SCOPES, *own[:10]]
+
+    def _add_agents(self, scopes: list[str]) -> list[Agent]:
+        def agent(number: int, at: datetime) -> Agent:
+            return self._agent(f"Assistant {number} of the sales team", self.acme, scopes, at)
+
+        ids = insert(Agent, self.sizes.agents, agent, "agt")
+        Agent.objects.filter(pk__in=ids[5::40]).update(status=Agent.Status.SUSPENDED)
+        insert_all(ClientSecret, [self._secret(one, number) for one in ids for number in range(3)])
+        return list(Agent.objects.filter(organization=self.acme).order_by("id"))
+
+    def _agent(self, name: str, organization: Organization, scopes: list[str], at: datetime) -> Agent:
+        return Agent(
+            organization=organization,
+            client_id=new_id("agc"),
+            name=name,
+            description="Answers mail, and keeps the calendar in order.",
+            redirect_uris=CALLBACK,
+            client_type=Agent.CLIENT_CONFIDENTIAL,
+            authorization_grant_type=Agent.GRANT_AUTHORIZATION_CODE,
+            allowed_scopes=scopes,
+            created=at,
+        )
+
+    def _secret(self, agent_id: str, number: int) -> ClientSecret:
+        return ClientSecret(
+            agent_id=agent_id,
+            name=f"Server {number}",
+            digest=secrets.digest(f"{agent_id} {number}"),
+            last_four="abcd",
+            created_at=clock.now(),
+            last_used_at=clock.now(),
+        )
+
+    def _add_policies(self) -> None:
+        """Add the policies: most for one agent, some for all, a few shadows and disabled ones."""
+
+        def policy(number: int, at: datetime) -> Policy:
+            rules = rules_of(number)
+            parse_rules(rules)
+            return Policy(
+                organization=self.acme,
+                agent=None if number % EDITED_EVERY == 0 else self.agents[number % len(self.agents)],
+                name=f"Policy {number}: {rules[0]['type']}",
+                rules=rules,
+                mode=Policy.Mode.SHADOW if number % SHADOW_EVERY == 3 else Policy.Mode.ENFORCE,
+                enabled=number % DISABLED_EVERY != DISABLED_EVERY - 1,
+                version=self.sizes.versions if number == 0 else 3 if number % EDITED_EVERY == 0 else 1,
+                created_at=at,
+            )
+
+        insert(Policy, self.sizes.policies, policy, "pol")
+        policies = list(Policy.objects.order_by("id"))
+        insert_all(PolicyVersion, [one for each in policies for one in self._versions(each)])
+        self.policies = self._by_agent([one for one in policies if one.mode == Policy.Mode.ENFORCE])
+        self.shadows = self._by_agent([one for one in policies if one.mode == Policy.Mode.SHADOW])
+
+    def _by_agent(self, policies: list[Policy]) -> dict[str, list[Denying]]:
+        """Return the policies that concern each agent, at least one."""
+        found: dict[str, list[Denying]] = {agent.id: [] for agent in self.agents}
+        for policy in policies:
+            for agent_id in [policy.agent_id] if policy.agent_id else found:
+                found[agent_id].append(Denying(policy.id, policy.name, policy.rules[0]["type"]))
+        return found
+
+    def _versions(self, policy: Policy) -> list[PolicyVersion]:
+        content = content_of(policy)
+        return [
+            PolicyVersion(
+                policy=policy,
+                number=number,
+                content={**content, "name": f"{policy.name}, version {number}"} if number < policy.version else content,
+                actor_kind="developer",
+                actor_id=self.developer.id,
+                created_at=policy.created_at + timedelta(minutes=number),
+            )
+            for number in range(1, policy.version + 1)
+        ]
+
+    def _add_users(self) -> list[str]:
+        def user(number: int, at: datetime) -> User:
+            return User(email=f"user{number}@example.com", name=f"User {number}", password="!", created_at=at)
+
+        ids = list(insert(User, self.sizes.users, user, "usr"))
+        emails = (
+            EmailAddress(user_id=one, email=f"user{place}@example.com", verified=True) for place, one in enumerate(ids)
+        )
+        insert_all(EmailAddress, emails)
+        User.objects.filter(pk=self.ada.pk).update(created_at=clock.now() - log.SPAN)
+        return [self.ada.id, *ids]
+
+    def _add_organizations(self, users: list[str]) -> None:
+        """Add other organizations. Every tenth asks to be verified."""
+
+        def organization(number: int, at: datetime) -> Organization:
+            return Organization(name=f"Organization {number}", created_at=at, policy_version=new_id("pv"))
+
+        ids = insert(Organization, self.sizes.organizations, organization, "org")
+        insert_all(Developer, [Developer(user_id=users[1 + n], organization_id=one) for n, one in enumerate(ids)])
+
+        def agent(number: int, at: datetime) -> Agent:
+            owner = Organization(id=ids[number % len(ids)])
+            return self._agent(f"Agent {number}", owner, list(SCOPES), at)
+
+        insert(Agent, 2 * len(ids), agent, "agt")
+        now, texts = clock.now(), {"token": "0" * 64, "method": DomainClaim.Method.DNS}
+        times = dict.fromkeys(("created_at", "checked_at", "proved_at", "review_asked_at"), now)
+        claims = [DomainClaim(organization_id=one, name=f"{one[-6:]}.example", **texts, **times) for one in ids[::10]]
+        insert_all(DomainClaim, claims)
+
+    def _add_connections(self, users: list[str]) -> list[Consent]:
+        """Add the connections: of all users to the first agent, of Ada to the first agents, of others to all."""
+        first, *others = self.agents
+        pairs = [(first, user) for user in users]
+        pairs += [(agent, self.ada.id) for agent in others]
+        for agent in self.random.choices(
+            others, [1 / place for place in range(1, len(others) + 1)], k=self.sizes.connections
+        ):
+            pairs.append((agent, self.random.choice(users[1:])))
+        pairs = list(dict.fromkeys(pairs))
+        self.random.shuffle(pairs)
+        shown = snapshot(describe_scopes(SCOPES))
+
+        def consent(number: int, at: datetime) -> Consent:
+            agent, user = pairs[number]
+            return Consent(
+                agent=agent,
+                organization=self.acme,
+                user_id=user,
+                status=Consent.Status.REVOKED if number % 12 == 11 else Consent.Status.APPROVED,
+                requested_scopes=list(SCOPES),
+                granted_scopes=list(SCOPES[: 3 + number % 4]),
+                shown_scopes=shown,
+                redirect_uri=CALLBACK,
+                created_at=at,
+                decided_at=at,
+                revoked_at=at if number % 12 == 11 else None,
+                expires_at=clock.now() + settings.CONSENT_LIFETIME,
+            )
+
+        insert(Consent, len(pairs), consent, "cns")
+        return list(Consent.objects.order_by("id").only("id", "agent_id", "user_id", "granted_scopes", "revoked_at"))
+
+    def _add_tokens(self, connected: list[Consent]) -> None:
+        later, scope, resource = clock.now() + timedelta(days=20), " ".join(SCOPES), [settings.API_URL]
+
+        def family(number: int, at: datetime) -> TokenFamily:
+            one = connected[number]
+            about = {"application_id": one.agent_id, "user_id": one.user_id, "consent_id": one.id}
+            times = {"created_at": at, "expires_at": later, "revoked_at": one.revoked_at}
+            return TokenFamily(scope=scope, resource=resource, **times, **about)
+
+        ids = insert(TokenFamily, len(connected), family, "fam")
+
+        def token(number: int, at: datetime) -> AccessToken:
+            one = connected[number]
+            about = {"application_id": one.agent_id, "user_id": one.user_id, "family_id": ids[number]}
+            return AccessToken(scope=scope, resource=resource, created=at, expires=later, **about)
+
+        insert(AccessToken, len(connected), token, "tok")
+
+        def refresh(number: int, at: datetime) -> RefreshToken:
+            one = connected[number]
+            about = {"application_id": one.agent_id, "user_id": one.user_id, "family_id": ids[number]}
+            return RefreshToken(token_checksum=secrets.digest(f"refresh {number}"), created=at, expires=later, **about)
+
+        insert(RefreshToken, len(connected), refresh, "rft")
+
+    def _add_approvals(self, connected: list[Consent]) -> None:
+        hers = [one for one in connected if one.user_id == self.ada.id]
+        later, statuses = clock.now() + timedelta(days=1), ("pending", "approved", "denied", "expired", "used")
+
+        def approval(number: int, at: datetime) -> Approval:
+            one = hers[number % len(hers)] if number % 4 == 0 else connected[number % len(connected)]
+            status = statuses[number // 4 % len(statuses)]
+            return Approval(
+                consent=one,
+                user_id=one.user_id,
+                agent_id=one.agent_id,
+                organization_id=self.acme.id,
+                service_organization_id=self.acme.id,
+                server_id=self.servers[number % len(self.servers)],
+                digest=secrets.digest(f"digest {number}"),
+                target_digest=secrets.digest(f"target {number}"),
+                status=status,
+                asked_scopes=["email:send"],
+                scopes=["email:send"],
+                action="email:send",
+                resource=f"https://mail.example/messages/{number}",
+                context=CONTEXT_FIELDS,
+                created_at=at,
+                expires_at=later,
+                decided_at=None if status in ("pending", "expired") else at,
+                used_at=at if status == "used" else None,
+                notified_at=at,
+            )
+
+        insert(Approval, self.sizes.approvals, approval, "apr")
+
+    def _add_entries(self, connected: list[Consent]) -> None:
+        """Add the log. Half of its decisions are about the first agent, the others about all."""
+        first = self.agents[0].id
+        popular = [one for one in connected if one.agent_id == first][:5_000]
+        others = [one for one in connected if one.agent_id != first]
+        chosen = [*self.random.choices(popular, k=len(others)), *others]
+        cast = Cast(
+            organization_id=self.acme.id,
+            developer_id=self.developer.id,
+            connections=[Connected(one.id, one.agent_id, one.user_id, one.granted_scopes) for one in chosen],
+            policies=self.policies,
+            shadows=self.shadows,
+            servers=self.servers,
+        )
+        log.write(Story(cast).drafts(self.sizes.entries), self.sizes.entries)
+
+    def _count(self) -> None:
+        """Count the log in the roll-ups, and add how long decisions took."""
+        while count_log(limit=COUNTED_AT_ONCE):
+            pass
+        while delete_old_hours(limit=COUNTED_AT_ONCE):
+            pass
+        hours = int(log.SPAN / HOUR)
+        starts = [floor_hour(clock.now()) - HOUR * number for number in range(hours)]
+        rows = (Latency(start=start, bound=bound, number=100) for start in starts for bound in BOUNDS)
+        insert_all(Latency, rows)
+
+    def _add_trials(self) -> None:
+        actor, agent = as_developer(ACTOR, self.developer), self.agents[0]
+        for _ in range(self.sizes.trials):
+            trial_id = record_trial(actor=actor, agent=agent, requested=list(SCOPES), granted=list(SCOPES[:3]))
+        for _ in range(10):
+            trial = trial_for_organization(self.acme.id, agent, trial_id)
+            ask_in_trial(actor=actor, trial=trial, scope="email:read", context={})
+        self.trial_id = trial_id
+        sequence()  # as the server does
+
+    def _add_views(self) -> None:
+        names = range(20)
+        queries = ("outcome=denied", "event=policy.shadowed", "actor=service&outcome=denied")
+        views = [SavedView(developer=self.developer, name=f"View {n}", query=queries[n % len(queries)]) for n in names]
+        insert_all(SavedView, views)
+
+    def _test_policy(self) -> str:
+        """Return the id of a backtest of a draft that denies much."""
+        rules: list[Any] = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
+        draft = Policy(organization=self.acme, name="No mail", rules=rules)
+        return str(run_backtest(draft=draft, replaces=None, days=30).id)
