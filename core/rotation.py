@@ -32,6 +32,11 @@ class RotatableSecret(models.Model):
     def __str__(self) -> str:
         return f"{self.kind}_…{self.last_four}"
 
+    @property
+    def is_replaced(self) -> bool:
+        """Return whether a new one has replaced it, so that it ends soon."""
+        return self.expires_at is not None
+
 
 class NamedSecret(RotatableSecret):
     """A secret with its developer's name for the place that uses it. The first one that an owner gets has none."""
@@ -42,11 +47,6 @@ class NamedSecret(RotatableSecret):
 
     class Meta(RotatableSecret.Meta):
         abstract = True
-
-    @property
-    def is_replaced(self) -> bool:
-        """Return whether a new one has replaced it, so that it ends soon."""
-        return self.expires_at is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 
@@ -24,10 +24,12 @@ from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
 from decisions.settling import Settling
 from decisions.terms import NO_TERMS, Terms, compile_terms
+from decisions.tracing import settle_traced
 from limits.counting import windows_by_key
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 from policies.books import PolicyBook
+from policies.engine import Traced
 from tokens.access_tokens import Claims
 
 AGENT, CLIENT, USER, CONSENT, TOKEN = "agt_rehearsal", "agc_rehearsal", "usr_rehearsal", "cns_rehearsal", "rehearsal"
@@ -73,28 +75,67 @@ class Call(NamedTuple):
     at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A decision, and what each rule said about the request, in the order in which verify asks them.
+
+    `rules` is None if the request was denied before any rule was asked. `asked` are the scopes of which the user wants
+    to be asked.
+    """
+
+    decision: Decision
+    rules: Sequence[Traced] | None
+    asked: Sequence[str]
+
+
 def rehearse(rehearsed: Rehearsed | None, calls: Iterable[Call]) -> list[Decision]:
     """Decide calls one after the other: each counts in the limits of those that follow.
 
     Without `rehearsed`, the agent has no token.
     """
-    now = clock.now()
-    found = _found(rehearsed, now)
-    counters: dict[str, LoadedCounter] = {}
-    flows: dict[str, LoadedFlow] = {}
-    approvals = BatchApprovals((), now)
-    decisions = []
-    for call in calls:
-        at = call.at or now
-        request = VerifyRequest(TOKEN, [call.scope], SYSTEM, context=call.context, action=call.action)
+    rehearsal = _Rehearsal.begin(rehearsed)
+    return [rehearsal.decide(call).decision for call in calls]
+
+
+def explain_last(rehearsed: Rehearsed | None, calls: Sequence[Call]) -> Explained:
+    """Decide the calls likewise, and explain the last of them."""
+    rehearsal = _Rehearsal.begin(rehearsed)
+    for call in calls[:-1]:
+        rehearsal.decide(call)
+    return rehearsal.decide(calls[-1], explains=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rehearsal:
+    """The facts, and the counters that fill from call to call."""
+
+    found: Found
+    now: datetime
+    counters: dict[str, LoadedCounter] = field(default_factory=dict)
+    flows: dict[str, LoadedFlow] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, rehearsed: Rehearsed | None) -> Self:
+        now = clock.now()
+        return cls(_found(rehearsed, now), now)
+
+    def decide(self, call: Call, *, explains: bool = False) -> Explained:
+        found, at = self.found, call.at or self.now
+        request = VerifyRequest(
+            TOKEN, [call.scope], SYSTEM, context=call.context, action=call.action, explains=explains
+        )
         judgement = judge(Question(request, _claims(found.token), None), found, at)
         for key, window in windows_by_key(judgement.counter_requests()).items():
-            counters.setdefault(key, LoadedCounter(key, window))
+            self.counters.setdefault(key, LoadedCounter(key, window))
         for key in judgement.flow_keys():
-            flows.setdefault(key, LoadedFlow(key))
-        Settling(counters, flows, approvals, at).settle(judgement, found)
-        decisions.append(judgement.decision)
-    return decisions
+            self.flows.setdefault(key, LoadedFlow(key))
+        settling = Settling(self.counters, self.flows, BatchApprovals((), self.now), at)
+        traced = judgement.traced
+        # Before the call is counted.
+        rules = None if traced is None else [settle_traced(each, settling) for each in traced]
+        settling.settle(judgement, found)
+        asked = [scope for scope in dict.fromkeys(request.asked) if scope in found.terms.asks]
+        return Explained(judgement.decision, rules, asked)
 
 
 def _claims(token: TokenFacts | None) -> Claims | None:

@@ -24,7 +24,7 @@ from audit.services import record
 from consent.connections import labels_of
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, settle_terms
 from core import clock
-from core.actor import Actor
+from core.actor import SYSTEM, Actor
 from core.canonical import canonical_json, has_nul
 from core.errors import Invalid, NotFound
 from core.net import canonical_address
@@ -32,10 +32,12 @@ from core.wording import Filled
 from decisions.contexts import MAX_LOGGED_BYTES
 from decisions.facts import ScopeFacts
 from decisions.judgement import is_users_own
-from decisions.rehearsal import Call, Rehearsed, RehearsedAgent, rehearse
+from decisions.rehearsal import Call, Explained, Rehearsed, RehearsedAgent, explain_last, rehearse
 from decisions.requests import Decision, Reason
 from developers.acting import hold_developer
-from policies.selectors import book_without_history
+from policies.books import PolicyBook
+from policies.models import Policy
+from policies.selectors import book_without_history, compile_without_history
 from resources.catalogue import catalogue, describe_scopes, snapshot
 from resources.models import CustomScope
 
@@ -148,7 +150,7 @@ def ask_in_trial(
     _check_context(context)
     now = clock.now()
     calls = [*(question.call for question in trial.questions), Call(scope, context, action, now)]
-    decision = rehearse(_rehearsed(trial), calls)[-1]
+    decision = rehearse(_rehearsed(trial, book_without_history(str(trial.agent.organization_id))), calls)[-1]
     draft = _draft(actor, trial, calls[-1], decision)
     entry_id = record(draft)
     return Asked(
@@ -162,6 +164,18 @@ def ask_in_trial(
         draft.policy_id,
         draft.metadata,
     )
+
+
+def explain_question(trial: Trial, asked: Asked, policies: Sequence[Policy]) -> Explained | None:
+    """Decide a question of the trial again by these policies, those that are enabled now. Nothing is written.
+
+    None if the answer is another one now, because the agent or a policy has changed since.
+    """
+    calls = [question.call for question in trial.questions if question.at <= asked.at]
+    explained = explain_last(_rehearsed(trial, compile_without_history(policies)), calls)
+    draft = _draft(SYSTEM, trial, asked.call, explained.decision)
+    answer = draft.metadata["wouldBe"], draft.reason, draft.policy_id
+    return explained if answer == (asked.answer, asked.reason, asked.policy_id) else None
 
 
 def trial_for_organization(organization_id: str, agent: Agent, trial_id: str) -> Trial:
@@ -212,7 +226,7 @@ def _is_question(entry: AuditEntry, trial_id: str) -> bool:
     return is_question and not entry.is_erased
 
 
-def _rehearsed(trial: Trial) -> Rehearsed | None:
+def _rehearsed(trial: Trial, book: PolicyBook) -> Rehearsed | None:
     """Return the facts of the trial, or None if the developer did not allow the request."""
     if not trial.scopes:
         return None
@@ -228,7 +242,7 @@ def _rehearsed(trial: Trial) -> Rehearsed | None:
             status=agent.status,
             is_stopped=agent.is_stopped,
             is_everything_stopped=is_everything_stopped(),
-            book=book_without_history(str(agent.organization_id)),
+            book=book,
             scopes=_own_scopes(agent.allowed_scopes),
         ),
     )

@@ -114,7 +114,7 @@ def simulate_request(simulated: Simulated, context: RuleContext, *, organization
 
 
 def simulate_together(policies: Sequence[Simulated], context: RuleContext, *, organization_id: str) -> Simulation:
-    """Decide one request by policies of this organization. The counters are empty if one of them is not stored.
+    """Decide one request by policies of this organization. The counters are empty if none of them is stored.
 
     Of scopes, only the labels of the catalogue's and of the organization's own matter. Those of others have none, as if
     they did not exist.
@@ -127,7 +127,7 @@ def simulate_together(policies: Sequence[Simulated], context: RuleContext, *, or
         budget=Budget(),
     )
     traced = trace([policy.compiled_with_history() for policy in concerned], context)
-    settling = _settling(traced, context.now, is_stored=all(policy.stored for policy in concerned))
+    settling = _settling(traced, context.now, is_stored=any(policy.stored for policy in concerned))
     settled = [settle_traced(each, settling) for each in traced]
     if context.user_id is None:  # There is no user to ask.
         settled = [each._replace(outcome=_without_user(each.outcome)) for each in settled]

@@ -1,6 +1,7 @@
 """Reads of policies. Reads for a tenant go through `policies_for_organization` only."""
 
 import json
+from collections.abc import Iterable
 
 from django.db.models import Q, QuerySet
 
@@ -21,11 +22,21 @@ def policies_in_force(organization_id: str, agent_id: str) -> QuerySet[Policy]:
     return enforced.order_by("id")
 
 
+def enabled_policies(organization_id: str) -> QuerySet[Policy]:
+    """Return the policies of the organization that decide or record, oldest first."""
+    return policies_for_organization(organization_id).filter(enabled=True).order_by("id")
+
+
 def book_without_history(organization_id: str) -> PolicyBook:
     """Return the enabled policies of the organization, compiled for counters that begin empty."""
+    return compile_without_history(enabled_policies(organization_id))
+
+
+def compile_without_history(policies: Iterable[Policy]) -> PolicyBook:
+    """Return the policies, compiled for counters that begin empty."""
     return compile_book(
         PolicyRow(policy.id, policy.name, policy.agent_id, policy.mode, json.dumps(policy.rules), "{}")
-        for policy in policies_for_organization(organization_id).filter(enabled=True)
+        for policy in policies
     )
 
 

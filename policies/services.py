@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext_noop
 
 from agents.models import Agent
+from agents.selectors import agents_for_organization
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
@@ -45,10 +46,10 @@ def create_policy(
     Raises `InvalidRules` naming the field, and `Invalid` for another organization's agent.
     """
     require_known_actions(parse_rules(rules), organization_id=organization.id)
-    _check_agent(organization.id, agent)
     with revocation():
         hold_developer(actor)
         hold_organizations([organization.id])
+        _check_agent(organization.id, agent)
         if enabled:
             require_room(organization_id=organization.id, rules=rules, field="rules")
         policy = Policy.objects.create(
@@ -94,9 +95,9 @@ def update_policy(
     if "rules" in changes:
         rules = parse_rules(changes["rules"])
         require_known_actions(rules, organization_id=policy.organization_id)
-    _check_agent(policy.organization_id, changes.get("agent"))
     with revocation():
         policy = _lock(actor, policy)
+        _check_agent(policy.organization_id, changes.get("agent"))
         plan = _plan(policy, changes.get("rules", policy.rules))
         # The rows are those of the agents that the policy has concerned so far.
         earlier, before = copy(policy), guarded_actions(policy.rules)
@@ -159,7 +160,8 @@ def _plan(policy: Policy, rules: Any) -> LimitPlan:
 
 
 def _check_agent(organization_id: str, agent: Agent | None) -> None:
-    if agent is not None and agent.organization_id != organization_id:
+    """Raise `Invalid` for an agent of others or a deleted one. Deleting an agent holds the organization, too."""
+    if agent is not None and not agents_for_organization(organization_id).filter(pk=agent.pk).exists():
         raise Invalid.field("agentId", gettext_noop("Must be one of your organization's agents."))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
-from agents.models import Agent
+from agents.selectors import agents_for_organization
 from core import clock
 from core.actor import Actor
 from core.errors import Invalid, NotFound
@@ -76,7 +76,7 @@ def _deciding(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def version_of(policy: Policy, number: int) -> PolicyVersion:
     """Return a version of the policy. Raises `NotFound`."""
-    found = versions_of(policy).filter(number=number).first()
+    found = versions_of(policy).select_related("policy").filter(number=number).first()
     if found is None:
         raise NotFound("No such version.")
     return found
@@ -86,7 +86,8 @@ def changes_to(version: PolicyVersion) -> Mapping[str, Any]:
     """Return the changes that bring the policy back to this version. Raises `Invalid` if its agent is deleted."""
     fields = dict(version.content)
     agent_id = fields.pop("agentId")
-    agent = Agent.objects.filter(pk=agent_id).first() if agent_id else None
+    agents = agents_for_organization(version.policy.organization_id)
+    agent = agents.filter(pk=agent_id).first() if agent_id else None
     if agent_id and agent is None:
-        raise Invalid.field("agentId", gettext_noop("The agent of this version has been deleted. Edit the policy."))
+        raise Invalid.field("agentId", gettext_noop("The agent of this version has been deleted."))
     return {**fields, "agent": agent}

@@ -42,6 +42,6 @@ PATHS = {
 def icon(name: str) -> SafeString:
     """Return the icon as SVG. It says nothing to screen readers: the text beside it does. Raises `KeyError`."""
     return format_html(
-        '<svg class="icon" viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d="{}"/></svg>',
+        '<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{}"/></svg>',
         mark_safe(PATHS[name]),  # noqa: S308  a constant of this module
     )

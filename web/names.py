@@ -46,21 +46,23 @@ def add_names(
     known_titles: Mapping[str, str] = NOTHING,
     with_services: bool = False,
 ) -> list[dict[str, Any]]:
-    """Return the entries with `agentName`, `policyName`, `serviceNames` and scope titles.
+    """Return the entries with `agentName`, `policyName`, `isPolicyKnown`, `serviceNames` and scope titles.
 
     An id replaces an unknown name, but unknown services have none, and without `with_services` all are unknown.
 
     If an organization is given, only its own agents and stock clients are named, not the agents of others. Only those
     that are not among `agent_names` are looked up, and only scopes that are not among `known_titles`, which are safe to
-    display. A policy has the name that it had when it denied.
+    display. A policy has the name that it had when it denied. It is known if it still exists, which only an
+    organization is told.
     """
     unknown = {entry["agentId"] for entry in entries}.difference(agent_names)
-    unnamed = (entry["policyId"] for entry in entries if "policyName" not in entry["metadata"])
+    is_asked = organization_id is not None
+    policies = (entry["policyId"] for entry in entries if is_asked or "policyName" not in entry["metadata"])
     services = (one for entry in entries for one in entry["serviceOrganizationIds"]) if with_services else ()
     # Ids of different kinds differ.
     found = names_by_id(
         (Agent.objects.all() if organization_id is None else agents_known_to(organization_id), unknown),
-        (Policy.objects.all(), unnamed),
+        (Policy.objects.all(), policies),
         (Organization.objects.all(), services),
     )
     names = {**agent_names, **found}
@@ -78,6 +80,7 @@ def _with_names(entry: dict[str, Any], names: Mapping[str, str], titles: Mapping
         **entry,
         "agentName": _name_of(entry["agentId"], names),
         "policyName": plain_text(entry["metadata"].get("policyName")) or _name_of(entry["policyId"], names),
+        "isPolicyKnown": entry["policyId"] in names,
         "serviceNames": [names[one] for one in entry["serviceOrganizationIds"] if one in names],
         "scopeTitles": _titled(entry["scopes"], titles),
         "addedTitles": _titled(_changed(entry, "added"), titles),

@@ -39,6 +39,7 @@ from web.views.developer import (
     own_scopes,
     policies,
     policy_backtests,
+    policy_editor,
     policy_findings,
     policy_history,
     policy_simulator,
@@ -124,7 +125,7 @@ urlpatterns = [
     path("developer/agents/<id:agent_id>/try/<id:trial_id>", sandbox.trial, name="agent-trial"),
     path("developer/agents/<id:agent_id>/delete", agent_stops.delete, name="agent-delete"),
     path("developer/policies", policies.policies, name="policies"),
-    path("developer/policies/new", policies.create, name="policy-new"),
+    path("developer/policies/new", policy_editor.create, name="policy-new"),
     path("developer/policies/simulator", policy_simulator.simulate, name="simulator"),
     path("developer/policies/backtests/<id:backtest_id>", policy_backtests.result, name="backtest"),
     path("developer/policies/<id:policy_id>/backtest", policy_backtests.backtest, name="policy-backtest"),
@@ -133,7 +134,7 @@ urlpatterns = [
     path("developer/policies/<id:policy_id>/findings", policy_findings.findings, name="policy-findings"),
     path("developer/policies/<id:policy_id>/code", policies.code, name="policy-code"),
     path("developer/policies/<id:policy_id>/status", policies.set_status, name="policy-status"),
-    path("developer/policies/<id:policy_id>/edit", policies.edit, name="policy-edit"),
+    path("developer/policies/<id:policy_id>/edit", policy_editor.edit, name="policy-edit"),
     path("developer/policies/<id:policy_id>/history", policy_history.history, name="policy-history"),
     path(
         "developer/policies/<id:policy_id>/history/<int:number>/restore", policy_history.restore, name="policy-restore"

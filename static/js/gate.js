@@ -117,9 +117,9 @@ document.addEventListener("change", (event) => {
   if (event.target.matches(AUTO)) event.target.form.requestSubmit();
 });
 
-// A link with `data-again` shows what has happened meanwhile when the user comes back to the page.
+// A link with `data-again` is followed when the user comes back to the page.
 document.addEventListener("visibilitychange", () => {
-  if (!document.hidden && !document.activeElement?.matches("input, select, textarea")) document.querySelector("[data-again]")?.click();
+  if (!document.hidden) document.querySelector("[data-again]")?.click();
 });
 
 window.addEventListener("popstate", () => {
@@ -138,25 +138,21 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { label.textContent = text; }, 2000);
 });
 
-// Count down to the times that the server marked as near, in its words (`web/formats.py`). No screen reader is told of each
-// change. An element keeps its width when its text becomes shorter, so that nothing beside it moves.
-const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
-const inWords = new Intl.RelativeTimeFormat(root.lang || undefined);
+// Count down to the times that are near, in the words of `web/formats.py`. An element keeps its width when they shorten.
+const UNITS = { day: 86400, hour: 3600, minute: 60, second: 1 };
+const inWords = new Intl.RelativeTimeFormat(root.lang);
 
 const untilThen = (seconds) => {
-  if (seconds <= 0) return announcer.dataset.now;
-  if (seconds < 45) return announcer.dataset.soon;
-  const [unit, length] = UNITS.find(([, one]) => seconds / one >= 1.2);
+  if (seconds < 45) return announcer.dataset[seconds > 0 ? "soon" : "now"];
+  const [unit, length] = Object.entries(UNITS).find(([, one]) => seconds >= 1.2 * one);
   return inWords.format(Math.round(seconds / length), unit);
 };
 
-const countDown = () => {
+setInterval(() => {
   for (const time of document.querySelectorAll("time[data-counted]")) {
-    const [shownText, words] = [time.firstChild, untilThen((Date.parse(time.dateTime) - Date.now()) / 1000)];
-    if (shownText.data === words) continue;
+    const words = untilThen((Date.parse(time.dateTime) - Date.now()) / 1000);
+    if (time.firstChild.data === words) continue;
     time.style.minInlineSize = `${time.getBoundingClientRect().width}px`;
-    shownText.data = words;
+    time.firstChild.data = words;
   }
-};
-
-if (announcer) setInterval(countDown, 5000);
+}, 5000);

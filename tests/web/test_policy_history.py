@@ -1,14 +1,19 @@
 """The history of a policy on its page: who changed what, what differs, and restoring a version."""
 
+from contextlib import suppress
+
 import pytest
 
-from agents.models import Agent
+from agents.deletion import delete_agent
+from core.errors import Invalid
+from decisions.backtests import run_backtest
 from developers.acting import as_developer as acting_as
 from policies.models import Policy, PolicyVersion
 from policies.services import create_policy, update_policy
 from tests.log import log_entries, log_entry
+from tests.threads import race
 from tests.web.markup import words_of
-from tests.world import ANONYMOUS, make_agent
+from tests.world import ANONYMOUS, make_agent, make_user
 
 NO_MAIL = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
 NO_PAYMENTS = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
@@ -63,21 +68,87 @@ def test_a_restored_version_is_a_change_of_its_own(as_developer, actor, policy, 
 
 
 def test_a_version_whose_agent_is_deleted_is_not_restored(as_developer, actor, policy, developer):
-    agent = make_agent(developer)
+    agent = make_agent(developer, name="Gone soon")
     policy = change(change(policy, actor, agent=agent), actor, agent=None)
-    Agent.objects.filter(pk=agent.pk).delete()
+    delete_agent(actor=actor, agent=agent)
     answer = restore(as_developer, policy, 2)
-    assert answer.status_code == 400
-    assert "has been deleted" in words_of(answer)
+    assert answer.status_code == 422
+    assert "The agent of this version has been deleted." in words_of(answer)
+    edit = f"/developer/policies/{policy.id}/edit?version=2"
+    assert f'href="{edit}"' in words_of(answer)
+    assert_names_the_deleted_agent(as_developer.get(edit), agent)
     policy.refresh_from_db()
     assert policy.version == 3
+
+
+def assert_names_the_deleted_agent(page, agent):
+    """An empty field would stand for all agents."""
+    assert page.status_code == 422
+    assert page.context["editor"].fields["agent"].value() == f"{agent.name} ({agent.id})"
+    assert "Your organization has no agent with this ID. It may have been deleted." in words_of(page)
+
+
+def test_a_draft_whose_agent_is_deleted_is_not_for_all_agents(as_developer, actor, policy, developer):
+    agent = make_agent(developer, name="Gone soon")
+    draft = Policy(organization=developer.organization, agent=agent, name="Draft", rules=NO_MAIL)
+    made = run_backtest(draft=draft, replaces=None, days=1)
+    delete_agent(actor=actor, agent=agent)
+    page = as_developer.get(f"/developer/policies/new?draft={made.id}")
+    assert_names_the_deleted_agent(page, agent)
+    fields = page.context["editor"].fields
+    assert (fields["name"].value(), fields["status"].value()) == ("Draft", "enforced")
+    sent = {name: fields[name].value() for name in fields.fields}
+    assert as_developer.post("/developer/policies/new", sent).status_code == 422
+    assert Policy.objects.get() == policy
+
+
+def test_a_deleted_agent_gets_no_policy(developer, actor, policy):
+    agent = make_agent(developer)
+    delete_agent(actor=actor, agent=agent)
+    with pytest.raises(Invalid, match="Must be one of your organization's agents"):
+        create_policy(actor=actor, organization=developer.organization, name="Late", rules=NO_MAIL, agent=agent)
+    with pytest.raises(Invalid, match="Must be one of your organization's agents"):
+        change(policy, actor, agent=agent)
+    assert Policy.objects.get().agent is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_policy_and_the_deletion_of_its_agent_leave_no_policy(developer, actor):
+    agent = make_agent(developer)
+
+    def make():
+        with suppress(Invalid):
+            create_policy(actor=actor, organization=developer.organization, name="Late", rules=NO_MAIL, agent=agent)
+
+    race([make, lambda: delete_agent(actor=actor, agent=agent)])
+    assert not Policy.objects.exists()
+
+
+def test_an_earlier_version_opens_in_the_editor(as_developer, actor, policy):
+    rules = [*NO_MAIL, {"type": "gone", "config": {}}]
+    version = PolicyVersion.objects.filter(policy=policy)
+    version.update(content={**version.get().content, "rules": rules, "name": "Once"})
+    change(policy, actor, name="Now")
+    page = as_developer.get(f"/developer/policies/{policy.id}/edit?version=1")
+    editor = page.context["editor"]
+    assert (editor.fields["name"].value(), [rule.wording for rule in editor.rules]) == ("Once", ["Never email:send"])
+    assert "1 rule of a type that no longer exists is left out here." in words_of(page)
+    assert as_developer.get(f"/developer/policies/{policy.id}/edit?version=9").status_code == 404
+
+
+def test_versions_by_administrators_have_no_name_of_theirs(as_developer, policy):
+    admin = make_user("root@example.com")
+    update_policy(actor=ANONYMOUS.acting_as("administrator", admin.id), policy=policy, changes={"enabled": False})
+    page = history(as_developer, policy)
+    assert page.context["changes"][0].actor == "An administrator of AgentGate"
+    assert "root@example.com" not in words_of(page)
 
 
 def test_a_version_with_a_scope_that_is_gone_is_not_restored(as_developer, actor, policy):
     PolicyVersion.objects.filter(policy=policy).update(
         content={**PolicyVersion.objects.get(policy=policy).content, "rules": [{"type": "gone", "config": {}}]}
     )
-    assert restore(as_developer, policy, 1).status_code == 400
+    assert restore(as_developer, policy, 1).status_code == 422
     policy.refresh_from_db()
     assert policy.version == 1
 

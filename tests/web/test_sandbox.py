@@ -3,6 +3,8 @@
 import pytest
 
 from audit.events import Event
+from consent.terms import GivenTerms
+from decisions.sandbox import record_trial
 from developers.acting import as_developer as acting_for
 from policies.services import create_policy
 from tests.log import log_entries
@@ -36,6 +38,78 @@ def test_a_trial_leads_from_the_screen_to_a_denial_that_is_explained(as_develope
     assert "A policy denied it." in text
     assert f'href="/developer/policies/{policy.id}"' in text
     assert "ada@example.com" in text  # the question can be changed and asked again
+
+
+def trace(page):
+    return [(str(one.policy_name), one.sentence, str(one.outcome), one.is_decisive) for one in page.context["verdicts"]]
+
+
+def test_each_rule_says_what_it_thinks_in_the_order_of_verify(as_developer, start, developer, agent):
+    def make(name, *rules, **fields):
+        actor = acting_for(ANONYMOUS, developer)
+        return create_policy(
+            actor=actor, organization=developer.organization, name=name, rules=list(rules), agent=agent, **fields
+        )
+
+    once = {"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 3600, "scope": "per_agent"}}
+    elsewhere = {"type": "ip_allowlist", "config": {"cidrs": ["192.0.2.0/24"], "actions": [READ]}}
+    first = make("First", elsewhere, once)
+    make("Second", {"type": "action_blocklist", "config": {"actions": ["payments:*"]}})
+    make("Off", {"type": "action_blocklist", "config": {"actions": [SEND]}}, enabled=False)
+    trial = start(READ, SEND, **{"mode-email:send": "ask"})["Location"]
+    for _ in range(2):
+        as_developer.post(trial, {"scope": SEND})
+    page = as_developer.get(trial)
+    own = [each for each in trace(page) if each[0] in ("First", "Second")]
+    assert own == [
+        ("First", "Only from 192.0.2.0/24", "Not concerned", False),
+        ("First", "At most 1 request in any hour, per agent", "Allows", False),
+        ("Second", "Never payments:*", "Allows", False),
+    ]
+    asking = "The user is asked about each use of email:send"
+    assert trace(page)[-1] == ("Chosen by the user", asking, "Asks the user", False)
+    as_developer.post(trial, {"scope": READ, "context": '{"ip": "192.0.2.1"}'})
+    as_developer.post(trial, {"scope": READ, "context": '{"ip": "192.0.2.1"}'})
+    page = as_developer.get(trial)
+    limited = "At most 1 request in any hour, per agent"
+    assert [each for each in trace(page) if each[3]] == [("First", limited, "Denies", True)]
+    third = page.context["trial"].questions[2]
+    earlier = as_developer.get(f"{trial}?question={third.id}")
+    assert trace(earlier)[1] == ("First", limited, "Allows", False)
+    assert f'href="/developer/policies/{first.id}"' in page.content.decode()
+    assert log_entries(event=Event.SANDBOX_VERIFY).count() == 4
+
+
+def test_the_limits_of_the_user_are_in_the_trace(as_developer, developer, agent):
+    daily = {"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 86400, "scope": "per_user"}}
+    trial_id = record_trial(
+        actor=acting_for(ANONYMOUS, developer),
+        agent=agent,
+        requested=[READ],
+        granted=[READ],
+        given=GivenTerms(limits={READ: [daily]}),
+    )
+    trial = f"/developer/agents/{agent.id}/try/{trial_id}"
+    for outcome in ("Allows", "Denies"):
+        as_developer.post(trial, {"scope": READ})
+        ((name, sentence, said, is_decisive),) = trace(as_developer.get(trial))
+        assert (name, said, is_decisive) == ("Limits set by the user", outcome, outcome == "Denies")
+        assert sentence.startswith("At most 1 request in any day")
+        assert sentence.endswith("(email:read)")
+
+
+def test_a_trace_that_no_longer_explains_the_answer_is_not_shown(as_developer, start, developer):
+    trial = start(READ)["Location"]
+    as_developer.post(trial, {"scope": SEND})
+    assert "No rule was asked: the request was denied before." in text_of(as_developer, trial)
+    as_developer.post(trial, {"scope": READ})
+    assert "There are no rules for this agent" in text_of(as_developer, trial)
+    actor = acting_for(ANONYMOUS, developer)
+    rules = [{"type": "action_blocklist", "config": {"actions": [READ]}}]
+    create_policy(actor=actor, organization=developer.organization, name="Quiet", rules=rules)
+    assert "Ask again to see what each rule says now." in text_of(as_developer, trial)
+    as_developer.post(trial, {"scope": READ})
+    assert trace(as_developer.get(trial)) == [("Quiet", "Never email:read", "Denies", True)]
 
 
 def test_the_screen_asks_for_what_the_address_says(as_developer, url):

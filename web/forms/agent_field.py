@@ -27,6 +27,7 @@ class AgentField(forms.CharField):
     default_error_messages = {
         "unknown": _("No agent has this name or ID. Choose a suggestion, or enter an agent's ID."),
         "ambiguous": _("Several agents have this name. Choose a suggestion, or enter an agent's ID."),
+        "gone": _("Your organization has no agent with this ID. It may have been deleted. Choose another one."),
     }
 
     def __init__(self, *, placeholder: Any, **kwargs: Any) -> None:
@@ -36,10 +37,10 @@ class AgentField(forms.CharField):
 
     @cached_property
     def suggestions(self) -> list[str]:
-        return [_written(pk, name) for pk, name in self.agents.values_list("pk", "name")[:MAX_SUGGESTIONS]]
+        return [written(pk, name) for pk, name in self.agents.values_list("pk", "name")[:MAX_SUGGESTIONS]]
 
     def prepare_value(self, value: Any) -> Any:
-        return _written(value.pk, value.name) if isinstance(value, Agent) else value
+        return written(value.pk, value.name) if isinstance(value, Agent) else value
 
     def clean(self, value: Any) -> Any:
         """Return the agent. The text is checked first, because PostgreSQL raises an error for a NUL."""
@@ -47,11 +48,11 @@ class AgentField(forms.CharField):
         return self._find(text) if text else None
 
     def _find(self, text: str) -> Agent:
-        written = ID.fullmatch(text)
-        wanted = Q(pk=written[1]) if written else Q(client_id=text) | Q(name=text)
+        match = ID.fullmatch(text)
+        wanted = Q(pk=match[1]) if match else Q(client_id=text) | Q(name=text)
         found = list(self.agents.filter(wanted)[:2])
         if len(found) != 1:
-            code = "ambiguous" if found else "unknown"
+            code = "ambiguous" if found else "gone" if match else "unknown"
             raise ValidationError(self.error_messages[code], code=code)
         return found[0]
 
@@ -78,13 +79,14 @@ class OwnAgentField(AgentField):
 
     @cached_property
     def suggestions(self) -> list[str]:
-        return [_written(agent.id, agent.name) for agent in self.known[:MAX_SUGGESTIONS]]
+        return [written(agent.id, agent.name) for agent in self.known[:MAX_SUGGESTIONS]]
 
     def _find(self, text: str) -> Agent:
-        written = ID.fullmatch(text)
-        found = [one for one in self.known if (one.id == written[1] if written else text in (one.client_id, one.name))]
+        match = ID.fullmatch(text)
+        found = [one for one in self.known if (one.id == match[1] if match else text in (one.client_id, one.name))]
         return found[0] if len(found) == 1 else super()._find(text)
 
 
-def _written(pk: str, name: str) -> str:
+def written(pk: str, name: str) -> str:
+    """Return an agent as a user chooses it."""
     return f"{plain_text(name)} ({pk})"

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from django import forms
+from django.http import QueryDict
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
@@ -92,3 +93,10 @@ class DurationField(forms.MultiValueField):
 
     def compress(self, data_list: list[Any]) -> int | None:
         return data_list[0] * data_list[1] if data_list and data_list[0] else None
+
+
+def as_typed(form: forms.Form, data: QueryDict) -> dict[str, Any]:
+    """Return what the user has typed so far, as the initial values of a form that is not checked yet."""
+    return {
+        name: field.widget.value_from_datadict(data, {}, form.add_prefix(name)) for name, field in form.fields.items()
+    }

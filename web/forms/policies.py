@@ -16,7 +16,7 @@ from policies.models import Policy
 from policies.rules import RULES, InvalidRules, Rule, find_rule
 from policies.rules.parsing import parse_rule
 from web.forms.agent_field import AgentField, AgentFieldForm
-from web.forms.fields import PlainField
+from web.forms.fields import PlainField, as_typed
 from web.forms.rules import RuleForm, form_class
 
 RULE_KEY = re.compile(r"rules-(\d{1,4})-type")
@@ -61,8 +61,11 @@ def changes_to(status: str, policy: Policy | None = None) -> dict[str, Any]:
 class PolicyEditor:
     """The forms of the edit page. `fields` is the policy's own form; `rules` has one form per rule.
 
-    `describe` puts submitted rules into words. Stored ones have their words already.
+    `describe` puts submitted rules into words. Stored ones have their words already. `left_out` is how many rules of a
+    type that no longer exists a stored policy had.
     """
+
+    left_out = 0
 
     def __init__(self, *, fields: PolicyForm, rules: list[RuleForm]) -> None:
         self.fields, self.rules = fields, rules
@@ -75,17 +78,20 @@ class PolicyEditor:
     def from_stored(
         cls, agents: QuerySet[Agent], initial: Mapping[str, Any], raw_rules: Sequence[Mapping[str, Any]]
     ) -> "PolicyEditor":
-        """Return an editor with the stored policy."""
+        """Return an editor with a stored policy, version or draft. One whose agent is gone says so in its field."""
         rules = [
             _stored(form_class(rule["type"])(initial=rule["config"], prefix=f"rules-{index}"), rule)
             for index, rule in enumerate(raw_rules)
             if rule.get("type") in RULES
         ]
-        return cls(fields=PolicyForm(initial=dict(initial), agents=agents), rules=rules)
+        checked = PolicyForm(dict(initial), agents=agents) if isinstance(initial["agent"], str) else None
+        editor = cls(fields=checked or PolicyForm(initial=dict(initial), agents=agents), rules=rules)
+        editor.left_out = len(raw_rules) - len(rules)
+        return editor
 
     @classmethod
     def from_submitted(cls, agents: QuerySet[Agent], data: QueryDict) -> "PolicyEditor":
-        """Return an editor with the submitted data. Check it with `is_valid`."""
+        """Return an editor with the submitted data. Check it with `is_valid` or `can_decide`."""
         rules = [form_class(name)(data, prefix=f"rules-{index}") for index, name in _submitted_rules(data)]
         return cls(fields=PolicyForm(data, agents=agents), rules=rules)
 
@@ -103,7 +109,7 @@ class PolicyEditor:
         return cls(fields=_draft(PolicyForm(agents=agents), data), rules=rules)
 
     @property
-    def forms(self) -> list[forms.Form]:
+    def forms(self) -> list[PolicyForm | RuleForm]:
         return [self.fields, *self.rules]
 
     def is_valid(self) -> bool:
@@ -111,11 +117,16 @@ class PolicyEditor:
         checked = [form.is_valid() for form in self.forms]
         return all(checked)
 
+    def can_decide(self) -> bool:
+        """Check everything but that the policy has a name, which it needs only to be saved."""
+        name = self.fields.fields["name"]
+        name.required = False
+        is_valid = self.is_valid()
+        name.required = True
+        return is_valid
+
     def raw_rules(self) -> list[dict[str, Any]]:
         return [form.raw() for form in self.rules]
-
-    def has_errors(self) -> bool:
-        return any(form.is_bound and form.errors for form in self.forms)
 
     def show(self, error: DomainError) -> None:
         """Add each of the error's messages to its field."""
@@ -164,9 +175,7 @@ def _submitted_rules(data: QueryDict) -> list[tuple[int, str]]:
 
 
 def _draft[F: forms.Form](form: F, data: QueryDict) -> F:
-    form.initial = {
-        name: field.widget.value_from_datadict(data, {}, form.add_prefix(name)) for name, field in form.fields.items()
-    }
+    form.initial = as_typed(form, data)
     return form
 
 

@@ -31,10 +31,11 @@ TEXTS = ("scope_id", "title", "description", "cannot")
 
 @dataclass(frozen=True, slots=True)
 class ScopeGroup:
-    """The checkboxes of one service of the catalogue."""
+    """The checkboxes of one service of the catalogue, or of the organization's own scopes."""
 
     name: str
     choices: Sequence[BoundWidget]
+    is_own: bool = False
 
     @property
     def chosen(self) -> int:
@@ -76,11 +77,13 @@ class ServerForm(forms.Form):
 
     @property
     def groups(self) -> list[ScopeGroup]:
-        """Return the checkboxes of the catalogue's scopes by service, in the order of the catalogue."""
+        """Return the checkboxes of the organization's own scopes, then those of the catalogue by service."""
         found: dict[str, list[BoundWidget]] = {}
         for choice in self["shared"]:
             found.setdefault(catalogue()[str(choice.data["value"])].category, []).append(choice)
-        return [ScopeGroup(str(category_name(category)), choices) for category, choices in found.items()]
+        choices = list(self["own"])
+        own = [ScopeGroup(str(_("Defined by your organization")), choices, is_own=True)] if choices else []
+        return [*own, *(ScopeGroup(category_name(category), choices) for category, choices in found.items())]
 
     def show(self, error: DomainError) -> None:
         """Add each of the error's messages to its field."""

@@ -50,6 +50,7 @@ class AddressField(forms.CharField):
 
 
 class SimulationForm(AgentFieldForm):
+    title = _("Request")
     agent = AgentField(label=_("Agent"), placeholder=_("Name or ID"))
     scopes = ScopesField(
         label=_("Required scopes"), help_text=_("Such as email:send. Several are separated by spaces.")

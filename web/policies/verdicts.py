@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from core.text import plain_text
@@ -23,30 +24,43 @@ PILLS = {Outcome.PASSED: "pill--good", Outcome.DENIED: "pill--bad", Outcome.ASKE
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one rule says. `detail` is in English, as in the log. After `wait`, the request would pass."""
+    """What one rule says. `detail` is in English, as in the log. After `wait`, the request would pass.
 
-    policy_id: str
-    policy_name: str
+    `policy_url` is empty if the rule is not one of a stored policy. The rule `is_decisive` if verify names it.
+    """
+
+    policy_name: Any
+    policy_url: str
     sentence: str
     outcome: Any
     pill: str
-    detail: str
-    wait: str
+    detail: str = ""
+    wait: str = ""
+    is_decisive: bool = False
 
 
-def describe_verdicts(simulation: Simulation, policies: Sequence[Simulated]) -> list[Verdict]:
+def describe_verdicts(
+    simulation: Simulation, policies: Sequence[Simulated], unsaved: Simulated | None = None
+) -> list[Verdict]:
     """Return what each rule says: first the rules that deny or ask, in the order of the trace."""
     rules = {policy.id: sentences(policy.rules) for policy in policies}
     order = (Outcome.DENIED, Outcome.ASKED, Outcome.PASSED, Outcome.NOT_CONCERNED)
     traced = sorted(simulation.rules, key=lambda each: order.index(each.outcome))
-    return [_describe(each, rules[each.policy.id]) for each in traced]
+    return [
+        describe_verdict(
+            each,
+            sentence=rules[each.policy.id][each.rule.index],
+            url="" if unsaved and each.policy.id == unsaved.id else reverse("web:policy", args=[each.policy.id]),
+        )
+        for each in traced
+    ]
 
 
-def _describe(traced: Traced, rules: Sequence[str]) -> Verdict:
+def describe_verdict(traced: Traced, *, sentence: str, url: str) -> Verdict:
     return Verdict(
-        policy_id=traced.policy.id,
         policy_name=plain_text(traced.policy.name),
-        sentence=rules[traced.rule.index],
+        policy_url=url,
+        sentence=sentence,
         outcome=OUTCOMES[traced.outcome],
         pill=PILLS.get(traced.outcome, ""),
         detail=plain_text(traced.detail),

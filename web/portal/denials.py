@@ -8,7 +8,7 @@ from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_organization
 from web.denials import Words, explain_denial
 from web.names import add_names
-from web.rulings import Ruling, existing_policies, read_ruling
+from web.rulings import Ruling, read_ruling
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Denial:
 def denials_of(entries: Sequence[AuditEntry], organization_id: str) -> list[Denial]:
     """Return the entries, in order, with their names and explanations."""
     described = add_names(describe_for_organization(entries, organization_id), organization_id=organization_id)
-    existing = existing_policies(organization_id, (content["policyId"] for content in described))
+    existing = {content["policyId"] for content in described if content["isPolicyKnown"]}
     return [
         Denial(
             entry,

@@ -38,9 +38,16 @@ from web.sparkline import Sparkline
 def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the agents that `?q=` and `?status=` find."""
     form = AgentFilterForm(request.GET)
-    page = paginate(request, search_agents(developer.organization_id, **form.wanted()))
+    found = search_agents(developer.organization_id, **form.wanted())
+    page = paginate(request, found)
     rows = _rows(developer.organization_id, page.items)
-    context = {"form": form, "page": page, "rows": rows, "is_filtered": any(form.wanted().values())}
+    context = {
+        "form": form,
+        "page": page,
+        "rows": rows,
+        "total": found.count(),
+        "is_filtered": any(form.wanted().values()),
+    }
     return render(request, "web/developer/agents.html", context)
 
 

@@ -1,5 +1,9 @@
 """The history of a policy, and restoring one of its versions."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -7,8 +11,10 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from core.errors import Invalid
 from core.http import SeeOther
 from developers.models import Developer
+from policies.models import Policy
 from policies.selectors import policy_for_organization
 from policies.services import restore_version
 from policies.versions import versions_of
@@ -17,12 +23,32 @@ from web.paging import read_number
 from web.policies.history import describe_history
 
 PAGE_SIZE = 20
+NO_REFUSAL: Mapping[str, Any] = MappingProxyType({})
 
 
 @require_safe
 @developer_page
 def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    return _show(request, policy_for_organization(developer.organization_id, policy_id))
+
+
+@developer_page
+@posted_from("web:policy-history", "policy_id")
+def restore(request: HttpRequest, developer: Developer, policy_id: str, number: int) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
+    try:
+        restore_version(actor=developer_actor(request, developer), policy=policy, number=number)
+    except Invalid as error:
+        return _show(request, policy, {"error": error, "refused": number}, status=422)
+    messages.success(
+        request, _("Version %(number)d restored. It applies to every check from now on.") % {"number": number}
+    )
+    return SeeOther(reverse("web:policy-history", args=[policy.id]))
+
+
+def _show(
+    request: HttpRequest, policy: Policy, refusal: Mapping[str, Any] = NO_REFUSAL, status: int = 200
+) -> HttpResponse:
     before = read_number(request, "before")
     rows = versions_of(policy)
     if before is not None:
@@ -30,16 +56,5 @@ def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpR
     versions = list(rows[: PAGE_SIZE + 1])
     changes = describe_history(policy, versions, PAGE_SIZE)
     older = changes[-1].number if len(versions) > PAGE_SIZE else None
-    context = {"policy": policy, "changes": changes, "older": older, "is_newest": before is None}
-    return render(request, "web/developer/policy_history.html", context)
-
-
-@developer_page
-@posted_from("web:policy-history", "policy_id")
-def restore(request: HttpRequest, developer: Developer, policy_id: str, number: int) -> HttpResponse:
-    policy = policy_for_organization(developer.organization_id, policy_id)
-    restore_version(actor=developer_actor(request, developer), policy=policy, number=number)
-    messages.success(
-        request, _("Version %(number)d restored. It applies to every check from now on.") % {"number": number}
-    )
-    return SeeOther(reverse("web:policy-history", args=[policy.id]))
+    context = {"policy": policy, "changes": changes, "older": older, "is_newest": before is None, **refusal}
+    return render(request, "web/developer/policy_history.html", context, status=status)

@@ -17,6 +17,7 @@ from policies.rules import RuleContext
 from policies.selectors import policies_in_force, policy_for_organization
 from web.access import developer_page
 from web.forms.simulation import SimulationForm
+from web.paging import part_of
 from web.policies.verdicts import describe_verdicts
 
 
@@ -36,12 +37,13 @@ def simulate(request: HttpRequest, developer: Developer, policy_id: str = "") ->
     asked = form.request()
     policies = [Simulated.of(one) for one in _policies(organization_id, asked, policy)]
     simulation = simulate_together(policies, asked, organization_id=organization_id)
-    verdicts = describe_verdicts(simulation, policies)
+    part = part_of(request, describe_verdicts(simulation, policies))
     context: dict[str, Any] = {
         "policy": policy,
         "form": form,
         "outcome": simulation.outcome.value,
-        "verdicts": verdicts,
+        "verdicts": part.items,
+        "part": part,
     }
     return _page(request, context)
 

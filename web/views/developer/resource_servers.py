@@ -52,9 +52,10 @@ FEW = 6
 def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the resource servers whose name or identifier contains `?q=`."""
     query = plain_text(request.GET.get("q", ""))[:MAX_SEARCH]
-    rows = resource_servers_for_organization(developer.organization_id)
-    page = paginate(request, _search(rows, query))
+    found = _search(resource_servers_for_organization(developer.organization_id), query)
+    page = paginate(request, found)
     context = {
+        "total": found.count(),
         "page": page,
         "servers": [(server, _count_own(server)) for server in page.items],
         "query": query,

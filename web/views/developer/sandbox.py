@@ -12,14 +12,16 @@ from agents.selectors import agent_for_organization
 from consent.terms import NOTHING_SAID, Terms
 from core.errors import Invalid
 from core.http import SeeOther
-from decisions.sandbox import MAX_QUESTIONS, Trial, ask_in_trial, record_trial, trial_for_organization
+from decisions.sandbox import MAX_QUESTIONS, Asked, Trial, ask_in_trial, record_trial, trial_for_organization
 from developers.models import Developer
 from resources.catalogue import describe_scopes
 from web.access import developer_actor, developer_page
 from web.forms.errors import show_in
 from web.forms.sandbox import QuestionForm
+from web.paging import part_of
 from web.sandbox.answers import explain_all
 from web.sandbox.screen import Answered, Request, grants, show_screen
+from web.sandbox.trace import Trace, trace_question
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -51,7 +53,8 @@ def trial(request: HttpRequest, developer: Developer, agent_id: str, trial_id: s
     """Show a trial with its questions. POST asks another one."""
     agent = _agent(developer, agent_id)
     found = trial_for_organization(developer.organization_id, agent, trial_id)
-    form = _form(request, found)
+    shown = _shown(request, found)
+    form = _form(request, found, shown)
     if form.is_valid():
         try:
             ask_in_trial(actor=developer_actor(request, developer), trial=found, **form.cleaned_data)
@@ -60,7 +63,7 @@ def trial(request: HttpRequest, developer: Developer, agent_id: str, trial_id: s
         else:
             return SeeOther(f"{reverse('web:agent-trial', args=[agent.id, found.id])}#answer")
     status = 422 if form.is_bound else 200
-    return render(request, "web/developer/sandbox/trial.html", _context(found, form), status=status)
+    return render(request, "web/developer/sandbox/trial.html", _context(request, found, shown, form), status=status)
 
 
 def _agent(developer: Developer, agent_id: str) -> Agent:
@@ -69,25 +72,35 @@ def _agent(developer: Developer, agent_id: str) -> Agent:
     return agent
 
 
-def _form(request: HttpRequest, trial: Trial) -> QuestionForm:
-    newest = trial.questions[-1] if trial.questions else None
+def _shown(request: HttpRequest, trial: Trial) -> Asked | None:
+    """Return the question that the URL names, or the newest. None if nothing was asked yet."""
+    wanted, newest = request.GET.get("question", ""), trial.questions[-1] if trial.questions else None
+    return next((asked for asked in trial.questions if asked.id == wanted), newest)
+
+
+def _form(request: HttpRequest, trial: Trial, shown: Asked | None) -> QuestionForm:
     return QuestionForm(
         request.POST if request.method == "POST" else None,
         scopes=describe_scopes(trial.agent.allowed_scopes),
         granted=trial.scopes,
-        initial=QuestionForm.initial_of(newest),
+        initial=QuestionForm.initial_of(shown),
     )
 
 
-def _context(trial: Trial, form: QuestionForm) -> dict[str, Any]:
+def _context(request: HttpRequest, trial: Trial, shown: Asked | None, form: QuestionForm) -> dict[str, Any]:
     answers = explain_all(trial.questions[::-1], trial.agent.organization_id or "")
+    trace = trace_question(trial, shown) if shown else Trace()
+    part = part_of(request, trace.verdicts)
     return {
         "trial": trial,
         "agent": trial.agent,
         "form": form,
         "grants": grants(trial.scopes, Terms.read(trial.terms)),
-        "newest": answers[0] if answers else None,
-        "earlier": answers[1:],
+        "shown": next((one for one in answers if one.asked is shown), None),
+        "others": [one for one in answers if one.asked is not shown],
+        "trace": trace,
+        "verdicts": part.items,
+        "part": part,
         "is_full": len(trial.questions) >= MAX_QUESTIONS,
         "most": MAX_QUESTIONS,
     }

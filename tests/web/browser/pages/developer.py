@@ -115,7 +115,7 @@ def make_trials() -> Content:
     start = partial(record_trial, actor=actor, agent=agent, requested=agent.allowed_scopes)
     given = GivenTerms(modes={"email:send": "ask"}, guards={"data_flow": "ask"})
     trial = start(granted=agent.allowed_scopes[:3], given=given)
-    for scope in ("email:read", "email:send", "profile:read", "payments:charge"):
+    for scope in ("email:read", "payments:charge", "profile:read", "email:send"):
         found = trial_for_organization(developer.organization_id, agent, trial)
         ask_in_trial(actor=actor, trial=found, scope=scope, action="mail.do", context={"recipient": "ada@example.com"})
     ids = {"trial": trial, "fresh": start(granted=["email:read"]), "denied": start(granted=[])}

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from agents.deletion import delete_agent
 from audit.sequencing.sequencer import sequence
 from decisions.backtests import run_backtest
 from decisions.requests import VerifyRequest
@@ -33,6 +34,10 @@ def make() -> Content:
     create_policy(actor=actor, organization=organization, name="Nothing yet", rules=[], enabled=False)
     update_policy(actor=actor, policy=policy, changes={"name": WIDE, "rules": RULES, "mode": "shadow"})
     restore_version(actor=actor, policy=policy, number=1)
+    gone = make_agent(developer, name="Gone")
+    update_policy(actor=actor, policy=policy, changes={"agent": gone})
+    update_policy(actor=actor, policy=policy, changes={"agent": agent})
+    delete_agent(actor=actor, agent=gone)
     backtest = run_on_calls(grant, policy)
     return Content(developer.user.email, {"policy": policy.id, "backtest": backtest.id, "shadow": shadow.id})
 
@@ -44,6 +49,17 @@ def run_on_calls(grant: Any, policy: Policy) -> Backtest:
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
     draft = Policy(organization_id=policy.organization_id, name=LONG, rules=rules)
     return run_backtest(draft=draft, replaces=policy, days=7)
+
+
+def try_one_request(tab: Any) -> None:
+    press_live("Try it with one request")(tab)
+    press_live("Try", {"[name=try-scopes]": "payments:charge", "[name=try-at]": "2026-11-28T23:00"})(tab)
+    tab.page.locator("#attempt-result .notice").wait_for()
+
+
+def restore_without_agent(tab: Any) -> None:
+    tab.page.locator("#restore-4").click()
+    tab.page.locator("#errors").wait_for()
 
 
 def open_first(tab: Any) -> None:
@@ -63,6 +79,7 @@ GROUPS = [
             "/developer/policies/{shadow}/findings?would=denied",
             Page("/developer/policies/{policy}/edit", UNKNOWN, "an unknown action"),
             Page("/developer/policies/{policy}/edit", TOO_LONG, "error"),
+            Page("/developer/policies/{policy}/edit", try_one_request, "a request is tried"),
             "/developer/policies/{policy}/simulate",
             f"/developer/policies/simulator?agent={LONG}&scopes=payments:charge&at=2026-11-28T23:00",
             Page("/developer/policies/simulator?scopes=x", status=422),
@@ -70,6 +87,7 @@ GROUPS = [
             "/developer/policies/{policy}/backtest",
             "/developer/policies/backtests/{backtest}?show=denied",
             Page("/developer/policies/{policy}/history", open_first, "with JSON"),
+            Page("/developer/policies/{policy}/history", restore_without_agent, "a refusal"),
             "/developer/policies/{policy}/delete",
         ],
     ),

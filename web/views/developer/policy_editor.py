@@ -1,0 +1,143 @@
+"""The editor of a policy: saving it, and trying what is not saved yet on the log or with one request."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from agents.selectors import agents_for_organization, all_agents_of_organization
+from core.errors import DomainError, NotFound
+from core.http import SeeOther
+from decisions.backtests import backtest_for_organization, run_backtest
+from developers.models import Developer
+from policies.models import Policy
+from policies.selectors import policy_for_organization
+from policies.services import create_policy, update_policy
+from policies.versions import content_of, version_of
+from web.access import developer_actor, developer_page
+from web.forms.agent_field import written
+from web.forms.conditions import KNOWN_FIELDS
+from web.forms.policies import PolicyEditor, changes_to, status_of
+from web.forms.rules import rule_titles, time_zones
+from web.ids import ID
+from web.paging import read_number
+from web.policies.trying import RUN, Attempt, try_draft
+
+TESTED_DAYS = 7
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def create(request: HttpRequest, developer: Developer) -> HttpResponse:
+    return _answer(request, developer, None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    return _answer(request, developer, policy_for_organization(developer.organization_id, policy_id))
+
+
+def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -> HttpResponse:
+    """Show the editor of the policy, or of a new one. POST saves, tests, tries, or adds and removes a rule."""
+    editor, attempt = _editor(request, developer, policy), Attempt.read(request, developer)
+    try:
+        if attempt.is_run:
+            try_draft(attempt, editor, policy, developer.organization_id)
+        elif _is_sent(request) and editor.is_valid():
+            return _finish(request, developer, editor, policy)
+    except DomainError as error:
+        editor.show(error)
+    return _page(request, editor, attempt, policy)
+
+
+def _finish(request: HttpRequest, developer: Developer, editor: PolicyEditor, policy: Policy | None) -> HttpResponse:
+    """Test or save what the form has. Raises `DomainError`."""
+    values = _values(editor, policy)
+    if "backtest" in request.POST:
+        draft = Policy(organization=developer.organization, **values)
+        made = run_backtest(draft=draft, replaces=policy, days=TESTED_DAYS)
+        return SeeOther(reverse("web:backtest", args=[made.id]))
+    actor = developer_actor(request, developer)
+    if policy is None:
+        policy = create_policy(actor=actor, organization=developer.organization, **values)
+    else:
+        update_policy(actor=actor, policy=policy, changes=values)
+    messages.success(request, _("Policy saved. It applies to every check from now on."))
+    return SeeOther(reverse("web:policy", args=[policy.id]))
+
+
+def _is_sent(request: HttpRequest) -> bool:
+    """Return whether the form is to be saved or tested, rather than changed further."""
+    return request.method == "POST" and not request.POST.keys() & {"add", "remove", "try"}
+
+
+def _editor(request: HttpRequest, developer: Developer, policy: Policy | None) -> PolicyEditor:
+    agents = agents_for_organization(developer.organization_id)
+    if request.method == "POST":
+        is_checked = _is_sent(request) or request.POST.get("try") == RUN
+        make = PolicyEditor.from_submitted if is_checked else PolicyEditor.from_draft
+        editor = make(agents, request.POST)
+        editor.describe(request.POST, developer.organization_id)
+        return editor
+    content = _content(request, developer, policy)
+    if content is None:
+        return PolicyEditor.blank(agents)
+    initial = {
+        "name": content["name"],
+        "description": content["description"],
+        "agent": _agent(developer.organization_id, content["agentId"]),
+        "status": status_of(enabled=content["enabled"], mode=content["mode"]),
+    }
+    return PolicyEditor.from_stored(agents, initial, content["rules"])
+
+
+def _content(request: HttpRequest, developer: Developer, policy: Policy | None) -> Mapping[str, Any] | None:
+    """Return what the editor starts with: a backtest's draft, an earlier version, or the policy. None for a new one."""
+    backtest_id, number = request.GET.get("draft", ""), read_number(request, "version")
+    if ID.fullmatch(backtest_id):
+        backtest = backtest_for_organization(developer.organization_id, backtest_id)
+        if backtest.policy != policy:
+            raise NotFound("The backtest is of another policy.")
+        draft: Mapping[str, Any] = backtest.content
+        return draft
+    if policy is not None and number is not None:
+        earlier: Mapping[str, Any] = version_of(policy, number).content
+        return earlier
+    return content_of(policy) if policy else None
+
+
+def _agent(organization_id: str, agent_id: str | None) -> Any:
+    """Return the agent, or None for all. One that has been deleted is returned as text, which the form refuses."""
+    if agent_id is None:
+        return None
+    agent = all_agents_of_organization(organization_id).filter(pk=agent_id).first()
+    return agent if agent and agent.deleted_at is None else written(agent_id, agent.name if agent else "")
+
+
+def _values(editor: PolicyEditor, policy: Policy | None) -> dict[str, Any]:
+    fields = dict(editor.fields.cleaned_data)
+    status = changes_to(fields.pop("status"), policy)
+    return {**fields, **status, "rules": editor.raw_rules()}
+
+
+def _page(request: HttpRequest, editor: PolicyEditor, attempt: Attempt, policy: Policy | None) -> HttpResponse:
+    forms = [*editor.forms, *attempt.forms]
+    has_errors = any(form.is_bound and form.errors for form in forms)
+    context = {
+        "title": _("Edit policy") if policy else _("New policy"),
+        "back_url": reverse("web:policy", args=[policy.id]) if policy else reverse("web:policies"),
+        "editor": editor,
+        "forms": forms,
+        "has_errors": has_errors,
+        "attempt": attempt,
+        "rule_titles": rule_titles(),
+        "time_zones": time_zones(),
+        "context_fields": KNOWN_FIELDS,
+    }
+    return render(request, "web/developer/policy_edit.html", context, status=422 if has_errors else 200)
