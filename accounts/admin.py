@@ -124,6 +124,7 @@ class UserAdmin(ReadOnlyAdmin):
 
     list_display = ["email", "name", "is_active", "is_staff", "last_login", "created_at"]
     list_filter = ["is_active", "is_staff", "is_superuser", CreatedFilter]
+    parts = ["email", "name"]
     searches = {"usr": "id", EMAIL: "email"}
     fieldsets = [
         (None, {"fields": ["email", "name", "is_active", "id", "created_at", "last_login", "erased_at"]}),

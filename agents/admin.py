@@ -75,6 +75,7 @@ class AgentAdmin(ReadOnlyAdmin):
         "registration_source",
         CreatedFilter,
     ]
+    parts = ["name"]
     searches = {"agt": "id", "agc": "client_id", URL: "client_id", "org": "organization", TEXT: "name__iexact"}
     actions = [stop, lift_stop]
     edit_form = AgentForm

@@ -9,8 +9,9 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Exists, Model, OuterRef, Q
+from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
+from django.db.models import CharField, Exists, Model, OuterRef, Q, Subquery, Value
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -21,11 +22,13 @@ from django.utils.translation import gettext_lazy
 
 from core.admin_actions import Rows, administrator
 from core.admin_edits import EditForm
-from core.admin_lists import BoundedPaginator, describe_searches, find_lookup
+from core.admin_lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of
 from core.guarded_admin import GuardedAdmin
 from core.http import SeeOther
 from core.text import escape_invisible
 
+# Parts of names are searched for among so many rows, because no index finds them, and not if they are shorter.
+NEWEST, SHORTEST_PART = 20_000, 3
 # The annotation of a row that was read for its own page: whether it belongs to a superuser.
 OWNED = "is_owned_by_superuser"
 
@@ -39,12 +42,13 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     Lists are newest first, since tables have millions of rows. `searches` are the lookups for the kinds of text that
     can be searched for (see `core.admin_lists.find_lookup`), each answered by an index, and `searched_text` is what
-    any other text is.
+    any other text is. If no row is named exactly so, those among the newest are found with the text in one of `parts`.
     """
 
     owners: Sequence[str] = ()
     searches: Mapping[str, str] = {}
     searched_text: Any = gettext_lazy("name")
+    parts: Sequence[str] = ()
     edit_form: type[EditForm] | None = None
     shows_proof = False
     can_create = False
@@ -56,21 +60,38 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     @property
     def search_help_text(self) -> str:  # type: ignore[override]  # an attribute in the base class
-        return describe_searches(self.searches, self.searched_text)
+        return describe_searches(self.searches, self.searched_text, can_be_part=bool(self.parts))
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return list(self.searches.values())
 
     def get_search_results(self, request: HttpRequest, queryset: Rows, search_term: str) -> tuple[Rows, bool]:
-        """Return the rows with exactly this id, address or name. Explain what can be searched for if it is neither."""
+        """Return the rows with exactly this id, address or name, or else with a part of it.
+
+        Explain what can be searched for if the text is of no kind that can be.
+        """
         text = search_term.strip()
         if not text:
             return queryset, False
-        lookup = find_lookup(self.searches, text)
+        lookup, in_part = find_lookup(self.searches, text), self.find_parts(queryset, text)
+        found = queryset.none() if lookup is None else queryset.filter(**lookup)
+        if in_part is not None and (lookup is None or not found.exists()):
+            return in_part, False
         if lookup is None:
             warn_of_search(request, self.search_help_text)
-            return queryset.none(), False
-        return queryset.filter(**lookup), False
+        return found, False
+
+    def find_parts(self, rows: Rows, text: str) -> Rows | None:
+        """Return the rows among the newest with this text in a name, or None if parts of it cannot be searched for."""
+        kind = kind_of(text)
+        names = [name for name in self.parts if kind == TEXT or (kind, name) == (EMAIL, "email")]
+        if not names or len(text) < SHORTEST_PART:
+            return None
+        within: Q = reduce(or_, (Q(**{f"{name}__icontains": text}) for name in names))
+        newest = self.model._default_manager.order_by("-pk").values("pk")
+        oldest = Coalesce(Subquery(newest[NEWEST : NEWEST + 1]), Value(""), output_field=CharField())
+        found: Rows = rows.filter(within, pk__gt=oldest)
+        return found
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -145,8 +166,8 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         """Show the list, or do an action to selected rows. Django ignores one that the administrator may not do."""
-        if request.method == "POST" and request.POST.get("action") not in self._actions(request):
-            raise PermissionDenied
+        if request.method == "POST":
+            self._check_action(request)
         own = {"model_admin": self, "may_create": self.may_edit(request)}
         return super().changelist_view(request, {**own, **(extra_context or {})})
 
@@ -197,6 +218,14 @@ class ReadOnlyAdmin(GuardedAdmin):
     def _actions(self, request: HttpRequest) -> dict[str, Any]:
         """Return Django's `Action` of each name, which the stubs take for a tuple."""
         return self.get_actions(request)
+
+    def _check_action(self, request: HttpRequest) -> None:
+        """Raise `BadRequest` for an action that does not exist, and `PermissionDenied` for one of other roles."""
+        name = request.POST.get("action")
+        if name not in {action.__name__ for action in self.actions or ()}:
+            raise BadRequest("The action does not exist.")
+        if name not in self._actions(request):
+            raise PermissionDenied
 
     def _find(self, request: HttpRequest, object_id: str) -> Rows:
         """Return the row with this id, as rows that have been read. Raises `Http404` and `PermissionDenied`."""

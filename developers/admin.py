@@ -97,6 +97,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
         ("suspended_at", whether(gettext_lazy("Suspended"), gettext_lazy("Not suspended"))),
         CreatedFilter,
     ]
+    parts = ["name", "domain"]
     searches = {"org": "id", "dev": "developers", "usr": "developers__user", EMAIL: "developers__user__email"}
     searches |= {TEXT: "name__iexact"}
     fields = ["domain", "is_verified", "suspended_at", "suspension_reason", "id", "created_at"]

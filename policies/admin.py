@@ -57,6 +57,7 @@ class PolicyAdmin(ReadOnlyAdmin):
     list_display = ["name", "organization", "agent", "enabled", "sentences", "updated_at"]
     list_select_related = ["organization", "agent"]
     list_filter = ["enabled", "mode", CreatedFilter]
+    parts = ["name"]
     searches = {"pol": "id", "org": "organization", "agt": "agent"}
     readonly_fields = ["sentences", "source"]
     fields = ["sentences", "enabled", "mode", "description", "organization", "agent", "id", "version"]

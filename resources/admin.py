@@ -13,6 +13,7 @@ class ResourceServerAdmin(ReadOnlyAdmin):
     list_display = ["name", "identifier", "organization", "created_at"]
     list_select_related = ["organization"]
     list_filter = [CreatedFilter]
+    parts = ["name"]
     searches = {"res": "id", URL: "identifier", "org": "organization"}
     fields = ["id", "name", "identifier", "organization", "scopes", "created_at", "updated_at"]
 

@@ -1,4 +1,7 @@
-"""The search over people, agents, organizations, consents, tokens and log entries, by ids, addresses and names."""
+"""The search over people, agents, organizations, consents, tokens and log entries, by ids, addresses and names.
+
+Parts of names are found among the newest rows (`core.administration`).
+"""
 
 import re
 from collections.abc import Iterator
@@ -31,7 +34,7 @@ MAX_LENGTH = 200
 MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, AccessToken, RefreshToken)
 MODELS += (AuthorizationCode, Policy, ResourceServer, Developer, ApiKey, SessionToken, SigningKey)
 # An id leads to its row first, and then to what belongs to it. More models would need more queries.
-MOST_QUERIES = 5
+MOST_QUERIES = 8
 # Secrets have 43 random characters (`core.secrets`), and access tokens three parts. Ids have fewer or more.
 SECRET = re.compile(r"agcode_.+|(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}")
 
@@ -70,13 +73,22 @@ def _rows(request: HttpRequest, text: str) -> Iterator[Found]:
     # A model whose own id it is comes first.
     for model in sorted(MODELS, key=lambda model: kind == TEXT or _prefix(model) != kind):
         page: Any = admin.site._registry[model]
-        lookup = find_lookup(page.searches, text) if may_read(request, model) else None
-        if lookup is None or not left:
+        if left <= 0 or not may_read(request, model):
             continue
-        left -= 1
-        rows = list(page.get_queryset(request).filter(**lookup)[:SHOWN])
+        rows, queries = _find(page, page.get_queryset(request), text)
+        left -= queries
         if rows:
             yield Found(noun_of(model), page, rows, list_url(model, q=text))
+
+
+def _find(page: Any, rows: Any, text: str) -> tuple[list[Any], int]:
+    """Return the first rows with this text, and how many queries that took. A whole name comes before its parts."""
+    lookup, in_part = find_lookup(page.searches, text), page.find_parts(rows, text)
+    wanted = [found for found in (None if lookup is None else rows.filter(**lookup), in_part) if found is not None]
+    for number, found in enumerate(wanted, 1):
+        if first := list(found[:SHOWN]):
+            return first, number
+    return [], len(wanted)
 
 
 def _lines(request: HttpRequest, text: str) -> list[Line]:

@@ -19,7 +19,7 @@ from agents.models import Agent, ClientSecret
 from audit.events import Event
 from audit.models import Entry
 from consent.models import Approval, AuthorizationCode, Consent
-from core import admin_actions, admin_lists, clock
+from core import admin_actions, admin_lists, administration, clock
 from core.ids import lowest_id, new_id, new_unguessable_id
 from core.models import TaskRun
 from developers.models import ApiKey, Developer, Organization
@@ -119,12 +119,31 @@ def test_a_search_that_finds_nothing_says_so_or_explains_itself(
     assert found(answer) == []
     model_admin: Any = admin.site._registry[model]
     is_explained = f"Nothing was searched. Enter: {model_admin.search_help_text}" in text_of(answer)
-    assert is_explained is (admin_lists.TEXT not in model_admin.searches)
+    can_be_part = bool(model_admin.parts) and text in ("a b", "usr_")
+    assert is_explained is (admin_lists.TEXT not in model_admin.searches and not can_be_part)
     assert is_explained is answer.context["cl"].queryset.query.is_empty()
 
 
+@pytest.mark.parametrize(("model", "text"), [(Agent, "artMa"), (Organization, "CM"), (User, "da@exam"), (User, "ada")])
+def test_a_part_of_a_name_is_found_among_the_newest_rows(
+    model: Any, text: str, site: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {Agent: world.agent, Organization: world.developer.organization, User: world.ada}[model]
+    is_too_short = len(text) < administration.SHORTEST_PART
+    assert (row in found(site.get(list_url(model), {"q": text}))) is not is_too_short
+    newer = model.objects.filter(pk__gt=row.pk).count()
+    monkeypatch.setattr(administration, "NEWEST", newer)
+    assert row not in found(site.get(list_url(model), {"q": text}))
+
+
+def test_a_whole_name_comes_before_parts_of_others(site: Client, world: World) -> None:
+    make_agents(world, 20)
+    assert [row.name for row in found(site.get(list_url(Agent), {"q": "agent 1"}))] == ["Agent 1"]
+    assert len(found(site.get(list_url(Agent), {"q": "gent 1"}))) == 11
+
+
 def test_the_list_says_what_can_be_searched_for(site: Client, world: World) -> None:
-    assert "A whole ID (agt_…, agc_…, org_…) or URL or name." in text_of(site.get(list_url(Agent)))
+    assert "A whole ID (agt_…, agc_…, org_…) or URL or name. Or part of a name." in text_of(site.get(list_url(Agent)))
     assert "A whole ID (usr_…) or email address." in text_of(site.get(list_url(EmailAddress)))
     assert "A whole ID (org_…) or scope (tickets:read)." in text_of(site.get(list_url(CustomScope)))
 

@@ -33,9 +33,14 @@ def test_an_id_leads_to_its_row(model: Any, site: Client, world: World) -> None:
     assert len(queries) <= MAX_QUERIES
 
 
-@pytest.mark.parametrize("text", ["ada@example.com", "ADA@example.com", "smartmail", "acme", "agc"])
+@pytest.mark.parametrize("text", ["ada@example.com", "ADA@example.com", "ada@ex", "artMa", "smartmail", "acme", "agc"])
 def test_addresses_names_and_client_ids_are_found(text: str, site: Client, world: World) -> None:
-    expected = {"smartmail": world.agent, "acme": world.developer.organization, "agc": world.agent}
+    expected = {
+        "smartmail": world.agent,
+        "artMa": world.agent,
+        "acme": world.developer.organization,
+        "agc": world.agent,
+    }
     sought = world.agent.client_id if text == "agc" else text
     with CaptureQueriesContext(connection) as queries:
         html = result(site, f" {sought} ")

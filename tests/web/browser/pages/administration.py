@@ -8,6 +8,7 @@ from agents.emergency import stop_everything
 from agents.services import stop_agent
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
+from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
 from core.task_runs import record_run
@@ -29,7 +30,6 @@ def make() -> Content:
     agent, long = make_agent(developer, name="SmartMail"), make_agent(developer, name=LONG, description=WIDE)
     granted = allow(ask(agent), ada)
     allow(ask(long), ada)
-    make_approval(granted)
     other = make_developer("other@example.com", LONG)
     make_resource_server(developer, "https://books.example")
     actor = as_developer(ANONYMOUS, developer)
@@ -37,13 +37,24 @@ def make() -> Content:
     stopped = make_agent(other, name="Stopped")
     stop_agent(actor=SYSTEM.acting_as("administrator", root.id), agent=stopped, reason=WIDE)
     for number in range(25):
-        deny(agent if number % 5 else long, ada, number)
+        denied = deny(agent if number % 5 else long, ada, number)
+    bound_consent(granted)
+    approval = make_approval(granted)
     record_run("agentgate.tasks.record_heartbeat", started_at=clock.now(), seconds=0.01, result=None)
     record_run("tokens.tasks.sweep_tokens", started_at=clock.now(), seconds=0.4, result=17)
     record_run("consent.tasks.sweep_codes", started_at=clock.now(), seconds=0.1, result=None, error="OperationalError")
     ids = {"org": developer.organization_id, "other": other.organization_id, "agent": agent.id, "stopped": stopped.id}
     ids |= {"ada": ada.id, "consent": granted.id, "policy": policy.id, "root": root.id}
+    ids |= {"denied": denied, "approval": approval.id}
     return Content(root.email, ids)
+
+
+def bound_consent(consent: Consent) -> None:
+    """Give a consent terms of each kind."""
+    limit = {"type": "rate_limit", "config": {"maxRequests": 20, "windowSeconds": 3600, "scope": "per_user"}}
+    target = {"type": "email_send", "identifiers": ["bob@example.com", WIDE[:60]]}
+    bounds = {"modes": {"email:read": "ask"}, "guards": {"data_flow": "ask"}, "limits": {"email:send": [limit]}}
+    Consent.objects.filter(pk=consent.pk).update(terms={**bounds, "targets": {"email:send": [target]}})
 
 
 def deny(agent: Any, user: User, minutes: int) -> str:
@@ -55,6 +66,8 @@ def deny(agent: Any, user: User, minutes: int) -> str:
         organization_id=agent.organization_id,
         user_id=user.id,
         agent_id=agent.id,
+        scopes=["email:send"],
+        metadata={"tokenId": LONG, "attempts": [{"at": 1, "of": WIDE}]},
     )
     return write(draft, timedelta(minutes=minutes))
 
@@ -100,13 +113,17 @@ GROUPS = [
             "/admin/policies/policy/",
             "/admin/policies/policy/{policy}/change/",
             "/admin/consent/consent/{consent}/change/",
+            "/admin/consent/approval/",
+            "/admin/consent/approval/{approval}/change/",
             "/admin/audit/entry/",
+            "/admin/audit/entry/{denied}/change/",
             "/admin/audit/entry/?q=nothing",
             "/admin/tokens/signingkey/",
             "/admin/core/taskrun/",
             "/admin/auth/group/new/",
             "/admin/emergency-stop/",
             "/admin/search/?q=ada@example.com",
+            "/admin/search/?q=smart",
             "/admin/search/?q=nothing",
         ],
     ),
