@@ -222,7 +222,7 @@ class ReadOnlyAdmin(GuardedAdmin):
     def _check_action(self, request: HttpRequest) -> None:
         """Raise `BadRequest` for an action that does not exist, and `PermissionDenied` for one of other roles."""
         name = request.POST.get("action")
-        if name not in {action.__name__ for action in self.actions or ()}:
+        if name not in {getattr(action, "__name__", action) for action in self.actions or ()}:
             raise BadRequest("The action does not exist.")
         if name not in self._actions(request):
             raise PermissionDenied
