@@ -30,9 +30,7 @@ class Resolver:
         self.udp, self.tcp, self.asked = udp, tcp, []
 
     def start(self, stack: ExitStack) -> tuple[str, int]:
-        datagrams = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-        datagrams.bind(("127.0.0.1", 0))
-        listener = stack.enter_context(socket.create_server(datagrams.getsockname()))
+        datagrams, listener = map(stack.enter_context, _bind_both())
         Thread(target=self._answer_datagrams, args=(datagrams,), daemon=True).start()
         Thread(target=self._answer_connections, args=(listener,), daemon=True).start()
         address: tuple[str, int] = datagrams.getsockname()
@@ -58,6 +56,17 @@ class Resolver:
                 packet = channel.recv(4096)[2:]
                 if self.tcp:
                     channel.sendall(self.tcp(packet))
+
+
+def _bind_both() -> tuple[socket.socket, socket.socket]:
+    """Return a socket for datagrams and one for connections at the same port, which is free for both."""
+    while True:
+        datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagrams.bind(("127.0.0.1", 0))
+        try:
+            return datagrams, socket.create_server(datagrams.getsockname())
+        except OSError:
+            datagrams.close()
 
 
 @pytest.fixture
