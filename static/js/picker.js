@@ -28,3 +28,8 @@ document.addEventListener("input", ({ target }) => {
   if (target.dataset.find) find(document.getElementById(target.dataset.find), words(target.value));
   else if (target.closest(".picker details")) count(target.closest("details"));
 });
+
+// Enter would send the form of which the search is no part.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && event.target.dataset.find) event.preventDefault();
+});

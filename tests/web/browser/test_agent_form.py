@@ -3,6 +3,7 @@
 import pytest
 
 from tests.constants import PASSWORD
+from tests.world import make_resource_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -39,3 +40,22 @@ def test_what_was_typed_before_the_script_ran_is_in_the_preview(open_tab, develo
     tab.page.get_by_label("Name", exact=True).fill("Ledgerbot")
     held[0].continue_()
     tab.page.locator("#preview").get_by_text("Ledgerbot").first.wait_for()
+
+
+def test_the_scopes_of_a_resource_server_are_searched_without_sending_the_form(open_tab, developer):
+    server = make_resource_server(developer, "https://mail.example").server
+    tab = open_tab(javascript=True)
+    tab.goto(f"/accounts/login/?next=/developer/resource-servers/{server.id}/edit")
+    tab.sign_in(developer.user.email, PASSWORD)
+    search, labels = tab.page.get_by_label("Search the scopes"), tab.page.locator("#picker label:visible")
+    search.wait_for()
+    tab.page.wait_for_load_state()  # with its scripts
+    search.fill("charge")
+    search.press("Enter")
+    assert labels.count() == 1
+    labels.locator("input").check()
+    assert tab.page.locator("#picker summary:visible").inner_text().endswith("1 of 2")
+    tab.page.get_by_role("button", name="Save").click()
+    tab.page.get_by_text("Saved.").wait_for()
+    server.refresh_from_db()
+    assert "payments:charge" in server.scopes
