@@ -62,6 +62,7 @@ const follow = async (pause) => {
   await new Promise((done) => setTimeout(done, pause));
   const listing = document.querySelector("[data-news]");
   const isAnswered = !listing || document.hidden || (await ask(listing).catch(() => false));
+  listing?.classList.toggle("logs__list--lost", !isAnswered);
   follow(isAnswered ? PAUSE : Math.min(2 * pause, MOST));
 };
 

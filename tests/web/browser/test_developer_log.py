@@ -29,6 +29,8 @@ def test_new_rows_arrive_until_the_log_is_paused(tab: Any, agent: Agent, ada: An
     first = write()
     tab.page.locator(f"#{first}.log__row--new").wait_for()
     assert tab.page.locator("#announcer").inner_text() == "1 new entry"
+    tab.page.route("**/developer/logs/new?*", lambda route: route.abort())
+    tab.page.get_by_text("New entries cannot be loaded").wait_for()
     tab.page.get_by_role("link", name="Pause").click()
     tab.page.get_by_role("link", name="Live", exact=True).wait_for()
     asked: list[str] = []
