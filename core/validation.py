@@ -82,6 +82,12 @@ def _values(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, "expected": listed}
 
 
+def did_you_mean(message: str, choice: str | None) -> str:
+    """Return the message, followed by what the caller may have meant, if that is known."""
+    text = gettext_noop('%(message)s Did you mean "%(choice)s"?')
+    return Filled(text, message=Filled(message), choice=choice) if choice else message
+
+
 def invalid_value(message: str) -> PydanticCustomError:
     """Return an error for a field validator to raise."""
     return PydanticCustomError(CUSTOM, "{message}", {"message": message})

@@ -69,6 +69,11 @@ def stamp(value: datetime) -> SafeString:
     return _time(value, text, exactly(value))
 
 
+def duration(seconds: int) -> str:
+    """Return a duration, rounded to its largest unit."""
+    return str(dates.format_timedelta(timedelta(seconds=seconds), threshold=1.2, locale=local_locale()))
+
+
 def exactly(value: datetime, style: str = "medium") -> str:
     """Return the date, the time and the zone. The style "medium" has seconds, "short" has none."""
     local, locale = value.astimezone(local_zone()), local_locale()

@@ -50,10 +50,11 @@ class DataFlow(Rule):
         return FlowRequest((connection, own), watched, ctx.labels, self.window_seconds, asks=self.then == "ask")
 
     def sentence(self) -> str:
+        words = _("Let no data leave if private data and other people's content were read in the last %(window)s")
         if self.then == "ask":
-            words = _("Ask before data leaves if private data and other people's content were read within %(window)s")
-        else:
-            words = _("Let no data leave if private data and other people's content were read within %(window)s")
+            words = _(
+                "Ask before data leaves if private data and other people's content were read in the last %(window)s"
+            )
         return words % {"window": in_words(self.window_seconds)}
 
 

@@ -1,5 +1,6 @@
+import re
 from functools import cached_property
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from typing import Annotated
 
 from django.utils.text import get_text_list
@@ -9,11 +10,12 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from core.net import Network, parse_address
-from core.validation import invalid_value
+from core.validation import did_you_mean, invalid_value
 from core.wording import Filled
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Listed, Text
 
+STARS = re.compile(r"(?:\.\*)+\Z")
 MAPPED_BITS = 96  # ::ffff:0:0/96 holds the IPv4 addresses (RFC 4291 section 2.5.5.2)
 
 
@@ -42,11 +44,39 @@ def _explain(text: str) -> PydanticCustomError:
     try:
         nearest = str(ip_network(text, strict=False))
     except ValueError:
-        return invalid_value(gettext_noop("Must be a range such as 203.0.113.0/24 or 2001:db8::/32."))
+        if (most := _most_bits(text)) is not None:
+            return invalid_value(Filled(gettext_noop("Must have a prefix length of at most %(most)d."), most=most))
+        message = gettext_noop("Must be a range such as 203.0.113.0/24 or 2001:db8::/32.")
+        return invalid_value(did_you_mean(message, _in_other_words(text)))
+    if not text.partition("/")[2].isdecimal():
+        message = gettext_noop("Must have its prefix length as a number. Use %(nearest)s.")
+        return invalid_value(Filled(message, nearest=nearest))
     text = gettext_noop(
         "Has bits set beyond the prefix length. Use %(nearest)s, or the address without a prefix length."
     )
     return invalid_value(Filled(text, nearest=nearest))
+
+
+def _most_bits(text: str) -> int | None:
+    """Return the longest possible prefix if only the prefix length of the range is wrong."""
+    address, _slash, length = text.partition("/")
+    try:
+        return ip_address(address).max_prefixlen if length.isdecimal() else None
+    except ValueError:
+        return None
+
+
+def _in_other_words(text: str) -> str | None:
+    """Return the range that the text has as its two ends or with stars, or None."""
+    first, has_ends, last = text.partition("-")
+    if not has_ends and (stars := STARS.search(text)):
+        first, last = text[: stars.start()] + ".0" * (len(stars[0]) // 2), text[: stars.start()]
+        last += ".255" * (len(stars[0]) // 2)
+    try:
+        ranges = list(summarize_address_range(ip_address(first.strip()), ip_address(last.strip())))
+    except (ValueError, TypeError):
+        return None
+    return str(ranges[0]) if len(ranges) == 1 else None
 
 
 @register("ip_allowlist", title=gettext_noop("Allowed IP addresses"))

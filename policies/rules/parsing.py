@@ -1,5 +1,6 @@
 """Parse rules from JSON, with errors that name the field and the remedy."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -9,14 +10,16 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from core.errors import FieldError, Invalid
-from core.text import echo
-from core.validation import MESSAGES, dotted, explain
+from core.text import echo, nearest
+from core.validation import MESSAGES, did_you_mean, dotted, explain
 from core.wording import Filled
 from policies.rules.base import RULES, Rule
 
 MAX_RULES = 20
 MAX_ERRORS = 20
 RULE_KEYS = ("type", "config")
+# Each of the expected values in an error of pydantic.
+QUOTED = re.compile(r"'([^']*)'")
 
 
 class InvalidRules(Invalid):
@@ -115,10 +118,10 @@ def _type_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:
     name = raw.get("type")
     if "type" in raw and not (isinstance(name, str) and name in RULES):
         known = ", ".join(sorted(RULES))
-        message = Filled(gettext_noop("Must be a string. Must be one of %(types)s."), types=known)
+        message: str = Filled(gettext_noop("Must be a string. Must be one of %(types)s."), types=known)
         if isinstance(name, str):
             text = gettext_noop('Unknown rule type "%(type)s". Must be one of %(types)s.')
-            message = Filled(text, type=echo(name), types=known)
+            message = did_you_mean(Filled(text, type=echo(name), types=known), nearest(name, RULES))
         yield FieldError(f"{path}.type", message)
 
 
@@ -127,7 +130,12 @@ def _explain(rule_type: type[Rule], path: str, detail: ErrorDetails) -> FieldErr
     if detail["type"] == "extra_forbidden":
         if len(detail["loc"]) > 1:
             return FieldError(field, gettext_noop("Unknown field. Remove it, or correct its name."))
-        known = ", ".join(field.alias or name for name, field in rule_type.model_fields.items())
+        known = [field.alias or name for name, field in rule_type.model_fields.items()]
         text = gettext_noop("Unknown field. The fields of %(type)s are %(fields)s.")
-        return FieldError(field, Filled(text, type=rule_type.type, fields=known))
+        message = Filled(text, type=rule_type.type, fields=", ".join(known))
+        return FieldError(field, did_you_mean(message, nearest(str(detail["loc"][0]), known)))
+    typed = detail["input"]
+    if detail["type"] == "literal_error" and isinstance(typed, str):
+        expected = QUOTED.findall(detail["ctx"]["expected"])
+        return FieldError(field, did_you_mean(explain(detail), nearest(typed, expected)))
     return FieldError(field, explain(detail))

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field
 
 from core.currencies import CURRENCIES
 from core.money import VALUE, read_amount, read_units, units_of
-from core.validation import invalid_value
+from core.text import nearest
+from core.validation import did_you_mean, invalid_value
 from limits.sliding_window import CounterRequest
 from policies.rules.base import Denial, RuleContext, register
 from policies.rules.ledger import Ledger, LimitKind, subject_of
@@ -29,7 +30,8 @@ def _require_amount(text: str) -> str:
 
 def _require_currency(text: str) -> str:
     if text not in CURRENCIES:
-        raise invalid_value(gettext_noop("Must be a currency code of ISO 4217, such as EUR."))
+        message = gettext_noop("Must be a currency code of ISO 4217, such as EUR.")
+        raise invalid_value(did_you_mean(message, nearest(text.upper(), CURRENCIES)))
     return text
 
 

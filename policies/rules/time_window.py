@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
-from core.validation import invalid_value
+from core.text import nearest
+from core.validation import did_you_mean, invalid_value
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Listed
 
@@ -25,8 +26,18 @@ def _time_zones() -> frozenset[str]:
 
 def _require_time_zone(name: str) -> str:
     if name not in _time_zones():
-        raise invalid_value(gettext_noop("Must be an IANA time zone such as Europe/Berlin or UTC."))
+        message = gettext_noop("Must be an IANA time zone such as Europe/Berlin or UTC.")
+        raise invalid_value(did_you_mean(message, _nearest_time_zone(name)))
     return name
+
+
+def _nearest_time_zone(name: str) -> str | None:
+    """Return the zone that is written like this, or whose city is, or that is similar."""
+    wanted = name.casefold().strip().replace(" ", "_")
+    # Abbreviations such as EST say nothing about what another one may mean.
+    written = {zone.casefold(): zone for zone in sorted(_time_zones(), reverse=True) if "/" in zone or zone == "UTC"}
+    cities = {zone.rpartition("/")[2]: name for zone, name in written.items()}
+    return written.get(wanted) or cities.get(wanted) or written.get(nearest(wanted, written) or "")
 
 
 def _require_clock(text: str) -> str:

@@ -266,3 +266,39 @@ def test_a_parsed_rule_cannot_be_changed() -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         rule.max_requests = 1_000_000  # type: ignore[attr-defined]  # the point of the test
+
+
+PER_HOUR = {"windowSeconds": 3600, "scope": "per_user"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "said"),
+    [
+        ("rate_limt", {}, 'Did you mean "rate_limit"?'),
+        ("rate_limit", {"maxRequest": 1, **PER_HOUR}, 'Did you mean "maxRequests"?'),
+        ("rate_limit", {"maxRequests": 1, **PER_HOUR, "scope": "per_usr"}, 'Did you mean "per_user"?'),
+        ("spend_limit", {"maxAmount": "5", "currency": "eur", **PER_HOUR}, 'Did you mean "EUR"?'),
+        ("spend_limit", {"maxAmount": "5", "currency": "EURO", **PER_HOUR}, 'Did you mean "EUR"?'),
+        ("time_window", {**HOURS, "timezone": "Europe/Berln"}, 'Did you mean "Europe/Berlin"?'),
+        ("time_window", {**HOURS, "timezone": "europe/berlin"}, 'Did you mean "Europe/Berlin"?'),
+        ("time_window", {**HOURS, "timezone": "new york"}, 'Did you mean "America/New_York"?'),
+        ("time_window", {**HOURS, "timezone": "CEST"}, "such as Europe/Berlin or UTC."),
+        ("ip_allowlist", {"cidrs": ["10.0.0.1/24"]}, "Use 10.0.0.0/24, or the address without a prefix length."),
+        ("ip_allowlist", {"cidrs": ["10.0.0.0/33"]}, "Must have a prefix length of at most 32."),
+        ("ip_allowlist", {"cidrs": ["2001:db8::/129"]}, "Must have a prefix length of at most 128."),
+        ("ip_allowlist", {"cidrs": ["10.0.0.0/255.255.255.0"]}, "prefix length as a number. Use 10.0.0.0/24."),
+        ("ip_allowlist", {"cidrs": ["10.0.0.0 - 10.0.0.255"]}, 'Did you mean "10.0.0.0/24"?'),
+        ("ip_allowlist", {"cidrs": ["10.0.*.*"]}, 'Did you mean "10.0.0.0/16"?'),
+        ("ip_allowlist", {"cidrs": ["10.0.0.1-10.0.0.9"]}, "such as 203.0.113.0/24 or 2001:db8::/32."),
+        ("ip_allowlist", {"cidrs": ["office"]}, "such as 203.0.113.0/24 or 2001:db8::/32."),
+        ("data_flow", {"windowSeconds": 60, "then": "aks"}, 'Did you mean "ask"?'),
+        (
+            "context_match",
+            {"conditions": [{"field": "recipient", "operator": "equal", "value": "a"}]},
+            'Did you mean "equals"?',
+        ),
+    ],
+)
+def test_what_is_almost_right_gets_a_suggestion(kind, config, said):
+    messages = rejected({"type": kind, "config": config}).values()
+    assert any(message.endswith(said) for message in messages), messages

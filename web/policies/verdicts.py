@@ -11,7 +11,7 @@ from core.text import plain_text
 from decisions.simulation import Simulated, Simulation
 from policies.engine import Outcome, Traced
 from policies.rules import sentences
-from policies.rules.words import in_words
+from web.formats import duration
 
 OUTCOMES: Mapping[Outcome, Any] = {
     Outcome.PASSED: _("Allows"),
@@ -64,5 +64,5 @@ def describe_verdict(traced: Traced, *, sentence: str, url: str) -> Verdict:
         outcome=OUTCOMES[traced.outcome],
         pill=PILLS.get(traced.outcome, ""),
         detail=plain_text(traced.detail),
-        wait=in_words(traced.retry_after_seconds) if traced.retry_after_seconds else "",
+        wait=duration(traced.retry_after_seconds) if traced.retry_after_seconds else "",
     )

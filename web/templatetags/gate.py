@@ -20,6 +20,7 @@ from web.access import with_next
 from web.icons import icon
 
 register = template.Library()
+CURRENT = SafeString(' aria-current="page"')
 
 MAX_COUNTED = 100
 # The first match counts.
@@ -85,13 +86,16 @@ def rail_link(
 
 
 @register.simple_tag(takes_context=True)
-def tab_link(context: template.Context, name: str, subject: str, label: str, *, has_below: bool = False) -> SafeString:
+def tab_link(
+    context: template.Context, name: str, subject: str, label: str, *, has_below: bool = False, has_page: object = None
+) -> SafeString:
     """Return a link to one of the pages about a subject, by its id, marked as current if it is the page.
 
-    With `has_below`, also if the page is below it.
+    With `has_below`, also if the page is below it. With `has_page`, anyway: the page belongs there.
     """
     url = reverse(name, args=[subject])
-    return format_html('<a href="{}"{}>{}</a>', url, _current(context, url, exact=not has_below), label)
+    current = CURRENT if has_page else _current(context, url, exact=not has_below)
+    return format_html('<a href="{}"{}>{}</a>', url, current, label)
 
 
 @register.simple_tag(takes_context=True)
@@ -129,4 +133,4 @@ def _current(context: template.Context, url: str, *, exact: bool, also: str = ""
     path = context["request"].path
     is_below = (not exact and path.startswith(f"{url.rstrip('/')}/")) or (also and path.startswith(also))
     is_current = path == url or is_below
-    return SafeString(' aria-current="page"') if is_current else ""
+    return CURRENT if is_current else ""
