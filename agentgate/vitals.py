@@ -7,7 +7,6 @@ from enum import StrEnum
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Value
 
 from accounts.models import BrowserSession
 from agentgate.doctor.findings import Status
@@ -84,20 +83,20 @@ def look_at_worker(now: datetime) -> Worker:
     )
 
 
-def count_overdue() -> dict[str, int]:
-    """Return how many rows of each kind a sweep should have deleted or ended. Kinds without any are omitted."""
+def overdue_rows() -> Mapping[str, Any]:
+    """Return the rows of each kind that a sweep should have deleted or ended."""
     due = clock.now() - MAX_WAIT
-    rows: Mapping[str, Any] = {
+    return {
         "access tokens": AccessToken.objects.filter(expires__lt=due - KEEP_EXPIRED),
         "sessions": BrowserSession.objects.filter(expire_date__lt=due),
         "idempotency records": IdempotencyRecord.objects.filter(expires_at__lt=due),
         "requests for consent": Consent.objects.filter(status=ConsentStatus.PENDING, expires_at__lt=due),
     }
-    first, *others = (
-        found.order_by().annotate(kind=Value(kind)).values_list("kind").annotate(Count("pk"))
-        for kind, found in rows.items()
-    )
-    return {kind: number for kind, number in first.union(*others, all=True).order_by() if number}
+
+
+def count_overdue() -> dict[str, int]:
+    """Return how many overdue rows there are of each kind. Kinds without any are omitted."""
+    return {kind: number for kind, rows in overdue_rows().items() if (number := rows.count())}
 
 
 def _patience(name: str) -> timedelta:

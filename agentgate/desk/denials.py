@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
 from agents.models import Agent
 from audit.events import Event, Outcome
+from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below
 from audit.readers.snapshot import Snapshot
 from core import clock
+from core.administration import list_url
 from web.names import names_by_id
 
 HOUR, HOURS_BEFORE = timedelta(hours=1), 24
@@ -25,19 +27,21 @@ DENIED: dict[str, Any] = {"event": Event.TOKEN_VERIFY, "outcome": Outcome.DENIED
 
 
 class Denied(NamedTuple):
-    """An agent, and how many of the denials in the sample are its own."""
+    """An agent, how many of the denials in the sample are its own, and the list of its denials of the last hour."""
 
     agent_id: str
     name: str
     number: int
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Denials:
-    """The denials of the last hour, and in a usual hour of the day before."""
+    """The denials of the last hour, with the list of them, and in a usual hour of the day before."""
 
     last_hour: int
     usual: float
+    url: str
 
     @property
     def is_spike(self) -> bool:
@@ -52,19 +56,26 @@ def count_denials(log: Snapshot, sample: int = SAMPLE) -> Denials:
     now = clock.now()
     day = Criteria(**DENIED, since=now - (HOURS_BEFORE + 1) * HOUR, until=now - HOUR)
     last_hour = sample if sample < SAMPLE else log.count(Criteria(**DENIED, since=now - HOUR))
-    return Denials(last_hour, log.count(day) / HOURS_BEFORE)
+    return Denials(last_hour, log.count(day) / HOURS_BEFORE, _list_url(now))
 
 
 def most_denied(log: Snapshot) -> tuple[list[Denied], int]:
     """Return the agents that verify denied most in the last hour, and how many denials were looked at."""
-    criteria = Criteria(**DENIED, since=clock.now() - HOUR)
+    now = clock.now()
+    criteria = Criteria(**DENIED, since=now - HOUR)
     waiting = [entry.agent_id for _id, entry in log.waiting if criteria.matches(entry)]
     logged = islice(entries_below(log.size, criteria, SAMPLE, log.indexed), SAMPLE)
     sample = [*waiting, *(entry.agent_id for entry in logged)][:SAMPLE]
-    return _most_denied(sample), len(sample)
+    return _most_denied(sample, now), len(sample)
 
 
-def _most_denied(sample: Sequence[str | None]) -> list[Denied]:
+def _most_denied(sample: Sequence[str | None], now: datetime) -> list[Denied]:
     counts = Counter(one for one in sample if one).most_common(NAMED)
     names = names_by_id((Agent.objects.all(), [pk for pk, _ in counts]))
-    return [Denied(pk, names.get(pk, pk), number) for pk, number in counts]
+    return [Denied(pk, names.get(pk, pk), number, _list_url(now, q=pk)) for pk, number in counts]
+
+
+def _list_url(now: datetime, **search: str) -> str:
+    """Return the URL of the denials of the hour before `now`."""
+    decided = {"event__exact": Event.TOKEN_VERIFY.value, "outcome__exact": Outcome.DENIED.value}
+    return list_url(Entry, **search, **decided, **{"from": (now - HOUR).isoformat()})

@@ -1,6 +1,6 @@
 """Whether the server's own work is done: keys, the sequencer, the worker and its sweeps, in words for operators."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from agentgate.desk.joined import in_words
 from agentgate.doctor.findings import Status
-from agentgate.vitals import KeyState, Worker, count_overdue, judge_key, judge_lag, look_at_worker
+from agentgate.vitals import KeyState, Worker, judge_key, judge_lag, look_at_worker
 from audit.readers.snapshot import Snapshot
 from core import clock
 from core.administration import list_url, row_url
@@ -24,7 +24,7 @@ KEYS: dict[KeyState, tuple[Status, Any]] = {
     KeyState.FOREIGN: (Status.PROBLEM, gettext_lazy("%(algorithm)s. This JWT_SECRET does not open it.")),
     KeyState.DAMAGED: (Status.PROBLEM, gettext_lazy("%(algorithm)s. It is damaged: rotate it.")),
 }
-# By the names in `count_overdue`.
+# By the names in `overdue_rows`.
 OVERDUE = {
     "access tokens": gettext_lazy("Access tokens: %(number)s"),
     "sessions": gettext_lazy("Browser sessions: %(number)s"),
@@ -44,11 +44,14 @@ class Sign:
     url: str = ""
 
 
-def signs_of_health(log: Snapshot) -> list[Sign]:
-    """Return the signs, in the order in which an operator looks at them. They take three queries."""
+def signs_of_health(log: Snapshot, overdue: Mapping[str, int]) -> list[Sign]:
+    """Return the signs, in the order in which an operator looks at them. They take two queries.
+
+    `overdue` is how many rows of each kind in `agentgate.vitals.overdue_rows` there are.
+    """
     now = clock.now()
     worker = look_at_worker(now)
-    return [_worker(worker), _sweeps(worker), _log(now, log), *_keys(now)]
+    return [_worker(worker), _sweeps(worker, overdue), _log(now, log), *_keys(now)]
 
 
 def _worker(worker: Worker) -> Sign:
@@ -59,12 +62,12 @@ def _worker(worker: Worker) -> Sign:
     return Sign(_("Worker"), "good" if worker.is_alive else "bad", text, worker.beat_at, url)
 
 
-def _sweeps(worker: Worker) -> Sign:
+def _sweeps(worker: Worker, overdue: Mapping[str, int]) -> Sign:
     """Return the sign of the tasks other than the heartbeat, most of which are sweeps, and of what they left."""
     title, at, url = _("Sweeps"), worker.last_at, list_url(TaskRun)
-    overdue = [str(OVERDUE[kind]) % {"number": in_words(number)} for kind, number in count_overdue().items()]
-    if overdue:
-        return Sign(title, "bad", _("Expired and not deleted: %(rows)s.") % {"rows": ", ".join(overdue)}, at, url)
+    left = [str(OVERDUE[kind]) % {"number": in_words(number)} for kind, number in overdue.items() if number]
+    if left:
+        return Sign(title, "bad", _("Expired and not deleted: %(rows)s.") % {"rows": ", ".join(left)}, at, url)
     if worker.failed:
         return Sign(title, "bad", _("Failed: %(names)s.") % {"names": ", ".join(worker.failed)}, at, url)
     if worker.late:

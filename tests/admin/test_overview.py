@@ -1,6 +1,8 @@
 """The overview, the pages that join what belongs to a row, and the navigation."""
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from agentgate.doctor.findings import Status
 from agentgate.doctor.keys import check_signing_key
 from agentgate.doctor.log import check_sequencer
 from agentgate.doctor.services import check_sweeps, check_worker
-from agentgate.vitals import HEARTBEAT, OLD_KEY
+from agentgate.vitals import HEARTBEAT, OLD_KEY, count_overdue
 from agents.services import stop_agent
 from audit.events import Outcome
 from audit.readers.snapshot import take_snapshot
@@ -26,8 +28,9 @@ from core import clock
 from core.actor import SYSTEM
 from core.models import TaskRun
 from core.task_runs import record_run
+from developers.services import suspend_organization
 from tests.admin.test_pages import form_url, name_of
-from tests.admin.world import World
+from tests.admin.world import World, sign_in
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
 from tokens.models import AccessToken, SigningKey
@@ -59,6 +62,21 @@ def test_new_agents_and_developers_to_verify_are_listed(site: Client, world: Wor
     for row in (world.agent, world.developer.organization):
         assert f'href="{form_url(row)}"' in html
     assert "Stopped by an administrator" in html
+    suspend_organization(actor=SYSTEM, organization=world.developer.organization, reason="Spam.")
+    html = shown(site)
+    for heading in ("New agents", "Developers not verified", "Stopped agents", "Suspended organizations"):
+        assert f'{heading} <span class="desk__number">1</span>' in html, heading
+
+
+def test_an_agent_is_new_for_a_week(site: Client, world: World) -> None:
+    with time_machine.travel(clock.now() + timedelta(days=8), tick=False):
+        assert 'New agents <span class="desk__number">0</span>' in shown(sign_in(world.administrator))
+
+
+def test_what_administrators_did_is_one_list(site: Client, world: World) -> None:
+    stop_agent(actor=SYSTEM.acting_as("administrator", world.administrator.id), agent=world.agent, reason="Spam.")
+    (url,) = re.findall(r'href="([^"]+)">What administrators did', shown(site))
+    assert [row.event for row in site.get(url).context["cl"].result_list] == ["agent.stopped"]
 
 
 def test_a_rise_of_denials_is_named_with_its_agents(site: Client, world: World) -> None:
@@ -69,7 +87,8 @@ def test_a_rise_of_denials_is_named_with_its_agents(site: Client, world: World) 
         assert "Spike" in shown(site)
         html = shown(site, "/admin/denials/")
         assert form_url(world.agent) in html
-        assert f">{FEWEST}</a>" in html
+        (url,) = re.findall(rf'href="([^"]+)">{FEWEST}</a></td>', html)
+        assert len(site.get(unescape(url)).context["cl"].result_list) == FEWEST
         sequence()
 
 
@@ -120,7 +139,7 @@ def test_the_overview_and_the_doctor_agree(site: Client, world: World) -> None:
     run(SWEEP)
     for later in (timedelta(0), timedelta(seconds=30), timedelta(minutes=5), timedelta(days=91)):
         with time_machine.travel(clock.now() + later, tick=False):
-            for sign in signs_of_health(take_snapshot()):
+            for sign in signs_of_health(take_snapshot(), count_overdue()):
                 found = {finding.status for finding in checks[sign.title]()}
                 assert kinds[sign.kind] <= found, (later, sign)
                 assert sign.kind == "bad" or Status.PROBLEM not in found, (later, sign)
