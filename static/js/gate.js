@@ -9,6 +9,7 @@ if (zone && !document.cookie.split("; ").includes(`timezone=${zone}`)) {
   document.cookie = `timezone=${zone}; path=/; max-age=31536000; samesite=lax`;
 }
 
+const TOKEN = "csrfmiddlewaretoken";
 const announcer = document.getElementById("announcer");
 
 const announce = (text) => {
@@ -19,6 +20,26 @@ const announce = (text) => {
 const fail = () => {
   announcer.className = "notice notice--bad toast";
   announcer.textContent = announcer.dataset.failed;
+};
+
+// A form for texts that was sent without a session stays, with what was typed. Signing in elsewhere changes the token that it
+// needs.
+const TEXTS = "form:has(textarea, input:not([type=hidden], [type=checkbox], [type=radio]))";
+const signedOut = document.getElementById("signed-out")?.content;
+const SIGN_IN = signedOut?.querySelector("a").getAttribute("href");
+
+const askToSignIn = (form) => {
+  form.dataset.stale = "yes";
+  announcer.className = "notice notice--bad toast";
+  announcer.replaceChildren(signedOut.cloneNode(true));
+  return false;
+};
+
+const renewToken = async ({ dataset, elements }) => {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  const token = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector(`main [name=${TOKEN}]`);
+  if (token) elements[TOKEN].value = token.value;
+  delete dataset.stale;
 };
 
 // What is shown. An anchor on the page changes only the fragment.
@@ -72,17 +93,40 @@ const focusIn = (main, { id, name, value, dataset }, heading) => {
 
 // A form or a link with `data-live` shows its answer in place, also an error. No page is requested again: a second GET
 // would lose the messages of the first, and a GET after a refused POST would hide the refusal.
-const show = async (url, options, origin) => {
+// `keeps` is a form that must not be lost to a refusal because of an old token or session. Return whether it needs another
+// token.
+const show = async (url, options, origin, keeps = null) => {
   const answer = await fetch(url, { ...options, headers: { Accept: "text/html" } });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   const main = page.querySelector("main#main");
   if (!main) throw new Error(`No page: ${answer.status}`);
+  if (keeps && !keeps.dataset.stale && main.querySelector("[data-stale]")) return true;
   const target = new URL(answer.url);
+  if (keeps && answer.redirected && target.pathname === SIGN_IN) return askToSignIn(keeps);
   const used = target.pathname === location.pathname ? origin : null;
   const heading = answer.ok ? null : main.querySelector("h1");
   await showPage(page, target, main);
   focusIn(main, used ?? {}, heading);
   announce((main.querySelector(".notice, .errors, [data-announce]") ?? heading)?.textContent.trim() ?? page.title);
+  return false;
+};
+
+const send = async (form, submitter) => {
+  const isPost = form.method === "post";
+  const url = new URL(submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href, location.href);
+  const ask = async () => {
+    const data = new URLSearchParams(new FormData(form, submitter));
+    if (!isPost) {
+      for (const [field, text] of [...data]) if (!text) data.delete(field, text);
+      url.search = data;
+    }
+    return show(url, isPost ? { method: "POST", body: data } : {}, submitter ?? document.activeElement, isPost && form.matches(TEXTS) ? form : null);
+  };
+  if (form.dataset.stale) await renewToken(form);
+  if (!(await ask())) return;
+  await renewToken(form);
+  form.dataset.stale = "yes";
+  await ask();
 };
 
 document.addEventListener("submit", (event) => {
@@ -91,17 +135,8 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   // The second click of a double click.
   if (form.dataset.sending) return;
-  const data = new URLSearchParams(new FormData(form, event.submitter));
-  const url = new URL(event.submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href, location.href);
-  const isPost = form.method === "post";
-  if (!isPost) {
-    for (const [field, text] of [...data]) if (!text) data.delete(field, text);
-    url.search = data;
-  }
   form.dataset.sending = "yes";
-  show(url, isPost ? { method: "POST", body: data } : {}, event.submitter ?? document.activeElement)
-    .catch(fail)
-    .finally(() => delete form.dataset.sending);
+  send(form, event.submitter).catch(fail).finally(() => delete form.dataset.sending);
 });
 
 document.addEventListener("click", (event) => {

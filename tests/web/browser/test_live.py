@@ -15,9 +15,11 @@ from consent.models import Consent
 from consent.pausing import pause_all_agents
 from consent.services import revoke_consent
 from core import clock
+from policies.models import Policy
 from tests.approvals import make_approval
 from tests.audit.journals import write_row
 from tests.constants import PASSWORD
+from tests.web.browser.conftest import Tab
 from tests.world import as_user, make_agent
 
 type OpenPage = Callable[[str], Any]
@@ -189,6 +191,26 @@ def test_the_steps_of_the_first_run_turn_green_by_themselves(open_tab: Any, deve
     assert tab.focused() == "again"
     write_row(organization_id=developer.organization_id, agent_id=agent.id)
     tab.page.get_by_role("heading", name="Recent denials").wait_for()
+
+
+@pytest.mark.parametrize("lost", ["session", "all cookies"])
+def test_what_was_typed_stays_if_the_session_has_ended(open_tab: Any, developer: Any, lost: str) -> None:
+    tab = open_tab(javascript=True)
+    tab.goto("/accounts/login/?next=/developer/policies/new")
+    tab.sign_in(developer.user.email, PASSWORD)
+    page = tab.page
+    page.get_by_label("Name").fill("No mail")
+    page.context.clear_cookies(name="sessionid" if lost == "session" else None)
+    page.get_by_role("button", name="Save policy").click()
+    with page.context.expect_page() as opened:
+        page.locator("#announcer").get_by_role("link", name="Sign in").click()
+    other = Tab(opened.value, tab.base_url)
+    other.sign_in(developer.user.email, PASSWORD)
+    other.page.get_by_text("No connections").wait_for()
+    assert page.get_by_label("Name").input_value() == "No mail"
+    page.get_by_role("button", name="Save policy").click()
+    page.get_by_role("heading", name="No mail").wait_for()
+    assert Policy.objects.filter(name="No mail").count() == 1
 
 
 def test_a_double_click_sends_a_form_once(open_tab: Any, developer: Any) -> None:
