@@ -47,7 +47,7 @@ def facets_of(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Facets
         tuple(scopes),
         _distinct(metadata.get("ruleType"), content["reason"]),
         tuple(_deciders(content, withheld)) if content["reason"] in RULE_REASONS or POLICY in withheld else (),
-        tuple(_steps(content, withheld)),
+        tuple(_steps(content, withheld)) if content["event"] in EVENTS else (),
         content["requestId"] if is_own(content["requestId"]) else "",
     )
 
@@ -85,7 +85,7 @@ def _deciders(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Iterat
 
 
 def _steps(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Iterator[str]:
-    found = find_step(content, organizations_of(content, withheld)) if content["event"] in EVENTS else None
+    found = find_step(content, organizations_of(content, withheld))
     if found is not None:
         yield owned(found.organization_id, found.step)
         yield from (owned(found.organization_id, left_out(scope)) for scope in found.left_out)
