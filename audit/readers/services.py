@@ -32,7 +32,8 @@ class Health:
 
 def health_of_service(organization_id: str, server_id: str, now: datetime) -> Health:
     """Return how the organization's resource server used AgentGate, from the index of the log."""
-    log, since = take_snapshot(), now - DAY
+    # In whole seconds, as links to these entries write it.
+    log, since = take_snapshot(), (now - DAY).replace(microsecond=0)
     questions = Criteria(organization_id=organization_id, server_id=server_id, events=QUESTIONS)
     last = next(log.newest_first(questions), None)
     if last is None or last.timestamp < since:

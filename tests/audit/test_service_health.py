@@ -47,6 +47,7 @@ def test_counts_what_the_service_asked_in_the_last_day(monkeypatch: pytest.Monke
         health = health_of_service(organization_id, own.id, now)
         assert (health.allowed, health.denied, health.last_at) == (4, 2, last), place
         assert health.denied_share == pytest.approx(1 / 3)
+        assert health.since.microsecond == 0, "the link to the log has whole seconds"
         later = health_of_service(organization_id, own.id, now + DAY)
         assert (later.allowed, later.denied, later.last_at, later.denied_share) == (0, 0, last, 0.0), place
         sequence()
