@@ -24,8 +24,13 @@ const count = (group) => {
   tally.textContent = tally.dataset.count.replace(/%\((\w+)\)s/g, (_, name) => numbers[name]);
 };
 
+const search = ({ dataset, value }) => find(document.getElementById(dataset.find), words(value));
+
+// What was typed before this ran.
+for (const field of document.querySelectorAll("[data-find]")) if (field.value) search(field);
+
 document.addEventListener("input", ({ target }) => {
-  if (target.dataset.find) find(document.getElementById(target.dataset.find), words(target.value));
+  if (target.dataset.find) search(target);
   else if (target.closest(".picker details")) count(target.closest("details"));
 });
 

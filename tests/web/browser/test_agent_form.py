@@ -1,5 +1,7 @@
 """The form of an agent with a script: the preview and the search follow what the developer types."""
 
+import re
+
 import pytest
 
 from tests.constants import PASSWORD
@@ -29,16 +31,19 @@ def test_the_preview_and_the_search_follow_what_is_typed(open_tab, developer):
     assert page.locator("#picker input:checked:visible").count() == 1
 
 
-def test_what_was_typed_before_the_script_ran_is_in_the_preview(open_tab, developer):
+def test_what_was_typed_before_the_scripts_ran_counts(open_tab, developer):
     tab, held = open_tab(javascript=True), []
     tab.goto("/accounts/login/?next=/developer/agents")
     tab.sign_in(developer.user.email, PASSWORD)
     tab.page.get_by_role("heading", name="Agents").wait_for()
-    tab.page.route("**/preview*.js", lambda route: held.append(route))
-    with tab.page.expect_request("**/preview*.js"):
+    tab.page.route(re.compile(r"/(preview|picker)[^/]*\.js"), lambda route: held.append(route))
+    with tab.page.expect_request("**/preview*.js"), tab.page.expect_request("**/picker*.js"):
         tab.page.goto(f"{tab.base_url}/developer/agents/new", wait_until="commit")
     tab.page.get_by_label("Name", exact=True).fill("Ledgerbot")
-    held[0].continue_()
+    tab.page.get_by_label("Search the scopes").fill("charge")
+    for route in held:
+        route.continue_()
+    tab.page.locator("#picker label:visible", has_text="payments:charge").wait_for()
     tab.page.locator("#preview").get_by_text("Ledgerbot").first.wait_for()
 
 
