@@ -121,6 +121,14 @@ def test_many_findings_are_all_counted_and_the_newest_are_listed(as_developer, g
     assert "The log has all of them." in words_of(as_developer.get(f"/developer/policies/{policy.id}/findings"))
 
 
+def test_a_policy_in_force_says_how_many_calls_it_has_stopped(as_developer, grant, policy):
+    assert open_policy(as_developer, policy).context["stopped"] is None
+    set_status(as_developer, policy, "enforced")
+    assert call(grant, "email:send", "calendar:freebusy") == [False, False]
+    stopped = open_policy(as_developer, policy).context["stopped"]
+    assert (stopped.number, len(ids_at(as_developer, stopped.url))) == (1, 1)
+
+
 def test_a_policy_is_switched_on_and_off(as_developer, grant, policy):
     assert set_status(as_developer, policy, "enforced").status_code == 303
     assert call(grant, "email:send") == [False]

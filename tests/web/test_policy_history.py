@@ -184,3 +184,14 @@ def test_history_and_restore_of_another_organization_are_absent(as_rival, policy
     assert history(as_rival, policy).status_code == 404
     assert restore(as_rival, policy, 1).status_code == 404
     assert PolicyVersion.objects.count() == 1
+
+
+def test_a_copy_is_a_new_policy(as_developer, as_rival, policy):
+    url = f"/developer/policies/new?copy={policy.id}"
+    editor = as_developer.get(url).context["editor"]
+    assert (editor.fields["name"].value(), [rule.wording for rule in editor.rules]) == (
+        "Copy of Mine",
+        ["Never email:send"],
+    )
+    assert as_rival.get(url).status_code == 404
+    assert Policy.objects.count() == 1

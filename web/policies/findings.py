@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from urllib.parse import urlencode
 
@@ -14,8 +14,10 @@ from django.utils.translation import ngettext
 
 from agents.selectors import agents_known_to
 from audit.events import Event
+from audit.events import Outcome as LogOutcome
 from audit.readers.snapshot import Snapshot, take_snapshot
 from audit.selectors import Filters, count_for_organization, describe_for_organization, newest_and_count
+from core import clock
 from decisions.replaying import Change
 from policies.engine import Outcome
 from policies.models import Policy
@@ -26,6 +28,7 @@ from web.policies.shares import Count, in_numbers, log_url, share
 
 # So many entries are read, the newest.
 MOST = 500
+STOPPED_DAYS = 7
 CHANGES = {Outcome.DENIED: Change.NEWLY_DENIED, Outcome.ASKED: Change.NEWLY_ASKED}
 
 
@@ -133,6 +136,14 @@ def find_findings(policy: Policy) -> Findings:
         listed=len(recorded.entries),
         is_cut=recorded.is_cut,
     )
+
+
+def count_stopped(policy: Policy) -> Count:
+    """Return how many calls the policy has denied, or asked users about, in the last days."""
+    since = clock.now() - timedelta(days=STOPPED_DAYS)
+    denied = Filters(event=Event.TOKEN_VERIFY, outcome=LogOutcome.DENIED, policy_id=policy.id, since=since)
+    number = count_for_organization(take_snapshot(), policy.organization_id, denied)
+    return Count(number, log_url(Event.TOKEN_VERIFY, since, policy=policy.id, outcome=LogOutcome.DENIED))
 
 
 def _filters(policy: Policy, since: datetime) -> Filters:

@@ -21,11 +21,11 @@ from policies.services import delete_policy, update_policy
 from policies.versions import content_of
 from web.access import developer_actor, developer_page, posted_from
 from web.approving.diffs import visible_text
-from web.forms.policies import SHADOW, STATUSES, changes_to, status_of
+from web.forms.policies import ENFORCED, SHADOW, STATUSES, changes_to, status_of
 from web.forms.policy_filters import PolicyFilterForm
 from web.paging import paginate
 from web.policies.cedar import as_cedar
-from web.policies.findings import find_findings
+from web.policies.findings import STOPPED_DAYS, count_stopped, find_findings
 
 LISTED_RULES = 2
 TESTED_DAYS = 7
@@ -54,6 +54,8 @@ def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
         "status": status,
         "sentences": sentences(policy.rules),
         "findings": find_findings(policy) if status == SHADOW else None,
+        "stopped": count_stopped(policy) if status == ENFORCED else None,
+        "stopped_days": STOPPED_DAYS,
     }
     return render(request, "web/developer/policy.html", context)
 

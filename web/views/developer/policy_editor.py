@@ -98,8 +98,12 @@ def _editor(request: HttpRequest, developer: Developer, policy: Policy | None) -
 
 
 def _content(request: HttpRequest, developer: Developer, policy: Policy | None) -> Mapping[str, Any] | None:
-    """Return what the editor starts with: a backtest's draft, an earlier version, or the policy. None for a new one."""
+    """Return what the editor starts with: a backtest's draft, an earlier version, the policy, or a copy of another one.
+
+    None for a new one.
+    """
     backtest_id, number = request.GET.get("draft", ""), read_number(request, "version")
+    copied_id = request.GET.get("copy", "")
     if ID.fullmatch(backtest_id):
         backtest = backtest_for_organization(developer.organization_id, backtest_id)
         if backtest.policy != policy:
@@ -109,6 +113,9 @@ def _content(request: HttpRequest, developer: Developer, policy: Policy | None) 
     if policy is not None and number is not None:
         earlier: Mapping[str, Any] = version_of(policy, number).content
         return earlier
+    if policy is None and ID.fullmatch(copied_id):
+        copied = content_of(policy_for_organization(developer.organization_id, copied_id))
+        return {**copied, "name": _("Copy of %(name)s") % {"name": copied["name"]}}
     return content_of(policy) if policy else None
 
 
