@@ -195,7 +195,8 @@ def test_users_see_the_logo_beside_the_name_once_they_know_the_agent(
     make_approval(granted)
     save_logo(actor=acting(ANONYMOUS, developer), agent=agent, logo=FetchedLogo(LOGO, png(), "image/png"))
     picture = f'src="{logo_url(agent)}"'
-    for path in ("/connections", f"/connections/{granted.id}", "/activity", "/approvals"):
+    entry = log_entries(event="consent.approved").get().pk
+    for path in ("/connections", f"/connections/{granted.id}", "/activity", f"/activity/{entry}", "/approvals"):
         assert picture in as_ada.get(path).content.decode(), path
     assert picture in as_developer.get("/developer/agents").content.decode()
     revoke_consent(actor=as_user(granted.user), consent=granted)

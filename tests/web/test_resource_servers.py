@@ -1,10 +1,13 @@
 """The developer portal: resource servers, their secrets, and the scopes that an organization defines."""
 
+import re
 from html import unescape
 
 import pytest
 from django.test import Client
 
+from consent.granting import approve_consent
+from core import clock
 from core.secrets import digest
 from decisions.requests import VerifyRequest
 from decisions.services import decide
@@ -12,6 +15,7 @@ from resources.models import CustomScope, ResourceServer
 from tests.log import log_entries
 from tests.web.markup import markup_of
 from tests.web.test_developer_agents import shown_secret
+from tokens.exchange import exchange_code
 from web.snippets import KINDS, snippet
 
 OWN = {
@@ -181,6 +185,20 @@ def test_deleting_needs_the_name(as_developer, server):
     assert not ResourceServer.objects.exists()
     assert log_entries(event="resource_server.deleted").count() == 1
     assert as_developer.get(url(server)).status_code == 404
+
+
+def test_deleting_says_how_many_users_agents_and_grants_it_hits(as_developer, developer, server, world, ada, bob):
+    agent = world.make_agent(developer, allowed_scopes=["tickets:read"])
+    for user in (ada, bob):
+        consent = world.ask(agent, scopes=["tickets:read"], resource=[server.identifier])
+        actor = world.as_user(user)
+        approval = approve_consent(actor=actor, consent=consent, user=user, signed_in_at=clock.now())
+        exchange_code(actor=world.ANONYMOUS, agent=agent, code=approval.code)
+    page = markup_of(as_developer.get(f"{url(server)}/delete"))
+    hits = re.findall(r"<dt>(Users|Agents|Grants)</dt><dd>(\d+)</dd>", page)
+    assert hits == [("Users", "2"), ("Agents", "1"), ("Grants", "2")]
+    log = rf"/developer/logs\?server={server.id}&from=[^&]*&outcome=allowed"
+    assert re.search(f'<a href="{log}">0 requests</a>', page)
 
 
 @pytest.mark.parametrize("page", PAGES)

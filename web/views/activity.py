@@ -50,6 +50,7 @@ def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     is_all_paused = item.content["reason"] == Reason.CONSENT_PAUSED and paused_all_since(user) is not None
     context = {
         "item": item,
+        "agent": agents_of_user(user).filter(pk=item.agent_id).first() if item.agent_id else None,
         "content": describe_content(item),
         "report": find_report(user.id, found) if item.is_disputable else None,
         "denial": explain(item, is_all_paused=is_all_paused),

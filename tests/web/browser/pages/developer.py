@@ -55,7 +55,7 @@ def make() -> Content:
 
 
 def make_servers() -> Content:
-    developer = make_developer("services@example.com", "Acme Robotics")
+    developer = make_grant(developer="services@example.com").agent.organization.developers.get()
     read = ScopeDefinition("tickets:read", "low", "Read your tickets", "See your tickets", "change them", ["private"])
     long = ScopeDefinition(f"tickets:{'w' * 50}", "critical", WIDE[:80], WIDE, WIDE)
     make_resource_server(developer, f"https://tickets.example/{WIDE}", read, long, "email:read")
