@@ -22,6 +22,8 @@ from core.errors import Unavailable
 from core.text import plain_text
 from web.access import ask_for_password, refused
 
+# Pages of Django's that none of ours needs.
+UNUSED = {"app_list", "autocomplete", "jsi18n", "view_on_site"}
 # Longer ids and names of actions are cut in the log.
 MAX_LOGGED = 100
 
@@ -86,7 +88,7 @@ class AgentGateAdminSite(AdminSite):
             path("denials/", self.admin_view(self.denials_page), name="denials"),
             path("search/", self.admin_view(self.search_page), name="search"),
         ]
-        return [*own, *(url for url in super().get_urls() if getattr(url, "name", "") != "app_list")]
+        return [*own, *(url for url in super().get_urls() if getattr(url, "name", "") not in UNUSED)]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         from agentgate.desk.overview import overview  # imports models

@@ -82,8 +82,8 @@ PAGES = {
     "denials": (SUPPORT, SAFETY),
     "emergency_stop": (),
 }
-# Django's own, which lead to our pages, are the same for every signed-in user, or redirect to a row.
-STOCK = {"login", "logout", "password_change", "password_change_done", "autocomplete", "jsi18n", "view_on_site"}
+# Django's own, which lead to our pages.
+STOCK = {"login", "logout", "password_change", "password_change_done"}
 OF_ROWS = {"changelist", "add", "delete", "change", "act", "edit", "proof", "new"}
 CASES = [(role, model) for role in ROLES for model in admin.site._registry]
 
