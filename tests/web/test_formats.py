@@ -25,3 +25,18 @@ def test_a_moment_reads_to_the_minute():
     html = formats.moment(AT)
     assert ">Nov 26, 2026, 2:03\N{NARROW NO-BREAK SPACE}PM UTC<" in html
     assert 'title="2026-11-26 14:03:22 UTC"' in html
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (1, "1 second"),
+        (90, "90 seconds"),
+        (3600, "60 minutes"),
+        (10_231, "3 hours"),
+        (118_800, "33 hours"),
+        (172_801, "3 days"),
+    ],
+)
+def test_a_duration_is_never_rounded_down(seconds, words):
+    assert formats.duration(seconds) == words
