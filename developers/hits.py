@@ -1,10 +1,11 @@
 """What a stop hits, counted before an administrator, a developer or a user makes it.
 
-The models of connections and tokens are in apps above this one, which is the lowest that has something to stop.
+The models of connections and tokens are in apps above this one, which is the lowest that has something to stop. An agent
+can have a hundred thousand users, so each has an index that alone answers what is counted here.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -31,8 +32,8 @@ class Hits:
     """
 
     connections: int
-    agents: int
-    users: int
+    agents: int | None
+    users: int | None
     live_tokens: int
     allowed_last_day: int
     last_allowed_at: datetime | None
@@ -56,11 +57,12 @@ def hits_of_organization(organization_id: str, now: datetime, log: Snapshot | No
     """Return what stops with the organization's agents. Its services stop, too: the log counts their decisions."""
     scope = {"agent__organization": organization_id}
     tokens = {"application__organization": organization_id}
-    return _count(scope, tokens, organization_level(organization_id), now, log)
+    return _count(scope, tokens, organization_level(organization_id), now, log, has_several=True)
 
 
 def hits_of_everything(now: datetime, log: Snapshot | None = None) -> Hits:
-    return _count({}, {}, EVERYTHING, now, log)
+    """Return what stops with everything. Neither agents nor users are counted, and both are None."""
+    return replace(_count({}, {}, EVERYTHING, now, log), agents=None, users=None)
 
 
 def total(found: Sequence[Hits]) -> Hits:
@@ -68,38 +70,51 @@ def total(found: Sequence[Hits]) -> Hits:
     times = [one.last_allowed_at for one in found if one.last_allowed_at]
     return Hits(
         connections=sum(one.connections for one in found),
-        agents=sum(one.agents for one in found),
-        users=sum(one.users for one in found),
+        agents=sum(one.agents or 0 for one in found),
+        users=sum(one.users or 0 for one in found),
         live_tokens=sum(one.live_tokens for one in found),
         allowed_last_day=sum(one.allowed_last_day for one in found),
         last_allowed_at=max(times, default=None),
     )
 
 
-def _count(scope: dict[str, Any], tokens: dict[str, Any], level: Level, now: datetime, log: Snapshot | None) -> Hits:
+def _count(
+    scope: dict[str, Any],
+    tokens: dict[str, Any],
+    level: Level,
+    now: datetime,
+    log: Snapshot | None,
+    *,
+    has_several: bool = False,
+) -> Hits:
+    """Return what a stop of this scope hits. `has_several` says that it has several agents and several users.
+
+    Otherwise a connection is the only one of its user or of its agent, so neither has to be counted.
+    """
     live = _rows("consent", "Consent").filter(status="approved", expires_at__gt=now, **scope).order_by()
     families = _rows("tokens", "TokenFamily").filter(revoked_at=None, expires_at__gt=now, **tokens)
-    is_usable = Q(consent=None) | Q(consent__status="approved", consent__expires_at__gt=now)
-    (connections, agents, users), (live_tokens, _, _) = _numbers(live, families.filter(is_usable).order_by())
+    usable = families.filter(Q(consent=None) | Q(consent__in=live.values("pk"))).order_by()
+    (connections, agents, users), (live_tokens, _, _) = _numbers(live, usable, has_several=has_several)
     use = recent_use(level, now, log)
     return Hits(
         connections=connections,
-        agents=agents,
-        users=users,
+        agents=agents if has_several else min(connections, 1) if "agent" in scope else connections,
+        users=users if has_several else min(connections, 1) if "user" in scope else connections,
         live_tokens=live_tokens,
         allowed_last_day=use.allowed_last_day,
         last_allowed_at=use.last_allowed_at,
     )
 
 
-def _numbers(live: QuerySet[Any], families: QuerySet[Any]) -> tuple[Sequence[int], Sequence[int]]:
+def _numbers(live: QuerySet[Any], families: QuerySet[Any], *, has_several: bool) -> tuple[Sequence[int], Sequence[int]]:
     """Return the numbers of connections, their agents and users, and of families, by one query."""
+    none = {"agents": Value(0), "users": Value(0)}
     distinct = {"agents": Count("agent", distinct=True), "users": Count("user", distinct=True)}
-    connections = live.values(part=Value(0)).annotate(rows=Count("pk"), **distinct)
-    tokens = families.values(part=Value(1)).annotate(rows=Count("pk"), agents=Value(0), users=Value(0))
+    connections = live.values(part=Value(0)).annotate(rows=Count("*"), **(distinct if has_several else none))
+    tokens = families.values(part=Value(1)).annotate(rows=Count("*"), **none)
     found = connections.union(tokens, all=True).order_by().values_list("part", "rows", "agents", "users")
-    first, second = (numbers for _, *numbers in sorted(found))
-    return first, second
+    numbers = {part: counts for part, *counts in found}
+    return numbers.get(0, (0, 0, 0)), numbers.get(1, (0, 0, 0))
 
 
 def _rows(app: str, model: str) -> QuerySet[Any]:

@@ -30,7 +30,7 @@ def lines_of_rows(ids: Sequence[str], count: Callable[[str, datetime, Snapshot],
         return [text % {"most": MAX_COUNTED}]
     now, log = clock.now(), take_snapshot()
     hits = total([count(one, now, log) for one in ids])
-    return [counted(hits.users, CONNECTED_USERS), *lines_of_hits(hits)]
+    return [counted(hits.users or 0, CONNECTED_USERS), *lines_of_hits(hits)]
 
 
 def lines_of_hits(hits: Hits) -> list[str]:

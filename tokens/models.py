@@ -42,6 +42,11 @@ class TokenFamily(models.Model):
     class Meta:
         ordering = ["-id"]
         verbose_name_plural = "token families"
+        indexes = [
+            # The newest of an agent, and the counts of what a stop hits, which need no table (developers/hits.py).
+            models.Index(fields=["application", "id"], name="families_of_agent_idx"),
+            models.Index(fields=["application", "revoked_at", "expires_at", "consent"], name="families_live_idx"),
+        ]
 
     def __str__(self) -> str:
         return str(self.id)
@@ -74,7 +79,11 @@ class AccessToken(AbstractAccessToken):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["expires"])]
+        indexes = [
+            models.Index(fields=["expires"]),
+            # The newest of an agent.
+            models.Index(fields=["application", "id"], name="access_tokens_of_agent_idx"),
+        ]
 
 
 class RefreshToken(AbstractRefreshToken):
@@ -106,6 +115,7 @@ class RefreshToken(AbstractRefreshToken):
             models.Index(
                 fields=["family"], condition=models.Q(sealed_answer__isnull=False), name="tokens_kept_answers_idx"
             ),
+            models.Index(fields=["application", "id"], name="refresh_tokens_of_agent_idx"),
         ]
 
 
