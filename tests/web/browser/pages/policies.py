@@ -52,7 +52,7 @@ def run_on_calls(grant: Any, policy: Policy) -> Backtest:
 
 
 def try_one_request(tab: Any) -> None:
-    press_live("Try it with one request")(tab)
+    press_live("Try one request")(tab)
     press_live("Try", {"[name=try-scopes]": "payments:charge", "[name=try-at]": "2026-11-28T23:00"})(tab)
     tab.page.locator("#attempt-result .notice").wait_for()
 
