@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from django.test import Client
 
+from audit.entries.facets import NO_AGENT
 from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below
 from audit.readers.news import current_ends
@@ -61,7 +62,12 @@ def _facets(visitors: Visitors, entry: Any) -> Iterator[Visit]:
         {"server": SERVICE.id or ""},
         {"action": "email:read"},
         {"action": "payments:none"},
-        {"rule": "consent_revoked"},
+        {"scope": "email:read"},
+        {"reason": "consent_revoked"},
+        {"decider": "user"},
+        {"step": "partly"},
+        {"left_out": "email:send"},
+        {"agent": NO_AGENT},
         {"policy": f"pol_{'0' * 32}"},
         {"request": entry.content["requestId"]},
         {"request": f"req_{'0' * 32}"},

@@ -3,10 +3,13 @@
 from pathlib import Path
 
 import pytest
+from django.db.models import Sum
 
 from audit.models import Entry
 from demo import people
+from demo.__main__ import set_up
 from demo.history import make_history
+from insights.models import Kind, RollUp, Unit
 from tests.log import log_entries
 
 
@@ -33,6 +36,12 @@ def test_consents_were_approved_denied_and_revoked_and_an_agent_was_stopped() ->
     reasons = {entry.content["reason"] for entry in denials()}
     assert {"consent.approved", "consent.denied", "consent.revoked", "agent.stopped", "token.replayed"} <= events
     assert {"insufficient_scope", "consent_revoked", "agent_suspended", "token_revoked"} <= reasons
+
+
+def test_the_analytics_show_it_from_the_start() -> None:
+    set_up()
+    counted = RollUp.objects.filter(kind=Kind.DECISION, unit=Unit.DAY, agent_id="").aggregate(total=Sum("number"))
+    assert counted["total"] == log_entries(event="token.verify").count() > 10
 
 
 def test_a_second_start_adds_nothing() -> None:
