@@ -76,7 +76,7 @@ def _deciding(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def version_of(policy: Policy, number: int) -> PolicyVersion:
     """Return a version of the policy. Raises `NotFound`."""
-    found = versions_of(policy).select_related("policy").filter(number=number).first()
+    found: PolicyVersion | None = versions_of(policy).select_related("policy").filter(number=number).first()
     if found is None:
         raise NotFound("No such version.")
     return found
