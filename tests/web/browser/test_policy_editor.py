@@ -2,6 +2,7 @@
 
 import pytest
 
+from policies.models import Policy
 from tests.constants import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -27,3 +28,22 @@ def test_the_words_of_a_rule_follow_what_is_typed(open_tab, developer):
     assert tab.focused() == "id_rules-0-actions"
     page.keyboard.press("Shift+ArrowRight")
     assert page.evaluate("getSelection().toString()") == "d"
+
+
+def test_enter_tries_a_request_and_saves_nothing(open_tab, developer, agent):
+    tab = open_tab(javascript=True)
+    tab.goto("/accounts/login/?next=/developer/policies/new")
+    tab.sign_in(developer.user.email, PASSWORD)
+    page = tab.page
+    page.get_by_role("button", name="Blocked actions").click()
+    page.locator("[name=rules-0-actions]").fill("email:send")
+    page.get_by_role("button", name="Try one request").click()
+    page.locator("[name=try-agent]").fill(agent.name)
+    page.locator("[name=try-scopes]").fill("email:send")
+    page.locator("[name=try-action]").press("Enter")
+    result = page.locator("#attempt-result")
+    result.get_by_text("The request asks for a blocked action.").wait_for()
+
+    page.locator("[name=rules-0-actions]").fill("email:read")
+    result.get_by_text("The result appears here").wait_for()  # what it said is not true of what is typed now
+    assert not Policy.objects.exists()
