@@ -4,7 +4,7 @@ An unknown action is an error, because a misspelled one would match nothing.
 """
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from django.utils.translation import gettext_noop
 
@@ -22,12 +22,25 @@ def require_known_actions(rules: Sequence[Rule], *, organization_id: str) -> Non
     """Raise `InvalidRules`, naming each action that matches no known scope."""
     if not any(_actions(rule) for rule in rules):
         return
-    own = CustomScope.objects.filter(organization_id=organization_id).values_list("id", flat=True)
     error = InvalidRules.first(
-        gettext_noop("A rule names an action that does not exist."), _errors(rules, {*catalogue(), *own})
+        gettext_noop("A rule names an action that does not exist."), _errors(rules, _known_to(organization_id))
     )
     if error:
         raise error
+
+
+def unknown_scopes(scopes: Iterable[str], *, organization_id: str) -> dict[str, str | None]:
+    """Return those that rules cannot name, each with the most similar one that they can, or None."""
+    others = [scope for scope in scopes if scope not in catalogue()]
+    if not others:
+        return {}
+    known = _known_to(organization_id)
+    return {scope: nearest(scope.lower(), known) for scope in others if scope not in known}
+
+
+def _known_to(organization_id: str) -> set[str]:
+    own = CustomScope.objects.filter(organization_id=organization_id).values_list("id", flat=True)
+    return {*catalogue(), *own}
 
 
 def _errors(rules: Sequence[Rule], known: Collection[str]) -> Iterator[FieldError]:

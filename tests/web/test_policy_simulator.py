@@ -100,6 +100,17 @@ def test_all_policies_in_force_are_asked_together(as_developer, developer, agent
     assert (first.policy_name, str(first.outcome)) == ("Ours", "Denies")
 
 
+def test_a_misspelled_scope_is_decided_with_a_hint(as_developer, developer, agent):
+    policy = make_policy(developer, NO_MAIL)
+    page = simulate(as_developer, agent, policy, scopes="emial:send acme:other email:send")
+    assert page.context["outcome"] == "denied"
+    first, second = page.context["hints"]
+    assert first.endswith('Did you mean "email:send"?')
+    assert second.endswith("one of your organization's scopes.")
+    assert first in words_of(page)
+    assert simulate(as_developer, agent, policy).context["hints"] == []
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

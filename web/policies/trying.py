@@ -18,7 +18,7 @@ from web.forms.agent_field import AgentField
 from web.forms.fields import as_typed
 from web.forms.policies import ENFORCED, PolicyEditor
 from web.forms.simulation import SimulationForm
-from web.policies.verdicts import Verdict, describe_verdicts
+from web.policies.verdicts import Verdict, describe_unknown, describe_verdicts
 
 # The values of the button "try". Any other leaves the section as it is.
 OPEN, RUN, CLOSE = "open", "run", "close"
@@ -35,6 +35,7 @@ class Attempt:
     outcome: str = ""
     verdicts: Sequence[Verdict] = ()
     left_out: int = 0
+    hints: Sequence[str] = ()
     is_in_force: bool = True
     is_opened: bool = False
 
@@ -79,4 +80,5 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
     verdicts = describe_verdicts(simulation, policies, unsaved=draft)
     attempt.outcome = simulation.outcome.value
     attempt.verdicts, attempt.left_out = verdicts[:MOST_LISTED], max(len(verdicts) - MOST_LISTED, 0)
+    attempt.hints = describe_unknown(asked.scopes, organization_id)
     attempt.is_in_force = fields["status"] == ENFORCED

@@ -1,14 +1,18 @@
 """What policies say about a request, in the words of the simulator's page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from core.text import plain_text
+from core.validation import did_you_mean
+from core.wording import Filled, translated
 from decisions.simulation import Simulated, Simulation
+from policies.actions import unknown_scopes
 from policies.engine import Outcome, Traced
 from policies.rules import sentences
 from web.formats import duration
@@ -54,6 +58,13 @@ def describe_verdicts(
         )
         for each in traced
     ]
+
+
+def describe_unknown(scopes: Iterable[str], organization_id: str) -> list[str]:
+    """Return a hint for each scope that no rule can name. It can still be another organization's."""
+    text = gettext_noop('"%(scope)s" is neither in the catalogue nor one of your organization\'s scopes.')
+    found = unknown_scopes(scopes, organization_id=organization_id).items()
+    return [translated(did_you_mean(Filled(text, scope=scope), choice)) for scope, choice in found]
 
 
 def describe_verdict(traced: Traced, *, sentence: str, url: str) -> Verdict:

@@ -18,7 +18,7 @@ from policies.selectors import policies_in_force, policy_for_organization
 from web.access import developer_page
 from web.forms.simulation import SimulationForm
 from web.paging import part_of
-from web.policies.verdicts import describe_verdicts
+from web.policies.verdicts import describe_unknown, describe_verdicts
 
 
 @require_safe
@@ -43,6 +43,7 @@ def simulate(request: HttpRequest, developer: Developer, policy_id: str = "") ->
         "form": form,
         "outcome": simulation.outcome.value,
         "verdicts": part.items,
+        "hints": describe_unknown(asked.scopes, organization_id),
         "part": part,
     }
     return _page(request, context)
