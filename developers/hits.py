@@ -1,7 +1,7 @@
 """What a stop hits, counted before an administrator, a developer or a user makes it.
 
-The models of connections and tokens are in apps above this one, which is the lowest that has something to stop. An agent
-can have a hundred thousand users, so each has an index that alone answers what is counted here.
+The models of connections and tokens are in apps above this one, which is the lowest that has something to stop. An
+agent can have a hundred thousand users, so each has an index that alone answers what is counted here.
 """
 
 from collections.abc import Sequence
