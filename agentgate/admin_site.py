@@ -7,7 +7,7 @@ from typing import Any, cast
 from allauth.account.decorators import secure_admin_login
 from django.contrib.admin import AdminSite
 from django.core.exceptions import BadRequest, PermissionDenied
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import path
@@ -36,8 +36,9 @@ class AgentGateAdminSite(AdminSite):
     def admin_view[View: Callable[..., Any]](self, view: View, cacheable: bool = False) -> View:
         """Answer 400 to NUL characters, which PostgreSQL rejects, and 503 if the log cannot be read completely.
 
-        Django's admin pages do not handle these errors. An act that no role of the administrator permits is logged. If
-        an administrator must enter the password first, redirect to that page, which then leads back.
+        Django's admin pages do not handle these errors. What is forbidden or missing is said in the frame of the site.
+        An act that no role of the administrator permits is logged. If an administrator must enter the password first,
+        redirect to that page, which then leads back.
         """
 
         @wraps(view)
@@ -46,11 +47,13 @@ class AgentGateAdminSite(AdminSite):
                 raise BadRequest("Values must not contain NUL characters.")
             try:
                 return view(request, *args, **kwargs)
-            except PermissionDenied:
+            except PermissionDenied as error:
                 if request.method == "POST":  # to read is not to act
                     act = kwargs.get("action") or request.POST.get("action", "")
                     self.record_refusal(request, kwargs.get("object_id", ""), act)
-                raise
+                return self._problem(request, 403, str(error))
+            except Http404:
+                return self._problem(request, 404)
             except Unavailable as error:
                 return refused(request, error)
             except ReauthenticationRequired:
@@ -61,6 +64,11 @@ class AgentGateAdminSite(AdminSite):
     def require_recent_sign_in(self, request: HttpRequest) -> None:
         """Raise `ReauthenticationRequired` unless the administrator has signed in a moment ago."""
         require_recent_sign_in(time_of_sign_in(request))
+
+    def _problem(self, request: HttpRequest, status: int, why: str = "") -> HttpResponse:
+        """Return the page for an administrator to whom something is forbidden, or who looks for what does not exist."""
+        context = {**self.each_context(request), "is_forbidden": status == 403, "why": why}
+        return TemplateResponse(request, "admin/problem.html", context, status=status)
 
     def record_refusal(self, request: HttpRequest, row_id: str, act: str) -> None:
         """Log that the administrator may not do this. `row_id` and `act` are what they sent, or empty."""

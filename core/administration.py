@@ -150,6 +150,10 @@ class ReadOnlyAdmin(GuardedAdmin):
         except ValidationError:
             return None
 
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
+        """Raise `Http404`. Django redirects to its overview, with a message."""
+        raise Http404
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> TemplateResponse:

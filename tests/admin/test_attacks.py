@@ -12,9 +12,10 @@ from agents.models import Agent
 from audit.models import Entry
 from tests.admin.test_edits import page_url
 from tests.admin.test_pages import form_url, list_url, name_of
-from tests.admin.test_roles import REASON, SAFETY, member, row_of
+from tests.admin.test_roles import OPERATIONS, REASON, SAFETY, member, row_of
 from tests.admin.world import World, sign_in
 from tests.constants import PASSWORD
+from tokens.models import SigningKey
 
 STOP = {"confirmed": "yes", "reason": REASON}
 LONG = "x" * 10_000
@@ -44,7 +45,7 @@ def test_a_forged_request_is_refused(world: World) -> None:
 def test_ids_of_other_kinds_and_long_texts_find_nothing(model: type[Model], site: Client, world: World) -> None:
     foreign = world.agent.pk if model is User else world.ada.pk
     for pk in (foreign, "log_x", LONG, quote("../../x", safe="")):
-        assert site.get(f"{list_url(model)}{pk}/change/").status_code in (302, 404), pk
+        assert site.get(f"{list_url(model)}{pk}/change/").status_code == 404, pk
         for page in ("edit", "act/stop", "proof", "history", "delete"):
             assert site.post(f"{list_url(model)}{pk}/{page}/", STOP).status_code in (302, 403, 404), (page, pk)
     answer = site.get(list_url(model), {"q": LONG})
@@ -80,6 +81,16 @@ def test_rights_end_at_once(world: World) -> None:
     User.objects.filter(pk=clerk.pk).update(is_staff=False)
     assert browsers[1].get("/admin/", follow=True).status_code == 403
     assert not Agent.objects.exclude(stopped_at=None).exists()
+
+
+def test_what_is_forbidden_or_missing_is_said_in_the_frame_of_the_site(world: World) -> None:
+    browser = sign_in(member(OPERATIONS))
+    for path, words in ((list_url(Agent), "Your roles do not permit this."), ("/admin/x/", "There is no such page")):
+        html = browser.get(path).content.decode()
+        assert words in html
+        assert list_url(SigningKey) in html
+    stop = page_url(User, "act", world.administrator.pk, "deactivate")
+    assert "only a superuser may act on a superuser" in sign_in(member(SAFETY)).post(stop, STOP).content.decode()
 
 
 @pytest.mark.parametrize("path", ["autocomplete/", "jsi18n/", "r/1/1/"])

@@ -125,6 +125,7 @@ GROUPS = [
             "/admin/search/?q=ada@example.com",
             "/admin/search/?q=smart",
             "/admin/search/?q=nothing",
+            Page("/admin/agents/agent/agt_gone/change/", status=404),
         ],
     ),
     PageGroup("administration-clerk", make_clerk, ["/admin/", Page("/admin/agents/agent/", status=403)]),
