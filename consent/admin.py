@@ -8,6 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from audit.models import Entry
 from consent.models import Approval, AuthorizationCode, Consent
 from consent.services import revoke_consent
 from core.actor import Actor
@@ -53,7 +54,7 @@ class ConsentAdmin(ReadOnlyAdmin):
     searches = {"cns": "id", "usr": "user", EMAIL: "user__email", "agt": "agent", "agc": "agent__client_id"}
     searches |= {"org": "organization"}
     actions = [revoke]
-    readonly_fields = ["families", "shown"]
+    readonly_fields = ["families", "shown", "entries"]
     fieldsets = [
         (None, {"fields": ["id", "status", "agent", "organization", "user"]}),
         (
@@ -83,6 +84,7 @@ class ConsentAdmin(ReadOnlyAdmin):
                     "replaced_by",
                     "expires_at",
                     "families",
+                    "entries",
                 ]
             },
         ),
@@ -93,6 +95,10 @@ class ConsentAdmin(ReadOnlyAdmin):
         """Return the titles that the user saw, each with the scope."""
         scopes = [(plain_text(scope.get("title")), scope.get("id")) for scope in consent.shown_scopes]
         return show_lines([format_html("<bdi>{}</bdi> <code>{}</code>", *scope) for scope in scopes])
+
+    @admin.display(description=gettext_lazy("Log"))
+    def entries(self, consent: Consent) -> SafeString:
+        return link_to_rows(Entry, _("Log entries"), q=consent.id)
 
     @admin.display(description=gettext_lazy("Tokens"))
     def families(self, consent: Consent) -> SafeString:

@@ -33,12 +33,16 @@ PERSON, CONSENTS, FAMILIES = gettext_lazy("Person"), gettext_lazy("Consents"), g
 
 @dataclass(frozen=True, slots=True)
 class JoinedTo:
-    """`log_url` is the list of all log entries about the row. It is empty if the administrator may not read the log."""
+    """`log_url` is the list of all log entries about the row. It is empty if the administrator may not read the log.
+
+    `acts_url` is the list of what the row did, if it is an administrator.
+    """
 
     figures: list[Figure] = field(default_factory=list)
     sections: list[Section] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     log_url: str = ""
+    acts_url: str = ""
 
 
 def join(request: HttpRequest, row: Model) -> JoinedTo | EntryPage | None:
@@ -53,7 +57,8 @@ def join(request: HttpRequest, row: Model) -> JoinedTo | EntryPage | None:
     sections, figures = read_joined(readable, figures_of(request, row), type(row)._default_manager.filter(pk=row.pk))
     if not may_read(request, Entry):
         return JoinedTo(figures, sections)
-    return JoinedTo(figures, sections, recent_lines(criteria(row)), list_url(Entry, q=row.pk))
+    acts_url = list_url(Entry, actor=row.pk) if isinstance(row, User) and row.is_staff else ""
+    return JoinedTo(figures, sections, recent_lines(criteria(row)), list_url(Entry, q=row.pk), acts_url)
 
 
 def _of_organization(row: Organization) -> Iterator[Joined]:

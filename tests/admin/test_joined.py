@@ -79,6 +79,15 @@ def test_each_number_is_that_of_the_list_behind_it(name: str, site: Client, worl
         assert len(site.get(url).context["cl"].result_list) == number, label
 
 
+def test_people_and_consents_lead_to_their_part_of_the_log(site: Client, world: World) -> None:
+    acts = f"/admin/audit/entry/?actor={world.administrator.id}"
+    assert f'href="{acts}">What this administrator did' in site.get(form_url(world.administrator)).content.decode()
+    assert "What this administrator did" not in site.get(form_url(world.ada)).content.decode()
+    entries = f"/admin/audit/entry/?q={world.consent.id}"
+    assert f'href="{entries}">Log entries' in site.get(form_url(world.consent)).content.decode()
+    assert site.get(entries).context["cl"].result_list
+
+
 def test_sections_say_how_many_rows_there_are_up_to_what_lists_count(
     site: Client, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
