@@ -22,14 +22,9 @@ def policies_in_force(organization_id: str, agent_id: str) -> QuerySet[Policy]:
     return enforced.order_by("id")
 
 
-def enabled_policies(organization_id: str) -> QuerySet[Policy]:
-    """Return the policies of the organization that decide or record, oldest first."""
-    return policies_for_organization(organization_id).filter(enabled=True).order_by("id")
-
-
 def book_without_history(organization_id: str) -> PolicyBook:
     """Return the enabled policies of the organization, compiled for counters that begin empty."""
-    return compile_without_history(enabled_policies(organization_id))
+    return compile_without_history(policies_for_organization(organization_id).filter(enabled=True))
 
 
 def compile_without_history(policies: Iterable[Policy]) -> PolicyBook:

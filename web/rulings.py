@@ -1,13 +1,12 @@
 """The rule that denied a request, and its policy, for the developer whose organization has written it."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.urls import reverse
 
 from core.text import plain_text
-from policies.selectors import policies_for_organization
 from web.logs.words import rule_title
 
 
@@ -24,13 +23,6 @@ class Ruling:
     rule: str
     number: int | None
     detail: str
-
-
-def existing_policies(organization_id: str, ids: Iterable[str | None]) -> set[str]:
-    """Return those of the ids that are policies of the organization now. Reads nothing if no id is given."""
-    wanted = {policy_id for policy_id in ids if policy_id}
-    rows = policies_for_organization(organization_id).filter(pk__in=wanted) if wanted else None
-    return set() if rows is None else set(rows.order_by().values_list("pk", flat=True))
 
 
 def read_ruling(policy_id: str | None, metadata: Mapping[str, Any], existing: Container[str]) -> Ruling | None:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 from decisions.requests import Reason
 from decisions.sandbox import ALLOWED, Asked
 from web.denials import Words, explain_denial
-from web.rulings import Ruling, existing_policies, read_ruling
+from web.rulings import Ruling, read_ruling
 
 ALLOWED_WORDS = gettext_lazy("The user granted it, and no limit or policy prevents it.")
 NO_TOKEN = (
@@ -36,9 +36,8 @@ class Answer:
         )
 
 
-def explain_all(questions: Sequence[Asked], organization_id: str) -> list[Answer]:
-    """Return the answers in words, in order."""
-    existing = existing_policies(organization_id, (asked.policy_id for asked in questions))
+def explain_all(questions: Sequence[Asked], existing: Container[str]) -> list[Answer]:
+    """Return the answers in words, in order. `existing` are the ids of policies that have a page."""
     return [_explain(asked, existing) for asked in questions]
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -13,7 +14,7 @@ from decisions.terms import rules_of_terms
 from policies.engine import Outcome, Traced
 from policies.models import Policy
 from policies.rules import sentences
-from policies.selectors import enabled_policies
+from policies.selectors import policies_for_organization
 from web.policies.verdicts import OUTCOMES, PILLS, Verdict, describe_verdict
 
 
@@ -29,9 +30,19 @@ class Trace:
     is_early: bool = False
 
 
-def trace_question(trial: Trial, asked: Asked) -> Trace:
-    """Decide the question again, which writes nothing, and describe what each rule says."""
-    policies = list(enabled_policies(str(trial.agent.organization_id)))
+def policies_of(trial: Trial) -> list[Policy]:
+    """Read the policies that a page about the trial needs, oldest first: the enabled ones, and those that decided."""
+    named = {asked.policy_id for asked in trial.questions if asked.policy_id}
+    rows = policies_for_organization(str(trial.agent.organization_id))
+    return list(rows.filter(Q(enabled=True) | Q(pk__in=named)).order_by("id")) if trial.questions else []
+
+
+def trace_question(trial: Trial, asked: Asked, policies: Sequence[Policy]) -> Trace:
+    """Decide the question again by those of the policies that are enabled, and describe what each rule says.
+
+    It writes nothing.
+    """
+    policies = [policy for policy in policies if policy.enabled]
     explained = explain_question(trial, asked, policies)
     if explained is None:
         return Trace(has_changed=True)

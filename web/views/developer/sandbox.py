@@ -21,7 +21,7 @@ from web.forms.sandbox import QuestionForm
 from web.paging import part_of
 from web.sandbox.answers import explain_all
 from web.sandbox.screen import Answered, Request, grants, show_screen
-from web.sandbox.trace import Trace, trace_question
+from web.sandbox.trace import Trace, policies_of, trace_question
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -88,8 +88,9 @@ def _form(request: HttpRequest, trial: Trial, shown: Asked | None) -> QuestionFo
 
 
 def _context(request: HttpRequest, trial: Trial, shown: Asked | None, form: QuestionForm) -> dict[str, Any]:
-    answers = explain_all(trial.questions[::-1], trial.agent.organization_id or "")
-    trace = trace_question(trial, shown) if shown else Trace()
+    policies = policies_of(trial)
+    answers = explain_all(trial.questions[::-1], {policy.id for policy in policies})
+    trace = trace_question(trial, shown, policies) if shown else Trace()
     part = part_of(request, trace.verdicts)
     return {
         "trial": trial,
