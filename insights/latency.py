@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Case, Sum, When
+from django.db.models import Case, Sum, Value, When
 
 from core import clock
 from core.locks import writing
@@ -63,13 +63,11 @@ def latency_numbers(window: Window, since: datetime) -> tuple[dict[int, int], li
     before: dict[int, int] = {}
     steps: list[Counter[int]] = [Counter() for _ in window.starts()]
     rows = Latency.objects.filter(start__gte=since, start__lt=window.until)
-    # The database adds up what is before the window.
-    hours = rows.annotate(hour=Case(When(start__gte=window.since, then="start"))).values_list("hour", "bound")
-    for hour, bound, number in hours.annotate(Sum("number")):
-        if hour is None:
-            before[bound] = number
-        else:
-            steps[(hour - window.since) // window.step][bound] += number
+    # The database adds up the hours of each step, and what is before the window: a quarter has 30,000 rows.
+    later = [When(start__gte=start, then=Value(place)) for place, start in reversed([*enumerate(window.starts())])]
+    placed = rows.annotate(place=Case(*later)).values_list("place", "bound").order_by()
+    for place, bound, number in placed.annotate(Sum("number")):
+        (before if place is None else steps[place])[bound] = number
     return before, steps
 
 
