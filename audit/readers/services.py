@@ -35,10 +35,10 @@ def health_of_service(organization_id: str, server_id: str, now: datetime) -> He
     # In whole seconds, as links to these entries write it.
     log, since = take_snapshot(), (now - DAY).replace(microsecond=0)
     questions = Criteria(organization_id=organization_id, server_id=server_id, events=QUESTIONS)
-    last = next(log.newest_first(questions), None)
-    if last is None or last.timestamp < since:
-        return Health(last.timestamp if last else None, since)
     recent = replace(questions, since=since)
-    # By outcome, so that each entry without postings is read only once.
-    allowed, denied = (log.count(replace(recent, outcome=outcome)) for outcome in (Outcome.ALLOWED, Outcome.DENIED))
-    return Health(last.timestamp, since, allowed, denied)
+    last, asked = log.last_and_count(recent)
+    if last is None:
+        earlier = next(log.newest_first(questions), None)
+        return Health(earlier.timestamp if earlier else None, since)
+    denied = log.count(replace(recent, outcome=Outcome.DENIED))
+    return Health(last.timestamp, since, asked - denied, denied)

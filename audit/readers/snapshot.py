@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
+from itertools import islice, starmap
 
 from django.db import connection
 
@@ -55,10 +55,14 @@ class Snapshot:
     def newest_first(self, criteria: Criteria, below: int | None = None) -> Iterator[Located]:
         """Yield the entries that match, with a place below `below`, newest first."""
         below = self.end if below is None else below
-        for place, entry_id, entry in self._waiting(criteria, 0, below):
-            yield Located(place, entry_id, entry.timestamp, None, entry.event)
-        for found in entries_below(min(below, self.size), criteria, BATCH, self.indexed):
-            yield Located(found.leaf_index, found.id, found.timestamp, found.leaf_index, found.event)
+        yield from starmap(_locate_waiting, self._waiting(criteria, 0, below))
+        yield from map(_locate, entries_below(min(below, self.size), criteria, BATCH, self.indexed))
+
+    def last_and_count(self, criteria: Criteria) -> tuple[Located | None, int]:
+        """Return the newest entry that matches, if any, and how many match. The criteria must have a term."""
+        waiting = [_locate_waiting(*one) for one in self._waiting(criteria, 0, self.end)]
+        logged, number = newest_and_count(self.size, criteria, 1, self.indexed)
+        return next(iter([*waiting, *map(_locate, logged)]), None), len(waiting) + number
 
     def newest(self, criteria: Criteria, limit: int) -> list[AuditEntry]:
         """Return up to `limit` entries that match, newest first."""
@@ -86,6 +90,14 @@ class Snapshot:
         for offset, (entry_id, entry) in enumerate(self.waiting, 1):
             if low <= self.end - offset < high and criteria.matches(entry):
                 yield self.end - offset, entry_id, entry
+
+
+def _locate_waiting(place: int, entry_id: str, entry: Listed) -> Located:
+    return Located(place, entry_id, entry.timestamp, None, entry.event)
+
+
+def _locate(entry: Entry) -> Located:
+    return Located(entry.leaf_index, entry.id, entry.timestamp, entry.leaf_index, entry.event)
 
 
 def take_snapshot() -> Snapshot:
