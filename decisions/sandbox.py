@@ -19,7 +19,8 @@ from agents.models import Agent
 from audit.entries.drafts import Draft
 from audit.events import SANDBOX, Event
 from audit.readers.reading import AuditEntry
-from audit.selectors import Filters, entries_for_organization, entry_for_organization
+from audit.readers.snapshot import take_snapshot
+from audit.selectors import Filters, entry_for_organization, newest_for_organization
 from audit.services import record
 from consent.connections import labels_of
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, settle_terms
@@ -38,8 +39,7 @@ from developers.acting import hold_developer
 from policies.books import PolicyBook
 from policies.models import Policy
 from policies.selectors import book_without_history, compile_without_history
-from resources.catalogue import catalogue, describe_scopes, snapshot
-from resources.models import CustomScope
+from resources.catalogue import Scope, catalogue, describe_scopes, snapshot
 
 ALLOWED, ASKED, DENIED = "allowed", "asked", "denied"
 # The questions of a trial are decided again with each further one, because they count in its limits.
@@ -86,7 +86,7 @@ class Asked:
 class Trial:
     """What a developer granted to their agent in the sandbox. `scopes` is empty if they did not allow the request.
 
-    `questions` are those asked so far, oldest first.
+    `described` are the scopes that the agent may request, and `questions` those asked so far, oldest first.
     """
 
     id: str
@@ -96,6 +96,7 @@ class Trial:
     scopes: Sequence[str]
     terms: Mapping[str, Any]
     questions: Sequence[Asked]
+    described: Sequence[Scope]
 
 
 @transaction.atomic
@@ -181,7 +182,7 @@ def explain_question(trial: Trial, asked: Asked, policies: Sequence[Policy]) -> 
 def trial_for_organization(organization_id: str, agent: Agent, trial_id: str) -> Trial:
     """Return a trial of the organization's agent. Raises `NotFound`, also once its terms have been erased."""
     filters = Filters(agent_id=agent.id, events=SANDBOX)
-    newest, _ = entries_for_organization(organization_id, filters).page("", MAX_READ)
+    newest = newest_for_organization(take_snapshot(), organization_id, filters, MAX_READ)
     found = next((one for one in newest if one.id == trial_id), None)
     entry = found or entry_for_organization(organization_id, trial_id)
     if entry.event != Event.SANDBOX_CONSENT or entry.agent_id != agent.id or entry.is_erased:
@@ -196,6 +197,7 @@ def trial_for_organization(organization_id: str, agent: Agent, trial_id: str) ->
         scopes=content["scopes"],
         terms=entry.personal.get("terms", {}),
         questions=[Asked.read(one) for one in questions],
+        described=describe_scopes(agent.allowed_scopes),
     )
 
 
@@ -243,15 +245,14 @@ def _rehearsed(trial: Trial, book: PolicyBook) -> Rehearsed | None:
             is_stopped=agent.is_stopped,
             is_everything_stopped=is_everything_stopped(),
             book=book,
-            scopes=_own_scopes(agent.allowed_scopes),
+            scopes=_own_scopes(trial.described),
         ),
     )
 
 
-def _own_scopes(ids: Sequence[str]) -> list[ScopeFacts]:
-    own = [scope for scope in ids if scope not in catalogue()]
-    rows = CustomScope.objects.filter(id__in=own) if own else ()
-    return [ScopeFacts(row.id, json.dumps(row.labels), row.risk_level) for row in rows]
+def _own_scopes(described: Sequence[Scope]) -> list[ScopeFacts]:
+    own = (scope for scope in described if scope.id not in catalogue())
+    return [ScopeFacts(one.id, json.dumps(sorted(one.labels)), one.risk_level) for one in own]
 
 
 def _answer(decision: Decision) -> str:

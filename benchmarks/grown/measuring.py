@@ -39,6 +39,7 @@ def _measure(visit: Visit, times: int, warm_up: int) -> dict[str, Any]:
     return {
         "kind": visit.kind,
         "name": visit.name,
+        "min_ms": round(found[0], 1),
         "p50_ms": round(found[len(found) // 2], 1),
         "p95_ms": round(found[int(len(found) * 0.95)], 1),
         "queries": len(queries),

@@ -13,25 +13,21 @@ from benchmarks.ratios import say
 from benchmarks.stores import opened, printed
 
 MODULE = "benchmarks.portal"
+TIMES = 30
 # The simulator is visited more often than a developer may use it.
 UNTHROTTLED = {"THROTTLE_SIMULATE": "1000000/minute"}
 
 
-def run(stores: Sequence[str], folder: Path) -> results.Run:
-    """Fill a database of each kind, measure, and return the result."""
+def run(stores: Sequence[str], folder: Path, times: int = TIMES) -> results.Run:
+    """Fill a database of each kind, make each visit so many times, and return the result."""
     found = results.start("portal", describe())
-    found |= {"sizes": asdict(Sizes()), "stores": {}}
+    found |= {"sizes": asdict(Sizes()), "times": times, "stores": {}}
     for name in stores:
         with opened(name, folder) as store:
             say(f"{name}: filling the database, which takes some minutes")
             seeded = store.filled(MODULE, json.dumps({"fill": found["sizes"]}))
             say(f"{name}: every page")
-            found["stores"][name] = _visits(seeded.given["credentials"], seeded.database.environment)
+            visit = {"visit": {"credentials": seeded.given["credentials"], "times": times}}
+            variables = seeded.database.environment | UNTHROTTLED
+            found["stores"][name] = printed(MODULE, json.dumps(visit), variables)["visits"]
     return found
-
-
-def _visits(credentials: dict[str, str], variables: dict[str, str]) -> list[dict[str, Any]]:
-    visits: list[dict[str, Any]] = printed(MODULE, json.dumps({"visit": credentials}), variables | UNTHROTTLED)[
-        "visits"
-    ]
-    return visits

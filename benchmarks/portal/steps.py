@@ -19,9 +19,9 @@ def fill(sizes: dict[str, int]) -> dict[str, Any]:
     return {"credentials": Dataset(Sizes(**sizes)).fill()}
 
 
-def visit(credentials: dict[str, str]) -> dict[str, Any]:
-    """Make every visit, and return what each took."""
-    return {"visits": measure(visits(PortalVisitors(credentials)))}
+def visit(given: dict[str, Any]) -> dict[str, Any]:
+    """Make every visit with these credentials, so many times, and return what each took."""
+    return {"visits": measure(visits(PortalVisitors(given["credentials"])), times=given["times"])}
 
 
 def visits(visitors: PortalVisitors) -> Iterator[Visit]:

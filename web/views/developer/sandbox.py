@@ -14,7 +14,6 @@ from core.errors import Invalid
 from core.http import SeeOther
 from decisions.sandbox import MAX_QUESTIONS, Asked, Trial, ask_in_trial, record_trial, trial_for_organization
 from developers.models import Developer
-from resources.catalogue import describe_scopes
 from web.access import developer_actor, developer_page
 from web.forms.errors import show_in
 from web.forms.sandbox import QuestionForm
@@ -81,7 +80,7 @@ def _shown(request: HttpRequest, trial: Trial) -> Asked | None:
 def _form(request: HttpRequest, trial: Trial, shown: Asked | None) -> QuestionForm:
     return QuestionForm(
         request.POST if request.method == "POST" else None,
-        scopes=describe_scopes(trial.agent.allowed_scopes),
+        scopes=trial.described,
         granted=trial.scopes,
         initial=QuestionForm.initial_of(shown),
     )
