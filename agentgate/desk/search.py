@@ -35,6 +35,8 @@ MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, Acce
 MODELS += (AuthorizationCode, Policy, ResourceServer, Developer, ApiKey, SessionToken, SigningKey)
 # An id leads to its row first, and then to what belongs to it. More models would need more queries.
 MOST_QUERIES = 8
+# Ids that only entries of the log have: their own, and those of requests.
+OF_LOG = ("log", "req")
 # Secrets have 43 random characters (`core.secrets`), and access tokens three parts. Ids have fewer or more.
 SECRET = re.compile(r"agcode_.+|(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}")
 
@@ -70,6 +72,8 @@ def search(request: HttpRequest, text: str) -> Results:
 
 def _rows(request: HttpRequest, text: str) -> Iterator[Found]:
     kind, left = kind_of(text), MOST_QUERIES
+    if kind in OF_LOG:
+        return
     # A model whose own id it is comes first.
     for model in sorted(MODELS, key=lambda model: kind == TEXT or _prefix(model) != kind):
         page: Any = admin.site._registry[model]
