@@ -13,7 +13,7 @@ from audit.events import Event
 from audit.services import record
 from core import clock
 from core.actor import Actor
-from core.errors import Invalid, NotFound
+from core.errors import Conflict, Invalid, NotFound
 from core.locks import hold_decisions, revocation
 from developers.acting import hold_developer
 from developers.models import Organization
@@ -81,11 +81,13 @@ def update_policy(
     policy: Policy,
     changes: Mapping[str, Any],
     restored_from: int | None = None,
+    based_on: int | None = None,
     reason: str = "",
 ) -> Policy:
     """Change fields that are in `EDITABLE`; return the updated policy. Raises `InvalidRules`, `Invalid`, `NotFound`.
 
-    A changed limit keeps its counts, so an edit grants no new quota. A changed guard against data flows keeps what it
+    `based_on` is the number of the version that the changes were made to: raises `Conflict` if there is a newer one. A
+    changed limit keeps its counts, so an edit grants no new quota. A changed guard against data flows keeps what it
     remembers. `restored_from` is the number of the version that has the changes. `reason` is why an administrator
     makes them.
     """
@@ -97,6 +99,10 @@ def update_policy(
         require_known_actions(rules, organization_id=policy.organization_id)
     with revocation():
         policy = _lock(actor, policy)
+        if based_on not in (None, policy.version):
+            raise Conflict(
+                gettext_noop("The policy was changed after you opened it. Save again to replace that version.")
+            )
         _check_agent(policy.organization_id, changes.get("agent"))
         plan = _plan(policy, changes.get("rules", policy.rules))
         # The rows are those of the agents that the policy has concerned so far.

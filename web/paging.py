@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 
 from audit.readers.search import Listing, UnknownCursor
 from core.http import page_after
@@ -40,9 +40,9 @@ def read_cursor(request: HttpRequest) -> str:
     return cursor if cursor.isascii() and cursor.isprintable() else ""
 
 
-def read_number(request: HttpRequest, name: str) -> int | None:
+def read_number(parameters: QueryDict, name: str) -> int | None:
     """Return the number that the parameter has. None if it is missing or not a whole number of at most nine digits."""
-    text = request.GET.get(name, "")
+    text = parameters.get(name, "")
     return int(text) if NUMBER.fullmatch(text) else None
 
 
@@ -66,6 +66,6 @@ def paginate_log(request: HttpRequest, listing: Listing, size: int | None = None
 
 def part_of(request: HttpRequest, items: Sequence[Any], size: int | None = None) -> Part:
     """Return the part of the items that `?after=` asks for: the first one if it is not a number."""
-    start = min(read_number(request, "after") or 0, len(items))
+    start = min(read_number(request.GET, "after") or 0, len(items))
     end = start + (size or PAGE_SIZE)
     return Part(items[start:end], start, end if end < len(items) else None)

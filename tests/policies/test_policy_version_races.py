@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core.actor import Actor
-from core.errors import DomainError, NotFound
+from core.errors import Conflict, DomainError, NotFound
 from developers.acting import as_developer
 from developers.errors import OrganizationSuspended
 from developers.models import Developer
@@ -54,6 +54,17 @@ def test_an_administrator_locks_the_organization_before_the_policy(
     race([partial(rename, ADMINISTRATOR, policy, "First"), rename_meanwhile])
     policy.refresh_from_db()
     assert (policy.name, policy.version) == ("Second", 3)
+
+
+def test_of_two_changes_to_the_same_version_one_is_refused(developer: Developer, policy: Policy) -> None:
+    def save(name: str) -> Policy:
+        return update_policy(actor=ADMINISTRATOR, policy=policy, changes={"name": name}, based_on=policy.version)
+
+    outcomes = race([partial(save, "First"), partial(save, "Second")])
+    assert sorted(map(type, outcomes), key=str) == [Conflict, Policy]
+    (saved,) = (one for one in outcomes if isinstance(one, Policy))
+    policy.refresh_from_db()
+    assert (policy.name, policy.version) == (saved.name, 2)
 
 
 def test_of_two_deletions_one_finds_no_policy(policy: Policy) -> None:

@@ -12,7 +12,7 @@ from developers.acting import as_developer
 from policies.models import Policy
 from policies.rules import RULES
 from policies.rules.parsing import parse_rule
-from policies.services import create_policy
+from policies.services import create_policy, update_policy
 from tests.policies.test_cases import ONE_OF_EACH
 from tests.web.browser import pseudo
 from tests.web.markup import words_of
@@ -307,6 +307,39 @@ def test_a_policy_can_be_edited_and_disabled(as_developer, policy):
     assert response.status_code == 303
     policy.refresh_from_db()
     assert (policy.name, policy.enabled, policy.rules[0]["type"]) == ("Renamed", False, "ip_allowlist")
+
+
+def test_a_change_to_an_older_version_is_refused_once(as_developer, policy):
+    """Another tab, or a colleague, has saved the policy meanwhile. What was typed stays."""
+    url = f"/developer/policies/{policy.id}/edit"
+    opened = as_developer.get(url).context["version"]
+    update_policy(actor=ANONYMOUS, policy=policy, changes={"rules": []})
+    sent = {"name": "Mine", "status": "enforced", "version": opened}
+    added = as_developer.post(url, {**sent, "add": "ip_allowlist"})
+    assert added.context["version"] == opened
+    refused = as_developer.post(url, sent)
+    assert refused.status_code == 422
+    assert "The policy was changed after you opened it." in words_of(refused)
+    assert 'value="Mine"' in refused.content.decode()
+    policy.refresh_from_db()
+    assert policy.name != "Mine"
+    assert as_developer.post(url, {**sent, "version": refused.context["version"]}).status_code == 303
+    policy.refresh_from_db()
+    assert policy.name == "Mine"
+
+
+@pytest.mark.parametrize(
+    ("status", "effect"),
+    [
+        ("enforced", "It applies to every check from now on."),
+        ("shadow", "From now on, it records what it would deny, and denies nothing."),
+        ("off", "It is switched off: no check uses it."),
+    ],
+)
+def test_the_answer_says_what_the_policy_does_now(as_developer, policy, status, effect):
+    url = f"/developer/policies/{policy.id}/edit"
+    page = as_developer.post(url, {"name": "Mine", "status": status}, follow=True)
+    assert f"Policy saved. {effect}" in words_of(page)
 
 
 def test_a_policy_can_only_record(as_developer, policy):

@@ -25,6 +25,7 @@ from web.forms.policies import ENFORCED, SHADOW, STATUSES, changes_to, status_of
 from web.forms.policy_filters import PolicyFilterForm
 from web.paging import paginate
 from web.policies.cedar import as_cedar
+from web.policies.effects import effect_of
 from web.policies.findings import STOPPED_DAYS, count_stopped, find_findings
 
 LISTED_RULES = 2
@@ -99,7 +100,7 @@ def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
 
 
 def _saved(request: HttpRequest, policy: Policy) -> HttpResponse:
-    messages.success(request, _("Policy saved. It applies to every check from now on."))
+    messages.success(request, f"{_('Policy saved.')} {effect_of(policy)}")
     return SeeOther(_url(policy))
 
 

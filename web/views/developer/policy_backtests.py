@@ -48,7 +48,7 @@ def backtest(request: HttpRequest, developer: Developer, policy_id: str) -> Http
 def result(request: HttpRequest, developer: Developer, backtest_id: str) -> HttpResponse:
     found = backtest_for_organization(developer.organization_id, backtest_id)
     described = describe_backtest(found)
-    finding = find_calls(found, described, request.GET.get("show", ""), read_number(request, "place"))
+    finding = find_calls(found, described, request.GET.get("show", ""), read_number(request.GET, "place"))
     context: dict[str, Any] = {
         "backtest": found,
         "policy": found.policy,

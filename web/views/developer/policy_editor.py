@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from agents.selectors import agents_for_organization, all_agents_of_organization
-from core.errors import DomainError, NotFound
+from core.errors import Conflict, DomainError, NotFound
 from core.http import SeeOther
 from decisions.backtests import backtest_for_organization, run_backtest
 from developers.models import Developer
@@ -26,6 +26,7 @@ from web.forms.policies import PolicyEditor, changes_to, status_of
 from web.forms.rules import rule_titles, time_zones
 from web.ids import ID
 from web.paging import read_number
+from web.policies.effects import effect_of
 from web.policies.trying import RUN, Attempt, try_draft
 
 TESTED_DAYS = 7
@@ -53,7 +54,10 @@ def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -
             return _finish(request, developer, editor, policy)
     except DomainError as error:
         editor.show(error)
-    return _page(request, editor, attempt, policy)
+        if policy and isinstance(error, Conflict):
+            policy.refresh_from_db()
+            return _page(request, editor, attempt, policy, policy.version)
+    return _page(request, editor, attempt, policy, _version(request, policy))
 
 
 def _finish(request: HttpRequest, developer: Developer, editor: PolicyEditor, policy: Policy | None) -> HttpResponse:
@@ -67,8 +71,9 @@ def _finish(request: HttpRequest, developer: Developer, editor: PolicyEditor, po
     if policy is None:
         policy = create_policy(actor=actor, organization=developer.organization, **values)
     else:
-        update_policy(actor=actor, policy=policy, changes=values)
-    messages.success(request, _("Policy saved. It applies to every check from now on."))
+        based_on = _version(request, policy)
+        policy = update_policy(actor=actor, policy=policy, changes=values, based_on=based_on)
+    messages.success(request, f"{_('Policy saved.')} {effect_of(policy)}")
     return SeeOther(reverse("web:policy", args=[policy.id]))
 
 
@@ -102,7 +107,7 @@ def _content(request: HttpRequest, developer: Developer, policy: Policy | None) 
 
     None for a new one.
     """
-    backtest_id, number = request.GET.get("draft", ""), read_number(request, "version")
+    backtest_id, number = request.GET.get("draft", ""), read_number(request.GET, "version")
     copied_id = request.GET.get("copy", "")
     if ID.fullmatch(backtest_id):
         backtest = backtest_for_organization(developer.organization_id, backtest_id)
@@ -133,13 +138,24 @@ def _values(editor: PolicyEditor, policy: Policy | None) -> dict[str, Any]:
     return {**fields, **status, "rules": editor.raw_rules()}
 
 
-def _page(request: HttpRequest, editor: PolicyEditor, attempt: Attempt, policy: Policy | None) -> HttpResponse:
+def _version(request: HttpRequest, policy: Policy | None) -> int | None:
+    """Return the number of the version that the form was opened with. None for a new policy."""
+    if policy is None or request.method == "POST":
+        return read_number(request.POST, "version")
+    return policy.version
+
+
+def _page(
+    request: HttpRequest, editor: PolicyEditor, attempt: Attempt, policy: Policy | None, version: int | None
+) -> HttpResponse:
     forms = [*editor.forms, *attempt.forms]
     has_errors = any(form.is_bound and form.errors for form in forms)
     context = {
         "title": _("Edit policy") if policy else _("New policy"),
         "back_url": reverse("web:policy", args=[policy.id]) if policy else reverse("web:policies"),
         "editor": editor,
+        "policy": policy,
+        "version": version,
         "forms": forms,
         "has_errors": has_errors,
         "attempt": attempt,

@@ -20,6 +20,7 @@ from policies.services import restore_version
 from policies.versions import versions_of
 from web.access import developer_actor, developer_page, posted_from
 from web.paging import read_number
+from web.policies.effects import effect_of
 from web.policies.history import describe_history
 
 PAGE_SIZE = 20
@@ -37,19 +38,18 @@ def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpR
 def restore(request: HttpRequest, developer: Developer, policy_id: str, number: int) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
     try:
-        restore_version(actor=developer_actor(request, developer), policy=policy, number=number)
+        restored = restore_version(actor=developer_actor(request, developer), policy=policy, number=number)
     except Invalid as error:
         return _show(request, policy, {"error": error, "refused": number}, status=422)
-    messages.success(
-        request, _("Version %(number)d restored. It applies to every check from now on.") % {"number": number}
-    )
+    done = _("Version %(number)d restored.") % {"number": number}
+    messages.success(request, f"{done} {effect_of(restored)}")
     return SeeOther(reverse("web:policy-history", args=[policy.id]))
 
 
 def _show(
     request: HttpRequest, policy: Policy, refusal: Mapping[str, Any] = NO_REFUSAL, status: int = 200
 ) -> HttpResponse:
-    before = read_number(request, "before")
+    before = read_number(request.GET, "before")
     rows = versions_of(policy)
     if before is not None:
         rows = rows.filter(number__lt=before)
