@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from core.actor import Actor
 from core.errors import DomainError
@@ -134,9 +134,10 @@ def _attempt(act: Act, actor: Actor, row: Any, reason: str) -> bool | str:
 
 def _report(request: HttpRequest, outcomes: list[bool | str]) -> None:
     done, unchanged = outcomes.count(True), outcomes.count(False)
-    lines = [_("Done: %(number)d.") % {"number": done}]
+    lines = [ngettext("%(number)d row changed.", "%(number)d rows changed.", done) % {"number": done}]
     if unchanged:
-        lines.append(_("Unchanged: %(number)d.") % {"number": unchanged})
+        words = ngettext("%(number)d row stayed as it was.", "%(number)d rows stayed as they were.", unchanged)
+        lines.append(words % {"number": unchanged})
     messages.success(request, " ".join(lines))
     for outcome in outcomes:
         if isinstance(outcome, str):

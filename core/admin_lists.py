@@ -66,12 +66,12 @@ def find_lookup(searches: Mapping[str, str], text: str) -> dict[str, str] | None
 
 def describe_searches(searches: Mapping[str, str], text: Any, *, can_be_part: bool = False) -> str:
     """Return what can be searched for, in words. `text` is what `TEXT` stands for."""
-    words = {EMAIL: _("email address"), URL: _("URL"), TEXT: str(text)}
-    ids = ", ".join(f"{kind}_…" for kind in searches if kind not in words)
-    others = [words[kind] for kind in searches if kind in words]
+    names = {EMAIL: _("email address"), URL: _("URL"), TEXT: str(text)}
+    ids = ", ".join(f"{kind}_…" for kind in searches if kind not in names)
+    others = [names[kind] for kind in searches if kind in names]
     known = [*([_("ID (%(ids)s)") % {"ids": ids}] if ids else []), *others]
-    whole = _("A whole %(kinds)s.") % {"kinds": _(" or ").join(known)}
-    return _("%(whole)s Or part of a name.") % {"whole": whole} if can_be_part else whole
+    words = _("Enter a whole %(kinds)s, or part of a name.") if can_be_part else _("Enter a whole %(kinds)s.")
+    return words % {"kinds": _(" or ").join(known)}
 
 
 def one_of(values: Iterable[str]) -> type[admin.FieldListFilter]:

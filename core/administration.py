@@ -289,7 +289,7 @@ def is_superuser(request: HttpRequest) -> bool:
 
 
 def warn_of_search(request: HttpRequest, help_text: str) -> None:
-    messages.warning(request, _("Nothing was searched. Enter: %(what)s") % {"what": help_text})
+    messages.warning(request, _("Nothing was searched. %(what)s") % {"what": help_text})
 
 
 def counted(number: int, words: Any) -> str:

@@ -35,13 +35,17 @@ OVERDUE = {
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """One sign of health, with the page of what it is about. `kind` is "good", "warn" or "bad"."""
+    """One sign of health, with the page of what it is about. `kind` is "good", "warn" or "bad".
+
+    `at` is when it ran last or, with `is_made`, when it was created.
+    """
 
     title: str
     kind: str
     text: str
     at: datetime | None = None
     url: str = ""
+    is_made: bool = False
 
 
 def signs_of_health(log: Snapshot, overdue: Mapping[str, int]) -> list[Sign]:
@@ -90,4 +94,5 @@ def _keys(now: datetime) -> Iterator[Sign]:
     for key in keys:
         status, text = KEYS[judge_key(key, now)]
         words = {"algorithm": key.algorithm}
-        yield Sign(_("Signing key"), KINDS[status], text % words, key.created_at, row_url(SigningKey, key.pk))
+        url = row_url(SigningKey, key.pk)
+        yield Sign(_("Signing key"), KINDS[status], text % words, key.created_at, url, is_made=True)

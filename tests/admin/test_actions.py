@@ -99,7 +99,7 @@ def test_stopping_applies_to_the_next_verify_and_is_logged_with_its_reason(
     answer = confirm(site, target(world, row), action)
 
     entry = newest_entry()
-    assert "Done: 1." in answer.content.decode()
+    assert "1 row changed." in answer.content.decode()
     assert entry.event == event
     assert entry.content["actor"] == {"kind": "administrator", "id": world.administrator.id}
     assert read_entry(entry).content["metadata"]["reason"] == REASON
@@ -143,7 +143,7 @@ def test_requests_to_be_verified_are_a_queue_that_administrators_decide(site: Cl
         assert (newest_entry().event, claims.exclude(review_asked_at=None).exists()) == (event, False)
         assert newest_entry().content["metadata"]["reason"] == REASON
         assert organization not in listed(site, queue)
-    assert "Unchanged: 1." in confirm(site, organization, "decline").content.decode()
+    assert "1 row stayed as it was." in confirm(site, organization, "decline").content.decode()
 
 
 def listed(site: Client, path: str) -> list[Any]:
@@ -166,7 +166,7 @@ def test_repeating_an_action_changes_and_logs_nothing(site: Client, world: World
 
     answer = confirm(site, world.agent, "stop")
 
-    assert "Unchanged: 1." in answer.content.decode()
+    assert "1 row stayed as it was." in answer.content.decode()
     assert log_entries().count() == logged
 
 
@@ -195,7 +195,7 @@ def test_a_consent_that_has_ended_is_not_changed(site: Client, world: World) -> 
 
     answer = confirm(site, world.consent, "revoke")
 
-    assert "Unchanged: 1." in answer.content.decode()
+    assert "1 row stayed as it was." in answer.content.decode()
     assert Consent.objects.get(pk=world.consent.pk).status == "denied"
 
 

@@ -30,10 +30,10 @@ class Administrator:
         return answer.content.decode()
 
     def stop(self) -> None:
-        assert "Done: 1." in self.act("stop")
+        assert "1 row changed." in self.act("stop")
 
     def lift(self) -> None:
-        assert "Done: 1." in self.act("lift_stop", "It was a mistake.")
+        assert "1 row changed." in self.act("lift_stop", "It was a mistake.")
 
 
 @pytest.fixture

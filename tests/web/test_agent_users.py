@@ -37,7 +37,7 @@ def test_shows_live_and_ended_access_but_no_requests_and_replaced_decisions(
     assert shown(as_developer, f"{url}?user={bob.id}") == [(bob.id, "revoked")]
     assert shown(as_developer, f"{url}?user=usr_none") == []
     page = as_developer.get(url).content.decode()
-    assert "1 user allows this agent something" in page
+    assert "1 user has given this agent access" in page
     assert catalogue()["email:read"].title in page
     assert f"?agent={agent.id}&amp;user={ada.id}" in page
 

@@ -102,7 +102,7 @@ def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
     stop_agent(actor=SYSTEM, agent=make_agent(owner, name="Stopped"), reason="Spam")
     text = text_of(portal, "/developer/")
     assert '<a href="/developer/agents?status=stopped">An administrator stopped 1 agent.</a>' in text
-    assert "1 policy only records, and denies nothing yet." in text
+    assert "1 policy only records what it would deny." in text
     assert "A client secret of <bdi>SmartMail</bdi> stops working on" in text
     assert "others follow within a week." in text
     assert f'href="/developer/agents/{grant.agent.id}/credentials"' in text

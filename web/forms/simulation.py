@@ -61,7 +61,7 @@ class SimulationForm(AgentFieldForm):
         rf"^({USER_ID})?$",
         label=_("User ID"),
         required=False,
-        help_text=_("The user whose limits apply. Without a user, a rule that asks denies instead."),
+        help_text=_("The user whose limits apply. If it is empty, a rule that would ask the user denies instead."),
         error_messages={"invalid": _("Must be the ID of a user, as in the log.")},
     )
     ip = AddressField(label=_("IP address of the agent"), required=False, max_length=64)

@@ -111,8 +111,8 @@ def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
         yield Attention(words % {"number": number}, f"{agents}?status=suspended")
     if number := figures.recording:
         words = ngettext(
-            "%(number)d policy only records, and denies nothing yet.",
-            "%(number)d policies only record, and deny nothing yet.",
+            "%(number)d policy only records what it would deny.",
+            "%(number)d policies only record what they would deny.",
             number,
         )
         yield Attention(words % {"number": number}, f"{reverse('web:policies')}?status=shadow")
