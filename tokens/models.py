@@ -25,7 +25,8 @@ class TokenFamily(models.Model):
     """
 
     id = PrefixedIdField(prefix="fam")
-    application = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="families")
+    # The agent's own index is left out, here and below: others begin with it.
+    application = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="families", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
     consent = models.ForeignKey(Consent, on_delete=models.CASCADE, null=True, blank=True, related_name="families")
     # Without a constraint, the sweep of old codes neither updates families nor waits for their locks. The id remains.
@@ -67,7 +68,7 @@ class AccessToken(AbstractAccessToken):
     """The record of an access token, whose `jti` is its ID. The signed JWT itself is not stored."""
 
     id = PrefixedIdField(prefix="tok")
-    application = models.ForeignKey(Agent, on_delete=models.CASCADE)
+    application = models.ForeignKey(Agent, on_delete=models.CASCADE, db_index=False)
     resource = models.JSONField(default=list)
     family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="access_tokens")
 
@@ -93,6 +94,7 @@ class RefreshToken(AbstractRefreshToken):
     """
 
     id = PrefixedIdField(prefix="rft")
+    application = models.ForeignKey(Agent, on_delete=models.CASCADE, db_index=False)
     token_checksum = ExactCharField(max_length=64, unique=True)
     family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="refresh_tokens")
     expires = models.DateTimeField()

@@ -12,7 +12,7 @@ from tests.web.test_developer_policies import BLOCKLIST, form_of
 from tests.world import make_agent
 from web.forms.agent_field import MAX_SUGGESTIONS
 
-UNKNOWN = "No agent has this name or ID."
+UNKNOWN, GONE = "No agent has this name or ID.", "Your organization has no agent with this ID."
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def test_a_name_that_several_agents_have_is_refused(as_developer, developer, age
 def test_an_unknown_agent_is_refused_and_shown_again(as_developer, agent, typed):
     answer = save(as_developer, typed)
     assert answer.status_code == 422
-    assert f"Applies to: {UNKNOWN}" in markup_of(answer)
+    assert f"Applies to: {GONE if '0' * 32 in typed else UNKNOWN}" in markup_of(answer)
     assert f'value="{typed}"' in markup_of(answer)
     assert not Policy.objects.exists()
 
@@ -81,7 +81,7 @@ def test_a_malformed_agent_is_refused(as_developer, typed):
 def test_another_organizations_agent_is_unknown(as_developer, rival):
     foreign = make_agent(rival)
     for typed in (foreign.id, foreign.client_id, foreign.name):
-        assert UNKNOWN in markup_of(save(as_developer, typed))
+        assert (GONE if typed == foreign.id else UNKNOWN) in markup_of(save(as_developer, typed))
 
 
 def test_the_edit_form_shows_the_agent_and_keeps_it(as_developer, agent):

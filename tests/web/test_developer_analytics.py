@@ -112,7 +112,7 @@ def test_another_organization_sees_none_of_it(filled, as_rival):
     assert "Nothing happened in this period" in page
     assert links_of(page) == set()
     agent = Agent.objects.get(name="Travel Desk")
-    assert "No agent has this name or ID" in text_of(as_rival, f"{PATH}?agent={agent.id}")
+    assert "Your organization has no agent with this ID." in text_of(as_rival, f"{PATH}?agent={agent.id}")
 
 
 @pytest.mark.parametrize("query", ["period=1y", "by=person", "show=some", "agent=%00", "period=&by="])

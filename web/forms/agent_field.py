@@ -68,6 +68,8 @@ class AgentFieldForm(forms.Form):
 class OwnAgentField(AgentField):
     """The same for a user, who rarely has more agents than one query reads. It serves all that a page needs."""
 
+    default_error_messages = {"gone": AgentField.default_error_messages["unknown"]}
+
     @cached_property
     def known(self) -> list[Agent]:
         return list(self.agents.only("id", "client_id", "name", "logo_digest")[:MAX_KNOWN])

@@ -46,11 +46,12 @@ def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
 def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     user = signed_in(request)
     found = entry_for_user(user.id, entry_id)
-    (item,) = read_items([found], user.id)
+    agent = agents_of_user(user).filter(pk=found.agent_id).first() if found.agent_id else None
+    (item,) = read_items([found], user.id, agent_names={agent.id: agent.name} if agent else {})
     is_all_paused = item.content["reason"] == Reason.CONSENT_PAUSED and paused_all_since(user) is not None
     context = {
         "item": item,
-        "agent": agents_of_user(user).filter(pk=item.agent_id).first() if item.agent_id else None,
+        "agent": agent,
         "content": describe_content(item),
         "report": find_report(user.id, found) if item.is_disputable else None,
         "denial": explain(item, is_all_paused=is_all_paused),
