@@ -25,6 +25,9 @@ AGENT = {
     "updatedAt": "2026-11-24T16:00:00Z",
     "requirePkce": False,
     "stop": None,
+    "homepageUrl": "https://a.example/",
+    "privacyUrl": "https://a.example/privacy",
+    "logoUrl": "https://a.example/logo.png",
 }
 POLICY = {
     "id": "pol_1",
