@@ -27,7 +27,10 @@ def measure(visits: Iterable[Visit], times: int = TIMES, warm_up: int = WARM_UP)
 
 def count_queries(visits: Iterable[Visit]) -> list[dict[str, Any]]:
     """Make each visit once, and return its number of queries. Raises `RuntimeError` if an answer is an error."""
-    return [{"kind": each.kind, "name": each.name, "queries": len(_queries(each, 0))} for each in visits]
+    return [
+        {"kind": each.kind, "name": each.name, "queries": len(_queries(each, 0)), "exempt": each.exempt}
+        for each in visits
+    ]
 
 
 def _measure(visit: Visit, times: int, warm_up: int) -> dict[str, Any]:
