@@ -101,7 +101,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return frozenset(f"{app}.{name}" for app, name in found)
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
-        """Return whether the user may do something to the rows of a model. Nobody may do it to single rows only."""
+        """Return whether the user may do something to all rows of a model. There are no permissions for single rows."""
         return self.is_active and (self.is_superuser or (obj is None and perm in self.permitted))
 
     def has_module_perms(self, app_label: str) -> bool:

@@ -42,7 +42,7 @@ FURTHER: dict[str, tuple[Any, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Somebody or something that an entry names. `url` is empty for one without a page."""
+    """A person or a thing that an entry names. `url` is empty if it has no page."""
 
     name: str
     url: str

@@ -141,7 +141,7 @@ def _marked(name: str) -> SafeString | str:
 
 
 def _nobody() -> dict[str, str]:
-    """Return what stands where an entry names nobody."""
+    """Return the words that take the place of a name that the entry lacks."""
     return {
         "actor": _("An unknown caller"),
         "agent": _("an agent"),

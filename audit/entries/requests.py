@@ -55,6 +55,6 @@ def _step_of(content: Mapping[str, Any]) -> Step | None:
     if event == Event.CONSENT_APPROVED:
         return Step.PARTLY if content["metadata"].get("notGranted") else Step.ALLOWED
     if event == Event.CONSENT_EXPIRED:
-        # Nobody has decided about a request that expires.
+        # Only an answer sets the user, so a request that expires has none.
         return None if content["userId"] else Step.ABANDONED
     return Step.ASKED if event == Event.CONSENT_REQUESTED else Step.DENIED
