@@ -152,11 +152,6 @@ document.addEventListener("change", (event) => {
   if (event.target.matches(AUTO)) event.target.form.requestSubmit();
 });
 
-// A link with `data-again` is followed when the user comes back to the page.
-document.addEventListener("visibilitychange", () => {
-  if (!document.hidden) document.querySelector("[data-again]")?.click();
-});
-
 window.addEventListener("popstate", () => {
   if (shown !== location.pathname + location.search) location.reload();
 });

@@ -32,11 +32,17 @@ const ask = async () => {
   return true;
 };
 
-// A page in the background asks nothing. A server that does not answer is asked less often.
+const isOver = () => document.hidden || !document.querySelector(OPEN);
+
+// A page in the background asks nothing, but at once when the user comes back to it.
+document.addEventListener("visibilitychange", () => {
+  if (!isOver()) ask().catch(() => {});
+});
+
+// A server that does not answer is asked less often.
 const follow = async (pause) => {
   await new Promise((done) => setTimeout(done, pause));
-  const isOver = document.hidden || !document.querySelector(OPEN);
-  const isAnswered = isOver || (await ask().catch(() => false));
+  const isAnswered = isOver() || (await ask().catch(() => false));
   follow(isAnswered ? PAUSE : Math.min(2 * pause, MOST));
 };
 
