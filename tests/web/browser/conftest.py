@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -22,11 +23,29 @@ def chromium() -> Iterator[Browser]:
     path = find_chromium()
     # The fixtures of these tests use the database in the same thread.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, waiting_for_whole_pages():
         browser = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
         yield browser
         browser.close()
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@contextmanager
+def waiting_for_whole_pages() -> Iterator[None]:
+    """Let a click return when the page that it leads to has loaded.
+
+    Playwright's own clicks return when that page begins to arrive: on a busy machine, what a test then reads without
+    waiting, such as a count, is of half a page.
+    """
+    click = Locator.click
+
+    def click_and_load(element: Locator, **options: Any) -> None:
+        click(element, **options)
+        element.page.wait_for_load_state()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Locator, "click", click_and_load)
+        yield
 
 
 class Tab:
