@@ -2,13 +2,14 @@
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Self
 
 from django.db import connection
 
 from audit.models import Entry
 from audit.readers.criteria import Criteria
-from audit.readers.waiting import listed_waiting, waiting_entries
+from audit.readers.snapshot import Snapshot
 
 # A reader that lags behind this many entries is told that there are some.
 MAX_LOOKED_AT = 5000
@@ -42,13 +43,14 @@ def current_ends() -> Ends:
         return Ends(*cursor.fetchone())
 
 
-def may_have_news(criteria: Criteria, since: Ends, now: Ends) -> bool:
-    """Return whether entries that match may have been written between these ends.
+def may_have_news(log: Snapshot, criteria: Criteria, since: Ends, newest_known: str) -> bool:
+    """Return whether entries that match may have been written since these ends.
 
-    In the log, it looks at columns only.
+    `newest_known` is the id of the newest one that the reader knows. In the log, this looks at columns only.
     """
-    if not 0 <= now.size - since.size <= MAX_LOOKED_AT:
+    if not 0 <= log.size - since.size <= MAX_LOOKED_AT:
         return True
-    newer = Entry.objects.filter(**criteria.columns(), leaf_index__gte=since.size).order_by()
-    waiting = map(listed_waiting, waiting_entries(after=since.row))
-    return newer.exists() or any(map(criteria.matches, waiting))
+    waiting = takewhile(lambda one: one[0] != newest_known, log.waiting)
+    if any(criteria.matches(entry) for _, entry in waiting):
+        return True
+    return Entry.objects.filter(**criteria.columns(), leaf_index__gte=since.size).order_by().exists()

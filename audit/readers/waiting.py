@@ -15,12 +15,12 @@ from audit.sequencing.postings import Listed
 FIRST_READ, ROWS_PER_READ = 20, 1000
 
 
-def waiting_entries(after: int = 0) -> Iterator[Prepared]:
-    """Yield the entries in the journal's rows after this one, newest first, but not those of damaged rows.
+def waiting_entries() -> Iterator[Prepared]:
+    """Yield the entries in the journal, newest first, but not those of damaged rows.
 
     Rows that are moved while this runs can be missing. They are in the log then.
     """
-    rows = Journal.objects.filter(pk__gt=after).order_by("-pk")
+    rows = Journal.objects.order_by("-pk")
     older, wanted, is_last = rows, FIRST_READ, False
     while not is_last:
         found = list(older.values_list("pk", "body")[:wanted])

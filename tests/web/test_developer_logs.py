@@ -10,7 +10,7 @@ from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from core.ids import new_id
 from tests.verifier import main
-from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, rows
+from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, rows
 from tests.web.markup import text_of
 from tests.world import make_agent
 
@@ -251,6 +251,24 @@ class TestNews:
         again = self.ask(as_developer, ends=answer["X-Log-Ends"], after=newer[-1], outcome="denied")
         assert again.status_code == 204
 
+    @pytest.mark.parametrize("is_logged", [True, False])
+    def test_news_need_few_queries(self, as_developer, policy, limited, write, is_logged, django_assert_max_num_queries):
+        sequence()
+        ends = self.ends(as_developer, policy=policy.id)
+        newer = write(**of_policy(policy))
+        if is_logged:
+            sequence()
+        with django_assert_max_num_queries(12):
+            answer = self.ask(as_developer, ends=ends, after=limited, policy=policy.id)
+        assert newer in answer.content.decode()
+
+    def test_what_the_user_sees_already_is_not_new(self, as_developer, as_rival, write):
+        """Others' entries have moved the ends, and the sequencer has not moved what the user sees."""
+        seen = write()
+        ends = self.ends(as_developer)
+        write(organization_id="org_other")
+        assert self.ask(as_developer, ends=ends, after=seen).status_code == 204
+
     def test_what_the_filters_exclude_is_not_new(self, as_developer, write):
         write()
         ends = self.ends(as_developer, outcome="allowed")
@@ -260,9 +278,9 @@ class TestNews:
         assert self.ask(as_developer, ends=ends, outcome="allowed").status_code == 204
 
     def test_others_entries_are_not_new(self, as_rival, write):
-        ends = self.ends(as_rival)
+        ends, (newest, *_) = self.ends(as_rival), rows(as_rival)
         write()
-        assert self.ask(as_rival, ends=ends).status_code == 204
+        assert self.ask(as_rival, ends=ends, after=newest).status_code == 204
 
     @pytest.mark.parametrize("ends", ["", "x", "1", "-1.0", "9" * 40 + ".1", "999999.0"])
     def test_unknown_ends_show_the_newest(self, as_developer, denied, ends):

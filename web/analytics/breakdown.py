@@ -96,11 +96,12 @@ def break_down(
 ) -> Breakdown:
     """Return the section. `now` and `before` have the counts of both periods, `over_time` those of each step.
 
-    `whole` has all decisions of each step. Of agents, `over_time` needs only the `drawn_values`.
+    `before` needs only the values that are listed, and of agents `over_time` only those that are drawn
+    (`counted_values`). `whole` has all decisions of each step.
     """
     totals, steps = _sums(by, now), len(window.starts())
     order = [one for one in OUTCOME_QUERIES if one in totals] if by is OUTCOME else highest(totals, len(totals))
-    drawn, listed = order[:DRAWN], order[: ALL_LISTED if lists_all else LISTED]
+    drawn, listed = order[:DRAWN], order[: listed_number(lists_all=lists_all)]
     per_value = _series(by, over_time, steps)
     series = [per_value.get(value, [0] * steps) for value in drawn]
     others = _rest(whole, series) if by is AGENT else _others(per_value, drawn, steps)
@@ -115,10 +116,15 @@ def break_down(
     )
 
 
-def drawn_values(by: By, counts: Numbers) -> list[str]:
-    """Return the counted values, of each outcome, that have a colour of their own in the chart."""
-    drawn = set(highest(_sums(by, counts), DRAWN))
-    return [value for value in counts if split(by, value).value in drawn]
+def listed_number(*, lists_all: bool) -> int:
+    """Return how many lines the table has at most."""
+    return ALL_LISTED if lists_all else LISTED
+
+
+def counted_values(by: By, counts: Numbers, number: int) -> list[str]:
+    """Return the values, as they were counted by outcome, of so many that occurred most often."""
+    wanted = set(highest(_sums(by, counts), number))
+    return [value for value in counts if split(by, value).value in wanted]
 
 
 def query_of(by: By, value: str) -> Query:

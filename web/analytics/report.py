@@ -8,9 +8,21 @@ from typing import NamedTuple
 from audit.events import Outcome
 from insights.counting import rule_parts
 from insights.models import Kind
-from insights.selectors import Coverage, find_coverage, series, totals_of_each
+from insights.selectors import Coverage, find_coverage, series, totals
 from insights.windows import Window
-from web.analytics.breakdown import AGENT, OUTCOME, RULE, SCOPE, Breakdown, By, break_down, drawn_values, values_of
+from web.analytics.breakdown import (
+    AGENT,
+    DRAWN,
+    OUTCOME,
+    RULE,
+    SCOPE,
+    Breakdown,
+    By,
+    break_down,
+    counted_values,
+    listed_number,
+    values_of,
+)
 from web.analytics.consents import Consents, find_consents
 from web.analytics.counts import Count, highest, percent
 from web.analytics.latency import Latencies, find_latencies
@@ -85,8 +97,9 @@ class Report:
 def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     """Return the analytics of the organization. The number of queries does not depend on the length of the log."""
     window = choice.period.window(now)
-    windows, agent_id = [window, choice.period.window_before(window)], choice.agent_id or None
-    current, before = totals_of_each(organization_id, _kinds(choice), windows, agent_id=agent_id)
+    earlier, kinds, agent_id = choice.period.window_before(window), _kinds(choice), choice.agent_id or None
+    current = totals(organization_id, kinds, window, agent_id=agent_id)
+    before = totals(organization_id, kinds, earlier, agent_id=agent_id, values=_shown_values(choice, current))
     decisions = series(organization_id, Kind.DECISION, window, agent_id=agent_id)
     whole = [sum(column) for column in zip([0] * len(window.starts()), *decisions.values(), strict=True)]
     over_time = decisions if choice.by is OUTCOME else _over_time(organization_id, choice, window, current)
@@ -118,7 +131,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
 def _over_time(organization_id: str, choice: Choice, window: Window, current: Totals) -> dict[str, list[int]]:
     """Return the numbers of each step. An organization can have hundreds of agents, so only those drawn are read."""
     by, agent_id = choice.by, choice.agent_id or None
-    values = drawn_values(by, current[by.kind]) if by is AGENT else None
+    values = counted_values(by, current[by.kind], DRAWN) if by is AGENT else None
     return series(organization_id, by.kind, window, agent_id=agent_id, values=values)
 
 
@@ -128,6 +141,16 @@ def _denial_kind(choice: Choice) -> Kind:
 
 def _kinds(choice: Choice) -> set[Kind]:
     return {Kind.DECISION, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT, choice.by.kind, _denial_kind(choice)}
+
+
+def _shown_values(choice: Choice, current: Totals) -> dict[Kind, set[str]]:
+    """Return the values that the page compares with the time before, of the kinds that can have thousands."""
+    by, denial = choice.by, _denial_kind(choice)
+    shown = {denial: set(highest(current[denial], DENIALS_LISTED))}
+    if by is not OUTCOME:
+        listed = counted_values(by, current[by.kind], listed_number(lists_all=choice.lists_all))
+        shown[by.kind] = shown.get(by.kind, set()) | set(listed)
+    return shown
 
 
 def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequence[Denied]) -> Names:

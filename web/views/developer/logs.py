@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from audit.readers.news import Ends, current_ends, may_have_news
+from audit.readers.snapshot import take_snapshot
 from audit.selectors import entries_for_organization
 from core.errors import NotFound
 from developers.models import Developer
@@ -17,7 +18,7 @@ from web.forms.logs import LogFilterForm, ViewForm
 from web.ids import ID
 from web.logs.detail import describe, read_detail
 from web.logs.names import OwnNames, suggested_names
-from web.logs.pages import LogPage, read_page
+from web.logs.pages import LogPage, read_first_page, read_page
 from web.paging import read_cursor
 
 LIVE = "live"
@@ -68,10 +69,11 @@ def news(request: HttpRequest, developer: Developer) -> HttpResponse:
     own = suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
     criteria = entries_for_organization(own.organization_id, form.filters()).criteria
-    if since is not None and not may_have_news(criteria, since, ends):
+    log, newest_shown = take_snapshot(), request.GET.get("after", "")
+    if since is not None and not may_have_news(log, criteria, since, newest_shown):
         return HttpResponse(status=204, headers={"X-Log-Ends": str(ends)})
-    page = read_page(request, form, own)
-    number = _number_before(page, request.GET.get("after", ""))
+    page = read_first_page(log, form, own)
+    number = _number_before(page, newest_shown)
     context = {**_listing(form, page), "new_rows": page.rows[:number], "words": _words(page, number), "is_live": True}
     answer = render(request, "web/developer/log_listing.html", context)
     answer["X-Log-Ends"] = str(ends)
