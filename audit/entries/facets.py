@@ -15,6 +15,8 @@ NO_AGENT = "-"
 USER, OTHERS, NO_RULE = "user", "others", "none"
 # The reasons that a policy or a limit gives, and the only ones without either that `NO_RULE` tells apart.
 RULE_REASONS = frozenset({"policy_denied", "approval_required"})
+# The reasons that the token itself gives, whoever sent it: another one is needed (RFC 6750 section 3.1).
+TOKEN_REASONS = frozenset({"invalid_token", "token_expired", "token_revoked", "wrong_audience"})
 LEFT_OUT = "left_out"
 
 

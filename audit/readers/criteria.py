@@ -14,11 +14,11 @@ from audit.sequencing.postings import Indexed, term
 class Filters:
     """What an entry must have. None matches everything. `since` is inclusive, `until` exclusive.
 
-    An entry matches `events` if its event is one of them, `agent_id` if that is `NO_AGENT` and it has none, `actor` if
-    that is the kind or the id of its actor, `server_id` if that is its actor or the resource server that is concerned,
-    `action` if that is its action or one of its scopes, and `rule` if that is its reason or the type of its rule.
-    `decider` is who decided in place of a policy of the organization (`audit.entries.facets`), `step` a step of a
-    request for consent, and `left_out` a scope that the user left out.
+    An entry matches `events` if its event is one of them, `reasons` if its reason is one of them, `agent_id` if that is
+    `NO_AGENT` and it has none, `actor` if that is the kind or the id of its actor, `server_id` if that is its actor or
+    the resource server that is concerned, `action` if that is its action or one of its scopes, and `rule` if that is
+    its reason or the type of its rule. `decider` is who decided in place of a policy of the organization
+    (`audit.entries.facets`), `step` a step of a request for consent, and `left_out` a scope that the user left out.
     """
 
     agent_id: str | None = None
@@ -33,6 +33,7 @@ class Filters:
     scope: str | None = None
     rule: str | None = None
     reason: str | None = None
+    reasons: Collection[str] | None = None
     policy_id: str | None = None
     decider: str | None = None
     step: str | None = None
@@ -78,6 +79,7 @@ class Criteria(Filters):
             and (self.action is None or self.action in facets.actions)
             and (self.scope is None or self.scope in facets.scopes)
             and {self.rule, self.reason} - {None} <= {*facets.rules}
+            and (self.reasons is None or not {*self.reasons}.isdisjoint(facets.rules))
             and {*self._deciders()} <= {*facets.deciders}
             and {*self._steps()} <= {*facets.steps}
             and self.request_id in (None, facets.request_id)
@@ -87,7 +89,7 @@ class Criteria(Filters):
     def has_facets(self) -> bool:
         """Return whether the columns of `Entry` cannot tell what matches."""
         facets = (self.actor, self.server_id, self.action, self.scope, self.rule, self.reason, self.request_id)
-        return any((*facets, self.policy_id, self.decider, self.step, self.left_out))
+        return any((*facets, self.policy_id, self.decider, self.step, self.left_out, self.reasons is not None))
 
     @property
     def mark(self) -> int | None:
@@ -131,9 +133,10 @@ class Criteria(Filters):
         ]
         return [term(kind, value) for kind, value in wanted if value is not None]
 
-    def alternatives(self) -> list[int]:
-        """Return the terms of which an entry that matches has one. Empty if none is needed."""
-        return [term(postings.EVENT, event) for event in self.events or ()]
+    def alternatives(self) -> list[list[int]]:
+        """Return groups of terms. An entry that matches has one of each group."""
+        groups = [(postings.EVENT, self.events), (postings.RULE, self.reasons)]
+        return [[term(kind, value) for value in values] for kind, values in groups if values]
 
     def columns(self) -> dict[str, Any]:
         """Return the conditions on the columns of `Entry`. They can match more than `matches`, which has facets too."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, reduce
 from itertools import batched, chain, groupby, islice
+from math import prod
 from operator import and_, call, itemgetter, or_
 from typing import Any, Self
 
@@ -124,7 +125,7 @@ def _masks(high: int, criteria: Criteria, low: int = 0, first_read: int = FIRST_
 
 @dataclass(frozen=True, slots=True)
 class _Search:
-    """A search in the postings. An entry that matches has all terms and, if there are alternatives, one of these.
+    """A search in the postings. An entry that matches has a term of each group.
 
     The first term should be the rarest: SQLite looks for the others only where it is.
     """
@@ -139,7 +140,7 @@ class _Search:
     def of(cls, criteria: Criteria) -> Self | None:
         """Return the search, or None if the postings and the times of segments cannot tell what matches."""
         alternatives = criteria.alternatives()
-        groups = [[one] for one in criteria.terms()] + ([alternatives] if alternatives else [])
+        groups = [*[[one] for one in criteria.terms()], *alternatives]
         decoders: list[Callable[[bytes], int]] = [to_mask] * len(groups)
         if criteria.mark is not None:
             groups.append([MARKS])
@@ -147,14 +148,14 @@ class _Search:
         is_timed = criteria.since is not None or criteria.until is not None
         if not groups and not is_timed:
             return None
-        return cls(groups, decoders, len(alternatives), criteria.since, criteria.until)
+        return cls(groups, decoders, prod(map(len, alternatives)), criteria.since, criteria.until)
 
     def read(self, low: int, high: int, number: int) -> tuple[list[tuple[Any, ...]], int]:
         """Return the rows of the newest segments in [low, high), `number` or more, and where to go on below.
 
-        A segment has a row for each of the alternatives that occur in it, and all are returned.
+        A segment has up to `alternatives` rows, one for each way to match, and all are returned.
         """
-        limit = number * max(1, self.alternatives) + 1
+        limit = number * self.alternatives + 1
         query, values = self._query(low, high)
         with connection.cursor() as cursor:
             cursor.execute(f"{query} LIMIT %s", [*values, limit])

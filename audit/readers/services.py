@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from audit.entries.facets import TOKEN_REASONS
 from audit.events import Event, Outcome
 from audit.readers.criteria import Criteria
 from audit.readers.snapshot import take_snapshot
@@ -15,19 +16,30 @@ QUESTIONS = (Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED)
 class Health:
     """What was decided for a service since `since`, a day ago. `last_at` is None if it never asked.
 
-    Requests with a wrong secret are not among them: they leave no entry.
+    `errors` are the denied requests whose token was no good (`TOKEN_REASONS`): agents use the service wrongly, or
+    users have revoked. The others were denied by what users, rules and administrators decided. Requests with a wrong
+    secret or an unknown token leave no entry, so they are not among them.
     """
 
     last_at: datetime | None
     since: datetime
     allowed: int = 0
     denied: int = 0
+    errors: int = 0
 
     @property
     def denied_share(self) -> float:
         """Return the share that was denied, from 0 to 1. 0 if nothing was asked."""
+        return self._share(self.denied)
+
+    @property
+    def error_rate(self) -> float:
+        """Return the share of the errors, from 0 to 1. 0 if nothing was asked."""
+        return self._share(self.errors)
+
+    def _share(self, number: int) -> float:
         asked = self.allowed + self.denied
-        return self.denied / asked if asked else 0.0
+        return number / asked if asked else 0.0
 
 
 def health_of_service(organization_id: str, server_id: str, now: datetime) -> Health:
@@ -41,4 +53,5 @@ def health_of_service(organization_id: str, server_id: str, now: datetime) -> He
         earlier = next(log.newest_first(questions), None)
         return Health(earlier.timestamp if earlier else None, since)
     denied = log.count(replace(recent, outcome=Outcome.DENIED))
-    return Health(last.timestamp, since, asked - denied, denied)
+    errors = log.count(replace(recent, outcome=Outcome.DENIED, reasons=TOKEN_REASONS)) if denied else 0
+    return Health(last.timestamp, since, asked - denied, denied, errors)

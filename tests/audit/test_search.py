@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from audit.entries.drafts import Prepared
+from audit.entries.facets import TOKEN_REASONS
 from audit.entries.personal_keys import destroy_keys
 from audit.events import Event, Outcome
 from audit.models import Entry, Journal, Posting, Segment
@@ -39,13 +40,15 @@ KINDS = {
 }
 REQUESTS = [f"req_{number:032x}" for number in (1, 2, 1 + (1 << 40))]  # the first and the last share a mark
 # Drafts with a value for each facet, and the criteria that find them.
-FACETS: list[tuple[dict[str, Any], dict[str, str]]] = [
+FACETS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"actor": "service"}),
     ({"actor": Actor("developer", "dev_1")}, {"actor": "dev_1"}),
     ({"metadata": {"resourceServerId": "res_2"}}, {"server_id": "res_2", "actor": "service"}),
     ({"scopes": ["crm:read", "crm:write"]}, {"action": "crm:write"}),
     ({"reason": "policy_denied", "metadata": {"ruleType": "rate_limit"}}, {"rule": "rate_limit"}),
     ({"reason": "consent_expired"}, {"rule": "consent_expired"}),
+    ({"reason": "token_expired"}, {"reasons": TOKEN_REASONS}),
+    ({"reason": "wrong_audience"}, {"reasons": ["wrong_audience", "consent_expired"]}),
     ({"policy_id": "pol_1", "policy_organization_id": "org_1"}, {"organization_id": "org_1", "policy_id": "pol_1"}),
     ({"policy_id": "pol_1", "policy_organization_id": "org_2"}, {"organization_id": "org_2", "policy_id": "pol_1"}),
     *[({"actor": Actor("service", "res_1", request_id=one)}, {"request_id": one}) for one in REQUESTS],

@@ -31,7 +31,7 @@ def ask(grant: Grant, server: Any, scope: str, number: int = 1, **fields: Any) -
 @pytest.mark.parametrize("segment", [4, 4096])
 def test_counts_what_the_service_asked_in_the_last_day(monkeypatch: pytest.MonkeyPatch, segment: int) -> None:
     shrink_segments(monkeypatch, segment)
-    grant = make_grant()
+    grant, others = make_grant(), make_grant(email="grace@example.com", developer="other@example.com")
     own, other = make_service(grant, "https://a.example"), make_service(grant, "https://b.example")
     organization_id, now = own.organization_id, clock.now()
     assert health_of_service(organization_id, own.id, now).last_at is None
@@ -40,14 +40,16 @@ def test_counts_what_the_service_asked_in_the_last_day(monkeypatch: pytest.Monke
         ask(grant, own, "email:send", 2)
         ask(grant, other, "email:read", 4)
         ask(grant, own, "email:read", is_introspection=True)
+        ask(others, own, "email:read")  # its token is for other services
         last = clock.now()
         time.shift(1)
         ask(grant, other, "email:send", 5)
     for place in ("the journal", "the log"):
         health = health_of_service(organization_id, own.id, now)
-        assert (health.allowed, health.denied, health.last_at) == (4, 2, last), place
-        assert health.denied_share == pytest.approx(1 / 3)
+        assert (health.allowed, health.denied, health.errors, health.last_at) == (4, 3, 1, last), place
+        assert (health.denied_share, health.error_rate) == pytest.approx((3 / 7, 1 / 7))
         assert health.since.microsecond == 0, "the link to the log has whole seconds"
         later = health_of_service(organization_id, own.id, now + DAY)
-        assert (later.allowed, later.denied, later.last_at, later.denied_share) == (0, 0, last, 0.0), place
+        assert (later.allowed, later.denied, later.errors, later.last_at) == (0, 0, 0, last), place
+        assert (later.denied_share, later.error_rate) == (0.0, 0.0)
         sequence()

@@ -252,7 +252,9 @@ class TestNews:
         assert again.status_code == 204
 
     @pytest.mark.parametrize("is_logged", [True, False])
-    def test_news_need_few_queries(self, as_developer, policy, limited, write, is_logged, django_assert_max_num_queries):
+    def test_news_need_few_queries(
+        self, as_developer, policy, limited, write, is_logged, django_assert_max_num_queries
+    ):
         sequence()
         ends = self.ends(as_developer, policy=policy.id)
         newer = write(**of_policy(policy))

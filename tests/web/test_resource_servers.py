@@ -247,6 +247,9 @@ def test_the_page_says_how_the_service_uses_agentgate(as_developer, developer, s
     assert "Last asked" in page
     assert "0 allowed" in page
     assert "3 denied (100%)" in page
+    assert "3 requests had tokens that were expired, revoked or for another service" in page
+    errors = re.search(r'Error rate:\s*<a href="([^"]+)">100%</a>', page)
+    assert len(as_developer.get(unescape(errors[1])).context["rows"]) == 3
     assert f"?server={server.id}" in page
 
 

@@ -8,7 +8,7 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from audit.entries.facets import NO_AGENT, is_own
+from audit.entries.facets import NO_AGENT, TOKEN_REASONS, is_own
 from audit.events import Event
 from audit.selectors import Filters
 from core.text import plain_text
@@ -24,6 +24,7 @@ from web.logs.names import AGENT, DEVELOPER, POLICY, SERVER, OwnNames
 from web.logs.words import ACTORS, DECIDERS, REASONS, STEPS
 
 ANY = [("", _("Any"))]
+TOKEN = "token"  # of the reasons, all that the token gives
 FROM, TO = "from", "to"
 IN_FILE_NAMES = ("outcome", "agent", "rule", "reason", "policy", "server", "event", FROM, TO)
 MAX_SLUG = 20
@@ -64,20 +65,22 @@ class LogFilterForm(FilterForm):
             field = cast("NamedIdField", self.fields[name])
             field.names, field.find = names.of_kind(kind), partial(names.find, kind)
         self._field("rule").choices = _with_unknown(_rules(), data.get("rule"))
-        self._field("reason").choices = _with_unknown([*ANY, *REASONS.items()], data.get("reason"))
+        reasons = [*ANY, (TOKEN, _("Any problem with the token")), *REASONS.items()]
+        self._field("reason").choices = _with_unknown(reasons, data.get("reason"))
         self._field("actor").choices = [*ANY, *ACTORS.items(), *_developers(names)]
 
     def filters(self) -> Filters:
         """Return the filters of the log."""
         value = self._valid
-        request_id = value("request")
+        request_id, reason = value("request"), value("reason")
         return Filters(
             outcome=value("outcome"),
             agent_id=value("agent"),
             action=value("action"),
             scope=value("scope"),
             rule=value("rule"),
-            reason=value("reason"),
+            reason=None if reason == TOKEN else reason,
+            reasons=TOKEN_REASONS if reason == TOKEN else None,
             policy_id=value("policy"),
             decider=value("decider"),
             step=value("step"),
