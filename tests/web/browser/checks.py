@@ -63,12 +63,13 @@ RESOURCES = """() => [...performance.getEntriesByType("navigation"), ...performa
 
 
 def show(tab: Any, page: Page, ids: Mapping[str, str]) -> None:
-    """Open the page, check its status, and bring it into its state."""
+    """Open the page, check its status, and bring it into its state. Wait for its fonts, on which widths depend."""
     answer = tab.goto(page.path.format(**ids))
     if (status := first_status(answer)) != page.status:
         raise AssertionError(f"{page}: status {status}, not {page.status}")
     if page.act:
         page.act(tab)
+    tab.page.evaluate("async () => { await document.fonts.ready; }")
 
 
 def first_status(answer: Any) -> int:
