@@ -22,7 +22,8 @@ LOOPBACK = tuple(filter(None, map(parse_address, ("127.0.0.1", "::1"))))
 
 def check_settings() -> Iterator[Finding]:
     """Run the checks of Django and of this project, those for production too if the address is public."""
-    found = [each for each in run_checks(include_deployment_checks=settings.IS_HTTPS) if each.id not in ELSEWHERE]
+    messages = run_checks(include_deployment_checks=settings.IS_HTTPS)
+    found = [each for each in messages if not each.is_silenced() and each.id not in ELSEWHERE]
     yield from map(_finding_of, found)
     if not found:
         kind = "production" if settings.IS_HTTPS else "one machine, because API_URL is not https"

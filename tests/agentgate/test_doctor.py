@@ -166,6 +166,11 @@ class TestConfiguration:
         settings.THROTTLE_VERIFY, settings.IS_HTTPS, settings.DEBUG = "1/minute", True, True
         assert "agentgate.E001" in "".join(finding.message for finding in configuration.check_settings())
 
+    def test_silenced_checks_are_not_reported(self, settings: Any, db: None) -> None:
+        settings.IS_HTTPS = True
+        messages = "".join(finding.message for finding in configuration.check_settings())
+        assert "oauth2_provider.W" not in messages
+
     def test_equal_weak_and_derived_secrets_are_named_and_not_shown(self, settings: Any) -> None:
         settings.METRICS_TOKEN = ""
         assert status_of(configuration.check_secrets) is OK
