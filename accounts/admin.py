@@ -136,6 +136,12 @@ class UserAdmin(ReadOnlyAdmin):
     actions = [deactivate, reactivate, remove_factors]
     edit_form = AccessForm
 
+    def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
+        """Allow the filter by role, to which a role's page links, to those who read roles."""
+        if lookup == "groups__id__exact":
+            return is_superuser(request)
+        return super().lookup_allowed(lookup, value, request)
+
     def has_edit_permission(self, request: HttpRequest) -> bool:
         """Only superusers grant access, because other administrators could promote themselves."""
         return is_superuser(request)

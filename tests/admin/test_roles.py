@@ -3,6 +3,7 @@
 A new model, action or page fails these tests until it has a row in the tables below.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -256,3 +257,14 @@ def test_the_migration_leaves_a_role_of_the_operator_alone(world: World) -> None
 
     assert not Group.objects.get(name=SUPPORT).permissions.exists()
     assert Group.objects.get(name=OPERATIONS).permissions.count() == 3
+
+
+def test_the_page_of_a_role_leads_to_its_members(site: Client, browsers: dict[str, Client]) -> None:
+    for role in ROLES:
+        html = site.get(form_url(Group.objects.get(name=role))).content.decode()
+        (path,) = re.findall(r'href="(/admin/accounts/user/\?groups[^"]+)"', html)
+        listed = site.get(path)
+        assert [user.email for user in listed.context_data["cl"].result_list] == [
+            f"{role.split()[0].lower()}@staff.example"
+        ]
+        assert status(browsers[SUPPORT].get(path)) == 400  # members of other roles do not read roles
