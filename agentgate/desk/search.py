@@ -37,8 +37,8 @@ MODELS += (AuthorizationCode, Policy, ResourceServer, Developer, ApiKey, Session
 MOST_QUERIES = 8
 # Ids that only entries of the log have: their own, and those of requests.
 OF_LOG = ("log", "req")
-# Secrets have 43 random characters (`core.secrets`), and access tokens three parts. Ids have fewer or more.
-SECRET = re.compile(r"agcode_.+|(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2}")
+# Secrets have 43 random characters (`core.secrets`). Access tokens are JWTs, whose first part is JSON: "eyJ" is `{"`.
+SECRET = re.compile(r"agcode_.+|(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+){2}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from accounts.models import User
 from agentgate.desk.search import MODELS, SECRET
 from audit.sequencing.sequencer import sequence
 from core.ids import new_id
+from developers.models import Organization
 from tests.admin.test_pages import MAX_QUERIES, form_url
 from tests.admin.world import World
 from tests.log import log_entries
@@ -70,6 +72,14 @@ def test_a_secret_is_neither_searched_for_nor_repeated(site: Client, world: Worl
         html = site.get(PAGE, {"q": secret}).content.decode()
         assert "This looks like a secret" in html
         assert secret not in html
+
+
+def test_domains_and_dotted_names_are_searched_for(site: Client, world: World) -> None:
+    Organization.objects.filter(pk=world.developer.organization_id).update(domain="acme.co.uk")
+    User.objects.filter(pk=world.ada.pk).update(name="J.R.Tolkien")
+    assert form_url(world.developer.organization) in result(site, "acme.co.uk")
+    assert form_url(world.ada) in result(site, "J.R.Tolkien")
+    assert SECRET.fullmatch("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln")
 
 
 NOWHERE = ["", " ", "nobody", "usr_0", "log_x", "req_" + "f" * 32, "%", "x" * 5000, "\u202e", "a.b.c"]
