@@ -24,9 +24,10 @@ MOST_SECONDS = 10.0
 MAX_PLACES = 50
 
 
-def run_backtest(*, draft: Policy, replaces: Policy | None, days: int) -> Backtest:
+def run_backtest(*, draft: Policy, replaces: Policy | None, days: int, based_on: int | None = None) -> Backtest:
     """Replay the calls of the last days with the draft, which need not be saved, and keep the report.
 
+    `based_on` is the number of the version that the draft was made from. Default: the current one.
     A backtest changes no policy, so it has no entry in the audit log. Raises `InvalidRules`, `Throttled` and
     `OtherReplay`.
     """
@@ -39,6 +40,7 @@ def run_backtest(*, draft: Policy, replaces: Policy | None, days: int) -> Backte
     backtest = Backtest.objects.create(
         organization_id=organization_id,
         policy=replaces,
+        version=replaces and (replaces.version if based_on is None else based_on),
         content=content_of(draft),
         days=days,
         report=_describe(report, shown),

@@ -63,12 +63,14 @@ class PolicyVersion(models.Model):
 class Backtest(models.Model):
     """What a draft of a policy would have decided about calls in the log. `decisions.backtests` writes `report`.
 
-    `content` is the draft, as in a version. `policy` is the policy that it replaces, or None for a new one.
+    `content` is the draft, as in a version. `policy` is the policy that it replaces, or None for a new one, and
+    `version` the number of the version that the draft was made from.
     """
 
     id = PrefixedIdField(prefix="bkt")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="backtests")
     policy = models.ForeignKey(Policy, on_delete=models.CASCADE, null=True, related_name="backtests")
+    version = models.PositiveIntegerField(null=True)
     content = models.JSONField()
     days = models.PositiveSmallIntegerField()
     report = models.JSONField()

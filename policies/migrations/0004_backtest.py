@@ -22,6 +22,7 @@ class Migration(migrations.Migration):
                         editable=False, max_length=64, prefix="bkt", primary_key=True, serialize=False
                     ),
                 ),
+                ("version", models.PositiveIntegerField(null=True)),
                 ("content", models.JSONField()),
                 ("days", models.PositiveSmallIntegerField()),
                 ("report", models.JSONField()),

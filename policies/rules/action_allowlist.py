@@ -11,12 +11,9 @@ class ActionAllowlist(Rule):
     """Allow only listed actions: every required scope, and the action if given, must be listed."""
 
     reads_context = False
+    lists_actions = True
 
     actions: Patterns
-
-    def concerns(self, ctx: RuleContext) -> bool:
-        """Return True: here `actions` are the list itself."""
-        return True
 
     def check(self, ctx: RuleContext) -> Denial | None:
         asked = ctx.asked
@@ -26,7 +23,7 @@ class ActionAllowlist(Rule):
             return Denial("The request asks for an action that is not on the allowlist.")
         return None
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         if not self.actions:
             return _("No actions are allowed")
         return _("Only %(actions)s") % {"actions": get_text_list(list(self.actions), _("and"))}

@@ -11,19 +11,16 @@ class ActionBlocklist(Rule):
     """Deny a request if its action or any of its required scopes is listed."""
 
     reads_context = False
+    lists_actions = True
 
     actions: Patterns
-
-    def concerns(self, ctx: RuleContext) -> bool:
-        """Return True: here `actions` are the list itself."""
-        return True
 
     def check(self, ctx: RuleContext) -> Denial | None:
         if any(map(self.concerned.matches, ctx.asked)):
             return Denial("The request asks for a blocked action.")
         return None
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         if not self.actions:
             return _("No actions are blocked")
         return _("Never %(actions)s") % {"actions": get_text_list(list(self.actions), _("or"))}

@@ -1,7 +1,7 @@
 """What a rule is, and the registry of rule types.
 
-To add a type, copy a module of this package: a class with its configuration as fields, a `check`, a
-`sentence`, and `@register("its_name", title=gettext_noop("Its title"))`. Nothing else needs to change: the portal's
+To add a type, copy a module of this package: a class with its configuration as fields, a `check`,
+`in_words`, and `@register("its_name", title=gettext_noop("Its title"))`. Nothing else needs to change: the portal's
 form, the OpenAPI document and docs/policies.md are generated from the fields, with their `title` and `description`.
 """
 
@@ -13,6 +13,8 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, ClassVar, NamedTuple
 
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -78,6 +80,9 @@ class Rule(BaseModel, ABC):
     # says something about their contexts, so developers may only see how many.
     reads_context: ClassVar[bool] = True
 
+    # Whether `actions` are what the rule allows or denies. Then it concerns all requests.
+    lists_actions: ClassVar[bool] = False
+
     actions: Annotated[
         Patterns,
         Field(
@@ -95,7 +100,7 @@ class Rule(BaseModel, ABC):
 
     def concerns(self, ctx: RuleContext) -> bool:
         """Return whether the rule applies to a request: one that asks for any of its `actions`."""
-        return not self.actions or any(map(self.concerned.matches, ctx.asked))
+        return self.lists_actions or not self.actions or any(map(self.concerned.matches, ctx.asked))
 
     @abstractmethod
     def check(self, ctx: RuleContext) -> Denial | None:
@@ -109,9 +114,18 @@ class Rule(BaseModel, ABC):
         """Return what the request means for a guard against data flows, to be decided and recorded with it."""
         return None
 
-    @abstractmethod
     def sentence(self) -> str:
-        """Return the rule in words, in the reader's language, without a final period."""
+        """Return the rule in words, with what it concerns, in the reader's language, without a final period."""
+        if self.lists_actions or not self.actions:
+            return self.in_words()
+        return _("%(rule)s, for %(actions)s") % {
+            "rule": self.in_words(),
+            "actions": get_text_list(list(self.actions), _("or")),
+        }
+
+    @abstractmethod
+    def in_words(self) -> str:
+        """Return what the rule says about a request that it concerns, in words, without a final period."""
 
 
 RULES: dict[str, type[Rule]] = {}

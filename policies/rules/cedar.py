@@ -70,7 +70,7 @@ class Cedar(Rule):
             return FAILED
         return next(filter(None, map(_denial, results)), None)
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         return _("Only what this Cedar policy permits: %(policy)s") % {
             "policy": Truncator(" ".join(self.policy.split()).rstrip(";")).chars(WORDS)
         }

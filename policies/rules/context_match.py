@@ -34,6 +34,6 @@ class ContextMatch(Rule):
                 return Denial(problem)
         return None
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         conditions = [condition.sentence() for condition in self.conditions]
         return _("Only if %(conditions)s") % {"conditions": get_text_list(conditions, _("and"))}

@@ -49,7 +49,7 @@ class DataFlow(Rule):
         watched = (own, untasked) if isinstance(task, str) else (connection,)
         return FlowRequest((connection, own), watched, ctx.labels, self.window_seconds, asks=self.then == "ask")
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         words = _("Let no data leave if private data and other people's content were read in the last %(window)s")
         if self.then == "ask":
             words = _(

@@ -105,7 +105,7 @@ class IpAllowlist(Rule):
             return Denial("The IP address is not on the allowlist.")
         return None
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         if not self.cidrs:
             return _("No IP addresses are allowed")
         return _("Only from %(addresses)s") % {"addresses": get_text_list(list(self.cidrs), _("or"))}

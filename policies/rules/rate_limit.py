@@ -37,7 +37,7 @@ class RateLimit(CountingRule):
         subject = subject_of(self.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
         return (ledger.request(self.kind, subject, self.max_requests, ctx.now),)
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         calls = ngettext("At most %(count)d request", "At most %(count)d requests", self.max_requests)
         return _("%(calls)s in any %(window)s, %(whom)s") % {
             "calls": calls % {"count": self.max_requests},

@@ -81,7 +81,7 @@ class SpendLimit(CountingRule):
         units = read_units(ctx.context.get("amount"))
         return (ledger.amount_request(self.kind, subject, self.max_units, ctx.now, units),)
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         return _("At most %(amount)s %(currency)s in any %(window)s, %(whom)s") % {
             "amount": self.max_amount,
             "currency": self.currency,

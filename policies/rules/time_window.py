@@ -98,7 +98,7 @@ class TimeWindow(Rule):
             return None
         return Denial("The request came outside the allowed hours.", self._seconds_until_open(ctx.now))
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         words = {
             "days": _days_in_words(sorted(self.days)),
             "start": self.start_time_utc,

@@ -18,7 +18,7 @@ class CoinToss(Rule):
     def check(self, ctx: RuleContext) -> Denial | None:
         return None if self.heads else Denial("Tails.")
 
-    def sentence(self) -> str:
+    def in_words(self) -> str:
         return "Only heads"
 """
 
@@ -43,7 +43,7 @@ def test_two_types_with_the_same_name_are_an_error() -> None:
         def check(self, ctx: RuleContext) -> None:
             return None
 
-        def sentence(self) -> str:
+        def in_words(self) -> str:
             return ""
 
     with pytest.raises(DuplicateRuleTypeError, match="rate_limit"):

@@ -65,6 +65,28 @@ def test_lists_read_as_sentences(rule_type: str, config: dict[str, Any], expecte
 
 
 @pytest.mark.parametrize(
+    ("rule_type", "config", "expected"),
+    [
+        ("ip_allowlist", {"cidrs": ["10.0.0.0/8"]}, "Only from 10.0.0.0/8, for payments:charge"),
+        ("time_window", HOURS, "Only Monday to Friday, from 09:00 to 17:00 (UTC), for payments:charge"),
+        (
+            "rate_limit",
+            {"maxRequests": 5, "windowSeconds": 60, "scope": "per_user"},
+            "At most 5 requests in any minute, per user, for payments:charge",
+        ),
+        (
+            "context_match",
+            {"conditions": [{"field": "to", "operator": "exists"}]},
+            "Only if to is given, for payments:charge",
+        ),
+    ],
+)
+def test_a_sentence_says_what_the_rule_concerns(rule_type: str, config: dict[str, Any], expected: str) -> None:
+    assert sentence(rule_type, {**config, "actions": ["payments:charge"]}) == expected
+    assert sentence(rule_type, {**config, "actions": ["payments:charge", "email:*"]}) == f"{expected} or email:*"
+
+
+@pytest.mark.parametrize(
     ("condition", "expected"),
     [
         ({"operator": "equals", "value": "acme/web"}, "Only if target is acme/web"),

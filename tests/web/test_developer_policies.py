@@ -302,7 +302,7 @@ def test_a_policy_can_be_for_one_of_the_organizations_agents(as_developer, agent
 
 
 def test_a_policy_can_be_edited_and_disabled(as_developer, policy):
-    sent = form_of(ADDRESSES, name="Renamed", status="off")
+    sent = form_of(ADDRESSES, name="Renamed", status="off", version=policy.version)
     response = as_developer.post(f"/developer/policies/{policy.id}/edit", sent)
     assert response.status_code == 303
     policy.refresh_from_db()
@@ -328,6 +328,30 @@ def test_a_change_to_an_older_version_is_refused_once(as_developer, policy):
     assert policy.name == "Mine"
 
 
+@pytest.mark.parametrize("version", [None, "x", "-1"])
+def test_a_change_to_an_unknown_version_is_refused(as_developer, policy, version):
+    sent = {"name": "Mine", "status": "enforced", **({"version": version} if version else {})}
+    refused = as_developer.post(f"/developer/policies/{policy.id}/edit", sent)
+    assert refused.status_code == 422
+    assert refused.context["version"] == policy.version
+
+
+def test_a_tested_draft_stays_one_of_the_version_that_it_was_made_from(as_developer, policy):
+    """A colleague saves the policy while it is tested, and the developer goes on with the draft."""
+    url = f"/developer/policies/{policy.id}/edit"
+    tested = as_developer.post(url, {"name": "Mine", "status": "enforced", "version": policy.version, "backtest": ""})
+    update_policy(actor=ANONYMOUS, policy=policy, changes={"name": "A colleague's"})
+    (continue_url,) = re.findall(
+        rf'href="({url}[?]draft=[^"]+)"', as_developer.get(tested["Location"]).content.decode()
+    )
+    opened = as_developer.get(continue_url)
+    assert opened.context["version"] == policy.version
+    sent = {"name": "Mine", "status": "enforced", "version": opened.context["version"]}
+    assert as_developer.post(url, sent).status_code == 422
+    policy.refresh_from_db()
+    assert policy.name == "A colleague's"
+
+
 @pytest.mark.parametrize(
     ("status", "effect"),
     [
@@ -338,12 +362,14 @@ def test_a_change_to_an_older_version_is_refused_once(as_developer, policy):
 )
 def test_the_answer_says_what_the_policy_does_now(as_developer, policy, status, effect):
     url = f"/developer/policies/{policy.id}/edit"
-    page = as_developer.post(url, {"name": "Mine", "status": status}, follow=True)
+    page = as_developer.post(url, {"name": "Mine", "status": status, "version": policy.version}, follow=True)
     assert f"Policy saved. {effect}" in words_of(page)
 
 
 def test_a_policy_can_only_record(as_developer, policy):
-    as_developer.post(f"/developer/policies/{policy.id}/edit", form_of(ADDRESSES, status="shadow"))
+    as_developer.post(
+        f"/developer/policies/{policy.id}/edit", form_of(ADDRESSES, status="shadow", version=policy.version)
+    )
     policy.refresh_from_db()
     assert policy.mode == "shadow"
     assert "Only records" in words_of(as_developer.get(f"/developer/policies/{policy.id}"))

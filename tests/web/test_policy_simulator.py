@@ -49,7 +49,7 @@ def test_each_rule_says_what_it_thinks_of_the_request(as_developer, developer, a
         ("Denies", "Never email:send"),
         ("Allows", "At most 1 request in any hour, per agent"),
         ("Allows", "Only from 203.0.113.0/24"),
-        ("Not concerned", "Only if amount.value is at most 50.00"),
+        ("Not concerned", "Only if amount.value is at most 50.00, for email:read"),
     ]
     assert outcomes(simulate(as_developer, agent, policy, ip="203.0.113.9")) == outcomes(answer)
     assert not log_entries(event="token.verify").exists()

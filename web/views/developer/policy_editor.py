@@ -1,7 +1,7 @@
 """The editor of a policy: saving it, and trying what is not saved yet on the log or with one request."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -32,6 +32,16 @@ from web.policies.trying import RUN, Attempt, try_draft
 TESTED_DAYS = 7
 
 
+class Opened(NamedTuple):
+    """What the editor starts with, and the number of the policy's version that this was made from.
+
+    `content` is None if the form was sent, or is for a new policy. Without `version`, an existing policy is not saved.
+    """
+
+    content: Mapping[str, Any] | None
+    version: int | None
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
@@ -46,32 +56,34 @@ def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResp
 
 def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -> HttpResponse:
     """Show the editor of the policy, or of a new one. POST saves, tests, tries, or adds and removes a rule."""
-    editor, attempt = _editor(request, developer, policy), Attempt.read(request, developer)
+    opened, attempt = _open(request, developer, policy), Attempt.read(request, developer)
+    editor = _editor(request, developer, opened.content)
     try:
         if attempt.is_run:
             try_draft(attempt, editor, policy, developer.organization_id)
         elif _is_sent(request) and editor.is_valid():
-            return _finish(request, developer, editor, policy)
+            return _finish(request, developer, editor, policy, opened.version or 0)
     except DomainError as error:
         editor.show(error)
         if policy and isinstance(error, Conflict):
             policy.refresh_from_db()
             return _page(request, editor, attempt, policy, policy.version)
-    return _page(request, editor, attempt, policy, _version(request, policy))
+    return _page(request, editor, attempt, policy, opened.version)
 
 
-def _finish(request: HttpRequest, developer: Developer, editor: PolicyEditor, policy: Policy | None) -> HttpResponse:
+def _finish(
+    request: HttpRequest, developer: Developer, editor: PolicyEditor, policy: Policy | None, based_on: int
+) -> HttpResponse:
     """Test or save what the form has. Raises `DomainError`."""
     values = _values(editor, policy)
     if "backtest" in request.POST:
         draft = Policy(organization=developer.organization, **values)
-        made = run_backtest(draft=draft, replaces=policy, days=TESTED_DAYS)
+        made = run_backtest(draft=draft, replaces=policy, days=TESTED_DAYS, based_on=based_on)
         return SeeOther(reverse("web:backtest", args=[made.id]))
     actor = developer_actor(request, developer)
     if policy is None:
         policy = create_policy(actor=actor, organization=developer.organization, **values)
     else:
-        based_on = _version(request, policy)
         policy = update_policy(actor=actor, policy=policy, changes=values, based_on=based_on)
     messages.success(request, f"{_('Policy saved.')} {effect_of(policy)}")
     return SeeOther(reverse("web:policy", args=[policy.id]))
@@ -82,7 +94,7 @@ def _is_sent(request: HttpRequest) -> bool:
     return request.method == "POST" and not request.POST.keys() & {"add", "remove", "try"}
 
 
-def _editor(request: HttpRequest, developer: Developer, policy: Policy | None) -> PolicyEditor:
+def _editor(request: HttpRequest, developer: Developer, content: Mapping[str, Any] | None) -> PolicyEditor:
     agents = agents_for_organization(developer.organization_id)
     if request.method == "POST":
         is_checked = _is_sent(request) or request.POST.get("try") == RUN
@@ -90,7 +102,6 @@ def _editor(request: HttpRequest, developer: Developer, policy: Policy | None) -
         editor = make(agents, request.POST)
         editor.describe(request.POST, developer.organization_id)
         return editor
-    content = _content(request, developer, policy)
     if content is None:
         return PolicyEditor.blank(agents)
     initial = {
@@ -102,26 +113,23 @@ def _editor(request: HttpRequest, developer: Developer, policy: Policy | None) -
     return PolicyEditor.from_stored(agents, initial, content["rules"])
 
 
-def _content(request: HttpRequest, developer: Developer, policy: Policy | None) -> Mapping[str, Any] | None:
-    """Return what the editor starts with: a backtest's draft, an earlier version, the policy, or a copy of another one.
-
-    None for a new one.
-    """
+def _open(request: HttpRequest, developer: Developer, policy: Policy | None) -> Opened:
+    """Start with a backtest's draft, an earlier version, the policy, a copy of another one, or nothing."""
+    if request.method == "POST":
+        return Opened(None, read_number(request.POST, "version"))
     backtest_id, number = request.GET.get("draft", ""), read_number(request.GET, "version")
     copied_id = request.GET.get("copy", "")
     if ID.fullmatch(backtest_id):
         backtest = backtest_for_organization(developer.organization_id, backtest_id)
         if backtest.policy != policy:
             raise NotFound("The backtest is of another policy.")
-        draft: Mapping[str, Any] = backtest.content
-        return draft
-    if policy is not None and number is not None:
-        earlier: Mapping[str, Any] = version_of(policy, number).content
-        return earlier
-    if policy is None and ID.fullmatch(copied_id):
+        return Opened(backtest.content, backtest.version)
+    if policy is not None:
+        return Opened(content_of(policy) if number is None else version_of(policy, number).content, policy.version)
+    if ID.fullmatch(copied_id):
         copied = content_of(policy_for_organization(developer.organization_id, copied_id))
-        return {**copied, "name": _("Copy of %(name)s") % {"name": copied["name"]}}
-    return content_of(policy) if policy else None
+        return Opened({**copied, "name": _("Copy of %(name)s") % {"name": copied["name"]}}, None)
+    return Opened(None, None)
 
 
 def _agent(organization_id: str, agent_id: str | None) -> Any:
@@ -136,13 +144,6 @@ def _values(editor: PolicyEditor, policy: Policy | None) -> dict[str, Any]:
     fields = dict(editor.fields.cleaned_data)
     status = changes_to(fields.pop("status"), policy)
     return {**fields, **status, "rules": editor.raw_rules()}
-
-
-def _version(request: HttpRequest, policy: Policy | None) -> int | None:
-    """Return the number of the version that the form was opened with. None for a new policy."""
-    if policy is None or request.method == "POST":
-        return read_number(request.POST, "version")
-    return policy.version
 
 
 def _page(
