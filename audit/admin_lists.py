@@ -61,10 +61,11 @@ class LogChangeList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Entry]:
         """Return no rows: `get_results` searches for them. Raises `IncorrectLookupParameters` for unknown filters."""
         self.cursor = _last(self.filter_params.pop(CURSOR, ""))  # links to other filters must not keep it
-        ends: dict[str, Any] = {
-            ENDS[name]: _moment(_last(self.filter_params.pop(name))) for name in ENDS if name in self.filter_params
-        }
+        times = {name: self.filter_params.pop(name) for name in ENDS if name in self.filter_params}
+        ends: dict[str, Any] = {ENDS[name]: _moment(_last(value)) for name, value in times.items()}
+        # Django takes times for lookups that it does not know, so they are back only after it has read the filters.
         self.filter_specs, self.has_filters, unknown, _, self.has_active_filters = self.get_filters(request)
+        self.filter_params |= times
         given: dict[str, Any] = {}
         for spec in self.filter_specs:
             spec.queryset(request, Entry.objects.none())  # refuses values that it does not offer

@@ -1,7 +1,10 @@
 """The admin list of the log: all entries, wherever they are, page by page, by filters and ids."""
 
+import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from django.test import Client
@@ -79,6 +82,28 @@ def test_a_number_links_to_a_time_in_the_log(site: Client, world: World) -> None
     ends = {"from": (now - timedelta(hours=2)).isoformat(), "to": (now - timedelta(hours=1)).isoformat()}
     assert listed(site, q="usr_7", **ends) == [ids[1]]
     assert "Clear filters" in site.get(list_url(Entry), ends).content.decode()
+
+
+def test_a_time_in_the_log_stays_on_all_pages_and_in_all_filters(site: Client, world: World) -> None:
+    now = clock.now()
+    ids = [one.id for one in write_row(60, now - timedelta(hours=2), user_id="usr_7")]
+    write_row(60, user_id="usr_7")
+    query = {
+        "q": "usr_7",
+        "outcome__exact": "allowed",
+        "from": (now - timedelta(hours=3)).isoformat(),
+        "to": (now - timedelta(hours=1)).isoformat(),
+    }
+    assert listed(site, **query) == ids[::-1]
+    page = site.get(list_url(Entry), query)
+    changelist: Any = page.context["cl"]
+    links = [choice["query_string"] for spec in changelist.filter_specs for choice in spec.choices(changelist)]
+    for url in (changelist.older, *links):
+        assert {"from", "to"} <= parse_qs(url.removeprefix("?")).keys(), url
+    assert parse_qs(changelist.clear_all_filters_qs.removeprefix("?")) == {"q": ["usr_7"]}
+    hidden = re.findall(r'type="hidden" name="([^"]+)" value="([^"]+)"', page.content.decode())
+    typed = {name: unescape(value) for name, value in hidden if name != "csrfmiddlewaretoken"}
+    assert {"q": "usr_7", **typed} == query, "a search keeps the filters"
 
 
 @pytest.mark.parametrize("query", [{"actor": "x"}, {"actor": "org_1"}, {"from": "x"}, {"to": "2026-01-01T00:00:00"}])
