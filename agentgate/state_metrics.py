@@ -17,14 +17,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from accounts.models import BrowserSession, Notice
+from accounts.models import Notice
 from agentgate.doctor.storage import find_newest
+from agentgate.vitals import overdue_seconds
 from audit.sequencing.lag import lag_seconds
 from core import clock
-from core.models import IdempotencyRecord
 from tokens.keys import find_signing_key
-from tokens.models import AccessToken
-from tokens.services import KEEP_EXPIRED
 
 
 class State(Collector):
@@ -55,21 +53,13 @@ STATE.register(State())
 def _database() -> Iterator[Metric]:
     now = clock.now()
     yield _gauge("agentgate_journal_age_seconds", "Age of the oldest entry that waits for its number.", lag_seconds())
-    yield _gauge("agentgate_overdue_seconds", "How long the oldest expired row has waited.", _overdue(now))
+    yield _gauge("agentgate_overdue_seconds", "How long the oldest expired row has waited.", overdue_seconds(now))
     due_at = Notice.objects.aggregate(due=Min("due_at"))["due"]
     yield _gauge("agentgate_mail_overdue_seconds", "How long the oldest mail to a user is due.", _since(due_at, now))
     key = find_signing_key(now)
     if key:
         age = _since(key.activates_at, now)
         yield _gauge("agentgate_signing_key_age_seconds", "For how long the key has signed tokens.", age)
-
-
-def _overdue(now: datetime) -> float:
-    """Return for how many seconds the oldest expired row has waited for its deletion. Each is found by an index."""
-    tokens = AccessToken.objects.aggregate(due=Min("expires"))["due"]
-    sessions = BrowserSession.objects.aggregate(due=Min("expire_date"))["due"]
-    records = IdempotencyRecord.objects.aggregate(due=Min("expires_at"))["due"]
-    return max(_since(tokens and tokens + KEEP_EXPIRED, now), _since(sessions, now), _since(records, now))
 
 
 def _backup() -> Iterator[Metric]:

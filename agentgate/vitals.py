@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
+from django.db.models import Min, QuerySet
 
 from accounts.models import BrowserSession
 from agentgate.doctor.findings import Status
@@ -14,13 +15,15 @@ from agentgate.heartbeat import MAX_AGE_SECONDS
 from agentgate.schedule import SCHEDULE
 from consent.models import Consent
 from consent.statuses import ConsentStatus
-from core import clock, crypto
+from core import clock
 from core.models import IdempotencyRecord, TaskRun
 from tokens import keys
 from tokens.models import AccessToken, SigningKey
 from tokens.services import KEEP_EXPIRED
 
 HEARTBEAT = "agentgate.tasks.record_heartbeat"
+# By the name of each task of the schedule: when it runs.
+SCHEDULED: Mapping[str, Any] = {entry["task"]: entry["schedule"] for entry in SCHEDULE.values()}
 SILENCE = timedelta(seconds=MAX_AGE_SECONDS)
 SLOW_LOG, STUCK_LOG = timedelta(seconds=5), timedelta(minutes=1)
 OLD_KEY = timedelta(days=90)
@@ -31,11 +34,10 @@ MAX_WAIT = timedelta(hours=1)
 
 
 class KeyState(StrEnum):
-    """How a signing key is. The last two cannot sign."""
+    """How a signing key is. The last cannot sign."""
 
     WELL = "well"
     OLD = "old"
-    FOREIGN = "foreign"
     DAMAGED = "damaged"
 
 
@@ -43,7 +45,7 @@ class KeyState(StrEnum):
 class Worker:
     """What the worker's last runs say. `beat_at` is when beat and the worker last ran together, None for never.
 
-    `failed` and `late` are the names of its other tasks, and `last_at` is when one of these last began.
+    `failed` and `late` are the names of the other tasks of the schedule, and `last_at` is when one of these last began.
     """
 
     beat_at: datetime | None
@@ -51,6 +53,14 @@ class Worker:
     failed: Sequence[str]
     late: Sequence[str]
     last_at: datetime | None
+
+
+class Swept(NamedTuple):
+    """Rows that a sweep deletes or ends `kept` after the time in the column `end`."""
+
+    rows: QuerySet[Any]
+    end: str
+    kept: timedelta = timedelta(0)
 
 
 def judge_lag(lag: timedelta) -> Status:
@@ -61,9 +71,7 @@ def judge_lag(lag: timedelta) -> Status:
 
 
 def judge_key(key: SigningKey, now: datetime) -> KeyState:
-    """Judge a signing key. With HS256, JWT_SECRET signs, and keys do not grow old."""
-    if key.secret_id != crypto.secret_id():
-        return KeyState.FOREIGN
+    """Judge a key that is stored under this JWT_SECRET. With HS256, JWT_SECRET signs, and keys do not grow old."""
     if not keys.opens(key):
         return KeyState.DAMAGED
     is_old = settings.JWT_ALGORITHM != "HS256" and now - key.activates_at > OLD_KEY
@@ -71,14 +79,14 @@ def judge_key(key: SigningKey, now: datetime) -> KeyState:
 
 
 def look_at_worker(now: datetime) -> Worker:
-    """Return what the worker's runs say, wherever it runs."""
-    runs = {run.name: run for run in TaskRun.objects.all()}
+    """Return what the worker's runs say, wherever it runs. Runs of tasks that the schedule lacks say nothing."""
+    runs = {run.name: run for run in TaskRun.objects.filter(name__in=SCHEDULED)}
     beat = runs.pop(HEARTBEAT, None)
     return Worker(
         beat_at=beat.started_at if beat else None,
         is_alive=beat is not None and now - beat.started_at < SILENCE,
         failed=sorted(name for name, run in runs.items() if run.error),
-        late=sorted(name for name, run in runs.items() if now - run.started_at > _patience(name)),
+        late=sorted(name for name, run in runs.items() if now - run.started_at > _patience(SCHEDULED[name])),
         last_at=max((run.started_at for run in runs.values()), default=None),
     )
 
@@ -86,12 +94,7 @@ def look_at_worker(now: datetime) -> Worker:
 def overdue_rows() -> Mapping[str, Any]:
     """Return the rows of each kind that a sweep should have deleted or ended."""
     due = clock.now() - MAX_WAIT
-    return {
-        "access tokens": AccessToken.objects.filter(expires__lt=due - KEEP_EXPIRED),
-        "sessions": BrowserSession.objects.filter(expire_date__lt=due),
-        "idempotency records": IdempotencyRecord.objects.filter(expires_at__lt=due),
-        "requests for consent": Consent.objects.filter(status=ConsentStatus.PENDING, expires_at__lt=due),
-    }
+    return {kind: one.rows.filter(**{f"{one.end}__lt": due - one.kept}) for kind, one in _swept().items()}
 
 
 def count_overdue() -> dict[str, int]:
@@ -99,8 +102,21 @@ def count_overdue() -> dict[str, int]:
     return {kind: number for kind, rows in overdue_rows().items() if (number := rows.count())}
 
 
-def _patience(name: str) -> timedelta:
-    for entry in SCHEDULE.values():
-        if entry["task"] == name and isinstance(entry["schedule"], float):
-            return timedelta(seconds=entry["schedule"] * LATE_INTERVALS) + SILENCE
-    return LATE_DAILY
+def overdue_seconds(now: datetime) -> float:
+    """Return for how many seconds the oldest expired row has waited for its sweep. Each is found by an index."""
+    ends = ((one.rows.aggregate(end=Min(one.end))["end"], one.kept) for one in _swept().values())
+    return max((0.0, *((now - end - kept).total_seconds() for end, kept in ends if end)))
+
+
+def _swept() -> Mapping[str, Swept]:
+    return {
+        "access tokens": Swept(AccessToken.objects.all(), "expires", KEEP_EXPIRED),
+        "sessions": Swept(BrowserSession.objects.all(), "expire_date"),
+        "idempotency records": Swept(IdempotencyRecord.objects.all(), "expires_at"),
+        "requests for consent": Swept(Consent.objects.filter(status=ConsentStatus.PENDING), "expires_at"),
+    }
+
+
+def _patience(interval: Any) -> timedelta:
+    """Return after how long a task is late. `interval` is in seconds, or a schedule of the days."""
+    return timedelta(seconds=interval * LATE_INTERVALS) + SILENCE if isinstance(interval, float) else LATE_DAILY

@@ -162,6 +162,13 @@ def find_signing_key(now: datetime) -> SigningKey | None:
     return _active(_read_rows(now), now)
 
 
+def find_signing_keys(now: datetime) -> list[SigningKey]:
+    """Return the rows of the keys that will sign, newest first, and last of the one that signs now. Creates none."""
+    rows = _read_rows(now)
+    active = _active(rows, now)
+    return rows if active is None else rows[: rows.index(active) + 1]
+
+
 def opens(row: SigningKey) -> bool:
     """Return whether this `JWT_SECRET` opens the private key."""
     try:

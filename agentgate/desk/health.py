@@ -11,17 +11,17 @@ from django.utils.translation import gettext_lazy
 from agentgate.desk.joined import in_words
 from agentgate.doctor.findings import Status
 from agentgate.vitals import KeyState, Worker, judge_key, judge_lag, look_at_worker
-from audit.readers.snapshot import Snapshot
+from audit.sequencing.lag import lag_seconds
 from core import clock
 from core.administration import list_url, row_url
 from core.models import TaskRun
+from tokens import keys
 from tokens.models import SigningKey
 
 KINDS = {Status.OK: "good", Status.WARNING: "warn", Status.PROBLEM: "bad"}
 KEYS: dict[KeyState, tuple[Status, Any]] = {
     KeyState.WELL: (Status.OK, gettext_lazy("%(algorithm)s.")),
     KeyState.OLD: (Status.WARNING, gettext_lazy("%(algorithm)s. Rotate it: it has signed for more than 90 days.")),
-    KeyState.FOREIGN: (Status.PROBLEM, gettext_lazy("%(algorithm)s. This JWT_SECRET does not open it.")),
     KeyState.DAMAGED: (Status.PROBLEM, gettext_lazy("%(algorithm)s. It is damaged: rotate it.")),
 }
 # By the names in `overdue_rows`.
@@ -48,14 +48,14 @@ class Sign:
     is_made: bool = False
 
 
-def signs_of_health(log: Snapshot, overdue: Mapping[str, int]) -> list[Sign]:
-    """Return the signs, in the order in which an operator looks at them. They take two queries.
+def signs_of_health(overdue: Mapping[str, int]) -> list[Sign]:
+    """Return the signs, in the order in which an operator looks at them. They take three queries, or four without a key.
 
     `overdue` is how many rows of each kind in `agentgate.vitals.overdue_rows` there are.
     """
     now = clock.now()
     worker = look_at_worker(now)
-    return [_worker(worker), _sweeps(worker, overdue), _log(now, log), *_keys(now)]
+    return [_worker(worker), _sweeps(worker, overdue), _log(), *_keys(now)]
 
 
 def _worker(worker: Worker) -> Sign:
@@ -79,20 +79,20 @@ def _sweeps(worker: Worker, overdue: Mapping[str, int]) -> Sign:
     return Sign(title, "good" if at else "warn", _("On time.") if at else _("None has run yet."), at, url)
 
 
-def _log(now: datetime, log: Snapshot) -> Sign:
-    oldest = log.waiting[-1][1].timestamp if log.waiting else now
-    lag = max(timedelta(0), now - oldest)
+def _log() -> Sign:
+    lag = timedelta(seconds=lag_seconds())
     text = _("The oldest waiting entry is %(seconds).1f seconds old.") % {"seconds": lag.total_seconds()}
     return Sign(_("Sequencer"), KINDS[judge_lag(lag)], text if lag else _("Nothing waits."))
 
 
 def _keys(now: datetime) -> Iterator[Sign]:
-    """Yield a sign for each key that signs, or will."""
-    keys = list(SigningKey.objects.filter(retires_at=None).order_by("-created_at"))
-    if not keys:
-        yield Sign(_("Signing key"), "good", _("None yet. The first token makes one."))
-    for key in keys:
-        status, text = KEYS[judge_key(key, now)]
-        words = {"algorithm": key.algorithm}
-        url = row_url(SigningKey, key.pk)
-        yield Sign(_("Signing key"), KINDS[status], text % words, key.created_at, url, is_made=True)
+    """Yield a sign for each key that signs, or will. Those of a former JWT_SECRET only matter if there are no others."""
+    title, rows = _("Signing key"), keys.find_signing_keys(now)
+    if not rows and keys.opens_no_stored_key(now):
+        yield Sign(title, "bad", _("This JWT_SECRET opens no stored key."), url=list_url(SigningKey))
+    elif not rows:
+        yield Sign(title, "good", _("None yet. The first token makes one."))
+    for row in rows:
+        status, text = KEYS[judge_key(row, now)]
+        words, url = {"algorithm": row.algorithm}, row_url(SigningKey, row.pk)
+        yield Sign(title, KINDS[status], text % words, row.created_at, url, is_made=True)

@@ -73,12 +73,11 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     reads_log, is_operator = may_read(request, Entry), may_read(request, TaskRun)
     overdue = [Figure(kind, Bounded.of(rows), "") for kind, rows in overdue_rows().items()] if is_operator else []
     sections, figures = read_joined(wanted, overdue, User.objects.filter(pk=request.user.pk))
-    log = take_snapshot() if reads_log or is_operator else None
     return {
         "sections": sections,
-        "denials": count_denials(log) if log and reads_log else None,
+        "denials": count_denials(take_snapshot()) if reads_log else None,
         "acts_url": list_url(Entry, actor="administrator") if reads_log else "",
-        "health": signs_of_health(log, {one.label: one.number for one in figures}) if log and is_operator else None,
+        "health": signs_of_health({one.label: one.number for one in figures}) if is_operator else None,
     }
 
 

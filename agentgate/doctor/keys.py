@@ -30,7 +30,7 @@ def check_signing_key() -> Iterator[Finding]:
 
 def _judge(row: SigningKey, now: datetime) -> Finding:
     state = judge_key(row, now)
-    if state in (KeyState.DAMAGED, KeyState.FOREIGN):
+    if state is KeyState.DAMAGED:
         return problem(f"The signing key {row.kid} is damaged.", "Run ./dev manage rotate_signing_keys.")
     if settings.JWT_ALGORITHM == "HS256":
         return ok("With HS256, JWT_SECRET signs.")

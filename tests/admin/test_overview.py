@@ -22,7 +22,7 @@ from agentgate.doctor.services import check_sweeps, check_worker
 from agentgate.vitals import HEARTBEAT, OLD_KEY, count_overdue
 from agents.services import stop_agent
 from audit.events import Outcome
-from audit.readers.snapshot import take_snapshot
+from audit.models import Journal
 from audit.sequencing.sequencer import sequence
 from core import clock
 from core.actor import SYSTEM
@@ -33,6 +33,7 @@ from tests.admin.test_pages import form_url, name_of
 from tests.admin.world import World, sign_in
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
+from tokens import keys
 from tokens.models import AccessToken, SigningKey
 
 SWEEP = "tokens.tasks.sweep_tokens"
@@ -113,6 +114,12 @@ def test_sweeps_are_on_time_late_or_failed(ago: timedelta, error: str, words: st
     assert words in shown(site)
 
 
+def test_a_task_that_is_no_longer_scheduled_is_neither_late_nor_failed(site: Client, world: World) -> None:
+    run("consent.tasks.sweep_of_an_earlier_version", timedelta(days=9), "OperationalError")
+    run(SWEEP)
+    assert "On time." in shown(site)
+
+
 def test_an_old_key_is_to_be_rotated(site: Client, world: World) -> None:
     assert "Rotate it" not in shown(site)
     SigningKey.objects.update(activates_at=clock.now() - OLD_KEY - timedelta(days=1))
@@ -123,7 +130,16 @@ def test_a_key_that_cannot_sign_is_not_working(site: Client, world: World) -> No
     SigningKey.objects.update(private_sealed=b"damaged")
     assert "It is damaged: rotate it." in shown(site)
     SigningKey.objects.update(secret_id="0" * 32)
-    assert "This JWT_SECRET does not open it." in shown(site)
+    assert "This JWT_SECRET opens no stored key." in shown(site)
+
+
+def test_keys_under_a_former_secret_are_not_judged(world: World) -> None:
+    SigningKey.objects.update(secret_id="0" * 32)
+    keys.forget()
+    keys.current_key()
+    (sign,) = [sign for sign in signs_of_health(count_overdue()) if sign.title == "Signing key"]
+    assert sign.kind == "good"
+    assert {finding.status for finding in check_signing_key()} == {Status.OK}
 
 
 def test_rows_that_no_sweep_deletes_are_counted(site: Client, world: World) -> None:
@@ -137,12 +153,15 @@ def test_the_overview_and_the_doctor_agree(site: Client, world: World) -> None:
     checks["Signing key"] = check_signing_key
     AccessToken.objects.update(expires=clock.now() + timedelta(days=1000))
     run(SWEEP)
-    for later in (timedelta(0), timedelta(seconds=30), timedelta(minutes=5), timedelta(days=91)):
-        with time_machine.travel(clock.now() + later, tick=False):
-            for sign in signs_of_health(take_snapshot(), count_overdue()):
-                found = {finding.status for finding in checks[sign.title]()}
-                assert kinds[sign.kind] <= found, (later, sign)
-                assert sign.kind == "bad" or Status.PROBLEM not in found, (later, sign)
+    for damaged in (0, 1):
+        Journal.objects.bulk_create([Journal(body=b"damaged", written_at=clock.now())] * damaged)
+        sequence()
+        for later in (timedelta(0), timedelta(seconds=30), timedelta(minutes=5), timedelta(days=91)):
+            with time_machine.travel(clock.now() + later, tick=False):
+                for sign in signs_of_health(count_overdue()):
+                    found = {finding.status for finding in checks[sign.title]()}
+                    assert kinds[sign.kind] <= found, (damaged, later, sign)
+                    assert sign.kind == "bad" or Status.PROBLEM not in found, (damaged, later, sign)
 
 
 def test_a_run_replaces_the_last_and_keeps_the_last_failure(world: World) -> None:

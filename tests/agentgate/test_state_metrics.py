@@ -13,8 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.models import Notice
 from agentgate.state_metrics import STATE
+from consent.models import Consent
 from core import clock
-from tests.world import make_grant, make_user
+from tests.world import ask, make_agent, make_developer, make_grant, make_user
 from tokens.keys import current_key
 from tokens.services import KEEP_EXPIRED
 
@@ -48,6 +49,12 @@ def test_ages_grow_with_time(db: None, settings: Any) -> None:
         assert found[name] == pytest.approx(3600, abs=10), name
     with time_machine.travel(now + settings.ACCESS_TOKEN_LIFETIME + KEEP_EXPIRED + HOUR, tick=False):
         assert scraped()["overdue_seconds"] >= 3600
+
+
+def test_a_request_for_consent_that_was_not_ended_is_overdue(db: None) -> None:
+    ask(make_agent(make_developer("ada@example.com")))
+    Consent.objects.update(expires_at=clock.now() - HOUR)
+    assert scraped()["overdue_seconds"] == pytest.approx(3600, abs=10)
 
 
 def test_without_the_database_only_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
