@@ -49,7 +49,7 @@ class Sign:
 
 
 def signs_of_health(overdue: Mapping[str, int]) -> list[Sign]:
-    """Return the signs, in the order in which an operator looks at them. They take three queries, or four without a key.
+    """Return the signs, in the order in which an operator looks at them. They take three or four queries.
 
     `overdue` is how many rows of each kind in `agentgate.vitals.overdue_rows` there are.
     """
@@ -86,7 +86,7 @@ def _log() -> Sign:
 
 
 def _keys(now: datetime) -> Iterator[Sign]:
-    """Yield a sign for each key that signs, or will. Those of a former JWT_SECRET only matter if there are no others."""
+    """Yield a sign for each key that signs, or will. Those of a former JWT_SECRET matter only alone."""
     title, rows = _("Signing key"), keys.find_signing_keys(now)
     if not rows and keys.opens_no_stored_key(now):
         yield Sign(title, "bad", _("This JWT_SECRET opens no stored key."), url=list_url(SigningKey))

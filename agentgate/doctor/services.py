@@ -55,7 +55,7 @@ def check_mail() -> Iterator[Finding]:
     if settings.MAILERS["default"]["BACKEND"] == LOG_MAILS:
         message = "EMAIL_HOST is not set: mails are written to the log."
         yield warning(message, "Set EMAIL_HOST.") if settings.IS_HTTPS else skipped(message)
-    elif not late:
+    else:
         yield _connect_to_mail_server()
 
 

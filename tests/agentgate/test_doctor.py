@@ -15,6 +15,7 @@ import time_machine
 from django.core.management import call_command
 from django.db import connection
 
+from accounts.models import Notice
 from agentgate.doctor import configuration, database, examination, keys, log, services, storage
 from agentgate.doctor.findings import Finding, Status, in_words, ok
 from agentgate.vitals import HEARTBEAT
@@ -24,7 +25,7 @@ from audit.sequencing.sequencer import sequence
 from audit.signing import anchors
 from core import clock
 from core.task_runs import record_run
-from tests.world import make_agent, make_developer, make_grant
+from tests.world import make_agent, make_developer, make_grant, make_user
 from tokens.keys import current_key
 from tokens.models import AccessToken, SigningKey
 
@@ -321,7 +322,10 @@ class TestServices:
     def test_tasks_that_failed_or_are_late(self, db: None) -> None:
         record_run("tokens.tasks.sweep_tokens", started_at=clock.now() - timedelta(hours=1), seconds=0.1, result=3)
         assert found_by(services.check_sweeps)[0] is WARNING
-        record_run("a.task", started_at=clock.now(), seconds=0.1, result=None, error="OperationalError")
+        record_run("a.former.task", started_at=clock.now(), seconds=0.1, result=None, error="OperationalError")
+        assert found_by(services.check_sweeps)[0] is WARNING
+        failed = "consent.tasks.sweep_consents"
+        record_run(failed, started_at=clock.now(), seconds=0.1, result=None, error="OperationalError")
         assert [finding.status for finding in services.check_sweeps()] == [PROBLEM, WARNING]
 
     def test_expired_rows_that_no_sweep_deletes(self, db: None) -> None:
@@ -338,6 +342,11 @@ class TestServices:
         options = {"host": "127.0.0.1", "port": 1, "timeout": 1}
         settings.MAILERS = {"default": {"BACKEND": "django.core.mail.backends.smtp.EmailBackend", "OPTIONS": options}}
         assert "ConnectionRefusedError" in found_by(services.check_mail)[1]
+        due_at = clock.now() - timedelta(hours=1)
+        Notice.objects.create(user=make_user("ada@example.com"), name="x", facts={}, created_at=due_at, due_at=due_at)
+        late, refused = services.check_mail()
+        assert "1 mail to users waited" in late.message
+        assert "ConnectionRefusedError" in refused.message
 
     def test_redis(self, settings: Any) -> None:
         assert status_of(services.check_cache) is (OK if settings.REDIS_URL else SKIPPED)
