@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.contrib import admin
 from django.contrib.admin.utils import lookup_field
 from django.db.models import EmailField, Field, Model
 from django.http import HttpRequest
@@ -36,7 +35,7 @@ def cell(request: HttpRequest, page: Any, row: Any, name: str) -> SafeString | s
 
 
 def named(text: object) -> SafeString:
-    """Return a text that somebody else chose, set apart from our words."""
+    """Return a text that a user or a developer chose, set apart from our words."""
     return format_html('<bdi class="named">{}</bdi>', plain_text(text))
 
 
@@ -138,7 +137,3 @@ def _risk(level: str) -> dict[str, Any]:
     from web.templatetags.gate import risk  # a template tag
 
     return risk(level)
-
-
-def page_of(model: type[Model]) -> Any:
-    return admin.site._registry[model]
