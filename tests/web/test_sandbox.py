@@ -103,9 +103,12 @@ def test_a_trace_that_no_longer_explains_the_answer_is_not_shown(as_developer, s
     as_developer.post(trial, {"scope": SEND})
     assert "No rule was asked: the request was denied before." in text_of(as_developer, trial)
     as_developer.post(trial, {"scope": READ})
-    assert "There are no rules for this agent" in text_of(as_developer, trial)
     actor = acting_for(ANONYMOUS, developer)
     rules = [{"type": "action_blocklist", "config": {"actions": [READ]}}]
+    create_policy(actor=actor, organization=developer.organization, name="Trying", rules=rules, mode="shadow")
+    as_developer.post(trial, {"scope": READ})
+    assert trace(as_developer.get(trial)) == []
+    assert "No policy enforces a rule for this agent, and the user set none." in text_of(as_developer, trial)
     create_policy(actor=actor, organization=developer.organization, name="Quiet", rules=rules)
     assert "Ask again to see what each rule says now." in text_of(as_developer, trial)
     as_developer.post(trial, {"scope": READ})
