@@ -84,6 +84,16 @@ def test_the_name_of_the_file_says_what_was_filtered(as_developer, policy, agent
         assert re.fullmatch(rf'attachment; filename="agentgate-log{words}-\d{{8}}T\d{{6}}Z\.csv"', name), name
 
 
+@pytest.mark.parametrize(
+    ("start", "word"),
+    [("2026-01-01", "2026-01-01"), ("2026-01-01T14:30", "20260101T1330Z"), ("2026-01-01 14:30:59Z", "20260101T1430Z")],
+)
+def test_the_name_of_the_file_says_the_day_or_the_moment_in_utc(as_developer, denied, start, word):
+    as_developer.cookies["timezone"] = "Europe/Berlin"
+    name = as_developer.post(f"/developer/logs.csv?{urlencode({'from': start, 'to': start})}")["Content-Disposition"]
+    assert f"agentgate-log-{word}-{word}-20" in name
+
+
 def test_it_is_logged_and_others_get_nothing_of_it(as_developer, as_rival, denied):
     assert denied in [row["id"] for row in table(as_developer)]
     assert denied not in [row["id"] for row in table(as_rival)]

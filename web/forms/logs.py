@@ -103,8 +103,13 @@ class LogFilterForm(FilterForm):
 
     def file_words(self) -> list[str]:
         """Return what was filtered, as words for the name of a file: without ids of users, and not too long."""
-        words = [_slug(self._words(name)) for name in IN_FILE_NAMES if name in self._sent()]
+        words = [self._file_word(name) for name in IN_FILE_NAMES if name in self._sent()]
         return [word for word in words if word]
+
+    def _file_word(self, name: str) -> str:
+        if name in (FROM, TO) and self._is_moment(name):
+            return f"{self._valid(name):%Y%m%dT%H%MZ}"
+        return _slug(self._words(name))
 
     def _sent(self) -> dict[str, str]:
         """Return the valid filters as the user sent them. Names become ids, which stay what they are."""
@@ -115,9 +120,13 @@ class LogFilterForm(FilterForm):
         if self._is_named(name):
             return gettext("No agent") if value == NO_AGENT else self.names.names.get(value, value)
         if name in (FROM, TO):
-            day = self.data[name].strip()
-            return exactly(value) if "T" in day or " " in day else day
+            return exactly(value) if self._is_moment(name) else self.data[name].strip()
         return plain_text(super()._words(name))
+
+    def _is_moment(self, name: str) -> bool:
+        """Return whether the user sent a moment, rather than a day."""
+        text = self.data[name].strip()
+        return "T" in text or " " in text
 
     def _is_named(self, name: str) -> bool:
         return isinstance(self.fields[name], NamedIdField)
