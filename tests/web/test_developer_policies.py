@@ -8,6 +8,7 @@ from django.forms import MultiWidget
 from django.utils.datastructures import MultiValueDict
 from pydantic import Field
 
+from core.zones import zone_names
 from developers.acting import as_developer
 from policies.models import Policy
 from policies.rules import RULES
@@ -364,6 +365,26 @@ def test_the_answer_says_what_the_policy_does_now(as_developer, policy, status, 
     url = f"/developer/policies/{policy.id}/edit"
     page = as_developer.post(url, {"name": "Mine", "status": status, "version": policy.version}, follow=True)
     assert f"Policy saved. {effect}" in words_of(page)
+
+
+def test_the_answer_says_which_agent_a_policy_is_about(as_developer, developer, policy):
+    sent = {"name": "Mine", "status": "enforced", "agent": make_agent(developer).id}
+    page = as_developer.post(f"/developer/policies/{policy.id}/edit", sent, follow=True)
+    assert "Policy saved. It applies to every check of this agent from now on." in words_of(page)
+
+
+def test_the_offered_time_zones_are_those_of_the_other_pages_and_others_are_kept(as_developer, developer):
+    config = {"allowedDays": [1], "startTimeUtc": "09:00", "endTimeUtc": "17:00", "timezone": "US/Pacific"}
+    policy = make_policy(developer, rules=[{"type": "time_window", "config": config}])
+    page = as_developer.get(f"/developer/policies/{policy.id}/edit")
+    html = page.content.decode()
+    offered = html.partition('<datalist id="time-zones">')[2].partition("</datalist>")[0]
+    assert re.findall(r'value="([^"]+)"', offered) == list(zone_names())
+    assert 'value="US/Pacific"' in html
+    sent = {**form_of({**TIME_WINDOW, "timezone": "US/Pacific"}), "version": page.context["version"]}
+    assert as_developer.post(f"/developer/policies/{policy.id}/edit", sent).status_code == 303
+    policy.refresh_from_db()
+    assert policy.rules[0]["config"]["timezone"] == "US/Pacific"
 
 
 def test_a_policy_can_only_record(as_developer, policy):

@@ -195,3 +195,10 @@ def test_a_copy_is_a_new_policy(as_developer, as_rival, policy):
     )
     assert as_rival.get(url).status_code == 404
     assert Policy.objects.count() == 1
+
+
+def test_the_name_of_a_copy_is_not_too_long(as_developer, actor, policy):
+    change(policy, actor, name="x" * 200)
+    name = as_developer.get(f"/developer/policies/new?copy={policy.id}").context["editor"].fields["name"].value()
+    assert as_developer.post("/developer/policies/new", {"name": name, "status": "enforced"}).status_code == 303
+    assert Policy.objects.filter(name=f"Copy of {'x' * 192}").exists()

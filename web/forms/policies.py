@@ -20,6 +20,7 @@ from web.forms.fields import PlainField, as_typed
 from web.forms.rules import RuleForm, form_class
 
 RULE_KEY = re.compile(r"rules-(\d{1,4})-type")
+MAX_NAME = 200
 FIELD_NAMES = {"name": "name", "description": "description", "agentId": "agent", "enabled": "status"}
 
 ENFORCED, SHADOW, OFF = "enforced", "shadow", "off"
@@ -32,7 +33,7 @@ STATUSES = [
 
 
 class PolicyForm(AgentFieldForm):
-    name = PlainField(label=_("Name"), max_length=200)
+    name = PlainField(label=_("Name"), max_length=MAX_NAME)
     description = PlainField(
         label=_("Description"), max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2})
     )

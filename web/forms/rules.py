@@ -2,7 +2,6 @@
 
 from functools import lru_cache
 from typing import Any, ClassVar
-from zoneinfo import available_timezones
 
 from django import forms
 from django.utils.text import format_lazy
@@ -47,11 +46,6 @@ class RuleForm(forms.Form):
 def rule_titles() -> list[tuple[str, Any]]:
     """Return each rule type with its title."""
     return [(name, _(rule.title)) for name, rule in RULES.items()]
-
-
-@lru_cache
-def time_zones() -> list[str]:
-    return sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC")
 
 
 @lru_cache

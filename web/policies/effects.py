@@ -11,4 +11,6 @@ def effect_of(policy: Policy) -> str:
         return _("It is switched off: no check uses it.")
     if policy.mode == Policy.Mode.SHADOW:
         return _("From now on, it records what it would deny, and denies nothing.")
+    if policy.agent_id:
+        return _("It applies to every check of this agent from now on.")
     return _("It applies to every check from now on.")

@@ -29,7 +29,6 @@ from web.policies.effects import effect_of
 from web.policies.findings import STOPPED_DAYS, count_stopped, find_findings
 
 LISTED_RULES = 2
-TESTED_DAYS = 7
 
 
 @require_safe

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods
 from agents.selectors import agents_for_organization, all_agents_of_organization
 from core.errors import Conflict, DomainError, NotFound
 from core.http import SeeOther
+from core.zones import zone_names
 from decisions.backtests import backtest_for_organization, run_backtest
 from developers.models import Developer
 from policies.models import Policy
@@ -22,8 +23,8 @@ from policies.versions import content_of, version_of
 from web.access import developer_actor, developer_page
 from web.forms.agent_field import written
 from web.forms.conditions import KNOWN_FIELDS
-from web.forms.policies import PolicyEditor, changes_to, status_of
-from web.forms.rules import rule_titles, time_zones
+from web.forms.policies import MAX_NAME, PolicyEditor, changes_to, status_of
+from web.forms.rules import rule_titles
 from web.ids import ID
 from web.paging import read_number
 from web.policies.effects import effect_of
@@ -105,7 +106,7 @@ def _editor(request: HttpRequest, developer: Developer, content: Mapping[str, An
     if content is None:
         return PolicyEditor.blank(agents)
     initial = {
-        "name": content["name"],
+        "name": content["name"][:MAX_NAME],  # the name of a copy can be longer
         "description": content["description"],
         "agent": _agent(developer.organization_id, content["agentId"]),
         "status": status_of(enabled=content["enabled"], mode=content["mode"]),
@@ -161,7 +162,8 @@ def _page(
         "has_errors": has_errors,
         "attempt": attempt,
         "rule_titles": rule_titles(),
-        "time_zones": time_zones(),
+        "time_zones": zone_names(),
         "context_fields": KNOWN_FIELDS,
+        "tested_days": TESTED_DAYS,
     }
     return render(request, "web/developer/policy_edit.html", context, status=422 if has_errors else 200)
