@@ -7,14 +7,14 @@ from django.db.models import Q
 from django.utils.translation import gettext_noop
 
 from agents.models import Agent, ClientSecret
-from agents.selectors import live_secret, live_secrets
+from agents.selectors import current_secret, live_secret, live_secrets
 from agents.services import lock_own_agent, record_agent
 from audit.events import Event
 from core import clock
 from core.actor import Actor
 from core.errors import Invalid
 from core.locks import revocation
-from core.rotation import AddedSecret, NewSecret, create_secret, rotate_secret
+from core.rotation import AddedSecret, NewSecret, create_secret, rotate_secret, sole
 from core.wording import Filled
 
 # Secrets that still work after a rotation count too.
@@ -24,7 +24,7 @@ MAX_SECRETS = 10
 def create_client_secret(*, actor: Actor, agent: Agent, name: str) -> AddedSecret:
     """Create another secret beside those that exist. Return it with its value, which cannot be read again.
 
-    Raises `Invalid` if a live secret has the same name, or if the agent has `MAX_SECRETS` live ones.
+    Raises `Invalid` if one that is not replaced has the same name, or if the agent has `MAX_SECRETS` live ones.
     """
     with transaction.atomic():
         agent = lock_own_agent(actor, agent)
@@ -32,7 +32,7 @@ def create_client_secret(*, actor: Actor, agent: Agent, name: str) -> AddedSecre
         if len(found) >= MAX_SECRETS:
             text = gettext_noop("An agent can have at most %(most)d client secrets. Revoke one first.")
             raise Invalid.field("name", Filled(text, most=MAX_SECRETS))
-        if name in {secret.name for secret in found if secret.expires_at is None}:
+        if name in {secret.name for secret in found if not secret.is_replaced}:
             raise Invalid.field("name", gettext_noop("Another client secret of this agent has this name."))
         added = create_secret(agent.secrets, prefix="ags", now=clock.now(), fields={"name": name})
         record_agent(Event.AGENT_SECRET_CREATED, actor=actor, agent=agent, metadata={"name": name})
@@ -44,17 +44,20 @@ def rotate_client_secret(
 ) -> NewSecret:
     """Replace the secret with this id with a new one of the same name, or all secrets with a single new one.
 
-    What is replaced works for another `overlap_seconds`, 0 to 604800. Raises `NotFound` if no live secret has the id.
+    A secret that replaces several has no name. What is replaced works for another `overlap_seconds`, 0 to 604800.
+    Raises `NotFound` if no live secret has the id, `AlreadyReplaced`, and `Invalid` if with an overlap more than
+    `MAX_SECRETS` would work at once.
     """
     with revocation():
         agent = lock_own_agent(actor, agent)
-        old = live_secret(agent, secret_id) if secret_id else live_secrets(agent).first()
+        old = current_secret(agent, secret_id) if secret_id else sole(live_secrets(agent))
         name = old.name if old else ""
         new = rotate_secret(
             agent.secrets,
             prefix="ags",
             now=clock.now(),
             overlap_seconds=overlap_seconds,
+            most=MAX_SECRETS,
             fields={"name": name},
             replaced=Q(pk=secret_id) if secret_id else None,
         )

@@ -3,11 +3,12 @@
 from urllib.parse import urlsplit
 
 from django.db.models import Q, QuerySet
+from django.utils.translation import gettext_noop
 
 from agents.models import Agent, ClientSecret
 from core import clock
 from core.errors import NotFound
-from core.rotation import live
+from core.rotation import AlreadyReplaced, live
 
 
 def agents_for_organization(organization_id: str) -> QuerySet[Agent]:
@@ -65,6 +66,14 @@ def live_secret(agent: Agent, secret_id: str) -> ClientSecret:
     if found is None:
         raise NotFound("No such client secret.")
     return found
+
+
+def current_secret(agent: Agent, secret_id: str) -> ClientSecret:
+    """Return the agent's live secret with this id, to rotate it. Raises `NotFound` and `AlreadyReplaced`."""
+    secret = live_secret(agent, secret_id)
+    if secret.is_replaced:
+        raise AlreadyReplaced(gettext_noop("A new secret has replaced this one."))
+    return secret
 
 
 def document_host(agent: Agent) -> str:

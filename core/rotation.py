@@ -1,18 +1,29 @@
 """Secrets that can be rotated with an overlap, during which the old and the new secret both work."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from core import secrets
+from core.errors import Conflict, Invalid
 from core.fields import ExactCharField
 from core.text import PlainTextField
+from core.wording import Filled
 
 MAX_OVERLAP_SECONDS = 604_800
+
+
+class AlreadyReplaced(Conflict):
+    """A secret that a new one has replaced, and that still works for a while, cannot be rotated again."""
+
+    code = "already_replaced"
+    title = gettext_noop("A new secret has replaced this one")
+    remedy = "Rotate the new one, or create another."
 
 
 class RotatableSecret(models.Model):
@@ -89,21 +100,31 @@ def create_secret(rows: Any, *, prefix: str, now: datetime, fields: Mapping[str,
     return AddedSecret(row, value)
 
 
+def sole[S: NamedSecret](found: Iterable[S]) -> S | None:
+    """Return the only secret that no new one has replaced. None if there is none, or if there are several."""
+    current = [secret for secret in found if not secret.is_replaced]
+    return current[0] if len(current) == 1 else None
+
+
 def rotate_secret(
     rows: Any,
     *,
     prefix: str,
     now: datetime,
     overlap_seconds: int,
+    most: int,
     fields: Mapping[str, Any] | None = None,
     replaced: Q | None = None,
 ) -> NewSecret:
     """Insert a new secret and expire the others, or those that are `replaced`, after the overlap. Lock the owner first.
 
-    Secrets that expire sooner are not extended.
+    Secrets that expire sooner are not extended. Raises `Invalid` if more than `most` would work at once.
     """
     end = now + timedelta(seconds=overlap_seconds)
     rows.filter(live(end), replaced or Q()).update(expires_at=end)
+    if rows.filter(live(now)).count() >= most:
+        text = gettext_noop("At most %(most)d can work at once. Rotate without an overlap, or wait until fewer work.")
+        raise Invalid.field("overlapSeconds", Filled(text, most=most))
     added = create_secret(rows, prefix=prefix, now=now, fields=fields)
     return NewSecret(added.row, added.value, end)
 

@@ -13,12 +13,12 @@ from core import clock
 from core.actor import Actor
 from core.errors import Invalid
 from core.locks import revocation
-from core.rotation import AddedSecret, NewSecret, create_secret, rotate_secret
+from core.rotation import AddedSecret, NewSecret, create_secret, rotate_secret, sole
 from core.secret_use import note_use
 from core.wording import Filled
 from developers.acting import hold_developer
 from developers.models import ApiKey, Developer
-from developers.selectors import api_key_of, api_keys_for_developer, find_api_key
+from developers.selectors import api_key_of, api_keys_for_developer, current_api_key_of, find_api_key
 from developers.services import record_developer
 
 # Those that still work after a rotation count, too.
@@ -40,8 +40,8 @@ def create_api_key(
 ) -> AddedSecret:
     """Create another key beside those that exist. Return it with its value, which cannot be read again.
 
-    It ends after `lifetime_seconds`, or never. Raises `Invalid` if a live key has the same name, or if the developer
-    has `MAX_API_KEYS` live ones.
+    It ends after `lifetime_seconds`, or never. Raises `Invalid` if one that is not replaced has the same name, or if
+    the developer has `MAX_API_KEYS` live ones.
     """
     with transaction.atomic():
         developer = _hold(actor, developer)
@@ -49,7 +49,7 @@ def create_api_key(
         if len(found) >= MAX_API_KEYS:
             text = gettext_noop("A developer can have at most %(most)d API keys. Revoke one first.")
             raise Invalid.field("name", Filled(text, most=MAX_API_KEYS))
-        if name in {key.name for key in found}:
+        if name in {key.name for key in found if not key.is_replaced}:
             raise Invalid.field("name", gettext_noop("Another of your API keys has this name."))
         now = clock.now()
         fields = _fields(developer, name, lifetime_seconds, now)
@@ -66,19 +66,25 @@ def rotate_api_key(
 ) -> NewSecret:
     """Replace the key with this id by a new one with the same name and lifetime, or all keys by a single new one.
 
-    What is replaced works for another `overlap_seconds`, 0 to 604800. Raises `NotFound` if no live key has the id.
+    A key that replaces several has no name and no end. What is replaced works for another `overlap_seconds`, 0 to
+    604800, or until its own end. Raises `NotFound` if no live key has the id, `AlreadyReplaced`, and `Invalid` if with
+    an overlap more than `MAX_API_KEYS` would work at once.
     """
     with revocation():
         developer = _hold(actor, developer)
-        old = api_key_of(developer, key_id) if key_id else api_keys_for_developer(developer).first()
-        name, lifetime, now = old.name if old else "", old.lifetime_seconds if old else None, clock.now()
+        found = api_keys_for_developer(developer)
+        old = current_api_key_of(developer, key_id) if key_id else sole(found)
+        (name, lifetime), now = (old.name, old.lifetime_seconds) if old else ("", None), clock.now()
+        replaced = Q(pk=key_id) if key_id else Q()
+        found.filter(replaced).update(lifetime_seconds=None)
         new = rotate_secret(
             developer.api_keys,
             prefix="ag",
             now=now,
             overlap_seconds=overlap_seconds,
+            most=MAX_API_KEYS,
             fields=_fields(developer, name, lifetime, now),
-            replaced=Q(pk=key_id) if key_id else None,
+            replaced=replaced,
         )
         metadata: dict[str, Any] = {"overlapSeconds": overlap_seconds}
         if key_id:

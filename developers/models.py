@@ -76,7 +76,7 @@ class ApiKey(NamedSecret):
     id = PrefixedIdField(prefix="key")
     developer = models.ForeignKey(Developer, on_delete=models.CASCADE, related_name="api_keys")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")
-    # How long the developer wanted it to work, also after a rotation. None for no end.
+    # How long the developer wanted it to work. None for no end, or once a new one has replaced it.
     lifetime_seconds = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta(NamedSecret.Meta):

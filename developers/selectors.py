@@ -2,11 +2,12 @@
 
 from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Upper
+from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from core import clock
 from core.errors import NotFound
-from core.rotation import find_live_secret, live
+from core.rotation import AlreadyReplaced, find_live_secret, live
 from developers.models import ApiKey, Developer, DomainClaim, Organization, SavedView
 
 
@@ -39,6 +40,14 @@ def api_key_of(developer: Developer, key_id: str) -> ApiKey:
     if found is None:
         raise NotFound("No such API key.")
     return found
+
+
+def current_api_key_of(developer: Developer, key_id: str) -> ApiKey:
+    """Return the developer's live API key with this id, to rotate it. Raises `NotFound` and `AlreadyReplaced`."""
+    key = api_key_of(developer, key_id)
+    if key.is_replaced:
+        raise AlreadyReplaced(gettext_noop("A new key has replaced this one."))
+    return key
 
 
 def saved_views(developer: Developer) -> QuerySet[SavedView]:

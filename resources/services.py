@@ -26,6 +26,8 @@ from resources.errors import IdentifierTaken
 from resources.models import ResourceServer
 
 MAX_IDENTIFIER_LENGTH = 500
+# Those that still work after a rotation count, too.
+MAX_SECRETS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +131,16 @@ def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
 
 
 def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overlap_seconds: int = 0) -> NewSecret:
-    """Create a new secret. Earlier secrets work for another `overlap_seconds`, 0 to 604800."""
+    """Create a new secret. Earlier secrets work for another `overlap_seconds`, 0 to 604800.
+
+    Raises `Invalid` if with an overlap more than `MAX_SECRETS` would work at once.
+    """
     with revocation():
         hold_developer(actor)
         server = _hold(server)
-        new = rotate_secret(server.secrets, prefix="rs", now=clock.now(), overlap_seconds=overlap_seconds)
+        new = rotate_secret(
+            server.secrets, prefix="rs", now=clock.now(), overlap_seconds=overlap_seconds, most=MAX_SECRETS
+        )
         metadata = {"overlapSeconds": overlap_seconds}
         _record(Event.RESOURCE_SERVER_SECRET_ROTATED, actor=actor, server=server, metadata=metadata)
     return new

@@ -31,6 +31,7 @@ from api.v1.schemas.secrets import (
 from core.errors import Invalid, Throttled
 from core.fetching import TooManyFetches
 from core.idempotency import Answer
+from core.rotation import AlreadyReplaced
 from resources.errors import InvalidScope
 
 
@@ -134,6 +135,7 @@ class RotateOneClientSecret(SecretEndpoint):
         description="The new secret has the same name. The earlier one keeps working for `overlapSeconds`, by default "
         "not at all.",
         answer=RotatedNamedClientSecretOut,
+        errors=(AlreadyReplaced,),
         repeatable=True,
     )
     def post(self, agent_id: str, secret_id: str, body: RotationBody) -> Answer:
@@ -152,7 +154,8 @@ class RotateClientSecret(DeveloperEndpoint):
     @operation(
         "rotateAgentSecret",
         "Replace all client secrets of an agent by a new one",
-        description="Earlier secrets keep working for `overlapSeconds`, by default not at all.",
+        description="The new secret has the name of a single earlier one. If there are several, it has none. Earlier "
+        "secrets keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedClientSecretOut,
         repeatable=True,
     )

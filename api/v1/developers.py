@@ -23,6 +23,7 @@ from api.v1.schemas.secrets import (
 from api.v1.users import SECOND_FACTOR, LogIn
 from core.errors import Forbidden, Throttled
 from core.idempotency import Answer
+from core.rotation import AlreadyReplaced
 from developers.api_keys import MAX_API_KEYS, create_api_key, revoke_api_key, rotate_api_key
 from developers.errors import OrganizationSuspended
 from developers.selectors import api_keys_for_developer, developer_for_user
@@ -135,6 +136,7 @@ class RotateOneApiKey(DeveloperEndpoint):
         description="The new key has the same name, and works as long as the earlier one was meant to. The earlier one "
         "keeps working for `overlapSeconds`, by default not at all.",
         answer=RotatedNamedApiKeyOut,
+        errors=(AlreadyReplaced,),
         repeatable=True,
     )
     def post(self, key_id: str, body: RotationBody) -> Answer:
@@ -151,7 +153,8 @@ class RotateApiKey(DeveloperEndpoint):
     @operation(
         "rotateApiKey",
         "Replace all of the developer's API keys by a new one",
-        description="Earlier keys keep working for `overlapSeconds`, by default not at all.",
+        description="The new key has the name and the lifetime of a single earlier one. If there are several, it has "
+        "no name and no end. Earlier keys keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedApiKeyOut,
         repeatable=True,
     )

@@ -10,8 +10,10 @@ import time_machine
 from agents.client_secrets import MAX_SECRETS, create_client_secret, revoke_client_secret, rotate_client_secret
 from agents.errors import InvalidClient
 from agents.models import Agent, ClientSecret
+from agents.selectors import live_secrets
 from agents.services import authenticate_client
 from core.errors import Invalid, NotFound
+from core.rotation import AlreadyReplaced
 from core.secret_use import USE_PRECISION
 from developers.acting import as_developer
 from developers.models import Developer
@@ -50,6 +52,37 @@ def test_of_several_creations_with_one_name_one_succeeds(agent: Agent, actor: An
     outcomes = race([partial(create_client_secret, actor=actor, agent=agent, name="production")] * 4)
     assert sum(isinstance(outcome, Invalid) for outcome in outcomes) == 3
     assert agent.secrets.filter(name="production").count() == 1
+
+
+def test_of_several_rotations_of_one_secret_at_once_one_succeeds(agent: Agent, actor: Any) -> None:
+    given = {"actor": actor, "agent": agent, "secret_id": agent.secrets.get().pk, "overlap_seconds": 3600}
+    outcomes = race([partial(rotate_client_secret, **given)] * 4)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["AlreadyReplaced"] * 3 + ["NewSecret"]
+    assert agent.secrets.count() == 2
+    with pytest.raises(AlreadyReplaced, match="A new secret has replaced this one"):
+        rotate_client_secret(**given)
+
+
+def test_rotations_pass_the_limit_of_live_secrets_only_without_an_overlap(agent: Agent, actor: Any) -> None:
+    rotate = partial(rotate_client_secret, actor=actor, agent=agent)
+    newest = agent.secrets.get().pk
+    for _number in range(MAX_SECRETS - 1):
+        newest = rotate(secret_id=newest, overlap_seconds=3600).row.pk
+    for secret_id in (newest, None):
+        with pytest.raises(Invalid, match="At most 10 can work at once"):
+            rotate(secret_id=secret_id, overlap_seconds=3600)
+    rotate(secret_id=newest)
+    assert live_secrets(agent).count() == agent.secrets.count() - 1 == MAX_SECRETS
+    only = rotate()
+    assert live_secrets(agent).get() == only.row
+
+
+def test_one_secret_for_several_has_the_name_of_none(agent: Agent, actor: Any) -> None:
+    create_client_secret(actor=actor, agent=agent, name="production")
+    assert rotate_client_secret(actor=actor, agent=agent).row.name == ""
+    only = create_client_secret(actor=actor, agent=agent, name="production").row
+    revoke_client_secret(actor=actor, agent=agent, secret_id=agent.secrets.exclude(pk=only.pk).first().pk)
+    assert rotate_client_secret(actor=actor, agent=agent, overlap_seconds=3600).row.name == "production"
 
 
 def test_a_rotation_and_a_revocation_of_one_secret_leave_it_dead(agent: Agent, actor: Any) -> None:

@@ -107,6 +107,27 @@ def test_a_taken_name_and_one_secret_too_many_are_reported(developer: Api, secre
         problem(developer.post(path, {"name": "place 1"}), 400, "validation_failed", "name")
 
 
+def test_what_is_replaced_and_an_overlap_too_many_are_reported(developer: Api, secrets: str) -> None:
+    for path in (secrets, KEYS):
+        first = expect(200, developer.get(path))["items"][0]["id"]
+        expect(200, developer.post(f"{path}/{first}/rotate", {"overlapSeconds": 60}))
+        problem(developer.post(f"{path}/{first}/rotate", {"overlapSeconds": 60}), 409, "already_replaced")
+        for number in range(8):
+            expect(201, developer.post(path, {"name": f"place {number}"}))
+        newest = expect(200, developer.get(path))["items"][0]["id"]
+        answer = developer.post(f"{path}/{newest}/rotate", {"overlapSeconds": 60})
+        problem(answer, 400, "validation_failed", "overlapSeconds")
+        expect(200, developer.post(f"{path}/{newest}/rotate"))
+
+
+def test_the_key_that_replaces_a_single_one_says_when_it_ends(developer: Api) -> None:
+    first = expect(200, developer.get(KEYS))["items"][0]["id"]
+    made = expect(201, developer.post(KEYS, {"name": "deployment", "expiresInSeconds": 3600}))
+    expect(204, developer.delete(f"{KEYS}/{first}"))
+    own = Api(X_Api_Key=made["apiKey"])
+    assert expect(200, own.post(f"{KEYS}/rotate"))["expiresAt"] >= made["expiresAt"]
+
+
 def test_what_another_organization_has_looks_absent(developer: Api, rival: Api, agent: Json, secrets: str) -> None:
     secret, key = (expect(200, developer.get(path))["items"][0]["id"] for path in (secrets, KEYS))
     theirs = f"/agents/{new_agent(rival)['id']}/secrets"

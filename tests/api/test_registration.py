@@ -141,7 +141,8 @@ def test_a_logout_requires_a_session_token(anonymous: Api, developer: Api) -> No
 
 def test_the_old_key_stops_working_by_default(developer: Api) -> None:
     new = expect(200, developer.post("/developers/api-keys/rotate"))
-    assert set(new) == {"apiKey", "previousKeyExpiresAt"}
+    assert set(new) == {"apiKey", "expiresAt", "previousKeyExpiresAt"}
+    assert new["expiresAt"] is None
     problem(developer.get("/agents"), 401, "not_authenticated")
     expect(200, Api(X_Api_Key=new["apiKey"]).get("/agents"))
 

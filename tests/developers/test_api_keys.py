@@ -9,7 +9,7 @@ import time_machine
 
 from accounts.models import User
 from core.errors import Invalid, NotAuthenticated, NotFound
-from core.rotation import AddedSecret
+from core.rotation import AddedSecret, AlreadyReplaced, NewSecret
 from core.secret_use import USE_PRECISION
 from developers.acting import as_developer
 from developers.api_keys import (
@@ -21,6 +21,7 @@ from developers.api_keys import (
 )
 from developers.errors import OrganizationSuspended
 from developers.models import ApiKey, Developer
+from developers.selectors import api_keys_for_developer
 from developers.services import suspend_organization
 from tests.constants import MOMENT, NOON
 from tests.log import log_entries, log_entry
@@ -77,6 +78,81 @@ def test_a_rotated_key_keeps_its_name_and_its_lifetime(developer: Developer, act
     assert kept == {old.row.id: True, new.row.id: False}
     assert not ApiKey.objects.get(name="laptop").is_replaced
     assert developer_for_api_key(old.value) == developer_for_api_key(new.value) == developer
+
+
+@pytest.mark.parametrize("lifetime", [None, 60, 30 * DAY])
+def test_a_replaced_key_is_not_replaced_again(developer: Developer, actor: Any, create: Any, lifetime: Any) -> None:
+    old = create(name="laptop", lifetime_seconds=lifetime).row
+    rotate = partial(rotate_api_key, actor=actor, developer=developer, overlap_seconds=7 * DAY)
+    rotate(key_id=old.id)
+    with pytest.raises(AlreadyReplaced, match="A new key has replaced this one"):
+        rotate(key_id=old.id)
+    assert [key.is_replaced for key in developer.api_keys.filter(name="laptop")] == [False, True]
+
+
+def test_rotations_pass_the_limit_of_live_keys_only_without_an_overlap(
+    developer: Developer, actor: Any, create: Any
+) -> None:
+    rotate = partial(rotate_api_key, actor=actor, developer=developer)
+    newest = create(name="laptop").row.id
+    for _number in range(MAX_API_KEYS - developer.api_keys.count()):
+        newest = rotate(key_id=newest, overlap_seconds=DAY).row.id
+    for key_id in (newest, None):
+        with pytest.raises(Invalid, match="At most 10 can work at once"):
+            rotate(key_id=key_id, overlap_seconds=DAY)
+    assert developer.api_keys.count() == MAX_API_KEYS
+    newest = rotate(key_id=newest).row
+    assert live_names(developer) == ["laptop"] * (MAX_API_KEYS - 1) + [""]
+    only = rotate()
+    assert api_keys_for_developer(developer).get() == only.row
+
+
+def live_names(developer: Developer) -> list[str]:
+    return [key.name for key in api_keys_for_developer(developer)]
+
+
+def test_one_key_for_several_has_neither_the_name_nor_the_end_of_any(
+    developer: Developer, actor: Any, create: Any
+) -> None:
+    create(name="production")
+    create(name="laptop", lifetime_seconds=30 * DAY)
+    new = rotate_api_key(actor=actor, developer=developer).row
+    assert (new.name, new.lifetime_seconds, new.expires_at) == ("", None, None)
+
+
+def test_one_key_for_a_single_one_has_its_name_and_its_lifetime(developer: Developer, actor: Any, create: Any) -> None:
+    create(name="laptop", lifetime_seconds=30 * DAY)
+    revoke_api_key(actor=actor, developer=developer, key_id=developer.api_keys.get(name="").id)
+    for _number in range(2):  # a key that is already replaced does not count
+        new = rotate_api_key(actor=actor, developer=developer, overlap_seconds=DAY).row
+        assert (new.name, new.lifetime_seconds) == ("laptop", 30 * DAY)
+
+
+def test_the_name_of_a_replaced_key_is_free(developer: Developer, actor: Any, create: Any) -> None:
+    old = create(name="laptop", lifetime_seconds=30 * DAY).row
+    new = rotate_api_key(actor=actor, developer=developer, key_id=old.id, overlap_seconds=DAY).row
+    with pytest.raises(Invalid, match="has this name"):
+        create(name="laptop")
+    revoke_api_key(actor=actor, developer=developer, key_id=new.id)
+    assert create(name="laptop")
+
+
+def test_of_several_rotations_of_one_key_at_once_one_succeeds(developer: Developer, actor: Any, create: Any) -> None:
+    old = create(name="laptop").row
+    given = {"actor": actor, "developer": developer, "key_id": old.id, "overlap_seconds": DAY}
+    outcomes = race([partial(rotate_api_key, **given)] * 4)
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["AlreadyReplaced"] * 3 + ["NewSecret"]
+    assert developer.api_keys.filter(name="laptop").count() == 2
+
+
+def test_of_several_rotations_at_once_no_more_than_the_limit_succeed(
+    developer: Developer, actor: Any, create: Any
+) -> None:
+    keys = [create(name=f"place {number}").row for number in range(MAX_API_KEYS - 2 - developer.api_keys.count())]
+    given = {"actor": actor, "developer": developer, "overlap_seconds": DAY}
+    outcomes = race([partial(rotate_api_key, key_id=key.id, **given) for key in keys[:4]])
+    assert sum(isinstance(outcome, NewSecret) for outcome in outcomes) == 2
+    assert developer.api_keys.count() == MAX_API_KEYS
 
 
 def test_the_key_of_another_developer_is_absent(actor: Any, developer: Developer) -> None:

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 from core.actor import SYSTEM
-from core.errors import DomainError, NotFound
+from core.errors import DomainError, Invalid, NotFound
 from core.secrets import digest
 from decisions.requests import Credential, VerifyRequest
 from decisions.services import decide
@@ -21,6 +21,7 @@ from resources.custom_scopes import ScopeDefinition
 from resources.errors import IdentifierTaken, ScopePrefixTaken
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
 from resources.services import (
+    MAX_SECRETS,
     RegisteredResourceServer,
     change_scope,
     define_scope,
@@ -153,6 +154,18 @@ def test_an_old_secret_works_until_the_overlap_ends(registered: RegisteredResour
         assert (works(server, registered.secret), works(server, new)) == (True, True)
         clock.move_to(NOON + timedelta(seconds=60))
         assert (works(server, registered.secret), works(server, new)) == (False, True)
+
+
+def test_rotations_pass_the_limit_of_live_secrets_only_without_an_overlap(
+    registered: RegisteredResourceServer,
+) -> None:
+    server = registered.server
+    for _number in range(MAX_SECRETS - 1):
+        rotate(server, overlap_seconds=3600)
+    with pytest.raises(Invalid, match="At most 10 can work at once"):
+        rotate(server, overlap_seconds=3600)
+    assert server.secrets.count() == MAX_SECRETS
+    assert rotate(server)
 
 
 def test_a_secret_works_only_for_its_own_resource_server(

@@ -73,7 +73,32 @@ def test_rotation_replaces_one_key_and_keeps_it_for_the_overlap(
     assert len(page.context["rows"]) == 3
     assert page.content.decode().count("Stops working <time") == 1
     assert page.content.decode().count(">Rotate<") == 2  # not of the one that is replaced
-    assert as_developer.post(f"{URL}/{key.pk}/rotate", {"overlap_seconds": "5"}).status_code == 422
+    newest = developer.api_keys.first()
+    assert as_developer.post(f"{URL}/{newest.pk}/rotate", {"overlap_seconds": "5"}).status_code == 422
+
+
+def test_a_second_rotation_shows_what_the_first_one_made(
+    as_developer: Client, developer: Developer, key: ApiKey
+) -> None:
+    url, form = f"{URL}/{key.pk}/rotate", {"overlap_seconds": "3600"}
+    for _click in range(2):
+        answer = as_developer.post(url, form)
+    page = as_developer.get(answer["Location"])
+    assert "A new key has replaced this one." in page.content.decode()
+    assert digest(shown_secret(page)) == developer.api_keys.first().digest
+    assert developer.api_keys.count() == 2
+    assert "A new key has replaced this one." in as_developer.get(url, follow=True).content.decode()
+
+
+def test_an_overlap_that_keeps_too_many_keys_is_refused(
+    as_developer: Client, developer: Developer, key: ApiKey
+) -> None:
+    for number in range(9):
+        as_developer.post(URL, {"name": f"place {number}"})
+    answer = as_developer.post(f"{URL}/{key.pk}/rotate", {"overlap_seconds": "3600"})
+    assert answer.status_code == 422
+    assert "When the old one expires: At most 10 can work at once." in answer.content.decode()
+    assert as_developer.post(f"{URL}/{key.pk}/rotate", {"overlap_seconds": "0"}).status_code == 303
 
 
 def test_revoking_ends_one_key(as_developer: Client, developer: Developer, key: ApiKey) -> None:

@@ -82,6 +82,27 @@ def test_rotation_replaces_one_secret_and_keeps_it_for_the_overlap(
     assert metadata("agent.secret_rotated") == {"overlapSeconds": int(overlap), "secretId": secret.pk, "name": ""}
 
 
+def test_a_second_rotation_shows_what_the_first_one_made(
+    as_developer: Client, agent: Agent, url: str, secret: ClientSecret
+) -> None:
+    for _click in range(2):
+        answer = as_developer.post(f"{url}/{secret.pk}/rotate", {"overlap_seconds": "3600"})
+    page = as_developer.get(answer["Location"])
+    assert "A new secret has replaced this one." in page.content.decode()
+    assert digest(shown_secret(page)) == agent.secrets.first().digest
+    assert agent.secrets.count() == 2
+
+
+def test_an_overlap_that_keeps_too_many_secrets_is_refused(
+    as_developer: Client, agent: Agent, url: str, secret: ClientSecret
+) -> None:
+    for number in range(9):
+        as_developer.post(url, {"name": f"place {number}"})
+    answer = as_developer.post(f"{url}/{secret.pk}/rotate", {"overlap_seconds": "3600"})
+    assert answer.status_code == 422
+    assert "When the old one expires: At most 10 can work at once." in answer.content.decode()
+
+
 @pytest.mark.parametrize("overlap", ["", "1", "604801", "x"])
 def test_an_invalid_overlap_is_refused(
     as_developer: Client, agent: Agent, url: str, secret: ClientSecret, overlap: str

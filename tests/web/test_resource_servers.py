@@ -171,6 +171,13 @@ def test_rotation_shows_the_new_secret_and_keeps_the_old_for_the_overlap(as_deve
     assert as_developer.post(f"{url(server)}/rotate", {"overlap_seconds": "5"}).status_code == 422
 
 
+def test_an_overlap_that_keeps_too_many_secrets_is_refused(as_developer, server):
+    for _number in range(10):
+        answer = as_developer.post(f"{url(server)}/rotate", {"overlap_seconds": "3600"})
+    assert answer.status_code == 422
+    assert "When the old one expires: At most 10 can work at once." in markup_of(answer)
+
+
 def test_deleting_needs_the_name(as_developer, server):
     path = f"{url(server)}/delete"
     page = markup_of(as_developer.get(path))

@@ -1,7 +1,7 @@
 """Forms for agents, for rotating credentials, and for becoming a developer."""
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django import forms
 from django.http import QueryDict
@@ -146,6 +146,8 @@ class SecretForm(forms.Form):
 
 
 class RotateForm(forms.Form):
+    PLACES: ClassVar = {"overlapSeconds": "overlap_seconds"}
+
     overlap_seconds = forms.TypedChoiceField(
         label=_("When the old one expires"),
         choices=OVERLAPS,

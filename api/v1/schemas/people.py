@@ -138,6 +138,9 @@ class RotatedApiKeyOut(Out):
     """A new API key. Earlier keys work until `previousKeyExpiresAt`."""
 
     api_key: str = Field(validation_alias="value")
+    expires_at: Moment | None = Field(
+        validation_alias=AliasPath("row", "expires_at"), description="When it stops working, or null."
+    )
     previous_key_expires_at: Moment = Field(validation_alias="previous_expires_at")
 
 

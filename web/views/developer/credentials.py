@@ -9,9 +9,10 @@ from django.views.decorators.http import require_http_methods
 
 from agents.client_secrets import create_client_secret, revoke_client_secret, rotate_client_secret
 from agents.models import Agent, ClientSecret
-from agents.selectors import agent_for_organization, live_secret, live_secrets
+from agents.selectors import agent_for_organization, current_secret, live_secret, live_secrets
 from core.errors import Invalid
 from core.http import SeeOther
+from core.rotation import AlreadyReplaced
 from developers.models import Developer
 from web import once
 from web.access import developer_actor, developer_page
@@ -49,14 +50,21 @@ def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> Ht
 def rotate(request: HttpRequest, developer: Developer, agent_id: str, secret_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     form = RotateForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        actor = developer_actor(request, developer)
-        new = rotate_client_secret(actor=actor, agent=agent, secret_id=secret_id, **form.cleaned_data)
-        return _show_once(request, agent, new.value)
+    try:
+        old = current_secret(agent, secret_id)
+        if form.is_valid():
+            actor = developer_actor(request, developer)
+            new = rotate_client_secret(actor=actor, agent=agent, secret_id=secret_id, **form.cleaned_data)
+            return _show_once(request, agent, new.value)
+    except AlreadyReplaced as error:
+        messages.error(request, error.translated)
+        return SeeOther(_url(agent))
+    except Invalid as error:
+        show_in(form, error, RotateForm.PLACES)
     context = {
         "form": form,
         "name": agent.name,
-        "old": live_secret(agent, secret_id),
+        "old": old,
         "title": _("Rotate client secret"),
         "back_url": _url(agent),
     }

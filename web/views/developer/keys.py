@@ -9,9 +9,10 @@ from django.views.decorators.http import require_http_methods
 
 from core.errors import Invalid
 from core.http import SeeOther
+from core.rotation import AlreadyReplaced
 from developers.api_keys import create_api_key, revoke_api_key, rotate_api_key
 from developers.models import ApiKey, Developer
-from developers.selectors import api_key_of, api_keys_for_developer
+from developers.selectors import api_key_of, api_keys_for_developer, current_api_key_of
 from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import RotateForm
@@ -44,14 +45,21 @@ def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
 @developer_page
 def rotate(request: HttpRequest, developer: Developer, key_id: str) -> HttpResponse:
     form = RotateForm(request.POST if request.method == "POST" else None)
-    if form.is_valid():
-        actor = developer_actor(request, developer)
-        new = rotate_api_key(actor=actor, developer=developer, key_id=key_id, **form.cleaned_data)
-        return _show_once(request, developer, new.value)
+    try:
+        old = current_api_key_of(developer, key_id)
+        if form.is_valid():
+            actor = developer_actor(request, developer)
+            new = rotate_api_key(actor=actor, developer=developer, key_id=key_id, **form.cleaned_data)
+            return _show_once(request, developer, new.value)
+    except AlreadyReplaced as error:
+        messages.error(request, error.translated)
+        return SeeOther(reverse("web:api-keys"))
+    except Invalid as error:
+        show_in(form, error, RotateForm.PLACES)
     context = {
         "form": form,
         "name": _("API keys"),
-        "old": api_key_of(developer, key_id),
+        "old": old,
         "title": _("Rotate API key"),
         "confirm_label": _("Rotate API key"),
         "back_url": reverse("web:api-keys"),

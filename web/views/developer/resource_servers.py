@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from audit.events import Outcome
 from audit.readers.services import Health, health_of_service
 from core import clock
-from core.errors import DomainError
+from core.errors import DomainError, Invalid
 from core.http import SeeOther
 from core.text import plain_text
 from developers.models import Developer
@@ -38,6 +38,7 @@ from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import RotateForm
 from web.forms.deleting import DeleteServerForm
+from web.forms.errors import show_in
 from web.forms.resource_servers import NewServerForm, ServerForm
 from web.paging import paginate
 from web.snippets import FRAMEWORKS, KINDS, snippet
@@ -144,9 +145,13 @@ def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     form = RotateForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         actor = developer_actor(request, developer)
-        new = rotate_resource_server_secret(actor=actor, server=server, **form.cleaned_data)
-        once.put(request, server.id, new.value)
-        return SeeOther(url_of(server))
+        try:
+            new = rotate_resource_server_secret(actor=actor, server=server, **form.cleaned_data)
+        except Invalid as error:
+            show_in(form, error, RotateForm.PLACES)
+        else:
+            once.put(request, server.id, new.value)
+            return SeeOther(url_of(server))
     context = {"form": form, "name": server.name, "title": _("Rotate secret"), "back_url": url_of(server)}
     return render(request, "web/developer/rotate.html", context, status=422 if form.is_bound else 200)
 

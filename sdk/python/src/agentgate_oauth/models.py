@@ -106,10 +106,11 @@ class RotatedSecret:
 
 @dataclass(frozen=True)
 class RotatedApiKey:
-    """A new API key. The old one works until `previous_key_expires_at`."""
+    """A new API key, with its end, if any. The old one works until `previous_key_expires_at`."""
 
     api_key: str = field(repr=False)
     previous_key_expires_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import stat
 import pytest
 from fake_gate import problem
 
-ROTATED_KEY = {"apiKey": "ag_next-key", "previousKeyExpiresAt": "2099-01-01T00:00:00Z"}
+ROTATED_KEY = {"apiKey": "ag_next-key", "previousKeyExpiresAt": "2099-01-01T00:00:00Z", "expiresAt": None}
 REGISTERED = {
     "id": "log_1",
     "timestamp": "2026-11-24T16:00:00Z",
