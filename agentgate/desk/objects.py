@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import SessionToken, User
 from agentgate.desk.areas import may_read
+from agentgate.desk.contents import withhold_contents
 from agentgate.desk.entry_page import EntryPage, read_entry_page
 from agentgate.desk.figures import figures_of
 from agentgate.desk.joined import AGENT_STATUS, Figure, Joined, Section, read_joined
@@ -22,7 +23,7 @@ from audit.admin_lists import entry_of
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from consent.models import Approval, Consent
-from core.administration import list_url
+from core.administration import is_superuser, list_url
 from developers.models import Developer, Organization
 from policies.models import Policy
 from resources.models import ResourceServer
@@ -48,7 +49,8 @@ class JoinedTo:
 def join(request: HttpRequest, row: Model) -> JoinedTo | EntryPage | None:
     """Return what belongs to the row, as far as the administrator may read it, or None for other models."""
     if isinstance(row, Entry):
-        return read_entry_page(entry_of(row), list_url(Entry))
+        entry = entry_of(row)
+        return read_entry_page(entry if is_superuser(request) else withhold_contents(entry), list_url(Entry))
     found = JOINS.get(type(row))
     if found is None:
         return None

@@ -18,7 +18,7 @@ from core.actor import SYSTEM
 from policies.models import Policy
 from resources.models import ResourceServer
 from tests.admin.test_pages import MAX_QUERIES, form_url
-from tests.admin.test_roles import SUPPORT, member
+from tests.admin.test_roles import SAFETY, SUPPORT, member
 from tests.admin.world import World, sign_in
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
@@ -77,6 +77,22 @@ def test_an_administrators_act_shows_its_reason_and_leads_to_all_acts(site: Clie
     acts = f"/admin/audit/entry/?actor={world.administrator.id}"
     assert f'href="{acts}"' in html
     assert entry.id in [row.pk for row in site.get(acts).context["cl"].result_list]
+
+
+@pytest.mark.parametrize("role", [SUPPORT, SAFETY])
+def test_only_superusers_read_what_was_requested(role: str, site: Client, world: World) -> None:
+    """As on the page of an approval, which shows no contents."""
+    personal = {"ip": "203.0.113.9", "context": {"to": "zoe@example.net"}, "named": {"to": "yan@example.net"}}
+    (entry,) = write_drafts([decided(personal={**personal, "amount": {"value": "417.25", "currency": "EUR"}})])
+    contents = ("zoe@example.net", "yan@example.net", "417.25")
+    path = form_url(Entry(pk=entry.id))
+    html = site.get(path).content.decode()
+    assert "Withheld" not in html
+    assert all(text in html for text in contents)
+    html = sign_in(member(role)).get(path).content.decode()
+    assert not any(text in html for text in contents)
+    assert html.count("Withheld. Only superusers read what was requested.") == 2 * 3  # in the facts and in the JSON
+    assert "203.0.113.9" in html
 
 
 def test_names_of_others_and_of_rows_that_are_gone_are_only_text(site: Client, world: World) -> None:
