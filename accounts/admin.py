@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.access import change_access
@@ -37,11 +38,11 @@ def _impact(users: QuerySet[Any]) -> list[str]:
     gettext_lazy("Deactivate user"),
     many=gettext_lazy("Deactivate selected users"),
     impact=_impact,
+    unchanged=gettext_lazy("already deactivated"),
     applies=lambda user: user.is_active,
 )
 def deactivate(actor: Actor, user: User, reason: str) -> bool:
-    """Skip the administrator's own account, so that they cannot lock themselves out by mistake."""
-    if not user.is_active or user.id == actor.id:
+    if not user.is_active:
         return False
     deactivate_user(actor=actor, user=user, reason=reason)
     return True
@@ -51,6 +52,7 @@ def deactivate(actor: Actor, user: User, reason: str) -> bool:
     gettext_lazy("Reactivate user"),
     many=gettext_lazy("Reactivate selected users"),
     impact=_impact,
+    unchanged=gettext_lazy("active already, or erased"),
     applies=lambda user: not user.is_active and user.erased_at is None,
 )
 def reactivate(actor: Actor, user: User, reason: str) -> bool:
@@ -69,12 +71,12 @@ def _factors(users: QuerySet[Any]) -> list[str]:
     gettext_lazy("Remove second factors"),
     many=gettext_lazy("Remove second factors of selected users"),
     impact=_factors,
+    unchanged=gettext_lazy("without second factors"),
     permission="superuser",
     applies=lambda user: user.erased_at is None,
 )
 def remove_factors(actor: Actor, user: User, reason: str) -> bool:
-    """Skip the administrator's own account: its owner removes them under Account > Security, after a new sign-in."""
-    return user.id != actor.id and remove_second_factors(actor=actor, user=user, reason=reason)
+    return remove_second_factors(actor=actor, user=user, reason=reason)
 
 
 class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic only in the stubs
@@ -149,8 +151,17 @@ class UserAdmin(ReadOnlyAdmin):
     def may_edit(self, request: HttpRequest, row: Any = None) -> bool:
         return super().may_edit(request, row) and (row is None or row.erased_at is None)
 
-    def _belongs_to_superuser(self, row: User) -> bool:
-        return row.is_superuser
+    def problem_with_acting_on(self, request: HttpRequest, row: User) -> str | None:
+        """Refuse the administrator's own account, too, so that they cannot lock themselves out by mistake."""
+        if row.pk == request.user.pk:
+            return _(
+                "This is your own account, on which another administrator must act. You change your password and "
+                "second factors under Security."
+            )
+        return super().problem_with_acting_on(request, row)
+
+    def belongs(self, request: HttpRequest, row: User) -> tuple[bool, bool]:
+        return row.is_superuser, False
 
 
 @admin.register(SessionToken)

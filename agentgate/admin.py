@@ -92,7 +92,12 @@ def _role_impact(roles: QuerySet[Any]) -> list[str]:
     return [counted(User.objects.filter(groups__in=roles.values("pk")).distinct().count(), MEMBERS)]
 
 
-@reasoned_action(gettext_lazy("Delete role"), many=gettext_lazy("Delete selected roles"), impact=_role_impact)
+@reasoned_action(
+    gettext_lazy("Delete role"),
+    many=gettext_lazy("Delete selected roles"),
+    impact=_role_impact,
+    unchanged=gettext_lazy("already deleted"),
+)
 def delete(actor: Actor, role: Group, reason: str) -> bool:
     return delete_role(actor=actor, role=role, reason=reason)
 

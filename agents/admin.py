@@ -30,6 +30,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
     gettext_lazy("Stop agent"),
     many=gettext_lazy("Stop selected agents"),
     impact=_impact,
+    unchanged=gettext_lazy("already stopped"),
     applies=lambda agent: not agent.is_stopped and agent.deleted_at is None,
 )
 def stop(actor: Actor, agent: Agent, reason: str) -> bool:
@@ -40,6 +41,7 @@ def stop(actor: Actor, agent: Agent, reason: str) -> bool:
     gettext_lazy("Lift the stop of the agent"),
     many=gettext_lazy("Lift the stop of selected agents"),
     impact=_impact,
+    unchanged=gettext_lazy("not stopped"),
     applies=lambda agent: agent.is_stopped,
 )
 def lift_stop(actor: Actor, agent: Agent, reason: str) -> bool:

@@ -36,6 +36,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
     gettext_lazy("Revoke consent"),
     many=gettext_lazy("Revoke selected consents"),
     impact=_impact,
+    unchanged=gettext_lazy("not granted, or ended already"),
     applies=lambda consent: consent.status == Consent.Status.APPROVED,
 )
 def revoke(actor: Actor, consent: Consent, reason: str) -> bool:

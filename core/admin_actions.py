@@ -56,14 +56,14 @@ def _always(row: Any) -> bool:
 
 
 def reasoned_action(
-    title: Any, *, many: Any, impact: Impact, permission: str = "act", applies: Applies = _always
+    title: Any, *, many: Any, impact: Impact, unchanged: Any, permission: str = "act", applies: Applies = _always
 ) -> Callable[[Act], Any]:
     """Return a decorator that makes an admin action of `act(actor, row, reason) -> changed`.
 
     `title` names the action on one row, and `many` on those selected in a list. It needs a recent sign-in, and first
     shows a page that asks for the reason and lists the lines of `impact(rows)`: what it affects. The page of a row
-    offers it if `applies(row)`. Each row has its own transaction, because a lock over many rows would block all
-    decisions.
+    offers it if `applies(row)`. `unchanged` says why `act` does not change a row: "already suspended". Each row has its
+    own transaction, because a lock over many rows would block all decisions.
     """
 
     def decorate(act: Act) -> Any:
@@ -72,9 +72,8 @@ def reasoned_action(
         ) -> TemplateResponse | None:
             """Do it to `rows`. `one` is the row whose page it was started from."""
             model_admin.require_recent_sign_in(request)
-            if _is_more(rows):
-                text = _("Select at most %(most)s rows at a time.") % {"most": f"{MAX_ROWS:,}"}
-                messages.error(request, text)
+            if refusal := _problem_with(rows):
+                messages.error(request, refusal)
                 return None
             form = ReasonForm(request.POST if "confirmed" in request.POST else None)
             if not form.is_valid():
@@ -84,7 +83,10 @@ def reasoned_action(
             for row, problem in problems:
                 if problem:
                     model_admin.admin_site.record_refusal(request, row.pk, act.__name__)
-            _report(request, [problem or _attempt(act, actor, row, reason) for row, problem in problems])
+            outcomes = [
+                f"{row}: {problem}" if problem else _attempt(act, actor, row, reason) for row, problem in problems
+            ]
+            _report(request, outcomes, unchanged)
             return None
 
         action.__name__ = act.__name__
@@ -94,6 +96,13 @@ def reasoned_action(
         return admin.action(description=many, permissions=[permission])(action)
 
     return decorate
+
+
+def _problem_with(rows: Rows) -> str:
+    """Return why no action takes these rows, or an empty string."""
+    if _is_more(rows):
+        return _("Select at most %(most)s rows at a time.") % {"most": f"{MAX_ROWS:,}"}
+    return "" if rows else _("None of the selected rows was found. They may have been deleted.")
 
 
 def _is_more(rows: Rows) -> bool:
@@ -132,13 +141,15 @@ def _attempt(act: Act, actor: Actor, row: Any, reason: str) -> bool | str:
         return f"{row}: {error.translated}"
 
 
-def _report(request: HttpRequest, outcomes: list[bool | str]) -> None:
+def _report(request: HttpRequest, outcomes: list[bool | str], why: Any) -> None:
     done, unchanged = outcomes.count(True), outcomes.count(False)
     lines = [ngettext("%(number)d row changed.", "%(number)d rows changed.", done) % {"number": done}]
     if unchanged:
-        words = ngettext("%(number)d row stayed as it was.", "%(number)d rows stayed as they were.", unchanged)
-        lines.append(words % {"number": unchanged})
-    messages.success(request, " ".join(lines))
+        words = ngettext(
+            "%(number)d row stayed as it was: %(why)s.", "%(number)d rows stayed as they were: %(why)s.", unchanged
+        )
+        lines.append(words % {"number": unchanged, "why": why})
+    (messages.success if done else messages.warning)(request, " ".join(lines))
     for outcome in outcomes:
         if isinstance(outcome, str):
             messages.error(request, outcome)

@@ -29,16 +29,16 @@ from core.text import escape_invisible
 
 # Parts of names are searched for among so many rows, because no index finds them, and not if they are shorter.
 NEWEST, SHORTEST_PART = 20_000, 3
-# The annotation of a row that was read for its own page: whether it belongs to a superuser.
-OWNED = "is_owned_by_superuser"
+# The annotations of a row that was read for its own page: whether it belongs to a superuser, and to the administrator.
+OWNED, OWN = "is_owned_by_superuser", "is_owned_by_administrator"
 
 
 class ReadOnlyAdmin(GuardedAdmin):
     """Rows to search and read. Even superusers cannot add, change or delete rows with Django's forms.
 
     Changes are actions, and the form `edit_form`, if there is one. Both are available with Django's change permission
-    for the model. Only superusers may act on rows that belong to superusers. `owners` are the lookups from a row to the
-    users that it belongs to.
+    for the model. Only superusers may act on rows that belong to superusers, to themselves or to their organization.
+    `owners` are the lookups from a row to the users that it belongs to.
 
     Lists are newest first, since tables have millions of rows. `searches` are the lookups for the kinds of text that
     can be searched for (see `core.admin_lists.find_lookup`), each answered by an index, and `searched_text` is what
@@ -114,28 +114,33 @@ class ReadOnlyAdmin(GuardedAdmin):
     def problem_with_acting_on(self, request: HttpRequest, row: Any) -> str | None:
         """Return why the administrator may not act on this row, or None if `has_act_permission` is enough.
 
-        It needs a query for a row that `get_object` or `_find` has not read.
+        It needs a query for a row that `get_object` or `_find` has not read. Superusers may act on what is their own,
+        because an installation may have only one administrator.
         """
-        if is_superuser(request) or not self._belongs_to_superuser(row):
+        if is_superuser(request):
             return None
-        text = _("%(row)s: only a superuser may act on a superuser or on what belongs to a superuser.")
-        return text % {"row": row}
+        is_of_superuser, is_own = self.belongs(request, row)
+        if is_of_superuser:
+            return _("Only a superuser may act on a superuser or on what belongs to a superuser.")
+        if is_own:
+            return _("It belongs to you or to your organization, so another administrator must act on it.")
+        return None
 
     def may_edit(self, request: HttpRequest, row: Any = None) -> bool:
-        """Return whether the administrator may use the form for this row, or for a new one if none is given."""
-        if self.edit_form is None or not self.has_edit_permission(request):
-            return False
-        return self.can_create if row is None else self.problem_with_acting_on(request, row) is None
+        """Return whether the form, for this row or for a new one if none is given, is for this administrator.
+
+        `problem_with_acting_on` may still forbid it.
+        """
+        return self.edit_form is not None and self.has_edit_permission(request) and (row is not None or self.can_create)
 
     def require_recent_sign_in(self, request: HttpRequest) -> None:
         """Raise an error that leads to the password page, unless the administrator has signed in a moment ago."""
         self.admin_site.require_recent_sign_in(request)
 
     def offered_actions(self, request: HttpRequest, row: Any) -> list[tuple[str, Any]]:
-        """Return the name and the title of each action that the page of this row offers."""
+        """Return the name and the title of each action on this row. `problem_with_acting_on` may still forbid them."""
         actions = [found.func for found in self._actions(request).values()]
-        wanted = [(action.name, action.title) for action in actions if action.applies(row)]
-        return wanted if wanted and self.problem_with_acting_on(request, row) is None else []
+        return [(action.name, action.title) for action in actions if action.applies(row)]
 
     def get_queryset(self, request: HttpRequest) -> Rows:
         """Read what the columns name with the rows, on their own pages, too."""
@@ -157,15 +162,12 @@ class ReadOnlyAdmin(GuardedAdmin):
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> TemplateResponse:
-        """Show the row, its actions, and what the site joins to it."""
-        shown = {
-            **context,
-            "opts": self.opts,
-            "model_admin": self,
-            "actions": self.offered_actions(request, obj),
-            "may_edit": self.may_edit(request, obj),
-            "joined": self.admin_site.join(request, obj),
-        }
+        """Show the row, its actions or why there are none, and what the site joins to it."""
+        acts = {"actions": self.offered_actions(request, obj), "may_edit": self.may_edit(request, obj)}
+        if any(acts.values()) and (problem := self.problem_with_acting_on(request, obj)):
+            acts = {"problem": problem}
+        own = {"opts": self.opts, "model_admin": self, "joined": self.admin_site.join(request, obj)}
+        shown = {**context, **own, **acts}
         return TemplateResponse(request, self.change_form_template or "admin/change_form.html", shown)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
@@ -188,22 +190,30 @@ class ReadOnlyAdmin(GuardedAdmin):
         return [*own, *(url for url in super().get_urls() if not str(url.name).endswith("_history"))]
 
     def act_view(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
-        """Do one action to one row: show what it affects, or do it and return to the row."""
+        """Do one action to one row: show what it affects, or do it and return to the row, or to the list without it."""
         rows = self._find(request, object_id)
         row, found = rows[0], self._actions(request).get(action)
         if found is None or (problem := self.problem_with_acting_on(request, row)):
             raise PermissionDenied(problem if found else None)
-        return found.func(self, request, rows, row) or SeeOther(row_url(self.model, row.pk))
+        asked: HttpResponse | None = found.func(self, request, rows, row)
+        return asked or SeeOther(self._url_after(row.pk))
+
+    def _url_after(self, pk: Any) -> str:
+        """Return the URL of the row, or of the list if the action has deleted it."""
+        exists = self.model._default_manager.filter(pk=pk).exists()
+        return row_url(self.model, pk) if exists else list_url(self.model)
 
     def edit_view(self, request: HttpRequest, object_id: str = "") -> HttpResponse:
         """Show the form of a row, or of a new one, or save it."""
         row = self._find(request, object_id)[0] if object_id else None
         if not self.may_edit(request, row) or self.edit_form is None:
             raise PermissionDenied
+        if row is not None and (problem := self.problem_with_acting_on(request, row)):
+            raise PermissionDenied(problem)
         self.require_recent_sign_in(request)
         form = self.edit_form(request.POST if request.method == "POST" else None, row, request.user)
         if form.is_valid() and (saved := form.save(administrator(request))) is not None:
-            messages.success(request, _("Saved."))
+            messages.success(request, _("Saved.") if row is None or form.changed() else _("Nothing was changed."))
             return SeeOther(row_url(self.model, saved.pk))
         context = {**self.admin_site.each_context(request), "model_admin": self, "row": row, "form": form}
         context |= {"opts": self.opts}
@@ -244,27 +254,30 @@ class ReadOnlyAdmin(GuardedAdmin):
         return rows
 
     def _rows_with_id(self, request: HttpRequest, object_id: str) -> Rows:
-        """Return the row with this id, if there is one, and whether it belongs to a superuser.
+        """Return the row with this id, if there is one, and to whom it belongs.
 
         Raises `ValidationError` for an impossible id.
         """
-        rows: Rows = self.get_queryset(request)
-        if is_superuser(request):  # to whom it does not matter
-            return rows.filter(pk=self.opts.pk.to_python(object_id))
-        owned = Exists(self.model._default_manager.filter(self._of_superusers(), pk=OuterRef("pk")))
-        found: Rows = rows.filter(pk=self.opts.pk.to_python(object_id)).annotate(**{OWNED: owned})
-        return found
+        rows: Rows = self.get_queryset(request).filter(pk=self.opts.pk.to_python(object_id))
+        return rows if is_superuser(request) else self._with_owners(request, rows)  # it does not matter to superusers
 
-    def _belongs_to_superuser(self, row: Any) -> bool:
+    def belongs(self, request: HttpRequest, row: Any) -> tuple[bool, bool]:
+        """Return whether the row belongs to a superuser, and whether to the administrator or their organization."""
         if hasattr(row, OWNED):
-            return bool(getattr(row, OWNED))
-        rows: Rows = self.model._default_manager.filter(self._of_superusers(), pk=row.pk)
-        return rows.exists()
+            return getattr(row, OWNED), getattr(row, OWN)
+        rows = self._with_owners(request, self.model._default_manager.filter(pk=row.pk))
+        return rows.values_list(OWNED, OWN).first() or (False, False)
 
-    def _of_superusers(self) -> Q:
-        """Return the condition for rows that belong to a superuser."""
-        owners = (Q(**{f"{owner}__is_superuser": True}) for owner in self.owners)
-        return reduce(or_, owners, Q(pk__in=()))
+    def _with_owners(self, request: HttpRequest, rows: Rows) -> Rows:
+        owned: Rows = rows.annotate(**{OWNED: self._owned(is_superuser=True), OWN: self._owned(pk=request.user.pk)})
+        return owned
+
+    def _owned(self, **user: Any) -> Exists:
+        """Return the condition for rows that belong to such a user."""
+        ((name, value),) = user.items()
+        owners = (Q(**{f"{owner}__{name}": value}) for owner in self.owners)
+        theirs: Q = reduce(or_, owners, Q(pk__in=()))
+        return Exists(self.model._default_manager.filter(theirs, pk=OuterRef("pk")))
 
 
 def url_id(pk: Any) -> str:

@@ -32,6 +32,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
     gettext_lazy("Suspend organization"),
     many=gettext_lazy("Suspend selected organizations"),
     impact=_impact,
+    unchanged=gettext_lazy("already suspended"),
     applies=lambda organization: organization.may_act,
 )
 def suspend(actor: Actor, organization: Organization, reason: str) -> bool:
@@ -42,6 +43,7 @@ def suspend(actor: Actor, organization: Organization, reason: str) -> bool:
     gettext_lazy("Reactivate organization"),
     many=gettext_lazy("Reactivate selected organizations"),
     impact=_impact,
+    unchanged=gettext_lazy("not suspended"),
     applies=lambda organization: not organization.may_act,
 )
 def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
@@ -52,6 +54,7 @@ def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
     gettext_lazy("Mark as verified"),
     many=gettext_lazy("Mark selected organizations as verified"),
     impact=_impact,
+    unchanged=gettext_lazy("already verified"),
     applies=lambda organization: not organization.is_verified,
 )
 def verify(actor: Actor, organization: Organization, reason: str) -> bool:
@@ -62,6 +65,7 @@ def verify(actor: Actor, organization: Organization, reason: str) -> bool:
     gettext_lazy("Mark as not verified"),
     many=gettext_lazy("Mark selected organizations as not verified"),
     impact=_impact,
+    unchanged=gettext_lazy("not verified"),
     applies=lambda organization: organization.is_verified,
 )
 def unverify(actor: Actor, organization: Organization, reason: str) -> bool:
@@ -78,6 +82,7 @@ def _asks(organization: Organization) -> bool:
     gettext_lazy("Decline to verify"),
     many=gettext_lazy("Decline to verify selected organizations"),
     impact=_impact,
+    unchanged=gettext_lazy("did not ask to be verified"),
     applies=_asks,
 )
 def decline(actor: Actor, organization: Organization, reason: str) -> bool:

@@ -26,6 +26,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
     gettext_lazy("Disable policy"),
     many=gettext_lazy("Disable selected policies"),
     impact=_impact,
+    unchanged=gettext_lazy("already disabled"),
     applies=lambda policy: policy.enabled,
 )
 def disable(actor: Actor, policy: Policy, reason: str) -> bool:
@@ -36,6 +37,7 @@ def disable(actor: Actor, policy: Policy, reason: str) -> bool:
     gettext_lazy("Enable policy"),
     many=gettext_lazy("Enable selected policies"),
     impact=_impact,
+    unchanged=gettext_lazy("already enabled"),
     applies=lambda policy: not policy.enabled,
 )
 def enable(actor: Actor, policy: Policy, reason: str) -> bool:

@@ -49,6 +49,7 @@ def _family_impact(rows: QuerySet[Any]) -> list[str]:
     gettext_lazy("Revoke token family"),
     many=gettext_lazy("Revoke selected token families"),
     impact=_family_impact,
+    unchanged=gettext_lazy("already revoked"),
     applies=lambda family: family.revoked_at is None,
 )
 def revoke(actor: Actor, family: TokenFamily, reason: str) -> bool:
@@ -74,6 +75,7 @@ def _key_impact(rows: QuerySet[Any]) -> list[str]:
     gettext_lazy("Rotate signing keys"),
     many=gettext_lazy("Rotate signing keys"),
     impact=_key_impact,
+    unchanged=gettext_lazy("already rotated"),
     applies=lambda key: key.retires_at is None,
 )
 def rotate(actor: Actor, key: SigningKey, reason: str) -> bool:

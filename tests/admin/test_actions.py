@@ -143,7 +143,8 @@ def test_requests_to_be_verified_are_a_queue_that_administrators_decide(site: Cl
         assert (newest_entry().event, claims.exclude(review_asked_at=None).exists()) == (event, False)
         assert newest_entry().content["metadata"]["reason"] == REASON
         assert organization not in listed(site, queue)
-    assert "1 row stayed as it was." in confirm(site, organization, "decline").content.decode()
+    again = confirm(site, organization, "decline").content.decode()
+    assert "1 row stayed as it was: did not ask to be verified." in again
 
 
 def listed(site: Client, path: str) -> list[Any]:
@@ -166,7 +167,7 @@ def test_repeating_an_action_changes_and_logs_nothing(site: Client, world: World
 
     answer = confirm(site, world.agent, "stop")
 
-    assert "1 row stayed as it was." in answer.content.decode()
+    assert "1 row stayed as it was: already stopped." in answer.content.decode()
     assert log_entries().count() == logged
 
 
@@ -184,10 +185,17 @@ def test_all_rows_of_all_pages_can_be_selected(site: Client, world: World) -> No
     assert not Agent.objects.filter(stopped_at=None).exists()
 
 
-def test_administrators_cannot_deactivate_themselves(site: Client, world: World) -> None:
-    confirm(site, world.administrator, "deactivate")
+def test_an_action_on_rows_that_do_not_exist_asks_for_no_reason(site: Client, world: World) -> None:
+    data = {"action": "stop", "_selected_action": "agt_" + "0" * 32, "select_across": "0"}
+    answer = site.post(list_url(Agent), data, follow=True)
+    assert answer.redirect_chain
+    assert "None of the selected rows was found." in answer.content.decode()
 
-    assert User.objects.get(pk=world.administrator.pk).is_active
+
+def test_people_are_confirmed_by_their_address(site: Client, world: World) -> None:
+    """Names are what people choose."""
+    User.objects.filter(pk=world.ada.pk).update(name="root@example.com")
+    assert world.ada.email in ask(site, world.ada, "deactivate").content.decode()
 
 
 def test_a_consent_that_has_ended_is_not_changed(site: Client, world: World) -> None:
@@ -195,7 +203,7 @@ def test_a_consent_that_has_ended_is_not_changed(site: Client, world: World) -> 
 
     answer = confirm(site, world.consent, "revoke")
 
-    assert "1 row stayed as it was." in answer.content.decode()
+    assert "1 row stayed as it was: not granted, or ended already." in answer.content.decode()
     assert Consent.objects.get(pk=world.consent.pk).status == "denied"
 
 

@@ -90,7 +90,7 @@ def test_what_is_forbidden_or_missing_is_said_in_the_frame_of_the_site(world: Wo
         assert words in html
         assert list_url(SigningKey) in html
     stop = page_url(User, "act", world.administrator.pk, "deactivate")
-    assert "only a superuser may act on a superuser" in sign_in(member(SAFETY)).post(stop, STOP).content.decode()
+    assert "Only a superuser may act on a superuser" in sign_in(member(SAFETY)).post(stop, STOP).content.decode()
 
 
 @pytest.mark.parametrize("path", ["autocomplete/", "jsi18n/", "r/1/1/"])
