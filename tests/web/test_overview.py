@@ -132,6 +132,13 @@ def test_the_program_has_the_real_ids_and_no_secret(portal, grant):
     assert "AgentGateVerifier" not in text
 
 
+def test_the_program_for_a_terminal_has_no_comments(portal):
+    """An interactive zsh runs `#` as a command."""
+    lines = portal.get("/developer/").context["sample"].text.splitlines()
+    assert not [line for line in lines if line.lstrip().startswith("#")]
+    assert sum(line.startswith(": ") for line in lines) == 4
+
+
 def test_the_program_authenticates_the_service_where_verify_requires_it(portal, grant, settings):
     settings.VERIFY_REQUIRES_CREDENTIAL = True
     path = f"/developer/agents/{grant.agent.id}/quickstart"
