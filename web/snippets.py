@@ -5,6 +5,7 @@ The templates are in `templates/web/snippets/`. Values are JSON strings, which P
 """
 
 import json
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,6 +39,15 @@ ABOUT: Mapping[str, Promise] = {
     "introspect": _("Ask what a token allows. No policies apply and nothing is counted."),
     "metadata": _("Clients find AgentGate by this document (RFC 9728). Serve it as JSON at:"),
 }
+IN_FASTMCP = _(
+    "Run it with an ASGI server such as uvicorn. Its path is that of the identifier, because clients ask for tokens for "
+    "the address of the endpoint."
+)
+NOT_IN_FASTMCP = _(
+    "Clients need the identifier to be the URL of the endpoint, and FastMCP serves no URL with a query or escaped "
+    "characters. Register a resource server whose identifier has neither."
+)
+UNUSUAL = re.compile(r"[?%]")
 WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 
@@ -59,7 +69,7 @@ def snippet(server: ResourceServer, kind: str) -> Snippet:
     text = render_to_string(f"web/snippets/{kind}.txt", _values(server))
     extra = {"drf": "django"}.get(kind, kind) if kind in FRAMEWORKS else ""
     url = metadata_url(server) if kind == "metadata" else ""
-    return Snippet(kind, label, text.strip(), ABOUT.get(kind, ""), extra, url)
+    return Snippet(kind, label, text.strip(), _about(server, kind), extra, url)
 
 
 def metadata_url(server: ResourceServer) -> str:
@@ -67,6 +77,12 @@ def metadata_url(server: ResourceServer) -> str:
     parts = urlsplit(server.identifier)
     query = f"?{parts.query}" if parts.query else ""
     return f"{parts.scheme}://{parts.netloc}{WELL_KNOWN}{parts.path}{query}"
+
+
+def _about(server: ResourceServer, kind: str) -> Promise | str:
+    if kind == "fastmcp":
+        return NOT_IN_FASTMCP if UNUSUAL.search(server.identifier) else IN_FASTMCP
+    return ABOUT.get(kind, "")
 
 
 def _values(server: ResourceServer) -> dict[str, str]:
@@ -77,6 +93,8 @@ def _values(server: ResourceServer) -> dict[str, str]:
         "name": plain_text(server.name),
         "identifier": server.identifier,
         "origin": f"{parts.scheme}://{parts.netloc}",
+        "path": parts.path or "/",
+        "scopes": server.scopes,
         "issuer": f"{settings.API_URL}/oauth",
         "metadata_url": metadata_url(server),
         "scope": _scope_of(server),
@@ -86,7 +104,7 @@ def _values(server: ResourceServer) -> dict[str, str]:
         "verify_url": f"{settings.API_URL}/api/v1/tokens/verify",
         "introspect_url": f"{settings.API_URL}/oauth/introspect",
     }
-    quoted = {name: json.dumps(text, ensure_ascii=False) for name, text in literals.items()}
+    quoted = {name: json.dumps(value, ensure_ascii=False) for name, value in literals.items()}
     return quoted | {name: shlex.quote(text) for name, text in words.items()}
 
 

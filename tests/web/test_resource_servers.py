@@ -244,6 +244,20 @@ def test_the_page_has_the_code_of_each_kind(as_developer, server, kind):
     assert "<script>alert" not in page
 
 
+@pytest.mark.parametrize(("identifier", "path"), [("https://a.example", "/"), ("https://a.example/x/", "/x/")])
+def test_the_code_of_fastmcp_serves_the_path_of_the_identifier(as_developer, server, identifier, path):
+    ResourceServer.objects.update(identifier=identifier)
+    page = markup_of(as_developer.get(f"{url(server)}?code=fastmcp"))
+    assert f'app = mcp.http_app(path="{path}")' in page
+    assert "Its path is that of the identifier" in page
+
+
+@pytest.mark.parametrize("identifier", ["https://a.example/x?y", "https://a.example/%C3%A9"])
+def test_the_page_says_which_identifiers_fastmcp_cannot_serve(as_developer, server, identifier):
+    ResourceServer.objects.update(identifier=identifier)
+    assert "serves no URL with a query" in markup_of(as_developer.get(f"{url(server)}?code=fastmcp"))
+
+
 def test_the_page_says_how_the_service_uses_agentgate(as_developer, developer, server, world):
     assert "It has not asked AgentGate yet." in markup_of(as_developer.get(url(server)))
     credential = world.make_caller(server)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.http import HttpResponse
@@ -20,19 +21,35 @@ from web.snippets import KINDS, metadata_url, snippet
 IDENTIFIER = "https://tickets.example/it's?a=1"
 NAME = "Tickets </pre> \U0001f600"
 SCOPE = "snippets:read"
+SCOPES = ["email:read", SCOPE]
+OVER_MCP = "https://tickets.example/tools/v2"
 WRONG = "garbage"
 
 
+Registered = tuple[ResourceServer, str, str]
+Register = Callable[[str], Registered]
+
+
 @pytest.fixture(scope="module")
-def registered(server: LiveServer) -> tuple[ResourceServer, str, str]:
-    """A resource server as the page has it, its secret, and a token for it."""
+def register(server: LiveServer) -> Register:
+    """Register a resource server. Return it as the page has it, its secret, and a token for it."""
     gate = Gate(server.url)
     developer, person = gate.developer(), gate.person()
     scope = {"id": SCOPE, "riskLevel": "low", "title": "Read", "description": "See", "cannot": "change"}
-    body = {"name": NAME, "identifier": IDENTIFIER, "scopes": ["email:read", scope]}
-    answer = expect(201, gate.post("/resource-servers", body, **developer.headers))
-    row = ResourceServer(id=answer["id"], name=NAME, identifier=answer["identifier"], scopes=["email:read", SCOPE])
-    return row, answer["secret"], _token(gate, Door(gate, gate.agent(developer, (SCOPE,))), person, row.identifier)
+
+    def register(identifier: str) -> Registered:
+        body = {"name": NAME, "identifier": identifier, "scopes": ["email:read", scope]}
+        answer = expect(201, gate.post("/resource-servers", body, **developer.headers))
+        row = ResourceServer(id=answer["id"], name=NAME, identifier=answer["identifier"], scopes=SCOPES)
+        token = _token(gate, Door(gate, gate.agent(developer, (SCOPE,))), person, row.identifier)
+        return row, answer["secret"], token
+
+    return register
+
+
+@pytest.fixture(scope="module")
+def registered(register: Register) -> Registered:
+    return register(IDENTIFIER)
 
 
 def _token(gate: Gate, door: Door, person: Person, resource: str) -> str:
@@ -114,18 +131,26 @@ def test_the_code_of_a_framework_lets_only_good_tokens_through(
     assert (status, answer["user"][:4]) == (200, "usr_")
 
 
-def test_the_code_of_fastmcp_lets_only_good_tokens_through(registered: Any, code: Callable[[str], str]) -> None:
-    pytest.importorskip("fastmcp")
+@pytest.mark.usefixtures("code")
+def test_the_code_of_fastmcp_lets_only_good_tokens_through(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+    fastmcp = pytest.importorskip("fastmcp")
     from starlette.testclient import TestClient
 
-    app = run(code("fastmcp"), "snippet_fastmcp")["mcp"].http_app(stateless_http=True, json_response=True)
+    server, secret, token = register(OVER_MCP)
+    monkeypatch.setenv("AGENTGATE_RESOURCE_SERVER_SECRET", secret)
+    monkeypatch.setattr(fastmcp.settings, "stateless_http", True)
+    monkeypatch.setattr(fastmcp.settings, "json_response", True)
+    app = run(snippet(server, "fastmcp").text, "snippet_fastmcp")["app"]
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "protected", "arguments": {}}}
     headers = {"Accept": "application/json, text/event-stream", "MCP-Protocol-Version": "2025-06-18"}
     with TestClient(app, base_url="http://127.0.0.1") as client:
-        assert client.post("/mcp", json=call, headers=headers).status_code == 401
-        wrong = client.post("/mcp", json=call, headers={**headers, "Authorization": f"Bearer {WRONG}"})
+        refused = client.post("/tools/v2", json=call, headers=headers)
+        assert (refused.status_code, metadata_url(server) in refused.headers["WWW-Authenticate"]) == (401, True)
+        document = client.get(urlsplit(metadata_url(server)).path).json()
+        assert (document["resource"], document["scopes_supported"]) == (OVER_MCP, SCOPES)
+        wrong = client.post("/tools/v2", json=call, headers={**headers, "Authorization": f"Bearer {WRONG}"})
         assert wrong.status_code == 401
-        answer = client.post("/mcp", json=call, headers={**headers, "Authorization": f"Bearer {registered[2]}"})
+        answer = client.post("/tools/v2", json=call, headers={**headers, "Authorization": f"Bearer {token}"})
     assert answer.json()["result"]["content"][0]["text"].startswith("Called for usr_"), answer.text
 
 
@@ -145,6 +170,7 @@ def test_the_metadata_names_the_service_and_the_server(
     document = json.loads(code("metadata"))
     assert document["resource"] == registered[0].identifier
     assert document["authorization_servers"] == [f"{server.url}/oauth"]
+    assert document["scopes_supported"] == SCOPES
     assert metadata_url(registered[0]) == "https://tickets.example/.well-known/oauth-protected-resource/it's?a=1"
 
 
