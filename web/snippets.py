@@ -40,8 +40,8 @@ ABOUT: Mapping[str, Promise] = {
     "metadata": _("Clients find AgentGate by this document (RFC 9728). Serve it as JSON at:"),
 }
 IN_FASTMCP = _(
-    "Run it with an ASGI server such as uvicorn. Its path is that of the identifier, because clients ask for tokens for "
-    "the address of the endpoint."
+    "Run it with an ASGI server such as uvicorn. Its path is that of the identifier, because clients ask for tokens "
+    "for the address of the endpoint."
 )
 NOT_IN_FASTMCP = _(
     "Clients need the identifier to be the URL of the endpoint, and FastMCP serves no URL with a query or escaped "

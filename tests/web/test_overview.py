@@ -58,6 +58,18 @@ def test_each_step_is_done_once_the_log_shows_it(as_developer, developer, ada):
     assert done(as_developer) == ["2"]
 
 
+def test_the_first_run_goes_on_with_another_agent_if_none_is_active(as_developer, developer):
+    agent = make_agent(developer)
+    assert "You have no active agent now." not in text_of(as_developer, "/developer/")
+    assert as_developer.post(f"/developer/agents/{agent.id}/suspend").status_code == 303
+    page = text_of(as_developer, "/developer/")
+    assert "1 of 4 done" in page
+    assert "You have no active agent now." in page
+    assert '<a class="button button--primary" href="/developer/agents/new">New agent</a>' in page
+    make_agent(developer, name="Other")
+    assert "You have no active agent now." not in text_of(as_developer, "/developer/")
+
+
 def test_the_first_run_ends_with_the_first_call_of_verify(portal, grant):
     assert done(portal) == ["3"]
     ask(grant, "email:read")
