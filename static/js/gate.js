@@ -72,6 +72,7 @@ const showPage = async (page, target, main) => {
   const hasFrame = page.getElementById("announcer") && target.pathname !== location.pathname;
   const missing = (selector) => [...page.head.querySelectorAll(selector)].filter((one) => !isIn(document.head, one));
   await Promise.all(missing(SHEETS).map(loadSheet));
+  for (const part of page.querySelectorAll("noscript")) part.remove(); // the parser has no scripts and made them elements
   if (target.href !== location.href) history.pushState(null, "", target);
   shown = location.pathname + location.search;
   document.title = page.title;
@@ -80,15 +81,19 @@ const showPage = async (page, target, main) => {
   missing("script[src]").forEach(runScript);
 };
 
-// Move the focus to what the page asks for, to the element that was used or that it names in `data-focus`, or to the
-// heading of an error.
-const focusIn = (main, { id, name, value, dataset }, heading) => {
-  const named = dataset?.focus && document.getElementById(dataset.focus);
-  const same = named || (id && document.getElementById(id)) || (name && main.querySelector(`[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`));
-  if (heading) heading.tabIndex = -1;
-  const next = main.querySelector("[autofocus]") || same || heading || main;
-  next.focus({ preventScroll: next === same });
-  named?.scrollIntoView({ block: "nearest" });
+// An answer's address has no fragment: return that of the link or button that asked for it.
+const fragmentOf = (url, origin) => (origin?.matches?.("a, button") ? new URL(url, location.href).hash : "");
+
+// Move the focus to what the page asks for, to the element that the fragment or `data-focus` of what was used names, to what
+// was used, or to the heading of an error.
+const focusIn = (main, { id, name, value, dataset }, fragment, heading) => {
+  const named = document.getElementById(dataset?.focus ?? fragment.slice(1));
+  const same = (id && document.getElementById(id)) || (name && main.querySelector(`[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`));
+  const asked = main.querySelector("[autofocus]");
+  for (const one of [heading, named]) if (one?.tabIndex < 0) one.tabIndex = -1;
+  const next = asked || named || same || heading || main;
+  next.focus({ preventScroll: next === named || next === same });
+  if (next === named) named.scrollIntoView({ block: dataset?.focus ? "nearest" : "start" });
 };
 
 // A form or a link with `data-live` shows its answer in place, also an error. No page is requested again: a second GET
@@ -102,18 +107,20 @@ const show = async (url, options, origin, keeps = null) => {
   if (!main) throw new Error(`No page: ${answer.status}`);
   if (keeps && !keeps.dataset.stale && main.querySelector("[data-stale]")) return true;
   const target = new URL(answer.url);
+  const fragment = fragmentOf(url, origin);
+  if (!options.method && !answer.redirected) target.hash = fragment;
   if (keeps && answer.redirected && target.pathname === SIGN_IN) return askToSignIn(keeps);
   const used = target.pathname === location.pathname ? origin : null;
   const heading = answer.ok ? null : main.querySelector("h1");
   await showPage(page, target, main);
-  focusIn(main, used ?? {}, heading);
+  focusIn(main, used ?? {}, used ? fragment : target.hash, heading);
   announce((main.querySelector(".notice, .errors, [data-announce]") ?? heading)?.textContent.trim() ?? page.title);
   return false;
 };
 
 const send = async (form, submitter) => {
   const isPost = form.method === "post";
-  const url = new URL(submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href, location.href);
+  const url = new URL(submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? shown, location.href);
   const ask = async () => {
     const data = new URLSearchParams(new FormData(form, submitter));
     if (!isPost) {

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from agents.models import Agent
 from tests.constants import PASSWORD
 from tests.world import make_resource_server
 
@@ -64,3 +65,39 @@ def test_the_scopes_of_a_resource_server_are_searched_without_sending_the_form(o
     tab.page.get_by_text("Saved.").wait_for()
     server.refresh_from_db()
     assert "payments:charge" in server.scopes
+
+
+FILLED = {"Name": "Ledgerbot", "Redirect URIs, one per line": "https://books.example/callback"}
+
+
+def fill(tab, developer):
+    tab.goto("/accounts/login/?next=/developer/agents/new")
+    tab.sign_in(developer.user.email, PASSWORD)
+    for label, text in FILLED.items():
+        tab.page.get_by_label(label, exact=True).fill(text)
+    tab.page.locator("#picker summary").first.click()
+    tab.page.locator("#picker label:visible input").first.check()
+
+
+def test_enter_saves_and_the_preview_takes_the_focus(open_tab, developer):
+    tab = open_tab(javascript=True, width=320)
+    fill(tab, developer)
+    tab.page.get_by_role("button", name="Preview", exact=True).click()
+    tab.page.locator("#preview-title:focus").wait_for()
+    assert tab.shows(tab.page.get_by_role("heading", name="What your users see"))
+    tab.page.get_by_label("Name", exact=True).press("Enter")
+    tab.page.get_by_role("heading", name="Ledgerbot", exact=True).wait_for()
+    assert Agent.objects.get().name == "Ledgerbot"
+
+
+def test_without_a_script_the_preview_saves_nothing(open_tab, developer):
+    tab = open_tab()
+    fill(tab, developer)
+    tab.page.get_by_role("button", name="Preview", exact=True).click()
+    assert tab.page.url.endswith("#preview-title")
+    tab.page.get_by_label("Search the scopes").fill("charge")
+    tab.page.get_by_label("Search the scopes").press("Enter")
+    assert tab.page.locator("#picker label:visible").count() == 1
+    assert not Agent.objects.exists()
+    tab.page.get_by_role("button", name="Register agent").click()
+    assert Agent.objects.get().name == "Ledgerbot"
