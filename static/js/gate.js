@@ -136,15 +136,23 @@ const send = async (form, submitter) => {
   await ask();
 };
 
+// A form is not sent again while it is being sent, by the second click of a double click. The answer to a form without
+// `data-live` can be a file or open an app, which leave the page as it is. So it can be sent again after a while, and when
+// the browser shows a page that it kept.
+const release = (form) => delete form.dataset.sending;
+
 document.addEventListener("submit", (event) => {
   const form = event.target;
-  if (!form.matches("[data-live]")) return;
-  event.preventDefault();
-  // The second click of a double click.
+  const isLive = form.matches("[data-live]");
+  if (event.defaultPrevented || !(isLive || form.method === "post")) return;
+  if (isLive || form.dataset.sending) event.preventDefault();
   if (form.dataset.sending) return;
   form.dataset.sending = "yes";
-  send(form, event.submitter).catch(fail).finally(() => delete form.dataset.sending);
+  if (isLive) send(form, event.submitter).catch(fail).finally(() => release(form));
+  else setTimeout(release, 5000, form);
 });
+
+window.addEventListener("pageshow", () => document.querySelectorAll("[data-sending]").forEach(release));
 
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-live]");
