@@ -1,4 +1,7 @@
-"""Reads of the roll-ups. Each takes the tenant, and none reads the log."""
+"""Reads of the roll-ups. Each takes the tenant, except `find_coverage`, which says how far the whole log is counted.
+
+Of the log, at most the newest entries are read, which are not counted yet.
+"""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass

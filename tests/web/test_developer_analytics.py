@@ -19,6 +19,7 @@ from tests.web.browser.pages import analytics
 from tests.web.markup import inline_code, main_of, text_of
 from tests.world import sign_in
 from web.analytics import breakdown
+from web.analytics import report as report_module
 from web.analytics.charts import lines, nice_top, stacked_bars
 from web.analytics.counts import Count, percent
 from web.analytics.periods import PERIODS
@@ -58,6 +59,29 @@ def test_the_trend_on_top_is_of_all_decisions_however_they_are_broken_down(fille
         # Two of the seven agents have no colour of their own.
         assert len(report.breakdown.plot.paths) == 6
         assert sum(steps) < report.summary.decisions.number
+
+
+def test_the_time_before_is_that_of_all_outcomes_of_what_is_shown(filled, monkeypatch):
+    """The page reads only what it compares. It must show the same as if it read everything."""
+    client, organization_id = filled
+    agent_id, now = Agent.objects.get(name="Courier").id, clock.now()
+    fields = {"organization_id": organization_id, "agent_id": agent_id, "scopes": ["files:read"]}
+    earlier = now - timedelta(days=7, hours=8)
+    write_row(10, earlier, outcome=Outcome.DENIED, reason="insufficient_scope", **fields)
+    write_row(300, now - timedelta(minutes=5), outcome=Outcome.ALLOWED, **fields)
+    sequence()
+    count_log()
+    monkeypatch.setattr(breakdown, "LISTED", 3)
+
+    def compared(query):
+        report = client.get(f"{PATH}?{query}").context["report"]
+        return [row.count for row in report.breakdown.rows], [one.count for one in report.denials]
+
+    by_agent, *others = "by=agent", "by=scope", "by=agent&show=all", "by=rule", f"by=rule&agent={agent_id}"
+    shown = [compared(query) for query in (by_agent, *others)]
+    assert shown[0][0][0].before >= 10
+    monkeypatch.setattr(report_module, "_shown_values", lambda choice, current: {})
+    assert shown == [compared(query) for query in (by_agent, *others)]
 
 
 def test_names_replace_ids_and_markup_is_escaped(filled):

@@ -1,7 +1,8 @@
 """Decisions over time, by what the user chooses: the chart, the table beside it, and the numbers of each step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -77,11 +78,6 @@ def split(by: By, value: str) -> Split:
     return Split(value, "")
 
 
-def values_of(by: By, *counts: Numbers) -> set[str]:
-    """Return the values without their outcomes."""
-    return {split(by, value).value for one in counts for value in one}
-
-
 def break_down(
     by: By,
     window: Window,
@@ -96,8 +92,8 @@ def break_down(
 ) -> Breakdown:
     """Return the section. `now` and `before` have the counts of both periods, `over_time` those of each step.
 
-    `before` needs only the values that are listed, and of agents `over_time` only those that are drawn
-    (`counted_values`). `whole` has all decisions of each step.
+    `before` and `names` need only the values that are listed, and of agents `over_time` only those that are drawn.
+    `whole` has all decisions of each step.
     """
     totals, steps = _sums(by, now), len(window.starts())
     order = [one for one in OUTCOME_QUERIES if one in totals] if by is OUTCOME else highest(totals, len(totals))
@@ -121,10 +117,17 @@ def listed_number(*, lists_all: bool) -> int:
     return ALL_LISTED if lists_all else LISTED
 
 
-def counted_values(by: By, counts: Numbers, number: int) -> list[str]:
-    """Return the values, as they were counted by outcome, of so many that occurred most often."""
-    wanted = set(highest(_sums(by, counts), number))
-    return [value for value in counts if split(by, value).value in wanted]
+def most_frequent(by: By, counts: Numbers, number: int) -> list[str]:
+    """Return so many values that occurred most often, without their outcomes."""
+    return highest(_sums(by, counts), number)
+
+
+def with_outcomes(by: By, values: Iterable[str]) -> list[str]:
+    """Return the values as they are counted: with each outcome, if they are counted by it. The opposite of `split`."""
+    if not by.tells_outcomes:
+        return list(values)
+    pairs = product(values, OUTCOME_QUERIES)
+    return [f"{value} {outcome}" if by is AGENT else f"{outcome} {value}" for value, outcome in pairs]
 
 
 def query_of(by: By, value: str) -> Query:

@@ -19,9 +19,9 @@ from web.analytics.breakdown import (
     Breakdown,
     By,
     break_down,
-    counted_values,
     listed_number,
-    values_of,
+    most_frequent,
+    with_outcomes,
 )
 from web.analytics.consents import Consents, find_consents
 from web.analytics.counts import Count, highest, percent
@@ -131,7 +131,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
 def _over_time(organization_id: str, choice: Choice, window: Window, current: Totals) -> dict[str, list[int]]:
     """Return the numbers of each step. An organization can have hundreds of agents, so only those drawn are read."""
     by, agent_id = choice.by, choice.agent_id or None
-    values = counted_values(by, current[by.kind], DRAWN) if by is AGENT else None
+    values = with_outcomes(by, most_frequent(by, current[by.kind], DRAWN)) if by is AGENT else None
     return series(organization_id, by.kind, window, agent_id=agent_id, values=values)
 
 
@@ -148,13 +148,17 @@ def _shown_values(choice: Choice, current: Totals) -> dict[Kind, set[str]]:
     by, denial = choice.by, _denial_kind(choice)
     shown = {denial: set(highest(current[denial], DENIALS_LISTED))}
     if by is not OUTCOME:
-        listed = counted_values(by, current[by.kind], listed_number(lists_all=choice.lists_all))
+        listed = with_outcomes(by, _listed(choice, current))
         shown[by.kind] = shown.get(by.kind, set()) | set(listed)
     return shown
 
 
+def _listed(choice: Choice, current: Totals) -> list[str]:
+    return most_frequent(choice.by, current[choice.by.kind], listed_number(lists_all=choice.lists_all))
+
+
 def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequence[Denied]) -> Names:
-    values, none = values_of(choice.by, counts[choice.by.kind]), set[str]()
+    values, none = set(_listed(choice, counts)), set[str]()
     rules = {one.rule for one in denials} | (values if choice.by is RULE else none)
     return Names(
         organization_id,
