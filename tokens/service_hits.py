@@ -32,12 +32,13 @@ def hits_of_service(server: ResourceServer, now: datetime) -> ServiceHits:
     """Return how many users, agents and grants have tokens with which an agent can use the service now.
 
     Such tokens name the service as their audience. Those of the organization's own agents that name none are good
-    there, too (`decisions.facts`): they count if the service offers one of their scopes.
+    there, too (`decisions.facts`): they count if the service offers one of their scopes. Single scopes that a user has
+    removed since count as well, so the numbers are upper bounds.
     """
     is_granted = Q(consent=None) | Q(consent__status=Consent.Status.APPROVED, consent__expires_at__gt=now)
     live = TokenFamily.objects.filter(is_granted, revoked_at=None, expires_at__gt=now)
-    is_offered = Q(ListsAny("consent__granted_scopes", server.scopes))
-    is_offered |= Q(consent=None, scope__regex=f"(^| )({'|'.join(map(re.escape, server.scopes))})( |$)")
+    is_offered = Q(scope__regex=f"(^| )({'|'.join(map(re.escape, server.scopes))})( |$)")
+    is_offered &= Q(consent=None) | Q(ListsAny("consent__granted_scopes", server.scopes))
     is_default = Q(ListsAny("resource", [settings.API_URL]), application__organization=server.organization_id)
     is_meant = Q(ListsAny("resource", [server.identifier])) | (is_default & is_offered)
     numbers = {"users": "user", "agents": "application", "grants": "consent"}

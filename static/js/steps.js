@@ -7,6 +7,11 @@ const FOCUSABLE = "a, button, [tabindex]";
 
 const parts = (page) => [...page.querySelectorAll("[data-follow] > *")];
 
+const htmlOf = (page) => parts(page).map((part) => part.outerHTML);
+
+// What the server said last. Scripts change what is shown, such as the words of a button that has copied.
+let said = htmlOf(document);
+
 // Put the server's part in place of the one that is shown. What has the focus keeps it.
 const replace = (old, next) => {
   const place = [...old.querySelectorAll(FOCUSABLE)].indexOf(document.activeElement);
@@ -26,9 +31,13 @@ const ask = async () => {
     document.querySelector("[data-again]").click();
     return true;
   }
-  const old = shown.filter((part, place) => part.outerHTML !== current[place].outerHTML);
-  for (const part of old) replace(part, current[shown.indexOf(part)]);
-  if (old.length) document.getElementById("announcer").textContent = document.querySelector("[data-announce]").textContent;
+  const words = () => document.querySelector("[data-announce]").textContent;
+  const [now, before] = [htmlOf(page), words()];
+  shown.forEach((part, place) => {
+    if (now[place] !== said[place]) replace(part, current[place]);
+  });
+  said = now;
+  if (words() !== before) document.getElementById("announcer").textContent = words();
   return true;
 };
 

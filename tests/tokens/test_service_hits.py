@@ -93,6 +93,18 @@ def test_own_agents_need_no_audience_but_a_scope_of_the_service(developer: Devel
     assert (hits(server), hits(sending)) == ((1, 1, 1), (0, 0, 0))
 
 
+def test_tokens_count_by_their_own_scopes_not_by_all_that_was_granted(developer: Developer) -> None:
+    """The device whose tokens had the scope of the service has signed out. The other one's never had it."""
+    ada, agent = make_user("ada@example.com"), make_agent(developer)
+    grant(agent, ada, scopes=("email:read",))
+    grant(agent, ada, scopes=("email:read", "email:send"))
+    (sender,) = TokenFamily.objects.filter(scope__contains="email:send")
+    service = register(developer, MAIL, "email:send")
+    assert hits(service) == (1, 1, 1)
+    end_family(sender, actor=ANONYMOUS, event=Event.TOKEN_REVOKED, now=clock.now())
+    assert hits(service) == (0, 0, 0)
+
+
 def test_an_agent_that_acts_for_no_user_counts_as_an_agent(developer: Developer, server: ResourceServer) -> None:
     issue_client_token(actor=ANONYMOUS, agent=make_agent(developer), scopes=["email:read"])
     assert hits(server) == (0, 1, 0)

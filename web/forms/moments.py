@@ -11,6 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from web.local import local_zone
 
 
+# Moments near the ends of the calendar cannot be shown in all zones.
+YEARS = range(2000, 2100)
+
+
 class PeriodInput(forms.DateInput):
     """An input for a day, or for a moment if the value is one. What is neither is shown as it was typed."""
 
@@ -27,11 +31,13 @@ class PeriodInput(forms.DateInput):
 class PeriodField(forms.Field):
     """A day (`2026-11-27`) or a moment (`2026-11-27T14:00`) in the user's zone, or with an offset. The value is in UTC.
 
-    A day stands for its beginning or, with `is_end`, for the beginning of the next one.
+    A day stands for its beginning or, with `is_end`, for the beginning of the next one. The year is one of `YEARS`.
     """
 
     widget = PeriodInput
-    default_error_messages = {"invalid": _("Must be a date, such as 2026-11-27, or a time, such as 2026-11-27T14:00.")}
+    default_error_messages = {
+        "invalid": _("Must be a date between 2000 and 2099, such as 2026-11-27, or a time, such as 2026-11-27T14:00.")
+    }
 
     def __init__(self, *, is_end: bool = False, **kwargs: Any) -> None:
         super().__init__(required=False, **kwargs)
@@ -47,11 +53,12 @@ class PeriodField(forms.Field):
             raise ValidationError(self.error_messages["invalid"], code="invalid") from error
 
     def _read(self, text: str) -> datetime:
-        if (day := _day(text)) is not None:
-            return start_of_day(day, int(self.is_end))
-        moment = parse_datetime(text)
-        if moment is None:
+        day = _day(text)
+        moment = parse_datetime(text) if day is None else None
+        if (day or moment or date.min).year not in YEARS:
             raise ValueError(text)
+        if moment is None:
+            return start_of_day(day, int(self.is_end))
         return (moment if moment.tzinfo else moment.replace(tzinfo=local_zone())).astimezone(UTC)
 
 
@@ -71,9 +78,9 @@ def _local_text(value: Any) -> str:
         if _day(text):
             return text
         moment = parse_datetime(text)
+        local = moment.astimezone(local_zone()) if moment and moment.tzinfo else moment
     except (ValueError, OverflowError):
         return ""
-    if moment is None:
+    if local is None:
         return ""
-    local = moment.astimezone(local_zone()) if moment.tzinfo else moment
     return local.replace(tzinfo=None).isoformat(timespec="seconds")
