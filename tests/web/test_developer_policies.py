@@ -368,7 +368,7 @@ def test_the_answer_says_what_the_policy_does_now(as_developer, policy, status, 
 
 
 def test_the_answer_says_which_agent_a_policy_is_about(as_developer, developer, policy):
-    sent = {"name": "Mine", "status": "enforced", "agent": make_agent(developer).id}
+    sent = {"name": "Mine", "status": "enforced", "agent": make_agent(developer).id, "version": "1"}
     page = as_developer.post(f"/developer/policies/{policy.id}/edit", sent, follow=True)
     assert "Policy saved. It applies to every check of this agent from now on." in words_of(page)
 

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.images import MAX_BYTES
 from core.errors import DomainError
 from resources.catalogue import Scope
+from web.forms.errors import show_in
 from web.forms.fields import LinesField, PlainField
 from web.scope_picker import Service, services
 
@@ -31,8 +32,6 @@ STATES = (
 # The search among the scopes, which is not a field of the agent.
 SEARCH = "find"
 FIELD_NAMES = {
-    "name": "name",
-    "description": "description",
     "redirectUris": "redirect_uris",
     "allowedScopes": "allowed_scopes",
     "homepageUrl": "homepage_url",
@@ -108,13 +107,7 @@ class AgentForm(forms.Form):
 
     def show(self, error: DomainError) -> None:
         """Add each of the error's messages to its field."""
-        for one in error.errors:
-            name = FIELD_NAMES.get(one.field.partition(".")[0])
-            position = one.field.partition(".")[2]
-            line = _("Line %d: ") % (int(position) + 1) if position.isdecimal() else ""
-            self.add_error(name, f"{line}{one.translated}")
-        if not error.errors:
-            self.add_error(None, error.translated)
+        show_in(self, error, FIELD_NAMES)
 
 
 class AgentSettingsForm(AgentForm):

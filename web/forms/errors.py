@@ -1,10 +1,16 @@
 """What a service refused, at the fields of a form."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django import forms
+from django.utils.translation import gettext as _
 
 from core.errors import DomainError
+from web.forms.conditions import ConditionsField
+from web.forms.fields import LinesField, ObjectsField
+
+# The fields whose entries have numbers that the user can count.
+LISTS = (LinesField, ObjectsField, ConditionsField)
 
 
 def show_in(form: forms.Form, error: DomainError, places: Mapping[str, str] | None = None) -> None:
@@ -12,8 +18,24 @@ def show_in(form: forms.Form, error: DomainError, places: Mapping[str, str] | No
 
     `places` has the fields of the form that have another name than in the error. "" is the error as a whole.
     """
-    names: Mapping[str, str] = {name: name for name in form.fields} | dict(places or {})
     for one in error.errors:
-        form.add_error(names.get(one.field.partition(".")[0]), one.translated)
+        show_at(form, one.field.split("."), one.translated, places)
     if not error.errors:
-        form.add_error(names.get(""), error.translated)
+        show_at(form, [""], error.translated, places)
+
+
+def show_at(form: forms.Form, path: Sequence[str], message: str, places: Mapping[str, str] | None = None) -> None:
+    """Add a message to the field that the path begins with, as `show_in` does."""
+    name = (places or {}).get(path[0], path[0])
+    field = form.fields.get(name)
+    form.add_error(name if field else None, at_entry(path, message) if isinstance(field, LISTS) else message)
+
+
+def at_entry(path: Sequence[str], message: str) -> str:
+    """Return the message with the entry of a list that the path leads to, such as `actions.2`, if it leads to one."""
+    if len(path) > 2 and path[1].isdecimal():
+        words = {"number": int(path[1]) + 1, "field": ".".join(path[2:]), "message": message}
+        return _("Item %(number)d, %(field)s: %(message)s") % words
+    if len(path) > 1 and path[1].isdecimal():
+        return _("Line %(number)d: %(message)s") % {"number": int(path[1]) + 1, "message": message}
+    return message

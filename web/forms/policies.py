@@ -16,12 +16,13 @@ from policies.models import Policy
 from policies.rules import RULES, InvalidRules, Rule, find_rule
 from policies.rules.parsing import parse_rule
 from web.forms.agent_field import AgentField, AgentFieldForm
+from web.forms.errors import at_entry, show_at, show_in
 from web.forms.fields import PlainField, as_typed
 from web.forms.rules import RuleForm, form_class
 
 RULE_KEY = re.compile(r"rules-(\d{1,4})-type")
 MAX_NAME = 200
-FIELD_NAMES = {"name": "name", "description": "description", "agentId": "agent", "enabled": "status"}
+FIELD_NAMES = {"agentId": "agent", "enabled": "status"}
 
 ENFORCED, SHADOW, OFF = "enforced", "shadow", "off"
 STATUS_NAMES = {ENFORCED: _("Enabled"), SHADOW: _("Only records"), OFF: _("Disabled")}
@@ -130,8 +131,10 @@ class PolicyEditor:
         return [form.raw() for form in self.rules]
 
     def show(self, error: DomainError) -> None:
-        """Add each of the error's messages to its field."""
-        for one in error.errors or (FieldError("", error.detail),):
+        """Add each of the error's messages to its field, of the policy or of a rule."""
+        if not error.errors:
+            show_in(self.fields, error)
+        for one in error.errors:
             self._show_one(one)
 
     def describe(self, data: QueryDict, organization_id: str) -> None:
@@ -147,16 +150,14 @@ class PolicyEditor:
         except InvalidRules as error:
             for one in reversed(error.errors):  # so that the first error of a rule is the one that stays
                 path = one.field.split(".")
-                self.rules[list(parsed)[int(path[1])]].problem = _at_line(path[3:], one.translated)
+                self.rules[list(parsed)[int(path[1])]].problem = at_entry(path[3:], one.translated)
 
     def _show_one(self, error: FieldError) -> None:
         head, *rest = error.field.split(".")
         if head == "rules" and rest and rest[0].isdecimal() and int(rest[0]) < len(self.rules):
-            form, names = self.rules[int(rest[0])], rest[2:]
-            name = names[0] if names and names[0] in form.fields else None
-            form.add_error(name, _at_line(names, error.translated))
-            return
-        self.fields.add_error(FIELD_NAMES.get(head), error.translated)
+            show_at(self.rules[int(rest[0])], rest[2:] or [""], error.translated)
+        else:
+            show_at(self.fields, [head], error.translated, FIELD_NAMES)
 
 
 def _describe(raw: Mapping[str, Any]) -> tuple[str, str, Rule | None]:
@@ -165,7 +166,7 @@ def _describe(raw: Mapping[str, Any]) -> tuple[str, str, Rule | None]:
         rule = parse_rule(raw)
     except InvalidRules as error:
         first = error.errors[0]
-        return "", _at_line(first.field.split(".")[2:], first.translated), None
+        return "", at_entry(first.field.split(".")[2:], first.translated), None
     return rule.sentence(), "", rule
 
 
@@ -184,12 +185,3 @@ def _stored(form: RuleForm, raw: Mapping[str, Any]) -> RuleForm:
     rule = find_rule(raw)
     form.wording = rule.sentence() if rule else ""
     return form
-
-
-def _at_line(names: Sequence[str], message: str) -> str:
-    if len(names) > 2 and names[1].isdecimal():
-        words = {"number": int(names[1]) + 1, "field": ".".join(names[2:]), "message": message}
-        return _("Item %(number)d, %(field)s: %(message)s") % words
-    if len(names) > 1 and names[1].isdecimal():
-        return _("Line %(number)d: %(message)s") % {"number": int(names[1]) + 1, "message": message}
-    return message

@@ -18,7 +18,8 @@ from accounts.verification import confirm_address, make_address_primary, remove_
 from core.errors import Conflict, DomainError, Invalid, Throttled
 from core.http import SeeOther
 from web.access import signed_in, user_actor, user_page
-from web.forms.entrance import AddressForm, CodeForm, show_error
+from web.forms.entrance import AddressForm, CodeForm
+from web.forms.errors import show_in
 
 _CONFIRMING = "confirming_address"
 
@@ -35,7 +36,7 @@ def addresses(request: HttpRequest) -> HttpResponse:
         try:
             return _change(request, form.cleaned_data["email"])
         except (Conflict, Invalid, Throttled) as error:
-            show_error(form, error)
+            show_in(form, error)
     return _show(request, form)
 
 
@@ -51,7 +52,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
         try:
             _confirm(request, waiting["email"], form.cleaned_data["code"])
         except DomainError as error:
-            show_error(form, error)
+            show_in(form, error)
         else:
             del request.session[_CONFIRMING]
             messages.success(request, _("%(email)s is confirmed.") % {"email": waiting["email"]})

@@ -22,7 +22,8 @@ from accounts.throttles import throttle_registration
 from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.http import SeeOther, visitor
 from web.access import page, with_next
-from web.forms.entrance import CodeForm, SignUpForm, show_error
+from web.forms.entrance import CodeForm, SignUpForm
+from web.forms.errors import show_in
 from web.waiting import waiting_agent
 
 _SIGNING_UP = "signing_up"
@@ -43,7 +44,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         except Unavailable:
             raise
         except DomainError as error:
-            show_error(form, error, password="password1")  # noqa: S106  the field's name
+            show_in(form, error, {"password": "password1"})
     return render(request, "account/signup.html", _context(request, form), status=422 if form.is_bound else 200)
 
 
@@ -59,7 +60,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
         try:
             user = _confirm(request, waiting, form.cleaned_data["code"])
         except DomainError as error:
-            show_error(form, error)
+            show_in(form, error)
         else:
             del request.session[_SIGNING_UP]
             request.session.set_expiry(None)

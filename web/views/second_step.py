@@ -14,7 +14,7 @@ from accounts.second_factors import check_code
 from core.errors import NotAuthenticated, Throttled
 from core.http import visitor
 from web.access import page, with_next
-from web.forms.entrance import show_error
+from web.forms.errors import show_in
 from web.forms.security import CodeForm
 from web.views.passkeys import use_for_second_step
 from web.waiting import waiting_agent
@@ -35,7 +35,7 @@ def second_step(request: HttpRequest) -> HttpResponse:
         kind = _check(request, step, form)
     except (WrongSecondFactor, Throttled) as error:
         form.errors.clear()  # a passkey comes without a code
-        show_error(form, error)
+        show_in(form, error)
         return _show(request, step, form)
     except NotAuthenticated:
         return _start_again(request)

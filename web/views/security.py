@@ -31,7 +31,7 @@ from core.errors import Conflict, Invalid
 from core.http import SeeOther
 from web import once
 from web.access import View, signed_in, user_actor, user_page
-from web.forms.entrance import show_error
+from web.forms.errors import show_in
 from web.forms.security import CodeForm, NewPasskeyForm
 from web.qr import qr_code
 
@@ -67,7 +67,7 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
         except PasskeyRefused:
             form.add_error(None, _("No passkey was made. Try again."))
         except (Conflict, Invalid) as error:
-            show_error(form, error)
+            show_in(form, error)
         else:
             return _done(request, _("Passkey added."), codes)
     return render(request, "mfa/webauthn/add_form.html", {"form": form}, status=422 if form.is_bound else 200)
