@@ -40,7 +40,7 @@ def run_backtest(*, draft: Policy, replaces: Policy | None, days: int, based_on:
     backtest = Backtest.objects.create(
         organization_id=organization_id,
         policy=replaces,
-        version=replaces and (replaces.version if based_on is None else based_on),
+        version=(replaces.version if based_on is None else based_on) if replaces else None,
         content=content_of(draft),
         days=days,
         report=_describe(report, shown),

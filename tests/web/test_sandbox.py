@@ -62,7 +62,7 @@ def test_each_rule_says_what_it_thinks_in_the_order_of_verify(as_developer, star
     page = as_developer.get(trial)
     own = [each for each in trace(page) if each[0] in ("First", "Second")]
     assert own == [
-        ("First", "Only from 192.0.2.0/24", "Not concerned", False),
+        ("First", "Only from 192.0.2.0/24, for email:read", "Not concerned", False),
         ("First", "At most 1 request in any hour, per agent", "Allows", False),
         ("Second", "Never payments:*", "Allows", False),
     ]
