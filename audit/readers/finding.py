@@ -69,13 +69,15 @@ def count_entries(low: int, high: int, criteria: Criteria, indexed: int | None =
 def newest_and_count(end: int, criteria: Criteria, limit: int, indexed: int) -> tuple[list[Entry], int]:
     """Return up to `limit` entries with an index lower than `end` that match, newest first, and how many match.
 
-    The criteria must have a term. It searches only once.
+    The criteria must have a term. It searches only once. With a `scope`, entries whose action has the name of the scope
+    are counted, too, but not returned.
     """
     tail = list(newest_in_tail(indexed, end, criteria, SEGMENT)) if end > indexed else []
     high = min(indexed, end)
     masks = list(_masks_below(high, criteria))
     indexes = chain(tail, (first + offset for first, mask in masks for offset in _descending(mask)))
-    entries = [one for one in entries_at(list(islice(indexes, limit))) if criteria.matches(one)]
+    read = (one for batch in batched(indexes, max(limit, 1)) for one in entries_at(batch))  # the last may be shorter
+    entries = list(islice(filter(criteria.matches, read), limit))
     return entries, len(tail) + sum(mask.bit_count() for _, mask in masks)
 
 

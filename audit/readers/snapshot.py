@@ -59,7 +59,10 @@ class Snapshot:
         yield from map(_locate, entries_below(min(below, self.size), criteria, BATCH, self.indexed))
 
     def last_and_count(self, criteria: Criteria) -> tuple[Located | None, int]:
-        """Return the newest entry that matches, if any, and how many match. The criteria must have a term."""
+        """Return the newest entry that matches, if any, and how many match. The criteria must have a term.
+
+        With a `scope`, entries of the log whose action has the name of the scope are counted, too.
+        """
         waiting = [_locate_waiting(*one) for one in self._waiting(criteria, 0, self.end)]
         logged, number = newest_and_count(self.size, criteria, 1, self.indexed)
         return next(iter([*waiting, *map(_locate, logged)]), None), len(waiting) + number
@@ -71,7 +74,10 @@ class Snapshot:
         return read_entries([*waiting, *logged][:limit])
 
     def newest_and_count(self, criteria: Criteria, limit: int) -> tuple[list[AuditEntry], int]:
-        """Return up to `limit` entries that match, newest first, and how many match. The criteria must have a term."""
+        """Return up to `limit` entries that match, newest first, and how many match. The criteria must have a term.
+
+        With a `scope`, entries of the log whose action has the name of the scope are counted, too.
+        """
         waiting = self._prepared(criteria)
         logged, number = newest_and_count(self.size, criteria, max(limit - len(waiting), 0), self.indexed)
         return read_entries([*waiting, *logged][:limit]), len(waiting) + number

@@ -149,6 +149,20 @@ def test_a_facet_is_found_in_segments_after_them_and_in_the_journal(fields: Any,
         assert not found(replace(criteria, organization_id=foreign))
 
 
+@pytest.mark.parametrize("limit", [1, 2, 4])
+def test_actions_with_the_name_of_a_scope_do_not_hide_older_entries_with_the_scope(limit: int) -> None:
+    wanted = write_drafts([decision(action="crm:read", scopes=["email:send"]) for _ in range(3)])
+    write_drafts([decision(action="email:send", scopes=["crm:read"]) for _ in range(2 * SIZE)])
+    sequence()
+    assert Segment.objects.count() > 1
+    log, criteria = take_snapshot(), Criteria(scope="email:send")
+    newest, number = log.newest_and_count(criteria, limit)
+    assert [one.id for one in newest] == ids_of(wanted)[::-1][:limit]
+    assert number == log.count(criteria)
+    last, number = log.last_and_count(criteria)
+    assert (last and last.id, number) == (wanted[-1].id, log.count(criteria))
+
+
 def test_an_older_log_gets_the_postings_that_it_lacks() -> None:
     for fields, _ in FACETS:
         write_drafts([decision(**fields, action=None), *[decision(reason="x")] * SIZE])
