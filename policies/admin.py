@@ -1,12 +1,13 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from agents.models import Agent
 from core.actor import Actor
 from core.admin_actions import reasoned_action
 from core.admin_lists import CreatedFilter
@@ -18,8 +19,10 @@ from policies.services import update_policy
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:
-    agents = rows.values("organization__agents").exclude(organization__agents=None).distinct().count()
-    return [counted(rows.count(), POLICIES), counted(agents, AGENTS)]
+    """Count the policies and the agents that they are about: one agent, or all of the organization."""
+    of_all = Q(organization__in=rows.filter(agent=None).order_by().values("organization"))
+    agents = Agent.objects.filter(of_all | Q(pk__in=rows.order_by().values("agent")), deleted_at=None)
+    return [counted(rows.count(), POLICIES), counted(agents.count(), AGENTS)]
 
 
 @reasoned_action(

@@ -9,6 +9,7 @@ from django.test import Client
 
 from accounts.models import User
 from accounts.services import deactivate_user
+from agents.deletion import delete_agent
 from agents.models import Agent
 from audit.models import Entry
 from audit.readers.reading import read_entry
@@ -17,11 +18,15 @@ from core import clock
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
+from developers.acting import as_developer
 from developers.models import DomainClaim, Organization
 from developers.services import suspend_organization
+from policies.models import Policy
+from policies.services import create_policy
 from tests.admin.test_pages import list_url
 from tests.admin.world import World, sign_in, staff
 from tests.log import log_entries
+from tests.world import ANONYMOUS, make_agent
 from tokens.models import SigningKey, TokenFamily
 
 REASON = "It sent mail to everybody."
@@ -81,6 +86,16 @@ def test_the_page_shows_what_is_affected_and_changes_nothing(
     for sentence in sentences:
         assert f"<li>{sentence}" in answer.content.decode()
     assert verify(world) is None
+
+
+def test_disabling_policies_affects_the_agents_that_they_are_about(site: Client, world: World) -> None:
+    actor, organization = as_developer(ANONYMOUS, world.developer), world.developer.organization
+    others = [make_agent(world.developer, name=name) for name in ("Books", "Old")]
+    delete_agent(actor=actor, agent=others[1])
+    rules = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
+    own = create_policy(actor=actor, organization=organization, agent=world.agent, name="Own", rules=rules)
+    assert "<li>1 agent</li>" in ask(site, own, "disable").content.decode()
+    assert "<li>2 agents</li>" in ask(site, Policy.objects.get(agent=None), "disable").content.decode()
 
 
 @pytest.mark.parametrize(
