@@ -141,6 +141,12 @@ def _text(name: Any) -> Any:
     return Cast(F(name) if isinstance(name, str) else name, CharField())
 
 
+def _place(row: tuple[Any, ...]) -> tuple[int, str]:
+    """Return the place of a row by its key, which the query returns as text even if it is a number."""
+    pk: str = row[1]
+    return (int(pk), "") if pk.isdecimal() else (0, pk)
+
+
 def _section(one: Joined, found: list[tuple[Any, ...]]) -> Section:
     rows = [
         Row(
@@ -150,7 +156,7 @@ def _section(one: Joined, found: list[tuple[Any, ...]]) -> Section:
             status or "",
             at,
         )
-        for _place, pk, title, other, status, at, _total in sorted(found, key=lambda row: row[1], reverse=True)
+        for _place, pk, title, other, status, at, _total in sorted(found, key=_place, reverse=True)
     ]
     total = found[0][-1] if found else 0
     return Section(one, rows, in_words(total), list_url(one.model, **one.filters) if one.filters else "")

@@ -5,6 +5,7 @@ from html import unescape
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.db import connection
 from django.db.models import Model
 from django.test import Client
@@ -48,6 +49,13 @@ def test_a_page_joins_what_belongs_to_its_row(name: str, site: Client, world: Wo
         assert f'href="{form_url(row)}"' in html, row
     for words in ("Recent log entries", "Approvals", "token.verify"):
         assert words in html
+
+
+def test_the_newest_rows_come_first_if_their_keys_are_numbers(site: Client, world: World) -> None:
+    names = [f"Role {pk}" for pk in (998, 999, 1000, 1001)]
+    world.ada.groups.add(*[Group.objects.create(pk=int(name.split()[1]), name=name) for name in names])
+    html = site.get(form_url(world.ada)).content.decode()
+    assert re.findall(r">(Role \d+)<", html) == names[::-1]
 
 
 @pytest.mark.parametrize("role", [None, SUPPORT, SAFETY, OPERATIONS])
