@@ -1,6 +1,5 @@
 """The base class of the admin pages: rows to find and to read. Changes are actions and forms with a reason."""
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
@@ -25,7 +24,7 @@ from core.admin_edits import EditForm
 from core.admin_lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of
 from core.guarded_admin import GuardedAdmin
 from core.http import SeeOther
-from core.text import escape_invisible
+from core.text import readable_json
 
 # Parts of names are searched for among so many rows, because no index finds them, and not if they are shorter.
 NEWEST, SHORTEST_PART = 20_000, 3
@@ -323,6 +322,5 @@ def show_lines(lines: Sequence[Any]) -> SafeString | str:
 
 
 def pretty(value: Any) -> SafeString:
-    """Return indented JSON. Invisible characters are escaped rather than removed, so that evidence stays complete."""
-    lines = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True).splitlines()
-    return format_html('<pre class="code">{}</pre>', "\n".join(map(escape_invisible, lines)))
+    """Return the value as `readable_json`."""
+    return format_html('<pre class="code">{}</pre>', readable_json(value))

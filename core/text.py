@@ -40,6 +40,13 @@ def escape_invisible(line: str) -> str:
     return "".join(c if c == " " or plain_text(c) else json.dumps(c)[1:-1] for c in line)
 
 
+def readable_json(value: Any) -> str:
+    """Return indented JSON. Invisible characters are escaped rather than removed, so that evidence stays complete."""
+    written = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
+    # Not `splitlines`, which ends a line at U+2028, too, and removes it.
+    return "\n".join(map(escape_invisible, written.split("\n")))
+
+
 def echo(text: object) -> str:
     """Return what a caller sent, shortened and in visible ASCII, for use in an error message."""
     return escape_invisible(str(text)[:MAX_ECHO]).encode("ascii", "backslashreplace").decode()
