@@ -7,15 +7,15 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, NamedTuple
 
-from agents.models import Agent
+from django.http import HttpRequest
+
+from agentgate.desk.log_lines import Party, find_parties
 from audit.events import Event, Outcome
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below
 from audit.readers.snapshot import Snapshot
-from core import clock
 from core.administration import list_url
-from web.names import names_by_id
 
 HOUR, HOURS_BEFORE = timedelta(hours=1), 24
 # The newest so many denials are looked at, to name the agents.
@@ -29,8 +29,7 @@ DENIED: dict[str, Any] = {"event": Event.TOKEN_VERIFY, "outcome": Outcome.DENIED
 class Denied(NamedTuple):
     """An agent, how many of the denials in the sample are its own, and the list of its denials of the last hour."""
 
-    agent_id: str
-    name: str
+    agent: Party
     number: int
     url: str
 
@@ -48,31 +47,32 @@ class Denials:
         return self.last_hour >= FEWEST and self.last_hour >= FACTOR * self.usual
 
 
-def count_denials(log: Snapshot, sample: int = SAMPLE) -> Denials:
-    """Return how often verify denied in the last hour, and before.
+def count_denials(log: Snapshot, now: datetime, sample: int = SAMPLE) -> Denials:
+    """Return how often verify denied in the hour before `now`, and earlier.
 
-    `sample` is how many of the last hour were looked at. Fewer than `SAMPLE` are all, and are not counted again.
+    `sample` is how many of that hour were looked at. Fewer than `SAMPLE` are all, and are not counted again.
     """
-    now = clock.now()
     day = Criteria(**DENIED, since=now - (HOURS_BEFORE + 1) * HOUR, until=now - HOUR)
     last_hour = sample if sample < SAMPLE else log.count(Criteria(**DENIED, since=now - HOUR))
     return Denials(last_hour, log.count(day) / HOURS_BEFORE, _list_url(now))
 
 
-def most_denied(log: Snapshot) -> tuple[list[Denied], int]:
-    """Return the agents that verify denied most in the last hour, and how many denials were looked at."""
-    now = clock.now()
+def most_denied(request: HttpRequest, log: Snapshot, now: datetime) -> tuple[list[Denied], int]:
+    """Return the agents that verify denied most in the hour before `now`, and how many denials were looked at.
+
+    They have names if the administrator may read agents.
+    """
     criteria = Criteria(**DENIED, since=now - HOUR)
     waiting = [entry.agent_id for _id, entry in log.waiting if criteria.matches(entry)]
     logged = islice(entries_below(log.size, criteria, SAMPLE, log.indexed), SAMPLE)
     sample = [*waiting, *(entry.agent_id for entry in logged)][:SAMPLE]
-    return _most_denied(sample, now), len(sample)
+    return _most_denied(request, sample, now), len(sample)
 
 
-def _most_denied(sample: Sequence[str | None], now: datetime) -> list[Denied]:
+def _most_denied(request: HttpRequest, sample: Sequence[str | None], now: datetime) -> list[Denied]:
     counts = Counter(one for one in sample if one).most_common(NAMED)
-    names = names_by_id((Agent.objects.all(), [pk for pk, _ in counts]))
-    return [Denied(pk, names.get(pk, pk), number, _list_url(now, q=pk)) for pk, number in counts]
+    parties = find_parties(request, [pk for pk, _ in counts])
+    return [Denied(parties.get(pk) or Party(pk, "", is_id=True), number, _list_url(now, q=pk)) for pk, number in counts]
 
 
 def _list_url(now: datetime, **search: str) -> str:

@@ -1,21 +1,22 @@
 """The page of a log entry: what happened in a sentence, with names and links, and its place in the log."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from agentgate.desk.log_lines import Party, find_parties
+from agentgate.desk.log_lines import OWN_REASONS, Party, find_parties, stated_reason
 from agentgate.desk.sentences import sentence_html
 from audit.entries.facets import is_own
+from audit.events import Event
 from audit.readers.reading import AuditEntry
-from core.text import escape_invisible, plain_text
+from core.text import plain_text, readable_json
 from resources.catalogue import Scope, describe_scopes
 from web.denials import REASONS
 from web.logs.proof import Proof, find_proof
@@ -24,6 +25,8 @@ from web.logs.words import rule_title
 POLICY, SERVER = gettext_lazy("Policy"), gettext_lazy("Resource server")
 AGENT, PERSON = gettext_lazy("Agent"), gettext_lazy("Person")
 CONSENT, ORGANIZATIONS = gettext_lazy("Consent"), gettext_lazy("Organizations")
+# These have the policy's name as their own.
+POLICY_EVENTS = frozenset({Event.POLICY_CREATED, Event.POLICY_UPDATED, Event.POLICY_DELETED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ class Detail:
 
 @dataclass(frozen=True, slots=True)
 class EntryPage:
-    """What the page shows. `why` is the reason of a denial in words, `stated` the one that an administrator typed."""
+    """What the page shows. `why` is the reason of this program in words, `stated` the one that a person typed."""
 
     entry: AuditEntry
     content: Mapping[str, Any]
@@ -66,21 +69,21 @@ class EntryPage:
     whole: str
 
 
-def read_entry_page(entry: AuditEntry, list_url: str) -> EntryPage:
+def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> EntryPage:
     """Return what the page of an entry shows. `list_url` is the list of all entries."""
     content = entry.content
     metadata, personal = content["metadata"], entry.personal
     actor_id = content["actor"]["id"]
-    parties = find_parties([one for one in _ids(entry, content) if isinstance(one, str)])
+    parties = find_parties(request, [one for one in _ids(entry, content) if isinstance(one, str)])
     scopes = describe_scopes(content["scopes"])
     titles = {one.id: plain_text(one.title) for one in scopes}
     return EntryPage(
         entry=entry,
         content=content,
         sentence=sentence_html(content, _named(entry, content, parties), titles),
-        why=REASONS.get(content["reason"], ("",))[0],
+        why=REASONS.get(content["reason"], ("",))[0] or OWN_REASONS.get(metadata.get("reason"), ""),
         rule=rule_title(metadata["ruleType"]) if metadata.get("ruleType") else "",
-        stated=plain_text(metadata.get("reason")),
+        stated=stated_reason(content),
         actor=_party(actor_id, parties) if actor_id else None,
         actor_url=f"{list_url}?{urlencode({'actor': actor_id})}" if actor_id else "",
         subjects=list(_subjects(entry, content, parties, list_url)),
@@ -89,7 +92,7 @@ def read_entry_page(entry: AuditEntry, list_url: str) -> EntryPage:
         details=[_detail(name, value, parties) for name, value in sorted(metadata.items()) if name != "reason"],
         personal=[_detail(name, value, parties) for name, value in sorted(personal.items()) if value is not None],
         proof=find_proof(entry),
-        whole=_pretty({**content, "personal": personal}),
+        whole=readable_json({**content, "personal": personal}),
     )
 
 
@@ -100,8 +103,8 @@ def _ids(entry: AuditEntry, content: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _named(entry: AuditEntry, content: Mapping[str, Any], parties: Mapping[str, Party]) -> dict[str, str]:
-    """Return the names for the sentence, or ids of those that are gone."""
-    policy = plain_text(content["metadata"].get("policyName"))
+    """Return the names for the sentence, or ids of those that are gone or may not be read."""
+    policy = plain_text(content["metadata"].get("name" if content["event"] in POLICY_EVENTS else "policyName"))
     ids = {
         "actor": content["actor"]["id"],
         "agent": entry.agent_id,
@@ -133,13 +136,7 @@ def _party(pk: str, parties: Mapping[str, Party]) -> Party:
 def _detail(name: str, value: Any, parties: Mapping[str, Party]) -> Detail:
     party = parties.get(value) if isinstance(value, str) else None
     is_json = isinstance(value, list | dict)
-    return Detail(plain_text(name), party, _pretty(value) if is_json else plain_text(value), is_json)
-
-
-def _pretty(value: Any) -> str:
-    """Return indented JSON. Invisible characters are escaped rather than removed, so that evidence stays complete."""
-    written = json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True)
-    return "\n".join(map(escape_invisible, written.split("\n")))
+    return Detail(plain_text(name), party, readable_json(value) if is_json else plain_text(value), is_json)
 
 
 def _search(text: str) -> str:

@@ -4,7 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
+
 from accounts.models import SessionToken, User
+from agentgate.desk.areas import may_read
 from agents.models import Agent, ClientSecret
 from audit.models import Entry
 from audit.readers.criteria import Criteria
@@ -38,11 +42,17 @@ FURTHER: dict[str, tuple[Any, str]] = {
     "sec": (ClientSecret, "pk"),
     "ses": (SessionToken, "pk"),
 }
+# The reasons that this program writes. All others are what a person typed.
+OWN_REASONS: Mapping[str, Any] = {
+    "account_reclaimed": gettext_lazy("A password reset ended earlier access."),
+    "account_erased": gettext_lazy("The account was erased."),
+    "agent_deleted": gettext_lazy("The agent was deleted."),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A person or a thing that an entry names. `url` is empty if it has no page."""
+    """A person or a thing that an entry names. `url` is empty if it has no page, or none that may be read."""
 
     name: str
     url: str
@@ -63,14 +73,14 @@ class Line:
     """The reason that a person typed, such as an administrator for a stop."""
 
 
-def recent_lines(criteria: Criteria, limit: int = RECENT) -> list[Line]:
+def recent_lines(request: HttpRequest, criteria: Criteria, limit: int = RECENT) -> list[Line]:
     """Return the newest entries that match."""
-    return log_lines(Listing(criteria).page("", limit)[0])
+    return log_lines(request, Listing(criteria).page("", limit)[0])
 
 
-def log_lines(entries: Sequence[AuditEntry]) -> list[Line]:
-    """Return a line for each entry, with the names that one query finds."""
-    names = _names({one for entry in entries for one in _ids(entry)})
+def log_lines(request: HttpRequest, entries: Sequence[AuditEntry]) -> list[Line]:
+    """Return a line for each entry, with the names that the administrator may read, found by one query."""
+    names = _names(request, {one for entry in entries for one in _ids(entry)})
     return [_line(entry, names) for entry in entries]
 
 
@@ -86,8 +96,14 @@ def _line(entry: AuditEntry, names: dict[str, str]) -> Line:
         user=_party(entry.user_id, names),
         organizations=[party for one in entry.organization_ids if (party := _party(one, names))],
         reason=content["reason"] or "",
-        stated=plain_text(content["metadata"].get("reason")),
+        stated=stated_reason(content),
     )
+
+
+def stated_reason(content: Mapping[str, Any]) -> str:
+    """Return the reason that a person typed, or an empty string."""
+    reason = plain_text(content["metadata"].get("reason"))
+    return "" if reason in OWN_REASONS else reason
 
 
 def _ids(entry: AuditEntry) -> list[str]:
@@ -95,12 +111,11 @@ def _ids(entry: AuditEntry) -> list[str]:
     return [one for one in known if one]
 
 
-def find_parties(ids: Collection[str]) -> dict[str, Party]:
-    """Return those of the ids that belong to a row which has a page, by one query."""
+def find_parties(request: HttpRequest, ids: Collection[str]) -> dict[str, Party]:
+    """Return those of the ids that belong to a row whose page the administrator may read, by one query."""
     kinds = NAMED | FURTHER
-    return {
-        pk: Party(name, row_url(kinds[_prefix(pk)][0], pk), name == pk) for pk, name in _names({*ids}, kinds).items()
-    }
+    names = _names(request, {*ids}, kinds)
+    return {pk: Party(name, row_url(kinds[_prefix(pk)][0], pk), name == pk) for pk, name in names.items()}
 
 
 def _party(pk: str | None, names: dict[str, str]) -> Party | None:
@@ -112,12 +127,12 @@ def _party(pk: str | None, names: dict[str, str]) -> Party | None:
     return Party(names[pk], row_url(model, pk))
 
 
-def _names(ids: set[str], kinds: Mapping[str, tuple[Any, str]] = NAMED) -> dict[str, str]:
-    """Return the names of agents, organizations and developers, and the addresses of people."""
+def _names(request: HttpRequest, ids: set[str], kinds: Mapping[str, tuple[Any, str]] = NAMED) -> dict[str, str]:
+    """Return the names of agents, organizations and developers, and the addresses of people, if they may be read."""
     return read_names(
         model.objects.filter(pk__in=known).order_by().values_list("pk", name)
         for prefix, (model, name) in kinds.items()
-        if (known := [one for one in ids if _prefix(one) == prefix])
+        if (known := [one for one in ids if _prefix(one) == prefix]) and may_read(request, model)
     )
 
 

@@ -49,8 +49,8 @@ class JoinedTo:
 def join(request: HttpRequest, row: Model) -> JoinedTo | EntryPage | None:
     """Return what belongs to the row, as far as the administrator may read it, or None for other models."""
     if isinstance(row, Entry):
-        entry = entry_of(row)
-        return read_entry_page(entry if is_superuser(request) else withhold_contents(entry), list_url(Entry))
+        entry = entry_of(row) if is_superuser(request) else withhold_contents(entry_of(row))
+        return read_entry_page(request, entry, list_url(Entry))
     found = JOINS.get(type(row))
     if found is None:
         return None
@@ -60,7 +60,8 @@ def join(request: HttpRequest, row: Model) -> JoinedTo | EntryPage | None:
     if not may_read(request, Entry):
         return JoinedTo(figures, sections)
     acts_url = list_url(Entry, actor=row.pk) if isinstance(row, User) and row.is_staff else ""
-    return JoinedTo(figures, sections, recent_lines(criteria(row)), list_url(Entry, q=row.pk), acts_url)
+    lines = recent_lines(request, criteria(row))
+    return JoinedTo(figures, sections, lines, list_url(Entry, q=row.pk), acts_url)
 
 
 def _of_organization(row: Organization) -> Iterator[Joined]:

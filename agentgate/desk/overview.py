@@ -75,7 +75,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     sections, figures = read_joined(wanted, overdue, User.objects.filter(pk=request.user.pk))
     return {
         "sections": sections,
-        "denials": count_denials(take_snapshot()) if reads_log else None,
+        "denials": count_denials(take_snapshot(), clock.now()) if reads_log else None,
         "acts_url": list_url(Entry, actor="administrator") if reads_log else "",
         "health": signs_of_health({one.label: one.number for one in figures}) if is_operator else None,
     }
@@ -90,6 +90,6 @@ def _new_agents() -> Joined:
 
 def denials(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the page of the agents denied most."""
-    log = take_snapshot()
-    agents, sample = most_denied(log)
-    return {"denials": count_denials(log, sample), "agents": agents, "sample": sample}
+    log, now = take_snapshot(), clock.now()
+    agents, sample = most_denied(request, log, now)
+    return {"denials": count_denials(log, now, sample), "agents": agents, "sample": sample}

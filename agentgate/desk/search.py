@@ -100,9 +100,9 @@ def _lines(request: HttpRequest, text: str) -> list[Line]:
         return []
     if kind_of(text) == "log":
         found = find_entry(Criteria(), text)
-        return log_lines([read_entry(found)]) if found else []
+        return log_lines(request, [read_entry(found)]) if found else []
     if is_own(text):  # those that a caller chose are not indexed
-        return recent_lines(Criteria(request_id=text), SHOWN)
+        return recent_lines(request, Criteria(request_id=text), SHOWN)
     return []
 
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from audit.events import Event, Outcome
+from core.admin_words import ACTORS
 from core.text import plain_text
 from decisions.requests import Reason
 
@@ -113,7 +114,16 @@ SENTENCES: Mapping[str, str | Promise] = {
     Event.LOG_VIEW_RENAMED: lazy("%(actor)s renamed a view of the log."),
     Event.LOG_VIEW_DELETED: lazy("%(actor)s deleted a view of the log."),
 }
+# Of agents that act for no person (client_credentials), and of a request that no person answered.
+WITHOUT_PERSON: Mapping[str, str | Promise] = {
+    Event.CONSENT_EXPIRED: lazy("A request of %(agent)s for consent expired before it was answered."),
+    Event.TOKEN_ISSUED: lazy("%(agent)s received a token to act on its own: %(scopes)s."),
+    Event.TOKEN_REVOKED: lazy("%(actor)s revoked tokens of %(agent)s."),
+    Event.TOKEN_VERIFY: lazy("%(agent)s was allowed to act on its own: %(scopes)s."),
+    Event.TOKEN_INTROSPECTED: lazy("%(actor)s introspected a token of %(agent)s."),
+}
 DENIED = lazy("%(agent)s was denied for %(person)s: %(scopes)s.")
+DENIED_WITHOUT_PERSON = lazy("%(agent)s was denied: %(scopes)s.")
 ASKED = lazy("%(agent)s must ask %(person)s first: %(scopes)s.")
 
 
@@ -123,16 +133,20 @@ def sentence_html(content: Mapping[str, Any], names: Mapping[str, str], titles: 
     `names` are those of the actor, agent, person, organization and policy, and empty where there is none. `titles` are
     those of the scopes.
     """
-    words = {name: _marked(names[name]) or placeholder for name, placeholder in _nobody().items()}
+    words = {name: _marked(names[name]) or word for name, word in _unnamed(content["actor"]["kind"]).items()}
     scopes = get_text_list([titles.get(one, plain_text(one)) for one in content["scopes"]], _("and"))
     words["scopes"] = format_html("<bdi>{}</bdi>", scopes or _("no specific scopes"))
     return mark_safe(conditional_escape(str(_template(content))) % words)  # noqa: S308 -- all parts are escaped
 
 
 def _template(content: Mapping[str, Any]) -> str | Promise:
-    if content["event"] == Event.TOKEN_VERIFY and content["outcome"] == Outcome.DENIED:
-        return ASKED if content["reason"] == Reason.APPROVAL_REQUIRED else DENIED
-    event = content["event"]  # which may be one of the past
+    event, has_person = content["event"], content["userId"] is not None  # the event may be one of the past
+    if event == Event.TOKEN_VERIFY and content["outcome"] == Outcome.DENIED:
+        if content["reason"] == Reason.APPROVAL_REQUIRED:
+            return ASKED
+        return DENIED if has_person else DENIED_WITHOUT_PERSON
+    if not has_person and event in WITHOUT_PERSON:
+        return WITHOUT_PERSON[event]
     return SENTENCES.get(event, event.replace("%", "%%"))
 
 
@@ -140,10 +154,10 @@ def _marked(name: str) -> SafeString | str:
     return format_html('<bdi class="named">{}</bdi>', name) if name else ""
 
 
-def _nobody() -> dict[str, str]:
+def _unnamed(actor_kind: str) -> dict[str, str]:
     """Return the words that take the place of a name that the entry lacks."""
     return {
-        "actor": _("An unknown caller"),
+        "actor": str(ACTORS["system"]) if actor_kind == "system" else _("An unknown caller"),
         "agent": _("an agent"),
         "person": _("a person"),
         "organization": _("an organization"),

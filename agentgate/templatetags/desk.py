@@ -125,9 +125,9 @@ def actor_kind(kind: str) -> str:
 
 
 @register.simple_tag
-def shown_entries(rows: Any) -> list[Any]:
+def shown_entries(request: HttpRequest, rows: Any) -> list[Any]:
     """Return the lines of the entries that a page of the log has found."""
-    return log_lines([entry_of(row) for row in rows])
+    return log_lines(request, [entry_of(row) for row in rows])
 
 
 @register.simple_tag

@@ -5,6 +5,7 @@ A new model, action or page fails these tests until it has a row in the tables b
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
 
 import pytest
@@ -17,10 +18,14 @@ from django.urls import URLPattern, URLResolver
 
 from accounts.models import User
 from agents.models import EmergencyStop
+from audit.events import Outcome
+from audit.models import Entry
 from audit.readers.reading import read_entry
 from tests.admin.test_edits import page_url
 from tests.admin.test_pages import form_url, list_url, name_of
-from tests.admin.world import World, sign_in
+from tests.admin.world import World, sign_in, staff
+from tests.audit.journals import decision as decided
+from tests.audit.journals import write_drafts
 from tests.constants import PASSWORD
 from tests.log import log_entries
 
@@ -239,6 +244,27 @@ def test_joined_rows_need_permissions_of_their_own(world: World) -> None:
     assert "SmartMail" in html
     for words in (world.ada.email, "Recent log entries", "Consents", "Token families"):
         assert words not in html
+
+
+def test_a_role_that_reads_only_the_log_sees_ids_in_place_of_names(world: World) -> None:
+    fields = {"user_id": world.ada.id, "organization_id": world.developer.organization_id, "agent_id": world.agent.id}
+    (entry,) = write_drafts([decided(**fields, outcome=Outcome.DENIED)])
+    browser = sign_in(staff("audit.view_entry"))
+    pages = {
+        "/admin/": [],
+        "/admin/denials/": [world.agent.id],
+        list_url(Entry): list(fields.values()),
+        form_url(Entry(pk=entry.id)): list(fields.values()),
+        f"/admin/search/?q={entry.id}": list(fields.values()),
+    }
+    for path, ids in pages.items():
+        html = browser.get(path).content.decode().split("<main")[1]
+        for name in (world.ada.email, world.agent.name, "Acme"):
+            assert name not in html, (path, name)
+        for pk in ids:
+            assert f"<code>{pk}</code>" in html, (path, pk)
+        for url in re.findall(r'href="(/admin/[^"#]*)"', html):
+            assert browser.get(unescape(url)).status_code == 200, (path, url)
 
 
 def test_a_member_without_a_role_sees_nothing(world: World) -> None:

@@ -8,14 +8,23 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from agentgate.desk.log_lines import OWN_REASONS
 from agentgate.desk.sentences import SENTENCES
+from agents import deletion
 from agents.services import stop_agent
+from audit.entries.drafts import MACHINE_REASONS
 from audit.events import Event, Outcome
 from audit.models import Entry
 from audit.sequencing.sequencer import sequence
 from consent.models import Consent
+from consent.services import expire_grants, expire_requests
+from core import clock
 from core.actor import SYSTEM
+from decisions.requests import VerifyRequest
+from decisions.services import decide
+from developers.acting import as_developer
 from policies.models import Policy
+from policies.services import delete_policy, update_policy
 from resources.models import ResourceServer
 from tests.admin.test_pages import MAX_QUERIES, form_url
 from tests.admin.test_roles import SAFETY, SUPPORT, member
@@ -24,6 +33,9 @@ from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
 from tests.consent.test_counts import calls
 from tests.log import log_entries
+from tests.world import ANONYMOUS, ask
+from tokens.issuing import IssuedTokens
+from tokens.services import issue_client_token, revoke_token
 
 
 def words(html: str) -> str:
@@ -93,6 +105,67 @@ def test_only_superusers_read_what_was_requested(role: str, site: Client, world:
     assert not any(text in html for text in contents)
     assert html.count("Withheld. Only superusers read what was requested.") == 2 * 3  # in the facts and in the JSON
     assert "203.0.113.9" in html
+
+
+def sentence_of(site: Client, entry_id: str) -> str:
+    html = site.get(form_url(Entry(pk=entry_id))).content.decode()
+    return words("<main" + html.split('desk__sentence">')[1].split("</h1>")[0]).replace(" .", ".")
+
+
+def newest_sentence(site: Client) -> str:
+    return sentence_of(site, log_entries()[0].id)
+
+
+def test_an_agent_that_acts_for_no_person_acts_on_its_own(site: Client, world: World) -> None:
+    issued = issue_client_token(actor=ANONYMOUS, agent=world.agent, scopes=["email:read"])
+    assert isinstance(issued, IssuedTokens)
+    assert newest_sentence(site) == "SmartMail received a token to act on its own: Read your email."
+    request = VerifyRequest(issued.access_token, ["email:read"], ANONYMOUS)
+    decide([request])
+    assert newest_sentence(site) == "SmartMail was allowed to act on its own: Read your email."
+    decide([request._replace(is_introspection=True)])
+    assert newest_sentence(site) == "An unknown caller introspected a token of SmartMail."
+    decide([request._replace(required_scopes=["email:send"])])
+    assert newest_sentence(site) == "SmartMail was denied: Send email as you."
+    revoke_token(actor=ANONYMOUS, token=issued.access_token)
+    assert newest_sentence(site) == "An unknown caller revoked tokens of SmartMail."
+
+
+def test_a_request_for_consent_that_expires_is_not_the_access_of_a_person(site: Client, world: World) -> None:
+    ask(world.agent)
+    Consent.objects.update(expires_at=clock.now())
+    assert expire_requests() == 1
+    assert newest_sentence(site) == "A request of SmartMail for consent expired before it was answered."
+    assert expire_grants() == 1
+    assert newest_sentence(site) == "The access of SmartMail for ada@example.com expired."
+
+
+def test_what_this_server_does_has_it_as_its_actor(site: Client, world: World) -> None:
+    created = log_entries(event=Event.RESOURCE_SERVER_CREATED)[0]
+    assert created.content["actor"]["kind"] == "system"
+    assert sentence_of(site, created.id) == "This server registered a resource server of Acme."
+
+
+def test_a_policy_has_the_name_of_the_time_even_when_it_is_gone(site: Client, world: World) -> None:
+    policy, actor = Policy.objects.get(), as_developer(ANONYMOUS, world.developer)
+    update_policy(actor=actor, policy=policy, changes={"name": "No transfers"})
+    delete_policy(actor=actor, policy=policy)
+    events = (Event.POLICY_CREATED, Event.POLICY_UPDATED, Event.POLICY_DELETED)
+    assert [sentence_of(site, log_entries(event=event)[0].id) for event in events] == [
+        "dev@example.com created the policy No payments.",
+        "dev@example.com changed the policy No transfers.",
+        "dev@example.com deleted the policy No transfers.",
+    ]
+
+
+def test_a_reason_that_this_program_wrote_is_not_a_stated_one(site: Client, world: World) -> None:
+    assert {*MACHINE_REASONS, deletion.REASON} == OWN_REASONS.keys()
+    deletion.delete_agent(actor=as_developer(ANONYMOUS, world.developer), agent=world.agent)
+    for event in (Event.AGENT_SUSPENDED, Event.CONSENT_REVOKED):
+        html = site.get(form_url(Entry(pk=log_entries(event=event)[0].id))).content.decode()
+        assert "Reason The agent was deleted. Actor" in words(html)
+        assert "Stated reason" not in html
+    assert "agent_deleted" not in words(site.get("/admin/audit/entry/").content.decode())
 
 
 def test_names_of_others_and_of_rows_that_are_gone_are_only_text(site: Client, world: World) -> None:
