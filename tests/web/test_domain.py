@@ -1,11 +1,16 @@
 """Settings > Domain, and the domain in the heading of the consent screen."""
 
+import re
+
 import pytest
 from django.test import Client
 
+from core.actor import SYSTEM
 from developers import domains
+from developers.domains import decline_review
 from developers.models import DomainClaim, Organization
 from developers.proofs import Found
+from developers.services import verify_organization
 from tests.web.markup import markup_of
 
 PATH = "/developer/settings/domain"
@@ -115,6 +120,25 @@ def test_an_organization_with_a_domain_asks_to_be_verified(as_developer, develop
     page = markup_of(as_developer.post(f"{PATH}/review", follow=True))
     assert "An administrator decides." in page
     assert "Ask to be verified" not in page
+
+
+def test_a_developer_learns_what_was_decided_and_why(as_developer, developer, found):
+    organization = developer.organization
+    prove(as_developer, found)
+    as_developer.post(f"{PATH}/review")
+    decline_review(actor=SYSTEM, organization=organization, reason="Send your <b>register</b> extract.")
+    page = markup_of(as_developer.get(PATH))
+    assert "An administrator declined to verify your organization." in page
+    assert "Send your <b>register</b> extract." in page
+    assert "Ask to be verified" in page
+    entry = as_developer.get(re.search(r'href="(/developer/logs/log_\w+)"', page)[1])
+    assert "Stated reason" in markup_of(entry)
+    as_developer.post(f"{PATH}/review")
+    assert "declined to verify" not in markup_of(as_developer.get(PATH))
+    verify_organization(actor=SYSTEM, organization=organization, is_verified=True, reason="Papers.")
+    assert "notice--warn" not in markup_of(as_developer.get(PATH))
+    verify_organization(actor=SYSTEM, organization=organization, is_verified=False, reason="Sold.")
+    assert "An administrator decided that your organization is no longer verified." in markup_of(as_developer.get(PATH))
 
 
 @pytest.mark.parametrize("action", ["check", "review"])

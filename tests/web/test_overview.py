@@ -6,10 +6,13 @@ import pytest
 
 from agents.client_secrets import rotate_client_secret
 from agents.services import stop_agent
+from core import clock
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.acting import as_developer as acting_for
+from developers.domains import claim_domain, request_review
+from developers.models import DomainClaim
 from developers.services import verify_organization
 from insights.services import count_log
 from policies.models import Policy
@@ -105,6 +108,12 @@ def test_denials_are_explained(portal, owner, grant):
 def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
     ask(grant, "email:read")
     assert '<a href="/developer/settings/domain">Consent screens warn users' in text_of(portal, "/developer/")
+    assert "Prove a domain." in text_of(portal, "/developer/")
+    claim = claim_domain(actor=SYSTEM, organization=owner.organization, domain="acme-robots.com")
+    DomainClaim.objects.filter(pk=claim.pk).update(proved_at=clock.now())
+    assert "Ask to be verified." in text_of(portal, "/developer/")
+    request_review(actor=SYSTEM, organization=owner.organization)
+    assert "An administrator decides." in text_of(portal, "/developer/")
     verify_organization(actor=SYSTEM, organization=owner.organization, is_verified=True, reason="papers seen")
     assert "Nothing." in text_of(portal, "/developer/")
     actor = acting_for(ANONYMOUS, owner)

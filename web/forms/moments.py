@@ -10,7 +10,6 @@ from django.utils.translation import gettext_lazy as _
 
 from web.local import local_zone
 
-
 # Moments near the ends of the calendar cannot be shown in all zones.
 YEARS = range(2000, 2100)
 
@@ -53,18 +52,24 @@ class PeriodField(forms.Field):
             raise ValidationError(self.error_messages["invalid"], code="invalid") from error
 
     def _read(self, text: str) -> datetime:
-        day = _day(text)
-        moment = parse_datetime(text) if day is None else None
-        if (day or moment or date.min).year not in YEARS:
-            raise ValueError(text)
-        if moment is None:
+        if (day := _day(text)) is not None:
+            _require_year(day)
             return start_of_day(day, int(self.is_end))
+        moment = parse_datetime(text)
+        if moment is None:
+            raise ValueError(text)
+        _require_year(moment)
         return (moment if moment.tzinfo else moment.replace(tzinfo=local_zone())).astimezone(UTC)
 
 
 def start_of_day(day: date, later: int = 0) -> datetime:
     """Return when the day begins in the user's zone, or one so many days later. Raises `OverflowError`."""
     return datetime.combine(day + timedelta(days=later), time(), local_zone()).astimezone(UTC)
+
+
+def _require_year(day: date) -> None:
+    if day.year not in YEARS:
+        raise ValueError(day)
 
 
 def _day(text: str) -> date | None:

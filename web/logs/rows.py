@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from audit.entries.drafts import MACHINE_REASONS
 from audit.events import SANDBOX
 from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_organization
@@ -139,6 +140,12 @@ class LogRow:
     @property
     def reason(self) -> str:
         return plain_text(self.content["reason"])
+
+    @property
+    def stated_reason(self) -> str:
+        """The reason that an administrator gave. Empty if there is none."""
+        reason = self.content["metadata"].get("reason")
+        return "" if reason in MACHINE_REASONS else plain_text(reason)
 
     @property
     def policy_name(self) -> str:

@@ -36,7 +36,10 @@ class Expiring:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How many rows an organization has of each kind. `recording` are policies that deny nothing yet."""
+    """How many rows an organization has of each kind. `recording` are policies that deny nothing yet.
+
+    `proved_at` is since when it has proved a domain, and `asked_at` when it asked to be verified.
+    """
 
     agents: int
     suspended: int
@@ -44,6 +47,8 @@ class Figures:
     policies: int
     recording: int
     expiring: Expiring | None
+    proved_at: datetime | None
+    asked_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +80,18 @@ def figures_of(organization_id: str) -> Figures:
         of_policies,
         of_policies.filter(enabled=True, mode=Policy.Mode.SHADOW),
     )
-    columns = [
+    columns: list[str | Subquery] = [
         *map(_count, counts),
         _count(secrets, "agent__organization_id"),
         *(Subquery(secrets.values(name)[:1]) for name in ("agent_id", "agent__name", "expires_at")),
+        "domain_claim__proved_at",
+        "domain_claim__review_asked_at",
     ]
     found = Organization.objects.filter(pk=organization_id).values_list(*columns)[0]
     agents, suspended, stopped, policies, recording, number = (one or 0 for one in found[: len(counts) + 1])
-    expiring = Expiring(number, *found[len(counts) + 1 :]) if number else None
-    return Figures(agents, suspended, stopped, policies, recording, expiring)
+    *first, proved_at, asked_at = found[len(counts) + 1 :]
+    expiring = Expiring(number, *first) if number else None
+    return Figures(agents, suspended, stopped, policies, recording, expiring, proved_at, asked_at)
 
 
 def decided_in_a_day(organization_id: str) -> Decided:
@@ -117,8 +125,16 @@ def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
         )
         yield Attention(words % {"number": number}, f"{reverse('web:policies')}?status=shadow")
     if not is_verified:
-        words = _("Consent screens warn users that your organization is not verified. Prove a domain.")
-        yield Attention(words, reverse("web:domain"))
+        yield Attention(_not_verified(figures), reverse("web:domain"))
+
+
+def _not_verified(figures: Figures) -> str:
+    """Return what an organization that is not verified can do about it."""
+    if figures.asked_at:
+        return _("Consent screens warn users that your organization is not verified. An administrator decides.")
+    if figures.proved_at:
+        return _("Consent screens warn users that your organization is not verified. Ask to be verified.")
+    return _("Consent screens warn users that your organization is not verified. Prove a domain.")
 
 
 def _expiring(organization_id: str) -> QuerySet[ClientSecret]:

@@ -9,6 +9,8 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from audit.events import Event
+from audit.selectors import Filters, entries_for_organization
 from core.errors import Conflict, Invalid, NotFound
 from core.http import SeeOther
 from developers.domains import GRACE, DomainTaken, check_domain, claim_domain, remove_domain, request_review
@@ -18,6 +20,10 @@ from developers.selectors import domain_claim_of
 from web.access import developer_actor, developer_page, posted_from
 from web.forms.domain import DomainForm
 from web.forms.errors import show_in
+from web.logs.names import OwnNames
+from web.logs.rows import LogRow, read_rows
+
+DECISIONS = (Event.ORGANIZATION_VERIFIED, Event.ORGANIZATION_REVIEW_DECLINED)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -34,7 +40,13 @@ def domain(request: HttpRequest, developer: Developer) -> HttpResponse:
         else:
             return _back()
     claim = domain_claim_of(developer.organization_id)
-    context = {"form": form, "organization": developer.organization, **(_describe(claim) if claim else {})}
+    organization = developer.organization
+    context = {
+        "form": form,
+        "organization": organization,
+        "decision": None if organization.is_verified else _newest_decision(organization.id),
+        **(_describe(claim) if claim else {}),
+    }
     return render(request, "web/developer/domain.html", context, status=422 if form.is_bound else 200)
 
 
@@ -93,6 +105,12 @@ def _claim_of(developer: Developer) -> DomainClaim:
     if claim is None:
         raise NotFound("No domain.")
     return claim
+
+
+def _newest_decision(organization_id: str) -> LogRow | None:
+    """Return the newest entry in which an administrator decided whether the organization is verified, if any."""
+    found, _older = entries_for_organization(organization_id, Filters(events=DECISIONS)).page("", 1)
+    return next(iter(read_rows(found, OwnNames(organization_id, {}))), None)
 
 
 def _describe(claim: DomainClaim) -> dict[str, Any]:
