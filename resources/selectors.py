@@ -31,6 +31,14 @@ def own_scopes(organization_id: str) -> QuerySet[CustomScope]:
     return CustomScope.objects.filter(organization_id=organization_id).order_by("id")
 
 
+def unoffered_scopes(organization_id: str) -> list[str]:
+    """Return the ids of the scopes that the organization defined and none of its resource servers offers, in order."""
+    listed = ResourceServer.objects.filter(organization_id=organization_id).values_list("scopes", flat=True)
+    offered = {scope for scopes in listed for scope in scopes}
+    own = own_scopes(organization_id).values_list("id", flat=True)
+    return [scope for scope in own if scope not in offered]
+
+
 def own_prefixes(organization_id: str) -> list[str]:
     """Return the prefixes that the organization owns, in order."""
     rows = ScopePrefix.objects.filter(organization_id=organization_id).order_by("prefix")

@@ -109,13 +109,14 @@ def define_scope(*, actor: Actor, server: ResourceServer, scope: ScopeDefinition
 def change_scope(*, actor: Actor, server: ResourceServer, scope: ScopeDefinition) -> None:
     """Change the texts, the risk level and the effects of a scope of the organization, wherever it is offered.
 
-    Users who allowed it have agreed to its earlier texts. They see the new ones when the agent asks again. Raises
-    `Invalid`, and `NotFound` unless the scope is the organization's own and the resource server offers it.
+    Agents may have it although no resource server offers it any more. Users who allowed it have agreed to its earlier
+    texts. They see the new ones when the agent asks again. Raises `Invalid`, and `NotFound` unless the scope is the
+    organization's own.
     """
     with transaction.atomic():
         hold_developer(actor)
         server = _hold(server)
-        if scope.id not in server.scopes or not is_own_scope(server.organization, scope.id):
+        if not is_own_scope(server.organization, scope.id):
             raise NotFound("No such scope.")
         save_scopes(server.organization, [scope])
         _record(Event.RESOURCE_SERVER_UPDATED, actor=actor, server=server, metadata=_changed_scope(scope))

@@ -280,9 +280,7 @@ def test_a_deleted_resource_server_cannot_be_changed(
         define_scope(actor=SYSTEM, server=server, scope=own("tickets:new"))
 
 
-def test_a_scope_that_the_resource_server_does_not_offer_cannot_be_changed(
-    developer: Developer, rival: Developer
-) -> None:
+def test_a_scope_that_the_organization_did_not_define_cannot_be_changed(developer: Developer, rival: Developer) -> None:
     server = register(developer, TICKETS, own("tickets:read"), "email:read").server
     register(rival, "https://rival.example", own("rival:read"))
     for scope_id in ("tickets:close", "email:read", "rival:read"):

@@ -152,12 +152,25 @@ def test_the_texts_of_a_scope_are_changed_but_not_its_id(as_developer, server):
     assert as_developer.post(path, {**OWN, "title": ""}).status_code == 422
 
 
-def test_scopes_of_the_catalogue_and_those_not_offered_cannot_be_edited(as_developer, server):
-    as_developer.post(f"{url(server)}/edit", {"name": "Tickets", "shared": ["email:read"]})
-    for scope in ("email:read", "tickets:read", "unknown:x"):
+def test_scopes_of_the_catalogue_and_unknown_ones_cannot_be_edited(as_developer, server):
+    for scope in ("email:read", "unknown:x"):
         path = f"{url(server)}/scopes/{scope}/edit"
         assert as_developer.get(path).status_code == 404
         assert as_developer.post(path, OWN).status_code == 404
+
+
+def test_a_scope_that_no_resource_server_offers_is_listed_and_edited(as_developer, server):
+    assert "Not offered" not in markup_of(as_developer.get(url(server)))
+    as_developer.post(f"{url(server)}/edit", {"name": "Tickets", "shared": ["email:read"]})
+    path = f"{url(server)}/scopes/tickets:read/edit"
+    assert "Not offered</h3>" in markup_of(as_developer.get(url(server)))
+    assert f'<a href="{path}">Edit' in markup_of(as_developer.get(url(server)))
+    assert as_developer.get(path).status_code == 200
+    assert as_developer.post(path, {**OWN, "title": "Read tickets"}).status_code == 303
+    assert CustomScope.objects.get().title == "Read tickets"
+    elsewhere = {"name": "Other", "identifier": "https://other.example", "own": ["tickets:read"]}
+    assert as_developer.post(f"{PATH}/new", elsewhere).status_code == 303
+    assert "Not offered" not in markup_of(as_developer.get(url(server)))
 
 
 @pytest.mark.parametrize(("overlap", "live"), [("0", 1), ("86400", 2)])

@@ -63,8 +63,8 @@ def edit(request: HttpRequest, developer: Developer, server_id: str, scope_id: s
 
 
 def _own_scope(server: ResourceServer, scope_id: str) -> CustomScope:
-    """Return the organization's scope with this id that the resource server offers. Raises `NotFound`."""
-    found = own_scopes(server.organization_id).filter(id=scope_id).first() if scope_id in server.scopes else None
+    """Return the scope with this id that the resource server's organization defined. Raises `NotFound`."""
+    found = own_scopes(server.organization_id).filter(id=scope_id).first()
     if found is None:
         raise NotFound("No such scope.")
     return found

@@ -26,6 +26,7 @@ from resources.selectors import (
     own_scopes,
     resource_server_for_organization,
     resource_servers_for_organization,
+    unoffered_scopes,
 )
 from resources.services import (
     delete_resource_server,
@@ -40,7 +41,7 @@ from web.forms.agents import RotateForm
 from web.forms.deleting import DeleteServerForm
 from web.forms.errors import show_in
 from web.forms.resource_servers import NewServerForm, ServerForm
-from web.paging import paginate
+from web.paging import paginate, part_of
 from web.snippets import FRAMEWORKS, KINDS, snippet
 
 MAX_SEARCH = 100
@@ -101,6 +102,7 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
         "health": health,
         "log_url": _log_url(server, health),
         "offered": _offered(server),
+        "unoffered": part_of(request, describe_scopes(unoffered_scopes(server.organization_id))),
         "secrets": live_server_secrets(server),
         "secret": once.take(request, server.id),
         "snippet": snippet(server, kind if kind in KINDS else next(iter(KINDS))),

@@ -18,7 +18,7 @@ from developers.api_keys import create_api_key, rotate_api_key
 from developers.models import DomainClaim, Organization
 from developers.services import suspend_organization
 from policies.services import create_policy
-from resources.custom_scopes import ScopeDefinition
+from resources.custom_scopes import ScopeDefinition, save_scopes
 from tests.pictures import png
 from tests.web.browser.pages.group import Content, Group, Page, press, press_live, send, with_error
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
@@ -62,6 +62,8 @@ def make_servers() -> Content:
     server = make_resource_server(
         developer, "https://api.tickets.example", read, "email:read", "payments:charge"
     ).server
+    unoffered = ScopeDefinition("tickets:export", "high", "Export your tickets", "Take all your tickets", "change them")
+    save_scopes(developer.organization, [unoffered])
     return Content(developer.user.email, {"server": server.id})
 
 
