@@ -108,6 +108,8 @@ def test_a_misspelled_scope_is_decided_with_a_hint(as_developer, developer, agen
     assert first.endswith('Did you mean "email:send"?')
     assert second.endswith("one of your organization's scopes.")
     assert first in words_of(page)
+    (third,) = simulate(as_developer, agent, policy, action="email:sned").context["hints"]
+    assert third.endswith('Did you mean "email:send"?')
     assert simulate(as_developer, agent, policy).context["hints"] == []
 
 

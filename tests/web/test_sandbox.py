@@ -115,6 +115,14 @@ def test_a_trace_that_no_longer_explains_the_answer_is_not_shown(as_developer, s
     assert trace(as_developer.get(trial)) == [("Quiet", "Never email:read", "Denies", True)]
 
 
+def test_a_misspelled_action_is_answered_with_a_hint(as_developer, start):
+    trial = start(READ)["Location"]
+    for action, hint in (("email:raed", 'Did you mean "email:read"?'), ("email:read", None)):
+        as_developer.post(trial, {"scope": READ, "action": action})
+        assert ("Did you mean" in text_of(as_developer, trial)) is bool(hint)
+        assert hint is None or hint in text_of(as_developer, trial)
+
+
 def test_the_screen_asks_for_what_the_address_says(as_developer, url):
     assert text_of(as_developer, url).count('name="scopes"') == 5
     chosen = text_of(as_developer, f"{url}?ask={READ}&ask={SEND}&ask=drive:read")

@@ -80,5 +80,5 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
     verdicts = describe_verdicts(simulation, policies, unsaved=draft)
     attempt.outcome = simulation.outcome.value
     attempt.verdicts, attempt.left_out = verdicts[:MOST_LISTED], max(len(verdicts) - MOST_LISTED, 0)
-    attempt.hints = describe_unknown(asked.scopes, organization_id)
+    attempt.hints = describe_unknown(asked.asked, organization_id)
     attempt.is_in_force = fields["status"] == ENFORCED

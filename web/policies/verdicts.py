@@ -60,10 +60,10 @@ def describe_verdicts(
     ]
 
 
-def describe_unknown(scopes: Iterable[str], organization_id: str) -> list[str]:
-    """Return a hint for each scope that no rule can name. It can still be another organization's."""
+def describe_unknown(actions: Iterable[str], organization_id: str) -> list[str]:
+    """Return a hint for each scope or action that no rule can name. It can still be another organization's."""
     text = gettext_noop('"%(scope)s" is neither in the catalogue nor one of your organization\'s scopes.')
-    found = unknown_scopes(scopes, organization_id=organization_id).items()
+    found = unknown_scopes(actions, organization_id=organization_id).items()
     return [translated(did_you_mean(Filled(text, scope=scope), choice)) for scope, choice in found]
 
 

@@ -43,7 +43,7 @@ def simulate(request: HttpRequest, developer: Developer, policy_id: str = "") ->
         "form": form,
         "outcome": simulation.outcome.value,
         "verdicts": part.items,
-        "hints": describe_unknown(asked.scopes, organization_id),
+        "hints": describe_unknown(asked.asked, organization_id),
         "part": part,
     }
     return _page(request, context)

@@ -18,6 +18,7 @@ from web.access import developer_actor, developer_page
 from web.forms.errors import show_in
 from web.forms.sandbox import QuestionForm
 from web.paging import part_of
+from web.policies.verdicts import describe_unknown
 from web.sandbox.answers import explain_all
 from web.sandbox.screen import Answered, Request, grants, show_screen
 from web.sandbox.trace import Trace, policies_of, trace_question
@@ -100,6 +101,7 @@ def _context(request: HttpRequest, trial: Trial, shown: Asked | None, form: Ques
         "others": [one for one in answers if one.asked is not shown],
         "trace": trace,
         "verdicts": part.items,
+        "hints": describe_unknown([shown.action] if shown and shown.action else [], trial.agent.organization_id),
         "part": part,
         "is_full": len(trial.questions) >= MAX_QUESTIONS,
         "most": MAX_QUESTIONS,
