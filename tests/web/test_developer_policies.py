@@ -195,6 +195,15 @@ def test_a_preview_shows_each_rule_in_words_and_what_is_wrong(as_developer):
     assert "once it is complete" in words_of(response)
 
 
+def test_a_preview_says_what_is_wrong_with_a_number(as_developer):
+    sent = form_of({**RATE_LIMIT, "maxRequests": "0"}, {**RATE_LIMIT, "windowSeconds_count": ""}, add="")
+    response = as_developer.post("/developer/policies/new", sent)
+    assert response.status_code == 200
+    zero, missing = response.context["editor"].rules
+    assert zero.problem == "Maximum requests: Ensure this value is greater than or equal to 1."
+    assert missing.problem == ""
+
+
 def test_an_added_rule_gets_the_focus(as_developer):
     text = words_of(as_developer.post("/developer/policies/new", form_of(BLOCKLIST, add="rate_limit")))
     assert text.index("Blocked actions") < text.index(" autofocus>") < text.index("Rate limit</legend>")
@@ -273,6 +282,26 @@ def test_errors_name_their_field(as_developer, sent, message):
     text = words_of(response)
     assert text.index('id="errors"') < text.index(message)
     assert not Policy.objects.exists()
+
+
+@pytest.mark.parametrize("button", [{}, {"backtest": "7"}])
+def test_all_errors_are_shown_at_once(as_developer, button):
+    rules = (
+        {**BLOCKLIST, "actions": "emial:read"},
+        {**RATE_LIMIT, "maxRequests": ""},
+        {**ADDRESSES, "cidrs": "203.0.113.0/24\nnonsense"},
+        {**BLOCKLIST, "actions": "email:read\nemial:send"},
+    )
+    response = as_developer.post("/developer/policies/new", form_of(*rules, **{**button, "name": ""}))
+    assert response.status_code == 422
+    text = words_of(response)
+    listed = text[text.index('id="errors"') : text.index("</ul>", text.index('id="errors"'))]
+    assert "Name: This field is required." in listed
+    assert 'Line 1: "emial:read" is neither' in listed
+    assert "Maximum requests: This field is required." in listed
+    assert "Line 2: " in listed
+    assert 'Line 2: "emial:send" is neither' in listed
+    assert listed.count("<li>") == 5
 
 
 @pytest.mark.parametrize(
@@ -437,6 +466,25 @@ def test_deleting_needs_a_confirmation(as_developer, policy):
     response = as_developer.post(url)
     assert (response.status_code, response["Location"]) == (303, "/developer/policies")
     assert not Policy.objects.exists()
+
+
+@pytest.mark.parametrize("button", [{}, {"add": "rate_limit"}, {"backtest": "7"}, {"try": "open"}])
+def test_what_was_typed_for_a_deleted_policy_becomes_a_new_one(as_developer, policy, button):
+    path = f"/developer/policies/{policy.id}/edit"
+    sent = form_of(ADDRESSES, name="Mine", version=policy.version)
+    as_developer.post(f"/developer/policies/{policy.id}/delete")
+    response = as_developer.post(path, {**sent, **button})
+    text = words_of(response)
+    assert response.status_code == 404
+    assert "This policy no longer exists." in text
+    assert 'value="Mine"' in text
+    assert 'action="/developer/policies/new"' in text
+    assert 'name="version"' not in text
+    assert not Policy.objects.exists()
+    assert as_developer.get(path).status_code == 404
+    del sent["version"]
+    assert as_developer.post("/developer/policies/new", sent).status_code == 303
+    assert Policy.objects.get().name == "Mine"
 
 
 @pytest.mark.parametrize("page", ["", "/edit", "/delete"])

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -22,6 +23,7 @@ from web.forms.rules import RuleForm, form_class
 
 RULE_KEY = re.compile(r"rules-(\d{1,4})-type")
 MAX_NAME = 200
+MISSING = ("required", "incomplete")
 FIELD_NAMES = {"agentId": "agent", "enabled": "status"}
 
 ENFORCED, SHADOW, OFF = "enforced", "shadow", "off"
@@ -114,16 +116,19 @@ class PolicyEditor:
     def forms(self) -> list[PolicyForm | RuleForm]:
         return [self.fields, *self.rules]
 
-    def is_valid(self) -> bool:
-        """Check every form, even after one has failed, so that the page shows all errors at once."""
+    def is_valid(self, organization_id: str) -> bool:
+        """Check every form and each rule, even after one has failed, so that the page shows all errors at once."""
         checked = [form.is_valid() for form in self.forms]
-        return all(checked)
+        parsed, errors = self._parse()
+        for one in (*errors, *_unknown_actions(parsed, organization_id)):
+            self._show_one(one)
+        return all(checked) and all(form.is_valid() for form in self.rules)
 
-    def can_decide(self) -> bool:
+    def can_decide(self, organization_id: str) -> bool:
         """Check everything but that the policy has a name, which it needs only to be saved."""
         name = self.fields.fields["name"]
         name.required = False
-        is_valid = self.is_valid()
+        is_valid = self.is_valid(organization_id)
         name.required = True
         return is_valid
 
@@ -145,12 +150,24 @@ class PolicyEditor:
             if bound.is_valid():
                 form.wording, form.problem, rule = _describe(bound.raw())
                 parsed |= {place: rule} if rule else {}
-        try:
-            require_known_actions(list(parsed.values()), organization_id=organization_id)
-        except InvalidRules as error:
-            for one in reversed(error.errors):  # so that the first error of a rule is the one that stays
-                path = one.field.split(".")
-                self.rules[list(parsed)[int(path[1])]].problem = at_entry(path[3:], one.translated)
+            else:
+                form.problem = _mistake_in(bound)
+        # The first error of a rule is the one that stays.
+        for one in reversed(_unknown_actions(parsed, organization_id)):
+            path = one.field.split(".")
+            self.rules[int(path[1])].problem = at_entry(path[3:], one.translated)
+
+    def _parse(self) -> tuple[dict[int, Rule], list[FieldError]]:
+        """Return the rules by the place of their forms, and what is wrong with those that cannot be read."""
+        parsed: dict[int, Rule] = {}
+        errors: list[FieldError] = []
+        for place, form in enumerate(self.rules):
+            if form.is_valid():
+                try:
+                    parsed[place] = parse_rule(form.raw(), f"rules.{place}")
+                except InvalidRules as error:
+                    errors += error.errors
+        return parsed, errors
 
     def _show_one(self, error: FieldError) -> None:
         head, *rest = error.field.split(".")
@@ -158,6 +175,25 @@ class PolicyEditor:
             show_at(self.rules[int(rest[0])], rest[2:] or [""], error.translated)
         else:
             show_at(self.fields, [head], error.translated, FIELD_NAMES)
+
+
+def _unknown_actions(rules: Mapping[int, Rule], organization_id: str) -> list[FieldError]:
+    """Return an error for each action that does not exist, in rules by their places."""
+    try:
+        require_known_actions(list(rules.values()), organization_id=organization_id)
+    except InvalidRules as error:
+        paths, places = [one.field.split(".") for one in error.errors], list(rules)
+        moved = [".".join(["rules", str(places[int(number)]), *rest]) for _rules, number, *rest in paths]
+        return [replace(one, field=field) for one, field in zip(error.errors, moved, strict=True)]
+    return []
+
+
+def _mistake_in(form: RuleForm) -> str:
+    """Return what is wrong with the first field that is not just missing, or ""."""
+    for name, errors in form.errors.as_data().items():
+        if wrong := next((one for one in errors if one.code not in MISSING), None):
+            return f"{form[name].label}: {wrong.messages[0]}"
+    return ""
 
 
 def _describe(raw: Mapping[str, Any]) -> tuple[str, str, Rule | None]:

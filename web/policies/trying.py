@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from agents.selectors import agents_for_organization
-from decisions.simulation import Simulated, require_valid, simulate_together
+from decisions.simulation import Simulated, simulate_together
 from developers.models import Developer
 from limits.throttle import Subject, Throttle
 from policies.models import Policy
@@ -66,10 +66,9 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
     Raises `DomainError`.
     """
     form = attempt.form
-    if form is None or not all([editor.can_decide(), form.is_valid()]):
+    if form is None or not all([editor.can_decide(organization_id), form.is_valid()]):
         return
     fields, rules = editor.fields.cleaned_data, editor.raw_rules()
-    require_valid(rules, organization_id=organization_id)
     Throttle("simulate", settings.THROTTLE_SIMULATE).hit(Subject(f"organization:{organization_id}"))
     agent = fields["agent"]
     draft = Simulated(_("This draft"), agent.id if agent else None, rules, policy)

@@ -52,7 +52,14 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
-    return _answer(request, developer, policy_for_organization(developer.organization_id, policy_id))
+    """Change a policy. If it was deleted meanwhile, what was typed stays, for a new policy."""
+    try:
+        return _answer(request, developer, policy_for_organization(developer.organization_id, policy_id))
+    except NotFound:
+        if request.method != "POST":
+            raise
+        editor, attempt = _editor(request, developer, None), Attempt.read(request, developer)
+        return _page(request, editor, attempt, None, None, is_gone=True)
 
 
 def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -> HttpResponse:
@@ -62,8 +69,10 @@ def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -
     try:
         if attempt.is_run:
             try_draft(attempt, editor, policy, developer.organization_id)
-        elif _is_sent(request) and editor.is_valid():
+        elif _is_sent(request) and editor.is_valid(developer.organization_id):
             return _finish(request, developer, editor, policy, opened.version or 0)
+    except NotFound:
+        raise
     except DomainError as error:
         editor.show(error)
         if policy and isinstance(error, Conflict):
@@ -148,8 +157,15 @@ def _values(editor: PolicyEditor, policy: Policy | None) -> dict[str, Any]:
 
 
 def _page(
-    request: HttpRequest, editor: PolicyEditor, attempt: Attempt, policy: Policy | None, version: int | None
+    request: HttpRequest,
+    editor: PolicyEditor,
+    attempt: Attempt,
+    policy: Policy | None,
+    version: int | None,
+    *,
+    is_gone: bool = False,
 ) -> HttpResponse:
+    """Show the editor. With `is_gone`, it is that of a policy that does not exist, and saves a new one."""
     forms = [*editor.forms, *attempt.forms]
     has_errors = any(form.is_bound and form.errors for form in forms)
     context = {
@@ -160,10 +176,12 @@ def _page(
         "version": version,
         "forms": forms,
         "has_errors": has_errors,
+        "is_gone": is_gone,
         "attempt": attempt,
         "rule_titles": rule_titles(),
         "time_zones": zone_names(),
         "context_fields": KNOWN_FIELDS,
         "tested_days": TESTED_DAYS,
     }
-    return render(request, "web/developer/policy_edit.html", context, status=422 if has_errors else 200)
+    status = 404 if is_gone else 422 if has_errors else 200
+    return render(request, "web/developer/policy_edit.html", context, status=status)
