@@ -45,6 +45,12 @@ def lines(series: Sequence[Sequence[float | None]]) -> Plot:
     return Plot([_line(values, top) for values in series], steps * STEP, top)
 
 
+def bar_lengths(numbers: Sequence[int]) -> list[str]:
+    """Return how long the bar of each number is, in percent of the longest, as SVG writes numbers."""
+    longest = max(numbers, default=0)
+    return [short(max(LEAST, HEIGHT * number / longest)) if number else "0" for number in numbers]
+
+
 def nice_top(highest: float) -> float:
     """Return the least of 1, 2, 3, 4, 5, 6, 8 and 10, times a power of ten, that is not lower."""
     if highest <= 0:

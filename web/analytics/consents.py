@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from audit.entries.requests import Step
 from insights.models import Kind
 from insights.windows import Window
-from web.analytics.charts import HEIGHT, LEAST, short
+from web.analytics.charts import HEIGHT, bar_lengths, short
 from web.analytics.counts import Count, highest, percent
 from web.analytics.links import Links, of_step
 from web.analytics.words import Names, Words
@@ -39,10 +39,11 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A scope that users left out, and how often they were asked for it."""
+    """A scope that users left out, the length of its bar, and how often they were asked for it."""
 
     words: Words
     count: Count
+    bar: str
     asked: Count
     share: str
 
@@ -83,25 +84,25 @@ def find_consents(window: Window, now: Totals, before: Totals, names: Names, lin
 
 def bars_of(counts: Mapping[str, int]) -> list[FunnelBar]:
     """Return a bar for each step that occurred, in its place. The longest is as wide as the chart."""
-    longest = max(counts.values(), default=0)
-    pitch = HEIGHT / len(Step)
+    lengths, pitch = bar_lengths([counts.get(step, 0) for step in Step]), HEIGHT / len(Step)
     return [
-        FunnelBar(step.value, short(max(LEAST, HEIGHT * number / longest)), short(place * pitch + 2), short(pitch - 4))
-        for place, step in enumerate(Step)
-        if (number := counts.get(step, 0))
+        FunnelBar(step.value, length, short(place * pitch + 2), short(pitch - 4))
+        for place, (step, length) in enumerate(zip(Step, lengths, strict=True))
+        if counts.get(step)
     ]
 
 
 def _left_out(window: Window, now: Totals, before: Totals, names: Names, links: Links) -> list[LeftOut]:
     counts, asked = now[Kind.LEFT_OUT], now[Kind.ASKED]
     earlier, asked_before = before[Kind.LEFT_OUT], before[Kind.ASKED]
-    requested = of_step(Step.ASKED)
+    requested, shown = of_step(Step.ASKED), highest(counts, SCOPES_LISTED)
     return [
         LeftOut(
             names.scope(scope),
             Count(counts[scope], earlier.get(scope, 0), links.to(window, {"left_out": scope})),
+            bar,
             Count(asked.get(scope, 0), asked_before.get(scope, 0), links.to(window, {**requested, "scope": scope})),
             percent(counts[scope], asked.get(scope, 0)),
         )
-        for scope in highest(counts, SCOPES_LISTED)
+        for scope, bar in zip(shown, bar_lengths([counts[scope] for scope in shown]), strict=True)
     ]

@@ -23,6 +23,7 @@ from web.analytics.breakdown import (
     most_frequent,
     with_outcomes,
 )
+from web.analytics.charts import bar_lengths
 from web.analytics.consents import Consents, find_consents
 from web.analytics.counts import Count, highest, percent
 from web.analytics.latency import Latencies, find_latencies
@@ -59,11 +60,12 @@ class Denied(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TopDenial:
-    """What was denied often: which agent, or None if one is chosen, and why."""
+    """What was denied often: which agent, or None if one is chosen, and why, and the length of its bar."""
 
     agent: Words | None
     why: Words
     count: Count
+    bar: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
             links=links,
             lists_all=choice.lists_all,
         ),
-        denials=[_top_denial(one, window, names, links) for one in denials],
+        denials=_top_denials(denials, window, names, links),
         consents=find_consents(window, current, before, names, links),
         latencies=find_latencies(choice.period, window),
     )
@@ -177,10 +179,15 @@ def _most_denied(choice: Choice, current: Totals, before: Totals) -> list[Denied
     return found
 
 
-def _top_denial(one: Denied, window: Window, names: Names, links: Links) -> TopDenial:
-    query = {**of_rule(one.rule), "agent": one.agent_id or links.agent_id}
-    agent = names.agent(one.agent_id) if one.agent_id else None
-    return TopDenial(agent, names.rule(one.rule), Count(one.number, one.before, links.to(window, query)))
+def _top_denials(denials: Sequence[Denied], window: Window, names: Names, links: Links) -> list[TopDenial]:
+    found = []
+    for one, bar in zip(denials, bar_lengths([one.number for one in denials]), strict=True):
+        query = {**of_rule(one.rule), "agent": one.agent_id or links.agent_id}
+        agent = names.agent(one.agent_id) if one.agent_id else None
+        found.append(
+            TopDenial(agent, names.rule(one.rule), Count(one.number, one.before, links.to(window, query)), bar)
+        )
+    return found
 
 
 def _summary(window: Window, current: Totals, before: Totals, steps: Sequence[int], links: Links) -> Summary:

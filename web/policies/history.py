@@ -10,7 +10,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from agents.models import Agent
+from agents.selectors import all_agents_of_organization
 from core.text import plain_text
 from developers.models import Developer
 from policies.models import Policy, PolicyVersion
@@ -39,7 +39,9 @@ class Change:
 
 def describe_history(policy: Policy, versions: Sequence[PolicyVersion], shown: int) -> list[Change]:
     """Return the first `shown` versions, newest first. One more is read, if there is one, to compare with the last."""
-    agents = names_by_id((Agent.objects.all(), (one.content.get("agentId") for one in versions)))
+    agents = names_by_id(
+        (all_agents_of_organization(policy.organization_id), (one.content.get("agentId") for one in versions))
+    )
     people = _people(versions)
     return [
         _describe(policy, version, before, agents, people)
