@@ -131,7 +131,12 @@ class AgentGateAdminSite(AdminSite):
         return emergency_page(request, self.each_context(request))
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Redirect to our own sign-in page, which is throttled and logged. Django's is neither."""
+        """Redirect to our own sign-in page, which is throttled and logged. Django's is neither.
+
+        Say to users who are signed in, but are no administrators, that the site is not for them.
+        """
+        if request.user.is_authenticated and not self.has_permission(request):
+            return TemplateResponse(request, "admin/not_administrator.html", status=403)
         response: HttpResponse = secure_admin_login(super().login)(request, extra_context)
         return response
 

@@ -202,10 +202,18 @@ def test_guessing_an_administrators_password_is_throttled(world: World, client: 
     assert "_auth_user_id" not in client.session
 
 
-def test_a_user_who_is_not_an_administrator_is_refused(world: World) -> None:
-    answer = sign_in(world.ada).get("/admin/", follow=True)
+@pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/admin/agents/agent/"])
+def test_a_user_who_is_not_an_administrator_is_refused(path: str, world: World) -> None:
+    browser = sign_in(world.ada)
+    answer = browser.get(path, follow=True)
+    html = answer.content.decode()
 
     assert answer.status_code == 403
+    assert "This page is for administrators" in html
+    assert "You are signed in as <bdi>ada@example.com</bdi>" in html
+    answer = browser.post("/accounts/logout/", {"next": "/admin/"}, follow=True)
+    assert answer.redirect_chain[-1][0].startswith("/accounts/login/?next=")
+    assert browser.post("/admin/login/", {"username": "x"}).status_code == 302
 
 
 def test_actions_are_hidden_without_the_change_permission(world: World) -> None:

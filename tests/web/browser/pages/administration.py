@@ -81,6 +81,11 @@ def make_clerk() -> Content:
     return Content(clerk.email)
 
 
+def make_other() -> Content:
+    """Make a user who is no administrator."""
+    return Content(make_user("ada@example.com", "Ada Lovelace").email)
+
+
 def choose_all(tab: Any) -> None:
     """Select the first row of a list, and go on to the page that asks for the reason."""
     tab.page.locator("main [type=checkbox]").first.check()
@@ -110,6 +115,7 @@ GROUPS = [
             "/admin/accounts/user/",
             "/admin/accounts/user/{ada}/change/",
             "/admin/accounts/user/{ada}/edit/",
+            "/admin/accounts/user/{root}/change/",
             "/admin/policies/policy/",
             "/admin/policies/policy/{policy}/change/",
             "/admin/consent/consent/{consent}/change/",
@@ -129,4 +135,5 @@ GROUPS = [
         ],
     ),
     PageGroup("administration-clerk", make_clerk, ["/admin/", Page("/admin/agents/agent/", status=403)]),
+    PageGroup("administration-other", make_other, [Page("/admin/login/", status=403)]),
 ]
