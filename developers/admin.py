@@ -1,8 +1,12 @@
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.proof.stops import organization_level
@@ -13,25 +17,37 @@ from core.admin_words import AGENTS, ORGANIZATIONS
 from core.administration import ReadOnlyAdmin, counted
 from developers.domains import decline_review
 from developers.hits import hits_of_organization
-from developers.models import ApiKey, Developer, Organization
+from developers.models import ApiKey, Developer, DomainClaim, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
 from developers.stop_lines import lines_of_proof, lines_of_rows
 
 COLLEAGUES = "organization__developers__user"
 
 
-def _impact(rows: QuerySet[Any]) -> list[str]:
-    return [
-        counted(rows.count(), ORGANIZATIONS),
-        counted(rows.exclude(agents=None).values("agents").count(), AGENTS),
-        *lines_of_rows([row.pk for row in rows], hits_of_organization),
-    ]
+METHODS: dict[str, Any] = {
+    DomainClaim.Method.DNS: gettext_lazy("DNS record"),
+    DomainClaim.Method.FILE: gettext_lazy("File on the website"),
+}
+
+
+def _counted(rows: QuerySet[Any]) -> list[str]:
+    return [counted(rows.count(), ORGANIZATIONS)]
+
+
+def _with_agents(rows: QuerySet[Any]) -> list[str]:
+    """Count the agents, too, whose consent screens say whether their organization is verified."""
+    agents = rows.filter(agents__isnull=False, agents__deleted_at__isnull=True).values("agents")
+    return [*_counted(rows), counted(agents.count(), AGENTS)]
+
+
+def _stopped(rows: QuerySet[Any]) -> list[str]:
+    return [*_with_agents(rows), *lines_of_rows([row.pk for row in rows], hits_of_organization)]
 
 
 @reasoned_action(
     gettext_lazy("Suspend organization"),
     many=gettext_lazy("Suspend selected organizations"),
-    impact=_impact,
+    impact=_stopped,
     unchanged=gettext_lazy("already suspended"),
     applies=lambda organization: organization.may_act,
 )
@@ -42,7 +58,7 @@ def suspend(actor: Actor, organization: Organization, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Reactivate organization"),
     many=gettext_lazy("Reactivate selected organizations"),
-    impact=_impact,
+    impact=_stopped,
     unchanged=gettext_lazy("not suspended"),
     applies=lambda organization: not organization.may_act,
 )
@@ -53,7 +69,7 @@ def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Mark as verified"),
     many=gettext_lazy("Mark selected organizations as verified"),
-    impact=_impact,
+    impact=_with_agents,
     unchanged=gettext_lazy("already verified"),
     applies=lambda organization: not organization.is_verified,
 )
@@ -64,7 +80,7 @@ def verify(actor: Actor, organization: Organization, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Mark as not verified"),
     many=gettext_lazy("Mark selected organizations as not verified"),
-    impact=_impact,
+    impact=_with_agents,
     unchanged=gettext_lazy("not verified"),
     applies=lambda organization: organization.is_verified,
 )
@@ -72,16 +88,20 @@ def unverify(actor: Actor, organization: Organization, reason: str) -> bool:
     return verify_organization(actor=actor, organization=organization, is_verified=False, reason=reason)
 
 
+def _claim_of(organization: Organization) -> DomainClaim | None:
+    return getattr(organization, "domain_claim", None)
+
+
 def _asks(organization: Organization) -> bool:
     """Return whether the organization has asked to be verified, and no administrator has decided."""
-    claim = getattr(organization, "domain_claim", None)
+    claim = _claim_of(organization)
     return claim is not None and claim.review_asked_at is not None
 
 
 @reasoned_action(
     gettext_lazy("Decline to verify"),
     many=gettext_lazy("Decline to verify selected organizations"),
-    impact=_impact,
+    impact=_counted,
     unchanged=gettext_lazy("did not ask to be verified"),
     applies=_asks,
 )
@@ -105,13 +125,49 @@ class OrganizationAdmin(ReadOnlyAdmin):
     parts = ["name", "domain"]
     searches = {"org": "id", "dev": "developers", "usr": "developers__user", EMAIL: "developers__user__email"}
     searches |= {TEXT: "name__iexact"}
-    fields = ["domain", "is_verified", "suspended_at", "suspension_reason", "id", "created_at"]
+    fieldsets = [
+        (None, {"fields": ["is_verified", "suspended_at", "suspension_reason", "id", "created_at"]}),
+        (
+            gettext_lazy("Domain"),
+            {"fields": ["domain", "unproved", "proved_at", "method", "checked_at", "failing_since", "asked_at"]},
+        ),
+    ]
+    readonly_fields = ["unproved", "proved_at", "method", "checked_at", "failing_since", "asked_at"]
     actions = [suspend, reactivate, verify, unverify, decline]
     shows_proof = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
         """Return the organizations with their claims, of which the actions ask."""
         return super().get_queryset(request).select_related("domain_claim")
+
+    @admin.display(description=gettext_lazy("Not proved yet"))
+    def unproved(self, row: Organization) -> str:
+        claim = _claim_of(row)
+        return claim.name if claim and claim.proved_at is None else ""
+
+    @admin.display(description=gettext_lazy("Proved since"))
+    def proved_at(self, row: Organization) -> datetime | None:
+        return getattr(_claim_of(row), "proved_at", None)
+
+    @admin.display(description=gettext_lazy("Found at the last check"))
+    def method(self, row: Organization) -> SafeString | str:
+        """Return how the last check found the proof. Empty before the first check."""
+        claim = _claim_of(row)
+        if claim is None or claim.checked_at is None:
+            return ""
+        return format_html("{}", METHODS.get(claim.method) or _("Nothing"))
+
+    @admin.display(description=gettext_lazy("Last check"))
+    def checked_at(self, row: Organization) -> datetime | None:
+        return getattr(_claim_of(row), "checked_at", None)
+
+    @admin.display(description=gettext_lazy("Proof missing since"))
+    def failing_since(self, row: Organization) -> datetime | None:
+        return getattr(_claim_of(row), "failing_since", None)
+
+    @admin.display(description=gettext_lazy("Asks to be verified since"))
+    def asked_at(self, row: Organization) -> datetime | None:
+        return getattr(_claim_of(row), "review_asked_at", None)
 
     def proof_of(self, row: Organization) -> list[str]:
         return lines_of_proof(organization_level(row.id))

@@ -1,5 +1,6 @@
 """Admin actions: they ask for a reason, show what is affected, and are logged."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ from developers.models import DomainClaim, Organization
 from developers.services import suspend_organization
 from policies.models import Policy
 from policies.services import create_policy
-from tests.admin.test_pages import list_url
+from tests.admin.test_pages import form_url, list_url
 from tests.admin.world import World, sign_in, staff
 from tests.log import log_entries
 from tests.world import ANONYMOUS, make_agent
@@ -160,6 +161,43 @@ def test_requests_to_be_verified_are_a_queue_that_administrators_decide(site: Cl
         assert organization not in listed(site, queue)
     again = confirm(site, organization, "decline").content.decode()
     assert "1 row stayed as it was: did not ask to be verified." in again
+
+
+@pytest.mark.parametrize(("method", "words"), [("dns", "DNS record"), ("file", "File on the website"), ("", "Nothing")])
+def test_the_page_of_an_organization_says_what_is_known_about_its_domain(
+    method: str, words: str, site: Client, world: World
+) -> None:
+    """On which the decision to verify it depends."""
+    organization, at = world.developer.organization, clock.now() - timedelta(days=3)
+    Organization.objects.filter(pk=organization.pk).update(domain="acme.com")
+    known = {"proved_at": at, "checked_at": at + timedelta(days=2), "method": method, "review_asked_at": clock.now()}
+    page = form_url(organization)
+    assert "Not proved yet" in site.get(page).content.decode()
+    DomainClaim.objects.filter(name="acme.com").update(**known)
+
+    html = site.get(page).content.decode()
+
+    domain = html[html.index('">Domain</h2>') :].split("</section>")[0]
+    for text in ("acme.com", "Proved since", f"<dd>{words}</dd>", "Last check", "Asks to be verified since"):
+        assert text in domain
+    assert domain.count("<time") == 3
+    assert "Not proved yet" not in domain
+
+
+@pytest.mark.parametrize(
+    ("action", "lines"),
+    [("suspend", ["1 organization", "1 agent", "1 connected user"]), ("verify", ["1 organization", "1 agent"])],
+)
+def test_deleted_agents_are_not_affected(action: str, lines: list[str], site: Client, world: World) -> None:
+    fields = {"organization": world.developer.organization, "client_type": "confidential", "redirect_uris": "x"}
+    Agent.objects.create(name="Old", authorization_grant_type="authorization-code", deleted_at=clock.now(), **fields)
+    answer: Any = ask(site, world.developer.organization, action)
+    assert answer.context_data["impact"][:3] == lines
+
+
+def test_to_decline_affects_neither_agents_nor_tokens(site: Client, world: World) -> None:
+    answer: Any = ask(site, world.developer.organization, "decline")
+    assert answer.context_data["impact"] == ["1 organization"]
 
 
 def listed(site: Client, path: str) -> list[Any]:

@@ -13,6 +13,8 @@ from core import clock
 from core.actor import SYSTEM
 from core.task_runs import record_run
 from developers.acting import as_developer
+from developers.domains import claim_domain
+from developers.models import DomainClaim, Organization
 from policies.services import create_policy
 from tests.approvals import make_approval
 from tests.constants import PASSWORD
@@ -43,10 +45,18 @@ def make() -> Content:
     record_run("agentgate.tasks.record_heartbeat", started_at=clock.now(), seconds=0.01, result=None)
     record_run("tokens.tasks.sweep_tokens", started_at=clock.now(), seconds=0.4, result=17)
     record_run("consent.tasks.sweep_codes", started_at=clock.now(), seconds=0.1, result=None, error="OperationalError")
+    ask_to_be_verified(developer.organization)
     ids = {"org": developer.organization_id, "other": other.organization_id, "agent": agent.id, "stopped": stopped.id}
     ids |= {"ada": ada.id, "consent": granted.id, "policy": policy.id, "root": root.id}
     ids |= {"denied": denied, "approval": approval.id}
     return Content(root.email, ids)
+
+
+def ask_to_be_verified(organization: Organization) -> None:
+    claim = claim_domain(actor=SYSTEM, organization=organization, domain="acme.com")
+    known = {"proved_at": clock.now(), "checked_at": clock.now(), "review_asked_at": clock.now(), "method": "dns"}
+    DomainClaim.objects.filter(pk=claim.pk).update(**known)
+    Organization.objects.filter(pk=organization.pk).update(domain=claim.name)
 
 
 def bound_consent(consent: Consent) -> None:
