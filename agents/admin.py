@@ -78,7 +78,8 @@ class AgentAdmin(ReadOnlyAdmin):
         CreatedFilter,
     ]
     parts = ["name"]
-    searches = {"agt": "id", "agc": "client_id", URL: "client_id", "org": "organization", TEXT: "name__iexact"}
+    searches = {"agt": "id", "agc": "client_id", URL: "client_id", "org": "organization"}
+    searches |= {"sec": "secrets", TEXT: "name__iexact"}
     actions = [stop, lift_stop]
     edit_form = AgentForm
     shows_proof = True

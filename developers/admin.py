@@ -124,7 +124,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
     ]
     parts = ["name", "domain"]
     searches = {"org": "id", "dev": "developers", "usr": "developers__user", EMAIL: "developers__user__email"}
-    searches |= {TEXT: "name__iexact"}
+    searches |= {"key": "api_keys", TEXT: "name__iexact"}
     fieldsets = [
         (None, {"fields": ["is_verified", "suspended_at", "suspension_reason", "id", "created_at"]}),
         (

@@ -14,7 +14,7 @@ class ResourceServerAdmin(ReadOnlyAdmin):
     list_select_related = ["organization"]
     list_filter = [CreatedFilter]
     parts = ["name"]
-    searches = {"res": "id", URL: "identifier", "org": "organization"}
+    searches = {"res": "id", URL: "identifier", "org": "organization", "rss": "secrets"}
     fields = ["id", "name", "identifier", "organization", "scopes", "created_at", "updated_at"]
 
 

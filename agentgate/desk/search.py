@@ -14,18 +14,18 @@ from django.http import HttpRequest
 from accounts.models import SessionToken, User
 from agentgate.desk.areas import may_read, noun_of
 from agentgate.desk.log_lines import Line, log_lines, recent_lines
-from agents.models import Agent
+from agents.models import Agent, ClientSecret
 from audit.entries.facets import is_own
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import read_entry
 from audit.readers.search import find_entry
-from consent.models import AuthorizationCode, Consent
+from consent.models import Approval, AuthorizationCode, Consent
 from core.admin_lists import TEXT, find_lookup, kind_of
 from core.administration import list_url
 from developers.models import ApiKey, Developer, Organization
 from policies.models import Policy
-from resources.models import ResourceServer
+from resources.models import ResourceServer, ResourceServerSecret
 from tokens.models import AccessToken, RefreshToken, SigningKey, TokenFamily
 
 SHOWN = 5
@@ -33,6 +33,7 @@ MAX_LENGTH = 200
 # In the order of the results.
 MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, AccessToken, RefreshToken)
 MODELS += (AuthorizationCode, Policy, ResourceServer, Developer, ApiKey, SessionToken, SigningKey)
+MODELS += (Approval, ClientSecret, ResourceServerSecret)
 # An id leads to its row first, and then to what belongs to it. More models would need more queries.
 MOST_QUERIES = 8
 # Ids that only entries of the log have: their own, and those of requests.

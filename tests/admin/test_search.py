@@ -144,7 +144,7 @@ def test_a_whole_name_comes_before_parts_of_others(site: Client, world: World) -
 
 def test_the_list_says_what_can_be_searched_for(site: Client, world: World) -> None:
     agents = text_of(site.get(list_url(Agent)))
-    assert "Enter a whole ID (agt_…, agc_…, org_…) or URL or name, or part of a name." in agents
+    assert "Enter a whole ID (agt_…, agc_…, org_…, sec_…) or URL or name, or part of a name." in agents
     assert "Enter a whole ID (usr_…) or email address." in text_of(site.get(list_url(EmailAddress)))
     assert "Enter a whole ID (org_…) or scope (tickets:read)." in text_of(site.get(list_url(CustomScope)))
 

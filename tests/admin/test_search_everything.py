@@ -13,6 +13,7 @@ from agentgate.desk.search import MODELS, SECRET
 from audit.sequencing.sequencer import sequence
 from core.ids import new_id
 from developers.models import Organization
+from resources.models import ResourceServer
 from tests.admin.test_pages import MAX_QUERIES, form_url
 from tests.admin.world import World
 from tests.log import log_entries
@@ -72,6 +73,17 @@ def test_a_secret_is_neither_searched_for_nor_repeated(site: Client, world: Worl
         html = site.get(PAGE, {"q": secret}).content.decode()
         assert "This looks like a secret" in html
         assert secret not in html
+
+
+def test_the_id_of_a_secret_leads_to_its_owner(site: Client, world: World) -> None:
+    server = ResourceServer.objects.get()
+    owners = [
+        (world.agent.secrets.get(), world.agent),
+        (server.secrets.get(), server),
+        (world.developer.api_keys.get(), world.developer.organization),
+    ]
+    for secret, owner in owners:
+        assert form_url(owner) in result(site, secret.pk).split('id="found-2"')[1].split("<tbody")[1]
 
 
 def test_domains_and_dotted_names_are_searched_for(site: Client, world: World) -> None:
