@@ -13,6 +13,7 @@ from audit.readers.criteria import Criteria
 from audit.readers.reading import read_entry
 from audit.readers.search import find_entry
 from core.admin_lists import CreatedFilter, one_of
+from core.admin_words import OUTCOMES
 from core.administration import ReadOnlyAdmin
 
 
@@ -29,9 +30,10 @@ class EvidenceAdmin(ReadOnlyAdmin):
 class EntryAdmin(EvidenceAdmin):
     list_display = ["timestamp", "event", "outcome", "agent_id", "user_id", "organizations"]
     list_display_links = ["timestamp"]
-    list_filter = [("outcome", one_of(Outcome)), CreatedFilter, ActorFilter, ("event", one_of(Event))]
+    list_filter = [("outcome", one_of(Outcome, OUTCOMES)), CreatedFilter, ActorFilter, ("event", one_of(Event))]
     # Not lookups, but criteria of the search.
     searches = {"log": ID, "org": "organization_id", "usr": "user_id", "agt": "agent_id", "cns": "consent_id"}
+    searches |= {"req": "request_id"}
     fields = ["id"]
     change_form_template = "admin/audit/entry/change_form.html"
 

@@ -74,9 +74,9 @@ def describe_searches(searches: Mapping[str, str], text: Any, *, can_be_part: bo
     return words % {"kinds": _(" or ").join(known)}
 
 
-def one_of(values: Iterable[str]) -> type[admin.FieldListFilter]:
-    """Return a filter by these values. Without it, Django asks the database which values occur."""
-    choices = [(str(value), str(value)) for value in values]
+def one_of(values: Iterable[str], words: Mapping[str, Any] | None = None) -> type[admin.FieldListFilter]:
+    """Return a filter by these values, in `words` if there are any. Without it, Django asks which values occur."""
+    choices = [(str(value), (words or {}).get(str(value), str(value))) for value in values]
 
     class OneOf(admin.ChoicesFieldListFilter):
         def __init__(self, field: Any, *args: Any, **kwargs: Any) -> None:

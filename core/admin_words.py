@@ -1,4 +1,4 @@
-"""Words of the admin site: what an action affects, in numbers (`core.administration.counted`), and kinds of actors."""
+"""Words of the admin site: what an action affects, in numbers (`counted`), and what is in the log."""
 
 from django.utils.translation import gettext_lazy, ngettext_lazy
 
@@ -13,6 +13,13 @@ CONSENTS = ngettext_lazy("%(number)d live consent", "%(number)d live consents", 
 FAMILIES = ngettext_lazy("%(number)d live token family", "%(number)d live token families", "number")
 POLICIES = ngettext_lazy("%(number)d policy", "%(number)d policies", "number")
 MEMBERS = ngettext_lazy("%(number)d administrator", "%(number)d administrators", "number")
+
+# The outcomes of entries in the log.
+OUTCOMES = {
+    "allowed": gettext_lazy("Allowed"),
+    "denied": gettext_lazy("Denied"),
+    "info": gettext_lazy("Recorded"),
+}
 
 # The kinds of actors in the log.
 ACTORS = {

@@ -31,7 +31,7 @@ LABELS = {
     "email": gettext_lazy("Email"),
     "enabled": gettext_lazy("Status"),
     "erased_at": gettext_lazy("Erased"),
-    "error": gettext_lazy("Error"),
+    "error": gettext_lazy("Result"),
     "event": gettext_lazy("Event"),
     "expires": gettext_lazy("Expires"),
     "expires_at": gettext_lazy("Expires"),

@@ -16,10 +16,11 @@ from audit.models import Entry
 from audit.sequencing.sequencer import sequence
 from core import clock
 from core.actor import SYSTEM
+from core.ids import new_id
 from tests.admin.test_pages import form_url, list_url
 from tests.admin.world import World
+from tests.audit.journals import ACTOR, write_drafts, write_row
 from tests.audit.journals import decision as decided
-from tests.audit.journals import write_drafts, write_row
 
 
 def listed(site: Client, **query: str) -> list[str]:
@@ -59,6 +60,25 @@ def test_filters_and_searches_combine(site: Client, world: World, is_logged: boo
     assert listed(site, q=wanted.id) == [wanted.id]
     assert listed(site, q=wanted.id, outcome__exact="denied") == []
     assert listed(site, q="log_" + "0" * 32) == []
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_a_request_is_searched_for_if_its_id_is_our_own(site: Client, world: World, is_logged: bool) -> None:
+    request_id = new_id("req")
+    wanted, _other = write_drafts([decided(actor=ACTOR._replace(request_id=request_id)), decided()])
+    if is_logged:
+        sequence()
+    assert listed(site, q=request_id) == [wanted.id]
+    answer = site.get(list_url(Entry), {"q": "req_chosen"})
+    assert "Nothing was searched." in answer.content.decode()
+    assert list(answer.context["cl"].result_list) == []
+
+
+def test_the_filters_name_outcomes_as_the_rows_do(site: Client, world: World) -> None:
+    html = site.get(list_url(Entry)).content.decode()
+    for value, words in (("allowed", "Allowed"), ("denied", "Denied"), ("info", "Recorded")):
+        assert f'<a href="?outcome__exact={value}">{words}</a>' in html
+    assert "Recorded" in html.split('class="table desk__log"')[1]
 
 
 def test_the_age_is_that_of_the_timestamp(site: Client, world: World) -> None:
