@@ -138,6 +138,12 @@ class Criteria(Filters):
         groups = [(postings.EVENT, self.events), (postings.RULE, self.reasons)]
         return [[term(kind, value) for value in values] for kind, values in groups if values]
 
+    def beyond(self, criteria: "Criteria") -> list[list[int]]:
+        """Return the groups of terms that these criteria have and the others lack. An entry has one of each group."""
+        known = [[one] for one in criteria.terms()] + criteria.alternatives()
+        own = [[one] for one in self.terms()] + self.alternatives()
+        return [group for group in own if group not in known]
+
     def columns(self) -> dict[str, Any]:
         """Return the conditions on the columns of `Entry`. They can match more than `matches`, which has facets too."""
         wanted: dict[str, Any] = {

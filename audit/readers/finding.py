@@ -1,7 +1,7 @@
 """Finds entries in the log by its postings, and the newest ones, which have none yet, by their columns (`tail`)."""
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, reduce
@@ -16,7 +16,7 @@ from zstandard import ZstdDecompressor
 from audit.archiving.archived import entries_at
 from audit.models import Entry
 from audit.readers.criteria import Criteria
-from audit.readers.tail import count_in_tail, newest_in_tail
+from audit.readers.tail import count_in_tail, newest_in_tail, parts_in_tail
 from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds, to_mask
 
@@ -81,6 +81,46 @@ def newest_and_count(end: int, criteria: Criteria, limit: int, indexed: int) -> 
     return entries, len(tail) + sum(mask.bit_count() for _, mask in masks)
 
 
+def newest_and_counts(
+    end: int, criteria: Criteria, parts: Sequence[Criteria], indexed: int
+) -> tuple[Entry | None, list[int]]:
+    """Return the newest entry with an index lower than `end` that matches one of the parts, and how many match each.
+
+    The criteria must have a term. Each part is the criteria with further filters that have a term: an outcome, or
+    facets. It searches once for all of them.
+    """
+    newest, counts = None, [0] * len(parts)
+    for index, matching in parts_in_tail(indexed, end, criteria, parts) if end > indexed else ():
+        newest = index if newest is None and any(matching) else newest
+        counts = [count + is_part for count, is_part in zip(counts, matching, strict=True)]
+    further = [part.beyond(criteria) for part in parts]
+    for first, masks in _masks_of_terms(min(indexed, end), criteria, [*chain(*chain(*further))]):
+        of_parts = [reduce(and_, [_any_of(masks, group) for group in groups], ALL) for groups in further]
+        newest = first + max(of_parts).bit_length() - 1 if newest is None and any(of_parts) else newest
+        counts = [count + mask.bit_count() for count, mask in zip(counts, of_parts, strict=True)]
+    return next(iter(entries_at([newest])), None) if newest is not None else None, counts
+
+
+def _any_of(masks: Mapping[int, int], terms: Sequence[int]) -> int:
+    return reduce(or_, (masks.get(one, 0) for one in terms))
+
+
+def _masks_of_terms(end: int, criteria: Criteria, terms: Sequence[int]) -> Iterator[tuple[int, dict[int, int]]]:
+    """Yield the first index of each segment, newest first, with a mask for each of the terms.
+
+    It has the entries below `end` that have the term and match the criteria. Segments without the terms are left out.
+    """
+    search, high = _Search.of(criteria, told=[*dict.fromkeys(terms)]), -(-end // SEGMENT)
+    while search and high > 0:
+        rows, high = search.read(0, high, LARGEST_READ)
+        for segment, postings in groupby(rows, key=itemgetter(0)):
+            first = segment * SEGMENT
+            masks: dict[int, int] = {}
+            for told, group in groupby(sorted(postings, key=itemgetter(1)), key=itemgetter(1)):
+                masks[told] = search.mask_of([*group]) & _lowest(end - first)
+            yield first, masks
+
+
 def _masks_below(end: int, criteria: Criteria) -> Iterator[tuple[int, int]]:
     """Yield the first index of each segment, newest first, with a mask of its entries below `end` that match."""
     for number, mask in _masks(-(-end // SEGMENT), criteria, first_read=LARGEST_READ):
@@ -120,7 +160,7 @@ def _masks(high: int, criteria: Criteria, low: int = 0, first_read: int = FIRST_
     while high > low:
         rows, high = search.read(low, high, number)
         for segment, postings in groupby(rows, key=itemgetter(0)):
-            if mask := search.mask_of([row[1:] for row in postings]):
+            if mask := search.mask_of([*postings]):
                 yield segment, mask
         number = LARGEST_READ
 
@@ -139,14 +179,19 @@ class _Search:
     until: datetime | None
 
     @classmethod
-    def of(cls, criteria: Criteria) -> Self | None:
-        """Return the search, or None if the postings and the times of segments cannot tell what matches."""
+    def of(cls, criteria: Criteria, told: Sequence[int] = ()) -> Self | None:
+        """Return the search, or None if the postings and the times of segments cannot tell what matches.
+
+        Its rows tell which of the terms `told` they have, and they must have one of these if there are any.
+        """
         alternatives = criteria.alternatives()
         groups = [*[[one] for one in criteria.terms()], *alternatives]
         decoders: list[Callable[[bytes], int]] = [to_mask] * len(groups)
         if criteria.mark is not None:
             groups.append([MARKS])
             decoders.append(partial(mask_of_mark, mark=criteria.mark))
+        if told:
+            groups, decoders, alternatives = [*groups, list(told)], [*decoders, to_mask], [*alternatives, list(told)]
         is_timed = criteria.since is not None or criteria.until is not None
         if not groups and not is_timed:
             return None
@@ -155,6 +200,7 @@ class _Search:
     def read(self, low: int, high: int, number: int) -> tuple[list[tuple[Any, ...]], int]:
         """Return the rows of the newest segments in [low, high), `number` or more, and where to go on below.
 
+        A row has the segment, the term of the last group, the postings of each group, and the packed timestamps.
         A segment has up to `alternatives` rows, one for each way to match, and all are returned.
         """
         limit = number * self.alternatives + 1
@@ -168,8 +214,8 @@ class _Search:
         return [row for row in rows if row[0] > last], last + 1
 
     def mask_of(self, rows: Sequence[Sequence[Any]]) -> int:
-        """Return a mask of the entries of a segment that match."""
-        mask = reduce(or_, (reduce(and_, map(call, self.decoders, entries), ALL) for *entries, _ in rows))
+        """Return a mask of the entries of a segment that match, given all its rows or those with one term."""
+        mask = reduce(or_, (reduce(and_, map(call, self.decoders, entries), ALL) for _, _, *entries, _ in rows))
         packed = rows[0][-1]
         return mask & self._mask_of_times(packed) if mask and packed is not None else mask
 
@@ -183,7 +229,8 @@ class _Search:
         conditions += [f"p{place}.term {_one_of(group)}" for place, group in enumerate(self.groups)]
         values = [*[low, high] * len(tables), *chain.from_iterable(self.groups)]
         within, times, bounds = self._times()
-        columns = ", ".join([first, *[f"p{place}.entries" for place in range(len(self.groups))], times])
+        told = f"p{len(self.groups) - 1}.term" if self.groups else "0"
+        columns = ", ".join([first, told, *[f"p{place}.entries" for place in range(len(self.groups))], times])
         # SQLite reads tables in the order of a CROSS JOIN, so it finds the newest segments first and needs not sort.
         joined = " CROSS JOIN ".join(table for table, _ in tables)
         where = " AND ".join([*conditions, *within])

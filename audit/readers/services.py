@@ -48,10 +48,9 @@ def health_of_service(organization_id: str, server_id: str, now: datetime) -> He
     log, since = take_snapshot(), (now - DAY).replace(microsecond=0)
     questions = Criteria(organization_id=organization_id, server_id=server_id, events=QUESTIONS)
     recent = replace(questions, since=since)
-    last, asked = log.last_and_count(recent)
+    allowed, denied = replace(recent, outcome=Outcome.ALLOWED), replace(recent, outcome=Outcome.DENIED)
+    last, counts = log.last_and_counts(recent, [allowed, denied, replace(denied, reasons=TOKEN_REASONS)])
     if last is None:
         earlier = next(log.newest_first(questions), None)
         return Health(earlier.timestamp if earlier else None, since)
-    denied = log.count(replace(recent, outcome=Outcome.DENIED))
-    errors = log.count(replace(recent, outcome=Outcome.DENIED, reasons=TOKEN_REASONS)) if denied else 0
-    return Health(last.timestamp, since, asked - denied, denied, errors)
+    return Health(last.timestamp, since, *counts)

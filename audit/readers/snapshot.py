@@ -10,7 +10,7 @@ from django.db import connection
 from audit.entries.drafts import Prepared
 from audit.models import Entry
 from audit.readers.criteria import Criteria
-from audit.readers.finding import SIZES, count_entries, entries_below, newest_and_count, sizes
+from audit.readers.finding import SIZES, count_entries, entries_below, newest_and_count, newest_and_counts, sizes
 from audit.readers.reading import AuditEntry, read_entries
 from audit.readers.waiting import entries_of_row, find_moved, listed_waiting, waiting_entries
 from audit.sequencing.postings import SEGMENT, Listed
@@ -58,14 +58,17 @@ class Snapshot:
         yield from starmap(_locate_waiting, self._waiting(criteria, 0, below))
         yield from map(_locate, entries_below(min(below, self.size), criteria, BATCH, self.indexed))
 
-    def last_and_count(self, criteria: Criteria) -> tuple[Located | None, int]:
-        """Return the newest entry that matches, if any, and how many match. The criteria must have a term.
+    def last_and_counts(self, criteria: Criteria, parts: Sequence[Criteria]) -> tuple[Located | None, list[int]]:
+        """Return the newest entry that matches one of the parts, if any, and how many match each.
 
-        With a `scope`, entries of the log whose action has the name of the scope are counted, too.
+        The parts are as in `finding.newest_and_counts`, which searches once for all of them.
         """
-        waiting = [_locate_waiting(*one) for one in self._waiting(criteria, 0, self.end)]
-        logged, number = newest_and_count(self.size, criteria, 1, self.indexed)
-        return next(iter([*waiting, *map(_locate, logged)]), None), len(waiting) + number
+        waiting = [(one, [part.matches(one[2]) for part in parts]) for one in self._waiting(criteria, 0, self.end)]
+        logged, counts = newest_and_counts(self.size, criteria, parts, self.indexed)
+        newest = next((_locate_waiting(*one) for one, matching in waiting if any(matching)), None)
+        for _, matching in waiting:
+            counts = [count + is_part for count, is_part in zip(counts, matching, strict=True)]
+        return newest or (_locate(logged) if logged else None), counts
 
     def newest(self, criteria: Criteria, limit: int) -> list[AuditEntry]:
         """Return up to `limit` entries that match, newest first."""

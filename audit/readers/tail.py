@@ -41,6 +41,21 @@ def newest_in_tail(first: int, end: int, criteria: Criteria, batch: int) -> Iter
         end = found[-1] if len(found) == batch else first
 
 
+def parts_in_tail(
+    first: int, end: int, criteria: Criteria, parts: Sequence[Criteria]
+) -> Iterator[tuple[int, list[bool]]]:
+    """Yield the indexes of the same entries, newest first, each with whether it matches each of the parts.
+
+    The parts are the criteria with further facets, or an outcome.
+    """
+    rows = _rows(first, end, criteria).order_by("-leaf_index")
+    listed = list(rows.values_list("leaf_index", "id", "outcome"))
+    facets = _facets_of(rows, [(index, entry_id) for index, entry_id, _ in listed])
+    for index, entry_id, outcome in listed:
+        if criteria.matches_facets(found := facets[entry_id]):
+            yield index, [part.outcome in (None, outcome) and part.matches_facets(found) for part in parts]
+
+
 def _rows(first: int, end: int, criteria: Criteria) -> Any:
     return Entry.objects.filter(**criteria.columns(), leaf_index__gte=first, leaf_index__lt=end)
 

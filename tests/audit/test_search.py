@@ -159,8 +159,25 @@ def test_actions_with_the_name_of_a_scope_do_not_hide_older_entries_with_the_sco
     newest, number = log.newest_and_count(criteria, limit)
     assert [one.id for one in newest] == ids_of(wanted)[::-1][:limit]
     assert number == log.count(criteria)
-    last, number = log.last_and_count(criteria)
-    assert (last and last.id, number) == (wanted[-1].id, log.count(criteria))
+
+
+@pytest.mark.parametrize("waiting", [0, 1, 13])
+@pytest.mark.parametrize("logged", [5, 150])
+def test_parts_are_counted_by_one_search(waiting: int, logged: int) -> None:
+    """With `logged` entries below the size of a segment, all are in the tail of the log."""
+    entries = write_many(logged)
+    sequence()
+    entries += write_many(waiting, seed=3) if waiting else []
+    log = take_snapshot()
+    for criteria in (Criteria(organization_id="org_2"), Criteria(agent_id="agt_1", events=EVENTS[:2], since=START)):
+        allowed, denied = (replace(criteria, outcome=outcome) for outcome in (Outcome.ALLOWED, Outcome.DENIED))
+        parts = [allowed, denied, replace(denied, reasons=TOKEN_REASONS), replace(criteria, rule="rate_limit")]
+        expected = [naive(entries, part) for part in parts]
+        newest, counts = log.last_and_counts(criteria, parts)
+        assert counts == [*map(len, expected)]
+        assert newest and newest.id == naive(entries, criteria)[0]
+        rare, (number,) = log.last_and_counts(criteria, [parts[2]])
+        assert (rare and rare.id, number) == (next(iter(expected[2]), None), counts[2])
 
 
 def test_an_older_log_gets_the_postings_that_it_lacks() -> None:
