@@ -62,7 +62,7 @@ def register_agent(
     """
     hold_developer(actor)
     require_known(allowed_scopes, field="allowedScopes")
-    _check_redirect_uris(redirect_uris)
+    check_redirect_uris(redirect_uris)
     agent = Agent.objects.create(
         organization=organization,
         name=name,
@@ -90,7 +90,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
         raise Invalid.field(min(unknown), gettext_noop("This field cannot be changed."))
     require_known(changes.get("allowed_scopes", ()), field="allowedScopes")
     if "redirect_uris" in changes:
-        _check_redirect_uris(changes["redirect_uris"])
+        check_redirect_uris(changes["redirect_uris"])
     check_links({name: changes[name] for name in ("homepage_url", "privacy_url") if name in changes})
     with revocation():
         agent = lock_own_agent(actor, agent)
@@ -194,7 +194,8 @@ def draft_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[s
     return Draft(event=event, actor=actor, organization_id=agent.organization_id, agent_id=agent.id, metadata=metadata)
 
 
-def _check_redirect_uris(uris: Sequence[str]) -> None:
+def check_redirect_uris(uris: Sequence[str]) -> None:
+    """Raise `Invalid` for redirect URIs that cannot be registered."""
     if not 1 <= len(uris) <= MAX_REDIRECT_URIS:
         raise Invalid.field(
             "redirectUris", Filled(gettext_noop("Must have 1 to %(most)d redirect URIs."), most=MAX_REDIRECT_URIS)

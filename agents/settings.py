@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agents.links import check_links
 from agents.logos import fetch_logo, logo_source, remove_logo, save_logo
 from agents.models import Agent
 from agents.services import update_agent
@@ -24,6 +25,8 @@ def save_settings(
     saved if that fails. Call it outside a transaction: a fetch can take seconds. Raises the errors of `update_agent`
     and `fetch_logo`.
     """
+    links = {name: changes[name] for name in ("homepage_url", "privacy_url") if name in changes}
+    check_links({**links, "logo_url": logo_url or ""})
     before = "" if logo_url is None else logo_source(agent)
     fetched = fetch_logo(actor=actor, url=logo_url) if logo_url and (fetches_again or logo_url != before) else None
     if changes:

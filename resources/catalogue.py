@@ -165,8 +165,8 @@ def read_snapshot(stored: Iterable[Mapping[str, Any]]) -> list[Scope]:
             scope["category"],
             scope["riskLevel"],
             scope["title"],
-            scope["description"],
-            scope["cannot"],
+            _without_stop(scope["description"]),
+            _without_stop(scope["cannot"]),
             defined_by=scope["definedBy"],
             labels=frozenset(scope["labels"]),
             is_reversible=scope["reversible"],
@@ -228,6 +228,11 @@ def _from_csv(row: Mapping[str, str]) -> Scope:
     )
 
 
+def _without_stop(text: str) -> str:
+    """Return the text of an organization without the full stop that pages add."""
+    return text.rstrip(". ")
+
+
 def _from_row(row: CustomScope) -> Scope:
     category = row.id.split(":", 1)[0]
     return Scope(
@@ -235,8 +240,8 @@ def _from_row(row: CustomScope) -> Scope:
         category,
         row.risk_level,
         row.title,
-        row.description,
-        row.cannot,
+        _without_stop(row.description),
+        _without_stop(row.cannot),
         defined_by=row.organization.name,
         labels=frozenset(row.labels),
         is_reversible=row.is_reversible,

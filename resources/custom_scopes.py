@@ -66,6 +66,15 @@ def is_own_scope(organization: Organization, scope_id: str) -> bool:
     return CustomScope.objects.filter(organization=organization, id=scope_id).exists()
 
 
+def require_free_prefixes(organization: Organization, prefixes: Sequence[str]) -> None:
+    """Raise `ScopePrefixTaken` if one of the prefixes belongs to another organization."""
+    others = ScopePrefix.objects.filter(prefix__in=prefixes).exclude(organization=organization)
+    taken = others.order_by("prefix").first()
+    if taken is not None:
+        text = gettext_noop("Another organization uses the prefix %(prefix)s. Choose another prefix.")
+        raise ScopePrefixTaken(Filled(text, prefix=taken.prefix))
+
+
 def problem_with_id(scope_id: str) -> str | None:
     """Return why no organization can define a scope with this id, or None if one can."""
     if not SCOPE_ID.fullmatch(scope_id):
@@ -122,8 +131,4 @@ def _claim(organization: Organization, prefixes: Sequence[str]) -> None:
     """Make the organization the owner of each prefix that has none. Raises `ScopePrefixTaken`."""
     rows = [ScopePrefix(prefix=prefix, organization=organization) for prefix in prefixes]
     ScopePrefix.objects.bulk_create(rows, ignore_conflicts=True)
-    others = ScopePrefix.objects.filter(prefix__in=prefixes).exclude(organization=organization)
-    taken = others.order_by("prefix").first()
-    if taken is not None:
-        text = gettext_noop("Another organization uses the prefix %(prefix)s. Choose another prefix.")
-        raise ScopePrefixTaken(Filled(text, prefix=taken.prefix))
+    require_free_prefixes(organization, prefixes)

@@ -161,6 +161,12 @@ def canonical_identifier(identifier: str) -> str:
     return canonical
 
 
+def require_free_identifier(identifier: str) -> None:
+    """Raise `IdentifierTaken` if a resource server has this identifier, in canonical form."""
+    if ResourceServer.objects.filter(identifier=identifier).exists():
+        raise _taken(identifier)
+
+
 def _hold(server: ResourceServer) -> ResourceServer:
     """Lock the resource server until the transaction ends. Raises `NotFound` if it has been deleted."""
     rows = ResourceServer.objects.select_related("organization").select_for_update(of=("self",))
@@ -181,8 +187,12 @@ def _create(organization: Organization, name: str, identifier: str, scope_ids: l
                 organization=organization, name=name, identifier=identifier, scopes=scope_ids
             )
     except IntegrityError as error:
-        text = gettext_noop("%(identifier)s is already registered. Choose another identifier.")
-        raise IdentifierTaken(Filled(text, identifier=identifier)) from error
+        raise _taken(identifier) from error
+
+
+def _taken(identifier: str) -> IdentifierTaken:
+    text = gettext_noop("%(identifier)s is already registered. Choose another identifier.")
+    return IdentifierTaken(Filled(text, identifier=identifier))
 
 
 def _record(event: Event, *, actor: Actor, server: ResourceServer, metadata: Mapping[str, Any]) -> None:

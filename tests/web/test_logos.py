@@ -138,6 +138,14 @@ def test_a_link_that_cannot_be_used_is_refused(save: Callable[..., Any], agent: 
     assert 'href="javascript' not in response.content.decode()
 
 
+def test_all_errors_of_the_settings_are_shown_at_once(save: Callable[..., Any], published: dict[str, Any]) -> None:
+    wrong = {"name": "", "redirect_uris": "ftp://a.example", "homepage_url": "a", "privacy_url": "b", "logo_url": "c"}
+    response = save(**wrong)
+    assert response.status_code == 422
+    assert set(response.context["form"].errors) == set(wrong)
+    assert published["fetched"] == []
+
+
 def test_the_consent_screen_attributes_logo_and_links_to_the_developer(
     as_ada: Client, save: Callable[..., Any], agent: Agent, published: dict[str, Any], ask: Any
 ) -> None:

@@ -90,6 +90,27 @@ def test_an_identifier_and_a_prefix_belong_to_one_organization(as_developer, as_
     assert ResourceServer.objects.count() == 1
 
 
+def test_all_errors_of_a_registration_are_shown_at_once(as_rival, server):
+    response = as_rival.post(f"{PATH}/new", {**NEW, "name": "", "title": ""})
+    assert set(response.context["form"].errors) == {"name", "identifier", "scope_id", "title"}
+    nothing = {**dict.fromkeys(NEW, ""), "labels": []}
+    response = as_rival.post(f"{PATH}/new", {**nothing, "identifier": "https://rival.example"})
+    assert set(response.context["form"].errors) == {"name", "shared"}
+    own = as_rival.post(f"{PATH}/new", {"name": "R", "identifier": "https://rival.example", "shared": ["email:read"]})
+    response = as_rival.post(f"{own['Location']}/scopes/new", {**OWN, "title": ""})
+    assert set(response.context["form"].errors) == {"scope_id", "title"}
+
+
+def test_a_full_stop_is_not_doubled(as_developer, developer, world):
+    form = {**NEW, "description": "See your tickets.", "cannot": "change them. "}
+    as_developer.post(f"{PATH}/new", form)
+    agent = world.make_agent(developer, allowed_scopes=["tickets:read"])
+    page = markup_of(as_developer.get(f"/developer/agents/{agent.id}/try"))
+    assert "See your tickets.</span>" in page
+    assert "change them." in page
+    assert ".." not in page
+
+
 def test_the_list_shows_the_organizations_own_and_finds_them(as_developer, as_rival, server):
     assert "Tickets" in markup_of(as_developer.get(PATH))
     assert "Tickets" in markup_of(as_developer.get(f"{PATH}?q=ticKETS.ex"))
@@ -106,7 +127,7 @@ def test_the_name_and_the_offered_scopes_are_changed(as_developer, server):
     assert (server.name, server.scopes) == ("Helpdesk", ["email:read"])
     assert CustomScope.objects.filter(id="tickets:read").exists()
     response = as_developer.post(f"{url(server)}/edit", {"name": "Helpdesk"})
-    assert (response.status_code, "Choose at least one scope" in markup_of(response)) == (422, True)
+    assert (response.status_code, "Choose at least one scope.<" in markup_of(response)) == (422, True)
 
 
 def test_a_scope_is_added(as_developer, server):

@@ -1,6 +1,6 @@
 """Forms for agents, for rotating credentials, and for becoming a developer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Self
 
 from django import forms
@@ -10,7 +10,10 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from agents.images import MAX_BYTES
-from core.errors import DomainError
+from agents.links import FIELDS as LINKS
+from agents.links import check_links
+from agents.services import check_redirect_uris
+from core.errors import DomainError, Invalid
 from resources.catalogue import Scope
 from web.forms.errors import show_in
 from web.forms.fields import LinesField, PlainField
@@ -105,9 +108,21 @@ class AgentForm(forms.Form):
         searched = self.data.get(SEARCH) or self.initial.get(SEARCH) or ""
         return services(self.scopes, self["allowed_scopes"].value() or (), str(searched))
 
+    def clean(self) -> dict[str, Any]:
+        """Check what the services check, too, so that the page shows all errors at once."""
+        if "redirect_uris" in self.cleaned_data:
+            self._check(check_redirect_uris, self.cleaned_data["redirect_uris"])
+        return self.cleaned_data
+
     def show(self, error: DomainError) -> None:
         """Add each of the error's messages to its field."""
         show_in(self, error, FIELD_NAMES)
+
+    def _check[T](self, check: Callable[[T], None], value: T) -> None:
+        try:
+            check(value)
+        except Invalid as error:
+            self.show(error)
 
 
 class AgentSettingsForm(AgentForm):
@@ -128,6 +143,10 @@ class AgentSettingsForm(AgentForm):
         ),
     )
     fetch_again = forms.BooleanField(label=_("Fetch the logo again"), required=False)
+
+    def clean(self) -> dict[str, Any]:
+        self._check(check_links, {name: self.cleaned_data.get(name, "") for name in LINKS})
+        return super().clean()
 
 
 class SecretForm(forms.Form):

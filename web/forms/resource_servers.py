@@ -12,19 +12,21 @@ from django.utils.translation import gettext_lazy as _
 from core.errors import DomainError, Invalid
 from core.text import plain_text
 from core.wording import translated
+from developers.models import Organization
 from resources.catalogue import LABELS, MAX_SCOPE_ID, Scope, catalogue
 from resources.categories import category_name
-from resources.custom_scopes import ScopeDefinition, problem_with_id
-from resources.errors import IdentifierTaken
+from resources.custom_scopes import ScopeDefinition, problem_with_id, require_free_prefixes
+from resources.errors import IdentifierTaken, ScopePrefixTaken
 from resources.models import RISK_LEVELS, CustomScope
-from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier
+from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier, require_free_identifier
 from web.display import LABEL_WORDS, RISK_WORDS
 from web.forms.errors import show_in
 from web.forms.fields import CODE_INPUT, PlainField
 
 MAX_NAME, MAX_TITLE, MAX_TEXT = 200, 80, 200
 SCOPE_CHOICE = '<bdi>{}</bdi> <code translate="no">{}</code>'
-NO_SCOPE = _("Choose at least one scope, or define one of your own.")
+NO_SCOPE = _("Choose at least one scope.")
+NONE_AT_ALL = _("Choose at least one scope, or define one of your own.")
 # The fields of a definition, and those without which there is none.
 TEXTS = ("scope_id", "title", "description", "cannot")
 
@@ -60,9 +62,13 @@ class ServerForm(forms.Form):
         self.fields["own"].choices = [_choice(scope) for scope in own]  # type: ignore[attr-defined]
         self.fields["shared"].choices = [_choice(scope) for scope in catalogue().values()]  # type: ignore[attr-defined]
 
+    no_scope = NO_SCOPE
+    defines_scope = False
+
     def clean(self) -> dict[str, Any]:
-        if not self.errors and not self.keeps_scopes and not self.scopes:
-            self.add_error("shared", NO_SCOPE)
+        is_readable = self.errors.keys().isdisjoint({"own", "shared"})
+        if is_readable and not (self.defines_scope or self.keeps_scopes or self.scopes):
+            self.add_error("shared", self.no_scope)
         return self.cleaned_data
 
     @property
@@ -128,11 +134,19 @@ class ScopeForm(forms.Form):
     )
     is_reversible = forms.BooleanField(label=_("What it does can be undone"), required=False)
 
+    def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.organization = organization
+
     def clean_scope_id(self) -> str:
         scope_id: str = self.cleaned_data["scope_id"]
         problem = problem_with_id(scope_id) if scope_id else None
         if problem:
             raise forms.ValidationError(translated(problem))
+        try:
+            require_free_prefixes(self.organization, [scope_id.partition(":")[0]])
+        except ScopePrefixTaken as error:
+            raise forms.ValidationError(error.translated) from error
         return scope_id
 
     def definition(self) -> ScopeDefinition:
@@ -162,6 +176,7 @@ class NewServerForm(ServerForm, ScopeForm):
         help_text=_("The URL at which clients reach the service. It is the audience of tokens and cannot be changed."),
         widget=forms.TextInput(attrs={**CODE_INPUT, "inputmode": "url", "placeholder": "https://api.example.com"}),
     )
+    no_scope = NONE_AT_ALL
     field_order = ["name", "identifier", *ScopeForm.base_fields, "own", "shared"]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -171,9 +186,11 @@ class NewServerForm(ServerForm, ScopeForm):
 
     def clean_identifier(self) -> str:
         try:
-            return canonical_identifier(self.cleaned_data["identifier"])
-        except Invalid as error:
+            identifier = canonical_identifier(self.cleaned_data["identifier"])
+            require_free_identifier(identifier)
+        except (Invalid, IdentifierTaken) as error:
             raise forms.ValidationError(error.translated) from error
+        return identifier
 
     def clean(self) -> dict[str, Any]:
         if self.defines_scope:
@@ -185,7 +202,7 @@ class NewServerForm(ServerForm, ScopeForm):
         return super().clean()
 
     @property
-    def defines_scope(self) -> bool:
+    def defines_scope(self) -> bool:  # type: ignore[override]
         """Return whether any text of the scope is filled in."""
         return any(self.data.get(name, "").strip() for name in TEXTS)
 

@@ -27,7 +27,7 @@ FIELDS = ("title", "description", "cannot", "risk_level", "labels", "is_reversib
 def create(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Define a scope and add it to the resource server."""
     server = resource_server_for_organization(developer.organization_id, server_id)
-    form = ScopeForm(request.POST if request.method == "POST" else None)
+    form = ScopeForm(request.POST if request.method == "POST" else None, organization=developer.organization)
     if form.is_valid():
         actor = developer_actor(request, developer)
         try:
@@ -48,7 +48,8 @@ def edit(request: HttpRequest, developer: Developer, server_id: str, scope_id: s
     server = resource_server_for_organization(developer.organization_id, server_id)
     scope = _own_scope(server, scope_id)
     initial = {"scope_id": scope.id, **{name: getattr(scope, name) for name in FIELDS}}
-    form = ScopeForm(_posted(request, scope) if request.method == "POST" else None, initial=initial)
+    posted = _posted(request, scope) if request.method == "POST" else None
+    form = ScopeForm(posted, initial=initial, organization=developer.organization)
     if form.is_valid():
         actor = developer_actor(request, developer)
         try:

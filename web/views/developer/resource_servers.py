@@ -71,7 +71,8 @@ def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Register a resource server, and the first scope that it defines."""
     own = list(own_scopes(developer.organization_id))
-    form = NewServerForm(request.POST if request.method == "POST" else None, own=own)
+    posted = request.POST if request.method == "POST" else None
+    form = NewServerForm(posted, own=own, organization=developer.organization)
     if form.is_valid():
         try:
             new = register_resource_server(
