@@ -136,9 +136,8 @@ const send = async (form, submitter) => {
   await ask();
 };
 
-// A form is not sent again while it is being sent, by the second click of a double click. The answer to a form without
-// `data-live` can be a file or open an app, which leave the page as it is. So it can be sent again after a while, and when
-// the browser shows a page that it kept.
+// The second click of a double click sends nothing. A form without `data-live` can be sent again after a while: an answer
+// that is a file, or that opens an app, leaves the page as it is. So can one on a page that the browser kept.
 const release = (form) => delete form.dataset.sending;
 
 document.addEventListener("submit", (event) => {
