@@ -17,8 +17,11 @@ from insights.counting import ALL_AGENTS
 from insights.models import Edition, Kind, RollUp, Unit
 from insights.windows import DAY, HOUR, Window, floor_day, last_24_hours
 
-# Numbers by value, by kind.
+# Numbers by value, by kind: one for a time, or one for each of its steps.
 type Totals = dict[Kind, dict[str, int]]
+type Series = dict[Kind, dict[str, list[int]]]
+# Of these kinds, only these values. Denials, for example, have thousands.
+type Only = Mapping[Kind, Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +63,11 @@ def totals(
     window: Window,
     *,
     agent_id: str | None = None,
-    values: Mapping[Kind, Collection[str]] | None = None,
+    only: Only | None = None,
 ) -> Totals:
-    """Return how often each value of each kind occurred in the window, for one agent or for all, by one query.
-
-    Of the kinds in `values`, only these values: denials, for example, have thousands.
-    """
+    """Return how often each value of each kind occurred in the window, for one agent or for all, by one query."""
     found: Totals = {kind: {} for kind in kinds}
-    rows = _rows(organization_id, kinds, agent_id)
-    for kind, wanted in (values or {}).items():
-        rows = rows.filter(~Q(kind=kind) | Q(value__in=list(wanted)))
+    rows = _rows(organization_id, kinds, agent_id, only)
     parts = [part.values_list("kind", "value").annotate(Sum("number")) for part in _in_window(rows, window)]
     for kind, value, number in _all_of(parts):
         counts = found[Kind(kind)]
@@ -79,20 +77,21 @@ def totals(
 
 def series(
     organization_id: str,
-    kind: Kind,
+    kinds: Collection[Kind],
     window: Window,
     *,
     agent_id: str | None = None,
-    values: Collection[str] | None = None,
-) -> dict[str, list[int]]:
-    """Return how often each value of the kind, or each of `values`, occurred in each step. Others are omitted."""
-    found: dict[str, list[int]] = {}
+    only: Only | None = None,
+) -> Series:
+    """Return how often each value of each kind that occurred did so in each step, by one query."""
+    found: Series = {kind: {} for kind in kinds}
     steps = len(window.starts())
     unit = Unit.HOUR if window.step % DAY else Unit.DAY
-    rows = _rows(organization_id, [kind], agent_id).filter(unit=unit, start__gte=window.since, start__lt=window.until)
-    rows = rows if values is None else rows.filter(value__in=list(values))
-    for start, value, number in rows.values_list("start", "value", "number"):
-        found.setdefault(value, [0] * steps)[(start - window.since) // window.step] += number
+    rows = _rows(organization_id, kinds, agent_id, only).filter(unit=unit)
+    rows = rows.filter(start__gte=window.since, start__lt=window.until)
+    for kind, start, value, number in rows.values_list("kind", "start", "value", "number"):
+        numbers = found[Kind(kind)].setdefault(value, [0] * steps)
+        numbers[(start - window.since) // window.step] += number
     return found
 
 
@@ -138,8 +137,13 @@ def _used() -> QuerySet[RollUp]:
     return RollUp.objects.filter(edition=Subquery(Edition.objects.filter(is_used=True).values("pk")[:1])).order_by()
 
 
-def _rows(organization_id: str, kinds: Collection[Kind], agent_id: str | None) -> QuerySet[RollUp]:
-    return _used().filter(organization_id=organization_id, agent_id=agent_id or ALL_AGENTS, kind__in=list(kinds))
+def _rows(
+    organization_id: str, kinds: Collection[Kind], agent_id: str | None, only: Only | None = None
+) -> QuerySet[RollUp]:
+    rows = _used().filter(organization_id=organization_id, agent_id=agent_id or ALL_AGENTS, kind__in=list(kinds))
+    for kind, values in (only or {}).items():
+        rows = rows.filter(~Q(kind=kind) | Q(value__in=list(values)))
+    return rows
 
 
 def _in_window(rows: QuerySet[RollUp], window: Window) -> Iterator[QuerySet[RollUp]]:

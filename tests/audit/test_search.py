@@ -175,7 +175,8 @@ def test_parts_are_counted_by_one_search(waiting: int, logged: int) -> None:
         expected = [naive(entries, part) for part in parts]
         newest, counts = log.last_and_counts(criteria, parts)
         assert counts == [*map(len, expected)]
-        assert newest and newest.id == naive(entries, criteria)[0]
+        assert newest is not None
+        assert newest.id == naive(entries, criteria)[0]
         rare, (number,) = log.last_and_counts(criteria, [parts[2]])
         assert (rare and rare.id, number) == (next(iter(expected[2]), None), counts[2])
 

@@ -62,7 +62,7 @@ def test_totals_add_hours_and_days_up(
 def test_a_series_has_a_number_for_each_step(step: timedelta, django_assert_num_queries: Any) -> None:
     window = Window(floor_day(END) - 2 * DAY, floor_day(END) + DAY, step)
     with django_assert_num_queries(1):
-        found = series("org_2", Kind.DECISION, window)
+        found = series("org_2", [Kind.DECISION], window)[Kind.DECISION]
     assert set(found) == {"allowed", "denied"}
     for place, start in enumerate(window.starts()):
         expected = decided(start, start + step, "org_2")
@@ -91,7 +91,7 @@ def test_the_hours_of_many_agents_are_one_query(django_assert_num_queries: Any) 
 def test_another_tenant_sees_nothing() -> None:
     window = Window(END - 3 * DAY, END)
     assert totals("org_9", list(Kind), window) == {kind: {} for kind in Kind}
-    assert series("org_9", Kind.DECISION, window) == {}
+    assert series("org_9", list(Kind), window) == {kind: {} for kind in Kind}
     assert sum(decisions_per_hour("org_9", ["agt_1"], NOW)["agt_1"]) == 0
 
 

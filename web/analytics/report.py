@@ -101,10 +101,12 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     window = choice.period.window(now)
     earlier, kinds, agent_id = choice.period.window_before(window), _kinds(choice), choice.agent_id or None
     current = totals(organization_id, kinds, window, agent_id=agent_id)
-    before = totals(organization_id, kinds, earlier, agent_id=agent_id, values=_shown_values(choice, current))
-    decisions = series(organization_id, Kind.DECISION, window, agent_id=agent_id)
+    before = totals(organization_id, kinds, earlier, agent_id=agent_id, only=_compared(choice, current))
+    in_steps = series(
+        organization_id, {Kind.DECISION, choice.by.kind}, window, agent_id=agent_id, only=_drawn(choice, current)
+    )
+    decisions = in_steps[Kind.DECISION]
     whole = [sum(column) for column in zip([0] * len(window.starts()), *decisions.values(), strict=True)]
-    over_time = decisions if choice.by is OUTCOME else _over_time(organization_id, choice, window, current)
     denials = _most_denied(choice, current, before)
     names, links = _names(organization_id, choice, current, denials), Links(choice.agent_id)
     coverage = find_coverage()
@@ -118,7 +120,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
             window,
             now=current[choice.by.kind],
             before=before[choice.by.kind],
-            over_time=over_time,
+            over_time=in_steps[choice.by.kind],
             whole=whole,
             names=names,
             links=links,
@@ -130,11 +132,10 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     )
 
 
-def _over_time(organization_id: str, choice: Choice, window: Window, current: Totals) -> dict[str, list[int]]:
-    """Return the numbers of each step. An organization can have hundreds of agents, so only those drawn are read."""
-    by, agent_id = choice.by, choice.agent_id or None
-    values = with_outcomes(by, most_frequent(by, current[by.kind], DRAWN)) if by is AGENT else None
-    return series(organization_id, by.kind, window, agent_id=agent_id, values=values)
+def _drawn(choice: Choice, current: Totals) -> dict[Kind, list[str]]:
+    """Return the agents that the chart draws: an organization can have hundreds. Of other kinds, all are needed."""
+    by = choice.by
+    return {by.kind: with_outcomes(by, most_frequent(by, current[by.kind], DRAWN))} if by is AGENT else {}
 
 
 def _denial_kind(choice: Choice) -> Kind:
@@ -145,7 +146,7 @@ def _kinds(choice: Choice) -> set[Kind]:
     return {Kind.DECISION, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT, choice.by.kind, _denial_kind(choice)}
 
 
-def _shown_values(choice: Choice, current: Totals) -> dict[Kind, set[str]]:
+def _compared(choice: Choice, current: Totals) -> dict[Kind, set[str]]:
     """Return the values that the page compares with the time before, of the kinds that can have thousands."""
     by, denial = choice.by, _denial_kind(choice)
     shown = {denial: set(highest(current[denial], DENIALS_LISTED))}
