@@ -19,6 +19,7 @@ from agentgate.emergency_page import emergency_page
 from agents.emergency import emergency_stop
 from core.admin_actions import administrator
 from core.errors import Unavailable
+from core.kept_form import keep_form
 from core.text import plain_text
 from web.access import ask_for_password, refused
 
@@ -38,7 +39,8 @@ class AgentGateAdminSite(AdminSite):
 
         Django's admin pages do not handle these errors. What is forbidden or missing is said in the frame of the site.
         An act that no role of the administrator permits is logged. If an administrator must enter the password first,
-        redirect to that page, which then leads back.
+        redirect to that page, which then leads back. The page then shows what they had selected and which reason they
+        had typed.
         """
 
         @wraps(view)
@@ -57,6 +59,7 @@ class AgentGateAdminSite(AdminSite):
             except Unavailable as error:
                 return refused(request, error)
             except ReauthenticationRequired:
+                keep_form(request)
                 return ask_for_password(request, is_undone=request.method == "POST")
 
         return cast("View", super().admin_view(wrapped, cacheable))

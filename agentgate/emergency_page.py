@@ -16,6 +16,7 @@ from core import clock
 from core.admin_actions import ReasonForm, administrator
 from core.administration import is_superuser
 from core.http import SeeOther
+from core.kept_form import take_reason
 from developers.hits import hits_of_everything
 from developers.stop_lines import lines_of_hits, lines_of_proof
 
@@ -35,7 +36,7 @@ def emergency_page(request: HttpRequest, context: dict[str, object]) -> HttpResp
         raise PermissionDenied
     require_recent_sign_in(time_of_sign_in(request))
     act = ACTS.get(request.POST.get("act", ""))
-    form = ReasonForm(request.POST if act else None)
+    form = ReasonForm(request.POST if act else None, initial={"reason": take_reason(request)})
     if act and form.is_valid():
         work, done, unchanged = act
         has_changed = work(actor=administrator(request), reason=form.cleaned_data["reason"])

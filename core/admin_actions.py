@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from core.actor import Actor
 from core.errors import DomainError
 from core.http import visitor
+from core.kept_form import take_reason
 from core.text import plain_text
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def reasoned_action(
             if refusal := _problem_with(rows):
                 messages.error(request, refusal)
                 return None
-            form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+            sent = request.POST if "confirmed" in request.POST else None
+            form = ReasonForm(sent, initial={"reason": take_reason(request)})
             if not form.is_valid():
                 return _ask(model_admin, request, rows, one, form, action)
             actor, reason = administrator(request), form.cleaned_data["reason"]

@@ -24,6 +24,7 @@ from core.admin_edits import EditForm
 from core.admin_lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of
 from core.guarded_admin import GuardedAdmin
 from core.http import SeeOther
+from core.kept_form import kept_form
 from core.text import readable_json
 
 # Parts of names are searched for among so many rows, because no index finds them, and not if they are shorter.
@@ -173,7 +174,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         """Show the list, or do an action to selected rows. Django ignores one that the administrator may not do."""
         if request.method == "POST":
             self._check_action(request)
-        own = {"model_admin": self, "may_create": self.may_edit(request)}
+        own = {"model_admin": self, "may_create": self.may_edit(request), "kept": kept_form(request)}
         return super().changelist_view(request, {**own, **(extra_context or {})})
 
     def get_urls(self) -> list[Any]:
