@@ -1,6 +1,5 @@
 """What the deletion of a resource server hits, counted before a developer deletes it."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +7,7 @@ from django.conf import settings
 from django.db.models import Count, Q
 
 from consent.models import Consent
-from core.json_lists import ListsAny
+from core.text_lists import ListsAny, NamesAny
 from resources.models import ResourceServer
 from tokens.models import TokenFamily
 
@@ -37,7 +36,7 @@ def hits_of_service(server: ResourceServer, now: datetime) -> ServiceHits:
     """
     is_granted = Q(consent=None) | Q(consent__status=Consent.Status.APPROVED, consent__expires_at__gt=now)
     live = TokenFamily.objects.filter(is_granted, revoked_at=None, expires_at__gt=now)
-    is_offered = Q(scope__regex=f"(^| )({'|'.join(map(re.escape, server.scopes))})( |$)")
+    is_offered = Q(NamesAny("scope", server.scopes))
     is_offered &= Q(consent=None) | Q(ListsAny("consent__granted_scopes", server.scopes))
     is_default = Q(ListsAny("resource", [settings.API_URL]), application__organization=server.organization_id)
     is_meant = Q(ListsAny("resource", [server.identifier])) | (is_default & is_offered)
