@@ -93,8 +93,11 @@ def test_enter_saves_and_the_preview_takes_the_focus(open_tab, developer):
 def test_without_a_script_the_preview_saves_nothing(open_tab, developer):
     tab = open_tab()
     fill(tab, developer)
+    uris = tab.page.get_by_label("Redirect URIs, one per line")
+    uris.fill("")
     tab.page.get_by_role("button", name="Preview", exact=True).click()
     assert tab.page.url.endswith("#preview-title")
+    uris.fill(FILLED["Redirect URIs, one per line"])
     tab.page.get_by_label("Search the scopes").fill("charge")
     tab.page.get_by_label("Search the scopes").press("Enter")
     assert tab.page.locator("#picker label:visible").count() == 1
