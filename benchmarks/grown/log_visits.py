@@ -2,6 +2,7 @@
 
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,7 +31,7 @@ def log_pages(visitors: Visitors) -> Iterator[Visit]:
     filters = list(_filters(visitors))
     without_user = [one for one in filters if "user" not in one]
     yield from _lists("page", visitors.as_developer, "/developer/logs", LOGS, filters, _cursors(theirs))
-    yield from _facets(visitors, newest_of(theirs))
+    yield from _facets(visitors, newest_of(theirs), newest_of(replace(theirs, outcome="denied")))
     yield from _lists("page", visitors.as_ada, "/activity", PAGES, without_user, _cursors(hers))
     yield from _ledger(visitors)
     coded = {name: _encode(cursor) for name, cursor in _cursors(theirs).items()}
@@ -53,7 +54,7 @@ def _ledger(visitors: Visitors) -> Iterator[Visit]:
         yield get("page", f"activity?{urlencode(query)}", visitors.as_ada, "/activity", query)
 
 
-def _facets(visitors: Visitors, entry: Any) -> Iterator[Visit]:
+def _facets(visitors: Visitors, entry: Any, denied: Any) -> Iterator[Visit]:
     """Yield the filters that only the developer's log has, frequent, rare and without a match, and its other pages."""
     window = {"from": _day(0.5), "to": _day(0.52)}
     alone = [
@@ -75,7 +76,7 @@ def _facets(visitors: Visitors, entry: Any) -> Iterator[Visit]:
         {"consent": visitors.consent.id},
     ]
     found = [{**one, **more} for one in alone for more in ({}, {"outcome": "denied"}, window)]
-    found += [{"entry": entry.id}, {"live": "1"}, {"outcome": "denied", "entry": entry.id}]
+    found += [{"entry": entry.id}, {"live": "1"}, {"outcome": "denied", "entry": denied.id}]
     for query in found:
         yield get("page", f"developer/logs?{urlencode(query)}", visitors.as_developer, "/developer/logs", query)
     yield get("page", "developer/logs/new", visitors.as_developer, "/developer/logs/new", {"ends": str(current_ends())})

@@ -10,7 +10,7 @@ class Sizes:
     All users are connected to the first agent, so its stop hits the most connections. The other agents share
     `connections`.
 
-    With so many entries, the newest 3,976 have no postings yet (`audit.sequencing.postings`), nearly as many as can be.
+    With so many entries, about 4,000 have no postings yet (`audit.sequencing.postings`), nearly as many as can be.
     """
 
     entries: int = 1_003_400

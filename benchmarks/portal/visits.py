@@ -17,7 +17,6 @@ from benchmarks.grown import visits as grown
 from benchmarks.grown.visits import Visit, Visitors, get
 from consent.models import Consent
 from core import clock
-from developers.models import SavedView
 from policies.models import Policy
 from resources.models import CustomScope, ResourceServer
 from web import urls as web_urls
@@ -26,7 +25,7 @@ from web.analytics.periods import PERIODS
 from web.snippets import KINDS as SNIPPETS
 
 # The pages that `benchmarks.grown.visits` leaves out, because its data has none of their rows.
-MORE = ("agent-trial", "secret-rotate", "secret-revoke", "log-view-rename", "log-view-delete", "own-scope-edit")
+MORE = ("agent-trial", "secret-rotate", "secret-revoke", "own-scope-edit")
 # So many entries are new to a tab that polls.
 MISSED = 5
 
@@ -44,7 +43,6 @@ class PortalVisitors(Visitors):
         self.ids["scope_id"] = CustomScope.objects.filter(organization=self.organization).earliest("id").id
         self.ids["backtest_id"] = given["backtest"]
         self.ids["trial_id"] = given["trial"]
-        self.ids["view_id"] = SavedView.objects.earliest("id").id
         self.ids["secret_id"] = agents.earliest("id").secrets.latest("id").id
 
     def administrator(self, email: str) -> Client:
