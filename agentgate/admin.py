@@ -73,8 +73,8 @@ class RoleForm(EditForm):
         widget=forms.CheckboxSelectMultiple,
     )
 
-    def __init__(self, data: Any, row: Any, editor: Any) -> None:
-        super().__init__(data, row, editor)
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
         field: Any = self.fields["permissions"]
         field.queryset = _offered()
 

@@ -10,10 +10,10 @@ from core.errors import DomainError
 class EditForm(ReasonForm):
     """Fields of a row, followed by the reason. `row` is None for a new row."""
 
-    def __init__(self, data: Any, row: Any, editor: Any) -> None:
-        """`editor` is the administrator."""
+    def __init__(self, data: Any, row: Any, editor: Any, reason: str = "") -> None:
+        """`editor` is the administrator, and `reason` what they typed before they had to enter the password."""
         self.row, self.editor = row, editor
-        super().__init__(data, initial=self.read(row))
+        super().__init__(data, initial={**self.read(row), "reason": reason})
         self.order_fields([*(name for name in self.fields if name != "reason"), "reason"])
 
     def read(self, row: Any) -> dict[str, Any]:

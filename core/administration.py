@@ -24,7 +24,7 @@ from core.admin_edits import EditForm
 from core.admin_lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of
 from core.guarded_admin import GuardedAdmin
 from core.http import SeeOther
-from core.kept_form import kept_form
+from core.kept_form import kept_form, take_reason
 from core.text import readable_json
 
 # Parts of names are searched for among so many rows, because no index finds them, and not if they are shorter.
@@ -37,8 +37,8 @@ class ReadOnlyAdmin(GuardedAdmin):
     """Rows to search and read. Even superusers cannot add, change or delete rows with Django's forms.
 
     Changes are actions, and the form `edit_form`, if there is one. Both are available with Django's change permission
-    for the model. Only superusers may act on rows that belong to superusers, to themselves or to their organization.
-    `owners` are the lookups from a row to the users that it belongs to.
+    for the model. Administrators who are not superusers may not act on rows of a superuser, on their own rows, or on
+    rows of their organization. `owners` are the lookups from a row to the users that it belongs to.
 
     Lists are newest first, since tables have millions of rows. `searches` are the lookups for the kinds of text that
     can be searched for (see `core.admin_lists.find_lookup`), each answered by an index, and `searched_text` is what
@@ -55,7 +55,7 @@ class ReadOnlyAdmin(GuardedAdmin):
     admin_site: Any  # our own site, which this layer does not know
     paginator = BoundedPaginator
     sortable_by = ()
-    list_per_page = 50
+    list_per_page, list_max_show_all = 50, 0
     view_on_site = False
 
     @property
@@ -211,7 +211,8 @@ class ReadOnlyAdmin(GuardedAdmin):
         if row is not None and (problem := self.problem_with_acting_on(request, row)):
             raise PermissionDenied(problem)
         self.require_recent_sign_in(request)
-        form = self.edit_form(request.POST if request.method == "POST" else None, row, request.user)
+        sent = request.POST if request.method == "POST" else None
+        form = self.edit_form(sent, row, request.user, take_reason(request))
         if form.is_valid() and (saved := form.save(administrator(request))) is not None:
             messages.success(request, _("Saved.") if row is None or form.changed() else _("Nothing was changed."))
             return SeeOther(row_url(self.model, saved.pk))
@@ -269,12 +270,12 @@ class ReadOnlyAdmin(GuardedAdmin):
         return rows.values_list(OWNED, OWN).first() or (False, False)
 
     def _with_owners(self, request: HttpRequest, rows: Rows) -> Rows:
-        owned: Rows = rows.annotate(**{OWNED: self._owned(is_superuser=True), OWN: self._owned(pk=request.user.pk)})
+        of_superuser, own = self._owned("is_superuser", value=True), self._owned("pk", value=request.user.pk)
+        owned: Rows = rows.annotate(**{OWNED: of_superuser, OWN: own})
         return owned
 
-    def _owned(self, **user: Any) -> Exists:
-        """Return the condition for rows that belong to such a user."""
-        ((name, value),) = user.items()
+    def _owned(self, name: str, *, value: Any) -> Exists:
+        """Return the condition for rows that belong to a user whose field `name` has this value."""
         owners = (Q(**{f"{owner}__{name}": value}) for owner in self.owners)
         theirs: Q = reduce(or_, owners, Q(pk__in=()))
         return Exists(self.model._default_manager.filter(theirs, pk=OuterRef("pk")))

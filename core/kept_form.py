@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from core import clock
 
 LIFETIME_SECONDS = 600
-# A list has fewer rows on a page. Ids and reasons are shorter.
+# A list has at most so many rows on a page (`ReadOnlyAdmin`). Ids and reasons are shorter.
 MAX_ROWS, MAX_LENGTH = 100, 1000
 _KEY = "kept_form"
 
@@ -28,7 +28,7 @@ class KeptForm:
 
 
 def keep_form(request: HttpRequest) -> None:
-    """Keep what was sent to this page by POST, until the page takes it or `LIFETIME_SECONDS` have passed."""
+    """Keep what was sent to this page by POST. It is shown once, and not after `LIFETIME_SECONDS`."""
     if request.method != "POST":
         return
     sent = request.POST
@@ -52,7 +52,8 @@ def kept_form(request: HttpRequest) -> KeptForm:
 
 
 def take_reason(request: HttpRequest) -> str:
-    """Return the reason that was kept for this page, and forget what was kept."""
+    """Return the reason that was kept for this page, and forget what was kept for it."""
     reason = kept_form(request).reason
-    request.session.pop(_KEY, None)
+    if request.session.get(_KEY, {}).get("page") == request.get_full_path():
+        del request.session[_KEY]
     return reason

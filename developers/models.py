@@ -1,7 +1,5 @@
 """Organizations, their developers and API keys."""
 
-from datetime import timedelta
-
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Upper
@@ -84,10 +82,8 @@ class ApiKey(NamedSecret):
 
     @property
     def is_replaced(self) -> bool:
-        """Return whether a new one has replaced it: it ends sooner than the developer wanted."""
-        if self.expires_at is None or self.lifetime_seconds is None:
-            return super().is_replaced
-        return self.expires_at < self.created_at + timedelta(seconds=self.lifetime_seconds)
+        """Return whether a new one has replaced it. A key's own end has a lifetime, which a rotation clears."""
+        return self.lifetime_seconds is None and super().is_replaced
 
 
 class SavedView(models.Model):

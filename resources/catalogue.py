@@ -120,13 +120,16 @@ def scopes_in_category(category: str) -> list[Scope]:
     return [scope for scope in catalogue().values() if scope.category == category]
 
 
-def describe_scopes(ids: Iterable[str]) -> list[Scope]:
-    """Return the scopes with these ids, in order. Unknown ids are left out."""
+def describe_scopes(ids: Iterable[str], own: Iterable[CustomScope] | None = None) -> list[Scope]:
+    """Return the scopes with these ids, in order. Unknown ids are left out.
+
+    `own` are all rows of the organization whose scopes they are, with it, if they have been read.
+    """
     wanted = list(dict.fromkeys(ids))
     known = catalogue()
     others = [scope_id for scope_id in wanted if scope_id not in known]
-    rows = CustomScope.objects.select_related("organization").filter(id__in=others) if others else ()
-    custom = {row.id: _from_row(row) for row in rows}
+    read = CustomScope.objects.select_related("organization").filter(id__in=others) if others and own is None else ()
+    custom = {row.id: _from_row(row) for row in (read if own is None else own) if row.id in others}
     found = [known.get(scope_id) or custom.get(scope_id) for scope_id in wanted]
     return [scope for scope in found if scope is not None]
 

@@ -1,5 +1,7 @@
 """Reads of resource servers. All reads for a tenant use `resource_servers_for_organization`."""
 
+from collections.abc import Iterable
+
 from django.db.models import QuerySet
 
 from core import clock
@@ -31,12 +33,10 @@ def own_scopes(organization_id: str) -> QuerySet[CustomScope]:
     return CustomScope.objects.filter(organization_id=organization_id).order_by("id")
 
 
-def unoffered_scopes(organization_id: str) -> list[str]:
-    """Return the ids of the scopes that the organization defined and none of its resource servers offers, in order."""
-    listed = ResourceServer.objects.filter(organization_id=organization_id).values_list("scopes", flat=True)
-    offered = {scope for scopes in listed for scope in scopes}
-    own = own_scopes(organization_id).values_list("id", flat=True)
-    return [scope for scope in own if scope not in offered]
+def unoffered_among(own: Iterable[CustomScope], servers: Iterable[ResourceServer]) -> list[str]:
+    """Return the ids of those of the organization's own scopes that none of its resource servers offers, in order."""
+    offered = {scope for server in servers for scope in server.scopes}
+    return [scope.id for scope in own if scope.id not in offered]
 
 
 def own_prefixes(organization_id: str) -> list[str]:

@@ -21,6 +21,11 @@ def put(request: HttpRequest, subject: str, secret: str) -> None:
     request.session[SESSION_KEY] = seal_text(PURPOSE, content)
 
 
+def is_waiting(request: HttpRequest) -> bool:
+    """Return whether a secret is kept that no page has shown yet."""
+    return SESSION_KEY in request.session
+
+
 def take(request: HttpRequest, subject: str) -> str | None:
     """Return the secret kept for `subject` and forget it. Return None if there is none or it has expired.
 

@@ -71,7 +71,7 @@ def _sweeps(worker: Worker, overdue: Mapping[str, int]) -> Sign:
     title, at, url = _("Sweeps"), worker.last_at, list_url(TaskRun)
     left = [str(OVERDUE[kind]) % {"number": in_words(number)} for kind, number in overdue.items() if number]
     if left:
-        return Sign(title, "bad", _("Expired and not deleted: %(rows)s.") % {"rows": ", ".join(left)}, at, url)
+        return Sign(title, "bad", _("Expired, and waiting for a sweep: %(rows)s.") % {"rows": ", ".join(left)}, at, url)
     if worker.failed:
         return Sign(title, "bad", _("Failed: %(names)s.") % {"names": ", ".join(worker.failed)}, at, url)
     if worker.late:
@@ -86,7 +86,7 @@ def _log() -> Sign:
 
 
 def _keys(now: datetime) -> Iterator[Sign]:
-    """Yield a sign for each key that signs, or will. Those of a former JWT_SECRET matter only alone."""
+    """Yield a sign for each key that signs, or will. Keys of a former JWT_SECRET count only if there are no others."""
     title, rows = _("Signing key"), keys.find_signing_keys(now)
     if not rows and keys.opens_no_stored_key(now):
         yield Sign(title, "bad", _("This JWT_SECRET opens no stored key."), url=list_url(SigningKey))

@@ -34,17 +34,17 @@ def check_worker() -> Iterator[Finding]:
 
 
 def check_sweeps() -> Iterator[Finding]:
-    """Look for tasks that failed or are late, and for rows that should have been deleted."""
+    """Look for tasks that failed or are late, and for expired rows that no sweep has handled."""
     worker = look_at_worker(clock.now())
     overdue = ", ".join(f"{number:,} {name}" for name, number in count_overdue().items())
     if overdue:
-        yield problem(f"Expired rows are not deleted: {overdue}.", START_WORKER)
+        yield problem(f"Expired rows wait for their sweep: {overdue}.", START_WORKER)
     if worker.failed:
         yield problem(f"Tasks failed: {', '.join(worker.failed)}.", "Search the worker's log for ERROR.")
     if worker.late:
         yield warning(f"Tasks are late: {', '.join(worker.late)}.", START_WORKER)
     if not (overdue or worker.failed or worker.late):
-        yield ok("Expired rows are deleted in time.")
+        yield ok("Sweeps are in time.")
 
 
 def check_mail() -> Iterator[Finding]:

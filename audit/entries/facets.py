@@ -15,7 +15,8 @@ NO_AGENT = "-"
 USER, OTHERS, NO_RULE = "user", "others", "none"
 # The reasons that a policy or a limit gives, and the only ones without either that `NO_RULE` tells apart.
 RULE_REASONS = frozenset({"policy_denied", "approval_required"})
-# The reasons that the token itself gives, whoever sent it: another one is needed (RFC 6750 section 3.1).
+# The reasons that the token itself gives, whoever sent it: another one is needed (RFC 6750 section 3.1). Only trials in
+# the sandbox log an `invalid_token`.
 TOKEN_REASONS = frozenset({"invalid_token", "token_expired", "token_revoked", "wrong_audience"})
 LEFT_OUT = "left_out"
 

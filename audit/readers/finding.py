@@ -22,6 +22,8 @@ from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds
 
 # So many segments are read by the first query, at least, and by each further one.
 FIRST_READ, LARGEST_READ = 32, 4096
+# So many entries are read at once where some of them may not match.
+MANY = 50
 ALL = -1
 SIZES = """
     SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0) AS size,
@@ -76,7 +78,7 @@ def newest_and_count(end: int, criteria: Criteria, limit: int, indexed: int) -> 
     high = min(indexed, end)
     masks = list(_masks_below(high, criteria))
     indexes = chain(tail, (first + offset for first, mask in masks for offset in _descending(mask)))
-    read = (one for batch in batched(indexes, max(limit, 1)) for one in entries_at(batch))  # the last may be shorter
+    read = (one for batch in batched(indexes, max(limit, MANY)) for one in entries_at(batch))  # the last may be shorter
     entries = list(islice(filter(criteria.matches, read), limit))
     return entries, len(tail) + sum(mask.bit_count() for _, mask in masks)
 

@@ -16,9 +16,9 @@ QUESTIONS = (Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED)
 class Health:
     """What was decided for a service since `since`, a day ago. `last_at` is None if it never asked.
 
-    `errors` are the denied requests whose token was no good (`TOKEN_REASONS`): agents use the service wrongly, or
-    users have revoked. The others were denied by what users, rules and administrators decided. Requests with a wrong
-    secret or an unknown token leave no entry, so they are not among them.
+    `errors` are the denied requests whose token had expired, was revoked, or is for other services (`TOKEN_REASONS`).
+    The others were denied by what users, rules and administrators decided. Requests with a wrong secret or an unknown
+    token leave no entry, so they are not among them.
     """
 
     last_at: datetime | None

@@ -12,7 +12,7 @@ from benchmarks.ratios import say
 from benchmarks.stores import opened, printed
 
 MODULE = "benchmarks.portal"
-TIMES = 30
+TIMES = 15
 # The simulator is visited more often than a developer may use it.
 UNTHROTTLED = {"THROTTLE_SIMULATE": "1000000/minute"}
 

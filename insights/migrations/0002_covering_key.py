@@ -6,9 +6,10 @@ KEY = "edition, organization_id, agent_id, kind, unit, start, value"
 
 
 def cover(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Add the number to the index of the primary key, so that PostgreSQL adds up a range without reading the table.
+    """Add the number to the index of the primary key, so that PostgreSQL adds up past days without reading the table.
 
-    Otherwise it reads the whole table, with the rows of all organizations, for the pages of one with many agents.
+    Otherwise it reads the whole table, with the rows of all organizations, for the pages of one with many agents. In
+    return, each change of a number, in rows of the present hour and day, adds an entry to the index.
     """
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(f"""

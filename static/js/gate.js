@@ -73,7 +73,9 @@ const showPage = async (page, target, main) => {
   const missing = (selector) => [...page.head.querySelectorAll(selector)].filter((one) => !isIn(document.head, one));
   await Promise.all(missing(SHEETS).map(loadSheet));
   for (const part of page.querySelectorAll("noscript")) part.remove(); // the parser has no scripts and made them elements
-  if (target.href !== location.href) history.pushState(null, "", target);
+  // An entry that lacks only the fragment would make the next Back do nothing.
+  const isElsewhere = target.pathname + target.search !== shown || (target.hash && target.hash !== location.hash);
+  if (isElsewhere) history.pushState(null, "", target);
   shown = location.pathname + location.search;
   document.title = page.title;
   if (hasFrame) showFrame(page);

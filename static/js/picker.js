@@ -34,7 +34,15 @@ document.addEventListener("input", ({ target }) => {
   else if (target.closest(".picker details")) count(target.closest("details"));
 });
 
-// Enter would send the form of which the search is no part.
+// Enter would send the form of which the search is no part. In other fields, it presses the button that `data-enter` names.
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.dataset.find) event.preventDefault();
 });
+
+document.addEventListener("submit", (event) => {
+  const name = event.submitter?.dataset.enter;
+  if (!name) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  event.target.requestSubmit(event.target.querySelector(`[name="${name}"]`));
+}, true);

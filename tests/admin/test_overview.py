@@ -144,7 +144,7 @@ def test_keys_under_a_former_secret_are_not_judged(world: World) -> None:
 
 def test_rows_that_no_sweep_deletes_are_counted(site: Client, world: World) -> None:
     AccessToken.objects.update(expires=clock.now() - timedelta(days=3))
-    assert f"Expired and not deleted: Access tokens: {AccessToken.objects.count()}" in shown(site)
+    assert f"Expired, and waiting for a sweep: Access tokens: {AccessToken.objects.count()}" in shown(site)
 
 
 def test_the_overview_and_the_doctor_agree(site: Client, world: World) -> None:

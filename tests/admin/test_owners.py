@@ -1,4 +1,4 @@
-"""Only superusers may act on rows that belong to a superuser, or to themselves, or to the organization of either."""
+"""Administrators who are not superusers act neither on rows of superusers, nor on their own or their organization's."""
 
 from typing import Any
 

@@ -12,6 +12,7 @@ from accounts.models import User
 from agents.models import Agent, EmergencyStop
 from core import clock
 from core.kept_form import LIFETIME_SECONDS
+from developers.models import Organization
 from tests.admin.test_edits import page_url
 from tests.admin.test_pages import list_url
 from tests.admin.world import World
@@ -72,7 +73,8 @@ def test_the_page_of_an_action_asks_before_anything_is_typed_and_the_password_le
 
 
 def test_the_reason_is_kept_through_the_password(stale: Client, world: World) -> None:
-    for path, sent in ((page_url(Agent, "act", world.agent.pk, "stop"), REASON), ("/admin/emergency-stop/", STOP)):
+    act, edit = page_url(Agent, "act", world.agent.pk, "stop"), page_url(Agent, "edit", world.agent.pk)
+    for path, sent in ((act, REASON), (edit, REASON), ("/admin/emergency-stop/", STOP)):
         stale.post(stale.post(path, sent)["Location"], {"password": PASSWORD})
         assert "It sent spam.</textarea>" in stale.get(path).content.decode()
         assert "It sent spam." not in stale.get(path).content.decode()
@@ -99,6 +101,13 @@ def test_selected_rows_are_kept_through_the_password(is_confirmed: bool, stale: 
     html = stale.post(path, {"action": "lift_stop", "_selected_action": world.agent.pk}).content.decode()
     assert ("It sent spam.</textarea>" in html) is is_confirmed
     assert box.format(world.agent.pk) not in stale.get(path).content.decode()
+
+
+def test_another_page_does_not_forget_what_was_kept_for_this_one(stale: Client, world: World) -> None:
+    path = page_url(Agent, "act", world.agent.pk, "stop")
+    stale.post(stale.post(path, REASON)["Location"], {"password": PASSWORD})
+    stale.get(page_url(Organization, "act", world.agent.organization.pk, "suspend"))
+    assert "It sent spam.</textarea>" in stale.get(path).content.decode()
 
 
 def test_what_was_kept_is_forgotten_after_ten_minutes(stale: Client, world: World) -> None:

@@ -89,7 +89,8 @@ def test_the_edit_form_shows_the_agent_and_keeps_it(as_developer, agent):
     policy = Policy.objects.get()
     shown = f"{agent.name} ({agent.id})"
     assert f'value="{shown}"' in markup_of(as_developer.get(f"/developer/policies/{policy.id}/edit"))
-    as_developer.post(f"/developer/policies/{policy.id}/edit", form_of(BLOCKLIST, agent=shown, name="Renamed"))
+    sent = form_of(BLOCKLIST, agent=shown, name="Renamed", version=policy.version)
+    as_developer.post(f"/developer/policies/{policy.id}/edit", sent)
     policy.refresh_from_db()
     assert (policy.name, policy.agent) == ("Renamed", agent)
 

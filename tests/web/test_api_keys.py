@@ -77,17 +77,21 @@ def test_rotation_replaces_one_key_and_keeps_it_for_the_overlap(
     assert as_developer.post(f"{URL}/{newest.pk}/rotate", {"overlap_seconds": "5"}).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("overlap", "said"), [("3600", "A new key has replaced this one."), ("0", "This API key no longer works.")]
+)
 def test_a_second_rotation_shows_what_the_first_one_made(
-    as_developer: Client, developer: Developer, key: ApiKey
+    as_developer: Client, developer: Developer, key: ApiKey, overlap: str, said: str
 ) -> None:
-    url, form = f"{URL}/{key.pk}/rotate", {"overlap_seconds": "3600"}
+    url, form = f"{URL}/{key.pk}/rotate", {"overlap_seconds": overlap}
     for _click in range(2):
         answer = as_developer.post(url, form)
     page = as_developer.get(answer["Location"])
-    assert "A new key has replaced this one." in page.content.decode()
+    assert said in page.content.decode()
     assert digest(shown_secret(page)) == developer.api_keys.first().digest
     assert developer.api_keys.count() == 2
-    assert "A new key has replaced this one." in as_developer.get(url, follow=True).content.decode()
+    again = as_developer.get(url, follow=True)
+    assert again.status_code == 404 if overlap == "0" else said in again.content.decode()
 
 
 def test_an_overlap_that_keeps_too_many_keys_is_refused(
@@ -115,7 +119,7 @@ def test_the_key_of_another_developer_or_a_revoked_one_is_absent(
 ) -> None:
     as_developer.post(URL, {"name": "laptop"})
     revoked = developer.api_keys.get(name="laptop")
-    as_developer.post(f"{URL}/{revoked.pk}/revoke")
+    as_developer.post(f"{URL}/{revoked.pk}/revoke", follow=True)
     form = {"overlap_seconds": "0"}
     for client, one in ((as_developer, revoked), (as_rival, key)):
         path = f"{URL}/{one.pk}/{act}"

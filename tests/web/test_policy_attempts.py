@@ -109,6 +109,14 @@ def test_what_is_not_valid_is_not_tried(attempt, fields, asked, said):
     assert page.context["attempt"].outcome == ""
 
 
+def test_more_rules_than_a_policy_may_have_are_not_tried(attempt):
+    rules = dict(enumerate([BLOCKLIST] * 21))
+    sent = {f"rules-{place}-{name}": value for place, rule in rules.items() for name, value in rule.items()}
+    page = attempt({}, **sent)
+    assert page.status_code == 422
+    assert page.context["attempt"].outcome == ""
+
+
 def test_a_draft_for_another_agent_says_nothing(attempt, developer):
     other = make_agent(developer, name="Someone else")
     assert trace(attempt(BLOCKLIST, agent=other.id)) == []

@@ -56,14 +56,17 @@ class ServerForm(forms.Form):
     shared = forms.MultipleChoiceField(
         label=_("Scopes from the catalogue"), required=False, widget=forms.CheckboxSelectMultiple
     )
+    no_scope = NO_SCOPE
 
     def __init__(self, *args: Any, own: Sequence[CustomScope], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["own"].choices = [_choice(scope) for scope in own]  # type: ignore[attr-defined]
         self.fields["shared"].choices = [_choice(scope) for scope in catalogue().values()]  # type: ignore[attr-defined]
 
-    no_scope = NO_SCOPE
-    defines_scope = False
+    @property
+    def defines_scope(self) -> bool:
+        """Return whether the form also defines a scope."""
+        return False
 
     def clean(self) -> dict[str, Any]:
         is_readable = self.errors.keys().isdisjoint({"own", "shared"})
@@ -140,8 +143,9 @@ class ScopeForm(forms.Form):
 
     def clean_scope_id(self) -> str:
         scope_id: str = self.cleaned_data["scope_id"]
-        problem = problem_with_id(scope_id) if scope_id else None
-        if problem:
+        if not scope_id:
+            return scope_id
+        if problem := problem_with_id(scope_id):
             raise forms.ValidationError(translated(problem))
         try:
             require_free_prefixes(self.organization, [scope_id.partition(":")[0]])
@@ -202,7 +206,7 @@ class NewServerForm(ServerForm, ScopeForm):
         return super().clean()
 
     @property
-    def defines_scope(self) -> bool:  # type: ignore[override]
+    def defines_scope(self) -> bool:
         """Return whether any text of the scope is filled in."""
         return any(self.data.get(name, "").strip() for name in TEXTS)
 

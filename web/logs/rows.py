@@ -143,7 +143,7 @@ class LogRow:
 
     @property
     def stated_reason(self) -> str:
-        """The reason that an administrator gave. Empty if there is none."""
+        """The reason that a person typed. Empty if there is none."""
         reason = self.content["metadata"].get("reason")
         return "" if reason in MACHINE_REASONS else plain_text(reason)
 

@@ -13,6 +13,7 @@ from decisions.simulation import Simulated, simulate_together
 from developers.models import Developer
 from limits.throttle import Subject, Throttle
 from policies.models import Policy
+from policies.rules import parse_rules
 from policies.selectors import policies_in_force
 from web.forms.agent_field import AgentField
 from web.forms.fields import as_typed
@@ -69,6 +70,7 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
     if form is None or not all([editor.can_decide(organization_id), form.is_valid()]):
         return
     fields, rules = editor.fields.cleaned_data, editor.raw_rules()
+    parse_rules(rules)  # refuses more of them than a policy may have
     Throttle("simulate", settings.THROTTLE_SIMULATE).hit(Subject(f"organization:{organization_id}"))
     agent = fields["agent"]
     draft = Simulated(_("This draft"), agent.id if agent else None, rules, policy)

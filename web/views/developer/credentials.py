@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods
 from agents.client_secrets import create_client_secret, revoke_client_secret, rotate_client_secret
 from agents.models import Agent, ClientSecret
 from agents.selectors import agent_for_organization, current_secret, live_secret, live_secrets
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from core.http import SeeOther
 from core.rotation import AlreadyReplaced
 from developers.models import Developer
@@ -58,6 +58,11 @@ def rotate(request: HttpRequest, developer: Developer, agent_id: str, secret_id:
             return _show_once(request, agent, new.value)
     except AlreadyReplaced as error:
         messages.error(request, error.translated)
+        return SeeOther(_url(agent))
+    except NotFound:
+        if request.method != "POST" or not once.is_waiting(request):  # else the first click of two has replaced it
+            raise
+        messages.error(request, _("This client secret no longer works."))
         return SeeOther(_url(agent))
     except Invalid as error:
         show_in(form, error, RotateForm.PLACES)

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from core.http import SeeOther
 from core.rotation import AlreadyReplaced
 from developers.api_keys import create_api_key, revoke_api_key, rotate_api_key
@@ -53,6 +53,11 @@ def rotate(request: HttpRequest, developer: Developer, key_id: str) -> HttpRespo
             return _show_once(request, developer, new.value)
     except AlreadyReplaced as error:
         messages.error(request, error.translated)
+        return SeeOther(reverse("web:api-keys"))
+    except NotFound:
+        if request.method != "POST" or not once.is_waiting(request):  # else the first click of two has replaced it
+            raise
+        messages.error(request, _("This API key no longer works."))
         return SeeOther(reverse("web:api-keys"))
     except Invalid as error:
         show_in(form, error, RotateForm.PLACES)

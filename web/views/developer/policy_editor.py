@@ -76,7 +76,7 @@ def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -
     except DomainError as error:
         editor.show(error)
         if policy and isinstance(error, Conflict):
-            policy.refresh_from_db()
+            policy = policy_for_organization(developer.organization_id, policy.id)
             return _page(request, editor, attempt, policy, policy.version)
     return _page(request, editor, attempt, policy, opened.version)
 

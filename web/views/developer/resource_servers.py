@@ -1,5 +1,7 @@
 """The resource servers of the developer's organization: the services that accept tokens of its users."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -14,19 +16,19 @@ from django.views.decorators.http import require_http_methods, require_safe
 from audit.events import Outcome
 from audit.readers.services import Health, health_of_service
 from core import clock
-from core.errors import DomainError, Invalid
+from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
 from core.text import plain_text
 from developers.models import Developer
 from resources.catalogue import Scope, catalogue, describe_scopes
-from resources.models import ResourceServer
+from resources.models import CustomScope, ResourceServer
 from resources.selectors import (
     live_server_secrets,
     own_prefixes,
     own_scopes,
     resource_server_for_organization,
     resource_servers_for_organization,
-    unoffered_scopes,
+    unoffered_among,
 )
 from resources.services import (
     delete_resource_server,
@@ -95,15 +97,20 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
 @developer_page
 def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Show a resource server, its scopes and secrets, and the code that `?code=` asks for."""
-    server = resource_server_for_organization(developer.organization_id, server_id)
+    servers = list(resource_servers_for_organization(developer.organization_id))
+    server = next((one for one in servers if one.id == server_id), None)
+    if server is None:
+        raise NotFound("No such resource server.")
     kind = request.GET.get("code", "")
     health = health_of_service(server.organization_id, server.id, clock.now())
+    own = own_scopes(server.organization_id).select_related("organization")
+    part = part_of(request, unoffered_among(own, servers))
     context = {
         "server": server,
         "health": health,
         "log_url": _log_url(server, health),
-        "offered": _offered(server),
-        "unoffered": part_of(request, describe_scopes(unoffered_scopes(server.organization_id))),
+        "offered": _offered(server, own),
+        "unoffered": replace(part, items=describe_scopes(part.items, own)),
         "secrets": live_server_secrets(server),
         "secret": once.take(request, server.id),
         "snippet": snippet(server, kind if kind in KINDS else next(iter(KINDS))),
@@ -213,8 +220,8 @@ class Offered(NamedTuple):
     gone: list[str]
 
 
-def _offered(server: ResourceServer) -> Offered:
-    scopes = describe_scopes(server.scopes)
+def _offered(server: ResourceServer, own_rows: Iterable[CustomScope] | None = None) -> Offered:
+    scopes = describe_scopes(server.scopes, own_rows)
     own, shared = [one for one in scopes if one.defined_by], [one for one in scopes if not one.defined_by]
     known = {one.id for one in scopes}
     return Offered(own, shared, [scope_id for scope_id in server.scopes if scope_id not in known])
