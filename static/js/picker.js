@@ -44,5 +44,5 @@ document.addEventListener("submit", (event) => {
   if (!name) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  event.target.requestSubmit(event.target.querySelector(`[name="${name}"]`));
+  setTimeout(() => event.target.requestSubmit(event.target.querySelector(`[name="${name}"]`))); // a form that is being sent ignores this
 }, true);
