@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives import serialization
 from django.conf import settings
@@ -162,11 +162,23 @@ def find_signing_key(now: datetime) -> SigningKey | None:
     return _active(_read_rows(now), now)
 
 
-def find_signing_keys(now: datetime) -> list[SigningKey]:
-    """Return the rows of the keys that will sign, newest first, and last of the one that signs now. Creates none."""
-    rows = _read_rows(now)
-    active = _active(rows, now)
-    return rows if active is None else rows[: rows.index(active) + 1]
+class StoredKeys(NamedTuple):
+    """The keys that will sign, newest first, and last the one that signs now.
+
+    `are_foreign` says that there are keys, and that all of them are sealed with another `JWT_SECRET`.
+    """
+
+    signing: list[SigningKey]
+    are_foreign: bool
+
+
+def find_stored_keys(now: datetime) -> StoredKeys:
+    """Read the keys by one query, and create none."""
+    rows = list(SigningKey.objects.exclude(retires_at__lte=now).order_by("-activates_at", "-kid"))
+    readable = [row for row in rows if row.secret_id == crypto.secret_id()]
+    own = [row for row in readable if row.algorithm == settings.JWT_ALGORITHM]
+    active = _active(own, now)
+    return StoredKeys(own if active is None else own[: own.index(active) + 1], bool(rows) and not readable)
 
 
 def opens(row: SigningKey) -> bool:

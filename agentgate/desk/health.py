@@ -87,8 +87,8 @@ def _log() -> Sign:
 
 def _keys(now: datetime) -> Iterator[Sign]:
     """Yield a sign for each key that signs, or will. Keys of a former JWT_SECRET count only if there are no others."""
-    title, rows = _("Signing key"), keys.find_signing_keys(now)
-    if not rows and keys.opens_no_stored_key(now):
+    title, (rows, are_foreign) = _("Signing key"), keys.find_stored_keys(now)
+    if not rows and are_foreign:
         yield Sign(title, "bad", _("This JWT_SECRET opens no stored key."), url=list_url(SigningKey))
     elif not rows:
         yield Sign(title, "good", _("None yet. The first token makes one."))
