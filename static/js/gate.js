@@ -3,7 +3,7 @@
 const root = document.documentElement;
 root.classList.add("js");
 
-// The next pages show times in the zone of this browser, unless the user chose one.
+// Pages show times in this zone, unless the user chose one.
 const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 if (zone && !document.cookie.split("; ").includes(`timezone=${zone}`)) {
   document.cookie = `timezone=${zone}; path=/; max-age=31536000; samesite=lax`;
@@ -22,8 +22,7 @@ const fail = () => {
   announcer.textContent = announcer.dataset.failed;
 };
 
-// A form for texts that was sent without a session stays, with what was typed. Signing in elsewhere changes the token that it
-// needs.
+// A form for texts that was sent without a session stays, with what was typed. Signing in changes the token that it needs.
 const TEXTS = "form:has(textarea, input:not([type=hidden], [type=checkbox], [type=radio]))";
 const signedOut = document.getElementById("signed-out")?.content;
 const SIGN_IN = signedOut?.querySelector("a").getAttribute("href");
@@ -58,7 +57,7 @@ const loadSheet = (sheet) => new Promise((done) => {
 // A script that was parsed with its page does not run, but a copy does.
 const runScript = ({ src }) => document.head.append(Object.assign(document.createElement("script"), { type: "module", src }));
 
-// Replace all but the announcer: screen readers hear only one that was there before.
+// Replace all but the announcer, which screen readers must know.
 const showFrame = (page) => {
   document.body.className = page.body.className;
   page.getElementById("announcer").remove();
@@ -67,13 +66,13 @@ const showFrame = (page) => {
   for (const sheet of document.querySelectorAll(SHEETS)) if (!isIn(page.head, sheet)) sheet.remove();
 };
 
-// Show a page that was fetched, as the page at `target`. The server's error pages have no frame, so the present one stays.
+// Show a fetched page as the one at `target`. Error pages have no frame, so the present one stays.
 const showPage = async (page, target, main) => {
   const hasFrame = page.getElementById("announcer") && target.pathname !== location.pathname;
   const missing = (selector) => [...page.head.querySelectorAll(selector)].filter((one) => !isIn(document.head, one));
   await Promise.all(missing(SHEETS).map(loadSheet));
-  for (const part of page.querySelectorAll("noscript")) part.remove(); // the parser has no scripts and made them elements
-  // An entry that lacks only the fragment would make the next Back do nothing.
+  for (const part of page.querySelectorAll("noscript")) part.remove(); // the parser takes their content for elements
+  // After an entry without the fragment, Back would do nothing.
   const isElsewhere = target.pathname + target.search !== shown || (target.hash && target.hash !== location.hash);
   if (isElsewhere) history.pushState(null, "", target);
   shown = location.pathname + location.search;
@@ -83,11 +82,10 @@ const showPage = async (page, target, main) => {
   missing("script[src]").forEach(runScript);
 };
 
-// An answer's address has no fragment: return that of the link or button that asked for it.
+// An answer's address has no fragment, so return that of the link or button.
 const fragmentOf = (url, origin) => (origin?.matches?.("a, button") ? new URL(url, location.href).hash : "");
 
-// Move the focus to what the page asks for, to the element that the fragment or `data-focus` of what was used names, to what
-// was used, or to the heading of an error.
+// Move the focus to what the page asks for, to what the fragment or `data-focus` names, to what was used, or to an error.
 const focusIn = (main, { id, name, value, dataset }, fragment, heading) => {
   const named = document.getElementById(dataset?.focus ?? fragment.slice(1));
   const same = (id && document.getElementById(id)) || (name && main.querySelector(`[name="${CSS.escape(name)}"][value="${CSS.escape(value)}"]`));
@@ -98,10 +96,9 @@ const focusIn = (main, { id, name, value, dataset }, fragment, heading) => {
   if (next === named) named.scrollIntoView({ block: dataset?.focus ? "nearest" : "start" });
 };
 
-// A form or a link with `data-live` shows its answer in place, also an error. No page is requested again: a second GET
-// would lose the messages of the first, and a GET after a refused POST would hide the refusal.
-// `keeps` is a form that must not be lost to a refusal because of an old token or session. Return whether it needs another
-// token.
+// A form or a link with `data-live` shows its answer in place, also an error. No page is requested twice: the second GET
+// would lose the first one's messages. `keeps` is a form that an old token or session must not lose. Return whether it needs
+// another token.
 const show = async (url, options, origin, keeps = null) => {
   const answer = await fetch(url, { ...options, headers: { Accept: "text/html" } });
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -138,8 +135,8 @@ const send = async (form, submitter) => {
   await ask();
 };
 
-// The second click of a double click sends nothing. A form without `data-live` can be sent again after a while: an answer
-// that is a file, or that opens an app, leaves the page as it is. So can one on a page that the browser kept.
+// The second click of a double click sends nothing. A form without `data-live` can be sent again after a while, since a
+// file as the answer leaves the page as it is, and when the browser shows a page that it kept.
 const release = (form) => delete form.dataset.sending;
 
 document.addEventListener("submit", (event) => {
@@ -162,7 +159,7 @@ document.addEventListener("click", (event) => {
   show(link.href, {}, link).catch(() => location.assign(link.href));
 });
 
-// A form with `data-auto` is sent when the user changes it, but not while they type: they may be about to press a button.
+// A form with `data-auto` is sent when the user changes it, but not while they type.
 const AUTO = "[data-auto], form[data-auto] :is(select, [type=checkbox], [type=radio])";
 document.addEventListener("change", (event) => {
   if (event.target.matches(AUTO)) event.target.form.requestSubmit();
@@ -184,7 +181,7 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { label.textContent = text; }, 2000);
 });
 
-// Count down to the times that are near, in the words of `web/formats.py`. An element keeps its width when they shorten.
+// Count down to near times, in the words of `web/formats.py`. An element keeps its width.
 const UNITS = { day: 86400, hour: 3600, minute: 60, second: 1 };
 const inWords = new Intl.RelativeTimeFormat(root.lang);
 

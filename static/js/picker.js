@@ -1,5 +1,5 @@
-// The search among checkboxes that are grouped in <details>: <input data-find="id of the list">. What it does not find
-// is hidden but stays ticked. Each group counts what is ticked in it.
+// The search among checkboxes grouped in <details>: <input data-find="id of the list">. What it does not find is hidden but
+// stays ticked. Each group counts what is ticked.
 
 const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
@@ -44,5 +44,5 @@ document.addEventListener("submit", (event) => {
   if (!name) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  setTimeout(() => event.target.requestSubmit(event.target.querySelector(`[name="${name}"]`))); // a form that is being sent ignores this
+  setTimeout(() => event.target.requestSubmit(event.target.querySelector(`[name="${name}"]`))); // later: it is being sent
 }, true);

@@ -1,6 +1,5 @@
-// A form with `data-preview` is sent while the user types, and what the server makes of it is shown in the elements
-// with `data-preview` and an id. Only these change, so the focus, the selection and what was typed stay. The attribute's
-// value is the name of the button that shows the preview without a script.
+// A form with `data-preview`, the name of its button for that, is sent while the user types. What the server makes of it is
+// shown in the elements with `data-preview` and an id. Only these change.
 
 const PAUSE = 300;
 let timer = 0;
@@ -23,8 +22,7 @@ const preview = async (form) => {
 const previewSoon = (form) => {
   clearTimeout(timer);
   timer = setTimeout(() => {
-    // The form may have been saved meanwhile, and another page is shown. Without an answer, the words stay as they are: the
-    // server checks again when the form is saved.
+    // Another page may be shown by now. Without an answer, the words stay: the server checks again.
     if (form.isConnected) preview(form).catch(() => {});
   }, PAUSE);
 };

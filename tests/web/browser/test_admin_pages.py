@@ -1,0 +1,36 @@
+"""Each model's pages of the admin site. `pages/administration.py` has one page of each kind only."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from django.contrib import admin
+from django.db.models import Model
+
+from tests.admin.test_pages import form_url, list_url
+from tests.admin.world import make_world
+from tests.web.browser.checks import EVERY_VIEW
+from tests.web.browser.test_pages import check, sign_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.django_db(transaction=True)]
+# What the page of a row offers: its actions and its form. They need the sign-in of a moment ago.
+OFFERED = re.compile(r'href="(/admin/[^"]+/(?:act/[a-z_]+|edit)/)"')
+
+
+def test_no_page_of_a_model_has_a_problem(open_tab):
+    world, tab = make_world(), open_tab(javascript=True, reduced_motion="reduce")
+    sign_in(tab, world.administrator.email)
+    models = [model for model in admin.site._registry if model._default_manager.exists()]
+    assert len(models) > 20
+    found = [problem for model in models for problem in problems_of_model(tab, model)]
+    assert not found, "\n".join(found)
+
+
+def problems_of_model(tab, model: type[Model]) -> Iterator[str]:
+    """Check the list, the page of a row, and what this offers, in all views."""
+    row = form_url(model._default_manager.all()[0])
+    for path in (list_url(model), row):
+        yield from check(tab, path, "models", views=EVERY_VIEW)
+    tab.goto(row)
+    for path in sorted(set(OFFERED.findall(tab.page.content()))):
+        yield from check(tab, path, "models", views=EVERY_VIEW)
