@@ -177,7 +177,7 @@ class SessionTokenAdmin(ReadOnlyAdmin):
 @admin.register(KnownAddress)
 class KnownAddressAdmin(ReadOnlyAdmin):
     owners = ["user"]
-    list_display = ["user", "last_seen_at"]
+    list_display = ["last_seen_at", "user"]
     list_select_related = ["user"]
     searches = {"usr": "user", EMAIL: "user__email"}
     fields = ["user", "last_seen_at"]

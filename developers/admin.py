@@ -176,7 +176,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
 @admin.register(Developer)
 class DeveloperAdmin(ReadOnlyAdmin):
     owners = ["user", COLLEAGUES]
-    list_display = ["user", "id", "organization", "created_at"]
+    list_display = ["id", "user", "organization", "created_at"]
     list_select_related = ["user", "organization"]
     list_filter = [CreatedFilter]
     searches = {"dev": "id", "usr": "user", EMAIL: "user__email", "org": "organization"}

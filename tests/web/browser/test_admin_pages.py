@@ -5,10 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Model
 
 from tests.admin.test_pages import form_url, list_url
-from tests.admin.world import make_world
+from tests.admin.world import World, make_world
 from tests.web.browser.checks import EVERY_VIEW
 from tests.web.browser.test_pages import check, sign_in
 
@@ -18,12 +19,20 @@ OFFERED = re.compile(r'href="(/admin/[^"]+/(?:act/[a-z_]+|edit)/)"')
 
 
 def test_no_page_of_a_model_has_a_problem(open_tab):
-    world, tab = make_world(), open_tab(javascript=True, reduced_motion="reduce")
-    sign_in(tab, world.administrator.email)
+    tab = open_tab(javascript=True, reduced_motion="reduce")
+    sign_in(tab, committed_world().administrator.email)
     models = [model for model in admin.site._registry if model._default_manager.exists()]
     assert len(models) > 20
     found = [problem for model in models for problem in problems_of_model(tab, model)]
     assert not found, "\n".join(found)
+
+
+def committed_world() -> World:
+    """Make the rows in one transaction, as for the tests of the admin site, but commit it for the browser."""
+    around = transaction.atomic()
+    around._from_testcase = True  # so that durable transactions may begin within it
+    with around:
+        return make_world()
 
 
 def problems_of_model(tab, model: type[Model]) -> Iterator[str]:
