@@ -1,5 +1,7 @@
 """The client secrets of an agent."""
 
+from functools import partial
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,15 +12,15 @@ from django.views.decorators.http import require_http_methods
 from agents.client_secrets import create_client_secret, revoke_client_secret, rotate_client_secret
 from agents.models import Agent, ClientSecret
 from agents.selectors import agent_for_organization, current_secret, live_secret, live_secrets
-from core.errors import Invalid, NotFound
+from core.errors import Invalid
 from core.http import SeeOther
-from core.rotation import AlreadyReplaced
 from developers.models import Developer
 from web import once
 from web.access import developer_actor, developer_page
-from web.forms.agents import RotateForm, SecretForm
+from web.forms.agents import SecretForm
 from web.forms.errors import show_in
 from web.named_secrets import SecretRow
+from web.rotating import rotate_named_secret
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -49,31 +51,17 @@ def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> Ht
 @developer_page
 def rotate(request: HttpRequest, developer: Developer, agent_id: str, secret_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
-    form = RotateForm(request.POST if request.method == "POST" else None)
-    try:
-        old = current_secret(agent, secret_id)
-        if form.is_valid():
-            actor = developer_actor(request, developer)
-            new = rotate_client_secret(actor=actor, agent=agent, secret_id=secret_id, **form.cleaned_data)
-            return _show_once(request, agent, new.value)
-    except AlreadyReplaced as error:
-        messages.error(request, error.translated)
-        return SeeOther(_url(agent))
-    except NotFound:
-        if request.method != "POST" or not once.is_waiting(request):  # else the first click of two has replaced it
-            raise
-        messages.error(request, _("This client secret no longer works."))
-        return SeeOther(_url(agent))
-    except Invalid as error:
-        show_in(form, error, RotateForm.PLACES)
-    context = {
-        "form": form,
-        "name": agent.name,
-        "old": old,
-        "title": _("Rotate client secret"),
-        "back_url": _url(agent),
-    }
-    return render(request, "web/developer/rotate.html", context, status=422 if form.is_bound else 200)
+    return rotate_named_secret(
+        request,
+        find=partial(current_secret, agent, secret_id),
+        rotate=partial(
+            rotate_client_secret, actor=developer_actor(request, developer), agent=agent, secret_id=secret_id
+        ),
+        owner_id=agent.id,
+        back_url=_url(agent),
+        gone=_("This client secret no longer works."),
+        context={"name": agent.name, "title": _("Rotate client secret")},
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,5 +1,7 @@
 """The developer's API keys."""
 
+from functools import partial
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -7,18 +9,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from core.errors import Invalid, NotFound
+from core.errors import Invalid
 from core.http import SeeOther
-from core.rotation import AlreadyReplaced
 from developers.api_keys import create_api_key, revoke_api_key, rotate_api_key
 from developers.models import ApiKey, Developer
 from developers.selectors import api_key_of, api_keys_for_developer, current_api_key_of
 from web import once
 from web.access import developer_actor, developer_page
-from web.forms.agents import RotateForm
 from web.forms.api_keys import ApiKeyForm
 from web.forms.errors import show_in
 from web.named_secrets import SecretRow
+from web.rotating import rotate_named_secret
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -44,32 +45,15 @@ def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def rotate(request: HttpRequest, developer: Developer, key_id: str) -> HttpResponse:
-    form = RotateForm(request.POST if request.method == "POST" else None)
-    try:
-        old = current_api_key_of(developer, key_id)
-        if form.is_valid():
-            actor = developer_actor(request, developer)
-            new = rotate_api_key(actor=actor, developer=developer, key_id=key_id, **form.cleaned_data)
-            return _show_once(request, developer, new.value)
-    except AlreadyReplaced as error:
-        messages.error(request, error.translated)
-        return SeeOther(reverse("web:api-keys"))
-    except NotFound:
-        if request.method != "POST" or not once.is_waiting(request):  # else the first click of two has replaced it
-            raise
-        messages.error(request, _("This API key no longer works."))
-        return SeeOther(reverse("web:api-keys"))
-    except Invalid as error:
-        show_in(form, error, RotateForm.PLACES)
-    context = {
-        "form": form,
-        "name": _("API keys"),
-        "old": old,
-        "title": _("Rotate API key"),
-        "confirm_label": _("Rotate API key"),
-        "back_url": reverse("web:api-keys"),
-    }
-    return render(request, "web/developer/rotate.html", context, status=422 if form.is_bound else 200)
+    return rotate_named_secret(
+        request,
+        find=partial(current_api_key_of, developer, key_id),
+        rotate=partial(rotate_api_key, actor=developer_actor(request, developer), developer=developer, key_id=key_id),
+        owner_id=developer.id,
+        back_url=reverse("web:api-keys"),
+        gone=_("This API key no longer works."),
+        context={"name": _("API keys"), "title": _("Rotate API key"), "confirm_label": _("Rotate API key")},
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
