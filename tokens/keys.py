@@ -192,8 +192,7 @@ def opens(row: SigningKey) -> bool:
 
 def opens_no_stored_key(now: datetime) -> bool:
     """Return whether there are signing keys but all of them are sealed with another `JWT_SECRET`."""
-    secrets = set(SigningKey.objects.exclude(retires_at__lte=now).values_list("secret_id", flat=True))
-    return bool(secrets) and crypto.secret_id() not in secrets
+    return find_stored_keys(now).are_foreign
 
 
 def _is_well_formed(kid: object) -> bool:
