@@ -22,6 +22,19 @@ from tests.log import log_entries
 
 STOP = {"confirmed": "yes", "reason": "It sent spam."}
 
+OWNERS = pytest.mark.parametrize("owner", ["ada", "developer"])
+ACTIONS = pytest.mark.parametrize(
+    ("name", "action"),
+    [
+        ("consent", "revoke"),
+        ("family", "revoke"),
+        ("agent", "stop"),
+        ("organization", "suspend"),
+        ("organization", "verify"),
+        ("policy", "disable"),
+    ],
+)
+
 
 @pytest.fixture
 def office(world: World) -> Client:
@@ -45,18 +58,8 @@ def state(row: Model) -> Any:
     return type(row)._default_manager.filter(pk=row.pk).values()[0]
 
 
-@pytest.mark.parametrize("owner", ["ada", "developer"])
-@pytest.mark.parametrize(
-    ("name", "action"),
-    [
-        ("consent", "revoke"),
-        ("family", "revoke"),
-        ("agent", "stop"),
-        ("organization", "suspend"),
-        ("organization", "verify"),
-        ("policy", "disable"),
-    ],
-)
+@OWNERS
+@ACTIONS
 def test_rows_of_superusers_are_not_changed(owner: str, name: str, action: str, office: Client, world: World) -> None:
     row = row_of(world, name)
     is_theirs = owner == "developer" or name in ("consent", "family")
@@ -71,18 +74,8 @@ def test_rows_of_superusers_are_not_changed(owner: str, name: str, action: str, 
     ) is is_theirs
 
 
-@pytest.mark.parametrize("owner", ["ada", "developer"])
-@pytest.mark.parametrize(
-    ("name", "action"),
-    [
-        ("consent", "revoke"),
-        ("family", "revoke"),
-        ("agent", "stop"),
-        ("organization", "verify"),
-        ("organization", "suspend"),
-        ("policy", "disable"),
-    ],
-)
+@OWNERS
+@ACTIONS
 def test_administrators_do_not_act_on_what_is_their_own(owner: str, name: str, action: str, world: World) -> None:
     """Neither from the row's page, which says why, nor by a direct POST, nor among selected rows. All are logged."""
     row, user = row_of(world, name), world.ada if owner == "ada" else world.developer.user
