@@ -154,7 +154,7 @@ def _moment(text: str) -> datetime:
 
 
 def _is_of_caller(request_id: str | None) -> bool:
-    """Return whether the caller chose this request id. There is no index of these."""
+    """Return whether the caller chose this request ID. Only the IDs that this program makes are indexed."""
     return request_id is not None and not is_own(request_id)
 
 

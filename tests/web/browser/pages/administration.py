@@ -92,7 +92,7 @@ def make_clerk() -> Content:
 
 
 def make_other() -> Content:
-    """Make a user who is no administrator."""
+    """Make a user who is not an administrator."""
     return Content(make_user("ada@example.com", "Ada Lovelace").email)
 
 
