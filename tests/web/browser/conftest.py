@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Locator, Page, sync_playwright
 
+from tests.constants import PASSWORD
 from tests.programs import find_chromium
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -72,6 +74,12 @@ class Tab:
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
 
+    def sign_in_at(self, path: str, email: str) -> None:
+        """Ask for a page, sign in, and wait until the page is there. The account has the tests' password."""
+        self.goto(f"/accounts/login/?next={path}")
+        self.sign_in(email, PASSWORD)
+        self.page.wait_for_url(lambda url: urlsplit(url).path == path)
+
     def take_complaints(self) -> list[str]:
         """Return the complaints so far and forget them."""
         complaints, self.complaints = self.complaints, []
@@ -118,12 +126,19 @@ def open_tab(chromium: Browser, live_server: Any) -> Iterator[Any]:
     assert complaints == []
 
 
-class _Callback(BaseHTTPRequestHandler):
+class OnePage(BaseHTTPRequestHandler):
+    """A site that is one page at every path."""
+
+    html = b"<!doctype html><title>Agent</title><link rel=icon href='data:,'><p>Back at the agent"
+
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.end_headers()
-        self.wfile.write(b"<!doctype html><title>Agent</title><link rel=icon href='data:,'><p>Back at the agent")
+        self.write_page()
+
+    def write_page(self) -> None:
+        self.wfile.write(self.html)
 
     def log_message(self, *args: Any) -> None:
         """Keep the test output clean."""
@@ -132,7 +147,7 @@ class _Callback(BaseHTTPRequestHandler):
 @pytest.fixture(scope="session")
 def callback() -> Iterator[str]:
     """The agent's own page, on another origin."""
-    server = HTTPServer(("127.0.0.1", 0), _Callback)
+    server = HTTPServer(("127.0.0.1", 0), OnePage)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/callback"
     server.shutdown()

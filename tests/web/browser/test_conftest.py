@@ -3,25 +3,23 @@
 import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import HTTPServer
 
 import pytest
+
+from tests.web.browser.conftest import OnePage
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-class _SlowPages(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<!doctype html><title>Slow</title><link rel=icon href='data:,'><a href=/next>Next</a>")
+class _SlowPages(OnePage):
+    html = b"<!doctype html><title>Slow</title><link rel=icon href='data:,'><a href=/next>Next</a>"
+
+    def write_page(self) -> None:
+        super().write_page()
         self.wfile.flush()
         time.sleep(0.5)
         self.wfile.write(b"<p>The rest")
-
-    def log_message(self, *args: object) -> None:
-        """Keep the test output clean."""
 
 
 @pytest.fixture

@@ -36,9 +36,7 @@ def open_page(open_tab: Any, ada: User) -> OpenPage:
 
     def open_one(path: str) -> Any:
         tab = open_tab(javascript=True)
-        tab.goto(f"/accounts/login/?next={path}")
-        tab.sign_in(ada.email, PASSWORD)
-        tab.page.wait_for_url(lambda url: urlsplit(url).path == path)
+        tab.sign_in_at(path, ada.email)
         tab.page.evaluate("window.isSamePage = true")
         return tab
 

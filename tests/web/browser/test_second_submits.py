@@ -9,7 +9,6 @@ import pytest
 
 from core.secrets import digest
 from developers.models import Developer
-from tests.constants import PASSWORD
 
 # The second one comes while the answer is on its way.
 TWO_CLICKS = "button => { button.click(); setTimeout(() => button.click(), 50); }"
@@ -25,9 +24,7 @@ def sign_in(open_tab: Any, developer: Developer) -> SignIn:
 
     def sign_in(path: str) -> Any:
         tab = open_tab(javascript=True)
-        tab.goto(f"/accounts/login/?next={path}")
-        tab.sign_in(developer.user.email, PASSWORD)
-        tab.page.wait_for_url(lambda url: urlsplit(url).path == path)
+        tab.sign_in_at(path, developer.user.email)
         tab.posts = []
         tab.page.on("request", lambda one: tab.posts.append(urlsplit(one.url).path) if one.method == "POST" else None)
         return tab
