@@ -52,7 +52,7 @@ def rebuild(report: Callable[[int], object] = lambda counted: None) -> int:
         while _advance(edition, BATCH):
             report(edition.counted)
         is_used = _use(edition)
-    while delete_former_editions() == BATCH:
+    while delete_former_editions():
         pass
     return edition.counted
 
@@ -75,9 +75,10 @@ def delete_former_editions(*, limit: int = BATCH) -> int:
 
 
 def _delete(rows: QuerySet[Any], limit: int) -> int:
-    """Delete the first `limit` rows and return how many. `core.sweeps` cannot lock rows by several columns."""
+    """Delete the first `limit` unlocked rows and return how many. `core.sweeps` cannot lock rows by several columns."""
+    free = rows.select_for_update(skip_locked=True).values("pk")[:limit]
     with writing(), transaction.atomic():
-        deleted, _ = rows.model._default_manager.filter(pk__in=rows.values("pk")[:limit]).delete()
+        deleted, _ = rows.model._default_manager.filter(pk__in=free).delete()
     return int(deleted)
 
 

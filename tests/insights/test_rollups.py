@@ -5,13 +5,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import connection, transaction
 
 from audit.archiving import archived
 from audit.archiving.archive import archive_month
@@ -160,9 +161,44 @@ def test_a_worker_counts_while_two_rebuild(monkeypatch: pytest.MonkeyPatch) -> N
     count_log(limit=LIMIT)
     race([count_all, rebuild, rebuild])
     count_all()
-    delete_former_editions()
     assert counted() == counts_of_raw_log()
     assert set(RollUp.objects.values_list("edition", flat=True)) == {Edition.objects.get().pk}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_deletion_of_former_editions_skips_rows_that_another_transaction_has_locked() -> None:
+    """A process that waited for them would then find none of its rows left, and stop before the others are deleted."""
+    log_entries(20)
+    count_all()
+    Edition.objects.update(id=2)
+    locked, rows = 8, RollUp.objects.count()
+    is_held, is_deleted = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            list(RollUp.objects.select_for_update().order_by("edition")[:locked])
+            is_held.set()
+            # SQLite has one writer, so there the deletion runs afterwards.
+            is_deleted.wait(10 if connection.vendor == "postgresql" else 0.2)
+
+    def delete() -> int:
+        assert is_held.wait(10)
+        deleted = delete_former_editions()
+        is_deleted.set()
+        return deleted
+
+    left = locked if connection.vendor == "postgresql" else 0
+    assert race([hold, delete])[1] == rows - left
+    assert RollUp.objects.count() == left
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_rebuild_deletes_more_than_one_batch() -> None:
+    log_entries(200)
+    count_all()
+    assert RollUp.objects.count() > 2 * BATCH
+    rebuild()
+    assert set(RollUp.objects.values_list("edition", flat=True)) == {2}
 
 
 def test_a_rebuild_replaces_wrong_numbers(capsys: pytest.CaptureFixture[str]) -> None:
