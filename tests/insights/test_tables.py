@@ -1,0 +1,58 @@
+"""The number of a roll-up is stored with its key, so that pages add up past days from one index alone."""
+
+from importlib import import_module
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from insights.models import RollUp
+from insights.services import count_log
+from tests.insights.logs import counted, counts_of_raw_log, log_entries
+
+MIGRATION = import_module("insights.migrations.0002_covering_key")
+STATEMENT = {
+    "sqlite": "SELECT sql FROM sqlite_master WHERE name = 'insights_rollup'",
+    "postgresql": "SELECT pg_get_indexdef('insights_rollup_pkey'::regclass)",
+}
+END = {"sqlite": " WITHOUT ROWID", "postgresql": " INCLUDE (number)"}
+
+
+def has_number_with_key() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(STATEMENT[connection.vendor])
+        ((statement,),) = cursor.fetchall()
+    return str(statement).endswith(END[connection.vendor])
+
+
+@pytest.mark.django_db
+def test_the_number_is_stored_with_the_key() -> None:
+    assert has_number_with_key()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_table_that_django_made_anew_gets_its_form_and_rows_back() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("Django makes tables of SQLite anew, to change their columns")
+    log_entries(40)
+    count_log()
+    indexes = indexes_of_table()
+    with connection.schema_editor() as editor:
+        editor._remake_table(RollUp)
+    assert not has_number_with_key()
+
+    with connection.schema_editor() as editor:
+        MIGRATION.keep_numbers_with_keys(apps, editor)
+
+    assert has_number_with_key()
+    assert counted() == counts_of_raw_log()
+    assert indexes_of_table() == indexes
+    log_entries(40, seed=2)
+    count_log()
+    assert counted() == counts_of_raw_log()
+
+
+def indexes_of_table() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'insights_rollup' AND type = 'index'")
+        return [statement for (statement,) in cursor.fetchall() if statement]
