@@ -6,6 +6,8 @@ Of the log, at most the newest entries are read, which are not counted yet.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
@@ -48,7 +50,8 @@ def decisions_by_outcome(organization_id: str, window: Window) -> dict[str, int]
     Until the first of them are counted, it reads them from the log, as far as that is not counted: the entries of a
     minute, unless counting is late. So the first calls of a developer show at once.
     """
-    parts = list(_in_window(_rows(organization_id, [Kind.DECISION], None), window))
+    rows = _rows(organization_id, [Kind.DECISION], None)
+    parts = [rows.filter(part) for part in _in_window(window)]
     counted = [part.values_list("value").annotate(total=Sum("number")) for part in parts]
     waiting = _decisions_not_counted(organization_id, window).filter(*(~Exists(part) for part in parts))
     found: dict[str, int] = {}
@@ -68,11 +71,23 @@ def totals(
     """Return how often each value of each kind occurred in the window, for one agent or for all, by one query."""
     found: Totals = {kind: {} for kind in kinds}
     rows = _rows(organization_id, kinds, agent_id, only)
-    parts = [part.values_list("kind", "value").annotate(Sum("number")) for part in _in_window(rows, window)]
+    parts = [rows.filter(part).values_list("kind", "value").annotate(Sum("number")) for part in _in_window(window)]
     for kind, value, number in _all_of(parts):
         counts = found[Kind(kind)]
         counts[value] = counts.get(value, 0) + number
     return found
+
+
+def most_frequent(
+    organization_id: str, kind: Kind, window: Window, number: int, *, agent_id: str | None = None
+) -> dict[str, int]:
+    """Return the `number` values that occurred most often in the window, and how often, highest first, by one query.
+
+    Of equal ones, the first in the alphabet are returned.
+    """
+    rows = _rows(organization_id, [kind], agent_id).filter(reduce(or_, _in_window(window)))
+    counts = rows.values_list("value").annotate(total=Sum("number")).order_by("-total", "value")
+    return dict(counts[:number])
 
 
 def series(
@@ -146,21 +161,21 @@ def _rows(
     return rows
 
 
-def _in_window(rows: QuerySet[RollUp], window: Window) -> Iterator[QuerySet[RollUp]]:
-    """Yield the rows that count the window: whole days, and the hours before the first and after the last of them.
+def _in_window(window: Window) -> Iterator[Q]:
+    """Yield the conditions of the rows that count the window: whole days, and the hours before and after them.
 
-    They are disjoint. Each is a range of the primary key.
+    They are disjoint. With those of `_rows`, each is a range of the primary key.
     """
     first_day = floor_day(window.since + DAY - HOUR)
     last_day = floor_day(window.until)
     if first_day >= last_day:
-        yield rows.filter(unit=Unit.HOUR, start__gte=window.since, start__lt=window.until)
+        yield Q(unit=Unit.HOUR, start__gte=window.since, start__lt=window.until)
         return
-    yield rows.filter(unit=Unit.DAY, start__gte=first_day, start__lt=last_day)
+    yield Q(unit=Unit.DAY, start__gte=first_day, start__lt=last_day)
     if window.since < first_day:
-        yield rows.filter(unit=Unit.HOUR, start__gte=window.since, start__lt=first_day)
+        yield Q(unit=Unit.HOUR, start__gte=window.since, start__lt=first_day)
     if last_day < window.until:
-        yield rows.filter(unit=Unit.HOUR, start__gte=last_day, start__lt=window.until)
+        yield Q(unit=Unit.HOUR, start__gte=last_day, start__lt=window.until)
 
 
 def _all_of(parts: list[QuerySet[Any, Any]]) -> QuerySet[Any, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from audit.sequencing.sequencer import sequence
 from insights.models import Edition, Kind
-from insights.selectors import Coverage, decisions_per_hour, find_coverage, series, totals
+from insights.selectors import Coverage, decisions_per_hour, find_coverage, most_frequent, series, totals
 from insights.services import count_log
 from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
 from tests.audit.journals import write_row
@@ -16,6 +16,17 @@ from tests.insights.logs import NOW, all_entries, log_entries
 
 pytestmark = pytest.mark.django_db
 END = floor_hour(NOW) + HOUR
+# Whole days, hours before and after them, hours of one day, and times that are not over.
+WINDOWS = [
+    (END - DAY, END),
+    (END - 3 * DAY, END),
+    (floor_day(END) - 2 * DAY, END),
+    (END - 5 * HOUR, END - 2 * HOUR),
+    (floor_day(END) - 2 * DAY, floor_day(END)),
+    (floor_day(END), END),
+    (END - 30 * HOUR, floor_day(END)),
+    (END, END + DAY),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -34,19 +45,7 @@ def decided(since: datetime, until: datetime, organization: str, agent: str | No
     return dict(found)
 
 
-@pytest.mark.parametrize(
-    ("since", "until"),
-    [
-        (END - DAY, END),
-        (END - 3 * DAY, END),
-        (floor_day(END) - 2 * DAY, END),
-        (END - 5 * HOUR, END - 2 * HOUR),
-        (floor_day(END) - 2 * DAY, floor_day(END)),
-        (floor_day(END), END),
-        (END - 30 * HOUR, floor_day(END)),
-        (END, END + DAY),
-    ],
-)
+@pytest.mark.parametrize(("since", "until"), WINDOWS)
 @pytest.mark.parametrize("agent", [None, "agt_1"])
 def test_totals_add_hours_and_days_up(
     since: datetime, until: datetime, agent: str | None, django_assert_num_queries: Any
@@ -56,6 +55,21 @@ def test_totals_add_hours_and_days_up(
         found = totals("org_1", [Kind.DECISION, Kind.SCOPE], window, agent_id=agent)
     assert found[Kind.DECISION] == decided(since, until, "org_1", agent)
     assert bool(found[Kind.SCOPE]) == bool(found[Kind.DECISION])
+
+
+@pytest.mark.parametrize(("since", "until"), WINDOWS)
+@pytest.mark.parametrize("agent", [None, "agt_1"])
+@pytest.mark.parametrize("kind", [Kind.DENIAL, Kind.SCOPE])
+def test_the_most_frequent_are_the_highest_totals(
+    kind: Kind, since: datetime, until: datetime, agent: str | None, django_assert_num_queries: Any
+) -> None:
+    window = Window(since, until)
+    counts = totals("org_1", [kind], window, agent_id=agent)[kind]
+    highest = sorted(counts, key=lambda value: (-counts[value], value))
+    for number in (1, 4, len(counts) + 1):
+        with django_assert_num_queries(1):
+            found = most_frequent("org_1", kind, window, number, agent_id=agent)
+        assert list(found.items()) == [(value, counts[value]) for value in highest[:number]]
 
 
 @pytest.mark.parametrize("step", [HOUR, 6 * HOUR, DAY, 3 * DAY])
@@ -92,6 +106,7 @@ def test_another_tenant_sees_nothing() -> None:
     window = Window(END - 3 * DAY, END)
     assert totals("org_9", list(Kind), window) == {kind: {} for kind in Kind}
     assert series("org_9", list(Kind), window) == {kind: {} for kind in Kind}
+    assert most_frequent("org_9", Kind.DENIAL, window, 10) == {}
     assert sum(decisions_per_hour("org_9", ["agt_1"], NOW)["agt_1"]) == 0
 
 

@@ -117,7 +117,7 @@ def listed_number(*, lists_all: bool) -> int:
     return ALL_LISTED if lists_all else LISTED
 
 
-def most_frequent(by: By, counts: Numbers, number: int) -> list[str]:
+def frequent_values(by: By, counts: Numbers, number: int) -> list[str]:
     """Return so many values that occurred most often, without their outcomes."""
     return highest(_sums(by, counts), number)
 

@@ -1,6 +1,6 @@
 """Everything on the page of the analytics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from audit.events import Outcome
 from insights.counting import rule_parts
 from insights.models import Kind
-from insights.selectors import Coverage, find_coverage, series, totals
+from insights.selectors import Coverage, find_coverage, most_frequent, series, totals
 from insights.windows import Window
 from web.analytics.breakdown import (
     AGENT,
@@ -19,13 +19,13 @@ from web.analytics.breakdown import (
     Breakdown,
     By,
     break_down,
+    frequent_values,
     listed_number,
-    most_frequent,
     with_outcomes,
 )
 from web.analytics.charts import bar_lengths
 from web.analytics.consents import Consents, find_consents
-from web.analytics.counts import Count, highest, percent
+from web.analytics.counts import Count, percent
 from web.analytics.latency import Latencies, find_latencies
 from web.analytics.links import ALLOWED, DECISIONS, DENIED, Links, Query, of_rule
 from web.analytics.periods import Period
@@ -99,15 +99,23 @@ class Report:
 def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     """Return the analytics of the organization. The number of queries does not depend on the length of the log."""
     window = choice.period.window(now)
-    earlier, kinds, agent_id = choice.period.window_before(window), _kinds(choice), choice.agent_id or None
+    kinds, denial, agent_id = _kinds(choice), _denial_kind(choice), choice.agent_id or None
     current = totals(organization_id, kinds, window, agent_id=agent_id)
-    before = totals(organization_id, kinds, earlier, agent_id=agent_id, only=_compared(choice, current))
+    # There can be thousands of these, of which the page shows some.
+    most_denied = most_frequent(organization_id, denial, window, DENIALS_LISTED, agent_id=agent_id)
+    before = totals(
+        organization_id,
+        {*kinds, denial},
+        choice.period.window_before(window),
+        agent_id=agent_id,
+        only=_compared(choice, current, most_denied),
+    )
     in_steps = series(
         organization_id, {Kind.DECISION, choice.by.kind}, window, agent_id=agent_id, only=_drawn(choice, current)
     )
     decisions = in_steps[Kind.DECISION]
     whole = [sum(column) for column in zip([0] * len(window.starts()), *decisions.values(), strict=True)]
-    denials = _most_denied(choice, current, before)
+    denials = _denials(denial, most_denied, before)
     names, links = _names(organization_id, choice, current, denials), Links(choice.agent_id)
     coverage = find_coverage()
     return Report(
@@ -135,7 +143,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
 def _drawn(choice: Choice, current: Totals) -> dict[Kind, list[str]]:
     """Return the agents that the chart draws: an organization can have hundreds. Of other kinds, all are needed."""
     by = choice.by
-    return {by.kind: with_outcomes(by, most_frequent(by, current[by.kind], DRAWN))} if by is AGENT else {}
+    return {by.kind: with_outcomes(by, frequent_values(by, current[by.kind], DRAWN))} if by is AGENT else {}
 
 
 def _denial_kind(choice: Choice) -> Kind:
@@ -143,13 +151,14 @@ def _denial_kind(choice: Choice) -> Kind:
 
 
 def _kinds(choice: Choice) -> set[Kind]:
-    return {Kind.DECISION, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT, choice.by.kind, _denial_kind(choice)}
+    """Return the kinds of which the page needs all values."""
+    return {Kind.DECISION, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT, choice.by.kind}
 
 
-def _compared(choice: Choice, current: Totals) -> dict[Kind, set[str]]:
+def _compared(choice: Choice, current: Totals, most_denied: Iterable[str]) -> dict[Kind, set[str]]:
     """Return the values that the page compares with the time before, of the kinds that can have thousands."""
-    by, denial = choice.by, _denial_kind(choice)
-    shown = {denial: set(highest(current[denial], DENIALS_LISTED))}
+    by = choice.by
+    shown = {_denial_kind(choice): set(most_denied)}
     if by is not OUTCOME:
         listed = with_outcomes(by, _listed(choice, current))
         shown[by.kind] = shown.get(by.kind, set()) | set(listed)
@@ -157,7 +166,7 @@ def _compared(choice: Choice, current: Totals) -> dict[Kind, set[str]]:
 
 
 def _listed(choice: Choice, current: Totals) -> list[str]:
-    return most_frequent(choice.by, current[choice.by.kind], listed_number(lists_all=choice.lists_all))
+    return frequent_values(choice.by, current[choice.by.kind], listed_number(lists_all=choice.lists_all))
 
 
 def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequence[Denied]) -> Names:
@@ -171,12 +180,11 @@ def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequen
     )
 
 
-def _most_denied(choice: Choice, current: Totals, before: Totals) -> list[Denied]:
-    kind = _denial_kind(choice)
+def _denials(kind: Kind, most_denied: Mapping[str, int], before: Totals) -> list[Denied]:
     found = []
-    for value in highest(current[kind], DENIALS_LISTED):
+    for value, number in most_denied.items():
         agent_id, rule = value.split(" ", 1) if kind is Kind.DENIAL else ("", value)
-        found.append(Denied(agent_id, rule, current[kind][value], before[kind].get(value, 0)))
+        found.append(Denied(agent_id, rule, number, before[kind].get(value, 0)))
     return found
 
 
