@@ -6,10 +6,9 @@ Of the log, at most the newest entries are read, which are not counted yet.
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import reduce
-from operator import or_
 from typing import Any
 
+from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
@@ -85,9 +84,14 @@ def most_frequent(
 
     Of equal ones, the first in the alphabet are returned.
     """
-    rows = _rows(organization_id, [kind], agent_id).filter(reduce(or_, _in_window(window)))
-    counts = rows.values_list("value").annotate(total=Sum("number")).order_by("-total", "value")
-    return dict(counts[:number])
+    rows = _rows(organization_id, [kind], agent_id)
+    parts = _all_of([rows.filter(part).values_list("value", "number") for part in _in_window(window)])
+    sql, params = parts.query.sql_with_params()
+    # Django adds up no union, and SQLite is twice as slow if the parts are one condition.
+    statement = f"SELECT value, SUM(number) FROM ({sql}) parts GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*params, number])
+        return {value: int(total) for value, total in cursor.fetchall()}
 
 
 def series(
