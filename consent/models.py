@@ -41,7 +41,7 @@ class Consent(models.Model):
         BROWSER = "browser"
 
     id = PrefixedIdField(prefix="cns", unguessable=True)
-    # The indexes on agent, organization or user, and id, also serve queries by one of these alone.
+    # The indexes on agent and id, organization and id, and user and id also serve queries by the first column alone.
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents", db_index=False)
     # The agent's organization. A stock client has none: then that of the first service it requested.
     organization = models.ForeignKey(
@@ -98,10 +98,10 @@ class Consent(models.Model):
         indexes = [
             models.Index(fields=["user", "id"]),
             models.Index(fields=["agent", "id"]),
-            # Of its rows, an administrator sees the newest and the number of each status. With one index for both,
-            # SQLite reads all consents for an organization that has few.
-            models.Index(fields=["organization", "id"], name="consent_newest_idx"),
-            models.Index(fields=["organization", "status"], name="consent_statuses_idx"),
+            # The administrator's page of an organization shows its newest consents and how many are approved. With an
+            # index of the organization alone, SQLite searches the consents of all organizations for them.
+            models.Index(fields=["organization", "id"], name="consent_newest_of_org_idx"),
+            models.Index(fields=["organization", "status"], name="consent_status_of_org_idx"),
             # The counts of what a stop hits need no table (developers/hits.py).
             models.Index(fields=["agent", "status", "expires_at", "user", "id"], name="consent_of_agent_idx"),
             models.Index(fields=["status", "expires_at", "id"], name="consent_by_status_idx"),

@@ -64,19 +64,19 @@ def latency_numbers(window: Window, since: datetime) -> tuple[dict[int, int], li
     steps: list[Counter[int]] = [Counter() for _ in window.starts()]
     rows = Latency.objects.filter(start__gte=since, start__lt=window.until)
     # The database adds up the hours of each step, and what is before the window: a quarter has 30,000 rows.
-    place = Case(When(start__lt=window.since, then=Value(None)), default=_place(window.starts()))
-    placed = rows.annotate(place=place).values_list("place", "bound").order_by()
+    step = Case(When(start__lt=window.since, then=Value(None)), default=_step(window.starts()))
+    placed = rows.annotate(place=step).values_list("place", "bound").order_by()
     for place, bound, number in placed.annotate(Sum("number")):
         (before if place is None else steps[place])[bound] = number
     return before, steps
 
 
-def _place(starts: Sequence[datetime], first: int = 0) -> Expression:
-    """Return the expression for the number of the step in which a row is. It halves the steps until one is left."""
+def _step(starts: Sequence[datetime], first: int = 0) -> Expression:
+    """Return the expression for the place of the step in which a row is. It halves the steps until one is left."""
     if len(starts) <= 1:
         return Value(first)
     half = len(starts) // 2
-    earlier, later = _place(starts[:half], first), _place(starts[half:], first + half)
+    earlier, later = _step(starts[:half], first), _step(starts[half:], first + half)
     return Case(When(start__lt=starts[half], then=earlier), default=later)
 
 

@@ -48,6 +48,8 @@ class RollUp(models.Model):
     number = models.BigIntegerField()
 
     class Meta:
+        # The index of the key has the number, too. A migration for which Django remakes the table on SQLite has to call
+        # `keep_numbers_with_keys` of migration 0002 again.
         # Hours are deleted once they are old.
         indexes: ClassVar = [
             models.Index(fields=["start"], condition=models.Q(unit="hour"), name="insights_hours_growing_old_idx")

@@ -78,19 +78,19 @@ def totals(
 
 
 def most_frequent(
-    organization_id: str, kind: Kind, window: Window, number: int, *, agent_id: str | None = None
+    organization_id: str, kind: Kind, window: Window, limit: int, *, agent_id: str | None = None
 ) -> dict[str, int]:
-    """Return the `number` values that occurred most often in the window, and how often, highest first, by one query.
+    """Return the `limit` values that occurred most often in the window, and how often, highest first, by one query.
 
-    Of equal ones, the first in the alphabet are returned.
+    Ties are in the order of the values.
     """
     rows = _rows(organization_id, [kind], agent_id)
     parts = _all_of([rows.filter(part).values_list("value", "number") for part in _in_window(window)])
     sql, params = parts.query.sql_with_params()
-    # Django adds up no union, and SQLite is twice as slow if the parts are one condition.
+    # Django cannot aggregate a union. With all parts in one condition, SQLite takes twice as long.
     statement = f"SELECT value, SUM(number) FROM ({sql}) parts GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s"  # noqa: S608
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*params, number])
+        cursor.execute(statement, [*params, limit])
         return {value: int(total) for value, total in cursor.fetchall()}
 
 

@@ -75,7 +75,7 @@ def delete_former_editions(*, limit: int = BATCH) -> int:
 
 
 def _delete(rows: QuerySet[Any], limit: int) -> int:
-    """Delete the first `limit` unlocked rows and return how many. `core.sweeps` cannot lock rows by several columns."""
+    """Delete the first `limit` unlocked rows and return how many, as `core.sweeps` does if the key is one column."""
     free = rows.select_for_update(skip_locked=True).values("pk")[:limit]
     with writing(), transaction.atomic():
         deleted, _ = rows.model._default_manager.filter(pk__in=free).delete()

@@ -27,10 +27,10 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="consent",
-            index=models.Index(fields=["organization", "id"], name="consent_newest_idx"),
+            index=models.Index(fields=["organization", "id"], name="consent_newest_of_org_idx"),
         ),
         migrations.AddIndex(
             model_name="consent",
-            index=models.Index(fields=["organization", "status"], name="consent_statuses_idx"),
+            index=models.Index(fields=["organization", "status"], name="consent_status_of_org_idx"),
         ),
     ]

@@ -4,15 +4,16 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 TABLE = "insights_rollup"
 KEY = "edition, organization_id, agent_id, kind, unit, start, value"
+CLAUSE = " WITHOUT ROWID"
 
 
 def keep_numbers_with_keys(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Store the number in the index of the primary key, so that pages add up past days without reading the table, too.
+    """Store the number in the index of the primary key, so that pages add up past days from this index alone.
 
     Otherwise PostgreSQL reads the whole table, with the rows of all organizations, for the pages of one with many
-    agents, and SQLite looks up each row. On PostgreSQL each change of a number, in rows of the present hour and day,
-    then adds an entry to the index. On SQLite the index is the table, which takes a third less space. Django makes a
-    table anew to change its columns there: such a migration has to call this again.
+    agents, and SQLite looks up each row of the index in the table. On PostgreSQL, each change of a number, in rows of
+    the present hour and day, then adds an entry to the index. On SQLite the index becomes the table, which takes a
+    third less space.
     """
     if schema_editor.connection.vendor == "postgresql":
         schema_editor.execute(f"""
@@ -20,17 +21,19 @@ def keep_numbers_with_keys(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) 
                 ADD CONSTRAINT {TABLE}_pkey PRIMARY KEY ({KEY}) INCLUDE (number)
         """)
     else:
-        _make_anew(schema_editor)
+        _store_in_key(schema_editor)
 
 
-def _make_anew(schema_editor: BaseDatabaseSchemaEditor) -> None:
-    """Make SQLite's table and its index anew, with the rows of the table in its primary key."""
+def _store_in_key(schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Remake SQLite's table as one `WITHOUT ROWID`, with its rows and indexes, unless it is one already."""
     with schema_editor.connection.cursor() as cursor:
         found = "SELECT sql FROM sqlite_master WHERE tbl_name = %s AND type = %s AND sql IS NOT NULL"
-        table, indexes = (cursor.execute(found, [TABLE, kind]).fetchall() for kind in ("table", "index"))
+        ((table,),), indexes = (cursor.execute(found, [TABLE, kind]).fetchall() for kind in ("table", "index"))
+    if table.endswith(CLAUSE):
+        return
     former = f"{TABLE}_former"
     schema_editor.execute(f"ALTER TABLE {TABLE} RENAME TO {former}")
-    schema_editor.execute(f"{table[0][0]} WITHOUT ROWID")
+    schema_editor.execute(table + CLAUSE)
     schema_editor.execute(f"INSERT INTO {TABLE} SELECT * FROM {former}")  # noqa: S608
     schema_editor.execute(f"DROP TABLE {former}")
     for (statement,) in indexes:

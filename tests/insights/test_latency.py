@@ -16,7 +16,7 @@ from core.metrics import DECISION_BUCKETS, BulkHistogram, decision_seconds
 from insights import latency
 from insights.latency import Percentiles, Saver, latency_numbers, percentiles, together
 from insights.models import Latency
-from insights.windows import Window
+from insights.windows import DAY, Window
 from tests.threads import race
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +100,16 @@ def test_each_step_of_a_window_has_its_histogram(django_assert_num_queries: Any)
     assert found == [{2000: 5}, {2000: 7}]
     assert together(found) == {2000: 12}
     assert latency_numbers(Window(WINDOW.since, WINDOW.until, 2 * HOUR), WINDOW.since) == ({}, [{2000: 12}])
+
+
+@pytest.mark.parametrize("number", range(1, 10))
+def test_any_number_of_steps_are_told_apart(number: int) -> None:
+    window = Window(WINDOW.since, WINDOW.since + number * DAY, DAY)
+    for place, start in enumerate(window.starts()):
+        Latency.objects.create(start=start, bound=1000, number=place + 1)
+        Latency.objects.create(start=start + DAY - HOUR, bound=2000, number=place + 10)
+    found = latency_numbers(window, window.since)
+    assert found == ({}, [{1000: place + 1, 2000: place + 10} for place in range(number)])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -19,13 +19,13 @@ from web.analytics.breakdown import (
     Breakdown,
     By,
     break_down,
-    frequent_values,
     listed_number,
+    most_frequent_of,
     with_outcomes,
 )
 from web.analytics.charts import bar_lengths
 from web.analytics.consents import Consents, find_consents
-from web.analytics.counts import Count, percent
+from web.analytics.counts import Count, highest, percent
 from web.analytics.latency import Latencies, find_latencies
 from web.analytics.links import ALLOWED, DECISIONS, DENIED, Links, Query, of_rule
 from web.analytics.periods import Period
@@ -101,8 +101,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     window = choice.period.window(now)
     kinds, denial, agent_id = _kinds(choice), _denial_kind(choice), choice.agent_id or None
     current = totals(organization_id, kinds, window, agent_id=agent_id)
-    # There can be thousands of these, of which the page shows some.
-    most_denied = most_frequent(organization_id, denial, window, DENIALS_LISTED, agent_id=agent_id)
+    most_denied = _most_denied(organization_id, choice, window, current)
     before = totals(
         organization_id,
         {*kinds, denial},
@@ -143,7 +142,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
 def _drawn(choice: Choice, current: Totals) -> dict[Kind, list[str]]:
     """Return the agents that the chart draws: an organization can have hundreds. Of other kinds, all are needed."""
     by = choice.by
-    return {by.kind: with_outcomes(by, frequent_values(by, current[by.kind], DRAWN))} if by is AGENT else {}
+    return {by.kind: with_outcomes(by, most_frequent_of(by, current[by.kind], DRAWN))} if by is AGENT else {}
 
 
 def _denial_kind(choice: Choice) -> Kind:
@@ -166,7 +165,7 @@ def _compared(choice: Choice, current: Totals, most_denied: Iterable[str]) -> di
 
 
 def _listed(choice: Choice, current: Totals) -> list[str]:
-    return frequent_values(choice.by, current[choice.by.kind], listed_number(lists_all=choice.lists_all))
+    return most_frequent_of(choice.by, current[choice.by.kind], listed_number(lists_all=choice.lists_all))
 
 
 def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequence[Denied]) -> Names:
@@ -178,6 +177,14 @@ def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequen
         policies={rule_parts(rule)[1] for rule in rules},
         scopes={*counts[Kind.LEFT_OUT]} | (values if choice.by is SCOPE else none),
     )
+
+
+def _most_denied(organization_id: str, choice: Choice, window: Window, current: Totals) -> dict[str, int]:
+    """Return the most frequent denials. The database chooses them: with hundreds of agents there are thousands."""
+    kind = _denial_kind(choice)
+    if kind in current:
+        return {value: current[kind][value] for value in highest(current[kind], DENIALS_LISTED)}
+    return most_frequent(organization_id, kind, window, DENIALS_LISTED, agent_id=choice.agent_id or None)
 
 
 def _denials(kind: Kind, most_denied: Mapping[str, int], before: Totals) -> list[Denied]:
