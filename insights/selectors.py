@@ -66,32 +66,37 @@ def totals(
     *,
     agent_id: str | None = None,
     only: Only | None = None,
+    most: Mapping[Kind, int] | None = None,
 ) -> Totals:
-    """Return how often each value of each kind occurred in the window, for one agent or for all, by one query."""
-    found: Totals = {kind: {} for kind in kinds}
-    rows = _rows(organization_id, kinds, agent_id, only)
-    parts = [rows.filter(part).values_list("kind", "value").annotate(Sum("number")) for part in _in_window(window)]
-    for kind, value, number in _all_of(parts):
-        counts = found[Kind(kind)]
-        counts[value] = counts.get(value, 0) + number
-    return found
+    """Return how often each value of each kind occurred in the window, for one agent or for all, by one query.
 
-
-def most_frequent(
-    organization_id: str, kind: Kind, window: Window, limit: int, *, agent_id: str | None = None
-) -> dict[str, int]:
-    """Return the `limit` values that occurred most often in the window, and how often, highest first, by one query.
-
-    Ties are in the order of the values.
+    Of the kinds in `most`, only so many values are returned: those that occurred most often, of equal ones the first in
+    the order of their bytes.
     """
-    rows = _rows(organization_id, [kind], agent_id)
-    parts = _all_of([rows.filter(part).values_list("value", "number") for part in _in_window(window)])
-    sql, params = parts.query.sql_with_params()
-    # Django cannot aggregate a union. With all parts in one condition, SQLite takes twice as long.
-    statement = f"SELECT value, SUM(number) FROM ({sql}) parts GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s"  # noqa: S608
+    limits = {kind: limit for kind, limit in (most or {}).items() if kind in kinds}
+    statements, params = [], []
+    for kind in limits:
+        rows = _rows(organization_id, [kind], agent_id, only)
+        parts = [rows.filter(part).values_list("kind", "value", "number") for part in _in_window(window)]
+        sql, found_params = _all_of(parts).query.sql_with_params()
+        # Django cannot aggregate a union. With all parts in one condition, SQLite takes twice as long.
+        chosen = f"SELECT kind, value, SUM(number) FROM ({sql}) parts GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %s"  # noqa: S608
+        statements.append(f"SELECT * FROM ({chosen}) most")  # noqa: S608
+        params += [*found_params, limits[kind]]
+    whole = [kind for kind in kinds if kind not in limits]
+    if whole:
+        rows = _rows(organization_id, whole, agent_id, only)
+        parts = [rows.filter(part).values_list("kind", "value").annotate(Sum("number")) for part in _in_window(window)]
+        sql, found_params = _all_of(parts).query.sql_with_params()
+        statements.append(sql)
+        params += found_params
+    found: Totals = {kind: {} for kind in kinds}
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*params, limit])
-        return {value: int(total) for value, total in cursor.fetchall()}
+        cursor.execute(" UNION ALL ".join(statements), params)
+        for kind, value, number in cursor.fetchall():
+            counts = found[Kind(kind)]
+            counts[value] = counts.get(value, 0) + int(number)
+    return found
 
 
 def series(

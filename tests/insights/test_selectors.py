@@ -8,7 +8,7 @@ import pytest
 
 from audit.sequencing.sequencer import sequence
 from insights.models import Edition, Kind
-from insights.selectors import Coverage, decisions_per_hour, find_coverage, most_frequent, series, totals
+from insights.selectors import Coverage, decisions_per_hour, find_coverage, series, totals
 from insights.services import count_log
 from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
 from tests.audit.journals import write_row
@@ -58,18 +58,19 @@ def test_totals_add_hours_and_days_up(
 
 
 @pytest.mark.parametrize(("since", "until"), WINDOWS)
-@pytest.mark.parametrize(("kind", "agent"), [(Kind.DENIAL, None), (Kind.RULE, "agt_1"), (Kind.SCOPE, "agt_1")])
+@pytest.mark.parametrize("others", [[], [Kind.DECISION, Kind.CONSENT]])
+@pytest.mark.parametrize("kind", [Kind.DENIAL, Kind.RULE, Kind.SCOPE])
 def test_the_most_frequent_are_the_highest_totals(
-    kind: Kind, since: datetime, until: datetime, agent: str | None, django_assert_num_queries: Any
+    kind: Kind, others: list[Kind], since: datetime, until: datetime, django_assert_num_queries: Any
 ) -> None:
-    window = Window(since, until)
-    counts = totals("org_1", [kind], window, agent_id=agent)[kind]
-    assert bool(counts) == (since < END)
-    highest = sorted(counts, key=lambda value: (-counts[value], value))
-    for number in (1, 4, len(counts) + 1):
+    window, kinds = Window(since, until), [kind, *others]
+    counts = totals("org_1", kinds, window)
+    assert bool(counts[kind]) == (since < END)
+    highest = sorted(counts[kind], key=lambda value: (-counts[kind][value], value))
+    for limit in (1, 4, len(highest) + 1):
         with django_assert_num_queries(1):
-            found = most_frequent("org_1", kind, window, number, agent_id=agent)
-        assert list(found.items()) == [(value, counts[value]) for value in highest[:number]]
+            found = totals("org_1", kinds, window, most={kind: limit, Kind.LEFT_OUT: 1})
+        assert found == {**counts, kind: {value: counts[kind][value] for value in highest[:limit]}}
 
 
 @pytest.mark.parametrize("step", [HOUR, 6 * HOUR, DAY, 3 * DAY])
@@ -106,7 +107,6 @@ def test_another_tenant_sees_nothing() -> None:
     window = Window(END - 3 * DAY, END)
     assert totals("org_9", list(Kind), window) == {kind: {} for kind in Kind}
     assert series("org_9", list(Kind), window) == {kind: {} for kind in Kind}
-    assert most_frequent("org_9", Kind.DENIAL, window, 10) == {}
     assert sum(decisions_per_hour("org_9", ["agt_1"], NOW)["agt_1"]) == 0
 
 

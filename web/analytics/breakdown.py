@@ -117,9 +117,9 @@ def listed_number(*, lists_all: bool) -> int:
     return ALL_LISTED if lists_all else LISTED
 
 
-def most_frequent_of(by: By, counts: Numbers, limit: int) -> list[str]:
-    """Return the `limit` values that occurred most often, without their outcomes."""
-    return highest(_sums(by, counts), limit)
+def most_frequent(by: By, counts: Numbers, number: int) -> list[str]:
+    """Return so many values that occurred most often, without their outcomes."""
+    return highest(_sums(by, counts), number)
 
 
 def with_outcomes(by: By, values: Iterable[str]) -> list[str]:

@@ -1,6 +1,6 @@
 """Everything on the page of the analytics."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from audit.events import Outcome
 from insights.counting import rule_parts
 from insights.models import Kind
-from insights.selectors import Coverage, find_coverage, most_frequent, series, totals
+from insights.selectors import Coverage, find_coverage, series, totals
 from insights.windows import Window
 from web.analytics.breakdown import (
     AGENT,
@@ -20,7 +20,7 @@ from web.analytics.breakdown import (
     By,
     break_down,
     listed_number,
-    most_frequent_of,
+    most_frequent,
     with_outcomes,
 )
 from web.analytics.charts import bar_lengths
@@ -99,22 +99,16 @@ class Report:
 def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     """Return the analytics of the organization. The number of queries does not depend on the length of the log."""
     window = choice.period.window(now)
-    kinds, denial, agent_id = _kinds(choice), _denial_kind(choice), choice.agent_id or None
-    current = totals(organization_id, kinds, window, agent_id=agent_id)
-    most_denied = _most_denied(organization_id, choice, window, current)
-    before = totals(
-        organization_id,
-        {*kinds, denial},
-        choice.period.window_before(window),
-        agent_id=agent_id,
-        only=_compared(choice, current, most_denied),
-    )
+    earlier, kinds, agent_id = choice.period.window_before(window), _kinds(choice), choice.agent_id or None
+    # There can be thousands of denials of all agents, of which the page shows ten.
+    current = totals(organization_id, kinds, window, agent_id=agent_id, most={Kind.DENIAL: DENIALS_LISTED})
+    before = totals(organization_id, kinds, earlier, agent_id=agent_id, only=_compared(choice, current))
     in_steps = series(
         organization_id, {Kind.DECISION, choice.by.kind}, window, agent_id=agent_id, only=_drawn(choice, current)
     )
     decisions = in_steps[Kind.DECISION]
     whole = [sum(column) for column in zip([0] * len(window.starts()), *decisions.values(), strict=True)]
-    denials = _denials(denial, most_denied, before)
+    denials = _most_denied(choice, current, before)
     names, links = _names(organization_id, choice, current, denials), Links(choice.agent_id)
     coverage = find_coverage()
     return Report(
@@ -142,7 +136,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
 def _drawn(choice: Choice, current: Totals) -> dict[Kind, list[str]]:
     """Return the agents that the chart draws: an organization can have hundreds. Of other kinds, all are needed."""
     by = choice.by
-    return {by.kind: with_outcomes(by, most_frequent_of(by, current[by.kind], DRAWN))} if by is AGENT else {}
+    return {by.kind: with_outcomes(by, most_frequent(by, current[by.kind], DRAWN))} if by is AGENT else {}
 
 
 def _denial_kind(choice: Choice) -> Kind:
@@ -150,14 +144,13 @@ def _denial_kind(choice: Choice) -> Kind:
 
 
 def _kinds(choice: Choice) -> set[Kind]:
-    """Return the kinds of which the page needs all values."""
-    return {Kind.DECISION, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT, choice.by.kind}
+    return {Kind.DECISION, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT, choice.by.kind, _denial_kind(choice)}
 
 
-def _compared(choice: Choice, current: Totals, most_denied: Iterable[str]) -> dict[Kind, set[str]]:
+def _compared(choice: Choice, current: Totals) -> dict[Kind, set[str]]:
     """Return the values that the page compares with the time before, of the kinds that can have thousands."""
-    by = choice.by
-    shown = {_denial_kind(choice): set(most_denied)}
+    by, denial = choice.by, _denial_kind(choice)
+    shown = {denial: set(highest(current[denial], DENIALS_LISTED))}
     if by is not OUTCOME:
         listed = with_outcomes(by, _listed(choice, current))
         shown[by.kind] = shown.get(by.kind, set()) | set(listed)
@@ -165,7 +158,7 @@ def _compared(choice: Choice, current: Totals, most_denied: Iterable[str]) -> di
 
 
 def _listed(choice: Choice, current: Totals) -> list[str]:
-    return most_frequent_of(choice.by, current[choice.by.kind], listed_number(lists_all=choice.lists_all))
+    return most_frequent(choice.by, current[choice.by.kind], listed_number(lists_all=choice.lists_all))
 
 
 def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequence[Denied]) -> Names:
@@ -179,19 +172,12 @@ def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequen
     )
 
 
-def _most_denied(organization_id: str, choice: Choice, window: Window, current: Totals) -> dict[str, int]:
-    """Return the most frequent denials. The database chooses them: with hundreds of agents there are thousands."""
+def _most_denied(choice: Choice, current: Totals, before: Totals) -> list[Denied]:
     kind = _denial_kind(choice)
-    if kind in current:
-        return {value: current[kind][value] for value in highest(current[kind], DENIALS_LISTED)}
-    return most_frequent(organization_id, kind, window, DENIALS_LISTED, agent_id=choice.agent_id or None)
-
-
-def _denials(kind: Kind, most_denied: Mapping[str, int], before: Totals) -> list[Denied]:
     found = []
-    for value, number in most_denied.items():
+    for value in highest(current[kind], DENIALS_LISTED):
         agent_id, rule = value.split(" ", 1) if kind is Kind.DENIAL else ("", value)
-        found.append(Denied(agent_id, rule, number, before[kind].get(value, 0)))
+        found.append(Denied(agent_id, rule, current[kind][value], before[kind].get(value, 0)))
     return found
 
 
