@@ -167,9 +167,13 @@ class LiveServer:
         self._master = None
 
     def kill_a_worker(self) -> int:
-        """Kill one of the processes that serve requests, and return its id."""
+        """Kill one of the processes that serve requests, wait until it has ended, and return its id.
+
+        Otherwise the next call could find it among the processes once more, and kill nothing.
+        """
         victim = self.workers()[0]
         victim.kill()
+        victim.wait(START_SECONDS)
         return int(victim.pid)
 
     def manage(self, *arguments: str) -> str:
