@@ -73,29 +73,16 @@ def totals(
     Of the kinds in `most`, only so many values are returned: those that occurred most often, of equal ones the first in
     the order of their bytes.
     """
-    limits = {kind: limit for kind, limit in (most or {}).items() if kind in kinds}
-    statements, params = [], []
-    for kind in limits:
-        rows = _rows(organization_id, [kind], agent_id, only)
-        parts = [rows.filter(part).values_list("kind", "value", "number") for part in _in_window(window)]
-        sql, found_params = _all_of(parts).query.sql_with_params()
-        # Django cannot aggregate a union. With all parts in one condition, SQLite takes twice as long.
-        chosen = f"SELECT kind, value, SUM(number) FROM ({sql}) parts GROUP BY 1, 2 ORDER BY 3 DESC, 2 LIMIT %s"  # noqa: S608
-        statements.append(f"SELECT * FROM ({chosen}) most")  # noqa: S608
-        params += [*found_params, limits[kind]]
+    limits = dict(most or {})
     whole = [kind for kind in kinds if kind not in limits]
-    if whole:
-        rows = _rows(organization_id, whole, agent_id, only)
-        parts = [rows.filter(part).values_list("kind", "value").annotate(Sum("number")) for part in _in_window(window)]
-        sql, found_params = _all_of(parts).query.sql_with_params()
-        statements.append(sql)
-        params += found_params
+    sums = [_sums(_rows(organization_id, whole, agent_id, only), window)] if whole else []
+    for kind in limits.keys() & set(kinds):
+        sums.append(_sums(_rows(organization_id, [kind], agent_id, only), window, limits[kind]))
     found: Totals = {kind: {} for kind in kinds}
     with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(statements), params)
+        cursor.execute(" UNION ALL ".join(sql for sql, _ in sums), [value for _, values in sums for value in values])
         for kind, value, number in cursor.fetchall():
-            counts = found[Kind(kind)]
-            counts[value] = counts.get(value, 0) + int(number)
+            found[Kind(kind)][value] = int(number)
     return found
 
 
@@ -185,6 +172,20 @@ def _in_window(window: Window) -> Iterator[Q]:
         yield Q(unit=Unit.HOUR, start__gte=window.since, start__lt=first_day)
     if last_day < window.until:
         yield Q(unit=Unit.HOUR, start__gte=last_day, start__lt=window.until)
+
+
+def _sums(rows: QuerySet[RollUp], window: Window, limit: int | None = None) -> tuple[str, tuple[Any, ...]]:
+    """Return the statement that adds the numbers of each value in the window up, and its parameters.
+
+    With `limit`, it returns only so many values, the most frequent. Django cannot aggregate a union, and with all parts
+    of the window in one condition, SQLite takes twice as long.
+    """
+    parts = [rows.filter(part).values_list("kind", "value", "number") for part in _in_window(window)]
+    sql, params = _all_of(parts).query.sql_with_params()
+    sums = f"SELECT kind, value, SUM(number) FROM ({sql}) parts GROUP BY 1, 2"  # noqa: S608
+    if limit is None:
+        return sums, params
+    return f"SELECT * FROM ({sums} ORDER BY 3 DESC, 2 LIMIT %s) highest", (*params, limit)  # noqa: S608
 
 
 def _all_of(parts: list[QuerySet[Any, Any]]) -> QuerySet[Any, Any]:
