@@ -4,7 +4,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from core.errors import DomainError
 
@@ -40,3 +41,25 @@ def race(acts: list[Callable[[], Any]]) -> list[Any]:
     if any(thread.is_alive() for thread in threads):
         raise TimeoutError("A thread did not finish within a minute.")
     return outcomes
+
+
+def beside_lock(rows: QuerySet[Any], act: Callable[[], Any]) -> Any:
+    """Return what the act returns while another transaction holds `rows`, a query that locks what it selects.
+
+    SQLite has one writer, so there the act runs afterwards.
+    """
+    is_held, has_acted = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            list(rows)
+            is_held.set()
+            has_acted.wait(10 if connection.vendor == "postgresql" else 0.2)
+
+    def act_beside() -> Any:
+        assert is_held.wait(10)
+        returned = act()
+        has_acted.set()
+        return returned
+
+    return race([hold, act_beside])[1]

@@ -1,17 +1,15 @@
 """Sweeps repeat until a batch is short or the time is up, and skip what another transaction has locked."""
 
-import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 
 from core import sweeps
 from core.models import IdempotencyRecord
 from core.sweeps import BATCH, delete_batch, sweep
 from core.tasks import sweep_idempotency_records
-from tests.threads import race
+from tests.threads import beside_lock
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -102,21 +100,8 @@ def test_a_batch_deletes_the_oldest_rows() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_batch_leaves_rows_that_another_transaction_has_locked() -> None:
     add_records(4)
-    is_held, is_swept = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            list(IdempotencyRecord.objects.select_for_update().filter(key="00001"))
-            is_held.set()
-            # SQLite has one writer, so there the sweep runs afterwards.
-            is_swept.wait(10 if connection.vendor == "postgresql" else 0.2)
-
-    def delete() -> Any:
-        assert is_held.wait(10)
-        deleted = delete_batch(IdempotencyRecord.objects.order_by("expires_at"), limit=2)
-        is_swept.set()
-        return deleted
-
-    assert race([hold, delete])[1] == 2
+    held = IdempotencyRecord.objects.select_for_update().filter(key="00001")
+    oldest = IdempotencyRecord.objects.order_by("expires_at")
+    assert beside_lock(held, lambda: delete_batch(oldest, limit=2)) == 2
     left = set(IdempotencyRecord.objects.values_list("key", flat=True))
     assert left == ({"00001", "00003"} if connection.vendor == "postgresql" else {"00002", "00003"})

@@ -5,14 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection, transaction
+from django.db import connection
 
 from audit.archiving import archived
 from audit.archiving.archive import archive_month
@@ -30,7 +29,7 @@ from insights.services import count_log, delete_former_editions, delete_old_hour
 from tests.audit.journals import write_row
 from tests.audit.months import FEBRUARY, JANUARY, archive_in, fill, use_small_segments
 from tests.insights.logs import NOW, counted, counts_of_raw_log, log_entries
-from tests.threads import race
+from tests.threads import beside_lock, race
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[2]
@@ -171,24 +170,9 @@ def test_the_deletion_of_former_editions_skips_rows_that_another_transaction_has
     log_entries(20)
     count_all()
     Edition.objects.update(id=2)
-    locked, rows = 8, RollUp.objects.count()
-    is_held, is_deleted = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with transaction.atomic():
-            list(RollUp.objects.select_for_update().order_by("edition")[:locked])
-            is_held.set()
-            # SQLite has one writer, so there the deletion runs afterwards.
-            is_deleted.wait(10 if connection.vendor == "postgresql" else 0.2)
-
-    def delete() -> int:
-        assert is_held.wait(10)
-        deleted = delete_former_editions()
-        is_deleted.set()
-        return deleted
-
-    left = locked if connection.vendor == "postgresql" else 0
-    assert race([hold, delete])[1] == rows - left
+    rows, left = RollUp.objects.count(), 8 if connection.vendor == "postgresql" else 0
+    held = RollUp.objects.select_for_update().order_by("edition")[:8]
+    assert beside_lock(held, delete_former_editions) == rows - left
     assert RollUp.objects.count() == left
 
 

@@ -15,14 +15,19 @@ STATEMENT = {
     "sqlite": "SELECT sql FROM sqlite_master WHERE name = 'insights_rollup'",
     "postgresql": "SELECT pg_get_indexdef('insights_rollup_pkey'::regclass)",
 }
+INDEXES = "SELECT sql FROM sqlite_master WHERE tbl_name = 'insights_rollup' AND type = 'index'"
 END = {"sqlite": " WITHOUT ROWID", "postgresql": " INCLUDE (number)"}
 
 
-def has_number_with_key() -> bool:
+def statements(query: str) -> list[str]:
     with connection.cursor() as cursor:
-        cursor.execute(STATEMENT[connection.vendor])
-        ((statement,),) = cursor.fetchall()
-    return str(statement).endswith(END[connection.vendor])
+        cursor.execute(query)
+        return [statement for (statement,) in cursor.fetchall() if statement]
+
+
+def has_number_with_key() -> bool:
+    (statement,) = statements(STATEMENT[connection.vendor])
+    return statement.endswith(END[connection.vendor])
 
 
 @pytest.mark.django_db
@@ -36,7 +41,7 @@ def test_a_table_that_django_remade_gets_its_form_and_keeps_its_rows() -> None:
         pytest.skip("Django remakes only tables of SQLite")
     log_entries(40)
     count_log()
-    indexes = indexes_of_table()
+    indexes = statements(INDEXES)
     with connection.schema_editor() as editor:
         editor._remake_table(RollUp)
     assert not has_number_with_key()
@@ -47,13 +52,7 @@ def test_a_table_that_django_remade_gets_its_form_and_keeps_its_rows() -> None:
 
     assert has_number_with_key()
     assert counted() == counts_of_raw_log()
-    assert indexes_of_table() == indexes
+    assert statements(INDEXES) == indexes
     log_entries(40, seed=2)
     count_log()
     assert counted() == counts_of_raw_log()
-
-
-def indexes_of_table() -> list[str]:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT sql FROM sqlite_master WHERE tbl_name = 'insights_rollup' AND type = 'index'")
-        return [statement for (statement,) in cursor.fetchall() if statement]
