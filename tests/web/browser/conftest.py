@@ -4,7 +4,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, wraps
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,20 +34,26 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def waiting_for_whole_pages() -> Iterator[None]:
-    """Let a click return when the page that it leads to has loaded.
+    """Let a click or a key on an element return when the page that it leads to has loaded.
 
-    Playwright's own clicks return when that page begins to arrive: on a busy machine, what a test then reads without
-    waiting, such as a count, is of half a page.
+    Playwright's own return when that page begins to arrive: on a busy machine, what a test then reads without waiting,
+    such as a count, is of half a page. (`page.keyboard` waits for nothing: wait for what follows.)
     """
-    click = Locator.click
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("click", "press"):
+            patch.setattr(Locator, name, and_load(getattr(Locator, name)))
+        yield
 
-    def click_and_load(element: Locator, **options: Any) -> None:
-        click(element, **options)
+
+def and_load(act: Callable[..., None]) -> Callable[..., None]:
+    """Return the method of locators, followed by waiting until the page has loaded."""
+
+    @wraps(act)
+    def act_and_load(element: Locator, *arguments: Any, **options: Any) -> None:
+        act(element, *arguments, **options)
         element.page.wait_for_load_state()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Locator, "click", click_and_load)
-        yield
+    return act_and_load
 
 
 class Tab:

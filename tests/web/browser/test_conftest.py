@@ -31,9 +31,10 @@ def slow_pages() -> Iterator[str]:
         server.shutdown()
 
 
-def test_a_click_returns_when_its_page_is_whole(open_tab, slow_pages):
+@pytest.mark.parametrize("act", [lambda link: link.click(), lambda link: link.press("Enter")], ids=["click", "key"])
+def test_what_leads_to_a_page_returns_when_this_is_whole(open_tab, slow_pages, act):
     tab = open_tab()
     tab.page.goto(f"{slow_pages}/first")
-    tab.page.get_by_role("link", name="Next").click()
+    act(tab.page.get_by_role("link", name="Next"))
     assert tab.page.url.endswith("/next")
     assert tab.page.locator("p").count() == 1

@@ -32,10 +32,11 @@ def tab_to(tab, selector: str) -> None:
 
 
 def press_on(tab, selector: str, then: str) -> None:
-    """Go to the element, press Enter, and wait for the element that follows."""
+    """Go to the element, press Enter, and wait for the element that follows, and for the scripts of its page."""
     tab_to(tab, selector)
     tab.page.keyboard.press("Enter")
     tab.page.locator(then).first.wait_for()
+    tab.page.wait_for_load_state()
 
 
 def sign_in(tab, email: str, password: str) -> None:
