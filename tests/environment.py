@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import Postgres, Valkey
 
@@ -28,6 +29,13 @@ SECRETS = {
     "JWT_SECRET": "tests-only-7f3b9c1d5e8a2046-signing",
     "SECRET_KEY": "tests-only-4e6d8b0a2c9f7135-django",
 }
+
+# A commit that passed must pass again, also on a busy machine: Hypothesis tries the same examples in each run, as slowly
+# as it must. With `--hypothesis-profile=search`, which ./dev soak sets, each run tries others.
+SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", SLOWLY, derandomize=True, database=None)
+settings.register_profile("search", SLOWLY)
+settings.load_profile("same")
 
 
 class Servers:

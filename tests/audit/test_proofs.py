@@ -93,7 +93,7 @@ def test_all_sizes_with_small_tiles(small_tiles: None) -> None:
         check(grown, size, {0, size // 2, size - 1, size * 7 % size}, {1, size // 2 or 1, size - 1 or 1, size})
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_proof_with_tiles_of_256(data: st.DataObject) -> None:
     grown = data.draw(st.integers(1, len(LEAVES)))

@@ -138,7 +138,7 @@ def units(amount: Decimal) -> int:
     return int(number)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(histories())
 def test_no_window_contains_more_than_the_limit_whatever_is_reserved(case: tuple[int, Decimal, list[Step]]) -> None:
     window, limit, steps = case
@@ -154,7 +154,7 @@ def test_no_window_contains_more_than_the_limit_whatever_is_reserved(case: tuple
         assert till.oracle.least(now) <= limit
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.integers(0, 2**32 - 1), min_size=SLOTS, max_size=SLOTS),
     st.lists(st.integers(0, MAX_NUMBER), min_size=SLOTS, max_size=SLOTS),

@@ -48,7 +48,7 @@ def play(limit: int, window: int, moments: list[datetime]) -> list[tuple[datetim
     return log
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(arrivals())
 def test_no_window_ever_contains_more_calls_than_the_limit(
     case: tuple[int, int, list[datetime]],
@@ -60,7 +60,7 @@ def test_no_window_ever_contains_more_calls_than_the_limit(
         assert beyond - first > timedelta(seconds=window)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(arrivals())
 def test_a_call_is_refused_at_most_one_64th_of_the_window_early(
     case: tuple[int, int, list[datetime]],
@@ -75,7 +75,7 @@ def test_a_call_is_refused_at_most_one_64th_of_the_window_early(
             assert len(recent) >= limit
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(starts, windows, st.integers(1, 50), st.integers(1, 50))
 def test_a_new_window_allows_exactly_the_limit_at_once(start: datetime, window: int, limit: int, excess: int) -> None:
     log = play(limit, window, [start] * (limit + excess))
@@ -83,7 +83,7 @@ def test_a_new_window_allows_exactly_the_limit_at_once(start: datetime, window: 
     assert [was_allowed for _, was_allowed in log] == [True] * limit + [False] * excess
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(arrivals())
 def test_retry_after_is_exact_to_the_second(
     case: tuple[int, int, list[datetime]],
@@ -178,7 +178,7 @@ def test_long_keys_become_different_digests() -> None:
     assert counter_key("rate", "pol_1", 60) == "rate|pol_1|60"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(arrivals(), windows, st.lists(st.integers(0, 3_000_000), max_size=5))
 def test_calls_added_to_another_window_count_at_least_as_long_and_little_longer(
     case: tuple[int, int, list[datetime]], window: int, later: list[int]

@@ -148,7 +148,7 @@ raw_rules = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(raw_rules, max_size=4), st.sampled_from([("email:read",), ("payments:charge", "email:read")]))
 def test_the_order_of_rules_changes_neither_the_decision_nor_the_counters(
     rules: list[Any], scopes: tuple[str, ...]

@@ -210,9 +210,6 @@ def organization(db: None) -> Organization:
 
 many = settings(
     max_examples=HISTORIES,
-    derandomize=True,
-    database=None,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
