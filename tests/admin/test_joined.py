@@ -15,6 +15,7 @@ from agentgate.desk import joined
 from agents.services import stop_agent
 from audit.events import Outcome
 from audit.sequencing.sequencer import sequence
+from consent.models import Consent
 from core.actor import SYSTEM
 from insights.services import count_log
 from tests.admin.test_pages import MAX_QUERIES, form_url
@@ -68,6 +69,22 @@ def test_no_role_needs_many_queries(role: str | None, site: Client, world: World
         with CaptureQueriesContext(connection) as queries:
             assert browser.get(path).status_code == 200
         assert len(queries) <= MAX_QUERIES, path
+
+
+def test_an_organizations_consents_are_read_by_indexes_of_its_own(site: Client, world: World, store: str) -> None:
+    """SQLite would take an index of the states if there were none of both, and read the consents of all others, too."""
+    if store != "sqlite":
+        pytest.skip("PostgreSQL reads so few rows without an index")
+    with CaptureQueriesContext(connection) as queries:
+        assert site.get(form_url(world.developer.organization)).status_code == 200
+    (joining,) = [
+        query["sql"] for query in queries.captured_queries if f'FROM "{Consent._meta.db_table}"' in query["sql"]
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {joining}")
+        steps = "\n".join(row[-1] for row in cursor.fetchall())
+    assert "COVERING INDEX consent_newest_of_org_idx (organization_id=?)" in steps
+    assert "COVERING INDEX consent_status_of_org_idx (organization_id=? AND status=?)" in steps
 
 
 @pytest.mark.parametrize("name", NAMES)
