@@ -30,8 +30,8 @@ SECRETS = {
     "SECRET_KEY": "tests-only-4e6d8b0a2c9f7135-django",
 }
 
-# A commit that passed must pass again, also on a busy machine: Hypothesis tries the same examples in each run, as slowly
-# as it must. With `--hypothesis-profile=search`, which ./dev soak sets, each run tries others.
+# A commit that passed must pass again, also on a busy machine: Hypothesis tries the same examples in each run, however
+# long they take. With `--hypothesis-profile=search`, which ./dev soak sets, each run tries others.
 SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", SLOWLY, derandomize=True, database=None)
 settings.register_profile("search", SLOWLY)
