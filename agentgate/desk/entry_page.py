@@ -11,11 +11,11 @@ from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from agentgate.desk.log_lines import OWN_REASONS, Party, find_parties, stated_reason
+from agentgate.desk.log_lines import OWN_REASONS, Party, find_parties
 from agentgate.desk.sentences import sentence_html
 from audit.entries.facets import is_own
 from audit.events import Event
-from audit.readers.reading import AuditEntry
+from audit.readers.reading import AuditEntry, stated_reason
 from core.text import plain_text, readable_json
 from resources.catalogue import Scope, describe_scopes
 from web.denials import REASONS

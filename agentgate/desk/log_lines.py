@@ -12,11 +12,10 @@ from agentgate.desk.areas import may_read
 from agents.models import Agent, ClientSecret
 from audit.models import Entry
 from audit.readers.criteria import Criteria
-from audit.readers.reading import AuditEntry
+from audit.readers.reading import AuditEntry, stated_reason
 from audit.readers.search import Listing
 from consent.models import Approval, Consent
 from core.administration import row_url
-from core.text import plain_text
 from developers.models import Developer, Organization
 from policies.models import Policy
 from resources.models import ResourceServer
@@ -42,7 +41,7 @@ FURTHER: dict[str, tuple[Any, str]] = {
     "sec": (ClientSecret, "pk"),
     "ses": (SessionToken, "pk"),
 }
-# The reasons that this program writes. All others are what a person typed.
+# What `MACHINE_REASONS` mean.
 OWN_REASONS: Mapping[str, Any] = {
     "account_reclaimed": gettext_lazy("A password reset ended earlier access."),
     "account_erased": gettext_lazy("The account was erased."),
@@ -98,12 +97,6 @@ def _line(entry: AuditEntry, names: dict[str, str]) -> Line:
         reason=content["reason"] or "",
         stated=stated_reason(content),
     )
-
-
-def stated_reason(content: Mapping[str, Any]) -> str:
-    """Return the reason that a person typed, or an empty string."""
-    reason = plain_text(content["metadata"].get("reason"))
-    return "" if reason in OWN_REASONS else reason
 
 
 def _ids(entry: AuditEntry) -> list[str]:

@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from audit.entries import personal_keys
-from audit.entries.drafts import CALL, CONNECTION, POLICY, REASON, REQUEST_ID, SERVICES, Prepared
+from audit.entries.drafts import CALL, CONNECTION, MACHINE_REASONS, POLICY, REASON, REQUEST_ID, SERVICES, Prepared
 from audit.entries.records import decode_opening, open_personal
 from audit.entries.subjects import subject_of
 from audit.models import Entry
+from core.text import plain_text
 
 type Keys = Mapping[str, AESGCM | None]
 
@@ -79,6 +80,12 @@ def read_entries(found: Sequence[Entry | Prepared]) -> list[AuditEntry]:
 
 def read_entry(found: Entry | Prepared) -> AuditEntry:
     return read_entries([found])[0]
+
+
+def stated_reason(content: Mapping[str, Any]) -> str:
+    """Return the reason that a person typed, or an empty string."""
+    reason = content["metadata"].get("reason")
+    return "" if reason in MACHINE_REASONS else plain_text(reason)
 
 
 def _from_log(entry: Entry, keys: Keys) -> AuditEntry:

@@ -7,9 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from audit.entries.drafts import MACHINE_REASONS
 from audit.events import SANDBOX
-from audit.readers.reading import AuditEntry
+from audit.readers.reading import AuditEntry, stated_reason
 from audit.selectors import describe_for_organization
 from core.text import plain_text
 from web.formats import relative
@@ -143,9 +142,7 @@ class LogRow:
 
     @property
     def stated_reason(self) -> str:
-        """The reason that a person typed. Empty if there is none."""
-        reason = self.content["metadata"].get("reason")
-        return "" if reason in MACHINE_REASONS else plain_text(reason)
+        return stated_reason(self.content)
 
     @property
     def policy_name(self) -> str:
