@@ -121,6 +121,12 @@ class AgentGateAdminSite(AdminSite):
 
         return join(request, row)
 
+    def figures_of(self, request: HttpRequest, row: Any) -> list[Any]:
+        """Return the numbers about this row, each with the URL of the list of what it counts."""
+        from agentgate.desk.objects import read_figures  # imports models
+
+        return read_figures(request, row)
+
     def search_page(self, request: HttpRequest) -> HttpResponse:
         from agentgate.desk.search import search  # imports models
 

@@ -124,6 +124,7 @@ def _ask(
         "model_admin": model_admin,
         "form": form,
         "impact": list(action.impact(rows)),
+        "figures": model_admin.admin_site.figures_of(request, rows[0]) if total == 1 else [],
         "rows": rows[:20],
         "total": total,
         "one": one,

@@ -23,12 +23,12 @@ STACK = re.compile(f"({MARK}{{4}}){MARK}+")
 
 
 def plain_text(text: object) -> str:
-    """Return `text` in one line, without invisible characters.
+    """Return `text` in one line, without invisible characters. None has none.
 
     Removes control, bidi, zero-width, tag and private-use characters, variation selectors, surrogates and unassigned
     code points. Joined emoji are split into their parts.
     """
-    raw = " ".join(str(text or "").split())
+    raw = " ".join(("" if text is None else str(text)).split())
     if raw.isascii() and raw.isprintable():
         return raw
     visible = BLANK.sub("", "".join(c for c in raw if unicodedata.category(c)[0] != "C"))

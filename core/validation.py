@@ -50,8 +50,15 @@ def parse[M: BaseModel](model: type[M], data: object) -> M:
 
 def field_errors(error: ValidationError, *path: object) -> Iterator[FieldError]:
     """Yield each error with its dotted path, which starts with `path`."""
-    for detail in error.errors(include_url=False):
+    for detail in details_of(error):
         yield FieldError(dotted(*path, *detail["loc"]), explain(detail))
+
+
+def details_of(error: ValidationError) -> list[ErrorDetails]:
+    """Return pydantic's errors, except that a list with wrong items only is too short: the caller's is not."""
+    details = error.errors(include_url=False)
+    around = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
+    return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in around]
 
 
 def dotted(*path: object) -> str:

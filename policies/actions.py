@@ -68,7 +68,7 @@ def _explain(action: str, known: Collection[str]) -> str:
     choice = nearest(action.lower(), _beginnings(known) if action.endswith("*") else known)
     text = gettext_noop(
         '"%(action)s" is neither in the catalogue nor one of your organization\'s scopes. '
-        "GET /api/v1/scopes lists the catalogue."
+        "The catalogue is at /scopes, and for programs at /api/v1/scopes."
     )
     if choice:
         text = gettext_noop(

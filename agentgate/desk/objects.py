@@ -15,7 +15,7 @@ from accounts.models import SessionToken, User
 from agentgate.desk.areas import may_read
 from agentgate.desk.contents import withhold_contents
 from agentgate.desk.entry_page import EntryPage, read_entry_page
-from agentgate.desk.figures import figures_of
+from agentgate.desk.figures import DECIDED, figures_of
 from agentgate.desk.joined import AGENT_STATUS, Figure, Joined, Section, read_joined
 from agentgate.desk.log_lines import Line, recent_lines
 from agents.models import Agent
@@ -62,6 +62,17 @@ def join(request: HttpRequest, row: Model) -> JoinedTo | EntryPage | None:
     acts_url = list_url(Entry, actor=row.pk) if isinstance(row, User) and row.is_staff else ""
     lines = recent_lines(request, criteria(row))
     return JoinedTo(figures, sections, lines, list_url(Entry, q=row.pk), acts_url)
+
+
+def read_figures(request: HttpRequest, row: Model) -> list[Figure]:
+    """Return what belongs to the row now, in numbers, as far as the administrator may read it. Other models have none.
+
+    Decisions are not among them: those of the last minute may not have been counted yet.
+    """
+    if type(row) not in JOINS:
+        return []
+    figures = [one for one in figures_of(request, row) if one.label not in DECIDED.values()]
+    return read_joined([], figures, type(row)._default_manager.filter(pk=row.pk))[1]
 
 
 def _of_organization(row: Organization) -> Iterator[Joined]:

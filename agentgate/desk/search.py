@@ -22,7 +22,7 @@ from audit.readers.reading import read_entry
 from audit.readers.search import find_entry
 from consent.models import Approval, AuthorizationCode, Consent
 from core.admin_lists import TEXT, find_lookup, kind_of
-from core.administration import list_url
+from core.administration import SHORTEST_PART, list_url
 from developers.models import ApiKey, Developer, Organization
 from policies.models import Policy
 from resources.models import ResourceServer, ResourceServerSecret
@@ -54,10 +54,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """`is_secret` says that the text looks like a secret, which is not searched for."""
+    """`nouns` are what the administrator may search for. `is_short` says that no names have been searched for the text.
+
+    `is_secret` says that it looks like a secret, which is not searched for at all.
+    """
 
     found: list[Found] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    nouns: list[Any] = field(default_factory=list)
+    is_short: bool = False
     is_secret: bool = False
 
 
@@ -68,7 +73,8 @@ def search(request: HttpRequest, text: str) -> Results:
         return Results(is_secret=True)
     if not text or len(text) > MAX_LENGTH:
         return Results()
-    return Results(list(_rows(request, text)), _lines(request, text))
+    nouns = [noun_of(model).plural for model in (*MODELS, Entry) if may_read(request, model)]
+    return Results(list(_rows(request, text)), _lines(request, text), nouns, len(text) < SHORTEST_PART)
 
 
 def _rows(request: HttpRequest, text: str) -> Iterator[Found]:

@@ -1,22 +1,25 @@
 """Tags for the templates of the admin site."""
 
+import re
 from collections.abc import Iterator
+from itertools import batched
 from typing import Any
 
 from django import template
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import PAGE_VAR
 from django.http import HttpRequest
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from agentgate.desk.areas import noun_of
+from agentgate.desk.areas import may_read, noun_of
 from agentgate.desk.cells import NOTHING, cell, named, pill
 from agentgate.desk.labels import LABELS, label_of
 from agentgate.desk.log_lines import log_lines
 from audit.admin_lists import entry_of
+from audit.models import Entry
 from core.admin_words import ACTORS
 from core.administration import row_url, url_id
 from core.text import plain_text
@@ -24,6 +27,7 @@ from core.text import plain_text
 register = template.Library()
 register.filter(url_id)
 
+ENTRY_ID = re.compile(r"\b(log_[0-9a-f]{32})\b")
 STATUSES = {
     "active": gettext_lazy("Active"),
     "suspended": gettext_lazy("Suspended"),
@@ -48,6 +52,16 @@ def plural_noun(opts: Any) -> str:
 @register.filter
 def singular_noun(opts: Any) -> str:
     return str(noun_of(opts.model).singular)
+
+
+@register.simple_tag
+def with_entries(request: HttpRequest, line: str) -> SafeString:
+    """Return the line with links from the ids of log entries to their pages, if the administrator may read those."""
+    if not may_read(request, Entry):
+        return format_html("{}", line)
+    parts = ENTRY_ID.split(line)
+    texts = ((text, format_html('<a href="{}">{}</a>', row_url(Entry, pk), pk)) for text, pk in batched(parts[:-1], 2))
+    return format_html_join("", "{}{}", (*texts, (parts[-1], "")))
 
 
 @register.filter

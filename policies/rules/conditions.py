@@ -272,10 +272,7 @@ def _wrong_value(operator: str, value: Any) -> str | None:
     if operator in PATTERNS and type(value) is not str:
         return Filled(gettext_noop("Must be a string for %(operator)s."), operator=operator)
     if operator in BOUNDS and read_number(value) is None:
-        text = gettext_noop(
-            'Must be a whole number, or a decimal number as a string, such as "50.00", for %(operator)s.'
-        )
-        return Filled(text, operator=operator)
+        return gettext_noop('Must be a whole number, or a decimal number as a string, such as "50.00".')
     return None
 
 

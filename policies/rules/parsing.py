@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from core.errors import FieldError, Invalid
 from core.text import echo, nearest
-from core.validation import MESSAGES, did_you_mean, dotted, explain
+from core.validation import MESSAGES, details_of, did_you_mean, dotted, explain
 from core.wording import Filled
 from policies.rules.base import RULES, Rule
 
@@ -77,8 +77,8 @@ def parse_rule(raw: Any, path: str = "rule") -> Rule:
     try:
         return rule_type.model_validate(raw["config"])
     except ValidationError as error:
-        details = error.errors(include_url=False)
-        raise InvalidRules(errors=tuple(_explain(rule_type, path, detail) for detail in details)) from None
+        errors = [_explain(rule_type, path, detail) for detail in details_of(error)]
+        raise InvalidRules(errors=tuple(errors)) from None
 
 
 def find_rule(raw: Any) -> Rule | None:

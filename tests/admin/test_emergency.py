@@ -1,5 +1,6 @@
 """The admin page that stops everything."""
 
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from core.actor import SYSTEM
 from core.administration import counted
 from developers.stop_lines import REQUESTS
 from tests.admin.test_actions import ask, confirm, newest_entry, verify
-from tests.admin.test_pages import list_url
+from tests.admin.test_joined import figures
+from tests.admin.test_pages import form_url, list_url
 from tests.admin.world import World, sign_in, staff
 from tests.log import log_entries
 
@@ -53,7 +55,7 @@ def test_everything_is_stopped_and_the_stop_is_lifted_with_a_reason(site: Client
     assert verify(world) == "service_suspended"
     shown = site.get(PAGE).content.decode()
     assert f"In force since {EmergencyStop.objects.get().stopped_at:%Y-%m-%d %H:%M}" in shown
-    assert f"{entry.id}, index {entry.leaf_index} in the log" in shown
+    assert f'<a href="{form_url(entry)}">{entry.id}</a>, index {entry.leaf_index} in the log' in shown
     assert "Allowed decisions after it, until now: 0" in shown
 
     html = post(site, "lift", "Over.").content.decode()
@@ -131,11 +133,17 @@ def test_other_stops_show_what_they_hit_and_their_proof(row: str, action: str, s
     assert verify(world) is None
     html = ask(site, target, action).content.decode()
     assert_shows_hits(html)
+    numbers = figures(html)
+    assert (numbers["Live consents"][0], numbers["Open approvals"][0]) == (1, 1)
+    for number, url in numbers.values():
+        assert len(site.get(url).context["cl"].result_list) == number
 
     form = f"{list_url(type(target))}{target.pk}/proof/"
     assert "Never stopped" in site.get(form).content.decode()
     confirm(site, target, action)
 
     html = site.get(form).content.decode()
-    assert "<li>Last allowed decision before it: log_" in html
+    assert '<li>Last allowed decision before it: <a href="/admin/audit/entry/log_' in html
+    urls = re.findall(r'href="(/admin/audit/entry/log_[^"]+)"', html)
+    assert [site.get(url).status_code for url in urls] == [200, 200]
     assert "<li>Allowed decisions after it, until now: 0</li>" in html

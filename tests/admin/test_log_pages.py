@@ -150,7 +150,13 @@ def test_a_cursor_that_is_no_entry_is_refused(cursor: str, site: Client, world: 
 @pytest.mark.parametrize("is_logged", [True, False])
 def test_an_entry_opens_with_all_its_parts(site: Client, world: World, is_logged: bool) -> None:
     (entry,) = write_drafts(
-        [decided(policy_id="pol_7", metadata={"policyName": "Night"}, personal={"context": {"to": "Zoë"}})]
+        [
+            decided(
+                policy_id="pol_7",
+                metadata={"policyName": "Night", "ruleIndex": 0},
+                personal={"context": {"to": "Zoë"}},
+            )
+        ]
     )
     if is_logged:
         sequence()
@@ -158,6 +164,7 @@ def test_an_entry_opens_with_all_its_parts(site: Client, world: World, is_logged
     page = site.get(url).content.decode()
     for text in (entry.id, "pol_7", "Night", "Zoë", "203.0.113.7", "org_1"):
         assert text in page
+    assert 'ruleIndex</code></dt><dd><bdi translate="no">0</bdi>' in page
     assert ("not numbered and signed yet" in page) is not is_logged
     destroy_keys(["usr_1"])
     page = site.get(url).content.decode()

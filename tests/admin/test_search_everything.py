@@ -15,7 +15,8 @@ from core.ids import new_id
 from developers.models import Organization
 from resources.models import ResourceServer
 from tests.admin.test_pages import MAX_QUERIES, form_url
-from tests.admin.world import World
+from tests.admin.test_roles import OPERATIONS, member
+from tests.admin.world import World, sign_in, staff
 from tests.log import log_entries
 
 PAGE = "/admin/search/"
@@ -100,6 +101,15 @@ NOWHERE = ["", " ", "nobody", "usr_0", "log_x", "req_" + "f" * 32, "%", "x" * 50
 @pytest.mark.parametrize("text", NOWHERE)
 def test_other_texts_find_nothing(text: str, site: Client, world: World) -> None:
     assert "found-" not in result(site, text)
+
+
+def test_a_search_without_results_says_what_was_searched(site: Client, world: World) -> None:
+    assert "Of a name, enter at least three characters." in result(site, "zz")
+    operations = result(sign_in(member(OPERATIONS)), world.ada.email)
+    assert "Your roles let you search these: Signing keys" in operations
+    assert "People" not in operations.split("let you search these")[1]
+    nobody = result(sign_in(staff()), world.ada.email)
+    assert "Your roles do not let you search anything." in nobody
 
 
 def test_what_is_searched_for_belongs_to_the_site() -> None:

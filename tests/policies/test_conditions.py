@@ -60,10 +60,10 @@ def is_allowed(rule: Rule, context: dict[str, Any]) -> bool:
         (condition("glob", value=1), ".value", "Must be a string for glob."),
         (condition("matches_any", value="a"), ".value", "matches_any takes values, not value."),
         (condition("matches_any", values=[1]), ".values", "Must be strings for matches_any."),
-        (condition("at_most", value="1e3"), ".value", 'such as "50.00", for at_most.'),
-        (condition("at_most", value="NaN"), ".value", "for at_most."),
-        (condition("at_most", value="1,5"), ".value", "for at_most."),
-        (condition("at_least", value=True), ".value", "for at_least."),
+        (condition("at_most", value="1e3"), ".value", 'such as "50.00".'),
+        (condition("at_most", value="NaN"), ".value", 'such as "50.00".'),
+        (condition("at_most", value="1,5"), ".value", 'such as "50.00".'),
+        (condition("at_least", value=True), ".value", 'such as "50.00".'),
         (condition("exists", value="yes"), ".value", "Must be true or false."),
         (condition("exists", value=1), ".value", "Must be true or false."),
         (condition("exists", values=[True]), ".values", "exists takes value, not values."),
@@ -88,6 +88,13 @@ def test_an_invalid_condition_names_its_field(wrong: Any, field: str, message: s
     (error,) = caught.value.errors
     assert error.field == f"rules.0.config.conditions.1{field}"
     assert message in error.message
+
+
+def test_a_list_with_wrong_entries_only_is_not_called_empty() -> None:
+    with pytest.raises(InvalidRules) as caught:
+        rule_of(condition("at_most", value="abc"), condition("glob", value=1))
+    fields = [error.field for error in caught.value.errors]
+    assert fields == ["rules.0.config.conditions.0.value", "rules.0.config.conditions.1.value"]
 
 
 @pytest.mark.parametrize("number", [0, 21])

@@ -107,7 +107,9 @@ def test_an_overlap_that_keeps_too_many_keys_is_refused(
 
 def test_revoking_ends_one_key(as_developer: Client, developer: Developer, key: ApiKey) -> None:
     as_developer.post(URL, {"name": "laptop"})
-    assert "Revoke this API key?" in as_developer.get(f"{URL}/{key.pk}/revoke").content.decode()
+    asked = as_developer.get(f"{URL}/{key.pk}/revoke").content.decode()
+    assert "Revoke this API key?" in asked
+    assert "it may have been used since" in asked
     answer = as_developer.post(f"{URL}/{key.pk}/revoke", follow=True)
     assert "The API key no longer works." in answer.content.decode()
     assert [row.secret.name for row in answer.context["rows"]] == ["laptop"]

@@ -48,6 +48,12 @@ def test_they_have_what_all_pages_show(as_developer, write, limited, query):
     assert [one["id"] for one in table(as_developer, **query)][exports:] == shown
 
 
+@pytest.mark.parametrize("name", ["csv", "json"])
+def test_an_invalid_filter_leads_back_to_the_page_that_says_so(as_developer, limited, name):
+    answer = as_developer.post(f"/developer/logs.{name}?outcome=denied&agent=nobody")
+    assert (answer.status_code, answer["Location"]) == (303, "/developer/logs?outcome=denied&agent=nobody")
+
+
 def test_a_row_says_what_the_organization_may_know(as_developer, limited, policy, agent, server):
     (row,) = data(as_developer, rule="rate_limit")
     expected = {
@@ -90,8 +96,9 @@ def test_the_name_of_the_file_says_what_was_filtered(as_developer, policy, agent
 )
 def test_the_name_of_the_file_says_the_day_or_the_moment_in_utc(as_developer, denied, start, word):
     as_developer.cookies["timezone"] = "Europe/Berlin"
-    name = as_developer.post(f"/developer/logs.csv?{urlencode({'from': start, 'to': start})}")["Content-Disposition"]
-    assert f"agentgate-log-{word}-{word}-20" in name
+    query = urlencode({"from": start, "to": start.replace("2026", "2027")})
+    name = as_developer.post(f"/developer/logs.csv?{query}")["Content-Disposition"]
+    assert f"agentgate-log-{word}-{word.replace('2026', '2027')}-20" in name
 
 
 def test_it_is_logged_and_others_get_nothing_of_it(as_developer, as_rival, denied):

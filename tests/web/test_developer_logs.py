@@ -5,14 +5,16 @@ from html import unescape
 
 import pytest
 
+from agents.deletion import delete_agent
 from audit.events import Event
 from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from core.ids import new_id
+from developers.acting import as_developer as as_actor
 from tests.verifier import main
 from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, rows
 from tests.web.markup import text_of
-from tests.world import make_agent
+from tests.world import ANONYMOUS, make_agent
 
 
 def test_a_row_says_when_what_who_and_why(as_developer, denied, limited, ada):
@@ -148,13 +150,26 @@ def test_an_agent_that_is_gone_can_be_looked_for(as_developer, write):
         ({"actor": "dev_x"}, "Actor: Select a valid choice."),
     ],
 )
-def test_an_invalid_filter_is_named_and_not_applied(as_developer, denied, query, error):
+def test_an_invalid_filter_is_named_and_shows_nothing(as_developer, denied, query, error):
     answer = as_developer.get("/developer/logs", {**query, "cursor": "\x00"})
     text = unescape(answer.content.decode())
     assert error in text
     ((name, typed),) = query.items()
     assert name in ("event", "rule", "actor", "user") or f'value="{typed.removesuffix("Z")}' in text
-    assert denied in [row.id for row in answer.context["rows"]]
+    assert answer.context["rows"] == []
+    assert "Correct the filter above." in text
+    assert "Table (CSV)" not in text
+    assert as_developer.get("/developer/logs/new", {**query, "ends": "0"}).context["rows"] == []
+
+
+def test_a_name_is_found_in_any_case(as_developer, denied, agent):
+    assert rows(as_developer, agent=agent.name.swapcase()) == rows(as_developer, agent=agent.id)
+    assert denied in rows(as_developer, agent=agent.name.swapcase())
+
+
+def test_a_period_that_ends_before_it_begins_is_an_error(as_developer, denied):
+    assert "To: Must be after" in text_of(as_developer, "/developer/logs?from=2026-03-02&to=2026-03-01")
+    assert "To: Must be after" not in text_of(as_developer, "/developer/logs?from=2026-03-02&to=2026-03-02")
 
 
 def test_a_name_that_two_agents_have_is_ambiguous(as_developer, developer, denied, agent):
@@ -188,6 +203,15 @@ def test_pages_keep_the_filters(as_developer, write):
     shown = [row.id for answer in (first, second) for row in answer.context["rows"]]
     assert shown == written[::-1]
     assert "Newest" in second.content.decode()
+
+
+def test_an_entry_of_a_deleted_agent_has_no_link_to_its_page(as_developer, denied, agent, developer):
+    delete_agent(actor=as_actor(ANONYMOUS, developer), agent=agent)
+    for path in (f"/developer/logs?entry={denied}", f"/developer/logs/{denied}"):
+        page = as_developer.get(path).content.decode()
+        assert f'href="/developer/agents/{agent.id}' not in page
+        assert f'href="/developer/logs?agent={agent.id}"' in page
+        assert "SmartMail" in page
 
 
 def test_an_entry_opens_beside_the_table_and_has_a_page(as_developer, limited, policy, agent):

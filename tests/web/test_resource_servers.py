@@ -293,7 +293,7 @@ def test_the_page_says_which_identifiers_fastmcp_cannot_serve(as_developer, serv
 
 
 def test_the_page_says_how_the_service_uses_agentgate(as_developer, developer, server, world):
-    assert "It has not asked AgentGate yet." in markup_of(as_developer.get(url(server)))
+    assert "It has not asked about a token that AgentGate issued yet." in markup_of(as_developer.get(url(server)))
     credential = world.make_caller(server)
     grant = world.make_grant(developer="other@example.com")
     request = VerifyRequest(grant.access_token, ["email:read"], world.ANONYMOUS, credential)

@@ -57,7 +57,7 @@ class AgentFilterForm(forms.Form):
     )
 
     def wanted(self) -> dict[str, str]:
-        """Return the arguments of `search_agents`. An invalid field is not applied, and the page shows its error."""
+        """Return the arguments of `search_agents`, without what is invalid."""
         self.is_valid()
         return {"text": self.cleaned_data.get("q", ""), "state": self.cleaned_data.get("status", "")}
 

@@ -88,7 +88,7 @@ class ConditionsField(forms.Field):
     widget = ConditionsWidget
 
     def clean(self, value: Any) -> Any:
-        return value or []
+        return super().clean(value) or []
 
 
 def read_condition(field: str, operator: str, text: str) -> dict[str, Any]:

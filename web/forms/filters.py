@@ -28,7 +28,7 @@ class Chip:
 
 
 class FilterForm(forms.Form):
-    """Optional filters. An invalid field is not applied, and the page shows its error."""
+    """Optional filters. An invalid one is left out of the query and the chips, and the page shows its error."""
 
     def query(self, **changes: str) -> str:
         """Return the valid filters as a query, with some of them changed, without the empty ones."""

@@ -69,8 +69,14 @@ class LogFilterForm(FilterForm):
         self._field("reason").choices = _with_unknown(reasons, data.get("reason"))
         self._field("actor").choices = [*ANY, *ACTORS.items(), *_developers(names)]
 
+    def clean(self) -> dict[str, Any]:
+        since, until = (self.cleaned_data.get(name) for name in (FROM, TO))
+        if since and until and until <= since:
+            self.add_error(TO, gettext("Must be after the beginning of the period."))
+        return self.cleaned_data
+
     def filters(self) -> Filters:
-        """Return the filters of the log."""
+        """Return the filters of the log. Invalid ones are left out: check first whether the form is valid."""
         value = self._valid
         request_id, reason = value("request"), value("reason")
         return Filters(

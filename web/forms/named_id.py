@@ -44,7 +44,7 @@ class NamedIdField(forms.CharField):
         return written[1] if written else self._find(text)
 
     def _find(self, text: str) -> str:
-        found = [pk for pk, name in self.names.items() if name == text] or self.find(text)
+        found = [pk for pk, name in self.names.items() if name.lower() == text.lower()] or self.find(text)
         if len(found) != 1:
             code = "ambiguous" if found else "unknown"
             raise ValidationError(self.error_messages[code], code=code)

@@ -158,13 +158,16 @@ class PolicyEditor:
             self.rules[int(path[1])].problem = at_entry(path[3:], one.translated)
 
     def _parse(self) -> tuple[dict[int, Rule], list[FieldError]]:
-        """Return the rules by the place of their forms, and what is wrong with those that cannot be read."""
+        """Return the rules by the place of their forms, and what is wrong with those that cannot be read.
+
+        Of a form with errors, the rule has the actions only, so that those are checked, too.
+        """
         parsed: dict[int, Rule] = {}
         errors: list[FieldError] = []
         for place, form in enumerate(self.rules):
-            if form.is_valid():
+            if raw := form.raw() if form.is_valid() else form.raw_actions():
                 try:
-                    parsed[place] = parse_rule(form.raw(), f"rules.{place}")
+                    parsed[place] = parse_rule(raw, f"rules.{place}")
                 except InvalidRules as error:
                     errors += error.errors
         return parsed, errors

@@ -34,12 +34,13 @@ class PolicyFilterForm(AgentFieldForm):
         self.fields["q"].widget.attrs["placeholder"] = _("Name, ID or action")
 
     def apply(self, rows: QuerySet[Policy]) -> QuerySet[Policy]:
-        """Return the policies that match. An invalid field is not applied, and the page shows its error.
+        """Return the policies that match: none if a field is invalid, whose error the page shows.
 
         A policy for all agents matches each agent, because it decides about that agent.
         """
-        self.is_valid()
-        words, status, agent = (self.cleaned_data.get(name) for name in ("q", "status", "agent"))
+        if not self.is_valid():
+            return rows.none()
+        words, status, agent = (self.cleaned_data[name] for name in ("q", "status", "agent"))
         if words:
             rows = rows.filter(_search(plain_text(words)))
         if status:

@@ -38,6 +38,11 @@ class RuleForm(forms.Form):
         """Return the rule in the form that the API takes."""
         return {"type": self.rule_type, "config": dict(filter(self._is_given, self.cleaned_data.items()))}
 
+    def raw_actions(self) -> dict[str, Any] | None:
+        """Return a rule with the actions of this one, in the form that the API takes, or None if it names none."""
+        actions = self.cleaned_data.get("actions")
+        return {"type": "action_blocklist", "config": {"actions": actions}} if actions else None
+
     def _is_given(self, item: tuple[str, Any]) -> bool:
         name, value = item
         return value not in (None, "") and (value != [] or name in self.required)

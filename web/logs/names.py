@@ -47,8 +47,8 @@ class OwnNames:
         return replace(self, names={**self.names, **_read(wanted)})
 
     def find(self, prefix: str, text: str) -> list[str]:
-        """Return the ids of up to two objects of this kind with this name or, of agents, this client id."""
-        known = Q(name=text) | Q(client_id=text) if prefix == AGENT else Q(name=text)
+        """Return the ids of up to two objects of this kind with this name, in any case. Agents have client ids, too."""
+        known = Q(name__iexact=text) | Q(client_id=text) if prefix == AGENT else Q(name__iexact=text)
         return list(_rows(self.organization_id)[prefix].filter(known).values_list("pk", flat=True)[:2])
 
 

@@ -28,14 +28,21 @@ class LogPage:
     searched_to: datetime | None
 
 
+NOTHING = LogPage([], "", "", None)
+
+
 def read_page(request: HttpRequest, form: LogFilterForm, own: OwnNames) -> LogPage:
-    """Return the page of the log that `?cursor=` asks for."""
+    """Return the page of the log that `?cursor=` asks for. It is empty if a filter is invalid."""
+    if not form.is_valid():
+        return NOTHING
     listing = entries_for_organization(own.organization_id, form.filters())
     return _log_page(paginate_log(request, listing, _size(form)), form, own)
 
 
 def read_first_page(log: Snapshot, form: LogFilterForm, own: OwnNames) -> LogPage:
-    """Return the first page of the log as it was at one moment."""
+    """Return the first page of the log as it was at one moment. It is empty if a filter is invalid."""
+    if not form.is_valid():
+        return NOTHING
     size = _size(form)
     found = newest_for_organization(log, own.organization_id, form.filters(), size + 1)
     return _log_page(Page(found[:size], "", found[size - 1].id if len(found) > size else ""), form, own)

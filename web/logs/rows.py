@@ -80,11 +80,6 @@ class LogRow:
         return self._name_of(self.entry.agent_id)
 
     @property
-    def has_agent_page(self) -> bool:
-        is_own = self.content["organizationId"] == self.names.organization_id
-        return is_own and self.entry.agent_id in self.names.names
-
-    @property
     def user_id(self) -> str | None:
         return self.entry.user_id
 

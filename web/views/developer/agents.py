@@ -39,6 +39,8 @@ def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the agents that `?q=` and `?status=` find."""
     form = AgentFilterForm(request.GET)
     found = search_agents(developer.organization_id, **form.wanted())
+    if not form.is_valid():
+        found = found.none()
     page = paginate(request, found)
     rows = _rows(developer.organization_id, page.items)
     context = {

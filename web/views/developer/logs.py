@@ -32,7 +32,7 @@ def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the table. `?entry=` opens one of its entries beside it, and with `?live=1` the table shows what is new."""
     own = suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
-    is_live = bool(request.GET.get(LIVE)) and not read_cursor(request)
+    is_live = bool(request.GET.get(LIVE)) and not read_cursor(request) and form.is_valid()
     ends = current_ends() if is_live else ""  # before the entries, so that none is missed between the two
     page = read_page(request, form, own)
     wanted = request.GET.get("entry", "")
@@ -92,7 +92,13 @@ def earlier_path(request: HttpRequest, developer: Developer) -> HttpResponse:
 
 
 def _listing(form: LogFilterForm, page: LogPage) -> dict[str, Any]:
-    return {"page": page, "rows": page.rows, "query": form.query(), "row_query": form.query(cursor=page.cursor)}
+    return {
+        "page": page,
+        "rows": page.rows,
+        "query": form.query(),
+        "row_query": form.query(cursor=page.cursor),
+        "is_unclear": not form.is_valid(),
+    }
 
 
 def _entry_alone(entry_id: str) -> HttpResponse:
