@@ -59,9 +59,9 @@ def with_entries(request: HttpRequest, line: str) -> SafeString:
     """Return the line with links from the ids of log entries to their pages, if the administrator may read those."""
     if not may_read(request, Entry):
         return format_html("{}", line)
-    parts = ENTRY_ID.split(line)
-    texts = ((text, format_html('<a href="{}">{}</a>', row_url(Entry, pk), pk)) for text, pk in batched(parts[:-1], 2))
-    return format_html_join("", "{}{}", (*texts, (parts[-1], "")))
+    *found, rest = ENTRY_ID.split(line)
+    links = ((text, row_url(Entry, pk), pk) for text, pk in batched(found, 2))
+    return format_html("{}{}", format_html_join("", '{}<a href="{}"><code>{}</code></a>', links), rest)
 
 
 @register.filter

@@ -55,7 +55,7 @@ def test_everything_is_stopped_and_the_stop_is_lifted_with_a_reason(site: Client
     assert verify(world) == "service_suspended"
     shown = site.get(PAGE).content.decode()
     assert f"In force since {EmergencyStop.objects.get().stopped_at:%Y-%m-%d %H:%M}" in shown
-    assert f'<a href="{form_url(entry)}">{entry.id}</a>, index {entry.leaf_index} in the log' in shown
+    assert f'<a href="{form_url(entry)}"><code>{entry.id}</code></a>, index {entry.leaf_index} in the log' in shown
     assert "Allowed decisions after it, until now: 0" in shown
 
     html = post(site, "lift", "Over.").content.decode()

@@ -99,7 +99,7 @@ def test_500_waiting_requests_slow_neither_decisions_nor_pages(start_server: Sta
     )
     assert {status for _, status in answers} == {"approved"}
     assert not any("park" in head.lower() for head, _ in answers)
-    assert seconds < 10
+    assert seconds < 20, "they are answered when it is decided, not when their wait ends"
     wait_until(lambda: Scraped(server).value("agentgate_parked") == 0, seconds=5)
 
 

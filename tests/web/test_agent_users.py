@@ -34,6 +34,7 @@ def test_shows_live_and_ended_access_but_no_requests_and_replaced_decisions(
     assert shown(as_developer, url) == [(bob.id, "revoked"), (ada.id, "approved")]
     assert shown(as_developer, f"{url}?state=live") == [(ada.id, "approved")]
     assert shown(as_developer, f"{url}?state=ended") == [(bob.id, "revoked")]
+    assert shown(as_developer, f"{url}?state=x") == []
     assert shown(as_developer, f"{url}?user={bob.id}") == [(bob.id, "revoked")]
     assert shown(as_developer, f"{url}?user=usr_none") == []
     page = as_developer.get(url).content.decode()

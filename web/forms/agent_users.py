@@ -20,6 +20,6 @@ class AgentUsersForm(forms.Form):
     )
 
     def wanted(self) -> dict[str, str]:
-        """Return the filters of `grants_of_agent`. An invalid field is not applied, and the page shows its error."""
+        """Return the filters of `grants_of_agent`, without what is invalid."""
         self.is_valid()
         return {"user_id": self.cleaned_data.get("user", ""), "state": self.cleaned_data.get("state", "")}

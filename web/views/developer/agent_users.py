@@ -44,7 +44,8 @@ def users(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResp
     agent = agent_for_organization(developer.organization_id, agent_id)
     form, now = AgentUsersForm(request.GET), clock.now()
     wanted = form.wanted()
-    page = paginate(request, grants_of_agent(agent, now, **wanted))
+    found = grants_of_agent(agent, now, **wanted)
+    page = paginate(request, found if form.is_valid() else found.none())
     uses = find_uses([consent.id for consent in page.items])
     context = {
         "agent": agent,
