@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 
-from agents.selectors import agents_for_organization
 from audit.selectors import entry_for_organization
 from core.text import escape_invisible
 from resources.catalogue import Scope, describe_scopes
@@ -14,10 +13,9 @@ from web.logs.rows import LogRow, read_rows
 
 @dataclass(frozen=True, slots=True)
 class LogDetail:
-    """`whole` is the entry as the API shows it, as JSON. A deleted agent has no page."""
+    """`whole` is the entry as the API shows it, as JSON."""
 
     row: LogRow
-    has_agent_page: bool
     scopes: list[Scope]
     proof: Proof
     whole: str
@@ -33,9 +31,7 @@ def read_detail(entry_id: str, own: OwnNames) -> LogDetail:
 
 
 def describe(row: LogRow) -> LogDetail:
-    agents = agents_for_organization(row.names.organization_id)
-    has_agent_page = agents.filter(pk=row.agent_id).exists()
-    return LogDetail(row, has_agent_page, describe_scopes(row.content["scopes"]), find_proof(row.entry), _whole(row))
+    return LogDetail(row, describe_scopes(row.content["scopes"]), find_proof(row.entry), _whole(row))
 
 
 def _whole(row: LogRow) -> str:

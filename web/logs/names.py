@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from django.db.models import F, Q, QuerySet, TextField, Value
+from django.db.models import BooleanField, F, Q, QuerySet, TextField, Value
+from django.db.models.lookups import IsNull
 
 from agents.models import Agent
 from agents.selectors import agents_known_to
@@ -17,6 +18,7 @@ from resources.models import ResourceServer
 # So many of each kind are suggested, the newest.
 MAX_SUGGESTED = 100
 AGENT, POLICY, SERVER, DEVELOPER = "agt", "pol", "res", "dev"
+NOT_DELETED = Value(value=False, output_field=BooleanField())
 
 
 class View(NamedTuple):
@@ -28,11 +30,15 @@ class View(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OwnNames:
-    """Names by id, safe to display, newest first, and the saved views of a developer, by name."""
+    """Names by id, safe to display, newest first, and the saved views of a developer, by name.
+
+    `deleted` are the ids of agents that have a name, but no page any more.
+    """
 
     organization_id: str
     names: Mapping[str, str]
     views: Sequence[View] = ()
+    deleted: frozenset[str] = frozenset()
 
     def of_kind(self, prefix: str) -> dict[str, str]:
         """Return the names of all agents, for example, by id."""
@@ -44,7 +50,9 @@ class OwnNames:
         own = _rows(self.organization_id)
         by_kind = {prefix: [one for one in unknown if one.startswith(f"{prefix}_")] for prefix in own}
         wanted = [_named(own[prefix].filter(pk__in=found)) for prefix, found in by_kind.items() if found]
-        return replace(self, names={**self.names, **_read(wanted)})
+        found = list(wanted[0].union(*wanted[1:], all=True)) if wanted else []
+        names = {pk: plain_text(name) for pk, name, _query, _is_deleted in found}
+        return replace(self, names={**self.names, **names}, deleted=self.deleted | _deleted(found))
 
     def find(self, prefix: str, text: str) -> list[str]:
         """Return the ids of up to two objects of this kind with this name, in any case. Agents have client ids, too."""
@@ -58,12 +66,13 @@ def suggested_names(developer: Developer) -> OwnNames:
     own = _rows(organization_id) | {AGENT: Agent.objects.filter(organization_id=organization_id)}
     # SQLite has no limits within a union.
     newest = [rows.filter(pk__in=rows.order_by("-pk").values("pk")[:MAX_SUGGESTED]) for rows in own.values()]
-    views = saved_views(developer).order_by().values_list("pk", F("name"), F("query"))
+    views = saved_views(developer).order_by().values_list("pk", F("name"), F("query"), NOT_DELETED)
     found = list(views.union(*map(_named, newest), all=True))
     return OwnNames(
         organization_id,
-        {pk: plain_text(name) for pk, name, query in sorted(found, reverse=True) if not query},
-        sorted((View(name, query) for _, name, query in found if query), key=lambda view: view.name.lower()),
+        {pk: plain_text(name) for pk, name, query, _ in sorted(found, reverse=True) if not query},
+        sorted((View(name, query) for _, name, query, _ in found if query), key=lambda view: view.name.lower()),
+        _deleted(found),
     )
 
 
@@ -79,10 +88,9 @@ def _rows(organization_id: str) -> dict[str, QuerySet[Any]]:
 
 def _named(rows: QuerySet[Any]) -> QuerySet[Any]:
     named = F("user__name") if rows.model is Developer else F("name")
-    return rows.order_by().values_list("pk", named, Value("", TextField()))
+    is_deleted = IsNull(F("deleted_at"), rhs=False) if rows.model is Agent else NOT_DELETED
+    return rows.order_by().values_list("pk", named, Value("", TextField()), is_deleted)
 
 
-def _read(wanted: list[QuerySet[Any]]) -> dict[str, str]:
-    if not wanted:
-        return {}
-    return {pk: plain_text(name) for pk, name, _ in wanted[0].union(*wanted[1:], all=True)}
+def _deleted(found: Iterable[tuple[str, str, str, bool]]) -> frozenset[str]:
+    return frozenset(pk for pk, _name, _query, is_deleted in found if is_deleted)

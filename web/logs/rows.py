@@ -80,6 +80,11 @@ class LogRow:
         return self._name_of(self.entry.agent_id)
 
     @property
+    def has_agent_page(self) -> bool:
+        is_own = self.content["organizationId"] == self.names.organization_id
+        return is_own and self.agent_id in self.names.names and self.agent_id not in self.names.deleted
+
+    @property
     def user_id(self) -> str | None:
         return self.entry.user_id
 
