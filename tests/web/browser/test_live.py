@@ -245,10 +245,14 @@ def test_the_answer_of_a_trial_is_in_view(open_tab: Any, developer: Developer) -
     tab.goto(f"/accounts/login/?next=/developer/agents/{agent.id}/try/{trial}")
     tab.sign_in(developer.user.email, PASSWORD)
     heading = tab.page.get_by_role("heading", name="Answer", exact=True)
-    for scope, outcome in (("email:read", "Allowed"), ("email:send", "Denied")):
+    for scope, outcome, why in (
+        ("email:read", "Allowed", "no limit or policy"),
+        ("email:send", "Denied", "The user did not allow this"),
+    ):
         tab.page.get_by_label("Required scope").select_option(scope)
         tab.page.get_by_role("button", name="Ask", exact=True).click()
         tab.page.locator("[data-announce] .pill", has_text=outcome).wait_for()
+        tab.page.locator(".sandbox__result .card", has_text=why).wait_for()
         assert (tab.focused(), tab.shows(heading)) == ("answer", True)
     earlier = tab.page.locator("ol a[href*=question]")
     earlier.click()
