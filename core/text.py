@@ -23,7 +23,7 @@ STACK = re.compile(f"({MARK}{{4}}){MARK}+")
 
 
 def plain_text(text: object) -> str:
-    """Return `text` in one line, without invisible characters. None has none.
+    """Return `text` in one line, without invisible characters. Of None, return an empty string.
 
     Removes control, bidi, zero-width, tag and private-use characters, variation selectors, surrogates and unassigned
     code points. Joined emoji are split into their parts.

@@ -55,7 +55,7 @@ def field_errors(error: ValidationError, *path: object) -> Iterator[FieldError]:
 
 
 def details_of(error: ValidationError) -> list[ErrorDetails]:
-    """Return pydantic's errors, except that a list with wrong items only is too short: the caller's is not."""
+    """Return pydantic's errors, without its complaint that a list is too short if all the list's items are wrong."""
     details = error.errors(include_url=False)
     around = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
     return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in around]

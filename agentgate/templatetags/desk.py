@@ -19,6 +19,7 @@ from agentgate.desk.cells import NOTHING, cell, named, pill
 from agentgate.desk.labels import LABELS, label_of
 from agentgate.desk.log_lines import log_lines
 from audit.admin_lists import entry_of
+from audit.entries.journal import LOG_ID
 from audit.models import Entry
 from core.admin_words import ACTORS
 from core.administration import row_url, url_id
@@ -27,7 +28,7 @@ from core.text import plain_text
 register = template.Library()
 register.filter(url_id)
 
-ENTRY_ID = re.compile(r"\b(log_[0-9a-f]{32})\b")
+ENTRY_ID = re.compile(rf"\b({LOG_ID.pattern})\b")
 STATUSES = {
     "active": gettext_lazy("Active"),
     "suspended": gettext_lazy("Suspended"),

@@ -15,8 +15,8 @@ NO_AGENT = "-"
 USER, OTHERS, NO_RULE = "user", "others", "none"
 # The reasons that a policy or a limit gives, and the only ones without either that `NO_RULE` tells apart.
 RULE_REASONS = frozenset({"policy_denied", "approval_required"})
-# Reasons for which the client needs a new token, whoever sent this one (RFC 6750 section 3.1). Only trials in the
-# sandbox log `invalid_token`.
+# The reasons after which the client needs a new token (RFC 6750 section 3.1). Only trials in the sandbox log
+# `invalid_token`.
 TOKEN_REASONS = frozenset({"invalid_token", "token_expired", "token_revoked", "wrong_audience"})
 LEFT_OUT = "left_out"
 

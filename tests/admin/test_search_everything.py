@@ -108,8 +108,8 @@ def test_a_search_without_results_says_what_was_searched(site: Client, world: Wo
     operations = result(sign_in(member(OPERATIONS)), world.ada.email)
     assert "Your roles let you search these: Signing keys" in operations
     assert "People" not in operations.split("let you search these")[1]
-    nobody = result(sign_in(staff()), world.ada.email)
-    assert "Your roles do not let you search anything." in nobody
+    without_role = result(sign_in(staff()), world.ada.email)
+    assert "Your roles do not let you search anything." in without_role
 
 
 def test_what_is_searched_for_belongs_to_the_site() -> None:
