@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from core.secret_use import note_use
 from core.secrets import digest
 from developers.models import ApiKey, Developer
 from tests.log import log_entries
@@ -107,6 +108,8 @@ def test_an_overlap_that_keeps_too_many_keys_is_refused(
 
 def test_revoking_ends_one_key(as_developer: Client, developer: Developer, key: ApiKey) -> None:
     as_developer.post(URL, {"name": "laptop"})
+    assert "it may have been used since" not in as_developer.get(f"{URL}/{key.pk}/revoke").content.decode()
+    note_use(key)
     asked = as_developer.get(f"{URL}/{key.pk}/revoke").content.decode()
     assert "Revoke this API key?" in asked
     assert "it may have been used since" in asked
