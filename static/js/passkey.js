@@ -8,10 +8,10 @@ const encode = (buffer) =>
 
 const withIds = (credentials = []) => credentials.map((one) => ({ ...one, id: decode(one.id) }));
 
-const begin = async (form) => {
+const begin = async (form, signal) => {
   const body = new URLSearchParams({ purpose: form.dataset.passkey });
   body.set("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
-  const answer = await fetch(form.dataset.options, { method: "POST", body, headers: { Accept: "application/json" } });
+  const answer = await fetch(form.dataset.options, { method: "POST", body, signal, headers: { Accept: "application/json" } });
   if (!answer.ok) throw new Error(`No challenge: ${answer.status}`);
   const { publicKey } = await answer.json();
   publicKey.challenge = decode(publicKey.challenge);
@@ -37,7 +37,7 @@ const ask = async (form, mediation) => {
   offered?.abort();
   const ended = new AbortController();
   if (mediation) offered = ended;
-  const publicKey = await begin(form);
+  const publicKey = await begin(form, ended.signal);
   const options = { publicKey, signal: ended.signal, ...(mediation && { mediation }) };
   const isNew = form.dataset.passkey === "add";
   finish(form, await navigator.credentials[isNew ? "create" : "get"](options));
@@ -60,5 +60,8 @@ const start = async (form) => {
     ask(form, "conditional").catch(() => {}); // the button remains
   }
 };
+
+// A challenge that arrives after the answer to the password would replace the cookie of the signed-in session.
+document.addEventListener("submit", () => offered?.abort());
 
 if (window.PublicKeyCredential) document.querySelectorAll("form[data-passkey]").forEach(start);

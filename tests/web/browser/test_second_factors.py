@@ -1,14 +1,19 @@
 """Passkeys in a real browser, with Chromium's virtual authenticator, and an authenticator app without JavaScript."""
 
+import threading
 import time
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
 import time_machine
+from django.core.signals import request_started
 
+from accounts.models import BrowserSession
+from tests.constants import PASSWORD
 from tests.oauth.client import make_client
 from tests.totp import code_now
+from tests.waiting import wait_until
 from tests.web.browser.checks import problems_of
 from tests.web.browser.pages.group import as_page
 
@@ -76,6 +81,30 @@ def test_the_address_field_offers_the_passkey(tab, world, ada):
     tab.page.context.clear_cookies()
     tab.goto("/accounts/login/?next=/account/security")
     # The virtual authenticator accepts the offer at once, as a user does who picks the passkey in the field.
+    tab.page.get_by_role("heading", name="Passkeys").wait_for()
+
+
+def test_a_challenge_that_arrives_during_the_sign_in_leaves_the_user_signed_in(tab, ada, request):
+    """Its answer has the cookie of an anonymous session, so it must not come after that of the signed-in session."""
+    is_asked, is_signed_in = threading.Event(), threading.Event()
+
+    def hold(environ, **_):
+        path = environ["PATH_INFO"]
+        if path == "/accounts/passkey/options/":
+            is_asked.set()
+            is_signed_in.wait(10)
+        elif path == "/account/security" and not is_signed_in.is_set():
+            is_signed_in.set()
+            wait_until(BrowserSession.objects.filter(user_id=None).exists)
+            time.sleep(0.3)  # until the answer has arrived
+
+    request_started.connect(hold)
+    request.addfinalizer(lambda: request_started.disconnect(hold))
+    tab.goto("/accounts/login/?next=/account/security")
+    assert is_asked.wait(10)
+    tab.sign_in(ada.email, PASSWORD)
+    tab.page.get_by_role("heading", name="Passkeys").wait_for()
+    tab.goto("/account/security")
     tab.page.get_by_role("heading", name="Passkeys").wait_for()
 
 
