@@ -13,6 +13,7 @@ from uvicorn.supervisors.multiprocess import Process
 
 from agentgate.forking import ForkedProcess, Sequencer
 from agentgate.front.bounds import STOP_SECONDS
+from core.listening import admit_none
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,12 @@ class Supervisor(Multiprocess):
                 self._replace(index)
 
     def terminate_all(self) -> None:
-        """Tell all processes to stop. Once each has closed the sockets or is killed, clients are refused at once."""
+        """Admit no client, and tell all processes to stop. Once none has the sockets open, clients are refused."""
+        for listening in self.sockets:
+            try:
+                admit_none(listening)
+            except OSError as error:  # not on Linux: a client that connects at the last moment may be reset
+                logger.warning("Clients are admitted until the last process stops: %s", error)
         while self.processes:
             self._retire(self.processes.pop())
         for listening in self.sockets:

@@ -1,7 +1,19 @@
-"""Check the address that the server is to listen on."""
+"""The socket that the server listens on: check its address before the start, and admit no client during a stop."""
 
+import ctypes
 import errno
 import socket
+import struct
+
+# Linux's option, which Python does not name (<asm-generic/socket.h>).
+SO_ATTACH_FILTER = 26
+# A program that the kernel runs on each packet for the socket, from its TCP header on: drop the packets with the SYN
+# flag, which begin a connection (RFC 9293, section 3.1), and pass all others. An instruction is an operation, how many
+# instructions to skip if it is true and if it is false, and its operand (<linux/bpf_common.h>).
+LOAD_BYTE, SKIP_IF_SET, RETURN = 0x30, 0x45, 0x06
+FLAGS, SYN = 13, 0x02
+DROP, PASS = 0, 0xFFFFFFFF
+ADMIT_NONE = ((LOAD_BYTE, 0, 0, FLAGS), (SKIP_IF_SET, 0, 1, SYN), (RETURN, 0, 0, DROP), (RETURN, 0, 0, PASS))
 
 
 def problem_with_address(host: str, port: str) -> str:
@@ -17,3 +29,16 @@ def problem_with_address(host: str, port: str) -> str:
         reason = str(error.strerror).partition(" (")[0]  # in parentheses, Python repeats the address
         return f"cannot listen on {host}, port {port}: {reason}; change HOST or API_PORT"
     return ""
+
+
+def admit_none(listening: socket.socket) -> None:
+    """Let no further client connect. Those that have connected already can still be accepted.
+
+    The system of a further client tries again after a second, and is refused if the socket is closed by then. Without
+    this, a client that connects just before the socket is closed, and after the last `accept`, is reset: it cannot know
+    whether its request was carried out. Raises `OSError` where there is no such option.
+    """
+    instructions = b"".join(struct.pack("HBBI", *instruction) for instruction in ADMIT_NONE)
+    program = ctypes.create_string_buffer(instructions, len(instructions))
+    option = struct.pack("HP", len(ADMIT_NONE), ctypes.addressof(program))
+    listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, option)

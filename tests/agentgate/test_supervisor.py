@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import select
 import signal
 import socket
 import time
@@ -113,6 +114,43 @@ def test_a_stop_closes_the_sockets(supervisor: Supervisor) -> None:
         supervisor.sockets = [listening]
         supervisor.terminate_all()
         assert listening.fileno() == -1
+
+
+def test_from_the_stop_on_clients_are_answered_or_refused_but_not_reset(supervisor: Supervisor) -> None:
+    """A process accepts those that wait, then closes the socket. Nobody may connect between the two."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    address = listening.getsockname()
+    of_process = listening.dup()
+    supervisor.sockets = [listening]
+    with socket.create_connection(address) as early, socket.socket() as late:
+        supervisor.terminate_all()
+        late.settimeout(0)
+        assert late.connect_ex(address) == errno.EINPROGRESS
+        accepted, _ = of_process.accept()
+        with accepted:
+            accepted.sendall(b"answer")
+            assert early.recv(6) == b"answer"
+            of_process.settimeout(0)
+            with pytest.raises(BlockingIOError):
+                of_process.accept()
+            of_process.close()
+            assert select.select([], [late], [], 10)[1]
+            assert late.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+
+
+def test_a_system_without_filters_of_sockets_stops_too(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: socket.socket) -> None:
+        raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+
+    monkeypatch.setattr(module, "admit_none", fail)
+    with socket.socket() as listening:
+        supervisor.sockets = [listening]
+        supervisor.terminate_all()
+        assert listening.fileno() == -1
+    assert supervisor.processes == []
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 class TestWithoutMemory:

@@ -37,6 +37,7 @@ class Answer:
     audit_id: str = ""
     is_allowed: bool = False
     retry_after: str = ""
+    error: str = ""
 
     @property
     def seconds(self) -> float:
@@ -122,7 +123,8 @@ class Load:
             content = json.loads(response.read())
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            return Answer(asked, time.monotonic(), REFUSED if isinstance(error, ConnectionRefusedError) else LOST)
+            status = REFUSED if isinstance(error, ConnectionRefusedError) else LOST
+            return Answer(asked, time.monotonic(), status, error=repr(error))
         retry = response.headers.get("Retry-After", "")
         audit_id, is_allowed = content.get("auditId") or "", content.get("allowed") is True
         return Answer(asked, time.monotonic(), response.status, audit_id, is_allowed, retry)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import psutil
 
-from tests.live.load import LONGEST_SECONDS, REFUSED, Load, check_log
+from tests.live.load import LONGEST_SECONDS, LOST, REFUSED, Load, check_log
 from tests.live.server import LiveServer
 
 SLOW_SECONDS = 8  # A process that did not answer the supervisor for so long would be killed.
@@ -25,7 +25,7 @@ def test_a_stop_under_load_answers_each_request_that_was_decided(start_server: C
     assert server.database.count("audit_entry", "event = 'token.verify'") == len(load.with_status(200))
     assert stopped - began < LONGEST_SECONDS
     assert {answer.status for answer in load.answers if answer.answered < began} == {200}
-    assert set(load.statuses()) <= {200, REFUSED}, "a request was lost"
+    assert set(load.statuses()) <= {200, REFUSED}, f"lost after a stop at {began}: {load.with_status(LOST)}"
 
 
 def test_a_stop_waits_for_a_client_that_is_slow(start_server: Callable[..., LiveServer]) -> None:
