@@ -14,14 +14,21 @@ current_id: ContextVar[str] = ContextVar("current_id", default=NO_REQUEST)
 # Our bearer secrets, authorization codes and unguessable ids, JWTs, credentials in headers and URLs, links that reset a
 # password, what PostgreSQL says of a row that breaks a constraint, and email addresses. They are not logged on purpose,
 # but the message of an exception may have been made from a row, and a path may contain anything.
+#
+# Anyone can send such a text, so each pattern takes linear time: it begins only where a word begins, and does not try
+# a shorter match (possessive quantifiers).
 REDACTIONS = (
-    (re.compile(r"\b(ags?|agr|rs|st|reg|agcode)_[A-Za-z0-9_-]{16,}"), r"\1_[redacted]"),
-    (re.compile(r"\beyJ[\w-]{4,}\.[\w-]+(?:\.[\w-]*)*"), "[token]"),
-    (re.compile(r"\b(Bearer|Basic|DPoP) +[A-Za-z0-9._~+/=-]{8,}", re.I), r"\1 [redacted]"),
-    (re.compile(r"(://[^\s:/@]*:)[^\s/@]+@"), r"\1[redacted]@"),
-    (re.compile(r"(/reset/key/)[^\s/]+"), r"\1[redacted]"),
+    (re.compile(r"\b(ags?|agr|rs|st|reg|agcode)_[A-Za-z0-9_-]{16,}+"), r"\1_[redacted]"),
+    # A JWT may follow a hyphen, within a word.
+    (
+        re.compile(r"(?<![\w-])((?:(?!\beyJ[\w-]{4})[\w-])*+)eyJ[\w-]{4,}+\.[\w-]++(?:\.[\w-]*+)*+"),
+        r"\1[token]",
+    ),
+    (re.compile(r"\b(Bearer|Basic|DPoP) ++[A-Za-z0-9._~+/=-]{8,}+", re.I), r"\1 [redacted]"),
+    (re.compile(r"(://[^\s:/@]*+:)[^\s/@]++@"), r"\1[redacted]@"),
+    (re.compile(r"(/reset/key/)[^\s/]++"), r"\1[redacted]"),
     (re.compile(r"^(DETAIL: ).*$", re.M), r"\1[redacted]"),
-    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "[email]"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++"), "[email]"),
 )
 
 

@@ -20,7 +20,8 @@ MAX_DEPTH, MAX_TOKENS = 20, 1000
 # The time of `like` is the product of the lengths of text and pattern.
 MAX_PATTERN = 256
 
-TOKEN = re.compile(r'(?P<comment>//[^\n]*)|"(?:[^"\\]|\\.)*"|\w+|&&|\|\||[=!<>]=|::|\S')
+# An unterminated string runs to the end, so that no text is looked through once per quotation mark.
+TOKEN = re.compile(r'(?P<comment>//[^\n]*)|"(?:[^"\\]++|\\.)*+"?|\w+|&&|\|\||[=!<>]=|::|\S')
 OPENING, CLOSING = "([{", ")]}"
 ENTITIES = frozenset({"Agent", "Action", "Resource"})
 VARIABLES = frozenset({"principal", "action", "resource"})

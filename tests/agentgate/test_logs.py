@@ -2,7 +2,9 @@
 
 import json
 import logging
+import signal
 import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -63,6 +65,8 @@ def test_an_exception_is_one_member_without_secrets() -> None:
     [
         *(f"{prefix}_{SECRET}" for prefix in ("ag", "ags", "agr", "agcode", "rs", "st", "reg")),
         f"eyJhbGciOi.{SECRET}.{SECRET}",
+        f"x-eyJ-eyJhbGciOi.{SECRET}.{SECRET}",
+        f"a.b-eyJhbGciOi.{SECRET}",
         f"Authorization: Bearer {SECRET}",
         f"basic {SECRET}",
         f"postgresql://gate:{SECRET}@db.internal/gate",
@@ -87,6 +91,30 @@ def test_email_addresses_are_removed_and_other_text_is_not() -> None:
         "Basic plan",
     ):
         assert redact(harmless) == harmless
+
+
+@pytest.mark.parametrize(
+    "part", ["x", "-eyJ", "eyJaaaa.", "x@", "a.", "-ag_x", "ag_", "Bearer ", "://a:", "\nDETAIL: ", " "]
+)
+@pytest.mark.parametrize("end", ["", "@yyyy", "@" + 500_000 * "y"], ids=["", "short", "long"])
+def test_a_long_text_from_a_stranger_takes_linear_time(part: str, end: str, alarm: Callable[[int], None]) -> None:
+    """Anyone can request a long path. Quadratic time would be an hour for this one, in which no request is answered."""
+    alarm(30)
+
+    assert len(redact(1_000_000 // len(part) * part + end)) > 0
+
+
+@pytest.fixture
+def alarm() -> Iterator[Callable[[int], None]]:
+    """Return a function after which the test fails when so many seconds are over, also within a regular expression."""
+
+    def fail(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, fail)
+    yield signal.alarm  # type: ignore[misc]
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def test_the_format_is_text_or_json() -> None:

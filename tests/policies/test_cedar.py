@@ -54,6 +54,7 @@ def rejected(policy: Any) -> str:
         (f"{PERMIT} when {{ 1.5 == 1 }};", "Line 1: unexpected token `5`."),
         (f"{PERMIT} when {{ context.request.now() }};", "Line 1: `now` is not a valid method."),
         (f'{PERMIT};\n"', "Line 2: "),
+        (f'{PERMIT};\n"{'\\"' * 4000}', "Line 2: invalid token."),
         ("permit (principal == ?principal, action, resource);", "Line 1: ?principal and ?resource"),
         (f'{PERMIT};\nforbid (principal == User::"usr_1", action, resource);', "Line 2: unknown entity type User."),
         (f"{PERMIT};\nforbid (principal is Robot, action, resource);", "Line 2: unknown entity type Robot."),
