@@ -21,6 +21,7 @@ IN_FULL = ("audit/", "insights/", "limits/", "semantics/", "admin/test_evidence"
 IN_FULL += ("admin/test_search", "api/test_statements", "web/test_every_page")
 IN_FULL += ("live/test_revocation", "live/test_reservations")
 ON_POSTGRESQL = ("known_attacks", "metrics", "one_semantics", "pre_hijacking", "start", "stopping", "tenant_isolation")
+ON_POSTGRESQL += ("supervisor", "worker", "waiting.py::test_500_", "waiting.py::test_a_stop_")
 ON_POSTGRESQL += (
     "logs",
     "verify_throttle",

@@ -31,7 +31,7 @@ WINDOWS = [
 
 @pytest.fixture(autouse=True)
 def _log(db: None) -> None:
-    log_entries(600)
+    log_entries(300)
     count_log()
 
 

@@ -4,10 +4,12 @@
 """
 
 import re
-from urllib.parse import urlsplit
 
 import pytest
+from django.conf import settings
 
+from accounts.models import User
+from tests.admin.world import sign_in as browser_after_password
 from tests.constants import PASSWORD
 from tests.mails import code_in
 from tests.web.browser.checks import EVERY_VIEW, TWO_VIEWS, problems_of, show
@@ -31,11 +33,11 @@ def file_name(group: str, page: Page) -> str:
 
 
 def sign_in(tab, email: str) -> None:
-    """Sign in, if there is an address."""
+    """Sign in, if there is an address. The page for it is checked once, and not opened before each group of pages."""
     if email:
-        tab.goto("/accounts/login/")
-        tab.sign_in(email, PASSWORD)
-        tab.page.wait_for_url(lambda url: urlsplit(url).path != "/accounts/login/")
+        browser = browser_after_password(User.objects.get(email=email))
+        cookie = browser.cookies[settings.SESSION_COOKIE_NAME]
+        tab.page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": tab.base_url}])
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)
