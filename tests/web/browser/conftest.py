@@ -2,21 +2,33 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property, wraps
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Error, Locator, Page, sync_playwright
 
 from tests.constants import PASSWORD
 from tests.programs import find_chromium
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--no-first-run"]
+TABS = pytest.StashKey[list["Tab"]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Say with a failure of Playwright, such as waiting too long, what each tab of the test showed then."""
+    try:
+        return (yield)
+    except Error as error:
+        for tab in item.stash.get(TABS, []):
+            error.add_note(f"A tab showed {tab.shown()}")
+        raise
 
 
 @pytest.fixture(scope="package")
@@ -96,6 +108,13 @@ class Tab:
         box, height = element.bounding_box(), self.page.viewport_size["height"]
         return bool(box and box["y"] >= 0 and box["y"] + box["height"] <= height)
 
+    def shown(self) -> str:
+        """Return the address of the page, and how its text begins."""
+        text = ""
+        with suppress(Error):  # a page that is just loading has no text
+            text = self.page.locator("body").inner_text(timeout=1000)
+        return f"{self.page.url}: {' '.join(text.split())[:400]}"
+
     def focused(self) -> str:
         """Return the id, name or text of the focused element."""
         return str(
@@ -109,9 +128,9 @@ class Tab:
 
 
 @pytest.fixture
-def open_tab(chromium: Browser, live_server: Any) -> Iterator[Any]:
+def open_tab(chromium: Browser, live_server: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
     """Return a function that opens a tab in a new browser profile, by default without JavaScript."""
-    contexts, tabs = [], []
+    contexts, tabs = [], request.node.stash.setdefault(TABS, [])
 
     def open_one(*, width: int = 1280, javascript: bool = False, **options: Any) -> Tab:
         context = chromium.new_context(

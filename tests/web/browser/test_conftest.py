@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from http.server import HTTPServer
 
 import pytest
+from playwright.sync_api import Error
 
-from tests.web.browser.conftest import OnePage
+from tests.web.browser.conftest import OnePage, pytest_runtest_call
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -38,3 +39,12 @@ def test_what_leads_to_a_page_returns_when_this_is_whole(open_tab, slow_pages, a
     act(tab.page.get_by_role("link", name="Next"))
     assert tab.page.url.endswith("/next")
     assert tab.page.locator("p").count() == 1
+
+
+def test_a_failure_says_what_the_tab_showed(open_tab, slow_pages, request):
+    open_tab().page.goto(f"{slow_pages}/first")
+    call = pytest_runtest_call(request.node)
+    next(call)
+    with pytest.raises(Error) as caught:
+        call.throw(Error("Timeout 10000ms exceeded."))
+    assert caught.value.__notes__ == [f"A tab showed {slow_pages}/first: Next The rest"]
