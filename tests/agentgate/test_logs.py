@@ -96,12 +96,12 @@ def test_email_addresses_are_removed_and_other_text_is_not() -> None:
 @pytest.mark.parametrize(
     "part", ["x", "-eyJ", "eyJaaaa.", "x@", "a.", "-ag_x", "ag_", "Bearer ", "://a:", "\nDETAIL: ", " "]
 )
-@pytest.mark.parametrize("end", ["", "@yyyy", "@" + 500_000 * "y"], ids=["", "short", "long"])
+@pytest.mark.parametrize("end", ["", "@yyyy", "@" + 200_000 * "y"], ids=["", "short", "long"])
 def test_a_long_text_from_a_stranger_takes_linear_time(part: str, end: str, alarm: Callable[[int], None]) -> None:
-    """Anyone can request a long path. Quadratic time would be an hour for this one, in which no request is answered."""
+    """Anyone can request a long path. Quadratic time would be minutes for this one, in which no request is answered."""
     alarm(30)
 
-    assert len(redact(1_000_000 // len(part) * part + end)) > 0
+    assert len(redact(200_000 // len(part) * part + end)) > 0
 
 
 @pytest.fixture
