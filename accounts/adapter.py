@@ -23,7 +23,7 @@ from accounts.sessions import STARTED_AT
 from core import clock
 from core.browser import device_secret, remember_device
 from core.errors import Throttled
-from core.http import visitor
+from core.http import MAX_URL_LENGTH, visitor
 
 # Endpoints for programs, and Django's sign-out, which accepts only POST: a browser would get bare JSON or a 405.
 NOT_A_PAGE = re.compile(r"/+(api/v1(/|$)|oauth/(?!authorize$)|admin/logout(/|$))")
@@ -71,6 +71,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def is_safe_url(self, url: str | None) -> bool:
         """Return whether a sign-in may redirect to `url`: a page, and not an endpoint for forms or programs."""
+        if url and len(url) > MAX_URL_LENGTH:
+            return False
         try:
             return bool(super().is_safe_url(url)) and not NOT_A_PAGE.match(urlsplit(url or "").path)
         except ValueError:  # such as http://[

@@ -10,14 +10,19 @@ from core.errors import Invalid
 
 _HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _A_LABEL = "xn--"
+# Far more than an address has. NFKC can make a text eighteen times as long, and takes half a second for two megabytes.
+_MAX_LENGTH = 1000
 
 
 def normalize_email(address: str) -> str:
     """Return `address` in NFKC and lower case, with its domain in A-labels (UTS 46, RFC 5891).
 
     Two spellings of one mailbox must not be two accounts, and email must go to the address that was compared. Raises
-    `Invalid` if the domain has no such form. A text without `@` is not an address and matches no account.
+    `Invalid` if the domain has no such form, or if the text is far too long. A text without `@` is not an address and
+    matches no account.
     """
+    if len(address) > _MAX_LENGTH:
+        raise Invalid.field("email", gettext_noop("Must be an email address, such as ada@example.com."))
     local, at, domain = unicodedata.normalize("NFKC", address).strip().lower().rpartition("@")
     return f"{local}@{_encode_domain(domain)}" if at else domain
 

@@ -4,7 +4,8 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -20,7 +21,13 @@ MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_INTEGER = 2**53 - 1
 # Of a fraction. The shortest spelling of a double has at most 24.
 MAX_DIGITS = 400
+MAX_ERRORS = 20
+# A body can have a million values, which take a second to check. A batch of 100 questions with 100 scopes has 10,300.
+MAX_VALUES = 20_000
+STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 SURROGATE = re.compile(r"[\ud800-\udfff]")
+# Without such an escape there is no surrogate in a text that was UTF-8.
+ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class MalformedRequest(DomainError):
@@ -53,7 +60,9 @@ class StrictJSONParser(BaseParser):
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in `body`. Raises `MalformedRequest`, or `Invalid` with each field that is not Unicode."""
+    """Return the JSON object in `body`. Raises `MalformedRequest`, or `Invalid` with fields that are not Unicode."""
+    if has_many_values(body):
+        raise MalformedRequest(f"The body has more than {MAX_VALUES} values.")
     value = _parse_compact(body)
     return _parse_carefully(body) if value is None else value
 
@@ -74,6 +83,11 @@ def _parse_compact(body: bytes) -> dict[str, Any] | None:
     return value if is_exact and isinstance(value, dict) else None
 
 
+def has_many_values(body: bytes) -> bool:
+    """Return whether a JSON text has more than `MAX_VALUES` values: about as many as commas outside strings."""
+    return body.count(b",") > MAX_VALUES and STRING.sub(b"", body).count(b",") > MAX_VALUES
+
+
 def count_containers(body: bytes) -> int:
     """Return the number of objects and arrays in a JSON text, or more if its strings contain brackets."""
     return body.count(b"{") + body.count(b"[")
@@ -90,7 +104,7 @@ def _parse_carefully(body: bytes) -> dict[str, Any]:
     value = _load(text)
     if not isinstance(value, dict):
         raise MalformedRequest("The body must be a JSON object.")
-    if "\\u" in text:
+    if ESCAPED_SURROGATE.search(text):
         _check_text(value)
     return value
 
@@ -126,9 +140,16 @@ def _finite(digits: str) -> float:
     if not math.isfinite(number):
         raise ValueError("A number is too large.")
     # Otherwise two numbers that differ could be one approval (RFC 7493 section 2.2).
-    if len(digits) > MAX_DIGITS or Decimal(digits) != Decimal(repr(number)):
+    if len(digits) > MAX_DIGITS or not _is_exactly(digits, number):
         raise ValueError(f"The number {echo(digits)} has too many digits. Send it as a string.")
     return number
+
+
+def _is_exactly(digits: str, number: float) -> bool:
+    try:
+        return Decimal(digits) == Decimal(repr(number))
+    except InvalidOperation:  # an exponent beyond those of decimals
+        return False
 
 
 def _exact(digits: str) -> int:
@@ -144,19 +165,21 @@ _DECODER = json.JSONDecoder(
 
 
 def _check_text(value: dict[str, Any]) -> None:
-    errors = tuple(FieldError(path, "Must be valid Unicode text.") for path in _surrogates(value, ""))
+    found = islice(_surrogates(value, ()), MAX_ERRORS)
+    errors = tuple(FieldError(".".join(map(echo, path)), "Must be valid Unicode text.") for path in found)
     if errors:
-        raise Invalid("A string is not valid Unicode.", errors=errors[:20])
+        raise Invalid("A string is not valid Unicode.", errors=errors)
 
 
-def _surrogates(value: Any, path: str) -> Iterator[str]:
+def _surrogates(value: Any, path: tuple[object, ...]) -> Iterator[tuple[object, ...]]:
+    """Yield the path to each text or name that has a surrogate. Objects and lists are nested in at most 32 others."""
     if isinstance(value, str):
         if SURROGATE.search(value):
             yield path
         return
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, item in items:
-        here = f"{path}.{echo(name)}" if path else echo(name)
         if isinstance(name, str) and SURROGATE.search(name):
-            yield here
-        yield from _surrogates(item, here)
+            yield (*path, name)
+        if isinstance(item, (str, dict, list)):
+            yield from _surrogates(item, (*path, name))

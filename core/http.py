@@ -17,6 +17,8 @@ from core.text import plain_text
 
 BASIC_CHALLENGE = 'Basic realm="agentgate", charset="UTF-8"'
 MAX_USER_AGENT_LENGTH = 300
+# Of an address to lead back to. Python keeps the last 128 addresses that it has split, however long they are.
+MAX_URL_LENGTH = 2000
 CONTROL = re.compile(r"[\x00-\x1f]")
 
 

@@ -37,6 +37,8 @@ def plain_text(text: object) -> str:
 
 def escape_invisible(line: str) -> str:
     """Return `line` with each character that `plain_text` removes written as a JSON escape."""
+    if line.isascii() and line.isprintable():
+        return line
     return "".join(c if c == " " or plain_text(c) else json.dumps(c)[1:-1] for c in line)
 
 

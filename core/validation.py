@@ -1,7 +1,8 @@
 """Validate untrusted data with pydantic models. Errors name each invalid field as on the wire, and the remedy."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from django.utils.translation import gettext_noop
@@ -12,6 +13,8 @@ from core.errors import FieldError, Invalid
 from core.text import echo
 from core.wording import Filled
 
+# A body can have a hundred thousand wrong values. Further errors are not explained.
+MAX_ERRORS = 20
 # The type of our own errors.
 CUSTOM = "wrong"
 
@@ -41,11 +44,12 @@ MESSAGES = {
 
 
 def parse[M: BaseModel](model: type[M], data: object) -> M:
-    """Return `data` as an instance of `model`. Raises `Invalid`, which names each invalid field."""
+    """Return `data` as an instance of `model`. Raises `Invalid`, which names the first `MAX_ERRORS` invalid fields."""
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise Invalid(gettext_noop("A field is not valid."), errors=tuple(field_errors(error))) from None
+        errors = tuple(islice(field_errors(error), MAX_ERRORS))
+        raise Invalid(gettext_noop("A field is not valid."), errors=errors) from None
 
 
 def field_errors(error: ValidationError, *path: object) -> Iterator[FieldError]:
@@ -57,6 +61,8 @@ def field_errors(error: ValidationError, *path: object) -> Iterator[FieldError]:
 def details_of(error: ValidationError) -> list[ErrorDetails]:
     """Return pydantic's errors, without its complaint that a list is too short if all the list's items are wrong."""
     details = error.errors(include_url=False)
+    if all(detail["type"] != "too_short" for detail in details):
+        return details
     around = {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}
     return [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in around]
 
@@ -77,8 +83,8 @@ def explain(detail: ErrorDetails) -> str:
     if kind in ("string_too_short", "too_short") and facts["min_length"] == 1:
         return gettext_noop("Must not be empty.")
     if kind == CUSTOM:
-        message: str = facts["message"]
-        return message
+        message: str | Callable[[], str] = facts["message"]
+        return message() if callable(message) else message
     return Filled(MESSAGES[kind], **_values(facts)) if kind in MESSAGES else detail["msg"]
 
 
@@ -95,12 +101,12 @@ def did_you_mean(message: str, choice: str | None) -> str:
     return Filled(text, message=Filled(message), choice=choice) if choice else message
 
 
-def invalid_value(message: str) -> PydanticCustomError:
-    """Return an error for a field validator to raise."""
+def invalid_value(message: str | Callable[[], str]) -> PydanticCustomError:
+    """Return an error for a field validator to raise. If finding its message takes long, pass a function for it."""
     return PydanticCustomError(CUSTOM, "{message}", {"message": message})
 
 
-def invalid_fields(model: type[BaseModel], messages: Iterable[tuple[str, str]]) -> ValidationError:
-    """Return an error for a model validator to raise, with a message per field."""
+def invalid_fields(model: type[BaseModel], messages: Iterable[tuple[str, str | Callable[[], str]]]) -> ValidationError:
+    """Return an error for a model validator to raise, with a message per field, or a function for it."""
     errors = [InitErrorDetails(type=invalid_value(message), loc=(name,), input=None) for name, message in messages]
     return ValidationError.from_exception_data(model.__name__, errors)

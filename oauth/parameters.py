@@ -1,5 +1,6 @@
 """Request parameters. Each appears at most once, and an empty one counts as omitted (RFC 6749 section 3.1)."""
 
+import re
 from collections.abc import Iterable
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
@@ -17,6 +18,9 @@ CREDENTIALS = frozenset(
     {"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token", "password"}
 )
 MAX_LENGTH = 8192
+# An error names so many repeated parameters, and so much of each name.
+MAX_NAMED, MAX_NAME = 20, 100
+CONTROL = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 # Those that may be longer.
 MAX_LENGTHS = {"token": MAX_TOKEN_LENGTH}
 
@@ -62,7 +66,8 @@ class Parameters:
     def check(self) -> None:
         """Raise `invalid_request` for parameters that no endpoint accepts."""
         if self.repeated:
-            raise OAuthError("invalid_request", f"{', '.join(self.repeated)} must appear only once.")
+            named = ", ".join(name[:MAX_NAME] for name in self.repeated[:MAX_NAMED])
+            raise OAuthError("invalid_request", f"{named} must appear only once.")
         unclean = [
             name for name in self._query if not is_clean(self._readable(name), MAX_LENGTHS.get(name, MAX_LENGTH))
         ]
@@ -77,10 +82,7 @@ class Parameters:
 
 def is_clean(values: Iterable[str], max_length: int = MAX_LENGTH) -> bool:
     """Return whether the values are safe to store and echo: no control characters, no surrogates, bounded length."""
-    return all(
-        len(value) <= max_length and not any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in value)
-        for value in values
-    )
+    return all(len(value) <= max_length and not CONTROL.search(value) for value in values)
 
 
 def read_form(request: HttpRequest) -> Parameters:

@@ -13,6 +13,8 @@ from developers.models import Organization
 from resources.errors import InvalidTarget, ServiceSuspended
 from resources.models import ResourceServer
 
+# Each is looked up by itself.
+MAX_RESOURCES = 20
 SUSPENDED = gettext_noop("The organization of the resource server is suspended.")
 
 
@@ -56,6 +58,9 @@ def require_services(identifiers: Iterable[str]) -> None:
 
 def require_audiences(identifiers: Sequence[str]) -> list[Audience]:
     """Return the audiences with these identifiers. Raises `InvalidTarget`, `ServiceSuspended`."""
+    if len(identifiers) > MAX_RESOURCES:
+        text = Filled(gettext_noop("Must have at most %(max_length)s items."), max_length=MAX_RESOURCES)
+        raise InvalidTarget(text, errors=(FieldError("resource", text),))
     found = [audience_for_identifier(identifier) for identifier in identifiers]
     audiences = [audience for audience in found if audience is not None]
     if len(audiences) != len(found):

@@ -1,7 +1,6 @@
 """The agent that waits while a person signs in or signs up on the way to its consent page."""
 
 import re
-from urllib.parse import urlsplit
 
 from django.http import HttpRequest
 
@@ -37,4 +36,4 @@ def waiting_agent(request: HttpRequest, wanted: str | None) -> Agent | None:
 
 
 def _consent_path(wanted: str | None) -> re.Match[str] | None:
-    return CONSENT_PATH.fullmatch(urlsplit(wanted or "").path)
+    return CONSENT_PATH.fullmatch((wanted or "").partition("?")[0].partition("#")[0])

@@ -22,9 +22,10 @@ from core.validation import parse
 from decisions.inquiries import DirectEndpoint, Inquiry
 
 # A batch of 100 usual questions has 70 KB, and 400 objects and arrays. Parsing 2 MB takes 0.3 s and would block the
-# event loop, and so would parsing 60,000 empty objects, so a thread does that.
+# event loop, and so would parsing 60,000 empty objects or texts, so a thread does that.
 MAX_BODY = 128 * 1024
 MAX_CONTAINERS = 1000
+MAX_COMMAS = 5000
 # Signing one takes up to 0.2 ms.
 MAX_RECEIPTS = 10
 
@@ -81,7 +82,7 @@ def _read_json(request: Request) -> dict[str, Any]:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method != "POST" or media_type != "application/json" or not 0 < len(request.body) <= MAX_BODY:
         raise NotDirect
-    if count_containers(request.body) > MAX_CONTAINERS:
+    if count_containers(request.body) > MAX_CONTAINERS or request.body.count(b",") > MAX_COMMAS:
         raise NotDirect
     return parse_object(request.body)
 

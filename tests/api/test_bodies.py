@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from api.parsers import MAX_BODY_BYTES, parse_object
+from api.parsers import MAX_BODY_BYTES, MAX_VALUES, parse_object
+from api.v1.schemas import base
 from core.errors import DomainError
 from tests.api.conftest import Api, expect, problem
 
@@ -37,6 +38,8 @@ def send(api: Api, content: bytes, content_type: str = "application/json", **hea
         b'{"token": 9007199254740993.0}',
         b'{"token": 0.1000000000000000055511151231257827}',
         b'{"token": 4.9e-325}',
+        b'{"token": 1e-99999999999999999999}',
+        b'{"token": 0e99999999999999999999}',
         b'{"token": ' + b"9" * 10_000 + b"}",
         b'{"token": "a", "token": "b"}',
         b'{"token": "a", "\\u0074oken": "b"}',
@@ -93,6 +96,35 @@ def test_brackets_in_strings_do_not_count_as_nesting() -> None:
 )
 def test_a_lone_surrogate_is_reported(anonymous: Api, content: bytes, field: str) -> None:
     problem(send(anonymous, content), 400, "validation_failed", field)
+
+
+def test_commas_in_texts_do_not_count_as_values() -> None:
+    text = ',"' * 30_000
+    assert parse_object(json.dumps({"token": text}).encode())["token"] == text
+
+
+@pytest.mark.parametrize("value", ["1", "1e5", "{}", '"\\","'])
+def test_more_values_than_a_body_needs_are_refused_before_they_are_read(anonymous: Api, value: str) -> None:
+    text = f'{{"context": {{"a": [{",".join([value] * (MAX_VALUES + 2))}]}}}}'
+    assert "20000 values" in problem(send(anonymous, text.encode()), 400, "malformed_request")["detail"]
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "1"])
+def test_the_first_of_many_errors_are_reported(anonymous: Api, value: str) -> None:
+    text = f'{{"token": "x", "requiredScopes": [{", ".join([value] * 30)}]}}'
+    fields = [f"requiredScopes.{number}" for number in range(20)]
+    problem(send(anonymous, text.encode()), 400, "validation_failed", *fields)
+
+
+def test_what_a_caller_may_have_meant_is_looked_up_for_reported_errors_only(
+    anonymous: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(base, "nearest", lambda name, _known: asked.append(name))
+    requests = [{f"tokem{number:02}": "x" for number in range(20)}] * 100
+    fields = [f"requests.0.tokem{number:02}" for number in range(20)]
+    problem(anonymous.post("/tokens/verify/batch", {"requests": requests}), 400, "validation_failed", *fields)
+    assert len(asked) == 20
 
 
 def test_a_surrogate_pair_is_one_character() -> None:

@@ -173,6 +173,14 @@ def test_other_origins_cannot_read_the_authorization_endpoint(client: OAuthClien
         assert not [name for name in response.headers if name.lower().startswith("access-control-")]
 
 
+def test_more_than_twenty_resources_are_refused_without_looking_each_up(
+    client: OAuthClient, world: Any, service: Any, django_assert_max_num_queries: Any
+) -> None:
+    with django_assert_max_num_queries(12):
+        answer = client.authorize(resource=[f"https://{number}.example/api" for number in range(200)])
+    assert refusal(world, answer)["error"] == "invalid_target"
+
+
 @pytest.mark.parametrize("resource", ["https://unknown.example/api", "not a uri", "https://mail.example/api#f"])
 def test_an_unknown_or_malformed_resource_is_invalid_target(
     client: OAuthClient, world: Any, service: Any, resource: str

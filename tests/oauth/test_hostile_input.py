@@ -87,3 +87,8 @@ def test_a_lost_database_is_503_and_grants_nothing(client: Any, world: Any) -> N
     assert (answer.status_code, error_of(answer)) == (503, "temporarily_unavailable")
     assert answer["Retry-After"]
     assert "gone" not in answer.content.decode()
+
+
+def test_an_error_does_not_repeat_long_names(db: None) -> None:
+    body = "&".join(f"{'x' * 1000}{number}=1&{'x' * 1000}{number}=2" for number in range(100))
+    assert len(Client().post("/oauth/token", body, content_type=FORM).content) < 4000

@@ -137,3 +137,8 @@ def test_the_consent_page_refuses_an_ambiguous_amount(developer: Any, ada: Any) 
     answer = Screen(make_client(developer, allowed_scopes=[PAY]), ada, PAY).send(PAY, **limit)
     assert answer.status_code == 422
     assert "Write 1000 or 12.50." in answer.content.decode()
+
+
+def test_more_digits_than_a_number_has_are_not_read() -> None:
+    assert read("9" + ",999" * 9) is None
+    assert read("9" * 400) is None

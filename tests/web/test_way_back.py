@@ -1,7 +1,7 @@
 """The page that a visitor wanted, on every way through the entrance: sign-up, sign-in, reset, passkey, second step."""
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlparse, urlsplit
 
 import pytest
 from django.test import Client
@@ -100,3 +100,12 @@ def test_a_reset_leads_to_the_page_once(client: Client, ada: User, mails: list[A
 def test_a_reset_forgets_another_site_and_a_request_that_is_over(client: Client, ada: User, wanted: str) -> None:
     client.post(RESET, {"email": ada.email, "next": wanted})
     assert client.get(f"{RESET}key/done/").context["login_url"] == LOGIN
+
+
+def test_a_long_address_is_not_a_way_back_and_not_kept_in_memory(client: Client) -> None:
+    """Python keeps the last addresses that it has split, as `urlparse` asks for them."""
+    long = f"/scopes?q={'x' * 3000}"
+    assert long not in client.post(SIGN_UP, {"next": long, "email": "no"}).content.decode()
+    before = urlsplit.cache_info()
+    urlparse(long)
+    assert urlsplit.cache_info().hits == before.hits

@@ -1,7 +1,7 @@
 """Amounts in a form field, as the user's locale writes them: read strictly, and shown so that they read the same."""
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from babel.numbers import (
     NumberFormatError,
@@ -31,7 +31,7 @@ def read_amount(text: str, currency: str) -> str | None:
         return None
     try:
         amount = parse_decimal(_respell(text), local_locale(), strict=True)
-    except NumberFormatError:
+    except (NumberFormatError, InvalidOperation):
         return None
     value = f"{amount:f}"
     is_usable = _places_of(amount) <= places and VALUE.fullmatch(value) and units_of(value)

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -24,7 +23,7 @@ from consent.selectors import connection_of, consents_for_user, current_consent
 from consent.services import revoke_consent
 from core import clock
 from core.errors import DomainError, Invalid
-from core.http import SeeOther
+from core.http import MAX_URL_LENGTH, SeeOther
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.access import signed_in, user_actor, user_page
@@ -117,9 +116,8 @@ def after_change(request: HttpRequest, consent: Consent) -> HttpResponse:
     The form of a scope stays open, so that the focus can stay on its button.
     """
     url, wanted = reverse("web:connections"), request.POST.get("next", "")
-    # Django's check comes first: it also refuses what cannot be split.
-    if url_has_allowed_host_and_scheme(wanted, allowed_hosts=None) and urlsplit(wanted).path == url:
-        query = urlsplit(wanted).query
+    path, _mark, query = wanted.partition("#")[0].partition("?")
+    if path == url and len(wanted) <= MAX_URL_LENGTH:
         return SeeOther(f"{url}?{query}" if query else url)
     kept = urlencode({"change": request.POST["scope"]}) if request.POST.get("change") == "scope" else ""
     return SeeOther(f"{reverse('web:connection', args=[consent.id])}{kept and f'?{kept}'}")

@@ -2,7 +2,7 @@
 
 import re
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, TypeVar
 
 from django.utils.dateparse import parse_datetime
@@ -47,7 +47,7 @@ class RequestBody(BaseModel):
     def _refuse_unknown(cls, data: Any) -> Any:
         unknown = data.keys() - known_fields(cls) if isinstance(data, dict) else ()
         if unknown:
-            raise invalid_fields(cls, ((name, _suggest(name, cls)) for name in sorted(unknown)[:MAX_UNKNOWN]))
+            raise invalid_fields(cls, ((name, partial(_suggest, name, cls)) for name in sorted(unknown)[:MAX_UNKNOWN]))
         return data
 
     def sent(self) -> dict[str, Any]:

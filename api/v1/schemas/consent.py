@@ -23,9 +23,10 @@ from consent.terms import GUARD_MODES, MAX_LIMITS, MODES, GivenTerms, Terms, lim
 from consent.usage import Usage, usage_of
 from core import clock
 from core.validation import invalid_fields, invalid_value
+from resources.audiences import MAX_RESOURCES
 from resources.catalogue import read_snapshot
 
-MAX_SCOPES, MAX_SCOPE, MAX_URI, MAX_STATE, MAX_RESOURCES = 100, 200, 2000, 2000, 20
+MAX_SCOPES, MAX_SCOPE, MAX_URI, MAX_STATE = 100, 200, 2000, 2000
 MIN_LIFETIME, MAX_LIFETIME = 3600, 7_776_000  # an hour and 90 days, in seconds
 DEFAULT_LIFETIME = int(settings.CONSENT_LIFETIME.total_seconds())
 
