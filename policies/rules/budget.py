@@ -1,6 +1,7 @@
 """What one call may cost in rules whose time depends on a policy's text and on the call (docs/adr/0034).
 
-In units of about a nanosecond, estimated from sizes. No clock: the same call must always get the same decision.
+Cedar policies and conditions share it. In units of about a nanosecond, estimated from sizes. No clock: the same call
+must always get the same decision.
 """
 
 from collections.abc import Hashable
@@ -11,7 +12,7 @@ PER_CALL = 3_000_000
 
 
 class Budget:
-    """The budget of one call, with the results that have been paid for: traces ask for them again.
+    """The budget of one call, with the results that have been paid for: other rules and traces ask for them again.
 
     Not safe to share between calls or threads.
     """

@@ -1,8 +1,9 @@
 """The conditions of `context_match`: a field of the call, an operator, and what it is compared with."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
 from django.utils.text import get_text_list
@@ -22,16 +23,17 @@ from pydantic import (
 
 from core.validation import invalid_fields, invalid_value
 from core.wording import Filled
+from policies.rules.budget import Budget
 from policies.rules.fields import MAX_CHARACTERS, MAX_ENTRIES
 from policies.rules.globs import compile_glob
-from policies.rules.values import MAX_EXACT, MISSING, NOTHING, folded, is_unambiguous, leaves, read_number, read_text
+from policies.rules.readings import Reading, folded, shape_of
+from policies.rules.values import MAX_EXACT, MISSING, NOTHING, leaves, read_number, read_text
 
 RESOURCE = "resource"
 MAX_ELEMENTS = 200
-# Comparing texts with patterns takes time in proportion to the product of their lengths: this many take about 2 ms.
-MAX_STEPS = 1_000_000
-# What each of many patterns costs beyond that.
-STEPS_PER_PATTERN = 300
+# What comparing costs in units of the call's budget: each of several elements, each of several patterns, and each step
+# of a comparison of a text with a pattern, which takes as many as the product of their lengths.
+ELEMENT, PATTERN, STEP = 600, 600, 2
 PATH = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){0,7}")
 
 Operator = Literal[
@@ -143,13 +145,15 @@ class Condition(BaseModel):
     def without_absent(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {name: value for name, value in serialize(self).items() if name in self.model_fields_set}
 
-    def problem(self, context: Mapping[str, object], resource: str | None, budget: "Budget") -> str | None:
+    def problem(self, context: Mapping[str, object], resource: str | None, budget: Budget) -> str | None:
         """Return why the call does not meet the condition, or None. `budget` is spent, and denies if it is empty."""
-        found = leaves(resource, ()) if self.field == RESOURCE else leaves(context, self._path)
-        for number, value in enumerate(found):
+        readings = self._readings(context, resource, budget)
+        if len(readings) > 1 and not budget.spend(ELEMENT * len(readings)):
+            return f"{self.field} does not meet {self.operator}."
+        for number, reading in enumerate(readings):
             if number == MAX_ELEMENTS:
                 return f"{self.field} has more than {MAX_ELEMENTS} elements."
-            if problem := self._problem_of(value, budget):
+            if problem := self._problem_of(reading, budget):
                 return problem
         return None
 
@@ -170,9 +174,11 @@ class Condition(BaseModel):
             return self.value
         if self.operator == "matches_any":
             return self.values
-        return frozenset(map(self._comparable, self.values or (self.value,)))
+        listed = self.values or (self.value,)
+        is_folded = self.operator in NEGATIVE and self._kind is str
+        return frozenset(map(folded, listed) if is_folded else listed)
 
-    @property
+    @cached_property
     def _kind(self) -> type:
         return type(self.values[0] if self.values else self.value)
 
@@ -180,7 +186,20 @@ class Condition(BaseModel):
     def _wording(self) -> str:
         return "absent" if self.operator == "exists" and self.value is False else self.operator
 
-    def _problem_of(self, value: Any, budget: "Budget") -> str | None:
+    def _readings(self, context: Mapping[str, object], resource: str | None, budget: Budget) -> Sequence[Reading]:
+        """Return the elements of the field, and one more if there are too many. All rules of the call share them."""
+        kept: list[Sequence[Reading]] | None = budget.find(self.field)
+        if kept is not None:
+            return kept[0]
+        found = leaves(resource, ()) if self.field == RESOURCE else leaves(context, self._path)
+        readings = [Reading(value) for value in islice(found, MAX_ELEMENTS + 1)]
+        if len(readings) > 1:
+            budget.spend(ELEMENT * len(readings))
+        budget.keep(self.field, readings)
+        return readings
+
+    def _problem_of(self, reading: Reading, budget: Budget) -> str | None:
+        value = reading.value
         if self.operator == "exists":
             wanted = self.value is not False
             return None if (value is not MISSING) is wanted else f"{self.field} is {'missing' if wanted else 'given'}."
@@ -188,42 +207,37 @@ class Condition(BaseModel):
             return f"{self.field} is missing."
         if value is NOTHING:
             return f"{self.field} is an empty list."
-        readable = self._read(value)
+        readable = self._read(reading, budget)
         if readable is None:
             return f"{self.field} cannot be compared."
-        return None if self._holds(readable, budget) else f"{self.field} does not meet {self.operator}."
+        return None if self._holds(readable, reading, budget) else f"{self.field} does not meet {self.operator}."
 
-    def _read(self, value: Any) -> Any:
+    def _read(self, reading: Reading, budget: Budget) -> Any:
         """Return the call's value in the kind that the condition compares, or None if it cannot be read as such."""
         if self.operator in BOUNDS or self._kind is int:
-            return read_number(value)
+            return reading.number()
         if self._kind is bool:
-            return value if type(value) is bool else None
-        return read_text(value)
+            return reading.value if type(reading.value) is bool else None
+        return reading.text(budget)
 
-    def _comparable(self, value: Any) -> Any:
-        """Return the value as it is compared. What is forbidden must not pass in another spelling."""
-        return folded(value) if type(value) is str and self.operator in NEGATIVE else value
-
-    def _holds(self, value: Any, budget: "Budget") -> bool:
+    def _holds(self, value: Any, reading: Reading, budget: Budget) -> bool:
         if self.operator in BOUNDS:
             return bool(value <= self._operand if self.operator == "at_most" else value >= self._operand)
         if self.operator == "matches_any":
-            return any(self._matches_one(value, pattern, budget) for pattern in self._operand)
+            return any(_is_match(value, pattern, reading, budget) for pattern in self._operand)
+        if self.operator == "glob":
+            return _is_match(value, self._operand, reading, budget)
         if self.operator in PATTERNS:
-            return is_unambiguous(value, self._operand) and self._matches(value, budget)
-        return (self._comparable(value) in self._operand) is (self.operator not in NEGATIVE)
+            is_there = value.startswith if self.operator == "starts_with" else value.endswith
+            return is_there(self._operand) and _suits(reading, self._operand, budget)
+        if self.operator in NEGATIVE:
+            return self._differs(value, reading, budget)
+        return value in self._operand
 
-    def _matches(self, text: str, budget: "Budget") -> bool:
-        if self.operator == "starts_with":
-            return text.startswith(self._operand)
-        if self.operator == "ends_with":
-            return text.endswith(self._operand)
-        is_affordable = budget.spend(len(text) * len(self._operand))
-        return is_affordable and compile_glob(self._operand).fullmatch(text) is not None
-
-    def _matches_one(self, text: str, pattern: str, budget: "Budget") -> bool:
-        return budget.spend(len(text) * len(pattern) + STEPS_PER_PATTERN) and is_match(text, pattern)
+    def _differs(self, value: Any, reading: Reading, budget: Budget) -> bool:
+        """Return whether the value is none of those forbidden, which must not pass in another spelling."""
+        compared = reading.folded(budget) if type(value) is str else value
+        return compared is not None and compared not in self._operand
 
     def _operand_in_words(self) -> str:
         listed = self.values or (self.value,)
@@ -231,20 +245,19 @@ class Condition(BaseModel):
 
 
 def is_match(text: str, pattern: str) -> bool:
-    """Return whether the text is one item that matches the glob pattern as a whole."""
-    return compile_glob(pattern).fullmatch(text) is not None and is_unambiguous(text, pattern)
+    """Return whether the text is one item that matches the glob pattern as a whole. Both are operands: short."""
+    return compile_glob(pattern).fullmatch(text) is not None and shape_of(text).suits(pattern)
 
 
-class Budget:
-    """How much work one check may still do."""
+def _is_match(text: str, pattern: str, reading: Reading, budget: Budget) -> bool:
+    if not budget.spend(PATTERN + STEP * len(text) * len(pattern)):
+        return False
+    return compile_glob(pattern).fullmatch(text) is not None and _suits(reading, pattern, budget)
 
-    def __init__(self) -> None:
-        self.steps = MAX_STEPS
 
-    def spend(self, steps: int) -> bool:
-        """Return whether so much was left."""
-        self.steps -= steps
-        return self.steps >= 0
+def _suits(reading: Reading, pattern: str, budget: Budget) -> bool:
+    shape = reading.shape(budget)
+    return shape is not None and shape.suits(pattern)
 
 
 def _operand_errors(condition: Condition) -> Iterator[tuple[str, str]]:

@@ -1,3 +1,4 @@
+from functools import cached_property
 from typing import Annotated
 
 from django.utils.text import get_text_list
@@ -6,7 +7,8 @@ from django.utils.translation import gettext_noop
 from pydantic import BeforeValidator, Field
 
 from policies.rules.base import Denial, Rule, RuleContext, register
-from policies.rules.conditions import Budget, Condition, require_list
+from policies.rules.budget import Budget
+from policies.rules.conditions import Condition, require_list
 
 MAX_CONDITIONS = 20
 
@@ -28,11 +30,24 @@ class ContextMatch(Rule):
     ]
 
     def check(self, ctx: RuleContext) -> Denial | None:
-        budget = Budget()
+        budget = ctx.budget or Budget()
+        kept: list[Denial | None] | None = budget.find(self._key)
+        if kept is not None:
+            return kept[0]
+        denial = self._check(ctx, budget)
+        budget.keep(self._key, denial)
+        return denial
+
+    def _check(self, ctx: RuleContext, budget: Budget) -> Denial | None:
         for condition in self.conditions:
             if problem := condition.problem(ctx.context, ctx.resource, budget):
                 return Denial(problem)
         return None
+
+    @cached_property
+    def _key(self) -> tuple[str, str]:
+        """What the result depends on besides the call: a trace asks for it again, and it is paid for once."""
+        return (self.type, self.model_dump_json(include={"conditions"}))
 
     def in_words(self) -> str:
         conditions = [condition.sentence() for condition in self.conditions]
