@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from limits.flows import FlowRequest
 from limits.sliding_window import CounterRequest
 from policies.rules.budget import Budget
+from policies.rules.fields import refuse_many_keys
 from policies.rules.ledger import Ledger
 from policies.rules.patterns import Matcher, Patterns
 
@@ -93,6 +94,12 @@ class Rule(BaseModel, ABC):
             ),
         ),
     ] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def require_few_keys(cls, data: Any) -> Any:
+        """Refuse many fields with one error: a description of each that is unknown would take seconds."""
+        return refuse_many_keys(data)
 
     @cached_property
     def concerned(self) -> Matcher:

@@ -24,7 +24,7 @@ from pydantic import (
 from core.validation import invalid_fields, invalid_value
 from core.wording import Filled
 from policies.rules.budget import Budget
-from policies.rules.fields import MAX_CHARACTERS, MAX_ENTRIES
+from policies.rules.fields import MAX_CHARACTERS, MAX_ENTRIES, refuse_long, refuse_many_keys
 from policies.rules.globs import compile_glob
 from policies.rules.readings import Reading, folded, shape_of
 from policies.rules.values import MAX_EXACT, MISSING, NOTHING, leaves, read_number, read_text
@@ -94,10 +94,15 @@ def _require_exact(number: int) -> int:
     return number
 
 
-def require_list(value: Any) -> Any:
-    if not isinstance(value, list | tuple):
-        raise invalid_value(gettext_noop('Must be a list, such as ["a", "b"].'))
-    return tuple(value)
+def list_of(most: int) -> BeforeValidator:
+    """Return a validator for a list. One of more elements is refused before they are looked at."""
+
+    def require_list(value: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise invalid_value(gettext_noop('Must be a list, such as ["a", "b"].'))
+        return tuple(refuse_long(value, most))
+
+    return BeforeValidator(require_list)
 
 
 SCALAR = {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "boolean"}]}
@@ -105,7 +110,7 @@ Scalar = Annotated[Any, BeforeValidator(_require_scalar), WithJsonSchema(SCALAR)
 Scalars = Annotated[
     tuple[Scalar, ...],
     Field(min_length=1, max_length=MAX_ENTRIES),
-    BeforeValidator(require_list),
+    list_of(MAX_ENTRIES),
 ]
 
 
@@ -133,6 +138,11 @@ class Condition(BaseModel):
     operator: Operator
     value: Annotated[Scalar, OPTIONAL] = None
     values: Annotated[Scalars, OPTIONAL] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def require_few_keys(cls, data: Any) -> Any:
+        return refuse_many_keys(data)
 
     @model_validator(mode="after")
     def require_operand(self) -> Self:

@@ -4,11 +4,11 @@ from typing import Annotated
 from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.budget import Budget
-from policies.rules.conditions import Condition, require_list
+from policies.rules.conditions import Condition, list_of
 
 MAX_CONDITIONS = 20
 
@@ -26,7 +26,7 @@ class ContextMatch(Rule):
             description=gettext_noop('For example {"field": "amount.value", "operator": "at_most", "value": "50.00"}.'),
             json_schema_extra={"x-unit": "conditions"},
         ),
-        BeforeValidator(require_list),
+        list_of(MAX_CONDITIONS),
     ]
 
     def check(self, ctx: RuleContext) -> Denial | None:

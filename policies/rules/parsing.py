@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
@@ -67,18 +67,18 @@ def _parse_into(rules: list[Rule], raw: Sequence[Any]) -> Iterator[FieldError]:
 
 
 def parse_rule(raw: Any, path: str = "rule") -> Rule:
-    """Return one rule. Raises `InvalidRules`, whose fields start with `path`."""
+    """Return one rule. Raises `InvalidRules` with the first errors, whose fields start with `path`."""
     if not isinstance(raw, dict):
         raise InvalidRules(errors=(FieldError(path, gettext_noop('Must be an object with "type" and "config".')),))
-    errors = [*_key_errors(raw, path), *_type_errors(raw, path)]
+    errors = tuple(islice(chain(_key_errors(raw, path), _type_errors(raw, path)), MAX_ERRORS))
     if errors:
-        raise InvalidRules(errors=tuple(errors))
+        raise InvalidRules(errors=errors)
     rule_type = RULES[raw["type"]]
     try:
         return rule_type.model_validate(raw["config"])
     except ValidationError as error:
-        errors = [_explain(rule_type, path, detail) for detail in details_of(error)]
-        raise InvalidRules(errors=tuple(errors)) from None
+        errors = tuple(_explain(rule_type, path, detail) for detail in details_of(error)[:MAX_ERRORS])
+        raise InvalidRules(errors=errors) from None
 
 
 def find_rule(raw: Any) -> Rule | None:

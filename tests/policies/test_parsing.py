@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from policies.rules import InvalidRules, parse_rules
+from policies.rules import InvalidRules, parse_rules, parsing
+from policies.rules.parsing import MAX_ERRORS, parse_rule
 
 LIMIT = {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}
 BUDGET = {"maxAmount": "100.00", "currency": "EUR", "windowSeconds": 86_400, "scope": "per_user"}
@@ -246,6 +247,42 @@ def test_all_errors_are_returned_together_with_their_paths() -> None:
     )
 
     assert set(errors) == {"rules.1.config.maxRequests", "rules.1.config.scope", "rules.2.type"}
+
+
+UNKNOWN = {f"maxRequests{number}": 1 for number in range(45)}
+CONDITION = {"field": "a", "operator": "in"}
+
+
+@pytest.mark.parametrize(
+    ("rule_type", "config", "field", "said"),
+    [
+        ("context_match", {"conditions": [{}] * 5000}, ".conditions", "Must have at most 20 items."),
+        ("context_match", {"conditions": [{**CONDITION, "values": [[]] * 5000}]}, ".conditions.0.values", "200 items."),
+        ("context_match", {"conditions": [{**UNKNOWN, **LIMIT, **HOURS}]}, ".conditions.0", "at most 50 fields."),
+        ("context_match", {"conditions": [], **UNKNOWN, **LIMIT, **HOURS}, "", "at most 50 fields."),
+        ("action_blocklist", {"actions": [1] * 5000}, ".actions", "Must have at most 200 items."),
+        ("rate_limit", {**LIMIT, "actions": [1] * 5000}, ".actions", "Must have at most 200 items."),
+        ("ip_allowlist", {"cidrs": ["x"] * 5000}, ".cidrs", "Must have at most 200 items."),
+        ("time_window", {**HOURS, "allowedDays": ["x"] * 5000}, ".allowedDays", "Must have at most 200 items."),
+    ],
+)
+def test_what_is_too_long_is_refused_before_its_elements(
+    rule_type: str, config: dict[str, Any], field: str, said: str
+) -> None:
+    ((place, message),) = rejected({"type": rule_type, "config": config}).items()
+    assert place == f"rules.0.config{field}"
+    assert message.endswith(said)
+
+
+def test_only_the_errors_that_are_shown_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    monkeypatch.setattr(parsing, "nearest", lambda text, known: compared.append(text))
+
+    for config, more in ((LIMIT | UNKNOWN, {}), (LIMIT, UNKNOWN)):
+        with pytest.raises(InvalidRules) as caught:
+            parse_rule({"type": "rate_limit", "config": config, **more})
+        assert len(caught.value.errors) == MAX_ERRORS
+    assert len(compared) == MAX_ERRORS
 
 
 def test_hostile_names_are_shortened_and_escaped_in_errors() -> None:
