@@ -9,7 +9,7 @@ the user granted them, and `labels` what organizations' own scopes had then, wha
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from django.utils.translation import gettext_noop
@@ -177,8 +177,10 @@ def _among(scopes: Collection[str], part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _require_valid(given: GivenTerms, granted: Collection[str], critical: Collection[str]) -> None:
-    problems = (*_mode_problems(given, granted, critical), *_limit_problems(given.limits, granted))
-    errors = tuple(islice((*problems, *_guard_problems(given)), MAX_ERRORS))
+    problems = chain(
+        _mode_problems(given, granted, critical), _limit_problems(given.limits, granted), _guard_problems(given)
+    )
+    errors = tuple(islice(problems, MAX_ERRORS))
     if errors:
         raise Invalid(gettext_noop("The terms are not valid."), errors=errors)
 

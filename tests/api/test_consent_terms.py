@@ -13,6 +13,7 @@ from tests.api.conftest import Api, Json, credentials, expect, initiate, new_age
 from tests.log import log_entries, personal_data
 from tests.world import sign_in
 
+LONG = {"type": "context_match", "config": {"conditions": [{}] * 5000}}
 RATE = {"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}}
 OFFICE = {"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}
 ALL = ["email:read", "email:send", "calendar:read", "payments:charge", "files:delete", "agents:delegate"]
@@ -97,6 +98,7 @@ class TestApproving:
             ({"limits": {"email:read": [RATE] * 6}}, "limits.email:read"),
             ({"limits": {"email:read": [OFFICE, {"type": "nope", "config": {}}]}}, "limits.email:read.1.type"),
             ({"limits": {"email:read": [{**RATE, "more": 1}]}}, "limits.email:read.0.more"),
+            ({"limits": {"email:read": [LONG]}}, "limits.email:read.0.config.conditions"),
             ({"limits": []}, "limits"),
             ({"guards": {"data_flow": "maybe"}}, "guards.data_flow"),
             ({"guards": {"dataFlow": "ask"}}, "guards.dataFlow"),
