@@ -39,7 +39,9 @@ def escape_invisible(line: str) -> str:
     """Return `line` with each character that `plain_text` removes written as a JSON escape."""
     if line.isascii() and line.isprintable():
         return line
-    return "".join(c if c == " " or plain_text(c) else json.dumps(c)[1:-1] for c in line)
+    # Each character is looked at once, because lines of megabytes have few different ones.
+    escaped = {ord(c): json.dumps(c)[1:-1] for c in set(line) if c != " " and not plain_text(c)}
+    return line.translate(escaped) if escaped else line
 
 
 def readable_json(value: Any) -> str:

@@ -35,5 +35,13 @@ def test_text_is_one_line_without_invisible_characters(text, shown):
 
 
 def test_invisible_characters_are_escaped_in_evidence():
+    assert escape_invisible("a b\tc\x7f") == "a b\\tc\\u007f"
     assert escape_invisible("pay\u202eyap 日本\U000e0041") == "pay\\u202eyap 日本\\udb40\\udc41"
     assert readable_json({"to": "a\u2028b\x85c"}) == '{\n  "to": "a\\u2028b\\u0085c"\n}'
+
+
+def test_escaping_looks_at_each_character_once(monkeypatch):
+    looked_at = []
+    monkeypatch.setattr("core.text.plain_text", lambda c: looked_at.append(c) or c)
+    assert escape_invisible("aü" * 100_000) == "aü" * 100_000
+    assert sorted(looked_at) == ["a", "ü"]
