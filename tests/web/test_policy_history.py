@@ -1,6 +1,7 @@
 """The history of a policy on its page: who changed what, what differs, and restoring a version."""
 
 from contextlib import suppress
+from difflib import SequenceMatcher
 
 import pytest
 
@@ -10,10 +11,12 @@ from decisions.backtests import run_backtest
 from developers.acting import as_developer as acting_as
 from policies.models import Policy, PolicyVersion
 from policies.services import create_policy, update_policy
+from policies.versions import sizes_of
 from tests.log import log_entries, log_entry
 from tests.threads import race
 from tests.web.markup import words_of
 from tests.world import ANONYMOUS, make_agent, make_user
+from web.policies.comparing import Effort, difference
 
 NO_MAIL = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
 NO_PAYMENTS = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
@@ -202,3 +205,80 @@ def test_the_name_of_a_copy_is_not_too_long(as_developer, actor, policy):
     name = as_developer.get(f"/developer/policies/new?copy={policy.id}").context["editor"].fields["name"].value()
     assert as_developer.post("/developer/policies/new", {"name": name, "status": "enforced"}).status_code == 303
     assert Policy.objects.filter(name=f"Copy of {'x' * 192}").exists()
+
+
+def blocking(*actions):
+    return [{"type": "action_blocklist", "config": {"actions": list(actions)}}]
+
+
+def texts(blocks):
+    return "\n".join(block.text for block in blocks).split("\n")
+
+
+def test_a_diff_that_would_take_too_long_is_rough_and_says_so(as_developer, actor, policy):
+    """Comparing these two exactly takes ten seconds."""
+    change(policy, actor, rules=blocking(*["email:read", "email:send"] * 100) * 20)
+    change(policy, actor, rules=blocking(*["email:send", "email:send", "email:read"] * 66) * 20, mode="shadow")
+    page = history(as_developer, policy)
+    newest, before, _first = page.context["changes"]
+    assert (newest.is_rough, [block.kind for block in newest.diff]) == (True, ["same", "removed", "added", "same"])
+    assert newest.diff[1].text.startswith('-   "mode": "enforce",')
+    assert (newest.diff[1].text.count("email:read"), newest.diff[2].text.count("email:read")) == (2000, 1320)
+    assert (before.number, before.is_rough) == (2, False)
+    assert words_of(page).count("Too long to be compared line by line.") == 1
+
+
+def test_the_steps_of_all_comparisons_of_a_page_are_bounded(monkeypatch):
+    searches = []
+    search = SequenceMatcher.find_longest_match
+    monkeypatch.setattr(
+        SequenceMatcher, "find_longest_match", lambda self, *args: searches.append(args) or search(self, *args)
+    )
+    old, new, effort = ["a", "b"] * 50, ["b", "b", "a"] * 33, Effort(20_000)
+    found = [difference(old, new, effort=effort).is_rough for _ in range(20)]
+    assert (found[-1], effort.steps >= 0) == (True, True)
+    # Each search of all lines takes about 5,000 steps.
+    assert len(searches) < 100
+    assert not difference(["a"], ["b"], effort=effort).is_rough
+
+
+def test_a_rough_diff_shows_only_what_is_between_the_first_and_the_last_change():
+    old, new = ["a", "x", "b", "y", "c", "d", "e"], ["a", "z", "b", "c", "d", "e"]
+    exact, rough = difference(old, new), difference(old, new, effort=Effort(0))
+    assert (texts(exact.blocks), exact.is_rough) == (
+        ["  a", "- x", "+ z", "  b", "- y", "  c", "  d"],
+        False,
+    )
+    assert (texts(rough.blocks), rough.is_rough) == (
+        ["  a", "- x", "- b", "- y", "+ z", "+ b", "  c", "  d"],
+        True,
+    )
+    grown = difference(["a", "a"], ["a", "a", "a"], effort=Effort(0))
+    assert texts(grown.blocks) == ["  a", "  a", "+ a"]
+
+
+def test_a_page_has_fewer_versions_if_they_are_long(as_developer, actor, policy, monkeypatch):
+    for number in range(5):
+        change(policy, actor, name=f"Name {number}")
+    size = sizes_of(PolicyVersion.objects.filter(number=6))[0]
+    monkeypatch.setattr("web.policies.history.MAX_CHARACTERS", size * 4)
+    seen, query = [], ""
+    while query is not None:
+        context = history(as_developer, policy, query).context
+        assert 0 < len(context["changes"]) <= 4
+        seen += [(one.number, bool(one.words), one.is_first) for one in context["changes"]]
+        query = f"?before={context['older']}" if context["older"] else None
+    assert seen == [(number, number > 1, number == 1) for number in range(6, 0, -1)]
+
+
+def test_versions_that_are_too_long_are_not_compared(as_developer, actor, policy, monkeypatch):
+    change(policy, actor, rules=NO_PAYMENTS)
+    monkeypatch.setattr("web.policies.history.MAX_CHARACTERS", 10)
+    monkeypatch.setattr("web.policies.history.difference", None)
+    page = history(as_developer, policy)
+    assert [(one.number, one.is_too_long, one.is_first) for one in page.context["changes"]] == [
+        (2, True, False),
+        (1, False, True),
+    ]
+    assert "Too long to be compared with the version before." in words_of(page)
+    assert restore(as_developer, policy, 1).status_code == 303

@@ -23,7 +23,6 @@ from web.paging import read_number
 from web.policies.effects import effect_of
 from web.policies.history import describe_history
 
-PAGE_SIZE = 20
 NO_REFUSAL: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -53,8 +52,12 @@ def _show(
     rows = versions_of(policy)
     if before is not None:
         rows = rows.filter(number__lt=before)
-    versions = list(rows[: PAGE_SIZE + 1])
-    changes = describe_history(policy, versions, PAGE_SIZE)
-    older = changes[-1].number if len(versions) > PAGE_SIZE else None
-    context = {"policy": policy, "changes": changes, "older": older, "is_newest": before is None, **refusal}
+    found = describe_history(policy, rows)
+    context = {
+        "policy": policy,
+        "changes": found.changes,
+        "older": found.older,
+        "is_newest": before is None,
+        **refusal,
+    }
     return render(request, "web/developer/policy_history.html", context, status=status)
