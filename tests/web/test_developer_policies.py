@@ -195,6 +195,48 @@ def test_a_preview_shows_each_rule_in_words_and_what_is_wrong(as_developer):
     assert "once it is complete" in words_of(response)
 
 
+def test_a_policy_gets_no_more_rules_than_it_can_have(as_developer):
+    def added(number, button):
+        return as_developer.post("/developer/policies/new", form_of(*[BLOCKLIST] * number, add=button))
+
+    one_more = added(19, "rate_limit")
+    assert [rule.rule_type for rule in one_more.context["editor"].rules] == ["action_blocklist"] * 19 + ["rate_limit"]
+    assert "A policy can have at most 20 rules." in words_of(one_more)
+    assert 'name="add" value="rate_limit"' not in one_more.content.decode()
+    assert [rule.rule_type for rule in added(20, "rate_limit").context["editor"].rules] == ["action_blocklist"] * 20
+    assert 'name="add" value="rate_limit"' in added(19, "").content.decode()
+
+
+def test_of_too_many_rules_only_those_are_read_that_the_error_needs(as_developer):
+    sent = form_of(**{f"rules-{number}-type": "time_window" for number in range(980)})
+    for button in ({}, {"add": "rate_limit"}, {"try": "open"}, {"remove": "3"}):
+        page = as_developer.post("/developer/policies/new", {**sent, **button})
+        assert 20 <= len(page.context["editor"].rules) <= 21
+    saved = as_developer.post("/developer/policies/new", form_of(*[BLOCKLIST] * 21))
+    assert saved.status_code == 422
+    assert "At most 20 rules." in words_of(saved)
+    assert not Policy.objects.exists()
+
+
+def rows_in(page):
+    return page.content.decode().count('class="conditions__row"')
+
+
+def test_a_rule_gets_no_more_conditions_than_it_can_have(as_developer):
+    def sent(number, **fields):
+        conditions = [{"field": "target", "operator": "equals", "value": "x"}] * number
+        rule = {"type": "context_match", **rows_of("conditions", conditions)}
+        return as_developer.post("/developer/policies/new", form_of(rule, **fields))
+
+    assert [rows_in(sent(number, add="")) for number in (18, 19, 20, 300)] == [19, 20, 20, 21]
+    full = "A rule can have at most 20 conditions."
+    assert [full in words_of(sent(number, add="")) for number in (19, 20)] == [False, True]
+    saved = sent(21)
+    assert saved.status_code == 422
+    assert "at most 20" in words_of(saved).replace(full, "")
+    assert sent(20).status_code == 303
+
+
 def test_a_preview_says_what_is_wrong_with_a_number(as_developer):
     sent = form_of({**RATE_LIMIT, "maxRequests": "0"}, {**RATE_LIMIT, "windowSeconds_count": ""}, add="")
     response = as_developer.post("/developer/policies/new", sent)

@@ -10,8 +10,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from policies.rules.conditions import LISTS, Operator
+from policies.rules.context_match import MAX_CONDITIONS
 
-MAX_ROWS = 50
+# One more than a rule can have, for the error. The page offers none of these.
+MAX_ROWS = MAX_CONDITIONS + 1
 KEY = re.compile(r"(\d{1,3})-(?:field|operator|value)")
 INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 BOOLEANS = {"true": True, "false": False}
@@ -48,7 +50,10 @@ if OPERATORS.keys() != {*get_args(Operator)}:
 
 
 class ConditionsWidget(forms.Widget):
-    """Rows of inputs, with an empty one at the end. Rows with neither a field nor a value are left out."""
+    """Rows of inputs, with an empty one at the end if there may be one more.
+
+    Rows with neither a field nor a value are left out.
+    """
 
     use_fieldset = True
 
@@ -66,13 +71,16 @@ class ConditionsWidget(forms.Widget):
         return ""
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
-        rows = [*map(show_condition, value or ()), ("", "equals", "")]
+        given = list(map(show_condition, value or ()))
+        is_full = len(given) >= MAX_CONDITIONS
+        rows = given if is_full else [*given, ("", "equals", "")]
         context = {
             "name": name,
             "id": (attrs or {}).get("id", name),
             "rows": [dict(zip(("field", "operator", "value"), row, strict=True)) for row in rows],
             "operators": OPERATORS.items(),
             "known": OPERATORS,
+            "most": MAX_CONDITIONS if is_full else None,
         }
         return render_to_string("components/conditions.html", context)
 

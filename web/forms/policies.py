@@ -15,7 +15,7 @@ from core.errors import DomainError, FieldError
 from policies.actions import require_known_actions
 from policies.models import Policy
 from policies.rules import RULES, InvalidRules, Rule, find_rule
-from policies.rules.parsing import parse_rule
+from policies.rules.parsing import MAX_RULES, parse_rule
 from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.errors import at_entry, show_at, show_in
 from web.forms.fields import PlainField, as_typed
@@ -106,11 +106,16 @@ class PolicyEditor:
         rules = [
             _draft(form_class(name)(prefix=f"rules-{index}"), data) for index, name in sent if str(index) != removed
         ]
-        if added in RULES:
+        if added in RULES and len(rules) < MAX_RULES:
             after = max((index for index, _name in sent), default=-1) + 1
             rules.append(form_class(added)(prefix=f"rules-{after}"))
             rules[-1].is_new = True
         return cls(fields=_draft(PolicyForm(agents=agents), data), rules=rules)
+
+    @property
+    def most(self) -> int | None:
+        """How many rules a policy can have, if it has as many, else None."""
+        return MAX_RULES if len(self.rules) >= MAX_RULES else None
 
     @property
     def forms(self) -> list[PolicyForm | RuleForm]:
@@ -210,9 +215,12 @@ def _describe(raw: Mapping[str, Any]) -> tuple[str, str, Rule | None]:
 
 
 def _submitted_rules(data: QueryDict) -> list[tuple[int, str]]:
-    """Return the number and type of each submitted rule, in order. Unknown types are skipped."""
+    """Return the number and type of each submitted rule, in order. Unknown types are skipped.
+
+    Of too many rules, one more than a policy can have is kept, for the error. The editor adds none of these.
+    """
     found = ((RULE_KEY.fullmatch(key), str(data.get(key))) for key in data)
-    return sorted((int(match[1]), name) for match, name in found if match and name in RULES)
+    return sorted((int(match[1]), name) for match, name in found if match and name in RULES)[: MAX_RULES + 1]
 
 
 def _draft[F: forms.Form](form: F, data: QueryDict) -> F:
