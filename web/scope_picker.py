@@ -10,6 +10,9 @@ from resources.models import RISK_LEVELS
 from resources.selectors import own_scopes
 from web.display import highest_risk
 
+# The text is posted, so the limit of URLs does not bound it. Each word is compared with each scope.
+MAX_SEARCH = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Pick:
@@ -54,8 +57,11 @@ def offered_scopes(organization_id: str, kept: Collection[str] = ()) -> list[Sco
 
 
 def services(scopes: Sequence[Scope], ticked: Collection[str], search: str = "") -> list[Service]:
-    """Return the scopes by service, in order. `search` are words, all of which must be in what a scope says."""
-    words = search.lower().split()
+    """Return the scopes by service, in order. `search` are words, all of which must be in what a scope says.
+
+    Of a longer search, only the first `MAX_SEARCH` characters count.
+    """
+    words = search[:MAX_SEARCH].lower().split()
     found: dict[tuple[str, str], Service] = {}
     for scope in scopes:
         name = plain_text(scope.defined_by) or category_name(scope.category)

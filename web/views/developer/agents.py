@@ -29,7 +29,7 @@ from web.agent_preview import preview
 from web.analytics.links import DECISIONS, Links
 from web.forms.agents import SEARCH, AgentFilterForm, AgentForm, AgentSettingsForm
 from web.paging import paginate
-from web.scope_picker import offered_scopes
+from web.scope_picker import MAX_SEARCH, offered_scopes
 from web.sparkline import Sparkline
 
 
@@ -147,7 +147,7 @@ def _edit_page(
     request: HttpRequest, developer: Developer, form: AgentForm, template: str, context: dict[str, Any]
 ) -> HttpResponse:
     screen = preview(developer.organization, form.draft, context.get("agent"))
-    search = request.POST.get(SEARCH, "")
+    search = request.POST.get(SEARCH, "")[:MAX_SEARCH]
     return render(
         request,
         template,
