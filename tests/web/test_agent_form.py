@@ -101,7 +101,7 @@ def test_the_search_hides_scopes_but_keeps_them_ticked(as_developer: Client, wor
 def test_only_the_beginning_of_a_long_search_counts(as_developer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[Any] = []
     monkeypatch.setattr("web.scope_picker._matches", lambda scope, name, words: compared.append(words) or True)
-    text = as_developer.post(NEW, {"find": "a " * 450_000, "preview": ""}).content.decode()
+    text = as_developer.post(NEW, {"find": "a " * 5000, "preview": ""}).content.decode()
     assert {len(words) for words in compared} == {50}
     assert f'name="find" value="{"a " * 50}"' in text
 
