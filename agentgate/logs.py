@@ -15,8 +15,8 @@ current_id: ContextVar[str] = ContextVar("current_id", default=NO_REQUEST)
 # password, what PostgreSQL says of a row that breaks a constraint, and email addresses. They are not logged on purpose,
 # but the message of an exception may have been made from a row, and a path may contain anything.
 #
-# Anyone can send such a text, so each pattern takes linear time: it begins only where a word begins, and does not try
-# a shorter match (possessive quantifiers).
+# Anyone can send such a text, so each pattern takes linear time: it starts at few places, such as where words begin,
+# and never tries a shorter match (possessive quantifiers).
 REDACTIONS = (
     (re.compile(r"\b(ags?|agr|rs|st|reg|agcode)_[A-Za-z0-9_-]{16,}+"), r"\1_[redacted]"),
     # A JWT may follow a hyphen, within a word.

@@ -15,18 +15,18 @@ from rest_framework.parsers import BaseParser
 from core.errors import DomainError, FieldError, Invalid
 from core.nesting import MAX_DEPTH, is_too_deep
 from core.text import echo
+from core.validation import MAX_ERRORS
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 # The largest integer that every JSON parser reads exactly, because a double holds it (RFC 7493 section 2.2).
 MAX_INTEGER = 2**53 - 1
 # Of a fraction. The shortest spelling of a double has at most 24.
 MAX_DIGITS = 400
-MAX_ERRORS = 20
 # A body can have a million values, which take a second to check. A batch of 100 questions with 100 scopes has 10,300.
 MAX_VALUES = 20_000
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 SURROGATE = re.compile(r"[\ud800-\udfff]")
-# Without such an escape there is no surrogate in a text that was UTF-8.
+# UTF-8 itself has no surrogates, so only such an escape can make one.
 ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -61,7 +61,7 @@ class StrictJSONParser(BaseParser):
 
 def parse_object(body: bytes) -> dict[str, Any]:
     """Return the JSON object in `body`. Raises `MalformedRequest`, or `Invalid` with fields that are not Unicode."""
-    if has_many_values(body):
+    if _has_many_values(body):
         raise MalformedRequest(f"The body has more than {MAX_VALUES} values.")
     value = _parse_compact(body)
     return _parse_carefully(body) if value is None else value
@@ -83,7 +83,7 @@ def _parse_compact(body: bytes) -> dict[str, Any] | None:
     return value if is_exact and isinstance(value, dict) else None
 
 
-def has_many_values(body: bytes) -> bool:
+def _has_many_values(body: bytes) -> bool:
     """Return whether a JSON text has more than `MAX_VALUES` values: about as many as commas outside strings."""
     return body.count(b",") > MAX_VALUES and STRING.sub(b"", body).count(b",") > MAX_VALUES
 

@@ -18,10 +18,10 @@ from consent.targets import Targets, is_within, require_short
 from core.canonical import canonical_json
 from core.errors import FieldError, Invalid
 from core.text import echo
-from core.validation import dotted
+from core.validation import MAX_ERRORS, dotted
 from core.wording import Filled
 from policies.rules import RULES, InvalidRules
-from policies.rules.parsing import MAX_ERRORS, parse_rule
+from policies.rules.parsing import parse_rule
 from resources.catalogue import Scope, catalogue
 
 ALLOW, ASK, DENY = "allow", "ask", "deny"

@@ -36,7 +36,7 @@ def admit_none(listening: socket.socket) -> None:
 
     The system of a further client tries again after a second, and is refused if the socket is closed by then. Without
     this, a client that connects just before the socket is closed, and after the last `accept`, is reset: it cannot know
-    whether its request was carried out. Raises `OSError` where there is no such option.
+    whether its request was carried out. Raises `OSError` on systems without this option.
     """
     instructions = b"".join(struct.pack("HBBI", *instruction) for instruction in ADMIT_NONE)
     program = ctypes.create_string_buffer(instructions, len(instructions))

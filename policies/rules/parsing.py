@@ -11,12 +11,11 @@ from pydantic_core import ErrorDetails
 
 from core.errors import FieldError, Invalid
 from core.text import echo, nearest
-from core.validation import MESSAGES, details_of, did_you_mean, dotted, explain
+from core.validation import MAX_ERRORS, MESSAGES, details_of, did_you_mean, dotted, explain
 from core.wording import Filled
 from policies.rules.base import RULES, Rule
 
 MAX_RULES = 20
-MAX_ERRORS = 20
 RULE_KEYS = ("type", "config")
 # Each of the expected values in an error of pydantic.
 QUOTED = re.compile(r"'([^']*)'")

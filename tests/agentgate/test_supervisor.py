@@ -117,7 +117,7 @@ def test_a_stop_closes_the_sockets(supervisor: Supervisor) -> None:
 
 
 def test_from_the_stop_on_clients_are_answered_or_refused_but_not_reset(supervisor: Supervisor) -> None:
-    """A process accepts those that wait, then closes the socket. Nobody may connect between the two."""
+    """No client may connect after the last `accept` of a process and before it closes the socket."""
     listening = socket.create_server(("127.0.0.1", 0))
     address = listening.getsockname()
     of_process = listening.dup()

@@ -7,8 +7,9 @@ import pytest
 from consent import terms
 from consent.terms import GivenTerms, Terms, settle_terms
 from core.errors import Invalid
+from core.validation import MAX_ERRORS
 from policies.rules import Rule
-from policies.rules.parsing import MAX_ERRORS, parse_rule
+from policies.rules.parsing import parse_rule
 
 SCOPES = [f"email:s{number}" for number in range(20)]
 WRONG = {"type": "ip_allowlist", "config": {"cidrs": [1] * 30}}

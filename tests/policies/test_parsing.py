@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
+from core.validation import MAX_ERRORS
 from policies.rules import InvalidRules, parse_rules, parsing
-from policies.rules.parsing import MAX_ERRORS, parse_rule
+from policies.rules.parsing import parse_rule
 
 LIMIT = {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}
 BUDGET = {"maxAmount": "100.00", "currency": "EUR", "windowSeconds": 86_400, "scope": "per_user"}
