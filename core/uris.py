@@ -58,6 +58,11 @@ def find_canonical_uri(text: str) -> str | None:
         return None
 
 
+def host_of(canonical: str) -> str:
+    """Return the host of a canonical URI, with its port unless it is the scheme's own."""
+    return canonical.partition("://")[2].partition("?")[0].partition("/")[0]
+
+
 def _check_letters(text: str) -> None:
     if len(text) > MAX_LENGTH:
         raise UnusableUri(Filled(gettext_noop("Must be at most %(most)d characters long."), most=MAX_LENGTH))

@@ -1,13 +1,49 @@
 """Reads of resource servers. All reads for a tenant use `resource_servers_for_organization`."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
 
 from django.db.models import QuerySet
 
 from core import clock
 from core.errors import NotFound
 from core.rotation import live
+from core.uris import host_of
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
+
+
+@dataclass(frozen=True, slots=True)
+class NamedService:
+    """A resource server as users are told about it. Its organization chose both names; it may not have the host."""
+
+    id: str
+    identifier: str
+    name: str
+    host: str
+    organization_id: str
+    organization: str
+    domain: str | None
+
+    @classmethod
+    def of(cls, server: ResourceServer) -> Self:
+        owner, identifier = server.organization, str(server.identifier)
+        return cls(server.id, identifier, server.name, host_of(identifier), owner.id, owner.name, owner.domain)
+
+
+def services_by_id(server_ids: Iterable[str]) -> dict[str, NamedService]:
+    """Return the registered ones of these resource servers, by id, without checking who may see them."""
+    servers = ResourceServer.objects.filter(id__in=set(server_ids)).select_related("organization")
+    return {server.id: NamedService.of(server) for server in servers}
+
+
+def services_by_identifier(identifiers: Iterable[str]) -> dict[str, NamedService]:
+    """Return the resource servers that have these identifiers now, by identifier, without checking who may see them.
+
+    Identifiers must be canonical. The default audience is AgentGate itself, not a resource server.
+    """
+    servers = ResourceServer.objects.filter(identifier__in=set(identifiers)).select_related("organization")
+    return {str(server.identifier): NamedService.of(server) for server in servers}
 
 
 def resource_servers_for_organization(organization_id: str) -> QuerySet[ResourceServer]:

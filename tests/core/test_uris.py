@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.uris import UnusableUri, canonical_uri
+from core.uris import UnusableUri, canonical_uri, host_of
 
 SPELLINGS = {
     "https://api.example.com": [
@@ -192,3 +192,16 @@ def test_the_canonical_form_is_idempotent_and_printable_ascii(text: str) -> None
         return
     assert canonical_uri(canonical) == canonical
     assert all("!" <= letter <= "~" for letter in canonical)
+
+
+@pytest.mark.parametrize(
+    ("uri", "host"),
+    [
+        ("https://api.example.com", "api.example.com"),
+        ("https://api.example.com:8443/a/b?c=/d", "api.example.com:8443"),
+        ("https://api.example.com?a=https://other.example", "api.example.com"),
+        ("http://[2001:db8::1]:8080/mcp", "[2001:db8::1]:8080"),
+    ],
+)
+def test_the_host_of_a_canonical_uri_includes_its_port(uri, host):
+    assert host_of(canonical_uri(uri)) == host
