@@ -90,6 +90,12 @@ def deed_of(approval: Approval) -> Deed:
     return Deed(_template(parts, stated), parts)
 
 
+def further_fields(approval: Approval) -> list[str]:
+    """Return the names of the fields of the request that its sentence does not have."""
+    parts = deed_of(approval).parts
+    return [name for name, value in approval.context.items() if not (name in parts and (value or name == "amount"))]
+
+
 def _stated_verb(approval: Approval) -> str:
     """Return the verb in lower case, or "" if there is none that is text."""
     verb = approval.context.get("verb")

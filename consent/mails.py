@@ -11,12 +11,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.mails import mailed, send_mail
 from accounts.models import User
 from accounts.services import lock_user
 from consent.approval_selectors import in_force, scopes_of
-from consent.deeds import Kind, Part, deed_of
+from consent.deeds import Kind, Part, deed_of, further_fields
 from consent.models import Approval
 from core import clock
 from core.actor import SYSTEM
@@ -26,6 +27,8 @@ from core.zones import in_words
 # Requests that are held back are told in one mail per agent in this time.
 BATCH_PERIOD = timedelta(hours=1)
 VERB = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
+FIELD = re.compile(r"[A-Za-z][A-Za-z_-]{0,19}")
+MAX_FIELDS = 8
 # What a mail repeats of a request: an address, a host, a path or an id. Never a sentence, which could be a lure.
 STATED = re.compile(r"[\w.+@:/#-]{1,60}")
 
@@ -48,6 +51,7 @@ def _tell(approval: Approval, untold: QuerySet[Approval], now: datetime) -> int:
             "agent": mailed(approval.agent.name),
             "titles": [mailed(scope.title) for scope in scopes_of(approval)],
             "deed": mailed_deed(approval),
+            "fields": mailed_fields(approval),
             "approval": approval,
             "ends": in_words(approval.expires_at, approval.user.time_zone),
         }
@@ -80,6 +84,15 @@ def mailed_deed(approval: Approval, *, is_ceiling: bool = False) -> str:
     if is_ceiling and shown.get("amount"):
         shown["amount"] = _("up to %(amount)s") % {"amount": shown["amount"]}
     return deed.template % shown if all(shown.values()) else ""
+
+
+def mailed_fields(approval: Approval) -> str:
+    """Return the names of what the request has besides its sentence, in one line. Others than words are counted."""
+    names = further_fields(approval) if mailed_deed(approval) else list(approval.context)
+    shown = [name for name in names if FIELD.fullmatch(name)][:MAX_FIELDS]
+    left = len(names) - len(shown)
+    more = ngettext("%(number)s more field", "%(number)s more fields", left) % {"number": left}
+    return ", ".join([*shown, *([more] if left else [])])
 
 
 def _mailed_part(name: str, part: Part) -> str:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from core.currencies import CURRENCIES
 
 PLACES = 8
+MEMBERS = frozenset({"value", "currency"})
 VALUE = re.compile(r"[0-9]{1,15}(\.[0-9]{1,8})?")
 
 
@@ -25,14 +26,21 @@ def read_amount(raw: Any) -> Amount | None:
     """Return the amount `{"value": "12.50", "currency": "EUR"}`, or None if it is anything else.
 
     Its value is a decimal number without a sign, as text, or a whole number, and its currency an active code of
-    ISO 4217. Other members are ignored.
+    ISO 4217. With another member, such as a multiplier, it could be another amount to the service than to us.
     """
-    if not isinstance(raw, Mapping):
+    if not isinstance(raw, Mapping) or raw.keys() != MEMBERS:
         return None
-    value, currency = read_value(raw.get("value")), raw.get("currency")
+    value, currency = read_value(raw["value"]), raw["currency"]
     if value is None:
         return None
     return Amount(value, currency) if isinstance(currency, str) and currency in CURRENCIES else None
+
+
+def has_other_members(raw: Any) -> bool:
+    """Return whether an amount, or one in a list, has members besides its value and currency."""
+    if isinstance(raw, list):
+        return any(map(has_other_members, raw))
+    return isinstance(raw, Mapping) and not raw.keys() <= MEMBERS
 
 
 def read_units(raw: Any) -> int:

@@ -1,5 +1,6 @@
 """Display helpers: risk labels and CSP sources."""
 
+import json
 import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from core.text import escape_invisible
 from resources.catalogue import Scope
 from resources.models import RISK_LEVELS
 
@@ -21,6 +23,10 @@ LABEL_WORDS = {
     "untrusted": _("Brings in what others wrote"),
     "outbound": _("Can send data out"),
 }
+
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+MAX_NAMES = 8
+MAX_NAME_LENGTH = 40
 
 
 def risk_level(risk: object) -> int:
@@ -43,6 +49,22 @@ def warnings(scope: Scope) -> list[str]:
     """Return in words what makes a scope dangerous: that it cannot be undone, and what its labels say."""
     lasting = [] if scope.is_reversible else [gettext("Cannot be undone")]
     return lasting + label_words(scope)
+
+
+def field_names(names: Iterable[str]) -> str:
+    """Return names that others gave to fields in one line. Long ones are cut."""
+    listed = list(names)
+    shown = [field_name(cut(name)) for name in listed[:MAX_NAMES]]
+    return ", ".join([*shown, *([f"+{len(listed) - MAX_NAMES}"] if len(listed) > MAX_NAMES else [])])
+
+
+def field_name(name: str) -> str:
+    """Return the name of a field as visible text, in quotation marks unless it is a plain word."""
+    return name if PLAIN_NAME.fullmatch(name) else escape_invisible(json.dumps(name, ensure_ascii=False))
+
+
+def cut(name: str) -> str:
+    return f"{name[: MAX_NAME_LENGTH - 1]}…" if len(name) > MAX_NAME_LENGTH else name
 
 
 def csp_source(uri: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,5 +22,7 @@ def cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
 
 def _cell(value: Any) -> str:
     """Return the value as text that no spreadsheet takes for a formula: services and agents write some of it."""
+    if isinstance(value, dict):
+        value = json.dumps(value, ensure_ascii=False)
     text = " ".join(value) if isinstance(value, list) else str("" if value is None else value)
     return f"'{text}" if text.startswith(FORMULA) else text

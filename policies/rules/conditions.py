@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from core.money import has_other_members
 from core.validation import invalid_fields, invalid_value
 from core.wording import Filled
 from policies.rules.budget import Budget
@@ -30,6 +31,7 @@ from policies.rules.readings import Reading, folded, shape_of
 from policies.rules.values import MAX_EXACT, MISSING, NOTHING, leaves, read_number, read_text
 
 RESOURCE = "resource"
+AMOUNT = frozenset({"amount.value", "amount.currency"})
 MAX_ELEMENTS = 200
 # What comparing costs in units of the call's budget: each of several elements, each of several patterns, and each step
 # of a comparison of a text with a pattern, which takes as many as the product of their lengths.
@@ -201,12 +203,18 @@ class Condition(BaseModel):
         kept: list[Sequence[Reading]] | None = budget.find(self.field)
         if kept is not None:
             return kept[0]
-        found = leaves(resource, ()) if self.field == RESOURCE else leaves(context, self._path)
-        readings = [Reading(value) for value in islice(found, MAX_ELEMENTS + 1)]
+        readings = [Reading(value) for value in islice(self._leaves(context, resource), MAX_ELEMENTS + 1)]
         if len(readings) > 1:
             budget.spend(ELEMENT * len(readings))
         budget.keep(self.field, readings)
         return readings
+
+    def _leaves(self, context: Mapping[str, object], resource: str | None) -> Iterator[Any]:
+        """Return the values of the field. That of an amount that cannot be read is an object, which never compares."""
+        if self.field == RESOURCE:
+            return leaves(resource, ())
+        is_unreadable = self.field in AMOUNT and has_other_members(context.get("amount"))
+        return iter(({},)) if is_unreadable else leaves(context, self._path)
 
     def _problem_of(self, reading: Reading, budget: Budget) -> str | None:
         value = reading.value

@@ -198,7 +198,8 @@ def test_every_period_holds(ada: Any, developer: Api, key: VerifierKey, tmp_path
 
 SPELLINGS = [
     ({"value": 1000, "currency": "EUR"}, False),
-    ({"value": 1e3, "currency": "EUR", "payee": "p"}, False),
+    ({"value": 1e3, "currency": "EUR"}, False),
+    ({"value": "10.00", "currency": "EUR", "multiplier": 100}, True),
     ({"value": 1000.5, "currency": "EUR"}, True),
     ({"value": "1000.0", "currency": "eur"}, True),
     ({"value": "+1000", "currency": "EUR"}, True),

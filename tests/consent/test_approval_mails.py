@@ -51,11 +51,18 @@ def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mailo
     mail_approvals()
     (mail,) = mailoutbox
     assert re.findall(r"\bevil\.\w|\w@\w|\w/\w*evil|https?://(?!localhost)", mail.body) == []
-    assert "recipient" not in mail.body
+    assert "It also states: verb, recipient, text, amount." in mail.body
     assert "\u202e" not in mail.body
     assert "x" * 61 not in mail.body
     assert "wants to" not in mail.body
     assert "evil" not in mail.subject
+
+
+def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mailoutbox: list[Any]) -> None:
+    asks(context={"verb": "pay", "recipient": "shop", "account": "call 0800", "Call-0800-now": 1, "cc": ["eve"]})
+    mail_approvals()
+    assert "It also states: account, cc, 1 more field. Read that on the page.\n" in mailoutbox[0].body
+    assert "0800" not in mailoutbox[0].body
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,11 @@ def test_what_is_not_an_amount_is_unreadable(amount: Any) -> None:
     assert amount_for_log({"amount": amount}) == {"unreadable": True}
 
 
+@pytest.mark.parametrize("name", ["multiplier", "Value", "currency ", ""])
+def test_an_amount_with_another_member_is_unreadable(name: str) -> None:
+    assert amount_for_log({"amount": {"currency": "EUR", "value": "10.00", name: 100}}) == {"unreadable": True}
+
+
 @pytest.mark.parametrize("context", [{}, {"amount": None}, {"text": "12.50 EUR"}])
 def test_a_context_without_an_amount(context: Any) -> None:
     assert amount_for_log(context) is None

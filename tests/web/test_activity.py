@@ -37,6 +37,25 @@ def test_shows_what_was_allowed_and_what_it_touched(as_ada, say):
     assert "Denied" not in words
 
 
+def test_names_what_else_the_service_said(as_ada, say):
+    context = {"recipient": "anna@example.com", "account": "DE1", "c,c": "eve@evil.example"}
+    say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
+    assert 'Recipient: anna@example.com Also states: account, "c,c"' in words_of(as_ada)
+
+
+def test_an_amount_that_cannot_be_read_is_not_shown_as_one(as_ada, say):
+    context = {"amount": {"value": "10.00", "currency": "EUR", "multiplier": 100}}
+    for _ in range(2):
+        say(
+            outcome=Outcome.ALLOWED,
+            scopes=["email:send"],
+            personal={"context": context, "amount": {"unreadable": True}},
+        )
+    words = words_of(as_ada)
+    assert words.count("Its amount cannot be read. Also states: amount") == 2
+    assert "10.00" not in words
+
+
 def test_a_resource_stands_for_a_missing_target(as_ada, say):
     say(outcome=Outcome.ALLOWED, scopes=["email:read"], resource="https://mail.example/7")
     assert "Read your email Resource: https://mail.example/7" in words_of(as_ada)

@@ -6,6 +6,7 @@ from audit.events import Event, Outcome
 from consent.narrowing import Narrowing, narrow_consent
 from consent.pausing import pause_all_agents
 from consent.terms import GivenTerms
+from core.text import readable_json
 from decisions.requests import Reason
 from developers.acting import as_developer
 from policies.services import create_policy, update_policy
@@ -72,6 +73,26 @@ def test_shows_everything_that_the_log_has(as_ada, say, granted, rival):
     page = as_ada.get(f"/activity/{entry_id}").content.decode()
     assert f'href="/api/v1/audit/{entry_id}/proof"' in page
     assert f'href="/connections/{granted.id}"' in page
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        {"amount": {"value": "10.00", "currency": "EUR", "multiplier": 100}},
+        {"recipient": "x" * 300 + "@evil.example"},
+        {"recipient": "", "target": "", "verb": ""},
+        {"verb": "a\u200bb"},
+        {"recipient": ["a", "b", "c", "d"]},
+        {"account": "EVIL", "cc": ["eve@evil.example"], "": "no name"},
+    ],
+    ids=lambda hidden: ",".join(hidden),
+)
+def test_nothing_that_the_service_sent_is_hidden(as_ada, say, hidden):
+    unreadable = {"amount": {"unreadable": True}} if "amount" in hidden else {}
+    entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": hidden, **unreadable})
+    words = words_of(as_ada, f"/activity/{entry_id}")
+    assert " ".join(readable_json(hidden)[1:-1].split()) in words
+    assert "€" not in words
 
 
 def test_an_address_that_the_service_sent_is_a_fact(as_ada, say):

@@ -66,6 +66,14 @@ def on_all_pages(client, query):
     return found
 
 
+def test_has_all_that_the_service_said(as_ada, say):
+    context = {"amount": {"value": "10.00", "currency": "EUR", "multiplier": 100}, "account": "DE1"}
+    say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context, "amount": {"unreadable": True}})
+    assert json.loads(table(as_ada)[0]["context"]) == context
+    (found,) = (each for each in data(as_ada) if each["event"] == "token.verify")
+    assert (found["context"], found["amount"]) == (context, None)
+
+
 @pytest.mark.parametrize(
     "query",
     [

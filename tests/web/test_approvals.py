@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -100,6 +101,29 @@ class TestThePage:
     def test_shows_the_last_of_many_fields(self, as_ada: Client, asks: Asks) -> None:
         html = text(as_ada.get(page(asks(context={f"field{number}": "x" for number in range(300)}))))
         assert "field299: x" in html
+
+    def test_shows_fields_whose_names_look_like_others_or_like_nothing(self, as_ada: Client, asks: Asks) -> None:
+        context = {"": "no name", "a.b": 1, "a": {"b": 2, "": 3}, "Amount": {"value": "5000"}, "x\u200b": "blank"}
+        html = unescape(text(as_ada.get(page(asks(context=context)))))
+        shown = ['<bdi>""<', "no name", '<bdi>"a.b"<', "<bdi>a.b<", '<bdi>a.""<', "Amount.value", '<bdi>"x\\u200b"<']
+        assert [each for each in shown if each not in html] == []
+
+    def test_an_amount_with_another_member_is_no_price(self, as_ada: Client, asks: Asks) -> None:
+        amount = {"value": "10.00", "currency": "EUR", "multiplier": 100}
+        asked = asks(context={"verb": "pay", "amount": amount, "recipient": "shop"})
+        html = text(as_ada.get(page(asked)))
+        assert "€10.00" not in html
+        assert html.count("&quot;multiplier&quot;: 100") == 2, "in the sentence and in the details"
+
+    def test_lists_name_what_their_sentence_does_not_say(self, as_ada: Client, asks: Asks) -> None:
+        context = {"verb": "pay", "recipient": "shop", "account": "DE1", "c c": 1, "target": "", "amount": 0}
+        asks(context=context)
+        for path in ("/approvals", "/approvals?show=waiting"):
+            assert 'Also states: account, "c c", target' in words_of(as_ada, path)
+
+    def test_batches_name_what_their_sentences_do_not_say(self, as_ada: Client, asks: Asks) -> None:
+        asks(context={"verb": "pay", "recipient": "shop", "account": "DE1"}, is_held=True)
+        assert "Also states: account" in words_of(as_ada, "/approvals")
 
     def test_needs_few_queries(self, as_ada: Client, asks: Asks, django_assert_max_num_queries: Any) -> None:
         for _ in range(10):

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from consent.approval_selectors import needs_recent_sign_in, scopes_of
-from consent.deeds import ceiling_of
+from consent.deeds import ceiling_of, further_fields
 from consent.models import Approval
 from consent.terms import DATA_FLOW
 from core.money import read_amount
@@ -17,7 +17,7 @@ from core.text import escape_invisible
 from resources.catalogue import Scope
 from web.approving.deeds import say, say_rule, say_up_to, stated
 from web.approving.diffs import Block, read_diff, visible_text
-from web.display import highest_risk
+from web.display import field_name, field_names, highest_risk
 from web.formats import money
 
 # Fields of the context with a place of their own.
@@ -45,6 +45,11 @@ class Outline:
     status: str
     sentence: SafeString
     scopes: list[Scope]
+
+    @property
+    def more(self) -> str:
+        """The names of what the request has besides what the sentence says, in one line."""
+        return field_names(further_fields(self.approval))
 
     @property
     def risk(self) -> str | None:
@@ -146,19 +151,19 @@ def _has_text(name: str, context: dict[str, Any]) -> bool:
 
 def _amount(amount: Any) -> str:
     """Return the amount in the user's locale. Anything else than a value with its currency is shown as it was sent."""
-    is_plain = isinstance(amount, dict) and amount.keys() == {"value", "currency"}
-    return money(amount) if is_plain and read_amount(amount) else stated(amount)
+    return money(amount) if read_amount(amount) else stated(amount)
 
 
 def _flatten(value: Any, path: str = "") -> Iterator[Fact]:
-    """Yield the leaves of a JSON value with their dotted paths."""
+    """Yield the leaves of a JSON value with their dotted paths. Names that are no plain words are quoted in them."""
     parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    if not parts or not value:
+    if not value or not parts:
         if path:
-            yield Fact(escape_invisible(path), stated(value))
+            yield Fact(path, stated(value))
         return
     for name, part in parts:
-        yield from _flatten(part, f"{path}.{name}" if path else str(name))
+        step = field_name(str(name))
+        yield from _flatten(part, f"{path}.{step}" if path else step)
 
 
 def _bounded(facts: list[Fact]) -> list[Fact]:

@@ -1,6 +1,5 @@
 """What the log tells the user about an entry, for the page of the entry."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from core.money import read_amount
-from core.text import escape_invisible
+from core.text import escape_invisible, readable_json
 from decisions.contexts import is_shortened
 from resources.catalogue import Scope, describe_scopes
 from web.ledger.items import Item
@@ -51,8 +50,11 @@ def visible(text: str) -> str:
 
 def _rest(context: Mapping[str, Any]) -> str:
     rest = {name: value for name, value in context.items() if not (name in SHOWN and _is_shown(name, value))}
-    return visible(json.dumps(rest, indent=2, ensure_ascii=False)) if rest else ""
+    return readable_json(rest) if rest else ""
 
 
 def _is_shown(name: str, value: Any) -> bool:
-    return read_amount(value) is not None if name == "amount" else isinstance(value, str)
+    """Return whether the page shows all of the value elsewhere."""
+    if name == "amount":
+        return read_amount(value) is not None
+    return isinstance(value, str) and (name in TEXTS or (bool(value) and text_of(value) == value))

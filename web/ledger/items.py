@@ -142,9 +142,10 @@ class Item:
         content = self.content
         if self.event in ROUTINE and not self.is_denied:
             return (self.event,)
-        if not self.is_call or self.touched.amount:
+        touched = self.touched
+        if not self.is_call or touched.amount or touched.has_unreadable_amount:
             return None
-        words = (self.what, self.touched.recipient, tuple(content["scopes"]), content["action"])
+        words = (self.what, touched.recipient, tuple(touched.further), tuple(content["scopes"]), content["action"])
         rule = (content["policyId"], *(content["metadata"].get(name) for name in RULE))
         return (self.outcome, content["reason"], *words, *rule)
 

@@ -3,13 +3,15 @@
 The service writes these texts, and an erasure removes them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit.sequencing.streams import RESERVED
 from core.money import read_amount
 from core.text import plain_text
 from decisions.contexts import is_shortened
+from web.display import field_names
 
 MAX_LENGTH = 200
 MAX_LISTED = 3
@@ -17,7 +19,10 @@ MAX_LISTED = 3
 
 @dataclass(frozen=True, slots=True)
 class Touched:
-    """Texts are empty, and `amount` is None, if the log does not say. `amount` has `value` and `currency`."""
+    """Texts are empty, and `amount` is None, if the log does not say. `amount` has `value` and `currency`.
+
+    `further` are the names of what else the service said.
+    """
 
     verb: str = ""
     recipient: str = ""
@@ -25,6 +30,13 @@ class Touched:
     resource: str = ""
     amount: Mapping[str, Any] | None = None
     is_reserved: bool = False
+    has_unreadable_amount: bool = False
+    further: Sequence[str] = ()
+
+    @property
+    def more(self) -> str:
+        """What else the service said, by its names, in one line."""
+        return field_names(self.further)
 
     @property
     def what(self) -> str:
@@ -36,14 +48,19 @@ def read_touched(personal: Mapping[str, Any]) -> Touched:
     """Return what a call touched, from the personal data of its entry."""
     context = personal.get("context") or {}
     said = personal.get("named", {}) if is_shortened(context) else context
-    amount = read_amount(personal.get("amount"))
+    stated = personal.get("amount") or {}
+    amount = read_amount({name: value for name, value in stated.items() if name != RESERVED})
+    recipient, target = text_of(said.get("recipient")), text_of(said.get("target"))
+    shown = {"recipient": recipient, "target": target, "amount": amount}
     return Touched(
         verb=text_of(said.get("verb")),
-        recipient=text_of(said.get("recipient")),
-        target=text_of(said.get("target")),
+        recipient=recipient,
+        target=target,
         resource=text_of(personal.get("resource")),
         amount=amount._asdict() if amount else None,
-        is_reserved=bool((personal.get("amount") or {}).get("reserved")),
+        is_reserved=RESERVED in stated,
+        has_unreadable_amount=bool(stated) and amount is None,
+        further=[name for name in context if not shown.get(name)],
     )
 
 

@@ -85,7 +85,7 @@ class Context(TypedDict, total=False):
     """What the request is about. It can have any fields: verb, recipient, target, amount, text, diff, ip.
 
     `amount` counts in the log as `{"value": "12.50", "currency": "EUR"}`: a decimal as text, or a whole number, and a
-    code of ISO 4217.
+    code of ISO 4217. With another member, such as a multiplier, it cannot be read, so limits on amounts deny it.
     """
 
     ip: Address

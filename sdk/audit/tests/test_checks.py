@@ -689,7 +689,6 @@ def test_an_amount_is_unreadable_in_one_way(unreadable: Any, verify: Verify):
 @pytest.mark.parametrize(
     ("parts", "sent"),
     [
-        ({"amount": EUR_10}, {**EUR_10, "payee": "p"}),
         ({"amount": EUR_10}, {"currency": "EUR", "value": 10}),
         ({}, None),
     ],
@@ -705,6 +704,7 @@ def test_an_amount_is_the_one_that_was_sent(parts: Any, sent: Any, log: LogBuild
     ("parts", "sent"),
     [
         ({"amount": {"currency": "EUR", "value": "1"}}, EUR_10),
+        ({"amount": EUR_10}, {**EUR_10, "multiplier": 100}),
         ({"amount": {"currency": "USD", "value": "10"}}, EUR_10),
         ({"amount": EUR_10}, None),
         ({"amount": EUR_10}, {"currency": "EUR", "value": True}),

@@ -38,6 +38,7 @@ AMOUNTS: Sequence[Mapping[str, Any]] = (
     {"value": 2.5, "currency": "EUR"},
     {"value": "1e1", "currency": "EUR"},
     {"currency": "EUR"},
+    {"value": "12.50", "currency": "EUR", "multiplier": 100},
 )
 CONDITIONS: Sequence[Mapping[str, Any]] = (
     {"field": "recipient", "operator": "ends_with", "value": "@acme.com"},

@@ -43,10 +43,15 @@ def counted_with(config: Config, call: Call, past: Sequence[Call]) -> list[Call]
 def amount_of(call: Call, currency: str | None = None) -> Decimal | None:
     """Return the amount, or None if it cannot be read or is in another currency than this."""
     stated = call.context.get("amount")
-    value = number(stated.get("value")) if isinstance(stated, dict) else None
+    value = number(stated.get("value")) if isinstance(stated, dict) and not odd(stated) else None
     if value is None or value < 0 or stated.get("currency") not in ({currency} if currency else {"EUR", "USD", "JPY"}):
         return None
     return value
+
+
+def odd(amount: Any) -> bool:
+    """Return whether an amount has members that could change it."""
+    return isinstance(amount, dict) and bool({*amount} - {"value", "currency"})
 
 
 def time_window(config: Config, call: Call, past: Sequence[Call]) -> bool:
@@ -83,6 +88,8 @@ def context_match(config: Config, call: Call, past: Sequence[Call]) -> bool:
 
 def holds(condition: Config, call: Call) -> bool:
     given = {"resource": call.resource} if condition["field"] == "resource" else call.context
+    if condition["field"].startswith("amount.") and odd(call.context.get("amount")):
+        return condition["operator"] == "exists" and condition["value"]
     found = values_at(given, condition["field"].split("."))
     if condition["operator"] == "exists":
         return all((value is not None) is condition.get("value", True) for value in found)

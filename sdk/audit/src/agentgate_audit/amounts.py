@@ -49,7 +49,7 @@ def check_amount(value: object, sent: object) -> None:
         return
     expected = sent
     if isinstance(sent, dict):
-        expected = {name: str(one) if type(one) is int else one for name, one in sent.items() if name in _AMOUNT}
+        expected = {name: str(one) if type(one) is int else one for name, one in sent.items()}
     if isinstance(value, dict) and _is_reserved(value):
         value = {name: one for name, one in value.items() if name != _RESERVED}
     if value != expected:
