@@ -126,7 +126,16 @@ class Unavailable(DomainError):
     status = 503
     title = gettext_noop("The service is temporarily unavailable")
     remedy = "Try again after the number of seconds in Retry-After."
-    retry_after = 1
+    retry_after: int | None = 1
+
+
+class OutcomeUnknown(Unavailable):
+    """The response comes too late to say what happened: the request may have been carried out, or still be."""
+
+    code = "outcome_unknown"
+    title = gettext_noop("The outcome of the request is unknown")
+    remedy = "The request may have been carried out and counted. Repeat it only if doing it twice does no harm."
+    retry_after = None
 
 
 def _in_words(seconds: int, ngettext: Callable[[str, str, int], str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from core.errors import Unavailable
+from core.errors import OutcomeUnknown, Unavailable
 from core.metrics import report_batch, report_refused_question, report_store_error
 from decisions.questions import Question
 from decisions.requests import Decision
@@ -128,7 +128,7 @@ class Batcher:
             decisions = await self._store.decide(questions) if questions else []
         except StoreUnavailable as error:
             self._report_down(error)
-            _fail(batch, Unavailable(DOWN))
+            _fail(batch, OutcomeUnknown(LATE) if error.may_have_committed else Unavailable(DOWN))
         except Exception as error:
             await self._decide_apart(batch, error)
         else:
@@ -174,10 +174,12 @@ class Batcher:
     def _tick(self) -> None:
         """Give up on requests whose deadline has passed, as long as there are any."""
         late = time.perf_counter() - DEADLINE_SECONDS
-        for pending in (*self._under_way, *self._waiting):
-            if pending.arrived < late and not pending.answer.done():
-                report_refused_question("deadline", len(pending.questions))
-                _fail((pending,), Unavailable(LATE))
+        # What is under way may still be committed. What waits is dropped.
+        for queue, error in ((self._under_way, OutcomeUnknown), (self._waiting, Unavailable)):
+            for pending in queue:
+                if pending.arrived < late and not pending.answer.done():
+                    report_refused_question("deadline", len(pending.questions))
+                    _fail((pending,), error(LATE))
         self._ticking = self._task is not None
         if self._ticking:
             self._loop.call_later(TICK_SECONDS, self._tick)

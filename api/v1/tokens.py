@@ -23,7 +23,7 @@ from api.v1.schemas.tokens import (
     show_tokens,
 )
 from audit.signing import log_keys
-from core.errors import DomainError, NotAuthenticated
+from core.errors import DomainError, NotAuthenticated, OutcomeUnknown
 from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer
 from core.messages import Reply
@@ -157,7 +157,7 @@ class Verify(DecisionEndpoint):
         "Decide whether an agent may act for a user",
         description=VERIFY_DESCRIPTION,
         answer=DecisionOut,
-        errors=(NotAuthenticated, ReservationResolved, ReservationExpired),
+        errors=(NotAuthenticated, ReservationResolved, ReservationExpired, OutcomeUnknown),
         repeatable=True,
         request_example={
             "token": "eyJhbGciOi...",
@@ -175,7 +175,7 @@ class VerifyBatch(DecisionEndpoint):
         "Decide up to 100 requests at once",
         description="Decisions are in the order of the requests. A malformed request is a 400 that contains its index.",
         answer=DecisionsOut,
-        errors=(NotAuthenticated, ReservationResolved, ReservationExpired),
+        errors=(NotAuthenticated, ReservationResolved, ReservationExpired, OutcomeUnknown),
         repeatable=True,
     )
     def post(self, body: VerifyBatchBody) -> Reply:

@@ -11,12 +11,14 @@ STORE_SECONDS = 5.0
 
 
 class StoreUnavailable(Exception):
-    """The database cannot be reached, or did not answer in time. The batch allowed nothing."""
+    """The database cannot be reached, or did not answer in time. No decision of the batch was returned."""
 
-    def __init__(self, kind: str, detail: str) -> None:
+    def __init__(self, kind: str, detail: str, *, may_have_committed: bool = False) -> None:
         super().__init__(detail)
         self.kind = kind
         """`connection`, `timeout` or `statement`, for the metrics."""
+        self.may_have_committed = may_have_committed
+        """Whether the answer to the batch's COMMIT was lost."""
 
 
 class Store(Protocol):

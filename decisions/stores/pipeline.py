@@ -58,6 +58,8 @@ class Pipeline:
         self._readers: dict[Statement, Any] = {}  # of psycopg.adapt.Transformer, by statement
         self._ready: asyncio.Future[None] | None = None
         self._is_listening = True
+        self.is_committing = False
+        """Whether the last trip commits, so that its answer says whether anything was saved."""
         self._loop.add_reader(self._socket, self._wake)
         self._watch()
 
@@ -93,6 +95,7 @@ class Pipeline:
 
         Raises `BadBatch` or, for any other failure, `StoreUnavailable` or `psycopg.Error`. Nothing is committed then.
         """
+        self.is_committing = trip.commits
         for step in trip.before:
             self._send(step)
         if trip.before:

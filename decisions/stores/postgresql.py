@@ -39,16 +39,19 @@ class PostgresqlStore:
             async with asyncio.timeout(STORE_SECONDS):
                 return await work(await self._open())
         except TimeoutError as error:
-            await self.close()
-            raise StoreUnavailable("timeout", "PostgreSQL did not answer in time.") from error
+            raise await self._lost("timeout", "PostgreSQL did not answer in time.") from error
         except (psycopg.Error, OSError) as error:
-            await self.close()
-            raise StoreUnavailable("connection", str(error).strip()) from error
+            raise await self._lost("connection", str(error).strip()) from error
         except BadBatch:
             raise
         except BaseException:
             await self.close()
             raise
+
+    async def _lost(self, kind: str, detail: str) -> StoreUnavailable:
+        may_have_committed = self._pipeline is not None and self._pipeline.is_committing
+        await self.close()
+        return StoreUnavailable(kind, detail, may_have_committed=may_have_committed)
 
     async def _open(self) -> Pipeline:
         if self._pipeline is not None and self._pipeline.is_lost:

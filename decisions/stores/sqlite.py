@@ -44,7 +44,9 @@ class SqliteStore:
             raise
         except sqlite3.Error as error:
             await self.close()
-            raise StoreUnavailable("statement", str(error)) from error
+            # What a failed fsync left in the write-ahead log may be recovered later.
+            unknown = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR
+            raise StoreUnavailable("statement", str(error), may_have_committed=unknown) from error
 
     async def ping(self) -> None:
         try:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from core.errors import Unavailable
+from core.errors import OutcomeUnknown, Unavailable
 from decisions import batcher as batcher_module
 from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, MAX_BATCH, Batcher
 from decisions.questions import Question
@@ -113,8 +113,16 @@ async def fails(answer: Awaitable[object], detail: str) -> bool:
     with pytest.raises(Unavailable) as refused:
         await answer
     assert refused.value.status == 503
+    assert refused.value.code == "unavailable"
     assert refused.value.retry_after
     return refused.value.detail == detail
+
+
+async def is_unknown(answer: Awaitable[object]) -> bool:
+    """Return whether the answer says that the outcome is unknown, without an invitation to ask again."""
+    with pytest.raises(OutcomeUnknown) as refused:
+        await answer
+    return (refused.value.status, refused.value.code, refused.value.retry_after) == (503, "outcome_unknown", None)
 
 
 async def test_a_single_question_is_a_batch(batcher: Batcher, store: FakeStore) -> None:
@@ -173,7 +181,7 @@ async def test_a_request_that_waits_too_long_is_answered_and_never_decided(
     last = ask(batcher, "c")
 
     await clock.pass_time(DEADLINE_SECONDS - 0.5)
-    assert await fails(waiting, LATE)
+    assert await is_unknown(waiting), "its batch is under way"
     assert not last.done(), "it came later"
     await clock.pass_time(1)
     assert await fails(last, LATE)
@@ -193,7 +201,7 @@ async def test_a_request_in_a_batch_that_takes_too_long_is_answered(
 
     await clock.pass_time(0.2)
 
-    assert await fails(answer, LATE)
+    assert await is_unknown(answer)
     store.release()
     store.release()
     assert await decided(ask(batcher, "b")) == ["b"], "a decision that comes late is dropped"
@@ -206,7 +214,7 @@ async def test_the_deadline_of_requests_that_come_later_is_watched_too(
     await clock.pass_time(60)  # the batcher has become idle
     answer = await begin(batcher, store, "b")
     await clock.pass_time(DEADLINE_SECONDS + 0.1)
-    assert await fails(answer, LATE)
+    assert await is_unknown(answer)
 
 
 async def test_a_failure_of_the_store_fails_its_batch_and_not_the_next(
@@ -220,6 +228,11 @@ async def test_a_failure_of_the_store_fails_its_batch_and_not_the_next(
     store.error = None
     assert await decided(ask(batcher, "c")) == ["c"]
     assert "connection" in caplog.text
+
+
+async def test_a_commit_whose_answer_was_lost_has_an_unknown_outcome(batcher: Batcher, store: FakeStore) -> None:
+    store.error = StoreUnavailable("connection", "server closed the connection", may_have_committed=True)
+    assert await is_unknown(ask(batcher, "a"))
 
 
 async def test_an_outage_is_logged_when_it_begins_and_when_it_ends(
@@ -257,7 +270,7 @@ async def test_requests_that_have_been_given_up_are_not_decided_in_halves(
     answers = [await begin(batcher, store, "first"), *(ask(batcher, name) for name in ("a", "bad", "b", "c"))]
     store.release()
     await clock.pass_time(DEADLINE_SECONDS + 0.1)
-    assert [await fails(answer, LATE) for answer in answers[1:]] == [True] * 4
+    assert [await is_unknown(answer) for answer in answers[1:]] == [True] * 4
     store.release()
     store.release()
 

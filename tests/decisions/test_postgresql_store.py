@@ -205,6 +205,18 @@ class TestWaiting:
         assert allowed(loop.run(store.decide(asked * 3))) == [True, True, False], "the late batch counted nothing"
         assert len(backends(admin)) == 1
 
+    @pytest.mark.parametrize(("table", "is_unknown"), [("consent_consent", False), ("audit_journal", True)])
+    def test_only_a_batch_whose_commit_was_sent_may_have_been_committed(
+        self, loop: EventLoop, asked: list[Question], conninfo: str, impatient: None, table: str, is_unknown: bool
+    ) -> None:
+        store = loop.make_store()
+        loop.run(store.decide(asked))
+        with psycopg.connect(conninfo) as holder:
+            holder.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(StoreUnavailable) as failed:
+                loop.run(store.decide(asked))
+        assert (failed.value.kind, failed.value.may_have_committed) == ("timeout", is_unknown)
+
     def test_a_counter_that_is_swept_meanwhile_is_created_again(
         self, loop: EventLoop, grant: Grant, conninfo: str, admin: psycopg.Connection[Any]
     ) -> None:

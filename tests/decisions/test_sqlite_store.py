@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from secrets import token_hex
+from unittest.mock import Mock
 
 import pytest
 from django.db import connection
@@ -164,6 +165,18 @@ def test_a_failed_commit_is_rolled_back(
 
     assert len(written_rows()) == 1
     assert allowed(loop.run(store.decide(asked * 2))) == [True, False]
+
+
+@pytest.mark.parametrize(("code", "is_unknown"), [("SQLITE_IOERR_FSYNC", True), ("SQLITE_FULL", False)])
+def test_only_a_failed_write_may_have_been_committed(
+    loop: EventLoop, asked: list[Question], monkeypatch: pytest.MonkeyPatch, code: str, is_unknown: bool
+) -> None:
+    error = sqlite3.OperationalError(code)
+    error.sqlite_errorcode = getattr(sqlite3, code)
+    monkeypatch.setattr(sqlite, "_run", Mock(side_effect=error))
+    with pytest.raises(StoreUnavailable) as failed:
+        loop.run(loop.make_store().decide(asked))
+    assert failed.value.may_have_committed is is_unknown
 
 
 def _refuse_commit(action: int, operation: str | None, *_: str | None) -> int:

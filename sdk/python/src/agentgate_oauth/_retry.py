@@ -13,10 +13,16 @@ import httpx
 
 from ._call import Call, Credential
 from ._effects import Flow, NetworkFailure, Sleep
+from ._json import read_json
 from .errors import ApiError, ConnectionFailedError, FieldProblem, UnexpectedResponseError, error_class
 
 T = TypeVar("T")
 logger = logging.getLogger("agentgate_oauth")
+
+# The code of a 503 that came too late: the server may have carried out the request, or may still do so.
+OUTCOME_UNKNOWN = "outcome_unknown"
+# The longest window of a limit. A response that asks for more is read as this.
+MAX_RETRY_AFTER = 31 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,8 @@ def perform(call: Call[T], credential: Credential, policy: RetryPolicy) -> Flow[
     """Send the call and return its parsed response.
 
     Any call is repeated after 429 or 503, when the server did not act, and after a connection that failed
-    before the request was sent. If the response was lost, only a replayable call is repeated. Raises
-    `ApiError`, `ConnectionFailedError` or `UnexpectedResponseError`.
+    before the request was sent. If the response was lost, or its code is `outcome_unknown`, only a replayable
+    call is repeated. Raises `ApiError`, `ConnectionFailedError` or `UnexpectedResponseError`.
     """
     waited = 0.0
     attempt = 1
@@ -58,9 +64,13 @@ def perform(call: Call[T], credential: Credential, policy: RetryPolicy) -> Flow[
 def _may_retry(call: Call[Any], outcome: httpx.Response | NetworkFailure) -> bool:
     if isinstance(outcome, NetworkFailure):
         return call.replayable or not outcome.maybe_received
-    if outcome.status_code in (429, 503):
+    if outcome.status_code in (429, 503) and not _is_outcome_unknown(outcome):
         return True
-    return call.replayable and outcome.status_code in (500, 502, 504)
+    return call.replayable and outcome.status_code in (500, 502, 503, 504)
+
+
+def _is_outcome_unknown(response: httpx.Response) -> bool:
+    return response.status_code == 503 and _problem(response).get("code") == OUTCOME_UNKNOWN
 
 
 def _pause(outcome: httpx.Response | NetworkFailure, attempt: int, policy: RetryPolicy) -> float:
@@ -71,14 +81,17 @@ def _pause(outcome: httpx.Response | NetworkFailure, attempt: int, policy: Retry
 
 
 def retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds that `Retry-After` asks for (RFC 9110 section 10.2.3), None if unreadable."""
+    """Return the seconds that `Retry-After` asks for (RFC 9110 section 10.2.3), None if unreadable.
+
+    They are between 0 and `MAX_RETRY_AFTER`.
+    """
     text = response.headers.get("Retry-After", "").strip()
     if text.isdecimal():
-        return float(text)
+        return min(float(text), MAX_RETRY_AFTER)
     try:
         wait: timedelta = parsedate_to_datetime(text) - datetime.now(timezone.utc)
-        return max(0.0, wait.total_seconds())
-    except (TypeError, ValueError):
+        return min(max(0.0, wait.total_seconds()), MAX_RETRY_AFTER)
+    except (TypeError, ValueError, OverflowError):
         return None
 
 
@@ -103,25 +116,30 @@ def _parse(call: Call[T], response: httpx.Response) -> T:
 
 def _json(response: httpx.Response) -> Any:
     try:
-        return response.json()
+        return read_json(response.content)
     except ValueError:
-        problem = f"status {response.status_code} without JSON"
+        problem = f"status {response.status_code} without valid JSON"
     # Raised outside the handler, because the decoder's exception contains the document.
     raise UnexpectedResponseError(problem)
 
 
-def _api_error(response: httpx.Response) -> ApiError:
+def _problem(response: httpx.Response) -> dict[str, Any]:
+    """Return the document of an error, or an empty one if it is unreadable."""
     try:
-        problem = response.json()
+        problem = read_json(response.content)
     except ValueError:
-        problem = None
-    problem = problem if isinstance(problem, dict) else {}
+        return {}
+    return problem if isinstance(problem, dict) else {}
+
+
+def _api_error(response: httpx.Response) -> ApiError:
+    problem = _problem(response)
     code = str(problem.get("code") or problem.get("error") or f"http_{response.status_code}")
     return error_class(code, response.status_code)(
         code,
         response.status_code,
         detail=str(problem.get("detail") or problem.get("error_description") or problem.get("title") or ""),
-        request_id=response.headers.get("X-Request-Id") or problem.get("requestId"),
+        request_id=str(response.headers.get("X-Request-Id") or problem.get("requestId") or "") or None,
         errors=_field_problems(problem.get("errors")),
         retry_after=retry_after(response),
     )

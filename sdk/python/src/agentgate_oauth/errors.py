@@ -27,10 +27,6 @@ class ConnectionFailedError(AgentGateError):
         return f"AgentGate could not be reached at {self.url} ({self.kind})"
 
 
-class UnexpectedResponseError(AgentGateError):
-    """The response is not from the API, for example a proxy's error page."""
-
-
 class SessionEndedError(AgentGateError):
     """The session has no more tokens: it was revoked, expired or replayed, or the agent is suspended.
 
@@ -184,7 +180,22 @@ class ServerError(ApiError):
 
 
 class UnavailableError(ServerError):
-    """503: AgentGate cannot decide at the moment. It did not act on the request."""
+    """503: AgentGate cannot decide at the moment.
+
+    It did not act on the request, unless `code` is "outcome_unknown": then the response came too late, and
+    the request may have been carried out, for example counted by a limit.
+    """
+
+
+class UnexpectedResponseError(UnavailableError):
+    """The response is not from the API, for example a proxy's error page, or contradicts itself."""
+
+    def __init__(self, problem: str) -> None:
+        # 502, because AgentGate's own status was often 200.
+        super().__init__("unexpected_response", 502, problem)
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 _BY_CODE: dict[str, type[ApiError]] = {

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import httpx
 
 from ._api.approvals import checked_patience, decide, get_approval
-from ._api.tokens import introspect_token, verify_token
+from ._api.tokens import introspect_token, read_decision, verify_token
 from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi, service_credential
 from ._call import Call, new_idempotency_key
 from ._checks import listed
-from ._decode import reader
 from ._effects import Flow
 from ._endpoint import endpoint
 from ._retry import RetryPolicy
@@ -105,8 +105,9 @@ class VerifierApi(Api, Generic[HttpT, ReservationT]):
     @endpoint
     def verify_batch(self, questions: Sequence[Mapping[str, Any]]) -> Flow[tuple[Decision, ...]]:
         """Decide about up to 100 actions, made with `question(...)`. Decisions are in the same order."""
-        body = {"requests": [dict(one) for one in listed("questions", questions, "questions")]}
-        return self._call(Call("POST", "/tokens/verify/batch", _read_decisions, json=body))
+        requests = [dict(one) for one in listed("questions", questions, "questions")]
+        read = partial(_read_decisions, len(requests))
+        return self._call(Call("POST", "/tokens/verify/batch", read, json={"requests": requests}))
 
     @endpoint
     def introspect(self, token: str) -> Flow[Introspection]:
@@ -135,9 +136,8 @@ class AsyncAgentGateVerifier(VerifierApi[httpx.AsyncClient, AsyncReservation], A
     _reservation_type = AsyncReservation
 
 
-def _read_decisions(document: Any) -> tuple[Decision, ...]:
+def _read_decisions(number: int, document: Any) -> tuple[Decision, ...]:
     rows = document.get("decisions") if isinstance(document, dict) else None
-    if not isinstance(rows, list):
-        raise UnexpectedResponseError("expected a list of decisions")
-    read = reader(Decision)
-    return tuple(read(row) for row in rows)
+    if not isinstance(rows, list) or len(rows) != number:
+        raise UnexpectedResponseError(f"expected a list of {number} decisions")
+    return tuple(read_decision(row) for row in rows)

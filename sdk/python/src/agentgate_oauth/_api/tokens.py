@@ -9,7 +9,10 @@ from .._base import basic_credential
 from .._call import Call, Credential, create, given
 from .._checks import listed
 from .._decode import reader
+from ..errors import UnexpectedResponseError
 from ..models import Decision, Introspection, PendingConsent, Tokens
+
+_read_decision = reader(Decision)
 
 
 class ClientCredential:
@@ -68,9 +71,17 @@ def verify_token(
     """
     body = {**question(token, scopes, action, resource, context), **given(**(options or {}))}
     if idempotency_key:
-        return create("/tokens/verify", reader(Decision), body, idempotency_key)
+        return create("/tokens/verify", read_decision, body, idempotency_key)
     # Not replayable: every decision counts against rate limits and is logged.
-    return Call("POST", "/tokens/verify", reader(Decision), json=body)
+    return Call("POST", "/tokens/verify", read_decision, json=body)
+
+
+def read_decision(document: Any) -> Decision:
+    """Return the decision. Raises UnexpectedResponseError, also if it allows beside a denial."""
+    decision = _read_decision(document)
+    if decision.allowed and (decision.reason is not None or decision.policy or decision.missing_scopes):
+        raise UnexpectedResponseError("Decision.allowed is true beside the reason of a denial")
+    return decision
 
 
 def question(

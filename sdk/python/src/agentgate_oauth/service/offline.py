@@ -102,7 +102,7 @@ class OfflineSource:
 
 
 def _is_offered(row: object) -> bool:
-    return isinstance(row, dict) and row.get("alg") in _ALGORITHMS
+    return isinstance(row, dict) and isinstance(row.get("alg"), str) and row["alg"] in _ALGORITHMS
 
 
 def _rows(document: Any) -> list[Any]:

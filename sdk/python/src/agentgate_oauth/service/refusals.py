@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .._retry import MAX_RETRY_AFTER
 from ..models import Decision
 
 APPROVAL_REQUIRED = "approval_required"
@@ -77,7 +78,7 @@ def unavailable(retry_after: float | None) -> Refusal:
         "error": "temporarily_unavailable",
         "error_description": "authorization cannot be checked at the moment",
     }
-    return Refusal(503, body, {"Retry-After": str(max(1, round(retry_after or 1)))})
+    return Refusal(503, body, {"Retry-After": str(_bounded(retry_after or 1))})
 
 
 def refusal(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> Refusal | None:
@@ -144,16 +145,20 @@ def _denied(decision: Decision, reason: str) -> Refusal:
 
 def _retry_after(decision: Decision) -> dict[str, str]:
     seconds = decision.retry_after_seconds
-    return {} if seconds is None else {"Retry-After": str(seconds)}
+    return {} if seconds is None else {"Retry-After": str(_bounded(seconds))}
+
+
+def _bounded(seconds: float) -> int:
+    return round(min(max(1, seconds), MAX_RETRY_AFTER))
 
 
 def _details(decision: Decision, reason: str) -> dict[str, Any]:
-    policy = decision.policy
+    policy, seconds = decision.policy, decision.retry_after_seconds
     details = {
         "reason": reason,
         "missingScopes": list(decision.missing_scopes) or None,
         "policy": policy and {"id": policy.id, "name": policy.name, "ruleType": policy.rule_type},
-        "retryAfterSeconds": decision.retry_after_seconds,
+        "retryAfterSeconds": seconds and _bounded(seconds),
         "approvalId": decision.approval_id,
         "approvalUrl": decision.approval_url,
         "auditId": decision.audit_id,

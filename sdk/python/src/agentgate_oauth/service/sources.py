@@ -9,6 +9,7 @@ from .._api.tokens import introspect_token, verify_token
 from .._call import Credential
 from .._effects import Flow
 from .._retry import RetryPolicy, perform
+from ..errors import UnexpectedResponseError
 from ..models import Decision, Introspection
 from .requirement import Question
 
@@ -55,7 +56,15 @@ def by_scopes(found: Introspection, question: Question, unknown: tuple[str, ...]
         agent_id=found.client_id,
         consent_id=found.consent_id,
         granted_scopes=found.scopes,
-        expires_at=None if found.exp is None else datetime.fromtimestamp(found.exp, timezone.utc),
+        expires_at=None if found.exp is None else _moment(found.exp),
         missing_scopes=missing,
         unknown=unknown,
     )
+
+
+def _moment(seconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, timezone.utc)
+    except (ValueError, OverflowError, OSError):
+        problem = "Introspection.exp is not a time"
+    raise UnexpectedResponseError(problem)
