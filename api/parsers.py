@@ -42,7 +42,7 @@ class PayloadTooLarge(DomainError):
     code = "payload_too_large"
     status = 413
     title = gettext_noop("The request body is too large")
-    remedy = "Send at most 2 MiB."
+    remedy = "Send at most 2 MiB of JSON to the API, 256 KiB to pages, and 32 KiB to the OAuth endpoints."
 
 
 class StrictJSONParser(BaseParser):

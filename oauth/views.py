@@ -43,7 +43,7 @@ from tokens.services import revoke_token
 METADATA_CACHE = "public, max-age=300"
 # Half the time between publishing a key and signing with it, so a client that caches the set has the key in time.
 JWKS_CACHE = f"public, max-age={int(PUBLISH_AHEAD.total_seconds()) // 2}"
-MAX_REGISTRATION_BODY = 64 * 1024
+MAX_REGISTRATION_BODY = 32 * 1024
 REFUSAL_TITLES = {
     UnknownClient: gettext_noop("Unknown agent"),
     InvalidRedirectUri: gettext_noop("Redirect address not registered"),
@@ -162,7 +162,7 @@ def _read_client_metadata(request: HttpRequest) -> dict[str, Any]:
     try:
         document = json.loads(request.read(MAX_REGISTRATION_BODY + 1)[: MAX_REGISTRATION_BODY + 1].decode())
     except (ValueError, RecursionError) as error:
-        raise OAuthError("invalid_client_metadata", "The body must be valid JSON of at most 64 KiB.") from error
+        raise OAuthError("invalid_client_metadata", "The body must be valid JSON of at most 32 KiB.") from error
     if not isinstance(document, dict):
         raise OAuthError("invalid_client_metadata", "The body must be a JSON object.")
     return document

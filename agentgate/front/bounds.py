@@ -2,7 +2,11 @@
 
 KB, MB = 1024, 1024 * 1024
 
-# One request. The largest body is settings.DATA_UPLOAD_MAX_MEMORY_SIZE.
+# One request. The largest body, of JSON for the API, is settings.DATA_UPLOAD_MAX_MEMORY_SIZE. Parsing a form of that size
+# would take a third of a second, in which the process decides nothing.
+MAX_OAUTH_BODY = 32 * KB
+# Three times the largest policy, because a form spells most characters with three, and room for the names of the fields.
+MAX_PAGE_BODY = 256 * KB
 MAX_REQUEST_LINE = 16 * KB
 MAX_HEAD = 32 * KB
 MAX_FIELDS = 100
@@ -23,6 +27,8 @@ MAX_AHEAD = 16 * KB
 
 # One process.
 MAX_CONNECTIONS = 1024
+# Of one address, except for trusted proxies, which connect for all their users. As many as may be parked.
+MAX_PER_ADDRESS = 512
 # Unread input and bodies of all connections together.
 MAX_HELD = 64 * MB
 # Replies of all connections together that clients have not read yet.

@@ -12,14 +12,15 @@ from typing import Any
 from agentgate.front import bounds
 from agentgate.front.exchange import Exchange
 from agentgate.front.front import Front
-from agentgate.front.heads import Head
+from agentgate.front.heads import Head, body_limit
 from agentgate.front.reader import Reader
 from agentgate.front.refusals import refusal
 from agentgate.front.replies import encode
-from api.parsers import MAX_BODY_BYTES, MalformedRequest, PayloadTooLarge
+from api.parsers import MalformedRequest, PayloadTooLarge
 from api.problems import RequestTimeout
 from core.errors import DomainError, Unavailable
 from core.messages import Request
+from limits.throttle import address_group
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ class Connection(asyncio.Protocol):
         self.unsent = 0
         """Bytes that the client had not read at the last tick."""
         self.is_stopping = False
+        self.waiting_since = NEVER
+        """Since when the client has not done what this phase waits for, in the event loop's time."""
         self._front: Front = app_state["front"]
         self._loop = _loop or asyncio.get_running_loop()
         self._all = (server_state.connections, self._front.connections)
@@ -58,13 +61,15 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: Any = transport
-        self._peer: str = (transport.get_extra_info("peername") or ("",))[0]
+        self.peer: str = (transport.get_extra_info("peername") or ("",))[0]
+        self.address = address_group(self.peer)
         for connections in self._all:
             connections.add(self)
-        self._deadline = self._first_head_deadline = self._loop.time() + bounds.HEAD_SECONDS
+        self._start(Phase.IDLE, bounds.HEAD_SECONDS)
+        self._first_head_deadline = self._deadline
         if len(self._front.connections) > 2 * bounds.MAX_CONNECTIONS:
             self.abort()
-        elif len(self._front.connections) > bounds.MAX_CONNECTIONS:
+        elif not self._front.connections.make_room(self):
             self._refuse(Unavailable("Too many connections. Try again in a moment."))
 
     def data_received(self, data: bytes) -> None:
@@ -91,8 +96,7 @@ class Connection(asyncio.Protocol):
         return self._is_busy
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for connections in self._all:
-            connections.discard(self)
+        self._leave()
         self.exchange, self._phase, self.unsent = None, Phase.CLOSING, 0
         self._reader.clear()
         self._count_held()
@@ -113,6 +117,16 @@ class Connection(asyncio.Protocol):
             self._deadline = min(self._deadline, self._loop.time() + bounds.STOPPING_IDLE_SECONDS)
 
     # Called by the front and by the exchange.
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the client has read all replies, and has sent no complete request since."""
+        return self._phase is not Phase.ANSWERING and not self._transport.get_write_buffer_size()
+
+    def evict(self) -> None:
+        """Disconnect the client now, because another one needs the place."""
+        self._leave()
+        self.abort()
 
     @property
     def date(self) -> str:
@@ -159,6 +173,10 @@ class Connection(asyncio.Protocol):
         """Whether further requests must wait: one is being answered, or the client does not read its replies."""
         return self._phase is Phase.ANSWERING or (self._drained is not None and self._phase is not Phase.CLOSING)
 
+    def _leave(self) -> None:
+        for connections in self._all:
+            connections.discard(self)
+
     def _settle_drained(self) -> None:
         drained, self._drained = self._drained, None
         if drained is not None and not drained.done():
@@ -193,7 +211,7 @@ class Connection(asyncio.Protocol):
                 self._await_head()
             return False
         self._first_head_deadline = NEVER
-        if head.length > MAX_BODY_BYTES:
+        if head.length > body_limit(head):
             self._refuse_body(head)
             return True
         body = reader.take_body(head)
@@ -205,7 +223,7 @@ class Connection(asyncio.Protocol):
 
     def _await_request(self) -> None:
         seconds = bounds.STOPPING_IDLE_SECONDS if self.is_stopping else bounds.IDLE_SECONDS
-        self._phase, self._deadline = Phase.IDLE, self._loop.time() + seconds
+        self._start(Phase.IDLE, seconds)
 
     def _await_head(self) -> None:
         """Start the time of a head with its first byte. That of a connection's first head began when it was made."""
@@ -221,7 +239,7 @@ class Connection(asyncio.Protocol):
         self._enter(Phase.BODY, bounds.BODY_SECONDS)
 
     def _answer(self, head: Head, body: bytes) -> None:
-        request = Request(head.method, head.path, head.query, head.headers, body, self._peer, "http", head.http_version)
+        request = Request(head.method, head.path, head.query, head.headers, body, self.peer, "http", head.http_version)
         exchange = self.exchange = Exchange(request, head, self)
         self._phase, self._deadline = Phase.ANSWERING, NEVER
         self._front.held += len(body)
@@ -234,7 +252,11 @@ class Connection(asyncio.Protocol):
     def _enter(self, phase: Phase, seconds: float) -> None:
         """Start the time of a phase, unless it is already running."""
         if self._phase is not phase:
-            self._phase, self._deadline = phase, self._loop.time() + seconds
+            self._start(phase, seconds)
+
+    def _start(self, phase: Phase, seconds: float) -> None:
+        self._phase, self.waiting_since = phase, self._loop.time()
+        self._deadline = self.waiting_since + seconds
 
     def _read_on(self) -> None:
         """Go on reading after the input in memory has been used."""
@@ -261,7 +283,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse_body(self, head: Head) -> None:
         """Answer 413. The connection goes on behind a body that is short enough to be read and discarded."""
-        error = PayloadTooLarge(f"At most {MAX_BODY_BYTES} bytes.")
+        error = PayloadTooLarge(f"The body must be at most {body_limit(head)} bytes here.")
         keeps_alive = head.keeps_alive and not head.expects_continue and not self.is_stopping
         if not keeps_alive or head.length > bounds.MAX_DISCARDED:
             raise error
@@ -277,7 +299,7 @@ class Connection(asyncio.Protocol):
         """Close after the last reply. Input is discarded until the client closes: unread input would reset it."""
         self._reader.clear()
         self._count_held()
-        self._phase, self._deadline = Phase.CLOSING, self._loop.time() + bounds.DISCARD_SECONDS
+        self._start(Phase.CLOSING, bounds.DISCARD_SECONDS)
         if self._is_half_closed:
             self._transport.close()
             return

@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agentgate.front import bounds
+from agentgate.front.crowd import Crowd
 from agentgate.front.hot import HotPaths
 from agentgate.front.pool import Pool
 from agentgate.front.wsgi import Bridge
 from core.metrics import connections, parked, pool_waiting, processes, queue_length
 
 if TYPE_CHECKING:
-    from agentgate.front.connection import Connection
     from agentgate.front.exchange import Exchange
 
 
@@ -27,7 +27,7 @@ class Front:
         self._bridge = bridge
         self._pool = pool
         self.parking = bridge.parking
-        self.connections: set[Connection] = set()
+        self.connections = Crowd()
         self.held = 0
         """Bytes of unread input and of bodies in memory."""
         self.date = formatdate(usegmt=True)

@@ -61,27 +61,28 @@ def caller_of(request: Request) -> Actor:
     )
 
 
+@lru_cache(1024)
+def is_proxy(peer: str) -> bool:
+    """Return whether the peer is one of `TRUSTED_PROXIES`."""
+    return is_trusted(parse_address(without_zone(peer)), settings.TRUSTED_PROXIES)
+
+
 def _forwarded_for(request: Request) -> str:
     """Return the header of a trusted proxy. Those of others are ignored, and must not fill the cache."""
-    return request.headers.get("x-forwarded-for", "") if _is_proxy(request.peer) else ""
+    return request.headers.get("x-forwarded-for", "") if is_proxy(request.peer) else ""
 
 
 def _is_secure(request: Request) -> bool:
     stated = request.headers.get("x-forwarded-proto", "")
-    return (stated if stated in FORWARDED_SCHEMES and _is_proxy(request.peer) else request.scheme) == "https"
+    return (stated if stated in FORWARDED_SCHEMES and is_proxy(request.peer) else request.scheme) == "https"
 
 
 @lru_cache(1024)
 def _address_of(peer: str, forwarded_for: str) -> str:
     """Return the caller's address. Without a trusted proxy, it is the peer's, as the kernel spells it."""
-    if not _is_proxy(peer):
+    if not is_proxy(peer):
         return without_zone(peer)
     return client_address(without_zone(peer), forwarded_for, settings.TRUSTED_PROXIES)
-
-
-@lru_cache(1024)
-def _is_proxy(peer: str) -> bool:
-    return is_trusted(parse_address(without_zone(peer)), settings.TRUSTED_PROXIES)
 
 
 @lru_cache(1024)

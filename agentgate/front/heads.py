@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
-from agentgate.front.bounds import MAX_FIELDS, MAX_REQUEST_LINE
-from api.parsers import MalformedRequest
+from agentgate.front.bounds import MAX_FIELDS, MAX_OAUTH_BODY, MAX_PAGE_BODY, MAX_REQUEST_LINE
+from api.parsers import MAX_BODY_BYTES, MalformedRequest
 from api.problems import HeadTooLarge, LengthRequired
 
 # Readers of a repeated header disagree about which one counts. These decide who asks, and where a request ends.
@@ -32,6 +33,15 @@ class Head(NamedTuple):
     length: int
     keeps_alive: bool
     expects_continue: bool
+
+
+def body_limit(head: Head) -> int:
+    """Return how many bytes the body may have. A form takes much longer to parse than JSON of the same length."""
+    path = unquote(head.path)  # as Django reads it
+    if path.startswith("/oauth/"):
+        return MAX_OAUTH_BODY
+    is_json = head.headers.get("content-type", "").lower().startswith("application/json")
+    return MAX_BODY_BYTES if is_json and path.startswith("/api/") else MAX_PAGE_BODY
 
 
 class _Reader:

@@ -1,5 +1,6 @@
 """Parse rules from JSON, with errors that name the field and the remedy."""
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -16,6 +17,8 @@ from core.wording import Filled
 from policies.rules.base import RULES, Rule
 
 MAX_RULES = 20
+# As JSON in UTF-8. The form of a policy, which spells most characters with three, must fit in a request of 256 KiB.
+MAX_RULES_BYTES = 64 * 1024
 RULE_KEYS = ("type", "config")
 # Each of the expected values in an error of pydantic.
 QUOTED = re.compile(r"'([^']*)'")
@@ -43,11 +46,21 @@ def parse_rules(raw: Any) -> tuple[Rule, ...]:
     if len(raw) > MAX_RULES:
         message = Filled(gettext_noop("At most %(most)d rules."), most=MAX_RULES)
         raise InvalidRules(errors=(FieldError("rules", message),))
+    if _size(raw) > MAX_RULES_BYTES:
+        message = Filled(
+            gettext_noop("Must be at most %(most)d bytes as JSON. Split the policy."), most=MAX_RULES_BYTES
+        )
+        raise InvalidRules(errors=(FieldError("rules", message),))
     rules: list[Rule] = []
     error = InvalidRules.first("", _parse_into(rules, raw))
     if error:
         raise error
     return tuple(rules)
+
+
+def _size(raw: Sequence[Any]) -> int:
+    text = json.dumps(raw, ensure_ascii=False, separators=(",", ":"))
+    return len(text.encode(errors="surrogatepass"))
 
 
 def _parse_into(rules: list[Rule], raw: Sequence[Any]) -> Iterator[FieldError]:

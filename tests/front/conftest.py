@@ -174,12 +174,12 @@ async def running(gate: Gate) -> AsyncIterator[Gate]:
 
 
 @pytest.fixture
-def connect(gate: Gate) -> Iterator[Callable[[], Any]]:
-    """Yield a function that opens a connection."""
+def connect(gate: Gate) -> Iterator[Callable[..., Any]]:
+    """Yield a function that opens a connection from an address of this machine."""
     writers = []
 
-    async def open_connection() -> Client:
-        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
+    async def open_connection(address: str = "127.0.0.1") -> Client:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gate.port, local_addr=(address, 0))
         writers.append(writer)
         return Client(reader, writer)
 

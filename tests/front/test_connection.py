@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentgate.front import bounds
-from agentgate.front.bounds import MAX_AHEAD, MAX_DISCARDED, MAX_HEAD
+from agentgate.front.bounds import MAX_AHEAD, MAX_DISCARDED, MAX_HEAD, MAX_OAUTH_BODY, MAX_PAGE_BODY
 from api.parsers import MAX_BODY_BYTES
 from core.messages import Reply
 from tests.front.conftest import JSON, Client, Gate
@@ -47,7 +47,7 @@ async def test_a_request_may_arrive_byte_by_byte(gate: Gate, client: Client) -> 
 
 async def test_a_long_body_arrives_unchanged(gate: Gate, client: Client) -> None:
     body = bytes(range(256)) * (MAX_BODY_BYTES // 256)
-    client.post("/a", body)
+    client.post("/api/a", body, "Content-Type: application/json")
     await client.answer()
     client.post("/b", b"second")
     await client.answer()
@@ -288,6 +288,39 @@ class TestRefusals:
         assert gate.connections == []
 
 
+class TestSizes:
+    """A form of 2 MiB takes a third of a second to parse, and needs no credential."""
+
+    FORM = "Content-Type: application/x-www-form-urlencoded"
+    JSON = "Content-Type: application/json"
+
+    @pytest.mark.parametrize(
+        ("path", "content_type", "most"),
+        [
+            ("/oauth/token", FORM, MAX_OAUTH_BODY),
+            ("/%6fauth/token", FORM, MAX_OAUTH_BODY),
+            ("/oauth/register", JSON, MAX_OAUTH_BODY),
+            ("/accounts/login/", FORM, MAX_PAGE_BODY),
+            ("/accounts/login/", JSON, MAX_PAGE_BODY),
+            ("/api/v1/agents", FORM, MAX_PAGE_BODY),
+            ("/api/v1/agents", "X-None: none", MAX_PAGE_BODY),
+            ("/api/v1/agents", JSON, MAX_BODY_BYTES),
+            ("/api/v1/agents", "Content-Type: Application/JSON; charset=utf-8", MAX_BODY_BYTES),
+        ],
+    )
+    async def test_a_longer_body_than_the_path_needs_is_refused(
+        self, gate: Gate, client: Client, path: str, content_type: str, most: int
+    ) -> None:
+        client.post(path, b"x" * most, content_type)
+        assert (await client.answer())[0] == 200
+        client.post(path, b"x" * (most + 1), content_type)
+        status, _, body = await client.answer()
+
+        assert status == 413
+        assert f"The body must be at most {most} bytes here." in body.decode()
+        assert len(gate.hot.requests) == 1
+
+
 class TestExpect:
     HEAD = b"POST /a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
 
@@ -436,7 +469,10 @@ class TestBounds:
         self, gate: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(bounds, "MAX_CONNECTIONS", 2)
+        gate.hot.is_holding = True
         accepted = [await connect() for _ in range(2)]
+        for client in accepted:
+            client.send(GET)
         await gate.settle()
         refused = await connect()
         refused.send(GET)
@@ -446,16 +482,17 @@ class TestBounds:
         assert headers["retry-after"] == "1"
         assert await refused.rest() == b""
         for client in accepted:
-            client.send(GET)
+            gate.hot.waiting.pop(0)(Reply(200, JSON, b""))
             assert (await client.answer())[0] == 200
 
     async def test_clients_far_beyond_the_limit_are_cut_off(
         self, gate: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(bounds, "MAX_CONNECTIONS", 1)
+        gate.hot.is_holding = True
         for _ in range(2):
-            await connect()
-        await gate.settle()
+            (await connect()).send(GET)
+            await gate.settle()
         cut_off = await connect()
 
         with suppress(ConnectionError):  # depending on whether the kernel reports the end or the reset first

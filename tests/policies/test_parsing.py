@@ -286,6 +286,15 @@ def test_only_the_errors_that_are_shown_are_described(monkeypatch: pytest.Monkey
     assert len(compared) == MAX_ERRORS
 
 
+def test_a_policy_has_at_most_64_kib() -> None:
+    """The form of a longer one would not fit into a request to a page."""
+    block = {"type": "action_blocklist", "config": {"actions": ["a" * 200] * 200}}
+    other = {"type": "action_blocklist", "config": {"actions": ["ü" * 100] * 118}}
+
+    assert len(parse_rules([block, other])[1].actions) == 118
+    assert rejected(block, block) == {"rules": "Must be at most 65536 bytes as JSON. Split the policy."}
+
+
 def test_hostile_names_are_shortened_and_escaped_in_errors() -> None:
     errors = rejected(
         {"type": "\ud800" + "x" * 10_000, "config": {}},

@@ -1,5 +1,6 @@
 """The policy editor: form fields for every rule type, several rules, and each rule as a sentence."""
 
+import json
 import re
 from typing import Annotated
 from urllib.parse import urlencode
@@ -9,11 +10,12 @@ from django.forms import MultiWidget
 from django.utils.datastructures import MultiValueDict
 from pydantic import Field
 
+from agentgate.front.bounds import MAX_PAGE_BODY
 from core.zones import zone_names
 from developers.acting import as_developer
 from policies.models import Policy
 from policies.rules import RULES
-from policies.rules.parsing import parse_rule
+from policies.rules.parsing import MAX_RULES_BYTES, parse_rule
 from policies.services import create_policy, update_policy
 from tests.policies.test_cases import ONE_OF_EACH
 from tests.web.browser import pseudo
@@ -222,6 +224,19 @@ def test_of_too_many_rules_only_those_are_read_that_the_error_needs(as_developer
 def post_as_browsers_do(client, form):
     """Post a form that is too long for the test client's own encoding."""
     return client.post("/developer/policies/new", urlencode(form, doseq=True), "application/x-www-form-urlencoded")
+
+
+def test_the_form_of_the_largest_policy_fits_into_a_request(as_developer):
+    """Of each rule, a browser sends more than the JSON has: the names of its fields, and three characters per byte."""
+    small = [{"field": "a", "operator": "equals", "value": "\u20ac"}] * 20
+    long = [{"field": "a", "operator": "equals", "value": "\u20ac" * 150}] * 20
+    rules = [small] * 11 + [long] * 5
+    raw = [{"type": "context_match", "config": {"conditions": each}} for each in rules]
+    assert 0.9 < len(json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode()) / MAX_RULES_BYTES <= 1
+    form = form_of(*({"type": "context_match", **rows_of("conditions", each)} for each in rules))
+    page = post_as_browsers_do(as_developer, form)
+    assert len(urlencode(form, doseq=True)) < MAX_PAGE_BODY
+    assert page.status_code == 303
 
 
 def rows_in(page):
