@@ -2,10 +2,10 @@
 
 KB, MB = 1024, 1024 * 1024
 
-# One request. The largest body, of JSON for the API, is settings.DATA_UPLOAD_MAX_MEMORY_SIZE. Parsing a form of that size
-# would take a third of a second, in which the process decides nothing.
+# One request. The largest body, of JSON for the API, is settings.DATA_UPLOAD_MAX_MEMORY_SIZE. A form of that size would
+# take a third of a second to parse, in which the process decides nothing.
 MAX_OAUTH_BODY = 32 * KB
-# Three times the largest policy, because a form spells most characters with three, and room for the names of the fields.
+# Three times the largest policy, because a form spells a byte with up to three, and room for the names of its fields.
 MAX_PAGE_BODY = 256 * KB
 MAX_REQUEST_LINE = 16 * KB
 MAX_HEAD = 32 * KB

@@ -17,7 +17,7 @@ from core.wording import Filled
 from policies.rules.base import RULES, Rule
 
 MAX_RULES = 20
-# As JSON in UTF-8. The form of a policy, which spells most characters with three, must fit in a request of 256 KiB.
+# As JSON in UTF-8. The form of a policy, which spells a byte with up to three, must fit in a request of 256 KiB.
 MAX_RULES_BYTES = 64 * 1024
 RULE_KEYS = ("type", "config")
 # Each of the expected values in an error of pydantic.

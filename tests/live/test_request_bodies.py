@@ -19,7 +19,7 @@ BODY = b"x" * 65_536
 REFUSED_EARLY = {
     401: ("/api/v1/agents", "Content-Type: application/json"),
     404: ("/nowhere", "Content-Type: text/plain"),
-    405: ("/oauth/jwks", "Content-Type: text/plain"),
+    405: ("/.well-known/oauth-authorization-server/oauth", "Content-Type: text/plain"),
     415: ("/api/v1/tokens/verify", "Content-Type: text/plain"),
     403: ("/accounts/login/", "Content-Type: application/x-www-form-urlencoded"),
 }
