@@ -22,7 +22,7 @@ from consent.lessons import Lesson
 from consent.models import Approval
 from consent.news import announce_standing
 from consent.records import draft_approval
-from consent.statuses import TARGET
+from consent.statuses import fixed_fields
 from core import clock, secrets
 from core.actor import Actor
 from core.clock import rfc3339
@@ -62,7 +62,7 @@ def find_lesson(user: User, example: Approval, now: datetime) -> Lesson | None:
 
 
 def _make_rule(lesson: Lesson, example: Approval, now: datetime) -> Approval:
-    context = {name: example.context[name] for name in TARGET if name in example.context}
+    context = fixed_fields(example.context)
     if lesson.ceiling:
         context["amount"] = lesson.ceiling._asdict()
     rule = Approval(

@@ -13,7 +13,7 @@ from consent.approval_selectors import approvals_for_user, needs_recent_sign_in,
 from consent.lessons import Answer, Lesson, Question, learn
 from consent.models import Approval, names_target
 from consent.selectors import live_consents_for_user
-from consent.statuses import TARGET
+from consent.statuses import fixed_fields
 from core.canonical import canonical_json, sha256
 from core.money import read_amount
 
@@ -185,8 +185,7 @@ def _question(row: dict[str, Any]) -> Question | None:
 
 def _target(row: dict[str, Any], currency: str | None) -> str:
     """Return the digest of what a standing approval fixes, whatever the connection."""
-    fixed = {name: row["context"][name] for name in TARGET if name in row["context"]}
-    scopes = sorted(set(row["scopes"]))
+    scopes, fixed = sorted(set(row["scopes"])), fixed_fields(row["context"])
     return sha256(canonical_json([row["agent_id"], scopes, row["action"], row["resource"], fixed, currency]))
 
 

@@ -19,6 +19,7 @@ from accounts.services import lock_user
 from consent.approval_selectors import in_force, scopes_of
 from consent.deeds import Kind, Part, deed_of, further_fields
 from consent.models import Approval
+from consent.statuses import fixed_fields
 from core import clock
 from core.actor import SYSTEM
 from core.sweeps import BATCH
@@ -86,9 +87,14 @@ def mailed_deed(approval: Approval, *, is_ceiling: bool = False) -> str:
     return deed.template % shown if all(shown.values()) else ""
 
 
-def mailed_fields(approval: Approval) -> str:
-    """Return the names of what the request has besides its sentence, in one line. Others than words are counted."""
+def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:
+    """Return the names of what the request has besides its sentence, in one line. Others than words are counted.
+
+    With `only_fixed`, those that a standing approval fixes.
+    """
     names = further_fields(approval) if mailed_deed(approval) else list(approval.context)
+    if only_fixed:
+        names = [name for name in names if name in fixed_fields(approval.context)]
     shown = [name for name in names if FIELD.fullmatch(name)][:MAX_FIELDS]
     left = len(names) - len(shown)
     more = ngettext("%(number)s more field", "%(number)s more fields", left) % {"number": left}

@@ -9,8 +9,9 @@ from django.utils.translation import gettext_noop
 
 from core.wording import Filled
 
-# What a standing approval fixes of a request's context, besides the currency and the maximum of the amount.
-TARGET = ("verb", "recipient", "target")
+# The texts of a request's context that may differ under a standing approval, and what only says where it comes from.
+OPEN_TEXTS = frozenset({"text", "diff", "task", "ip"})
+AMOUNT = "amount"
 # A rule that follows from answers allows a number of requests in any window of so many seconds.
 RULE_WINDOW_SECONDS = 86_400
 
@@ -50,6 +51,18 @@ class ApprovalStatus(TextChoices):
 def in_words(status: str) -> Filled:
     """Return the status as a value of a message."""
     return Filled(IN_WORDS[status])
+
+
+def fixed_fields(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a standing approval fixes of a request's context, besides the currency and maximum of the amount.
+
+    That is every other field, by its exact name, and those of `OPEN_TEXTS` that are no text.
+    """
+    return {name: value for name, value in context.items() if name != AMOUNT and not _is_open(name, value)}
+
+
+def _is_open(name: str, value: Any) -> bool:
+    return name in OPEN_TEXTS and isinstance(value, str)
 
 
 def times_per_day(evidence: Mapping[str, Any]) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from consent.statuses import RULE_WINDOW_SECONDS, TARGET, ApprovalStatus
+from consent.statuses import RULE_WINDOW_SECONDS, ApprovalStatus, fixed_fields
 from core.canonical import canonical_json, sha256
 from core.ids import new_id
 from core.money import read_units
@@ -52,7 +52,7 @@ class Content:
     @cached_property
     def target_digest(self) -> str:
         """What a standing approval covers. Requests with an unreadable amount have one that no other request has."""
-        target = {name: self.context[name] for name in TARGET if name in self.context}
+        target = fixed_fields(self.context)
         amount = amount_for_log(self.context)
         if amount is None:
             return _digest(self._frame | {"target": target})

@@ -88,10 +88,10 @@ class Approve(UserEndpoint):
         "approveApproval",
         "Approve a request of an agent",
         description="`once` allows this request one time within an hour: the same agent, scopes, action, resource and "
-        "context. `target` allows, for `expiresInSeconds`, all requests with the same scopes, action, resource, verb, "
-        "recipient and target, and with an amount of the same currency that is not higher. Neither outlives the "
-        "connection. A critical request, and one that names no recipient, target or resource, can only be approved "
-        "once.",
+        "context. `target` allows, for `expiresInSeconds`, all requests with the same scopes, action, resource and "
+        "context, whose `text`, `diff`, `task` and `ip` may be other texts, and whose `amount` may be lower in the "
+        "same currency. Neither outlives the connection. A critical request, and one that names no recipient, target "
+        "or resource, can only be approved once.",
         answer=ApprovalOut,
         errors=(
             ApprovalAlreadyDecided,

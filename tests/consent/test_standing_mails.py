@@ -107,6 +107,14 @@ def test_the_mail_about_a_long_approval_says_what_it_is_for(asks: Asks, ada: Use
     assert "times a day" not in mail.body
 
 
+def test_the_mail_names_what_else_must_be_the_same(asks: Asks, ada: User, mailoutbox: list[Any]) -> None:
+    mailoutbox.clear()
+    approve(asks(context={**SHOP, "account": "DE1", "text": "Hi"}), ada, for_target=True, expires_in_seconds=7 * DAY)
+    mail_notices()
+    assert "may be lower. The same as in the request must be: account.\n" in mailoutbox[0].body
+    assert "DE1" not in mailoutbox[0].body
+
+
 def test_an_approval_once_is_not_mailed(asks: Asks, ada: User) -> None:
     approve(asks(), ada)
     assert mail_notices() == 0

@@ -144,6 +144,36 @@ def test_a_standing_approval_covers_its_target_up_to_its_amount(decide: Decide, 
     assert Approval.objects.filter(is_standing=True, status="approved").count() == 1
 
 
+OTHER_ACTS = {
+    "another account": {"account": "EVIL"},
+    "no account": {"account": None},
+    "a copy": {"cc": "eve@evil.com"},
+    "a larger amount under another name": {"Amount": {"value": "5000", "currency": "EUR"}},
+    "another verb": {"verb": "Send"},
+    "a member of the amount": {"amount": {"value": "12.50", "currency": "EUR", "multiplier": 1000}},
+    "an object as its text": {"text": {"iban": "EVIL"}},
+    "a name in other case": {"Text": "Hello"},
+}
+
+
+@pytest.mark.parametrize("changes", OTHER_ACTS.values(), ids=list(OTHER_ACTS))
+def test_a_standing_approval_fixes_all_but_texts_and_the_amount(
+    decide: Decide, grant: Grant, changes: dict[str, Any]
+) -> None:
+    payment = {"account": "DE1", "task": "t1", "diff": "+a"}
+    approve(one(decide(send(grant, **payment))).approval_id, is_standing=True)
+    loose = {
+        "text": "Another",
+        "task": "t2",
+        "diff": "+b",
+        "ip": "192.0.2.9",
+        "amount": {"value": 1, "currency": "EUR"},
+    }
+    less, other = decide(send(grant, **payment | loose), send(grant, **payment | changes))
+    assert allowed([less, other]) == [True, False]
+    assert other.reason is Reason.APPROVAL_REQUIRED
+
+
 def test_a_denial_holds_beside_a_standing_approval(decide: Decide, grant: Grant) -> None:
     insult, greeting = decide(send(grant, text="An insult"), send(grant))
     denied = approve(insult.approval_id, status="denied")

@@ -87,11 +87,32 @@ def test_verify_allows_below_the_ceiling_and_asks_for_all_else(decide: Decide, g
         "another currency": pay(grant, "1", amount={"value": "1", "currency": "USD"}),
         "no amount": asking(grant.access_token, "email:send", context=SHOP),
         "unreadable": pay(grant, "1", amount={"value": "-1", "currency": "EUR"}),
+        "another account": pay(grant, "1", account="EVIL"),
+        "an amount that is multiplied": pay(grant, "1", amount={"value": "1", "currency": "EUR", "multiplier": 1000}),
         "another resource": asking(grant.access_token, "email:send", resource="x", context=pay(grant, "1").context),
     }
     decided = dict(zip(requests, decide(*requests.values()), strict=True))
     assert {name for name, each in decided.items() if each.allowed} == {"below", "at"}
     assert {each.reason for each in decided.values() if not each.allowed} == {"approval_required"}
+
+
+def test_a_rule_fixes_every_field_of_its_evidence(decide: Decide, grant: Grant) -> None:
+    """And answers about another account are no evidence for it."""
+    for number in range(5):
+        answer(grant, "20", account="DE1", text=str(number))
+    for number in range(4):
+        answer(grant, "90", account="DE2", text=str(number))
+    Approval.objects.filter(status="approved").update(status="used", used_at=clock.now())
+    (lesson,) = offered(grant)
+    assert lesson.ceiling == Amount("20", "EUR")
+    example = Approval.objects.get(pk=lesson.example.id)
+    rule = accept(grant, example)
+    amount = {"value": "20", "currency": "EUR"}
+    assert rule.context == {"verb": "pay", "recipient": "shop.example", "account": "DE1", "amount": amount}
+    same, other, copied = decide(
+        pay(grant, "20", account="DE1"), pay(grant, "1", account="DE2"), pay(grant, "1", account="DE1", cc="eve")
+    )
+    assert allowed([same, other, copied]) == [True, False, False]
 
 
 def test_what_was_refused_stays_refused(decide: Decide, grant: Grant) -> None:

@@ -47,6 +47,18 @@ class TestOffers:
         assert "It would have answered 7 of 9 questions of the last 30 days as you did." in words
         assert "None that you denied would pass." in words
 
+    def test_say_what_else_they_fix(self, as_ada: Client, example: Approval) -> None:
+        for each in Approval.objects.all():
+            each.context |= {"account": {"iban": "DE1"}}
+            each.save()
+        words = shown(as_ada.get("/approvals"))
+        assert "Everything else must be as in the requests that you approved." in words
+        assert "And only if this is the same: account account.iban DE1" in words
+        as_ada.post("/approvals/rules", offer(as_ada))
+        assert "And only if this is the same: account account.iban DE1" in shown(as_ada.get("/approvals"))
+        (rule,) = rules()
+        assert "account.iban DE1" in shown(as_ada.get(f"/approvals/{rule.id}"))
+
     def test_are_replayed(self, as_ada: Client, example: Approval) -> None:
         html = as_ada.get("/approvals").content.decode()
         rows = re.findall(r"<tr>(.*?)</tr>", html.partition('class="table replay"')[2], re.DOTALL)[1:10]

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from consent.approval_selectors import needs_recent_sign_in, scopes_of
 from consent.deeds import ceiling_of, further_fields
 from consent.models import Approval
+from consent.statuses import fixed_fields
 from consent.terms import DATA_FLOW
 from core.money import read_amount
 from core.text import escape_invisible
@@ -60,7 +61,8 @@ class Outline:
 class Asked(Outline):
     """A request as its page shows it. `facts` has its main fields, `others` the rest of its context.
 
-    `diff` has the changed and unchanged lines of its diff, if it has one that can be read.
+    `diff` has the changed and unchanged lines of its diff, if it has one that can be read. `fixed` names what an
+    approval for a time fixes besides what the sentence says.
     """
 
     facts: list[Fact]
@@ -70,6 +72,7 @@ class Asked(Outline):
     durations: list[tuple[int, str]]
     reasons: list[str]
     is_critical: bool
+    fixed: str
 
     @property
     def has_no_content(self) -> bool:
@@ -101,7 +104,18 @@ def describe(approval: Approval, now: datetime) -> Asked:
         durations=_durations(approval.consent.expires_at - now) if approval.names_target else [],
         reasons=list(_reasons(approval)),
         is_critical=needs_recent_sign_in(approval),
+        fixed=fixed_names(approval),
     )
+
+
+def fixed_facts(approval: Approval) -> list[Fact]:
+    """Return what a standing approval of this request fixes besides what the sentence says."""
+    return _bounded(list(_flatten(_further_fixed(approval))))
+
+
+def fixed_names(approval: Approval) -> str:
+    """Return the names of `fixed_facts` in one line."""
+    return field_names(_further_fixed(approval))
 
 
 def _sentence(approval: Approval) -> SafeString:
@@ -139,6 +153,11 @@ def _labels() -> dict[str, str]:
         "text": _("Text"),
         "diff": _("Changes"),
     }
+
+
+def _further_fixed(approval: Approval) -> dict[str, Any]:
+    fixed = fixed_fields(approval.context)
+    return {name: fixed[name] for name in further_fields(approval) if name in fixed}
 
 
 def _has_place(name: str, value: Any) -> bool:

@@ -13,6 +13,7 @@ from consent.lesson_selectors import History, details_of, follows, lesson_about,
 from consent.lessons import Answer, Lesson, Question
 from consent.models import Approval
 from core.money import Amount
+from web.approving.asked import Fact, fixed_facts, fixed_names
 from web.approving.deeds import at_most, say_rule, up_to
 from web.formats import money
 
@@ -38,6 +39,8 @@ class Replayed:
 class ShownRule:
     """A rule in words, with its evidence. `example` is the id of a request from which it follows.
 
+    `fixed` is what it fixes besides what the sentence says, and `fixed_names` are the names of that in one line.
+
     `accepted` is the standing approval that is this rule, or None if it is only offered. The evidence of an accepted
     one is what the user saw.
     """
@@ -52,6 +55,8 @@ class ShownRule:
     undecided: int
     replay: Sequence[Replayed]
     accepted: Approval | None = None
+    fixed: Sequence[Fact] = ()
+    fixed_names: str = ""
 
     @property
     def up_to(self) -> SafeString | str:
@@ -99,6 +104,8 @@ def accepted_rule(rule: Approval, lesson: Lesson | None = None) -> ShownRule:
         total=seen.get("questions", 0),
         undecided=0,
         replay=_replay(lesson) if lesson else (),
+        fixed=fixed_facts(rule),
+        fixed_names=fixed_names(rule),
         accepted=rule,
     )
 
@@ -114,6 +121,8 @@ def _offer(lesson: Lesson, shown: Approval) -> ShownRule:
         total=len(lesson.questions),
         undecided=lesson.undecided,
         replay=_replay(lesson),
+        fixed=fixed_facts(shown),
+        fixed_names=fixed_names(shown),
     )
 
 

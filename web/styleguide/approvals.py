@@ -13,7 +13,7 @@ from consent.statuses import ApprovalStatus
 from core import clock
 from core.money import Amount
 from resources.catalogue import catalogue
-from web.approving.asked import Outline
+from web.approving.asked import Fact, Outline
 from web.approving.deeds import say
 from web.approving.diffs import read_diff
 from web.approving.rules import Replayed, ShownRule
@@ -78,6 +78,8 @@ def _rules(now: datetime) -> list[ShownRule]:
             Replayed("apr_1", now - timedelta(days=days), Amount("12.50", "EUR"), answer, passes)
             for days, (answer, passes) in enumerate(answers)
         ],
+        fixed=[Fact("account.iban", "DE02120300000000202051"), Fact('"c c"', LONG_NAME)],
+        fixed_names='account, "c c"',
     )
     row = Approval(id="apr_2", decided_at=now - timedelta(days=2), expires_at=now + timedelta(days=28))
     return [offered, replace(offered, example="apr_2", agent="Mail Helper", replay=[], accepted=row)]

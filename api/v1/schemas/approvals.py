@@ -64,7 +64,8 @@ class ApprovalOut(Out):
     `expiresAt` is until when it can be decided or, once approved, used. `code` is shown to the user, too, so that they
     can tell requests apart. Resource servers do not see it, and only the user sees the members after it. `held` means
     that the agent asks so often that the request is shown in a batch. A `critical` one can only be approved once, and
-    needs a sign-in within the last five minutes. With `isStanding`, it covers all requests with the same target.
+    needs a sign-in within the last five minutes. With `isStanding`, it covers all requests that differ only in their
+    texts and in a lower amount.
     `askedScopes` and `ruleType` say why the user is asked: the scopes that they want to be asked of, and the type of
     the rule that asks, or null.
     """

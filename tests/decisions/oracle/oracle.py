@@ -179,6 +179,8 @@ def covers_target(approved: Call, call: Call) -> bool:
 
 
 def target_of(call: Call) -> str:
-    target = {name: call.context[name] for name in ("verb", "recipient", "target") if name in call.context}
+    target = {
+        name: value for name, value in call.context.items() if name not in ("amount", "text", "diff", "task", "ip")
+    }
     currencies = [call.context["amount"].get("currency")] if "amount" in call.context else []
     return call.frame(**target, currencies=currencies)
