@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from core.actor import Actor
-from decisions.contexts import amount_for_log, context_for_log, named_for_log
+from decisions.contexts import amount_for_log, context_for_log
 from decisions.judgement import Judgement, Shadow, is_users_own
 from decisions.requests import VerifyRequest
 from decisions.settling import Settling
@@ -85,14 +85,11 @@ def _personal(request: VerifyRequest, asker: Actor, *, is_reserved: bool) -> dic
     forwarded = {"forwardedUserAgent": request.actor.user_agent} if request.is_forwarded else {}
     if not request.context:
         return {"ip": request.ip, "callerIp": asker.ip, **forwarded}
-    logged = context_for_log(request.context)
-    is_shortened = isinstance(logged, dict)
     return {
         "ip": request.ip,
         "callerIp": asker.ip,
         "amount": amount_for_log(request.context, is_reserved=is_reserved),
-        "context": logged,
-        **({"named": named_for_log(request.context)} if is_shortened else {}),
+        **context_for_log(request.context),
         **forwarded,
     }
 

@@ -28,6 +28,8 @@ ACTORS_OWN = frozenset({"ip", "userAgent", REQUEST_ID})
 MACHINE_REASONS = frozenset({"account_reclaimed", "account_erased", "agent_deleted"})
 OWN_REQUEST_ID = re.compile(r"req_[0-9a-f]{32}")
 CALL = "call"
+# In the part `call`, in the place of `context`, which is what the service sent: what we say of one that is too long.
+SHORTENED = "shortenedContext"
 POLICY = "policy"
 CONNECTION = "connection"
 SERVICES = "services"

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from audit.entries import personal_keys
-from audit.entries.drafts import CALL, POLICY
+from audit.entries.drafts import CALL, POLICY, SHORTENED
 from audit.entries.packing import unpack
 from audit.entries.records import decode_opening, open_personal
 from audit.entries.subjects import subject_of
@@ -25,8 +25,6 @@ from audit.sequencing.postings import SEGMENT
 
 ENTRIES_PER_READ = 500
 EVENTS = frozenset({Event.TOKEN_VERIFY, Event.RESERVATION_COMMITTED, Event.RESERVATION_VOIDED})
-# What replaces a context that is too long for the log (`decisions.contexts`).
-TRUNCATED = frozenset({"truncated", "size", "sha256", "beginning"})
 
 
 class Decided(NamedTuple):
@@ -113,7 +111,7 @@ def _read(row: _Row, record: Mapping[str, Any], keys: Keys) -> Decided:
     parts: Mapping[str, Any] = personal or {}
     is_allowed = record["outcome"] == Outcome.ALLOWED
     policy = {} if is_allowed else decode_opening(row.opening)[0].withheld.get(POLICY, {})
-    context = parts.get(CALL, {}).get("context", {})
+    call = parts.get(CALL, {})
     return Decided(
         at=datetime.fromisoformat(record["timestamp"]),
         is_allowed=is_allowed,
@@ -128,7 +126,7 @@ def _read(row: _Row, record: Mapping[str, Any], keys: Keys) -> Decided:
         scopes=record["scopes"],
         resource=parts.get("resource"),
         ip=parts.get("ip"),
-        context=None if context.keys() == TRUNCATED else context,
+        context=None if SHORTENED in call else call.get("context", {}),
         is_erased=personal is None,
         leaf_index=row.leaf_index,
     )

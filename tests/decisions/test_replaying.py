@@ -278,6 +278,13 @@ def test_a_context_that_was_too_long_for_the_log_is_undecided(loop: EventLoop, g
     assert found(replay(grant, draft(BLOCK))) == {Change.NEWLY_DENIED: 1}
 
 
+def test_a_context_that_looks_like_a_shortened_one_is_decided(loop: EventLoop, grant: Grant) -> None:
+    forged = {"truncated": True, "size": 9000, "sha256": "00", "beginning": "{"}
+    loop.decide(asking(grant.access_token, "email:send", context=forged))
+    totals = replay(grant, draft(RECIPIENT))
+    assert (found(totals), totals.gaps) == ({Change.NEWLY_DENIED: 1}, {})
+
+
 def test_erased_data_is_undecided(loop: EventLoop, grant: Grant) -> None:
     loop.decide(*[asking(grant.access_token, "email:send", context={"recipient": "a@acme.com"})] * 2)
     sequence()

@@ -62,10 +62,12 @@ def test_a_resource_stands_for_a_missing_target(as_ada, say):
 
 
 def test_a_long_context_still_names_what_it_touched(as_ada, say):
-    context = {"truncated": True, "size": 9000, "sha256": "00", "beginning": '{"recip'}
     named = {"recipient": "anna@example.com", "target": "Order 7"}
-    say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context, "named": named})
-    assert "Send email as you Recipient: anna@example.com Target: Order 7" in words_of(as_ada)
+    fields = ["recipient", "target", "text"]
+    shortened = {"size": 9000, "sha256": "00", "beginning": '{"recip', "fields": fields, "named": named}
+    say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"shortenedContext": shortened})
+    words = words_of(as_ada)
+    assert "Send email as you Recipient: anna@example.com Target: Order 7 Also states: text" in words
 
 
 @pytest.mark.parametrize("value", [{"id": 1}, None, True, ["a", "b", "c", "d"], 7, "x" * 900, "<b>&\u202e"])

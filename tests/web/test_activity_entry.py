@@ -110,8 +110,8 @@ def test_only_what_follows_texts_is_everything_else(as_ada, say):
 
 
 def test_a_shortened_context_shows_its_beginning(as_ada, say):
-    context = {"truncated": True, "size": 9000, "sha256": "00", "beginning": '{"text":"Dear'}
-    entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
+    shortened = {"size": 9000, "sha256": "00", "beginning": '{"text":"Dear', "fields": ["text"], "named": {}}
+    entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"shortenedContext": shortened})
     assert "only the beginning of the 8.8 KB" in words_of(as_ada, f"/activity/{entry_id}").replace("\xa0", " ")
 
 

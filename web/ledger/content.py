@@ -6,10 +6,11 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from audit.entries.drafts import SHORTENED
 from core.money import read_amount
 from core.text import escape_invisible, readable_json
-from decisions.contexts import is_shortened
 from resources.catalogue import Scope, describe_scopes
+from web.display import field_name
 from web.ledger.items import Item
 from web.ledger.touched import text_of
 
@@ -33,10 +34,12 @@ class Content:
 
 
 def describe_content(item: Item) -> Content:
-    context = item.content["personal"].get("context") or {}
-    scopes = describe_scopes(item.content["scopes"])
-    if is_shortened(context):
-        return Content(scopes, [(_("Beginning"), visible(context["beginning"]))], "", context["size"])
+    personal, scopes = item.content["personal"], describe_scopes(item.content["scopes"])
+    if shortened := personal.get(SHORTENED):
+        fields = "\n".join(map(field_name, shortened["fields"]))
+        texts = [(_("Beginning"), visible(shortened["beginning"])), (_("Names of its first fields"), fields)]
+        return Content(scopes, texts, "", shortened["size"])
+    context = personal.get("context") or {}
     titles = {"text": _("Text"), "diff": _("Changes")}
     texts = [(titles[name], visible(context[name])) for name in TEXTS if isinstance(context.get(name), str)]
     ip = text_of(context["ip"]) if isinstance(context.get("ip"), str) else ""

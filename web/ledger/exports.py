@@ -3,6 +3,7 @@
 from functools import partial
 from zoneinfo import ZoneInfo
 
+from audit.entries.drafts import SHORTENED
 from audit.selectors import entries_for_user
 from web.downloads import Download, Row, describe_time
 from web.ledger.items import Item
@@ -28,6 +29,7 @@ COLUMNS = (
     "amount",
     "currency",
     "context",
+    "shortenedContext",
     "services",
     "policy",
     "consentId",
@@ -61,6 +63,7 @@ def _describe(item: Item, zone: ZoneInfo) -> Row:
         "amount": amount.get("value"),
         "currency": amount.get("currency"),
         "context": content["personal"].get("context"),
+        "shortenedContext": content["personal"].get(SHORTENED),
         "services": list(item.services),
         "policy": content["policyName"],
         "consentId": content["consentId"],

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from audit.entries.drafts import SHORTENED
 from audit.sequencing.streams import RESERVED
 from core.money import read_amount
 from core.text import plain_text
-from decisions.contexts import is_shortened
 from web.display import field_names
 
 MAX_LENGTH = 200
@@ -46,8 +46,8 @@ class Touched:
 
 def read_touched(personal: Mapping[str, Any]) -> Touched:
     """Return what a call touched, from the personal data of its entry."""
-    context = personal.get("context") or {}
-    said = personal.get("named", {}) if is_shortened(context) else context
+    shortened = personal.get(SHORTENED)
+    said = shortened["named"] if shortened else personal.get("context") or {}
     stated = personal.get("amount") or {}
     amount = read_amount({name: value for name, value in stated.items() if name != RESERVED})
     recipient, target = text_of(said.get("recipient")), text_of(said.get("target"))
@@ -60,7 +60,7 @@ def read_touched(personal: Mapping[str, Any]) -> Touched:
         amount=amount._asdict() if amount else None,
         is_reserved=RESERVED in stated,
         has_unreadable_amount=bool(stated) and amount is None,
-        further=[name for name in context if not shown.get(name)],
+        further=[name for name in (shortened["fields"] if shortened else said) if not shown.get(name)],
     )
 
 

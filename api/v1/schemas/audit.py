@@ -41,8 +41,8 @@ class AuditEntryOut(Out):
     """A log entry. `ip`, `userAgent` and `resource` are null after they have been erased.
 
     The log keeps the `context` of a verify request as personal data. If its canonical JSON is longer than 4096 bytes,
-    the log keeps only `{"truncated": true, "size": ..., "sha256": ..., "beginning": ...}`, and what it has as texts in
-    `verb`, `recipient` and `target`, shortened.
+    the log has `shortenedContext` in its place: `{"size": ..., "sha256": ..., "beginning": ..., "fields": [...],
+    "named": {...}}`, with the names of its first fields and its texts in `verb`, `recipient` and `target`.
 
     Users see `ip` and `userAgent` of their own actions. Developers see those of their organization's agents, services
     and developers, never those of users. For a verify request, `ip` is the address from which the agent called, shown

@@ -720,10 +720,38 @@ def test_another_amount_than_was_sent_is_named(outcome: str, parts: Any, sent: A
         verify(log.export())
 
 
+SHORTENED = {"size": 5000, "sha256": "0", "beginning": "{", "fields": ["text"], "named": {}}
+
+
 def test_a_context_that_was_too_long_does_not_tell_its_amount(log: LogBuilder, verify: Verify):
-    log.allow(amount=EUR_10, call={"context": {"truncated": True, "size": 5000, "sha256": "0", "beginning": "{"}})
+    log.allow(amount=EUR_10, call={"shortenedContext": SHORTENED})
 
     assert verify(log.export()).decisions == 1
+
+
+def test_a_context_that_looks_like_a_shortened_one_is_a_context(log: LogBuilder, verify: Verify):
+    forged = {"truncated": True, "size": 5000, "sha256": "0", "beginning": "{"}
+    log.allow(amount=EUR_10, call={"context": forged})
+
+    with pytest.raises(Broken, match="^index 0: amount is .*, and the context has None$"):
+        verify(log.export())
+
+
+@pytest.mark.parametrize(
+    ("call", "problem"),
+    [
+        ({"context": {}, "shortenedContext": SHORTENED}, "call has a context and a shortened one"),
+        ({"shortenedContext": {**SHORTENED, "amount": 1}}, "shortenedContext has .*amount"),
+        ({"shortenedContext": {**SHORTENED, "size": "1"}}, "the size of shortenedContext is not a number"),
+        ({"shortenedContext": {**SHORTENED, "beginning": {}}}, "beginning of shortenedContext is not a string"),
+        ({"shortenedContext": "x"}, "shortenedContext is not an object"),
+    ],
+)
+def test_a_shortened_context_has_one_form(call: Any, problem: str, log: LogBuilder, verify: Verify):
+    log.allow(call=call)
+
+    with pytest.raises(Broken, match=problem):
+        verify(log.export())
 
 
 def test_an_amount_without_its_context_is_not_compared(log: LogBuilder, verify: Verify):

@@ -10,7 +10,7 @@ from .amounts import Spent, check_amount, is_unreadable, parse_amount, parse_spe
 from .disclosures import GROUPS, Part, open_group, read_root
 from .errors import Broken, quote
 from .merkle import hash_leaf
-from .strict_json import encode, parse_json, read_integer, read_object
+from .strict_json import encode, parse_json, read_integer, read_object, read_text
 from .times import parse_time
 
 MEMBERS = {"index", "entry", "disclosures", "proof"}
@@ -30,8 +30,8 @@ _RECORD = {
     *_LISTS,
 }
 _ANSWERS = ("token.verify", "token.introspected")
-# What a context that is too long is replaced by. It may have an amount or not.
-_TRUNCATED = {"truncated", "size", "sha256", "beginning"}
+# What the log has of a context that is too long. It may have had an amount or not.
+_SHORTENED = {"size", "sha256", "beginning", "fields", "named"}
 # In the order in which an entry has them.
 _PERSONAL = ("ip", "userAgent", "resource", "amount", "reason", "requestId", "call")
 _WITHHELD = ("policy", "connection", "services")
@@ -114,11 +114,15 @@ class Entry:
         return self.can_spend and is_unreadable(self._personal_value("amount"))
 
     def check_context(self) -> None:
-        """Raise `Broken` if the amount is not the one that the disclosed context has."""
+        """Raise `Broken` if the amount is not the one that the disclosed context has, or if there are two contexts."""
         call = self._personal_value("call")
-        context = call.get("context") if self.is_decision and isinstance(call, dict) else None
-        amount = self._personal_value("amount")
-        if not isinstance(context, dict) or context.keys() == _TRUNCATED:
+        if not self.is_decision or not isinstance(call, dict):
+            return
+        if "shortenedContext" in call:
+            _check_shortened(call)
+            return
+        context, amount = call.get("context"), self._personal_value("amount")
+        if not isinstance(context, dict):
             return
         if amount is not None or None not in self.groups["personal"]:
             check_amount(amount, context.get("amount"))
@@ -218,6 +222,15 @@ def _check_names(record: dict[str, Any], groups: dict[str, list[Part | None]]) -
     services = _service_organizations(record, groups)
     if "streams" in groups and not _fits_streams(record, services, groups["streams"]):
         raise Broken("the parts of streams are not those of the entry")
+
+
+def _check_shortened(call: dict[str, Any]) -> None:
+    if "context" in call:
+        raise Broken("call has a context and a shortened one")
+    shortened = read_object(call["shortenedContext"], "shortenedContext", _SHORTENED)
+    read_integer(shortened["size"], "the size of shortenedContext")
+    for name in ("sha256", "beginning"):
+        read_text(shortened[name], f"{name} of shortenedContext")
 
 
 def _service_organizations(record: dict[str, Any], groups: dict[str, list[Part | None]]) -> list[str] | None:

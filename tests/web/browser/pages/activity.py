@@ -25,7 +25,13 @@ PAID = {
     "context": {"recipient": "Deutsche Bahn", "target": "Order 7"},
 }
 WRITTEN = {"verb": "send", "recipient": "anna@example.com", "target": "Report.pdf", "text": "Hello Anna,\n\nsee you."}
-SHORTENED = {"truncated": True, "size": 9000, "sha256": "00", "beginning": '{"text":"' + LONG}
+SHORTENED = {
+    "size": 9000,
+    "sha256": "00",
+    "beginning": '{"text":"' + LONG,
+    "fields": ["recipient", LONG],
+    "named": {"recipient": f"{LONG}@example.com"},
+}
 OWN_LIMIT = {"ruleType": "rate_limit", "limitedBy": "user"}
 
 
@@ -59,7 +65,7 @@ def older_ids(long: Consent) -> dict[str, str]:
             DAY,
             ["email:send"],
             resource=WIDE,
-            personal={"context": SHORTENED, "named": {"recipient": f"{LONG}@example.com"}},
+            personal={"shortenedContext": SHORTENED},
         ),
         "limited": deny(long, DAY - MINUTE, "policy_denied", metadata=OWN_LIMIT),
     }
