@@ -7,7 +7,6 @@ have missed the change. SQLite needs no lock: its transactions are IMMEDIATE, wi
 
 import fcntl
 import sqlite3
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,6 +18,7 @@ from django.utils.translation import gettext_noop
 from psycopg.errors import LockNotAvailable
 
 from core.errors import Unavailable
+from core.turns import TurnLock
 
 DECISIONS = 0x4147_0001
 SIGNING_KEYS = 0x4147_0002
@@ -36,7 +36,7 @@ class Busy(Unavailable):
 
 
 # SQLite makes waiting writers sleep and poll. Those that write often queue for this lock instead.
-sqlite_writer = threading.Lock()
+sqlite_writer = TurnLock()
 
 
 # What the revocation in progress in this thread does once it holds the lock.
@@ -201,7 +201,7 @@ def writing() -> Iterator[None]:
     if connection.vendor != "sqlite" or connection.in_atomic_block:
         yield
         return
-    if not sqlite_writer.acquire(timeout=LOCK_SECONDS):
+    if not sqlite_writer.acquire(LOCK_SECONDS):
         raise Busy
     try:
         yield

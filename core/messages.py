@@ -38,6 +38,8 @@ class Reply(NamedTuple):
 MAY_PARK = "agentgate.may_park"
 # A response header that only the front sees. It has the id of the approval to watch, and for how many seconds.
 PARK = "X-AgentGate-Park"
+# In the WSGI environment: decides questions in the event loop, with those of all other requests.
+DECIDE = "agentgate.decide"
 
 
 class NotDirect(Exception):

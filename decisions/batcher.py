@@ -1,7 +1,7 @@
 """The batcher: decides, together, all questions that arrived while the batch before was under way.
 
 One batch is under way at a time, so batches grow with the load and each costs little more than a single question. All
-methods are called in the event loop's thread.
+methods but `decide` are called in the event loop's thread.
 """
 
 import asyncio
@@ -73,6 +73,13 @@ class Batcher:
         if not self._ticking:
             self._tick()
         return pending.answer
+
+    def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        """Decide questions for another thread, which waits. Raises like `submit` and its future."""
+        return asyncio.run_coroutine_threadsafe(self._submit(questions), self._loop).result()
+
+    async def _submit(self, questions: Sequence[Question]) -> list[Decision]:
+        return await self.submit(questions)
 
     def ping(self) -> asyncio.Future[list[Decision]]:
         """Return a future that is done when the database has answered. Raises like `submit`."""

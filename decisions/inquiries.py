@@ -1,6 +1,6 @@
 """An inquiry: what one HTTP request asks, and how the decisions are answered.
 
-The endpoints make inquiries. Django's views answer them in their thread, and the event loop answers them in batches.
+The endpoints make inquiries. The event loop decides them in batches, also those that Django's views answer.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from core.errors import DomainError, NotAuthenticated
 from core.messages import Reply, Request
 from decisions.callers import anonymous_hit, count_anonymous, failure_hit, throttle_failures
 from decisions.requests import Decision, VerifyRequest
-from decisions.services import decide
+from decisions.services import Ask, decide
 from limits.quick_throttle import Hit
 from resources.authentication import WRONG_CREDENTIAL
 
@@ -40,13 +40,13 @@ class Inquiry(NamedTuple):
             count_anonymous(self.hit)
 
 
-def answer(inquiry: Inquiry) -> Reply:
-    """Decide an inquiry in this thread.
+def answer(inquiry: Inquiry, ask: Ask | None = None) -> Reply:
+    """Answer an inquiry in this thread. `ask` decides its questions elsewhere.
 
     Raises `Throttled`, `NotAuthenticated` for a wrong credential, and the problem of a repeated request.
     """
     inquiry.throttle()
-    decisions = decide(inquiry.requests)
+    decisions = decide(inquiry.requests, ask)
     if is_refused(decisions):
         (throttled,) = throttle_failures([inquiry.failure] if inquiry.failure else [])
         raise throttled or NotAuthenticated(WRONG_CREDENTIAL)

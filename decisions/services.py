@@ -2,29 +2,34 @@
 
 Requests are decided in batches; a single request is a batch of one. A batch is one transaction: it reads all facts,
 counts all limits, writes the journal and commits before any decision is returned. The server decides in its event loop
-(`decisions/batcher.py`). This module decides in the calling thread, by the same conversation with the database.
+(`decisions/batcher.py`). Commands and tests decide in the calling thread, by the same conversation with the database.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from core.metrics import report_batch
+from core.metrics import report_batch, report_unknown_tokens
 from decisions.questions import Question, make_question
 from decisions.requests import UNKNOWN_TOKEN, Decision, VerifyRequest
 from decisions.stores import django_driver
 
+Ask = Callable[[Sequence[Question]], list[Decision]]
+"""Decides questions elsewhere, such as in the event loop, which counts them in the metrics."""
 
-def decide(requests: Sequence[VerifyRequest]) -> list[Decision]:
+
+def decide(requests: Sequence[VerifyRequest], ask: Ask | None = None) -> list[Decision]:
     """Return a decision for each request, in order, after all of them are in the journal.
 
     An anonymous request with a token that we did not sign causes no query and no log entry. A failure raises an
-    exception, so it allows nothing.
+    exception, so it allows nothing. Without `ask`, decide in this thread.
     """
     began = time.perf_counter()
     questions = [make_question(request) for request in requests]
     asked = [question for question in questions if question.needs_database]
-    decided = iter(django_driver.decide(asked) if asked else ())
-    decisions = merge(questions, decided)
+    if ask is not None:
+        report_unknown_tokens(len(questions) - len(asked))
+        return merge(questions, iter(ask(asked) if asked else ()))
+    decisions = merge(questions, iter(django_driver.decide(asked) if asked else ()))
     seconds = time.perf_counter() - began
     reasons = [decision.reason for decision in decisions if decision.is_answer]
     report_batch(reasons, [seconds] * len(reasons))

@@ -23,6 +23,7 @@ from core import clock
 from core.browser import browser_secret, remember_browser
 from core.errors import DomainError, Throttled
 from core.http import LeaveTo, django_response, visitor
+from core.messages import DECIDE
 from core.secrets import digest
 from decisions.inquiries import answer
 from oauth.assertions import stated_client_id
@@ -152,7 +153,8 @@ def revoke(request: HttpRequest) -> HttpResponse:
 def introspect(request: HttpRequest) -> HttpResponse:
     """Return the live state of a token to the resource server for which it is meant (RFC 7662)."""
     form = read_form(request)
-    return django_response(answer(introspection_inquiry(form, request.headers, visitor(request))))
+    inquiry = introspection_inquiry(form, request.headers, visitor(request))
+    return django_response(answer(inquiry, request.META.get(DECIDE)))
 
 
 def _read_client_metadata(request: HttpRequest) -> dict[str, Any]:

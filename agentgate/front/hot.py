@@ -67,7 +67,7 @@ class Asked(NamedTuple):
 
 
 class HotPaths:
-    """Answers the hot paths of one process. All methods are called in the event loop's thread."""
+    """Answers the hot paths of one process. All methods but `decide` are called in the event loop's thread."""
 
     def __init__(self) -> None:
         self._lines_with = cache(partial(_encode, common_headers()))
@@ -92,6 +92,10 @@ class HotPaths:
         self._thread.stop()
         self._database.call(connections.close_all)
         self._database.stop()
+
+    def decide(self, questions: Sequence[Question]) -> list[Decision]:
+        """Decide in the event loop for a thread of Django's, which waits."""
+        return self._batcher.decide(questions)
 
     @property
     def questions_waiting(self) -> int:

@@ -47,7 +47,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     pool = Pool(THREADS, MAX_QUEUED)
     hot = HotPaths()
     await hot.start()
-    front = scope["state"]["front"] = Front(hot, Bridge(django_application, pool, PORT), pool)
+    front = scope["state"]["front"] = Front(hot, Bridge(django_application, pool, PORT, ask=hot.decide), pool)
     ticking = asyncio.create_task(_tick(front))
     gc.freeze()  # What is loaded by now stays, and looking through it for garbage would take a tenth of the time.
     await send({"type": "lifespan.startup.complete"})

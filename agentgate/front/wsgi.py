@@ -19,7 +19,8 @@ from agentgate.front.refusals import refusal
 from agentgate.front.replies import WITHOUT_BODY, Headers, declared_length
 from consent.approval_selectors import still_waiting
 from core.errors import Unavailable
-from core.messages import MAY_PARK, Reply, Request
+from core.messages import DECIDE, MAY_PARK, Reply, Request
+from decisions.services import Ask
 
 logger = logging.getLogger(__name__)
 
@@ -41,13 +42,24 @@ class File:
 
 
 class Bridge:
-    """Answers requests by the WSGI application. Refuses them with 503 when the pool's queue is full."""
+    """Answers requests by the WSGI application. Refuses them with 503 when the pool's queue is full.
 
-    def __init__(self, application: Application, pool: Pool, port: str, watch: Watch = still_waiting) -> None:
+    `ask` decides for the views, so that there is one queue for all decisions of the process.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        pool: Pool,
+        port: str,
+        watch: Watch = still_waiting,
+        ask: Ask | None = None,
+    ) -> None:
         self.parking = Parking(self._answer_parked, watch)
         self._application = application
         self._pool = pool
         self._port = port
+        self._ask = ask
         self._generators = 0
         self._streams: set[asyncio.Task[None]] = set()
 
@@ -90,7 +102,7 @@ class Bridge:
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             started[:] = [(status, headers)]
 
-        environ = make_environ(exchange.request, self._port) | {MAY_PARK: may_park}
+        environ = make_environ(exchange.request, self._port) | {MAY_PARK: may_park, DECIDE: self._ask}
         response = self._application(environ, start_response)
         try:
             ((status, all_headers),) = started

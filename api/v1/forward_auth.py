@@ -18,7 +18,7 @@ from api.operations import operation
 from api.v1.schemas.forward_auth import ForwardAuthQuery
 from core.errors import NotAuthenticated, Throttled
 from core.http import visitor
-from core.messages import Reply
+from core.messages import DECIDE, Reply
 from decisions.inquiries import answer
 from resources.errors import ServiceSuspended
 
@@ -60,7 +60,7 @@ class ForwardAuth(Endpoint):
         if isinstance(inquiry, Reply):
             return inquiry
         try:
-            return answer(inquiry)
+            return answer(inquiry, self.request.META.get(DECIDE))
         except NotAuthenticated as error:
             raise for_caller(error) from error
 

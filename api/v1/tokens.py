@@ -26,7 +26,7 @@ from audit.signing import log_keys
 from core.errors import DomainError, NotAuthenticated, OutcomeUnknown
 from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer
-from core.messages import Reply
+from core.messages import DECIDE, Reply
 from decisions.inquiries import Inquiry, answer
 from decisions.requests import Reason
 from limits.reservations import ReservationExpired, ReservationResolved
@@ -139,7 +139,8 @@ class Revoke(ClientEndpoint):
 class DecisionEndpoint(Endpoint):
     """An endpoint for services that ask for decisions. A resource server's credential is optional by default.
 
-    The server answers these paths in its event loop (`api/v1/direct.py`), unless it cannot do so completely.
+    The server answers these paths in its event loop (`api/v1/direct.py`), unless it cannot do so completely. Even then
+    the event loop decides.
     """
 
     challenge = BASIC_CHALLENGE
@@ -148,7 +149,7 @@ class DecisionEndpoint(Endpoint):
         """Return the decisions. The key of receipts is loaded before anything is decided."""
         if count_receipts(body):
             log_keys.load()
-        return answer(inquiry)
+        return answer(inquiry, self.request.META.get(DECIDE))
 
 
 class Verify(DecisionEndpoint):

@@ -65,10 +65,11 @@ class SqliteStore:
     async def _transaction(self) -> AsyncIterator[sqlite3.Connection]:
         """Open a transaction as the only writer. It is rolled back unless it has been committed."""
         deadline = time.monotonic() + STORE_SECONDS
-        await _retry(deadline, lambda: sqlite_writer.acquire(blocking=False))
+        if not await sqlite_writer.acquire_first(STORE_SECONDS):
+            raise StoreUnavailable("timeout", "A thread of this process is writing for too long.")
         try:
             connection = self._open()
-            await _retry(deadline, lambda: _begin(connection))
+            await _begin_by(deadline, connection)
             try:
                 yield connection
             finally:
@@ -125,9 +126,9 @@ def _begin(connection: sqlite3.Connection) -> bool:
     return True
 
 
-async def _retry(deadline: float, attempt: Any) -> None:
-    """Try until it succeeds. Raises `StoreUnavailable` after the deadline."""
-    while not attempt():
+async def _begin_by(deadline: float, connection: sqlite3.Connection) -> None:
+    """Begin as soon as no other process writes. Raises `StoreUnavailable` after the deadline."""
+    while not _begin(connection):
         if time.monotonic() >= deadline:
             raise StoreUnavailable("timeout", "Another process has locked the database.")
         await asyncio.sleep(PAUSE)

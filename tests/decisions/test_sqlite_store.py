@@ -1,6 +1,7 @@
 """The store on SQLite when the file, the disk or another process fails it."""
 
 import asyncio
+import itertools
 import sqlite3
 import threading
 import time
@@ -13,7 +14,8 @@ from unittest.mock import Mock
 import pytest
 from django.db import connection
 
-from core.locks import sqlite_writer
+from agentgate.front.bounds import THREADS
+from core.locks import sqlite_writer, writing
 from decisions.questions import Question
 from decisions.stores import sqlite
 from decisions.stores.base import StoreUnavailable
@@ -99,9 +101,43 @@ def test_a_thread_that_writes_for_too_long(
     loop: EventLoop, asked: list[Question], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "STORE_SECONDS", 0.1)
-    with sqlite_writer:
+    assert sqlite_writer.acquire(0)
+    try:
         assert loop.run(unavailable(loop.make_store(), asked)) == "timeout"
+    finally:
+        sqlite_writer.release()
     assert allowed(loop.run(loop.first.decide(asked))) == [True]
+
+
+def test_threads_that_write_without_a_pause_let_each_batch_pass(loop: EventLoop, asked: list[Question]) -> None:
+    """Of two locks, one that threads wait for and one that the event loop polls, the threads would get both."""
+    done, turns = threading.Event(), itertools.count()
+
+    def write() -> None:
+        while not done.is_set():
+            with writing():
+                next(turns)
+                time.sleep(0.005)
+
+    async def decide() -> list[int]:
+        waited = []
+        for _ in range(20):
+            before = next(turns)
+            await loop.first.decide(asked)
+            waited.append(next(turns) - before - 1)
+        return waited
+
+    loop.run(loop.make_store().ping())
+    threads = [threading.Thread(target=write) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    try:
+        waited = loop.run(decide())
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert max(waited) <= 2, waited
 
 
 def test_a_full_disk(loop: EventLoop, asked: list[Question], grant: Grant) -> None:

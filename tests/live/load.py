@@ -50,6 +50,8 @@ class Load:
     They authenticate as a resource server, or with a wrong `secret`. Another thread asks for the health of the server.
     """
 
+    path = "/api/v1/tokens/verify"
+
     def __init__(self, server: LiveServer, clients: int = CLIENTS, tokens: int = 4, secret: str = "") -> None:
         self._server = server
         self._usual = 401 if secret else 200
@@ -96,13 +98,17 @@ class Load:
         self.headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/json"}
         self.people = [gate.person() for _ in range(tokens)]
         issued = [gate.tokens(agent, person)["accessToken"] for person in self.people]
-        self.bodies = [json.dumps({"token": token, "requiredScopes": ["email:read"]}) for token in issued]
+        self.bodies = list(map(self.body, issued))
+
+    def body(self, token: str) -> str:
+        """Return the body of the requests about a token."""
+        return json.dumps({"token": token, "requiredScopes": ["email:read"]})
 
     def _verify(self, client: int) -> None:
         connection = self._connect()
         while not self._done.is_set():
             body = self.bodies[client % len(self.bodies)]
-            answer = self._ask(connection, "POST", "/api/v1/tokens/verify", body)
+            answer = self._ask(connection, "POST", self.path, body)
             self.by_client[client].append(answer)
             if answer.status != self._usual:
                 time.sleep(PAUSE_SECONDS)
@@ -128,6 +134,16 @@ class Load:
         retry = response.headers.get("Retry-After", "")
         audit_id, is_allowed = content.get("auditId") or "", content.get("allowed") is True
         return Answer(asked, time.monotonic(), response.status, audit_id, is_allowed, retry)
+
+
+class CostlyBodies(Load):
+    """The same with batches that are left to Django's threads, because parsing them could take long."""
+
+    path = "/api/v1/tokens/verify/batch"
+
+    def body(self, token: str) -> str:
+        asked = {"token": token, "requiredScopes": ["email:read"], "context": {"lists": [[]] * 12}}
+        return json.dumps({"requests": [asked] * 100})
 
 
 @dataclass(frozen=True, slots=True)

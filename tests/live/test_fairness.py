@@ -9,7 +9,7 @@ import httpx
 
 from agentgate.front.bounds import THREADS
 from tests.live.gate import Gate
-from tests.live.load import Load
+from tests.live.load import CostlyBodies, Load
 from tests.live.metrics import decided_directly
 from tests.live.server import LiveServer
 
@@ -67,4 +67,15 @@ def test_a_flood_of_wrong_credentials_slows_neither_pages_nor_decisions(start_se
     assert set(flood.statuses()) == {401}
     assert set(load.statuses()) == {200}
     assert percentile(pages, 95) < 1
+    assert percentile([answer.seconds for answer in load.answers], 99) < 1
+
+
+def test_costly_bodies_of_one_tenant_refuse_no_decision_to_another(start_server: StartServer) -> None:
+    server = start_server(processes=1)
+    with Load(server, clients=2) as load, CostlyBodies(server, clients=2 * THREADS) as flood:
+        for seconds in range(100, 115):
+            config = {"maxRequests": 1_000_000, "windowSeconds": seconds, "scope": "per_user"}
+            Gate(server.url).policy(flood.developer, "rate_limit", **config)
+        time.sleep(8)  # longer than a decision may take
+    assert set(load.statuses()) == {200}
     assert percentile([answer.seconds for answer in load.answers], 99) < 1

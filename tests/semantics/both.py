@@ -116,7 +116,7 @@ class FrontThread:
         self._pool = Pool(threads=1, queue=8)
         self.hot = Watched(self._answered.append)
         await self.hot.start()
-        front = Front(self.hot, Bridge(WSGIHandler(), self._pool, "80"), self._pool)
+        front = Front(self.hot, Bridge(WSGIHandler(), self._pool, "80", ask=self.hot.decide), self._pool)
         make = lambda: Connection(None, SimpleNamespace(connections=set()), {"front": front})  # noqa: E731
         self._server = await self._loop.create_server(make, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
