@@ -16,6 +16,8 @@ from core.errors import Invalid
 from core.locks import revocation
 from core.rotation import AddedSecret, NewSecret, create_secret, rotate_secret, sole
 from core.wording import Filled
+from developers.acting import maker, require_recent_session
+from developers.credential_mails import Made, mail_about_credential
 
 # Secrets that still work after a rotation count too.
 MAX_SECRETS = 10
@@ -24,18 +26,22 @@ MAX_SECRETS = 10
 def create_client_secret(*, actor: Actor, agent: Agent, name: str) -> AddedSecret:
     """Create another secret beside those that exist. Return it with its value, which cannot be read again.
 
-    Raises `Invalid` if one that is not replaced has the same name, or if the agent has `MAX_SECRETS` live ones.
+    Raises `Invalid` if one that is not replaced has the same name, or if the agent has `MAX_SECRETS` live ones,
+    and `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
     """
     with transaction.atomic():
         agent = lock_own_agent(actor, agent)
+        require_recent_session(actor)
         found = list(live_secrets(agent))
         if len(found) >= MAX_SECRETS:
             text = gettext_noop("An agent can have at most %(most)d client secrets. Revoke one first.")
             raise Invalid.field("name", Filled(text, most=MAX_SECRETS))
         if name in {secret.name for secret in found if not secret.is_replaced}:
             raise Invalid.field("name", gettext_noop("Another client secret of this agent has this name."))
-        added = create_secret(agent.secrets, prefix="ags", now=clock.now(), fields={"name": name})
+        fields = {"name": name, "made_by_id": maker(actor)}
+        added = create_secret(agent.secrets, prefix="ags", now=clock.now(), fields=fields)
         record_agent(Event.AGENT_SECRET_CREATED, actor=actor, agent=agent, metadata={"name": name})
+        mail_about_credential(Made.CLIENT_SECRET, actor=actor, name=agent.name)
     return added
 
 
@@ -46,10 +52,11 @@ def rotate_client_secret(
 
     A secret that replaces several has no name. What is replaced works for another `overlap_seconds`, 0 to 604800.
     Raises `NotFound` if no live secret has the id, `AlreadyReplaced`, and `Invalid` if with an overlap more than
-    `MAX_SECRETS` would work at once.
+    `MAX_SECRETS` would work at once. `ReauthenticationRequired` like `create_client_secret`.
     """
     with revocation():
         agent = lock_own_agent(actor, agent)
+        require_recent_session(actor)
         old = current_secret(agent, secret_id) if secret_id else sole(live_secrets(agent))
         name = old.name if old else ""
         new = rotate_secret(
@@ -58,13 +65,14 @@ def rotate_client_secret(
             now=clock.now(),
             overlap_seconds=overlap_seconds,
             most=MAX_SECRETS,
-            fields={"name": name},
+            fields={"name": name, "made_by_id": maker(actor)},
             replaced=Q(pk=secret_id) if secret_id else None,
         )
         metadata: dict[str, Any] = {"overlapSeconds": overlap_seconds}
         if secret_id:
             metadata |= {"secretId": secret_id, "name": name}
         record_agent(Event.AGENT_SECRET_ROTATED, actor=actor, agent=agent, metadata=metadata)
+        mail_about_credential(Made.CLIENT_SECRET, actor=actor, name=agent.name)
     return new
 
 

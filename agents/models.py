@@ -12,7 +12,7 @@ from core.ids import PrefixedIdField
 from core.rotation import NamedSecret
 from core.secrets import new_secret
 from core.text import PlainTextField
-from developers.models import Organization
+from developers.models import Developer, Organization
 
 
 def new_client_id() -> str:
@@ -54,6 +54,8 @@ class Agent(AbstractApplication):
     stop_reason = PlainTextField(max_length=300, blank=True)
     # A deleted agent is suspended for good, and only its name is needed: in the histories of its users, and in the log.
     deleted_at = models.DateTimeField(null=True, blank=True)
+    # When a reset of an unverified account suspended it. Redirect URIs from before are dropped when it is reactivated.
+    reclaimed_at = models.DateTimeField(null=True, blank=True, editable=False)
     token_endpoint_auth_method = models.CharField(max_length=32, choices=AuthMethod, default=AuthMethod.BASIC)
 
     # The keys of a client that signs assertions (RFC 7523), registered or last fetched from `jwks_uri`.
@@ -134,6 +136,22 @@ class ClientSecret(NamedSecret):
 
     id = PrefixedIdField(prefix="sec")
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="secrets")
+    made_by = models.ForeignKey(Developer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+
+
+class AddedRedirectUri(models.Model):
+    """When a redirect URI that an agent of an organization has was registered, and by whom."""
+
+    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="added_redirect_uris", db_index=False)
+    uri = ExactCharField(max_length=500)
+    made_by = models.ForeignKey(Developer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["agent", "uri"], name="added_redirect_uri_once")]
+
+    def __str__(self) -> str:
+        return str(self.uri)
 
 
 class AgentLogo(models.Model):

@@ -18,12 +18,15 @@ from developers.selectors import sole_organization
 
 @receiver(account_reclaimed)
 def suspend_agents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
-    """Suspend every agent and expire its secrets. The owner can reactivate an agent and create a new secret."""
+    """Suspend every agent and expire its secrets. The owner can reactivate an agent and create a new secret.
+
+    `agents.services.update_agent` then drops the redirect URIs that it has now.
+    """
     organization = sole_organization(user)
     if organization is None:
         return
     agents = list(agents_for_organization(organization.id).select_for_update(of=("self",)).order_by("pk"))
     for agent in agents:
-        Agent.objects.filter(pk=agent.pk).update(status=Agent.Status.SUSPENDED, updated=now)
+        Agent.objects.filter(pk=agent.pk).update(status=Agent.Status.SUSPENDED, reclaimed_at=now, updated=now)
         ClientSecret.objects.filter(live(now), agent=agent).update(expires_at=now)
         record_agent(Event.AGENT_SUSPENDED, actor=actor, agent=agent, metadata={"reason": "account_reclaimed"})

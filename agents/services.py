@@ -12,6 +12,7 @@ from agents.emergency import require_running
 from agents.errors import AgentSuspended, InvalidClient
 from agents.links import check_links
 from agents.models import Agent, ClientSecret
+from agents.redirect_changes import added_uris, drop_reclaimed_uris, remember_uris
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
 from agents.stops import Stopper
 from audit.entries.drafts import Draft
@@ -24,7 +25,8 @@ from core.locks import revocation
 from core.rotation import add_secret, find_live_secret
 from core.secret_use import note_use
 from core.wording import Filled
-from developers.acting import hold_developer
+from developers.acting import hold_developer, maker, require_recent_session
+from developers.credential_mails import Made, mail_about_credential
 from developers.errors import OrganizationSuspended
 from developers.models import Organization
 from limits.throttle import throttle_client_failure
@@ -58,9 +60,11 @@ def register_agent(
 ) -> RegisteredAgent:
     """Create a confidential agent.
 
-    Raises `InvalidScope` for an unknown scope, and `Invalid` for a redirect URI that cannot be registered.
+    Raises `InvalidScope` for an unknown scope, `Invalid` for a redirect URI that cannot be registered, and
+    `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
     """
     hold_developer(actor)
+    require_recent_session(actor)
     require_known(allowed_scopes, field="allowedScopes")
     check_redirect_uris(redirect_uris)
     agent = Agent.objects.create(
@@ -73,13 +77,19 @@ def register_agent(
         client_type=Agent.CLIENT_CONFIDENTIAL,
         authorization_grant_type=Agent.GRANT_AUTHORIZATION_CODE,
     )
-    secret = add_secret(agent.secrets, prefix="ags", now=clock.now())
+    secret = add_secret(agent.secrets, prefix="ags", now=clock.now(), fields={"made_by_id": maker(actor)})
+    remember_uris(actor, agent)
     record_agent(Event.AGENT_CREATED, actor=actor, agent=agent, metadata={"name": agent.name})
+    mail_about_credential(Made.AGENT, actor=actor, name=agent.name, uris=tuple(agent.redirect_uri_list))
     return RegisteredAgent(agent, secret)
 
 
 def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reason: str = "") -> Agent:
-    """Change the given fields of `EDITABLE` and return the updated agent. Raises `InvalidScope`, `Invalid`.
+    """Change the given fields of `EDITABLE` and return the updated agent.
+
+    Raises `InvalidScope`, `Invalid`, and for another redirect URI `ReauthenticationRequired` if the actor's session is
+    not of a recent sign-in. An agent that a reset has suspended loses its redirect URIs from before the reset with its
+    reactivation.
 
     Narrower scopes and a suspension apply to every verify request that starts after this returns. `status` belongs to
     the developer and does not affect an administrator's stop. The log has the `reason` of a new status, and an
@@ -94,14 +104,22 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
     check_links({name: changes[name] for name in ("homepage_url", "privacy_url") if name in changes})
     with revocation():
         agent = lock_own_agent(actor, agent)
-        before = agent.status
+        before, added = agent.status, added_uris(agent, changes.get("redirect_uris", ()))
+        if added:
+            require_recent_session(actor)
         for field, value in changes.items():
             setattr(agent, field, _stored(field, value))
         agent.save(update_fields=[*changes, "updated"])
+        if "redirect_uris" in changes:
+            remember_uris(actor, agent)
         event = _update_event(before, agent.status)
+        dropped = drop_reclaimed_uris(agent) if event is Event.AGENT_REACTIVATED else 0
         is_stated = reason and (event is not Event.AGENT_UPDATED or actor.kind == "administrator")
         stated = {"reason": reason} if is_stated else {}
-        record_agent(event, actor=actor, agent=agent, metadata={"changed": sorted(changes), **stated})
+        facts = {"changed": sorted(changes), **({"droppedRedirectUris": dropped} if dropped else {}), **stated}
+        record_agent(event, actor=actor, agent=agent, metadata=facts)
+        if added:
+            mail_about_credential(Made.REDIRECT_URIS, actor=actor, name=agent.name, uris=tuple(added))
     return agent
 
 

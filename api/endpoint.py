@@ -31,7 +31,7 @@ from core.actor import Actor
 from core.errors import Forbidden, NotAuthenticated, NotFound
 from core.http import visitor
 from core.idempotency import Answer, RepeatableRequest, answer_once, is_answered
-from developers.acting import as_developer
+from developers.acting import as_developer, as_developer_in_session
 from developers.models import Developer
 from developers.selectors import developer_for_user
 from developers.services import require_organization
@@ -167,11 +167,7 @@ class UserEndpoint(Endpoint):
 
     @property
     def signed_in_at(self) -> datetime | None:
-        """When the user entered their password for this session, or None if that is unknown (`accounts.recent`)."""
-        credential = self.request.auth
-        if isinstance(credential, SessionCredential):
-            return credential.session.created_at
-        return time_of_sign_in(self.request._request)
+        return signed_in_at(self.request)
 
 
 class DeveloperEndpoint(Endpoint):
@@ -195,7 +191,18 @@ class DeveloperEndpoint(Endpoint):
             raise Forbidden("This account is not a developer account. Register as a developer first.")
         require_verified_address(developer.user)
         self.developer = require_unsuspended(developer)
-        self.actor = as_developer(self.actor, developer)
+        if isinstance(credential, ApiKeyCredential):
+            self.actor = as_developer(self.actor, developer)
+        else:
+            self.actor = as_developer_in_session(self.actor, developer, signed_in_at(self.request))
+
+
+def signed_in_at(request: Request) -> datetime | None:
+    """Return when the user entered their password for this session. None if unknown (`accounts.recent`)."""
+    credential = request.auth
+    if isinstance(credential, SessionCredential):
+        return credential.session.created_at
+    return time_of_sign_in(request._request)
 
 
 def _require_json(request: Request) -> None:

@@ -50,6 +50,7 @@ class Event(StrEnum):
     RESOURCE_SERVER_UPDATED = "resource_server.updated"
     RESOURCE_SERVER_DELETED = "resource_server.deleted"
     RESOURCE_SERVER_SECRET_ROTATED = "resource_server.secret_rotated"
+    RESOURCE_SERVER_SECRET_REVOKED = "resource_server.secret_revoked"
 
     AGENT_CREATED = "agent.created"
     AGENT_UPDATED = "agent.updated"

@@ -1,13 +1,13 @@
 """Reports of users that an entry of their history was not them, with what they stop at once."""
 
 from contextlib import suppress
+from datetime import datetime
 from enum import StrEnum
-
-from django.db import transaction
 
 from accounts.models import User
 from accounts.services import hold_account
 from accounts.session_ends import end_other_sessions
+from agents.issued import end_issued_in_revocation
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.readers.reading import AuditEntry
@@ -18,6 +18,8 @@ from consent.models import Consent
 from consent.pausing import pause_agent, pause_all_agents
 from consent.services import revoke_consent
 from core.actor import Actor
+from core.locks import revocation
+from developers.selectors import developer_for_user
 
 
 class Stop(StrEnum):
@@ -29,26 +31,37 @@ class Stop(StrEnum):
     CONNECTION = "connection"
 
 
-@transaction.atomic
 def dispute_activity(
-    *, actor: Actor, user: User, entry: AuditEntry, consent: Consent | None, stop: Stop, kept_key: str | None = None
+    *,
+    actor: Actor,
+    user: User,
+    entry: AuditEntry,
+    consent: Consent | None,
+    stop: Stop,
+    kept_key: str | None = None,
+    issued_since: datetime | None = None,
 ) -> str:
     """Report that the entry was not the user, and stop what they chose. Return the id of the report.
 
     An entry has one report. A second call returns the first report, and also stops what the user chose.
     `consent` is the connection of the entry, or None without one. `kept_key` is the session that stays when all others
-    end, or None to end none. The report is in the log of the agent's organization, too, without anything personal.
-    A connection that has ended in the meantime needs no stop. Raises `NotAuthenticated` if the account has changed, and
-    `OthersPause` if the actor is not the user.
+    end, or None to end none. From `issued_since` on, what the user's account made as a developer ends, too. The report
+    is in the log of the agent's organization, too, without anything personal. A connection that has ended in the
+    meantime needs no stop. Raises `NotAuthenticated` if the account has changed, and `OthersPause` if the actor is not
+    the user.
     """
-    held = hold_account(user)
-    earlier = find_report(held.id, entry)
-    report = earlier.id if earlier else record(_draft(actor, held, entry, consent))
-    if kept_key is not None:
-        end_other_sessions(actor=actor, user=held, kept_key=kept_key)
-    # Last, because it takes the lock of revocations.
-    with suppress(NotConnected, ConsentAlreadyDecided):
-        _stop(actor, held, consent, stop)
+    with revocation():
+        held = hold_account(user)
+        earlier = find_report(held.id, entry)
+        report = earlier.id if earlier else record(_draft(actor, held, entry, consent))
+        if kept_key is not None:
+            end_other_sessions(actor=actor, user=held, kept_key=kept_key)
+        developer = developer_for_user(held) if issued_since else None
+        if developer and issued_since:
+            end_issued_in_revocation(actor=actor, developer=developer, since=issued_since)
+        # Last, because it takes the lock of revocations.
+        with suppress(NotConnected, ConsentAlreadyDecided):
+            _stop(actor, held, consent, stop)
     return report
 
 

@@ -1,5 +1,6 @@
 """The actor of a request and its origin. Every write takes one, and the audit log records it."""
 
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 Kind = Literal["user", "developer", "agent", "service", "administrator", "system", "anonymous"]
@@ -9,7 +10,9 @@ class Actor(NamedTuple):
     """An identity and its origin. `id` is a prefixed id, or None for anonymous callers and the system.
 
     `account_state` is a digest of the account, taken when the credential was checked. Writes that must not outlive a
-    password reset compare it with the current one (`developers.acting.hold_developer`).
+    password reset compare it with the current one (`developers.acting.hold_developer`). `by_session` is true for a
+    developer with a session of a browser or of the API instead of an API key, and `signed_in_at` is when its user last
+    proved who they are, or None if that is unknown.
     """
 
     kind: Kind
@@ -18,10 +21,12 @@ class Actor(NamedTuple):
     user_agent: str = ""
     request_id: str = ""
     account_state: str = ""
+    by_session: bool = False
+    signed_in_at: datetime | None = None
 
     def __repr__(self) -> str:
-        """Leave out `account_state`, which must not appear in a log."""
-        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields[:-1], self[:-1], strict=True))
+        """Leave out `account_state`, which must not appear in a log, and what is about the session."""
+        shown = ", ".join(f"{name}={value!r}" for name, value in zip(self._fields[:5], self[:5], strict=True))
         return f"Actor({shown})"
 
     def acting_as(self, kind: Kind, actor_id: str, *, account_state: str = "") -> "Actor":

@@ -16,7 +16,8 @@ from core.locks import revocation
 from core.rotation import AddedSecret, NewSecret, create_secret, rotate_secret, sole
 from core.secret_use import note_use
 from core.wording import Filled
-from developers.acting import hold_developer
+from developers.acting import hold_developer, require_recent_session
+from developers.credential_mails import Made, mail_about_credential
 from developers.models import ApiKey, Developer
 from developers.selectors import api_key_of, api_keys_for_developer, current_api_key_of, find_api_key
 from developers.services import record_developer
@@ -41,10 +42,11 @@ def create_api_key(
     """Create another key beside those that exist. Return it with its value, which cannot be read again.
 
     It ends after `lifetime_seconds`, or never. Raises `Invalid` if one that is not replaced has the same name, or if
-    the developer has `MAX_API_KEYS` live ones.
+    the developer has `MAX_API_KEYS` live ones, and `ReauthenticationRequired` like `rotate_api_key`.
     """
     with transaction.atomic():
         developer = _hold(actor, developer)
+        require_recent_session(actor)
         found = list(api_keys_for_developer(developer))
         if len(found) >= MAX_API_KEYS:
             text = gettext_noop("A developer can have at most %(most)d API keys. Revoke one first.")
@@ -58,6 +60,7 @@ def create_api_key(
         if lifetime_seconds is not None:
             metadata["lifetimeSeconds"] = lifetime_seconds
         record_developer(Event.API_KEY_CREATED, actor=actor, developer=developer, metadata=metadata)
+        mail_about_credential(Made.API_KEY, actor=actor, name=name)
     return added
 
 
@@ -68,10 +71,12 @@ def rotate_api_key(
 
     A key that replaces several has no name and no end. What is replaced works for another `overlap_seconds`, 0 to
     604800, or until its own end. Raises `NotFound` if no live key has the id, `AlreadyReplaced`, and `Invalid` if with
-    an overlap more than `MAX_API_KEYS` would work at once.
+    an overlap more than `MAX_API_KEYS` would work at once. `ReauthenticationRequired` if the actor's session is not of
+    a recent sign-in.
     """
     with revocation():
         developer = _hold(actor, developer)
+        require_recent_session(actor)
         found = api_keys_for_developer(developer)
         old = current_api_key_of(developer, key_id) if key_id else sole(found)
         (name, lifetime), now = (old.name, old.lifetime_seconds) if old else ("", None), clock.now()
@@ -90,6 +95,7 @@ def rotate_api_key(
         if key_id:
             metadata |= {"keyId": key_id, "name": name}
         record_developer(Event.API_KEY_ROTATED, actor=actor, developer=developer, metadata=metadata)
+        mail_about_credential(Made.API_KEY, actor=actor, name=name)
     return new
 
 

@@ -12,6 +12,7 @@ from accounts.addresses import normalize_email
 from accounts.authenticators import has_second_factor
 from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import PendingRegistration, User
+from accounts.recent import require_recent_sign_in
 from accounts.registration import take_registration
 from accounts.services import add_user, check_password, hold_account, new_user
 from audit.entries.drafts import Draft
@@ -22,6 +23,7 @@ from core.actor import Actor
 from core.locks import revocation
 from core.rotation import add_secret
 from core.wording import Filled
+from developers.credential_mails import Made, mail_owner
 from developers.errors import OrganizationSuspended
 from developers.models import Developer, DomainClaim, Organization
 
@@ -73,9 +75,11 @@ def find_registrant(*, actor: Actor, name: str, email: str, password: str) -> Us
 
 @transaction.atomic
 def create_developer(*, actor: Actor, registrant: User, name: str) -> RegisteredDeveloper:
-    """Make the user a developer, after saving a new user. Raises `EmailTaken`."""
-    user = add_user(actor=actor, user=registrant) if registrant._state.adding else registrant
-    return become_developer(actor=actor, user=user, name=name)
+    """Make the user a developer, after saving a new user. Mail an existing one. Raises `EmailTaken`."""
+    if registrant._state.adding:
+        return become_developer(actor=actor, user=add_user(actor=actor, user=registrant), name=name)
+    # The password has just been checked.
+    return join_as_developer(actor=actor, user=registrant, name=name, signed_in_at=clock.now())
 
 
 @transaction.atomic
@@ -84,6 +88,18 @@ def confirm_developer(*, actor: Actor, email: str, code: str) -> RegisteredDevel
     user = take_registration(kind=PendingRegistration.Kind.DEVELOPER, email=email, code=code)
     add_user(actor=actor, user=user, is_verified=True)
     return become_developer(actor=actor, user=user, name=user.name)
+
+
+@transaction.atomic
+def join_as_developer(*, actor: Actor, user: User, name: str, signed_in_at: datetime | None) -> RegisteredDeveloper:
+    """Make the user of a browser's session a developer, and mail them that they have an API key now.
+
+    Raises `ReauthenticationRequired` unless the sign-in is recent, and `EmailTaken` for a developer.
+    """
+    require_recent_sign_in(signed_in_at)
+    new = become_developer(actor=actor, user=user, name=name)
+    mail_owner(Made.API_KEY, user=user, actor=actor)
+    return new
 
 
 def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDeveloper:

@@ -6,7 +6,7 @@ from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
 from core.text import PlainTextField
-from developers.models import Organization
+from developers.models import Developer, Organization
 
 CRITICAL = "critical"
 # In increasing order.
@@ -38,6 +38,7 @@ class ResourceServerSecret(RotatableSecret):
 
     id = PrefixedIdField(prefix="rss")
     resource_server = models.ForeignKey(ResourceServer, on_delete=models.CASCADE, related_name="secrets")
+    made_by = models.ForeignKey(Developer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
 
 
 class CustomScope(models.Model):

@@ -18,7 +18,8 @@ from core.locks import revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
 from core.uris import UnusableUri, canonical_uri
 from core.wording import Filled
-from developers.acting import hold_developer
+from developers.acting import hold_developer, maker, require_recent_session
+from developers.credential_mails import Made, mail_about_credential
 from developers.models import Organization
 from resources.catalogue import gone_scopes
 from resources.custom_scopes import ScopeDefinition, is_own_scope, save_scopes
@@ -51,15 +52,18 @@ def register_resource_server(
 ) -> RegisteredResourceServer:
     """Register a service as an audience. Its identifier is stored in canonical form.
 
-    Raises `Invalid`, `IdentifierTaken`, and `ScopePrefixTaken` for another organization's prefix.
+    Raises `Invalid`, `IdentifierTaken`, `ScopePrefixTaken` for another organization's prefix, and
+    `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
     """
     identifier = canonical_identifier(identifier)
     with transaction.atomic():
         hold_developer(actor)
+        require_recent_session(actor)
         scope_ids = save_scopes(organization, scopes)
         server = _create(organization, name, identifier, scope_ids)
-        secret = add_secret(server.secrets, prefix="rs", now=clock.now())
+        secret = add_secret(server.secrets, prefix="rs", now=clock.now(), fields={"made_by_id": maker(actor)})
         _record(Event.RESOURCE_SERVER_CREATED, actor=actor, server=server, metadata={"identifier": identifier})
+        mail_about_credential(Made.RESOURCE_SERVER, actor=actor, name=name)
     return RegisteredResourceServer(server, secret)
 
 
@@ -134,16 +138,24 @@ def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
 def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overlap_seconds: int = 0) -> NewSecret:
     """Create a new secret. Earlier secrets work for another `overlap_seconds`, 0 to 604800.
 
-    Raises `Invalid` if with an overlap more than `MAX_SECRETS` would work at once.
+    Raises `Invalid` if with an overlap more than `MAX_SECRETS` would work at once, and `ReauthenticationRequired` if
+    the actor's session is not of a recent sign-in.
     """
     with revocation():
         hold_developer(actor)
+        require_recent_session(actor)
         server = _hold(server)
         new = rotate_secret(
-            server.secrets, prefix="rs", now=clock.now(), overlap_seconds=overlap_seconds, most=MAX_SECRETS
+            server.secrets,
+            prefix="rs",
+            now=clock.now(),
+            overlap_seconds=overlap_seconds,
+            most=MAX_SECRETS,
+            fields={"made_by_id": maker(actor)},
         )
         metadata = {"overlapSeconds": overlap_seconds}
         _record(Event.RESOURCE_SERVER_SECRET_ROTATED, actor=actor, server=server, metadata=metadata)
+        mail_about_credential(Made.SERVER_SECRET, actor=actor, name=server.name)
     return new
 
 

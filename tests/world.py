@@ -71,6 +71,15 @@ def sign_in(user: User) -> Client:
     return client
 
 
+def sign_in_recently(user: User) -> Client:
+    """Return a browser whose user has just entered the password."""
+    client = sign_in(user)
+    session = client.session
+    session["signed_in_at"] = clock.now().timestamp()
+    session.save()
+    return client
+
+
 def make_resource_server(
     developer: Developer, identifier: str, *scopes: str | ScopeDefinition
 ) -> RegisteredResourceServer:

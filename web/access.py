@@ -17,13 +17,15 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.errors import EmailUnverified, ReauthenticationRequired
 from accounts.models import User
+from accounts.recent import time_of_sign_in
 from accounts.selectors import require_verified_address
 from core.actor import Actor
 from core.errors import DomainError, NotFound
 from core.http import SeeOther, visitor
-from developers.acting import as_developer
+from developers.acting import as_developer_in_session
 from developers.models import Developer
 from developers.selectors import developer_for_user
+from web.kept_post import keeps_form
 
 View = Callable[..., HttpResponseBase]
 _UNDONE = "undone_post"
@@ -39,7 +41,7 @@ def user_actor(request: HttpRequest) -> Actor:
 
 
 def developer_actor(request: HttpRequest, developer: Developer) -> Actor:
-    return as_developer(visitor(request), developer)
+    return as_developer_in_session(visitor(request), developer, time_of_sign_in(request))
 
 
 def page(view: View) -> View:
@@ -139,7 +141,10 @@ def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: 
 
 
 def developer_page(view: View) -> View:
-    """Require a developer account and pass the `Developer` to the view. Redirect other users to the sign-up for it."""
+    """Require a developer account and pass the `Developer` to the view. Redirect other users to the sign-up for it.
+
+    What was typed is kept if the user must enter their password first (`web.kept_post`).
+    """
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -148,4 +153,4 @@ def developer_page(view: View) -> View:
             return redirect("web:developer")
         return enter_portal(request, developer, view, *args, **kwargs)
 
-    return user_page(wrapped)
+    return user_page(keeps_form(wrapped))

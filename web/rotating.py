@@ -13,6 +13,7 @@ from core.rotation import AlreadyReplaced, NamedSecret, NewSecret
 from web import once
 from web.forms.agents import RotateForm
 from web.forms.errors import show_in
+from web.kept_post import take_initial
 
 
 def rotate_named_secret(
@@ -30,7 +31,7 @@ def rotate_named_secret(
     `find` and `rotate` raise `AlreadyReplaced` and `NotFound`. After the second click of two, the list says so, or
     `gone`, and still shows the secret that the first click made.
     """
-    form = RotateForm(request.POST if request.method == "POST" else None)
+    form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
     try:
         old = find()
         if form.is_valid():

@@ -46,6 +46,7 @@ OWN_REASONS: Mapping[str, Any] = {
     "account_reclaimed": gettext_lazy("A password reset ended earlier access."),
     "account_erased": gettext_lazy("The account was erased."),
     "agent_deleted": gettext_lazy("The agent was deleted."),
+    "ended_by_owner": gettext_lazy("The developer ended what their account had made since a date."),
 }
 
 

@@ -61,6 +61,7 @@ SENTENCES: Mapping[str, str | Promise] = {
     Event.RESOURCE_SERVER_UPDATED: lazy("%(actor)s changed a resource server of %(organization)s."),
     Event.RESOURCE_SERVER_DELETED: lazy("%(actor)s deleted a resource server of %(organization)s."),
     Event.RESOURCE_SERVER_SECRET_ROTATED: lazy("%(actor)s rotated the secret of a resource server."),
+    Event.RESOURCE_SERVER_SECRET_REVOKED: lazy("%(actor)s revoked secrets of a resource server."),
     Event.AGENT_CREATED: lazy("%(actor)s registered the agent %(agent)s."),
     Event.AGENT_UPDATED: lazy("%(actor)s changed the agent %(agent)s."),
     Event.AGENT_SUSPENDED: lazy("%(actor)s suspended the agent %(agent)s."),

@@ -1,5 +1,6 @@
 """The organization's agents."""
 
+from accounts.errors import ReauthenticationRequired
 from agents.client_secrets import MAX_SECRETS, create_client_secret, revoke_client_secret, rotate_client_secret
 from agents.models import Agent
 from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
@@ -46,7 +47,7 @@ class Agents(DeveloperEndpoint):
         "Register an agent",
         answer=NewAgentOut,
         status=201,
-        errors=(InvalidScope,),
+        errors=(InvalidScope, ReauthenticationRequired),
         repeatable=True,
         request_example={
             "name": "SmartMail",
@@ -72,9 +73,10 @@ class OneAgent(DeveloperEndpoint):
     @operation(
         "updateAgent",
         "Update an agent",
-        description="Removed scopes and a suspension apply to every verify request that starts after the response.",
+        description="Removed scopes and a suspension apply to every verify request that starts after the response. "
+        "After a password reset that suspended the agent, activating it drops the redirect URIs from before the reset.",
         answer=AgentOut,
-        errors=(InvalidScope, Throttled, TooManyFetches),
+        errors=(InvalidScope, ReauthenticationRequired, Throttled, TooManyFetches),
     )
     def patch(self, agent_id: str, body: UpdateAgentBody) -> AgentOut:
         changes = body.sent()
@@ -104,6 +106,7 @@ class ClientSecrets(SecretEndpoint):
         description=f"Give each place that uses one its own. At most {MAX_SECRETS} work at once.",
         answer=NewClientSecretOut,
         status=201,
+        errors=(ReauthenticationRequired,),
         repeatable=True,
         request_example={"name": "production"},
     )
@@ -135,7 +138,7 @@ class RotateOneClientSecret(SecretEndpoint):
         description="The new secret has the same name. The earlier one keeps working for `overlapSeconds`, by default "
         "not at all.",
         answer=RotatedNamedClientSecretOut,
-        errors=(AlreadyReplaced,),
+        errors=(AlreadyReplaced, ReauthenticationRequired),
         repeatable=True,
     )
     def post(self, agent_id: str, secret_id: str, body: RotationBody) -> Answer:
@@ -157,6 +160,7 @@ class RotateClientSecret(DeveloperEndpoint):
         description="The new secret has the name of a single earlier one. If there are several, it has none. Earlier "
         "secrets keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedClientSecretOut,
+        errors=(ReauthenticationRequired,),
         repeatable=True,
     )
     def post(self, agent_id: str, body: RotationBody) -> Answer:

@@ -2,7 +2,7 @@
 
 from django.conf import settings
 
-from accounts.errors import BadCredentials, SecondFactorRequired, WrongSecondFactor
+from accounts.errors import BadCredentials, ReauthenticationRequired, SecondFactorRequired, WrongSecondFactor
 from accounts.services import open_session
 from accounts.session_ends import end_session
 from api.authentication import SessionCredential
@@ -102,6 +102,7 @@ class ApiKeys(DeveloperEndpoint):
         description=f"Give each place that uses one its own. At most {MAX_API_KEYS} work at once.",
         answer=NewApiKeyOut,
         status=201,
+        errors=(ReauthenticationRequired,),
         repeatable=True,
         request_example={"name": "deployment", "expiresInSeconds": 7_776_000},
     )
@@ -136,7 +137,7 @@ class RotateOneApiKey(DeveloperEndpoint):
         description="The new key has the same name, and works as long as the earlier one was meant to. The earlier one "
         "keeps working for `overlapSeconds`, by default not at all.",
         answer=RotatedNamedApiKeyOut,
-        errors=(AlreadyReplaced,),
+        errors=(AlreadyReplaced, ReauthenticationRequired),
         repeatable=True,
     )
     def post(self, key_id: str, body: RotationBody) -> Answer:
@@ -156,6 +157,7 @@ class RotateApiKey(DeveloperEndpoint):
         description="The new key has the name and the lifetime of a single earlier one. If there are several, it has "
         "no name and no end. Earlier keys keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedApiKeyOut,
+        errors=(ReauthenticationRequired,),
         repeatable=True,
     )
     def post(self, body: RotationBody) -> Answer:

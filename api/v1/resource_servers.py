@@ -1,5 +1,6 @@
 """The organization's resource servers."""
 
+from accounts.errors import ReauthenticationRequired
 from api.endpoint import DeveloperEndpoint
 from api.operations import operation
 from api.v1.schemas.pages import Page, PageQuery, paginate
@@ -42,7 +43,7 @@ class ResourceServers(ResourceServerEndpoint):
         "Register a resource server",
         answer=NewResourceServerOut,
         status=201,
-        errors=(IdentifierTaken, ScopePrefixTaken),
+        errors=(IdentifierTaken, ReauthenticationRequired, ScopePrefixTaken),
         repeatable=True,
         request_example={"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]},
     )
@@ -79,6 +80,7 @@ class RotateResourceServerSecret(ResourceServerEndpoint):
         "Rotate a resource server's secret",
         description="Earlier secrets keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedResourceServerSecretOut,
+        errors=(ReauthenticationRequired,),
         repeatable=True,
     )
     def post(self, server_id: str, body: RotationBody) -> Answer:

@@ -25,7 +25,7 @@ PARTS = ("ip", "userAgent", "resource", "amount", REASON, REQUEST_ID)
 # What these say of the person who acts must not be under the key of someone else.
 ACTORS_OWN = frozenset({"ip", "userAgent", REQUEST_ID})
 # All other reasons in the metadata are what a person typed.
-MACHINE_REASONS = frozenset({"account_reclaimed", "account_erased", "agent_deleted"})
+MACHINE_REASONS = frozenset({"account_reclaimed", "account_erased", "agent_deleted", "ended_by_owner"})
 OWN_REQUEST_ID = re.compile(r"req_[0-9a-f]{32}")
 CALL = "call"
 # In the part `call`, in the place of `context`, which is what the service sent: what we say of one that is too long.

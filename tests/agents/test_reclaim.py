@@ -6,9 +6,11 @@ from agents.models import Agent
 from agents.services import update_agent
 from developers.acting import as_developer
 from developers.models import Developer
+from tests.constants import CALLBACK
 from tests.log import log_entries
 from tests.world import ANONYMOUS, make_agent, make_developer, make_user, reclaim
 
+EVIL, NEW = "https://evil.example/callback", "https://new.example/callback"
 pytestmark = pytest.mark.django_db
 
 
@@ -40,3 +42,18 @@ def test_the_owner_can_reactivate_an_agent(developer: Developer) -> None:
     reclaim(developer.user)
     owner = as_developer(ANONYMOUS, Developer.objects.get())
     assert update_agent(actor=owner, agent=agent, changes={"status": "active"}).may_act
+
+
+def test_a_reactivation_drops_the_redirect_uris_from_before_the_reset(developer: Developer) -> None:
+    agent = make_agent(developer, redirect_uris=[CALLBACK, EVIL])
+    reclaim(developer.user)
+    owner = as_developer(ANONYMOUS, Developer.objects.get())
+    update_agent(actor=owner, agent=agent, changes={"redirect_uris": [CALLBACK, EVIL, NEW]})
+
+    agent = update_agent(actor=owner, agent=agent, changes={"status": "active"})
+
+    assert agent.redirect_uri_list == [NEW]
+    (entry,) = log_entries(event="agent.reactivated")
+    assert entry.content["metadata"]["droppedRedirectUris"] == 2
+    update_agent(actor=owner, agent=agent, changes={"status": "suspended"})
+    assert update_agent(actor=owner, agent=agent, changes={"status": "active"}).redirect_uri_list == [NEW]

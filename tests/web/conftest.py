@@ -71,9 +71,9 @@ def as_bob(world: Any, bob: User) -> Client:
 
 @pytest.fixture
 def as_developer(world: Any, developer: Developer) -> Client:
-    return world.sign_in(developer.user)
+    return world.sign_in_recently(developer.user)
 
 
 @pytest.fixture
 def as_rival(world: Any, rival: Developer) -> Client:
-    return world.sign_in(rival.user)
+    return world.sign_in_recently(rival.user)

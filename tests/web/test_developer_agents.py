@@ -11,6 +11,7 @@ from core import clock
 from core.secrets import digest
 from developers.models import ApiKey, Developer
 from tests.log import log_entries, log_entry
+from tests.world import sign_in_recently
 
 NEW_AGENT = {
     "name": "Ledgerbot",
@@ -27,7 +28,8 @@ def shown_secret(response) -> str:
     return text.split('<code class="secret__value" id="secret-value" tabindex="0">')[1].split("</code>")[0]
 
 
-def test_a_user_becomes_a_developer_and_sees_the_key_once(as_ada, ada):
+def test_a_user_becomes_a_developer_and_sees_the_key_once(ada):
+    as_ada = sign_in_recently(ada)
     assert "Become a developer" in as_ada.get("/developer/").content.decode()
     response = as_ada.post("/developer/", {"name": "Ada's Engines"})
     assert (response.status_code, response["Location"]) == (303, "/developer/api-keys")

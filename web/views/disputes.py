@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from agents.issued import issued_since
 from audit.events import Event
 from audit.readers.reading import AuditEntry
 from audit.selectors import entry_for_user
@@ -16,8 +17,11 @@ from consent.selectors import current_consent
 from core import clock
 from core.errors import NotFound
 from core.http import SeeOther
+from developers.selectors import developer_for_user
 from web.access import signed_in, user_actor, user_page
+from web.formats import date_of
 from web.forms.disputes import DisputeForm
+from web.forms.moments import start_of_day
 from web.ledger.items import read_items
 
 
@@ -33,11 +37,28 @@ def dispute(request: HttpRequest, entry_id: str) -> HttpResponse:
     consent = current_consent(user, entry.consent_id) if entry.consent_id else None
     is_live = consent is not None and consent.status_at(clock.now()) == Consent.Status.APPROVED
     initial = {"stop": Stop.ALL_AGENTS} if item.event == Event.AGENTS_RESUMED else None
-    form = DisputeForm(request.POST or None, has_connection=is_live, is_agents=item.is_call, initial=initial)
+    developer, day = developer_for_user(user), date_of(entry.timestamp)
+    form = DisputeForm(
+        request.POST or None,
+        has_connection=is_live,
+        is_agents=item.is_call,
+        is_developer=developer is not None,
+        day=day,
+        initial=initial,
+    )
     if request.method == "POST" and form.is_valid():
         _report(request, entry, consent, form)
         return SeeOther(reverse("web:dispute", args=[entry_id]))
-    context = {"item": item, "form": form, "report": find_report(user.id, entry)}
+    since = start_of_day(day)
+    context = {
+        "item": item,
+        "form": form,
+        "report": find_report(user.id, entry),
+        "is_developer": developer is not None,
+        "issued": issued_since(developer, since) if developer else None,
+        "issued_since": since,
+        "day": day,
+    }
     return render(request, "web/dispute.html", context, status=422 if form.is_bound else 200)
 
 
@@ -49,5 +70,6 @@ def _report(request: HttpRequest, entry: AuditEntry, consent: Consent | None, fo
         consent=consent,
         stop=form.chosen_stop,
         kept_key=request.session.session_key if form.cleaned_data["sessions"] else None,
+        issued_since=form.issued_since,
     )
     messages.success(request, _("Reported. What you chose takes effect at once."))

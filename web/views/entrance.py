@@ -24,6 +24,7 @@ from core.http import SeeOther, visitor
 from web.access import page, with_next
 from web.forms.entrance import CodeForm, SignUpForm
 from web.forms.errors import show_in
+from web.views.sign_in import remember_reset
 from web.waiting import waiting_agent
 
 _SIGNING_UP = "signing_up"
@@ -83,6 +84,7 @@ class ChoosePasswordView(PasswordResetFromKeyView):
             response: HttpResponse = super().form_valid(form)
         except NotAuthenticated:
             return self.render_to_response(self.get_context_data(form=form, token_fail=True))
+        remember_reset(self.request, form.user)
         return response
 
 

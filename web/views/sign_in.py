@@ -1,5 +1,6 @@
 """allauth's pages for the password, with the agent that waits and the passkeys that can be used instead."""
 
+from datetime import timedelta
 from typing import Any
 
 from allauth.account import views
@@ -12,10 +13,17 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from accounts.authenticators import passkeys_of
+from accounts.models import User
+from agents.issued import IssuedList, issued_since
+from core import clock
+from developers.selectors import developer_for_user
 from web.access import page, say_undone, with_next
+from web.forms.issued import DAYS
 from web.waiting import is_consent_page, waiting_agent
 
-_WANTED = "wanted_after_reset"
+_WANTED, _RESET = "wanted_after_reset", "reset_user"
+# On the page after a reset. The page that the sign-in leads to has all.
+MAX_LISTED = 20
 
 
 class LoginView(views.LoginView):
@@ -56,15 +64,36 @@ class ForgotPasswordView(views.PasswordResetView):
         return response
 
 
+def remember_reset(request: HttpRequest, user: User) -> None:
+    """Let the next page list what the user's account has made as a developer: a reset does not end it."""
+    request.session[_RESET] = user.id
+
+
+def _issued(request: HttpRequest) -> IssuedList | None:
+    """Return what the account whose password was just reset has made in the last days. None without a developer."""
+    user = User.objects.filter(pk=request.session.pop(_RESET, None)).first()
+    developer = developer_for_user(user) if user else None
+    return issued_since(developer, clock.now() - timedelta(days=DAYS), MAX_LISTED) if developer else None
+
+
 @require_safe
 @never_cache
 def password_chosen(request: HttpRequest) -> HttpResponse:
-    """Say that the password was changed, and lead on. A consent page whose agent no longer waits is forgotten."""
+    """Say that the password was changed, list what it does not end, and lead on.
+
+    A consent page whose agent no longer waits is forgotten.
+    """
     wanted = request.session.pop(_WANTED, None)
     waiting = waiting_agent(request, wanted)
     if waiting is None and is_consent_page(wanted):
         wanted = None
-    context = {"login_url": with_next("account_login", wanted), "wanted": wanted, "waiting": waiting}
+    context = {
+        "login_url": with_next("account_login", wanted),
+        "wanted": wanted,
+        "waiting": waiting,
+        "issued": _issued(request),
+        "issued_url": with_next("account_login", reverse("web:issued")),
+    }
     return render(request, "account/password_reset_from_key_done.html", context)
 
 

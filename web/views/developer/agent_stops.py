@@ -45,7 +45,10 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
 @posted_from("web:agent", "agent_id")
 def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
-    _set_status(request, developer, agent, Agent.Status.ACTIVE)
+    had = agent.redirect_uri_list
+    if len(_set_status(request, developer, agent, Agent.Status.ACTIVE).redirect_uri_list) < len(had):
+        text = _("Its redirect URIs from before the password reset are dropped. Add those that are yours: %(uris)s")
+        messages.warning(request, text % {"uris": " ".join(had)})
     if agent.is_stopped:
         messages.warning(request, _("Your suspension is lifted, but the agent is still stopped by an administrator."))
     else:
@@ -76,9 +79,9 @@ def delete(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
     return render(request, "web/developer/agent_delete.html", context, status=422 if form.is_bound else 200)
 
 
-def _set_status(request: HttpRequest, developer: Developer, agent: Agent, status: str, reason: str = "") -> None:
+def _set_status(request: HttpRequest, developer: Developer, agent: Agent, status: str, reason: str = "") -> Agent:
     actor = developer_actor(request, developer)
-    update_agent(actor=actor, agent=agent, changes={"status": status}, reason=reason)
+    return update_agent(actor=actor, agent=agent, changes={"status": status}, reason=reason)
 
 
 def _url(agent: Agent) -> str:

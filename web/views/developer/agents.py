@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.errors import ReauthenticationRequired
 from agents.logos import logo_source
 from agents.models import Agent
 from agents.selectors import agent_for_organization, live_secrets, search_agents
@@ -28,6 +29,7 @@ from web.access import developer_actor, developer_page
 from web.agent_preview import preview
 from web.analytics.links import DECISIONS, Links
 from web.forms.agents import SEARCH, AgentFilterForm, AgentForm, AgentSettingsForm
+from web.kept_post import take_form
 from web.paging import paginate
 from web.scope_picker import MAX_SEARCH, offered_scopes
 from web.sparkline import Sparkline
@@ -65,6 +67,8 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
                 organization=developer.organization,
                 **form.cleaned_data,
             )
+        except ReauthenticationRequired:
+            raise
         except DomainError as error:
             form.show(error)
         else:
@@ -107,6 +111,8 @@ def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRespo
         logo = {"logo_url": changes.pop("logo_url"), "fetches_again": changes.pop("fetch_again")}
         try:
             save_settings(actor=actor, agent=agent, changes=changes, **logo)
+        except ReauthenticationRequired:
+            raise
         except DomainError as error:
             form.show(error)
         else:
@@ -138,7 +144,8 @@ def _form(
     form_class: type[AgentForm] = AgentForm,
 ) -> AgentForm:
     if request.method != "POST":
-        return form_class(initial=initial, scopes=scopes)
+        kept = take_form(request)
+        return form_class.from_draft(kept, scopes=scopes) if kept else form_class(initial=initial, scopes=scopes)
     is_preview = "preview" in request.POST
     return form_class.from_draft(request.POST, scopes=scopes) if is_preview else form_class(request.POST, scopes=scopes)
 

@@ -19,6 +19,7 @@ from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import SecretForm
 from web.forms.errors import show_in
+from web.kept_post import take_initial
 from web.named_secrets import SecretRow
 from web.rotating import rotate_named_secret
 
@@ -28,7 +29,7 @@ from web.rotating import rotate_named_secret
 def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     """List the secrets and show a new one once. POST creates another secret."""
     agent = agent_for_organization(developer.organization_id, agent_id)
-    form = SecretForm(request.POST if request.method == "POST" else None)
+    form = SecretForm(request.POST if request.method == "POST" else None, initial=take_initial(request, SecretForm))
     if form.is_valid():
         try:
             added = create_client_secret(

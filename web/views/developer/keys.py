@@ -18,6 +18,7 @@ from web import once
 from web.access import developer_actor, developer_page
 from web.forms.api_keys import ApiKeyForm
 from web.forms.errors import show_in
+from web.kept_post import take_initial
 from web.named_secrets import SecretRow
 from web.rotating import rotate_named_secret
 
@@ -26,7 +27,7 @@ from web.rotating import rotate_named_secret
 @developer_page
 def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the keys and show a new one once. POST creates another key."""
-    form = ApiKeyForm(request.POST if request.method == "POST" else None)
+    form = ApiKeyForm(request.POST if request.method == "POST" else None, initial=take_initial(request, ApiKeyForm))
     if form.is_valid():
         try:
             added = create_api_key(actor=developer_actor(request, developer), developer=developer, **form.cleaned_data)

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.recent import time_of_sign_in
 from agents.models import Agent
 from agents.selectors import agent_for_organization, search_agents
 from audit.events import Event, Outcome
@@ -17,10 +18,11 @@ from audit.selectors import Filters, newest_for_organization, occurred_in_organi
 from core.http import SeeOther
 from developers.models import Developer
 from developers.selectors import developer_for_user
-from developers.services import become_developer
+from developers.services import join_as_developer
 from web import once
 from web.access import developer_page, enter_portal, signed_in, user_actor, user_page
 from web.forms.agents import DeveloperForm
+from web.kept_post import keeps_form, take_initial
 from web.portal.denials import denials_of
 from web.portal.figures import attention, decided_in_a_day, figures_of
 from web.quickstart.samples import LANGUAGES, sample
@@ -32,6 +34,7 @@ DENIALS = 8
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @user_page
+@keeps_form
 def overview(request: HttpRequest) -> HttpResponseBase:
     developer = developer_for_user(signed_in(request))
     return _join(request) if developer is None else enter_portal(request, developer, _show)
@@ -85,11 +88,16 @@ def _steps(
 
 
 def _join(request: HttpRequest) -> HttpResponse:
-    initial = {"name": signed_in(request).name}
+    initial = {"name": signed_in(request).name, **take_initial(request, DeveloperForm)}
     form = DeveloperForm(request.POST if request.method == "POST" else None, initial=initial)
     if not form.is_valid():
         status = 422 if form.is_bound else 200
         return render(request, "web/developer/join.html", {"form": form}, status=status)
-    new = become_developer(actor=user_actor(request), user=signed_in(request), name=form.cleaned_data["name"])
+    new = join_as_developer(
+        actor=user_actor(request),
+        user=signed_in(request),
+        name=form.cleaned_data["name"],
+        signed_in_at=time_of_sign_in(request),
+    )
     once.put(request, new.developer.id, new.api_key)
     return SeeOther(reverse("web:api-keys"))

@@ -13,6 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.errors import ReauthenticationRequired
 from audit.events import Outcome
 from audit.readers.services import Health, health_of_service
 from core import clock
@@ -43,6 +44,7 @@ from web.forms.agents import RotateForm
 from web.forms.deleting import DeleteServerForm
 from web.forms.errors import show_in
 from web.forms.resource_servers import NewServerForm, ServerForm
+from web.kept_post import take_initial
 from web.paging import paginate, part_of
 from web.snippets import FRAMEWORKS, KINDS, snippet
 
@@ -74,7 +76,8 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Register a resource server, and the first scope that it defines."""
     own = list(own_scopes(developer.organization_id))
     posted = request.POST if request.method == "POST" else None
-    form = NewServerForm(posted, own=own, organization=developer.organization)
+    initial = take_initial(request, NewServerForm)
+    form = NewServerForm(posted, own=own, organization=developer.organization, initial=initial)
     if form.is_valid():
         try:
             new = register_resource_server(
@@ -84,6 +87,8 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
                 identifier=form.cleaned_data["identifier"],
                 scopes=form.scopes,
             )
+        except ReauthenticationRequired:
+            raise
         except DomainError as error:
             form.show(error)
         else:
@@ -152,7 +157,7 @@ def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResp
 @developer_page
 def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     server = resource_server_for_organization(developer.organization_id, server_id)
-    form = RotateForm(request.POST if request.method == "POST" else None)
+    form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
     if form.is_valid():
         actor = developer_actor(request, developer)
         try:

@@ -6,11 +6,18 @@ from allauth.account.models import EmailAddress
 
 from accounts.models import BrowserSession
 from accounts.services import open_session
+from agents.client_secrets import create_client_secret
+from audit.events import Event
+from audit.selectors import entries_for_user
 from core import clock
 from core.actor import Actor
+from developers.acting import as_developer
+from developers.api_keys import create_api_key
+from resources.services import register_resource_server
+from tests.constants import CALLBACK
 from tests.web.browser.pages.group import Content, Group, Page, with_error
 from tests.web.browser.pages.samples import LONG
-from tests.world import allow, ask, make_agent, make_developer, make_user
+from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_user
 
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -47,7 +54,36 @@ def make_full() -> Content:
     return Content(ada.email)
 
 
+def make_issued() -> Content:
+    """Make credentials of each kind, with long names, and a report of one that is not the user's."""
+    developer = make_developer("dev@example.com", "Acme Robotics")
+    actor = as_developer(ANONYMOUS, developer)
+    for name in ("SmartMail", LONG):
+        agent = make_agent(developer, name=name, redirect_uris=[CALLBACK, f"https://{LONG[:60]}.example/{LONG}"])
+        create_client_secret(actor=actor, agent=agent, name=name)
+    register_resource_server(
+        actor=actor,
+        organization=developer.organization,
+        name=LONG,
+        identifier="https://mail.example",
+        scopes=["email:read"],
+    )
+    create_api_key(actor=actor, developer=developer, name=LONG[:100])
+    made = next(one for one in entries_for_user(developer.user_id) if one.event == Event.API_KEY_CREATED)
+    return Content(developer.user.email, {"entry": made.id})
+
+
 GROUPS = [
+    Group(
+        "issued",
+        make_issued,
+        [
+            "/account/credentials",
+            "/account/credentials?since=2999-01-01",
+            Page("/account/credentials?since=", status=422, state="error"),
+            "/activity/{entry}/dispute",
+        ],
+    ),
     Group(
         "account",
         make_full,
@@ -56,6 +92,7 @@ GROUPS = [
             Page("/account", with_error("#id_time_zone", "Berln", "Save"), "error"),
             "/account/sessions",
             "/account/sessions?page=2",
+            "/account/credentials",
             "/account/notifications",
             "/account/data",
             "/account/erase",

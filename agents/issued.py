@@ -1,0 +1,156 @@
+"""The credentials that a developer's account has made and that still work, to end those of another person.
+
+API keys, client secrets, secrets of resource servers, and redirect URIs all outlive the session that made them, and
+what an API key made outlives the key. So each has its maker and its time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from django.db.models import QuerySet
+
+from accounts.services import hold_account
+from agents.models import AddedRedirectUri, Agent, ClientSecret
+from agents.redirect_changes import keep_only
+from agents.services import record_agent
+from audit.entries.drafts import Draft
+from audit.events import Event
+from audit.services import record
+from core import clock
+from core.actor import Actor
+from core.locks import revocation
+from core.rotation import live
+from developers.acting import as_developer
+from developers.credential_mails import Made
+from developers.models import ApiKey, Developer
+from developers.services import record_developer
+from resources.models import ResourceServerSecret
+
+MAX_LISTED = 200
+REASON = "ended_by_owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A credential. `owner` is the name of its agent or service, empty for an API key, and `text` a hint or a URI."""
+
+    made: Made
+    text: str
+    name: str
+    owner: str
+    created_at: datetime
+    last_used_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedList:
+    """The newest credentials, and how many there are."""
+
+    items: list[Issued]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What the developer made at or after a moment and still works."""
+
+    keys: QuerySet[ApiKey]
+    secrets: QuerySet[ClientSecret]
+    server_secrets: QuerySet[ResourceServerSecret]
+    uris: QuerySet[AddedRedirectUri]
+
+    @classmethod
+    def of(cls, developer: Developer, since: datetime) -> "_Rows":
+        made, works = {"made_by": developer, "created_at__gte": since}, live(clock.now())
+        return cls(
+            keys=developer.api_keys.filter(works, created_at__gte=since),
+            secrets=ClientSecret.objects.filter(works, **made).select_related("agent"),
+            server_secrets=ResourceServerSecret.objects.filter(works, **made).select_related("resource_server"),
+            uris=AddedRedirectUri.objects.filter(agent__deleted_at=None, **made).select_related("agent"),
+        )
+
+    def newest(self) -> Iterator[Issued]:
+        for key in _first(self.keys):
+            yield Issued(Made.API_KEY, str(key), key.name, "", key.created_at, key.last_used_at)
+        for one in _first(self.secrets):
+            yield Issued(Made.CLIENT_SECRET, str(one), one.name, one.agent.name, one.created_at, one.last_used_at)
+        for secret in _first(self.server_secrets):
+            yield Issued(Made.SERVER_SECRET, str(secret), "", secret.resource_server.name, secret.created_at)
+        for uri in _first(self.uris):
+            yield Issued(Made.REDIRECT_URIS, uri.uri, "", uri.agent.name, uri.created_at)
+
+    @property
+    def total(self) -> int:
+        return sum(rows.count() for rows in (self.keys, self.secrets, self.server_secrets, self.uris))
+
+
+def issued_since(developer: Developer, since: datetime, most: int = MAX_LISTED) -> IssuedList:
+    """Return what the developer's account has made at or after `since` and still works, newest first."""
+    rows = _Rows.of(developer, since)
+    items = sorted(rows.newest(), key=lambda one: one.created_at, reverse=True)
+    return IssuedList(items[:most], rows.total)
+
+
+def end_issued(*, actor: Actor, developer: Developer, since: datetime) -> int:
+    """End what the developer's account has made at or after `since`, at once. Return how many credentials.
+
+    It needs no recent sign-in: like a revocation, it only takes away. Raises `NotAuthenticated` if the account has
+    changed.
+    """
+    with revocation():
+        hold_account(developer.user)
+        return end_issued_in_revocation(actor=actor, developer=developer, since=since)
+
+
+def end_issued_in_revocation(*, actor: Actor, developer: Developer, since: datetime) -> int:
+    """Do the same in a revocation in progress that holds the account. Lock consents later."""
+    held = Developer.objects.select_for_update(of=("self",)).select_related("user").get(pk=developer.pk)
+    actor = as_developer(actor, held)
+    rows = _Rows.of(held, since)
+    return _end_keys(actor, held, rows) + _end_server_secrets(actor, rows) + _end_of_agents(actor, rows)
+
+
+def _end_keys(actor: Actor, developer: Developer, rows: _Rows) -> int:
+    ended = list(rows.keys)
+    rows.keys.update(expires_at=clock.now())
+    for key in ended:
+        facts = {"keyId": key.id, "name": key.name, "reason": REASON}
+        record_developer(Event.API_KEY_REVOKED, actor=actor, developer=developer, metadata=facts)
+    return len(ended)
+
+
+def _end_server_secrets(actor: Actor, rows: _Rows) -> int:
+    found = list(rows.server_secrets)
+    ResourceServerSecret.objects.filter(pk__in=[one.pk for one in found]).update(expires_at=clock.now())
+    for server in {one.resource_server for one in found}:
+        facts = {"resourceServerId": server.id, "reason": REASON}
+        organization_id = server.organization_id
+        record(Draft(Event.RESOURCE_SERVER_SECRET_REVOKED, actor, organization_id=organization_id, metadata=facts))
+    return len(found)
+
+
+def _end_of_agents(actor: Actor, rows: _Rows) -> int:
+    affected = set(chain(rows.secrets.values_list("agent", flat=True), rows.uris.values_list("agent", flat=True)))
+    locked = Agent.objects.select_for_update(of=("self",), no_key=True).filter(pk__in=affected).order_by("pk")
+    return sum(_end_of_agent(actor, agent, rows) for agent in list(locked))
+
+
+def _end_of_agent(actor: Actor, agent: Agent, rows: _Rows) -> int:
+    secrets = ClientSecret.objects.filter(pk__in=[one.pk for one in rows.secrets.filter(agent=agent)])
+    ended = secrets.update(expires_at=clock.now())
+    if ended:
+        facts: dict[str, Any] = {"secrets": ended, "reason": REASON}
+        record_agent(Event.AGENT_SECRET_REVOKED, actor=actor, agent=agent, metadata=facts)
+    ends = set(rows.uris.filter(agent=agent).values_list("uri", flat=True))
+    dropped = keep_only(agent, [uri for uri in agent.redirect_uri_list if uri not in ends]) if ends else 0
+    if dropped:
+        facts = {"changed": ["redirect_uris"], "droppedRedirectUris": dropped, "reason": REASON}
+        record_agent(Event.AGENT_UPDATED, actor=actor, agent=agent, metadata=facts)
+    return ended + dropped
+
+
+def _first[R: (ApiKey, ClientSecret, ResourceServerSecret, AddedRedirectUri)](rows: QuerySet[R]) -> QuerySet[R]:
+    return rows.order_by("-created_at")[:MAX_LISTED]

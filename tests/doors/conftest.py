@@ -1,0 +1,90 @@
+"""A person who is a user and a developer, with what the acts are about, at each door with each credential."""
+
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from accounts.models import SessionToken, User
+from accounts.services import open_session
+from agents.models import Agent
+from core import clock
+from core.rotation import add_secret
+from developers.models import ApiKey, Developer
+from tests.doors.acts import Credential, Door
+from tests.world import ANONYMOUS, make_agent, make_developer, make_resource_server, sign_in
+
+LONG_AGO = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Scene:
+    user: User
+    ids: dict[str, str]
+    api_key: str
+
+    def knock(self, door: Door, credential: Credential, *, signed_in_ago: timedelta) -> Any:
+        """Do the act at the door with the credential, whose session began so long ago."""
+        path = door.path.format(**self.ids)
+        if door.is_page:
+            return self._browser(signed_in_ago).generic_form(path, door.sent)
+        return self._client(credential, signed_in_ago).call(door.method, path, door.sent)
+
+    def _client(self, credential: Credential, ago: timedelta) -> "Caller":
+        if credential == "cookie":
+            return self._browser(ago)
+        if credential == "API key":
+            return Caller(Client(headers={"X-Api-Key": self.api_key}))
+        opened = open_session(actor=ANONYMOUS, user=self.user)
+        SessionToken.objects.filter(pk=opened.session.pk).update(created_at=clock.now() - ago)
+        return Caller(Client(headers={"Authorization": f"Bearer {opened.token}"}))
+
+    def _browser(self, ago: timedelta) -> "Caller":
+        client = sign_in(self.user)
+        session = client.session
+        session["signed_in_at"] = (clock.now() - ago).timestamp()
+        session.save()
+        return Caller(client)
+
+
+@dataclass(frozen=True)
+class Caller:
+    client: Client
+
+    def generic_form(self, path: str, form: Any) -> Any:
+        return self.client.post(path, form)
+
+    def call(self, method: str, path: str, body: Any) -> Any:
+        return self.client.generic(method, f"/api/v1{path}", json.dumps(body), content_type="application/json")
+
+
+@pytest.fixture
+def developer(db: None) -> Developer:
+    return make_developer("dev@example.com")
+
+
+@pytest.fixture
+def agent(developer: Developer) -> Agent:
+    return make_agent(developer)
+
+
+@pytest.fixture
+def scene(developer: Developer, agent: Agent) -> Scene:
+    server = make_resource_server(developer, "https://mail.example/api", "email:read").server
+    ids = {
+        "agent": agent.id,
+        "secret": agent.secrets.get().id,
+        "server": server.id,
+        "key": developer.api_keys.get().id,
+    }
+    value = add_secret(
+        developer.api_keys,
+        prefix="ag",
+        now=clock.now(),
+        fields={"organization_id": developer.organization_id, "name": "tests"},
+    )
+    assert ApiKey.objects.count() == 2
+    return Scene(developer.user, ids, value)

@@ -1,0 +1,68 @@
+"""Each act is the same at every door: the step-up, the entry in the log, and the mail."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from accounts.models import Notice
+from accounts.notices import send_notices
+from tests.doors.acts import ACTS, CREDENTIALS, Act, Credential, Door
+from tests.doors.conftest import LONG_AGO, Scene
+from tests.log import log_entries
+
+JUST_NOW = timedelta(0)
+CASES = [
+    pytest.param(act, door, credential, id=f"{act.name} | {door} | {credential}")
+    for act in ACTS
+    for door in act.doors
+    for credential in door.credentials
+]
+SESSIONS = [case for case in CASES if case.values[2] != "API key"]
+
+
+def count(act: Act) -> tuple[int, int]:
+    """Return how many entries and mails there are of the act."""
+    return log_entries(event=act.event).count(), Notice.objects.filter(name=act.mail).count()
+
+
+def is_asked(answer: Any, door: Door) -> bool:
+    """Return whether the response asks for the password."""
+    if door.is_page:
+        return bool(answer.status_code == 303 and answer["Location"].startswith("/accounts/reauthenticate/"))
+    return bool(answer.status_code == 403 and answer.json()["code"] == "reauthentication_required")
+
+
+@pytest.mark.parametrize(("act", "door", "credential"), SESSIONS)
+def test_an_older_session_is_asked_for_the_password_exactly_if_the_act_steps_up(
+    act: Act, door: Door, credential: Credential, scene: Scene
+) -> None:
+    before = count(act)
+
+    answer = scene.knock(door, credential, signed_in_ago=LONG_AGO)
+
+    assert is_asked(answer, door) == act.steps_up, answer.content.decode()
+    assert count(act) == before if act.steps_up else count(act)[0] == before[0] + 1
+
+
+@pytest.mark.parametrize(("act", "door", "credential"), CASES)
+def test_the_act_has_one_entry_and_its_mail(act: Act, door: Door, credential: Credential, scene: Scene) -> None:
+    entries, mails = count(act)
+
+    answer = scene.knock(door, credential, signed_in_ago=JUST_NOW)
+
+    assert answer.status_code < 400, answer.content.decode()
+    is_mailed = act.mail and credential != "API key"
+    assert count(act) == (entries + 1, mails + bool(is_mailed)), answer.content.decode()
+
+
+@pytest.mark.parametrize("act", CREDENTIALS, ids=lambda act: act.name)
+def test_the_mail_about_a_credential_says_what_and_leads_to_the_list(act: Act, scene: Scene, mailoutbox: Any) -> None:
+    scene.knock(act.doors[0], "cookie", signed_in_ago=JUST_NOW)
+
+    send_notices()
+
+    (mail,) = mailoutbox
+    assert mail.to == [scene.user.email]
+    assert "/account/credentials" in mail.body
+    assert "with your AgentGate account" in mail.body or "your AgentGate account added" in mail.body
