@@ -4,13 +4,13 @@ API keys, client secrets, secrets of resource servers, and redirect URIs all out
 what an API key made outlives the key. So each has its maker and its time.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import DateTimeField, F, QuerySet, TextField, Value
+from django.db.models.functions import Cast, Concat
 
 from accounts.services import hold_account
 from agents.models import AddedRedirectUri, Agent, ClientSecret
@@ -37,7 +37,7 @@ REASON = "ended_by_owner"
 class Issued:
     """A credential. `owner` is the name of its agent or service, empty for an API key, and `text` a hint or a URI."""
 
-    made: Made
+    made: str
     text: str
     name: str
     owner: str
@@ -72,26 +72,37 @@ class _Rows:
             uris=AddedRedirectUri.objects.filter(agent__deleted_at=None, **made).select_related("agent"),
         )
 
-    def newest(self) -> Iterator[Issued]:
-        for key in _first(self.keys):
-            yield Issued(Made.API_KEY, str(key), key.name, "", key.created_at, key.last_used_at)
-        for one in _first(self.secrets):
-            yield Issued(Made.CLIENT_SECRET, str(one), one.name, one.agent.name, one.created_at, one.last_used_at)
-        for secret in _first(self.server_secrets):
-            yield Issued(Made.SERVER_SECRET, str(secret), "", secret.resource_server.name, secret.created_at)
-        for uri in _first(self.uris):
-            yield Issued(Made.REDIRECT_URIS, uri.uri, "", uri.agent.name, uri.created_at)
+    def newest(self, most: int) -> list[Issued]:
+        """Return the newest of all kinds, by one query."""
+        rows = _columns(self.keys, Made.API_KEY, Concat(Value("ag_…"), "last_four"), name="name", used="last_used_at")
+        others = (
+            _columns(
+                self.secrets,
+                Made.CLIENT_SECRET,
+                Concat(Value("ags_…"), "last_four"),
+                name="name",
+                owner="agent__name",
+                used="last_used_at",
+            ),
+            _columns(
+                self.server_secrets,
+                Made.SERVER_SECRET,
+                Concat(Value("rs_…"), "last_four"),
+                owner="resource_server__name",
+            ),
+            _columns(self.uris, Made.REDIRECT_URIS, F("uri"), owner="agent__name"),
+        )
+        return [Issued(*row) for row in rows.union(*others, all=True).order_by("-made_at")[:most]]
 
-    @property
-    def total(self) -> int:
+    def count(self) -> int:
         return sum(rows.count() for rows in (self.keys, self.secrets, self.server_secrets, self.uris))
 
 
 def issued_since(developer: Developer, since: datetime, most: int = MAX_LISTED) -> IssuedList:
     """Return what the developer's account has made at or after `since` and still works, newest first."""
     rows = _Rows.of(developer, since)
-    items = sorted(rows.newest(), key=lambda one: one.created_at, reverse=True)
-    return IssuedList(items[:most], rows.total)
+    items = rows.newest(most)
+    return IssuedList(items, len(items) if len(items) < most else rows.count())
 
 
 def end_issued(*, actor: Actor, developer: Developer, since: datetime) -> int:
@@ -152,5 +163,19 @@ def _end_of_agent(actor: Actor, agent: Agent, rows: _Rows) -> int:
     return ended + dropped
 
 
-def _first[R: (ApiKey, ClientSecret, ResourceServerSecret, AddedRedirectUri)](rows: QuerySet[R]) -> QuerySet[R]:
-    return rows.order_by("-created_at")[:MAX_LISTED]
+def _columns(
+    rows: QuerySet[Any], made: Made, text: Any, *, name: str = "", owner: str = "", used: str = ""
+) -> QuerySet[Any]:
+    """Return the rows with the fields of `Issued`, of the same types for all kinds, so that they can be united."""
+    return (
+        rows.order_by()
+        .annotate(
+            made=Value(str(made), TextField()),
+            shown=Cast(text, TextField()),
+            label=Cast(name or Value(""), TextField()),
+            owner=Cast(owner or Value(""), TextField()),
+            made_at=F("created_at"),
+            used_at=Cast(used or Value(None), DateTimeField()),
+        )
+        .values_list("made", "shown", "label", "owner", "made_at", "used_at")
+    )

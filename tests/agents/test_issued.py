@@ -58,6 +58,8 @@ def test_what_was_made_since_a_moment_ends_and_what_was_made_before_stays(develo
     since = clock.now()
     key = make_all(developer, agent, "stolen")
     assert kinds(developer, since) == ["api_key", "client_secret", "redirect_uris", "server_secret"]
+    newest = issued_since(developer, since, 1)
+    assert ([one.made for one in newest.items], newest.total) == (["api_key"], 4)
 
     assert end_issued(actor=as_user(developer.user), developer=developer, since=since) == 4
 
