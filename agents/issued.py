@@ -167,7 +167,7 @@ def _columns(
     rows: QuerySet[Any], made: Made, text: Any, *, name: str = "", owner: str = "", used: str = ""
 ) -> QuerySet[Any]:
     """Return the rows with the fields of `Issued`, of the same types for all kinds, so that they can be united."""
-    return (
+    united: QuerySet[Any] = (
         rows.order_by()
         .annotate(
             made=Value(str(made), TextField()),
@@ -179,3 +179,4 @@ def _columns(
         )
         .values_list("made", "shown", "label", "owner", "made_at", "used_at")
     )
+    return united
