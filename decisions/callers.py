@@ -11,11 +11,13 @@ from core.http import read_basic
 from decisions.memory import Bounded
 from decisions.requests import Credential
 from limits.quick_throttle import Hit, QuickThrottle
-from limits.throttle import address_subjects, client_subjects, throttle_client_failures
+from limits.throttle import Subject, address_subjects, client_subjects, throttle_client_failures
 
 MAX_CREDENTIALS = 10_000
 # Real ones are shorter. Longer ones are not remembered, because anyone can send them.
 MAX_REMEMBERED_LENGTH = 256
+# What a service's questions may cost more than usual, in multiples of the rate of anonymous callers.
+EXTRA_TIMES = 10
 
 # By the digest of the header, so that no secret stays in memory.
 _known: Bounded[str, Credential] = Bounded(MAX_CREDENTIALS)
@@ -50,19 +52,28 @@ def require_anonymous_allowed() -> None:
         raise NotAuthenticated("Authenticate as a resource server: send res_...:rs_... as HTTP Basic.")
 
 
-def anonymous_hit(actor: Actor, questions: int) -> Hit:
+def anonymous_hit(actor: Actor, cost: int) -> Hit:
     """Return what the questions of an anonymous caller count, by IP address."""
-    return Hit(address_subjects(actor.ip or ""), questions)
+    return Hit(address_subjects(actor.ip or ""), cost)
 
 
-def throttle_anonymous(hits: Sequence[Hit]) -> list[Throttled | None]:
-    """Count the questions of anonymous callers. Return the refusal of each hit, or None if it was counted."""
+def extra_hit(credential: Credential, extra: int) -> Hit | None:
+    """Return what questions count that cost more than usual, or None. The usual ones of services are not throttled.
+
+    They count by the secret: a caller without it must not use up what the service may ask.
+    """
+    name = f"credential:{secrets.digest(f'{credential.server_id}:{credential.digest}')}"
+    return Hit([Subject(name, EXTRA_TIMES)], extra) if extra else None
+
+
+def throttle_questions(hits: Sequence[Hit]) -> list[Throttled | None]:
+    """Count the costs of questions. Return the refusal of each hit, or None if it was counted."""
     return QuickThrottle("verify", settings.THROTTLE_VERIFY).hit_all(hits)
 
 
-def count_anonymous(hit: Hit) -> None:
-    """Count the questions of one anonymous caller. Raises `Throttled`."""
-    for refusal in filter(None, throttle_anonymous([hit])):
+def count_questions(hit: Hit) -> None:
+    """Count the cost of one caller's questions. Raises `Throttled`."""
+    for refusal in filter(None, throttle_questions([hit])):
         raise refusal
 
 

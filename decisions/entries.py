@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from audit.entries.drafts import Draft
+from audit.entries.facets import INDEXED_SCOPES
 from audit.events import Event, Outcome
 from core.actor import Actor
 from decisions.contexts import amount_for_log, context_for_log
@@ -67,7 +68,7 @@ def _draft_shadow(judgement: Judgement, shadow: Shadow, denial: PolicyDenial, ou
         policy_organization_id=shadow.organization_id,
         action=request.action,
         scopes=tuple(request.required_scopes),
-        metadata={"wouldBe": outcome.value, "ruleType": denial.rule_type, **_rule_of(denial)},
+        metadata={"wouldBe": outcome.value, "ruleType": denial.rule_type, **_rule_of(denial), **_indexed(judgement)},
     )
 
 
@@ -94,9 +95,14 @@ def _personal(request: VerifyRequest, asker: Actor, *, is_reserved: bool) -> dic
     }
 
 
+def _indexed(judgement: Judgement) -> dict[str, object]:
+    indexed = judgement.indexed_scopes
+    return {} if indexed is None else {INDEXED_SCOPES: list(indexed)}
+
+
 def _metadata(judgement: Judgement) -> dict[str, object]:
     request, decision, policy = judgement.question.request, judgement.decision, judgement.decision.policy
-    metadata: dict[str, object] = {"tokenId": decision.token_id}
+    metadata: dict[str, object] = {"tokenId": decision.token_id, **_indexed(judgement)}
     if request.is_introspection and request.credential:
         metadata["resourceServerId"] = request.credential.server_id
     if decision.missing_scopes:

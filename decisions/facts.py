@@ -192,6 +192,7 @@ class ScopeFacts(NamedTuple):
     scope_id: str
     labels_json: str
     risk_level: str
+    organization_id: str | None
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from core.actor import Actor
 from core.errors import DomainError, NotAuthenticated
 from core.messages import Reply, Request
-from decisions.callers import anonymous_hit, count_anonymous, failure_hit, throttle_failures
+from decisions.callers import anonymous_hit, count_questions, extra_hit, failure_hit, throttle_failures
 from decisions.requests import Decision, VerifyRequest
 from decisions.services import Ask, decide
 from limits.quick_throttle import Hit
@@ -24,9 +24,11 @@ class Inquiry(NamedTuple):
 
     @property
     def hit(self) -> Hit | None:
-        """What the requests count in the throttle of anonymous callers. None if the caller has a credential."""
-        first = self.requests[0]
-        return None if first.credential else anonymous_hit(first.actor, len(self.requests))
+        """What the requests count in the throttle of verify, or None if nothing, as for most services."""
+        first, cost = self.requests[0], sum(request.cost for request in self.requests)
+        if first.credential:
+            return extra_hit(first.credential, cost - len(self.requests))
+        return anonymous_hit(first.actor, cost)
 
     @property
     def failure(self) -> Hit | None:
@@ -35,9 +37,9 @@ class Inquiry(NamedTuple):
         return failure_hit(first.actor, first.credential) if first.credential else None
 
     def throttle(self) -> None:
-        """Count the requests if the caller is anonymous. Raises `Throttled`."""
-        if self.hit:
-            count_anonymous(self.hit)
+        """Count the requests. Raises `Throttled`."""
+        if hit := self.hit:
+            count_questions(hit)
 
 
 def answer(inquiry: Inquiry, ask: Ask | None = None) -> Reply:

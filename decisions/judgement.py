@@ -8,6 +8,7 @@ from typing import NamedTuple
 from decisions.approvals import Content
 from decisions.checks import first_reason, missing_scopes
 from decisions.facts import AgentFacts, CallerFacts, ReservedFacts, ScopeFacts, ServiceFacts, TokenFacts
+from decisions.indexing import scopes_to_index
 from decisions.questions import Question
 from decisions.repeats import answer_again, refuse
 from decisions.requests import CALLER_REFUSED, UNKNOWN_TOKEN, Decision, Reason
@@ -70,6 +71,8 @@ class Judgement:
     """What an approval must cover. None if the user is certainly not asked."""
     denying_organization_id: str | None = None
     is_logged: bool = True
+    indexed_scopes: Sequence[str] | None = None
+    """The scopes under which the log has the decision, or None if these are all."""
     is_repeated: bool = False
     """Whether an earlier decision answers the request: nothing is evaluated, counted or logged."""
     shadows: Sequence["Shadow"] = ()
@@ -125,8 +128,14 @@ def judge(question: Question, found: Found, now: datetime) -> Judgement:
     if question.claims is None:
         return Judgement(question, UNKNOWN_TOKEN, is_logged=False)
     if found.token is None:
-        return _judge_deleted(question, question.claims, found, now)
-    return _judge_stored(question, found.token, found, now)
+        judgement = _judge_deleted(question, question.claims, found, now)
+    else:
+        judgement = _judge_stored(question, found.token, found, now)
+    concerned = (judgement.organization_id, judgement.service_organization_id)
+    judgement.indexed_scopes = scopes_to_index(
+        question.request.required_scopes, found.token, found.scopes, concerned
+    )
+    return judgement
 
 
 def refuse_together(judgements: Sequence[Judgement]) -> None:

@@ -14,6 +14,9 @@ from core.uris import find_canonical_uri
 from policies.engine import Outcome, PolicyDenial
 
 
+SCOPES_PER_COST = 10
+
+
 class Reason(StrEnum):
     """Why a request is denied. The first that applies is reported, in this order."""
 
@@ -74,6 +77,11 @@ class VerifyRequest(NamedTuple):
     reserve_seconds: int | None = None
     repeat: Repeat | None = None
     together: str = ""
+
+    @property
+    def cost(self) -> int:
+        """What the request counts in throttles: one for each ten scopes or part of it."""
+        return max(1, -(-len(self.required_scopes) // SCOPES_PER_COST))
 
     @property
     def asked(self) -> Sequence[str]:

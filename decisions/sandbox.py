@@ -252,7 +252,7 @@ def _rehearsed(trial: Trial, book: PolicyBook) -> Rehearsed | None:
 
 def _own_scopes(described: Sequence[Scope]) -> list[ScopeFacts]:
     own = (scope for scope in described if scope.id not in catalogue())
-    return [ScopeFacts(one.id, json.dumps(sorted(one.labels)), one.risk_level) for one in own]
+    return [ScopeFacts(one.id, json.dumps(sorted(one.labels)), one.risk_level, None) for one in own]
 
 
 def _answer(decision: Decision) -> str:

@@ -7,13 +7,14 @@ have spaces itself.
 |---|---|
 | decision | the outcome |
 | agent | the agent, the outcome |
-| scope | the outcome, the required scope |
+| scope | the outcome, the required scope or `OTHER_SCOPES` |
 | rule | the reason, the policy or `USER`, the type of the rule: of a denial |
 | denial | the agent, and the parts of `rule` |
 | consent | a `Step` of a request for consent, with which scopes were asked for and left out |
 | asked, left_out | the scope |
+| rows | empty: how many rows of all other kinds there are of the day (`insights.bounds`) |
 
-Agents are values, too, so that the chart of all agents reads as few rows as the others.
+Beyond the bound of a day, `REST` takes the place of the name of an agent, a scope or a policy. Agents are values, too, so that the chart of all agents reads as few rows as the others.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 
 from audit.entries import requests
 from audit.entries.drafts import POLICY
+from audit.entries.facets import indexed_scopes
 from audit.entries.requests import RequestStep, Step, find_step
 from audit.events import Event, Outcome
 from audit.readers.in_order import InOrder
@@ -32,9 +34,10 @@ EVENTS = frozenset({Event.TOKEN_VERIFY, *requests.EVENTS})
 ALL_AGENTS = ""
 NONE = "-"
 USER = "user"
-# Verify takes no more. A caller chooses them, so their number bounds what a request can make the roll-ups store.
-MAX_SCOPES = 100
+REST = "(rest)"
 MAX_LENGTH = 300
+# The kinds that have few values, whatever is logged.
+FIXED = frozenset({Kind.DECISION.value, Kind.CONSENT.value})
 
 
 class Key(NamedTuple):
@@ -60,11 +63,25 @@ def keys_of(entry: InOrder) -> Iterator[Key]:
     """Yield the rows that count the entry, one more each. Raises `ValueError` or `KeyError` if it was damaged."""
     starts = ((Unit.HOUR, floor_hour(entry.at)), (Unit.DAY, floor_day(entry.at)))
     for organization_id, counted in _counted(entry):
-        agents = {ALL_AGENTS, entry.agent_id or ALL_AGENTS} if counted.is_of_agent else {ALL_AGENTS}
+        agents = dict.fromkeys([ALL_AGENTS, entry.agent_id or ALL_AGENTS] if counted.is_of_agent else [ALL_AGENTS])
         value = counted.value.replace("\0", "")[:MAX_LENGTH]
         for agent_id in agents:
             for unit, start in starts:
                 yield Key(organization_id, agent_id, counted.kind.value, unit.value, start, value)
+
+
+def without_name(key: Key) -> str:
+    """Return the value of the row that the key shares with all others without a row of their own."""
+    match key.kind:
+        case Kind.SCOPE:
+            return f"{key.value.split(' ', 1)[0]} {REST}"
+        case Kind.AGENT:
+            return f"{REST} {key.value.rsplit(' ', 1)[1]}"
+        case Kind.RULE:
+            return f"{rule_parts(key.value)[0]} {REST} {NONE}"
+        case Kind.DENIAL:
+            return f"{REST} {rule_parts(key.value.split(' ', 1)[1])[0]} {REST} {NONE}"
+    return REST
 
 
 def rule_parts(value: str) -> tuple[str, str, str]:
@@ -88,7 +105,7 @@ def _of_decision(entry: InOrder, record: Mapping[str, Any], organization_id: str
     outcome, agent_id = entry.outcome, entry.agent_id or NONE
     yield Counted(Kind.DECISION, outcome)
     yield Counted(Kind.AGENT, f"{agent_id} {outcome}", is_of_agent=False)
-    for scope in dict.fromkeys(record["scopes"][:MAX_SCOPES]):
+    for scope in dict.fromkeys(indexed_scopes(record)):
         yield Counted(Kind.SCOPE, f"{outcome} {scope}")
     if outcome == Outcome.DENIED:
         rule = " ".join([record["reason"] or NONE, *_rule_of(entry, record["metadata"], organization_id)])

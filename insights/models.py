@@ -22,6 +22,7 @@ class Kind(models.TextChoices):
     CONSENT = "consent"
     ASKED = "asked"
     LEFT_OUT = "left_out"
+    ROWS = "rows"
 
 
 class Unit(models.TextChoices):
@@ -50,10 +51,8 @@ class RollUp(models.Model):
     class Meta:
         # The index of the key has the number, too. A migration for which Django remakes the table on SQLite has to call
         # `keep_numbers_with_keys` of migration 0002 again.
-        # Hours are deleted once they are old.
-        indexes: ClassVar = [
-            models.Index(fields=["start"], condition=models.Q(unit="hour"), name="insights_hours_growing_old_idx")
-        ]
+        # Rows are deleted once they are old.
+        indexes: ClassVar = [models.Index(fields=["unit", "start"], name="insights_growing_old_idx")]
 
     def __str__(self) -> str:
         return f"{self.organization_id} {self.kind} {self.value} {self.start:%Y-%m-%dT%HZ}: {self.number}"

@@ -7,10 +7,11 @@ before the transaction, which changes only the tables of this app.
 """
 
 import logging
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 from django.db.models import Max, QuerySet
@@ -19,7 +20,8 @@ from audit.readers.in_order import InOrder, Stretch
 from audit.selectors import entries_in_order
 from core import clock
 from core.locks import writing
-from core.sweeps import BATCH
+from core.sweeps import BATCH, REST
+from insights.bounds import bounded
 from insights.counting import EVENTS, Key, keys_of
 from insights.models import Edition, Latency, RollUp, Unit
 
@@ -28,7 +30,19 @@ logger = logging.getLogger(__name__)
 COLUMNS = {"edition": "int", **dict.fromkeys(Key._fields, "text"), "start": "timestamptz", "number": "bigint"}
 # Pages show hours for up to two weeks, and need those of the day 30 days ago. Most rows are of hours.
 HOURS_LIFETIME = timedelta(days=35)
+# Pages show 90 days, beside the 90 days before.
+DAYS_LIFETIME = timedelta(days=200)
 LATENCY_LIFETIME = timedelta(days=200)
+# All other writers on SQLite wait for a transaction. This many rows take some milliseconds.
+KEYS_PER_TRANSACTION = {"postgresql": 20_000, "sqlite": 500}
+
+
+class Part(NamedTuple):
+    """What one transaction adds: the counts of the entries before the index `end`, the last of which is of `last_at`."""
+
+    end: int
+    last_at: datetime | None
+    counts: Counter[Key]
 
 
 def count_log(*, limit: int = BATCH) -> int:
@@ -58,9 +72,13 @@ def rebuild(report: Callable[[int], object] = lambda counted: None) -> int:
 
 
 def delete_old_hours(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` rows of hours that no page shows any more, and return how many. Those of days remain."""
-    old = RollUp.objects.filter(unit=Unit.HOUR, start__lt=clock.now() - HOURS_LIFETIME)
-    return _delete(old.order_by("start"), limit)
+    """Delete up to `limit` rows of hours that no page shows any more, and return how many."""
+    return _delete_older(Unit.HOUR, HOURS_LIFETIME, limit)
+
+
+def delete_old_days(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` rows of days that no page shows any more, and return how many."""
+    return _delete_older(Unit.DAY, DAYS_LIFETIME, limit)
 
 
 def delete_old_latency(*, limit: int = BATCH) -> int:
@@ -72,6 +90,10 @@ def delete_former_editions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` rows of editions that are no longer used, and return how many."""
     former = RollUp.objects.filter(edition__lt=_used_edition().pk)
     return _delete(former.order_by("edition"), limit)
+
+
+def _delete_older(unit: Unit, lifetime: timedelta, limit: int) -> int:
+    return _delete(RollUp.objects.filter(unit=unit, start__lt=clock.now() - lifetime).order_by("start"), limit)
 
 
 def _delete(rows: QuerySet[Any], limit: int) -> int:
@@ -99,35 +121,49 @@ def _unfinished_edition() -> Edition:
 
 
 def _advance(edition: Edition, limit: int) -> int:
-    """Count up to `limit` more entries in the edition. Return how many, 0 also if another process has done so."""
+    """Count up to `limit` more entries in the edition. Return how many, fewer if another process counts them, too."""
     edition.counted = Edition.objects.filter(pk=edition.pk).values_list("counted", flat=True).first() or 0
-    stretch = entries_in_order(edition.counted, limit, EVENTS)
-    number = stretch.end - edition.counted
-    if number and _save(edition, stretch, _count(stretch.entries)):
-        edition.counted = stretch.end
-        return number
-    return 0
+    stretch, first = entries_in_order(edition.counted, limit, EVENTS), edition.counted
+    for part in _parts(stretch) if stretch.end > first else ():
+        began_at = time.monotonic()
+        if not _save(edition, part):
+            break
+        edition.counted = part.end
+        if part.end < stretch.end:
+            time.sleep(REST[connection.vendor] * (time.monotonic() - began_at))
+    return edition.counted - first
 
 
-def _count(entries: Iterable[InOrder]) -> Counter[Key]:
+def _parts(stretch: Stretch) -> Iterator[Part]:
+    """Yield the counts of a stretch in parts, each for one transaction."""
     counts: Counter[Key] = Counter()
-    for entry in entries:
-        try:
-            keys = list(keys_of(entry))
-        except (ValueError, LookupError, TypeError, AttributeError):
-            # It was damaged. `./dev manage audit_verify` says how, and the other entries count.
-            logger.critical("The entry with index %s cannot be read, so it is not counted.", entry.leaf_index)
-            continue
+    last_at, most = None, KEYS_PER_TRANSACTION[connection.vendor]
+    for entry in stretch.entries:
+        keys = _keys_of(entry)
+        if counts and len(counts) + len(keys) > most:
+            yield Part(entry.leaf_index, last_at, counts)
+            counts = Counter()
         counts.update(keys)
-    return counts
+        last_at = entry.at
+    yield Part(stretch.end, stretch.last_at, counts)
 
 
-def _save(edition: Edition, stretch: Stretch, counts: Mapping[Key, int]) -> bool:
-    """Add the counts of a stretch, unless another process has added them. Return whether they were added."""
+def _keys_of(entry: InOrder) -> list[Key]:
+    try:
+        return list(keys_of(entry))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        # It was damaged. `./dev manage audit_verify` says how, and the other entries count.
+        logger.critical("The entry with index %s cannot be read, so it is not counted.", entry.leaf_index)
+        return []
+
+
+def _save(edition: Edition, part: Part) -> bool:
+    """Add the counts of a part, unless another process has added them. Return whether they were added."""
     expected = Edition.objects.filter(pk=edition.pk, counted=edition.counted)
+    counts = bounded(edition.pk, part.counts)
     with writing(), transaction.atomic():
-        # This row is locked first, so processes with the same stretch take turns here.
-        if not expected.update(counted=stretch.end, last_at=stretch.last_at):
+        # This row is locked first, so processes with the same part take turns here.
+        if not expected.update(counted=part.end, last_at=part.last_at):
             return False
         _add(edition.pk, counts)
     return True

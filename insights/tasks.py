@@ -14,4 +14,9 @@ def count_log() -> int:
 
 @shared_task
 def sweep_rollups() -> int:
-    return sweep(services.delete_old_hours, services.delete_old_latency, services.delete_former_editions)
+    return sweep(
+        services.delete_old_hours,
+        services.delete_old_days,
+        services.delete_old_latency,
+        services.delete_former_editions,
+    )

@@ -28,7 +28,7 @@ from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.messages import NotDirect, Reply, Request
 from core.metrics import report_unknown_tokens
 from decisions.batcher import DEADLINE_SECONDS, DOWN, Batcher
-from decisions.callers import throttle_anonymous, throttle_failures
+from decisions.callers import throttle_failures, throttle_questions
 from decisions.inquiries import DirectEndpoint, Inquiry, find_problem, is_refused
 from decisions.questions import Question, make_question
 from decisions.requests import Decision
@@ -77,7 +77,7 @@ class HotPaths:
         """Prepare. The process accepts connections after this returns; an exception ends the process."""
         self._batcher = Batcher(make_store(), settings.VERIFY_QUEUE)
         self._thread = Pool(threads=1, queue=0)
-        self._rounds = Rounds(throttle_anonymous, self._thread.call)
+        self._rounds = Rounds(throttle_questions, self._thread.call)
         self._database = Pool(threads=1, queue=0)
         self._log_lag = LogLag(self._database)
         self._latency = LatencySaver(self._database)
@@ -124,14 +124,14 @@ class HotPaths:
         return True
 
     def _admit(self, asked: Asked) -> None:
-        """Throttle anonymous callers, then decide. Redis may block, so a thread asks it."""
+        """Throttle the caller, then decide. Redis may block, so a thread asks it."""
         hit = asked.inquiry.hit
         if hit is None:
             self._decide(asked)
         elif settings.REDIS_URL:
             self._rounds.hit(hit).add_done_callback(partial(self._admitted, asked))
         else:
-            (refusal,) = throttle_anonymous([hit])
+            (refusal,) = throttle_questions([hit])
             self._go_on(asked, refusal)
 
     def _admitted(self, asked: Asked, admission: asyncio.Future[None]) -> None:

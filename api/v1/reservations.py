@@ -7,7 +7,7 @@ from api.v1.schemas.reservations import CommitBody, ReservationOut, show_reserva
 from core.errors import NotAuthenticated
 from core.http import BASIC_CHALLENGE, read_basic
 from core.idempotency import Answer
-from decisions.callers import anonymous_hit, count_anonymous, require_anonymous_allowed
+from decisions.callers import anonymous_hit, count_questions, require_anonymous_allowed
 from limits.reservations import ReservationExpired, ReservationResolved, commit_reservation, void_reservation
 from resources.authentication import authenticate_resource_server
 
@@ -28,7 +28,7 @@ class ReservationEndpoint(Endpoint):
         basic = read_basic(self.request.headers)
         if basic is None:
             require_anonymous_allowed()
-            count_anonymous(anonymous_hit(self.actor, 1))
+            count_questions(anonymous_hit(self.actor, 1))
             return
         server = authenticate_resource_server(actor=self.actor, server_id=basic.name, secret=basic.secret)
         self.server_id = server.id

@@ -19,13 +19,17 @@ RULE_REASONS = frozenset({"policy_denied", "approval_required"})
 # `invalid_token`.
 TOKEN_REASONS = frozenset({"invalid_token", "token_expired", "token_revoked", "wrong_audience"})
 LEFT_OUT = "left_out"
+# The member of the metadata with the scopes under which an entry is found and counted, if these are not all. Callers
+# can make scopes up, and each would be a word of the index. `OTHER_SCOPES` stands for the rest.
+INDEXED_SCOPES = "indexedScopes"
+OTHER_SCOPES = "(other)"
 
 
 class Facets(NamedTuple):
     """The values of an entry, without those that only some of its readers may see.
 
-    `actors` are the kind and the id of the actor, and the resource server that is concerned. `actions` are the action
-    and the scopes. `rules` are the type of the rule and the reason. `deciders` are `USER` or `NO_RULE`, or what each
+    `actors` are the kind and the id of the actor, and the resource server that is concerned. `scopes` are those of
+    `indexed_scopes`, and `actions` the action and these scopes. `rules` are the type of the rule and the reason. `deciders` are `USER` or `NO_RULE`, or what each
     organization may know of the policy, as `owned(...)`. `steps` are the step of a request for consent and the scopes
     that the user left out, `owned(...)` by the organization that asked. `request_id` is empty if the caller chose it:
     that is personal data, so nothing of it may outlast an erasure.
@@ -43,16 +47,22 @@ class Facets(NamedTuple):
 def facets_of(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Facets:
     """Return the facets of an entry, given its record or the content of its draft."""
     actor, metadata = content["actor"], content["metadata"]
-    action, scopes = content["action"], content["scopes"]
+    action, scopes = content["action"], indexed_scopes(content)
     return Facets(
         _distinct(actor["kind"], actor["id"], metadata.get("resourceServerId")),
         _distinct(action, *scopes),
-        tuple(scopes),
+        scopes,
         _distinct(metadata.get("ruleType"), content["reason"]),
         tuple(_deciders(content, withheld)) if content["reason"] in RULE_REASONS or POLICY in withheld else (),
         tuple(_steps(content, withheld)) if content["event"] in EVENTS else (),
         content["requestId"] if is_own(content["requestId"]) else "",
     )
+
+
+def indexed_scopes(content: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the scopes under which an entry is found and counted, given its record or the content of its draft."""
+    indexed = content["metadata"].get(INDEXED_SCOPES)
+    return tuple(content["scopes"]) if indexed is None else (*indexed, OTHER_SCOPES)
 
 
 def owned(organization_id: str | None, value: str) -> str:

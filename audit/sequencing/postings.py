@@ -107,21 +107,28 @@ class OpenSegment:
         self._offsets: defaultdict[tuple[str, str | None], list[int]] = defaultdict(list)
         self._microseconds = array("q")
         self._marks: list[int] = []
+        self._encoded: list[tuple[int, bytes]] | None = None
 
     def __len__(self) -> int:
         return len(self._microseconds)
 
     def add(self, entry: Indexed) -> bool:
-        """Return whether the segment is complete now."""
+        """Return whether the segment is complete now. Then its postings are made, before a transaction writes them."""
         offsets, offset = self._offsets, len(self._microseconds)
         for one in values_of(entry):
             offsets[one].append(offset)
         self._microseconds.append(microseconds(entry.timestamp))
         self._marks.append(mark_of(entry.facets.request_id))
-        return offset + 1 == SEGMENT
+        if offset + 1 != SEGMENT:
+            return False
+        self._encoded = self._encode()
+        return True
 
     def postings(self) -> list[tuple[int, bytes]]:
         """Return each term with its entries, in the order of the terms."""
+        return self._encode() if self._encoded is None else self._encoded
+
+    def _encode(self) -> list[tuple[int, bytes]]:
         by_term: dict[int, list[int]] = {}
         for (kind, value), found in self._offsets.items():
             if value:

@@ -47,7 +47,9 @@ SQL: dict[Statement, str] = {
         WHERE organization.id = ANY($1)
         ORDER BY organization.id, policy.id
     """,
-    Statement.SCOPES: "SELECT id, labels::text, risk_level FROM resources_customscope WHERE id = ANY($1)",
+    Statement.SCOPES: """
+        SELECT id, labels::text, risk_level, organization_id FROM resources_customscope WHERE id = ANY($1)
+    """,
     Statement.APPROVALS: """
         SELECT id, digest, target_digest, status, is_standing, expires_at,
             CASE WHEN is_standing THEN context::text ELSE '{}' END, asked_scopes::text, asked_by_rule,

@@ -16,6 +16,7 @@ from decisions.facts import (
     ServiceFacts,
     TokenFacts,
 )
+from decisions.indexing import unknown_scopes
 from decisions.judgement import Found, needs_labels
 from decisions.memory import LIBRARY, Versioned
 from decisions.questions import Question
@@ -53,11 +54,14 @@ def ask_further(questions: Sequence[Question], facts: "Facts") -> list[Step]:
 
 
 def ask_scopes(questions: Sequence[Question], facts: "Facts") -> list[Step]:
-    """Return the step that reads organizations' own scopes for questions that depend on their labels or risk."""
-    if not facts.depends_on_scopes:
-        return []
+    """Return the step that reads organizations' own scopes for questions that depend on their labels or risk.
+
+    The log has the names of scopes that exist (`decisions.indexing`), so others that were made up are looked up, too.
+    """
     known = catalogue()
-    wanted = {scope for question in questions for scope in facts.scopes_to_know(question) if scope not in known}
+    wanted = {scope for question in questions for scope in facts.scopes_to_index(question)}
+    if facts.depends_on_scopes:
+        wanted.update(scope for question in questions for scope in facts.scopes_to_know(question) if scope not in known)
     return [Step(Statement.SCOPES, (sorted(wanted),))] if wanted else []
 
 
@@ -146,6 +150,11 @@ class Facts:
         repeat = question.request.repeat
         reserved = self._reserved.get(repeat.key) if repeat else None
         return Found(token, agent, caller, service, *books, terms, self._scopes, reserved)
+
+    def scopes_to_index(self, question: Question) -> Collection[str]:
+        """Return the scopes of a question that may have been made up."""
+        claims, request = question.claims, question.request
+        return unknown_scopes(request.required_scopes, self.tokens.get(claims.token_id)) if claims else ()
 
     @property
     def depends_on_scopes(self) -> bool:

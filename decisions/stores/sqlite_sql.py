@@ -54,7 +54,7 @@ SQL: dict[Statement, str] = {
         ORDER BY organization.id, policy.id
     """,
     Statement.SCOPES: """
-        SELECT scope.id, scope.labels, scope.risk_level
+        SELECT scope.id, scope.labels, scope.risk_level, scope.organization_id
         FROM json_each(?) AS wanted JOIN resources_customscope AS scope ON scope.id = wanted.value
     """,
     Statement.APPROVALS: """

@@ -88,9 +88,9 @@ def _services(random_: random.Random) -> list[str]:
 
 
 def counted(edition: int | None = None) -> dict[Row, int]:
-    """Return the roll-ups of an edition, by default of the one in use."""
+    """Return the roll-ups of an edition, by default of the one in use, without the numbers of rows."""
     edition = edition or Edition.objects.get(is_used=True).pk
-    rows = RollUp.objects.filter(edition=edition)
+    rows = RollUp.objects.filter(edition=edition).exclude(kind="rows")
     names = ("organization_id", "agent_id", "kind", "unit", "start", "value")
     return {row[:6]: row[6] for row in rows.values_list(*names, "number")}
 

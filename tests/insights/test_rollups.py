@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from audit.proof.members import MissingEntry
 from audit.sequencing import sequencer
 from core import clock
 from core.sweeps import BATCH
-from insights import services, tasks
-from insights.counting import MAX_SCOPES
+from insights import bounds, services, tasks
 from insights.models import Edition, Latency, RollUp
-from insights.services import count_log, delete_former_editions, delete_old_hours, rebuild
+from insights.services import count_log, delete_former_editions, rebuild
+from insights.windows import DAY
 from tests.audit.journals import write_row
 from tests.audit.months import FEBRUARY, JANUARY, archive_in, fill, use_small_segments
 from tests.insights.logs import NOW, counted, counts_of_raw_log, log_entries
@@ -195,7 +196,7 @@ def test_a_rebuild_replaces_wrong_numbers(capsys: pytest.CaptureFixture[str]) ->
 
     assert capsys.readouterr().out == "Counted 100 entries.\n"
     assert counted() == counts_of_raw_log()
-    assert RollUp.objects.count() == len(counted())
+    assert RollUp.objects.exclude(kind="rows").count() == len(counted())
 
 
 def test_a_rebuild_reads_archived_months(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,10 +262,65 @@ def test_a_damaged_entry_is_reported_and_the_others_count(
 
 
 def test_what_a_caller_sends_cannot_fill_the_roll_ups() -> None:
-    write_row(1, scopes=[f"made:up{place}" for place in range(100)])
+    write_row(1, scopes=[f"made:up{place}" for place in range(100)], metadata={"indexedScopes": ["email:read"]})
     sequencer.sequence()
     count_log()
-    assert len({row[5] for row in counted() if row[2] == "scope"}) == MAX_SCOPES
+    assert {row[5] for row in counted() if row[2] == "scope"} == {"allowed email:read", "allowed (other)"}
+
+
+def _log_many_scopes(at: datetime) -> None:
+    for agent in ("agt_1", "agt_2", "agt_3"):
+        for place in range(10):
+            write_row(1, at, agent_id=agent, scopes=[f"own:scope{place}"])
+    sequencer.sequence()
+
+
+@pytest.mark.parametrize("limit", [1, 7, BATCH])
+def test_a_day_of_an_organization_has_a_bounded_number_of_rows(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MAX_ROWS_PER_DAY", 20)
+    _log_many_scopes(NOW)
+    count_all(limit)
+
+    rows = counted()
+    of_all = {row: number for row, number in rows.items() if not row[1]}
+    fixed = {"allowed", "allowed (rest)", "(rest) allowed"}
+    assert len([row for row in rows if row[1] or row[5] not in fixed]) == 20
+    for kind in ("decision", "scope", "agent"):
+        for unit in ("hour", "day"):
+            assert sum(number for row, number in of_all.items() if row[2:4] == (kind, unit)) == 30
+    assert sum(number for row, number in of_all.items() if row[5] == "allowed (rest)" and row[3] == "day") == 18
+    rebuild()
+    assert counted() == rows
+
+
+def test_each_day_and_organization_has_its_own_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "MAX_ROWS_PER_DAY", 20)
+    _log_many_scopes(NOW)
+    count_all()
+    before = len(counted())
+    write_row(1, NOW + DAY, agent_id="agt_1", scopes=["own:scope1"])
+    write_row(1, NOW, organization_id="org_2", agent_id="agt_1", scopes=["own:scope1"])
+    sequencer.sequence()
+    count_all()
+    # Decisions, the agent and the scope, by hour and by day; decisions and the scope also of the agent.
+    assert len(counted()) == before + 2 * 10
+
+
+def test_a_transaction_writes_a_bounded_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "KEYS_PER_TRANSACTION", {connection.vendor: 100})
+    log_entries(200)
+    sizes: list[int] = []
+    add = services._add
+
+    def noted(edition: int, counts: Any) -> None:
+        sizes.append(len(counts))
+        add(edition, counts)
+
+    monkeypatch.setattr(services, "_add", noted)
+    assert count_log() == 200
+    assert counted() == counts_of_raw_log()
+    assert len(sizes) > 5
+    assert max(sizes) < 120  # with the numbers of rows of each day
 
 
 def test_a_value_that_a_database_cannot_store_is_counted() -> None:
@@ -274,20 +330,23 @@ def test_a_value_that_a_database_cannot_store_is_counted() -> None:
     assert {row[5][:16] for row in counted() if row[2] == "scope"} == {"allowed zerobyte", "allowed longlong"}
 
 
-def test_old_hours_are_deleted_and_days_stay() -> None:
+def test_old_hours_are_deleted_before_old_days(monkeypatch: pytest.MonkeyPatch) -> None:
     log_entries(40)  # in March
     count_all()
     before = counted()
-    while delete_old_hours() == BATCH:
-        pass
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(days=190))
+    tasks.sweep_rollups()
     assert counted() == {row: number for row, number in before.items() if row[3] == "day"}
+    monkeypatch.setattr(clock, "now", lambda: NOW + timedelta(days=210))
+    tasks.sweep_rollups()
+    assert not RollUp.objects.exists()
 
 
 def test_the_worker_counts_and_sweeps() -> None:
     log_entries(100)
     assert tasks.count_log() == 100
-    hours = RollUp.objects.filter(unit="hour").count()
+    rows = RollUp.objects.count()  # of March
     Latency.objects.create(start=NOW, bound=1000, number=1)
     Latency.objects.create(start=clock.now(), bound=1000, number=1)
-    assert tasks.sweep_rollups() == hours + 1
+    assert tasks.sweep_rollups() == rows + 1
     assert Latency.objects.count() == 1

@@ -83,6 +83,7 @@ def _confusable(developer: Developer) -> Iterator[Draft]:
         {"reason": "token_revoked", "agent_id": None},
         {"reason": "insufficient_scope", "action": "email:send", "scopes": ["email:read"]},
         {"reason": "insufficient_scope", "scopes": MANY},
+        {"reason": "insufficient_scope", "scopes": MANY, "metadata": {"indexedScopes": ["email:send"]}},
     ]
     for place, fields in enumerate(denials, 1):
         yield from [Draft(Event.TOKEN_VERIFY, SERVICE, Outcome.DENIED, **{**base, **fields})] * place

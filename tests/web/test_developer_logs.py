@@ -11,10 +11,11 @@ from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from core.ids import new_id
 from developers.acting import as_developer as as_actor
+from tests.oauth.client import TICKETS
 from tests.verifier import main
 from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, rows
 from tests.web.markup import text_of
-from tests.world import ANONYMOUS, make_agent
+from tests.world import ANONYMOUS, make_agent, make_resource_server
 
 
 def test_a_row_says_when_what_who_and_why(as_developer, denied, limited, ada):
@@ -336,3 +337,26 @@ def test_needs_few_queries(as_developer, limited, write, query, django_assert_ma
         rows(as_developer, **query)
     with django_assert_max_num_queries(12):
         rows(as_developer, **query, entry=limited, cursor=cursor)
+
+
+def test_entries_with_made_up_scopes_are_listed_together_and_the_page_says_so(as_developer, write):
+    made_up = write(scopes=["made:up", "email:send"], metadata={"indexedScopes": ["email:send"]})
+    other = write(scopes=["email:read"])
+    assert made_up in rows(as_developer, scope="email:send")
+    for name in ("scope", "action"):
+        query = {name: "made:up"}
+        assert not rows(as_developer, **query)
+        page = as_developer.get("/developer/logs", query).content.decode()
+        assert "lists an entry under <code translate=\"no\">made:up</code> only if" in page
+        assert 'href="/developer/logs?scope=%28other%29"' in page
+    found = rows(as_developer, scope="(other)")
+    assert made_up in found
+    assert other not in found
+    assert "Other scopes" in text_of(as_developer, "/developer/logs?scope=(other)")
+
+
+def test_the_page_says_nothing_of_scopes_that_exist(as_developer, developer, write):
+    make_resource_server(developer, "https://notes.example", TICKETS)
+    for scope in ("email:send", TICKETS.id, "no scope at all"):
+        page = as_developer.get("/developer/logs", {"scope": scope}).content.decode()
+        assert "lists an entry under" not in page

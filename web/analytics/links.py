@@ -9,7 +9,7 @@ from django.urls import reverse
 from audit.entries import facets
 from audit.entries.requests import Step
 from audit.events import Event
-from insights.counting import NONE, USER, rule_parts
+from insights.counting import NONE, REST, USER, rule_parts
 from insights.windows import Window
 
 type Query = dict[str, str]
@@ -30,7 +30,9 @@ class Links:
         return self.between(window.since, window.until, query)
 
     def between(self, since: datetime, until: datetime, query: Query) -> str:
-        """Return the URL of the entries from `since` until `until`, exclusive."""
+        """Return the URL of the entries from `since` until `until`, exclusive. Empty for `REST`: no filter finds it."""
+        if REST in query.values():
+            return ""
         chosen = {"agent": self.agent_id, **query, "from": _hour(since), "to": _hour(until)}
         return f"{reverse('web:logs')}?{urlencode({name: value for name, value in chosen.items() if value})}"
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 
 from agents.selectors import agents_known_to
+from audit.entries.facets import OTHER_SCOPES
 from decisions.requests import Reason
-from insights.counting import NONE, USER, rule_parts
+from insights.counting import NONE, REST, USER, rule_parts
 from policies.selectors import policies_for_organization
 from web.logs.words import REASONS, rule_title
 from web.names import names_by_id, scope_titles
@@ -29,7 +30,7 @@ class Names:
     def __init__(self, organization_id: str, agents: Iterable[str], policies: Iterable[str], scopes: Iterable[str]):
         self._names = names_by_id(
             (agents_known_to(organization_id), agents),
-            (policies_for_organization(organization_id), (one for one in policies if one not in (NONE, USER))),
+            (policies_for_organization(organization_id), (one for one in policies if one not in (NONE, REST, USER))),
         )
         wanted = set(scopes)
         self._titles = scope_titles(wanted) if wanted else {}
@@ -38,9 +39,15 @@ class Names:
         """Return the words for an agent. Those of other organizations have no name here."""
         if agent_id == NONE:
             return Words(_("No agent"))
+        if agent_id == REST:
+            return Words(_("All others"))
         return Words(self._names[agent_id]) if agent_id in self._names else Words(agent_id, is_id=True)
 
     def scope(self, scope: str) -> Words:
+        if scope == REST:
+            return Words(_("All others"))
+        if scope == OTHER_SCOPES:
+            return Words(_("Other scopes"), code=scope)
         return Words(self._titles[scope], code=scope) if scope in self._titles else Words(scope, is_id=True)
 
     def rule(self, value: str) -> Words:
@@ -48,6 +55,8 @@ class Names:
         reason, policy_id, rule_type = rule_parts(value)
         why = str(REASONS.get(reason, reason))
         title = "" if rule_type == NONE else rule_title(rule_type)
+        if policy_id == REST:
+            return Words(_("All others"), why)
         if policy_id == USER:
             return Words(_("A limit of the user"), title)
         if policy_id == NONE:

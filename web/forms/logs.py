@@ -8,13 +8,15 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from audit.entries.facets import NO_AGENT, TOKEN_REASONS, is_own
+from audit.entries.facets import NO_AGENT, OTHER_SCOPES, TOKEN_REASONS, is_own
 from audit.events import Event
 from audit.selectors import Filters
 from core.text import plain_text
 from developers.models import SavedView
 from developers.saved_views import MAX_NAME_LENGTH, MAX_QUERY_LENGTH
 from policies.rules import RULES
+from resources.catalogue import SCOPE_ID, catalogue
+from resources.selectors import own_scopes
 from web.formats import exactly
 from web.forms.fields import IdSelect, PlainField
 from web.forms.filters import OUTCOMES, FilterForm
@@ -107,6 +109,21 @@ class LogFilterForm(FilterForm):
         request_id = self._valid("request")
         return "" if request_id is None or is_own(request_id) else str(request_id)
 
+    @property
+    def foreign_scope(self) -> str:
+        """The scope that is filtered by, if it is neither in the catalogue nor of the organization.
+
+        The log finds it only in entries that concern an organization that defines it, or whose token had it.
+        """
+        wanted = self._valid("scope") or self._valid("action") or ""
+        is_known = not SCOPE_ID.fullmatch(wanted) or wanted in catalogue()
+        return "" if is_known or own_scopes(self.names.organization_id).filter(pk=wanted).exists() else str(wanted)
+
+    @property
+    def other_scopes_query(self) -> str:
+        """The query of the page with the entries that have asked for scopes under which the log has no entries."""
+        return self.query(scope=OTHER_SCOPES, action="")
+
     def file_words(self) -> list[str]:
         """Return what was filtered, as words for the name of a file: without ids of users, and not too long."""
         words = [self._file_word(name) for name in IN_FILE_NAMES if name in self._sent()]
@@ -125,6 +142,8 @@ class LogFilterForm(FilterForm):
         value = self._valid(name)
         if self._is_named(name):
             return gettext("No agent") if value == NO_AGENT else self.names.names.get(value, value)
+        if name == "scope" and value == OTHER_SCOPES:
+            return gettext("Other scopes")
         if name in (FROM, TO):
             return exactly(value) if self._is_moment(name) else self.data[name].strip()
         return plain_text(super()._words(name))

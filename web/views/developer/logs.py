@@ -41,7 +41,6 @@ def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
         return _entry_alone(wanted)
     context = {
         **_listing(form, page),
-        "form": form,
         "views": own.views,
         "view_form": ViewForm(initial={"query": form.query()}, auto_id="id_view_%s"),
         "chips": list(form.chips()),
@@ -93,6 +92,7 @@ def earlier_path(request: HttpRequest, developer: Developer) -> HttpResponse:
 
 def _listing(form: LogFilterForm, page: LogPage) -> dict[str, Any]:
     return {
+        "form": form,
         "page": page,
         "rows": page.rows,
         "query": form.query(),
