@@ -132,9 +132,7 @@ def judge(question: Question, found: Found, now: datetime) -> Judgement:
     else:
         judgement = _judge_stored(question, found.token, found, now)
     concerned = (judgement.organization_id, judgement.service_organization_id)
-    judgement.indexed_scopes = scopes_to_index(
-        question.request.required_scopes, found.token, found.scopes, concerned
-    )
+    judgement.indexed_scopes = scopes_to_index(question.request.required_scopes, found.token, found.scopes, concerned)
     return judgement
 
 

@@ -13,7 +13,6 @@ from core.net import canonical_address
 from core.uris import find_canonical_uri
 from policies.engine import Outcome, PolicyDenial
 
-
 SCOPES_PER_COST = 10
 
 

@@ -7,6 +7,7 @@ ones share it follows from the order of the log, so counting again gives the sam
 from collections import Counter
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -64,12 +65,14 @@ def _existing(edition: int, keys: list[Key]) -> set[Key]:
     if not keys:
         return set()
     adapt, names = connection.ops.adapt_datetimefield_value, ", ".join(Key._fields)
-    rows = [(place, *key._replace(start=adapt(key.start))) for place, key in enumerate(keys)]
+    rows: list[list[Any]] = [
+        [place, *(adapt(one) if isinstance(one, datetime) else one for one in key)] for place, key in enumerate(keys)
+    ]
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             kinds = ["int", *["timestamptz" if name == "start" else "text" for name in Key._fields]]
             wanted = f"SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in kinds)})"
-            values = [list(column) for column in zip(*rows, strict=True)]
+            values: list[Any] = [list(column) for column in zip(*rows, strict=True)]
         else:
             wanted = f"VALUES {', '.join([f'({", ".join(["%s"] * len(rows[0]))})'] * len(rows))}"
             values = [value for row in rows for value in row]

@@ -347,7 +347,7 @@ def test_entries_with_made_up_scopes_are_listed_together_and_the_page_says_so(as
         query = {name: "made:up"}
         assert not rows(as_developer, **query)
         page = as_developer.get("/developer/logs", query).content.decode()
-        assert "lists an entry under <code translate=\"no\">made:up</code> only if" in page
+        assert 'lists an entry under <code translate="no">made:up</code> only if' in page
         assert 'href="/developer/logs?scope=%28other%29"' in page
     found = rows(as_developer, scope="(other)")
     assert made_up in found

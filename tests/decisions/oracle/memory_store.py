@@ -98,7 +98,9 @@ class MemoryStore:
                 return [row for each in organizations for row in self.policy_rows(each)]
             case Statement.SCOPES, (ids,):
                 return [
-                    ScopeFacts(each, json.dumps(self.labels[each]), "standard", None) for each in ids if each in self.labels
+                    ScopeFacts(each, json.dumps(self.labels[each]), "standard", None)
+                    for each in ids
+                    if each in self.labels
                 ]
             case Statement.COUNTERS, (keys,):
                 return [self.counters[key] for key in keys if key in self.counters]
