@@ -71,7 +71,7 @@ def _existing(edition: int, keys: list[Key]) -> set[Key]:
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             kinds = ["int", *["timestamptz" if name == "start" else "text" for name in Key._fields]]
-            wanted = f"SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in kinds)})"
+            wanted = f"SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in kinds)})"  # noqa: S608
             values: list[Any] = [list(column) for column in zip(*rows, strict=True)]
         else:
             wanted = f"VALUES {', '.join([f'({", ".join(["%s"] * len(rows[0]))})'] * len(rows))}"

@@ -14,7 +14,8 @@ have spaces itself.
 | asked, left_out | the scope |
 | rows | empty: how many rows of all other kinds there are of the day (`insights.bounds`) |
 
-Beyond the bound of a day, `REST` takes the place of the name of an agent, a scope or a policy. Agents are values, too, so that the chart of all agents reads as few rows as the others.
+Beyond the bound of a day, `REST` takes the place of the name of an agent, a scope or a policy. Agents are values, too,
+so that the chart of all agents reads as few rows as the others.
 """
 
 from collections.abc import Iterator, Mapping

@@ -38,7 +38,10 @@ KEYS_PER_TRANSACTION = {"postgresql": 20_000, "sqlite": 500}
 
 
 class Part(NamedTuple):
-    """What one transaction adds: the counts of the entries before the index `end`, the last of which is of `last_at`."""
+    """What one transaction adds: the counts of the entries up to the index `end`, exclusive.
+
+    `last_at` is the time of the last one.
+    """
 
     end: int
     last_at: datetime | None

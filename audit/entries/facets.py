@@ -29,10 +29,10 @@ class Facets(NamedTuple):
     """The values of an entry, without those that only some of its readers may see.
 
     `actors` are the kind and the id of the actor, and the resource server that is concerned. `scopes` are those of
-    `indexed_scopes`, and `actions` the action and these scopes. `rules` are the type of the rule and the reason. `deciders` are `USER` or `NO_RULE`, or what each
-    organization may know of the policy, as `owned(...)`. `steps` are the step of a request for consent and the scopes
-    that the user left out, `owned(...)` by the organization that asked. `request_id` is empty if the caller chose it:
-    that is personal data, so nothing of it may outlast an erasure.
+    `indexed_scopes`, and `actions` the action and these scopes. `rules` are the type of the rule and the reason.
+    `deciders` are `USER` or `NO_RULE`, or what each organization may know of the policy, as `owned(...)`. `steps` are
+    the step of a request for consent and the scopes that the user left out, `owned(...)` by the organization that
+    asked. `request_id` is empty if the caller chose it: that is personal data, so nothing of it may outlast an erasure.
     """
 
     actors: tuple[str, ...]
