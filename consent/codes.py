@@ -27,6 +27,7 @@ def issue_code(consent: Consent, user: User, now: datetime) -> str:
         code_challenge=consent.code_challenge,
         code_challenge_method="S256" if consent.code_challenge else "",
         resource=consent.resource or [settings.API_URL],
+        resource_owners=consent.resource_owners,
     )
     code = _value_of(row)
     row.code = secrets.digest(code)

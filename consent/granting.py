@@ -58,7 +58,7 @@ def require_grantable(consent: Consent) -> None:
     """
     require_may_act(consent.agent)
     require_same_owners(consent.resource_owners)
-    require_services(consent.resource)
+    require_services(consent.resource_owners)
     require_registered_redirect(consent)
     if not consent.askable_scopes():
         raise NothingToGrant(

@@ -273,6 +273,7 @@ class AuthorizationCode(AbstractGrant):
     id = PrefixedIdField(prefix="cod")
     code = ExactCharField(max_length=64, unique=True)
     resource = models.JSONField(default=list)
+    resource_owners = models.JSONField(default=dict)
     consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="codes")
     consumed_at = models.DateTimeField(null=True, blank=True)
 

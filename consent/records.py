@@ -78,9 +78,9 @@ def _services_affected(event: Event, consent: Consent) -> list[str]:
     first = [consent.organization_id] if consent.agent.is_stock and consent.organization_id else []
     if event in NOT_FOR_SERVICES:
         return first
-    resources = set(consent.resource)
+    owners = set(consent.resource_owners.items())
     if event is Event.CONSENT_REVOKED:
         # It ends the whole connection, including the services of earlier requests.
-        earlier = Consent.objects.filter(replaced_by=consent).values_list("resource", flat=True)
-        resources.update(one for resource in earlier for one in resource)
-    return [*first, *(organization.id for organization in organizations_of_services(sorted(resources)))]
+        earlier = Consent.objects.filter(replaced_by=consent).values_list("resource_owners", flat=True)
+        owners.update(pair for each in earlier for pair in each.items())
+    return [*first, *(organization.id for organization in organizations_of_services(owners))]

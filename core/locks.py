@@ -25,6 +25,7 @@ SIGNING_KEYS = 0x4147_0002
 SEQUENCER = 0x4147_0003
 ARCHIVER = 0x4147_0004
 GRANTS = 0x4147_0005
+IDENTIFIERS = 0x4147_0007
 # How long a reader of the log waits for a process that copies the journal into it, and a writer on SQLite for others.
 LOCK_SECONDS = 3.0
 # SQLite asks for a lock after 1 and 2 milliseconds, then ever more rarely.
@@ -118,6 +119,14 @@ def exclude_grants() -> None:
 def lock_signing_keys() -> None:
     """Prevent other processes from creating signing keys until this transaction ends."""
     _execute("SELECT pg_advisory_xact_lock(%s)", SIGNING_KEYS)
+
+
+def lock_identifiers() -> None:
+    """Let no other transaction register a resource server or prove a domain until this one ends.
+
+    Danger: lock accounts and organizations before it, and resource servers after it.
+    """
+    _execute("SELECT pg_advisory_xact_lock(%s)", IDENTIFIERS)
 
 
 @contextmanager

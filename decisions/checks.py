@@ -63,4 +63,4 @@ def _is_audience_right(token: TokenFacts, service: ServiceFacts | None) -> bool:
     """Return whether the token is for the service (RFC 8707), or for the default audience if there is no service."""
     if service is None:
         return settings.API_URL in token.audience
-    return service.accepts(token.audience, token.organization_id)
+    return service.accepts(token.audience, token.owners, token.organization_id)

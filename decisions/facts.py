@@ -21,7 +21,8 @@ MAX_PARSED = 16_384
 class TokenFacts(NamedTuple):
     """An access token that we signed, with its family, consent, user, agent and the agent's organization.
 
-    `audience`, `removed_scopes`, `consented_scopes` and `allowed_scopes` are JSON lists, `terms` a JSON object. A stock
+    `audience`, `removed_scopes`, `consented_scopes` and `allowed_scopes` are JSON lists, `owners` and `terms` JSON
+    objects. `owners` are the organizations of the audience's services when the user was asked, by identifier. A stock
     client has no organization, and a token by client credentials no user and no consent.
     """
 
@@ -29,6 +30,7 @@ class TokenFacts(NamedTuple):
     expires_at: datetime
     scope: str
     audience_json: str
+    owners_json: str
     is_family_revoked: bool
     removed_scopes: str
     user_id: str | None
@@ -53,6 +55,10 @@ class TokenFacts(NamedTuple):
     @property
     def audience(self) -> tuple[str, ...]:
         return _names(self.audience_json)
+
+    @property
+    def owners(self) -> Mapping[str, str]:
+        return _owners(self.owners_json)
 
     @property
     def granted_scopes(self) -> tuple[str, ...]:
@@ -105,13 +111,14 @@ class ServiceFacts(NamedTuple):
     is_organization_suspended: bool
     policy_version: str
 
-    def accepts(self, audience: Collection[str], organization_id: str | None) -> bool:
+    def accepts(self, audience: Collection[str], owners: Mapping[str, str], organization_id: str | None) -> bool:
         """Return whether a token with this audience, of an agent of this organization, is for the service (RFC 8707).
 
-        The default audience covers all services of the agent's own organization.
+        The default audience covers all services of the agent's own organization. An identifier in the audience is for
+        the organization that owned it when the token was granted, in `owners`, not for one that registered it later.
         """
         is_default = settings.API_URL in audience and organization_id == self.organization_id
-        return is_default or self.identifier in audience
+        return is_default or (self.identifier in audience and owners.get(self.identifier) == self.organization_id)
 
 
 class CallerFacts(NamedTuple):
@@ -217,6 +224,12 @@ def _names(text: str) -> tuple[str, ...]:
     """Return the strings of a JSON list. Anything else is an empty list, which grants nothing."""
     found = json.loads(text)
     return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
+
+
+@lru_cache(MAX_PARSED)
+def _owners(text: str) -> Mapping[str, str]:
+    found: Mapping[str, str] = json.loads(text)
+    return found
 
 
 @lru_cache(MAX_PARSED)

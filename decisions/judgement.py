@@ -1,6 +1,6 @@
 """The judgement of a question by its facts: pure, without I/O. `settling.py` settles afterwards what needs counters."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -149,7 +149,7 @@ def refuse_together(judgements: Sequence[Judgement]) -> None:
 
 def _judge_stored(question: Question, token: TokenFacts, found: Found, now: datetime) -> Judgement:
     request = question.request
-    affected = _affected(question, found.service, token.audience, token.organization_id)
+    affected = _affected(question, found.service, token.audience, token.owners, token.organization_id)
     judgement = Judgement(question, UNKNOWN_TOKEN, token.organization_id, affected)
     reason = first_reason(token, found.service, request.required_scopes, now)
     if reason is not None:
@@ -227,7 +227,9 @@ def _judge_deleted(question: Question, claims: Claims, found: Found, now: dateti
         trace=() if question.request.explains else None,
     )
     own = found.organization_id
-    return Judgement(question, decision, own, _affected(question, found.service, claims.audience, own))
+    # Who owned the audience is deleted with the row. The request is denied anyway: this only decides who can read that.
+    owners = dict.fromkeys(claims.audience, found.service.organization_id) if found.service else {}
+    return Judgement(question, decision, own, _affected(question, found.service, claims.audience, owners, own))
 
 
 def _is_authentic(server_id: str, caller: CallerFacts | None, now: datetime) -> bool:
@@ -235,13 +237,17 @@ def _is_authentic(server_id: str, caller: CallerFacts | None, now: datetime) -> 
 
 
 def _affected(
-    question: Question, service: ServiceFacts | None, audience: Sequence[str], organization_id: str | None
+    question: Question,
+    service: ServiceFacts | None,
+    audience: Sequence[str],
+    owners: Mapping[str, str],
+    organization_id: str | None,
 ) -> str | None:
     """Return the organization of the service that the request affects, or None."""
     if service is None:
         return None
     is_caller = question.request.credential is not None
-    return service.organization_id if is_caller or service.accepts(audience, organization_id) else None
+    return service.organization_id if is_caller or service.accepts(audience, owners, organization_id) else None
 
 
 def _sides(

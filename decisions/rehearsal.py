@@ -180,6 +180,7 @@ def _token(rehearsed: Rehearsed, now: datetime) -> TokenFacts:
         expires_at=now + settings.ACCESS_TOKEN_LIFETIME,
         scope=" ".join(rehearsed.scopes),
         audience_json=json.dumps([settings.API_URL]),
+        owners_json="{}",
         is_family_revoked=False,
         removed_scopes="[]",
         user_id=USER,

@@ -153,7 +153,7 @@ def _settle(actor: Actor, checked: DomainClaim, found: Found, *, is_contested: b
 
 
 def _prove(actor: Actor, claim: DomainClaim, now: datetime) -> None:
-    claim.failing_since, claim.due_at = None, now + CHECK_EVERY
+    claim.failing_since, claim.due_at, claim.proved_by = None, now + CHECK_EVERY, claim.method
     if claim.proved_at is None:
         claim.proved_at = now
         Organization.objects.filter(pk=claim.organization_id).update(domain=claim.name)
@@ -173,6 +173,7 @@ def _miss(actor: Actor, claim: DomainClaim, found: Found, now: datetime, *, is_c
 def _lose(actor: Actor, claim: DomainClaim, now: datetime) -> None:
     Organization.objects.filter(pk=claim.organization_id).update(domain=None)
     claim.proved_at = claim.due_at = claim.failing_since = claim.review_asked_at = None
+    claim.proved_by = ""
     _record(Event.DOMAIN_LOST, actor, claim)
     _tell(claim, "domain_lost", now)
 

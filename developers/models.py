@@ -130,6 +130,8 @@ class DomainClaim(models.Model):
     method = models.CharField(max_length=8, choices=Method.choices, blank=True)
     dns_problem = models.CharField(max_length=16, choices=Problem.choices, blank=True)
     file_problem = models.CharField(max_length=16, choices=Problem.choices, blank=True)
+    # How the domain is proved, which stays while a check does not find the proof. Empty unless it is proved.
+    proved_by = models.CharField(max_length=8, choices=Method.choices, blank=True)
     # None unless the domain is proved.
     proved_at = models.DateTimeField(null=True, blank=True)
     due_at = models.DateTimeField(null=True, blank=True, db_index=True)

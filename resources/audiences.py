@@ -41,18 +41,23 @@ def audience_for_identifier(identifier: str) -> Audience | None:
     return Audience(canonical, server) if server else None
 
 
-def organizations_of_services(identifiers: Iterable[str]) -> list[Organization]:
-    """Return the organization that owns each of these audiences. Unregistered ones and the default have none."""
-    named = [identifier for identifier in identifiers if identifier != settings.API_URL]
-    if not named:
+def organizations_of_services(owners: Iterable[tuple[str, str]]) -> list[Organization]:
+    """Return the organizations in `owners` whose resource server still has its identifier.
+
+    `owners` are identifiers with the ids of the organizations that owned them when the user was asked (`owners_of`).
+    One that has registered an identifier since has nothing to do with what was granted before.
+    """
+    wanted = set(owners)
+    if not wanted:
         return []
-    servers = ResourceServer.objects.filter(identifier__in=named).select_related("organization")
-    return [server.organization for server in servers]
+    servers = ResourceServer.objects.filter(identifier__in={identifier for identifier, _ in wanted})
+    found = servers.select_related("organization")
+    return [server.organization for server in found if (server.identifier, server.organization_id) in wanted]
 
 
-def require_services(identifiers: Iterable[str]) -> None:
-    """Raise `ServiceSuspended` if the organization of one of these audiences may not act."""
-    if any(not organization.may_act for organization in organizations_of_services(identifiers)):
+def require_services(owners: Mapping[str, str]) -> None:
+    """Raise `ServiceSuspended` if an organization that owns one of these audiences may not act."""
+    if any(not organization.may_act for organization in organizations_of_services(owners.items())):
         raise ServiceSuspended(SUSPENDED)
 
 

@@ -11,6 +11,12 @@ class IdentifierTaken(Conflict):
     remedy = "Choose another identifier, or use the resource server that has it."
 
 
+class IdentifierInOthersDomain(IdentifierTaken):
+    code = "identifier_in_others_domain"
+    title = gettext_noop("The domain of this identifier belongs to another organization")
+    remedy = "Use a domain of your organization, or prove that this one is yours on the page of your domain."
+
+
 class ScopePrefixTaken(Conflict):
     code = "scope_prefix_taken"
     title = gettext_noop("The prefix of this scope belongs to another organization")

@@ -31,6 +31,17 @@ class ResourceServer(models.Model):
         return str(self.name)
 
 
+class ReservedIdentifier(models.Model):
+    """The identifier of a deleted resource server, which only its organization may register again."""
+
+    identifier = ExactCharField(max_length=500, primary_key=True)
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="reserved_identifiers")
+    created_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.identifier)
+
+
 class ResourceServerSecret(RotatableSecret):
     """A resource server's secret, `rs_...`, as a digest. During the overlap of a rotation, several are valid."""
 

@@ -14,7 +14,7 @@ from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.errors import Invalid, NotFound
-from core.locks import revocation
+from core.locks import lock_identifiers, revocation
 from core.rotation import NewSecret, add_secret, rotate_secret
 from core.uris import UnusableUri, canonical_uri
 from core.wording import Filled
@@ -23,7 +23,7 @@ from developers.credential_mails import Made, mail_about_credential
 from developers.models import Organization
 from resources.catalogue import gone_scopes
 from resources.custom_scopes import ScopeDefinition, is_own_scope, save_scopes
-from resources.errors import IdentifierTaken
+from resources.identifiers import claim_identifier, reserve_identifier, taken
 from resources.models import ResourceServer
 
 MAX_IDENTIFIER_LENGTH = 500
@@ -52,7 +52,7 @@ def register_resource_server(
 ) -> RegisteredResourceServer:
     """Register a service as an audience. Its identifier is stored in canonical form.
 
-    Raises `Invalid`, `IdentifierTaken`, `ScopePrefixTaken` for another organization's prefix, and
+    Raises `Invalid`, `IdentifierTaken` and its subclass, `ScopePrefixTaken` for another organization's prefix, and
     `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
     """
     identifier = canonical_identifier(identifier)
@@ -60,7 +60,9 @@ def register_resource_server(
         hold_developer(actor)
         require_recent_session(actor)
         scope_ids = save_scopes(organization, scopes)
+        lock_identifiers()
         server = _create(organization, name, identifier, scope_ids)
+        claim_identifier(server)
         secret = add_secret(server.secrets, prefix="rs", now=clock.now(), fields={"made_by_id": maker(actor)})
         _record(Event.RESOURCE_SERVER_CREATED, actor=actor, server=server, metadata={"identifier": identifier})
         mail_about_credential(Made.RESOURCE_SERVER, actor=actor, name=name)
@@ -127,12 +129,16 @@ def change_scope(*, actor: Actor, server: ResourceServer, scope: ScopeDefinition
 
 
 def delete_resource_server(*, actor: Actor, server: ResourceServer) -> None:
-    """Delete the resource server, so that its audience is invalid. Keep its scopes for users who granted them."""
+    """Delete the resource server, so that its audience is invalid, and reserve its identifier.
+
+    Its scopes stay for users who granted them.
+    """
     with revocation():
         hold_developer(actor)
         server = _hold(server)
         _record(Event.RESOURCE_SERVER_DELETED, actor=actor, server=server, metadata={"identifier": server.identifier})
         ResourceServer.objects.filter(pk=server.pk).delete()
+        reserve_identifier(server)
 
 
 def rotate_resource_server_secret(*, actor: Actor, server: ResourceServer, overlap_seconds: int = 0) -> NewSecret:
@@ -173,12 +179,6 @@ def canonical_identifier(identifier: str) -> str:
     return canonical
 
 
-def require_free_identifier(identifier: str) -> None:
-    """Raise `IdentifierTaken` if a resource server has this identifier, in canonical form."""
-    if ResourceServer.objects.filter(identifier=identifier).exists():
-        raise _taken(identifier)
-
-
 def _hold(server: ResourceServer) -> ResourceServer:
     """Lock the resource server until the transaction ends. Raises `NotFound` if it has been deleted."""
     rows = ResourceServer.objects.select_related("organization").select_for_update(of=("self",))
@@ -199,12 +199,7 @@ def _create(organization: Organization, name: str, identifier: str, scope_ids: l
                 organization=organization, name=name, identifier=identifier, scopes=scope_ids
             )
     except IntegrityError as error:
-        raise _taken(identifier) from error
-
-
-def _taken(identifier: str) -> IdentifierTaken:
-    text = gettext_noop("%(identifier)s is already registered. Choose another identifier.")
-    return IdentifierTaken(Filled(text, identifier=identifier))
+        raise taken(identifier) from error
 
 
 def _record(event: Event, *, actor: Actor, server: ResourceServer, metadata: Mapping[str, Any]) -> None:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
+from django.db.models import QuerySet
 from django.test import Client
 
 from accounts.models import User
@@ -28,6 +30,7 @@ from resources.services import RegisteredResourceServer, register_resource_serve
 from tests.constants import CALLBACK, NEW_PASSWORD, PASSWORD
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
+from tokens.models import AccessToken
 
 AGENT_SCOPES = ["email:read", "email:send", "calendar:freebusy", "payments:charge", "profile:read"]
 SERVICE_SCOPES = ["email:read", "email:send", "calendar:freebusy"]
@@ -95,6 +98,12 @@ def make_resource_server(
 def make_caller(server: ResourceServer) -> Credential:
     """Return a new credential of the resource server."""
     return Credential(server.id, digest(add_secret(server.secrets, prefix="rs", now=clock.now())))
+
+
+def mean_for(tokens: QuerySet[AccessToken], server: ResourceServer, *, is_default: bool = False) -> None:
+    """Change the audience of the tokens to the resource server and, if wanted, the default one."""
+    audience = [*([settings.API_URL] if is_default else []), server.identifier]
+    tokens.update(resource=audience, resource_owners={server.identifier: server.organization_id})
 
 
 @dataclass

@@ -121,12 +121,14 @@ def create_access_token(
     It is valid for 15 minutes, from a whole second. Its audience is `resource` or, if that is empty, the family's.
     """
     issued_at = now.replace(microsecond=0)
+    audience = list(resource) or family.resource
     token = AccessToken.objects.create(
         family=family,
         application=family.application,
         user_id=family.user_id,
         scope=" ".join(scopes),
-        resource=list(resource) or family.resource,
+        resource=audience,
+        resource_owners={name: owner for name, owner in family.resource_owners.items() if name in audience},
         expires=issued_at + settings.ACCESS_TOKEN_LIFETIME,
     )
     return token, sign_access_token(token, issued_at=now)

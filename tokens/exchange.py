@@ -55,7 +55,7 @@ def exchange_code(
         end_replayed_family(family, actor=actor, kind="code", now=now)
         # A client without a secret has not proved its identity, so its error does not reveal the replay.
         return REPLAYED_CODE if agent.is_confidential else UNUSABLE_CODE
-    services = organizations_of_services(row.resource)
+    services = organizations_of_services(row.resource_owners.items())
     problem = problem_with_code(row, code_verifier=code_verifier, redirect_uri=redirect_uri, now=now)
     problem = problem or problem_with_grant(row.consent, row.resource, services, now)
     if problem:
@@ -84,6 +84,7 @@ def _start_family(row: AuthorizationCode, now: datetime) -> TokenFamily:
         code=row,
         scope=row.scope,
         resource=row.resource,
+        resource_owners=row.resource_owners,
         created_at=now,
         expires_at=next_expiry(now),
     )

@@ -20,6 +20,7 @@ from tokens.models import TokenFamily
 
 # An expiry has a day to spare, so that a family that is refreshed often is updated only once per day.
 SPARE = timedelta(days=1)
+SERVICE_GONE = "The service for which the tokens are meant is no longer registered by the same organization."
 
 
 def next_expiry(now: datetime) -> datetime:
@@ -84,26 +85,19 @@ def problem_with_grant(
 ) -> str | None:
     """Return why no tokens may be issued under this consent for this audience now, or None if they may.
 
-    `services` are the organizations of the audience (`organizations_of_services`).
+    `services` are the organizations that still own their part of the audience (`organizations_of_services`).
     """
     if consent is None or consent.user is None or not consent.user.is_active:
         return "The user's account is deactivated."
     if consent.agent.stopped_by is not None:
         return consent.agent.stopped_by.value
-    if not _is_any_service_live(audience, services):
-        return "The service for which the tokens are meant is suspended."
+    if settings.API_URL not in audience and not any(organization.may_act for organization in services):
+        return "The service for which the tokens are meant is suspended." if services else SERVICE_GONE
     if consent.status_at(now) != Consent.Status.APPROVED:
         return "The consent is no longer in force. Ask the user again."
     if not consent.live_scopes():
         return "The agent may no longer use any of the granted scopes."
     return None
-
-
-def _is_any_service_live(audience: Sequence[str], services: Sequence[Organization]) -> bool:
-    """Return whether any service would accept a token for this audience. The default audience is AgentGate itself."""
-    if settings.API_URL in audience:
-        return True
-    return not services or any(organization.may_act for organization in services)
 
 
 def record_family(
@@ -121,7 +115,7 @@ def record_family(
     The latter are read unless they are passed as `services`.
     """
     if services is None:
-        services = organizations_of_services(family.resource)
+        services = organizations_of_services(family.resource_owners.items())
     draft = Draft(
         event=event,
         actor=actor,

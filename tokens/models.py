@@ -20,8 +20,10 @@ class TokenFamily(models.Model):
     """All tokens that descend from one authorization code. Ending the family ends them all: verify reads this row.
 
     `code` is None for client credentials. `scope` and `resource` are the maximum for the family; no refresh adds to
-    them. `removed_scopes` are those that the user has removed since: if they are granted again on another device, this
-    family does not get them back. No token of the family is valid after `expires_at`.
+    them. `resource_owners` are the organizations of its services when the user was asked (`resources.audiences`): one
+    that registers an identifier later gets nothing that was granted before. `removed_scopes` are those that the user
+    has removed since: if they are granted again on another device, this family does not get them back. No token of the
+    family is valid after `expires_at`.
     """
 
     id = PrefixedIdField(prefix="fam")
@@ -36,6 +38,7 @@ class TokenFamily(models.Model):
     scope = models.TextField()
     removed_scopes = models.JSONField(default=list)
     resource = models.JSONField(default=list)
+    resource_owners = models.JSONField(default=dict)
     created_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(db_index=True)
@@ -70,6 +73,8 @@ class AccessToken(AbstractAccessToken):
     id = PrefixedIdField(prefix="tok")
     application = models.ForeignKey(Agent, on_delete=models.CASCADE, db_index=False)
     resource = models.JSONField(default=list)
+    # Those of its family, for its own audience.
+    resource_owners = models.JSONField(default=dict)
     family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="access_tokens")
 
     token = None

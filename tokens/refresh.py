@@ -51,7 +51,7 @@ def refresh_tokens(
     if row is None or row.application_id != agent.id:
         return UNUSABLE_REFRESH_TOKEN
     request = RefreshRequest(scopes, resource, details)
-    services = organizations_of_services(row.family.resource)
+    services = organizations_of_services(row.family.resource_owners.items())
     problem = _problem_with_refresh(row, request, services, now)
     if row.consumed_at is not None:
         return _repeat(row, request, problem, actor=actor, is_repeatable=is_repeatable, now=now)

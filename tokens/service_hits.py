@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db.models import Count, Q
+from django.db.models.fields.json import KeyTransform
 
 from consent.models import Consent
 from core.text_lists import ListsAny, NamesAny
@@ -39,7 +40,8 @@ def hits_of_service(server: ResourceServer, now: datetime) -> ServiceHits:
     is_offered = Q(NamesAny("scope", server.scopes))
     is_offered &= Q(consent=None) | Q(ListsAny("consent__granted_scopes", server.scopes))
     is_default = Q(ListsAny("resource", [settings.API_URL]), application__organization=server.organization_id)
-    is_meant = Q(ListsAny("resource", [server.identifier])) | (is_default & is_offered)
+    is_meant = Q(owner=server.organization_id) | (is_default & is_offered)
     numbers = {"users": "user", "agents": "application", "grants": "consent"}
     counts = {name: Count(column, distinct=True) for name, column in numbers.items()}
-    return ServiceHits(**live.filter(is_meant).aggregate(**counts))
+    owned = live.alias(owner=KeyTransform(server.identifier, "resource_owners"))
+    return ServiceHits(**owned.filter(is_meant).aggregate(**counts))

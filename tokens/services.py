@@ -16,7 +16,7 @@ from core import clock
 from core.actor import Actor
 from core.sweeps import BATCH, delete_batch
 from developers.models import Organization
-from resources.audiences import audience_for_identifier
+from resources.audiences import Audience, audience_for_identifier, owners_of
 from resources.claims import CLAIMS_TOO_LONG, are_claims_too_long
 from tokens.families import end_family, family_of
 from tokens.issuing import EVERYTHING_STOPPED, IssuedTokens, Refusal, issue_access_token
@@ -37,7 +37,9 @@ def issue_client_token(
     organization = agent.organization
     if not agent.may_act or not agent.is_confidential or organization is None:
         return Refusal("unauthorized_client", "This client may not use client_credentials.")
-    if not all(_is_own_resource(organization, identifier) for identifier in resource):
+    audiences = [audience_for_identifier(identifier) for identifier in resource]
+    own = [audience for audience in audiences if audience and _is_own(organization, audience)]
+    if len(own) != len(resource):
         return Refusal(
             "invalid_target", "With client_credentials, a client can only use resource servers of its own organization."
         )
@@ -54,6 +56,7 @@ def issue_client_token(
         application=agent,
         scope=" ".join(wanted),
         resource=audience,
+        resource_owners=owners_of(own),
         created_at=now,
         expires_at=now + settings.ACCESS_TOKEN_LIFETIME,
     )
@@ -95,8 +98,5 @@ def delete_expired_families(*, limit: int = BATCH) -> int:
     return delete_batch(expired.order_by("expires_at"), limit=limit)
 
 
-def _is_own_resource(organization: Organization, identifier: str) -> bool:
-    audience = audience_for_identifier(identifier)
-    if audience is None:
-        return False
+def _is_own(organization: Organization, audience: Audience) -> bool:
     return audience.server is None or audience.server.organization_id == organization.id

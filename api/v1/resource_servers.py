@@ -16,7 +16,7 @@ from api.v1.schemas.resource_servers import (
     show_resource_servers,
 )
 from core.idempotency import Answer
-from resources.errors import IdentifierTaken, ScopePrefixTaken
+from resources.errors import IdentifierInOthersDomain, IdentifierTaken, ScopePrefixTaken
 from resources.models import ResourceServer
 from resources.selectors import resource_server_for_organization, resource_servers_for_organization
 from resources.services import (
@@ -43,7 +43,7 @@ class ResourceServers(ResourceServerEndpoint):
         "Register a resource server",
         answer=NewResourceServerOut,
         status=201,
-        errors=(IdentifierTaken, ReauthenticationRequired, ScopePrefixTaken),
+        errors=(IdentifierTaken, IdentifierInOthersDomain, ReauthenticationRequired, ScopePrefixTaken),
         repeatable=True,
         request_example={"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]},
     )

@@ -6,7 +6,7 @@ from decisions.stores.statements import Statement
 SQL: dict[Statement, str] = {
     Statement.HOLD: f"SELECT pg_advisory_xact_lock_shared({DECISIONS})",
     Statement.TOKENS: """
-        SELECT token.id, token.expires, token.scope, token.resource::text,
+        SELECT token.id, token.expires, token.scope, token.resource::text, token.resource_owners::text,
             family.revoked_at IS NOT NULL, family.removed_scopes::text,
             token.user_id, person.is_active,
             family.consent_id, consent.status, consent.expires_at, consent.granted_scopes::text, consent.terms::text,

@@ -9,7 +9,7 @@ SQL: dict[Statement, str] = {
     # The transaction is IMMEDIATE, so there is no other writer.
     Statement.HOLD: "",
     Statement.TOKENS: """
-        SELECT token.id, token.expires || '', token.scope, token.resource,
+        SELECT token.id, token.expires || '', token.scope, token.resource, token.resource_owners,
             family.revoked_at IS NOT NULL, family.removed_scopes,
             token.user_id, person.is_active,
             family.consent_id, consent.status, consent.expires_at || '', consent.granted_scopes, consent.terms,

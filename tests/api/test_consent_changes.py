@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.utils.html import strip_tags
 
+from resources.models import ReservedIdentifier
 from tests.api.conftest import Api, Json, expect, initiate, problem, tokens_for, verify
 from tests.web.markup import choices_in
 
@@ -159,6 +160,7 @@ class TestServiceWithANewOwner:
         consent = initiate(agent, requestedScopes=["email:read"], resource=body["identifier"])
         assert rival.delete(f"/resource-servers/{server['id']}").status_code == 204
         problem(ada.post(f"/consent/{consent}/approve"), 400, "invalid_target")
+        ReservedIdentifier.objects.all().delete()
         expect(201, developer.post("/resource-servers", body))
         answer = problem(ada.post(f"/consent/{consent}/approve"), 400, "invalid_target")
         assert "https://mail.example/api" in answer["detail"]
@@ -178,6 +180,7 @@ class TestServiceWithANewOwner:
         server = expect(201, rival.post("/resource-servers", body))
         consent = initiate(agent, requestedScopes=["email:read"], resource=body["identifier"])
         rival.delete(f"/resource-servers/{server['id']}")
+        ReservedIdentifier.objects.all().delete()
         expect(201, developer.post("/resource-servers", body))
         assert browser.get(f"/consent/{consent}").status_code == 400
 

@@ -26,7 +26,7 @@ from policies.services import create_policy, update_policy
 from resources.models import ResourceServer
 from tests.log import log_entries, personal_data
 from tests.samples import sample
-from tests.world import ANONYMOUS, Grant, make_caller, make_grant
+from tests.world import ANONYMOUS, Grant, make_caller, make_grant, mean_for
 from tokens.models import AccessToken
 from tokens.services import revoke_token
 from tokens.tasks import sweep_tokens
@@ -170,7 +170,7 @@ def test_a_token_is_allowed_only_for_its_audience(
         for name, owner in (("own", grant), ("foreign", other))
     }
     if audience:
-        AccessToken.objects.filter(application=grant.agent).update(resource=[identifiers[audience]])
+        mean_for(AccessToken.objects.filter(application=grant.agent), servers[audience])
 
     decision = ask(
         grant,

@@ -20,7 +20,7 @@ from resources.models import CustomScope
 from tests.decisions.drivers import SHOP, Decide, EventLoop, allowed, asking, bound, forget
 from tests.decisions.test_at_once import ask_apart
 from tests.threads import race
-from tests.world import ANONYMOUS, Grant, make_caller, make_developer, make_grant, make_resource_server
+from tests.world import ANONYMOUS, Grant, make_caller, make_developer, make_grant, make_resource_server, mean_for
 from tokens.issuing import IssuedTokens
 from tokens.models import AccessToken
 from tokens.services import issue_client_token
@@ -172,7 +172,7 @@ def test_an_edit_by_a_services_organization_forgets_nothing(decide: Decide, gran
     other = make_developer("service@example.com", "Service")
     server = make_resource_server(other, SHOP).server
     credential = make_caller(server)
-    AccessToken.objects.filter(application=grant.agent).update(resource=[SHOP])
+    mean_for(AccessToken.objects.filter(application=grant.agent), server)
     rules = [rule(actions=[PRIVATE, UNTRUSTED, OUT])]
     policy = create_policy(actor=SYSTEM, organization=other.organization, name="Guard", rules=rules)
     first = [asking(grant.access_token, scope, credential=credential) for scope in (PRIVATE, UNTRUSTED)]

@@ -31,6 +31,7 @@ TOKEN = TokenFacts(
     expires_at=SOON,
     scope="email:read email:send",
     audience_json=f'["{settings.API_URL}"]',
+    owners_json='{"https://shop.example": "org_2"}',
     is_family_revoked=False,
     removed_scopes="[]",
     user_id="usr_1",

@@ -12,7 +12,7 @@ from limits.models import Counter
 from limits.tasks import sweep_counters
 from policies.services import update_policy
 from tests.decisions.drivers import SHOP, Decide, allowed, another_user_of, asking, forget, limit
-from tests.world import Grant, make_caller, make_grant, make_resource_server
+from tests.world import Grant, make_caller, make_grant, make_resource_server, mean_for
 from tokens.models import AccessToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,7 +82,7 @@ def test_a_policy_of_the_service_that_is_new_to_the_process(decide: Decide, gran
     other = make_grant(email="bob@example.com", developer="bob-dev@example.com")
     decide(asking(grant.access_token))
     shop = make_resource_server(other.agent.organization.developers.get(), SHOP).server
-    AccessToken.objects.filter(user=grant.user).update(resource=[SHOP])
+    mean_for(AccessToken.objects.filter(user=grant.user), shop)
     limit(other, 1)
     asked = [asking(grant.access_token, credential=make_caller(shop))] * 2
     assert allowed(decide(*asked)) == [True, False]

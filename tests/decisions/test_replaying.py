@@ -34,6 +34,7 @@ from tests.world import (
     make_grant,
     make_resource_server,
     make_user,
+    mean_for,
 )
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
@@ -298,7 +299,7 @@ def test_erased_data_is_undecided(loop: EventLoop, grant: Grant) -> None:
 def test_a_service_learns_nothing_of_the_addresses_of_others_agents(loop: EventLoop, grant: Grant) -> None:
     eve = make_developer("eve@example.com", "Eve")
     shop = make_resource_server(eve, "https://eve.example").server
-    AccessToken.objects.update(resource=[shop.identifier])
+    mean_for(AccessToken.objects.all(), shop)
     caller = make_caller(shop)
     assert allowed(loop.decide(asking(grant.access_token, credential=caller, context={"ip": "10.0.0.1"}))) == [True]
     sequence()

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from audit.entries import journal
 from audit.models import Journal
@@ -11,7 +10,7 @@ from core.actor import SYSTEM
 from policies.models import Policy
 from policies.services import create_policy
 from tests.decisions.drivers import Decide, allowed, asking, bound, caller_of
-from tests.world import Grant, make_caller, make_developer, make_resource_server
+from tests.world import Grant, make_caller, make_developer, make_resource_server, mean_for
 from tokens.models import AccessToken, TokenFamily
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,7 +76,7 @@ def test_it_concerns_one_agent_if_it_says_so(decide: Decide, grant: Grant) -> No
 def test_the_services_policies_record_in_its_own_log(decide: Decide, grant: Grant) -> None:
     eve = make_developer("eve@example.com", "Eve")
     shop = make_resource_server(eve, "https://eve.example").server
-    AccessToken.objects.update(resource=[shop.identifier])
+    mean_for(AccessToken.objects.all(), shop)
     shadow(grant, BLOCK, organization=eve.organization)
     assert allowed(decide(asking(grant.access_token, "email:send", credential=make_caller(shop)))) == [True]
     (record,) = records()
@@ -88,7 +87,7 @@ def test_the_services_policies_record_in_its_own_log(decide: Decide, grant: Gran
 def test_a_guard_changes_nothing_for_another_organizations_guard(decide: Decide, grant: Grant) -> None:
     eve = make_developer("eve@example.com", "Eve")
     shop = make_resource_server(eve, "https://eve.example").server
-    AccessToken.objects.update(resource=[settings.API_URL, shop.identifier])
+    mean_for(AccessToken.objects.all(), shop, is_default=True)
     create_policy(actor=SYSTEM, organization=eve.organization, name="Guard", rules=[GUARD])
     shadow(grant, GUARD)
     reading, sending = (

@@ -33,7 +33,7 @@ from tests.decisions.drivers import (
     written_rows,
 )
 from tests.decisions.test_decide import ENDINGS
-from tests.world import Grant, make_caller, make_developer, make_grant, make_resource_server
+from tests.world import Grant, make_caller, make_developer, make_grant, make_resource_server, mean_for
 from tokens.models import AccessToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -87,7 +87,7 @@ def test_the_reasons_of_the_request(decide: Decide, grant: Grant) -> None:
 def test_a_suspended_service(decide: Decide, grant: Grant) -> None:
     eve = make_developer("eve@example.com", "Eve")
     shop = make_resource_server(eve, "https://eve.example").server
-    AccessToken.objects.update(resource=[shop.identifier])
+    mean_for(AccessToken.objects.all(), shop)
     asked = [
         asking(grant.access_token, credential=make_caller(shop)),
         asking(grant.access_token, resource=shop.identifier),

@@ -8,7 +8,7 @@ from core.actor import SYSTEM
 from decisions.requests import RuleTrace
 from policies.services import create_policy
 from tests.decisions.drivers import Decide, allowed, asking, bound, caller_of, limit
-from tests.world import Grant, make_caller, make_developer, make_resource_server
+from tests.world import Grant, make_caller, make_developer, make_resource_server, mean_for
 from tokens.models import AccessToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,7 +72,7 @@ def test_a_guard_asks(decide: Decide, grant: Grant) -> None:
 def test_of_others_policies_only_the_type_is_shown(decide: Decide, grant: Grant) -> None:
     eve = make_developer("eve@example.com", "Eve")
     shop = make_resource_server(eve, "https://eve.example").server
-    AccessToken.objects.update(resource=[shop.identifier])
+    mean_for(AccessToken.objects.all(), shop)
     create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Secret", rules=[ELSEWHERE])
     create_policy(actor=SYSTEM, organization=eve.organization, name="Own", rules=[ELSEWHERE])
 

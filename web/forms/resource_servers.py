@@ -17,8 +17,9 @@ from resources.catalogue import LABELS, MAX_SCOPE_ID, Scope, catalogue
 from resources.categories import category_name
 from resources.custom_scopes import ScopeDefinition, problem_with_id, require_free_prefixes
 from resources.errors import IdentifierTaken, ScopePrefixTaken
+from resources.identifiers import require_free_identifier
 from resources.models import RISK_LEVELS, CustomScope
-from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier, require_free_identifier
+from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier
 from web.display import LABEL_WORDS, RISK_WORDS
 from web.forms.errors import show_in
 from web.forms.fields import CODE_INPUT, PlainField
@@ -191,7 +192,7 @@ class NewServerForm(ServerForm, ScopeForm):
     def clean_identifier(self) -> str:
         try:
             identifier = canonical_identifier(self.cleaned_data["identifier"])
-            require_free_identifier(identifier)
+            require_free_identifier(identifier, self.organization.id)
         except (Invalid, IdentifierTaken) as error:
             raise forms.ValidationError(error.translated) from error
         return identifier

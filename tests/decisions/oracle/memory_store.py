@@ -156,6 +156,7 @@ class MemoryStore:
             expires_at=LATER,
             scope=" ".join(scope for scope in self.labels if scope not in missing[0]),
             audience_json=json.dumps(audience_of(connection)),
+            owners_json=json.dumps({each.identifier: each.organization for each in self.services}),
             is_family_revoked=False,
             removed_scopes=json.dumps(missing[3]),
             user_id=connection.user,
