@@ -34,6 +34,7 @@ from developers.models import DomainClaim, SavedView
 from insights.models import Edition, Latency, RollUp
 from limits.models import Counter, Reservation
 from policies.models import Backtest, PolicyVersion
+from resources.models import ReservedIdentifier
 from tests.admin.world import World, sign_in, staff
 from tests.constants import PASSWORD
 
@@ -64,6 +65,7 @@ INTERNAL = (
     Posting,
     Progress,
     Reservation,
+    ReservedIdentifier,
     RollUp,
     SavedView,
     Segment,

@@ -37,6 +37,7 @@ from insights.services import count_log
 from limits.throttle import Subject, Throttle
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
+from resources.models import ReservedIdentifier
 from resources.services import register_resource_server
 from tests.approvals import make_approval
 from tests.constants import CALLBACK, PASSWORD
@@ -112,6 +113,9 @@ def _fill_the_rest(world: World) -> None:
         scopes=[OWN_SCOPE],
     )
     world.shown.add(server.secret)
+    ReservedIdentifier.objects.create(
+        identifier="https://former.example", organization=world.developer.organization, created_at=clock.now()
+    )
     Throttle("sign-in", "10/minute").count(Subject("address:203.0.113.7"))
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))

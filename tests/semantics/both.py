@@ -153,7 +153,7 @@ class Watched(HotPaths):
 @contextmanager
 def running_front() -> Iterator[FrontThread]:
     """Run a front. It reads the settings when it starts, and has not seen any request or key."""
-    for known in (headers._address_of, headers._is_proxy, headers._is_host_allowed):
+    for known in (headers._address_of, headers.is_proxy, headers._is_host_allowed):
         known.cache_clear()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
