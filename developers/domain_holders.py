@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from core.net import parse_address
-from developers.models import DomainClaim, Organization
+from developers.models import DomainClaim
 
 
 def holder_of_host(host: str) -> str | None:
@@ -15,10 +15,10 @@ def holder_of_host(host: str) -> str | None:
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     if parse_address(name.strip("[]")):
         return None
-    standing = Organization.objects.filter(domain__in=_names_above(name), domain_claim__proved_at__isnull=False)
-    found = list(standing.values_list("domain", "domain_claim__proved_by", "pk"))
-    covering = [each for each in found if each[1] == DomainClaim.Method.DNS or each[0] == name]
-    return max(covering, key=lambda each: (each[1] == DomainClaim.Method.DNS, len(each[0])))[2] if covering else None
+    standing = DomainClaim.objects.filter(organization__domain__in=_names_above(name), proved_at__isnull=False)
+    covering = [(claim.proved_by == DomainClaim.Method.DNS, len(claim.name), claim) for claim in standing]
+    covering = [each for each in covering if each[0] or each[2].name == name]
+    return max(covering)[2].organization_id if covering else None
 
 
 def _names_above(name: str) -> Sequence[str]:

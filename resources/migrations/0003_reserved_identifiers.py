@@ -9,7 +9,7 @@ import core.fields
 class Migration(migrations.Migration):
     dependencies = [
         ("developers", "0006_reserved_identifiers"),
-        ("resources", "0001_initial"),
+        ("resources", "0002_makers_of_secrets"),
     ]
 
     operations = [
