@@ -9,15 +9,17 @@ from typing import NoReturn
 
 from django.conf import settings
 
+from accounts.models import User
 from agents.errors import InvalidRedirectUri, UnknownClient
 from agents.models import Agent
-from agents.redirects import is_loopback, matches_registered
+from agents.redirects import is_loopback, is_private_use, matches_registered
 from consent.details import AuthorizationDetail
 from consent.models import Consent
 from consent.pkce import is_challenge
 from consent.redirects import add_to_query
-from consent.selectors import scopes_within_reach
+from consent.selectors import live_consents_for_user, scopes_within_reach
 from consent.services import ConsentRequest, request_consent
+from core import clock
 from core.actor import Actor
 from core.errors import DomainError
 from oauth.clients import find_client
@@ -43,6 +45,18 @@ class RedirectTarget:
         """Return the redirect URI with the error, `state` and `iss` (RFC 9207)."""
         state = {"state": self.state} if self.state else {}
         return add_to_query(self.redirect_uri, {**error.parameters, **state, "iss": settings.JWT_ISSUER})
+
+    def may_redirect(self, user: User | None) -> bool:
+        """Return whether to redirect this user although no page of ours was shown (RFC 9700 section 4.11.2).
+
+        Otherwise anyone who registers a client could use our address in a link to a website of theirs. A program on
+        the user's device, an agent of a verified organization and an agent that is connected may get the redirect.
+        """
+        if is_loopback(self.redirect_uri) or is_private_use(self.redirect_uri):
+            return True
+        if self.agent.organization is not None and self.agent.organization.is_verified:
+            return True
+        return user is not None and live_consents_for_user(user, clock.now()).filter(agent=self.agent).exists()
 
 
 def find_redirect_target(parameters: Parameters, actor: Actor) -> RedirectTarget:

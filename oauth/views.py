@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods
 from accounts.throttles import throttle_registration
 from agents.errors import InvalidRedirectUri, UnknownClient
 from agents.models import Agent
+from agents.redirects import destination
 from agents.registration import register_stock_client
 from agents.services import RegisteredAgent
 from consent.models import Consent
@@ -28,7 +29,7 @@ from core.secrets import digest
 from decisions.inquiries import answer
 from oauth.assertions import stated_client_id
 from oauth.authentication import authenticate
-from oauth.authorization import find_redirect_target, make_consent
+from oauth.authorization import RedirectTarget, find_redirect_target, make_consent
 from oauth.client_metadata import parse_client_metadata
 from oauth.clients import find_client, is_document_url
 from oauth.errors import OAuthError, handle_errors
@@ -117,7 +118,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
     """
     browser = browser_secret(request)
     try:
-        response: HttpResponse = LeaveTo(_next_url(request, digest(browser)))
+        response = _next_step(request, digest(browser))
         remember_browser(response, browser)
     except DomainError as error:
         title = REFUSAL_TITLES.get(type(error), error.title)
@@ -188,8 +189,8 @@ def _describe_client(registered: RegisteredAgent) -> dict[str, Any]:
     }
 
 
-def _next_url(request: HttpRequest, browser_digest: str) -> str:
-    """Return where to redirect the browser. Raises `DomainError` if no redirect is safe."""
+def _next_step(request: HttpRequest, browser_digest: str) -> HttpResponse:
+    """Return the redirect, or a page with a link. Raises `DomainError` if nothing can lead back to the client."""
     parameters, actor = Parameters(request.GET), visitor(request)
     if parameters.get("request_uri"):
         consent = pushed_consent(parameters)
@@ -197,24 +198,32 @@ def _next_url(request: HttpRequest, browser_digest: str) -> str:
         return _consent_page(consent)
     target = find_redirect_target(parameters, actor)
     try:
-        _check_prompt(request, parameters)
+        _check_prompt(parameters)
         throttle_request(actor)
         return _consent_page(make_consent(target, parameters, actor, browser_digest=browser_digest))
     except OAuthError as error:
-        return target.refusal_url(error)
+        return _send_back(request, target, error)
 
 
-def _check_prompt(request: HttpRequest, parameters: Parameters) -> None:
-    """Refuse `prompt=none`, because the user is always asked."""
+def _check_prompt(parameters: Parameters) -> None:
+    """Refuse `prompt=none`, because the user is always asked. The error does not tell who is signed in."""
     prompts = parameters.words("prompt")
     if "none" not in prompts:
         return
     if len(prompts) > 1:
         raise OAuthError("invalid_request", "prompt=none cannot be combined with other values.")
-    if not request.user.is_authenticated:
-        raise OAuthError("login_required", "The user is not signed in.")
-    raise OAuthError("consent_required", "The user must be asked for consent. Leave out prompt=none.")
+    raise OAuthError("login_required", "The user is always asked. Leave out prompt=none.")
 
 
-def _consent_page(consent: Consent) -> str:
-    return reverse("web:consent", args=[consent.id])
+def _send_back(request: HttpRequest, target: RedirectTarget, error: OAuthError) -> HttpResponse:
+    """Redirect to the client with the error, or let the user decide on a page whether to go there."""
+    url = target.refusal_url(error)
+    if target.may_redirect(request.user if request.user.is_authenticated else None):
+        return LeaveTo(url)
+    # The description is not shown, because it quotes the request.
+    shown = {"code": error.code, "url": url, "destination": destination(target.redirect_uri)}
+    return render(request, "oauth/not_redirected.html", shown, status=400)
+
+
+def _consent_page(consent: Consent) -> HttpResponse:
+    return LeaveTo(reverse("web:consent", args=[consent.id]))

@@ -13,6 +13,7 @@ from agents.models import EmergencyStop
 from core.actor import SYSTEM
 from tests.api.conftest import CALLBACK, Api, Json, code_for, credentials, expect, initiate, problem, tokens_for, verify
 from tests.log import log_entries
+from tests.oauth.client import link_on, query_in
 
 FORM = "application/x-www-form-urlencoded"
 MAIL = "https://mail.example/api"
@@ -183,9 +184,9 @@ def test_authorize_and_par_tell_the_client_to_try_again(agent: Json) -> None:
     }
     stop()
 
-    url = Client().get("/oauth/authorize", asked)["Location"]
+    url = link_on(Client().get("/oauth/authorize", asked))
     assert url.startswith(CALLBACK)
-    assert parse_qs(urlsplit(url).query)["error"] == ["temporarily_unavailable"]
+    assert query_in(url)["error"] == "temporarily_unavailable"
     answer = post_form("/oauth/par", {**asked, "client_secret": agent["clientSecret"]})
     assert expect(503, answer)["error"] == "temporarily_unavailable"
 

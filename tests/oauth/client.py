@@ -1,6 +1,8 @@
 """An OAuth client that calls the endpoints over HTTP."""
 
+import re
 import secrets
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -37,8 +39,21 @@ def make_public_client(developer: Developer, **fields: Any) -> "OAuthClient":
 
 
 def query_of(response: HttpResponse) -> dict[str, str]:
-    """Return the query parameters of a redirect after checking that each appears once."""
-    values = parse_qs(urlsplit(response["Location"]).query, keep_blank_values=True)
+    """Return the query parameters of the redirect to the client, or of the link on the page that takes its place.
+
+    Checks that each appears once.
+    """
+    return query_in(response["Location"] if "Location" in response else link_on(response))
+
+
+def link_on(response: HttpResponse) -> str:
+    """Return the only link to the client on the page."""
+    (link,) = re.findall(r'href="([^"]*;iss=[^"]*)"', response.content.decode())
+    return unescape(link)
+
+
+def query_in(url: str) -> dict[str, str]:
+    values = parse_qs(urlsplit(url).query, keep_blank_values=True)
     assert all(len(value) == 1 for value in values.values())
     return {name: value[0] for name, value in values.items()}
 

@@ -1,12 +1,17 @@
 """The authorization endpoint and the consent page behind it."""
 
 import re
-from typing import Any
+from html import unescape
+from typing import Any, ClassVar
 
 import pytest
 from django.test import Client
 
 from accounts.models import User
+from consent.models import Consent
+from consent.services import revoke_consent
+from developers.models import Organization
+from tests.constants import CALLBACK
 from tests.oauth.client import ISSUER, OAuthClient, introspect, query_of
 
 CONSENT_PAGE = re.compile(r"/consent/cns_[0-9a-f]{44}")
@@ -17,8 +22,7 @@ def is_error_page_without_redirect(response: Any) -> bool:
 
 
 def refusal(world: Any, response: Any) -> dict[str, str]:
-    """Return the error parameters of the redirect, which always include state and issuer."""
-    assert response.status_code == 303
+    """Return the error parameters of the link back, or of the redirect. They always include state and issuer."""
     answer = query_of(response)
     assert (answer["state"], answer["iss"]) == ("st4te", ISSUER)
     assert "code" not in answer
@@ -131,12 +135,78 @@ def test_an_approval_returns_code_state_and_the_issuer_of_the_metadata(
     assert (answer["state"], answer["iss"]) == ("st4te", metadata["issuer"])
 
 
-def test_prompt_none_without_a_session_is_login_required(client: OAuthClient, world: Any) -> None:
-    assert refusal(world, client.authorize(prompt="none"))["error"] == "login_required"
+@pytest.mark.parametrize("is_signed_in", [False, True])
+@pytest.mark.parametrize("is_verified", [False, True])
+def test_prompt_none_is_login_required_for_everyone(
+    client: OAuthClient, world: Any, ada: User, is_signed_in: bool, is_verified: bool
+) -> None:
+    Organization.objects.update(is_verified=is_verified)
+    browser = world.sign_in(ada) if is_signed_in else Client()
+    answer = client.authorize(browser, prompt="none")
+    assert answer.status_code == (303 if is_verified else 400)
+    assert refusal(world, answer)["error"] == "login_required"
 
 
-def test_prompt_none_with_a_session_is_consent_required(client: OAuthClient, world: Any, ada: User) -> None:
-    assert refusal(world, client.authorize(world.sign_in(ada), prompt="none"))["error"] == "consent_required"
+class TestNoOpenRedirect:
+    """A link to our address does not lead to the website of anyone who registers a client (RFC 9700 section 4.11.2)."""
+
+    WRONG: ClassVar[list[dict[str, Any]]] = [
+        {"scope": "no:such"},
+        {"prompt": "none"},
+        {"response_type": "token"},
+        {"code_challenge": None},
+        {"resource": "https://unknown.example"},
+        {"scope": ["email:read", "email:send"]},
+        {"state": "x" * 9000},
+    ]
+
+    @pytest.mark.parametrize("wrong", WRONG)
+    def test_a_client_that_is_not_verified_gets_no_redirect(
+        self, client: OAuthClient, world: Any, ada: User, wrong: dict[str, Any]
+    ) -> None:
+        for browser in (Client(), world.sign_in(ada)):
+            page = client.authorize(browser, **wrong)
+            assert is_error_page_without_redirect(page)
+            assert page.content.decode().count("smartmail.example</bdi>") == 2
+            assert query_of(page)["iss"] == ISSUER
+
+    def test_a_stock_client_gets_no_redirect(self, register: Any) -> None:
+        assert is_error_page_without_redirect(register(redirect_uris=[CALLBACK]).authorize(scope="no:such"))
+
+    def test_nothing_of_the_request_is_quoted_on_the_page(self, client: OAuthClient) -> None:
+        """Only the address has it, which the client would get anyway."""
+        text = unescape(client.authorize(scope="call:0800-555-0100").content.decode())
+        assert "invalid_scope" in text
+        assert re.sub(r'href="[^"]*"', "", text).count("0800") == 0
+
+    @pytest.mark.parametrize("wrong", WRONG)
+    def test_a_verified_organization_gets_the_redirect(
+        self, client: OAuthClient, world: Any, wrong: dict[str, Any]
+    ) -> None:
+        Organization.objects.update(is_verified=True)
+        answer = client.authorize(**wrong)
+        assert (answer.status_code, query_of(answer)["iss"]) == (303, ISSUER)
+
+    def test_a_connected_agent_gets_the_redirect_for_its_user_only(
+        self, client: OAuthClient, world: Any, ada: User, bob: User
+    ) -> None:
+        client.tokens(ada)
+        assert client.authorize(world.sign_in(ada), scope="no:such").status_code == 303
+        assert is_error_page_without_redirect(client.authorize(world.sign_in(bob), scope="no:such"))
+        assert is_error_page_without_redirect(client.authorize(Client(), scope="no:such"))
+
+    def test_a_revoked_agent_gets_no_redirect_any_more(self, client: OAuthClient, world: Any, ada: User) -> None:
+        client.tokens(ada)
+        revoke_consent(actor=world.ANONYMOUS, consent=Consent.objects.get(user=ada))
+        assert is_error_page_without_redirect(client.authorize(world.sign_in(ada), scope="no:such"))
+
+    @pytest.mark.parametrize(
+        "uri", ["http://127.0.0.1:51234/callback", "http://localhost/callback", "com.example.app:/done"]
+    )
+    def test_a_program_on_the_device_gets_the_redirect(self, register: Any, uri: str) -> None:
+        answer = register(redirect_uris=[uri]).authorize(scope="no:such")
+        assert answer.status_code == 303
+        assert answer["Location"].startswith(f"{uri}?error=invalid_scope&")
 
 
 def test_the_consent_page_cannot_be_framed_or_cached(client: OAuthClient, world: Any, ada: User) -> None:
@@ -206,8 +276,8 @@ def test_a_resource_is_found_in_equivalent_spellings(
     client: OAuthClient, world: Any, developer: Any, registered: str, asked: str, is_good: bool
 ) -> None:
     world.make_resource_server(developer, registered)
-    location = client.authorize(resource=asked)["Location"]
-    assert bool(CONSENT_PAGE.fullmatch(location)) is is_good
+    answer = client.authorize(resource=asked)
+    assert bool(CONSENT_PAGE.fullmatch(answer.get("Location", ""))) is is_good
 
 
 def test_api_url_is_the_default_audience(client: OAuthClient, ada: User, service: Any, world: Any) -> None:

@@ -56,7 +56,7 @@ def make() -> Content:
         "foreign": ask(verified, user_id=developer.user.id),
     }
     ids = {name: consent.id for name, consent in consents.items()}
-    return Content(ada.email, {**ids, "elsewhere": elsewhere(developer)})
+    return Content(ada.email, {**ids, "elsewhere": elsewhere(developer), "unknown": unknown().client_id})
 
 
 def pending(developer: Developer) -> Consent:
@@ -92,6 +92,12 @@ def stock() -> Consent:
     client_id = Client().post("/oauth/register", metadata, content_type="application/json").json()["client_id"]
     agent = Agent.objects.get(client_id=client_id)
     return ask(agent, redirect_uri="http://localhost:4444/callback", code_challenge="x" * 43)
+
+
+def unknown() -> Agent:
+    """Return an agent of an organization that is not verified."""
+    host = f"{LONG[:60].lower()}.example"
+    return make_agent(make_developer("unknown@example.com"), redirect_uris=[f"https://{host}/callback"])
 
 
 def app(developer: Developer) -> Consent:
@@ -188,6 +194,7 @@ GROUPS = [
         make,
         [
             *(Page(f"/consent/{{{name}}}", status=status) for name, status in REFUSED.items()),
+            Page("/oauth/authorize?client_id={unknown}&response_type=token", status=400),
             Page("/consent/{app}", press("Allow"), "allowed"),
             Page("/consent/{refused}", press("Don\N{RIGHT SINGLE QUOTATION MARK}t allow"), "not allowed"),
         ],
