@@ -33,6 +33,20 @@ def end_other_sessions(*, actor: Actor, user: User, kept_key: str | None) -> int
     return ended
 
 
+def end_all_sessions(*, actor: Actor, reason: str) -> int:
+    """End all sessions of all users, of browsers and the API. Return how many have ended."""
+    browsers = BrowserSession.objects.filter(user_id__isnull=False).values_list("user_id", flat=True)
+    users = {*browsers, *SessionToken.objects.values_list("user_id", flat=True)}
+    return sum(_end_all_of(user, actor, reason) for user_id in users for user in User.objects.filter(pk=user_id))
+
+
+@transaction.atomic
+def _end_all_of(user: User, actor: Actor, reason: str) -> int:
+    ended = delete_sessions(user, kept_key=None)
+    _record(actor, user, {"endedSessions": ended, "reason": reason})
+    return ended
+
+
 def delete_sessions(user: User, *, kept_key: str | None) -> int:
     """Delete the user's sessions, except for the browser's with this key. Return how many."""
     browsers, _ = BrowserSession.objects.filter(user_id=user.id).exclude(pk=kept_key or "").delete()

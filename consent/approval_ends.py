@@ -7,12 +7,17 @@ that the narrowing takes last.
 from collections.abc import Collection
 from datetime import datetime
 
+from django.db import transaction
 from django.db.models import Q
 
+from audit.events import Event, Outcome
 from audit.services import append
 from consent.models import Approval, Consent
-from consent.records import draft_expiry
+from consent.records import draft_approval, draft_expiry
 from consent.terms import Terms
+from core import clock
+from core.actor import Actor
+from core.sweeps import BATCH
 
 Status = Approval.Status
 
@@ -31,6 +36,29 @@ def end_approvals(consent: Consent, *, before: Terms, now: datetime) -> None:
     gone.update(status=Status.EXPIRED, expires_at=now)
     rows.filter(expires_at__gt=consent.expires_at).update(expires_at=consent.expires_at)
     append([draft_expiry(approval) for approval in ended], at=now)
+
+
+def end_all_approvals(*, actor: Actor, reason: str) -> int:
+    """End all requests that wait and all approvals that can still be used, and return how many.
+
+    Danger: call it once all tokens have ended. Otherwise decisions change the same approvals.
+    """
+    ended = 0
+    while number := _end_batch(actor, reason):
+        ended += number
+    return ended
+
+
+@transaction.atomic
+def _end_batch(actor: Actor, reason: str) -> int:
+    now = clock.now()
+    live = Approval.objects.filter(status__in=[Status.PENDING, Status.APPROVED], expires_at__gt=now).order_by("pk")
+    approvals = list(live.select_for_update(of=("self",))[:BATCH])
+    pks = [approval.pk for approval in approvals]
+    Approval.objects.filter(pk__in=pks).update(status=Status.EXPIRED, expires_at=now)
+    facts = {"outcome": Outcome.DENIED, "metadata": {"reason": reason}}
+    append([draft_approval(Event.APPROVAL_EXPIRED, actor=actor, approval=one, **facts) for one in approvals], at=now)
+    return len(pks)
 
 
 def _is_ended(approval: Approval, consent: Consent, before: Terms, after: Terms) -> bool:

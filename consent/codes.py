@@ -98,6 +98,15 @@ def move_codes(*, source: Consent, target: Consent, now: datetime) -> None:
         AuthorizationCode.objects.filter(pk=code.pk).update(consent=target, scope=kept)
 
 
+def end_unused_codes() -> int:
+    """Expire all codes that could still be redeemed and return how many.
+
+    An exchange holds its code's row, so this waits for it, and later ones find the code expired.
+    """
+    now = clock.now()
+    return AuthorizationCode.objects.filter(consumed_at=None, expires__gt=now).update(expires=now)
+
+
 def delete_expired_codes(*, limit: int = BATCH) -> int:
     """Delete up to `limit` codes that expired a day ago and return how many. Until then, a replay ends their family."""
     expired = AuthorizationCode.objects.filter(expires__lte=clock.now() - KEEP_EXPIRED)

@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils.translation import gettext_noop
 
 from accounts.services import lock_user
@@ -142,6 +142,15 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
             Filled(gettext_noop("The consent is %(status)s, so it cannot be revoked."), status=in_words(consent.status))
         )
     return consent
+
+
+def end_all_requests() -> int:
+    """End all undecided requests and return how many. The sweep marks and logs them as expired.
+
+    An approval in progress may have read the clock before, so they have expired when they began.
+    """
+    waiting = Consent.objects.filter(status=Consent.Status.PENDING, expires_at__gt=clock.now())
+    return waiting.update(expires_at=F("created_at"))
 
 
 def expire_requests(*, limit: int = BATCH) -> int:

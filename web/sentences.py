@@ -76,7 +76,7 @@ SENTENCES = {
 # Events with a different sentence if the actor is not the user.
 BY_OTHERS = {
     (Event.USER_SESSION_ENDED, "administrator"): gettext_lazy("An administrator ended one of your sessions."),
-    (Event.USER_SESSION_ENDED, "system"): gettext_lazy("One of your sessions was ended."),
+    (Event.USER_SESSION_ENDED, "system"): gettext_lazy("Your sessions were ended."),
     (Event.API_KEY_ROTATED, "administrator"): gettext_lazy("An administrator rotated your API key."),
     (Event.API_KEY_REVOKED, "developer"): gettext_lazy("You revoked one of your API keys."),
     (Event.API_KEY_REVOKED, "administrator"): gettext_lazy("An administrator revoked one of your API keys."),
@@ -233,10 +233,10 @@ def _template(entry: dict[str, Any]) -> Any:
         return CONNECTION_EXPORTED
     if event in RULES and entry["metadata"].get("for") == RULE:
         return RULES[event]
-    if event == Event.USER_SESSION_ENDED and entry["metadata"].get("endedSessions"):
+    kind = entry["actor"]["kind"]
+    if event == Event.USER_SESSION_ENDED and kind == "user" and entry["metadata"].get("endedSessions"):
         return OTHER_SESSIONS_ENDED
     plain = SENTENCES.get(event, event.replace("%", "%%"))
-    kind = entry["actor"]["kind"]
     if kind == "user" and entry["metadata"].get("reason") == "account_reclaimed":
         return RECLAIMED.get(event, plain)
     return BY_OTHERS.get((event, kind), plain)
