@@ -27,6 +27,7 @@ from consent.selectors import (
     connection_state,
     reworded_scopes,
 )
+from consent.shown_services import with_earlier_services
 from consent.targets import Pick, pick_targets
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, is_widened, settle_terms
 from core.actor import Actor
@@ -66,13 +67,14 @@ ALL_REQUESTED = Choice()
 class Change:
     """What an approval changes about a connection: the scopes granted after it, and the consent it replaces, if any.
     `choosable` are the scopes on the screen. `shown` has their texts, and those of requested scopes that the agent has
-    lost. `reworded` scopes were live with other texts than those that the request shows.
-    `expired` is a consent that had expired before, and is marked now.
+    lost. `services` are those of the request, then those of the connection. `reworded` scopes were live with other
+    texts than those that the request shows. `expired` is a consent that had expired before, and is marked now.
     """
 
     granted: list[str]
     choosable: list[str]
     shown: list[dict[str, Any]]
+    services: list[dict[str, Any]]
     reworded: list[str]
     replaced: Consent | None
     expired: Consent | None
@@ -135,6 +137,7 @@ class Change:
             "isLonger": self.is_longer,
             "notGranted": [scope for scope in requested if scope not in self.granted],
             "shownScopes": [one for one in self.shown if one["id"] in self.choosable],
+            "shownServices": self.services,
             "replacedConsentId": replaced.id if replaced else None,
             "requestedScopes": list(requested),
             **self.terms.outline(),
@@ -167,6 +170,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
         granted=granted,
         choosable=list(dict.fromkeys([*consent.askable_scopes(), *held])),
         shown=shown,
+        services=with_earlier_services(consent, live),
         reworded=reworded_scopes(consent, live),
         replaced=live,
         expired=expired,

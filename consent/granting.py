@@ -181,6 +181,7 @@ def _grant(
     changes = {
         "granted_scopes": change.granted,
         "shown_scopes": change.shown,
+        "shown_services": change.services,
         "terms": change.terms.stored(),
         "expires_at": change.expires_at,
         "paused_at": change.replaced.paused_at if change.replaced else None,

@@ -72,6 +72,8 @@ class Consent(models.Model):
     is_authenticated = models.BooleanField(default=False)
     # The texts of the requested scopes at the time of the request. The page shows these, even if they change later.
     shown_scopes = models.JSONField(default=list)
+    # The names, hosts and organizations of its services at that time (`consent.shown_services`).
+    shown_services = models.JSONField(default=list)
     door = models.CharField(max_length=8, choices=Door, default=Door.LINK)
     # The digest of the browser's cookie. Empty if any browser may open the link, or none has opened a pushed request.
     browser_digest = ExactCharField(max_length=64, blank=True)

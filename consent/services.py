@@ -26,6 +26,7 @@ from consent.errors import ConsentAlreadyDecided, InvalidAuthorizationDetails, O
 from consent.models import Consent
 from consent.records import details_for_log, draft_consent, record_consent
 from consent.selectors import latest_of, scopes_within_reach
+from consent.shown_services import describe_services
 from consent.statuses import ConsentStatus, in_words
 from consent.targets import TOO_LONG, are_too_long, pick_targets
 from core import clock
@@ -83,6 +84,7 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
             reason=request.reason,
             is_authenticated=agent.is_confidential and (actor.kind, actor.id) == ("agent", agent.id),
             shown_scopes=snapshot(describe_scopes(wanted)),
+            shown_services=describe_services(agent, audiences),
             authorization_details=details,
             door=request.door,
             browser_digest=request.browser_digest,

@@ -36,7 +36,16 @@ def test_a_new_request_is_pending_and_has_a_link(anonymous: Api, agent: Json) ->
 def test_anyone_with_its_id_can_read_a_pending_request(anonymous: Api, agent: Json) -> None:
     consent_id = initiate(agent, reason="to read", optionalScopes=["calendar:read"], requestedScopes=["email:read"])
     shown = expect(200, anonymous.get(f"/consent/{consent_id}"))
-    assert set(shown) == {"id", "status", "agent", "requestedScopes", "redirectUri", "reason", "expiresAt"}
+    assert set(shown) == {
+        "id",
+        "status",
+        "agent",
+        "audiences",
+        "requestedScopes",
+        "redirectUri",
+        "reason",
+        "expiresAt",
+    }
     assert shown["agent"] == {
         "name": "SmartMail",
         "description": "",

@@ -23,6 +23,7 @@ def connection(agent: Json, ada: Api, tokens: Json) -> Json:
 
 def test_a_consent_is_listed_with_its_last_use(ada: Any, agent: Json, tokens: Json, connection: Json) -> None:
     assert set(connection) == {
+        "audiences",
         "modes",
         "limits",
         "guards",

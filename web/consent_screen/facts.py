@@ -5,6 +5,7 @@ from typing import Any
 from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
 from consent.models import Consent
+from consent.shown_services import requested_services
 from core.wording import translated
 from policies.rules import sentences
 from policies.selectors import policies_in_force
@@ -19,6 +20,7 @@ def facts_of(asked: Consent) -> dict[str, Any]:
     return {
         "agent": agent,
         "organization": agent.organization,
+        "services": requested_services(asked),
         "is_developer_verified": is_verified(agent),
         "destination": translated(destination(uri)),
         "is_loopback": is_loopback(uri),

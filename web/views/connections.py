@@ -21,6 +21,7 @@ from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
 from consent.selectors import connection_of, consents_for_user, current_consent
 from consent.services import revoke_consent
+from consent.shown_services import services_of
 from core import clock
 from core.errors import DomainError, Invalid
 from core.http import MAX_URL_LENGTH, SeeOther
@@ -147,6 +148,7 @@ def _show(
     kept = {"posted": request.POST, "errors": error.errors} if error else {}
     context = {
         "connection": shown,
+        "services": services_of(consent),
         "groups": _with_editors(shown, chosen, kept),
         "targets": targets,
         "can_untick": shown.is_live and any(len(target.candidates) > 1 for target in targets),

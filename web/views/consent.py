@@ -24,6 +24,7 @@ from consent.models import Consent
 from consent.redirects import denial_url
 from consent.selectors import connection_state, find_consent, require_decider
 from consent.services import require_same_browser
+from consent.shown_services import earlier_services
 from core import clock
 from core.browser import browser_digest
 from core.errors import DomainError, Invalid, NotFound
@@ -227,6 +228,7 @@ def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, s
     context = {
         "consent": asked,
         **facts_of(asked),
+        "earlier_services": earlier_services(asked, screen.live),
         "document_host": document_host(asked.agent),
         "sections": sections(required, optional, known),
         "summary": summarize([*required, *optional], known),

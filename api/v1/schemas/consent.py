@@ -18,6 +18,7 @@ from consent.details import MAX_ACTION, MAX_ACTIONS, MAX_DETAILS, MAX_IDENTIFIER
 from consent.models import Consent
 from consent.narrowing import Narrowing
 from consent.pkce import is_challenge
+from consent.shown_services import ShownService, requested_services, services_of
 from consent.targets import Pick, granted_details
 from consent.terms import GUARD_MODES, MAX_LIMITS, MODES, GivenTerms, Terms, limit_types
 from consent.usage import Usage, usage_of
@@ -199,9 +200,24 @@ class ConnectedAgentOut(ConsentAgentOut):
     id: str
 
 
+class AudienceOut(Out):
+    """A service for which tokens are meant, as the user was told when the agent asked.
+
+    Without a `name`, it stands for all services of the agent's own organization, which is the default. `isForeign`
+    means that another organization than the agent's runs the service; of a client that registered itself, all are.
+    """
+
+    identifier: str
+    name: str
+    host: str
+    organization: str
+    is_foreign: bool
+
+
 class ConsentOut(Out):
     """A consent request. `requestedScopes` have the descriptions that they had when the agent asked.
 
+    `audiences` are the services for which it asks.
     `authorizationDetails` is what it asks to act on. Only the owner sees what was granted, and the terms: `modes` has
     only scopes that ask, `guards` only those in force. A decided consent has `pausedAt`: since when the user pauses the
     agent, or null.
@@ -210,6 +226,7 @@ class ConsentOut(Out):
     id: str
     status: ConsentStatus
     agent: ConsentAgentOut
+    audiences: list[AudienceOut]
     requested_scopes: list[ScopeOut]
     redirect_uri: str
     reason: str
@@ -254,6 +271,8 @@ class ScopeUseOut(Out):
 class ConnectedConsentOut(Out):
     """One of the user's own consents. `modes` has only scopes that ask, `guards` only those in force.
 
+    `audiences` are the services for which it was requested, then those of earlier requests that it replaced.
+
     `pausedAt` is since when the user pauses this agent, or null.
 
     `scopeUses` are the uses of the granted scopes, under this consent and those that it replaced.
@@ -264,6 +283,7 @@ class ConnectedConsentOut(Out):
     id: str
     status: ConsentStatus
     agent: ConnectedAgentOut
+    audiences: list[AudienceOut]
     granted_scopes: list[str]
     modes: dict[str, Mode]
     limits: ShownLimits
@@ -294,6 +314,7 @@ def show_consent(consent: Consent, *, is_owner: bool) -> ConsentOut:
         id=consent.id,
         status=consent.status_at(clock.now()),
         agent=ConsentAgentOut(**_agent_fields(consent)),
+        audiences=_show_services(requested_services(consent)),
         requested_scopes=[ScopeOut.model_validate(scope) for scope in scopes],
         redirect_uri=consent.redirect_uri,
         reason=consent.reason,
@@ -325,6 +346,7 @@ def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
             id=consent.id,
             status=consent.status_at(now),
             agent=ConnectedAgentOut(id=consent.agent.id, **_agent_fields(consent)),
+            audiences=_show_services(services_of(consent)),
             granted_scopes=consent.granted_scopes,
             **_terms_fields(consent),
             created_at=consent.created_at,
@@ -342,6 +364,10 @@ def show_consents(consents: Sequence[Consent]) -> list[ConnectedConsentOut]:
 
 def show_connection(consent: Consent) -> ConnectedConsentOut:
     return show_consents([consent])[0]
+
+
+def _show_services(services: Sequence[ShownService]) -> list[AudienceOut]:
+    return [AudienceOut.model_validate(service) for service in services]
 
 
 def _terms_fields(consent: Consent) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from resources.catalogue import catalogue
 from resources.custom_scopes import ScopeDefinition
 from tests.approvals import EMAIL, make_approval
 from tests.web.browser.pages.group import Content, Group, Page
-from tests.web.browser.pages.samples import LONG, RULES, WIDE
+from tests.web.browser.pages.samples import LONG, RULES, WIDE, foreign_service
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
 
 RECIPIENTS = {"field": "recipient", "operator": "matches_any", "values": ["*@acme.com", f"{LONG}@example.com"]}
@@ -30,7 +30,8 @@ def make() -> Content:
     )
     targets = AuthorizationDetail(type="repository", identifiers=[LONG, WIDE], actions=["email:read"])
     scopes = ["email:read", "email:send", "payments:charge", "books:read"]
-    granted = allow(ask(agent, scopes=scopes, authorization_details=[targets]), ada)
+    services = ["https://books.example", foreign_service()]
+    granted = allow(ask(agent, scopes=scopes, authorization_details=[targets], resource=services), ada)
     terms = GivenTerms(modes={"email:send": "ask"}, limits={"email:send": LIMITS}, guards={"data_flow": "ask"})
     narrow_consent(actor=as_user(ada), user=ada, consent=granted, narrowing=Narrowing(terms=terms))
     content = {**EMAIL, "recipient": f"{LONG}@example.com"}

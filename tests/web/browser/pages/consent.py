@@ -23,7 +23,7 @@ from resources.custom_scopes import ScopeDefinition
 from tests.oauth.client import make_client
 from tests.pictures import heavy_png
 from tests.web.browser.pages.group import CONSENT_LIMIT, Content, Group, Page, press
-from tests.web.browser.pages.samples import LONG, RULES, WIDE
+from tests.web.browser.pages.samples import LONG, RULES, WIDE, foreign_service
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
 
 SCOPES = ["email:read", "email:send", "books:read"]
@@ -43,9 +43,9 @@ def make() -> Content:
         actor=SYSTEM, agent=verified, logo=FetchedLogo("https://books.example/l.png", heavy_png(MAX_BYTES), "image/png")
     )
     consents = {
-        "pending": pending(developer),
+        "pending": pending(developer, foreign_service()),
         "decided": allow(ask(make_agent(developer)), ada),
-        "verified": ask(verified, scopes=SCOPES, reason=LONG),
+        "verified": ask(verified, scopes=SCOPES, reason=LONG, resource=["https://books.example"]),
         "again": again(developer, ada),
         "stock": stock(),
         "suspended": suspended(developer),
@@ -59,14 +59,15 @@ def make() -> Content:
     return Content(ada.email, {**ids, "elsewhere": elsewhere(developer), "unknown": unknown().client_id})
 
 
-def pending(developer: Developer) -> Consent:
-    """Return a request of a program on the user's own computer, for scopes of all risks."""
+def pending(developer: Developer, service: str) -> Consent:
+    """Return a request of a program on the user's own computer, for scopes of all risks and two services."""
     return ask(
         make_agent(developer, redirect_uris=["http://localhost/cb"]),
         redirect_uri="http://localhost:4444/cb",
         scopes=["email:read", "email:send", "calendar:freebusy"],
         optional_scopes=["payments:charge"],
         reason=WIDE,
+        resource=["https://books.example", service],
     )
 
 
