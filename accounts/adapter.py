@@ -2,7 +2,7 @@
 
 import re
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.signals import user_logged_in
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import Resolver404, resolve, reverse
 from django.utils.translation import gettext_lazy as _
 
 from accounts import recent  # noqa: F401  connects its receivers
@@ -25,8 +25,9 @@ from core.browser import device_secret, remember_device
 from core.errors import Throttled
 from core.http import MAX_URL_LENGTH, visitor
 
-# Endpoints for programs, and Django's sign-out, which accepts only POST: a browser would get bare JSON or a 405.
-NOT_A_PAGE = re.compile(r"/+(api/v1(/|$)|oauth/(?!authorize$)|admin/logout(/|$))")
+# Pages that take GET, by the names of their URLs: of all others, a browser would get bare JSON or a 405.
+PAGE = re.compile(r"(web:|admin:(?!logout$)|oauth:authorize$|docs$|account_|mfa_|passkey_)")
+DOTS = {".", ".."}
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -70,17 +71,24 @@ class AccountAdapter(DefaultAccountAdapter):
         return f"{settings.API_URL}{path}"
 
     def is_safe_url(self, url: str | None) -> bool:
-        """Return whether a sign-in may redirect to `url`: a page, and not an endpoint for forms or programs."""
-        if url and len(url) > MAX_URL_LENGTH:
+        """Return whether a sign-in may redirect to `url`: the path of a page of ours, perhaps with a query."""
+        if not url or len(url) > MAX_URL_LENGTH or not url.startswith("/") or url.startswith("//"):
             return False
-        try:
-            return bool(super().is_safe_url(url)) and not NOT_A_PAGE.match(urlsplit(url or "").path)
-        except ValueError:  # such as http://[
-            return False
+        return bool(super().is_safe_url(url)) and _is_page(url)
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the address that the proxy middleware has determined."""
         return visitor(request).ip or ""
+
+
+def _is_page(url: str) -> bool:
+    """Return whether the path leads to a page that takes GET. The server decodes it, and browsers resolve dots."""
+    path = unquote(re.split(r"[?#]", url)[0])
+    try:
+        found = resolve(path)
+    except Resolver404:
+        return False
+    return bool(found.url_name and PAGE.match(found.view_name)) and DOTS.isdisjoint(path.split("/"))
 
 
 @receiver(user_logged_in)

@@ -16,7 +16,7 @@ from accounts.addresses import normalize_email
 from accounts.mails import send_mail
 from accounts.models import User
 from accounts.reset_tokens import ResetTokens
-from accounts.throttles import throttle_registration
+from accounts.throttles import may_mail_reset, throttle_registration
 from core.errors import Invalid, Throttled
 from core.http import visitor
 
@@ -73,7 +73,11 @@ class ReauthenticateForm(allauth_forms.ReauthenticateForm):
 
 
 class ResetPasswordForm(forms.Form):
-    """Send a link to a primary address. Any other address gets an email that says so, after the same work."""
+    """Send a link to a primary address. Any other address gets an email that says so, after the same work.
+
+    An address gets only so many emails per hour, whoever asks. Beyond that none is sent, and the response is the same:
+    the link of an earlier email still works.
+    """
 
     email = EmailField()
 
@@ -85,6 +89,8 @@ class ResetPasswordForm(forms.Form):
 
     def save(self, request: HttpRequest) -> None:
         email = self.cleaned_data["email"]
+        if not may_mail_reset(email):
+            return
         found = User.objects.filter(email=email, is_active=True).first()
         user = found or User(email=email)
         url = get_adapter(request).get_reset_password_from_key_url(f"{user.id}-{ResetTokens().make_token(user)}")

@@ -88,6 +88,8 @@ def check_password(*, actor: Actor, email: str, password: str) -> User:
         return user
     if user is not None:
         record_failed_sign_in(actor=actor, user=user)
+    if throttle.refusal is not None:
+        raise throttle.refusal
     raise BadCredentials(gettext_noop("The email address or password is wrong. Check both and try again."))
 
 
@@ -165,10 +167,11 @@ def lock_user(user_id: str | None) -> User | None:
 
 
 def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:
-    """Deactivate a user: end their API sessions and deny every request of agents that act for them."""
+    """Deactivate a user: end their sessions and deny every request of agents that act for them."""
     with revocation():
         changed = User.objects.filter(id=user.id, is_active=True).update(is_active=False)
         SessionToken.objects.filter(user=user).delete()
+        BrowserSession.objects.filter(user_id=user.id).delete()
         if changed:
             _record_activation(Event.USER_DEACTIVATED, actor=actor, user=user, reason=reason)
 

@@ -76,7 +76,7 @@ class SessionStore(DatabaseStore):
         return get_random_string(32, VALID_KEY_CHARS)
 
     def save(self, must_create: bool = False) -> None:
-        """Save the session, unless its user was erased, perhaps during this request: it has personal data.
+        """Save the session, unless its user was erased or deactivated, perhaps during this request.
 
         Raises `UpdateError` then, as Django does for a session that was deleted during the request.
         """
@@ -86,7 +86,7 @@ class SessionStore(DatabaseStore):
             return
         with transaction.atomic():
             # The account before the session, because an erasure locks them in this order.
-            kept = User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user_id, erased_at=None)
+            kept = User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user_id, is_active=True)
             if not kept.values_list("pk"):
                 raise UpdateError
             super().save(must_create)

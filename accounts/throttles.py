@@ -10,6 +10,7 @@ from accounts.models import KnownAddress, User
 from core import clock
 from core.actor import Actor
 from core.crypto import keyed_digest
+from core.errors import Throttled
 from limits.throttle import (
     ACCOUNT_TIMES,
     Subject,
@@ -20,6 +21,8 @@ from limits.throttle import (
     check_all,
 )
 
+# Links to reset a password, and notices that there is no account, to one email address. A link works for an hour.
+RESET_MAILS = "5/hour"
 SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
 CHALLENGES_TIMES = 6  # times THROTTLE_SIGN_IN
 
@@ -29,8 +32,11 @@ class SignInThrottle:
 
     Concurrent failures count exactly: each attempt counts before the password is checked, and is taken back if the
     password was right. At an address from which the user has signed in before, only failures for this account from that
-    address count, so strangers' guesses never lock the owner out there. Successful sign-ins count afterwards, so
-    concurrent ones may exceed the limit by their number.
+    address refuse an attempt, so strangers' guesses never lock the owner out there. Successful sign-ins count
+    afterwards, so concurrent ones may exceed the limit by their number.
+
+    Whether an account is known at an address must not show: its failures count for the address like all others, and
+    once the address is full, a wrong password gets the `refusal` that an unknown account gets.
     """
 
     def __init__(self, *, email: str, actor: Actor, is_known: bool) -> None:
@@ -38,21 +44,34 @@ class SignInThrottle:
         self.failures = Throttle("sign-in", settings.THROTTLE_SIGN_IN)
         self.successes = Throttle("signed-in", settings.THROTTLE_SIGN_IN)
         account = keyed_digest("throttle-account", email.encode())
-        self.failing = _failing(account, actor, is_known=is_known)
+        strangers = _failing(account, actor, is_known=False)
+        self.failing = _failing(account, actor, is_known=True) if is_known else strangers
+        self.strangers = strangers if is_known else ()
         self.succeeding = _succeeding(account, actor)
+        self.refusal: Throttled | None = None
 
     def attempt(self) -> None:
         """Count a failure, which `succeed` and `withdraw` take back. Raises `Throttled`."""
         check_all((self.successes, self.succeeding), (self.failures, self.failing))
+        self._count_among_strangers()
         self.failures.hit_checked(*self.failing)
+
+    def _count_among_strangers(self) -> None:
+        """Count for the address what only the account's own limit can refuse, and remember whether there is room."""
+        if not self.strangers:
+            return
+        try:
+            self.failures.hit(*self.strangers)
+        except Throttled as error:
+            self.refusal, self.strangers = error, ()
 
     def withdraw(self) -> None:
         """Take back the failure that `attempt` counted, because the password was not checked."""
-        self.failures.forgive(*self.failing)
+        self.failures.forgive(*self.failing, *self.strangers)
 
     def succeed(self) -> None:
         """Replace the failure that `attempt` counted by a success."""
-        self.failures.succeed(*self.failing, counted=self.succeeding, by=self.successes)
+        self.failures.succeed(*self.failing, *self.strangers, counted=self.succeeding, by=self.successes)
 
 
 def second_step_attempt(*, user: User, actor: Actor) -> AbstractContextManager[None]:
@@ -78,6 +97,15 @@ def throttle_challenges(actor: Actor) -> None:
     """Count a new challenge for a passkey by IP address, because each is stored. Raises `Throttled`."""
     subjects = [Subject(one.name, CHALLENGES_TIMES * one.times) for one in address_subjects(actor.ip or "")]
     Throttle("passkey-challenge", settings.THROTTLE_SIGN_IN).hit(*subjects)
+
+
+def may_mail_reset(email: str) -> bool:
+    """Count an email about a reset to this address. Return whether it may be sent."""
+    try:
+        Throttle("reset-mail", RESET_MAILS).hit(Subject(keyed_digest("throttle-account", email.encode())))
+    except Throttled:
+        return False
+    return True
 
 
 def throttle_registration(actor: Actor) -> None:

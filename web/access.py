@@ -110,14 +110,16 @@ def user_page(view: View) -> View:
 def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
     """Make a view that only takes POST. GET redirects to the page with the form, passing the arguments `names`.
 
-    If the session has ended, the browser returns here with GET after the user signs in again.
+    If the session has ended, the browser returns here with GET after the user signs in again. The query stays: it may
+    have the filters of the page.
     """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method in ("GET", "HEAD"):
-                return redirect(form_page, **{name: kwargs[name] for name in names})
+                url, query = reverse(form_page, kwargs={name: kwargs[name] for name in names}), request.GET.urlencode()
+                return redirect(f"{url}?{query}" if query else url)
             return view(request, *args, **kwargs)
 
         return require_http_methods(["GET", "HEAD", "POST"])(wrapped)

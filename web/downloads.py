@@ -13,6 +13,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import translation
 from django.utils.translation import gettext as _
 
+from accounts.recent import require_recent_sign_in, time_of_sign_in
 from audit.entries.drafts import Draft
 from audit.readers.criteria import Criteria
 from audit.readers.snapshot import take_snapshot
@@ -64,8 +65,10 @@ def send(
 ) -> StreamingHttpResponse:
     """Send the download to the signed-in user and log it as `draft`.
 
-    Raises `Throttled`, or `Invalid` if more than `MAX_ENTRIES` entries match.
+    Raises `ReauthenticationRequired` without a recent sign-in, `Throttled`, or `Invalid` if more than `MAX_ENTRIES`
+    entries match.
     """
+    require_recent_sign_in(time_of_sign_in(request))
     content_type, write = FORMATS[format_name]
     account = f"user:{signed_in(request).id}"
     place = Place(account)

@@ -7,6 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpResponse, StreamingHttpResponse
 
+from accounts.errors import ReauthenticationRequired
+from accounts.recent import require_recent_sign_in
 from api.endpoint import AnyCredentialEndpoint, DeveloperEndpoint, Endpoint
 from api.operations import operation
 from api.v1.schemas.evidence import ExportQuery, ProofOut
@@ -26,6 +28,7 @@ from consent.models import Consent
 from consent.selectors import consent_for_user
 from core.errors import NotFound, Throttled
 from core.sending import Pieces, Place
+from developers.acting import require_recent_session
 from limits.throttle import Subject, Throttle
 
 TILE = re.compile(r"(0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
@@ -37,7 +40,7 @@ EXPORT_DESCRIPTION = (
     "JSON Lines (docs/evidence-formats.md), which `agentgate-audit verify` checks offline. The export is logged itself "
     "and ends with its own entry, so a missing entry shows. With `from` or `to`, it has the entries of that period and "
     "one neighbour on each side. If no checkpoint covers the export within 3 seconds, the response is a 503. "
-    "`THROTTLE_EXPORT` limits exports per user or organization."
+    "`THROTTLE_EXPORT` limits exports per user or organization. A session needs a sign-in within the last 5 minutes."
 )
 
 
@@ -120,9 +123,10 @@ class OrganizationExport(DeveloperEndpoint):
         "Export the organization's log as evidence",
         description=EXPORT_DESCRIPTION,
         media_type=JSON_LINES,
-        errors=(NotCovered, Throttled),
+        errors=(NotCovered, ReauthenticationRequired, Throttled),
     )
     def get(self, query: ExportQuery) -> StreamingHttpResponse:
+        require_recent_session(self.actor)
         organization_id = self.developer.organization_id
         stream = Stream(ORGANIZATION, organization_id)
         draft = Draft(Event.AUDIT_EXPORTED, self.actor, organization_id=organization_id)
@@ -134,9 +138,10 @@ class OrganizationExport(DeveloperEndpoint):
 
 
 class PersonalExport(OwnEndpoint):
-    """An export of what is about the user."""
+    """An export of what is about the user, who has just entered their password."""
 
     def export(self, stream: Stream, period: Period, consent: Consent | None = None) -> StreamingHttpResponse:
+        require_recent_sign_in(self.signed_in_at)
         user_id = self.user.id
 
         def find_visible(content: Mapping[str, Any]) -> Visible:
@@ -156,7 +161,7 @@ class OwnExport(PersonalExport):
         "Export the user's own log as evidence",
         description=EXPORT_DESCRIPTION,
         media_type=JSON_LINES,
-        errors=(NotCovered, Throttled),
+        errors=(NotCovered, ReauthenticationRequired, Throttled),
     )
     def get(self, user_id: str, query: ExportQuery) -> StreamingHttpResponse:
         return self.export(Stream(PERSON, self.user.id), query.period)
@@ -168,7 +173,7 @@ class ConnectionExport(PersonalExport):
         "Export the log of one of the user's connections as evidence",
         description=EXPORT_DESCRIPTION,
         media_type=JSON_LINES,
-        errors=(NotCovered, Throttled),
+        errors=(NotCovered, ReauthenticationRequired, Throttled),
     )
     def get(self, user_id: str, consent_id: str, query: ExportQuery) -> StreamingHttpResponse:
         consent = consent_for_user(self.user, consent_id)

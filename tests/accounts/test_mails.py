@@ -52,6 +52,24 @@ def test_a_reset_request_gets_the_same_response_for_known_and_unknown_addresses(
     assert reverse("account_signup") in mails[1].body
 
 
+@pytest.mark.parametrize("email", ["ada@example.com", "unknown@example.com"])
+def test_an_address_gets_only_so_many_reset_mails_with_the_same_response(mails: list[Any], email: str) -> None:
+    make_user("ada@example.com")
+
+    def ask(number: int) -> tuple[int, str]:
+        client = Client(REMOTE_ADDR=f"198.51.100.{number}")
+        answer = client.post("/accounts/password/reset/", {"email": email}, follow=True)
+        return answer.status_code, re.sub(r'value="\w{64}"', "", answer.content.decode())
+
+    answers = [ask(number) for number in range(12)]
+
+    assert len(mails) == 5
+    assert len(set(answers)) == 1
+    with time_machine.travel(timezone.now() + timedelta(hours=1, minutes=2)):
+        ask(1)
+    assert len(mails) == 6
+
+
 def test_the_email_to_a_deactivated_user_does_not_say_that_no_account_exists(mails: list[Any]) -> None:
     user = make_user("ada@example.com")
     user.is_active = False

@@ -88,6 +88,37 @@ def test_the_sign_in_page_has_the_same_limits() -> None:
     assert browse(HOME, PASSWORD) == 302
 
 
+def answer_to(email: str, address: str = HOME) -> tuple[int, str, str]:
+    """Return the response to a wrong password, without the number of the request."""
+    answer = post("/users/login", {"email": email, "password": "wrong-password"}, address)
+    return answer.status_code, answer.get("Retry-After", ""), answer.json()["detail"]
+
+
+def test_an_address_that_is_full_does_not_tell_who_has_signed_in_there() -> None:
+    """And the owner still signs in there with the right password."""
+    assert sign_in(HOME) == 200
+    while answer_to("unknown@example.com")[0] != 429:
+        pass
+
+    assert answer_to(EMAIL) == answer_to("another@example.com") == answer_to("unknown@example.com")
+    assert sign_in(HOME) == 200
+    assert answer_to(EMAIL)[0] == 429
+
+
+def test_guesses_of_a_known_account_fill_the_address_as_those_of_an_unknown_one_do() -> None:
+    assert sign_in(HOME) == 200
+    for email, address in ((EMAIL, HOME), ("unknown@example.com", ABROAD)):
+        statuses = [answer_to(email, address)[0] for _ in range(3)]
+        assert [*statuses, answer_to("another@example.com", address)[0]] == [401, 401, 401, 429]
+
+
+def test_a_right_password_takes_back_what_was_counted_for_the_address() -> None:
+    assert sign_in(HOME) == 200
+    for _ in range(4):
+        assert sign_in(HOME) == 200
+    assert answer_to("unknown@example.com")[0] == 401
+
+
 class TestSuccessfulSignIns:
     """They are limited because Argon2 is expensive for the right password too."""
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Credential = Literal["cookie", "session token", "API key"]
-DEVELOPER: tuple[Credential, ...] = ("cookie", "session token", "API key")
+SESSIONS: tuple[Credential, ...] = ("cookie", "session token")
+DEVELOPER: tuple[Credential, ...] = (*SESSIONS, "API key")
 
 
 @dataclass(frozen=True)
@@ -109,4 +110,37 @@ CREDENTIALS = (
     ),
 )
 
-ACTS = CREDENTIALS
+
+def users(method: str, path: str, **body: Any) -> Door:
+    return Door(method, path, body, credentials=SESSIONS)
+
+
+DOWNLOADS = (
+    Act("download one's data", "user.data_exported", (page("/account/data/export"),), steps_up=True),
+    Act(
+        "download one's log",
+        "audit.exported",
+        (page("/activity.csv"), page("/activity.json"), users("GET", "/users/me/audit-export")),
+        steps_up=True,
+    ),
+    Act(
+        "download the log of a connection",
+        "audit.exported",
+        (users("GET", "/users/me/consents/{consent}/evidence"),),
+        steps_up=True,
+    ),
+    Act(
+        "download the log of an organization",
+        "audit.exported",
+        (page("/developer/logs.csv"), page("/developer/logs.json"), developers("GET", "/audit/export")),
+        steps_up=True,
+    ),
+)
+# Pages that ask for the password, and then lead to a download of the API.
+LEADS = (
+    "/activity/evidence",
+    "/connections/{consent}/evidence",
+    "/developer/logs/evidence",
+)
+
+ACTS = (*CREDENTIALS, *DOWNLOADS)

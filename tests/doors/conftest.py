@@ -11,11 +11,13 @@ from django.test import Client
 from accounts.models import SessionToken, User
 from accounts.services import open_session
 from agents.models import Agent
+from audit.proof import exports
+from audit.sequencing.sequencer import sequence
 from core import clock
 from core.rotation import add_secret
 from developers.models import ApiKey, Developer
 from tests.doors.acts import Credential, Door
-from tests.world import ANONYMOUS, make_agent, make_developer, make_resource_server, sign_in
+from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_resource_server, sign_in
 
 LONG_AGO = timedelta(minutes=5)
 
@@ -30,19 +32,19 @@ class Scene:
         """Do the act at the door with the credential, whose session began so long ago."""
         path = door.path.format(**self.ids)
         if door.is_page:
-            return self._browser(signed_in_ago).generic_form(path, door.sent)
+            return self.browser(signed_in_ago).generic_form(path, door.sent)
         return self._client(credential, signed_in_ago).call(door.method, path, door.sent)
 
     def _client(self, credential: Credential, ago: timedelta) -> "Caller":
         if credential == "cookie":
-            return self._browser(ago)
+            return self.browser(ago)
         if credential == "API key":
             return Caller(Client(headers={"X-Api-Key": self.api_key}))
         opened = open_session(actor=ANONYMOUS, user=self.user)
         SessionToken.objects.filter(pk=opened.session.pk).update(created_at=clock.now() - ago)
         return Caller(Client(headers={"Authorization": f"Bearer {opened.token}"}))
 
-    def _browser(self, ago: timedelta) -> "Caller":
+    def browser(self, ago: timedelta) -> "Caller":
         client = sign_in(self.user)
         session = client.session
         session["signed_in_at"] = (clock.now() - ago).timestamp()
@@ -58,7 +60,15 @@ class Caller:
         return self.client.post(path, form)
 
     def call(self, method: str, path: str, body: Any) -> Any:
+        if method == "GET":
+            return self.client.get(f"/api/v1{path}")
         return self.client.generic(method, f"/api/v1{path}", json.dumps(body), content_type="application/json")
+
+
+@pytest.fixture(autouse=True)
+def _sequenced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sequencer runs beside the tests, and an export waits for one."""
+    monkeypatch.setattr(exports, "pause", lambda seconds: sequence())
 
 
 @pytest.fixture
@@ -73,9 +83,11 @@ def agent(developer: Developer) -> Agent:
 
 @pytest.fixture
 def scene(developer: Developer, agent: Agent) -> Scene:
+    consent = allow(ask(agent), developer.user)
     server = make_resource_server(developer, "https://mail.example/api", "email:read").server
     ids = {
         "agent": agent.id,
+        "consent": consent.id,
         "secret": agent.secrets.get().id,
         "server": server.id,
         "key": developer.api_keys.get().id,

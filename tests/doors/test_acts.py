@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from accounts.models import Notice
 from accounts.notices import send_notices
-from tests.doors.acts import ACTS, CREDENTIALS, Act, Credential, Door
+from tests.doors.acts import ACTS, CREDENTIALS, LEADS, Act, Credential, Door
 from tests.doors.conftest import LONG_AGO, Scene
 from tests.log import log_entries
 
@@ -41,7 +42,7 @@ def test_an_older_session_is_asked_for_the_password_exactly_if_the_act_steps_up(
 
     answer = scene.knock(door, credential, signed_in_ago=LONG_AGO)
 
-    assert is_asked(answer, door) == act.steps_up, answer.content.decode()
+    assert is_asked(answer, door) == act.steps_up
     assert count(act) == before if act.steps_up else count(act)[0] == before[0] + 1
 
 
@@ -51,13 +52,14 @@ def test_the_act_has_one_entry_and_its_mail(act: Act, door: Door, credential: Cr
 
     answer = scene.knock(door, credential, signed_in_ago=JUST_NOW)
 
-    assert answer.status_code < 400, answer.content.decode()
+    assert answer.status_code < 400
     is_mailed = act.mail and credential != "API key"
-    assert count(act) == (entries + 1, mails + bool(is_mailed)), answer.content.decode()
+    assert count(act) == (entries + 1, mails + bool(is_mailed))
 
 
 @pytest.mark.parametrize("act", CREDENTIALS, ids=lambda act: act.name)
 def test_the_mail_about_a_credential_says_what_and_leads_to_the_list(act: Act, scene: Scene, mailoutbox: Any) -> None:
+    Notice.objects.all().delete()
     scene.knock(act.doors[0], "cookie", signed_in_ago=JUST_NOW)
 
     send_notices()
@@ -66,3 +68,15 @@ def test_the_mail_about_a_credential_says_what_and_leads_to_the_list(act: Act, s
     assert mail.to == [scene.user.email]
     assert "/account/credentials" in mail.body
     assert "with your AgentGate account" in mail.body or "your AgentGate account added" in mail.body
+
+
+@pytest.mark.parametrize("path", LEADS)
+def test_a_page_leads_to_a_download_after_the_password(path: str, scene: Scene) -> None:
+    path = path.format(**scene.ids)
+    asked = scene.browser(LONG_AGO).client.get(path)
+    assert (asked.status_code, asked["Location"]) == (303, f"/accounts/reauthenticate/?next={quote(path, safe='')}")
+
+    client = scene.browser(JUST_NOW).client
+    led = client.get(path)
+    assert led.status_code == 303
+    assert client.get(led["Location"])["Content-Type"] == "application/jsonl"

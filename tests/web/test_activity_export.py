@@ -14,10 +14,20 @@ from django.test import Client
 from audit.events import Event, Outcome
 from audit.selectors import entries_for_user
 from tests.web.ledger import say_about, shown_entries
-from tests.world import make_agent
+from tests.world import make_agent, sign_in_recently
 from web.ledger.exports import COLUMNS
 
 FORMULAS = ["=1+1", "+1", "-1", "@x", "\t=1", '=HYPERLINK("https://x")']
+
+
+@pytest.fixture
+def as_ada(ada):
+    return sign_in_recently(ada)
+
+
+@pytest.fixture
+def as_bob(bob):
+    return sign_in_recently(bob)
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def test_revoking_needs_a_confirmation(as_ada, granted):
     assert granted.status == "revoked"
     text = as_ada.get(f"/connections/{granted.id}").content.decode()
     assert "can no longer act for you" in text
-    assert f"/api/v1/users/me/consents/{granted.id}/evidence" in text
+    assert f'href="/connections/{granted.id}/evidence"' in text
 
 
 def test_revoking_twice_is_not_an_error(as_ada, granted):

@@ -143,7 +143,7 @@ def test_a_long_list_says_that_it_is_not_complete(as_ada: Client, granted: Conse
 
 def test_the_page_leads_to_the_evidence_and_the_erasure(as_ada: Client) -> None:
     text = as_ada.get("/account/data").content.decode()
-    assert 'href="/api/v1/users/me/audit-export"' in text
+    assert 'href="/activity/evidence"' in text
     assert 'href="/account/erase"' in text
 
 

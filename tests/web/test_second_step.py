@@ -82,6 +82,27 @@ def test_the_secret_is_encrypted_in_the_session_and_in_the_table(browser: Client
     assert secret not in str(dict(browser.session))
 
 
+def test_a_pending_secret_ends_after_five_minutes_and_with_its_sign_in(browser: Client, ada: User, now: Any) -> None:
+    """A person who saw the secret at an open session must not know what the owner sets up later."""
+    seen = secret_on(browser.get(SETUP))
+    now.shift(240)
+    browser.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    newer = secret_on(browser.get(SETUP))
+    assert newer != seen
+    page = browser.post(SETUP, {"code": code_now(seen)})
+    assert page.status_code == 422
+    assert secret_on(page) == newer
+
+    now.shift(299)
+    assert secret_on(browser.get(SETUP)) == newer
+    now.shift(1)
+    browser.post("/accounts/reauthenticate/", {"password": PASSWORD})
+    page = browser.post(SETUP, {"code": code_now(newer)})
+    assert (page.status_code, "has expired" in page.content.decode()) == (422, True)
+    assert secret_on(page) not in (seen, newer)
+    assert not Authenticator.objects.exists()
+
+
 @pytest.mark.parametrize("code", ["", "000000", "12345", "abcdef", "१२३४५६", "x" * 50])
 def test_a_wrong_code_sets_nothing_up(browser: Client, code: str) -> None:
     browser.get(SETUP)

@@ -15,6 +15,29 @@ WANTED = "/developer/agents/new?from=docs&to=2"
 LOGIN, SIGN_UP, RESET = "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"
 STEP = "/accounts/second-step/"
 ELSEWHERE = ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "http://["]
+NO_PAGES = [
+    "//localhost/x",
+    "//testserver/account",
+    "http://testserver/account",
+    "/%6fauth/token",
+    "/oauth/token",
+    "/oauth/jwks",
+    "/metrics",
+    "/api/v1/health",
+    "/%61pi/v1/users/me/audit-export",
+    "/admin/logout/",
+    "/admin/no-such-page/",
+    "/no-such-page",
+    "/scopes/../oauth/token",
+    "/account/%2e%2e/oauth/token",
+    "/account/..;/x",
+    "/%2faccount",
+    "-1",
+    "account",
+    "?next=x",
+    "#x",
+    "/accounts/../account",
+]
 
 pytestmark = pytest.mark.django_db
 
@@ -50,6 +73,18 @@ def test_no_link_leads_to_another_site(client: Client, path: str, wanted: str) -
     page = client.get(path, {"next": wanted})
     assert set(linked(page, LOGIN) + linked(page, SIGN_UP)) <= {"", RESET.removeprefix(LOGIN)}
     assert 'name="next"' not in page.content.decode()
+
+
+@pytest.mark.parametrize("wanted", NO_PAGES)
+def test_what_is_no_path_of_a_page_is_ignored(client: Client, ada: User, wanted: str) -> None:
+    answer = client.post(LOGIN, {"login": ada.email, "password": PASSWORD, "next": wanted})
+    assert (answer.status_code, answer["Location"]) == (302, "/dashboard")
+
+
+@pytest.mark.parametrize("wanted", ["/oauth/authorize?client_id=x", "/admin/", "/%61ccount", "/account#name", "/"])
+def test_a_path_of_a_page_is_followed(client: Client, ada: User, wanted: str) -> None:
+    answer = client.post(LOGIN, {"login": ada.email, "password": PASSWORD, "next": wanted})
+    assert answer["Location"] == wanted
 
 
 def test_a_page_without_a_way_has_plain_links(client: Client) -> None:

@@ -26,6 +26,7 @@ from accounts.second_factors import (
     replace_recovery_codes,
 )
 from accounts.totp import setup_url
+from core import clock
 from core.crypto import SealBroken, open_sealed_text, seal_text
 from core.errors import Conflict, Invalid
 from core.http import SeeOther
@@ -36,6 +37,8 @@ from web.forms.security import CodeForm, NewPasskeyForm
 from web.qr import qr_code
 
 _SECRET, _PURPOSE, _CODES = "totp_secret", "web.totp_secret", "recovery-codes"
+# How long a secret for an app waits for its first code.
+SETUP_SECONDS = 300
 
 
 def change_page(view: View) -> View:
@@ -94,8 +97,10 @@ def delete_passkey(request: HttpRequest, passkey_id: str) -> HttpResponse:
 def new_totp(request: HttpRequest) -> HttpResponse:
     """Show a secret for an authenticator app, and set it up once the app's code is right."""
     user, form = signed_in(request), CodeForm(request.POST or None)
-    secret = _kept_secret(request)
-    if form.is_valid():
+    secret, is_new = _kept_secret(request)
+    if form.is_valid() and is_new:
+        form.add_error("code", _("The earlier secret has expired. Scan this one."))
+    elif form.is_valid():
         try:
             code = form.cleaned_data["code"]
             codes = add_totp(actor=user_actor(request), user=user, secret=secret, code=code)
@@ -161,11 +166,20 @@ def _confirm(request: HttpRequest, template: str, context: Mapping[str, object])
     return render(request, template, {**context, "back_url": reverse("web:security")})
 
 
-def _kept_secret(request: HttpRequest) -> str:
-    """Return the secret that this session is setting up, or a new one. The session has it encrypted."""
+def _kept_secret(request: HttpRequest) -> tuple[str, bool]:
+    """Return the secret that this session is setting up, and whether it is a new one. The session has it encrypted.
+
+    It belongs to this sign-in and to five minutes: a person who saw it before must not know what the user sets up now.
+    """
+    now, signed_in_at = clock.now(), time_of_sign_in(request)
+    owner = [signed_in(request).id, signed_in_at.timestamp() if signed_in_at else None]
     try:
-        return open_sealed_text(_PURPOSE, request.session[_SECRET])
+        secret, *kept, until = json.loads(open_sealed_text(_PURPOSE, request.session[_SECRET]))
     except (KeyError, SealBroken):
-        secret = new_secret()
-        request.session[_SECRET] = seal_text(_PURPOSE, secret)
-        return secret
+        kept, until = [], 0
+    if kept == owner and now.timestamp() < until:
+        return secret, False
+    secret = new_secret()
+    content = json.dumps([secret, *owner, now.timestamp() + SETUP_SECONDS])
+    request.session[_SECRET] = seal_text(_PURPOSE, content)
+    return secret, True
