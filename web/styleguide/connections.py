@@ -10,6 +10,7 @@ from django.http import QueryDict
 from agents.models import Agent
 from audit.readers.uses import ScopeUse, Uses
 from consent.models import Consent
+from consent.shown_services import ShownService
 from consent.usage import Usage
 from core import clock
 from core.errors import Invalid
@@ -49,6 +50,8 @@ def samples() -> dict[str, Any]:
         "granted": _granted(now),
         "refused": _refused(),
         "targets": _targets(),
+        "services": _services(),
+        "unnamed": [ShownService("", "", "", "", is_foreign=False)],
         "ended": _connection("ended", make_agent("Ended", verified()), FLOWING, status=Consent.Status.REVOKED),
         "refusal": Invalid("Choose at least one permission to remove."),
     }
@@ -132,6 +135,15 @@ def _refused() -> dict[str, Any]:
     error = Invalid.field(name, "Enter an amount, such as 20 or 19.99.")
     posted = QueryDict(f"{name}=lots")
     return {"error": error, "fields": limit_fields(scope, [SPEND], posted=posted, errors=error.errors)}
+
+
+def _services() -> list[ShownService]:
+    """Return all services of the developer, one of them, and one of another organization with long names."""
+    return [
+        ShownService("https://agentgate.example", "", "agentgate.example", "Acme Robotics", is_foreign=False),
+        ShownService("https://robots.acme.com", "Robots", "robots.acme.com", "Acme Robotics", is_foreign=False),
+        ShownService("https://long.example:8443", LONG_NAME, "long.example:8443", LONG_NAME, is_foreign=True),
+    ]
 
 
 def _targets() -> list[TargetChoice]:
