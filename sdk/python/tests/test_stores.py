@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import stat
@@ -176,6 +177,117 @@ def test_a_damaged_file_is_reported_without_its_contents(tmp_path):
     with pytest.raises(StoreError) as caught:
         store.load("k")
     assert "secret" not in str(caught.value) and caught.value.__context__ is None
+
+
+STORED = {
+    "access_token": "secret-token",
+    "refresh_token": "secret-token",
+    "next_refresh_key": "key",
+    "renew_after": 1.5,
+    "user_id": None,
+    "agent_id": "agt_1",
+    "consent_id": "cns_1",
+    "granted_scopes": ["email:send"],
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"access_token": 5},
+        {"access_token": None},
+        {"refresh_token": ["secret-token"]},
+        {"renew_after": "soon"},
+        {"renew_after": True},
+        {"user_id": 7},
+        {"agent_id": None},
+        {"granted_scopes": "email:send"},
+        {"granted_scopes": [5]},
+        {"granted_scopes": None},
+    ],
+)
+def test_a_value_of_a_wrong_type_is_a_store_error(tmp_path, change):
+    store = FileStore(tmp_path)
+    store.save("k", record())
+    (path,) = tmp_path.glob("*.json")
+    path.write_text(json.dumps(STORED))
+    assert store.load("k").granted_scopes == ("email:send",)
+    path.write_text(json.dumps({**STORED, **change}))
+    with pytest.raises(StoreError, match="cannot be read") as caught:
+        store.load("k")
+    assert "secret" not in str(caught.value) and caught.value.__context__ is None
+
+
+DAMAGED = {
+    "not UTF-8": b'{"access_token": "secret-\xff',
+    "zeros": bytes(500),
+    "nothing": b"",
+    "a list": b"[]",
+    "a text": b'"secret"',
+    "deep": b"[" * 200_000,
+    "a repeated name": json.dumps(STORED).encode()[:-1] + b', "agent_id": "agt_2"}',
+    "without a name": b'{"access_token": "secret-token"}',
+    "never fresh": json.dumps(STORED).replace("1.5", "1e999").encode(),
+    "NaN": json.dumps(STORED).replace("1.5", "NaN").encode(),
+    "a number of many digits": json.dumps(STORED).replace("1.5", "1" * 6000).encode(),
+    "huge": b" " * 2_000_000 + json.dumps(STORED).encode(),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_every_damage_is_a_store_error(tmp_path, content):
+    store = FileStore(tmp_path)
+    store.save("k", record())
+    (path,) = tmp_path.glob("*.json")
+    path.write_bytes(content)
+    with pytest.raises(StoreError) as caught:
+        store.load("k")
+    assert "secret" not in str(caught.value) and caught.value.__context__ is None
+    store.delete("k")
+    assert store.load("k") is None
+
+
+@pytest.mark.parametrize("is_dangling", [False, True])
+def test_a_symbolic_link_is_never_followed(tmp_path, is_dangling):
+    store, elsewhere = FileStore(tmp_path / "sessions"), tmp_path / "elsewhere"
+    store.save("k", record())
+    unlock = store.try_lock("k")
+    unlock()
+    paths = list((tmp_path / "sessions").iterdir())
+    if not is_dangling:
+        next(path for path in paths if path.suffix == ".json").rename(elsewhere)
+    for path in paths:
+        path.unlink(missing_ok=True)
+        path.symlink_to(elsewhere)
+    before = None if is_dangling else elsewhere.read_bytes()
+    for use in (store.load, store.try_lock, lambda key: store.save(key, record(2))):
+        with pytest.raises(StoreError, match="symbolic link"):
+            use("k")
+    assert (elsewhere.read_bytes() if elsewhere.exists() else None) == before
+    store.delete("k")
+    store.save("k", record(2))
+    assert store.load("k").access_token == "access-2"
+
+
+def test_a_directory_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(StoreError, match="symbolic link"):
+        FileStore(tmp_path / "link")
+
+
+def test_what_is_not_a_file_or_a_directory_is_a_store_error(tmp_path):
+    store = FileStore(tmp_path)
+    store.save("k", record())
+    (path,) = tmp_path.glob("*.json")
+    for make in (os.mkfifo, os.mkdir):
+        path.unlink()
+        make(path, 0o600)
+        with pytest.raises(StoreError):
+            store.load("k")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError):
+        FileStore(tmp_path / "file")
 
 
 def test_a_keyring_error_is_a_store_error(tmp_path, monkeypatch):

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from ._files import open_private
+
 if sys.platform == "win32":
     import msvcrt
 
@@ -26,7 +28,7 @@ def try_lock_file(path: Path) -> Callable[[], None] | None:
 
     The file is kept: if it were deleted, two processes could lock two files of the same name.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
         _lock_now(descriptor)
     except OSError:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import MissingExtraError, StoreError
-from ._files import make_private_directory
+from ._files import make_private_directory, reported
 from ._locks import try_lock_file
 from .protocol import SessionRecord
 
@@ -38,7 +38,8 @@ class KeyringStore:
 
     def try_lock(self, key: str) -> Callable[[], None] | None:
         name = hashlib.sha256(f"{self._service}\0{key}".encode()).hexdigest()[:40]
-        return try_lock_file(self._locks / f"{name}.lock")
+        with reported():
+            return try_lock_file(self._locks / f"{name}.lock")
 
     def _guarded(self, use: Callable[[], str | None]) -> str | None:
         try:

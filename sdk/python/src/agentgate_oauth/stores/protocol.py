@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from .._call import new_idempotency_key
-from ..errors import StoreError
+from .._decode import reader
+from .._json import read_json
+from ..errors import StoreError, UnexpectedResponseError
 from ..models import Tokens
 
 # Refresh this long before the access token expires, so that it does not expire in transit.
@@ -58,13 +62,12 @@ class SessionRecord:
     @classmethod
     def load(cls, text: str) -> SessionRecord:
         """Return the record that `dump` wrote. Raises StoreError for any other text."""
-        try:
-            values: dict[str, Any] = json.loads(text)
-            return cls(**{**values, "granted_scopes": tuple(values["granted_scopes"])})
-        except (ValueError, TypeError, KeyError):
-            pass
+        with contextlib.suppress(ValueError, UnexpectedResponseError):
+            record = reader(cls, naming=str)(read_json(text.encode()))
+            if math.isfinite(record.renew_after):
+                return record
         # Raised outside the handler, because the parser's exception contains the text.
-        raise StoreError("a stored session cannot be read")
+        raise StoreError("a stored session cannot be read: delete it, and ask the user for consent again")
 
 
 class SessionStore(Protocol):
