@@ -55,6 +55,9 @@ def configure_django() -> None:
         SECRET_KEY="only for this test's service",
         AGENTGATE=guard,
         REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": [], "UNAUTHENTICATED_USER": None},
+        INSTALLED_APPS=["rest_framework"],
+        TEMPLATES=[{"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}],
+        STATIC_URL="/static/",
     )
     django.setup()
 
@@ -83,6 +86,8 @@ def serve_drf(port: int) -> None:
     configure_django()
     from django.core.handlers.wsgi import WSGIHandler
     from django.urls import path
+    from rest_framework import serializers
+    from rest_framework.generics import GenericAPIView
     from rest_framework.response import Response
     from rest_framework.views import APIView
 
@@ -96,7 +101,21 @@ def serve_drf(port: int) -> None:
         def post(self, request):
             return Response(sent(request.agentgate, request.data["recipient"]))
 
-    sys.modules[__name__].urlpatterns = [path("send", Send.as_view())]
+    class Mail(serializers.Serializer):
+        recipient = serializers.CharField()
+
+    class Mails(GenericAPIView):
+        """Shows a form for each method that the caller may use."""
+
+        permission_classes = [require_scopes("email:send", action=lambda request: request.method.lower())]
+        serializer_class = Mail
+
+        def get(self, request):
+            return Response(sent(request.agentgate, "a@example.com"))
+
+        post = put = delete = get
+
+    sys.modules[__name__].urlpatterns = [path("send", Send.as_view()), path("mails", Mails.as_view())]
     serve_wsgi(WSGIHandler(), port)
 
 

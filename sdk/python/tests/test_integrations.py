@@ -74,6 +74,7 @@ def service(request, gate) -> Iterator[Service]:
 @pytest.fixture(autouse=True)
 def working_gate(gate) -> None:
     gate.stopped = None
+    gate.verified.clear()
 
 
 def test_a_good_token_passes_and_the_handler_has_the_decision(service, gate):
@@ -150,3 +151,32 @@ def test_an_asynchronous_django_view_is_guarded_too(gate):
     with served(gate) as url, running_service("django", url, "res_1", "rs_1") as django:
         assert django.send("good", "/send-async").status == 200
         assert django.send(None, "/send-async").status == 401
+
+
+@pytest.fixture(scope="module")
+def drf(gate) -> Iterator[Service]:
+    with served(gate) as url, running_service("drf", url, "res_1", "rs_1") as running:
+        yield running
+
+
+@pytest.mark.parametrize("accepted", ["text/html", "application/json"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT", "DELETE"])
+def test_a_request_to_drf_is_decided_once(drf, gate, method, accepted):
+    """The browsable API and the metadata ask again what the caller could do by other methods."""
+    headers = {"Authorization": "Bearer good", "Accept": accepted}
+    answer = httpx.request(method, f"{drf.url}/mails", headers=headers)
+    assert answer.status_code == 200
+    assert [asked["action"] for asked in gate.verified] == [method.lower()]
+
+
+def test_a_refused_request_to_drf_is_decided_once(drf, gate):
+    headers = {"Authorization": "Bearer low", "Accept": "text/html"}
+    assert httpx.get(f"{drf.url}/mails", headers=headers).status_code == 403
+    assert len(gate.verified) == 1
+
+
+def test_drf_shows_no_form_for_what_was_not_decided(drf):
+    headers = {"Authorization": "Bearer good"}
+    page = httpx.get(f"{drf.url}/mails", headers={**headers, "Accept": "text/html"}).text
+    assert "usr_1" in page and 'name="recipient"' not in page and 'data-method="DELETE"' not in page
+    assert "actions" not in httpx.options(f"{drf.url}/mails", headers=headers).json()

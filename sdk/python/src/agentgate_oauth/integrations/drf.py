@@ -1,6 +1,10 @@
 """Django REST framework: `permission_classes = [require_scopes("email:send")]`.
 
 The decision is `request.agentgate`. The guard is found as in `agentgate_oauth.integrations.django`.
+
+The framework checks permissions again to find out what else the caller may do: the browsable API for its
+forms, and `OPTIONS` for its description. These requests are never made, so they are not decided, and the
+forms and actions are left out.
 """
 
 from __future__ import annotations
@@ -8,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from ..models import Decision
 from ..service import Guard, Refusal, Requirement
 from .django import check_request, found_guard
 
@@ -42,9 +47,26 @@ def require_scopes(
 
     class ScopesRequired(BasePermission):
         def has_permission(self, request: Request, view: APIView) -> bool:
-            outcome = check_request(request, requirement, chosen)
+            outcome = _check_once(request, requirement, chosen)
             if isinstance(outcome, Refusal):
                 raise Refused(outcome)
             return True
 
     return ScopesRequired
+
+
+def _check_once(request: Request, requirement: Requirement[Any], guard: Guard) -> Decision | Refusal:
+    """Decide about a request from a client once. Raises PermissionDenied for a clone with another method."""
+    received = request._request
+    if request.method != received.method:
+        raise PermissionDenied(f"{request.method} is not decided in advance.")
+    made: list[tuple[Requirement[Any], Guard, Decision | Refusal]]
+    made = received.__dict__.setdefault("_agentgate_outcomes", [])
+    for known, asked, outcome in made:
+        if known == requirement and asked is guard:
+            return outcome
+    outcome = check_request(request, requirement, guard)
+    made.append((requirement, guard, outcome))
+    if isinstance(outcome, Decision):
+        received.agentgate = outcome  # type: ignore[attr-defined] # where clones find it, too
+    return outcome
