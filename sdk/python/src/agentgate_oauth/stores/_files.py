@@ -14,7 +14,7 @@ from ..errors import StoreError
 
 # A session has a few kilobytes. More can only be damage.
 _MAX_BYTES = 1024 * 1024
-# Never open what a symbolic link leads to, and do not wait for the other end of a pipe. Windows has neither flag.
+# Do not follow a symbolic link, nor wait for the other end of a pipe. Windows has neither flag.
 _SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -44,13 +44,13 @@ def refuse_link(path: Path) -> None:
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Return a descriptor of the file, which is created with mode 0600. Raises OSError, or StoreError for a link."""
+    """Return a descriptor of the file; if it is created, with mode 0600. Raises OSError or StoreError."""
     refuse_link(path)
     return os.open(path, flags | _SAFELY, 0o600)
 
 
 def read_private(path: Path) -> str | None:
-    """Return the file's text, None if there is no file. Raises StoreError if others may read it, or for no text."""
+    """Return the file's text, None if there is no file. Raises StoreError if it is damaged or not private."""
     try:
         descriptor = open_private(path, os.O_RDONLY)
     except FileNotFoundError:
