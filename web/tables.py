@@ -3,11 +3,13 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Spreadsheets evaluate cells that begin with one of these; in some languages, also with the wide forms.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Spreadsheets evaluate cells that begin with one of these; in some languages, also with the wide forms. Where the region
+# separates by semicolons or the user chooses tabs, a cell begins within one of ours, and quotes end where ours do not.
+FORMULA = re.compile(r"""(^|[;\t\r\n"])([ ]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])""")
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
@@ -25,4 +27,4 @@ def _cell(value: Any) -> str:
     if isinstance(value, dict):
         value = json.dumps(value, ensure_ascii=False)
     text = " ".join(value) if isinstance(value, list) else str("" if value is None else value)
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return FORMULA.sub(r"\1\2'", text)

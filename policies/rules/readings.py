@@ -21,6 +21,7 @@ SEPARATORS = " ,;\uff0c\uff1b\u3001"
 UPWARDS = re.compile(
     r"(?:^|[/\\]|%2f|%5c)(?:\.|%2e){2}(?:$|[/\\?#;]|%2f|%5c|%3f|%23|%3b|%20|%[01][0-9a-f]|%7f)", re.IGNORECASE
 )
+AT_SIGN = re.compile("@|%40")
 # A percent sign that is encoded itself: services differ in how often they decode.
 ENCODED_TWICE = re.compile(r"%25[0-9a-f]{2}", re.IGNORECASE)
 
@@ -48,8 +49,8 @@ class Shape(NamedTuple):
         """Return the shape of a text. `normalized` is how services read it that normalize full-width characters."""
         forms = (text,) if text == normalized else (text, normalized)
         return cls(
-            "".join([each for each in SEPARATORS if each in text]),
-            text.count("@"),
+            "".join([each for each in SEPARATORS if any(each in form for form in forms)]),
+            max(map(_count_at_signs, forms)),
             any(map(ENCODED_TWICE.search, forms)),
             any(map(UPWARDS.search, forms)),
         )
@@ -61,13 +62,19 @@ class Shape(NamedTuple):
         the text must not have a separator, a ".." segment or a character that is encoded twice if the pattern does not,
         nor more at signs than a pattern that has any.
         """
-        if self.separators and any(separator not in pattern for separator in self.separators):
+        forms = pattern if pattern.isascii() else f"{pattern} {unicodedata.normalize('NFKC', pattern)}"
+        if self.separators and any(separator not in forms for separator in self.separators):
             return False
-        if "@" in pattern and self.at_signs > pattern.count("@"):
+        expected = _count_at_signs(pattern)
+        if expected and self.at_signs > expected:
             return False
         if self.is_encoded_twice and "%25" not in pattern:
             return False
         return not self.leads_upwards or ".." in pattern
+
+
+def _count_at_signs(text: str) -> int:
+    return len(AT_SIGN.findall(text))
 
 
 class Reading:

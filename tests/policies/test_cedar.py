@@ -1,5 +1,6 @@
 """The Cedar rule: its errors, its bounds, and that it decides as cedarpy does."""
 
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from policies.rules import InvalidRules, Rule, RuleContext, parse_rules
 from policies.rules.cedar import Cedar
+from tests.live.server import ROOT
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
 PERMIT = "permit (principal, action, resource)"
@@ -295,3 +297,27 @@ def test_each_scope_is_decided_as_by_cedarpy(
 
     denial = rule_of(policy).check(call(context, tuple(scopes), resource=resource))
     assert (denial is None) == expected
+
+
+DOCUMENTED = re.compile(r"^```cedar\n(.*?)^```$", re.M | re.S)
+
+
+@pytest.mark.parametrize(
+    ("recipient", "is_allowed"),
+    [
+        ("office@acme.com", True),
+        ("x@evil.com, office@acme.com", False),
+        ("x\uff20evil.com@acme.com", False),
+        ("x@evil.com;billing@acme.com", False),
+        ("x@acme.com", False),
+        (["office@acme.com", "x@evil.com"], False),
+        (None, False),
+    ],
+)
+def test_the_example_of_the_documentation_passes_one_known_recipient(recipient: Any, is_allowed: bool) -> None:
+    (policy,) = DOCUMENTED.findall((ROOT / "docs/policies.md").read_text())
+    context = {} if recipient is None else {"recipient": recipient}
+    denial = rule_of(policy).check(call(context, ("email:send",)))
+    assert (denial is None) is is_allowed
+    assert rule_of(policy).check(call({}, ("email:read",))) is None
+    assert rule_of(policy).check(call(context, ("files:read",))) is not None

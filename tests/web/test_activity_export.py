@@ -154,6 +154,15 @@ def test_no_cell_of_the_table_is_a_formula(as_ada, say, formula):
     assert data(as_ada, kind="actions")[0]["recipient"] == formula.strip()
 
 
+@pytest.mark.parametrize("text", ["x;=1+1", "x\t=1+1", 'x"=1+1', 'x";"@A1', "x; \uff1d1", "a@b;-1", "x\r\n+1"])
+def test_no_cell_is_a_formula_where_other_signs_separate(as_ada, say, text):
+    say(outcome=Outcome.ALLOWED, scopes=["email:send"], resource=text)
+    written = download(as_ada, "/activity.csv?kind=actions").getvalue().decode()
+    cells = re.split(r"[;\t\r\n\"]", written)
+    assert not [cell for cell in cells if cell.lstrip(" ").startswith(("=", "+", "-", "@", "\uff1d"))]
+    assert data(as_ada, kind="actions")[0]["resource"] == re.sub(r"\s+", " ", text)
+
+
 def test_a_download_is_logged_and_not_in_itself(as_ada, ada, granted):
     assert "audit.exported" not in [row["event"] for row in table(as_ada)]
     newest = next(iter(entries_for_user(ada.id)))

@@ -21,3 +21,5 @@ def test_each_page_of_a_group_has_its_status_and_needs_few_queries(db, group, se
         with django_assert_max_num_queries(MOST_QUERIES, info=str(page)):
             answer = client.get(path)
         assert answer.status_code == page.status, (str(page), answer.get("Location"))
+        if content.email:
+            assert "no-store" in answer.get("Cache-Control", ""), str(page)
