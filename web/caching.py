@@ -1,4 +1,4 @@
-"""Pages of a signed-in user are not stored. Each has the user's name, which the next user of the browser must not see."""
+"""Pages of a signed-in user are not stored: each has the user's name, and others use the same browser later."""
 
 from collections.abc import Callable
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Spreadsheets evaluate cells that begin with one of these; in some languages, also with the wide forms. Where the region
-# separates by semicolons or the user chooses tabs, a cell begins within one of ours, and quotes end where ours do not.
-FORMULA = re.compile(r"""(^|[;\t\r\n"])([ ]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])""")
+# Spreadsheets evaluate cells that begin with one of these; in some languages, also with the wide forms. Where a region
+# separates by semicolons, or the user chooses tabs, a cell begins within one of ours, and quotes end elsewhere.
+FORMULA = re.compile(r"(^|[;\t\r\n\"])([ ]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])")
 
 
 def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
