@@ -9,13 +9,17 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from accounts.models import User
 from consent.models import Consent
 from consent.terms import Terms
-from policies.limits import LimitPlan, carry_counters, limit_kinds, plan_limits
-from policies.rules.ledger import CONNECTION_SCOPE, LimitKind, connection_ledger
+from core import clock
+from limits.models import Reservation
+from policies.limits import LimitPlan, limit_kinds, plan_limits
+from policies.merging import merge_editions
+from policies.rules.kinds import LimitKind
+from policies.rules.ledger import CONNECTION_SCOPE, connection_ledger
 
 
 class CountPlan(NamedTuple):
@@ -30,13 +34,15 @@ class CountPlan(NamedTuple):
 
 def plan_counts(agent_id: str, user_id: str, before: Terms, after: Terms, now: datetime) -> CountPlan:
     """Plan what happens to the counters when terms of a connection replace those before."""
-    plans = {}
+    plans, live = {}, {}
     for scope in sorted({*before.limits, *before.history, *after.limits}):
-        ledger = connection_ledger(agent_id, user_id, scope, before.history.get(scope, ()))
-        plans[scope] = plan_limits(ledger, _kinds(before, scope), _kinds(after, scope), now)
-    history = {scope: plan.ledger.stored()["retired"] for scope, plan in plans.items() if plan.ledger.retired}
-    must_carry = any(plan.sources for plan in plans.values())
-    return CountPlan(replace(after, history=history), partial(_carry, plans) if must_carry else None)
+        ledger = connection_ledger(agent_id, user_id, scope, before.history.get(scope))
+        wanted = _kinds(after, scope)
+        plans[scope] = plan = plan_limits(ledger, _kinds(before, scope), wanted, now)
+        if plan.begins_edition:
+            live[scope] = {*wanted, *plan.ledger.retired}
+    history = {scope: _stored(plan) for scope, plan in plans.items() if plan.ledger.retired or plan.ledger.edition}
+    return CountPlan(replace(after, history=history), partial(_carry, user_id, plans, live) if live else None)
 
 
 def last_terms(consent: Consent, user: User) -> Terms:
@@ -50,6 +56,12 @@ def _kinds(terms: Terms, scope: str) -> Collection[LimitKind]:
     return frozenset(kind._replace(scope=CONNECTION_SCOPE) for kind in limit_kinds(list(terms.limits.get(scope, ()))))
 
 
-def _carry(plans: Mapping[str, LimitPlan]) -> None:
-    for plan in plans.values():
-        carry_counters(plan)
+def _stored(plan: LimitPlan) -> Mapping[str, Any]:
+    """Return the ledger to store. Its earlier edition is merged at once, because it has the counters of one user."""
+    stored = plan.ledger.stored()
+    return {"edition": stored["edition"], "retired": stored["retired"]}
+
+
+def _carry(user_id: str, plans: Mapping[str, LimitPlan], live: Mapping[str, Collection[LimitKind]]) -> None:
+    for scope, kinds in live.items():
+        merge_editions(plans[scope].at(clock.now()), kinds, Reservation.objects.filter(user_id=user_id))

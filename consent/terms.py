@@ -1,10 +1,10 @@
 """The terms of a connection: how its user bounds the scopes that they granted. Verify enforces them.
 
 Stored in `Consent.terms` as `{"modes": {scope: "ask"}, "limits": {scope: [rule]}, "guards": {"data_flow": "ask" |
-"deny"}, "targets": {scope: [...]}, "labels": {scope: [label]}, "history": {scope: [kind]}, "critical": [scope]}`,
+"deny"}, "targets": {scope: [...]}, "labels": {scope: [label]}, "history": {scope: {...}}, "critical": [scope]}`,
 without what is empty. Scopes that have no mode are allowed without asking. `critical` are those that were critical when
 the user granted them, and `labels` what organizations' own scopes had then, whatever their developer says later.
-`history` are limits that the user has removed and that still count (`consent.counts`).
+`history` has the limits that the user has removed and that still count (`consent.counts`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ class Terms:
     guards: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    history: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
+    history: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     critical: tuple[str, ...] = ()
 
     @classmethod

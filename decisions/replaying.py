@@ -233,7 +233,7 @@ class Replay:
         if full is not None:
             return Verdict(Outcome.DENIED, evaluation, full.denial(None))
         # Most requests have no more to settle, and settling takes several times as long.
-        if evaluation.flows or any(request.added_key for request in evaluation.counter_requests):
+        if evaluation.flows or any(request.carried for request in evaluation.counter_requests):
             return self._settle(evaluation, context)
         return Verdict(Outcome.PASSED, evaluation)
 
@@ -244,7 +244,7 @@ class Replay:
     def _is_full(self, limit: Limit, now: datetime) -> bool:
         """Return whether the request does not fit. When it would fit takes several times as long to find out."""
         request = limit.request
-        return not request.added_key and self._counters[request.key].used(now) + request.number > request.limit
+        return not request.carried and self._counters[request.key].used(now) + request.number > request.limit
 
     def _load(self, evaluation: Evaluation) -> None:
         for key, window in windows_by_key(evaluation.counter_requests).items():

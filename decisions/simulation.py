@@ -23,6 +23,7 @@ from decisions.replaying import Replaced, Replay, Totals
 from decisions.settling import Settling
 from decisions.tracing import settle_traced
 from limits.counters import read_counters
+from limits.counting import windows_by_key
 from limits.flows import LoadedFlow
 from limits.models import Counter, Reservation
 from limits.reservations import name_in_log
@@ -222,7 +223,7 @@ def _settling(traced: Sequence[Traced], now: datetime, *, is_stored: bool) -> Se
     if is_stored:
         counters = read_counters(requests)
     else:
-        counters = {key: LoadedCounter(key, each.window_seconds) for each in requests for key in each.keys}
+        counters = {key: LoadedCounter(key, window) for key, window in windows_by_key(requests).items()}
     return Settling(counters, flows, BatchApprovals((), now), now)
 
 

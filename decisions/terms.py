@@ -66,6 +66,13 @@ class _Target(BaseModel):
     identifiers: Full[str]
 
 
+class _History(BaseModel):
+    model_config = STRICT
+
+    edition: int
+    retired: list[dict[str, Any]]
+
+
 class _Stored(BaseModel):
     """The terms exactly as `consent.terms` stores them. Anything else is an error, and so denies."""
 
@@ -76,7 +83,7 @@ class _Stored(BaseModel):
     guards: dict[str, str] = {}
     targets: dict[str, Full[_Target]] = {}
     labels: dict[str, Full[Annotated[str, AfterValidator(_require_label)]]] = {}
-    history: dict[str, Full[dict[str, Any]]] = {}
+    history: dict[str, _History] = {}
     critical: list[str] = []
 
 
@@ -99,12 +106,15 @@ def compile_terms(text: str, agent_id: str, user_id: str, consent_id: str) -> Te
     """Return the terms of a connection from their JSON. Terms that cannot be read deny."""
     try:
         stored = _Stored.model_validate_json(text)
+        ledgers = {
+            scope: connection_ledger(agent_id, user_id, scope, kept.model_dump())
+            for scope, kept in stored.history.items()
+        }
         rules = [
-            _compile_one(rule, scope, connection_ledger(agent_id, user_id, scope), index)
+            _compile_one(rule, scope, ledgers.get(scope) or connection_ledger(agent_id, user_id, scope), index)
             for index, (scope, rule) in enumerate(_rules(stored))
         ]
-        for scope, retired in stored.history.items():
-            ledger = connection_ledger(agent_id, user_id, scope, retired)
+        for scope, ledger in ledgers.items():
             rules += [_for_scope(each, scope) for each in retired_limits(ledger, len(rules))]
     except Exception:
         logger.exception("The terms of consent %s cannot be read and deny", consent_id)

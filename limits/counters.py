@@ -6,18 +6,22 @@ Danger: read the clock only after `lock_counters`. A time read before waiting fo
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import QuerySet
 from django.db.transaction import TransactionManagementError
 
-from core.sweeps import BATCH, delete_batch
+from core import clock
+from core.sweeps import BATCH, lock_batch
 from limits.counting import EMPTY_ROW, CounterDenial, CounterRow, row_of, take_call, windows_by_key
 from limits.flows import LoadedFlow
 from limits.models import Counter
-from limits.sliding_window import CounterRequest, LoadedCounter
+from limits.sliding_window import CounterRequest, LoadedCounter, counter_key
+
+EMPTY_ROW_LIFETIME = timedelta(hours=1)
 
 # One parameter holds any number of keys, in key order. A new row without counts can be deleted at once.
 _LOCK = """
@@ -106,13 +110,50 @@ def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
     windows = windows_by_key(requests)
     rows = Counter.objects.filter(key__in=windows).values_list("key", "slot", "counts")
     stored = {key: (slot, bytes(packed)) for key, slot, packed in rows}
-    return {key: LoadedCounter.unpack(key, window, *stored.get(key, EMPTY_ROW[:2])) for key, window in windows.items()}
+    counters = {
+        key: LoadedCounter.unpack(key, window, *stored.get(key, EMPTY_ROW[:2])) for key, window in windows.items()
+    }
+    ahead = [key for key, counter in counters.items() if counter.is_ahead(clock.now())]
+    return {**counters, **_correct({key: windows[key] for key in ahead})} if ahead else counters
 
 
-def load_counters(prefix: str, window_seconds: int) -> Iterator[LoadedCounter]:
-    """Yield the stored counters whose key starts with `prefix`, without a lock. All must have the same window."""
-    for key, slot, packed in _stored_rows(prefix):
-        yield LoadedCounter.unpack(key, window_seconds, slot, bytes(packed))
+@transaction.atomic
+def _correct(windows: Mapping[str, int]) -> dict[str, LoadedCounter]:
+    """Correct the counters with these keys and windows, because a clock was set back."""
+    counters = lock_counters(CounterRequest(key, 1, window) for key, window in windows.items())
+    for counter in counters.values():
+        counter.used(clock.now())
+    save_counters(counters.values())
+    return counters
+
+
+def stored_keys(prefix: str) -> Iterator[str]:
+    """Yield the keys, in order, that start with `prefix` and whose rows are not empty. Rows may change in between."""
+    after = prefix
+    while keys := list(_rows(prefix).filter(key__gt=after).order_by("key").values_list("key", flat=True)[:BATCH]):
+        yield from keys
+        after = keys[-1]
+
+
+def clear_counters(keys: Collection[str]) -> None:
+    """Empty counters that are locked. Their rows stay for a while, because decisions may be waiting for them."""
+    rows = Counter.objects.filter(key__in=keys).exclude(counts=b"")
+    rows.update(slot=0, counts=b"", expires_at=clock.now() + EMPTY_ROW_LIFETIME)
+
+
+def keep_counters(owner: str, edition: int, until: datetime) -> None:
+    """Let the sweep keep an owner's counters until then, because limits with longer windows count on from them.
+
+    Those of editions before `edition` are frozen.
+    """
+    _put({_kept_key(owner): CounterRow(edition, b"", until)})
+
+
+def frozen_keys(keys: Iterable[str]) -> set[str]:
+    """Return those of the keys whose counters limits of a later edition count on from."""
+    by_kept = {key: _kept_key(owner_of(key)) for key in keys}
+    editions = dict(Counter.objects.filter(key__in=set(by_kept.values())).values_list("key", "slot"))
+    return {key for key, kept in by_kept.items() if edition_of(key) < editions.get(kept, 0)}
 
 
 def load_flows(prefix: str) -> Iterator[LoadedFlow]:
@@ -121,26 +162,52 @@ def load_flows(prefix: str) -> Iterator[LoadedFlow]:
         yield LoadedFlow.unpack(key, bytes(packed))
 
 
-def put_counters(counters: Iterable[LoadedCounter]) -> None:
-    """Replace the counters with the same keys. The caller must prevent concurrent counting in them."""
-    _put({counter.key: row_of(counter) for counter in counters})
-
-
 def put_flows(flows: Iterable[LoadedFlow]) -> None:
     """Replace what guards remember under these keys. The caller must prevent concurrent decisions."""
     _put({flow.key: flow.row() for flow in flows})
 
 
+@transaction.atomic
 def delete_idle_counters(now: datetime, limit: int = BATCH) -> int:
-    """Delete up to `limit` counters that are empty at `now`; return the number deleted."""
-    return delete_batch(Counter.objects.filter(expires_at__lte=now).order_by("expires_at"), limit=limit)
+    """Delete up to `limit` counters that are empty at `now`, unless they are kept. Return how many were looked at."""
+    idle = lock_batch(Counter.objects.filter(expires_at__lte=now).order_by("expires_at"), limit)
+    owners = {owner_of(key) for key in idle}
+    kept = Counter.objects.filter(key__in=map(_kept_key, owners), expires_at__gt=now).values_list("key", "expires_at")
+    until = dict(kept)
+    for key, moment in until.items():
+        own = [each for each in idle if _kept_key(owner_of(each)) == key]
+        Counter.objects.filter(key__in=own).exclude(counts=b"").update(expires_at=moment)
+    Counter.objects.filter(key__in=idle, expires_at__lte=now).delete()
+    return len(idle)
+
+
+def owner_of(key: str) -> str:
+    """Return what the counter belongs to, such as a policy: the second part of its key, without the edition."""
+    return _second_part(key).partition("@")[0]
+
+
+def edition_of(key: str) -> int:
+    number = _second_part(key).partition("@")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _second_part(key: str) -> str:
+    return "".join(key.split("|", 2)[1:2])
+
+
+def _kept_key(owner: str) -> str:
+    return counter_key("kept", owner)
 
 
 def _stored_rows(prefix: str) -> Iterator[tuple[str, int, bytes | memoryview]]:
     """Yield the keys, slots and counts of the rows whose key starts with `prefix`, in a range of the index."""
+    yield from _rows(prefix).values_list("key", "slot", "counts").iterator()
+
+
+def _rows(prefix: str) -> QuerySet[Counter]:
+    """Return the rows whose key starts with `prefix` and that are not empty, in a range of the index."""
     after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-    rows = Counter.objects.filter(key__gte=prefix, key__lt=after).exclude(counts=b"")
-    yield from rows.values_list("key", "slot", "counts").iterator()
+    return Counter.objects.filter(key__gte=prefix, key__lt=after).exclude(counts=b"")
 
 
 def _put(rows: Mapping[str, CounterRow]) -> None:

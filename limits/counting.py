@@ -82,16 +82,17 @@ def windows_by_key(requests: Iterable[CounterRequest]) -> dict[str, int]:
     """Return the window, in seconds, of each counter that the requests read. Raises `ValueError` for two windows."""
     windows: dict[str, int] = {}
     for request in requests:
-        for key in request.keys:
-            if windows.setdefault(key, request.window_seconds) != request.window_seconds:
+        for key, window in request.windows:
+            if windows.setdefault(key, window) != window:
                 raise ValueError("A counter must have only one window. Include the window in its key.")
     return windows
 
 
 def _wait(request: CounterRequest, counters: Mapping[str, LoadedCounter], now: datetime) -> int | None:
     counter = counters[request.key]
-    if request.added_key:
+    if request.carried:
         counter = LoadedCounter(request.key, request.window_seconds)
         counter.add(counters[request.key], now)
-        counter.add(counters[request.added_key], now)
+        for each in request.carried:
+            counter.add(counters[each.key], now, at=each.at, until=each.until)
     return counter.retry_after(request.limit, now, request.number)

@@ -4,6 +4,7 @@
 the order of their keys, then the reservation. Nothing here waits for a counter while it holds a reservation.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from functools import partial
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
 from audit.entries.drafts import Draft
@@ -19,10 +21,10 @@ from audit.services import append
 from core import clock, secrets
 from core.actor import SYSTEM, Actor
 from core.errors import Conflict, Gone, Invalid, NotFound
-from core.locks import after_decisions, hold_revocations, writing
+from core.locks import Busy, after_decisions, hold_revocations, writing
 from core.money import Amount, units_of
 from core.sweeps import BATCH, delete_batch, lock_batch
-from limits.counters import lock_counters, save_counters
+from limits.counters import frozen_keys, lock_counters, save_counters
 from limits.models import Reservation
 from limits.sliding_window import CounterRequest, LoadedCounter
 
@@ -83,8 +85,7 @@ def commit_reservation(
         if not isinstance(held, _Held):
             return _require_same(held, Status.COMMITTED, final_amount)
         value = _final_value(held.reservation, final_amount)
-        for counter in held.counters:
-            counter.take(units_of(value), held.now)
+        _take(held, units_of(value))
         amount = {"currency": held.reservation.currency, "value": value}
         return _resolve(held, Status.COMMITTED, actor, final_amount=value, personal={"amount": amount})
 
@@ -127,19 +128,33 @@ def erase_reservations(user_id: str) -> None:
     after_decisions(partial(_forget_user, user_id))
 
 
-def extend_holds(moved: Mapping[str, Collection[Hold]]) -> None:
-    """Hold in other counters, too, what is held in the counters with these keys, because they start from them.
+def find_holds(reservations: QuerySet[Reservation]) -> dict[str, set[str]]:
+    """Return the ids of the reservations that are held, by the key of each counter that holds them."""
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for reservation_id, holds in reservations.filter(status=Status.HELD).values_list("id", "holds").iterator():
+        for key, _ in holds:
+            found[key].add(reservation_id)
+    return found
 
-    Danger: call it after `hold_decisions`, which keeps reservations from being made or resolved.
+
+def move_holds(moved: Mapping[str, Collection[Hold]], held: Mapping[str, Collection[str]]) -> None:
+    """Let reservations be held in other counters instead of those with these keys, which are locked and moved there.
+
+    `held` has the ids of the reservations by key.
     """
-    if not moved:
-        return
-    held = Reservation.objects.filter(status=Status.HELD)
-    for reservation_id, holds in held.values_list("id", "holds").iterator():
-        known = {(key, window) for key, window in holds}
-        added = {hold for key, _ in known for hold in moved.get(key, ())} - known
-        if added:
-            held.filter(id=reservation_id).update(holds=[*holds, *map(list, sorted(added))])
+    ids = {each for key in moved for each in held.get(key, ())}
+    for reservation in Reservation.objects.select_for_update(of=("self",)).filter(id__in=ids, status=Status.HELD):
+        holds = [tuple(hold) for hold in reservation.holds]
+        there = [target for hold in holds for target in (sorted(moved[hold[0]]) if hold[0] in moved else [hold])]
+        reservation.holds = list(map(list, dict.fromkeys(there)))
+        reservation.save(update_fields=["holds"])
+
+
+def _take(held: _Held, number: int) -> None:
+    frozen = frozen_keys(counter.key for counter in held.counters)
+    for counter in held.counters:
+        take = counter.take_late if counter.key in frozen else counter.take
+        take(number, held.now)
 
 
 def _forget_user(user_id: str) -> None:
@@ -164,6 +179,8 @@ def _locked(reservation_id: str, server_id: str | None) -> Iterator[_Held | Rese
         if reservation.status != Status.HELD or reservation.expires_at <= now:
             yield _require_resolved(reservation)
             return
+        if reservation.holds != found.holds:  # moved in the meantime
+            raise Busy
         _release(reservation, counters.values())
         yield _Held(reservation, counters.values(), now)
         save_counters(counters.values())

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from heapq import merge
+from typing import NamedTuple
 
 SLOTS = 65
 SLOT_MICROSECONDS_PER_SECOND = 15_625  # a window of one second, divided by 64
@@ -22,6 +23,9 @@ NUMBER_BYTES = 16
 MAX_NUMBER = 2 ** (8 * NUMBER_BYTES) - 1  # of a slot, and of what is held until one minute
 MINUTE_MICROSECONDS = 60_000_000
 EXPIRY_STEP_SECONDS = 3600
+# How much the clocks of servers may differ. What was counted later than that was counted before a clock was set back.
+MAX_SKEW_MICROSECONDS = 5_000_000
+MAX_HELD_MINUTES = 61
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _MICROSECOND = timedelta(microseconds=1)
@@ -37,6 +41,19 @@ def counter_key(*parts: object) -> str:
     return key if len(key) <= KEY_LENGTH else hashlib.sha256(key.encode()).hexdigest()
 
 
+class Carried(NamedTuple):
+    """Another counter that a limit reads, too: what was counted before an edit, or what an edit charged to everyone.
+
+    With `at`, it has counted nothing after that time except amounts that were held. With `until`, only the calls count
+    that may have been made by then.
+    """
+
+    key: str
+    window_seconds: int
+    at: datetime | None = None
+    until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CounterRequest:
     """One limit that a call must pass: at most `limit` in any `window_seconds`, counted under `key`.
@@ -44,14 +61,14 @@ class CounterRequest:
     The call takes `number` of it. If that `is_amount`, a reservation holds it. `denial` says why a call is denied that
     does not fit.
 
-    The key must include the window, so that one row never mixes two, and no personal data in plain text. The counts of
-    `added_key`, for the same window, are added to those of `key`, but the call is counted only under `key`.
+    The key must include the window, so that one row never mixes two, and no personal data in plain text. What the
+    `carried` counters have is added, but the call is counted only under `key`.
     """
 
     key: str
     limit: int
     window_seconds: int
-    added_key: str = ""
+    carried: tuple[Carried, ...] = ()
     number: int = 1
     is_amount: bool = False
     denial: str = "The rate limit is exceeded."
@@ -59,22 +76,28 @@ class CounterRequest:
     def __post_init__(self) -> None:
         if not 0 < len(self.key) <= KEY_LENGTH:
             raise ValueError(f"A counter's key must have 1 to {KEY_LENGTH} characters.")
-        if len(self.added_key) > KEY_LENGTH or self.added_key == self.key:
-            raise ValueError("The added counter must be a counter other than itself.")
+        if any(not 0 < len(each.key) <= KEY_LENGTH or each.key == self.key for each in self.carried):
+            raise ValueError("A carried counter must be a counter other than itself.")
         if self.limit < 1 or self.window_seconds < 1 or self.number < 0:
             raise ValueError("A counter's limit and window must be 1 or more, and its number 0 or more.")
 
     @property
     def keys(self) -> tuple[str, ...]:
         """The keys of all counters that the limit reads."""
-        return (self.key, self.added_key) if self.added_key else (self.key,)
+        return (self.key, *[each.key for each in self.carried]) if self.carried else (self.key,)
+
+    @property
+    def windows(self) -> tuple[tuple[str, int], ...]:
+        """The keys of all counters that the limit reads, each with its window in seconds."""
+        return ((self.key, self.window_seconds), *[each[:2] for each in self.carried])
 
 
 @dataclass(slots=True)
 class LoadedCounter:
-    """A counter in memory. `slot` is the number of the newest slot and never decreases. `counts` is a ring buffer.
+    """A counter in memory. `slot` is the number of the newest slot. `counts` is a ring buffer.
 
-    `held` is what is held, by the minute at which it lapses.
+    `held` is what is held, by the minute at which it lapses. `slot` decreases only if a clock was far ahead and was set
+    back: what was counted ahead of now then counts as now, so for one window at most.
     """
 
     key: str
@@ -101,6 +124,17 @@ class LoadedCounter:
                 pass
         return _pack_wide(self.counts, self.held)
 
+    @property
+    def is_new(self) -> bool:
+        """Whether it has never counted."""
+        return not self.slot and not self.held
+
+    def is_ahead(self, now: datetime) -> bool:
+        """Return whether it has counted by a clock that was set back since."""
+        # The next slot can be that of `take_late`.
+        is_slot_ahead = (self.slot - 1) * self._slot_microseconds > _microseconds(now) + MAX_SKEW_MICROSECONDS
+        return is_slot_ahead or any(minute > _minute_up(now) + MAX_HELD_MINUTES for minute in self.held)
+
     def used(self, now: datetime) -> int:
         """Return what counts at `now`."""
         self._advance(now)
@@ -114,6 +148,19 @@ class LoadedCounter:
     def take(self, number: int, now: datetime) -> None:
         """Count `number` at `now`, even if it does not fit. Check `room` first."""
         self._advance(now)
+        self.counts[self.slot % SLOTS] += number
+        self.changed = True
+
+    def take_late(self, number: int, now: datetime) -> None:
+        """Count `number` in the slot after that of `now`, and keep what leaves the window as the oldest that counts.
+
+        For a counter that others, with longer windows, count on from as it was at an earlier time. By its slot they
+        see that it has counted since.
+        """
+        self._correct(now)
+        before = sum(self.counts)
+        self._move_to(self._slot_of(now) + 1)
+        self.counts[(self.slot + 1) % SLOTS] += before - sum(self.counts)
         self.counts[self.slot % SLOTS] += number
         self.changed = True
 
@@ -134,17 +181,23 @@ class LoadedCounter:
         self.changed = True
         return True
 
-    def add(self, other: "LoadedCounter", now: datetime, *, until: datetime | None = None) -> None:
+    def add(
+        self, other: "LoadedCounter", now: datetime, *, at: datetime | None = None, until: datetime | None = None
+    ) -> None:
         """Add the calls that count in `other`, which may have another window, each at the latest time possible.
 
-        That is the end of its slot, or `now`, so no call is dropped before its window has passed. With `until`, add
-        only the calls that may have been made by then, and nothing that is held.
+        That is the end of its slot, or `now`, so no call is dropped before its window has passed. With `at`, add those
+        that counted in `other` at that time: it has counted nothing since but late commits. With `until`, add only the
+        calls that may have been made by then, and nothing that is held.
         """
         self._advance(now)
-        other._advance(now)
+        other._correct(now)
+        other._move_to(other._slot_of(at or now))
         if until is None:
             self.add_held(other)
-        for start, latest, count in other._counted(_microseconds(now)):
+        if at is not None and other.slot > other._slot_of(at):
+            at, until = None, None  # A late commit has moved it on, so the times of its calls are less certain.
+        for start, latest, count in other._counted(_microseconds(at or now)):
             if until is not None and start > _microseconds(until):
                 return
             slot = latest // self._slot_microseconds
@@ -194,15 +247,35 @@ class LoadedCounter:
     def _slot_microseconds(self) -> int:
         return self.window_seconds * SLOT_MICROSECONDS_PER_SECOND
 
+    def _slot_of(self, moment: datetime) -> int:
+        return _microseconds(moment) // self._slot_microseconds
+
     def _leaves_at(self, slot: int) -> int:
         return (slot + SLOTS) * self._slot_microseconds
 
     def _advance(self, now: datetime) -> None:
-        """Move to the slot of `now` and clear expired slots and holds. Do nothing if the clock has gone back."""
+        """Move to the slot of `now` and clear expired slots and holds. Do nothing if the clock went back a little."""
         moment = _microseconds(now)
-        self._move_to(moment // self._slot_microseconds)
+        self._correct(now)
+        self._move_to(self._slot_of(now))
         if self.held:
             self.held = {minute: held for minute, held in self.held.items() if minute * MINUTE_MICROSECONDS > moment}
+
+    def _correct(self, now: datetime) -> None:
+        """Count as now what was counted ahead of it. This must be saved, or it would be done again at each time."""
+        if not self.is_ahead(now):
+            return
+        current = self._slot_of(now)
+        counted = {slot: self.counts[slot % SLOTS] for slot in range(self.slot - SLOTS + 1, self.slot + 1)}
+        self.slot, self.counts = current, [0] * SLOTS
+        for slot, count in counted.items():
+            if slot > current - SLOTS:
+                self.counts[min(slot, current) % SLOTS] += count
+        latest = _minute_up(now) + MAX_HELD_MINUTES
+        held, self.held = self.held, {}
+        for minute, number in held.items():
+            self._hold(min(minute, latest), number)
+        self.changed = True
 
     def _move_to(self, target: int) -> None:
         for slot in range(self.slot + 1, min(target, self.slot + SLOTS) + 1):

@@ -16,7 +16,8 @@ from core.text import echo
 from limits.flows import FlowRequest
 from limits.sliding_window import CounterRequest
 from policies.rules import Denial, Rule, RuleContext
-from policies.rules.ledger import Ledger, LimitKind, subject_of
+from policies.rules.kinds import LimitKind
+from policies.rules.ledger import Ledger, subject_of
 from policies.rules.parsing import parse_rule
 
 logger = logging.getLogger(__name__)
@@ -260,7 +261,7 @@ def _count_retired(ledger: Ledger, kind: LimitKind, until: datetime, ctx: RuleCo
         return ()
     subject = subject_of(kind.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
     amount = read_amount(ctx.context.get("amount")) if kind.currency else None
-    return ledger.retired_requests(kind, subject, ctx.now, ctx.asked, amount)
+    return ledger.retired_requests(kind, subject, ctx.asked, amount)
 
 
 def _unreadable(index: int, raw: Any) -> CompiledRule:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from functools import partial
 from typing import Any
 
 from django.utils.translation import gettext_noop
@@ -11,7 +12,6 @@ from agents.selectors import agents_for_organization
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
-from core import clock
 from core.actor import Actor
 from core.errors import Conflict, Invalid, NotFound
 from core.locks import hold_decisions, revocation
@@ -20,13 +20,14 @@ from developers.models import Organization
 from developers.services import hold_organizations
 from policies.actions import require_known_actions
 from policies.flows import carry_flows, guarded_actions, must_carry_flows
-from policies.limits import LimitPlan, carry_counters, limit_kinds, plan_limits
+from policies.limit_edits import LimitsNotReady, plan_edit, prepare_limits, store_ledger
 from policies.models import Policy
 from policies.quotas import require_room
 from policies.rules import parse_rules
-from policies.rules.ledger import Ledger
 from policies.versions import changes_to, keep_unkept, keep_version, version_of
 
+# How often an edit prepares the counters, if other edits come in between.
+MAX_ATTEMPTS = 5
 EDITABLE = frozenset({"name", "description", "agent", "enabled", "mode", "rules"})
 
 
@@ -97,6 +98,25 @@ def update_policy(
     if "rules" in changes:
         rules = parse_rules(changes["rules"])
         require_known_actions(rules, organization_id=policy.organization_id)
+    change = partial(_change, actor, policy, changes, restored_from=restored_from, based_on=based_on, reason=reason)
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            return change()
+        except LimitsNotReady:  # as after each change of a scope, and after several edits within a window
+            prepare_limits(policy.id, changes.get("rules", policy.rules))
+    raise Conflict(gettext_noop("The limits of this policy are being changed by another request. Try again."))
+
+
+def _change(
+    actor: Actor,
+    policy: Policy,
+    changes: Mapping[str, Any],
+    *,
+    restored_from: int | None,
+    based_on: int | None,
+    reason: str,
+) -> Policy:
+    """Change the fields. Raises `LimitsNotReady` if the counters must be prepared first, outside of the transaction."""
     with revocation():
         policy = _lock(actor, policy)
         if based_on not in (None, policy.version):
@@ -104,7 +124,7 @@ def update_policy(
                 gettext_noop("The policy was changed after you opened it. Save again to replace that version.")
             )
         _check_agent(policy.organization_id, changes.get("agent"))
-        plan = _plan(policy, changes.get("rules", policy.rules))
+        plan = plan_edit(policy, changes.get("rules", policy.rules))
         # The rows are those of the agents that the policy has concerned so far.
         earlier, before = copy(policy), guarded_actions(policy.rules)
         keep_unkept(policy)
@@ -112,7 +132,6 @@ def update_policy(
             setattr(policy, field, value)
         if policy.enabled and changes.keys() & {"rules", "enabled"}:
             _require_room(policy, "rules" if "rules" in changes else "enabled")
-        policy.limit_history = plan.ledger.stored()
         policy.version += 1
         policy.save()
         origin = {} if restored_from is None else {"restoredVersion": restored_from}
@@ -121,9 +140,9 @@ def update_policy(
         _record(Event.POLICY_UPDATED, actor=actor, policy=policy, metadata=metadata)
         keep_version(policy, actor, restored_from=restored_from)
         after = guarded_actions(policy.rules)
-        if plan.sources or must_carry_flows(before, after):
+        store_ledger(policy, plan)
+        if must_carry_flows(before, after):
             hold_decisions()
-            carry_counters(plan)
             carry_flows(earlier, before, after)
     return policy
 
@@ -158,11 +177,6 @@ def _lock(actor: Actor, policy: Policy) -> Policy:
 
 def _require_room(policy: Policy, field: str) -> None:
     require_room(organization_id=policy.organization_id, rules=policy.rules, field=field, policy_id=policy.id)
-
-
-def _plan(policy: Policy, rules: Any) -> LimitPlan:
-    ledger = Ledger.read(policy.id, policy.limit_history)
-    return plan_limits(ledger, limit_kinds(policy.rules), limit_kinds(rules), clock.now())
 
 
 def _check_agent(organization_id: str, agent: Agent | None) -> None:

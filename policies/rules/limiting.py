@@ -9,7 +9,8 @@ from pydantic import Field
 
 from policies.rules.base import Rule
 from policies.rules.fields import Seconds
-from policies.rules.ledger import CONNECTION_SCOPE, LimitKind
+from policies.rules.kinds import LimitKind
+from policies.rules.ledger import CONNECTION_SCOPE
 
 MAX_WINDOW_SECONDS = 2_592_000  # 30 days
 SCOPES = {

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from limits.sliding_window import CounterRequest
 from policies.rules.base import Denial, RuleContext, register
-from policies.rules.ledger import Ledger, LimitKind, subject_of
+from policies.rules.kinds import LimitKind
+from policies.rules.ledger import Ledger, subject_of
 from policies.rules.limiting import CountingRule, Period, Scope, scope_in_words
 from policies.rules.words import in_words
 

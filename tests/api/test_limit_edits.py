@@ -54,6 +54,18 @@ def world(developer: Api, ada: Api, bob: Api) -> World:
     return World(developer, [ada, bob])
 
 
+def test_after_a_clock_jump_is_corrected_a_limit_denies_for_one_window(world: World, clock: Clock) -> None:
+    world.start(limit(60))
+    clock.shift(600)
+    assert world.use(4) == 3
+    clock.shift(-600)
+    for _ in range(6):
+        assert world.use(1) == 0
+        clock.shift(10)
+    clock.shift(1)
+    assert world.use(4) == 3
+
+
 @pytest.mark.parametrize("window", [60, 3599, 3601, 2 * DAY])
 @pytest.mark.parametrize("scope", ["per_user", "per_agent", "global"])
 def test_a_new_window_keeps_the_count(world: World, window: int, scope: str) -> None:

@@ -102,7 +102,7 @@ def test_nothing_is_written_or_counted(developer: Api, agent: Json, tokens: Json
         expect(200, developer.post(PATH, {"policyId": policy["id"], "replay": {"days": 1}}))
 
     assert (Entry.objects.count(), Journal.objects.count(), Policy.objects.get().version) == before
-    assert not Counter.objects.filter(key__startswith="rate|pol_").exists()
+    assert not Counter.objects.filter(key__startswith="limit|pol_").exists()
 
 
 def test_a_replay_counts_what_would_change(developer: Api, agent: Json, tokens: Json) -> None:

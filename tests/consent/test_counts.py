@@ -133,7 +133,7 @@ def test_a_removed_limit_is_forgotten_once_its_window_has_passed(grant: Grant) -
         assert list(live(grant).terms["history"]) == [SCOPE]
         moment.shift(2 * HOUR)
         renew(grant)
-        assert [kind["currency"] for kind in live(grant).terms["history"][SCOPE]] == ["EUR"]
+        assert [kind["currency"] for kind in live(grant).terms["history"][SCOPE]["retired"]] == ["EUR"]
 
 
 def test_the_longest_scope_is_counted_like_others(grant: Grant) -> None:

@@ -156,10 +156,12 @@ def test_the_clock_is_read_after_the_lock() -> None:
         take_all([[request()]], read_clock)
 
 
-def test_a_stored_counter_ignores_a_clock_that_went_back() -> None:
-    take(*[[request(limit=2)]] * 2)
-
-    assert take([request(limit=2)], now=NOW - timedelta(hours=1))[0] is not None
+@pytest.mark.parametrize("jump", [timedelta(hours=1), timedelta(days=40)])
+def test_after_a_clock_jump_is_corrected_a_full_counter_denies_for_one_window(jump: timedelta) -> None:
+    take(*[[request(limit=2)]] * 2, now=NOW + jump)
+    for seconds in range(0, 60, 10):
+        assert take([request(limit=2)], now=NOW + timedelta(seconds=seconds))[0] is not None
+    assert take([request(limit=2)], now=NOW + timedelta(seconds=61))[0] is None
 
 
 def test_calls_within_the_hour_do_not_change_the_indexed_column() -> None:

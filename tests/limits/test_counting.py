@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from limits.counting import EMPTY_ROW, CounterDenial, row_of, take_call, windows_by_key
-from limits.sliding_window import CounterRequest, LoadedCounter
+from limits.sliding_window import Carried, CounterRequest, LoadedCounter
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
 
@@ -30,8 +30,8 @@ def test_a_counter_that_is_requested_twice_counts_once_with_the_lower_limit() ->
     assert denial.index == 1
 
 
-def test_the_added_counter_is_read_but_not_counted() -> None:
-    request = CounterRequest("own", 2, 60, added_key="everyone")
+def test_a_carried_counter_is_read_but_not_counted() -> None:
+    request = CounterRequest("own", 2, 60, carried=(Carried("everyone", 60),))
     counters = loaded(request)
     counters["everyone"].take(1, NOW)
     assert take_call([request], counters, NOW) is None
@@ -40,9 +40,9 @@ def test_the_added_counter_is_read_but_not_counted() -> None:
 
 
 def test_a_counter_has_one_window() -> None:
-    assert windows_by_key([CounterRequest("a", 2, 60, added_key="b")]) == {"a": 60, "b": 60}
+    assert windows_by_key([CounterRequest("a", 2, 60, carried=(Carried("b", 60),))]) == {"a": 60, "b": 60}
     with pytest.raises(ValueError, match="only one window"):
-        windows_by_key([CounterRequest("a", 2, 60), CounterRequest("b", 2, 30, added_key="a")])
+        windows_by_key([CounterRequest("a", 2, 60), CounterRequest("b", 2, 30, carried=(Carried("a", 30),))])
 
 
 def test_a_row_restores_its_counter_and_an_empty_row_a_new_one() -> None:

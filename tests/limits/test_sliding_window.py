@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limits.sliding_window import EPOCH, MAX_NUMBER, SLOTS, CounterRequest, LoadedCounter, counter_key
+from limits.sliding_window import EPOCH, MAX_NUMBER, SLOTS, Carried, CounterRequest, LoadedCounter, counter_key
 
 START = datetime(2026, 3, 29, 0, 59, 59, 999_999, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -113,14 +113,35 @@ def test_a_call_counts_for_its_window_and_at_most_one_slot_longer() -> None:
     assert counter.used(on_the_edge + timedelta(seconds=65)) == 0
 
 
-def test_a_clock_that_goes_back_gives_no_second_quota() -> None:
-    counter = LoadedCounter("key", 60)
+@pytest.mark.parametrize("back", [timedelta(seconds=4), timedelta(hours=1), timedelta(days=400)])
+def test_a_clock_that_goes_back_gives_no_second_quota_and_blocks_for_one_window(back: timedelta) -> None:
+    counter = LoadedCounter("key", 64)
     counter.take(3, START)
+    now = START - back
+    assert counter.room(3, now) == 0
+    assert counter.room(4, now) == 1
+    assert counter.retry_after(3, now) <= 65 + 5
+    assert counter.changed
+    counter.take(1, now)
+    assert counter.room(4, now + timedelta(seconds=63)) == 0
+    assert counter.room(4, now + timedelta(seconds=65 + 5)) == 4
 
-    assert counter.room(3, START - timedelta(days=1)) == 0
-    assert counter.room(4, START - timedelta(days=1)) == 1
-    assert counter.retry_after(3, START - timedelta(seconds=30)) >= 90
-    assert counter.retry_after(4, START - timedelta(days=1)) == 0
+
+def test_what_was_counted_before_the_clock_jumped_keeps_its_time() -> None:
+    counter = LoadedCounter("key", 64)
+    counter.take(2, START)
+    counter.take(3, START + timedelta(seconds=40))
+    now = START + timedelta(seconds=10)
+    assert counter.used(now) == 5
+    assert counter.used(START + timedelta(seconds=66)) == 3
+    assert counter.used(now + timedelta(seconds=66)) == 0
+
+
+def test_what_is_held_by_a_clock_that_was_set_back_is_held_for_an_hour() -> None:
+    counter = LoadedCounter("key", 60)
+    counter.hold(3, START + timedelta(days=1, hours=1))
+    assert counter.used(START) == 3
+    assert counter.used(START + timedelta(minutes=63)) == 0
 
 
 def test_a_limit_lowered_below_the_used_number_leaves_no_room() -> None:
@@ -222,6 +243,6 @@ def test_a_slot_never_overflows() -> None:
     assert LoadedCounter.unpack("a", 60, full.slot, full.pack()).used(START) == MAX_NUMBER
 
 
-def test_a_counter_cannot_be_added_to_itself() -> None:
+def test_a_counter_cannot_be_carried_to_itself() -> None:
     with pytest.raises(ValueError, match="other than itself"):
-        CounterRequest("a", 1, 60, "a")
+        CounterRequest("a", 1, 60, (Carried("a", 60),))

@@ -1,5 +1,5 @@
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -42,6 +42,21 @@ def test_attempts_up_to_the_rate_are_allowed() -> None:
 
     THROTTLE.count(SUBJECT)
     assert is_throttled(SUBJECT)
+
+
+@pytest.mark.parametrize("attempt", [THROTTLE.check, lambda *subjects: THROTTLE.hit_all([subjects])])
+def test_after_a_clock_jump_is_corrected_it_refuses_for_one_window(
+    clock: time_machine.Traveller, attempt: Callable[..., Any]
+) -> None:
+    clock.shift(timedelta(days=2))
+    THROTTLE.count(SUBJECT)
+    THROTTLE.count(SUBJECT)
+    clock.shift(timedelta(days=-2))
+    with suppress(Throttled):
+        attempt(SUBJECT)
+    assert is_throttled(SUBJECT)
+    clock.shift(timedelta(seconds=61))
+    assert not is_throttled(SUBJECT)
 
 
 def test_the_refusal_has_the_time_to_retry(clock: time_machine.Traveller) -> None:

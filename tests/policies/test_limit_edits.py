@@ -3,6 +3,7 @@
 import json
 import threading
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import cycle
 from typing import Any
@@ -16,10 +17,12 @@ from decisions.services import decide
 from limits import counters
 from limits.reservations import MAX_HOLD
 from policies.engine import compile_policy, evaluate
-from policies.limits import MAX_RETIRED_WITH_ACTIONS, limit_kinds, plan_limits
+from policies.limits import MAX_EARLIER, MAX_RETIRED_WITH_ACTIONS, limit_kinds, plan_limits, plan_totals
 from policies.models import Policy
 from policies.rules import RuleContext
-from policies.rules.ledger import Ledger, LimitKind
+from policies.rules.editions import Edition, Part
+from policies.rules.kinds import LimitKind
+from policies.rules.ledger import Ledger
 from policies.services import create_policy, update_policy
 from tests.world import ANONYMOUS, Grant, make_grant
 
@@ -93,7 +96,7 @@ def test_an_edit_that_fails_does_not_change_the_counters(monkeypatch: pytest.Mon
         raise ZeroDivisionError
 
     before = list(counters.Counter.objects.order_by("key").values_list("key", "counts"))
-    monkeypatch.setattr("policies.limits.put_counters", fail)
+    monkeypatch.setattr("policies.limit_edits.keep_counters", fail)
     with pytest.raises(ZeroDivisionError):
         update_policy(actor=SYSTEM, policy=policy, changes={"rules": [limit(60, "global")]})
     assert list(counters.Counter.objects.order_by("key").values_list("key", "counts")) == before
@@ -130,36 +133,70 @@ def test_a_retired_limit_that_replaces_a_shorter_one_counts_until_the_shorter_on
     )
 
 
+def edition(*known: LimitKind, charged: tuple[LimitKind, ...] = ()) -> Edition:
+    return Edition(0, frozenset(known), frozenset(charged), NOW, NOW + timedelta(days=60))
+
+
+def starts_from(kind: LimitKind, *known: LimitKind) -> list[LimitKind]:
+    return [part.kind for part in edition(*known).parts(kind) if not part.is_rest]
+
+
 def test_an_added_limit_starts_from_the_shortest_window_that_covers_it_or_else_from_the_longest() -> None:
-    known = {LimitKind(60, "per_user"), HOUR, DAY, TOGETHER}
-    added = {LimitKind(window, "per_user") for window in (30, 600, 90_000)} | {LimitKind(600, "per_agent")}
-    assert plan_limits(Ledger("pol_1"), known, known | added, NOW).sources == {
-        LimitKind(30, "per_user"): (LimitKind(60, "per_user"),),
-        LimitKind(600, "per_user"): (HOUR,),
-        LimitKind(90_000, "per_user"): (DAY,),
-        LimitKind(600, "per_agent"): (TOGETHER,),
-    }
+    known = (LimitKind(60, "per_user"), HOUR, DAY, TOGETHER)
+    assert starts_from(LimitKind(30, "per_user"), *known) == [LimitKind(60, "per_user")]
+    assert starts_from(LimitKind(600, "per_user"), *known) == [HOUR]
+    assert starts_from(LimitKind(90_000, "per_user"), *known) == [DAY]
+    assert starts_from(LimitKind(600, "per_agent"), *known) == [TOGETHER]
+    assert starts_from(HOUR, *known) == [HOUR]
 
 
-def test_requests_too_old_for_a_limit_of_the_same_scope_come_from_another_scope() -> None:
-    known = {LimitKind(60, "per_user"), LimitKind(600, "per_agent"), TOGETHER}
-    added = {LimitKind(300, "per_user"), DAY}
-    plan = plan_limits(Ledger("pol_1"), known, known | added, NOW)
-    assert plan.sources == {
-        LimitKind(300, "per_user"): (LimitKind(60, "per_user"), LimitKind(600, "per_agent")),
-        DAY: (LimitKind(60, "per_user"), TOGETHER),
-    }
-    assert set(plan.ledger.charged) == added
+def test_requests_too_old_for_a_limit_of_the_same_scope_come_from_the_total() -> None:
+    known = (LimitKind(60, "per_user"), LimitKind(600, "per_agent"), TOGETHER)
+    assert starts_from(LimitKind(300, "per_user"), *known) == [LimitKind(60, "per_user"), TOGETHER]
+    assert edition(*known).parts(DAY) == (
+        (LimitKind(60, "per_user"), None, False),
+        (TOGETHER, NOW - timedelta(seconds=60), False),
+        (DAY, NOW - timedelta(seconds=3600), True),
+    )
+    plan = plan_limits(Ledger("pol_1"), known, {*known, DAY}, NOW)
+    assert plan.is_ready
+    assert set(plan.ledger.charged) == {DAY}
+
+
+def test_a_total_that_no_limit_counts_must_be_known_first() -> None:
+    kind = LimitKind(600, "per_agent")
+    plan = plan_limits(Ledger("pol_1"), {HOUR}, {HOUR, kind}, NOW)
+    assert plan.totals == {TOGETHER}
+    counting = plan_totals(Ledger("pol_1"), {HOUR}, plan.totals, NOW)
+    assert set(counting.retired) == {TOGETHER}
+    assert plan_limits(replace(counting, earlier=()), {HOUR}, {HOUR, kind}, NOW).is_ready
+    assert plan_limits(counting, {HOUR}, {HOUR, kind}, NOW).merges_first
+    # A total is added up from the subjects of one scope, if possible of one to which nothing was charged.
+    agents = LimitKind(3600, "per_agent")
+    assert edition(HOUR, agents).source(Part(TOGETHER, None)) == agents
+    assert edition(HOUR, agents, charged=(agents,)).source(Part(TOGETHER, None)) == HOUR
+
+
+def test_a_limit_that_reads_a_missing_total_denies() -> None:
+    stored = replace(Ledger("pol_1"), edition=1, earlier=(edition(HOUR),)).stored()
+    policy = compile_policy("pol_1", "P", [limit(600, "per_agent")], stored)
+    assert evaluate([policy], RuleContext(now=NOW, agent_id="agt_1")).denied_by
+
+
+def test_earlier_editions_are_merged_if_there_are_too_many() -> None:
+    ledger = Ledger("pol_1")
+    for number in range(MAX_EARLIER):
+        plan = plan_limits(ledger, {of(60 + number)}, {of(61 + number)}, NOW)
+        assert plan.is_ready
+        ledger = plan.ledger
+    assert [each.number for each in ledger.earlier] == list(range(MAX_EARLIER))
+    assert plan_limits(ledger, {of(70)}, {of(71)}, NOW).merges_first
+    later = max(each.until for each in ledger.earlier)
+    assert plan_limits(ledger, {of(70)}, {of(71)}, later).is_ready
 
 
 def of(window: int, *actions: str, scope: str = "per_user", currency: str = "") -> LimitKind:
     return LimitKind.of(window, scope, currency, actions)
-
-
-def added(kind: LimitKind, known: set[LimitKind]) -> tuple[object, object]:
-    """Return what an added kind starts from: the kinds that concern all its requests, and those that concern some."""
-    plan = plan_limits(Ledger("pol_1"), known, {*known, kind}, NOW)
-    return plan.sources.get(kind), [*plan.shares.get(kind, ())]
 
 
 def test_the_order_of_actions_and_those_that_others_contain_do_not_matter() -> None:
@@ -167,7 +204,7 @@ def test_the_order_of_actions_and_those_that_others_contain_do_not_matter() -> N
     assert of(60, "*") != of(60)
     keys = {Ledger("pol_1").key(kind, "x") for kind in (of(60), of(60, "*"), of(60, "a"), of(60, currency="EUR"))}
     assert len(keys) == 4
-    assert not any(key.startswith(Ledger("pol_1").key(of(60), "")) for key in keys - {"rate|pol_1|60|per_user|x"})
+    assert all(key.startswith(Ledger("pol_1").prefix("per_user", 0)) for key in keys)
 
 
 @pytest.mark.parametrize(
@@ -194,21 +231,25 @@ def test_actions_cover_and_overlap(
 
 
 def test_an_added_limit_starts_from_a_limit_that_concerns_all_its_actions() -> None:
-    assert added(of(3600, "a:b"), {of(3600, "a:*"), of(3600), of(3600, "b:*")}) == ((of(3600),), [])
-    assert added(of(3600, "a:b"), {of(3600, "a:*"), of(60, "a:b")}) == ((of(60, "a:b"), of(3600, "a:*")), [])
+    assert starts_from(of(3600, "a:b"), of(3600, "a:*"), of(3600), of(3600, "b:*")) == [of(3600)]
+    assert starts_from(of(3600, "a:b"), of(3600, "a:*"), of(60, "a:b")) == [of(60, "a:b"), of(3600, "a:*")]
 
 
 def test_an_added_limit_adds_up_limits_that_concern_some_of_its_actions() -> None:
-    known = {of(3600, "a"), of(60, "a"), of(3600, "b:*"), of(3600, "b:c"), of(3600, "d")}
-    assert added(of(3600, "a", "b:*"), known) == ((), [(of(3600, "a"),), (of(3600, "b:*"),)])
-    assert added(of(3600), {of(60), of(3600, "a")}) == ((of(60),), [(of(3600, "a"),)])
+    known = (of(3600, "a"), of(60, "a"), of(3600, "b:*"), of(3600, "b:c"), of(3600, "d"))
+    assert starts_from(of(3600, "a", "b:*"), *known) == [of(3600, "a"), of(3600, "b:*")]
+    assert edition(of(60), of(3600, "a")).parts(of(3600)) == (
+        (of(60), None, False),
+        (of(3600, "a"), NOW - timedelta(seconds=60), False),
+        (of(3600), NOW - timedelta(seconds=60), True),
+    )
 
 
 def test_an_added_limit_starts_from_nothing_if_no_limit_concerns_its_actions_or_its_currency() -> None:
-    assert added(of(3600, "a:*"), {of(3600, "b:*"), of(3600, "c")}) == (None, [])
-    assert added(of(60, currency="EUR"), {of(60, currency="USD"), of(60)}) == (None, [])
-    assert added(of(60), {of(60, currency="USD")}) == (None, [])
-    assert added(of(60, currency="EUR"), {of(90, currency="EUR"), of(60)}) == ((of(90, currency="EUR"),), [])
+    assert starts_from(of(3600, "a:*"), of(3600, "b:*"), of(3600, "c")) == []
+    assert starts_from(of(60, currency="EUR"), of(60, currency="USD"), of(60)) == []
+    assert starts_from(of(60), of(60, currency="USD")) == []
+    assert starts_from(of(60, currency="EUR"), of(90, currency="EUR"), of(60)) == [of(90, currency="EUR")]
 
 
 def test_a_removed_limit_with_actions_is_retired_unless_another_one_concerns_them() -> None:
@@ -222,12 +263,12 @@ def test_too_many_retired_limits_with_actions_become_one_for_all() -> None:
     known = {of(60 + number, f"a{number}") for number in range(MAX_RETIRED_WITH_ACTIONS)}
     few = plan_limits(Ledger("pol_1"), known, set(), NOW)
     assert set(few.ledger.retired) == known
-    assert few.sources == {}
+    assert not few.begins_edition
     known |= {of(60, "b"), of(600, "c", scope="global"), of(60, "d", currency="EUR")}
     many = plan_limits(Ledger("pol_1"), known, set(), NOW)
     whole = of(59 + MAX_RETIRED_WITH_ACTIONS)
     assert set(many.ledger.retired) == {whole, of(600, scope="global"), of(60, currency="EUR")}
-    assert set(many.shares[whole]) >= {(kind,) for kind in known if kind.scope == "per_user" and not kind.currency}
+    assert set(starts_from(whole, *known)) >= {kind for kind in known if kind.scope == "per_user" and not kind.currency}
 
 
 def test_a_budget_is_remembered_until_all_that_is_reserved_has_been_committed() -> None:
@@ -239,13 +280,16 @@ def test_a_budget_is_remembered_until_all_that_is_reserved_has_been_committed() 
 def test_a_retired_limit_is_forgotten_once_its_window_has_passed() -> None:
     ledger = plan_limits(Ledger("pol_1"), {HOUR}, set(), NOW).ledger
     later = NOW + timedelta(seconds=3600 * 65 / 64) + timedelta(minutes=1)
-    assert plan_limits(ledger, set(), {TOGETHER}, later - timedelta(seconds=1)).sources == {TOGETHER: (HOUR,)}
-    assert plan_limits(ledger, set(), {TOGETHER}, later).sources == {}
+    assert plan_limits(ledger, set(), {of(60)}, later - timedelta(seconds=1)).begins_edition
+    (ended,) = plan_limits(ledger, set(), {of(60)}, later).ledger.earlier
+    assert [part.is_rest for part in ended.parts(of(60))] == [True]
+    assert not plan_limits(Ledger("pol_1"), set(), {of(60)}, later).begins_edition
 
 
 def test_a_ledger_is_stored_and_read_again() -> None:
-    ledger = plan_limits(Ledger("pol_1"), {HOUR}, {TOGETHER}, NOW).ledger
+    ledger = plan_limits(Ledger("pol_1"), {TOGETHER}, {HOUR}, NOW).ledger
     assert ledger.charged
+    assert ledger.earlier
     assert Ledger.read("pol_1", ledger.stored()) == ledger
     known = {HOUR, of(7200, "a", "b:*"), of(60, currency="EUR"), of(90, "a", currency="EUR")}
     ledger = plan_limits(Ledger("pol_1"), known, set(), NOW).ledger
@@ -253,17 +297,13 @@ def test_a_ledger_is_stored_and_read_again() -> None:
     assert Ledger.read("pol_1", json.loads(json.dumps(ledger.stored()))) == ledger
 
 
-def test_a_ledger_from_before_limits_had_actions_is_read() -> None:
-    stored = {"retired": [{"windowSeconds": 3600, "scope": "per_user", "until": NOW.isoformat()}]}
-    assert Ledger.read("pol_1", stored) == Ledger("pol_1", {HOUR: NOW})
-    assert Ledger("pol_1", {HOUR: NOW}).stored() == {**stored, "charged": []}
-
-
 @pytest.mark.parametrize(
     "damage",
     [
         {"retired": [{}]},
         {"charged": 1},
+        {"edition": "x"},
+        {"earlier": [{"edition": 0, "kinds": []}]},
         [],
         {"retired": [{"until": "x"}]},
         {"retired": [{"windowSeconds": 60, "scope": "global", "until": "2026-03-23T12:00:00Z", "actions": "a"}]},

@@ -39,7 +39,7 @@ def rename(actor: Actor, policy: Policy, name: str = "Renamed") -> Policy:
 def test_an_administrator_locks_the_organization_before_the_policy(
     developer: Developer, policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_locked, plan = threading.Event(), services._plan
+    is_locked, plan = threading.Event(), services.plan_edit
 
     def linger(*args: Any) -> Any:
         is_locked.set()
@@ -50,7 +50,7 @@ def test_an_administrator_locks_the_organization_before_the_policy(
         assert is_locked.wait(10)
         return rename(as_developer(ANONYMOUS, developer), policy, "Second")
 
-    monkeypatch.setattr(services, "_plan", linger)
+    monkeypatch.setattr(services, "plan_edit", linger)
     race([partial(rename, ADMINISTRATOR, policy, "First"), rename_meanwhile])
     policy.refresh_from_db()
     assert (policy.name, policy.version) == ("Second", 3)
