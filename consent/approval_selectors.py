@@ -91,11 +91,13 @@ def approval_for_agent(agent: Agent, approval_id: str) -> Approval:
 def approval_for_server(server: ResourceServer, approval_id: str) -> Approval:
     """Return the approval of a request that concerns the organization of this resource server. Raises `NotFound`.
 
-    Verify names it to each server that asks about the same content, even if another server or the agent asked first. So
-    the organizations of all services that the user connected the agent to are concerned.
+    That is the organization of the resource server that asked or, if a caller without a credential asked, of the agent
+    or of the resource server that it named: verify names the approval to no other.
     """
     approval = _sole(Approval.objects.select_related("consent"), approval_id)
-    concerned = {approval.organization_id, approval.service_organization_id, *approval.consent.resource_owners.values()}
+    concerned = {approval.service_organization_id}
+    if approval.server_id is None:
+        concerned.add(approval.organization_id)
     if server.organization_id not in concerned:
         raise NotFound(UNKNOWN)
     return approval

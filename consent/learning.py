@@ -70,6 +70,8 @@ def _make_rule(lesson: Lesson, example: Approval, now: datetime) -> Approval:
         user_id=example.user_id,
         agent=example.agent,
         server_id=example.server_id,
+        named_server_id=example.named_server_id,
+        audience=example.audience,
         organization_id=example.organization_id,
         service_organization_id=example.service_organization_id,
         digest=secrets.digest(f"rule {example.id}"),

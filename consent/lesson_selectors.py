@@ -34,6 +34,9 @@ FIELDS = (
     "scopes",
     "action",
     "resource",
+    "server_id",
+    "named_server_id",
+    "audience",
     "context",
 )
 STANDING = (*FIELDS, "evidence", "expires_at", "target_digest", "consent__expires_at")
@@ -185,8 +188,9 @@ def _question(row: dict[str, Any]) -> Question | None:
 
 def _target(row: dict[str, Any], currency: str | None) -> str:
     """Return the digest of what a standing approval fixes, whatever the connection."""
-    scopes, fixed = sorted(set(row["scopes"])), fixed_fields(row["context"])
-    return sha256(canonical_json([row["agent_id"], scopes, row["action"], row["resource"], fixed, currency]))
+    bound = (row[name] for name in ("agent_id", "action", "resource", "server_id", "named_server_id"))
+    listed = (sorted(set(row["scopes"])), sorted(row["audience"]))
+    return sha256(canonical_json([*bound, *listed, fixed_fields(row["context"]), currency]))
 
 
 def _is_teachable(row: dict[str, Any]) -> bool:

@@ -1,10 +1,10 @@
 """What a user's answers teach: the smallest rule that would have answered an agent's questions as the user did.
 
-Pure. A lesson is about one target: the same permission, action, resource, currency and fields (`fixed_fields`). Its
-ceiling is the highest amount that the user approved, below the lowest that they refused, and its number per day is the
-most of these questions within any 24 hours. So no question that they refused passes, and less evidence of approval
-never gives a wider rule. Questions about critical scopes, and those of a rule that asks, such as a guard against data
-flows, do not count as evidence, and no lesson answers them.
+Pure. A lesson is about one target: the same permission, action, resource, service, audience, currency and fields
+(`consent.statuses.fixed_fields`). Its ceiling is the highest amount that the user approved, below the lowest that they
+refused, and its number per day is the most of these questions within any 24 hours. So no question that they refused
+passes, and less evidence of approval never gives a wider rule. Questions about critical scopes, and those of a rule
+that asks, such as a guard against data flows, do not count as evidence, and no lesson answers them.
 """
 
 from collections.abc import Iterable, Sequence

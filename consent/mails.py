@@ -17,6 +17,7 @@ from accounts.mails import mailed, send_mail
 from accounts.models import User
 from accounts.services import lock_user
 from consent.approval_selectors import in_force, scopes_of
+from consent.approval_services import services_of
 from consent.deeds import Kind, Part, deed_of, further_fields
 from consent.models import Approval
 from consent.statuses import fixed_fields
@@ -52,6 +53,7 @@ def _tell(approval: Approval, untold: QuerySet[Approval], now: datetime) -> int:
             "agent": mailed(approval.agent.name),
             "titles": [mailed(scope.title) for scope in scopes_of(approval)],
             "deed": mailed_deed(approval),
+            "service": mailed_service(approval),
             "fields": mailed_fields(approval),
             "approval": approval,
             "ends": in_words(approval.expires_at, approval.user.time_zone),
@@ -99,6 +101,18 @@ def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:
     left = len(names) - len(shown)
     more = ngettext("%(number)s more field", "%(number)s more fields", left) % {"number": left}
     return ", ".join([*shown, *([more] if left else [])])
+
+
+def mailed_service(approval: Approval) -> str:
+    """Return for which service the request is, in a sentence."""
+    services = services_of([approval])[approval.pk]
+    if services.service is None:
+        return "" if services.is_authenticated else _("The caller did not sign in as a service.")
+    service = services.service
+    names = {name: mailed(getattr(service, name)) for name in ("name", "host", "organization")}
+    if services.is_authenticated:
+        return _("For the service %(name)s at %(host)s, of %(organization)s.") % names
+    return _("The caller did not sign in as a service. It names %(name)s at %(host)s, of %(organization)s.") % names
 
 
 def _mailed_part(name: str, part: Part) -> str:

@@ -170,8 +170,11 @@ class Approval(models.Model):
         db_index=False,
     )
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="approvals", db_constraint=False)
-    # The resource server that asked. None for an anonymous caller.
+    # The resource server that asked with its credential. None for an anonymous caller, which may have named one.
     server_id = ExactCharField(max_length=64, null=True)
+    named_server_id = ExactCharField(max_length=64, null=True)
+    # The identifiers of the services that the access token is for.
+    audience = models.JSONField(default=list)
     organization_id = ExactCharField(max_length=64, null=True)
     service_organization_id = ExactCharField(max_length=64, null=True)
     digest = ExactCharField(max_length=64)

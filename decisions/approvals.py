@@ -32,11 +32,17 @@ MAX_ASKED = 100
 
 
 class Content:
-    """What an approval covers: a request with all that its user decides about, without the caller's address."""
+    """What an approval covers: a request with all that its user decides about, without the caller's address.
 
-    def __init__(self, request: VerifyRequest, token: TokenFacts) -> None:
+    `service_id` is the resource server that asks with its credential or, for an anonymous caller, the one that it names
+    and that the token is for. The two are different things: anyone who has the token can name a service.
+    """
+
+    def __init__(self, request: VerifyRequest, token: TokenFacts, service_id: str | None) -> None:
         self.request = request
         self.token = token
+        self.server_id = request.credential.server_id if request.credential else None
+        self.named_server_id = None if request.credential else service_id
         self.context = {name: value for name, value in request.context.items() if name != "ip"}
 
     @property
@@ -71,6 +77,9 @@ class Content:
             "scopes": sorted(set(self.request.required_scopes)),
             "action": self.request.action,
             "resource": self.request.resource,
+            "server": self.server_id,
+            "namedServer": self.named_server_id,
+            "audience": sorted(self.token.audience),
         }
 
 
@@ -181,7 +190,9 @@ class BatchApprovals:
             "consent_id": token.consent_id,
             "user_id": token.user_id,
             "agent_id": token.agent_id,
-            "server_id": request.credential.server_id if request.credential else None,
+            "server_id": content.server_id,
+            "named_server_id": content.named_server_id,
+            "audience": sorted(token.audience),
             "organization_id": asked.organization_id,
             "service_organization_id": asked.service_organization_id,
             "digest": content.digest,

@@ -186,7 +186,8 @@ def _find_content(judgement: Judgement, token: TokenFacts, found: Found, context
     if found.terms.asks:
         judgement.asked_scopes = tuple(scope for scope in dict.fromkeys(context.asked) if scope in found.terms.asks)
     if judgement.asked_scopes or (judgement.evaluation.flows and _may_ask(judgement.evaluation)):
-        judgement.content = Content(judgement.question.request, token)
+        service_id = found.service.server_id if found.service and judgement.service_organization_id else None
+        judgement.content = Content(judgement.question.request, token, service_id)
 
 
 def _may_ask(evaluation: Evaluation) -> bool:

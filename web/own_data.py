@@ -146,6 +146,9 @@ def _approval(approval: Approval) -> dict[str, Any]:
         "scopes": approval.scopes,
         "action": approval.action,
         "resource": approval.resource,
+        "serverId": approval.server_id,
+        "namedServerId": approval.named_server_id,
+        "audience": approval.audience,
         "context": approval.context,
         **_times(approval),
     }

@@ -39,8 +39,9 @@ class OneApproval(ProgramOrUserEndpoint):
     @operation(
         "getApproval",
         "Get an approval, or wait for its decision",
-        description="For the agent that asked, the user, and the resource servers of the agent's organization and of "
-        "the services that the agent is connected to. With `wait`, the response comes once the approval is decided or "
+        description="For the agent that asked, the user, and the resource servers of the organization whose service "
+        "asked. If a caller without a credential asked, for those of the agent's organization and of the service that "
+        "it named. With `wait`, the response comes once the approval is decided or "
         "after so many seconds, whichever is first. It may come earlier, so read `status`. Only agents with a client "
         "secret can ask.",
         answer=ApprovalOut,
@@ -87,11 +88,12 @@ class Approve(UserEndpoint):
     @operation(
         "approveApproval",
         "Approve a request of an agent",
-        description="`once` allows this request one time within an hour: the same agent, scopes, action, resource and "
-        "context. `target` allows, for `expiresInSeconds`, all requests with the same scopes, action, resource and "
-        "context, whose `text`, `diff`, `task` and `ip` may be other texts, and whose `amount` may be lower in the "
-        "same currency. Neither outlives the connection. A critical request, and one that names no recipient, target "
-        "or resource, can only be approved once.",
+        description="`once` allows this request one time within an hour: the same agent, service, audience, scopes, "
+        "action, resource and context. The same service is the resource server that asked with its credential, or the "
+        "one that a caller without a credential named: these are two things. `target` allows, for "
+        "`expiresInSeconds`, all requests that are the same but for other texts in `text`, `diff`, `task` and `ip` of "
+        "the context, and for a lower `amount` in the same currency. Neither outlives the connection. A critical "
+        "request, and one that names no recipient, target or resource, can only be approved once.",
         answer=ApprovalOut,
         errors=(
             ApprovalAlreadyDecided,

@@ -63,19 +63,19 @@ SQL: dict[Statement, str] = {
         INSERT INTO consent_approval (
             id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
             target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
-            created_at, expires_at,
+            created_at, expires_at, named_server_id, audience,
             status, is_standing
         )
         SELECT
             id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
             target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
-            (created_at || '+00')::timestamptz, (expires_at || '+00')::timestamptz,
+            (created_at || '+00')::timestamptz, (expires_at || '+00')::timestamptz, named_server_id, audience,
             'pending', false
         FROM jsonb_to_recordset($1::jsonb) AS new(
             id text, consent_id text, user_id text, agent_id text, server_id text, organization_id text,
             service_organization_id text, digest text, target_digest text, is_critical boolean, is_held boolean,
             asked_scopes jsonb, asked_by_rule text, scopes jsonb, action text, resource text, context jsonb,
-            created_at text, expires_at text
+            created_at text, expires_at text, named_server_id text, audience jsonb
         )
     """,
     Statement.LOCK_REPEATS: "SELECT pg_advisory_xact_lock(number) FROM unnest($1) AS number",

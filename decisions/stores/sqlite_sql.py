@@ -72,7 +72,7 @@ SQL: dict[Statement, str] = {
         INSERT INTO consent_approval (
             id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
             target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
-            created_at, expires_at,
+            created_at, expires_at, named_server_id, audience,
             status, is_standing
         )
         SELECT
@@ -84,7 +84,8 @@ SQL: dict[Statement, str] = {
             json_extract(value, '$.asked_scopes'), json_extract(value, '$.asked_by_rule'),
             json_extract(value, '$.scopes'), json_extract(value, '$.action'), json_extract(value, '$.resource'),
             json_extract(value, '$.context'), json_extract(value, '$.created_at'),
-            json_extract(value, '$.expires_at'),
+            json_extract(value, '$.expires_at'), json_extract(value, '$.named_server_id'),
+            json_extract(value, '$.audience'),
             'pending', 0
         FROM json_each(?)
     """,

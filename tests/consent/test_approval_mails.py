@@ -16,7 +16,7 @@ from consent.tasks import mail_approvals
 from core import clock
 from tests.approvals import Asks, make_approval
 from tests.threads import race
-from tests.world import allow, as_user, ask, make_agent, make_developer
+from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -56,6 +56,16 @@ def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mailo
     assert "x" * 61 not in mail.body
     assert "wants to" not in mail.body
     assert "evil" not in mail.subject
+
+
+def test_the_service_is_named_with_host_and_organization(asks: Asks, mailoutbox: list[Any]) -> None:
+    server = make_resource_server(make_developer("eve@example.com", "Rival"), "https://mail.rival.example/api").server
+    asks(server_id=server.id)
+    asks(named_server_id=server.id)
+    mail_approvals()
+    named = f"{server.name} at mail. rival. example, of Rival.\n"
+    assert f"\nFor the service {named}" in mailoutbox[0].body
+    assert f"\nThe caller did not sign in as a service. It names {named}" in mailoutbox[1].body
 
 
 def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mailoutbox: list[Any]) -> None:

@@ -12,10 +12,11 @@ from accounts.models import User
 from consent.models import Approval, Consent
 from consent.pausing import pause_all_agents
 from core import clock
+from developers.models import Developer
 from tests.approvals import Asks, make_approval
 from tests.constants import PASSWORD
 from tests.web.ledger import words_of
-from tests.world import allow, as_user, make_agent
+from tests.world import allow, as_user, make_agent, make_resource_server
 
 
 @pytest.fixture
@@ -114,6 +115,21 @@ class TestThePage:
         html = text(as_ada.get(page(asked)))
         assert "€10.00" not in html
         assert html.count("&quot;multiplier&quot;: 100") == 2, "in the sentence and in the details"
+
+    def test_says_for_which_service_it_is(self, as_ada: Client, asks: Asks, rival: Developer) -> None:
+        server = make_resource_server(rival, "https://mail.rival.example/api").server
+        ours = {"audience": ["http://localhost:8000", server.identifier, "https://unknown.example/x"]}
+        named = f"{server.name} at mail.rival.example, of Rival Robotics"
+        asked = asks(server_id=server.id, **ours)
+        words = words_of(as_ada, page(asked))
+        assert f"Service: {named}" in words
+        access = f"Access token for All services of the agent's developer {named} unknown.example"
+        assert access in words
+        assert f"Service: {named}" in words_of(as_ada, "/approvals")
+        anonymous = words_of(as_ada, page(asks(named_server_id=server.id)))
+        assert f"The caller did not sign in as a service. It names {named}" in anonymous
+        assert "The caller did not sign in as a service." in words_of(as_ada, page(asks()))
+        assert "A service that was deleted since" in words_of(as_ada, page(asks(server_id="res_gone")))
 
     def test_lists_name_what_their_sentence_does_not_say(self, as_ada: Client, asks: Asks) -> None:
         context = {"verb": "pay", "recipient": "shop", "account": "DE1", "c c": 1, "target": "", "amount": 0}

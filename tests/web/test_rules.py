@@ -52,7 +52,7 @@ class TestOffers:
             each.context |= {"account": {"iban": "DE1"}}
             each.save()
         words = shown(as_ada.get("/approvals"))
-        assert "Everything else must be as in the requests that you approved." in words
+        assert "Everything else, the service among it, must be as in the requests that you approved." in words
         assert "And only if this is the same: account account.iban DE1" in words
         as_ada.post("/approvals/rules", offer(as_ada))
         assert "And only if this is the same: account account.iban DE1" in shown(as_ada.get("/approvals"))
@@ -128,7 +128,8 @@ class TestOneClick:
         (rule,) = rules()
         connection = f"/connections/{rule.consent_id}"
         words = shown(as_ada.get(connection))
-        assert "Pay up to €20.00 to shop.example , at most 7 times a day A rule that follows from your answers" in words
+        assert "Pay up to €20.00 to shop.example , at most 7 times a day" in words
+        assert "A rule that follows from your answers" in words
         answer = as_ada.post(f"/approvals/{rule.id}/revoke", {"back": "connection"}, follow=True)
         assert answer.request["PATH_INFO"] == connection
         assert "A rule that follows from your answers" not in shown(answer)

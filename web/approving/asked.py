@@ -1,6 +1,6 @@
 """What an agent asks its user to approve, in the words of the request: every field, as plain text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,16 +9,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from consent.approval_selectors import needs_recent_sign_in, scopes_of
+from consent.approval_services import Services, services_of
 from consent.deeds import ceiling_of, further_fields
 from consent.models import Approval
-from consent.statuses import fixed_fields
 from consent.terms import DATA_FLOW
 from core.money import read_amount
 from core.text import escape_invisible
 from resources.catalogue import Scope
 from web.approving.deeds import say, say_rule, say_up_to, stated
 from web.approving.diffs import Block, read_diff, visible_text
-from web.display import field_name, field_names, highest_risk
+from web.approving.facts import Fact, facts_in, fixed_names
+from web.display import field_names, highest_risk
 from web.formats import money
 
 # Fields of the context with a place of their own.
@@ -26,16 +27,8 @@ NAMED = ("verb", "recipient", "target", "amount")
 TEXTS = ("text", "diff")
 # They say where a request comes from, not what it does.
 NO_CONTENT = {"ip", "task"}
-# More are shown together, as the JSON in which they were sent.
-MAX_FACTS = 200
 HOUR, DAY = 3600, 86_400
 DURATIONS = (HOUR, DAY, 7 * DAY, 30 * DAY)
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    label: str
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +39,7 @@ class Outline:
     status: str
     sentence: SafeString
     scopes: list[Scope]
+    services: Services
 
     @property
     def more(self) -> str:
@@ -80,8 +74,11 @@ class Asked(Outline):
         return not self.approval.context.keys() - NO_CONTENT
 
 
-def outline(approval: Approval, now: datetime) -> Outline:
-    return Outline(approval, approval.status_at(now), _sentence(approval), scopes_of(approval))
+def outlines(approvals: Iterable[Approval], now: datetime) -> list[Outline]:
+    """Return the requests as lists show them, in this order."""
+    listed = list(approvals)
+    services = services_of(listed)
+    return [Outline(one, one.status_at(now), _sentence(one), scopes_of(one), services[one.pk]) for one in listed]
 
 
 def describe(approval: Approval, now: datetime) -> Asked:
@@ -93,6 +90,7 @@ def describe(approval: Approval, now: datetime) -> Asked:
         status=approval.status_at(now),
         sentence=_sentence(approval),
         scopes=scopes_of(approval),
+        services=services_of([approval])[approval.pk],
         facts=list(_main_facts(approval)),
         texts=[
             Fact(_labels()[name], visible_text(context[name]))
@@ -100,22 +98,12 @@ def describe(approval: Approval, now: datetime) -> Asked:
             if _has_text(name, context) and not (name == "diff" and diff)
         ],
         diff=diff,
-        others=_bounded(list(_flatten(others))),
+        others=facts_in(others),
         durations=_durations(approval.consent.expires_at - now) if approval.names_target else [],
         reasons=list(_reasons(approval)),
         is_critical=needs_recent_sign_in(approval),
         fixed=fixed_names(approval),
     )
-
-
-def fixed_facts(approval: Approval) -> list[Fact]:
-    """Return what a standing approval of this request fixes besides what the sentence says."""
-    return _bounded(list(_flatten(_further_fixed(approval))))
-
-
-def fixed_names(approval: Approval) -> str:
-    """Return the names of `fixed_facts` in one line."""
-    return field_names(_further_fixed(approval))
 
 
 def _sentence(approval: Approval) -> SafeString:
@@ -155,11 +143,6 @@ def _labels() -> dict[str, str]:
     }
 
 
-def _further_fixed(approval: Approval) -> dict[str, Any]:
-    fixed = fixed_fields(approval.context)
-    return {name: fixed[name] for name in further_fields(approval) if name in fixed}
-
-
 def _has_place(name: str, value: Any) -> bool:
     return name in NAMED or (name in TEXTS and isinstance(value, str))
 
@@ -171,25 +154,6 @@ def _has_text(name: str, context: dict[str, Any]) -> bool:
 def _amount(amount: Any) -> str:
     """Return the amount in the user's locale. Anything else than a value with its currency is shown as it was sent."""
     return money(amount) if read_amount(amount) else stated(amount)
-
-
-def _flatten(value: Any, path: str = "") -> Iterator[Fact]:
-    """Yield the leaves of a JSON value with their dotted paths. Names that are no plain words are quoted in them."""
-    parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    if not value or not parts:
-        if path:
-            yield Fact(path, stated(value))
-        return
-    for name, part in parts:
-        step = field_name(str(name))
-        yield from _flatten(part, f"{path}.{step}" if path else step)
-
-
-def _bounded(facts: list[Fact]) -> list[Fact]:
-    if len(facts) <= MAX_FACTS:
-        return facts
-    rest = "; ".join(f"{fact.label}: {fact.value}" for fact in facts[MAX_FACTS:])
-    return [*facts[:MAX_FACTS], Fact(_("Further fields"), rest)]
 
 
 def _durations(left: timedelta) -> list[tuple[int, str]]:

@@ -8,7 +8,7 @@ from accounts.models import User
 from agents.models import Agent
 from consent.approval_selectors import WaitingTarget, approvals_for_user
 from consent.models import Approval
-from web.approving.asked import Outline, outline
+from web.approving.asked import Outline, outlines
 
 # The page shows so many batches, and so many targets of each.
 MAX_BATCHES = 5
@@ -70,5 +70,6 @@ def _batch(held: list[WaitingTarget], newest: Mapping[str, Approval], now: datet
     found = [(each.number, newest[each.newest]) for each in held[:MAX_TARGETS] if each.newest in newest]
     if not found:
         return None
-    targets = [Target(number, outline(approval, now)) for number, approval in found]
+    shown = outlines((approval for _, approval in found), now)
+    targets = [Target(number, one) for (number, _), one in zip(found, shown, strict=True)]
     return Batch(found[0][1].agent, _number(held), targets)

@@ -8,13 +8,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from consent.approval_services import Services, services_of
 from consent.deeds import ceiling_of
 from consent.lesson_selectors import History, details_of, follows, lesson_about, offers
 from consent.lessons import Answer, Lesson, Question
 from consent.models import Approval
 from core.money import Amount
-from web.approving.asked import Fact, fixed_facts, fixed_names
 from web.approving.deeds import at_most, say_rule, up_to
+from web.approving.facts import Fact, fixed_facts, fixed_names
 from web.formats import money
 
 MAX_REPLAYED = 50
@@ -48,6 +49,7 @@ class ShownRule:
     example: str
     agent: str
     sentence: SafeString
+    services: Services
     ceiling: Amount | None
     per_day: int
     answered: int
@@ -76,7 +78,9 @@ class ShownRule:
 
 def offered_rules(user: User, history: History, standing: Sequence[Approval], now: datetime) -> list[ShownRule]:
     """Return what follows from all answers of the user and is not yet a rule."""
-    return [_offer(offer.lesson, offer.example) for offer in offers(user, history, standing, now)]
+    found = offers(user, history, standing, now)
+    services = services_of(offer.example for offer in found)
+    return [_offer(offer.lesson, offer.example, services[offer.example.pk]) for offer in found]
 
 
 def rule_about(approval: Approval, history: History, standing: Iterable[Approval]) -> ShownRule | None:
@@ -86,11 +90,17 @@ def rule_about(approval: Approval, history: History, standing: Iterable[Approval
         is_same = rule.pk == approval.pk or rule.target_digest == approval.target_digest
         if rule.is_rule and is_same and (lesson is None or follows(rule, lesson)):
             (accepted,) = details_of(approval.user, [rule]) or [rule]
-            return accepted_rule(accepted, lesson)
-    return _offer(lesson, approval) if lesson else None
+            return _accepted(accepted, services_of([accepted])[accepted.pk], lesson)
+    return _offer(lesson, approval, services_of([approval])[approval.pk]) if lesson else None
 
 
-def accepted_rule(rule: Approval, lesson: Lesson | None = None) -> ShownRule:
+def accepted_rules(rules: Sequence[Approval]) -> list[ShownRule]:
+    """Return rules in force, in this order."""
+    services = services_of(rules)
+    return [_accepted(rule, services[rule.pk]) for rule in rules]
+
+
+def _accepted(rule: Approval, services: Services, lesson: Lesson | None = None) -> ShownRule:
     """Return a rule in force. `lesson` is what still follows about its target, for the replay."""
     seen, per_day = rule.evidence or {}, rule.times_per_day or 1
     ceiling = ceiling_of(rule)
@@ -98,6 +108,7 @@ def accepted_rule(rule: Approval, lesson: Lesson | None = None) -> ShownRule:
         example=rule.id,
         agent=rule.agent.name,
         sentence=say_rule(rule, ceiling, per_day),
+        services=services,
         ceiling=ceiling,
         per_day=per_day,
         answered=seen.get("answered", 0),
@@ -110,11 +121,12 @@ def accepted_rule(rule: Approval, lesson: Lesson | None = None) -> ShownRule:
     )
 
 
-def _offer(lesson: Lesson, shown: Approval) -> ShownRule:
+def _offer(lesson: Lesson, shown: Approval, services: Services) -> ShownRule:
     return ShownRule(
         example=lesson.example.id,
         agent=shown.agent.name,
         sentence=say_rule(shown, lesson.ceiling, lesson.per_day),
+        services=services,
         ceiling=lesson.ceiling,
         per_day=lesson.per_day,
         answered=lesson.answered,

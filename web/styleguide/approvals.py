@@ -8,14 +8,17 @@ from typing import Any
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
+from consent.approval_services import Services
 from consent.models import Approval
 from consent.statuses import ApprovalStatus
 from core import clock
 from core.money import Amount
 from resources.catalogue import catalogue
-from web.approving.asked import Fact, Outline
+from resources.selectors import NamedService
+from web.approving.asked import Outline
 from web.approving.deeds import say
 from web.approving.diffs import read_diff
+from web.approving.facts import Fact
 from web.approving.rules import Replayed, ShownRule
 from web.styleguide.parties import LONG_NAME, make_agent, verified
 
@@ -59,7 +62,13 @@ def _asked(
         expires_at=now + timedelta(minutes=56),
         decided_at=None if status in (ApprovalStatus.PENDING, ApprovalStatus.EXPIRED) else now,
     )
-    return Outline(approval, status, say(approval), [catalogue()[scope] for scope in scopes])
+    return Outline(approval, status, say(approval), [catalogue()[scope] for scope in scopes], _services(name))
+
+
+def _services(name: str) -> Services:
+    """Return the services of a request: one that signed in, or with a long name one that the caller only names."""
+    service = NamedService("res_1", "https://mail.example", name, "mail.example", "org_1", name, None)
+    return Services("res_1", service, name != LONG_NAME, [])
 
 
 def _rules(now: datetime) -> list[ShownRule]:
@@ -69,6 +78,7 @@ def _rules(now: datetime) -> list[ShownRule]:
         example="apr_1",
         agent=LONG_NAME,
         sentence=mark_safe("Pay up to €20.00 to <bdi>Corner Shop</bdi>, at most 3 times a day"),
+        services=_services(LONG_NAME),
         ceiling=Amount("20.00", "EUR"),
         per_day=3,
         answered=38,
@@ -82,4 +92,7 @@ def _rules(now: datetime) -> list[ShownRule]:
         fixed_names='account, "c c"',
     )
     row = Approval(id="apr_2", decided_at=now - timedelta(days=2), expires_at=now + timedelta(days=28))
-    return [offered, replace(offered, example="apr_2", agent="Mail Helper", replay=[], accepted=row)]
+    return [
+        offered,
+        replace(offered, example="apr_2", agent="Mail Helper", services=_services("Mail"), replay=[], accepted=row),
+    ]

@@ -22,9 +22,9 @@ from consent.models import Approval
 from core import clock
 from core.http import SeeOther
 from web.access import posted_from, signed_in, user_actor, user_page
-from web.approving.asked import Outline, outline
+from web.approving.asked import Outline, outlines
 from web.approving.batches import batches_of
-from web.approving.rules import accepted_rule, offered_rules
+from web.approving.rules import accepted_rules, offered_rules
 from web.formats import date_of
 from web.ids import ID
 from web.paging import paginate
@@ -48,7 +48,7 @@ def approvals(request: HttpRequest) -> HttpResponse:
     page = paginate(request, requests.exclude(in_force(now), status=Approval.Status.PENDING), PAGE_SIZE)
     context = {
         "page": page,
-        "days": _by_day([outline(approval, now) for approval in page.items]),
+        "days": _by_day(outlines(page.items, now)),
         "all_paused_at": user.agents_paused_at,
         **({} if page.cursor else _now(user, now)),
     }
@@ -74,12 +74,12 @@ def _now(user: User, now: datetime) -> dict[str, Any]:
     rules, timed = ([one for one in standing if one.is_rule is wanted][:SHORT] for wanted in (True, False))
     shown = details_of(user, [*rules, *timed])
     return {
-        "waiting": [outline(approval, now) for approval in _waiting(user, now).filter(is_held=False)[:SHORT]],
+        "waiting": outlines(_waiting(user, now).filter(is_held=False)[:SHORT], now),
         "number_waiting": sum(target.number for target in targets if not target.is_held),
         "batches": batches_of(user, targets, now),
         "offers": offered_rules(user, read_history(user, now), standing, now),
-        "rules": [accepted_rule(rule) for rule in shown if rule.is_rule],
-        "timed": [outline(approval, now) for approval in shown if not approval.is_rule],
+        "rules": accepted_rules([one for one in shown if one.is_rule]),
+        "timed": outlines((one for one in shown if not one.is_rule), now),
         "has_more_standing": len(standing) > len(shown),
     }
 
@@ -91,7 +91,7 @@ def _show_waiting(request: HttpRequest) -> HttpResponse:
     if ID.fullmatch(agent_id):
         rows = rows.filter(agent=agent_id)
     page = paginate(request, rows, PAGE_SIZE)
-    shown = [outline(approval, now) for approval in page.items]
+    shown = outlines(page.items, now)
     agent = shown[0].approval.agent if shown and agent_id else None
     return render(request, "web/approvals_waiting.html", {"page": page, "waiting": shown, "agent": agent})
 
@@ -102,8 +102,8 @@ def _show_standing(request: HttpRequest) -> HttpResponse:
     page = paginate(request, standing_among(approvals_for_user(signed_in(request)), now), PAGE_SIZE)
     context = {
         "page": page,
-        "rules": [accepted_rule(approval) for approval in page.items if approval.is_rule],
-        "timed": [outline(approval, now) for approval in page.items if not approval.is_rule],
+        "rules": accepted_rules([one for one in page.items if one.is_rule]),
+        "timed": outlines((one for one in page.items if not one.is_rule), now),
     }
     return render(request, "web/approvals_standing.html", context)
 

@@ -28,7 +28,7 @@ from core.http import MAX_URL_LENGTH, SeeOther
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.access import signed_in, user_actor, user_page
-from web.approving.asked import Outline, outline
+from web.approving.asked import Outline, outlines
 from web.connections import LIVE, Connection, describe_connections
 from web.consent_screen.targets import granted_targets
 from web.ledger.days import Line, lay_out
@@ -178,7 +178,7 @@ def _recent(request: HttpRequest, shown: Connection, journal: SharedJournal) -> 
 
 def _standing(consent: Consent, now: datetime) -> list[Outline]:
     """Return what the user approved for a time or as a rule, as it was asked."""
-    return [outline(approval, now) for approval in standing_among(consent.approvals.all(), now)[:MAX_STANDING]]
+    return outlines(standing_among(consent.approvals.all(), now)[:MAX_STANDING], now)
 
 
 def _with_editors(shown: Connection, chosen: str | None, kept: Mapping[str, Any]) -> list[Any]:

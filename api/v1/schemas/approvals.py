@@ -9,8 +9,10 @@ from api.v1.schemas.base import Moment, Omittable, OneOf, Out, Query, RequestBod
 from api.v1.schemas.pages import PageQuery
 from api.v1.schemas.scopes import RiskLevel
 from consent.approval_selectors import needs_recent_sign_in, scopes_of
+from consent.approval_services import Services, services_of
 from consent.models import Approval
 from core import clock
+from resources.selectors import NamedService
 
 MAX_WAIT_SECONDS = 30
 
@@ -58,6 +60,26 @@ class ApprovalScopeOut(Out):
     risk_level: RiskLevel
 
 
+class ApprovalOrganizationOut(Out):
+    """The organization that registered a resource server."""
+
+    id: str
+    name: str
+
+
+class ApprovalServiceOut(Out):
+    """A resource server. Only its `identifier` is known if it is not registered, and only its `id` if it was deleted.
+
+    The identifier `API_URL` of AgentGate itself stands for all resource servers of the agent's organization.
+    """
+
+    id: str | None
+    identifier: str | None
+    host: str | None
+    name: str | None
+    organization: ApprovalOrganizationOut | None
+
+
 class ApprovalOut(Out):
     """A request that waits for its user, or that the user has decided.
 
@@ -66,8 +88,10 @@ class ApprovalOut(Out):
     that the agent asks so often that the request is shown in a batch. A `critical` one can only be approved once, and
     needs a sign-in within the last five minutes. With `isStanding`, it covers all requests that differ only in their
     texts and in a lower amount.
-    `askedScopes` and `ruleType` say why the user is asked: the scopes that they want to be asked of, and the type of
-    the rule that asks, or null.
+    `service` is the resource server that asked or, unless `serviceAuthenticated`, the one that the caller named as
+    `resource`; null if it named none. `audience` are those that the access token is for. The approval covers only
+    requests of the same service and audience. `askedScopes` and `ruleType` say why the user is asked: the scopes
+    that they want to be asked of, and the type of the rule that asks, or null.
     """
 
     id: str
@@ -79,6 +103,9 @@ class ApprovalOut(Out):
     scopes: Omittable[list[ApprovalScopeOut]] = None
     action: Omittable[str] = None
     resource: Omittable[str] = None
+    service: ApprovalServiceOut | None = None
+    service_authenticated: Omittable[bool] = None
+    audience: Omittable[list[ApprovalServiceOut]] = None
     context: Omittable[dict[str, Any]] = None
     created_at: Omittable[Moment] = None
     decided_at: Moment | None = None
@@ -103,6 +130,7 @@ def show_approval(approval: Approval) -> ApprovalOut:
 
 def show_approvals(approvals: Sequence[Approval]) -> list[ApprovalOut]:
     """Return approvals as their user sees them."""
+    services = services_of(approvals)
     return [
         ApprovalOut(
             **_status_of(approval),
@@ -112,6 +140,9 @@ def show_approvals(approvals: Sequence[Approval]) -> list[ApprovalOut]:
             scopes=[ApprovalScopeOut.model_validate(scope) for scope in scopes_of(approval)],
             action=approval.action,
             resource=approval.resource,
+            service=_service_of(services[approval.pk]),
+            service_authenticated=services[approval.pk].is_authenticated,
+            audience=_audience_of(services[approval.pk]),
             context=approval.context,
             created_at=approval.created_at,
             decided_at=approval.decided_at,
@@ -123,6 +154,34 @@ def show_approvals(approvals: Sequence[Approval]) -> list[ApprovalOut]:
         )
         for approval in approvals
     ]
+
+
+def _service_of(services: Services) -> ApprovalServiceOut | None:
+    if services.service is not None:
+        return _show_service(services.service)
+    return _unknown_service(server_id=services.service_id) if services.service_id else None
+
+
+def _audience_of(services: Services) -> list[ApprovalServiceOut]:
+    return [
+        _show_service(one.service) if one.service else _unknown_service(identifier=one.identifier)
+        for one in services.audience
+    ]
+
+
+def _show_service(service: NamedService) -> ApprovalServiceOut:
+    organization = ApprovalOrganizationOut(id=service.organization_id, name=service.organization)
+    return ApprovalServiceOut(
+        id=service.id,
+        identifier=service.identifier,
+        host=service.host,
+        name=service.name,
+        organization=organization,
+    )
+
+
+def _unknown_service(*, server_id: str | None = None, identifier: str | None = None) -> ApprovalServiceOut:
+    return ApprovalServiceOut(id=server_id, identifier=identifier, host=None, name=None, organization=None)
 
 
 def _status_of(approval: Approval) -> dict[str, Any]:

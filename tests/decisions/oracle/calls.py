@@ -58,7 +58,8 @@ class Call:
 
     def frame(self, **content: Any) -> str:
         """Return what an approval is bound to, with this content of the call."""
-        bound = [self.connection.name, sorted(set(self.scopes)), self.action, self.resource, content]
+        asker = self.asker.name if self.asker else None
+        bound = [self.connection.name, asker, sorted(set(self.scopes)), self.action, self.resource, content]
         return json.dumps(bound, sort_keys=True)
 
 

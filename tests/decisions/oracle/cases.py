@@ -93,6 +93,7 @@ class _Maker:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.earlier: list[Call] = []
+        self.services: Sequence[Service] = ()
         # Few, so that limits that must not share a counter differ in little.
         self.windows = rng.sample(WINDOWS, 2)
         self.common_limit = self.rate_limit()
@@ -100,7 +101,7 @@ class _Maker:
 
     def case(self, number: int) -> Case:
         policies = [self.policy() for _ in range(self.rng.choice((0, 1, 1, 2, 3)))]
-        services = [replace(each, is_suspended=self.chance(0.01)) for each in SERVICES]
+        services = self.services = [replace(each, is_suspended=self.chance(0.01)) for each in SERVICES]
         connections = [self.connection(agent, user) for agent in ("agt_1", "agt_2") for user in ("usr_1", "usr_2")]
         connections = self.rng.sample(connections, self.rng.choice((1, 2, 4)))
         batches = [self.batch(at, connections, services) for at in self.moments(self.rng.randint(3, 6))]
@@ -210,9 +211,10 @@ class _Maker:
     def again(self, at: datetime) -> Call:
         """Return an earlier call, or one that differs from it in what an approval may or may not ignore."""
         call = self.rng.choice(self.earlier[-4:])
-        changed = self.rng.choice((None, None, "ip", "amount", "recipient", "count", "task"))
+        changed = self.rng.choice((None, None, "ip", "amount", "recipient", "count", "task", "asker"))
         context = {**call.context, **{name: value for name, value in self.context().items() if name == changed}}
-        return replace(call, at=at, context=context)
+        asker = self.rng.choice((None, *self.services)) if changed == "asker" else call.asker
+        return replace(call, at=at, context=context, asker=asker)
 
     def call(self, at: datetime, connection: Connection, services: Sequence[Service]) -> Call:
         asker = self.rng.choice((None, None, *services))

@@ -14,7 +14,7 @@ from core.secrets import digest
 from tests.approvals import EMAIL, make_approval
 from tests.web.browser.pages.group import Content, Group, Page
 from tests.web.browser.pages.samples import LONG
-from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
+from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
 
 DIFF = "--- a/menu.txt\n+++ b/menu.txt\n Tomato soup\n-Price: 4.50\n+Price: 5.20\n+Bread is included\n Thank you"
 LETTER = "Dear Bob,\n\nTuesday at ten suits me. Shall we meet at the station?\n\nAda"
@@ -51,6 +51,8 @@ def make() -> Content:
     stopped = allow(ask(make_agent(developer, name="Stopped")), ada)
     content = {**EMAIL, "text": f"{LONG * 5}\n" * 3, "diff": "-a\n+b", LONG: {"list": [LONG, 1]}}
     content |= {"amount": {"value": "12.50", "currency": "EUR"}, "recipient": f"{LONG}@example.com"}
+    server = make_resource_server(developer, f"https://{LONG.lower()[:60]}.example/api").server
+    for_service = {"server_id": server.id, "audience": ["http://localhost:8000", server.identifier]}
     end = clock.now()
     for number in range(7):
         shop = pay("bulk.example", "1") if number < 5 else content
@@ -58,10 +60,10 @@ def make() -> Content:
     offered, known = teach(granted, "shop.example"), teach(granted, "bakery.example")
     rule = accept_lesson(actor=as_user(ada), example=known, user=ada, ceiling=Amount("20", "EUR"), per_day=7)
     ids = {
-        "asked": make_approval(granted, context={**EMAIL, "verb": "send", "text": LETTER}).id,
+        "asked": make_approval(granted, context={**EMAIL, "verb": "send", "text": LETTER}, **for_service).id,
         "shop": make_approval(granted, context=pay("shop.example", "19.90"), target_digest=offered.target_digest).id,
         "diff": make_approval(granted, context={"verb": "update", "target": "menu.txt", "diff": DIFF}).id,
-        "long": make_approval(long, context=content, resource=f"https://example.com/{LONG}").id,
+        "long": make_approval(long, context=content, resource=f"https://example.com/{LONG}", **for_service).id,
         "silent": make_approval(granted, context={}).id,
         "critical": make_approval(granted, is_critical=True).id,
         "paused": make_approval(paused).id,

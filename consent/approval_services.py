@@ -1,0 +1,62 @@
+"""For which services requests are: the one that asked or is named, and those that the access token is for."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+
+from consent.models import Approval
+from core.uris import host_of
+from resources.selectors import NamedService, services_by_id, services_by_identifier
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """A service that the access token is for. `service` is None if no organization has registered it."""
+
+    identifier: str
+    service: NamedService | None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether it stands for all services of the agent's organization."""
+        return self.identifier == settings.API_URL
+
+    @property
+    def host(self) -> str:
+        return host_of(self.identifier)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services of a request.
+
+    `service_id` is the resource server that asked, if `is_authenticated`, or else the one that the caller named, if it
+    named one. `service` is None without one, and if it was deleted.
+    """
+
+    service_id: str | None
+    service: NamedService | None
+    is_authenticated: bool
+    audience: Sequence[Audience]
+
+
+def services_of(approvals: Iterable[Approval]) -> dict[str, Services]:
+    """Return the services of each request, by its id. It takes two queries."""
+    listed = list(approvals)
+    by_id = services_by_id(filter(None, map(_service_id, listed)))
+    by_identifier = services_by_identifier(one for approval in listed for one in approval.audience)
+    return {
+        approval.pk: Services(
+            _service_id(approval),
+            by_id.get(_service_id(approval) or ""),
+            approval.server_id is not None,
+            [Audience(one, by_identifier.get(one)) for one in approval.audience],
+        )
+        for approval in listed
+    }
+
+
+def _service_id(approval: Approval) -> str | None:
+    service_id: str | None = approval.server_id or approval.named_server_id
+    return service_id
