@@ -20,7 +20,7 @@ from prometheus_client.registry import Collector
 from accounts.models import Notice
 from agentgate.doctor.storage import find_newest
 from agentgate.vitals import overdue_seconds
-from audit.sequencing.lag import lag_seconds
+from audit.condition import lag_seconds
 from core import clock
 from tokens.keys import find_signing_key
 

@@ -13,6 +13,7 @@ from accounts.models import BrowserSession
 from agentgate.doctor.findings import Status
 from agentgate.heartbeat import MAX_AGE_SECONDS
 from agentgate.schedule import SCHEDULE
+from audit.condition import STUCK_SECONDS
 from consent.models import Consent
 from consent.statuses import ConsentStatus
 from core import clock
@@ -25,7 +26,7 @@ HEARTBEAT = "agentgate.tasks.record_heartbeat"
 # By the name of each task of the schedule: when it runs.
 SCHEDULED: Mapping[str, Any] = {entry["task"]: entry["schedule"] for entry in SCHEDULE.values()}
 SILENCE = timedelta(seconds=MAX_AGE_SECONDS)
-SLOW_LOG, STUCK_LOG = timedelta(seconds=5), timedelta(minutes=1)
+SLOW_LOG, STUCK_LOG = timedelta(seconds=5), timedelta(seconds=STUCK_SECONDS)
 OLD_KEY = timedelta(days=90)
 # A task of the schedule is late after so many intervals, and one that runs daily after so long.
 LATE_INTERVALS, LATE_DAILY = 5, timedelta(hours=26)

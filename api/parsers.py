@@ -1,10 +1,7 @@
 """A JSON parser that refuses what other parsers could read differently (RFC 8259, RFC 7493)."""
 
-import json
-import math
 import re
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any
 
@@ -13,15 +10,12 @@ from django.utils.translation import gettext_noop
 from rest_framework.parsers import BaseParser
 
 from core.errors import DomainError, FieldError, Invalid
-from core.nesting import MAX_DEPTH, is_too_deep
+from core.nesting import MAX_DEPTH
+from core.strict_json import MAX_INTEGER, NotStrict, has_large_number, parse_strictly
 from core.text import echo
 from core.validation import MAX_ERRORS
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
-# The largest integer that every JSON parser reads exactly, because a double holds it (RFC 7493 section 2.2).
-MAX_INTEGER = 2**53 - 1
-# Of a fraction. The shortest spelling of a double has at most 24.
-MAX_DIGITS = 400
 # A body can have a million values, which take a second to check. A batch of 100 questions with 100 scopes has 10,300.
 MAX_VALUES = 20_000
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
@@ -35,7 +29,10 @@ class MalformedRequest(DomainError):
 
     code = "malformed_request"
     title = gettext_noop("The request is malformed")
-    remedy = "Send one JSON object in UTF-8: no duplicate names, no number beyond a double, 32 levels at most."
+    remedy = (
+        f"Send one JSON object in UTF-8: no duplicate names, no number beyond {MAX_INTEGER} or with more digits than a "
+        f"double, {MAX_DEPTH} levels at most. Send other numbers as strings."
+    )
 
 
 class PayloadTooLarge(DomainError):
@@ -80,7 +77,7 @@ def _parse_compact(body: bytes) -> dict[str, Any] | None:
         is_exact = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER) == body
     except (ValueError, TypeError):
         return None
-    return value if is_exact and isinstance(value, dict) else None
+    return value if is_exact and isinstance(value, dict) and not has_large_number(value) else None
 
 
 def _has_many_values(body: bytes) -> bool:
@@ -99,8 +96,6 @@ def _parse_carefully(body: bytes) -> dict[str, Any]:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise MalformedRequest("The body is not valid UTF-8.") from error
-    if is_too_deep(text):
-        raise MalformedRequest(f"The body is nested deeper than {MAX_DEPTH} levels.")
     value = _load(text)
     if not isinstance(value, dict):
         raise MalformedRequest("The body must be a JSON object.")
@@ -111,57 +106,9 @@ def _parse_carefully(body: bytes) -> dict[str, Any]:
 
 def _load(text: str) -> Any:
     try:
-        return _DECODER.decode(text)
-    except ValueError as error:
-        raise MalformedRequest(_explain(error)) from error
-
-
-def _explain(error: ValueError) -> str:
-    if isinstance(error, json.JSONDecodeError):
-        return f"The body is not valid JSON: see line {error.lineno}, column {error.colno}."
-    return str(error)
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        seen: set[str] = set()
-        repeated = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise ValueError(f"The name {echo(repeated)} appears more than once in an object.")
-    return found
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not valid JSON.")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):
-        raise ValueError("A number is too large.")
-    # Otherwise two numbers that differ could be one approval (RFC 7493 section 2.2).
-    if len(digits) > MAX_DIGITS or not _is_exactly(digits, number):
-        raise ValueError(f"The number {echo(digits)} has too many digits. Send it as a string.")
-    return number
-
-
-def _is_exactly(digits: str, number: float) -> bool:
-    try:
-        return Decimal(digits) == Decimal(repr(number))
-    except InvalidOperation:  # an exponent beyond those of decimals
-        return False
-
-
-def _exact(digits: str) -> int:
-    # Check the length first, because converting many digits takes quadratic time.
-    if len(digits) > len(str(MAX_INTEGER)) + 1 or abs(int(digits)) > MAX_INTEGER:
-        raise ValueError(f"A whole number exceeds {MAX_INTEGER}. Send it as a string.")
-    return int(digits)
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_exact
-)
+        return parse_strictly(text)
+    except NotStrict as error:
+        raise MalformedRequest(str(error), errors=error.errors) from error
 
 
 def _check_text(value: dict[str, Any]) -> None:

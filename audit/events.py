@@ -111,6 +111,8 @@ class Event(StrEnum):
     SIGNING_KEY_CREATED = "signing_key.created"
 
     AUDIT_EXPORTED = "audit.exported"
+    ENTRY_DAMAGED = "entry.damaged"
+    JOURNAL_ROW_DISCARDED = "journal_row.discarded"
 
     LOG_VIEW_SAVED = "log_view.saved"
     LOG_VIEW_RENAMED = "log_view.renamed"

@@ -164,6 +164,21 @@ class Cosignature(models.Model):
         return f"{self.witness} {self.size}"
 
 
+class WitnessFailure(models.Model):
+    """Why a witness has not signed the newest checkpoint. There is no row for a witness that has.
+
+    `is_refusal` is false if it cannot be reached or has an error of its own.
+    """
+
+    witness = models.CharField(max_length=255, primary_key=True)
+    is_refusal = models.BooleanField()
+    reason = models.TextField()
+    since = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return str(self.witness)
+
+
 class Stream(models.Model):
     """The length and the running totals of a stream: of an organization, a person or a connection.
 

@@ -7,6 +7,8 @@ from typing import Any
 import orjson
 import rfc8785
 
+from core.strict_json import has_large_number
+
 FAST = orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER
 # A fragment is encoded already.
 SCALARS = frozenset({str, int, bool, type(None), orjson.Fragment})
@@ -14,8 +16,16 @@ ARRAYS = frozenset({list, tuple})
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the JSON Canonicalization Scheme encoding. Raises `ValueError` if JSON cannot represent `value`."""
-    return encode_common(value) if _is_common(value) else rfc8785.dumps(value)
+    """Return the JSON Canonicalization Scheme encoding. Raises `ValueError` if JSON cannot represent `value`.
+
+    So it does for a float beyond the integers that a double holds: it would be written as an integer, which is then
+    refused when what was encoded is parsed and encoded again.
+    """
+    if _is_common(value):
+        return encode_common(value)
+    if has_large_number(value):
+        raise ValueError("A whole number is too large.")
+    return rfc8785.dumps(value)
 
 
 def encode_common(value: Any) -> bytes:

@@ -29,6 +29,10 @@ GATHER_TURNS = 12
 BUSY = "Too many questions are waiting. Try again in a moment."
 LATE = "The decision took too long. Try again in a moment."
 DOWN = "Try again in a moment."
+# A commit shows for so long that the next will succeed. A ping writes, so there is at most one in this time.
+FRESH_SECONDS = 1.0
+# A decision that failed shows for longer that the next will not: it can be larger than a ping.
+FAILED_SECONDS = 5.0
 
 
 class _Pending(NamedTuple):
@@ -53,8 +57,9 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
         self._ticking = False
         self._size = 0
-        self.is_down = False
-        """Whether the last batch found that the database cannot decide."""
+        self._is_down = False
+        self._ping: asyncio.Future[list[Decision]] | None = None
+        self._committed_at = self._down_until = float("-inf")
 
     def submit(self, questions: Sequence[Question]) -> asyncio.Future[list[Decision]]:
         """Return the future decisions, in order. They are committed when it is done.
@@ -81,9 +86,21 @@ class Batcher:
     async def _submit(self, questions: Sequence[Question]) -> list[Decision]:
         return await self.submit(questions)
 
-    def ping(self) -> asyncio.Future[list[Decision]]:
-        """Return a future that is done when the database has answered. Raises like `submit`."""
-        return self.submit(())
+    async def can_decide(self) -> bool:
+        """Return whether decisions can be committed: one just was, or an empty row of the journal can be."""
+        now = time.perf_counter()
+        if now < self._down_until:
+            return False
+        if now < self._committed_at + FRESH_SECONDS:
+            return True
+        if self._ping is None or self._ping.done():
+            self._ping = self.submit(())
+        try:
+            await asyncio.shield(self._ping)
+        except Exception:  # it has been logged
+            self._down_until = max(self._down_until, time.perf_counter() + FRESH_SECONDS)
+            return False
+        return time.perf_counter() >= self._down_until
 
     async def close(self) -> None:
         """Finish what is waiting, and close the store."""
@@ -135,10 +152,13 @@ class Batcher:
             decisions = await self._store.decide(questions) if questions else []
         except StoreUnavailable as error:
             self._report_down(error)
+            if questions:
+                self._down_until = time.perf_counter() + FAILED_SECONDS
             _fail(batch, OutcomeUnknown(LATE) if error.may_have_committed else Unavailable(DOWN))
         except Exception as error:
             await self._decide_apart(batch, error)
         else:
+            self._report_up(has_decided=bool(questions))
             self._answer(batch, iter(decisions))
 
     async def _decide_apart(self, batch: Sequence[_Pending], error: Exception) -> None:
@@ -153,7 +173,6 @@ class Batcher:
         await self._decide(batch[middle:])
 
     def _answer(self, batch: Sequence[_Pending], decisions: Iterator[Decision]) -> None:
-        self._report_up()
         now = time.perf_counter()
         reasons: list[str | None] = []
         seconds: list[float] = []
@@ -169,14 +188,16 @@ class Batcher:
     def _report_down(self, error: StoreUnavailable) -> None:
         """Count the error. Only the first of an outage is logged: under load there are thousands."""
         report_store_error(error.kind)
-        if not self.is_down:
+        if not self._is_down:
             logger.error("The database cannot decide: %s", str(error).split("\n", 1)[0])
-        self.is_down = True
+        self._is_down = True
 
-    def _report_up(self) -> None:
-        if self.is_down:
+    def _report_up(self, *, has_decided: bool) -> None:
+        if self._is_down:
             logger.warning("The database decides again.")
-        self.is_down = False
+        self._is_down, self._committed_at = False, time.perf_counter()
+        if has_decided:
+            self._down_until = float("-inf")
 
     def _tick(self) -> None:
         """Give up on requests whose deadline has passed, as long as there are any."""

@@ -1,12 +1,11 @@
 """The parameter `authorization_details` (RFC 9396): a JSON array of objects."""
 
-import json
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from consent.details import MAX_DETAILS, AuthorizationDetail
-from core.nesting import MAX_DEPTH, is_too_deep
+from core.strict_json import NotStrict, parse_strictly
 from core.validation import dotted, explain
 from oauth.errors import OAuthError
 from oauth.parameters import Parameters
@@ -31,19 +30,11 @@ def read_details(parameters: Parameters) -> list[AuthorizationDetail] | None:
 
 
 def _parse(text: str) -> Any:
-    if is_too_deep(text):
-        raise _invalid(f"{NAME} must be nested at most {MAX_DEPTH} levels deep.")
     try:
-        return json.loads(text, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise _invalid(f"{NAME} must be a JSON array of objects without repeated names.") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("A name is repeated.")
-    return found
+        return parse_strictly(text)
+    except NotStrict as error:
+        named = "".join(f" ({one.field})" for one in error.errors[:1])
+        raise _invalid(f"{NAME} must be a JSON array of objects. {error}{named}") from error
 
 
 def _invalid(description: str) -> OAuthError:

@@ -1,6 +1,5 @@
 """The OAuth endpoints, in the order in which a client uses them. Each one parses, calls one service and responds."""
 
-import json
 from typing import Any
 
 from django.conf import settings
@@ -26,6 +25,7 @@ from core.errors import DomainError, Throttled
 from core.http import LeaveTo, django_response, visitor
 from core.messages import DECIDE
 from core.secrets import digest
+from core.strict_json import NotStrict, parse_strictly
 from decisions.inquiries import answer
 from oauth.assertions import stated_client_id
 from oauth.authentication import authenticate
@@ -162,10 +162,15 @@ def _read_client_metadata(request: HttpRequest) -> dict[str, Any]:
     """Return the JSON object in the body. Raises `invalid_client_metadata`."""
     if request.content_type != "application/json":
         raise OAuthError("invalid_client_metadata", "The body must be application/json.")
+    body = request.read(MAX_REGISTRATION_BODY + 1)
+    if len(body) > MAX_REGISTRATION_BODY:
+        raise OAuthError("invalid_client_metadata", "The body must have at most 32 KiB.")
     try:
-        document = json.loads(request.read(MAX_REGISTRATION_BODY + 1)[: MAX_REGISTRATION_BODY + 1].decode())
-    except (ValueError, RecursionError) as error:
-        raise OAuthError("invalid_client_metadata", "The body must be valid JSON of at most 32 KiB.") from error
+        document = parse_strictly(body.decode())
+    except UnicodeDecodeError as error:
+        raise OAuthError("invalid_client_metadata", "The body must be UTF-8.") from error
+    except NotStrict as error:
+        raise OAuthError("invalid_client_metadata", f"The body must be valid JSON. {error}") from error
     if not isinstance(document, dict):
         raise OAuthError("invalid_client_metadata", "The body must be a JSON object.")
     return document

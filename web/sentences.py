@@ -72,6 +72,7 @@ SENTENCES = {
     Event.RESERVATION_VOIDED: gettext_lazy("A service released what %(agent)s had reserved."),
     Event.RESERVATION_LAPSED: gettext_lazy("What %(agent)s had reserved was released, because its time was over."),
     Event.AUDIT_EXPORTED: gettext_lazy("You downloaded your history."),
+    Event.ENTRY_DAMAGED: gettext_lazy("An entry was damaged before it was logged. Only its ID and digest are known."),
 }
 # Events with a different sentence if the actor is not the user.
 BY_OTHERS = {

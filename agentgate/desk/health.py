@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from agentgate.desk.joined import in_words
 from agentgate.doctor.findings import Status
 from agentgate.vitals import KeyState, Worker, judge_key, judge_lag, look_at_worker
-from audit.sequencing.lag import lag_seconds
+from audit.condition import lag_seconds
 from core import clock
 from core.administration import list_url, row_url
 from core.models import TaskRun

@@ -111,6 +111,8 @@ SENTENCES: Mapping[str, str | Promise] = {
     Event.ADMINISTRATION_REFUSED: lazy("%(actor)s tried what no role of theirs permits."),
     Event.SIGNING_KEY_CREATED: lazy("%(actor)s created a signing key."),
     Event.AUDIT_EXPORTED: lazy("%(actor)s exported the log."),
+    Event.ENTRY_DAMAGED: lazy("An entry was damaged before it was logged. Only its ID and digest are known."),
+    Event.JOURNAL_ROW_DISCARDED: lazy("%(actor)s discarded a damaged row of the journal."),
     Event.LOG_VIEW_SAVED: lazy("%(actor)s saved a view of the log."),
     Event.LOG_VIEW_RENAMED: lazy("%(actor)s renamed a view of the log."),
     Event.LOG_VIEW_DELETED: lazy("%(actor)s deleted a view of the log."),

@@ -8,8 +8,8 @@ from django.conf import settings
 
 from agentgate.doctor.findings import Finding, Status, count, in_words, ok, problem, skipped, warning
 from agentgate.vitals import judge_lag
-from audit.models import Archive, Checkpoint
-from audit.sequencing.lag import lag_seconds
+from audit.condition import MAX_DAMAGED, damaged_rows, lag_seconds
+from audit.models import Archive, Checkpoint, WitnessFailure
 from audit.signing import anchors, checkpoints
 from audit.signing.log_keys import open_with_any, stored_keys
 from audit.signing.notes import NoteBroken, Statement
@@ -32,6 +32,36 @@ def check_sequencer() -> Iterator[Finding]:
     else:
         newest = checkpoints.latest()
         yield ok(f"Nothing waits for its number. {_covered(newest)}")
+
+
+def check_journal() -> Iterator[Finding]:
+    """Check that no row of the journal is damaged. Its entries may be missing in the log."""
+    damaged = damaged_rows()
+    if damaged:
+        some = ", ".join(map(str, damaged[:5])) + (" and others" if len(damaged) > 5 else "")
+        most = "at least " if len(damaged) == MAX_DAMAGED else ""
+        message = f"The log is incomplete: {most}{count(len(damaged), 'row')} of the journal cannot be moved: {some}."
+        yield problem(message, "Run ./dev manage audit_damaged (docs/operations.md#damaged-rows-of-the-journal).")
+    else:
+        yield ok("The journal has no damaged rows.")
+
+
+def check_witnesses() -> Iterator[Finding]:
+    """Check that each witness has signed the newest checkpoint that it was asked to sign."""
+    if not settings.AUDIT_WITNESSES:
+        yield skipped("AUDIT_WITNESSES is not set: nobody outside checks that the log only grows.")
+        return
+    failures = WitnessFailure.objects.order_by("witness")
+    for one in failures:
+        message = f"{one.witness} has not signed for {in_words(clock.now() - one.since)}: {one.reason}."
+        if one.is_refusal:
+            yield problem(
+                message, "Compare the log with what the witness has seen (docs/operations.md#a-witness-that-refuses)."
+            )
+        else:
+            yield warning(message, "Ask who runs it. Checkpoints are published without its signature meanwhile.")
+    if not failures:
+        yield ok("No witness of AUDIT_WITNESSES refuses to sign.")
 
 
 def _covered(newest: Checkpoint | None) -> str:

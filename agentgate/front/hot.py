@@ -16,7 +16,7 @@ from django.db import DatabaseError, connections
 from agentgate.front.failures import failures
 from agentgate.front.headers import caller_of, common_headers, require_usual
 from agentgate.front.latency import LatencySaver
-from agentgate.front.log_lag import LogLag
+from agentgate.front.log_watch import LogWatch
 from agentgate.front.newer_keys import NewerKeys
 from agentgate.front.pool import Pool, with_connections
 from agentgate.front.replies import encode_headers
@@ -79,7 +79,7 @@ class HotPaths:
         self._thread = Pool(threads=1, queue=0)
         self._rounds = Rounds(throttle_questions, self._thread.call)
         self._database = Pool(threads=1, queue=0)
-        self._log_lag = LogLag(self._database)
+        self._log_watch = LogWatch(self._database)
         self._latency = LatencySaver(self._database)
         self._newer_keys = NewerKeys(self._database)
         self._failures = Rounds(throttle_failures, self._count_in_database, FAILURES_SECONDS)
@@ -236,17 +236,10 @@ class HotPaths:
         task.add_done_callback(self._tasks.discard)
 
     async def _show_health(self, request_id: str, done: Done) -> None:
-        database, cache = await asyncio.gather(self._is_database_up(), _is_cache_up())
-        lag = await self._log_lag.seconds() if database else None
-        reply = health_reply(is_database_up=database, is_cache_up=cache, log_lag=lag)
+        can_decide, cache = await asyncio.gather(self._batcher.can_decide(), _is_cache_up())
+        condition = await self._log_watch.condition() if can_decide else None
+        reply = health_reply(can_decide=can_decide, is_cache_up=cache, condition=condition)
         done(self._complete(reply, HEALTH_HEADERS, request_id))
-
-    async def _is_database_up(self) -> bool:
-        try:
-            await self._batcher.ping()
-        except Exception:  # the batcher has logged it
-            return False
-        return not self._batcher.is_down
 
 
 async def _in_time[T](future: asyncio.Future[T]) -> T:

@@ -26,6 +26,7 @@ SEQUENCER = {
     "audit_tile": ADD,
     "audit_checkpoint": ADD,
     "audit_cosignature": ADD,
+    "audit_witnessfailure": ALL,
     "audit_segment": ADD,
     "audit_posting": ADD,
     "audit_stream": CHANGE,

@@ -1,31 +1,37 @@
 """The journal: what must be logged is written here first, one row per batch, and the sequencer moves it into the log.
 
-A row is one JSON value, compressed, because the database writes it twice, and encrypted under a key of its own purpose,
-because it contains personal data and the file keeps pages of deleted rows for a while.
+A row has the bytes that the log hashes, so nothing is encoded twice, and an entry that the log could not take is
+refused before anything is committed. It is compressed, because the database writes it twice, and encrypted under a key
+of its own purpose, because it contains personal data and the file keeps pages of deleted rows for a while.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 import orjson
 
 from audit.entries.drafts import FORMAT_VERSION, SERVICES, Prepared
 from audit.entries.packing import pack, unpack
 from audit.events import Outcome
+from audit.sequencing.streams import add_amount
 from core import crypto
 from core.actor import Kind
+from core.canonical import canonical_json, encode_common
 
 TABLE = "audit_journal"
+AMOUNT = "amount"
 PURPOSE = "audit-journal"
-VERSION = 1
-OPTIONS = orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATETIME
+VERSION = 2
+# What reading or checking an entry raises if the code that wrote it was wrong.
+UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 OPTIONAL, OBJECT = frozenset({str, type(None)}), frozenset({dict})
 KINDS, OUTCOMES = frozenset(get_args(Kind)), frozenset(map(str, Outcome))
 MAX_LENGTH = 64
+SEPARATORS = frozenset(" \0")
 LOG_ID = re.compile(r"log_[0-9a-f]{32}")
 MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{6})?Z")
 _optional = itemgetter("organizationId", "userId", "agentId", "consentId", "reason", "action", "requestId")
@@ -35,18 +41,50 @@ class DamagedRowError(Exception):
     """A row of the journal cannot be read: it is damaged, or another version or secret wrote it."""
 
 
+class Journaled(NamedTuple):
+    """An entry as a row has it: the canonical JSON of each part, which the log salts and hashes as it is.
+
+    `record` has null in place of the roots of `personal` and `withheld`.
+    """
+
+    record: bytes
+    personal: Sequence[tuple[str, bytes]]
+    withheld: Sequence[tuple[str, bytes]]
+
+
 def encode(entries: Sequence[Prepared]) -> bytes:
-    """Return the body of a row. Raises `ValueError` if JSON cannot represent an entry."""
-    try:
-        return crypto.seal(PURPOSE, pack(orjson.dumps([VERSION, *map(tuple, entries)], option=OPTIONS)))
-    except orjson.JSONEncodeError as error:
-        raise ValueError(str(error)) from error
+    """Return the body of a row. Raises `ValueError` if the log, or its readers, could not take an entry."""
+    return seal([encode_entry(each) for each in entries])
 
 
-def decode(body: bytes | memoryview) -> list[Prepared]:
-    """Return the entries of a row. Raises `DamagedRowError` if any of them cannot be read or was changed."""
+def encode_entry(entry: Prepared) -> Journaled:
+    """Return an entry with its parts encoded. Raises `ValueError` as above."""
+    content, personal, withheld = entry
     try:
-        version, *entries = orjson.loads(unpack(crypto.open_sealed(PURPOSE, body)))
+        _check(content, withheld, personal.get(AMOUNT))
+    except UNFIT as error:
+        raise ValueError(f"Not an entry: {error!r}") from error
+    fragment = orjson.Fragment(canonical_json(content["metadata"]))
+    record = encode_common({**content, "metadata": fragment, "personal": None, "withheld": None})
+    return Journaled(record, _encode_parts(personal), _encode_parts(withheld))
+
+
+def seal(entries: Sequence[Journaled]) -> bytes:
+    """Return the body of a row with these entries: a line with the lengths of all parts, and then the parts."""
+    lengths, found = [], []
+    for record, personal, withheld in entries:
+        lengths.append((len(record), [(name, len(part)) for name, part in personal], _lengths(withheld)))
+        found.append(record)
+        found += [part for _, part in personal]
+        found += [part for _, part in withheld]
+    return crypto.seal(PURPOSE, pack(b"%b\n%b" % (orjson.dumps([VERSION, *lengths]), b"".join(found))))
+
+
+def decode(body: bytes | memoryview) -> list[Journaled]:
+    """Return the entries of a row, unchecked. Raises `DamagedRowError`."""
+    try:
+        header, _, parts = unpack(crypto.open_sealed(PURPOSE, body)).partition(b"\n")
+        version, *lengths = orjson.loads(header)
     except crypto.SealBroken as error:
         raise DamagedRowError("It was changed, or written with another JWT_SECRET.") from error
     except (ValueError, TypeError) as error:
@@ -54,25 +92,73 @@ def decode(body: bytes | memoryview) -> list[Prepared]:
     if version != VERSION:
         raise DamagedRowError(f"Unknown version: {str(version)[:40]!r}.")
     try:
-        return [_read(*entry) for entry in entries]
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise DamagedRowError(f"Not an entry: {error!r}") from error
+        return list(_cut(lengths, parts))
+    except UNFIT as error:
+        raise DamagedRowError(f"Not a row: {error!r}") from error
 
 
-def _read(content: Any, personal: Any, withheld: Any) -> Prepared:
-    """Return an entry if the log and its readers can take it. The sequencer pays for this with each entry.
+def read(entry: Journaled) -> Prepared:
+    """Return an entry, parsed. Raises `ValueError` if the log, or its readers, cannot take it."""
+    content, _, withheld = examine(entry)
+    return Prepared(content, _parse_parts(entry.personal), withheld)
 
-    Joining refuses what is not text.
-    """
+
+def examine(entry: Journaled) -> tuple[dict[str, Any], Any, dict[str, Any]]:
+    """Return what the sequencer needs of an entry: its content, its amount and what is withheld. Raises like `read`."""
+    loads = orjson.loads
+    try:
+        content = loads(entry.record)
+        del content["personal"], content["withheld"]
+        amount = next((loads(part) for name, part in entry.personal if name == AMOUNT), None)
+        withheld = _parse_parts(entry.withheld) if entry.withheld else {}
+        _check(content, withheld, amount)
+    except UNFIT as error:
+        raise ValueError(f"Not an entry: {error!r}") from error
+    return content, amount, withheld
+
+
+def _encode_parts(parts: Mapping[str, Any]) -> list[tuple[str, bytes]]:
+    return [(name, canonical_json(value)) for name, value in parts.items()]
+
+
+def _parse_parts(parts: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
+    return {name: orjson.loads(part) for name, part in parts}
+
+
+def _lengths(parts: Sequence[tuple[str, bytes]]) -> list[tuple[str, int]]:
+    return [(name, len(part)) for name, part in parts]
+
+
+def _cut(lengths: Sequence[Any], parts: bytes) -> Iterator[Journaled]:
+    """Yield the entries of a row. Raises one of `UNFIT` if the lengths are not those of the parts."""
+    place = 0
+
+    def take(length: int) -> bytes:
+        nonlocal place
+        start, place = place, place + length
+        if length < 0 or place > len(parts):
+            raise ValueError("The parts are shorter than the first line says.")
+        return parts[start:place]
+
+    for record, personal, withheld in lengths:
+        body = take(record)
+        opened = [(name, take(length)) for name, length in personal]
+        yield Journaled(body, opened, [(name, take(length)) for name, length in withheld])
+    if place != len(parts):
+        raise ValueError("The parts are longer than the first line says.")
+
+
+def _check(content: Any, withheld: Any, amount: Any) -> None:
+    """Raise one of `UNFIT` unless the log and its readers can take an entry. Joining refuses what is not text."""
     actor, services, scopes = content["actor"], content["serviceOrganizationIds"], content["scopes"]
-    if not OBJECT.issuperset(map(type, (content, personal, withheld, actor, content["metadata"]))):
+    if not OBJECT.issuperset(map(type, (content, withheld, actor, content["metadata"]))):
         raise ValueError("A member is not an object.")
     if type(services) is not list or type(scopes) is not list:
         raise ValueError("A member is not a list.")
     optional = (actor["id"], *_optional(content))
     if not OPTIONAL.issuperset(map(type, optional)):
         raise ValueError("A member has the wrong type.")
-    if not LOG_ID.fullmatch(content["id"]) or not _is_moment(content["timestamp"]):
+    if not LOG_ID.fullmatch(content["id"]) or not is_moment(content["timestamp"]):
         raise ValueError("The id or the timestamp is malformed.")
     if content["v"] != FORMAT_VERSION or content["outcome"] not in OUTCOMES or actor["kind"] not in KINDS:
         raise ValueError("A member has an unknown value.")
@@ -82,10 +168,16 @@ def _read(content: Any, personal: Any, withheld: Any) -> Prepared:
     if max(map(len, known)) > MAX_LENGTH or not together.isascii() or " " in together or "\0" in together:
         raise ValueError("An id or the event is malformed.")
     "".join(scopes)
-    return Prepared(content, personal, withheld)
+    if amount is not None:
+        add_amount({}, amount)  # as the totals of its connection will
+
+
+def is_fit(value: Any) -> bool:
+    """Return whether this can be a column, the name of a key, and an item of a list that is separated by spaces."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_LENGTH and value.isascii() and not SEPARATORS & {*value}
 
 
 @lru_cache(maxsize=256)  # the entries of a row often have the same
-def _is_moment(text: str) -> bool:
+def is_moment(text: str) -> bool:
     """Return whether this is a moment in UTC. Raises `ValueError` if it is one that no calendar has."""
     return bool(MOMENT.fullmatch(text) and datetime.fromisoformat(text))

@@ -9,17 +9,19 @@ from typing import Any, NamedTuple
 import orjson
 
 from audit.entries import parts
-from audit.entries.drafts import Prepared
+from audit.entries.drafts import organizations_of
 from audit.entries.facets import Facets, facets_of
+from audit.entries.journal import Journaled, examine
 from audit.entries.packing import pack, unpack
 from audit.entries.subjects import subject_of
 from audit.sequencing.streams import Numbers
-from core.canonical import canonical_json, encode_common
 
 ORGANIZATION = "organization:"
 PERSON = "person"
 CONNECTION = "connection"
 LEAF_PREFIX = b"\x00"
+WITHHELD = b"withheld"
+NO_PERSONAL, NO_WITHHELD = b'"personal":null', b',"withheld":null}'
 
 
 class Record(NamedTuple):
@@ -52,26 +54,19 @@ class Opening(NamedTuple):
     withheld: Mapping[str, Any]
 
     def withheld_disclosures(self) -> list[bytes]:
-        return parts.disclosures(self.secret + b"withheld", self.withheld)
+        return parts.disclosures(self.secret + WITHHELD, self.withheld)
 
 
-def finish(prepared: Prepared) -> Record:
-    """Return the record of an entry. Raises `ValueError` if JSON cannot represent it."""
-    content, personal, withheld = prepared
-    organization_ids = prepared.organization_ids
+def finish(entry: Journaled) -> Record:
+    """Return the record of an entry. Raises `ValueError` if the log, or its readers, cannot take it."""
+    content, amount, withheld = examine(entry)
+    organization_ids = organizations_of(content, withheld)
     opening = Opening(os.urandom(parts.SECRET_BYTES), withheld)
-    sealed, personal_root = _finish_personal(personal)
-    body = encode_common(
-        {
-            **content,
-            "metadata": orjson.Fragment(canonical_json(content["metadata"])),
-            "personal": personal_root,
-            "withheld": parts.root(opening.withheld_disclosures()) if withheld else None,
-        }
-    )
+    sealed, personal_root = _finish_personal(entry.personal)
+    withheld_root = parts.commit(opening.secret + WITHHELD, _named(entry.withheld)) if withheld else None
     return Record(
         content["id"],
-        body,
+        _with_roots(entry.record, personal_root, withheld_root),
         sealed,
         opening,
         datetime.fromisoformat(content["timestamp"]),
@@ -82,7 +77,7 @@ def finish(prepared: Prepared) -> Record:
         content["consentId"],
         organization_ids,
         content["scopes"],
-        personal.get("amount"),
+        amount,
         subject_of(content, organization_ids),
         facets_of(content, withheld),
     )
@@ -146,11 +141,31 @@ def open_personal(plain: bytes) -> tuple[bytes, dict[str, Any]]:
     return plain[: parts.SECRET_BYTES], found
 
 
-def _finish_personal(personal: Mapping[str, Any]) -> tuple[bytes, str | None]:
+def _finish_personal(personal: Sequence[tuple[str, bytes]]) -> tuple[bytes, str | None]:
     """Return the personal data to encrypt, and its root."""
     if not personal:
         return b"", None
-    secret = os.urandom(parts.SECRET_BYTES)
-    encoded = [(name.encode(), canonical_json(value)) for name, value in personal.items()]
+    secret, encoded = os.urandom(parts.SECRET_BYTES), _named(personal)
     together = b"{%b}" % b",".join([b'"%b":%b' % one for one in encoded])
     return secret + pack(together), parts.commit(secret, encoded)
+
+
+def _named(encoded: Sequence[tuple[str, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), part) for name, part in encoded]
+
+
+def _with_roots(record: bytes, personal: str | None, withheld: str | None) -> bytes:
+    """Return the record with the roots in their places. Raises `ValueError` if it has no such places.
+
+    The last member is `withheld`. Behind `personal` there are only texts and lists of texts, in which a quotation mark
+    is escaped, so its last occurrence is the member itself.
+    """
+    place = record.rindex(NO_PERSONAL)
+    if not record.endswith(NO_WITHHELD):
+        raise ValueError("The record does not end with the member withheld.")
+    before, between = record[:place], record[place + len(NO_PERSONAL) : -len(NO_WITHHELD)]
+    return b'%b"personal":%b%b,"withheld":%b}' % (before, _or_null(personal), between, _or_null(withheld))
+
+
+def _or_null(found: str | None) -> bytes:
+    return b"null" if found is None else b'"%b"' % found.encode()

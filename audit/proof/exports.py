@@ -16,6 +16,7 @@ import orjson
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
+from audit.condition import damaged_rows
 from audit.entries.drafts import Draft
 from audit.entries.records import decode_opening
 from audit.models import Checkpoint, Entry, Segment
@@ -205,9 +206,17 @@ def _neighbour_after(stream: Stream, period: Period, latest: Entry, end: int) ->
     return next((entry.leaf_index for entry in later), end)
 
 
-def _metadata(stream: Stream, period: Period) -> dict[str, str]:
-    moments = {"from": period.since, "to": period.until}
-    return {"stream": stream.kind, **{name: rfc3339(moment) for name, moment in moments.items() if moment}}
+def _metadata(stream: Stream, period: Period) -> dict[str, str | int]:
+    """Return what the export's own entry says: what was asked for, and whether the log is incomplete.
+
+    It says so there, and not in a line beside the entries, because it cannot be taken out of the log.
+    """
+    moments, damaged = {"from": period.since, "to": period.until}, len(damaged_rows())
+    return {
+        "stream": stream.kind,
+        **{name: rfc3339(moment) for name, moment in moments.items() if moment},
+        **({"damagedRows": damaged} if damaged else {}),
+    }
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext_noop
 
+from audit.condition import warn_of_damage
 from audit.models import Entry
 from audit.proof.evidence import NOTHING, FindVisible, both, collect_evidence
 from audit.proof.proofs import Tree, encode_proof
@@ -32,7 +33,7 @@ def prove_entry(entry_id: str, *, user_id: str | None, organization_id: str | No
     entry = find_entry(Criteria(), entry_id)
     found = read_entry(entry) if entry else None
     if found is None or not _is_reader(found, user_id, organization_id):
-        raise NotFound("No such entry.")
+        raise NotFound(warn_of_damage("No such entry."))
     checkpoint = checkpoints.covering(entry.leaf_index) if isinstance(entry, Entry) else None
     if not isinstance(entry, Entry) or checkpoint is None:
         raise NotSequenced

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from audit.entries.drafts import Prepared
 from audit.entries.facets import facets_of
-from audit.entries.journal import DamagedRowError, decode
+from audit.entries.journal import DamagedRowError, decode, read
 from audit.models import Entry, Journal
 from audit.sequencing.postings import Listed
 
@@ -31,10 +31,10 @@ def waiting_entries() -> Iterator[Prepared]:
 
 
 def entries_of_row(body: bytes | memoryview) -> list[Prepared]:
-    """Return the entries of a row of the journal, newest first. Of a damaged row, none."""
+    """Return the entries of a row of the journal, newest first. Of a damaged row, none: those are in the log."""
     try:
-        return decode(body)[::-1]
-    except DamagedRowError:
+        return [read(entry) for entry in decode(body)][::-1]
+    except (DamagedRowError, ValueError):
         return []
 
 

@@ -16,10 +16,11 @@ from django.db.models import Max
 
 from audit.database.triggers import draining
 from audit.entries import personal_keys
-from audit.entries.journal import TABLE, DamagedRowError, decode
+from audit.entries.journal import TABLE, DamagedRowError, Journaled, decode
 from audit.entries.packing import pack
 from audit.entries.records import Record, finish
-from audit.models import Journal
+from audit.entries.stand_ins import stand_in
+from audit.models import Entry, Journal
 from audit.sequencing.log import Log, Newest, Sealed, newest
 from audit.signing import anchors, checkpoints
 from core import clock
@@ -50,6 +51,10 @@ class Row:
     entries: Sequence[Sealed]
 
 
+type Damaged = dict[int, Exception]
+"""What each row that cannot be moved as a whole has caused."""
+
+
 @dataclass(slots=True)
 class Memory:
     """What a process keeps between its runs."""
@@ -60,7 +65,7 @@ class Memory:
     saved_at: float = 0.0
     signed_at: float = 0.0
     damaged: set[int] = field(default_factory=set)
-    """Rows that cannot be read. They stay in the journal, and each process tries and logs each of them once."""
+    """Rows that cannot be moved as a whole. They stay in the journal, and each process tries each of them once."""
 
 
 memory = Memory()
@@ -70,7 +75,7 @@ def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> in
     """Move what is in the journal into the log, until `stopped` is set, and report it. Return the number of entries.
 
     Raises `Busy` if another process is moving it: after a few seconds or, if `wait` is false, at once. Damaged rows
-    stay in the journal.
+    stay in the journal. Of those that can be opened, all entries are logged, or what stands in for them.
     """
     _forget_removed()
     moved, last = 0, _newest_row()
@@ -87,7 +92,7 @@ def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> in
 
 
 def count_damaged() -> int:
-    """Return the number of rows in the journal that this process could not read."""
+    """Return the number of rows in the journal that this process could not move."""
     _forget_removed()
     return len(memory.damaged)
 
@@ -119,15 +124,17 @@ def _move_until(last: int, *, wait: bool) -> Iterator[list[Sealed]]:
     done, pause = 0, 0.0
     while done < last:
         # Reading takes longest. Without the lock, decisions on SQLite need not wait for it.
-        rows, done = _read(last)
+        rows, damaged, done = _read(last)
         for part in _parts(rows):
             time.sleep(pause)
-            entries = _move_or_split(part, wait=wait)
+            entries = _move_or_split(part, damaged, wait=wait)
             report_sequenced(len(entries))
             yield entries
             pause = _pause_after(part)
             if time.monotonic() >= memory.signed_at + INTERVAL_SECONDS:
                 _sign(wait=wait)
+        for row_id, error in damaged.items():
+            yield _move_apart(row_id, error, wait=wait)
 
 
 def _pause_after(part: Sequence[Row]) -> float:
@@ -142,43 +149,36 @@ def _age(entries: Sequence[Sealed]) -> float:
     return max(0.0, (clock.now() - entries[0].record.timestamp).total_seconds()) if entries else 0.0
 
 
-def _read(last: int) -> tuple[list[Row], int]:
-    """Return the oldest rows that can be read, so many that they have `ENTRIES_PER_READ`, or all, and the last id."""
+def _read(last: int) -> tuple[list[Row], Damaged, int]:
+    """Return the oldest rows, so many that they have `ENTRIES_PER_READ`, or all, the damaged ones, and the last id."""
     found: dict[int, list[Record]] = {}
+    damaged: Damaged = {}
     entries, row_id = 0, last
     stored = Journal.objects.filter(pk__lte=last).exclude(pk__in=tuple(memory.damaged)).order_by("pk")
     for row_id, body in stored.values_list("pk", "body")[:ROWS_PER_READ].iterator(chunk_size=ROWS_PER_FETCH):
-        records = _finish(row_id, body)
-        if records is not None:
-            found[row_id] = records
-            entries += len(records)
+        try:
+            found[row_id] = [finish(entry) for entry in decode(body)]
+        except Exception as error:
+            if not is_of_row(error):
+                raise
+            damaged[row_id] = error
+            continue
+        entries += len(found[row_id])
         if entries >= ENTRIES_PER_READ:
             break
-    return _seal_or_split(found), row_id
+    return _seal_or_split(found, damaged), damaged, row_id
 
 
-def _finish(row_id: int, body: bytes | memoryview) -> list[Record] | None:
-    """Return the records of a row, or None if it is damaged."""
-    try:
-        return [finish(prepared) for prepared in decode(body)]
-    except Exception as error:
-        if not _is_of_row(error):
-            raise
-        _report_damaged(row_id, error)
-        return None
-
-
-def _seal_or_split(found: Mapping[int, Sequence[Record]]) -> list[Row]:
-    """Compress the records and encrypt their personal data. Leave out the rows for which that is not possible."""
+def _seal_or_split(found: Mapping[int, Sequence[Record]], damaged: Damaged) -> list[Row]:
+    """Compress the records and encrypt their personal data. Rows for which that is not possible become damaged ones."""
     try:
         return _seal(found)
     except Exception as error:
-        if not _is_of_row(error):
+        if not is_of_row(error):
             raise
         if len(found) > 1:
-            return [row for one in found.items() for row in _seal_or_split(dict([one]))]
-        for row_id in found:
-            _report_damaged(row_id, error)
+            return [row for one in found.items() for row in _seal_or_split(dict([one]), damaged)]
+        damaged.update(dict.fromkeys(found, error))
         return []
 
 
@@ -207,19 +207,63 @@ def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
         yield part
 
 
-def _move_or_split(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
-    """Move the rows into the log. Return the entries of those that the log accepts; the others stay."""
+def _move_or_split(rows: Sequence[Row], damaged: Damaged, *, wait: bool) -> list[Sealed]:
+    """Move the rows into the log. Return the entries of those that the log accepts. The others become damaged ones."""
     try:
         return _move(rows, wait=wait)
     except Exception as error:
         memory.log = None  # it may have what was rolled back
-        if not _is_of_row(error):
+        if not is_of_row(error):
             raise
         if len(rows) > 1:
             half = len(rows) // 2
-            return _move_or_split(rows[:half], wait=wait) + _move_or_split(rows[half:], wait=wait)
-        _report_damaged(rows[0].id, error)
+            return _move_or_split(rows[:half], damaged, wait=wait) + _move_or_split(rows[half:], damaged, wait=wait)
+        damaged[rows[0].id] = error
         return []
+
+
+def _move_apart(row_id: int, error: Exception, *, wait: bool) -> list[Sealed]:
+    """Log the entries of a damaged row one by one, and what stands in for those that cannot be. The row stays.
+
+    So nothing of it is lost, and an operator can look at it. Another process that tries again finds them in the log.
+    """
+    moved = [one for entry in _entries_of(row_id) for one in _move_or_replace(entry, wait=wait)]
+    _report_damaged(row_id, error)
+    return moved
+
+
+def _entries_of(row_id: int) -> list[Journaled]:
+    """Return the entries of a damaged row, or none if it cannot be opened."""
+    body = Journal.objects.filter(pk=row_id).values_list("body", flat=True).first()
+    try:
+        return decode(body) if body else []
+    except Exception as error:
+        if not is_of_row(error):
+            raise
+        return []
+
+
+def _move_or_replace(entry: Journaled, *, wait: bool) -> list[Sealed]:
+    """Log an entry or, if that is not possible, its stand-in. Return what was logged: nothing if either is there."""
+    for one in (entry, stand_in(entry)):
+        try:
+            return _move_alone(finish(one), wait=wait)
+        except Exception as error:
+            memory.log = None
+            if not is_of_row(error):
+                raise
+            logger.error("An entry of the journal cannot be logged: %s", error)
+    return []
+
+
+def _move_alone(record: Record, *, wait: bool) -> list[Sealed]:
+    with sequencing(wait=wait):
+        if Entry.objects.filter(pk=record.id).exists():
+            return []
+        (row,) = _seal({0: [record]})
+        _open_log().place(row.entries, clock.now()).write()
+    _note_moved()
+    return [*row.entries]
 
 
 def _move(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
@@ -236,11 +280,16 @@ def _move(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
         placed.write()
         if memory.log and _is_save_due(memory.log):
             _save_streams(memory.log)
+    if entries:
+        _note_moved()
+    return entries
+
+
+def _note_moved() -> None:
     if connection.in_atomic_block:  # what an open transaction has written may be rolled back
         memory.log = None
-    elif entries and memory.log:
+    elif memory.log:
         memory.appended = memory.log.newest
-    return entries
 
 
 def _open_log() -> Log:
@@ -290,7 +339,7 @@ def _save_streams(log: Log) -> None:
     memory.saved_at = time.monotonic()
 
 
-def _is_of_row(error: Exception) -> bool:
+def is_of_row(error: Exception) -> bool:
     """Return whether a row has caused the error. Otherwise no row can be moved now, and all are tried again."""
     if isinstance(error, DataError | IntegrityError):
         return True
@@ -311,5 +360,5 @@ def _delete(rows: Sequence[Row]) -> set[int]:
 def _report_damaged(row_id: int, error: Exception) -> None:
     memory.damaged.add(row_id)
     is_unexpected = not isinstance(error, DamagedRowError | DatabaseError)
-    message = "Row %s of the journal cannot be moved into the log, and stays there: %s"
+    message = "Row %s of the journal cannot be moved into the log, and stays there: %s (./dev manage audit_damaged)"
     logger.critical(message, row_id, error, exc_info=error if is_unexpected else None)

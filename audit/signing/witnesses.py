@@ -20,10 +20,11 @@ import httpx
 from django.db import Error, connection
 from django.db.models import Max
 
-from audit.models import Checkpoint, Cosignature
+from audit.models import Checkpoint, Cosignature, WitnessFailure
 from audit.proof.proofs import Tree
 from audit.signing import checkpoints
 from audit.signing.notes import CosignatureLine, NoteBroken, split_verifier_key
+from core import clock
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ QUIET_SECONDS = 60.0
 MAX_RESPONSE_BYTES = 16 * 1024
 MAX_LINES = 8
 MAX_NAME_LENGTH = 255
+MAX_REASON_LENGTH = 500
 SIZE = re.compile(rb"0|[1-9][0-9]{0,17}")
 
 
@@ -53,6 +55,10 @@ class Witness(NamedTuple):
 
 class WitnessRefused(Exception):
     """The witness does not sign, or its answer cannot be used."""
+
+
+class WitnessSilent(WitnessRefused):
+    """The witness has not answered, or with an error of its own."""
 
 
 class Conflict(WitnessRefused):
@@ -93,6 +99,7 @@ class Submitter:
         self._names = {split_verifier_key(one.key)[0] for one in witnesses if one.key}
         self._reported = ""
         self._quiet_until = 0.0
+        self._noted: tuple[str | None, bool] | None = None
 
     def run(self, stopped: threading.Event, is_active: threading.Event) -> None:
         """Submit until `stopped` is set, while this process moves the journal (`is_active`). No error ends this."""
@@ -110,11 +117,36 @@ class Submitter:
             with suppress(Error):
                 connection.close()  # it may be broken
         except (WitnessRefused, httpx.HTTPError, ValueError) as error:
-            self._report("Witness %s does not sign: %s", str(error) or type(error).__name__)
+            reason = str(error) or type(error).__name__
+            self._report("Witness %s does not sign: %s", reason)
+            self._note(reason, is_refusal=not isinstance(error, WitnessSilent | httpx.HTTPError))
         except Exception as error:
             self._report("Witness %s failed: %s", repr(error), exc_info=True)
+            self._note(repr(error), is_refusal=False)
         else:
             self._reported = ""
+            self._note(None)
+
+    def _note(self, reason: str | None, *, is_refusal: bool = False) -> None:
+        """Store why the witness does not sign, or None if it does, for the health check and the doctor."""
+        if self._noted == (reason, is_refusal):
+            return
+        try:
+            if reason is None:
+                WitnessFailure.objects.filter(witness=self._witness.url).delete()
+            else:
+                self._store_failure(reason, is_refusal)
+        except Error as error:
+            self._report("Witness %s is asked later: %s", str(error).split("\n", 1)[0])
+        else:
+            self._noted = (reason, is_refusal)
+
+    def _store_failure(self, reason: str, is_refusal: bool) -> None:
+        now = clock.now()
+        values = {"is_refusal": is_refusal, "reason": reason[:MAX_REASON_LENGTH]}
+        WitnessFailure.objects.update_or_create(
+            witness=self._witness.url, defaults=values, create_defaults={**values, "since": now}
+        )
 
     def _report(self, text: str, reason: str, *, exc_info: bool = False) -> None:
         now = time.monotonic()
@@ -146,9 +178,11 @@ class Submitter:
         try:
             status, body = asyncio.run(_post(f"{self._witness.url}/add-checkpoint", "\n".join(lines).encode()))
         except TimeoutError:
-            raise WitnessRefused(f"it has not answered within {DEADLINE_SECONDS:g} seconds") from None
+            raise WitnessSilent(f"it has not answered within {DEADLINE_SECONDS:g} seconds") from None
         if status == httpx.codes.CONFLICT and SIZE.fullmatch(body.strip()):
             raise Conflict(int(body))
+        if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise WitnessSilent(f"HTTP status {status}")
         if status != httpx.codes.OK:
             raise WitnessRefused(f"HTTP status {status}")
         accepted = [line for line in body.decode().split("\n")[:MAX_LINES] if self._accepts(line, checkpoint.note)]

@@ -1,11 +1,14 @@
 """Verifies the whole log in one pass over its entries, whatever is appended meanwhile."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from audit.condition import damaged_rows
+from audit.events import Event
 from audit.models import LogKey
 from audit.sequencing.log import newest
 from audit.signing import checkpoints
@@ -20,12 +23,18 @@ from audit.verification.tree import Frontier, Stated, Tiles, stated_roots
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was verified. `unreadable` entries have personal data that a former `JWT_SECRET` has encrypted."""
+    """What was verified. `unreadable` entries have personal data that a former `JWT_SECRET` has encrypted.
+
+    `damaged` entries stand in for what could not be logged. `discarded` is how often an operator discarded a row of the
+    journal with entries that could not be read.
+    """
 
     size: int
     streams: int
     checkpoints: int
     unreadable: int
+    damaged: int = 0
+    discarded: int = 0
 
 
 def verify_log(keys: Sequence[LogKey], earlier: Stated | None = None) -> Verified:
@@ -53,6 +62,7 @@ class _Pass:
         self._frontier, self._tiles, self._months = Frontier(), Tiles(size), Months()
         self._segments, self._streams, self._stops = Segments(), Streams(), Stops()
         self._checkpoints = self._proven = self._unreadable = 0
+        self._events: Counter[str] = Counter()
 
     def run(self) -> Verified:
         self._check_at(0)
@@ -61,7 +71,9 @@ class _Pass:
             self._check_at(size)
         self._tiles.check_end()
         self._segments.check_end()
-        return Verified(self._size, len(self._streams), self._checkpoints, self._unreadable)
+        _check_journal()
+        damaged, discarded = self._events[Event.ENTRY_DAMAGED], self._events[Event.JOURNAL_ROW_DISCARDED]
+        return Verified(self._size, len(self._streams), self._checkpoints, self._unreadable, damaged, discarded)
 
     def _append(self, checked: Checked) -> None:
         self._tiles.append(checked.leaf_hash)
@@ -71,6 +83,7 @@ class _Pass:
         self._segments.append(checked.entry)
         self._stops.append(checked.entry)
         self._unreadable += checked.is_unreadable
+        self._events[checked.entry.event] += 1
 
     def _check_at(self, size: int) -> None:
         """Check what is stored or stated of the log at this size."""
@@ -89,6 +102,14 @@ class _Pass:
         if stated.created_at:
             self._months.check_at(stated.created_at)
         self._proven = stated.size
+
+
+def _check_journal() -> None:
+    """Check that nothing is kept from the log."""
+    damaged = damaged_rows()
+    if damaged:
+        some = ", ".join(map(str, damaged[:10]))
+        raise Bad(f"incomplete: {len(damaged)} rows of the journal are damaged ({some}). See audit_damaged.")
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from audit.entries import personal_keys
 from audit.entries.drafts import Draft, prepare
+from audit.entries.journal import encode_entry
 from audit.entries.packing import pack
 from audit.entries.records import Record, finish
 from audit.events import Event, Outcome
@@ -84,7 +85,7 @@ def _records(drafts: Iterable[Draft], moments: Iterable[datetime]) -> Iterator[R
     for draft, at in zip(drafts, moments, strict=True):
         (prepared,) = prepare([draft], at)
         prepared.content["id"] = f"log_{int(at.timestamp() * 1000):012x}7{secrets.token_hex(10)[1:]}"
-        yield finish(prepared)
+        yield finish(encode_entry(prepared))
 
 
 def _sealed(records: Iterable[Record]) -> Iterator[Sealed]:

@@ -32,7 +32,7 @@ class Store(Protocol):
         """
 
     async def ping(self) -> None:
-        """Read a table that every decision reads. Raises `StoreUnavailable`."""
+        """Read what every decision reads, and commit an empty row of the journal. Raises `StoreUnavailable`."""
 
     async def close(self) -> None:
         """Close the connection. The next batch opens another one."""

@@ -81,6 +81,11 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
     raise TooManyStarts("The limits change too fast. Try again in a moment.")
 
 
+def ping() -> Trip:
+    """Return a trip that shows whether decisions can be committed: on a full disk, for example, reading still works."""
+    return Trip([Step(Statement.PING), Step(Statement.WRITE_JOURNAL, (encode([]),))], begins=True, commits=True)
+
+
 class Needed(NamedTuple):
     """What judgements need of the database: counters, by key with their window, flows, and the steps for approvals.
 

@@ -10,9 +10,8 @@ from psycopg.conninfo import make_conninfo
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.base import STORE_SECONDS, StoreUnavailable
-from decisions.stores.conversation import Conversation, converse
+from decisions.stores.conversation import Conversation, converse, ping
 from decisions.stores.pipeline import BadBatch, Pipeline
-from decisions.stores.statements import Statement, Step, Trip
 
 
 class PostgresqlStore:
@@ -26,7 +25,7 @@ class PostgresqlStore:
         return await self._within(lambda pipeline: _run(pipeline, converse(questions, is_serial=False)))
 
     async def ping(self) -> None:
-        await self._within(lambda pipeline: pipeline.run(Trip([Step(Statement.PING)])))
+        await self._within(lambda pipeline: pipeline.run(ping()))
 
     async def close(self) -> None:
         pipeline, self._pipeline = self._pipeline, None

@@ -15,7 +15,7 @@ from core.locks import sqlite_writer
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.base import STORE_SECONDS, StoreUnavailable
-from decisions.stores.conversation import converse
+from decisions.stores.conversation import converse, ping
 from decisions.stores.sqlite_sql import SQL
 from decisions.stores.sqlite_values import encode, encode_rows, rows_of
 from decisions.stores.statements import Statement, Step, Trip
@@ -50,8 +50,8 @@ class SqliteStore:
 
     async def ping(self) -> None:
         try:
-            async with self._transaction() as connection:  # not only for reading, because a decision writes
-                connection.execute(SQL[Statement.PING]).fetchall()
+            async with self._transaction() as connection:
+                _run_trip(connection, ping())
         except sqlite3.Error as error:
             await self.close()
             raise StoreUnavailable("statement", str(error)) from error
@@ -100,9 +100,14 @@ def _run(connection: sqlite3.Connection, questions: Sequence[Question]) -> list[
         except StopIteration as end:
             decisions: list[Decision] = end.value
             return decisions
-        rows = [_execute(connection, step) for step in trip.steps]
-        if trip.commits:
-            connection.execute("COMMIT")
+        rows = _run_trip(connection, trip)
+
+
+def _run_trip(connection: sqlite3.Connection, trip: Trip) -> Any:
+    rows = [_execute(connection, step) for step in trip.steps]
+    if trip.commits:
+        connection.execute("COMMIT")
+    return rows
 
 
 def _execute(connection: sqlite3.Connection, step: Step) -> Sequence[Any]:

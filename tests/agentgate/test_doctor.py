@@ -20,11 +20,12 @@ from agentgate.doctor import configuration, database, examination, keys, log, se
 from agentgate.doctor.findings import Finding, Status, in_words, ok
 from agentgate.vitals import HEARTBEAT
 from audit.database.triggers import install_statements
-from audit.models import Checkpoint, LogKey
+from audit.models import Checkpoint, LogKey, WitnessFailure
 from audit.sequencing.sequencer import sequence
 from audit.signing import anchors
 from core import clock
 from core.task_runs import record_run
+from tests.audit.journals import write_body
 from tests.world import make_agent, make_developer, make_grant, make_user
 from tokens.keys import current_key
 from tokens.models import AccessToken, SigningKey
@@ -278,6 +279,23 @@ class TestLog:
         for seconds, status in ((0, OK), (10, WARNING), (120, PROBLEM)):
             with time_machine.travel(clock.now() + timedelta(seconds=seconds), tick=False):
                 assert status_of(log.check_sequencer) is status
+
+    def test_a_damaged_row_of_the_journal(self, logged: Path) -> None:
+        assert status_of(log.check_journal) is OK
+        write_body(b"damaged")
+        status, text = found_by(log.check_journal)
+        assert status is PROBLEM
+        assert "audit_damaged" in text
+
+    def test_a_witness_that_refuses_or_is_silent(self, logged: Path, settings: Any) -> None:
+        assert status_of(log.check_witnesses) is SKIPPED
+        settings.AUDIT_WITNESSES = ["https://w.example"]
+        assert status_of(log.check_witnesses) is OK
+        failure = WitnessFailure(witness="https://w.example", reason="HTTP status 422", since=clock.now())
+        for failure.is_refusal, status in ((False, WARNING), (True, PROBLEM)):
+            failure.save()
+            found, text = found_by(log.check_witnesses)
+            assert (found, "422" in text) == (status, True)
 
     def test_an_anchor_that_agrees(self, logged: Path) -> None:
         assert status_of(log.check_anchors) is OK

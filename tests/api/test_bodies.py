@@ -33,21 +33,10 @@ def send(api: Api, content: bytes, content_type: str = "application/json", **hea
         '{"token": "x"}'.encode("utf-16"),
         b'{"token": NaN}',
         b'{"token": Infinity}',
-        b'{"token": 1e999}',
-        b'{"token": 9007199254740992}',
-        b'{"token": 9007199254740993.0}',
-        b'{"token": 0.1000000000000000055511151231257827}',
-        b'{"token": 4.9e-325}',
-        b'{"token": 1e-99999999999999999999}',
-        b'{"token": 0e99999999999999999999}',
-        b'{"token": ' + b"9" * 10_000 + b"}",
         b'{"token": "a", "token": "b"}',
         b'{"token": "a", "\\u0074oken": "b"}',
         b'{"context": {"a": 1, "a": 1}}',
         b'{"token":NaN}',
-        b'{"token":1e999}',
-        b'{"token":9007199254740992}',
-        b'{"token":' + b"9" * 30 + b"}",
         b'{"token":"a","token":"b"}',
         b'{"token":"a","token":"a"}',
         b'{"context":{"a":1,"a":1}}',
@@ -62,12 +51,53 @@ def test_anything_but_one_strict_json_object_is_malformed(anonymous: Api, conten
     problem(send(anonymous, content), 400, "malformed_request")
 
 
+@pytest.mark.parametrize("spaced", ["", " "], ids=["compact", "spaced"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        "9007199254740992",
+        "-9007199254740992",
+        "9007199254740992.0",
+        "9007199254740993.0",
+        "1e16",
+        "1E+16",
+        "-1e16",
+        "10000000000000000.0",
+        "0.1e18",
+        "1e22",
+        "1.7976931348623157e308",
+        "1e999",
+        "-1E+400",
+        "9" * 30,
+        "9" * 10_000,
+        "9" * 10_000 + ".5e1",
+        "0.1000000000000000055511151231257827",
+        "4.9e-325",
+        "1e-99999999999999999999",
+        "0e99999999999999999999",
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_number_that_parsers_read_differently_is_refused_by_its_field(
+    anonymous: Api, number: str, spaced: str
+) -> None:
+    content = f'{{"token":{spaced}"x","requiredScopes":["a:b"],"context":{{"x":[0,{{"y":{number}}}]}}}}'
+    error = problem(send(anonymous, content.encode()), 400, "malformed_request", "context.x.1.y")
+    assert "string" in error["errors"][0]["message"]
+
+
+def test_the_first_numbers_that_are_refused_are_named(anonymous: Api) -> None:
+    content = f'{{"context": {{"x": [{", ".join(["1e16"] * 30)}]}}}}'
+    fields = [f"context.x.{number}" for number in range(20)]
+    problem(send(anonymous, content.encode()), 400, "malformed_request", *fields)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "{}",
         '{"a":1,"b":[true,false,null,-7,9007199254740991,-9007199254740991]}',
-        '{"a":1.5,"b":-0.0,"c":1e22,"d":5e-324,"e":1.7976931348623157e308,"f":100000.0}',
+        '{"a":1.5,"b":-0.0,"c":9007199254740991.0,"d":5e-324,"e":1e15,"f":100000.0}',
         '{"a":1E5,"b":-0,"c":1.50,"d":1e2,"e":0.10000000000000000}',
         '{"a":"\\u0000\\n\\u001f\\"\\\\/","\u00e9\U0001f600\u2028":"\u00e9"}',
         '{"a":"\\u00e9\\ud83d\\ude00\\/"}',

@@ -12,12 +12,15 @@ from django.core.management import call_command
 from django.db import OperationalError
 
 from api.documentation import known_errors
+from audit.entries.packing import pack
 from audit.events import Event
-from core import clock
+from audit.models import WitnessFailure
+from audit.sequencing.sequencer import sequence
+from core import clock, crypto
 from decisions.requests import Reason
 from resources.catalogue import catalogue
 from tests.api.conftest import Api, expect, problem
-from tests.audit.journals import write_row
+from tests.audit.journals import write_body, write_row
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
@@ -39,14 +42,56 @@ def test_health_is_ok(anonymous: Api) -> None:
     body = expect(200, anonymous.get("/health"))
     assert (body["status"], body["checks"]) == ("ok", {"database": "ok", "cache": "ok"})
     assert body["version"]
-    assert body["log"] == {"lagSeconds": 0}
+    assert (body["log"], body["reasons"]) == ({"lagSeconds": 0, "damagedRows": 0}, [])
 
 
 def test_health_says_how_long_the_log_has_waited(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     write_row(1)
     later = clock.now() + timedelta(seconds=90)
-    monkeypatch.setattr("audit.sequencing.lag.clock.now", lambda: later)
-    assert 89 < expect(200, anonymous.get("/health"))["log"]["lagSeconds"] < 100
+    monkeypatch.setattr("audit.condition.clock.now", lambda: later)
+    body = expect(200, anonymous.get("/health"))
+    assert 89 < body["log"]["lagSeconds"] < 100
+    assert (body["status"], body["reasons"]) == ("degraded", ["log_stuck"])
+
+
+def test_health_is_degraded_while_no_checkpoint_covers_the_log(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_row(1)
+    monkeypatch.setattr("audit.sequencing.sequencer._sign", lambda *, wait: None)  # the log's key does not open
+    sequence()
+    later = clock.now() + timedelta(seconds=90)
+    monkeypatch.setattr("audit.condition.clock.now", lambda: later)
+    body = expect(200, anonymous.get("/health"))
+    assert (body["status"], body["reasons"], body["log"]["lagSeconds"]) == ("degraded", ["log_stuck"], 0)
+
+
+@pytest.mark.parametrize("plain", [b"damaged", b'[9,"from the future"]'], ids=["damaged", "newer"])
+def test_health_is_degraded_by_a_damaged_row(anonymous: Api, plain: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_body(crypto.seal("audit-journal", pack(plain)))
+    write_row(1)
+    sequence()
+    later = clock.now() + timedelta(seconds=90)
+    monkeypatch.setattr("audit.condition.clock.now", lambda: later)
+    monkeypatch.setattr("audit.condition._uncovered_seconds", lambda: 0.0)
+    health = expect(200, anonymous.get("/health"))
+    assert (health["status"], health["reasons"]) == ("degraded", ["log_damaged"])
+    assert health["log"] == {"lagSeconds": 0, "damagedRows": 1}
+
+
+@pytest.mark.parametrize(("is_refusal", "status"), [(True, "degraded"), (False, "ok")])
+def test_health_is_degraded_by_a_witness_that_refuses(anonymous: Api, is_refusal: bool, status: str) -> None:
+    values = {"witness": "https://witness.example", "reason": "HTTP status 422", "since": clock.now()}
+    WitnessFailure.objects.create(is_refusal=is_refusal, **values)
+    body = expect(200, anonymous.get("/health"))
+    assert (body["status"], body["reasons"]) == (status, ["witness_refuses"] if is_refusal else [])
+
+
+def test_health_is_unavailable_if_nothing_can_be_written(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(body: bytes) -> None:
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr("audit.services._probed_at", float("-inf"))
+    monkeypatch.setattr("audit.services._insert", fail)
+    assert expect(503, anonymous.get("/health"))["status"] == "unavailable"
 
 
 def test_health_is_ok_without_the_cache(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,15 @@ from typing import Any
 
 import orjson
 import pytest
+import rfc8785
 
 from audit.entries.drafts import Draft, Prepared, prepare
-from audit.entries.journal import PURPOSE, DamagedRowError, decode, encode
+from audit.entries.journal import PURPOSE, DamagedRowError, Journaled, decode, encode, encode_entry, read, seal
 from audit.entries.packing import pack
 from audit.events import Event
 from core import crypto
 from core.actor import Actor
+from tests.audit.journals import unchecked
 
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="two\nlines")
 
@@ -21,19 +23,23 @@ def make(number: int) -> list[Prepared]:
     return prepare(drafts, datetime(2026, 3, 1, tzinfo=UTC))
 
 
-def sealed(value: Any) -> bytes:
-    return crypto.seal(PURPOSE, pack(orjson.dumps(value)))
+def sealed(value: Any, parts: bytes = b"") -> bytes:
+    return crypto.seal(PURPOSE, pack(orjson.dumps(value) + b"\n" + parts))
+
+
+def read_all(body: bytes | memoryview) -> list[Prepared]:
+    return [read(entry) for entry in decode(body)]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 100])
 def test_a_row_has_all_entries_in_order(number: int) -> None:
     entries = make(number)
-    assert decode(encode(entries)) == entries
+    assert read_all(encode(entries)) == entries
 
 
 def test_a_row_is_read_from_a_view_of_memory() -> None:
     entries = make(1)
-    assert decode(memoryview(encode(entries))) == entries
+    assert read_all(memoryview(encode(entries))) == entries
 
 
 def test_a_row_can_be_read_only_with_the_secret(settings: Any) -> None:
@@ -45,7 +51,7 @@ def test_a_row_can_be_read_only_with_the_secret(settings: Any) -> None:
         decode(body)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None, [1]], ids=repr)
+@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2]], ids=repr)
 def test_an_unknown_version_is_refused(version: Any) -> None:
     with pytest.raises(DamagedRowError, match="Unknown version"):
         decode(sealed([version]))
@@ -72,10 +78,19 @@ def test_a_value_that_is_no_row_is_refused(value: Any) -> None:
         decode(sealed(value))
 
 
-@pytest.mark.parametrize("entry", [None, 1, [], {}, [{}, {}, {}], [{}, {}], ["a", "b", "c"]], ids=repr)
-def test_a_value_that_is_no_entry_is_refused(entry: Any) -> None:
-    with pytest.raises(DamagedRowError, match="Not an entry"):
-        decode(sealed([1, entry]))
+@pytest.mark.parametrize(
+    "entry", [None, 1, [], {}, "abc", [2, [], []], [1, [["a", 2]], []], [1, [], [["a", -1]]], [None, [], []]], ids=repr
+)
+def test_a_row_whose_parts_do_not_have_the_stated_lengths_is_refused(entry: Any) -> None:
+    with pytest.raises(DamagedRowError, match="Not a row"):
+        decode(sealed([2, entry], b"x"))
+
+
+@pytest.mark.parametrize("record", [b"", b"x", b"1", b"[]", b"{}", b'{"personal":null,"withheld":null}'], ids=repr)
+def test_a_record_that_is_no_entry_is_refused(record: bytes) -> None:
+    (entry,) = decode(seal([Journaled(record, [], [])]))
+    with pytest.raises(ValueError, match="Not an entry"):
+        read(entry)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +135,39 @@ def test_a_value_that_is_no_entry_is_refused(entry: Any) -> None:
     ids=repr,
 )
 def test_an_entry_that_the_log_or_its_readers_cannot_take_is_refused(name: str, value: Any) -> None:
-    content, personal, withheld = make(1)[0]
-    with pytest.raises(DamagedRowError, match="Not an entry"):
-        decode(sealed([1, [{**content, name: value}, personal, withheld]]))
+    (entry,) = make(1)
+    with pytest.raises(ValueError, match="Not an entry"):
+        encode([entry._replace(content={**entry.content, name: value})])
+    with pytest.raises(ValueError, match="Not an entry"):
+        read(unchecked(entry, **{name: value}))
+
+
+@pytest.mark.parametrize("amount", [{"currency": "EUR"}, {"currency": "EUR", "value": "much"}, 7], ids=repr)
+def test_an_amount_that_cannot_be_added_up_is_refused(amount: Any) -> None:
+    (entry,) = make(1)
+    with pytest.raises(ValueError, match="Not an entry"):
+        encode([entry._replace(personal={"amount": amount})])
+
+
+@pytest.mark.parametrize("value", [1e16, -1e300, 2**53, float("inf"), float("nan"), "\ud800"], ids=repr)
+def test_a_value_without_a_canonical_form_is_refused(value: Any) -> None:
+    """A row has canonical bytes, which can be parsed and encoded again."""
+    (entry,) = make(1)
+    with pytest.raises(ValueError, match=r"\w"):
+        encode([entry._replace(personal={"call": {"context": {"x": [value]}}})])
 
 
 def test_ids_of_the_greatest_length_are_read() -> None:
     content, personal, withheld = make(1)[0]
     content.update({"userId": "u" * 64, "actor": {"kind": "user", "id": "u" * 64}})
-    (entry,) = decode(sealed([1, [content, personal, withheld]]))
+    (entry,) = read_all(encode([Prepared(content, personal, withheld)]))
     assert entry.content == content
+
+
+def test_the_parts_of_a_row_are_canonical() -> None:
+    (entry,) = make(1)
+    personal = {**entry.personal, "call": {"ü": 1e-7, "a": [1.0, -0.0]}}
+    (found,) = decode(encode([entry._replace(personal=personal)]))
+    assert found == encode_entry(entry._replace(personal=personal))
+    assert dict(found.personal)["call"] == '{"a":[1,0],"ü":1e-7}'.encode()
+    assert found.record == rfc8785.dumps({**entry.content, "personal": None, "withheld": None})

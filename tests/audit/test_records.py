@@ -11,7 +11,7 @@ import rfc8785
 
 from audit.entries import parts
 from audit.entries.drafts import Draft, prepare
-from audit.entries.journal import encode
+from audit.entries.journal import encode, encode_entry
 from audit.entries.records import Opening, Record, finish, open_personal
 from audit.events import Event, Outcome
 from core.actor import SYSTEM, Actor
@@ -46,7 +46,7 @@ EMPTY = Draft(event=Event.TOKEN_REVOKED, actor=SYSTEM)
 
 
 def make(*drafts: Draft, at: datetime = NOW) -> list[Record]:
-    return [finish(prepared) for prepared in prepare(drafts, at)]
+    return [finish(encode_entry(prepared)) for prepared in prepare(drafts, at)]
 
 
 def root(disclosures: list[bytes]) -> str:

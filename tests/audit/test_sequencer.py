@@ -12,19 +12,25 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from prometheus_client import REGISTRY
 
 from audit.database.triggers import draining
+from audit.discarding import discard, find_damaged_rows
 from audit.entries import journal, personal_keys
 from audit.entries.drafts import Prepared, prepare
-from audit.entries.journal import TABLE, encode
+from audit.entries.journal import TABLE, Journaled, encode, encode_entry
 from audit.entries.packing import pack
 from audit.entries.records import decode_opening
+from audit.events import Event
 from audit.models import Entry, Journal
 from audit.sequencing import sequencer
 from audit.sequencing.log import Log, Placed, Sealed
 from audit.sequencing.sequencer import sequence
 from audit.sequencing.streams import Numbers
+from audit.signing.log_keys import stored_keys
+from audit.verification.bad import Bad
+from audit.verification.log import verify_log
 from core import clock, crypto, locks
+from core.canonical import sha256
 from core.locks import Busy, sequencing, sqlite_writer
-from tests.audit.journals import decision, ids_of, logged_ids, write_body, write_row
+from tests.audit.journals import decision, ids_of, logged_ids, unchecked, write_body, write_row, write_unchecked
 from tests.threads import race
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -183,11 +189,11 @@ def test_a_row_that_commits_late_with_a_lower_id_is_moved() -> None:
 
 def test_rows_that_another_process_has_moved_do_not_hide_how_late_the_log_is(monkeypatch: pytest.MonkeyPatch) -> None:
     def read_and_lose(newest: int) -> Any:
-        rows, last = read(newest)
+        rows, damaged, last = read(newest)
         if len(rows) == 2:  # the first time: another process is faster with the second row
             with draining(), connection.cursor() as cursor:
                 cursor.execute(f"DELETE FROM {TABLE} WHERE id = %s", [rows[1].id])
-        return rows, last
+        return rows, damaged, last
 
     read = sequencer._read
     monkeypatch.setattr(sequencer, "_read", read_and_lose)
@@ -240,10 +246,53 @@ class TestDamagedRows:
         ],
     )
     def test_a_member_of_the_wrong_type_is_recognized(self, name: str, value: object) -> None:
-        (prepared,) = prepare([decision()], NOW)
-        write_body(encode([Prepared({**prepared.content, name: value}, {}, {})]))
+        (first, bad, last) = prepare([decision()] * 3, NOW)
+        damaged = unchecked(bad, **{name: value})
+        write_unchecked(encode_entry(first), damaged, encode_entry(last))
+
+        assert [sequence(), sequence()] == [3, 0]
+
+        assert logged_ids() == ids_of([first, bad, last])
+        stand_in = Entry.objects.get(pk=bad.id)
+        assert stand_in.event == Event.ENTRY_DAMAGED
+        assert stand_in.content["metadata"] == {"entryId": bad.id, "sha256": sha256(damaged.record)}
+        assert Journal.objects.count() == metric("damaged_journal_rows") == 1
+
+    def test_a_stand_in_is_in_the_streams_of_the_damaged_entry(self) -> None:
+        (bad,) = prepare([decision(service_organization_ids=["org_2", "org_3"])], NOW)
+        write_unchecked(unchecked(bad, outcome="perhaps"))
+        sequence()
+        stand_in = Entry.objects.get()
+        owners = (stand_in.organization_ids, stand_in.user_id, stand_in.agent_id, stand_in.consent_id)
+        assert owners == (["org_1", "org_2", "org_3"], "usr_1", "agt_1", "cns_1")
+        assert stand_in.timestamp == NOW
+
+    @pytest.mark.parametrize("record", [b"", b"1", b"{}", b'{"id":7,"timestamp":"2026-02-30T00:00:00Z"}'], ids=repr)
+    def test_an_entry_that_cannot_be_read_at_all_leaves_its_digest(self, record: bytes) -> None:
+        write_unchecked(Journaled(record, [], []))
+        assert [sequence(), sequence()] == [1, 0]
+        sequencer.forget()  # another process tries again
         assert sequence() == 0
-        assert Journal.objects.count() == 1
+        stand_in = Entry.objects.get()
+        assert stand_in.content["metadata"] == {"entryId": None, "sha256": sha256(record)}
+        assert (stand_in.organization_ids, stand_in.user_id) == ([], None)
+
+    @pytest.mark.django_db(transaction=True)
+    def test_the_log_verifies_with_a_stand_in(self) -> None:
+        (bad,) = prepare([decision()], NOW)
+        write_row(2)
+        write_unchecked(unchecked(bad, event=None))
+        write_row(2)
+        sequence()
+        (row,) = find_damaged_rows()
+        with pytest.raises(Bad, match=rf"incomplete: 1 rows of the journal are damaged \({row.id}\)"):
+            verify_log(stored_keys())
+
+        discard(row.id, "A faulty version wrote it.")
+        sequence()
+
+        verified = verify_log(stored_keys())
+        assert (verified.size, verified.damaged, verified.discarded) == (6, 1, 1)
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("name", ["userId", "consentId"])
@@ -252,15 +301,16 @@ class TestDamagedRows:
     ) -> None:
         if store != "postgresql":
             pytest.skip("SQLite takes keys of any length")
-        monkeypatch.setattr(journal, "_read", Prepared)
+        monkeypatch.setattr(journal, "_check", lambda *_: None)
         good = write_row(2)
         (prepared,) = prepare([decision(user_id=None)], NOW)
         write_body(encode([prepared._replace(content={**prepared.content, name: "x" * 100})]))
         good += write_row(1)
+        monkeypatch.undo()
 
-        assert [sequence(), sequence()] == [3, 0]
+        assert [sequence(), sequence()] == [4, 0]
 
-        assert logged_ids() == ids_of(good)
+        assert sorted(logged_ids()) == sorted(ids_of([*good, prepared]))
         assert Journal.objects.count() == metric("damaged_journal_rows") == 1
 
     def test_a_row_that_cannot_be_encrypted_stays_and_the_others_are_moved(
@@ -277,9 +327,10 @@ class TestDamagedRows:
         (bad,) = write_row(1)
         good += write_row(1)
 
-        assert [sequence(), sequence()] == [3, 0]
+        assert [sequence(), sequence()] == [4, 0]
 
-        assert logged_ids() == ids_of(good)
+        assert logged_ids() == [*ids_of(good), bad.id]
+        assert Entry.objects.get(pk=bad.id).event == Event.ENTRY_DAMAGED
         assert Journal.objects.count() == metric("damaged_journal_rows") == 1
 
     @pytest.mark.parametrize("error", [MemoryError(), OSError("boom"), OperationalError("boom")], ids=repr)
@@ -315,9 +366,9 @@ class TestDamagedRows:
         assert logged_ids() == ids_of([first, second, *(record for records in good for record in records)])
         assert Journal.objects.count() == 1
 
-    @pytest.mark.parametrize("function", ["decode", "finish"])
+    @pytest.mark.parametrize(("function", "stands_in"), [("decode", False), ("finish", True)])
     def test_a_row_that_causes_an_unexpected_error_stays_and_the_others_are_moved(
-        self, function: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+        self, function: str, stands_in: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:
         good = write_row(2)
         (bad,) = write_row(1, user_id="usr_bad")
@@ -326,17 +377,20 @@ class TestDamagedRows:
 
         def fail(given: Any) -> Any:
             found = original(given)
-            if bad.id in str(given) or (function == "decode" and bad.id in str(found)):
+            if (bad.id in str(given) and "entry.damaged" not in str(given)) or (
+                function == "decode" and bad.id in str(found)
+            ):
                 raise RuntimeError("boom")
             return found
 
         monkeypatch.setattr(sequencer, function, fail)
 
-        assert [sequence(), sequence()] == [3, 0]
+        assert [sequence(), sequence()] == [3 + stands_in, 0]
 
-        assert logged_ids() == ids_of(good)
+        monkeypatch.undo()
+        assert logged_ids() == [*ids_of(good), *([bad.id] if stands_in else [])]
         assert Journal.objects.count() == 1
-        (message,) = [record for record in caplog.records if record.levelno == logging.CRITICAL]
+        message = next(record for record in caplog.records if record.levelno == logging.CRITICAL)
         assert message.exc_info
 
     @pytest.mark.django_db(transaction=True)
@@ -351,16 +405,16 @@ class TestDamagedRows:
 
         def fail(log: Log, entry: Sealed, index: int, month: int) -> Any:
             placed = place(log, entry, index, month)
-            if entry.record.id == bad.id:
+            if entry.record.id == bad.id and entry.record.event == Event.TOKEN_VERIFY:
                 raise RuntimeError("boom")
             return placed
 
         monkeypatch.setattr(Log, "_place", fail)
 
-        assert sequence() == 3
+        assert sequence() == 4
 
-        assert logged_ids() == ids_of(good)
-        assert [numbers.plain[0] for numbers in stored_numbers()] == [1, 2, 3]
+        assert logged_ids() == [*ids_of(good), bad.id]
+        assert [numbers.plain[0] for numbers in stored_numbers()] == [1, 2, 3, 4]
         assert Journal.objects.count() == 1
 
 

@@ -20,7 +20,8 @@ import pytest
 from django.db import OperationalError
 
 from agentgate.environment import Environment, read_witnesses
-from audit.models import Checkpoint, Cosignature
+from audit.condition import look
+from audit.models import Checkpoint, Cosignature, WitnessFailure
 from audit.sequencing.sequencer import sequence
 from audit.signing import checkpoints, witnesses
 from audit.signing.log_keys import signer
@@ -88,6 +89,29 @@ def test_each_new_checkpoint_is_cosigned(witness: Witness, settings: Any, caplog
     assert "HTTP Request" not in caplog.text, "a line per request would fill the log"
 
 
+@pytest.mark.parametrize(
+    ("status", "is_refusal"), [(422, True), (409, True), (404, True), (200, True), (500, False), (429, False)]
+)
+def test_why_a_witness_does_not_sign_is_stored(
+    witness: Witness, status: int, is_refusal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(url: str, content: bytes) -> tuple[int, bytes]:
+        return status, b"no"
+
+    log_entries(3)
+    submitter = Submitter(witness)
+    with monkeypatch.context() as patch:
+        patch.setattr(witnesses, "_post", answer)
+        submitter.submit()
+        submitter.submit()
+    failure = WitnessFailure.objects.get(witness=witness.url)
+    assert (failure.is_refusal, bool(failure.reason)) == (is_refusal, True)
+    assert look().refusing == ([witness.url] if is_refusal else [])
+
+    submitter.submit()
+    assert not WitnessFailure.objects.exists()
+
+
 def test_a_witness_that_knows_more_than_the_database_goes_on(witness: Witness) -> None:
     """The cosignature of a committed checkpoint can be lost in a crash, but the witness has stored it."""
     log_entries(3)
@@ -130,6 +154,7 @@ def test_a_log_that_was_rolled_back_or_forked_is_not_cosigned(
     assert not Cosignature.objects.exists()
     (record,) = [record for record in caplog.records if record.name == "audit.signing.witnesses"]
     assert "does not sign" in record.getMessage()
+    assert WitnessFailure.objects.get().is_refusal
 
 
 def test_a_cosignature_of_another_key_is_not_accepted(witness: Witness, caplog: pytest.LogCaptureFixture) -> None:

@@ -91,9 +91,12 @@ def forget() -> None:
 
 
 def written_rows() -> list[list[Prepared]]:
-    """Return the entries of each row of the journal that decisions wrote, oldest first."""
-    rows = [journal.decode(body) for body in Journal.objects.order_by("id").values_list("body", flat=True)]
-    return [row for row in rows if row[0].content["event"] in DECISIONS]
+    """Return the entries of each row of the journal that decisions wrote, oldest first. A ping writes an empty one."""
+    rows = [
+        [journal.read(entry) for entry in journal.decode(body)]
+        for body in Journal.objects.order_by("id").values_list("body", flat=True)
+    ]
+    return [row for row in rows if row and row[0].content["event"] in DECISIONS]
 
 
 def without_id(decision: Decision) -> Decision:

@@ -301,29 +301,53 @@ async def test_an_error_after_the_commit_leaves_no_caller_waiting(
     assert await decided(ask(batcher, "c")) == ["c"]
 
 
-class TestPing:
-    async def test_it_asks_the_store(self, batcher: Batcher, store: FakeStore) -> None:
-        assert await batcher.ping() == []
+class TestWhetherItCanDecide:
+    async def test_it_has_the_store_write(self, batcher: Batcher, store: FakeStore) -> None:
+        assert await asyncio.gather(*[batcher.can_decide() for _ in range(5)]) == [True] * 5
         assert (store.pings, store.batches) == (1, [])
 
-    async def test_a_batch_answers_it(self, batcher: Batcher, store: FakeStore) -> None:
-        pinged, answer = batcher.ping(), ask(batcher, "a")
-        assert await pinged == []
-        assert await decided(answer) == ["a"]
+    async def test_after_a_decision_it_need_not_write(self, batcher: Batcher, store: FakeStore) -> None:
+        assert await decided(ask(batcher, "a")) == ["a"]
+        assert await batcher.can_decide()
         assert store.pings == 0
 
-    async def test_it_fails_with_the_store(self, batcher: Batcher, store: FakeStore) -> None:
+    async def test_it_writes_at_most_once_per_second(
+        self, batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for seconds, pings in ((3600, 1), (0, 2)):
+            monkeypatch.setattr("decisions.batcher.FRESH_SECONDS", seconds)
+            assert await batcher.can_decide()
+            assert await batcher.can_decide()
+            assert store.pings == pings + (seconds == 0)
+
+    async def test_it_cannot_if_the_store_fails(
+        self, batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         store.error = LOST
-        assert await fails(batcher.ping(), DOWN)
-        assert await fails(asyncio.gather(batcher.ping(), ask(batcher, "a")), DOWN)
+        assert not await batcher.can_decide()
+        store.error = None
+        assert not await batcher.can_decide(), "a failure is asked for again after a second"
+        batcher._down_until = 0.0
+        assert await batcher.can_decide()
+
+    async def test_a_ping_does_not_outdo_a_decision_that_failed(self, batcher: Batcher, store: FakeStore) -> None:
+        """On a disk that is almost full, a ping can be written, and a decision not."""
+        assert await batcher.can_decide()
+        store.error = LOST
+        assert await fails(ask(batcher, "a"), DOWN)
+        store.error = None
+        assert not await batcher.can_decide()
+        assert await decided(ask(batcher, "b")) == ["b"]
+        assert await batcher.can_decide()
 
     async def test_it_works_while_the_queue_is_full(self, store: FakeStore) -> None:
         batcher = Batcher(store, limit=1)
         answers = [await begin(batcher, store, "a"), ask(batcher, "b")]
-        pinged = batcher.ping()
+        asked = asyncio.create_task(batcher.can_decide())
+        await asyncio.sleep(0)
         store.release()
         store.release()
-        assert await pinged == []
+        assert await asked
         assert [await decided(answer) for answer in answers] == [["a"], ["b"]]
 
 

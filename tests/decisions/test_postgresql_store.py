@@ -257,7 +257,7 @@ class TestRefusals:
         store = PostgresqlStore(f"{conninfo} options='-c default_transaction_read_only=on'")
         try:
             assert loop.run(unavailable(store.decide(asked))) == "statement"
-            loop.run(store.ping())
+            assert loop.run(unavailable(store.ping())) == "statement", "what cannot write cannot decide"
         finally:
             loop.run(store.close())
         assert written_rows() == []

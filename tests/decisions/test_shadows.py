@@ -26,7 +26,10 @@ def shadow(grant: Grant, *rules: Any, **fields: Any) -> Policy:
 
 def records() -> list[Any]:
     """Return what shadow policies have recorded, oldest first."""
-    rows = [journal.decode(body) for body in Journal.objects.order_by("id").values_list("body", flat=True)]
+    rows = [
+        [journal.read(entry) for entry in journal.decode(body)]
+        for body in Journal.objects.order_by("id").values_list("body", flat=True)
+    ]
     return [entry for row in rows for entry in row if entry.content["event"] == "policy.shadowed"]
 
 

@@ -1,5 +1,6 @@
 """The disk of the database is full under load."""
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ import pytest
 
 from tests.environment import Servers
 from tests.live.disks import SmallDisk, small_disk
-from tests.live.load import Fault, Load, check_fault
+from tests.live.load import Fault, Load, check_fault, health_answered
 from tests.live.server import Databases, LiveServer
 from tests.servers import Postgres
 
@@ -22,7 +23,9 @@ def fill_and_free(load: Load, disk: SmallDisk) -> float:
     began = time.monotonic()
     disk.fill()
     load.wait_for_more(50, 503)
+    failing = time.monotonic()
     time.sleep(FULL_SECONDS)
+    assert health_answered(load, failing + 1, math.inf) == {503}, "reading works, but no decision can be written"
     disk.free()
     return began
 

@@ -180,7 +180,7 @@ def test_deep_nesting_is_refused_before_it_is_parsed(client: OAuthClient, ada: U
     for wrong in (opening * 33, opening * 1000):
         query = query_of(client.authorize(sign_in(ada), authorization_details=wrong))
         assert query["error"] == "invalid_authorization_details"
-        assert query["error_description"] == "authorization_details must be nested at most 32 levels deep."
+        assert "nested deeper than 32 levels" in query["error_description"]
 
 
 def test_the_description_names_the_field(client: OAuthClient, ada: User) -> None:

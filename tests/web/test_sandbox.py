@@ -160,9 +160,10 @@ def test_a_decision_that_cannot_be_taken_is_shown_again_with_what_was_typed(as_d
         ('{"ip": "here"}', "must be an IPv4 or IPv6 address"),
         ('{"a": "\\u0000"}', "Must not contain NUL characters."),
         ('{"a": ' * 900 + "1" + "}" * 900, "deep nesting"),
-        ('{"a": 1152921504606846976}', "huge numbers"),
+        ('{"a": 1152921504606846976}', "a: this number is too large"),
+        ('{"a": [1e16]}', "a.0: this number is too large"),
     ],
-    ids=["list", "syntax", "address", "NUL", "deep", "huge"],
+    ids=["list", "syntax", "address", "NUL", "deep", "huge", "spelled"],
 )
 def test_a_context_that_is_refused_is_kept(as_developer, start, context, said):
     answer = as_developer.post(start(READ)["Location"], {"scope": READ, "context": context})

@@ -10,6 +10,7 @@ from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
 from core.text import plain_text
+from web.forms.context_field import parse_json
 
 SUNDAY = 7
 # The attributes of an input for an id or an address, which is not a text in the user's language.
@@ -56,6 +57,9 @@ class ObjectsField(forms.JSONField):
     def prepare_value(self, value: Any) -> Any:
         """Return the text to show. What a user typed stays as it is."""
         return value if isinstance(value, str) else super().prepare_value(list(value) if value else [])
+
+    def to_python(self, value: Any) -> Any:
+        return parse_json(value) if value and isinstance(value, str) else super().to_python(value)
 
 
 class DaysField(forms.TypedMultipleChoiceField):

@@ -37,6 +37,10 @@ class Command(BaseCommand):
         )
         if checkpoint:
             self.stdout.write(f"The log continues {checkpoint}.")
+        if verified.damaged:
+            self.stdout.write(f"{verified.damaged} entries could not be logged: the log has their ids and digests.")
+        if verified.discarded:
+            self.stdout.write(f"{verified.discarded} rows of the journal that could not be read were discarded.")
         if verified.unreadable:
             self.stdout.write(
                 f"Not checked: the personal data of {verified.unreadable} entries, encrypted under a former JWT_SECRET."

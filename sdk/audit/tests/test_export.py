@@ -11,7 +11,7 @@ import pytest
 from conftest import Verify
 from log_builder import CONSENT, ORGANIZATION, PERSON, SERVICE, Export, LogBuilder, Signer, b64, moment
 
-from agentgate_audit import Broken, Unusable, parse_key
+from agentgate_audit import Broken, Unusable, parse_key, parse_limit, parse_spending
 from agentgate_audit.note import COSIGNATURE, ED25519
 from agentgate_audit.strict_json import MAX_LINE
 
@@ -57,6 +57,23 @@ def test_a_part_of_a_stream_holds(start: Any, end: Any, numbers: Any, history: L
     summary = verify(history.export(start=start, end=end, at=30_000))
 
     assert (summary.first, summary.last) == numbers
+
+
+@pytest.mark.parametrize("rows", [1, 100, True, "1", None, -1])
+def test_an_export_of_an_incomplete_log_is_refused(rows: Any, history: LogBuilder, verify: Verify):
+    """The server says so in the entry that the export leaves in the log, so it cannot be taken out."""
+    with pytest.raises(Broken, match="index 13: the log was incomplete"):
+        verify(history.export(metadata={"stream": "person", "damagedRows": rows}))
+
+
+def test_an_entry_that_could_not_be_logged_is_reported(history: LogBuilder, verify: Verify):
+    history.add("entry.damaged", metadata={"entryId": "log_1", "sha256": "00"}, scopes=[])
+
+    assert verify(history.export()).damaged == 1
+
+    for limit in ({"limits": [parse_limit("9/60")]}, {"spendings": [parse_spending("9/EUR/60")]}):
+        with pytest.raises(Unusable, match="limits cannot be checked, because the entry was damaged"):
+            verify(history.export(), **limit)
 
 
 def number_of(line: dict[str, Any]) -> int:

@@ -176,7 +176,7 @@ class _Maker:
         scopes = self.some(list(self.labels), 0.95)
         audience = [*((OUR_AUDIENCE,) if self.chance(0.95) else ()), *self.some([s.identifier for s in SERVICES], 0.9)]
         broken = self.some(REASONS[:-1], 0.15) if self.chance(0.05) else ()
-        return Connection(f"{agent} {user}", user, agent, OWN, scopes, tuple(audience), self.terms(scopes), broken)
+        return Connection(f"{agent}/{user}", user, agent, OWN, scopes, tuple(audience), self.terms(scopes), broken)
 
     def terms(self, scopes: Sequence[str]) -> dict[str, Any]:
         terms = {

@@ -117,6 +117,8 @@ def _show_summary(summary: Summary, witnesses: list[VerifierKey]) -> None:
     print(f"log          {_describe(summary.checkpoint)}")
     for key, seconds in zip(witnesses, summary.cosigned, strict=True):
         print(f"witness      {key.name}, {_seconds(seconds)}")
+    if summary.damaged:
+        print(f"damaged      {summary.damaged} entries could not be logged: the log has their ids and digests only")
     if summary.unreadable:
         print(f"not counted  {summary.unreadable} allowed decisions have an amount that the server could not read")
     if summary.incomplete:

@@ -60,6 +60,11 @@ class Entry:
         return bool(self.record["event"] == "token.verify")
 
     @property
+    def is_damaged(self) -> bool:
+        """Whether it stands in for an entry that the server could not log, perhaps an allowed decision."""
+        return bool(self.record["event"] == "entry.damaged")
+
+    @property
     def is_allowed(self) -> bool:
         """Whether the entry is a decision that allowed something."""
         return self.is_decision and bool(self.record["outcome"] == "allowed")

@@ -21,6 +21,7 @@ from .strict_json import MAX_LINE, parse_json, read_integer, read_object, read_t
 from .times import parse_time
 
 FORMAT = "agentgate-audit-export/1"
+DAMAGED = "damagedRows"
 KINDS = ("organization", "person", "connection")
 
 
@@ -36,6 +37,7 @@ class Summary:
     entries: int = 0
     decisions: int = 0
     incomplete: int = 0  # entries with a part that is not disclosed
+    damaged: int = 0  # entries of which the log has only the id and the digest
     unreadable: int = 0  # allowed decisions with an amount that no total has
     since: int = 0
     until: int = 0
@@ -46,6 +48,7 @@ class Summary:
         self.entries += 1
         self.decisions += entry.is_decision
         self.incomplete += entry.hides_parts
+        self.damaged += entry.is_damaged
         self.unreadable += entry.has_unreadable_amount
 
 
@@ -91,6 +94,7 @@ def verify_export(
     if not summary.entries:
         raise Broken("the export has no entries")
     windows.check()
+    _check_nothing_missing(entry)
     summary.first, summary.last = order.first, order.last
     return summary
 
@@ -205,5 +209,16 @@ def _check_own(entry: Entry, last: int, number: int, request: dict[str, Any]) ->
     if last != number:
         raise Broken(f"has number {last}, and the last line says {number}")
     # The log has what was asked for, so that the header cannot claim another period.
-    if entry.record["metadata"] != request:
+    stated = {name: value for name, value in entry.record["metadata"].items() if name != DAMAGED}
+    if stated != request:
         raise Broken("was made for an export of another kind or period than the header says")
+
+
+def _check_nothing_missing(own: Entry) -> None:
+    """Check that the server did not say that its log is incomplete, in the entry that the export left."""
+    damaged = own.record["metadata"].get(DAMAGED, 0)
+    if damaged != 0:
+        raise Broken(
+            f"index {own.index}: the log was incomplete: {quote(damaged)} rows of its journal are damaged, so entries"
+            " may be missing. All that are here hold."
+        )
