@@ -28,9 +28,10 @@ class Door:
 
 @dataclass(frozen=True)
 class Act:
-    """What is done. `event` is its entry in the log. With `steps_up`, a session needs a recent sign-in.
+    """What is done. With `steps_up`, a session needs a recent sign-in. The log gets `entries` entries of the `event`.
 
-    `mail` is the notice that the owner gets of what a session does. What an API key does is not mailed.
+    `mail` is the notice that the owner gets of what a session does. What an API key does is not mailed. `before` is
+    what has to be done first, a method of `Scene`.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Act:
     doors: tuple[Door, ...]
     steps_up: bool = False
     mail: str = ""
+    before: str = ""
+    entries: int = 1
 
 
 def page(path: str, **form: Any) -> Door:
@@ -143,4 +146,247 @@ LEADS = (
     "/developer/logs/evidence",
 )
 
-ACTS = (*CREDENTIALS, *DOWNLOADS)
+RULES = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
+POLICY_FORM = {
+    "name": "Mine",
+    "status": "enforced",
+    "rules-0-type": "action_blocklist",
+    "rules-0-actions": "email:send",
+}
+
+OF_USERS = (
+    Act(
+        "grant a critical scope",
+        "consent.approved",
+        (
+            page("/consent/{pending}", decision="allow", scopes=["payments:charge"]),
+            users("POST", "/consent/{pending}/approve"),
+        ),
+        steps_up=True,
+        mail="access_granted",
+    ),
+    Act(
+        "deny a request for consent",
+        "consent.denied",
+        (page("/consent/{pending}", decision="deny"), users("POST", "/consent/{pending}/deny")),
+    ),
+    Act(
+        "approve a critical request",
+        "approval.approved",
+        (
+            page("/approvals/{approval}", decision="once"),
+            users("POST", "/approvals/{approval}/approve", **{"for": "once"}),
+        ),
+        steps_up=True,
+    ),
+    Act(
+        "deny a request",
+        "approval.denied",
+        (page("/approvals/{approval}", decision="deny"), users("POST", "/approvals/{approval}/deny")),
+    ),
+    Act(
+        "revoke an approval",
+        "approval.revoked",
+        (page("/approvals/{standing}/revoke"), users("POST", "/approvals/{standing}/revoke")),
+    ),
+    Act(
+        "narrow a connection",
+        "consent.narrowed",
+        (
+            page("/connections/{consent}", **{"change": "scope", "scope": "email:read", "mode-email:read": "ask"}),
+            users("PATCH", "/users/me/consents/{consent}", modes={"email:read": "ask"}),
+        ),
+    ),
+    Act(
+        "revoke a connection",
+        "consent.revoked",
+        (page("/connections/{consent}/revoke"), users("POST", "/users/me/consents/{consent}/revoke")),
+    ),
+    Act(
+        "pause an agent",
+        "agent.paused",
+        (page("/connections/{consent}/pause"), users("POST", "/users/me/consents/{consent}/pause")),
+    ),
+    Act(
+        "resume an agent",
+        "agent.resumed",
+        (page("/connections/{consent}/resume"), users("POST", "/users/me/consents/{consent}/resume")),
+        before="pause",
+    ),
+    Act(
+        "pause all agents",
+        "agents.paused",
+        (page("/connections/agents/pause"), users("POST", "/users/me/agents/pause")),
+    ),
+    Act(
+        "resume all agents",
+        "agents.resumed",
+        (page("/connections/agents/resume"), users("POST", "/users/me/agents/resume")),
+        before="pause_all",
+    ),
+    Act("erase the account", "user.erased", (page("/account/erase", email="dev@example.com"),), steps_up=True),
+    Act("change the profile", "user.profile_changed", (page("/account", name="Ada"),)),
+    Act("switch mails off", "user.mails_changed", (page("/account/notifications"),), steps_up=True),
+    Act(
+        "end the credentials of an account",
+        "api_key.revoked",
+        (page("/account/credentials", since="2026-01-01"),),
+        entries=2,
+    ),
+)
+
+OF_DEVELOPERS = (
+    Act(
+        "suspend an agent",
+        "agent.suspended",
+        (
+            page("/developer/agents/{agent}/suspend", reason="Odd."),
+            developers("PATCH", "/agents/{agent}", status="suspended"),
+        ),
+    ),
+    Act(
+        "reactivate an agent",
+        "agent.reactivated",
+        (page("/developer/agents/{agent}/reactivate"), developers("PATCH", "/agents/{agent}", status="active")),
+        before="suspend",
+    ),
+    Act("delete an agent", "agent.deleted", (page("/developer/agents/{agent}/delete", name="SmartMail"),)),
+    Act(
+        "revoke an API key",
+        "api_key.revoked",
+        (page("/developer/api-keys/{key}/revoke"), developers("DELETE", "/developers/api-keys/{key}")),
+    ),
+    Act(
+        "revoke a client secret",
+        "agent.secret_revoked",
+        (
+            page("/developer/agents/{agent}/credentials/{secret}/revoke"),
+            developers("DELETE", "/agents/{agent}/secrets/{secret}"),
+        ),
+    ),
+    Act(
+        "change a resource server",
+        "resource_server.updated",
+        (
+            page("/developer/resource-servers/{server}/edit", name="Notes", shared=SCOPES),
+            developers("PATCH", "/resource-servers/{server}", name="Notes"),
+        ),
+    ),
+    Act(
+        "delete a resource server",
+        "resource_server.deleted",
+        (
+            page("/developer/resource-servers/{server}/delete", name="Service"),
+            developers("DELETE", "/resource-servers/{server}"),
+        ),
+    ),
+    Act(
+        "create a policy",
+        "policy.created",
+        (
+            page("/developer/policies/new", **POLICY_FORM),
+            developers("POST", "/policies", name="Mine", rules=RULES),
+        ),
+    ),
+    Act(
+        "change a policy",
+        "policy.updated",
+        (
+            page("/developer/policies/{policy}/edit", **POLICY_FORM, version="1"),
+            page("/developer/policies/{policy}/status", status="off"),
+            developers("PATCH", "/policies/{policy}", name="Mine"),
+        ),
+    ),
+    Act(
+        "delete a policy",
+        "policy.deleted",
+        (page("/developer/policies/{policy}/delete"), developers("DELETE", "/policies/{policy}")),
+    ),
+)
+
+ACTS = (*CREDENTIALS, *DOWNLOADS, *OF_USERS, *OF_DEVELOPERS)
+
+# Doors to nothing that a person's session could leave behind, by the reason. `test_every_door_is_listed.py` reads it.
+OTHERS = {
+    "the caller is an agent, a service or anyone, with a credential of its own": {
+        "POST /api/v1/consent/initiate",
+        "POST /api/v1/tokens/exchange",
+        "POST /api/v1/tokens/refresh",
+        "POST /api/v1/tokens/revoke",
+        "POST /api/v1/tokens/reservations/*/commit",
+        "POST /api/v1/tokens/reservations/*/void",
+        "POST /api/v1/tokens/verify",
+        "POST /api/v1/tokens/verify/batch",
+        "GET /api/v1/audit/checkpoint",
+        "GET /api/v1/audit/key",
+        "GET /api/v1/audit/tile/*",
+    },
+    "a sign-in, a registration or a sign-out: it proves who the person is, or ends the session": {
+        "POST /api/v1/developers/register",
+        "POST /api/v1/developers/register/confirm",
+        "POST /api/v1/developers/login",
+        "POST /api/v1/developers/logout",
+        "POST /api/v1/users/register",
+        "POST /api/v1/users/register/confirm",
+        "POST /api/v1/users/login",
+        "POST /api/v1/users/logout",
+        "POST /accounts/signup/",
+        "POST /accounts/signup/confirm/",
+        "POST /accounts/login/",
+        "POST /accounts/second-step/",
+        "POST /accounts/passkey/options/",
+        "POST /accounts/passkey/login/",
+        "POST /accounts/passkey/reauthenticate/",
+        "POST /accounts/logout/",
+        "POST /accounts/reauthenticate/",
+        "POST /accounts/password/change/",  # asks for the current password
+        "POST /accounts/password/reset/",
+        "POST /accounts/password/reset/key/*-*/",
+    },
+    "a mailed code decides": {
+        "POST /api/v1/users/*/email/verification",
+        "POST /api/v1/users/*/email/verification/confirm",
+        "POST /accounts/email/confirm/",
+    },
+    "the page has no other door, and tests of its own (second factors, addresses, sessions, reports, rules)": {
+        "POST /account/security/passkeys/new",
+        "POST /account/security/passkeys/*/remove",
+        "POST /account/security/app/new",
+        "POST /account/security/app/remove",
+        "POST /account/security/codes/new",
+        "POST /accounts/email/",
+        "POST /account/sessions/others/end",
+        "POST /account/sessions/*/end",
+        "POST /activity/*/dispute",
+        "POST /approvals/held/deny",
+        "POST /approvals/rules",
+        "POST /developer/",  # becoming a developer: tests/web/test_developer_agents.py
+        "POST /developer/resource-servers/*/scopes/new",
+        "POST /developer/resource-servers/*/scopes/*/edit",
+        "POST /developer/settings/domain",
+        "POST /developer/settings/domain/check",
+        "POST /developer/settings/domain/remove",
+        "POST /developer/settings/domain/review",
+        "POST /developer/policies/*/history/*/restore",
+    },
+    "it computes or keeps a view, and changes nothing that decides": {
+        "POST /api/v1/policies/simulate",
+        "POST /developer/policies/*/backtest",
+        "POST /developer/agents/*/try",
+        "POST /developer/agents/*/try/*",
+        "POST /developer/logs/views",
+        "POST /developer/logs/views/*/rename",
+        "POST /developer/logs/views/*/delete",
+    },
+}
+# What administrators can do in the admin site, by model. All of it needs a reason and a recent sign-in (ADR 55).
+ADMINISTRATION = {
+    "accounts.user": {"deactivate", "reactivate", "remove_factors", "AccessForm"},
+    "auth.group": {"delete", "RoleForm"},
+    "agents.agent": {"stop", "lift_stop", "AgentForm"},
+    "consent.consent": {"revoke"},
+    "developers.organization": {"suspend", "reactivate", "verify", "unverify", "decline"},
+    "policies.policy": {"disable", "enable"},
+    "tokens.tokenfamily": {"revoke"},
+    "tokens.signingkey": {"rotate"},
+}

@@ -11,13 +11,20 @@ from django.test import Client
 from accounts.models import SessionToken, User
 from accounts.services import open_session
 from agents.models import Agent
+from agents.services import update_agent
 from audit.proof import exports
 from audit.sequencing.sequencer import sequence
+from consent.approvals import approve_approval
+from consent.models import Consent
+from consent.pausing import pause_agent, pause_all_agents
 from core import clock
+from core.actor import SYSTEM
 from core.rotation import add_secret
 from developers.models import ApiKey, Developer
+from policies.services import create_policy
+from tests.approvals import make_approval
 from tests.doors.acts import Credential, Door
-from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_resource_server, sign_in
+from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_resource_server, sign_in
 
 LONG_AGO = timedelta(minutes=5)
 
@@ -27,6 +34,15 @@ class Scene:
     user: User
     ids: dict[str, str]
     api_key: str
+
+    def pause(self) -> None:
+        pause_agent(actor=as_user(self.user), consent=Consent.objects.get(pk=self.ids["consent"]))
+
+    def pause_all(self) -> None:
+        pause_all_agents(actor=as_user(self.user), user=self.user)
+
+    def suspend(self) -> None:
+        update_agent(actor=SYSTEM, agent=Agent.objects.get(pk=self.ids["agent"]), changes={"status": "suspended"})
 
     def knock(self, door: Door, credential: Credential, *, signed_in_ago: timedelta) -> Any:
         """Do the act at the door with the credential, whose session began so long ago."""
@@ -83,11 +99,30 @@ def agent(developer: Developer) -> Agent:
 
 @pytest.fixture
 def scene(developer: Developer, agent: Agent) -> Scene:
-    consent = allow(ask(agent), developer.user)
+    user = developer.user
+    consent = allow(ask(agent), user)
+    bank, shop = make_agent(developer, name="Bank"), make_agent(developer, name="Shop")
+    charged = allow(ask(bank, scopes=["payments:charge"]), user)
+    critical = {"scopes": ["payments:charge"], "asked_scopes": ["payments:charge"]}
+    standing = make_approval(consent)
+    approve_approval(
+        actor=as_user(user),
+        approval=standing,
+        user=user,
+        signed_in_at=clock.now(),
+        for_target=True,
+        expires_in_seconds=3600,
+    )
+    rules = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
+    policy = create_policy(actor=SYSTEM, organization=developer.organization, name="No mail", rules=rules)
     server = make_resource_server(developer, "https://mail.example/api", "email:read").server
     ids = {
         "agent": agent.id,
         "consent": consent.id,
+        "pending": ask(shop, scopes=["payments:charge"]).id,
+        "approval": make_approval(charged, **critical).id,
+        "standing": standing.id,
+        "policy": policy.id,
         "secret": agent.secrets.get().id,
         "server": server.id,
         "key": developer.api_keys.get().id,
@@ -99,4 +134,4 @@ def scene(developer: Developer, agent: Agent) -> Scene:
         fields={"organization_id": developer.organization_id, "name": "tests"},
     )
     assert ApiKey.objects.count() == 2
-    return Scene(developer.user, ids, value)
+    return Scene(user, ids, value)
