@@ -1,6 +1,8 @@
 """How deeply JSON may be nested. Parsers recurse, and a thread's stack is smaller than they assume."""
 
 import re
+from base64 import urlsafe_b64decode
+from typing import Any
 
 MAX_DEPTH = 32
 # Possessive quantifiers, so that hostile text takes linear time. An unterminated string runs to the end.
@@ -18,3 +20,22 @@ def is_too_deep(text: str) -> bool:
         if depth > MAX_DEPTH:
             return True
     return False
+
+
+def is_value_too_deep(value: Any) -> bool:
+    """Return whether a JSON value is nested deeper than `MAX_DEPTH` levels."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [each for each in level if isinstance(each, dict | list)]
+        if not level:
+            return False
+        level = [child for each in level for child in (each.values() if isinstance(each, dict) else each)]
+    return True
+
+
+def is_jwt_too_deep(token: str) -> bool:
+    """Return whether the header or the claims of a JWT are nested too deeply. One that cannot be read is not."""
+    try:
+        return any(is_too_deep(urlsafe_b64decode(f"{part}==").decode()) for part in token.split(".")[:2])
+    except ValueError:
+        return False

@@ -28,6 +28,7 @@ from core import clock
 from core.actor import SYSTEM, Actor
 from core.canonical import canonical_json, has_nul
 from core.errors import Invalid, NotFound
+from core.nesting import MAX_DEPTH, is_value_too_deep
 from core.net import canonical_address
 from core.wording import Filled
 from decisions.contexts import MAX_LOGGED_BYTES
@@ -203,10 +204,12 @@ def trial_for_organization(organization_id: str, agent: Agent, trial_id: str) ->
 
 def _check_context(context: Mapping[str, Any]) -> None:
     """Raise `Invalid` for a context that verify would refuse, or that the log would not hold as a whole."""
+    if is_value_too_deep(context):
+        raise Invalid.field("context", Filled(gettext_noop("At most %(most)d levels deep."), most=MAX_DEPTH))
     try:
         encoded = canonical_json(dict(context))
-    except (ValueError, RecursionError) as error:
-        raise Invalid.field("context", gettext_noop("Must be JSON without huge numbers or deep nesting.")) from error
+    except ValueError as error:
+        raise Invalid.field("context", gettext_noop("Must be JSON without huge numbers.")) from error
     if len(encoded) > MAX_LOGGED_BYTES:
         raise Invalid.field("context", Filled(gettext_noop("At most %(most)d bytes."), most=MAX_LOGGED_BYTES))
     if has_nul(encoded):

@@ -15,6 +15,7 @@ from agents.selectors import agent_for_client_id
 from agents.services import client_auth_attempt
 from core import clock
 from core.actor import Actor
+from core.nesting import MAX_DEPTH, is_jwt_too_deep
 from oauth.client_metadata import public_jwks
 from oauth.documents import DocumentUnavailable, fetch_document
 from oauth.errors import OAuthError
@@ -29,11 +30,13 @@ MIN_REFETCH = timedelta(minutes=1)
 # The allowed clock skew. A used assertion is remembered for as long as it would be accepted.
 LEEWAY = timedelta(seconds=30)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC).timestamp()
-UNREADABLE = (ValueError, TypeError, KeyError, RecursionError, OverflowError)
+UNREADABLE = (ValueError, TypeError, KeyError, OverflowError)
 
 
 def stated_client_id(assertion: str) -> str:
     """Return the client that the assertion names, unverified. Empty if the assertion cannot be read."""
+    if is_jwt_too_deep(assertion[:MAX_LENGTH]):
+        return ""
     try:
         subject = jwt.decode(assertion[:MAX_LENGTH], options={"verify_signature": False}).get("sub")
     except (jwt.PyJWTError, *UNREADABLE):
@@ -58,6 +61,8 @@ def authenticate_by_assertion(*, actor: Actor, client_id: str, assertion: str) -
 
 def _check(agent: Agent, assertion: str, actor: Actor) -> dict[str, Any]:
     """Return the claims after checking signature, issuer and audience, but not times (RFC 7523 section 3)."""
+    if is_jwt_too_deep(assertion):
+        raise _malformed(f"The assertion is nested deeper than {MAX_DEPTH} levels.")
     try:
         header = jwt.get_unverified_header(assertion[:MAX_LENGTH])
         key = _key(agent, header, actor)

@@ -20,6 +20,8 @@ ALLOWED_HEADERS = frozenset({"alg", "kid", "typ"})
 # Our tokens are usually below 2 KB. The limits of their claims (`resources.claims`, `consent.targets`) keep all of them
 # below this. Longer input is rejected before it is parsed.
 MAX_TOKEN_LENGTH = 16 * 1024
+# The header is parsed before the signature is checked. Ours has about 120 characters, so strangers cannot nest deeply.
+MAX_HEADER_LENGTH = 512
 # Returns the key with an ID, or None.
 FindKey = Callable[[object], VerifyingKey | None]
 # Decoders ignore padding and whitespace, which would make another spelling of the same token (RFC 7515 section 2).
@@ -69,11 +71,11 @@ def read_access_token(token: str, find_key: FindKey = verification_key) -> Claim
 
     Raises only what `find_key` raises.
     """
-    if len(token) > MAX_TOKEN_LENGTH or not COMPACT_JWS.fullmatch(token):
+    if len(token) > MAX_TOKEN_LENGTH or not COMPACT_JWS.fullmatch(token) or token.index(".") > MAX_HEADER_LENGTH:
         return None
     try:
         return _read(token, find_key)
-    except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
+    except (jwt.InvalidTokenError, ValueError, TypeError, KeyError, OverflowError):
         return None
 
 

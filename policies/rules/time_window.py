@@ -137,10 +137,7 @@ class TimeWindow(Rule):
         return (today in self.days and minute >= self.start) or (yesterday in self.days and minute < self.end)
 
     def _seconds_until_open(self, now: datetime) -> int | None:
-        """Return the seconds until it opens, rounded up, or None if it does not open within eight days.
-
-        If the clocks change at that time, it may open up to an hour earlier.
-        """
+        """Return the seconds until it opens, rounded up, or None if it does not open within eight days."""
         today = now.astimezone(self.zone).date()
         for day in (today + timedelta(days=days) for days in range(9)):
             waits = [start - now for start in self._starts(day) if start > now]
@@ -149,11 +146,16 @@ class TimeWindow(Rule):
         return None
 
     def _starts(self, day: date) -> list[datetime]:
-        """Return when it opens on this day. A change of the clocks can repeat the start or skip it."""
+        """Return when it opens on this day. A change of the clocks can repeat the start or skip it.
+
+        A start that is skipped is the first moment after the change.
+        """
         if day.isoweekday() not in self.days:
             return []
         start = datetime.combine(day, time(*divmod(self.start, 60)), self.zone)
-        moments = [start.replace(fold=fold).astimezone(UTC) for fold in (0, 1)]
+        first, second = (start.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+        # Of a time that is skipped, the first reading is the later one (PEP 495).
+        moments = [first, second] if first <= second else [_change_between(second, first, self.zone)]
         return [moment for moment in moments if self._is_open(moment)]
 
     def _end_in_words(self) -> str:
@@ -162,6 +164,16 @@ class TimeWindow(Rule):
         if self.start < self.end:
             return self.end_time_utc
         return _("%(time)s the next day") % {"time": self.end_time_utc}
+
+
+def _change_between(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """Return the first second at which the clocks have changed."""
+    offset = before.astimezone(zone).utcoffset()
+    while after - before > timedelta(seconds=1):
+        middle = before + (after - before) // 2
+        is_before = middle.astimezone(zone).utcoffset() == offset
+        before, after = (middle, after) if is_before else (before, middle)
+    return after.replace(microsecond=0)
 
 
 def _minutes(clock: time | datetime) -> int:

@@ -19,6 +19,7 @@ from developers.services import suspend_organization
 from insights.models import RollUp
 from insights.services import count_log
 from policies.services import create_policy
+from tests.core.test_nesting import nested
 from tests.log import log_entries, log_entry
 from tests.threads import race
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_grant, make_user
@@ -173,14 +174,19 @@ def test_scopes_that_the_agent_cannot_request_are_refused(start, requested, gran
 
 @pytest.mark.parametrize(
     "context",
-    [{"text": "x" * 5000}, {"text": "\0"}, {"ip": "nowhere"}, {"ip": None}, {"number": 1 << 80}],
-    ids=["long", "NUL", "address", "null", "huge"],
+    [{"text": "x" * 5000}, {"text": "\0"}, {"ip": "nowhere"}, {"ip": None}, {"number": 1 << 80}, {"a": nested(32)}],
+    ids=["long", "NUL", "address", "null", "huge", "deep"],
 )
 def test_a_context_that_the_log_cannot_hold_or_verify_refuses_is_refused(start, question, context):
     with pytest.raises(Invalid) as caught:
         question(start(), READ, context)
     assert [error.field for error in caught.value.errors] == ["context"]
     assert not log_entries(event=Event.SANDBOX_VERIFY).exists()
+
+
+def test_a_context_may_be_nested_as_deeply_as_for_verify(start, question):
+    question(start(), READ, {"a": nested(31)})
+    assert log_entries(event=Event.SANDBOX_VERIFY).count() == 1
 
 
 def test_a_trial_has_room_for_a_number_of_questions(start, question, monkeypatch):

@@ -178,7 +178,14 @@ def test_a_used_assertion_is_remembered_for_as_long_as_it_would_be_accepted(sign
         assert "expired" in redeem(signer, signer.code(ada), token).json()["error_description"]
 
 
-@pytest.mark.parametrize("token", ["", "x", "a.b.c", "e30.e30.", "eyJhbGciOiJub25lIn0.e30."])
+# Base64 of opening brackets: parsers recurse.
+DEEP = "W1tb" * 1000
+
+
+@pytest.mark.parametrize(
+    "token",
+    ["", "x", "a.b.c", "e30.e30.", "eyJhbGciOiJub25lIn0.e30.", f"{DEEP}.e30.x", f"eyJhbGciOiJub25lIn0.{DEEP}.x"],
+)
 def test_garbage_is_refused(signer: Any, world: Any, ada: User, token: str) -> None:
     assert error_of(redeem(signer, signer.code(ada), token)) == "invalid_client"
 

@@ -50,6 +50,11 @@ def test_tokens_of_every_algorithm_can_be_read(algorithm: str) -> None:
     assert read_access_token(token) is not None
 
 
+def test_a_long_header_is_refused_before_it_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwt, "get_unverified_header", None)
+    assert read_access_token(f"{'W1tb' * 200}.e30.x") is None
+
+
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_only_public_keys_are_published(algorithm: str) -> None:
     with override_settings(JWT_ALGORITHM=algorithm):
