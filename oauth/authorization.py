@@ -54,6 +54,8 @@ class RedirectTarget:
         """
         if is_loopback(self.redirect_uri) or is_private_use(self.redirect_uri):
             return True
+        if not self.agent.may_act:
+            return False
         if self.agent.organization is not None and self.agent.organization.is_verified:
             return True
         return user is not None and live_consents_for_user(user, clock.now()).filter(agent=self.agent).exists()

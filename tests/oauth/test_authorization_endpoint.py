@@ -8,6 +8,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from agents.services import stop_agent
 from consent.models import Consent
 from consent.services import revoke_consent
 from developers.models import Organization
@@ -194,6 +195,12 @@ class TestNoOpenRedirect:
         assert client.authorize(world.sign_in(ada), scope="no:such").status_code == 303
         assert is_error_page_without_redirect(client.authorize(world.sign_in(bob), scope="no:such"))
         assert is_error_page_without_redirect(client.authorize(Client(), scope="no:such"))
+
+    def test_a_stopped_agent_gets_no_redirect(self, client: OAuthClient, world: Any, ada: User) -> None:
+        Organization.objects.update(is_verified=True)
+        client.tokens(ada)
+        stop_agent(actor=world.ANONYMOUS, agent=client.agent, reason="phishing")
+        assert is_error_page_without_redirect(client.authorize(world.sign_in(ada)))
 
     def test_a_revoked_agent_gets_no_redirect_any_more(self, client: OAuthClient, world: Any, ada: User) -> None:
         client.tokens(ada)
