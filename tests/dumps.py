@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from django.db import connection
 
 from accounts.models import BrowserSession
@@ -35,6 +36,21 @@ def raw_dump() -> bytes:
     address = {"PGHOST": settings["HOST"], "PGPORT": str(settings["PORT"]), "PGUSER": settings["USER"]}
     environment = {**os.environ, **address, "PGPASSWORD": settings["PASSWORD"], "PGDATABASE": settings["NAME"]}
     return subprocess.run([program], check=True, capture_output=True, env=environment).stdout
+
+
+def files() -> bytes:
+    """Return the files of the tables and indexes of this database, without PostgreSQL's write-ahead log."""
+    if connection.vendor == "sqlite":
+        return raw_dump()
+    with connection.cursor() as cursor:
+        cursor.execute("CHECKPOINT")
+        cursor.execute("SELECT oid FROM pg_database WHERE datname = current_database()")
+        (oid,) = cursor.fetchone()
+        cursor.execute("SHOW data_directory")
+        folder = Path(cursor.fetchone()[0]) / "base" / str(oid)
+    if not folder.exists():
+        pytest.skip("the server is not on this machine")
+    return b"\n".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 def _cells() -> Iterator[bytes]:

@@ -23,13 +23,14 @@ from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM, Actor
 from core.errors import NotAuthenticated
+from core.old_rows import purge_old_rows
 from developers.models import Developer, Organization
 from tests.admin.world import sign_in
 from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, tokens_for, verify
 from tests.api.test_evidence import body_of
 from tests.audit.test_evidence import naive_root, signed_root
 from tests.constants import CALLBACK, PASSWORD
-from tests.dumps import readable_dump
+from tests.dumps import files, readable_dump
 from tests.mails import code_in
 from tests.verifier import ED25519, parse_key, verify_export
 from tokens.models import TokenFamily
@@ -169,6 +170,19 @@ def test_nothing_that_can_be_read_names_the_person_afterwards(life: Json, is_log
     sequencer.sequence()
 
     assert traces() == []
+
+
+def test_no_file_of_the_database_names_the_person_once_old_rows_are_purged(life: Json) -> None:
+    administrate(life)
+    sequencer.sequence()
+    assert EMAIL.encode() in files()
+
+    assert erase(life)
+    sequencer.sequence()
+    assert purge_old_rows() == []
+
+    found = files()
+    assert [trace for trace in TRACES if trace.encode() in found] == []
 
 
 @pytest.mark.parametrize("is_logged", [True, False], ids=["from the log", "from the journal"])

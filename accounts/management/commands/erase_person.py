@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connection
 
 from accounts.addresses import normalize_email
 from accounts.erasure import erase_user
@@ -14,6 +15,7 @@ DONE = """Erased {id}.
   The account has no address, name or password, and its sessions, connections and tokens have ended.
   The key of its personal data in the log is destroyed. The log's entries and proofs remain.
   Backups made before still have the data and its key (docs/operations.md)."""
+FILES = "  PostgreSQL's files hold it, too, until you run purge_old_rows, which can wait for a quiet hour."
 AGAIN = "{id} was erased before. What had been left since is erased too."
 
 
@@ -33,6 +35,8 @@ class Command(BaseCommand):
         except DomainError as error:
             raise CommandError(f"{error.detail}. {error.remedy}") from error
         self.stdout.write((DONE if is_first else AGAIN).format(id=user.id))
+        if connection.vendor == "postgresql":
+            self.stdout.write(FILES)
         if Journal.objects.exists():
             self.stdout.write("  Entries that wait in the journal lose the data when the sequencer moves them.")
 

@@ -1,0 +1,134 @@
+"""`purge_old_rows`: what was deleted or changed is in no file of the database."""
+
+import io
+import threading
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+from django.db import connection, transaction
+
+from accounts.erasure import erase_user
+from audit.models import PersonalKey
+from audit.sequencing import sequencer
+from consent.models import Approval
+from core import old_rows
+from core.actor import SYSTEM
+from tests.approvals import make_approval
+from tests.dumps import files
+from tests.world import make_grant, make_user
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EMAIL, TARGET = "perpetua.kodaly@home.example", "perpetuas-landlord-at-bank-77"
+
+
+def purge() -> str:
+    output = io.StringIO()
+    call_command("purge_old_rows", stdout=output)
+    return output.getvalue()
+
+
+@pytest.fixture
+def erased() -> bytes:
+    """Erase a user. Return the key of their data, as it was stored."""
+    grant = make_grant(email=EMAIL)
+    make_approval(grant.consent, context={"verb": "Pay", "recipient": TARGET, "text": EMAIL})
+    make_approval(grant.consent, context={"recipient": TARGET}, status="used")
+    for number in range(50):  # so that the statistics have values
+        make_user(f"{number}.{EMAIL}")
+    sequencer.sequence()
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE")
+    key = bytes(PersonalKey.objects.get(subject=grant.user.id).sealed or b"")
+    found = files()
+    assert all(trace in found for trace in (EMAIL.encode(), TARGET.encode(), key))
+    for user in type(grant.user).objects.filter(email__endswith=EMAIL):
+        erase_user(actor=SYSTEM, user=user)
+    sequencer.sequence()
+    assert not Approval.objects.exists()
+    return key
+
+
+def test_the_files_have_nothing_of_an_erased_user_afterwards(erased: bytes) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM")
+        assert EMAIL.encode() in files()
+    assert "no longer have" in purge()
+    found = files()
+    assert [trace for trace in (EMAIL.encode(), TARGET.encode(), erased) if trace in found] == []
+
+
+def test_a_transaction_that_still_sees_old_rows_is_reported(erased: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+    monkeypatch.setattr(old_rows, "ATTEMPTS", 1)
+    make_user("late@example.com")
+    is_reading, is_done = threading.Event(), threading.Event()
+
+    def read() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+                cursor.execute("SELECT 1 FROM pg_class LIMIT 1")
+                is_reading.set()
+                is_done.wait(30)
+        finally:
+            connection.close()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert is_reading.wait(10)
+        type(make_user("later@example.com")).objects.filter(email="late@example.com").update(name="Changed")
+        with pytest.raises(CommandError, match="accounts_user: a transaction"):
+            purge()
+    finally:
+        is_done.set()
+        reader.join()
+    monkeypatch.setattr(old_rows, "ATTEMPTS", 5)
+    assert "no longer have" in purge()
+
+
+def test_a_table_in_use_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+    monkeypatch.setattr(old_rows, "ATTEMPTS", 1)
+    monkeypatch.setattr(old_rows, "LOCK_SECONDS", 0.05)
+    is_locked, is_done = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("LOCK TABLE consent_approval IN ACCESS SHARE MODE")
+                is_locked.set()
+                is_done.wait(30)
+        finally:
+            connection.close()
+
+    holder = threading.Thread(target=lock)
+    holder.start()
+    try:
+        assert is_locked.wait(10)
+        with pytest.raises(CommandError, match="consent_approval: it was in use"):
+            purge()
+    finally:
+        is_done.set()
+        holder.join()
+
+
+def test_tables_of_another_owner_are_reported(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+    monkeypatch.setattr(old_rows, "ATTEMPTS", 1)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE of_another_owner")
+        try:
+            cursor.execute("SET ROLE of_another_owner")
+            with pytest.raises(CommandError, match="accounts_user: permission denied"):
+                purge()
+        finally:
+            cursor.execute("RESET ROLE")
+            cursor.execute("DROP ROLE of_another_owner")
