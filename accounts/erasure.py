@@ -4,7 +4,8 @@ The rows of the user, the connections and the tokens remain, because the log nam
 is encrypted, and its key is destroyed (`audit.entries.personal_keys`).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import batched
 from secrets import token_hex
 
 from allauth.account.models import EmailAddress
@@ -39,6 +40,7 @@ from core.sqlite import empty_wal
 from limits.reservations import erase_reservations
 
 PLACEHOLDER_DOMAIN = "erased.invalid"
+SUBJECTS_PER_ENTRY = 500
 
 
 def erase_user(*, actor: Actor, user: User) -> bool:
@@ -58,8 +60,8 @@ def erase_user(*, actor: Actor, user: User) -> bool:
         now, addresses = clock.now(), addresses | _addresses_of(held)
         is_first = held.erased_at is None
         if is_first:
-            account_erased.send(sender=User, user=held, actor=actor, now=now)
-            record(Draft(event=Event.USER_ERASED, actor=actor, user_id=held.id))
+            answered = account_erased.send(sender=User, user=held, actor=actor, now=now)
+            _record_erasure(held, actor, [subject for _, subjects in answered for subject in subjects or ()])
             send_mail("account_erased", to=held.email, zone=held.time_zone, actor=actor)
         _delete_rows(held, addresses)
         idempotency.delete_records(answers)
@@ -69,6 +71,16 @@ def erase_user(*, actor: Actor, user: User) -> bool:
         destroy_keys([held.id])
         transaction.on_commit(empty_wal, robust=True)
     return is_first
+
+
+def _record_erasure(user: User, actor: Actor, subjects: Sequence[str]) -> None:
+    """Log the erasure, and which other keys than the user's are destroyed with it. No other reason destroys a key.
+
+    A person can have many requests, so the entries are bounded.
+    """
+    for some in batched(subjects, SUBJECTS_PER_ENTRY) if subjects else ((),):
+        metadata = {"subjects": list(some)} if some else {}
+        record(Draft(event=Event.USER_ERASED, actor=actor, user_id=user.id, metadata=metadata))
 
 
 def _hold(user: User, actor: Actor) -> User:

@@ -23,10 +23,11 @@ REASON = "account_erased"
 
 
 @receiver(account_erased)
-def erase_consents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
+def erase_consents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> list[str]:
     """Revoke the user's connections, deny the requests that wait for the user, and clear their texts.
 
     The scopes and dates remain, as in the log. The requests' entries have keys of their own, which are destroyed.
+    Return the subjects of these keys.
     Codes are deleted first: an exchange in progress, which locks codes before consents, is waited for, so that
     `tokens.erasure` finds its family, and a later one finds no code.
     """
@@ -46,6 +47,7 @@ def erase_consents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) ->
     )
     destroy_keys(ids)
     _erase_approvals(user, actor, now)
+    return ids
 
 
 def _erase_approvals(user: User, actor: Actor, now: datetime) -> None:

@@ -21,15 +21,16 @@ NEUTRAL_NAME = "Former developer"
 
 
 @receiver(account_erased)
-def end_developer(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
+def end_developer(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> list[str]:
     """Expire the user's API keys, and suspend an organization without other developers, which stops all it runs.
 
     An organization that is called after the user gets a neutral name. The names of agents, services and policies are
-    the organization's own, and users need them to recognize in their log what they allowed.
+    the organization's own, and users need them to recognize in their log what they allowed. Return the subjects of the
+    keys that are destroyed.
     """
     developer = Developer.objects.filter(user=user).first()
     if developer is None:
-        return
+        return []
     organization = Organization.objects.select_for_update(no_key=True).get(pk=developer.organization_id)
     if _is_called_after(user, organization.name):
         Organization.objects.filter(pk=organization.pk).update(name=NEUTRAL_NAME)
@@ -39,6 +40,7 @@ def end_developer(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> 
         suspend_held_organization(actor=actor, organization=organization, reason=CLOSED, now=now)
     developer.api_keys.filter(live(now)).update(expires_at=now)
     destroy_keys([developer.id])
+    return [developer.id]
 
 
 def _is_called_after(user: User, name: str) -> bool:

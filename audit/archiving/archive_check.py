@@ -1,15 +1,13 @@
 """Reads an archived month back and checks it: every file, leaf and tile, up to the root in the signed checkpoint."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import orjson
 from django.core.files.storage import Storage
-from zstandard import ZstdDecompressor, ZstdError
 
 from audit.archiving import archive_format
-from audit.archiving.archive_format import BYTES_PER_READ, MAX_LINE_BYTES, Broken, Span, TilePlace
+from audit.archiving.archive_format import Broken, Span, TilePlace
 from audit.entries.records import hash_leaf
 from audit.models import Archive, Entry, LogKey
 from audit.sequencing.log import leaf_of
@@ -92,23 +90,16 @@ def _read_entries(storage: Storage, month: int, described: dict[str, Any], span:
 
 
 def _tiles(storage: Storage, archive: Archive, manifest: dict[str, Any]) -> Iterator[tuple[TilePlace, list[bytes]]]:
-    """Yield the tiles one by one: those of a large month do not fit into memory."""
-    described, digest, rest = manifest["tiles"], hashlib.sha256(), b""
+    """Yield the tiles one by one: those of a large month do not fit into memory. Check the digest of all first."""
+    described = manifest["tiles"]
     try:
         with storage.open(archive_format.name_of(archive.month, described["name"]), "rb") as opened:
-            decompressor = ZstdDecompressor().decompressobj()
-            while chunk := opened.read(BYTES_PER_READ):
-                digest.update(chunk)
-                *lines, rest = (rest + decompressor.decompress(chunk)).split(b"\n")
-                yield from map(archive_format.decode_tile, lines)
-                if len(rest) > MAX_LINE_BYTES:
-                    raise Broken("A tile is too long")
+            if archive_format.sha256_of(opened) != described["sha256"]:
+                raise Broken(f"{described['name']} was changed")
+            opened.seek(0)
+            yield from map(archive_format.decode_tile, archive_format.lines_of(opened))
     except FileNotFoundError as error:
         raise Broken(f"{described['name']} is missing") from error
-    except ZstdError as error:
-        raise Broken(f"{described['name']} was changed: {error}") from error
-    if rest or digest.hexdigest() != described["sha256"]:
-        raise Broken(f"{described['name']} was changed")
 
 
 class _Tree:

@@ -13,7 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from io import BufferedIOBase
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import orjson
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
@@ -31,8 +31,11 @@ FORMAT = "agentgate-archive/1"
 LEVEL = 9
 # A leaf has at most the 2 MiB of the largest request. More can only be damage.
 MAX_LINE_BYTES = 16 * 1024 * 1024
-MAX_OBJECT_BYTES = 1024 * 1024 * 1024
+# An object has at most a segment of entries, usually 4 MB.
+MAX_OBJECT_BYTES = 256 * 1024 * 1024
 BYTES_PER_READ = 1024 * 1024
+# Of our level, 4 MiB are enough.
+MAX_WINDOW_BYTES = 8 * 1024 * 1024
 
 
 class Broken(ValueError):
@@ -135,14 +138,39 @@ def compress(lines: Iterable[bytes]) -> bytes:
 
 
 def decompress(data: bytes) -> list[bytes]:
-    """Return the lines of an object. Raises `Broken`."""
+    """Return the lines of an object. Raises `Broken`, however much it would expand to."""
     try:
-        plain: bytes = ZstdDecompressor().decompress(data, max_output_size=MAX_OBJECT_BYTES)
+        plain: bytes = _decompressor().stream_reader(data).read(MAX_OBJECT_BYTES + 1)
     except ZstdError as error:
         raise Broken(f"Not zstd: {error}") from error
+    if len(plain) > MAX_OBJECT_BYTES:
+        raise Broken("it is too long")
     if not plain.endswith(b"\n"):
         raise Broken("the last line is cut")
     return plain[:-1].split(b"\n")
+
+
+def lines_of(file: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines of a compressed file one by one, in bounded memory, however much it would expand to.
+
+    Raises `Broken`. The digest of the file must have been checked before.
+    """
+    rest = b""
+    try:
+        reader = _decompressor().stream_reader(file)
+        while chunk := reader.read(BYTES_PER_READ):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+            if len(rest) > MAX_LINE_BYTES:
+                raise Broken("a line is too long")
+    except ZstdError as error:
+        raise Broken(f"Not zstd: {error}") from error
+    if rest:
+        raise Broken("the last line is cut")
+
+
+def _decompressor() -> ZstdDecompressor:
+    return ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
 
 
 def encode_tile(place: TilePlace, hashes: bytes) -> bytes:

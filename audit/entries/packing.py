@@ -15,6 +15,7 @@ from zstandard import (
     ZstdCompressor,
     ZstdDecompressor,
     ZstdError,
+    get_frame_parameters,
 )
 
 NEWEST = 1
@@ -50,8 +51,11 @@ def unpack(packed: bytes | memoryview) -> bytes:
     if packed[:1] == b"\x00":
         return packed[1:]
     try:
-        decompressor = _decompressors()[packed[0]]
-        plain: bytes = decompressor.decompress(packed[1:], max_output_size=MAX_BYTES)
+        decompressor, frame = _decompressors()[packed[0]], packed[1:]
+        # A frame that states its length is decompressed to that, whatever the bound.
+        if get_frame_parameters(frame, FORMAT_ZSTD1_MAGICLESS).content_size not in range(MAX_BYTES):
+            raise PackingBroken("Cannot be unpacked: it does not state its length, or is too long")
+        plain: bytes = decompressor.decompress(frame, max_output_size=MAX_BYTES)
     except (IndexError, KeyError, ZstdError) as error:
         raise PackingBroken(f"Cannot be unpacked: {error}") from error
     return plain

@@ -100,6 +100,11 @@ def destroy_old_keys(*, limit: int = BATCH) -> int:
     return destroy_keys({*old.values_list("subject", flat=True)[:limit]})
 
 
+def is_expired(month: int | None, at: datetime) -> bool:
+    """Return whether a key of this month could be destroyed at this moment, because it was old."""
+    return month is not None and month < _months_before(at, settings.AUDIT_PERSONAL_RETENTION_MONTHS)
+
+
 def _months_before(now: datetime, months: int) -> int:
     """Return the month so many months before this one, such as 202611."""
     year, month = divmod(12 * now.year + now.month - 1 - months, 12)

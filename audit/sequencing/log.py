@@ -3,6 +3,7 @@
 Everything can be read again from the entries, so a process that takes over starts from the database.
 """
 
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from audit.sequencing.streams import Head, Heads
 from audit.sequencing.tree import TILE_WIDTH, Edge, FullTile, widths
 
 IDS_PER_QUERY = 500
+SETTLE_SECONDS = 600.0
 
 
 class Sealed(NamedTuple):
@@ -35,6 +37,28 @@ class Sealed(NamedTuple):
     record: Record
     packed: bytes
     personal: bytes | None
+
+
+class Calendar:
+    """Decides when the next month begins: once the clock has been in it for `SETTLE_SECONDS`, by another clock.
+
+    A clock that jumps ahead would otherwise choose a month that the log cannot leave again until it comes.
+    """
+
+    def __init__(self) -> None:
+        self._later, self._since = 0, 0.0
+
+    def settle(self, newest: int, this: int) -> int:
+        """Return the month of the next entry, after one of the month `newest` (0 for none), if it is `this` now."""
+        if not newest or this <= newest:
+            self._later = 0
+            return newest or this
+        if this != self._later:
+            self._later, self._since = this, time.monotonic()
+        return this if time.monotonic() >= self._since + SETTLE_SECONDS else newest
+
+
+calendar = Calendar()
 
 
 class Log:
@@ -92,7 +116,7 @@ class Log:
     def _month(self, now: datetime) -> int:
         """Return the month to which entries that are logged now belong, such as 202611. It never goes back."""
         this = now.astimezone(UTC)
-        return max(self.newest.month, 100 * this.year + this.month)
+        return calendar.settle(self.newest.month, 100 * this.year + this.month)
 
     def _place(self, entry: Sealed, index: int, month: int) -> tuple[tables.Row, bytes]:
         record = entry.record

@@ -33,6 +33,8 @@ class Checked(NamedTuple):
     leaf_hash: bytes
     personal: Mapping[str, Any] | None
     is_unreadable: bool
+    destroyed: str | None = None
+    """The subject of the key that was destroyed, with which the personal data was erased."""
 
 
 def checked_entries(size: int) -> Iterator[Checked]:
@@ -89,7 +91,9 @@ def _check(entry: Entry, keys: Keys) -> Checked:
     if parts.root(opening.withheld_disclosures()) != entry.content["withheld"]:
         raise Bad("the withheld parts are not those of the record", index)
     try:
-        return Checked(entry, numbers, leaf_hash, _open_personal(entry, keys), is_unreadable=False)
+        personal = _open_personal(entry, keys)
+        destroyed = _subject(entry) if personal is None else None
+        return Checked(entry, numbers, leaf_hash, personal, is_unreadable=False, destroyed=destroyed)
     except _Unreadable:
         return Checked(entry, numbers, leaf_hash, None, is_unreadable=True)
     except (KeyError, TypeError, AttributeError) as error:  # a record without what says whose data it is

@@ -14,6 +14,7 @@ from audit.sequencing.log import newest
 from audit.signing import checkpoints
 from audit.verification.bad import Bad
 from audit.verification.entries import Checked, checked_entries
+from audit.verification.erasures import Erasures
 from audit.verification.months import Months
 from audit.verification.segments import Segments
 from audit.verification.stops import Stops
@@ -63,6 +64,7 @@ class _Pass:
         self._segments, self._streams, self._stops = Segments(), Streams(), Stops()
         self._checkpoints = self._proven = self._unreadable = 0
         self._events: Counter[str] = Counter()
+        self._erasures = Erasures()
 
     def run(self) -> Verified:
         self._check_at(0)
@@ -71,6 +73,7 @@ class _Pass:
             self._check_at(size)
         self._tiles.check_end()
         self._segments.check_end()
+        self._erasures.check_end()
         _check_journal()
         damaged, discarded = self._events[Event.ENTRY_DAMAGED], self._events[Event.JOURNAL_ROW_DISCARDED]
         return Verified(self._size, len(self._streams), self._checkpoints, self._unreadable, damaged, discarded)
@@ -84,6 +87,7 @@ class _Pass:
         self._stops.append(checked.entry)
         self._unreadable += checked.is_unreadable
         self._events[checked.entry.event] += 1
+        self._erasures.append(checked)
 
     def _check_at(self, size: int) -> None:
         """Check what is stored or stated of the log at this size."""

@@ -15,6 +15,7 @@ class Months:
     def __init__(self) -> None:
         self._newest = 0
         self._since = 0
+        self._latest = datetime.min.replace(tzinfo=UTC)
 
     def add(self, entry: Entry) -> None:
         if entry.month < self._newest or not 1 <= entry.month % 100 <= 12:
@@ -23,8 +24,12 @@ class Months:
             self._newest, self._since = entry.month, entry.leaf_index
 
     def check_at(self, moment: datetime) -> None:
-        """Check that the newest month had begun at this moment, when a checkpoint covered it."""
-        if self._newest > month_of(moment + TOLERANCE):
+        """Check that the newest month had begun at this moment, or at an earlier one, when a checkpoint covered it.
+
+        After the clock was ahead for long enough to begin a month, the checkpoints of that time say so.
+        """
+        self._latest = max(self._latest, moment)
+        if self._newest > month_of(self._latest + TOLERANCE):
             raise Bad(f"the month {self._newest} is later than the checkpoint that covers the entry", self._since)
 
 

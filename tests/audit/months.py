@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import time_machine
@@ -16,7 +17,7 @@ from audit.database import tables
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.models import Entry
-from audit.sequencing import sequencer
+from audit.sequencing import log, sequencer
 from audit.services import append
 from core.actor import Actor
 from tests.audit.segments import shrink_segments
@@ -47,7 +48,7 @@ def fill(months: Mapping[int, int]) -> None:
 
 def write(month: int, number: int) -> None:
     start = datetime(month // 100, month % 100, 3, 12, tzinfo=UTC)
-    with time_machine.travel(start, tick=False) as moved:
+    with time_machine.travel(start, tick=False) as moved, mock.patch.object(log, "SETTLE_SECONDS", 0.0):
         for first in range(0, number, 20):
             with transaction.atomic():
                 append([draft(place) for place in range(first, min(number, first + 20))])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from django.core.management import call_command
 from django.db import connection
 
@@ -24,6 +25,7 @@ from audit.signing import log_keys
 from audit.signing.checkpoints import latest
 from audit.signing.notes import checkpoint_text
 from audit.verification import log as verification
+from core import clock
 from core.actor import SYSTEM
 from tests.audit.journals import write_drafts, write_row
 from tests.audit.segments import shrink_segments
@@ -112,8 +114,101 @@ def test_a_log_with_several_services_in_an_entry(history: None) -> None:
     bad("index 41: the column organizations differs from the record")
 
 
+def erase(user_id: str) -> None:
+    """Erase a user. The entry of it waits in the journal."""
+    write_row(1, event=Event.USER_ERASED, outcome=Outcome.INFO, user_id=user_id, consent_id=None, organization_id=None)
+    personal_keys.destroy_keys([user_id])
+
+
+@pytest.mark.parametrize("subject", ["usr_1", "usr_9"])
+def test_a_key_that_was_destroyed_without_an_erasure(history: None, subject: str) -> None:
+    """Otherwise its owner could remove what an entry says, and call that an erasure."""
+    erase("usr_2" if subject == "usr_1" else "usr_1")
+    personal_keys.destroy_keys([subject])
+    if subject == "usr_9":  # of whom the log has nothing
+        assert verify()[0] == 0
+        return
+    bad("the key of usr_1 was destroyed, but no user.erased names it, and its month is not over")
+    erase("usr_1")
+    sequence()
+    assert verify()[0] == 0
+
+
+def test_an_erasure_names_the_keys_of_requests_too(history: None) -> None:
+    anonymous = {"organization_id": None, "user_id": None, "agent_id": None, "event": Event.CONSENT_REQUESTED}
+    write_row(1, outcome=Outcome.INFO, consent_id="cns_asked", **anonymous)
+    sequence()
+    personal_keys.destroy_keys(["cns_asked"])
+    bad("index 41: the key of cns_asked was destroyed")
+    erased = {"event": Event.USER_ERASED, "user_id": "usr_7", "metadata": {"subjects": ["cns_asked"]}}
+    write_row(1, outcome=Outcome.INFO, organization_id=None, consent_id=None, **erased)
+    assert verify()[0] == 0
+    sequence()
+    assert verify()[0] == 0
+
+
+@pytest.mark.parametrize(("months", "is_over"), [(12, False), (13, True)])
+def test_the_key_of_a_month_is_destroyed_when_it_is_old(
+    history: None, months: int, is_over: bool, settings: Any
+) -> None:
+    settings.AUDIT_PERSONAL_RETENTION_MONTHS = months if is_over else 14
+    write_row(1, START, event=Event.RESOURCE_SERVER_UPDATED, outcome=Outcome.INFO, user_id=None, consent_id=None)
+    sequence()
+    with time_machine.travel(START + timedelta(days=31 * 14), tick=False):
+        personal_keys.destroy_keys(["org_1/2026-03"])
+    if is_over:
+        assert verify()[0] == 0
+    else:
+        bad("index 41: the key of org_1/2026-03 was destroyed")
+
+
+def test_the_month_is_not_that_of_a_clock_that_jumped(history: None) -> None:
+    months = set(Entry.objects.values_list("month", flat=True))
+    with time_machine.travel(clock.now() + timedelta(days=70), tick=False):
+        write_row(1)
+        sequence()
+    write_row(1)
+    sequence()
+    assert set(Entry.objects.values_list("month", flat=True)) == months
+    assert verify()[0] == 0
+
+
+def test_after_a_month_that_a_wrong_clock_began_the_log_is_sound(
+    history: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stayed wrong for long, so the checkpoints of that time say so."""
+    with time_machine.travel(clock.now() + timedelta(days=70), tick=False), monkeypatch.context() as patch:
+        patch.setattr(log, "SETTLE_SECONDS", 0.0)
+        write_row(1)
+        sequence()
+    write_row(1)
+    sequence()
+    assert len(set(Entry.objects.values_list("month", flat=True))) == 2
+    assert verify()[0] == 0
+
+
+def test_a_month_begins_once_the_clock_has_been_in_it_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    calendar, passed = log.Calendar(), 0.0
+    monkeypatch.setattr(log.time, "monotonic", lambda: passed)
+    assert calendar.settle(0, 202601) == 202601
+    for seconds, this, expected in (
+        (0, 202602, 202601),
+        (599, 202602, 202601),
+        (600, 202602, 202602),
+        (601, 202604, 202602),  # the clock jumps
+        (900, 202602, 202602),  # and comes back
+        (1300, 202604, 202602),
+        (1899, 202604, 202602),
+        (1900, 202604, 202604),
+        (1901, 202602, 202604),  # a month never goes back
+    ):
+        passed = seconds
+        newest = 202601 if seconds <= 600 else 202602 if seconds <= 1900 else 202604
+        assert calendar.settle(newest, this) == expected, seconds
+
+
 def test_an_erased_log_is_sound(history: None) -> None:
-    personal_keys.destroy_keys(["usr_1"])
+    erase("usr_1")
     assert verify()[0] == 0
 
 
@@ -325,7 +420,7 @@ def test_totals_with_more_currencies_than_count(history: None) -> None:
         personal={"amount": {"currency": "USD", "value": "1"}},
     )
     sequence()
-    personal_keys.destroy_keys(["usr_0"])
+    erase("usr_0")
     assert verify()[0] == 0
     many = {f"{letter}AA": "9" for letter in "ABCDEFGHIJKLMNOP"}
     rewrite_numbers(
@@ -338,7 +433,7 @@ def test_an_erased_amount_cannot_have_been_negative(history: None) -> None:
     without_tree()
     write_row(1, START + timedelta(hours=2), user_id="usr_0", consent_id="cns_usr_0", personal={"amount": EUR})
     sequence()
-    personal_keys.destroy_keys(["usr_0"])
+    erase("usr_0")
     assert verify()[0] == 0
     rewrite_numbers(41, lambda numbers: numbers._replace(totals=numbers.totals._replace(spent={"EUR": "1.00"})))
     bad("index 41: the total of what was spent is wrong")

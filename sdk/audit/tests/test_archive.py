@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import builtins
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from archive_builder import MONTH, SIZE, VKEY, build, leaf, read_manifest, tile, write, write_lines, write_manifest
 from log_builder import ORIGIN, Signer, Tree, b64
 
@@ -105,6 +107,40 @@ def test_a_missing_file_is_named(file: str, capsys: pytest.CaptureFixture[str]):
     status, text = run(capsys)
     assert status == 1
     assert f"{file} is missing" in text
+
+
+def bomb(mebibytes: int, filling: bytes = b"a") -> bytes:
+    """Return a few kilobytes that expand to so much."""
+    compressor = zstandard.ZstdCompressor(level=3).compressobj()
+    piece = filling * (1 << 20)
+    return b"".join([*(compressor.compress(piece) for _ in range(mebibytes)), compressor.flush()])
+
+
+@pytest.mark.parametrize("filling", [b"a", b"\n"], ids=["one line", "many lines"])
+@pytest.mark.parametrize("file", ["entries-000000000256.jsonl.zst", "tiles.jsonl.zst"])
+def test_a_bomb_takes_bounded_memory(file: str, filling: bytes, capsys: pytest.CaptureFixture[str]):
+    """Even one that the manifest names: who signs the log need not have written the manifest."""
+    manifest = read_manifest()
+    described = write(file, bomb(300, filling))
+    objects = [described if one["name"] == file else one for one in manifest["objects"]]
+    tiles = described if file == manifest["tiles"]["name"] else manifest["tiles"]
+    write_manifest({**manifest, "objects": objects, "tiles": tiles})
+    tracemalloc.start()
+    try:
+        status, _ = run(capsys)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert status == 1
+    assert peak < 100 << 20
+
+
+def test_a_file_that_is_not_the_one_in_the_manifest_is_not_expanded(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    write("tiles.jsonl.zst", bomb(1))
+    monkeypatch.setattr(zstandard, "ZstdDecompressor", None)
+    assert run(capsys) == (1, "tiles.jsonl.zst is not the file in the manifest\n")
 
 
 def test_another_key_is_refused(capsys: pytest.CaptureFixture[str]):

@@ -143,19 +143,77 @@ def test_a_state_that_cannot_be_stored_is_500(
     assert ask(server, request(log, 0, 5))[0] == 200
 
 
-def test_connections_are_bounded(server: WitnessServer, log: LogBuilder, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(server, "_free", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(witness_server._Handler, "timeout", 5)
-    with closing(connect(server)) as first:
-        first.request("POST", "/add-checkpoint", request(log, 0, 5))
-        first.getresponse().read()
-        with pytest.raises(OSError):
-            ask(server, request(log, 5, 9))
-    for _ in range(50):
+def open_slow(server: WitnessServer) -> socket.socket:
+    """Open a connection that sends a request without ever ending it."""
+    slow = socket.create_connection(("127.0.0.1", int(server.server_address[1])), timeout=5)
+    slow.sendall(b"POST /add-checkpoint HTTP/1.1\r\n")
+    return slow
+
+
+def is_closed(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def test_slow_connections_keep_nobody_out(server: WitnessServer, log: LogBuilder, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(witness_server._Handler, "timeout", 30)
+    slow = [open_slow(server) for _ in range(witness_server.MAX_CONNECTIONS)]
+
+    assert ask(server, request(log, 0, 5))[0] == 200
+
+    assert len(server._open) <= witness_server.MAX_PER_ADDRESS
+    assert is_closed(slow[0])
+    for one in slow:
+        one.close()
+
+
+def test_of_many_addresses_the_one_with_the_most_connections_makes_room(
+    server: WitnessServer, log: LogBuilder, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(witness_server, "MAX_CONNECTIONS", 3)
+    sources = iter(["192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3"])
+    monkeypatch.setattr(witness_server, "_source_of", lambda address: next(sources))
+    monkeypatch.setattr(witness_server._Handler, "timeout", 30)
+    alone, oldest, newer = (open_slow(server) for _ in range(3))
+
+    assert ask(server, request(log, 0, 5))[0] == 200
+
+    assert is_closed(oldest)
+    oldest.close()
+    for one in (alone, newer):
+        one.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            one.recv(1)
+        one.close()
+
+
+def test_a_connection_that_drips_ends_at_its_deadline(
+    server: WitnessServer, log: LogBuilder, monkeypatch: pytest.MonkeyPatch
+):
+    """A byte now and then keeps the timeout away, but not the deadline."""
+    monkeypatch.setattr(witness_server, "DEADLINE", 0.3)
+    slow = open_slow(server)
+    for _ in range(100):
         try:
-            assert ask(server, request(log, 5, 9))[0] == 200
-            break
-        except OSError:
+            slow.sendall(b"X")
             threading.Event().wait(0.05)
+        except OSError:
+            break
     else:
-        pytest.fail("the connection was not freed")
+        pytest.fail("the connection was not closed")
+    slow.close()
+    assert ask(server, request(log, 0, 5))[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "source"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3::4", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+    ],
+)
+def test_an_ipv6_network_is_one_address(address: str, source: str):
+    assert witness_server._source_of(address) == source

@@ -24,6 +24,7 @@ FORMAT = "agentgate-archive/1"
 MANIFEST, CHECKPOINT, TILES = "manifest.json", "checkpoint", "tiles.jsonl.zst"
 HASH = 32
 CHUNK = 1 << 20
+MAX_WINDOW = 1 << 23  # of zstd: more memory than the server's level needs
 _FILE = {"name", "sha256", "size"}
 _MEMBERS = {"checkpoint", "first", "format", "key", "last", "month", "objects", "tiles"}
 _OBJECT = re.compile(r"entries-([0-9]{12,18})\.jsonl\.zst")
@@ -180,16 +181,18 @@ def _leaf_of(line: bytes, index: int, month: int) -> bytes:
 
 
 def _lines(folder: Path, described: _File) -> Iterator[bytes]:
-    """Yield the lines of a compressed file. Raises `Broken`, at the end if it is not the file in the manifest."""
+    """Yield the lines of a compressed file, in bounded memory, however much it would expand to.
+
+    Raises `Broken`, before the first line if it is not the file in the manifest.
+    """
     zstandard = _find_zstandard()
-    digest, size, rest = hashlib.sha256(), 0, b""
+    rest = b""
     try:
         with _open(folder, described) as file:
-            decompressor = zstandard.ZstdDecompressor().decompressobj()
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-                *lines, rest = (rest + decompressor.decompress(chunk)).split(b"\n")
+            _check_file(file, described)
+            reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(file)
+            while chunk := reader.read(CHUNK):
+                *lines, rest = (rest + chunk).split(b"\n")
                 if len(rest) > MAX_LINE:
                     raise Broken(f"{described.name} has a line that is too long")
                 yield from lines
@@ -197,7 +200,15 @@ def _lines(folder: Path, described: _File) -> Iterator[bytes]:
         raise Broken(f"{described.name} is damaged: {quote(str(error))[1:-1]}") from None
     if rest:
         raise Broken(f"{described.name} ends within a line")
+
+
+def _check_file(file: BinaryIO, described: _File) -> None:
+    digest, size = hashlib.sha256(), 0
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
+        size += len(chunk)
     _check_digest(digest.hexdigest(), size, described)
+    file.seek(0)
 
 
 def _check_digest(digest: str, size: int, described: _File) -> None:

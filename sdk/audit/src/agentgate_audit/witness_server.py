@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import sys
 import threading
+import time
+from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
@@ -14,11 +18,18 @@ from .witness import Answer, Witness
 PATH = "/add-checkpoint"
 MAX_BODY = 256 * 1024  # 63 hashes, and a checkpoint with many signatures
 TIMEOUT = 10.0  # seconds without a byte
+DEADLINE = 20.0  # seconds for a connection, however many bytes it sends
 MAX_CONNECTIONS = 64
+MAX_PER_ADDRESS = 16
 
 
 class WitnessServer(ThreadingHTTPServer):
-    """Serves a witness. More connections than `MAX_CONNECTIONS` are closed at once."""
+    """Serves a witness. A connection ends after `DEADLINE`, or when there are too many and it is the oldest.
+
+    One address has at most `MAX_PER_ADDRESS`. If all have more than `MAX_CONNECTIONS`, the address with the most makes
+    room, so slow connections keep nobody out. A reverse proxy is one address: it should read requests before it sends
+    them on, as nginx does.
+    """
 
     daemon_threads = True
     request_queue_size = 64
@@ -26,24 +37,57 @@ class WitnessServer(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], witness: Witness) -> None:
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         self.witness = witness
-        self._free = threading.BoundedSemaphore(MAX_CONNECTIONS)
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, tuple[str, float]] = {}  # by age, with the address and the deadline
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._free.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
+        source = _source_of(client_address[0])
+        with self._lock:
+            self._make_room(source)
+            self._open[request] = (source, time.monotonic() + DEADLINE)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            with self._lock:
+                self._open.pop(request, None)
+
+    def service_actions(self) -> None:
+        """Close the connections whose time is over. The server calls this twice per second, and after each one."""
+        now = time.monotonic()
+        with self._lock:
+            for connection in [one for one, (_, deadline) in self._open.items() if deadline < now]:
+                self._close(connection)
+
+    def _make_room(self, source: str) -> None:
+        """Close the oldest connection of an address that has too many."""
+        counts = Counter(source for source, _ in self._open.values())
+        if counts[source] >= MAX_PER_ADDRESS:
+            self._close_oldest(source)
+        elif len(self._open) >= MAX_CONNECTIONS:
+            self._close_oldest(counts.most_common(1)[0][0])
+
+    def _close_oldest(self, source: str) -> None:
+        self._close(next(one for one, (other, _) in self._open.items() if other == source))
+
+    def _close(self, connection: socket.socket) -> None:
+        """End what the connection's thread waits for, which then ends itself."""
+        del self._open[connection]
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log one line without a traceback: clients that go away are normal."""
         print(f"{client_address[0]}: {type(sys.exc_info()[1]).__name__}", file=sys.stderr, flush=True)
+
+
+def _source_of(address: str) -> str:
+    """Return what counts as one address: of IPv6, the network that a customer gets."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
 
 
 class _Handler(BaseHTTPRequestHandler):
