@@ -30,7 +30,7 @@ from insights.selectors import decisions_by_outcome
 from insights.services import count_log
 from insights.windows import Window
 from tests.verifier import ED25519, parse_key, verify_export, verify_proof
-from tests.world import Grant, make_grant, sign_in
+from tests.world import Grant, make_grant, sign_in_recently
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -163,8 +163,8 @@ def test_what_the_edge_takes_reaches_every_reader(sender: Sender, grant: Grant, 
     assert decisions_by_outcome(grant.agent.organization_id, window)["allowed"] == len(sender.taken)
 
     as_user, as_developer = (
-        sign_in(grant.user),
-        sign_in(Developer.objects.get(organization_id=grant.agent.organization_id).user),
+        sign_in_recently(grant.user),
+        sign_in_recently(Developer.objects.get(organization_id=grant.agent.organization_id).user),
     )
     for path in ("/activity", "/developer/logs"):
         assert (
