@@ -1,7 +1,7 @@
 """The history of a policy: its content after each change, who made the change, and restoring an earlier version."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import QuerySet, TextField
@@ -17,19 +17,39 @@ from policies.models import Policy, PolicyVersion
 # What a policy decides depends on these. Its name and its description do not matter.
 DECIDING = frozenset({"rules", "enabled", "mode", "agentId"})
 MOST_COMPARED = 50
+# Of each policy.
+MAX_VERSIONS = 100
+# Changes by one actor within this time are one version. It runs from the first of them, so that it ends.
+QUICK = timedelta(seconds=10)
 
 
 def keep_version(policy: Policy, actor: Actor, *, restored_from: int | None = None) -> None:
-    """Keep the policy as it is now. Call it in the transaction of the change."""
-    PolicyVersion.objects.create(
-        policy=policy,
-        number=policy.version,
-        content=content_of(policy),
-        actor_kind=actor.kind,
-        actor_id=actor.id or "",
-        restored_from=restored_from,
-        created_at=clock.now(),
-    )
+    """Keep the policy as it is now. Call it in the transaction of the change.
+
+    Changes by one actor in quick succession are one version, and only the newest versions stay: a script can make
+    hundreds within seconds. Neither the first version nor a restored one takes further changes.
+    """
+    now = clock.now()
+    made = {
+        "number": policy.version,
+        "content": content_of(policy),
+        "actor_kind": actor.kind,
+        "actor_id": actor.id or "",
+        "restored_from": restored_from,
+        "created_at": now,
+    }
+    last = versions_of(policy).only("actor_kind", "actor_id", "open_until").first()
+    if last is not None and restored_from is None and _takes_more(last, actor, now):
+        PolicyVersion.objects.filter(pk=last.pk).update(**made)
+        return
+    open_until = now + QUICK if last is not None and restored_from is None else None
+    PolicyVersion.objects.create(policy=policy, open_until=open_until, **made)
+    PolicyVersion.objects.filter(pk__in=list(versions_of(policy).values_list("pk", flat=True)[MAX_VERSIONS:])).delete()
+
+
+def _takes_more(version: PolicyVersion, actor: Actor, now: datetime) -> bool:
+    is_same_actor = (version.actor_kind, version.actor_id) == (actor.kind, actor.id or "")
+    return is_same_actor and version.open_until is not None and now < version.open_until
 
 
 def keep_unkept(policy: Policy) -> None:
@@ -53,7 +73,7 @@ def content_of(policy: Policy) -> dict[str, Any]:
 
 
 def versions_of(policy: Policy) -> QuerySet[PolicyVersion]:
-    """Return the versions of the policy, newest first. Some changes from before the history was kept are missing."""
+    """Return the versions of the policy that are kept, newest first."""
     return PolicyVersion.objects.filter(policy=policy).order_by("-number")
 
 

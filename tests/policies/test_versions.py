@@ -1,37 +1,65 @@
-"""Versions of a policy when several developers change it at the same time."""
+"""How many versions of a policy are kept, and which changes are one."""
 
-from functools import partial
+from datetime import timedelta
 
 import pytest
+import time_machine
 
-from developers.acting import as_developer
-from developers.models import Developer
-from policies.models import Policy
-from policies.services import create_policy, delete_policy, restore_version, update_policy
-from policies.versions import content_of, versions_of
-from tests.threads import race
-from tests.world import ANONYMOUS
+from core.actor import SYSTEM, Actor
+from developers.models import Organization
+from policies.models import Policy, PolicyVersion
+from policies.services import create_policy, restore_version, update_policy
+from policies.versions import MAX_VERSIONS, deciding_since
+from tests.constants import NOON
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def test_each_change_at_the_same_time_has_a_version_of_its_own(developer: Developer) -> None:
-    actor = as_developer(ANONYMOUS, developer)
-    policy = create_policy(actor=actor, organization=developer.organization, name="First", rules=[])
-    update_policy(actor=actor, policy=policy, changes={"name": "Second"})
-    restore = partial(restore_version, actor=actor, policy=policy, number=1)
-    rename = partial(update_policy, actor=actor, policy=policy, changes={"name": "Third"})
-    race([restore, rename, restore, rename])
-    policy.refresh_from_db()
-    versions = list(versions_of(policy))
-    assert [one.number for one in versions] == [6, 5, 4, 3, 2, 1]
-    assert versions[0].content == content_of(policy)
-    assert sum(one.restored_from == 1 for one in versions) == 2
+pytestmark = pytest.mark.django_db
+ADMINISTRATOR = Actor("administrator", "usr_1")
+OTHER = Actor("administrator", "usr_2")
 
 
-def test_a_deleted_policy_takes_its_versions_with_it(developer: Developer) -> None:
-    actor = as_developer(ANONYMOUS, developer)
-    policy = create_policy(actor=actor, organization=developer.organization, name="First", rules=[])
-    delete_policy(actor=actor, policy=policy)
-    assert not Policy.objects.exists()
-    assert not versions_of(Policy(id=policy.id)).exists()
+@pytest.fixture
+def policy() -> Policy:
+    organization = Organization.objects.create(name="Acme")
+    return create_policy(actor=SYSTEM, organization=organization, name="First", rules=[])
+
+
+def rename(policy: Policy, name: str, actor: Actor = ADMINISTRATOR) -> Policy:
+    return update_policy(actor=actor, policy=policy, changes={"name": name})
+
+
+def kept() -> list[tuple[int, str]]:
+    versions = PolicyVersion.objects.order_by("number")
+    return [(version.number, version.content["name"]) for version in versions]
+
+
+def test_changes_by_one_actor_within_ten_seconds_are_one_version(policy: Policy) -> None:
+    with time_machine.travel(NOON, tick=False) as moment:
+        for name in "abc":
+            policy = rename(policy, name)
+            moment.shift(4)
+        policy = rename(policy, "d")
+        assert kept() == [(1, "First"), (4, "c"), (5, "d")]
+        assert rename(policy, "e", OTHER).version == 6
+        assert kept() == [(1, "First"), (4, "c"), (5, "d"), (6, "e")]
+
+
+def test_the_time_of_a_version_is_that_of_its_last_change(policy: Policy) -> None:
+    with time_machine.travel(NOON, tick=False) as moment:
+        update_policy(actor=ADMINISTRATOR, policy=policy, changes={"mode": "shadow"})
+        moment.shift(4)
+        policy = update_policy(actor=ADMINISTRATOR, policy=policy, changes={"mode": "enforce", "enabled": False})
+    assert deciding_since(policy) == NOON + timedelta(seconds=4)
+
+
+def test_a_restored_version_stays_apart(policy: Policy) -> None:
+    policy = rename(policy, "a")
+    policy = restore_version(actor=ADMINISTRATOR, policy=policy, number=1)
+    policy = rename(policy, "b")
+    assert kept() == [(1, "First"), (2, "a"), (3, "First"), (4, "b")]
+    assert [version.restored_from for version in PolicyVersion.objects.order_by("number")] == [None, None, 1, None]
+
+
+def test_only_the_newest_versions_are_kept(policy: Policy) -> None:
+    for number in range(MAX_VERSIONS + 5):
+        policy = rename(policy, f"{number}", OTHER if number % 2 else ADMINISTRATOR)
+    assert [number for number, _ in kept()] == list(range(7, MAX_VERSIONS + 7))

@@ -1,6 +1,7 @@
 """The history of a policy on its page: who changed what, what differs, and restoring a version."""
 
 from contextlib import suppress
+from datetime import timedelta
 from difflib import SequenceMatcher
 
 import pytest
@@ -25,6 +26,11 @@ NO_PAYMENTS = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]
 @pytest.fixture
 def actor(developer):
     return acting_as(ANONYMOUS, developer)
+
+
+@pytest.fixture(autouse=True)
+def _no_change_is_quick(monkeypatch):
+    monkeypatch.setattr("policies.versions.QUICK", timedelta())
 
 
 @pytest.fixture
@@ -54,6 +60,21 @@ def test_each_change_has_its_actor_and_what_differs(as_developer, developer, act
     ]
     assert any('+           "payments:*"' in block.text for block in newest.diff)
     assert (first.number, first.is_first, first.is_current, first.words) == (1, True, False, ())
+
+
+def test_changes_in_quick_succession_are_one_version(as_developer, developer, actor, policy, monkeypatch):
+    monkeypatch.setattr("policies.versions.QUICK", timedelta(seconds=10))
+    for number in range(30):
+        policy = change(policy, actor, name=f"Name {number}")
+    newest, first = history(as_developer, policy).context["changes"]
+    assert (newest.number, newest.changes, newest.is_current) == (31, 30, True)
+    assert [block.text for block in newest.words] == ["- Name: Mine", "+ Name: Name 29"]
+    assert "30 changes in quick succession" in words_of(history(as_developer, policy))
+    assert (first.number, first.changes) == (1, 1)
+    restore(as_developer, policy, 1)
+    policy.refresh_from_db()
+    assert (policy.name, policy.version) == ("Mine", 32)
+    assert len(history(as_developer, policy).context["changes"]) == 3
 
 
 def test_a_restored_version_is_a_change_of_its_own(as_developer, actor, policy, developer):

@@ -30,7 +30,8 @@ NOTHING = Difference()
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One version. `words` says how it differs from the version before, `diff` shows that in JSON.
+    """One version, with one change or more. `words` says how it differs from the version before, `diff` shows that in
+    JSON.
 
     Both are empty if the versions are too long to be compared. If `is_rough`, `diff` also has lines that have stayed.
     """
@@ -39,6 +40,7 @@ class Change:
     at: datetime
     actor: str
     restored_from: int | None
+    changes: int
     is_first: bool
     is_current: bool
     is_too_long: bool
@@ -91,6 +93,7 @@ def _describe(
         at=version.created_at,
         actor=_actor(version, people),
         restored_from=version.restored_from,
+        changes=1 if is_first else version.number - versions[place + 1].number,
         is_first=is_first,
         is_current=version.number == policy.version,
         is_too_long=compared is None and not is_first,

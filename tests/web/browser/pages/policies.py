@@ -4,6 +4,7 @@ from typing import Any
 
 from agents.deletion import delete_agent
 from audit.sequencing.sequencer import sequence
+from core.actor import SYSTEM
 from decisions.backtests import run_backtest
 from decisions.requests import VerifyRequest
 from decisions.services import decide
@@ -36,7 +37,7 @@ def make() -> Content:
     restore_version(actor=actor, policy=policy, number=1)
     gone = make_agent(developer, name="Gone")
     update_policy(actor=actor, policy=policy, changes={"agent": gone})
-    update_policy(actor=actor, policy=policy, changes={"agent": agent})
+    update_policy(actor=SYSTEM, policy=policy, changes={"agent": agent})
     delete_agent(actor=actor, agent=gone)
     backtest = run_on_calls(grant, policy)
     return Content(developer.user.email, {"policy": policy.id, "backtest": backtest.id, "shadow": shadow.id})

@@ -1,0 +1,15 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    dependencies = [
+        ("policies", "0004_backtest"),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name="policyversion",
+            name="open_until",
+            field=models.DateTimeField(null=True),
+        ),
+    ]
