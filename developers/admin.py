@@ -82,7 +82,7 @@ def verify(actor: Actor, organization: Organization, reason: str) -> bool:
     many=gettext_lazy("Mark selected organizations as not verified"),
     impact=_with_agents,
     unchanged=gettext_lazy("not verified"),
-    applies=lambda organization: organization.is_verified,
+    applies=lambda organization: organization.verified_with is not None,
 )
 def unverify(actor: Actor, organization: Organization, reason: str) -> bool:
     return verify_organization(actor=actor, organization=organization, is_verified=False, reason=reason)
@@ -126,7 +126,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
     searches = {"org": "id", "dev": "developers", "usr": "developers__user", EMAIL: "developers__user__email"}
     searches |= {"key": "api_keys", TEXT: "name__iexact"}
     fieldsets = [
-        (None, {"fields": ["is_verified", "suspended_at", "suspension_reason", "id", "created_at"]}),
+        (None, {"fields": ["is_verified", "verified_with", "suspended_at", "suspension_reason", "id", "created_at"]}),
         (
             gettext_lazy("Domain"),
             {"fields": ["domain", "unproved", "proved_at", "method", "checked_at", "failing_since", "asked_at"]},

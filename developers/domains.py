@@ -28,6 +28,7 @@ from developers.domain_names import UnusableDomain, canonical_domain
 from developers.models import DomainClaim, Organization
 from developers.proofs import Found, find_proof
 from developers.services import hold_organizations
+from developers.signals import domain_proved
 from limits.throttle import Subject, Throttle
 
 CHECKS = "20/hour"
@@ -100,8 +101,8 @@ def release_domain(*, actor: Actor, organization: Organization) -> None:
     claim = DomainClaim.objects.select_for_update(of=("self",)).filter(organization=organization).first()
     if claim is None:
         raise NotFound("No domain.")
-    Organization.objects.filter(pk=organization.pk).update(domain=None)
-    _record(Event.DOMAIN_REMOVED, actor, claim, wasProved=claim.proved_at is not None)
+    verified = _set_domain(claim, None)
+    _record(Event.DOMAIN_REMOVED, actor, claim, wasProved=claim.proved_at is not None, verified=verified)
     claim.delete()
 
 
@@ -143,12 +144,15 @@ def _settle(actor: Actor, checked: DomainClaim, found: Found, *, is_contested: b
         claim = claims.first()
         if claim is None:
             raise NotFound("No such claim.")
+        proved_by = claim.proved_by
         claim.checked_at, (claim.method, claim.dns_problem, claim.file_problem) = now, found
         if found.method:
             _prove(actor, claim, now)
         elif claim.proved_at is not None:
             _miss(actor, claim, found, now, is_contested=is_contested)
         claim.save()
+        if claim.proved_by not in ("", proved_by):
+            domain_proved.send(sender=DomainClaim, claim=claim, now=now)
     return claim
 
 
@@ -156,8 +160,19 @@ def _prove(actor: Actor, claim: DomainClaim, now: datetime) -> None:
     claim.failing_since, claim.due_at, claim.proved_by = None, now + CHECK_EVERY, claim.method
     if claim.proved_at is None:
         claim.proved_at = now
-        Organization.objects.filter(pk=claim.organization_id).update(domain=claim.name)
-        _record(Event.DOMAIN_PROVED, actor, claim, method=claim.method)
+        _record(Event.DOMAIN_PROVED, actor, claim, method=claim.method, verified=_set_domain(claim, claim.name))
+
+
+def _set_domain(claim: DomainClaim, domain: str | None) -> bool:
+    """Change the domain of the organization, and return whether it is verified with it.
+
+    An administrator verified it with one domain. With any other one, or without it, this is suspended until the
+    organization has that domain again or is verified with the new one.
+    """
+    organization = Organization.objects.get(pk=claim.organization_id)
+    is_verified: bool = organization.verified_with == (domain or "")
+    Organization.objects.filter(pk=organization.pk).update(domain=domain, is_verified=is_verified)
+    return is_verified
 
 
 def _miss(actor: Actor, claim: DomainClaim, found: Found, now: datetime, *, is_contested: bool) -> None:
@@ -171,10 +186,10 @@ def _miss(actor: Actor, claim: DomainClaim, found: Found, now: datetime, *, is_c
 
 
 def _lose(actor: Actor, claim: DomainClaim, now: datetime) -> None:
-    Organization.objects.filter(pk=claim.organization_id).update(domain=None)
+    verified = _set_domain(claim, None)
     claim.proved_at = claim.due_at = claim.failing_since = claim.review_asked_at = None
     claim.proved_by = ""
-    _record(Event.DOMAIN_LOST, actor, claim)
+    _record(Event.DOMAIN_LOST, actor, claim, verified=verified)
     _tell(claim, "domain_lost", now)
 
 

@@ -13,14 +13,17 @@ from core.wording import Filled
 
 
 class Organization(models.Model):
-    """A tenant. Administrators set `is_verified`, which the consent screen shows.
+    """A tenant. Administrators verify it, which the consent screen shows.
 
     It also shows `domain`, which the organization has proved to control: see `DomainClaim`. None without one.
+    `verified_with` is the domain that it had when it was verified: "" for none, and None if it is not verified. It
+    `is_verified` only while it has that domain.
     """
 
     id = PrefixedIdField(prefix="org")
     name = PlainTextField(max_length=200)
     is_verified = models.BooleanField(default=False)
+    verified_with = ExactCharField(max_length=253, null=True, blank=True)
     domain = ExactCharField(max_length=253, null=True, blank=True, unique=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspension_reason = PlainTextField(max_length=300, blank=True)

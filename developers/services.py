@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_noop
 
 from accounts.addresses import normalize_email
@@ -152,10 +154,12 @@ def reactivate_organization(*, actor: Actor, organization: Organization, reason:
 def verify_organization(*, actor: Actor, organization: Organization, is_verified: bool, reason: str) -> bool:
     """Record whether an administrator has verified the identity of the organization, which answers its request.
 
-    Return False if that was already recorded.
+    It is verified with the domain that it has now. Return False if that was already recorded.
     """
-    others = Organization.objects.filter(pk=organization.pk, is_verified=not is_verified)
-    changed = bool(others.update(is_verified=is_verified))
+    others = Organization.objects.filter(pk=organization.pk)
+    others = others.filter(is_verified=False) if is_verified else others.exclude(verified_with=None)
+    verified_with = Coalesce("domain", Value("")) if is_verified else None
+    changed = bool(others.update(is_verified=is_verified, verified_with=verified_with))
     if changed:
         DomainClaim.objects.filter(organization=organization).update(review_asked_at=None)
         _record_organization(

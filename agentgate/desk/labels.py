@@ -47,6 +47,7 @@ LABELS = {
     "is_staff": gettext_lazy("Administrator"),
     "is_superuser": gettext_lazy("Superuser"),
     "is_verified": gettext_lazy("Verified"),
+    "verified_with": gettext_lazy("Verified with the domain"),
     "kid": gettext_lazy("Key ID"),
     "labels": gettext_lazy("Labels"),
     "last_four": gettext_lazy("Last four characters"),

@@ -322,3 +322,76 @@ def test_two_workers_check_a_domain_once(developer: Developer, internet: Interne
     DomainClaim.objects.update(due_at=clock.now())
     assert sorted(race([check_domains, check_domains])) == [0, 1]
     assert internet.asked == ["acme.com"]
+
+
+def verify(developer: Developer, *, is_verified: bool = True) -> bool:
+    organization = developer.organization
+    return verify_organization(actor=SYSTEM, organization=organization, is_verified=is_verified, reason="papers seen")
+
+
+def is_verified(developer: Developer) -> bool:
+    return Organization.objects.get(pk=developer.organization_id).is_verified
+
+
+def prove(developer: Developer, internet: Internet, domain: str = "acme.com") -> DomainClaim:
+    claimed = claim(developer, domain)
+    internet.publish(claimed)
+    return check(developer, claimed)
+
+
+def give_up(developer: Developer) -> None:
+    remove_domain(actor=as_developer(ANONYMOUS, developer), organization=developer.organization)
+
+
+def test_verified_is_suspended_with_another_domain_than_the_one_reviewed(
+    developer: Developer, internet: Internet
+) -> None:
+    prove(developer, internet)
+    verify(developer)
+    give_up(developer)
+    assert not is_verified(developer)
+    prove(developer, internet, "evil.com")
+    assert not is_verified(developer)
+    request_review(actor=as_developer(ANONYMOUS, developer), organization=developer.organization)
+    give_up(developer)
+    prove(developer, internet)
+    assert is_verified(developer)
+    logged = log_entries(event="domain.proved").order_by("leaf_index")
+    assert [entry.content["metadata"]["verified"] for entry in logged] == [False, False, True]
+
+
+def test_verified_is_suspended_when_the_proof_is_lost(proved: Any, developer: Developer, internet: Internet) -> None:
+    clock_, claimed = proved
+    verify(developer)
+    internet.found.clear()
+    check_domains()
+    clock_.shift(timedelta(days=1))
+    check_domains()
+    assert is_verified(developer)
+    clock_.shift(GRACE)
+    check_domains()
+    assert not is_verified(developer)
+    internet.publish(claimed)
+    check(developer, claimed)
+    assert is_verified(developer)
+
+
+def test_verified_without_a_domain_is_not_so_with_one(developer: Developer, internet: Internet) -> None:
+    verify(developer)
+    claim(developer)
+    give_up(developer)
+    assert is_verified(developer)
+    prove(developer, internet)
+    assert not is_verified(developer)
+    verify(developer)
+    assert is_verified(developer)
+
+
+def test_an_administrator_can_withdraw_what_is_suspended(developer: Developer, internet: Internet) -> None:
+    prove(developer, internet)
+    verify(developer)
+    give_up(developer)
+    assert verify(developer, is_verified=False)
+    assert not verify(developer, is_verified=False)
+    prove(developer, internet)
+    assert not is_verified(developer)

@@ -151,3 +151,25 @@ def test_actions_take_post_only_and_need_a_csrf_token(as_developer, developer, a
 
 def test_a_user_who_is_not_a_developer_is_redirected_to_become_one(as_ada):
     assert as_ada.get(PATH)["Location"] == "/developer/"
+
+
+def test_another_domain_suspends_verified_and_the_ticks_of_the_consent_screen(
+    as_developer, as_ada, developer, ask, found
+):
+    prove(as_developer, found)
+    verify_organization(actor=SYSTEM, organization=developer.organization, is_verified=True, reason="papers seen")
+    url = f"/consent/{ask(scopes=['email:read']).id}"
+    ticked = 'value="email:read" checked'
+    page = markup_of(as_ada.get(url))
+    assert ticked in page
+    assert "no longer shown as verified" in markup_of(as_developer.get(f"{PATH}/remove"))
+    as_developer.post(f"{PATH}/remove")
+    page = markup_of(as_ada.get(url))
+    assert "Verified developer" not in page
+    assert ticked not in page
+    assert "An administrator verified your organization with acme.com." in markup_of(as_developer.get(PATH))
+    found[:] = [Found("dns")]
+    as_developer.post(PATH, {"domain": "evil.com"})
+    page = markup_of(as_developer.post(f"{PATH}/check", follow=True))
+    assert "Ask to be verified" in page
+    assert ticked not in markup_of(as_ada.get(url))
