@@ -7,7 +7,7 @@ from django.conf import settings
 
 from consent.models import Approval
 from core.uris import host_of
-from resources.selectors import NamedService, services_by_id, services_by_identifier
+from resources.selectors import NamedService, services_among
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,12 @@ class Services:
     audience: Sequence[Audience]
 
 
-def services_of(approvals: Iterable[Approval]) -> dict[str, Services]:
-    """Return the services of each request, by its id. It takes two queries."""
+def services_by_approval(approvals: Iterable[Approval]) -> dict[str, Services]:
+    """Return the services of each request, by its id. It takes a query, or none without services."""
     listed = list(approvals)
-    by_id = services_by_id(filter(None, map(_service_id, listed)))
-    by_identifier = services_by_identifier(one for approval in listed for one in approval.audience)
+    audiences = {one for approval in listed for one in approval.audience} - {settings.API_URL}
+    found = services_among(filter(None, map(_service_id, listed)), audiences)
+    by_id, by_identifier = ({one.id: one for one in found}, {one.identifier: one for one in found})
     return {
         approval.pk: Services(
             _service_id(approval),

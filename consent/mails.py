@@ -17,7 +17,7 @@ from accounts.mails import mailed, send_mail
 from accounts.models import User
 from accounts.services import lock_user
 from consent.approval_selectors import in_force, scopes_of
-from consent.approval_services import services_of
+from consent.approval_services import services_by_approval
 from consent.deeds import Kind, Part, deed_of, further_fields
 from consent.models import Approval
 from consent.statuses import fixed_fields
@@ -105,7 +105,7 @@ def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:
 
 def mailed_service(approval: Approval) -> str:
     """Return for which service the request is, in a sentence."""
-    services = services_of([approval])[approval.pk]
+    services = services_by_approval([approval])[approval.pk]
     if services.service is None:
         return "" if services.is_authenticated else _("The caller did not sign in as a service.")
     service = services.service

@@ -2,7 +2,7 @@
 
 import pytest
 
-from resources.selectors import NamedService, services_by_id, services_by_identifier
+from resources.selectors import NamedService, services_among
 from tests.world import make_developer, make_resource_server
 
 pytestmark = pytest.mark.django_db
@@ -20,5 +20,5 @@ def test_services_are_found_by_id_and_by_identifier():
         "Books",
         None,
     )
-    assert services_by_id([server.id, "res_unknown"]) == {server.id: expected}
-    assert services_by_identifier([server.identifier, "https://unknown.example"]) == {server.identifier: expected}
+    assert services_among([server.id, "res_unknown"], []) == [expected]
+    assert services_among([], [server.identifier, "https://unknown.example"]) == [expected]

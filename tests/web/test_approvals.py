@@ -122,7 +122,7 @@ class TestThePage:
         named = f"{server.name} at mail.rival.example, of Rival Robotics"
         asked = asks(server_id=server.id, **ours)
         words = words_of(as_ada, page(asked))
-        assert f"Service: {named}" in words
+        assert f"Service: {named} Another organization than the agent\u2019s developer" in words
         access = f"Access token for All services of the agent's developer {named} unknown.example"
         assert access in words
         assert f"Service: {named}" in words_of(as_ada, "/approvals")

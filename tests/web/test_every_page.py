@@ -8,7 +8,7 @@ from tests.passkeys import enter_password
 from tests.web.browser.pages import GROUPS
 from tests.web.browser.pages.group import as_page
 
-MOST_QUERIES = 12
+MOST_QUERIES = 13
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)

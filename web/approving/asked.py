@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from consent.approval_selectors import needs_recent_sign_in, scopes_of
-from consent.approval_services import Services, services_of
+from consent.approval_services import Services, services_by_approval
 from consent.deeds import ceiling_of, further_fields
 from consent.models import Approval
 from consent.terms import DATA_FLOW
@@ -77,7 +77,7 @@ class Asked(Outline):
 def outlines(approvals: Iterable[Approval], now: datetime) -> list[Outline]:
     """Return the requests as lists show them, in this order."""
     listed = list(approvals)
-    services = services_of(listed)
+    services = services_by_approval(listed)
     return [Outline(one, one.status_at(now), _sentence(one), scopes_of(one), services[one.pk]) for one in listed]
 
 
@@ -90,7 +90,7 @@ def describe(approval: Approval, now: datetime) -> Asked:
         status=approval.status_at(now),
         sentence=_sentence(approval),
         scopes=scopes_of(approval),
-        services=services_of([approval])[approval.pk],
+        services=services_by_approval([approval])[approval.pk],
         facts=list(_main_facts(approval)),
         texts=[
             Fact(_labels()[name], visible_text(context[name]))

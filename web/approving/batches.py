@@ -7,7 +7,6 @@ from datetime import datetime
 from accounts.models import User
 from agents.models import Agent
 from consent.approval_selectors import WaitingTarget, approvals_for_user
-from consent.models import Approval
 from web.approving.asked import Outline, outlines
 
 # The page shows so many batches, and so many targets of each.
@@ -50,7 +49,8 @@ def batches_of(user: User, targets: Iterable[WaitingTarget], now: datetime) -> B
     by_agent = _by_agent(target for target in targets if target.is_held)
     largest = sorted(by_agent.values(), key=_number, reverse=True)[:MAX_BATCHES]
     newest = approvals_for_user(user).in_bulk([each.newest for held in largest for each in held[:MAX_TARGETS]])
-    batches = [_batch(held, newest, now) for held in largest]
+    outlined = {one.approval.pk: one for one in outlines(newest.values(), now)}
+    batches = [_batch(held, outlined) for held in largest]
     return Batches([batch for batch in batches if batch], len(by_agent) - len(largest))
 
 
@@ -65,11 +65,7 @@ def _number(held: Iterable[WaitingTarget]) -> int:
     return sum(each.number for each in held)
 
 
-def _batch(held: list[WaitingTarget], newest: Mapping[str, Approval], now: datetime) -> Batch | None:
+def _batch(held: list[WaitingTarget], outlined: Mapping[str, Outline]) -> Batch | None:
     """Return the batch of one agent, or None if it was deleted since the first query."""
-    found = [(each.number, newest[each.newest]) for each in held[:MAX_TARGETS] if each.newest in newest]
-    if not found:
-        return None
-    shown = outlines((approval for _, approval in found), now)
-    targets = [Target(number, one) for (number, _), one in zip(found, shown, strict=True)]
-    return Batch(found[0][1].agent, _number(held), targets)
+    found = [Target(each.number, outlined[each.newest]) for each in held[:MAX_TARGETS] if each.newest in outlined]
+    return Batch(found[0].newest.approval.agent, _number(held), found) if found else None

@@ -8,7 +8,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from consent.approval_services import Services, services_of
+from consent.approval_services import Services, services_by_approval
 from consent.deeds import ceiling_of
 from consent.lesson_selectors import History, details_of, follows, lesson_about, offers
 from consent.lessons import Answer, Lesson, Question
@@ -79,7 +79,7 @@ class ShownRule:
 def offered_rules(user: User, history: History, standing: Sequence[Approval], now: datetime) -> list[ShownRule]:
     """Return what follows from all answers of the user and is not yet a rule."""
     found = offers(user, history, standing, now)
-    services = services_of(offer.example for offer in found)
+    services = services_by_approval(offer.example for offer in found)
     return [_offer(offer.lesson, offer.example, services[offer.example.pk]) for offer in found]
 
 
@@ -90,13 +90,13 @@ def rule_about(approval: Approval, history: History, standing: Iterable[Approval
         is_same = rule.pk == approval.pk or rule.target_digest == approval.target_digest
         if rule.is_rule and is_same and (lesson is None or follows(rule, lesson)):
             (accepted,) = details_of(approval.user, [rule]) or [rule]
-            return _accepted(accepted, services_of([accepted])[accepted.pk], lesson)
-    return _offer(lesson, approval, services_of([approval])[approval.pk]) if lesson else None
+            return _accepted(accepted, services_by_approval([accepted])[accepted.pk], lesson)
+    return _offer(lesson, approval, services_by_approval([approval])[approval.pk]) if lesson else None
 
 
 def accepted_rules(rules: Sequence[Approval]) -> list[ShownRule]:
     """Return rules in force, in this order."""
-    services = services_of(rules)
+    services = services_by_approval(rules)
     return [_accepted(rule, services[rule.pk]) for rule in rules]
 
 

@@ -9,7 +9,7 @@ from api.v1.schemas.base import Moment, Omittable, OneOf, Out, Query, RequestBod
 from api.v1.schemas.pages import PageQuery
 from api.v1.schemas.scopes import RiskLevel
 from consent.approval_selectors import needs_recent_sign_in, scopes_of
-from consent.approval_services import Services, services_of
+from consent.approval_services import Services, services_by_approval
 from consent.models import Approval
 from core import clock
 from resources.selectors import NamedService
@@ -130,7 +130,7 @@ def show_approval(approval: Approval) -> ApprovalOut:
 
 def show_approvals(approvals: Sequence[Approval]) -> list[ApprovalOut]:
     """Return approvals as their user sees them."""
-    services = services_of(approvals)
+    services = services_by_approval(approvals)
     return [
         ApprovalOut(
             **_status_of(approval),
