@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from allauth.account.models import EmailAddress
 
-from accounts.models import BrowserSession
+from accounts.models import BrowserSession, User
+from accounts.reset_tokens import ResetTokens
 from accounts.services import open_session
 from agents.client_secrets import create_client_secret
 from audit.events import Event
@@ -14,8 +15,8 @@ from core.actor import Actor
 from developers.acting import as_developer
 from developers.api_keys import create_api_key
 from resources.services import register_resource_server
-from tests.constants import CALLBACK
-from tests.web.browser.pages.group import Content, Group, Page, with_error
+from tests.constants import CALLBACK, NEW_PASSWORD
+from tests.web.browser.pages.group import Content, Group, Page, send, with_error
 from tests.web.browser.pages.samples import LONG
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_user
 
@@ -73,7 +74,27 @@ def make_issued() -> Content:
     return Content(developer.user.email, {"entry": made.id})
 
 
+def make_reset() -> Content:
+    """Make credentials, and the link of a reset, which does not end them because the address is verified."""
+    made = make_issued()
+    EmailAddress.objects.update(verified=True)
+    user = User.objects.get(email=made.email)
+    return Content(ids={"key": f"{user.id}-{ResetTokens().make_token(user)}"})
+
+
 GROUPS = [
+    Group(
+        "after-reset",
+        make_reset,
+        [
+            Page(
+                "/accounts/password/reset/key/{key}/",
+                send({"#id_password1": NEW_PASSWORD, "#id_password2": NEW_PASSWORD}, "Change password"),
+                "done",
+                status=302,
+            ),
+        ],
+    ),
     Group(
         "issued",
         make_issued,
