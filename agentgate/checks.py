@@ -23,6 +23,8 @@ THROTTLES = (
     "THROTTLE_EXPORT",
     "THROTTLE_SIMULATE",
     "THROTTLE_REPLAY",
+    "THROTTLE_AGENTS",
+    "THROTTLE_TRIALS",
 )
 LOG_MAILS = "accounts.console_mail.EmailBackend"
 

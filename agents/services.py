@@ -14,6 +14,7 @@ from agents.links import check_links
 from agents.models import Agent, ClientSecret
 from agents.redirect_changes import added_uris, drop_reclaimed_uris, remember_uris
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
+from agents.selectors import agents_for_organization
 from agents.stops import Stopper
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -29,11 +30,15 @@ from developers.acting import hold_developer, maker, require_recent_session
 from developers.credential_mails import Made, mail_about_credential
 from developers.errors import OrganizationSuspended
 from developers.models import Organization
+from developers.services import hold_organizations
 from limits.throttle import throttle_client_failure
 from resources.catalogue import require_known
 
 EDITABLE = frozenset({"name", "description", "redirect_uris", "allowed_scopes", "require_pkce", "status"})
 EDITABLE |= {"homepage_url", "privacy_url"}
+
+
+MAX_AGENTS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +65,14 @@ def register_agent(
 ) -> RegisteredAgent:
     """Create a confidential agent.
 
-    Raises `InvalidScope` for an unknown scope, `Invalid` for a redirect URI that cannot be registered, and
-    `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
+    Raises `InvalidScope` for an unknown scope, `Invalid` for a redirect URI that cannot be registered and for more than
+    `MAX_AGENTS`, and `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
     """
     hold_developer(actor)
     require_recent_session(actor)
     require_known(allowed_scopes, field="allowedScopes")
     check_redirect_uris(redirect_uris)
+    _require_room(organization)
     agent = Agent.objects.create(
         organization=organization,
         name=name,
@@ -82,6 +88,14 @@ def register_agent(
     record_agent(Event.AGENT_CREATED, actor=actor, agent=agent, metadata={"name": agent.name})
     mail_about_credential(Made.AGENT, actor=actor, name=agent.name, uris=tuple(agent.redirect_uri_list))
     return RegisteredAgent(agent, secret)
+
+
+def _require_room(organization: Organization) -> None:
+    """Lock the organization, and raise `Invalid` if it cannot have another agent."""
+    hold_organizations([organization.id])
+    if agents_for_organization(organization.id).count() >= MAX_AGENTS:
+        text = gettext_noop("An organization can have at most %(most)d agents. Delete one first.")
+        raise Invalid.field("name", Filled(text, most=MAX_AGENTS))
 
 
 def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reason: str = "") -> Agent:

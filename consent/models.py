@@ -12,7 +12,7 @@ from oauth2_provider.models import AbstractGrant
 from agents.models import Agent
 from consent.statuses import ApprovalStatus, ConsentStatus, status_at, times_per_day
 from core import secrets
-from core.fields import ExactCharField
+from core.fields import ExactCharField, PackedJSONField
 from core.ids import PrefixedIdField
 from core.text import PlainTextField
 from developers.models import Organization
@@ -71,7 +71,7 @@ class Consent(models.Model):
     # Whether the agent authenticated. If not, anyone may have written the reason.
     is_authenticated = models.BooleanField(default=False)
     # The texts of the requested scopes at the time of the request. The page shows these, even if they change later.
-    shown_scopes = models.JSONField(default=list)
+    shown_scopes = PackedJSONField(default=list)
     # The names, hosts and organizations of its services at that time (`consent.shown_services`).
     shown_services = models.JSONField(default=list)
     door = models.CharField(max_length=8, choices=Door, default=Door.LINK)

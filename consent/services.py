@@ -166,7 +166,7 @@ def expire_grants(*, limit: int = BATCH) -> int:
 
 
 def delete_undecided_consents(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` requests that expired undecided a day ago and return how many.
+    """Delete up to `limit` requests that expired undecided an hour ago and return how many.
 
     Their log entries remain.
     """

@@ -1,8 +1,10 @@
-"""Columns whose values are looked up exactly or by prefix: ids, digests, identifiers and addresses."""
+"""Columns whose values are looked up exactly or by prefix: ids, digests, identifiers and addresses. And packed ones."""
 
+import zlib
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -49,6 +51,22 @@ class RandomVersionField(ExactCharField):
 
 class ExactEmailField(ExactMixin, models.EmailField):  # type: ignore[type-arg]
     """An `EmailField` for normalized addresses."""
+
+
+class PackedJSONField(models.BinaryField):  # type: ignore[type-arg]
+    """JSON that is long, full of repetitions, and never searched. It takes about a quarter of the space."""
+
+    def from_db_value(self, value: Any, expression: Any, connection: BaseDatabaseWrapper) -> Any:
+        return None if value is None else orjson.loads(zlib.decompress(value))
+
+    def get_prep_value(self, value: Any) -> bytes | None:
+        return None if value is None else zlib.compress(orjson.dumps(value))
+
+    def value_to_string(self, obj: models.Model) -> str:
+        return orjson.dumps(self.value_from_object(obj)).decode()
+
+    def to_python(self, value: Any) -> Any:
+        return orjson.loads(value) if isinstance(value, str) else value
 
 
 def _is_postgresql(connection: BaseDatabaseWrapper) -> bool:

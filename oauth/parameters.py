@@ -21,8 +21,8 @@ MAX_LENGTH = 8192
 # An error names so many repeated parameters, and so much of each name.
 MAX_NAMED, MAX_NAME = 20, 100
 CONTROL = re.compile(r"[\x00-\x1f\ud800-\udfff]")
-# Those that may be longer.
-MAX_LENGTHS = {"token": MAX_TOKEN_LENGTH}
+# The state is stored with each request, which anyone may make.
+MAX_LENGTHS = {"token": MAX_TOKEN_LENGTH, "state": 2000}
 
 
 class Parameters:

@@ -6,6 +6,7 @@ from agents.models import Agent
 from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
 from agents.services import register_agent
 from agents.settings import save_settings
+from agents.throttles import throttle_agents
 from api.endpoint import DeveloperEndpoint
 from api.operations import operation
 from api.v1.schemas.agents import (
@@ -47,7 +48,7 @@ class Agents(DeveloperEndpoint):
         "Register an agent",
         answer=NewAgentOut,
         status=201,
-        errors=(InvalidScope, ReauthenticationRequired),
+        errors=(InvalidScope, ReauthenticationRequired, Throttled),
         repeatable=True,
         request_example={
             "name": "SmartMail",
@@ -60,6 +61,7 @@ class Agents(DeveloperEndpoint):
             organization = self.developer.organization
             return show_new_agent(register_agent(actor=self.actor, organization=organization, **dict(body)))
 
+        throttle_agents(self.developer.organization_id)
         return self.answer_once(self.developer.id, work)
 
 

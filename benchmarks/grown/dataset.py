@@ -17,6 +17,7 @@ from benchmarks.rows import ACTOR, CALLBACK
 from benchmarks.seed import SCOPES
 from consent.models import Approval, Consent
 from core import clock
+from core.fields import PackedJSONField
 from developers.models import Developer, Organization
 from developers.services import register_developer
 from limits.models import Reservation
@@ -186,7 +187,8 @@ class Dataset:
 
     def _add_consents(self) -> None:
         size = self.sizes.consents
-        made, shown = moment("n", size), json.dumps(snapshot(describe_scopes(SCOPES)))
+        made = moment("n", size)
+        packed = PackedJSONField().get_prep_value(snapshot(describe_scopes(SCOPES))) or b""
         fill(
             Consent,
             numbers(size),
@@ -197,7 +199,7 @@ class Dataset:
             status="CASE WHEN mod(n, 10) = 9 THEN 'revoked' ELSE 'approved' END",
             requested_scopes=f"'{json.dumps(SCOPES)}'",
             granted_scopes=f"'{json.dumps(SCOPES)}'",
-            shown_scopes=text(shown),
+            shown_scopes=f"decode('{packed.hex()}', 'hex')",
             redirect_uri=text(CALLBACK),
             created_at=made,
             decided_at=made,

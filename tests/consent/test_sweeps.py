@@ -1,17 +1,20 @@
-"""Undecided requests are deleted a day after they expire. Decided ones and the log are kept."""
+"""Undecided requests are deleted an hour after they expire. Decided ones and the log are kept."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import time_machine
 from django.conf import settings
+from django.db import connection
 from django.test import Client
 
 from consent.granting import deny_consent
 from consent.models import Consent
 from consent.services import delete_undecided_consents
 from consent.tasks import sweep_consents, sweep_undecided_consents
+from resources.catalogue import catalogue, snapshot
 from tests.log import log_entries
 from tests.world import allow, as_user, ask, make_user
 
@@ -19,13 +22,13 @@ pytestmark = pytest.mark.django_db
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)
 
 
-def test_an_undecided_request_is_deleted_a_day_after_it_expires_but_its_log_entries_are_kept(agent: Any) -> None:
+def test_an_undecided_request_is_deleted_an_hour_after_it_expires_but_its_log_entries_are_kept(agent: Any) -> None:
     with time_machine.travel(START, tick=False) as traveller:
         pending = ask(agent)
         traveller.shift(timedelta(minutes=10))
         assert sweep_undecided_consents() == 0
         sweep_consents()
-        traveller.shift(timedelta(days=1) - timedelta(seconds=1))
+        traveller.shift(timedelta(hours=1) - timedelta(seconds=1))
         assert sweep_undecided_consents() == 0
         traveller.shift(timedelta(seconds=1))
         assert sweep_undecided_consents() == 1
@@ -62,3 +65,15 @@ def test_a_sweep_deletes_the_oldest_up_to_its_limit(agent: Any) -> None:
 
 def test_beat_schedules_the_sweep() -> None:
     assert "consent.tasks.sweep_undecided_consents" in {each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()}
+
+
+def test_a_request_for_all_scopes_takes_little_space(agent: Any) -> None:
+    """Anyone can make such requests in the name of a public client."""
+    texts = snapshot(list(catalogue().values()))
+    consent = ask(agent)
+    Consent.objects.update(shown_scopes=texts)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT length(shown_scopes) FROM consent_consent")
+        assert cursor.fetchone()[0] < 4096 < len(json.dumps(texts))
+    consent.refresh_from_db()
+    assert consent.shown_scopes == texts

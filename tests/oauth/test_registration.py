@@ -64,7 +64,12 @@ def test_invalid_metadata_is_refused(world: Any, db: None, change: dict[str, Any
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'"x"', b"[" * 20000, b"\xff", b'{"a":"' + b"x" * 70000 + b'"}'])
+TWICE = b'{"redirect_uris": ["https://app.example/cb"], "redirect_uris": ["https://evil.example/cb"]}'
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"{", b'"x"', b"[" * 20000, b"\xff", b'{"a":"' + b"x" * 70000 + b'"}', TWICE]
+)
 def test_a_body_that_is_not_a_json_object_is_refused(world: Any, db: None, body: bytes) -> None:
     answer = post(body)
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")

@@ -40,6 +40,16 @@ def test_a_trial_leads_from_the_screen_to_a_denial_that_is_explained(as_develope
     assert "ada@example.com" in text  # the question can be changed and asked again
 
 
+def test_trials_are_throttled_by_organization(as_developer, start, settings):
+    settings.THROTTLE_TRIALS = "2/hour"
+    trial = start(READ)["Location"]
+    question = {"scope": READ, "action": "", "context": "{}"}
+    assert as_developer.post(trial, question).status_code == 303
+    assert as_developer.post(trial, question).status_code == 429
+    assert start(READ).status_code == 429
+    assert log_entries(event__startswith="sandbox.").count() == 2
+
+
 def trace(page):
     return [(str(one.policy_name), one.sentence, str(one.outcome), one.is_decisive) for one in page.context["verdicts"]]
 

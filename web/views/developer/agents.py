@@ -16,6 +16,7 @@ from agents.models import Agent
 from agents.selectors import agent_for_organization, live_secrets, search_agents
 from agents.services import register_agent
 from agents.settings import save_settings
+from agents.throttles import throttle_agents
 from consent.selectors import count_connections
 from core import clock
 from core.errors import DomainError
@@ -61,6 +62,7 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Register an agent, or with the button "preview" show what users would see."""
     form = _form(request, offered_scopes(developer.organization_id), initial={})
     if form.is_valid():
+        throttle_agents(developer.organization_id)
         try:
             new = register_agent(
                 actor=developer_actor(request, developer),

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_http_methods
 
 from agents.models import Agent
 from agents.selectors import agent_for_organization
+from agents.throttles import throttle_trials
 from consent.terms import NOTHING_SAID, Terms
 from core.errors import Invalid
 from core.http import SeeOther
@@ -35,6 +36,7 @@ def consent(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
     screen = asked.screen
     answered = Answered.read(request.POST, screen) if request.method == "POST" else Answered()
     if answered.is_denied or answered.decision:
+        throttle_trials(developer.organization_id)
         trial_id = record_trial(
             actor=developer_actor(request, developer),
             agent=agent,
@@ -56,6 +58,7 @@ def trial(request: HttpRequest, developer: Developer, agent_id: str, trial_id: s
     shown = _shown(request, found)
     form = _form(request, found, shown)
     if form.is_valid():
+        throttle_trials(developer.organization_id)
         try:
             ask_in_trial(actor=developer_actor(request, developer), trial=found, **form.cleaned_data)
         except Invalid as error:
