@@ -184,3 +184,20 @@ def check_log(load: Load, server: LiveServer) -> None:
 def health_answered(load: Load, after: float, before: float) -> set[int]:
     """Return the statuses of the health checks that were answered in this time."""
     return {answer.status for answer in load.health if after <= answer.answered <= before}
+
+
+class MadeUpScopes(Load):
+    """Batches of 100 questions, each for 100 scopes that do not exist. Verify has to refuse some of them."""
+
+    path = "/api/v1/tokens/verify/batch"
+
+    def ask_once(self, body: str) -> int:
+        """Return the status of one batch."""
+        return self._ask(self._connect(), "POST", self.path, body).status
+
+    def body(self, token: str) -> str:
+        questions = [
+            {"token": token, "requiredScopes": [f"made:x{secrets.token_hex(10)}" for _ in range(100)]}
+            for _ in range(100)
+        ]
+        return json.dumps({"requests": questions})

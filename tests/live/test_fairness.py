@@ -1,17 +1,20 @@
 """Slow pages do not slow decisions, and a flood of decisions does not starve pages. The bounds suit a busy machine."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from statistics import quantiles
 
 import httpx
+import pytest
 
 from agentgate.front.bounds import THREADS
 from tests.live.gate import Gate
-from tests.live.load import CostlyBodies, Load
+from tests.live.load import CostlyBodies, Load, MadeUpScopes
 from tests.live.metrics import decided_directly
 from tests.live.server import LiveServer
+from tests.waiting import wait_until
 
 StartServer = Callable[..., LiveServer]
 
@@ -79,3 +82,18 @@ def test_costly_bodies_of_one_tenant_refuse_no_decision_to_another(start_server:
         time.sleep(8)  # longer than a decision may take
     assert set(load.statuses()) == {200}
     assert percentile([answer.seconds for answer in load.answers], 99) < 1
+
+
+@pytest.mark.soak
+def test_made_up_scopes_of_one_tenant_refuse_no_decision_to_another(start_server: StartServer) -> None:
+    """The worker counts them while another tenant asks."""
+    server = start_server(processes=1, THROTTLE_VERIFY="600/minute")
+    load, flood = Load(server, clients=2), MadeUpScopes(server, tokens=10)
+    with load:
+        answers = [flood.ask_once(body) for body in flood.bodies]
+        wait_until(lambda: server.database.count("audit_journal") < 50)
+        server.manage("rebuild_rollups")
+    assert Counter(answers) == {200: 6, 429: 4}
+    assert set(load.statuses()) == {200}
+    assert max(answer.seconds for answer in load.answers) < 1
+    assert server.database.count("insights_rollup", "kind = 'scope'") < 20
