@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from core.actor import Actor
+from core.canonical import canonical_json, sha256
 from core.errors import DomainError
 from core.http import visitor
 from core.kept_form import take_reason
@@ -29,6 +30,9 @@ type Rows = QuerySet[Any]
 type Act = Callable[[Actor, Any, str], bool]
 type Impact = Callable[[Rows], Iterable[str]]
 type Applies = Callable[[Any], bool]
+type Facts = Callable[[Any], str]
+
+CHANGED = gettext_lazy("This has changed since the page was shown. Check it again, then confirm.")
 
 
 class ReasonForm(forms.Form):
@@ -56,15 +60,27 @@ def _always(row: Any) -> bool:
     return True
 
 
+def _nothing(row: Any) -> str:
+    return ""
+
+
 def reasoned_action(
-    title: Any, *, many: Any, impact: Impact, unchanged: Any, permission: str = "act", applies: Applies = _always
+    title: Any,
+    *,
+    many: Any,
+    impact: Impact,
+    unchanged: Any,
+    permission: str = "act",
+    applies: Applies = _always,
+    decided_on: Facts = _nothing,
 ) -> Callable[[Act], Any]:
     """Return a decorator that makes an admin action of `act(actor, row, reason) -> changed`.
 
     `title` names the action on one row, and `many` on those selected in a list. It needs a recent sign-in, and first
     shows a page that asks for the reason and lists the lines of `impact(rows)`: what it affects. The page of a row
-    offers it if `applies(row)`. `unchanged` says why `act` does not change a row: "already suspended". Each row has its
-    own transaction, because a lock over many rows would block all decisions.
+    offers it if `applies(row)`. If what a row is `decided_on` has changed since the page was shown, it is shown again.
+    `unchanged` says why `act` does not change a row: "already suspended". Each row has its own transaction, because a
+    lock over many rows would block all decisions.
     """
 
     def decorate(act: Act) -> Any:
@@ -76,8 +92,7 @@ def reasoned_action(
             if refusal := _problem_with(rows):
                 messages.error(request, refusal)
                 return None
-            sent = request.POST if "confirmed" in request.POST else None
-            form = ReasonForm(sent, initial={"reason": take_reason(request)})
+            form = _read_form(request, _digest(rows, decided_on))
             if not form.is_valid():
                 return _ask(model_admin, request, rows, one, form, action)
             actor, reason = administrator(request), form.cleaned_data["reason"]
@@ -93,11 +108,27 @@ def reasoned_action(
 
         action.__name__ = act.__name__
         shown = {"name": act.__name__, "title": title, "many": many, "impact": impact, "applies": applies}
+        shown["decided_on"] = decided_on
         for name, value in shown.items():
             setattr(action, name, value)
         return admin.action(description=many, permissions=[permission])(action)
 
     return decorate
+
+
+def _read_form(request: HttpRequest, decided_on: str) -> ReasonForm:
+    """Return the form as it was sent, or empty before that."""
+    sent = request.POST if "confirmed" in request.POST else None
+    form = ReasonForm(sent, initial={"reason": take_reason(request)})
+    if form.is_valid() and request.POST.get("decided_on", "") != decided_on:
+        form.add_error(None, CHANGED)
+    return form
+
+
+def _digest(rows: Rows, decided_on: Facts) -> str:
+    """Return a digest of what the rows are decided on, "" if that is nothing."""
+    facts = sorted((str(row.pk), fact) for row in rows if (fact := decided_on(row)))
+    return sha256(canonical_json(facts)) if facts else ""
 
 
 def _problem_with(rows: Rows) -> str:
@@ -127,6 +158,7 @@ def _ask(
         "figures": model_admin.admin_site.figures_of(request, rows[0]) if total == 1 else [],
         "rows": rows[:20],
         "total": total,
+        "decided_on": _digest(rows, action.decided_on),
         "one": one,
         "chosen": request.POST.getlist(ACTION_CHECKBOX_NAME),
         "action": action.__name__,

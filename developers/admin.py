@@ -15,12 +15,15 @@ from core.admin_actions import reasoned_action
 from core.admin_lists import EMAIL, TEXT, CreatedFilter, whether
 from core.admin_words import AGENTS, ORGANIZATIONS
 from core.administration import ReadOnlyAdmin, counted
+from core.text import plain_text
 from developers.domains import decline_review
 from developers.hits import hits_of_organization
 from developers.models import ApiKey, Developer, DomainClaim, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
 from developers.stop_lines import lines_of_proof, lines_of_rows
 
+# As many as the page lists.
+MAX_NAMED = 20
 COLLEAGUES = "organization__developers__user"
 
 
@@ -38,6 +41,13 @@ def _with_agents(rows: QuerySet[Any]) -> list[str]:
     """Count the agents, too, whose consent screens say whether their organization is verified."""
     agents = rows.filter(agents__isnull=False, agents__deleted_at__isnull=True).values("agents")
     return [*_counted(rows), counted(agents.count(), AGENTS)]
+
+
+def _with_domains(rows: QuerySet[Any]) -> list[str]:
+    """Say also with which domain each of a few organizations is verified."""
+    words = _("%(name)s is verified with %(domain)s.")
+    said = [words % {"name": plain_text(row.name), "domain": row.domain} for row in rows[:MAX_NAMED] if row.domain]
+    return [*_with_agents(rows), *said]
 
 
 def _stopped(rows: QuerySet[Any]) -> list[str]:
@@ -69,7 +79,8 @@ def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Mark as verified"),
     many=gettext_lazy("Mark selected organizations as verified"),
-    impact=_with_agents,
+    impact=_with_domains,
+    decided_on=lambda organization: organization.domain or "",
     unchanged=gettext_lazy("already verified"),
     applies=lambda organization: not organization.is_verified,
 )

@@ -148,6 +148,25 @@ def test_an_organization_can_be_verified_and_unverified(site: Client, world: Wor
         assert newest_entry().content["metadata"] == {"verified": verified, "reason": REASON}
 
 
+def test_an_organization_is_verified_only_with_the_domain_that_the_page_showed(site: Client, world: World) -> None:
+    organization = world.developer.organization
+    Organization.objects.filter(pk=organization.pk).update(domain="acme.com")
+    chosen = {"action": "verify", "_selected_action": organization.pk, "select_across": "0"}
+    page = site.post(list_url(Organization), chosen)
+    assert "Acme is verified with acme.com." in page.content.decode()
+    sent = {**chosen, "confirmed": "yes", "reason": REASON, "decided_on": page.context["decided_on"]}
+    Organization.objects.filter(pk=organization.pk).update(domain="evil.com")
+
+    again = site.post(list_url(Organization), sent)
+
+    assert again.status_code == 422
+    assert "This has changed since the page was shown." in again.content.decode()
+    assert "Acme is verified with evil.com." in again.content.decode()
+    assert not Organization.objects.get(pk=organization.pk).is_verified
+    site.post(list_url(Organization), {**sent, "decided_on": again.context["decided_on"]})
+    assert Organization.objects.get(pk=organization.pk).verified_with == "evil.com"
+
+
 def test_requests_to_be_verified_are_a_queue_that_administrators_decide(site: Client, world: World) -> None:
     queue = "/admin/developers/organization/?domain_claim__review_asked_at__isempty=0"
     organization, claims = world.developer.organization, DomainClaim.objects.filter(name="acme.com")
