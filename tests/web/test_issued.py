@@ -104,6 +104,7 @@ def test_the_page_after_a_reset_lists_what_still_works(developer: Developer, sto
     html = done.content.decode()
     assert "These still work" in html
     assert str(stolen) in html
+    assert "mine, really" in html
     assert EVIL in html
 
     href = re.search(r'href="(/accounts/login/\?next=%2Faccount%2Fcredentials)"', html)
