@@ -88,11 +88,8 @@ class Batcher:
 
     async def can_decide(self) -> bool:
         """Return whether decisions can be committed: one just was, or an empty row of the journal can be."""
-        now = time.perf_counter()
-        if now < self._down_until:
+        if time.perf_counter() < self._down_until:
             return False
-        if now < self._committed_at + FRESH_SECONDS:
-            return True
         if self._ping is None or self._ping.done():
             self._ping = self.submit(())
         try:
@@ -147,9 +144,7 @@ class Batcher:
     async def _decide(self, batch: Sequence[_Pending]) -> None:
         questions = list(chain.from_iterable(pending.questions for pending in batch))
         try:
-            if not questions:
-                await self._store.ping()
-            decisions = await self._store.decide(questions) if questions else []
+            decisions = await self._store.decide(questions) if questions else await self._ping_store()
         except StoreUnavailable as error:
             self._report_down(error)
             if questions:
@@ -160,6 +155,11 @@ class Batcher:
         else:
             self._report_up(has_decided=bool(questions))
             self._answer(batch, iter(decisions))
+
+    async def _ping_store(self) -> list[Decision]:
+        """Have the store read and, unless something was committed just now, write. Return no decisions."""
+        await self._store.ping(writes=time.perf_counter() >= self._committed_at + FRESH_SECONDS)
+        return []
 
     async def _decide_apart(self, batch: Sequence[_Pending], error: Exception) -> None:
         """Decide the halves of a batch that failed, until only those fail that cause it."""
@@ -195,9 +195,11 @@ class Batcher:
     def _report_up(self, *, has_decided: bool) -> None:
         if self._is_down:
             logger.warning("The database decides again.")
-        self._is_down, self._committed_at = False, time.perf_counter()
+        now, self._is_down = time.perf_counter(), False
         if has_decided:
             self._down_until = float("-inf")
+        if has_decided or now >= self._committed_at + FRESH_SECONDS:  # the ping has written
+            self._committed_at = now
 
     def _tick(self) -> None:
         """Give up on requests whose deadline has passed, as long as there are any."""

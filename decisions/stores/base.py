@@ -31,8 +31,11 @@ class Store(Protocol):
         In both cases, the batch may have been committed only if the commit's answer was lost.
         """
 
-    async def ping(self) -> None:
-        """Read what every decision reads, and commit an empty row of the journal. Raises `StoreUnavailable`."""
+    async def ping(self, *, writes: bool = True) -> None:
+        """Read what every decision reads and, if it `writes`, commit an empty row of the journal.
+
+        Raises `StoreUnavailable`.
+        """
 
     async def close(self) -> None:
         """Close the connection. The next batch opens another one."""

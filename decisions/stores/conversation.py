@@ -81,9 +81,10 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
     raise TooManyStarts("The limits change too fast. Try again in a moment.")
 
 
-def ping() -> Trip:
-    """Return a trip that shows whether decisions can be committed: on a full disk, for example, reading still works."""
-    return Trip([Step(Statement.PING), Step(Statement.WRITE_JOURNAL, (encode([]),))], begins=True, commits=True)
+def ping(*, writes: bool) -> Trip:
+    """Return a trip that shows whether decisions can be made. On a full disk, for example, only reading works."""
+    read, write = Step(Statement.PING), Step(Statement.WRITE_JOURNAL, (encode([]),))
+    return Trip([read, write], begins=True, commits=True) if writes else Trip([read])
 
 
 class Needed(NamedTuple):

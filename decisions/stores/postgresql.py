@@ -24,8 +24,8 @@ class PostgresqlStore:
     async def decide(self, questions: Sequence[Question]) -> list[Decision]:
         return await self._within(lambda pipeline: _run(pipeline, converse(questions, is_serial=False)))
 
-    async def ping(self) -> None:
-        await self._within(lambda pipeline: pipeline.run(ping()))
+    async def ping(self, *, writes: bool = True) -> None:
+        await self._within(lambda pipeline: pipeline.run(ping(writes=writes)))
 
     async def close(self) -> None:
         pipeline, self._pipeline = self._pipeline, None

@@ -48,10 +48,10 @@ class SqliteStore:
             unknown = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR
             raise StoreUnavailable("statement", str(error), may_have_committed=unknown) from error
 
-    async def ping(self) -> None:
+    async def ping(self, *, writes: bool = True) -> None:
         try:
             async with self._transaction() as connection:
-                _run_trip(connection, ping())
+                _run_trip(connection, ping(writes=writes))
         except sqlite3.Error as error:
             await self.close()
             raise StoreUnavailable("statement", str(error)) from error
