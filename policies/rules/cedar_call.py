@@ -1,4 +1,4 @@
-"""A call as Cedar sees it (docs/policies.md). Cedar has neither null nor fractions: a call with them is denied."""
+"""A call as Cedar sees it (docs/policies.md). A call that Cedar, or anything else here, cannot read is denied."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from core.money import has_other_members
 from policies.rules.base import RuleContext
 from policies.rules.cedar_cost import CallSizes
 
@@ -20,6 +21,8 @@ class Unrepresentable(Exception):
 
 def requests_of(ctx: RuleContext, actions: Sequence[str]) -> tuple[list[dict[str, Any]], CallSizes]:
     """Return one Cedar request per action, and the size of each. Raises `Unrepresentable`."""
+    if has_other_members(ctx.context.get("amount")):
+        raise Unrepresentable("The amount has a member besides value and currency.")
     counter = _Counter(MAX_VALUES // len(actions))
     request = counter.convert(ctx.context)
     encoded = orjson.dumps({**_facts(ctx), "request": request})

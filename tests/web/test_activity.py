@@ -43,6 +43,19 @@ def test_names_what_else_the_service_said(as_ada, say):
     assert 'Recipient: anna@example.com Also states: account, "c,c"' in words_of(as_ada)
 
 
+@pytest.mark.parametrize(
+    ("recipient", "shown"),
+    [
+        (["anna", {"address": "eve@evil.example"}], "Recipient: anna, …"),
+        (["anna", "bob", "", "eve"], "Recipient: anna, bob, …"),
+        ([{"address": "eve@evil.example"}], "Also states: recipient"),
+    ],
+)
+def test_a_recipient_in_a_list_is_not_left_out_silently(as_ada, say, recipient, shown):
+    say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": {"recipient": recipient}})
+    assert shown in words_of(as_ada)
+
+
 def test_an_amount_that_cannot_be_read_is_not_shown_as_one(as_ada, say):
     context = {"amount": {"value": "10.00", "currency": "EUR", "multiplier": 100}}
     for _ in range(2):

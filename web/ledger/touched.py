@@ -67,8 +67,8 @@ def read_touched(personal: Mapping[str, Any]) -> Touched:
 def text_of(value: Any) -> str:
     """Return a text or a list of texts in one short line. Anything else is left to the full content of the entry."""
     if isinstance(value, list):
-        shown = [text_of(one) for one in value[:MAX_LISTED]]
-        return ", ".join([*filter(None, shown), *(["…"] if len(value) > MAX_LISTED else [])])
+        shown = list(filter(None, map(text_of, value[:MAX_LISTED])))
+        return ", ".join([*shown, *(["…"] if 0 < len(shown) < len(value) else [])])
     is_text = isinstance(value, str | int | float) and not isinstance(value, bool)
     text = plain_text(value) if is_text else ""
     return f"{text[:MAX_LENGTH]}…" if len(text) > MAX_LENGTH else text

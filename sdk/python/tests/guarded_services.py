@@ -89,6 +89,7 @@ def serve_drf(port: int) -> None:
     from rest_framework import serializers
     from rest_framework.generics import GenericAPIView
     from rest_framework.response import Response
+    from rest_framework.schemas.openapi import SchemaGenerator
     from rest_framework.views import APIView
 
     from agentgate_oauth.integrations.drf import require_scopes
@@ -115,7 +116,37 @@ def serve_drf(port: int) -> None:
 
         post = put = delete = get
 
-    sys.modules[__name__].urlpatterns = [path("send", Send.as_view()), path("mails", Mails.as_view())]
+    class Described(APIView):
+        """Asks the permission class of every view about a clone of this request, as the schemas of DRF do."""
+
+        permission_classes = [require_scopes("email:send", action="describe")]
+
+        def get(self, request):
+            schema = SchemaGenerator(title="Mail").get_schema(request=request)
+            return Response(sorted(schema["paths"]))
+
+    class Forwarding(APIView):
+        """Lets another view answer about each recipient."""
+
+        def get(self, request):
+            answers = [one(request._request, recipient=name) for name in ("a", "b", "a")]
+            return Response([answer.status_code for answer in answers])
+
+    class One(APIView):
+        permission_classes = [
+            require_scopes("email:send", action=lambda request: request.parser_context["kwargs"]["recipient"])
+        ]
+
+        def get(self, request, recipient):
+            return Response()
+
+    one = One.as_view()
+    sys.modules[__name__].urlpatterns = [
+        path("send", Send.as_view()),
+        path("mails", Mails.as_view()),
+        path("described", Described.as_view()),
+        path("forwarding", Forwarding.as_view()),
+    ]
     serve_wsgi(WSGIHandler(), port)
 
 

@@ -180,3 +180,16 @@ def test_drf_shows_no_form_for_what_was_not_decided(drf):
     page = httpx.get(f"{drf.url}/mails", headers={**headers, "Accept": "text/html"}).text
     assert "usr_1" in page and 'name="recipient"' not in page and 'data-method="DELETE"' not in page
     assert "actions" not in httpx.options(f"{drf.url}/mails", headers=headers).json()
+
+
+def test_a_schema_of_drf_decides_about_no_other_view(drf, gate):
+    """It asks the permission class of each view about a clone with the same method."""
+    answer = httpx.get(f"{drf.url}/described", headers={"Authorization": "Bearer good"})
+    assert (answer.status_code, answer.json()) == (200, ["/forwarding"]), "which needs no scope"
+    assert [asked["action"] for asked in gate.verified] == ["describe"]
+
+
+def test_a_view_of_drf_that_answers_for_another_resource_is_decided_again(drf, gate):
+    answer = httpx.get(f"{drf.url}/forwarding", headers={"Authorization": "Bearer good"})
+    assert answer.json() == [200, 200, 200]
+    assert [asked["action"] for asked in gate.verified] == ["a", "b"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import types
 from typing import Any
@@ -12,6 +13,7 @@ from fake_gate import BASE_URL
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.testclient import TestClient
 from flask import Blueprint, Flask
+from starlette.responses import PlainTextResponse
 from starlette.testclient import WebSocketDenialResponse
 
 from agentgate_oauth import Decision, RetryPolicy
@@ -110,8 +112,24 @@ class TestFastAPI:
             for _ in range(2):
                 client.get("/plain", headers=GOOD)
         assert warnings_in(caplog) == [
-            "/inner is mounted, so the app's require_scopes does not guard it: guard it itself"
+            "The app's require_scopes does not guard /inner: guard it itself"
         ]
+
+    def test_neither_are_hosts_and_routes_of_starlette_also_in_routers(self, app, caplog):
+        async def bare(request):
+            return PlainTextResponse("served")
+
+        router = APIRouter()
+        router.add_route("/in-a-router", bare)
+        app.include_router(router)
+        app.add_route("/bare", bare)
+        app.host("other.example", FastAPI())
+        with TestClient(app) as client:
+            assert [client.get(path).text for path in ("/bare", "/in-a-router")] == ["served"] * 2
+            client.get("/plain", headers=GOOD)
+        said = " ".join(warnings_in(caplog))
+        assert [served for served in ("/bare:", "/in-a-router:", "other.example:") if served not in said] == []
+        assert "docs" not in said and "/plain" not in said and "/socket" not in said
 
     def test_a_guard_of_some_routes_says_nothing_of_mounts(self, guard, caplog):
         app = FastAPI()
@@ -159,6 +177,27 @@ class TestFlask:
             app.test_client().get(path)
         assert warnings_in(caplog) == [
             "mail.swapped is served without its guard: put require_scopes below the route"
+        ]
+
+    def test_another_decorator_in_between_hides_nothing(self, guard, caplog):
+        app = Flask("service")
+
+        def timed(view):
+            @functools.wraps(view)
+            def wrapper():
+                return view()
+
+            return wrapper
+
+        @for_flask.require_scopes("email:send", guard=guard)
+        @timed
+        @app.get("/swapped")
+        def swapped():
+            return "served"
+
+        assert app.test_client().get("/swapped").status_code == 200
+        assert warnings_in(caplog) == [
+            "swapped is served without its guard: put require_scopes below the route"
         ]
 
     def test_guards_on_top_of_each_other_are_no_mistake(self, guard, caplog):

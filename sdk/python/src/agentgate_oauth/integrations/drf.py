@@ -3,8 +3,8 @@
 The decision is `request.agentgate`. The guard is found as in `agentgate_oauth.integrations.django`.
 
 The framework checks permissions again to find out what else the caller may do: the browsable API for its
-forms, and `OPTIONS` for its description. These requests are never made, so they are not decided, and the
-forms and actions are left out.
+forms, `OPTIONS` for its description, and a schema for its list of views. These requests are never made, so they
+are not decided, and the forms, actions and views are left out.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def require_scopes(
 
     class ScopesRequired(BasePermission):
         def has_permission(self, request: Request, view: APIView) -> bool:
-            outcome = _check_once(request, requirement, chosen)
+            outcome = _check_once(request, view, requirement, chosen)
             if isinstance(outcome, Refusal):
                 raise Refused(outcome)
             return True
@@ -55,18 +55,22 @@ def require_scopes(
     return ScopesRequired
 
 
-def _check_once(request: Request, requirement: Requirement[Any], guard: Guard) -> Decision | Refusal:
-    """Decide about a request from a client once. Raises PermissionDenied for a clone with another method."""
-    received = request._request
-    if request.method != received.method:
-        raise PermissionDenied(f"{request.method} is not decided in advance.")
-    made: list[tuple[Requirement[Any], Guard, Decision | Refusal]]
+def _check_once(
+    request: Request, view: APIView, requirement: Requirement[Any], guard: Guard
+) -> Decision | Refusal:
+    """Decide about a request from a client once. Raises PermissionDenied for a clone, which is never sent."""
+    received, handled = request._request, request.parser_context
+    # A clone keeps the context of the original, so it is for the view that handles that, whichever view is asked.
+    if request.method != received.method or handled.get("view", view) is not view:
+        raise PermissionDenied("Only the request itself is decided, not what else the caller could do.")
+    made: list[tuple[tuple[Any, ...], Decision | Refusal]]
     made = received.__dict__.setdefault("_agentgate_outcomes", [])
-    for known, asked, outcome in made:
-        if known == requirement and asked is guard:
+    asked = (requirement, guard, handled.get("kwargs"))
+    for known, outcome in made:
+        if known == asked:
             return outcome
     outcome = check_request(request, requirement, guard)
-    made.append((requirement, guard, outcome))
+    made.append((asked, outcome))
     if isinstance(outcome, Decision):
         received.agentgate = outcome  # type: ignore[attr-defined] # where clones find it, too
     return outcome

@@ -3,20 +3,22 @@
 A refusal is an `HTTPException`, so its body is under `detail`. `context` may be an `async def`, for example
 to read the request's JSON. A WebSocket is decided when it is opened, not for each of its messages.
 
-`FastAPI(dependencies=[...])` guards the routes of the app itself, but nothing that `app.mount` adds.
+`FastAPI(dependencies=[...])` guards the routes of the app itself, but nothing that `app.mount`, `app.host` or
+`app.add_route` adds. The log has a warning of each at the first request that is guarded.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 from weakref import WeakSet
 
 from fastapi import FastAPI, HTTPException
 from fastapi.requests import HTTPConnection
-from starlette.routing import Mount
+from fastapi.routing import APIRoute, APIWebSocketRoute
+from starlette.routing import Host, Mount, Route, WebSocketRoute
 
 from ..models import Decision
 from ..service import Guard, Refusal, Requirement, default_guard
@@ -40,7 +42,7 @@ def require_scopes(
         app = request.scope.get("app")
         if app is not None and app not in looked_through:
             looked_through.add(app)
-            _warn_of_mounts(app, decide)
+            _warn_of_bare_routes(app, decide)
         details = requirement.details(request)
         if inspect.isawaitable(details):
             details = await details
@@ -53,9 +55,22 @@ def require_scopes(
     return decide
 
 
-def _warn_of_mounts(app: Any, dependency: object) -> None:
-    """Log, at the first guarded request, what is mounted in an app whose own routes all have the guard."""
+def _warn_of_bare_routes(app: Any, dependency: object) -> None:
+    """Log, at the first guarded request, what is served without the guard that all routes of an app should have."""
     if not isinstance(app, FastAPI) or dependency not in [one.dependency for one in app.router.dependencies]:
         return
-    for path in [route.path for route in app.routes if isinstance(route, Mount)]:
-        logger.warning("%s is mounted, so the app's require_scopes does not guard it: guard it itself", path)
+    for served in _bare_routes(app.routes):
+        logger.warning("The app's require_scopes does not guard %s: guard it itself", served)
+
+
+def _bare_routes(routes: Iterable[Any]) -> Iterator[str]:
+    """Yield the paths and hosts without dependencies: mounted apps and Starlette's routes, except FastAPI's docs."""
+    for route in routes:
+        if isinstance(route, Host):
+            yield route.host
+        elif isinstance(route, Mount):
+            yield route.path
+        elif isinstance(route, Route | WebSocketRoute) and not isinstance(route, APIRoute | APIWebSocketRoute):
+            yield from [route.path] if getattr(route, "include_in_schema", True) else []
+        else:  # newer versions keep an included router as one route
+            yield from _bare_routes(getattr(getattr(route, "original_router", None), "routes", ()))

@@ -23,6 +23,7 @@ logger = logging.getLogger("agentgate_oauth")
 # The views as they were before they were guarded. None of them may be served.
 _bare_views: WeakSet[Any] = WeakSet()
 _looked_through: WeakSet[Flask] = WeakSet()
+_MAX_DECORATORS = 20
 
 ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 
@@ -57,9 +58,12 @@ def require_scopes(
 
 
 def _remember(view: Any) -> None:
-    with contextlib.suppress(TypeError):  # some callable objects cannot be kept so
-        _bare_views.add(view)
-    for value in list(getattr(view, "__globals__", {}).values()):
+    bare = view
+    for _ in range(_MAX_DECORATORS):  # others may be between the route and the guard
+        with contextlib.suppress(TypeError):  # some callable objects cannot be kept so
+            _bare_views.add(bare)
+        bare = getattr(bare, "__wrapped__", bare)
+    for value in list(getattr(bare, "__globals__", {}).values()):
         if issubclass(type(value), Flask):  # isinstance would evaluate lazy objects
             _warn_of_bare_views(value)
 
