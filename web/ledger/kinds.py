@@ -13,6 +13,7 @@ ACTIONS = frozenset(
         Event.RESERVATION_COMMITTED,
         Event.RESERVATION_VOIDED,
         Event.RESERVATION_LAPSED,
+        Event.ENTRY_DAMAGED,
     }
 )
 DECISIONS = frozenset(

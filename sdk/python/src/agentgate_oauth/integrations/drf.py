@@ -3,8 +3,8 @@
 The decision is `request.agentgate`. The guard is found as in `agentgate_oauth.integrations.django`.
 
 The framework checks permissions again to find out what else the caller may do: the browsable API for its
-forms, `OPTIONS` for its description, and a schema for its list of views. These requests are never made, so they
-are not decided, and the forms, actions and views are left out.
+forms, `OPTIONS` for its description, and a schema for its list of views. These requests are never made, so
+they are not decided, and the forms, actions and views are left out.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _check_once(
 ) -> Decision | Refusal:
     """Decide about a request from a client once. Raises PermissionDenied for a clone, which is never sent."""
     received, handled = request._request, request.parser_context
-    # A clone keeps the context of the original, so it is for the view that handles that, whichever view is asked.
+    # A clone has the context of the original, which names the view that handles that.
     if request.method != received.method or handled.get("view", view) is not view:
         raise PermissionDenied("Only the request itself is decided, not what else the caller could do.")
     made: list[tuple[tuple[Any, ...], Decision | Refusal]]

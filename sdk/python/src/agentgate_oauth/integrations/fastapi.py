@@ -56,7 +56,7 @@ def require_scopes(
 
 
 def _warn_of_bare_routes(app: Any, dependency: object) -> None:
-    """Log, at the first guarded request, what is served without the guard that all routes of an app should have."""
+    """Log, at the first guarded request, what an app serves without the guard that it has for all routes."""
     if not isinstance(app, FastAPI) or dependency not in [one.dependency for one in app.router.dependencies]:
         return
     for served in _bare_routes(app.routes):
@@ -64,13 +64,15 @@ def _warn_of_bare_routes(app: Any, dependency: object) -> None:
 
 
 def _bare_routes(routes: Iterable[Any]) -> Iterator[str]:
-    """Yield the paths and hosts without dependencies: mounted apps and Starlette's routes, except FastAPI's docs."""
+    """Yield the paths and hosts that have no dependencies: mounted apps and routes of Starlette, not the docs."""
     for route in routes:
         if isinstance(route, Host):
             yield route.host
         elif isinstance(route, Mount):
             yield route.path
-        elif isinstance(route, Route | WebSocketRoute) and not isinstance(route, APIRoute | APIWebSocketRoute):
+        elif isinstance(route, APIRoute | APIWebSocketRoute):
+            continue
+        elif isinstance(route, Route | WebSocketRoute):
             yield from [route.path] if getattr(route, "include_in_schema", True) else []
         else:  # newer versions keep an included router as one route
             yield from _bare_routes(getattr(getattr(route, "original_router", None), "routes", ()))
