@@ -64,7 +64,7 @@ def _warn_of_bare_routes(app: Any, dependency: object) -> None:
 
 
 def _bare_routes(routes: Iterable[Any]) -> Iterator[str]:
-    """Yield the paths and hosts that have no dependencies: mounted apps and routes of Starlette, not the docs."""
+    """Yield the paths and hosts without dependencies: mounted apps and routes of Starlette, not the docs."""
     for route in routes:
         if isinstance(route, Host):
             yield route.host
