@@ -25,6 +25,7 @@ THROTTLES = (
     "THROTTLE_REPLAY",
     "THROTTLE_AGENTS",
     "THROTTLE_TRIALS",
+    "THROTTLE_POLICIES",
 )
 LOG_MAILS = "accounts.console_mail.EmailBackend"
 

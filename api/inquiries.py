@@ -16,6 +16,7 @@ from decisions.inquiries import Inquiry
 from decisions.receipts import sign_receipt
 from decisions.repeats import Repeats
 from decisions.requests import Credential, Decision, VerifyRequest
+from limits.room import MAX_PER_REQUEST, MAX_TOGETHER, Room
 
 # Questions as they were sent, for the decisions that need a receipt.
 Sent = Mapping[str, Any]
@@ -53,7 +54,8 @@ def _requests(
     bodies: Sequence[VerifyRequestBody], path: str, sent: Sent, actor: Actor, headers: Headers
 ) -> list[VerifyRequest]:
     credential, key = read_credential(headers), headers.get("idempotency-key")
-    requests = [_request(body, actor, credential) for body in bodies]
+    room = Room(MAX_PER_REQUEST if key is None else MAX_TOGETHER) if len(bodies) > 1 else None
+    requests = [_request(body, actor, credential, room) for body in bodies]
     if key is None:
         return requests
     repeats = Repeats(key, path, sent)
@@ -67,7 +69,7 @@ def _requests(
     ]
 
 
-def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | None) -> VerifyRequest:
+def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | None, room: Room | None) -> VerifyRequest:
     """Return the request of a body. Raises `NotAuthenticated` for `explain` without a credential."""
     if body.explain and credential is None:
         raise NotAuthenticated("Only a resource server may ask for a trace: send res_...:rs_... as HTTP Basic.")
@@ -81,6 +83,7 @@ def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | Non
         context=body.context,
         explains=body.explain,
         reserve_seconds=body.reserve_seconds,
+        room=room,
     )
 
 

@@ -1,26 +1,25 @@
-"""The batcher: decides, together, all questions that arrived while the batch before was under way.
+"""The batcher: decides, together, the questions that arrived while the batch before was under way.
 
-One batch is under way at a time, so batches grow with the load and each costs little more than a single question. All
-methods but `decide` are called in the event loop's thread.
+One batch is under way at a time, so batches grow with the load and each costs little more than a single question.
+Tenants take turns (`decisions/turns.py`). All methods but `decide` are called in the event loop's thread.
 """
 
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import NamedTuple
 
 from core.errors import OutcomeUnknown, Unavailable
 from core.metrics import report_batch, report_refused_question, report_store_error
+from decisions.expectations import turn_of
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.base import Store, StoreUnavailable
+from decisions.turns import Part, Pending, Tenant, Turns
 
 logger = logging.getLogger(__name__)
 
-MAX_BATCH = 256
 # How long a caller waits for an answer, in the queue and in the batch together.
 DEADLINE_SECONDS = 5.0
 TICK_SECONDS = 0.1
@@ -29,18 +28,12 @@ GATHER_TURNS = 12
 BUSY = "Too many questions are waiting. Try again in a moment."
 LATE = "The decision took too long. Try again in a moment."
 DOWN = "Try again in a moment."
+# A ping waits for no tenant.
+PING = "ping"
 # A commit shows for so long that the next will succeed. A ping writes, so there is at most one in this time.
 FRESH_SECONDS = 1.0
 # A decision that failed shows for longer that the next will not: it can be larger than a ping.
 FAILED_SECONDS = 5.0
-
-
-class _Pending(NamedTuple):
-    """Questions that are asked and answered together, and when they arrived, in seconds of `time.perf_counter`."""
-
-    questions: Sequence[Question]
-    answer: asyncio.Future[list[Decision]]
-    arrived: float
 
 
 class Batcher:
@@ -50,10 +43,8 @@ class Batcher:
         self._store = store
         self._limit = limit
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[_Pending] = deque()
-        self._under_way: Sequence[_Pending] = ()
-        self.number_waiting = 0
-        """How many questions have arrived and are in no batch yet."""
+        self._turns = Turns()
+        self._under_way: Sequence[Part] = ()
         self._task: asyncio.Task[None] | None = None
         self._ticking = False
         self._size = 0
@@ -61,18 +52,22 @@ class Batcher:
         self._ping: asyncio.Future[list[Decision]] | None = None
         self._committed_at = self._down_until = float("-inf")
 
+    @property
+    def number_waiting(self) -> int:
+        """How many questions have arrived and are in no batch yet."""
+        return self._turns.number
+
     def submit(self, questions: Sequence[Question]) -> asyncio.Future[list[Decision]]:
         """Return the future decisions, in order. They are committed when it is done.
 
         Raises `Unavailable` if too many questions are waiting. So does the future if the database does not answer in
-        time. If a batch fails in another way, so do only the questions that cause it.
+        time. If a batch fails in another way, so do only the questions that cause it. Many questions can be decided in
+        several batches. If only some of these succeed, the future raises `OutcomeUnknown`.
         """
-        if self.number_waiting + len(questions) > self._limit:
-            report_refused_question("full", len(questions))
-            raise Unavailable(BUSY)
-        pending = _Pending(questions, self._loop.create_future(), time.perf_counter())
-        self._waiting.append(pending)
-        self.number_waiting += len(questions)
+        tenant = self._tenant_of(questions)
+        self._make_room(tenant, len(questions))
+        pending = Pending(questions, self._loop.create_future(), time.perf_counter())
+        self._turns.add(tenant, pending)
         if self._task is None:
             self._task = self._loop.create_task(self._work())
         if not self._ticking:
@@ -105,6 +100,20 @@ class Batcher:
             await self._task
         await self._store.close()
 
+    def _tenant_of(self, questions: Sequence[Question]) -> Tenant:
+        """Return whose turn the questions take: of the organizations concerned, that whose questions cost most."""
+        names = {turn_of(question) for question in questions} if questions else {PING}
+        return max(map(self._turns.tenant, names), key=lambda tenant: tenant.cost)
+
+    def _make_room(self, tenant: Tenant, number: int) -> None:
+        """Refuse the newest requests of the tenant with the most questions. Raises `Unavailable` if it is this one."""
+        while self._turns.number + number > self._limit:
+            dropped = self._turns.drop_newest(beyond=tenant.number + number)
+            report_refused_question("full", len(dropped.questions) if dropped else number)
+            if dropped is None:
+                raise Unavailable(BUSY)
+            _fail((dropped,), Unavailable(BUSY))
+
     async def _work(self) -> None:
         """Decide batches until nothing waits."""
         while batch := await self._gather():
@@ -113,11 +122,11 @@ class Batcher:
                 await self._decide(batch)
             except Exception as error:  # an error in this class must not leave callers waiting
                 logger.exception("A batch could not be answered")
-                _fail(batch, error)
+                _fail(_pending(batch), error)
             self._under_way = ()
         self._task = None
 
-    async def _gather(self) -> list[_Pending]:
+    async def _gather(self) -> list[Part]:
         """Return the next requests, after a moment for the callers that were answered last to ask again.
 
         Without it, the callers split into two groups, and batches are half as large.
@@ -126,30 +135,19 @@ class Batcher:
             if self.number_waiting >= self._size:
                 break
             await asyncio.sleep(0)
-        return self._take()
-
-    def _take(self) -> list[_Pending]:
-        """Return the next requests, at most `MAX_BATCH` questions unless one pending has more."""
-        batch: list[_Pending] = []
-        size = 0
-        while self._waiting and (not batch or size + len(self._waiting[0].questions) <= MAX_BATCH):
-            pending = self._waiting.popleft()
-            self.number_waiting -= len(pending.questions)
-            if not pending.answer.done():  # its deadline has not passed
-                batch.append(pending)
-                size += len(pending.questions)
-        self._size = size
+        batch = self._turns.take()
+        self._size = sum(len(part.questions) for part in batch)
         return batch
 
-    async def _decide(self, batch: Sequence[_Pending]) -> None:
-        questions = list(chain.from_iterable(pending.questions for pending in batch))
+    async def _decide(self, batch: Sequence[Part]) -> None:
+        questions = list(chain.from_iterable(part.questions for part in batch))
         try:
             decisions = await self._store.decide(questions) if questions else await self._ping_store()
         except StoreUnavailable as error:
             self._report_down(error)
             if questions:
                 self._down_until = time.perf_counter() + FAILED_SECONDS
-            _fail(batch, OutcomeUnknown(LATE) if error.may_have_committed else Unavailable(DOWN))
+            _fail(_pending(batch), OutcomeUnknown(LATE) if error.may_have_committed else Unavailable(DOWN))
         except Exception as error:
             await self._decide_apart(batch, error)
         else:
@@ -161,27 +159,31 @@ class Batcher:
         await self._store.ping(writes=time.perf_counter() >= self._committed_at + FRESH_SECONDS)
         return []
 
-    async def _decide_apart(self, batch: Sequence[_Pending], error: Exception) -> None:
+    async def _decide_apart(self, batch: Sequence[Part], error: Exception) -> None:
         """Decide the halves of a batch that failed, until only those fail that cause it."""
-        batch = [pending for pending in batch if not pending.answer.done()]
+        batch = [part for part in batch if not part.pending.answer.done()]
         if len(batch) <= 1:
             logger.error("A decision failed", exc_info=error)
-            _fail(batch, error)
+            _fail(_pending(batch), error)
             return
         middle = len(batch) // 2
         await self._decide(batch[:middle])
         await self._decide(batch[middle:])
 
-    def _answer(self, batch: Sequence[_Pending], decisions: Iterator[Decision]) -> None:
+    def _answer(self, batch: Sequence[Part], decisions: Iterator[Decision]) -> None:
         now = time.perf_counter()
         reasons: list[str | None] = []
         seconds: list[float] = []
-        for pending in batch:
-            own = [next(decisions) for _ in pending.questions]
+        spent: list[float] = []
+        for pending, questions, _, _ in batch:
+            own = [next(decisions) for _ in questions]
             reasons += [decision.reason for decision in own if decision.is_answer]
             seconds += [now - pending.arrived] * len(own)
-            if not pending.answer.done():
-                pending.answer.set_result(own)
+            spent.append(sum([decision.effort for decision in own]))
+            pending.decisions += own
+            if len(pending.decisions) == len(pending.questions) and not pending.answer.done():
+                pending.answer.set_result(pending.decisions)
+        self._turns.settle(batch, spent)
         if seconds:
             report_batch(reasons, seconds)
 
@@ -205,7 +207,7 @@ class Batcher:
         """Give up on requests whose deadline has passed, as long as there are any."""
         late = time.perf_counter() - DEADLINE_SECONDS
         # What is under way may still be committed. What waits is dropped.
-        for queue, error in ((self._under_way, OutcomeUnknown), (self._waiting, Unavailable)):
+        for queue, error in ((_pending(self._under_way), OutcomeUnknown), (self._turns, Unavailable)):
             for pending in queue:
                 if pending.arrived < late and not pending.answer.done():
                     report_refused_question("deadline", len(pending.questions))
@@ -215,7 +217,12 @@ class Batcher:
             self._loop.call_later(TICK_SECONDS, self._tick)
 
 
-def _fail(batch: Sequence[_Pending], error: Exception) -> None:
-    for pending in batch:
+def _pending(batch: Sequence[Part]) -> Sequence[Pending]:
+    return [part.pending for part in batch]
+
+
+def _fail(requests: Iterable[Pending], error: Exception) -> None:
+    """Answer by the error or, if some decisions of a request are committed, that its outcome is unknown."""
+    for pending in requests:
         if not pending.answer.done():
-            pending.answer.set_exception(error)
+            pending.answer.set_exception(OutcomeUnknown(LATE) if pending.decisions else error)

@@ -53,7 +53,7 @@ def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set
     return known | new, new
 
 
-def learn(question: Question, token: TokenFacts, service: ServiceFacts | None, keys: Keys) -> None:
+def learn(question: Question, token: TokenFacts, keys: Keys) -> None:
     """Remember the counters, by key, that an allowed question about a stored token needed, beside earlier ones.
 
     Not those of tasks, of which there may be any number: their keys follow from the connection's and the question.
@@ -71,9 +71,26 @@ def learn(question: Question, token: TokenFacts, service: ServiceFacts | None, k
     if known is not None and set(needed).issubset(known):
         return
     _needed[key] = tuple(dict.fromkeys((*needed, *(known or ()))))[:MAX_COUNTERS]
-    _agents[token.client_id] = (token.agent_id, token.organization_id)
+
+
+def see(question: Question, token: TokenFacts, service: ServiceFacts | None) -> None:
+    """Remember the organizations of a question about a stored token."""
+    agent = token.agent_id, token.organization_id
+    if _agents.get(token.client_id) != agent:
+        _agents[token.client_id] = agent
     if service is not None:
-        _services[key[1]] = service.organization_id
+        key = service_key(question)
+        if _services.get(key) != service.organization_id:
+            _services[key] = service.organization_id
+
+
+def turn_of(question: Question) -> str:
+    """Return the organization last seen for the token's client or, for a stock client, for the service.
+
+    All questions of which it is unknown share the turn of "".
+    """
+    agent = _agents.get(question.claims.client_id) if question.claims else None
+    return (agent[1] if agent else None) or _services.get(service_key(question)) or ""
 
 
 def _tasks(question: Question, needed: Keys) -> Iterable[str]:

@@ -11,10 +11,11 @@ from decisions.facts import AgentFacts, CallerFacts, ReservedFacts, ScopeFacts, 
 from decisions.indexing import scopes_to_index
 from decisions.questions import Question
 from decisions.repeats import answer_again, refuse
-from decisions.requests import CALLER_REFUSED, UNKNOWN_TOKEN, Decision, Reason
+from decisions.requests import CALLER_REFUSED, LEAST_EFFORT, UNKNOWN_TOKEN, Decision, Reason
 from decisions.terms import NO_TERMS, Terms
 from limits.flows import OUTBOUND
 from limits.reservations import Hold
+from limits.room import MAX_PER_CALL, Room
 from limits.sliding_window import CounterRequest
 from policies.books import PolicyBook
 from policies.engine import PASSED, CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
@@ -77,6 +78,8 @@ class Judgement:
     """Whether an earlier decision answers the request: nothing is evaluated, counted or logged."""
     shadows: Sequence["Shadow"] = ()
     traced: Sequence[Traced] | None = None
+    effort: float = LEAST_EFFORT
+    """See `Decision.effort`."""
     holds: tuple[Hold, ...] = ()
     """The counters that hold the amount of an allowed request that reserves it."""
 
@@ -167,15 +170,16 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
         return judgement
     context = _rule_context(question, token, found, now)
     sides = _sides(token, found, affected, context)
-    evaluation = _evaluate(sides)
+    rooms = (Room(MAX_PER_CALL), request.room) if request.room else (Room(MAX_PER_CALL),)
+    evaluation = _evaluate(sides).within(rooms)
     judgement.decision = _describe(token, policy=evaluation.denied_by)
     judgement.evaluation = evaluation
     if evaluation.denied_by is not None:
         judgement.denying_organization_id = owner(evaluation.denied_by, found, judgement)
     if request.explains:
-        judgement.traced = [traced for side in sides for traced in trace(*side)]
+        judgement.traced = [traced.within(rooms) for side in sides for traced in trace(*side)]
     if _has_shadows(found):  # last, because they share the budget
-        judgement.shadows = _shadows(token, found, judgement, context)
+        judgement.shadows = _shadows(token, found, judgement, context, rooms)
     if evaluation.denied_by is None and token.user_id is not None and token.consent_id is not None:
         _find_content(judgement, token, found, context)
     return judgement
@@ -199,7 +203,9 @@ def _has_shadows(found: Found) -> bool:
     return (own is not None and own.has_shadows) or (other is not None and other.has_shadows)
 
 
-def _shadows(token: TokenFacts, found: Found, judgement: Judgement, context: RuleContext) -> Sequence[Shadow]:
+def _shadows(
+    token: TokenFacts, found: Found, judgement: Judgement, context: RuleContext, rooms: Collection[Room]
+) -> Sequence[Shadow]:
     """Return what each shadow policy would decide."""
     own = found.agent_book.shadow_for_agent(token.agent_id) if found.agent_book else ()
     others: Sequence[CompiledPolicy] = ()
@@ -208,7 +214,7 @@ def _shadows(token: TokenFacts, found: Found, judgement: Judgement, context: Rul
     others_id = judgement.service_organization_id
     listed = ((token.organization_id, own, context), (others_id, others, context._replace(policies_of=others_id)))
     return [
-        Shadow(organization_id, evaluate([policy], its_context))
+        Shadow(organization_id, evaluate([policy], its_context).within(rooms))
         for organization_id, policies, its_context in listed
         if organization_id is not None
         for policy in policies

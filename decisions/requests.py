@@ -11,6 +11,7 @@ from core.actor import Actor
 from core.errors import DomainError
 from core.net import canonical_address
 from core.uris import find_canonical_uri
+from limits.room import Room
 from policies.engine import Outcome, PolicyDenial
 
 SCOPES_PER_COST = 10
@@ -60,7 +61,8 @@ class VerifyRequest(NamedTuple):
     With `explains`, the decision has a trace of all rules. Only a caller with a credential may ask for it.
     With `reserve_seconds`, an allowed request holds its amount for that long, until it is committed or voided. Its
     context must have an amount that can be read. With `repeat`, too, it does so once (`decisions/repeats.py`). If one
-    request with the same `together` cannot be answered again, none is decided.
+    request with the same `together` cannot be answered again, none is decided. The counters of all requests of a batch
+    share its `room`.
     """
 
     token: str
@@ -76,6 +78,7 @@ class VerifyRequest(NamedTuple):
     reserve_seconds: int | None = None
     repeat: Repeat | None = None
     together: str = ""
+    room: Room | None = None
 
     @property
     def cost(self) -> int:
@@ -124,6 +127,10 @@ class RuleTrace(NamedTuple):
     detail: str | None = None
 
 
+# What reading the facts of a question and writing its entry takes, in seconds.
+LEAST_EFFORT = 0.00005
+
+
 @dataclass(slots=True, kw_only=True)
 class Decision:
     """The answer to a request. The store sets `audit_id` and `decided_at`, after which nothing changes it.
@@ -159,6 +166,8 @@ class Decision:
     is_caller_refused: bool = False
     problem: DomainError | None = None
     """Why a repeated request cannot be answered again."""
+    effort: float = field(default=LEAST_EFFORT, compare=False)
+    """About how long it took, in seconds, for the turns of tenants."""
 
     @property
     def is_answer(self) -> bool:

@@ -4,7 +4,7 @@ A request is denied as soon as one rule denies it. A rule that cannot be read, o
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 from core.money import read_amount
 from core.text import echo
 from limits.flows import FlowRequest
+from limits.room import Room
 from limits.sliding_window import CounterRequest
 from policies.rules import Denial, Rule, RuleContext
+from policies.rules.budget import TooCostly
 from policies.rules.kinds import LimitKind
 from policies.rules.ledger import Ledger, subject_of
 from policies.rules.parsing import parse_rule
@@ -23,7 +25,9 @@ from policies.rules.parsing import parse_rule
 logger = logging.getLogger(__name__)
 
 UNREADABLE = Denial("The rule is invalid, so it denies all requests.")
+TOO_COSTLY = Denial("The policies take too long for this request: it has too many scopes, or they have long lists.")
 FAILED = Denial("The rule failed with an error, so it denied the request.")
+TOO_MANY_COUNTERS = Denial("More limits concern the request, or its batch, than can be counted at once.")
 FLOWS = "The task has read private data and content that others wrote, so data must not leave without a decision."
 
 
@@ -81,6 +85,11 @@ class Limit(NamedTuple):
         """Return the denial to use if the counter is full."""
         return describe_denial(self.policy, self.rule, Denial(self.request.denial, retry_after_seconds))
 
+    @property
+    def crowded(self) -> PolicyDenial:
+        """The denial to use if the call or its request needs too many counters."""
+        return describe_denial(self.policy, self.rule, TOO_MANY_COUNTERS)
+
 
 class Flow(NamedTuple):
     """A guard against data flows that the request must still pass, and the rule that requires it."""
@@ -93,6 +102,11 @@ class Flow(NamedTuple):
     def denial(self) -> PolicyDenial:
         """The denial, or what the user is asked for, if the guard is hit."""
         return describe_denial(self.policy, self.rule, Denial(FLOWS))
+
+    @property
+    def crowded(self) -> PolicyDenial:
+        """The denial to use if the call or its request needs too many counters."""
+        return describe_denial(self.policy, self.rule, TOO_MANY_COUNTERS)
 
 
 class Requirements(NamedTuple):
@@ -123,6 +137,14 @@ class Evaluation(NamedTuple):
         requests = self.counter_requests + other.counter_requests
         return Evaluation(None, self.limits + other.limits, self.flows + other.flows, requests)
 
+    def within(self, rooms: Collection[Room]) -> "Evaluation":
+        """Return the evaluation, or a denial by the first rule whose counters do not fit in all rooms."""
+        requirements: tuple[Limit | Flow, ...] = (*self.limits, *self.flows)
+        for required in requirements:
+            if not all(room.take(required.request.keys) for room in rooms):
+                return Evaluation(required.crowded)
+        return self
+
 
 PASSED = Evaluation()
 """The evaluation of a request that all policies allow, with nothing left to settle."""
@@ -146,6 +168,14 @@ class Traced(NamedTuple):
     detail: str = ""
     retry_after_seconds: int | None = None
     requirements: Requirements = NOTHING
+
+    def within(self, rooms: Collection[Room]) -> "Traced":
+        """Return the outcome, or a denial if the rule's counters do not fit in all rooms."""
+        limits, flow = self.requirements
+        keys = [key for each in (*limits, *((flow,) if flow else ())) for key in each.keys]
+        if all(room.take(keys) for room in rooms):
+            return self
+        return self._replace(outcome=Outcome.DENIED, detail=TOO_MANY_COUNTERS.detail, requirements=NOTHING)
 
 
 def compile_policy(
@@ -218,6 +248,8 @@ def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Deni
         if isinstance(denial, Denial):
             return denial
         raise TypeError(f"A rule returned {type(denial).__name__}")
+    except TooCostly:
+        return TOO_COSTLY
     except Exception:
         logger.exception("Rule %d (%s) of policy %s failed and denies", rule.index, rule.type, policy.id)
         return FAILED

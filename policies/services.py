@@ -29,6 +29,8 @@ from policies.versions import changes_to, keep_unkept, keep_version, version_of
 # How often an edit prepares the counters, if other edits come in between.
 MAX_ATTEMPTS = 5
 EDITABLE = frozenset({"name", "description", "agent", "enabled", "mode", "rules"})
+# The changes after which the enabled policies may be too much, with the field that is then named.
+CROWDING = {"rules": "rules", "enabled": "enabled", "agent": "agentId"}
 
 
 def create_policy(
@@ -52,7 +54,8 @@ def create_policy(
         hold_organizations([organization.id])
         _check_agent(organization.id, agent)
         if enabled:
-            require_room(organization_id=organization.id, rules=rules, field="rules")
+            agent_id = agent.id if agent else None
+            require_room(organization_id=organization.id, agent_id=agent_id, rules=rules, field="rules")
         policy = Policy.objects.create(
             organization=organization,
             agent=agent,
@@ -130,8 +133,9 @@ def _change(
         keep_unkept(policy)
         for field, value in changes.items():
             setattr(policy, field, value)
-        if policy.enabled and changes.keys() & {"rules", "enabled"}:
-            _require_room(policy, "rules" if "rules" in changes else "enabled")
+        crowding = [named for field, named in CROWDING.items() if field in changes]
+        if policy.enabled and crowding:
+            _require_room(policy, crowding[0])
         policy.version += 1
         policy.save()
         origin = {} if restored_from is None else {"restoredVersion": restored_from}
@@ -176,7 +180,13 @@ def _lock(actor: Actor, policy: Policy) -> Policy:
 
 
 def _require_room(policy: Policy, field: str) -> None:
-    require_room(organization_id=policy.organization_id, rules=policy.rules, field=field, policy_id=policy.id)
+    require_room(
+        organization_id=policy.organization_id,
+        agent_id=policy.agent_id,
+        rules=policy.rules,
+        field=field,
+        policy_id=policy.id,
+    )
 
 
 def _check_agent(organization_id: str, agent: Agent | None) -> None:

@@ -9,8 +9,15 @@ from api.v1.schemas.policies import NewPolicyBody, PolicyOut, UpdatePolicyBody, 
 from core.errors import Invalid, NotFound
 from core.idempotency import Answer
 from policies.models import Policy
+from policies.quotas import MAX_BYTES, MAX_LIMITS, MAX_POLICIES, MAX_RULES
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import create_policy, delete_policy, update_policy
+from policies.throttling import throttle_writes
+
+BOUNDS = (
+    f"An organization has at most {MAX_POLICIES} enabled policies, whose rules have at most {MAX_BYTES:,} bytes "
+    f"together. At most {MAX_RULES} rules can apply to one agent, {MAX_LIMITS} of which are limits or data flow guards."
+)
 
 
 class PolicyEndpoint(DeveloperEndpoint):
@@ -45,7 +52,8 @@ class Policies(PolicyEndpoint):
         description="The policy applies to every verify request that starts after the response. A request is denied if "
         "any rule denies it. With the mode `shadow`, the policy denies nothing: it only logs a `policy.shadowed` entry "
         "for each allowed request that it would have denied or asked for. `actions` are scopes of the catalogue or of "
-        "the organization, or a prefix of such scopes followed by `*`.",
+        "the organization, or a prefix of such scopes followed by `*`. `THROTTLE_POLICIES` limits the writes of "
+        "policies per organization. " + BOUNDS,
         answer=PolicyOut,
         status=201,
         repeatable=True,
@@ -59,6 +67,7 @@ class Policies(PolicyEndpoint):
     def post(self, body: NewPolicyBody) -> Answer:
         fields = dict(body)
         fields["agent"] = self.agent(fields.pop("agent_id"))
+        throttle_writes(self.developer.organization_id)
 
         def work() -> PolicyOut:
             organization = self.developer.organization
@@ -85,9 +94,12 @@ class OnePolicy(PolicyEndpoint):
         if "agent_id" in changes:
             changes["agent"] = self.agent(changes.pop("agent_id"))
         if changes:
+            throttle_writes(policy.organization_id)
             policy = update_policy(actor=self.actor, policy=policy, changes=changes)
         return PolicyOut.model_validate(policy)
 
     @operation("deletePolicy", "Delete a policy", status=204)
     def delete(self, policy_id: str) -> None:
-        delete_policy(actor=self.actor, policy=self.policy(policy_id))
+        policy = self.policy(policy_id)
+        throttle_writes(policy.organization_id)
+        delete_policy(actor=self.actor, policy=policy)

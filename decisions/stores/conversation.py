@@ -14,6 +14,7 @@ and so do approvals, which are read once the counters are locked.
 
 from collections.abc import Collection, Generator, Sequence
 from datetime import datetime, timedelta
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from audit.entries.drafts import Draft, prepare
@@ -22,7 +23,7 @@ from core import clock
 from core.errors import Unavailable
 from decisions.approvals import BatchApprovals, read_approvals, rule_windows
 from decisions.entries import draft_entry, draft_shadows
-from decisions.expectations import expected_counters, learn
+from decisions.expectations import expected_counters, learn, see
 from decisions.judgement import Found, Judgement, judge, refuse_together
 from decisions.questions import Question
 from decisions.requests import Decision
@@ -42,6 +43,10 @@ Conversation = Generator[Trip, Rows, list[Decision]]
 MAX_STARTS = 10
 # How long the sweep of idle counters leaves a new one alone.
 NEW_COUNTER_LIFETIME = timedelta(hours=1)
+# What it takes to read, lock and save a counter.
+COUNTER_SECONDS = 0.00002
+# What takes longer was mostly interrupted by other threads and processes.
+LONGEST_SECONDS = 0.005
 
 
 class TooManyStarts(Unavailable):
@@ -66,7 +71,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
         found = [facts.about(question) for question in questions]
         # All locks are held now, unless the transaction starts again: waiting for a lock takes time.
         now = clock.now()
-        judgements = [judge(question, each, now) for question, each in zip(questions, found, strict=True)]
+        judgements = [_judge(question, each, now) for question, each in zip(questions, found, strict=True)]
         refuse_together(judgements)
         needed = Needed.by(judgements)
         unread = needed.keys - facts.counters.keys()
@@ -123,10 +128,15 @@ def _finish(
     shadows: list[Draft] = []
     for judgement, each in zip(judgements, found, strict=True):
         is_final = judgement.is_final
-        if each.token is not None and judgement.decision.allowed and not judgement.is_repeated:
-            learn(judgement.question, each.token, each.service, () if is_final else judgement.needed_keys())
+        keys = () if is_final else judgement.needed_keys()
+        if each.token is not None:
+            see(judgement.question, each.token, each.service)
+            if judgement.decision.allowed and not judgement.is_repeated:
+                learn(judgement.question, each.token, keys)
         if not is_final:
+            began = perf_counter()
             shadows += _settle(judgement, each, settling)
+            judgement.effort += min(LONGEST_SECONDS, perf_counter() - began) + len(keys) * COUNTER_SECONDS
     logged = [judgement for judgement in judgements if judgement.is_logged]
     entries = prepare([*map(draft_entry, logged), *shadows], now)
     new = {key for key, rule in rules.items() if rule.changed and key not in facts.counters}
@@ -138,7 +148,15 @@ def _finish(
     yield Trip(steps, commits=True)
     for judgement, entry in zip(logged, entries, strict=False):
         judgement.decision.audit_id, judgement.decision.decided_at = entry.id, now
+        judgement.decision.effort = judgement.effort
     return [judgement.decision for judgement in judgements]
+
+
+def _judge(question: Question, found: Found, now: datetime) -> Judgement:
+    began = perf_counter()
+    judgement = judge(question, found, now)
+    judgement.effort += min(LONGEST_SECONDS, perf_counter() - began)
+    return judgement
 
 
 def _settle(judgement: Judgement, found: Found, settling: Settling) -> list[Draft]:

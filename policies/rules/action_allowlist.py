@@ -19,6 +19,7 @@ class ActionAllowlist(Rule):
         asked = ctx.asked
         if not asked:
             return Denial("The request names no action, and only listed actions are allowed.")
+        self.charge(ctx, self.concerned.cost_of(asked))
         if not all(map(self.concerned.matches, asked)):
             return Denial("The request asks for an action that is not on the allowlist.")
         return None

@@ -16,7 +16,7 @@ class ActionBlocklist(Rule):
     actions: Patterns
 
     def check(self, ctx: RuleContext) -> Denial | None:
-        if any(map(self.concerned.matches, ctx.asked)):
+        if self.names_any(ctx):
             return Denial("The request asks for a blocked action.")
         return None
 

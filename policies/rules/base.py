@@ -77,6 +77,9 @@ class Rule(BaseModel, ABC):
     most_per_policy: ClassVar[int | None] = None
     most_per_organization: ClassVar[int | None] = None
 
+    # Whether the rule counts, or remembers, in rows that are locked.
+    needs_counters: ClassVar[bool] = False
+
     # Whether the rule looks at `context`, which developers cannot read in the log. Which requests such a rule denies
     # says something about their contexts, so developers may only see how many.
     reads_context: ClassVar[bool] = True
@@ -107,7 +110,17 @@ class Rule(BaseModel, ABC):
 
     def concerns(self, ctx: RuleContext) -> bool:
         """Return whether the rule applies to a request: one that asks for any of its `actions`."""
-        return self.lists_actions or not self.actions or any(map(self.concerned.matches, ctx.asked))
+        return self.lists_actions or not self.actions or self.names_any(ctx)
+
+    def names_any(self, ctx: RuleContext) -> bool:
+        """Return whether a request asks for any of the `actions`. Raises `TooCostly`."""
+        self.charge(ctx, self.concerned.cost_of(ctx.asked))
+        return any(map(self.concerned.matches, ctx.asked))
+
+    def charge(self, ctx: RuleContext, cost: int) -> None:
+        """Take what the rule costs, in about nanoseconds, from the budget of the call. Raises `TooCostly`."""
+        if ctx.budget is not None:
+            ctx.budget.charge(self, cost)
 
     @abstractmethod
     def check(self, ctx: RuleContext) -> Denial | None:

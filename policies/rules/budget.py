@@ -9,6 +9,12 @@ from typing import Any
 
 # So a batch of 100 calls takes at most 0.3 s, and the decisions behind it wait no longer.
 PER_CALL = 3_000_000
+# What costs less is bounded by the number of rules.
+FREE = 2000
+
+
+class TooCostly(Exception):
+    """A rule does not fit in the call's budget. It denies."""
 
 
 class Budget:
@@ -27,6 +33,13 @@ class Budget:
         """Return whether there is so much left, and take it. Once a cost does not fit, none does."""
         self.left = self.left - cost if cost <= self.left else -1
         return self.left >= 0
+
+    def charge(self, rule: object, cost: int) -> None:
+        """Take what a rule costs, once, unless it is little. Raises `TooCostly`."""
+        if cost > FREE and self.find(id(rule)) is None:
+            self.keep(id(rule), cost)
+            if not self.spend(cost):
+                raise TooCostly
 
     def find(self, key: Hashable) -> Any:
         """Return the list with the result that was kept, or None."""

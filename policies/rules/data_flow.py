@@ -26,6 +26,8 @@ class DataFlow(Rule):
     belong to any, so it counts for all. Scopes have the labels `private`, `untrusted` and `outbound`.
     """
 
+    needs_counters = True
+
     window_seconds: Annotated[Seconds, Field(ge=1, le=KEPT_SECONDS, title=gettext_noop("Period"))]
     then: Annotated[
         Literal["ask", "deny"],

@@ -17,6 +17,8 @@ from policies.rules.fields import Listed, Text
 
 STARS = re.compile(r"(?:\.\*)+\Z")
 MAPPED_BITS = 96  # ::ffff:0:0/96 holds the IPv4 addresses (RFC 4291 section 2.5.5.2)
+# What comparing an address with one network costs in the call's budget.
+NETWORK_COST = 600
 
 
 def parse_network(text: str) -> Network:
@@ -101,6 +103,7 @@ class IpAllowlist(Rule):
         address = parse_address(ctx.ip)
         if address is None:
             return Denial("The request has no IP address, and only listed addresses are allowed.")
+        self.charge(ctx, NETWORK_COST * len(self.networks))
         if not any(address in network for network in self.networks):
             return Denial("The IP address is not on the allowlist.")
         return None

@@ -29,6 +29,8 @@ Scope = Annotated[
 class CountingRule(Rule):
     """A rule that limits how much there is in any window. Edits of the policy keep its counts (`policies.limits`)."""
 
+    needs_counters = True
+
     @property
     @abstractmethod
     def kind(self) -> LimitKind:

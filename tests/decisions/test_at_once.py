@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from core.errors import Unavailable
-from decisions import batcher
+from decisions import turns
 from decisions.batcher import Batcher
 from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
@@ -98,7 +98,7 @@ def test_a_batch_starts_again_only_so_often(decide: Decide, grant: Grant, monkey
 
 
 def test_a_limit_is_exact_over_two_stores(loop: EventLoop, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batcher, "MAX_BATCH", 4)
+    monkeypatch.setattr(turns, "MAX_BATCH", 4)
     limit(grant, 20)
     limit(grant, 30, "global")
 

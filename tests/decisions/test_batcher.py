@@ -8,11 +8,13 @@ import pytest
 
 from core.errors import OutcomeUnknown, Unavailable
 from decisions import batcher as batcher_module
-from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, MAX_BATCH, Batcher
+from decisions import turns
+from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, Batcher
 from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
 from decisions.stores.base import StoreUnavailable
 from decisions.stores.conversation import TooManyStarts
+from decisions.turns import MAX_BATCH
 from tests.world import ANONYMOUS
 
 LIMIT = 1000
@@ -144,20 +146,19 @@ async def test_what_arrives_during_a_batch_is_the_next_batch(batcher: Batcher, s
     assert store.batches == [["a"], ["b", "c", "d", "e", "f", "g"]]
 
 
-async def test_a_batch_has_a_largest_size_and_never_splits_a_request(batcher: Batcher, store: FakeStore) -> None:
+async def test_a_batch_has_a_largest_size(batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "BATCH_SECONDS", 1.0)
     answers = [await begin(batcher, store, "first")]
-    answers += [ask(batcher, *names("a", MAX_BATCH - 1)), ask(batcher, "b", "c"), ask(batcher, *names("d", 300))]
-    for _ in range(4):
+    answers += [ask(batcher, name) for name in names("a", 300)]
+    for _ in range(3):
         store.release()
-
-    sizes = [len(await decided(answer)) for answer in answers]
-
-    assert sizes == [1, MAX_BATCH - 1, 2, 300]
-    assert [len(batch) for batch in store.batches] == sizes, "300 questions of one request are one batch"
+    for answer in answers:
+        await decided(answer)
+    assert [len(batch) for batch in store.batches] == [1, MAX_BATCH, 300 - MAX_BATCH]
 
 
 async def test_questions_beyond_the_limit_are_refused_at_once(batcher: Batcher, store: FakeStore) -> None:
-    under_way = await begin(batcher, store, *names("first", 300))
+    under_way = await begin(batcher, store, "first")
     waiting = [ask(batcher, *names(f"{number}-", 100)) for number in range(LIMIT // 100)]
 
     with pytest.raises(Unavailable, match=BUSY):
@@ -165,7 +166,7 @@ async def test_questions_beyond_the_limit_are_refused_at_once(batcher: Batcher, 
 
     for _ in range(20):
         store.release()
-    assert len(await decided(under_way)) == 300, "what is under way does not wait"
+    assert len(await decided(under_way)) == 1, "what is under way does not wait"
     assert [len(await decided(answer)) for answer in waiting] == [100] * len(waiting)
     assert await decided(ask(batcher, "more")) == ["more"]
 
@@ -387,3 +388,27 @@ async def test_many_callers_get_their_own_decisions(batcher: Batcher, store: Fak
     asked = names("c", 300)
     assert await asyncio.gather(*map(call, asked)) == [[name, f"{name}+"] for name in asked]
     assert max(map(len, store.batches)) <= MAX_BATCH
+
+
+async def test_a_flood_makes_room_for_another_tenant(
+    batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batcher_module, "turn_of", lambda question: question.request.token[0])
+    under_way = await begin(batcher, store, "a")
+    flood = [ask(batcher, *names(f"a{number}-", 100)) for number in range(LIMIT // 100)]
+    other = ask(batcher, "b")
+    assert await fails(flood[-1], BUSY)
+    for _ in range(200):
+        store.release()
+    assert await decided(other) == ["b"]
+    assert len(await decided(flood[0])) == 100
+    await under_way
+
+
+async def test_a_request_of_which_only_a_part_was_decided_has_an_unknown_outcome(
+    batcher: Batcher, store: FakeStore
+) -> None:
+    store.failures["a50"] = ValueError("of this question")
+    with pytest.raises(OutcomeUnknown):
+        await ask(batcher, *names("a", 400))
+    assert sum(map(len, store.batches)) < 400, "the rest is not decided"

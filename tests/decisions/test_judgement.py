@@ -10,7 +10,7 @@ from django.conf import settings
 from core.actor import Actor
 from decisions import expectations
 from decisions.approvals import BatchApprovals
-from decisions.expectations import expected_counters, learn
+from decisions.expectations import expected_counters, learn, see
 from decisions.facts import AgentFacts, CallerFacts, ServiceFacts, TokenFacts
 from decisions.judgement import Found, judge
 from decisions.memory import LIBRARY
@@ -200,22 +200,22 @@ class TestExpectations:
         assert expected_counters([question(), question(claims=None)], NOW) == (set(), set())
 
     def test_a_token_needs_what_it_needed_before(self) -> None:
-        learn(question(), TOKEN, None, self.NEEDED)
+        learn(question(), TOKEN, self.NEEDED)
         assert expected_counters([question()], NOW) == ({"a", "b"}, set())
-        learn(question(), TOKEN, None, ["c"])
+        learn(question(), TOKEN, ["c"])
         assert expected_counters([question()], NOW) == ({"a", "b", "c"}, set())
 
     def test_it_is_remembered_for_each_service(self) -> None:
-        learn(question(), TOKEN, None, self.NEEDED)
+        learn(question(), TOKEN, self.NEEDED)
         assert expected_counters([question(credential=CREDENTIAL)], NOW)[0] == set()
 
     def test_introspection_needs_none(self) -> None:
-        learn(question(), TOKEN, None, self.NEEDED)
+        learn(question(), TOKEN, self.NEEDED)
         assert expected_counters([question(is_introspection=True)], NOW) == (set(), set())
 
     def test_a_new_token_of_a_known_agent_needs_what_its_policies_count(self) -> None:
         LIBRARY.add("org_1", "1", book(LIMITED))
-        learn(question(), TOKEN, None, [])
+        see(question(), TOKEN, None)
         other = question(claims=replace(CLAIMS, token_id="tok_2"))
         (limit,) = judge(other, found(agent_book=book(LIMITED)), NOW).evaluation.limits
         assert expected_counters([other], NOW) == ({limit.request.key}, {limit.request.key})
@@ -223,7 +223,7 @@ class TestExpectations:
     def test_what_a_token_needs_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(expectations, "MAX_COUNTERS", 2)
         for key in "abc":
-            learn(question(), TOKEN, None, [key])
+            learn(question(), TOKEN, [key])
         expected, _ = expected_counters([question()], NOW)
         assert expected == {"c", "b"}
 
@@ -231,8 +231,8 @@ class TestExpectations:
         connection = "flow||agt_1|usr_1"
         asked = question(context={"task": "invoice"})
         row = task_key(connection, "invoice")
-        learn(question(), TOKEN, None, [connection])
+        learn(question(), TOKEN, [connection])
         assert expected_counters([asked], NOW) == ({connection, row}, {row})
-        learn(asked, TOKEN, None, [connection, row])
+        learn(asked, TOKEN, [connection, row])
         assert expected_counters([asked], NOW) == ({connection, row}, set())
         assert expected_counters([question()], NOW) == ({connection}, set())

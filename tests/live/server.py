@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 # The test process may use PostgreSQL, whose URL would take precedence over a path.
 ON_SQLITE = {"DATABASE_URL": "", "REDIS_URL": ""}
-THROTTLES = ("REGISTRATION", "SIGN_IN", "CLIENT_AUTH", "INITIATE", "VERIFY")
+THROTTLES = ("REGISTRATION", "SIGN_IN", "CLIENT_AUTH", "INITIATE", "VERIFY", "POLICIES")
 SECRET_IN_LOG = re.compile(r"\b(?:ag|ags|st|rs)_[A-Za-z0-9_-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 

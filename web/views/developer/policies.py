@@ -15,9 +15,10 @@ from core.errors import Invalid
 from core.http import SeeOther
 from developers.models import Developer
 from policies.models import Policy
-from policies.rules import sentences
+from policies.rules import InvalidRules, sentences
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import delete_policy, update_policy
+from policies.throttling import throttle_writes
 from policies.versions import content_of
 from web.access import developer_actor, developer_page, posted_from
 from web.approving.diffs import visible_text
@@ -77,7 +78,13 @@ def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> Ht
     if status not in dict(STATUSES):
         raise Invalid.field("status", gettext_noop("Must be one of the offered values."))
     changes = changes_to(status, policy)
-    return _saved(request, update_policy(actor=developer_actor(request, developer), policy=policy, changes=changes))
+    throttle_writes(policy.organization_id)
+    try:
+        policy = update_policy(actor=developer_actor(request, developer), policy=policy, changes=changes)
+    except InvalidRules as error:  # with it, the enabled policies would be too much
+        messages.error(request, " ".join(each.translated for each in error.errors))
+        return SeeOther(_url(policy))
+    return _saved(request, policy)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -85,6 +92,7 @@ def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> Ht
 def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
     if request.method == "POST":
+        throttle_writes(policy.organization_id)
         delete_policy(actor=developer_actor(request, developer), policy=policy)
         messages.success(request, _("Policy deleted. It no longer denies any requests."))
         return SeeOther(reverse("web:policies"))

@@ -19,6 +19,7 @@ from developers.models import Developer
 from policies.models import Policy
 from policies.selectors import policy_for_organization
 from policies.services import create_policy, update_policy
+from policies.throttling import throttle_writes
 from policies.versions import content_of, version_of
 from web.access import developer_actor, developer_page
 from web.forms.agent_field import written
@@ -90,6 +91,7 @@ def _finish(
         draft = Policy(organization=developer.organization, **values)
         made = run_backtest(draft=draft, replaces=policy, days=TESTED_DAYS, based_on=based_on)
         return SeeOther(reverse("web:backtest", args=[made.id]))
+    throttle_writes(developer.organization_id)
     actor = developer_actor(request, developer)
     if policy is None:
         policy = create_policy(actor=actor, organization=developer.organization, **values)

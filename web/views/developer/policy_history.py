@@ -17,6 +17,7 @@ from developers.models import Developer
 from policies.models import Policy
 from policies.selectors import policy_for_organization
 from policies.services import restore_version
+from policies.throttling import throttle_writes
 from policies.versions import versions_of
 from web.access import developer_actor, developer_page, posted_from
 from web.paging import read_number
@@ -36,6 +37,7 @@ def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpR
 @posted_from("web:policy-history", "policy_id")
 def restore(request: HttpRequest, developer: Developer, policy_id: str, number: int) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
+    throttle_writes(policy.organization_id)
     try:
         restored = restore_version(actor=developer_actor(request, developer), policy=policy, number=number)
     except Invalid as error:

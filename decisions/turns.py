@@ -1,0 +1,186 @@
+"""The turns of tenants in the batcher: what their questions cost decides how often they are next (docs/adr/0067).
+
+A batch takes questions of the tenant that has been given the least time so far, part by part, until it is full. So a
+tenant whose questions cost a hundred times as much gets a hundredth of their number. Costly questions have batches of
+their own, which are short, so they delay others by one of them.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import NamedTuple
+
+from decisions.memory import Bounded
+from decisions.questions import Question
+from decisions.requests import Decision
+
+MAX_BATCH = 256
+# What a batch may take, by the measured cost of its questions, in seconds. One question can exceed it.
+BATCH_SECONDS = 0.01
+# What a tenant gets before others come: of a request with many questions, and in a batch of its own.
+PART_SECONDS = BATCH_SECONDS / 4
+# From this cost on, a tenant's questions share no batch with others'.
+COSTLY = 0.001
+# What is assumed of a new tenant's questions, so that its first part is small.
+FIRST_COST = 0.0005
+# The least that is assumed of a question, so that a part has a largest size.
+LEAST_COST = 0.00001
+# How much the newest batch counts in the cost of a tenant's questions.
+WEIGHT = 0.5
+MAX_TENANTS = 10_000
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """Questions that are answered together, with the decisions so far. `arrived` is in seconds of `time.perf_counter`.
+
+    The questions of a repeatable request are decided in one transaction, because all are refused if one is.
+    """
+
+    questions: Sequence[Question]
+    answer: asyncio.Future[list[Decision]]
+    arrived: float
+    taken: int = 0
+    decisions: list[Decision] = field(default_factory=list)
+
+    def take(self, most: int) -> Sequence[Question]:
+        """Return the next questions, at most this many unless they must stay together."""
+        questions, start = self.questions, self.taken
+        if start or (len(questions) > most and not questions[0].request.together):
+            questions = questions[start : start + most]
+        self.taken += len(questions)
+        return questions
+
+    @property
+    def is_taken(self) -> bool:
+        return self.taken >= len(self.questions)
+
+
+@dataclass(slots=True, eq=False)
+class Tenant:
+    """What waits for a tenant. `given` is the time that it has been given, `cost` that of one question, in seconds."""
+
+    given: float = 0.0
+    cost: float = FIRST_COST
+    number: int = 0
+    """How many of its questions wait."""
+    pending: deque[Pending] = field(default_factory=deque)
+
+
+class Part(NamedTuple):
+    """Questions of one request that are decided in one batch, whose turn they take, and what was assumed of them."""
+
+    pending: Pending
+    questions: Sequence[Question]
+    tenant: Tenant
+    assumed: float
+
+
+class Turns:
+    """The requests that wait, by tenant, and whose turn it is."""
+
+    def __init__(self) -> None:
+        self._tenants: Bounded[str, Tenant] = Bounded(MAX_TENANTS)
+        # By what they had been given when they were put here.
+        self._heap: list[tuple[float, int, Tenant]] = []
+        self._order = count()
+        self._given = 0.0
+        """What the tenant that was next last had been given. Time that a tenant did not use cannot be saved up."""
+        self.number = 0
+        """How many questions wait."""
+
+    def __iter__(self) -> Iterator[Pending]:
+        return (pending for _, _, tenant in self._heap for pending in tenant.pending)
+
+    def tenant(self, name: str) -> Tenant:
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            tenant = self._tenants[name] = Tenant()
+        return tenant
+
+    def add(self, tenant: Tenant, pending: Pending) -> None:
+        if not tenant.pending:
+            tenant.given = max(tenant.given, self._given)
+            heapq.heappush(self._heap, (tenant.given, next(self._order), tenant))
+        tenant.pending.append(pending)
+        self._count(tenant, len(pending.questions))
+
+    def take(self) -> list[Part]:
+        """Return the next batch. Empty if nothing waits."""
+        batch: list[Part] = []
+        size, seconds = 0, 0.0
+        while (tenant := self._next()) is not None:
+            if batch and not _fits(tenant, batch, size, seconds):
+                break
+            part = self._take_part(tenant, MAX_BATCH - size)
+            if part is not None:
+                batch.append(part)
+                size += len(part.questions)
+                seconds += part.assumed
+        return batch
+
+    def settle(self, batch: Sequence[Part], spent: Sequence[float]) -> None:
+        """Charge tenants what their parts have cost, in seconds, instead of what was assumed."""
+        costs: dict[Tenant, tuple[int, float]] = {}
+        for part, seconds in zip(batch, spent, strict=True):
+            part.tenant.given += seconds - part.assumed
+            number, before = costs.get(part.tenant, (0, 0.0))
+            costs[part.tenant] = number + len(part.questions), before + seconds
+        for tenant, (number, seconds) in costs.items():
+            if number:
+                tenant.cost = max(LEAST_COST, tenant.cost + WEIGHT * (seconds / number - tenant.cost))
+
+    def drop_newest(self, *, beyond: int) -> Pending | None:
+        """Remove the newest request of the tenant with the most questions, and return it.
+
+        None if that has no more than `beyond`, or if its only request has begun.
+        """
+        tenant = max((tenant for _, _, tenant in self._heap), key=lambda each: each.number, default=None)
+        if tenant is None or tenant.number <= beyond or tenant.pending[-1].taken:
+            return None
+        pending = tenant.pending.pop()
+        self._count(tenant, -len(pending.questions))
+        return pending
+
+    def _next(self) -> Tenant | None:
+        """Return the tenant that has been given the least. Its place in the heap can be out of date."""
+        while self._heap:
+            given, order, tenant = self._heap[0]
+            if not tenant.pending:
+                heapq.heappop(self._heap)
+            elif given < tenant.given:
+                heapq.heapreplace(self._heap, (tenant.given, order, tenant))
+            else:
+                self._given = max(self._given, given)
+                return tenant
+        return None
+
+    def _take_part(self, tenant: Tenant, room: int) -> Part | None:
+        """Take the next questions of a tenant. None if they are not waited for, because their deadline has passed."""
+        pending = tenant.pending[0]
+        if pending.answer.done():
+            tenant.pending.popleft()
+            self._count(tenant, pending.taken - len(pending.questions))
+            return None
+        questions = pending.take(min(room, max(1, int(PART_SECONDS / tenant.cost))))
+        if pending.is_taken:
+            tenant.pending.popleft()
+        self._count(tenant, -len(questions))
+        assumed = tenant.cost * len(questions)
+        tenant.given += assumed
+        return Part(pending, questions, tenant, assumed)
+
+    def _count(self, tenant: Tenant, number: int) -> None:
+        tenant.number += number
+        self.number += number
+
+
+def _fits(tenant: Tenant, batch: Sequence[Part], size: int, seconds: float) -> bool:
+    """Return whether a batch of this size and cost may have questions of the tenant, too."""
+    first = batch[0].tenant
+    if tenant.cost >= COSTLY or first.cost >= COSTLY:
+        return tenant is first and seconds < PART_SECONDS
+    return size < MAX_BATCH and seconds < BATCH_SECONDS

@@ -1,0 +1,28 @@
+"""How many counters one call may need, and all calls of one request: each is a row to read, lock and save."""
+
+from collections.abc import Collection
+
+# An organization's policies give a call at most 32 limits (`policies.quotas`). Two organizations can be concerned, the
+# user can add some, and an edit can double them for a time.
+MAX_PER_CALL = 100
+MAX_PER_REQUEST = 1000
+# If the calls must be decided in one transaction, for which all others wait.
+MAX_TOGETHER = 300
+
+
+class Room:
+    """Places for this many counters. A counter that several limits or calls need takes one."""
+
+    __slots__ = ("_keys", "_most")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._keys: set[str] = set()
+
+    def take(self, keys: Collection[str]) -> bool:
+        """Return whether these counters fit, and take their places. Those that have a place already fit."""
+        added = [key for key in keys if key not in self._keys]
+        if len(self._keys) + len(added) > self._most:
+            return False
+        self._keys.update(added)
+        return True

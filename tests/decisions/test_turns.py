@@ -1,0 +1,137 @@
+"""Tenants take turns by what their questions cost."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from decisions.questions import Question
+from decisions.requests import VerifyRequest
+from decisions.turns import BATCH_SECONDS, MAX_BATCH, PART_SECONDS, Part, Pending, Turns
+from tests.world import ANONYMOUS
+
+CHEAP = 0.0001
+
+
+@pytest.fixture
+def turns() -> Turns:
+    return Turns()
+
+
+def pending(number: int = 1, together: str = "") -> Pending:
+    request = VerifyRequest(token="x", required_scopes=(), actor=ANONYMOUS, together=together)
+    return Pending([Question(request, None, None)] * number, asyncio.get_running_loop().create_future(), 0.0)
+
+
+def ask(turns: Turns, name: str, *requests: Pending, cost: float = CHEAP) -> None:
+    tenant = turns.tenant(name)
+    tenant.cost = cost
+    for each in requests:
+        turns.add(tenant, each)
+
+
+def numbers(turns: Turns, batch: Sequence[Part], *names: str) -> list[int]:
+    """Return how many questions of each tenant are in the batch."""
+    return [sum(len(part.questions) for part in batch if part.tenant is turns.tenant(name)) for name in names]
+
+
+async def test_a_batch_has_questions_of_all_tenants(turns: Turns) -> None:
+    ask(turns, "a", *[pending() for _ in range(5)])
+    ask(turns, "b", *[pending() for _ in range(3)])
+    assert numbers(turns, turns.take(), "a", "b") == [5, 3]
+    assert turns.number == 0
+    assert turns.take() == []
+
+
+async def test_a_tenant_whose_questions_cost_ten_times_as_much_gets_a_tenth(turns: Turns) -> None:
+    ask(turns, "costly", *[pending() for _ in range(300)], cost=10 * CHEAP)
+    ask(turns, "cheap", *[pending() for _ in range(300)])
+    costly, cheap = 0, 0
+    while cheap < 250:
+        batch = turns.take()
+        one, other = numbers(turns, batch, "costly", "cheap")
+        costly, cheap = costly + one, cheap + other
+    assert costly == pytest.approx(cheap / 10, abs=2)
+
+
+async def test_who_comes_later_is_next_however_much_the_other_has_waiting(turns: Turns) -> None:
+    ask(turns, "flood", *[pending() for _ in range(500)], cost=BATCH_SECONDS)
+    for _ in range(20):
+        turns.take()
+    ask(turns, "late", pending())
+    first, *_ = turns.take()
+    second, *_ = turns.take()
+    assert turns.tenant("late") in (first.tenant, second.tenant)
+
+
+async def test_time_that_was_not_used_is_not_saved_up(turns: Turns) -> None:
+    ask(turns, "busy", *[pending() for _ in range(1000)])
+    for _ in range(5):
+        turns.take()
+    ask(turns, "idle", *[pending() for _ in range(1000)])
+    busy, idle = numbers(turns, turns.take(), "busy", "idle")
+    assert abs(busy - idle) <= 2
+
+
+async def test_a_batch_is_bounded_by_its_cost_and_its_size(turns: Turns) -> None:
+    ask(turns, "a", *[pending() for _ in range(1000)])
+    assert len(turns.take()) == pytest.approx(BATCH_SECONDS / CHEAP, abs=1)
+    ask(turns, "a", cost=CHEAP / 100)
+    assert numbers(turns, turns.take(), "a") == [MAX_BATCH]
+
+
+async def test_costly_questions_have_batches_of_their_own(turns: Turns) -> None:
+    ask(turns, "costly", *[pending() for _ in range(10)], cost=PART_SECONDS / 2)
+    ask(turns, "cheap", *[pending() for _ in range(10)])
+    batches = [numbers(turns, turns.take(), "costly", "cheap") for _ in range(3)]
+    assert batches == [[1, 0], [0, 10], [2, 0]], "the cheap ones as soon as it is their turn"
+
+
+async def test_many_questions_of_one_request_are_decided_in_parts(turns: Turns) -> None:
+    request = pending(100)
+    ask(turns, "a", request, cost=BATCH_SECONDS / 4)
+    assert [[len(part.questions) for part in turns.take()] for _ in range(3)] == [[1]] * 3
+    assert turns.number == 97
+    assert [*turns] == [request]
+
+
+async def test_questions_that_belong_together_are_one_part(turns: Turns) -> None:
+    ask(turns, "a", pending(100, together="key"), cost=PART_SECONDS)
+    (part,) = turns.take()
+    assert len(part.questions) == 100
+
+
+async def test_what_a_part_has_cost_is_charged_and_expected_of_the_next(turns: Turns) -> None:
+    ask(turns, "slow", *[pending() for _ in range(50)])
+    ask(turns, "quick", *[pending() for _ in range(500)])
+    slow, batch = turns.tenant("slow"), turns.take()
+    turns.settle(batch, [(0.01 if part.tenant is slow else CHEAP) * len(part.questions) for part in batch])
+    assert slow.cost == pytest.approx((0.01 + CHEAP) / 2)
+    assert turns.tenant("quick").cost == pytest.approx(CHEAP)
+    assert sum(numbers(turns, turns.take(), "slow")[0] for _ in range(3)) == 0, "the others catch up first"
+
+
+async def test_requests_that_are_not_waited_for_are_left_out(turns: Turns) -> None:
+    late, begun = pending(), pending(100)
+    ask(turns, "a", begun, late, cost=PART_SECONDS)
+    turns.take()
+    for each in (late, begun):
+        each.answer.set_result([])
+    assert turns.take() == []
+    assert turns.number == 0
+
+
+async def test_the_tenant_with_most_questions_makes_room(turns: Turns) -> None:
+    newest = pending(10)
+    ask(turns, "many", pending(10), newest)
+    ask(turns, "few", pending(2))
+    assert turns.drop_newest(beyond=12) is newest
+    assert turns.number == 12
+    assert turns.drop_newest(beyond=10) is None
+    assert numbers(turns, turns.take(), "many", "few") == [10, 2]
+
+
+async def test_a_request_that_has_begun_is_not_dropped(turns: Turns) -> None:
+    ask(turns, "many", pending(100), cost=PART_SECONDS)
+    turns.take()
+    assert turns.drop_newest(beyond=0) is None

@@ -1,0 +1,176 @@
+"""A tenant that costs the most its bounds allow, and a neighbor: each pair, on both databases."""
+
+import json
+import multiprocessing
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from statistics import quantiles
+
+import pytest
+
+from policies.quotas import MAX_LIMITS, MAX_RULES
+from policies.rules.parsing import MAX_RULES as RULES_PER_POLICY
+from tests.live.gate import Developer, Gate, Json, expect
+from tests.live.load import CLIENT_SECONDS, Answer, Load
+from tests.live.server import LiveServer
+
+pytestmark = pytest.mark.soak
+StartServer = Callable[..., LiveServer]
+
+SECONDS = 8.0
+# The rate of the neighbor, and that of a costly tenant that does not saturate the server.
+PAUSE = 0.02
+CLIENTS = 16
+TOKENS = 8
+SATURATED_P99 = 0.05
+
+
+class Neighbor(Load):
+    """A tenant that asks at a steady rate."""
+
+    def _ask(self, *arguments: object) -> Answer:
+        time.sleep(PAUSE)
+        return super()._ask(*arguments)  # type: ignore[arg-type]
+
+
+class Single(Load):
+    """A tenant that asks one question after the other, each with as many scopes and words as rules can look at."""
+
+    def body(self, token: str) -> str:
+        return json.dumps(question(token))
+
+
+class Batches(Load):
+    """A tenant that asks a hundred at a time."""
+
+    path = "/api/v1/tokens/verify/batch"
+
+    def body(self, token: str) -> str:
+        return json.dumps({"requests": [question(token)] * 100})
+
+
+class Together(Batches):
+    """The same with a key, so that all are decided in one transaction."""
+
+    def _prepare(self, gate: Gate, tokens: int, secret: str) -> None:
+        super()._prepare(gate, tokens, secret)
+        self.headers = {**self.headers, "Idempotency-Key": "1"}
+
+
+class Containers(Batches):
+    """The same with bodies that a thread has to parse."""
+
+    def body(self, token: str) -> str:
+        return json.dumps({"requests": [question(token, lists=[[]] * 12)] * 100})
+
+
+def question(token: str, **context: object) -> Json:
+    body = {"amount": {"value": "0.01", "currency": "EUR"}, "t": "a" * 500, "ip": "203.0.113.7", **context}
+    return {"token": token, "requiredScopes": ["email:read"], "context": body}
+
+
+def limits(number: int) -> list[Json]:
+    shared = {"maxAmount": "100000000.00", "currency": "EUR", "scope": "per_user"}
+    return [{"type": "spend_limit", "config": {**shared, "windowSeconds": 60 + each}} for each in range(number)]
+
+
+def cedar() -> list[Json]:
+    text = 'permit (principal, action, resource);forbid (principal, action, resource) when { context.request.t like "*'
+    return [{"type": "cedar", "config": {"policy": f'{text}{"a" * 200}b{number}*" }};'}} for number in range(2)]
+
+
+def lists() -> list[Json]:
+    ranges = [f"10.0.{number}.0/24" for number in range(149)] + ["203.0.113.0/24"]
+    return [{"type": "ip_allowlist", "config": {"cidrs": ranges}}] * (MAX_RULES // 5)
+
+
+def everything() -> list[Json]:
+    return [*limits(MAX_LIMITS), *cedar(), *lists()]
+
+
+def write(gate: Gate, developer: Developer, rules: Sequence[Json]) -> None:
+    for start in range(0, len(rules), RULES_PER_POLICY):
+        body = {"name": "x", "rules": rules[start : start + RULES_PER_POLICY]}
+        expect(201, gate.post("/policies", body, **developer.headers))
+
+
+COSTS: Mapping[str, Callable[[], list[Json]]] = {
+    "limits": lambda: limits(MAX_LIMITS),
+    "cedar": cedar,
+    "lists": lists,
+    "everything": everything,
+}
+FLOODS = {"single": Single, "batches": Batches, "together": Together, "containers": Containers}
+
+
+@contextmanager
+def editing(server: LiveServer, developer: Developer) -> Iterator[None]:
+    """Edit a policy as often as the throttle allows."""
+    gate, done = Gate(server.url), threading.Event()
+
+    def edit() -> None:
+        made = expect(201, gate.post("/policies", {"name": "x", "rules": []}, **developer.headers))
+        number = 0
+        while not done.wait(1.0):
+            number += 1
+            gate.call("PATCH", f"/policies/{made['id']}", {"name": f"x{number}", "rules": []}, **developer.headers)
+
+    thread = threading.Thread(target=edit)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextmanager
+def flooding(load: Load) -> Iterator[None]:
+    """Run the load in a process of its own, which does not slow the clients that are measured."""
+    context = multiprocessing.get_context("fork")
+    done = context.Event()
+
+    def run() -> None:
+        with load:
+            done.wait()
+
+    process = context.Process(target=run)
+    process.start()
+    try:
+        yield
+    finally:
+        done.set()
+        process.join(CLIENT_SECONDS)
+
+
+def neighbors_p99(server: LiveServer, flood: Load, *, is_editing: bool = False) -> float:
+    """Return the neighbor's p99 in seconds beside this load. Nothing is refused to the neighbor."""
+    with ExitStack() as stack:
+        neighbor = Neighbor(server, clients=2)
+        stack.enter_context(flooding(flood))
+        stack.enter_context(neighbor)
+        if is_editing:
+            stack.enter_context(editing(server, flood.developer))
+        time.sleep(2)
+        began = time.monotonic()
+        time.sleep(SECONDS)
+    assert set(neighbor.statuses()) == {200}
+    return quantiles([each.seconds for each in neighbor.answers if each.asked >= began], n=100)[98]
+
+
+PAIRS = [*(("single", costs) for costs in COSTS), *((flood, "everything") for flood in FLOODS if flood != "single")]
+
+
+@pytest.mark.parametrize(("flood", "costs"), PAIRS)
+def test_a_costly_tenant_does_not_slow_its_neighbor(start_server: StartServer, flood: str, costs: str) -> None:
+    """The neighbor's p99 beside the saturated server, and beside the same load without policies."""
+    server = start_server(processes=1)
+    plain = neighbors_p99(server, FLOODS[flood](server, CLIENTS, TOKENS))
+    load = FLOODS[flood](server, CLIENTS, TOKENS)
+    write(Gate(server.url), load.developer, COSTS[costs]())
+    costly = neighbors_p99(server, load, is_editing=True)
+    sys.stdout.write(f"{flood}, {costs}: p99 {costly * 1000:.1f} ms, without policies {plain * 1000:.1f} ms\n")
+    assert costly <= max(SATURATED_P99, 2 * plain)
