@@ -132,9 +132,10 @@ class Batcher:
         Without it, the callers split into two groups, and batches are half as large.
         """
         for _ in range(GATHER_TURNS):
+            # At least once: if much waits, the next tenant's request must still be read between two batches.
+            await asyncio.sleep(0)
             if self.number_waiting >= self._size:
                 break
-            await asyncio.sleep(0)
         batch = self._turns.take()
         self._size = sum(len(part.questions) for part in batch)
         return batch
