@@ -412,3 +412,22 @@ async def test_a_request_of_which_only_a_part_was_decided_has_an_unknown_outcome
     with pytest.raises(OutcomeUnknown):
         await ask(batcher, *names("a", 400))
     assert sum(map(len, store.batches)) < 400, "the rest is not decided"
+
+
+async def test_requests_are_read_between_two_batches(
+    batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the store never waits, as on SQLite, and much is waiting."""
+    read: list[str] = []
+    begun: list[int] = []
+
+    async def decide(questions: Sequence[Question]) -> list[Decision]:
+        begun.append(len(read))
+        asyncio.get_running_loop().call_soon(read.append, "what arrived meanwhile")
+        return [Decision(allowed=True, effort=turns.COSTLY) for _ in questions]
+
+    monkeypatch.setattr(store, "decide", decide)
+    monkeypatch.setattr(turns, "BATCH_SECONDS", turns.FIRST_COST)
+    for answer in [ask(batcher, name) for name in names("a", 5)]:
+        await answer
+    assert begun == [0, 1, 2, 3, 4]

@@ -171,6 +171,6 @@ def test_a_costly_tenant_does_not_slow_its_neighbor(start_server: StartServer, f
     plain = neighbors_p99(server, FLOODS[flood](server, CLIENTS, TOKENS))
     load = FLOODS[flood](server, CLIENTS, TOKENS)
     write(Gate(server.url), load.developer, COSTS[costs]())
-    costly = neighbors_p99(server, load, is_editing=False)
+    costly = neighbors_p99(server, load, is_editing=True)
     sys.stdout.write(f"{flood}, {costs}: p99 {costly * 1000:.1f} ms, without policies {plain * 1000:.1f} ms\n")
     assert costly <= max(SATURATED_P99, 2 * plain)
