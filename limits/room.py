@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 # An organization's policies give a call at most 32 limits (`policies.quotas`). Two organizations can be concerned, the
 # user can add some, and an edit can double them for a time.
-MAX_PER_CALL = 100
+MAX_PER_CALL = 128
 MAX_PER_REQUEST = 1000
 # If the calls must be decided in one transaction, for which all others wait.
 MAX_TOGETHER = 300
