@@ -121,7 +121,7 @@ def test_the_commands_start_server_and_worker_and_a_backup_can_be_restored(
     checkout.run(f". var/gate.env\n{BACKUP}")
     checkout.stop()
     printed = checkout.run(f". var/gate.env\nexport DATABASE_URL={restored}\n{RESTORE}")
-    assert "0 connections ended" in printed
+    assert "Ended: connections 0," in printed
     with psycopg.connect(restored) as connection:
         (administrator,) = connection.execute("SELECT email FROM accounts_user WHERE is_superuser").fetchall()
     assert administrator == (ADMINISTRATOR,)

@@ -29,6 +29,6 @@ class Command(BaseCommand):
         ]
         if passwords:
             lines.append(
-                f"Ended the passwords and second factors of {ended.accounts} users: they set new ones by mail."
+                f"Accounts whose password and second factors ended: {ended.accounts}. New ones are set by mail."
             )
         self.stdout.write("\n".join(lines))
