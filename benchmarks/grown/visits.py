@@ -163,7 +163,7 @@ def oauth(visitors: Visitors) -> Iterator[Visit]:
         yield get("OAuth", name, client, reverse(f"oauth:{name}"))
     agent = Agent.objects.get(id=visitors.ids["agent_id"])
     query = {"response_type": "code", "client_id": agent.client_id, "redirect_uri": agent.redirect_uri_list[0]}
-    query |= {"scope": "email:read"}
+    query |= {"scope": "email:read", "code_challenge": "x" * 43, "code_challenge_method": "S256"}
     yield get("OAuth", "authorize", client, reverse("oauth:authorize"), query)
 
 
