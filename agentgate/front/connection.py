@@ -120,8 +120,12 @@ class Connection(asyncio.Protocol):
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the client has read all replies, and has sent no complete request since."""
-        return self._phase is not Phase.ANSWERING and not self._transport.get_write_buffer_size()
+        """Whether the process waits for the client: for a complete request, or until it reads its reply."""
+        return self._phase is not Phase.ANSWERING or self._drained is not None
+
+    @property
+    def has_unread(self) -> bool:
+        return bool(self._transport.get_write_buffer_size())
 
     def evict(self) -> None:
         """Disconnect the client now, because another one needs the place."""

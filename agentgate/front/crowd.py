@@ -45,8 +45,9 @@ class Crowd(set["Connection"]):
 
 
 def _evict(candidates: Iterable["Connection"]) -> bool:
+    """Disconnect the client that has been waited for longest. Those that still read a reply go last."""
     waiting = (each for each in candidates if each.is_waiting)
-    longest = min(waiting, key=lambda each: each.waiting_since, default=None)
+    longest = min(waiting, key=lambda each: (each.has_unread, each.waiting_since), default=None)
     if longest is None:
         return False
     longest.evict()

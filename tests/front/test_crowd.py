@@ -1,5 +1,6 @@
 """Too many connections: idle and stalled clients make room, and one address cannot take all places."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from ipaddress import ip_network
@@ -94,6 +95,27 @@ async def test_a_client_that_still_reads_its_reply_stays(gate: Gate, connect: Co
     reading.writer.transport.resume_reading()
 
     assert len((await reading.answer())[2]) == 20_000_000
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+async def test_clients_that_hardly_read_their_replies_do_not_keep_all_others_out(
+    gate: Gate, connect: Connect, is_streamed: bool
+) -> None:
+    gate.hot.reply = lambda request: Reply(200, JSON, b"x" * 20_000_000)
+    gate.application = lambda environ, start: (start("200 OK", []), iter([b"x" * 100_000] * 200))[1]
+    gate.hot.is_cold = is_streamed
+    for second in range(3):
+        slow = await connect()
+        slow.writer.transport.pause_reading()
+        slow.send(GET)
+        async with asyncio.timeout(10):
+            while len(gate.connections) <= second or not all(each.has_unread for each in gate.connections):
+                await gate.settle()
+        gate.clock.move(second + 1)
+    gate.hot.is_cold, gate.hot.reply = False, lambda request: Reply(200, JSON, b"")
+
+    assert await is_served(await connect())
+    assert len(gate.connections) == 3
 
 
 class TestShares:
