@@ -14,7 +14,7 @@ ROWS = [
     for line in (ROOT / "docs" / page).read_text().splitlines()
     if line.startswith("| ") and not line.startswith("| threat |")
 ]
-NAMED = sorted(set(re.findall(r"`((?:sdk/python/)?tests/[\w/]+\.py)::([\w:]+)`", "\n".join(ROWS))))
+NAMED = sorted(set(re.findall(r"`((?:sdk/\w+/)?tests/[\w/]+\.py)::([\w:]+)`", "\n".join(ROWS))))
 
 
 @cache
@@ -34,4 +34,4 @@ def test_the_named_test_exists(path: str, name: str) -> None:
 
 def test_every_row_names_a_test() -> None:
     assert ROWS
-    assert [row for row in ROWS if not re.search(r"`(?:sdk/python/)?tests/[\w/]+\.py::[\w:]+`", row)] == []
+    assert [row for row in ROWS if not re.search(r"`(?:sdk/\w+/)?tests/[\w/]+\.py::[\w:]+`", row)] == []

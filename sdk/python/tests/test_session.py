@@ -38,6 +38,16 @@ def test_a_fresh_token_is_not_refreshed(client: AgentGateClient, gate: FakeGate)
     assert gate.calls["/tokens/refresh"] == 0
 
 
+@pytest.mark.parametrize(("seconds", "refreshes"), [(10**400, 0), (-(10**400), 1), (0, 1)])
+def test_any_lifetime_that_a_response_states_is_taken(
+    client: AgentGateClient, gate: FakeGate, seconds: int, refreshes: int
+):
+    gate.expires_in = seconds
+    session = client.create_session("code")
+    assert session.verify(["email:send"]).allowed
+    assert gate.calls["/tokens/refresh"] == refreshes
+
+
 def test_an_expired_token_is_refreshed_first(client: AgentGateClient):
     session = client.create_session("code")
     expire(session)

@@ -18,6 +18,8 @@ from ..models import Tokens
 
 # Refresh this long before the access token expires, so that it does not expire in transit.
 _MARGIN_SECONDS = 30.0
+# Refresh at least this often. A response can state any number, also one that is too large for a time.
+_MAX_SECONDS = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,13 @@ class SessionRecord:
 
     @classmethod
     def of(cls, tokens: Tokens) -> SessionRecord:
-        margin = min(_MARGIN_SECONDS, tokens.expires_in * 0.1)
+        seconds = max(0, min(tokens.expires_in, _MAX_SECONDS))
+        margin = min(_MARGIN_SECONDS, seconds * 0.1)
         return cls(
             access_token=tokens.access_token,
             refresh_token=tokens.refresh_token,
             next_refresh_key=new_idempotency_key(),
-            renew_after=time.time() + tokens.expires_in - margin,
+            renew_after=time.time() + seconds - margin,
             user_id=tokens.user_id,
             agent_id=tokens.agent_id,
             consent_id=tokens.consent_id,
