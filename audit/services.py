@@ -7,7 +7,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from audit.entries.drafts import Draft, prepare
-from audit.entries.journal import TABLE, encode_entry, seal
+from audit.entries.journal import TABLE, encode_entry, seal, seal_rows
 from audit.entries.records import finish
 from core import clock
 from core.locks import after_decisions
@@ -34,7 +34,8 @@ def append(drafts: Sequence[Draft], *, at: datetime | None = None) -> list[str]:
     entries = [encode_entry(each) for each in prepared]
     for entry in entries:
         finish(entry)  # what the log cannot take must fail now, and with it the act
-    after_decisions(lambda: _insert(seal(entries)))
+    bodies = seal_rows(entries)
+    after_decisions(lambda: _insert(*bodies))
     return [entry.id for entry in prepared]
 
 
@@ -56,6 +57,7 @@ def probe() -> None:
     _probed_at = time.monotonic()
 
 
-def _insert(body: bytes) -> None:
+def _insert(*bodies: bytes) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {TABLE} (body) VALUES (%s)", [body])  # noqa: S608
+        for body in bodies:
+            cursor.execute(f"INSERT INTO {TABLE} (body) VALUES (%s)", [body])  # noqa: S608

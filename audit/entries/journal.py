@@ -26,6 +26,8 @@ TABLE = "audit_journal"
 AMOUNT = "amount"
 PURPOSE = "audit-journal"
 VERSION = 2
+# Of the entries of a row, unless one alone is longer. A batch can have ten thousand entries: those of shadow policies.
+ROW_BYTES = 1024 * 1024
 # What reading or checking an entry raises if the code that wrote it was wrong.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 OPTIONAL, OBJECT = frozenset({str, type(None)}), frozenset({dict})
@@ -52,9 +54,9 @@ class Journaled(NamedTuple):
     withheld: Sequence[tuple[str, bytes]]
 
 
-def encode(entries: Sequence[Prepared]) -> bytes:
-    """Return the body of a row. Raises `ValueError` if the log, or its readers, could not take an entry."""
-    return seal([encode_entry(each) for each in entries])
+def encode(entries: Sequence[Prepared]) -> list[bytes]:
+    """Return the bodies of rows. Raises `ValueError` if the log, or its readers, could not take an entry."""
+    return seal_rows([encode_entry(each) for each in entries])
 
 
 def encode_entry(entry: Prepared) -> Journaled:
@@ -67,6 +69,23 @@ def encode_entry(entry: Prepared) -> Journaled:
     fragment = orjson.Fragment(canonical_json(content["metadata"]))
     record = encode_common({**content, "metadata": fragment, "personal": None, "withheld": None})
     return Journaled(record, _encode_parts(personal), _encode_parts(withheld))
+
+
+def seal_rows(entries: Sequence[Journaled]) -> list[bytes]:
+    """Return the bodies of as many rows as it takes: usually one, because a row that is too long does not open again.
+
+    Raises `ValueError` for an entry that is too long by itself.
+    """
+    rows: list[list[Journaled]] = []
+    room = 0
+    for entry in entries:
+        size = _size(entry)
+        if size > room:
+            rows.append([])
+            room = ROW_BYTES
+        rows[-1].append(entry)
+        room -= size
+    return [seal(row) for row in rows]
 
 
 def seal(entries: Sequence[Journaled]) -> bytes:
@@ -115,6 +134,10 @@ def examine(entry: Journaled) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     except UNFIT as error:
         raise ValueError(f"Not an entry: {error!r}") from error
     return content, amount, withheld
+
+
+def _size(entry: Journaled) -> int:
+    return len(entry.record) + sum([len(part) for _, part in (*entry.personal, *entry.withheld)])
 
 
 def _encode_parts(parts: Mapping[str, Any]) -> list[tuple[str, bytes]]:

@@ -34,7 +34,12 @@ class PackingBroken(ValueError):
 
 
 def pack(data: bytes) -> bytes:
-    """Return the data compressed with the newest dictionary, unless that would save less than it costs."""
+    """Return the data compressed with the newest dictionary, unless that would save less than it costs.
+
+    Raises `ValueError` for data that `unpack` would refuse.
+    """
+    if len(data) >= MAX_BYTES:
+        raise ValueError(f"Too long to be packed: {len(data)} bytes")
     if len(data) < MIN_BYTES:
         return b"\x00" + data
     try:

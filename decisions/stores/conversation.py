@@ -18,7 +18,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from audit.entries.drafts import Draft, prepare
-from audit.entries.journal import encode
+from audit.entries.journal import encode, seal
 from core import clock
 from core.errors import Unavailable
 from decisions.approvals import BatchApprovals, read_approvals, rule_windows
@@ -45,6 +45,8 @@ MAX_STARTS = 10
 NEW_COUNTER_LIFETIME = timedelta(hours=1)
 # What it takes to read, lock and save a counter.
 COUNTER_SECONDS = 0.00002
+# What it takes to write an entry of a shadow policy.
+ENTRY_SECONDS = 0.00005
 # What takes longer was mostly interrupted by other threads and processes.
 LONGEST_SECONDS = 0.005
 
@@ -88,7 +90,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
 
 def ping(*, writes: bool) -> Trip:
     """Return a trip that shows whether decisions can be made. On a full disk, for example, only reading works."""
-    read, write = Step(Statement.PING), Step(Statement.WRITE_JOURNAL, (encode([]),))
+    read, write = Step(Statement.PING), Step(Statement.WRITE_JOURNAL, (seal([]),))
     return Trip([read, write], begins=True, commits=True) if writes else Trip([read])
 
 
@@ -135,16 +137,17 @@ def _finish(
                 learn(judgement.question, each.token, keys)
         if not is_final:
             began = perf_counter()
-            shadows += _settle(judgement, each, settling)
-            judgement.effort += min(LONGEST_SECONDS, perf_counter() - began) + len(keys) * COUNTER_SECONDS
+            own = _settle(judgement, each, settling)
+            judgement.effort += min(LONGEST_SECONDS, perf_counter() - began)
+            judgement.effort += len(keys) * COUNTER_SECONDS + len(own) * ENTRY_SECONDS
+            shadows += own
     logged = [judgement for judgement in judgements if judgement.is_logged]
     entries = prepare([*map(draft_entry, logged), *shadows], now)
     new = {key for key, rule in rules.items() if rule.changed and key not in facts.counters}
     steps = [*_create(new), *_save([*counters.values(), *flows.values(), *rules.values()])]
     steps += settling.approvals.steps()
     steps += write_reservations(zip(logged, (entry.id for entry in entries), strict=False), now)
-    if entries:
-        steps.append(Step(Statement.WRITE_JOURNAL, (encode(entries),)))
+    steps += [Step(Statement.WRITE_JOURNAL, (body,)) for body in encode(entries)]
     yield Trip(steps, commits=True)
     for judgement, entry in zip(logged, entries, strict=False):
         judgement.decision.audit_id, judgement.decision.decided_at = entry.id, now

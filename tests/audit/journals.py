@@ -29,7 +29,8 @@ def write_row(number: int = 1, at: datetime | None = None, **fields: object) -> 
 def write_drafts(drafts: Sequence[Draft], at: datetime | None = None) -> list[Prepared]:
     """Write a row with these entries. Return them."""
     entries = prepare(drafts, at or clock.now())
-    write_body(encode(entries))
+    for body in encode(entries):
+        write_body(body)
     return entries
 
 

@@ -1,5 +1,6 @@
 """A row of the journal has all entries, is encrypted, and a damaged one is recognized."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,18 +10,24 @@ import rfc8785
 
 from audit.entries.drafts import Draft, Prepared, prepare
 from audit.entries.journal import PURPOSE, DamagedRowError, Journaled, decode, encode, encode_entry, read, seal
-from audit.entries.packing import pack
+from audit.entries.packing import MAX_BYTES, pack
 from audit.events import Event
 from core import crypto
 from core.actor import Actor
 from tests.audit.journals import unchecked
 
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="two\nlines")
 
 
 def make(number: int) -> list[Prepared]:
     drafts = [Draft(event=Event.TOKEN_VERIFY, actor=ACTOR, resource=f"inbox {n}\r\n\u2028") for n in range(number)]
-    return prepare(drafts, datetime(2026, 3, 1, tzinfo=UTC))
+    return prepare(drafts, NOW)
+
+
+def encode_row(entries: Sequence[Prepared]) -> bytes:
+    (body,) = encode(entries)
+    return body
 
 
 def sealed(value: Any, parts: bytes = b"") -> bytes:
@@ -31,19 +38,32 @@ def read_all(body: bytes | memoryview) -> list[Prepared]:
     return [read(entry) for entry in decode(body)]
 
 
-@pytest.mark.parametrize("number", [0, 1, 2, 100])
+@pytest.mark.parametrize("number", [1, 2, 100])
 def test_a_row_has_all_entries_in_order(number: int) -> None:
     entries = make(number)
-    assert read_all(encode(entries)) == entries
+    assert read_all(encode_row(entries)) == entries
+
+
+def test_more_entries_than_one_row_can_have_are_in_several() -> None:
+    entries = prepare([Draft(event=Event.TOKEN_VERIFY, actor=ACTOR, scopes=["x" * 400_000])] * 50, NOW)
+    bodies = encode(entries)
+    assert [entry for body in bodies for entry in read_all(body)] == entries
+    assert {len(decode(body)) for body in bodies} == {2}
+    assert encode([]) == []
+
+
+def test_an_entry_that_would_not_open_again_is_refused() -> None:
+    with pytest.raises(ValueError, match="Too long"):
+        encode(prepare([Draft(event=Event.TOKEN_VERIFY, actor=ACTOR, scopes=["x" * MAX_BYTES])], NOW))
 
 
 def test_a_row_is_read_from_a_view_of_memory() -> None:
     entries = make(1)
-    assert read_all(memoryview(encode(entries))) == entries
+    assert read_all(memoryview(encode_row(entries))) == entries
 
 
 def test_a_row_can_be_read_only_with_the_secret(settings: Any) -> None:
-    body = encode(make(1))
+    body = encode_row(make(1))
     assert b"203.0.113.7" not in body
     assert b"token.verify" not in body
     settings.JWT_SECRET = "another" * 8
@@ -58,14 +78,14 @@ def test_an_unknown_version_is_refused(version: Any) -> None:
 
 
 def test_a_row_cut_short_is_refused() -> None:
-    body = encode(make(2))
+    body = encode_row(make(2))
     for end in range(0, len(body), 7):
         with pytest.raises(DamagedRowError):
             decode(body[:end])
 
 
 def test_a_row_with_a_flipped_bit_is_refused() -> None:
-    body = encode(make(1))
+    body = encode_row(make(1))
     for place in range(0, len(body), 11):
         changed = bytes([*body[:place], body[place] ^ 1, *body[place + 1 :]])
         with pytest.raises(DamagedRowError, match="It was changed"):
@@ -160,14 +180,14 @@ def test_a_value_without_a_canonical_form_is_refused(value: Any) -> None:
 def test_ids_of_the_greatest_length_are_read() -> None:
     content, personal, withheld = make(1)[0]
     content.update({"userId": "u" * 64, "actor": {"kind": "user", "id": "u" * 64}})
-    (entry,) = read_all(encode([Prepared(content, personal, withheld)]))
+    (entry,) = read_all(encode_row([Prepared(content, personal, withheld)]))
     assert entry.content == content
 
 
 def test_the_parts_of_a_row_are_canonical() -> None:
     (entry,) = make(1)
     personal = {**entry.personal, "call": {"ü": 1e-7, "a": [1.0, -0.0]}}
-    (found,) = decode(encode([entry._replace(personal=personal)]))
+    (found,) = decode(encode_row([entry._replace(personal=personal)]))
     assert found == encode_entry(entry._replace(personal=personal))
     assert dict(found.personal)["call"] == '{"a":[1,0],"ü":1e-7}'.encode()
     assert found.record == rfc8785.dumps({**entry.content, "personal": None, "withheld": None})

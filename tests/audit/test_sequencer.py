@@ -15,7 +15,7 @@ from audit.database.triggers import draining
 from audit.discarding import discard, find_damaged_rows
 from audit.entries import journal, personal_keys
 from audit.entries.drafts import Prepared, prepare
-from audit.entries.journal import TABLE, Journaled, encode, encode_entry
+from audit.entries.journal import TABLE, Journaled, encode_entry
 from audit.entries.packing import pack
 from audit.entries.records import decode_opening
 from audit.events import Event
@@ -66,7 +66,7 @@ def test_an_empty_journal_costs_one_query(django_assert_num_queries: object, mon
 
 
 def test_an_empty_batch_is_removed() -> None:
-    write_body(encode([]))
+    write_unchecked()
     assert sequence() == 0
     assert not Journal.objects.exists()
 
@@ -304,7 +304,7 @@ class TestDamagedRows:
         monkeypatch.setattr(journal, "_check", lambda *_: None)
         good = write_row(2)
         (prepared,) = prepare([decision(user_id=None)], NOW)
-        write_body(encode([prepared._replace(content={**prepared.content, name: "x" * 100})]))
+        write_unchecked(encode_entry(prepared._replace(content={**prepared.content, name: "x" * 100})))
         good += write_row(1)
         monkeypatch.undo()
 
@@ -358,7 +358,7 @@ class TestDamagedRows:
         (first, second) = write_row(2)
         sequence()
         good = [write_row(1) for _ in range(3)]
-        write_body(encode([first]))
+        write_unchecked(encode_entry(first))
         good += [write_row(2) for _ in range(4)]
 
         assert sequence() == 11

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from audit.entries import journal
-from audit.models import Journal
+from audit.entries import journal, packing
+from audit.models import Entry, Journal
+from audit.sequencing.sequencer import sequence
 from core.actor import SYSTEM
 from policies.models import Policy
 from policies.services import create_policy
@@ -44,6 +45,22 @@ def test_it_decides_nothing_and_records_what_it_would_deny(decide: Decide, grant
     assert record.content["metadata"] == {"wouldBe": "denied", "ruleType": "action_blocklist"}
     assert record.withheld["policy"]["policyId"] == policy.id
     assert (record.content["userId"], record.personal.get("call")) == (None, None)
+
+
+def test_however_much_they_record_the_log_takes_all(
+    decide: Decide, grant: Grant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row of the journal that is longer than `MAX_BYTES` would not open again."""
+    monkeypatch.setattr(journal, "ROW_BYTES", 64 * 1024)
+    monkeypatch.setattr(packing, "MAX_BYTES", 128 * 1024)
+    for _ in range(3):
+        shadow(grant, BLOCK)
+    decisions = decide(*[asking(grant.access_token, *["email:send"] * 100)] * 100)
+    assert len(records()) == 300
+    sequence()
+    assert not Journal.objects.exists()
+    assert {decision.audit_id for decision in decisions} <= {*Entry.objects.values_list("id", flat=True)}
+    assert Entry.objects.filter(event="policy.shadowed").count() == 300
 
 
 def test_its_limit_counts_what_it_would_allow(decide: Decide, grant: Grant) -> None:
