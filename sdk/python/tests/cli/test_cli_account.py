@@ -108,6 +108,14 @@ def test_a_damaged_session_file_is_named(signed_in, cli, tmp_path, text):
     assert str(file) in cli.err
 
 
+@pytest.mark.parametrize("change", [{"expires": "soon"}, {"expires": 5}, {"url": None}, {"token": ["a"]}])
+def test_a_session_file_with_values_of_other_types_is_damaged(signed_in, cli, tmp_path, change):
+    file = tmp_path / "config" / "session.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+    cli("agents", "list", code=1)
+    assert str(file) in cli.err
+
+
 def test_a_session_file_that_others_can_read_is_refused(signed_in, cli, tmp_path):
     file = tmp_path / "config" / "session.json"
     file.chmod(0o644)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
@@ -10,7 +11,9 @@ from pathlib import Path
 
 import typer
 
-from .._decode import parse_time
+from .._decode import parse_time, reader
+from .._json import read_json
+from ..errors import UnexpectedResponseError
 from ..models import DeveloperSession
 from ..stores._files import make_private_directory, read_private, write_private
 from .failures import Failure
@@ -67,7 +70,8 @@ def sign_in_file() -> Path:
 
 
 def _parse(text: str) -> SignIn | None:
-    try:
-        return SignIn(**json.loads(text))
-    except (TypeError, ValueError):
-        return None
+    with contextlib.suppress(ValueError, UnexpectedResponseError):
+        sign_in = reader(SignIn, naming=str)(read_json(text.encode()))
+        parse_time(sign_in.expires)
+        return sign_in
+    return None
