@@ -24,6 +24,7 @@ from core.errors import Conflict, Invalid, NotFound
 from core.wording import Filled
 from core.zones import in_words
 from developers.acting import hold_developer
+from developers.domain_holders import claim_of_host
 from developers.domain_names import UnusableDomain, canonical_domain
 from developers.models import DomainClaim, Organization
 from developers.proofs import Found, find_proof
@@ -92,11 +93,11 @@ def remove_domain(*, actor: Actor, organization: Organization) -> None:
     """Give up the organization's claim and its domain. Raises `NotFound` if it has none."""
     with transaction.atomic():
         hold_developer(actor)
-        release_domain(actor=actor, organization=organization)
+        _announce(release_domain(actor=actor, organization=organization), clock.now())
 
 
-def release_domain(*, actor: Actor, organization: Organization) -> None:
-    """Delete the claim and the domain in a transaction in progress. Raises `NotFound` if there is none."""
+def release_domain(*, actor: Actor, organization: Organization) -> str:
+    """Delete the claim in a transaction in progress, and return its domain. Raises `NotFound` if there is none."""
     hold_organizations([organization.id])
     claim = DomainClaim.objects.select_for_update(of=("self",)).filter(organization=organization).first()
     if claim is None:
@@ -104,6 +105,7 @@ def release_domain(*, actor: Actor, organization: Organization) -> None:
     verified = _set_domain(claim, None)
     _record(Event.DOMAIN_REMOVED, actor, claim, wasProved=claim.proved_at is not None, verified=verified)
     claim.delete()
+    return str(claim.name)
 
 
 def request_review(*, actor: Actor, organization: Organization) -> None:
@@ -151,9 +153,19 @@ def _settle(actor: Actor, checked: DomainClaim, found: Found, *, is_contested: b
         elif claim.proved_at is not None:
             _miss(actor, claim, found, now, is_contested=is_contested)
         claim.save()
-        if claim.proved_by not in ("", proved_by):
-            domain_proved.send(sender=DomainClaim, claim=claim, now=now)
+        if claim.proved_by != proved_by:
+            _announce(claim.name, now)
     return claim
+
+
+def _announce(name: str, now: datetime) -> None:
+    """Tell the apps above which claim decides for the domain, after the proof of it has changed.
+
+    After a loss, that is the claim for a domain above it, if one is proved.
+    """
+    holder = claim_of_host(name)
+    if holder is not None:
+        domain_proved.send(sender=DomainClaim, claim=holder, now=now)
 
 
 def _prove(actor: Actor, claim: DomainClaim, now: datetime) -> None:

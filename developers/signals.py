@@ -2,6 +2,7 @@
 
 from django.dispatch import Signal
 
-# A domain is proved, or proved by DNS after it was proved by a file. Receivers get `claim` and `now`. The organization
-# is locked, and the claim is saved. Receivers may open `core.locks.revocation`: nothing is locked after them.
+# A claim decides for more hosts than before: its domain is proved, or proved in another way, or another organization
+# has lost a domain below it. Receivers get `claim`, which is saved, and `now`. They may open `core.locks.revocation`:
+# nothing is locked after them.
 domain_proved = Signal()

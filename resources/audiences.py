@@ -41,8 +41,8 @@ def audience_for_identifier(identifier: str) -> Audience | None:
     return Audience(canonical, server) if server else None
 
 
-def organizations_of_services(owners: Iterable[tuple[str, str]]) -> list[Organization]:
-    """Return the organizations in `owners` whose resource server still has its identifier.
+def servers_of(owners: Iterable[tuple[str, str]]) -> list[ResourceServer]:
+    """Return the resource servers in `owners` that still have their identifiers.
 
     `owners` are identifiers with the ids of the organizations that owned them when the user was asked (`owners_of`).
     One that has registered an identifier since has nothing to do with what was granted before.
@@ -52,7 +52,18 @@ def organizations_of_services(owners: Iterable[tuple[str, str]]) -> list[Organiz
         return []
     servers = ResourceServer.objects.filter(identifier__in={identifier for identifier, _ in wanted})
     found = servers.select_related("organization")
-    return [server.organization for server in found if (server.identifier, server.organization_id) in wanted]
+    return [server for server in found if (server.identifier, server.organization_id) in wanted]
+
+
+def organizations_of_services(owners: Iterable[tuple[str, str]]) -> list[Organization]:
+    """Return the organizations of `servers_of`."""
+    return [server.organization for server in servers_of(owners)]
+
+
+def held_among(audience: Sequence[str], servers: Iterable[ResourceServer]) -> list[str]:
+    """Return the part of an audience that no other organization has taken. `servers` are those of `servers_of`."""
+    held = {settings.API_URL, *(server.identifier for server in servers)}
+    return [identifier for identifier in audience if identifier in held]
 
 
 def require_services(owners: Mapping[str, str]) -> None:

@@ -27,6 +27,8 @@ from resources.identifiers import claim_identifier, reserve_identifier, taken
 from resources.models import ResourceServer
 
 MAX_IDENTIFIER_LENGTH = 500
+# Of an organization.
+MAX_SERVERS = 1000
 # Those that still work after a rotation count, too.
 MAX_SECRETS = 10
 
@@ -52,8 +54,8 @@ def register_resource_server(
 ) -> RegisteredResourceServer:
     """Register a service as an audience. Its identifier is stored in canonical form.
 
-    Raises `Invalid`, `IdentifierTaken` and its subclass, `ScopePrefixTaken` for another organization's prefix, and
-    `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
+    Raises `Invalid`, also for more than `MAX_SERVERS`, `IdentifierTaken` and its subclass, `ScopePrefixTaken` for
+    another organization's prefix, and `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
     """
     identifier = canonical_identifier(identifier)
     with transaction.atomic():
@@ -61,6 +63,7 @@ def register_resource_server(
         require_recent_session(actor)
         scope_ids = save_scopes(organization, scopes)
         lock_identifiers()
+        _require_room(organization)
         server = _create(organization, name, identifier, scope_ids)
         claim_identifier(server)
         secret = add_secret(server.secrets, prefix="rs", now=clock.now(), fields={"made_by_id": maker(actor)})
@@ -177,6 +180,13 @@ def canonical_identifier(identifier: str) -> str:
     if canonical == settings.API_URL or canonical.startswith((f"{settings.API_URL}/", f"{settings.API_URL}?")):
         raise Invalid.field("identifier", gettext_noop("Must not be an address of this AgentGate server."))
     return canonical
+
+
+def _require_room(organization: Organization) -> None:
+    """Raise `Invalid` if the organization cannot have another resource server. Call it under `lock_identifiers`."""
+    if ResourceServer.objects.filter(organization=organization).count() >= MAX_SERVERS:
+        text = gettext_noop("An organization can have at most %(most)d resource servers. Delete one first.")
+        raise Invalid.field("name", Filled(text, most=MAX_SERVERS))
 
 
 def _hold(server: ResourceServer) -> ResourceServer:

@@ -18,7 +18,7 @@ from audit.services import append
 from core.actor import SYSTEM
 from core.locks import lock_identifiers, revocation
 from core.uris import host_of
-from developers.domain_holders import holder_of_host
+from developers.domain_holders import claim_among, claims_around
 from developers.models import DomainClaim
 from developers.signals import domain_proved
 from resources.models import ReservedIdentifier, ResourceServer
@@ -32,12 +32,13 @@ MAX_NAMED = 10
 def take_over_servers(*, claim: DomainClaim, now: datetime, **kwargs: Any) -> None:
     """End the resource servers of other organizations that the proof covers, with their tokens and reservations."""
     lock_identifiers()
+    claims = claims_around(claim.name)
     rows = ResourceServer.objects.filter(identifier__contains=claim.name).exclude(organization=claim.organization_id)
     candidates = rows.select_for_update(of=("self",)).order_by("id")
-    taken = [server for server in candidates if _covers(claim, server.identifier)]
+    taken = [server for server in candidates if _covers(claim, claims, server.identifier)]
     reserved = ReservedIdentifier.objects.filter(identifier__contains=claim.name)
     others = reserved.exclude(organization=claim.organization_id).values_list("pk", flat=True)
-    ReservedIdentifier.objects.filter(pk__in=[one for one in others if _covers(claim, one)]).delete()
+    ReservedIdentifier.objects.filter(pk__in=[one for one in others if _covers(claim, claims, one)]).delete()
     if not taken:
         return
     with revocation():
@@ -47,8 +48,9 @@ def take_over_servers(*, claim: DomainClaim, now: datetime, **kwargs: Any) -> No
         ResourceServer.objects.filter(pk__in=[server.pk for server in taken]).delete()
 
 
-def _covers(claim: DomainClaim, identifier: str) -> bool:
-    return holder_of_host(host_of(identifier)) == str(claim.organization_id)
+def _covers(claim: DomainClaim, claims: Iterable[DomainClaim], identifier: str) -> bool:
+    decides = claim_among(claims, host_of(identifier))
+    return decides is not None and decides.organization_id == claim.organization_id
 
 
 def _draft(server: ResourceServer, claim: DomainClaim) -> Draft:

@@ -17,7 +17,7 @@ from consent.models import AuthorizationCode
 from consent.targets import asks_for_all
 from core import clock
 from core.actor import Actor
-from resources.audiences import organizations_of_services
+from resources.audiences import held_among, servers_of
 from tokens.families import end_replayed_family, next_expiry, problem_with_grant
 from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import TokenFamily
@@ -55,12 +55,13 @@ def exchange_code(
         end_replayed_family(family, actor=actor, kind="code", now=now)
         # A client without a secret has not proved its identity, so its error does not reveal the replay.
         return REPLAYED_CODE if agent.is_confidential else UNUSABLE_CODE
-    services = organizations_of_services(row.resource_owners.items())
+    servers = servers_of(row.resource_owners.items())
+    services, held = [server.organization for server in servers], held_among(row.resource, servers)
     problem = problem_with_code(row, code_verifier=code_verifier, redirect_uri=redirect_uri, now=now)
-    problem = problem or problem_with_grant(row.consent, row.resource, services, now)
+    problem = problem or problem_with_grant(row.consent, held, services, now)
     if problem:
         return Refusal("invalid_grant", problem)
-    if not set(resource) <= set(row.resource):
+    if not set(resource) <= set(held):
         return OTHER_RESOURCE
     scopes = row.scope.split()
     allowed = row.consent.agent.allowed_among(scopes)
@@ -68,14 +69,14 @@ def exchange_code(
         return OTHER_DETAILS
     if is_everything_stopped():
         return EVERYTHING_STOPPED
-    family = _start_family(row, now)
+    family = _start_family(row, held, now)
     return issue_pair(
         Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, resource=resource, services=services, now=now
     )
 
 
-def _start_family(row: AuthorizationCode, now: datetime) -> TokenFamily:
-    """Consume the code and create its family, whose agent and user are those of the consent."""
+def _start_family(row: AuthorizationCode, audience: Sequence[str], now: datetime) -> TokenFamily:
+    """Consume the code and create its family for the audience. Its agent and user are those of the consent."""
     consume_code(row, now)
     return TokenFamily.objects.create(
         application=row.consent.agent,
@@ -83,8 +84,8 @@ def _start_family(row: AuthorizationCode, now: datetime) -> TokenFamily:
         consent=row.consent,
         code=row,
         scope=row.scope,
-        resource=row.resource,
-        resource_owners=row.resource_owners,
+        resource=audience,
+        resource_owners={name: owner for name, owner in row.resource_owners.items() if name in audience},
         created_at=now,
         expires_at=next_expiry(now),
     )

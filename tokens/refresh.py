@@ -17,7 +17,7 @@ from consent.targets import asks_for_all
 from core import clock, secrets
 from core.actor import Actor
 from developers.models import Organization
-from resources.audiences import organizations_of_services
+from resources.audiences import held_among, servers_of
 from tokens.families import end_replayed_family, problem_with_grant
 from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import RefreshToken, TokenFamily
@@ -42,17 +42,18 @@ def refresh_tokens(
     """Rotate a refresh token (RFC 9700 section 4.14.2). A second use ends the whole family.
 
     `scopes` and `resource` may narrow the new access token, but not the family. By default the token gets all that
-    the family has. `details` must be exactly what the user grants for these scopes (RFC 9396 section 6). With
-    `is_repeatable`, the same request gets the same response for `REFRESH_REPEAT_LIFETIME`, as long as the refresh token
-    in that response is unused (ADR 7).
+    the family has, without services whose identifiers have changed hands. `details` must be exactly what the user
+    grants for these scopes (RFC 9396 section 6). With `is_repeatable`, the same request gets the same response for
+    `REFRESH_REPEAT_LIFETIME`, as long as the refresh token in that response is unused (ADR 7).
     """
     row = _lock_refresh_token(refresh_token)
     now = clock.now()
     if row is None or row.application_id != agent.id:
         return UNUSABLE_REFRESH_TOKEN
     request = RefreshRequest(scopes, resource, details)
-    services = organizations_of_services(row.family.resource_owners.items())
-    problem = _problem_with_refresh(row, request, services, now)
+    servers = servers_of(row.family.resource_owners.items())
+    services, held = [server.organization for server in servers], held_among(row.family.resource, servers)
+    problem = _problem_with_refresh(row, request, held, services, now)
     if row.consumed_at is not None:
         return _repeat(row, request, problem, actor=actor, is_repeatable=is_repeatable, now=now)
     if problem:
@@ -64,7 +65,7 @@ def refresh_tokens(
         actor=actor,
         family=row.family,
         scopes=row.family.scope.split() if scopes is None else scopes,
-        resource=resource,
+        resource=resource or held,
         services=services,
         now=now,
     )
@@ -86,18 +87,21 @@ def _lock_refresh_token(refresh_token: str) -> RefreshToken | None:
 
 
 def _problem_with_refresh(
-    row: RefreshToken, request: RefreshRequest, services: Sequence[Organization], now: datetime
+    row: RefreshToken, request: RefreshRequest, held: Sequence[str], services: Sequence[Organization], now: datetime
 ) -> Refusal | None:
-    """Return why the request cannot be granted for an unused refresh token, or None if it can."""
+    """Return why the request cannot be granted for an unused refresh token, or None if it can.
+
+    `held` is the part of the family's audience that still belongs to `services`, its organizations.
+    """
     family = row.family
     if family.revoked_at is not None or row.expires <= now:
         return UNUSABLE_REFRESH_TOKEN
-    problem = problem_with_grant(family.consent, family.resource, services, now)
+    problem = problem_with_grant(family.consent, held, services, now)
     if problem:
         return Refusal("invalid_grant", problem)
     if not set(request.scopes or ()) <= set(family.scope.split()):
         return WIDER_SCOPE
-    if not set(request.resource) <= set(family.resource):
+    if not set(request.resource) <= set(held):
         return OTHER_RESOURCE
     return None if _is_granted(family, request) else OTHER_DETAILS
 

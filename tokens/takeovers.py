@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import batched
 from typing import Any
 
-from django.db.models.fields.json import KeyTransform
 from django.dispatch import receiver
 
+from core.sweeps import BATCH
+from core.text_lists import ListsAny
 from resources.models import ResourceServer
 from resources.signals import servers_taken_over
 from tokens.models import TokenFamily
@@ -18,7 +20,10 @@ def end_families(*, servers: Sequence[ResourceServer], now: datetime, **kwargs: 
 
     Otherwise they would work again if the organization that proved the domain lost it.
     """
+    lost = {server.identifier: server.organization_id for server in servers}
     live = TokenFamily.objects.filter(revoked_at=None, expires_at__gt=now)
-    for server in servers:
-        named = live.alias(owner=KeyTransform(server.identifier, "resource_owners"))
-        named.filter(owner=server.organization_id).update(revoked_at=now)
+    # One scan: there may be many servers.
+    named = live.filter(ListsAny("resource", lost)).values_list("pk", "resource_owners")
+    ended = [pk for pk, owners in named if any(lost.get(name) == owner for name, owner in owners.items())]
+    for some in batched(ended, BATCH, strict=False):
+        live.filter(pk__in=some).update(revoked_at=now)

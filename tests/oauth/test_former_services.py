@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+import jwt
 import pytest
 from django.test import Client
 
@@ -82,6 +83,28 @@ def test_tokens_for_several_services_are_refreshed_but_stay_useless_for_the_newc
     pass_on(newcomer)
     fresh = client.refresh(tokens["refresh_token"]).json()["access_token"]
     assert [asked(fresh, each) for each in (MAIL, CALENDAR)] == ["wrong_audience", None]
+
+
+def audience_of(answer: Any) -> Any:
+    return jwt.decode(answer.json()["access_token"], options={"verify_signature": False})["aud"]
+
+
+def test_no_token_names_a_service_that_has_changed_hands(
+    client: OAuthClient, ada: User, owner: Developer, newcomer: Developer
+) -> None:
+    """A service that checks the audience by itself would take the token for its own."""
+    tokens = client.tokens(ada, resource=[MAIL, CALENDAR])
+    code = client.code(ada, resource=[MAIL, CALENDAR])
+    pass_on(newcomer)
+
+    refused = client.refresh(tokens["refresh_token"], resource=MAIL)
+    assert refused.json()["error"] == "invalid_target"
+    assert audience_of(client.refresh(tokens["refresh_token"])) == CALENDAR
+    assert client.redeem(code, resource=MAIL).json()["error"] == "invalid_target"
+    fresh = client.redeem(code)
+    assert audience_of(fresh) == CALENDAR
+    pass_on(owner)
+    assert client.refresh(fresh.json()["refresh_token"], resource=MAIL).json()["error"] == "invalid_target"
 
 
 def asked(token: str, resource: str) -> str | None:

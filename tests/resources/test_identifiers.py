@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from core import clock
+from core.errors import Invalid
 from developers.acting import as_developer
 from developers.models import Developer, DomainClaim, Organization
 from resources import identifiers
@@ -146,3 +147,13 @@ def test_a_deletion_beside_a_registration_leaves_the_identifier_with_its_organiz
         outcomes = race([partial(delete, developer, identifier), partial(register, rival, identifier)])
         assert isinstance(outcomes[1], IdentifierTaken)
         assert ReservedIdentifier.objects.filter(pk=identifier).exists()
+
+
+def test_an_organization_has_a_bounded_number_of_services(
+    developer: Developer, rival: Developer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resources.services.MAX_SERVERS", 1)
+    register(developer)
+    with pytest.raises(Invalid, match="at most 1 resource servers"):
+        register(developer, "https://other.example")
+    register(rival, "https://other.example")

@@ -1,15 +1,17 @@
 """A proof of a domain ends the resource servers of others in it, with their tokens, and tells their organizations."""
 
 from functools import partial
+from typing import Any
 
 import pytest
 from django.core import mail
 
 from accounts.models import Notice
 from accounts.notices import send_notices
+from core import clock
 from developers import domains
 from developers.acting import as_developer
-from developers.domains import check_domain, claim_domain, recheck_domain, remove_domain
+from developers.domains import GRACE, check_domain, claim_domain, recheck_domain, remove_domain
 from developers.models import Developer, DomainClaim
 from developers.proofs import Found
 from resources.errors import IdentifierInOthersDomain
@@ -83,6 +85,36 @@ def test_what_an_organization_proved_below_stays_with_it(
     assert identifiers() == ["https://api.labs.acme.com"]
 
 
+@pytest.mark.parametrize("is_removed", [True, False])
+def test_who_loses_a_domain_below_loses_its_services_there(
+    developer: Developer, squatter: Developer, found: list[Found], is_removed: bool
+) -> None:
+    """A domain above it decides then, as if it were proved only now."""
+    prove(developer)
+    below = prove(squatter, "labs.acme.com")
+    client, tokens = with_tokens(squatter, "https://api.labs.acme.com")
+    make_resource_server(squatter, "https://labs.acme.org")
+    if is_removed:
+        remove_domain(actor=as_developer(ANONYMOUS, squatter), organization=squatter.organization)
+    else:
+        found[:] = [Found("", "absent", "absent")]
+        DomainClaim.objects.filter(pk=below.pk).update(failing_since=clock.now() - GRACE)
+        recheck_domain(below)
+    assert identifiers() == ["https://labs.acme.org"]
+    assert client.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
+
+
+def test_a_proof_needs_as_many_queries_for_many_services(
+    developer: Developer, squatter: Developer, found: list[Found], django_assert_max_num_queries: Any
+) -> None:
+    """Else a stranger with many services could delay the proof, and all who write meanwhile."""
+    for number in range(40):
+        make_resource_server(squatter, f"https://{number}.acme.com")
+    with django_assert_max_num_queries(45):
+        prove(developer)
+    assert identifiers() == []
+
+
 def test_reservations_of_others_end(developer: Developer, squatter: Developer, found: list[Found]) -> None:
     server = make_resource_server(squatter, API).server
     delete_resource_server(actor=as_developer(ANONYMOUS, squatter), server=server)
@@ -100,10 +132,10 @@ def test_their_tokens_end_and_stay_ended(developer: Developer, squatter: Develop
     assert TokenFamily.objects.get().revoked_at is not None
 
 
-def with_tokens(squatter: Developer) -> tuple[OAuthClient, dict[str, str]]:
-    make_resource_server(squatter, API)
+def with_tokens(squatter: Developer, identifier: str = API) -> tuple[OAuthClient, dict[str, str]]:
+    make_resource_server(squatter, identifier)
     client = make_client(make_developer("agents@example.com", "Agents"))
-    return client, client.tokens(make_user("ada@example.com"), resource=API)
+    return client, client.tokens(make_user("ada@example.com"), resource=identifier)
 
 
 def test_the_loss_is_logged_and_mailed(developer: Developer, squatter: Developer, found: list[Found]) -> None:
