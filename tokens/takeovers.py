@@ -25,5 +25,5 @@ def end_families(*, servers: Sequence[ResourceServer], now: datetime, **kwargs: 
     # One scan: there may be many servers.
     named = live.filter(ListsAny("resource", lost)).values_list("pk", "resource_owners")
     ended = [pk for pk, owners in named if any(lost.get(name) == owner for name, owner in owners.items())]
-    for some in batched(ended, BATCH, strict=False):
+    for some in batched(ended, BATCH):
         live.filter(pk__in=some).update(revoked_at=now)
