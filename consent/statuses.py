@@ -56,7 +56,7 @@ def in_words(status: str) -> Filled:
 def fixed_fields(context: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a standing approval fixes of a request's context, besides the currency and maximum of the amount.
 
-    That is every other field, by its exact name, and those of `OPEN_TEXTS` that are no text.
+    That is every other field, by its exact name, and those of `OPEN_TEXTS` that are not text.
     """
     return {name: value for name, value in context.items() if name != AMOUNT and not _is_open(name, value)}
 

@@ -44,8 +44,8 @@ class SqliteStore:
             raise
         except sqlite3.Error as error:
             await self.close()
-            # What a failed fsync left in the write-ahead log may be recovered later.
-            unknown = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_IOERR
+            # What a failed fsync left in the write-ahead log may be recovered later. Errors of the module have no code.
+            unknown = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
             raise StoreUnavailable("statement", str(error), may_have_committed=unknown) from error
 
     async def ping(self, *, writes: bool = True) -> None:

@@ -215,6 +215,18 @@ def test_only_a_failed_write_may_have_been_committed(
     assert failed.value.may_have_committed is is_unknown
 
 
+def test_an_error_before_sqlite_is_an_outage(
+    loop: EventLoop, asked: list[Question], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module raises some errors itself, such as this one, and these have no code."""
+    monkeypatch.setattr(
+        sqlite, "_run", Mock(side_effect=sqlite3.ProgrammingError("Cannot operate on a closed database."))
+    )
+    with pytest.raises(StoreUnavailable) as failed:
+        loop.run(loop.make_store().decide(asked))
+    assert not failed.value.may_have_committed
+
+
 def _refuse_commit(action: int, operation: str | None, *_: str | None) -> int:
     is_commit = action == sqlite3.SQLITE_TRANSACTION and operation == "COMMIT"
     return sqlite3.SQLITE_DENY if is_commit else sqlite3.SQLITE_OK
