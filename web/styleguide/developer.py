@@ -5,9 +5,11 @@ from typing import Any
 
 from django.http import QueryDict
 
+from agents.issued import Issued, IssuedList
 from agents.models import Agent, ClientSecret
 from core import clock
 from decisions.sandbox import ALLOWED, ASKED, DENIED
+from developers.credential_mails import Made
 from developers.models import ApiKey
 from policies.models import Policy
 from web.forms.logs import LogFilterForm
@@ -16,7 +18,7 @@ from web.logs.names import OwnNames
 from web.named_secrets import SecretRow
 from web.rulings import Ruling
 from web.sparkline import Sparkline
-from web.styleguide.parties import make_agent, verified
+from web.styleguide.parties import LONG_NAME, make_agent, verified
 
 
 def samples() -> dict[str, Any]:
@@ -42,6 +44,15 @@ def samples() -> dict[str, Any]:
                 ),
             )
         ],
+        "issued": IssuedList(
+            [
+                Issued(Made.API_KEY, "ag_…77de", "deployment", "", now, now),
+                Issued(Made.CLIENT_SECRET, "ags_…9f3c", LONG_NAME, LONG_NAME, now),
+                Issued(Made.SERVER_SECRET, "rs_…01ab", "", "Mail", now),
+                Issued(Made.REDIRECT_URIS, "https://agent.example/callback", "", "Active", now),
+            ],
+            total=5,
+        ),
         "agents": [
             make_agent("Active", None),
             make_agent("Suspended", None, status=Agent.Status.SUSPENDED),
