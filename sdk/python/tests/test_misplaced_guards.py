@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import logging
 import types
@@ -12,12 +13,14 @@ import pytest
 from fake_gate import BASE_URL
 from fastapi import APIRouter, Depends, FastAPI, WebSocket
 from fastapi.testclient import TestClient
+from fastmcp import Client, FastMCP
 from flask import Blueprint, Flask
 from starlette.responses import PlainTextResponse
 from starlette.testclient import WebSocketDenialResponse
 
 from agentgate_oauth import Decision, RetryPolicy
 from agentgate_oauth.integrations import fastapi as for_fastapi
+from agentgate_oauth.integrations import fastmcp as for_fastmcp
 from agentgate_oauth.integrations import flask as for_flask
 from agentgate_oauth.service import Guard
 
@@ -210,3 +213,29 @@ class TestFlask:
 
         assert app.test_client().get("/twice", headers=GOOD).status_code == 200
         assert warnings_in(caplog) == []
+
+
+class TestFastMCP:
+    def test_swapped_decorators_are_reported_when_the_module_is_loaded(self, guard, caplog):
+        mcp = FastMCP("service")
+
+        @for_fastmcp.require_scopes("email:send", guard=guard)
+        @mcp.tool
+        async def swapped() -> str:
+            return "served"
+
+        @mcp.tool
+        @for_fastmcp.require_scopes("email:send", guard=guard)
+        async def right() -> str:
+            return "served"
+
+        assert warnings_in(caplog) == [
+            "swapped is served without its guard: put require_scopes below the tool"
+        ]
+
+        async def call() -> list[bool]:
+            async with Client(mcp) as client:
+                called = [await client.call_tool(name, raise_on_error=False) for name in ("swapped", "right")]
+            return [each.is_error for each in called]
+
+        assert asyncio.run(call()) == [False, True]

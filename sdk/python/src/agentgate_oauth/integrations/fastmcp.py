@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import logging
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import timedelta
@@ -33,6 +34,8 @@ from ..service import Guard, Refusal, Requirement, default_guard
 from ..service.refusals import unavailable
 from ..service.requirement import Question
 from ._fastmcp_approval import Shown, report_decided, show_link
+
+logger = logging.getLogger("agentgate_oauth")
 
 ToolT = TypeVar("ToolT", bound=Callable[..., Any])
 Arguments = Mapping[str, Any]
@@ -108,13 +111,17 @@ def require_scopes(
     Once a client has opened the page where the user approves the call, it waits for them for
     `wait_for_approval`. Clients may give up on slow calls.
 
-    Put it below `@mcp.tool`. Over stdio every call is refused, because there is no HTTP request with a token.
+    Put it below `@mcp.tool`. Above it, FastMCP serves the tool without the guard, and the log has a warning.
+    Over stdio every call is refused, because there is no HTTP request with a token.
     """
     requirement = Requirement(scopes, action, resource, context)
     chosen = guard or default_guard()
 
     def decorate(tool: ToolT) -> ToolT:
         signature = inspect.signature(tool)
+        if hasattr(tool, "__fastmcp__"):  # the mark of `@mcp.tool`
+            name = getattr(tool, "__name__", tool)
+            logger.warning("%s is served without its guard: put require_scopes below the tool", name)
 
         @wraps(tool)
         async def guarded(*args: Any, **kwargs: Any) -> Any:
