@@ -8,6 +8,7 @@ from core import secrets
 from core.actor import Actor
 from core.errors import NotAuthenticated, Throttled
 from core.http import read_basic
+from decisions.expectations import is_proved
 from decisions.memory import Bounded
 from decisions.requests import Credential
 from limits.quick_throttle import Hit, QuickThrottle
@@ -57,13 +58,18 @@ def anonymous_hit(actor: Actor, cost: int) -> Hit:
     return Hit(address_subjects(actor.ip or ""), cost)
 
 
-def extra_hit(credential: Credential, extra: int) -> Hit | None:
+def extra_hit(actor: Actor, credential: Credential, extra: int) -> Hit | None:
     """Return what questions count that cost more than usual, or None. The usual ones of services are not throttled.
 
-    They count by the secret: a caller without it must not use up what the service may ask.
+    They count by the secret, because a caller without it must not use up what the service may ask. Until it has proved
+    right, they count by IP address: there can be any number of wrong ones, and each would take space.
     """
-    name = f"credential:{secrets.digest(f'{credential.server_id}:{credential.digest}')}"
-    return Hit([Subject(name, EXTRA_TIMES)], extra) if extra else None
+    if not extra:
+        return None
+    if is_proved(credential):
+        return Hit([Subject(f"credential:{credential.digest}", EXTRA_TIMES)], extra)
+    addresses = address_subjects(actor.ip or "")
+    return Hit([Subject(f"unproved:{each.name}", EXTRA_TIMES * each.times) for each in addresses], extra)
 
 
 def throttle_questions(hits: Sequence[Hit]) -> list[Throttled | None]:

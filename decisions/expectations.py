@@ -10,6 +10,7 @@ from datetime import datetime
 from decisions.facts import ServiceFacts, TokenFacts
 from decisions.memory import LIBRARY, Bounded
 from decisions.questions import Question
+from decisions.requests import Credential
 from policies.books import PolicyBook
 from policies.rules import RuleContext
 from policies.rules.data_flow import is_flow_key, is_task_key, task_key
@@ -32,7 +33,7 @@ _needed: Bounded[tuple[str, str], Keys] = Bounded(MAX_TOKENS)
 _agents: Bounded[str, tuple[str, str | None]] = Bounded(MAX_AGENTS)
 # The rows of tasks that exist, unless they have been swept.
 _tasks_seen: Bounded[str, bool] = Bounded(MAX_TASKS)
-# By id or named audience: the service's organization.
+# By the digest of its secret, or named audience: the service's organization.
 _services: Bounded[str, str] = Bounded(MAX_SERVICES)
 
 
@@ -87,10 +88,20 @@ def see(question: Question, token: TokenFacts, service: ServiceFacts | None) -> 
 def turn_of(question: Question) -> str:
     """Return the organization last seen for the token's client or, for a stock client, for the service.
 
-    All questions of which it is unknown share the turn of "".
+    An organization's turn is taken only by a token of its agents, a token for its service, or its service's secret. All
+    other questions share the turn of "".
     """
-    agent = _agents.get(question.claims.client_id) if question.claims else None
-    return (agent[1] if agent else None) or _services.get(service_key(question)) or ""
+    claims, credential = question.claims, question.request.credential
+    agent_id, organization_id = (claims and _agents.get(claims.client_id)) or ("", None)
+    if organization_id:
+        return organization_id
+    is_for_service = claims is not None and agent_id and question.named_audience in claims.audience
+    return (_services.get(service_key(question)) if credential or is_for_service else None) or ""
+
+
+def is_proved(credential: Credential) -> bool:
+    """Return whether a service's secret was seen to be right, though it may have ended since."""
+    return credential.digest in _services
 
 
 def _tasks(question: Question, needed: Keys) -> Iterable[str]:
@@ -101,9 +112,12 @@ def _tasks(question: Question, needed: Keys) -> Iterable[str]:
 
 
 def service_key(question: Question) -> str:
-    """Return what identifies the service of a question: the id that it sent, the audience that was named, or ""."""
+    """Return what identifies the service of a question: the digest of its secret, the named audience, or "".
+
+    Not the id that was sent with the secret: it is no secret, so strangers can send it.
+    """
     credential = question.request.credential
-    return (credential.server_id if credential else question.named_audience or "")[:MAX_KEY_LENGTH]
+    return credential.digest if credential else (question.named_audience or "")[:MAX_KEY_LENGTH]
 
 
 def _foreseen(question: Question, now: datetime) -> Iterable[str]:

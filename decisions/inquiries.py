@@ -27,7 +27,7 @@ class Inquiry(NamedTuple):
         """What the requests count in the throttle of verify, or None if nothing, as for most services."""
         first, cost = self.requests[0], sum(request.cost for request in self.requests)
         if first.credential:
-            return extra_hit(first.credential, cost - len(self.requests))
+            return extra_hit(first.actor, first.credential, cost - len(self.requests))
         return anonymous_hit(first.actor, cost)
 
     @property

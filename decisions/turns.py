@@ -68,6 +68,8 @@ class Tenant:
     number: int = 0
     """How many of its questions wait."""
     pending: deque[Pending] = field(default_factory=deque)
+    is_queued: bool = False
+    """Whether it has a place in the heap, which it can keep for a while when nothing waits."""
 
 
 class Part(NamedTuple):
@@ -104,7 +106,9 @@ class Turns:
     def add(self, tenant: Tenant, pending: Pending) -> None:
         if not tenant.pending:
             tenant.given = max(tenant.given, self._given)
+        if not tenant.is_queued:
             heapq.heappush(self._heap, (tenant.given, next(self._order), tenant))
+            tenant.is_queued = True
         tenant.pending.append(pending)
         self._count(tenant, len(pending.questions))
 
@@ -151,6 +155,7 @@ class Turns:
             given, order, tenant = self._heap[0]
             if not tenant.pending:
                 heapq.heappop(self._heap)
+                tenant.is_queued = False
             elif given < tenant.given:
                 heapq.heapreplace(self._heap, (tenant.given, order, tenant))
             else:

@@ -17,7 +17,6 @@ from django.db.transaction import TransactionManagementError
 from core import clock
 from core.sweeps import BATCH, lock_batch
 from limits.counting import EMPTY_ROW, CounterDenial, CounterRow, row_of, take_call, windows_by_key
-from limits.flows import LoadedFlow
 from limits.models import Counter
 from limits.sliding_window import CounterRequest, LoadedCounter, counter_key
 
@@ -156,17 +155,6 @@ def frozen_keys(keys: Iterable[str]) -> set[str]:
     return {key for key, kept in by_kept.items() if edition_of(key) < editions.get(kept, 0)}
 
 
-def load_flows(prefix: str) -> Iterator[LoadedFlow]:
-    """Yield what guards remember under the keys that start with `prefix`, without a lock."""
-    for key, _, packed in _stored_rows(prefix):
-        yield LoadedFlow.unpack(key, bytes(packed))
-
-
-def put_flows(flows: Iterable[LoadedFlow]) -> None:
-    """Replace what guards remember under these keys. The caller must prevent concurrent decisions."""
-    _put({flow.key: flow.row() for flow in flows})
-
-
 @transaction.atomic
 def delete_idle_counters(now: datetime, limit: int = BATCH) -> int:
     """Delete up to `limit` counters that are empty at `now`, unless they are kept. Return how many were looked at."""
@@ -197,11 +185,6 @@ def _second_part(key: str) -> str:
 
 def _kept_key(owner: str) -> str:
     return counter_key("kept", owner)
-
-
-def _stored_rows(prefix: str) -> Iterator[tuple[str, int, bytes | memoryview]]:
-    """Yield the keys, slots and counts of the rows whose key starts with `prefix`, in a range of the index."""
-    yield from _rows(prefix).values_list("key", "slot", "counts").iterator()
 
 
 def _rows(prefix: str) -> QuerySet[Counter]:

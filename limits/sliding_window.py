@@ -190,6 +190,8 @@ class LoadedCounter:
         that counted in `other` at that time: it has counted nothing since but late commits. With `until`, add only the
         calls that may have been made by then, and nothing that is held.
         """
+        if at is not None:
+            at = min(at, now)  # it is later only if a clock was set back since
         self._advance(now)
         other._correct(now)
         other._move_to(other._slot_of(at or now))

@@ -268,7 +268,7 @@ def compile_rule(rule: Rule, ledger: Ledger, index: int) -> CompiledRule:
         index,
         rule.check,
         partial(rule.counters, ledger) if kind.counters is not Rule.counters else None,
-        rule.flow if kind.flow is not Rule.flow else None,
+        partial(rule.flow, ledger) if kind.flow is not Rule.flow else None,
         rule.concerns if rule.actions else None,
     )
 

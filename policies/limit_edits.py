@@ -18,6 +18,7 @@ from core.errors import Conflict
 from core.locks import hold_decisions, revocation
 from limits.counters import keep_counters
 from limits.models import Reservation
+from policies.flows import Actions, carried_flows, guarded_actions
 from policies.limits import LimitPlan, limit_kinds, plan_limits, plan_totals
 from policies.merging import merge_editions
 from policies.models import Policy
@@ -39,12 +40,20 @@ def plan_edit(policy: Policy, rules: Any) -> LimitPlan:
     return plan
 
 
-def store_ledger(policy: Policy, plan: LimitPlan) -> None:
-    """Store the ledger of the plan. Call it last in the revocation, because the edition ends when decisions wait."""
+def store_ledger(policy: Policy, plan: LimitPlan, guards: Collection[Actions] = ()) -> None:
+    """Store the ledger of the plan. Call it last in the revocation, because the edition ends when decisions wait.
+
+    `guards` are those against data flows that the policy had before the edit. Raises `Conflict` if these were changed
+    too often.
+    """
+    after = guarded_actions(policy.rules)
     if plan.begins_edition:
         _keep(plan.ledger)
+    if plan.begins_edition or not after.issubset(guards):
         hold_decisions()
-    _store(policy, plan.at(clock.now()))
+    now = clock.now()
+    ledger = plan.at(now)
+    _store(policy, replace(ledger, flows=carried_flows(ledger.flows, guards, after, now)))
 
 
 def prepare_limits(policy_id: str, rules: Any) -> None:
@@ -75,7 +84,7 @@ def _begin_totals(policy: Policy, plan: LimitPlan) -> None:
     """Let decisions count the missing totals. What was counted before is added when the editions are merged."""
     ledger = Ledger.read(policy.id, policy.limit_history)
     counting = plan_totals(ledger, limit_kinds(policy.rules), plan.totals, clock.now())
-    store_ledger(policy, LimitPlan(counting, begins_edition=True))
+    store_ledger(policy, LimitPlan(counting, begins_edition=True), guarded_actions(policy.rules))
 
 
 def _forget(policy_id: str, numbers: Collection[int]) -> None:

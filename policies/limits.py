@@ -108,7 +108,8 @@ def _plan(
         earlier = (*earlier, ended)
     charged |= {kind: _counts_until(kind, now) for kind in sorted(added) if any(each.charges(kind) for each in earlier)}
     is_late = len(ledger.earlier) >= MAX_EARLIER
-    begun = Ledger(ledger.policy_id, kept, charged, ledger.edition + has_counted, earlier)
+    edition = ledger.edition + has_counted
+    begun = replace(ledger, retired=kept, charged=charged, edition=edition, earlier=earlier)
     return LimitPlan(begun, frozenset(totals), is_late or is_partial, begins_edition=has_counted)
 
 

@@ -1,7 +1,6 @@
 """Writes to policies. A change applies to every verify that starts after the function has returned."""
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from functools import partial
 from typing import Any
 
@@ -14,12 +13,12 @@ from audit.events import Event
 from audit.services import record
 from core.actor import Actor
 from core.errors import Conflict, Invalid, NotFound
-from core.locks import hold_decisions, revocation
+from core.locks import revocation
 from developers.acting import hold_developer
 from developers.models import Organization
 from developers.services import hold_organizations
 from policies.actions import require_known_actions
-from policies.flows import carry_flows, guarded_actions, must_carry_flows
+from policies.flows import guarded_actions
 from policies.limit_edits import LimitsNotReady, plan_edit, prepare_limits, store_ledger
 from policies.models import Policy
 from policies.quotas import require_room
@@ -128,8 +127,7 @@ def _change(
             )
         _check_agent(policy.organization_id, changes.get("agent"))
         plan = plan_edit(policy, changes.get("rules", policy.rules))
-        # The rows are those of the agents that the policy has concerned so far.
-        earlier, before = copy(policy), guarded_actions(policy.rules)
+        guards = guarded_actions(policy.rules)
         keep_unkept(policy)
         for field, value in changes.items():
             setattr(policy, field, value)
@@ -143,11 +141,7 @@ def _change(
         metadata = {"changed": sorted(changes), **origin, **stated}
         _record(Event.POLICY_UPDATED, actor=actor, policy=policy, metadata=metadata)
         keep_version(policy, actor, restored_from=restored_from)
-        after = guarded_actions(policy.rules)
-        store_ledger(policy, plan)
-        if must_carry_flows(before, after):
-            hold_decisions()
-            carry_flows(earlier, before, after)
+        store_ledger(policy, plan, guards)
     return policy
 
 

@@ -130,7 +130,7 @@ class Rule(BaseModel, ABC):
         """Return the limits that the request must also pass, to be counted with the decision."""
         return ()
 
-    def flow(self, ctx: RuleContext) -> FlowRequest | None:
+    def flow(self, ledger: Ledger, ctx: RuleContext) -> FlowRequest | None:
         """Return what the request means for a guard against data flows, to be decided and recorded with it."""
         return None
 

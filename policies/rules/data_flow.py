@@ -1,4 +1,6 @@
 import hashlib
+from collections.abc import Iterator
+from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Literal
 
@@ -6,9 +8,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import Field
 
-from limits.flows import DANGEROUS, KEPT_SECONDS, OUTBOUND, FlowRequest
+from limits.flows import DANGEROUS, KEPT_SECONDS, OUTBOUND, CarriedFlow, FlowRequest
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Seconds
+from policies.rules.ledger import Ledger
 from policies.rules.words import in_words
 
 MAX_TASK = 200
@@ -41,15 +44,26 @@ class DataFlow(Rule):
             return None
         return Denial(f"context.task must be text with 1 to {MAX_TASK} characters.")
 
-    def flow(self, ctx: RuleContext) -> FlowRequest | None:
+    def flow(self, ledger: Ledger, ctx: RuleContext) -> FlowRequest | None:
         """Return what the request means for the guard, or None if its scopes have no label."""
         if not ctx.labels & {*DANGEROUS, OUTBOUND}:
             return None
-        connection = _connection_key(ctx.agent_id, ctx.user_id, self.actions, ctx.policies_of)
-        task, untasked = ctx.context.get("task"), connection + UNTASKED
-        own = task_key(connection, task) if isinstance(task, str) else untasked
-        watched = (own, untasked) if isinstance(task, str) else (connection,)
-        return FlowRequest((connection, own), watched, ctx.labels, self.window_seconds, asks=self.then == "ask")
+        connection, task = self._connection(ctx, self.actions), ctx.context.get("task")
+        own = _own_key(connection, task)
+        carried = tuple(self._carried(ledger, ctx)) if ledger.flows else ()
+        watched = _watched(connection, task)
+        return FlowRequest((connection, own), watched, ctx.labels, self.window_seconds, self.then == "ask", carried)
+
+    def _carried(self, ledger: Ledger, ctx: RuleContext) -> Iterator[CarriedFlow]:
+        """Yield the rows of guards with other actions, as they were at an edit within the window."""
+        for actions, at in ledger.flows.items():
+            if actions != tuple(sorted(self.actions)) and at + timedelta(seconds=self.window_seconds) >= ctx.now:
+                for key in _watched(self._connection(ctx, actions), ctx.context.get("task")):
+                    yield CarriedFlow(key, at)
+
+    @staticmethod
+    def _connection(ctx: RuleContext, actions: tuple[str, ...]) -> str:
+        return _connection_key(ctx.agent_id, ctx.user_id, actions, ctx.policies_of)
 
     def in_words(self) -> str:
         words = _("Let no data leave if private data and other people's content were read in the last %(window)s")
@@ -63,6 +77,15 @@ class DataFlow(Rule):
 def task_key(connection_key: str, task: str) -> str:
     """Return the key of a task's row. The task may be personal, so the key has its digest."""
     return f"{connection_key}|{hashlib.sha256(task.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+def _own_key(connection_key: str, task: object) -> str:
+    return task_key(connection_key, task) if isinstance(task, str) else connection_key + UNTASKED
+
+
+def _watched(connection_key: str, task: object) -> tuple[str, ...]:
+    """Return the rows that say what a call of the task may know: a call without a task can belong to any."""
+    return (_own_key(connection_key, task), connection_key + UNTASKED) if isinstance(task, str) else (connection_key,)
 
 
 def is_flow_key(key: str) -> bool:

@@ -28,7 +28,8 @@ class Ledger:
 
     `retired` kinds were removed by an edit; until the given time they still count, but never deny. Until the given
     time, counters of `charged` kinds include what an edit charged to every subject. Limits count in rows of the
-    `edition`, and read those of `earlier` ones, too.
+    `edition`, and read those of `earlier` ones, too. `flows` are the actions of guards against data flows whose rows
+    other guards read, too, each with the time of the edit that added those.
     """
 
     policy_id: str
@@ -36,13 +37,15 @@ class Ledger:
     charged: Mapping[LimitKind, datetime] = field(default_factory=dict)
     edition: int = 0
     earlier: tuple[Edition, ...] = ()
+    flows: Mapping[tuple[str, ...], datetime] = field(default_factory=dict)
 
     @classmethod
     def read(cls, policy_id: str, stored: Mapping[str, Any]) -> "Ledger":
         """Parse a stored ledger. Raises `ValueError`, `LookupError` or `TypeError` if it is damaged."""
         retired, charged = _read(stored.get("retired", ())), _read(stored.get("charged", ()))
         earlier = tuple(map(_read_edition, stored.get("earlier", ())))
-        return cls(policy_id, retired, charged, int(stored.get("edition", 0)), earlier)
+        flows = {_read_actions(each): datetime.fromisoformat(each["at"]) for each in stored.get("flows", ())}
+        return cls(policy_id, retired, charged, int(stored.get("edition", 0)), earlier, flows)
 
     def stored(self) -> dict[str, Any]:
         return {
@@ -50,6 +53,7 @@ class Ledger:
             "retired": _write(self.retired),
             "charged": _write(self.charged),
             "earlier": [_write_edition(each) for each in self.earlier],
+            "flows": [{"actions": list(actions), "at": at.isoformat()} for actions, at in sorted(self.flows.items())],
         }
 
     def key(self, kind: LimitKind, subject: str, edition: int | None = None) -> str:
@@ -155,10 +159,14 @@ def _read_edition(stored: Any) -> Edition:
 
 
 def _read_kind(stored: Any) -> LimitKind:
+    return LimitKind.of(stored["windowSeconds"], stored["scope"], stored.get("currency", ""), _read_actions(stored))
+
+
+def _read_actions(stored: Any) -> tuple[str, ...]:
     actions = stored.get("actions", [])
     if not (isinstance(actions, list) and all(isinstance(each, str) for each in actions)):
-        raise TypeError("The actions of a limit must be a list of strings.")
-    return LimitKind.of(stored["windowSeconds"], stored["scope"], stored.get("currency", ""), actions)
+        raise TypeError("The actions of a rule must be a list of strings.")
+    return tuple(actions)
 
 
 def _write(kinds: Mapping[LimitKind, datetime]) -> list[dict[str, Any]]:

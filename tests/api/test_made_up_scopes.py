@@ -11,6 +11,7 @@ from audit.sequencing.postings import ACTION, term
 from audit.sequencing.sequencer import sequence
 from insights.models import RollUp
 from insights.services import count_log
+from limits import quick_throttle
 from tests.api.conftest import Api, Json, expect, new_agent, problem, tokens_for, verify
 from tests.audit.segments import shrink_segments
 from tests.log import log_entry
@@ -111,6 +112,7 @@ def test_many_scopes_cost_a_service_extra(developer: Api, tokens: Json, settings
     settings.THROTTLE_VERIFY = "5/minute"
     server, other = register(developer, SERVICE, "email:read"), register(developer, "https://o.example", "email:read")
     sent = {"Authorization": basic(server)}
+    expect(200, batch(tokens["accessToken"], 1, sent))
     for _ in range(5):
         expect(200, batch(tokens["accessToken"], 100, sent))  # 9 of the 50 each
     problem(batch(tokens["accessToken"], 100, sent), 429, "throttled")
@@ -121,10 +123,24 @@ def test_many_scopes_cost_a_service_extra(developer: Api, tokens: Json, settings
 def test_a_wrong_secret_uses_up_nothing_of_the_service(developer: Api, tokens: Json, settings: Any) -> None:
     settings.THROTTLE_VERIFY = "1/minute"
     server = register(developer, SERVICE, "email:read")
+    expect(200, batch(tokens["accessToken"], 1, {"Authorization": basic(server)}))
     for _ in range(3):
         answer = batch(tokens["accessToken"], 100, {"Authorization": basic({**server, "secret": "rs_wrong"})})
         assert answer.status_code in (401, 429)
     expect(200, batch(tokens["accessToken"], 100, {"Authorization": basic(server)}))
+
+
+def test_wrong_secrets_take_no_place_in_the_throttle(developer: Api, tokens: Json, settings: Any) -> None:
+    """There can be any number. Before the secret is known to be right, its extra cost counts by address."""
+    settings.THROTTLE_VERIFY, settings.REDIS_URL = "5/minute", ""
+    server = register(developer, SERVICE, "email:read")
+    answers = [
+        batch(tokens["accessToken"], 100, {"Authorization": basic({**server, "secret": f"rs_{number}"})}).status_code
+        for number in range(8)
+    ]
+    assert answers == [401] * 5 + [429] * 3
+    (memory,) = [kept for (name, _), kept in quick_throttle._memories.items() if name == "verify"]
+    assert {name for counts in memory.slices.values() for name in counts} == {"unproved:address:127.0.0.1"}
 
 
 def test_many_scopes_cost_an_anonymous_caller_more(tokens: Json, settings: Any) -> None:

@@ -12,10 +12,14 @@ from agents.models import Agent
 from consent.models import Approval
 from core import clock
 from core.actor import SYSTEM
+from core.errors import Conflict
 from decisions.requests import Decision, Reason, VerifyRequest
 from decisions.services import decide as decide_now
+from limits.models import Counter
+from policies.flows import MAX_CARRIED
 from policies.models import Policy
 from policies.services import create_policy, update_policy
+from resources.catalogue import catalogue
 from resources.models import CustomScope
 from tests.decisions.drivers import SHOP, Decide, EventLoop, allowed, asking, bound, forget
 from tests.decisions.test_at_once import ask_apart
@@ -179,6 +183,53 @@ def test_an_edit_by_a_services_organization_forgets_nothing(decide: Decide, gran
     assert decide_each(decide, first) == [True, True]
     edit(policy, rule(actions=["email:*"]))
     assert decide_each(decide, [asking(grant.access_token, OUT, credential=credential)]) == [False]
+
+
+def test_an_edit_writes_no_rows_of_tasks(decide: Decide, grant: Grant) -> None:
+    """A caller chooses the tasks, so there can be any number, and decisions wait for the edit."""
+    policy = guard(grant, actions=[PRIVATE, OUT])
+    for number in range(20):
+        assert decide_each(decide, calls(grant, PRIVATE, task=f"task {number}")) == [True]
+    before = list(Counter.objects.order_by("key").values())
+    edit(policy, rule(actions=[UNTRUSTED, OUT]))
+    assert list(Counter.objects.order_by("key").values()) == before
+    assert decide_each(decide, calls(grant, UNTRUSTED, OUT, task="task 7")) == [True, False]
+
+
+def test_a_window_after_an_edit_another_guards_calls_no_longer_count(decide: Decide, grant: Grant) -> None:
+    old = rule(actions=[PRIVATE, OUT], windowSeconds=240)
+    policy = create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Guard", rules=[old])
+    with time_machine.travel(clock.now(), tick=False) as traveller:
+        edit(policy, old, rule(actions=[UNTRUSTED, OUT], windowSeconds=240))
+        traveller.shift(timedelta(seconds=120))
+        assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, True, False]
+        traveller.shift(timedelta(seconds=121))
+        assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, True, True]
+
+
+def test_the_actions_of_guards_can_change_only_so_often_within_a_month(grant: Grant) -> None:
+    *names, another = sorted(catalogue())[: MAX_CARRIED + 1]
+    policy = guard(grant, actions=names[:1])
+    with time_machine.travel(clock.now(), tick=False) as traveller:
+        for name in names * 2:  # what comes back takes no further place
+            policy = edit(policy, rule(actions=[name]))
+        policy = edit(policy, rule(actions=[another]))
+        with pytest.raises(Conflict, match="within a month"):
+            edit(policy, rule())
+        assert Policy.objects.get().rules == policy.rules
+        traveller.shift(timedelta(days=30, seconds=1))
+        edit(policy, rule())
+
+
+def test_what_was_read_by_a_clock_that_was_ahead_counts_for_one_window(decide: Decide, grant: Grant) -> None:
+    guard(grant, windowSeconds=240)
+    start = clock.now()
+    with time_machine.travel(start + timedelta(minutes=10), tick=False) as traveller:
+        assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED)) == [True, True]
+        traveller.move_to(start)
+        assert decide_each(decide, calls(grant, OUT)) == [False]
+        traveller.move_to(start + timedelta(seconds=241))
+        assert decide_each(decide, calls(grant, OUT)) == [True]
 
 
 def test_a_guard_that_is_added_knows_only_what_happens_from_then_on(decide: Decide, grant: Grant) -> None:

@@ -135,3 +135,15 @@ async def test_a_request_that_has_begun_is_not_dropped(turns: Turns) -> None:
     ask(turns, "many", pending(100), cost=PART_SECONDS)
     turns.take()
     assert turns.drop_newest(beyond=0) is None
+
+
+async def test_a_tenant_has_one_place_in_the_queue(turns: Turns) -> None:
+    """Also if its requests are dropped and come again, as often as the caller likes."""
+    ask(turns, "other", pending())
+    for _ in range(5):
+        ask(turns, "a", pending(10))
+        assert turns.drop_newest(beyond=1) is not None
+    assert len(turns._heap) == 2
+    ask(turns, "a", pending(10))
+    assert numbers(turns, turns.take(), "a", "other") == [10, 1]
+    assert turns.take() == [] == turns._heap

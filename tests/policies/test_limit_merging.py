@@ -232,3 +232,14 @@ def test_a_policy_that_other_requests_change_all_the_time_is_a_conflict(
     monkeypatch.setattr("policies.services.prepare_limits", lambda *_: None)
     with pytest.raises(Conflict, match="another request"):
         edit(policy, limit(HOUR, "global"))
+
+
+def test_an_edit_by_a_clock_that_was_ahead_gives_out_no_second_quota(organization: Organization) -> None:
+    with time_machine.travel(NOON + timedelta(days=1), tick=False) as traveller:
+        policy = make(organization, limit(HOUR))
+        assert [call(policy, "ada") for _ in range(3)] == [True, True, False]
+        policy = edit(policy, limit(HOUR), limit(DAY, most=100))
+        traveller.move_to(NOON)
+        assert not call(policy, "ada")
+        traveller.move_to(NOON + timedelta(seconds=HOUR * 66 // 64))
+        assert call(policy, "ada")
