@@ -14,7 +14,7 @@ from accounts.selectors import require_verified_address, session_for_token
 from accounts.sessions import record_token_use
 from core.errors import Forbidden, NotAuthenticated
 from core.http import visitor
-from developers.api_keys import developer_for_api_key
+from developers.api_keys import use_api_key
 from developers.models import Developer
 
 API_KEY_HEADER = "X-Api-Key"
@@ -42,6 +42,7 @@ class ApiKeyCredential:
     """A developer's API key. It acts for the organization, never for the user."""
 
     developer: Developer
+    key_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +69,12 @@ class ApiKeyAuthentication(BaseAuthentication):
             return None
         if "Authorization" in request.headers:
             raise MultipleCredentials("Send X-Api-Key or Authorization, not both.")
-        developer = developer_for_api_key(api_key)
-        if developer is None:
+        key = use_api_key(api_key)
+        if key is None:
             is_session = api_key.startswith("st_")
             raise NotAuthenticated(SESSION_TOKEN_MISPLACED if is_session else "The API key is unknown or revoked.")
-        require_verified_address(developer.user)
-        return developer.user, ApiKeyCredential(developer)
+        require_verified_address(key.developer.user)
+        return key.developer.user, ApiKeyCredential(key.developer, key.id)
 
 
 class SessionTokenAuthentication(BaseAuthentication):

@@ -192,7 +192,7 @@ class DeveloperEndpoint(Endpoint):
         require_verified_address(developer.user)
         self.developer = require_unsuspended(developer)
         if isinstance(credential, ApiKeyCredential):
-            self.actor = as_developer(self.actor, developer)
+            self.actor = as_developer(self.actor, developer, api_key_id=credential.key_id)
         else:
             self.actor = as_developer_in_session(self.actor, developer, signed_in_at(self.request))
 

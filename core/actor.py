@@ -11,8 +11,8 @@ class Actor(NamedTuple):
 
     `account_state` is a digest of the account, taken when the credential was checked. Writes that must not outlive a
     password reset compare it with the current one (`developers.acting.hold_developer`). `by_session` is true for a
-    developer with a session of a browser or of the API instead of an API key, and `signed_in_at` is when its user last
-    proved who they are, or None if that is unknown.
+    developer with a session of a browser or of the API, and `signed_in_at` is when its user last proved who they are,
+    or None if that is unknown. `api_key_id` is the API key of a developer who sent one: it too may end meanwhile.
     """
 
     kind: Kind
@@ -23,6 +23,7 @@ class Actor(NamedTuple):
     account_state: str = ""
     by_session: bool = False
     signed_in_at: datetime | None = None
+    api_key_id: str = ""
 
     def __repr__(self) -> str:
         """Leave out `account_state`, which must not appear in a log, and what is about the session."""

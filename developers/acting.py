@@ -6,16 +6,18 @@ from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_noop
 
 from accounts.recent import require_recent_sign_in
+from core import clock
 from core.actor import Actor
 from core.errors import NotAuthenticated
-from developers.models import Developer
+from core.rotation import live
+from developers.models import ApiKey, Developer
 from developers.services import require_organization
 
 
-def as_developer(actor: Actor, developer: Developer) -> Actor:
+def as_developer(actor: Actor, developer: Developer, *, api_key_id: str = "") -> Actor:
     """Return `actor` as this developer with an API key, with the current state of the account."""
     state = developer.user.get_session_auth_hash()
-    return actor.acting_as("developer", developer.id, account_state=state)
+    return actor.acting_as("developer", developer.id, account_state=state)._replace(api_key_id=api_key_id)
 
 
 def as_developer_in_session(actor: Actor, developer: Developer, signed_in_at: datetime | None) -> Actor:
@@ -26,8 +28,8 @@ def as_developer_in_session(actor: Actor, developer: Developer, signed_in_at: da
 def hold_developer(actor: Actor) -> None:
     """Lock the acting developer's account and organization until the transaction ends. Ignore other kinds of actors.
 
-    Raises `OrganizationSuspended`, and `NotAuthenticated` if the account has changed since its credential was checked:
-    a request that came earlier must not recreate what a reset or a suspension has ended.
+    Raises `OrganizationSuspended`, and `NotAuthenticated` if the account has changed or the API key has ended since the
+    credential was checked: a request that came earlier must not recreate what has been ended meanwhile.
     Danger: call it first in the transaction. Lock accounts before organizations, and organizations before agents.
     """
     if actor.kind != "developer":
@@ -37,6 +39,9 @@ def hold_developer(actor: Actor) -> None:
     is_same = held is not None and constant_time_compare(held.user.get_session_auth_hash(), actor.account_state)
     if held is None or not is_same or not held.user.is_active:
         raise NotAuthenticated(gettext_noop("The account has changed. Sign in again."))
+    # Danger: read it after the lock, which an end of keys holds, too.
+    if actor.api_key_id and not ApiKey.objects.filter(live(clock.now()), pk=actor.api_key_id).exists():
+        raise NotAuthenticated(gettext_noop("The API key is unknown or revoked."))
     require_organization(held.organization)
 
 

@@ -27,13 +27,12 @@ MAX_API_KEYS = 10
 MIN_LIFETIME_SECONDS, MAX_LIFETIME_SECONDS = 60, 366 * 86_400
 
 
-def developer_for_api_key(value: str) -> Developer | None:
-    """Return the active developer with this live API key, and record its use. None otherwise."""
+def use_api_key(value: str) -> ApiKey | None:
+    """Return the live API key of an active developer, with that developer, and record its use. None otherwise."""
     key = find_api_key(value)
-    if key is None:
-        return None
-    note_use(key)
-    return key.developer
+    if key is not None:
+        note_use(key)
+    return key
 
 
 def create_api_key(

@@ -22,6 +22,7 @@ from core.rotation import add_secret
 from core.secrets import digest
 from decisions.requests import Credential
 from developers.acting import as_developer
+from developers.api_keys import use_api_key
 from developers.models import Developer
 from developers.services import become_developer
 from resources.custom_scopes import ScopeDefinition
@@ -39,6 +40,12 @@ ANONYMOUS = Actor("anonymous", ip="203.0.113.7", user_agent="tests/1.0")
 
 def as_user(user: User) -> Actor:
     return ANONYMOUS.acting_as("user", user.id)
+
+
+def developer_for_api_key(value: str) -> Developer | None:
+    """Return the developer whose live API key this is."""
+    key = use_api_key(value)
+    return key.developer if key else None
 
 
 def make_developer(email: str, organization: str = "Acme") -> Developer:

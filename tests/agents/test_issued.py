@@ -3,8 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 
 from accounts.errors import ReauthenticationRequired
+from accounts.models import User
 from accounts.passwords import reset_password
 from agents.client_secrets import create_client_secret
 from agents.issued import end_issued, issued_since
@@ -14,12 +16,12 @@ from agents.services import update_agent
 from core import clock
 from core.errors import NotAuthenticated
 from developers.acting import as_developer, as_developer_in_session
-from developers.api_keys import create_api_key, developer_for_api_key
+from developers.api_keys import create_api_key
 from developers.models import ApiKey, Developer
 from resources.services import register_resource_server
 from tests.constants import CALLBACK, NEW_PASSWORD
 from tests.log import log_entries
-from tests.world import ANONYMOUS, as_user, make_agent, make_user
+from tests.world import ANONYMOUS, as_user, developer_for_api_key, make_agent, make_user
 
 pytestmark = pytest.mark.django_db
 EVIL = "https://evil.example/callback"
@@ -122,3 +124,29 @@ def test_removing_a_redirect_uri_needs_no_recent_sign_in_and_adding_one_does(
 def test_a_session_of_unknown_age_counts_as_old(developer: Developer, agent: Agent) -> None:
     with pytest.raises(ReauthenticationRequired):
         create_client_secret(actor=as_developer_in_session(ANONYMOUS, developer, None), agent=agent, name="x")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/developers/api-keys", {"name": "again"}),
+        ("/developers/api-keys/rotate", {}),
+        ("/agents/{agent}/secrets", {"name": "again"}),
+    ],
+)
+def test_a_request_in_flight_with_an_ended_key_makes_nothing(
+    developer: Developer, agent: Agent, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, str]
+) -> None:
+    """A stranger who sends many at once would have some that wait for the end, and so keep access."""
+    since = clock.now()
+    key = make_all(developer, agent, "stolen")
+
+    def end_first(user: User) -> None:
+        end_issued(actor=as_user(developer.user), developer=developer, since=since)
+
+    # Between the check of the key and the lock.
+    monkeypatch.setattr("api.endpoint.require_verified_address", end_first)
+    path = f"/api/v1{path.format(agent=agent.id)}"
+    answer = Client(headers={"X-Api-Key": key}).post(path, body, content_type="application/json")
+    assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
+    assert kinds(developer, since) == []

@@ -15,7 +15,6 @@ from developers.acting import as_developer
 from developers.api_keys import (
     MAX_API_KEYS,
     create_api_key,
-    developer_for_api_key,
     revoke_api_key,
     rotate_api_key,
 )
@@ -26,7 +25,7 @@ from developers.services import suspend_organization
 from tests.constants import MOMENT, NOON
 from tests.log import log_entries, log_entry
 from tests.threads import race
-from tests.world import ANONYMOUS, make_developer
+from tests.world import ANONYMOUS, developer_for_api_key, make_developer
 
 DAY = 86_400
 

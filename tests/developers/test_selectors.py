@@ -4,7 +4,7 @@ import pytest
 
 from accounts.models import User
 from developers.acting import as_developer
-from developers.api_keys import developer_for_api_key, rotate_api_key
+from developers.api_keys import rotate_api_key
 from developers.models import Developer
 from developers.selectors import (
     api_keys_for_developer,
@@ -12,7 +12,7 @@ from developers.selectors import (
     sole_organization,
 )
 from developers.services import become_developer
-from tests.world import ANONYMOUS, make_developer, make_user
+from tests.world import ANONYMOUS, developer_for_api_key, make_developer, make_user
 
 pytestmark = pytest.mark.django_db
 

@@ -14,7 +14,7 @@ from core.actor import Actor
 from core.errors import NotAuthenticated
 from developers import services
 from developers.acting import as_developer
-from developers.api_keys import developer_for_api_key, rotate_api_key
+from developers.api_keys import rotate_api_key
 from developers.models import ApiKey, Developer, Organization
 from developers.services import (
     RegisteredDeveloper,
@@ -27,7 +27,7 @@ from developers.services import (
 from tests.constants import MOMENT, NOON, PASSWORD
 from tests.log import log_entries, personal_data
 from tests.threads import race
-from tests.world import ANONYMOUS, make_user
+from tests.world import ANONYMOUS, developer_for_api_key, make_user
 
 ADMINISTRATOR = Actor("administrator", "usr_root", ip="198.51.100.9")
 

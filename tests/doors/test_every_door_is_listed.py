@@ -44,7 +44,7 @@ def example_of(pattern: Any) -> str:
 
 
 def page_doors() -> set[str]:
-    """Return the pages that take POST: all others answer 405, whoever asks."""
+    """Return the pages that take POST: all others answer 405 to anyone."""
     found, client = set(), Client()
     for prefix, patterns in (("/", pages), ("/accounts/", entrance)):
         for pattern in patterns:

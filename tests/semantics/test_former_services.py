@@ -1,4 +1,4 @@
-"""A token for a service whose identifier passed to another organization is not for that one, whoever asks and how."""
+"""A token for a service whose identifier passed to another organization is useless for that one, at every door."""
 
 import pytest
 
