@@ -149,9 +149,10 @@ def revoke_consent(*, actor: Actor, consent: Consent, reason: str = "") -> Conse
 def end_all_requests() -> int:
     """End all undecided requests and return how many. The sweep marks and logs them as expired.
 
-    An approval in progress may have read the clock before, so they have expired when they began.
+    An approval in progress may have read the clock before, so they have expired when they began. One of a request that
+    has expired since is waited for, too.
     """
-    waiting = Consent.objects.filter(status=Consent.Status.PENDING, expires_at__gt=clock.now())
+    waiting = Consent.objects.filter(status=Consent.Status.PENDING, expires_at__gt=F("created_at"))
     return waiting.update(expires_at=F("created_at"))
 
 

@@ -1,7 +1,11 @@
 """`end_all_tokens`, the command to run after a restore."""
 
+import threading
+import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -12,7 +16,7 @@ from django.test import Client
 from accounts.models import BrowserSession, User
 from audit.events import Event
 from consent.granting import approve_consent
-from consent.models import Approval, Consent
+from consent.models import Approval, AuthorizationCode, Consent
 from core import clock
 from core.actor import SYSTEM
 from tests.approvals import make_approval
@@ -96,6 +100,51 @@ def test_no_code_escapes_that_is_approved_meanwhile() -> None:
     *outcomes, _ = race([*acts, partial(end_what_was_restored, actor=SYSTEM, reason="Test", with_passwords=False)])
     codes = [one for one in outcomes if isinstance(one, str)]
     assert not any(isinstance(exchange(agent, code), IssuedTokens) for code in codes)
+
+
+def pause_at(monkeypatch: pytest.MonkeyPatch, name: str) -> Callable[[Any], Any]:
+    """Have an act pause where it calls this function. Return what ends everything meanwhile, once a row has expired."""
+    module, _, function = name.rpartition(".")
+    work, reached = getattr(import_module(module), function), threading.Event()
+
+    def wait(*args: Any, **kwargs: Any) -> Any:
+        found = work(*args, **kwargs)
+        reached.set()
+        time.sleep(3)
+        return found
+
+    def end_after_expiry(moment: datetime) -> None:
+        assert reached.wait(10)
+        time.sleep(max(0.0, (moment - clock.now()).total_seconds()))
+        end_what_was_restored(actor=SYSTEM, reason="Test", with_passwords=False)
+
+    monkeypatch.setattr(name, wait)
+    return end_after_expiry
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_token_escapes_whose_code_expires_while_it_is_issued(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, code = make_code()
+    expires = clock.now() + timedelta(seconds=2)
+    AuthorizationCode.objects.update(expires=expires)
+    end_after = pause_at(monkeypatch, "tokens.exchange.problem_with_grant")
+    issued, _ = race([partial(exchange, agent, code), partial(end_after, expires)])
+    assert not (isinstance(issued, IssuedTokens) and is_allowed(issued.access_token))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_code_escapes_whose_request_expires_while_it_is_approved(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent, user = make_agent(make_developer("dev@example.com")), make_user("ada@example.com")
+    waiting = ask(agent)
+    expires = clock.now() + timedelta(seconds=2)
+    Consent.objects.filter(pk=waiting.pk).update(expires_at=expires)
+    end_after = pause_at(monkeypatch, "consent.granting.issue_code")
+
+    def approve() -> Any:
+        return approve_consent(actor=as_user(user), consent=waiting, user=user, signed_in_at=clock.now()).code
+
+    code, _ = race([approve, partial(end_after, expires)])
+    assert not (isinstance(code, str) and isinstance(exchange(agent, code), IssuedTokens))
 
 
 def test_requests_that_wait_can_no_longer_be_approved() -> None:
