@@ -5,16 +5,19 @@ address must be public, a connection to that address only, no redirects, a deadl
 itself has no deadline, so each fetch runs in a separate thread and the worker waits for a bounded time.
 """
 
+from http.client import OK
 from threading import BoundedSemaphore
+from types import SimpleNamespace
 from typing import Any
 
 from django.utils.translation import gettext_noop
-from oauth2_provider.cimd import CIMDError
+from oauth2_provider.cimd import CIMDError, SafeMetadataFetcher
 from oauth2_provider.settings import oauth2_settings
 
 from core.actor import Actor
 from core.errors import Unavailable
 from core.slots import run_in_slot
+from core.strict_json import parse_strictly
 from limits.throttle import Throttle, address_subjects
 
 # A process has eight workers. With the fetches of `core.fetching`, three remain available, however slow hosts are.
@@ -25,6 +28,19 @@ FETCHES_PER_ADDRESS = "20/minute"
 Document = tuple[dict[str, Any], int]
 
 _slots = BoundedSemaphore(MAX_FETCHES)
+
+
+class StrictFetcher(SafeMetadataFetcher):  # type: ignore[misc]  # the toolkit has no types
+    """The toolkit's fetcher, for documents that every parser reads the same way."""
+
+    def _read_document(self, response: Any) -> Document:
+        most = oauth2_settings.CIMD_MAX_DOCUMENT_SIZE
+        body = response.read(most + 1)
+        if response.status == OK and len(body) <= most:
+            parse_strictly(body.decode())  # raises `NotStrict`
+        kept = SimpleNamespace(status=response.status, headers=response.headers, read=lambda size: body)
+        document: Document = super()._read_document(kept)
+        return document
 
 
 class DocumentUnavailable(Exception):

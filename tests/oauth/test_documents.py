@@ -4,9 +4,11 @@ import socket
 import time
 from collections.abc import Iterator
 from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from oauth2_provider.cimd import CIMDError
 
 from tests.oauth.client import error_of
 
@@ -86,3 +88,36 @@ def test_fetches_are_limited_by_address(world: Any, published: Any) -> None:
             fetch_document(f"https://{number}.example/c", world.ANONYMOUS)
     with pytest.raises(Throttled):
         fetch_document("https://last.example/c", world.ANONYMOUS)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"redirect_uris": [], "redirect_uris": []}', "more than once"),
+        (b'{"x": %s1%s}' % (b"[" * 40, b"]" * 40), "nested deeper"),
+        (b'{"x": 1e400}', "at most"),
+        (b'{"x": "\xff"}', "utf-8"),
+        (b"[]", "must be a JSON object"),
+        (b'{"x": "%s"}' % (b"x" * 200_000), "maximum"),
+        (b'{"x": 1}', ""),
+    ],
+    ids=["repeated", "deep", "large", "bytes", "list", "long", "fine"],
+)
+def test_a_document_that_parsers_may_read_differently_is_refused(world: Any, body: bytes, message: str) -> None:
+    from oauth.documents import StrictFetcher
+
+    headers = {"Content-Type": "application/json"}
+    response = SimpleNamespace(status=200, headers=headers, read=lambda size: body[:size])
+    try:
+        document, _ = StrictFetcher()._read_document(response)
+    except (CIMDError, ValueError) as error:
+        assert message
+        assert message in str(error)
+    else:
+        assert (document, message) == ({"x": 1}, "")
+
+
+def test_the_default_fetcher_is_strict(world: Any) -> None:
+    from agentgate import settings
+
+    assert settings.OAUTH2_PROVIDER["CIMD_METADATA_FETCHER"] == "oauth.documents.StrictFetcher"
