@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from django.conf import settings
+from django.db.models import QuerySet
+
 from audit.entries.journal import DamagedRowError, decode, read
 from audit.models import Entry, Journal, WitnessFailure
 from audit.sequencing.log import newest
@@ -48,8 +51,14 @@ class Condition:
 def look() -> Condition:
     """Return the condition, whichever process runs the sequencer. It takes a few short queries."""
     waiting = _Waiting(GRACE_SECONDS)
-    refusing = WitnessFailure.objects.filter(is_refusal=True).order_by("witness").values_list("witness", flat=True)
+    refusing = witness_failures().filter(is_refusal=True).values_list("witness", flat=True)
     return Condition(waiting.lag_seconds, _uncovered_seconds(), len(waiting.damaged), list(refusing))
+
+
+def witness_failures() -> QuerySet[WitnessFailure]:
+    """Return the failures of the witnesses in `AUDIT_WITNESSES`. Others are no longer asked, so theirs stay."""
+    urls = [text.partition("#")[0].rstrip("/") for text in settings.AUDIT_WITNESSES]
+    return WitnessFailure.objects.filter(witness__in=urls).order_by("witness")
 
 
 def lag_seconds() -> float:

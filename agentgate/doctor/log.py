@@ -8,8 +8,8 @@ from django.conf import settings
 
 from agentgate.doctor.findings import Finding, Status, count, in_words, ok, problem, skipped, warning
 from agentgate.vitals import judge_lag
-from audit.condition import MAX_DAMAGED, damaged_rows, lag_seconds
-from audit.models import Archive, Checkpoint, WitnessFailure
+from audit.condition import MAX_DAMAGED, damaged_rows, lag_seconds, witness_failures
+from audit.models import Archive, Checkpoint
 from audit.signing import anchors, checkpoints
 from audit.signing.log_keys import open_with_any, stored_keys
 from audit.signing.notes import NoteBroken, Statement
@@ -51,7 +51,7 @@ def check_witnesses() -> Iterator[Finding]:
     if not settings.AUDIT_WITNESSES:
         yield skipped("AUDIT_WITNESSES is not set: nobody outside checks that the log only grows.")
         return
-    failures = WitnessFailure.objects.order_by("witness")
+    failures = witness_failures()
     for one in failures:
         message = f"{one.witness} has not signed for {in_words(clock.now() - one.since)}: {one.reason}."
         if one.is_refusal:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
 
 from agentgate.front.pool import Pool, with_connections
 from audit.condition import Condition, look
@@ -20,16 +21,20 @@ class LogWatch:
         self._pool = pool
         self._asking: asyncio.Future[Condition | None] | None = None
         self._asked_at = 0.0
+        self._last: Condition | None = None
 
     async def condition(self) -> Condition | None:
-        """Return the condition, or None if the database does not say so in time."""
+        """Return the condition or, if the database takes too long, the last one. None if it is not known."""
         if self._asking is None or (self._asking.done() and time.monotonic() > self._asked_at + FRESH_SECONDS):
             self._asked_at = time.monotonic()
             self._asking = self._pool.call(_ask)
-        try:
-            return await asyncio.wait_for(asyncio.shield(self._asking), TIMEOUT_SECONDS)
-        except TimeoutError:
-            return None
+            self._asking.add_done_callback(self._keep)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self._asking), TIMEOUT_SECONDS)
+        return self._last
+
+    def _keep(self, asking: asyncio.Future[Condition | None]) -> None:
+        self._last = None if asking.cancelled() else asking.result()
 
 
 def _ask() -> Condition | None:

@@ -99,7 +99,6 @@ class Submitter:
         self._names = {split_verifier_key(one.key)[0] for one in witnesses if one.key}
         self._reported = ""
         self._quiet_until = 0.0
-        self._noted: tuple[str | None, bool] | None = None
 
     def run(self, stopped: threading.Event, is_active: threading.Event) -> None:
         """Submit until `stopped` is set, while this process moves the journal (`is_active`). No error ends this."""
@@ -128,25 +127,24 @@ class Submitter:
             self._note(None)
 
     def _note(self, reason: str | None, *, is_refusal: bool = False) -> None:
-        """Store why the witness does not sign, or None if it does, for the health check and the doctor."""
-        if self._noted == (reason, is_refusal):
-            return
+        """Store why the witness does not sign, or None if it does, for the health check and the doctor.
+
+        The row is read each time, because another process can have asked meanwhile.
+        """
         try:
-            if reason is None:
-                WitnessFailure.objects.filter(witness=self._witness.url).delete()
-            else:
-                self._store_failure(reason, is_refusal)
+            stored = WitnessFailure.objects.filter(witness=self._witness.url).first()
+            if reason is not None:
+                self._store_failure(stored, reason[:MAX_REASON_LENGTH], is_refusal)
+            elif stored is not None:
+                stored.delete()
         except Error as error:
             self._report("Witness %s is asked later: %s", str(error).split("\n", 1)[0])
-        else:
-            self._noted = (reason, is_refusal)
 
-    def _store_failure(self, reason: str, is_refusal: bool) -> None:
-        now = clock.now()
-        values = {"is_refusal": is_refusal, "reason": reason[:MAX_REASON_LENGTH]}
-        WitnessFailure.objects.update_or_create(
-            witness=self._witness.url, defaults=values, create_defaults={**values, "since": now}
-        )
+    def _store_failure(self, stored: WitnessFailure | None, reason: str, is_refusal: bool) -> None:
+        if stored is not None and (stored.reason, stored.is_refusal) == (reason, is_refusal):
+            return
+        since = stored.since if stored else clock.now()
+        WitnessFailure(witness=self._witness.url, is_refusal=is_refusal, reason=reason, since=since).save()
 
     def _report(self, text: str, reason: str, *, exc_info: bool = False) -> None:
         now = time.monotonic()

@@ -78,7 +78,10 @@ def test_health_is_degraded_by_a_damaged_row(anonymous: Api, plain: bytes, monke
 
 
 @pytest.mark.parametrize(("is_refusal", "status"), [(True, "degraded"), (False, "ok")])
-def test_health_is_degraded_by_a_witness_that_refuses(anonymous: Api, is_refusal: bool, status: str) -> None:
+def test_health_is_degraded_by_a_witness_that_refuses(
+    anonymous: Api, is_refusal: bool, status: str, settings: Any
+) -> None:
+    settings.AUDIT_WITNESSES = ["https://witness.example#key"]
     values = {"witness": "https://witness.example", "reason": "HTTP status 422", "since": clock.now()}
     WitnessFailure.objects.create(is_refusal=is_refusal, **values)
     body = expect(200, anonymous.get("/health"))
@@ -86,7 +89,7 @@ def test_health_is_degraded_by_a_witness_that_refuses(anonymous: Api, is_refusal
 
 
 def test_health_is_unavailable_if_nothing_can_be_written(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(body: bytes) -> None:
+    def fail(*bodies: bytes) -> None:
         raise OperationalError("database or disk is full")
 
     monkeypatch.setattr("audit.services._probed_at", float("-inf"))

@@ -93,8 +93,10 @@ def test_each_new_checkpoint_is_cosigned(witness: Witness, settings: Any, caplog
     ("status", "is_refusal"), [(422, True), (409, True), (404, True), (200, True), (500, False), (429, False)]
 )
 def test_why_a_witness_does_not_sign_is_stored(
-    witness: Witness, status: int, is_refusal: bool, monkeypatch: pytest.MonkeyPatch
+    witness: Witness, status: int, is_refusal: bool, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
+    settings.AUDIT_WITNESSES = [witness.url]
+
     async def answer(url: str, content: bytes) -> tuple[int, bytes]:
         return status, b"no"
 
@@ -107,8 +109,28 @@ def test_why_a_witness_does_not_sign_is_stored(
     failure = WitnessFailure.objects.get(witness=witness.url)
     assert (failure.is_refusal, bool(failure.reason)) == (is_refusal, True)
     assert look().refusing == ([witness.url] if is_refusal else [])
+    settings.AUDIT_WITNESSES = ["https://other.example"]
+    assert look().refusing == [], "a witness that is no longer asked"
 
     submitter.submit()
+    assert not WitnessFailure.objects.exists()
+
+
+def test_what_another_process_has_stored_of_a_witness_is_replaced(
+    witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(url: str, content: bytes) -> tuple[int, bytes]:
+        return 422, b"no"
+
+    log_entries(3)
+    here, there = Submitter(witness), Submitter(witness)
+    here.submit()
+    log_entries(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(witnesses, "_post", refuse)
+        there.submit()
+    assert WitnessFailure.objects.exists()
+    here.submit()
     assert not WitnessFailure.objects.exists()
 
 
