@@ -290,9 +290,7 @@ OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "tokens.AccessToken"
 OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "tokens.RefreshToken"
 OAUTH2_PROVIDER = {
     # The default refuses addresses that are not public, and ambiguous JSON. Tests and egress proxies set their own.
-    "CIMD_METADATA_FETCHER": ENVIRONMENT.text(
-        "OAUTH_CLIENT_METADATA_FETCHER", "oauth.documents.StrictFetcher"
-    ),
+    "CIMD_METADATA_FETCHER": ENVIRONMENT.text("OAUTH_CLIENT_METADATA_FETCHER", "oauth.documents.StrictFetcher"),
     "APPLICATION_ADMIN_CLASS": "agents.admin.AgentAdmin",
     "GRANT_ADMIN_CLASS": "consent.admin.AuthorizationCodeAdmin",
     "ACCESS_TOKEN_ADMIN_CLASS": "tokens.admin.AccessTokenAdmin",

@@ -30,7 +30,7 @@ Document = tuple[dict[str, Any], int]
 _slots = BoundedSemaphore(MAX_FETCHES)
 
 
-class StrictFetcher(SafeMetadataFetcher):  # type: ignore[misc]  # the toolkit has no types
+class StrictFetcher(SafeMetadataFetcher):
     """The toolkit's fetcher, for documents that every parser reads the same way."""
 
     def _read_document(self, response: Any) -> Document:
