@@ -54,8 +54,11 @@ def _requests(
     bodies: Sequence[VerifyRequestBody], path: str, sent: Sent, actor: Actor, headers: Headers
 ) -> list[VerifyRequest]:
     credential, key = read_credential(headers), headers.get("idempotency-key")
-    room = Room(MAX_PER_REQUEST if key is None else MAX_TOGETHER) if len(bodies) > 1 else None
-    requests = [_request(body, actor, credential, room) for body in bodies]
+    requests = [_request(body, actor, credential) for body in bodies]
+    if len(requests) > 1:
+        most = MAX_PER_REQUEST if key is None else MAX_TOGETHER
+        room, shadow_room = Room(most), Room(most)
+        requests = [request._replace(room=room, shadow_room=shadow_room) for request in requests]
     if key is None:
         return requests
     repeats = Repeats(key, path, sent)
@@ -69,7 +72,7 @@ def _requests(
     ]
 
 
-def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | None, room: Room | None) -> VerifyRequest:
+def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | None) -> VerifyRequest:
     """Return the request of a body. Raises `NotAuthenticated` for `explain` without a credential."""
     if body.explain and credential is None:
         raise NotAuthenticated("Only a resource server may ask for a trace: send res_...:rs_... as HTTP Basic.")
@@ -83,7 +86,6 @@ def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | Non
         context=body.context,
         explains=body.explain,
         reserve_seconds=body.reserve_seconds,
-        room=room,
     )
 
 

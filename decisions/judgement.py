@@ -206,7 +206,7 @@ def _has_shadows(found: Found) -> bool:
 def _shadows(
     token: TokenFacts, found: Found, judgement: Judgement, context: RuleContext, rooms: Collection[Room]
 ) -> Sequence[Shadow]:
-    """Return what each shadow policy would decide."""
+    """Return what each shadow policy would decide, if the batch has room for it."""
     own = found.agent_book.shadow_for_agent(token.agent_id) if found.agent_book else ()
     others: Sequence[CompiledPolicy] = ()
     if found.service_book and judgement.service_organization_id not in (None, token.organization_id):
@@ -218,7 +218,14 @@ def _shadows(
         for organization_id, policies, its_context in listed
         if organization_id is not None
         for policy in policies
+        if _has_room(judgement.question, policy.id)
     ]
+
+
+def _has_room(question: Question, policy_id: str) -> bool:
+    """Return whether the batch has room for what this shadow policy says of the question, also if it starts again."""
+    room = question.request.shadow_room
+    return room is None or room.take([f"{id(question)} {policy_id}"])
 
 
 def _judge_deleted(question: Question, claims: Claims, found: Found, now: datetime) -> Judgement:

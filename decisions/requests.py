@@ -62,7 +62,7 @@ class VerifyRequest(NamedTuple):
     With `reserve_seconds`, an allowed request holds its amount for that long, until it is committed or voided. Its
     context must have an amount that can be read. With `repeat`, too, it does so once (`decisions/repeats.py`). If one
     request with the same `together` cannot be answered again, none is decided. The counters of all requests of a batch
-    share its `room`.
+    share its `room`, and their shadow policies its `shadow_room`.
     """
 
     token: str
@@ -79,6 +79,7 @@ class VerifyRequest(NamedTuple):
     repeat: Repeat | None = None
     together: str = ""
     room: Room | None = None
+    shadow_room: Room | None = None
 
     @property
     def cost(self) -> int:

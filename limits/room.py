@@ -1,4 +1,7 @@
-"""How many counters one call may need, and all calls of one request: each is a row to read, lock and save."""
+"""How many counters one call may need, and all calls of one request: each is a row to read, lock and save.
+
+A request has room for as many shadow policies, too: each can write an entry.
+"""
 
 from collections.abc import Collection
 

@@ -8,6 +8,7 @@ import pytest
 from limits import room
 from policies import quotas
 from tests.api.conftest import Api, Json, expect, new_agent, problem, tokens_for, verify
+from tests.log import log_entries
 
 
 def limits(number: int, first: int = 60) -> list[Json]:
@@ -107,6 +108,22 @@ class TestWhatACallCounts:
         policy(developer, limits(3, first=600), mode="shadow")
         policy(developer, limits(3))
         assert verify(tokens["accessToken"])["allowed"] is True
+
+    def test_a_batch_has_room_for_so_many_shadow_policies(
+        self, developer: Api, tokens: Json, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("api.inquiries.MAX_PER_REQUEST", 5)
+        monkeypatch.setattr("api.inquiries.MAX_TOGETHER", 3)
+        block = {"type": "action_blocklist", "config": {"actions": ["email:read"]}}
+        for _ in range(2):
+            policy(developer, [block], mode="shadow")
+        body = {"requests": [{"token": tokens["accessToken"], "requiredScopes": ["email:read"]}] * 4}
+        for headers, number in ({}, 5), ({"Idempotency_Key": "1"}, 5 + 3):
+            answer = expect(200, Api().post("/tokens/verify/batch", body, **headers))
+            assert all(decision["allowed"] for decision in answer["decisions"])
+            assert log_entries(event="policy.shadowed").count() == number
+        verify(tokens["accessToken"])
+        assert log_entries(event="policy.shadowed").count() == 5 + 3 + 2
 
     def test_the_bounds_leave_room_for_two_organizations_and_a_user(self) -> None:
         assert room.MAX_PER_CALL >= 3 * quotas.MAX_LIMITS
