@@ -1,6 +1,7 @@
 """Damaged rows of the journal, for the operator who decides about them."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,8 @@ from django.db import connection, transaction
 from audit.condition import damaged_rows, is_damaged
 from audit.database.triggers import draining
 from audit.entries.drafts import Draft
-from audit.entries.journal import TABLE, DamagedRowError, decode, read
+from audit.entries.journal import TABLE, DamagedRowError, Journaled, decode, read
+from audit.entries.stand_ins import stand_in
 from audit.events import Event
 from audit.models import Entry, Journal
 from audit.services import record
@@ -22,9 +24,9 @@ class NotDamaged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class DamagedRow:
-    """A row, and why it is damaged. `logged` of its `entries` are in the log; the latter is None if it does not open.
+    """A row, and why it is damaged. `logged` of its `entries` are in the log, or what stands in for them.
 
-    `sha256` is that of the row as it is stored.
+    `entries` is None if it does not open. `sha256` is that of the row as it is stored.
     """
 
     id: int
@@ -44,13 +46,15 @@ def find_damaged_rows() -> list[DamagedRow]:
 def discard(row_id: int, reason: str) -> str:
     """Delete a damaged row for good, and log that with its digest and the reason. Return the id of that entry.
 
-    Raises `NotDamaged`, even if there is no such row.
+    Raises `NotDamaged`, even if there is no such row, or if the sequencer has not logged its other entries yet.
     """
     with transaction.atomic():
         row = Journal.objects.filter(pk=row_id).first()
         if row is None or not is_damaged(row_id):
             raise NotDamaged(f"The journal has no damaged row {row_id}.")
         found = _describe(row)
+        if found.entries is not None and found.logged < found.entries:
+            raise NotDamaged(f"The log does not have all entries of row {row_id} yet. Let the sequencer run first.")
         with draining(), connection.cursor() as cursor:
             cursor.execute(f"DELETE FROM {TABLE} WHERE id = %s", [row_id])  # noqa: S608
         facts = {"row": row_id, "sha256": found.sha256, "entries": found.entries, "logged": found.logged}
@@ -58,15 +62,33 @@ def discard(row_id: int, reason: str) -> str:
 
 
 def _describe(row: Journal) -> DamagedRow:
-    body, ids, why, entries = bytes(row.body), [], "Its entries are in the log, except for those that it refused.", None
+    body, entries, logged = bytes(row.body), None, 0
     try:
         found = decode(body)
-        entries = len(found)
-        for entry in found:
-            ids.append(read(entry).id)
+        entries, logged = len(found), len(found) - _count_missing(found)
+        why = _problem_with(found)
     except DamagedRowError as error:
         why = str(error)
-    except ValueError as error:
-        why = f"An entry is damaged: {error}"
-    logged = Entry.objects.filter(pk__in=ids).count()
     return DamagedRow(row.id, row.written_at, len(body), hashlib.sha256(body).hexdigest(), why, entries, logged)
+
+
+def _problem_with(entries: Sequence[Journaled]) -> str:
+    try:
+        for entry in entries:
+            read(entry)
+    except ValueError as error:
+        return f"An entry is damaged: {error}"
+    return "Its entries are in the log, except for those that it refused."
+
+
+def _count_missing(entries: Sequence[Journaled]) -> int:
+    """Return how many entries the log does not have, nor what stands in for them."""
+    ids = [_id_in_log(entry) for entry in entries]
+    return len({*ids} - {*Entry.objects.filter(pk__in=ids).values_list("id", flat=True)})
+
+
+def _id_in_log(entry: Journaled) -> str:
+    try:
+        return read(entry).id
+    except ValueError:
+        return read(stand_in(entry)).id

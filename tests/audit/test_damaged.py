@@ -8,7 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit.condition import damaged_rows, look
-from audit.entries.drafts import Draft
+from audit.entries.drafts import Draft, prepare
+from audit.entries.journal import encode_entry
 from audit.events import Event
 from audit.models import Entry, Journal
 from audit.proof import exports
@@ -18,9 +19,10 @@ from audit.readers.disclosure import visible_to_user
 from audit.sequencing import sequencer
 from audit.sequencing.sequencer import sequence
 from audit.signing.log_keys import signer
+from core import clock
 from core.errors import NotFound
 from core.ids import new_id
-from tests.audit.journals import ACTOR, write_body, write_row
+from tests.audit.journals import ACTOR, decision, unchecked, write_body, write_row, write_unchecked
 from tests.verifier import ED25519, Broken, parse_key, verify_export
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -123,6 +125,19 @@ class TestTheCommand:
         with pytest.raises(CommandError, match="--reason"):
             run("audit_damaged", discard=row_id, reason=reason)
         assert Journal.objects.filter(pk=row_id).exists()
+
+    def test_it_discards_no_row_whose_other_entries_are_not_in_the_log_yet(self) -> None:
+        first, bad, last = prepare([decision()] * 3, clock.now())
+        write_unchecked(encode_entry(first), unchecked(bad, outcome="perhaps"), encode_entry(last))
+        row_id = Journal.objects.get().id
+        with pytest.raises(CommandError, match="not have all entries"):
+            run("audit_damaged", discard=row_id, reason="Because.")
+        sequence()
+        run("audit_damaged", discard=row_id, reason="Because.")
+        sequence()
+        assert {first.id, bad.id, last.id} <= {*Entry.objects.values_list("id", flat=True)}
+        metadata = Entry.objects.get(event=Event.JOURNAL_ROW_DISCARDED).content["metadata"]
+        assert (metadata["entries"], metadata["logged"]) == (3, 3)
 
     def test_it_discards_nothing_that_can_be_logged(self) -> None:
         write_row(1)
