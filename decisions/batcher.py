@@ -43,7 +43,7 @@ class Batcher:
         self._store = store
         self._limit = limit
         self._loop = asyncio.get_running_loop()
-        self._turns = Turns()
+        self._turns = Turns(turn_of)
         self._under_way: Sequence[Part] = ()
         self._task: asyncio.Task[None] | None = None
         self._ticking = False

@@ -8,7 +8,7 @@ their own, which are short, so they delay others by one of them.
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
@@ -31,6 +31,8 @@ LEAST_COST = 0.00001
 # How much the newest batch counts in the cost of a tenant's questions.
 WEIGHT = 0.5
 MAX_TENANTS = 10_000
+# The turn of questions whose organization is unknown.
+STRANGERS = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -84,13 +86,15 @@ class Part(NamedTuple):
 class Turns:
     """The requests that wait, by tenant, and whose turn it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, name_of: Callable[[Question], str]) -> None:
+        self._name_of = name_of
         self._tenants: Bounded[str, Tenant] = Bounded(MAX_TENANTS)
         # By what they had been given when they were put here.
         self._heap: list[tuple[float, int, Tenant]] = []
         self._order = count()
         self._given = 0.0
         """What the tenant that was next last had been given. Time that a tenant did not use cannot be saved up."""
+        self._strangers = Tenant()
         self.number = 0
         """How many questions wait."""
 
@@ -98,6 +102,8 @@ class Turns:
         return (pending for _, _, tenant in self._heap for pending in tenant.pending)
 
     def tenant(self, name: str) -> Tenant:
+        if name == STRANGERS:
+            return self._strangers
         tenant = self._tenants.get(name)
         if tenant is None:
             tenant = self._tenants[name] = Tenant()
@@ -110,7 +116,7 @@ class Turns:
             heapq.heappush(self._heap, (tenant.given, next(self._order), tenant))
             tenant.is_queued = True
         tenant.pending.append(pending)
-        self._count(tenant, len(pending.questions))
+        self._count(tenant, len(pending.questions) - pending.taken)
 
     def take(self) -> list[Part]:
         """Return the next batch. Empty if nothing waits."""
@@ -164,11 +170,14 @@ class Turns:
         return None
 
     def _take_part(self, tenant: Tenant, room: int) -> Part | None:
-        """Take the next questions of a tenant. None if they are not waited for, because their deadline has passed."""
+        """Take the next questions of a tenant. None if they are late, or take the turn of another tenant by now."""
         pending = tenant.pending[0]
-        if pending.answer.done():
+        owner = self.tenant(self._name_of(pending.questions[0])) if tenant is self._strangers else tenant
+        if pending.answer.done() or owner is not tenant:
             tenant.pending.popleft()
             self._count(tenant, pending.taken - len(pending.questions))
+            if not pending.answer.done():  # its organization has been seen meanwhile
+                self.add(owner, pending)
             return None
         questions = pending.take(min(room, max(1, int(PART_SECONDS / tenant.cost))))
         if pending.is_taken:

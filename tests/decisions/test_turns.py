@@ -15,7 +15,7 @@ CHEAP = 0.0001
 
 @pytest.fixture
 def turns() -> Turns:
-    return Turns()
+    return Turns(lambda question: question.named_audience or "")
 
 
 def pending(number: int = 1, together: str = "") -> Pending:
@@ -147,3 +147,16 @@ async def test_a_tenant_has_one_place_in_the_queue(turns: Turns) -> None:
     ask(turns, "a", pending(10))
     assert numbers(turns, turns.take(), "a", "other") == [10, 1]
     assert turns.take() == [] == turns._heap
+
+
+async def test_a_strangers_requests_leave_the_shared_turn_once_the_organization_is_known(turns: Turns) -> None:
+    """Or a flood from a new organization would keep all other new ones waiting."""
+    flood = [pending(100) for _ in range(8)]
+    ask(turns, "", *flood, pending(), cost=PART_SECONDS)
+    turns.take()
+    for each in flood:
+        each.questions = [question._replace(named_audience="org_1") for question in each.questions]
+    turns.tenant("org_1").cost = PART_SECONDS
+    first, second = turns.take(), turns.take()
+    assert {numbers(turns, batch, "")[0] for batch in (first, second)} == {0, 1}
+    assert turns.number == 8 * 100 - 2
