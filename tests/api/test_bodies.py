@@ -210,7 +210,7 @@ def test_a_hostile_id_is_not_found(ada: Api, developer: Api, identifier: str) ->
 
 
 def test_the_cause_of_an_internal_error_is_not_revealed(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(requests: Any) -> Any:
+    def fail(*requests: Any) -> Any:
         raise RuntimeError("the secret of the house")
 
     monkeypatch.setattr("decisions.inquiries.decide", fail)
@@ -220,7 +220,7 @@ def test_the_cause_of_an_internal_error_is_not_revealed(anonymous: Api, monkeypa
 
 
 def test_a_lost_database_is_a_503(anonymous: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(requests: Any) -> Any:
+    def fail(*requests: Any) -> Any:
         raise OperationalError("connection refused")
 
     monkeypatch.setattr("decisions.inquiries.decide", fail)

@@ -89,7 +89,7 @@ def test_a_missing_field_is_reported(anonymous: Api, field: str) -> None:
 @pytest.mark.parametrize("number", [2**53, -(2**53), 10**40])
 def test_a_number_that_parsers_read_differently_is_refused(anonymous: Api, number: int) -> None:
     body = {**ASK, "context": {"amount": number}}
-    problem(anonymous.post("/tokens/verify", body), 400, "malformed_request")
+    problem(anonymous.post("/tokens/verify", body), 400, "malformed_request", "context.amount")
 
 
 @pytest.mark.parametrize("ip", ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])

@@ -88,8 +88,8 @@ def test_the_browsers_of_visitors_may_keep_the_page_for_a_while(client):
     assert "Cookie" in response["Vary"]
 
 
-def test_the_page_of_a_user_is_asked_for_again_each_time(as_ada):
-    assert as_ada.get("/")["Cache-Control"] == "private, max-age=0"
+def test_the_page_of_a_user_is_not_stored(as_ada):
+    assert "no-store" in as_ada.get("/")["Cache-Control"]
 
 
 def test_users_see_their_connections_instead_of_the_sign_up(client, as_ada):

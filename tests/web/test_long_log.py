@@ -17,7 +17,7 @@ from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.models import Entry, Segment
 from audit.selectors import Filters, entries_for_user
-from audit.sequencing import sequencer
+from audit.sequencing import log, sequencer
 from audit.services import append
 from consent.models import Consent
 from core.actor import Actor
@@ -50,6 +50,7 @@ FILTERS: list[dict[str, str]] = [
 @pytest.fixture(autouse=True)
 def _small_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     shrink_segments(monkeypatch, SEGMENT)
+    monkeypatch.setattr(log, "SETTLE_SECONDS", 0.0)  # of the months, which tests move
     monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)  # a month whose streams are not saved cannot be archived
     sequencer.forget()
     archived.forget()
