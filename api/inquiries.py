@@ -54,19 +54,21 @@ def _requests(
     bodies: Sequence[VerifyRequestBody], path: str, sent: Sent, actor: Actor, headers: Headers
 ) -> list[VerifyRequest]:
     credential, key = read_credential(headers), headers.get("idempotency-key")
+    repeats = None if key is None else Repeats(key, path, sent)
+    is_together = repeats is not None and any(body.reserve_seconds for body in bodies)
     requests = [_request(body, actor, credential) for body in bodies]
     if len(requests) > 1:
-        most = MAX_PER_REQUEST if key is None else MAX_TOGETHER
+        most = MAX_TOGETHER if is_together else MAX_PER_REQUEST
         room, shadow_room = Room(most), Room(most)
         requests = [request._replace(room=room, shadow_room=shadow_room) for request in requests]
-    if key is None:
+    if repeats is None or not is_together:
         return requests
-    repeats = Repeats(key, path, sent)
     together = repeats.together(credential)
     return [
         request._replace(
             repeat=repeats.of(place, request.token, credential) if request.reserve_seconds else None,
             together=together,
+            calls_together=len(bodies),
         )
         for place, request in enumerate(requests)
     ]

@@ -15,7 +15,7 @@ from decisions.requests import CALLER_REFUSED, LEAST_EFFORT, UNKNOWN_TOKEN, Deci
 from decisions.terms import NO_TERMS, Terms
 from limits.flows import OUTBOUND
 from limits.reservations import Hold
-from limits.room import MAX_PER_CALL, Room
+from limits.room import Room, most_per_call
 from limits.sliding_window import CounterRequest
 from policies.books import PolicyBook
 from policies.engine import PASSED, CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
@@ -170,7 +170,8 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
         return judgement
     context = _rule_context(question, token, found, now)
     sides = _sides(token, found, affected, context)
-    rooms = (Room(MAX_PER_CALL), request.room) if request.room else (Room(MAX_PER_CALL),)
+    own = Room(most_per_call(request.calls_together))
+    rooms = (own, request.room) if request.room else (own,)
     evaluation = _evaluate(sides).within(rooms)
     judgement.decision = _describe(token, policy=evaluation.denied_by)
     judgement.evaluation = evaluation
@@ -313,7 +314,7 @@ def _rule_context(question: Question, token: TokenFacts, found: Found, now: date
         user_id=token.user_id,
         organization_id=token.organization_id,
         labels=_labels(request.asked, found) if needs_labels(found) else NO_LABELS,
-        budget=Budget(),
+        budget=Budget(request.calls_together),
     )
 
 

@@ -7,8 +7,9 @@ must always get the same decision.
 from collections.abc import Hashable
 from typing import Any
 
-# So a batch of 100 calls takes at most 0.3 s, and the decisions behind it wait no longer.
 PER_CALL = 3_000_000
+# Of all calls that must be decided in one transaction, for which all others wait.
+PER_TRANSACTION = 20 * PER_CALL
 # What costs less is bounded by the number of rules.
 FREE = 2000
 
@@ -18,15 +19,17 @@ class TooCostly(Exception):
 
 
 class Budget:
-    """The budget of one call, with the results that have been paid for: other rules and traces ask for them again.
+    """The budget of one of some `calls` that are decided in one transaction.
+
+    It has the results that have been paid for: other rules and traces ask for them again.
 
     Not safe to share between calls or threads.
     """
 
     __slots__ = ("left", "results")
 
-    def __init__(self) -> None:
-        self.left = PER_CALL
+    def __init__(self, calls: int = 1) -> None:
+        self.left = min(PER_CALL, PER_TRANSACTION // calls)
         self.results: dict[Hashable, Any] | None = None
 
     def spend(self, cost: int) -> bool:

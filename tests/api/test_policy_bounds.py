@@ -1,12 +1,13 @@
 """Bounds of an organization's policies, through the API: what may be enabled, what a call may count, and writes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from limits import room
 from policies import quotas
+from policies.rules.patterns import Matcher
 from tests.api.conftest import Api, Json, expect, new_agent, problem, tokens_for, verify
 from tests.log import log_entries
 
@@ -19,6 +20,15 @@ def limits(number: int, first: int = 60) -> list[Json]:
 
 def policy(developer: Api, rules: list[Json], **fields: Any) -> Json:
     return expect(201, developer.post("/policies", {"name": "x", "rules": rules, **fields}))
+
+
+def allowed(tokens: Sequence[str], *, reserve: bool = False, **headers: str) -> list[bool]:
+    """Return whether each question of a batch is allowed."""
+    context = {"amount": {"value": "1", "currency": "EUR"}}
+    asked = {"requiredScopes": ["email:read"], "context": context, "reserve": reserve}
+    requests = [{"token": token, **asked} for token in tokens]
+    answer = expect(200, Api().post("/tokens/verify/batch", {"requests": requests}, **headers))
+    return [decision["allowed"] for decision in answer["decisions"]]
 
 
 def refused(answer: Any, field: str, text: str) -> None:
@@ -75,7 +85,7 @@ class TestWhatACallCounts:
     def test_more_counters_than_a_call_may_need_deny(
         self, developer: Api, tokens: Json, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("decisions.judgement.MAX_PER_CALL", 3)
+        monkeypatch.setattr("limits.room.MAX_PER_CALL", 3)
         policy(developer, limits(3), name="First")
         assert verify(tokens["accessToken"])["allowed"] is True
         second = policy(developer, limits(2, first=600), name="Second")
@@ -92,19 +102,33 @@ class TestWhatACallCounts:
         policy(developer, limits(3))
         asked = [tokens_for(agent, person)["accessToken"] for person in (ada, ada, bob, ada)]
 
-        def allowed(**headers: str) -> list[bool]:
-            requests = [{"token": token, "requiredScopes": ["email:read"]} for token in asked]
-            answer = expect(200, Api().post("/tokens/verify/batch", {"requests": requests}, **headers))
-            return [decision["allowed"] for decision in answer["decisions"]]
-
-        assert allowed() == [True, True, False, True], "each person's limits have counters of their own"
-        assert allowed(Idempotency_Key="1") == [False] * 4
+        assert allowed(asked) == [True, True, False, True], "each person's limits have counters of their own"
+        assert allowed(asked, Idempotency_Key="1") == [True, True, False, True], "nothing keeps them together"
+        assert allowed(asked, reserve=True, Idempotency_Key="2") == [False] * 4
         assert all(verify(token)["allowed"] for token in asked)
+
+    def test_calls_in_one_transaction_have_a_share_of_the_counters_and_of_the_budget(
+        self, developer: Api, tokens: Json, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Even if all need the same counters."""
+        made = policy(developer, limits(3))
+        token = tokens["accessToken"]
+        monkeypatch.setattr("limits.room.MAX_SHARES", 11)
+        assert allowed([token] * 3, reserve=True, Idempotency_Key="1") == [True] * 3
+        assert allowed([token] * 4, reserve=True, Idempotency_Key="2") == [False] * 4
+        assert allowed([token] * 4) == [True] * 4
+        rules = [{"type": "action_allowlist", "config": {"actions": ["email:*", "calendar:*"]}}]
+        expect(200, developer.patch(f"/policies/{made['id']}", {"rules": rules}))
+        monkeypatch.setattr("policies.rules.budget.FREE", 0)
+        cost = Matcher.of(("calendar:*", "email:*")).cost_of(["email:read"])
+        monkeypatch.setattr("policies.rules.budget.PER_TRANSACTION", cost)
+        assert allowed([token] * 2, reserve=True, Idempotency_Key="3") == [False] * 2
+        assert allowed([token] * 2) == [True] * 2
 
     def test_a_shadow_policy_denies_nothing_for_lack_of_room(
         self, developer: Api, tokens: Json, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("decisions.judgement.MAX_PER_CALL", 3)
+        monkeypatch.setattr("limits.room.MAX_PER_CALL", 3)
         policy(developer, limits(3, first=600), mode="shadow")
         policy(developer, limits(3))
         assert verify(tokens["accessToken"])["allowed"] is True
@@ -117,10 +141,10 @@ class TestWhatACallCounts:
         block = {"type": "action_blocklist", "config": {"actions": ["email:read"]}}
         for _ in range(2):
             policy(developer, [block], mode="shadow")
-        body = {"requests": [{"token": tokens["accessToken"], "requiredScopes": ["email:read"]}] * 4}
-        for headers, number in ({}, 5), ({"Idempotency_Key": "1"}, 5 + 3):
-            answer = expect(200, Api().post("/tokens/verify/batch", body, **headers))
-            assert all(decision["allowed"] for decision in answer["decisions"])
+        asked = [tokens["accessToken"]] * 4
+        for key, number in ("", 5), ("1", 5 + 3):
+            headers = {"Idempotency_Key": key} if key else {}
+            assert all(allowed(asked, reserve=bool(key), **headers))
             assert log_entries(event="policy.shadowed").count() == number
         verify(tokens["accessToken"])
         assert log_entries(event="policy.shadowed").count() == 5 + 3 + 2

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import secrets
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from statistics import quantiles
 
 import pytest
 
+from limits.room import most_per_call
 from policies.quotas import MAX_LIMITS, MAX_RULES
 from policies.rules.parsing import MAX_RULES as RULES_PER_POLICY
 from tests.live.gate import Developer, Gate, Json, expect
@@ -53,11 +55,14 @@ class Batches(Load):
 
 
 class Together(Batches):
-    """The same with a key, so that all are decided in one transaction."""
+    """The same, each with a key and a reservation, so that all are decided in one transaction."""
 
-    def _prepare(self, gate: Gate, tokens: int, secret: str) -> None:
-        super()._prepare(gate, tokens, secret)
-        self.headers = {**self.headers, "Idempotency-Key": "1"}
+    def body(self, token: str) -> str:
+        return json.dumps({"requests": [{**question(token), "reserve": True}] * 100})
+
+    def _ask(self, *arguments: object) -> Answer:
+        self.headers = {**self.headers, "Idempotency-Key": secrets.token_hex(8)}
+        return super()._ask(*arguments)  # type: ignore[arg-type]
 
 
 class Containers(Batches):
@@ -87,6 +92,11 @@ def lists() -> list[Json]:
     return [{"type": "ip_allowlist", "config": {"cidrs": ranges}}] * (MAX_RULES // 5)
 
 
+def shares() -> list[Json]:
+    """Return as many limits as the calls of a batch in one transaction can have."""
+    return limits(most_per_call(100))
+
+
 def everything() -> list[Json]:
     return [*limits(MAX_LIMITS), *cedar(), *lists()]
 
@@ -102,6 +112,7 @@ COSTS: Mapping[str, Callable[[], list[Json]]] = {
     "cedar": cedar,
     "lists": lists,
     "everything": everything,
+    "shares": shares,
 }
 FLOODS = {"single": Single, "batches": Batches, "together": Together, "containers": Containers}
 
@@ -161,7 +172,11 @@ def neighbors_p99(server: LiveServer, flood: Load, *, is_editing: bool = False) 
     return quantiles([each.seconds for each in neighbor.answers if each.asked >= began], n=100)[98]
 
 
-PAIRS = [*(("single", costs) for costs in COSTS), *((flood, "everything") for flood in FLOODS if flood != "single")]
+PAIRS = [
+    *(("single", costs) for costs in COSTS),
+    *((flood, "everything") for flood in FLOODS if flood != "single"),
+    ("together", "shares"),
+]
 
 
 @pytest.mark.parametrize(("flood", "costs"), PAIRS)
