@@ -13,7 +13,7 @@ from decisions.questions import Question
 from decisions.requests import Credential
 from policies.books import PolicyBook
 from policies.rules import RuleContext
-from policies.rules.data_flow import is_flow_key, is_task_key, task_key
+from policies.rules.data_flow import connection_of, is_task_key, task_key
 
 MAX_TOKENS = 50_000
 MAX_AGENTS = 10_000
@@ -108,7 +108,7 @@ def _tasks(question: Question, needed: Keys) -> Iterable[str]:
     """Yield the rows of the question's task in the guards against data flows."""
     task = question.request.context.get("task")
     if isinstance(task, str):
-        yield from (task_key(name, task) for name in needed if is_flow_key(name))
+        yield from (task_key(name, task) for name in dict.fromkeys(map(connection_of, needed)) if name is not None)
 
 
 def service_key(question: Question) -> str:

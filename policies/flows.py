@@ -1,8 +1,8 @@
 """How an edit of the actions of a guard against data flows keeps what it remembers (docs/adr/0040).
 
-Guards remember calls in rows that belong to their `actions`. A guard with other actions than any before also reads the
-rows of all guards that the policy had, as they were at the edit: it remembers all that they did, even if it concerns
-less. An edit copies no rows, of which there are as many as tasks.
+Guards remember calls in rows that belong to their `actions`. After an edit that adds a guard, those of the policy also
+read the rows of all guards that it had, as they were at the edit: they remember all that these did, even if they
+concern less. An edit copies no rows, because there is one per task.
 """
 
 from collections.abc import Collection, Mapping

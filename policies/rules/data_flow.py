@@ -88,9 +88,10 @@ def _watched(connection_key: str, task: object) -> tuple[str, ...]:
     return (_own_key(connection_key, task), connection_key + UNTASKED) if isinstance(task, str) else (connection_key,)
 
 
-def is_flow_key(key: str) -> bool:
-    """Return whether the key is that of a connection's row."""
-    return key.startswith(PREFIX) and key.count("|") == SEPARATORS and not key.endswith(UNTASKED)
+def connection_of(key: str) -> str | None:
+    """Return the key of the connection's row if this is that or the row of its calls without a task."""
+    is_connection = key.startswith(PREFIX) and key.count("|") == SEPARATORS
+    return key.removesuffix(UNTASKED) if is_connection else None
 
 
 def is_task_key(key: str) -> bool:

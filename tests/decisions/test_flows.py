@@ -250,6 +250,34 @@ def test_an_edit_during_requests_forgets_nothing(grant: Grant, number: int) -> N
     assert not decision.allowed
 
 
+OTHERS = ["calendar:*", "crm:*", "db:*", "files:*", "github:*"]
+
+
+def test_what_each_guard_of_a_chain_of_edits_remembered_is_added_up(decide: Decide, grant: Grant) -> None:
+    policy = guard(grant, actions=[PRIVATE, UNTRUSTED, OUT])
+    for other in OTHERS:
+        assert decide_each(decide, calls(grant, PRIVATE, task=other)) == [True]
+        policy = edit(policy, rule(actions=["email:*", "payments:*", "browser:*", other]))
+    for other in OTHERS:
+        assert decide_each(decide, calls(grant, UNTRUSTED, OUT, task=other)) == [True, False]
+    assert decide_each(decide, calls(grant, UNTRUSTED, OUT, task="another")) == [True, True]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_several_edits_during_requests_forget_nothing(grant: Grant, number: int) -> None:
+    policy = guard(grant, actions=[PRIVATE, UNTRUSTED, OUT])
+    assert allowed(decide_now(calls(grant, PRIVATE, task="a"))) == [True]
+
+    def edit_again() -> None:
+        for other in OTHERS:
+            edit(policy, rule(actions=["email:*", "payments:*", "browser:*", other]))
+
+    asked = [*calls(grant, UNTRUSTED, task="a"), *calls(grant, PRIVATE, UNTRUSTED, task="b")]
+    race([*[lambda one=one: decide_now([one]) for one in asked], edit_again])
+    for task in ("a", "b"):
+        assert allowed(decide_now(calls(grant, OUT, task=task))) == [False]
+
+
 def test_the_user_is_asked(decide: Decide, grant: Grant) -> None:
     bound(grant, guards={"data_flow": "ask"})
     *before, asked = [decide(request)[0] for request in calls(grant, BOTH, PRIVATE, OUT)]

@@ -236,3 +236,10 @@ class TestExpectations:
         learn(asked, TOKEN, [connection, row])
         assert expected_counters([asked], NOW) == ({connection, row}, set())
         assert expected_counters([question()], NOW) == ({connection}, set())
+
+    def test_a_tasks_row_is_expected_of_a_guard_that_is_only_read(self) -> None:
+        """A call that sends data out reads those of its task and of calls without one, also of earlier guards."""
+        connection = "flow|0123456789abcdef|agt_1|usr_1"
+        learn(question(), TOKEN, [f"{connection}*", task_key(connection, "first")])
+        row = task_key(connection, "invoice")
+        assert expected_counters([question(context={"task": "invoice"})], NOW) == ({f"{connection}*", row}, {row})
