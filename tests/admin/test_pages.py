@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AddressCode, BrowserSession, KnownDevice, Notice, PendingRegistration
-from agents.models import Agent, AgentLogo, EmergencyStop, UsedAssertion
+from agents.models import AddedRedirectUri, Agent, AgentLogo, EmergencyStop, UsedAssertion
 from audit.models import (
     Archive,
     ArchivedObject,
@@ -28,6 +28,7 @@ from audit.models import (
     Segment,
     Stream,
     Tile,
+    WitnessFailure,
 )
 from core.models import IdempotencyRecord
 from developers.models import DomainClaim, SavedView
@@ -42,6 +43,7 @@ MAX_QUERIES = 12
 OURS = ("core", "audit", "insights", "accounts", "developers", "resources", "agents", "policies", "consent", "tokens")
 # Internal tables: useless to administrators, useful to attackers.
 INTERNAL = (
+    AddedRedirectUri,
     AddressCode,
     AgentLogo,
     BrowserSession,
@@ -72,6 +74,7 @@ INTERNAL = (
     Stream,
     Tile,
     UsedAssertion,
+    WitnessFailure,
 )
 ALL = [model for app in OURS for model in apps.get_app_config(app).get_models()]
 # It has a page of its own: test_emergency.py.

@@ -15,7 +15,7 @@ from agents.models import Agent, UsedAssertion
 from agents.services import register_agent
 from audit.entries.drafts import Draft
 from audit.events import Event
-from audit.models import Archive, ArchivedObject, Cosignature, Posting, Progress, Segment, Stream, Tile
+from audit.models import Archive, ArchivedObject, Cosignature, Posting, Progress, Segment, Stream, Tile, WitnessFailure
 from audit.sequencing.sequencer import sequence
 from audit.services import record
 from consent.granting import approve_consent
@@ -140,6 +140,7 @@ def _fill_the_log() -> None:
     Archive.objects.create(month=202601, first=-2, last=-1, checkpoint=1, state="pruned", updated_at=clock.now())
     ArchivedObject.objects.create(first=-2, last=-1, month=202601, lowest="0" * 32, highest="0" * 32, size=1)
     Cosignature.objects.create(size=1, witness="witness.example", line="-")
+    WitnessFailure.objects.create(witness="witness.example", is_refusal=True, reason="-", since=clock.now())
     Segment.objects.create(number=-1, earliest=clock.now(), latest=clock.now(), timestamps=b"")
     Posting.objects.create(term=1, segment=-1, entries=b"")
     SavedView.objects.create(developer=Developer.objects.all()[0], name="Denials", query="outcome=denied")
