@@ -53,17 +53,11 @@ class SignInThrottle:
     def attempt(self) -> None:
         """Count a failure, which `succeed` and `withdraw` take back. Raises `Throttled`."""
         check_all((self.successes, self.succeeding), (self.failures, self.failing))
-        self._count_among_strangers()
-        self.failures.hit_checked(*self.failing)
-
-    def _count_among_strangers(self) -> None:
-        """Count for the address what only the account's own limit can refuse, and remember whether there is room."""
-        if not self.strangers:
-            return
-        try:
-            self.failures.hit(*self.strangers)
-        except Throttled as error:
-            self.refusal, self.strangers = error, ()
+        own, *among_strangers = self.failures.hit_checked(*filter(None, (self.failing, self.strangers)))
+        if any(among_strangers):
+            (self.refusal,), self.strangers = among_strangers, ()
+        if own is not None:
+            raise own
 
     def withdraw(self) -> None:
         """Take back the failure that `attempt` counted, because the password was not checked."""

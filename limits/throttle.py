@@ -95,12 +95,14 @@ class Throttle:
     def hit(self, *subjects: Subject) -> None:
         """Count an attempt for each subject. If one is full, raise `Throttled` and count nothing."""
         self.check(*subjects)
-        self.hit_checked(*subjects)
+        (refusal,) = self.hit_checked(subjects)
+        if refusal is not None:
+            raise refusal
 
-    def hit_checked(self, *subjects: Subject) -> None:
-        """Count an attempt that `check_all` has let through. Raise `Throttled` if others have taken the room since."""
-        (denial,) = self._take([self._requests(subjects)])
-        self._refuse(denial)
+    def hit_checked(self, *attempts: Sequence[Subject]) -> list[Throttled | None]:
+        """Count attempts of known accounts, or that `check_all` let through. Return the refusal of each, or None."""
+        denials = self._take([self._requests(subjects) for subjects in attempts])
+        return self._refusals(denials)
 
     def hit_all(self, attempts: Sequence[Sequence[Subject]]) -> list[Throttled | None]:
         """Count attempts, each with its subjects, in one transaction. Return the refusal of each, or None.
@@ -115,9 +117,7 @@ class Throttle:
             taken = self._take([calls[index] for index in fitting])
             for index, denial in zip(fitting, taken, strict=True):
                 denials[index] = denial
-        refusals = [_refusal(denial) if denial else None for denial in denials]
-        report_throttled(self.name, sum(refusal is not None for refusal in refusals))
-        return refusals
+        return self._refusals(denials)
 
     def forgive(self, *subjects: Subject) -> None:
         """Remove one attempt for each subject, because it succeeded."""
@@ -150,6 +150,10 @@ class Throttle:
     def _take(self, calls: Sequence[Sequence[CounterRequest]]) -> list[CounterDenial | None]:
         with transaction.atomic(durable=True):
             return take_all(calls, clock.now)
+
+    def _refusals(self, denials: Sequence[CounterDenial | None]) -> list[Throttled | None]:
+        report_throttled(self.name, sum(denial is not None for denial in denials))
+        return [_refusal(denial) if denial else None for denial in denials]
 
     def _refuse(self, denial: CounterDenial | None) -> None:
         if denial is not None:
