@@ -32,6 +32,8 @@ CONTEXT = json.dumps({"recipient": "bob@example.com", "amount": {"value": AMOUNT
 # In turn: waits, was held back, approved once, approved for a time, and those that have ended.
 STATUSES = "ARRAY['pending', 'pending', 'approved', 'approved', 'denied', 'expired', 'used', 'used']"
 RULES = json.dumps([{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}])
+# Of Acme's policies, so many are enabled: an organization may have 100, and the writes add theirs.
+ACME_ENABLED = 50
 
 
 class Dataset:
@@ -182,6 +184,7 @@ class Dataset:
             agent_id=self.agent(f"({number})"),
             name="'Policy ' || n",
             rules=text(RULES),
+            enabled=f"n < {ACME_ENABLED} OR mod({number}, {agents}) >= {self.sizes.acme_agents}",
             created_at=moment("n", policies),
         )
 

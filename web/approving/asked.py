@@ -1,6 +1,6 @@
 """What an agent asks its user to approve, in the words of the request: every field, as plain text."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -74,10 +74,12 @@ class Asked(Outline):
         return not self.approval.context.keys() - NO_CONTENT
 
 
-def outlines(approvals: Iterable[Approval], now: datetime) -> list[Outline]:
-    """Return the requests as lists show them, in this order."""
+def outlines(
+    approvals: Iterable[Approval], now: datetime, services: Mapping[str, Services] | None = None
+) -> list[Outline]:
+    """Return the requests as lists show them, in this order. `services` are theirs, if they have been read."""
     listed = list(approvals)
-    services = services_by_approval(listed)
+    services = services_by_approval(listed) if services is None else services
     return [Outline(one, one.status_at(now), _sentence(one), scopes_of(one), services[one.pk]) for one in listed]
 
 

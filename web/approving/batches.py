@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from accounts.models import User
 from agents.models import Agent
 from consent.approval_selectors import WaitingTarget, approvals_for_user
-from web.approving.asked import Outline, outlines
+from consent.models import Approval
+from web.approving.asked import Outline
 
 # The page shows so many batches, and so many targets of each.
 MAX_BATCHES = 5
@@ -44,19 +44,29 @@ class Batches:
     left_out: int
 
 
-def batches_of(user: User, targets: Iterable[WaitingTarget], now: datetime) -> Batches:
-    """Return the batches of these targets of the user, of which those that were not held back are ignored."""
-    by_agent = _by_agent(target for target in targets if target.is_held)
-    largest = sorted(by_agent.values(), key=_number, reverse=True)[:MAX_BATCHES]
-    newest = approvals_for_user(user).in_bulk([each.newest for held in largest for each in held[:MAX_TARGETS]])
-    outlined = {one.approval.pk: one for one in outlines(newest.values(), now)}
+def newest_held(user: User, targets: Iterable[WaitingTarget]) -> list[Approval]:
+    """Return the requests that the batches of these targets show: the newest one of each target."""
+    ids = [each.newest for held in _largest(_by_agent(targets)) for each in held[:MAX_TARGETS]]
+    return list(approvals_for_user(user).in_bulk(ids).values())
+
+
+def batches_of(targets: Iterable[WaitingTarget], newest: Iterable[Outline]) -> Batches:
+    """Return the batches of these targets, from the outlines of their `newest_held`."""
+    by_agent = _by_agent(targets)
+    largest = _largest(by_agent)
+    outlined = {one.approval.pk: one for one in newest}
     batches = [_batch(held, outlined) for held in largest]
     return Batches([batch for batch in batches if batch], len(by_agent) - len(largest))
 
 
-def _by_agent(held: Iterable[WaitingTarget]) -> dict[str, list[WaitingTarget]]:
+def _largest(by_agent: Mapping[str, list[WaitingTarget]]) -> list[list[WaitingTarget]]:
+    return sorted(by_agent.values(), key=_number, reverse=True)[:MAX_BATCHES]
+
+
+def _by_agent(targets: Iterable[WaitingTarget]) -> dict[str, list[WaitingTarget]]:
+    """Return the targets by agent, without those that were not held back."""
     found: dict[str, list[WaitingTarget]] = {}
-    for each in held:
+    for each in (target for target in targets if target.is_held):
         found.setdefault(each.agent_id, []).append(each)
     return found
 

@@ -1,6 +1,6 @@
 """Rules that follow from a user's answers, as pages show them: offered with their evidence, or in force."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -94,9 +94,8 @@ def rule_about(approval: Approval, history: History, standing: Iterable[Approval
     return _offer(lesson, approval, services_by_approval([approval])[approval.pk]) if lesson else None
 
 
-def accepted_rules(rules: Sequence[Approval]) -> list[ShownRule]:
-    """Return rules in force, in this order."""
-    services = services_by_approval(rules)
+def accepted_rules(rules: Sequence[Approval], services: Mapping[str, Services]) -> list[ShownRule]:
+    """Return rules in force, in this order, with the services of each."""
     return [_accepted(rule, services[rule.pk]) for rule in rules]
 
 

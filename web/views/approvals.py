@@ -1,6 +1,6 @@
 """The lists of approvals: what waits for the user, what was allowed without asking, and what was decided."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from consent.approval_selectors import approvals_for_user, in_force, standing_among, waiting_targets, with_status
+from consent.approval_services import Services, services_by_approval
 from consent.approvals import deny_held
 from consent.lesson_selectors import details_of, read_history, standing_for_user
 from consent.models import Approval
@@ -23,7 +24,7 @@ from core import clock
 from core.http import SeeOther
 from web.access import posted_from, signed_in, user_actor, user_page
 from web.approving.asked import Outline, outlines
-from web.approving.batches import batches_of
+from web.approving.batches import batches_of, newest_held
 from web.approving.rules import accepted_rules, offered_rules
 from web.formats import date_of
 from web.ids import ID
@@ -46,13 +47,8 @@ def approvals(request: HttpRequest) -> HttpResponse:
     now, user = clock.now(), signed_in(request)
     requests = approvals_for_user(user).filter(evidence__isnull=True)
     page = paginate(request, requests.exclude(in_force(now), status=Approval.Status.PENDING), PAGE_SIZE)
-    context = {
-        "page": page,
-        "days": _by_day(outlines(page.items, now)),
-        "all_paused_at": user.agents_paused_at,
-        **({} if page.cursor else _now(user, now)),
-    }
-    return render(request, "web/approvals.html", context)
+    context = _past(page.items, now) if page.cursor else _now(user, page.items, now)
+    return render(request, "web/approvals.html", {**context, "page": page, "all_paused_at": user.agents_paused_at})
 
 
 @posted_from("web:approvals")
@@ -68,18 +64,25 @@ def deny_batch(request: HttpRequest) -> HttpResponse:
     return SeeOther(reverse("web:approvals"))
 
 
-def _now(user: User, now: datetime) -> dict[str, Any]:
-    """Return what waits, what could be asked less, and what is allowed without asking."""
+def _past(decided: Sequence[Approval], now: datetime, services: Mapping[str, Services] | None = None) -> dict[str, Any]:
+    return {"days": _by_day(outlines(decided, now, services))}
+
+
+def _now(user: User, decided: Sequence[Approval], now: datetime) -> dict[str, Any]:
+    """Return what was decided, what waits, what could be asked less, and what is allowed without asking."""
     targets, standing = waiting_targets(user, now), standing_for_user(user, now)
     rules, timed = ([one for one in standing if one.is_rule is wanted][:SHORT] for wanted in (True, False))
-    shown = details_of(user, [*rules, *timed])
+    shown, waiting = details_of(user, [*rules, *timed]), list(_waiting(user, now).filter(is_held=False)[:SHORT])
+    held = newest_held(user, targets)
+    services = services_by_approval([*decided, *waiting, *shown, *held])
     return {
-        "waiting": outlines(_waiting(user, now).filter(is_held=False)[:SHORT], now),
+        **_past(decided, now, services),
+        "waiting": outlines(waiting, now, services),
         "number_waiting": sum(target.number for target in targets if not target.is_held),
-        "batches": batches_of(user, targets, now),
+        "batches": batches_of(targets, outlines(held, now, services)),
         "offers": offered_rules(user, read_history(user, now), standing, now),
-        "rules": accepted_rules([one for one in shown if one.is_rule]),
-        "timed": outlines((one for one in shown if not one.is_rule), now),
+        "rules": accepted_rules([one for one in shown if one.is_rule], services),
+        "timed": outlines((one for one in shown if not one.is_rule), now, services),
         "has_more_standing": len(standing) > len(shown),
     }
 
@@ -100,10 +103,11 @@ def _show_standing(request: HttpRequest) -> HttpResponse:
     """Show everything that is allowed without asking."""
     now = clock.now()
     page = paginate(request, standing_among(approvals_for_user(signed_in(request)), now), PAGE_SIZE)
+    services = services_by_approval(page.items)
     context = {
         "page": page,
-        "rules": accepted_rules([one for one in page.items if one.is_rule]),
-        "timed": outlines((one for one in page.items if not one.is_rule), now),
+        "rules": accepted_rules([one for one in page.items if one.is_rule], services),
+        "timed": outlines((one for one in page.items if not one.is_rule), now, services),
     }
     return render(request, "web/approvals_standing.html", context)
 
