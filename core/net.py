@@ -1,11 +1,36 @@
 """The caller's IP address. `X-Forwarded-For` is used only if it comes from a trusted proxy."""
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
+
+
+class Ranges:
+    """Networks, sorted and merged, so that finding an address among hundreds takes a microsecond."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        self._firsts: list[tuple[int, int]] = []
+        self._lasts: list[tuple[int, int]] = []
+        for first, last in sorted((_place(each[0]), _place(each[-1])) for each in networks):
+            if self._lasts and first <= self._lasts[-1]:
+                self._lasts[-1] = max(last, self._lasts[-1])
+            else:
+                self._firsts.append(first)
+                self._lasts.append(last)
+
+    def __contains__(self, address: Address) -> bool:
+        place = _place(address)
+        index = bisect_right(self._firsts, place)
+        return index > 0 and place <= self._lasts[index - 1]
+
+
+def _place(address: Address) -> tuple[int, int]:
+    """Return what orders addresses of both versions."""
+    return address.version, int(address)
 
 
 @lru_cache(4096)

@@ -40,9 +40,9 @@ class Budget:
     def charge(self, rule: object, cost: int) -> None:
         """Take what a rule costs, once, unless it is little. Raises `TooCostly`."""
         if cost > FREE and self.find(id(rule)) is None:
-            self.keep(id(rule), cost)
             if not self.spend(cost):
                 raise TooCostly
+            self.keep(id(rule), cost)
 
     def find(self, key: Hashable) -> Any:
         """Return the list with the result that was kept, or None."""

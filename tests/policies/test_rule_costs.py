@@ -7,7 +7,7 @@ import pytest
 
 from policies.engine import TOO_COSTLY, compile_policy, evaluate, trace
 from policies.rules import RuleContext
-from policies.rules.budget import Budget
+from policies.rules.budget import PER_CALL, Budget
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PREFIXES = [f"notes:{'x' * 80}{number}*" for number in range(199)] + ["notes:*"]
@@ -17,7 +17,6 @@ RULES = {
     "action_allowlist": {"actions": PREFIXES},
     "action_blocklist": {"actions": PREFIXES[:-1]},
     "rate_limit": {"maxRequests": 1, "windowSeconds": 1, "scope": "global", "actions": PREFIXES[:-1]},
-    "ip_allowlist": {"cidrs": RANGES},
 }
 
 
@@ -40,6 +39,21 @@ def test_a_call_with_many_long_lists_is_denied_once_they_take_too_long(rule: str
 @pytest.mark.parametrize("rule", ["action_allowlist", "action_blocklist", "rate_limit"])
 def test_a_usual_call_may_have_a_hundred_of_them(rule: str) -> None:
     assert evaluate([times(100, rule)], asking(("notes:read", "notes:write"))).denied_by is None
+
+
+def test_a_hundred_long_lists_of_addresses_cost_little_because_they_are_sorted() -> None:
+    policy = compile_policy("pol_1", "x", [{"type": "ip_allowlist", "config": {"cidrs": RANGES}}] * 100)
+    call = asking(MANY_SCOPES)
+    assert evaluate([policy], call).denied_by is None
+    assert evaluate([policy], call._replace(ip="203.0.114.7")).denied_by is not None
+    assert call.budget is not None
+    assert call.budget.left == PER_CALL
+
+
+def test_a_trace_denies_what_the_decision_denied() -> None:
+    policy, call = times(30, "action_allowlist"), asking(MANY_SCOPES)
+    assert evaluate([policy], call).denied_by is not None
+    assert trace([policy], call)[-1].detail == TOO_COSTLY.detail
 
 
 def test_a_trace_pays_for_no_rule_twice() -> None:
