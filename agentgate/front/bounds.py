@@ -33,11 +33,18 @@ MAX_PER_ADDRESS = 512
 MAX_HELD = 64 * MB
 # Replies of all connections together that clients have not read yet.
 MAX_UNSENT = 64 * MB
+# A larger body can take milliseconds to parse, so one at a time is.
+SMALL_BODY = 8 * KB
 THREADS = 8
+# Beside these, for requests to decide that the event loop leaves to Django. More would delay its decisions by their
+# parsing, and they mostly wait for decisions.
+DECIDING_THREADS = 2
 # How long another thread may compute before Python lets the event loop go on. Its default, 5 ms, would delay decisions
 # while a page is computed; in a tenth of that, switching costs nothing that can be measured.
 SWITCH_SECONDS = 0.0005
 MAX_QUEUED = 256
+# Of one caller, of those that wait for the deciding threads.
+MAX_QUEUED_SHARE = 64
 # Responses that are generated while they are sent. Each has a thread of its own.
 MAX_STREAMS = 16
 # Requests that wait for an approval. They hold a connection each, but no thread.

@@ -9,7 +9,9 @@ from agentgate.front import bounds
 from agentgate.front.crowd import Crowd
 from agentgate.front.hot import HotPaths
 from agentgate.front.pool import Pool
+from agentgate.front.turns import OneByOne, caller_in_turn
 from agentgate.front.wsgi import Bridge
+from core.messages import Reply
 from core.metrics import connections, parked, pool_waiting, processes, queue_length
 
 if TYPE_CHECKING:
@@ -27,13 +29,31 @@ class Front:
         self._bridge = bridge
         self._pool = pool
         self.parking = bridge.parking
+        self._large = OneByOne()
         self.connections = Crowd()
         self.held = 0
         """Bytes of unread input and of bodies in memory."""
         self.date = formatdate(usegmt=True)
 
     def answer(self, exchange: "Exchange") -> None:
-        leave = partial(self._bridge.answer, exchange)
+        if len(exchange.request.body) > bounds.SMALL_BODY:
+            self._large.add(caller_in_turn(exchange.request), partial(self._answer_large, exchange))
+        else:
+            self._answer(exchange)
+
+    def _answer_large(self, exchange: "Exchange") -> None:
+        if exchange.is_gone:  # it disconnected while this waited
+            exchange(Reply(499, ()))
+            return
+        try:
+            self._answer(exchange)
+        except Exception:
+            request, extra = exchange.request, {"request_id": exchange.request_id}
+            logger.exception("%s %s failed", request.method, request.path, extra=extra)
+            exchange.fail()
+
+    def _answer(self, exchange: "Exchange") -> None:
+        leave = partial(self._bridge.answer, exchange, decides=self._hot.decides(exchange.request.path))
         if not self._hot.answer(exchange.request, exchange, leave):
             leave()
 
@@ -49,7 +69,7 @@ class Front:
         self._limit_unsent()
         processes.set(1)
         connections.set(len(self.connections))
-        pool_waiting.set(self._pool.waiting)
+        pool_waiting.set(self._pool.waiting + self._bridge.decisions_waiting)
         parked.set(self.parking.number)
         queue_length.set(self._hot.questions_waiting)
 

@@ -97,6 +97,11 @@ class HotPaths:
         """Decide in the event loop for a thread of Django's, which waits."""
         return self._batcher.decide(questions)
 
+    @staticmethod
+    def decides(path: str) -> bool:
+        """Return whether requests to this path ask for decisions, with a body."""
+        return path in ENDPOINTS
+
     @property
     def questions_waiting(self) -> int:
         return self._batcher.number_waiting

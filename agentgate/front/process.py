@@ -17,7 +17,9 @@ django.setup(set_prefix=False)  # before the imports below, which need the setti
 
 from agentgate.environment import ENVIRONMENT  # noqa: E402
 from agentgate.front.bounds import (  # noqa: E402
+    DECIDING_THREADS,
     MAX_QUEUED,
+    MAX_QUEUED_SHARE,
     STOP_SECONDS,
     SWITCH_SECONDS,
     THREADS,
@@ -27,6 +29,7 @@ from agentgate.front.connection import Connection  # noqa: E402
 from agentgate.front.front import Front  # noqa: E402
 from agentgate.front.hot import HotPaths  # noqa: E402
 from agentgate.front.pool import Pool  # noqa: E402
+from agentgate.front.turns import FewThreads  # noqa: E402
 from agentgate.front.wsgi import Bridge  # noqa: E402
 from agentgate.wsgi import application as django_application  # noqa: E402
 
@@ -45,9 +48,11 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     await receive()
     sys.setswitchinterval(SWITCH_SECONDS)
     pool = Pool(THREADS, MAX_QUEUED)
+    deciding = FewThreads(DECIDING_THREADS, MAX_QUEUED, MAX_QUEUED_SHARE)
     hot = HotPaths()
     await hot.start()
-    front = scope["state"]["front"] = Front(hot, Bridge(django_application, pool, PORT, ask=hot.decide), pool)
+    bridge = Bridge(django_application, pool, PORT, ask=hot.decide, deciding=deciding)
+    front = scope["state"]["front"] = Front(hot, bridge, pool)
     ticking = asyncio.create_task(_tick(front))
     gc.freeze()  # What is loaded by now stays, and looking through it for garbage would take a tenth of the time.
     await send({"type": "lifespan.startup.complete"})
@@ -59,6 +64,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     with suppress(TimeoutError):
         await asyncio.wait_for(hot.stop(), STOP_SECONDS)
     pool.stop()
+    deciding.stop()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -17,6 +17,7 @@ from agentgate.front.parking import Parking, Watch, take_mark
 from agentgate.front.pool import Pool, PoolFull
 from agentgate.front.refusals import refusal
 from agentgate.front.replies import WITHOUT_BODY, Headers, declared_length
+from agentgate.front.turns import FewThreads, caller_in_turn
 from consent.approval_selectors import still_waiting
 from core.errors import Unavailable
 from core.messages import DECIDE, MAY_PARK, Reply, Request
@@ -44,7 +45,8 @@ class File:
 class Bridge:
     """Answers requests by the WSGI application. Refuses them with 503 when the pool's queue is full.
 
-    `ask` decides for the views, so that there is one queue for all decisions of the process.
+    `ask` decides for the views, so that there is one queue for all decisions of the process. Requests to decide that
+    the event loop leaves to Django are parsed in the threads of `deciding`.
     """
 
     def __init__(
@@ -54,18 +56,29 @@ class Bridge:
         port: str,
         watch: Watch = still_waiting,
         ask: Ask | None = None,
+        deciding: FewThreads | None = None,
     ) -> None:
         self.parking = Parking(self._answer_parked, watch)
         self._application = application
         self._pool = pool
         self._port = port
         self._ask = ask
+        self._deciding = deciding
         self._generators = 0
         self._streams: set[asyncio.Task[None]] = set()
 
-    def answer(self, exchange: Exchange) -> None:
+    @property
+    def decisions_waiting(self) -> int:
+        """The number of requests to decide that wait for a thread."""
+        return self._deciding.waiting if self._deciding else 0
+
+    def answer(self, exchange: Exchange, *, decides: bool = False) -> None:
+        work = partial(self._work, exchange)
         try:
-            self._pool.submit(partial(self._work, exchange))
+            if decides and self._deciding:
+                self._deciding.submit(caller_in_turn(exchange.request), work)
+            else:
+                self._pool.submit(work)
         except PoolFull:
             self._refuse(exchange, "All workers are busy. Try again in a moment.")
 

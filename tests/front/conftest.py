@@ -13,6 +13,7 @@ from agentgate.front.connection import Connection
 from agentgate.front.front import Front
 from agentgate.front.hot import Done, HotPaths, LeaveToDjango
 from agentgate.front.pool import Pool
+from agentgate.front.turns import FewThreads
 from agentgate.front.wsgi import Bridge
 from core.messages import Reply, Request
 
@@ -70,10 +71,15 @@ class Gate:
         self.hot = Hot()
         self.application: Callable[..., Any] = lambda environ, start_response: []
         self.pool = Pool(threads, queue)
+        self.deciding = FewThreads(1, queue, queue)
         # Which of the approvals that are waited for are still pending.
         self.watch: Callable[[Collection[str]], set[str]] = set
         bridge = Bridge(
-            lambda environ, start: self.application(environ, start), self.pool, "8000", lambda ids: self.watch(ids)
+            lambda environ, start: self.application(environ, start),
+            self.pool,
+            "8000",
+            lambda ids: self.watch(ids),
+            deciding=self.deciding,
         )
         self.front = Front(self.hot, bridge, self.pool)
         self.clock = Clock()
@@ -171,6 +177,7 @@ async def running(gate: Gate) -> AsyncIterator[Gate]:
         gate.front.abort()
         server.close()
         gate.pool.stop()
+        gate.deciding.stop()
 
 
 @pytest.fixture
