@@ -41,13 +41,16 @@ def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set
     """Return the keys of the counters to lock, and those of them that may not exist yet."""
     known: set[str] = set()
     new: set[str] = set()
+    foreseen: set[tuple[str, str]] = set()
     for question in questions:
         if question.claims is None or question.request.is_introspection:
             continue
-        needed = _needed.get((question.claims.token_id, service_key(question)))
-        if needed is None:
+        asking = question.claims.token_id, service_key(question)
+        needed = _needed.get(asking)
+        if needed is None and asking not in foreseen:
+            foreseen.add(asking)
             new.update(_foreseen(question, now))
-        else:
+        elif needed is not None:
             known.update(needed)
             for key in _tasks(question, needed):
                 (known if key in _tasks_seen else new).add(key)

@@ -9,7 +9,7 @@ from typing import Any
 
 PER_CALL = 3_000_000
 # Of all calls that must be decided in one transaction, for which all others wait.
-PER_TRANSACTION = 20 * PER_CALL
+PER_TRANSACTION = 10 * PER_CALL
 # What costs less is bounded by the number of rules.
 FREE = 2000
 

@@ -220,6 +220,19 @@ class TestExpectations:
         (limit,) = judge(other, found(agent_book=book(LIMITED)), NOW).evaluation.limits
         assert expected_counters([other], NOW) == ({limit.request.key}, {limit.request.key})
 
+    def test_it_is_looked_up_once_for_all_questions_of_a_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """If they are always denied, it is never known, and a hundred questions would look at each limit each time."""
+        looked: list[Question] = []
+
+        def foresee(asked: Question, now: datetime) -> list[str]:
+            looked.append(asked)
+            return ["a"]
+
+        monkeypatch.setattr(expectations, "_foreseen", foresee)
+        other = question(claims=replace(CLAIMS, token_id="tok_2"))
+        assert expected_counters([question(), question(), other, question()], NOW) == ({"a"}, {"a"})
+        assert looked == [question(), other]
+
     def test_what_a_token_needs_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(expectations, "MAX_COUNTERS", 2)
         for key in "abc":
