@@ -91,9 +91,11 @@ def deed_of(approval: Approval) -> Deed:
 
 
 def further_fields(approval: Approval) -> list[str]:
-    """Return the names of the fields of the request that its sentence does not have."""
+    """Return the names of the fields of the request that its sentence does not have, sorted."""
     parts = deed_of(approval).parts
-    return [name for name, value in approval.context.items() if not (name in parts and (value or name == "amount"))]
+    return sorted(
+        name for name, value in approval.context.items() if not (name in parts and (value or name == "amount"))
+    )
 
 
 def _stated_verb(approval: Approval) -> str:

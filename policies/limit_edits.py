@@ -108,5 +108,7 @@ def _keep(ledger: Ledger) -> None:
 
 
 def _store(policy: Policy, ledger: Ledger) -> None:
-    policy.limit_history = ledger.stored()
-    policy.save(update_fields=["limit_history"])
+    stored = ledger.stored()
+    if stored != policy.limit_history:
+        policy.limit_history = stored
+        policy.save(update_fields=["limit_history"])
