@@ -94,7 +94,7 @@ def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:
 
     With `only_fixed`, those that a standing approval fixes.
     """
-    names = further_fields(approval) if mailed_deed(approval) else list(approval.context)
+    names = further_fields(approval) if mailed_deed(approval) else sorted(approval.context)
     if only_fixed:
         names = [name for name in names if name in fixed_fields(approval.context)]
     shown = [name for name in names if FIELD.fullmatch(name)][:MAX_FIELDS]

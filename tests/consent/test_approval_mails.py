@@ -51,7 +51,7 @@ def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mailo
     mail_approvals()
     (mail,) = mailoutbox
     assert re.findall(r"\bevil\.\w|\w@\w|\w/\w*evil|https?://(?!localhost)", mail.body) == []
-    assert "It also states: verb, recipient, text, amount." in mail.body
+    assert "It also states: amount, recipient, text, verb." in mail.body
     assert "\u202e" not in mail.body
     assert "x" * 61 not in mail.body
     assert "wants to" not in mail.body

@@ -10,7 +10,7 @@ DOCUMENTATION = [
     "/docs/start",
     "/docs/policies",
     "/docs/performance",
-    "/docs/security",
+    Page("/docs/security", limit=200_000),  # a row per threat
     "/docs/security-users",
     "/docs/adr",
     "/docs/adr/0012",
