@@ -14,6 +14,7 @@ from decisions.tasks import sweep_backtests
 from developers.acting import as_developer as acting_as
 from policies.models import Backtest, Policy
 from policies.rules import RULES, RuleContext
+from policies.rules.ledger import Ledger
 from policies.services import create_policy
 from tests.log import log_entries
 from tests.policies.test_cases import ONE_OF_EACH
@@ -163,7 +164,7 @@ def test_rules_that_say_so_do_not_read_the_context(rule):
     context = RuleContext(clock.now(), "agt_1", ("email:send",), context=Guarded(), labels=frozenset({"outbound"}))
     if not rule.reads_context:
         rule.check(context)
-        assert rule.flow(context) is None
+        assert rule.flow(Ledger("pol_1"), context) is None
     assert rule.reads_context is (rule.type in {"cedar", "context_match", "data_flow", "spend_limit"})
     assert {one.type for one in ONE_OF_EACH} == RULES.keys()
 
