@@ -79,7 +79,7 @@ def _rewrite(table: str) -> str:
 
 
 def _vacuum(table: str) -> list[str]:
-    """Return the problems of which the server tells. It refuses a table of another owner with a warning only."""
+    """Return the problems that the server reports. It refuses a table of another owner with a warning only."""
     problems: list[str] = []
 
     def note(said: Diagnostic) -> None:

@@ -150,7 +150,7 @@ def _age(entries: Sequence[Sealed]) -> float:
 
 
 def _read(last: int) -> tuple[list[Row], Damaged, int]:
-    """Return the oldest rows, so many that they have `ENTRIES_PER_READ`, or all, the damaged ones, and the last id."""
+    """Return the oldest rows until they have `ENTRIES_PER_READ` entries, the damaged ones, and the last id."""
     found: dict[int, list[Record]] = {}
     damaged: Damaged = {}
     entries, row_id = 0, last

@@ -32,7 +32,7 @@ CONTEXT = json.dumps({"recipient": "bob@example.com", "amount": {"value": AMOUNT
 # In turn: waits, was held back, approved once, approved for a time, and those that have ended.
 STATUSES = "ARRAY['pending', 'pending', 'approved', 'approved', 'denied', 'expired', 'used', 'used']"
 RULES = json.dumps([{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}])
-# Of Acme's policies, so many are enabled: an organization may have 100, and the writes add theirs.
+# How many of Acme's policies are enabled: an organization may have 100, and the writes add theirs.
 ACME_ENABLED = 50
 
 
