@@ -57,6 +57,11 @@ class Pending:
         return questions
 
     @property
+    def least(self) -> int:
+        """The smallest number of questions that `take` can return next."""
+        return len(self.questions) if self.questions and self.questions[0].request.together else 1
+
+    @property
     def is_taken(self) -> bool:
         return self.taken >= len(self.questions)
 
@@ -197,4 +202,6 @@ def _fits(tenant: Tenant, batch: Sequence[Part], size: int, seconds: float) -> b
     first = batch[0].tenant
     if tenant.cost >= COSTLY or first.cost >= COSTLY:
         return tenant is first and seconds < PART_SECONDS
+    if tenant.cost * tenant.pending[0].least >= PART_SECONDS:  # such as many questions of one transaction
+        return False
     return size < MAX_BATCH and seconds < BATCH_SECONDS

@@ -431,3 +431,24 @@ async def test_requests_are_read_between_two_batches(
     for answer in [ask(batcher, name) for name in names("a", 5)]:
         await answer
     assert begun == [0, 1, 2, 3, 4]
+
+
+async def test_what_arrives_while_a_batch_ends_can_be_in_the_next_one(
+    batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop calls the handlers of its sockets after the tasks that were ready before."""
+    batches: list[int] = []
+    late: list[Answer] = []
+
+    async def decide(questions: Sequence[Question]) -> list[Decision]:
+        batches.append(len(late))
+        if len(batches) == 1:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(lambda: loop.call_soon(lambda: late.append(ask(batcher, "late"))))
+        return [Decision(allowed=True) for _ in questions]
+
+    monkeypatch.setattr(store, "decide", decide)
+    monkeypatch.setattr(turns, "MAX_BATCH", 1)
+    await asyncio.gather(*[ask(batcher, name) for name in names("a", 3)])
+    await late[0]
+    assert batches == [0, 1, 1, 1]

@@ -101,6 +101,17 @@ async def test_questions_that_belong_together_are_one_part(turns: Turns) -> None
     assert len(part.questions) == 100
 
 
+async def test_many_questions_that_belong_together_join_no_batch_of_others(turns: Turns) -> None:
+    """Or these would be answered only when all are decided."""
+    number = int(PART_SECONDS / CHEAP)
+    ask(turns, "cheap", pending(), pending())
+    ask(turns, "many", pending(number, together="key"))
+    assert [numbers(turns, turns.take(), "cheap", "many") for _ in range(2)] == [[1, 0], [1, number]]
+    ask(turns, "cheap", pending())
+    ask(turns, "many", pending(number - 1, together="key"))
+    assert numbers(turns, turns.take(), "cheap", "many") == [1, number - 1]
+
+
 async def test_what_a_part_has_cost_is_charged_and_expected_of_the_next(turns: Turns) -> None:
     ask(turns, "slow", *[pending() for _ in range(50)])
     ask(turns, "quick", *[pending() for _ in range(500)])
