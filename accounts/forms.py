@@ -75,8 +75,8 @@ class ReauthenticateForm(allauth_forms.ReauthenticateForm):
 class ResetPasswordForm(forms.Form):
     """Send a link to a primary address. Any other address gets an email that says so, after the same work.
 
-    An address gets only so many emails per hour, also if many people ask. Beyond that none is sent, and the response is
-    the same: the link of an earlier email still works.
+    An address gets few emails per hour, however many people ask. Beyond that none is sent, and the response is the
+    same: the link of an earlier email still works.
     """
 
     email = EmailField()

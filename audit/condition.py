@@ -20,6 +20,8 @@ STUCK_SECONDS = 60.0
 GRACE_SECONDS = 5.0
 # If there are more damaged rows, only these are counted.
 MAX_DAMAGED = 100
+# How many rows that can be logged are looked past. They wait for a second, unless the sequencer is not running.
+MAX_PASSED = 200
 Reason = Literal["log_stuck", "log_damaged", "witness_refuses"]
 
 
@@ -68,7 +70,7 @@ def lag_seconds() -> float:
 
 def damaged_rows() -> list[int]:
     """Return the ids of the damaged rows, however new they are, at most `MAX_DAMAGED`."""
-    return _Waiting(0.0).damaged
+    return _Waiting(0.0, MAX_PASSED).damaged
 
 
 def warn_of_damage(text: str) -> str:
@@ -78,17 +80,23 @@ def warn_of_damage(text: str) -> str:
 
 
 class _Waiting:
-    """The damaged rows that are older than `grace` seconds, up to the first row that can be logged, and its age."""
+    """The damaged rows that are older than `grace` seconds, and the age of the first row that can be logged.
 
-    def __init__(self, grace: float) -> None:
+    It looks past `most_passed` of the latter.
+    """
+
+    def __init__(self, grace: float, most_passed: int = 0) -> None:
         self.damaged: list[int] = []
-        self.lag_seconds = 0.0
+        ages: list[float] = []
         for row_id, written_at in _oldest():
             age = _seconds_since(written_at)
-            if age < grace or len(self.damaged) == MAX_DAMAGED or not is_damaged(row_id):
-                self.lag_seconds = age
-                return
-            self.damaged.append(row_id)
+            if age >= grace and len(self.damaged) < MAX_DAMAGED and is_damaged(row_id):
+                self.damaged.append(row_id)
+                continue
+            ages.append(age)
+            if len(ages) > most_passed or len(self.damaged) == MAX_DAMAGED:
+                break
+        self.lag_seconds = ages[0] if ages else 0.0
 
 
 def _oldest() -> Iterator[tuple[int, datetime]]:

@@ -46,7 +46,7 @@ def find_damaged_rows() -> list[DamagedRow]:
 def discard(row_id: int, reason: str) -> str:
     """Delete a damaged row for good, and log that with its digest and the reason. Return the id of that entry.
 
-    Raises `NotDamaged`, even if there is no such row, or if the sequencer has not logged its other entries yet.
+    Raises `NotDamaged`, also without such a row, or if the sequencer has not logged its other entries yet.
     """
     with transaction.atomic():
         row = Journal.objects.filter(pk=row_id).first()

@@ -49,7 +49,7 @@ def check_journal() -> Iterator[Finding]:
 def check_witnesses() -> Iterator[Finding]:
     """Check that each witness has signed the newest checkpoint that it was asked to sign."""
     if not settings.AUDIT_WITNESSES:
-        yield skipped("AUDIT_WITNESSES is not set: nobody outside checks that the log only grows.")
+        yield skipped("AUDIT_WITNESSES is not set, so no outsider checks that the log only grows.")
         return
     failures = witness_failures()
     for one in failures:

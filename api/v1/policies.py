@@ -16,7 +16,7 @@ from policies.throttling import throttle_writes
 
 BOUNDS = (
     f"An organization has at most {MAX_POLICIES} enabled policies, whose rules have at most {MAX_BYTES:,} bytes "
-    f"together. At most {MAX_RULES} rules can apply to one agent, {MAX_LIMITS} of which are limits or data flow guards."
+    f"together. At most {MAX_RULES} rules can apply to one agent, among them {MAX_LIMITS} limits or data flow guards."
 )
 
 

@@ -44,9 +44,11 @@ def write_unchecked(*entries: Journaled) -> None:
     write_body(seal(entries))
 
 
-def write_body(body: bytes) -> None:
+def write_body(body: bytes) -> int:
+    """Write a row and return its id."""
     with connection.cursor() as cursor:
-        cursor.execute(f"INSERT INTO {TABLE} (body) VALUES (%s)", [body])
+        cursor.execute(f"INSERT INTO {TABLE} (body) VALUES (%s) RETURNING id", [body])
+        return int(cursor.fetchone()[0])
 
 
 def logged_ids() -> list[str]:

@@ -93,6 +93,16 @@ def test_rows_that_wait_are_not_damaged() -> None:
     assert look().reasons == []
 
 
+def test_a_damaged_row_behind_those_that_wait_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sequencer may not be running."""
+    write_row(1)
+    write_row(2)
+    row_id = write_body(b"damaged")
+    assert damaged_rows() == [row_id]
+    monkeypatch.setattr("audit.condition.MAX_PASSED", 1)
+    assert damaged_rows() == []
+
+
 def test_many_damaged_rows_are_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audit.condition.MAX_DAMAGED", 2)
     for _ in range(3):
