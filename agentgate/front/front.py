@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from agentgate.front import bounds
 from agentgate.front.crowd import Crowd
+from agentgate.front.headers import caller_in_turn
 from agentgate.front.hot import HotPaths
 from agentgate.front.pool import Pool
-from agentgate.front.turns import OneByOne, caller_in_turn
+from agentgate.front.turns import OneByOne
 from agentgate.front.wsgi import Bridge
 from core.messages import Reply
 from core.metrics import connections, parked, pool_waiting, processes, queue_length
@@ -53,9 +54,13 @@ class Front:
             exchange.fail()
 
     def _answer(self, exchange: "Exchange") -> None:
-        leave = partial(self._bridge.answer, exchange, decides=self._hot.decides(exchange.request.path))
+        leave = partial(self._leave, exchange)
         if not self._hot.answer(exchange.request, exchange, leave):
             leave()
+
+    def _leave(self, exchange: "Exchange") -> None:
+        decides = self._hot.decides(exchange.request.path)
+        self._bridge.answer(exchange, caller_in_turn(exchange.request) if decides else None)
 
     def tick(self, now: float) -> None:
         """End what has exceeded its time. Called every `TICK_SECONDS`; one timer per connection would cost more."""

@@ -1,5 +1,6 @@
 """What Django's middleware does to every request and response, for those that the event loop answers itself."""
 
+from contextlib import suppress
 from functools import lru_cache
 
 from django.conf import settings
@@ -10,11 +11,15 @@ from django.utils.module_loading import import_string
 
 from agentgate.front.wsgi import make_environ
 from core.actor import Actor
+from core.errors import NotAuthenticated
 from core.http import MAX_USER_AGENT_LENGTH
 from core.ids import choose_request_id
 from core.messages import NotDirect, Request
 from core.net import client_address, is_trusted, parse_address, without_zone
 from core.text import plain_text
+from decisions.callers import read_credential
+from decisions.expectations import is_proved
+from limits.throttle import address_group
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -59,6 +64,18 @@ def caller_of(request: Request) -> Actor:
         user_agent=_shown(headers.get("user-agent", "")[:MAX_USER_AGENT_LENGTH]),
         request_id=choose_request_id(headers.get("x-request-id", "")),
     )
+
+
+def caller_in_turn(request: Request) -> str:
+    """Return whose turn a request takes: that of the service whose secret was seen to be right, or of the address.
+
+    So a caller cannot take several turns by credentials that it made up.
+    """
+    with suppress(NotAuthenticated):
+        credential = read_credential(request.headers)
+        if credential and is_proved(credential):
+            return credential.digest
+    return address_group(caller_of(request).ip or "")
 
 
 @lru_cache(1024)

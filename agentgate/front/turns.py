@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 from agentgate.front.pool import Pool, PoolFull, Work
-from core.messages import Request
 
 
 class Queues[Item]:
@@ -93,8 +92,3 @@ class FewThreads:
             finish()
         finally:
             self._start()
-
-
-def caller_in_turn(request: Request) -> str:
-    """Return whose turn a request takes. Nothing is checked yet, so a caller can take several turns."""
-    return request.headers.get("authorization") or request.peer

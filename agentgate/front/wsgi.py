@@ -17,7 +17,7 @@ from agentgate.front.parking import Parking, Watch, take_mark
 from agentgate.front.pool import Pool, PoolFull
 from agentgate.front.refusals import refusal
 from agentgate.front.replies import WITHOUT_BODY, Headers, declared_length
-from agentgate.front.turns import FewThreads, caller_in_turn
+from agentgate.front.turns import FewThreads
 from consent.approval_selectors import still_waiting
 from core.errors import Unavailable
 from core.messages import DECIDE, MAY_PARK, Reply, Request
@@ -72,11 +72,12 @@ class Bridge:
         """The number of requests to decide that wait for a thread."""
         return self._deciding.waiting if self._deciding else 0
 
-    def answer(self, exchange: Exchange, *, decides: bool = False) -> None:
+    def answer(self, exchange: Exchange, caller: str | None = None) -> None:
+        """Answer in a thread of the pool. Of a request to decide, `caller` says whose turn it takes."""
         work = partial(self._work, exchange)
         try:
-            if decides and self._deciding:
-                self._deciding.submit(caller_in_turn(exchange.request), work)
+            if caller is not None and self._deciding:
+                self._deciding.submit(caller, work)
             else:
                 self._pool.submit(work)
         except PoolFull:

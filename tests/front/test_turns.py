@@ -2,15 +2,19 @@
 
 import asyncio
 import threading
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from agentgate.front import headers
 from agentgate.front.bounds import SMALL_BODY
+from agentgate.front.headers import caller_in_turn
 from agentgate.front.pool import PoolFull
 from agentgate.front.turns import FewThreads, OneByOne, Queues
 from core.messages import Reply, Request
+from core.secrets import digest
 from tests.front.conftest import JSON, Gate, running
 
 LARGE = b"x" * (SMALL_BODY + 1)
@@ -30,6 +34,16 @@ def test_callers_take_turns() -> None:
         queues.add(item[0], item)
     assert [queues.take() for _ in range(6)] == ["a1", "b1", "c1", "a2", "b2", "a3"]
     assert queues.number == 0
+
+
+def test_made_up_credentials_take_no_turns_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def turn(secret: str, peer: str = "192.0.2.1") -> str:
+        sent = {"authorization": f"Basic {b64encode(f'res_1:{secret}'.encode()).decode()}"} if secret else {}
+        return caller_in_turn(Request("POST", VERIFY, "", sent, b"", peer, "http"))
+
+    assert turn("a") == turn("b") == turn("") != turn("a", "192.0.2.2")
+    monkeypatch.setattr(headers, "is_proved", lambda credential: credential.digest == digest("a"))
+    assert turn("a") == turn("a", "192.0.2.2") != turn("b")
 
 
 async def test_the_loop_does_one_piece_of_work_per_turn() -> None:
