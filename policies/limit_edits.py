@@ -4,8 +4,10 @@ Most edits only begin a new edition (`policies.limits`). Some need a step before
 subjects lets decisions count it from now on, and all merge the earlier editions if there are too many.
 """
 
+import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +28,13 @@ from policies.rules.ledger import Ledger
 
 # How long one request merges. What it has done remains done.
 MERGE_SECONDS = 20.0
+# Of different organizations at the same time, in one process. Pages need the other threads.
+MAX_MERGES = 3
+
+MERGING = gettext_noop("The counts of earlier changes are still being merged. Try again in a minute.")
+
+_merging: set[str] = set()
+_guard = threading.Lock()
 
 
 class LimitsNotReady(Exception):
@@ -70,9 +79,24 @@ def prepare_limits(policy_id: str, rules: Any) -> None:
     held = Reservation.objects.filter(
         Q(organization_id=policy.organization_id) | Q(service_organization_id=policy.organization_id)
     )
-    if not merge_editions(ledger, {*limit_kinds(policy.rules), *ledger.retired}, held, deadline):
-        raise Conflict(gettext_noop("The counts of earlier changes are still being merged. Try again in a minute."))
+    with _merge_slot(policy.organization_id):
+        if not merge_editions(ledger, {*limit_kinds(policy.rules), *ledger.retired}, held, deadline):
+            raise Conflict(MERGING)
     _forget(policy.id, {each.number for each in ledger.earlier})
+
+
+@contextmanager
+def _merge_slot(organization_id: str) -> Iterator[None]:
+    """Keep other merges of the organization out, and those of many. Raises `Conflict`, because they take long."""
+    with _guard:
+        if organization_id in _merging or len(_merging) >= MAX_MERGES:
+            raise Conflict(MERGING)
+        _merging.add(organization_id)
+    try:
+        yield
+    finally:
+        with _guard:
+            _merging.discard(organization_id)
 
 
 def _plan(policy: Policy, rules: Any) -> LimitPlan:

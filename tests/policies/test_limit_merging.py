@@ -17,7 +17,7 @@ from developers.models import Organization
 from limits.counters import delete_idle_counters, lock_counters, save_counters, take_all
 from limits.models import Counter, Reservation
 from limits.reservations import commit_reservation
-from policies import merging
+from policies import limit_edits, merging
 from policies.engine import compile_policy, evaluate
 from policies.models import Policy
 from policies.rules import RuleContext
@@ -223,6 +223,20 @@ def test_a_merge_that_takes_too_long_is_refused_and_goes_on_with_the_next_try(
     assert call(policy, "usr_2")
     policy = edit(policy, limit(HOUR, "global"))
     assert not call(policy, "usr_3")
+
+
+def test_an_organization_merges_one_policy_at_a_time_and_few_do_at_once(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each merge keeps a thread for seconds, which pages of others need."""
+    policy = make(organization, limit(HOUR))
+    for busy in {organization.id}, {"org_1", "org_2", "org_3"}:
+        with monkeypatch.context() as patch:
+            patch.setattr("policies.limit_edits._merging", busy)
+            with pytest.raises(Conflict, match="still being merged"):
+                edit(policy, limit(HOUR, "global"))
+    assert edit(policy, limit(HOUR, "global")).rules == [limit(HOUR, "global")]
+    assert not limit_edits._merging
 
 
 def test_a_policy_that_other_requests_change_all_the_time_is_a_conflict(
