@@ -7,6 +7,8 @@ columns, are a table, too.
 
 import re
 import time
+from datetime import datetime
+from typing import NamedTuple
 
 from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
@@ -39,21 +41,60 @@ COLUMNS = """
     FROM pg_stats s JOIN pg_attribute a ON a.attrelid = %s::regclass AND a.attname = s.attname
     WHERE format('%%I.%%I', s.schemaname, s.tablename) = %s AND NOT s.inherited
 """
+# VACUUM FULL keeps rows for the transactions of this database, and for those of other databases of the server that have
+# written something, because its own snapshot goes back to them. A plain VACUUM needs no old rows.
+HOLDERS = """
+    SELECT 'Process ' || pid, COALESCE(backend_xid, backend_xmin)::text,
+        concat_ws(', ', backend_type, 'database ' || datname, 'role ' || usename, NULLIF(application_name, ''), state),
+        xact_start, format('end its transaction, or run SELECT pg_terminate_backend(%%s)', pid)
+    FROM pg_stat_activity
+    WHERE pid <> pg_backend_pid() AND pid NOT IN (SELECT pid FROM pg_stat_progress_vacuum)
+        AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL AND COALESCE(datname, %(database)s) = %(database)s)
+    UNION ALL
+    SELECT 'Prepared transaction ' || gid, transaction::text, format('database %%s, role %%s', database, owner),
+        prepared, 'commit it or roll it back'
+    FROM pg_prepared_xacts
+    UNION ALL
+    SELECT 'Replication slot ' || slot_name, concat_ws(' ', xmin, catalog_xmin), slot_type, NULL,
+        'let its reader catch up, or drop it'
+    FROM pg_replication_slots WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
+"""
 LOCK_SECONDS = 5
-ATTEMPTS, PAUSE_SECONDS = 5, 1.0
+PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 1.0
 KEPT = re.compile(r"([0-9]+) ")
 IN_USE = "it was in use for more than 5 seconds"
 STILL_SEEN = "a transaction, a replication slot or a standby still needs old rows of it"
 
 
+class Holder(NamedTuple):
+    """What may still need old rows. It needs later ones when its `horizon` has changed."""
+
+    name: str
+    horizon: str
+    what: str
+    since: datetime | None
+    remedy: str
+
+    def __str__(self) -> str:
+        since = f", since {self.since:%Y-%m-%d %H:%M:%S %Z}" if self.since else ""
+        return f"{self.name} may need old rows ({self.what}{since}): {self.remedy}."
+
+
 def purge_old_rows() -> list[str]:
     """Remove from the files of the database what was deleted or changed. Return where that failed, and why.
+
+    It waits up to `PATIENCE_SECONDS` for other transactions, and then tries once more.
 
     Danger: requests wait while a table is rewritten. Call it outside any transaction.
     """
     if connection.vendor != "postgresql":
         return [] if empty_wal() else ["The write-ahead log: it has a reader."]
-    return [f"{table}: {problem}." for table in [*_tables(), STATISTICS] if (problem := _rewrite(table))]
+    problems = _rewrite_all(_tables())
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while {IN_USE, STILL_SEEN} & set(problems.values()) and time.monotonic() < deadline:
+        _wait(problems, deadline)
+        problems = _rewrite_all(list(problems))
+    return [*(f"{table}: {problem}." for table, problem in problems.items()), *map(str, _holders(problems))]
 
 
 def _tables() -> list[str]:
@@ -62,20 +103,41 @@ def _tables() -> list[str]:
         return [name for (name,) in cursor.fetchall()]
 
 
+def _holders(problems: dict[str, str]) -> list[Holder]:
+    """Return what may need old rows, if any of the problems is that they are needed."""
+    if STILL_SEEN not in problems.values():
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(HOLDERS, {"database": connection.settings_dict["NAME"]})
+        return [Holder(*row) for row in cursor.fetchall()]
+
+
+def _wait(problems: dict[str, str], deadline: float) -> None:
+    """Wait until nothing needs the old rows that it needs now, so that no table is rewritten in vain."""
+    awaited = _horizons(problems)
+    time.sleep(PAUSE_SECONDS)
+    while time.monotonic() < deadline and awaited & _horizons(problems):
+        time.sleep(PAUSE_SECONDS)
+
+
+def _horizons(problems: dict[str, str]) -> set[tuple[str, str]]:
+    return {(holder.name, holder.horizon) for holder in _holders(problems)}
+
+
+def _rewrite_all(tables: list[str]) -> dict[str, str]:
+    """Rewrite tables, and the statistics last, because each table leaves old ones. Return the problem of each table."""
+    names = [*(table for table in tables if table != STATISTICS), STATISTICS]
+    return {table: problem for table in names if (problem := _rewrite(table))}
+
+
 def _rewrite(table: str) -> str:
     """Rewrite a table and return why old rows are still in its files, or "" if none are."""
-    problem = ""
-    for attempt in range(ATTEMPTS):
-        time.sleep(PAUSE_SECONDS if attempt else 0)
-        try:
-            problem = next(iter(_vacuum(table)), "")
-        except OperationalError as error:
-            if not isinstance(error.__cause__, LockNotAvailable):
-                raise
-            problem = IN_USE
-        if not problem:
-            break
-    return problem
+    try:
+        return next(iter(_vacuum(table)), "")
+    except OperationalError as error:
+        if not isinstance(error.__cause__, LockNotAvailable):
+            raise
+        return IN_USE
 
 
 def _vacuum(table: str) -> list[str]:

@@ -1,8 +1,13 @@
 """`purge_old_rows`: what was deleted or changed is in no file of the database."""
 
 import io
+import itertools
+import re
 import threading
+import time
+from types import SimpleNamespace
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -64,7 +69,6 @@ def test_the_files_have_nothing_of_an_erased_user_afterwards(erased: bytes) -> N
 def test_a_transaction_that_still_sees_old_rows_is_reported(erased: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("about PostgreSQL")
-    monkeypatch.setattr(old_rows, "ATTEMPTS", 1)
     make_user("late@example.com")
     is_reading, is_done = threading.Event(), threading.Event()
 
@@ -83,19 +87,51 @@ def test_a_transaction_that_still_sees_old_rows_is_reported(erased: bytes, monke
     try:
         assert is_reading.wait(10)
         type(make_user("later@example.com")).objects.filter(email="late@example.com").update(name="Changed")
-        with pytest.raises(CommandError, match="accounts_user: a transaction"):
-            purge()
+        with monkeypatch.context() as impatient:
+            impatient.setattr(old_rows, "PATIENCE_SECONDS", 0)
+            with pytest.raises(CommandError, match="accounts_user: a transaction"):
+                purge()
     finally:
         is_done.set()
         reader.join()
-    monkeypatch.setattr(old_rows, "ATTEMPTS", 5)
     assert "no longer have" in purge()
+
+
+def test_a_transaction_in_another_database_of_the_server_is_named_and_awaited(
+    erased: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The snapshot of VACUUM FULL goes back to every transaction of the server that writes."""
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+    settings = connection.get_connection_params() | {"dbname": "postgres"}
+    with psycopg.connect(**settings) as other:
+        other.execute("SELECT pg_current_xact_id()")
+        make_user("late@example.com").delete()
+        pauses = itertools.count(1)
+
+        def pause(seconds: float) -> None:
+            if next(pauses) == 10:
+                other.rollback()
+            time.sleep(0.05)
+
+        monkeypatch.setattr(old_rows, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+        with monkeypatch.context() as impatient:
+            impatient.setattr(old_rows, "PATIENCE_SECONDS", 0)
+            with pytest.raises(CommandError) as raised:
+                purge()
+        pid = other.info.backend_pid
+        what = r"client backend, database postgres, role \w+, idle in transaction, since 2"
+        assert re.search(rf"Process {pid} may need old rows \({what}", str(raised.value))
+        assert f"run SELECT pg_terminate_backend({pid})." in str(raised.value)
+
+        assert "no longer have" in purge()
+        assert next(pauses) > 10
 
 
 def test_a_table_in_use_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("about PostgreSQL")
-    monkeypatch.setattr(old_rows, "ATTEMPTS", 1)
+    monkeypatch.setattr(old_rows, "PATIENCE_SECONDS", 0)
     monkeypatch.setattr(old_rows, "LOCK_SECONDS", 0.05)
     is_locked, is_done = threading.Event(), threading.Event()
 
@@ -122,7 +158,7 @@ def test_a_table_in_use_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -
 def test_tables_of_another_owner_are_reported(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("about PostgreSQL")
-    monkeypatch.setattr(old_rows, "ATTEMPTS", 1)
+    monkeypatch.setattr(old_rows, "PATIENCE_SECONDS", 0)
     with connection.cursor() as cursor:
         cursor.execute("CREATE ROLE of_another_owner")
         try:
