@@ -35,6 +35,9 @@ from core.wording import Filled
 from resources.catalogue import catalogue, read_snapshot, snapshot
 from resources.errors import InvalidScope
 
+# Of a request, and of all that a user allows an agent: as many as the agent can have. The log keeps the texts of all.
+MAX_SCOPES = 200
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -240,7 +243,11 @@ def _granted(consent: Consent, live: Consent | None, choice: Choice) -> list[str
     choosable = list(dict.fromkeys([*askable, *held]))
     _require_choosable(consent, live, choice, [scope for scope in dict.fromkeys(named) if scope not in choosable])
     kept = [] if choice.is_whole else [scope for scope in held if scope not in askable]
-    return [scope for scope in choosable if scope in named or scope in kept]
+    granted = [scope for scope in choosable if scope in named or scope in kept]
+    if len(granted) > MAX_SCOPES:
+        text = gettext_noop("An agent can be allowed at most %(most)d scopes. Allow fewer, or remove others first.")
+        raise InvalidScope(Filled(text, most=MAX_SCOPES))
+    return granted
 
 
 def _require_choosable(consent: Consent, live: Consent | None, choice: Choice, unavailable: Sequence[str]) -> None:

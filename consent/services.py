@@ -21,6 +21,7 @@ from agents.redirects import matches_registered
 from agents.services import require_may_act
 from audit.events import Event
 from audit.services import append
+from consent.connections import MAX_SCOPES
 from consent.details import AuthorizationDetail, complete_details
 from consent.errors import ConsentAlreadyDecided, InvalidAuthorizationDetails, OtherBrowser
 from consent.models import Consent
@@ -221,6 +222,8 @@ def _check_scopes(agent: Agent, request: ConsentRequest, audiences: Sequence[Aud
     wanted = [*request.scopes, *request.optional_scopes]
     if not wanted:
         raise InvalidScope(gettext_noop("Request at least one scope."))
+    if len(set(wanted)) > MAX_SCOPES:
+        raise InvalidScope(Filled(gettext_noop("Request at most %(most)d scopes."), most=MAX_SCOPES))
     require_known(request.scopes, field="requestedScopes")
     require_known(request.optional_scopes, field="optionalScopes")
     allowed = scopes_within_reach(agent, [audience.server for audience in audiences if audience.server])

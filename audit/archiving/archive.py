@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from tempfile import TemporaryFile
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.files.base import ContentFile, File
@@ -38,6 +39,7 @@ from core.errors import Conflict
 State = Archive.State
 Report = Callable[[str], object]
 
+ENTRIES_PER_READ = 64
 ENTRIES_PER_DELETE = 250
 PAUSE_SECONDS = 0.005
 TILES_PER_READ = 100
@@ -185,7 +187,7 @@ def _checkpoint_size(last: int) -> int:
 
 def _write(archive: Archive, report: Report) -> None:
     note, key = _covering_note(archive)
-    objects = [_write_object(archive, span, report) for span in archive_format.spans(archive.first, archive.last)]
+    objects = list(_write_objects(archive, report))
     tiles = _write_tiles(archive)
     manifest = {
         "format": archive_format.FORMAT,
@@ -214,26 +216,51 @@ def _covering_note(archive: Archive) -> tuple[str, str]:
     return note, key.verifier_key
 
 
-def _write_object(archive: Archive, span: Span, report: Report) -> dict[str, Any]:
-    """Write an object, unless that is done, and return its description."""
-    file = archive_format.entries_file(span.first)
-    known = _objects().filter(first=span.first).first()
-    if known is None:
-        entries = _read_rows(span)
-        if not archive_format.is_consecutive(entries, span):
-            raise Broken("entries are missing in the database", span.first)
-        data = archive_format.compress(archive_format.encode_entry(entry) for entry in entries)
-        _save(archive, file, data)
-        known = _record_object(archive, span, entries, data)
-        report(f"{archive.month}: wrote {file}")
-    return _describe(file, known.size, known.sha256)
+def _write_objects(archive: Archive, report: Report) -> Iterator[dict[str, Any]]:
+    """Write the objects that are not written yet, and yield the description of each."""
+    first = archive.first
+    while first <= archive.last:
+        known = _objects().filter(first=first).first() or _write_object(archive, first, report)
+        yield _describe(archive_format.entries_file(first), known.size, known.sha256)
+        first = known.last + 1
 
 
-def _record_object(archive: Archive, span: Span, entries: list[Entry], data: bytes) -> ArchivedObject:
-    ids = [pack_id(entry.id) for entry in entries]
+def _write_object(archive: Archive, first: int, report: Report) -> ArchivedObject:
+    """Write the object that begins with this entry: its segment, as far as it is in the month and readers take it."""
+    last = min(archive.last, archive_format.segment_of(first).last)
+    found, file = list(_lines_of(Span(first, last))), archive_format.entries_file(first)
+    if not found:
+        raise Broken("the entry is missing in the database", first)
+    data = archive_format.compress(line for _, line in found)
+    _save(archive, file, data)
+    known = _record_object(archive, first, [pack_id(entry_id) for entry_id, _ in found], data)
+    report(f"{archive.month}: wrote {file}")
+    return known
+
+
+def _lines_of(span: Span) -> Iterator[tuple[str, bytes]]:
+    """Yield the ids and the lines of these entries, as many as an object has room for."""
+    room = archive_format.MAX_OBJECT_BYTES
+    for index, entry in enumerate(_rows_of(span), span.first):
+        if entry.leaf_index != index:
+            raise Broken("the entry is missing in the database", index)
+        line = archive_format.encode_entry(entry)
+        room -= len(line) + 1
+        if room < 0:
+            return
+        yield entry.id, line
+
+
+def _rows_of(span: Span) -> Iterator[Entry]:
+    """Yield rows in order. Few are read at once, because they can be long."""
+    for first in range(span.first, span.last + 1, ENTRIES_PER_READ):
+        yield from _read_rows(Span(first, min(span.last, first + ENTRIES_PER_READ - 1)))
+
+
+def _record_object(archive: Archive, first: int, ids: list[UUID], data: bytes) -> ArchivedObject:
     return _objects().create(
-        first=span.first,
-        last=span.last,
+        first=first,
+        last=first + len(ids) - 1,
         month=archive.month,
         lowest=min(ids),
         highest=max(ids),
@@ -330,10 +357,11 @@ def _prune(archive: Archive, report: Report) -> None:
         _drop_partition(archive.month, alias)
         archive.state = State.PRUNED
         return
-    for span in archive_format.spans(archive.first, archive.last):
-        for first in range(span.first, span.last + 1, ENTRIES_PER_DELETE):
-            _delete(Span(first, min(span.last, first + ENTRIES_PER_DELETE - 1)))
-        report(f"{archive.month}: deleted up to {span.last}")
+    for start in range(archive.first, archive.last + 1, postings.SEGMENT):
+        last = min(archive.last, start + postings.SEGMENT - 1)
+        for first in range(start, last + 1, ENTRIES_PER_DELETE):
+            _delete(Span(first, min(last, first + ENTRIES_PER_DELETE - 1)))
+        report(f"{archive.month}: deleted up to {last}")
     _step(archive, State.PRUNED)
 
 

@@ -7,7 +7,7 @@ import orjson
 from django.core.files.storage import Storage
 
 from audit.archiving import archive_format
-from audit.archiving.archive_format import Broken, Span, TilePlace
+from audit.archiving.archive_format import Broken, TilePlace
 from audit.entries.records import hash_leaf
 from audit.models import Archive, Entry, LogKey
 from audit.sequencing.log import leaf_of
@@ -23,11 +23,15 @@ def checked_entries(storage: Storage, archive: Archive, keys: Sequence[LogKey]) 
     manifest = _read_manifest(storage, archive)
     statement = _read_checkpoint(storage, archive, manifest, _find_key(manifest, keys))
     tree = _Tree(_tiles(storage, archive, manifest), archive, statement)
-    for described, span in zip(manifest["objects"], archive_format.spans(archive.first, archive.last), strict=True):
-        entries = _read_entries(storage, archive.month, described, span)
+    first = archive.first
+    for described in manifest["objects"]:
+        entries = _read_entries(storage, archive.month, described, first)
         for entry in entries:
             tree.check_leaf(entry)
         yield entries
+        first += len(entries)
+    if first != archive.last + 1:
+        raise Broken(f"the files end with index {first - 1} instead of {archive.last}")
     tree.check_rest()
 
 
@@ -78,14 +82,15 @@ def _read_checkpoint(storage: Storage, archive: Archive, manifest: dict[str, Any
     return statement
 
 
-def _read_entries(storage: Storage, month: int, described: dict[str, Any], span: Span) -> list[Entry]:
+def _read_entries(storage: Storage, month: int, described: dict[str, Any], first: int) -> list[Entry]:
+    """Return the entries of an object, which must begin with this one. Raises `Broken`."""
+    if described["name"] != archive_format.entries_file(first):
+        raise Broken(f"{described['name']} does not begin with this entry", first)
     lines = archive_format.decompress(read(storage, month, described))
     entries = [archive_format.decode_entry(line) for line in lines]
-    for index, entry in zip(range(span.first, span.last + 1), entries, strict=False):
+    for index, entry in enumerate(entries, first):
         if (entry.leaf_index, entry.month) != (index, month):
             raise Broken("another entry is in its place", index)
-    if len(entries) != span.size:
-        raise Broken(f"{described['name']} has {len(entries)} entries instead of {span.size}")
     return entries
 
 

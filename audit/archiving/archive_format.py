@@ -1,6 +1,6 @@
 """The files of an archived month, and how an entry is written in them (docs/evidence-formats.md).
 
-    <month>/entries-<first index>.jsonl.zst   up to 4096 entries, one per line
+    <month>/entries-<first index>.jsonl.zst   up to 4096 entries and 16 MiB, one per line
     <month>/tiles.jsonl.zst                   the tiles of the tree between these entries and the checkpoint's root
     <month>/checkpoint                        a signed note
     <month>/manifest.json                     all of these, with their digests
@@ -10,7 +10,7 @@ Each line has everything that the row in the database had, so the row can be mad
 
 import hashlib
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -28,10 +28,10 @@ from audit.sequencing.tree import TILE_HEIGHT, TILE_WIDTH, split, widths
 
 FORMAT = "agentgate-archive/1"
 LEVEL = 9
-# A leaf has at most the 2 MiB of the largest request. More can only be damage.
-MAX_LINE_BYTES = 16 * 1024 * 1024
-# An object has at most a segment of entries, usually 4 MB.
-MAX_OBJECT_BYTES = 256 * 1024 * 1024
+# An entry has at most `journal.ENTRY_BYTES`, and in a line, which is JSON in JSON, at most twice as many.
+MAX_LINE_BYTES = 8 * 1024 * 1024
+# Of the lines of an object, which the writer and the readers keep. A segment of entries usually has 4 MB.
+MAX_OBJECT_BYTES = 16 * 1024 * 1024
 BYTES_PER_READ = 1024 * 1024
 # Of our level, 4 MiB are enough.
 MAX_WINDOW_BYTES = 8 * 1024 * 1024
@@ -75,17 +75,10 @@ def entries_file(first: int) -> str:
     return f"entries-{first:012}.jsonl.zst"
 
 
-def spans(first: int, last: int) -> Iterator[Span]:
-    """Yield the stretches of the objects: a segment of the log each, as far as it is in the month."""
-    while first <= last:
-        end = min(last, segment_of(first) + postings.SEGMENT - 1)
-        yield Span(first, end)
-        first = end + 1
-
-
-def segment_of(index: int) -> int:
-    """Return the first index of the segment that has this one."""
-    return index - index % postings.SEGMENT
+def segment_of(index: int) -> Span:
+    """Return the segment of the log that has this entry. All entries of an object are in one."""
+    first = index - index % postings.SEGMENT
+    return Span(first, first + postings.SEGMENT - 1)
 
 
 def covering_tiles(first: int, last: int, size: int) -> list[TilePlace]:
@@ -101,10 +94,10 @@ def covering_tiles(first: int, last: int, size: int) -> list[TilePlace]:
 
 
 def encode_entry(entry: Entry) -> bytes:
-    """Return an entry as a line. Raises `Broken` if its columns were damaged."""
+    """Return an entry as a line. Raises `Broken` if its columns were damaged, or for a line that readers refuse."""
     opening = bytes(entry.opening)
     try:
-        return orjson.dumps(
+        line = orjson.dumps(
             {
                 "index": entry.leaf_index,
                 "month": entry.month,
@@ -116,6 +109,9 @@ def encode_entry(entry: Entry) -> bytes:
         )
     except ValueError as error:
         raise Broken(f"the row is damaged: {error}", entry.leaf_index) from error
+    if len(line) > MAX_LINE_BYTES:
+        raise Broken("the entry is too long", entry.leaf_index)
+    return line
 
 
 def decode_entry(line: bytes) -> Entry:
@@ -231,7 +227,3 @@ def _body_of(leaf: bytes, index: int) -> bytes:
     if not leaf.startswith(head):
         raise ValueError("The index is another one.")
     return leaf[len(head) : end]
-
-
-def is_consecutive(found: Sequence[Entry], span: Span) -> bool:
-    return [entry.leaf_index for entry in found] == list(range(span.first, span.last + 1))

@@ -8,9 +8,11 @@ import threading
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Collection, Iterable
+from functools import reduce
+from operator import or_
 
 from django.core.files.storage import storages
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from audit.archiving import archive_format
 from audit.archiving.archive_check import read
@@ -21,10 +23,11 @@ from core.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-# Each takes a few megabytes.
+# Each takes a few megabytes, and at most `MAX_OBJECT_BYTES`.
 MAX_OBJECTS = 16
 # A page of the log reads up to 501 entries.
 IDS_PER_QUERY = 900
+SEGMENTS_PER_QUERY = 100
 READABLE = (Archive.State.VERIFIED, Archive.State.PRUNED)
 
 
@@ -120,17 +123,13 @@ def _readable_objects() -> QuerySet[ArchivedObject]:
 
 
 def _objects_about(indexes: Iterable[int]) -> list[ArchivedObject]:
-    """Return the objects that have these indexes, and perhaps others, in ascending order.
-
-    An object begins where a segment of the log does, or at the first entry of its month.
-    """
-    firsts = sorted({archive_format.segment_of(index) for index in indexes})
-    found: dict[int, ArchivedObject] = {}
-    for start in range(0, len(firsts), IDS_PER_QUERY):
-        at_segments = _readable_objects().filter(first__in=firsts[start : start + IDS_PER_QUERY])
-        of_months = _readable_objects().filter(first__in=_readable_months().values("first"))
-        found |= {one.first: one for one in at_segments.union(of_months)}
-    return [found[first] for first in sorted(found)]
+    """Return the objects that have these indexes, and others of their segments, in ascending order."""
+    segments = sorted({archive_format.segment_of(index) for index in indexes})
+    found: list[ArchivedObject] = []
+    for start in range(0, len(segments), SEGMENTS_PER_QUERY):
+        begins = [Q(first__range=segment) for segment in segments[start : start + SEGMENTS_PER_QUERY]]
+        found += _readable_objects().filter(reduce(or_, begins)).order_by("first")
+    return found
 
 
 def _decode(stored: ArchivedObject, offset: int) -> Entry:

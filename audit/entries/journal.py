@@ -28,6 +28,9 @@ PURPOSE = "audit-journal"
 VERSION = 2
 # Of the entries of a row, unless one alone is longer. A batch can have ten thousand entries: those of shadow policies.
 ROW_BYTES = 1024 * 1024
+# Of one entry. In a line of the archive or an export it has at most twice as many, which readers take (8 MiB).
+# The longest is the approval of a connection with `consent.connections.MAX_SCOPES`.
+ENTRY_BYTES = 3 * 1024 * 1024
 # What reading or checking an entry raises if the code that wrote it was wrong.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 OPTIONAL, OBJECT = frozenset({str, type(None)}), frozenset({dict})
@@ -80,6 +83,8 @@ def seal_rows(entries: Sequence[Journaled]) -> list[bytes]:
     room = 0
     for entry in entries:
         size = _size(entry)
+        if size > ENTRY_BYTES:
+            raise ValueError(f"Too long for an entry: {size} bytes")
         if size > room:
             rows.append([])
             room = ROW_BYTES

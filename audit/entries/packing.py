@@ -23,7 +23,7 @@ PREFIX = bytes([NEWEST])
 MIN_BYTES = 256
 LEVEL = 1
 FOLDER = Path(__file__).with_name("dictionaries")
-# A record has at most the 2 MiB of the largest request. More can only be damage.
+# A row of the journal and an entry have at most `journal.ENTRY_BYTES` and a little. More can only be damage.
 MAX_BYTES = 16 * 1024 * 1024
 
 _local = threading.local()

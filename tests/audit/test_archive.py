@@ -1,7 +1,9 @@
 """The archive: a month is written, read back, compared, and only then deleted from the database."""
 
 import json
-from collections.abc import Iterator
+import random
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,18 @@ from zstandard import ZstdDecompressor
 
 from audit.archiving import archive, archive_format, archived
 from audit.archiving.archive import NotArchivable, archive_month, archive_next, verify_archives
-from audit.archiving.archive_format import Broken, Span, covering_tiles, spans
+from audit.archiving.archive_format import Broken, Span, covering_tiles, entries_file, segment_of
 from audit.database import tables
+from audit.entries.drafts import Draft
+from audit.entries.journal import ENTRY_BYTES
+from audit.events import Event
 from audit.models import Archive, ArchivedObject, Checkpoint, Cosignature, Entry
 from audit.sequencing import sequencer
+from audit.services import append
 from audit.signing import log_keys
 from audit.signing.log_keys import signer
 from audit.signing.notes import verifier_key
+from core.actor import Actor
 from tests.audit.months import FEBRUARY, JANUARY, MARCH, all_rows, archive_in, fill, use_small_segments, write
 from tests.verifier import main
 
@@ -364,6 +371,94 @@ class TestAChangedSecret:
         assert all_rows() == before
 
 
+class TestLongEntries:
+    """What the archiver writes, all readers take, however long the entries are."""
+
+    @pytest.fixture(autouse=True)
+    def small_objects(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(archive_format, "MAX_LINE_BYTES", 5_000)
+        monkeypatch.setattr(archive_format, "MAX_OBJECT_BYTES", 60_000)
+
+    def test_a_segment_is_in_as_many_files_as_it_takes(self, folder: Path) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        rows = all_rows()
+        assert archive_month(JANUARY).state == "pruned"
+        paths = sorted((folder / "202601").glob("entries-*"))
+        assert len(paths) == ArchivedObject.objects.count() > 3
+        assert all(len(ZstdDecompressor().decompress(path.read_bytes())) <= 60_000 for path in paths)
+        assert verify_archives() == 1
+        assert main(["archive", str(folder / "202601"), "--key", signer().verifier_key]) == 0
+        archived.forget()
+        found = {entry.leaf_index: tables.comparable(entry) for entry in archived.entries_at(range(300))}
+        assert found == {index: rows[index] for index in range(300)}
+
+    @pytest.mark.parametrize("index", [0, 100, 255, 256, 299])
+    def test_one_entry_is_found(self, index: int) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        (before,) = archived.entries_at([index])
+        archive_month(JANUARY)
+        archived.forget()
+        assert [entry.id for entry in archived.entries_at([index])] == [before.id]
+        archived.forget()
+        found = archived.archived_entry(before.id)
+        assert found is not None
+        assert found.leaf_index == index
+
+    def test_files_that_are_not_in_order_are_refused(self, folder: Path) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        archive_month(JANUARY)
+        second = change_manifest(folder, lambda objects: objects.pop(1))
+        with pytest.raises(Broken, match="does not begin with this entry") as raised:
+            verify_archives()
+        assert entries_file(raised.value.index) == second["name"]
+
+    def test_files_that_end_too_early_are_refused(self, folder: Path) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        archive_month(JANUARY)
+        change_manifest(folder, list.pop)
+        with pytest.raises(Broken, match=r"the files end with index \d+ instead of 299"):
+            verify_archives()
+
+    def test_a_line_that_readers_refuse_is_not_written(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        fill({JANUARY: 300, FEBRUARY: 300})
+        monkeypatch.setattr(archive_format, "MAX_LINE_BYTES", 700)
+        with pytest.raises(Broken, match="the entry is too long"):
+            archive_month(JANUARY)
+        assert len(all_rows()) == 600
+
+    @pytest.mark.parametrize("fact", ["record", "withheld", "personal"])
+    def test_the_longest_entry_is_a_line_that_readers_take(
+        self, fact: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.undo()
+        use_small_segments(monkeypatch)
+        random_text = {"note": b64encode(random.Random(1).randbytes((ENTRY_BYTES - 2000) * 3 // 4)).decode()}
+        quoted = {"note": '"' * (ENTRY_BYTES // 2 - 1000)}
+        changes: dict[str, Any] = {
+            "record": {"event": Event.RESOURCE_SERVER_UPDATED, "metadata": quoted},
+            "withheld": {"event": Event.CONSENT_APPROVED, "metadata": quoted},
+            "personal": {"event": Event.TOKEN_VERIFY, "personal": random_text},
+        }[fact]
+        draft = Draft(actor=Actor("system"), organization_id="org_1", user_id="usr_1", **changes)
+        with time_machine.travel("2026-01-02T12:00:00Z", tick=False), transaction.atomic():
+            append([draft])
+        fill({JANUARY: 300, FEBRUARY: 300})
+        assert max(map(len, map(archive_format.encode_entry, Entry.objects.all()))) > 0.95 * ENTRY_BYTES
+        assert archive_month(JANUARY).state == "pruned"
+        assert main(["archive", str(folder / "202601"), "--key", signer().verifier_key]) == 0
+
+
+def change_manifest(folder: Path, change: Callable[[list[dict[str, Any]]], Any]) -> Any:
+    """Change the objects, and record the manifest as if it had been written so. Return what `change` does."""
+    path = folder / "202601" / "manifest.json"
+    manifest = json.loads(path.read_bytes())
+    result = change(manifest["objects"])
+    data = archive_format.encode_manifest(manifest)
+    path.write_bytes(data)
+    Archive.objects.update(manifest=archive_format.sha256(data))
+    return result
+
+
 class TestVerifier:
     """The program that trusts nobody says the same of what the server has written."""
 
@@ -385,8 +480,8 @@ class TestVerifier:
             path.write_bytes(intact)
 
 
-def test_spans_are_segments_as_far_as_they_are_in_the_month() -> None:
-    assert [tuple(span) for span in spans(100, 600)] == [(100, 255), (256, 511), (512, 600)]
+def test_a_segment_has_every_entry_in_it() -> None:
+    assert {segment_of(index) for index in range(256, 512)} == {Span(256, 511)}
 
 
 def test_the_covering_tiles_are_those_of_the_month_and_the_edge() -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.core.files.base import ContentFile
 from django.db import connection, transaction
 
-from audit.archiving import archive, archived
+from audit.archiving import archive, archive_format, archived
 from audit.archiving.archive import archive_month
 from audit.database import tables
 from audit.models import Archive, Entry
@@ -80,6 +80,7 @@ def crashing(last: int) -> Iterator[Points]:
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     use_small_segments(monkeypatch)
     monkeypatch.setattr(archive, "ENTRIES_PER_DELETE", 2)
+    monkeypatch.setattr(archive_format, "MAX_OBJECT_BYTES", 8_000)  # several files in each segment
     sequencer.forget()
     with archive_in(tmp_path / "archive") as folder:
         yield folder

@@ -9,8 +9,18 @@ import pytest
 import rfc8785
 
 from audit.entries.drafts import Draft, Prepared, prepare
-from audit.entries.journal import PURPOSE, DamagedRowError, Journaled, decode, encode, encode_entry, read, seal
-from audit.entries.packing import MAX_BYTES, pack
+from audit.entries.journal import (
+    ENTRY_BYTES,
+    PURPOSE,
+    DamagedRowError,
+    Journaled,
+    decode,
+    encode,
+    encode_entry,
+    read,
+    seal,
+)
+from audit.entries.packing import pack
 from audit.events import Event
 from core import crypto
 from core.actor import Actor
@@ -52,9 +62,9 @@ def test_more_entries_than_one_row_can_have_are_in_several() -> None:
     assert encode([]) == []
 
 
-def test_an_entry_that_would_not_open_again_is_refused() -> None:
+def test_an_entry_that_readers_of_the_log_would_refuse_is_refused() -> None:
     with pytest.raises(ValueError, match="Too long"):
-        encode(prepare([Draft(event=Event.TOKEN_VERIFY, actor=ACTOR, scopes=["x" * MAX_BYTES])], NOW))
+        encode(prepare([Draft(event=Event.TOKEN_VERIFY, actor=ACTOR, scopes=["x" * ENTRY_BYTES])], NOW))
 
 
 def test_a_row_is_read_from_a_view_of_memory() -> None:

@@ -39,13 +39,20 @@ def tile(tree: Tree, level: int, number: int, width: int) -> dict[str, Any]:
     return {"level": level, "number": number, "hashes": b64(b"".join(hashes))}
 
 
-def build(changed: dict[int, dict[str, Any]] | None = None, drop: int | None = None, month: Path = MONTH) -> None:
+SPANS = [(250, 255), (256, 511), (512, 700)]
+
+
+def build(
+    changed: dict[int, dict[str, Any]] | None = None,
+    drop: int | None = None,
+    month: Path = MONTH,
+    spans: list[tuple[int, int]] = SPANS,
+) -> None:
     """Write a month whose manifest fits to what it has, even to what is wrong."""
     month.mkdir(exist_ok=True)
     tree = Tree([leaf(index) for index in range(SIZE)])
     lines = {index: line(index, **(changed or {}).get(index, {})) for index in range(FIRST, LAST + 1)}
     lines.pop(drop or -1, None)
-    spans = [(250, 255), (256, 511), (512, 700)]
     objects = [
         write_lines(f"entries-{low:012}.jsonl.zst", [lines[one] for one in range(low, high + 1) if one in lines], month)
         for low, high in spans

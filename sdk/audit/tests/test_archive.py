@@ -12,7 +12,9 @@ import zstandard
 from archive_builder import MONTH, SIZE, VKEY, build, leaf, read_manifest, tile, write, write_lines, write_manifest
 from log_builder import ORIGIN, Signer, Tree, b64
 
+from agentgate_audit import archive
 from agentgate_audit.cli import main
+from agentgate_audit.strict_json import MAX_LINE
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +35,21 @@ def test_a_month_holds(capsys: pytest.CaptureFixture[str]):
         "Everything holds.\nmonth        202601\nentries      451, index 250 to 700\n"
         "log          gate.example.com/api/v1/audit, 850 entries\n",
     )
+
+
+def test_a_month_of_long_entries_has_more_files(capsys: pytest.CaptureFixture[str]):
+    build(spans=[(250, 255), (256, 256), (257, 400), (401, 511), (512, 700)])
+    assert run(capsys)[0] == 0
+    assert len(read_manifest()["objects"]) == 5
+
+
+def test_a_manifest_can_be_longer_than_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    manifest = read_manifest()
+    write_manifest({**manifest, "objects": manifest["objects"] * (MAX_LINE // 400)})
+    assert (MONTH / "manifest.json").stat().st_size > MAX_LINE
+    assert run(capsys) == (1, "manifest.json: does not list the entries in order\n")
+    monkeypatch.setattr(archive, "MAX_MANIFEST", MAX_LINE)
+    assert run(capsys)[0] == 2
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ FORMAT = "agentgate-archive/1"
 MANIFEST, CHECKPOINT, TILES = "manifest.json", "checkpoint", "tiles.jsonl.zst"
 HASH = 32
 CHUNK = 1 << 20
+MAX_MANIFEST = 1 << 26  # of 300,000 files, which have a billion entries
 MAX_WINDOW = 1 << 23  # of zstd: more memory than the server's level needs
 _FILE = {"name", "sha256", "size"}
 _MEMBERS = {"checkpoint", "first", "format", "key", "last", "month", "objects", "tiles"}
@@ -85,7 +86,7 @@ def _read_manifest(folder: Path, key: VerifierKey) -> _Manifest:
     if not path.is_file():
         raise Unusable(f"{folder}: not an archived month, it has no {MANIFEST}")
     try:
-        return _parse_manifest(read_small(path), key)
+        return _parse_manifest(read_small(path, MAX_MANIFEST), key)
     except Broken as error:
         raise error.at(MANIFEST) from None
 

@@ -12,12 +12,12 @@ from .note import VerifierKey, parse_key
 from .strict_json import MAX_LINE, parse_json
 
 
-def read_small(path: Path) -> bytes:
+def read_small(path: Path, most: int = MAX_LINE) -> bytes:
     """Return the contents of a file. Raises `Unusable` if it is too large for what it should be."""
     with open_file(path) as file:
-        data = file.read(MAX_LINE + 1)
-    if len(data) > MAX_LINE:
-        raise Unusable(f"{path}: larger than {MAX_LINE} bytes")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise Unusable(f"{path}: larger than {most} bytes")
     return data
 
 
