@@ -6,19 +6,22 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.second_factors import MAX_NAME
+from web.forms.context_field import parse_json
 
 MAX_CREDENTIAL = 30_000
 
 
-class Credential(forms.JSONField):
-    """What the browser returned for a challenge, as JSON."""
+class Credential(forms.CharField):
+    """What the browser returned for a challenge, as JSON. The value is None without any."""
 
     widget = forms.HiddenInput
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_CREDENTIAL, empty_value=None, **kwargs)
+
     def clean(self, value: Any) -> Any:
-        if len(value or "") > MAX_CREDENTIAL:
-            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
-        return super().clean(value)
+        text = super().clean(value)
+        return None if text is None else parse_json(text)
 
 
 class CredentialForm(forms.Form):
