@@ -325,6 +325,8 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": ["api.documentation.complete_document"],
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+# Of a form. A policy with 400 conditions has more than 1,200, and a connection with 200 scopes can have 2,000.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000
 FILE_UPLOAD_HANDLERS = ["agentgate.bodies.RefuseFiles"]
 
 # Browser security

@@ -239,6 +239,13 @@ def test_the_form_of_the_largest_policy_fits_into_a_request(as_developer):
     assert page.status_code == 303
 
 
+def test_so_does_the_form_of_the_policy_with_most_fields(as_developer):
+    conditions = rows_of("conditions", [{"field": "a", "operator": "equals", "value": "b"}] * 20)
+    form = form_of(*[{"type": "context_match", **conditions}] * 20)
+    assert post_as_browsers_do(as_developer, form).status_code == 303
+    assert [len(rule["config"]["conditions"]) for rule in Policy.objects.get().rules] == [20] * 20
+
+
 def rows_in(page):
     return page.content.decode().count('class="conditions__row"')
 
