@@ -17,7 +17,7 @@ from accounts.models import User
 from audit.entries.drafts import Draft
 from audit.events import Event
 from consent.counts import last_terms, plan_counts
-from consent.errors import ConnectionChanged
+from consent.errors import ConnectionChanged, TooManyScopes
 from consent.models import Consent
 from consent.records import draft_consent
 from consent.selectors import (
@@ -31,6 +31,7 @@ from consent.shown_services import with_earlier_services
 from consent.targets import Pick, pick_targets
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, is_widened, settle_terms
 from core.actor import Actor
+from core.errors import FieldError
 from core.wording import Filled
 from resources.catalogue import catalogue, read_snapshot, snapshot
 from resources.errors import InvalidScope
@@ -235,7 +236,7 @@ def _lock_live_consent(consent: Consent, user: User, now: datetime) -> tuple[Con
 
 
 def _granted(consent: Consent, live: Consent | None, choice: Choice) -> list[str]:
-    """Return the scopes to grant, requested ones first. Raises `ConnectionChanged`, `InvalidScope`."""
+    """Return the scopes to grant, requested ones first. Raises `ConnectionChanged`, `InvalidScope`, `TooManyScopes`."""
     askable, held = consent.askable_scopes(), live.live_scopes() if live else []
     named = askable if choice.scopes is None else list(choice.scopes)
     if not named:
@@ -246,7 +247,8 @@ def _granted(consent: Consent, live: Consent | None, choice: Choice) -> list[str
     granted = [scope for scope in choosable if scope in named or scope in kept]
     if len(granted) > MAX_SCOPES:
         text = gettext_noop("An agent can be allowed at most %(most)d scopes. Allow fewer, or remove others first.")
-        raise InvalidScope(Filled(text, most=MAX_SCOPES))
+        message = Filled(text, most=MAX_SCOPES)
+        raise TooManyScopes(message, errors=(FieldError("scopes", message),))
     return granted
 
 

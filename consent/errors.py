@@ -62,6 +62,13 @@ class NothingToGrant(InvalidScope):
     title = gettext_noop("No requested scope can be allowed any longer")
 
 
+class TooManyScopes(InvalidScope):
+    """The user would allow an agent more scopes than a connection can have."""
+
+    title = gettext_noop("An agent cannot be allowed so many scopes")
+    remedy = "Grant fewer scopes, or remove others from the connection first."
+
+
 class ApprovalAlreadyDecided(Conflict):
     code = "approval_already_decided"
     title = gettext_noop("This approval was already decided")

@@ -212,6 +212,26 @@ def test_allowing_nothing_shows_the_page_again_with_a_focused_summary(as_ada, as
     assert consent.status == "pending"
 
 
+def test_allowing_more_than_a_connection_can_have_shows_the_page_again_with_the_choice(
+    as_ada, ask, ada, agent, monkeypatch
+):
+    monkeypatch.setattr("consent.connections.MAX_SCOPES", 2)
+    allow(ask(scopes=["email:read", "email:send"]), ada)
+    consent = ask(scopes=["calendar:freebusy"])
+    state = as_ada.get(url(consent)).context["connection_state"]
+    chosen = ["calendar:freebusy", "email:read", "email:send"]
+    form = {"decision": "allow", "connection": state, "scopes": chosen, "mode-email:send": "allow"}
+    response = as_ada.post(url(consent), form)
+    assert response.status_code == 422
+    text = unescape(response.content.decode())
+    assert "An agent can be allowed at most 2 scopes. Allow fewer, or remove others first." in text
+    assert [f'value="{scope}" checked' in text for scope in chosen] == [True, True, True]
+    assert 'name="mode-email:send" value="allow" checked' in text
+    assert as_ada.post(url(consent), {**form, "scopes": chosen[:2]}).status_code == 303
+    consent.refresh_from_db()
+    assert consent.granted_scopes == chosen[:2]
+
+
 def test_a_scope_that_was_not_requested_is_refused(as_ada, ask):
     consent = ask()
     response = as_ada.post(url(consent), {"decision": "allow", "scopes": ["email:read", "profile:read"]})

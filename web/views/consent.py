@@ -18,7 +18,14 @@ from agents.errors import AgentSuspended, EverythingStopped, InvalidRedirectUri
 from agents.redirects import is_private_use
 from agents.selectors import document_host
 from consent.connections import Choice as Decision
-from consent.errors import ConnectionChanged, ConsentAlreadyDecided, ConsentExpired, NothingPicked, OtherBrowser
+from consent.errors import (
+    ConnectionChanged,
+    ConsentAlreadyDecided,
+    ConsentExpired,
+    NothingPicked,
+    OtherBrowser,
+    TooManyScopes,
+)
 from consent.granting import approve_consent, deny_consent, repeat_decision, require_grantable
 from consent.models import Consent
 from consent.redirects import denial_url
@@ -58,6 +65,10 @@ PAGES: dict[type[DomainError], str] = {
     ConsentExpired: "web/consent/expired.html",
     ConsentAlreadyDecided: "web/consent/decided.html",
 }
+
+
+# What the page says of a decision that the user can correct on it.
+PROBLEMS: dict[type[DomainError], str] = {NothingPicked: "unpicked", TooManyScopes: "many"}
 
 
 def consent_page(view: View) -> View:
@@ -125,8 +136,8 @@ def consent(request: HttpRequest, asked: Consent) -> HttpResponse:
         except ConnectionChanged as error:
             _require_open(asked)
             return _show(request, _screen(request, asked), Given(), problem="changed", status=error.status)
-        except Invalid as error:
-            if not (isinstance(error, NothingPicked) or is_about_limits(error)):
+        except (Invalid, TooManyScopes) as error:
+            if not (isinstance(error, (NothingPicked, TooManyScopes)) or is_about_limits(error)):
                 raise
             _require_open(asked)
             return _show_again(request, asked, scopes, error)
@@ -202,11 +213,13 @@ def _show_first(request: HttpRequest, asked: Consent) -> HttpResponse:
     return _show(request, screen, Given(kept), problem="kept" if kept else "")
 
 
-def _show_again(request: HttpRequest, asked: Consent, scopes: Sequence[str], error: Invalid | None) -> HttpResponse:
+def _show_again(
+    request: HttpRequest, asked: Consent, scopes: Sequence[str], error: Invalid | TooManyScopes | None
+) -> HttpResponse:
     """Return the page with what the user had chosen, and what is wrong: without an error, that nothing is ticked."""
     screen = _screen(request, asked)
     given = Given(read_decision(request.POST, screen, scopes), request.POST, error.errors if error else ())
-    problem = "nothing" if error is None else "unpicked" if isinstance(error, NothingPicked) else "limits"
+    problem = "nothing" if error is None else PROBLEMS.get(type(error), "limits")
     return _show(request, screen, given, problem=problem, status=422)
 
 
