@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from functools import wraps
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 from agentgate_oauth import Decision
@@ -67,6 +68,8 @@ def serve_django(port: int) -> None:
     from django.core.handlers.wsgi import WSGIHandler
     from django.http import JsonResponse
     from django.urls import path
+    from django.utils.decorators import method_decorator
+    from django.views import View
 
     from agentgate_oauth.integrations.django import require_scopes
 
@@ -78,7 +81,38 @@ def serve_django(port: int) -> None:
     async def send_async(request):
         return JsonResponse(sent(request.agentgate, json.loads(request.body)["recipient"]))
 
-    sys.modules[__name__].urlpatterns = [path("send", send), path("send-async", send_async)]
+    def passed_on(view):
+        @wraps(view)
+        def decorated(*args, **kwargs):
+            return view(*args, **kwargs)
+
+        return decorated
+
+    guard = require_scopes("email:send", context=recipient_of)
+
+    @method_decorator([passed_on, guard, passed_on], name="dispatch")
+    class Send(View):
+        def post(self, request):
+            return JsonResponse(sent(request.agentgate, json.loads(request.body)["recipient"]))
+
+    @method_decorator([passed_on, guard, passed_on], name="dispatch")
+    class SendAsync(View):
+        async def post(self, request):
+            return JsonResponse(sent(request.agentgate, json.loads(request.body)["recipient"]))
+
+    class SendByMethod(View):
+        @method_decorator(guard)
+        async def post(self, request):
+            return JsonResponse(sent(request.agentgate, json.loads(request.body)["recipient"]))
+
+    sys.modules[__name__].urlpatterns = [
+        path("send", send),
+        path("send-async", send_async),
+        path("class", Send.as_view()),
+        path("class-async", SendAsync.as_view()),
+        path("class-async-method", SendByMethod.as_view()),
+        path("class-async-view", guard(SendByMethod.as_view())),
+    ]
     serve_wsgi(WSGIHandler(), port)
 
 

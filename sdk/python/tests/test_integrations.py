@@ -147,10 +147,19 @@ def test_an_error_of_agentgate_is_503(service, gate):
     assert service.send("good").status == 503
 
 
-def test_an_asynchronous_django_view_is_guarded_too(gate):
-    with served(gate) as url, running_service("django", url, "res_1", "rs_1") as django:
-        assert django.send("good", "/send-async").status == 200
-        assert django.send(None, "/send-async").status == 401
+@pytest.mark.parametrize(
+    "kind", ["send-async", "class", "class-async", "class-async-method", "class-async-view"]
+)
+def test_every_kind_of_django_view_is_guarded(gate, django, kind):
+    assert django.send("good", f"/{kind}").status == 200
+    assert django.send(None, f"/{kind}").status == 401
+    assert django.send("low", f"/{kind}").body["error"] == "insufficient_scope"
+
+
+@pytest.fixture(scope="module")
+def django(gate) -> Iterator[Service]:
+    with served(gate) as url, running_service("django", url, "res_1", "rs_1") as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -6,15 +6,15 @@ The guard is `guard=`, or that of `settings.AGENTGATE` (a dict of the arguments 
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import cache, wraps
 from typing import Any, TypeVar, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.views import View
 
 from ..models import Decision
 from ..service import Guard, Refusal, Requirement, default_guard
@@ -48,9 +48,22 @@ def require_scopes(
             refused = await sync_to_async(_refused, thread_sensitive=False)(request, requirement, chosen)
             return refused or await view(request, *args, **kwargs)
 
-        return cast(ViewT, async_view if inspect.iscoroutinefunction(view) else sync_view)
+        return cast(ViewT, async_view if _is_asynchronous(view) else sync_view)
 
     return decorate
+
+
+def _is_asynchronous(view: Any) -> bool:
+    """Return whether the view must be awaited, as must `dispatch` of an asynchronous class-based view."""
+    if iscoroutinefunction(view):
+        return True
+    # `method_decorator` makes a partial of the method, and other decorators may follow.
+    while view is not None:
+        owner = getattr(getattr(view, "func", view), "__self__", None)
+        if isinstance(owner, View):
+            return bool(owner.view_is_async)
+        view = getattr(view, "__wrapped__", None)
+    return False
 
 
 def check_request(request: HttpRequest, requirement: Requirement[Any], guard: Guard) -> Decision | Refusal:
