@@ -32,6 +32,8 @@ LEVEL = 9
 MAX_LINE_BYTES = 8 * 1024 * 1024
 # Of the lines of an object, which the writer and the readers keep. A segment of entries usually has 4 MB.
 MAX_OBJECT_BYTES = 16 * 1024 * 1024
+# What readers take: a former version wrote whole segments up to this, and what it has archived is nowhere else.
+MAX_READ_BYTES = 256 * 1024 * 1024
 BYTES_PER_READ = 1024 * 1024
 # Of our level, 4 MiB are enough.
 MAX_WINDOW_BYTES = 8 * 1024 * 1024
@@ -135,10 +137,10 @@ def compress(lines: Iterable[bytes]) -> bytes:
 def decompress(data: bytes) -> list[bytes]:
     """Return the lines of an object. Raises `Broken`, however much it would expand to."""
     try:
-        plain: bytes = _decompressor().stream_reader(data).read(MAX_OBJECT_BYTES + 1)
+        plain: bytes = _decompressor().stream_reader(data).read(MAX_READ_BYTES + 1)
     except ZstdError as error:
         raise Broken(f"Not zstd: {error}") from error
-    if len(plain) > MAX_OBJECT_BYTES:
+    if len(plain) > MAX_READ_BYTES:
         raise Broken("it is too long")
     if not plain.endswith(b"\n"):
         raise Broken("the last line is cut")

@@ -23,8 +23,9 @@ from core.errors import Unavailable
 
 logger = logging.getLogger(__name__)
 
-# Each takes a few megabytes, and at most `MAX_OBJECT_BYTES`.
+# In memory, of a few megabytes each. Those of a former version can be longer than all these bytes together.
 MAX_OBJECTS = 16
+MAX_BYTES = MAX_OBJECTS * archive_format.MAX_OBJECT_BYTES
 # A page of the log reads up to 501 entries.
 IDS_PER_QUERY = 900
 SEGMENTS_PER_QUERY = 100
@@ -93,6 +94,7 @@ class _Cache:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._objects: OrderedDict[str, list[bytes]] = OrderedDict()
+        self._bytes = 0
 
     def get(self, sha256: str) -> list[bytes] | None:
         with self._lock:
@@ -102,13 +104,23 @@ class _Cache:
 
     def put(self, sha256: str, lines: list[bytes]) -> None:
         with self._lock:
+            self._drop(self._objects.pop(sha256, []))
+            while self._objects and (len(self._objects) >= MAX_OBJECTS or self._bytes + _size(lines) > MAX_BYTES):
+                self._drop(self._objects.popitem(last=False)[1])
             self._objects[sha256] = lines
-            while len(self._objects) > MAX_OBJECTS:
-                self._objects.popitem(last=False)
+            self._bytes += _size(lines)
 
     def clear(self) -> None:
         with self._lock:
             self._objects.clear()
+            self._bytes = 0
+
+    def _drop(self, lines: list[bytes]) -> None:
+        self._bytes -= _size(lines)
+
+
+def _size(lines: list[bytes]) -> int:
+    return sum(map(len, lines))
 
 
 _cache = _Cache()

@@ -404,6 +404,20 @@ class TestLongEntries:
         assert found is not None
         assert found.leaf_index == index
 
+    def test_longer_files_of_a_former_version_are_read(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It has pruned the entries, so they are nowhere else."""
+        fill({JANUARY: 300, FEBRUARY: 300})
+        rows = all_rows()
+        monkeypatch.setattr(archive_format, "MAX_OBJECT_BYTES", archive_format.MAX_READ_BYTES)
+        assert archive_month(JANUARY).state == "pruned"
+        monkeypatch.setattr(archive_format, "MAX_OBJECT_BYTES", 60_000)
+        monkeypatch.setattr(archived, "MAX_BYTES", 60_000)
+        archived.forget()
+        assert verify_archives() == 1
+        found = {entry.leaf_index: tables.comparable(entry) for entry in archived.entries_at(range(300))}
+        assert found == {index: rows[index] for index in range(300)}
+        assert len(archived._cache._objects) == 1, "what is kept in memory is bounded"
+
     def test_files_that_are_not_in_order_are_refused(self, folder: Path) -> None:
         fill({JANUARY: 300, FEBRUARY: 300})
         archive_month(JANUARY)

@@ -39,7 +39,7 @@ def bounded_memory(mebibytes: int) -> Iterator[None]:
 def test_a_file_of_the_archive(
     read: Callable[[bytes], object], states_size: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive_format, "MAX_OBJECT_BYTES", 16 * MEBIBYTE)
+    monkeypatch.setattr(archive_format, "MAX_READ_BYTES", 16 * MEBIBYTE)
     data = bomb(200, states_size=states_size)
     with bounded_memory(80), pytest.raises(Broken, match="too long"):
         read(data)
