@@ -4,7 +4,7 @@ They are locked together with the reading of the facts, before it is known which
 but no correctness: superfluous counters stay unchanged, and if one is missing, the transaction starts again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
 from decisions.facts import ServiceFacts, TokenFacts
@@ -57,6 +57,20 @@ def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set
     return known | new, new
 
 
+def count_expected(questions: Iterable[Question], now: datetime) -> Iterator[int]:
+    """Yield how many counters each question will probably need, without those of tasks."""
+    foreseen: dict[tuple[str, str], int] = {}
+    for question in questions:
+        if question.claims is None or question.request.is_introspection:
+            yield 0
+            continue
+        asking = question.claims.token_id, service_key(question)
+        needed = _needed.get(asking)
+        if needed is None and asking not in foreseen:
+            foreseen[asking] = sum(1 for _ in _foreseen(question, now))
+        yield foreseen[asking] if needed is None else len(needed)
+
+
 def learn(question: Question, token: TokenFacts, keys: Keys) -> None:
     """Remember the counters, by key, that an allowed question about a stored token needed, beside earlier ones.
 
@@ -100,6 +114,11 @@ def turn_of(question: Question) -> str:
         return organization_id
     is_for_service = claims is not None and agent_id and question.named_audience in claims.audience
     return (_services.get(service_key(question)) if credential or is_for_service else None) or ""
+
+
+def proved_organization(credential: Credential) -> str | None:
+    """Return the organization of a service whose secret was seen to be right, though it may have ended since."""
+    return _services.get(credential.digest)
 
 
 def is_proved(credential: Credential) -> bool:

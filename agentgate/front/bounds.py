@@ -36,9 +36,11 @@ MAX_UNSENT = 64 * MB
 # A larger body can take milliseconds to parse, so one at a time is.
 SMALL_BODY = 8 * KB
 THREADS = 8
-# Beside these, for requests to decide that the event loop leaves to Django. More would delay its decisions by their
-# parsing, and they mostly wait for decisions.
-DECIDING_THREADS = 2
+# Beside these, for requests to decide that the event loop leaves to Django. Most of the time they wait for decisions.
+DECIDING_THREADS = 8
+# Of these, how many compute at the same time, and how many one caller has. More would delay the event loop's decisions
+# by their parsing.
+MAX_COMPUTING = 2
 # How long another thread may compute before Python lets the event loop go on. Its default, 5 ms, would delay decisions
 # while a page is computed; in a tenth of that, switching costs nothing that can be measured.
 SWITCH_SECONDS = 0.0005

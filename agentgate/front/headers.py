@@ -18,7 +18,7 @@ from core.messages import NotDirect, Request
 from core.net import client_address, is_trusted, parse_address, without_zone
 from core.text import plain_text
 from decisions.callers import read_credential
-from decisions.expectations import is_proved
+from decisions.expectations import proved_organization
 from limits.throttle import address_group
 
 Headers = tuple[tuple[str, str], ...]
@@ -67,14 +67,15 @@ def caller_of(request: Request) -> Actor:
 
 
 def caller_in_turn(request: Request) -> str:
-    """Return whose turn a request takes: that of the service whose secret was seen to be right, or of the address.
+    """Return whose turn a request takes: that of the organization whose service's secret was sent, or of the address.
 
-    So a caller cannot take several turns by credentials that it made up.
+    So a caller cannot take several turns by credentials that it made up, nor an organization by many services.
     """
     with suppress(NotAuthenticated):
         credential = read_credential(request.headers)
-        if credential and is_proved(credential):
-            return credential.digest
+        organization_id = proved_organization(credential) if credential else None
+        if organization_id:
+            return organization_id
     return address_group(caller_of(request).ip or "")
 
 

@@ -18,6 +18,7 @@ django.setup(set_prefix=False)  # before the imports below, which need the setti
 from agentgate.environment import ENVIRONMENT  # noqa: E402
 from agentgate.front.bounds import (  # noqa: E402
     DECIDING_THREADS,
+    MAX_COMPUTING,
     MAX_QUEUED,
     MAX_QUEUED_SHARE,
     STOP_SECONDS,
@@ -48,7 +49,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     await receive()
     sys.setswitchinterval(SWITCH_SECONDS)
     pool = Pool(THREADS, MAX_QUEUED)
-    deciding = FewThreads(DECIDING_THREADS, MAX_QUEUED, MAX_QUEUED_SHARE)
+    deciding = FewThreads(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED, MAX_QUEUED_SHARE)
     hot = HotPaths()
     await hot.start()
     bridge = Bridge(django_application, pool, PORT, ask=hot.decide, deciding=deciding)

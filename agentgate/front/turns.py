@@ -1,8 +1,8 @@
 """Turns of callers whose requests take long to parse (docs/adr/0067)."""
 
 import asyncio
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from agentgate.front.pool import Pool, PoolFull, Work
@@ -15,6 +15,11 @@ class Queues[Item]:
         self._by_caller: dict[str, deque[Item]] = {}
         self.number = 0
 
+    @property
+    def callers(self) -> Iterable[str]:
+        """Those for whom something waits, in the order of their turns."""
+        return self._by_caller
+
     def number_of(self, caller: str) -> int:
         return len(self._by_caller.get(caller, ()))
 
@@ -22,9 +27,9 @@ class Queues[Item]:
         self._by_caller.setdefault(caller, deque()).append(item)
         self.number += 1
 
-    def take(self) -> Item:
-        """Remove an item of the caller whose turn it is, which then is behind all others."""
-        caller = next(iter(self._by_caller))
+    def take(self, caller: str | None = None) -> Item:
+        """Remove an item of this caller or of the one whose turn it is, which then is behind all others."""
+        caller = next(iter(self._by_caller)) if caller is None else caller
         own = self._by_caller.pop(caller)
         item = own.popleft()
         if own:
@@ -55,11 +60,19 @@ class OneByOne:
 
 
 class FewThreads:
-    """Work in few threads of its own. Of each caller, a part of `most` may wait."""
+    """Work in threads of its own, of which `computing` compute at the same time: the others wait for decisions.
 
-    def __init__(self, threads: int, most: int, share: int) -> None:
+    Each caller has at most `computing` of the threads, or those whose decisions come late would hold all. A part of
+    `most` may wait for a thread.
+    """
+
+    def __init__(self, threads: int, computing: int, most: int, share: int) -> None:
+        self._loop = asyncio.get_running_loop()
         self._pool = Pool(threads, queue=0)
         self._idle = threads
+        self._most_computing = computing
+        self._computing = 0
+        self._threads_of: Counter[str] = Counter()
         self._most = most
         self._share = share
         self._waiting: Queues[Work] = Queues()
@@ -75,19 +88,44 @@ class FewThreads:
         self._waiting.add(caller, work)
         self._start()
 
+    def waiting_for[T](self, answer: Callable[[], T]) -> T:
+        """Return what `answer` does, which waits. Meanwhile, another thread may compute. Call it in one of these."""
+        self._loop.call_soon_threadsafe(self._pause)
+        try:
+            return answer()
+        finally:
+            self._loop.call_soon_threadsafe(self._resume)
+
     def stop(self) -> None:
         self._pool.stop()
 
     def _start(self) -> None:
-        if self._idle and self._waiting.number:
+        while self._idle and self._computing < self._most_computing:
+            callers = (one for one in self._waiting.callers if self._threads_of[one] < self._most_computing)
+            caller = next(callers, None)
+            if caller is None:
+                return
             self._idle -= 1
-            self._pool.submit(partial(self._work, self._waiting.take()))
+            self._computing += 1
+            self._threads_of[caller] += 1
+            self._pool.submit(partial(self._work, caller, self._waiting.take(caller)))
 
-    def _work(self, work: Work) -> Callable[[], object]:
-        return partial(self._finish, work())
+    def _work(self, caller: str, work: Work) -> Callable[[], object]:
+        return partial(self._finish, caller, work())
 
-    def _finish(self, finish: Callable[[], object]) -> None:
+    def _pause(self) -> None:
+        self._computing -= 1
+        self._start()
+
+    def _resume(self) -> None:
+        self._computing += 1
+
+    def _finish(self, caller: str, finish: Callable[[], object]) -> None:
         self._idle += 1
+        self._computing -= 1
+        self._threads_of[caller] -= 1
+        if not self._threads_of[caller]:
+            del self._threads_of[caller]
         try:
             finish()
         finally:

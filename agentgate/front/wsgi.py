@@ -64,6 +64,7 @@ class Bridge:
         self._port = port
         self._ask = ask
         self._deciding = deciding
+        self._ask_apart = _apart(ask, deciding) if ask and deciding else None
         self._generators = 0
         self._streams: set[asyncio.Task[None]] = set()
 
@@ -74,12 +75,11 @@ class Bridge:
 
     def answer(self, exchange: Exchange, caller: str | None = None) -> None:
         """Answer in a thread of the pool. Of a request to decide, `caller` says whose turn it takes."""
-        work = partial(self._work, exchange)
         try:
             if caller is not None and self._deciding:
-                self._deciding.submit(caller, work)
+                self._deciding.submit(caller, partial(self._work, exchange, ask=self._ask_apart))
             else:
-                self._pool.submit(work)
+                self._pool.submit(partial(self._work, exchange))
         except PoolFull:
             self._refuse(exchange, "All workers are busy. Try again in a moment.")
 
@@ -99,24 +99,24 @@ class Bridge:
 
         self._pool.submit(work)
 
-    def _work(self, exchange: Exchange, *, may_park: bool = True) -> Announcement:
+    def _work(self, exchange: Exchange, *, may_park: bool = True, ask: Ask | None = None) -> Announcement:
         """Run the application in a thread, and return what to do in the event loop."""
         if exchange.is_gone:  # it disconnected while this waited
             return partial(exchange, Reply(499, ()))
         try:
-            return self._run(exchange, may_park)
+            return self._run(exchange, may_park, ask or self._ask)
         except Exception:
             request, extra = exchange.request, {"request_id": exchange.request_id}
             logger.exception("%s %s failed", request.method, request.path, extra=extra)
             return exchange.fail
 
-    def _run(self, exchange: Exchange, may_park: bool) -> Announcement:
+    def _run(self, exchange: Exchange, may_park: bool, ask: Ask | None) -> Announcement:
         started: list[tuple[str, list[tuple[str, str]]]] = []
 
         def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> None:
             started[:] = [(status, headers)]
 
-        environ = make_environ(exchange.request, self._port) | {MAY_PARK: may_park, DECIDE: self._ask}
+        environ = make_environ(exchange.request, self._port) | {MAY_PARK: may_park, DECIDE: ask}
         response = self._application(environ, start_response)
         try:
             ((status, all_headers),) = started
@@ -169,6 +169,11 @@ class Bridge:
     def _refuse(self, exchange: Exchange, detail: str) -> None:
         request = exchange.request
         exchange(refusal(Unavailable(detail), request.path, request.headers.get("x-request-id", "")))
+
+
+def _apart(ask: Ask, deciding: FewThreads) -> Ask:
+    """Return what asks in a thread of `deciding`, and lets another one compute meanwhile."""
+    return lambda questions: deciding.waiting_for(partial(ask, questions))
 
 
 def make_environ(request: Request, port: str) -> dict[str, Any]:

@@ -42,8 +42,10 @@ def test_made_up_credentials_take_no_turns_of_their_own(monkeypatch: pytest.Monk
         return caller_in_turn(Request("POST", VERIFY, "", sent, b"", peer, "http"))
 
     assert turn("a") == turn("b") == turn("") != turn("a", "192.0.2.2")
-    monkeypatch.setattr(headers, "is_proved", lambda credential: credential.digest == digest("a"))
-    assert turn("a") == turn("a", "192.0.2.2") != turn("b")
+    organizations = {digest("a"): "org_1", digest("b"): "org_1", digest("c"): "org_2"}
+    monkeypatch.setattr(headers, "proved_organization", lambda credential: organizations.get(credential.digest))
+    assert turn("a") == turn("a", "192.0.2.2") != turn("d")
+    assert turn("a") == turn("b") != turn("c"), "an organization has one turn, however many services"
 
 
 async def test_the_loop_does_one_piece_of_work_per_turn() -> None:
@@ -86,7 +88,7 @@ async def test_a_large_request_that_fails_is_answered_and_so_are_those_behind_it
 
 
 async def test_few_threads_work_for_callers_in_turn() -> None:
-    threads = FewThreads(2, most=5, share=3)
+    threads = FewThreads(2, computing=2, most=5, share=3)
     release, running_now, most, order = threading.Semaphore(0), 0, 0, []
     lock = threading.Lock()
 
@@ -122,6 +124,33 @@ async def test_few_threads_work_for_callers_in_turn() -> None:
     assert set(order[:3]) <= {"a1", "a2", "a3"}
     assert order.index("b1") < order.index("a5")
     assert order.index("c1") < order.index("a5")
+
+
+async def test_threads_that_wait_for_decisions_keep_no_other_caller_waiting() -> None:
+    threads = FewThreads(8, computing=2, most=20, share=10)
+    decided, order = threading.Event(), []
+
+    def piece(name: str, *, waits: bool = False) -> Callable[[], Callable[[], object]]:
+        def work() -> Callable[[], object]:
+            if waits:
+                threads.waiting_for(lambda: decided.wait(5))
+            return lambda: order.append(name)
+
+        return work
+
+    for number in range(4):
+        threads.submit("flood", piece(f"flood{number}", waits=True))
+    threads.submit("other", piece("other"))
+    async with asyncio.timeout(5):
+        while not order:
+            await asyncio.sleep(0.001)
+    assert order == ["other"]
+    assert threads.waiting == 2, "the flood has as many threads as may compute"
+    decided.set()
+    async with asyncio.timeout(5):
+        while len(order) < 5:
+            await asyncio.sleep(0.001)
+    threads.stop()
 
 
 async def test_requests_to_decide_do_not_wait_for_pages(gate: Gate, connect: Connect) -> None:
