@@ -7,7 +7,7 @@ Tenants take turns (`decisions/turns.py`). All methods but `decide` are called i
 import asyncio
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 from core.errors import OutcomeUnknown, Unavailable
@@ -16,13 +16,15 @@ from decisions.expectations import turn_of
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.base import Store, StoreUnavailable
-from decisions.turns import Part, Pending, Tenant, Turns
+from decisions.turns import BATCH_SECONDS, Part, Pending, Tenant, Turns
 
 logger = logging.getLogger(__name__)
 
 # How long a caller waits for an answer, in the queue and in the batch together.
 DEADLINE_SECONDS = 5.0
 TICK_SECONDS = 0.1
+# From then on, a batch leaves its further questions to another one: they cost more than those before them.
+LONGEST_SECONDS = 2 * BATCH_SECONDS
 # Turns of the event loop. At 32 connections, this decided a fifth more than none.
 GATHER_TURNS = 12
 # Even if much waits: this task comes first in a turn of the loop, before the requests of others that arrived meanwhile.
@@ -109,7 +111,7 @@ class Batcher:
 
     def _make_room(self, tenant: Tenant, number: int) -> None:
         """Refuse the newest requests of the tenant with the most questions. Raises `Unavailable` if it is this one."""
-        while self._turns.number + number > self._limit:
+        while number and self._turns.number + number > self._limit:
             dropped = self._turns.drop_newest(beyond=tenant.number + number)
             report_refused_question("full", len(dropped.questions) if dropped else number)
             if dropped is None:
@@ -144,7 +146,8 @@ class Batcher:
     async def _decide(self, batch: Sequence[Part]) -> None:
         questions = list(chain.from_iterable(part.questions for part in batch))
         try:
-            decisions = await self._store.decide(questions) if questions else await self._ping_store()
+            decide = self._store.decide(questions, LONGEST_SECONDS) if questions else self._ping_store()
+            decisions = await decide
         except StoreUnavailable as error:
             self._report_down(error)
             if questions:
@@ -154,7 +157,7 @@ class Batcher:
             await self._decide_apart(batch, error)
         else:
             self._report_up(has_decided=bool(questions))
-            self._answer(batch, iter(decisions))
+            self._answer(batch, decisions)
 
     async def _ping_store(self) -> list[Decision]:
         """Have the store read and, unless something was committed just now, write. Return no decisions."""
@@ -172,8 +175,12 @@ class Batcher:
         await self._decide(batch[:middle])
         await self._decide(batch[middle:])
 
-    def _answer(self, batch: Sequence[Part], decisions: Iterator[Decision]) -> None:
-        now = time.perf_counter()
+    def _answer(self, batch: Sequence[Part], decided: Sequence[Decision]) -> None:
+        """Answer the requests whose questions are all decided. What the store left wait again."""
+        now, decisions = time.perf_counter(), iter(decided)
+        if not decided and any(part.questions for part in batch):
+            raise RuntimeError("The store has decided nothing.")
+        batch = self._turns.give_back(batch, len(decided))
         reasons: list[str | None] = []
         seconds: list[float] = []
         spent: list[float] = []

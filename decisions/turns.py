@@ -117,9 +117,7 @@ class Turns:
     def add(self, tenant: Tenant, pending: Pending) -> None:
         if not tenant.pending:
             tenant.given = max(tenant.given, self._given)
-        if not tenant.is_queued:
-            heapq.heappush(self._heap, (tenant.given, next(self._order), tenant))
-            tenant.is_queued = True
+        self._queue(tenant)
         tenant.pending.append(pending)
         self._count(tenant, len(pending.questions) - pending.taken)
 
@@ -137,6 +135,17 @@ class Turns:
                 seconds += part.assumed
         return batch
 
+    def give_back(self, batch: Sequence[Part], decided: int) -> list[Part]:
+        """Let all but the first `decided` questions of a batch wait again. Return the parts without these."""
+        kept = []
+        for part in batch:
+            kept.append(part._replace(questions=part.questions[:decided]))
+            decided -= len(kept[-1].questions)
+        for part, own in zip(reversed(batch), reversed(kept), strict=True):
+            if number := len(part.questions) - len(own.questions):
+                self._take_back(part.tenant, part.pending, number)
+        return kept
+
     def settle(self, batch: Sequence[Part], spent: Sequence[float]) -> None:
         """Charge tenants what their parts have cost, in seconds, instead of what was assumed."""
         costs: dict[Tenant, tuple[int, float]] = {}
@@ -151,14 +160,28 @@ class Turns:
     def drop_newest(self, *, beyond: int) -> Pending | None:
         """Remove the newest request of the tenant with the most questions, and return it.
 
-        None if that has no more than `beyond`, or if its only request has begun.
+        A tenant whose only request has begun loses none. None if no other has more than `beyond`.
         """
-        tenant = max((tenant for _, _, tenant in self._heap), key=lambda each: each.number, default=None)
-        if tenant is None or tenant.number <= beyond or tenant.pending[-1].taken:
+        waiting = (tenant for _, _, tenant in self._heap if tenant.pending and not tenant.pending[-1].taken)
+        tenant = max(waiting, key=lambda each: each.number, default=None)
+        if tenant is None or tenant.number <= beyond:
             return None
         pending = tenant.pending.pop()
         self._count(tenant, -len(pending.questions))
         return pending
+
+    def _take_back(self, tenant: Tenant, pending: Pending, number: int) -> None:
+        """Put the last questions that were taken of a request in front of what waits."""
+        self._queue(tenant)
+        pending.taken -= number
+        if not tenant.pending or tenant.pending[0] is not pending:
+            tenant.pending.appendleft(pending)
+        self._count(tenant, number)
+
+    def _queue(self, tenant: Tenant) -> None:
+        if not tenant.is_queued:
+            heapq.heappush(self._heap, (tenant.given, next(self._order), tenant))
+            tenant.is_queued = True
 
     def _next(self) -> Tenant | None:
         """Return the tenant that has been given the least. Its place in the heap can be out of date."""

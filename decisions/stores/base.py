@@ -1,6 +1,7 @@
 """The interface of a store, and what its failures mean."""
 
 from collections.abc import Sequence
+from math import inf
 from typing import Protocol
 
 from decisions.questions import Question
@@ -24,8 +25,9 @@ class StoreUnavailable(Exception):
 class Store(Protocol):
     """Decides batches, one at a time. After a failure, the next batch starts with a new connection if necessary."""
 
-    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
-        """Return the decisions in order, after their commit.
+    async def decide(self, questions: Sequence[Question], seconds: float = inf) -> list[Decision]:
+        """Return the decisions in order, after their commit. Those of the first questions, at least of one, if all
+        would take more than about this many `seconds`.
 
         Raises `StoreUnavailable`. Any other exception comes from the batch itself, which another batch may not share.
         In both cases, the batch may have been committed only if the commit's answer was lost.

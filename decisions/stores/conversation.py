@@ -12,8 +12,9 @@ must be locked in the order of their keys. Facts that are not in memory, such as
 and so do approvals, which are read once the counters are locked.
 """
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from datetime import datetime, timedelta
+from math import inf
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -23,7 +24,7 @@ from core import clock
 from core.errors import Unavailable
 from decisions.approvals import BatchApprovals, read_approvals, rule_windows
 from decisions.entries import draft_entry, draft_shadows
-from decisions.expectations import expected_counters, learn, see
+from decisions.expectations import count_expected, expected_counters, learn, see
 from decisions.judgement import Found, Judgement, judge, refuse_together
 from decisions.questions import Question
 from decisions.requests import Decision
@@ -55,12 +56,16 @@ class TooManyStarts(Unavailable):
     """Other counters were needed at each start. The batch is rolled back and can be tried again."""
 
 
-def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
+def converse(questions: Sequence[Question], *, is_serial: bool, seconds: float = inf) -> Conversation:
     """Decide a batch. Return the decisions in order, after their commit.
 
-    `is_serial` means that there is no other writer, as on SQLite, so counters need no lock and no order.
+    `is_serial` means that there is no other writer, as on SQLite, so counters need no lock and no order. Only the first
+    questions are decided if all would take more than about this many `seconds`.
     """
-    expected, new = (set(), set()) if is_serial else expected_counters(questions, clock.now())
+    expected, new = set[str](), set[str]()
+    if not is_serial:
+        questions = _first(questions, count_expected(questions, clock.now()), seconds)
+        expected, new = expected_counters(questions, clock.now())
     for _ in range(MAX_STARTS):
         before = _create(new)
         facts = Facts((yield Trip(ask_facts(questions, expected), before, begins=True)))
@@ -73,7 +78,8 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
         found = [facts.about(question) for question in questions]
         # All locks are held now, unless the transaction starts again: waiting for a lock takes time.
         now = clock.now()
-        judgements = [_judge(question, each, now) for question, each in zip(questions, found, strict=True)]
+        judgements = _judge_first(questions, found, now, seconds)
+        questions = questions[: len(judgements)]
         refuse_together(judgements)
         needed = Needed.by(judgements)
         unread = needed.keys - facts.counters.keys()
@@ -84,7 +90,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool) -> Conversation:
         last = [*([read_counters(unread)] if unread else ()), *needed.approvals]
         if last:
             facts.add((yield Trip(last)))
-        return (yield from _finish(judgements, found, facts, needed, now))
+        return (yield from _finish(judgements, found[: len(judgements)], facts, needed, now))
     raise TooManyStarts("The limits change too fast. Try again in a moment.")
 
 
@@ -153,6 +159,38 @@ def _finish(
         judgement.decision.audit_id, judgement.decision.decided_at = entry.id, now
         judgement.decision.effort = judgement.effort
     return [judgement.decision for judgement in judgements]
+
+
+def _judge_first(
+    questions: Sequence[Question], found: Sequence[Found], now: datetime, seconds: float
+) -> list[Judgement]:
+    """Judge the first questions, of which all that follows takes about this many seconds."""
+    judgements: list[Judgement] = []
+    left = seconds
+    for question, each in zip(questions, found, strict=True):
+        if left <= 0 and not _is_together(question, judgements[-1].question):
+            break
+        judgement = _judge(question, each, now)
+        judgements.append(judgement)
+        left -= judgement.effort
+        if not judgement.is_final:
+            left -= len(judgement.needed_keys()) * COUNTER_SECONDS + len(judgement.shadows) * ENTRY_SECONDS
+    return judgements
+
+
+def _first(questions: Sequence[Question], counters: Iterable[int], seconds: float) -> Sequence[Question]:
+    """Return the first questions, whose numbers of counters take about this many seconds to read."""
+    left = seconds
+    for place, number in enumerate(counters):
+        if left <= 0 and not _is_together(questions[place], questions[place - 1]):
+            return questions[:place]
+        left -= number * COUNTER_SECONDS
+    return questions
+
+
+def _is_together(question: Question, before: Question) -> bool:
+    """Return whether both must be decided in one transaction."""
+    return bool(question.request.together) and question.request.together == before.request.together
 
 
 def _judge(question: Question, found: Found, now: datetime) -> Judgement:

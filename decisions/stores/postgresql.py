@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import Any
 
 import psycopg
@@ -21,8 +22,9 @@ class PostgresqlStore:
         self._conninfo = make_conninfo(conninfo, application_name="agentgate verify")
         self._pipeline: Pipeline | None = None
 
-    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
-        return await self._within(lambda pipeline: _run(pipeline, converse(questions, is_serial=False)))
+    async def decide(self, questions: Sequence[Question], seconds: float = inf) -> list[Decision]:
+        conversation = converse(questions, is_serial=False, seconds=seconds)
+        return await self._within(lambda pipeline: _run(pipeline, conversation))
 
     async def ping(self, *, writes: bool = True) -> None:
         await self._within(lambda pipeline: pipeline.run(ping(writes=writes)))

@@ -8,6 +8,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from core.locks import sqlite_writer
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.base import STORE_SECONDS, StoreUnavailable
-from decisions.stores.conversation import converse, ping
+from decisions.stores.conversation import Conversation, converse, ping
 from decisions.stores.sqlite_sql import SQL
 from decisions.stores.sqlite_values import encode, encode_rows, rows_of
 from decisions.stores.statements import Statement, Step, Trip
@@ -36,10 +37,10 @@ class SqliteStore:
         self._path = path
         self._connection: sqlite3.Connection | None = None
 
-    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+    async def decide(self, questions: Sequence[Question], seconds: float = inf) -> list[Decision]:
         try:
             async with self._transaction() as connection:
-                return _run(connection, questions)
+                return _run(connection, converse(questions, is_serial=True, seconds=seconds))
         except BATCH_ERRORS:
             raise
         except sqlite3.Error as error:
@@ -90,9 +91,8 @@ class SqliteStore:
         return self._connection
 
 
-def _run(connection: sqlite3.Connection, questions: Sequence[Question]) -> list[Decision]:
+def _run(connection: sqlite3.Connection, conversation: Conversation) -> list[Decision]:
     """Run the conversation. It never waits, because the transaction has the database for itself."""
-    conversation = converse(questions, is_serial=True)
     rows: Any = None
     while True:
         try:

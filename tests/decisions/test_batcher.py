@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
+from math import inf
 from types import SimpleNamespace
 
 import pytest
@@ -31,6 +32,7 @@ class FakeStore:
         self.pings = self.writes = 0
         self.failures: dict[str, Exception] = {}
         self.error: Exception | None = None
+        self.most = LIMIT
         self.is_closed = False
         self._released: asyncio.Semaphore | None = None
 
@@ -41,7 +43,8 @@ class FakeStore:
         assert self._released
         self._released.release()
 
-    async def decide(self, questions: Sequence[Question]) -> list[Decision]:
+    async def decide(self, questions: Sequence[Question], seconds: float = inf) -> list[Decision]:
+        questions = questions[: self.most]
         names = [question.request.token for question in questions]
         self.batches.append(names)
         await self._work(*(self.failures[name] for name in names if name in self.failures))
@@ -290,15 +293,14 @@ async def test_a_batch_that_starts_too_often_is_unavailable(batcher: Batcher, st
 async def test_an_error_after_the_commit_leaves_no_caller_waiting(
     batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def decide_too_few(questions: Sequence[Question]) -> list[Decision]:
-        return [Decision(allowed=True)]
+    async def decide_nothing(questions: Sequence[Question], seconds: float) -> list[Decision]:
+        return []
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "decide", decide_too_few)
+        patch.setattr(store, "decide", decide_nothing)
         answers = [ask(batcher, "a"), ask(batcher, "b")]
         await asyncio.wait(answers, timeout=5)
-    assert answers[0].result()[0].allowed
-    assert answers[1].exception() is not None
+    assert all(answer.exception() is not None for answer in answers)
 
     assert await decided(ask(batcher, "c")) == ["c"]
 
@@ -421,7 +423,7 @@ async def test_requests_are_read_between_two_batches(
     read: list[str] = []
     begun: list[int] = []
 
-    async def decide(questions: Sequence[Question]) -> list[Decision]:
+    async def decide(questions: Sequence[Question], seconds: float) -> list[Decision]:
         begun.append(len(read))
         asyncio.get_running_loop().call_soon(read.append, "what arrived meanwhile")
         return [Decision(allowed=True, effort=turns.COSTLY) for _ in questions]
@@ -440,7 +442,7 @@ async def test_what_arrives_while_a_batch_ends_can_be_in_the_next_one(
     batches: list[int] = []
     late: list[Answer] = []
 
-    async def decide(questions: Sequence[Question]) -> list[Decision]:
+    async def decide(questions: Sequence[Question], seconds: float) -> list[Decision]:
         batches.append(len(late))
         if len(batches) == 1:
             loop = asyncio.get_running_loop()
@@ -452,3 +454,11 @@ async def test_what_arrives_while_a_batch_ends_can_be_in_the_next_one(
     await asyncio.gather(*[ask(batcher, name) for name in names("a", 3)])
     await late[0]
     assert batches == [0, 1, 1, 1]
+
+
+async def test_what_takes_too_long_for_a_batch_is_in_the_next_ones(batcher: Batcher, store: FakeStore) -> None:
+    store.most = 2
+    answers = [ask(batcher, "a"), ask(batcher, "b", "c", "d"), ask(batcher, "e")]
+    assert [await decided(answer) for answer in answers] == [["a"], ["b", "c", "d"], ["e"]]
+    assert store.batches == [["a", "b"], ["c", "d"], ["e"]]
+    assert batcher.number_waiting == 0

@@ -14,6 +14,7 @@ from audit.events import Event
 from core import clock
 from core.actor import SYSTEM
 from decisions.requests import Credential, Decision, Reason, VerifyRequest
+from decisions.stores.conversation import COUNTER_SECONDS
 from developers.services import suspend_organization
 from limits.models import Counter
 from policies.services import create_policy, update_policy
@@ -29,6 +30,7 @@ from tests.decisions.drivers import (
     decide_on_django,
     forget,
     limit,
+    questions,
     without_id,
     written_rows,
 )
@@ -280,3 +282,32 @@ def test_all_drivers_decide_and_log_the_same(loop: EventLoop, grant: Grant) -> N
 def content(record: Prepared) -> tuple[Any, ...]:
     """Return what an entry says, without its id and its salt."""
     return {**record.content, "id": None}, record.personal, record.withheld
+
+
+class TestBoundedTime:
+    """A batch whose questions cost more than was expected leaves the last ones to another batch."""
+
+    SECONDS = 10 * COUNTER_SECONDS
+
+    @pytest.fixture(autouse=True)
+    def _limited(self, grant: Grant) -> None:
+        for seconds in range(100, 104):
+            limit(grant, 100, seconds=seconds)
+
+    def test_only_the_first_questions_are_decided(self, loop: EventLoop, grant: Grant) -> None:
+        store, asked = loop.make_store(), questions(*[asking(grant.access_token)] * 20)
+        for _ in range(2):  # the second batch foresees the counters
+            decisions = loop.run(store.decide(asked, self.SECONDS))
+            assert 1 <= len(decisions) <= 3
+            assert [entry.id for entry in written_rows()[-1]] == [decision.audit_id for decision in decisions]
+        assert len(loop.run(store.decide(asked))) == 20
+
+    def test_a_question_that_costs_more_is_decided(self, loop: EventLoop, grant: Grant) -> None:
+        asked = questions(*[asking(grant.access_token)] * 2)
+        assert len(loop.run(loop.make_store().decide(asked, COUNTER_SECONDS))) == 1
+
+    def test_those_of_one_transaction_stay_together(self, loop: EventLoop, grant: Grant) -> None:
+        together = [asking(grant.access_token, together="key", calls_together=8)] * 8
+        asked = questions(*together, asking(grant.access_token))
+        for _ in range(2):
+            assert len(loop.run(loop.first.decide(asked, COUNTER_SECONDS))) == 8

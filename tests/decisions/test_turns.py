@@ -171,3 +171,26 @@ async def test_a_strangers_requests_leave_the_shared_turn_once_the_organization_
     first, second = turns.take(), turns.take()
     assert {numbers(turns, batch, "")[0] for batch in (first, second)} == {0, 1}
     assert turns.number == 8 * 100 - 2
+
+
+async def test_what_was_left_of_a_batch_waits_in_its_order(turns: Turns) -> None:
+    """It is still in front of what has come later, and counts as not begun."""
+    first, second, later = pending(4), pending(2), pending()
+    ask(turns, "a", first, second)
+    batch = turns.take()
+    ask(turns, "a", later)
+    kept = turns.give_back(batch, 3)
+    assert [len(part.questions) for part in kept] == [3, 0]
+    turns.settle(kept, [3 * CHEAP, 0.0])
+    assert (turns.number, first.taken, second.taken) == (4, 3, 0)
+    assert [(part.pending, len(part.questions)) for part in turns.take()] == [(first, 1), (second, 2), (later, 1)]
+    assert turns.take() == []
+    assert turns.number == 0
+
+
+async def test_a_tenant_whose_only_request_has_begun_protects_no_other(turns: Turns) -> None:
+    ask(turns, "begun", pending(100), cost=PART_SECONDS)
+    turns.take()
+    newest = pending(20)
+    ask(turns, "many", pending(20), newest)
+    assert turns.drop_newest(beyond=1) is newest
