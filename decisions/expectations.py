@@ -58,17 +58,18 @@ def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set
 
 
 def count_expected(questions: Iterable[Question], now: datetime) -> Iterator[int]:
-    """Yield how many counters each question will probably need, without those of tasks."""
-    foreseen: dict[tuple[str, str], int] = {}
+    """Yield how many counters each question will probably need that those before it do not. Those of tasks are few."""
+    counted: set[tuple[str, str]] = set()
+    keys: set[str] = set()
     for question in questions:
-        if question.claims is None or question.request.is_introspection:
-            yield 0
-            continue
-        asking = question.claims.token_id, service_key(question)
-        needed = _needed.get(asking)
-        if needed is None and asking not in foreseen:
-            foreseen[asking] = sum(1 for _ in _foreseen(question, now))
-        yield foreseen[asking] if needed is None else len(needed)
+        before = len(keys)
+        if question.claims is not None and not question.request.is_introspection:
+            asking = question.claims.token_id, service_key(question)
+            if asking not in counted:
+                counted.add(asking)
+                needed = _needed.get(asking)
+                keys.update(_foreseen(question, now) if needed is None else needed)
+        yield len(keys) - before
 
 
 def learn(question: Question, token: TokenFacts, keys: Keys) -> None:

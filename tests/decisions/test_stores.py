@@ -1,5 +1,6 @@
 """One suite for all drivers of decisions: the server's store and Django's connection, on both databases."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from audit.entries.drafts import SHORTENED, Prepared
 from audit.events import Event
 from core import clock
 from core.actor import SYSTEM
+from decisions.batcher import Batcher
 from decisions.requests import Credential, Decision, Reason, VerifyRequest
 from decisions.stores.conversation import COUNTER_SECONDS
 from developers.services import suspend_organization
@@ -311,3 +313,22 @@ class TestBoundedTime:
         asked = questions(*together, asking(grant.access_token))
         for _ in range(2):
             assert len(loop.run(loop.first.decide(asked, COUNTER_SECONDS))) == 8
+
+    def test_costly_questions_after_cheap_ones_do_not_fill_a_batch(self, loop: EventLoop, grant: Grant) -> None:
+        """A tenant whose questions have cost little seems to have room for hundreds in one batch."""
+        for seconds in range(104, 124):
+            limit(grant, 1000, seconds=seconds)
+        store = loop.make_store()
+        cheap, costly = questions(asking(grant.access_token, "payments:charge"), asking(grant.access_token))
+        loop.run(store.decide([costly]))
+
+        async def ask() -> None:
+            batcher = Batcher(store, limit=1000)
+            for question in (*[cheap] * 8, costly):
+                answers = [batcher.submit([question]) for _ in range(200)]
+                await asyncio.wait_for(asyncio.gather(*answers), 30)
+
+        loop.run(ask())
+        batches = [[entry.content["reason"] == Reason.INSUFFICIENT_SCOPE for entry in row] for row in written_rows()]
+        assert max(len(row) for row in batches if all(row)) > 80
+        assert max(len(row) for row in batches if not any(row)) < 60
