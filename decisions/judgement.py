@@ -172,7 +172,7 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
     sides = _sides(token, found, affected, context)
     own = Room(most_per_call(request.calls_together))
     rooms = (own, request.room) if request.room else (own,)
-    evaluation = _evaluate(sides).within(rooms)
+    evaluation = _evaluate(sides, own).within(rooms[1:])
     judgement.decision = _describe(token, policy=evaluation.denied_by)
     judgement.evaluation = evaluation
     if evaluation.denied_by is not None:
@@ -278,12 +278,12 @@ def _sides(
     return ((own, context), (others, context._replace(policies_of=affected)))
 
 
-def _evaluate(sides: Sequence[tuple[Sequence[CompiledPolicy], RuleContext]]) -> Evaluation:
-    evaluation = evaluate(*sides[0])
+def _evaluate(sides: Sequence[tuple[Sequence[CompiledPolicy], RuleContext]], room: Room) -> Evaluation:
+    evaluation = evaluate(*sides[0], room)
     for policies, context in sides[1:]:
         if evaluation.denied_by is not None:
             break
-        evaluation = evaluation.joined(evaluate(policies, context))
+        evaluation = evaluation.joined(evaluate(policies, context, room))
     return evaluation
 
 

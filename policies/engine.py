@@ -25,7 +25,9 @@ from policies.rules.parsing import parse_rule
 logger = logging.getLogger(__name__)
 
 UNREADABLE = Denial("The rule is invalid, so it denies all requests.")
-TOO_COSTLY = Denial("The policies take too long for this request: it has too many scopes, or they have long lists.")
+TOO_COSTLY = Denial(
+    "The policies take too long for this request: it has too many scopes, its batch too many calls, or they long lists."
+)
 FAILED = Denial("The rule failed with an error, so it denied the request.")
 TOO_MANY_COUNTERS = Denial("More limits concern the request, or its batch, than can be counted at once.")
 FLOWS = "The task has read private data and content that others wrote, so data must not leave without a decision."
@@ -115,6 +117,12 @@ class Requirements(NamedTuple):
     limits: Sequence[CounterRequest] = ()
     flow: FlowRequest | None = None
 
+    @property
+    def keys(self) -> Sequence[str]:
+        """The keys of all rows that they read."""
+        flow = self.flow.keys if self.flow else ()
+        return [*[key for limit in self.limits for key in limit.keys], *flow]
+
 
 NOTHING = Requirements()
 
@@ -171,9 +179,7 @@ class Traced(NamedTuple):
 
     def within(self, rooms: Collection[Room]) -> "Traced":
         """Return the outcome, or a denial if the rule's counters do not fit in all rooms."""
-        limits, flow = self.requirements
-        keys = [key for each in (*limits, *((flow,) if flow else ())) for key in each.keys]
-        if all(room.take(keys) for room in rooms):
+        if all(room.take(self.requirements.keys) for room in rooms):
             return self
         return self._replace(outcome=Outcome.DENIED, detail=TOO_MANY_COUNTERS.detail, requirements=NOTHING)
 
@@ -197,8 +203,11 @@ def deny_all(policy_id: str, name: str) -> CompiledPolicy:
     return CompiledPolicy(policy_id, name, (_unreadable(0, None),))
 
 
-def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation:
-    """Evaluate one request. The order of the rules determines only which denial is reported."""
+def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext, room: Room | None = None) -> Evaluation:
+    """Evaluate one request. The order of the rules determines only which denial is reported.
+
+    `room` is for the counters of the call. Beyond it, the first rule whose counters do not fit denies.
+    """
     limits: list[Limit] = []
     flows: list[Flow] = []
     for policy in policies:
@@ -208,6 +217,8 @@ def evaluate(policies: Sequence[CompiledPolicy], ctx: RuleContext) -> Evaluation
                 continue
             if isinstance(result, Denial):
                 return Evaluation(describe_denial(policy, rule, result))
+            if room is not None and not room.take(result.keys):
+                return Evaluation(describe_denial(policy, rule, TOO_MANY_COUNTERS))
             limits += [Limit(policy, rule, request) for request in result.limits]
             if result.flow is not None:
                 flows.append(Flow(policy, rule, result.flow))
@@ -240,6 +251,8 @@ def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Deni
     Any exception in the rule is a denial.
     """
     try:
+        if ctx.budget is not None and ctx.budget.per_rule:
+            ctx.budget.charge(rule, ctx.budget.per_rule)
         if rule.concerns is not None and not rule.concerns(ctx):
             return None
         denial = rule.check(ctx)

@@ -9,8 +9,10 @@ from typing import Any
 
 PER_CALL = 3_000_000
 # Of all calls that must be decided in one transaction, for which all others wait.
-PER_TRANSACTION = 10 * PER_CALL
-# What costs less is bounded by the number of rules.
+PER_TRANSACTION = 4 * PER_CALL
+# What any rule costs there. A call that is decided alone pays nothing: the number of its rules is bounded.
+PER_RULE = 2000
+# What costs less is not charged to a call that is decided alone.
 FREE = 2000
 
 
@@ -26,10 +28,11 @@ class Budget:
     Not safe to share between calls or threads.
     """
 
-    __slots__ = ("left", "results")
+    __slots__ = ("_free", "left", "per_rule", "results")
 
     def __init__(self, calls: int = 1) -> None:
         self.left = min(PER_CALL, PER_TRANSACTION // calls)
+        self._free, self.per_rule = (FREE, 0) if calls == 1 else (0, PER_RULE)
         self.results: dict[Hashable, Any] | None = None
 
     def spend(self, cost: int) -> bool:
@@ -39,7 +42,7 @@ class Budget:
 
     def charge(self, rule: object, cost: int) -> None:
         """Take what a rule costs, once, unless it is little. Raises `TooCostly`."""
-        if cost > FREE and self.find(id(rule)) is None:
+        if cost > self._free and self.find(id(rule)) is None:
             if not self.spend(cost):
                 raise TooCostly
             self.keep(id(rule), cost)

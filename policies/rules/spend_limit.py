@@ -1,12 +1,12 @@
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field
 
 from core.currencies import CURRENCIES
-from core.money import VALUE, read_amount, read_units, units_of
+from core.money import VALUE, read_amount, units_of
 from core.text import nearest
 from core.validation import did_you_mean, invalid_value
 from limits.sliding_window import CounterRequest
@@ -16,9 +16,30 @@ from policies.rules.ledger import Ledger, subject_of
 from policies.rules.limiting import CountingRule, Period, Scope, scope_in_words
 from policies.rules.words import in_words
 
+AMOUNT = "amount"
 NO_AMOUNT = Denial("The request states no amount that can be read.")
 OTHER_CURRENCY = Denial("The amount is not in the currency of the limit.")
 TOO_MUCH = Denial("The amount is above the limit.")
+
+
+class Stated(NamedTuple):
+    """The amount of a call, in units of 10**-8."""
+
+    currency: str
+    units: int
+
+
+def _stated(ctx: RuleContext) -> Stated | None:
+    """Return the amount that the service states, or None if it cannot be read. A call can have many limits."""
+    kept = ctx.budget.find(AMOUNT) if ctx.budget else None
+    if kept is not None:
+        found: Stated | None = kept[0]
+        return found
+    amount = read_amount(ctx.context.get(AMOUNT))
+    stated = Stated(amount.currency, amount.units) if amount else None
+    if ctx.budget:
+        ctx.budget.keep(AMOUNT, stated)
+    return stated
 
 
 def _require_amount(text: str) -> str:
@@ -61,12 +82,12 @@ class SpendLimit(CountingRule):
 
     def check(self, ctx: RuleContext) -> Denial | None:
         """Deny what can never fit. The limit itself is exact only if it is counted in the decision's transaction."""
-        amount = read_amount(ctx.context.get("amount"))
-        if amount is None:
+        stated = _stated(ctx)
+        if stated is None:
             return NO_AMOUNT
-        if amount.currency != self.currency:
+        if stated.currency != self.currency:
             return OTHER_CURRENCY
-        return TOO_MUCH if amount.units > self.max_units else None
+        return TOO_MUCH if stated.units > self.max_units else None
 
     @cached_property
     def kind(self) -> LimitKind:
@@ -79,7 +100,8 @@ class SpendLimit(CountingRule):
     def counters(self, ledger: Ledger, ctx: RuleContext) -> tuple[CounterRequest, ...]:
         """Return the counter of this limit for the request. Without an amount, it takes nothing."""
         subject = subject_of(self.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
-        units = read_units(ctx.context.get("amount"))
+        stated = _stated(ctx)
+        units = stated.units if stated else 0
         return (ledger.amount_request(self.kind, subject, self.max_units, ctx.now, units),)
 
     def in_words(self) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from limits.room import most_per_call
 from policies.quotas import MAX_LIMITS, MAX_RULES
+from policies.rules.budget import PER_RULE, PER_TRANSACTION
 from policies.rules.parsing import MAX_RULES as RULES_PER_POLICY
 from tests.live.gate import Developer, Gate, Json, expect
 from tests.live.load import CLIENT_SECONDS, Answer, Load
@@ -23,29 +24,37 @@ pytestmark = pytest.mark.soak
 StartServer = Callable[..., LiveServer]
 
 SECONDS = 8.0
-# The rate of the neighbor, and that of a costly tenant that does not saturate the server.
+# Between two requests of a client of the neighbor.
 PAUSE = 0.02
 CLIENTS = 16
 TOKENS = 8
 SATURATED_P99 = 0.05
 
 
-class Neighbor(Load):
-    """A tenant that asks at a steady rate."""
+class Steady(Load):
+    """A tenant whose clients pause before each request, or not."""
+
+    pause = 0.0
 
     def _ask(self, *arguments: object) -> Answer:
-        time.sleep(PAUSE)
+        time.sleep(self.pause)
         return super()._ask(*arguments)  # type: ignore[arg-type]
 
 
-class Single(Load):
+class Neighbor(Steady):
+    """A tenant that asks at a steady rate."""
+
+    pause = PAUSE
+
+
+class Single(Steady):
     """A tenant that asks one question after the other, each with as many scopes and words as rules can look at."""
 
     def body(self, token: str) -> str:
         return json.dumps(question(token))
 
 
-class Batches(Load):
+class Batches(Steady):
     """A tenant that asks a hundred at a time."""
 
     path = "/api/v1/tokens/verify/batch"
@@ -97,6 +106,12 @@ def shares() -> list[Json]:
     return limits(most_per_call(100))
 
 
+def rules() -> list[Json]:
+    """Return as many rules and limits as the calls of a batch in one transaction can have."""
+    block = {"type": "action_blocklist", "config": {"actions": ["calendar:*", "payments:*", "email:send"]}}
+    return [*[block] * (PER_TRANSACTION // 100 // PER_RULE - 10), *shares()]
+
+
 def everything() -> list[Json]:
     return [*limits(MAX_LIMITS), *cedar(), *lists()]
 
@@ -113,8 +128,16 @@ COSTS: Mapping[str, Callable[[], list[Json]]] = {
     "lists": lists,
     "everything": everything,
     "shares": shares,
+    "rules": rules,
 }
-FLOODS = {"single": Single, "batches": Batches, "together": Together, "containers": Containers}
+# The pause of a single client that does not saturate the server.
+PACES = {"single": 1 / 18, "batches": 1 / 1.7, "together": 1 / 1.7, "containers": 1 / 1.7}
+FLOODS: Mapping[str, type[Steady]] = {
+    "single": Single,
+    "batches": Batches,
+    "together": Together,
+    "containers": Containers,
+}
 
 
 @contextmanager
@@ -139,29 +162,32 @@ def editing(server: LiveServer, developer: Developer) -> Iterator[None]:
 
 
 @contextmanager
-def flooding(load: Load) -> Iterator[None]:
+def flooding(load: Steady, pause: float) -> Iterator[None]:
     """Run the load in a process of its own, which does not slow the clients that are measured."""
     context = multiprocessing.get_context("fork")
-    done = context.Event()
+    begun, done = context.Event(), context.Event()
 
     def run() -> None:
         with load:
+            load.pause = pause
+            begun.set()
             done.wait()
 
     process = context.Process(target=run)
     process.start()
     try:
+        assert begun.wait(CLIENT_SECONDS)
         yield
     finally:
         done.set()
         process.join(CLIENT_SECONDS)
 
 
-def neighbors_p99(server: LiveServer, flood: Load, *, is_editing: bool = False) -> float:
+def neighbors_p99(server: LiveServer, flood: Steady, pause: float, *, is_editing: bool = False) -> float:
     """Return the neighbor's p99 in seconds beside this load. Nothing is refused to the neighbor."""
     with ExitStack() as stack:
         neighbor = Neighbor(server, clients=2)
-        stack.enter_context(flooding(flood))
+        stack.enter_context(flooding(flood, pause))
         stack.enter_context(neighbor)
         if is_editing:
             stack.enter_context(editing(server, flood.developer))
@@ -176,16 +202,31 @@ PAIRS = [
     *(("single", costs) for costs in COSTS),
     *((flood, "everything") for flood in FLOODS if flood != "single"),
     ("together", "shares"),
+    ("together", "rules"),
 ]
 
 
 @pytest.mark.parametrize(("flood", "costs"), PAIRS)
 def test_a_costly_tenant_does_not_slow_its_neighbor(start_server: StartServer, flood: str, costs: str) -> None:
     """The neighbor's p99 beside the saturated server, and beside the same load without policies."""
-    server = start_server(processes=1)
-    plain = neighbors_p99(server, FLOODS[flood](server, CLIENTS, TOKENS))
-    load = FLOODS[flood](server, CLIENTS, TOKENS)
-    write(Gate(server.url), load.developer, COSTS[costs]())
-    costly = neighbors_p99(server, load, is_editing=True)
-    sys.stdout.write(f"{flood}, {costs}: p99 {costly * 1000:.1f} ms, without policies {plain * 1000:.1f} ms\n")
+    plain, costly = compared(start_server(processes=1), flood, costs, CLIENTS, pause=0.0)
     assert costly <= max(SATURATED_P99, 2 * plain)
+
+
+@pytest.mark.parametrize(("flood", "costs"), PAIRS)
+def test_at_the_same_rate_policies_at_most_double_what_a_neighbor_waits(
+    start_server: StartServer, flood: str, costs: str
+) -> None:
+    """The neighbor's p99 beside a few requests per second, with the policies and without."""
+    plain, costly = compared(start_server(processes=1), flood, costs, 1, PACES[flood])
+    assert costly <= 2 * plain
+
+
+def compared(server: LiveServer, flood: str, costs: str, clients: int, pause: float) -> tuple[float, float]:
+    """Return the neighbor's p99 beside the load without policies, and with them."""
+    plain = neighbors_p99(server, FLOODS[flood](server, clients, TOKENS), pause)
+    load = FLOODS[flood](server, clients, TOKENS)
+    write(Gate(server.url), load.developer, COSTS[costs]())
+    costly = neighbors_p99(server, load, pause, is_editing=True)
+    sys.stdout.write(f"{flood}, {costs}: p99 {costly * 1000:.1f} ms, without policies {plain * 1000:.1f} ms\n")
+    return plain, costly
