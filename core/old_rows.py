@@ -46,12 +46,12 @@ COLUMNS = """
 HOLDERS = """
     SELECT 'Process ' || pid, COALESCE(backend_xid, backend_xmin)::text,
         concat_ws(', ', backend_type, 'database ' || datname, 'role ' || usename, NULLIF(application_name, ''), state),
-        xact_start, format('end its transaction, or run SELECT pg_terminate_backend(%%s)', pid)
+        xact_start, format('end its transaction, or run SELECT pg_terminate_backend(%s)', pid)
     FROM pg_stat_activity
     WHERE pid <> pg_backend_pid() AND pid NOT IN (SELECT pid FROM pg_stat_progress_vacuum)
-        AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL AND COALESCE(datname, %(database)s) = %(database)s)
+        AND (backend_xid IS NOT NULL OR backend_xmin IS NOT NULL AND (datname = current_database() OR datname IS NULL))
     UNION ALL
-    SELECT 'Prepared transaction ' || gid, transaction::text, format('database %%s, role %%s', database, owner),
+    SELECT 'Prepared transaction ' || gid, transaction::text, format('database %s, role %s', database, owner),
         prepared, 'commit it or roll it back'
     FROM pg_prepared_xacts
     UNION ALL
@@ -108,7 +108,7 @@ def _holders(problems: dict[str, str]) -> list[Holder]:
     if STILL_SEEN not in problems.values():
         return []
     with connection.cursor() as cursor:
-        cursor.execute(HOLDERS, {"database": connection.settings_dict["NAME"]})
+        cursor.execute(HOLDERS)
         return [Holder(*row) for row in cursor.fetchall()]
 
 

@@ -89,8 +89,10 @@ def test_a_transaction_that_still_sees_old_rows_is_reported(erased: bytes, monke
         type(make_user("later@example.com")).objects.filter(email="late@example.com").update(name="Changed")
         with monkeypatch.context() as impatient:
             impatient.setattr(old_rows, "PATIENCE_SECONDS", 0)
-            with pytest.raises(CommandError, match="accounts_user: a transaction"):
+            impatient.setitem(connection.settings_dict, "NAME", "")  # as with a connection service, which names it
+            with pytest.raises(CommandError, match="accounts_user: a transaction") as raised:
                 purge()
+        assert re.search(r"Process \d+ may need old rows \(client backend, .*idle in transaction", str(raised.value))
     finally:
         is_done.set()
         reader.join()
