@@ -4,7 +4,8 @@ A refusal is an `HTTPException`, so its body is under `detail`. `context` may be
 to read the request's JSON. A WebSocket is decided when it is opened, not for each of its messages.
 
 `FastAPI(dependencies=[...])` guards the routes of the app itself, but nothing that `app.mount`, `app.host` or
-`app.add_route` adds. The log has a warning of each at the first request that is guarded.
+`app.add_route` adds. The log has a warning of each at the first request that is guarded. The same holds for
+the dependencies of a router and its `mount`, `host` and `add_route`, without a warning.
 """
 
 from __future__ import annotations
