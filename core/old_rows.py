@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from django.db import OperationalError, connection
 from django.db.backends.utils import CursorWrapper
-from psycopg.errors import Diagnostic, LockNotAvailable
+from psycopg.errors import DeadlockDetected, Diagnostic, LockNotAvailable
 
 from core.sqlite import empty_wal
 
@@ -60,9 +60,11 @@ HOLDERS = """
     FROM pg_replication_slots WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
 """
 LOCK_SECONDS = 5
+# Where two tables are locked: half of PostgreSQL's `deadlock_timeout`, after which it ends a request that needs both.
+BRIEF_SECONDS = 0.5
 PATIENCE_SECONDS, PAUSE_SECONDS = 60.0, 1.0
 KEPT = re.compile(r"([0-9]+) ")
-IN_USE = "it was in use for more than 5 seconds"
+IN_USE = "it was in use"
 STILL_SEEN = "a transaction, a replication slot or a standby still needs old rows of it"
 
 
@@ -135,7 +137,7 @@ def _rewrite(table: str) -> str:
     try:
         return next(iter(_vacuum(table)), "")
     except OperationalError as error:
-        if not isinstance(error.__cause__, LockNotAvailable):
+        if not isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
             raise
         return IN_USE
 
@@ -169,6 +171,7 @@ def _vacuum(table: str) -> list[str]:
 
 def _forget_statistics_of_empty(cursor: CursorWrapper, table: str) -> None:
     """Forget the values of an empty table. ANALYZE would keep them, and only a column that is altered loses them."""
+    cursor.execute(f"SET lock_timeout = {int(min(LOCK_SECONDS, BRIEF_SECONDS) * 1000)}")
     cursor.execute(f"SELECT EXISTS (SELECT FROM {table})")  # noqa: S608
     if cursor.fetchone() == (False,):
         cursor.execute(COLUMNS, [table, table])

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected
 
 from accounts.erasure import erase_user
 from audit.models import PersonalKey
@@ -155,6 +156,16 @@ def test_a_table_in_use_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -
     finally:
         is_done.set()
         holder.join()
+
+
+def test_a_table_whose_alteration_ended_in_a_deadlock_counts_as_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Altering a column locks the tables that refer to it, too, which requests may hold and wait for this one."""
+
+    def alter(table: str) -> list[str]:
+        raise OperationalError from DeadlockDetected()
+
+    monkeypatch.setattr(old_rows, "_vacuum", alter)
+    assert old_rows._rewrite("public.accounts_user") == old_rows.IN_USE
 
 
 def test_tables_of_another_owner_are_reported(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
