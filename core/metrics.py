@@ -106,6 +106,11 @@ def report_sequencer(lag_seconds: float, damaged: int) -> None:
     damaged_rows.set(damaged)
 
 
+def report_damaged(rows: int) -> None:
+    """Report how many rows stay in the journal, as soon as another one is found."""
+    damaged_rows.set(rows)
+
+
 def report_sequenced(entries: int) -> None:
     """Report entries that were moved into the log."""
     if entries:

@@ -25,7 +25,7 @@ from audit.sequencing.log import Log, Newest, Sealed, newest
 from audit.signing import anchors, checkpoints
 from core import clock
 from core.locks import Busy, sequencing
-from core.metrics import report_sequenced, report_sequencer
+from core.metrics import report_damaged, report_sequenced, report_sequencer
 
 logger = logging.getLogger(__name__)
 
@@ -359,6 +359,7 @@ def _delete(rows: Sequence[Row]) -> set[int]:
 
 def _report_damaged(row_id: int, error: Exception) -> None:
     memory.damaged.add(row_id)
+    report_damaged(len(memory.damaged))
     is_unexpected = not isinstance(error, DamagedRowError | DatabaseError)
     message = "Row %s of the journal cannot be moved into the log, and stays there: %s (./dev manage audit_damaged)"
     logger.critical(message, row_id, error, exc_info=error if is_unexpected else None)
