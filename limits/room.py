@@ -12,7 +12,7 @@ MAX_PER_REQUEST = 1000
 # If the calls must be decided in one transaction, for which all others wait.
 MAX_TOGETHER = 300
 # Then each call has a share of these, because each looks at its counters, even if all need the same.
-MAX_SHARES = 1000
+MAX_SHARES = 600
 
 
 def most_per_call(number: int) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 PER_CALL = 3_000_000
 # Of all calls that must be decided in one transaction, for which all others wait.
-PER_TRANSACTION = 4 * PER_CALL
+PER_TRANSACTION = 2 * PER_CALL
 # What any rule costs there. A call that is decided alone pays nothing: the number of its rules is bounded.
 PER_RULE = 2000
 # What costs less is not charged to a call that is decided alone.
