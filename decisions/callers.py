@@ -8,7 +8,7 @@ from core import secrets
 from core.actor import Actor
 from core.errors import NotAuthenticated, Throttled
 from core.http import read_basic
-from decisions.expectations import is_proved
+from decisions.expectations import proved_organization
 from decisions.memory import Bounded
 from decisions.requests import Credential
 from limits.quick_throttle import Hit, QuickThrottle
@@ -66,7 +66,7 @@ def extra_hit(actor: Actor, credential: Credential, extra: int) -> Hit | None:
     """
     if not extra:
         return None
-    if is_proved(credential):
+    if proved_organization(credential):
         return Hit([Subject(f"credential:{credential.digest}", EXTRA_TIMES)], extra)
     addresses = address_subjects(actor.ip or "")
     return Hit([Subject(f"unproved:{each.name}", EXTRA_TIMES * each.times) for each in addresses], extra)

@@ -122,11 +122,6 @@ def proved_organization(credential: Credential) -> str | None:
     return _services.get(credential.digest)
 
 
-def is_proved(credential: Credential) -> bool:
-    """Return whether a service's secret was seen to be right, though it may have ended since."""
-    return credential.digest in _services
-
-
 def _tasks(question: Question, needed: Keys) -> Iterable[str]:
     """Yield the rows of the question's task in the guards against data flows."""
     task = question.request.context.get("task")

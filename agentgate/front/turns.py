@@ -60,7 +60,7 @@ class OneByOne:
 
 
 class FewThreads:
-    """Work in threads of its own, of which `computing` compute at the same time: the others wait for decisions.
+    """Work in threads of its own. At most `computing` of them compute at a time, and the others wait for decisions.
 
     Each caller has at most `computing` of the threads, or those whose decisions come late would hold all. A part of
     `most` may wait for a thread.

@@ -226,7 +226,7 @@ def _write_objects(archive: Archive, report: Report) -> Iterator[dict[str, Any]]
 
 
 def _write_object(archive: Archive, first: int, report: Report) -> ArchivedObject:
-    """Write the object that begins with this entry: its segment, as far as it is in the month and readers take it."""
+    """Write the object that begins with this entry. It ends with the segment, the month, or what readers take."""
     last = min(archive.last, archive_format.segment_of(first).last)
     found, file = list(_lines_of(Span(first, last))), archive_format.entries_file(first)
     if not found:

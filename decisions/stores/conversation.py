@@ -164,7 +164,7 @@ def _finish(
 def _judge_first(
     questions: Sequence[Question], found: Sequence[Found], now: datetime, seconds: float
 ) -> list[Judgement]:
-    """Judge the first questions, of which all that follows takes about this many seconds."""
+    """Judge the first questions. To decide them takes about this many seconds in all."""
     judgements: list[Judgement] = []
     left = seconds
     for question, each in zip(questions, found, strict=True):
