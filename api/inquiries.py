@@ -16,7 +16,7 @@ from decisions.inquiries import Inquiry
 from decisions.receipts import sign_receipt
 from decisions.repeats import Repeats
 from decisions.requests import Credential, Decision, VerifyRequest
-from limits.room import MAX_PER_REQUEST, MAX_TOGETHER, Room
+from limits.room import MAX_PER_REQUEST, Room
 
 # Questions as they were sent, for the decisions that need a receipt.
 Sent = Mapping[str, Any]
@@ -55,23 +55,18 @@ def _requests(
 ) -> list[VerifyRequest]:
     credential, key = read_credential(headers), headers.get("idempotency-key")
     repeats = None if key is None else Repeats(key, path, sent)
-    is_together = repeats is not None and any(body.reserve_seconds for body in bodies)
     requests = [_request(body, actor, credential) for body in bodies]
     if len(requests) > 1:
-        most = MAX_TOGETHER if is_together else MAX_PER_REQUEST
-        room, shadow_room = Room(most), Room(most)
+        room, shadow_room = Room(MAX_PER_REQUEST), Room(MAX_PER_REQUEST)
         requests = [request._replace(room=room, shadow_room=shadow_room) for request in requests]
-    if repeats is None or not is_together:
+    if repeats is None:
         return requests
-    together = repeats.together(credential)
-    return [
-        request._replace(
-            repeat=repeats.of(place, request.token, credential) if request.reserve_seconds else None,
-            together=together,
-            calls_together=len(bodies),
-        )
+    own = [
+        repeats.of(place, request.token, credential) if request.reserve_seconds else None
         for place, request in enumerate(requests)
     ]
+    together = tuple(filter(None, own))
+    return [request._replace(repeat=each, repeats=together) for request, each in zip(requests, own, strict=True)]
 
 
 def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | None) -> VerifyRequest:

@@ -190,7 +190,12 @@ class Batcher:
             seconds += [now - pending.arrived] * len(own)
             spent.append(sum([decision.effort for decision in own]))
             pending.decisions += own
-            if len(pending.decisions) == len(pending.questions) and not pending.answer.done():
+            if pending.answer.done():
+                continue
+            refused = next((decision for decision in own if decision.problem), None)
+            if refused is not None:  # so are those of its questions that wait
+                pending.answer.set_result([refused] * len(pending.questions))
+            elif len(pending.decisions) == len(pending.questions):
                 pending.answer.set_result(pending.decisions)
         self._turns.settle(batch, spent)
         if seconds:

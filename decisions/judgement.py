@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from core.errors import DomainError
 from decisions.approvals import Content
 from decisions.checks import first_reason, missing_scopes
 from decisions.facts import AgentFacts, CallerFacts, ReservedFacts, ScopeFacts, ServiceFacts, TokenFacts
 from decisions.indexing import scopes_to_index
 from decisions.questions import Question
-from decisions.repeats import answer_again, refuse
+from decisions.repeats import answer_again, find_problem, refuse
 from decisions.requests import CALLER_REFUSED, LEAST_EFFORT, UNKNOWN_TOKEN, Decision, Reason
 from decisions.terms import NO_TERMS, Terms
 from limits.flows import OUTBOUND
 from limits.reservations import Hold
-from limits.room import Room, most_per_call
+from limits.room import MAX_PER_CALL, Room
 from limits.sliding_window import CounterRequest
 from policies.books import PolicyBook
 from policies.engine import PASSED, CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
@@ -139,13 +140,18 @@ def judge(question: Question, found: Found, now: datetime) -> Judgement:
     return judgement
 
 
-def refuse_together(judgements: Sequence[Judgement]) -> None:
-    """Refuse all requests of a repeated call of which one cannot be answered again, so that none has an effect."""
-    problems = {each.question.request.together: each.decision.problem for each in judgements if each.decision.problem}
-    problems.pop("", None)
-    for each in judgements if problems else ():
-        problem = problems.get(each.question.request.together)
-        if problem is not None:
+def refuse_repeats(judgements: Sequence[Judgement], reserved: Mapping[str, ReservedFacts], now: datetime) -> None:
+    """Refuse all requests of a repeated call of which one cannot be answered again, so that none has an effect.
+
+    This includes requests of the call that other batches decide. `reserved` has what was found by their keys.
+    """
+    problems: dict[int, DomainError | None] = {}
+    for each in judgements if reserved else ():
+        repeats = each.question.request.repeats  # one object for all requests of a call
+        if id(repeats) not in problems:
+            problems[id(repeats)] = find_problem(repeats, reserved, now)
+        problem = problems[id(repeats)]
+        if problem is not None and not each.decision.is_caller_refused:
             each.decision = refuse(problem)
             each.is_repeated, each.is_logged = True, False
 
@@ -165,12 +171,12 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
         judgement.decision.targets = token.targets
         return judgement
     if found.reserved is not None and request.repeat is not None:
-        judgement.decision = answer_again(_describe(token), request.repeat, found.reserved, now)
+        judgement.decision = answer_again(_describe(token), found.reserved)
         judgement.is_repeated, judgement.is_logged = True, False
         return judgement
     context = _rule_context(question, token, found, now)
     sides = _sides(token, found, affected, context)
-    own = Room(most_per_call(request.calls_together))
+    own = Room(MAX_PER_CALL)
     rooms = (own, request.room) if request.room else (own,)
     evaluation = _evaluate(sides, own).within(rooms[1:])
     judgement.decision = _describe(token, policy=evaluation.denied_by)
@@ -314,7 +320,7 @@ def _rule_context(question: Question, token: TokenFacts, found: Found, now: date
         user_id=token.user_id,
         organization_id=token.organization_id,
         labels=_labels(request.asked, found) if needs_labels(found) else NO_LABELS,
-        budget=Budget(request.calls_together),
+        budget=Budget(),
     )
 
 

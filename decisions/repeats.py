@@ -4,7 +4,7 @@ A repeat is a verify like any other up to the policies: its caller is authentica
 every stop are checked as they are now. Only then does what the first request reserved answer it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -32,11 +32,6 @@ class Repeats:
         self._named = [key, path]
         self._digest = crypto.keyed_digest(PURPOSE, canonical_json(sent))
 
-    def together(self, credential: Credential | None) -> str:
-        """Return what identifies the HTTP request."""
-        caller = credential.server_id if credential else ""  # an anonymous caller's tokens are in the body
-        return crypto.keyed_digest(PURPOSE, canonical_json([*self._named, caller, self._digest]))
-
     def of(self, place: int, token: str, credential: Credential | None) -> Repeat:
         """Return what identifies the request at this place of a batch. Callers share no keys."""
         caller = credential.server_id if credential else secrets.digest(token)
@@ -53,11 +48,8 @@ def read_reserved(repeats: Iterable[Repeat]) -> list[Step]:
     return [Step(Statement.LOCK_REPEATS, (locks,)), Step(Statement.RESERVED, (keys,))]
 
 
-def answer_again(decision: Decision, repeat: Repeat, reserved: ReservedFacts, now: datetime) -> Decision:
-    """Return the allowed decision that was made at first, or one whose problem says why it holds no longer."""
-    problem = _find_problem(repeat, reserved, now)
-    if problem is not None:
-        return refuse(problem)
+def answer_again(decision: Decision, reserved: ReservedFacts) -> Decision:
+    """Return the allowed decision that was made at first."""
     decision.audit_id, decision.decided_at = reserved.audit_id, reserved.created_at
     decision.reservation_id, decision.reservation_expires_at = reserved.reservation_id, reserved.expires_at
     return decision
@@ -69,6 +61,13 @@ def refuse(problem: DomainError) -> Decision:
 
 def key_reused() -> IdempotencyKeyReused:
     return IdempotencyKeyReused("Use a new key for each new request.")
+
+
+def find_problem(repeats: Sequence[Repeat], reserved: Mapping[str, ReservedFacts], now: datetime) -> DomainError | None:
+    """Return why one of these cannot be answered again, or None."""
+    found = ((repeat, reserved.get(repeat.key)) for repeat in repeats)
+    problems = (_find_problem(repeat, row, now) for repeat, row in found if row is not None)
+    return next(filter(None, problems), None)
 
 
 def _find_problem(repeat: Repeat, reserved: ReservedFacts, now: datetime) -> DomainError | None:

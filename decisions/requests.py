@@ -60,9 +60,9 @@ class VerifyRequest(NamedTuple):
     the caller's. With `is_introspection`, the caller only asks about the token (RFC 7662): no policy is evaluated.
     With `explains`, the decision has a trace of all rules. Only a caller with a credential may ask for it.
     With `reserve_seconds`, an allowed request holds its amount for that long, until it is committed or voided. Its
-    context must have an amount that can be read. With `repeat`, too, it does so once (`decisions/repeats.py`). If one
-    request with the same `together` cannot be answered again, none is decided. These are `calls_together`, in one
-    transaction. The counters of all requests of a batch share its `room`, and their shadow policies its `shadow_room`.
+    context must have an amount that can be read. With `repeat`, too, it does so once (`decisions/repeats.py`).
+    `repeats` are those of all requests of the same call: if one cannot be answered again, none is decided. The counters
+    of all requests of a batch share its `room`, and their shadow policies its `shadow_room`.
     """
 
     token: str
@@ -77,8 +77,7 @@ class VerifyRequest(NamedTuple):
     explains: bool = False
     reserve_seconds: int | None = None
     repeat: Repeat | None = None
-    together: str = ""
-    calls_together: int = 1
+    repeats: Sequence[Repeat] = ()
     room: Room | None = None
     shadow_room: Room | None = None
 

@@ -37,10 +37,7 @@ STRANGERS = ""
 
 @dataclass(slots=True, eq=False)
 class Pending:
-    """Questions that are answered together, with the decisions so far. `arrived` is in seconds of `time.perf_counter`.
-
-    The questions of a repeatable request are decided in one transaction, because all are refused if one is.
-    """
+    """Questions of one request, with the decisions so far. `arrived` is in seconds of `time.perf_counter`."""
 
     questions: Sequence[Question]
     answer: asyncio.Future[list[Decision]]
@@ -49,17 +46,10 @@ class Pending:
     decisions: list[Decision] = field(default_factory=list)
 
     def take(self, most: int) -> Sequence[Question]:
-        """Return the next questions, at most this many unless they must stay together."""
-        questions, start = self.questions, self.taken
-        if start or (len(questions) > most and not questions[0].request.together):
-            questions = questions[start : start + most]
+        """Return the next questions, at most this many."""
+        questions = self.questions[self.taken : self.taken + most]
         self.taken += len(questions)
         return questions
-
-    @property
-    def least(self) -> int:
-        """The smallest number of questions that `take` can return next."""
-        return len(self.questions) if self.questions and self.questions[0].request.together else 1
 
     @property
     def is_taken(self) -> bool:
@@ -222,9 +212,9 @@ class Turns:
 
 def _fits(tenant: Tenant, batch: Sequence[Part], size: int, seconds: float) -> bool:
     """Return whether a batch of this size and cost may have questions of the tenant, too."""
+    if not batch[-1].pending.is_taken:  # others come before the next part of a request
+        return False
     first = batch[0].tenant
     if tenant.cost >= COSTLY or first.cost >= COSTLY:
         return tenant is first and seconds < PART_SECONDS
-    if tenant.cost * tenant.pending[0].least >= PART_SECONDS:  # such as many questions of one transaction
-        return False
     return size < MAX_BATCH and seconds < BATCH_SECONDS

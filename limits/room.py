@@ -9,15 +9,6 @@ from collections.abc import Collection
 # user can add some, and an edit can double them for a time.
 MAX_PER_CALL = 128
 MAX_PER_REQUEST = 1000
-# If the calls must be decided in one transaction, for which all others wait.
-MAX_TOGETHER = 300
-# Then each call has a share of these, because each looks at its counters, even if all need the same.
-MAX_SHARES = 600
-
-
-def most_per_call(number: int) -> int:
-    """Return how many counters each of this number of calls may need that must be decided in one transaction."""
-    return min(MAX_PER_CALL, MAX_SHARES // number)
 
 
 class Room:

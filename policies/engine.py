@@ -251,8 +251,6 @@ def _apply(policy: CompiledPolicy, rule: CompiledRule, ctx: RuleContext) -> Deni
     Any exception in the rule is a denial.
     """
     try:
-        if ctx.budget is not None and ctx.budget.per_rule:
-            ctx.budget.charge(rule, ctx.budget.per_rule)
         if rule.concerns is not None and not rule.concerns(ctx):
             return None
         denial = rule.check(ctx)

@@ -25,7 +25,7 @@ from core.errors import Unavailable
 from decisions.approvals import BatchApprovals, read_approvals, rule_windows
 from decisions.entries import draft_entry, draft_shadows
 from decisions.expectations import count_expected, expected_counters, learn, see
-from decisions.judgement import Found, Judgement, judge, refuse_together
+from decisions.judgement import Found, Judgement, judge, refuse_repeats
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.reservations import write_reservations
@@ -80,7 +80,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool, seconds: float =
         now = clock.now()
         judgements = _judge_first(questions, found, now, seconds)
         questions = questions[: len(judgements)]
-        refuse_together(judgements)
+        refuse_repeats(judgements, facts.reserved, now)
         needed = Needed.by(judgements)
         unread = needed.keys - facts.counters.keys()
         if unread and not is_serial:
@@ -168,7 +168,7 @@ def _judge_first(
     judgements: list[Judgement] = []
     left = seconds
     for question, each in zip(questions, found, strict=True):
-        if left <= 0 and not _is_together(question, judgements[-1].question):
+        if left <= 0:
             break
         judgement = _judge(question, each, now)
         judgements.append(judgement)
@@ -182,15 +182,10 @@ def _first(questions: Sequence[Question], counters: Iterable[int], seconds: floa
     """Return the first questions, whose numbers of counters take about this many seconds to read."""
     left = seconds
     for place, number in enumerate(counters):
-        if left <= 0 and not _is_together(questions[place], questions[place - 1]):
+        if left <= 0:
             return questions[:place]
         left -= number * COUNTER_SECONDS
     return questions
-
-
-def _is_together(question: Question, before: Question) -> bool:
-    """Return whether both must be decided in one transaction."""
-    return bool(question.request.together) and question.request.together == before.request.together
 
 
 def _judge(question: Question, found: Found, now: datetime) -> Judgement:

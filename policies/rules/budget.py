@@ -8,11 +8,7 @@ from collections.abc import Hashable
 from typing import Any
 
 PER_CALL = 3_000_000
-# Of all calls that must be decided in one transaction, for which all others wait.
-PER_TRANSACTION = 2 * PER_CALL
-# What any rule costs there. A call that is decided alone pays nothing: the number of its rules is bounded.
-PER_RULE = 2000
-# What costs less is not charged to a call that is decided alone.
+# What costs less is not charged: the number of rules is bounded.
 FREE = 2000
 
 
@@ -21,18 +17,15 @@ class TooCostly(Exception):
 
 
 class Budget:
-    """The budget of one of some `calls` that are decided in one transaction.
-
-    It has the results that have been paid for: other rules and traces ask for them again.
+    """The budget of a call. It has the results that have been paid for: other rules and traces ask for them again.
 
     Not safe to share between calls or threads.
     """
 
-    __slots__ = ("_free", "left", "per_rule", "results")
+    __slots__ = ("left", "results")
 
-    def __init__(self, calls: int = 1) -> None:
-        self.left = min(PER_CALL, PER_TRANSACTION // calls)
-        self._free, self.per_rule = (FREE, 0) if calls == 1 else (0, PER_RULE)
+    def __init__(self) -> None:
+        self.left = PER_CALL
         self.results: dict[Hashable, Any] | None = None
 
     def spend(self, cost: int) -> bool:
@@ -42,7 +35,7 @@ class Budget:
 
     def charge(self, rule: object, cost: int) -> None:
         """Take what a rule costs, once, unless it is little. Raises `TooCostly`."""
-        if cost > self._free and self.find(id(rule)) is None:
+        if cost > FREE and self.find(id(rule)) is None:
             if not self.spend(cost):
                 raise TooCostly
             self.keep(id(rule), cost)

@@ -7,7 +7,6 @@ import pytest
 
 from limits import room
 from policies import quotas
-from policies.rules.patterns import Matcher
 from tests.api.conftest import Api, Json, expect, new_agent, problem, tokens_for, verify
 from tests.log import log_entries
 
@@ -85,7 +84,7 @@ class TestWhatACallCounts:
     def test_more_counters_than_a_call_may_need_deny(
         self, developer: Api, tokens: Json, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("limits.room.MAX_PER_CALL", 3)
+        monkeypatch.setattr("decisions.judgement.MAX_PER_CALL", 3)
         policy(developer, limits(3), name="First")
         assert verify(tokens["accessToken"])["allowed"] is True
         second = policy(developer, limits(2, first=600), name="Second")
@@ -98,37 +97,17 @@ class TestWhatACallCounts:
         self, developer: Api, agent: Json, ada: Api, bob: Api, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("api.inquiries.MAX_PER_REQUEST", 5)
-        monkeypatch.setattr("api.inquiries.MAX_TOGETHER", 2)
         policy(developer, limits(3))
         asked = [tokens_for(agent, person)["accessToken"] for person in (ada, ada, bob, ada)]
 
         assert allowed(asked) == [True, True, False, True], "each person's limits have counters of their own"
-        assert allowed(asked, Idempotency_Key="1") == [True, True, False, True], "nothing keeps them together"
-        assert allowed(asked, reserve=True, Idempotency_Key="2") == [False] * 4
+        assert allowed(asked, reserve=True, Idempotency_Key="1") == [True, True, False, True]
         assert all(verify(token)["allowed"] for token in asked)
-
-    def test_calls_in_one_transaction_have_a_share_of_the_counters_and_of_the_budget(
-        self, developer: Api, tokens: Json, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Even if all need the same counters."""
-        made = policy(developer, limits(3))
-        token = tokens["accessToken"]
-        monkeypatch.setattr("limits.room.MAX_SHARES", 11)
-        assert allowed([token] * 3, reserve=True, Idempotency_Key="1") == [True] * 3
-        assert allowed([token] * 4, reserve=True, Idempotency_Key="2") == [False] * 4
-        assert allowed([token] * 4) == [True] * 4
-        rules = [{"type": "action_allowlist", "config": {"actions": ["email:*", "calendar:*"]}}]
-        expect(200, developer.patch(f"/policies/{made['id']}", {"rules": rules}))
-        monkeypatch.setattr("policies.rules.budget.FREE", 0)
-        cost = Matcher.of(("calendar:*", "email:*")).cost_of(["email:read"])
-        monkeypatch.setattr("policies.rules.budget.PER_TRANSACTION", cost)
-        assert allowed([token] * 2, reserve=True, Idempotency_Key="3") == [False] * 2
-        assert allowed([token] * 2) == [True] * 2
 
     def test_a_shadow_policy_denies_nothing_for_lack_of_room(
         self, developer: Api, tokens: Json, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("limits.room.MAX_PER_CALL", 3)
+        monkeypatch.setattr("decisions.judgement.MAX_PER_CALL", 3)
         policy(developer, limits(3, first=600), mode="shadow")
         policy(developer, limits(3))
         assert verify(tokens["accessToken"])["allowed"] is True
@@ -137,17 +116,14 @@ class TestWhatACallCounts:
         self, developer: Api, tokens: Json, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("api.inquiries.MAX_PER_REQUEST", 5)
-        monkeypatch.setattr("api.inquiries.MAX_TOGETHER", 3)
         block = {"type": "action_blocklist", "config": {"actions": ["email:read"]}}
         for _ in range(2):
             policy(developer, [block], mode="shadow")
         asked = [tokens["accessToken"]] * 4
-        for key, number in ("", 5), ("1", 5 + 3):
-            headers = {"Idempotency_Key": key} if key else {}
-            assert all(allowed(asked, reserve=bool(key), **headers))
-            assert log_entries(event="policy.shadowed").count() == number
+        assert all(allowed(asked))
+        assert log_entries(event="policy.shadowed").count() == 5
         verify(tokens["accessToken"])
-        assert log_entries(event="policy.shadowed").count() == 5 + 3 + 2
+        assert log_entries(event="policy.shadowed").count() == 5 + 2
 
     def test_the_bounds_leave_room_for_two_organizations_and_a_user(self) -> None:
         assert room.MAX_PER_CALL >= 3 * quotas.MAX_LIMITS

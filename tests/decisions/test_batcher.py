@@ -167,7 +167,7 @@ async def test_questions_beyond_the_limit_are_refused_at_once(batcher: Batcher, 
     with pytest.raises(Unavailable, match=BUSY):
         ask(batcher, "more")
 
-    for _ in range(20):
+    for _ in range(LIMIT):
         store.release()
     assert len(await decided(under_way)) == 1, "what is under way does not wait"
     assert [len(await decided(answer)) for answer in waiting] == [100] * len(waiting)

@@ -1,14 +1,19 @@
 """Repeated requests with `reserve`, by both drivers and at the same time: one key makes one reservation."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from core.errors import DomainError
+from core.errors import DomainError, OutcomeUnknown
 from core.idempotency import IdempotencyKeyReused
+from decisions import batcher as batcher_module
+from decisions.batcher import Batcher
+from decisions.questions import Question
 from decisions.requests import Decision, Repeat, VerifyRequest
 from decisions.services import decide as decide_in_thread
+from decisions.stores.base import Store, StoreUnavailable
 from limits.models import Reservation
 from tests.decisions.drivers import Decide, EventLoop, allowed, caller_of, questions, written_rows
 from tests.decisions.test_reserving import budget, commit, paying, reserving
@@ -21,7 +26,7 @@ REPEAT = Repeat("a" * 64, "d" * 64)
 
 
 def repeating(grant: Grant, value: str = "10", repeat: Repeat = REPEAT, **fields: Any) -> VerifyRequest:
-    return reserving(grant, value, repeat=repeat, **fields)
+    return reserving(grant, value, repeat=repeat, **{"repeats": (repeat,), **fields})
 
 
 def ids(decisions: list[Decision]) -> set[str | None]:
@@ -100,3 +105,74 @@ def test_repeats_and_a_commit_at_once(grant: Grant) -> None:
     *decisions, _ = race([*[repeat] * 8, lambda: commit(first.reservation_id)])
     assert all(decision == first or isinstance(decision.problem, DomainError) for decision in decisions)
     assert Reservation.objects.get().status == "committed"
+
+
+class TestACallInParts:
+    """A call of several requests, of which each batch decides one."""
+
+    @pytest.fixture(autouse=True)
+    def one_per_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(batcher_module, "LONGEST_SECONDS", 1e-9)
+
+    def test_its_repeat_gets_the_same_answers(self, loop: EventLoop, grant: Grant) -> None:
+        budget(grant, "20")
+        first = loop.run(submit(loop.make_store(), call(grant, "5", "6", "7")))
+        assert allowed(first) == [True] * 3
+        assert loop.run(submit(loop.first, call(grant, "5", "6", "7"))) == first
+        assert Reservation.objects.count() == len(written_rows()) == 3
+
+    def test_another_call_with_its_key_has_no_effect(self, loop: EventLoop, grant: Grant) -> None:
+        """Its first batch finds that the last request of the first call reserved something."""
+        budget(grant, "10")
+        first = loop.run(submit(loop.make_store(), call(grant, "11", "12", "10")))
+        assert allowed(first) == [False, False, True]
+        written = len(written_rows())
+        other = loop.run(submit(Failing(loop.first, after=1), call(grant, "1", "1", "1", digest="e")))
+        assert [type(decision.problem) for decision in other] == [IdempotencyKeyReused] * 3
+        assert (Reservation.objects.count(), len(written_rows())) == (1, written)
+
+    def test_of_two_calls_with_one_key_at_once_one_reserves(self, loop: EventLoop, grant: Grant) -> None:
+        stores = loop.make_store(), loop.make_store()
+        calls = call(grant, *["1"] * 8), call(grant, *["2"] * 8, digest="e")
+
+        async def ask() -> list[list[Decision]]:
+            return await asyncio.gather(*map(submit, stores, calls))
+
+        answers = loop.run(ask())
+        assert sorted(allowed(answer) for answer in answers) == [[False] * 8, [True] * 8]
+        assert len(set(Reservation.objects.values_list("repeat_digest", flat=True))) == 1
+
+    def test_a_repeat_decides_what_a_failure_left(self, loop: EventLoop, grant: Grant) -> None:
+        budget(grant, "3")
+        store = loop.make_store()
+        with pytest.raises(OutcomeUnknown):
+            loop.run(submit(Failing(store, after=2), call(grant, *["1"] * 3)))
+        reserved = set(Reservation.objects.values_list("id", flat=True))
+        assert len(reserved) == 2
+        again = loop.run(submit(store, call(grant, *["1"] * 3)))
+        assert allowed(again) == [True] * 3
+        assert {decision.reservation_id for decision in again[:2]} == reserved
+        assert allowed(loop.decide(paying(grant, "0.01"))) == [False]
+
+
+class Failing:
+    """A store that decides some batches and then cannot be reached."""
+
+    def __init__(self, store: Store, after: int) -> None:
+        self._store = store
+        self._left = after
+
+    async def decide(self, questions: Sequence[Question], seconds: float) -> list[Decision]:
+        self._left -= 1
+        if self._left < 0:
+            raise StoreUnavailable("connection", "server closed the connection")
+        return await self._store.decide(questions, seconds)
+
+
+def call(grant: Grant, *values: str, digest: str = "d") -> list[VerifyRequest]:
+    repeats = [Repeat(f"{place:064}", digest * 64) for place in range(len(values))]
+    return [repeating(grant, value, repeat, repeats=repeats) for value, repeat in zip(values, repeats, strict=True)]
+
+
+async def submit(store: Any, requests: Sequence[VerifyRequest]) -> list[Decision]:
+    return await Batcher(store, limit=1000).submit(questions(*requests))

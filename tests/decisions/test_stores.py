@@ -308,12 +308,6 @@ class TestBoundedTime:
         asked = questions(*[asking(grant.access_token)] * 2)
         assert len(loop.run(loop.make_store().decide(asked, COUNTER_SECONDS))) == 1
 
-    def test_those_of_one_transaction_stay_together(self, loop: EventLoop, grant: Grant) -> None:
-        together = [asking(grant.access_token, together="key", calls_together=8)] * 8
-        asked = questions(*together, asking(grant.access_token))
-        for _ in range(2):
-            assert len(loop.run(loop.first.decide(asked, COUNTER_SECONDS))) == 8
-
     def test_costly_questions_after_cheap_ones_do_not_fill_a_batch(self, loop: EventLoop, grant: Grant) -> None:
         """A tenant whose questions have cost little seems to have room for hundreds in one batch."""
         for seconds in range(104, 124):

@@ -18,8 +18,8 @@ def turns() -> Turns:
     return Turns(lambda question: question.named_audience or "")
 
 
-def pending(number: int = 1, together: str = "") -> Pending:
-    request = VerifyRequest(token="x", required_scopes=(), actor=ANONYMOUS, together=together)
+def pending(number: int = 1) -> Pending:
+    request = VerifyRequest(token="x", required_scopes=(), actor=ANONYMOUS)
     return Pending([Question(request, None, None)] * number, asyncio.get_running_loop().create_future(), 0.0)
 
 
@@ -95,21 +95,14 @@ async def test_many_questions_of_one_request_are_decided_in_parts(turns: Turns) 
     assert [*turns] == [request]
 
 
-async def test_questions_that_belong_together_are_one_part(turns: Turns) -> None:
-    ask(turns, "a", pending(100, together="key"), cost=PART_SECONDS)
-    (part,) = turns.take()
-    assert len(part.questions) == 100
-
-
-async def test_many_questions_that_belong_together_join_no_batch_of_others(turns: Turns) -> None:
-    """Or these would be answered only when all are decided."""
-    number = int(PART_SECONDS / CHEAP)
+async def test_others_come_between_the_parts_of_a_request(turns: Turns) -> None:
+    """Nobody waits for more than one part, whatever a batch has room for."""
+    size = int(PART_SECONDS / CHEAP)
     ask(turns, "cheap", pending(), pending())
-    ask(turns, "many", pending(number, together="key"))
-    assert [numbers(turns, turns.take(), "cheap", "many") for _ in range(2)] == [[1, 0], [1, number]]
+    ask(turns, "many", pending(2 * size + 1))
+    batches = [numbers(turns, turns.take(), "cheap", "many") for _ in range(3)]
     ask(turns, "cheap", pending())
-    ask(turns, "many", pending(number - 1, together="key"))
-    assert numbers(turns, turns.take(), "cheap", "many") == [1, number - 1]
+    assert [*batches, numbers(turns, turns.take(), "cheap", "many")] == [[1, size], [1, size], [0, 1], [1, 0]]
 
 
 async def test_what_a_part_has_cost_is_charged_and_expected_of_the_next(turns: Turns) -> None:

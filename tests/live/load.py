@@ -110,6 +110,10 @@ class Load:
         """Return the body of the requests about a token."""
         return json.dumps({"token": token, "requiredScopes": ["email:read"]})
 
+    def headers_of_one(self) -> dict[str, str]:
+        """Return the headers of one request."""
+        return self.headers
+
     def _verify(self, client: int) -> None:
         connection = self._connect()
         while not self._done.is_set():
@@ -130,7 +134,7 @@ class Load:
     def _ask(self, connection: http.client.HTTPConnection, method: str, path: str, body: str | None) -> Answer:
         asked = time.monotonic()
         try:
-            connection.request(method, path, body, self.headers if body else {})
+            connection.request(method, path, body, self.headers_of_one() if body else {})
             response = connection.getresponse()
             content = json.loads(response.read())
         except (OSError, http.client.HTTPException) as error:

@@ -12,9 +12,8 @@ from statistics import quantiles
 
 import pytest
 
-from limits.room import most_per_call
+from limits.room import MAX_PER_REQUEST
 from policies.quotas import MAX_LIMITS, MAX_RULES
-from policies.rules.budget import PER_RULE, PER_TRANSACTION
 from policies.rules.parsing import MAX_RULES as RULES_PER_POLICY
 from tests.live.gate import Developer, Gate, Json, expect
 from tests.live.load import CLIENT_SECONDS, Answer, Load
@@ -64,14 +63,13 @@ class Batches(Steady):
 
 
 class Together(Batches):
-    """The same, each with a key and a reservation, so that all are decided in one transaction."""
+    """The same, each with a key and a reservation."""
 
     def body(self, token: str) -> str:
         return json.dumps({"requests": [{**question(token), "reserve": True}] * 100})
 
-    def _ask(self, *arguments: object) -> Answer:
-        self.headers = {**self.headers, "Idempotency-Key": secrets.token_hex(8)}
-        return super()._ask(*arguments)  # type: ignore[arg-type]
+    def headers_of_one(self) -> dict[str, str]:
+        return {**self.headers, "Idempotency-Key": secrets.token_hex(8)}
 
 
 class Containers(Batches):
@@ -102,14 +100,14 @@ def lists() -> list[Json]:
 
 
 def shares() -> list[Json]:
-    """Return as many limits as the calls of a batch in one transaction can have."""
-    return limits(most_per_call(100))
+    """Return as many limits as all calls of a batch can have."""
+    return limits(MAX_PER_REQUEST // 100)
 
 
 def rules() -> list[Json]:
-    """Return as many rules and limits as the calls of a batch in one transaction can have."""
+    """Return as many short rules as a call can have, and these limits."""
     block = {"type": "action_blocklist", "config": {"actions": ["calendar:*", "payments:*", "email:send"]}}
-    return [*[block] * (PER_TRANSACTION // 100 // PER_RULE - most_per_call(100)), *shares()]
+    return [*[block] * (MAX_RULES - MAX_PER_REQUEST // 100), *shares()]
 
 
 def everything() -> list[Json]:

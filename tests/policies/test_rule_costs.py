@@ -50,17 +50,6 @@ def test_a_hundred_long_lists_of_addresses_cost_little_because_they_are_sorted()
     assert call.budget.left == PER_CALL
 
 
-def test_the_calls_of_a_transaction_have_a_share_of_rules() -> None:
-    policy = compile_policy("pol_1", "x", [{"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}] * 31)
-    assert evaluate([policy], asking(("notes:read",))).denied_by is None
-    assert evaluate([policy], asking(("notes:read",))._replace(budget=Budget(calls=96))).denied_by is None
-    call = asking(("notes:read",))._replace(budget=Budget(calls=100))
-    denial = evaluate([policy], call).denied_by
-    assert denial is not None
-    assert denial.detail == TOO_COSTLY.detail
-    assert [each.outcome for each in trace([policy], call)] == ["passed"] * 30 + ["denied"]
-
-
 def test_a_trace_denies_what_the_decision_denied() -> None:
     policy, call = times(30, "action_allowlist"), asking(MANY_SCOPES)
     assert evaluate([policy], call).denied_by is not None
