@@ -4,8 +4,10 @@ They are locked together with the reading of the facts, before it is known which
 but no correctness: superfluous counters stay unchanged, and if one is missing, the transaction starts again.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from math import inf
+from typing import NamedTuple
 
 from decisions.facts import ServiceFacts, TokenFacts
 from decisions.memory import LIBRARY, Bounded
@@ -37,12 +39,22 @@ _tasks_seen: Bounded[str, bool] = Bounded(MAX_TASKS)
 _services: Bounded[str, str] = Bounded(MAX_SERVICES)
 
 
-def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set[str], set[str]]:
-    """Return the keys of the counters to lock, and those of them that may not exist yet."""
+class Expected(NamedTuple):
+    """The keys of the counters to lock for the first `number` questions, and those of them that may not exist yet."""
+
+    number: int
+    keys: set[str]
+    new: set[str]
+
+
+def expected_counters(questions: Sequence[Question], now: datetime, most: float = inf) -> Expected:
+    """Return the counters to lock for the first questions: those that need about this many, but at least one."""
     known: set[str] = set()
     new: set[str] = set()
     foreseen: set[tuple[str, str]] = set()
-    for question in questions:
+    for number, question in enumerate(questions):
+        if number and len(known) + len(new) >= most:
+            return Expected(number, known | new, new)
         if question.claims is None or question.request.is_introspection:
             continue
         asking = question.claims.token_id, service_key(question)
@@ -54,22 +66,7 @@ def expected_counters(questions: Iterable[Question], now: datetime) -> tuple[set
             known.update(needed)
             for key in _tasks(question, needed):
                 (known if key in _tasks_seen else new).add(key)
-    return known | new, new
-
-
-def count_expected(questions: Iterable[Question], now: datetime) -> Iterator[int]:
-    """Yield how many counters each question will probably need that those before it do not. Those of tasks are few."""
-    counted: set[tuple[str, str]] = set()
-    keys: set[str] = set()
-    for question in questions:
-        before = len(keys)
-        if question.claims is not None and not question.request.is_introspection:
-            asking = question.claims.token_id, service_key(question)
-            if asking not in counted:
-                counted.add(asking)
-                needed = _needed.get(asking)
-                keys.update(_foreseen(question, now) if needed is None else needed)
-        yield len(keys) - before
+    return Expected(len(questions), known | new, new)
 
 
 def learn(question: Question, token: TokenFacts, keys: Keys) -> None:

@@ -45,8 +45,6 @@ MAX_COMPUTING = 2
 # while a page is computed; in a tenth of that, switching costs nothing that can be measured.
 SWITCH_SECONDS = 0.0005
 MAX_QUEUED = 256
-# Of one caller, of those that wait for the deciding threads.
-MAX_QUEUED_SHARE = 64
 # Responses that are generated while they are sent. Each has a thread of its own.
 MAX_STREAMS = 16
 # Requests that wait for an approval. They hold a connection each, but no thread.

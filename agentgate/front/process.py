@@ -20,7 +20,6 @@ from agentgate.front.bounds import (  # noqa: E402
     DECIDING_THREADS,
     MAX_COMPUTING,
     MAX_QUEUED,
-    MAX_QUEUED_SHARE,
     STOP_SECONDS,
     SWITCH_SECONDS,
     THREADS,
@@ -49,7 +48,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     await receive()
     sys.setswitchinterval(SWITCH_SECONDS)
     pool = Pool(THREADS, MAX_QUEUED)
-    deciding = FewThreads(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED, MAX_QUEUED_SHARE)
+    deciding = FewThreads(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED)
     hot = HotPaths()
     await hot.start()
     bridge = Bridge(django_application, pool, PORT, ask=hot.decide, deciding=deciding)

@@ -62,11 +62,12 @@ class OneByOne:
 class FewThreads:
     """Work in threads of its own. At most `computing` of them compute at a time, and the others wait for decisions.
 
-    Each caller has at most `computing` of the threads, or those whose decisions come late would hold all. A part of
-    `most` may wait for a thread.
+    Each caller has at most `computing` of the threads, or those whose decisions come late would hold all. At most
+    `most` pieces may wait for a thread, and of a caller no more than there are free places. So `n` callers leave an
+    n + 1st of these places to others, however much they send (dynamic thresholds, Choudhury and Hahne 1998).
     """
 
-    def __init__(self, threads: int, computing: int, most: int, share: int) -> None:
+    def __init__(self, threads: int, computing: int, most: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._pool = Pool(threads, queue=0)
         self._idle = threads
@@ -74,7 +75,6 @@ class FewThreads:
         self._computing = 0
         self._threads_of: Counter[str] = Counter()
         self._most = most
-        self._share = share
         self._waiting: Queues[Work] = Queues()
 
     @property
@@ -83,7 +83,7 @@ class FewThreads:
 
     def submit(self, caller: str, work: Work) -> None:
         """Like `Pool.submit`. Raises `PoolFull`."""
-        if self.waiting >= self._most or self._waiting.number_of(caller) >= self._share:
+        if self._waiting.number_of(caller) >= self._most - self.waiting:
             raise PoolFull
         self._waiting.add(caller, work)
         self._start()

@@ -12,7 +12,7 @@ must be locked in the order of their keys. Facts that are not in memory, such as
 and so do approvals, which are read once the counters are locked.
 """
 
-from collections.abc import Collection, Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from time import perf_counter
@@ -24,7 +24,7 @@ from core import clock
 from core.errors import Unavailable
 from decisions.approvals import BatchApprovals, read_approvals, rule_windows
 from decisions.entries import draft_entry, draft_shadows
-from decisions.expectations import count_expected, expected_counters, learn, see
+from decisions.expectations import expected_counters, learn, see
 from decisions.judgement import Found, Judgement, judge, refuse_repeats
 from decisions.questions import Question
 from decisions.requests import Decision
@@ -64,8 +64,8 @@ def converse(questions: Sequence[Question], *, is_serial: bool, seconds: float =
     """
     expected, new = set[str](), set[str]()
     if not is_serial:
-        questions = _first(questions, count_expected(questions, clock.now()), seconds)
-        expected, new = expected_counters(questions, clock.now())
+        number, expected, new = expected_counters(questions, clock.now(), seconds / COUNTER_SECONDS)
+        questions = questions[:number]
     for _ in range(MAX_STARTS):
         before = _create(new)
         facts = Facts((yield Trip(ask_facts(questions, expected), before, begins=True)))
@@ -176,16 +176,6 @@ def _judge_first(
         if not judgement.is_final:
             left -= len(judgement.needed_keys()) * COUNTER_SECONDS + len(judgement.shadows) * ENTRY_SECONDS
     return judgements
-
-
-def _first(questions: Sequence[Question], counters: Iterable[int], seconds: float) -> Sequence[Question]:
-    """Return the first questions, whose numbers of counters take about this many seconds to read."""
-    left = seconds
-    for place, number in enumerate(counters):
-        if left <= 0:
-            return questions[:place]
-        left -= number * COUNTER_SECONDS
-    return questions
 
 
 def _judge(question: Question, found: Found, now: datetime) -> Judgement:

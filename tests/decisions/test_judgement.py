@@ -189,6 +189,12 @@ class TestPolicies:
         assert judgement.decision.allowed
 
 
+def expected(questions: list[Question]) -> tuple[set[str], set[str]]:
+    """Return the counters that are expected, and those of them that may not exist yet."""
+    found = expected_counters(questions, NOW)
+    return found.keys, found.new
+
+
 class TestExpectations:
     NEEDED = ("b", "a")
 
@@ -197,28 +203,28 @@ class TestExpectations:
         forget()
 
     def test_nothing_is_expected_of_what_is_unknown(self) -> None:
-        assert expected_counters([question(), question(claims=None)], NOW) == (set(), set())
+        assert expected([question(), question(claims=None)]) == (set(), set())
 
     def test_a_token_needs_what_it_needed_before(self) -> None:
         learn(question(), TOKEN, self.NEEDED)
-        assert expected_counters([question()], NOW) == ({"a", "b"}, set())
+        assert expected([question()]) == ({"a", "b"}, set())
         learn(question(), TOKEN, ["c"])
-        assert expected_counters([question()], NOW) == ({"a", "b", "c"}, set())
+        assert expected([question()]) == ({"a", "b", "c"}, set())
 
     def test_it_is_remembered_for_each_service(self) -> None:
         learn(question(), TOKEN, self.NEEDED)
-        assert expected_counters([question(credential=CREDENTIAL)], NOW)[0] == set()
+        assert expected([question(credential=CREDENTIAL)])[0] == set()
 
     def test_introspection_needs_none(self) -> None:
         learn(question(), TOKEN, self.NEEDED)
-        assert expected_counters([question(is_introspection=True)], NOW) == (set(), set())
+        assert expected([question(is_introspection=True)]) == (set(), set())
 
     def test_a_new_token_of_a_known_agent_needs_what_its_policies_count(self) -> None:
         LIBRARY.add("org_1", "1", book(LIMITED))
         see(question(), TOKEN, None)
         other = question(claims=replace(CLAIMS, token_id="tok_2"))
         (limit,) = judge(other, found(agent_book=book(LIMITED)), NOW).evaluation.limits
-        assert expected_counters([other], NOW) == ({limit.request.key}, {limit.request.key})
+        assert expected([other]) == ({limit.request.key}, {limit.request.key})
 
     def test_it_is_looked_up_once_for_all_questions_of_a_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """If they are always denied, it is never known, and a hundred questions would look at each limit each time."""
@@ -230,29 +236,34 @@ class TestExpectations:
 
         monkeypatch.setattr(expectations, "_foreseen", foresee)
         other = question(claims=replace(CLAIMS, token_id="tok_2"))
-        assert expected_counters([question(), question(), other, question()], NOW) == ({"a"}, {"a"})
+        assert expected([question(), question(), other, question()]) == ({"a"}, {"a"})
         assert looked == [question(), other]
+
+    def test_it_ends_with_the_question_that_needs_more_than_was_asked_for(self) -> None:
+        learn(question(), TOKEN, self.NEEDED)
+        other = question(claims=replace(CLAIMS, token_id="tok_2"))
+        asked = [other, question(), question(), other]
+        assert [expected_counters(asked, NOW, most).number for most in (0, 1, 2, 3)] == [1, 2, 2, 4]
 
     def test_what_a_token_needs_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(expectations, "MAX_COUNTERS", 2)
         for key in "abc":
             learn(question(), TOKEN, [key])
-        expected, _ = expected_counters([question()], NOW)
-        assert expected == {"c", "b"}
+        assert expected([question()])[0] == {"c", "b"}
 
     def test_a_tasks_row_is_expected_and_created_only_once(self) -> None:
         connection = "flow||agt_1|usr_1"
         asked = question(context={"task": "invoice"})
         row = task_key(connection, "invoice")
         learn(question(), TOKEN, [connection])
-        assert expected_counters([asked], NOW) == ({connection, row}, {row})
+        assert expected([asked]) == ({connection, row}, {row})
         learn(asked, TOKEN, [connection, row])
-        assert expected_counters([asked], NOW) == ({connection, row}, set())
-        assert expected_counters([question()], NOW) == ({connection}, set())
+        assert expected([asked]) == ({connection, row}, set())
+        assert expected([question()]) == ({connection}, set())
 
     def test_a_tasks_row_is_expected_of_a_guard_that_is_only_read(self) -> None:
         """A call that sends data out reads those of its task and of calls without one, also of earlier guards."""
         connection = "flow|0123456789abcdef|agt_1|usr_1"
         learn(question(), TOKEN, [f"{connection}*", task_key(connection, "first")])
         row = task_key(connection, "invoice")
-        assert expected_counters([question(context={"task": "invoice"})], NOW) == ({f"{connection}*", row}, {row})
+        assert expected([question(context={"task": "invoice"})]) == ({f"{connection}*", row}, {row})

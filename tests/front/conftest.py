@@ -71,7 +71,7 @@ class Gate:
         self.hot = Hot()
         self.application: Callable[..., Any] = lambda environ, start_response: []
         self.pool = Pool(threads, queue)
-        self.deciding = FewThreads(1, 1, queue, queue)
+        self.deciding = FewThreads(1, 1, 2 * queue)
         # Which of the approvals that are waited for are still pending.
         self.watch: Callable[[Collection[str]], set[str]] = set
         bridge = Bridge(

@@ -88,7 +88,7 @@ async def test_a_large_request_that_fails_is_answered_and_so_are_those_behind_it
 
 
 async def test_few_threads_work_for_callers_in_turn() -> None:
-    threads = FewThreads(2, computing=2, most=5, share=3)
+    threads = FewThreads(2, computing=2, most=6)
     release, running_now, most, order = threading.Semaphore(0), 0, 0, []
     lock = threading.Lock()
 
@@ -111,8 +111,6 @@ async def test_few_threads_work_for_callers_in_turn() -> None:
         threads.submit("a", piece("a6"))
     threads.submit("b", piece("b1"))
     threads.submit("c", piece("c1"))
-    with pytest.raises(PoolFull):
-        threads.submit("d", piece("d1"))
     assert threads.waiting == 5
     for number in range(1, 8):
         release.release()
@@ -127,7 +125,7 @@ async def test_few_threads_work_for_callers_in_turn() -> None:
 
 
 async def test_threads_that_wait_for_decisions_keep_no_other_caller_waiting() -> None:
-    threads = FewThreads(8, computing=2, most=20, share=10)
+    threads = FewThreads(8, computing=2, most=20)
     decided, order = threading.Event(), []
 
     def piece(name: str, *, waits: bool = False) -> Callable[[], Callable[[], object]]:
@@ -174,3 +172,31 @@ async def test_requests_to_decide_do_not_wait_for_pages(gate: Gate, connect: Con
         held.set()
         assert (await slow.answer())[2] == first.encode()
         held.clear()
+
+
+async def test_a_few_callers_leave_places_to_others() -> None:
+    """However much they send: each leaves half of what it found."""
+    threads, release = FewThreads(1, computing=1, most=16), threading.Event()
+
+    def wait() -> Callable[[], object]:
+        release.wait(5)
+        return lambda: None
+
+    def submit(caller: str) -> int:
+        """Submit pieces until one is refused. Return how many waited then."""
+        for _ in range(20):
+            try:
+                threads.submit(caller, wait)
+            except PoolFull:
+                break
+        return threads.waiting
+
+    assert submit("first") == 8
+    assert submit("second") == 12
+    assert submit("third") == 14
+    assert submit("fourth") == 15
+    assert submit("fifth") == 16
+    with pytest.raises(PoolFull):
+        threads.submit("sixth", wait)
+    release.set()
+    threads.stop()
