@@ -1,6 +1,7 @@
 """Requesting, reading and deciding consents."""
 
 from datetime import timedelta
+from itertools import batched
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,6 +10,7 @@ import time_machine
 from django.conf import settings
 from django.utils import timezone
 
+from consent.connections import MAX_SCOPES
 from tests.api.conftest import CALLBACK, Api, Json, credentials, expect, initiate, new_agent, problem
 from tests.constants import CHALLENGE
 
@@ -31,6 +33,23 @@ def test_a_new_request_is_pending_and_has_a_link(anonymous: Api, agent: Json) ->
     assert made["status"] == "pending"
     assert made["consentUrl"] == f"{settings.API_URL}/consent/{made['consentId']}"
     assert answer["Cache-Control"] == "no-store"
+
+
+def test_as_many_scopes_as_a_request_may_have_can_be_named(developer: Api, ada: Api) -> None:
+    texts = {"riskLevel": "low", "title": "Read", "description": "Read", "cannot": "write"}
+    names = [f"tickets:read-{number}" for number in range(MAX_SCOPES + 1)]
+    for number, own in enumerate(batched(names, 67)):
+        server = {"name": "Tickets", "identifier": f"https://tickets-{number}.example"}
+        expect(201, developer.post("/resource-servers", {**server, "scopes": [{**texts, "id": name} for name in own]}))
+    agent = new_agent(developer, allowedScopes=names[:MAX_SCOPES])
+    consent = initiate(agent, requestedScopes=names[:MAX_SCOPES])
+
+    modes = dict.fromkeys(names, "allow")
+    more = ada.post(f"/consent/{consent}/approve", {"scopes": names, "modes": modes})
+    problem(more, 400, "validation_failed", "modes", "scopes")
+    del modes[names.pop()]
+    expect(200, ada.post(f"/consent/{consent}/approve", {"scopes": names, "modes": modes}))
+    assert expect(200, ada.get("/users/me/consents"))["items"][0]["grantedScopes"] == names
 
 
 def test_anyone_with_its_id_can_read_a_pending_request(anonymous: Api, agent: Json) -> None:

@@ -96,7 +96,7 @@ async def test_many_questions_of_one_request_are_decided_in_parts(turns: Turns) 
 
 
 async def test_others_come_between_the_parts_of_a_request(turns: Turns) -> None:
-    """Nobody waits for more than one part, whatever a batch has room for."""
+    """They wait for at most one, whatever a batch has room for."""
     size = int(PART_SECONDS / CHEAP)
     ask(turns, "cheap", pending(), pending())
     ask(turns, "many", pending(2 * size + 1))

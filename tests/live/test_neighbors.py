@@ -23,6 +23,9 @@ pytestmark = pytest.mark.soak
 StartServer = Callable[..., LiveServer]
 
 SECONDS = 8.0
+# At a few requests per second. In a shorter time, hardly any of the neighbor's meet one: without policies, p99 varied
+# from 2.6 to 5.9 ms.
+PACED_SECONDS = 24.0
 # Between two requests of a client of the neighbor.
 PAUSE = 0.02
 CLIENTS = 16
@@ -181,7 +184,9 @@ def flooding(load: Steady, pause: float) -> Iterator[None]:
         process.join(CLIENT_SECONDS)
 
 
-def neighbors_p99(server: LiveServer, flood: Steady, pause: float, *, is_editing: bool = False) -> float:
+def neighbors_p99(
+    server: LiveServer, flood: Steady, pause: float, seconds: float, *, is_editing: bool = False
+) -> float:
     """Return the neighbor's p99 in seconds beside this load. Nothing is refused to the neighbor."""
     with ExitStack() as stack:
         neighbor = Neighbor(server, clients=2)
@@ -191,7 +196,7 @@ def neighbors_p99(server: LiveServer, flood: Steady, pause: float, *, is_editing
             stack.enter_context(editing(server, flood.developer))
         time.sleep(2)
         began = time.monotonic()
-        time.sleep(SECONDS)
+        time.sleep(seconds)
     assert set(neighbor.statuses()) == {200}
     return quantiles([each.seconds for each in neighbor.answers if each.asked >= began], n=100)[98]
 
@@ -207,7 +212,7 @@ PAIRS = [
 @pytest.mark.parametrize(("flood", "costs"), PAIRS)
 def test_a_costly_tenant_does_not_slow_its_neighbor(start_server: StartServer, flood: str, costs: str) -> None:
     """The neighbor's p99 beside the saturated server, and beside the same load without policies."""
-    plain, costly = compared(start_server(processes=1), flood, costs, CLIENTS, pause=0.0)
+    plain, costly = compared(start_server(processes=1), flood, costs, CLIENTS, pause=0.0, seconds=SECONDS)
     assert costly <= max(SATURATED_P99, 2 * plain)
 
 
@@ -216,15 +221,17 @@ def test_at_the_same_rate_policies_at_most_double_what_a_neighbor_waits(
     start_server: StartServer, flood: str, costs: str
 ) -> None:
     """The neighbor's p99 beside a few requests per second, with the policies and without."""
-    plain, costly = compared(start_server(processes=1), flood, costs, 1, PACES[flood])
+    plain, costly = compared(start_server(processes=1), flood, costs, 1, PACES[flood], PACED_SECONDS)
     assert costly <= 2 * plain
 
 
-def compared(server: LiveServer, flood: str, costs: str, clients: int, pause: float) -> tuple[float, float]:
+def compared(
+    server: LiveServer, flood: str, costs: str, clients: int, pause: float, seconds: float
+) -> tuple[float, float]:
     """Return the neighbor's p99 beside the load without policies, and with them."""
-    plain = neighbors_p99(server, FLOODS[flood](server, clients, TOKENS), pause)
+    plain = neighbors_p99(server, FLOODS[flood](server, clients, TOKENS), pause, seconds)
     load = FLOODS[flood](server, clients, TOKENS)
     write(Gate(server.url), load.developer, COSTS[costs]())
-    costly = neighbors_p99(server, load, pause, is_editing=True)
+    costly = neighbors_p99(server, load, pause, seconds, is_editing=True)
     sys.stdout.write(f"{flood}, {costs}: p99 {costly * 1000:.1f} ms, without policies {plain * 1000:.1f} ms\n")
     return plain, costly

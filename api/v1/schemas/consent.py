@@ -13,7 +13,7 @@ from api.v1.schemas.base import BlankLine, BlankText, Moment, Omittable, OneOf, 
 from api.v1.schemas.policies import rule_schema
 from api.v1.schemas.scopes import ScopeOut
 from api.v1.schemas.tokens import ClientBody, GrantedDetailOut, show_details
-from consent.connections import Choice
+from consent.connections import MAX_SCOPES, Choice
 from consent.details import MAX_ACTION, MAX_ACTIONS, MAX_DETAILS, MAX_IDENTIFIER, MAX_IDENTIFIERS, AuthorizationDetail
 from consent.models import Consent
 from consent.narrowing import Narrowing
@@ -27,7 +27,7 @@ from core.validation import invalid_fields, invalid_value
 from resources.audiences import MAX_RESOURCES
 from resources.catalogue import read_snapshot
 
-MAX_SCOPES, MAX_SCOPE, MAX_URI, MAX_STATE = 100, 200, 2000, 2000
+MAX_SCOPE, MAX_URI, MAX_STATE = 200, 2000, 2000
 MIN_LIFETIME, MAX_LIFETIME = 3600, 7_776_000  # an hour and 90 days, in seconds
 DEFAULT_LIFETIME = int(settings.CONSENT_LIFETIME.total_seconds())
 
