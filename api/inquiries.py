@@ -14,7 +14,7 @@ from core.messages import Reply
 from decisions.callers import read_credential
 from decisions.inquiries import Inquiry
 from decisions.receipts import sign_receipt
-from decisions.repeats import Repeats
+from decisions.repeats import repeat_of
 from decisions.requests import Credential, Decision, VerifyRequest
 from limits.room import MAX_PER_REQUEST, Room
 
@@ -54,19 +54,15 @@ def _requests(
     bodies: Sequence[VerifyRequestBody], path: str, sent: Sent, actor: Actor, headers: Headers
 ) -> list[VerifyRequest]:
     credential, key = read_credential(headers), headers.get("idempotency-key")
-    repeats = None if key is None else Repeats(key, path, sent)
+    tokens = [body.token for body in bodies]
+    repeat = None if key is None else repeat_of(key, path, sent, tokens, credential)
     requests = [_request(body, actor, credential) for body in bodies]
     if len(requests) > 1:
         room, shadow_room = Room(MAX_PER_REQUEST), Room(MAX_PER_REQUEST)
         requests = [request._replace(room=room, shadow_room=shadow_room) for request in requests]
-    if repeats is None:
+    if repeat is None or not any(request.reserve_seconds for request in requests):
         return requests
-    own = [
-        repeats.of(place, request.token, credential) if request.reserve_seconds else None
-        for place, request in enumerate(requests)
-    ]
-    together = tuple(filter(None, own))
-    return [request._replace(repeat=each, repeats=together) for request, each in zip(requests, own, strict=True)]
+    return [request._replace(repeat=repeat._replace(place=place)) for place, request in enumerate(requests)]
 
 
 def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | None) -> VerifyRequest:

@@ -182,9 +182,10 @@ class ApprovalFacts(NamedTuple):
 
 
 class ReservedFacts(NamedTuple):
-    """A reservation that a request with an `Idempotency-Key` made, by the digest of the key."""
+    """A reservation that a request with an `Idempotency-Key` made, by the digest of the key and its place."""
 
     repeat_key: str
+    repeat_place: int
     repeat_digest: str
     reservation_id: str
     status: str

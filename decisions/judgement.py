@@ -11,7 +11,7 @@ from decisions.checks import first_reason, missing_scopes
 from decisions.facts import AgentFacts, CallerFacts, ReservedFacts, ScopeFacts, ServiceFacts, TokenFacts
 from decisions.indexing import scopes_to_index
 from decisions.questions import Question
-from decisions.repeats import answer_again, find_problem, refuse
+from decisions.repeats import answer_again, refuse
 from decisions.requests import CALLER_REFUSED, LEAST_EFFORT, UNKNOWN_TOKEN, Decision, Reason
 from decisions.terms import NO_TERMS, Terms
 from limits.flows import OUTBOUND
@@ -34,7 +34,7 @@ class Found(NamedTuple):
     `service` is the resource server that authenticated or, for an anonymous caller, the one that it names. `agent` is
     only looked up if the token's row is deleted. The books are the policies of the agent's and the service's
     organization. `scopes` are organizations' own scopes, as far as they matter. `reserved` is what a request with the
-    same `Idempotency-Key` reserved before.
+    same `Idempotency-Key` reserved before, and `problem` why its call cannot be answered again.
     """
 
     token: TokenFacts | None
@@ -46,6 +46,7 @@ class Found(NamedTuple):
     terms: Terms = NO_TERMS
     scopes: Sequence[ScopeFacts] = ()
     reserved: ReservedFacts | None = None
+    problem: DomainError | None = None
 
     @property
     def organization_id(self) -> str | None:
@@ -126,9 +127,10 @@ class Shadow:
 
 def judge(question: Question, found: Found, now: datetime) -> Judgement:
     """Decide everything except the limits."""
-    credential = question.request.credential
-    if credential is not None and not _is_authentic(credential.server_id, found.caller, now):
+    if not is_authentic(question, found, now):
         return Judgement(question, CALLER_REFUSED, is_logged=False)
+    if found.problem is not None:
+        return Judgement(question, refuse(found.problem), is_logged=False, is_repeated=True)
     if question.claims is None:
         return Judgement(question, UNKNOWN_TOKEN, is_logged=False)
     if found.token is None:
@@ -138,22 +140,6 @@ def judge(question: Question, found: Found, now: datetime) -> Judgement:
     concerned = (judgement.organization_id, judgement.service_organization_id)
     judgement.indexed_scopes = scopes_to_index(question.request.required_scopes, found.token, found.scopes, concerned)
     return judgement
-
-
-def refuse_repeats(judgements: Sequence[Judgement], reserved: Mapping[str, ReservedFacts], now: datetime) -> None:
-    """Refuse all requests of a repeated call of which one cannot be answered again, so that none has an effect.
-
-    This includes requests of the call that other batches decide. `reserved` has what was found by their keys.
-    """
-    problems: dict[int, DomainError | None] = {}
-    for each in judgements if reserved else ():
-        repeats = each.question.request.repeats  # one object for all requests of a call
-        if id(repeats) not in problems:
-            problems[id(repeats)] = find_problem(repeats, reserved, now)
-        problem = problems[id(repeats)]
-        if problem is not None and not each.decision.is_caller_refused:
-            each.decision = refuse(problem)
-            each.is_repeated, each.is_logged = True, False
 
 
 def _judge_stored(question: Question, token: TokenFacts, found: Found, now: datetime) -> Judgement:
@@ -253,8 +239,12 @@ def _judge_deleted(question: Question, claims: Claims, found: Found, now: dateti
     return Judgement(question, decision, own, _affected(question, found.service, claims.audience, owners, own))
 
 
-def _is_authentic(server_id: str, caller: CallerFacts | None, now: datetime) -> bool:
-    return caller is not None and caller.server_id == server_id and caller.is_live_at(now)
+def is_authentic(question: Question, found: Found, now: datetime) -> bool:
+    """Return whether the caller's credential is right, or none was sent."""
+    credential, caller = question.request.credential, found.caller
+    if credential is None:
+        return True
+    return caller is not None and caller.server_id == credential.server_id and caller.is_live_at(now)
 
 
 def _affected(

@@ -4,7 +4,7 @@ A repeat is a verify like any other up to the policies: its caller is authentica
 every stop are checked as they are now. Only then does what the first request reserved answer it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -24,28 +24,26 @@ PURPOSE = "verify-repeat"
 LOCK_DIGITS = 15
 
 
-class Repeats:
-    """The repeatable requests of one HTTP request with a key. Raises `Invalid` for a key that cannot be used."""
+def repeat_of(
+    key: str, path: str, sent: Mapping[str, Any], tokens: Iterable[str], credential: Credential | None
+) -> Repeat:
+    """Return what identifies the first request of a call with this `Idempotency-Key`. Callers share no keys.
 
-    def __init__(self, key: str, path: str, sent: Mapping[str, Any]) -> None:
-        require_valid_key(key)
-        self._named = [key, path]
-        self._digest = crypto.keyed_digest(PURPOSE, canonical_json(sent))
-
-    def of(self, place: int, token: str, credential: Credential | None) -> Repeat:
-        """Return what identifies the request at this place of a batch. Callers share no keys."""
-        caller = credential.server_id if credential else secrets.digest(token)
-        key = crypto.keyed_digest(PURPOSE, canonical_json([*self._named, place, caller]))
-        return Repeat(key, self._digest)
+    Raises `Invalid` for a key that cannot be used.
+    """
+    require_valid_key(key)
+    caller = [credential.server_id] if credential else sorted(map(secrets.digest, set(tokens)))
+    named = crypto.keyed_digest(PURPOSE, canonical_json([key, path, caller]))
+    return Repeat(named, crypto.keyed_digest(PURPOSE, canonical_json(sent)))
 
 
-def read_reserved(repeats: Iterable[Repeat]) -> list[Step]:
-    """Return the steps that read what these have reserved, and keep other batches with the same keys waiting."""
-    keys = sorted({repeat.key for repeat in repeats})
-    if not keys:
+def read_reserved(keys: Iterable[str]) -> list[Step]:
+    """Return the steps that read what calls with these keys have reserved, and keep other batches with them waiting."""
+    wanted = sorted(set(keys))
+    if not wanted:
         return []
-    locks = sorted({int(key[:LOCK_DIGITS], 16) for key in keys})
-    return [Step(Statement.LOCK_REPEATS, (locks,)), Step(Statement.RESERVED, (keys,))]
+    locks = sorted({int(key[:LOCK_DIGITS], 16) for key in wanted})
+    return [Step(Statement.LOCK_REPEATS, (locks,)), Step(Statement.RESERVED, (wanted,))]
 
 
 def answer_again(decision: Decision, reserved: ReservedFacts) -> Decision:
@@ -59,20 +57,28 @@ def refuse(problem: DomainError) -> Decision:
     return Decision(allowed=False, is_known=False, problem=problem)
 
 
-def key_reused() -> IdempotencyKeyReused:
-    return IdempotencyKeyReused("Use a new key for each new request.")
+def find_problems(
+    repeats: Iterable[Repeat], reserved: Iterable[ReservedFacts], now: datetime
+) -> Mapping[tuple[str, str], DomainError]:
+    """Return why calls cannot be answered, by key and digest.
+
+    A key is for the call that has reserved something with it. If none has, it is for the first one of the batch.
+    """
+    digests, ended = dict[str, str](), dict[str, DomainError]()
+    for row in reserved:
+        digests[row.repeat_key] = row.repeat_digest
+        if problem := _find_problem(row, now):
+            ended[row.repeat_key] = problem
+    problems = dict[tuple[str, str], DomainError]()
+    for key, digest, _ in repeats:
+        if digests.setdefault(key, digest) != digest:
+            problems[key, digest] = IdempotencyKeyReused("Use a new key for each new request.")
+        elif key in ended:
+            problems[key, digest] = ended[key]
+    return problems
 
 
-def find_problem(repeats: Sequence[Repeat], reserved: Mapping[str, ReservedFacts], now: datetime) -> DomainError | None:
-    """Return why one of these cannot be answered again, or None."""
-    found = ((repeat, reserved.get(repeat.key)) for repeat in repeats)
-    problems = (_find_problem(repeat, row, now) for repeat, row in found if row is not None)
-    return next(filter(None, problems), None)
-
-
-def _find_problem(repeat: Repeat, reserved: ReservedFacts, now: datetime) -> DomainError | None:
-    if reserved.repeat_digest != repeat.digest:
-        return key_reused()
+def _find_problem(reserved: ReservedFacts, now: datetime) -> DomainError | None:
     if reserved.status == Status.LAPSED or (reserved.status == Status.HELD and reserved.expires_at <= now):
         return ReservationExpired("The reservation of this Idempotency-Key has lapsed. Verify again with a new key.")
     if reserved.status != Status.HELD:

@@ -45,10 +45,14 @@ class Credential:
 
 
 class Repeat(NamedTuple):
-    """What identifies a request that may be repeated: digests of its `Idempotency-Key` and of all that was sent."""
+    """What identifies a request of a call that may be repeated, and its place in the call.
+
+    `key` is a digest of the call's `Idempotency-Key` and caller, and `digest` that of all that was sent.
+    """
 
     key: str
     digest: str
+    place: int = 0
 
 
 class VerifyRequest(NamedTuple):
@@ -60,9 +64,9 @@ class VerifyRequest(NamedTuple):
     the caller's. With `is_introspection`, the caller only asks about the token (RFC 7662): no policy is evaluated.
     With `explains`, the decision has a trace of all rules. Only a caller with a credential may ask for it.
     With `reserve_seconds`, an allowed request holds its amount for that long, until it is committed or voided. Its
-    context must have an amount that can be read. With `repeat`, too, it does so once (`decisions/repeats.py`).
-    `repeats` are those of all requests of the same call: if one cannot be answered again, none is decided. The counters
-    of all requests of a batch share its `room`, and their shadow policies its `shadow_room`.
+    context must have an amount that can be read. With `repeat`, it does so once (`decisions/repeats.py`). The requests
+    of a call share its key: if one cannot be answered again, all are refused. The counters of all requests of a batch
+    share its `room`, and their shadow policies its `shadow_room`.
     """
 
     token: str
@@ -77,7 +81,6 @@ class VerifyRequest(NamedTuple):
     explains: bool = False
     reserve_seconds: int | None = None
     repeat: Repeat | None = None
-    repeats: Sequence[Repeat] = ()
     room: Room | None = None
     shadow_room: Room | None = None
 

@@ -44,6 +44,7 @@ def _row(judgement: Judgement, audit_id: str, now: datetime) -> dict[str, Any]:
         "currency": amount.currency,
         "holds": list(dict.fromkeys(judgement.holds)),
         "repeat_key": repeat.key if repeat else None,
+        "repeat_place": repeat.place if repeat else None,
         "repeat_digest": repeat.digest if repeat else "",
         "created_at": spell_time(now),
         "expires_at": spell_time(decision.reservation_expires_at or now),

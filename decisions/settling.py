@@ -11,8 +11,7 @@ from typing import NamedTuple
 from consent.statuses import ApprovalStatus
 from decisions.approvals import Asked, BatchApprovals, Content
 from decisions.judgement import Found, Judgement, owner
-from decisions.repeats import key_reused, refuse
-from decisions.requests import Reason
+from decisions.requests import Reason, Repeat
 from decisions.reservations import reserve
 from limits.counting import CounterDenial, count_call, find_denial
 from limits.flows import LoadedFlow
@@ -38,8 +37,8 @@ class Settling:
     flows: Mapping[str, LoadedFlow]
     approvals: BatchApprovals
     now: datetime
-    made: dict[str, Judgement] = field(default_factory=dict)
-    """The judgements of repeatable requests that reserve, by the digest of their key."""
+    made: dict[Repeat, Judgement] = field(default_factory=dict)
+    """The judgements of repeatable requests that reserve."""
 
     def settle(self, judgement: Judgement, found: Found) -> None:
         """Decide finally, in the order that the API documents: policies, then approvals. Count what is allowed."""
@@ -55,7 +54,7 @@ class Settling:
         if judgement.question.request.reserve_seconds is not None:
             reserve(judgement, self.now)
             if repeat := judgement.question.request.repeat:
-                self.made[repeat.key] = judgement
+                self.made[repeat] = judgement
         self.count(judgement.evaluation, judgement)
 
     def repeat(self, judgement: Judgement) -> bool:
@@ -63,11 +62,10 @@ class Settling:
         repeat = judgement.question.request.repeat
         if repeat is None or not judgement.decision.allowed:
             return False
-        first = self.made.get(repeat.key)
+        first = self.made.get(repeat)
         if first is None:
             return False
-        is_same = first.question.request.repeat == repeat
-        judgement.decision = first.decision if is_same else refuse(key_reused())
+        judgement.decision = first.decision
         judgement.is_repeated, judgement.is_logged = True, False
         return True
 

@@ -1,8 +1,8 @@
 """The turns of tenants in the batcher: what their questions cost decides how often they are next (docs/adr/0067).
 
-A batch takes questions of the tenant that has been given the least time so far, part by part, until it is full. So a
-tenant whose questions cost a hundred times as much gets a hundredth of their number. Costly questions have batches of
-their own, which are short, so they delay others by one of them.
+A batch takes questions of the tenant that has been given the least time so far, part by part, until it is full or a
+part leaves some of its request. So a tenant whose questions cost a hundred times as much gets a hundredth of their
+number. Costly questions have batches of their own, which are short, so they delay others by one of them.
 """
 
 import asyncio

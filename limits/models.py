@@ -47,8 +47,10 @@ class Reservation(models.Model):
     final_amount = models.CharField(max_length=32, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     holds = models.JSONField(default=list)
-    # Digests of the `Idempotency-Key` with its caller, and of the request (`decisions/repeats.py`).
-    repeat_key = ExactCharField(max_length=64, null=True, unique=True)
+    # Digests of the call's `Idempotency-Key` with its caller and of all that was sent, and the place in the call
+    # (`decisions/repeats.py`).
+    repeat_key = ExactCharField(max_length=64, null=True)
+    repeat_place = models.SmallIntegerField(null=True)
     repeat_digest = ExactCharField(max_length=64, blank=True)
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
@@ -57,6 +59,7 @@ class Reservation(models.Model):
     class Meta:
         ordering = ["-id"]
         indexes = [models.Index(fields=["expires_at"], condition=models.Q(status="held"), name="reservation_held_idx")]
+        constraints = [models.UniqueConstraint(fields=["repeat_key", "repeat_place"], name="reservation_repeat_key")]
 
     def __str__(self) -> str:
         return str(self.id)

@@ -63,8 +63,8 @@ class FewThreads:
     """Work in threads of its own. At most `computing` of them compute at a time, and the others wait for decisions.
 
     Each caller has at most `computing` of the threads, or those whose decisions come late would hold all. At most
-    `most` pieces may wait for a thread, and of a caller no more than there are free places. So `n` callers leave an
-    n + 1st of these places to others, however much they send (dynamic thresholds, Choudhury and Hahne 1998).
+    `most` pieces may wait for a thread, and of a caller no more than there are free places: each leaves half of those
+    that it found, and in the end all have as many (dynamic thresholds, Choudhury and Hahne 1998).
     """
 
     def __init__(self, threads: int, computing: int, most: int) -> None:

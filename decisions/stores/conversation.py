@@ -12,7 +12,7 @@ must be locked in the order of their keys. Facts that are not in memory, such as
 and so do approvals, which are read once the counters are locked.
 """
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from time import perf_counter
@@ -25,8 +25,10 @@ from core.errors import Unavailable
 from decisions.approvals import BatchApprovals, read_approvals, rule_windows
 from decisions.entries import draft_entry, draft_shadows
 from decisions.expectations import expected_counters, learn, see
-from decisions.judgement import Found, Judgement, judge, refuse_repeats
+from decisions.facts import ReservedFacts
+from decisions.judgement import Found, Judgement, is_authentic, judge
 from decisions.questions import Question
+from decisions.repeats import find_problems
 from decisions.requests import Decision
 from decisions.reservations import write_reservations
 from decisions.settling import Settling
@@ -75,12 +77,12 @@ def converse(questions: Sequence[Question], *, is_serial: bool, seconds: float =
         scopes = ask_scopes(questions, facts)
         if scopes:
             facts.add((yield Trip(scopes)))
-        found = [facts.about(question) for question in questions]
+        found: Sequence[Found] = [facts.about(question) for question in questions]
         # All locks are held now, unless the transaction starts again: waiting for a lock takes time.
         now = clock.now()
+        found = _with_problems(questions, found, facts.reserved.values(), now)
         judgements = _judge_first(questions, found, now, seconds)
         questions = questions[: len(judgements)]
-        refuse_repeats(judgements, facts.reserved, now)
         needed = Needed.by(judgements)
         unread = needed.keys - facts.counters.keys()
         if unread and not is_serial:
@@ -159,6 +161,18 @@ def _finish(
         judgement.decision.audit_id, judgement.decision.decided_at = entry.id, now
         judgement.decision.effort = judgement.effort
     return [judgement.decision for judgement in judgements]
+
+
+def _with_problems(
+    questions: Sequence[Question], found: Sequence[Found], reserved: Iterable[ReservedFacts], now: datetime
+) -> Sequence[Found]:
+    """Add to what was found why calls with an `Idempotency-Key` cannot be answered again. Few have one."""
+    asked = [(question.request.repeat, question, each) for question, each in zip(questions, found, strict=True)]
+    repeats = [repeat for repeat, question, each in asked if repeat and is_authentic(question, each, now)]
+    problems = find_problems(repeats, reserved, now) if repeats else None
+    if not problems:
+        return found
+    return [each._replace(problem=problems.get(repeat[:2])) if repeat else each for repeat, _, each in asked]
 
 
 def _judge_first(

@@ -80,7 +80,7 @@ SQL: dict[Statement, str] = {
     """,
     Statement.LOCK_REPEATS: "SELECT pg_advisory_xact_lock(number) FROM unnest($1) AS number",
     Statement.RESERVED: """
-        SELECT repeat_key, repeat_digest, id, status, audit_id, created_at, expires_at
+        SELECT repeat_key, repeat_place, repeat_digest, id, status, audit_id, created_at, expires_at
         FROM limits_reservation WHERE repeat_key = ANY($1)
     """,
     Statement.COUNTERS: "SELECT key, slot, counts FROM limits_counter WHERE key = ANY($1) ORDER BY key FOR UPDATE",
@@ -97,18 +97,18 @@ SQL: dict[Statement, str] = {
     Statement.WRITE_RESERVATIONS: """
         INSERT INTO limits_reservation (
             id, server_id, audit_id, organization_id, service_organization_id, agent_id, user_id, consent_id, amount,
-            currency, holds, repeat_key, repeat_digest, created_at, expires_at,
+            currency, holds, repeat_key, repeat_place, repeat_digest, created_at, expires_at,
             status, final_amount
         )
         SELECT
             id, server_id, audit_id, organization_id, service_organization_id, agent_id, user_id, consent_id, amount,
-            currency, holds, repeat_key, repeat_digest,
+            currency, holds, repeat_key, repeat_place, repeat_digest,
             (created_at || '+00')::timestamptz, (expires_at || '+00')::timestamptz,
             'held', ''
         FROM jsonb_to_recordset($1::jsonb) AS new(
             id text, server_id text, audit_id text, organization_id text, service_organization_id text, agent_id text,
             user_id text, consent_id text, amount text, currency text, holds jsonb, repeat_key text,
-            repeat_digest text, created_at text, expires_at text
+            repeat_place smallint, repeat_digest text, created_at text, expires_at text
         )
     """,
     Statement.WRITE_JOURNAL: "INSERT INTO audit_journal (body) VALUES ($1)",

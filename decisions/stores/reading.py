@@ -1,7 +1,7 @@
 """What to read for a batch, and the facts about each of its questions."""
 
 from collections.abc import Collection, Mapping, Sequence
-from itertools import chain, groupby
+from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
@@ -34,8 +34,8 @@ def ask_facts(questions: Sequence[Question], counters: Collection[str]) -> list[
     tokens = {question.claims.token_id for question in questions if question.claims}
     secrets = {question.request.credential.digest for question in questions if question.request.credential}
     names = {question.named_audience for question in questions if question.named_audience}
-    calls = {id(question.request.repeats): question.request.repeats for question in questions}.values()
-    steps = [Step(Statement.HOLD), *read_reserved(chain.from_iterable(calls))]
+    calls = (question.request.repeat.key for question in questions if question.request.repeat)
+    steps = [Step(Statement.HOLD), *read_reserved(calls)]
     for statement, keys in ((Statement.TOKENS, tokens), (Statement.CALLERS, secrets), (Statement.SERVICES, names)):
         if keys:
             steps.append(Step(statement, (list(keys),)))
@@ -79,7 +79,7 @@ class Facts:
         self.agents: dict[str, AgentFacts] = {}
         self.counters: dict[str, CounterFacts] = {}
         self.approvals: Sequence[ApprovalFacts] = ()
-        self.reserved: dict[str, ReservedFacts] = {}
+        self.reserved: dict[tuple[str, int], ReservedFacts] = {}
         self._scopes: Sequence[ScopeFacts] = ()
         self._books: dict[str, PolicyBook] = {}
         self.add(rows)
@@ -114,7 +114,7 @@ class Facts:
             case ApprovalFacts():
                 self.approvals = rows
             case ReservedFacts():
-                self.reserved = {row.repeat_key: row for row in rows}
+                self.reserved = {(row.repeat_key, row.repeat_place): row for row in rows}
 
     def _compile(self, rows: Sequence[PolicyFacts]) -> None:
         for organization_id, own in groupby(rows, key=attrgetter("organization_id")):
@@ -148,7 +148,7 @@ class Facts:
         terms = terms_of(token) if token else NO_TERMS
         books = self._book(token), self._book(service)
         repeat = question.request.repeat
-        reserved = self.reserved.get(repeat.key) if repeat else None
+        reserved = self.reserved.get((repeat.key, repeat.place)) if repeat else None
         return Found(token, agent, caller, service, *books, terms, self._scopes, reserved)
 
     def scopes_to_index(self, question: Question) -> Collection[str]:

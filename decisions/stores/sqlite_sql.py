@@ -92,8 +92,8 @@ SQL: dict[Statement, str] = {
     # Like HOLD.
     Statement.LOCK_REPEATS: "",
     Statement.RESERVED: """
-        SELECT reservation.repeat_key, reservation.repeat_digest, reservation.id, reservation.status,
-            reservation.audit_id, reservation.created_at || '', reservation.expires_at || ''
+        SELECT reservation.repeat_key, reservation.repeat_place, reservation.repeat_digest, reservation.id,
+            reservation.status, reservation.audit_id, reservation.created_at || '', reservation.expires_at || ''
         FROM json_each(?) AS wanted JOIN limits_reservation AS reservation ON reservation.repeat_key = wanted.value
     """,
     Statement.COUNTERS: """
@@ -109,7 +109,7 @@ SQL: dict[Statement, str] = {
     Statement.WRITE_RESERVATIONS: """
         INSERT INTO limits_reservation (
             id, server_id, audit_id, organization_id, service_organization_id, agent_id, user_id, consent_id, amount,
-            currency, holds, repeat_key, repeat_digest, created_at, expires_at,
+            currency, holds, repeat_key, repeat_place, repeat_digest, created_at, expires_at,
             status, final_amount
         )
         SELECT
@@ -117,7 +117,8 @@ SQL: dict[Statement, str] = {
             json_extract(value, '$.organization_id'), json_extract(value, '$.service_organization_id'),
             json_extract(value, '$.agent_id'), json_extract(value, '$.user_id'), json_extract(value, '$.consent_id'),
             json_extract(value, '$.amount'), json_extract(value, '$.currency'), json_extract(value, '$.holds'),
-            json_extract(value, '$.repeat_key'), json_extract(value, '$.repeat_digest'),
+            json_extract(value, '$.repeat_key'), json_extract(value, '$.repeat_place'),
+            json_extract(value, '$.repeat_digest'),
             json_extract(value, '$.created_at'), json_extract(value, '$.expires_at'),
             'held', ''
         FROM json_each(?)

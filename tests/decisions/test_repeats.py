@@ -9,11 +9,14 @@ import pytest
 from core.errors import DomainError, OutcomeUnknown
 from core.idempotency import IdempotencyKeyReused
 from decisions import batcher as batcher_module
+from decisions import judgement
 from decisions.batcher import Batcher
 from decisions.questions import Question
-from decisions.requests import Decision, Repeat, VerifyRequest
+from decisions.requests import Credential, Decision, Repeat, VerifyRequest
 from decisions.services import decide as decide_in_thread
 from decisions.stores.base import Store, StoreUnavailable
+from decisions.stores.reading import ask_facts
+from decisions.stores.statements import Statement
 from limits.models import Reservation
 from tests.decisions.drivers import Decide, EventLoop, allowed, caller_of, questions, written_rows
 from tests.decisions.test_reserving import budget, commit, paying, reserving
@@ -26,7 +29,7 @@ REPEAT = Repeat("a" * 64, "d" * 64)
 
 
 def repeating(grant: Grant, value: str = "10", repeat: Repeat = REPEAT, **fields: Any) -> VerifyRequest:
-    return reserving(grant, value, repeat=repeat, **{"repeats": (repeat,), **fields})
+    return reserving(grant, value, repeat=repeat, **fields)
 
 
 def ids(decisions: list[Decision]) -> set[str | None]:
@@ -107,6 +110,47 @@ def test_repeats_and_a_commit_at_once(grant: Grant) -> None:
     assert Reservation.objects.get().status == "committed"
 
 
+class TestTwoCallsWithOneKey:
+    def test_the_first_one_of_a_batch_is_decided(self, decide: Decide, grant: Grant) -> None:
+        """Also if its first request reserves nothing, so that the other's could."""
+        budget(grant, "10")
+        decisions = decide(*call(grant, "11", "1"), *call(grant, "1", "2", digest="e"))
+        assert allowed(decisions) == [False, True, False, False]
+        assert [type(decision.problem) for decision in decisions[2:]] == [IdempotencyKeyReused] * 2
+        assert list(Reservation.objects.values_list("amount", flat=True)) == ["1"]
+        assert allowed(decide(*call(grant, "11", "1"))) == [False, True]
+
+    def test_it_is_that_of_the_call_whatever_is_reserved_at_which_place(self, decide: Decide, grant: Grant) -> None:
+        budget(grant, "10")
+        assert allowed(decide(*call(grant, "11", "1"))) == [False, True]
+        (decision,) = decide(*call(grant, "1", digest="e"))
+        assert isinstance(decision.problem, IdempotencyKeyReused)
+
+    def test_a_wrong_credential_does_not_take_it(self, decide: Decide, grant: Grant) -> None:
+        """In a batch, too: the key can be known, and the id of a service is."""
+        caller = caller_of(grant)
+        (wrong,), (right,) = call(grant, "1", digest="e"), call(grant, "1")
+        unknown = Credential(caller.server_id, "0" * 64)
+        refused, decision = decide(wrong._replace(credential=unknown), right._replace(credential=caller))
+        assert (refused.is_caller_refused, refused.problem, decision.allowed) == (True, None, True)
+
+    def test_no_policy_is_evaluated_for_the_one_that_is_refused(
+        self, decide: Decide, grant: Grant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or it would cost others much and the caller nothing."""
+        decide(*call(grant, "1"))
+        monkeypatch.setattr(judgement, "evaluate", None)
+        (decision,) = decide(*call(grant, "2", digest="e"))
+        assert isinstance(decision.problem, IdempotencyKeyReused)
+
+
+def test_a_batch_locks_one_number_per_call(grant: Grant) -> None:
+    """Whatever its requests are: a transaction of PostgreSQL has room for few thousand locks."""
+    asked = questions(*call(grant, *["1"] * 100), *call(grant, *["1"] * 100))
+    (locks,) = [step.parameters[0] for step in ask_facts(asked, ()) if step.statement is Statement.LOCK_REPEATS]
+    assert len(locks) == 1
+
+
 class TestACallInParts:
     """A call of several requests, of which each batch decides one."""
 
@@ -170,8 +214,7 @@ class Failing:
 
 
 def call(grant: Grant, *values: str, digest: str = "d") -> list[VerifyRequest]:
-    repeats = [Repeat(f"{place:064}", digest * 64) for place in range(len(values))]
-    return [repeating(grant, value, repeat, repeats=repeats) for value, repeat in zip(values, repeats, strict=True)]
+    return [repeating(grant, value, Repeat(REPEAT.key, digest * 64, place)) for place, value in enumerate(values)]
 
 
 async def submit(store: Any, requests: Sequence[VerifyRequest]) -> list[Decision]:

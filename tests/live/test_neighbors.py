@@ -75,6 +75,20 @@ class Together(Batches):
         return {**self.headers, "Idempotency-Key": secrets.token_hex(8)}
 
 
+class Reused(Together):
+    """The same with a key that belongs to another call, so that all are refused."""
+
+    def _prepare(self, gate: Gate, tokens: int, secret: str) -> None:
+        super()._prepare(gate, tokens, secret)
+        self._usual = 409
+        for body in self.bodies[:1]:
+            first = json.loads(body)["requests"][:1]
+            expect(200, gate.post("/tokens/verify/batch", {"requests": first}, **self.headers_of_one()))
+
+    def headers_of_one(self) -> dict[str, str]:
+        return {**self.headers, "Idempotency-Key": "reused"}
+
+
 class Containers(Batches):
     """The same with bodies that a thread has to parse."""
 
@@ -132,12 +146,13 @@ COSTS: Mapping[str, Callable[[], list[Json]]] = {
     "rules": rules,
 }
 # The pause of a single client that does not saturate the server.
-PACES = {"single": 1 / 18, "batches": 1 / 1.7, "together": 1 / 1.7, "containers": 1 / 1.7}
+PACES = {"single": 1 / 18, "batches": 1 / 1.7, "together": 1 / 1.7, "containers": 1 / 1.7, "reused": 1 / 1.7}
 FLOODS: Mapping[str, type[Steady]] = {
     "single": Single,
     "batches": Batches,
     "together": Together,
     "containers": Containers,
+    "reused": Reused,
 }
 
 
