@@ -15,11 +15,15 @@ _claims: Bounded[str, Claims] = Bounded(MAX_TOKENS)
 
 
 class Question(NamedTuple):
-    """A request with the claims of its token, or None if we did not sign it, and the audience that it names."""
+    """A request with the claims of its token, or None if we did not sign it, and the audience that it names.
+
+    `continues` is whether others of its call have been decided just now, in another batch.
+    """
 
     request: VerifyRequest
     claims: Claims | None
     named_audience: str | None
+    continues: bool = False
 
     @property
     def needs_database(self) -> bool:

@@ -1,7 +1,8 @@
 """Repeated requests with `reserve`: an `Idempotency-Key` makes one reservation, which a repeat finds (docs/adr/0033).
 
 A repeat is a verify like any other up to the policies: its caller is authenticated, and the token, the connection and
-every stop are checked as they are now. Only then does what the first request reserved answer it.
+every stop are checked as they are now. Only then does what the first request reserved answer it. If that can answer it
+no longer, or the key is that of another call, the whole call is refused as soon as its caller is authenticated.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from core.canonical import canonical_json
 from core.errors import DomainError
 from core.idempotency import IdempotencyKeyReused, require_valid_key
 from decisions.facts import ReservedFacts
+from decisions.questions import Question
 from decisions.requests import Credential, Decision, Repeat
 from decisions.stores.statements import Statement, Step
 from limits.models import Reservation
@@ -29,7 +31,7 @@ def repeat_of(
 ) -> Repeat:
     """Return what identifies the first request of a call with this `Idempotency-Key`. Callers share no keys.
 
-    Raises `Invalid` for a key that cannot be used.
+    Without a credential, the caller is who holds all these tokens. Raises `Invalid` for a key that cannot be used.
     """
     require_valid_key(key)
     caller = [credential.server_id] if credential else sorted(map(secrets.digest, set(tokens)))
@@ -58,23 +60,27 @@ def refuse(problem: DomainError) -> Decision:
 
 
 def find_problems(
-    repeats: Iterable[Repeat], reserved: Iterable[ReservedFacts], now: datetime
-) -> Mapping[tuple[str, str], DomainError]:
-    """Return why calls cannot be answered, by key and digest.
+    questions: Iterable[Question], reserved: Iterable[ReservedFacts], now: datetime
+) -> Mapping[tuple[Repeat | None, bool], DomainError]:
+    """Return why repeatable requests cannot be answered, by what identifies them and whether their call continues.
 
-    A key is for the call that has reserved something with it. If none has, it is for the first one of the batch.
+    A key is for the call that has reserved something with it. If none has, it is for the first one of the batch. What a
+    call itself has reserved in another batch can have ended meanwhile, but does not refuse the rest of it.
     """
     digests, ended = dict[str, str](), dict[str, DomainError]()
     for row in reserved:
         digests[row.repeat_key] = row.repeat_digest
         if problem := _find_problem(row, now):
             ended[row.repeat_key] = problem
-    problems = dict[tuple[str, str], DomainError]()
-    for key, digest, _ in repeats:
-        if digests.setdefault(key, digest) != digest:
-            problems[key, digest] = IdempotencyKeyReused("Use a new key for each new request.")
-        elif key in ended:
-            problems[key, digest] = ended[key]
+    problems = dict[tuple[Repeat | None, bool], DomainError]()
+    for question in questions:
+        repeat, continues = question.request.repeat, question.continues
+        if repeat is None:
+            continue
+        if digests.setdefault(repeat.key, repeat.digest) != repeat.digest:
+            problems[repeat, continues] = IdempotencyKeyReused("Use a new key for each new request.")
+        elif repeat.key in ended and not continues:
+            problems[repeat, continues] = ended[repeat.key]
     return problems
 
 

@@ -48,6 +48,8 @@ class Pending:
     def take(self, most: int) -> Sequence[Question]:
         """Return the next questions, at most this many."""
         questions = self.questions[self.taken : self.taken + most]
+        if self.taken and questions[0].request.repeat:
+            questions = [question._replace(continues=True) for question in questions]
         self.taken += len(questions)
         return questions
 

@@ -82,6 +82,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool, seconds: float =
         now = clock.now()
         found = _with_problems(questions, found, facts.reserved.values(), now)
         judgements = _judge_first(questions, found, now, seconds)
+        _charge_repeats(judgements, len(expected) / len(questions))
         questions = questions[: len(judgements)]
         needed = Needed.by(judgements)
         unread = needed.keys - facts.counters.keys()
@@ -167,12 +168,13 @@ def _with_problems(
     questions: Sequence[Question], found: Sequence[Found], reserved: Iterable[ReservedFacts], now: datetime
 ) -> Sequence[Found]:
     """Add to what was found why calls with an `Idempotency-Key` cannot be answered again. Few have one."""
-    asked = [(question.request.repeat, question, each) for question, each in zip(questions, found, strict=True)]
-    repeats = [repeat for repeat, question, each in asked if repeat and is_authentic(question, each, now)]
-    problems = find_problems(repeats, reserved, now) if repeats else None
+    asked = zip(questions, found, strict=True)
+    repeated = [question for question, each in asked if question.request.repeat and is_authentic(question, each, now)]
+    problems = find_problems(repeated, reserved, now) if repeated else None
     if not problems:
         return found
-    return [each._replace(problem=problems.get(repeat[:2])) if repeat else each for repeat, _, each in asked]
+    keys = ((question.request.repeat, question.continues) for question in questions)
+    return [each._replace(problem=problems.get(key)) for each, key in zip(found, keys, strict=True)]
 
 
 def _judge_first(
@@ -190,6 +192,13 @@ def _judge_first(
         if not judgement.is_final:
             left -= len(judgement.needed_keys()) * COUNTER_SECONDS + len(judgement.shadows) * ENTRY_SECONDS
     return judgements
+
+
+def _charge_repeats(judgements: Iterable[Judgement], counters: float) -> None:
+    """Charge requests that are answered again or refused for so many counters each, which were read for nothing."""
+    for each in judgements:
+        if each.is_repeated:
+            each.decision.effort += counters * COUNTER_SECONDS
 
 
 def _judge(question: Question, found: Found, now: datetime) -> Judgement:

@@ -10,7 +10,7 @@ import time_machine
 
 from core import clock
 from limits.models import Reservation
-from tests.api.conftest import Api, Json, expect, initiate, new_agent, problem
+from tests.api.conftest import Api, Json, expect, initiate, new_agent, problem, tokens_for
 from tests.api.test_reservations import EUR_10, KEY, _budget, commit, eur, shop, void
 from tests.log import log_entries
 
@@ -144,3 +144,30 @@ def test_a_request_that_was_asked_is_allowed_once_it_is_approved(developer: Api,
     allowed = expect(200, anonymous.post("/tokens/verify", body, **KEY))
     assert allowed["allowed"]
     assert expect(200, anonymous.post("/tokens/verify", body, **KEY)) == allowed
+
+
+def test_callers_without_a_credential_share_no_keys(
+    agent: Json, ada: Any, tokens: Json, anonymous: Api, developer: Api
+) -> None:
+    """Who sends other tokens is another caller, also if some of them are the same or made up."""
+    other = tokens_for(agent, ada)["accessToken"]
+
+    def ask(*sent: str) -> list[Json]:
+        one = {"requiredScopes": ["email:read"], "reserve": True, "context": {"amount": eur("1")}}
+        body = {"requests": [{**one, "token": token} for token in sent]}
+        return list(expect(200, anonymous.post("/tokens/verify/batch", body, **KEY))["decisions"])
+
+    own = tokens["accessToken"]
+    calls = [ask(own), ask(other), ask(other, own), ask("made-up", own)]
+    assert [[decision["allowed"] for decision in call] for call in calls] == [
+        [True],
+        [True],
+        [True, True],
+        [False, True],
+    ]
+    assert [ask(own), ask(other), ask(other, own), ask("made-up", own)] == calls
+    assert Reservation.objects.count() == 5
+    body = {
+        "requests": [{"token": own, "requiredScopes": ["email:read"], "reserve": True, "context": {"amount": EUR_10}}]
+    }
+    problem(anonymous.post("/tokens/verify/batch", body, **KEY), 409, "idempotency_key_reused")

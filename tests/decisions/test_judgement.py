@@ -17,6 +17,7 @@ from decisions.memory import LIBRARY
 from decisions.questions import Question
 from decisions.requests import Credential, Reason, VerifyRequest
 from decisions.settling import Settling
+from limits.reservations import ReservationExpired
 from limits.sliding_window import LoadedCounter
 from policies.books import EMPTY_BOOK, PolicyBook, PolicyRow, compile_book
 from policies.rules.data_flow import task_key
@@ -138,6 +139,10 @@ class TestCallers:
         own = judge(asked, found(TOKEN._replace(audience_json=f'["{SERVICE.identifier}"]'), service=SERVICE), NOW)
         assert (foreign.decision.reason, foreign.service_organization_id) == (Reason.WRONG_AUDIENCE, None)
         assert (own.decision.reason, own.service_organization_id) == (None, "org_2")
+
+    def test_who_has_no_credential_does_not_learn_that_a_key_was_used(self) -> None:
+        judgement = judge(question(credential=CREDENTIAL), found(problem=ReservationExpired("x")), NOW)
+        assert (judgement.decision.is_caller_refused, judgement.decision.problem) == (True, None)
 
 
 class TestDeletedTokens:

@@ -1,24 +1,29 @@
 """Repeated requests with `reserve`, by both drivers and at the same time: one key makes one reservation."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+import time_machine
+from django.db import connection
 
+from core import clock
 from core.errors import DomainError, OutcomeUnknown
 from core.idempotency import IdempotencyKeyReused
 from decisions import batcher as batcher_module
 from decisions import judgement
 from decisions.batcher import Batcher
 from decisions.questions import Question
-from decisions.requests import Credential, Decision, Repeat, VerifyRequest
+from decisions.requests import LEAST_EFFORT, Credential, Decision, Repeat, VerifyRequest
 from decisions.services import decide as decide_in_thread
 from decisions.stores.base import Store, StoreUnavailable
+from decisions.stores.conversation import COUNTER_SECONDS
 from decisions.stores.reading import ask_facts
 from decisions.stores.statements import Statement
 from limits.models import Reservation
-from tests.decisions.drivers import Decide, EventLoop, allowed, caller_of, questions, written_rows
+from limits.reservations import ReservationExpired
+from tests.decisions.drivers import Decide, EventLoop, allowed, caller_of, limit, questions, written_rows
 from tests.decisions.test_reserving import budget, commit, paying, reserving
 from tests.threads import race
 from tests.world import Grant
@@ -144,6 +149,16 @@ class TestTwoCallsWithOneKey:
         assert isinstance(decision.problem, IdempotencyKeyReused)
 
 
+def test_a_refused_repeat_pays_for_the_counters_that_were_locked_for_it(loop: EventLoop, grant: Grant) -> None:
+    """On SQLite, none are."""
+    for seconds in range(100, 120):
+        limit(grant, 1000, seconds=seconds)
+    loop.decide(*call(grant, "1"))
+    (decision,) = loop.decide(*call(grant, "2", digest="e"))
+    locked = 20 if connection.vendor == "postgresql" else 0
+    assert decision.effort == pytest.approx(LEAST_EFFORT + locked * COUNTER_SECONDS)
+
+
 def test_a_batch_locks_one_number_per_call(grant: Grant) -> None:
     """Whatever its requests are: a transaction of PostgreSQL has room for few thousand locks."""
     asked = questions(*call(grant, *["1"] * 100), *call(grant, *["1"] * 100))
@@ -186,6 +201,16 @@ class TestACallInParts:
         assert sorted(allowed(answer) for answer in answers) == [[False] * 8, [True] * 8]
         assert len(set(Reservation.objects.values_list("repeat_digest", flat=True))) == 1
 
+    def test_the_rest_is_not_refused_for_what_the_call_itself_reserved(self, loop: EventLoop, grant: Grant) -> None:
+        """Here, its first reservation has lapsed before its second request is decided. A repeat is refused."""
+        first, second = call(grant, "1", "1")
+        asked = [first._replace(reserve_seconds=1), second]
+        with time_machine.travel(clock.now(), tick=False) as traveller:
+            store = Interrupted(loop.make_store(), lambda: traveller.shift(2))
+            assert allowed(loop.run(submit(store, asked))) == [True, True]
+            again = loop.run(submit(loop.first, asked))
+        assert [type(decision.problem) for decision in again] == [ReservationExpired] * 2
+
     def test_a_repeat_decides_what_a_failure_left(self, loop: EventLoop, grant: Grant) -> None:
         budget(grant, "3")
         store = loop.make_store()
@@ -197,6 +222,19 @@ class TestACallInParts:
         assert allowed(again) == [True] * 3
         assert {decision.reservation_id for decision in again[:2]} == reserved
         assert allowed(loop.decide(paying(grant, "0.01"))) == [False]
+
+
+class Interrupted:
+    """A store beside which something happens after each batch."""
+
+    def __init__(self, store: Store, act: Callable[[], object]) -> None:
+        self._store = store
+        self._act = act
+
+    async def decide(self, questions: Sequence[Question], seconds: float) -> list[Decision]:
+        decisions = await self._store.decide(questions, seconds)
+        self._act()
+        return decisions
 
 
 class Failing:
