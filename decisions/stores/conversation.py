@@ -82,7 +82,7 @@ def converse(questions: Sequence[Question], *, is_serial: bool, seconds: float =
         now = clock.now()
         found = _with_problems(questions, found, facts.reserved.values(), now)
         judgements = _judge_first(questions, found, now, seconds)
-        _charge_repeats(judgements, len(expected) / len(questions))
+        _charge_repeats(judgements, len(expected) / max(1, len(questions)))
         questions = questions[: len(judgements)]
         needed = Needed.by(judgements)
         unread = needed.keys - facts.counters.keys()
