@@ -54,7 +54,7 @@ def _requests(
     bodies: Sequence[VerifyRequestBody], path: str, sent: Sent, actor: Actor, headers: Headers
 ) -> list[VerifyRequest]:
     credential, key = read_credential(headers), headers.get("idempotency-key")
-    tokens = [body.token for body in bodies]
+    tokens = (body.token for body in bodies)
     repeat = None if key is None else repeat_of(key, path, sent, tokens, credential)
     requests = [_request(body, actor, credential) for body in bodies]
     if len(requests) > 1:

@@ -195,7 +195,7 @@ def _judge_first(
 
 
 def _charge_repeats(judgements: Iterable[Judgement], counters: float) -> None:
-    """Charge requests that are answered again or refused for so many counters each, which were read for nothing."""
+    """Charge each request that is answered again or refused for its share of the counters, read for nothing."""
     for each in judgements:
         if each.is_repeated:
             each.decision.effort += counters * COUNTER_SECONDS

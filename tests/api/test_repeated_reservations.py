@@ -146,9 +146,7 @@ def test_a_request_that_was_asked_is_allowed_once_it_is_approved(developer: Api,
     assert expect(200, anonymous.post("/tokens/verify", body, **KEY)) == allowed
 
 
-def test_callers_without_a_credential_share_no_keys(
-    agent: Json, ada: Any, tokens: Json, anonymous: Api, developer: Api
-) -> None:
+def test_callers_without_a_credential_share_no_keys(agent: Json, ada: Any, tokens: Json, anonymous: Api) -> None:
     """Who sends other tokens is another caller, also if some of them are the same or made up."""
     other = tokens_for(agent, ada)["accessToken"]
 

@@ -167,7 +167,7 @@ def test_a_batch_locks_one_number_per_call(grant: Grant) -> None:
 
 
 class TestACallInParts:
-    """A call of several requests, of which each batch decides one."""
+    """A call whose requests are decided in a batch each."""
 
     @pytest.fixture(autouse=True)
     def one_per_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:
