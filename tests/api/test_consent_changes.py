@@ -1,12 +1,13 @@
 """Changes by developers and services between a user's decisions: descriptions, scopes, owners."""
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.utils.html import strip_tags
 
 from resources.models import ReservedIdentifier
-from tests.api.conftest import Api, Json, expect, initiate, problem, tokens_for, verify
+from tests.api.conftest import Api, Json, credentials, expect, initiate, problem, tokens_for, verify
 from tests.web.markup import choices_in
 
 NOTES = "https://notes.example/api"
@@ -96,6 +97,42 @@ class TestRewordedScopes:
         page = strip_tags(browser.get("/activity").content.decode())
         assert "Removed: Read notes." in page
         assert "Removed: Delete all notes." not in page
+
+
+class TestModesOfRewordedScopes:
+    """The user chose to be asked, and then the service changed the description. No mode would be preselected."""
+
+    @pytest.fixture(autouse=True)
+    def _asked(self, reader: Json, ada: Any, developer: Api, notes: Json) -> None:
+        approve(reader, ada, ["notes:read"], modes={"notes:read": "ask"})
+        later = {**READ, "title": "Read all notes", "reversible": True}
+        expect(200, developer.patch(f"/resource-servers/{notes['id']}", {"scopes": [later]}))
+
+    def test_are_shown_and_kept(self, reader: Json, ada: Any, browser: Any) -> None:
+        consent = initiate(reader, requestedScopes=["notes:read"])
+        page = browser.get(f"/consent/{consent}")
+        assert [(one.scope.title, one.mode) for one in choices_in(page, "required")] == [("Read all notes", "ask")]
+        assert 'name="mode-notes:read" value="ask" checked' in page.content.decode()
+        assert self._allow(browser, consent, page).status_code == 303
+        assert expect(200, ada.get(f"/consent/{consent}"))["modes"] == {"notes:read": "ask"}
+
+    def test_can_be_changed_on_the_page(self, reader: Json, ada: Any, browser: Any) -> None:
+        consent = initiate(reader, requestedScopes=["notes:read"])
+        answer = self._allow(browser, consent, browser.get(f"/consent/{consent}"), **{"mode-notes:read": "allow"})
+        body = {"code": parse_qs(urlsplit(answer["Location"]).query)["code"][0], **credentials(reader)}
+        token = expect(200, Api().post("/tokens/exchange", body))["accessToken"]
+        assert expect(200, ada.get(f"/consent/{consent}"))["modes"] == {}
+        assert verify(token, "notes:read", resource=NOTES)["allowed"]
+
+    @pytest.mark.parametrize(("modes", "stored"), [({}, {"notes:read": "ask"}), ({"notes:read": "allow"}, {})])
+    def test_are_kept_through_the_api_unless_named(self, reader: Json, ada: Any, modes: Json, stored: Json) -> None:
+        consent = initiate(reader, requestedScopes=["notes:read"])
+        expect(200, ada.post(f"/consent/{consent}/approve", {"modes": modes}))
+        assert expect(200, ada.get(f"/consent/{consent}"))["modes"] == stored
+
+    def _allow(self, browser: Any, consent: str, page: Any, **fields: str) -> Any:
+        form = {"decision": "allow", "scopes": ["notes:read"], "connection": page.context["connection_state"], **fields}
+        return browser.post(f"/consent/{consent}", form)
 
 
 class TestScopesRemovedFromTheAgent:

@@ -99,14 +99,15 @@ class Screen:
         return [self._choice(scope_id, ticked, given) for scope_id in ids]
 
     def mode_of(self, scope_id: str) -> str | None:
-        """Return the mode to preselect, or None if the page offers none. A live scope has its own."""
+        """Return the mode to preselect, or None if the page offers none. What the connection has stored is shown."""
         scope = self.words.get(scope_id)
         if scope is None or always_asking([scope]):
             return None
-        if scope_id not in self.known:
-            return ASK if is_sensitive(scope) else None
-        mode = self.terms.modes.get(scope_id, ALLOW)
-        return mode if mode == ASK or is_sensitive(scope) else None
+        # Only scopes that ask have a stored mode. One of other words is new, but an approval keeps its mode.
+        stored = self.terms.modes.get(scope_id)
+        if stored is None and is_sensitive(scope):
+            return ALLOW if scope_id in self.known else ASK
+        return stored
 
     def guard(self, kept: Decision | None) -> dict[str, Any] | None:
         """Return the guard against data flows, or None if the scopes cannot cause one."""
