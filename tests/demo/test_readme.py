@@ -43,7 +43,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 @pytest.fixture
 def environment(server: LiveServer) -> dict[str, str]:
     program = blocks("python", "The same in Python")
-    return {**os.environ, **with_browser(GATE=server.url, PYTHON=sys.executable, PROGRAM=program)}
+    return {**os.environ, **with_browser(AGENTGATE_URL=server.url, PYTHON=sys.executable, PROGRAM=program)}
 
 
 @pytest.mark.live
@@ -62,7 +62,7 @@ def test_the_eight_steps_with_curl_and_then_python_work_in_one_shell(environment
     ]
     (log,) = [answer for answer in json_values(done.stdout) if "items" in answer]
     assert [entry["outcome"] for entry in log["items"]] == ["denied", "allowed"]
-    assert f"{environment['GATE']}/consent/cns_" in done.stdout
+    assert f"{environment['AGENTGATE_URL']}/consent/cns_" in done.stdout
     assert done.stdout.endswith("True None\n")
 
 
@@ -72,12 +72,12 @@ def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Pat
     """curl takes the place of the proxy that ends TLS: it sends a header that the server trusts from loopback."""
     (tmp_path / ".curlrc").write_text('header = "X-Forwarded-Proto: https"\n')
     steps = blocks("sh", "The eight steps, with curl")
-    functions = "".join(re.findall(r"^(?:export GATE=|API=|field\(|send\().*\n", steps, re.M))
-    (developer,) = re.findall(r"API_KEY=\$\((send .*?) \| field apiKey\)", steps, re.S)
+    functions = "".join(re.findall(r"^(?:export AGENTGATE_URL=|API=|field\(|send\().*\n", steps, re.M))
+    (developer,) = re.findall(r"AGENTGATE_API_KEY=\$\((send .*?) \| field apiKey\)", steps, re.S)
     (user,) = re.findall(r"^ACCOUNT=.*\nsend .*?/users/register.*\n", steps, re.M)
     settings = {"API_URL": "https://gate.example.com", "TRUSTED_PROXIES": "127.0.0.1/32"}
     with LiveServer(Databases(tmp_path).sqlite(), tmp_path, processes=1, **settings) as server:
-        environment = {**os.environ, "GATE": server.url, "HOME": str(tmp_path), "CURL_HOME": str(tmp_path)}
+        environment = {**os.environ, "AGENTGATE_URL": server.url, "HOME": str(tmp_path), "CURL_HOME": str(tmp_path)}
 
         def run(script: str) -> list[dict[str, Any]]:
             command = ["sh", "-c", f"set -eu\n{functions}{script}"]
@@ -97,12 +97,12 @@ def test_with_an_https_api_url_the_same_steps_ask_for_verification(tmp_path: Pat
 
 @pytest.mark.live
 def test_the_python_program_works_unchanged(environment: dict[str, str]) -> None:
-    gate = Gate(environment["GATE"])
+    gate = Gate(environment["AGENTGATE_URL"])
     developer = gate.developer()
 
     done = subprocess.run(
         [sys.executable, "-c", environment["PROGRAM"]],
-        env={**environment, "API_KEY": developer.api_key},
+        env={**environment, "AGENTGATE_API_KEY": developer.api_key},
         capture_output=True,
         text=True,
         check=False,

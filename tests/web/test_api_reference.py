@@ -90,7 +90,7 @@ def test_the_example_is_a_command_with_a_body():
     assert json.loads(lines[-1].removeprefix("-d '").removesuffix("'"))["requiredScopes"] == ["email:send"]
     assert curl(operations()["getAgent"]).splitlines() == [
         'curl "http://localhost:8000/api/v1/agents/$AGENT_ID" \\',
-        '  -H "X-Api-Key: $API_KEY"',
+        '  -H "X-Api-Key: $AGENTGATE_API_KEY"',
     ]
 
 

@@ -60,7 +60,7 @@ def test_the_token_request_has_the_answer_that_the_page_shows(client, agent_of, 
     request = {**credential, "requestedScopes": [READ], "redirectUri": CALLBACK}
     asked = post(client, "/api/v1/consent/initiate", request)
     code = post(sign_in(ada), f"/api/v1/consent/{asked['consentId']}/approve", {})["code"]
-    path = samples.EXCHANGE.split()[1].replace("$API", "/api/v1")
+    path = samples.EXCHANGE.split()[1].removeprefix("$AGENTGATE_URL")
     answer = post(client, path, json_in(samples.EXCHANGE, code=code, **credential))
     assert_shown(json_in(samples.EXCHANGED), answer)
 

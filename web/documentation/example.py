@@ -11,7 +11,7 @@ from web.documentation.openapi import reference_in, schemas
 from web.documentation.reference import Operation
 
 HEADERS = {
-    "apiKey": '-H "X-Api-Key: $API_KEY"',
+    "apiKey": '-H "X-Api-Key: $AGENTGATE_API_KEY"',
     "sessionToken": '-H "Authorization: Bearer $SESSION_TOKEN"',
     "basic": '--user "$CLIENT_ID:$CLIENT_SECRET"',
 }

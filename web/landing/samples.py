@@ -34,7 +34,7 @@ VERIFIED = """\
 }"""
 
 EXCHANGE = """\
-curl $API/tokens/exchange --json '{
+curl $AGENTGATE_URL/api/v1/tokens/exchange --json '{
   "code": "…",
   "clientId": "agc_…",
   "clientSecret": "ags_…"

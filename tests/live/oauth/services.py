@@ -91,7 +91,7 @@ def register(gate: Gate, developer: Developer, page: str, identifier: str, prefi
         '"tickets:', f'"{prefix}:'
     )
     script = f'set -eu\n{script}echo "$AGENTGATE_RESOURCE_SERVER_ID $AGENTGATE_RESOURCE_SERVER_SECRET"'
-    environment = {**os.environ, "AGENTGATE_URL": gate.url, "API_KEY": developer.api_key}
+    environment = {**os.environ, "AGENTGATE_URL": gate.url, "AGENTGATE_API_KEY": developer.api_key}
     ran = subprocess.run(["sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     server_id, secret = ran.stdout.split()

@@ -80,7 +80,7 @@ def test_a_good_token_passes(caller: Caller) -> None:
 def test_the_pages_agent_runs_as_it_stands(caller: Caller, service: tuple[str, Developer], page: str) -> None:
     url, developer = service
     program = re.sub(r'SERVICE = ".*"', f'SERVICE = "{url}"', agent_on(page)).replace("tickets:", f"{caller.prefix}:")
-    variables = with_browser(AGENTGATE_URL=caller.gate.url, API_KEY=developer.api_key)
+    variables = with_browser(AGENTGATE_URL=caller.gate.url, AGENTGATE_API_KEY=developer.api_key)
     ran = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, **variables}, capture_output=True, text=True, check=False
     )
