@@ -16,6 +16,12 @@ MAX_KEYS = 20
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
 PUBLIC_MEMBERS = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
 UNNAMED = "Unnamed client"
+STRONGEST_FIRST = (
+    Agent.AuthMethod.PRIVATE_KEY_JWT,
+    Agent.AuthMethod.BASIC,
+    Agent.AuthMethod.POST,
+    Agent.AuthMethod.NONE,
+)
 
 
 def parse_client_metadata(document: Mapping[str, Any], methods: Collection[str], default_method: str) -> ClientMetadata:
@@ -25,9 +31,7 @@ def parse_client_metadata(document: Mapping[str, Any], methods: Collection[str],
     """
     uris = _redirect_uris(document)
     _check_grants(document)
-    method = _text(document, "token_endpoint_auth_method") or default_method
-    if method not in methods:
-        raise _invalid(f"token_endpoint_auth_method must be one of {', '.join(methods)}")
+    method = _auth_method(document, methods, default_method)
     name = plain_text(_text(document, "client_name"))
     if len(name) > MAX_NAME_LENGTH:
         raise _invalid(f"client_name must be at most {MAX_NAME_LENGTH} characters")
@@ -35,7 +39,7 @@ def parse_client_metadata(document: Mapping[str, Any], methods: Collection[str],
     return ClientMetadata(
         name=name or _name_by_host(uris),
         redirect_uris=uris,
-        auth_method=Agent.AuthMethod(method),
+        auth_method=method,
         jwks=jwks,
         jwks_uri=jwks_uri,
     )
@@ -57,6 +61,21 @@ def _check_grants(document: Mapping[str, Any]) -> None:
         raise _invalid("grant_types must include authorization_code")
     if "code" not in _texts(document, "response_types", ["code"]):
         raise _invalid("response_types must include code")
+
+
+def _auth_method(document: Mapping[str, Any], methods: Collection[str], default: str) -> Agent.AuthMethod:
+    """Return the method that the client names or, if we do not support that one, the strongest that both sides do.
+
+    The list is that of OpenID Connect Relying Party Metadata Choices, which ChatGPT publishes.
+    """
+    named = _text(document, "token_endpoint_auth_method")
+    listed = _texts(document, "token_endpoint_auth_methods_supported", [])
+    wanted = [named] if named in methods else listed or [named or default]
+    for method in STRONGEST_FIRST:
+        if method in methods and method in wanted:
+            return method
+    member = "token_endpoint_auth_methods_supported must include" if listed else "token_endpoint_auth_method must be"
+    raise _invalid(f"{member} one of {', '.join(methods)}")
 
 
 def _keys(document: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:

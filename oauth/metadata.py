@@ -5,7 +5,6 @@ from typing import Any
 from django.conf import settings
 
 from consent.details import TYPES
-from resources.catalogue import catalogue
 
 SIGNING_ALGORITHMS = ["ES256", "RS256", "PS256", "EdDSA"]
 GRANT_TYPES = ["authorization_code", "refresh_token", "client_credentials"]
@@ -13,7 +12,11 @@ SECRET_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"
 
 
 def server_metadata() -> dict[str, Any]:
-    """Return the authorization server's metadata, without features that the settings turn off."""
+    """Return the authorization server's metadata, without features that the settings turn off.
+
+    It has no `scopes_supported`, because some clients ask for every scope that they see there. Each service lists its
+    own in its metadata (RFC 9728).
+    """
     issuer = settings.JWT_ISSUER
     registration = {"registration_endpoint": f"{issuer}/register"} if settings.OAUTH_DYNAMIC_REGISTRATION else {}
     return {
@@ -26,7 +29,6 @@ def server_metadata() -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/introspect",
         "pushed_authorization_request_endpoint": f"{issuer}/par",
         "require_pushed_authorization_requests": False,
-        "scopes_supported": list(catalogue()),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": GRANT_TYPES,

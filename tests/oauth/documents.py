@@ -31,11 +31,12 @@ CLAUDE_CODE = {
 }
 CHATGPT = {
     "client_id": "https://chatgpt.example/oauth/client.json",
+    "client_uri": "https://chatgpt.example/",
     "client_name": "ChatGPT",
     "redirect_uris": ["https://chatgpt.example/connector_platform_oauth_redirect"],
     "grant_types": ["authorization_code", "refresh_token"],
     "response_types": ["code"],
-    "token_endpoint_auth_method": "private_key_jwt",
+    "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
     "token_endpoint_auth_signing_alg": "RS256",
     "jwks_uri": "https://chatgpt.example/oauth/jwks.json",
 }

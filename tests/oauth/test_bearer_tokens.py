@@ -193,3 +193,4 @@ def test_metadata_lists_only_enabled_features(settings: Any, db: None, is_open: 
         assert ("registration_endpoint" in metadata) is is_open
         assert metadata["client_id_metadata_document_supported"] is is_open
         assert metadata["issuer"] == "http://localhost:8000/oauth"
+        assert "scopes_supported" not in metadata, "some clients ask for every scope that they see there"

@@ -42,7 +42,7 @@ def chatgpt(world: Any, published: Any) -> Any:
     from tests.oauth.documents import CHATGPT
     from tests.oauth.test_metadata_documents import client_of
 
-    published[CHATGPT["client_id"]] = CHATGPT
+    published[CHATGPT["client_id"]] = {**CHATGPT}
     published[CHATGPT["jwks_uri"]] = {"keys": [rsa_jwk()]}
     return client_of(world, CHATGPT)
 
@@ -83,6 +83,17 @@ def test_a_client_can_authenticate_with_assertions(signer: Any, ada: User) -> No
 def test_chatgpts_document_is_accepted_with_keys_from_its_jwks_uri(chatgpt: Any, ada: User) -> None:
     token = assertion(chatgpt, key=RSA_KEY, algorithm="RS256", kid="one", aud="http://localhost:8000/oauth/token")
     assert redeem(chatgpt, chatgpt.code(ada), token).status_code == 200
+
+
+def test_a_document_that_names_private_key_jwt_is_accepted_too(chatgpt: Any, published: Any, ada: User) -> None:
+    published[chatgpt.agent.client_id] |= {"token_endpoint_auth_method": "private_key_jwt"}
+    token = assertion(chatgpt, key=RSA_KEY, algorithm="RS256", kid="one")
+    assert redeem(chatgpt, chatgpt.code(ada), token).status_code == 200
+
+
+def test_a_client_that_lists_stronger_methods_cannot_use_none(chatgpt: Any, ada: User) -> None:
+    answer = chatgpt.redeem(chatgpt.code(ada))
+    assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
 def test_an_assertion_works_only_once(signer: Any, world: Any, ada: User) -> None:

@@ -50,6 +50,8 @@ def test_a_public_client_gets_no_secret(db: None) -> None:
         {"grant_types": "authorization_code"},
         {"response_types": ["token"]},
         {"token_endpoint_auth_method": "tls_client_auth"},
+        {"token_endpoint_auth_methods_supported": ["tls_client_auth"]},
+        {"token_endpoint_auth_methods_supported": "none"},
         {"client_name": "x" * 201},
         {"client_name": "a\u0000b"},
         {"client_name": 7},
@@ -62,6 +64,30 @@ def test_a_public_client_gets_no_secret(db: None) -> None:
 def test_invalid_metadata_is_refused(world: Any, db: None, change: dict[str, Any]) -> None:
     answer = post({"redirect_uris": ["https://app.example/cb"], **change})
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
+
+
+@pytest.mark.parametrize(
+    ("change", "method"),
+    [
+        ({"token_endpoint_auth_methods_supported": ["none", "client_secret_post"]}, "client_secret_post"),
+        ({"token_endpoint_auth_methods_supported": ["none", "tls_client_auth"]}, "none"),
+        ({"token_endpoint_auth_methods_supported": []}, "client_secret_basic"),
+        ({"token_endpoint_auth_methods_supported": ["none", "client_secret_basic"], **PUBLIC}, "none"),
+        (
+            {
+                "token_endpoint_auth_method": "tls_client_auth",
+                "token_endpoint_auth_methods_supported": ["tls_client_auth", "none"],
+            },
+            "none",
+        ),
+    ],
+)
+def test_the_strongest_method_that_both_sides_support_is_registered_unless_the_client_names_one(
+    db: None, change: dict[str, Any], method: str
+) -> None:
+    said = post({"redirect_uris": ["https://app.example/cb"], **change}).json()
+    assert said["token_endpoint_auth_method"] == method
+    assert ("client_secret" in said) is (method != "none")
 
 
 TWICE = b'{"redirect_uris": ["https://app.example/cb"], "redirect_uris": ["https://evil.example/cb"]}'
