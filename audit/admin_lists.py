@@ -21,6 +21,7 @@ from audit.entries.facets import is_own
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import AuditEntry, read_entry
+from audit.readers.reports import withhold_reporter, without_named_reports
 from audit.readers.search import Listing, UnknownCursor, find_entry
 from core import clock
 from core.admin_lists import find_lookup, kind_of
@@ -107,15 +108,17 @@ class LogChangeList(ChangeList):
             return [], ""
         if ID in self.searched:
             found = find_entry(self.wanted, self.searched[ID])
-            return [read_entry(found)] if found else [], ""
+            return without_named_reports([read_entry(found)] if found else [], self.wanted), ""
         try:
-            return Listing(self.wanted).page(self.cursor, self.list_per_page)
+            entries, cursor = Listing(self.wanted).page(self.cursor, self.list_per_page)
         except UnknownCursor as error:
             raise IncorrectLookupParameters from error
+        return without_named_reports(entries, self.wanted), cursor
 
 
 def row_of(entry: AuditEntry) -> Entry:
     """Return the entry as a row that Django can show, and that `entry_of` takes back."""
+    entry = withhold_reporter(entry)
     row = Entry(
         id=entry.id,
         timestamp=entry.timestamp,

@@ -13,6 +13,7 @@ from agents.models import Agent, ClientSecret
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import AuditEntry, stated_reason
+from audit.readers.reports import withhold_reporter, without_named_reports
 from audit.readers.search import Listing
 from consent.models import Approval, Consent
 from core.administration import row_url
@@ -75,13 +76,14 @@ class Line:
 
 def recent_lines(request: HttpRequest, criteria: Criteria, limit: int = RECENT) -> list[Line]:
     """Return the newest entries that match."""
-    return log_lines(request, Listing(criteria).page("", limit)[0])
+    return log_lines(request, without_named_reports(Listing(criteria).page("", limit)[0], criteria))
 
 
 def log_lines(request: HttpRequest, entries: Sequence[AuditEntry]) -> list[Line]:
     """Return a line for each entry, with the names that the administrator may read, found by one query."""
-    names = _names(request, {one for entry in entries for one in _ids(entry)})
-    return [_line(entry, names) for entry in entries]
+    shown = [withhold_reporter(entry) for entry in entries]
+    names = _names(request, {one for entry in shown for one in _ids(entry)})
+    return [_line(entry, names) for entry in shown]
 
 
 def _line(entry: AuditEntry, names: dict[str, str]) -> Line:

@@ -54,6 +54,7 @@ def dispute(request: HttpRequest, entry_id: str) -> HttpResponse:
         "item": item,
         "form": form,
         "report": find_report(user.id, entry),
+        "has_developer": consent is not None and consent.agent.organization_id is not None,
         "is_developer": developer is not None,
         "issued": issued_since(developer, since) if developer else None,
         "issued_since": since,
