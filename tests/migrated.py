@@ -10,11 +10,12 @@ import os
 import shutil
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
+
+from tests import production
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / "var" / "migrated"
@@ -43,7 +44,7 @@ def copy_cluster(path: Path, make: Callable[[Path], None]) -> None:
 
 
 def migrate(environment: dict[str, str]) -> None:
-    command = [sys.executable, "manage.py", "migrate", "--verbosity", "0"]
+    command = [production.python(), "manage.py", "migrate", "--verbosity", "0"]
     subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, capture_output=True)
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from ipaddress import ip_network
@@ -25,6 +24,7 @@ from audit.sequencing.sequencer import sequence
 from audit.signing import anchors
 from core import clock
 from core.task_runs import record_run
+from tests import production
 from tests.audit.journals import write_body
 from tests.world import make_agent, make_developer, make_grant, make_user
 from tokens.keys import current_key
@@ -150,7 +150,7 @@ def test_without_settings_or_a_database_the_doctor_says_so_and_creates_nothing(
 ) -> None:
     path = tmp_path / "new" / "gate.db"
     environment = {**os.environ, "DATABASE_URL": "", "REDIS_URL": "", "DATABASE_PATH": str(path), **variables}
-    command = [sys.executable, "manage.py", "doctor", "--json"]
+    command = [production.python(), "manage.py", "doctor", "--json"]
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
     found = {each["check"]: each for each in json.loads(ended.stdout)["checks"]}

@@ -4,12 +4,12 @@ import os
 import re
 import socket
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from agentgate.environment import BASE_DIR
+from tests import production
 from tests.servers import free_port
 
 SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135"
@@ -19,7 +19,7 @@ SHOW = "from django.conf import settings as s; print(*(repr(getattr(s, name)) fo
 def run(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
     return subprocess.run(
-        [sys.executable, *arguments],
+        [production.python(), *arguments],
         cwd=BASE_DIR,
         env={**kept, "DATABASE_PATH": str(tmp_path / "start.db"), **environment},
         capture_output=True,

@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,6 +14,7 @@ import httpx
 import psutil
 import pytest
 
+from tests import production
 from tests.live.server import ROOT
 from tests.servers import die_with_parent, free_port
 
@@ -63,7 +63,7 @@ def start(tmp_path: Path) -> Callable[[], AbstractContextManager[Demo]]:
         environment |= {"DEMO_FOLDER": str(tmp_path / "demo"), "DATABASE_PATH": str(tmp_path / "demo.db")}
         with output.open("wb") as file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "demo"],
+                [production.python(), "-m", "demo"],
                 cwd=ROOT,
                 env={**environment, "API_PORT": str(port), "PAUSE_SECONDS": "0.2"},
                 stdout=file,
@@ -138,7 +138,7 @@ def test_arguments_are_refused(command: str) -> None:
 def end_with(folder: Path, port: str) -> str:
     """Return the single line that the demo prints before it exits."""
     environment = {**os.environ, "DEMO_FOLDER": str(folder), "API_PORT": port}
-    command = [sys.executable, "-m", "demo"]
+    command = [production.python(), "-m", "demo"]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1

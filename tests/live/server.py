@@ -5,7 +5,6 @@ import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -15,6 +14,7 @@ import httpx
 import psutil
 import psycopg
 
+from tests import production
 from tests.migrated import copy_migrated
 from tests.servers import Postgres, Valkey, die_with_parent, free_port
 from tests.waiting import wait_until
@@ -62,7 +62,7 @@ class Database:
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
     """Run a management command and return its output. Raises `CalledProcessError`."""
-    command = [sys.executable, "manage.py", *arguments]
+    command = [production.python(), "manage.py", *arguments]
     return subprocess.run(command, cwd=ROOT, env=full(environment), check=True, capture_output=True, text=True).stdout
 
 
@@ -116,7 +116,7 @@ class LiveServer:
     def start(self) -> "LiveServer":
         with self.log.open("ab") as log:
             self._master = subprocess.Popen(
-                [sys.executable, "-m", "agentgate.server"],
+                [production.python(), "-m", "agentgate.server"],
                 cwd=ROOT,
                 env=full(self.environment),
                 stdout=log,

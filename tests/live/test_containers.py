@@ -6,7 +6,6 @@ Those that copy the volume, in `docs/deployment.md`, are run without a container
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from celery import Celery
 
 from agentgate.heartbeat import MAX_AGE_SECONDS
+from tests import production
 from tests.containers import COMPOSE, ENVIRONMENT, health_check
 from tests.environment import Servers
 from tests.live.gate import Gate
@@ -32,7 +32,7 @@ REPLY_SECONDS = 20
 
 def is_healthy(service: str, environment: dict[str, str]) -> bool:
     """Return whether the service's health check exits with status 0."""
-    command = [sys.executable if word == "python" else word for word in health_check(service)]
+    command = [production.python() if word == "python" else word for word in health_check(service)]
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, check=False)
     return done.returncode == 0
 
@@ -118,7 +118,7 @@ class Worker:
     def _command(self) -> list[str]:
         words = [self._own(word) for word in COMPOSE["services"]["worker"]["command"]]
         assert words[0] == "python"
-        return [sys.executable, *words[1:]]
+        return [production.python(), *words[1:]]
 
     def _own(self, path: str) -> str:
         return str(self.folder / path.removeprefix("/tmp/")) if path.startswith("/tmp/") else path

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import production
 from tests.environment import Servers
 from tests.live.conftest import new_database
 from tests.live.forger import TILE, Forger
@@ -94,7 +95,7 @@ class Scene:
         return self.verify(file, "--consistent-with", earlier, "--log", f"{self.server.url}/api/v1/audit")
 
     def audit_verify(self, earlier: Path) -> tuple[int, str]:
-        command = [sys.executable, "manage.py", "audit_verify", "--checkpoint", str(earlier)]
+        command = [production.python(), "manage.py", "audit_verify", "--checkpoint", str(earlier)]
         environment = full(self.server.environment)
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr

@@ -15,6 +15,7 @@ import pytest
 from psycopg import errors
 
 from audit.database.roles import Roles
+from tests import production
 from tests.constants import PASSWORD
 from tests.environment import Servers
 from tests.live.gate import Gate, expect
@@ -243,7 +244,7 @@ class TestProduct:
     def test_the_check_warns_only_about_the_owner(self, cluster: Cluster) -> None:
         def warns(role: str) -> bool:
             environment = settings_of({"DATABASE_URL": cluster.url(role), "API_URL": "https://gate.example.com"})
-            command = [sys.executable, "manage.py", "check", "--deploy"]
+            command = [production.python(), "manage.py", "check", "--deploy"]
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             return "audit.W001" in done.stderr
 
@@ -251,7 +252,7 @@ class TestProduct:
         assert not warns(ROLES.application)
 
     def test_the_doctor_reads_all_as_the_application(self, cluster: Cluster) -> None:
-        command = [sys.executable, "manage.py", "doctor", "--json"]
+        command = [production.python(), "manage.py", "doctor", "--json"]
         environment = settings_of({"DATABASE_URL": cluster.url(ROLES.application)})
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
         found = {each["check"]: each["status"] for each in json.loads(done.stdout)["checks"]}

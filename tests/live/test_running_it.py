@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import psutil
 import psycopg
 import pytest
 
+from tests import production
 from tests.environment import Servers
 from tests.live.server import ROOT
 from tests.servers import die_with_parent, free_port, package_folder
@@ -36,7 +36,7 @@ class Checkout:
         for path in ROOT.iterdir():
             if path.name not in ("var", ".venv"):
                 (folder / path.name).symlink_to(path)
-        (folder / ".venv").symlink_to(sys.prefix)
+        (folder / ".venv").symlink_to(production.environment())
 
     @property
     def environment(self) -> dict[str, str]:

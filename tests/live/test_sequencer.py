@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import httpx
 import psutil
 import pytest
 
+from tests import production
 from tests.environment import Servers
 from tests.live.conftest import new_database
 from tests.live.server import ROOT, Database, Databases, LiveServer, full, manage
@@ -40,7 +40,7 @@ def test_the_sequencer_runs_alone_and_stops_on_a_signal(
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "agentgate.sequencer"],
+            [production.python(), "-m", "agentgate.sequencer"],
             cwd=ROOT,
             env=full(database.environment),
             stdout=output,

@@ -1,7 +1,6 @@
 """Messages of the server and the worker when they start, on both stores."""
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import production
 from tests.environment import Servers
 from tests.live.conftest import new_database
 from tests.live.server import ON_SQLITE, ROOT, START_SECONDS, Database, Databases, LiveServer, full, manage
@@ -29,7 +29,7 @@ def unmigrated(live_store: str, servers: Servers, tmp_path: Path) -> Database:
 
 def start(process: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a process that must end by itself."""
-    command = [sys.executable, "-m", f"agentgate.{process}"]
+    command = [production.python(), "-m", f"agentgate.{process}"]
     environment = full({**environment, "API_PORT": str(free_port())})
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
@@ -72,7 +72,7 @@ def test_an_unavailable_database_is_logged_and_does_not_stop_the_start(process: 
     """The server returns 503 until the database is available again."""
     url = f"postgresql://gate:{OTHER_SECRET}@127.0.0.1:{free_port()}/gate"
     environment = {"DATABASE_URL": url, "REDIS_URL": "", "CELERY_FOLDER": str(tmp_path), "API_PORT": str(free_port())}
-    command = [sys.executable, "-m", f"agentgate.{process}"]
+    command = [production.python(), "-m", f"agentgate.{process}"]
     with (tmp_path / "log").open("wb") as log:
         running = subprocess.Popen(command, cwd=ROOT, env=full(environment), stdout=log, stderr=log)
     started = {"server": "Listening on ", "worker": " ready."}[process]

@@ -1,12 +1,12 @@
 """The worker runs the tasks that are sent to it, with and without Valkey."""
 
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import production
 from tests.environment import Servers
 from tests.live.conftest import new_database
 from tests.live.server import ROOT, Database, Databases, full, manage
@@ -34,7 +34,7 @@ def database(live_store: str, databases: Databases, servers: Servers, tmp_path: 
 def worker(database: Database, tmp_path: Path) -> Iterator[Path]:
     """Run a worker and yield its log."""
     log = tmp_path / "worker.log"
-    command = [sys.executable, "-m", "agentgate.worker"]
+    command = [production.python(), "-m", "agentgate.worker"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=full(database.environment), stdout=output, stderr=output, preexec_fn=die_with_parent

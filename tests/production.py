@@ -1,0 +1,88 @@
+"""An environment of the packages in `requirements.txt` alone, in which tests start the product's processes.
+
+Its files are hard links to those that `./dev` installed, so that making it takes no network and about a second. A
+package that only `requirements-dev.txt` names is missing in it, as in the image and after `./dev serve` alone.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sys
+import venv
+from functools import cache
+from importlib.metadata import Distribution, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).resolve().parent.parent
+REQUIREMENTS = ROOT / "requirements.txt"
+FOLDER = ROOT / "var" / "production"
+
+
+def python() -> str:
+    """Return the Python of the environment, for the arguments that follow it: `-m agentgate.server`, `manage.py`."""
+    return str(environment() / "bin" / "python")
+
+
+@cache
+def environment() -> Path:
+    """Return the folder of the environment, which is made once for each state of `requirements.txt` and of `.venv`."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        path = FOLDER / _digest()
+        if not (path / REQUIREMENTS.name).exists():
+            for earlier in (each for each in FOLDER.iterdir() if each.is_dir()):
+                shutil.rmtree(earlier)
+            _make(path)
+        return path
+
+
+def pinned() -> list[Requirement]:
+    """Return the packages of `requirements.txt` that this platform needs."""
+    lines = (line.rstrip(" \\") for line in REQUIREMENTS.read_text().splitlines() if line[:1].isalnum())
+    found = map(Requirement, lines)
+    return [each for each in found if each.marker is None or each.marker.evaluate()]
+
+
+def _make(path: Path) -> None:
+    venv.create(path, symlinks=True)
+    for requirement in pinned():
+        _link(_installed(requirement), path)
+    # The stamp by which ./dev sees that all is installed. It is written last: an unfinished environment has none.
+    shutil.copy(REQUIREMENTS, path)
+
+
+def _installed(requirement: Requirement) -> Distribution:
+    found = distribution(requirement.name)
+    if not requirement.specifier.contains(found.version, prereleases=True):
+        raise RuntimeError(f"{found.name} {found.version} is installed, not {requirement}: compile both files")
+    return found
+
+
+def _link(package: Distribution, path: Path) -> None:
+    """Link the package's modules and metadata. Its scripts are left out: they name the Python of `.venv`."""
+    for file in package.files or ():
+        source = Path(os.path.normpath(str(file.locate())))
+        place = source.relative_to(sys.prefix)
+        if place.parts[0] == "bin" or not source.exists():
+            continue
+        target = path / place
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _link_file(source, target)
+
+
+def _link_file(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # another file system
+        shutil.copy2(source, target)
+
+
+def _digest() -> str:
+    digest = hashlib.sha256(REQUIREMENTS.read_bytes())
+    digest.update((ROOT / "requirements-dev.txt").read_bytes())
+    digest.update(f"{sys.version} {sys.prefix}".encode())
+    return digest.hexdigest()[:20]
