@@ -42,6 +42,11 @@ def summary(html: str) -> str:
     return re.findall(r'class="consent__sum">.*?<strong>(.*?)</strong>', html, re.DOTALL)[0]
 
 
+def gravest(html: str) -> str:
+    """Return the risk beside the summary."""
+    return re.findall(r'class="consent__sum"><span class="risk risk--(\w+)"', html)[0]
+
+
 def groups(html: str) -> list[tuple[str, bool]]:
     """Return the name of each group that can be collapsed, and whether it is open."""
     found = re.findall(r'<details class="group[^"]*"( open)?>\s*<summary>.*?<bdi>(.*?)</bdi>', html, re.DOTALL)
@@ -57,14 +62,24 @@ def test_a_request_without_critical_scopes_says_so(agent):
     assert summary(shown(agent, scopes=["email:read"])) == "1 permission, nothing critical"
 
 
-def test_a_second_request_tells_new_and_known_apart(agent):
+def test_a_second_request_is_summed_up_with_what_stays_allowed(agent):
     ada = make_user("ada@example.com", "Ada")
-    allow(ask(agent, scopes=["email:read", "calendar:read"]), ada)
-    html = page(sign_in(ada), ask(agent, scopes=["email:read", "payments:charge"]))
-    assert summary(html) == "1 new permission, 1 critical, 2 already allowed"
+    allow(ask(agent, scopes=["email:read", "calendar:read", "email:send", "payments:charge"]), ada)
+    html = page(sign_in(ada), ask(agent, scopes=["email:read", "calendar:write"]))
+    assert summary(html) == "5 permissions, 1 critical, 1 new"
+    assert gravest(html) == "critical"
     html = page(sign_in(ada), ask(agent, scopes=["email:read"]))
-    assert summary(html) == "Nothing new, 2 already allowed"
-    assert html.count("Will be taken away") == 2
+    assert summary(html) == "4 permissions, 1 critical, nothing new"
+    assert gravest(html) == "critical"
+    assert html.count("Will be taken away") == 4
+
+
+def test_what_the_developer_has_withdrawn_is_not_counted(agent):
+    ada = make_user("ada@example.com", "Ada")
+    allow(ask(agent, scopes=["email:read", "payments:charge"]), ada)
+    scopes = ["email:read", "calendar:read"]
+    update_agent(actor=SYSTEM, agent=agent, changes={"allowed_scopes": scopes})
+    assert summary(page(sign_in(ada), ask(agent, scopes=scopes))) == "2 permissions, nothing critical, 1 new"
 
 
 def test_a_short_list_is_open_and_grouped_by_service(agent):

@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.text import plain_text
+from resources.catalogue import Scope
 from resources.categories import category_name
 from resources.models import CRITICAL, RISK_LEVELS
 from web.consent_screen.form import MAX_OPEN, Choice
@@ -50,7 +51,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The request in one line, with the highest risk of what is new. `critical` are the titles of what is critical."""
+    """The connection after the request in one line, with its highest risk.
+
+    `critical` are the titles of what is new and critical, and `is_unusual` says that there is very much that is new.
+    """
 
     text: str
     risk: str | None
@@ -66,25 +70,23 @@ def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequ
 
 
 def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
+    """Return what the agent may do if all of it is allowed, with what is live and not requested again."""
+    scopes = [choice.scope for choice in (*new, *known)]
+    words = [*_counted(scopes), *([_count_of_new(len(new))] if known else [])]
+    risk = highest_risk(scope.risk_level for scope in scopes)
     critical = [plain_text(choice.scope.title) for choice in new if choice.scope.risk_level == CRITICAL]
-    words = list(_counted(len(new), len(critical), is_more=bool(known)))
-    if known:
-        kept = ngettext("%(number)s already allowed", "%(number)s already allowed", len(known))
-        words.append(kept % {"number": len(known)})
-    risk = highest_risk(choice.scope.risk_level for choice in new)
     return Summary(", ".join(words), risk, is_unusual=len(new) > MAX_USUAL, critical=critical)
 
 
-def _counted(number: int, critical: int, *, is_more: bool) -> Iterator[str]:
-    if is_more and not number:
-        yield _("Nothing new")
-        return
-    if is_more:
-        yield ngettext("%(number)s new permission", "%(number)s new permissions", number) % {"number": number}
-    else:
-        yield ngettext("%(number)s permission", "%(number)s permissions", number) % {"number": number}
+def _counted(scopes: Sequence[Scope]) -> Iterator[str]:
+    number, critical = len(scopes), sum(scope.risk_level == CRITICAL for scope in scopes)
+    yield ngettext("%(number)s permission", "%(number)s permissions", number) % {"number": number}
     counted = ngettext("%(number)s critical", "%(number)s critical", critical) % {"number": critical}
     yield counted if critical else _("nothing critical")
+
+
+def _count_of_new(number: int) -> str:
+    return ngettext("%(number)s new", "%(number)s new", number) % {"number": number} if number else _("nothing new")
 
 
 def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Group]:
