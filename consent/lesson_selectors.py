@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from accounts.models import User
+from agents.emergency import is_everything_stopped
 from consent.approval_selectors import approvals_for_user, needs_recent_sign_in, standing_among
 from consent.lessons import Answer, Lesson, Question, learn
 from consent.models import Approval, names_target
@@ -99,20 +100,21 @@ def read_history(user: User, now: datetime, *, agent_id: str | None = None) -> H
 
 
 def offers(user: User, history: History, standing: Iterable[Approval], now: datetime) -> list[Offer]:
-    """Return the rules with most evidence that the user can accept, for all live connections in `history`.
+    """Return the rules with most evidence that the user can accept, for all connections in `history` that are in use.
 
     `standing` are the approvals that the user has given for longer already (`standing_for_user`).
     """
     agents = {agent for agent, _ in history.questions}
-    live = live_consents_for_user(user, now).filter(agent__in=agents).order_by("-id").values_list("agent_id", "pk")
-    lessons = [lesson for agent, consent in live for lesson in history.lessons(agent, consent)]
+    live = live_consents_for_user(user, now).filter(agent__in=agents, paused_at=None).order_by("-id")
+    connections = live.values_list("agent_id", "pk")
+    lessons = [lesson for agent, consent in connections for lesson in history.lessons(agent, consent)]
     lessons.sort(key=lambda lesson: -lesson.answered)
     left = without_accepted(lessons, standing)[:MAX_OFFERS]
-    if not left:
+    if not left or is_everything_stopped():
         return []
     examples = approvals_for_user(user).in_bulk([lesson.example.id for lesson in left])
     found = [Offer(lesson, examples[lesson.example.id]) for lesson in left if lesson.example.id in examples]
-    return [offer for offer in found if not needs_recent_sign_in(offer.example)]
+    return [one for one in found if not needs_recent_sign_in(one.example) and _is_usable(one.example, user)]
 
 
 def lesson_about(approval: Approval, history: History) -> Lesson | None:
@@ -156,6 +158,13 @@ def details_of(user: User, standing: Iterable[Approval]) -> list[Approval]:
     ids = [approval.pk for approval in standing]
     found = approvals_for_user(user).in_bulk(ids)
     return [found[each] for each in ids if each in found]
+
+
+def _is_usable(example: Approval, user: User) -> bool:
+    """Return whether the agent of a live connection could use the rule (`consent.approvals.require_active`)."""
+    consent = example.consent
+    is_paused = consent.paused_at is not None or user.agents_paused_at is not None
+    return not is_paused and consent.agent.may_act and set(example.scopes) <= set(consent.live_scopes())
 
 
 def _question_of(approval: Approval) -> Question | None:

@@ -307,6 +307,20 @@ class TestTheList:
         assert [status_of(each) for each in (*held, waiting, other)] == ["denied", "denied", "pending", "pending"]
         assert as_ada.get("/approvals/held/deny")["Location"] == "/approvals"
 
+    @pytest.mark.parametrize(("decided", "undecided", "is_suspicious"), [(7, 0, False), (0, 5, True), (7, 4, False)])
+    def test_an_agent_is_suspicious_by_what_is_undecided(
+        self, as_ada: Client, asks: Asks, decided: int, undecided: int, is_suspicious: bool
+    ) -> None:
+        """Beside the one that was held back, because the agent has asked for the sixth time within an hour."""
+        for number in range(decided):
+            asks(status="used", decided_at=clock.now(), is_held=number > 4)
+        for _ in range(undecided):
+            asks()
+        asks(is_held=True)
+        html = text(as_ada.get("/approvals"))
+        assert "This agent asks so often that these were held back." in html
+        assert ("something may be wrong with it" in html) == is_suspicious
+
     def test_a_batch_is_summed_up_by_target(self, as_ada: Client, asks: Asks) -> None:
         for _ in range(3):
             asks(is_held=True, target_digest="bob")

@@ -8,8 +8,13 @@ from django.test import Client
 from django.utils.html import strip_tags
 
 from accounts.models import User
+from agents.emergency import stop_everything
+from agents.models import Agent
+from agents.services import stop_agent
 from consent.models import Approval, Consent
+from consent.pausing import pause_agent, pause_all_agents
 from core import clock
+from core.actor import SYSTEM
 from core.secrets import digest
 from tests.approvals import make_approval
 from tests.log import log_entries
@@ -87,6 +92,39 @@ class TestOffers:
         Consent.objects.update(status="revoked")
         assert "Always allow" not in shown(as_ada.get("/approvals"))
         assert "Always allow" not in shown(as_ada.get(f"/approvals/{example.id}"))
+
+
+class TestAgentsThatAreStopped:
+    """Of what the user or another has stopped, nothing is offered, and the button of an earlier page does nothing."""
+
+    @pytest.fixture(params=["agent", "all agents", "by its developer", "everything", "scope"])
+    def stop(self, granted: Consent, ada: User, request: Any) -> Any:
+        stops = {
+            "agent": lambda: pause_agent(actor=SYSTEM.acting_as("user", ada.id), consent=granted),
+            "all agents": lambda: pause_all_agents(actor=SYSTEM.acting_as("user", ada.id), user=ada),
+            "by its developer": lambda: stop_agent(actor=SYSTEM, agent=granted.agent, reason="Spam."),
+            "everything": lambda: stop_everything(actor=SYSTEM, reason="Fire."),
+            "scope": lambda: Agent.objects.update(allowed_scopes=["email:read"]),
+        }
+        return stops[request.param]
+
+    def test_are_not_asked_less(self, as_ada: Client, example: Approval, stop: Any) -> None:
+        form = offer(as_ada)
+        assert "Ask me less" in shown(as_ada.get(f"/approvals/{example.id}"))
+        stop()
+        for path in ("/approvals", f"/approvals/{example.id}"):
+            words = shown(as_ada.get(path))
+            assert "Ask me less" not in words
+            assert "Always allow" not in words
+        assert "Nothing was allowed." in shown(as_ada.post("/approvals/rules", form, follow=True))
+        assert rules() == []
+
+    def test_keep_the_rules_that_the_user_can_undo(self, as_ada: Client, example: Approval, stop: Any) -> None:
+        as_ada.post("/approvals/rules", offer(as_ada))
+        stop()
+        (rule,) = rules()
+        for path in ("/approvals", f"/approvals/{rule.id}"):
+            assert "Undo" in shown(as_ada.get(path))
 
 
 class TestOneClick:

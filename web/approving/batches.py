@@ -7,6 +7,7 @@ from accounts.models import User
 from agents.models import Agent
 from consent.approval_selectors import WaitingTarget, approvals_for_user
 from consent.models import Approval
+from decisions.approvals import MAX_PROMPTS
 from web.approving.asked import Outline
 
 # The page shows so many batches, and so many targets of each.
@@ -24,11 +25,20 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The held requests of one agent. `number` is how many there are, `targets` are those with most requests."""
+    """The held requests of one agent. `number` is how many there are, `targets` are those with most requests.
+
+    `undecided` is how many of its requests wait, also those that were not held back.
+    """
 
     agent: Agent
     number: int
     targets: list[Target]
+    undecided: int
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether so many wait that something may be wrong. Those that the user has decided say nothing against it."""
+        return self.undecided > MAX_PROMPTS
 
     @property
     def not_summed_up(self) -> int:
@@ -52,10 +62,11 @@ def newest_held(user: User, targets: Iterable[WaitingTarget]) -> list[Approval]:
 
 def batches_of(targets: Iterable[WaitingTarget], newest: Iterable[Outline]) -> Batches:
     """Return the batches of these targets, from the outlines of their `newest_held`."""
-    by_agent = _by_agent(targets)
+    listed = list(targets)
+    by_agent = _by_agent(listed)
     largest = _largest(by_agent)
     outlined = {one.approval.pk: one for one in newest}
-    batches = [_batch(held, outlined) for held in largest]
+    batches = [_batch(held, outlined, listed) for held in largest]
     return Batches([batch for batch in batches if batch], len(by_agent) - len(largest))
 
 
@@ -75,7 +86,10 @@ def _number(held: Iterable[WaitingTarget]) -> int:
     return sum(each.number for each in held)
 
 
-def _batch(held: list[WaitingTarget], outlined: Mapping[str, Outline]) -> Batch | None:
-    """Return the batch of one agent, or None if it was deleted since the first query."""
+def _batch(
+    held: list[WaitingTarget], outlined: Mapping[str, Outline], waiting: Iterable[WaitingTarget]
+) -> Batch | None:
+    """Return the batch of one agent, or None if it was deleted since the first query. `waiting` are all targets."""
     found = [Target(each.number, outlined[each.newest]) for each in held[:MAX_TARGETS] if each.newest in outlined]
-    return Batch(found[0].newest.approval.agent, _number(held), found) if found else None
+    undecided = _number(each for each in waiting if each.agent_id == held[0].agent_id)
+    return Batch(found[0].newest.approval.agent, _number(held), found, undecided) if found else None

@@ -1,6 +1,6 @@
 """The page of one request, on which the user decides it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
@@ -93,10 +93,13 @@ def _decide(request: HttpRequest, found: Approval) -> None:
 def _why_inactive(request: HttpRequest, found: Approval) -> DomainError | None:
     """Return why a request that waits can only be denied. None if it can be approved, or was decided."""
     now = clock.now()
-    if found.status_at(now) != Approval.Status.PENDING:
-        return None
+    return _inactive(found, signed_in(request), now) if found.status_at(now) == Approval.Status.PENDING else None
+
+
+def _inactive(found: Approval, user: User, now: datetime) -> DomainError | None:
+    """Return why the agent could not use an approval or a rule now, or None if it could."""
     try:
-        require_active(found, signed_in(request), now)
+        require_active(found, user, now)
     except INACTIVE as error:
         return error
     return None
@@ -128,9 +131,10 @@ def _beside(request: HttpRequest, found: Approval) -> dict[str, Any]:
     now, user = clock.now(), signed_in(request)
     history = read_history(user, now, agent_id=found.agent_id)
     is_live = found.consent.status_at(now) == found.consent.Status.APPROVED
+    offers = _inactive(found, user, now) is None
     entries, _older = entries_for_user(user.id, Filters(agent_id=found.agent_id)).page("", RECENT)
     return {
-        "rule": rule_about(found, history, standing_for_user(user, now)) if is_live else None,
+        "rule": rule_about(found, history, standing_for_user(user, now), offers=offers) if is_live else None,
         "asked_in_hour": history.since(now - timedelta(hours=1)),
         "asked_in_month": len(history.times),
         "is_cut": history.is_cut,
