@@ -1,7 +1,7 @@
 """The admin list of the log: pages by cursor over the same search as all other readers use.
 
-Besides the filters that it offers, the list takes `from` and `to` in the URL, the ends of a time to which numbers on
-other pages link.
+Besides the filters that it offers, the list takes in the URL what numbers on other pages link to: `from` and `to`, the
+ends of a time, and `reasons`, which are separated by commas.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,10 @@ CURSOR = "cursor"
 # The parameters of the filters, and the criteria that they set.
 FILTERS = {"event__exact": "event", "outcome__exact": "outcome", "actor": "actor"}
 ENDS = {"from": "since", "to": "until"}
+REASONS = "reasons"
 DAYS = "days"
+# More than there are. Each is a term of the search.
+MAX_REASONS = 30
 # The prefixes of the ids of those that act.
 ACTOR_IDS = ("usr", "dev", "agt", "res")
 ID = "id"
@@ -63,21 +66,23 @@ class LogChangeList(ChangeList):
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Entry]:
         """Return no rows: `get_results` searches for them. Raises `IncorrectLookupParameters` for unknown filters."""
         self.cursor = _last(self.filter_params.pop(CURSOR, ""))  # links to other filters must not keep it
-        times = {name: self.filter_params.pop(name) for name in ENDS if name in self.filter_params}
-        ends: dict[str, Any] = {ENDS[name]: _moment(_last(value)) for name, value in times.items()}
-        # Django takes times for lookups that it does not know, so they are back only after it has read the filters.
+        linked = {name: self.filter_params.pop(name) for name in (*ENDS, REASONS) if name in self.filter_params}
+        further: dict[str, Any] = {ENDS[name]: _moment(_last(linked[name])) for name in ENDS if name in linked}
+        if REASONS in linked:
+            further["reasons"] = frozenset(_last(linked[REASONS]).split(",")[:MAX_REASONS])
+        # Django takes these for lookups that it does not know, so they are back only after it has read the filters.
         self.filter_specs, self.has_filters, unknown, _, self.has_active_filters = self.get_filters(request)
-        self.filter_params |= times
+        self.filter_params |= linked
         given: dict[str, Any] = {}
         for spec in self.filter_specs:
             spec.queryset(request, Entry.objects.none())  # refuses values that it does not offer
             given |= {name: _last(value) for name, value in spec.used_parameters.items()}
         if unknown or not given.keys() <= {*FILTERS, DAYS}:
             raise IncorrectLookupParameters
-        self.has_active_filters = self.has_active_filters or bool(ends)
-        self.clear_all_filters_qs = self.get_query_string(remove=[*given, *ENDS])
+        self.has_active_filters = self.has_active_filters or bool(linked)
+        self.clear_all_filters_qs = self.get_query_string(remove=[*given, *ENDS, REASONS])
         self.searched = self._read_search(request)
-        self.wanted = replace(_criteria(given, self.searched or {}), **ends)
+        self.wanted = replace(_criteria(given, self.searched or {}), **further)
         return Entry.objects.none()
 
     def get_results(self, request: HttpRequest) -> None:

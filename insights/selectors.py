@@ -12,6 +12,7 @@ from django.db import connection
 from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
+from audit.entries.facets import ASKED
 from audit.events import Event
 from audit.models import Entry
 from insights.counting import ALL_AGENTS
@@ -113,9 +114,13 @@ def count_decisions(
 
     The window must have begun less than 35 days ago, because older hours are deleted.
     """
-    rows = _rows(organization_id, [Kind.DECISION], agent_id).filter(value=outcome, unit=Unit.HOUR)
-    rows = rows.filter(start__gte=window.since, start__lt=window.until)
-    return rows.values("kind").annotate(total=Sum("number")).values_list("total")
+    return _number(_rows(organization_id, [Kind.DECISION], agent_id).filter(value=outcome), window)
+
+
+def count_denials(organization_id: str, window: Window, *, agent_id: str | None = None) -> QuerySet[RollUp, Any]:
+    """Return the query of how many requests were denied, likewise, without those that wait for an approval."""
+    rows = _rows(organization_id, [Kind.RULE], agent_id)
+    return _number(rows.exclude(value__startswith=f"{ASKED} "), window)
 
 
 def decisions_per_hour(organization_id: str, agent_ids: Collection[str], until: datetime) -> dict[str, list[int]]:
@@ -135,6 +140,11 @@ def decisions_per_hour(organization_id: str, agent_ids: Collection[str], until: 
     for agent_id, start, number in rows.values_list("agent_id", "start", "number"):
         found[agent_id][(start - window.since) // HOUR] += number
     return found
+
+
+def _number(rows: QuerySet[RollUp], window: Window) -> QuerySet[RollUp, Any]:
+    rows = rows.filter(unit=Unit.HOUR, start__gte=window.since, start__lt=window.until)
+    return rows.values("kind").annotate(total=Sum("number")).values_list("total")
 
 
 def _decisions_not_counted(organization_id: str, window: Window) -> QuerySet[Entry]:

@@ -1,4 +1,4 @@
-"""Whether agents are denied more often than usual, from the log."""
+"""Whether agents are denied more often than usual, from the log. A question to the user is not a denial here."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +16,7 @@ from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below
 from audit.readers.snapshot import Snapshot
 from core.administration import list_url
+from decisions.requests import Reason
 
 HOUR, HOURS_BEFORE = timedelta(hours=1), 24
 # The newest so many denials are looked at, to name the agents.
@@ -23,7 +24,14 @@ SAMPLE = 500
 NAMED = 5
 # An hour stands out if it has so many denials, and so many times those of a usual hour.
 FEWEST, FACTOR = 20, 3
-DENIED: dict[str, Any] = {"event": Event.TOKEN_VERIFY, "outcome": Outcome.DENIED}
+REASONS = sorted({*Reason} - {Reason.APPROVAL_REQUIRED})
+DENIED: dict[str, Any] = {"event": Event.TOKEN_VERIFY, "outcome": Outcome.DENIED, "reasons": REASONS}
+# The same in the URL of the list of entries.
+SHOWN_DENIED = {
+    "event__exact": Event.TOKEN_VERIFY.value,
+    "outcome__exact": Outcome.DENIED.value,
+    "reasons": ",".join(REASONS),
+}
 
 
 class Denied(NamedTuple):
@@ -77,5 +85,4 @@ def _most_denied(request: HttpRequest, sample: Sequence[str | None], now: dateti
 
 def _list_url(now: datetime, **search: str) -> str:
     """Return the URL of the denials of the hour before `now`."""
-    decided = {"event__exact": Event.TOKEN_VERIFY.value, "outcome__exact": Outcome.DENIED.value}
-    return list_url(Entry, **search, **decided, **{"from": (now - HOUR).isoformat()})
+    return list_url(Entry, **search, **SHOWN_DENIED, **{"from": (now - HOUR).isoformat()})

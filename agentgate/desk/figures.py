@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from agentgate.desk.areas import may_read
+from agentgate.desk.denials import SHOWN_DENIED
 from agentgate.desk.joined import Bounded, Figure
 from agents.models import Agent
 from audit.events import Event, Outcome
@@ -17,7 +18,7 @@ from consent.models import Approval, Consent
 from core import clock
 from core.administration import list_url
 from developers.models import Organization
-from insights.selectors import count_decisions
+from insights.selectors import count_decisions, count_denials
 from insights.windows import last_24_hours
 
 LIVE_CONSENTS, OPEN_APPROVALS = gettext_lazy("Live consents"), gettext_lazy("Open approvals")
@@ -78,10 +79,11 @@ def _of_decisions(request: HttpRequest, pk: str, organization_id: str, agent_id:
         return
     window = last_24_hours(clock.now())
     ends = {"from": window.since.isoformat(), "to": window.until.isoformat()}
-    for outcome, label in DECIDED.items():
-        number = Subquery(count_decisions(organization_id, outcome, window, agent_id=agent_id))
-        shown = {"q": pk, "event__exact": Event.TOKEN_VERIFY.value, "outcome__exact": outcome.value}
-        yield Figure(label, number, list_url(Entry, **shown, **ends))
+    allowed = count_decisions(organization_id, Outcome.ALLOWED, window, agent_id=agent_id)
+    denied = count_denials(organization_id, window, agent_id=agent_id)
+    shown = {"event__exact": Event.TOKEN_VERIFY.value, "outcome__exact": Outcome.ALLOWED.value}
+    yield Figure(DECIDED[Outcome.ALLOWED], Subquery(allowed), list_url(Entry, q=pk, **shown, **ends))
+    yield Figure(DECIDED[Outcome.DENIED], Subquery(denied), list_url(Entry, q=pk, **SHOWN_DENIED, **ends))
 
 
 FIGURES: dict[Any, Callable[[HttpRequest, Any], Iterator[Figure]]] = {

@@ -13,8 +13,10 @@ NO_AGENT = "-"
 # Who decided in place of a policy of the organization: a limit of the user, a policy of another organization, or no
 # rule, because the user must approve each use of the scope.
 USER, OTHERS, NO_RULE = "user", "others", "none"
+# Why a request is denied that the user must approve first: a question rather than a refusal.
+ASKED = "approval_required"
 # The reasons that a policy or a limit gives, and the only ones without either that `NO_RULE` tells apart.
-RULE_REASONS = frozenset({"policy_denied", "approval_required"})
+RULE_REASONS = frozenset({"policy_denied", ASKED})
 # The reasons after which the client needs a new token (RFC 6750 section 3.1). Only trials in the sandbox log
 # `invalid_token`.
 TOKEN_REASONS = frozenset({"invalid_token", "token_expired", "token_revoked", "wrong_audience"})

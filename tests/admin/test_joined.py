@@ -1,6 +1,7 @@
 """The pages of an organization, an agent and a person: what they join, their numbers, and how few queries they need."""
 
 import re
+from functools import partial
 from html import unescape
 from typing import Any
 
@@ -92,7 +93,9 @@ def test_each_number_is_that_of_the_list_behind_it(name: str, site: Client, worl
     allow(ask(world.agent), make_user("bea@example.com"))
     stop_agent(actor=SYSTEM, agent=world.agent, reason="Spam.")
     fields: dict[str, Any] = {"organization_id": world.developer.organization_id, "agent_id": world.agent.id}
-    write_drafts([decided(**fields, outcome=Outcome.DENIED) for _ in range(3)])
+    denied = partial(decided, **fields, outcome=Outcome.DENIED)
+    asked = [denied(reason="approval_required"), denied(reason="approval_required", metadata={"ruleType": "data_flow"})]
+    write_drafts([*asked, *(denied(reason=reason) for reason in ("policy_denied", "policy_denied", "token_expired"))])
     sequence()
     count_log()
     found = figures(site.get(form_url(rows_of(world)[name])).content.decode())

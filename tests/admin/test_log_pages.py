@@ -104,6 +104,18 @@ def test_a_number_links_to_a_time_in_the_log(site: Client, world: World) -> None
     assert "Clear filters" in site.get(list_url(Entry), ends).content.decode()
 
 
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_a_number_links_to_reasons_in_the_log(site: Client, world: World, is_logged: bool) -> None:
+    reasons = ("policy_denied", "approval_required", "token_expired")
+    denied = [decided(user_id="usr_7", outcome=Outcome.DENIED, reason=reason) for reason in reasons]
+    policy, _asked, expired = write_drafts(denied)
+    if is_logged:
+        sequence()
+    assert listed(site, q="usr_7", reasons="token_expired,policy_denied") == [expired.id, policy.id]
+    assert listed(site, q="usr_7", reasons="") == listed(site, q="usr_7", reasons="," * 100) == []
+    assert "Clear filters" in site.get(list_url(Entry), {"reasons": "policy_denied"}).content.decode()
+
+
 def test_a_time_in_the_log_stays_on_all_pages_and_in_all_filters(site: Client, world: World) -> None:
     now = clock.now()
     ids = [one.id for one in write_row(60, now - timedelta(hours=2), user_id="usr_7")]

@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 from html import unescape
+from itertools import cycle, islice
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ from tokens import keys
 from tokens.models import AccessToken, SigningKey
 
 SWEEP = "tokens.tasks.sweep_tokens"
+DENIALS = ("policy_denied", "insufficient_scope", "consent_revoked")
 
 
 def shown(site: Client, path: str = "/admin/") -> str:
@@ -82,8 +84,10 @@ def test_what_administrators_did_is_one_list(site: Client, world: World) -> None
 
 def test_a_rise_of_denials_is_named_with_its_agents(site: Client, world: World) -> None:
     fields: dict[str, Any] = {"agent_id": world.agent.id, "outcome": Outcome.DENIED}
+    write_drafts([decided(**fields, reason="approval_required") for _ in range(2 * FEWEST)])
     assert "No spike" in shown(site)
-    write_drafts([decided(**fields) for _ in range(FEWEST)])
+    assert "No denials in the last hour" in shown(site, "/admin/denials/")
+    write_drafts([decided(**fields, reason=reason) for reason in islice(cycle(DENIALS), FEWEST)])
     for _ in ("in the journal", "in the log"):
         assert "Spike" in shown(site)
         html = shown(site, "/admin/denials/")
