@@ -143,6 +143,9 @@ def test_a_receipt(log: LogBuilder, capsys: pytest.CaptureFixture[str]):
 
     Path("question.json").write_text(canonical({**QUESTION, "action": "email:read"}))
     assert run(capsys, *receipt, "--question", "question.json")[:2] == (1, "the receipt is about another question\n")
+    Path("decision.json").write_text(canonical({"allowed": False, "receipt": sign(payload())}))
+    changed = "allowed is False in the decision and True in its receipt\n"
+    assert run(capsys, *receipt) == (1, changed, "")
     Path("decision.json").write_text(sign(payload(auditId="log_5", decision={"allowed": False, "reason": "x"})))
     assert "decision     denied: 'x'\n" in run(capsys, *receipt)[1]
     assert run(capsys, *receipt, "--export", "export.jsonl")[:2] == (1, "the export has no entry 'log_5'\n")

@@ -15,7 +15,7 @@ from receipt_builder import QUESTION, payload, sign
 from agentgate_audit import Broken, Unusable, VerifierKey, match_question, verify_proof, verify_receipt
 from agentgate_audit.canonical import canonicalize
 from agentgate_audit.entries import read_entry
-from agentgate_audit.receipt import digest_question, match_entry, receipt_of
+from agentgate_audit.receipt import digest_question, match_decision, match_entry, read_decision
 from agentgate_audit.strict_json import parse_json
 
 
@@ -71,11 +71,34 @@ def test_what_is_not_a_receipt_is_unusable(text: str, key: VerifierKey):
 
 
 def test_a_receipt_is_taken_from_a_decision():
-    assert receipt_of("a.b.c\n") == "a.b.c\n"
-    assert receipt_of('\n{"allowed": true, "receipt": "a.b.c"}') == "a.b.c"
-    for text, message in [('{"allowed": true}', "has no receipt"), ("{", "the decision is not JSON")]:
+    assert read_decision("a.b.c\n")["receipt"] == "a.b.c\n"
+    assert read_decision('\n{"allowed": true, "receipt": "a.b.c"}') == {"allowed": True, "receipt": "a.b.c"}
+    for text, message in [
+        ('{"allowed": true}', "has no receipt"),
+        ('{"receipt": "a.b.c"}', "has no 'allowed'"),
+        ("{", "the decision is not JSON"),
+    ]:
         with pytest.raises(Unusable, match=message):
-            receipt_of(text)
+            read_decision(text)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"allowed": False}, "allowed is False in the decision and True in its receipt"),
+        ({"allowed": 1}, "allowed is 1 in the decision and True in its receipt"),
+        ({"reason": "x"}, "reason is 'x' in the decision and None in its receipt"),
+        ({"userId": "usr_2"}, "userId is 'usr_2' in the decision and 'usr_1' in its receipt"),
+        ({"agentId": "agt_2"}, "agentId is 'agt_2'"),
+        ({"consentId": None}, "consentId is None"),
+        ({"auditId": "log_9"}, "auditId is 'log_9' in the decision and 'log_0' in its receipt"),
+    ],
+)
+def test_a_decision_that_does_not_match_its_receipt_is_named(change: dict[str, Any], message: str):
+    decision = {**payload()["decision"], "auditId": "log_0", "grantedScopes": ["email:send"]}
+    match_decision(payload(), decision)
+    with pytest.raises(Broken, match=f"^{message}"):
+        match_decision(payload(), {**decision, **change})
 
 
 @pytest.mark.parametrize(

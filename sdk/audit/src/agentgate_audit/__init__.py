@@ -13,7 +13,7 @@ from .export import Summary, verify_export
 from .limits import Limit, Spending, parse_limit, parse_spending
 from .note import COSIGNATURE, ED25519, VerifierKey, parse_key
 from .proof import verify_proof
-from .receipt import match_entry, match_question, verify_receipt
+from .receipt import match_decision, match_entry, match_question, verify_receipt
 from .tiles import open_source
 from .witness import Witness
 from .witness_server import WitnessServer
@@ -35,6 +35,7 @@ __all__ = [
     "WitnessServer",
     "__version__",
     "check_consistency",
+    "match_decision",
     "match_entry",
     "match_question",
     "open_checkpoint",

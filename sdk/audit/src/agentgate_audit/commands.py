@@ -16,7 +16,7 @@ from .files import read_checkpoint, read_json_file, read_key, read_text_file
 from .limits import parse_limit, parse_spending
 from .note import COSIGNATURE, ED25519, VerifierKey
 from .proof import verify_proof
-from .receipt import match_entry, match_question, receipt_of, verify_receipt
+from .receipt import match_decision, match_entry, match_question, read_decision, verify_receipt
 from .tiles import open_source
 from .times import SECOND, format_time
 from .witness import Witness
@@ -50,7 +50,9 @@ def proof(options: Namespace) -> None:
 
 def receipt(options: Namespace) -> None:
     key = read_key(options.key, ED25519)
-    found = verify_receipt(receipt_of(read_text_file(options.file)), key)
+    given = read_decision(read_text_file(options.file))
+    found = verify_receipt(given["receipt"], key)
+    match_decision(found, given)
     if options.question:
         match_question(found, read_json_file(options.question))
     entry = _find_entry(options.export, key, found["auditId"]) if options.export else None

@@ -40,17 +40,28 @@ def verify_receipt(text: str, key: VerifierKey) -> dict[str, Any]:
     return _read_payload(parse_json(payload), key)
 
 
-def receipt_of(text: str) -> str:
-    """Return the JWS: the text itself, or the member `receipt` of a decision in JSON. Raises `Unusable`."""
+def read_decision(text: str) -> dict[str, Any]:
+    """Return a decision in JSON, with its `receipt`. A JWS alone becomes that member. Raises `Unusable`."""
     if not text.lstrip().startswith("{"):
-        return text
+        return {"receipt": text}
     try:
-        decision = parse_json(text)
+        decision: dict[str, Any] = parse_json(text)
     except Broken as error:
         raise Unusable(f"the decision {error}") from None
     if not isinstance(decision.get("receipt"), str):
         raise Unusable("the decision has no receipt")
-    return str(decision["receipt"])
+    if "allowed" not in decision:
+        raise Unusable("the decision has no 'allowed'")
+    return decision
+
+
+def match_decision(receipt: dict[str, Any], decision: dict[str, Any]) -> None:
+    """Check that the members of the decision are those of its receipt. Raises `Broken`."""
+    signed = {"auditId": receipt["auditId"], **receipt["decision"]}
+    for name in sorted(signed.keys() & decision.keys()):
+        # 1 is not true, though Python says that they are equal.
+        if type(decision[name]) is not type(signed[name]) or decision[name] != signed[name]:
+            raise Broken(f"{name} is {quote(decision[name])} in the decision and {quote(signed[name])} in its receipt")
 
 
 def match_question(receipt: dict[str, Any], question: Any) -> None:
