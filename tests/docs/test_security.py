@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROWS = [
     line
-    for page in ("security.md", "security-users.md")
-    for line in (ROOT / "docs" / page).read_text().splitlines()
+    for page in sorted((ROOT / "docs").glob("security*.md"))
+    for line in page.read_text().splitlines()
     if line.startswith("| ") and not line.startswith("| threat |")
 ]
 NAMED = sorted(set(re.findall(r"`((?:sdk/\w+/)?tests/[\w/]+\.py)::([\w:]+)`", "\n".join(ROWS))))

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from tests.live.gate import CALLBACK, PASSWORD, Agent, Developer, Gate, Person
-from tests.sdk.conftest import SDK
+from tests.sdk.conftest import AUDIT, SDK
 
 README = (SDK / "README.md").read_text(encoding="utf-8")
+WITHIN = {"field": "recipient", "operator": "ends_with", "value": "@acme.example"}
 AGENT = ("--redirect-uri", CALLBACK, "--scope", "email:send")
 
 
@@ -117,7 +118,8 @@ def test_explain_names_the_replay_that_ended_the_family(terminal: Terminal, gate
 
 def test_whoami_and_rotation_work_with_an_api_key(terminal: Terminal, own: Developer) -> None:
     assert terminal.json("whoami")["developer"] == {"id": own.id}
-    terminal.environment["AGENTGATE_API_KEY"] = terminal.json("keys", "rotate")["apiKey"]
+    assert terminal.json("keys", "rotate", code=2)["code"] == "confirmation_required"
+    terminal.environment["AGENTGATE_API_KEY"] = terminal.json("keys", "rotate", "--yes")["apiKey"]
     assert terminal.json("whoami")["developer"] == {"id": own.id}
     terminal.environment["AGENTGATE_API_KEY"] = own.api_key
     assert terminal.json("whoami", code=1)["code"] == "not_authenticated"
@@ -138,7 +140,61 @@ def test_verify_uses_the_secret_of_a_resource_server(
     assert terminal.json("verify", "--scope", "email:send", given=token)["allowed"]
     terminal.environment["AGENTGATE_RESOURCE_SERVER_SECRET"] = made["secret"]
     assert terminal.json("verify", "--scope", "email:send", given=token, code=1)["code"] == "not_authenticated"
-    assert terminal.json("resource-servers", "delete", "Mail")["deleted"]
+    assert terminal.json("resource-servers", "delete", "Mail", "--yes")["deleted"]
+
+
+def test_a_shadow_policy_is_tried_enforced_and_deleted(terminal: Terminal, gate: Gate, person: Person) -> None:
+    agent = make_agent(terminal, "Writer")
+    token = gate.tokens(agent, person, ("email:send",))["accessToken"]
+    named = f"Writer ({agent.id})"
+    rule = {"type": "context_match", "config": {"conditions": [WITHIN]}}
+    create = ("policies", "create", "Within", "-", "--agent", "Writer", "--mode", "shadow")
+    assert "mode shadow" in terminal.run(*create, given=json.dumps(rule))
+    shown = terminal.run("policies", "list")
+    assert named in shown
+    assert "shadow" in shown
+
+    ask = ("verify", "--scope", "email:send", "--context", '{"recipient": "eve@evil.example"}')
+    assert named in terminal.run(*ask, given=token)
+    shadowed = terminal.run("log", "--event", "policy.shadowed")
+    assert "Within (pol_" in shadowed
+    assert named in shadowed
+    assert "would have denied it" in terminal.run("explain", shadowed.split()[-1])
+
+    simulate = ("policies", "simulate", "Within", "--agent", "Writer", "--scope", "email:send", "--context")
+    assert terminal.run(*simulate, '{"recipient": "eve@evil.example"}', code=1).startswith("denied\n")
+    assert terminal.run(*simulate, '{"recipient": "ada@acme.example"}').startswith("passed\n")
+    never = json.dumps({"type": "action_blocklist", "config": {"actions": ["email:*"]}})
+    replayed = terminal.run("policies", "replay", "Within", "--rules", "-", given=never)
+    assert "newly denied   1" in replayed
+    assert named in replayed
+
+    assert terminal.json("policies", "update", "Within", "--mode", "enforce")["mode"] == "enforce"
+    assert "Within (pol_" in terminal.run(*ask, given=token, code=1)
+    assert "add --yes" in terminal.run("policies", "delete", "Within", code=2)
+    assert "Deleted Within" in terminal.run("policies", "delete", "Within", "--yes")
+
+
+def test_keys_are_created_used_rotated_and_revoked(terminal: Terminal) -> None:
+    created = terminal.json("keys", "create", "laptop")
+    assert f"laptop  {created['hint']}" in terminal.run("keys", "list")
+    first = terminal.environment["AGENTGATE_API_KEY"]
+    terminal.environment["AGENTGATE_API_KEY"] = terminal.json("keys", "rotate", "laptop")["apiKey"]
+    terminal.run("whoami")
+    terminal.environment["AGENTGATE_API_KEY"] = first
+    assert terminal.json("keys", "revoke", "laptop", "--yes")["deleted"]
+    assert [key["name"] for key in terminal.json("keys", "list")["items"]] == [""]
+
+
+def test_an_export_holds_before_agentgate_audit(terminal: Terminal, gate: Gate, tmp_path: Path) -> None:
+    terminal.json("agents", "list")
+    assert "agentgate-audit verify log.jsonl" in terminal.run("log", "export", "log.jsonl")
+    key = gate.get("/audit/key").text
+    (tmp_path / "gate.key").write_text(key, encoding="utf-8")
+    terminal.environment["PYTHONPATH"] += f"{os.pathsep}{AUDIT / 'src'}"
+    command = [sys.executable, "-m", "agentgate_audit", "verify", "log.jsonl", "--key", "gate.key"]
+    assert "Everything holds." in terminal.shell(command)
+    assert "log.jsonl exists" in terminal.run("log", "export", "log.jsonl", code=2)
 
 
 def test_two_agents_with_the_same_name_are_distinguished_by_id(terminal: Terminal) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 import httpx
 
+from ._causes import cause_of
 from ._effects import Acquire, Blocking, Effect, Flow, Mutex, NetworkFailure, Send, Sleep
+from ._retry import connection_error
 from ._version import USER_AGENT
 
 T = TypeVar("T")
@@ -58,7 +61,8 @@ class SyncDriver:
 
     def __init__(self, base_url: str, timeout: float, http_client: httpx.Client | None = None) -> None:
         self._base_url = base_url
-        self._http = http_client or httpx.Client(timeout=timeout)
+        with _certificates_named():
+            self._http = http_client or httpx.Client(timeout=timeout)
 
     def new_mutex(self) -> Mutex:
         return threading.Lock()
@@ -71,6 +75,17 @@ class SyncDriver:
                 except Exception as error:
                     steps.fail(error)
             return steps.result
+
+    @contextmanager
+    def stream(self, effect: Send) -> Iterator[httpx.Response]:
+        """Yield the response before its body is read. Raises ConnectionFailedError. It is not repeated."""
+        request = _request(self._http, self._base_url, effect)
+        try:
+            with closing(self._http.send(request, stream=True, follow_redirects=False)) as response:
+                yield response
+        except httpx.RequestError as error:
+            failure = _failure(error, self._base_url)
+            raise connection_error(failure) from None
 
     def close(self) -> None:
         self._http.close()
@@ -96,7 +111,8 @@ class AsyncDriver:
 
     def __init__(self, base_url: str, timeout: float, http_client: httpx.AsyncClient | None = None) -> None:
         self._base_url = base_url
-        self._http = http_client or httpx.AsyncClient(timeout=timeout)
+        with _certificates_named():
+            self._http = http_client or httpx.AsyncClient(timeout=timeout)
 
     def new_mutex(self) -> Mutex:
         return asyncio.Lock()
@@ -162,4 +178,18 @@ def _timeout(usual: httpx.Timeout, patience: float) -> httpx.Timeout:
 
 
 def _failure(error: httpx.RequestError, url: str) -> NetworkFailure:
-    return NetworkFailure(type(error).__name__, maybe_received=not isinstance(error, _NEVER_SENT), url=url)
+    was_sent = not isinstance(error, _NEVER_SENT)
+    return NetworkFailure(type(error).__name__, was_sent, url, cause_of(error))
+
+
+@contextmanager
+def _certificates_named() -> Iterator[None]:
+    """Raise ValueError with the variable's name if httpx cannot read the certificates that it names."""
+    try:
+        yield
+    except OSError as error:
+        named = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
+        if named is None:
+            raise
+        problem = f"{named} names no certificates that can be read: {os.environ[named]} ({error.strerror})"
+        raise ValueError(problem) from None

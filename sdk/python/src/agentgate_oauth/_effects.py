@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from ._causes import NO_RESPONSE, Cause
+
 T = TypeVar("T")
 
 
@@ -37,6 +39,7 @@ class NetworkFailure:
     kind: str
     maybe_received: bool
     url: str
+    cause: Cause = NO_RESPONSE
 
 
 @dataclass(frozen=True)

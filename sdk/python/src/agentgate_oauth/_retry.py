@@ -97,10 +97,10 @@ def retry_after(response: httpx.Response) -> float | None:
 
 def _conclude(call: Call[T], outcome: httpx.Response | NetworkFailure) -> T:
     if isinstance(outcome, NetworkFailure):
-        raise ConnectionFailedError(outcome.kind, outcome.maybe_received, outcome.url)
+        raise connection_error(outcome)
     if outcome.is_success:
         return _parse(call, outcome)
-    raise _api_error(outcome)
+    raise api_error(outcome)
 
 
 def _parse(call: Call[T], response: httpx.Response) -> T:
@@ -132,7 +132,11 @@ def _problem(response: httpx.Response) -> dict[str, Any]:
     return problem if isinstance(problem, dict) else {}
 
 
-def _api_error(response: httpx.Response) -> ApiError:
+def connection_error(failure: NetworkFailure) -> ConnectionFailedError:
+    return ConnectionFailedError(failure.kind, failure.maybe_received, failure.url, failure.cause)
+
+
+def api_error(response: httpx.Response) -> ApiError:
     problem = _problem(response)
     code = str(problem.get("code") or problem.get("error") or f"http_{response.status_code}")
     return error_class(code, response.status_code)(

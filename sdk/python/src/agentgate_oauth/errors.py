@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ._causes import NO_RESPONSE, Cause
+
 if TYPE_CHECKING:
     from .models import Decision
 
@@ -15,16 +17,22 @@ class AgentGateError(Exception):
 
 
 class ConnectionFailedError(AgentGateError):
-    """AgentGate did not respond at `url`. `maybe_received`: it may still have acted on the request."""
+    """AgentGate did not respond at `url`. `maybe_received`: it may still have acted on the request.
 
-    def __init__(self, kind: str, maybe_received: bool, url: str) -> None:
-        super().__init__(kind, maybe_received, url)
+    `kind` is the class of httpx's error. `cause` is certificate_not_trusted, certificate_not_valid,
+    tls_failed, host_not_found, connection_refused, timeout, proxy_failed or no_response.
+    """
+
+    def __init__(self, kind: str, maybe_received: bool, url: str, cause: Cause = NO_RESPONSE) -> None:
+        super().__init__(kind, maybe_received, url, cause)
         self.kind = kind
         self.maybe_received = maybe_received
         self.url = url
+        self.cause = cause.code
+        self._words = cause.words
 
     def __str__(self) -> str:
-        return f"AgentGate could not be reached at {self.url} ({self.kind})"
+        return f"AgentGate did not respond at {self.url}: {self._words}"
 
 
 class SessionEndedError(AgentGateError):

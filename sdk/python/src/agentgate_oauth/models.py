@@ -249,6 +249,8 @@ class Rule:
 
 @dataclass(frozen=True)
 class Policy:
+    """A policy. Its `mode` is "enforce", or "shadow": then it only logs what it would have denied."""
+
     id: str
     name: str
     description: str | None
@@ -257,6 +259,7 @@ class Policy:
     rules: tuple[Rule, ...]
     created_at: datetime
     updated_at: datetime
+    mode: str = "enforce"
 
 
 @dataclass(frozen=True)

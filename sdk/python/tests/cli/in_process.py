@@ -35,6 +35,7 @@ POLICY = {
     "description": None,
     "agentId": None,
     "enabled": True,
+    "mode": "enforce",
     "rules": [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}],
     "createdAt": "2026-11-24T16:00:00Z",
     "updatedAt": "2026-11-24T16:00:00Z",
@@ -86,6 +87,48 @@ DENIAL = {
     },
 }
 LATER = "2099-01-01T00:00:00Z"
+KEY = {
+    "id": "key_1",
+    "name": "laptop",
+    "hint": "ag_4f...9c",
+    "createdAt": "2026-11-24T16:00:00Z",
+    "lastUsedAt": "2026-11-24T17:10:00Z",
+    "expiresAt": None,
+}
+NEW_KEY = {**KEY, "apiKey": "ag_new-key", "previousKeyExpiresAt": None}
+SIMULATION = {
+    "outcome": "denied",
+    "trace": [
+        {
+            "ruleIndex": 0,
+            "ruleType": "action_blocklist",
+            "outcome": "denied",
+            "detail": "Blocked.",
+            "retryAfterSeconds": 60,
+        }
+    ],
+}
+CHANGE = {
+    "agentId": "agt_1",
+    "policyId": None,
+    "ruleType": "rate_limit",
+    "ruleIndex": 0,
+    "newlyDenied": 3,
+    "newlyAllowed": 0,
+    "newlyAsked": 1,
+}
+REPLAY = {
+    "from": "2026-11-17T16:00:00Z",
+    "to": "2026-11-24T16:00:00Z",
+    "decisions": 120,
+    "newlyDenied": 3,
+    "newlyAllowed": 0,
+    "newlyAsked": 1,
+    "undecided": {"truncated": 0, "erased": 2, "hidden": 0},
+    "changes": [CHANGE, {**CHANGE, "agentId": "agt_9", "policyId": "pol_1", "newlyDenied": 0}],
+    "truncated": True,
+}
+EXPORT = b'{"format": "agentgate-audit-export/1"}\n{"checkpoint": "..."}\n'
 
 
 def page(*items: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +144,10 @@ class Api:
             "POST /developers/login": SESSION,
             "POST /developers/logout": None,
             "POST /developers/api-keys/rotate": {"apiKey": "ag_next-key", "previousKeyExpiresAt": LATER},
+            "GET /developers/api-keys": page(KEY, {**KEY, "id": "key_2", "name": "", "lastUsedAt": None}),
+            "POST /developers/api-keys": NEW_KEY,
+            "POST /developers/api-keys/key_1/rotate": NEW_KEY,
+            "DELETE /developers/api-keys/key_1": None,
             "GET /agents": page(AGENT),
             "GET /agents/agt_1": AGENT,
             "GET /agents/agc_1": AGENT,
@@ -121,6 +168,10 @@ class Api:
             "GET /scopes": page(SCOPE),
             "GET /scopes/email": page(SCOPE),
             "GET /audit": page(DENIAL),
+            "GET /audit/export": httpx.Response(
+                200, content=EXPORT, headers={"Content-Type": "application/jsonl"}
+            ),
+            "POST /policies/simulate": {"decision": SIMULATION, "replay": REPLAY},
             "POST /tokens/verify": {"allowed": True, "userId": "usr_1"},
         }
 
@@ -143,6 +194,13 @@ class Piped(io.BytesIO):
     name = "<stdin>"
 
 
+class Terminal(Piped):
+    """Standard input from a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 class Cli:
     """Runs commands, and keeps the output of the last one."""
 
@@ -153,9 +211,13 @@ class Cli:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
 
-    def __call__(self, *arguments: str, given: str = "", code: int = 0) -> str:
-        """Return what the command printed on standard output. Its exit code must be `code`."""
-        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(Piped(given.encode())))
+    def __call__(self, *arguments: str, given: str = "", typed: str | None = None, code: int = 0) -> str:
+        """Return what the command printed on standard output. Its exit code must be `code`.
+
+        Standard input has what is `given` by a pipe, or `typed` on a terminal.
+        """
+        piped = Piped(given.encode()) if typed is None else Terminal(typed.encode())
+        self._monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(piped))
         ended = run(list(arguments))
         self.out, self.err = self._capsys.readouterr()
         assert ended == code, self.out + self.err

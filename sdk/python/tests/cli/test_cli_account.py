@@ -1,4 +1,4 @@
-"""Signing in and out, `whoami`, the API key, and the choice of the server."""
+"""Signing in and out, `whoami`, and the choice of the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import stat
 import pytest
 from fake_gate import problem
 
-ROTATED_KEY = {"apiKey": "ag_next-key", "previousKeyExpiresAt": "2099-01-01T00:00:00Z", "expiresAt": None}
 REGISTERED = {
     "id": "log_1",
     "timestamp": "2026-11-24T16:00:00Z",
@@ -71,13 +70,6 @@ def test_whoami_with_an_api_key_finds_its_developer(api, cli):
     second = {**REGISTERED, "metadata": {"developerId": "dev_2"}}
     api.answers["GET /audit"] = {"items": [second, REGISTERED], "nextCursor": None}
     assert cli.json("whoami")["developer"] == {"id": None}
-
-
-def test_keys_rotate_prints_only_the_new_key(api, cli):
-    assert cli("keys", "rotate", "--overlap-seconds", "60") == "ag_next-key\n"
-    assert "not shown again" in cli.err
-    assert api.body() == {"overlapSeconds": 60}
-    assert cli.json("keys", "rotate") == ROTATED_KEY
 
 
 def test_a_missing_credential_names_the_login_command(api, cli, monkeypatch):

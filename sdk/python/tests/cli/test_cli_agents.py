@@ -26,7 +26,7 @@ def test_lists_show_full_ids_in_narrow_terminals(api, cli, monkeypatch):
 def test_an_agent_is_changed_suspended_and_activated(api, cli):
     cli("agents", "update", "SmartMail", "--scope", "email:send", "--scope", "email:read")
     assert api.body() == {"allowedScopes": ["email:send", "email:read"]}
-    assert cli("agents", "suspend", "agt_1") == "SmartMail is suspended.\n"
+    assert cli("agents", "suspend", "agt_1") == "SmartMail (agt_1) is suspended.\n"
     assert api.body() == {"status": "suspended"}
     cli("agents", "activate", "agt_1")
     assert api.body() == {"status": "active"}

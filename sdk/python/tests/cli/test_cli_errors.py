@@ -23,8 +23,10 @@ MAIN = "from agentgate_oauth.cli import main; main()"
 def commands():
     """Yield the words of every command."""
     for name, command in sorted(get_command(app).commands.items()):
-        below = getattr(command, "commands", None)
-        yield from ((name, inner) for inner in sorted(below)) if below else [(name,)]
+        below = getattr(command, "commands", {})
+        yield from ((name, inner) for inner in sorted(below))
+        if not below or command.invoke_without_command:
+            yield (name,)
 
 
 @pytest.mark.parametrize("words", list(commands()), ids=" ".join)

@@ -199,6 +199,18 @@ def test_an_agent_of_another_organization_is_named_by_id(api, cli):
     assert "The agent agt_9 asked for" in cli("explain")
 
 
+@pytest.mark.parametrize(
+    ("would_be", "words"), [("denied", "would have denied it"), ("asked", "would have asked the user first")]
+)
+def test_a_shadow_policy_s_entry_says_what_it_would_have_done(api, cli, would_be, words):
+    metadata = {**DENIAL["metadata"], "wouldBe": would_be}
+    shadowed = {**DENIAL, "event": "policy.shadowed", "outcome": "info", "reason": None, "metadata": metadata}
+    api.answers["GET /audit"] = page(shadowed)
+    text = cli("explain", "log_2")
+    assert f"The shadow policy “Office [bold]hours” (pol_1) {words} by its action_blocklist rule." in text
+    assert "Nothing was denied." in text and "agentgate policies update pol_1 --mode enforce" in text
+
+
 def test_an_allowed_entry_is_explained_as_not_denied(api, cli):
     api.answers["GET /audit"] = page({**DENIAL, "outcome": "allowed", "reason": None})
     assert "Nothing was denied." in cli("explain", "log_2")

@@ -14,9 +14,19 @@ def test_the_log_prints_oldest_first(api, cli):
     api.answers["GET /audit"] = page(DENIAL, older)
     lines = cli("log", "--outcome", "denied", "--agent", "SmartMail", "--user", "usr_1").splitlines()
     assert [line.split()[-1] for line in lines] == ["log_1", "log_2"]
-    asked = api.requests[-1].url.params
+    asked = next(each.url.params for each in api.requests if each.url.path.endswith("/audit"))
     assert (asked["outcome"], asked["agentId"], asked["userId"]) == ("denied", "agt_1", "usr_1")
     assert [entry["id"] for entry in cli.json("log")["items"]] == ["log_1", "log_2"]
+
+
+def test_names_are_beside_ids(api, cli):
+    foreign = {**DENIAL, "agentId": "agt_9", "policyId": None, "metadata": {}}
+    unnamed = {**DENIAL, "metadata": None}
+    api.answers["GET /audit"] = page(DENIAL, foreign, unnamed)
+    last, second, first = cli("log").splitlines()
+    assert "policy_denied Office [bold]hours (pol_1) email:send SmartMail (agt_1) usr_1 log_2" in first
+    assert "policy_denied email:send agt_9 usr_1" in second
+    assert "policy_denied pol_1 email:send SmartMail (agt_1)" in last
 
 
 @pytest.fixture
@@ -59,6 +69,46 @@ def test_verify_reads_the_token_from_standard_input_and_exits_by_the_decision(ap
     assert "agentgate explain log_2" in cli.err
     decision = cli.json("verify", "--scope", "email:send", given="token\n", code=1)
     assert (decision["allowed"], decision["missingScopes"]) == (False, ["email:send"])
+
+
+def test_verify_names_the_agent_if_a_developer_of_its_organization_asks(api, cli, monkeypatch):
+    api.answers["POST /tokens/verify"] = {"allowed": True, "agentId": "agt_1"}
+    assert "agent  SmartMail (agt_1)" in cli("verify", "--scope", "email:send", given="token")
+    api.answers["POST /tokens/verify"] = {"allowed": True, "agentId": "agt_9"}
+    assert "agent  agt_9" in cli("verify", "--scope", "email:send", given="token")
+    monkeypatch.delenv("AGENTGATE_API_KEY")
+    assert "agent  agt_9" in cli("verify", "--scope", "email:send", given="token")
+
+
+def test_verify_sends_the_context_of_an_argument_or_a_file(api, cli, tmp_path):
+    context = {"recipient": "ada@example.com", "amount": {"value": "12.50", "currency": "EUR"}}
+    file = tmp_path / "context.json"
+    file.write_text(json.dumps(context))
+    for given in (json.dumps(context), f"@{file}"):
+        cli("verify", "--scope", "email:send", "--context", given, "--ip", "10.0.0.1", given="token")
+        sent = next(each for each in reversed(api.requests) if each.method == "POST")
+        assert json.loads(sent.content)["context"] == {**context, "ip": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("context", "words"),
+    [
+        ("{", "--context is not JSON: "),
+        ("[]", "--context must be a JSON object."),
+        ('{"a": 1, "a": 2}', "--context: a name is repeated in an object."),
+        ('{"amount": NaN}', "--context: NaN is not JSON."),
+        ('{"ip": "10.0.0.1"}', "not in both"),
+    ],
+)
+def test_a_context_that_cannot_be_sent_is_a_usage_error(api, cli, context, words):
+    error = cli.error("verify", "--scope", "email:send", "--ip", "10.0.0.2", "--context", context, code=2)
+    assert words in error["detail"] and api.requests == []
+
+
+def test_a_context_file_that_does_not_exist_is_named(api, cli, tmp_path):
+    missing = str(tmp_path / "missing.json")
+    error = cli.error("verify", "--scope", "email:send", "--context", f"@{missing}")
+    assert missing in error["detail"] and api.requests == []
 
 
 def test_verify_takes_the_token_from_the_environment(api, cli, monkeypatch):

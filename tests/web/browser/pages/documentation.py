@@ -12,6 +12,7 @@ DOCUMENTATION = [
     "/docs/performance",
     Page("/docs/security", limit=200_000),  # a row per threat
     "/docs/security-users",
+    "/docs/security-programs",
     "/docs/adr",
     "/docs/adr/0012",
     Page("/docs/nowhere", status=404),

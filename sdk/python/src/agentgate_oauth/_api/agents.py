@@ -140,3 +140,9 @@ class AgentsApi(Api):
         """
         body = given(overlap_seconds=overlap_seconds)
         return self._call(create("/developers/api-keys/rotate", reader(RotatedApiKey), body))
+
+    @endpoint
+    def rotate_one_api_key(self, key_id: str, *, overlap_seconds: int | None = None) -> Flow[NewApiKey]:
+        """Replace one API key. The old one keeps working for `overlap_seconds` (default: 0)."""
+        path = f"/developers/api-keys/{segment(key_id)}/rotate"
+        return self._call(create(path, reader(NewApiKey), given(overlap_seconds=overlap_seconds)))

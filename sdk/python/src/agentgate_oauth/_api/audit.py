@@ -28,7 +28,7 @@ class AuditApi(Api):
     ) -> Flow[Page[AuditEntry]]:
         """Return one page of the organization's log, newest first."""
         filters = {"agent_id": agent_id, "user_id": user_id, "event": event, "outcome": outcome}
-        period = {"from": _rfc3339(since), "to": _rfc3339(until)}
+        period = {"from": rfc3339(since), "to": rfc3339(until)}
         return self._call(get("/audit", page_of(AuditEntry), **filters, **period, limit=limit, cursor=cursor))
 
     iter_audit_logs = paged(get_audit_logs)
@@ -40,7 +40,7 @@ class AuditApi(Api):
         return self._call(get(path, page_of(Scope)))
 
 
-def _rfc3339(moment: datetime | None) -> str | None:
+def rfc3339(moment: datetime | None) -> str | None:
     """Return the time in UTC. Raises ValueError if it has no time zone."""
     if moment is None:
         return None

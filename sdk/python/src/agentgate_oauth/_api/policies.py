@@ -33,14 +33,19 @@ class PoliciesApi(Api):
         agent_id: str | None = None,
         description: str | None = None,
         enabled: bool | None = None,
+        mode: str | None = None,
     ) -> Flow[Policy]:
-        """Create a policy for one agent or, without `agent_id`, for every agent of the organization."""
+        """Create a policy for one agent or, without `agent_id`, for every agent of the organization.
+
+        With the `mode` "shadow" it denies nothing, and logs what it would have denied.
+        """
         body = given(
             name=name,
             rules=_rules(rules),
             agent_id=agent_id,
             description=description,
             enabled=enabled,
+            mode=mode,
         )
         return self._call(create("/policies", reader(Policy), body))
 
@@ -65,6 +70,7 @@ class PoliciesApi(Api):
         description: str | None | Unset = UNSET,
         agent_id: str | None | Unset = UNSET,
         enabled: bool | Unset = UNSET,
+        mode: str | Unset = UNSET,
         rules: Sequence[AnyRule] | Unset = UNSET,
     ) -> Flow[Policy]:
         """Change the given fields; `rules` replaces all rules. They apply to the next decision."""
@@ -73,6 +79,7 @@ class PoliciesApi(Api):
             description=description,
             agent_id=agent_id,
             enabled=enabled,
+            mode=mode,
             rules=rules if isinstance(rules, Unset) else _rules(rules),
         )
         return self._call(patch(f"/policies/{segment(policy_id)}", reader(Policy), body))

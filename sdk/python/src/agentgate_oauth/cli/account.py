@@ -1,4 +1,4 @@
-"""Sign in and out, show who is signed in, and rotate the API key."""
+"""Sign in and out, and show who is signed in."""
 
 from __future__ import annotations
 
@@ -9,15 +9,8 @@ import typer
 from ..errors import AuthenticationError
 from ..models import DeveloperSession
 from . import connection
-from .options import command, group
-from .output import print_facts, print_line, show, show_secret
+from .output import print_facts, print_line, show
 from .signin import SignIn, delete_sign_in, sign_in_file, store_sign_in, stored_sign_in
-
-Overlap = Annotated[
-    int,
-    typer.Option("--overlap-seconds", metavar="SECONDS", min=0, help="How much longer the old one works."),
-]
-keys = group("Manage your API key.")
 
 
 def login(
@@ -67,17 +60,6 @@ def whoami() -> None:
             "expiresAt": sign_in.expires_at,
         }
     show(facts, lambda: _print_identity(facts))
-
-
-@command(keys, "rotate", example="agentgate keys rotate --overlap-seconds 3600")
-def rotate_key(overlap_seconds: Overlap = 0) -> None:
-    """Replace your API key and print the new one.
-
-    Without an overlap the old key stops working at once.
-    """
-    with connection.admin() as api:
-        rotated = api.rotate_api_key(overlap_seconds=overlap_seconds)
-    show_secret(rotated, "API key", rotated.api_key)
 
 
 def _sign_in(api: connection.Visitor, email: str, password: str) -> DeveloperSession:

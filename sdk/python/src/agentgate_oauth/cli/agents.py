@@ -8,10 +8,9 @@ import typer
 
 from .._call import UNSET
 from ..models import Agent
-from .account import Overlap
 from .connection import admin
-from .names import agent_id
-from .options import command, group
+from .names import agent_id, with_id
+from .options import Overlap, command, group
 from .output import plain, print_facts, print_line, show, show_list, show_secret, warn_shown_once
 
 AgentName = Annotated[str, typer.Argument(metavar="AGENT", help="Its name, agt_ id or agc_ client id.")]
@@ -102,9 +101,9 @@ def activate(agent: AgentName) -> None:
 
 @command(app, "rotate-secret", example="agentgate agents rotate-secret SmartMail --overlap-seconds 3600")
 def rotate_secret(agent: AgentName, overlap_seconds: Overlap = 0) -> None:
-    """Replace an agent's client secret and print the new one.
+    """Replace all client secrets of an agent by a new one, and print it.
 
-    Without an overlap the old secret stops working at once.
+    Without an overlap the old ones stop working at once.
     """
     with admin() as api:
         rotated = api.rotate_agent_secret(agent_id(api, agent), overlap_seconds=overlap_seconds)
@@ -114,7 +113,7 @@ def rotate_secret(agent: AgentName, overlap_seconds: Overlap = 0) -> None:
 def _set_status(agent: str, status: str) -> None:
     with admin() as api:
         updated = api.update_agent(agent_id(api, agent), status=status)
-    show(updated, lambda: print_line(f"{updated.name} is {_state(updated)}."))
+    show(updated, lambda: print_line(f"{with_id(updated)} is {_state(updated)}."))
 
 
 def _print_agent(agent: Agent, **more: str) -> None:

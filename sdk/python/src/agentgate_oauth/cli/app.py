@@ -8,8 +8,21 @@ from typing import Annotated
 import typer
 
 from .._version import VERSION
-from . import account, agents, connection, explain, log, policies, resource_servers, scopes, tokens
-from .failures import print_report, report_of
+from . import (
+    account,
+    agents,
+    connection,
+    explain,
+    export,  # noqa: F401 - adds a command to `log`
+    keys,
+    log,
+    policies,
+    resource_servers,
+    scopes,
+    tokens,
+    trials,  # noqa: F401 - adds commands to `policies`
+)
+from .failures import Report, print_report, report_of
 from .options import command
 
 
@@ -40,12 +53,12 @@ def root(
 command(app, "login", example="agentgate login --url https://api.agentgate.dev")(account.login)
 command(app, "logout", example="agentgate logout")(account.logout)
 command(app, "whoami", example="agentgate whoami")(account.whoami)
-app.add_typer(account.keys, name="keys")
+app.add_typer(keys.app, name="keys")
 app.add_typer(agents.app, name="agents")
 app.add_typer(policies.app, name="policies")
 app.add_typer(resource_servers.app, name="resource-servers")
 app.add_typer(scopes.app, name="scopes")
-command(app, "log", example="agentgate log --follow --outcome denied")(log.log)
+app.add_typer(log.app, name="log")
 command(app, "verify", example="agentgate verify --scope email:send < token")(tokens.verify)
 command(app, "explain", example="agentgate explain")(explain.explain)
 
@@ -56,7 +69,7 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         code = app(given, prog_name="agentgate", standalone_mode=False)
     except typer.Abort:
-        typer.echo("Aborted.", err=True)
+        print_report(Report("Aborted.", {"code": "aborted", "detail": "Aborted."}), as_json="--json" in given)
         return 1
     except Exception as error:
         report = report_of(error, connection.url)

@@ -18,7 +18,7 @@ from .search import find_cause, find_entry
 def explain(
     what: Annotated[
         str | None,
-        typer.Argument(metavar="[LOG_ID|REASON]", help="A log_ id or a reason. Default: the latest denial."),
+        typer.Argument(metavar="LOG_ID|REASON", help="A log_ id or a reason. Default: the latest denial."),
     ] = None,
 ) -> None:
     """Explain why a request was denied, and what to do."""

@@ -40,6 +40,8 @@ def explain_reason(reason: str) -> Explanation:
 
 def explain_entry(denial: Denial) -> Explanation:
     entry = denial.entry
+    if entry.event == "policy.shadowed":
+        return _explain_shadow(denial)
     if entry.outcome != "denied":
         return Explanation((_headline(denial), "Nothing was denied."))
     what, helps = _what_and_help(denial)
@@ -49,6 +51,16 @@ def explain_entry(denial: Denial) -> Explanation:
 
 def reason_in_words(reason: str) -> str:
     return REASONS[reason][0] if reason in REASONS else f"The reason is {reason}."
+
+
+def _explain_shadow(denial: Denial) -> Explanation:
+    metadata = metadata_of(denial.entry)
+    would = "asked the user first" if metadata.get("wouldBe") == "asked" else "denied it"
+    policy = f"“{metadata.get('policyName', '')}” ({denial.entry.policy_id})"
+    what = f"The shadow policy {policy} would have {would} by its {metadata.get('ruleType')} rule."
+    detail = str(metadata.get("detail") or "")
+    helps = f"To put it into force: agentgate policies update {denial.entry.policy_id} --mode enforce"
+    return Explanation(tuple(filter(None, (_headline(denial), what, detail, "Nothing was denied."))), helps)
 
 
 def _what_and_help(denial: Denial) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -17,8 +16,20 @@ from ..errors import (
     ConnectionFailedError,
     UnexpectedResponseError,
 )
+from .output import json_text, plain
 
 REFUSED, USAGE = 1, 2
+_REMEDIES = {
+    "certificate_not_trusted": "If a private CA signed it, set SSL_CERT_FILE to a file with its certificate.",
+    "certificate_not_valid": "Check the host name of the URL, and the certificate that the server sends.",
+    "tls_failed": "Check that the server speaks https at this port.",
+    "host_not_found": "Check the host name of --url or AGENTGATE_URL, and the network.",
+    "connection_refused": "Check that the server runs, and the port of --url or AGENTGATE_URL.",
+    "timeout": "Check that the server runs, and that no firewall is in between.",
+    "proxy_failed": "Check the proxy.",
+    "no_response": "Check that the server runs, and that --url or AGENTGATE_URL is its address.",
+}
+_PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 # Keys, secrets and tokens, which users may type in the wrong place.
 _SECRETS = re.compile(r"\b(?:ag|ags|agr|agcode|rs|st)_[\w-]{8,}|\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 
@@ -60,9 +71,10 @@ def report_of(error: BaseException, server: Callable[[], str]) -> Report | None:
         return _refused(error)
     if isinstance(error, Failure):
         return _failed(error)
+    if isinstance(error, ConnectionFailedError):
+        return _failed(_connection_failed(error))
     if isinstance(error, AgentGateError):
-        code = "connection_failed" if isinstance(error, ConnectionFailedError) else "failed"
-        return _failed(Failure(code, str(error)))
+        return _failed(Failure("failed", str(error)))
     if isinstance(error, OSError):
         return _failed(Failure("file_error", _file_problem(error)))
     if isinstance(error, ValueError):
@@ -71,12 +83,23 @@ def report_of(error: BaseException, server: Callable[[], str]) -> Report | None:
 
 
 def print_report(report: Report, *, as_json: bool) -> None:
-    text = json.dumps(report.facts, ensure_ascii=False) if as_json else report.text
-    typer.echo(redacted(text), err=True)
+    lines = [json_text(report.facts)] if as_json else map(plain, report.text.split("\n"))
+    typer.echo(redacted("\n".join(lines)), err=True)
 
 
 def redacted(text: str) -> str:
     return _SECRETS.sub("***", text)
+
+
+def _connection_failed(error: ConnectionFailedError) -> Failure:
+    hint = " ".join((_REMEDIES[error.cause], *_proxy()))
+    return Failure("connection_failed", f"{error}.", hint=hint, facts={"cause": error.cause})
+
+
+def _proxy() -> list[str]:
+    """Return a sentence about the proxy, which may be what did not respond, or nothing without one."""
+    names = [name for name in _PROXIES if os.environ.get(name) or os.environ.get(name.lower())]
+    return [f"A proxy is set in {names[0]}; NO_PROXY lists exceptions."] if names else []
 
 
 def _failed(error: Failure) -> Report:
@@ -104,6 +127,8 @@ def _refused(error: ApiError) -> Report:
 def _hint(error: ApiError) -> str:
     if error.code == "not_authenticated":
         return f"Check {', '.join(_credentials_in_use())}, or sign in with: agentgate login"
+    if error.code == "reauthentication_required":
+        return "Sign in again with: agentgate login, or set AGENTGATE_API_KEY."
     if error.retry_after is not None:
         return f"Retry in {error.retry_after:g} seconds."
     return ""

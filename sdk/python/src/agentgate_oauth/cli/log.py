@@ -10,19 +10,24 @@ from typing import Annotated
 
 import typer
 
+from ..admin import AgentGateAdmin
 from ..models import AuditEntry
 from .connection import admin
-from .names import agent_id
-from .options import chosen
+from .names import AgentNames, agent_id
+from .options import chosen, group_command, is_below
 from .output import coloured, plain, print_json, show
+from .search import metadata_of
 
 # Entries become visible slightly out of order, so each poll reads the last minute again.
 _OVERLAP = timedelta(seconds=60)
 
 Read = Callable[[datetime | None], Iterator[AuditEntry]]
+app = typer.Typer(help="Print the audit log, or export it.", rich_markup_mode=None)
 
 
+@group_command(app, example="agentgate log --follow --outcome denied")
 def log(
+    context: typer.Context,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Keep printing new entries; with --json, one per line.")
     ] = False,
@@ -40,6 +45,8 @@ def log(
     ] = 2.0,
 ) -> None:
     """Print the newest entries of the log, oldest first."""
+    if is_below(context):
+        return
     with admin() as api:
         wanted = None if agent is None else agent_id(api, agent)
 
@@ -51,38 +58,46 @@ def log(
         began = datetime.now(timezone.utc)
         newest = list(islice(read(None), lines))[::-1]
         if not follow:
-            show({"items": newest}, lambda: _print_entries(newest))
+            show({"items": newest}, lambda: _print_entries(api, newest))
             return
-        _print_entries(newest)
-        _follow(read, began, {entry.id for entry in newest}, every)
+        _print_entries(api, newest)
+        _follow(api, read, began, {entry.id for entry in newest}, every)
 
 
-def _follow(read: Read, began: datetime, seen: set[str], every: float) -> None:
+def _follow(api: AgentGateAdmin, read: Read, began: datetime, seen: set[str], every: float) -> None:
     """Print new entries until interrupted."""
     while True:
         time.sleep(every)
         recent = list(read(max(began, datetime.now(timezone.utc) - _OVERLAP)))
-        _print_entries([entry for entry in reversed(recent) if entry.id not in seen])
+        _print_entries(api, [entry for entry in reversed(recent) if entry.id not in seen])
         seen = {entry.id for entry in recent}
 
 
-def _print_entries(entries: list[AuditEntry]) -> None:
+def _print_entries(api: AgentGateAdmin, entries: list[AuditEntry]) -> None:
+    names = AgentNames(api)
     for entry in entries:
         if chosen.json:
             print_json(entry)
         else:
-            typer.echo(_line(entry))
+            typer.echo(_line(entry, names))
 
 
-def _line(entry: AuditEntry) -> str:
+def _line(entry: AuditEntry, names: AgentNames) -> str:
     about = (
         entry.reason,
+        _policy(entry),
         entry.action,
         " ".join(entry.scopes or ()),
-        entry.agent_id,
+        names.with_id(entry.agent_id),
         entry.user_id,
         entry.id,
     )
     stamp = f"{entry.timestamp:%Y-%m-%d %H:%M:%S}"
     parts = [stamp, plain(entry.event), coloured(entry.outcome), *(plain(part) for part in about if part)]
     return " ".join(parts)
+
+
+def _policy(entry: AuditEntry) -> str | None:
+    """Return the policy's name when it decided, and its id."""
+    name = metadata_of(entry).get("policyName")
+    return f"{name} ({entry.policy_id})" if name and entry.policy_id else entry.policy_id

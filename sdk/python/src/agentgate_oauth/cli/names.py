@@ -1,12 +1,15 @@
-"""Find agents, policies and resource servers by id or name."""
+"""Find objects by id or name, and show the names of agents beside their ids."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Protocol, TypeVar
 
 from ..admin import AgentGateAdmin
+from ..errors import NotFoundError
+from ..models import Policy, ResourceServer, Secret
 from .failures import USAGE, Failure
 from .output import plain
 
@@ -28,17 +31,53 @@ def agent_id(api: AgentGateAdmin, wanted: str) -> str:
     return wanted if wanted.startswith("agt_") else _named("agent", wanted, api.iter_agents()).id
 
 
-def policy_id(api: AgentGateAdmin, wanted: str) -> str:
-    return wanted if wanted.startswith("pol_") else _named("policy", wanted, api.iter_policies()).id
+def find_policy(api: AgentGateAdmin, wanted: str) -> Policy:
+    """Return the policy given by `pol_` id or name."""
+    if wanted.startswith("pol_"):
+        return api.get_policy(wanted)
+    return _named("policy", wanted, api.iter_policies())
 
 
-def resource_server_id(api: AgentGateAdmin, wanted: str) -> str:
-    """Return the id of a resource server given by `res_` id, identifier or name."""
+def find_resource_server(api: AgentGateAdmin, wanted: str) -> ResourceServer:
+    """Return the resource server given by `res_` id, identifier or name."""
     if wanted.startswith("res_"):
-        return wanted
+        return api.get_resource_server(wanted)
     servers = list(api.iter_resource_servers())
-    by_identifier = next((server.id for server in servers if server.identifier == wanted), None)
-    return by_identifier or _named("resource server", wanted, servers).id
+    by_identifier = next((server for server in servers if server.identifier == wanted), None)
+    return by_identifier or _named("resource server", wanted, servers)
+
+
+def find_key(api: AgentGateAdmin, wanted: str) -> Secret:
+    """Return the API key given by `key_` id or name."""
+    keys = api.list_api_keys().items
+    return next((key for key in keys if key.id == wanted), None) or _named("API key", wanted, keys)
+
+
+def with_id(item: Named) -> str:
+    return f"{item.name} ({item.id})" if item.name else item.id
+
+
+def agent_with_id(api: AgentGateAdmin, agent_id: str | None) -> str | None:
+    """Return the agent's name and id, or only the id for an agent of another organization."""
+    try:
+        return with_id(api.get_agent(agent_id)) if agent_id else None
+    except NotFoundError:
+        return agent_id
+
+
+class AgentNames:
+    """The names of the organization's agents, read at the first use."""
+
+    def __init__(self, api: AgentGateAdmin) -> None:
+        self._api = api
+
+    def with_id(self, agent_id: str | None) -> str | None:
+        """Return the agent's name and id, or only the id for an agent of another organization."""
+        return self._known.get(agent_id, agent_id) if agent_id else None
+
+    @cached_property
+    def _known(self) -> dict[str, str]:
+        return {agent.id: with_id(agent) for agent in self._api.iter_agents()}
 
 
 def _named(kind: str, wanted: str, items: Iterable[Item]) -> Item:
@@ -66,4 +105,9 @@ def _unknown(kind: str, wanted: str, names: list[str]) -> Failure:
     return Failure("not_found", f"No {kind} is named “{plain(wanted)}”.", hint=hint)
 
 
-_GROUPS = {"agent": "agents", "policy": "policies", "resource server": "resource-servers"}
+_GROUPS = {
+    "agent": "agents",
+    "policy": "policies",
+    "resource server": "resource-servers",
+    "API key": "keys",
+}

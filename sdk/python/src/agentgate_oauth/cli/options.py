@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Annotated, Any, TypeVar
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+MOMENTS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"]
+Overlap = Annotated[
+    int,
+    typer.Option("--overlap-seconds", metavar="SECONDS", min=0, help="How much longer the old one works."),
+]
 
 
 @dataclass
@@ -86,10 +92,44 @@ class Command(TyperCommand):
         super().__init__(*args, params=[*params, *_COMMON], **kwargs)
 
 
+class Group(TyperGroup):
+    """A group that is a command itself, with the common options after its own."""
+
+    def __init__(self, *args: Any, params: list[Any], **kwargs: Any) -> None:
+        super().__init__(*args, params=[*params, *_COMMON], **kwargs)
+
+
 def group(help: str) -> typer.Typer:
     return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
 
 
 def command(app: typer.Typer, name: str, *, example: str) -> Callable[[Function], Function]:
     """Register a function as a command. Its help ends in the example."""
-    return app.command(name, cls=Command, epilog=f"\b\nExample:\n  {example}")
+    return app.command(name, cls=Command, epilog=_example(example))
+
+
+def group_command(app: typer.Typer, *, example: str) -> Callable[[Function], Function]:
+    """Register a function as what the group does without a command."""
+    return app.callback(cls=Group, invoke_without_command=True, epilog=_example(example))
+
+
+def is_below(context: typer.Context) -> bool:
+    """Return whether a command of the group follows. Raises BadParameter for options before it."""
+    below = context.invoked_subcommand
+    if below is None:
+        return False
+    sources = ((option, context.get_parameter_source(option.name or "")) for option in context.command.params)
+    misplaced = [option.opts[0] for option, source in sources if source and source.name == "COMMANDLINE"]
+    if misplaced:
+        detail = f"{misplaced[0]} must come after {below}: {context.command_path} {below} {misplaced[0]}"
+        raise typer.BadParameter(detail, ctx=context)
+    return True
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """Return the time. Without a time zone it is in UTC."""
+    return moment.replace(tzinfo=timezone.utc) if moment and moment.tzinfo is None else moment
+
+
+def _example(example: str) -> str:
+    return f"\b\nExample:\n  {example}"

@@ -14,7 +14,7 @@ import typer
 from .._call import camel
 from .options import chosen
 
-_COLOURS = {"allowed": "green", "denied": "red"}
+_COLOURS = {"allowed": "green", "passed": "green", "denied": "red"}
 
 
 def show(value: object, print_text: Callable[[], None]) -> None:
@@ -26,7 +26,13 @@ def show(value: object, print_text: Callable[[], None]) -> None:
 
 
 def print_json(value: object) -> None:
-    typer.echo(json.dumps(jsonable(value), ensure_ascii=False))
+    typer.echo(json_text(jsonable(value)))
+
+
+def json_text(value: object) -> str:
+    """Return readable JSON in which control characters are escaped, also those that JSON allows."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def show_list(
@@ -55,7 +61,7 @@ def print_line(text: str) -> None:
 
 def show_secret(value: object, label: str, secret: str) -> None:
     """Print a new secret alone on standard output, so that it can be piped."""
-    show(value, lambda: typer.echo(secret))
+    show(value, lambda: print_line(secret))
     warn_shown_once(label)
 
 
@@ -70,6 +76,10 @@ def coloured(outcome: str) -> str:
     if colour is None or "NO_COLOR" in os.environ:
         return plain(outcome)
     return typer.style(outcome, fg=colour)
+
+
+def minute(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M} UTC"
 
 
 def plain(value: object) -> str:

@@ -7,14 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from ..admin import AgentGateAdmin
 from ..models import ResourceServer
-from .account import Overlap
+from .confirmation import Yes, confirm
 from .connection import admin
 from .failures import USAGE, Failure
 from .files import read_json_list
-from .names import resource_server_id
-from .options import command, group
+from .names import find_resource_server, with_id
+from .options import Overlap, command, group
 from .output import print_facts, print_line, print_table, show, show_list, show_secret, warn_shown_once
 
 ServerName = Annotated[
@@ -45,7 +44,7 @@ def list_servers() -> None:
 def show_server(server: ServerName) -> None:
     """Show one resource server."""
     with admin() as api:
-        found = _find(api, server)
+        found = find_resource_server(api, server)
     show(found, lambda: _print_server(found))
 
 
@@ -86,7 +85,7 @@ def scopes(
     """List a resource server's scopes, or change them."""
     added = [*(add or ()), *(read_json_list(own_scopes) if own_scopes else ())]
     with admin() as api:
-        found = _find(api, server)
+        found = find_resource_server(api, server)
         if added or remove:
             wanted = _changed(found.scopes, added, remove or ())
             found = api.update_resource_server(found.id, scopes=wanted)
@@ -100,22 +99,19 @@ def rotate_secret(server: ServerName, overlap_seconds: Overlap = 0) -> None:
     Without an overlap the old secret stops working at once.
     """
     with admin() as api:
-        wanted = resource_server_id(api, server)
+        wanted = find_resource_server(api, server).id
         rotated = api.rotate_resource_server_secret(wanted, overlap_seconds=overlap_seconds)
     show_secret(rotated, "secret", rotated.secret)
 
 
 @command(app, "delete", example="agentgate resource-servers delete Mail")
-def delete(server: ServerName) -> None:
+def delete(server: ServerName, yes: Yes = False) -> None:
     """Delete a resource server. Its credential stops working at once."""
     with admin() as api:
-        deleted = resource_server_id(api, server)
-        api.delete_resource_server(deleted)
-    show({"id": deleted, "deleted": True}, lambda: print_line(f"Deleted {deleted}."))
-
-
-def _find(api: AgentGateAdmin, server: str) -> ResourceServer:
-    return api.get_resource_server(resource_server_id(api, server))
+        found = find_resource_server(api, server)
+        confirm(f"Delete the resource server {with_id(found)}?", yes=yes)
+        api.delete_resource_server(found.id)
+    show({"id": found.id, "deleted": True}, lambda: print_line(f"Deleted {with_id(found)}."))
 
 
 def _changed(now: Sequence[Any], added: Sequence[Any], removed: Sequence[str]) -> list[Any]:

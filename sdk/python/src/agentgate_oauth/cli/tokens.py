@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
+from ..errors import AgentGateError
 from ..models import Decision
 from ..verifier import AgentGateVerifier
 from . import connection
 from .explanations import reason_in_words
 from .failures import REFUSED
-from .output import coloured, print_facts, print_line, show
+from .files import Context, read_context
+from .names import agent_with_id
+from .output import coloured, plain, print_facts, print_line, show
 
 
 def verify(
@@ -25,6 +29,7 @@ def verify(
     resource: Annotated[
         str | None, typer.Option(metavar="URI", help="The identifier of the service that is called.")
     ] = None,
+    context: Context = None,
     ip: Annotated[str | None, typer.Option(metavar="ADDRESS", help="The IP address of the agent.")] = None,
 ) -> None:
     """Ask for a decision about a token. Exits with 0 if it is allowed, 1 if it is denied.
@@ -33,10 +38,10 @@ def verify(
     machine can read arguments. The decision counts against limits and is logged. To ask as a resource server,
     set AGENTGATE_RESOURCE_SERVER_ID and AGENTGATE_RESOURCE_SERVER_SECRET.
     """
+    about = read_context(context, ip)
     token = connection.read_secret("Token", "AGENTGATE_TOKEN")
-    context = {"ip": ip} if ip else None
     with _verifier() as verifier:
-        decision = verifier.verify(token, scope, action=action, resource=resource, context=context)
+        decision = verifier.verify(token, scope, action=action, resource=resource, context=about)
     show(decision, lambda: _print_decision(decision))
     raise typer.Exit(0 if decision.allowed else REFUSED)
 
@@ -60,7 +65,7 @@ def _print_decision(decision: Decision) -> None:
         "retry_after_seconds": decision.retry_after_seconds,
         "approval": decision.approval_url,
         "user": decision.user_id,
-        "agent": decision.agent_id,
+        "agent": _agent(decision),
         "granted_scopes": decision.granted_scopes or None,
         "expires": decision.expires_at and f"{decision.expires_at:%Y-%m-%d %H:%M:%S} UTC",
         "audit_id": decision.audit_id,
@@ -68,4 +73,11 @@ def _print_decision(decision: Decision) -> None:
     print_facts(**{name: value for name, value in facts.items() if value is not None})
     if decision.reason:
         print_line(reason_in_words(decision.reason))
-        typer.echo(f"Why: agentgate explain {decision.audit_id or decision.reason}", err=True)
+        typer.echo(f"Why: agentgate explain {plain(decision.audit_id or decision.reason)}", err=True)
+
+
+def _agent(decision: Decision) -> str | None:
+    """Return the agent's name beside its id, if a developer of its organization asks."""
+    with suppress(AgentGateError), connection.admin() as api:
+        return agent_with_id(api, decision.agent_id)
+    return decision.agent_id
