@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from agentgate_oauth import AgentGateAdmin
 from agentgate_oauth.models import NewResourceServer
 
-from tests.live.approving_browser import approve
 from tests.live.gate import Agent, Developer, Gate, Person, expect
 from tests.sdk.conftest import SDK, verified
 
@@ -92,6 +92,14 @@ def reader(
         'audience="https://mail.example"': f'audience="{gate.url}"',
     }
     return Reader(gate, person, readers_agent, placeholders, tmp_path)
+
+
+def approve(consent_url: str) -> None:
+    """Approve the request at this URL as a new user, and follow the redirect."""
+    server, consent_id = consent_url.split("/consent/")
+    gate = Gate(server)
+    answer = expect(200, gate.post(f"/consent/{consent_id}/approve", **gate.person().headers))
+    httpx.get(answer["redirectUrl"]).raise_for_status()
 
 
 @pytest.fixture(autouse=True)

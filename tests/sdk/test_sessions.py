@@ -108,6 +108,16 @@ def test_two_clients_share_a_session_in_a_file_store(gate: Gate, agent: Agent, p
         two.verify(["email:send"])
 
 
+def test_revoking_a_session_keeps_the_connection_and_its_other_sessions(
+    gate: Gate, client: AgentGateClient, agent, person
+):
+    ended, other = (client.create_session(gate.code(agent, person), key=name) for name in ("phone", "laptop"))
+    ended.revoke()
+    assert other.verify(["email:send"]).allowed
+    consents = gate.get("/users/me/consents", **person.headers).json()["items"]
+    assert [consent["status"] for consent in consents if consent["id"] == other.consent_id] == ["approved"]
+
+
 def test_a_revoked_consent_denies_and_then_ends_the_session(gate: Gate, client: AgentGateClient, agent, person):
     session = client.create_session(gate.code(agent, person))
     consent = gate.post(f"/users/me/consents/{session.consent_id}/revoke", **person.headers)

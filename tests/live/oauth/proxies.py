@@ -32,18 +32,19 @@ class Setting:
     port: int = field(default_factory=free_port)
     page: Path = PAGE
 
-    def block(self, language: str) -> str:
-        """Return the page's block in this language with our addresses for those of the page."""
-        found = re.search(rf"^```{language}\n(.*?)^```", self.page.read_text(), re.DOTALL | re.MULTILINE)
+    def block(self, language: str, number: int = 0) -> str:
+        """Return one of the page's blocks in this language with our addresses and folder for those of the page."""
+        found = re.findall(rf"^```{language}\n(.*?)^```", self.page.read_text(), re.DOTALL | re.MULTILINE)
         assert found, f"{self.page.name} has no {language} block"
         places = {
             "127.0.0.1:8080": f"127.0.0.1:{self.port}",
             "127.0.0.1:8000": f"127.0.0.1:{self.gate}",
             "127.0.0.1:9000": f"127.0.0.1:{self.service}",
             "/etc/haproxy/": f"{self.folder}/",
+            "/var/www/html": f"{self.folder}/html",
             "Basic cmVzXy4uLjpyc18uLi4=": self.credential,
         }
-        text = found[1]
+        text = found[number]
         for written, ours in places.items():
             text = text.replace(written, ours)
         return text
@@ -72,6 +73,13 @@ def nginx(setting: Setting) -> list[str]:
     return setting.nginx(setting.block("nginx"))
 
 
+def nginx_with_files(setting: Setting) -> list[str]:
+    folder = setting.folder / "html" / "mail"
+    folder.mkdir(parents=True)
+    (folder / "index.html").write_text("a page")
+    return setting.nginx(setting.block("nginx") + setting.block("nginx", 1))
+
+
 def caddy(setting: Setting) -> list[str]:
     config = setting.write("Caddyfile", f"{{\n    admin off\n}}\n{setting.block('caddyfile')}")
     return [find_program("caddy"), "run", "--config", config, "--adapter", "caddyfile"]
@@ -83,6 +91,7 @@ def haproxy(setting: Setting) -> list[str]:
 
 
 PROXIES: dict[str, Callable[[Setting], list[str]]] = {"nginx": nginx, "caddy": caddy, "haproxy": haproxy}
+COMMANDS = {**PROXIES, "nginx-with-files": nginx_with_files}
 
 
 @contextmanager
@@ -93,7 +102,7 @@ def proxied(name: str, parent: Path, **places: int | str) -> Iterator[str]:
     setting = Setting(folder, **places)  # type: ignore[arg-type]
     home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     url = f"http://127.0.0.1:{setting.port}/"
-    with running(PROXIES[name](setting), home, url, folder / "log"):
+    with running(COMMANDS[name](setting), home, url, folder / "log"):
         yield f"{url}mail/inbox"
 
 

@@ -77,7 +77,7 @@ def tickets_over_mcp(gate: Gate, developer: Developer, folder: Path) -> Iterator
     server = register(gate, developer, "protect-fastmcp.md", url)
     script = folder / f"tickets-{port}.py"
     script.write_text(code_on("protect-fastmcp.md"))
-    environment = {**server, "PORT": str(port)}
+    environment = {**server, "PORT": str(port), "PYTHONPATH": str(ROOT / "sdk" / "python" / "src")}
     with running([sys.executable, str(script)], environment, url, folder / f"tickets-{port}.log"):
         yield url
 

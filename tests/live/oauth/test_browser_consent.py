@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
+from fastmcp.exceptions import ToolError
 from playwright.sync_api import Page, sync_playwright
 
 from tests.live.gate import PASSWORD, Gate, Person
@@ -57,7 +58,7 @@ class Browser:
         page.wait_for_url("**/callback?**")
 
 
-async def test_a_person_adds_a_server_signs_in_clicks_allow_and_is_connected(
+async def test_a_person_adds_a_server_signs_in_clicks_allow_and_is_connected_and_asked_as_they_chose(
     gate: Gate, person: Person, tickets: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     browser = Browser(person, find_chromium())
@@ -65,7 +66,9 @@ async def test_a_person_adds_a_server_signs_in_clicks_allow_and_is_connected(
     auth: Any = OAuth(client_name="Desk helper")
     async with Client(tickets, auth=auth) as session:
         assert (await session.call_tool("list_tickets", {})).data == ["The printer is on fire"]
-        assert (await session.call_tool("close_ticket", {"title": "printer"})).data == "closed: printer"
+        # The second screen preselects "Ask me every time", and this client cannot open the approval's page.
+        with pytest.raises(ToolError, match='"reason": "approval_required"'):
+            await session.call_tool("close_ticket", {"title": "printer"})
     browser.close()
 
     first, second = browser.screens

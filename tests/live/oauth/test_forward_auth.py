@@ -276,8 +276,15 @@ def test_without_agentgate_nothing_passes(name: str, servers: Servers, service: 
     assert service.seen == []
 
 
+def test_a_folder_that_nginx_serves_is_one_decision(servers: Servers, fake_gate: Recorder) -> None:
+    with proxied("nginx-with-files", servers.folder, gate=fake_gate.server_port, service=free_port()) as url:
+        page = ask(url.removesuffix("inbox"), "token")
+    assert (page.status_code, page.text) == (200, "a page")
+    assert [seen.path for seen in fake_gate.seen] == ["/api/v1/forward-auth?scopes=email:read"]
+
+
 def test_the_page_names_every_header_that_agentgate_sets() -> None:
     """nginx and Caddy hand on what their configuration lists."""
     for language in ("nginx", "caddyfile", "lua"):
-        (block,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+        block = re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)[0]
         assert set(IDENTITY) <= set(re.findall(r"X-AgentGate-\w+", block)), language

@@ -1,8 +1,6 @@
-"""The services of the Django and FastAPI pages, run as they stand there."""
+"""The services of the Django and FastAPI pages, run as they stand there. Their agents run in `test_guides.py`."""
 
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +9,9 @@ import httpx
 import pytest
 
 from tests.environment import Servers
-from tests.live.approving_browser import environment as with_browser
 from tests.live.gate import Developer, Gate, Json, Person, expect
 from tests.live.oauth.door import Door, decide, query_of
-from tests.live.oauth.services import agent_on, code_on, register, running
+from tests.live.oauth.services import code_on, register, running
 from tests.live.server import ROOT, LiveServer
 from tests.servers import free_port
 
@@ -53,9 +50,12 @@ class Caller:
         code = query_of(decide(self.gate, self.person, url))["code"]
         return str(expect(200, self.door.redeem(code))["access_token"])
 
-    def get(self, path: str, token: str | None = None) -> httpx.Response:
+    def get(self, path: str, token: str | None = None, method: str = "GET") -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.get(f"{self.url}{path}", headers=headers, timeout=30)
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=30)
+
+    def post(self, path: str, token: str) -> httpx.Response:
+        return self.get(path, token, "POST")
 
 
 @pytest.fixture
@@ -77,17 +77,6 @@ def test_a_good_token_passes(caller: Caller) -> None:
     assert answer == {"tickets": ["The printer is on fire"], "for": caller.person.id}
 
 
-def test_the_pages_agent_runs_as_it_stands(caller: Caller, service: tuple[str, Developer], page: str) -> None:
-    url, developer = service
-    program = re.sub(r'SERVICE = ".*"', f'SERVICE = "{url}"', agent_on(page)).replace("tickets:", f"{caller.prefix}:")
-    variables = with_browser(AGENTGATE_URL=caller.gate.url, AGENTGATE_API_KEY=developer.api_key)
-    ran = subprocess.run(
-        [sys.executable, "-c", program], env={**os.environ, **variables}, capture_output=True, text=True, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    assert [line.split()[0] for line in ran.stdout.splitlines()] == ["200", "403", "401"]
-
-
 def test_no_token_is_401_and_says_where_to_go(caller: Caller) -> None:
     answer = caller.get("/tickets")
     assert answer.status_code == 401
@@ -104,12 +93,16 @@ def test_a_bad_token_is_401_invalid_token(caller: Caller) -> None:
 
 
 def test_too_little_scope_is_403_with_all_that_is_needed_and_the_union_passes(caller: Caller) -> None:
-    answer = caller.get("/tickets/close?title=printer", caller.token(caller.read))
+    answer = caller.post("/tickets/close?title=printer", caller.token(caller.read))
     said = challenge(answer)
     assert (answer.status_code, said["error"]) == (403, "insufficient_scope")
     assert said["scope"].split() == [caller.read, caller.close]
     stepped_up = caller.token(*said["scope"].split())
-    assert expect(200, caller.get("/tickets/close?title=printer", stepped_up)) == {"closed": "printer"}
+    assert expect(200, caller.post("/tickets/close?title=printer", stepped_up)) == {"closed": "printer"}
+
+
+def test_closing_a_ticket_is_a_post(caller: Caller) -> None:
+    assert caller.get("/tickets/close?title=printer", caller.token(caller.read, caller.close)).status_code == 405
 
 
 def test_a_token_in_the_url_is_ignored(caller: Caller) -> None:

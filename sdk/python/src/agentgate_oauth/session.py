@@ -121,7 +121,10 @@ class SessionApi(Generic[ReservationT]):
 
     @endpoint
     def revoke(self) -> Flow[None]:
-        """End the session in every process that shares it. All its tokens stop working at once."""
+        """End the session in every process that shares it. All its tokens stop working at once.
+
+        The connection stays, with its other sessions, until the user revokes it.
+        """
         return self._revoke()
 
     def _verify(
