@@ -44,6 +44,14 @@ def test_login_as_json_prints_no_secret(api, cli):
     assert "st_secret" not in json.dumps(document)
 
 
+def test_login_says_that_an_api_key_takes_precedence(api, cli, monkeypatch):
+    cli("login", "--email", "ada@example.com", given="hunter22")
+    assert "AGENTGATE_API_KEY is set, and takes precedence" in cli.err
+    monkeypatch.delenv("AGENTGATE_API_KEY")
+    cli("login", "--email", "ada@example.com", given="hunter22")
+    assert cli.err == ""
+
+
 def test_a_session_that_the_server_has_ended_can_be_signed_out(signed_in, cli, tmp_path):
     del signed_in.answers["POST /developers/logout"]
     cli("logout", code=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fake_gate import problem
+from in_process import AGENT, page
 from typer.main import get_command
 
 from agentgate_oauth import __version__
@@ -119,6 +121,24 @@ def test_shell_completion_offers_commands_and_options():
     environment = {**os.environ, "PYTHONPATH": SOURCE, "_AGENTGATE_COMPLETE": "complete_bash", **words}
     result = subprocess.run([sys.executable, "-c", MAIN], env=environment, capture_output=True, text=True)
     assert result.stdout.split() == ["rotate-secret"]
+
+
+def test_a_name_that_the_encoding_of_the_output_lacks_is_escaped(api):
+    api.answers["GET /agents"] = page({**AGENT, "name": "Zoë 😀"})
+    environment = {**os.environ, "PYTHONPATH": SOURCE, "PYTHONIOENCODING": "cp1252"}
+    command = [sys.executable, "-c", MAIN, "agents", "list"]
+    result = subprocess.run(command, env=environment, capture_output=True, encoding="cp1252")
+    assert "Zoë \\U0001f600" in result.stdout and result.stderr == ""
+
+
+def test_an_interrupt_ends_a_command_without_a_traceback(api):
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+    command = [sys.executable, "-c", MAIN, "log", "--follow"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None and b"log_2" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, b"")
 
 
 def test_a_closed_pipe_causes_no_traceback(api):

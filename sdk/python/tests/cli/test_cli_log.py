@@ -55,6 +55,27 @@ def test_following_as_json_prints_one_entry_per_line(two_polls, cli):
     assert [json.loads(line)["id"] for line in lines] == ["log_2", "log_3"]
 
 
+def polls(api):
+    """Return the start of each poll, as it was asked for."""
+    return [each.url.params.get("from") for each in api.requests if each.url.path.endswith("/audit")]
+
+
+def test_following_reads_on_from_the_newest_entry_whatever_the_clock_says(api, cli, two_polls):
+    api.answers["GET /audit"] = page({**DENIAL, "timestamp": "2031-01-01T00:00:00Z"})
+    cli("log", "--follow", "--lines", "0", code=130)
+    assert polls(api) == [None, "2031-01-01T00:00:00Z", "2031-01-01T00:00:00Z"]
+
+
+def test_following_an_empty_log_prints_its_first_entry(api, cli, two_polls):
+    api.answers["GET /audit"] = page()
+    assert cli("log", "--follow", code=130).count("log_3") == 1
+    assert polls(api) == [None, None, "2026-11-24T15:59:00Z"]
+
+
+def test_no_lines_are_printed_if_none_are_asked_for(api, cli):
+    assert cli("log", "--lines", "0") == ""
+
+
 def test_verify_reads_the_token_from_standard_input_and_exits_by_the_decision(api, cli):
     assert "allowed" in cli("verify", "--scope", "email:send", "--ip", "10.0.0.1", given="token\n")
     assert api.body() == {"token": "token", "requiredScopes": ["email:send"], "context": {"ip": "10.0.0.1"}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 from ..errors import MissingExtraError
@@ -14,4 +15,8 @@ def main() -> None:
         if error.name != "typer":
             raise
         sys.exit(f"agentgate: {MissingExtraError('cli')}")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A name that the terminal's encoding does not have must not end the command.
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run())

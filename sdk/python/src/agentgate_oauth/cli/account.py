@@ -9,6 +9,7 @@ import typer
 from ..errors import AuthenticationError
 from ..models import DeveloperSession
 from . import connection
+from .options import chosen
 from .output import print_facts, print_line, show
 from .signin import SignIn, delete_sign_in, sign_in_file, store_sign_in, stored_sign_in
 
@@ -31,6 +32,8 @@ def login(
     text = f"Signed in to {stored.url} as {stored.email} until {stored.expires_at:%Y-%m-%d %H:%M} UTC."
     facts = {"url": stored.url, "developer": _developer(stored), "expiresAt": stored.expires_at}
     show(facts, lambda: print_line(text))
+    if connection.api_key() and not chosen.json:
+        typer.echo("AGENTGATE_API_KEY is set, and takes precedence over the sign-in.", err=True)
 
 
 def logout() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from .options import chosen, group_command, is_below
 from .output import coloured, plain, print_json, show
 from .search import metadata_of
 
-# Entries become visible slightly out of order, so each poll reads the last minute again.
+# Entries become visible slightly out of order, so each poll reads a minute again.
 _OVERLAP = timedelta(seconds=60)
 
 Read = Callable[[datetime | None], Iterator[AuditEntry]]
@@ -55,22 +55,27 @@ def log(
                 agent_id=wanted, user_id=user, event=event, outcome=outcome, since=since
             )
 
-        began = datetime.now(timezone.utc)
-        newest = list(islice(read(None), lines))[::-1]
+        newest = list(islice(read(None), max(lines, 1)))
+        shown = newest[:lines][::-1]
         if not follow:
-            show({"items": newest}, lambda: _print_entries(api, newest))
+            show({"items": shown}, lambda: _print_entries(api, shown))
             return
-        _print_entries(api, newest)
-        _follow(api, read, began, {entry.id for entry in newest}, every)
+        _print_entries(api, shown)
+        _follow(api, read, newest, every)
 
 
-def _follow(api: AgentGateAdmin, read: Read, began: datetime, seen: set[str], every: float) -> None:
-    """Print new entries until interrupted."""
+def _follow(api: AgentGateAdmin, read: Read, newest: list[AuditEntry], every: float) -> None:
+    """Print new entries until interrupted. Only the times of entries count, because clocks differ."""
+    began = since = newest[0].timestamp if newest else None
+    seen = {entry.id for entry in newest}
     while True:
         time.sleep(every)
-        recent = list(read(max(began, datetime.now(timezone.utc) - _OVERLAP)))
+        recent = list(read(since))
         _print_entries(api, [entry for entry in reversed(recent) if entry.id not in seen])
-        seen = {entry.id for entry in recent}
+        if recent:
+            overlapping = recent[0].timestamp - _OVERLAP
+            since = max(began, overlapping) if began else overlapping
+            seen = {entry.id for entry in recent}
 
 
 def _print_entries(api: AgentGateAdmin, entries: list[AuditEntry]) -> None:
