@@ -61,8 +61,7 @@ class SyncDriver:
 
     def __init__(self, base_url: str, timeout: float, http_client: httpx.Client | None = None) -> None:
         self._base_url = base_url
-        with _certificates_named():
-            self._http = http_client or httpx.Client(timeout=timeout)
+        self._http = http_client or _connect(httpx.Client, timeout)
 
     def new_mutex(self) -> Mutex:
         return threading.Lock()
@@ -111,8 +110,7 @@ class AsyncDriver:
 
     def __init__(self, base_url: str, timeout: float, http_client: httpx.AsyncClient | None = None) -> None:
         self._base_url = base_url
-        with _certificates_named():
-            self._http = http_client or httpx.AsyncClient(timeout=timeout)
+        self._http = http_client or _connect(httpx.AsyncClient, timeout)
 
     def new_mutex(self) -> Mutex:
         return asyncio.Lock()
@@ -182,11 +180,12 @@ def _failure(error: httpx.RequestError, url: str) -> NetworkFailure:
     return NetworkFailure(type(error).__name__, was_sent, url, cause_of(error))
 
 
-@contextmanager
-def _certificates_named() -> Iterator[None]:
-    """Raise ValueError with the variable's name if httpx cannot read the certificates that it names."""
+def _connect(client_type: Callable[..., T], timeout: float) -> T:
+    """Return a client. Raises ValueError if the certificates that a variable names cannot be read."""
     try:
-        yield
+        if file := os.environ.get("SSL_CERT_FILE"):
+            os.stat(file)  # httpx 0.27 ignores a missing file
+        return client_type(timeout=timeout)
     except OSError as error:
         named = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
         if named is None:
