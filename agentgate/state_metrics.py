@@ -18,7 +18,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from accounts.models import Notice
-from agentgate.doctor.storage import find_newest
+from agentgate.doctor.backup_files import Kind
+from agentgate.doctor.backups import find_newest, newest_files
 from agentgate.vitals import overdue_seconds
 from audit.condition import lag_seconds
 from core import clock
@@ -65,14 +66,16 @@ def _database() -> Iterator[Metric]:
 def _backup() -> Iterator[Metric]:
     folder: Path | None = settings.BACKUP_DIR
     if folder:
-        yield _gauge("agentgate_backup_age_seconds", "Age of the newest file in BACKUP_DIR.", _backup_age(folder))
+        yield _gauge("agentgate_backup_age_seconds", "Age of the newest backup in BACKUP_DIR.", _backup_age(folder))
 
 
 def _backup_age(folder: Path) -> float:
-    """Return the age in seconds, infinite without a backup."""
+    """Return the age in seconds, infinite without a backup or if it is incomplete."""
     try:
-        newest = find_newest(folder)
-        return max(0.0, time.time() - newest.stat().st_mtime) if newest else math.inf
+        newest = find_newest(newest_files(folder))
+        if newest is None or newest[1] is Kind.INCOMPLETE:
+            return math.inf
+        return max(0.0, time.time() - newest[0].stat().st_mtime)
     except OSError:  # it was deleted meanwhile
         return math.inf
 

@@ -8,9 +8,9 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from agentgate.doctor import schema, triggers
 from agentgate.doctor.findings import Finding, count, ok, problem, skipped, warning
 from agentgate.starting import MIGRATE
-from audit.database.triggers import missing_triggers
 from audit.signing import checkpoints
 from core import clock
 
@@ -19,6 +19,7 @@ MAX_SKEW_SECONDS, BAD_SKEW_SECONDS = 1.0, 10.0
 DURABLE = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": ("on", "remote_apply", "remote_write")}
 SYNCHRONIZE = "Run an NTP client, such as chrony, on this machine and on the database's."
 OWNER = "audit_entry"
+MAX_DIFFERENCES = 10
 
 
 def missing_file() -> str:
@@ -86,14 +87,28 @@ def check_migrations() -> Iterator[Finding]:
         yield ok("The database has all migrations.")
 
 
-def check_triggers() -> Iterator[Finding]:
-    """Check that the triggers that make the log insert-only are there and enabled."""
-    missing = missing_triggers()
-    if missing:
-        remedy = "Find out who removed them, and run ./dev manage audit_verify before you trust the log."
-        yield problem(f"The log is not protected: {', '.join(missing)} missing or disabled.", remedy)
+def check_schema() -> Iterator[Finding]:
+    """Compare the tables with the models: that a migration was applied does not say that it did what it does now."""
+    found = list(schema.differences())
+    if found:
+        more = f", and {len(found) - MAX_DIFFERENCES} more" if len(found) > MAX_DIFFERENCES else ""
+        message = f"The tables are not as this version needs them: {', '.join(found[:MAX_DIFFERENCES])}{more}."
+        remedy = (
+            "A migration was edited after it had run here, or a table was altered. Alter it back, or restore a backup."
+        )
+        yield problem(message, remedy)
     else:
-        yield ok("Triggers protect all tables of the log.")
+        yield ok("The tables have the columns, keys, constraints and indexes of the models.")
+
+
+def check_triggers() -> Iterator[Finding]:
+    """Check the triggers that make the log insert-only, and those that tell the servers of changed policies."""
+    changed = triggers.changed()
+    if changed:
+        remedy = "Find out who changed them, and run ./dev manage audit_verify before you trust the log."
+        yield problem(f"Triggers or functions are missing, disabled or changed: {', '.join(changed)}.", remedy)
+    else:
+        yield ok("Triggers protect all tables of the log, and tell the servers of changed policies.")
 
 
 def check_roles() -> Iterator[Finding]:

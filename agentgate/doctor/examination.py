@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, connection
 
-from agentgate.doctor import configuration, database, keys, log, services, storage
+from agentgate.doctor import backups, configuration, database, keys, log, services, storage
 from agentgate.doctor.findings import Finding, Status, first_line, problem, skipped
 
 Check = Callable[[], Iterator[Finding]]
@@ -31,6 +31,7 @@ DATABASE: dict[str, Check] = {
 }
 IN_THE_DATABASE: dict[str, Check] = {
     "clock": database.check_clock,
+    "schema": database.check_schema,
     "triggers": database.check_triggers,
     "roles": database.check_roles,
     "signing key": keys.check_signing_key,
@@ -47,7 +48,7 @@ IN_THE_DATABASE: dict[str, Check] = {
 BESIDE_THE_DATABASE: dict[str, Check] = {
     "cache": services.check_cache,
     "disk": storage.check_disk,
-    "backups": storage.check_backups,
+    "backups": backups.check_backups,
 }
 
 

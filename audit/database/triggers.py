@@ -7,6 +7,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 # How the sequencer, which may delete rows of the journal, and the archiver, which may delete archived entries, make
 # themselves known: a setting on PostgreSQL, a function on SQLite. Connections that are not Django's have no such
@@ -61,6 +62,7 @@ PROTECT_JOURNAL = """
 POSTGRESQL = (REFUSE, GUARD_JOURNAL, PROTECT, PROTECT_ALL, PROTECT_JOURNAL)
 FUNCTIONS = ("audit_refuse_change()", "audit_guard_journal()", "audit_protect(regclass)")
 
+# The type is that of a trigger before the statements UPDATE, DELETE and TRUNCATE.
 UNPROTECTED = """
     SELECT relation::text FROM (
         SELECT name::regclass AS relation FROM unnest(ARRAY['audit_entry', 'audit_tile', 'audit_checkpoint']) name
@@ -69,7 +71,7 @@ UNPROTECTED = """
     ) relations
     WHERE NOT EXISTS (
         SELECT FROM pg_trigger WHERE tgrelid = relation AND tgenabled IN ('O', 'A')
-        AND tgname IN ('audit_insert_only', 'audit_journal_insert_only')
+        AND tgname IN ('audit_insert_only', 'audit_journal_insert_only') AND tgtype = 58 AND tgqual IS NULL
     ) ORDER BY 1
 """
 IS_VERIFIED = """
@@ -105,15 +107,12 @@ def remove_statements(vendor: str) -> Sequence[str]:
     return [f"DROP TRIGGER IF EXISTS {name}" for name in _sqlite()]
 
 
-def missing_triggers() -> list[str]:
-    """Return the tables of PostgreSQL whose trigger is missing or disabled, or the triggers that SQLite lacks."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(UNPROTECTED)
-            return [row[0] for row in cursor.fetchall()]
-        cursor.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
-        found = {row[0] for row in cursor.fetchall()}
-    return sorted(_sqlite().keys() - found)
+def unprotected(cursor: CursorWrapper) -> list[str]:
+    """Return the tables of PostgreSQL whose trigger is missing or disabled. Those of SQLite have names of their own."""
+    if connection.vendor != "postgresql":
+        return []
+    cursor.execute(UNPROTECTED)
+    return [row[0] for row in cursor.fetchall()]
 
 
 @contextmanager

@@ -18,7 +18,6 @@ from accounts.models import Notice
 from agentgate.doctor import configuration, database, examination, keys, log, services, storage
 from agentgate.doctor.findings import Finding, Status, in_words, ok
 from agentgate.vitals import HEARTBEAT
-from audit.database.triggers import install_statements
 from audit.models import Checkpoint, LogKey, WitnessFailure
 from audit.sequencing.sequencer import sequence
 from audit.signing import anchors
@@ -200,6 +199,7 @@ class TestDatabase:
     def test_a_usable_one(self, logged: Path) -> None:
         assert status_of(database.check_clock) is OK
         assert status_of(database.check_migrations) is OK
+        assert status_of(database.check_schema) is OK
         assert status_of(database.check_triggers) is OK
 
     def test_commits_that_may_be_lost(self, db: None, store: str) -> None:
@@ -228,21 +228,6 @@ class TestDatabase:
         status, text = found_by(database.check_migrations)
         assert status is PROBLEM
         assert "core.9999_new" in text
-
-    def test_a_trigger_that_is_missing_or_disabled(self, db: None, store: str) -> None:
-        with connection.cursor() as cursor:
-            if store == "postgresql":
-                cursor.execute("ALTER TABLE audit_tile DISABLE TRIGGER audit_insert_only")
-                cursor.execute("DROP TRIGGER audit_journal_insert_only ON audit_journal")
-                names = ["audit_journal", "audit_tile"]
-            else:
-                cursor.execute("DROP TRIGGER audit_entry_no_update")
-                names = ["audit_entry_no_update"]
-            status, text = found_by(database.check_triggers)
-            for statement in install_statements(store):
-                cursor.execute(statement)
-        assert status is PROBLEM
-        assert f"{', '.join(names)} missing" in text
 
     def test_the_owner_of_the_log(self, db: None, store: str) -> None:
         """tests/live/test_roles.py has the roles that own nothing."""
@@ -378,28 +363,6 @@ class TestStorage:
         usage = storage.shutil._ntuple_diskusage(100, 100 - free, free)
         monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: usage)
         assert {finding.status for finding in storage.check_disk()} == {status}
-
-    def test_the_age_of_the_newest_backup(self, settings: Any, tmp_path: Path) -> None:
-        settings.BACKUP_DIR = tmp_path
-        assert status_of(storage.check_backups) is PROBLEM
-        dump = tmp_path / "daily" / "agentgate.dump"
-        dump.parent.mkdir()
-        dump.write_text("data")
-        (tmp_path / "next.tmp").touch()
-        assert "agentgate.dump, is 0 seconds old and has 4 bytes" in found_by(storage.check_backups)[1]
-        old = (clock.now() - timedelta(hours=27)).timestamp()
-        os.utime(dump, (old, old))
-        status, text = found_by(storage.check_backups)
-        assert status is PROBLEM
-        assert "should be at most 1 day old" in text
-        dump.write_text("")
-        assert "It is empty." in found_by(storage.check_backups)[1]
-
-    def test_without_a_folder(self, settings: Any) -> None:
-        settings.BACKUP_DIR = None
-        assert status_of(storage.check_backups) is SKIPPED
-        settings.IS_HTTPS = True
-        assert status_of(storage.check_backups) is WARNING
 
 
 def test_durations_in_words() -> None:

@@ -12,6 +12,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.models import Notice
+from agentgate.doctor.backup_files import Kind
 from agentgate.state_metrics import STATE
 from consent.models import Consent
 from core import clock
@@ -65,11 +66,17 @@ def test_without_the_database_only_that_is_said(monkeypatch: pytest.MonkeyPatch)
     assert scraped() == {"info": 1, "database_up": 0}
 
 
-def test_the_age_of_the_newest_backup(db: None, settings: Any, tmp_path: Path) -> None:
+def test_the_age_of_the_newest_backup(db: None, settings: Any, tmp_path: Path, monkeypatch: Any) -> None:
     settings.BACKUP_DIR = tmp_path / "none"
     assert scraped()["backup_age_seconds"] == float("inf")
     settings.BACKUP_DIR = tmp_path
-    (tmp_path / "old.dump").touch()
+    (tmp_path / "notes.txt").write_text("Not a backup.")
+    assert scraped()["backup_age_seconds"] == float("inf")
+    monkeypatch.setattr("agentgate.doctor.backups.kind_of", lambda file: Kind(file.stem))
+    (tmp_path / "backup.dump").touch()
     at = (clock.now() - HOUR).timestamp()
-    os.utime(tmp_path / "old.dump", (at, at))
+    os.utime(tmp_path / "backup.dump", (at, at))
+    (tmp_path / "notes.txt").unlink()
     assert scraped()["backup_age_seconds"] == pytest.approx(3600, abs=10)
+    (tmp_path / "incomplete.dump").touch()
+    assert scraped()["backup_age_seconds"] == float("inf")
