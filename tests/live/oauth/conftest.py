@@ -33,10 +33,14 @@ def server(databases: Databases, servers: Servers, documents: Path) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def tickets(server: LiveServer, servers: Servers) -> Iterator[str]:
+def tickets_developer(server: LiveServer) -> Developer:
+    return Gate(server.url).developer()
+
+
+@pytest.fixture(scope="session")
+def tickets(server: LiveServer, servers: Servers, tickets_developer: Developer) -> Iterator[str]:
     """The address of the FastMCP page's service: one for all, for its prefix belongs to one organization."""
-    gate = Gate(server.url)
-    with tickets_over_mcp(gate, gate.developer(), servers.folder) as url:
+    with tickets_over_mcp(Gate(server.url), tickets_developer, servers.folder) as url:
         yield url
 
 

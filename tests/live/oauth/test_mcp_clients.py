@@ -12,10 +12,11 @@ import pytest
 from fastmcp import Client
 from fastmcp.client.auth import OAuth
 from fastmcp.client.transports import StreamableHttpTransport
+from fastmcp.exceptions import ToolError
 from mcp.client.auth import OAuthClientProvider
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
-from tests.live.gate import Gate, Person
+from tests.live.gate import Developer, Gate, Person
 from tests.live.oauth.conftest import publish
 from tests.live.oauth.door import decide, query_of
 
@@ -147,6 +148,15 @@ async def test_the_mcp_client_steps_up_when_a_tool_needs_more(client: McpClient)
     assert client.asked == ["tickets:read", "tickets:read tickets:close"]
     assert client.memory.tokens is not None
     assert client.memory.tokens.scope == "tickets:read tickets:close"
+
+
+async def test_a_limit_counts_the_calls_of_a_tool(client: McpClient, gate: Gate, tickets_developer: Developer) -> None:
+    limit = {"maxRequests": 1, "windowSeconds": 3600, "scope": "per_user", "actions": ["tickets:close"]}
+    policy = gate.policy(tickets_developer, "rate_limit", **limit)
+    assert await client.call("close_ticket", title="printer") == "closed: printer"
+    with pytest.raises(ToolError, match='"error": "rate_limited"'):
+        await client.call("close_ticket", title="scanner")
+    gate.call("DELETE", f"/policies/{policy}", **tickets_developer.headers)
 
 
 async def test_a_revocation_is_seen_by_the_next_call(client: McpClient, gate: Gate, person: Person) -> None:
