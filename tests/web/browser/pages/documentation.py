@@ -13,6 +13,7 @@ DOCUMENTATION = [
     Page("/docs/security", limit=200_000),  # a row per threat
     "/docs/security-users",
     "/docs/security-programs",
+    "/docs/security-operations",
     "/docs/adr",
     "/docs/adr/0012",
     Page("/docs/nowhere", status=404),
