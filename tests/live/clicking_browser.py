@@ -19,6 +19,7 @@ def environment(clicks: str, program: str, **more: str) -> dict[str, str]:
 
     `program` is Chromium.
     """
+    assert set(clicks.split(", ")) <= ACTS.keys(), f"ACTS has no words for all of: {clicks}"
     command = f"env PYTHONPATH={ROOT} CHROMIUM={program} {sys.executable} -m {__name__} %s &"
     return {"BROWSER": command, "CLICKS": clicks, **more}
 
@@ -52,15 +53,14 @@ ACTS: dict[str, Callable[[Page], None]] = {
 
 
 def click(url: str, clicks: str) -> None:
-    """Open the URL and do what the words say, separated by commas. Raises `KeyError` if they say something else."""
-    acts = [ACTS[words] for words in clicks.split(", ")]
+    """Open the URL and do what the words say, which are separated by commas."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=os.environ["CHROMIUM"], args=ARGUMENTS)
         page = browser.new_page()
         page.set_default_timeout(WAIT_MS)
         page.goto(url)
-        for act in acts:
-            act(page)
+        for words in clicks.split(", "):
+            ACTS[words](page)
         browser.close()
 
 

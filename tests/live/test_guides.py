@@ -54,15 +54,18 @@ class Reader:
             AGENTGATE_API_KEY=self.developer.api_key,
             PROGRAM=program,
         )
-        done = subprocess.run(
-            ["sh", "-c", f"set -eu\n{command}"],
-            cwd=self.folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PROGRAM_SECONDS,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                ["sh", "-c", f"set -eu\n{command}"],
+                cwd=self.folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=PROGRAM_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            pytest.fail(f"The program still waits for the browser, which said: {late.stderr!r}")
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
