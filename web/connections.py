@@ -13,7 +13,7 @@ from consent.selectors import agreed_scopes
 from consent.terms import ALLOW, ASK, DATA_FLOW, GUARD_MODES, Terms, always_asking, guard_rank
 from consent.usage import Usage, usage_of
 from core import clock
-from resources.catalogue import LABELS, Scope
+from resources.catalogue import LABELS, OUTBOUND, Scope
 from resources.categories import category_name
 from web.consent_screen.targets import identifiers_of
 from web.display import highest_risk, risk_level
@@ -31,13 +31,15 @@ MAX_TARGETS = 2
 class BoundedScope:
     """A granted scope with its terms. `use` is None if it was never used, `limits` are in words.
 
-    `targets` are the identifiers to which the scope is bounded, if it is.
+    `targets` are the identifiers to which the scope is bounded, if it is. `guard` is the mode of the guard against data
+    flows if the scope can send data out.
     """
 
     scope: Scope
     use: ScopeUse | None
     asks: bool
     always_asks: bool
+    guard: str
     limits: list[str]
     targets: list[str]
     is_unused: bool
@@ -58,7 +60,7 @@ class BoundedScope:
 
 @dataclass(frozen=True, slots=True)
 class Powers:
-    """What an agent may do without asking, or if the user approves each time: the riskiest first."""
+    """What an agent may do without asking, until data could leave, or if the user approves: the riskiest first."""
 
     shown: list[BoundedScope]
     further: int
@@ -163,7 +165,12 @@ class Connection:
 
     @property
     def free(self) -> Powers:
-        return Powers.of(bounded for bounded in self.bounded if not bounded.asks)
+        return Powers.of(bounded for bounded in self.bounded if not bounded.asks and bounded.guard == ALLOW)
+
+    @property
+    def guarded(self) -> Powers:
+        """What the guard against data flows stops or asks about once data could leave, and no mode does before."""
+        return Powers.of(bounded for bounded in self.bounded if not bounded.asks and bounded.guard != ALLOW)
 
     @property
     def asked(self) -> Powers:
@@ -209,6 +216,7 @@ class Connection:
             self.usage.uses.scopes.get(scope.id),
             asks=self.terms.modes.get(scope.id) == ASK,
             always_asks=scope.id in self.terms.critical or bool(always_asking([scope])),
+            guard=self.guard if OUTBOUND in scope.labels else ALLOW,
             limits=limits_in_words(self.terms.limits.get(scope.id, ())),
             targets=identifiers_of(self.consent, scope.id),
             is_unused=scope.id in self.usage.suggested_removals,

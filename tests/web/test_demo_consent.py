@@ -103,7 +103,7 @@ def test_the_answers_name_the_reason(client):
         "You had not allowed this.",
     ]
     guarded = page(client, decision="allow", **choices(ALL, mode="allow"))
-    assert reasons(guarded)[0].startswith("It has read what others wrote")
+    assert reasons(guarded)[0].startswith("It has read both your private data and what others wrote")
 
 
 def test_what_the_agent_gets_is_listed_with_its_bounds(client):

@@ -132,7 +132,8 @@ class TestOneClick:
         answer = as_ada.post("/approvals/rules", offer(as_ada), follow=True)
         words = shown(answer)
         assert "Allowed from now on, without asking you." in words
-        assert "Allowed without asking Pay up to €20.00 to shop.example" in words
+        assert "Your limits and “Protect your data” still apply." in words
+        assert "Pay up to €20.00 to shop.example" in words.partition("Allowed without asking")[2]
         assert "Always allow" not in words
         (rule,) = rules()
         assert (rule.status, rule.is_standing, rule.expires_at) == ("approved", True, rule.consent.expires_at)

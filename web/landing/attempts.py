@@ -77,7 +77,9 @@ def _why_asked(scope: str, terms: Terms) -> str:
         return _("A critical permission always asks.")
     if scope in terms.modes:
         return _("You chose to be asked every time.")
-    return _("It has read what others wrote, which can contain instructions to send your data away.")
+    return _(
+        "It has read both your private data and what others wrote, which can contain instructions to send it away."
+    )
 
 
 def _why_denied(limits: Sequence[Mapping[str, Any]], reason: Reason | None) -> str:

@@ -10,15 +10,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from consent.models import Consent
-from consent.terms import DATA_FLOW, Terms
+from consent.terms import ASK, DATA_FLOW, DENY, Terms
 from core.text import plain_text
 from policies.models import Policy
 from policies.rules import Rule, find_rule
 from web.ledger.items import Item
 from web.limit_editor.words import rule_in_words
 
+GUARDS = {
+    ASK: gettext_lazy(
+        "Ask me before data can leave, after the agent has read both my private data and what others wrote"
+    ),
+    DENY: gettext_lazy("Never let data leave after the agent has read both my private data and what others wrote"),
+}
 WHOSE_USER, WHOSE_DEVELOPER, WHOSE_SERVICE = "user", "developer", "service"
 
 
@@ -49,7 +56,7 @@ def _own_rule(item: Item, rule_type: str) -> RuleInWords:
     stored = Consent.objects.filter(pk=item.content["consentId"]).values_list("terms", flat=True).first() or {}
     terms = Terms.read(stored).of(item.content["scopes"])
     if rule_type == DATA_FLOW and DATA_FLOW in terms.guards:
-        return RuleInWords(WHOSE_USER, "", [_("No data leaves after the agent read private and untrusted content")])
+        return RuleInWords(WHOSE_USER, "", [str(GUARDS[terms.guards[DATA_FLOW]])])
     rules = list(_limits_of_type(terms, rule_type))
     sentences = [rule_in_words(rule) for rule in rules] + list(_targets(terms) if rule_type == "context_match" else ())
     return RuleInWords(WHOSE_USER, "", sentences, was_changed=not sentences, free_at=_free_at(item.at, rules))

@@ -11,6 +11,7 @@ from consent.selectors import agents_of_user
 from decisions.requests import Reason
 from web.access import signed_in, user_page
 from web.forms.activity import KIND_LABELS, ActivityForm
+from web.ledger.allowances import find_allowance
 from web.ledger.content import describe_content
 from web.ledger.denials import explain
 from web.ledger.items import read_items
@@ -55,5 +56,6 @@ def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
         "content": describe_content(item),
         "report": find_report(user.id, found) if item.is_disputable else None,
         "denial": explain(item, is_all_paused=is_all_paused),
+        "allowance": find_allowance(item, user),
     }
     return render(request, "web/entry.html", context)

@@ -43,5 +43,11 @@ def accept(request: HttpRequest) -> HttpResponse:
     except INACTIVE as error:
         messages.error(request, _("Nothing was allowed. %(reason)s.") % {"reason": why_inactive(error)})
     else:
-        messages.success(request, _("Allowed from now on, without asking you. You can undo this at any time."))
+        messages.success(
+            request,
+            _(
+                "Allowed from now on, without asking you. Your limits and “Protect your data” still apply. You can "
+                "undo this at any time."
+            ),
+        )
     return SeeOther(page_of(request, example))
