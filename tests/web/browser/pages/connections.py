@@ -37,6 +37,8 @@ def make() -> Content:
     content = {**EMAIL, "recipient": f"{LONG}@example.com"}
     make_approval(granted, status="approved", is_standing=True, decided_at=clock.now(), context=content)
     paused = allow(ask(make_agent(developer, name="Paused")), ada)
+    guarded = Narrowing(terms=GivenTerms(guards={"data_flow": "ask"}))
+    narrow_consent(actor=as_user(ada), user=ada, consent=paused, narrowing=guarded)
     pause_agent(actor=as_user(ada), consent=paused)
     everything = list(catalogue())
     whole = allow(ask(make_agent(developer, name="Whole", allowed_scopes=everything), scopes=everything), ada)
