@@ -7,9 +7,10 @@ from functools import cached_property
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Exists
 
 from accounts.models import User
-from agents.emergency import is_everything_stopped
+from agents.models import EmergencyStop
 from consent.approval_selectors import approvals_for_user, needs_recent_sign_in, standing_among
 from consent.lessons import Answer, Lesson, Question, learn
 from consent.models import Approval, names_target
@@ -105,12 +106,13 @@ def offers(user: User, history: History, standing: Iterable[Approval], now: date
     `standing` are the approvals that the user has given for longer already (`standing_for_user`).
     """
     agents = {agent for agent, _ in history.questions}
-    live = live_consents_for_user(user, now).filter(agent__in=agents, paused_at=None).order_by("-id")
-    connections = live.values_list("agent_id", "pk")
+    # Nothing may be used while everything is stopped.
+    used = live_consents_for_user(user, now).filter(~Exists(EmergencyStop.objects.all()), paused_at=None)
+    connections = used.filter(agent__in=agents).order_by("-id").values_list("agent_id", "pk")
     lessons = [lesson for agent, consent in connections for lesson in history.lessons(agent, consent)]
     lessons.sort(key=lambda lesson: -lesson.answered)
     left = without_accepted(lessons, standing)[:MAX_OFFERS]
-    if not left or is_everything_stopped():
+    if not left:
         return []
     examples = approvals_for_user(user).in_bulk([lesson.example.id for lesson in left])
     found = [Offer(lesson, examples[lesson.example.id]) for lesson in left if lesson.example.id in examples]

@@ -1,6 +1,6 @@
 """Rules that follow from a user's answers, as pages show them: offered with their evidence, or in force."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -83,15 +83,19 @@ def offered_rules(user: User, history: History, standing: Sequence[Approval], no
     return [_offer(offer.lesson, offer.example, services[offer.example.pk]) for offer in found]
 
 
-def rule_about(approval: Approval, history: History, standing: Iterable[Approval], *, offers: bool) -> ShownRule | None:
-    """Return the rule about the target of a request: the one in force, else one that the page `offers`, or None."""
+def rule_about(
+    approval: Approval, history: History, standing: Iterable[Approval], may_offer: Callable[[], bool]
+) -> ShownRule | None:
+    """Return the rule about the target of a request: the one in force, else one that can be offered, or None."""
     lesson = lesson_about(approval, history)
     for rule in standing:
         is_same = rule.pk == approval.pk or rule.target_digest == approval.target_digest
         if rule.is_rule and is_same and (lesson is None or follows(rule, lesson)):
             (accepted,) = details_of(approval.user, [rule]) or [rule]
             return _accepted(accepted, services_by_approval([accepted])[accepted.pk], lesson)
-    return _offer(lesson, approval, services_by_approval([approval])[approval.pk]) if lesson and offers else None
+    if lesson is None or not may_offer():
+        return None
+    return _offer(lesson, approval, services_by_approval([approval])[approval.pk])
 
 
 def accepted_rules(rules: Sequence[Approval], services: Mapping[str, Services]) -> list[ShownRule]:

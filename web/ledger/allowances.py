@@ -1,7 +1,7 @@
 """Why a request was allowed: what its user approved or, if they were not asked, what they had allowed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -9,21 +9,14 @@ from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from consent.approval_selectors import approvals_for_user
-from consent.models import Approval, Consent
-from consent.terms import ASK, DATA_FLOW, DENY
-from resources.catalogue import OUTBOUND, describe_scopes
+from consent.models import Approval
+from resources.catalogue import OUTBOUND, Scope
 from web.ledger.items import Item
 
-GUARDS: dict[str, Any] = {
-    ASK: gettext_lazy(
-        "“Protect your data” asks you before this agent sends anything out only if it has read both your private data "
-        "and what others wrote for the same task in the last 24 hours."
-    ),
-    DENY: gettext_lazy(
-        "“Protect your data” denies what this agent would send out only if it has read both your private data and what "
-        "others wrote for the same task in the last 24 hours."
-    ),
-}
+GUARD = gettext_lazy(
+    "If you have chosen to “Protect your data”, it asks or denies only after the agent has read both your private data "
+    "and what others wrote, for the same task, in the last 24 hours."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +27,14 @@ class Allowance:
     url: str = ""
 
 
-def find_allowance(item: Item, user: User) -> Allowance | None:
-    """Return why the request was allowed, or None if the entry is about something else."""
+def find_allowance(item: Item, scopes: Iterable[Scope], user: User) -> Allowance | None:
+    """Return why the request, which required these scopes, was allowed. None if the entry is about something else."""
     if not item.is_call or item.is_denied:
         return None
     approval_id = item.content["metadata"].get("approvalId")
     if approval_id is None:
-        return Allowance([_("You had allowed this agent to do this without asking you."), *_guard_of(item)])
+        sends = any(OUTBOUND in scope.labels for scope in scopes)
+        return Allowance([_("You had allowed this agent to do this without asking you."), *([str(GUARD)] * sends)])
     approval = approvals_for_user(user).filter(pk=approval_id).first()
     return Allowance([_approved(approval)], reverse("web:approval", args=[approval_id]) if approval else "")
 
@@ -51,12 +45,3 @@ def _approved(approval: Approval | None) -> str:
     if approval is not None and approval.is_standing:
         return _("You had approved it for a time, so you were not asked again.")
     return _("You approved it.")
-
-
-def _guard_of(item: Item) -> list[str]:
-    """Return how the guard of the connection concerns the request, or nothing if it sent nothing out."""
-    if not any(OUTBOUND in scope.labels for scope in describe_scopes(item.content["scopes"])):
-        return []
-    terms = Consent.objects.filter(pk=item.content["consentId"]).values_list("terms", flat=True).first() or {}
-    guard = terms.get("guards", {}).get(DATA_FLOW)
-    return [str(GUARDS[guard])] if guard else []

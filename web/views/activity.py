@@ -50,12 +50,13 @@ def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     agent = agents_of_user(user).filter(pk=found.agent_id).first() if found.agent_id else None
     (item,) = read_items([found], user.id, agent_names={agent.id: agent.name} if agent else {})
     is_all_paused = item.content["reason"] == Reason.CONSENT_PAUSED and paused_all_since(user) is not None
+    content = describe_content(item)
     context = {
         "item": item,
         "agent": agent,
-        "content": describe_content(item),
+        "content": content,
         "report": find_report(user.id, found) if item.is_disputable else None,
         "denial": explain(item, is_all_paused=is_all_paused),
-        "allowance": find_allowance(item, user),
+        "allowance": find_allowance(item, content.scopes, user),
     }
     return render(request, "web/entry.html", context)

@@ -1,6 +1,7 @@
 """The page of one request, on which the user decides it."""
 
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -41,7 +42,7 @@ def approval(request: HttpRequest, approval_id: str) -> HttpResponse:
     except NotFound:
         return render(request, "web/approval_absent.html", status=404)
     if request.method != "POST":
-        return _show(request, found, _why_inactive(request, found))
+        return _show(request, found)
     try:
         _decide(request, found)
     except (ApprovalAlreadyDecided, ApprovalExpired, Invalid, *INACTIVE) as error:
@@ -90,14 +91,8 @@ def _decide(request: HttpRequest, found: Approval) -> None:
     )
 
 
-def _why_inactive(request: HttpRequest, found: Approval) -> DomainError | None:
-    """Return why a request that waits can only be denied. None if it can be approved, or was decided."""
-    now = clock.now()
-    return _inactive(found, signed_in(request), now) if found.status_at(now) == Approval.Status.PENDING else None
-
-
-def _inactive(found: Approval, user: User, now: datetime) -> DomainError | None:
-    """Return why the agent could not use an approval or a rule now, or None if it could."""
+def _why_inactive(found: Approval, user: User, now: datetime) -> DomainError | None:
+    """Return why the agent could not use an approval or a rule now. None if it could."""
     try:
         require_active(found, user, now)
     except INACTIVE as error:
@@ -111,32 +106,43 @@ def _waits_for_all(found: Approval, user: User, error: DomainError | None) -> bo
     return isinstance(error, ConnectionInactive) and user.agents_paused_at is not None and not is_by_itself
 
 
-def _show(request: HttpRequest, found: Approval, error: DomainError | None, *, status: int = 200) -> HttpResponse:
-    user = signed_in(request)
+def _show(
+    request: HttpRequest, found: Approval, error: DomainError | None = None, *, status: int = 200
+) -> HttpResponse:
+    """Return the page. Without an error, it says of a request that waits why it can only be denied, if so."""
+    user, now = signed_in(request), clock.now()
+    if error is None and found.status_at(now) == Approval.Status.PENDING:
+        error = _why_inactive(found, user, now)
     waits_for_all = _waits_for_all(found, user, error)
     context = {
-        "asked": describe(found, clock.now()),
+        "asked": describe(found, now),
         # Before a decision, the banner is enough.
         "problem": None if waits_for_all and status == 200 else problem_of(error),
         "waits_for_all": waits_for_all,
         "all_paused_at": user.agents_paused_at,
         "can_approve": not isinstance(error, INACTIVE),
-        **_beside(request, found),
+        **_beside(user, found, now, error),
     }
     return render(request, "web/approval.html", context, status=status)
 
 
-def _beside(request: HttpRequest, found: Approval) -> dict[str, Any]:
+def _beside(user: User, found: Approval, now: datetime, error: DomainError | None) -> dict[str, Any]:
     """Return what helps to decide: what the agent did and how often it asked, and the rule that could answer."""
-    now, user = clock.now(), signed_in(request)
     history = read_history(user, now, agent_id=found.agent_id)
     is_live = found.consent.status_at(now) == found.consent.Status.APPROVED
-    offers = _inactive(found, user, now) is None
+    may_offer = partial(_may_offer, found, user, now, error)
     entries, _older = entries_for_user(user.id, Filters(agent_id=found.agent_id)).page("", RECENT)
     return {
-        "rule": rule_about(found, history, standing_for_user(user, now), offers=offers) if is_live else None,
+        "rule": rule_about(found, history, standing_for_user(user, now), may_offer) if is_live else None,
         "asked_in_hour": history.since(now - timedelta(hours=1)),
         "asked_in_month": len(history.times),
         "is_cut": history.is_cut,
         "recent": read_items(entries, user.id, agent_names={found.agent_id: found.agent.name}, with_services=False),
     }
+
+
+def _may_offer(found: Approval, user: User, now: datetime, error: DomainError | None) -> bool:
+    """Return whether the agent could use a rule now. Of a request that waits, the error of the page says so."""
+    if found.status_at(now) == Approval.Status.PENDING:
+        return not isinstance(error, INACTIVE)
+    return _why_inactive(found, user, now) is None
