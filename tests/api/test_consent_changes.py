@@ -135,6 +135,47 @@ class TestModesOfRewordedScopes:
         return browser.post(f"/consent/{consent}", form)
 
 
+class TestModesOfScopesThatCameBack:
+    """What is stored is what the page shows and its button keeps, however the scope left the connection."""
+
+    HISTORIES = ("restored", "replaced meanwhile", "removed by the user", "revoked")
+
+    @pytest.fixture
+    def expected(self, reader: Json, ada: Any, developer: Api, notes: Json, request: Any) -> Json:
+        """Let the user choose to be asked, and the scope leave and come back. Return the modes that must be left."""
+        expect(200, developer.patch(f"/resource-servers/{notes['id']}", {"scopes": [{**READ, "reversible": True}]}))
+        both = ["email:read", "notes:read"]
+        consent = initiate(reader, requestedScopes=both)
+        expect(200, ada.post(f"/consent/{consent}/approve", {"modes": {"notes:read": "ask"}}))
+        if request.param in ("restored", "replaced meanwhile"):
+            narrow(developer, reader, ["email:read"])
+            if request.param == "replaced meanwhile":
+                approve(reader, ada, ["email:read"])
+            narrow(developer, reader, both)
+        elif request.param == "removed by the user":
+            expect(200, ada.patch(f"/users/me/consents/{consent}", {"removeScopes": ["notes:read"]}))
+        else:
+            expect(200, ada.post(f"/users/me/consents/{consent}/revoke"))
+        return {"notes:read": "ask"} if request.param == "restored" else {}
+
+    @pytest.mark.parametrize("expected", HISTORIES, indirect=True)
+    def test_are_those_that_the_page_shows(self, reader: Json, ada: Any, browser: Any, expected: Json) -> None:
+        consent = initiate(reader, requestedScopes=["email:read", "notes:read"])
+        page = browser.get(f"/consent/{consent}")
+        choices = [*choices_in(page, "required"), *choices_in(page, "known")]
+        form = {"decision": "allow", "scopes": [one.scope.id for one in choices]}
+        form["connection"] = page.context["connection_state"]
+        shown = {one.scope.id: one.mode for one in choices if one.mode}
+        assert browser.post(f"/consent/{consent}", form).status_code == 303
+        assert shown == expect(200, ada.get(f"/consent/{consent}"))["modes"] == expected
+
+    @pytest.mark.parametrize("expected", HISTORIES, indirect=True)
+    def test_are_the_same_through_the_api(self, reader: Json, ada: Any, expected: Json) -> None:
+        consent = initiate(reader, requestedScopes=["email:read", "notes:read"])
+        expect(200, ada.post(f"/consent/{consent}/approve"))
+        assert expect(200, ada.get(f"/consent/{consent}"))["modes"] == expected
+
+
 class TestScopesRemovedFromTheAgent:
     def test_are_not_logged_as_removed_by_the_user(self, agent: Json, ada: Any, developer: Api, browser: Any) -> None:
         tokens_for(agent, ada, requestedScopes=["email:read", "email:send"])
