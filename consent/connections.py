@@ -33,7 +33,7 @@ from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, is_wid
 from core.actor import Actor
 from core.errors import FieldError
 from core.wording import Filled
-from resources.catalogue import catalogue, read_snapshot, snapshot
+from resources.catalogue import Scope, catalogue, read_snapshot, snapshot
 from resources.errors import InvalidScope
 
 # Of a request, and of all that a user allows an agent: as many as the agent can have. The log keeps the texts of all.
@@ -168,6 +168,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
         critical=critical_among(granted, shown),
         targets=pick_targets(consent.authorization_details, choice.targets, granted),
         labels=labels_of(granted, shown),
+        editions=editions_of(granted, shown),
     )
     counted = plan_counts(consent.agent_id, user.id, before, terms, now)
     return Change(
@@ -198,8 +199,16 @@ def critical_among(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> s
 
 def labels_of(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
     """Return the labels of granted scopes that the user saw. Those of the catalogue's scopes cannot change."""
-    own = [scope for scope in read_snapshot(shown) if scope.id in granted and scope.id not in catalogue()]
-    return {scope.id: sorted(scope.labels) for scope in own if scope.labels}
+    return {scope.id: sorted(scope.labels) for scope in _own(granted, shown) if scope.labels}
+
+
+def editions_of(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Return which editions of granted scopes the user saw. Those of the catalogue have none."""
+    return {scope.id: scope.edition for scope in _own(granted, shown) if scope.edition}
+
+
+def _own(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> list[Scope]:
+    return [scope for scope in read_snapshot(shown) if scope.id in granted and scope.id not in catalogue()]
 
 
 def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, now: datetime) -> Draft:

@@ -1,10 +1,11 @@
 """The terms of a connection: how its user bounds the scopes that they granted. Verify enforces them.
 
 Stored in `Consent.terms` as `{"modes": {scope: "ask"}, "limits": {scope: [rule]}, "guards": {"data_flow": "ask" |
-"deny"}, "targets": {scope: [...]}, "labels": {scope: [label]}, "history": {scope: {...}}, "critical": [scope]}`,
-without what is empty. Scopes that have no mode are allowed without asking. `critical` are those that were critical when
-the user granted them, and `labels` what organizations' own scopes had then, whatever their developer says later.
-`history` has the limits that the user has removed and that still count (`consent.counts`).
+"deny"}, "targets": {scope: [...]}, "labels": {scope: [label]}, "editions": {scope: number}, "history": {scope: {...}},
+"critical": [scope]}`, without what is empty. Scopes that have no mode are allowed without asking. `critical` are those
+that were critical when the user granted them, and `labels` what organizations' own scopes had then, whatever their
+developer says later. `editions` says which actions they covered then (`resources.actions`): later additions are not
+granted. `history` has the limits that the user has removed and that still count (`consent.counts`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ DATA_FLOW = "data_flow"
 MODES = (ALLOW, ASK)
 # In the order in which they become tighter.
 GUARD_MODES = (ALLOW, ASK, DENY)
-PARTS = ("modes", "limits", "guards", "targets", "labels", "history")
+PARTS = ("modes", "limits", "guards", "targets", "labels", "editions", "history")
 MAX_LIMITS = 5
 # Verify reads the terms with each request.
 MAX_BYTES = 16_384
@@ -52,6 +53,7 @@ class Terms:
     guards: Mapping[str, str] = field(default_factory=dict)
     targets: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    editions: Mapping[str, int] = field(default_factory=dict)
     history: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     critical: tuple[str, ...] = ()
 
@@ -74,6 +76,7 @@ class Terms:
             guards=self.guards,
             targets=_among(scopes, self.targets),
             labels=_among(scopes, self.labels),
+            editions=_among(scopes, self.editions),
             history=self.history,
             critical=tuple(scope for scope in self.critical if scope in scopes),
         )
@@ -119,13 +122,14 @@ def settle_terms(
     critical: Collection[str] = (),
     targets: Targets | None = None,
     labels: Mapping[str, Sequence[str]] | None = None,
+    editions: Mapping[str, int] | None = None,
 ) -> Terms:
     """Return the terms after a decision about the `granted` scopes. The `critical` ones always ask.
 
     What was critical earlier stays so until the user allows it without asking, which they cannot while it is critical.
-    `targets` are those of the scopes for which the user has picked some. `labels` are those that the user has seen, or
-    None for the earlier ones. Raises `Invalid`, naming each field, for unknown scopes and modes, for limits that cannot
-    be limits, and for too many targets.
+    `targets` are those of the scopes for which the user has picked some. `labels` and `editions` are those that the
+    user has seen, or None for the earlier ones. Raises `Invalid`, naming each field, for unknown scopes and modes, for
+    limits that cannot be limits, and for too many targets.
     """
     _require_valid(given, granted, critical)
     modes = {**earlier.modes, **given.modes, **dict.fromkeys(critical, ASK)}
@@ -135,6 +139,7 @@ def settle_terms(
         guards={guard: mode for guard, mode in {**earlier.guards, **given.guards}.items() if mode != ALLOW},
         targets={**earlier.targets, **(targets or {})},
         labels=earlier.labels if labels is None else labels,
+        editions=earlier.editions if editions is None else editions,
         history=earlier.history,
         critical=tuple(
             scope for scope in granted if scope in critical or (scope in earlier.critical and modes.get(scope) == ASK)

@@ -12,11 +12,17 @@ from decisions.requests import Reason
 
 
 def first_reason(
-    token: TokenFacts, service: ServiceFacts | None, required_scopes: Sequence[str], now: datetime
+    token: TokenFacts,
+    service: ServiceFacts | None,
+    required_scopes: Sequence[str],
+    now: datetime,
+    *,
+    is_action_denied: bool = False,
 ) -> Reason | None:
     """Return why a request is denied before any policy is evaluated, or None if all checks pass.
 
-    The checks are in the order that the API documents.
+    The checks are in the order that the API documents. `is_action_denied` is whether no granted scope covers the
+    action.
     """
     if token.expires_at <= now:
         return Reason.TOKEN_EXPIRED
@@ -27,7 +33,8 @@ def first_reason(
         return stop
     if not _is_audience_right(token, service):
         return Reason.WRONG_AUDIENCE
-    return Reason.INSUFFICIENT_SCOPE if missing_scopes(token, required_scopes) else None
+    is_insufficient = is_action_denied or missing_scopes(token, required_scopes)
+    return Reason.INSUFFICIENT_SCOPE if is_insufficient else None
 
 
 def missing_scopes(token: TokenFacts, required_scopes: Sequence[str]) -> tuple[str, ...]:

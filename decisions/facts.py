@@ -208,10 +208,15 @@ class ScopeFacts(NamedTuple):
 
 
 class PolicyFacts(NamedTuple):
-    """An organization's policy version with one of its enabled policies, or with None if it has no policy."""
+    """An organization's policy version with one of its enabled policies, or with its own scopes.
+
+    `own_scopes` is a JSON list of what `resources.actions.OwnScope` has. It is in the organization's first row, which
+    has no policy.
+    """
 
     organization_id: str
     policy_version: str
+    own_scopes: str | None
     policy_id: str | None
     name: str | None
     agent_id: str | None

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from core.errors import DomainError
 from decisions.approvals import Content
 from decisions.checks import first_reason, missing_scopes
+from decisions.covering import Covering, find_covering
 from decisions.facts import AgentFacts, CallerFacts, ReservedFacts, ScopeFacts, ServiceFacts, TokenFacts
 from decisions.indexing import scopes_to_index
 from decisions.questions import Question
 from decisions.repeats import answer_again, refuse
-from decisions.requests import CALLER_REFUSED, LEAST_EFFORT, UNKNOWN_TOKEN, Decision, Reason
+from decisions.requests import CALLER_REFUSED, LEAST_EFFORT, UNKNOWN_TOKEN, Decision, Reason, VerifyRequest
 from decisions.terms import NO_TERMS, Terms
 from limits.flows import OUTBOUND
 from limits.reservations import Hold
@@ -138,17 +139,25 @@ def judge(question: Question, found: Found, now: datetime) -> Judgement:
     else:
         judgement = _judge_stored(question, found.token, found, now)
     concerned = (judgement.organization_id, judgement.service_organization_id)
-    judgement.indexed_scopes = scopes_to_index(question.request.required_scopes, found.token, found.scopes, concerned)
+    required = judgement.question.request.required_scopes
+    judgement.indexed_scopes = scopes_to_index(required, found.token, found.scopes, concerned)
     return judgement
 
 
-def _judge_stored(question: Question, token: TokenFacts, found: Found, now: datetime) -> Judgement:
+def covering_of(question: Question, token: TokenFacts, found: Found) -> Covering:
+    """Return which granted scope covers the action of a question."""
+    return find_covering(question, token, found.terms, found.service_book if found.service else found.agent_book)
+
+
+def _judge_stored(asked: Question, token: TokenFacts, found: Found, now: datetime) -> Judgement:
+    covering = covering_of(asked, token, found)
+    question = _with_covering(asked, covering)
     request = question.request
     affected = _affected(question, found.service, token.audience, token.owners, token.organization_id)
     judgement = Judgement(question, UNKNOWN_TOKEN, token.organization_id, affected)
-    reason = first_reason(token, found.service, request.required_scopes, now)
+    reason = first_reason(token, found.service, request.required_scopes, now, is_action_denied=covering.is_denied)
     if reason is not None:
-        missing = missing_scopes(token, request.required_scopes) if reason is Reason.INSUFFICIENT_SCOPE else ()
+        missing = _missing(token, request, covering) if reason is Reason.INSUFFICIENT_SCOPE else ()
         judgement.decision = _describe(token, reason=reason, missing=missing)
         judgement.decision.trace = () if request.explains else None
         return judgement
@@ -172,10 +181,23 @@ def _judge_stored(question: Question, token: TokenFacts, found: Found, now: date
     if request.explains:
         judgement.traced = [traced.within(rooms) for side in sides for traced in trace(*side)]
     if _has_shadows(found):  # last, because they share the budget
-        judgement.shadows = _shadows(token, found, judgement, context, rooms)
+        judgement.shadows = _shadows(asked, token, found, judgement, context, rooms)
     if evaluation.denied_by is None and token.user_id is not None and token.consent_id is not None:
         _find_content(judgement, token, found, context)
     return judgement
+
+
+def _with_covering(question: Question, covering: Covering) -> Question:
+    """Return the question as if it required the scope that covers its action, so that all that follows knows it."""
+    if covering.scope is None:
+        return question
+    required = (covering.scope, *question.request.required_scopes)
+    return question._replace(request=question.request._replace(required_scopes=required))
+
+
+def _missing(token: TokenFacts, request: VerifyRequest, covering: Covering) -> tuple[str, ...]:
+    missing = missing_scopes(token, request.required_scopes)
+    return missing if covering.missing is None or covering.missing in missing else (*missing, covering.missing)
 
 
 def _find_content(judgement: Judgement, token: TokenFacts, found: Found, context: RuleContext) -> None:
@@ -197,7 +219,12 @@ def _has_shadows(found: Found) -> bool:
 
 
 def _shadows(
-    token: TokenFacts, found: Found, judgement: Judgement, context: RuleContext, rooms: Collection[Room]
+    asked: Question,
+    token: TokenFacts,
+    found: Found,
+    judgement: Judgement,
+    context: RuleContext,
+    rooms: Collection[Room],
 ) -> Sequence[Shadow]:
     """Return what each shadow policy would decide, if the batch has room for it."""
     own = found.agent_book.shadow_for_agent(token.agent_id) if found.agent_book else ()
@@ -211,7 +238,7 @@ def _shadows(
         for organization_id, policies, its_context in listed
         if organization_id is not None
         for policy in policies
-        if _has_room(judgement.question, policy.id)
+        if _has_room(asked, policy.id)
     ]
 
 

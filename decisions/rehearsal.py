@@ -134,7 +134,7 @@ class _Rehearsal:
         # Before the call is counted.
         rules = None if traced is None else [settle_traced(each, settling) for each in traced]
         settling.settle(judgement, found)
-        asked = [scope for scope in dict.fromkeys(request.asked) if scope in found.terms.asks]
+        asked = [scope for scope in dict.fromkeys(judgement.question.request.asked) if scope in found.terms.asks]
         return Explained(judgement.decision, rules, asked)
 
 

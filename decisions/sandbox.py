@@ -22,7 +22,7 @@ from audit.readers.reading import AuditEntry
 from audit.readers.snapshot import take_snapshot
 from audit.selectors import Filters, entry_for_organization, newest_for_organization
 from audit.services import record
-from consent.connections import labels_of
+from consent.connections import editions_of, labels_of
 from consent.terms import NOTHING_SAID, GivenTerms, Terms, always_asking, settle_terms
 from core import clock
 from core.actor import SYSTEM, Actor
@@ -41,6 +41,7 @@ from policies.books import PolicyBook
 from policies.models import Policy
 from policies.selectors import book_without_history, compile_without_history
 from resources.catalogue import Scope, catalogue, describe_scopes, snapshot
+from resources.selectors import actions_of
 
 ALLOWED, ASKED, DENIED = "allowed", "asked", "denied"
 # The questions of a trial are decided again with each further one, because they count in its limits.
@@ -112,13 +113,15 @@ def record_trial(
     hold_developer(actor)
     _require_among(requested, agent.allowed_scopes, field="requested")
     _require_among(granted, requested, field="scopes")
-    shown = describe_scopes(granted)
+    described = describe_scopes(granted)
+    shown = snapshot(described)
     terms = settle_terms(
         earlier=Terms(),
         given=given,
         granted=granted,
-        critical=always_asking(shown),
-        labels=labels_of(granted, snapshot(shown)),
+        critical=always_asking(described),
+        labels=labels_of(granted, shown),
+        editions=editions_of(granted, shown),
     )
     return record(
         Draft(
@@ -174,7 +177,8 @@ def explain_question(trial: Trial, asked: Asked, policies: Sequence[Policy]) -> 
     None if the answer is another one now, because the agent or a policy has changed since.
     """
     calls = [question.call for question in trial.questions if question.at <= asked.at]
-    explained = explain_last(_rehearsed(trial, compile_without_history(policies)), calls)
+    book = compile_without_history(policies, actions_of(str(trial.agent.organization_id)))
+    explained = explain_last(_rehearsed(trial, book), calls)
     draft = _draft(SYSTEM, trial, asked.call, explained.decision)
     answer = draft.metadata["wouldBe"], draft.reason, draft.policy_id
     return explained if answer == (asked.answer, asked.reason, asked.policy_id) else None

@@ -34,8 +34,10 @@ from policies.models import Policy
 from policies.rules import RuleContext, parse_rules
 from policies.rules.budget import Budget
 from policies.selectors import book_without_history, policies_for_organization
+from resources.actions import Cover, catalogue_actions
 from resources.catalogue import catalogue
 from resources.models import CustomScope
+from resources.selectors import actions_of
 
 MAX_DECISIONS = 200_000
 MAX_SECONDS = 20.0
@@ -122,6 +124,7 @@ def simulate_together(policies: Sequence[Simulated], context: RuleContext, *, or
     """
     concerned = [policy for policy in policies if policy.agent_id in (None, context.agent_id)]
     is_own = context.organization_id == organization_id
+    context = _with_covering(context, organization_id)
     context = context._replace(
         labels=_Labels(organization_id)(context.asked),
         policies_of=None if is_own else organization_id,
@@ -133,6 +136,16 @@ def simulate_together(policies: Sequence[Simulated], context: RuleContext, *, or
     if context.user_id is None:  # There is no user to ask.
         settled = [each._replace(outcome=_without_user(each.outcome)) for each in settled]
     return Simulation(_together(settled), settled)
+
+
+def _with_covering(context: RuleContext, organization_id: str) -> RuleContext:
+    """Return the context with the scope that covers its action, of the lowest risk, as if the agent had it."""
+    covers: Sequence[Cover] = ()
+    if context.action is not None:
+        covers = catalogue_actions().find(context.action) or actions_of(organization_id).find(context.action) or ()
+    if not covers or any(cover.scope in context.scopes for cover in covers):
+        return context
+    return context._replace(scopes=(covers[0].scope, *context.scopes))
 
 
 def replay_decisions(

@@ -29,14 +29,15 @@ GUARD_SECONDS = 86_400
 class Terms(NamedTuple):
     """`asks` are the scopes of which the user is asked each use. `policies` has all other bounds, as one policy.
 
-    `critical` are the scopes that were critical when the user granted them, and `labels` those of organizations' own
-    scopes at that time.
+    `critical` are the scopes that were critical when the user granted them. `labels` and `editions` are those of
+    organizations' own scopes at that time.
     """
 
     asks: frozenset[str] = frozenset()
     policies: tuple[CompiledPolicy, ...] = ()
     critical: frozenset[str] = frozenset()
     labels: Mapping[str, Sequence[str]] = MappingProxyType({})
+    editions: Mapping[str, int] = MappingProxyType({})
 
     @property
     def has_flows(self) -> bool:
@@ -83,6 +84,7 @@ class _Stored(BaseModel):
     guards: dict[str, str] = {}
     targets: dict[str, Full[_Target]] = {}
     labels: dict[str, Full[Annotated[str, AfterValidator(_require_label)]]] = {}
+    editions: dict[str, int] = {}
     history: dict[str, _History] = {}
     critical: list[str] = []
 
@@ -120,7 +122,7 @@ def compile_terms(text: str, agent_id: str, user_id: str, consent_id: str) -> Te
         logger.exception("The terms of consent %s cannot be read and deny", consent_id)
         return Terms(policies=(deny_all(consent_id, NAME),))
     policies = (CompiledPolicy(consent_id, NAME, tuple(rules)),) if rules else ()
-    return Terms(frozenset(stored.modes), policies, frozenset(stored.critical), stored.labels)
+    return Terms(frozenset(stored.modes), policies, frozenset(stored.critical), stored.labels, stored.editions)
 
 
 _compile = lru_cache(MAX_PARSED)(compile_terms)

@@ -1,4 +1,4 @@
-"""The scopes that rules may name as actions: the catalogue's and the organization's own.
+"""What rules may name as actions: the scopes and actions of the catalogue, and those of the organization's own scopes.
 
 An unknown action is an error, because a misspelled one would match nothing.
 """
@@ -14,7 +14,7 @@ from core.wording import Filled
 from policies.rules import InvalidRules, Rule
 from policies.rules.cedar import Cedar
 from policies.rules.patterns import Matcher
-from resources.catalogue import catalogue
+from resources.actions import action_titles
 from resources.models import CustomScope
 
 
@@ -31,7 +31,7 @@ def require_known_actions(rules: Sequence[Rule], *, organization_id: str) -> Non
 
 def unknown_scopes(scopes: Iterable[str], *, organization_id: str) -> dict[str, str | None]:
     """Return those that rules cannot name, each with the most similar one that they can, or None."""
-    others = [scope for scope in scopes if scope not in catalogue()]
+    others = [scope for scope in scopes if scope not in action_titles()]
     if not others:
         return {}
     known = _known_to(organization_id)
@@ -39,8 +39,8 @@ def unknown_scopes(scopes: Iterable[str], *, organization_id: str) -> dict[str, 
 
 
 def _known_to(organization_id: str) -> set[str]:
-    own = CustomScope.objects.filter(organization_id=organization_id).values_list("id", flat=True)
-    return {*catalogue(), *own}
+    rows = CustomScope.objects.filter(organization_id=organization_id).values_list("id", "covers", "excludes")
+    return {*action_titles(), *(action for own, covers, excludes in rows for action in (own, *covers, *excludes))}
 
 
 def _errors(rules: Sequence[Rule], known: Collection[str]) -> Iterator[FieldError]:

@@ -1,4 +1,4 @@
-"""The compiled policies of an organization, kept until its `policy_version` changes (docs/adr/0027).
+"""The compiled policies of an organization, and the actions of its scopes, until its `policy_version` changes (ADR 27).
 
 Independent of the database: the caller reads the rows.
 """
@@ -12,6 +12,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from policies.engine import CompiledPolicy, compile_policy, deny_all
+from resources.actions import NO_ACTIONS, Actions
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +61,10 @@ EMPTY_SHELF = Shelf()
 
 @dataclass(frozen=True, slots=True)
 class PolicyBook:
-    """The enabled policies of one organization at one version. Immutable, so that threads can share it."""
+    """The enabled policies of one organization at one version. Immutable, so that threads can share it.
+
+    `actions` are those of the organization's own scopes.
+    """
 
     enforced: Shelf = EMPTY_SHELF
     shadow: Shelf = EMPTY_SHELF
@@ -68,6 +72,7 @@ class PolicyBook:
     has_flows: bool = False
     """Whether a rule needs the labels of scopes."""
     has_shadows: bool = False
+    actions: Actions = NO_ACTIONS
 
     def for_agent(self, agent_id: str) -> tuple[CompiledPolicy, ...]:
         """Return the policies that decide about this agent, oldest first: its own, and those for every agent."""
@@ -81,7 +86,9 @@ class PolicyBook:
 EMPTY_BOOK = PolicyBook()
 
 
-def compile_book(rows: Iterable[PolicyRow], *, previous: PolicyBook = EMPTY_BOOK) -> PolicyBook:
+def compile_book(
+    rows: Iterable[PolicyRow], *, previous: PolicyBook = EMPTY_BOOK, actions: Actions = NO_ACTIONS
+) -> PolicyBook:
     """Return the book of an organization's enabled policies. Rows that `previous` has are not parsed again.
 
     A row that cannot be read becomes a policy that denies all requests.
@@ -90,7 +97,8 @@ def compile_book(rows: Iterable[PolicyRow], *, previous: PolicyBook = EMPTY_BOOK
     compiled = {row: previous.compiled.get(row) or _compile(row) for row in sorted(rows, key=_OLDEST_FIRST)}
     has_flows = any(policy.has_flows for policy in compiled.values())
     has_shadows = any(row.mode == SHADOW for row in compiled)
-    return PolicyBook(Shelf.of(compiled, ENFORCE), Shelf.of(compiled, SHADOW), compiled, has_flows, has_shadows)
+    shelves = Shelf.of(compiled, ENFORCE), Shelf.of(compiled, SHADOW)
+    return PolicyBook(*shelves, compiled, has_flows, has_shadows, actions)
 
 
 def _compile(row: PolicyRow) -> CompiledPolicy:

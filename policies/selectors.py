@@ -8,6 +8,8 @@ from django.db.models import Q, QuerySet
 from core.errors import NotFound
 from policies.books import PolicyBook, PolicyRow, compile_book
 from policies.models import Policy
+from resources.actions import NO_ACTIONS, Actions
+from resources.selectors import actions_of
 
 
 def policies_for_organization(organization_id: str) -> QuerySet[Policy]:
@@ -24,15 +26,17 @@ def policies_in_force(organization_id: str, agent_id: str) -> QuerySet[Policy]:
 
 def book_without_history(organization_id: str) -> PolicyBook:
     """Return the enabled policies of the organization, compiled for counters that begin empty."""
-    return compile_without_history(policies_for_organization(organization_id).filter(enabled=True))
+    policies = policies_for_organization(organization_id).filter(enabled=True)
+    return compile_without_history(policies, actions_of(organization_id))
 
 
-def compile_without_history(policies: Iterable[Policy]) -> PolicyBook:
+def compile_without_history(policies: Iterable[Policy], actions: Actions = NO_ACTIONS) -> PolicyBook:
     """Return the policies, compiled for counters that begin empty."""
-    return compile_book(
+    rows = (
         PolicyRow(policy.id, policy.name, policy.agent_id, policy.mode, json.dumps(policy.rules), "{}")
         for policy in policies
     )
+    return compile_book(rows, actions=actions)
 
 
 def policy_for_organization(organization_id: str, policy_id: str) -> Policy:

@@ -36,6 +36,7 @@ class CustomScopeAdmin(ReadOnlyAdmin):
     searches = {TEXT: "id", "org": "organization"}
     searched_text = gettext_lazy("scope (tickets:read)")
     fields = ["id", "organization", "risk_level", "title", "description", "cannot", "labels", "is_reversible"]
+    fields += ["covers", "excludes"]
 
 
 @admin.register(ScopePrefix)

@@ -7,6 +7,7 @@ class ResourcesConfig(AppConfig):
     def ready(self) -> None:
         """Connect the receiver and load the catalogue. Raises `CatalogueError`, so an invalid file stops the start."""
         from resources import reclaim, takeovers  # noqa: F401  connect their receivers
-        from resources.catalogue import catalogue
+        from resources.actions import action_titles, catalogue_actions
 
-        catalogue()
+        catalogue_actions()
+        action_titles()

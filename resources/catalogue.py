@@ -24,7 +24,8 @@ from resources.models import CRITICAL, RISK_LEVELS, CustomScope
 MAX_SCOPE_ID = 100
 SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")
 CATALOGUE_FILE = Path(__file__).with_name("scopes.csv")
-COLUMNS = ("id", "category", "risk", "title", "can", "cannot", "labels", "reversible", "asks")
+COLUMNS = ("id", "category", "risk", "title", "can", "cannot", "labels", "reversible", "asks", "covers", "excludes")
+MAY_BE_EMPTY = {"labels", "covers", "excludes"}
 # Finding the nearest scope takes a millisecond per unknown id.
 MAX_UNKNOWN = 20
 YES_NO = {"yes": True, "no": False}
@@ -46,7 +47,9 @@ class Scope:
 
     `defined_by` is the name of the organization that wrote the texts, and set the risk level, the labels and whether
     the effect is reversible. It is empty for the catalogue. Only scopes of the catalogue have `asks`: the user approves
-    every use, whatever the risk level.
+    every use, whatever the risk level. `covers` are the actions that the scope allows besides its own id, and
+    `excludes` those that its `cannot` names (`resources.actions`). `edition` is the last of an organization's additions
+    to `covers`.
     """
 
     id: str
@@ -59,14 +62,19 @@ class Scope:
     labels: frozenset[str] = frozenset()
     is_reversible: bool = False
     asks: bool = False
+    covers: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+    edition: int = 0
 
     @property
     def words(self) -> tuple[object, ...]:
         """Return what a user agrees to. If any of it changes, it is another permission.
 
-        The labels and the reversibility belong to it: they decide which guard and which mode the user is offered.
+        The labels and the reversibility belong to it: they decide which guard and which mode the user is offered. So do
+        the actions: they decide what verify allows.
         """
-        return (self.title, self.description, self.cannot, self.risk_level, self.labels, self.is_reversible)
+        texts = (self.title, self.description, self.cannot, self.risk_level)
+        return (*texts, self.labels, self.is_reversible, frozenset(self.covers), frozenset(self.excludes))
 
     @property
     def moves_money(self) -> bool:
@@ -155,6 +163,9 @@ def snapshot(scopes: Iterable[Scope]) -> list[dict[str, Any]]:
             "labels": sorted(scope.labels),
             "reversible": scope.is_reversible,
             "asks": scope.asks,
+            "covers": list(scope.covers),
+            "excludes": list(scope.excludes),
+            "edition": scope.edition,
         }
         for scope in scopes
     ]
@@ -174,6 +185,9 @@ def read_snapshot(stored: Iterable[Mapping[str, Any]]) -> list[Scope]:
             labels=frozenset(scope["labels"]),
             is_reversible=scope["reversible"],
             asks=scope["asks"],
+            covers=tuple(scope["covers"]),
+            excludes=tuple(scope["excludes"]),
+            edition=scope["edition"],
         )
         for scope in stored
     ]
@@ -203,8 +217,8 @@ def _problem_with_row(row: Mapping[Any, Any], earlier: Mapping[str, Scope]) -> s
     """Return why a row of the file is not a valid scope. None if it is."""
     if None in row or None in row.values():
         return f"must have {len(COLUMNS)} columns"
-    if any(row[name] != plain_text(row[name]) or (not row[name] and name != "labels") for name in COLUMNS):
-        return "every column except labels must have a text of one line without surrounding spaces"
+    if any(row[name] != plain_text(row[name]) or not (row[name] or name in MAY_BE_EMPTY) for name in COLUMNS):
+        return "every column except labels, covers and excludes must have a text of one line without surrounding spaces"
     if row["id"] in earlier or not SCOPE_ID.fullmatch(row["id"]):
         return "id must be unique, and prefix:name in lower case, such as tickets:read"
     if row["risk"] not in RISK_LEVELS or not set(row["labels"].split()) <= LABELS:
@@ -214,6 +228,16 @@ def _problem_with_row(row: Mapping[Any, Any], earlier: Mapping[str, Scope]) -> s
         return "the rows of a category must be together"
     if row["reversible"] not in YES_NO or row["asks"] not in YES_NO:
         return "reversible and asks must be yes or no"
+    return problem_with_actions(row["id"], row["covers"].split(), row["excludes"].split())
+
+
+def problem_with_actions(scope_id: str, covers: Sequence[str], excludes: Sequence[str]) -> str | None:
+    """Return why a scope cannot have these actions, or None if it can."""
+    prefix, listed = scope_id.partition(":")[0], [*covers, *excludes]
+    if any(not SCOPE_ID.fullmatch(action) or action.partition(":")[0] != prefix for action in listed):
+        return Filled(gettext_noop("Actions must begin with the prefix of the scope, such as %(p)s:list."), p=prefix)
+    if scope_id in listed or len({*listed}) < len(listed):
+        return gettext_noop("Name each action once, and not the scope itself.")
     return None
 
 
@@ -228,6 +252,8 @@ def _from_csv(row: Mapping[str, str]) -> Scope:
         labels=frozenset(row["labels"].split()),
         is_reversible=YES_NO[row["reversible"]],
         asks=YES_NO[row["asks"]],
+        covers=tuple(row["covers"].split()),
+        excludes=tuple(row["excludes"].split()),
     )
 
 
@@ -248,4 +274,7 @@ def _from_row(row: CustomScope) -> Scope:
         defined_by=row.organization.name,
         labels=frozenset(row.labels),
         is_reversible=row.is_reversible,
+        covers=tuple(row.covers),
+        excludes=tuple(row.excludes),
+        edition=row.edition,
     )

@@ -1,6 +1,6 @@
 """The scopes that an organization defines for its own resource servers."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
@@ -10,13 +10,24 @@ from core.errors import FieldError, Invalid
 from core.text import echo, nearest
 from core.wording import Filled
 from developers.models import Organization
-from resources.catalogue import LABELS, MAX_UNKNOWN, SCOPE_ID, catalogue, reserved_prefixes
+from resources.catalogue import (
+    LABELS,
+    MAX_UNKNOWN,
+    SCOPE_ID,
+    catalogue,
+    problem_with_actions,
+    reserved_prefixes,
+)
 from resources.errors import ScopePrefixTaken
 from resources.models import CustomScope, ScopePrefix
 
 MAX_SCOPES = 100
 # Per organization, across all its resource servers. Scopes are never deleted, because users who granted them need them.
 MAX_OWN_SCOPES = 500
+# Likewise, of `covers` and `excludes` together. Verify has them in memory, and consents and the log store them.
+MAX_ACTIONS = 200
+TEXTS = ("risk_level", "title", "description", "cannot")
+CHANGEABLE = (*TEXTS, "labels", "is_reversible", "covers", "excludes", "edition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +35,7 @@ class ScopeDefinition:
     """A scope that an organization defines, with the texts of the consent screen.
 
     `labels` are among `resources.catalogue.LABELS`. A scope whose effect is not reversible is asked for by default.
+    `covers` and `excludes` are actions with the prefix of the scope.
     """
 
     id: str
@@ -33,6 +45,8 @@ class ScopeDefinition:
     cannot: str
     labels: Collection[str] = ()
     is_reversible: bool = False
+    covers: Sequence[str] = ()
+    excludes: Sequence[str] = ()
 
     @property
     def prefix(self) -> str:
@@ -92,7 +106,7 @@ def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str], offe
         return problem
     if not LABELS.issuperset(scope.labels):
         return Filled(gettext_noop("The labels must be among %(labels)s."), labels=", ".join(sorted(LABELS)))
-    return None
+    return problem_with_actions(scope.id, scope.covers, scope.excludes)
 
 
 def _explain_unknown(scope: str, own: Collection[str], offered: Collection[str]) -> str:
@@ -111,20 +125,39 @@ def _explain_unknown(scope: str, own: Collection[str], offered: Collection[str])
 
 
 def _define(organization: Organization, scopes: Sequence[ScopeDefinition]) -> None:
-    """Save the scopes. The first organization to use a prefix owns it. Raises `ScopePrefixTaken`.
+    """Save the scopes. The first organization to use a prefix owns it. Raises `Invalid`, `ScopePrefixTaken`.
 
     Rows are written in one order, because organizations that claim the same prefixes at once would otherwise deadlock.
     """
     # The last definition of an id counts, as if they were saved one after another.
     found = {scope.id: scope for scope in sorted(scopes, key=lambda scope: scope.id)}
+    if not found:
+        return
     _claim(organization, sorted({scope.prefix for scope in found.values()}))
-    rows = [_row_of(organization, scope) for scope in found.values()]
-    fields = ["risk_level", "title", "description", "cannot", "labels", "is_reversible"]
-    CustomScope.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=fields)
+    # Under the lock of the organization: which actions are new depends on what is stored, and so does their number.
+    Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
+    earlier = {row.id: row for row in CustomScope.objects.filter(organization=organization)}
+    rows = [_row_of(organization, scope, earlier.get(scope.id)) for scope in found.values()]
+    _require_few_actions({**earlier, **{row.id: row for row in rows}}.values())
+    CustomScope.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=CHANGEABLE)
+    # Verify keeps the actions with the organization's policies, for as long as this version is current.
+    organization.save(update_fields=["policy_version"])
 
 
-def _row_of(organization: Organization, scope: ScopeDefinition) -> CustomScope:
-    return CustomScope(organization=organization, **{**asdict(scope), "labels": sorted(set(scope.labels))})
+def _row_of(organization: Organization, scope: ScopeDefinition, earlier: CustomScope | None) -> CustomScope:
+    before, edition = (earlier.covers, earlier.edition) if earlier else ({}, 0)
+    is_added = any(action not in before for action in scope.covers)
+    edition += is_added
+    fields = asdict(scope) | {"labels": sorted(set(scope.labels)), "excludes": list(scope.excludes)}
+    covers = {action: before.get(action, edition) for action in scope.covers}
+    return CustomScope(organization=organization, **fields | {"covers": covers, "edition": edition})
+
+
+def _require_few_actions(rows: Iterable[CustomScope]) -> None:
+    """Raise `Invalid` if the scopes of an organization name too many actions."""
+    if sum(len(row.covers) + len(row.excludes) for row in rows) > MAX_ACTIONS:
+        text = gettext_noop("The scopes of an organization can name at most %(most)d actions. Leave some out.")
+        raise Invalid.field("scopes", Filled(text, most=MAX_ACTIONS))
 
 
 def _claim(organization: Organization, prefixes: Sequence[str]) -> None:

@@ -64,6 +64,11 @@ class CustomScope(models.Model):
     # Any of `resources.catalogue.LABELS`, for the guard against data flows.
     labels = models.JSONField(default=list)
     is_reversible = models.BooleanField(default=False)
+    # Each action that the scope covers, with the edition in which it was added: consents of before do not include it.
+    covers = models.JSONField(default=dict)
+    excludes = models.JSONField(default=list)
+    # The number of additions to `covers` so far. It never decreases.
+    edition = models.PositiveIntegerField(default=0)
 
     class Meta:
         ordering = ["id"]

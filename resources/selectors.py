@@ -10,6 +10,7 @@ from core import clock
 from core.errors import NotFound
 from core.rotation import live
 from core.uris import host_of
+from resources.actions import Actions, OwnScope, own_actions
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
 
 
@@ -62,6 +63,12 @@ def live_server_secrets(server: ResourceServer) -> QuerySet[ResourceServerSecret
 def own_scopes(organization_id: str) -> QuerySet[CustomScope]:
     """Return the scopes that the organization defined, by id."""
     return CustomScope.objects.filter(organization_id=organization_id).order_by("id")
+
+
+def actions_of(organization_id: str) -> Actions:
+    """Return the actions of the scopes that the organization defined."""
+    rows = own_scopes(organization_id).values_list("id", "risk_level", "covers", "excludes")
+    return own_actions(OwnScope(*row) for row in rows)
 
 
 def unoffered_among(own: Iterable[CustomScope], servers: Iterable[ResourceServer]) -> list[str]:

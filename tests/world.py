@@ -139,6 +139,15 @@ def make_grant(
     return Grant(agent, user, approval.consent, approval.code, issued.access_token, issued.refresh_token)
 
 
+def grant_to(agent: Agent, user: User, scopes: list[str], **fields: Any) -> str:
+    """Let the user allow the agent these scopes, and return an access token."""
+    consent = ask(agent, scopes=scopes, **fields)
+    approval = approve_consent(actor=as_user(user), consent=consent, user=user, signed_in_at=clock.now())
+    issued = exchange_code(actor=ANONYMOUS, agent=agent, code=approval.code)
+    assert isinstance(issued, IssuedTokens)
+    return issued.access_token
+
+
 def reclaim(user: User) -> None:
     """Reset the password as the owner of the email address, which verifies the address for the first time."""
     reset_password(actor=ANONYMOUS, user=User.objects.get(pk=user.pk), password=NEW_PASSWORD)

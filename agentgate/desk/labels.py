@@ -44,6 +44,8 @@ LABELS = {
     "is_active": gettext_lazy("Active"),
     "is_authenticated": gettext_lazy("Agent authenticated"),
     "is_reversible": gettext_lazy("Can be undone"),
+    "covers": gettext_lazy("Actions that it covers"),
+    "excludes": gettext_lazy("Actions that “cannot” names"),
     "is_staff": gettext_lazy("Administrator"),
     "is_superuser": gettext_lazy("Superuser"),
     "is_verified": gettext_lazy("Verified"),

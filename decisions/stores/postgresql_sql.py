@@ -41,11 +41,19 @@ SQL: dict[Statement, str] = {
     Statement.AGENTS: "SELECT client_id, id, organization_id FROM agents_agent WHERE client_id = ANY($1)",
     Statement.POLICIES: """
         SELECT organization.id, organization.policy_version,
+            coalesce((
+                SELECT json_agg(json_build_array(scope.id, scope.risk_level, scope.covers, scope.excludes))
+                FROM resources_customscope AS scope WHERE scope.organization_id = organization.id
+            ), '[]')::text,
+            NULL, NULL, NULL, NULL, NULL, NULL
+        FROM developers_organization AS organization WHERE organization.id = ANY($1)
+        UNION ALL
+        SELECT organization.id, organization.policy_version, NULL,
             policy.id, policy.name, policy.agent_id, policy.mode, policy.rules::text, policy.limit_history::text
         FROM developers_organization AS organization
-        LEFT JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled
+        JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled
         WHERE organization.id = ANY($1)
-        ORDER BY organization.id, policy.id
+        ORDER BY 1, 4 NULLS FIRST
     """,
     Statement.SCOPES: """
         SELECT id, labels::text, risk_level, organization_id FROM resources_customscope WHERE id = ANY($1)

@@ -17,7 +17,7 @@ from decisions.facts import (
     TokenFacts,
 )
 from decisions.indexing import unknown_scopes
-from decisions.judgement import Found, needs_labels
+from decisions.judgement import Found, covering_of, needs_labels
 from decisions.memory import LIBRARY, Versioned
 from decisions.questions import Question
 from decisions.repeats import read_reserved
@@ -26,6 +26,7 @@ from decisions.terms import NO_TERMS, terms_of
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 from policies.books import PolicyBook, PolicyRow, compile_book
+from resources.actions import read_actions
 from resources.catalogue import catalogue
 
 
@@ -119,8 +120,9 @@ class Facts:
     def _compile(self, rows: Sequence[PolicyFacts]) -> None:
         for organization_id, own in groupby(rows, key=attrgetter("organization_id")):
             first, *others = own
-            policies = [PolicyRow._make(row[2:]) for row in (first, *others) if row.policy_id is not None]
-            book = compile_book(policies, previous=LIBRARY.latest(organization_id))
+            policies = [PolicyRow._make(row[3:]) for row in others]
+            actions = read_actions(first.own_scopes or "[]")
+            book = compile_book(policies, previous=LIBRARY.latest(organization_id), actions=actions)
             self._books[organization_id] = book
             LIBRARY.add(organization_id, first.policy_version, book)
 
@@ -167,7 +169,9 @@ class Facts:
         found, request = self.about(question), question.request
         if found.token is None or request.is_introspection:
             return ()
-        return request.asked if needs_labels(found) else found.terms.asks.intersection(request.asked)
+        covering = covering_of(question, found.token, found).scope
+        asked = request.asked if covering is None else (*request.asked, covering)
+        return asked if needs_labels(found) else found.terms.asks.intersection(asked)
 
     def load_flows(self, keys: Collection[str]) -> dict[str, LoadedFlow]:
         """Return what guards against data flows remember under these keys. One that was not read is empty."""

@@ -46,12 +46,23 @@ SQL: dict[Statement, str] = {
         FROM json_each(?) AS wanted JOIN agents_agent AS agent ON agent.client_id = wanted.value
     """,
     Statement.POLICIES: """
-        SELECT organization.id, organization.policy_version,
+        WITH organization AS (
+            SELECT id, policy_version FROM developers_organization WHERE id IN (SELECT value FROM json_each(?))
+        )
+        SELECT id, policy_version,
+            (
+                SELECT json_group_array(
+                    json_array(scope.id, scope.risk_level, json(scope.covers), json(scope.excludes))
+                ) FROM resources_customscope AS scope WHERE scope.organization_id = organization.id
+            ),
+            NULL, NULL, NULL, NULL, NULL, NULL
+        FROM organization
+        UNION ALL
+        SELECT organization.id, organization.policy_version, NULL,
             policy.id, policy.name, policy.agent_id, policy.mode, policy.rules, policy.limit_history
-        FROM json_each(?) AS wanted
-        JOIN developers_organization AS organization ON organization.id = wanted.value
-        LEFT JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled
-        ORDER BY organization.id, policy.id
+        FROM organization
+        JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled
+        ORDER BY 1, 4 NULLS FIRST
     """,
     Statement.SCOPES: """
         SELECT scope.id, scope.labels, scope.risk_level, scope.organization_id

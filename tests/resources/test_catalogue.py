@@ -5,7 +5,7 @@ import pytest
 from resources.catalogue import COLUMNS, CatalogueError, catalogue, read_catalogue
 
 HEADER = ",".join(COLUMNS)
-ROW = "mail:read,mail,low,Read mail,See mail,send it,private untrusted,yes,no"
+ROW = "mail:read,mail,low,Read mail,See mail,send it,private untrusted,yes,no,mail:list mail:search,mail:send"
 
 
 # Agents and consents use these scopes. Removing one or lowering its risk changes what users have agreed to.
@@ -41,9 +41,9 @@ def test_labels_reversible_and_asks_are_read_from_the_catalogue():
 @pytest.mark.parametrize(
     "lines",
     [
-        [HEADER.replace(",asks", ""), ROW.removesuffix(",no")],
+        [HEADER.replace(",excludes", ""), ROW.removesuffix(",mail:send")],
         [f"{HEADER},colour", f"{ROW},red"],
-        [HEADER, ROW.removesuffix(",no")],
+        [HEADER, ROW.removesuffix(",mail:send")],
         [HEADER, f"{ROW},more"],
         [HEADER, ROW, ROW],
         [HEADER, ROW, ROW.replace("mail", "chat"), ROW.replace("mail:read", "mail:send")],
@@ -52,6 +52,10 @@ def test_labels_reversible_and_asks_are_read_from_the_catalogue():
         [HEADER, ROW.replace("low", "tiny")],
         [HEADER, ROW.replace("untrusted", "secret")],
         [HEADER, ROW.replace("yes,no", "yes,maybe")],
+        [HEADER, ROW.replace("mail:list", "chat:list")],
+        [HEADER, ROW.replace("mail:list", "mail:read")],
+        [HEADER, ROW.replace("mail:send", "mail:list")],
+        [HEADER, ROW.replace("mail:send", "send")],
         [HEADER, ROW.replace("yes,no", ",no")],
         [HEADER, ROW.replace("See mail", "")],
         [HEADER, ROW.replace("See mail", " See mail")],

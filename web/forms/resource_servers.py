@@ -13,7 +13,7 @@ from core.errors import DomainError, Invalid
 from core.text import plain_text
 from core.wording import translated
 from developers.models import Organization
-from resources.catalogue import LABELS, MAX_SCOPE_ID, Scope, catalogue
+from resources.catalogue import LABELS, MAX_SCOPE_ID, Scope, catalogue, problem_with_actions
 from resources.categories import category_name
 from resources.custom_scopes import ScopeDefinition, problem_with_id, require_free_prefixes
 from resources.errors import IdentifierTaken, ScopePrefixTaken
@@ -24,7 +24,7 @@ from web.display import LABEL_WORDS, RISK_WORDS
 from web.forms.errors import show_in
 from web.forms.fields import CODE_INPUT, PlainField
 
-MAX_NAME, MAX_TITLE, MAX_TEXT = 200, 80, 200
+MAX_NAME, MAX_TITLE, MAX_TEXT, MAX_ACTIONS_TEXT = 200, 80, 200, 4000
 SCOPE_CHOICE = '<bdi>{}</bdi> <code translate="no">{}</code>'
 NO_SCOPE = _("Choose at least one scope.")
 NONE_AT_ALL = _("Choose at least one scope, or define one of your own.")
@@ -43,6 +43,19 @@ class ScopeGroup:
     @property
     def chosen(self) -> int:
         return sum(bool(choice.data["selected"]) for choice in self.choices)
+
+
+class WordsField(forms.CharField):
+    """Words that are separated by spaces or commas."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=MAX_ACTIONS_TEXT, widget=forms.TextInput(attrs=CODE_INPUT), **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return value if isinstance(value, str) or value is None else " ".join(value)
+
+    def clean(self, value: Any) -> list[str]:
+        return str(super().clean(value)).replace(",", " ").split()
 
 
 class ServerForm(forms.Form):
@@ -137,6 +150,19 @@ class ScopeForm(forms.Form):
         help_text=_("Guards against data flows use these labels."),
     )
     is_reversible = forms.BooleanField(label=_("What it does can be undone"), required=False)
+    covers = WordsField(
+        label=_("Actions that it covers"),
+        required=False,
+        help_text=_(
+            "Actions with the prefix of the scope, separated by spaces, such as tickets:list tickets:search. Once a "
+            "scope covers any, verify denies actions with this prefix that no granted scope covers."
+        ),
+    )
+    excludes = WordsField(
+        label=_("Actions that “It cannot” names"),
+        required=False,
+        help_text=_("Such as tickets:close tickets:edit. Verify denies each unless another granted scope covers it."),
+    )
 
     def __init__(self, *args: Any, organization: Organization, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -154,6 +180,16 @@ class ScopeForm(forms.Form):
             raise forms.ValidationError(error.translated) from error
         return scope_id
 
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        scope_id, covers, excludes = (data.get(name, ()) for name in ("scope_id", "covers", "excludes"))
+        problem = problem_with_actions(scope_id, covers, ()) if scope_id else None
+        if problem:
+            self.add_error("covers", translated(problem))
+        elif scope_id and (problem := problem_with_actions(scope_id, covers, excludes)):
+            self.add_error("excludes", translated(problem))
+        return data
+
     def definition(self) -> ScopeDefinition:
         """Return the scope that the valid form describes."""
         data = self.cleaned_data
@@ -165,6 +201,8 @@ class ScopeForm(forms.Form):
             data["cannot"],
             labels=data["labels"],
             is_reversible=data["is_reversible"],
+            covers=data["covers"],
+            excludes=data["excludes"],
         )
 
     def show(self, error: DomainError) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field, PlainValidator, TypeAdapter
 from api.v1.schemas.base import Line, Moment, Omittable, Out, RequestBody, Text
 from api.v1.schemas.scopes import Label, RiskLevel
 from resources.catalogue import LABELS, MAX_SCOPE_ID, SCOPE_ID, Scope, catalogue, describe_scopes
-from resources.custom_scopes import MAX_SCOPES, ScopeDefinition
+from resources.custom_scopes import MAX_ACTIONS, MAX_SCOPES, ScopeDefinition
 from resources.models import ResourceServer
 from resources.services import MAX_IDENTIFIER_LENGTH, RegisteredResourceServer
 
@@ -17,6 +17,7 @@ OWN_TEXTS = ("id", "risk_level", "title", "description", "cannot")
 
 Name = Annotated[Line, Field(max_length=MAX_NAME)]
 ScopeId = Annotated[Text, Field(max_length=MAX_SCOPE_ID)]
+Actions = Annotated[list[ScopeId], Field(max_length=MAX_ACTIONS)]
 SCOPE_ID_ADAPTER: TypeAdapter[str] = TypeAdapter(ScopeId)
 
 
@@ -38,6 +39,17 @@ class OwnScopeBody(RequestBody):
         default=False,
         description="Whether its effect can be undone. If not, the consent screen suggests to ask for every use.",
     )
+    covers: Actions = Field(
+        [],
+        description="The actions that the scope allows besides its own id, with its prefix. Once a scope covers any, "
+        "verify denies each action with this prefix that no granted scope covers. Consents of before an action was "
+        "added do not include it.",
+    )
+    excludes: Actions = Field(
+        [],
+        description="The actions that `cannot` names, with the prefix of the scope. Verify denies each unless another "
+        "granted scope covers it.",
+    )
 
 
 def _read_scope(value: Any) -> str | ScopeDefinition:
@@ -52,6 +64,8 @@ def _read_scope(value: Any) -> str | ScopeDefinition:
         given.cannot,
         labels=given.labels,
         is_reversible=given.reversible,
+        covers=given.covers,
+        excludes=given.excludes,
     )
 
 
@@ -85,7 +99,7 @@ class UpdateResourceServerBody(RequestBody):
 class OwnScopeOut(Out):
     """A scope that the service defines, with its texts on the consent screen.
 
-    `labels` is left out if there are none, and `reversible` if it is false.
+    `labels`, `covers` and `excludes` are left out if there are none, and `reversible` if it is false.
     """
 
     id: str
@@ -95,6 +109,8 @@ class OwnScopeOut(Out):
     cannot: str
     labels: Omittable[list[Label]] = None
     reversible: Omittable[bool] = None
+    covers: Omittable[list[str]] = None
+    excludes: Omittable[list[str]] = None
 
 
 class ResourceServerOut(Out):
@@ -149,6 +165,9 @@ def _show_own(scope: Scope) -> OwnScopeOut:
         shown["labels"] = sorted(scope.labels)
     if scope.is_reversible:
         shown["reversible"] = True
+    for name in ("covers", "excludes"):
+        if actions := getattr(scope, name):
+            shown[name] = list(actions)
     return OwnScopeOut(**shown)
 
 

@@ -18,7 +18,8 @@ class ScopeOut(Out):
     """One permission. `description` says what it allows, `cannot` what it does not allow.
 
     `labels`: it reads `private` data, brings in `untrusted` text that others wrote, or can send data out (`outbound`).
-    `reversible`: its effect can be undone. `asks`: the user approves every use, as for every critical scope.
+    `reversible`: its effect can be undone. `asks`: the user approves every use, as for every critical scope. `covers`:
+    the actions that it allows besides its own id. `excludes`: the actions that `cannot` names.
     """
 
     id: str
@@ -30,6 +31,8 @@ class ScopeOut(Out):
     labels: ShownLabels
     reversible: bool = Field(validation_alias="is_reversible")
     asks: bool
+    covers: list[str]
+    excludes: list[str]
 
 
 class ScopesOut(Out):

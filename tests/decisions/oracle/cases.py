@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from tests.decisions.oracle.calls import Call, Connection, Policy, Reaction, Rule, Service
-from tests.decisions.oracle.oracle import OUR_AUDIENCE, REASONS
+from tests.decisions.oracle.oracle import COVERS, OUR_AUDIENCE, REASONS, SHOP_COVERS
 
 LABELS = ("private", "untrusted", "outbound")
 CATALOGUE: Mapping[str, Sequence[str]] = {
@@ -20,7 +20,8 @@ CATALOGUE: Mapping[str, Sequence[str]] = {
     "calendar:freebusy": (),
 }
 OWN_SCOPES = ("shop:read", "shop:order")
-PATTERNS = [*CATALOGUE, *OWN_SCOPES, "email:*", "browser:*", "shop:*", "payments:*"]
+ACTIONS = [*COVERS, *SHOP_COVERS, *CATALOGUE, *OWN_SCOPES, "payments:refund", "Email:read", "shop:close", "tidy", "a:b"]
+PATTERNS = [*CATALOGUE, *OWN_SCOPES, "browser:click", "shop:pay", "email:*", "browser:*", "shop:*", "payments:*"]
 OWN, OTHER = "org_1", "org_2"
 SERVICES = (Service("res_1", "https://own.example", OWN), Service("res_2", "https://shop.example", OTHER))
 WINDOWS = (64, 640, 7_680, 86_400)
@@ -185,6 +186,7 @@ class _Maker:
                 scope: [self.limit() for _ in range(self.rng.randint(1, 2))] for scope in self.some(scopes, 0.15)
             },
             "guards": {"data_flow": self.rng.choice(("ask", "deny"))} if self.chance(0.2) else {},
+            "editions": {scope: self.rng.choice((1, 2, 2)) for scope in self.some(OWN_SCOPES, 0.9)},
         }
         return {name: part for name, part in terms.items() if part} if self.chance(0.7) else {}
 
@@ -219,7 +221,7 @@ class _Maker:
     def call(self, at: datetime, connection: Connection, services: Sequence[Service]) -> Call:
         asker = self.rng.choice((None, None, *services))
         scopes = tuple(self.rng.sample([*self.labels], self.rng.choice((1, 1, 1, 2))))
-        action = self.rng.choice([*self.labels]) if self.chance(0.1) else None
+        action = self.rng.choice(ACTIONS) if self.chance(0.2) else None
         resource = self.rng.choice((*RESOURCES, *(each.identifier for each in services))) if self.chance(0.5) else None
         address = self.rng.choice(ADDRESSES[:-1]) if self.chance(0.7) else None
         return Call(at, connection, asker, scopes, action, resource, self.context(), address)

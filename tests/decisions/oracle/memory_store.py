@@ -22,8 +22,10 @@ from decisions.questions import Question
 from decisions.requests import Credential, Decision, VerifyRequest
 from decisions.stores.conversation import converse
 from decisions.stores.statements import Statement, Step
+from resources.actions import OwnScope
 from tests.decisions.oracle.calls import Call, Connection, Policy, Reaction, Service
-from tests.decisions.oracle.oracle import OUR_AUDIENCE
+from tests.decisions.oracle.cases import OWN_SCOPES
+from tests.decisions.oracle.oracle import OUR_AUDIENCE, SHOP_COVERS, SHOP_OWNER
 from tokens.access_tokens import Claims
 
 VERSION = "1"
@@ -126,12 +128,14 @@ class MemoryStore:
                 assert unexpected in (Statement.HOLD, Statement.WRITE_JOURNAL), unexpected
 
     def policy_rows(self, organization: str) -> list[PolicyFacts]:
+        own = [OwnScope(each, "standard", covers_of(each), []) for each in OWN_SCOPES if organization == SHOP_OWNER]
         policies = [(index, each) for index, each in enumerate(self.policies) if each.organization == organization]
-        if not policies:
-            return [PolicyFacts(organization, VERSION, *[None] * 6)]
         return [
-            PolicyFacts(organization, VERSION, f"pol_{index}", "", each.agent, each.mode, json.dumps(each.rules), "{}")
-            for index, each in policies
+            PolicyFacts(organization, VERSION, json.dumps(own), *[None] * 6),
+            *(
+                PolicyFacts(organization, VERSION, None, f"pol_{i}", "", it.agent, it.mode, json.dumps(it.rules), "{}")
+                for i, it in policies
+            ),
         ]
 
     def caller(self, service: Service) -> CallerFacts:
@@ -184,6 +188,10 @@ class MemoryStore:
 
     def without(self, scopes: Sequence[str]) -> str:
         return json.dumps([scope for scope in self.labels if scope not in scopes])
+
+
+def covers_of(scope: str) -> dict[str, int]:
+    return {action: covers[scope] for action, covers in SHOP_COVERS.items() if scope in covers}
 
 
 def question_of(call: Call) -> Question:

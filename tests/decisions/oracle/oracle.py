@@ -1,7 +1,7 @@
 """The oracle: it keeps all calls that were allowed, and answers each question by looking at all of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -9,6 +9,22 @@ from tests.decisions.oracle.calls import Call, Policy, Reaction, Rule, Service
 from tests.decisions.oracle.rules import CHECKS, amount_of, concerns
 
 OUR_AUDIENCE = "us"
+# The prefixes of the catalogue, and the scopes that cover some of its actions, the least risky first.
+RESERVED = ("email:", "payments:", "browser:", "calendar:")
+COVERS: Mapping[str, Sequence[str]] = {
+    "email:search": ["email:read"],
+    "email:forward": ["email:send"],
+    "email:delete": ["email:manage"],
+    "browser:click": ["browser:act", "browser:signin"],
+    "browser:submit": ["browser:act", "browser:signin"],
+    "payments:capture": ["payments:charge"],
+}
+# Of the shop's organization: which scope covers the action since which edition of it, likewise.
+SHOP_OWNER = "org_2"
+SHOP_COVERS: Mapping[str, Mapping[str, int]] = {
+    "shop:list": {"shop:read": 1, "shop:order": 2},
+    "shop:pay": {"shop:order": 1},
+}
 # How long the user has to answer, and how long the agent may then use the answer.
 ANSWER_TIME = USE_TIME = timedelta(hours=1)
 REASONS = (
@@ -59,8 +75,13 @@ class Oracle:
         problems = self.problems_of(call)
         if problem := next((reason for reason in REASONS if reason in problems), None):
             return Answer(problem)
-        if missing := frozenset(call.scopes) - {*call.connection.scopes}:
-            return Answer("insufficient_scope", missing)
+        covers = self.covers_of(call)
+        missing = frozenset(call.scopes) - {*call.connection.scopes}
+        granted = None if covers is None else [scope for scope in covers if self.is_granted(scope, call)]
+        if missing or granted == []:
+            return Answer("insufficient_scope", missing if granted != [] else missing | {*(covers or ())[:1]})
+        if granted and not {*granted} & {*call.scopes}:
+            call = replace(call, scopes=(granted[0], *call.scopes))
         verdicts = [(rule["type"], self.verdict(rule, past, call)) for rule, past in self.rules_for(call)]
         if denied_by := frozenset(name for name, verdict in verdicts if verdict == "deny"):
             return Answer("policy_denied", denied_by=denied_by)
@@ -71,6 +92,19 @@ class Oracle:
             return Answer("approval_required", asked=asked)
         self.past.append(call)
         return Answer(None)
+
+    def covers_of(self, call: Call) -> list[str] | None:
+        """Return the scopes that cover the action, or None if it is a word of the service's own."""
+        action, service = call.action or "", self.service_of(call)
+        if action.lower().startswith(RESERVED):
+            return [action] if action in self.labels else [*COVERS.get(action, ())]
+        if action.startswith("shop:") and (service or call.connection).organization == SHOP_OWNER:
+            return [action] if action in self.labels else [*SHOP_COVERS.get(action, ())]
+        return None
+
+    def is_granted(self, scope: str, call: Call) -> bool:
+        since = SHOP_COVERS.get(call.action or "", {}).get(scope, 0)
+        return scope in call.connection.scopes and since <= call.connection.terms.get("editions", {}).get(scope, 0)
 
     def react(self, approval: Approval, reaction: Reaction, at: datetime) -> None:
         """Let the user answer what AgentGate asked them."""

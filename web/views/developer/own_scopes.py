@@ -19,7 +19,7 @@ from web.access import developer_actor, developer_page
 from web.forms.resource_servers import ScopeForm
 from web.views.developer.resource_servers import url_of
 
-FIELDS = ("title", "description", "cannot", "risk_level", "labels", "is_reversible")
+FIELDS = ("title", "description", "cannot", "risk_level", "labels", "is_reversible", "covers", "excludes")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,0 +1,53 @@
+"""Which granted scope covers the action of a request. What no scope covers is denied, whatever scopes are required.
+
+A covering scope that the caller does not require counts as required: its mode, limits, targets, labels and risk apply.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from decisions.facts import TokenFacts
+from decisions.questions import Question
+from decisions.terms import Terms
+from policies.books import PolicyBook
+from resources.actions import NO_ACTIONS, Cover, catalogue_actions
+
+
+class Covering(NamedTuple):
+    """The scope that covers the action besides the required ones, or why the action is denied.
+
+    `missing` is the scope that would cover it, if there is one.
+    """
+
+    scope: str | None = None
+    is_denied: bool = False
+    missing: str | None = None
+
+
+UNCONCERNED = Covering()
+
+
+def find_covering(question: Question, token: TokenFacts, terms: Terms, book: PolicyBook | None) -> Covering:
+    """Return which scope covers the action. `book` is that of the service that asks or is named, else of the agent."""
+    action = question.request.action
+    if action is None:
+        return UNCONCERNED
+    covers = catalogue_actions().find(action)
+    if covers is None:
+        covers = (book.actions if book else NO_ACTIONS).find(action)
+    return UNCONCERNED if covers is None else _choose(covers, question.request.required_scopes, token, terms)
+
+
+def _choose(covers: Sequence[Cover], required: Sequence[str], token: TokenFacts, terms: Terms) -> Covering:
+    """Return a required scope, else the granted one of the lowest risk."""
+    granted = [each.scope for each in covers if each.scope in token.granted_scopes and _is_agreed(each, token, terms)]
+    if not granted:
+        return Covering(is_denied=True, missing=covers[0].scope if covers else None)
+    if any(scope in required for scope in granted):
+        return UNCONCERNED
+    return Covering(granted[0])
+
+
+def _is_agreed(cover: Cover, token: TokenFacts, terms: Terms) -> bool:
+    """Return whether the scope covered the action when the user granted it. A token without a user has no such time."""
+    return token.consent_id is None or cover.edition <= terms.editions.get(cover.scope, 0)
