@@ -40,19 +40,19 @@ SQL: dict[Statement, str] = {
     """,
     Statement.AGENTS: "SELECT client_id, id, organization_id FROM agents_agent WHERE client_id = ANY($1)",
     Statement.POLICIES: """
+        WITH organization AS (SELECT id, policy_version FROM developers_organization WHERE id = ANY($1))
         SELECT organization.id, organization.policy_version,
             coalesce((
                 SELECT json_agg(json_build_array(scope.id, scope.risk_level, scope.covers, scope.excludes))
                 FROM resources_customscope AS scope WHERE scope.organization_id = organization.id
             ), '[]')::text,
             NULL, NULL, NULL, NULL, NULL, NULL
-        FROM developers_organization AS organization WHERE organization.id = ANY($1)
+        FROM organization
         UNION ALL
         SELECT organization.id, organization.policy_version, NULL,
             policy.id, policy.name, policy.agent_id, policy.mode, policy.rules::text, policy.limit_history::text
-        FROM developers_organization AS organization
+        FROM organization
         JOIN policies_policy AS policy ON policy.organization_id = organization.id AND policy.enabled
-        WHERE organization.id = ANY($1)
         ORDER BY 1, 4 NULLS FIRST
     """,
     Statement.SCOPES: """

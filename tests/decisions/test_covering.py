@@ -1,6 +1,7 @@
 """The action of a request must be covered by a granted scope, which then counts as required."""
 
 import pytest
+from django.db import transaction
 
 from core.actor import SYSTEM
 from decisions.requests import Decision, Reason
@@ -17,7 +18,9 @@ CHARGE = ["email:read", "payments:charge", "calendar:read", "calendar:write"]
 
 def define(developer: Developer, scope: str, *covers: str, excludes: tuple[str, ...] = (), **fields: object) -> None:
     texts = {"risk_level": "low", "title": "Use it", "description": "Use it", "cannot": "do more", **fields}
-    save_scopes(developer.organization, [ScopeDefinition(scope, covers=covers, excludes=excludes, **texts)])  # type: ignore[arg-type]
+    definition = ScopeDefinition(scope, covers=covers, excludes=excludes, **texts)  # type: ignore[arg-type]
+    with transaction.atomic():
+        save_scopes(developer.organization, [definition])
 
 
 def one(decisions: list[Decision]) -> Decision:

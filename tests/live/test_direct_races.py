@@ -99,12 +99,12 @@ def test_a_load_of_mostly_denials_is_exact_and_in_the_log(scene: Scene) -> None:
     """Every decision has its entry, and nothing that was denied has used a limit."""
     gate, developer = scene.gate, scene.developer
     gate.policy(developer, "rate_limit", maxRequests=20, scope="per_agent", **LIMIT)
-    gate.policy(developer, "action_blocklist", actions=["files:delete"])
+    gate.policy(developer, "action_blocklist", actions=["email:search"])
     expect(200, gate.post("/tokens/revoke", {"token": scene.tokens[1]}))
     asked: list[dict[str, Any]] = [
         {"token": scene.tokens[0], "requiredScopes": ["email:read"]},
         {"token": scene.tokens[0], "requiredScopes": ["payments:refund"]},
-        {"token": scene.tokens[0], "requiredScopes": ["email:read"], "action": "files:delete"},
+        {"token": scene.tokens[0], "requiredScopes": ["email:read"], "action": "email:search"},
         {"token": scene.tokens[1], "requiredScopes": ["email:read"]},
         {"token": f"{scene.tokens[0][:-4]}AAAA", "requiredScopes": ["email:read"]},
     ]
