@@ -106,7 +106,7 @@ def approval_for_server(server: ResourceServer, approval_id: str) -> Approval:
 def scopes_of(approval: Approval) -> list[Scope]:
     """Return the scopes that the request needs, with the texts that the user agreed to."""
     agreed = {scope.id: scope for scope in agreed_scopes(approval.consent)}
-    return [agreed.get(each) or _unknown(each) for each in approval.scopes]
+    return [agreed.get(each) or unknown_scope(each) for each in approval.scopes]
 
 
 def needs_recent_sign_in(approval: Approval) -> bool:
@@ -121,7 +121,7 @@ def still_waiting(ids: Collection[str]) -> set[str]:
     return set(waiting.order_by().values_list("pk", flat=True))
 
 
-def _unknown(scope_id: str) -> Scope:
+def unknown_scope(scope_id: str) -> Scope:
     """Return a scope without texts. Its risk is unknown, so it counts as the highest."""
     return Scope(scope_id, "", CRITICAL, scope_id, "", "")
 

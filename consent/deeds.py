@@ -4,10 +4,11 @@ The sentence is a template with named parts, because a page and a mail show the 
 most of them, so neither may show them as our own words.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, Self
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -15,6 +16,9 @@ from django.utils.translation import gettext_lazy
 from consent.approval_selectors import scopes_of
 from consent.models import Approval
 from core.money import Amount, read_amount
+from resources.actions import action_titles
+from resources.catalogue import Scope
+from resources.models import RISK_LEVELS
 
 
 class Kind(Enum):
@@ -30,6 +34,47 @@ class Kind(Enum):
 class Part:
     kind: Kind
     value: Any
+
+
+@dataclass(frozen=True)
+class Act:
+    """A request, as far as its sentence is concerned. `scope_ids` include the scope that covers the action."""
+
+    scope_ids: Sequence[str]
+    action: str
+    resource: str
+    context: Mapping[str, Any]
+    find_scopes: Callable[[], Sequence[Scope]]
+
+    @classmethod
+    def of(cls, approval: Approval) -> Self:
+        find = partial(scopes_of, approval)
+        return cls(approval.scopes, approval.action, approval.resource, approval.context, find)
+
+    @cached_property
+    def scopes(self) -> Sequence[Scope]:
+        return self.find_scopes()
+
+    @property
+    def gravest(self) -> Scope | None:
+        """The scope of the highest risk, and of these the one that covers the action, if one does."""
+        ranked = sorted(self.scopes, key=lambda scope: (RISK_LEVELS.index(scope.risk_level), self._is_covered(scope)))
+        return ranked[-1] if ranked else None
+
+    @property
+    def is_grave(self) -> bool:
+        return self.gravest is not None and self.gravest.risk_level in GRAVE
+
+    @property
+    def title(self) -> str:
+        """What the request does: the title of the action, unless it needs a scope of a higher risk."""
+        gravest = self.gravest
+        if gravest is None:
+            return self.action or _("no specific scopes")
+        return action_titles().get(self.action, gravest.title) if self._is_covered(gravest) else gravest.title
+
+    def _is_covered(self, scope: Scope) -> bool:
+        return self.action == scope.id or self.action in scope.covers
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +113,8 @@ VERBS = {
     "merge": gettext_lazy("Merge"),
     "deploy": gettext_lazy("Deploy"),
 }
+# Verbs that head only requests of low risks.
+HARMLESS, GRAVE = {"read"}, {"high", "critical"}
 # What is sent with permissions of these services.
 SENT = {"email": "send email", "messaging": "send message", "slack": "send message"}
 # Verbs that are followed by the amount itself, and by "to" before the recipient.
@@ -76,15 +123,20 @@ TOWARDS = OF_MONEY | {"send", "forward", "reply"}
 
 
 def deed_of(approval: Approval) -> Deed:
-    """Return what the request would do. A part that is not stated is left out of the sentence."""
-    stated, context = _stated_verb(approval), approval.context
-    parts = {"verb": _verb(approval, stated)}
+    """Return what the request of an approval would do."""
+    return describe_act(Act.of(approval))
+
+
+def describe_act(act: Act) -> Deed:
+    """Return what a request would do. A part that is not stated is left out of the sentence."""
+    stated, context = _stated_verb(act), act.context
+    parts = {"verb": _verb(act, stated)}
     if context.get("amount") is not None:
         amount = read_amount(context["amount"])
         parts["amount"] = Part(Kind.AMOUNT, amount) if amount else Part(Kind.STATED, context["amount"])
     if context.get("recipient"):
         parts["recipient"] = Part(Kind.STATED, context["recipient"])
-    target = context.get("target") or ("" if "recipient" in parts else approval.resource)
+    target = context.get("target") or ("" if "recipient" in parts else act.resource)
     if target:
         parts["target"] = Part(Kind.STATED, target)
     return Deed(_template(parts, stated), parts)
@@ -92,30 +144,34 @@ def deed_of(approval: Approval) -> Deed:
 
 def further_fields(approval: Approval) -> list[str]:
     """Return the names of the fields of the request that its sentence does not have, sorted."""
-    parts = deed_of(approval).parts
+    act = Act.of(approval)
+    parts, stated = describe_act(act).parts, _stated_verb(act)
+    is_title = parts["verb"].value not in (VERBS.get(stated), approval.context.get("verb"))
+    shown = parts.keys() - {"verb"} if is_title else parts.keys()
     return sorted(
-        name for name, value in approval.context.items() if not (name in parts and (value or name == "amount"))
+        name for name, value in approval.context.items() if not (name in shown and (value or name == "amount"))
     )
 
 
-def _stated_verb(approval: Approval) -> str:
+def _stated_verb(act: Act) -> str:
     """Return the verb in lower case, or "" if there is none that is text."""
-    verb = approval.context.get("verb")
+    verb = act.context.get("verb")
     words = " ".join(verb.lower().replace("_", " ").replace("-", " ").split()) if isinstance(verb, str) else ""
-    services = {scope.partition(":")[0] for scope in approval.scopes}
+    services = {scope.partition(":")[0] for scope in act.scope_ids}
     if words == "send" and len(services) == 1:
         return SENT.get(services.pop(), words)
     return words
 
 
-def _verb(approval: Approval, stated: str) -> Part:
-    if stated in VERBS:
+def _verb(act: Act, stated: str) -> Part:
+    """Return the verb that the service states, unless it makes a request look more harmless than it is."""
+    if stated in VERBS and not (stated in HARMLESS and act.is_grave):
         return Part(Kind.OWN, VERBS[stated])
-    if approval.context.get("verb"):
-        return Part(Kind.STATED, approval.context["verb"])
-    scopes = scopes_of(approval)
-    kind = Kind.STATED if any(scope.defined_by for scope in scopes) else Kind.TITLE
-    return Part(kind, ", ".join(scope.title for scope in scopes))
+    if act.context.get("verb") and stated not in HARMLESS:
+        return Part(Kind.STATED, act.context["verb"])
+    gravest = act.gravest
+    kind = Kind.STATED if gravest is not None and gravest.defined_by else Kind.TITLE
+    return Part(kind, act.title)
 
 
 def _template(parts: Mapping[str, Part], stated: str) -> str:

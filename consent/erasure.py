@@ -75,6 +75,7 @@ def _draft_denial(approval: Approval, actor: Actor) -> Draft:
         outcome=Outcome.DENIED,
         metadata={"reason": REASON},
         resource=None,
+        personal={},
     )
 
 

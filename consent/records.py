@@ -10,8 +10,12 @@ from audit.services import append
 from consent.models import Approval, Consent
 from consent.terms import Terms
 from core.actor import SYSTEM, Actor
+from core.money import read_amount
 from resources.audiences import organizations_of_services
 
+# What a sentence says about a request.
+NAMED = ("verb", "recipient", "target", "amount")
+MAX_NAMED_LENGTH = 200
 # A service learns what it may no longer do from its next verify, not how the user bounds the whole connection.
 NOT_FOR_SERVICES = frozenset(
     {Event.CONSENT_REQUESTED, Event.CONSENT_DENIED, Event.CONSENT_EXPIRED, Event.CONSENT_NARROWED}
@@ -50,8 +54,16 @@ def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: 
         action=approval.action or None,
         scopes=approval.scopes,
         metadata=metadata,
-        **{"resource": approval.resource or None, **fields},
+        **{"resource": approval.resource or None, "personal": _said_in(approval), **fields},
     )
+
+
+def _said_in(approval: Approval) -> dict[str, Any]:
+    """Return what a sentence says about the request, which only its user reads: its entry has everything."""
+    said = {name: approval.context[name] for name in NAMED if approval.context.get(name)}
+    short = {name: value for name, value in said.items() if isinstance(value, str) and len(value) <= MAX_NAMED_LENGTH}
+    amount = read_amount(said.get("amount"))
+    return {"context": {**short, **({"amount": amount._asdict()} if amount else {})}} if short or amount else {}
 
 
 def draft_expiry(approval: Approval) -> Draft:

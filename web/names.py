@@ -12,7 +12,7 @@ from audit.events import Event
 from core.text import plain_text
 from developers.models import Organization
 from policies.models import Policy
-from resources.catalogue import describe_scopes
+from resources.catalogue import Scope, describe_scopes
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 CHANGES = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_NARROWED})
@@ -43,17 +43,18 @@ def add_names(
     *,
     organization_id: str | None = None,
     agent_names: Mapping[str, str] = NOTHING,
-    known_titles: Mapping[str, str] = NOTHING,
+    known_scopes: Iterable[Scope] = (),
     with_services: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the entries with `agentName`, `policyName`, `isPolicyKnown`, `serviceNames` and scope titles.
 
+    `knownScopes` are the texts of its scopes that exist.
+
     An id replaces an unknown name, but unknown services have none, and without `with_services` all are unknown.
 
     If an organization is given, only its own agents and stock clients are named, not the agents of others. Only those
-    that are not among `agent_names` are looked up, and only scopes that are not among `known_titles`, which are safe to
-    display. A policy has the name that it had when it denied. It is known if it still exists, which only an
-    organization is told.
+    that are not among `agent_names` are looked up, and only scopes that are not among `known_scopes`. A policy has the
+    name that it had when it denied. It is known if it still exists, which only an organization is told.
     """
     unknown = {entry["agentId"] for entry in entries}.difference(agent_names)
     is_asked = organization_id is not None
@@ -66,9 +67,12 @@ def add_names(
         (Organization.objects.all(), services),
     )
     names = {**agent_names, **found}
-    untitled = {scope for entry in entries for scope in _scopes_in(entry)}.difference(known_titles)
-    titles = {**known_titles, **scope_titles(untitled)}
-    return [_with_names(entry, names, titles) for entry in entries]
+    scopes = {scope.id: scope for scope in known_scopes}
+    unknown_scopes = {scope for entry in entries for scope in _scopes_in(entry)}.difference(scopes)
+    scopes |= {scope.id: scope for scope in describe_scopes(unknown_scopes)}
+    titles = {scope.id: plain_text(scope.title) for scope in scopes.values()}
+    named = [_with_names(entry, names, titles) for entry in entries]
+    return [entry | {"knownScopes": [scopes[one] for one in entry["scopes"] if one in scopes]} for entry in named]
 
 
 def _with_names(entry: dict[str, Any], names: Mapping[str, str], titles: Mapping[str, str]) -> dict[str, Any]:

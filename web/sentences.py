@@ -177,12 +177,18 @@ def _say(entry: dict[str, Any], fill: Fill) -> str:
         return _change(entry, fill)
     words = {
         "agent": entry["agentName"] or _("An agent"),
-        "scopes": _listed(entry["scopeTitles"]) or _("no specific scopes"),
+        "scopes": _act(entry, fill) or _listed(entry["scopeTitles"]) or _("no specific scopes"),
         "reason": _why(entry, fill),
     }
     first = fill(_template(entry), words)
     is_narrowed = entry["event"] == Event.CONSENT_NARROWED and entry["removedTitles"]
     return f"{first} {fill(REMOVED, {'scopes': _listed(entry['removedTitles'])})}" if is_narrowed else first
+
+
+def _act(entry: dict[str, Any], fill: Fill) -> str:
+    """Return what a request would do, or "" if the entry is not about a request (`web.ledger.items`)."""
+    act: str = entry.get("actHtml" if fill is _fill_html else "act", "")
+    return act
 
 
 def _change(entry: dict[str, Any], fill: Fill) -> str:

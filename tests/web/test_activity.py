@@ -33,21 +33,30 @@ def test_shows_what_was_allowed_and_what_it_touched(as_ada, say):
     amount = {"value": "12.50", "currency": "EUR"}
     say(outcome=Outcome.ALLOWED, scopes=["email:read", "email:send"], personal={"context": context, "amount": amount})
     words = words_of(as_ada)
-    assert "Read your email and Send email as you Recipient: anna@example.com Target: Report.pdf €12.50" in words
+    assert "Send email as you for €12.50: anna@example.com (Report.pdf) €12.50" in words
     assert "Denied" not in words
+
+
+def test_says_what_was_done_not_the_permission_that_covers_it(as_ada, say):
+    say(outcome=Outcome.ALLOWED, scopes=["calendar:write"], action="calendar:cancel", resource="Lunch")
+    say(outcome=Outcome.ALLOWED, scopes=["email:manage", "email:read"], action="email:delete")
+    words = words_of(as_ada)
+    assert "Cancel events: Lunch" in words
+    assert "Delete mail" in words
+    assert "Organise your mailbox" not in words
 
 
 def test_names_what_else_the_service_said(as_ada, say):
     context = {"recipient": "anna@example.com", "account": "DE1", "c,c": "eve@evil.example"}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
-    assert 'Recipient: anna@example.com Also states: account, "c,c"' in words_of(as_ada)
+    assert 'Send email as you: anna@example.com Also states: account, "c,c"' in words_of(as_ada)
 
 
 @pytest.mark.parametrize(
     ("recipient", "shown"),
     [
-        (["anna", {"address": "eve@evil.example"}], "Recipient: anna, …"),
-        (["anna", "bob", "", "eve"], "Recipient: anna, bob, …"),
+        (["anna", {"address": "eve@evil.example"}], "Send email as you: anna, …"),
+        (["anna", "bob", "", "eve"], "Send email as you: anna, bob, …"),
         ([{"address": "eve@evil.example"}], "Also states: recipient"),
     ],
 )
@@ -71,7 +80,7 @@ def test_an_amount_that_cannot_be_read_is_not_shown_as_one(as_ada, say):
 
 def test_a_resource_stands_for_a_missing_target(as_ada, say):
     say(outcome=Outcome.ALLOWED, scopes=["email:read"], resource="https://mail.example/7")
-    assert "Read your email Resource: https://mail.example/7" in words_of(as_ada)
+    assert "Read your email: https://mail.example/7" in words_of(as_ada)
 
 
 def test_a_long_context_still_names_what_it_touched(as_ada, say):
@@ -80,7 +89,7 @@ def test_a_long_context_still_names_what_it_touched(as_ada, say):
     shortened = {"size": 9000, "sha256": "00", "beginning": '{"recip', "fields": fields, "named": named}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"shortenedContext": shortened})
     words = words_of(as_ada)
-    assert "Send email as you Recipient: anna@example.com Target: Order 7 Also states: text" in words
+    assert "Send email as you: anna@example.com (Order 7) Also states: text" in words
 
 
 @pytest.mark.parametrize("value", [{"id": 1}, None, True, ["a", "b", "c", "d"], 7, "x" * 900, "<b>&\u202e"])
@@ -137,8 +146,8 @@ def test_different_recipients_have_lines_of_their_own(as_ada, say):
     for name in ("anna", "anna", "bob"):
         say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": {"recipient": name}})
     words = words_of(as_ada)
-    assert "Send email as you Recipient: bob" in words
-    assert "Send email as you Recipient: anna 2 times" in words
+    assert "Send email as you: bob" in words
+    assert "Send email as you: anna 2 times" in words
 
 
 def test_days_and_runs_have_headings(as_ada, say, developer, ada):
@@ -206,7 +215,7 @@ def test_only_the_names_of_others_are_set_apart(as_ada, say):
 def test_the_amount_of_a_denied_payment_does_not_look_paid(as_ada, say):
     personal = {"amount": {"value": "12.50", "currency": "EUR"}, "context": {"recipient": "Shop"}}
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["payments:charge"], personal=personal)
-    assert "Recipient: Shop Amount: €12.50 Denied" in words_of(as_ada)
+    assert "Take payments from you for €12.50: Shop Denied" in words_of(as_ada)
     assert "ledger__amount" not in as_ada.get("/activity").content.decode()
 
 

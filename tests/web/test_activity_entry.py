@@ -64,7 +64,7 @@ def test_shows_everything_that_the_log_has(as_ada, say, granted, rival):
         personal={"amount": amount, "context": {**context, "amount": amount, "subject": "Re: x"}},
     )
     words = words_of(as_ada, f"/activity/{entry_id}")
-    assert "SmartMail was allowed: Send email as you." in words
+    assert "SmartMail was allowed: Send an email for €12.50: anna@example.com (Report.pdf)." in words
     for shown in ("€12.50", "To anna@example.com", "Target Report.pdf", "Verb send", "Resource https://mail.example/7"):
         assert shown in words
     assert "Service of Rival Robotics" in words

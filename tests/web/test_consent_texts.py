@@ -181,6 +181,9 @@ class TestShownScopes:
             "labels": [],
             "reversible": False,
             "asks": False,
+            "covers": [],
+            "excludes": [],
+            "edition": 0,
         }
         assert consent.shown_scopes[1] == expected
         assert [one["id"] for one in consent.shown_scopes] == ["email:read", "acme:books"]
@@ -192,7 +195,7 @@ class TestShownScopes:
         shown = Client().get(f"/api/v1/consent/{consent.id}").json()["requestedScopes"]
         assert [scope["title"] for scope in shown] == ["Read your email", "See your books"]
         texts = {"id", "category", "riskLevel", "title", "description", "cannot"}
-        assert set(shown[1]) == {*texts, "labels", "reversible", "asks"}
+        assert set(shown[1]) == {*texts, "labels", "reversible", "asks", "covers", "excludes"}
 
     def test_a_connection_shows_the_texts_that_the_user_agreed_to(self, as_ada, ada, consent, server):
         world.allow(consent, ada)

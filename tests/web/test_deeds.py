@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from consent.approval_selectors import unknown_scope
+from consent.deeds import Act, describe_act, further_fields
 from consent.models import Approval, Consent
+from resources.catalogue import catalogue
 from tests.approvals import make_approval
-from web.approving.deeds import say, say_up_to
+from web.approving.deeds import say, say_plainly, say_up_to
 from web.approving.diffs import Block, read_diff
 
 EURO = {"value": "19.90", "currency": "EUR"}
@@ -44,7 +47,33 @@ def test_sentences(granted: Consent, context: dict[str, Any], sentence: str) -> 
 
 
 def test_the_resource_stands_in_for_the_target(granted: Consent) -> None:
-    assert said(granted, context={"verb": "read"}, resource="https://x.example/1") == "Read https://x.example/1"
+    assert said(granted, context={"verb": "delete"}, resource="https://x.example/1") == "Delete https://x.example/1"
+
+
+@pytest.mark.parametrize(
+    ("scopes", "action", "sentence"),
+    [
+        (["email:send", "email:read"], "email:send", "Send email as you"),
+        (["email:send", "email:read"], "email:forward", "Forward email as you"),
+        (["email:manage", "email:read"], "email:delete", "Delete mail"),
+        (["payments:charge", "email:read"], "email:search", "Take payments from you"),
+        (["payments:charge", "payments:read"], "payments:capture", "Capture a payment"),
+        (["email:read", "payments:charge"], "", "Take payments from you"),
+        (["calendar:write"], "a word of the service", "Manage your events"),
+        (["acme:read"], "acme:close", "acme:read"),
+        ([], "close", "close"),
+    ],
+)
+def test_the_gravest_of_action_and_scopes_is_the_title(scopes: list[str], action: str, sentence: str) -> None:
+    found = [catalogue().get(scope) or unknown_scope(scope) for scope in scopes]
+    assert say_plainly(describe_act(Act(scopes, action, "", {}, lambda: found))) == sentence
+
+
+def test_a_harmless_verb_heads_no_grave_request(granted: Consent) -> None:
+    approval = make_approval(granted, context={"verb": "read", "recipient": "bob"})
+    assert said(granted, context={"verb": "read", "recipient": "bob"}) == "Send email as you: bob"
+    assert further_fields(approval) == ["verb"]
+    assert said(granted, context={"verb": "read"}, scopes=["email:read"]) == "Read"
 
 
 def test_what_others_wrote_is_set_apart_and_cut(granted: Consent) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from django.utils.html import escape, format_html
@@ -17,18 +18,23 @@ from web.formats import money, number
 
 # Longer texts of others are cut in a sentence. The page shows them in full below.
 MAX_PART = 160
+MARKS = {
+    Kind.TITLE: "<bdi>{}</bdi>",
+    Kind.AMOUNT: '<bdi class="money">{}</bdi>',
+    Kind.STATED: '<bdi class="named">{}</bdi>',
+}
 
 
 def say(approval: Approval) -> SafeString:
     """Return what the request would do."""
-    return _fill(deed_of(approval), {})
+    return say_deed(deed_of(approval))
 
 
 def say_up_to(approval: Approval, ceiling: Amount | None) -> SafeString:
     """Return what a rule allows, up to the ceiling if it has one. `approval` is its example or its row."""
     if ceiling is None:
         return say(approval)
-    return _fill(deed_of(approval), {"amount": up_to(ceiling)})
+    return say_deed(deed_of(approval), {"amount": up_to(ceiling)})
 
 
 def say_rule(approval: Approval, ceiling: Amount | None, per_day: int) -> SafeString:
@@ -56,18 +62,26 @@ def stated(value: Any) -> str:
     return escape_invisible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def _fill(deed: Deed, instead: Mapping[str, SafeString]) -> SafeString:
+def say_deed(deed: Deed, instead: Mapping[str, SafeString] = MappingProxyType({})) -> SafeString:
+    """Return the sentence, with some of its parts replaced."""
     shown = {name: instead.get(name) or _show(part) for name, part in deed.parts.items()}
     return mark_safe(escape(deed.template) % shown)  # noqa: S308 -- all parts are escaped
 
 
+def say_plainly(deed: Deed) -> str:
+    """Return the sentence as text."""
+    return deed.template % {name: _text_of(part) for name, part in deed.parts.items()}
+
+
 def _show(part: Part) -> SafeString:
-    if part.kind is Kind.OWN:
-        return escape(part.value)
-    if part.kind is Kind.TITLE:
-        return format_html("<bdi>{}</bdi>", part.value)
+    text = _text_of(part)
+    return escape(text) if part.kind is Kind.OWN else format_html(MARKS[part.kind], text)
+
+
+def _text_of(part: Part) -> str:
     if part.kind is Kind.AMOUNT:
-        return format_html('<bdi class="money">{}</bdi>', money(part.value._asdict()))
+        return money(part.value._asdict())
+    if part.kind is not Kind.STATED:
+        return str(part.value)
     text = stated(part.value)
-    cut = f"{text[: MAX_PART - 1]}…" if len(text) > MAX_PART else text
-    return format_html('<bdi class="named">{}</bdi>', cut)
+    return f"{text[: MAX_PART - 1]}…" if len(text) > MAX_PART else text

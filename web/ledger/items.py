@@ -1,19 +1,20 @@
 """Entries of the user's log with names and words, as pages and exports show them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from django.utils.safestring import SafeString
-from django.utils.text import get_text_list
-from django.utils.translation import gettext as _
 
 from audit.events import Event, Outcome
 from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
+from consent.approval_selectors import unknown_scope
+from consent.deeds import Act, Deed, describe_act
 from decisions.requests import Reason
+from web.approving.deeds import say_deed, say_plainly
 from web.ledger.touched import Touched, read_touched
 from web.names import NOTHING, add_names
 from web.sentences import reason_html, sentence, sentence_html
@@ -54,6 +55,14 @@ DISPUTABLE = frozenset(
 RULE = ("limitedBy", "ruleType", "ruleIndex")
 OTHERS = frozenset({"administrator", "system"})
 CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
+# What is about one request of an agent.
+ACTS = {
+    Event.TOKEN_VERIFY,
+    Event.APPROVAL_APPROVED,
+    Event.APPROVAL_DENIED,
+    Event.APPROVAL_EXPIRED,
+    Event.APPROVAL_REVOKED,
+}
 # What agents do all the time, and what changes nothing.
 ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
 
@@ -102,10 +111,19 @@ class Item:
         return str(self.content["outcome"]) if self.event in CALLS else "recorded"
 
     @cached_property
-    def what(self) -> str:
-        """What the agent wanted to do, in the words of the permissions."""
-        titles = self.content["scopeTitles"] or [one for one in (self.content["action"],) if one]
-        return get_text_list(titles, _("and")) or _("no specific scopes")
+    def deed(self) -> Deed:
+        """What the agent wanted to do."""
+        return describe_act(_act(self.content, self.touched))
+
+    @property
+    def what(self) -> SafeString:
+        """The same in a sentence, as the page of an approval says it."""
+        return say_deed(self.deed)
+
+    @cached_property
+    def what_of_group(self) -> SafeString:
+        """The same without what it was done to, in which the entries of a line can differ."""
+        return say_deed(describe_act(_act(self.content, replace(self.touched, target="", resource=""))))
 
     @cached_property
     def reason(self) -> SafeString:
@@ -114,7 +132,7 @@ class Item:
 
     @cached_property
     def sentence(self) -> str:
-        return sentence(dict(self.content))
+        return sentence(self._with_act)
 
     @property
     def headline(self) -> str:
@@ -127,11 +145,16 @@ class Item:
 
     @property
     def sentence_html(self) -> SafeString:
-        return sentence_html(dict(self.content))
+        return sentence_html(self._with_act)
 
     @property
     def _without_reason(self) -> dict[str, Any]:
-        return {**self.content, "reason": self.content["reason"] if self.is_asked else None}
+        return {**self._with_act, "reason": self.content["reason"] if self.is_asked else None}
+
+    @property
+    def _with_act(self) -> dict[str, Any]:
+        act = {"act": say_plainly(self.deed), "actHtml": self.what} if self.event in ACTS else {}
+        return {**self.content, **act}
 
     @cached_property
     def group(self) -> tuple[object, ...] | None:
@@ -145,7 +168,12 @@ class Item:
         touched = self.touched
         if not self.is_call or touched.amount or touched.has_unreadable_amount:
             return None
-        words = (self.what, touched.recipient, tuple(touched.further), tuple(content["scopes"]), content["action"])
+        words = (
+            self.what_of_group,
+            tuple(touched.further),
+            tuple(content["scopes"]),
+            content["action"],
+        )
         rule = (content["policyId"], *(content["metadata"].get(name) for name in RULE))
         return (self.outcome, content["reason"], *words, *rule)
 
@@ -176,3 +204,11 @@ def read_items(
         Item(content, entry.timestamp, read_touched(content["personal"]), content["serviceNames"])
         for content, entry in zip(described, entries, strict=True)
     ]
+
+
+def _act(content: Mapping[str, Any], touched: Touched) -> Act:
+    """Return the request of an entry."""
+    said = {"verb": touched.verb, "recipient": touched.recipient, "target": touched.target, "amount": touched.amount}
+    known = {scope.id: scope for scope in content["knownScopes"]}
+    scopes = [known.get(one) or unknown_scope(one) for one in content["scopes"]]
+    return Act(content["scopes"], content["action"] or "", touched.resource, said, lambda: scopes)

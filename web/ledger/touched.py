@@ -39,6 +39,16 @@ class Touched:
         return field_names(self.further)
 
     @property
+    def is_resource_apart(self) -> bool:
+        """Whether the sentence about the call does not have the resource."""
+        return bool(self.resource) and bool(self.recipient or self.target)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is anything that the sentence about the call does not have."""
+        return bool(self.is_resource_apart or self.has_unreadable_amount or self.further)
+
+    @property
     def what(self) -> str:
         """The most exact name of what was touched."""
         return self.target or self.resource
@@ -48,7 +58,8 @@ def read_touched(personal: Mapping[str, Any]) -> Touched:
     """Return what a call touched, from the personal data of its entry."""
     shortened = personal.get(SHORTENED)
     said = shortened["named"] if shortened else personal.get("context") or {}
-    stated = personal.get("amount") or {}
+    stated = personal.get("amount") or said.get("amount") or {}
+    stated = stated if isinstance(stated, dict) else {"value": stated}
     amount = read_amount({name: value for name, value in stated.items() if name != RESERVED})
     recipient, target = text_of(said.get("recipient")), text_of(said.get("target"))
     shown = {"recipient": recipient, "target": target, "amount": amount}

@@ -57,6 +57,7 @@ def _item(number: int, now: datetime, scope: str, touched: Touched, **fields: An
         "agentName": "Mail Helper",
         "scopes": [scope] if scope else [],
         "scopeTitles": [catalogue()[scope].title] if scope else [],
+        "knownScopes": [catalogue()[scope]] if scope else [],
         "action": "",
         "actor": {"kind": "user"},
         "consentId": None,

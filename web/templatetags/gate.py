@@ -13,10 +13,12 @@ from agents.models import Agent
 from agents.redirects import web_host
 from consent.approval_selectors import count_waiting
 from core.text import plain_text
+from resources.catalogue import Scope
 from resources.categories import category_name
 from resources.models import RISK_LEVELS
 from web import display, formats
 from web.access import with_next
+from web.cannot import cannot_beside
 from web.icons import icon
 
 register = template.Library()
@@ -52,6 +54,13 @@ def risk(level: str) -> dict[str, Any]:
     """Render the four-bar risk gauge with its label."""
     name = RISK_LEVELS[display.risk_level(level) - 1]
     return {"level": name, "word": display.RISK_WORDS[name]}
+
+
+@register.simple_tag(takes_context=True)
+def cannot(context: template.Context, scope: Scope) -> SafeString:
+    """Return what the scope does not allow, beside the other scopes of the page, which its view calls `siblings`."""
+    siblings = context.get("siblings")
+    return cannot_beside(scope, () if siblings is None else siblings)
 
 
 @register.simple_tag(takes_context=True)

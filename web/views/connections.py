@@ -148,6 +148,7 @@ def _show(
     kept = {"posted": request.POST, "errors": error.errors} if error else {}
     context = {
         "connection": shown,
+        "siblings": shown.scopes,
         "services": services_of(consent),
         "groups": _with_editors(shown, chosen, kept),
         "targets": targets,
@@ -167,8 +168,7 @@ def _recent(request: HttpRequest, shown: Connection, journal: SharedJournal) -> 
     user = signed_in(request)
     rows = entries_for_user(user.id, Filters(agent_id=shown.consent.agent_id)).newest(RECENT, journal)
     described = [{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)]
-    titles = {scope.id: plain_text(scope.title) for scope in shown.granted}
-    entries = add_names(described, known_titles=titles)
+    entries = add_names(described, known_scopes=shown.granted)
     items = [
         Item({**entry, "agentName": _("this agent")}, row.timestamp, read_touched(entry["personal"]), ())
         for entry, row in zip(entries, rows, strict=True)

@@ -83,9 +83,11 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
 @developer_page
 def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
+    scopes = describe_scopes(agent.allowed_scopes)
     context = {
         "agent": agent,
-        "scopes": describe_scopes(agent.allowed_scopes),
+        "scopes": scopes,
+        "siblings": scopes,
         **_rows(developer.organization_id, [agent])[0],
         "secret_count": live_secrets(agent).count(),
         "secret": once.take(request, agent.id),

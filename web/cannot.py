@@ -1,0 +1,40 @@
+"""What a scope does not allow, beside other scopes on the same page: their lines must not contradict each other."""
+
+from collections.abc import Iterable
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from core.text import plain_text
+from resources.actions import action_titles
+from resources.catalogue import Scope
+
+
+def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
+    """Return the sentences about what the scope does not allow, without what the others do, which they name.
+
+    The others are separate permissions, and the user may allow none of them. So the sentences are true in any case.
+    """
+    elsewhere = {action: other for other in others if other.id != scope.id for action in (other.id, *other.covers)}
+    named = [elsewhere[action] for action in scope.excludes if action in elsewhere]
+    if not named:
+        return format_html(_("Cannot {}."), plain_text(scope.cannot))
+    titles = [_quote(title) for title in dict.fromkeys(other.title for other in named)]
+    listed = format_html(get_text_list(["{}"] * len(titles), _("and")), *titles)
+    if scope.defined_by:  # Its words are the organization's, and only the organization can leave something out.
+        return format_html(_("Cannot {}, except with {}."), plain_text(scope.cannot), listed)
+    left = [_in_sentence(action_titles()[action]) for action in scope.excludes if action not in elsewhere]
+    cannot = format_html(_("Cannot {}. "), get_text_list(left, _("or"))) if left else ""
+    separate = ngettext("{} is a separate permission.", "{} are separate permissions.", len(titles))
+    return format_html("{}{}", cannot, format_html(separate, listed))
+
+
+def _quote(title: str) -> SafeString:
+    return format_html(_("“<bdi>{}</bdi>”"), plain_text(title))
+
+
+def _in_sentence(title: str) -> str:
+    return title[:1].lower() + title[1:]
