@@ -21,7 +21,7 @@ from consent.lesson_selectors import follows, read_history, standing_for_user
 from consent.lessons import Lesson
 from consent.models import Approval
 from consent.news import announce_standing
-from consent.records import draft_approval
+from consent.records import draft_approval, said_in
 from consent.statuses import fixed_fields
 from core import clock, secrets
 from core.actor import Actor
@@ -95,6 +95,6 @@ def _make_rule(lesson: Lesson, example: Approval, now: datetime) -> Approval:
 
 def _draft(rule: Approval, actor: Actor) -> Draft:
     metadata = {"for": "rule", "expiresAt": rfc3339(rule.expires_at)}
-    personal = {"rule": {**rule.context, **(rule.evidence or {})}}
+    personal = {"rule": {**rule.context, **(rule.evidence or {})}, **said_in(rule)}
     fields = {"outcome": Outcome.ALLOWED, "metadata": metadata, "personal": personal}
     return draft_approval(Event.APPROVAL_APPROVED, actor=actor, approval=rule, **fields)

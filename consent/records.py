@@ -54,15 +54,15 @@ def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: 
         action=approval.action or None,
         scopes=approval.scopes,
         metadata=metadata,
-        **{"resource": approval.resource or None, "personal": _said_in(approval), **fields},
+        **{"resource": approval.resource or None, "personal": said_in(approval), **fields},
     )
 
 
-def _said_in(approval: Approval) -> dict[str, Any]:
-    """Return what a sentence says about the request, which only its user reads: its entry has everything."""
+def said_in(approval: Approval) -> dict[str, Any]:
+    """Return what a sentence says about the request, which only its user reads. The amount of a rule is a ceiling."""
     said = {name: approval.context[name] for name in NAMED if approval.context.get(name)}
     short = {name: value for name, value in said.items() if isinstance(value, str) and len(value) <= MAX_NAMED_LENGTH}
-    amount = read_amount(said.get("amount"))
+    amount = None if approval.is_rule else read_amount(said.get("amount"))
     return {"context": {**short, **({"amount": amount._asdict()} if amount else {})}} if short or amount else {}
 
 
