@@ -14,7 +14,8 @@ from consent.terms import always_asking
 from core import clock
 from core.errors import NotFound
 from resources.catalogue import Scope
-from resources.models import CRITICAL, ResourceServer
+from resources.models import ResourceServer
+from resources.risks import CRITICAL
 
 Status = Approval.Status
 UNKNOWN = "No such approval."

@@ -18,7 +18,7 @@ from consent.models import Approval
 from core.money import Amount, read_amount
 from resources.actions import action_titles
 from resources.catalogue import Scope
-from resources.models import RISK_LEVELS
+from resources.risks import RISK_LEVELS
 
 
 class Kind(Enum):

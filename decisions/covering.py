@@ -10,7 +10,8 @@ from decisions.facts import TokenFacts
 from decisions.questions import Question
 from decisions.terms import Terms
 from policies.books import PolicyBook
-from resources.actions import NO_ACTIONS, Cover, catalogue_actions
+from resources.actions import catalogue_actions
+from resources.covers import NO_ACTIONS, Cover
 
 
 class Covering(NamedTuple):

@@ -18,7 +18,7 @@ from limits.flows import LoadedFlow
 from limits.sliding_window import CounterRequest, LoadedCounter
 from policies.engine import Evaluation, Flow, Outcome, PolicyDenial
 from resources.catalogue import catalogue
-from resources.models import CRITICAL
+from resources.risks import CRITICAL
 
 
 class Verdict(NamedTuple):

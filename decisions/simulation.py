@@ -34,8 +34,9 @@ from policies.models import Policy
 from policies.rules import RuleContext, parse_rules
 from policies.rules.budget import Budget
 from policies.selectors import book_without_history, policies_for_organization
-from resources.actions import Cover, catalogue_actions
+from resources.actions import catalogue_actions
 from resources.catalogue import catalogue
+from resources.covers import Cover
 from resources.models import CustomScope
 from resources.selectors import actions_of
 

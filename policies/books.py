@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from policies.engine import CompiledPolicy, compile_policy, deny_all
-from resources.actions import NO_ACTIONS, Actions
+from resources.covers import NO_ACTIONS, Actions
 
 logger = logging.getLogger(__name__)
 

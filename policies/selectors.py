@@ -8,7 +8,7 @@ from django.db.models import Q, QuerySet
 from core.errors import NotFound
 from policies.books import PolicyBook, PolicyRow, compile_book
 from policies.models import Policy
-from resources.actions import NO_ACTIONS, Actions
+from resources.covers import NO_ACTIONS, Actions
 from resources.selectors import actions_of
 
 

@@ -19,7 +19,8 @@ from core.errors import FieldError
 from core.text import echo, nearest, plain_text
 from core.wording import Filled
 from resources.errors import InvalidScope
-from resources.models import CRITICAL, RISK_LEVELS, CustomScope
+from resources.models import CustomScope
+from resources.risks import CRITICAL, RISK_LEVELS
 
 MAX_SCOPE_ID = 100
 SCOPE_ID = re.compile(r"([a-z][a-z0-9-]{1,39}):([a-z][a-z0-9_.:-]{0,58})")

@@ -7,10 +7,7 @@ from core.ids import PrefixedIdField
 from core.rotation import RotatableSecret
 from core.text import PlainTextField
 from developers.models import Developer, Organization
-
-CRITICAL = "critical"
-# In increasing order.
-RISK_LEVELS = ("low", "standard", "high", CRITICAL)
+from resources.risks import RISK_LEVELS
 
 
 class ResourceServer(models.Model):

@@ -10,7 +10,7 @@ from core import clock
 from core.errors import NotFound
 from core.rotation import live
 from core.uris import host_of
-from resources.actions import Actions, OwnScope, own_actions
+from resources.covers import Actions, OwnScope, own_actions
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
 
 

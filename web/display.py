@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from core.text import escape_invisible
 from resources.catalogue import Scope
-from resources.models import RISK_LEVELS
+from resources.risks import RISK_LEVELS
 
 RISK_WORDS = {
     "low": _("Low risk"),

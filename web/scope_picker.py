@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from core.text import plain_text
 from resources.catalogue import Scope, catalogue, describe_scopes
 from resources.categories import category_name
-from resources.models import RISK_LEVELS
+from resources.risks import RISK_LEVELS
 from resources.selectors import own_scopes
 from web.display import highest_risk
 

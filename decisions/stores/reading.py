@@ -26,8 +26,8 @@ from decisions.terms import NO_TERMS, terms_of
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 from policies.books import PolicyBook, PolicyRow, compile_book
-from resources.actions import read_actions
 from resources.catalogue import catalogue
+from resources.covers import read_actions
 
 
 def ask_facts(questions: Sequence[Question], counters: Collection[str]) -> list[Step]:

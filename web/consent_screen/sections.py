@@ -9,7 +9,7 @@ from django.utils.translation import ngettext
 from core.text import plain_text
 from resources.catalogue import Scope
 from resources.categories import category_name
-from resources.models import CRITICAL, RISK_LEVELS
+from resources.risks import CRITICAL, RISK_LEVELS
 from web.consent_screen.form import MAX_OPEN, Choice
 from web.display import highest_risk
 

@@ -18,7 +18,8 @@ from resources.categories import category_name
 from resources.custom_scopes import ScopeDefinition, problem_with_id, require_free_prefixes
 from resources.errors import IdentifierTaken, ScopePrefixTaken
 from resources.identifiers import require_free_identifier
-from resources.models import RISK_LEVELS, CustomScope
+from resources.models import CustomScope
+from resources.risks import RISK_LEVELS
 from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier
 from web.display import LABEL_WORDS, RISK_WORDS
 from web.forms.errors import show_in

@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from agents.models import Agent
 from agents.redirects import is_private_use
 from resources.catalogue import catalogue, describe_scopes
-from resources.models import RISK_LEVELS
+from resources.risks import RISK_LEVELS
 
 # The names of programs are the same in every language.
 LANGUAGES: Mapping[str, str] = {"curl": "curl", "python": "Python"}

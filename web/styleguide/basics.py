@@ -9,7 +9,7 @@ from consent.statuses import ApprovalStatus, ConsentStatus
 from core import clock
 from developers.models import Developer
 from resources.catalogue import catalogue
-from resources.models import RISK_LEVELS
+from resources.risks import RISK_LEVELS
 from web.forms.entrance import CodeForm, SignUpForm
 from web.icons import PATHS
 from web.paging import Page

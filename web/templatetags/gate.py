@@ -15,7 +15,7 @@ from consent.approval_selectors import count_waiting
 from core.text import plain_text
 from resources.catalogue import Scope
 from resources.categories import category_name
-from resources.models import RISK_LEVELS
+from resources.risks import RISK_LEVELS
 from web import display, formats
 from web.access import with_next
 from web.cannot import cannot_beside

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from resources.catalogue import Scope, catalogue, scopes_in_category
-from resources.models import RISK_LEVELS
+from resources.risks import RISK_LEVELS
 from web.consent_screen.form import is_sensitive
 from web.display import label_words
 from web.forms.scopes import ScopeFilterForm

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from api.v1.schemas.base import OneOf, Out
 from resources.catalogue import LABELS
-from resources.models import RISK_LEVELS
+from resources.risks import RISK_LEVELS
 
 RiskLevel = Annotated[str, OneOf(*RISK_LEVELS)]
 Label = Annotated[str, OneOf(*sorted(LABELS))]

@@ -22,7 +22,7 @@ from decisions.questions import Question
 from decisions.requests import Credential, Decision, VerifyRequest
 from decisions.stores.conversation import converse
 from decisions.stores.statements import Statement, Step
-from resources.actions import OwnScope
+from resources.covers import OwnScope
 from tests.decisions.oracle.calls import Call, Connection, Policy, Reaction, Service
 from tests.decisions.oracle.cases import OWN_SCOPES
 from tests.decisions.oracle.oracle import OUR_AUDIENCE, SHOP_COVERS, SHOP_OWNER
