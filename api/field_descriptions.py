@@ -9,7 +9,9 @@ from typing import Any
 
 DESCRIPTIONS = {
     "accessToken": "The token that the agent sends to services.",
-    "action": "What the agent does, such as `email:send`: a scope, or an action of the service's own.",
+    "action": "What the agent does, such as `email:search`. An action with a prefix of the catalogue, or of scopes of "
+    "the service's organization that cover actions, must be covered by a granted scope, which then counts as required. "
+    "Any other word is the service's own.",
     "actions": "The scopes or actions to which the identifiers apply.",
     "agentId": "The agent's id, `agt_...`.",
     "DraftBody.agentId": "The agent that the policy applies to, or null for all agents of the organization.",

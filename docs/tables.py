@@ -81,6 +81,13 @@ def scopes() -> Iterator[str]:
             labels, undone = ", ".join(sorted(it.labels)), "yes" if it.is_reversible else "no"
             yield _row(f"`{it.id}`", risk, it.title, it.description, it.cannot, labels, undone)
         yield "\n"
+    yield '### Actions\n\n| scope | covers, besides itself | its "cannot" names |\n|---|---|---|\n'
+    yield from (_row(f"`{it.id}`", _codes(it.covers), _codes(it.excludes)) for it in found)
+    yield "\n"
+
+
+def _codes(names: Iterable[str]) -> str:
+    return " ".join(f"`{name}`" for name in names)
 
 
 def rules() -> Iterator[str]:
