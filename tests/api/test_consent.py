@@ -72,7 +72,7 @@ def test_anyone_with_its_id_can_read_a_pending_request(anonymous: Api, agent: Js
     }
     assert [scope["id"] for scope in shown["requestedScopes"]] == ["email:read", "calendar:read"]
     texts = {"id", "category", "riskLevel", "title", "description", "cannot"}
-    assert set(shown["requestedScopes"][0]) == {*texts, "labels", "reversible", "asks"}
+    assert set(shown["requestedScopes"][0]) == {*texts, "labels", "reversible", "asks", "covers", "excludes"}
     assert shown["reason"] == "to read"
 
 

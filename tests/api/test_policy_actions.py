@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from resources.catalogue import catalogue
+from resources.actions import action_titles
 from tests.api.conftest import Api, Json, expect, problem
 
 SERVER = {
@@ -115,7 +115,7 @@ def test_many_unknown_actions_are_compared_with_few_scopes(developer: Api, monke
     own = [{**SERVER["scopes"][0], "id": f"tickets:n{n}"} for n in range(100)]
     expect(201, developer.post("/resource-servers", {**SERVER, "scopes": own}))
     problem(create(developer, *(f"tickets:x{n}" for n in range(200))), 400, "validation_failed", *_fields(*range(20)))
-    assert (len(compared), max(compared)) == (20, len(catalogue()) + 100)
+    assert (len(compared), max(compared)) == (20, len(action_titles()) + 100)
 
 
 def _first(number: int) -> list[str]:

@@ -29,7 +29,7 @@ def test_the_catalogue_is_listed(anonymous: Api) -> None:
     scopes = expect(200, anonymous.get("/scopes"))["items"]
     assert [scope["id"] for scope in scopes] == list(catalogue())
     texts = {"id", "category", "riskLevel", "title", "description", "cannot"}
-    assert set(scopes[0]) == {*texts, "labels", "reversible", "asks"}
+    assert set(scopes[0]) == {*texts, "labels", "reversible", "asks", "covers", "excludes"}
 
 
 def test_a_category_lists_only_its_scopes(anonymous: Api) -> None:

@@ -260,7 +260,7 @@ def test_any_number_of_own_scopes_is_saved_by_three_statements(developer: Api) -
     ]
     assert len(writing) == 2
     sent = [one["sql"] for one in captured if any(name in one["sql"] for name in about)]
-    assert len(sent) == 5  # the own scopes before, the prefixes twice, the scopes, and the scopes in the answer
+    assert len(sent) == 6  # the own scopes twice before, the prefixes twice, the scopes, and the scopes in the answer
 
 
 def test_the_last_definition_of_a_scope_counts(developer: Api) -> None:
