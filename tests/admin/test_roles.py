@@ -248,7 +248,7 @@ def test_joined_rows_need_permissions_of_their_own(world: World) -> None:
 
 def test_a_role_that_reads_only_the_log_sees_ids_in_place_of_names(world: World) -> None:
     fields = {"user_id": world.ada.id, "organization_id": world.developer.organization_id, "agent_id": world.agent.id}
-    (entry,) = write_drafts([decided(**fields, outcome=Outcome.DENIED)])
+    (entry,) = write_drafts([decided(**fields, outcome=Outcome.DENIED, reason="insufficient_scope")])
     browser = sign_in(staff("audit.view_entry"))
     pages = {
         "/admin/": [],
