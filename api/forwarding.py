@@ -15,6 +15,7 @@ from api.problems import render_problem
 from api.v1.schemas.base import known_fields
 from api.v1.schemas.forward_auth import ForwardAuthQuery
 from api.v1.schemas.tokens import MAX_SCOPES, approval_url
+from consent.statuses import ApprovalStatus
 from core.actor import Actor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated
 from core.messages import Reply
@@ -63,6 +64,14 @@ class ApprovalRequired(Forbidden):
     code = "approval_required"
     title = gettext_noop("The user must approve this request")
     remedy = "Send the user to the page in X-AgentGate-Approval, or wait for the approval, and send the request again."
+
+
+class ApprovalDenied(ApprovalRequired):
+    """The user has said no to the approval. The code is still the reason of the decision."""
+
+    code = "approval_required"
+    title = gettext_noop("The user denied this request")
+    remedy = "Do not send it again."
 
 
 class ConsentPaused(Forbidden):
@@ -152,10 +161,16 @@ def _show(challenge: Challenge, request_id: str, decisions: Sequence[Decision]) 
     (decision,) = decisions
     if decision.allowed:
         return Reply(200, [UNCACHED, *identity_headers(decision)])
-    error = REFUSALS.get(decision.reason or Reason.INVALID_TOKEN, InvalidToken)()
+    error = _error_of(decision)
     can_another_token_help = isinstance(error, (InvalidToken, InsufficientScope))
     reply = _refuse(error, {"error": error.code, **challenge} if can_another_token_help else {}, request_id)
     return Reply(reply.status, [*reply.headers, *_denial_headers(decision)], reply.body)
+
+
+def _error_of(decision: Decision) -> DomainError:
+    if decision.approval_status == ApprovalStatus.DENIED:
+        return ApprovalDenied()
+    return REFUSALS.get(decision.reason or Reason.INVALID_TOKEN, InvalidToken)()
 
 
 def _denial_headers(decision: Decision) -> Iterator[tuple[str, str]]:
@@ -164,6 +179,8 @@ def _denial_headers(decision: Decision) -> Iterator[tuple[str, str]]:
         yield "X-AgentGate-Decision", decision.audit_id
     if decision.approval_id:
         yield "X-AgentGate-Approval", approval_url(decision.approval_id)
+    if decision.approval_status:
+        yield "X-AgentGate-Approval-Status", decision.approval_status.value
     if decision.retry_after_seconds:
         yield "Retry-After", str(decision.retry_after_seconds)
 

@@ -8,7 +8,7 @@ from audit.events import Event, Outcome
 from core.actor import Actor
 from decisions.contexts import amount_for_log, context_for_log
 from decisions.judgement import Judgement, Shadow, is_users_own
-from decisions.requests import VerifyRequest
+from decisions.requests import Decision, VerifyRequest
 from decisions.settling import Settling
 from limits.reservations import name_in_log
 from policies.engine import Outcome as RuleOutcome
@@ -100,6 +100,16 @@ def _indexed(judgement: Judgement) -> dict[str, object]:
     return {} if indexed is None else {INDEXED_SCOPES: list(indexed)}
 
 
+def _what_helps(decision: Decision) -> dict[str, object]:
+    """Return the approval that was used or is required, whether its user has denied, and for how long to wait."""
+    found = {
+        "approvalId": decision.approval_id,
+        "approvalStatus": decision.approval_status and decision.approval_status.value,
+        "retryAfterSeconds": decision.retry_after_seconds,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _metadata(judgement: Judgement) -> dict[str, object]:
     request, decision, policy = judgement.question.request, judgement.decision, judgement.decision.policy
     metadata: dict[str, object] = {"tokenId": decision.token_id, **_indexed(judgement)}
@@ -107,8 +117,7 @@ def _metadata(judgement: Judgement) -> dict[str, object]:
         metadata["resourceServerId"] = request.credential.server_id
     if decision.missing_scopes:
         metadata["missingScopes"] = list(decision.missing_scopes[:MAX_LOGGED_MISSING])
-    if decision.approval_id is not None:
-        metadata["approvalId"] = decision.approval_id
+    metadata |= _what_helps(decision)
     if decision.reservation_id is not None:
         server_id = request.credential.server_id if request.credential else None
         metadata["reservationId"] = name_in_log(decision.reservation_id, server_id)

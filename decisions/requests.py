@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from consent.statuses import ApprovalStatus
 from core.actor import Actor
 from core.errors import DomainError
 from core.net import canonical_address
@@ -161,6 +162,8 @@ class Decision:
     """The policy that denied, or whose rule asks for an approval."""
     approval_id: str | None = None
     """The approval that was used, or that is required."""
+    approval_status: ApprovalStatus | None = None
+    """Of the approval that is required: pending, or denied if the user has said no."""
     retry_after_seconds: int | None = None
     trace: tuple[RuleTrace, ...] | None = None
     targets: Mapping[str, Any] = MappingProxyType({})

@@ -125,8 +125,10 @@ class Settling:
             judgement.decision.approval_id = approval.approval_id
             return True
         self._deny(judgement, found, Reason.APPROVAL_REQUIRED, asking.denial if asking else None)
+        judgement.decision.approval_status = ApprovalStatus.PENDING
         if approval is not None:
             judgement.decision.approval_id = approval.approval_id
+            judgement.decision.approval_status = ApprovalStatus(approval.status)
         else:
             self._ask(judgement, content, rule_type, is_critical=once_only)
         return False
@@ -142,6 +144,7 @@ class Settling:
         counter = self.counters[content.counter.key]
         judgement.decision.approval_id = self.approvals.ask(content, asked, counter)
         if judgement.decision.approval_id is None:
+            judgement.decision.approval_status = None
             judgement.decision.retry_after_seconds = counter.retry_after(content.counter.limit, self.now)
 
     @staticmethod

@@ -125,6 +125,8 @@ def work(tokens: dict[str, Any]) -> str:
 def describe(answer: dict[str, Any]) -> str:
     if "done" in answer:
         return "allowed"
+    if answer.get("approvalStatus") == "denied":
+        return "denied: you said no"
     if "approvalUrl" in answer:
         return f"waits for your approval: {answer['approvalUrl']}"
     policy = answer.get("policy")

@@ -223,14 +223,17 @@ class LoadedCounter:
                 return
 
     def retry_after(self, limit: int, now: datetime, number: int = 1) -> int | None:
-        """Return the seconds, rounded up, until `number` more fits: 0 if it fits now, None if it never does."""
+        """Return the seconds, rounded up, until `number` more fits: 0 if it fits now, None if it never does.
+
+        They are at most the window, although calls count up to W/64 longer, and amounts that are held until they lapse.
+        """
         excess = self.used(now) - limit + number
         if excess <= 0:
             return 0
         for moment, freed in self._changes() if number <= limit else ():
             excess -= freed
             if excess <= 0:
-                return _seconds_up(moment - _microseconds(now))
+                return min(self.window_seconds, _seconds_up(moment - _microseconds(now)))
         return None
 
     @property

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from consent.statuses import ApprovalStatus
 from decisions.requests import Reason
 
 type Words = str | Promise
@@ -65,12 +66,38 @@ REASONS: Mapping[str, tuple[Words, Words]] = {
     ),
 }
 POLICY = _("A policy denied it."), _("Change the request, or the policy.")
-LIMIT = _("A limit that the user set denied it."), _("Stay within the limit. Only the user can change it.")
+POLICY_LATER = (
+    _("A policy denied it."),
+    _("Send it again after the seconds in retryAfterSeconds, or change the policy."),
+)
+LIMIT = (
+    _("A limit that the user set denied it."),
+    _("Change the request, so that it is within the limit. Only the user can change the limit."),
+)
+LIMIT_LATER = (
+    _("A limit that the user set denied it."),
+    _("Send it again after the seconds in retryAfterSeconds. Only the user can change the limit."),
+)
+DENIED = (
+    _("The user denied this request."),
+    _("Do not send it again: it is denied without asking the user."),
+)
+NOT_ASKED = (
+    _("The user must approve this request, but the agent has asked them too often."),
+    _("Send fewer requests that need an approval, and this one later."),
+)
 OTHER = _("It was denied."), _("Look up the reason in the documentation of verify.")
 
 
 def explain_denial(reason: str | None, metadata: Mapping[str, Any]) -> tuple[Words, Words]:
     """Return why a request was denied, and what to do. `metadata` is that of its entry in the log."""
+    does_waiting_help = "retryAfterSeconds" in metadata
+    if reason == Reason.POLICY_DENIED and metadata.get("limitedBy") == "user":
+        return LIMIT_LATER if does_waiting_help else LIMIT
     if reason == Reason.POLICY_DENIED:
-        return LIMIT if metadata.get("limitedBy") == "user" else POLICY
+        return POLICY_LATER if does_waiting_help else POLICY
+    if reason == Reason.APPROVAL_REQUIRED and metadata.get("approvalStatus") == ApprovalStatus.DENIED:
+        return DENIED
+    if reason == Reason.APPROVAL_REQUIRED and does_waiting_help:
+        return NOT_ASKED
     return REASONS.get(reason or "", OTHER)

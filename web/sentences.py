@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.events import Event, Outcome
+from consent.statuses import ApprovalStatus
 from decisions.requests import Reason
 
 SENTENCES = {
@@ -216,7 +217,15 @@ def reason_html(entry: dict[str, Any]) -> SafeString:
     return mark_safe(_why(entry, _fill_html))  # noqa: S308 -- all parts are escaped
 
 
+def asks_user(entry: Mapping[str, Any]) -> bool:
+    """Return whether a denied request waits for the user's approval, and the user has not denied that."""
+    is_open = entry["metadata"].get("approvalStatus") != ApprovalStatus.DENIED
+    return is_open and bool(entry["reason"] == Reason.APPROVAL_REQUIRED)
+
+
 def _why(entry: dict[str, Any], fill: Fill) -> str:
+    if entry["reason"] == Reason.APPROVAL_REQUIRED and not asks_user(entry):
+        return fill(_("You denied this request."), {})
     if entry["reason"] != Reason.POLICY_DENIED:
         return fill(REASONS.get(entry["reason"], ""), {})
     if entry["metadata"].get("limitedBy") == "user":
@@ -235,7 +244,7 @@ def _template(entry: dict[str, Any]) -> Any:
     if event == Event.TOKEN_VERIFY:
         if entry["outcome"] != Outcome.DENIED:
             return VERIFY_ALLOWED
-        return VERIFY_ASKED if entry["reason"] == Reason.APPROVAL_REQUIRED else VERIFY_DENIED
+        return VERIFY_ASKED if asks_user(entry) else VERIFY_DENIED
     if event == Event.AUDIT_EXPORTED and entry["consentId"]:
         return CONNECTION_EXPORTED
     if event in RULES and entry["metadata"].get("for") == RULE:

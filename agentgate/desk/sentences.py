@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
 from audit.events import Event, Outcome
+from consent.statuses import ApprovalStatus
 from core.admin_words import ACTORS
 from core.text import plain_text
 from decisions.requests import Reason
@@ -127,6 +128,7 @@ WITHOUT_PERSON: Mapping[str, str | Promise] = {
 }
 DENIED = lazy("%(agent)s was denied for %(person)s: %(scopes)s.")
 DENIED_WITHOUT_PERSON = lazy("%(agent)s was denied: %(scopes)s.")
+USER_DENIED = lazy("%(agent)s was denied by %(person)s, who had said no to this request: %(scopes)s.")
 ASKED = lazy("%(agent)s must ask %(person)s first: %(scopes)s.")
 
 
@@ -146,7 +148,7 @@ def _template(content: Mapping[str, Any]) -> str | Promise:
     event, has_person = content["event"], content["userId"] is not None  # the event may be one of the past
     if event == Event.TOKEN_VERIFY and content["outcome"] == Outcome.DENIED:
         if content["reason"] == Reason.APPROVAL_REQUIRED:
-            return ASKED
+            return USER_DENIED if content["metadata"].get("approvalStatus") == ApprovalStatus.DENIED else ASKED
         return DENIED if has_person else DENIED_WITHOUT_PERSON
     if not has_person and event in WITHOUT_PERSON:
         return WITHOUT_PERSON[event]

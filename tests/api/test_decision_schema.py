@@ -9,6 +9,7 @@ import pytest
 from pydantic.alias_generators import to_snake
 
 from api.v1.schemas.tokens import DecisionOut, show_decision
+from consent.statuses import ApprovalStatus
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, RuleTrace
 from policies.engine import Outcome, PolicyDenial
 
@@ -36,6 +37,13 @@ DECISIONS = {
     ),
     "policy": Decision(allowed=False, reason=Reason.POLICY_DENIED, policy=DENIAL, retry_after_seconds=7, **KNOWN),
     "approval": Decision(allowed=False, reason=Reason.APPROVAL_REQUIRED, approval_id="apr_1", **KNOWN),
+    "denied by the user": Decision(
+        allowed=False,
+        reason=Reason.APPROVAL_REQUIRED,
+        approval_id="apr_1",
+        approval_status=ApprovalStatus.DENIED,
+        **KNOWN,
+    ),
     "reserved": Decision(allowed=True, reservation_id="rsv_1", reservation_expires_at=MOMENT, **KNOWN),
     "trace": Decision(allowed=True, trace=TRACE, **KNOWN),
 }

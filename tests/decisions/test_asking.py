@@ -182,7 +182,10 @@ def test_a_denial_holds_beside_a_standing_approval(decide: Decide, grant: Grant)
     again, other = decide(send(grant, text="An insult"), send(grant, text="Another"))
 
     assert (again.reason, again.approval_id) == (Reason.APPROVAL_REQUIRED, denied.id)
+    assert (insult.approval_status, again.approval_status) == ("pending", "denied")
+    assert written_rows()[-1][0].content["metadata"]["approvalStatus"] == "denied"
     assert other.allowed
+    assert other.approval_status is None
     Approval.objects.filter(pk=denied.pk).update(expires_at=clock.now())
     assert one(decide(send(grant, text="An insult"))).allowed
 

@@ -115,6 +115,8 @@ class Till:
         assert (seconds is None) == (amount > self.limit)
         if seconds is not None:
             assert find_denial([request], {"till": self.load()}, now + timedelta(seconds=seconds - 1)) is not None
+            assert seconds <= request.window_seconds
+        if seconds is not None and seconds < request.window_seconds:  # callers are never told to wait longer
             assert find_denial([request], {"till": self.load()}, now + timedelta(seconds=seconds)) is None
 
     def resolve(self, step: Step, now: datetime) -> None:

@@ -16,7 +16,7 @@ def test_a_call_counts_in_all_of_its_counters_or_in_none() -> None:
     wide, narrow = CounterRequest("wide", 5, 60), CounterRequest("narrow", 1, 60)
     counters = loaded(wide, narrow)
     assert take_call([wide, narrow], counters, NOW) is None
-    assert take_call([wide, narrow], counters, NOW) == CounterDenial(1, 61)
+    assert take_call([wide, narrow], counters, NOW) == CounterDenial(1, 60)
     assert {key: counter.used(NOW) for key, counter in counters.items()} == {"wide": 1, "narrow": 1}
 
 

@@ -87,7 +87,7 @@ def test_a_session_waits_for_the_user_and_acts_once(session: Session, careful: C
     deciding.join()
     assert decision.allowed
     again = session.verify(["email:send"], context=MAIL)
-    assert (again.reason, again.approval_status) == ("approval_required", None)
+    assert (again.reason, again.approval_status) == ("approval_required", "pending")
     assert again.approval_id is not None
     assert session.get_approval(again.approval_id).status == "pending"
     assert again.approval_url == f"{careful.gate.url}/approvals/{again.approval_id}"
@@ -98,6 +98,8 @@ def test_a_session_is_told_of_a_denial(session: Session, careful: Careful):
     decision = session.verify(["email:send"], context=MAIL, wait_for_approval=MINUTE)
     deciding.join()
     assert (decision.allowed, decision.reason, decision.approval_status) == (False, "approval_required", "denied")
+    again = session.verify(["email:send"], context=MAIL)
+    assert (again.approval_id, again.approval_status) == (decision.approval_id, "denied")
 
 
 def test_the_waiting_ends_in_time(session: Session):

@@ -11,7 +11,7 @@ import pytest
 from accounts.services import deactivate_user
 from agents.services import stop_agent
 from audit.events import Event
-from consent.models import Consent
+from consent.models import Approval, Consent
 from consent.services import revoke_consent
 from core import clock
 from core.actor import SYSTEM
@@ -143,6 +143,22 @@ def test_a_full_limit_is_the_same_both_ways(scene: Scene, both: Both) -> None:
     assert verified.json["reason"] == "policy_denied"
     wait = str(verified.json["retryAfterSeconds"])
     assert ask(both, forward(scene.token, caller=caller)).header("Retry-After") == wait
+
+
+def test_a_denial_by_the_user_is_said_both_ways(scene: Scene, both: Both) -> None:
+    """In the answers, in those of a batch, to proxies, and in the log."""
+    Consent.objects.filter(pk=scene.grant.consent.pk).update(terms={"modes": {"email:read": "ask"}})
+    caller = basic(scene.own)
+    for status in ("pending", "denied"):
+        verified = ask(both, verify(scene.token, caller=caller)).json
+        assert (verified["reason"], verified["approvalStatus"]) == ("approval_required", status)
+        assert log_entry(entry_ids()[-1]).content["metadata"]["approvalStatus"] == status
+        (decision,) = both.ask(batch(question(scene.token), caller=caller)).json["decisions"]
+        assert decision["approvalStatus"] == status
+        forwarded = ask(both, forward(scene.token, caller=caller))
+        assert (forwarded.status, forwarded.header("X-AgentGate-Approval-Status")) == (403, status)
+        assert forwarded.json["title"].startswith("The user denied" if status == "denied" else "The user must approve")
+        Approval.objects.update(status=Approval.Status.DENIED, expires_at=clock.now() + timedelta(hours=1))
 
 
 def test_a_batch_is_the_same_both_ways(scene: Scene, both: Both) -> None:

@@ -8,10 +8,12 @@ from consent.pausing import pause_all_agents
 from consent.terms import GivenTerms
 from core.text import readable_json
 from decisions.requests import Reason
+from decisions.services import decide
 from developers.acting import as_developer
 from policies.services import create_policy, update_policy
+from tests.decisions.drivers import asking, bound
 from tests.web.ledger import say_about, words_of
-from tests.world import ANONYMOUS, as_user
+from tests.world import ANONYMOUS, as_user, make_grant, sign_in
 from web.ledger.denials import ADVICE
 from web.sentences import REASONS
 
@@ -180,6 +182,23 @@ def test_a_question_is_no_denial_in_words(as_ada, deny):
     assert "was denied" not in words
 
 
+def test_a_request_that_the_user_denied_before_is_a_denial_in_words(as_ada, deny):
+    path = deny("approval_required", metadata={"approvalId": "apr_7", "approvalStatus": "denied"})
+    words = words_of(as_ada, path)
+    assert "SmartMail was denied: Send email as you. Denied" in words
+    assert "Why it was denied" in words
+    assert "You denied this request." in words
+    assert "the agent gets the same answer" in words
+    assert "while it waits" not in words
+    assert 'class="button" href="/approvals/apr_7"' in as_ada.get(path).content.decode()
+
+
+def test_a_request_about_which_the_user_was_not_asked_does_not_wait(as_ada, deny):
+    words = words_of(as_ada, deny("approval_required", metadata={"retryAfterSeconds": 60}))
+    assert "The agent asked for too many approvals" in words
+    assert "while it waits" not in words
+
+
 def test_missing_permissions_are_named(as_ada, deny):
     words = words_of(as_ada, deny("insufficient_scope", metadata={"missingScopes": ["email:send", "acme:x"]}))
     assert "It lacks: Send email as you and acme:x" in words
@@ -219,13 +238,29 @@ def test_a_policy_of_the_service_is_attributed_to_it(as_ada, deny, policy, rival
 def test_the_users_own_limit_is_quoted_with_the_time_of_its_end(as_ada, ada, deny, granted):
     terms = GivenTerms(limits={"email:send": [SPEND]})
     narrow_consent(actor=as_user(ada), user=ada, consent=granted, narrowing=Narrowing(terms=terms))
-    metadata = {"ruleType": "spend_limit", "limitedBy": "user"}
+    metadata = {"ruleType": "spend_limit", "limitedBy": "user", "retryAfterSeconds": 3600}
     words = words_of(as_ada, deny("policy_denied", consent_id=granted.id, metadata=metadata))
     assert "Your limit on how much it spends denied this." in words
     assert "Your own limit for this connection" in words
     assert "50.00" in words
     assert "You can only tighten the limits" in words
     assert "Or wait until:" in words
+
+
+def test_a_call_without_a_readable_amount_is_not_cured_by_waiting(db):
+    """As verify decides it: only what has counted leaves the window."""
+    grant = make_grant(scopes=["email:send"])
+    bound(grant, limits={"email:send": [SPEND]})
+    client = sign_in(grant.user)
+    for context, is_cured in (
+        ({"amount": {"value": "50.00", "currency": "EUR"}}, False),
+        ({"amount": "much"}, False),
+        ({"amount": {"value": "60.00", "currency": "EUR"}}, False),
+        ({"amount": {"value": "1.00", "currency": "EUR"}}, True),
+    ):
+        (decision,) = decide([asking(grant.access_token, "email:send", context=context)])
+        words = words_of(client, f"/activity/{decision.audit_id}")
+        assert ("Or wait until:" in words) == is_cured
 
 
 def test_an_own_limit_that_is_gone_is_not_quoted(as_ada, deny, granted):

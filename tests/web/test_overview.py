@@ -21,6 +21,7 @@ from tests.log import log_entries
 from tests.oauth.client import make_client
 from tests.web.markup import text_of
 from tests.world import ANONYMOUS, make_agent, make_grant, sign_in
+from web.denials import explain_denial
 
 DONE = re.compile(r"(\d) of 4 done")
 QUIET = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
@@ -103,6 +104,26 @@ def test_denials_are_explained(portal, owner, grant):
     delete_policy(actor=actor, policy=policy)
     assert f"<bdi>Quiet hours</bdi>: {rule}" in text_of(portal, "/developer/")
     assert "The user did not allow this permission." in text
+
+
+@pytest.mark.parametrize(
+    ("reason", "metadata", "remedy"),
+    [
+        ("approval_required", {"approvalStatus": "pending"}, "then send the same request again"),
+        ("approval_required", {"approvalStatus": "denied"}, "Do not send it again"),
+        ("approval_required", {"retryAfterSeconds": 60}, "and this one later"),
+        ("policy_denied", {}, "Change the request, or the policy."),
+        ("policy_denied", {"retryAfterSeconds": 60}, "after the seconds in retryAfterSeconds, or change the policy"),
+        ("policy_denied", {"limitedBy": "user"}, "so that it is within the limit"),
+        (
+            "policy_denied",
+            {"limitedBy": "user", "retryAfterSeconds": 60},
+            "after the seconds in retryAfterSeconds. Only the user",
+        ),
+    ],
+)
+def test_a_remedy_fits_the_state(reason, metadata, remedy):
+    assert remedy in str(explain_denial(reason, metadata)[1])
 
 
 def test_what_needs_attention_links_to_its_rows(portal, owner, grant):

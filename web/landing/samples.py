@@ -30,7 +30,8 @@ VERIFIED = """\
   "reason": "approval_required",
   "userId": "usr_…",
   "agentId": "agt_…",
-  "approvalId": "apr_…"
+  "approvalId": "apr_…",
+  "approvalStatus": "pending"
 }"""
 
 EXCHANGE = """\

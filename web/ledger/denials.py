@@ -1,7 +1,8 @@
 """Denials explained: why, and what the user can do. Nothing was done, because services ask before they act."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -9,6 +10,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from consent.statuses import ApprovalStatus
 from core import clock
 from decisions.requests import Reason
 from web.ledger.items import Item
@@ -66,6 +68,8 @@ ADVICE: dict[str, tuple[Any, str]] = {
     Reason.POLICY_DENIED: (gettext_lazy("Nothing. The request went against a rule."), ""),
     Reason.APPROVAL_REQUIRED: (gettext_lazy("Approve or deny the request while it waits."), APPROVAL),
 }
+DENIED = gettext_lazy("Nothing. You denied this request, so the agent gets the same answer if it asks for it again.")
+NOT_ASKED = gettext_lazy("Nothing. The agent asked for too many approvals, so you were not asked about this request.")
 OWN_LIMIT = gettext_lazy(
     "You set this limit, and it did what it is for. You can only tighten the limits of a connection. To allow more, "
     "let the agent ask you again."
@@ -96,26 +100,33 @@ def explain(item: Item, *, is_all_paused: bool) -> Denial | None:
     """Return why the request was denied and what the user can do, or None if it was not."""
     if not item.is_denied:
         return None
-    reason, rule = item.content["reason"], find_rule_of(item)
-    advice, page = _advice(reason, rule, is_all_paused=is_all_paused)
+    reason, rule, metadata = item.content["reason"], find_rule_of(item), item.content["metadata"]
+    advice, page = _advice(reason, rule, metadata, is_all_paused=is_all_paused)
     url = _url(item, page)
-    free_at = rule.free_at if rule and reason == Reason.POLICY_DENIED else None
+    seconds = metadata.get("retryAfterSeconds")
+    fits_at = item.at + timedelta(seconds=seconds) if seconds and reason == Reason.POLICY_DENIED else None
     return Denial(
         missing=_missing(item),
         rule=rule,
         advice=advice,
         url=url,
         label=str(LINKS[page]) if url else "",
-        wait_until=free_at if free_at and free_at > clock.now() else None,
+        wait_until=fits_at if fits_at and fits_at > clock.now() else None,
     )
 
 
-def _advice(reason: str, rule: RuleInWords | None, *, is_all_paused: bool) -> tuple[str, str]:
+def _advice(
+    reason: str, rule: RuleInWords | None, metadata: Mapping[str, Any], *, is_all_paused: bool
+) -> tuple[str, str]:
     if reason == Reason.CONSENT_PAUSED and is_all_paused:
         return str(ALL_PAUSED), CONNECTIONS
     if reason == Reason.POLICY_DENIED and rule:
         whose = {WHOSE_USER: OWN_LIMIT, WHOSE_SERVICE: SERVICES_LIMIT}
         return str(whose.get(rule.whose, OTHERS_LIMIT)), CONNECTION if rule.whose == WHOSE_USER else ""
+    if reason == Reason.APPROVAL_REQUIRED and metadata.get("approvalStatus") == ApprovalStatus.DENIED:
+        return str(DENIED), APPROVAL
+    if reason == Reason.APPROVAL_REQUIRED and "retryAfterSeconds" in metadata:
+        return str(NOT_ASKED), ""
     text, page = ADVICE.get(reason, ("", ""))
     return str(text), page
 

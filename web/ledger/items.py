@@ -13,11 +13,10 @@ from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
 from consent.approval_selectors import unknown_scope
 from consent.deeds import Act, Deed, describe_act
-from decisions.requests import Reason
 from web.approving.deeds import say_deed, say_plainly
 from web.ledger.touched import Touched, read_touched
 from web.names import NOTHING, add_names
-from web.sentences import reason_html, sentence, sentence_html
+from web.sentences import asks_user, reason_html, sentence, sentence_html
 
 # What only the user may do, and what gives another person or an agent access if it was not the user.
 DISPUTABLE = frozenset(
@@ -96,7 +95,7 @@ class Item:
 
     @property
     def is_asked(self) -> bool:
-        return self.is_denied and self.content["reason"] == Reason.APPROVAL_REQUIRED
+        return self.is_denied and asks_user(self.content)
 
     @property
     def is_denied(self) -> bool:

@@ -6,7 +6,7 @@ not be the one that denied.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
@@ -32,14 +32,13 @@ WHOSE_USER, WHOSE_DEVELOPER, WHOSE_SERVICE = "user", "developer", "service"
 @dataclass(frozen=True, slots=True)
 class RuleInWords:
     """`whose` is the user's, the developer's or the service's. `name` is that of the policy, and `sentences` may be
-    empty. `was_changed` means that the rule has changed since, or is gone. After `free_at`, its counters are empty.
+    empty. `was_changed` means that the rule has changed since, or is gone.
     """
 
     whose: str
     name: str
     sentences: list[str]
     was_changed: bool = False
-    free_at: datetime | None = None
 
 
 def find_rule_of(item: Item) -> RuleInWords | None:
@@ -59,7 +58,7 @@ def _own_rule(item: Item, rule_type: str) -> RuleInWords:
         return RuleInWords(WHOSE_USER, "", [str(GUARDS[terms.guards[DATA_FLOW]])])
     rules = list(_limits_of_type(terms, rule_type))
     sentences = [rule_in_words(rule) for rule in rules] + list(_targets(terms) if rule_type == "context_match" else ())
-    return RuleInWords(WHOSE_USER, "", sentences, was_changed=not sentences, free_at=_free_at(item.at, rules))
+    return RuleInWords(WHOSE_USER, "", sentences, was_changed=not sentences)
 
 
 def _limits_of_type(terms: Terms, rule_type: str) -> Iterator[Rule]:
@@ -84,7 +83,7 @@ def _policy_rule(item: Item, metadata: Mapping[str, Any]) -> RuleInWords:
     rule = _unchanged_rule(policy, metadata, item.at)
     if rule is None:
         return RuleInWords(whose, name, [], was_changed=True)
-    return RuleInWords(whose, name, [rule.sentence()], free_at=_free_at(item.at, [rule]))
+    return RuleInWords(whose, name, [rule.sentence()])
 
 
 def _unchanged_rule(policy: Policy | None, metadata: Mapping[str, Any], at: datetime) -> Rule | None:
@@ -94,9 +93,3 @@ def _unchanged_rule(policy: Policy | None, metadata: Mapping[str, Any], at: date
         return None
     rule = find_rule(policy.rules[index])
     return rule if rule is not None and rule.type == metadata["ruleType"] else None
-
-
-def _free_at(at: datetime, rules: list[Rule]) -> datetime | None:
-    """Return when what counted at the decision no longer counts, or None if the rules do not count."""
-    windows = [window for rule in rules if (window := getattr(rule, "window_seconds", None))]
-    return at + timedelta(seconds=max(windows)) if windows else None

@@ -209,6 +209,7 @@ class DecisionOut(Out):
     retry_after_seconds: Omittable[int] = None
     approval_id: Omittable[str] = None
     approval_url: Omittable[str] = None
+    approval_status: Omittable[Literal["pending", "denied"]] = None
     reservation_id: Omittable[str] = None
     reservation_expires_at: Omittable[Moment] = None
     trace: Omittable[list[RuleTraceOut]] = None
@@ -289,4 +290,6 @@ def _show_denial(decision: Decision) -> dict[str, Any]:
     if decision.approval_id is not None:
         shown["approvalId"] = decision.approval_id
         shown["approvalUrl"] = approval_url(decision.approval_id)
+    if decision.approval_status is not None:
+        shown["approvalStatus"] = decision.approval_status.value
     return shown

@@ -24,7 +24,7 @@ from agentgate_oauth import (
 from agentgate_oauth._api import approvals
 from agentgate_oauth._call import Credential
 from agentgate_oauth._effects import Flow, NetworkFailure, Send, Sleep
-from agentgate_oauth.errors import NotFoundError
+from agentgate_oauth.errors import NotFoundError, ReservationDeniedError
 from agentgate_oauth.service.refusals import Challenge, refusal
 
 REQUIRED = {
@@ -337,6 +337,49 @@ def test_a_refusal_says_where_the_user_approves():
         "auditId": "log_1",
     }
     assert "WWW-Authenticate" not in refused.headers
+
+
+def test_a_refusal_says_that_the_user_denied():
+    decision = Decision(
+        allowed=False,
+        reason="approval_required",
+        approval_id="apr_1",
+        approval_url="https://gate.example/approvals/apr_1",
+        approval_status="denied",
+    )
+    refused = refusal(decision, Challenge(), ["email:send"])
+    assert refused is not None
+    assert refused.body["title"] == "The user denied this request"
+    assert refused.body["detail"] == "The user denied this request. Do not send it again."
+    assert refused.body["approvalStatus"] == "denied"
+    assert (refused.approval_id, refused.approval_url) == (None, None), "nothing is left to be opened"
+    assert str(ReservationDeniedError(decision)).endswith(": the user has denied it")
+
+
+def test_a_request_that_was_denied_before_is_not_waited_for():
+    gate = AskingGate("denied")
+    denied = {
+        "allowed": False,
+        "reason": "approval_required",
+        "approvalId": "apr_1",
+        "approvalUrl": f"{BASE_URL}/approvals/apr_1",
+        "approvalStatus": "denied",
+    }
+    gate.intercept = lambda request: (
+        httpx.Response(200, json=denied) if request.url.path.endswith("/verify") else None
+    )
+    decision = (
+        connect(gate).create_session("code").verify(["email:send"], wait_for_approval=timedelta(minutes=5))
+    )
+    assert decision.approval_status == "denied"
+    assert gate.calls["/approvals/apr_1"] == 0
+
+
+@pytest.mark.parametrize("seconds,text", [(None, "is not allowed"), (60, "is not allowed now")])
+def test_a_refusal_by_a_policy_says_now_only_if_time_helps(seconds: int | None, text: str):
+    decision = Decision(allowed=False, reason="policy_denied", retry_after_seconds=seconds)
+    refused = refusal(decision, Challenge(), ["email:send"])
+    assert refused is not None and refused.body["error_description"] == f"the request {text}"
 
 
 def test_a_refusal_without_a_link_says_when_to_try_again():

@@ -62,7 +62,9 @@ class ReservationDeniedError(AgentGateError):
         self.decision = decision
 
     def __str__(self) -> str:
+        is_denied = self.decision.approval_status == "denied"
         link = f": {self.decision.approval_url}" if self.decision.approval_url else ""
+        link = ": the user has denied it" if is_denied else link
         return f"AgentGate denied the request ({self.decision.reason}){link}"
 
 

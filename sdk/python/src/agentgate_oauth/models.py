@@ -186,8 +186,9 @@ class Decision:
 
     `reason` says why it was denied. `unknown` lists what the decision could not consider: empty for a live
     decision, `("revocation", "policies", ...)` for an offline one. With the reason "approval_required", the
-    user decides at `approval_url`; `approval_status` is set after waiting for that. `trace` is what each rule
-    said, for a resource server that asks with `explain=True`.
+    user decides at `approval_url`; `approval_status` is "pending" until then, or "denied": then do not send
+    the request again. After waiting, it can also be "expired" or "used". `trace` is what each rule said, for
+    a resource server that asks with `explain=True`.
     """
 
     allowed: bool

@@ -74,12 +74,12 @@ def test_a_policy_denial_names_the_policy_the_rule_and_what_helps(api, cli):
         (
             {"type": "rate_limit", "config": {"maxRequests": 3, "windowSeconds": 640, "scope": "per_user"}},
             "at most 3 calls in 640 seconds, for each user",
-            "by 2026-11-24 16:10:51 UTC",
+            "Retry when earlier calls have left the window: from 2026-11-24 16:05:00 UTC on.",
         ),
         (
             {"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 640, "scope": "global"}},
             "at most 1 call in 640 seconds, for all agents together",
-            "by 2026-11-24 16:10:51 UTC",
+            "from 2026-11-24 16:05:00 UTC on.",
         ),
         (
             {
@@ -105,10 +105,33 @@ def test_a_policy_denial_names_the_policy_the_rule_and_what_helps(api, cli):
 )
 def test_every_rule_type_is_described(api, cli, rule, sentence, helps):
     metadata = {"policyName": "P", "ruleType": rule["type"], "ruleIndex": 0}
+    if rule["type"] == "rate_limit":
+        metadata["retryAfterSeconds"] = 300
     api.answers["GET /audit"] = page({**DENIAL, "metadata": metadata})
     api.answers["GET /policies/pol_1"] = {**POLICY, "rules": [rule]}
     text = cli("explain")
     assert sentence in text and helps in text
+
+
+@pytest.mark.parametrize(
+    "reason,metadata,helps",
+    [
+        ("approval_required", {"approvalStatus": "pending"}, "Retry the same call after the approval."),
+        ("approval_required", {"approvalStatus": "denied"}, "Do not send it again"),
+        ("approval_required", {"retryAfterSeconds": 60}, "again later"),
+        ("policy_denied", {"ruleType": "spend_limit"}, "Retrying does not help: state an amount"),
+        ("policy_denied", {"ruleType": "spend_limit", "retryAfterSeconds": 60}, "or with a smaller amount."),
+        ("policy_denied", {"ruleType": "rate_limit"}, "Retrying does not help"),
+        (
+            "policy_denied",
+            {"ruleType": "time_window", "retryAfterSeconds": 60},
+            "within the allowed hours: from 2024-11-24 23:01:00 UTC on",
+        ),
+    ],
+)
+def test_what_helps_fits_the_state(api, cli, reason, metadata, helps):
+    api.answers["GET /audit"] = page(denial(reason, metadata=metadata))
+    assert helps in cli("explain")
 
 
 def test_a_deleted_policy_is_named_from_the_log(api, cli):

@@ -14,7 +14,7 @@ from .._retry import RetryPolicy, perform
 from ..errors import ApiError, ConnectionFailedError, RateLimitedError, ServerError
 from ..models import Approval, Decision
 
-PENDING, APPROVED = "pending", "approved"
+PENDING, APPROVED, DENIED = "pending", "approved", "denied"
 APPROVAL_REQUIRED = "approval_required"
 # The API's maximum.
 _WAIT_SECONDS = 30
@@ -48,11 +48,13 @@ def decide(
     """Return the decision that `ask` gets. If that needs an approval, wait for it, and ask again once it is
     there.
 
-    Otherwise the decision is the first one, with the approval's status: denied, expired, used (by another
-    request) or, if the time is over, pending.
+    Otherwise the decision is the first one, with the approval's status: denied (before or while waiting),
+    expired, used (by another request) or, if the time is over, pending.
     """
     decision = yield from ask()
     if seconds is None or decision.reason != APPROVAL_REQUIRED or decision.approval_id is None:
+        return decision
+    if decision.approval_status == DENIED:
         return decision
     status = yield from wait_for_approval(decision.approval_id, seconds, credential)
     if status == APPROVED:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 from ..models import AuditEntry, Policy, Rule
 from .failures import USAGE, Failure
-from .reasons import CAUSES, EVENTS, REASONS
+from .reasons import APPROVAL_DENIED, CAUSES, EVENTS, NOT_ASKED, REASONS
 from .rule_descriptions import describe_rule, what_helps
 from .search import metadata_of
 
@@ -49,7 +52,9 @@ def explain_entry(denial: Denial) -> Explanation:
     return Explanation((_headline(denial), what, *cause), helps)
 
 
-def reason_in_words(reason: str) -> str:
+def reason_in_words(reason: str, approval_status: str | None = None) -> str:
+    if approval_status == "denied":
+        return APPROVAL_DENIED[0]
     return REASONS[reason][0] if reason in REASONS else f"The reason is {reason}."
 
 
@@ -73,11 +78,21 @@ def _what_and_help(denial: Denial) -> tuple[str, str]:
     if entry.reason == "policy_denied":
         rule = _denying_rule(denial)
         rule_type = str(metadata_of(entry).get("ruleType"))
-        return _policy_sentence(denial, rule), what_helps(rule_type, rule, entry.timestamp)
+        seconds = metadata_of(entry).get("retryAfterSeconds")
+        fits_at = entry.timestamp + timedelta(seconds=seconds) if isinstance(seconds, int) else None
+        return _policy_sentence(denial, rule), what_helps(rule_type, fits_at)
+    if entry.reason == "approval_required":
+        return _about_approval(metadata_of(entry), what, helps)
     if entry.reason == "insufficient_scope":
         missing = metadata_of(entry).get("missingScopes") or entry.scopes or ()
         return f"The user had not granted {', '.join(missing)}, which the call needs.", helps
     return what, helps
+
+
+def _about_approval(metadata: Mapping[str, Any], what: str, helps: str) -> tuple[str, str]:
+    if metadata.get("approvalStatus") == "denied":
+        return APPROVAL_DENIED
+    return NOT_ASKED if "retryAfterSeconds" in metadata else (what, helps)
 
 
 def _headline(denial: Denial) -> str:

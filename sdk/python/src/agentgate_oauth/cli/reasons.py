@@ -65,6 +65,16 @@ REASONS = {
     ),
 }
 
+# Of an approval: what happened, and what to do, if it does not just wait for the user.
+APPROVAL_DENIED = (
+    "The user denied this request.",
+    "Do not send it again: the same request is denied without asking the user.",
+)
+NOT_ASKED = (
+    "The call needs the user's approval each time, but the agent has asked the user too often.",
+    "Send fewer calls that need an approval, and this one again later.",
+)
+
 # Denials that give no reason.
 EVENTS = {
     "consent.denied": (

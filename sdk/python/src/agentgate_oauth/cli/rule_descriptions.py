@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from ..models import Rule
@@ -14,10 +14,9 @@ _SUBJECTS = {"per_user": "for each user", "per_agent": "for each agent", "global
 
 _CHANGE_POLICY = "Retrying does not help: stay within the policy, or change it."
 _HELP = {
-    "rate_limit": "Retry when earlier calls have left the window.",
     "time_window": "Retry within the allowed hours.",
     "ip_allowlist": "Call from an allowed address. A service passes the agent's address as context.ip.",
-    "spend_limit": "Retry when earlier amounts have left the window, or with a smaller amount.",
+    "spend_limit": "Retrying does not help: state an amount within the limit, in its currency.",
     "data_flow": "Retry when the earlier calls of the task have left the window.",
 }
 
@@ -34,14 +33,18 @@ def describe_rule(rule: Rule) -> str:
     return described + _concerned(rule)
 
 
-def what_helps(rule_type: str | None, rule: Rule | None, at: datetime) -> str:
-    """Return what a caller can do that a rule of this type denied at this time."""
-    window = rule.config.get("windowSeconds") if rule and rule.type == "rate_limit" else None
-    if isinstance(window, int):
-        # The server may count a call up to 1/64 of the window longer.
-        latest = at + timedelta(seconds=window + window // 64 + 1)
-        return f"Retry when earlier calls have left the window: by {latest:%Y-%m-%d %H:%M:%S} UTC."
-    return _HELP.get(rule_type or "", _CHANGE_POLICY)
+def what_helps(rule_type: str | None, fits_at: datetime | None) -> str:
+    """Return what a caller can do that a rule of this type denied.
+
+    `fits_at` is when the allowed hours begin, or enough has left the window of a limit. Otherwise None.
+    """
+    if fits_at is None:
+        return _HELP.get(rule_type or "", _CHANGE_POLICY)
+    when = f"from {fits_at:%Y-%m-%d %H:%M:%S} UTC on"
+    if rule_type == "time_window":
+        return f"Retry within the allowed hours: {when}."
+    smaller = ", or with a smaller amount" if rule_type == "spend_limit" else ""
+    return f"Retry when earlier calls have left the window: {when}{smaller}."
 
 
 def _rate_limit(config: Mapping[str, Any]) -> str:

@@ -64,6 +64,7 @@ def _print_decision(decision: Decision) -> None:
         and f"{decision.policy.name} ({decision.policy.id}, {decision.policy.rule_type})",
         "retry_after_seconds": decision.retry_after_seconds,
         "approval": decision.approval_url,
+        "approval_status": decision.approval_status,
         "user": decision.user_id,
         "agent": _agent(decision),
         "granted_scopes": decision.granted_scopes or None,
@@ -72,7 +73,7 @@ def _print_decision(decision: Decision) -> None:
     }
     print_facts(**{name: value for name, value in facts.items() if value is not None})
     if decision.reason:
-        print_line(reason_in_words(decision.reason))
+        print_line(reason_in_words(decision.reason, decision.approval_status))
         typer.echo(f"Why: agentgate explain {plain(decision.audit_id or decision.reason)}", err=True)
 
 

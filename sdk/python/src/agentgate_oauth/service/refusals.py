@@ -30,7 +30,7 @@ _TOKEN_REASONS = frozenset(
 class Refusal:
     """A response to the caller: status, headers and a JSON body.
 
-    `approval_id` and `approval_url` are set if the user can allow the request there.
+    `approval_id` and `approval_url` are set if the user can still allow the request there.
     """
 
     status: int
@@ -107,14 +107,18 @@ def _insufficient_scope(decision: Decision, challenge: Challenge, scopes: Sequen
 
 
 def _approval_required(decision: Decision) -> Refusal:
-    """Return 403 as problem details (RFC 9457) that say where the user approves the request."""
-    if decision.approval_url:
+    """Return 403 as problem details (RFC 9457): where the user approves it, or that they denied it."""
+    is_denied = decision.approval_status == "denied"
+    title = "The user denied this request" if is_denied else "The user must approve this request"
+    if is_denied:
+        text = f"{title}. Do not send it again."
+    elif decision.approval_url:
         text = f"The user must approve this request at {decision.approval_url}. Then send it again."
     else:
         text = "The user must approve this request, but has too many requests to decide. Try again later."
     body = {
         "type": "about:blank",
-        "title": "The user must approve this request",
+        "title": title,
         "status": 403,
         "detail": text,
         "code": APPROVAL_REQUIRED,
@@ -127,8 +131,8 @@ def _approval_required(decision: Decision) -> Refusal:
         body,
         _retry_after(decision),
         "application/problem+json",
-        approval_id=decision.approval_id,
-        approval_url=decision.approval_url,
+        approval_id=None if is_denied else decision.approval_id,
+        approval_url=None if is_denied else decision.approval_url,
     )
 
 
@@ -137,10 +141,15 @@ def _denied(decision: Decision, reason: str) -> Refusal:
     rate_limited = decision.policy is not None and decision.policy.rule_type == "rate_limit"
     body = {
         "error": "rate_limited" if rate_limited else "access_denied",
-        "error_description": "the request is not allowed now",
+        "error_description": f"the request is not allowed{_when(decision, reason)}",
         **_details(decision, reason),
     }
     return Refusal(429 if rate_limited else 403, body, _retry_after(decision))
+
+
+def _when(decision: Decision, reason: str) -> str:
+    """Return " now" unless a policy denies, and no time was named after which it does not."""
+    return "" if reason == "policy_denied" and decision.retry_after_seconds is None else " now"
 
 
 def _retry_after(decision: Decision) -> dict[str, str]:
@@ -161,6 +170,7 @@ def _details(decision: Decision, reason: str) -> dict[str, Any]:
         "retryAfterSeconds": seconds and _bounded(seconds),
         "approvalId": decision.approval_id,
         "approvalUrl": decision.approval_url,
+        "approvalStatus": decision.approval_status,
         "auditId": decision.audit_id,
     }
     return {name: value for name, value in details.items() if value is not None}
