@@ -66,6 +66,11 @@ class Act:
         return self.gravest is not None and self.gravest.risk_level in GRAVE
 
     @property
+    def has_object(self) -> bool:
+        """Whether the request says what it is done to, for whom or for how much."""
+        return bool(self.resource or any(self.context.get(name) for name in ("target", "recipient", "amount")))
+
+    @property
     def title(self) -> str:
         """What the request does: the title of the action, unless it needs a scope of a higher risk."""
         gravest = self.gravest
@@ -130,7 +135,7 @@ def deed_of(approval: Approval) -> Deed:
 def describe_act(act: Act) -> Deed:
     """Return what a request would do. A part that is not stated is left out of the sentence."""
     stated, context = _stated_verb(act), act.context
-    parts = {"verb": _verb(act, stated)}
+    parts = {"verb": _title(act) if _is_title_better(act, stated) else _stated_part(act, stated)}
     if context.get("amount") is not None:
         amount = read_amount(context["amount"])
         parts["amount"] = Part(Kind.AMOUNT, amount) if amount else Part(Kind.STATED, context["amount"])
@@ -145,12 +150,15 @@ def describe_act(act: Act) -> Deed:
 def further_fields(approval: Approval) -> list[str]:
     """Return the names of the fields of the request that its sentence does not have, sorted."""
     act = Act.of(approval)
-    parts, stated = describe_act(act).parts, _stated_verb(act)
-    is_title = parts["verb"].value not in (VERBS.get(stated), approval.context.get("verb"))
-    shown = parts.keys() - {"verb"} if is_title else parts.keys()
+    shown = {name for name in describe_act(act).parts if name != "verb" or says_verb(act)}
     return sorted(
         name for name, value in approval.context.items() if not (name in shown and (value or name == "amount"))
     )
+
+
+def says_verb(act: Act) -> bool:
+    """Return whether the sentence has the verb that the service states."""
+    return bool(act.context.get("verb")) and not _is_title_better(act, _stated_verb(act))
 
 
 def _stated_verb(act: Act) -> str:
@@ -163,15 +171,20 @@ def _stated_verb(act: Act) -> str:
     return words
 
 
-def _verb(act: Act, stated: str) -> Part:
-    """Return the verb that the service states, unless it makes a request look more harmless than it is."""
-    if stated in VERBS and not (stated in HARMLESS and act.is_grave):
-        return Part(Kind.OWN, VERBS[stated])
-    if act.context.get("verb") and stated not in HARMLESS:
-        return Part(Kind.STATED, act.context["verb"])
-    gravest = act.gravest
-    kind = Kind.STATED if gravest is not None and gravest.defined_by else Kind.TITLE
-    return Part(kind, act.title)
+def _is_title_better(act: Act, stated: str) -> bool:
+    """Return whether no verb is stated, or one that says too little or makes the request look harmless."""
+    if not act.context.get("verb"):
+        return True
+    return stated in HARMLESS and (act.is_grave or not act.has_object)
+
+
+def _stated_part(act: Act, stated: str) -> Part:
+    return Part(Kind.OWN, VERBS[stated]) if stated in VERBS else Part(Kind.STATED, act.context["verb"])
+
+
+def _title(act: Act) -> Part:
+    is_own = act.gravest is not None and act.gravest.defined_by
+    return Part(Kind.STATED if is_own else Kind.TITLE, act.title)
 
 
 def _template(parts: Mapping[str, Part], stated: str) -> str:

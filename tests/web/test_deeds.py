@@ -73,7 +73,8 @@ def test_a_harmless_verb_heads_no_grave_request(granted: Consent) -> None:
     approval = make_approval(granted, context={"verb": "read", "recipient": "bob"})
     assert said(granted, context={"verb": "read", "recipient": "bob"}) == "Send email as you: bob"
     assert further_fields(approval) == ["verb"]
-    assert said(granted, context={"verb": "read"}, scopes=["email:read"]) == "Read"
+    assert said(granted, context={"verb": "read", "target": "x"}, scopes=["email:read"]) == "Read x"
+    assert said(granted, context={"verb": "read"}, scopes=["email:read"]) == "Read your email"
 
 
 def test_what_others_wrote_is_set_apart_and_cut(granted: Consent) -> None:

@@ -12,8 +12,9 @@ from audit.events import Event, Outcome
 from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
 from consent.approval_selectors import unknown_scope
-from consent.deeds import Act, Deed, describe_act
+from consent.deeds import Act, Deed, describe_act, says_verb
 from web.approving.deeds import say_deed, say_plainly
+from web.display import field_names
 from web.ledger.touched import Touched, read_touched
 from web.names import NOTHING, add_names
 from web.sentences import asks_user, reason_html, sentence, sentence_html
@@ -123,6 +124,12 @@ class Item:
     def what_of_group(self) -> SafeString:
         """The same without what it was done to, in which the entries of a line can differ."""
         return say_deed(describe_act(_act(self.content, replace(self.touched, target="", resource=""))))
+
+    @property
+    def more(self) -> str:
+        """What else the service said, by its names, in one line."""
+        said = {"verb"} if says_verb(_act(self.content, self.touched)) else ()
+        return field_names([name for name in self.touched.further if name not in said])
 
     @cached_property
     def reason(self) -> SafeString:

@@ -11,7 +11,6 @@ from audit.entries.drafts import SHORTENED
 from audit.sequencing.streams import RESERVED
 from core.money import read_amount
 from core.text import plain_text
-from web.display import field_names
 
 MAX_LENGTH = 200
 MAX_LISTED = 3
@@ -34,19 +33,9 @@ class Touched:
     further: Sequence[str] = ()
 
     @property
-    def more(self) -> str:
-        """What else the service said, by its names, in one line."""
-        return field_names(self.further)
-
-    @property
     def is_resource_apart(self) -> bool:
         """Whether the sentence about the call does not have the resource."""
         return bool(self.resource) and bool(self.recipient or self.target)
-
-    @property
-    def has_more(self) -> bool:
-        """Whether there is anything that the sentence about the call does not have."""
-        return bool(self.is_resource_apart or self.has_unreadable_amount or self.further)
 
     @property
     def what(self) -> str:
