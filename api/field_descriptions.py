@@ -26,7 +26,7 @@ DESCRIPTIONS = {
     "amount": "A decimal number as text, such as `12.50`.",
     "apiKey": "The API key, `ag_...`. It is shown only once.",
     "approvalId": "The request that the user must decide, `apr_...`.",
-    "approvalStatus": "`pending` until the user decides, or `denied`: then the same request is not asked about again.",
+    "approvalStatus": "`pending` until the user decides, or `denied`: then do not repeat the request.",
     "approvalUrl": "The page where the user decides.",
     "askedScopes": "The scopes of which the user wants to be asked.",
     "asks": "Whether the user approves every use.",

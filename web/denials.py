@@ -80,7 +80,7 @@ LIMIT_LATER = (
 )
 DENIED = (
     _("The user denied this request."),
-    _("Do not send it again: it is denied without asking the user."),
+    _("Do not send it again. Within an hour of the first time, it is denied without asking the user."),
 )
 NOT_ASKED = (
     _("The user must approve this request, but the agent has asked them too often."),

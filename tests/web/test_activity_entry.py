@@ -188,7 +188,7 @@ def test_a_request_that_the_user_denied_before_is_a_denial_in_words(as_ada, deny
     assert "SmartMail was denied: Send email as you. Denied" in words
     assert "Why it was denied" in words
     assert "You denied this request." in words
-    assert "the agent gets the same answer" in words
+    assert "the same one is denied without asking you" in words
     assert "while it waits" not in words
     assert 'class="button" href="/approvals/apr_7"' in as_ada.get(path).content.decode()
 

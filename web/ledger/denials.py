@@ -68,7 +68,9 @@ ADVICE: dict[str, tuple[Any, str]] = {
     Reason.POLICY_DENIED: (gettext_lazy("Nothing. The request went against a rule."), ""),
     Reason.APPROVAL_REQUIRED: (gettext_lazy("Approve or deny the request while it waits."), APPROVAL),
 }
-DENIED = gettext_lazy("Nothing. You denied this request, so the agent gets the same answer if it asks for it again.")
+DENIED = gettext_lazy(
+    "Nothing. You denied this request, so the same one is denied without asking you, until an hour after the first one."
+)
 NOT_ASKED = gettext_lazy("Nothing. The agent asked for too many approvals, so you were not asked about this request.")
 OWN_LIMIT = gettext_lazy(
     "You set this limit, and it did what it is for. You can only tighten the limits of a connection. To allow more, "

@@ -68,7 +68,7 @@ REASONS = {
 # Of an approval: what happened, and what to do, if it does not just wait for the user.
 APPROVAL_DENIED = (
     "The user denied this request.",
-    "Do not send it again: the same request is denied without asking the user.",
+    "Do not send it again. Within an hour of the first time, it is denied without asking the user.",
 )
 NOT_ASKED = (
     "The call needs the user's approval each time, but the agent has asked the user too often.",
