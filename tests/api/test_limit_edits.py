@@ -106,7 +106,7 @@ def test_a_joint_count_charged_to_each_user_expires_with_the_window(world: World
     assert (world.use(1, 0), world.use(1, 1)) == (0, 0)
     clock.shift(timedelta(seconds=3))
     assert (world.use(3, 0), world.use(3, 1)) == (2, 2)
-    assert verify(world.tokens[0])["retryAfterSeconds"] <= 61
+    assert verify(world.tokens[0])["retryAfterSeconds"] <= 60
 
 
 def test_a_denial_after_an_edit_says_when_to_try_again(world: World, clock: Clock) -> None:
@@ -116,8 +116,8 @@ def test_a_denial_after_an_edit_says_when_to_try_again(world: World, clock: Cloc
     world.use(1)
     world.edit(limit(60, "per_user", 1))
     wait = verify(world.tokens[0])["retryAfterSeconds"]
-    assert 60 <= wait <= 61
-    clock.shift(timedelta(seconds=wait))
+    assert wait == 60
+    clock.shift(timedelta(seconds=wait + 1))  # a call counts for up to a 64th of the window longer
     assert world.use(1) == 1
 
 
