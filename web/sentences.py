@@ -114,7 +114,7 @@ WITHDRAWN = gettext_lazy("Removed by its developer: %(scopes)s.")
 RULE = "rule"
 RULES = {
     Event.APPROVAL_APPROVED: gettext_lazy("%(agent)s may now do this without asking: %(scopes)s."),
-    Event.APPROVAL_REVOKED: gettext_lazy("%(agent)s must ask you again each time: %(scopes)s."),
+    Event.APPROVAL_REVOKED: gettext_lazy("%(agent)s must ask you again: %(scopes)s."),
 }
 OTHER_SESSIONS_ENDED = gettext_lazy("You ended all your other sessions.")
 CONNECTION_EXPORTED = gettext_lazy("You downloaded the history of your connection to %(agent)s.")

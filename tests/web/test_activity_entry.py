@@ -208,7 +208,7 @@ def test_a_policy_is_named_and_quoted(as_ada, deny, policy):
     words = words_of(as_ada, deny("policy_denied", **by_policy(policy)))
     assert "Rule of the agent's developer, who calls it No mail" in words
     assert "email:*" in words
-    assert "Only the agent's developer can change this rule." in words
+    assert "You cannot change this rule, but the agent's developer can." in words
 
 
 def test_a_policy_that_was_changed_since_is_not_quoted(as_ada, deny, policy, developer):
@@ -232,7 +232,7 @@ def test_a_policy_of_the_service_is_attributed_to_it(as_ada, deny, policy, rival
     fields = {**by_policy(policy), "policy_organization_id": rival.organization_id}
     words = words_of(as_ada, deny("policy_denied", **fields))
     assert "Rule of the service, which calls it No mail" in words
-    assert "Only the service can change this rule." in words
+    assert "You cannot change this rule, but the service can." in words
 
 
 def test_the_users_own_limit_is_quoted_with_the_time_of_its_end(as_ada, ada, deny, granted):

@@ -216,6 +216,16 @@ def test_what_is_approved_for_a_time_is_listed_and_taken_back(browser, grant):
     assert "Approved in advance" not in browser.get(f"/connections/{grant.consent.id}").content.decode()
 
 
+def test_what_is_approved_in_advance_is_an_exception_from_asking(browser, grant):
+    assert "You are asked every time" in send(browser, grant, change="scope", scope=SEND, mode_email__send="ask")
+    approved = {"expires_at": clock.now() + timedelta(days=2), "asked_scopes": [SEND]}
+    make_approval(grant.consent, status="approved", is_standing=True, **approved)
+    page = browser.get(f"/connections/{grant.consent.id}").content.decode()
+    assert "You are asked, except for what you approved in advance" in page
+    assert "You are asked every time" not in page
+    assert "The agent may do this without asking you, until it ends or you take it back." in page
+
+
 def test_a_later_request_keeps_the_tightened_terms(browser, grant):
     send(browser, grant, change="scope", scope=SEND, mode_email__send="ask")
     renewed = allow(ask(grant.agent, scopes=[READ]), grant.user)

@@ -117,7 +117,7 @@ def _sentence(approval: Approval) -> SafeString:
 def _reasons(approval: Approval) -> Iterator[str]:
     """Yield why the user is asked, in sentences."""
     if approval.asked_scopes:
-        yield _("You are asked each time this agent wants to use this permission.")
+        yield _("This agent may use this permission only if you approve it.")
     if approval.asked_by_rule == DATA_FLOW:
         yield _("This task has read private data and content that others wrote, and wants to send something out.")
     elif approval.asked_by_rule:

@@ -76,8 +76,8 @@ OWN_LIMIT = gettext_lazy(
     "You set this limit, and it did what it is for. You can only tighten the limits of a connection. To allow more, "
     "let the agent ask you again."
 )
-OTHERS_LIMIT = gettext_lazy("Only the agent's developer can change this rule.")
-SERVICES_LIMIT = gettext_lazy("Only the service can change this rule.")
+OTHERS_LIMIT = gettext_lazy("You cannot change this rule, but the agent's developer can.")
+SERVICES_LIMIT = gettext_lazy("You cannot change this rule, but the service can.")
 ALL_PAUSED = gettext_lazy("You paused all agents. Resume them, if you trust them again.")
 LINKS = {
     CONNECTION: gettext_lazy("Open the connection"),
