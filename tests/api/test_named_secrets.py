@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from agents import logos
 from core.fetching import FetchFailed
-from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, problem
+from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, problem, verify
 from tests.pictures import png
 
 KEYS = "/developers/api-keys"
@@ -44,6 +44,19 @@ def test_a_named_secret_is_created_used_listed_and_revoked(developer: Api, agent
     assert [one["name"] for one in expect(200, developer.get(secrets))["items"]] == [""]
     problem(exchange(agent, ada, made["clientSecret"]), 401, "invalid_client")
     expect(200, exchange(agent, ada, agent["clientSecret"]))
+
+
+def test_without_a_secret_no_token_is_issued_and_issued_ones_stay_valid(
+    developer: Api, agent: Json, ada: Api, tokens: Json, secrets: str
+) -> None:
+    (only,) = expect(200, developer.get(secrets))["items"]
+    expect(204, developer.delete(f"{secrets}/{only['id']}"))
+    problem(exchange(agent, ada, agent["clientSecret"]), 401, "invalid_client")
+    refresh = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
+    problem(Api().post("/tokens/refresh", refresh), 401, "invalid_client")
+    assert verify(tokens["accessToken"])["allowed"]
+    made = expect(201, developer.post(secrets, {"name": "production"}))
+    expect(200, Api().post("/tokens/refresh", {**refresh, "clientSecret": made["clientSecret"]}))
 
 
 def test_one_secret_is_rotated_and_the_others_stay(developer: Api, agent: Json, ada: Api, secrets: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from agents.models import Agent
 from api.v1.schemas.resource_servers import show_resource_servers
 from resources.models import ResourceServer
 from tests.api.conftest import (
@@ -21,6 +22,7 @@ from tests.api.conftest import (
     tokens_for,
     verify,
 )
+from tests.constants import CALLBACK
 
 IDENTIFIER = "https://tickets.example/api"
 OWN = {
@@ -274,6 +276,15 @@ def test_servers_that_share_a_scope_share_what_is_shown_of_it(developer: Api, se
     expect(201, developer.post("/resource-servers", body(identifier=f"{IDENTIFIER}/2")))
     first, second = show_resource_servers(ResourceServer.objects.all())
     assert first.scopes[1] is second.scopes[1]
+
+
+def test_a_scope_that_has_left_the_catalogue_cannot_be_asked_for(agent: Json, server: Json) -> None:
+    ResourceServer.objects.update(scopes=["email:read", "fax:send"])
+    Agent.objects.update(allowed_scopes=["email:read", "fax:send"])
+    asked = {"clientId": agent["clientId"], "redirectUri": CALLBACK, "resource": server["identifier"]}
+    refused = Api().post("/consent/initiate", {**asked, "requestedScopes": ["fax:send"]})
+    problem(refused, 400, "invalid_scope", "requestedScopes.0")
+    expect(201, Api().post("/consent/initiate", {**asked, "requestedScopes": ["email:read"]}))
 
 
 def test_a_scope_that_has_left_the_catalogue_blocks_only_changes_that_name_it(developer: Api, server: Json) -> None:

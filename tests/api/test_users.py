@@ -3,12 +3,15 @@
 from datetime import timedelta
 from typing import Any
 
+import jwt
 import pytest
 import time_machine
+from django.test import Client
 
 from consent.models import Consent
 from core import clock
-from tests.api.conftest import PASSWORD, SCOPES, Api, Json, expect, initiate, problem, verify
+from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, problem, verify
+from tests.constants import basic
 
 PATHS = ["/users/{}/consents", "/users/{}/audit-logs"]
 ABSENT = "usr_019a1b2c3d4e7f8091a2b3c4d5e6f708"
@@ -123,3 +126,33 @@ def test_an_invalid_query_parameter_is_reported(ada: Api, template: str, query: 
 def test_a_revocation_takes_no_fields(ada: Api, connection: Json) -> None:
     path = f"/users/me/consents/{connection['id']}/revoke"
     problem(ada.post(path, {"reason": "x"}), 400, "validation_failed", "reason")
+
+
+def test_agents_and_services_know_a_user_by_the_id_alone(developer: Api, rival: Api, agent: Json) -> None:
+    person = {"email": "zoe@secret.example", "name": "Zoe Zimmermann", "password": PASSWORD}
+    zoe = expect(201, Api().post("/users/register", person))["id"]
+    session = expect(200, Api().post("/users/login", {"email": person["email"], "password": PASSWORD}))
+    user = Api(Authorization=f"Bearer {session['sessionToken']}")
+    mail = {"name": "Mail", "identifier": "https://mail.example/", "scopes": ["email:send"]}
+    server = expect(201, rival.post("/resource-servers", mail))
+    service = {"Authorization": basic(server["id"], server["secret"])}
+    consent = initiate(agent, requestedScopes=["email:send"], resource=mail["identifier"])
+    granted = {"modes": {"email:send": "ask"}}
+    code = expect(200, user.post(f"/consent/{consent}/approve", granted))["code"]
+    tokens = expect(200, Api().post("/tokens/exchange", {"code": code, **credentials(agent)}))
+    question = {"token": tokens["accessToken"], "requiredScopes": ["email:send"], "explain": True, "receipt": True}
+    asked = expect(200, Api(**service).post("/tokens/verify", question))
+    form, kind = f"token={tokens['accessToken']}", "application/x-www-form-urlencoded"
+    told = [
+        tokens,
+        asked,
+        expect(200, Client().post("/oauth/introspect", form, content_type=kind, headers=service)),
+        jwt.decode(tokens["accessToken"], options={"verify_signature": False}),
+        jwt.decode(asked["receipt"], options={"verify_signature": False}),
+        expect(200, Api(Authorization=basic(*credentials(agent).values())).get(f"/approvals/{asked['approvalId']}")),
+        expect(200, Api(**service).get(f"/approvals/{asked['approvalId']}")),
+        *(expect(200, one.get("/audit")) for one in (developer, rival)),
+        expect(200, developer.get(f"/consent/{consent}")),
+    ]
+    assert all(zoe in str(each) for each in told[:5])
+    assert [word for word in ("zoe@", "secret.example", "Zimmermann") if word in str(told)] == []

@@ -167,6 +167,14 @@ def test_totals_have_at_most_sixteen_currencies() -> None:
     assert totals[-1].spent == {**dict.fromkeys(codes[:16], "1.5"), "AAA": "3.0"}
 
 
+def test_an_amount_that_cannot_be_read_is_in_no_total() -> None:
+    write_row(personal={"amount": {"unreadable": True}})
+    write_row(personal={"amount": {"currency": "EUR", "value": "1.5"}})
+    sequence()
+    totals = [decode_opening(entry.opening)[1].totals for entry in Entry.objects.order_by("leaf_index")]
+    assert [one.spent for one in totals if one] == [{}, {"EUR": "1.5"}]
+
+
 def test_totals_are_not_rounded() -> None:
     before = {"EUR": "1" + "0" * 30 + ".1"}
     assert add_amount(before, {"currency": "EUR", "value": "0.00000001"}) == {"EUR": "1" + "0" * 30 + ".10000001"}

@@ -233,6 +233,16 @@ def test_no_other_status_allows(decide: Decide, grant: Grant, status: str) -> No
     assert (again.approval_id == asked.approval_id) == (status in ("denied", "pending"))
 
 
+def test_a_denial_holds_until_an_hour_after_the_request(decide: Decide, grant: Grant) -> None:
+    denied = one(decide(send(grant))).approval_id
+    Approval.objects.filter(pk=denied).update(status="denied")
+    expires_at = Approval.objects.get(pk=denied).expires_at
+    assert timedelta(minutes=59) < expires_at - clock.now() <= timedelta(hours=1)
+    assert one(decide(send(grant))).approval_id == denied
+    approve(denied, status="denied", expires_at=clock.now())
+    assert one(decide(send(grant))).approval_id != denied
+
+
 def test_an_approval_lapses(decide: Decide, grant: Grant) -> None:
     row = approve(one(decide(send(grant))).approval_id, expires_at=clock.now() - timedelta(seconds=1))
     again = one(decide(send(grant)))

@@ -6,6 +6,7 @@ import pytest
 import time_machine
 
 from core.actor import SYSTEM, Actor
+from core.errors import Invalid
 from developers.models import Organization
 from policies.models import Policy, PolicyVersion
 from policies.services import create_policy, restore_version, update_policy
@@ -63,3 +64,11 @@ def test_only_the_newest_versions_are_kept(policy: Policy) -> None:
     for number in range(MAX_VERSIONS + 5):
         policy = rename(policy, f"{number}", OTHER if number % 2 else ADMINISTRATOR)
     assert [number for number, _ in kept()] == list(range(7, MAX_VERSIONS + 7))
+
+
+@pytest.mark.parametrize("field", ["organization_id", "version", "created_at"])
+def test_other_fields_cannot_be_changed(policy: Policy, field: str) -> None:
+    with pytest.raises(Invalid) as refusal:
+        update_policy(actor=SYSTEM, policy=policy, changes={"name": "Other", field: "x"})
+    assert [error.field for error in refusal.value.errors] == [field]
+    assert Policy.objects.get().name == "First"

@@ -14,6 +14,7 @@ from django.utils import timezone
 from tests.constants import PASSWORD
 from tests.log import log_entries
 from tests.mails import code_in
+from tests.passkeys import enter_password
 
 PAGE, CONFIRM, SECOND = "/accounts/email/", "/accounts/email/confirm/", "ada@work.example"
 
@@ -163,6 +164,13 @@ def test_another_users_address_is_not_found(browser: Client, bob: Any) -> None:
     for action in ("action_remove", "action_primary"):
         assert browser.post(PAGE, {"email": bob.email, action: ""}).status_code == 404
     assert EmailAddress.objects.filter(user=bob).exists()
+
+
+def test_a_code_works_only_in_the_browser_that_asked_for_it(browser: Client, ada: Any, mails: list[Any]) -> None:
+    browser.post(PAGE, {"email": SECOND, "action_add": ""})
+    other = enter_password(ada.email)
+    assert other.post(CONFIRM, {"code": code_in(mails[-1])})["Location"] == PAGE
+    assert rows() == [(ada.email, True, False)]
 
 
 def test_the_primary_address_is_verified_with_a_code(browser: Client, ada: Any, mails: list[Any]) -> None:

@@ -12,11 +12,12 @@ from accounts.tasks import mail_notices
 from core import clock
 from tests.constants import PASSWORD
 from tests.log import log_entries
-from tests.mails import REMEDIES, leads_to
-from tests.passkeys import enter_password
+from tests.mails import REMEDIES, code_in, leads_to
+from tests.passkeys import add_passkey, enter_password
 
 UNDONE = "Nothing has been changed yet"
-MAILS_PAGE = "/account/notifications"
+MAILS_PAGE, ADDRESSES = "/account/notifications", "/accounts/email/"
+OTHER = "another-passphrase-of-ada"
 SIGN_IN_AGAIN = "/accounts/reauthenticate/?next=%2Faccount%2Fnotifications"
 LATER = timedelta(minutes=6)
 
@@ -154,3 +155,30 @@ def test_choices_made_with_an_old_password_are_refused(as_ada: Client, ada: User
     assert as_ada.post(MAILS_PAGE, {}).status_code == 302
     ada.refresh_from_db()
     assert ada.grant_mails
+
+
+def test_mails_that_protect_the_account_are_sent_whatever_is_chosen(as_ada: Client, mails: list[Any]) -> None:
+    as_ada.post(MAILS_PAGE, {})
+    assert mail_notices() == 2
+    add_passkey(as_ada)
+    for added in ("ada@home.example", "ada@work.example"):
+        as_ada.post(ADDRESSES, {"email": added, "action_add": ""})
+        as_ada.post(f"{ADDRESSES}confirm/", {"code": code_in(mails[-1])})
+    as_ada.post(ADDRESSES, {"email": "ada@home.example", "action_remove": ""})
+    as_ada.post(ADDRESSES, {"email": "ada@work.example", "action_primary": ""})
+    passwords = {"oldpassword": PASSWORD, "password1": OTHER, "password2": OTHER}
+    as_ada.post("/accounts/password/change/", passwords)
+    Client().post("/accounts/password/reset/", {"email": "ada@work.example"})
+    as_ada.post("/account/erase", {"email": "ada@work.example"})
+    assert {mail.subject.removeprefix("[AgentGate] ") for mail in mails} == {
+        "Emails about new access of agents were switched off",
+        "Emails about sign-ins with a new browser or program were switched off",
+        "A passkey was added to your account",
+        "Your code to confirm this email address",
+        "An email address was added to your account",
+        "An email address was removed from your account",
+        "The primary email address of your account was changed",
+        "Your password was changed",
+        "Reset your password",
+        "Your account was erased",
+    }
