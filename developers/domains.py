@@ -190,11 +190,13 @@ def _set_domain(claim: DomainClaim, domain: str | None) -> bool:
 def _miss(actor: Actor, claim: DomainClaim, found: Found, now: datetime, *, is_contested: bool) -> None:
     """Note that the proof of a domain is missing, and lose the domain after the grace period."""
     is_new = claim.failing_since is None
-    claim.failing_since, claim.due_at = claim.failing_since or now, now + RETRY_AFTER
-    if now - claim.failing_since >= GRACE or (is_contested and found.is_gone):
+    claim.failing_since = claim.failing_since or now
+    lost_at = claim.failing_since + GRACE
+    claim.due_at = min(now + RETRY_AFTER, lost_at)
+    if now >= lost_at or (is_contested and found.is_gone):
         _lose(actor, claim, now)
     elif is_new:
-        _tell(claim, "domain_failing", now, until=claim.failing_since + GRACE)
+        _tell(claim, "domain_failing", now, until=lost_at)
 
 
 def _lose(actor: Actor, claim: DomainClaim, now: datetime) -> None:

@@ -14,6 +14,7 @@ from consent.mails import mailed
 from consent.models import Consent
 from consent.tasks import mail_approvals
 from core import clock
+from core.zones import in_words
 from tests.approvals import Asks, make_approval
 from tests.threads import race
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server
@@ -30,6 +31,7 @@ def test_each_request_is_told_once(ada: User, asks: Asks, mailoutbox: list[Any])
         assert mail.subject == "[AgentGate] An agent asks for your approval"
         assert "The agent SmartMail asks for your approval." in mail.body
         assert "With the permission: Send email as you" in mail.body
+        assert f"approve or deny it until {in_words(approval.expires_at, ada.time_zone)}, open:" in mail.body
         assert f"http://localhost:8000/approvals/{approval.id}\n" in mail.body
         assert "http://localhost:8000/account/notifications\n" in mail.body
 

@@ -21,6 +21,7 @@ from consent.terms import GivenTerms
 from core import clock
 from core.actor import Actor
 from core.errors import DomainError
+from core.zones import in_words
 from tests.mails import REMEDIES, leads_to
 from tests.threads import race
 from tests.world import as_user, ask
@@ -43,7 +44,8 @@ def test_the_first_grant_is_mailed_once(agent: Agent, ada: User, mailoutbox: lis
     (mail,) = mailoutbox
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] An agent may now act for you"
-    assert "The agent SmartMail may now act for you, until " in mail.body
+    ends = in_words(consent.expires_at, ada.time_zone)
+    assert f"The agent SmartMail may now act for you, until {ends}." in " ".join(mail.body.split())
     assert "\n- Read your email\n" in mail.body
     assert "From: the IP address 203.0.113.9\n" in mail.body
     assert f"http://localhost:8000/connections/{consent.id}\n" in mail.body
@@ -57,6 +59,8 @@ def test_a_widened_connection_is_mailed_with_what_is_new(agent: Agent, ada: User
     mail = mailoutbox[1]
     assert mail.subject == "[AgentGate] An agent may now do more for you"
     assert re.findall(r"^- (.+)$", mail.body, re.M) == ["Send email as you"]
+    ends = in_words(Consent.objects.get(status="approved").expires_at, ada.time_zone)
+    assert f"may now do more for you than before, until {ends}." in " ".join(mail.body.split())
 
 
 def test_a_scope_that_no_longer_asks_is_mailed(agent: Agent, ada: User, mailoutbox: list[Any]) -> None:

@@ -16,6 +16,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import DomainError
 from core.money import Amount
+from core.zones import in_words
 from tests.approvals import Asks, make_approval
 from tests.mails import REMEDIES, leads_to
 from tests.threads import race
@@ -62,7 +63,8 @@ def test_an_accepted_rule_is_mailed_with_its_bounds(example: Approval, ada: User
     (mail,) = mailoutbox
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] An agent may now do something without asking you"
-    assert "The agent SmartMail may now do this without asking you, until " in mail.body
+    ends = in_words(example.consent.expires_at, ada.time_zone)
+    assert f"The agent SmartMail may now do this without asking you, until {ends}:" in mail.body
     assert "    Pay up to 20 EUR to shop. example\n" in mail.body
     assert "At most 5 times a day.\n" in mail.body
     assert "\n- Send email as you\n" in mail.body

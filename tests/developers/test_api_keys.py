@@ -8,6 +8,7 @@ import pytest
 import time_machine
 
 from accounts.models import User
+from core import clock
 from core.errors import Invalid, NotAuthenticated, NotFound
 from core.rotation import AddedSecret, AlreadyReplaced, NewSecret
 from core.secret_use import USE_PRECISION
@@ -65,6 +66,12 @@ def test_a_key_ends_when_the_developer_wanted(developer: Developer, create: Any)
         clock.move_to(NOON + timedelta(seconds=DAY))
         assert developer_for_api_key(key.value) is None
     assert metadata("api_key.created")["lifetimeSeconds"] == DAY
+
+
+def test_a_key_without_a_lifetime_never_ends(developer: Developer, create: Any) -> None:
+    key = create(name="laptop")
+    with time_machine.travel(clock.now() + timedelta(days=10_000)):
+        assert developer_for_api_key(key.value) == developer
 
 
 def test_a_rotated_key_keeps_its_name_and_its_lifetime(developer: Developer, actor: Any, create: Any) -> None:

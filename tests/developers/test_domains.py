@@ -12,6 +12,7 @@ from accounts.models import Notice
 from core import clock
 from core.actor import SYSTEM
 from core.errors import Conflict, Invalid, NotFound, Throttled
+from core.zones import in_words
 from developers import domains
 from developers.acting import as_developer
 from developers.domains import (
@@ -206,11 +207,13 @@ def test_a_missing_proof_is_lost_after_notice(
     check_domains()
     assert domain_of(developer) == "acme.com"
     notice = Notice.objects.get()
-    assert (notice.name, notice.user, notice.facts["domain"]) == ("domain_failing", developer.user, "acme.com")
+    until = in_words(clock.now() + GRACE, developer.user.time_zone)
+    assert (notice.name, notice.user) == ("domain_failing", developer.user)
+    assert (notice.facts["domain"], notice.facts["until"]) == ("acme.com", until)
     time.shift(GRACE - timedelta(minutes=1))
     check_domains()
     assert (domain_of(developer), Notice.objects.count()) == ("acme.com", 1)
-    time.shift(timedelta(hours=1))
+    time.shift(timedelta(minutes=1))
     check_domains()
     assert domain_of(developer) is None
     assert list(Notice.objects.order_by("pk").values_list("name", flat=True)) == ["domain_failing", "domain_lost"]

@@ -195,7 +195,9 @@ def test_denying_redirects_to_the_agent_with_access_denied(as_ada, ask):
     consent = ask()
     response = as_ada.post(url(consent), {"decision": "deny"})
     assert response.status_code == 303
-    assert parse_qs(urlsplit(response["Location"]).query)["error"] == ["access_denied"]
+    told = parse_qs(urlsplit(response["Location"]).query)
+    assert told.pop("error") == ["access_denied"]
+    assert told.keys() <= {"error_description", "iss", "state"}
     consent.refresh_from_db()
     assert consent.status == "denied"
 
