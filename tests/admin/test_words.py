@@ -17,6 +17,7 @@ from audit.events import Event, Outcome
 from audit.models import Entry
 from audit.sequencing.sequencer import sequence
 from consent.models import Consent
+from consent.pausing import pause_agent
 from consent.services import expire_grants, expire_requests
 from core import clock
 from core.actor import SYSTEM
@@ -33,7 +34,7 @@ from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
 from tests.consent.test_counts import calls
 from tests.log import log_entries
-from tests.world import ANONYMOUS, ask
+from tests.world import ANONYMOUS, as_user, ask
 from tokens.issuing import IssuedTokens
 from tokens.services import issue_client_token, revoke_token
 
@@ -114,6 +115,16 @@ def test_only_superusers_read_what_was_requested(role: str, site: Client, world:
     assert html.count("Withheld. Only superusers read what was requested.") == 2 * 7  # in the facts and in the JSON
     assert "203.0.113.9" in html
     assert "203.0.113.10" in html
+
+
+@pytest.mark.parametrize("role", [SUPPORT, SAFETY])
+def test_only_superusers_read_why_a_user_paused_an_agent(role: str, site: Client, world: World) -> None:
+    pause_agent(actor=as_user(world.ada), consent=world.consent, reason="It scares Ada.")
+    paths = [form_url(Entry(pk=log_entries()[0].id)), "/admin/audit/entry/", form_url(world.consent)]
+    shown = [path for path in paths if "It scares Ada." in site.get(path).content.decode()]
+    assert shown == paths[:1]
+    browser = sign_in(member(role))
+    assert not any("It scares Ada." in browser.get(path).content.decode() for path in paths)
 
 
 def sentence_of(site: Client, entry_id: str) -> str:

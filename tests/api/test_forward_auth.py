@@ -37,6 +37,12 @@ def test_a_missing_bearer_token_is_401_without_an_error_code(db: None, header: s
     assert answer["WWW-Authenticate"] == 'Bearer scope="email:read"'
 
 
+@pytest.mark.parametrize("name", ["access_token", "token"])
+def test_a_token_in_the_url_is_ignored(token: str, name: str) -> None:
+    for path in (f"{PATH}&{name}={token}", f"/forward-auth/inbox?{name}={token}"):
+        problem(Api().get(path, X_Required_Scopes="email:read"), 401, "not_authenticated")
+
+
 def test_denials_are_problem_details_with_a_challenge(token: str) -> None:
     bad = ask("garbage")
     problem(bad, 401, "invalid_token")

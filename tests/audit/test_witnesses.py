@@ -1,6 +1,7 @@
 """Checkpoints are cosigned by real witnesses, which refuse a log that was rolled back or forked."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -87,6 +88,25 @@ def test_each_new_checkpoint_is_cosigned(witness: Witness, settings: Any, caplog
     assert note.startswith(published.note)
     assert note.removeprefix(published.note).startswith("— witness.example/w1 ")
     assert "HTTP Request" not in caplog.text, "a line per request would fill the log"
+
+
+def test_a_witness_gets_hashes_only(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent, post = list[str](), witnesses._post
+
+    async def note(url: str, content: bytes) -> tuple[int, bytes]:
+        sent.append(content.decode())
+        return await post(url, content)
+
+    monkeypatch.setattr(witnesses, "_post", note)
+    submitter = Submitter(witness)
+    for size in (3, 300):
+        log_entries(size)
+        submitter.submit()
+    for content, size in zip(sent, (3, 303), strict=True):
+        proof, _, checkpoint = content.partition("\n\n")
+        assert re.fullmatch(r"old \d+(\n[A-Za-z0-9+/]{43}=)*", proof)
+        assert checkpoint == Checkpoint.objects.get(size=size).note
+        assert re.fullmatch(r"\S+\n\d+\n[A-Za-z0-9+/]{43}=\ntime \S+\n\n— \S+ \S+\n", checkpoint)
 
 
 @pytest.mark.parametrize(

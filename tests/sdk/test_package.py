@@ -1,8 +1,10 @@
 """The package: its own tests, its wheel in an empty environment, and its types in a program that uses it."""
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -71,6 +73,7 @@ if __name__ == "__main__":
     print(act(*sys.argv[1:]))
 """
 CHECKERS = ["mypy", pytest.param("pyright", marks=pytest.mark.node)]
+DEPENDENCIES = {"python": "httpx", "audit": "cryptography"}
 MISTAKES = {
     "unknown_argument": 'AgentGateAdmin("https://x", "k").create_agent(nam="x")',
     "not_awaited": 'AsyncAgentGateClient("https://x", "a", "b").create_session("c").verify(["x"])',
@@ -114,6 +117,13 @@ def test_the_wheel_contains_the_package_and_its_types(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
     assert "agentgate_oauth/py.typed" in names
     assert {name.split("/")[0] for name in names} == {"agentgate_oauth", "agentgate_oauth-0.1.0.dist-info"}
+
+
+@pytest.mark.parametrize("package", DEPENDENCIES)
+def test_each_package_has_one_dependency(package: str):
+    project = tomllib.loads((SDK.parent / package / "pyproject.toml").read_text())["project"]
+    assert project["requires-python"] == ">=3.10"
+    assert [re.findall(r"^[\w-]+", one) for one in project["dependencies"]] == [[DEPENDENCIES[package]]]
 
 
 def test_an_installed_wheel_works(empty_environment: Path, program: Path, gate: Gate, agent: Agent, person: Person):

@@ -9,6 +9,7 @@ import pytest
 from agentgate_oauth import AgentGateAdmin, AgentGateClient, AsyncAgentGateClient, FileStore, SessionEndedError
 from agentgate_oauth.errors import InvalidGrantError
 
+from tests.constants import CALLBACK
 from tests.live.gate import Agent, Gate, Person
 from tests.sdk.cutting_proxy import cutting_proxy
 
@@ -116,6 +117,13 @@ def test_revoking_a_session_keeps_the_connection_and_its_other_sessions(
     assert other.verify(["email:send"]).allowed
     consents = gate.get("/users/me/consents", **person.headers).json()["items"]
     assert [consent["status"] for consent in consents if consent["id"] == other.consent_id] == ["approved"]
+
+
+def test_only_the_named_user_can_decide(gate: Gate, client: AgentGateClient, person: Person):
+    asked = client.request_consent(scopes=["email:read"], redirect_uri=CALLBACK, user_id=person.id)
+    path = f"/consent/{asked.consent_id}/approve"
+    assert gate.post(path, **gate.person().headers).status_code == 404
+    assert gate.post(path, **person.headers).status_code == 200
 
 
 def test_a_revoked_consent_denies_and_then_ends_the_session(gate: Gate, client: AgentGateClient, agent, person):

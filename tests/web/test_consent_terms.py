@@ -71,17 +71,19 @@ class TestModes:
         assert html.count("Asks you every time.") == 1
         assert 'name="mode-payments:charge"' not in html
 
-    def test_an_organizations_scope_is_asked_for_unless_it_is_reversible(self, as_ada: Client, developer: Any) -> None:
+    def test_an_organizations_scope_is_asked_for_if_it_is_risky_or_cannot_be_undone(self, as_ada: Client, developer: Any) -> None:
         make_resource_server(
             developer,
             "https://notes.example/",
             ScopeDefinition("notes:send", "low", "Send notes", "Send", "read"),
             ScopeDefinition("notes:read", "low", "Read notes", "Read", "send", is_reversible=True),
+            ScopeDefinition("notes:close", "high", "Close notes", "Close", "send", is_reversible=True),
             ScopeDefinition("notes:burn", "critical", "Burn notes", "Burn", "read"),
         )
-        scopes = ["notes:send", "notes:read", "notes:burn"]
+        scopes = ["notes:send", "notes:read", "notes:close", "notes:burn"]
         html = page(as_ada, request_consent(make_agent(developer, allowed_scopes=scopes), scopes=scopes))
-        assert checked(html) == {"notes:send": "ask"}
+        assert checked(html) == {"notes:send": "ask", "notes:close": "ask"}
+        assert html.count("Cannot be undone") == 2
         assert html.count("Asks you every time.") == 1
 
     def test_the_choice_is_stored(self, as_ada: Client, agent: Any) -> None:

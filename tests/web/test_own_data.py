@@ -132,10 +132,11 @@ def test_only_a_post_with_a_session_downloads(as_ada: Client, ada: User) -> None
 
 
 def test_a_long_list_says_that_it_is_not_complete(as_ada: Client, granted: Consent, monkeypatch: Any) -> None:
-    for _ in range(3):
-        make_approval(granted)
+    _, *newest = [make_approval(granted) for _ in range(3)]
     monkeypatch.setattr("web.own_data.MAX_ROWS", 2)
-    assert download(as_ada)["approvals"]["isComplete"] is False
+    found = download(as_ada)["approvals"]
+    assert found["isComplete"] is False
+    assert {one["id"] for one in found["items"]} == {one.id for one in newest}
     monkeypatch.setattr("web.own_data.MAX_ROWS", 100)
     monkeypatch.setattr("web.own_data.MAX_CHARACTERS", 10)
     assert download(as_ada)["approvals"] == {"isComplete": False, "items": []}

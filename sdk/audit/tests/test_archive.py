@@ -71,6 +71,14 @@ def test_every_flipped_byte_is_found(file: str, capsys: pytest.CaptureFixture[st
         assert len(text.splitlines()) == 1
 
 
+def test_personal_data_is_compared_with_the_manifest_only(capsys: pytest.CaptureFixture[str]):
+    build({300: {"sealed": "bm90IGVuY3J5cHRlZA=="}})
+    assert run(capsys)[0] == 0, "whether it opens, only the server knows"
+    path = MONTH / "entries-000000000256.jsonl.zst"
+    path.write_bytes(zstandard.compress(zstandard.decompress(path.read_bytes()).replace(b"bm90", b"bm91")))
+    assert run(capsys) == (1, f"index 256: {path.name} is not the file in the manifest\n")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -83,6 +83,22 @@ def test_reads_are_repeated_after_lost_responses_and_errors():
     assert len(sent) == 3
 
 
+def test_an_update_is_repeated_after_a_lost_response():
+    sent: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request.method)
+        if len(sent) == 1:
+            raise httpx.ReadError("cut", request=request)
+        return problem(403, "forbidden")
+
+    http = httpx.Client(transport=httpx.MockTransport(answer))
+    api = AgentGateAdmin(BASE_URL, "ag_1", http_client=http, retry=RetryPolicy(base_seconds=0.0))
+    with pytest.raises(Exception, match="forbidden"):
+        api.update_agent("agt_1", status="suspended")
+    assert sent == ["PATCH", "PATCH"]
+
+
 def test_a_creation_is_repeated_with_the_same_key():
     keys: list[str] = []
 

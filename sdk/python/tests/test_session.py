@@ -156,6 +156,7 @@ def test_an_ended_family_raises(client: AgentGateClient, gate: FakeGate):
     gate.family_ended = True
     with pytest.raises(SessionEndedError, match="invalid_grant"):
         session.verify(["email:send"])
+    assert client.resume_session("cns_1") is not None, "the store keeps it until it is revoked or replaced"
 
 
 def test_a_session_outlives_a_suspension_of_its_agent(client: AgentGateClient, gate: FakeGate):

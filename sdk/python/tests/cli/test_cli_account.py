@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 
 import pytest
 from fake_gate import problem
+from typer.main import get_command
+
+from agentgate_oauth.cli.app import app
+from agentgate_oauth.cli.connection import read_secret
 
 REGISTERED = {
     "id": "log_1",
@@ -36,6 +41,26 @@ def test_login_stores_the_session_in_a_private_file_and_logout_ends_it(api, cli,
     cli("logout")
     assert api.requests[-1].url.path.endswith("/developers/logout") and not kept.exists()
     assert cli.json("logout") == {"signedOut": False}
+
+
+def test_no_command_takes_a_secret_as_an_argument():
+    def parameters(command):
+        yield from ((command.name, one.name) for one in command.params)
+        for one in getattr(command, "commands", {}).values():
+            yield from parameters(one)
+
+    known = set(parameters(get_command(app)))
+    secret = re.compile("password|token|secret|code|key")
+    assert {one for one in known if secret.search(one[1])} == {("rotate", "key"), ("revoke", "key")}
+    assert ("login", "email") in known
+
+
+def test_secrets_are_typed_unseen(monkeypatch):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
+    asked = []
+    monkeypatch.setattr("typer.prompt", lambda label, **options: asked.append(options["hide_input"]) or "hunter22")
+    assert read_secret("Password", "AGENTGATE_PASSWORD") == "hunter22"
+    assert asked == [True]
 
 
 def test_login_as_json_prints_no_secret(api, cli):
