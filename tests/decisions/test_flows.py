@@ -249,9 +249,7 @@ def test_a_guard_that_is_added_knows_only_what_happens_from_then_on(decide: Deci
     assert decide_each(decide, calls(grant, OUT, PRIVATE, UNTRUSTED, OUT)) == [True, True, True, False]
 
 
-def test_a_guard_of_a_new_policy_knows_what_guards_with_the_same_actions_remember(
-    decide: Decide, grant: Grant
-) -> None:
+def test_a_guard_of_a_new_policy_knows_what_guards_with_the_same_actions_remember(decide: Decide, grant: Grant) -> None:
     policy = guard(grant)
     assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, True, False]
     update_policy(actor=SYSTEM, policy=policy, changes={"enabled": False})

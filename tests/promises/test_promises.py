@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.clean_environment import ROOT
-from tests.promises.finding import on_pages
+from tests.promises.finding import in_guides, on_pages
 
-TABLES = {"pages.csv": on_pages}
+TABLES = {"pages.csv": on_pages, "guides.csv": in_guides}
 TEST = re.compile(r"(?P<path>(?:tests|sdk)/[\w/.-]+\.py)::(?:(?P<class>\w+)::)?(?P<test>test_\w+)")
 NO_PROMISE = re.compile(r"- \w.+")
 

@@ -71,7 +71,7 @@ class TestModes:
         assert html.count("Asks you every time.") == 1
         assert 'name="mode-payments:charge"' not in html
 
-    def test_an_organizations_scope_is_asked_for_if_it_is_risky_or_cannot_be_undone(self, as_ada: Client, developer: Any) -> None:
+    def test_an_organizations_scope_is_asked_for_if_risky_or_final(self, as_ada: Client, developer: Any) -> None:
         make_resource_server(
             developer,
             "https://notes.example/",

@@ -58,7 +58,9 @@ def test_no_command_takes_a_secret_as_an_argument():
 def test_secrets_are_typed_unseen(monkeypatch):
     monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     asked = []
-    monkeypatch.setattr("typer.prompt", lambda label, **options: asked.append(options["hide_input"]) or "hunter22")
+    monkeypatch.setattr(
+        "typer.prompt", lambda label, **options: asked.append(options["hide_input"]) or "hunter22"
+    )
     assert read_secret("Password", "AGENTGATE_PASSWORD") == "hunter22"
     assert asked == [True]
 
