@@ -82,7 +82,7 @@ class LogChangeList(ChangeList):
         self.has_active_filters = self.has_active_filters or bool(linked)
         self.clear_all_filters_qs = self.get_query_string(remove=[*given, *ENDS, REASONS])
         self.searched = self._read_search(request)
-        self.wanted = replace(_criteria(given, self.searched or {}), **further)
+        self.wanted = without_named_reports(replace(_criteria(given, self.searched or {}), **further))
         return Entry.objects.none()
 
     def get_results(self, request: HttpRequest) -> None:
@@ -113,12 +113,11 @@ class LogChangeList(ChangeList):
             return [], ""
         if ID in self.searched:
             found = find_entry(self.wanted, self.searched[ID])
-            return without_named_reports([read_entry(found)] if found else [], self.wanted), ""
+            return [read_entry(found)] if found else [], ""
         try:
-            entries, cursor = Listing(self.wanted).page(self.cursor, self.list_per_page)
+            return Listing(self.wanted).page(self.cursor, self.list_per_page)
         except UnknownCursor as error:
             raise IncorrectLookupParameters from error
-        return without_named_reports(entries, self.wanted), cursor
 
 
 def row_of(entry: AuditEntry) -> Entry:

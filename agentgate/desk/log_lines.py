@@ -76,7 +76,7 @@ class Line:
 
 def recent_lines(request: HttpRequest, criteria: Criteria, limit: int = RECENT) -> list[Line]:
     """Return the newest entries that match."""
-    return log_lines(request, without_named_reports(Listing(criteria).page("", limit)[0], criteria))
+    return log_lines(request, Listing(without_named_reports(criteria)).page("", limit)[0])
 
 
 def log_lines(request: HttpRequest, entries: Sequence[AuditEntry]) -> list[Line]:

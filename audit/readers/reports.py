@@ -4,7 +4,6 @@ The page on which users report promises that administrators see neither who repo
 can look up the user of an entry, of a connection and of a request, so these are withheld, too.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from audit.events import Event
@@ -29,7 +28,7 @@ def withhold_reporter(entry: AuditEntry) -> AuditEntry:
     return replace(entry, user_id=None, consent_id=None, record=record, personal_parts={}, is_erased=False)
 
 
-def without_named_reports(entries: Sequence[AuditEntry], criteria: Criteria) -> list[AuditEntry]:
-    """Return the entries that were found by the criteria, without reports if the criteria say whose they are."""
+def without_named_reports(criteria: Criteria) -> Criteria:
+    """Return the criteria of an administrator's search, which hide reports if they say whose these are."""
     names_user = any((criteria.user_id, criteria.consent_id, criteria.request_id, "_" in (criteria.actor or "")))
-    return [one for one in entries if not (names_user and one.event == REPORT)]
+    return replace(criteria, hidden=REPORT) if names_user else criteria

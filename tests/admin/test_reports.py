@@ -97,6 +97,29 @@ def test_no_search_by_what_names_the_user_finds_it(desk: Client, world: World, r
         assert report.id not in page.content.decode()
 
 
+@pytest.mark.parametrize("filters", [{}, {"event__exact": EVENT}])
+def test_it_is_a_cursor_of_no_list_that_names_a_person(
+    site: Client, world: World, report: Report, filters: Any
+) -> None:
+    """It was accepted in the list of its user only, which told administrators who the user is."""
+    subjects = [{"q": one} for one in (world.ada.id, world.developer.user_id, world.consent.id, report.request_id)]
+    for subject in (*subjects, {"actor": world.ada.id}):
+        assert site.get(list_url(Entry), {**subject, **filters, "cursor": report.id}).status_code == 400
+    assert site.get(list_url(Entry), {"q": world.agent.id, "cursor": report.id}).status_code == 200
+
+
+def test_it_leaves_no_gap_in_what_is_listed_of_its_user(site: Client, world: World, report: Report) -> None:
+    """A page had one row less, or led on with the id of the report."""
+    ids = {"user_id": world.ada.id, "agent_id": world.agent.id, "consent_id": world.consent.id}
+    drafts = [decided(**ids, organization_id=world.developer.organization_id) for _ in range(49)]
+    write_drafts(drafts[:9])
+    assert site.get(form_url(world.ada)).content.decode().count(f'href="{list_url(Entry)}log_') == 10
+    write_drafts(drafts[9:])
+    found = site.get(list_url(Entry), {"q": world.ada.id}).context["cl"]
+    assert len(found.result_list) == 50
+    assert report.id not in found.older
+
+
 def test_the_page_of_the_report_promises_that(report: Report) -> None:
     assert "a user reported an entry of this agent, but not which user or which entry." in report.page
     assert "What you stop or end is logged like all that you do" in report.page
