@@ -136,7 +136,8 @@ REASONS: dict[str, Any] = {
     Reason.INSUFFICIENT_SCOPE: gettext_lazy("You had not allowed this."),
     Reason.APPROVAL_REQUIRED: gettext_lazy("It must ask you first."),
 }
-
+USER_DENIED = gettext_lazy("You denied this request.")
+NOT_ASKED = gettext_lazy("It must ask you first, and has asked you too often.")
 OWN_LIMIT = gettext_lazy("A limit that you set denied this.")
 OWN_LIMITS = {
     "spend_limit": gettext_lazy("Your limit on how much it spends denied this."),
@@ -218,14 +219,16 @@ def reason_html(entry: dict[str, Any]) -> SafeString:
 
 
 def asks_user(entry: Mapping[str, Any]) -> bool:
-    """Return whether a denied request waits for the user's approval, and the user has not denied that."""
-    is_open = entry["metadata"].get("approvalStatus") != ApprovalStatus.DENIED
+    """Return whether a denied request waits for the user's approval: they have not denied it, and were asked."""
+    metadata = entry["metadata"]
+    is_open = metadata.get("approvalStatus") != ApprovalStatus.DENIED and "retryAfterSeconds" not in metadata
     return is_open and bool(entry["reason"] == Reason.APPROVAL_REQUIRED)
 
 
 def _why(entry: dict[str, Any], fill: Fill) -> str:
     if entry["reason"] == Reason.APPROVAL_REQUIRED and not asks_user(entry):
-        return fill(_("You denied this request."), {})
+        is_denied = entry["metadata"].get("approvalStatus") == ApprovalStatus.DENIED
+        return fill(USER_DENIED if is_denied else NOT_ASKED, {})
     if entry["reason"] != Reason.POLICY_DENIED:
         return fill(REASONS.get(entry["reason"], ""), {})
     if entry["metadata"].get("limitedBy") == "user":

@@ -240,6 +240,15 @@ def test_denials_by_different_rules_have_lines_of_their_own(as_ada, say, one, ot
     assert words_of(as_ada).count("2 times, last at") == 2
 
 
+def test_denied_and_unasked_requests_have_lines_of_their_own(as_ada, say):
+    for metadata in ({"approvalStatus": "denied"}, {"retryAfterSeconds": 60}) * 2:
+        say(outcome=Outcome.DENIED, reason="approval_required", scopes=["email:send"], metadata=metadata)
+    words = words_of(as_ada)
+    assert words.count("2 times, last at") == 2
+    assert "You denied this request." in words
+    assert "It must ask you first, and has asked you too often." in words
+
+
 def test_an_own_limit_is_named(as_ada, say):
     metadata = {"ruleType": "spend_limit", "limitedBy": "user"}
     say(outcome=Outcome.DENIED, reason="policy_denied", scopes=["email:send"], metadata=metadata)

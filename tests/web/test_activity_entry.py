@@ -195,7 +195,11 @@ def test_a_request_that_the_user_denied_before_is_a_denial_in_words(as_ada, deny
 
 def test_a_request_about_which_the_user_was_not_asked_does_not_wait(as_ada, deny):
     words = words_of(as_ada, deny("approval_required", metadata={"retryAfterSeconds": 60}))
+    assert "SmartMail was denied: Send email as you. Denied" in words
+    assert "Why it was denied" in words
+    assert "It must ask you first, and has asked you too often." in words
     assert "The agent asked for too many approvals" in words
+    assert "Asked you" not in words
     assert "while it waits" not in words
 
 

@@ -51,8 +51,8 @@ DISPUTABLE = frozenset(
         Event.AGENTS_RESUMED,
     }
 )
-# What tells apart the rules that denied requests.
-RULE = ("limitedBy", "ruleType", "ruleIndex")
+# What distinguishes requests that were denied for the same reason.
+RULE = ("limitedBy", "ruleType", "ruleIndex", "approvalStatus")
 OTHERS = frozenset({"administrator", "system"})
 CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
 # What is about one request of an agent.
