@@ -59,11 +59,14 @@ def _judge(newest: Path, kind: Kind) -> Finding:
 
 def find_newest(files: list[Path]) -> tuple[Path, Kind] | None:
     """Return the newest backup among files in this order, whole or not, else the newest encrypted file, else None."""
-    kinds = [(file, kind_of(file)) for file in files]
-    for wanted in ((Kind.BACKUP, Kind.INCOMPLETE), (Kind.ENCRYPTED,)):
-        if found := next((each for each in kinds if each[1] in wanted), None):
-            return found
-    return None
+    encrypted = None
+    for file in files:
+        kind = kind_of(file)
+        if kind in (Kind.BACKUP, Kind.INCOMPLETE):
+            return file, kind
+        if kind is Kind.ENCRYPTED:
+            encrypted = encrypted or (file, kind)
+    return encrypted
 
 
 def newest_files(folder: Path) -> list[Path]:

@@ -106,9 +106,23 @@ def test_a_packed_backup_is_one(suffix: str, folder: Path, backup: bytes) -> Non
     assert found_by(backups.check_backups)[0] is OK
 
 
-@pytest.mark.parametrize("suffix", ["gz", "xz"])
+@pytest.mark.parametrize("suffix", PACKED)
+def test_a_backup_that_was_cut_off_before_it_was_packed_is_incomplete(suffix: str, folder: Path, backup: bytes) -> None:
+    (folder / f"agentgate.{suffix}").write_bytes(PACKED[suffix](backup[:-1000]))
+    assert found_by(backups.check_backups)[0] is PROBLEM
+
+
+def test_a_packed_backup_with_more_than_is_read_is_one(folder: Path, backup: bytes, monkeypatch: Any) -> None:
+    monkeypatch.setattr(backup_files, "MAX_READ", len(backup) // 2)
+    for suffix in ("gz", "tgz"):
+        (folder / f"agentgate.{suffix}").write_bytes(PACKED[suffix](backup))
+        assert backup_files.kind_of(folder / f"agentgate.{suffix}") == "backup"
+
+
+@pytest.mark.parametrize("suffix", ["gz", "xz", "tar"])
 def test_a_backup_that_was_cut_off_while_it_was_packed_is_incomplete(suffix: str, folder: Path, backup: bytes) -> None:
-    (folder / f"agentgate.{suffix}").write_bytes(PACKED[suffix](backup)[:-1000])
+    packed = PACKED[suffix](backup)
+    (folder / f"agentgate.{suffix}").write_bytes(packed[: len(packed) * 3 // 4])
     status, text = found_by(backups.check_backups)
     assert status is PROBLEM
     assert "It is incomplete or damaged." in text
@@ -135,6 +149,53 @@ def test_the_other_formats_of_dumps(folder: Path, store: str) -> None:
     for name, options in {"tables.dump": ("--format", "custom"), "tables.sql": ()}.items():
         dump(folder / name, "--schema-only", *options)
         assert backup_files.kind_of(folder / name) == "other"
+
+
+def tar_of_sparse(content: bytes, **values: Any) -> bytes:
+    """Return a tar whose only member is a sparse file, as Python would not write it."""
+    texts = [f" GNU.sparse.{name}={value}\n" for name, value in values.items()]
+    records = "".join(f"{len(text) + 2}{text}" for text in texts).encode()
+    header, member = tarfile.TarInfo("pax"), tarfile.TarInfo("agentgate.dump")
+    header.type, header.size, member.size = tarfile.XHDTYPE, len(records), len(content)
+    parts = header.tobuf(), records, member.tobuf(), content
+    return b"".join(part + bytes(-len(part) % 512) for part in parts) + bytes(1024)
+
+
+def test_a_tar_that_cannot_be_read_hides_no_backup(folder: Path, backup: bytes) -> None:
+    """Python's reader of tars fails at it with an error that is not its own."""
+    (folder / "agentgate.dump").write_bytes(backup)
+    age(folder / "agentgate.dump", hours=1)
+    (folder / "odd.tar").write_bytes(tar_of_sparse(b"", major=1, minor=0))
+    assert backup_files.kind_of(folder / "odd.tar") == "other"
+    assert found_by(backups.check_backups)[0] is OK
+
+
+def test_a_member_of_a_tar_with_petabytes_of_nothing_is_not_read_to_its_end(
+    folder: Path, backup: bytes, store: str
+) -> None:
+    """A dump ends with zeros, and so does this member. SQLite's file states its size."""
+    (folder / "sparse.tar").write_bytes(tar_of_sparse(backup, map=f"0,{len(backup)}", size=2**50))
+    assert backup_files.kind_of(folder / "sparse.tar") == ("incomplete" if store == "sqlite" else "backup")
+
+
+ENDLESS = (
+    "WITH RECURSIVE n(rowid, app) AS (SELECT 1, '' UNION ALL SELECT rowid + 1, app FROM n) SELECT rowid, app FROM n"
+)
+OPENED_FOREVER = {
+    "view": [f"CREATE VIEW django_migrations AS {ENDLESS}"],
+    "index of a view": [
+        f"CREATE VIEW endless AS {ENDLESS}",
+        "CREATE VIRTUAL TABLE django_migrations USING fts5(app, content='endless')",
+    ],
+}
+
+
+@pytest.mark.parametrize("statements", OPENED_FOREVER.values(), ids=OPENED_FOREVER)
+def test_a_copy_of_sqlite_whose_rows_have_no_end_is_incomplete(folder: Path, store: str, statements: list[str]) -> None:
+    with closing(sqlite3.connect(folder / "endless.db")) as database:
+        for statement in ("CREATE TABLE accounts_user (id)", "CREATE TABLE audit_journal (id)", *statements):
+            database.execute(statement)
+    assert backup_files.kind_of(folder / "endless.db") == ("incomplete" if store == "sqlite" else "other")
 
 
 def test_files_that_cannot_be_restored(folder: Path, store: str) -> None:
