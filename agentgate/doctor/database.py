@@ -91,8 +91,7 @@ def check_schema() -> Iterator[Finding]:
     """Compare the tables with the models: that a migration was applied does not say that it did what it does now."""
     found = list(schema.differences())
     if found:
-        more = f", and {len(found) - MAX_DIFFERENCES} more" if len(found) > MAX_DIFFERENCES else ""
-        message = f"The tables are not as this version needs them: {', '.join(found[:MAX_DIFFERENCES])}{more}."
+        message = f"The tables are not as this version needs them: {_first(found)}."
         remedy = (
             "A migration was edited after it had run here, or a table was altered. Alter it back, or restore a backup."
         )
@@ -106,9 +105,15 @@ def check_triggers() -> Iterator[Finding]:
     changed = triggers.changed()
     if changed:
         remedy = "Find out who changed them, and run ./dev manage audit_verify before you trust the log."
-        yield problem(f"Triggers or functions are missing, disabled or changed: {', '.join(changed)}.", remedy)
+        message = f"Triggers, rules or functions are missing, disabled, changed or not ours: {_first(changed)}."
+        yield problem(message, remedy)
     else:
         yield ok("Triggers protect all tables of the log, and tell the servers of changed policies.")
+
+
+def _first(found: list[str]) -> str:
+    more = f", and {len(found) - MAX_DIFFERENCES} more" if len(found) > MAX_DIFFERENCES else ""
+    return f"{', '.join(found[:MAX_DIFFERENCES])}{more}"
 
 
 def check_roles() -> Iterator[Finding]:

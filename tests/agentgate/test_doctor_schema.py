@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts.models import User
 from agentgate.doctor import database, schema
@@ -125,11 +125,12 @@ def test_many_differences_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ": a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, and 2 more. " in text
 
 
-@pytest.mark.parametrize("name", ["policies_after_insert", "audit_tile", "audit_journal"])
+@pytest.mark.parametrize("name", ["policies_after_insert", "policies_after_update", "audit_tile", "audit_journal"])
 def test_a_trigger_that_was_removed_or_disabled_is_found(name: str, store: str) -> None:
     if store == "postgresql":
         alter = {
             "policies_after_insert": "DROP TRIGGER policies_after_insert ON policies_policy",
+            "policies_after_update": "ALTER TABLE policies_policy ENABLE REPLICA TRIGGER policies_after_update",
             "audit_tile": "ALTER TABLE audit_tile DISABLE TRIGGER audit_insert_only",
             "audit_journal": "DROP TRIGGER audit_journal_insert_only ON audit_journal",
         }[name]
@@ -154,6 +155,47 @@ def test_a_trigger_with_another_text_is_found(store: str) -> None:
     assert status is PROBLEM
     assert name in text
     assert ("audit_tile" in text) == (store == "postgresql")
+
+
+SKIP_ROWS = "FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+INSTALLED = {
+    "sqlite": {
+        "zz on audit_journal": "CREATE TRIGGER zz BEFORE INSERT ON audit_journal BEGIN SELECT RAISE(IGNORE); END",
+        "zz on AUDIT_ENTRY": "CREATE TRIGGER zz BEFORE INSERT ON AUDIT_ENTRY BEGIN SELECT RAISE(IGNORE); END",
+        "no name on audit_posting": (
+            'CREATE TRIGGER "no name" BEFORE INSERT ON audit_posting BEGIN SELECT RAISE(IGNORE); END'
+        ),
+        "zz on policies_policy": "CREATE TRIGGER zz BEFORE UPDATE ON policies_policy BEGIN SELECT RAISE(IGNORE); END",
+    },
+    "postgresql": {
+        "zz on audit_journal": "CREATE RULE zz AS ON INSERT TO audit_journal DO INSTEAD NOTHING",
+        "zz on audit_posting": f"CREATE TRIGGER zz BEFORE UPDATE ON audit_posting {SKIP_ROWS}",
+        "policies_after_update on audit_stream": (
+            f"CREATE TRIGGER policies_after_update BEFORE UPDATE ON audit_stream {SKIP_ROWS}"
+        ),
+        "audit_insert_only on audit_tile": f"""
+            CREATE OR REPLACE TRIGGER audit_insert_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_tile
+            FOR EACH STATEMENT {SKIP_ROWS.removeprefix("FOR EACH ROW ")}
+        """,
+        "zz on elsewhere": f"""
+            CREATE TABLE elsewhere PARTITION OF audit_entry FOR VALUES IN (1);
+            CREATE TRIGGER zz BEFORE UPDATE ON elsewhere {SKIP_ROWS}
+        """,
+        "row security on audit_journal": "ALTER TABLE audit_journal ENABLE ROW LEVEL SECURITY",
+    },
+}
+
+
+def test_what_no_migration_installs_on_a_table_of_the_log_is_found(store: str) -> None:
+    """Each loses rows of the log, of policies or of organizations, and no table lacks its own triggers."""
+    for name, statement in INSTALLED[store].items():
+        with transaction.atomic():
+            execute(statement)
+            status, text = found_by(database.check_triggers)
+            transaction.set_rollback(True)
+        assert status is PROBLEM
+        assert name in text.partition(": ")[2]
+    assert found_by(database.check_triggers)[0] is Status.OK
 
 
 POSTGRESQL_HARMLESS = """
