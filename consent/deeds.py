@@ -18,7 +18,7 @@ from consent.models import Approval
 from core.money import Amount, read_amount
 from resources.actions import action_titles
 from resources.catalogue import Scope
-from resources.risks import RISK_LEVELS
+from resources.risks import CRITICAL, RISK_LEVELS
 
 
 class Kind(Enum):
@@ -62,8 +62,13 @@ class Act:
         return ranked[-1] if ranked else None
 
     @property
+    def risk(self) -> str:
+        """The highest risk. Without a scope it is unknown, and so counts as the highest."""
+        return self.gravest.risk_level if self.gravest else CRITICAL
+
+    @property
     def is_grave(self) -> bool:
-        return self.gravest is not None and self.gravest.risk_level in GRAVE
+        return self.risk in GRAVE
 
     @property
     def has_object(self) -> bool:
@@ -71,12 +76,22 @@ class Act:
         return bool(self.resource or any(self.context.get(name) for name in ("target", "recipient", "amount")))
 
     @property
-    def title(self) -> str:
-        """What the request does: the title of the action, unless it needs a scope of a higher risk."""
+    def key(self) -> str:
+        """The scope or action that says best what the request does: the action, unless it needs a graver scope.
+
+        An action of the catalogue that no scope covers is graver than all of them, and denied.
+        """
         gravest = self.gravest
         if gravest is None:
-            return self.action or _("no specific scopes")
-        return action_titles().get(self.action, gravest.title) if self._is_covered(gravest) else gravest.title
+            return self.action
+        is_best = self._is_covered(gravest) or not any(map(self._is_covered, self.scopes))
+        return self.action if self.action in action_titles() and is_best else gravest.id
+
+    @property
+    def title(self) -> str:
+        """What that is in words."""
+        title = action_titles().get(self.key) if self.key == self.action else None
+        return title or (self.gravest.title if self.gravest else self.action or _("no specific scopes"))
 
     def _is_covered(self, scope: Scope) -> bool:
         return self.action == scope.id or self.action in scope.covers
@@ -118,8 +133,35 @@ VERBS = {
     "merge": gettext_lazy("Merge"),
     "deploy": gettext_lazy("Deploy"),
 }
-# Verbs that head only requests of low risks.
-HARMLESS, GRAVE = {"read"}, {"high", "critical"}
+READING = ("read",)
+CHANGING = ("create", "update", "change", "cancel", "book", "delete", "remove")
+DELETING = ("delete", "remove")
+SENDING = ("send", "send email", "send an email", "send message", "send a message")
+PAYING = ("pay", "charge", "buy", "order", "book", "transfer")
+# Which verbs may head a request for a scope or action of the catalogue, by the last part of its id. Another verb could
+# make it look more harmless than it is, so its title heads it.
+FITTING = {
+    **dict.fromkeys(("read", "list", "search", "query", "open", "logs", "download", "freebusy"), READING),
+    "send": (*SENDING, "reply", "forward"),
+    "reply": (*SENDING, "reply"),
+    "forward": (*SENDING, "forward"),
+    "post": ("post", "publish", "reply"),
+    **dict.fromkeys(("write", "manage"), CHANGING),
+    **dict.fromkeys(("create", "insert", "draft"), ("create",)),
+    **dict.fromkeys(("update", "edit", "change", "rename"), ("update", "change")),
+    "cancel": ("cancel",),
+    "share": ("share",),
+    **dict.fromkeys(("delete", "erase", "trash"), DELETING),
+    **dict.fromkeys(("charge", "capture"), PAYING),
+    **dict.fromkeys(("buy", "order"), ("buy", "order", "pay", "book")),
+    "refund": ("refund",),
+    "payout": ("pay", "transfer"),
+    "merge": ("merge",),
+    **dict.fromkeys(("deploy", "release"), ("deploy",)),
+}
+# These head a request that needs less than they say.
+GRAVER = (*PAYING, *DELETING)
+GRAVE = {"high", CRITICAL}
 # What is sent with permissions of these services.
 SENT = {"email": "send email", "messaging": "send message", "slack": "send message"}
 # Verbs that are followed by the amount itself, and by "to" before the recipient.
@@ -134,8 +176,9 @@ def deed_of(approval: Approval) -> Deed:
 
 def describe_act(act: Act) -> Deed:
     """Return what a request would do. A part that is not stated is left out of the sentence."""
-    stated, context = _stated_verb(act), act.context
-    parts = {"verb": _title(act) if _is_title_better(act, stated) else _stated_part(act, stated)}
+    context = act.context
+    stated = _stated_verb(act) if says_verb(act) else ""
+    parts = {"verb": _stated_part(act, stated) if says_verb(act) else _title(act)}
     if context.get("amount") is not None:
         amount = read_amount(context["amount"])
         parts["amount"] = Part(Kind.AMOUNT, amount) if amount else Part(Kind.STATED, context["amount"])
@@ -172,10 +215,17 @@ def _stated_verb(act: Act) -> str:
 
 
 def _is_title_better(act: Act, stated: str) -> bool:
-    """Return whether no verb is stated, or one that says too little or makes the request look harmless."""
-    if not act.context.get("verb"):
+    """Return whether no verb is stated, or one that says too little, or one that hides what the request does."""
+    if not act.context.get("verb") or (stated in READING and not act.has_object):
         return True
-    return stated in HARMLESS and (act.is_grave or not act.has_object)
+    if act.gravest is None or act.gravest.defined_by:
+        return stated in READING and act.is_grave
+    if stated in FITTING.get(act.key.rpartition(":")[2], ()):
+        return False
+    is_certain = act.key == act.action
+    if stated in GRAVER and not is_certain and act.gravest.risk_level != CRITICAL:
+        return False
+    return act.is_grave or is_certain or stated in READING
 
 
 def _stated_part(act: Act, stated: str) -> Part:

@@ -18,13 +18,14 @@ from accounts.models import User
 from accounts.services import lock_user
 from consent.approval_selectors import in_force, scopes_of
 from consent.approval_services import services_by_approval
-from consent.deeds import Kind, Part, deed_of, further_fields
+from consent.deeds import Act, Kind, Part, deed_of, further_fields
 from consent.models import Approval
 from consent.statuses import fixed_fields
 from core import clock
 from core.actor import SYSTEM
 from core.sweeps import BATCH
 from core.zones import in_words
+from resources.risks import RISK_WORDS
 
 # Requests that are held back are told in one mail per agent in this time.
 BATCH_PERIOD = timedelta(hours=1)
@@ -52,7 +53,8 @@ def _tell(approval: Approval, untold: QuerySet[Approval], now: datetime) -> int:
         context = {
             "agent": mailed(approval.agent.name),
             "titles": [mailed(scope.title) for scope in scopes_of(approval)],
-            "deed": mailed_deed(approval),
+            "deed": mailed_deed(approval) or mailed(Act.of(approval).title),
+            "risk": RISK_WORDS[Act.of(approval).risk],
             "service": mailed_service(approval),
             "fields": mailed_fields(approval),
             "approval": approval,

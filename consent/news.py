@@ -7,6 +7,7 @@ from accounts.models import User
 from accounts.notices import add_notice
 from consent.approval_selectors import scopes_of
 from consent.connections import Change
+from consent.deeds import Act
 from consent.mails import mailed_deed, mailed_fields, mailed_service
 from consent.models import Approval, Consent
 from core.actor import Actor
@@ -41,7 +42,7 @@ def announce_standing(*, actor: Actor, approval: Approval, user: User, at: datet
         return
     facts = {
         "agent": mailed(approval.agent.name),
-        "deed": mailed_deed(approval, is_ceiling=True),
+        "deed": mailed_deed(approval, is_ceiling=True) or mailed(Act.of(approval).title),
         "service": mailed_service(approval),
         "fields": mailed_fields(approval, only_fixed=True),
         "titles": [mailed(scope.title) for scope in scopes_of(approval)][:MAX_LISTED],

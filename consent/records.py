@@ -59,7 +59,7 @@ def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: 
 
 
 def said_in(approval: Approval) -> dict[str, Any]:
-    """Return what a sentence says about the request, which only its user reads. The amount of a rule is a ceiling."""
+    """Return what a sentence says about the request, as personal data. The amount of a rule is a ceiling."""
     said = {name: approval.context[name] for name in NAMED if approval.context.get(name)}
     short = {name: value for name, value in said.items() if isinstance(value, str) and len(value) <= MAX_NAMED_LENGTH}
     amount = None if approval.is_rule else read_amount(said.get("amount"))

@@ -9,7 +9,7 @@ granted. `history` has the limits that the user has removed and that still count
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import Any
 
@@ -146,7 +146,8 @@ def settle_terms(
         ),
     ).of(granted)
     require_short(terms.targets)
-    if len(canonical_json(terms.stored())) > MAX_BYTES:
+    # Editions are not the user's, and there are few: one number per scope.
+    if len(canonical_json(replace(terms, editions={}).stored())) > MAX_BYTES:
         text = gettext_noop("All terms of a connection must fit in %(most)d bytes. Use fewer limits.")
         raise Invalid.field("limits", Filled(text, most=MAX_BYTES))
     return terms

@@ -186,9 +186,9 @@ def read_snapshot(stored: Iterable[Mapping[str, Any]]) -> list[Scope]:
             labels=frozenset(scope["labels"]),
             is_reversible=scope["reversible"],
             asks=scope["asks"],
-            covers=tuple(scope["covers"]),
-            excludes=tuple(scope["excludes"]),
-            edition=scope["edition"],
+            covers=tuple(scope.get("covers", ())),
+            excludes=tuple(scope.get("excludes", ())),
+            edition=scope.get("edition", 0),
         )
         for scope in stored
     ]
@@ -236,9 +236,11 @@ def problem_with_actions(scope_id: str, covers: Sequence[str], excludes: Sequenc
     """Return why a scope cannot have these actions, or None if it can."""
     prefix, listed = scope_id.partition(":")[0], [*covers, *excludes]
     if any(not SCOPE_ID.fullmatch(action) or action.partition(":")[0] != prefix for action in listed):
-        return Filled(gettext_noop("Actions must begin with the prefix of the scope, such as %(p)s:list."), p=prefix)
+        return Filled(
+            gettext_noop("Actions that it covers or excludes must begin with its prefix, such as %(p)s:list."), p=prefix
+        )
     if scope_id in listed or len({*listed}) < len(listed):
-        return gettext_noop("Name each action once, and not the scope itself.")
+        return gettext_noop("Name each action once in covers and excludes, and not the scope itself.")
     return None
 
 

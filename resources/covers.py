@@ -2,7 +2,6 @@
 
 import json
 import logging
-import unicodedata
 from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,9 @@ from typing import NamedTuple
 from resources.risks import RISK_LEVELS
 
 logger = logging.getLogger(__name__)
+
+# What a word of a service can have besides letters and digits.
+SPACES = " -_."
 
 
 class Cover(NamedTuple):
@@ -37,18 +39,26 @@ class Actions:
         found = self.covers.get(action)
         if found is not None:
             return found
-        # Another spelling of a prefix, such as `Email:` or a full-width one, must not pass for a word of the service.
-        prefix, colon, _ = unicodedata.normalize("NFKC", action).casefold().strip().partition(":")
-        return () if action in self.named or (colon and prefix.strip() in self.prefixes) else None
+        # Names are in ASCII and lower case. Another spelling of one must not pass for a word of the service.
+        if not action.isascii():
+            return None if all(letter.isalnum() or letter in SPACES for letter in action) else ()
+        folded = action.strip().lower()
+        prefix, colon, _ = folded.partition(":")
+        is_named = folded in self.named or folded in self.covers
+        return () if is_named or (colon and prefix.strip() in self.prefixes) else None
 
 
 class OwnScope(NamedTuple):
-    """A scope that an organization defines, as far as actions are concerned."""
+    """A scope that an organization defines, as far as actions are concerned.
+
+    `retired` are actions that it covered or excluded before. They must still be covered: users have been told of them.
+    """
 
     id: str
     risk_level: str
     covers: Mapping[str, int]
     excludes: Sequence[str]
+    retired: Sequence[str] = ()
 
 
 class _Everything:
@@ -76,13 +86,15 @@ def read_actions(text: str) -> Actions:
 def own_actions(scopes: Iterable[OwnScope]) -> Actions:
     """Return the actions of an organization's own scopes.
 
-    An action must be covered if it is a scope, if one excludes it, or if any scope with its prefix covers actions.
+    An action must be covered if it is a scope, if one excludes it or ever named it, or if any scope with its prefix
+    covers actions.
     """
     listed = list(scopes)
     if not listed:
         return NO_ACTIONS
     prefixes = {each.id.partition(":")[0] for each in listed if each.covers}
-    return Actions(prefixes, {action for each in listed for action in each.excludes}, covers_of(listed))
+    named = {action for each in listed for action in (*each.excludes, *each.retired)}
+    return Actions(prefixes, named, covers_of(listed))
 
 
 def covers_of(scopes: Iterable[OwnScope]) -> Mapping[str, Sequence[Cover]]:

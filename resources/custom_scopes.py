@@ -1,6 +1,6 @@
 """The scopes that an organization defines for its own resource servers."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 
@@ -27,7 +27,7 @@ MAX_OWN_SCOPES = 500
 # Likewise, of `covers` and `excludes` together. Verify has them in memory, and consents and the log store them.
 MAX_ACTIONS = 200
 TEXTS = ("risk_level", "title", "description", "cannot")
-CHANGEABLE = (*TEXTS, "labels", "is_reversible", "covers", "excludes", "edition")
+CHANGEABLE = (*TEXTS, "labels", "is_reversible", "covers", "excludes", "retired", "edition")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class ScopeDefinition:
     """A scope that an organization defines, with the texts of the consent screen.
 
     `labels` are among `resources.catalogue.LABELS`. A scope whose effect is not reversible is asked for by default.
-    `covers` and `excludes` are actions with the prefix of the scope.
+    `covers` and `excludes` are actions with the prefix of the scope. None leaves them as they are.
     """
 
     id: str
@@ -45,8 +45,8 @@ class ScopeDefinition:
     cannot: str
     labels: Collection[str] = ()
     is_reversible: bool = False
-    covers: Sequence[str] = ()
-    excludes: Sequence[str] = ()
+    covers: Sequence[str] | None = None
+    excludes: Sequence[str] | None = None
 
     @property
     def prefix(self) -> str:
@@ -106,7 +106,7 @@ def _problem_with_scope(scope: str | ScopeDefinition, own: Collection[str], offe
         return problem
     if not LABELS.issuperset(scope.labels):
         return Filled(gettext_noop("The labels must be among %(labels)s."), labels=", ".join(sorted(LABELS)))
-    return problem_with_actions(scope.id, scope.covers, scope.excludes)
+    return problem_with_actions(scope.id, scope.covers or (), scope.excludes or ())
 
 
 def _explain_unknown(scope: str, own: Collection[str], offered: Collection[str]) -> str:
@@ -138,26 +138,36 @@ def _define(organization: Organization, scopes: Sequence[ScopeDefinition]) -> No
     Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
     earlier = {row.id: row for row in CustomScope.objects.filter(organization=organization)}
     rows = [_row_of(organization, scope, earlier.get(scope.id)) for scope in found.values()]
-    _require_few_actions({**earlier, **{row.id: row for row in rows}}.values())
+    _require_sound_actions({**earlier, **{row.id: row for row in rows}})
     CustomScope.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=CHANGEABLE)
     # Verify keeps the actions with the organization's policies, for as long as this version is current.
     organization.save(update_fields=["policy_version"])
 
 
 def _row_of(organization: Organization, scope: ScopeDefinition, earlier: CustomScope | None) -> CustomScope:
-    before, edition = (earlier.covers, earlier.edition) if earlier else ({}, 0)
-    is_added = any(action not in before for action in scope.covers)
-    edition += is_added
-    fields = asdict(scope) | {"labels": sorted(set(scope.labels)), "excludes": list(scope.excludes)}
-    covers = {action: before.get(action, edition) for action in scope.covers}
-    return CustomScope(organization=organization, **fields | {"covers": covers, "edition": edition})
+    fields = asdict(scope) | {"labels": sorted(set(scope.labels))}
+    before = earlier or CustomScope()
+    covers = before.covers if scope.covers is None else scope.covers
+    excludes = before.excludes if scope.excludes is None else scope.excludes
+    edition = before.edition + any(action not in before.covers for action in covers)
+    fields["covers"] = {action: before.covers.get(action, edition) for action in covers}
+    fields["excludes"] = list(excludes)
+    former = {*before.covers, *before.excludes, *before.retired}.difference(covers, excludes)
+    return CustomScope(organization=organization, edition=edition, retired=sorted(former), **fields)
 
 
-def _require_few_actions(rows: Iterable[CustomScope]) -> None:
-    """Raise `Invalid` if the scopes of an organization name too many actions."""
-    if sum(len(row.covers) + len(row.excludes) for row in rows) > MAX_ACTIONS:
-        text = gettext_noop("The scopes of an organization can name at most %(most)d actions. Leave some out.")
+def _require_sound_actions(rows: Mapping[str, CustomScope]) -> None:
+    """Raise `Invalid` if the scopes of an organization name too many actions, or one covers another."""
+    if sum(len(row.covers) + len(row.excludes) + len(row.retired) for row in rows.values()) > MAX_ACTIONS:
+        text = gettext_noop(
+            "The scopes of an organization can name at most %(most)d actions, with those of earlier definitions."
+        )
         raise Invalid.field("scopes", Filled(text, most=MAX_ACTIONS))
+    for row in rows.values():
+        for action in row.covers:
+            if action in rows:
+                text = gettext_noop("%(scope)s cannot cover %(action)s, which is a scope that users allow by itself.")
+                raise Invalid.field("scopes", Filled(text, scope=row.id, action=action))
 
 
 def _claim(organization: Organization, prefixes: Sequence[str]) -> None:

@@ -64,6 +64,8 @@ class CustomScope(models.Model):
     # Each action that the scope covers, with the edition in which it was added: consents of before do not include it.
     covers = models.JSONField(default=dict)
     excludes = models.JSONField(default=list)
+    # Actions that it covered or excluded before, which users have been told of.
+    retired = models.JSONField(default=list)
     # The number of additions to `covers` so far. It never decreases.
     edition = models.PositiveIntegerField(default=0)
 

@@ -67,7 +67,7 @@ def own_scopes(organization_id: str) -> QuerySet[CustomScope]:
 
 def actions_of(organization_id: str) -> Actions:
     """Return the actions of the scopes that the organization defined."""
-    rows = own_scopes(organization_id).values_list("id", "risk_level", "covers", "excludes")
+    rows = own_scopes(organization_id).values_list("id", "risk_level", "covers", "excludes", "retired")
     return own_actions(OwnScope(*row) for row in rows)
 
 

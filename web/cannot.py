@@ -25,8 +25,8 @@ def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
     titles = [_quote(title) for title in dict.fromkeys(other.title for other in named)]
     listed = format_html(get_text_list(["{}"] * len(titles), _("and")), *titles)
     if scope.defined_by:  # Its words are the organization's, and only the organization can leave something out.
-        return format_html(_("Cannot {}, except with {}."), plain_text(scope.cannot), listed)
-    left = [_in_sentence(action_titles()[action]) for action in scope.excludes if action not in elsewhere]
+        return format_html(_("Cannot {}, except for what {} allows."), plain_text(scope.cannot), listed)
+    left = [_in_sentence(action_titles().get(action, action)) for action in scope.excludes if action not in elsewhere]
     cannot = format_html(_("Cannot {}. "), get_text_list(left, _("or"))) if left else ""
     separate = ngettext("{} is a separate permission.", "{} are separate permissions.", len(titles))
     return format_html("{}{}", cannot, format_html(separate, listed))

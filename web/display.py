@@ -12,12 +12,6 @@ from core.text import escape_invisible
 from resources.catalogue import Scope
 from resources.risks import RISK_LEVELS
 
-RISK_WORDS = {
-    "low": _("Low risk"),
-    "standard": _("Standard risk"),
-    "high": _("High risk"),
-    "critical": _("Critical risk"),
-}
 LABEL_WORDS = {
     "private": _("Reads private data"),
     "untrusted": _("Brings in what others wrote"),

@@ -43,7 +43,9 @@ SQL: dict[Statement, str] = {
         WITH organization AS (SELECT id, policy_version FROM developers_organization WHERE id = ANY($1))
         SELECT organization.id, organization.policy_version,
             coalesce((
-                SELECT json_agg(json_build_array(scope.id, scope.risk_level, scope.covers, scope.excludes))
+                SELECT json_agg(
+                    json_build_array(scope.id, scope.risk_level, scope.covers, scope.excludes, scope.retired)
+                )
                 FROM resources_customscope AS scope WHERE scope.organization_id = organization.id
             ), '[]')::text,
             NULL, NULL, NULL, NULL, NULL, NULL

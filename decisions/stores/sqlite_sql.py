@@ -52,7 +52,9 @@ SQL: dict[Statement, str] = {
         SELECT id, policy_version,
             (
                 SELECT json_group_array(
-                    json_array(scope.id, scope.risk_level, json(scope.covers), json(scope.excludes))
+                    json_array(
+                        scope.id, scope.risk_level, json(scope.covers), json(scope.excludes), json(scope.retired)
+                    )
                 ) FROM resources_customscope AS scope WHERE scope.organization_id = organization.id
             ),
             NULL, NULL, NULL, NULL, NULL, NULL

@@ -265,6 +265,33 @@ def test_any_number_of_own_scopes_is_saved_by_three_statements(developer: Api) -
     assert len(sent) == 6  # the own scopes twice before, the prefixes twice, the scopes, and the scopes in the answer
 
 
+def test_actions_stay_unless_they_are_sent(developer: Api) -> None:
+    """A program that does not know the fields must not change what users have allowed."""
+    actions = {"covers": ["tickets:list"], "excludes": ["tickets:close"]}
+    server = expect(201, developer.post("/resource-servers", body(scopes=[{**OWN, **actions}])))
+    path = f"/resource-servers/{server['id']}"
+    assert expect(200, developer.patch(path, {"scopes": [OWN]}))["scopes"] == [{**OWN, **actions}]
+    assert expect(200, developer.patch(path, {"scopes": [{**OWN, "covers": []}]}))["scopes"] == [
+        {**OWN, "excludes": ["tickets:close"]}
+    ]
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        {"covers": ["email:send"]},
+        {"covers": ["tickets:read"]},
+        {"covers": ["close"]},
+        {"excludes": ["desks:close"]},
+        {"covers": ["tickets:close"], "excludes": ["tickets:close"]},
+    ],
+)
+def test_actions_must_be_of_the_scopes_prefix_and_named_once(developer: Api, actions: dict[str, Any]) -> None:
+    problem(
+        developer.post("/resource-servers", body(scopes=[{**OWN, **actions}])), 400, "validation_failed", "scopes.0"
+    )
+
+
 def test_the_last_definition_of_a_scope_counts(developer: Api) -> None:
     scopes = [OWN, {**OWN, "title": "Later"}]
     assert expect(201, developer.post("/resource-servers", body(scopes=scopes)))["scopes"] == [

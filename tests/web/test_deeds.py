@@ -32,18 +32,54 @@ def said(granted: Consent, **fields: Any) -> str:
         ({"verb": "send", "recipient": "bob@acme.com"}, "Send an email to bob@acme.com"),
         ({"verb": "send_email", "recipient": ["a@b.c", "d@e.f"]}, "Send an email to a@b.c, d@e.f"),
         ({"verb": "delete", "target": "menu.txt"}, "Delete menu.txt"),
-        ({"verb": "obliterate", "target": "menu.txt"}, "obliterate: menu.txt"),
-        ({"verb": "invite", "recipient": "bob"}, "invite: bob"),
         ({"verb": "delete"}, "Delete"),
         ({"recipient": "bob"}, "Send email as you: bob"),
         ({}, "Send email as you"),
-        ({"verb": ["x"], "recipient": "bob"}, "x: bob"),
         ({"verb": "pay", "recipient": "x", "amount": {"value": "-1"}}, "Pay {&quot;value&quot;: &quot;-1&quot;} to x"),
         ({"verb": "pay", "recipient": "100%", "amount": EURO}, "Pay €19.90 to 100%"),
     ],
 )
 def test_sentences(granted: Consent, context: dict[str, Any], sentence: str) -> None:
     assert said(granted, context=context) == sentence
+
+
+@pytest.mark.parametrize(
+    ("context", "sentence"),
+    [
+        ({"verb": "obliterate", "target": "menu.txt"}, "obliterate: menu.txt"),
+        ({"verb": "invite", "recipient": "bob"}, "invite: bob"),
+        ({"verb": ["x"], "recipient": "bob"}, "x: bob"),
+        ({"verb": "cancel", "target": "Lunch"}, "Cancel Lunch"),
+        ({"verb": "delete", "target": "Lunch"}, "Delete Lunch"),
+        ({"verb": "read", "target": "Lunch"}, "Read Lunch"),
+    ],
+)
+def test_a_verb_heads_what_needs_a_standard_scope(granted: Consent, context: dict[str, Any], sentence: str) -> None:
+    assert said(granted, context=context, scopes=["email:read"]) == sentence
+
+
+@pytest.mark.parametrize(
+    ("scopes", "action", "verb", "sentence"),
+    [
+        (["payments:charge"], "payments:capture", "refund", "Capture a payment: you"),
+        (["payments:charge"], "payments:capture", "Read your email", "Capture a payment: you"),
+        (["payments:charge"], "payments:capture", "share", "Capture a payment: you"),
+        (["payments:charge"], "payments:capture", "pay", "Pay you"),
+        (["payments:charge"], "", "cancel", "Take payments from you: you"),
+        (["files:delete"], "files:erase", "create", "Erase your files for good: you"),
+        (["files:delete"], "files:erase", "delete", "Delete: you"),
+        (["calendar:write"], "calendar:cancel", "read", "Cancel events: you"),
+        (["calendar:write"], "", "read", "Manage your events: you"),
+        (["email:manage", "email:read"], "email:delete", "list", "Delete mail: you"),
+        (["email:read"], "email:delete", "", "Delete mail: you"),
+        (["email:read"], "payments:refund", "pay", "Refund a payment: you"),
+        (["email:send"], "", "obliterate", "Send email as you: you"),
+    ],
+)
+def test_no_verb_hides_what_a_request_does(scopes: list[str], action: str, verb: str, sentence: str) -> None:
+    found = [catalogue()[scope] for scope in scopes]
+    act = Act(scopes, action, "", {"verb": verb, "recipient": "you"}, lambda: found)
+    assert say_plainly(describe_act(act)) == sentence
 
 
 def test_the_resource_stands_in_for_the_target(granted: Consent) -> None:
@@ -78,7 +114,7 @@ def test_a_harmless_verb_heads_no_grave_request(granted: Consent) -> None:
 
 
 def test_what_others_wrote_is_set_apart_and_cut(granted: Consent) -> None:
-    approval = make_approval(granted, context={"verb": "<b>", "recipient": "x" * 500 + "\u202e"})
+    approval = make_approval(granted, context={"verb": "<b>", "recipient": "x" * 500 + "\u202e"}, scopes=["email:read"])
     html = say(approval)
     assert '<bdi class="named">&lt;b&gt;</bdi>' in html
     assert f"{'x' * 159}…</bdi>" in html

@@ -15,6 +15,7 @@ from consent.selectors import agreed_scopes, carried_scopes, live_consent, rewor
 from consent.terms import ALLOW, ASK, DATA_FLOW, Terms, always_asking
 from core.errors import FieldError
 from resources.catalogue import LABELS, Scope, read_snapshot
+from web.cannot import cannot_beside
 from web.consent_screen.targets import kept_targets
 from web.display import warnings
 from web.limit_editor.fields import LimitFields, limit_fields
@@ -37,7 +38,8 @@ class Choice:
 
     `mode` is the preselected one, or None if the page offers no choice. `limits` has the fields for limits, or is None:
     with `can_open`, a button shows them. `is_opened` if the user has pressed it.
-    `only` has the targets to which the scope is bounded and stays bounded.
+    `only` has the targets to which the scope is bounded and stays bounded. `cannot` is what the scope does not allow,
+    beside the others on the screen.
     """
 
     scope: Scope
@@ -50,6 +52,7 @@ class Choice:
     can_open: bool = False
     is_opened: bool = False
     only: Sequence[str] = ()
+    cannot: str = ""
 
     @property
     def always_asks(self) -> bool:
@@ -134,6 +137,7 @@ class Screen:
             can_open=editor is None and is_sensitive(self.words[scope_id]),
             is_opened=scope_id == given.opened,
             only=self._only.get(scope_id, ()),
+            cannot=cannot_beside(self.words[scope_id], self.words.values()),
         )
 
     @cached_property

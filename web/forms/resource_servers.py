@@ -19,9 +19,9 @@ from resources.custom_scopes import ScopeDefinition, problem_with_id, require_fr
 from resources.errors import IdentifierTaken, ScopePrefixTaken
 from resources.identifiers import require_free_identifier
 from resources.models import CustomScope
-from resources.risks import RISK_LEVELS
+from resources.risks import RISK_LEVELS, RISK_WORDS
 from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier
-from web.display import LABEL_WORDS, RISK_WORDS
+from web.display import LABEL_WORDS
 from web.forms.errors import show_in
 from web.forms.fields import CODE_INPUT, PlainField
 

@@ -5,8 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from resources.catalogue import Scope
 from resources.categories import category_name
-from resources.risks import RISK_LEVELS
-from web.display import RISK_WORDS
+from resources.risks import RISK_LEVELS, RISK_WORDS
 
 MAX_QUERY = 100
 

@@ -1,7 +1,7 @@
 """Entries of the user's log with names and words, as pages and exports show them."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -123,7 +123,7 @@ class Item:
     @cached_property
     def what_of_group(self) -> SafeString:
         """The same without what it was done to, in which the entries of a line can differ."""
-        return say_deed(describe_act(_act(self.content, replace(self.touched, target="", resource=""))))
+        return say_deed(describe_act(_act(self.content, self.touched.without_target())))
 
     @property
     def more(self) -> str:
@@ -214,7 +214,6 @@ def read_items(
 
 def _act(content: Mapping[str, Any], touched: Touched) -> Act:
     """Return the request of an entry."""
-    said = {"verb": touched.verb, "recipient": touched.recipient, "target": touched.target, "amount": touched.amount}
     known = {scope.id: scope for scope in content["knownScopes"]}
     scopes = [known.get(one) or unknown_scope(one) for one in content["scopes"]]
-    return Act(content["scopes"], content["action"] or "", touched.resource, said, lambda: scopes)
+    return Act(content["scopes"], content["action"] or "", touched.resource, touched.said, lambda: scopes)

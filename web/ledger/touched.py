@@ -4,8 +4,8 @@ The service writes these texts, and an erasure removes them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from audit.entries.drafts import SHORTENED
 from audit.sequencing.streams import RESERVED
@@ -31,6 +31,12 @@ class Touched:
     is_reserved: bool = False
     has_unreadable_amount: bool = False
     further: Sequence[str] = ()
+    said: Mapping[str, Any] = field(default_factory=dict)
+
+    def without_target(self) -> Self:
+        """Return the same without what was touched, in which the entries of a line can differ."""
+        said = {name: value for name, value in self.said.items() if name != "target"}
+        return replace(self, target="", resource="", said=said)
 
     @property
     def is_resource_apart(self) -> bool:
@@ -60,6 +66,7 @@ def read_touched(personal: Mapping[str, Any]) -> Touched:
         amount=amount._asdict() if amount else None,
         is_reserved=RESERVED in stated,
         has_unreadable_amount=bool(stated) and amount is None,
+        said={**said, **({"amount": amount._asdict()} if amount else {})},
         further=[name for name in (shortened["fields"] if shortened else said) if not shown.get(name)],
     )
 

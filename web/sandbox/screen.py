@@ -94,7 +94,6 @@ def show_screen(screen: Screen, answered: Answered) -> dict[str, Any]:
     return {
         **facts_of(screen.asked),
         "sections": sections(choices, (), ()),
-        "siblings": screen.words.values(),
         "summary": summarize(choices, ()),
         "guard": screen.guard(answered.given.decision),
         "problem": answered.problem,

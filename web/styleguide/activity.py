@@ -1,5 +1,6 @@
 """Samples of the user's ledger."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -68,4 +69,5 @@ def _item(number: int, now: datetime, scope: str, touched: Touched, **fields: An
         "metadata": {},
         **fields,
     }
-    return Item(content, now - timedelta(minutes=number), touched, [])
+    said = {"recipient": touched.recipient, "target": touched.target, "amount": touched.amount}
+    return Item(content, now - timedelta(minutes=number), replace(touched, said=said), [])

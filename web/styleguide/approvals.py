@@ -9,6 +9,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from consent.approval_services import Services
+from consent.deeds import Act, describe_act
 from consent.models import Approval
 from consent.statuses import ApprovalStatus
 from core import clock
@@ -16,7 +17,7 @@ from core.money import Amount
 from resources.catalogue import catalogue
 from resources.selectors import NamedService
 from web.approving.asked import Outline
-from web.approving.deeds import say
+from web.approving.deeds import say_deed
 from web.approving.diffs import read_diff
 from web.approving.facts import Fact
 from web.approving.rules import Replayed, ShownRule
@@ -62,7 +63,9 @@ def _asked(
         expires_at=now + timedelta(minutes=56),
         decided_at=None if status in (ApprovalStatus.PENDING, ApprovalStatus.EXPIRED) else now,
     )
-    return Outline(approval, status, say(approval), [catalogue()[scope] for scope in scopes], _services(name))
+    described = [catalogue()[scope] for scope in scopes]
+    sentence = say_deed(describe_act(Act(scopes, "", "", context, lambda: described)))
+    return Outline(approval, status, sentence, described, _services(name))
 
 
 def _services(name: str) -> Services:

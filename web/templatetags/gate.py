@@ -15,7 +15,7 @@ from consent.approval_selectors import count_waiting
 from core.text import plain_text
 from resources.catalogue import Scope
 from resources.categories import category_name
-from resources.risks import RISK_LEVELS
+from resources.risks import RISK_LEVELS, RISK_WORDS
 from web import display, formats
 from web.access import with_next
 from web.cannot import cannot_beside
@@ -53,7 +53,7 @@ register.filter("label_words", display.label_words)
 def risk(level: str) -> dict[str, Any]:
     """Render the four-bar risk gauge with its label."""
     name = RISK_LEVELS[display.risk_level(level) - 1]
-    return {"level": name, "word": display.RISK_WORDS[name]}
+    return {"level": name, "word": RISK_WORDS[name]}
 
 
 @register.simple_tag(takes_context=True)

@@ -244,7 +244,6 @@ def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, s
         "earlier_services": earlier_services(asked, screen.live),
         "document_host": document_host(asked.agent),
         "sections": sections(required, optional, known),
-        "siblings": screen.words.values(),
         "summary": summarize([*required, *optional], known),
         "is_again": bool(known),
         "withdrawn": screen.withdrawn,

@@ -39,16 +39,16 @@ class OwnScopeBody(RequestBody):
         default=False,
         description="Whether its effect can be undone. If not, the consent screen suggests to ask for every use.",
     )
-    covers: Actions = Field(
-        [],
+    covers: Omittable[Actions] = Field(
+        None,
         description="The actions that the scope allows besides its own id, with its prefix. Once a scope covers any, "
         "verify denies each action with this prefix that no granted scope covers. Consents of before an action was "
-        "added do not include it.",
+        "added do not include it. Without this field, they stay as they are.",
     )
-    excludes: Actions = Field(
-        [],
+    excludes: Omittable[Actions] = Field(
+        None,
         description="The actions that `cannot` names, with the prefix of the scope. Verify denies each unless another "
-        "granted scope covers it.",
+        "granted scope covers it. Without this field, they stay as they are.",
     )
 
 
