@@ -50,6 +50,14 @@ class InsufficientScope(Forbidden):
     remedy = "Ask the user for consent to the scopes in the challenge."
 
 
+class ActionNotCovered(Forbidden):
+    """Another token would not help. The code is still the reason of the decision."""
+
+    code = "insufficient_scope"
+    title = gettext_noop("No scope covers the action")
+    remedy = "Do not send it again: no consent of the user allows it."
+
+
 class PolicyDenied(Forbidden):
     """Another token would not help, so the response has no challenge."""
 
@@ -163,13 +171,17 @@ def _show(challenge: Challenge, request_id: str, decisions: Sequence[Decision]) 
         return Reply(200, [UNCACHED, *identity_headers(decision)])
     error = _error_of(decision)
     can_another_token_help = isinstance(error, (InvalidToken, InsufficientScope))
-    reply = _refuse(error, {"error": error.code, **challenge} if can_another_token_help else {}, request_id)
+    needed = " ".join(dict.fromkeys((*challenge["scope"].split(), *decision.missing_scopes)))
+    wanted = {"error": error.code, **challenge, "scope": needed}
+    reply = _refuse(error, wanted if can_another_token_help else {}, request_id)
     return Reply(reply.status, [*reply.headers, *_denial_headers(decision)], reply.body)
 
 
 def _error_of(decision: Decision) -> DomainError:
     if decision.approval_status == ApprovalStatus.DENIED:
         return ApprovalDenied()
+    if decision.reason is Reason.INSUFFICIENT_SCOPE and not decision.missing_scopes:
+        return ActionNotCovered()
     return REFUSALS.get(decision.reason or Reason.INVALID_TOKEN, InvalidToken)()
 
 

@@ -100,6 +100,12 @@ def _indexed(judgement: Judgement) -> dict[str, object]:
     return {} if indexed is None else {INDEXED_SCOPES: list(indexed)}
 
 
+def what_is_missing(decision: Decision) -> dict[str, object]:
+    """Return the first scopes that would help, if any. Without one, `insufficient_scope` is for the action."""
+    missing = decision.missing_scopes[:MAX_LOGGED_MISSING]
+    return {"missingScopes": list(missing)} if missing else {}
+
+
 def _what_helps(decision: Decision) -> dict[str, object]:
     """Return the approval that was used or is required, whether its user has denied, and for how long to wait."""
     found = {
@@ -115,9 +121,7 @@ def _metadata(judgement: Judgement) -> dict[str, object]:
     metadata: dict[str, object] = {"tokenId": decision.token_id, **_indexed(judgement)}
     if request.is_introspection and request.credential:
         metadata["resourceServerId"] = request.credential.server_id
-    if decision.missing_scopes:
-        metadata["missingScopes"] = list(decision.missing_scopes[:MAX_LOGGED_MISSING])
-    metadata |= _what_helps(decision)
+    metadata |= what_is_missing(decision) | _what_helps(decision)
     if decision.reservation_id is not None:
         server_id = request.credential.server_id if request.credential else None
         metadata["reservationId"] = name_in_log(decision.reservation_id, server_id)

@@ -32,6 +32,7 @@ from core.nesting import MAX_DEPTH, is_value_too_deep
 from core.net import canonical_address
 from core.wording import Filled
 from decisions.contexts import MAX_LOGGED_BYTES
+from decisions.entries import what_is_missing
 from decisions.facts import ScopeFacts
 from decisions.judgement import is_users_own
 from decisions.rehearsal import Call, Explained, Rehearsed, RehearsedAgent, explain_last, rehearse
@@ -280,7 +281,13 @@ def _draft(actor: Actor, trial: Trial, call: Call, decision: Decision) -> Draft:
         reason=decision.reason,
         action=call.action,
         scopes=(call.scope,),
-        metadata={"sandbox": True, "trialId": trial.id, "wouldBe": _answer(decision), **_rule_of(decision)},
+        metadata={
+            "sandbox": True,
+            "trialId": trial.id,
+            "wouldBe": _answer(decision),
+            **what_is_missing(decision),
+            **_rule_of(decision),
+        },
         personal={"context": dict(call.context)},
     )
 

@@ -78,6 +78,10 @@ LIMIT_LATER = (
     _("A limit that the user set denied it."),
     _("Send it again after the seconds in retryAfterSeconds. Only the user can change the limit."),
 )
+NO_SCOPE = (
+    _("No scope covers the action."),
+    _("Do without it. If its prefix is that of your own scopes, let one of them cover it."),
+)
 DENIED = (
     _("The user denied this request."),
     _("Do not send it again. Within an hour of the first time, it is denied without asking the user."),
@@ -96,6 +100,8 @@ def explain_denial(reason: str | None, metadata: Mapping[str, Any]) -> tuple[Wor
         return LIMIT_LATER if does_waiting_help else LIMIT
     if reason == Reason.POLICY_DENIED:
         return POLICY_LATER if does_waiting_help else POLICY
+    if reason == Reason.INSUFFICIENT_SCOPE and "missingScopes" not in metadata:
+        return NO_SCOPE
     if reason == Reason.APPROVAL_REQUIRED and metadata.get("approvalStatus") == ApprovalStatus.DENIED:
         return DENIED
     if reason == Reason.APPROVAL_REQUIRED and does_waiting_help:

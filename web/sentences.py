@@ -136,6 +136,7 @@ REASONS: dict[str, Any] = {
     Reason.INSUFFICIENT_SCOPE: gettext_lazy("You had not allowed this."),
     Reason.APPROVAL_REQUIRED: gettext_lazy("It must ask you first."),
 }
+NO_PERMISSION = gettext_lazy("No permission allows this action.")
 USER_DENIED = gettext_lazy("You denied this request.")
 NOT_ASKED = gettext_lazy("It must ask you first, and has asked you too often.")
 OWN_LIMIT = gettext_lazy("A limit that you set denied this.")
@@ -229,6 +230,8 @@ def _why(entry: dict[str, Any], fill: Fill) -> str:
     if entry["reason"] == Reason.APPROVAL_REQUIRED and not asks_user(entry):
         is_denied = entry["metadata"].get("approvalStatus") == ApprovalStatus.DENIED
         return fill(USER_DENIED if is_denied else NOT_ASKED, {})
+    if entry["reason"] == Reason.INSUFFICIENT_SCOPE and "missingScopes" not in entry["metadata"]:
+        return fill(NO_PERMISSION, {})
     if entry["reason"] != Reason.POLICY_DENIED:
         return fill(REASONS.get(entry["reason"], ""), {})
     if entry["metadata"].get("limitedBy") == "user":

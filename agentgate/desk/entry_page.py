@@ -17,8 +17,9 @@ from audit.entries.facets import is_own
 from audit.events import Event
 from audit.readers.reading import AuditEntry, stated_reason
 from core.text import plain_text, readable_json
+from decisions.requests import Reason
 from resources.catalogue import Scope, describe_scopes
-from web.denials import REASONS
+from web.denials import explain_denial
 from web.logs.proof import Proof, find_proof
 from web.logs.words import rule_title
 
@@ -81,7 +82,7 @@ def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> E
         entry=entry,
         content=content,
         sentence=sentence_html(content, _named(entry, content, parties), titles),
-        why=REASONS.get(content["reason"], ("",))[0] or OWN_REASONS.get(metadata.get("reason"), ""),
+        why=_why(content["reason"], metadata),
         rule=rule_title(metadata["ruleType"]) if metadata.get("ruleType") else "",
         stated=stated_reason(content),
         actor=_party(actor_id, parties) if actor_id else None,
@@ -94,6 +95,11 @@ def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> E
         proof=find_proof(entry),
         whole=readable_json({**content, "personal": personal}),
     )
+
+
+def _why(reason: str | None, metadata: Mapping[str, Any]) -> str | Promise:
+    why = explain_denial(reason, metadata)[0] if reason in Reason else ""
+    return why or OWN_REASONS.get(metadata.get("reason", ""), "")
 
 
 def _ids(entry: AuditEntry, content: Mapping[str, Any]) -> Iterator[Any]:

@@ -159,6 +159,23 @@ def test_a_cursor_that_is_no_entry_is_refused(cursor: str, site: Client, world: 
     assert site.get(list_url(Entry), {"cursor": cursor}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("reason", "metadata", "why"),
+    [
+        ("insufficient_scope", {"missingScopes": ["email:send"]}, "The user did not allow this permission."),
+        ("insufficient_scope", {}, "No scope covers the action."),
+        ("approval_required", {"approvalStatus": "denied"}, "The user denied this request."),
+        ("policy_denied", {"limitedBy": "user"}, "A limit that the user set denied it."),
+        ("of the past", {}, "of the past"),
+    ],
+)
+def test_an_entry_says_why(reason: str, metadata: dict[str, Any], why: str, site: Client, world: World) -> None:
+    (entry,) = write_drafts([decided(outcome=Outcome.DENIED, reason=reason, metadata=metadata)])
+    page = site.get(form_url(Entry(pk=entry.id))).content.decode()
+    assert why in page
+    assert "It was denied." not in page
+
+
 @pytest.mark.parametrize("is_logged", [True, False])
 def test_an_entry_opens_with_all_its_parts(site: Client, world: World, is_logged: bool) -> None:
     (entry,) = write_drafts(

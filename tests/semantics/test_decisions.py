@@ -82,6 +82,7 @@ class Case:
     act: Callable[[Scene], object] = lambda scene: None
     passes: timedelta = timedelta()
     scopes: str = "email:read"
+    action: str = "email:read"
     server: str = "own"
 
     def caller(self, scene: Scene) -> str:
@@ -103,9 +104,11 @@ CASES = {
     "consent expired": Case("consent_expired", end_consent),
     "wrong audience": Case("wrong_audience", server="foreign"),
     "insufficient scope": Case("insufficient_scope", scopes="email:send"),
+    "action of another scope": Case("insufficient_scope", action="email:delete"),
+    "action of no scope": Case("insufficient_scope", action="payments:refund"),
     "policy": Case("policy_denied", deny),
 }
-DETAILS = {"action": "email:read", "context": {"ip": "192.0.2.9", "amount": 3, "text": "na\u00efve"}}
+DETAILS = {"context": {"ip": "192.0.2.9", "amount": 3, "text": "na\u00efve"}}
 # The statuses of forward authorization. All other reasons are 401.
 FORWARDED = {"": 200, "service_suspended": 403, "insufficient_scope": 403, "policy_denied": 403}
 
@@ -117,9 +120,9 @@ def test_a_decision_is_the_same_both_ways(scene: Scene, both: Both, moment: Mome
     moment.pass_(case.passes)
     case.act(scene)
 
-    verified = ask(both, verify(scene.token, case.scopes, caller=caller, **DETAILS))
+    verified = ask(both, verify(scene.token, case.scopes, caller=caller, action=case.action, **DETAILS))
     assert (verified.json["allowed"], verified.json.get("reason", "")) == (not case.reason, case.reason)
-    forwarded = ask(both, forward(scene.token, f"?scopes={case.scopes}&action=email:read", caller=caller))
+    forwarded = ask(both, forward(scene.token, f"?scopes={case.scopes}&action={case.action}", caller=caller))
     assert forwarded.status == FORWARDED.get(case.reason, 401)
     assert forwarded.header("X-AgentGate-Reason") == case.reason
 

@@ -21,6 +21,8 @@ from tests.world import make_agent
 from web.ledger.kinds import ACCOUNT, ACTIONS, DECISIONS, KINDS
 from web.sentences import SENTENCES, sentence
 
+LACKS = {"missingScopes": ["email:send"]}
+
 
 @pytest.fixture
 def say(agent, ada):
@@ -103,7 +105,7 @@ def test_any_value_of_a_context_can_be_shown(as_ada, say, value):
 
 
 def test_a_denial_shows_the_reason_and_leads_to_the_explanation(as_ada, say):
-    entry_id = say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
+    entry_id = say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"], metadata=LACKS)
     words = words_of(as_ada)
     assert "Send email as you Denied You had not allowed this. Why, and what you can do" in words
     assert f'href="/activity/{entry_id}"' in text_of(as_ada, "/activity")
@@ -283,7 +285,7 @@ def test_shows_nothing_about_other_users(as_bob, granted):
 def test_entries_can_be_filtered_by_the_url(as_ada, granted, say, world, developer, ada):
     other = make_agent(developer, name="Ledgerbot")
     world.allow(world.ask(other), ada)
-    say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
+    say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"], metadata=LACKS)
     assert "You allowed Ledgerbot" not in words_of(as_ada, agent=granted.agent_id)
     assert "You allowed" not in words_of(as_ada, outcome="denied")
     assert "You had not allowed this." in words_of(as_ada, outcome="denied")

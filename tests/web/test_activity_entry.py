@@ -153,7 +153,7 @@ def test_every_reason_has_a_text_and_advice():
     ],
 )
 def test_every_reason_is_explained(as_ada, deny, reason, why, what):
-    words = words_of(as_ada, deny(reason))
+    words = words_of(as_ada, deny(reason, metadata={"missingScopes": ["email:send"]}))
     assert "Nothing was done" in words
     assert why in words
     assert what in words
@@ -206,6 +206,14 @@ def test_a_request_about_which_the_user_was_not_asked_does_not_wait(as_ada, deny
 def test_missing_permissions_are_named(as_ada, deny):
     words = words_of(as_ada, deny("insufficient_scope", metadata={"missingScopes": ["email:send", "acme:x"]}))
     assert "It lacks: Send email as you and acme:x" in words
+
+
+def test_an_action_that_no_permission_allows_is_not_to_be_asked_for(as_ada, deny, granted):
+    words = words_of(as_ada, deny("insufficient_scope", action="payments:refund", consent_id=granted.id))
+    assert "No permission allows this action." in words
+    assert "There is no permission for this action that the agent could ask you for." in words
+    assert "You had not allowed this." not in words
+    assert "let it ask you" not in words
 
 
 def test_a_policy_is_named_and_quoted(as_ada, deny, policy):

@@ -104,6 +104,9 @@ def test_denials_are_explained(portal, owner, grant):
     delete_policy(actor=actor, policy=policy)
     assert f"<bdi>Quiet hours</bdi>: {rule}" in text_of(portal, "/developer/")
     assert "The user did not allow this permission." in text
+    assert "No scope covers the action." not in text
+    decide([VerifyRequest(grant.access_token, ["email:read"], ANONYMOUS, action="payments:refund")])
+    assert "No scope covers the action." in text_of(portal, "/developer/")
 
 
 @pytest.mark.parametrize(
@@ -112,6 +115,8 @@ def test_denials_are_explained(portal, owner, grant):
         ("approval_required", {"approvalStatus": "pending"}, "then send the same request again"),
         ("approval_required", {"approvalStatus": "denied"}, "Do not send it again"),
         ("approval_required", {"retryAfterSeconds": 60}, "and this one later"),
+        ("insufficient_scope", {"missingScopes": ["email:send"]}, "Ask for it again"),
+        ("insufficient_scope", {}, "let one of them cover it"),
         ("policy_denied", {}, "Change the request, or the policy."),
         ("policy_denied", {"retryAfterSeconds": 60}, "after the seconds in retryAfterSeconds, or change the policy"),
         ("policy_denied", {"limitedBy": "user"}, "so that it is within the limit"),

@@ -40,6 +40,14 @@ def test_a_trial_leads_from_the_screen_to_a_denial_that_is_explained(as_develope
     assert "ada@example.com" in text  # the question can be changed and asked again
 
 
+def test_a_trial_tells_a_missing_permission_from_an_action_that_no_scope_covers(as_developer, start):
+    trial = start(READ)["Location"]
+    as_developer.post(trial, {"scope": SEND})
+    assert "The user did not allow this permission." in text_of(as_developer, trial)
+    as_developer.post(trial, {"scope": READ, "action": "payments:refund"})
+    assert "No scope covers the action." in text_of(as_developer, trial)
+
+
 def test_trials_are_throttled_by_organization(as_developer, start, settings):
     settings.THROTTLE_TRIALS = "2/hour"
     trial = start(READ)["Location"]

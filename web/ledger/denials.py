@@ -68,6 +68,7 @@ ADVICE: dict[str, tuple[Any, str]] = {
     Reason.POLICY_DENIED: (gettext_lazy("Nothing. The request went against a rule."), ""),
     Reason.APPROVAL_REQUIRED: (gettext_lazy("Approve or deny the request while it waits."), APPROVAL),
 }
+NO_PERMISSION = gettext_lazy("Nothing. There is no permission for this action that the agent could ask you for.")
 DENIED = gettext_lazy(
     "Nothing. You denied this request, so the same one is denied without asking you, until an hour after the first one."
 )
@@ -125,6 +126,8 @@ def _advice(
     if reason == Reason.POLICY_DENIED and rule:
         whose = {WHOSE_USER: OWN_LIMIT, WHOSE_SERVICE: SERVICES_LIMIT}
         return str(whose.get(rule.whose, OTHERS_LIMIT)), CONNECTION if rule.whose == WHOSE_USER else ""
+    if reason == Reason.INSUFFICIENT_SCOPE and "missingScopes" not in metadata:
+        return str(NO_PERMISSION), ""
     if reason == Reason.APPROVAL_REQUIRED and metadata.get("approvalStatus") == ApprovalStatus.DENIED:
         return str(DENIED), APPROVAL
     if reason == Reason.APPROVAL_REQUIRED and "retryAfterSeconds" in metadata:

@@ -131,6 +131,19 @@ def test_a_missing_scope_is_403_with_every_required_scope():
     assert outcome.body["missingScopes"] == ["email:send"]
 
 
+def test_a_scope_that_covers_the_action_is_needed_too():
+    outcome = refused(denied("insufficient_scope", missingScopes=["email:manage"]))
+    assert 'scope="email:send email:read email:manage"' in outcome.headers["WWW-Authenticate"]
+    assert outcome.body["scope"] == "email:send email:read email:manage"
+
+
+def test_an_action_that_no_scope_covers_is_403_without_a_challenge():
+    outcome = refused(denied("insufficient_scope"))
+    assert outcome.status == 403 and "WWW-Authenticate" not in outcome.headers
+    assert (outcome.body["error"], outcome.body["reason"]) == ("insufficient_scope", "insufficient_scope")
+    assert outcome.body["error_description"] == "no scope covers the action" and "scope" not in outcome.body
+
+
 def test_a_denial_by_a_policy_is_403_and_names_the_policy():
     policy = {"id": "pol_1", "name": "Office hours", "ruleType": "time_window"}
     outcome = refused(denied("policy_denied", policy=policy, retryAfterSeconds=60))

@@ -153,6 +153,15 @@ def test_the_missing_scopes_are_named(api, cli):
     assert "The user had not granted email:send, which the call needs." in cli("explain")
 
 
+def test_an_action_that_no_scope_covers_is_no_missing_consent(api, cli):
+    api.answers["GET /audit"] = page(
+        denial("insufficient_scope", scopes=["email:read"], action="payments:refund")
+    )
+    text = cli("explain")
+    assert "No scope covers the action." in text and "no consent of the user allows it" in text
+    assert "had not granted" not in text and "Ask the user" not in text
+
+
 @pytest.mark.parametrize("reason", REASONS)
 def test_every_reason_says_what_happened_and_what_helps(api, cli, reason):
     what, helps = cli("explain", reason).splitlines()

@@ -90,6 +90,8 @@ def test_verify_reads_the_token_from_standard_input_and_exits_by_the_decision(ap
     assert "agentgate explain log_2" in cli.err
     decision = cli.json("verify", "--scope", "email:send", given="token\n", code=1)
     assert (decision["allowed"], decision["missingScopes"]) == (False, ["email:send"])
+    del api.answers["POST /tokens/verify"]["missingScopes"]
+    assert "No scope covers the action." in cli("verify", "--scope", "email:send", given="token\n", code=1)
 
 
 def test_verify_names_the_agent_if_a_developer_of_its_organization_asks(api, cli, monkeypatch):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ..models import AuditEntry, Policy, Rule
+from ..models import AuditEntry, Decision, Policy, Rule
 from .failures import USAGE, Failure
-from .reasons import APPROVAL_DENIED, CAUSES, EVENTS, NOT_ASKED, REASONS
+from .reasons import APPROVAL_DENIED, CAUSES, EVENTS, NO_SCOPE, NOT_ASKED, REASONS
 from .rule_descriptions import describe_rule, what_helps
 from .search import metadata_of
 
@@ -52,9 +52,16 @@ def explain_entry(denial: Denial) -> Explanation:
     return Explanation((_headline(denial), what, *cause), helps)
 
 
-def reason_in_words(reason: str, approval_status: str | None = None) -> str:
-    if approval_status == "denied":
+def decision_in_words(decision: Decision) -> str:
+    """Return why a request was denied."""
+    if decision.approval_status == "denied":
         return APPROVAL_DENIED[0]
+    if decision.reason == "insufficient_scope" and not decision.missing_scopes:
+        return NO_SCOPE[0]
+    return reason_in_words(decision.reason or "")
+
+
+def reason_in_words(reason: str) -> str:
     return REASONS[reason][0] if reason in REASONS else f"The reason is {reason}."
 
 
@@ -84,8 +91,9 @@ def _what_and_help(denial: Denial) -> tuple[str, str]:
     if entry.reason == "approval_required":
         return _about_approval(metadata_of(entry), what, helps)
     if entry.reason == "insufficient_scope":
-        missing = metadata_of(entry).get("missingScopes") or entry.scopes or ()
-        return f"The user had not granted {', '.join(missing)}, which the call needs.", helps
+        missing = metadata_of(entry).get("missingScopes")
+        granted_not = f"The user had not granted {', '.join(missing or ())}, which the call needs."
+        return (granted_not, helps) if missing else NO_SCOPE
     return what, helps
 
 

@@ -65,6 +65,13 @@ REASONS = {
     ),
 }
 
+# Of an action that no scope covers.
+NO_SCOPE = (
+    "No scope covers the action.",
+    "Retrying does not help: no consent of the user allows it. If its prefix is that of your own "
+    "scopes, let one of them cover it.",
+)
+
 # Of an approval: what happened, and what to do, if it does not just wait for the user.
 APPROVAL_DENIED = (
     "The user denied this request.",

@@ -12,7 +12,7 @@ from ..errors import AgentGateError
 from ..models import Decision
 from ..verifier import AgentGateVerifier
 from . import connection
-from .explanations import reason_in_words
+from .explanations import decision_in_words
 from .failures import REFUSED
 from .files import Context, read_context
 from .names import agent_with_id
@@ -73,7 +73,7 @@ def _print_decision(decision: Decision) -> None:
     }
     print_facts(**{name: value for name, value in facts.items() if value is not None})
     if decision.reason:
-        print_line(reason_in_words(decision.reason, decision.approval_status))
+        print_line(decision_in_words(decision))
         typer.echo(f"Why: agentgate explain {plain(decision.audit_id or decision.reason)}", err=True)
 
 

@@ -96,14 +96,22 @@ def refusal(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> 
 
 
 def _insufficient_scope(decision: Decision, challenge: Challenge, scopes: Sequence[str]) -> Refusal:
-    text = "the token does not have every required scope"
+    """Return 403 with every scope that is needed, also the one that covers the action (RFC 6750 section 3.1).
+
+    If none is missing, no scope covers the action. Another token would not help, so there is no challenge.
+    """
+    missing = decision.missing_scopes
+    text = "the token does not have every required scope" if missing else "no scope covers the action"
     body = {
         "error": "insufficient_scope",
         "error_description": text,
-        "scope": " ".join(scopes),
         **_details(decision, "insufficient_scope"),
     }
-    return Refusal(403, body, {"WWW-Authenticate": challenge.header(scopes, "insufficient_scope", text)})
+    if not missing:
+        return Refusal(403, body)
+    needed = tuple(dict.fromkeys((*scopes, *missing)))
+    challenged = {"WWW-Authenticate": challenge.header(needed, "insufficient_scope", text)}
+    return Refusal(403, {**body, "scope": " ".join(needed)}, challenged)
 
 
 def _approval_required(decision: Decision) -> Refusal:
