@@ -189,7 +189,14 @@ def test_error_classes_follow_the_code_then_the_status():
 
 @pytest.mark.parametrize(
     "document",
-    [[], {}, {**AGENT, "id": 1}, {**AGENT, "createdAt": "yesterday"}, {**AGENT, "allowedScopes": "x"}],
+    [
+        [],
+        {},
+        {**AGENT, "id": 1},
+        {**AGENT, "createdAt": "yesterday"},
+        {**AGENT, "createdAt": "0001-01-01T00:00:00+01:00"},  # not in UTC's calendar
+        {**AGENT, "allowedScopes": "x"},
+    ],
 )
 def test_responses_of_another_shape_are_refused(document):
     with pytest.raises(UnexpectedResponseError):

@@ -6,7 +6,7 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from functools import cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -100,7 +100,7 @@ def _exactly(kind: Any) -> Converter:
 
 
 def parse_time(text: Any) -> datetime:
-    """Return an aware datetime from RFC 3339. Raises ValueError or TypeError for anything else."""
+    """Return a time in UTC from RFC 3339. Raises ValueError or TypeError for anything else."""
     if not isinstance(text, str):
         raise TypeError
     # Python 3.10 parses neither "Z" nor fractions that do not have 3 or 6 digits.
@@ -108,4 +108,7 @@ def parse_time(text: Any) -> datetime:
     moment = datetime.fromisoformat(padded.replace("Z", "+00:00").replace("z", "+00:00"))
     if moment.tzinfo is None:
         raise ValueError
-    return moment
+    try:
+        return moment.astimezone(timezone.utc)
+    except OverflowError as error:
+        raise ValueError from error

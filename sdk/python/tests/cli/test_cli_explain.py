@@ -113,6 +113,12 @@ def test_every_rule_type_is_described(api, cli, rule, sentence, helps):
     assert sentence in text and helps in text
 
 
+def test_an_id_from_a_time_that_no_calendar_has_is_not_in_the_log(api, cli):
+    api.answers["GET /audit"] = page()
+    cli("explain", f"log_{'f' * 32}", code=1)
+    assert "has no entry" in cli.err
+
+
 @pytest.mark.parametrize(
     "reason,metadata,helps",
     [
@@ -126,6 +132,11 @@ def test_every_rule_type_is_described(api, cli, rule, sentence, helps):
             "policy_denied",
             {"ruleType": "time_window", "retryAfterSeconds": 60},
             "within the allowed hours: from 2024-11-24 23:01:00 UTC on",
+        ),
+        (
+            "policy_denied",
+            {"ruleType": "rate_limit", "retryAfterSeconds": 10**400},
+            "from 9999-12-31 23:59:59 UTC",
         ),
     ],
 )

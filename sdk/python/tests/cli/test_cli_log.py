@@ -72,6 +72,13 @@ def test_following_an_empty_log_prints_its_first_entry(api, cli, two_polls):
     assert polls(api) == [None, None, "2026-11-24T15:59:00Z"]
 
 
+def test_following_goes_on_after_an_entry_of_the_first_moment(api, cli, two_polls, monkeypatch):
+    monkeypatch.setitem(DENIAL, "timestamp", "0001-01-01T00:00:00Z")
+    api.answers["GET /audit"] = page()
+    assert cli("log", "--follow", code=130).count("log_3") == 1
+    assert polls(api) == [None, None, "0001-01-01T00:00:00Z"]
+
+
 def test_no_lines_are_printed_if_none_are_asked_for(api, cli):
     assert cli("log", "--lines", "0") == ""
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from ..models import AuditEntry, Decision, Policy, Rule
 from .failures import USAGE, Failure
 from .reasons import APPROVAL_DENIED, CAUSES, EVENTS, NO_SCOPE, NOT_ASKED, REASONS
 from .rule_descriptions import describe_rule, what_helps
-from .search import metadata_of
+from .search import metadata_of, shifted
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ def _what_and_help(denial: Denial) -> tuple[str, str]:
         rule = _denying_rule(denial)
         rule_type = str(metadata_of(entry).get("ruleType"))
         seconds = metadata_of(entry).get("retryAfterSeconds")
-        fits_at = entry.timestamp + timedelta(seconds=seconds) if isinstance(seconds, int) else None
+        fits_at = shifted(entry.timestamp, seconds) if isinstance(seconds, int) else None
         return _policy_sentence(denial, rule), what_helps(rule_type, fits_at)
     if entry.reason == "approval_required":
         return _about_approval(metadata_of(entry), what, helps)

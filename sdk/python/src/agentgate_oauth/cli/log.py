@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Annotated
 
@@ -16,10 +16,10 @@ from .connection import admin
 from .names import AgentNames, agent_id
 from .options import chosen, group_command, is_below
 from .output import coloured, plain, print_json, show
-from .search import metadata_of
+from .search import metadata_of, shifted
 
 # Entries become visible slightly out of order, so each poll reads a minute again.
-_OVERLAP = timedelta(seconds=60)
+_OVERLAP = 60
 
 Read = Callable[[datetime | None], Iterator[AuditEntry]]
 app = typer.Typer(help="Print the audit log, or export it.", rich_markup_mode=None)
@@ -73,7 +73,7 @@ def _follow(api: AgentGateAdmin, read: Read, newest: list[AuditEntry], every: fl
         recent = list(read(since))
         _print_entries(api, [entry for entry in reversed(recent) if entry.id not in seen])
         if recent:
-            overlapping = recent[0].timestamp - _OVERLAP
+            overlapping = shifted(recent[0].timestamp, -_OVERLAP)
             since = max(began, overlapping) if began else overlapping
             seen = {entry.id for entry in recent}
 

@@ -26,7 +26,7 @@ def find_entry(api: AgentGateAdmin, entry_id: str | None) -> AuditEntry:
         entries: Iterable[AuditEntry] = api.iter_audit_logs(outcome="denied")
     else:
         written = written_at(entry_id)
-        until = written and written + timedelta(minutes=1)
+        until = written and shifted(written, 60)
         entries = islice(api.iter_audit_logs(until=until), _MOST_SEARCHED)
     found = next((entry for entry in entries if entry_id in (None, entry.id)), None)
     if found is None:
@@ -52,7 +52,15 @@ def written_at(identifier: str) -> datetime | None:
     found = re.fullmatch(r"[a-z]+_([0-9a-f]{12})[0-9a-f]{20}", identifier)
     if found is None:
         return None
-    return datetime.fromtimestamp(0, timezone.utc) + timedelta(milliseconds=int(found[1], 16))
+    return shifted(datetime.fromtimestamp(0, timezone.utc), int(found[1], 16) / 1000)
+
+
+def shifted(moment: datetime, seconds: float) -> datetime:
+    """Return the moment that is later by these seconds, or the first or the last of all."""
+    try:
+        return moment + timedelta(seconds=seconds)
+    except OverflowError:
+        return (datetime.max if seconds > 0 else datetime.min).replace(tzinfo=timezone.utc)
 
 
 def metadata_of(entry: AuditEntry) -> dict[str, Any]:
@@ -74,9 +82,11 @@ def _family_of_token(api: AgentGateAdmin, denied: AuditEntry) -> str | None:
     issued_at = written_at(str(metadata_of(denied).get("tokenId", "")))
     if issued_at is None:
         return None
-    margin = timedelta(seconds=2)
     near = api.iter_audit_logs(
-        agent_id=denied.agent_id, user_id=denied.user_id, since=issued_at - margin, until=issued_at + margin
+        agent_id=denied.agent_id,
+        user_id=denied.user_id,
+        since=shifted(issued_at, -2),
+        until=shifted(issued_at, 2),
     )
     issues = [entry for entry in near if entry.event in ("token.issued", "token.refreshed")]
     issue = min(issues, key=lambda entry: abs(entry.timestamp - issued_at), default=None)
