@@ -13,7 +13,7 @@ TRANSLATED = re.compile(
     r'{%\s*translate\s+["\'](.*?)["\']\s*(?:as \w+\s*)?%}|{%\s*blocktranslate[^%]*%}(.*?){%\s*endblocktranslate\s*%}',
     re.DOTALL,
 )
-GETTEXT = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "pgettext"}
+GETTEXT = {"_", "lazy", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext"}
 APPS = [
     "web",
     "consent",
