@@ -194,7 +194,8 @@ def test_introspection_compares_scopes_and_lists_what_it_did_not_consider():
     live = {"active": True, "scope": "email:send email:read", "sub": "usr_1", "client_id": "agc_1", "exp": 1}
     gate = Gate({**live, "consent_id": "cns_1"})
     outcome = gate.guard(mode="introspect").check(["Bearer token"], QUESTION)
-    assert isinstance(outcome, Decision) and outcome.user_id == "usr_1" and outcome.unknown == ("policies",)
+    assert isinstance(outcome, Decision) and outcome.user_id == "usr_1"
+    assert outcome.unknown == ("actions", "policies", "approvals")
     assert gate.requests[0].url.path == "/oauth/introspect" and gate.requests[0].content == b"token=token"
     gate.answer = {**live, "scope": "email:send"}
     low = gate.guard(mode="introspect").check(["Bearer token"], QUESTION)

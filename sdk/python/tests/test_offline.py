@@ -71,7 +71,7 @@ def token(
 def test_a_good_token_is_allowed_and_the_decision_lists_what_is_unknown(keys):
     outcome = keys.guard().check([f"Bearer {token()}"], QUESTION)
     assert isinstance(outcome, Decision) and outcome.user_id == "usr_1" and outcome.consent_id == "cns_1"
-    assert outcome.unknown == ("revocation", "suspension", "policies", "approvals")
+    assert outcome.unknown == ("revocation", "suspension", "actions", "policies", "approvals")
 
 
 def test_a_client_token_has_no_user(keys):

@@ -37,10 +37,11 @@ _RETRY = RetryPolicy(attempts=3, base_seconds=0.1, cap_seconds=0.5, max_wait_sec
 class Guard:
     """Decides about the requests to a service.
 
-    `mode` is the source of decisions: "verify" (the default: live state, policies, counted and logged),
-    "introspect" (live state, no policies) or "offline" (signature and claims only: revocation and policies
-    are unknown; needs `audience`, the service's own identifier). Challenges contain `resource_metadata`, the
-    URL of the service's RFC 9728 document, so that clients find the authorization server.
+    `mode` is the source of decisions: "verify" (the default: live state, the action, policies, counted and
+    logged), "introspect" (live state, but neither the action nor policies) or "offline" (signature and claims
+    only: revocation, the action and policies are unknown; needs `audience`, the service's own identifier).
+    Challenges contain `resource_metadata`, the URL of the service's RFC 9728 document, so that clients find
+    the authorization server.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
 """Decisions without a call to AgentGate: checks the token's signature and claims with the published keys.
 
 It cannot know whether the token or consent was revoked or the agent or user suspended during the token's 15
-minutes, nor any policy, limit or approval. Its decisions list this in `unknown`, and are not logged.
+minutes, nor any policy, limit or approval, nor which scope covers an action. Its decisions list this in
+`unknown`, and are not logged.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..models import Decision, Introspection
 from .requirement import Question
 from .sources import by_scopes
 
-UNKNOWN = ("revocation", "suspension", "policies", "approvals")
+UNKNOWN = ("revocation", "suspension", "actions", "policies", "approvals")
 # No symmetric algorithm: with HS256, a service that can check tokens could also create them.
 _ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA"})
 _KEYS_LIVE_SECONDS = 300.0

@@ -13,6 +13,8 @@ from ..errors import UnexpectedResponseError
 from ..models import Decision, Introspection
 from .requirement import Question
 
+_UNKNOWN = ("actions", "policies", "approvals")
+
 
 class DecisionSource(Protocol):
     def decide(self, token: str, question: Question) -> Flow[Decision]:
@@ -33,7 +35,7 @@ class VerifySource:
 
 
 class IntrospectionSource:
-    """Decides by live state and scopes (RFC 7662), without policies."""
+    """Decides by live state and scopes (RFC 7662), without the action and without policies."""
 
     def __init__(self, credential: Credential, retry: RetryPolicy) -> None:
         self._credential = credential
@@ -42,8 +44,8 @@ class IntrospectionSource:
     def decide(self, token: str, question: Question) -> Flow[Decision]:
         found = yield from perform(introspect_token(token), self._credential, self._retry)
         if not found.active:
-            return Decision(allowed=False, reason="invalid_token", unknown=("policies",))
-        return by_scopes(found, question, unknown=("policies",))
+            return Decision(allowed=False, reason="invalid_token", unknown=_UNKNOWN)
+        return by_scopes(found, question, unknown=_UNKNOWN)
 
 
 def by_scopes(found: Introspection, question: Question, unknown: tuple[str, ...]) -> Decision:
