@@ -82,6 +82,14 @@ class ApprovalDenied(ApprovalRequired):
     remedy = "Do not send it again."
 
 
+class AskedTooOften(ApprovalRequired):
+    """The user was not asked, because the agent has asked too often. The code is the reason of the decision."""
+
+    code = "approval_required"
+    title = gettext_noop("The agent has asked the user too often")
+    remedy = "Send the request again after the number of seconds in Retry-After."
+
+
 class ConsentPaused(Forbidden):
     """Another token would not help."""
 
@@ -180,6 +188,8 @@ def _show(challenge: Challenge, request_id: str, decisions: Sequence[Decision]) 
 def _error_of(decision: Decision) -> DomainError:
     if decision.approval_status == ApprovalStatus.DENIED:
         return ApprovalDenied()
+    if decision.reason is Reason.APPROVAL_REQUIRED and decision.approval_id is None:
+        return AskedTooOften()
     if decision.reason is Reason.INSUFFICIENT_SCOPE and not decision.missing_scopes:
         return ActionNotCovered()
     return REFUSALS.get(decision.reason or Reason.INVALID_TOKEN, InvalidToken)()

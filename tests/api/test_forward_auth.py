@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 import pytest
 
-from tests.api.conftest import Api, Json, problem, tokens_for
+from tests.api.conftest import Api, Json, new_agent, problem, tokens_for
 
 PATH = "/forward-auth?scopes=email:read"
 
@@ -109,3 +109,16 @@ def test_an_unexpected_error_denies(token: str) -> None:
     api.client.raise_request_exception = False
     with patch("decisions.inquiries.decide", side_effect=RuntimeError("boom")):
         assert api.get(PATH).status_code == 500
+
+
+def test_who_was_not_asked_gets_no_page_but_a_time(developer: Api, ada: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent has asked its user too often, so the second request asks nothing."""
+    monkeypatch.setattr("decisions.approvals.MAX_ASKED", 1)
+    agent = new_agent(developer, allowedScopes=["payments:charge"])
+    token = tokens_for(agent, ada, requestedScopes=["payments:charge"])["accessToken"]
+    proxy = Api(Authorization=f"Bearer {token}")
+    asked, unasked = (proxy.get(f"/forward-auth?scopes=payments:charge&action=word{number}") for number in (1, 2))
+    assert asked["X-AgentGate-Approval"]
+    assert problem(unasked, 403, "approval_required")["title"] == "The agent has asked the user too often"
+    assert "X-AgentGate-Approval" not in unasked
+    assert int(unasked["Retry-After"]) > 0
