@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -79,7 +80,14 @@ def test_a_fork_of_another_size_is_named(old: int, big_log: BigLog, fork: BigLog
 
 def test_a_rollback_is_named(big_log: BigLog, tiles: Path, key: VerifierKey):
     with pytest.raises(Broken, match="^rollback: the earlier checkpoint has 1000 entries, and the later one only 600$"):
-        check_consistency(at(big_log, 1000, key), at(big_log, 600, key), open_source(str(tiles)))
+        old, new = at(big_log, 1000, key), at(big_log, 600, key)
+        check_consistency(old, replace(new, time=old.time), open_source(str(tiles)))
+
+
+def test_a_newer_checkpoint_is_no_rollback(big_log: BigLog, key: VerifierKey):
+    old, new = replace(at(big_log, 1000, key), time=2), replace(at(big_log, 600, key), time=1)
+    with pytest.raises(Unusable, match="^the checkpoint to compare with is the newer one"):
+        check_consistency(old, new, None)
 
 
 def test_tiles_of_another_log_are_unusable(big_log: BigLog, fork: BigLog, tiles: Path, key: VerifierKey):

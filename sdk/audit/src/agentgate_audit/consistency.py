@@ -11,8 +11,11 @@ from .tiles import Source, Tree
 def check_consistency(old: Checkpoint, new: Checkpoint, source: Source | None) -> None:
     """Raise `Broken` if the log was rolled back or forked between two of its checkpoints.
 
-    `source` has the log's tiles; it is not trusted, and not needed for equal sizes. Raises `Unusable` without it.
+    `source` has the log's tiles; it is not trusted, and not needed for equal sizes. Raises `Unusable` without it, and
+    if `old` is larger because it is newer: that is no rollback.
     """
+    if old.size > new.size and old.time is not None and new.time is not None and old.time > new.time:
+        raise Unusable("the checkpoint to compare with is the newer one: pass an older one, or download the file again")
     if old.size > new.size:
         raise Broken(f"rollback: the earlier checkpoint has {old.size} entries, and the later one only {new.size}")
     if old.size == new.size:
