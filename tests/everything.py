@@ -22,10 +22,13 @@ WITH_SERVERS = ["-n", str(min(6, CORES + 2)), "--dist", "loadgroup", "--no-loads
 SERVER_FOLDERS = [f"tests/{folder}" for folder in FOLDERS_WITH_SERVERS]
 OTHERS = [f"--ignore={folder}" for folder in SERVER_FOLDERS]
 LEFT_TO_SOAK = "soak or elsewhere"
+POSTGRESQL = ["--store=postgresql"]
 IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
 PARTS = {
     "SQLite": [*OTHERS, "-m", IN_PROCESS],
-    "PostgreSQL and Valkey": [*OTHERS, "-m", f"{IN_PROCESS} and database and not one_store", "--store=postgresql"],
+    "PostgreSQL and Valkey": [*OTHERS, "-m", f"{IN_PROCESS} and database and not (one_store or alone)", *POSTGRESQL],
+    # Transactions of other tests would keep old rows, also those in other databases of the server.
+    "PostgreSQL alone": ["tests/api", "tests/core", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL, "-n", "0"],
     # These start their own servers on both databases. Tests that share a server run in one process.
     "servers and browsers": [*SERVER_FOLDERS, "-m", f"(live or browser) and not ({LEFT_TO_SOAK})", *WITH_SERVERS],
 }

@@ -172,6 +172,7 @@ def test_nothing_that_can_be_read_names_the_person_afterwards(life: Json, is_log
     assert traces() == []
 
 
+@pytest.mark.alone
 def test_no_file_of_the_database_names_the_person_once_old_rows_are_purged(life: Json) -> None:
     administrate(life)
     sequencer.sequence()
