@@ -203,8 +203,8 @@ def labels_of(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> dict[s
 
 
 def editions_of(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> dict[str, int]:
-    """Return which editions of granted scopes the user saw. Those of the catalogue have none."""
-    return {scope.id: scope.edition for scope in _own(granted, shown) if scope.edition}
+    """Return which editions of granted scopes that cover actions the user saw. Those of the catalogue have none."""
+    return {scope.id: scope.edition for scope in _own(granted, shown) if scope.covers}
 
 
 def _own(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> list[Scope]:

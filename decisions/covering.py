@@ -11,7 +11,7 @@ from decisions.questions import Question
 from decisions.terms import Terms
 from policies.books import PolicyBook
 from resources.actions import catalogue_actions
-from resources.covers import NO_ACTIONS, Cover
+from resources.covers import NO_ACTIONS, Actions, Cover
 
 
 class Covering(NamedTuple):
@@ -35,8 +35,20 @@ def find_covering(question: Question, token: TokenFacts, terms: Terms, book: Pol
         return UNCONCERNED
     covers = catalogue_actions().find(action)
     if covers is None:
-        covers = (book.actions if book else NO_ACTIONS).find(action)
+        actions = book.actions if book else NO_ACTIONS
+        covers = actions.find(action)
+        if covers is None and _was_reserved(action, actions, terms):
+            covers = ()
     return UNCONCERNED if covers is None else _choose(covers, question.request.required_scopes, token, terms)
+
+
+def _was_reserved(action: str, actions: Actions, terms: Terms) -> bool:
+    """Return whether scopes with the prefix of the action covered actions when the user granted one of them.
+
+    What they cover now may be less, and a word of the service would be allowed. Not for other organizations' scopes.
+    """
+    prefix = action.strip().lower().partition(":")[0]
+    return any(scope.partition(":")[0] == prefix and scope in actions.covers for scope in terms.editions)
 
 
 def _choose(covers: Sequence[Cover], required: Sequence[str], token: TokenFacts, terms: Terms) -> Covering:

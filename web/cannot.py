@@ -22,7 +22,7 @@ def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
     named = [elsewhere[action] for action in scope.excludes if action in elsewhere]
     if not named:
         return format_html(_("Cannot {}."), plain_text(scope.cannot))
-    titles = [_quote(title) for title in dict.fromkeys(other.title for other in named)]
+    titles = [_quote(other) for other in {other.id: other for other in named}.values()]
     listed = format_html(get_text_list(["{}"] * len(titles), _("and")), *titles)
     if scope.defined_by:  # Its words are the organization's, and only the organization can leave something out.
         return format_html(_("Cannot {}, except for what {} allows."), plain_text(scope.cannot), listed)
@@ -32,8 +32,9 @@ def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
     return format_html("{}{}", cannot, format_html(separate, listed))
 
 
-def _quote(title: str) -> SafeString:
-    return format_html(_("“<bdi>{}</bdi>”"), plain_text(title))
+def _quote(scope: Scope) -> SafeString:
+    # Only the catalogue's titles are certainly in our own language.
+    return format_html(_("“<bdi>{}</bdi>”") if scope.defined_by else _("“{}”"), plain_text(scope.title))
 
 
 def _in_sentence(title: str) -> str:

@@ -177,6 +177,18 @@ class TestOwnScopes:
         reasons = [one(decide(asking(token, "tickets:read", action=action))).reason for action in actions]
         assert reasons == [Reason.INSUFFICIENT_SCOPE] * 3
 
+    def test_words_that_were_denied_when_the_user_agreed_stay_denied(self, decide: Decide) -> None:
+        developer = make_developer("dev@example.com")
+        define(developer, "tickets:read", "tickets:list")
+        agent, user = make_agent(developer, allowed_scopes=["tickets:read"]), make_user("ada@example.com")
+        earlier = grant_to(agent, user, ["tickets:read"])
+        define(developer, "tickets:read")
+        refunds = [asking(earlier, "tickets:read", action=word) for word in ("tickets:refund", "refund")]
+        assert [each.reason for each in decide(*refunds)] == [Reason.INSUFFICIENT_SCOPE, None]
+
+        later = grant_to(agent, user, ["tickets:read"])
+        assert one(decide(asking(later, "tickets:read", action="tickets:refund"))).allowed
+
     @pytest.mark.parametrize(
         "spelled",
         ["Tickets:close", "tickets:close ", "TICKETS:ADMIN", "tickets：close", "ticketş:x"],  # noqa: RUF001
