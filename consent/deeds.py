@@ -38,7 +38,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Act:
-    """A request, as far as its sentence is concerned. `scope_ids` include the scope that covers the action."""
+    """What the sentence about a request is made of. `scope_ids` include the scope that covers the action."""
 
     scope_ids: Sequence[str]
     action: str
@@ -55,9 +55,9 @@ class Act:
     def scopes(self) -> Sequence[Scope]:
         return self.find_scopes()
 
-    @property
+    @cached_property
     def gravest(self) -> Scope | None:
-        """The scope of the highest risk, and of these the one that covers the action, if one does."""
+        """The scope of the highest risk, and of these the last one that covers the action, if one does."""
         ranked = sorted(self.scopes, key=lambda scope: (RISK_LEVELS.index(scope.risk_level), self._is_covered(scope)))
         return ranked[-1] if ranked else None
 
@@ -176,9 +176,11 @@ def deed_of(approval: Approval) -> Deed:
 
 def describe_act(act: Act) -> Deed:
     """Return what a request would do. A part that is not stated is left out of the sentence."""
-    context = act.context
-    stated = _stated_verb(act) if says_verb(act) else ""
-    parts = {"verb": _stated_part(act, stated) if says_verb(act) else _title(act)}
+    context, stated = act.context, ""
+    parts = {"verb": _title(act)}
+    if says_verb(act):
+        stated = _stated_verb(act)
+        parts["verb"] = _stated_part(act, stated)
     if context.get("amount") is not None:
         amount = read_amount(context["amount"])
         parts["amount"] = Part(Kind.AMOUNT, amount) if amount else Part(Kind.STATED, context["amount"])

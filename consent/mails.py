@@ -53,7 +53,7 @@ def _tell(approval: Approval, untold: QuerySet[Approval], now: datetime) -> int:
         context = {
             "agent": mailed(approval.agent.name),
             "titles": [mailed(scope.title) for scope in scopes_of(approval)],
-            "deed": mailed_deed(approval) or mailed(Act.of(approval).title),
+            "deed": mailed_sentence(approval),
             "risk": RISK_WORDS[Act.of(approval).risk],
             "service": mailed_service(approval),
             "fields": mailed_fields(approval),
@@ -89,6 +89,11 @@ def mailed_deed(approval: Approval, *, is_ceiling: bool = False) -> str:
     if is_ceiling and shown.get("amount"):
         shown["amount"] = _("up to %(amount)s") % {"amount": shown["amount"]}
     return deed.template % shown if all(shown.values()) else ""
+
+
+def mailed_sentence(approval: Approval, *, is_ceiling: bool = False) -> str:
+    """Return the same, or the title of what the request would do if a part may not be repeated."""
+    return mailed_deed(approval, is_ceiling=is_ceiling) or mailed(Act.of(approval).title)
 
 
 def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:

@@ -7,8 +7,7 @@ from accounts.models import User
 from accounts.notices import add_notice
 from consent.approval_selectors import scopes_of
 from consent.connections import Change
-from consent.deeds import Act
-from consent.mails import mailed_deed, mailed_fields, mailed_service
+from consent.mails import mailed_fields, mailed_sentence, mailed_service
 from consent.models import Approval, Consent
 from core.actor import Actor
 from core.zones import in_words
@@ -42,7 +41,7 @@ def announce_standing(*, actor: Actor, approval: Approval, user: User, at: datet
         return
     facts = {
         "agent": mailed(approval.agent.name),
-        "deed": mailed_deed(approval, is_ceiling=True) or mailed(Act.of(approval).title),
+        "deed": mailed_sentence(approval, is_ceiling=True),
         "service": mailed_service(approval),
         "fields": mailed_fields(approval, only_fixed=True),
         "titles": [mailed(scope.title) for scope in scopes_of(approval)][:MAX_LISTED],

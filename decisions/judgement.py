@@ -144,14 +144,21 @@ def judge(question: Question, found: Found, now: datetime) -> Judgement:
     return judgement
 
 
-def covering_of(question: Question, token: TokenFacts, found: Found) -> Covering:
-    """Return which granted scope covers the action of a question."""
-    return find_covering(question, token, found.terms, found.service_book if found.service else found.agent_book)
+def cover(question: Question, token: TokenFacts, found: Found) -> tuple[Question, Covering]:
+    """Return which granted scope covers the action of a question, and the question as if it required that scope.
+
+    So all that follows knows it.
+    """
+    book = found.service_book if found.service else found.agent_book
+    covering = find_covering(question, token, found.terms, book)
+    if covering.scope is None:
+        return question, covering
+    required = (covering.scope, *question.request.required_scopes)
+    return question._replace(request=question.request._replace(required_scopes=required)), covering
 
 
 def _judge_stored(asked: Question, token: TokenFacts, found: Found, now: datetime) -> Judgement:
-    covering = covering_of(asked, token, found)
-    question = _with_covering(asked, covering)
+    question, covering = cover(asked, token, found)
     request = question.request
     affected = _affected(question, found.service, token.audience, token.owners, token.organization_id)
     judgement = Judgement(question, UNKNOWN_TOKEN, token.organization_id, affected)
@@ -185,14 +192,6 @@ def _judge_stored(asked: Question, token: TokenFacts, found: Found, now: datetim
     if evaluation.denied_by is None and token.user_id is not None and token.consent_id is not None:
         _find_content(judgement, token, found, context)
     return judgement
-
-
-def _with_covering(question: Question, covering: Covering) -> Question:
-    """Return the question as if it required the scope that covers its action, so that all that follows knows it."""
-    if covering.scope is None:
-        return question
-    required = (covering.scope, *question.request.required_scopes)
-    return question._replace(request=question.request._replace(required_scopes=required))
 
 
 def _missing(token: TokenFacts, request: VerifyRequest, covering: Covering) -> tuple[str, ...]:

@@ -44,7 +44,7 @@ SENTENCES: Mapping[str, str | Promise] = {
     Event.USER_REACTIVATED: lazy("%(actor)s reactivated the account of %(person)s."),
     Event.USER_ACCESS_CHANGED: lazy("%(actor)s changed the administrative rights of %(person)s."),
     Event.USER_ERASED: lazy("The account of %(person)s was erased."),
-    Event.USER_ACTIVITY_DISPUTED: lazy("A user reported an entry that was not them. Reports do not name the user."),
+    Event.USER_ACTIVITY_DISPUTED: lazy("A user reported activity as not theirs. Reports do not name the user."),
     Event.DEVELOPER_REGISTERED: lazy("%(actor)s registered as a developer of %(organization)s."),
     Event.API_KEY_CREATED: lazy("%(actor)s created an API key of %(organization)s."),
     Event.API_KEY_ROTATED: lazy("%(actor)s rotated an API key of %(organization)s."),

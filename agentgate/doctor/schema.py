@@ -128,7 +128,7 @@ def _of_meta(model: Model, each: Any) -> str:
 
 
 def _listed(model: Model, names: Any) -> str:
-    """Return the columns of fields, of which `-name` is in descending order."""
+    """Return the columns of fields. `-name` stands for descending order."""
     fields = [(model._meta.get_field(name.lstrip("-")), name.startswith("-")) for name in names]
     return ", ".join(f"{field.column}{' DESC' if descends else ''}" for field, descends in fields)  # type: ignore[union-attr]
 

@@ -1,4 +1,4 @@
-"""Reports of users that an entry was not them ("This was not me"), as administrators read them.
+"""Reports of activity that was not the user's own ("This was not me"), as administrators read them.
 
 The page on which users report promises that administrators see neither who reports nor which entry. An administrator
 can look up the user of an entry, of a connection and of a request, so these are withheld, too.

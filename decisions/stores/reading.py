@@ -17,7 +17,7 @@ from decisions.facts import (
     TokenFacts,
 )
 from decisions.indexing import unknown_scopes
-from decisions.judgement import Found, covering_of, needs_labels
+from decisions.judgement import Found, cover, needs_labels
 from decisions.memory import LIBRARY, Versioned
 from decisions.questions import Question
 from decisions.repeats import read_reserved
@@ -166,11 +166,11 @@ class Facts:
 
     def scopes_to_know(self, question: Question) -> Collection[str]:
         """Return the scopes of a question if it matters which labels or risk they have."""
-        found, request = self.about(question), question.request
-        if found.token is None or request.is_introspection:
+        found = self.about(question)
+        if found.token is None or question.request.is_introspection:
             return ()
-        covering = covering_of(question, found.token, found).scope
-        asked = request.asked if covering is None else (*request.asked, covering)
+        covered, _ = cover(question, found.token, found)
+        asked = covered.request.asked
         return asked if needs_labels(found) else found.terms.asks.intersection(asked)
 
     def load_flows(self, keys: Collection[str]) -> dict[str, LoadedFlow]:

@@ -68,7 +68,7 @@ def test_its_page_leads_to_the_agent_and_not_to_the_user(desk: Client, world: Wo
     main = html[html.index("<main") :]
     assert [one for one in report.traces if one in main] == []
     assert form_url(world.agent) in main
-    assert "A user reported an entry that was not them. Reports do not name the user." in words(html)
+    assert "A user reported activity as not theirs. Reports do not name the user." in words(html)
     assert "token.verify" in words(html)
 
 

@@ -113,7 +113,7 @@ class Item:
     @cached_property
     def deed(self) -> Deed:
         """What the agent wanted to do."""
-        return describe_act(_act(self.content, self.touched))
+        return describe_act(self._act)
 
     @property
     def what(self) -> SafeString:
@@ -128,7 +128,7 @@ class Item:
     @property
     def more(self) -> str:
         """What else the service said, by its names, in one line."""
-        said = {"verb"} if says_verb(_act(self.content, self.touched)) else ()
+        said = {"verb"} if says_verb(self._act) else ()
         return field_names([name for name in self.touched.further if name not in said])
 
     @cached_property
@@ -156,6 +156,10 @@ class Item:
     @property
     def _without_reason(self) -> dict[str, Any]:
         return {**self._with_act, "reason": self.content["reason"] if self.is_asked else None}
+
+    @cached_property
+    def _act(self) -> Act:
+        return _act(self.content, self.touched)
 
     @property
     def _with_act(self) -> dict[str, Any]:
