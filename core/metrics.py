@@ -28,10 +28,6 @@ class BulkHistogram(Histogram):
         for index, number in _tally([bisect_left(bounds, amount) for amount in amounts]).items():
             buckets[index].inc(number)
 
-    def numbers(self) -> dict[float, int]:
-        """Return how many values this process has observed, by the upper bound of their bucket."""
-        return {bound: int(bucket.get()) for bound, bucket in zip(self._upper_bounds, self._buckets, strict=True)}
-
 
 decisions = Counter("agentgate_decisions", "Decisions by outcome and reason.", ["outcome", "reason"])
 decision_seconds = BulkHistogram(

@@ -1,4 +1,4 @@
-"""Roll-ups: how many entries of the log there are of each kind, by hour and by day, and how long decisions took.
+"""Roll-ups: how many entries of the log there are of each kind, by hour and by day.
 
 They repeat what the log says, so losing them loses nothing: `./dev manage rebuild_rollups` counts again. They name no
 person.
@@ -78,24 +78,3 @@ class Edition(models.Model):
 
     def __str__(self) -> str:
         return f"{self.id}: {self.counted}"
-
-
-class Latency(models.Model):
-    """How many decisions of all organizations took up to `bound` microseconds, and longer than the next lower bound.
-
-    The bounds are those of `core.metrics.decision_seconds`; the last one is `LONGER`. `start` is the beginning of the
-    hour.
-    """
-
-    LONGER: ClassVar[int] = 2**62
-
-    pk = models.CompositePrimaryKey("start", "bound")
-    start = models.DateTimeField()
-    bound = models.BigIntegerField()
-    number = models.BigIntegerField()
-
-    class Meta:
-        verbose_name_plural = "latencies"
-
-    def __str__(self) -> str:
-        return f"{self.start:%Y-%m-%dT%HZ} {self.bound}: {self.number}"

@@ -23,7 +23,7 @@ from core.locks import writing
 from core.sweeps import BATCH, REST
 from insights.bounds import bounded
 from insights.counting import EVENTS, Key, keys_of
-from insights.models import Edition, Latency, RollUp, Unit
+from insights.models import Edition, RollUp, Unit
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ COLUMNS = {"edition": "int", **dict.fromkeys(Key._fields, "text"), "start": "tim
 HOURS_LIFETIME = timedelta(days=35)
 # Pages show 90 days, beside the 90 days before.
 DAYS_LIFETIME = timedelta(days=200)
-LATENCY_LIFETIME = timedelta(days=200)
 # All other writers on SQLite wait for a transaction. This many rows take some milliseconds.
 KEYS_PER_TRANSACTION = {"postgresql": 20_000, "sqlite": 500}
 
@@ -82,11 +81,6 @@ def delete_old_hours(*, limit: int = BATCH) -> int:
 def delete_old_days(*, limit: int = BATCH) -> int:
     """Delete up to `limit` rows of days that no page shows any more, and return how many."""
     return _delete_older(Unit.DAY, DAYS_LIFETIME, limit)
-
-
-def delete_old_latency(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` rows of how long decisions took in hours that no page shows, and return how many."""
-    return _delete(Latency.objects.filter(start__lt=clock.now() - LATENCY_LIFETIME).order_by("start"), limit)
 
 
 def delete_former_editions(*, limit: int = BATCH) -> int:

@@ -17,6 +17,5 @@ def sweep_rollups() -> int:
     return sweep(
         services.delete_old_hours,
         services.delete_old_days,
-        services.delete_old_latency,
         services.delete_former_editions,
     )

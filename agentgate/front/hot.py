@@ -15,7 +15,6 @@ from django.db import DatabaseError, connections
 
 from agentgate.front.failures import failures
 from agentgate.front.headers import caller_of, common_headers, require_usual
-from agentgate.front.latency import LatencySaver
 from agentgate.front.log_watch import LogWatch
 from agentgate.front.newer_keys import NewerKeys
 from agentgate.front.pool import Pool, with_connections
@@ -80,7 +79,6 @@ class HotPaths:
         self._rounds = Rounds(throttle_questions, self._thread.call)
         self._database = Pool(threads=1, queue=0)
         self._log_watch = LogWatch(self._database)
-        self._latency = LatencySaver(self._database)
         self._newer_keys = NewerKeys(self._database)
         self._failures = Rounds(throttle_failures, self._count_in_database, FAILURES_SECONDS)
         await asyncio.to_thread(_load_keys)
@@ -88,7 +86,6 @@ class HotPaths:
     async def stop(self) -> None:
         """Release everything. No request is in hand any more."""
         await self._batcher.close()
-        await self._latency.stop()
         self._thread.stop()
         self._database.call(connections.close_all)
         self._database.stop()

@@ -28,10 +28,7 @@ from decisions.sandbox import ask_in_trial, record_trial, trial_for_organization
 from developers.acting import as_developer
 from developers.models import Developer, DomainClaim, Organization, SavedView
 from developers.services import register_developer
-from insights.latency import BOUNDS
-from insights.models import Latency
 from insights.services import count_log, delete_old_hours
-from insights.windows import HOUR, floor_hour
 from policies.models import Policy, PolicyVersion
 from policies.rules import parse_rules
 from policies.versions import content_of
@@ -323,15 +320,11 @@ class Dataset:
         log.write(Story(cast).drafts(self.sizes.entries), self.sizes.entries)
 
     def _count(self) -> None:
-        """Count the log in the roll-ups, and add how long decisions took."""
+        """Count the log in the roll-ups."""
         while count_log(limit=COUNTED_AT_ONCE):
             pass
         while delete_old_hours(limit=COUNTED_AT_ONCE):
             pass
-        hours = int(log.SPAN / HOUR)
-        starts = [floor_hour(clock.now()) - HOUR * number for number in range(hours)]
-        rows = (Latency(start=start, bound=bound, number=100) for start in starts for bound in BOUNDS)
-        insert_all(Latency, rows)
 
     def _add_trials(self) -> None:
         actor, agent = as_developer(ACTOR, self.developer), self.agents[0]

@@ -12,23 +12,6 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="Latency",
-            fields=[
-                (
-                    "pk",
-                    models.CompositePrimaryKey(
-                        "start", "bound", blank=True, editable=False, primary_key=True, serialize=False
-                    ),
-                ),
-                ("start", models.DateTimeField()),
-                ("bound", models.BigIntegerField()),
-                ("number", models.BigIntegerField()),
-            ],
-            options={
-                "verbose_name_plural": "latencies",
-            },
-        ),
-        migrations.CreateModel(
             name="Edition",
             fields=[
                 ("id", models.IntegerField(primary_key=True, serialize=False)),

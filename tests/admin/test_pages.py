@@ -32,7 +32,7 @@ from audit.models import (
 )
 from core.models import IdempotencyRecord
 from developers.models import DomainClaim, SavedView
-from insights.models import Edition, Latency, RollUp
+from insights.models import Edition, RollUp
 from limits.models import Counter, Reservation
 from policies.models import Backtest, PolicyVersion
 from resources.models import ReservedIdentifier
@@ -58,7 +58,6 @@ INTERNAL = (
     IdempotencyRecord,
     Journal,
     KnownDevice,
-    Latency,
     LogKey,
     Notice,
     PendingRegistration,

@@ -32,7 +32,6 @@ from developers.acting import as_developer
 from developers.domains import claim_domain
 from developers.models import Developer, SavedView
 from developers.services import register_developer
-from insights.models import Latency
 from insights.services import count_log
 from limits.throttle import Subject, Throttle
 from policies.services import create_policy
@@ -146,7 +145,6 @@ def _fill_the_log() -> None:
     SavedView.objects.create(developer=Developer.objects.all()[0], name="Denials", query="outcome=denied")
     record(Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM))
     count_log()
-    Latency.objects.create(start=clock.now(), bound=1000, number=1)
 
 
 def sign_in(user: User) -> Client:

@@ -24,7 +24,7 @@ from audit.sequencing import sequencer
 from core import clock
 from core.sweeps import BATCH
 from insights import bounds, services, tasks
-from insights.models import Edition, Latency, RollUp
+from insights.models import Edition, RollUp
 from insights.services import count_log, delete_former_editions, rebuild
 from insights.windows import DAY
 from tests.audit.journals import write_row
@@ -346,7 +346,4 @@ def test_the_worker_counts_and_sweeps() -> None:
     log_entries(100)
     assert tasks.count_log() == 100
     rows = RollUp.objects.count()  # of March
-    Latency.objects.create(start=NOW, bound=1000, number=1)
-    Latency.objects.create(start=clock.now(), bound=1000, number=1)
-    assert tasks.sweep_rollups() == rows + 1
-    assert Latency.objects.count() == 1
+    assert tasks.sweep_rollups() == rows

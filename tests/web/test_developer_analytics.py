@@ -20,7 +20,7 @@ from tests.web.markup import inline_code, main_of, text_of
 from tests.world import sign_in
 from web.analytics import breakdown
 from web.analytics import report as report_module
-from web.analytics.charts import lines, nice_top, stacked_bars
+from web.analytics.charts import nice_top, stacked_bars
 from web.analytics.counts import Count, percent
 from web.analytics.periods import PERIODS
 
@@ -179,10 +179,6 @@ def test_bars_are_stacked_within_the_plot():
     assert (plot.top, plot.width) == (1000, 30)
     assert plot.paths == ["M1 99h8v1h-8zM21 0h8v100h-8z", "M1 96h8v3h-8z"]
     assert stacked_bars([]).paths == []
-
-
-def test_lines_have_gaps():
-    assert lines([[0.5, 1.0, None, 0.25]]).paths == ["M5 50L15 0M33 75h4"]
 
 
 @pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (7, 8), (10, 10), (11, 20), (1234, 2000), (0.0023, 0.003)])

@@ -1,7 +1,7 @@
 """The geometry of charts. `components/chart.html` draws it.
 
-A plot is `STEP` units wide per step and `HEIGHT` units high, and the browser stretches it. So lines and bars scale, and
-all words are HTML beside the SVG.
+A plot is `STEP` units wide per step and `HEIGHT` units high, and the browser stretches it. So bars scale, and all
+words are HTML beside the SVG.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 STEP, GAP, HEIGHT = 10, 1, 100
 # A value that is not zero has at least this height, or nobody would see it.
 LEAST = 1.0
-LONE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +35,6 @@ def stacked_bars(series: Sequence[Sequence[int]]) -> Plot:
                 heights[place] += height
         paths.append("".join(parts))
     return Plot(paths, steps * STEP, top)
-
-
-def lines(series: Sequence[Sequence[float | None]]) -> Plot:
-    """Return lines through the middle of each step, with gaps where there is no value."""
-    steps = len(series[0]) if series else 0
-    top = nice_top(max((value for values in series for value in values if value is not None), default=0))
-    return Plot([_line(values, top) for values in series], steps * STEP, top)
 
 
 def bar_lengths(numbers: Sequence[int]) -> list[str]:
@@ -72,20 +64,3 @@ def _bar(place: int, bottom: float, height: float) -> str:
     width = STEP - 2 * GAP
     top = HEIGHT - bottom - height
     return f"M{place * STEP + GAP} {short(max(0.0, top))}h{width}v{short(min(height, HEIGHT - bottom))}h-{width}z"
-
-
-def _line(values: Sequence[float | None], top: float) -> str:
-    parts = []
-    for place, value in enumerate(values):
-        if value is None:
-            continue
-        x, y = place * STEP + STEP / 2, short(HEIGHT * (1 - value / top))
-        has_earlier, has_later = (0 <= one < len(values) and values[one] is not None for one in (place - 1, place + 1))
-        if has_earlier:
-            parts.append(f"L{short(x)} {y}")
-        elif has_later:
-            parts.append(f"M{short(x)} {y}")
-        else:
-            # One step by itself is a short line.
-            parts.append(f"M{short(x - LONE / 2)} {y}h{short(LONE)}")
-    return "".join(parts)

@@ -26,7 +26,6 @@ from web.analytics.breakdown import (
 from web.analytics.charts import bar_lengths
 from web.analytics.consents import Consents, find_consents
 from web.analytics.counts import Count, highest, percent
-from web.analytics.latency import Latencies, find_latencies
 from web.analytics.links import ALLOWED, DECISIONS, DENIED, Links, Query, of_rule
 from web.analytics.periods import Period
 from web.analytics.words import Names, Words
@@ -88,7 +87,6 @@ class Report:
     breakdown: Breakdown
     denials: Sequence[TopDenial]
     consents: Consents
-    latencies: Latencies | None
 
     @property
     def is_empty(self) -> bool:
@@ -129,7 +127,6 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
         ),
         denials=_top_denials(denials, window, names, links),
         consents=find_consents(window, current, before, names, links),
-        latencies=find_latencies(choice.period, window),
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from web.analytics.charts import lines, stacked_bars
+from web.analytics.charts import stacked_bars
 from web.analytics.consents import bars_of
 from web.analytics.counts import Count
 from web.analytics.words import Words
@@ -17,7 +17,6 @@ def samples() -> dict[str, Any]:
         "axis": ["Nov 1", "Nov 6", "Nov 12"],
         "bars": stacked_bars([ALLOWED, DENIED]),
         "many": stacked_bars([[(place * step) % 7 + 1 for step in range(12)] for place in range(1, 7)]),
-        "lines": lines([[0.002] * 12, [0.004, None, *[0.005] * 10], [0.01 + number / 1000 for number in DENIED]]),
         "spark": Sparkline(ALLOWED),
         "funnel": bars_of({"asked": 50, "allowed": 24, "partly": 17, "denied": 3, "abandoned": 6}),
         "counts": [

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from agents.models import Agent
@@ -13,7 +13,6 @@ from core import clock
 from core.actor import Actor
 from developers.acting import as_developer
 from developers.models import Developer
-from insights.models import Latency
 from insights.services import rebuild
 from policies.models import Policy
 from policies.services import create_policy
@@ -42,7 +41,6 @@ def make() -> Content:
         write_drafts(list(_drafts(random_, developer, agents, policies)), at)
     sequence()
     rebuild()
-    _measure(now)
     return Content(developer.user.email, {"agent": agents[0].id})
 
 
@@ -95,13 +93,6 @@ def _consent_step(random_: random.Random, fields: dict[str, Any]) -> Draft:
         Draft(Event.CONSENT_EXPIRED, ANONYMOUS, **nobody),
     ]
     return random_.choices(steps, [10, 5, 3, 1, 2])[0]
-
-
-def _measure(now: datetime) -> None:
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    for place in range(0, 160, 3):
-        for bound, number in ((2000, 50), (3000, 30 + place), (15000, 4 if place % 24 else 40)):
-            Latency.objects.create(start=hour - timedelta(hours=place), bound=bound, number=number)
 
 
 GROUPS = [
