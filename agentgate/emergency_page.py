@@ -17,8 +17,8 @@ from core.admin_actions import ReasonForm, administrator
 from core.administration import is_superuser
 from core.http import SeeOther
 from core.kept_form import take_reason
-from developers.hits import hits_of_everything
-from developers.stop_lines import lines_of_hits, lines_of_proof
+from developers.impact import impact_on_everything
+from developers.stop_lines import lines_of_impact, lines_of_proof
 
 ACTS = {
     "stop": (
@@ -31,7 +31,7 @@ ACTS = {
 
 
 def emergency_page(request: HttpRequest, context: dict[str, object]) -> HttpResponse:
-    """Show what the stop hits and its proof, or stop everything or lift the stop, with a reason."""
+    """Show the impact of the stop and its proof, or stop everything or lift the stop, with a reason."""
     if not is_superuser(request):
         raise PermissionDenied
     require_recent_sign_in(time_of_sign_in(request))
@@ -51,7 +51,7 @@ def _show(request: HttpRequest, context: dict[str, object], form: ReasonForm) ->
         "title": _("Lift the stop of everything") if stop else _("Stop everything"),
         "stop": stop,
         "form": form,
-        "impact": lines_of_hits(hits_of_everything(clock.now(), log)),
+        "impact": lines_of_impact(impact_on_everything(clock.now(), log)),
         "proof": lines_of_proof(EVERYTHING, log),
     }
     status = 422 if form.errors else 200

@@ -18,12 +18,12 @@ from core.admin_edits import EditForm
 from core.admin_lists import TEXT, URL, CreatedFilter, whether
 from core.admin_words import AGENTS
 from core.administration import ReadOnlyAdmin, counted
-from developers.hits import hits_of_agent
+from developers.impact import impact_on_agent
 from developers.stop_lines import lines_of_proof, lines_of_rows
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:
-    return [counted(rows.count(), AGENTS), *lines_of_rows([row.pk for row in rows], hits_of_agent)]
+    return [counted(rows.count(), AGENTS), *lines_of_rows([row.pk for row in rows], impact_on_agent)]
 
 
 @reasoned_action(

@@ -104,7 +104,7 @@ class Consent(models.Model):
             # index of the organization alone, SQLite searches the consents of all organizations for them.
             models.Index(fields=["organization", "id"], name="consent_newest_of_org_idx"),
             models.Index(fields=["organization", "status"], name="consent_status_of_org_idx"),
-            # The counts of what a stop hits need no table (developers/hits.py).
+            # The counts of a stop's impact need no table (consent/impact.py).
             models.Index(fields=["agent", "status", "expires_at", "user", "id"], name="consent_of_agent_idx"),
             models.Index(fields=["status", "expires_at", "id"], name="consent_by_status_idx"),
             models.Index(

@@ -17,7 +17,7 @@ from core.admin_words import AGENTS, ORGANIZATIONS
 from core.administration import ReadOnlyAdmin, counted
 from core.text import plain_text
 from developers.domains import decline_review
-from developers.hits import hits_of_organization
+from developers.impact import impact_on_organization
 from developers.models import ApiKey, Developer, DomainClaim, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
 from developers.stop_lines import lines_of_proof, lines_of_rows
@@ -51,7 +51,7 @@ def _with_domains(rows: QuerySet[Any]) -> list[str]:
 
 
 def _stopped(rows: QuerySet[Any]) -> list[str]:
-    return [*_with_agents(rows), *lines_of_rows([row.pk for row in rows], hits_of_organization)]
+    return [*_with_agents(rows), *lines_of_rows([row.pk for row in rows], impact_on_organization)]
 
 
 @reasoned_action(

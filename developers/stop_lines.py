@@ -1,4 +1,4 @@
-"""Stops in the admin site, in lines of text: what one hits, and what the log says about it afterwards."""
+"""Stops in the admin site, in lines of text: its impact, and what the log says about it afterwards."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,17 +11,17 @@ from audit.readers.snapshot import Snapshot, take_snapshot
 from core import clock
 from core.admin_words import CONNECTED_USERS
 from core.administration import counted
-from developers.hits import Hits, total
+from developers.impact import Impact, total
 
-# What a row hits takes a few queries of the log.
+# The impact on a row takes a few queries of the log.
 MAX_COUNTED = 20
 CONNECTIONS = ngettext_lazy("%(number)d live connection", "%(number)d live connections", "number")
 FAMILIES = ngettext_lazy("%(number)d live token family", "%(number)d live token families", "number")
 REQUESTS = ngettext_lazy("%(number)d request", "%(number)d requests", "number")
 
 
-def lines_of_rows(ids: Sequence[str], count: Callable[[str, datetime, Snapshot], Hits]) -> list[str]:
-    """Return what a stop of these rows hits, together. Many rows are not counted.
+def lines_of_rows(ids: Sequence[str], count: Callable[[str, datetime, Snapshot], Impact]) -> list[str]:
+    """Return the impact of a stop of these rows, together. Many rows are not counted.
 
     A user of several rows counts for each.
     """
@@ -29,16 +29,16 @@ def lines_of_rows(ids: Sequence[str], count: Callable[[str, datetime, Snapshot],
         text = _("Select at most %(most)d to see what they were allowed in the last 24 hours.")
         return [text % {"most": MAX_COUNTED}]
     now, log = clock.now(), take_snapshot()
-    hits = total([count(one, now, log) for one in ids])
-    return [counted(hits.users or 0, CONNECTED_USERS), *lines_of_hits(hits)]
+    impact = total([count(one, now, log) for one in ids])
+    return [counted(impact.users or 0, CONNECTED_USERS), *lines_of_impact(impact)]
 
 
-def lines_of_hits(hits: Hits) -> list[str]:
-    last = f"{hits.last_allowed_at:%Y-%m-%d %H:%M:%S} UTC" if hits.last_allowed_at else _("never")
-    allowed = {"requests": counted(hits.allowed_last_day, REQUESTS), "last": last}
+def lines_of_impact(impact: Impact) -> list[str]:
+    last = f"{impact.last_allowed_at:%Y-%m-%d %H:%M:%S} UTC" if impact.last_allowed_at else _("never")
+    allowed = {"requests": counted(impact.allowed_last_day, REQUESTS), "last": last}
     return [
-        counted(hits.connections, CONNECTIONS),
-        counted(hits.live_tokens, FAMILIES),
+        counted(impact.connections, CONNECTIONS),
+        counted(impact.live_tokens, FAMILIES),
         _("%(requests)s allowed in the last 24 hours, the last: %(last)s") % allowed,
     ]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import django
 
+from tests.hidden_imports import hidden_imports, levels_of
+
 ROOT = Path(__file__).resolve().parent.parent
 DJANGO = (6, 1)
 # These names are not ours on a package index, so the commands would install someone else's package, or fail.
@@ -22,11 +24,14 @@ def problems() -> list[str]:
         found.append(f"Django is {django.get_version()}: a dependency does not allow {DJANGO}")
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
     packages = {init.parent.name for init in ROOT.glob("*/__init__.py")} - OUTSIDE_THE_LAYERS
-    layers = {name.strip(" ()") for layer in contracts["contracts"][0]["layers"] for name in layer.split("|")}
+    layers = levels_of(contracts["contracts"][0]["layers"])
     for name in sorted(packages - set(contracts["root_packages"])):
         found.append(f"{name}/ is not among import-linter's root_packages")
-    for name in sorted(packages - layers):
+    for name in sorted(packages - layers.keys()):
         found.append(f"{name}/ has no layer in pyproject.toml")
+    for name in sorted(layers.keys() - packages):
+        found.append(f"{name}/ has a layer in pyproject.toml but does not exist")
+    found.extend(hidden_imports(ROOT, layers))
     for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines():
         text = (ROOT / name).read_text(errors="ignore") if (ROOT / name).is_file() else ""
         if match := UNPUBLISHED.search(text):

@@ -47,7 +47,7 @@ class TokenFamily(models.Model):
         ordering = ["-id"]
         verbose_name_plural = "token families"
         indexes = [
-            # The newest of an agent, and the counts of what a stop hits, which need no table (developers/hits.py).
+            # The newest of an agent, and the counts of a stop's impact, which need no table (tokens/impact.py).
             models.Index(fields=["application", "id"], name="families_of_agent_idx"),
             models.Index(fields=["application", "revoked_at", "expires_at", "consent"], name="families_live_idx"),
         ]

@@ -1,4 +1,4 @@
-"""Stops of agents: users pause them; what a stop hits, and the proof that it held."""
+"""Stops of agents: users pause them; the impact of a stop, and the proof that it held."""
 
 from agents.selectors import agent_for_organization
 from api.endpoint import DeveloperEndpoint
@@ -20,11 +20,11 @@ from consent.errors import NotConnected
 from consent.pausing import pause_agent, pause_all_agents, paused_all_since, resume_agent, resume_all_agents
 from consent.selectors import consent_for_user, current_consent
 from core import clock
-from developers.hits import hits_of_agent, hits_of_connection, hits_of_user
+from developers.impact import impact_on_agent, impact_on_connection, impact_on_user
 
 PROOF = (
-    "`hits` is what the stop hits, or would hit. `proof` is what the log says about the newest stop, null if there was "
-    "none. "
+    "`impact` is what the stop ends, or would end. `proof` is what the log says about the newest stop, null if there "
+    "was none. "
 )
 
 
@@ -60,15 +60,15 @@ class ResumeAgent(OwnEndpoint):
 class ConnectionStop(OwnEndpoint):
     @operation(
         "getUserConsentStop",
-        "Get what pausing an agent hits, and the proof that the pause held",
+        "Get the impact of pausing an agent, and the proof that the pause held",
         description=PROOF + "The pause of all agents has a proof of its own.",
         answer=PauseOut,
     )
     def get(self, user_id: str, consent_id: str) -> PauseOut:
         consent, now, log = current_consent(self.user, consent_id), clock.now(), take_snapshot()
         ids = self.user.id, consent.agent_id
-        hits, proof = hits_of_connection(*ids, now, log), prove_stop(connection_level(*ids), log)
-        return show_pause(consent.paused_at, hits, proof)
+        impact, proof = impact_on_connection(*ids, now, log), prove_stop(connection_level(*ids), log)
+        return show_pause(consent.paused_at, impact, proof)
 
 
 class PauseAllAgents(OwnEndpoint):
@@ -98,20 +98,20 @@ class ResumeAllAgents(OwnEndpoint):
 class AllAgentsStop(OwnEndpoint):
     @operation(
         "getUserAgentsStop",
-        "Get what pausing all agents hits, and the proof that the pause held",
+        "Get the impact of pausing all agents, and the proof that the pause held",
         description=PROOF,
         answer=PauseOut,
     )
     def get(self, user_id: str) -> PauseOut:
         user_id, now, log = self.user.id, clock.now(), take_snapshot()
-        hits, proof = hits_of_user(user_id, now, log), prove_stop(person_level(user_id), log)
-        return show_pause(paused_all_since(self.user), hits, proof)
+        impact, proof = impact_on_user(user_id, now, log), prove_stop(person_level(user_id), log)
+        return show_pause(paused_all_since(self.user), impact, proof)
 
 
 class AgentStop(DeveloperEndpoint):
     @operation(
         "getAgentStop",
-        "Get what stopping the agent hits, and the proof that the stop held",
+        "Get the impact of stopping the agent, and the proof that the stop held",
         description=PROOF
         + "A stop is a suspension by the developer (`PATCH /agents/:id`) or a stop by an administrator.",
         answer=AgentStopOut,
@@ -119,4 +119,4 @@ class AgentStop(DeveloperEndpoint):
     def get(self, agent_id: str) -> AgentStopOut:
         agent = agent_for_organization(self.developer.organization_id, agent_id)
         log = take_snapshot()
-        return show_agent_stop(hits_of_agent(agent.id, clock.now(), log), prove_stop(agent_level(agent.id), log))
+        return show_agent_stop(impact_on_agent(agent.id, clock.now(), log), prove_stop(agent_level(agent.id), log))

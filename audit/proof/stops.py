@@ -1,4 +1,4 @@
-"""What a stop hits, before, and afterwards the proof that it held: from the log, so that it shows what happened."""
+"""The recent use that a stop would end, and the proof that a stop held: from the log, so both show what happened."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

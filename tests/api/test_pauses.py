@@ -245,25 +245,25 @@ def test_the_preview_counts_what_the_pause_hits(developer: Api, agent: Json, ada
     for path in (path_of(tokens, "stop"), "/users/me/agents/stop"):
         shown = expect(200, ada.get(path))
         assert (shown["pausedAt"], shown["proof"]) == (None, None)
-        last = shown["hits"].pop("lastAllowedAt")
+        last = shown["impact"].pop("lastAllowedAt")
         assert last.endswith("Z")
-        assert shown["hits"] == {"connections": 1, "agents": 1, "liveTokens": 1, "allowedLastDay": 3}
-    hits = expect(200, developer.get(f"/agents/{agent['id']}/stop"))["hits"]
-    assert hits.pop("lastAllowedAt") >= last
-    assert hits == {"connections": 2, "users": 2, "liveTokens": 2, "allowedLastDay": 4}
+        assert shown["impact"] == {"connections": 1, "agents": 1, "liveTokens": 1, "allowedLastDay": 3}
+    impact = expect(200, developer.get(f"/agents/{agent['id']}/stop"))["impact"]
+    assert impact.pop("lastAllowedAt") >= last
+    assert impact == {"connections": 2, "users": 2, "liveTokens": 2, "allowedLastDay": 4}
 
 
 def test_nothing_is_hit_where_nothing_is_connected(developer: Api, agent: Json, ada: Any) -> None:
     nothing = {"connections": 0, "liveTokens": 0, "allowedLastDay": 0, "lastAllowedAt": None}
-    assert expect(200, ada.get("/users/me/agents/stop"))["hits"] == {**nothing, "agents": 0}
-    assert expect(200, developer.get(f"/agents/{agent['id']}/stop"))["hits"] == {**nothing, "users": 0}
+    assert expect(200, ada.get("/users/me/agents/stop"))["impact"] == {**nothing, "agents": 0}
+    assert expect(200, developer.get(f"/agents/{agent['id']}/stop"))["impact"] == {**nothing, "users": 0}
 
 
 def test_what_was_revoked_is_not_hit(developer: Api, agent: Json, ada: Any, tokens: Json) -> None:
     expect(200, ada.post(path_of(tokens, "revoke")))
 
-    hits = expect(200, ada.get(path_of(tokens, "stop")))["hits"]
-    assert (hits["connections"], hits["agents"], hits["liveTokens"]) == (0, 0, 0)
+    impact = expect(200, ada.get(path_of(tokens, "stop")))["impact"]
+    assert (impact["connections"], impact["agents"], impact["liveTokens"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("name", ["pause", "pause all", "suspend", "stop"])

@@ -236,8 +236,8 @@ def test_deleting_says_how_many_users_agents_and_grants_it_hits(as_developer, de
         approval = approve_consent(actor=actor, consent=consent, user=user, signed_in_at=clock.now())
         exchange_code(actor=world.ANONYMOUS, agent=agent, code=approval.code)
     page = markup_of(as_developer.get(f"{url(server)}/delete"))
-    hits = re.findall(r"<dt>(Users|Agents|Grants)</dt><dd>(\d+)</dd>", page)
-    assert hits == [("Users", "2"), ("Agents", "1"), ("Grants", "2")]
+    impact = re.findall(r"<dt>(Users|Agents|Grants)</dt><dd>(\d+)</dd>", page)
+    assert impact == [("Users", "2"), ("Agents", "1"), ("Grants", "2")]
     log = rf"/developer/logs\?server={server.id}&from=[^&]*&outcome=allowed"
     assert re.search(f'<a href="{log}">0 requests</a>', page)
 

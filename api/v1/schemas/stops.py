@@ -1,4 +1,4 @@
-"""Stops: what they hit, and the proof that they held."""
+"""Stops: their impact, and the proof that they held."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from pydantic import Field
 from api.v1.schemas.audit import EventName
 from api.v1.schemas.base import BlankLine, Moment, Out, RequestBody
 from audit.proof.stops import StopProof
-from developers.hits import Hits
+from developers.impact import Impact
 
 MAX_REASON = 300
 
@@ -31,8 +31,8 @@ class PausedAgentsOut(Out):
     paused_at: Moment | None
 
 
-class HitsOut(Out):
-    """What a stop hits: live connections, agents, and token families that can still yield tokens.
+class ImpactOut(Out):
+    """The impact of a stop: live connections, agents, and token families that can still yield tokens.
 
     `allowedLastDay` counts the requests that were allowed in the last 24 hours.
     """
@@ -44,8 +44,8 @@ class HitsOut(Out):
     last_allowed_at: Moment | None
 
 
-class AgentHitsOut(Out):
-    """What stopping an agent hits: live connections, their users, and token families that can still yield tokens.
+class AgentImpactOut(Out):
+    """The impact of stopping an agent: live connections, their users, and token families that can still yield tokens.
 
     `allowedLastDay` counts the requests that were allowed in the last 24 hours.
     """
@@ -87,26 +87,26 @@ class StopProofOut(Out):
 
 
 class PauseOut(Out):
-    """What a pause hits and, once there was one, its proof. `pausedAt` is null unless it is in force."""
+    """The impact of a pause and, once there was one, its proof. `pausedAt` is null unless it is in force."""
 
     paused_at: Moment | None
-    hits: HitsOut
+    impact: ImpactOut
     proof: StopProofOut | None
 
 
 class AgentStopOut(Out):
-    """What stopping the agent hits and, once it was suspended or stopped, the proof."""
+    """The impact of stopping the agent and, once it was suspended or stopped, the proof."""
 
-    hits: AgentHitsOut
+    impact: AgentImpactOut
     proof: StopProofOut | None
 
 
-def show_pause(paused_at: datetime | None, hits: Hits, proof: StopProof | None) -> PauseOut:
-    return PauseOut(paused_at=paused_at, hits=HitsOut.model_validate(hits), proof=_show_proof(proof))
+def show_pause(paused_at: datetime | None, impact: Impact, proof: StopProof | None) -> PauseOut:
+    return PauseOut(paused_at=paused_at, impact=ImpactOut.model_validate(impact), proof=_show_proof(proof))
 
 
-def show_agent_stop(hits: Hits, proof: StopProof | None) -> AgentStopOut:
-    return AgentStopOut(hits=AgentHitsOut.model_validate(hits), proof=_show_proof(proof))
+def show_agent_stop(impact: Impact, proof: StopProof | None) -> AgentStopOut:
+    return AgentStopOut(impact=AgentImpactOut.model_validate(impact), proof=_show_proof(proof))
 
 
 def _show_proof(proof: StopProof | None) -> StopProofOut | None:

@@ -13,7 +13,7 @@ from agents.selectors import agent_for_organization
 from agents.services import update_agent
 from core import clock
 from core.http import SeeOther
-from developers.hits import hits_of_agent
+from developers.impact import impact_on_agent
 from developers.models import Developer
 from web.access import developer_actor, developer_page, posted_from
 from web.forms.agents import ReasonForm
@@ -33,7 +33,7 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
     context = {
         "agent": agent,
         "form": form,
-        "hits": hits_of_agent(agent.id, clock.now()),
+        "impact": impact_on_agent(agent.id, clock.now()),
         "title": _("Suspend this agent?"),
         "confirm_label": _("Suspend agent"),
         "back_url": _url(agent),
@@ -69,7 +69,7 @@ def delete(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
     context = {
         "agent": agent,
         "form": form,
-        "hits": hits_of_agent(agent.id, clock.now()),
+        "impact": impact_on_agent(agent.id, clock.now()),
         "policies": agent.policies.count(),
         "users_url": reverse("web:agent-users", args=[agent.id]),
         "title": _("Delete this agent?"),

@@ -37,7 +37,7 @@ from resources.services import (
     rotate_resource_server_secret,
     update_resource_server,
 )
-from tokens.service_hits import hits_of_service
+from tokens.service_impact import impact_on_service
 from web import once
 from web.access import developer_actor, developer_page
 from web.forms.agents import RotateForm
@@ -187,7 +187,7 @@ def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
         "form": form,
         "server": server,
         "own": _offered(server).own,
-        "hits": hits_of_service(server, now),
+        "impact": impact_on_service(server, now),
         "health": health,
         "allowed_url": _log_url(server, health, outcome=Outcome.ALLOWED),
         "title": _("Delete this resource server?"),

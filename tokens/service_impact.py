@@ -1,4 +1,4 @@
-"""What the deletion of a resource server hits, counted before a developer deletes it."""
+"""The impact of deleting a resource server, counted before a developer deletes it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +14,7 @@ from tokens.models import TokenFamily
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceHits:
+class ServiceImpact:
     """Whose tokens are refused if the service is deleted. A grant is what a user allows an agent.
 
     An agent that acts for no user has no grant.
@@ -28,7 +28,7 @@ class ServiceHits:
         return bool(self.agents)
 
 
-def hits_of_service(server: ResourceServer, now: datetime) -> ServiceHits:
+def impact_on_service(server: ResourceServer, now: datetime) -> ServiceImpact:
     """Return how many users, agents and grants have tokens with which an agent can use the service now.
 
     Such tokens name the service as their audience. Those of the organization's own agents that name none are good
@@ -44,4 +44,4 @@ def hits_of_service(server: ResourceServer, now: datetime) -> ServiceHits:
     numbers = {"users": "user", "agents": "application", "grants": "consent"}
     counts = {name: Count(column, distinct=True) for name, column in numbers.items()}
     owned = live.alias(owner=KeyTransform(server.identifier, "resource_owners"))
-    return ServiceHits(**owned.filter(is_meant).aggregate(**counts))
+    return ServiceImpact(**owned.filter(is_meant).aggregate(**counts))

@@ -1,4 +1,4 @@
-"""How many users, agents and grants the deletion of a resource server hits."""
+"""How many users, agents and grants the deletion of a resource server affects."""
 
 from collections.abc import Callable
 from dataclasses import astuple
@@ -20,7 +20,7 @@ from tests.world import ANONYMOUS, as_user, ask, make_agent, make_developer, mak
 from tokens.exchange import exchange_code
 from tokens.families import end_family
 from tokens.models import TokenFamily
-from tokens.service_hits import hits_of_service
+from tokens.service_impact import impact_on_service
 from tokens.services import issue_client_token
 
 MAIL, CALENDAR = "https://mail.example", "https://calendar.example"
@@ -57,14 +57,14 @@ def grant(
     return approval.consent
 
 
-def hits(server: ResourceServer) -> tuple[int, int, int]:
+def impact(server: ResourceServer) -> tuple[int, int, int]:
     """Return the numbers of users, agents and grants."""
-    return astuple(hits_of_service(server, clock.now()))  # type: ignore[return-value]
+    return astuple(impact_on_service(server, clock.now()))  # type: ignore[return-value]
 
 
 def test_a_service_without_tokens_is_not_in_use(server: ResourceServer) -> None:
-    assert hits(server) == (0, 0, 0)
-    assert not hits_of_service(server, clock.now())
+    assert impact(server) == (0, 0, 0)
+    assert not impact_on_service(server, clock.now())
 
 
 def test_users_agents_and_grants_of_all_organizations_count_once(
@@ -74,7 +74,7 @@ def test_users_agents_and_grants_of_all_organizations_count_once(
     for user, agent in ((ada, own), (bob, own), (ada, stranger)):
         for _ in range(2):  # on two devices
             grant(agent, user, resource=(MAIL,))
-    assert hits(server) == (2, 2, 3)
+    assert impact(server) == (2, 2, 3)
 
 
 def test_a_service_is_not_hit_by_tokens_for_another(
@@ -83,14 +83,14 @@ def test_a_service_is_not_hit_by_tokens_for_another(
     other = register(developer, CALENDAR)
     grant(stranger, make_user("ada@example.com"), resource=(CALENDAR,))
     grant(stranger, make_user("bob@example.com"))  # of no service of another organization
-    assert hits(server) == (0, 0, 0)
-    assert hits(other) == (1, 1, 1)
+    assert impact(server) == (0, 0, 0)
+    assert impact(other) == (1, 1, 1)
 
 
 def test_own_agents_need_no_audience_but_a_scope_of_the_service(developer: Developer, server: ResourceServer) -> None:
     sending = register(developer, CALENDAR, "email:send")
     grant(make_agent(developer), make_user("ada@example.com"))
-    assert (hits(server), hits(sending)) == ((1, 1, 1), (0, 0, 0))
+    assert (impact(server), impact(sending)) == ((1, 1, 1), (0, 0, 0))
 
 
 def test_tokens_count_by_their_own_scopes_not_by_all_that_was_granted(developer: Developer) -> None:
@@ -100,15 +100,15 @@ def test_tokens_count_by_their_own_scopes_not_by_all_that_was_granted(developer:
     grant(agent, ada, scopes=("email:read", "email:send"))
     (sender,) = TokenFamily.objects.filter(scope__contains="email:send")
     service = register(developer, MAIL, "email:send")
-    assert hits(service) == (1, 1, 1)
+    assert impact(service) == (1, 1, 1)
     end_family(sender, actor=ANONYMOUS, event=Event.TOKEN_REVOKED, now=clock.now())
-    assert hits(service) == (0, 0, 0)
+    assert impact(service) == (0, 0, 0)
 
 
 def test_an_agent_that_acts_for_no_user_counts_as_an_agent(developer: Developer, server: ResourceServer) -> None:
     issue_client_token(actor=ANONYMOUS, agent=make_agent(developer), scopes=["email:read"])
-    assert hits(server) == (0, 1, 0)
-    assert hits(register(developer, CALENDAR, "email:send")) == (0, 0, 0)
+    assert impact(server) == (0, 1, 0)
+    assert impact(register(developer, CALENDAR, "email:send")) == (0, 0, 0)
 
 
 def test_a_grant_that_was_replaced_counts_while_a_device_has_its_tokens(
@@ -118,7 +118,7 @@ def test_a_grant_that_was_replaced_counts_while_a_device_has_its_tokens(
     ada = make_user("ada@example.com")
     grant(stranger, ada, resource=(MAIL,))
     grant(stranger, ada, resource=(CALENDAR,))
-    assert hits(server) == (1, 1, 1)
+    assert impact(server) == (1, 1, 1)
 
 
 def end_tokens(consent: Any) -> None:
@@ -133,17 +133,17 @@ def revoke(consent: Any) -> None:
 @pytest.mark.parametrize("end", [end_tokens, revoke])
 def test_what_has_ended_does_not_count(server: ResourceServer, stranger: Agent, end: Callable[[Any], None]) -> None:
     consent = grant(stranger, make_user("ada@example.com"), resource=(MAIL,))
-    assert hits(server) == (1, 1, 1)
+    assert impact(server) == (1, 1, 1)
     end(consent)
-    assert hits(server) == (0, 0, 0)
+    assert impact(server) == (0, 0, 0)
 
 
 def test_what_has_expired_does_not_count(server: ResourceServer, stranger: Agent) -> None:
     grant(stranger, make_user("ada@example.com"), resource=(MAIL,))
     with time_machine.travel(clock.now() + timedelta(days=31)):
-        assert hits(server) == (0, 0, 0)
+        assert impact(server) == (0, 0, 0)
 
 
 def test_the_numbers_are_read_at_once(server: ResourceServer, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(1):
-        hits(server)
+        impact(server)
