@@ -80,7 +80,6 @@ def total(found: Sequence[Impact]) -> Impact:
 
 
 def _count(reach: Reach, level: Level, now: datetime, log: Snapshot | None) -> Impact:
-    counts: dict[str, Any] = {}
-    for _, counted in impact_counted.send(sender=Impact, reach=reach, now=now):
-        counts |= counted
+    answers: Sequence[tuple[Any, Any]] = impact_counted.send(sender=Impact, reach=reach, now=now)
+    counts = {name: number for _, counted in answers for name, number in counted.items()}
     return Impact(**counts, **recent_use(level, now, log)._asdict())

@@ -42,9 +42,9 @@ def loaded_names(source: str) -> Iterator[tuple[int, str | None]]:
     Names below the module itself (f"{__name__}.child") are left out.
     """
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and _name_of(node.func) in LOADERS and node.args:
-            if not _is_below_itself(node.args[0]):
-                yield node.lineno, _constant(node.args[0])
+        is_load = isinstance(node, ast.Call) and _name_of(node.func) in LOADERS and node.args
+        if is_load and not _is_below_itself(node.args[0]):
+            yield node.lineno, _constant(node.args[0])
 
 
 def _name_of(function: ast.expr) -> str:
