@@ -24,7 +24,6 @@ from web.views import (
     scopes,
     security,
     sessions,
-    styleguide,
 )
 from web.views.developer import (
     agent_stops,
@@ -72,8 +71,6 @@ urlpatterns = [
     path("docs/api-reference/<id:operation_id>", documentation.operation, name="operation"),
     path("docs/<id:name>", documentation.page, name="docs-page"),
     path("security", documentation.security, name="security-policy"),
-    path("styleguide", styleguide.styleguide, name="styleguide"),
-    path("styleguide/<id:name>", styleguide.layout, name="styleguide-layout"),
     path("consent/<id:consent_id>", consent.consent, name="consent"),
     path("logos/<id:agent_id>/<id:digest>", logos.logo, name="agent-logo"),
     path("dashboard", connections.dashboard, name="dashboard"),

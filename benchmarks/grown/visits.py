@@ -35,7 +35,7 @@ OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 # consent.
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
 NO_PAGES |= {"secret-rotate", "secret-revoke", "agent-logo"}
-NO_PAGES |= {"agent-trial", "passkey-remove", "activity-csv", "activity-json", "styleguide", "styleguide-layout"}
+NO_PAGES |= {"agent-trial", "passkey-remove", "activity-csv", "activity-json"}
 NO_PAGES |= {"own-scope-edit", "domain-check", "domain-remove", "domain-review"}
 NO_PAGES |= {"backtest", "policy-restore", "policy-status"}
 NO_PAGES |= {"log-entry", "logs-csv", "logs-json", "log-view-rename", "log-view-delete"}

@@ -40,10 +40,12 @@ TOO_WIDE = """width => [...document.querySelectorAll("body *")].filter(e => {
     const box = e.getBoundingClientRect();
     return box.width && (box.right > width + 1 || box.left < -1);
 }).map(e => e.outerHTML.slice(0, 60)).slice(0, 3)"""
-# A column of single letters, such as the caption of a table whose rows are cards.
+# A column of single letters, such as the caption of a table whose rows are cards. In a list of requests, a long status
+# leaves room for what the agent asks.
 SQUEEZED = """() => [...document.querySelectorAll("main *:not(thead, thead *)")].filter(e => {
     const box = e.getBoundingClientRect();
-    return e.checkVisibility() && box.width < 24 && box.height > 120 && /\\w{3}/.test(e.textContent);
+    return e.checkVisibility() && (box.width < 24 && box.height > 120 && /\\w{3}/.test(e.textContent)
+        || e.matches(".asking__what") && box.width < 160);
 }).map(e => e.outerHTML.slice(0, 120))"""
 # What Tab reaches: in the order of the page, and visible as the focus. A label may show it for its field.
 KEYBOARD = """() => {

@@ -12,11 +12,7 @@ from tests.web.browser.words import word_problems
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-# Pages for the developers of the product are in English only.
-TRANSLATED = [group for group in GROUPS if not group.debug]
-
-
-@pytest.mark.parametrize("group", TRANSLATED, ids=str)
+@pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_all_texts_of_a_group_are_translated_and_fit(open_tab, group, monkeypatch, settings):
     content, tab = group.prepare(settings), open_tab(javascript=True, width=320)
     sign_in(tab, content.email)

@@ -50,19 +50,17 @@ def nothing() -> Content:
 class Group:
     """Pages that one user opens, and the function that makes their content in an empty database.
 
-    `urls` is the module of the URLs, if not the product's. `debug` is for pages that only servers with `DEBUG` have.
+    `urls` is the module of the URLs, if not the product's.
     """
 
     name: str
     make: Callable[[], Content]
     pages: Sequence[Page | str]
     urls: str = ""
-    debug: bool = False
 
     def prepare(self, settings: Any) -> Content:
         """Make the content, and set what the pages need. `settings` is the fixture."""
         settings.ROOT_URLCONF = self.urls or settings.ROOT_URLCONF
-        settings.DEBUG = self.debug
         return self.make()
 
     def __str__(self) -> str:

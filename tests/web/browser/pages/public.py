@@ -27,7 +27,4 @@ PUBLIC = [
     Page("/nowhere", status=404),
 ]
 
-# It has the styles of many pages and all components several times.
-STYLE_GUIDE: list[Page | str] = [Page("/styleguide", limit=300_000), "/styleguide/outcome", "/styleguide/confirm"]
-
-GROUPS = [Group("public", nothing, PUBLIC), Group("style guide", nothing, STYLE_GUIDE, debug=True)]
+GROUPS = [Group("public", nothing, PUBLIC)]
