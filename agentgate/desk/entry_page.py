@@ -11,15 +11,15 @@ from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
-from agentgate.desk.log_lines import OWN_REASONS, Party, find_parties
+from agentgate.desk.log_lines import Party, find_parties
 from agentgate.desk.sentences import sentence_html
 from audit.entries.facets import is_own
 from audit.events import Event
 from audit.readers.reading import AuditEntry, stated_reason
 from core.text import plain_text, readable_json
 from decisions.requests import Reason
+from decisions.wording import cause_of, explain_denial
 from resources.catalogue import Scope, describe_scopes
-from web.denials import explain_denial
 from web.logs.proof import Proof, find_proof
 from web.logs.words import rule_title
 
@@ -82,7 +82,7 @@ def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> E
         entry=entry,
         content=content,
         sentence=sentence_html(content, _named(entry, content, parties), titles),
-        why=_why(content["reason"], metadata),
+        why=explain_denial(content["reason"], metadata).why if content["reason"] in Reason else cause_of(content),
         rule=rule_title(metadata["ruleType"]) if metadata.get("ruleType") else "",
         stated=stated_reason(content),
         actor=_party(actor_id, parties) if actor_id else None,
@@ -95,11 +95,6 @@ def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> E
         proof=find_proof(entry),
         whole=readable_json({**content, "personal": personal}),
     )
-
-
-def _why(reason: str | None, metadata: Mapping[str, Any]) -> str | Promise:
-    why = explain_denial(reason, metadata)[0] if reason in Reason else ""
-    return why or OWN_REASONS.get(metadata.get("reason", ""), "")
 
 
 def _ids(entry: AuditEntry, content: Mapping[str, Any]) -> Iterator[Any]:

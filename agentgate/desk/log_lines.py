@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.translation import gettext_lazy
 
 from accounts.models import SessionToken, User
 from agentgate.desk.areas import may_read
@@ -41,13 +40,6 @@ FURTHER: dict[str, tuple[Any, str]] = {
     "tok": (AccessToken, "pk"),
     "sec": (ClientSecret, "pk"),
     "ses": (SessionToken, "pk"),
-}
-# What `MACHINE_REASONS` mean.
-OWN_REASONS: Mapping[str, Any] = {
-    "account_reclaimed": gettext_lazy("A password reset ended earlier access."),
-    "account_erased": gettext_lazy("The account was erased."),
-    "agent_deleted": gettext_lazy("The agent was deleted."),
-    "ended_by_owner": gettext_lazy("The developer ended what their account had made since a date."),
 }
 
 

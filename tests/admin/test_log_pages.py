@@ -162,10 +162,10 @@ def test_a_cursor_that_is_no_entry_is_refused(cursor: str, site: Client, world: 
 @pytest.mark.parametrize(
     ("reason", "metadata", "why"),
     [
-        ("insufficient_scope", {"missingScopes": ["email:send"]}, "The user did not allow this permission."),
+        ("insufficient_scope", {"missingScopes": ["email:send"]}, "The permission had not been granted."),
         ("insufficient_scope", {}, "No scope covers the action."),
-        ("approval_required", {"approvalStatus": "denied"}, "The user denied this request."),
-        ("policy_denied", {"limitedBy": "user"}, "A limit that the user set denied it."),
+        ("approval_required", {"approvalStatus": "denied"}, "The request for approval was denied."),
+        ("policy_denied", {"limitedBy": "user"}, "A limit of the connection denied it."),
         ("of the past", {}, "of the past"),
     ],
 )

@@ -87,7 +87,7 @@ def test_a_program_runs_unedited_and_the_log_turns_the_steps_green(gate, browser
     assert DONE.findall(steps) == ["4"]
     overview = browser.get("/developer/").text
     assert "From an agent to its first decision" not in overview  # the first run is over
-    assert "The user did not allow this permission." in overview
+    assert "The permission had not been granted." in overview
 
 
 @pytest.mark.parametrize("language", RUN)

@@ -9,13 +9,12 @@ from consent.terms import GivenTerms
 from core.text import readable_json
 from decisions.requests import Reason
 from decisions.services import decide
+from decisions.wording import REASONS
 from developers.acting import as_developer
 from policies.services import create_policy, update_policy
 from tests.decisions.drivers import asking, bound
 from tests.web.ledger import say_about, words_of
 from tests.world import ANONYMOUS, as_user, make_grant, sign_in
-from web.ledger.denials import ADVICE
-from web.sentences import REASONS
 
 SPEND = {
     "type": "spend_limit",
@@ -129,27 +128,26 @@ def test_a_visitor_must_sign_in(client, say):
 
 
 def test_every_reason_has_a_text_and_advice():
-    assert set(Reason) - {"policy_denied"} == set(REASONS)
-    assert set(Reason) == set(ADVICE)
+    assert set(Reason) == set(REASONS)
 
 
 @pytest.mark.parametrize(
     ("reason", "why", "what"),
     [
-        ("invalid_token", "did not issue its token", "This server did not issue the token."),
-        ("token_expired", "Its token had expired.", "Agents renew their tokens by themselves"),
-        ("token_revoked", "Its token had been revoked.", "It then gets a new token."),
-        ("service_suspended", "The service is suspended.", "suspended the service, and only they can lift that"),
-        ("organization_suspended", "Its developer is suspended.", "suspended its developer"),
-        ("agent_suspended", "The agent is suspended.", "Its developer or an administrator suspended it"),
-        ("user_inactive", "Your account was deactivated.", "reactivate your account"),
-        ("consent_revoked", "Its access had been revoked.", "start from the agent"),
-        ("consent_expired", "Its access had expired.", "start from the agent"),
-        ("consent_paused", "You had paused its access.", "Resume the agent"),
-        ("wrong_audience", "meant for another service", "which its developer must fix"),
-        ("insufficient_scope", "You had not allowed this.", "let it ask you for this permission"),
+        ("invalid_token", "did not issue the token", "This server did not issue the token."),
+        ("token_expired", "The token had expired.", "Agents renew their tokens by themselves"),
+        ("token_revoked", "The token had been revoked, or replaced by a refresh.", "It then gets a new token."),
+        ("service_suspended", "The service is suspended, or", "suspended the service, and only they can lift that"),
+        ("organization_suspended", "The agent's organization is suspended.", "suspended its developer"),
+        ("agent_suspended", "The agent is suspended or stopped.", "Its developer or an administrator suspended it"),
+        ("user_inactive", "The account is deactivated.", "reactivate your account"),
+        ("consent_revoked", "The access had been revoked.", "start from the agent"),
+        ("consent_expired", "The access had expired.", "start from the agent"),
+        ("consent_paused", "The access was paused.", "Resume the agent"),
+        ("wrong_audience", "The token is for another service.", "which its developer must fix"),
+        ("insufficient_scope", "The permission had not been granted.", "let it ask you for this permission"),
         ("policy_denied", "A policy of its developer denied this", "went against a rule"),
-        ("approval_required", "It must ask you first.", "Approve or deny the request"),
+        ("approval_required", "It needs an approval first.", "Approve or deny the request"),
     ],
 )
 def test_every_reason_is_explained(as_ada, deny, reason, why, what):
@@ -178,7 +176,7 @@ def test_a_question_leads_to_its_approval(as_ada, deny):
 
 def test_a_question_is_no_denial_in_words(as_ada, deny):
     words = words_of(as_ada, deny("approval_required"))
-    assert "SmartMail asked for your approval: Send email as you. Asked you" in words
+    assert "SmartMail asked for approval: Send email as you. Asked you" in words
     assert "was denied" not in words
 
 
@@ -187,7 +185,7 @@ def test_a_request_that_the_user_denied_before_is_a_denial_in_words(as_ada, deny
     words = words_of(as_ada, path)
     assert "SmartMail was denied: Send email as you. Denied" in words
     assert "Why it was denied" in words
-    assert "You denied this request." in words
+    assert "The request for approval was denied." in words
     assert "the same one is denied without asking you" in words
     assert "while it waits" not in words
     assert 'class="button" href="/approvals/apr_7"' in as_ada.get(path).content.decode()
@@ -197,7 +195,7 @@ def test_a_request_about_which_the_user_was_not_asked_does_not_wait(as_ada, deny
     words = words_of(as_ada, deny("approval_required", metadata={"retryAfterSeconds": 60}))
     assert "SmartMail was denied: Send email as you. Denied" in words
     assert "Why it was denied" in words
-    assert "It must ask you first, and has asked you too often." in words
+    assert "It needs an approval, but the agent has asked too often." in words
     assert "The agent asked for too many approvals" in words
     assert "Asked you" not in words
     assert "while it waits" not in words
@@ -210,9 +208,9 @@ def test_missing_permissions_are_named(as_ada, deny):
 
 def test_an_action_that_no_permission_allows_is_not_to_be_asked_for(as_ada, deny, granted):
     words = words_of(as_ada, deny("insufficient_scope", action="payments:refund", consent_id=granted.id))
-    assert "No permission allows this action." in words
+    assert "No scope covers the action." in words
     assert "There is no permission for this action that the agent could ask you for." in words
-    assert "You had not allowed this." not in words
+    assert "The permission had not been granted." not in words
     assert "let it ask you" not in words
 
 
@@ -252,7 +250,7 @@ def test_the_users_own_limit_is_quoted_with_the_time_of_its_end(as_ada, ada, den
     narrow_consent(actor=as_user(ada), user=ada, consent=granted, narrowing=Narrowing(terms=terms))
     metadata = {"ruleType": "spend_limit", "limitedBy": "user", "retryAfterSeconds": 3600}
     words = words_of(as_ada, deny("policy_denied", consent_id=granted.id, metadata=metadata))
-    assert "Your limit on how much it spends denied this." in words
+    assert "A limit of the connection denied it." in words
     assert "Your own limit for this connection" in words
     assert "50.00" in words
     assert "You can only tighten the limits" in words

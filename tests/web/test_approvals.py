@@ -457,8 +457,8 @@ def test_the_log_has_a_sentence_for_each_event(as_ada: Client, asks: Asks) -> No
     as_ada.post("/account/notifications", {"grant_mails": "on", "device_mails": "on"})
     words = words_of(as_ada)
     said = [
-        "You approved a request of SmartMail: Send an email to bob@example.com.",
-        "You revoked your approval for SmartMail",
+        "You approved a request from SmartMail: Send an email to bob@example.com.",
+        "You revoked an approval for SmartMail",
     ]
-    said += ["You denied a request of SmartMail", "You changed which emails you get."]
+    said += ["You denied a request from SmartMail", "You changed the email settings."]
     assert [each for each in said if each not in words] == []

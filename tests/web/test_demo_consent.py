@@ -100,7 +100,7 @@ def test_the_answers_name_the_reason(client):
         "You chose to be asked every time.",
         "A critical permission always asks.",
         "Your limit: At most €50.00 per day.",
-        "You had not allowed this.",
+        "The permission had not been granted.",
     ]
     guarded = page(client, decision="allow", **choices(ALL, mode="allow"))
     assert reasons(guarded)[0].startswith("It has read both your private data and what others wrote")
@@ -125,7 +125,7 @@ def test_switching_it_off_denies_every_further_attempt(client):
     assert 'value="off"' in page(client, decision="allow", **form)
     text = page(client, decision="off", was="allow", **form)
     assert outcomes(text) == ["denied"] * 5
-    assert set(reasons(text)) == {"Its access had been revoked."}
+    assert set(reasons(text)) == {"The access had been revoked."}
     assert 'value="off"' not in re.sub(r'<input type="hidden"[^>]*>', "", text)
 
 

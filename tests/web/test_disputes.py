@@ -177,7 +177,7 @@ def test_the_page_then_says_what_to_do_next(as_ada, did):
     assert "You reported that this was not you" in words
     assert "Change your password" in words
     assert "You reported this entry:" in words_of(as_ada, did.removesuffix("/dispute"))
-    assert "You reported that an entry of your activity was not you." in words_of(as_ada)
+    assert "Activity was reported as unauthorized." in words_of(as_ada)
 
 
 def test_the_developer_sees_the_report_without_personal_data(as_ada, ada, did, agent):

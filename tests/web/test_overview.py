@@ -10,6 +10,7 @@ from core import clock
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
+from decisions.wording import explain_denial
 from developers.acting import as_developer as acting_for
 from developers.domains import claim_domain, request_review
 from developers.models import DomainClaim
@@ -21,7 +22,6 @@ from tests.log import log_entries
 from tests.oauth.client import make_client
 from tests.web.markup import text_of
 from tests.world import ANONYMOUS, make_agent, make_grant, sign_in
-from web.denials import explain_denial
 
 DONE = re.compile(r"(\d) of 4 done")
 QUIET = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
@@ -103,7 +103,7 @@ def test_denials_are_explained(portal, owner, grant):
     assert f'<a href="/developer/policies/{policy.id}"><bdi>Quiet hours</bdi></a>: {rule}' in text
     delete_policy(actor=actor, policy=policy)
     assert f"<bdi>Quiet hours</bdi>: {rule}" in text_of(portal, "/developer/")
-    assert "The user did not allow this permission." in text
+    assert "The permission had not been granted." in text
     assert "No scope covers the action." not in text
     decide([VerifyRequest(grant.access_token, ["email:read"], ANONYMOUS, action="payments:refund")])
     assert "No scope covers the action." in text_of(portal, "/developer/")
@@ -128,7 +128,7 @@ def test_denials_are_explained(portal, owner, grant):
     ],
 )
 def test_a_remedy_fits_the_state(reason, metadata, remedy):
-    assert remedy in str(explain_denial(reason, metadata)[1])
+    assert remedy in str(explain_denial(reason, metadata).remedy)
 
 
 def test_what_needs_attention_links_to_its_rows(portal, owner, grant):

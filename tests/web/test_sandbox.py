@@ -43,7 +43,7 @@ def test_a_trial_leads_from_the_screen_to_a_denial_that_is_explained(as_develope
 def test_a_trial_tells_a_missing_permission_from_an_action_that_no_scope_covers(as_developer, start):
     trial = start(READ)["Location"]
     as_developer.post(trial, {"scope": SEND})
-    assert "The user did not allow this permission." in text_of(as_developer, trial)
+    assert "The permission had not been granted." in text_of(as_developer, trial)
     as_developer.post(trial, {"scope": READ, "action": "payments:refund"})
     assert "No scope covers the action." in text_of(as_developer, trial)
 

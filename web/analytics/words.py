@@ -8,9 +8,10 @@ from django.utils.translation import gettext as _
 from agents.selectors import agents_known_to
 from audit.entries.facets import OTHER_SCOPES
 from decisions.requests import Reason
+from decisions.wording import explain_denial
 from insights.counting import NONE, REST, USER, rule_parts
 from policies.selectors import policies_for_organization
-from web.logs.words import REASONS, rule_title
+from web.logs.words import rule_title
 from web.names import names_by_id, scope_titles
 
 
@@ -53,7 +54,7 @@ class Names:
     def rule(self, value: str) -> Words:
         """Return the words for a value of the kind `rule`."""
         reason, policy_id, rule_type = rule_parts(value)
-        why = str(REASONS.get(reason, reason))
+        why = str(explain_denial(reason, {}).label or reason)
         title = "" if rule_type == NONE else rule_title(rule_type)
         if policy_id == REST:
             return Words(_("All others"), why)

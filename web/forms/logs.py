@@ -12,6 +12,7 @@ from audit.entries.facets import NO_AGENT, OTHER_SCOPES, TOKEN_REASONS, is_own
 from audit.events import Event
 from audit.selectors import Filters
 from core.text import plain_text
+from decisions.wording import REASONS
 from developers.models import SavedView
 from developers.saved_views import MAX_NAME_LENGTH, MAX_QUERY_LENGTH
 from policies.rules import RULES
@@ -23,7 +24,7 @@ from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import PeriodField
 from web.forms.named_id import NamedIdField
 from web.logs.names import AGENT, DEVELOPER, POLICY, SERVER, OwnNames
-from web.logs.words import ACTORS, DECIDERS, REASONS, STEPS
+from web.logs.words import ACTORS, DECIDERS, STEPS
 
 ANY = [("", _("Any"))]
 TOKEN = "token"  # of the reasons, all that the token gives
@@ -67,7 +68,11 @@ class LogFilterForm(FilterForm):
             field = cast("NamedIdField", self.fields[name])
             field.names, field.find = names.of_kind(kind), partial(names.find, kind)
         self._field("rule").choices = _with_unknown(_rules(), data.get("rule"))
-        reasons = [*ANY, (TOKEN, _("Any problem with the token")), *REASONS.items()]
+        reasons = [
+            *ANY,
+            (TOKEN, _("Any problem with the token")),
+            *((name, one.label) for name, one in REASONS.items()),
+        ]
         self._field("reason").choices = _with_unknown(reasons, data.get("reason"))
         self._field("actor").choices = [*ANY, *ACTORS.items(), *_developers(names)]
 

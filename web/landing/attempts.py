@@ -11,10 +11,10 @@ from django.utils.translation import gettext_lazy
 from consent.terms import Terms, always_asking
 from decisions.rehearsal import Call, Rehearsed, rehearse
 from decisions.requests import Decision, Reason
+from decisions.wording import REASONS
 from resources.catalogue import catalogue
 from web.formats import money
 from web.limit_editor.words import limits_in_words
-from web.sentences import REASONS
 
 READ, SEND, PAY, MANAGE = "email:read", "email:send", "payments:charge", "email:manage"
 OUTCOMES = ALLOWED, ASKED, DENIED = "allowed", "asked", "denied"
@@ -87,4 +87,4 @@ def _why_denied(limits: Sequence[Mapping[str, Any]], reason: Reason | None) -> s
         return _("It has no access.")
     if reason is Reason.POLICY_DENIED:
         return _("Your limit: %(limit)s.") % {"limit": " · ".join(limits_in_words(limits))}
-    return str(REASONS[str(reason)])
+    return str(REASONS[str(reason)].why)

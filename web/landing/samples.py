@@ -89,6 +89,7 @@ def _entry(agent: str, event: Event, outcome: Outcome, scope: str = "", reason: 
         "agentName": agent,
         "scopeTitles": [catalogue()[scope].title] if scope else [],
         "actor": {"kind": "user"},
-        "consentId": None,
+        "userId": None,
+        "policyName": "",
         "metadata": {},
     }

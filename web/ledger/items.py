@@ -13,11 +13,12 @@ from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
 from consent.approval_selectors import unknown_scope
 from consent.deeds import Act, Deed, describe_act, says_verb
+from decisions.wording import asks_user
 from web.approving.deeds import say_deed, say_plainly
 from web.display import field_names
 from web.ledger.touched import Touched, read_touched
 from web.names import NOTHING, add_names
-from web.sentences import asks_user, reason_html, sentence, sentence_html
+from web.sentences import reason_html, sentence, sentence_html
 
 # What only the user may do, and what gives another person or an agent access if it was not the user.
 DISPUTABLE = frozenset(

@@ -11,9 +11,10 @@ from audit.events import SANDBOX
 from audit.readers.reading import AuditEntry, stated_reason
 from audit.selectors import describe_for_organization
 from core.text import plain_text
+from decisions.wording import explain_denial
 from web.formats import relative
 from web.logs.names import OwnNames
-from web.logs.words import ACTORS, REASONS, rule_title
+from web.logs.words import ACTORS, rule_title
 
 SHORT_ID = 6
 USERS_LIMIT = "user"
@@ -134,7 +135,7 @@ class LogRow:
         """The name of the policy that decided, if the organization may know it, else the rule or the reason's words."""
         if self.is_users_limit:
             return _("The user's own limit")
-        return self.policy_name or self.rule or str(REASONS.get(self.content["reason"], self.reason))
+        return self.policy_name or self.rule or str(explain_denial(self.content["reason"], {}).label or self.reason)
 
     @property
     def reason(self) -> str:

@@ -8,7 +8,6 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.entries import facets
 from audit.entries.requests import Step
-from decisions.requests import Reason
 from policies.rules import RULES
 
 ACTORS = {
@@ -21,22 +20,6 @@ ACTORS = {
     "anonymous": _("Unknown caller"),
 }
 
-REASONS: Mapping[str, Any] = {
-    Reason.INVALID_TOKEN: _("Invalid token"),
-    Reason.TOKEN_EXPIRED: _("Token expired"),
-    Reason.TOKEN_REVOKED: _("Token revoked"),
-    Reason.SERVICE_SUSPENDED: _("Service suspended"),
-    Reason.ORGANIZATION_SUSPENDED: _("Organization suspended"),
-    Reason.AGENT_SUSPENDED: _("Agent suspended"),
-    Reason.USER_INACTIVE: _("User deactivated"),
-    Reason.CONSENT_REVOKED: _("Access revoked by the user"),
-    Reason.CONSENT_EXPIRED: _("Access expired"),
-    Reason.CONSENT_PAUSED: _("Access paused by the user"),
-    Reason.WRONG_AUDIENCE: _("Token for another service"),
-    Reason.INSUFFICIENT_SCOPE: _("Scope not granted"),
-    Reason.POLICY_DENIED: _("Denied by a rule"),
-    Reason.APPROVAL_REQUIRED: _("Approval required"),
-}
 # Who decided in place of a policy of the organization.
 DECIDERS: Mapping[str, Any] = {
     facets.USER: _("A limit of the user"),

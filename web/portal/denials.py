@@ -6,7 +6,7 @@ from typing import Any
 
 from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_organization
-from web.denials import Words, explain_denial
+from decisions.wording import Explanation, explain_denial
 from web.names import add_names
 from web.rulings import Ruling, read_ruling
 
@@ -17,8 +17,7 @@ class Denial:
 
     entry: AuditEntry
     content: dict[str, Any]
-    why: Words
-    remedy: Words
+    explanation: Explanation
     ruling: Ruling | None
 
 
@@ -30,7 +29,7 @@ def denials_of(entries: Sequence[AuditEntry], organization_id: str) -> list[Deni
         Denial(
             entry,
             content,
-            *explain_denial(content["reason"], content["metadata"]),
+            explain_denial(content["reason"], content["metadata"]),
             read_ruling(content["policyId"], content["metadata"], existing),
         )
         for entry, content in zip(entries, described, strict=True)

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from decisions.requests import Reason
 from decisions.sandbox import ALLOWED, Asked
-from web.denials import Words, explain_denial
+from decisions.wording import Words, explain_denial
 from web.rulings import Ruling, read_ruling
 
 ALLOWED_WORDS = gettext_lazy("The user granted it, and no limit or policy prevents it.")
@@ -47,4 +47,5 @@ def _explain(asked: Asked, existing: Container[str]) -> Answer:
     if asked.reason == Reason.INVALID_TOKEN:
         return Answer(asked, *NO_TOKEN)
     ruling = read_ruling(asked.policy_id, asked.metadata, existing)
-    return Answer(asked, *explain_denial(asked.reason, asked.metadata), ruling)
+    explanation = explain_denial(asked.reason, asked.metadata)
+    return Answer(asked, explanation.why, explanation.remedy, ruling)

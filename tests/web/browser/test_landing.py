@@ -31,7 +31,7 @@ def test_the_demo_changes_in_place_with_javascript(open_tab):
     tab.goto("/")
     tab.page.evaluate("window.isSame = true")
     tab.page.get_by_role("button", name="Allow", exact=True).click()
-    tab.page.get_by_text("You had not allowed this.").first.wait_for()
+    tab.page.get_by_text("The permission had not been granted.").first.wait_for()
     assert tab.focused() == "next-title"
     send = tab.page.get_by_role("checkbox", name=re.compile("^Send email as you"))
     send.focus()

@@ -247,7 +247,7 @@ def test_the_answer_of_a_trial_is_in_view(open_tab: Any, developer: Developer) -
     heading = tab.page.get_by_role("heading", name="Answer", exact=True)
     for scope, outcome, why in (
         ("email:read", "Allowed", "no limit or policy"),
-        ("email:send", "Denied", "The user did not allow this"),
+        ("email:send", "Denied", "The permission had not been granted"),
     ):
         tab.page.get_by_label("Required scope").select_option(scope)
         tab.page.get_by_role("button", name="Ask", exact=True).click()

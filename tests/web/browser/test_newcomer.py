@@ -114,6 +114,6 @@ class Newcomer:
         self.page.get_by_role("main").get_by_text("4 of 4 done").wait_for()  # by itself
         self.follow("Overview")
         denial = self.page.locator("section", has=self.page.get_by_role("heading", name="Recent denials"))
-        denial.get_by_text("The user did not allow this permission.").wait_for()
+        denial.get_by_text("The permission had not been granted.").wait_for()
         denial.locator("time").click()
         self.page.locator(".logs__drawer").get_by_text("email:send").first.wait_for()

@@ -1,0 +1,218 @@
+"""What the log says in words: the sentence of an entry, and why a request was denied. All surfaces use these texts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from audit.events import Event, Outcome
+from consent.statuses import ApprovalStatus
+from decisions.requests import Reason
+
+type Words = str | Promise
+
+SENTENCES: Mapping[str, Words] = {event.value: event.sentence for event in Event}
+VERIFY_DENIED = _("%(agent)s was denied: %(scopes)s.")
+VERIFY_ASKED = _("%(agent)s asked for approval: %(scopes)s.")
+REQUEST_EXPIRED = _("A request from %(agent)s for consent expired before it was answered.")
+# Approvals that answer requests of the future (`consent.learning`).
+RULE = "rule"
+RULES: Mapping[str, Words] = {
+    Event.APPROVAL_APPROVED: _("%(person)s allowed %(agent)s to do this without asking: %(scopes)s."),
+    Event.APPROVAL_REVOKED: _("%(agent)s must ask %(person)s again: %(scopes)s."),
+}
+# The reasons that this program states for what follows from another act (`MACHINE_REASONS`).
+CAUSES: Mapping[str, Words] = {
+    "account_reclaimed": _("A password reset ended earlier access."),
+    "account_erased": _("The account was erased."),
+    "agent_deleted": _("The agent was deleted."),
+    "ended_by_owner": _("The developer revoked everything created with their account since a date."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a request was denied, as a `label` and as a sentence, and what its developer and its user can do about it."""
+
+    label: Words
+    why: Words
+    remedy: Words
+    advice: Words
+
+
+REASONS: Mapping[str, Explanation] = {
+    Reason.INVALID_TOKEN: Explanation(
+        _("Invalid token"),
+        _("This server did not issue the token."),
+        _("Exchange a code for a token, and send that."),
+        _("Nothing. This server did not issue the token."),
+    ),
+    Reason.TOKEN_EXPIRED: Explanation(
+        _("Token expired"),
+        _("The token had expired."),
+        _("Refresh it before it expires. The SDK does that by itself."),
+        _("Nothing. Agents renew their tokens by themselves, so the next request may work."),
+    ),
+    Reason.TOKEN_REVOKED: Explanation(
+        _("Token revoked"),
+        _("The token had been revoked, or replaced by a refresh."),
+        _("Use the newest token, or ask the user for consent again."),
+        _("To let the agent continue, start from the agent again. It then gets a new token."),
+    ),
+    Reason.SERVICE_SUSPENDED: Explanation(
+        _("Service suspended"),
+        _("The service is suspended, or an administrator has stopped all agents."),
+        _("Wait until the stop is lifted."),
+        _("Wait. An administrator of this server suspended the service, and only they can lift that."),
+    ),
+    Reason.ORGANIZATION_SUSPENDED: Explanation(
+        _("Organization suspended"),
+        _("The agent's organization is suspended."),
+        _("Contact an administrator."),
+        _(
+            "Wait, or revoke the access of this agent. An administrator of this server suspended its developer, and "
+            "only they can lift that."
+        ),
+    ),
+    Reason.AGENT_SUSPENDED: Explanation(
+        _("Agent suspended"),
+        _("The agent is suspended or stopped."),
+        _("Reactivate it. If an administrator stopped it, only they can lift the stop."),
+        _(
+            "Wait, or revoke the access of this agent. Its developer or an administrator suspended it, and only they "
+            "can lift that."
+        ),
+    ),
+    Reason.USER_INACTIVE: Explanation(
+        _("User deactivated"),
+        _("The account is deactivated."),
+        _("Stop acting for this user."),
+        _("Ask an administrator of this server to reactivate your account."),
+    ),
+    Reason.CONSENT_REVOKED: Explanation(
+        _("Access revoked by the user"),
+        _("The access had been revoked."),
+        _("Delete the token. Ask for consent again only if the user starts it."),
+        _("If you want to allow it again, start from the agent. It then asks you for its permissions."),
+    ),
+    Reason.CONSENT_EXPIRED: Explanation(
+        _("Access expired"),
+        _("The access had expired."),
+        _("Ask the user for consent again."),
+        _("If you want to allow it again, start from the agent. It then asks you for its permissions."),
+    ),
+    Reason.CONSENT_PAUSED: Explanation(
+        _("Access paused by the user"),
+        _("The access was paused."),
+        _("Wait until the user resumes it."),
+        _("Resume the agent if you trust it again."),
+    ),
+    Reason.WRONG_AUDIENCE: Explanation(
+        _("Token for another service"),
+        _("The token is for another service."),
+        _("Ask for consent with the identifier of this service as its resource."),
+        _("Nothing. The agent used a token for one service at another one, which its developer must fix."),
+    ),
+    Reason.INSUFFICIENT_SCOPE: Explanation(
+        _("Scope not granted"),
+        _("The permission had not been granted."),
+        _("Ask for it again when the user needs it, and do without it until then."),
+        _("If you want to allow this, start from the agent and let it ask you for this permission."),
+    ),
+    Reason.POLICY_DENIED: Explanation(
+        _("Denied by a rule"),
+        _("A policy denied it."),
+        _("Change the request, or the policy."),
+        _("Nothing. The request went against a rule."),
+    ),
+    Reason.APPROVAL_REQUIRED: Explanation(
+        _("Approval required"),
+        _("It needs an approval first."),
+        _("Send the user to the page of the approval, wait for the answer, then send the same request again."),
+        _("Approve or deny the request while it waits."),
+    ),
+}
+POLICY_LATER = Explanation(
+    REASONS[Reason.POLICY_DENIED].label,
+    REASONS[Reason.POLICY_DENIED].why,
+    _("Send it again after the seconds in retryAfterSeconds, or change the policy."),
+    REASONS[Reason.POLICY_DENIED].advice,
+)
+OWN_LIMIT = Explanation(
+    REASONS[Reason.POLICY_DENIED].label,
+    _("A limit of the connection denied it."),
+    _("Change the request, so that it is within the limit. Only the user can change the limit."),
+    _(
+        "You set this limit, and it did what it is for. You can only tighten the limits of a connection. To allow "
+        "more, let the agent ask you again."
+    ),
+)
+OWN_LIMIT_LATER = Explanation(
+    OWN_LIMIT.label,
+    OWN_LIMIT.why,
+    _("Send it again after the seconds in retryAfterSeconds. Only the user can change the limit."),
+    OWN_LIMIT.advice,
+)
+NO_SCOPE = Explanation(
+    REASONS[Reason.INSUFFICIENT_SCOPE].label,
+    _("No scope covers the action."),
+    _("Do without it. If its prefix is that of your own scopes, let one of them cover it."),
+    _("Nothing. There is no permission for this action that the agent could ask you for."),
+)
+DENIED_BY_USER = Explanation(
+    REASONS[Reason.APPROVAL_REQUIRED].label,
+    _("The request for approval was denied."),
+    _("Do not send it again. Within an hour of the first time, it is denied without asking the user."),
+    _(
+        "Nothing. You denied this request, so the same one is denied without asking you, until an hour after the "
+        "first one."
+    ),
+)
+ASKED_TOO_OFTEN = Explanation(
+    REASONS[Reason.APPROVAL_REQUIRED].label,
+    _("It needs an approval, but the agent has asked too often."),
+    _("Send fewer requests that need an approval, and this one later."),
+    _("Nothing. The agent asked for too many approvals, so you were not asked about this request."),
+)
+OTHER = Explanation("", _("It was denied."), _("Look up the reason in the documentation of verify."), "")
+
+
+def explain_denial(reason: str | None, metadata: Mapping[str, Any]) -> Explanation:
+    """Return why a request was denied. `metadata` is that of its entry in the log."""
+    does_waiting_help = "retryAfterSeconds" in metadata
+    if reason == Reason.POLICY_DENIED and metadata.get("limitedBy") == "user":
+        return OWN_LIMIT_LATER if does_waiting_help else OWN_LIMIT
+    if reason == Reason.POLICY_DENIED and does_waiting_help:
+        return POLICY_LATER
+    if reason == Reason.INSUFFICIENT_SCOPE and "missingScopes" not in metadata:
+        return NO_SCOPE
+    if reason == Reason.APPROVAL_REQUIRED and metadata.get("approvalStatus") == ApprovalStatus.DENIED:
+        return DENIED_BY_USER
+    if reason == Reason.APPROVAL_REQUIRED and does_waiting_help:
+        return ASKED_TOO_OFTEN
+    return REASONS.get(reason or "", OTHER)
+
+
+def asks_user(content: Mapping[str, Any]) -> bool:
+    """Return whether a denied request waits for the user's approval: they have not denied it, and were asked."""
+    is_required = content["reason"] == Reason.APPROVAL_REQUIRED
+    return is_required and explain_denial(content["reason"], content["metadata"]) is REASONS[Reason.APPROVAL_REQUIRED]
+
+
+def sentence_of(content: Mapping[str, Any]) -> Words:
+    """Return what happened according to an entry, as `Event` describes. An unknown event of the past is its name."""
+    event, metadata = content["event"], content["metadata"]
+    if event == Event.TOKEN_VERIFY and content["outcome"] == Outcome.DENIED:
+        return VERIFY_ASKED if asks_user(content) else VERIFY_DENIED
+    if event in RULES and metadata.get("for") == RULE:
+        return RULES[event]
+    if event == Event.CONSENT_EXPIRED and content["userId"] is None:
+        return REQUEST_EXPIRED
+    return SENTENCES.get(event, event.replace("%", "%%"))
+
+
+def cause_of(content: Mapping[str, Any]) -> Words:
+    """Return the earlier act that caused this one. Empty if there is none."""
+    return CAUSES.get(content["metadata"].get("reason", ""), "")
