@@ -22,7 +22,7 @@ EXPOSE 8000
 # Ask the container's own port: the server speaks plain HTTP behind a proxy, whatever API_URL is.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-c", \
     "import os, urllib.request as u; u.urlopen(f\"http://127.0.0.1:{os.environ['API_PORT']}/api/v1/health\", timeout=4)"]
-CMD ["python", "-m", "agentgate.server"]
+CMD ["python", "-m", "server.main"]
 
 # Last, so that a new revision does not rebuild the layers above: docker build --build-arg REVISION=$(git rev-parse HEAD)
 ARG REVISION=unknown

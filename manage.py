@@ -7,7 +7,7 @@ import sys
 from django.core.management import execute_from_command_line
 
 from agentgate.databases import create_sqlite_folder
-from agentgate.doctor.refusal import refusal_of_start
+from server.doctor.refusal import refusal_of_start
 
 
 def main() -> None:

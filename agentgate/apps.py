@@ -1,10 +1,9 @@
 from django.apps import AppConfig
-from django.contrib.admin.apps import AdminConfig
 from django.contrib.auth.signals import user_logged_in
 
 
 class AgentGateConfig(AppConfig):
-    """The project itself: its system checks and its changes to the admin site."""
+    """The project itself: its system checks."""
 
     name = "agentgate"
 
@@ -13,7 +12,3 @@ class AgentGateConfig(AppConfig):
 
         # `accounts.services.record_sign_in` updates it, and checks the account with the same statement.
         user_logged_in.disconnect(dispatch_uid="update_last_login")
-
-
-class AgentGateAdminConfig(AdminConfig):
-    default_site = "agentgate.admin_site.AgentGateAdminSite"

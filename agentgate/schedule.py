@@ -8,7 +8,7 @@ from typing import Any
 
 from celery.schedules import crontab
 
-from agentgate.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
+from server.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
 
 # Someone waits for what is mailed.
 SOON = 10

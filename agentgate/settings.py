@@ -123,7 +123,8 @@ INSTALLED_APPS = [
     "api",
     "oauth",
     "web",
-    "agentgate.apps.AgentGateAdminConfig",
+    "administration.apps.AgentGateAdminConfig",
+    "server",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.humanize",
@@ -135,14 +136,16 @@ INSTALLED_APPS = [
     "oauth2_provider",
     "rest_framework",
     "drf_spectacular",
+    # Last, because it changes what the apps above register in the admin.
+    "administration.apps.AdministrationConfig",
     "agentgate.apps.AgentGateConfig",
 ]
 
 MIDDLEWARE = [
-    "agentgate.metrics.MetricsMiddleware",
+    "server.metrics.MetricsMiddleware",
     "agentgate.middleware.TrustedProxyMiddleware",
     "agentgate.middleware.RequestIdMiddleware",
-    "agentgate.request_log.RequestLogMiddleware",
+    "server.request_log.RequestLogMiddleware",
     "agentgate.middleware.DecisionCookiesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -154,9 +157,9 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "web.caching.PrivatePagesMiddleware",
+    "web.requests.caching.PrivatePagesMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "web.local.LocalMiddleware",
+    "web.display.local.LocalMiddleware",
     "allauth.account.middleware.AccountMiddleware",
 ]
 
@@ -327,7 +330,7 @@ SPECTACULAR_SETTINGS = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 # Of a form. A policy with 400 conditions has more than 1,200, and a connection with 200 scopes can have 2,000.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 3000
-FILE_UPLOAD_HANDLERS = ["agentgate.bodies.RefuseFiles"]
+FILE_UPLOAD_HANDLERS = ["server.bodies.RefuseFiles"]
 
 # Browser security
 

@@ -2,7 +2,7 @@
 
 from celery import shared_task
 
-from agentgate import heartbeat
+from server import heartbeat
 
 
 @shared_task

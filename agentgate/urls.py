@@ -3,12 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from agentgate.metrics import metrics
+from server.metrics import metrics
 
 handler400 = "agentgate.errors.bad_request"
 urlpatterns = [
     path("api/", include("api.urls")),
-    path("accounts/", include("web.entrance_urls")),
+    path("accounts/", include("web.public.entrance.urls")),
     path("admin/", admin.site.urls),
     path("metrics", metrics),
     path("", include("oauth.urls")),

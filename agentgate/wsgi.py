@@ -1,4 +1,4 @@
-"""Django's WSGI application, which the front runs in its threads (`agentgate/front/wsgi.py`)."""
+"""Django's WSGI application, which the front runs in its threads (`server/front/wsgi.py`)."""
 
 from django.core.wsgi import get_wsgi_application
 

@@ -38,8 +38,8 @@ class Hot:
 
 
 async def front(scope: Any, receive: Any, send: Any) -> None:
-    from agentgate.front import process
     from benchmarks.front_wsgi import application
+    from server.front import process
 
     vars(process).update(HotPaths=Hot, django_application=application)
     await process.application(scope, receive, send)
@@ -80,7 +80,7 @@ def serve(name: str, port: int, processes: int) -> None:
     elif name == "uvicorn":
         serve_uvicorn(port, processes, app="benchmarks.front_servers:plain", http="httptools", lifespan="off")
     else:
-        protocol = "agentgate.front.process:Connection"
+        protocol = "server.front.process:Connection"
         serve_uvicorn(port, processes, app="benchmarks.front_servers:front", http=protocol, lifespan="on")
 
 

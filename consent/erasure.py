@@ -9,11 +9,11 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import account_erased
+from approvals.services import ENDED
 from audit.entries.drafts import Draft
 from audit.entries.personal_keys import destroy_keys
 from audit.events import Event, Outcome
 from audit.services import append
-from consent.approvals import ENDED
 from consent.models import Approval, AuthorizationCode, Consent
 from consent.records import draft_approval, record_consent
 from core.actor import Actor

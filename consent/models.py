@@ -182,7 +182,7 @@ class Approval(models.Model):
     status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
     is_standing = models.BooleanField(default=False)
     # Only of a rule that the user accepted, which answers requests of the future: how many it allows within 24 hours,
-    # how many questions of the past it would have answered, and of how many (`consent.learning`).
+    # how many questions of the past it would have answered, and of how many (`approvals.learning`).
     evidence = models.JSONField(null=True, blank=True)
     # A standing approval is not offered, and a fresh sign-in is required.
     is_critical = models.BooleanField(default=False)

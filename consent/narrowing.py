@@ -9,8 +9,8 @@ from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from accounts.services import lock_user
+from approvals.endings import end_approvals
 from audit.events import Event
-from consent.approval_ends import end_approvals
 from consent.codes import move_codes
 from consent.counts import plan_counts
 from consent.errors import ConsentAlreadyDecided, WouldWiden

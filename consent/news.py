@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from accounts.mails import mailed
 from accounts.models import User
 from accounts.notices import add_notice
-from consent.approval_selectors import scopes_of
+from approvals.mails import mailed_fields, mailed_sentence, mailed_service
+from approvals.selectors import scopes_of
 from consent.connections import Change
-from consent.mails import mailed_fields, mailed_sentence, mailed_service
 from consent.models import Approval, Consent
 from core.actor import Actor
 from core.zones import in_words

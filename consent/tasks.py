@@ -2,7 +2,9 @@
 
 from celery import shared_task
 
-from consent import approvals, codes, mails, services
+from approvals import mails
+from approvals import services as approvals
+from consent import codes, services
 from core.sweeps import sweep
 
 

@@ -1,4 +1,4 @@
-"""What the server counts and measures. `agentgate/metrics.py` publishes it for Prometheus.
+"""What the server counts and measures. `server/metrics.py` publishes it for Prometheus.
 
 In the server, each process writes its numbers to files that all processes can read (`PROMETHEUS_MULTIPROC_DIR`), which
 costs about 1 µs per number. Code that handles many items at once therefore reports them at once (`report_batch`), and

@@ -6,7 +6,7 @@ from celery import shared_task
 
 from core import clock
 from core.sweeps import sweep
-from decisions.backtests import delete_old_backtests
+from decisions.whatif.backtests import delete_old_backtests
 
 
 @shared_task

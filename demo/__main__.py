@@ -47,7 +47,7 @@ def run(processes: Processes) -> None:
     people = set_up()
     url = os.environ["API_URL"]
     say("demo: starting")
-    server = processes.start(PYTHON, "-m", "agentgate.server", log="server")
+    server = processes.start(PYTHON, "-m", "server.main", log="server")
     processes.start(*WORKER, log="worker")
     wait_until_healthy(f"http://127.0.0.1:{os.environ['API_PORT']}", server)
     print_welcome(people, url)

@@ -6,7 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-from core.listening import problem_with_address
+from server.listening import problem_with_address
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Path(os.environ.get("DEMO_FOLDER") or ROOT / "var" / "demo")

@@ -14,7 +14,7 @@ from demo.environment import FOLDER, ROOT
 START_SECONDS = 60
 STOP_SECONDS = 15
 PYTHON = sys.executable
-WORKER = [PYTHON, "-m", "agentgate.worker", "--concurrency", "2", "--loglevel", "WARNING"]
+WORKER = [PYTHON, "-m", "server.worker", "--concurrency", "2", "--loglevel", "WARNING"]
 
 
 class Processes:

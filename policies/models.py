@@ -63,7 +63,7 @@ class PolicyVersion(models.Model):
 
 
 class Backtest(models.Model):
-    """What a draft of a policy would have decided about calls in the log. `decisions.backtests` writes `report`.
+    """What a draft of a policy would have decided about calls in the log. `decisions.whatif.backtests` writes `report`.
 
     `content` is the draft, as in a version. `policy` is the policy that it replaces, or None for a new one, and
     `version` the number of the version that the draft was made from.

@@ -27,7 +27,8 @@ from tokens import keys
 
 HERE = Path(__file__).parent
 # `tests/web/test_every_page.py` opens each page once, also on PostgreSQL.
-ABOUT_PAGES = ("web/test_", "admin/test_edits", "admin/test_owners", "admin/test_superusers")
+ABOUT_PAGES = ("web/test_", "web/public/", "web/user/", "web/portal/")
+ABOUT_PAGES += ("administration/test_edits", "administration/test_owners", "administration/test_superusers")
 ON_BOTH_STORES = Path("web/test_every_page.py")
 NEED_DATABASE = {"db", "transactional_db", "store"}
 # The groups that take longest begin first, so that no process runs one of them alone at the end.

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 STORES = ("sqlite", "postgresql")
 CHOSEN = "live_store"
 # They are about triggers, locks, indexes and numbers of statements.
-IN_FULL = ("audit/", "insights/", "limits/", "semantics/", "admin/test_evidence", "admin/test_joined")
+IN_FULL = ("audit/", "insights/", "limits/", "semantics/", "administration/test_evidence", "admin/test_joined")
 IN_FULL += ("admin/test_search", "api/test_statements", "web/test_every_page")
 IN_FULL += ("live/test_revocation", "live/test_reservations")
 ON_POSTGRESQL = ("known_attacks", "metrics", "one_semantics", "pre_hijacking", "start", "stopping", "tenant_isolation")

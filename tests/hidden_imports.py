@@ -4,6 +4,7 @@ A layer may load by name only what it may import: the layers below it, and itsel
 """
 
 import ast
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ LOADERS = {"__import__", "get_app_config", "get_containing_app_config", "get_mod
 def levels_of(layers: Sequence[str]) -> dict[str, int]:
     """Return the level of each package, the lowest first. A layer of the contract can list several packages."""
     lowest_first = enumerate(reversed(layers))
-    return {name.strip(): level for level, layer in lowest_first for name in layer.split("|")}
+    return {name.strip(): level for level, layer in lowest_first for name in re.split("[|:]", layer)}
 
 
 def hidden_imports(root: Path, levels: Mapping[str, int]) -> Iterator[str]:

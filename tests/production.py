@@ -22,7 +22,7 @@ FOLDER = ROOT / "var" / "production"
 
 
 def python() -> str:
-    """Return the Python of the environment, for the arguments that follow it: `-m agentgate.server`, `manage.py`."""
+    """Return the Python of the environment, for the arguments that follow it: `-m server.main`, `manage.py`."""
     return str(environment() / "bin" / "python")
 
 

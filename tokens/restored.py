@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from accounts.session_ends import end_all_sessions
 from accounts.sign_in_ends import end_all_passwords
-from consent.approval_ends import end_all_approvals
+from approvals.endings import end_all_approvals
 from consent.codes import end_unused_codes
 from consent.services import end_all_requests
 from core.actor import Actor

@@ -3,51 +3,43 @@
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
 
-from web.ids import IdConverter
-from web.views import (
-    account,
-    activity,
-    activity_export,
-    approval,
-    approvals,
-    connections,
-    consent,
-    disputes,
-    documentation,
-    erasure,
-    evidence,
-    issued,
-    logos,
-    own_data,
-    pausing,
-    public,
-    scopes,
-    security,
-    sessions,
-)
-from web.views.developer import (
-    agent_stops,
-    agent_users,
-    agents,
-    analytics,
-    credentials,
-    domain,
-    keys,
-    log_export,
-    log_views,
-    logs,
-    overview,
-    own_scopes,
-    policies,
-    policy_backtests,
-    policy_editor,
-    policy_findings,
-    policy_history,
-    policy_simulator,
-    resource_servers,
-    sandbox,
-)
-from web.views.rules import accept as accept_rule
+from web.portal.agents import credential_views as credentials
+from web.portal.agents import stop_views as agent_stops
+from web.portal.agents import user_views as agent_users
+from web.portal.agents import views as agents
+from web.portal.analytics import views as analytics
+from web.portal.domain import views as domain
+from web.portal.keys import views as keys
+from web.portal.logs import export_views as log_export
+from web.portal.logs import saved_views as log_views
+from web.portal.logs import views as logs
+from web.portal.overview import views as overview
+from web.portal.policies import backtest_views as policy_backtests
+from web.portal.policies import editor as policy_editor
+from web.portal.policies import finding_views as policy_findings
+from web.portal.policies import history_views as policy_history
+from web.portal.policies import simulator_views as policy_simulator
+from web.portal.policies import views as policies
+from web.portal.sandbox import views as sandbox
+from web.portal.services import scope_views as own_scopes
+from web.portal.services import views as resource_servers
+from web.public import logos
+from web.public.docs import views as documentation
+from web.public.landing import views as public
+from web.public.scopes import views as scopes
+from web.requests.ids import IdConverter
+from web.user.account import erasure, issued, own_data, security, sessions
+from web.user.account import views as account
+from web.user.activity import dispute_views as disputes
+from web.user.activity import evidence
+from web.user.activity import export_views as activity_export
+from web.user.activity import views as activity
+from web.user.approvals import detail_views as approval
+from web.user.approvals import views as approvals
+from web.user.approvals.rule_views import accept as accept_rule
+from web.user.connections import pausing
+from web.user.connections import views as connections
+from web.user.consent import views as consent
 
 app_name = "web"
 

@@ -19,14 +19,14 @@ from api.v1.schemas.approvals import (
 )
 from api.v1.schemas.base import EmptyBody
 from api.v1.schemas.pages import Page, paginate
-from consent.approval_selectors import (
+from approvals.selectors import (
     approval_for_agent,
     approval_for_server,
     approval_for_user,
     approvals_for_user,
     with_status,
 )
-from consent.approvals import approve_approval, deny_approval, revoke_approval
+from approvals.services import approve_approval, deny_approval, revoke_approval
 from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ApprovalNotStanding, ConnectionInactive
 from consent.models import Approval
 from core import clock

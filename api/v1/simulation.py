@@ -16,7 +16,7 @@ from api.v1.schemas.simulation import (
 from core import clock
 from core.errors import FieldError, Invalid, NotFound, Throttled
 from core.net import canonical_address
-from decisions.simulation import OtherReplay, Simulated, replay_decisions, require_valid, simulate_request
+from decisions.whatif.simulation import OtherReplay, Simulated, replay_decisions, require_valid, simulate_request
 from limits.throttle import Subject, Throttle
 from policies.models import Policy
 from policies.rules import InvalidRules, RuleContext

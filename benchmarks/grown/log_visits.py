@@ -16,7 +16,7 @@ from audit.sequencing.log import newest
 from benchmarks.grown.log import SERVICE, SPAN
 from benchmarks.grown.visits import Visit, Visitors, get
 from core import clock
-from web.ledger.kinds import KINDS
+from web.user.activity.kinds import KINDS
 
 # What the filters are called by the API, on the pages and in the admin site. The last has no dates, but ages.
 API = {"event": "event", "outcome": "outcome", "agent": "agentId", "user": "userId", "since": "from", "until": "to"}

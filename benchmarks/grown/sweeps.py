@@ -21,9 +21,9 @@ from accounts.services import delete_expired_browser_sessions, delete_expired_se
 from accounts.verification import delete_expired_address_codes
 from agents.models import Agent, UsedAssertion
 from agents.registration import delete_expired_assertions, delete_unused_registrations
+from approvals.services import delete_ended_approvals, expire_pending, expire_unused
 from benchmarks.grown.sql import digest, fill, text
 from benchmarks.rows import CALLBACK
-from consent.approvals import delete_ended_approvals, expire_pending, expire_unused
 from consent.codes import delete_expired_codes
 from consent.models import Approval, AuthorizationCode, Consent
 from consent.services import delete_undecided_consents, expire_grants, expire_requests

@@ -26,8 +26,8 @@ from developers.models import ApiKey
 from policies.models import Policy
 from resources.models import ResourceServer
 from tokens.models import TokenFamily
-from web import entrance_urls
 from web import urls as web_urls
+from web.public.entrance import urls as entrance_urls
 
 HOST = "localhost:8000"
 OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"

@@ -23,8 +23,8 @@ from benchmarks.rows import ACTOR, CALLBACK
 from consent.models import Approval, Consent
 from core import clock, secrets
 from core.ids import new_id
-from decisions.backtests import run_backtest
-from decisions.sandbox import ask_in_trial, record_trial, trial_for_organization
+from decisions.whatif.backtests import run_backtest
+from decisions.whatif.sandbox import ask_in_trial, record_trial, trial_for_organization
 from developers.acting import as_developer
 from developers.models import Developer, DomainClaim, Organization, SavedView
 from developers.services import register_developer

@@ -20,9 +20,9 @@ from core import clock
 from policies.models import Policy
 from resources.models import CustomScope, ResourceServer
 from web import urls as web_urls
-from web.analytics.breakdown import WAYS
-from web.analytics.periods import PERIODS
-from web.snippets import KINDS as SNIPPETS
+from web.portal.analytics.breakdown import WAYS
+from web.portal.analytics.periods import PERIODS
+from web.portal.services.snippets import KINDS as SNIPPETS
 
 # The pages that `benchmarks.grown.visits` leaves out, because its data has none of their rows.
 MORE = ("agent-trial", "secret-rotate", "secret-revoke", "own-scope-edit")

@@ -7,10 +7,10 @@ from typing import Any
 from django.db import connection, transaction
 
 from core.locks import writing
+from decisions.conversation import Conversation, converse
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores import postgresql_sql, sqlite_sql, sqlite_values
-from decisions.stores.conversation import Conversation, converse
 from decisions.stores.statements import Kind, Statement, Step, Trip
 
 # Django's cursors send untyped parameters, which `unnest` cannot take.

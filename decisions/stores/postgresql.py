@@ -8,10 +8,10 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from decisions.conversation import Conversation, converse, ping
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.base import STORE_SECONDS, StoreUnavailable
-from decisions.stores.conversation import Conversation, converse, ping
 from decisions.stores.pipeline import BadBatch, Pipeline
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from core.locks import sqlite_writer
+from decisions.conversation import Conversation, converse, ping
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.base import STORE_SECONDS, StoreUnavailable
-from decisions.stores.conversation import Conversation, converse, ping
 from decisions.stores.sqlite_sql import SQL
 from decisions.stores.sqlite_values import encode, encode_rows, rows_of
 from decisions.stores.statements import Statement, Step, Trip

@@ -16,7 +16,7 @@ from api.authentication import BrowserCredential, SessionCredential
 from api.endpoint import UserEndpoint
 from tests.constants import MOMENT, NOON, PASSWORD
 from tests.world import ANONYMOUS, make_user, sign_in
-from web.access import page
+from web.requests.access import page
 
 FIVE_MINUTES = timedelta(minutes=5)
 HOME = "/accounts/reauthenticate/"

@@ -9,9 +9,9 @@ from pathlib import PurePath
 import pytest
 from django.conf import settings
 
-from agentgate import forking, supervisor
+from server import forking, supervisor
 from tests.containers import COMPOSE, ENVIRONMENT, LABELS, ROOT, seconds
-from web.documentation.pages import INDEX, library
+from web.public.docs.pages import INDEX, library
 
 SERVICES = COMPOSE["services"]
 OURS = ("web", "worker", "migrate")

@@ -6,8 +6,8 @@ import pytest
 
 from accounts.models import User
 from agents.emergency import stop_everything
-from consent.approval_selectors import count_waiting, still_waiting
-from consent.mails import tell_users
+from approvals.mails import tell_users
+from approvals.selectors import count_waiting, still_waiting
 from consent.models import Approval, Consent
 from core import clock
 from core.actor import SYSTEM

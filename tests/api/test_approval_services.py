@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 
 from accounts.models import User
-from consent.learning import accept_lesson
+from approvals.learning import accept_lesson
 from consent.models import Approval
 from core.money import Amount
 from developers.models import Organization

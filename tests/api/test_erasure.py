@@ -25,7 +25,7 @@ from core.actor import SYSTEM, Actor
 from core.errors import NotAuthenticated
 from core.old_rows import purge_old_rows
 from developers.models import Developer, Organization
-from tests.admin.world import sign_in
+from tests.administration.world import sign_in
 from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, tokens_for, verify
 from tests.api.test_evidence import body_of
 from tests.audit.test_evidence import naive_root, signed_root

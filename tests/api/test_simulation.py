@@ -7,7 +7,7 @@ from django.conf import settings
 
 from audit.models import Entry, Journal
 from audit.sequencing.sequencer import sequence
-from decisions import simulation
+from decisions.whatif import simulation
 from limits.models import Counter
 from policies.models import Policy
 from tests.api.conftest import Api, Json, expect, problem, verify

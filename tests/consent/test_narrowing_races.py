@@ -8,8 +8,8 @@ import pytest
 
 from accounts.models import User
 from agents.models import Agent
-from consent.approval_selectors import approval_for_user
-from consent.approvals import approve_approval
+from approvals.selectors import approval_for_user
+from approvals.services import approve_approval
 from consent.connections import Choice
 from consent.errors import ConnectionChanged, ConsentAlreadyDecided
 from consent.granting import Granted, approve_consent

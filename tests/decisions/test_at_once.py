@@ -9,13 +9,12 @@ import pytest
 from django.db import connection
 
 from core.errors import Unavailable
-from decisions import turns
+from decisions import conversation, turns
 from decisions.batcher import Batcher
+from decisions.conversation import TooManyStarts
 from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
-from decisions.stores import conversation
 from decisions.stores.base import Store
-from decisions.stores.conversation import TooManyStarts
 from tests.decisions.drivers import (
     Decide,
     EventLoop,

@@ -11,10 +11,10 @@ from core.errors import OutcomeUnknown, Unavailable
 from decisions import batcher as batcher_module
 from decisions import turns
 from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, Batcher
+from decisions.conversation import TooManyStarts
 from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
 from decisions.stores.base import StoreUnavailable
-from decisions.stores.conversation import TooManyStarts
 from decisions.turns import MAX_BATCH
 from tests.world import ANONYMOUS
 

@@ -18,9 +18,9 @@ from audit.readers.reading import read_entry
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM
+from decisions import conversation
 from decisions.requests import Credential, Decision, Reason, VerifyRequest
 from decisions.services import decide
-from decisions.stores import conversation
 from developers.services import suspend_organization
 from policies.services import create_policy, update_policy
 from resources.models import ResourceServer

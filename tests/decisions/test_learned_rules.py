@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import time_machine
 
+from approvals.learning import accept_lesson, find_lesson
+from approvals.services import approve_approval, deny_approval, revoke_approval
+from approvals.standing_rule_selectors import offers, read_history, standing_for_user
+from approvals.standing_rules import Lesson
 from audit.events import Event
-from consent.approvals import approve_approval, deny_approval, revoke_approval
 from consent.errors import ConnectionInactive, LessonChanged
-from consent.learning import accept_lesson, find_lesson
-from consent.lesson_selectors import offers, read_history, standing_for_user
-from consent.lessons import Lesson
 from consent.models import Approval, Consent
 from consent.services import revoke_consent
 from core import clock
@@ -307,7 +307,7 @@ class TestOffers:
 
     def test_refusals_beyond_what_a_page_reads_count(self, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
         taught(grant)
-        monkeypatch.setattr("consent.lesson_selectors.MAX_QUESTIONS", 5)
+        monkeypatch.setattr("approvals.standing_rule_selectors.MAX_QUESTIONS", 5)
         (lesson,) = offered(grant)
         assert lesson.ceiling == Amount("20", "EUR")
         Approval.objects.filter(status="denied").update(context=pay(grant, "10").context)
@@ -318,10 +318,10 @@ class TestOffers:
             answer(grant, value, approves=False)
         for number in range(5):
             answer(grant, "1", text=str(number))
-        monkeypatch.setattr("consent.lesson_selectors.MAX_QUESTIONS", 5)
+        monkeypatch.setattr("approvals.standing_rule_selectors.MAX_QUESTIONS", 5)
         assert len(offered(grant)) == 1
         answer(grant, "103", approves=False)
-        monkeypatch.setattr("consent.lesson_selectors.MAX_QUESTIONS", 1)
+        monkeypatch.setattr("approvals.standing_rule_selectors.MAX_QUESTIONS", 1)
         assert offered(grant) == []
 
 
@@ -399,7 +399,7 @@ class TestRaces:
         self, grant: Grant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         example = taught(grant)
-        monkeypatch.setattr("consent.lessons.most_per_day", lambda times: 1000)
+        monkeypatch.setattr("approvals.standing_rules.most_per_day", lambda times: 1000)
 
         def verify(text: str) -> Decision:
             (decision,) = decide_on_django(pay(grant, "3", text=text))

@@ -14,11 +14,11 @@ from core.idempotency import IdempotencyKeyReused
 from decisions import batcher as batcher_module
 from decisions import judgement
 from decisions.batcher import Batcher
+from decisions.conversation import COUNTER_SECONDS
 from decisions.questions import Question
 from decisions.requests import LEAST_EFFORT, Credential, Decision, Repeat, VerifyRequest
 from decisions.services import decide as decide_in_thread
 from decisions.stores.base import Store, StoreUnavailable
-from decisions.stores.conversation import COUNTER_SECONDS
 from decisions.stores.reading import ask_facts
 from decisions.stores.statements import Statement
 from limits.models import Reservation

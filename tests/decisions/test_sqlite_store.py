@@ -14,12 +14,12 @@ from unittest.mock import Mock
 import pytest
 from django.db import connection
 
-from agentgate.front.bounds import THREADS
 from core.locks import sqlite_writer, writing
 from decisions.questions import Question
 from decisions.stores import sqlite
 from decisions.stores.base import StoreUnavailable
 from decisions.stores.sqlite import SqliteStore
+from server.front.bounds import THREADS
 from tests.decisions.drivers import EventLoop, allowed, asking, limit, questions, written_rows
 from tests.world import Grant
 

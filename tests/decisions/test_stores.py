@@ -15,8 +15,8 @@ from audit.events import Event
 from core import clock
 from core.actor import SYSTEM
 from decisions.batcher import Batcher
+from decisions.conversation import COUNTER_SECONDS
 from decisions.requests import Credential, Decision, Reason, VerifyRequest
-from decisions.stores.conversation import COUNTER_SECONDS
 from developers.services import suspend_organization
 from limits.models import Counter
 from policies.services import create_policy, update_policy

@@ -8,8 +8,10 @@ import pytest
 from tests.docs.test_links import PAGES
 from tests.live.server import ROOT
 
-SNIPPETS = sorted((ROOT / "templates" / "web" / "snippets").iterdir())
-SAMPLES = [ROOT / "web" / name for name in ("documentation/example.py", "landing/samples.py", "logs/proof.py")]
+SNIPPETS = sorted((ROOT / "templates/web/portal/services/snippets").iterdir())
+SAMPLES = [
+    ROOT / "web" / name for name in ("public/docs/example.py", "public/landing/samples.py", "portal/logs/proof.py")
+]
 READ = re.compile(r"""\$\{?(\w+)|environ\["(\w+)"\]|export (\w+)=""")
 OTHER_NAMES = {"GATE", "GATE_URL", "BASE_URL", "SERVER_URL", "KEY", "API_KEY", "GATE_KEY", "AGENTGATE_KEY"}
 

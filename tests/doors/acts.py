@@ -360,7 +360,7 @@ OTHERS = {
         "POST /activity/*/dispute",
         "POST /approvals/held/deny",
         "POST /approvals/rules",
-        "POST /developer/",  # becoming a developer: tests/web/test_developer_agents.py
+        "POST /developer/",  # becoming a developer: tests/web/portal/agents/test_developer_agents.py
         "POST /developer/resource-servers/*/scopes/new",
         "POST /developer/resource-servers/*/scopes/*/edit",
         "POST /developer/settings/domain",

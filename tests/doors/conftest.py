@@ -12,9 +12,9 @@ from accounts.models import SessionToken, User
 from accounts.services import open_session
 from agents.models import Agent
 from agents.services import update_agent
+from approvals.services import approve_approval
 from audit.proof import exports
 from audit.sequencing.sequencer import sequence
-from consent.approvals import approve_approval
 from consent.models import Consent
 from consent.pausing import pause_agent, pause_all_agents
 from core import clock

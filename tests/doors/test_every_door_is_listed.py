@@ -10,7 +10,7 @@ from django.test import Client
 from api.v1.urls import urlpatterns as endpoints
 from core.admin_edits import EditForm
 from tests.doors.acts import ACTS, ADMINISTRATION, LEADS, OTHERS
-from web.entrance_urls import urlpatterns as entrance
+from web.public.entrance.urls import urlpatterns as entrance
 from web.urls import urlpatterns as pages
 
 WRITES = ("post", "put", "patch", "delete")

@@ -28,8 +28,8 @@ from tests.audit.segments import shrink_segments
 from tests.web.browser.pages import analytics
 from tests.web.markup import text_of
 from tests.world import ANONYMOUS, make_agent, make_developer, sign_in
-from web.forms.logs import LogFilterForm
-from web.logs.names import suggested_names
+from web.portal.logs.forms import LogFilterForm
+from web.portal.logs.names import suggested_names
 
 ANALYTICS, OVERVIEW, LOGS = "/developer/analytics", "/developer/", "/developer/logs"
 QUERIES = ("period=7d", "period=24h&by=rule", "period=30d&by=agent", "period=90d&by=scope", "period=90d&by=rule")

@@ -1,4 +1,4 @@
-"""A server under test: `python -m agentgate.server` with its own database, port and secrets."""
+"""A server under test: `python -m server.main` with its own database, port and secrets."""
 
 import os
 import re
@@ -116,7 +116,7 @@ class LiveServer:
     def start(self) -> "LiveServer":
         with self.log.open("ab") as log:
             self._master = subprocess.Popen(
-                [production.python(), "-m", "agentgate.server"],
+                [production.python(), "-m", "server.main"],
                 cwd=ROOT,
                 env=full(self.environment),
                 stdout=log,
@@ -154,10 +154,10 @@ class LiveServer:
 
     def workers(self) -> list[psutil.Process]:
         """Return the processes that serve requests: all children but the sequencer."""
-        return [child for child in self._children() if not _is(child, "agentgate.sequencer")]
+        return [child for child in self._children() if not _is(child, "server.sequencer")]
 
     def sequencer(self) -> psutil.Process | None:
-        return next((child for child in self._children() if _is(child, "agentgate.sequencer")), None)
+        return next((child for child in self._children() if _is(child, "server.sequencer")), None)
 
     def end(self, how: signal.Signals) -> None:
         """Send a signal to the supervising process alone, and wait until that has ended."""

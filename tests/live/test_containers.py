@@ -14,7 +14,7 @@ import psutil
 import pytest
 from celery import Celery
 
-from agentgate.heartbeat import MAX_AGE_SECONDS
+from server.heartbeat import MAX_AGE_SECONDS
 from tests import production
 from tests.containers import COMPOSE, ENVIRONMENT, health_check
 from tests.environment import Servers

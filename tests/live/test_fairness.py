@@ -9,7 +9,7 @@ from statistics import quantiles
 import httpx
 import pytest
 
-from agentgate.front.bounds import THREADS
+from server.front.bounds import THREADS
 from tests.live.gate import Gate
 from tests.live.load import CostlyBodies, Load, MadeUpScopes
 from tests.live.metrics import decided_directly

@@ -112,7 +112,7 @@ def test_a_token_is_signed_with_a_key_pair_and_names_user_and_client(gate: Gate)
 @pytest.mark.parametrize("secret", ["", "tiny", "a" * 40, "secret" * 8])
 def test_a_missing_or_weak_secret_stops_the_start_with_one_line(shared_server: LiveServer, secret: str) -> None:
     environment = full({**shared_server.database.environment, "JWT_SECRET": secret, "API_PORT": str(free_port())})
-    command = [production.python(), "-m", "agentgate.server"]
+    command = [production.python(), "-m", "server.main"]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
     assert ended.returncode != 0
     assert "JWT_SECRET" in ended.stderr

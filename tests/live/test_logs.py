@@ -91,7 +91,7 @@ def test_the_worker_logs_json_with_the_ids_of_its_tasks(
     # Celery warns before it has a log, if root runs it.
     environment |= {"HEARTBEAT_PATH": str(tmp_path / "heartbeat"), "PYTHONWARNINGS": "ignore"}
     with (tmp_path / "log").open("wb") as log:
-        command = [production.python(), "-m", "agentgate.worker"]
+        command = [production.python(), "-m", "server.worker"]
         worker = subprocess.Popen(
             command, cwd=ROOT, env=full(environment), stdout=subprocess.DEVNULL, stderr=log, preexec_fn=die_with_parent
         )

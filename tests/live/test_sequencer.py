@@ -40,7 +40,7 @@ def test_the_sequencer_runs_alone_and_stops_on_a_signal(
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [production.python(), "-m", "agentgate.sequencer"],
+            [production.python(), "-m", "server.sequencer"],
             cwd=ROOT,
             env=full(database.environment),
             stdout=output,

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from agentgate.front.bounds import BODY_SECONDS, DISCARD_SECONDS, HEAD_SECONDS, TICK_SECONDS
+from server.front.bounds import BODY_SECONDS, DISCARD_SECONDS, HEAD_SECONDS, TICK_SECONDS
 from tests.live.server import LiveServer
 from tests.waiting import wait_until
 

@@ -34,7 +34,7 @@ def database(live_store: str, databases: Databases, servers: Servers, tmp_path: 
 def worker(database: Database, tmp_path: Path) -> Iterator[Path]:
     """Run a worker and yield its log."""
     log = tmp_path / "worker.log"
-    command = [production.python(), "-m", "agentgate.worker"]
+    command = [production.python(), "-m", "server.worker"]
     with log.open("wb") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=full(database.environment), stdout=output, stderr=output, preexec_fn=die_with_parent

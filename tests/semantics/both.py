@@ -20,13 +20,13 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import connections
 from django.test import Client
 
-from agentgate.front import headers
-from agentgate.front.connection import Connection
-from agentgate.front.front import Front
-from agentgate.front.hot import Done, HotPaths, LeaveToDjango
-from agentgate.front.pool import Pool
-from agentgate.front.wsgi import Bridge
 from core.messages import Reply, Request
+from server.front import headers
+from server.front.connection import Connection
+from server.front.front import Front
+from server.front.hot import Done, HotPaths, LeaveToDjango
+from server.front.pool import Pool
+from server.front.wsgi import Bridge
 
 EVENT_LOOP, DJANGO = "event loop", "Django"
 TIMEOUT = 20

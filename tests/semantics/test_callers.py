@@ -14,11 +14,11 @@ import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError
 from jwt.utils import base64url_encode
 
-from agentgate.front import hot, newer_keys
 from core.errors import Unavailable
 from core.ids import ACCEPTABLE_REQUEST_ID
 from developers.acting import as_developer
 from resources.services import delete_resource_server, rotate_resource_server_secret
+from server.front import hot, newer_keys
 from tests.log import log_entries, personal_data
 from tests.samples import sample
 from tests.semantics.both import DJANGO, EVENT_LOOP, TIMEOUT, Answer, Both, Sent, parse
@@ -374,7 +374,7 @@ class TestKeysThatCannotBeRead:
         """Both ways to ask have started, and this process knows no key."""
         keys.forget()
         # They report unfinished tasks of other tests' loops, and up to ten answers per second.
-        for name in ("asyncio", "agentgate.front.failures"):
+        for name in ("asyncio", "server.front.failures"):
             monkeypatch.setattr(logging.getLogger(name), "disabled", True)
         caplog.clear()
         return caplog
@@ -474,7 +474,7 @@ def test_the_front_starts_without_the_database(
         raise OperationalError("away\nfar")
 
     keys.forget()
-    monkeypatch.setattr("agentgate.front.hot.load_keys", fail)
+    monkeypatch.setattr("server.front.hot.load_keys", fail)
     answer, who = start().front.ask(verify(scene.token))
     assert (answer.status, who) == (200, EVENT_LOOP)
     assert "The signing keys are read later: away" in caplog.messages

@@ -6,7 +6,7 @@ from html import unescape
 from django.http import HttpResponse
 from django.test import Client
 
-from web.consent_screen.form import Choice
+from web.user.consent.form import Choice
 
 INLINE = re.compile(rb"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|javascript:", re.IGNORECASE)
 

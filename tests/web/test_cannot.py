@@ -6,7 +6,7 @@ from django.utils.html import strip_tags
 
 from resources.catalogue import catalogue
 from tests import world
-from web.cannot import cannot_beside
+from web.wording.cannot import cannot_beside
 
 
 def lines(*scopes: str) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from agents.redirects import destination
 from resources.catalogue import catalogue
 from resources.categories import CATEGORY_NAMES, category_name
-from web.display import csp_source, highest_risk, risk_level
+from web.display.labels import csp_source, highest_risk, risk_level
 
 
 @pytest.mark.parametrize(

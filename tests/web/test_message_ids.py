@@ -28,7 +28,14 @@ APPS += ("oauth", "policies", "resources", "tokens", "web")
 # The apps whose refusals reach pages.
 SPEAKING = ("accounts", "agents", "consent", "core", "developers", "policies", "resources")
 # Texts in English only: for administrators, for operators, for developers of the product, and statements of SQL.
-UNTRANSLATED = {"core.listening", "core.locks", "core.old_rows", "core.sqlite", "core.strict_json", "policies.triggers"}
+UNTRANSLATED = {
+    "server.listening",
+    "core.locks",
+    "core.old_rows",
+    "core.sqlite",
+    "core.strict_json",
+    "policies.triggers",
+}
 # Texts for the code's authors and for the log: `check` and `problem` return why a rule denies.
 INTERNAL = {"__str__", "TypeError", "ValueError", "check", "problem", "_problem_of", "read_catalogue"}
 INTERNAL |= {"_problem_with_row"}

@@ -6,8 +6,8 @@ from django import forms
 from django.utils.translation import gettext as _
 
 from core.errors import DomainError
-from web.forms.conditions import ConditionsField
 from web.forms.fields import LinesField, ObjectsField
+from web.portal.policies.condition_forms import ConditionsField
 
 # The fields whose entries have numbers that the user can count.
 LISTS = (LinesField, ObjectsField, ConditionsField)

@@ -4,12 +4,12 @@ from typing import Any
 
 from django import template
 
-from web.documentation.pages import REFERENCE, library
+from web.public.docs.pages import REFERENCE, library
 
 register = template.Library()
 
 
-@register.inclusion_tag("web/docs/menu.html", takes_context=True)
+@register.inclusion_tag("web/public/docs/menu.html", takes_context=True)
 def docs_menu(context: template.Context) -> dict[str, Any]:
     """Render the list of all pages. Within the API reference, it also has the operations with the same tag."""
     return {

@@ -11,15 +11,16 @@ from django.utils.safestring import SafeString
 
 from agents.models import Agent
 from agents.redirects import web_host
-from consent.approval_selectors import count_waiting
+from approvals.selectors import count_waiting
 from core.text import plain_text
 from resources.catalogue import Scope
 from resources.categories import category_name
 from resources.risks import RISK_LEVELS, RISK_WORDS
-from web import display, formats
-from web.access import with_next
-from web.cannot import cannot_beside
-from web.icons import icon
+from web.display import formats
+from web.display import labels as display
+from web.display.icons import icon
+from web.requests.access import with_next
+from web.wording.cannot import cannot_beside
 
 register = template.Library()
 CURRENT = SafeString(' aria-current="page"')

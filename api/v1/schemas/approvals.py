@@ -8,8 +8,8 @@ from pydantic import Field
 from api.v1.schemas.base import Moment, Omittable, OneOf, Out, Query, RequestBody, WholeNumber
 from api.v1.schemas.pages import PageQuery
 from api.v1.schemas.scopes import RiskLevel
-from consent.approval_selectors import needs_recent_sign_in, scopes_of
-from consent.approval_services import Services, services_by_approval
+from approvals.asking_services import Services, services_by_approval
+from approvals.selectors import needs_recent_sign_in, scopes_of
 from consent.models import Approval
 from core import clock
 from resources.selectors import NamedService

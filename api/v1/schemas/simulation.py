@@ -10,8 +10,8 @@ from api.v1.schemas.base import GivenMoment, Line, Moment, Omittable, Out, Reque
 from api.v1.schemas.policies import MAX_AGENT_ID, AgentId, GivenRules, Name
 from api.v1.schemas.tokens import MAX_ACTION, MAX_RESOURCE, MAX_SCOPES, Context, ScopeId, check_context
 from core.validation import invalid_fields, invalid_value
-from decisions.replaying import Change, Gap, Place, Totals
-from decisions.simulation import ReplayReport, Simulation
+from decisions.whatif.replaying import Change, Gap, Place, Totals
+from decisions.whatif.simulation import ReplayReport, Simulation
 from policies.engine import Outcome, Traced
 
 MAX_DAYS = 30

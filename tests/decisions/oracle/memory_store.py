@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from core.actor import Actor
+from decisions.conversation import converse
 from decisions.facts import (
     ApprovalFacts,
     CallerFacts,
@@ -20,7 +21,6 @@ from decisions.facts import (
 )
 from decisions.questions import Question
 from decisions.requests import Credential, Decision, VerifyRequest
-from decisions.stores.conversation import converse
 from decisions.stores.statements import Statement, Step
 from resources.covers import OwnScope
 from tests.decisions.oracle.calls import Call, Connection, Policy, Reaction, Service
@@ -75,7 +75,7 @@ class MemoryStore:
                 return decisions
 
     def react(self, approval_id: str, reaction: Reaction, now: datetime) -> None:
-        """Answer a pending approval as `consent.approvals` does."""
+        """Answer a pending approval as `approvals.services` does."""
         row = self.approvals[approval_id]
         if row.status != "pending" or row.expires_at <= now:
             return

@@ -16,7 +16,7 @@ from resources.models import ResourceServer
 from tests.live.gate import Gate, Person, expect
 from tests.live.oauth.door import Door, decide, query_of
 from tests.live.server import ROOT, LiveServer
-from web.snippets import KINDS, metadata_url, snippet
+from web.portal.services.snippets import KINDS, metadata_url, snippet
 
 IDENTIFIER = "https://tickets.example/it's?a=1"
 NAME = "Tickets </pre> \U0001f600"

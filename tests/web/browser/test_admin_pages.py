@@ -8,8 +8,8 @@ from django.contrib import admin
 from django.db import transaction
 from django.db.models import Model
 
-from tests.admin.test_pages import form_url, list_url
-from tests.admin.world import World, make_world
+from tests.administration.test_pages import form_url, list_url
+from tests.administration.world import World, make_world
 from tests.web.browser.checks import EVERY_VIEW
 from tests.web.browser.test_pages import check, sign_in
 

@@ -15,7 +15,7 @@ from consent.models import Consent
 from consent.pausing import pause_all_agents
 from consent.services import revoke_consent
 from core import clock
-from decisions.sandbox import record_trial
+from decisions.whatif.sandbox import record_trial
 from developers.acting import as_developer
 from developers.models import Developer
 from policies.models import Policy

@@ -9,7 +9,7 @@ import pytest
 from django.conf import settings
 
 from accounts.models import User
-from tests.admin.world import sign_in as browser_after_password
+from tests.administration.world import sign_in as browser_after_password
 from tests.constants import PASSWORD
 from tests.mails import code_in
 from tests.web.browser.checks import EVERY_VIEW, TWO_VIEWS, problems_of, show

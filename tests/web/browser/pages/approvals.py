@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from agents.services import stop_agent
-from consent.learning import accept_lesson
+from approvals.learning import accept_lesson
 from consent.models import Approval, Consent
 from consent.pausing import pause_agent, pause_all_agents
 from core import clock

@@ -11,8 +11,8 @@ from consent.terms import GivenTerms
 from core import clock
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
-from decisions.sandbox import ask_in_trial, record_trial, trial_for_organization
 from decisions.services import decide
+from decisions.whatif.sandbox import ask_in_trial, record_trial, trial_for_organization
 from developers.acting import as_developer
 from developers.api_keys import create_api_key, rotate_api_key
 from developers.models import DomainClaim, Organization

@@ -5,9 +5,9 @@ from typing import Any
 from agents.deletion import delete_agent
 from audit.sequencing.sequencer import sequence
 from core.actor import SYSTEM
-from decisions.backtests import run_backtest
 from decisions.requests import VerifyRequest
 from decisions.services import decide
+from decisions.whatif.backtests import run_backtest
 from developers.acting import as_developer
 from policies.models import Backtest, Policy
 from policies.services import create_policy, restore_version, update_policy

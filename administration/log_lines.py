@@ -1,0 +1,128 @@
+"""Log entries in the admin site: who did what to whom, with names and links."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+
+from accounts.models import SessionToken, User
+from administration.areas import may_read
+from agents.models import Agent, ClientSecret
+from audit.models import Entry
+from audit.readers.criteria import Criteria
+from audit.readers.reading import AuditEntry, stated_reason
+from audit.readers.reports import withhold_reporter, without_named_reports
+from audit.readers.search import Listing
+from consent.models import Approval, Consent
+from core.administration import row_url
+from developers.models import Developer, Organization
+from policies.models import Policy
+from resources.models import ResourceServer
+from tokens.models import AccessToken, TokenFamily
+from web.wording.names import read_names
+
+RECENT = 10
+# By the prefix of the id: the model, and the lookup of the name.
+NAMED: dict[str, tuple[Any, str]] = {
+    "agt": (Agent, "name"),
+    "org": (Organization, "name"),
+    "usr": (User, "email"),
+    "dev": (Developer, "user__email"),
+    "res": (ResourceServer, "name"),
+}
+# What only the page of an entry names or links to. Most have no name, so their ids stand for them.
+FURTHER: dict[str, tuple[Any, str]] = {
+    "pol": (Policy, "name"),
+    "cns": (Consent, "pk"),
+    "apr": (Approval, "pk"),
+    "fam": (TokenFamily, "pk"),
+    "tok": (AccessToken, "pk"),
+    "sec": (ClientSecret, "pk"),
+    "ses": (SessionToken, "pk"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A person or a thing that an entry names. `url` is empty if it has no page, or none that may be read."""
+
+    name: str
+    url: str
+    is_id: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    entry: AuditEntry
+    url: str
+    actor: Party | None
+    actor_kind: str
+    agent: Party | None
+    user: Party | None
+    organizations: Sequence[Party]
+    reason: str
+    stated: str
+    """The reason that a person typed, such as an administrator for a stop."""
+
+
+def recent_lines(request: HttpRequest, criteria: Criteria, limit: int = RECENT) -> list[Line]:
+    """Return the newest entries that match."""
+    return log_lines(request, Listing(without_named_reports(criteria)).page("", limit)[0])
+
+
+def log_lines(request: HttpRequest, entries: Sequence[AuditEntry]) -> list[Line]:
+    """Return a line for each entry, with the names that the administrator may read, found by one query."""
+    shown = [withhold_reporter(entry) for entry in entries]
+    names = _names(request, {one for entry in shown for one in _ids(entry)})
+    return [_line(entry, names) for entry in shown]
+
+
+def _line(entry: AuditEntry, names: dict[str, str]) -> Line:
+    content = entry.content
+    actor = content["actor"]
+    return Line(
+        entry=entry,
+        url=row_url(Entry, entry.id),
+        actor=_party(actor["id"], names),
+        actor_kind=actor["kind"],
+        agent=_party(entry.agent_id, names),
+        user=_party(entry.user_id, names),
+        organizations=[party for one in entry.organization_ids if (party := _party(one, names))],
+        reason=content["reason"] or "",
+        stated=stated_reason(content),
+    )
+
+
+def _ids(entry: AuditEntry) -> list[str]:
+    known = (entry.content["actor"]["id"], entry.agent_id, entry.user_id, *entry.organization_ids)
+    return [one for one in known if one]
+
+
+def find_parties(request: HttpRequest, ids: Collection[str]) -> dict[str, Party]:
+    """Return those of the ids that belong to a row whose page the administrator may read, by one query."""
+    kinds = NAMED | FURTHER
+    names = _names(request, {*ids}, kinds)
+    return {pk: Party(name, row_url(kinds[_prefix(pk)][0], pk), name == pk) for pk, name in names.items()}
+
+
+def _party(pk: str | None, names: dict[str, str]) -> Party | None:
+    if not pk:
+        return None
+    if pk not in names:
+        return Party(pk, "", is_id=True)
+    model, _name = NAMED[_prefix(pk)]
+    return Party(names[pk], row_url(model, pk))
+
+
+def _names(request: HttpRequest, ids: set[str], kinds: Mapping[str, tuple[Any, str]] = NAMED) -> dict[str, str]:
+    """Return the names of agents, organizations and developers, and the addresses of people, if they may be read."""
+    return read_names(
+        model.objects.filter(pk__in=known).order_by().values_list("pk", name)
+        for prefix, (model, name) in kinds.items()
+        if (known := [one for one in ids if _prefix(one) == prefix]) and may_read(request, model)
+    )
+
+
+def _prefix(pk: str) -> str:
+    return pk.partition("_")[0]

@@ -1,0 +1,161 @@
+"""Tags for the templates of the admin site."""
+
+import re
+from collections.abc import Iterator
+from itertools import batched
+from typing import Any
+
+from django import template
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.views.main import PAGE_VAR
+from django.http import HttpRequest
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from administration.areas import may_read, noun_of
+from administration.cells import NOTHING, cell, named, pill
+from administration.labels import LABELS, label_of
+from administration.log_lines import log_lines
+from audit.admin_lists import entry_of
+from audit.entries.journal import LOG_ID
+from audit.models import Entry
+from core.admin_words import ACTORS
+from core.administration import row_url, url_id
+from core.text import plain_text
+
+register = template.Library()
+register.filter(url_id)
+
+ENTRY_ID = re.compile(rf"\b({LOG_ID.pattern})\b")
+STATUSES = {
+    "active": gettext_lazy("Active"),
+    "suspended": gettext_lazy("Suspended"),
+    "stopped": gettext_lazy("Stopped by an administrator"),
+    "deleted": gettext_lazy("Deleted"),
+    "pending": gettext_lazy("Waiting"),
+    "approved": gettext_lazy("Allowed"),
+    "used": gettext_lazy("Used"),
+    "denied": gettext_lazy("Refused"),
+    "expired": gettext_lazy("Expired"),
+    "revoked": gettext_lazy("Revoked"),
+    "replaced": gettext_lazy("Replaced"),
+}
+KINDS = {"active": "good", "approved": "good", "pending": "note", "suspended": "bad", "stopped": "bad"}
+
+
+@register.filter
+def plural_noun(opts: Any) -> str:
+    return str(noun_of(opts.model).plural)
+
+
+@register.filter
+def singular_noun(opts: Any) -> str:
+    return str(noun_of(opts.model).singular)
+
+
+@register.simple_tag
+def with_entries(request: HttpRequest, line: str) -> SafeString:
+    """Return the line with links from the ids of log entries to their pages, if the administrator may read those."""
+    if not may_read(request, Entry):
+        return format_html("{}", line)
+    *found, rest = ENTRY_ID.split(line)
+    links = ((text, row_url(Entry, pk), pk) for text, pk in batched(found, 2))
+    return format_html("{}{}", format_html_join("", '{}<a href="{}"><code>{}</code></a>', links), rest)
+
+
+@register.filter
+def row_title(row: Any) -> SafeString:
+    """Return what the page of a row is titled with."""
+    text = getattr(row, "name", "") or getattr(row, "email", "") or getattr(row, "event", "")
+    return named(text) if text else format_html("<code>{}</code>", plain_text(row))
+
+
+@register.simple_tag
+def list_rows(request: HttpRequest, page: Any, rows: Any, columns: Any = None) -> list[dict[str, Any]]:
+    """Return the rows of a list. The first cell is the row's heading, and links to its page."""
+    names = [name for name in columns or page.list_display if name != "action_checkbox"]
+    return [
+        {"pk": row.pk, "url": row_url(type(row), row.pk), "cells": _cells(request, page, row, names)} for row in rows
+    ]
+
+
+@register.simple_tag
+def list_labels(page: Any, columns: Any = None) -> list[str]:
+    return [label_of(page, name) for name in columns or page.list_display if name != "action_checkbox"]
+
+
+@register.simple_tag
+def facts(request: HttpRequest, page: Any, adminform: Any) -> list[dict[str, Any]]:
+    """Return the groups of fields of a row, each with the values that are not empty."""
+    return [
+        {"name": fieldset.name, "facts": list(_facts(request, page, adminform.form.instance, fieldset.fields))}
+        for fieldset in adminform
+    ]
+
+
+@register.filter
+def label(name: str) -> str:
+    return str(LABELS[name])
+
+
+@register.filter
+def filter_title(spec: Any) -> str:
+    """Return the title of a filter of a list."""
+    field = getattr(spec, "field", None)
+    return str(LABELS[field.name] if field is not None else spec.title)
+
+
+@register.simple_tag
+def filter_choices(spec: Any, changelist: Any) -> dict[str, Any]:
+    """Return the choices of a filter, and the selected one."""
+    choices = [{**choice, "display": _(str(choice["display"]))} for choice in spec.choices(changelist)]
+    return {"choices": choices, "selected": next((one for one in choices if one["selected"]), choices[0])}
+
+
+@register.simple_tag
+def pages_of(changelist: Any) -> dict[str, Any]:
+    """Return the links to the pages beside the current one."""
+    number, last = changelist.page_num, changelist.paginator.num_pages
+    return {
+        "number": number,
+        "last": last,
+        "newer": changelist.get_query_string({PAGE_VAR: number - 1}) if number > 1 else "",
+        "older": changelist.get_query_string({PAGE_VAR: number + 1}) if number < last else "",
+    }
+
+
+@register.filter
+def status_pill(status: str) -> SafeString:
+    """Return a status of a joined row."""
+    if not status:
+        return NOTHING
+    return pill(str(STATUSES.get(status, status)), KINDS.get(status, ""))
+
+
+@register.filter
+def actor_kind(kind: str) -> str:
+    return str(ACTORS.get(kind, kind))
+
+
+@register.simple_tag
+def shown_entries(request: HttpRequest, rows: Any) -> list[Any]:
+    """Return the lines of the entries that a page of the log has found."""
+    return log_lines(request, [entry_of(row) for row in rows])
+
+
+@register.simple_tag
+def checkbox_name() -> str:
+    return ACTION_CHECKBOX_NAME
+
+
+def _cells(request: HttpRequest, page: Any, row: Any, names: list[str]) -> list[dict[str, Any]]:
+    return [{"label": label_of(page, name), "value": cell(request, page, row, name)} for name in names]
+
+
+def _facts(request: HttpRequest, page: Any, row: Any, names: Any) -> Iterator[dict[str, Any]]:
+    for name in names:
+        value = cell(request, page, row, name)
+        if value is not NOTHING:
+            yield {"label": label_of(page, name), "value": value}

@@ -1,0 +1,215 @@
+"""What a user was asked in the last 30 days, and what can be learned from it (`approvals.standing_rules`)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists
+
+from accounts.models import User
+from agents.models import EmergencyStop
+from approvals.selectors import approvals_for_user, needs_recent_sign_in, standing_among
+from approvals.standing_rules import Answer, Lesson, Question, learn
+from consent.models import Approval, names_target
+from consent.selectors import live_consents_for_user
+from consent.statuses import fixed_fields
+from core.canonical import canonical_json, sha256
+from core.money import read_amount
+
+Status = Approval.Status
+# A page reads no more. It then also reads as many older refusals, and offers nothing if that is not all of them.
+MAX_QUESTIONS = 500
+MAX_OFFERS = 5
+FIELDS = (
+    "id",
+    "agent_id",
+    "consent_id",
+    "status",
+    "decided_at",
+    "created_at",
+    "is_critical",
+    "asked_scopes",
+    "asked_by_rule",
+    "scopes",
+    "action",
+    "resource",
+    "server_id",
+    "named_server_id",
+    "audience",
+    "context",
+)
+STANDING = (*FIELDS, "evidence", "expires_at", "target_digest", "consent__expires_at")
+
+
+@dataclass(frozen=True)
+class History:
+    """A user's questions, newest first, as pairs of the agent's id and the question.
+
+    `times` are those of all questions, including those from which nothing can be learned. `is_cut` tells that there
+    were more. Then `refusals` are all the older ones that were refused, or None if even those are too many.
+    """
+
+    questions: Sequence[tuple[str, Question]]
+    times: Sequence[datetime]
+    is_cut: bool
+    refusals: Sequence[tuple[str, Question]] | None
+
+    def since(self, moment: datetime) -> int:
+        """Return how many questions were asked at this moment or later."""
+        return sum(asked_at >= moment for asked_at in self.times)
+
+    def lessons(self, agent_id: str, consent_id: str) -> list[Lesson]:
+        """Return what can be learned for the agent's connection."""
+        return learn(self._questions_by_agent.get(agent_id, ()), consent_id)
+
+    @cached_property
+    def _questions_by_agent(self) -> Mapping[str, list[Question]]:
+        """The questions of each agent. Empty if not all its refusals are known, so that nothing can be learned."""
+        found: dict[str, list[Question]] = {}
+        for agent, question in (*self.questions, *self.refusals) if self.refusals is not None else ():
+            found.setdefault(agent, []).append(question)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A lesson that the user can accept, with the request that is its example."""
+
+    lesson: Lesson
+    example: Approval
+
+
+def read_history(user: User, now: datetime, *, agent_id: str | None = None) -> History:
+    """Return what the user was asked in the last 30 days, by all agents or by one."""
+    asked = Approval.objects.filter(
+        user=user, evidence__isnull=True, created_at__gt=now - settings.ENDED_APPROVAL_LIFETIME
+    ).order_by("-id")
+    if agent_id is not None:
+        asked = asked.filter(agent=agent_id)
+    rows = list(asked.values(*FIELDS)[: MAX_QUESTIONS + 1])
+    times = [row["created_at"] for row in rows[:MAX_QUESTIONS]]
+    if len(rows) <= MAX_QUESTIONS:
+        return History(_read(rows), times, is_cut=False, refusals=())
+    rows = rows[:MAX_QUESTIONS]
+    refused = asked.filter(status=Status.DENIED, id__lt=rows[-1]["id"])
+    older = list(refused.values(*FIELDS)[: MAX_QUESTIONS + 1])
+    refusals = _read(older) if len(older) <= MAX_QUESTIONS else None
+    return History(_read(rows), times, is_cut=True, refusals=refusals)
+
+
+def offers(user: User, history: History, standing: Iterable[Approval], now: datetime) -> list[Offer]:
+    """Return the rules with most evidence that the user can accept, for all connections in `history` that are in use.
+
+    `standing` are the approvals that the user has given for longer already (`standing_for_user`).
+    """
+    agents = {agent for agent, _ in history.questions}
+    # Nothing may be used while everything is stopped.
+    used = live_consents_for_user(user, now).filter(~Exists(EmergencyStop.objects.all()), paused_at=None)
+    connections = used.filter(agent__in=agents).order_by("-id").values_list("agent_id", "pk")
+    lessons = [lesson for agent, consent in connections for lesson in history.lessons(agent, consent)]
+    lessons.sort(key=lambda lesson: -lesson.answered)
+    left = without_accepted(lessons, standing)[:MAX_OFFERS]
+    if not left:
+        return []
+    examples = approvals_for_user(user).in_bulk([lesson.example.id for lesson in left])
+    found = [Offer(lesson, examples[lesson.example.id]) for lesson in left if lesson.example.id in examples]
+    return [one for one in found if not needs_recent_sign_in(one.example) and _is_usable(one.example, user)]
+
+
+def lesson_about(approval: Approval, history: History) -> Lesson | None:
+    """Return what can be learned about the target of a request or of a rule, or None."""
+    asked = _question_of(approval)
+    if asked is None:
+        return None
+    lessons = history.lessons(approval.agent_id, approval.consent_id)
+    return next((lesson for lesson in lessons if lesson.example.target == asked.target), None)
+
+
+def without_accepted(lessons: Iterable[Lesson], standing: Iterable[Approval]) -> list[Lesson]:
+    """Return those lessons that no approval follows already, for as long as the connection lasts."""
+    lasting = [approval for approval in standing if approval.expires_at >= approval.consent.expires_at]
+    return [lesson for lesson in lessons if not any(follows(approval, lesson) for approval in lasting)]
+
+
+def follows(standing: Approval, lesson: Lesson) -> bool:
+    """Return whether the standing approval already allows all that the lesson would."""
+    given, example = _question_of(standing), lesson.example
+    if given is None or (given.target, given.consent_id) != (example.target, example.consent_id):
+        return False
+    is_often_enough = standing.times_per_day is None or lesson.per_day <= standing.times_per_day
+    return is_often_enough and example.reasons <= given.reasons and lesson.units <= given.units
+
+
+def standing_for_user(user: User, now: datetime) -> list[Approval]:
+    """Return what the user has approved for a time or as a rule, and what is still in force, newest first.
+
+    Only the fields by which rules are compared are loaded. `details_of` loads the others, at once.
+    """
+    return list(
+        standing_among(Approval.objects.filter(user=user), now)
+        .select_related("consent")
+        .only(*STANDING)[:MAX_QUESTIONS]
+    )
+
+
+def details_of(user: User, standing: Iterable[Approval]) -> list[Approval]:
+    """Return these approvals of the user with all their fields, their consents and agents, in this order."""
+    ids = [approval.pk for approval in standing]
+    found = approvals_for_user(user).in_bulk(ids)
+    return [found[each] for each in ids if each in found]
+
+
+def _is_usable(example: Approval, user: User) -> bool:
+    """Return whether the agent of a live connection could use the rule (`approvals.services.require_active`)."""
+    consent = example.consent
+    is_paused = consent.paused_at is not None or user.agents_paused_at is not None
+    return not is_paused and consent.agent.may_act and set(example.scopes) <= set(consent.live_scopes())
+
+
+def _question_of(approval: Approval) -> Question | None:
+    return _question({name: getattr(approval, name) for name in FIELDS})
+
+
+def _read(rows: Iterable[dict[str, Any]]) -> list[tuple[str, Question]]:
+    """Return the questions that wait no longer."""
+    read = ((row["agent_id"], _question(row)) for row in rows if row["status"] != Status.PENDING)
+    return [(agent, question) for agent, question in read if question is not None]
+
+
+def _question(row: dict[str, Any]) -> Question | None:
+    """Return the question, or None if no rule can cover it, because its amount cannot be read."""
+    stated = row["context"].get("amount")
+    amount = read_amount(stated)
+    if stated is not None and amount is None:
+        return None
+    return Question(
+        id=row["id"],
+        consent_id=row["consent_id"],
+        target=_target(row, amount.currency if amount else None),
+        answer=_answer(row),
+        amount=amount,
+        reasons=frozenset(row["asked_scopes"]),
+        is_teachable=_is_teachable(row),
+        at=row["created_at"],
+    )
+
+
+def _target(row: dict[str, Any], currency: str | None) -> str:
+    """Return the digest of what a standing approval fixes, whatever the connection."""
+    bound = (row[name] for name in ("agent_id", "action", "resource", "server_id", "named_server_id"))
+    listed = (sorted(set(row["scopes"])), sorted(row["audience"]))
+    return sha256(canonical_json([*bound, *listed, fixed_fields(row["context"]), currency]))
+
+
+def _is_teachable(row: dict[str, Any]) -> bool:
+    is_asked_by_scope = bool(row["asked_scopes"]) and not row["asked_by_rule"]
+    return is_asked_by_scope and not row["is_critical"] and names_target(row["resource"], row["context"])
+
+
+def _answer(row: dict[str, Any]) -> Answer:
+    if row["status"] == Status.DENIED:
+        return Answer.REFUSED
+    return Answer.APPROVED if row["decided_at"] is not None else Answer.NONE

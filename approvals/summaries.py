@@ -1,0 +1,269 @@
+"""What a request would do, as one sentence made of its verb, amount, recipient and target.
+
+The sentence is a template with named parts, because a page and a mail show the parts differently. The service wrote
+most of them, so neither may show them as our own words.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property, partial
+from typing import Any, Self
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from approvals.selectors import scopes_of
+from consent.models import Approval
+from core.money import Amount, read_amount
+from resources.actions import action_titles
+from resources.catalogue import Scope
+from resources.risks import CRITICAL, RISK_LEVELS
+
+
+class Kind(Enum):
+    """Whose words a part is: ours, the catalogue's, the service's, or an amount of money that we can read."""
+
+    OWN = "own"
+    TITLE = "title"
+    STATED = "stated"
+    AMOUNT = "amount"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    kind: Kind
+    value: Any
+
+
+@dataclass(frozen=True)
+class Act:
+    """What the sentence about a request is made of. `scope_ids` include the scope that covers the action."""
+
+    scope_ids: Sequence[str]
+    action: str
+    resource: str
+    context: Mapping[str, Any]
+    find_scopes: Callable[[], Sequence[Scope]]
+
+    @classmethod
+    def of(cls, approval: Approval) -> Self:
+        find = partial(scopes_of, approval)
+        return cls(approval.scopes, approval.action, approval.resource, approval.context, find)
+
+    @cached_property
+    def scopes(self) -> Sequence[Scope]:
+        return self.find_scopes()
+
+    @cached_property
+    def gravest(self) -> Scope | None:
+        """The scope of the highest risk, and of these the last one that covers the action, if one does."""
+        ranked = sorted(self.scopes, key=lambda scope: (RISK_LEVELS.index(scope.risk_level), self._is_covered(scope)))
+        return ranked[-1] if ranked else None
+
+    @property
+    def risk(self) -> str:
+        """The highest risk. Without a scope it is unknown, and so counts as the highest."""
+        return self.gravest.risk_level if self.gravest else CRITICAL
+
+    @property
+    def is_grave(self) -> bool:
+        return self.risk in GRAVE
+
+    @property
+    def has_object(self) -> bool:
+        """Whether the request says what it is done to, for whom or for how much."""
+        return bool(self.resource or any(self.context.get(name) for name in ("target", "recipient", "amount")))
+
+    @property
+    def key(self) -> str:
+        """The scope or action that says best what the request does: the action, unless it needs a graver scope.
+
+        An action of the catalogue that no scope covers is graver than all of them, and denied.
+        """
+        gravest = self.gravest
+        if gravest is None:
+            return self.action
+        is_best = self._is_covered(gravest) or not any(map(self._is_covered, self.scopes))
+        return self.action if self.action in action_titles() and is_best else gravest.id
+
+    @property
+    def title(self) -> str:
+        """What that is in words."""
+        title = action_titles().get(self.key) if self.key == self.action else None
+        return title or (self.gravest.title if self.gravest else self.action or _("no specific scopes"))
+
+    def _is_covered(self, scope: Scope) -> bool:
+        return self.action == scope.id or self.action in scope.covers
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """A translated template, such as "%(verb)s %(amount)s to %(recipient)s", and its parts."""
+
+    template: str
+    parts: Mapping[str, Part]
+
+
+VERBS = {
+    "pay": gettext_lazy("Pay"),
+    "transfer": gettext_lazy("Transfer"),
+    "refund": gettext_lazy("Refund"),
+    "charge": gettext_lazy("Charge"),
+    "buy": gettext_lazy("Buy"),
+    "order": gettext_lazy("Order"),
+    "book": gettext_lazy("Book"),
+    "cancel": gettext_lazy("Cancel"),
+    "send": gettext_lazy("Send"),
+    "send email": gettext_lazy("Send an email"),
+    "send an email": gettext_lazy("Send an email"),
+    "send message": gettext_lazy("Send a message"),
+    "send a message": gettext_lazy("Send a message"),
+    "forward": gettext_lazy("Forward"),
+    "reply": gettext_lazy("Reply"),
+    "publish": gettext_lazy("Publish"),
+    "post": gettext_lazy("Post"),
+    "create": gettext_lazy("Create"),
+    "update": gettext_lazy("Update"),
+    "change": gettext_lazy("Change"),
+    "delete": gettext_lazy("Delete"),
+    "remove": gettext_lazy("Remove"),
+    "read": gettext_lazy("Read"),
+    "share": gettext_lazy("Share"),
+    "merge": gettext_lazy("Merge"),
+    "deploy": gettext_lazy("Deploy"),
+}
+READING = ("read",)
+CHANGING = ("create", "update", "change", "cancel", "book", "delete", "remove")
+DELETING = ("delete", "remove")
+SENDING = ("send", "send email", "send an email", "send message", "send a message")
+PAYING = ("pay", "charge", "buy", "order", "book", "transfer")
+# Which verbs may head a request for a scope or action of the catalogue, by the last part of its id. Another verb could
+# make it look more harmless than it is, so its title heads it.
+FITTING = {
+    **dict.fromkeys(("read", "list", "search", "query", "open", "logs", "download", "freebusy"), READING),
+    "send": (*SENDING, "reply", "forward"),
+    "reply": (*SENDING, "reply"),
+    "forward": (*SENDING, "forward"),
+    "post": ("post", "publish", "reply"),
+    **dict.fromkeys(("write", "manage"), CHANGING),
+    **dict.fromkeys(("create", "insert", "draft"), ("create",)),
+    **dict.fromkeys(("update", "edit", "change", "rename"), ("update", "change")),
+    "cancel": ("cancel",),
+    "share": ("share",),
+    **dict.fromkeys(("delete", "erase", "trash"), DELETING),
+    **dict.fromkeys(("charge", "capture"), PAYING),
+    **dict.fromkeys(("buy", "order"), ("buy", "order", "pay", "book")),
+    "refund": ("refund",),
+    "payout": ("pay", "transfer"),
+    "merge": ("merge",),
+    **dict.fromkeys(("deploy", "release"), ("deploy",)),
+}
+# These head a request that needs less than they say.
+GRAVER = (*PAYING, *DELETING)
+GRAVE = {"high", CRITICAL}
+# What is sent with permissions of these services.
+SENT = {"email": "send email", "messaging": "send message", "slack": "send message"}
+# Verbs that are followed by the amount itself, and by "to" before the recipient.
+OF_MONEY = {"pay", "transfer", "refund"}
+TOWARDS = OF_MONEY | {"send", "forward", "reply"}
+
+
+def deed_of(approval: Approval) -> Deed:
+    """Return what the request of an approval would do."""
+    return describe_act(Act.of(approval))
+
+
+def describe_act(act: Act) -> Deed:
+    """Return what a request would do. A part that is not stated is left out of the sentence."""
+    context, stated = act.context, ""
+    parts = {"verb": _title(act)}
+    if says_verb(act):
+        stated = _stated_verb(act)
+        parts["verb"] = _stated_part(act, stated)
+    if context.get("amount") is not None:
+        amount = read_amount(context["amount"])
+        parts["amount"] = Part(Kind.AMOUNT, amount) if amount else Part(Kind.STATED, context["amount"])
+    if context.get("recipient"):
+        parts["recipient"] = Part(Kind.STATED, context["recipient"])
+    target = context.get("target") or ("" if "recipient" in parts else act.resource)
+    if target:
+        parts["target"] = Part(Kind.STATED, target)
+    return Deed(_template(parts, stated), parts)
+
+
+def further_fields(approval: Approval) -> list[str]:
+    """Return the names of the fields of the request that its sentence does not have, sorted."""
+    act = Act.of(approval)
+    shown = {name for name in describe_act(act).parts if name != "verb" or says_verb(act)}
+    return sorted(
+        name for name, value in approval.context.items() if not (name in shown and (value or name == "amount"))
+    )
+
+
+def says_verb(act: Act) -> bool:
+    """Return whether the sentence has the verb that the service states."""
+    return bool(act.context.get("verb")) and not _is_title_better(act, _stated_verb(act))
+
+
+def _stated_verb(act: Act) -> str:
+    """Return the verb in lower case, or "" if there is none that is text."""
+    verb = act.context.get("verb")
+    words = " ".join(verb.lower().replace("_", " ").replace("-", " ").split()) if isinstance(verb, str) else ""
+    services = {scope.partition(":")[0] for scope in act.scope_ids}
+    if words == "send" and len(services) == 1:
+        return SENT.get(services.pop(), words)
+    return words
+
+
+def _is_title_better(act: Act, stated: str) -> bool:
+    """Return whether no verb is stated, or one that says too little, or one that hides what the request does."""
+    if not act.context.get("verb") or (stated in READING and not act.has_object):
+        return True
+    if act.gravest is None or act.gravest.defined_by:
+        return stated in READING and act.is_grave
+    if stated in FITTING.get(act.key.rpartition(":")[2], ()):
+        return False
+    is_certain = act.key == act.action
+    if stated in GRAVER and not is_certain and act.gravest.risk_level != CRITICAL:
+        return False
+    return act.is_grave or is_certain or stated in READING
+
+
+def _stated_part(act: Act, stated: str) -> Part:
+    return Part(Kind.OWN, VERBS[stated]) if stated in VERBS else Part(Kind.STATED, act.context["verb"])
+
+
+def _title(act: Act) -> Part:
+    is_own = act.gravest is not None and act.gravest.defined_by
+    return Part(Kind.STATED if is_own else Kind.TITLE, act.title)
+
+
+def _template(parts: Mapping[str, Part], stated: str) -> str:
+    template = _opening(parts, stated.partition(" ")[0])
+    if "target" not in parts:
+        return template
+    if "recipient" in parts or "amount" in parts:
+        return _("%(sentence)s (%(target)s)") % {"sentence": template, "target": "%(target)s"}
+    is_known = parts["verb"].kind is Kind.OWN and stated in VERBS
+    return _("%(verb)s %(target)s") if is_known else _("%(verb)s: %(target)s")
+
+
+def _opening(parts: Mapping[str, Part], first: str) -> str:
+    """Return the template without the target."""
+    if "amount" not in parts:
+        if "recipient" not in parts:
+            return "%(verb)s"
+        if first == "pay":
+            return _("%(verb)s %(recipient)s")
+        return _("%(verb)s to %(recipient)s") if first in TOWARDS else _("%(verb)s: %(recipient)s")
+    if "recipient" not in parts:
+        return _("%(verb)s %(amount)s") if first in OF_MONEY else _("%(verb)s for %(amount)s")
+    return (
+        _("%(verb)s %(amount)s to %(recipient)s") if first in OF_MONEY else _("%(verb)s for %(amount)s: %(recipient)s")
+    )
+
+
+def ceiling_of(approval: Approval) -> Amount | None:
+    """Return the highest amount that a standing approval covers, or None if it covers only requests without one."""
+    return read_amount(approval.context.get("amount"))

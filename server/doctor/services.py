@@ -1,0 +1,103 @@
+"""Checks of what runs beside the server: the worker, what it should have done, mail, cache and queue."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.mail import mailers  # type: ignore[attr-defined]  # newer than its stubs
+from redis import Redis, RedisError, ResponseError
+
+from accounts.models import Notice
+from agentgate.checks import LOG_MAILS
+from core import clock
+from server.doctor.findings import Finding, count, first_line, in_words, ok, problem, skipped, warning
+from server.vitals import count_overdue, look_at_worker
+
+START_WORKER = "Is ./dev worker running? Search its log for ERROR."
+MAX_MAIL_WAIT = timedelta(minutes=10)
+REDIS_SECONDS = 2.0
+QUEUE, MAX_QUEUED = "celery", 1000
+
+
+def check_worker() -> Iterator[Finding]:
+    """Look at the last runs of the worker's tasks, wherever it runs."""
+    now = clock.now()
+    worker = look_at_worker(now)
+    if worker.beat_at is None:
+        yield warning("No worker has run yet.", "Start ./dev worker.")
+    elif not worker.is_alive:
+        yield problem(
+            f"Beat or the worker has stopped: it last ran {in_words(now - worker.beat_at)} ago.", START_WORKER
+        )
+    else:
+        yield ok("Beat and the worker are running.")
+
+
+def check_sweeps() -> Iterator[Finding]:
+    """Look for tasks that failed or are late, and for expired rows that no sweep has handled."""
+    worker = look_at_worker(clock.now())
+    overdue = ", ".join(f"{number:,} {name}" for name, number in count_overdue().items())
+    if overdue:
+        yield problem(f"Expired rows wait for their sweep: {overdue}.", START_WORKER)
+    if worker.failed:
+        yield problem(f"Tasks failed: {', '.join(worker.failed)}.", "Search the worker's log for ERROR.")
+    if worker.late:
+        yield warning(f"Tasks are late: {', '.join(worker.late)}.", START_WORKER)
+    if not (overdue or worker.failed or worker.late):
+        yield ok("Sweeps are in time.")
+
+
+def check_mail() -> Iterator[Finding]:
+    """Connect to the mail server, and sign in. Sends no mail."""
+    late = Notice.objects.filter(due_at__lt=clock.now() - MAX_MAIL_WAIT).count()
+    if late:
+        yield problem(f"{count(late, 'mail')} to users waited for more than ten minutes.", START_WORKER)
+    if settings.MAILERS["default"]["BACKEND"] == LOG_MAILS:
+        message = "EMAIL_HOST is not set: mails are written to the log."
+        yield warning(message, "Set EMAIL_HOST.") if settings.IS_HTTPS else skipped(message)
+    else:
+        yield _connect_to_mail_server()
+
+
+def _connect_to_mail_server() -> Finding:
+    backend = mailers["default"]
+    try:
+        backend.open()
+        backend.close()
+    except OSError as error:  # `SMTPException` is one
+        return problem(f"The mail server does not accept us: {first_line(error)}.", "Check EMAIL_HOST and the others.")
+    return ok("The mail server accepts us.")
+
+
+def check_cache() -> Iterator[Finding]:
+    """Ask Redis, and look at the length of the queue in it."""
+    if not settings.REDIS_URL:
+        yield skipped("REDIS_URL is not set: each process counts anonymous verifies itself, and a folder is the queue.")
+        return
+    redis = Redis.from_url(settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
+    try:
+        redis.ping()
+        queued = int(redis.llen(QUEUE))
+        policy = _policy(redis)
+    except RedisError as error:
+        yield warning(
+            f"Redis does not answer: {first_line(error)}.", "Start it: meanwhile, nothing expired is deleted."
+        )
+        return
+    finally:
+        redis.close()
+    if queued > MAX_QUEUED:
+        yield problem(f"{count(queued, 'task')} wait in the queue.", START_WORKER)
+    elif policy not in ("noeviction", ""):
+        message = f"Redis may drop tasks when its memory is full: maxmemory-policy is {policy}."
+        yield warning(message, "Set maxmemory-policy to noeviction.")
+    else:
+        yield ok(f"Redis answers, and {count(queued, 'task')} wait in the queue.")
+
+
+def _policy(redis: Redis) -> str:
+    """Return what Redis does when its memory is full, or an empty string if it does not say so."""
+    try:
+        return str(redis.config_get("maxmemory-policy").get("maxmemory-policy", ""))
+    except ResponseError:
+        return ""

@@ -1,0 +1,54 @@
+"""The connections of one process, and which of them must go when there are too many."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from server.front import bounds
+from server.front.headers import is_proxy
+
+if TYPE_CHECKING:
+    from server.front.connection import Connection
+
+
+class Crowd(set["Connection"]):
+    """A set of connections that counts them by address. A /64 of IPv6 is one address."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers: Counter[str] = Counter()
+
+    def add(self, connection: "Connection") -> None:
+        super().add(connection)
+        self._numbers[connection.address] += 1
+
+    def discard(self, connection: "Connection") -> None:
+        if connection not in self:
+            return
+        super().discard(connection)
+        self._numbers[connection.address] -= 1
+        if not self._numbers[connection.address]:
+            del self._numbers[connection.address]
+
+    def make_room(self, newcomer: "Connection") -> bool:
+        """Disconnect the client that has kept the process waiting longest, if the newcomer is one too many.
+
+        An address with its whole share loses one of its own connections. Those of trusted proxies, which connect for
+        all their users, have no share, and go last. Return False if no connection can go.
+        """
+        if self._numbers[newcomer.address] > bounds.MAX_PER_ADDRESS and not is_proxy(newcomer.peer):
+            return _evict(each for each in self - {newcomer} if each.address == newcomer.address)
+        if len(self) <= bounds.MAX_CONNECTIONS:
+            return True
+        others = self - {newcomer}
+        return _evict(each for each in others if not is_proxy(each.peer)) or _evict(others)
+
+
+def _evict(candidates: Iterable["Connection"]) -> bool:
+    """Disconnect the client that has been waited for longest. Those that still read a reply go last."""
+    waiting = (each for each in candidates if each.is_waiting)
+    longest = min(waiting, key=lambda each: (each.has_unread, each.waiting_since), default=None)
+    if longest is None:
+        return False
+    longest.evict()
+    return True

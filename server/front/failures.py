@@ -1,0 +1,49 @@
+"""Lines in the server's log for requests that the front answers with 5xx, which Django does not see.
+
+Their ids let an operator find what a caller reports. While everything fails there are thousands per second, which say
+nothing new and would fill the disk, so only some are written.
+"""
+
+import logging
+import time
+
+from server.metrics import route_of
+
+logger = logging.getLogger(__name__)
+
+LINES_PER_SECOND = 10
+SERVER_ERROR = 500
+
+
+class Failures:
+    """Writes up to `LINES_PER_SECOND`, and later how many were left out. Use it in one thread."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._written = 0
+        self._left_out = 0
+
+    def report(self, path: str, status: int, request_id: str) -> None:
+        """Write a line for a request that was answered with this status, if it is an error of the server.
+
+        It has the kind of the path only. What a client sent in its first line may contain a secret.
+        """
+        if status < SERVER_ERROR or not self._has_room():
+            return
+        fields = {"kind": route_of(path), "status": status}
+        logger.error("(%(kind)s) %(status)s", fields, extra={"request_id": request_id, "fields": fields})
+
+    def _has_room(self) -> bool:
+        second = int(time.monotonic())
+        if second != self._second:
+            if self._left_out:
+                logger.error("%s more requests were answered 5xx", self._left_out)
+            self._second, self._written, self._left_out = second, 0, 0
+        if self._written >= LINES_PER_SECOND:
+            self._left_out += 1
+            return False
+        self._written += 1
+        return True
+
+
+failures = Failures()

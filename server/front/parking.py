@@ -1,0 +1,138 @@
+"""Requests that wait for an approval to be decided, without a thread (docs/adr/0036).
+
+Django answers such a request at once, with a header that only the front sees (`core.messages.PARK`). The front keeps
+the connection, looks up all approvals that are waited for by one query per `WATCH_SECONDS`, and asks Django again once
+the approval is no longer pending or the time is over. That answer goes to the client.
+"""
+
+import asyncio
+import logging
+import re
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+
+from django.db import connections
+
+from approvals.selectors import still_waiting
+from core.messages import PARK
+from server.front.bounds import MAX_PARKED, MAX_RESUMING, WATCH_SECONDS
+from server.front.exchange import Exchange
+from server.front.pool import Pool, PoolFull, with_connections
+
+logger = logging.getLogger(__name__)
+
+MARK = re.compile(r"(apr_[0-9a-f]{32}) ([0-9]{1,2})")
+
+Watch = Callable[[Collection[str]], set[str]]
+# Has Django answer, and then calls the second argument in the event loop. Raises `PoolFull`.
+Resume = Callable[[Exchange, Callable[[], None]], None]
+
+
+class Parked:
+    """A request that waits, and until when, in the event loop's time."""
+
+    def __init__(self, exchange: Exchange, approval_id: str, until: float) -> None:
+        self.exchange = exchange
+        self.approval_id = approval_id
+        self.until = until
+
+
+class Parking:
+    """The parked requests of one process. All methods are called in the event loop's thread."""
+
+    def __init__(self, resume: Resume, watch: Watch = still_waiting) -> None:
+        self._resume = resume
+        self._watch = watch
+        self._parked: dict[Exchange, Parked] = {}
+        self._resumed: deque[Exchange] = deque()
+        self._resuming = 0
+        self._watching: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
+
+    @property
+    def number(self) -> int:
+        """How many requests are parked or wait for Django's second answer."""
+        return len(self._parked) + len(self._resumed)
+
+    def park(self, exchange: Exchange, mark: str) -> bool:
+        """Keep the request as Django's header says. Return False if it must be answered at once."""
+        found = MARK.fullmatch(mark)
+        # A body would be kept in memory, too.
+        if not found or exchange.is_stopping or exchange.request.body or self.number >= MAX_PARKED:
+            return False
+        until = asyncio.get_running_loop().time() + int(found[2])
+        self._parked[exchange] = Parked(exchange, found[1], until)
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.get_running_loop().create_task(self._keep_watching())
+        return True
+
+    def release(self, exchange: Exchange | None) -> None:
+        """Answer the request now if it is parked."""
+        if exchange is not None and exchange in self._parked:
+            del self._parked[exchange]
+            self._resumed.append(exchange)
+            self._resume_next()
+
+    def stop(self) -> None:
+        """Stop watching. Every connection is closed by now, or the time for that is over."""
+        if self._watching:
+            self._watching.cancel()
+
+    async def _keep_watching(self) -> None:
+        """Look for what has changed until nothing is parked any more. The thread and its connection end with that."""
+        pool = Pool(threads=1, queue=0)
+        try:
+            while self.number:
+                await asyncio.sleep(WATCH_SECONDS)
+                self._forget_and_expire(asyncio.get_running_loop().time())
+                if self._parked and (self._asking is None or self._asking.done()):
+                    self._asking = asyncio.get_running_loop().create_task(self._ask(pool))
+        finally:
+            pool.call(connections.close_all)
+            pool.stop()
+
+    def _forget_and_expire(self, now: float) -> None:
+        """Forget clients that have disconnected, and answer those whose time is over. Never waits for the database."""
+        for exchange, parked in tuple(self._parked.items()):
+            if exchange.is_gone:
+                del self._parked[exchange]
+            elif now >= parked.until:
+                self.release(exchange)
+        self._resume_next()
+
+    async def _ask(self, pool: Pool) -> None:
+        """Answer those whose approval is no longer pending. If the database fails, all wait until their time ends."""
+        asked = tuple(self._parked.values())
+        ids = {parked.approval_id for parked in asked}
+        try:
+            waiting = await pool.call(with_connections(partial(self._watch, ids)))
+        except Exception as error:
+            logger.warning("Approvals cannot be watched: %s", str(error).split("\n", 1)[0])
+            return
+        for parked in asked:
+            if parked.approval_id not in waiting:
+                self.release(parked.exchange)
+
+    def _resume_next(self) -> None:
+        """Have Django answer again, few at a time, so that other requests find a free thread."""
+        while self._resumed and self._resuming < MAX_RESUMING:
+            exchange = self._resumed.popleft()
+            if exchange.is_gone:
+                continue
+            try:
+                self._resume(exchange, self._finished)
+            except PoolFull:  # the next tick tries again
+                self._resumed.appendleft(exchange)
+                return
+            self._resuming += 1
+
+    def _finished(self) -> None:
+        self._resuming -= 1
+        self._resume_next()
+
+
+def take_mark(headers: Sequence[tuple[str, str]]) -> tuple[str, list[tuple[str, str]]]:
+    """Return the value of Django's header, or "", and the headers without it."""
+    mark = next((value for name, value in headers if name.lower() == PARK.lower()), "")
+    return mark, [(name, value) for name, value in headers if name.lower() != PARK.lower()] if mark else list(headers)

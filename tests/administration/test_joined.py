@@ -1,0 +1,132 @@
+"""The pages of an organization, an agent and a person: what they join, their numbers, and how few queries they need."""
+
+import re
+from functools import partial
+from html import unescape
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connection
+from django.db.models import Model
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from administration import joined
+from agents.services import stop_agent
+from audit.events import Outcome
+from audit.sequencing.sequencer import sequence
+from consent.models import Consent
+from core.actor import SYSTEM
+from insights.services import count_log
+from tests.administration.test_pages import MAX_QUERIES, form_url
+from tests.administration.test_roles import OPERATIONS, SAFETY, SUPPORT, member
+from tests.administration.world import World, sign_in
+from tests.audit.journals import decision as decided
+from tests.audit.journals import write_drafts
+from tests.world import allow, ask, make_user
+
+NAMES = ["organization", "agent", "person"]
+
+
+def rows_of(world: World) -> dict[str, Model]:
+    return {"organization": world.developer.organization, "agent": world.agent, "person": world.ada}
+
+
+def figures(html: str) -> dict[str, tuple[int, str]]:
+    """Return the numbers of a page with their links, by label."""
+    found = re.findall(r'<dt>([^<]+)</dt><dd class="figure"><a href="([^"]+)">(\d+)</a>', html)
+    return {label: (int(number), unescape(url)) for label, url, number in found}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_joins_what_belongs_to_its_row(name: str, site: Client, world: World) -> None:
+    linked = {
+        "organization": [world.agent, world.developer, world.consent],
+        "agent": [world.consent, world.tokens.family, world.developer.organization],
+        "person": [world.consent, world.tokens.family],
+    }
+    html = site.get(form_url(rows_of(world)[name])).content.decode()
+    for row in linked[name]:
+        assert f'href="{form_url(row)}"' in html, row
+    for words in ("Recent log entries", "Approvals", "token.verify"):
+        assert words in html
+
+
+def test_the_newest_rows_come_first_if_their_keys_are_numbers(site: Client, world: World) -> None:
+    names = [f"Role {pk}" for pk in (998, 999, 1000, 1001)]
+    world.ada.groups.add(*[Group.objects.create(pk=int(name.split()[1]), name=name) for name in names])
+    html = site.get(form_url(world.ada)).content.decode()
+    assert re.findall(r">(Role \d+)<", html) == names[::-1]
+
+
+@pytest.mark.parametrize("role", [None, SUPPORT, SAFETY, OPERATIONS])
+def test_no_role_needs_many_queries(role: str | None, site: Client, world: World) -> None:
+    browser = sign_in(member(role)) if role else site
+    sequence()
+    browser.get("/admin/")  # which notes when the session was last used
+    paths = ["/admin/", *([] if role == OPERATIONS else map(form_url, rows_of(world).values()))]
+    for path in paths:
+        with CaptureQueriesContext(connection) as queries:
+            assert browser.get(path).status_code == 200
+        assert len(queries) <= MAX_QUERIES, path
+
+
+def test_an_organizations_consents_are_read_by_indexes_of_its_own(site: Client, world: World, store: str) -> None:
+    """SQLite would take an index of the states if there were none of both, and read the consents of all others, too."""
+    if store != "sqlite":
+        pytest.skip("PostgreSQL reads so few rows without an index")
+    with CaptureQueriesContext(connection) as queries:
+        assert site.get(form_url(world.developer.organization)).status_code == 200
+    (joining,) = [
+        query["sql"] for query in queries.captured_queries if f'FROM "{Consent._meta.db_table}"' in query["sql"]
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {joining}")
+        steps = "\n".join(row[-1] for row in cursor.fetchall())
+    assert "COVERING INDEX consent_newest_of_org_idx (organization_id=?)" in steps
+    assert "COVERING INDEX consent_status_of_org_idx (organization_id=? AND status=?)" in steps
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_number_is_that_of_the_list_behind_it(name: str, site: Client, world: World) -> None:
+    allow(ask(world.agent), make_user("bea@example.com"))
+    stop_agent(actor=SYSTEM, agent=world.agent, reason="Spam.")
+    fields: dict[str, Any] = {"organization_id": world.developer.organization_id, "agent_id": world.agent.id}
+    denied = partial(decided, **fields, outcome=Outcome.DENIED)
+    asked = [denied(reason="approval_required"), denied(reason="approval_required", metadata={"ruleType": "data_flow"})]
+    write_drafts([*asked, *(denied(reason=reason) for reason in ("policy_denied", "policy_denied", "token_expired"))])
+    sequence()
+    count_log()
+    found = figures(site.get(form_url(rows_of(world)[name])).content.decode())
+    numbers = {label: number for label, (number, _) in found.items()}
+    expected = {"Live consents": 1 if name == "person" else 2, "Open approvals": 1}
+    expected |= {} if name == "person" else {"Allowed in 24 hours": 1, "Denied in 24 hours": 3}
+    assert numbers == expected | ({"Stopped agents": 1} if name == "organization" else {})
+    for label, (number, url) in found.items():
+        assert len(site.get(url).context["cl"].result_list) == number, label
+
+
+def test_people_and_consents_lead_to_their_part_of_the_log(site: Client, world: World) -> None:
+    acts = f"/admin/audit/entry/?actor={world.administrator.id}"
+    assert f'href="{acts}">What this administrator did' in site.get(form_url(world.administrator)).content.decode()
+    assert "What this administrator did" not in site.get(form_url(world.ada)).content.decode()
+    entries = f"/admin/audit/entry/?q={world.consent.id}"
+    assert f'href="{entries}">Log entries' in site.get(form_url(world.consent)).content.decode()
+    assert site.get(entries).context["cl"].result_list
+
+
+def test_sections_say_how_many_rows_there_are_up_to_what_lists_count(
+    site: Client, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(joined.SHOWN + 1):
+        allow(ask(world.agent), make_user(f"user{number}@example.com"))
+
+    def heading() -> str:
+        html = site.get(form_url(world.agent)).content.decode()
+        (found,) = re.findall(r'Consents <span class="desk__number">([^<]+)', html)
+        return str(found)
+
+    assert heading() == str(joined.SHOWN + 2)
+    monkeypatch.setattr(joined, "MAX_COUNT", 3)
+    assert heading() == "3+"

@@ -1,0 +1,200 @@
+"""Mails about requests that wait: to whom, how often, and what they contain."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+
+from accounts.choices import choose_mails
+from accounts.models import User
+from agents.models import Agent
+from approvals.mails import mailed
+from consent.models import Consent
+from consent.tasks import mail_approvals
+from core import clock
+from core.zones import in_words
+from tests.approvals import Asks, make_approval
+from tests.threads import race
+from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_each_request_is_told_once(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+    asked = [asks(), asks()]
+    assert mail_approvals() == 2
+    assert mail_approvals() == 0
+    assert [mail.to for mail in mailoutbox] == [["ada@example.com"]] * 2
+    for approval, mail in zip(asked, mailoutbox, strict=True):
+        assert mail.subject == "[AgentGate] An agent asks for your approval"
+        assert "The agent SmartMail asks for your approval." in mail.body
+        assert "With the permission: Send email as you" in mail.body
+        assert f"approve or deny it until {in_words(approval.expires_at, ada.time_zone)}, open:" in mail.body
+        assert f"http://localhost:8000/approvals/{approval.id}\n" in mail.body
+        assert "http://localhost:8000/account/notifications\n" in mail.body
+
+
+def test_nothing_is_told_of_what_was_decided_or_has_expired(asks: Asks, mailoutbox: list[Any]) -> None:
+    asks(status="denied")
+    asks(expires_at=clock.now())
+    assert mail_approvals() == 0
+    assert mailoutbox == []
+
+
+def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mailoutbox: list[Any]) -> None:
+    evil = '<a href="https://evil.example">click</a> evil.example'
+    Agent.objects.update(name=f"Bank\n\u202e www.evil.example/{'x' * 100} {evil}")
+    shown = [{**each, "title": f"See evil.example @{evil}"} for each in granted.shown_scopes]
+    Consent.objects.update(shown_scopes=shown)
+    context = {"verb": evil, "recipient": "eve@evil.example", "text": evil, "amount": {"value": "1", "currency": evil}}
+    asks(context=context, resource="https://evil.example", action="evil:act")
+    mail_approvals()
+    (mail,) = mailoutbox
+    assert re.findall(r"\bevil\.\w|\w@\w|\w/\w*evil|https?://(?!localhost)", mail.body) == []
+    assert "It also states: amount, recipient, text, verb." in mail.body
+    assert "\u202e" not in mail.body
+    assert "x" * 61 not in mail.body
+    assert "wants to" not in mail.body
+    assert "evil" not in mail.subject
+
+
+def test_the_service_is_named_with_host_and_organization(asks: Asks, mailoutbox: list[Any]) -> None:
+    server = make_resource_server(make_developer("eve@example.com", "Rival"), "https://mail.rival.example/api").server
+    asks(server_id=server.id)
+    asks(named_server_id=server.id)
+    mail_approvals()
+    named = f"{server.name} at mail. rival. example, of Rival.\n"
+    assert f"\nFor the service {named}" in mailoutbox[0].body
+    assert f"\nThe caller did not sign in as a service. It names {named}" in mailoutbox[1].body
+
+
+def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mailoutbox: list[Any]) -> None:
+    asks(context={"verb": "pay", "recipient": "shop", "account": "call 0800", "Call-0800-now": 1, "cc": ["eve"]})
+    mail_approvals()
+    assert "It also states: account, cc, 1 more field. Read that on the page.\n" in mailoutbox[0].body
+    assert "0800" not in mailoutbox[0].body
+
+
+@pytest.mark.parametrize(
+    ("context", "told"),
+    [
+        ({"verb": "delete"}, "Delete"),
+        ({"verb": "archive"}, "Send email as you"),
+        ({"verb": "send", "recipient": "bob@acme.com"}, "Send an email to bob@ acme. com"),
+        (
+            {"verb": "pay", "recipient": "shop.example", "amount": {"value": "19.90", "currency": "EUR"}},
+            "Pay 19.90 EUR to shop. example",
+        ),
+    ],
+)
+def test_what_it_would_do_is_told(asks: Asks, mailoutbox: list[Any], context: dict[str, Any], told: str) -> None:
+    asked = asks(context=context)
+    mail_approvals()
+    assert f"\n    {told}\n" in mailoutbox[0].body
+    assert f"\nCode: {asked.code}\n" in mailoutbox[0].body
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {"verb": ["delete"]},
+        {"verb": "delete", "target": "all: your account is locked, call 0123"},
+        {"verb": "delete", "recipient": ["a@b.example"]},
+        {"verb": "pay", "amount": {"value": "1", "currency": "your money"}},
+        {"verb": "x" * 31},
+    ],
+)
+def test_what_could_lure_is_not_told(asks: Asks, mailoutbox: list[Any], context: dict[str, Any]) -> None:
+    asks(context=context)
+    mail_approvals()
+    body = mailoutbox[0].body
+    assert "\n    Send email as you\n\nHigh risk\n" in body
+    assert "delete" not in body.lower()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Acme", "Acme"),
+        ("a.b", "a. b"),
+        ("http://x.y", "http: / / x. y"),
+        ("a@b.c", "a@ b. c"),
+        ("Inc. & Co", "Inc. & Co"),
+    ],
+)
+def test_names_do_not_become_links(name: str, shown: str) -> None:
+    assert mailed(name) == shown
+
+
+def test_held_ones_are_told_together_at_most_once_an_hour(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+    for _ in range(3):
+        asks(is_held=True)
+    assert mail_approvals() == 3
+    (mail,) = mailoutbox
+    assert mail.subject == "[AgentGate] An agent asks for many approvals"
+    assert "3 more requests wait for you." in mail.body
+    assert "http://localhost:8000/approvals\n" in mail.body
+
+    asks(is_held=True)
+    assert mail_approvals() == 0
+    now = clock.now() + timedelta(hours=1)
+    with time_machine.travel(now, tick=False):
+        asks(is_held=True)
+        assert mail_approvals() == 1
+    assert "1 more request waits for you." in mailoutbox[1].body
+    assert len(mailoutbox) == 2
+
+
+def test_batches_are_per_agent(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+    asks(is_held=True)
+    other = allow(ask(make_agent(make_developer("other@example.com"), name="Other")), ada)
+    make_approval(other, is_held=True)
+    assert mail_approvals() == 2
+    assert len(mailoutbox) == 2
+
+
+def test_users_can_opt_out(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+    choose_mails(actor=as_user(ada), user=ada, wanted={"approval_mails": False})
+    asks()
+    asks(is_held=True)
+    assert mail_approvals() == 2
+    assert mailoutbox == []
+    choose_mails(actor=as_user(ada), user=ada, wanted={"approval_mails": True})
+    assert mail_approvals() == 0
+    asks()
+    assert mail_approvals() == 1
+    assert len(mailoutbox) == 1
+
+
+def test_an_inactive_user_is_told_nothing(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+    User.objects.filter(pk=ada.pk).update(is_active=False)
+    asks()
+    mail_approvals()
+    assert mailoutbox == []
+
+
+def test_workers_at_once_send_each_mail_once(asks: Asks, mailoutbox: list[Any]) -> None:
+    for _ in range(6):
+        asks()
+        asks(is_held=True)
+    assert sum(race([mail_approvals] * 4)) == 12
+    assert len(mailoutbox) == 7
+
+
+def test_a_failure_of_the_mail_server_loses_one_mail(
+    asks: Asks, mailoutbox: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from accounts import mails
+
+    def fail(message: Any) -> None:
+        monkeypatch.undo()
+        raise ConnectionRefusedError
+
+    asks()
+    asks()
+    monkeypatch.setattr(mails, "_deliver", fail)
+    assert mail_approvals() == 2
+    assert mail_approvals() == 0
+    assert len(mailoutbox) == 1

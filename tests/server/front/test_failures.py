@@ -1,0 +1,43 @@
+"""Lines for requests that the front answers with 5xx."""
+
+import logging
+
+import pytest
+
+from core.errors import Forbidden, Unavailable
+from server.front import failures as module
+from server.front.failures import LINES_PER_SECOND, Failures
+from server.front.refusals import refusal
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_refusal_with_5xx_has_a_line_with_its_id(caplog: pytest.LogCaptureFixture) -> None:
+    refusal(Forbidden("No."), "/api/v1/x", "trace-0001")
+    assert not caplog.records
+    refusal(Unavailable("All workers are busy."), "/api/v1/x", "trace-0002")
+    (record,) = caplog.records
+    assert record.request_id == "trace-0002"
+    assert record.getMessage() == "(api) 503"
+
+
+def test_a_flood_writes_few_lines_and_says_how_many_it_left_out(
+    clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    failures = Failures()
+    for _ in range(500):
+        failures.report("/api/v1/tokens/verify", 503, "trace-0001")
+    assert len(caplog.records) == LINES_PER_SECOND
+
+    clock[0] += 1
+    failures.report("/api/v1/tokens/verify", 503, "trace-0002")
+    assert caplog.messages[LINES_PER_SECOND:] == [
+        f"{500 - LINES_PER_SECOND} more requests were answered 5xx",
+        "(decision) 503",
+    ]
+    assert all(record.levelno == logging.ERROR for record in caplog.records)

@@ -1,0 +1,202 @@
+"""Turns of callers whose requests take long to parse."""
+
+import asyncio
+import threading
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from core.messages import Reply, Request
+from core.secrets import digest
+from server.front import headers
+from server.front.bounds import SMALL_BODY
+from server.front.headers import caller_in_turn
+from server.front.pool import PoolFull
+from server.front.turns import FewThreads, OneByOne, Queues
+from tests.server.front.conftest import JSON, Gate, running
+
+LARGE = b"x" * (SMALL_BODY + 1)
+Connect = Callable[[], Any]
+VERIFY = "/api/v1/tokens/verify/batch"
+
+
+@pytest.fixture
+async def gate() -> AsyncIterator[Gate]:
+    async with running(Gate(threads=1, queue=8)) as gate:
+        yield gate
+
+
+def test_callers_take_turns() -> None:
+    queues: Queues[str] = Queues()
+    for item in ("a1", "a2", "a3", "b1", "b2", "c1"):
+        queues.add(item[0], item)
+    assert [queues.take() for _ in range(6)] == ["a1", "b1", "c1", "a2", "b2", "a3"]
+    assert queues.number == 0
+
+
+def test_made_up_credentials_take_no_turns_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def turn(secret: str, peer: str = "192.0.2.1") -> str:
+        sent = {"authorization": f"Basic {b64encode(f'res_1:{secret}'.encode()).decode()}"} if secret else {}
+        return caller_in_turn(Request("POST", VERIFY, "", sent, b"", peer, "http"))
+
+    assert turn("a") == turn("b") == turn("") != turn("a", "192.0.2.2")
+    organizations = {digest("a"): "org_1", digest("b"): "org_1", digest("c"): "org_2"}
+    monkeypatch.setattr(headers, "proved_organization", lambda credential: organizations.get(credential.digest))
+    assert turn("a") == turn("a", "192.0.2.2") != turn("d")
+    assert turn("a") == turn("b") != turn("c"), "an organization has one turn, however many services"
+
+
+async def test_the_loop_does_one_piece_of_work_per_turn() -> None:
+    done: list[str] = []
+    work = OneByOne()
+    for name in ("a", "b", "c"):
+        work.add("flood", lambda name=name: done.append(name))  # type: ignore[misc]
+    work.add("other", lambda: done.append("other"))
+    seen = []
+    while len(done) < 4:
+        seen.append(len(done))
+        await asyncio.sleep(0)
+    assert done == ["a", "other", "b", "c"]
+    assert seen == [0, 1, 2, 3]
+
+
+async def test_a_small_request_is_answered_before_the_second_of_several_large_ones(
+    gate: Gate, connect: Connect
+) -> None:
+    flood, other = [await connect() for _ in range(3)], await connect()
+    for client in flood:
+        client.post("/a", LARGE)
+    other.post("/a", b"small")
+    assert [(await client.answer())[0] for client in (*flood, other)] == [200] * 4
+    places = [len(request.body) for request in gate.hot.requests]
+    assert places.index(5) <= 1
+
+
+async def test_a_large_request_that_fails_is_answered_and_so_are_those_behind_it(gate: Gate, connect: Connect) -> None:
+    def reply(request: Request) -> Reply:
+        if request.path == "/fails":
+            raise ValueError("made up")
+        return Reply(200, JSON, b"{}")
+
+    gate.hot.reply = reply
+    clients = [await connect() for _ in range(3)]
+    for client, path in zip(clients, ("/a", "/fails", "/b"), strict=True):
+        client.post(path, LARGE)
+    assert [(await client.answer())[0] for client in clients] == [200, 500, 200]
+
+
+async def test_few_threads_work_for_callers_in_turn() -> None:
+    threads = FewThreads(2, computing=2, most=6)
+    release, running_now, most, order = threading.Semaphore(0), 0, 0, []
+    lock = threading.Lock()
+
+    def piece(name: str) -> Callable[[], Callable[[], object]]:
+        def work() -> Callable[[], object]:
+            nonlocal running_now, most
+            with lock:
+                running_now += 1
+                most = max(most, running_now)
+            release.acquire()
+            with lock:
+                running_now -= 1
+            return lambda: order.append(name)
+
+        return work
+
+    for name in ("a1", "a2", "a3", "a4", "a5"):
+        threads.submit("a", piece(name))
+    with pytest.raises(PoolFull):
+        threads.submit("a", piece("a6"))
+    threads.submit("b", piece("b1"))
+    threads.submit("c", piece("c1"))
+    assert threads.waiting == 5
+    for number in range(1, 8):
+        release.release()
+        async with asyncio.timeout(5):
+            while len(order) < number:
+                await asyncio.sleep(0.001)
+    threads.stop()
+    assert most == 2
+    assert set(order[:3]) <= {"a1", "a2", "a3"}
+    assert order.index("b1") < order.index("a5")
+    assert order.index("c1") < order.index("a5")
+
+
+async def test_threads_that_wait_for_decisions_keep_no_other_caller_waiting() -> None:
+    threads = FewThreads(8, computing=2, most=20)
+    decided, order = threading.Event(), []
+
+    def piece(name: str, *, waits: bool = False) -> Callable[[], Callable[[], object]]:
+        def work() -> Callable[[], object]:
+            if waits:
+                threads.waiting_for(lambda: decided.wait(5))
+            return lambda: order.append(name)
+
+        return work
+
+    for number in range(4):
+        threads.submit("flood", piece(f"flood{number}", waits=True))
+    threads.submit("other", piece("other"))
+    async with asyncio.timeout(5):
+        while not order:
+            await asyncio.sleep(0.001)
+    assert order == ["other"]
+    assert threads.waiting == 2, "the flood has as many threads as may compute"
+    decided.set()
+    async with asyncio.timeout(5):
+        while len(order) < 5:
+            await asyncio.sleep(0.001)
+    threads.stop()
+
+
+async def test_requests_to_decide_do_not_wait_for_pages(gate: Gate, connect: Connect) -> None:
+    """And pages do not wait for them."""
+    gate.hot.is_cold = True
+    held = threading.Event()
+
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        if "hold" in environ["QUERY_STRING"]:
+            held.wait(5)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [environ["PATH_INFO"].encode()]
+
+    gate.application = application
+    for first, second in (("/page", VERIFY), (VERIFY, "/page")):
+        slow, fast = await connect(), await connect()
+        slow.post(f"{first}?hold", b"{}")
+        await gate.settle()
+        fast.post(second, b"{}")
+        assert (await fast.answer())[2] == second.encode()
+        held.set()
+        assert (await slow.answer())[2] == first.encode()
+        held.clear()
+
+
+async def test_a_few_callers_leave_places_to_others() -> None:
+    """However much they send: each leaves half of what it found."""
+    threads, release = FewThreads(1, computing=1, most=16), threading.Event()
+
+    def wait() -> Callable[[], object]:
+        release.wait(5)
+        return lambda: None
+
+    def submit(caller: str) -> int:
+        """Submit pieces until one is refused. Return how many waited then."""
+        for _ in range(20):
+            try:
+                threads.submit(caller, wait)
+            except PoolFull:
+                break
+        return threads.waiting
+
+    assert submit("first") == 8
+    assert submit("second") == 12
+    assert submit("third") == 14
+    assert submit("fourth") == 15
+    assert submit("fifth") == 16
+    with pytest.raises(PoolFull):
+        threads.submit("sixth", wait)
+    release.set()
+    threads.stop()

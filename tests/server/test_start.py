@@ -1,0 +1,176 @@
+"""Starting processes in different environments. `tests/live/test_start.py` starts them with a database."""
+
+import os
+import re
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agentgate.environment import BASE_DIR
+from tests import production
+from tests.servers import free_port
+
+SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135"
+SHOW = "from django.conf import settings as s; print(*(repr(getattr(s, name)) for name in {names!r}))"
+
+
+def run(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
+    return subprocess.run(
+        [production.python(), *arguments],
+        cwd=BASE_DIR,
+        env={**kept, "DATABASE_PATH": str(tmp_path / "start.db"), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def settings_of(tmp_path: Path, *names: str, **environment: str) -> str:
+    """Return the settings that result from the environment, with a strong secret."""
+    done = run(
+        tmp_path,
+        *("-c", SHOW.format(names=names)),
+        JWT_SECRET=SECRET,
+        DJANGO_SETTINGS_MODULE="agentgate.settings",
+        **environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({}, "JWT_SECRET is not set"),
+        ({"JWT_SECRET": "short"}, "JWT_SECRET is too short"),
+        ({"JWT_SECRET": SECRET, "JWT_ISSUER": "agentgate"}, "JWT_ISSUER must be"),
+        ({"JWT_SECRET": SECRET, "DATABASE_URL": "mysql://x"}, "DATABASE_URL must be a postgresql:// URL"),
+        ({"JWT_SECRET": "change-me" * 8}, "JWT_SECRET is too easy to guess"),
+        ({"JWT_SECRET": "<paste the output of openssl rand -hex 32>"}, "JWT_SECRET is too easy to guess"),
+        ({"JWT_SECRET": SECRET, "SECRET_KEY": "django-insecure-" + SECRET}, "SECRET_KEY is too easy to guess"),
+        ({"JWT_SECRET": SECRET, "API_URL": "http://gate.example.com"}, "API_URL must be https"),
+        ({"JWT_SECRET": SECRET, "API_PORT": "80000"}, "API_PORT must be a whole number between 1 and 65535"),
+        ({"JWT_SECRET": SECRET, "HOST": "192.0.2.1"}, "change HOST or API_PORT"),
+        ({"JWT_SECRET": SECRET, "DEBUG": "1", "API_URL": "https://gate.example.com"}, "DEBUG is on"),
+        ({"JWT_SECRET": SECRET, "THROTTLE_SIGN_IN": "many"}, "THROTTLE_SIGN_IN"),
+        ({"JWT_SECRET": SECRET, "TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES"),
+        (
+            {"JWT_SECRET": SECRET, "AUDIT_SEQUENCER_DATABASE_URL": "postgresql://x"},
+            "AUDIT_SEQUENCER_DATABASE_URL needs DATABASE_URL",
+        ),
+        (
+            {"JWT_SECRET": SECRET, "AUDIT_ARCHIVER_DATABASE_URL": "postgresql://x"},
+            "AUDIT_ARCHIVER_DATABASE_URL needs DATABASE_URL",
+        ),
+        (
+            {
+                "JWT_SECRET": SECRET,
+                "DATABASE_URL": "postgresql://x",
+                "AUDIT_SEQUENCER_DATABASE_URL": "postgre://x",
+            },
+            "AUDIT_SEQUENCER_DATABASE_URL must be a postgresql:// URL",
+        ),
+    ],
+)
+def test_the_server_does_not_start(environment: dict[str, str], says: str, tmp_path: Path) -> None:
+    (tmp_path / "start.db").touch()
+    done = run(tmp_path, "-m", "server.main", **{"API_PORT": str(free_port()), **environment})
+
+    assert done.returncode == 1
+    assert says in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert SECRET not in done.stderr
+
+
+@pytest.mark.parametrize("process", ["server", "worker"])
+def test_nothing_starts_without_a_database(process: str, tmp_path: Path) -> None:
+    done = run(tmp_path, "-m", f"agentgate.{process}", JWT_SECRET=SECRET, API_PORT=str(free_port()))
+
+    assert done.returncode == 1
+    assert "there is no database at" in done.stderr
+    assert done.stderr.endswith("run ./dev manage migrate\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_is_in_use_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = run(tmp_path, "-m", "server.main", JWT_SECRET=SECRET, API_PORT=str(port))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"agentgate: port {port} is in use; ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_importing_the_settings_changes_nothing(tmp_path: Path) -> None:
+    """They create no folders and do not read `sys.argv`."""
+    program = "import sys; del sys.argv; import agentgate.settings"
+    folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT", "CELERY_FOLDER")}
+    done = run(tmp_path, "-c", program, JWT_SECRET=SECRET, **folders)
+
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_create_the_folders_that_they_need(tmp_path: Path) -> None:
+    folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT", "CELERY_FOLDER")}
+    settings = {"JWT_SECRET": SECRET, "DJANGO_SETTINGS_MODULE": "agentgate.settings", **folders}
+    ask = "import django; django.setup(); from consent.tasks import sweep_consents; sweep_consents.delay()"
+
+    assert run(tmp_path, "manage.py", "check", **settings).returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["database_path"]
+    assert run(tmp_path, "-c", ask, **settings).returncode == 0
+    assert {path.name for path in (tmp_path / "celery_folder" / "x").iterdir()} == {"queue", "processed", "control"}
+
+
+def test_static_files_have_digests_once_they_are_collected(tmp_path: Path) -> None:
+    ask = "import django; django.setup(); from django.templatetags.static import static; print(static('css/base.css'))"
+    settings = {"JWT_SECRET": SECRET, "DJANGO_SETTINGS_MODULE": "agentgate.settings"}
+    settings["STATIC_ROOT"] = str(tmp_path / "static")
+
+    assert run(tmp_path, "-c", ask, **settings).stdout == "/static/css/base.css\n"
+    assert run(tmp_path, "manage.py", "collectstatic", "--no-input", **settings).returncode == 0
+    assert re.fullmatch(r"/static/css/base\.[0-9a-f]{12}\.css\n", run(tmp_path, "-c", ask, **settings).stdout)
+
+
+def test_http_on_loopback_does_not_require_https(tmp_path: Path) -> None:
+    names = ("SESSION_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SECURE_HSTS_SECONDS", "SESSION_COOKIE_NAME")
+
+    assert settings_of(tmp_path, *names) == "False False 0 'sessionid'"
+
+
+def test_an_https_url_turns_on_secure_cookies_and_redirects(tmp_path: Path) -> None:
+    names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_SSL_REDIRECT", "SESSION_COOKIE_NAME")
+    shown = settings_of(tmp_path, *names, API_URL="https://gate.example.com")
+
+    assert shown == "True True True '__Host-sessionid'"
+
+
+def test_only_the_public_host_and_loopback_are_served(tmp_path: Path) -> None:
+    shown = settings_of(tmp_path, "ALLOWED_HOSTS", API_URL="https://gate.example.com")
+
+    assert shown == "['gate.example.com', 'localhost', '127.0.0.1', '[::1]']"
+
+
+def test_database_url_takes_precedence_and_its_options_reach_the_driver(tmp_path: Path) -> None:
+    url = "postgresql://gate:s%40fe@db.example:5433/gate?sslmode=verify-full"
+    shown = settings_of(tmp_path, "DATABASES", DATABASE_URL=url)
+
+    for part in ("postgresql", "'HOST': 'db.example'", "'PORT': '5433'", "'PASSWORD': 's@fe'", "'verify-full'"):
+        assert part in shown
+
+
+def test_the_deployment_check_passes(tmp_path: Path) -> None:
+    done = run(
+        tmp_path,
+        *("manage.py", "check", "--deploy", "--fail-level", "WARNING"),
+        JWT_SECRET=SECRET * 2,
+        API_URL="https://gate.example.com",
+        EMAIL_HOST="mail.example.com",
+    )
+
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,140 @@
+"""The pages of a developer's API keys."""
+
+from html import unescape
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from core.secret_use import note_use
+from core.secrets import digest
+from developers.models import ApiKey, Developer
+from tests.log import log_entries
+from tests.web.portal.agents.test_developer_agents import shown_secret
+
+URL = "/developer/api-keys"
+
+
+@pytest.fixture
+def key(developer: Developer) -> ApiKey:
+    return developer.api_keys.get()
+
+
+def test_a_named_key_is_created_beside_the_first_and_shown_once(as_developer: Client, developer: Developer) -> None:
+    response = as_developer.post(URL, {"name": " laptop\u202e ", "lifetime_seconds": "2592000"})
+    assert (response.status_code, response["Location"]) == (303, URL)
+    page = as_developer.get(URL)
+    assert digest(shown_secret(page)) == developer.api_keys.get(name="laptop").digest
+    assert [row.secret.name for row in page.context["rows"]] == ["laptop", ""]
+    assert "Expires <time" in page.content.decode()
+    assert "secret__value" not in as_developer.get(URL).content.decode()
+    assert log_entries(event="api_key.created").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "message"),
+    [
+        ({"name": ""}, "Name: This field is required."),
+        ({"name": "x" * 101}, "Name: Ensure this value has at most 100 characters"),
+        ({"name": "laptop"}, "Name: Another of your API keys has this name."),
+        ({"name": "other", "lifetime_seconds": "1"}, "Expires: Select a valid choice."),
+    ],
+)
+def test_a_key_that_cannot_be_created_keeps_what_was_typed(
+    as_developer: Client, developer: Developer, form: dict[str, str], message: str
+) -> None:
+    as_developer.post(URL, {"name": "laptop"})
+    response = as_developer.post(URL, form)
+    assert response.status_code == 422
+    text = unescape(response.content.decode())
+    assert message in text
+    assert f'value="{form["name"]}"' in text or not form["name"]
+    assert developer.api_keys.count() == 2
+
+
+def test_a_developer_has_at_most_ten_live_keys(as_developer: Client, developer: Developer) -> None:
+    for number in range(9):
+        assert as_developer.post(URL, {"name": f"place {number}"}).status_code == 303
+    response = as_developer.post(URL, {"name": "one more"})
+    assert response.status_code == 422
+    assert "at most 10 API keys" in response.content.decode()
+    as_developer.post(f"{URL}/{developer.api_keys.first().pk}/revoke")
+    assert as_developer.post(URL, {"name": "one more"}).status_code == 303
+
+
+def test_rotation_replaces_one_key_and_keeps_it_for_the_overlap(
+    as_developer: Client, developer: Developer, key: ApiKey
+) -> None:
+    as_developer.post(URL, {"name": "laptop"})
+    as_developer.get(URL)
+    response = as_developer.post(f"{URL}/{key.pk}/rotate", {"overlap_seconds": "3600"})
+    assert (response.status_code, response["Location"]) == (303, URL)
+    page = as_developer.get(URL)
+    assert digest(shown_secret(page)) == developer.api_keys.first().digest
+    assert len(page.context["rows"]) == 3
+    assert page.content.decode().count("Stops working <time") == 1
+    assert page.content.decode().count(">Rotate<") == 2  # not of the one that is replaced
+    newest = developer.api_keys.first()
+    assert as_developer.post(f"{URL}/{newest.pk}/rotate", {"overlap_seconds": "5"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("overlap", "said"), [("3600", "A new key has replaced this one."), ("0", "This API key no longer works.")]
+)
+def test_a_second_rotation_shows_what_the_first_one_made(
+    as_developer: Client, developer: Developer, key: ApiKey, overlap: str, said: str
+) -> None:
+    url, form = f"{URL}/{key.pk}/rotate", {"overlap_seconds": overlap}
+    for _click in range(2):
+        answer = as_developer.post(url, form)
+    page = as_developer.get(answer["Location"])
+    assert said in page.content.decode()
+    assert digest(shown_secret(page)) == developer.api_keys.first().digest
+    assert developer.api_keys.count() == 2
+    again = as_developer.get(url, follow=True)
+    assert again.status_code == 404 if overlap == "0" else said in again.content.decode()
+
+
+def test_an_overlap_that_keeps_too_many_keys_is_refused(
+    as_developer: Client, developer: Developer, key: ApiKey
+) -> None:
+    for number in range(9):
+        as_developer.post(URL, {"name": f"place {number}"})
+    answer = as_developer.post(f"{URL}/{key.pk}/rotate", {"overlap_seconds": "3600"})
+    assert answer.status_code == 422
+    assert "When the old one expires: At most 10 can work at once." in answer.content.decode()
+    assert as_developer.post(f"{URL}/{key.pk}/rotate", {"overlap_seconds": "0"}).status_code == 303
+
+
+def test_revoking_ends_one_key(as_developer: Client, developer: Developer, key: ApiKey) -> None:
+    as_developer.post(URL, {"name": "laptop"})
+    assert "it may have been used since" not in as_developer.get(f"{URL}/{key.pk}/revoke").content.decode()
+    note_use(key)
+    asked = as_developer.get(f"{URL}/{key.pk}/revoke").content.decode()
+    assert "Revoke this API key?" in asked
+    assert "it may have been used since" in asked
+    answer = as_developer.post(f"{URL}/{key.pk}/revoke", follow=True)
+    assert "The API key no longer works." in answer.content.decode()
+    assert [row.secret.name for row in answer.context["rows"]] == ["laptop"]
+
+
+@pytest.mark.parametrize("act", ["rotate", "revoke"])
+def test_the_key_of_another_developer_or_a_revoked_one_is_absent(
+    as_developer: Client, as_rival: Client, developer: Developer, key: ApiKey, act: str
+) -> None:
+    as_developer.post(URL, {"name": "laptop"})
+    revoked = developer.api_keys.get(name="laptop")
+    as_developer.post(f"{URL}/{revoked.pk}/revoke", follow=True)
+    form = {"overlap_seconds": "0"}
+    for client, one in ((as_developer, revoked), (as_rival, key)):
+        path = f"{URL}/{one.pk}/{act}"
+        assert client.get(path).status_code == client.post(path, form).status_code == 404
+    key.refresh_from_db()
+    assert key.expires_at is None
+
+
+@pytest.mark.parametrize("page", ["", "/{key}/rotate", "/{key}/revoke"])
+def test_changes_need_a_csrf_token(developer: Any, key: ApiKey, page: str) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(developer.user)
+    assert browser.post(URL + page.format(key=key.pk), {"name": "laptop"}).status_code == 403

@@ -1,0 +1,362 @@
+"""The page of the organization's log: its rows, filters, entries and what is new."""
+
+import re
+from html import unescape
+
+import pytest
+
+from agents.deletion import delete_agent
+from audit.events import Event
+from audit.sequencing.sequencer import sequence
+from core.actor import Actor
+from core.ids import new_id
+from developers.acting import as_developer as as_actor
+from tests.oauth.client import TICKETS
+from tests.verifier import main
+from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, rows
+from tests.web.markup import text_of
+from tests.world import ANONYMOUS, make_agent, make_resource_server
+
+
+def test_a_row_says_when_what_who_and_why(as_developer, denied, limited, ada):
+    text = text_of(as_developer, "/developer/logs")
+    facts = ("token.verify", "insufficient_scope", "SmartMail", "Service", "Resource server", "Office hours", ada.id)
+    for fact in (denied, "just now", *facts):
+        assert fact in text
+    assert re.search(r"\d:\d\d:\d\d", text)
+    assert "ada@example.com" not in text
+
+
+def test_markup_that_agents_send_is_escaped(as_developer, denied):
+    for path in ("/developer/logs", f"/developer/logs?entry={denied}", f"/developer/logs/{denied}"):
+        assert "send<b>" not in as_developer.get(path).content.decode()
+
+
+def test_another_organization_sees_none_of_it(as_rival, denied):
+    assert denied not in rows(as_rival)
+    for path in (f"/developer/logs?entry={denied}", f"/developer/logs/{denied}"):
+        assert as_rival.get(path, follow=True).status_code == 404
+
+
+@pytest.mark.parametrize("entry", ["log_" + "0" * 32, "\x00", "x" * 200, "usr_1"])
+def test_an_unknown_entry_is_absent(as_developer, denied, entry):
+    assert as_developer.get("/developer/logs", {"entry": entry}, follow=True).status_code == 404
+
+
+def test_an_entry_of_another_page_opens_on_its_own(as_developer, denied):
+    answer = as_developer.get("/developer/logs", {"outcome": "allowed", "entry": denied})
+    assert (answer.status_code, answer["Location"]) == (302, f"/developer/logs/{denied}")
+
+
+FILTERS = [
+    ({"event": "token.verify"}, True),
+    ({"event": "agent.created"}, False),
+    ({"outcome": "denied"}, True),
+    ({"outcome": "allowed"}, False),
+    ({"user": "usr_0000"}, False),
+    ({"from": "2000-01-01"}, True),
+    ({"to": "2000-01-01"}, False),
+    ({"from": "2000-01-01T10:00", "to": "2099-12-31T23:59:59+02:00"}, True),
+    ({"from": "2099-01-01T10:00"}, False),
+    ({"action": "send<b>"}, True),
+    ({"action": "email:send"}, True),
+    ({"action": "email"}, False),
+    ({"scope": "email:send"}, True),
+    ({"scope": "send<b>"}, False),
+    ({"agent": "-"}, False),
+    ({"decider": "user"}, False),
+    ({"step": "asked"}, False),
+    ({"left_out": "email:send"}, False),
+    ({"reason": "insufficient_scope"}, True),
+    ({"rule": "rate_limit"}, False),
+    ({"actor": "service"}, True),
+    ({"actor": "developer"}, False),
+    ({"server": "Service"}, True),
+    ({"server": "res_" + "0" * 32}, False),
+    ({"policy": "pol_" + "0" * 32}, False),
+    ({"consent": "cns_" + "a" * 32}, True),
+    ({"request": REQUEST}, True),
+    ({"request": new_id("req")}, False),
+]
+
+
+@pytest.mark.parametrize("is_logged", [True, False])
+def test_entries_can_be_filtered(as_developer, denied, is_logged):
+    if is_logged:
+        sequence()
+    for query, is_found in FILTERS:
+        assert (denied in rows(as_developer, **query)) is is_found, query
+
+
+def test_each_filter_is_a_pill_that_removes_it(as_developer, denied, agent, ada, server):
+    query = {
+        "agent": agent.name,
+        "user": ada.id,
+        "server": server.id,
+        "reason": "insufficient_scope",
+        "from": "2026-01-01",
+    }
+    answer = as_developer.get("/developer/logs", query)
+    assert [row.id for row in answer.context["rows"]] == [denied]
+    chips = {chip.label: chip for chip in answer.context["chips"]}
+    assert {name: chips[name].value for name in ("Agent", "Resource server", "From")} == {
+        "Agent": "SmartMail",
+        "Resource server": "Service",
+        "From": "2026-01-01",
+    }
+    assert "agent=" not in chips["Agent"].query
+    assert f"server={server.id}" in chips["Agent"].query
+
+
+def test_the_log_of_a_policy_has_what_it_denied(as_developer, denied, limited, policy):
+    assert limited in rows(as_developer, policy=policy.name, rule="rate_limit")
+    assert denied not in rows(as_developer, policy=policy.id)
+
+
+def test_another_organizations_policy_finds_nothing(as_rival, rival, write, policy):
+    """The rival's service was asked, so the entry is in its log, but not whose policy denied."""
+    entry = write(
+        policy_id=policy.id,
+        policy_organization_id=policy.organization_id,
+        service_organization_ids=[rival.organization_id],
+        metadata={"policyName": policy.name, "ruleType": "rate_limit"},
+    )
+    assert entry in rows(as_rival)
+    assert entry in rows(as_rival, rule="rate_limit")
+    assert rows(as_rival, policy=policy.id) == []
+    text = text_of(as_rival, f"/developer/logs?entry={entry}")
+    assert "A policy of another organization" in text
+    for hidden in (policy.name, policy.id, "SmartMail", "198.51.100.9"):
+        assert hidden not in text
+
+
+def test_an_agent_that_is_gone_can_be_looked_for(as_developer, write):
+    gone = "agt_" + "0" * 32
+    entry = write(agent_id=gone)
+    assert rows(as_developer, agent=gone) == [entry]
+
+
+@pytest.mark.parametrize(
+    ("query", "error"),
+    [
+        ({"event": "made.up"}, "Event: Select a valid choice."),
+        ({"from": "yesterday"}, "From: Must be a date between 2000 and 2099"),
+        ({"to": "9999-12-31"}, "To: Must be a date"),
+        ({"from": "0001-01-01T00:00+14:00"}, "From: Must be a date"),
+        ({"to": "9999-12-31T23:59:59-14:00"}, "To: Must be a date"),
+        ({"from": "9999-12-31T23:00Z"}, "From: Must be a date between 2000 and 2099"),
+        ({"user": "\x00"}, "User ID: Null characters are not allowed."),
+        ({"agent": "Nobody"}, "Agent: Nothing has this name or ID."),
+        ({"rule": "x"}, "Rule: Select a valid choice."),
+        ({"actor": "dev_x"}, "Actor: Select a valid choice."),
+    ],
+)
+def test_an_invalid_filter_is_named_and_shows_nothing(as_developer, denied, query, error):
+    answer = as_developer.get("/developer/logs", {**query, "cursor": "\x00"})
+    text = unescape(answer.content.decode())
+    assert error in text
+    ((name, typed),) = query.items()
+    assert name in ("event", "rule", "actor", "user") or f'value="{typed.removesuffix("Z")}' in text
+    assert answer.context["rows"] == []
+    assert "Correct the filter above." in text
+    assert "Table (CSV)" not in text
+    assert as_developer.get("/developer/logs/new", {**query, "ends": "0"}).context["rows"] == []
+
+
+def test_a_name_is_found_in_any_case(as_developer, denied, agent):
+    assert rows(as_developer, agent=agent.name.swapcase()) == rows(as_developer, agent=agent.id)
+    assert denied in rows(as_developer, agent=agent.name.swapcase())
+
+
+def test_a_period_that_ends_before_it_begins_is_an_error(as_developer, denied):
+    assert "To: Must be after" in text_of(as_developer, "/developer/logs?from=2026-03-02&to=2026-03-01")
+    assert "To: Must be after" not in text_of(as_developer, "/developer/logs?from=2026-03-02&to=2026-03-02")
+
+
+def test_a_name_that_two_agents_have_is_ambiguous(as_developer, developer, denied, agent):
+    make_agent(developer, name=agent.name)
+    assert "Agent: Several have this name." in text_of(as_developer, f"/developer/logs?agent={agent.name}")
+
+
+def test_a_request_id_that_the_caller_chose_is_searched_for_a_part_at_a_time(as_developer, write, monkeypatch):
+    monkeypatch.setattr("web.portal.logs.pages.SEARCHED", 3)
+    wanted = write(actor=Actor("service", request_id=FOREIGN_REQUEST))
+    for _ in range(4):
+        write()
+    answer = as_developer.get("/developer/logs", {"request": FOREIGN_REQUEST})
+    assert "Search further back" in text_of(as_developer, f"/developer/logs?request={FOREIGN_REQUEST}")
+    assert answer.context["rows"] == []
+    assert rows(as_developer, request=FOREIGN_REQUEST, cursor=answer.context["page"].next_cursor) == [wanted]
+
+
+def test_what_was_tried_in_the_sandbox_is_marked(as_developer, write):
+    write()
+    assert "Sandbox</span>" not in text_of(as_developer, "/developer/logs")
+    write(event=Event.SANDBOX_VERIFY)
+    assert "Sandbox</span>" in text_of(as_developer, "/developer/logs")
+
+
+def test_pages_keep_the_filters(as_developer, write):
+    written = [write() for _ in range(27)]
+    first = as_developer.get("/developer/logs", {"outcome": "denied"})
+    following = unescape(re.search(r'href="([^"]+)" rel="next"', first.content.decode())[1])
+    second = as_developer.get(following)
+    shown = [row.id for answer in (first, second) for row in answer.context["rows"]]
+    assert shown == written[::-1]
+    assert "Newest" in second.content.decode()
+
+
+def test_an_entry_of_a_deleted_agent_has_no_link_to_its_page(as_developer, denied, agent, developer):
+    delete_agent(actor=as_actor(ANONYMOUS, developer), agent=agent)
+    for path in (f"/developer/logs?entry={denied}", f"/developer/logs/{denied}"):
+        page = as_developer.get(path).content.decode()
+        assert f'href="/developer/agents/{agent.id}' not in page
+        assert f'href="/developer/logs?agent={agent.id}"' in page
+        assert "SmartMail" in page
+
+
+def test_an_entry_opens_beside_the_table_and_has_a_page(as_developer, limited, policy, agent):
+    for path in (f"/developer/logs?outcome=denied&entry={limited}", f"/developer/logs/{limited}"):
+        text = text_of(as_developer, path)
+        for fact in ("20 in an hour", "rule 1 of the policy", limited, REQUEST, '"ruleType": "rate_limit"'):
+            assert fact in text, (path, fact)
+        for link in (f"/developer/policies/{policy.id}", f"/developer/agents/{agent.id}", f"?request={REQUEST}"):
+            assert f'href="{link}' in text or f'href="/developer/logs{link}' in text, (path, link)
+
+
+def test_what_the_organization_may_not_read_is_not_on_the_page(as_developer, write):
+    entry = write(personal={"context": {"recipient": "secret@example.com"}})
+    assert "secret@example.com" not in text_of(as_developer, f"/developer/logs/{entry}")
+
+
+def test_an_entry_says_that_it_is_not_numbered_yet(as_developer, denied):
+    assert "not numbered and signed yet" in text_of(as_developer, f"/developer/logs/{denied}")
+    sequence()
+    assert "Place in the log" in text_of(as_developer, f"/developer/logs/{denied}")
+
+
+def test_the_command_that_verifies_an_entry_runs(as_developer, denied, tmp_path, monkeypatch, capsys):
+    """The page's own command runs, with the answers of the two requests in place of curl."""
+    sequence()
+    commands = as_developer.get(f"/developer/logs/{denied}").context["detail"].proof.commands.split("\n")
+    for line in commands[:-1]:
+        name, url = line.split()[2], line.split()[-1]
+        answer = as_developer.get(url.removeprefix("http://localhost:8000"))
+        assert answer.status_code == 200
+        (tmp_path / name).write_bytes(answer.content)
+    assert commands[-1].startswith("agentgate-audit ")
+    monkeypatch.chdir(tmp_path)
+    assert main(commands[-1].split()[1:]) == 0, capsys.readouterr()
+    assert denied in capsys.readouterr().out
+
+
+class TestNews:
+    def ends(self, client, **query):
+        return re.search(r'data-ends="([^"]+)"', client.get("/developer/logs", {"live": 1, **query}).content.decode())[
+            1
+        ]
+
+    def ask(self, client, **query):
+        return client.get("/developer/logs/new", query)
+
+    def test_nothing_new_costs_one_read_of_the_log(self, as_developer, denied, django_assert_num_queries):
+        ends = self.ends(as_developer)
+        with django_assert_num_queries(4):  # the session, its user and developer, and the ends of the log
+            assert self.ask(as_developer, ends=ends, after=denied).status_code == 204
+
+    @pytest.mark.parametrize("is_logged", [True, False])
+    def test_new_rows_are_marked_and_counted(self, as_developer, write, is_logged):
+        first = write()
+        ends = self.ends(as_developer, outcome="denied")
+        newer = [write(), write()]
+        if is_logged:
+            sequence()
+        answer = self.ask(as_developer, ends=ends, after=first, outcome="denied")
+        assert answer.status_code == 200
+        text = answer.content.decode()
+        assert text.count("log__row--new") == len(newer)
+        assert 'data-announced="2 new entries"' in text
+        again = self.ask(as_developer, ends=answer["X-Log-Ends"], after=newer[-1], outcome="denied")
+        assert again.status_code == 204
+
+    @pytest.mark.parametrize("is_logged", [True, False])
+    def test_news_need_few_queries(
+        self, as_developer, policy, limited, write, is_logged, django_assert_max_num_queries
+    ):
+        sequence()
+        ends = self.ends(as_developer, policy=policy.id)
+        newer = write(**of_policy(policy))
+        if is_logged:
+            sequence()
+        with django_assert_max_num_queries(12):
+            answer = self.ask(as_developer, ends=ends, after=limited, policy=policy.id)
+        assert newer in answer.content.decode()
+
+    def test_what_the_user_sees_already_is_not_new(self, as_developer, as_rival, write):
+        """Others' entries have moved the ends, and the sequencer has not moved what the user sees."""
+        seen = write()
+        ends = self.ends(as_developer)
+        write(organization_id="org_other")
+        assert self.ask(as_developer, ends=ends, after=seen).status_code == 204
+
+    def test_what_the_filters_exclude_is_not_new(self, as_developer, write):
+        write()
+        ends = self.ends(as_developer, outcome="allowed")
+        write()
+        assert self.ask(as_developer, ends=ends, outcome="allowed").status_code == 204
+        sequence()
+        assert self.ask(as_developer, ends=ends, outcome="allowed").status_code == 204
+
+    def test_others_entries_are_not_new(self, as_rival, write):
+        ends, (newest, *_) = self.ends(as_rival), rows(as_rival)
+        write()
+        assert self.ask(as_rival, ends=ends, after=newest).status_code == 204
+
+    @pytest.mark.parametrize("ends", ["", "x", "1", "-1.0", "9" * 40 + ".1", "999999.0"])
+    def test_unknown_ends_show_the_newest(self, as_developer, denied, ends):
+        answer = self.ask(as_developer, ends=ends, after="x")
+        assert (answer.status_code, denied in answer.content.decode()) == (200, True)
+
+    def test_a_signed_out_browser_is_redirected(self, client, db):
+        assert self.ask(client).status_code == 302
+
+
+def test_the_earlier_path_leads_here_with_its_filters(as_developer):
+    answer = as_developer.get("/developer/audit?since=2026-01-01&until=2026-02-01&outcome=denied&event=token.verify")
+    expected = "/developer/logs?outcome=denied&event=token.verify&from=2026-01-01&to=2026-02-01"
+    assert (answer.status_code, answer["Location"]) == (302, expected)
+    assert as_developer.get("/developer/audit")["Location"] == "/developer/logs"
+
+
+@pytest.mark.parametrize("query", [{}, {"live": 1}, {"agent": "SmartMail", "server": "Service"}])
+def test_needs_few_queries(as_developer, limited, write, query, django_assert_max_num_queries):
+    cursor = write()
+    sequence()
+    rows(as_developer)  # records the session's use
+    with django_assert_max_num_queries(12):
+        rows(as_developer, **query)
+    with django_assert_max_num_queries(12):
+        rows(as_developer, **query, entry=limited, cursor=cursor)
+
+
+def test_entries_with_made_up_scopes_are_listed_together_and_the_page_says_so(as_developer, write):
+    made_up = write(scopes=["made:up", "email:send"], metadata={"indexedScopes": ["email:send"]})
+    other = write(scopes=["email:read"])
+    assert made_up in rows(as_developer, scope="email:send")
+    for name in ("scope", "action"):
+        query = {name: "made:up"}
+        assert not rows(as_developer, **query)
+        page = as_developer.get("/developer/logs", query).content.decode()
+        assert 'lists an entry under <code translate="no">made:up</code> only if' in page
+        assert 'href="/developer/logs?scope=%28other%29"' in page
+    found = rows(as_developer, scope="(other)")
+    assert made_up in found
+    assert other not in found
+    assert "Other scopes" in text_of(as_developer, "/developer/logs?scope=(other)")
+
+
+def test_the_page_says_nothing_of_scopes_that_exist(as_developer, developer, write):
+    make_resource_server(developer, "https://notes.example", TICKETS)
+    for scope in ("email:send", TICKETS.id, "no scope at all"):
+        page = as_developer.get("/developer/logs", {"scope": scope}).content.decode()
+        assert "lists an entry under" not in page

@@ -1,0 +1,183 @@
+"""Forms for agents, for rotating credentials, and for becoming a developer."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+from django import forms
+from django.http import QueryDict
+from django.utils.functional import cached_property
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
+
+from agents.images import MAX_BYTES
+from agents.links import FIELDS as LINKS
+from agents.links import check_links
+from agents.services import check_redirect_uris
+from core.errors import DomainError, Invalid
+from resources.catalogue import Scope
+from web.forms.errors import show_in
+from web.forms.fields import LinesField, PlainField
+from web.portal.agents.scope_picker import Service, services
+
+MAX_NAME, MAX_DESCRIPTION = 100, 500
+OVERLAPS = (
+    (0, _("Immediately")),
+    (3600, _("After 1 hour")),
+    (86_400, _("After 24 hours")),
+    (604_800, _("After 7 days")),
+)
+STATES = (
+    ("", _("Any")),
+    ("active", _("Active")),
+    ("suspended", _("Suspended")),
+    ("stopped", _("Stopped by an administrator")),
+)
+# The search among the scopes, which is not a field of the agent.
+SEARCH = "find"
+FIELD_NAMES = {
+    "redirectUris": "redirect_uris",
+    "allowedScopes": "allowed_scopes",
+    "homepageUrl": "homepage_url",
+    "privacyUrl": "privacy_url",
+    "logoUrl": "logo_url",
+}
+
+
+class AgentFilterForm(forms.Form):
+    """The search of the list. It is in the URL, so a view can be bookmarked and shared."""
+
+    q = PlainField(
+        label=_("Name or client ID"),
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
+    )
+    status = forms.ChoiceField(
+        label=_("Status"), choices=STATES, required=False, widget=forms.Select(attrs={"data-auto": True})
+    )
+
+    def wanted(self) -> dict[str, str]:
+        """Return the arguments of `search_agents`, without what is invalid."""
+        self.is_valid()
+        return {"text": self.cleaned_data.get("q", ""), "state": self.cleaned_data.get("status", "")}
+
+
+class AgentForm(forms.Form):
+    name = PlainField(label=_("Name"), max_length=MAX_NAME, help_text=_("Shown on the consent screen."))
+    description = PlainField(
+        label=_("Description"),
+        max_length=MAX_DESCRIPTION,
+        required=False,
+        help_text=_("What it does for its users, in your words. The consent screen quotes it."),
+        widget=forms.Textarea(attrs={"rows": 2}),
+    )
+    redirect_uris = LinesField(
+        label=_("Redirect URIs, one per line"),
+        help_text=_(
+            "Must use https, http on localhost, or your app's own scheme. Must match exactly. For a first try, "
+            "http://localhost/callback is enough: nothing has to answer there."
+        ),
+    )
+    allowed_scopes = forms.MultipleChoiceField(label=_("Allowed scopes"), widget=forms.CheckboxSelectMultiple)
+
+    def __init__(self, *args: Any, scopes: Sequence[Scope], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.scopes = scopes
+        self.fields["allowed_scopes"].choices = [(one.id, one.title) for one in scopes]  # type: ignore[attr-defined]
+
+    @classmethod
+    def from_draft(cls, data: QueryDict, *, scopes: Sequence[Scope]) -> Self:
+        """Return a form with what is filled in so far, without errors for what is still missing or wrong."""
+        known = {scope.id for scope in scopes}
+        chosen = [one for one in data.getlist("allowed_scopes") if one in known]
+        return cls(initial={**data.dict(), "allowed_scopes": chosen}, scopes=scopes)
+
+    @property
+    def draft(self) -> dict[str, Any]:
+        """The values that the page shows, valid or not."""
+        return {name: self[name].value() for name in self.fields}
+
+    @property
+    def finds_some(self) -> bool:
+        """Whether the search finds a scope."""
+        return any(service.is_found for service in self.services)
+
+    @cached_property
+    def services(self) -> list[Service]:
+        """The scopes by service, as the page shows them."""
+        searched = self.data.get(SEARCH) or self.initial.get(SEARCH) or ""
+        return services(self.scopes, self["allowed_scopes"].value() or (), str(searched))
+
+    def clean(self) -> dict[str, Any]:
+        """Check what the services check, too, so that the page shows all errors at once."""
+        if "redirect_uris" in self.cleaned_data:
+            self._check(check_redirect_uris, self.cleaned_data["redirect_uris"])
+        return self.cleaned_data
+
+    def show(self, error: DomainError) -> None:
+        """Add each of the error's messages to its field."""
+        show_in(self, error, FIELD_NAMES)
+
+    def _check[T](self, check: Callable[[T], None], value: T) -> None:
+        try:
+            check(value)
+        except Invalid as error:
+            self.show(error)
+
+
+class AgentSettingsForm(AgentForm):
+    """The form of a registered agent, which has links and a logo, too."""
+
+    homepage_url = PlainField(label=_("Homepage"), required=False, widget=forms.URLInput)
+    privacy_url = PlainField(label=_("Privacy policy"), required=False, widget=forms.URLInput)
+    logo_url = PlainField(
+        label=_("Logo"),
+        required=False,
+        widget=forms.URLInput,
+        help_text=format_lazy(
+            _(
+                "The https address of a PNG, JPEG or WebP picture of at most {most} KB, such as 96 × 96 pixels. "  # noqa: RUF001
+                "We fetch it once and store it, so your users never load it from your server."
+            ),
+            most=MAX_BYTES // 1024,
+        ),
+    )
+    fetch_again = forms.BooleanField(label=_("Fetch the logo again"), required=False)
+
+    def clean(self) -> dict[str, Any]:
+        self._check(check_links, {name: self.cleaned_data.get(name, "") for name in LINKS})
+        return super().clean()
+
+
+class SecretForm(forms.Form):
+    name = PlainField(
+        label=_("Name"),
+        max_length=100,
+        help_text=_("Where it is used, such as “production” or “laptop”."),
+    )
+
+
+class RotateForm(forms.Form):
+    PLACES: ClassVar = {"overlapSeconds": "overlap_seconds"}
+
+    overlap_seconds = forms.TypedChoiceField(
+        label=_("When the old one expires"),
+        choices=OVERLAPS,
+        coerce=int,
+        initial=3600,
+        widget=forms.RadioSelect,
+    )
+
+
+class DeveloperForm(forms.Form):
+    name = PlainField(
+        label=_("Your name, or your organization's name"),
+        max_length=200,
+        help_text=_("Users see it next to each of your agents."),
+    )
+
+
+class ReasonForm(forms.Form):
+    """Why the developer suspends an agent, for the log."""
+
+    reason = PlainField(label=_("Reason"), help_text=_("For your organization's log."), max_length=300, required=False)

@@ -1,0 +1,65 @@
+"""The consent screen of an agent that is still being described, made of the parts of the real one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from django.http import QueryDict
+from django.utils.translation import gettext as _
+
+from agents.links import problem_with_link
+from agents.models import Agent
+from agents.redirects import problem_with
+from core.text import plain_text
+from developers.models import Organization
+from web.portal.agents.forms import MAX_DESCRIPTION, MAX_NAME
+from web.portal.sandbox.screen import UNTOUCHED, Answered, Request, show_screen
+from web.user.consent.form import Choice
+from web.user.consent.sections import Group, Section
+
+
+def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent | None = None) -> dict[str, Any]:
+    """Return the context of the consent screen. `draft` has the fields of the form, complete and valid or not.
+
+    The logo is that of the `saved` agent: another address is fetched only when the form is saved.
+    """
+    name = plain_text(draft.get("name"))[:MAX_NAME]
+    uris = [uri for uri in _lines(draft.get("redirect_uris")) if problem_with(uri) is None]
+    agent = Agent(
+        **({"id": saved.id, "logo_digest": saved.logo_digest} if saved else {}),
+        organization=organization,
+        name=name or _("Your agent"),
+        description=plain_text(draft.get("description"))[:MAX_DESCRIPTION],
+        homepage_url=_link(draft.get("homepage_url")),
+        privacy_url=_link(draft.get("privacy_url")),
+        redirect_uris=" ".join(uris),
+        allowed_scopes=list(draft.get("allowed_scopes") or ()),
+    )
+    shown = show_screen(Request.of(agent, QueryDict()).screen, Answered(given=UNTOUCHED))
+    return {
+        **shown,
+        "sections": [_section(section) for section in shown["sections"]],
+        "destination": shown["destination"] or _("the redirect URI"),
+    }
+
+
+def _link(value: Any) -> str:
+    url = plain_text(value)
+    return url if url and problem_with_link(url) is None else ""
+
+
+def _lines(value: Any) -> Sequence[str]:
+    return str(value).splitlines() if isinstance(value, str) else list(value or ())
+
+
+def _section(section: Section) -> Section:
+    return replace(section, groups=[_group(group) for group in section.groups])
+
+
+def _group(group: Group) -> Group:
+    return replace(group, choices=[_choice(choice) for choice in group.choices])
+
+
+def _choice(choice: Choice) -> Choice:
+    """Leave out the limits and their buttons: they are many, and a preview has none to set."""
+    return replace(choice, limits=None, can_open=False, is_first=False)

@@ -1,0 +1,78 @@
+"""The scopes that an agent may ask for, grouped by service, for the developer who chooses among them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from core.text import plain_text
+from resources.catalogue import Scope, catalogue, describe_scopes
+from resources.categories import category_name
+from resources.risks import RISK_LEVELS
+from resources.selectors import own_scopes
+from web.display.labels import highest_risk
+
+# The text is posted, so the limit of URLs does not bound it. Each word is compared with each scope.
+MAX_SEARCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A scope with its checkbox. One that the search does not find is hidden, but stays ticked."""
+
+    scope: Scope
+    is_ticked: bool
+    is_found: bool
+
+
+@dataclass(slots=True)
+class Service:
+    """The scopes of one service. `is_ours` says whether its name is one of the catalogue's."""
+
+    name: str
+    is_ours: bool
+    picks: list[Pick] = field(default_factory=list)
+    is_searched: bool = False
+
+    @property
+    def risk(self) -> str:
+        return highest_risk(pick.scope.risk_level for pick in self.picks) or RISK_LEVELS[-1]
+
+    @property
+    def ticked(self) -> int:
+        return sum(pick.is_ticked for pick in self.picks)
+
+    @property
+    def is_found(self) -> bool:
+        return any(pick.is_found for pick in self.picks)
+
+    @property
+    def is_open(self) -> bool:
+        """Return whether the page shows its scopes at first: one is ticked, or the search found one."""
+        return bool(self.ticked) or (self.is_searched and self.is_found)
+
+
+def offered_scopes(organization_id: str, kept: Collection[str] = ()) -> list[Scope]:
+    """Return the catalogue, the organization's own scopes, and others that an agent has already."""
+    own = own_scopes(organization_id).values_list("id", flat=True)
+    return describe_scopes([*catalogue(), *own, *kept])
+
+
+def services(scopes: Sequence[Scope], ticked: Collection[str], search: str = "") -> list[Service]:
+    """Return the scopes by service, in order. `search` are words, all of which must be in what a scope says.
+
+    Of a longer search, only the first `MAX_SEARCH` characters count.
+    """
+    words = search[:MAX_SEARCH].lower().split()
+    found: dict[tuple[str, str], Service] = {}
+    for scope in scopes:
+        name = plain_text(scope.defined_by) or category_name(scope.category)
+        service = found.setdefault(
+            (scope.defined_by, "" if scope.defined_by else scope.category),
+            Service(name, not scope.defined_by, is_searched=bool(words)),
+        )
+        service.picks.append(Pick(scope, scope.id in ticked, _matches(scope, name, words)))
+    return list(found.values())
+
+
+def _matches(scope: Scope, service: str, words: Sequence[str]) -> bool:
+    text = f"{service} {scope.title} {scope.id} {scope.risk_level} {scope.description}".lower()
+    return all(word in text for word in words)

@@ -1,0 +1,69 @@
+"""The users of an agent, and what they granted it.
+
+Developers see what the agent learns anyway: the user's id, the scopes, and the decisions. Who the user is and how they
+bound the access (what asks, limits, targets, a pause) is the user's own.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from agents.selectors import agent_for_organization
+from audit.readers.uses import find_uses
+from consent.models import Consent
+from consent.selectors import count_connections, grants_of_agent
+from core import clock
+from developers.models import Developer
+from resources.catalogue import Scope, read_snapshot
+from web.portal.agents.user_form import AgentUsersForm
+from web.requests.access import developer_page
+from web.requests.paging import paginate
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """What a user granted. `ends_at` is in the past if the access has ended.
+
+    `last_used` is when a request was last allowed, or None.
+    """
+
+    user_id: str
+    status: str
+    scopes: list[Scope]
+    since: datetime
+    ends_at: datetime
+    last_used: datetime | None
+
+
+@require_safe
+@developer_page
+def users(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    form, now = AgentUsersForm(request.GET), clock.now()
+    wanted = form.wanted()
+    found = grants_of_agent(agent, now, **wanted)
+    page = paginate(request, found if form.is_valid() else found.none())
+    uses = find_uses([consent.id for consent in page.items])
+    context = {
+        "agent": agent,
+        "form": form,
+        "page": page,
+        "grants": [_granted(one, uses[one.id].last_at if one.id in uses else None, now) for one in page.items],
+        "users": count_connections([agent.id], now).get(agent.id, 0),
+        "is_filtered": any(wanted.values()),
+    }
+    return render(request, "web/portal/agents/agent_users.html", context)
+
+
+def _granted(consent: Consent, last_used: datetime | None, now: datetime) -> Granted:
+    return Granted(
+        user_id=str(consent.user_id),
+        status=consent.status_at(now),
+        scopes=[scope for scope in read_snapshot(consent.shown_scopes) if scope.id in consent.granted_scopes],
+        since=consent.decided_at or consent.created_at,
+        ends_at=consent.revoked_at or consent.expires_at,
+        last_used=last_used,
+    )

@@ -1,0 +1,171 @@
+"""The agents of the developer's organization."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.errors import ReauthenticationRequired
+from agents.logos import logo_source
+from agents.models import Agent
+from agents.selectors import agent_for_organization, live_secrets, search_agents
+from agents.services import register_agent
+from agents.settings import save_settings
+from agents.throttles import throttle_agents
+from consent.selectors import count_connections
+from core import clock
+from core.errors import DomainError
+from core.http import SeeOther
+from developers.models import Developer
+from insights.selectors import decisions_per_hour
+from insights.windows import last_24_hours
+from resources.catalogue import Scope, describe_scopes
+from web.display.sparkline import Sparkline
+from web.portal.agents.forms import SEARCH, AgentFilterForm, AgentForm, AgentSettingsForm
+from web.portal.agents.preview import preview
+from web.portal.agents.scope_picker import MAX_SEARCH, offered_scopes
+from web.portal.analytics.links import DECISIONS, Links
+from web.requests import once
+from web.requests.access import developer_actor, developer_page
+from web.requests.kept_post import take_form
+from web.requests.paging import paginate
+
+
+@require_safe
+@developer_page
+def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """List the agents that `?q=` and `?status=` find."""
+    form = AgentFilterForm(request.GET)
+    found = search_agents(developer.organization_id, **form.wanted())
+    if not form.is_valid():
+        found = found.none()
+    page = paginate(request, found)
+    rows = _rows(developer.organization_id, page.items)
+    context = {
+        "form": form,
+        "page": page,
+        "rows": rows,
+        "total": found.count(),
+        "is_filtered": any(form.wanted().values()),
+    }
+    return render(request, "web/portal/agents/agents.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def create(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """Register an agent, or with the button "preview" show what users would see."""
+    form = _form(request, offered_scopes(developer.organization_id), initial={})
+    if form.is_valid():
+        throttle_agents(developer.organization_id)
+        try:
+            new = register_agent(
+                actor=developer_actor(request, developer),
+                organization=developer.organization,
+                **form.cleaned_data,
+            )
+        except ReauthenticationRequired:
+            raise
+        except DomainError as error:
+            form.show(error)
+        else:
+            once.put(request, new.agent.id, new.client_secret)
+            return SeeOther(_url(new.agent))
+    return _edit_page(request, developer, form, "web/portal/agents/agent_new.html", {})
+
+
+@require_safe
+@developer_page
+def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    scopes = describe_scopes(agent.allowed_scopes)
+    context = {
+        "agent": agent,
+        "scopes": scopes,
+        "siblings": scopes,
+        **_rows(developer.organization_id, [agent])[0],
+        "secret_count": live_secrets(agent).count(),
+        "secret": once.take(request, agent.id),
+    }
+    return render(request, "web/portal/agents/agent.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
+    agent = agent_for_organization(developer.organization_id, agent_id)
+    initial = {
+        "name": agent.name,
+        "description": agent.description,
+        "redirect_uris": agent.redirect_uri_list,
+        "allowed_scopes": agent.allowed_scopes,
+        "homepage_url": agent.homepage_url,
+        "privacy_url": agent.privacy_url,
+        "logo_url": logo_source(agent),
+    }
+    scopes = offered_scopes(developer.organization_id, agent.allowed_scopes)
+    form = _form(request, scopes, initial=initial, form_class=AgentSettingsForm)
+    if form.is_valid():
+        changes, actor = {**form.cleaned_data}, developer_actor(request, developer)
+        logo = {"logo_url": changes.pop("logo_url"), "fetches_again": changes.pop("fetch_again")}
+        try:
+            save_settings(actor=actor, agent=agent, changes=changes, **logo)
+        except ReauthenticationRequired:
+            raise
+        except DomainError as error:
+            form.show(error)
+        else:
+            messages.success(request, _("Saved."))
+            return SeeOther(_url(agent))
+    return _edit_page(request, developer, form, "web/portal/agents/agent_edit.html", {"agent": agent})
+
+
+def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]:
+    """Return each agent with the number of its users, its decisions per hour, and the URL of these in the log."""
+    ids, now = [agent.id for agent in agents], clock.now()
+    users, decisions = count_connections(ids, now), decisions_per_hour(organization_id, ids, now)
+    return [
+        {
+            "agent": agent,
+            "users": users.get(agent.id, 0),
+            "spark": Sparkline(decisions[agent.id]),
+            "decisions_url": Links(agent.id).to(last_24_hours(now), DECISIONS),
+        }
+        for agent in agents
+    ]
+
+
+def _form(
+    request: HttpRequest,
+    scopes: Sequence[Scope],
+    *,
+    initial: dict[str, Any],
+    form_class: type[AgentForm] = AgentForm,
+) -> AgentForm:
+    if request.method != "POST":
+        kept = take_form(request)
+        return form_class.from_draft(kept, scopes=scopes) if kept else form_class(initial=initial, scopes=scopes)
+    is_preview = "preview" in request.POST
+    return form_class.from_draft(request.POST, scopes=scopes) if is_preview else form_class(request.POST, scopes=scopes)
+
+
+def _edit_page(
+    request: HttpRequest, developer: Developer, form: AgentForm, template: str, context: dict[str, Any]
+) -> HttpResponse:
+    screen = preview(developer.organization, form.draft, context.get("agent"))
+    search = request.POST.get(SEARCH, "")[:MAX_SEARCH]
+    return render(
+        request,
+        template,
+        {"form": form, "screen": screen, "search": search, **context},
+        status=422 if form.is_bound else 200,
+    )
+
+
+def _url(agent: Agent) -> str:
+    return reverse("web:agent", args=[agent.id])

@@ -1,0 +1,62 @@
+"""Numbers as the analytics show them: with a link, and compared with the period before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from babel import numbers
+from django.utils.translation import gettext as _
+
+from web.display.local import local_locale
+from web.portal.analytics.words import Words
+
+# More than this says only that there was almost nothing before.
+MOST_CHANGE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A number, that of the period before, and the URL of the rows behind it."""
+
+    number: int
+    before: int
+    url: str
+
+    @property
+    def change(self) -> str:
+        """How it has changed, as in "+12%". Empty if a percentage would say nothing."""
+        if not self.before or not self.number or self.number > MOST_CHANGE * self.before:
+            return _("new") if self.number and not self.before else ""
+        share = self.number / self.before - 1
+        return str(numbers.format_percent(share, "+#,##0%;-#,##0%", locale=local_locale())) if round(share, 2) else "±0"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A line of a table. `swatch` is the number of the series in the chart, 0 if it is not drawn."""
+
+    words: Words
+    count: Count
+    swatch: int = 0
+    share: str = ""
+    denied: Count | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A line of the table with the numbers of each step: its name, and a number with a URL per series."""
+
+    name: str
+    cells: Sequence[tuple[int, str]]
+
+
+def percent(number: int, of: int) -> str:
+    """Return the share in whole percent, or in tenths if it is small. Empty if there is nothing to share."""
+    if not of:
+        return ""
+    style = "#,##0.0%" if 0 < number / of < 0.01 else "#,##0%"
+    return str(numbers.format_percent(number / of, style, locale=local_locale()))
+
+
+def highest(counts: Mapping[str, int], limit: int) -> list[str]:
+    """Return the values that occurred most often, of equal ones the first in the alphabet."""
+    return sorted(counts, key=lambda value: (-counts[value], value))[:limit]

@@ -1,0 +1,34 @@
+"""What the analytics show, as the URL says it."""
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from web.forms.agent_field import AgentField, AgentFieldForm
+from web.portal.analytics.breakdown import AGENT, OUTCOME, WAYS
+from web.portal.analytics.periods import PERIODS, find_period
+from web.portal.analytics.report import Choice
+
+
+class AnalyticsForm(AgentFieldForm):
+    agent = AgentField(label=_("Agent"), placeholder=_("All agents"))
+    period = forms.ChoiceField(
+        choices=[(one.name, one.label) for one in PERIODS], required=False, widget=forms.HiddenInput
+    )
+    by = forms.ChoiceField(choices=[(one.name, one.label) for one in WAYS], required=False, widget=forms.HiddenInput)
+    show = forms.ChoiceField(choices=[("all", "all")], required=False, widget=forms.HiddenInput)
+
+    def choice(self) -> Choice:
+        """Return what to show. An invalid field is not applied, and the page shows its error."""
+        self.is_valid()
+        data = self.cleaned_data
+        agent = data.get("agent")
+        if agent:  # the field then shows the name, too
+            self.data = {**dict(self.data.items()), "agent": self.fields["agent"].prepare_value(agent)}
+        by = next((one for one in WAYS if one.name == data.get("by")), OUTCOME)
+        return Choice(
+            period=find_period(data.get("period", "")),
+            # One agent cannot be told apart by agents.
+            by=OUTCOME if agent and by is AGENT else by,
+            agent_id=agent.id if agent else "",
+            lists_all=bool(data.get("show")),
+        )

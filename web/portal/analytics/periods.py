@@ -1,0 +1,79 @@
+"""The periods that the analytics can show, and how their steps are called."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from babel import dates
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
+from web.display.formats import exactly
+from web.display.local import local_locale, local_zone
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A period of the URL. It ends with the current hour, which is not over. Its steps begin at full hours of UTC."""
+
+    name: str
+    label: Any
+    before: Any
+    length: timedelta
+    step: timedelta
+
+    def window(self, now: datetime) -> Window:
+        """Return the period that ends now. Its last step may not be over."""
+        end = floor_hour(now.astimezone(UTC)) + HOUR
+        return Window(_end_of_step(end - HOUR, self.step) - self.length, end, self.step)
+
+    def window_before(self, window: Window) -> Window:
+        """Return the time before the period's window that it is compared with, which is as long.
+
+        Hours are kept for a month only (`insights.services`), so that of a longer period has the whole of its last day.
+        """
+        before = window.before(self.length)
+        if self.step <= DAY:
+            return before
+        return Window(before.since, floor_day(before.until + DAY - HOUR), before.step)
+
+
+PERIODS = (
+    Period("24h", gettext_lazy("24 hours"), gettext_lazy("the 24 hours before"), DAY, HOUR),
+    Period("7d", gettext_lazy("7 days"), gettext_lazy("the 7 days before"), 7 * DAY, 6 * HOUR),
+    Period("30d", gettext_lazy("30 days"), gettext_lazy("the 30 days before"), 30 * DAY, DAY),
+    Period("90d", gettext_lazy("90 days"), gettext_lazy("the 90 days before"), 90 * DAY, 3 * DAY),
+)
+DEFAULT = PERIODS[1]
+
+
+def find_period(name: str) -> Period:
+    """Return the period with this name, or the default one."""
+    return next((period for period in PERIODS if period.name == name), DEFAULT)
+
+
+def step_name(start: datetime, step: timedelta) -> str:
+    """Return when a step begins or, of days, which are UTC's, which it has. For where there is room."""
+    if step < DAY:
+        return exactly(start, "short")
+    locale, last = local_locale(), start + step - DAY
+    if step == DAY:
+        return _("%(day)s UTC") % {"day": dates.format_date(start, "medium", locale)}
+    return _("%(day)s UTC") % {"day": dates.format_interval(start.date(), last.date(), "yMMMd", locale=locale)}
+
+
+def short_step_name(start: datetime, step: timedelta) -> str:
+    """Return the same for the axis of a chart."""
+    if step >= DAY:
+        return str(dates.format_skeleton("MMMd", start, locale=local_locale()))
+    local = start.astimezone(local_zone())
+    if step == HOUR:
+        return str(dates.format_time(local, "short", tzinfo=local_zone(), locale=local_locale()))
+    return str(dates.format_skeleton("EHm", local, locale=local_locale()))
+
+
+def _end_of_step(hour: datetime, step: timedelta) -> datetime:
+    """Return the end of the step that contains the hour. Steps of several days end with the current day."""
+    day = floor_day(hour)
+    return day + DAY if step >= DAY else day + (((hour - day) // step) + 1) * step

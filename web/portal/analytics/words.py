@@ -1,0 +1,67 @@
+"""Words for what the roll-ups count: reasons, rules, agents, scopes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+
+from agents.selectors import agents_known_to
+from audit.entries.facets import OTHER_SCOPES
+from decisions.requests import Reason
+from decisions.wording import explain_denial
+from insights.counting import NONE, REST, USER, rule_parts
+from policies.selectors import policies_for_organization
+from web.portal.logs.words import rule_title
+from web.wording.names import names_by_id, scope_titles
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """A name, safe to display, and what is known beside it: words, or its id. `is_id` marks an id without a name."""
+
+    name: str
+    detail: str = ""
+    code: str = ""
+    is_id: bool = False
+
+
+class Names:
+    """Names of agents, policies and scopes, as far as the organization may know them."""
+
+    def __init__(self, organization_id: str, agents: Iterable[str], policies: Iterable[str], scopes: Iterable[str]):
+        self._names = names_by_id(
+            (agents_known_to(organization_id), agents),
+            (policies_for_organization(organization_id), (one for one in policies if one not in (NONE, REST, USER))),
+        )
+        wanted = set(scopes)
+        self._titles = scope_titles(wanted) if wanted else {}
+
+    def agent(self, agent_id: str) -> Words:
+        """Return the words for an agent. Those of other organizations have no name here."""
+        if agent_id == NONE:
+            return Words(_("No agent"))
+        if agent_id == REST:
+            return Words(_("All others"))
+        return Words(self._names[agent_id]) if agent_id in self._names else Words(agent_id, is_id=True)
+
+    def scope(self, scope: str) -> Words:
+        if scope == REST:
+            return Words(_("All others"))
+        if scope == OTHER_SCOPES:
+            return Words(_("Other scopes"), code=scope)
+        return Words(self._titles[scope], code=scope) if scope in self._titles else Words(scope, is_id=True)
+
+    def rule(self, value: str) -> Words:
+        """Return the words for a value of the kind `rule`."""
+        reason, policy_id, rule_type = rule_parts(value)
+        why = str(explain_denial(reason, {}).label or reason)
+        title = "" if rule_type == NONE else rule_title(rule_type)
+        if policy_id == REST:
+            return Words(_("All others"), why)
+        if policy_id == USER:
+            return Words(_("A limit of the user"), title)
+        if policy_id == NONE:
+            return Words(_("A rule of another organization"), title) if title else Words(why)
+        if policy_id not in self._names:
+            return Words(_("A deleted policy"), title)
+        return Words(self._names[policy_id], f"{why}: {title}" if reason == Reason.APPROVAL_REQUIRED else title)

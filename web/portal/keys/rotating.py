@@ -1,0 +1,52 @@
+"""The page that replaces a named secret, a client secret or an API key, by a new one."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from core.errors import Invalid, NotFound
+from core.http import SeeOther
+from core.rotation import AlreadyReplaced, NamedSecret, NewSecret
+from web.forms.errors import show_in
+from web.portal.agents.forms import RotateForm
+from web.requests import once
+from web.requests.kept_post import take_initial
+
+
+def rotate_named_secret(
+    request: HttpRequest,
+    *,
+    find: Callable[[], NamedSecret],
+    rotate: Callable[..., NewSecret],
+    owner_id: str,
+    back_url: str,
+    gone: str,
+    context: Mapping[str, Any],
+) -> HttpResponse:
+    """Ask for the overlap, rotate the secret, and redirect to `back_url`, the list that shows the new one.
+
+    `find` and `rotate` raise `AlreadyReplaced` and `NotFound`. After the second click of two, the list says so, or
+    `gone`, and still shows the secret that the first click made.
+    """
+    form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
+    try:
+        old = find()
+        if form.is_valid():
+            new = rotate(**form.cleaned_data)
+            once.put(request, owner_id, new.value)
+            return SeeOther(back_url)
+    except AlreadyReplaced as error:
+        messages.error(request, error.translated)
+        return SeeOther(back_url)
+    except NotFound:
+        if request.method != "POST" or not once.is_waiting(request):  # else the first click of two has replaced it
+            raise
+        messages.error(request, gone)
+        return SeeOther(back_url)
+    except Invalid as error:
+        show_in(form, error, RotateForm.PLACES)
+    page = {"form": form, "old": old, "back_url": back_url, **context}
+    return render(request, "web/portal/keys/rotate.html", page, status=422 if form.is_bound else 200)

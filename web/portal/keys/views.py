@@ -1,0 +1,84 @@
+"""The developer's API keys."""
+
+from functools import partial
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from core.errors import Invalid
+from core.http import SeeOther
+from developers.api_keys import create_api_key, revoke_api_key, rotate_api_key
+from developers.models import ApiKey, Developer
+from developers.selectors import api_key_of, api_keys_for_developer, current_api_key_of
+from web.forms.errors import show_in
+from web.portal.keys.forms import ApiKeyForm
+from web.portal.keys.rotating import rotate_named_secret
+from web.portal.keys.rows import SecretRow
+from web.requests import once
+from web.requests.access import developer_actor, developer_page
+from web.requests.kept_post import take_initial
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """List the keys and show a new one once. POST creates another key."""
+    form = ApiKeyForm(request.POST if request.method == "POST" else None, initial=take_initial(request, ApiKeyForm))
+    if form.is_valid():
+        try:
+            added = create_api_key(actor=developer_actor(request, developer), developer=developer, **form.cleaned_data)
+        except Invalid as error:
+            show_in(form, error)
+        else:
+            return _show_once(request, developer, added.value)
+    context = {
+        "form": form,
+        "rows": [_row(key) for key in api_keys_for_developer(developer)],
+        "secret": once.take(request, developer.id),
+    }
+    return render(request, "web/portal/keys/api_keys.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def rotate(request: HttpRequest, developer: Developer, key_id: str) -> HttpResponse:
+    return rotate_named_secret(
+        request,
+        find=partial(current_api_key_of, developer, key_id),
+        rotate=partial(rotate_api_key, actor=developer_actor(request, developer), developer=developer, key_id=key_id),
+        owner_id=developer.id,
+        back_url=reverse("web:api-keys"),
+        gone=_("This API key no longer works."),
+        context={"name": _("API keys"), "title": _("Rotate API key"), "confirm_label": _("Rotate API key")},
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def revoke(request: HttpRequest, developer: Developer, key_id: str) -> HttpResponse:
+    if request.method == "POST":
+        revoke_api_key(actor=developer_actor(request, developer), developer=developer, key_id=key_id)
+        messages.success(request, _("Revoked. The API key no longer works."))
+        return SeeOther(reverse("web:api-keys"))
+    context = {
+        "old": api_key_of(developer, key_id),
+        "title": _("Revoke this API key?"),
+        "confirm_label": _("Revoke API key"),
+        "back_url": reverse("web:api-keys"),
+    }
+    return render(request, "web/portal/keys/api_key_revoke.html", context)
+
+
+def _row(key: ApiKey) -> SecretRow:
+    """Return the row of a key in the table."""
+    rotate_url, revoke_url = (reverse(f"web:api-key-{act}", args=[key.id]) for act in ("rotate", "revoke"))
+    return SecretRow(key, rotate_url, revoke_url)
+
+
+def _show_once(request: HttpRequest, developer: Developer, value: str) -> HttpResponse:
+    once.put(request, developer.id, value)
+    return SeeOther(reverse("web:api-keys"))

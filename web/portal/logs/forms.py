@@ -1,0 +1,195 @@
+"""The filters of an organization's log, which are in the URL."""
+
+import re
+from functools import partial
+from typing import Any, Self, cast
+
+from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from audit.entries.facets import NO_AGENT, OTHER_SCOPES, TOKEN_REASONS, is_own
+from audit.events import Event
+from audit.selectors import Filters
+from core.text import plain_text
+from decisions.wording import REASONS
+from developers.models import SavedView
+from developers.saved_views import MAX_NAME_LENGTH, MAX_QUERY_LENGTH
+from policies.rules import RULES
+from resources.catalogue import SCOPE_ID, catalogue
+from resources.selectors import own_scopes
+from web.display.formats import exactly
+from web.forms.fields import IdSelect, PlainField
+from web.forms.filters import OUTCOMES, FilterForm
+from web.forms.moments import PeriodField
+from web.forms.named_id import NamedIdField
+from web.portal.logs.names import AGENT, DEVELOPER, POLICY, SERVER, OwnNames
+from web.portal.logs.words import ACTORS, DECIDERS, STEPS
+
+ANY = [("", _("Any"))]
+TOKEN = "token"  # of the reasons, all that the token gives
+FROM, TO = "from", "to"
+IN_FILE_NAMES = ("outcome", "agent", "rule", "reason", "policy", "server", "event", FROM, TO)
+MAX_SLUG = 20
+NAME = re.compile(r"[a-z]+(_[a-z]+){1,9}")
+
+
+def _text(label: Any, **attrs: str) -> forms.CharField:
+    widget = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", **attrs})
+    return forms.CharField(label=label, required=False, max_length=200, widget=widget)
+
+
+class LogFilterForm(FilterForm):
+    outcome = forms.ChoiceField(label=_("Outcome"), choices=OUTCOMES, required=False)
+    agent = NamedIdField(AGENT, none=NO_AGENT, label=_("Agent"))
+    action = _text(_("Action or scope"), placeholder="email:send", translate="no")
+    scope = _text(_("Scope"), placeholder="email:send", translate="no")
+    rule = forms.ChoiceField(label=_("Rule"), required=False)
+    reason = forms.ChoiceField(label=_("Reason"), required=False)
+    policy = NamedIdField(POLICY, label=_("Policy"))
+    decider = forms.ChoiceField(label=_("Decided by"), choices=[*ANY, *DECIDERS.items()], required=False)
+    server = NamedIdField(SERVER, label=_("Resource server"))
+    actor = forms.ChoiceField(label=_("Actor"), required=False)
+    user = _text(_("User ID"))
+    consent = _text(_("Grant ID"))
+    step = forms.ChoiceField(label=_("Request for consent"), choices=[*ANY, *STEPS.items()], required=False)
+    left_out = _text(_("Scope left out"), placeholder="email:send", translate="no")
+    event = forms.ChoiceField(
+        label=_("Event"), choices=[*ANY, *((event, event) for event in Event)], required=False, widget=IdSelect
+    )
+    request = _text(_("Request ID"))
+
+    def __init__(self, data: Any, *, names: OwnNames) -> None:
+        super().__init__(data)
+        self.names = names
+        self.fields[FROM] = PeriodField(label=_("From"))
+        self.fields[TO] = PeriodField(label=_("To"), is_end=True)
+        for name, kind in (("agent", AGENT), ("policy", POLICY), ("server", SERVER)):
+            field = cast("NamedIdField", self.fields[name])
+            field.names, field.find = names.of_kind(kind), partial(names.find, kind)
+        self._field("rule").choices = _with_unknown(_rules(), data.get("rule"))
+        reasons = [
+            *ANY,
+            (TOKEN, _("Any problem with the token")),
+            *((name, one.label) for name, one in REASONS.items()),
+        ]
+        self._field("reason").choices = _with_unknown(reasons, data.get("reason"))
+        self._field("actor").choices = [*ANY, *ACTORS.items(), *_developers(names)]
+
+    def clean(self) -> dict[str, Any]:
+        since, until = (self.cleaned_data.get(name) for name in (FROM, TO))
+        if since and until and until <= since:
+            self.add_error(TO, gettext("Must be after the beginning of the period."))
+        return self.cleaned_data
+
+    def filters(self) -> Filters:
+        """Return the filters of the log. Invalid ones are left out: check first whether the form is valid."""
+        value = self._valid
+        request_id, reason = value("request"), value("reason")
+        return Filters(
+            outcome=value("outcome"),
+            agent_id=value("agent"),
+            action=value("action"),
+            scope=value("scope"),
+            rule=value("rule"),
+            reason=None if reason == TOKEN else reason,
+            reasons=TOKEN_REASONS if reason == TOKEN else None,
+            policy_id=value("policy"),
+            decider=value("decider"),
+            step=value("step"),
+            left_out=value("left_out"),
+            server_id=value("server"),
+            actor=value("actor"),
+            user_id=value("user"),
+            consent_id=value("consent"),
+            event=value("event"),
+            request_id=request_id if is_own(request_id) else None,
+            since=value(FROM),
+            until=value(TO),
+        )
+
+    @property
+    def foreign_request_id(self) -> str:
+        """The request id that the caller chose, if the filter is one. The log has no index of these."""
+        request_id = self._valid("request")
+        return "" if request_id is None or is_own(request_id) else str(request_id)
+
+    @property
+    def foreign_scope(self) -> str:
+        """The scope that is filtered by, if it is neither in the catalogue nor of the organization.
+
+        The log finds it only in entries that concern an organization that defines it, or whose token had it.
+        """
+        wanted = self._valid("scope") or self._valid("action") or ""
+        is_known = not SCOPE_ID.fullmatch(wanted) or wanted in catalogue()
+        return "" if is_known or own_scopes(self.names.organization_id).filter(pk=wanted).exists() else str(wanted)
+
+    @property
+    def other_scopes_query(self) -> str:
+        """The query of the page with the entries that have asked for scopes under which the log has no entries."""
+        return self.query(scope=OTHER_SCOPES, action="")
+
+    def file_words(self) -> list[str]:
+        """Return what was filtered, as words for the name of a file: without ids of users, and not too long."""
+        words = [self._file_word(name) for name in IN_FILE_NAMES if name in self._sent()]
+        return [word for word in words if word]
+
+    def _file_word(self, name: str) -> str:
+        if name in (FROM, TO) and self._is_moment(name):
+            return f"{self._valid(name):%Y%m%dT%H%MZ}"
+        return _slug(self._words(name))
+
+    def _sent(self) -> dict[str, str]:
+        """Return the valid filters as the user sent them. Names become ids, which stay what they are."""
+        return {name: self._valid(name) if self._is_named(name) else value for name, value in super()._sent().items()}
+
+    def _words(self, name: str) -> str:
+        value = self._valid(name)
+        if self._is_named(name):
+            return gettext("No agent") if value == NO_AGENT else self.names.names.get(value, value)
+        if name == "scope" and value == OTHER_SCOPES:
+            return gettext("Other scopes")
+        if name in (FROM, TO):
+            return exactly(value) if self._is_moment(name) else self.data[name].strip()
+        return plain_text(super()._words(name))
+
+    def _is_moment(self, name: str) -> bool:
+        """Return whether the user sent a moment, rather than a day."""
+        text = self.data[name].strip()
+        return "T" in text or " " in text
+
+    def _is_named(self, name: str) -> bool:
+        return isinstance(self.fields[name], NamedIdField)
+
+    def _field(self, name: str) -> forms.ChoiceField:
+        return cast("forms.ChoiceField", self.fields[name])
+
+
+def _rules() -> list[Any]:
+    return [*ANY, *sorted(((name, gettext(rule.title)) for name, rule in RULES.items()), key=lambda one: one[1])]
+
+
+def _slug(words: str) -> str:
+    return "-".join(re.findall(r"[a-z0-9]+", words.lower()))[:MAX_SLUG].strip("-")
+
+
+def _with_unknown(choices: list[Any], name: str | None) -> list[Any]:
+    """Return also the name of a rule type or a reason that there is no more: the log outlives them."""
+    is_unknown = name and NAME.fullmatch(name) and name not in dict(choices)
+    return [*choices, (name, name)] if is_unknown else choices
+
+
+def _developers(names: OwnNames) -> list[tuple[str, str]]:
+    return [(pk, gettext("Developer: %(name)s") % {"name": name}) for pk, name in names.of_kind(DEVELOPER).items()]
+
+
+class ViewForm(forms.Form):
+    """The name of a saved view. A new one also has its filters, as the query of the page."""
+
+    name = PlainField(label=_("Name of the view"), max_length=MAX_NAME_LENGTH)
+    query = forms.CharField(required=False, max_length=MAX_QUERY_LENGTH, widget=forms.HiddenInput)
+
+    @classmethod
+    def about(cls, view: SavedView) -> Self:
+        """Return the form that renames the view."""
+        return cls(initial={"name": view.name}, auto_id=f"id_{view.pk}_%s")

@@ -1,0 +1,183 @@
+"""Entries of an organization's log with the names that it may know."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from audit.events import SANDBOX
+from audit.readers.reading import AuditEntry, stated_reason
+from audit.selectors import describe_for_organization
+from core.text import plain_text
+from decisions.wording import explain_denial
+from web.display.formats import relative
+from web.portal.logs.names import OwnNames
+from web.portal.logs.words import ACTORS, rule_title
+
+SHORT_ID = 6
+USERS_LIMIT = "user"
+
+
+@dataclass(frozen=True, slots=True)
+class LogRow:
+    """An entry. `content` is what the organization may read of it."""
+
+    entry: AuditEntry
+    content: Mapping[str, Any]
+    names: OwnNames
+
+    @property
+    def id(self) -> str:
+        return self.entry.id
+
+    @property
+    def at(self) -> datetime:
+        return self.entry.timestamp
+
+    @property
+    def ago(self) -> str:
+        return relative(self.entry.timestamp)
+
+    @property
+    def event(self) -> str:
+        return self.entry.event
+
+    @property
+    def outcome(self) -> str:
+        """The outcome, or "sandbox" for an entry of a trial, which decided nothing."""
+        return "sandbox" if self.entry.event in SANDBOX else self.entry.outcome
+
+    @property
+    def would_be(self) -> str:
+        """What a trial answered: "allowed", "asked" or "denied". Empty for all other entries."""
+        return str(self.content["metadata"].get("wouldBe", "")) if self.entry.event in SANDBOX else ""
+
+    @property
+    def trial_id(self) -> str:
+        """The trial that the entry belongs to, or an empty string."""
+        return str(self.content["metadata"].get("trialId", self.id)) if self.entry.event in SANDBOX else ""
+
+    @property
+    def what(self) -> str:
+        """The action or the first scope that was asked for, or the event if there is neither."""
+        asked = [one for one in (self.content["action"], *self.content["scopes"]) if one]
+        return plain_text(asked[0]) if asked else self.event
+
+    @property
+    def more(self) -> int:
+        """How many scopes there are besides `what`."""
+        asked = {self.content["action"], *self.content["scopes"]} - {None}
+        return max(0, len(asked) - 1)
+
+    @property
+    def agent_id(self) -> str | None:
+        return self.entry.agent_id
+
+    @property
+    def agent_name(self) -> str:
+        """The agent's name, or its id if the organization does not know it."""
+        return self._name_of(self.entry.agent_id)
+
+    @property
+    def has_agent_page(self) -> bool:
+        is_own = self.content["organizationId"] == self.names.organization_id
+        return is_own and self.agent_id in self.names.names and self.agent_id not in self.names.deleted
+
+    @property
+    def user_id(self) -> str | None:
+        return self.entry.user_id
+
+    @property
+    def short_user_id(self) -> str:
+        """The end of the user's id. Developers do not learn the names of users."""
+        return shortened(self.entry.user_id)
+
+    @property
+    def actor_kind(self) -> str:
+        kind = self.content["actor"]["kind"]
+        return str(ACTORS.get(kind, kind))
+
+    @property
+    def actor_name(self) -> str:
+        """The actor's name, or an empty string. An agent has a column of its own."""
+        return self.names.names.get(self.content["actor"]["id"], "")
+
+    @property
+    def rule(self) -> str:
+        """The rule that decided, in words. Empty if none did."""
+        rule_type = self.content["metadata"].get("ruleType")
+        return rule_title(rule_type) if rule_type else ""
+
+    @property
+    def rule_number(self) -> int | None:
+        """The number of the rule in its policy, from 1, if the organization may know it."""
+        index = self.content["metadata"].get("ruleIndex")
+        return index + 1 if isinstance(index, int) else None
+
+    @property
+    def rule_detail(self) -> str:
+        """What the rule said about the request."""
+        return plain_text(self.content["metadata"].get("detail"))
+
+    @property
+    def is_users_limit(self) -> bool:
+        return self.content["metadata"].get("limitedBy") == USERS_LIMIT
+
+    @property
+    def has_rule(self) -> bool:
+        """Whether a rule of a policy, or a limit of the user, decided."""
+        return bool(self.is_users_limit or self.policy_name or self.rule)
+
+    @property
+    def why(self) -> str:
+        """The name of the policy that decided, if the organization may know it, else the rule or the reason's words."""
+        if self.is_users_limit:
+            return _("The user's own limit")
+        return self.policy_name or self.rule or str(explain_denial(self.content["reason"], {}).label or self.reason)
+
+    @property
+    def reason(self) -> str:
+        return plain_text(self.content["reason"])
+
+    @property
+    def stated_reason(self) -> str:
+        return stated_reason(self.content)
+
+    @property
+    def policy_name(self) -> str:
+        """The name that the policy had at the decision, or has now."""
+        recorded = plain_text(self.content["metadata"].get("policyName"))
+        return recorded or (self._name_of(self.policy_id) if self.policy_id else "")
+
+    @property
+    def policy_id(self) -> str | None:
+        policy_id: str | None = self.content["policyId"]
+        return policy_id
+
+    @property
+    def has_policy_page(self) -> bool:
+        return self.policy_id in self.names.names
+
+    def _name_of(self, pk: str | None) -> str:
+        return self.names.names.get(pk, shortened(pk)) if pk else ""
+
+
+def read_rows(entries: Sequence[AuditEntry], own: OwnNames) -> list[LogRow]:
+    """Return the entries, in the same order. Names that are not suggested are looked up by one query."""
+    described = describe_for_organization(entries, own.organization_id)
+    names = own.with_those_of(one for content in described for one in _ids_in(content))
+    return [LogRow(entry, content, names) for entry, content in zip(entries, described, strict=True)]
+
+
+def shortened(pk: str | None) -> str:
+    """Return the end of an id, which is random, such as `usr_…9f2c01`."""
+    if not pk:
+        return ""
+    prefix, _separator, digits = pk.partition("_")
+    return f"{prefix}_…{digits[-SHORT_ID:]}" if len(digits) > SHORT_ID else pk
+
+
+def _ids_in(content: Mapping[str, Any]) -> Iterable[str | None]:
+    return content["agentId"], content["policyId"], content["actor"]["id"]

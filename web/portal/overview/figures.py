@@ -1,0 +1,148 @@
+"""The figures of the portal's overview, and what needs the developer's attention."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, QuerySet, Subquery
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from agents.models import Agent, ClientSecret
+from agents.selectors import agents_for_organization
+from audit.events import Outcome
+from core import clock
+from developers.models import Organization
+from insights.selectors import decisions_by_outcome
+from insights.windows import last_24_hours
+from policies.models import Policy
+from policies.selectors import policies_for_organization
+from web.portal.analytics.links import ALLOWED, DECISIONS, DENIED, Links
+
+SOON = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """The client secrets that stop working soon: how many, and the first of them."""
+
+    number: int
+    agent_id: str
+    agent_name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """How many rows an organization has of each kind. `recording` are policies that deny nothing yet.
+
+    `proved_at` is since when it has proved a domain, and `asked_at` when it asked to be verified.
+    """
+
+    agents: int
+    suspended: int
+    stopped: int
+    policies: int
+    recording: int
+    expiring: Expiring | None
+    proved_at: datetime | None
+    asked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """The decisions of the last 24 hours, as far as the log is counted, and the URLs of their rows in the log."""
+
+    allowed: int
+    denied: int
+    allowed_url: str
+    denied_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """Something that needs attention, with the rows behind it."""
+
+    words: str
+    url: str
+
+
+def figures_of(organization_id: str) -> Figures:
+    """Read all figures by one query."""
+    of_agents, of_policies = agents_for_organization(organization_id), policies_for_organization(organization_id)
+    secrets = _expiring(organization_id)
+    counts = (
+        of_agents,
+        of_agents.filter(status=Agent.Status.SUSPENDED, stopped_at=None),
+        of_agents.filter(stopped_at__isnull=False),
+        of_policies,
+        of_policies.filter(enabled=True, mode=Policy.Mode.SHADOW),
+    )
+    columns: list[str | Subquery] = [
+        *map(_count, counts),
+        _count(secrets, "agent__organization_id"),
+        *(Subquery(secrets.values(name)[:1]) for name in ("agent_id", "agent__name", "expires_at")),
+        "domain_claim__proved_at",
+        "domain_claim__review_asked_at",
+    ]
+    found = Organization.objects.filter(pk=organization_id).values_list(*columns)[0]
+    agents, suspended, stopped, policies, recording, number = (one or 0 for one in found[: len(counts) + 1])
+    *first, proved_at, asked_at = found[len(counts) + 1 :]
+    expiring = Expiring(number, *first) if number else None
+    return Figures(agents, suspended, stopped, policies, recording, expiring, proved_at, asked_at)
+
+
+def decided_in_a_day(organization_id: str) -> Decided:
+    """Return the decisions of the hour now and the 23 before."""
+    window = last_24_hours(clock.now())
+    found = decisions_by_outcome(organization_id, window)
+    allowed, denied = (Links().to(window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
+    return Decided(found.get(Outcome.ALLOWED, 0), found.get(Outcome.DENIED, 0), allowed, denied)
+
+
+def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
+    """Yield what needs attention, most urgent first."""
+    agents = reverse("web:agents")
+    if number := figures.stopped:
+        words = ngettext(
+            "An administrator stopped %(number)d agent.", "An administrator stopped %(number)d agents.", number
+        )
+        yield Attention(words % {"number": number}, f"{agents}?status=stopped")
+    if number := figures.suspended:
+        words = ngettext(
+            "%(number)d agent is suspended: all its requests are denied.",
+            "%(number)d agents are suspended: all their requests are denied.",
+            number,
+        )
+        yield Attention(words % {"number": number}, f"{agents}?status=suspended")
+    if number := figures.recording:
+        words = ngettext(
+            "%(number)d policy only records what it would deny.",
+            "%(number)d policies only record what they would deny.",
+            number,
+        )
+        yield Attention(words % {"number": number}, f"{reverse('web:policies')}?status=shadow")
+    if not is_verified:
+        yield Attention(_not_verified(figures), reverse("web:domain"))
+
+
+def _not_verified(figures: Figures) -> str:
+    """Return what an organization that is not verified can do about it."""
+    if figures.asked_at:
+        return _("Consent screens warn users that your organization is not verified. An administrator decides.")
+    if figures.proved_at:
+        return _("Consent screens warn users that your organization is not verified. Ask to be verified.")
+    return _("Consent screens warn users that your organization is not verified. Prove a domain.")
+
+
+def _expiring(organization_id: str) -> QuerySet[ClientSecret]:
+    """Return the client secrets that stop working soon, the first one first."""
+    now = clock.now()
+    rows = ClientSecret.objects.filter(agent__organization_id=organization_id, agent__deleted_at=None)
+    return rows.filter(expires_at__gt=now, expires_at__lt=now + SOON).order_by("expires_at")
+
+
+def _count(rows: QuerySet[Any], group: str = "organization_id") -> Subquery:
+    return Subquery(rows.order_by().values(group).annotate(number=Count("pk")).values("number"))

@@ -1,0 +1,65 @@
+"""The history of a policy, and restoring one of its versions."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from core.errors import Invalid
+from core.http import SeeOther
+from developers.models import Developer
+from policies.models import Policy
+from policies.selectors import policy_for_organization
+from policies.services import restore_version
+from policies.throttling import throttle_writes
+from policies.versions import versions_of
+from web.portal.policies.effects import effect_of
+from web.portal.policies.history import describe_history
+from web.requests.access import developer_actor, developer_page, posted_from
+from web.requests.paging import read_number
+
+NO_REFUSAL: Mapping[str, Any] = MappingProxyType({})
+
+
+@require_safe
+@developer_page
+def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    return _show(request, policy_for_organization(developer.organization_id, policy_id))
+
+
+@developer_page
+@posted_from("web:policy-history", "policy_id")
+def restore(request: HttpRequest, developer: Developer, policy_id: str, number: int) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    throttle_writes(policy.organization_id)
+    try:
+        restored = restore_version(actor=developer_actor(request, developer), policy=policy, number=number)
+    except Invalid as error:
+        return _show(request, policy, {"error": error, "refused": number}, status=422)
+    done = _("Version %(number)d restored.") % {"number": number}
+    messages.success(request, f"{done} {effect_of(restored)}")
+    return SeeOther(reverse("web:policy-history", args=[policy.id]))
+
+
+def _show(
+    request: HttpRequest, policy: Policy, refusal: Mapping[str, Any] = NO_REFUSAL, status: int = 200
+) -> HttpResponse:
+    before = read_number(request.GET, "before")
+    rows = versions_of(policy)
+    if before is not None:
+        rows = rows.filter(number__lt=before)
+    found = describe_history(policy, rows)
+    context = {
+        "policy": policy,
+        "changes": found.changes,
+        "older": found.older,
+        "is_newest": before is None,
+        **refusal,
+    }
+    return render(request, "web/portal/policies/policy_history.html", context, status=status)

@@ -1,0 +1,107 @@
+"""The form of the simulator: a request as a service would ask verify about it. It is in the URL."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from core import clock
+from core.net import canonical_address
+from policies.rules import RuleContext
+from resources.catalogue import SCOPE_ID
+from web.display.local import local_zone
+from web.forms.agent_field import AgentField, AgentFieldForm
+from web.forms.context_field import ContextField
+from web.forms.fields import LinesField, PlainField
+
+MAX_SCOPES = 20
+# The request is in the URL.
+MAX_CONTEXT = 4000
+EARLIEST, LATEST = 2000, 2099
+USER_ID = r"usr_[0-9a-f]{32}"
+
+
+class ScopesField(LinesField):
+    """Scopes, one per line or separated by spaces or commas."""
+
+    def to_python(self, value: Any) -> Any:
+        scopes = list(dict.fromkeys(str(value or "").replace(",", " ").split()))
+        wrong = next((scope for scope in scopes if not SCOPE_ID.fullmatch(scope)), None)
+        if wrong is not None:
+            raise ValidationError(
+                _('"%(scope)s" is not the ID of a scope, such as email:read.'), params={"scope": wrong[:100]}
+            )
+        if len(scopes) > MAX_SCOPES:
+            raise ValidationError(_("At most %(most)d scopes."), params={"most": MAX_SCOPES})
+        return scopes
+
+
+class AddressField(forms.CharField):
+    """An IP address in its canonical form."""
+
+    def to_python(self, value: Any) -> str | None:
+        text = super().to_python(value)
+        address = canonical_address(text) if text else None
+        if text and address is None:
+            raise ValidationError(_("Must be an IPv4 or IPv6 address, without a zone or spaces."))
+        return address
+
+
+class SimulationForm(AgentFieldForm):
+    title = _("Request")
+    agent = AgentField(label=_("Agent"), placeholder=_("Name or ID"))
+    scopes = ScopesField(
+        label=_("Required scopes"), help_text=_("Such as email:send. Several are separated by spaces.")
+    )
+    action = PlainField(label=_("Action"), max_length=200, required=False)
+    resource = PlainField(label=_("Resource"), max_length=2000, required=False)
+    user = forms.RegexField(
+        rf"^({USER_ID})?$",
+        label=_("User ID"),
+        required=False,
+        help_text=_("The user whose limits apply. If it is empty, a rule that would ask the user denies instead."),
+        error_messages={"invalid": _("Must be the ID of a user, as in the log.")},
+    )
+    ip = AddressField(label=_("IP address of the agent"), required=False, max_length=64)
+    at = forms.DateTimeField(
+        label=_("Time"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text=_("In your time zone. Empty for now."),
+    )
+    context = ContextField(
+        label=_("Context, as JSON"),
+        most=MAX_CONTEXT,
+        help_text=_("What the service reports about the call, such as recipient or amount."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["scopes"].widget.attrs["rows"] = 2
+        self.fields["agent"].required = True
+
+    def clean_at(self) -> datetime | None:
+        """Return the time in UTC. What was typed is in the user's zone."""
+        at: datetime | None = self.cleaned_data["at"]
+        if at is None:
+            return None
+        if not EARLIEST <= at.year <= LATEST:
+            raise ValidationError(_("Must be from 2000 to 2099."))
+        return at.replace(tzinfo=local_zone()).astimezone(UTC)
+
+    def request(self) -> RuleContext:
+        """Return the request. Call it only if the form is valid."""
+        data, agent = self.cleaned_data, self.cleaned_data["agent"]
+        return RuleContext(
+            now=data["at"] or clock.now(),
+            agent_id=agent.id,
+            scopes=tuple(data["scopes"]),
+            action=data["action"] or None,
+            resource=data["resource"] or None,
+            ip=data["ip"],
+            context=data["context"],
+            user_id=data["user"] or None,
+            organization_id=agent.organization_id,
+        )

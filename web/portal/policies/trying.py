@@ -1,0 +1,85 @@
+"""One request, tried on a policy as the editor has it, together with the other policies in force. Nothing is saved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self, cast
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.translation import gettext as _
+
+from agents.selectors import agents_for_organization
+from decisions.whatif.simulation import Simulated, simulate_together
+from developers.models import Developer
+from limits.throttle import Subject, Throttle
+from policies.models import Policy
+from policies.rules import parse_rules
+from policies.selectors import policies_in_force
+from web.forms.agent_field import AgentField
+from web.forms.fields import as_typed
+from web.portal.policies.forms import ENFORCED, PolicyEditor
+from web.portal.policies.simulation_form import SimulationForm
+from web.portal.policies.verdicts import Verdict, describe_unknown, describe_verdicts
+
+# The values of the button "try". Any other leaves the section as it is.
+OPEN, RUN, CLOSE = "open", "run", "close"
+PREFIX = "try"
+MOST_LISTED = 50
+
+
+@dataclass(slots=True)
+class Attempt:
+    """The section of the editor with the request. `form` is None while it is closed, `outcome` empty before a run."""
+
+    form: SimulationForm | None = None
+    is_run: bool = False
+    outcome: str = ""
+    verdicts: Sequence[Verdict] = ()
+    left_out: int = 0
+    hints: Sequence[str] = ()
+    is_in_force: bool = True
+    is_opened: bool = False
+
+    @classmethod
+    def read(cls, request: HttpRequest, developer: Developer) -> Self:
+        """Return what the request says of the section."""
+        data = request.POST
+        pressed = data.get("try")
+        if pressed == CLOSE or (pressed not in (OPEN, RUN) and "trying" not in data):
+            return cls()
+        agents = agents_for_organization(developer.organization_id)
+        form = SimulationForm(data if pressed == RUN else None, prefix=PREFIX, agents=agents)
+        cast("AgentField", form.fields["agent"]).suggestions = []  # those of the policy's own field serve both
+        if pressed == OPEN:
+            form.initial = {"agent": data.get("agent", "")}
+        elif pressed != RUN:
+            form.initial = as_typed(form, data)
+        return cls(form, is_run=pressed == RUN, is_opened=pressed == OPEN)
+
+    @property
+    def forms(self) -> list[SimulationForm]:
+        return [self.form] if self.form else []
+
+
+def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, organization_id: str) -> None:
+    """Let the draft, in place of the policy, and the other policies in force decide the request, if all is valid.
+
+    Raises `DomainError`.
+    """
+    form = attempt.form
+    if form is None or not all([editor.can_decide(organization_id), form.is_valid()]):
+        return
+    fields, rules = editor.fields.cleaned_data, editor.raw_rules()
+    parse_rules(rules)  # refuses more of them than a policy may have
+    Throttle("simulate", settings.THROTTLE_SIMULATE).hit(Subject(f"organization:{organization_id}"))
+    agent = fields["agent"]
+    draft = Simulated(_("This draft"), agent.id if agent else None, rules, policy)
+    asked = form.request()
+    others = policies_in_force(organization_id, asked.agent_id).exclude(pk=draft.id)
+    policies = [draft, *map(Simulated.of, others)]
+    simulation = simulate_together(policies, asked, organization_id=organization_id)
+    verdicts = describe_verdicts(simulation, policies, unsaved=draft)
+    attempt.outcome = simulation.outcome.value
+    attempt.verdicts, attempt.left_out = verdicts[:MOST_LISTED], max(len(verdicts) - MOST_LISTED, 0)
+    attempt.hints = describe_unknown(asked.asked, organization_id)
+    attempt.is_in_force = fields["status"] == ENFORCED

@@ -1,0 +1,79 @@
+"""What policies say about a request, in the words of the simulator's page."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+
+from core.text import plain_text
+from core.validation import did_you_mean
+from core.wording import Filled, translated
+from decisions.whatif.simulation import Simulated, Simulation
+from policies.actions import unknown_scopes
+from policies.engine import Outcome, Traced
+from policies.rules import sentences
+from web.display.formats import duration
+
+OUTCOMES: Mapping[Outcome, Any] = {
+    Outcome.PASSED: _("Allows"),
+    Outcome.DENIED: _("Denies"),
+    Outcome.ASKED: _("Asks the user"),
+    Outcome.NOT_CONCERNED: _("Not concerned"),
+}
+PILLS = {Outcome.PASSED: "pill--good", Outcome.DENIED: "pill--bad", Outcome.ASKED: "pill--note"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one rule says. `detail` is in English, as in the log. After `wait`, the request would pass.
+
+    `policy_url` is empty if the rule is not one of a stored policy. The rule `is_decisive` if verify names it.
+    """
+
+    policy_name: Any
+    policy_url: str
+    sentence: str
+    outcome: Any
+    pill: str
+    detail: str = ""
+    wait: str = ""
+    is_decisive: bool = False
+
+
+def describe_verdicts(
+    simulation: Simulation, policies: Sequence[Simulated], unsaved: Simulated | None = None
+) -> list[Verdict]:
+    """Return what each rule says: first the rules that deny or ask, in the order of the trace."""
+    rules = {policy.id: sentences(policy.rules) for policy in policies}
+    order = (Outcome.DENIED, Outcome.ASKED, Outcome.PASSED, Outcome.NOT_CONCERNED)
+    traced = sorted(simulation.rules, key=lambda each: order.index(each.outcome))
+    return [
+        describe_verdict(
+            each,
+            sentence=rules[each.policy.id][each.rule.index],
+            url="" if unsaved and each.policy.id == unsaved.id else reverse("web:policy", args=[each.policy.id]),
+        )
+        for each in traced
+    ]
+
+
+def describe_unknown(actions: Iterable[str], organization_id: str) -> list[str]:
+    """Return a hint for each scope or action that no rule can name. It can still be another organization's."""
+    text = gettext_noop('"%(scope)s" is neither in the catalogue nor one of your organization\'s scopes.')
+    found = unknown_scopes(actions, organization_id=organization_id).items()
+    return [translated(did_you_mean(Filled(text, scope=scope), choice)) for scope, choice in found]
+
+
+def describe_verdict(traced: Traced, *, sentence: str, url: str) -> Verdict:
+    return Verdict(
+        policy_name=plain_text(traced.policy.name),
+        policy_url=url,
+        sentence=sentence,
+        outcome=OUTCOMES[traced.outcome],
+        pill=PILLS.get(traced.outcome, ""),
+        detail=plain_text(traced.detail),
+        wait=duration(traced.retry_after_seconds) if traced.retry_after_seconds else "",
+    )

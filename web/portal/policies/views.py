@@ -1,0 +1,115 @@
+"""The policies of the developer's organization."""
+
+import json
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+from django.views.decorators.http import require_http_methods, require_safe
+
+from agents.selectors import agents_for_organization
+from core.errors import Invalid
+from core.http import SeeOther
+from developers.models import Developer
+from policies.models import Policy
+from policies.rules import InvalidRules, sentences
+from policies.selectors import policies_for_organization, policy_for_organization
+from policies.services import delete_policy, update_policy
+from policies.throttling import throttle_writes
+from policies.versions import content_of
+from web.portal.policies.cedar import as_cedar
+from web.portal.policies.effects import effect_of
+from web.portal.policies.filters import PolicyFilterForm
+from web.portal.policies.findings import STOPPED_DAYS, count_stopped, find_findings
+from web.portal.policies.forms import ENFORCED, SHADOW, STATUSES, changes_to, status_of
+from web.requests.access import developer_actor, developer_page, posted_from
+from web.requests.paging import paginate
+from web.user.approvals.diffs import visible_text
+
+LISTED_RULES = 2
+
+
+@require_safe
+@developer_page
+def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
+    form = PolicyFilterForm(request.GET, agents=agents_for_organization(developer.organization_id))
+    rows = form.apply(policies_for_organization(developer.organization_id).select_related("agent"))
+    page = paginate(request, rows)
+    listed = [
+        (policy, sentences(policy.rules[:LISTED_RULES]), max(len(policy.rules) - LISTED_RULES, 0))
+        for policy in page.items
+    ]
+    return render(request, "web/portal/policies/policies.html", {"form": form, "page": page, "policies": listed})
+
+
+@require_safe
+@developer_page
+def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    status = status_of(enabled=policy.enabled, mode=policy.mode)
+    context = {
+        "policy": policy,
+        "status": status,
+        "sentences": sentences(policy.rules),
+        "findings": find_findings(policy) if status == SHADOW else None,
+        "stopped": count_stopped(policy) if status == ENFORCED else None,
+        "stopped_days": STOPPED_DAYS,
+    }
+    return render(request, "web/portal/policies/policy.html", context)
+
+
+@require_safe
+@developer_page
+def code(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    text = visible_text(json.dumps(content_of(policy), indent=2, ensure_ascii=False))
+    context = {"policy": policy, "json": text, "cedar": visible_text(as_cedar(policy.rules))}
+    return render(request, "web/portal/policies/policy_code.html", context)
+
+
+@developer_page
+@posted_from("web:policy", "policy_id")
+def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    status = request.POST.get("status", "")
+    if status not in dict(STATUSES):
+        raise Invalid.field("status", gettext_noop("Must be one of the offered values."))
+    changes = changes_to(status, policy)
+    throttle_writes(policy.organization_id)
+    try:
+        policy = update_policy(actor=developer_actor(request, developer), policy=policy, changes=changes)
+    except InvalidRules as error:  # with it, the enabled policies would be too much
+        messages.error(request, " ".join(each.translated for each in error.errors))
+        return SeeOther(_url(policy))
+    return _saved(request, policy)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
+    policy = policy_for_organization(developer.organization_id, policy_id)
+    if request.method == "POST":
+        throttle_writes(policy.organization_id)
+        delete_policy(actor=developer_actor(request, developer), policy=policy)
+        messages.success(request, _("Policy deleted. It no longer denies any requests."))
+        return SeeOther(reverse("web:policies"))
+    context = {
+        "policy": policy,
+        "sentences": sentences(policy.rules),
+        "title": _("Delete this policy?"),
+        "confirm_label": _("Delete policy"),
+        "back_url": _url(policy),
+    }
+    return render(request, "web/portal/policies/policy_delete.html", context)
+
+
+def _saved(request: HttpRequest, policy: Policy) -> HttpResponse:
+    messages.success(request, f"{_('Policy saved.')} {effect_of(policy)}")
+    return SeeOther(_url(policy))
+
+
+def _url(policy: Policy) -> str:
+    return reverse("web:policy", args=[policy.id])

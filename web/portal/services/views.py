@@ -1,0 +1,237 @@
+"""The resource servers of the developer's organization: the services that accept tokens of its users."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.errors import ReauthenticationRequired
+from audit.events import Outcome
+from audit.readers.services import Health, health_of_service
+from core import clock
+from core.errors import DomainError, Invalid, NotFound
+from core.http import SeeOther
+from core.text import plain_text
+from developers.models import Developer
+from resources.catalogue import Scope, catalogue, describe_scopes
+from resources.models import CustomScope, ResourceServer
+from resources.selectors import (
+    live_server_secrets,
+    own_prefixes,
+    own_scopes,
+    resource_server_for_organization,
+    resource_servers_for_organization,
+    unoffered_among,
+)
+from resources.services import (
+    delete_resource_server,
+    register_resource_server,
+    rotate_resource_server_secret,
+    update_resource_server,
+)
+from tokens.service_impact import impact_on_service
+from web.forms.deleting import DeleteServerForm
+from web.forms.errors import show_in
+from web.portal.agents.forms import RotateForm
+from web.portal.services.forms import NewServerForm, ServerForm
+from web.portal.services.snippets import FRAMEWORKS, KINDS, snippet
+from web.requests import once
+from web.requests.access import developer_actor, developer_page
+from web.requests.kept_post import take_initial
+from web.requests.paging import paginate, part_of
+
+MAX_SEARCH = 100
+# With fewer resource servers, the list needs no search.
+FEW = 6
+
+
+@require_safe
+@developer_page
+def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """List the resource servers whose name or identifier contains `?q=`."""
+    query = plain_text(request.GET.get("q", ""))[:MAX_SEARCH]
+    found = _search(resource_servers_for_organization(developer.organization_id), query)
+    page = paginate(request, found)
+    context = {
+        "total": found.count(),
+        "page": page,
+        "servers": [(server, _count_own(server)) for server in page.items],
+        "query": query,
+        "is_searchable": bool(query or page.cursor) or len(page.items) >= FEW,
+    }
+    return render(request, "web/portal/services/resource_servers.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def create(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """Register a resource server, and the first scope that it defines."""
+    own = list(own_scopes(developer.organization_id))
+    posted = request.POST if request.method == "POST" else None
+    initial = take_initial(request, NewServerForm)
+    form = NewServerForm(posted, own=own, organization=developer.organization, initial=initial)
+    if form.is_valid():
+        try:
+            new = register_resource_server(
+                actor=developer_actor(request, developer),
+                organization=developer.organization,
+                name=form.cleaned_data["name"],
+                identifier=form.cleaned_data["identifier"],
+                scopes=form.scopes,
+            )
+        except ReauthenticationRequired:
+            raise
+        except DomainError as error:
+            form.show(error)
+        else:
+            once.put(request, new.server.id, new.secret)
+            return SeeOther(url_of(new.server))
+    prefixes = own_prefixes(developer.organization_id)
+    return _edit_page(request, form, {"title": _("New resource server"), "prefixes": prefixes})
+
+
+@require_safe
+@developer_page
+def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
+    """Show a resource server, its scopes and secrets, and the code that `?code=` asks for."""
+    servers = list(resource_servers_for_organization(developer.organization_id))
+    server = next((one for one in servers if one.id == server_id), None)
+    if server is None:
+        raise NotFound("No such resource server.")
+    kind = request.GET.get("code", "")
+    health = health_of_service(server.organization_id, server.id, clock.now())
+    own = own_scopes(server.organization_id).select_related("organization")
+    part = part_of(request, unoffered_among(own, servers))
+    context = {
+        "server": server,
+        "health": health,
+        "log_url": _log_url(server, health),
+        "offered": _offered(server, own),
+        "unoffered": replace(part, items=describe_scopes(part.items, own)),
+        "secrets": live_server_secrets(server),
+        "secret": once.take(request, server.id),
+        "snippet": snippet(server, kind if kind in KINDS else next(iter(KINDS))),
+        "kinds": KINDS.items(),
+        "frameworks": FRAMEWORKS,
+    }
+    return render(request, "web/portal/services/resource_server.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
+    """Change the name and the scopes. Scopes that have left the catalogue stay until others are chosen."""
+    server = resource_server_for_organization(developer.organization_id, server_id)
+    offered = _offered(server)
+    form = ServerForm(
+        request.POST if request.method == "POST" else None,
+        own=list(own_scopes(developer.organization_id)),
+        initial={
+            "name": server.name,
+            "own": [scope.id for scope in offered.own],
+            "shared": [scope.id for scope in offered.shared],
+        },
+    )
+    if form.is_valid():
+        changes = {"name": form.cleaned_data["name"], "scopes": None if form.keeps_scopes else form.scopes}
+        try:
+            update_resource_server(actor=developer_actor(request, developer), server=server, **changes)
+        except DomainError as error:
+            form.show(error)
+        else:
+            messages.success(request, _("Saved."))
+            return SeeOther(url_of(server))
+    context = {"title": _("Edit resource server"), "server": server, "gone": offered.gone}
+    return _edit_page(request, form, context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
+    server = resource_server_for_organization(developer.organization_id, server_id)
+    form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
+    if form.is_valid():
+        actor = developer_actor(request, developer)
+        try:
+            new = rotate_resource_server_secret(actor=actor, server=server, **form.cleaned_data)
+        except Invalid as error:
+            show_in(form, error, RotateForm.PLACES)
+        else:
+            once.put(request, server.id, new.value)
+            return SeeOther(url_of(server))
+    context = {"form": form, "name": server.name, "title": _("Rotate secret"), "back_url": url_of(server)}
+    return render(request, "web/portal/keys/rotate.html", context, status=422 if form.is_bound else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@developer_page
+def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
+    """Say what stops working and for how many, and delete the resource server once its name is typed."""
+    server = resource_server_for_organization(developer.organization_id, server_id)
+    form = DeleteServerForm(request.POST if request.method == "POST" else None, expected=server.name)
+    if form.is_valid():
+        delete_resource_server(actor=developer_actor(request, developer), server=server)
+        messages.success(request, _("Resource server deleted. Tokens for it are refused from now on."))
+        return SeeOther(reverse("web:resource-servers"))
+    now = clock.now()
+    health = health_of_service(server.organization_id, server.id, now)
+    context = {
+        "form": form,
+        "server": server,
+        "own": _offered(server).own,
+        "impact": impact_on_service(server, now),
+        "health": health,
+        "allowed_url": _log_url(server, health, outcome=Outcome.ALLOWED),
+        "title": _("Delete this resource server?"),
+        "confirm_label": _("Delete resource server"),
+        "back_url": url_of(server),
+    }
+    status = 422 if form.is_bound else 200
+    return render(request, "web/portal/services/resource_server_delete.html", context, status=status)
+
+
+def url_of(server: ResourceServer) -> str:
+    return reverse("web:resource-server", args=[server.id])
+
+
+def _log_url(server: ResourceServer, health: Health, **filters: str) -> str:
+    """Return the page of the log with what the service asked in the time that `health` counts."""
+    recent = {"server": server.id, "from": health.since.isoformat(timespec="seconds"), **filters}
+    return f"{reverse('web:logs')}?{urlencode(recent)}"
+
+
+def _search(rows: QuerySet[ResourceServer], query: str) -> QuerySet[ResourceServer]:
+    return rows.filter(Q(name__icontains=query) | Q(identifier__icontains=query)) if query else rows
+
+
+def _count_own(server: ResourceServer) -> int:
+    """Return how many of its scopes the organization defined."""
+    return sum(scope not in catalogue() for scope in server.scopes)
+
+
+class Offered(NamedTuple):
+    """The scopes of a resource server: the organization's own, those of the catalogue, and ids that have left it."""
+
+    own: list[Scope]
+    shared: list[Scope]
+    gone: list[str]
+
+
+def _offered(server: ResourceServer, own_rows: Iterable[CustomScope] | None = None) -> Offered:
+    scopes = describe_scopes(server.scopes, own_rows)
+    own, shared = [one for one in scopes if one.defined_by], [one for one in scopes if not one.defined_by]
+    known = {one.id for one in scopes}
+    return Offered(own, shared, [scope_id for scope_id in server.scopes if scope_id not in known])
+
+
+def _edit_page(request: HttpRequest, form: ServerForm, context: dict[str, Any]) -> HttpResponse:
+    status = 422 if form.is_bound else 200
+    return render(request, "web/portal/services/resource_server_edit.html", {"form": form, **context}, status=status)

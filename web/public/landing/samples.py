@@ -1,0 +1,95 @@
+"""What a service, an agent and a user each get, as the landing page shows it.
+
+Tests send these requests and compare the answers. An ellipsis stands for the rest of a value.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from audit.events import Event, Outcome
+from core import clock
+from decisions.requests import Reason
+from resources.catalogue import catalogue
+from web.wording.sentences import sentence
+
+VERIFY = """\
+POST /api/v1/tokens/verify
+
+{
+  "token": "eyJ…",
+  "requiredScopes": ["email:send"],
+  "context": {
+    "recipient": "bob@acme.com"
+  }
+}"""
+
+VERIFIED = """\
+{
+  "allowed": false,
+  "reason": "approval_required",
+  "userId": "usr_…",
+  "agentId": "agt_…",
+  "approvalId": "apr_…",
+  "approvalStatus": "pending"
+}"""
+
+EXCHANGE = """\
+curl $AGENTGATE_URL/api/v1/tokens/exchange --json '{
+  "code": "…",
+  "clientId": "agc_…",
+  "clientSecret": "ags_…"
+}'"""
+
+EXCHANGED = """\
+{
+  "accessToken": "eyJ…",
+  "tokenType": "Bearer",
+  "expiresIn": 900,
+  "refreshToken": "…",
+  "grantedScopes": ["email:read"]
+}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of a user's activity."""
+
+    at: datetime
+    text: str
+    is_allowed: bool
+    is_asked: bool
+
+
+def activity(agent: str) -> list[Line]:
+    """Return what the agent's user sees, newest first."""
+    now = clock.now()
+    entries = (
+        _entry(agent, Event.CONSENT_REVOKED, Outcome.INFO),
+        _entry(agent, Event.TOKEN_VERIFY, Outcome.DENIED, "email:send", Reason.APPROVAL_REQUIRED),
+        _entry(agent, Event.TOKEN_VERIFY, Outcome.ALLOWED, "email:read"),
+    )
+    return [
+        Line(
+            at=now - timedelta(minutes=past),
+            text=sentence(entry),
+            is_allowed=entry["outcome"] == Outcome.ALLOWED,
+            is_asked=entry["reason"] == Reason.APPROVAL_REQUIRED,
+        )
+        for past, entry in zip((2, 12, 14), entries, strict=True)
+    ]
+
+
+def _entry(agent: str, event: Event, outcome: Outcome, scope: str = "", reason: str | None = None) -> dict[str, Any]:
+    """Return an entry of the log as `web.wording.names` completes it."""
+    return {
+        "event": event,
+        "outcome": outcome,
+        "reason": reason,
+        "agentName": agent,
+        "scopeTitles": [catalogue()[scope].title] if scope else [],
+        "actor": {"kind": "user"},
+        "userId": None,
+        "policyName": "",
+        "metadata": {},
+    }

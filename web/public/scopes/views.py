@@ -1,0 +1,44 @@
+"""The catalogue of scopes: all of them, found by words and risk, and each on its own page."""
+
+from itertools import groupby
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from resources.catalogue import Scope, catalogue, scopes_in_category
+from resources.risks import RISK_LEVELS
+from web.display.labels import label_words
+from web.public.scopes.forms import ScopeFilterForm
+from web.user.consent.form import is_sensitive
+
+
+@require_safe
+def scopes(request: HttpRequest) -> HttpResponse:
+    """Show the scopes that `?q=` and `?risk=` find, by service."""
+    form = ScopeFilterForm(request.GET)
+    found = [scope for scope in catalogue().values() if form.matches(scope)]
+    groups = [(category, list(members)) for category, members in groupby(found, key=lambda scope: scope.category)]
+    context = {
+        "form": form,
+        "groups": groups,
+        "count": len(found),
+        "total": len(catalogue()),
+        "risks": [(risk, _count(found, risk)) for risk in reversed(RISK_LEVELS)],
+    }
+    return render(request, "web/public/scopes/scopes.html", context)
+
+
+@require_safe
+def scope(request: HttpRequest, scope_id: str) -> HttpResponse:
+    """Show one scope of the catalogue. Scopes that organizations define are shown where they are asked for."""
+    found = catalogue().get(scope_id)
+    if found is None:
+        raise Http404
+    others = [each for each in scopes_in_category(found.category) if each != found]
+    context = {"scope": found, "labels": label_words(found), "others": others, "is_sensitive": is_sensitive(found)}
+    return render(request, "web/public/scopes/scope.html", context)
+
+
+def _count(found: list[Scope], risk: str) -> int:
+    return sum(scope.risk_level == risk for scope in found)

@@ -1,0 +1,158 @@
+"""Access control for pages, and how pages show errors from the domain."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+from urllib.parse import quote, urlencode
+
+from allauth.account.utils import get_next_redirect_url
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods
+
+from accounts.errors import EmailUnverified, ReauthenticationRequired
+from accounts.models import User
+from accounts.recent import time_of_sign_in
+from accounts.selectors import require_verified_address
+from core.actor import Actor
+from core.errors import DomainError, NotFound
+from core.http import SeeOther, visitor
+from developers.acting import as_developer_in_session
+from developers.models import Developer
+from developers.selectors import developer_for_user
+from web.requests.kept_post import keeps_form
+
+View = Callable[..., HttpResponseBase]
+_UNDONE = "undone_post"
+
+
+def signed_in(request: HttpRequest) -> User:
+    """Return the signed-in user. Call it only behind `user_page` or `developer_page`."""
+    return cast("User", request.user)
+
+
+def user_actor(request: HttpRequest) -> Actor:
+    return visitor(request).acting_as("user", signed_in(request).id)
+
+
+def developer_actor(request: HttpRequest, developer: Developer) -> Actor:
+    return as_developer_in_session(visitor(request), developer, time_of_sign_in(request))
+
+
+def page(view: View) -> View:
+    """Turn a `DomainError` into a page. Objects that do not exist and objects of others both return 404.
+
+    If the user must verify their email address or enter their password first, redirect to that page, which then leads
+    back.
+    """
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except NotFound as error:
+            raise Http404 from error
+        except EmailUnverified as error:
+            messages.warning(request, f"{_(error.title)}. {error.translated}")
+            return SeeOther(f"{reverse('account_email')}?next={quote(request.path)}")
+        except ReauthenticationRequired:
+            return ask_for_password(request, is_undone=request.method == "POST")
+        except DomainError as error:
+            return refused(request, error)
+
+    return wrapped
+
+
+def with_next(name: str, wanted: str | None) -> str:
+    """Return the URL of the page `name`, from which the user goes on to `wanted` if that is not empty."""
+    return f"{reverse(name)}?{urlencode({'next': wanted})}" if wanted else reverse(name)
+
+
+def ask_for_password(request: HttpRequest, *, is_undone: bool) -> HttpResponse:
+    """Redirect to the page that asks for the password and then leads back with GET.
+
+    If `is_undone`, `say_undone` then says that nothing was changed.
+
+    Danger: unlike allauth's `ReauthenticationRequired`, do not repeat the POST. It may come from an agent that drives
+    the browser, and the user would enter the password without seeing what it does.
+    """
+    path = request.get_full_path()
+    request.session[_UNDONE] = path if is_undone else ""
+    return SeeOther(with_next("account_reauthenticate", path))
+
+
+def say_undone(request: HttpRequest) -> None:
+    """After the password, say that what it was needed for is not done, if that was a POST to the page that follows."""
+    undone = request.session.pop(_UNDONE, "")
+    if undone and undone == get_next_redirect_url(request):
+        text = _("You confirmed that it is you. Nothing has been changed yet, so make your choice again.")
+        messages.warning(request, text)
+
+
+def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """Return the page for an error."""
+    response = render(request, "web/refused.html", {"error": error}, status=error.status)
+    if error.retry_after is not None:
+        response["Retry-After"] = str(error.retry_after)
+    return response
+
+
+def user_page(view: View) -> View:
+    """Require a signed-in user, and never cache the page."""
+    return never_cache(login_required(page(view)))
+
+
+def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
+    """Make a view that only takes POST. GET redirects to the page with the form, passing the arguments `names`.
+
+    If the session has ended, the browser returns here with GET after the user signs in again. The query stays: it may
+    have the filters of the page.
+    """
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if request.method in ("GET", "HEAD"):
+                url, query = reverse(form_page, kwargs={name: kwargs[name] for name in names}), request.GET.urlencode()
+                return redirect(f"{url}?{query}" if query else url)
+            return view(request, *args, **kwargs)
+
+        return require_http_methods(["GET", "HEAD", "POST"])(wrapped)
+
+    return decorate
+
+
+def _suspended(request: HttpRequest, developer: Developer) -> HttpResponse:
+    """Return the page that says why the organization cannot use the portal."""
+    context = {"organization": developer.organization}
+    return render(request, "web/portal/agents/suspended.html", context, status=403)
+
+
+def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: Any, **kwargs: Any) -> HttpResponseBase:
+    """Return a page of the portal. Members of a suspended organization see only the page that says so."""
+    require_verified_address(developer.user)
+    request.developer = developer  # type: ignore[attr-defined]  # the masthead names their organization
+    if not developer.organization.may_act:
+        return _suspended(request, developer)
+    return view(request, developer, *args, **kwargs)
+
+
+def developer_page(view: View) -> View:
+    """Require a developer account and pass the `Developer` to the view. Redirect other users to the sign-up for it.
+
+    What was typed is kept if the user must enter their password first (`web.requests.kept_post`).
+    """
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        developer = developer_for_user(signed_in(request))
+        if developer is None:
+            return redirect("web:developer")
+        return enter_portal(request, developer, view, *args, **kwargs)
+
+    return user_page(keeps_form(wrapped))

@@ -1,0 +1,123 @@
+"""Downloads of the log as a table and as data, with exactly the entries that the filters of a page show."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest, StreamingHttpResponse
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from accounts.recent import require_recent_sign_in, time_of_sign_in
+from audit.entries.drafts import Draft
+from audit.readers.criteria import Criteria
+from audit.readers.snapshot import take_snapshot
+from audit.selectors import Filters
+from audit.services import record
+from core.clock import rfc3339
+from core.errors import Invalid
+from core.sending import Pieces, Place
+from limits.throttle import Subject, Throttle
+from web.display.tables import cells, csv_lines
+from web.requests.access import signed_in
+
+# A download occupies a thread of the server until it is done.
+MAX_ENTRIES = 100_000
+
+type Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Download[T]:
+    """Entries of the log, read while they are sent, many at a time.
+
+    `describe` returns the value of each of `columns`. `criteria` match these entries, and perhaps others. The file is
+    called `agentgate-<name>`.
+    """
+
+    name: str
+    criteria: Criteria
+    columns: Sequence[str]
+    batches: Iterator[Sequence[T]]
+    describe: Callable[[T], Row]
+
+    def rows(self) -> Iterator[list[Row]]:
+        """Yield the rows, many at a time. Unknown values are null."""
+        language = translation.get_language()
+        for batch in self.batches:
+            with translation.override(language):
+                rows = [self.describe(entry) for entry in batch]
+            yield [{name: None if value == "" else value for name, value in row.items()} for row in rows]
+
+
+def up_to(now: datetime, filters: Filters) -> Filters:
+    """Return the filters without what is written from `now` on, such as the entry of the download itself."""
+    return replace(filters, until=min(filters.until or now, now))
+
+
+def send(
+    request: HttpRequest, download: Download[Any], format_name: str, now: datetime, draft: Draft
+) -> StreamingHttpResponse:
+    """Send the download to the signed-in user and log it as `draft`.
+
+    Raises `ReauthenticationRequired` without a recent sign-in, `Throttled`, or `Invalid` if more than `MAX_ENTRIES`
+    entries match.
+    """
+    require_recent_sign_in(time_of_sign_in(request))
+    content_type, write = FORMATS[format_name]
+    account = f"user:{signed_in(request).id}"
+    place = Place(account)
+    try:
+        Throttle("export", settings.THROTTLE_EXPORT).hit(Subject(account))
+        _require_bounded(download.criteria)
+        with transaction.atomic():
+            record(draft._replace(metadata={"format": format_name}))
+        pieces = Pieces(place, write(download))
+    except BaseException:
+        place.close()
+        raise
+    name = f"agentgate-{download.name}-{now:%Y%m%dT%H%M%SZ}.{format_name}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return StreamingHttpResponse(pieces, content_type=content_type, headers=headers)
+
+
+def describe_time(at: datetime, zone: ZoneInfo) -> Row:
+    return {
+        "time": rfc3339(at),
+        "localTime": at.astimezone(zone).isoformat(sep=" ", timespec="seconds"),
+        "timeZone": zone.key,
+    }
+
+
+def _require_bounded(criteria: Criteria) -> None:
+    if take_snapshot().count(criteria) > MAX_ENTRIES:
+        message = _("A download has at most %(number)d entries. Choose a shorter period, or an agent.")
+        raise Invalid(message % {"number": MAX_ENTRIES})
+
+
+def _csv_pieces(download: Download[Any]) -> Iterator[bytes]:
+    yield csv_lines([download.columns])
+    for rows in download.rows():
+        yield csv_lines(cells(row, download.columns) for row in rows)
+
+
+def _json_pieces(download: Download[Any]) -> Iterator[bytes]:
+    """Yield an object whose member `items` has the entries."""
+    yield b'{"items":['
+    separator = ""
+    for rows in download.rows():
+        for row in rows:
+            yield f"{separator}\n{json.dumps(row, ensure_ascii=False)}".encode()
+            separator = ","
+    yield b"\n]}\n"
+
+
+FORMATS: Mapping[str, tuple[str, Callable[[Download[Any]], Iterator[bytes]]]] = {
+    "csv": ("text/csv; charset=utf-8", _csv_pieces),
+    "json": ("application/json", _json_pieces),
+}

@@ -1,0 +1,57 @@
+"""Users erase their own account and data."""
+
+from django.contrib.auth import logout
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.erasure import erase_user
+from accounts.models import User
+from accounts.recent import require_recent_sign_in, time_of_sign_in
+from consent.selectors import live_consents_for_user
+from core import clock
+from core.http import SeeOther
+from developers.selectors import sole_organization
+from web.requests.access import signed_in, user_actor, user_page
+from web.user.account.erasure_form import ErasureForm
+
+MAX_NAMED = 20
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@user_page
+def erase(request: HttpRequest) -> HttpResponse:
+    """Explain the erasure, and erase the account once its address is typed. Requires a recent sign-in."""
+    user = signed_in(request)
+    require_recent_sign_in(time_of_sign_in(request))
+    form = ErasureForm(request.POST or None, expected=user.email)
+    if request.method == "POST" and form.is_valid():
+        erase_user(actor=user_actor(request), user=user)
+        logout(request)
+        return SeeOther(reverse("web:erased"))
+    status = 422 if request.method == "POST" else 200
+    return render(request, "web/user/account/erase.html", _context(user, form), status=status)
+
+
+@require_safe
+def erased(request: HttpRequest) -> HttpResponse:
+    """Say that the account is erased. Users who are signed in have not come from there."""
+    if request.user.is_authenticated:
+        return redirect("web:account")
+    return render(request, "web/user/account/erased.html")
+
+
+def _context(user: User, form: ErasureForm) -> dict[str, object]:
+    live = live_consents_for_user(user, clock.now()).order_by("agent__name")
+    names = list(live.values_list("agent__name", flat=True))
+    return {
+        "form": form,
+        "title": _("Erase your account and data?"),
+        "confirm_label": _("Erase my account and data"),
+        "back_url": reverse("web:own-data"),
+        "agents": names[:MAX_NAMED],
+        "unnamed": len(names[MAX_NAMED:]),
+        "organization": sole_organization(user),
+    }

@@ -1,0 +1,63 @@
+"""What the log tells the user about an entry, for the page of the entry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from audit.entries.drafts import SHORTENED
+from core.money import read_amount
+from core.text import escape_invisible, readable_json
+from resources.catalogue import Scope, describe_scopes
+from web.display.labels import field_name
+from web.user.activity.items import Item
+from web.user.activity.touched import text_of
+
+TEXTS = ("text", "diff")
+# The page shows these in places of their own.
+SHOWN = frozenset({*TEXTS, "verb", "recipient", "target", "amount", "ip"})
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What the service sent about a call: `texts` as they were, `ip`, and `others` as JSON. Each may be empty.
+
+    `size` is that of a content of which the log has only the beginning, in bytes, else 0.
+    """
+
+    scopes: list[Scope]
+    texts: list[tuple[str, str]]
+    others: str
+    size: int
+    ip: str = ""
+
+
+def describe_content(item: Item) -> Content:
+    personal, scopes = item.content["personal"], describe_scopes(item.content["scopes"])
+    if shortened := personal.get(SHORTENED):
+        fields = "\n".join(map(field_name, shortened["fields"]))
+        texts = [(_("Beginning"), visible(shortened["beginning"])), (_("Names of its first fields"), fields)]
+        return Content(scopes, texts, "", shortened["size"])
+    context = personal.get("context") or {}
+    titles = {"text": _("Text"), "diff": _("Changes")}
+    texts = [(titles[name], visible(context[name])) for name in TEXTS if isinstance(context.get(name), str)]
+    ip = text_of(context["ip"]) if isinstance(context.get("ip"), str) else ""
+    return Content(scopes, texts, _rest(context), 0, ip)
+
+
+def visible(text: str) -> str:
+    """Return the lines of a text, with invisible characters as JSON escapes."""
+    return "\n".join(escape_invisible(line) for line in text.split("\n"))
+
+
+def _rest(context: Mapping[str, Any]) -> str:
+    rest = {name: value for name, value in context.items() if not (name in SHOWN and _is_shown(name, value))}
+    return readable_json(rest) if rest else ""
+
+
+def _is_shown(name: str, value: Any) -> bool:
+    """Return whether the page shows all of the value elsewhere."""
+    if name == "amount":
+        return read_amount(value) is not None
+    return isinstance(value, str) and (name in TEXTS or (bool(value) and text_of(value) == value))

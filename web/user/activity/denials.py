@@ -1,0 +1,73 @@
+"""Denials explained: why, and what the user can do. Nothing was done, because services ask before they act."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.urls import reverse
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core import clock
+from decisions.requests import Reason
+from decisions.wording import Words, explain_denial
+from web.user.activity.items import Item
+from web.user.activity.rules import WHOSE_SERVICE, WHOSE_USER, RuleInWords, find_rule_of
+from web.wording.names import scope_titles
+
+OTHERS_LIMIT = gettext_lazy("You cannot change this rule, but the agent's developer can.")
+SERVICES_LIMIT = gettext_lazy("You cannot change this rule, but the service can.")
+ALL_PAUSED = gettext_lazy("You paused all agents. Resume them, if you trust them again.")
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """`missing` are the titles of permissions that the agent lacks. `wait_until` is None if waiting does not help."""
+
+    missing: str
+    rule: RuleInWords | None
+    advice: Words
+    url: str
+    label: str
+    wait_until: datetime | None
+
+
+def explain(item: Item, *, is_all_paused: bool) -> Denial | None:
+    """Return why the request was denied and what the user can do, or None if it was not."""
+    if not item.is_denied:
+        return None
+    reason, rule, metadata = item.content["reason"], find_rule_of(item), item.content["metadata"]
+    is_all_paused = is_all_paused and reason == Reason.CONSENT_PAUSED
+    url, label = (reverse("web:connections"), _("Open your connections")) if is_all_paused else _page(item)
+    seconds = metadata.get("retryAfterSeconds")
+    fits_at = item.at + timedelta(seconds=seconds) if seconds and reason == Reason.POLICY_DENIED else None
+    return Denial(
+        missing=_missing(item),
+        rule=rule,
+        advice=ALL_PAUSED if is_all_paused else _advice(reason, rule, metadata),
+        url=url,
+        label=label,
+        wait_until=fits_at if fits_at and fits_at > clock.now() else None,
+    )
+
+
+def _advice(reason: str, rule: RuleInWords | None, metadata: Mapping[str, Any]) -> Words:
+    if reason == Reason.POLICY_DENIED and rule and rule.whose != WHOSE_USER:
+        return SERVICES_LIMIT if rule.whose == WHOSE_SERVICE else OTHERS_LIMIT
+    return explain_denial(reason, metadata).advice
+
+
+def _page(item: Item) -> tuple[str, str]:
+    """Return the page where the user can do something about it, and the words of the link. Empty if there is none."""
+    approval, consent = item.content["metadata"].get("approvalId"), item.content["consentId"]
+    if approval:
+        return reverse("web:approval", args=[approval]), _("Open the request")
+    return (reverse("web:connection", args=[consent]), _("Open the connection")) if consent else ("", "")
+
+
+def _missing(item: Item) -> str:
+    ids = item.content["metadata"].get("missingScopes", ())
+    titles = scope_titles(ids)
+    return get_text_list([titles.get(one, one) for one in ids], _("and"))

@@ -1,0 +1,94 @@
+"""The filters of the user's own history, which are in the URL."""
+
+from datetime import date, datetime
+from typing import Any, cast
+
+from babel import dates
+from django import forms
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy
+
+from agents.models import Agent
+from audit.selectors import Filters
+from core.text import plain_text
+from web.display.local import local_locale
+from web.forms.agent_field import OwnAgentField
+from web.forms.filters import OUTCOMES, FilterForm
+from web.forms.moments import start_of_day
+from web.user.activity.kinds import KINDS
+from web.user.activity.search import Wanted
+
+KIND_LABELS = [
+    ("", gettext_lazy("Everything")),
+    ("actions", gettext_lazy("What agents did")),
+    ("decisions", gettext_lazy("My decisions")),
+    ("account", gettext_lazy("My account")),
+    ("audit", gettext_lazy("Grants and sign-ins")),
+]
+MAX_SEARCH_LENGTH = 100
+
+
+class ActivityForm(FilterForm):
+    q = forms.CharField(
+        label=gettext_lazy("Permission or service"),
+        required=False,
+        max_length=MAX_SEARCH_LENGTH,
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
+    )
+    agent = OwnAgentField(label=gettext_lazy("Agent"), placeholder=gettext_lazy("Name or ID"))
+    outcome = forms.ChoiceField(label=gettext_lazy("Outcome"), choices=OUTCOMES, required=False)
+    since = forms.DateField(label=gettext_lazy("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    until = forms.DateField(label=gettext_lazy("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    kind = forms.ChoiceField(choices=KIND_LABELS, required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._agent_field.agents = agents
+
+    def wanted(self) -> Wanted:
+        """Return what to show."""
+        value = self._valid
+        agent, kind = value("agent"), value("kind")
+        filters = Filters(
+            agent_id=agent.id if agent else None,
+            events=KINDS[kind] if kind else None,
+            outcome=value("outcome"),
+            since=_midnight(value("since")),
+            until=_midnight(value("until"), days=1),
+        )
+        return Wanted(filters, plain_text(value("q")).lower().split())
+
+    @property
+    def chosen_kind(self) -> str:
+        """The kind of entries to show. Empty for all."""
+        return self._valid("kind") or ""
+
+    @property
+    def agents_by_id(self) -> dict[str, Agent]:
+        """The user's agents, for their logos."""
+        return {agent.id: agent for agent in self._agent_field.known}
+
+    @property
+    def agent_names(self) -> dict[str, str]:
+        """The names of the user's agents by id."""
+        return self._agent_field.names
+
+    @property
+    def _agent_field(self) -> OwnAgentField:
+        return cast("OwnAgentField", self.fields["agent"])
+
+    def _words(self, name: str) -> str:
+        value = self._valid(name)
+        if isinstance(value, Agent):
+            return plain_text(value.name)
+        if isinstance(value, date):
+            return str(dates.format_date(value, "medium", local_locale()))
+        return super()._words(name)
+
+
+def _midnight(day: date | None, *, days: int = 0) -> datetime | None:
+    """Return the start of the user's day, `days` later. Return None without a day, or if it is out of range."""
+    try:
+        return start_of_day(day, days) if day else None
+    except OverflowError:
+        return None

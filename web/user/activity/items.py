@@ -1,0 +1,224 @@
+"""Entries of the user's log with names and words, as pages and exports show them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+from django.utils.safestring import SafeString
+
+from approvals.selectors import unknown_scope
+from approvals.summaries import Act, Deed, describe_act, says_verb
+from audit.events import Event, Outcome
+from audit.readers.reading import AuditEntry
+from audit.selectors import describe_for_user
+from decisions.wording import asks_user
+from web.display.labels import field_names
+from web.user.activity.touched import Touched, read_touched
+from web.user.approvals.headlines import say_deed, say_plainly
+from web.wording.names import NOTHING, add_names
+from web.wording.sentences import reason_html, sentence, sentence_html
+
+# What only the user may do, and what gives another person or an agent access if it was not the user.
+DISPUTABLE = frozenset(
+    {
+        Event.USER_SIGNED_IN,
+        Event.USER_SIGN_IN_FAILED,
+        Event.USER_DEVICE_ADDED,
+        Event.USER_PASSWORD_CHANGED,
+        Event.USER_ACCOUNT_RECLAIMED,
+        Event.USER_EMAIL_VERIFIED,
+        Event.USER_EMAIL_ADDED,
+        Event.USER_EMAIL_REMOVED,
+        Event.USER_EMAIL_CHANGED,
+        Event.USER_PASSKEY_ADDED,
+        Event.USER_PASSKEY_REMOVED,
+        Event.USER_TOTP_ADDED,
+        Event.USER_TOTP_REMOVED,
+        Event.USER_RECOVERY_CODES_CREATED,
+        Event.USER_RECOVERY_CODE_USED,
+        Event.USER_SECOND_FACTOR_FAILED,
+        Event.USER_PROFILE_CHANGED,
+        Event.USER_MAILS_CHANGED,
+        Event.USER_DATA_EXPORTED,
+        Event.AUDIT_EXPORTED,
+        Event.DEVELOPER_REGISTERED,
+        Event.API_KEY_CREATED,
+        Event.API_KEY_ROTATED,
+        Event.CONSENT_APPROVED,
+        Event.APPROVAL_APPROVED,
+        Event.AGENT_RESUMED,
+        Event.AGENTS_RESUMED,
+    }
+)
+# What distinguishes requests that were denied for the same reason.
+RULE = ("limitedBy", "ruleType", "ruleIndex", "approvalStatus")
+OTHERS = frozenset({"administrator", "system"})
+CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
+# What is about one request of an agent.
+ACTS = {
+    Event.TOKEN_VERIFY,
+    Event.APPROVAL_APPROVED,
+    Event.APPROVAL_DENIED,
+    Event.APPROVAL_EXPIRED,
+    Event.APPROVAL_REVOKED,
+}
+# What agents do all the time, and what changes nothing.
+ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
+
+
+@dataclass(frozen=True)
+class Item:
+    """An entry that the user may read. `content` has names, `services` the organizations whose services it concerns."""
+
+    content: Mapping[str, Any]
+    at: datetime
+    touched: Touched
+    services: Sequence[str]
+
+    @property
+    def id(self) -> str:
+        return str(self.content["id"])
+
+    @property
+    def event(self) -> str:
+        return str(self.content["event"])
+
+    @property
+    def agent_id(self) -> str | None:
+        agent_id: str | None = self.content["agentId"]
+        return agent_id
+
+    @property
+    def is_call(self) -> bool:
+        """Whether an agent wanted to do something."""
+        return self.event == Event.TOKEN_VERIFY
+
+    @property
+    def is_asked(self) -> bool:
+        return self.is_denied and asks_user(self.content)
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether an agent's request was denied, or the user was asked."""
+        return self.event in CALLS and self.content["outcome"] == Outcome.DENIED
+
+    @property
+    def outcome(self) -> str:
+        """Return `allowed`, `denied`, `asked` or, if nothing was decided about an agent's request, "recorded"."""
+        if self.is_asked:
+            return "asked"
+        return str(self.content["outcome"]) if self.event in CALLS else "recorded"
+
+    @cached_property
+    def deed(self) -> Deed:
+        """What the agent wanted to do."""
+        return describe_act(self._act)
+
+    @property
+    def what(self) -> SafeString:
+        """The same in a sentence, as the page of an approval says it."""
+        return say_deed(self.deed)
+
+    @cached_property
+    def what_of_group(self) -> SafeString:
+        """The same without what it was done to, in which the entries of a line can differ."""
+        return say_deed(describe_act(_act(self.content, self.touched.without_target())))
+
+    @property
+    def more(self) -> str:
+        """What else the service said, by its names, in one line."""
+        said = {"verb"} if says_verb(self._act) else ()
+        return field_names([name for name in self.touched.further if name not in said])
+
+    @cached_property
+    def reason(self) -> SafeString:
+        """Why the request was denied, as HTML."""
+        return reason_html(dict(self.content))
+
+    @cached_property
+    def sentence(self) -> str:
+        return sentence(self._with_act)
+
+    @property
+    def headline(self) -> str:
+        """The sentence without the reason of a denial."""
+        return sentence(self._without_reason).rstrip()
+
+    @property
+    def headline_html(self) -> SafeString:
+        return sentence_html(self._without_reason)
+
+    @property
+    def sentence_html(self) -> SafeString:
+        return sentence_html(self._with_act)
+
+    @property
+    def _without_reason(self) -> dict[str, Any]:
+        return {**self._with_act, "reason": self.content["reason"] if self.is_asked else None}
+
+    @cached_property
+    def _act(self) -> Act:
+        return _act(self.content, self.touched)
+
+    @property
+    def _with_act(self) -> dict[str, Any]:
+        act = {"act": say_plainly(self.deed), "actHtml": self.what} if self.event in ACTS else {}
+        return {**self.content, **act}
+
+    @cached_property
+    def group(self) -> tuple[object, ...] | None:
+        """What entries have in common that one line can stand for. None if the entry needs a line of its own.
+
+        An amount does: each payment is to be seen. So does a decision of the user.
+        """
+        content = self.content
+        if self.event in ROUTINE and not self.is_denied:
+            return (self.event,)
+        touched = self.touched
+        if not self.is_call or touched.amount or touched.has_unreadable_amount:
+            return None
+        words = (
+            self.what_of_group,
+            tuple(touched.further),
+            tuple(content["scopes"]),
+            content["action"],
+        )
+        rule = (content["policyId"], *(content["metadata"].get(name) for name in RULE))
+        return (self.outcome, content["reason"], *words, *rule)
+
+    @property
+    def is_disputable(self) -> bool:
+        """Whether the user can say that it was not them: what was done in their name or with their account."""
+        if self.is_call:
+            return not self.is_denied
+        return self.event in DISPUTABLE and self.content["actor"]["kind"] not in OTHERS
+
+    def has(self, words: Collection[str]) -> bool:
+        """Return whether all words, in lower case, occur in what the entry says of permissions and services."""
+        return all(word in self._text for word in words)
+
+    @cached_property
+    def _text(self) -> str:
+        content, touched = self.content, self.touched
+        texts = (*content["scopes"], *content["scopeTitles"], content["action"], *self.services)
+        return "\n".join(filter(None, (*texts, touched.resource, touched.target, touched.recipient))).lower()
+
+
+def read_items(
+    entries: Sequence[AuditEntry], user_id: str, *, agent_names: Mapping[str, str] = NOTHING, with_services: bool = True
+) -> list[Item]:
+    """Return entries about the user, in the same order. `agent_names` saves looking up these agents."""
+    described = add_names(describe_for_user(entries, user_id), agent_names=agent_names, with_services=with_services)
+    return [
+        Item(content, entry.timestamp, read_touched(content["personal"]), content["serviceNames"])
+        for content, entry in zip(described, entries, strict=True)
+    ]
+
+
+def _act(content: Mapping[str, Any], touched: Touched) -> Act:
+    """Return the request of an entry."""
+    known = {scope.id: scope for scope in content["knownScopes"]}
+    scopes = [known.get(one) or unknown_scope(one) for one in content["scopes"]]
+    return Act(content["scopes"], content["action"] or "", touched.resource, touched.said, lambda: scopes)

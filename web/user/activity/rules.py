@@ -1,0 +1,95 @@
+"""The rule that denied a request, in words, as far as it can still be told.
+
+The log names the rule, but not its text. A policy that has changed since is not quoted: the rule that it has today may
+not be the one that denied.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from consent.models import Consent
+from consent.terms import ASK, DATA_FLOW, DENY, Terms
+from core.text import plain_text
+from policies.models import Policy
+from policies.rules import Rule, find_rule
+from web.user.activity.items import Item
+from web.user.connections.limits.words import rule_in_words
+
+GUARDS = {
+    ASK: gettext_lazy(
+        "Ask me before data can leave, after the agent has read both my private data and what others wrote"
+    ),
+    DENY: gettext_lazy("Never let data leave after the agent has read both my private data and what others wrote"),
+}
+WHOSE_USER, WHOSE_DEVELOPER, WHOSE_SERVICE = "user", "developer", "service"
+
+
+@dataclass(frozen=True, slots=True)
+class RuleInWords:
+    """`whose` is the user's, the developer's or the service's. `name` is that of the policy, and `sentences` may be
+    empty. `was_changed` means that the rule has changed since, or is gone.
+    """
+
+    whose: str
+    name: str
+    sentences: list[str]
+    was_changed: bool = False
+
+
+def find_rule_of(item: Item) -> RuleInWords | None:
+    """Return the rule that denied the request or asked the user, or None if none did."""
+    metadata = item.content["metadata"]
+    if "ruleType" not in metadata:
+        return None
+    if metadata.get("limitedBy") == "user":
+        return _own_rule(item, metadata["ruleType"])
+    return _policy_rule(item, metadata)
+
+
+def _own_rule(item: Item, rule_type: str) -> RuleInWords:
+    stored = Consent.objects.filter(pk=item.content["consentId"]).values_list("terms", flat=True).first() or {}
+    terms = Terms.read(stored).of(item.content["scopes"])
+    if rule_type == DATA_FLOW and DATA_FLOW in terms.guards:
+        return RuleInWords(WHOSE_USER, "", [str(GUARDS[terms.guards[DATA_FLOW]])])
+    rules = list(_limits_of_type(terms, rule_type))
+    sentences = [rule_in_words(rule) for rule in rules] + list(_targets(terms) if rule_type == "context_match" else ())
+    return RuleInWords(WHOSE_USER, "", sentences, was_changed=not sentences)
+
+
+def _limits_of_type(terms: Terms, rule_type: str) -> Iterator[Rule]:
+    for limits in terms.limits.values():
+        for rule in map(find_rule, limits):
+            if rule is not None and rule.type == rule_type:
+                yield rule
+
+
+def _targets(terms: Terms) -> Iterator[str]:
+    for targets in terms.targets.values():
+        for target in targets:
+            identifiers = ", ".join(map(plain_text, target["identifiers"]))
+            yield _("Only for what you picked: %(identifiers)s") % {"identifiers": identifiers}
+
+
+def _policy_rule(item: Item, metadata: Mapping[str, Any]) -> RuleInWords:
+    policy = Policy.objects.filter(pk=item.content["policyId"]).first()
+    name = plain_text(metadata.get("policyName") or (policy.name if policy else ""))
+    is_own = item.content["policyOrganizationId"] in (None, item.content["organizationId"])
+    whose = WHOSE_DEVELOPER if is_own else WHOSE_SERVICE
+    rule = _unchanged_rule(policy, metadata, item.at)
+    if rule is None:
+        return RuleInWords(whose, name, [], was_changed=True)
+    return RuleInWords(whose, name, [rule.sentence()])
+
+
+def _unchanged_rule(policy: Policy | None, metadata: Mapping[str, Any], at: datetime) -> Rule | None:
+    """Return the policy's rule, unless the policy was changed after the decision or is deleted."""
+    index = metadata.get("ruleIndex")
+    if policy is None or policy.updated_at > at or not isinstance(index, int) or index >= len(policy.rules):
+        return None
+    rule = find_rule(policy.rules[index])
+    return rule if rule is not None and rule.type == metadata["ruleType"] else None

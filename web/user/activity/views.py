@@ -1,0 +1,62 @@
+"""The user's own history: the ledger with its filters, and one entry."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from audit.selectors import entry_for_user
+from consent.disputes import find_report
+from consent.pausing import paused_all_since
+from consent.selectors import agents_of_user
+from decisions.requests import Reason
+from web.requests.access import signed_in, user_page
+from web.user.activity.allowances import find_allowance
+from web.user.activity.content import describe_content
+from web.user.activity.denials import explain
+from web.user.activity.forms import KIND_LABELS, ActivityForm
+from web.user.activity.items import read_items
+from web.user.activity.search import read_sheet
+
+
+def activity_form(request: HttpRequest, kind: str = "") -> ActivityForm:
+    """Return the filters in the URL. A kind that the path names replaces that of the query."""
+    data = request.GET.copy()
+    if kind:
+        data["kind"] = kind
+    return ActivityForm(data, agents=agents_of_user(signed_in(request)))
+
+
+@require_safe
+@user_page
+def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
+    form = activity_form(request, kind)
+    sheet = read_sheet(request, signed_in(request).id, form.wanted(), form.agent_names)
+    context = {
+        "form": form,
+        "sheet": sheet,
+        "chips": list(form.chips()),
+        "kinds": [(name, label, form.query(kind=name)) for name, label in KIND_LABELS],
+        "kind": form.chosen_kind,
+        "query": form.query(),
+    }
+    return render(request, "web/user/activity/activity.html", context)
+
+
+@require_safe
+@user_page
+def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
+    user = signed_in(request)
+    found = entry_for_user(user.id, entry_id)
+    agent = agents_of_user(user).filter(pk=found.agent_id).first() if found.agent_id else None
+    (item,) = read_items([found], user.id, agent_names={agent.id: agent.name} if agent else {})
+    is_all_paused = item.content["reason"] == Reason.CONSENT_PAUSED and paused_all_since(user) is not None
+    content = describe_content(item)
+    context = {
+        "item": item,
+        "agent": agent,
+        "content": content,
+        "report": find_report(user.id, found) if item.is_disputable else None,
+        "denial": explain(item, is_all_paused=is_all_paused),
+        "allowance": find_allowance(item, content.scopes, user),
+    }
+    return render(request, "web/user/activity/entry.html", context)

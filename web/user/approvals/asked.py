@@ -1,0 +1,164 @@
+"""What an agent asks its user to approve, in the words of the request: every field, as plain text."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from approvals.asking_services import Services, services_by_approval
+from approvals.selectors import needs_recent_sign_in, scopes_of
+from approvals.summaries import ceiling_of, further_fields
+from consent.models import Approval
+from consent.terms import DATA_FLOW
+from core.money import read_amount
+from core.text import escape_invisible
+from resources.catalogue import Scope
+from web.display.formats import money
+from web.display.labels import field_names, highest_risk
+from web.user.approvals.diffs import Block, read_diff, visible_text
+from web.user.approvals.facts import Fact, facts_in, fixed_names
+from web.user.approvals.headlines import say, say_rule, say_up_to, stated
+
+# Fields of the context with a place of their own.
+NAMED = ("verb", "recipient", "target", "amount")
+TEXTS = ("text", "diff")
+# They say where a request comes from, not what it does.
+NO_CONTENT = {"ip", "task"}
+HOUR, DAY = 3600, 86_400
+DURATIONS = (HOUR, DAY, 7 * DAY, 30 * DAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """A request as lists show it."""
+
+    approval: Approval
+    status: str
+    sentence: SafeString
+    scopes: list[Scope]
+    services: Services
+
+    @property
+    def more(self) -> str:
+        """The names of what the request has besides what the sentence says, in one line."""
+        return field_names(further_fields(self.approval))
+
+    @property
+    def risk(self) -> str | None:
+        return highest_risk(scope.risk_level for scope in self.scopes)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked(Outline):
+    """A request as its page shows it. `facts` has its main fields, `others` the rest of its context.
+
+    `diff` has the changed and unchanged lines of its diff, if it has one that can be read. `fixed` names what an
+    approval for a time fixes besides what the sentence says.
+    """
+
+    facts: list[Fact]
+    texts: list[Fact]
+    diff: list[Block]
+    others: list[Fact]
+    durations: list[tuple[int, str]]
+    reasons: list[str]
+    is_critical: bool
+    fixed: str
+
+    @property
+    def has_no_content(self) -> bool:
+        """Whether the service sent nothing about the request, such as a proxy, which sees no content."""
+        return not self.approval.context.keys() - NO_CONTENT
+
+
+def outlines(
+    approvals: Iterable[Approval], now: datetime, services: Mapping[str, Services] | None = None
+) -> list[Outline]:
+    """Return the requests as lists show them, in this order. `services` are theirs, if they have been read."""
+    listed = list(approvals)
+    services = services_by_approval(listed) if services is None else services
+    return [Outline(one, one.status_at(now), _sentence(one), scopes_of(one), services[one.pk]) for one in listed]
+
+
+def describe(approval: Approval, now: datetime) -> Asked:
+    context = approval.context
+    diff = read_diff(context["diff"]) if _has_text("diff", context) else []
+    others = {name: value for name, value in context.items() if not _has_place(name, value)}
+    return Asked(
+        approval=approval,
+        status=approval.status_at(now),
+        sentence=_sentence(approval),
+        scopes=scopes_of(approval),
+        services=services_by_approval([approval])[approval.pk],
+        facts=list(_main_facts(approval)),
+        texts=[
+            Fact(_labels()[name], visible_text(context[name]))
+            for name in TEXTS
+            if _has_text(name, context) and not (name == "diff" and diff)
+        ],
+        diff=diff,
+        others=facts_in(others),
+        durations=_durations(approval.consent.expires_at - now) if approval.names_target else [],
+        reasons=list(_reasons(approval)),
+        is_critical=needs_recent_sign_in(approval),
+        fixed=fixed_names(approval),
+    )
+
+
+def _sentence(approval: Approval) -> SafeString:
+    if approval.times_per_day is not None:
+        return say_rule(approval, ceiling_of(approval), approval.times_per_day)
+    return say_up_to(approval, ceiling_of(approval)) if approval.is_standing else say(approval)
+
+
+def _reasons(approval: Approval) -> Iterator[str]:
+    """Yield why the user is asked, in sentences."""
+    if approval.asked_scopes:
+        yield _("This agent may use this permission only if you approve it.")
+    if approval.asked_by_rule == DATA_FLOW:
+        yield _("This task has read private data and content that others wrote, and wants to send something out.")
+    elif approval.asked_by_rule:
+        yield _("A rule of an organization wants your approval.")
+
+
+def _main_facts(approval: Approval) -> Iterator[Fact]:
+    labels, context = _labels(), approval.context
+    for name in NAMED:
+        if name in context:
+            yield Fact(labels[name], _amount(context[name]) if name == "amount" else stated(context[name]))
+    for label, text in ((_("Action"), approval.action), (_("Resource"), approval.resource)):
+        if text:
+            yield Fact(label, escape_invisible(text))
+
+
+def _labels() -> dict[str, str]:
+    return {
+        "verb": _("What it wants to do"),
+        "recipient": _("Recipient"),
+        "target": _("Target"),
+        "amount": _("Amount"),
+        "text": _("Text"),
+        "diff": _("Changes"),
+    }
+
+
+def _has_place(name: str, value: Any) -> bool:
+    return name in NAMED or (name in TEXTS and isinstance(value, str))
+
+
+def _has_text(name: str, context: dict[str, Any]) -> bool:
+    return isinstance(context.get(name), str)
+
+
+def _amount(amount: Any) -> str:
+    """Return the amount in the user's locale. Anything else than a value with its currency is shown as it was sent."""
+    return money(amount) if read_amount(amount) else stated(amount)
+
+
+def _durations(left: timedelta) -> list[tuple[int, str]]:
+    """Return for how many seconds the user may approve, with words. Never longer than the connection lasts."""
+    words = {HOUR: _("1 hour"), DAY: _("1 day"), 7 * DAY: _("7 days"), 30 * DAY: _("30 days")}
+    return [(seconds, words[seconds]) for seconds in DURATIONS if seconds < left.total_seconds()]

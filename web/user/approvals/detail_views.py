@@ -1,0 +1,148 @@
+"""The page of one request, on which the user decides it."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from accounts.models import User
+from accounts.recent import time_of_sign_in
+from approvals.selectors import approval_for_user, approvals_for_user
+from approvals.services import approve_approval, deny_approval, require_active, revoke_approval
+from approvals.standing_rule_selectors import read_history, standing_for_user
+from audit.selectors import Filters, entries_for_user
+from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
+from consent.models import Approval
+from core import clock
+from core.errors import DomainError, Invalid, NotFound
+from core.http import SeeOther
+from web.forms.numbers import read_whole
+from web.requests.access import posted_from, signed_in, user_actor, user_page
+from web.requests.ids import ID
+from web.user.activity.items import read_items
+from web.user.approvals.asked import describe
+from web.user.approvals.problems import INACTIVE, problem_of
+from web.user.approvals.rules import rule_about
+
+RECENT = 5
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@user_page
+def approval(request: HttpRequest, approval_id: str) -> HttpResponse:
+    """Show the request, or what became of it. A second decision shows the outcome of the first."""
+    try:
+        found = approval_for_user(signed_in(request), approval_id)
+    except NotFound:
+        return render(request, "web/user/approvals/approval_absent.html", status=404)
+    if request.method != "POST":
+        return _show(request, found)
+    try:
+        _decide(request, found)
+    except (ApprovalAlreadyDecided, ApprovalExpired, Invalid, *INACTIVE) as error:
+        found = approval_for_user(signed_in(request), approval_id)
+        return _show(request, found, error, status=error.status)
+    return SeeOther(reverse("web:approval", args=[found.id]))
+
+
+@posted_from("web:approval", "approval_id")
+@user_page
+def revoke(request: HttpRequest, approval_id: str) -> HttpResponse:
+    """End an approval for a time or a rule, and lead back to the page with the button."""
+    found = approval_for_user(signed_in(request), approval_id)
+    revoke_approval(actor=user_actor(request), approval=found, user=signed_in(request))
+    messages.success(request, _("Undone. The agent must ask you again."))
+    return SeeOther(page_of(request, found))
+
+
+def page_of(request: HttpRequest, found: Approval) -> str:
+    """Return the page that `back` names: the list, the connection, or an approval of the user. By default, `found`."""
+    back = request.POST.get("back", "")
+    if back == "connection":
+        return reverse("web:connection", args=[found.consent_id])
+    if back == "list":
+        return reverse("web:approvals")
+    owned = ID.fullmatch(back) and approvals_for_user(signed_in(request)).filter(pk=back).exists()
+    return reverse("web:approval", args=[back if owned else found.id])
+
+
+def _decide(request: HttpRequest, found: Approval) -> None:
+    """Take the decision of the button. Raises `Invalid` for any other, and the errors of the services."""
+    decision, user, actor = request.POST.get("decision"), signed_in(request), user_actor(request)
+    if decision in ("deny", "pause"):
+        deny_approval(actor=actor, approval=found, user=user, pause_agent=decision == "pause")
+        return
+    if decision not in ("once", "target"):
+        raise Invalid(_("Choose one of the buttons."))
+    for_target = decision == "target"
+    approve_approval(
+        actor=actor,
+        approval=found,
+        user=user,
+        signed_in_at=time_of_sign_in(request),
+        for_target=for_target,
+        expires_in_seconds=read_whole(request.POST.get("seconds", "")) if for_target else None,
+    )
+
+
+def _why_inactive(found: Approval, user: User, now: datetime) -> DomainError | None:
+    """Return why the agent could not use an approval or a rule now. None if it could."""
+    try:
+        require_active(found, user, now)
+    except INACTIVE as error:
+        return error
+    return None
+
+
+def _waits_for_all(found: Approval, user: User, error: DomainError | None) -> bool:
+    """Return whether the request can be approved as soon as the user resumes all agents."""
+    is_by_itself = found.consent.paused_at is not None
+    return isinstance(error, ConnectionInactive) and user.agents_paused_at is not None and not is_by_itself
+
+
+def _show(
+    request: HttpRequest, found: Approval, error: DomainError | None = None, *, status: int = 200
+) -> HttpResponse:
+    """Return the page. Without an error, it says of a request that waits why it can only be denied, if so."""
+    user, now = signed_in(request), clock.now()
+    if error is None and found.status_at(now) == Approval.Status.PENDING:
+        error = _why_inactive(found, user, now)
+    waits_for_all = _waits_for_all(found, user, error)
+    context = {
+        "asked": describe(found, now),
+        # Before a decision, the banner is enough.
+        "problem": None if waits_for_all and status == 200 else problem_of(error),
+        "waits_for_all": waits_for_all,
+        "all_paused_at": user.agents_paused_at,
+        "can_approve": not isinstance(error, INACTIVE),
+        **_beside(user, found, now, error),
+    }
+    return render(request, "web/user/approvals/approval.html", context, status=status)
+
+
+def _beside(user: User, found: Approval, now: datetime, error: DomainError | None) -> dict[str, Any]:
+    """Return what helps to decide: what the agent did and how often it asked, and the rule that could answer."""
+    history = read_history(user, now, agent_id=found.agent_id)
+    is_live = found.consent.status_at(now) == found.consent.Status.APPROVED
+    may_offer = partial(_may_offer, found, user, now, error)
+    entries, _older = entries_for_user(user.id, Filters(agent_id=found.agent_id)).page("", RECENT)
+    return {
+        "rule": rule_about(found, history, standing_for_user(user, now), may_offer) if is_live else None,
+        "asked_in_hour": history.since(now - timedelta(hours=1)),
+        "asked_in_month": len(history.times),
+        "is_cut": history.is_cut,
+        "recent": read_items(entries, user.id, agent_names={found.agent_id: found.agent.name}, with_services=False),
+    }
+
+
+def _may_offer(found: Approval, user: User, now: datetime, error: DomainError | None) -> bool:
+    """Return whether the agent could use a rule now. Of a request that waits, the error of the page says so."""
+    if found.status_at(now) == Approval.Status.PENDING:
+        return not isinstance(error, INACTIVE)
+    return _why_inactive(found, user, now) is None

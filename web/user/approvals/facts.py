@@ -1,0 +1,61 @@
+"""What is in a request, as labels and visible texts: every leaf of what the service sent."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from approvals.summaries import further_fields
+from consent.models import Approval
+from consent.statuses import fixed_fields
+from web.display.labels import field_name, field_names
+from web.user.approvals.headlines import stated
+
+# More are shown together, as the JSON in which they were sent.
+MAX_FACTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    label: str
+    value: str
+
+
+def facts_in(fields: dict[str, Any]) -> list[Fact]:
+    """Return all leaves of these fields, those beyond `MAX_FACTS` as one fact."""
+    return _bounded(list(_flatten(fields)))
+
+
+def fixed_facts(approval: Approval) -> list[Fact]:
+    """Return what a standing approval of this request fixes besides what the sentence says."""
+    return facts_in(_further_fixed(approval))
+
+
+def fixed_names(approval: Approval) -> str:
+    """Return the names of `fixed_facts` in one line."""
+    return field_names(_further_fixed(approval))
+
+
+def _further_fixed(approval: Approval) -> dict[str, Any]:
+    fixed = fixed_fields(approval.context)
+    return {name: fixed[name] for name in further_fields(approval) if name in fixed}
+
+
+def _flatten(value: Any, path: str = "") -> Iterator[Fact]:
+    """Yield the leaves of a JSON value with their dotted paths. Names that are no plain words are quoted in them."""
+    parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if not value or not parts:
+        if path:
+            yield Fact(path, stated(value))
+        return
+    for name, part in parts:
+        step = field_name(str(name))
+        yield from _flatten(part, f"{path}.{step}" if path else step)
+
+
+def _bounded(facts: list[Fact]) -> list[Fact]:
+    if len(facts) <= MAX_FACTS:
+        return facts
+    rest = "; ".join(f"{fact.label}: {fact.value}" for fact in facts[MAX_FACTS:])
+    return [*facts[:MAX_FACTS], Fact(_("Further fields"), rest)]

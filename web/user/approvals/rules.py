@@ -1,0 +1,158 @@
+"""Rules that follow from a user's answers, as pages show them: offered with their evidence, or in force."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from approvals.asking_services import Services, services_by_approval
+from approvals.standing_rule_selectors import History, details_of, follows, lesson_about, offers
+from approvals.standing_rules import Answer, Lesson, Question
+from approvals.summaries import ceiling_of
+from consent.models import Approval
+from core.money import Amount
+from web.display.formats import money
+from web.user.approvals.facts import Fact, fixed_facts, fixed_names
+from web.user.approvals.headlines import at_most, say_rule, up_to
+
+MAX_REPLAYED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A past question, and what the rule would have done."""
+
+    id: str
+    at: datetime
+    amount: Amount | None
+    answer: str
+    passes: bool
+
+    @property
+    def money(self) -> str:
+        return money(self.amount._asdict()) if self.amount else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRule:
+    """A rule in words, with its evidence. `example` is the id of a request from which it follows.
+
+    `fixed` is what it fixes besides what the sentence says, and `fixed_names` are the names of that in one line.
+
+    `accepted` is the standing approval that is this rule, or None if it is only offered. The evidence of an accepted
+    one is what the user saw.
+    """
+
+    example: str
+    agent: str
+    sentence: SafeString
+    services: Services
+    ceiling: Amount | None
+    per_day: int
+    answered: int
+    total: int
+    undecided: int
+    replay: Sequence[Replayed]
+    accepted: Approval | None = None
+    fixed: Sequence[Fact] = ()
+    fixed_names: str = ""
+
+    @property
+    def up_to(self) -> SafeString | str:
+        """ "up to 20 €", or an empty text for requests without an amount."""
+        return up_to(self.ceiling) if self.ceiling else ""
+
+    @property
+    def at_most(self) -> SafeString:
+        """ "at most 3 times a day"."""
+        return at_most(self.per_day)
+
+    @property
+    def left_out(self) -> int:
+        """How many questions the replay leaves out."""
+        return self.total - len(self.replay) if self.replay else 0
+
+
+def offered_rules(user: User, history: History, standing: Sequence[Approval], now: datetime) -> list[ShownRule]:
+    """Return what follows from all answers of the user and is not yet a rule."""
+    found = offers(user, history, standing, now)
+    services = services_by_approval(offer.example for offer in found)
+    return [_offer(offer.lesson, offer.example, services[offer.example.pk]) for offer in found]
+
+
+def rule_about(
+    approval: Approval, history: History, standing: Iterable[Approval], may_offer: Callable[[], bool]
+) -> ShownRule | None:
+    """Return the rule about the target of a request: the one in force, else one that can be offered, or None."""
+    lesson = lesson_about(approval, history)
+    for rule in standing:
+        is_same = rule.pk == approval.pk or rule.target_digest == approval.target_digest
+        if rule.is_rule and is_same and (lesson is None or follows(rule, lesson)):
+            (accepted,) = details_of(approval.user, [rule]) or [rule]
+            return _accepted(accepted, services_by_approval([accepted])[accepted.pk], lesson)
+    if lesson is None or not may_offer():
+        return None
+    return _offer(lesson, approval, services_by_approval([approval])[approval.pk])
+
+
+def accepted_rules(rules: Sequence[Approval], services: Mapping[str, Services]) -> list[ShownRule]:
+    """Return rules in force, in this order, with the services of each."""
+    return [_accepted(rule, services[rule.pk]) for rule in rules]
+
+
+def _accepted(rule: Approval, services: Services, lesson: Lesson | None = None) -> ShownRule:
+    """Return a rule in force. `lesson` is what still follows about its target, for the replay."""
+    seen, per_day = rule.evidence or {}, rule.times_per_day or 1
+    ceiling = ceiling_of(rule)
+    return ShownRule(
+        example=rule.id,
+        agent=rule.agent.name,
+        sentence=say_rule(rule, ceiling, per_day),
+        services=services,
+        ceiling=ceiling,
+        per_day=per_day,
+        answered=seen.get("answered", 0),
+        total=seen.get("questions", 0),
+        undecided=0,
+        replay=_replay(lesson) if lesson else (),
+        fixed=fixed_facts(rule),
+        fixed_names=fixed_names(rule),
+        accepted=rule,
+    )
+
+
+def _offer(lesson: Lesson, shown: Approval, services: Services) -> ShownRule:
+    return ShownRule(
+        example=lesson.example.id,
+        agent=shown.agent.name,
+        sentence=say_rule(shown, lesson.ceiling, lesson.per_day),
+        services=services,
+        ceiling=lesson.ceiling,
+        per_day=lesson.per_day,
+        answered=lesson.answered,
+        total=len(lesson.questions),
+        undecided=lesson.undecided,
+        replay=_replay(lesson),
+        fixed=fixed_facts(shown),
+        fixed_names=fixed_names(shown),
+    )
+
+
+def _replay(lesson: Lesson) -> list[Replayed]:
+    return [_replayed(lesson, question) for question in lesson.questions[:MAX_REPLAYED]]
+
+
+def _replayed(lesson: Lesson, question: Question) -> Replayed:
+    return Replayed(question.id, question.at, question.amount, _words(question.answer), question.id in lesson.passed)
+
+
+def _words(answer: Answer) -> str:
+    words = {
+        Answer.APPROVED: _("You approved it"),
+        Answer.REFUSED: _("You denied it"),
+        Answer.NONE: _("Not decided in time"),
+    }
+    return words[answer]

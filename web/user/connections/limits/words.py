@@ -1,0 +1,77 @@
+"""The limits of a connection as sentences for the user who set them: they count only this user's own agent."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from policies.rules import Rule, find_rule
+from policies.rules.context_match import ContextMatch
+from policies.rules.rate_limit import RateLimit
+from policies.rules.spend_limit import SpendLimit
+from policies.rules.words import in_words
+from web.display.formats import money, number
+
+WEEK = 604_800
+
+RECIPIENT = "recipient"
+ANY_ADDRESS = "*@"
+
+
+def limits_in_words(limits: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each limit of a scope, without a final period."""
+    return [rule_in_words(find_rule(limit)) for limit in limits]
+
+
+def rule_in_words(rule: Rule | None) -> str:
+    """Return the sentence of a limit, or of one that cannot be read."""
+    if rule is None:
+        return _("A limit that cannot be read, so every use is denied")
+    if isinstance(rule, RateLimit):
+        times = ngettext("At most once per %(period)s", "At most %(times)s times per %(period)s", rule.max_requests)
+        return times % {"times": number(rule.max_requests), "period": period_in_words(rule.window_seconds)}
+    if isinstance(rule, SpendLimit):
+        amount = money({"value": rule.max_amount, "currency": rule.currency})
+        return _("At most %(amount)s per %(period)s") % {
+            "amount": amount,
+            "period": period_in_words(rule.window_seconds),
+        }
+    entries = recipients_of(rule)
+    return _("Only to %(recipients)s") % {"recipients": get_text_list(entries, _("or"))} if entries else rule.sentence()
+
+
+def period_in_words(seconds: int) -> str:
+    """Return the period as it follows "per": "hour", "week", "15 minutes"."""
+    return _("week") if seconds == WEEK else in_words(seconds)
+
+
+def recipients_of(rule: Rule | None) -> list[str]:
+    """Return the addresses, names and domains that a limit allows as recipients. Empty for other rules."""
+    if not isinstance(rule, ContextMatch) or len(rule.conditions) != 1:
+        return []
+    only = rule.conditions[0]
+    if (only.field, only.operator) != (RECIPIENT, "matches_any"):
+        return []
+    patterns = list(only.values)
+    domains = [one.removeprefix(ANY_ADDRESS) for one in patterns if one.startswith(ANY_ADDRESS)]
+    return [*domains, *(one for one in patterns if not one.startswith(ANY_ADDRESS) and one not in domains)]
+
+
+def recipient_limit(entries: Iterable[str]) -> dict[str, Any]:
+    """Return the limit that allows these recipients. A domain allows its addresses, and itself as a name."""
+    patterns = [pattern for entry in entries for pattern in _patterns(entry)]
+    condition = {"field": RECIPIENT, "operator": "matches_any", "values": list(dict.fromkeys(patterns))}
+    return {"type": "context_match", "config": {"conditions": [condition]}}
+
+
+def is_domain(entry: str) -> bool:
+    return "." in entry and "@" not in entry.removeprefix("@") and " " not in entry
+
+
+def _patterns(entry: str) -> list[str]:
+    if not is_domain(entry):
+        return [entry]
+    domain = entry.removeprefix("@").lower()
+    return [f"{ANY_ADDRESS}{domain}", domain]

@@ -1,0 +1,208 @@
+"""The form of the consent screen: what it offers and preselects. `reading` beside it reads what the user chose."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.http import QueryDict
+
+from accounts.models import User
+from agents.models import Agent
+from consent.connections import Choice as Decision
+from consent.models import Consent
+from consent.selectors import agreed_scopes, carried_scopes, live_consent, reworded_scopes
+from consent.terms import ALLOW, ASK, DATA_FLOW, Terms, always_asking
+from core.errors import FieldError
+from resources.catalogue import LABELS, Scope, read_snapshot
+from web.display.labels import warnings
+from web.user.connections.limits.fields import LimitFields, limit_fields
+from web.user.connections.limits.reading import field_name
+from web.user.consent.targets import kept_targets
+from web.wording.cannot import cannot_beside
+
+MODE = "mode-"
+type Limits = Sequence[Mapping[str, Any]]
+# More scopes than these are collapsed, service by service.
+MAX_OPEN = 8
+SENSITIVE_RISKS = ("high", "critical")
+# These can be ticked in advance.
+TICKED_RISKS = ("low", "standard")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One scope with its checkbox. `is_reworded`: the user allowed it with a different description.
+
+    `is_known`: the agent may use the scope now. Links to the list lead to the checkbox that `is_first`.
+
+    `mode` is the preselected one, or None if the page offers no choice. `limits` has the fields for limits, or is None:
+    with `can_open`, a button shows them. `is_opened` if the user has pressed it.
+    `only` has the targets to which the scope is bounded and stays bounded. `cannot` is what the scope does not allow,
+    beside the others on the screen.
+    """
+
+    scope: Scope
+    ticked: bool
+    is_reworded: bool = False
+    is_known: bool = False
+    is_first: bool = False
+    mode: str | None = None
+    limits: LimitFields | None = None
+    can_open: bool = False
+    is_opened: bool = False
+    only: Sequence[str] = ()
+    cannot: str = ""
+
+    @property
+    def always_asks(self) -> bool:
+        return bool(always_asking([self.scope]))
+
+    @property
+    def warnings(self) -> list[str]:
+        """Return in words why to be careful. Empty for scopes that are not sensitive."""
+        return warnings(self.scope) if is_sensitive(self.scope) else []
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A request beside the live connection. `new` and `known` are the scopes that it shows, `words` their texts.
+
+    `withdrawn` are scopes of the connection that the developer has taken from the agent since.
+    """
+
+    asked: Consent
+    live: Consent | None
+    reworded: list[str]
+    known: list[str]
+    new: list[str]
+    words: dict[str, Scope]
+    withdrawn: list[Scope]
+    terms: Terms
+
+    @classmethod
+    def of(cls, user: User, asked: Consent) -> "Screen":
+        live = live_consent(user, asked)
+        reworded = reworded_scopes(asked, live)
+        held = live.live_scopes() if live else []
+        known = [one for one in held if one not in reworded]
+        words = {scope.id: scope for scope in [*read_snapshot(asked.shown_scopes), *carried_scopes(asked, live)]}
+        new = [one for one in asked.askable_scopes() if one not in known]
+        terms = Terms.read(live.terms) if live else Terms()
+        withdrawn = [scope for scope in agreed_scopes(live) if scope.id not in held] if live else []
+        return cls(asked, live, reworded, [one for one in known if one in words], new, words, withdrawn, terms)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether there are so many scopes that the page collapses them, and ticks no new ones in advance."""
+        return len(self.new) + len(self.known) > MAX_OPEN
+
+    def choices(self, ids: Iterable[str], ticked: Collection[str], given: "Given") -> list[Choice]:
+        """Return the choices of these scopes, as the user left them."""
+        return [self._choice(scope_id, ticked, given) for scope_id in ids]
+
+    def mode_of(self, scope_id: str) -> str | None:
+        """Return the mode to preselect, or None if the page offers none. What the connection has stored is shown."""
+        scope = self.words.get(scope_id)
+        if scope is None or always_asking([scope]):
+            return None
+        # Only scopes that ask have a stored mode. One of other words is new, but an approval keeps its mode.
+        stored = self.terms.modes.get(scope_id)
+        if stored is None and is_sensitive(scope):
+            return ALLOW if scope_id in self.known else ASK
+        return stored
+
+    def guard(self, kept: Decision | None) -> dict[str, Any] | None:
+        """Return the guard against data flows, or None if the scopes cannot cause one."""
+        current = self.terms.guards.get(DATA_FLOW)
+        covered = {label for one in (*self.new, *self.known) for label in self.words[one].labels}
+        if current is None and not covered >= LABELS:
+            return None
+        mode = current or ASK
+        ticked = kept is None or kept.terms.guards.get(DATA_FLOW, mode) == mode
+        return {"mode": mode, "ticked": ticked}
+
+    def _choice(self, scope_id: str, ticked: Collection[str], given: "Given") -> Choice:
+        kept = given.decision
+        limits = self.terms.limits.get(scope_id, ())
+        editor = self._editor(scope_id, kept.terms.limits.get(scope_id, limits) if kept else limits, given)
+        return Choice(
+            self.words[scope_id],
+            ticked=scope_id in (ticked if kept is None else kept.scopes or ()),
+            is_reworded=scope_id in self.reworded,
+            is_known=scope_id in self.known,
+            is_first=scope_id == self._first,
+            mode=self._mode(scope_id, given),
+            limits=editor,
+            can_open=editor is None and is_sensitive(self.words[scope_id]),
+            is_opened=scope_id == given.opened,
+            only=self._only.get(scope_id, ()),
+            cannot=cannot_beside(self.words[scope_id], self.words.values()),
+        )
+
+    @cached_property
+    def _first(self) -> str | None:
+        """Return the scope that the screen shows first: required ones, then optional ones, then the known ones."""
+        shown = sorted(self.new, key=lambda one: one in self.asked.optional_scopes) + self.known
+        return next(iter(shown), None)
+
+    @cached_property
+    def _only(self) -> Mapping[str, Sequence[str]]:
+        return kept_targets(self.asked, self.live)
+
+    @cached_property
+    def _offers_limits(self) -> bool:
+        """Whether the page has the limits of all sensitive scopes. Of more, they would be most of the page."""
+        return sum(is_sensitive(self.words[one]) for one in (*self.new, *self.known)) <= MAX_OPEN
+
+    def _mode(self, scope_id: str, given: "Given") -> str | None:
+        mode = self.mode_of(scope_id)
+        sent = given.form.get(f"{MODE}{scope_id}") if given.form else None
+        if mode is None or sent in (ASK, ALLOW):
+            return mode and sent
+        return given.decision.terms.modes.get(scope_id, mode) if given.decision else mode
+
+    def _editor(self, scope_id: str, limits: Limits, given: "Given") -> LimitFields | None:
+        """Return the fields for limits, or None where the page has none."""
+        scope = self.words[scope_id]
+        if not limits and not (is_sensitive(scope) and (self._offers_limits or given.has_opened(scope_id))):
+            return None
+        return limit_fields(scope, limits, posted=given.form, errors=given.errors)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What the user had chosen on a page that is shown again: a decision, or a form with errors. Neither at first.
+
+    `opened` is the scope whose fields for limits the user asks for.
+    """
+
+    decision: Decision | None = None
+    form: QueryDict | None = None
+    errors: Sequence[FieldError] = ()
+    opened: str = ""
+
+    def has_opened(self, scope_id: str) -> bool:
+        """Return whether the user asks for the fields for limits of the scope, or has sent them."""
+        return scope_id == self.opened or (self.form is not None and field_name("number", scope_id) in self.form)
+
+
+def is_sensitive(scope: Scope) -> bool:
+    """Return whether asking is preselected: its risk is high, or its effect cannot be undone."""
+    return scope.risk_level in SENSITIVE_RISKS or not scope.is_reversible
+
+
+def is_verified(agent: Agent) -> bool:
+    """Return whether an administrator has verified the agent's organization."""
+    return agent.organization is not None and agent.organization.is_verified
+
+
+def ticked_at_first(screen: Screen) -> list[str]:
+    """Return the new scopes to tick. Only the catalogue's are, by risk: organizations choose their own levels.
+
+    None of a long list: the user would allow what they have not seen.
+    """
+    if screen.is_long or not is_verified(screen.asked.agent):
+        return []
+    found = [screen.words[one] for one in screen.new if one not in screen.reworded]
+    return [scope.id for scope in found if scope.risk_level in TICKED_RISKS and not scope.defined_by]
