@@ -1,7 +1,8 @@
 """Devices: the browsers and programs with which a user has signed in.
 
 A browser is recognized by a cookie with a random secret, and a program by the name in its user agent and its network,
-because programs keep no cookies. A device that the account has not used before is logged, and the user is mailed.
+because programs keep no cookies. A user agent alone would let an attacker look like the owner's browser, and an address
+alone would report every train. A device that the account has not used before is logged, and the user is mailed.
 """
 
 from datetime import datetime, timedelta

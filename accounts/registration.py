@@ -1,7 +1,9 @@
 """Registration if `REQUIRE_VERIFIED_EMAIL` is on: until the address is verified, there is only a pending registration.
 
 Every registration of an address has its own row and code. A code confirms only its own row, so the owner's code never
-confirms a password that a stranger chose, and a stranger cannot cancel the owner's registration.
+confirms a password that a stranger chose, and a stranger cannot cancel the owner's registration. Codes have 50 random
+bits instead of a counter of wrong tries, which a stranger could use up. allauth would create the account first, with a
+stranger's password.
 """
 
 from django.db import transaction

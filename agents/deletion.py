@@ -1,4 +1,8 @@
-"""Delete an agent: end all that it can do, and keep what others need to understand what it did."""
+"""Delete an agent: end all that it can do, and keep what others need to understand what it did.
+
+The row stays, because the users' histories and the log refer to it. A deletion sets the `status` that verify reads, so
+it takes effect like a suspension and is proved like one.
+"""
 
 from agents.models import Agent, AgentLogo
 from agents.selectors import live_secrets

@@ -1,6 +1,8 @@
 """Logos of agents: fetched once, checked, stored and served by us, so that a page never asks another server.
 
-`core.fetching` bounds the fetch. It follows no redirect and asks no host with an address that is not public.
+`core.fetching` bounds the fetch. It follows no redirect and asks no host with an address that is not public. Pictures
+are not scaled, so no decoder can be attacked by one. The consent screen shows a logo among the developer's own words,
+never beside our badge.
 """
 
 import hashlib

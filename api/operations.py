@@ -1,4 +1,8 @@
-"""Declare what an endpoint accepts and returns: for the OpenAPI document, and to parse and serialize it."""
+"""Declare what an endpoint accepts and returns: for the OpenAPI document, and to parse and serialize it.
+
+A handler that returns another model than it declares raises, so the document and the behavior cannot differ. Models are
+pydantic's: DRF's serializers accept numbers for strings and ignore unknown fields.
+"""
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field

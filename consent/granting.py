@@ -1,4 +1,8 @@
-"""The user's decision on a request: approve it, which issues an authorization code, or deny it."""
+"""The user's decision on a request: approve it, which issues an authorization code, or deny it.
+
+If it replaces a connection, the signal `consent_replaced` moves the token families within the same transaction, because
+`consent` cannot import `tokens`. Without a receiver, verify denies: the families stay under a replaced consent.
+"""
 
 from collections.abc import Mapping
 from contextlib import nullcontext

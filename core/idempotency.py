@@ -1,7 +1,8 @@
 """`Idempotency-Key`: a POST repeated with the same key returns the stored response, even if repeated concurrently.
 
 The record is claimed in the same transaction as the work. Concurrent repeats wait for the commit, and a rollback leaves
-no record. Answers are stored encrypted because they may contain secrets.
+no record. Answers are stored encrypted because they may contain secrets, for 24 hours, and those of an exchange or a
+refresh for 60 seconds. Failures are not stored. The credential is part of the record's key.
 """
 
 import json

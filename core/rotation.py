@@ -1,4 +1,8 @@
-"""Secrets that can be rotated with an overlap, during which the old and the new secret both work."""
+"""Secrets that can be rotated with an overlap, during which the old and the new secret both work.
+
+Of an owner's secrets, at most ten work at once, including those in an overlap: otherwise repeated rotations would make
+any number. A use is written when ten minutes have passed since the last one, so authentication stays one read.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,8 @@
 """A lock that threads and an event loop take in turns.
 
 Python's own lock goes to whichever thread the system wakes. An event loop cannot wait for it, only ask again and again,
-so threads that wait for it would pass it on among themselves.
+so threads that wait for it would pass it on among themselves. Here it goes first, because its batch answers many
+callers.
 """
 
 import asyncio

@@ -24,6 +24,7 @@ from benchmarks.report import BLOCKS
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
+SUBJECT = re.compile(r"\*Subject: (.+)\*")
 METHODS = ("get", "post", "put", "patch", "delete")
 CREDENTIALS = {
     "apiKey": "API key",
@@ -125,10 +126,15 @@ def _value(part: dict[str, Any]) -> str:
 
 
 def decisions() -> Iterator[str]:
-    """Yield a link to each page of docs/adr/, by its title: "12. The user is always asked"."""
+    """Yield a link to each page of docs/adr/ by its title, under its subject: the second paragraph of the page."""
+    pages: dict[str, list[str]] = {}
     for path in sorted((FOLDER / "adr").glob("0*.md")):
-        number, _, title = path.read_text().partition("\n")[0].removeprefix("# ").partition(" ")
-        yield f"{number} [{title}]({path.name})\n"
+        title, subject, *_ = path.read_text().split("\n\n")
+        number, _, name = title.removeprefix("# ").partition(" ")
+        found = SUBJECT.fullmatch(subject)
+        pages.setdefault(found[1] if found else "The house", []).append(f"- {number} [{name}]({path.name})\n")
+    for subject, links in sorted(pages.items()):
+        yield from (f"## {subject}\n\n", *links, "\n")
 
 
 def _row(*cells: str) -> str:

@@ -34,7 +34,7 @@ def authorization_code(form: Parameters, agent: Agent, actor: Actor) -> IssuedTo
 
 
 def refresh_token(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens | Refusal:
-    """Refresh tokens. Public clients may repeat a lost request. Others send an `Idempotency-Key` instead (ADR 7)."""
+    """Refresh tokens. Public clients may repeat a lost request. Others send an `Idempotency-Key` instead (ADR 3)."""
     return refresh_tokens(
         actor=actor,
         agent=agent,

@@ -1,4 +1,4 @@
-"""The compiled policies of an organization, and the actions of its scopes, until its `policy_version` changes (ADR 27).
+"""The compiled policies of an organization, and the actions of its scopes, until its `policy_version` changes.
 
 Independent of the database: the caller reads the rows.
 """

@@ -1,4 +1,4 @@
-"""How an edit that changes a policy's limits keeps what they have counted (docs/adr/0014, docs/adr/0068).
+"""How an edit that changes a policy's limits keeps what they have counted (docs/adr/0014).
 
 An edit that adds a limit begins a new edition of the policy's counters (`policies.rules.editions`). A removed limit
 keeps counting until its window has passed, so that an edit that restores it finds complete counters.

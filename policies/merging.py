@@ -1,4 +1,4 @@
-"""Moves what earlier editions of a policy's counters have counted into the present one (docs/adr/0068).
+"""Moves what earlier editions of a policy's counters have counted into the present one (docs/adr/0014).
 
 What a limit reads stays the same, because the rows of a subject move in one transaction. So each is short, decisions go
 on in between, and a merge that stops can start again.

@@ -1,6 +1,8 @@
-"""Database triggers that give an organization a new `policy_version` when one of its policies changes (docs/adr/0027).
+"""Database triggers that give an organization a new `policy_version` when one of its policies changes.
 
-They run in the transaction of the change, also for raw SQL, bulk writes and cascades.
+They run in the transaction of the change, also for raw SQL, bulk writes and cascades. The version is random: after a
+rollback, a counter would repeat for other content, and a process that had read the policies within the first
+transaction would keep them.
 
 Danger: for SQLite, a migration that alters `Policy` or `Organization` must remove the triggers first and install them
 again at its end. Django remakes the table: without the one the triggers are lost, without the other renaming fails.

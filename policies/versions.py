@@ -1,4 +1,8 @@
-"""The history of a policy: its content after each change, who made the change, and restoring an earlier version."""
+"""The history of a policy: its content after each change, who made the change, and restoring an earlier version.
+
+The log proves that a policy was changed, when and by whom. Its content serves only its owner and is deleted with the
+policy, so it is in rows beside the policy instead. Changes by one actor within seconds are one version.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -1,4 +1,9 @@
-"""The socket that the server listens on: check its address before the start, and admit no client during a stop."""
+"""The socket that the server listens on: check its address before the start, and admit no client during a stop.
+
+The kernel resets a client that connects between the last `accept` and `close`, and it cannot know whether its request
+was carried out. So a filter on the socket drops SYN packets first: a client is answered or refused, which is safe to
+repeat.
+"""
 
 import ctypes
 import errno

@@ -44,7 +44,7 @@ def refresh_tokens(
     `scopes` and `resource` may narrow the new access token, but not the family. By default the token gets all that
     the family has, without services whose identifiers have changed hands. `details` must be exactly what the user
     grants for these scopes (RFC 9396 section 6). With `is_repeatable`, the same request gets the same response for
-    `REFRESH_REPEAT_LIFETIME`, as long as the refresh token in that response is unused (ADR 7).
+    `REFRESH_REPEAT_LIFETIME`, as long as the refresh token in that response is unused (ADR 3).
     """
     row = _lock_refresh_token(refresh_token)
     now = clock.now()

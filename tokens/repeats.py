@@ -1,6 +1,6 @@
 """Repeatable responses to a public client's refresh, stored for a short time.
 
-Stock clients refresh from two tasks at once, lose responses, and cannot send an `Idempotency-Key` (ADR 7). The
+Stock clients refresh from two tasks at once, lose responses, and cannot send an `Idempotency-Key` (ADR 3). The
 response is stored sealed, like those of `core/idempotency.py`, on the refresh token that it replaced.
 """
 

@@ -1,4 +1,8 @@
-"""The impact of deleting a resource server, counted before a developer deletes it."""
+"""The impact of deleting a resource server, counted before a developer deletes it.
+
+It counts live token families, because tokens of an earlier consent live on after a later one has replaced it. It needs
+no index: the page is opened rarely, and an index would cost each exchange a write.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Editions of a policy's counters: what a limit counts on from, after an edit has added it (docs/adr/0068).
+"""Editions of a policy's counters: what a limit counts on from, after an edit has added it (docs/adr/0014).
 
 An edit that adds a limit begins a new edition: all limits count in new rows, and those of the earlier edition stay as
 they are. A limit reads both, so an edit writes no counters. A limit that an earlier edition does not have counts on

@@ -3,6 +3,8 @@
 Each table is a set of facts, such as `column email varchar(254)` and `unique (email)`, read from the catalog of the
 database and once more from the model. The conditions of partial indexes and the texts of CHECK constraints are not
 compared, because databases rewrite them.
+
+Django records the names of migrations, not what they did, so a table can lack what an edited migration would have made.
 """
 
 from collections.abc import Iterator

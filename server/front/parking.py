@@ -1,8 +1,9 @@
-"""Requests that wait for an approval to be decided, without a thread (docs/adr/0036).
+"""Requests that wait for an approval to be decided, without a thread.
 
 Django answers such a request at once, with a header that only the front sees (`core.messages.PARK`). The front keeps
 the connection, looks up all approvals that are waited for by one query per `WATCH_SECONDS`, and asks Django again once
 the approval is no longer pending or the time is over. That answer goes to the client.
+Answered in the event loop instead, the checks of access and their errors would be written twice.
 """
 
 import asyncio

@@ -80,7 +80,7 @@ def test_a_refresh_for_another_resource_is_invalid_target(
 
 
 class TestPublicClients:
-    """They can repeat a refresh, because they lose responses and cannot send an `Idempotency-Key` (ADR 7)."""
+    """They can repeat a refresh, because they lose responses and cannot send an `Idempotency-Key` (ADR 3)."""
 
     def test_the_direct_predecessor_gets_the_same_response(
         self, public: OAuthClient, world: Any, ada: User, service: Any

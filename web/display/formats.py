@@ -1,4 +1,7 @@
-"""Times, numbers and amounts of money as the user reads them (`web.display.local`)."""
+"""Times, numbers and amounts of money as the user reads them (`web.display.local`).
+
+Every time says its zone or has it in its title. Amounts keep every digit: rounding could show less than what is paid.
+"""
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal

@@ -6,7 +6,7 @@ DOCUMENTATION = [
     "/docs",
     "/docs?q=",
     "/docs?q=refresh+token",
-    "/docs?q=idempotencyy",
+    "/docs?q=reservationss",
     "/docs/start",
     "/docs/policies",
     "/docs/performance",
