@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import growth, issuing, oidc_provider, ratios, report, results
-from benchmarks.grown import run as grown
-from benchmarks.grown.report import TABLES as GROWN_TABLES
 from benchmarks.machine import describe
-from benchmarks.portal import run as portal
-from benchmarks.portal.report import TABLES as PORTAL_TABLES
+from benchmarks.pages import run as pages
+from benchmarks.pages.report import TABLES as PAGES_TABLES
 from benchmarks.ratios import Plan, say
 from benchmarks.rounds import Protocol
 from benchmarks.stores import STORES, opened, prepare_environment
@@ -28,16 +26,14 @@ QUICK = Plan(
 
 def main() -> None:
     options = parse()
-    if not (options.grown or options.portal):
+    if not options.pages:
         require_wrk()
     prepare_environment()
     with tempfile.TemporaryDirectory(prefix="agentgate-bench-") as folder:
         if options.quick:
             quick(options, Path(folder))
-        elif options.grown:
-            finish(grown.run(Path(folder)), options, *GROWN_TABLES)
-        elif options.portal:
-            finish(portal.run(options.store or STORES, Path(folder)), options, *PORTAL_TABLES)
+        elif options.pages:
+            finish(pages.run(options.store or STORES, Path(folder)), options, *PAGES_TABLES)
         elif options.growth:
             finish(growth.run(options.store or STORES, options.protocol, Path(folder)), options, report.growth)
         else:
@@ -48,8 +44,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one store, under a minute; ends in one line of JSON")
     parser.add_argument("--growth", action="store_true", help="measure how verify changes as data and load grow")
-    parser.add_argument("--grown", action="store_true", help="measure pages, endpoints and sweeps on a grown database")
-    parser.add_argument("--portal", action="store_true", help="measure the portal and the admin site with much data")
+    parser.add_argument("--pages", action="store_true", help="measure pages, endpoints and writes with much data")
     parser.add_argument("--store", choices=STORES, action="append", help="default: both (--quick: postgresql)")
     parser.add_argument("--connections", type=numbers, help="comma-separated, default 8,32,128 (--quick: 32)")
     parser.add_argument("--references", type=names, help=f"comma-separated, of {', '.join(REFERENCES)}")

@@ -59,8 +59,8 @@ def entries(store: Store, seeded: Seeded, protocol: Protocol) -> Iterator[dict[s
 
 
 def fill(store: Store, seeded: Seeded, entries: int) -> None:
-    """Add so many entries of other users to the log."""
-    printed("benchmarks.grown", json.dumps({"log": entries}), seeded.database.environment)
+    """Add entries of other users to the log."""
+    printed("benchmarks.pages", json.dumps({"grow": entries}), seeded.database.environment)
     store.tidy(seeded.database)
 
 

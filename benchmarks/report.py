@@ -1,6 +1,6 @@
 """Results as tables: in the terminal, and in Markdown for README.md and docs/performance.md."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks import results
@@ -76,16 +76,6 @@ def growth(run: results.Run) -> Iterator[str]:
         yield row(STORES[point["store"]], point["what"], point["to"], ratio, f"{point['rate']:,.0f}", latencies)
 
 
-def history(runs: Sequence[results.Run]) -> Iterator[str]:
-    """Yield verify ÷ floor and verifies per second of every stored run."""
-    yield row("run", "commit", *(f"{name}, ÷ floor; per second" for name in STORES.values()))
-    yield rule(2 + len(STORES))
-    for run in runs:
-        at = {block["store"]: block for block in run["blocks"] if block["connections"] == AT}
-        cells = (_brief(at.get(store)) for store in STORES)
-        yield row(run["started"][:16].replace("T", " "), f"`{run['commit']}`", *cells)
-
-
 def readme(run: results.Run) -> Iterator[str]:
     """Yield the short table for the README."""
     at = [block for block in run["blocks"] if block["connections"] == AT]
@@ -127,12 +117,6 @@ def _median(ratio: Mapping[str, Any] | None) -> str:
     return NONE if ratio is None else f"{ratio['rate']['median']:.3g}"
 
 
-def _brief(block: Mapping[str, Any] | None) -> str:
-    if block is None:
-        return NONE
-    return f"{_median(block['ratios'].get('floor'))}; {block['targets']['verify']['rate']:,.0f}"
-
-
 def last_of(kind: str, table: Any) -> Any:
     """Return a function that yields the table of the last stored run, or nothing before the first run."""
 
@@ -140,14 +124,9 @@ def last_of(kind: str, table: Any) -> Any:
         run = results.last(kind)
         if run is not None:
             yield from table(run)
-            yield "\n"
+            yield f"\nFrom `benchmarks/results/{kind}.json`: commit `{run['commit']}`, {run['started'][:10]}.\n\n"
 
     return generate
-
-
-def _history() -> Iterator[str]:
-    yield from history(results.read("ratios"))
-    yield "\n"
 
 
 # The tables in the documentation, by the name in their marker.
@@ -158,5 +137,4 @@ BLOCKS = {
     "benchmark_other": last_of("ratios", other),
     "benchmark_growth": last_of("growth", growth),
     "benchmark_summary": last_of("ratios", readme),
-    "benchmark_history": _history,
 }

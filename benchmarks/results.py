@@ -1,4 +1,4 @@
-"""The results of runs, one JSON file each, in `benchmarks/results/`. The documentation quotes the last one."""
+"""The last result of each kind, a JSON file in `benchmarks/results/`. The documentation quotes it."""
 
 import json
 import subprocess
@@ -12,28 +12,37 @@ Run = dict[str, Any]
 
 
 def start(kind: str, machine: dict[str, object]) -> Run:
-    """Return an empty result. `kind` is "ratios" or "growth"."""
+    """Return an empty result. `kind` is "ratios", "growth" or "pages"."""
     now = datetime.now(UTC)
     return {"kind": kind, "started": now.isoformat(timespec="seconds"), "commit": _commit(), "machine": machine}
 
 
 def save(run: Run) -> Path:
-    """Write the result to a new file and return its path."""
+    """Write the result in place of the last one of its kind, and return its path. A line per part keeps it short."""
     FOLDER.mkdir(exist_ok=True)
-    stamp = datetime.fromisoformat(run["started"]).strftime("%Y%m%dT%H%M%SZ")
-    path = FOLDER / f"{stamp}-{run['kind']}.json"
-    path.write_text(json.dumps(run, indent=1, ensure_ascii=False) + "\n")
+    path = path_of(run["kind"])
+    path.write_text("{\n" + ",\n".join(f"{_json(name)}: {_lines(value)}" for name, value in run.items()) + "\n}\n")
     return path
 
 
-def read(kind: str) -> list[Run]:
-    """Return the stored results of this kind, oldest first."""
-    return [json.loads(path.read_text()) for path in sorted(FOLDER.glob(f"*-{kind}.json"))]
-
-
 def last(kind: str) -> Run | None:
-    found = read(kind)
-    return found[-1] if found else None
+    """Return the stored result of this kind, or None before the first one."""
+    path = path_of(kind)
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def path_of(kind: str) -> Path:
+    return FOLDER / f"{kind}.json"
+
+
+def _lines(value: Any) -> str:
+    if isinstance(value, list) and value:
+        return "[\n" + ",\n".join(map(_json, value)) + "\n]"
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _commit() -> str:

@@ -17,8 +17,7 @@ from typing import Any
 
 import django
 
-from benchmarks.grown.report import BLOCKS as GROWN_BLOCKS
-from benchmarks.portal.report import BLOCKS as PORTAL_BLOCKS
+from benchmarks.pages.report import BLOCKS as PAGES_BLOCKS
 from benchmarks.report import BLOCKS
 
 FOLDER = Path(__file__).resolve().parent
@@ -148,8 +147,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "rules": rules,
     "decisions": decisions,
     **BLOCKS,
-    **GROWN_BLOCKS,
-    **PORTAL_BLOCKS,
+    **PAGES_BLOCKS,
 }
 
 

@@ -33,7 +33,7 @@ ON_BOTH_STORES = Path("web/test_every_page.py")
 NEED_DATABASE = {"db", "transactional_db", "store"}
 # The groups that take longest begin first, so that no process runs one of them alone at the end.
 LONGEST_GROUPS = (
-    "benchmarks/test_grown",
+    "benchmarks/test_pages",
     "postgresql",
     "sdk/test_audit_package",
     "web/browser/test_pages.py documentation",

@@ -1,14 +1,13 @@
 """The expressions of the Grafana dashboard and of the alerts in docs/operations/."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "operations"
-# Prometheus has it for every target.
-OF_PROMETHEUS = {"up"}
 
 
 def panels() -> list[dict[str, Any]]:
@@ -26,3 +25,17 @@ def expressions() -> list[str]:
         *(target["expr"] for panel in panels() for target in panel["targets"]),
         *(rule["expr"] for rule in rules()),
     ]
+
+
+def metrics_in(text: str) -> set[str]:
+    """Return our metrics that a valid expression names."""
+    return set(re.findall(r"\bagentgate_\w+", text))
+
+
+def labels_in(text: str) -> set[str]:
+    """Return the labels that a valid expression names: those that it compares, and those of each `by`."""
+    return set(re.findall(r'(\w+)(?:=~|!~|!=|=)"', text)) | grouping_in(text)
+
+
+def grouping_in(text: str) -> set[str]:
+    return {label for labels in re.findall(r"\bby \(([\w, ]+)\)", text) for label in labels.split(", ")}

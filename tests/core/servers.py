@@ -11,7 +11,9 @@ from threading import Thread
 from typing import Any
 
 import dns.message
+import dns.nameserver
 import dns.rcode
+import dns.resolver
 import dns.rrset
 import pytest
 
@@ -72,14 +74,16 @@ def _bind_both() -> tuple[socket.socket, socket.socket]:
 @pytest.fixture
 def resolve(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Resolver]]:
     """Return a function that starts a resolver, after those that it has started before."""
-    addresses: list[tuple[str, int]] = []
-    monkeypatch.setattr(client, "resolvers", lambda: addresses)
-    monkeypatch.setattr(client, "ATTEMPT_SECONDS", 10.0)
+    asking = dns.resolver.Resolver(configure=False)
+    asking.timeout, asking.lifetime = 0.5, 2.0
+    servers: list[dns.nameserver.Nameserver] = []
+    monkeypatch.setattr(client, "system_resolver", lambda: asking)
     with ExitStack() as stack:
 
         def start(*args: Any) -> Resolver:
             resolver = Resolver(*args)
-            addresses.append(resolver.start(stack))
+            servers.append(dns.nameserver.Do53Nameserver(*resolver.start(stack)))
+            asking.nameservers = servers
             return resolver
 
         yield start

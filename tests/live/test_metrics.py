@@ -8,9 +8,8 @@ import httpx
 from tests.live.gate import Gate, registration
 from tests.live.metrics import TOKEN, Scraped
 from tests.live.server import LiveServer
-from tests.promql import parse
 from tests.waiting import wait_until
-from tests.watching import OF_PROMETHEUS, expressions
+from tests.watching import expressions, metrics_in
 
 
 def test_processes_add_up_and_a_dead_one_still_counts(start_server: Callable[..., LiveServer]) -> None:
@@ -43,7 +42,7 @@ def test_the_dashboard_and_the_alerts_name_what_a_server_publishes(
     gate.get("/agents", **developer.headers)
     httpx.get(f"{server.url}/oauth/jwks", timeout=20)
     httpx.get(f"{server.url}/api/v1/scopes", headers={"X-Long": "x" * 70_000}, timeout=20)
-    named = set().union(*(parse(text).metrics for text in expressions())) - OF_PROMETHEUS
+    named = set().union(*map(metrics_in, expressions()))
 
     wait_until(lambda: named <= names(server), lambda: str(named - names(server)), 10)
 

@@ -1,31 +1,23 @@
-"""The rows of an organization with much data, on either database, as its developers and administrators see them."""
+"""The rows of an organization with much data, on either database. Services make Acme, its developer and Ada."""
 
-import json
 import random
 from datetime import datetime, timedelta
-from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.contrib.auth.models import Group
 
 from accounts.models import User
 from accounts.services import open_session, register_user
 from agents.models import Agent, ClientSecret
-from audit.sequencing.sequencer import sequence
-from benchmarks.grown import log
-from benchmarks.grown.dataset import CONTEXT, PASSWORD
-from benchmarks.portal.entries import Cast, Connected, Denying, Story
-from benchmarks.portal.inserting import insert, insert_all
-from benchmarks.portal.rules import rules_of
-from benchmarks.portal.sizes import Sizes
+from benchmarks.pages import log
+from benchmarks.pages.entries import Cast, Connected, Denying, Story
+from benchmarks.pages.inserting import insert, insert_all
+from benchmarks.pages.rules import rules_of
+from benchmarks.pages.sizes import Sizes
 from benchmarks.rows import ACTOR, CALLBACK
 from consent.models import Approval, Consent
 from core import clock, secrets
 from core.ids import new_id
-from decisions.whatif.backtests import run_backtest
-from decisions.whatif.sandbox import ask_in_trial, record_trial, trial_for_organization
-from developers.acting import as_developer
 from developers.models import Developer, DomainClaim, Organization, SavedView
 from developers.services import register_developer
 from insights.services import count_log, delete_old_hours
@@ -37,13 +29,10 @@ from resources.models import CustomScope, ResourceServer, ScopePrefix
 from tokens.models import AccessToken, RefreshToken, TokenFamily
 
 SCOPES = ("email:read", "email:send", "calendar:read", "files:read", "crm:contacts:read", "payments:read")
-ROLES = {
-    "support@example.com": "Support",
-    "safety@example.com": "Trust and safety",
-    "operations@example.com": "Operations",
-}
-CONTEXT_FIELDS: dict[str, Any] = json.loads(CONTEXT)
-SHADOW_EVERY, EDITED_EVERY, DISABLED_EVERY = 7, 10, 20
+EMAIL, PASSWORD = "ada@example.com", "correct-horse-battery-7"
+DEVELOPER, ADMINISTRATOR = "dev@acme.example", "root@example.com"
+CONTEXT = {"recipient": "bob@example.com", "amount": {"value": "12.50", "currency": "EUR"}}
+SHADOW_EVERY, GENERAL_EVERY, DISABLED_EVERY = 7, 10, 20
 COUNTED_AT_ONCE = 20_000
 
 
@@ -53,12 +42,12 @@ class Dataset:
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
         self.random = random.Random(7)
-        self.ada = register_user(actor=ACTOR, email="ada@example.com", password=PASSWORD, name="Ada")
-        registered = register_developer(actor=ACTOR, name="Acme", email="dev@acme.example", password=PASSWORD)
+        self.ada = register_user(actor=ACTOR, email=EMAIL, password=PASSWORD, name="Ada")
+        registered = register_developer(actor=ACTOR, name="Acme", email=DEVELOPER, password=PASSWORD)
         self.api_key, self.developer = registered.api_key, registered.developer
         self.acme = self.developer.organization
         EmailAddress.objects.update(verified=True)
-        self._add_administrators()
+        User.objects.create_superuser(ADMINISTRATOR, PASSWORD)
 
     def fill(self) -> dict[str, str]:
         """Insert everything and return the credentials."""
@@ -72,20 +61,12 @@ class Dataset:
         self._add_approvals(connected)
         self._add_entries(connected)
         self._count()
-        self._add_trials()
         self._add_views()
         return {
             "api_key": self.api_key,
             "session": open_session(actor=ACTOR, user=self.ada).token,
             "organization": self.acme.id,
-            "backtest": self._test_policy(),
-            "trial": self.trial_id,
         }
-
-    def _add_administrators(self) -> None:
-        User.objects.create_superuser("root@example.com", PASSWORD)
-        for email, role in ROLES.items():
-            User.objects.create_user(email, PASSWORD, is_staff=True).groups.add(Group.objects.get(name=role))
 
     def _add_services(self) -> list[str]:
         """Add Acme's own scopes and its resource servers. Return all scopes."""
@@ -142,46 +123,42 @@ class Dataset:
         """Add the policies: most for one agent, some for all, a few shadows and disabled ones."""
 
         def policy(number: int, at: datetime) -> Policy:
-            rules = rules_of(number)
+            is_general = number % GENERAL_EVERY == 0
+            rules = rules_of(0 if is_general else number)  # what applies to all agents allows the measured requests
             parse_rules(rules)
             return Policy(
                 organization=self.acme,
-                agent=None if number % EDITED_EVERY == 0 else self.agents[number % len(self.agents)],
+                agent=None if is_general else self.agents[number % len(self.agents)],
                 name=f"Policy {number}: {rules[0]['type']}",
                 rules=rules,
                 mode=Policy.Mode.SHADOW if number % SHADOW_EVERY == 3 else Policy.Mode.ENFORCE,
                 enabled=number % DISABLED_EVERY != DISABLED_EVERY - 1,
-                version=self.sizes.versions if number == 0 else 3 if number % EDITED_EVERY == 0 else 1,
                 created_at=at,
             )
 
         insert(Policy, self.sizes.policies, policy, "pol")
         policies = list(Policy.objects.order_by("id"))
-        insert_all(PolicyVersion, [one for each in policies for one in self._versions(each)])
+        insert_all(PolicyVersion, [self._version(each) for each in policies])
         self.policies = self._by_agent([one for one in policies if one.mode == Policy.Mode.ENFORCE])
         self.shadows = self._by_agent([one for one in policies if one.mode == Policy.Mode.SHADOW])
 
     def _by_agent(self, policies: list[Policy]) -> dict[str, list[Denying]]:
-        """Return the policies that concern each agent, at least one."""
+        """Return the policies that apply to each agent, at least one."""
         found: dict[str, list[Denying]] = {agent.id: [] for agent in self.agents}
         for policy in policies:
             for agent_id in [policy.agent_id] if policy.agent_id else found:
                 found[agent_id].append(Denying(policy.id, policy.name, policy.rules[0]["type"]))
         return found
 
-    def _versions(self, policy: Policy) -> list[PolicyVersion]:
-        content = content_of(policy)
-        return [
-            PolicyVersion(
-                policy=policy,
-                number=number,
-                content={**content, "name": f"{policy.name}, version {number}"} if number < policy.version else content,
-                actor_kind="developer",
-                actor_id=self.developer.id,
-                created_at=policy.created_at + timedelta(minutes=number),
-            )
-            for number in range(1, policy.version + 1)
-        ]
+    def _version(self, policy: Policy) -> PolicyVersion:
+        return PolicyVersion(
+            policy=policy,
+            number=policy.version,
+            content=content_of(policy),
+            actor_kind="developer",
+            actor_id=self.developer.id,
+            created_at=policy.created_at,
+        )
 
     def _add_users(self) -> list[str]:
         def user(number: int, at: datetime) -> User:
@@ -215,15 +192,9 @@ class Dataset:
         insert_all(DomainClaim, claims)
 
     def _add_connections(self, users: list[str]) -> list[Consent]:
-        """Add the connections: of all users to the first agent, of Ada to the first agents, of others to all."""
+        """Add the connections: of all users to the first agent, and of Ada to all agents."""
         first, *others = self.agents
-        pairs = [(first, user) for user in users]
-        pairs += [(agent, self.ada.id) for agent in others]
-        for agent in self.random.choices(
-            others, [1 / place for place in range(1, len(others) + 1)], k=self.sizes.connections
-        ):
-            pairs.append((agent, self.random.choice(users[1:])))
-        pairs = list(dict.fromkeys(pairs))
+        pairs = [(first, user) for user in users] + [(agent, self.ada.id) for agent in others]
         self.random.shuffle(pairs)
         shown = snapshot(describe_scopes(SCOPES))
 
@@ -293,7 +264,7 @@ class Dataset:
                 scopes=["email:send"],
                 action="email:send",
                 resource=f"https://mail.example/messages/{number}",
-                context=CONTEXT_FIELDS,
+                context=CONTEXT,
                 created_at=at,
                 expires_at=later,
                 decided_at=None if status in ("pending", "expired") else at,
@@ -326,24 +297,8 @@ class Dataset:
         while delete_old_hours(limit=COUNTED_AT_ONCE):
             pass
 
-    def _add_trials(self) -> None:
-        actor, agent = as_developer(ACTOR, self.developer), self.agents[0]
-        for _ in range(self.sizes.trials):
-            trial_id = record_trial(actor=actor, agent=agent, requested=list(SCOPES), granted=list(SCOPES[:3]))
-        for _ in range(10):
-            trial = trial_for_organization(self.acme.id, agent, trial_id)
-            ask_in_trial(actor=actor, trial=trial, scope="email:read", context={})
-        self.trial_id = trial_id
-        sequence()  # as the server does
-
     def _add_views(self) -> None:
         names = range(20)
         queries = ("outcome=denied", "event=policy.shadowed", "actor=service&outcome=denied")
         views = [SavedView(developer=self.developer, name=f"View {n}", query=queries[n % len(queries)]) for n in names]
         insert_all(SavedView, views)
-
-    def _test_policy(self) -> str:
-        """Return the id of a backtest of a draft that denies much."""
-        rules: list[Any] = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
-        draft = Policy(organization=self.acme, name="No mail", rules=rules)
-        return str(run_backtest(draft=draft, replaces=None, days=30).id)

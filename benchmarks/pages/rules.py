@@ -19,7 +19,7 @@ RULES: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def rules_of(number: int) -> list[dict[str, Any]]:
-    """Return the rules of the policy with this number: one or, of every third, two."""
+    """Return the rules of the policy with this number: two of every third policy, else one."""
     if number % CEDAR_EVERY == CEDAR_EVERY - 1:
         return [{"type": "cedar", "config": {"policy": CEDAR}}]
     places = [number, number + 1] if number % 3 == 0 else [number]

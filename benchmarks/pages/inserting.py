@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Model
 
-from benchmarks.grown.log import SPAN
+from benchmarks.pages.log import SPAN
 from core import clock
 from core.ids import lowest_id
 
