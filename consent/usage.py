@@ -21,12 +21,6 @@ class Usage:
     suggested_removals: Sequence[str]
 
 
-def last_uses_of(consents: Sequence[Consent]) -> dict[str, datetime]:
-    """Return when each consent, or one that it replaced, last allowed a request. Unused consents are omitted."""
-    uses = _uses_of(_Chains(consents))
-    return {consent_id: one.last_at for consent_id, one in uses.items() if one.last_at}
-
-
 def usage_of(
     consents: Sequence[Consent],
     now: datetime,

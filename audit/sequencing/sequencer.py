@@ -91,12 +91,6 @@ def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> in
     return moved
 
 
-def count_damaged() -> int:
-    """Return the number of rows in the journal that this process could not move."""
-    _forget_removed()
-    return len(memory.damaged)
-
-
 def forget() -> None:
     """Forget everything in memory, like a new process. For tests."""
     memory.log = memory.appended = None

@@ -12,7 +12,7 @@ from audit.models import Entry, Journal
 from audit.readers.reading import read_entry
 from audit.selectors import describe_for_user, entries_for_user
 from audit.sequencing.log import hash_leaf, leaf_of
-from audit.sequencing.sequencer import count_damaged, sequence
+from audit.sequencing.sequencer import memory, sequence
 from audit.services import record
 from core.actor import SYSTEM, Actor
 from tests.audit.journals import ids_of, logged_ids, write_body, write_row
@@ -95,7 +95,7 @@ class TestDamagedRows:
         write_body(b"damaged")
         written = write_row(2)
         sequence()
-        assert (count_damaged(), logged_ids()) == (1, ids_of(written))
+        assert (len(memory.damaged), logged_ids()) == (1, ids_of(written))
 
     def test_one_can_be_deleted_as_documented(self) -> None:
         write_body(b"damaged")
@@ -103,4 +103,4 @@ class TestDamagedRows:
         with transaction.atomic(), draining(), connection.cursor() as cursor:
             cursor.execute(f"DELETE FROM {TABLE} WHERE id = %s", [row.id])
         sequence()
-        assert (count_damaged(), Journal.objects.count()) == (0, 0)
+        assert (len(memory.damaged), Journal.objects.count()) == (0, 0)

@@ -15,7 +15,8 @@ from benchmarks.pages.sizes import Sizes
 from benchmarks.pages.visits import Visitors, visits
 from benchmarks.pages.writes import writes
 from consent.models import Consent
-from consent.usage import last_uses_of
+from consent.usage import usage_of
+from core import clock
 from tests.audit.test_evidence import naive_root
 
 SMALL = Sizes(entries=400, agents=60, policies=60, users=60, approvals=60, servers=12, scopes=20, organizations=12)
@@ -44,8 +45,8 @@ def test_no_visit_needs_more_queries_than_it_may(credentials: dict[str, str]) ->
 
 def test_the_data_set_looks_as_if_the_services_had_made_it(credentials: dict[str, str]) -> None:
     assert Entry.objects.filter(organizations__contains=credentials["organization"]).count() >= SMALL.entries
-    used = [consent for consent, at in last_uses_of(list(Consent.objects.all())).items() if at]
-    assert len(used) > SMALL.agents / 2
+    used = usage_of(list(Consent.objects.all()), clock.now()).values()
+    assert sum(one.uses.last_at is not None for one in used) > SMALL.agents / 2
     assert naive_root([leaf_of(entry) for entry in Entry.objects.order_by("leaf_index")]) == Log(*newest()).root()
 
 

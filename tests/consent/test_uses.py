@@ -23,7 +23,7 @@ from audit.sequencing.streams import decode_uses
 from audit.services import Draft, append
 from consent.models import Consent
 from consent.services import revoke_consent
-from consent.usage import last_uses_of, usage_of
+from consent.usage import usage_of
 from core import clock
 from core.actor import SYSTEM
 from developers.models import Developer
@@ -60,6 +60,10 @@ def verify(consent: Consent, outcome: Outcome, at: datetime, *scopes: str) -> No
 
 def uses_by_scope(consent: Consent) -> dict[str, ScopeUse]:
     return dict(usage_of([consent], NOON)[consent.id].uses.scopes)
+
+
+def last_uses_of(consents: list[Consent]) -> dict[str, Any]:
+    return {one: found.uses.last_at for one, found in usage_of(consents, NOON).items() if found.uses.last_at}
 
 
 def suggested(consent: Consent, at: datetime) -> list[str]:
