@@ -1,7 +1,8 @@
 """Code that protects a service, with the real ids of a resource server: for each framework of the SDK, and for curl.
 
 The code does not contain the secret, which it reads from the environment variable `AGENTGATE_RESOURCE_SERVER_SECRET`.
-The templates are in `templates/web/snippets/`. Values are JSON strings, which Python reads too, or quoted for a shell.
+The templates are in `templates/web/portal/services/snippets/`. Values are JSON strings, which Python reads too, or
+quoted for a shell.
 """
 
 import json
@@ -66,7 +67,7 @@ class Snippet:
 def snippet(server: ResourceServer, kind: str) -> Snippet:
     """Return the code of one of `KINDS`. Raises `KeyError` for any other kind."""
     label = KINDS[kind]
-    text = render_to_string(f"web/snippets/{kind}.txt", _values(server))
+    text = render_to_string(f"web/portal/services/snippets/{kind}.txt", _values(server))
     extra = {"drf": "django"}.get(kind, kind) if kind in FRAMEWORKS else ""
     url = metadata_url(server) if kind == "metadata" else ""
     return Snippet(kind, label, text.strip(), _about(server, kind), extra, url)

@@ -1,7 +1,7 @@
 """Programs that run an agent's first consent, exchange and verify, with its real ids.
 
 The secret is not in them. They read it from the environment variable `AGENTGATE_CLIENT_SECRET`. The templates are in
-`templates/web/snippets/`.
+`templates/web/portal/services/snippets/`.
 """
 
 import json
@@ -47,7 +47,9 @@ def sample(agent: Agent, language: str) -> Sample | None:
     quote = QUOTES[language]
     context = {name: quote(value) for name, value in values.items()}
     needs_credential = settings.VERIFY_REQUIRES_CREDENTIAL
-    text = render_to_string(f"web/snippets/first_{language}.txt", {**context, "needs_credential": needs_credential})
+    text = render_to_string(
+        f"web/portal/services/snippets/first_{language}.txt", {**context, "needs_credential": needs_credential}
+    )
     return Sample(language, text.strip(), is_private_use(redirect_uri))
 
 
