@@ -17,7 +17,7 @@ def test_generated_tables_are_current() -> None:
 
 
 def test_the_environment_variables_are_those_that_are_read() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "agentgate").glob("*.py"))
+    source = "".join(path.read_text() for name in ("agentgate", "server") for path in (ROOT / name).glob("*.py"))
     read = set(re.findall(r"(?i)environment\.\w+\(\s*\"([A-Z_]+)\"", source))
 
     cells = re.findall(r"^\| (`[A-Z].*?) \|", (ROOT / "docs/configuration.md").read_text(), re.M)
