@@ -18,18 +18,14 @@ from audit.signing import log_keys
 from developers.models import Developer
 from limits import quick_throttle
 from tests.constants import CHEAP_ARGON2, FOLDERS_WITH_SERVERS, LIVE_FOLDERS
-from tests.dealing import deal, parameters
 from tests.environment import SERVERS, Servers
 from tests.flush import flush
 from tests.migrated import copy_migrated
+from tests.stores import assign, parameters
 from tests.world import make_developer
 from tokens import keys
 
 HERE = Path(__file__).parent
-# `tests/web/test_every_page.py` opens each page once, also on PostgreSQL.
-ABOUT_PAGES = ("web/test_", "web/public/", "web/user/", "web/portal/")
-ABOUT_PAGES += ("administration/test_edits", "administration/test_owners", "administration/test_superusers")
-ON_BOTH_STORES = Path("web/test_every_page.py")
 NEED_DATABASE = {"db", "transactional_db", "store"}
 # The groups that take longest begin first, so that no process runs one of them alone at the end.
 LONGEST_GROUPS = (
@@ -52,27 +48,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         place = item.path.relative_to(HERE)
         if item.get_closest_marker("django_db") or NEED_DATABASE & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
-            if _looks_at_pages(item, place):
-                item.add_marker(pytest.mark.one_store)
         if place.parts[0] in LIVE_FOLDERS:
             item.add_marker(pytest.mark.live)
         elif _has(item, "live", "browser") and not any(map(place.is_relative_to, FOLDERS_WITH_SERVERS)):
             raise pytest.UsageError(f"./dev test looks for such tests only in {FOLDERS_WITH_SERVERS}: {item.nodeid}")
         item.add_marker(pytest.mark.xdist_group(_group(item)))
-    deal(items, config.getoption("--store"))
+    assign(items, config.getoption("--store"))
     items.sort(key=_turn)
-
-
-def _looks_at_pages(item: pytest.Item, place: Path) -> bool:
-    """Return whether the test is about the texts and forms of pages.
-
-    The rows for them come from selectors and services, which have tests of their own on both databases. Tests of pages
-    that need real transactions, because they write at the same time, are not meant.
-    """
-    database = item.get_closest_marker("django_db")
-    if place == ON_BOTH_STORES:
-        return False
-    return str(place).startswith(ABOUT_PAGES) and not (database and database.kwargs.get("transaction"))
 
 
 def _has(item: pytest.Item, *markers: str) -> bool:

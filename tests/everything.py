@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ POSTGRESQL = ["--store=postgresql"]
 IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
 PARTS = {
     "SQLite": [*OTHERS, "-m", IN_PROCESS],
-    "PostgreSQL and Valkey": [*OTHERS, "-m", f"{IN_PROCESS} and database and not (one_store or alone)", *POSTGRESQL],
+    "PostgreSQL and Valkey": [*OTHERS, "-m", f"{IN_PROCESS} and database and not alone", *POSTGRESQL],
     # Transactions of other tests would keep old rows, also those in other databases of the server.
     "PostgreSQL alone": ["tests/api", "tests/core", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL, "-n", "0"],
     # These start their own servers on both databases. Tests that share a server run in one process.
@@ -39,23 +40,32 @@ class Part:
     name: str
     status: int
     seconds: float
+    processor: float
     counts: Counter[str]
     left_out: Counter[str]
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count} {outcome}" for outcome, count in self.counts.items() if count)
-        return f"{self.name:24} {self.seconds:5.0f} s   {counts or 'did not run'}"
+        times = f"{self.seconds:5.0f} s, {self.processor:5.0f} s of processors"
+        return f"{self.name:24} {times}   {counts or 'did not run'}"
 
 
 def run(name: str, arguments: list[str]) -> Part:
     print(f"== {name}", flush=True)
-    began = time.monotonic()
+    began, used = time.monotonic(), processor_seconds()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
         command = [sys.executable, "-m", "pytest", *PARALLEL, *arguments, "--results", str(results)]
         status = subprocess.run(command, check=False).returncode
         found = json.loads(results.read_text()) if results.exists() else {"counts": {}, "left_out": {}}
-    return Part(name, status, time.monotonic() - began, Counter(found["counts"]), Counter(found["left_out"]))
+    times = time.monotonic() - began, processor_seconds() - used
+    return Part(name, status, *times, Counter(found["counts"]), Counter(found["left_out"]))
+
+
+def processor_seconds() -> float:
+    """Return how long all processes of the parts that have ended used a core."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> int:
@@ -64,6 +74,7 @@ def main() -> int:
         "all",
         max(part.status for part in parts),
         sum(part.seconds for part in parts),
+        sum(part.processor for part in parts),
         sum((part.counts for part in parts), Counter()),
         sum((part.left_out for part in parts), Counter()),
     )

@@ -12,6 +12,8 @@ from django.test import RequestFactory
 from audit.models import Checkpoint, Entry, ImmutableError, Journal, Tile
 from tests.administration.world import World
 
+pytestmark = pytest.mark.postgresql
+
 # The column of each table that the tests try to change.
 COLUMNS: dict[Any, str] = {
     Entry: "event",

@@ -26,6 +26,8 @@ from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
 from tests.world import allow, ask, make_user
 
+pytestmark = pytest.mark.postgresql
+
 NAMES = ["organization", "agent", "person"]
 
 

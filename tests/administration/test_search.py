@@ -29,6 +29,8 @@ from tests.administration.test_pages import MODELS, list_url, name_of
 from tests.administration.world import World
 from tokens.models import AccessToken, RefreshToken, SigningKey, TokenFamily
 
+pytestmark = pytest.mark.postgresql
+
 NOTHING_SEARCHED = "Nothing was searched. Enter a whole "
 
 TEXTS: dict[str, Any] = {

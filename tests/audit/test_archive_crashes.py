@@ -17,7 +17,7 @@ from audit.models import Archive, Entry
 from audit.sequencing import sequencer
 from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, use_small_segments
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 MAX_POINTS = 2000
 
 

@@ -27,7 +27,7 @@ from tests.log import log_entries, log_entry
 
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="tests/1.0", request_id="req-12345678")
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 @pytest.fixture(params=["in the journal", "in the log"])

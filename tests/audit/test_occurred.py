@@ -15,6 +15,8 @@ from audit.services import record
 from core.actor import SYSTEM
 from tests.audit.segments import shrink_segments
 
+pytestmark = pytest.mark.postgresql
+
 OURS, THEIRS = "org_ours", "org_theirs"
 EVENTS = (Event.AGENT_CREATED, Event.TOKEN_ISSUED, Event.TOKEN_VERIFY, Event.SANDBOX_CONSENT)
 

@@ -24,7 +24,7 @@ from audit.tasks import destroy_old_keys as task
 from core import clock
 from tests.audit.journals import write_row
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 MONTHS = ["-/2025-09", "org_1/2025-10", "org_1/2025-11", "org_1/2026-11"]
 

@@ -56,7 +56,7 @@ FACETS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 EVENTS = [Event.TOKEN_VERIFY, Event.TOKEN_ISSUED, Event.USER_SIGNED_IN]
 WEIGHTS = {4: [50, 30, 1, 19], 3: [60, 30, 10], 2: [80, 20]}
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 @pytest.fixture(autouse=True)

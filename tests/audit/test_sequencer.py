@@ -36,7 +36,7 @@ from tests.threads import race
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FROM_THE_FUTURE = crypto.seal("audit-journal", pack(b'[9,"from the future"]'))
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 def metric(name: str) -> float:

@@ -14,7 +14,7 @@ from decisions.services import decide
 from tests.audit.segments import shrink_segments
 from tests.world import ANONYMOUS, Grant, make_caller, make_grant, make_resource_server
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 DAY = timedelta(days=1)
 
 

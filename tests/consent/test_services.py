@@ -22,7 +22,7 @@ from tests.log import log_entries
 from tests.threads import race
 from tests.world import allow, as_user, ask, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 @pytest.mark.parametrize(

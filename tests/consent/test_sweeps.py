@@ -18,7 +18,7 @@ from resources.catalogue import catalogue, snapshot
 from tests.log import log_entries
 from tests.world import allow, as_user, ask, make_user
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)
 
 

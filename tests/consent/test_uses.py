@@ -30,7 +30,7 @@ from developers.models import Developer
 from tests.constants import MOMENT
 from tests.world import allow, as_user, ask, make_agent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -11,6 +11,8 @@ from core.sweeps import BATCH, delete_batch, sweep
 from core.tasks import sweep_idempotency_records
 from tests.threads import beside_lock
 
+pytestmark = pytest.mark.postgresql
+
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 

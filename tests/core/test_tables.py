@@ -12,6 +12,8 @@ from core.fields import ExactMixin
 from limits.counters import take_all
 from limits.sliding_window import CounterRequest
 
+pytestmark = pytest.mark.postgresql
+
 # SQL of PostgreSQL. Its catalogue also says which indexes Django adds on its own.
 INDEXES = "SELECT tablename, indexname FROM pg_indexes WHERE schemaname = 'public'"
 BYTEWISE = """

@@ -8,6 +8,8 @@ from tests.api.conftest import ada, anonymous, developer, new_developer, new_use
 from tests.decisions.drivers import Decide, EventLoop, decide_on_django, event_loop, forget
 from tests.world import Grant, make_grant
 
+DRIVERS = {"sqlite": "Django", "postgresql": "the event loop"}
+
 __all__ = ["ada", "anonymous", "developer", "new_developer", "new_user", "rival"]
 
 
@@ -24,7 +26,30 @@ def loop() -> Iterator[EventLoop]:
         yield loop
 
 
-@pytest.fixture(params=["the event loop", "Django"])
-def decide(request: pytest.FixtureRequest, loop: EventLoop) -> Decide:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests of `decide` on Django's connection to SQLite, and on the event loop's to PostgreSQL.
+
+    Those marked `both_drivers` run on both connections to both databases, as all do in `./dev soak`.
+    """
+    if "decide" not in metafunc.fixturenames:
+        return
+    here = DRIVERS[metafunc.config.getoption("--store")]
+    both = metafunc.definition.get_closest_marker("both_drivers") is not None
+    cases = [pytest.param(name, marks=_marks(name, left_out=not both and name != here)) for name in DRIVERS.values()]
+    metafunc.parametrize("decide", cases, indirect=True)
+
+
+def _marks(driver: str, *, left_out: bool) -> list[pytest.MarkDecorator]:
+    # The event loop's connection reads only what is committed.
+    database = pytest.mark.django_db(transaction=driver == "the event loop")
+    return [database, pytest.mark.elsewhere] if left_out else [database, pytest.mark.postgresql]
+
+
+@pytest.fixture
+def decide(request: pytest.FixtureRequest) -> Iterator[Decide]:
     """Return a function that decides requests in one batch, by the driver of the event loop or of Django."""
-    return loop.decide if request.param == "the event loop" else decide_on_django
+    if request.param == "Django":
+        forget()
+        yield decide_on_django
+    else:
+        yield request.getfixturevalue("loop").decide

@@ -40,7 +40,7 @@ from tests.decisions.test_decide import ENDINGS
 from tests.world import Grant, make_caller, make_developer, make_grant, make_resource_server, mean_for
 from tokens.models import AccessToken
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_drivers]
 
 
 def one(decisions: list[Decision]) -> Decision:

@@ -32,7 +32,7 @@ from tests.audit.months import FEBRUARY, JANUARY, archive_in, fill, use_small_se
 from tests.insights.logs import NOW, counted, counts_of_raw_log, log_entries
 from tests.threads import beside_lock, race
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 ROOT = Path(__file__).parents[2]
 LIMIT = 16
 

@@ -14,7 +14,7 @@ from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
 from tests.audit.journals import write_row
 from tests.insights.logs import NOW, all_entries, log_entries
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 END = floor_hour(NOW) + HOUR
 # Whole days, hours before and after them, hours of one day, and times that are not over.
 WINDOWS = [

@@ -10,6 +10,8 @@ from insights.models import RollUp
 from insights.services import count_log
 from tests.insights.logs import counted, counts_of_raw_log, log_entries
 
+pytestmark = pytest.mark.postgresql
+
 MIGRATION = import_module("insights.migrations.0002_covering_key")
 STATEMENT = {
     "sqlite": "SELECT sql FROM sqlite_master WHERE name = 'insights_rollup'",

@@ -24,7 +24,7 @@ from policies.rules import RuleContext
 from policies.services import create_policy, update_policy
 from tests.constants import NOON
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 MANY = 130
 HOUR, DAY = 3600, 86_400
 

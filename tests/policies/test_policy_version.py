@@ -10,6 +10,8 @@ from developers.models import Developer, Organization
 from policies.models import Policy
 from tests.world import make_agent, make_developer
 
+pytestmark = pytest.mark.postgresql
+
 
 def version_of(organization: Organization) -> str:
     return Organization.objects.values_list("policy_version", flat=True).get(pk=organization.pk)

@@ -13,7 +13,7 @@ from policies.services import create_policy, restore_version, update_policy
 from policies.versions import MAX_VERSIONS, deciding_since
 from tests.constants import NOON
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 ADMINISTRATOR = Actor("administrator", "usr_1")
 OTHER = Actor("administrator", "usr_2")
 

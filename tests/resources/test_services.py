@@ -37,7 +37,7 @@ from tests.world import ANONYMOUS, make_developer
 
 TICKETS = "https://tickets.example/api"
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 @pytest.fixture

@@ -29,6 +29,8 @@ from tests.world import make_agent, make_developer, make_grant, make_user
 from tokens.keys import current_key
 from tokens.models import AccessToken, SigningKey
 
+pytestmark = pytest.mark.postgresql
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 OTHER_SECRET = "9d1c4b7e0a3f62589d1c4b7e0a3f6258"
 OK, SKIPPED, WARNING, PROBLEM = Status.OK, Status.SKIPPED, Status.WARNING, Status.PROBLEM

@@ -12,7 +12,7 @@ from server.doctor import database, schema
 from server.doctor.findings import Status
 from tests.server.test_doctor import found_by, run
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 PROBLEM = Status.PROBLEM
 
 

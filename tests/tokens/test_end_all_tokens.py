@@ -29,7 +29,7 @@ from tests.world import as_user, ask, make_agent, make_developer, make_grant, ma
 from tokens.issuing import IssuedTokens, Refusal
 from tokens.restored import end_what_was_restored
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
 def end(*flags: str) -> None:

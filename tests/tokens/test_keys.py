@@ -26,7 +26,7 @@ from tokens import keys
 from tokens.access_tokens import read_access_token
 from tokens.models import SigningKey
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 ALGORITHMS = ("ES256", "RS256", "EdDSA", "HS256")
 
 

@@ -19,6 +19,8 @@ from tokens.refresh import refresh_tokens
 from tokens.services import issue_client_token
 from tokens.tasks import sweep_tokens
 
+pytestmark = pytest.mark.postgresql
+
 NOON = datetime(2026, 3, 23, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 

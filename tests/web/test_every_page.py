@@ -8,6 +8,8 @@ from tests.passkeys import enter_password
 from tests.web.browser.pages import GROUPS
 from tests.web.browser.pages.group import as_page
 
+pytestmark = pytest.mark.postgresql
+
 MOST_QUERIES = 13
 
 
