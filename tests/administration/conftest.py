@@ -5,10 +5,10 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from django.db import transaction
 from django.test import Client, override_settings
 
 from tests.administration.world import World, make_world, sign_in
+from tests.shared import rows_of_module
 
 # Fast, because every test signs in.
 HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -17,13 +17,10 @@ HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 @pytest.fixture(scope="module")
 def shared_world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
     """Make the rows once per module, in a transaction around those of its tests."""
-    around = transaction.atomic()
-    around._from_testcase = True  # as Django's TestCase does, so that durable transactions may begin
-    with django_db_blocker.unblock(), around:
+    with rows_of_module(django_db_blocker):
         with override_settings(PASSWORD_HASHERS=HASHERS):
             world = make_world()
         yield world
-        transaction.set_rollback(True)
 
 
 @pytest.fixture

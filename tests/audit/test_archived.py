@@ -31,6 +31,7 @@ from audit.verification.bad import Bad
 from audit.verification.entries import checked_entries
 from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, use_small_segments
 from tests.audit.test_archive import flip
+from tests.shared import rows_of_module
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,13 +44,19 @@ CRITERIA = [
 STREAMS = [Stream("organization", "org_2"), Stream("person", "usr_2"), Stream("connection", "cns_1")]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _log(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch, rows_of_module(django_db_blocker):
+        use_small_segments(patch)
+        fill({JANUARY: 300, FEBRUARY: 300})
+        yield
+
+
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    use_small_segments(monkeypatch)
+def folder(tmp_path: Path) -> Iterator[Path]:
     sequencer.forget()
     archived.forget()
     with archive_in(tmp_path / "archive") as folder:
-        fill({JANUARY: 300, FEBRUARY: 300})
         yield folder
 
 

@@ -25,12 +25,14 @@ from insights.services import rebuild
 from policies.models import Policy
 from tests.audit.journals import write_drafts
 from tests.audit.segments import shrink_segments
+from tests.shared import rows_of_module
 from tests.web.browser.pages import analytics
 from tests.web.markup import text_of
 from tests.world import ANONYMOUS, make_agent, make_developer, sign_in
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import suggested_names
 
+OWNER = "charts@example.com"
 ANALYTICS, OVERVIEW, LOGS = "/developer/analytics", "/developer/", "/developer/logs"
 QUERIES = ("period=7d", "period=24h&by=rule", "period=30d&by=agent", "period=90d&by=scope", "period=90d&by=rule")
 NUMBER = re.compile(r'<a href="(/developer/[a-z]+(?:\?[^"]*)?)">([\d,]+)</a>')
@@ -47,15 +49,21 @@ def _segments(db, monkeypatch):
     shrink_segments(monkeypatch, 64)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _sample(django_db_setup, django_db_blocker):
+    """Make the pages' sample, and what its numbers could be confused with."""
+    with pytest.MonkeyPatch.context() as patch, rows_of_module(django_db_blocker):
+        shrink_segments(patch, 64)
+        analytics.make()
+        write_drafts(list(_confusable(Developer.objects.get(user__email=OWNER))), clock.now())
+        sequence()
+        rebuild()
+        yield
+
+
 @pytest.fixture
 def acme():
-    """Return a developer with the pages' sample, and what its numbers could be confused with."""
-    analytics.make()
-    developer = Developer.objects.get(user__email="charts@example.com")
-    write_drafts(list(_confusable(developer)), clock.now())
-    sequence()
-    rebuild()
-    return developer
+    return Developer.objects.get(user__email=OWNER)
 
 
 def _confusable(developer: Developer) -> Iterator[Draft]:

@@ -1,6 +1,7 @@
 """Reads of the roll-ups give what the raw log has in the same time, of one tenant only."""
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from insights.services import count_log
 from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
 from tests.audit.journals import write_row
 from tests.insights.logs import NOW, all_entries, log_entries
+from tests.shared import rows_of_module
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 END = floor_hour(NOW) + HOUR
@@ -29,10 +31,12 @@ WINDOWS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _log(db: None) -> None:
-    log_entries(300)
-    count_log()
+@pytest.fixture(scope="module", autouse=True)
+def _log(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with rows_of_module(django_db_blocker):
+        log_entries(300)
+        count_log()
+        yield
 
 
 def decided(since: datetime, until: datetime, organization: str, agent: str | None = None) -> dict[str, int]:
