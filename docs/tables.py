@@ -24,36 +24,20 @@ FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
 SUBJECT = re.compile(r"\*Subject: (.+)\*")
-METHODS = ("get", "post", "put", "patch", "delete")
-CREDENTIALS = {
-    "apiKey": "API key",
-    "sessionToken": "session",
-    "browserSession": "session",
-    "basic": "client credentials",
-}
 
 
 def endpoints() -> Iterator[str]:
     """Yield a table of endpoints for each part of the JSON API, from docs/openapi.json."""
-    paths = json.loads((FOLDER / "openapi.json").read_text())["paths"]
+    from web.public.docs.reference import credentials, operations
+
     rows: dict[tuple[str, str, str, str], list[str]] = {}
-    for path, methods in sorted(paths.items()):
-        for method in filter(METHODS.__contains__, methods):
-            each = methods[method]
-            key = (each["tags"][0], path.removeprefix("/api/v1"), _credentials(each), each["summary"])
-            rows.setdefault(key, []).append(method.upper())
+    for method, path, each in sorted(operations().values(), key=lambda found: found[1]):
+        key = (each["tags"][0], path.removeprefix("/api/v1"), credentials(each), each["summary"])
+        rows.setdefault(key, []).append(method)
     for tag, group in groupby(rows, key=lambda key: key[0]):
         yield f"### {tag}\n\n| method | path | credential | |\n|---|---|---|---|\n"
         yield from (_row(", ".join(rows[key]), f"`{key[1]}`", *key[2:]) for key in group)
         yield "\n"
-
-
-def _credentials(operation: dict[str, Any]) -> str:
-    kinds = operation.get("security", [{}])
-    names = " or ".join(dict.fromkeys(CREDENTIALS[name] for kind in kinds for name in kind))
-    # Client credentials may also be in the body, which this list does not show.
-    is_optional = {} in kinds and {"basic": []} not in kinds
-    return f"{names}, optional" if names and is_optional else names or "none"
 
 
 def errors() -> Iterator[str]:

@@ -17,6 +17,7 @@ GETTEXT = {"_", "lazy", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "
 APPS = [
     "web",
     "consent",
+    "approvals",
     "accounts",
     "developers",
     "agents",
@@ -29,6 +30,8 @@ APPS = [
     "limits",
     "core",
     "audit",
+    "administration",
+    "server",
     "agentgate",
 ]
 GUIDES = [

@@ -35,6 +35,7 @@ UNTRANSLATED = {
     "core.sqlite",
     "core.strict_json",
     "policies.triggers",
+    "web.public.docs.reference",
 }
 # Texts for the code's authors and for the log: `check` and `problem` return why a rule denies.
 INTERNAL = {"__str__", "TypeError", "ValueError", "check", "problem", "_problem_of", "read_catalogue"}

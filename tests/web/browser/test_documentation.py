@@ -21,10 +21,10 @@ def test_a_reader_searches_and_opens_a_section_by_keyboard(open_tab):
     assert tab.page.url.endswith("#spend_limit")
 
 
-def test_the_example_of_an_operation_can_be_copied(open_tab, live_server):
+def test_the_code_of_a_page_can_be_copied(open_tab, live_server):
     tab = open_tab(javascript=True)
     tab.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     tab.goto("/docs/api-reference/getHealth")
     tab.page.get_by_role("button", name="Copy").click()
     tab.page.get_by_role("button", name="Copied").wait_for()
-    assert "/api/v1/health" in tab.page.evaluate("navigator.clipboard.readText()")
+    assert "application/json" in tab.page.evaluate("navigator.clipboard.readText()")

@@ -62,11 +62,6 @@ def render(source: str, resolve: Resolve) -> Document:
     return Document(sections[0].title, SafeString(_parser().renderer.render(tokens, _parser().options, {})), sections)
 
 
-def render_text(source: str) -> SafeString:
-    """Render a text without links to files, such as a description in the OpenAPI document."""
-    return render(source, lambda target: None).html if source else SafeString("")
-
-
 def words_of(token: Token) -> str:
     """Return the text of an inline token without markup."""
     return "".join(" " if child.type == "softbreak" else child.content for child in token.children or ())

@@ -1,8 +1,8 @@
-"""The pages at /docs, in the order and the groups of docs/README.md and docs/adr/README.md."""
+"""The pages at /docs: the Markdown files of the repository."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 from django.conf import settings
@@ -12,120 +12,75 @@ from markdown_it.token import Token
 from web.public.docs.markdown import Document, parse, render, words_of
 
 ROOT = Path(settings.BASE_DIR)
-INDEX = ROOT / "docs" / "README.md"
-DECISIONS = ROOT / "docs" / "adr" / "README.md"
-REFERENCE = ROOT / "docs" / "openapi.json"
-# The names of pages whose file is not in docs/.
-NAMES = {
-    ROOT / "README.md": "start",
-    ROOT / "SECURITY.md": "security-policy",
-    ROOT / "CONTRIBUTING.md": "contributing",
-    ROOT / "sdk" / "python" / "README.md": "python-sdk",
-    ROOT / "sdk" / "audit" / "README.md": "audit-verifier",
-    DECISIONS: "adr",
-    REFERENCE: "api-reference",
+DOCS = ROOT / "docs"
+DECISIONS = DOCS / "adr" / "README.md"
+REFERENCE = DOCS / "openapi.json"
+# The index has no name. The others are those whose file is not in docs/.
+NAMED = {
+    "": DOCS / "README.md",
+    "start": ROOT / "README.md",
+    "security-policy": ROOT / "SECURITY.md",
+    "contributing": ROOT / "CONTRIBUTING.md",
+    "python-sdk": ROOT / "sdk" / "python" / "README.md",
+    "audit-verifier": ROOT / "sdk" / "audit" / "README.md",
+    "adr": DECISIONS,
 }
-MAX_PAGES = 200
+
+type Links = list[tuple[str, str | None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page with the label, the group and the summary that its index gives it. `summary` may be empty."""
-
-    name: str
-    label: str
-    summary: str
-    group: str
-    path: Path
-
-    @property
-    def url(self) -> str:
-        """Return the path of the page on this server."""
-        if self.path == REFERENCE:
-            return reverse("web:api-reference")
-        if self.path.parent == DECISIONS.parent and self.path != DECISIONS:
-            return reverse("web:decision", args=[self.name.removeprefix("adr/")])
-        return reverse("web:docs-page", args=[self.name])
-
-    def document(self) -> Document:
-        """Return the rendered page. In debug mode, a changed file is rendered again."""
-        return _document(self.path, version_of(self.path))
+@cache
+def files() -> Mapping[str, Path]:
+    """Return the files of all pages by the name in their URL: "policies", "adr/0012"."""
+    guides = {path.stem: path for path in sorted(DOCS.glob("*.md")) if path != NAMED[""]}
+    decisions = {f"adr/{path.name[:4]}": path for path in sorted(DECISIONS.parent.glob("0*.md"))}
+    return {**NAMED, **guides, **decisions}
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
-    """All pages: by name, and those of docs/README.md by group."""
-
-    pages: Mapping[str, Page]
-    groups: Mapping[str, Sequence[Page]]
-
-    def neighbours(self, page: Page) -> tuple[Page | None, Page | None]:
-        """Return the pages before and after `page`."""
-        order = [each for each in self.pages.values() if each.path != REFERENCE]
-        place = order.index(page)
-        return order[place - 1] if place else None, order[place + 1] if place + 1 < len(order) else None
-
-    def url_of(self, path: Path, anchor: str) -> str | None:
-        """Return the URL of a file of the repository, or None if it is not published."""
-        if path == INDEX:
-            return reverse("web:docs")
-        page = next((page for page in self.pages.values() if page.path == path), None)
-        return f"{page.url}{'#' if anchor else ''}{anchor}" if page else None
+def page(name: str) -> Document | None:
+    """Return a page, or None if there is none of this name."""
+    path = files().get(name)
+    return _rendered(path) if path else None
 
 
-def version_of(path: Path) -> int:
-    """Return a number that changes with the file, in debug mode only."""
-    return path.stat().st_mtime_ns if settings.DEBUG else 0
+def url_of(name: str) -> str:
+    """Return the path of a page on this server."""
+    return reverse("web:docs-page", args=[name]) if name else reverse("web:docs")
 
 
-def library() -> Library:
-    """Return all pages. The indexes are read once per process, and in debug mode after each change."""
-    return _library((version_of(INDEX), version_of(DECISIONS)))
+@cache
+def menu() -> Mapping[str, Links]:
+    """Return the links of the index, each with its label, by the heading above them."""
+    groups: dict[str, Links] = {}
+    for before, token in pairwise(parse(NAMED[""].read_text())):
+        if before.type == "heading_open" and before.tag == "h2":
+            groups[words_of(token)] = links = []
+        elif groups:
+            links += _links(token.children or [])
+    return groups
 
 
-@lru_cache(maxsize=1)
-def _library(version: tuple[int, int]) -> Library:
-    listed = list(_entries(INDEX))
-    decisions = list(_entries(DECISIONS, group=parse(DECISIONS.read_text())[1].content))
-    groups = {
-        group: [page for page in listed if page.group == group] for group in dict.fromkeys(p.group for p in listed)
-    }
-    return Library({page.name: page for page in (*listed, *decisions)}, groups)
+def _links(children: list[Token]) -> Links:
+    """Return the label and the URL of each link of the index."""
+    return [
+        (label.content, _link(DOCS, str(opening.attrs["href"])))
+        for opening, label in pairwise(children)
+        if opening.type == "link_open"
+    ]
 
 
-@lru_cache(maxsize=MAX_PAGES)
-def _document(path: Path, version: int) -> Document:
-    def resolve(target: str) -> str | None:
-        file, _, anchor = target.partition("#")
-        return library().url_of((path.parent / file).resolve(), anchor)
-
-    return render(path.read_text(), resolve)
+@cache
+def _rendered(path: Path) -> Document:
+    return render(path.read_text(), lambda target: _link(path.parent, target))
 
 
-def _entries(index: Path, group: str = "") -> Iterator[Page]:
-    """Yield the pages that the lists of an index name. A heading of level 2 starts a group."""
-    inside, before = False, None
-    for number, token in enumerate(tokens := parse(index.read_text())):
-        if token.type == "heading_open" and token.tag == "h2":
-            group = words_of(tokens[number + 1])
-        inside = (inside or token.type == "list_item_open") and token.type != "list_item_close"
-        if inside and token.type == "inline":
-            place = f"{before.info}. " if before is not None and before.info else ""
-            yield from _linked(index, group, place, token)
-        before = token if token.type == "list_item_open" else before
+def _link(folder: Path, target: str) -> str | None:
+    """Return the URL of a file that one in the folder links to, or None if it is not published."""
+    file, separator, anchor = target.partition("#")
+    url = _urls().get((folder / file).resolve())
+    return f"{url}{separator}{anchor}" if url else None
 
 
-def _linked(index: Path, group: str, place: str, token: Token) -> Iterator[Page]:
-    children = token.children or []
-    links = [number for number, child in enumerate(children) if child.type == "link_open"]
-    _, _, summary = words_of(token).partition(": ")
-    for number in links:
-        path = (index.parent / str(children[number].attrs["href"])).resolve()
-        label = children[number + 1].content
-        yield Page(_name(path), f"{place}{label}", summary if len(links) == 1 else "", group, path)
-
-
-def _name(path: Path) -> str:
-    if path in NAMES:
-        return NAMES[path]
-    return f"adr/{path.name[:4]}" if path.parent == DECISIONS.parent else path.stem
+@cache
+def _urls() -> Mapping[Path, str]:
+    return {REFERENCE: reverse("web:api-reference"), **{path: url_of(name) for name, path in files().items()}}

@@ -1,164 +1,116 @@
-"""The operations of docs/openapi.json, for the API reference."""
+"""The API reference: docs/openapi.json as Markdown. An operation shows its own part of the document."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from http import HTTPStatus
+from functools import cache
 from itertools import groupby
 from typing import Any
 
-from django.utils.translation import gettext
+from web.public.docs.markdown import Document, render
+from web.public.docs.pages import REFERENCE
 
-from web.public.docs.fields import Field, field_of
-from web.public.docs.markdown import Section, render_text
-from web.public.docs.openapi import document
+type Json = Mapping[str, Any]
 
 METHODS = ("get", "post", "put", "patch", "delete")
+CREDENTIALS = {
+    "apiKey": "API key",
+    "sessionToken": "session",
+    "browserSession": "session",
+    "basic": "client credentials",
+}
 ERROR = re.compile(r"`(\w+)`: ([^;]+)")
+WHOLE = "The whole document is at [/api/v1/openapi.json](/api/v1/openapi.json)."
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """A parameter of the path, the query or the header."""
-
-    place: str
-    field: Field
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A successful response. `content` is None if it has no body, and `field` is None if that is not JSON."""
-
-    status: int
-    phrase: str
-    content: str | None
-    field: Field | None
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorCode:
-    status: int
-    code: str
-    meaning: str
-
-
-@dataclass(frozen=True)
-class Operation:
-    """An operation with its part of the document. Its fields are in words, so it belongs to one language."""
-
-    id: str
-    method: str
-    path: str
-    tag: str
-    source: Mapping[str, Any]
-
-    @property
-    def summary(self) -> str:
-        return str(self.source["summary"])
-
-    @property
-    def description(self) -> str:
-        return render_text(self.source.get("description", ""))
-
-    @cached_property
-    def parameters(self) -> list[Parameter]:
-        return [
-            Parameter(each["in"], field_of(each["name"], each, is_required=each.get("required", False)))
-            for each in self.source.get("parameters", ())
-        ]
-
-    @property
-    def body(self) -> Mapping[str, Any] | None:
-        """Return the media type object of the request body, or None if there is no body."""
-        content = self.source.get("requestBody", {}).get("content", {})
-        return next(iter(content.values()), None)
-
-    @cached_property
-    def body_field(self) -> Field | None:
-        return field_of("", self.body) if self.body else None
-
-    @property
-    def answers(self) -> list[Answer]:
-        """Return the successful responses."""
-        return [_answer(int(status), each) for status, each in self.source["responses"].items() if status < "400"]
-
-    @property
-    def errors(self) -> list[ErrorCode]:
-        responses = self.source["responses"].items()
-        return [
-            ErrorCode(int(status), code, meaning)
-            for status, each in responses
-            if status >= "400"
-            for code, meaning in ERROR.findall(each["description"])
-        ]
-
-
-def introduction() -> str:
-    """Return the conventions as HTML. The lists of codes, reasons and events that follow them have their own pages."""
-    return render_text(document()["info"]["description"].partition("**Error codes**")[0])
-
-
-def operations() -> Mapping[str, Operation]:
-    """Return all operations by id, in the order of the document."""
+@cache
+def operations() -> Mapping[str, tuple[str, str, Json]]:
+    """Return the method, the path and the description of each operation, by its id."""
     return {
-        source["operationId"]: Operation(source["operationId"], method, path, source["tags"][0], source)
-        for path, methods in document()["paths"].items()
-        for method, source in methods.items()
+        each["operationId"]: (method.upper(), path, each)
+        for path, methods in _openapi()["paths"].items()
+        for method, each in methods.items()
         if method in METHODS
     }
 
 
-def by_tag() -> list[tuple[str, list[Operation]]]:
-    """Return the operations by tag."""
-    found = sorted(operations().values(), key=lambda operation: operation.tag)
-    return [(tag, list(group)) for tag, group in groupby(found, key=lambda operation: operation.tag)]
+def credentials(operation: Json) -> str:
+    """Return what a caller may authenticate with: "API key or session"."""
+    kinds = operation.get("security", [{}])
+    names = " or ".join(dict.fromkeys(CREDENTIALS[name] for kind in kinds for name in kind))
+    # Client credentials may also be in the body, which this list does not show.
+    is_optional = {} in kinds and {"basic": []} not in kinds
+    return f"{names}, optional" if names and is_optional else names or "none"
 
 
-def credentials(operation: Operation) -> list[tuple[str, str]]:
-    """Return the names and the descriptions of the credentials that the operation accepts. Empty if it takes none."""
-    names = {
-        "apiKey": gettext("API key"),
-        "sessionToken": gettext("Session token"),
-        "browserSession": gettext("Browser session"),
-        "basic": gettext("Client credentials"),
-    }
-    schemes = document()["components"]["securitySchemes"]
-    accepted = dict.fromkeys(name for kinds in operation.source.get("security", ()) for name in kinds)
-    return [(names.get(name, name), render_text(schemes[name]["description"])) for name in accepted]
+@cache
+def listing() -> Document:
+    """Return the page of all operations and of the conventions."""
+    return render("\n\n".join(_listed()), lambda target: target)
 
 
-def callers(operation: Operation) -> str:
-    """Return who may call the operation, as a sentence."""
-    accepted = [*operation.source.get("security", [{}])]
-    names = {name for kinds in accepted for name in kinds}
-    if not names:
-        return gettext("Anyone. No credential is required.")
-    if "basic" in names:
-        return _client(operation, is_optional={} in accepted)
-    if {} in accepted:
-        return gettext("Anyone. A credential makes more visible.")
-    if "apiKey" in names:
-        return gettext("Developers, with an API key or their session.")
-    return gettext("The signed-in user, with a session.")
+def operation(name: str) -> Document | None:
+    """Return the page of an operation, or None if there is none with this id."""
+    return _operation(name) if name in operations() else None
 
 
-def sections() -> Iterator[tuple[Operation, Section]]:
-    """Yield the title and the text of each operation, for the search."""
-    for operation in operations().values():
-        text = f"{operation.method.upper()} {operation.path} {operation.source.get('description', '')}"
-        yield operation, Section("", operation.summary, 1, " ".join(text.replace("`", "").split()))
+def _listed() -> Iterator[str]:
+    yield f"# API reference\n\n{WHOLE} [Error codes](/api/docs/errors) says what to do about each error."
+    by_tag = sorted(operations().items(), key=lambda each: each[1][2]["tags"][0])
+    for tag, group in groupby(by_tag, key=lambda each: each[1][2]["tags"][0]):
+        yield f"## {tag.replace('-', ' ').capitalize()}"
+        yield "\n".join(
+            f"- [{each['summary']}](/docs/api-reference/{name}): `{method} {path}`"
+            for name, (method, path, each) in group
+        )
+    # Error codes, reasons and events, which follow the conventions, have pages of their own.
+    yield f"## Conventions\n\n{_openapi()['info']['description'].partition('**Error codes**')[0]}"
 
 
-def _client(operation: Operation, *, is_optional: bool) -> str:
-    if operation.body_field and any(field.name == "clientSecret" for field in operation.body_field.fields):
-        return gettext("The agent, with its client credentials in the body or as HTTP Basic.")
-    if is_optional:
-        return gettext("Anyone. Client credentials are optional, unless the server requires them.")
-    return gettext("The agent or the resource server, with its client credentials, and the signed-in user.")
+@cache
+def _operation(name: str) -> Document:
+    method, path, source = operations()[name]
+    heading = f"# {source['summary']}\n\n`{method} {path}`"
+    parts = (heading, source.get("description", ""), *_parts(source), WHOLE)
+    return render("\n\n".join(parts), lambda target: target)
 
 
-def _answer(status: int, source: Mapping[str, Any]) -> Answer:
-    kind, content = next(iter(source.get("content", {}).items()), (None, {}))
-    is_json = kind == "application/json"
-    return Answer(status, HTTPStatus(status).phrase, kind, field_of("", content) if is_json else None)
+def _parts(source: Json) -> Iterator[str]:
+    yield f"Credential: {credentials(source)}."
+    if parameters := source.get("parameters"):
+        yield f"## Parameters\n\n{_code(parameters)}"
+    if body := source.get("requestBody"):
+        yield f"## Request body\n\n{_code(body['content'])}"
+    answers = {status: each for status, each in source["responses"].items() if status < "400"}
+    yield f"## Response\n\n{_code({status: each.get('content', {}) for status, each in answers.items()})}"
+    yield "## Errors"
+    for status, each in source["responses"].items():
+        if status not in answers:
+            found = ERROR.findall(each["description"])
+            yield "\n".join(f"- {status} [`{code}`](/api/docs/errors#{code}): {meaning}" for code, meaning in found)
+
+
+def _code(part: Any) -> str:
+    return f"```json\n{json.dumps(_resolved(part), indent=1, ensure_ascii=False)}\n```"
+
+
+def _resolved(part: Any, above: tuple[str, ...] = ()) -> Any:
+    """Replace each reference by its schema, except within that schema."""
+    if isinstance(part, list):
+        return [_resolved(each, above) for each in part]
+    if not isinstance(part, dict):
+        return part
+    name = str(part.get("$ref", "")).rpartition("/")[2]
+    if name and name not in above:
+        return _resolved({**_openapi()["components"]["schemas"][name], **_without("$ref", part)}, (*above, name))
+    return {key: _resolved(value, above) for key, value in part.items()}
+
+
+def _without(key: str, part: Json) -> Json:
+    return {each: value for each, value in part.items() if each != key}
+
+
+@cache
+def _openapi() -> Json:
+    found: Json = json.loads(REFERENCE.read_text())
+    return found
