@@ -24,7 +24,6 @@ THROTTLES = (
     "THROTTLE_SIMULATE",
     "THROTTLE_REPLAY",
     "THROTTLE_AGENTS",
-    "THROTTLE_TRIALS",
     "THROTTLE_POLICIES",
 )
 LOG_MAILS = "accounts.console_mail.EmailBackend"

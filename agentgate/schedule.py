@@ -39,7 +39,6 @@ SCHEDULE: dict[str, Any] = {
     "sweep-client-assertions": _entry("agents.tasks.sweep_client_assertions", OFTEN),
     "sweep-counters": _entry("limits.tasks.sweep_counters", OFTEN),
     "sweep-reservations": _entry("limits.tasks.sweep_reservations", OFTEN),
-    "sweep-backtests": _entry("decisions.tasks.sweep_backtests", SELDOM),
     "sweep-idempotency-records": _entry("core.tasks.sweep_idempotency_records", OFTEN),
     "sweep-unused-registrations": _entry("agents.tasks.sweep_unused_registrations", SELDOM),
     "sweep-session-tokens": _entry("accounts.tasks.sweep_session_tokens", SELDOM),

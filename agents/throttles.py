@@ -8,8 +8,3 @@ from limits.throttle import Subject, Throttle
 def throttle_agents(organization_id: str) -> None:
     """Count an agent that is registered. Raises `Throttled` after too many."""
     Throttle("agents", settings.THROTTLE_AGENTS).hit(Subject(f"organization:{organization_id}"))
-
-
-def throttle_trials(organization_id: str) -> None:
-    """Count an entry that a trial writes to the log. Raises `Throttled` after too many."""
-    Throttle("trials", settings.THROTTLE_TRIALS).hit(Subject(f"organization:{organization_id}"))

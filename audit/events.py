@@ -142,9 +142,6 @@ class Event(StrEnum):
     TOKEN_VERIFY = "token.verify", _("%(agent)s was allowed: %(scopes)s.")
     TOKEN_INTROSPECTED = "token.introspected", _("%(actor)s introspected a token of %(agent)s.")
 
-    SANDBOX_CONSENT = "sandbox.consent", _("%(actor)s tried out a consent to %(agent)s. Nothing was granted.")
-    SANDBOX_VERIFY = "sandbox.verify", _("%(actor)s tried out a request of %(agent)s. Nothing was decided.")
-
     RESERVATION_COMMITTED = "reservation.committed", _("%(actor)s committed a reservation of %(agent)s.")
     RESERVATION_VOIDED = "reservation.voided", _("%(actor)s voided a reservation of %(agent)s.")
     RESERVATION_LAPSED = "reservation.lapsed", _("A reservation of %(agent)s expired and was released.")
@@ -163,10 +160,6 @@ class Event(StrEnum):
     LOG_VIEW_SAVED = "log_view.saved", _("%(actor)s saved a view of the log.")
     LOG_VIEW_RENAMED = "log_view.renamed", _("%(actor)s renamed a view of the log.")
     LOG_VIEW_DELETED = "log_view.deleted", _("%(actor)s deleted a view of the log.")
-
-
-# What a developer tries out with their own agent. It touches nothing live and belongs to no person's history.
-SANDBOX = frozenset({Event.SANDBOX_CONSENT, Event.SANDBOX_VERIFY})
 
 
 class Outcome(StrEnum):

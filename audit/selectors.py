@@ -5,7 +5,6 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from audit.archiving.archived import entries_at
 from audit.entries.drafts import Prepared
 from audit.readers.criteria import Criteria
 from audit.readers.criteria import Filters as Filters  # callers pass it
@@ -13,7 +12,7 @@ from audit.readers.decided import Decided, Resolved, decisions_since
 from audit.readers.disclosure import disclose_to_organization, disclose_to_user
 from audit.readers.in_order import Stretch, entries_from
 from audit.readers.occurred import find_events
-from audit.readers.reading import AuditEntry, read_entries, read_entry
+from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.search import Listing, find_entry
 from audit.readers.snapshot import Snapshot
 from core.errors import NotFound
@@ -67,8 +66,7 @@ def entries_for_user(user_id: str, filters: Filters | None = None) -> Listing:
 def decisions_for_organization(organization_id: str, since: datetime) -> Iterator[Decided | Resolved]:
     """Yield the decisions of verify that concern the organization, oldest first, for evaluating rules on them.
 
-    Danger: developers may not read all that these have. Show them counts only, or entries that rules have found without
-    the context (`Rule.reads_context`).
+    Danger: developers may not read all that these have. Show them counts only.
     """
     return decisions_since(organization_id, since)
 
@@ -89,12 +87,6 @@ def entry_for_organization(organization_id: str, entry_id: str) -> AuditEntry:
 def entry_for_user(user_id: str, entry_id: str) -> AuditEntry:
     """Return an entry about the user. Raises `NotFound`, even if it is about another one."""
     return _entry(Criteria(user_id=user_id), entry_id)
-
-
-def entries_of_organization_at(organization_id: str, indexes: Sequence[int]) -> list[AuditEntry]:
-    """Return the entries with these places in the log, in their order. Those of other organizations are left out."""
-    found = [entry for entry in entries_at(indexes) if organization_id in entry.organizations.split()]
-    return read_entries(found)
 
 
 def describe_for_user(entries: Sequence[AuditEntry], user_id: str) -> list[dict[str, Any]]:

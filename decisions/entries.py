@@ -21,7 +21,8 @@ MAX_LOGGED_MISSING = 10
 def draft_entry(judgement: Judgement) -> Draft:
     """Return the entry that a judgement leaves in the log."""
     request, decision, service = judgement.question.request, judgement.decision, judgement.service_organization_id
-    policy, asker = _policy_of(judgement), request.asker
+    policy_id, _rule = rule_for_log(decision)
+    asker = request.asker
     is_introspection = request.is_introspection
     return Draft(
         event=Event.TOKEN_INTROSPECTED if is_introspection else Event.TOKEN_VERIFY,
@@ -32,7 +33,7 @@ def draft_entry(judgement: Judgement) -> Draft:
         user_id=decision.user_id,
         agent_id=decision.agent_id,
         consent_id=decision.consent_id,
-        policy_id=policy.policy_id if policy else None,
+        policy_id=policy_id,
         policy_organization_id=judgement.denying_organization_id,
         reason=decision.reason,
         action=request.action,
@@ -72,10 +73,14 @@ def _draft_shadow(judgement: Judgement, shadow: Shadow, denial: PolicyDenial, ou
     )
 
 
-def _policy_of(judgement: Judgement) -> PolicyDenial | None:
-    """Return the policy that decided. The user's own limits are not a policy."""
-    policy = judgement.decision.policy
-    return None if policy is None or is_users_own(policy, judgement.decision) else policy
+def rule_for_log(decision: Decision) -> tuple[str | None, dict[str, object]]:
+    """Return the id of the policy that decided and what the entry says of its rule: of a user's own limit the type."""
+    rule = decision.policy
+    if rule is None:
+        return None, {}
+    if is_users_own(rule, decision):
+        return None, {"ruleType": rule.rule_type, "limitedBy": "user"}
+    return rule.policy_id, {"ruleType": rule.rule_type, **_rule_of(rule)}
 
 
 def _rule_of(denial: PolicyDenial) -> dict[str, object]:
@@ -117,7 +122,7 @@ def _what_helps(decision: Decision) -> dict[str, object]:
 
 
 def _metadata(judgement: Judgement) -> dict[str, object]:
-    request, decision, policy = judgement.question.request, judgement.decision, judgement.decision.policy
+    request, decision = judgement.question.request, judgement.decision
     metadata: dict[str, object] = {"tokenId": decision.token_id, **_indexed(judgement)}
     if request.is_introspection and request.credential:
         metadata["resourceServerId"] = request.credential.server_id
@@ -127,10 +132,4 @@ def _metadata(judgement: Judgement) -> dict[str, object]:
         metadata["reservationId"] = name_in_log(decision.reservation_id, server_id)
     if judgement.asked_scopes and not decision.allowed:
         metadata["askedScopes"] = list(judgement.asked_scopes)
-    if policy is not None:
-        metadata["ruleType"] = policy.rule_type
-        if is_users_own(policy, decision):
-            metadata["limitedBy"] = "user"
-        else:
-            metadata |= _rule_of(policy)
-    return metadata
+    return metadata | rule_for_log(decision)[1]

@@ -60,26 +60,3 @@ class PolicyVersion(models.Model):
 
     def __str__(self) -> str:
         return f"{self.policy_id} {self.number}"
-
-
-class Backtest(models.Model):
-    """What a draft of a policy would have decided about calls in the log. `decisions.whatif.backtests` writes `report`.
-
-    `content` is the draft, as in a version. `policy` is the policy that it replaces, or None for a new one, and
-    `version` the number of the version that the draft was made from.
-    """
-
-    id = PrefixedIdField(prefix="bkt")
-    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="backtests")
-    policy = models.ForeignKey(Policy, on_delete=models.CASCADE, null=True, related_name="backtests")
-    version = models.PositiveIntegerField(null=True)
-    content = models.JSONField()
-    days = models.PositiveSmallIntegerField()
-    report = models.JSONField()
-    created_at = models.DateTimeField(db_index=True)
-
-    class Meta:
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return str(self.id)

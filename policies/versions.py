@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet, TextField
-from django.db.models.functions import Cast, Length
+from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
 from agents.selectors import agents_for_organization
@@ -79,11 +78,6 @@ def content_of(policy: Policy) -> dict[str, Any]:
 def versions_of(policy: Policy) -> QuerySet[PolicyVersion]:
     """Return the versions of the policy that are kept, newest first."""
     return PolicyVersion.objects.filter(policy=policy).order_by("-number")
-
-
-def sizes_of(versions: QuerySet[PolicyVersion]) -> list[int]:
-    """Return about how many characters of JSON each version has, without reading them: one can have two million."""
-    return list(versions.values_list(Length(Cast("content", TextField())), flat=True))
 
 
 def deciding_since(policy: Policy) -> datetime:

@@ -5,6 +5,7 @@ from django.urls.converters import StringConverter
 
 from web.portal.agents import credential_views as credentials
 from web.portal.agents import stop_views as agent_stops
+from web.portal.agents import trial_views as agent_trial
 from web.portal.agents import user_views as agent_users
 from web.portal.agents import views as agents
 from web.portal.analytics import views as analytics
@@ -14,13 +15,9 @@ from web.portal.logs import export_views as log_export
 from web.portal.logs import saved_views as log_views
 from web.portal.logs import views as logs
 from web.portal.overview import views as overview
-from web.portal.policies import backtest_views as policy_backtests
 from web.portal.policies import editor as policy_editor
-from web.portal.policies import finding_views as policy_findings
 from web.portal.policies import history_views as policy_history
-from web.portal.policies import simulator_views as policy_simulator
 from web.portal.policies import views as policies
-from web.portal.sandbox import views as sandbox
 from web.portal.services import scope_views as own_scopes
 from web.portal.services import views as resource_servers
 from web.public import logos
@@ -114,18 +111,11 @@ urlpatterns = [
     path("developer/agents/<id:agent_id>/suspend", agent_stops.suspend, name="agent-suspend"),
     path("developer/agents/<id:agent_id>/reactivate", agent_stops.reactivate, name="agent-reactivate"),
     path("developer/agents/<id:agent_id>/quickstart", overview.quickstart, name="agent-quickstart"),
-    path("developer/agents/<id:agent_id>/try", sandbox.consent, name="agent-try"),
-    path("developer/agents/<id:agent_id>/try/<id:trial_id>", sandbox.trial, name="agent-trial"),
+    path("developer/agents/<id:agent_id>/try", agent_trial.trial, name="agent-try"),
     path("developer/agents/<id:agent_id>/delete", agent_stops.delete, name="agent-delete"),
     path("developer/policies", policies.policies, name="policies"),
     path("developer/policies/new", policy_editor.create, name="policy-new"),
-    path("developer/policies/simulator", policy_simulator.simulate, name="simulator"),
-    path("developer/policies/backtests/<id:backtest_id>", policy_backtests.result, name="backtest"),
-    path("developer/policies/<id:policy_id>/backtest", policy_backtests.backtest, name="policy-backtest"),
-    path("developer/policies/<id:policy_id>/simulate", policy_simulator.simulate, name="policy-simulate"),
     path("developer/policies/<id:policy_id>", policies.detail, name="policy"),
-    path("developer/policies/<id:policy_id>/findings", policy_findings.findings, name="policy-findings"),
-    path("developer/policies/<id:policy_id>/code", policies.code, name="policy-code"),
     path("developer/policies/<id:policy_id>/status", policies.set_status, name="policy-status"),
     path("developer/policies/<id:policy_id>/edit", policy_editor.edit, name="policy-edit"),
     path("developer/policies/<id:policy_id>/history", policy_history.history, name="policy-history"),

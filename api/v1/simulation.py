@@ -1,7 +1,5 @@
 """Simulation of policies before they are in force."""
 
-from django.conf import settings
-
 from agents.selectors import agent_for_organization
 from api.operations import operation
 from api.v1.policies import PolicyEndpoint, own_agent
@@ -16,8 +14,15 @@ from api.v1.schemas.simulation import (
 from core import clock
 from core.errors import FieldError, Invalid, NotFound, Throttled
 from core.net import canonical_address
-from decisions.whatif.simulation import OtherReplay, Simulated, replay_decisions, require_valid, simulate_request
-from limits.throttle import Subject, Throttle
+from decisions.whatif.simulation import (
+    OtherReplay,
+    Simulated,
+    replay_decisions,
+    require_valid,
+    simulate_request,
+    throttle_replay,
+    throttle_simulation,
+)
 from policies.models import Policy
 from policies.rules import InvalidRules, RuleContext
 
@@ -45,15 +50,14 @@ class Simulate(PolicyEndpoint):
     )
     def post(self, body: SimulateBody) -> SimulationOut:
         organization_id = self.developer.organization_id
-        account = Subject(f"organization:{organization_id}")
-        Throttle("simulate", settings.THROTTLE_SIMULATE).hit(account)
+        throttle_simulation(organization_id)
         simulated = self._simulated(body.policy, body.policy_id)
         if body.request is not None:
             context = self._context(body.request)
             return show_simulation(simulate_request(simulated, context, organization_id=organization_id))
         if body.replay is None:
             raise Invalid.field("request", "This field or replay is required.")
-        Throttle("replay", settings.THROTTLE_REPLAY).hit(account)
+        throttle_replay(organization_id)
         return show_replay(replay_decisions(simulated, organization_id=organization_id, days=body.replay.days))
 
     def _simulated(self, draft: DraftBody | None, policy_id: str | None) -> Simulated:

@@ -17,9 +17,8 @@ USER, OTHERS, NO_RULE = "user", "others", "none"
 ASKED = "approval_required"
 # The reasons that a policy or a limit gives, and the only ones without either that `NO_RULE` tells apart.
 RULE_REASONS = frozenset({"policy_denied", ASKED})
-# The reasons after which the client needs a new token (RFC 6750 section 3.1). Only trials in the sandbox log
-# `invalid_token`.
-TOKEN_REASONS = frozenset({"invalid_token", "token_expired", "token_revoked", "wrong_audience"})
+# The reasons after which the client needs a new token (RFC 6750 section 3.1). `invalid_token` leaves no entry.
+TOKEN_REASONS = frozenset({"token_expired", "token_revoked", "wrong_audience"})
 LEFT_OUT = "left_out"
 # The member of the metadata with the scopes under which an entry is found and counted, if these are not all. Callers
 # can make scopes up, and each would be a word of the index. `OTHER_SCOPES` stands for the rest.

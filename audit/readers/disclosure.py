@@ -12,7 +12,7 @@ from typing import Any
 from audit.entries.drafts import CALL, CONNECTION, PARTS, POLICY, REASON, REQUEST_ID, SERVICES
 from audit.entries.records import CONNECTION as CONNECTION_STREAM
 from audit.entries.records import ORGANIZATION, PERSON
-from audit.events import SANDBOX, Event
+from audit.events import Event
 from audit.readers.reading import AuditEntry, Visible
 
 ORIGIN = frozenset({"ip", "userAgent"})
@@ -44,8 +44,6 @@ def visible_to_organization(content: Mapping[str, Any], organization_id: str) ->
         personal.add("ip")
     if _is_own_act(content, organization_id):
         personal.add("userAgent")
-    if content["event"] in SANDBOX and content["organizationId"] == organization_id:
-        personal.add(CALL)  # what the developer typed
     if content["policyOrganizationId"] in (None, organization_id):
         withheld.add(POLICY)
     if content["organizationId"] == organization_id:

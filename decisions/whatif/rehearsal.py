@@ -1,7 +1,7 @@
 """Rehearsal of a connection: what verify would answer if a user granted this.
 
-The same code decides as for a real request, on facts in memory. Nothing is read, written or logged. The counters of
-limits and the memory of guards begin empty and are forgotten afterwards.
+The same code decides as for a real request, on facts in memory. Nothing is written or logged. The counters of limits
+and the memory of guards begin empty and are forgotten afterwards.
 """
 
 import json
@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 
+from agents.emergency import is_everything_stopped
+from agents.models import Agent
 from agents.stops import AgentStatus
 from consent.statuses import ConsentStatus
 from core import clock
@@ -24,12 +26,12 @@ from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
 from decisions.settling import Settling
 from decisions.terms import NO_TERMS, Terms, compile_terms
-from decisions.tracing import settle_traced
 from limits.counting import windows_by_key
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 from policies.books import PolicyBook
-from policies.engine import Traced
+from policies.selectors import book_without_history
+from resources.catalogue import catalogue, describe_scopes
 from tokens.access_tokens import Claims
 
 AGENT, CLIENT, USER, CONSENT, TOKEN = "agt_rehearsal", "agc_rehearsal", "usr_rehearsal", "cns_rehearsal", "rehearsal"
@@ -51,6 +53,22 @@ class RehearsedAgent:
     is_everything_stopped: bool = False
     book: PolicyBook | None = None
     scopes: Sequence[ScopeFacts] = ()
+
+    @classmethod
+    def of(cls, agent: Agent) -> Self:
+        """Read an agent as it is now, with the policies that its organization enforces, whose limits begin empty."""
+        own = [scope for scope in describe_scopes(agent.allowed_scopes) if scope.id not in catalogue()]
+        return cls(
+            id=agent.id,
+            client_id=agent.client_id,
+            organization_id=agent.organization_id,
+            allowed_scopes=agent.allowed_scopes,
+            status=agent.status,
+            is_stopped=agent.is_stopped,
+            is_everything_stopped=is_everything_stopped(),
+            book=book_without_history(str(agent.organization_id)),
+            scopes=[ScopeFacts(one.id, json.dumps(sorted(one.labels)), one.risk_level, None) for one in own],
+        )
 
 
 FICTIONAL = RehearsedAgent()
@@ -75,34 +93,13 @@ class Call(NamedTuple):
     at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Explained:
-    """A decision, and what each rule said about the request, in the order in which verify asks them.
-
-    `rules` is None if the request was denied before any rule was asked. `asked` are the scopes of which the user wants
-    to be asked.
-    """
-
-    decision: Decision
-    rules: Sequence[Traced] | None
-    asked: Sequence[str]
-
-
 def rehearse(rehearsed: Rehearsed | None, calls: Iterable[Call]) -> list[Decision]:
     """Decide calls one after the other: each counts in the limits of those that follow.
 
     Without `rehearsed`, the agent has no token.
     """
     rehearsal = _Rehearsal.begin(rehearsed)
-    return [rehearsal.decide(call).decision for call in calls]
-
-
-def explain_last(rehearsed: Rehearsed | None, calls: Sequence[Call]) -> Explained:
-    """Decide the calls likewise, and explain the last of them."""
-    rehearsal = _Rehearsal.begin(rehearsed)
-    for call in calls[:-1]:
-        rehearsal.decide(call)
-    return rehearsal.decide(calls[-1], explains=True)
+    return [rehearsal.decide(call) for call in calls]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +116,16 @@ class _Rehearsal:
         now = clock.now()
         return cls(_found(rehearsed, now), now)
 
-    def decide(self, call: Call, *, explains: bool = False) -> Explained:
+    def decide(self, call: Call) -> Decision:
         found, at = self.found, call.at or self.now
-        request = VerifyRequest(
-            TOKEN, [call.scope], SYSTEM, context=call.context, action=call.action, explains=explains
-        )
+        request = VerifyRequest(TOKEN, [call.scope], SYSTEM, context=call.context, action=call.action)
         judgement = judge(Question(request, _claims(found.token), None), found, at)
         for key, window in windows_by_key(judgement.counter_requests()).items():
             self.counters.setdefault(key, LoadedCounter(key, window))
         for key in judgement.flow_keys():
             self.flows.setdefault(key, LoadedFlow(key))
-        settling = Settling(self.counters, self.flows, BatchApprovals((), self.now), at)
-        traced = judgement.traced
-        # Before the call is counted.
-        rules = None if traced is None else [settle_traced(each, settling) for each in traced]
-        settling.settle(judgement, found)
-        asked = [scope for scope in dict.fromkeys(judgement.question.request.asked) if scope in found.terms.asks]
-        return Explained(judgement.decision, rules, asked)
+        Settling(self.counters, self.flows, BatchApprovals((), self.now), at).settle(judgement, found)
+        return judgement.decision
 
 
 def _claims(token: TokenFacts | None) -> Claims | None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -29,7 +28,6 @@ from policies.rules.budget import Budget
 
 # Of the counters in memory. A counter takes about 700 bytes.
 MAX_COUNTERS = 50_000
-MAX_FOUND = 500
 
 
 class Change(StrEnum):
@@ -65,21 +63,12 @@ class Totals:
     changes: Counter[Change] = field(default_factory=Counter)
     gaps: Counter[Gap] = field(default_factory=Counter)
     places: dict[Place, Counter[Change]] = field(default_factory=dict)
-    found: dict[Change, dict[Place, list[int]]] = field(default_factory=dict)
-    """The indexes in the log of the changed decisions of each kind and place, of each the first `MAX_FOUND`."""
     first: datetime | None = None
     last: datetime | None = None
 
-    def change(self, change: Change, place: Place, decided: Decided) -> None:
+    def change(self, change: Change, place: Place) -> None:
         self.changes[change] += 1
         self.places.setdefault(place, Counter())[change] += 1
-        found = self.found.setdefault(change, {}).setdefault(place, [])
-        if len(found) < MAX_FOUND:
-            found.append(decided.leaf_index)
-
-    def first_found(self, change: Change) -> list[int]:
-        """Return the indexes of the first `MAX_FOUND` decisions that changed like this, in the order of the log."""
-        return sorted(chain.from_iterable(self.found.get(change, {}).values()))[:MAX_FOUND]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,10 +167,10 @@ class Replay:
         """Note how the draft changes the decision, and count the request if it is allowed now."""
         if verdict.outcome is Outcome.DENIED:
             if decided.is_allowed or decided.reason == Reason.APPROVAL_REQUIRED:
-                totals.change(Change.NEWLY_DENIED, self._place(decided, verdict), decided)
+                totals.change(Change.NEWLY_DENIED, self._place(decided, verdict))
         elif decided.is_allowed:
             if verdict.outcome is Outcome.ASKED and "approvalId" not in decided.metadata:
-                totals.change(Change.NEWLY_ASKED, self._place(decided, verdict), decided)
+                totals.change(Change.NEWLY_ASKED, self._place(decided, verdict))
             else:
                 self._count(decided, context, verdict)
         elif self._was_by_replaced(decided) and "askedScopes" not in decided.metadata:
@@ -196,10 +185,10 @@ class Replay:
         if Outcome.ASKED in (verdict.outcome, others.outcome):
             if not was_asked:
                 asking = verdict if verdict.outcome is Outcome.ASKED else others
-                totals.change(Change.NEWLY_ASKED, self._place(decided, asking), decided)
+                totals.change(Change.NEWLY_ASKED, self._place(decided, asking))
             return
         place = Place(decided.agent_id or "", decided.policy_id, *decided.rule)
-        totals.change(Change.NEWLY_ALLOWED, place, decided)
+        totals.change(Change.NEWLY_ALLOWED, place)
         self._take(decided, verdict.evaluation)
         self._take(decided, others.evaluation)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Q
 from django.utils.translation import gettext_noop
 
@@ -28,6 +29,7 @@ from limits.flows import LoadedFlow
 from limits.models import Counter, Reservation
 from limits.reservations import name_in_log
 from limits.sliding_window import LoadedCounter
+from limits.throttle import Subject, Throttle
 from policies.actions import require_known_actions
 from policies.engine import CompiledPolicy, Outcome, Traced, compile_policy, trace
 from policies.models import Policy
@@ -105,6 +107,16 @@ class ReplayReport:
 
     totals: Totals
     is_truncated: bool
+
+
+def throttle_simulation(organization_id: str) -> None:
+    """Count a request that is simulated. Raises `Throttled` after too many."""
+    Throttle("simulate", settings.THROTTLE_SIMULATE).hit(Subject(f"organization:{organization_id}"))
+
+
+def throttle_replay(organization_id: str) -> None:
+    """Count a replay. Raises `Throttled` after too many."""
+    Throttle("replay", settings.THROTTLE_REPLAY).hit(Subject(f"organization:{organization_id}"))
 
 
 def require_valid(rules: Any, *, organization_id: str) -> None:

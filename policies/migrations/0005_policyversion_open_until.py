@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("policies", "0004_backtest"),
+        ("policies", "0003_policyversion"),
     ]
 
     operations = [

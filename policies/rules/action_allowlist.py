@@ -10,7 +10,6 @@ from policies.rules.patterns import Patterns
 class ActionAllowlist(Rule):
     """Allow only listed actions: every required scope, and the action if given, must be listed."""
 
-    reads_context = False
     lists_actions = True
 
     actions: Patterns

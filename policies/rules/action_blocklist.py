@@ -10,7 +10,6 @@ from policies.rules.patterns import Patterns
 class ActionBlocklist(Rule):
     """Deny a request if its action or any of its required scopes is listed."""
 
-    reads_context = False
     lists_actions = True
 
     actions: Patterns

@@ -80,10 +80,6 @@ class Rule(BaseModel, ABC):
     # Whether the rule counts, or remembers, in rows that are locked.
     needs_counters: ClassVar[bool] = False
 
-    # Whether the rule looks at `context`, which developers cannot read in the log. Which requests such a rule denies
-    # says something about their contexts, so developers may only see how many.
-    reads_context: ClassVar[bool] = True
-
     # Whether `actions` are what the rule allows or denies. Then it concerns all requests.
     lists_actions: ClassVar[bool] = False
 

@@ -83,8 +83,6 @@ def _in_other_words(text: str) -> str | None:
 class IpAllowlist(Rule):
     """Allow only requests from listed IP addresses. A request without an address is denied."""
 
-    reads_context = False
-
     cidrs: Annotated[
         Listed[Annotated[Text, AfterValidator(_require_network)]],
         Field(

@@ -19,8 +19,6 @@ MAX_REQUESTS = 1_000_000
 class RateLimit(CountingRule):
     """Allow at most `maxRequests` requests in any window of `windowSeconds`. Denied requests do not count."""
 
-    reads_context = False
-
     max_requests: Annotated[int, Field(ge=1, le=MAX_REQUESTS, title=gettext_noop("Maximum requests"))]
     window_seconds: Period
     scope: Scope

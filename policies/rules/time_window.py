@@ -57,8 +57,6 @@ class TimeWindow(Rule):
     A window that starts after its end crosses midnight and belongs to the day on which it starts.
     """
 
-    reads_context = False
-
     allowed_days: Annotated[
         Listed[Day],
         Field(

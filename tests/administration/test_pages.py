@@ -34,7 +34,7 @@ from core.models import IdempotencyRecord
 from developers.models import DomainClaim, SavedView
 from insights.models import Edition, RollUp
 from limits.models import Counter, Reservation
-from policies.models import Backtest, PolicyVersion
+from policies.models import PolicyVersion
 from resources.models import ReservedIdentifier
 from tests.administration.world import World, sign_in, staff
 from tests.constants import PASSWORD
@@ -49,7 +49,6 @@ INTERNAL = (
     BrowserSession,
     Archive,
     ArchivedObject,
-    Backtest,
     Checkpoint,
     Cosignature,
     Counter,

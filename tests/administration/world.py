@@ -27,7 +27,6 @@ from core.models import TaskRun
 from core.secrets import digest
 from decisions.requests import VerifyRequest
 from decisions.services import decide
-from decisions.whatif.backtests import run_backtest
 from developers.acting import as_developer
 from developers.domains import claim_domain
 from developers.models import Developer, SavedView
@@ -76,8 +75,7 @@ def make_world() -> World:
         allowed_scopes=["email:read", "email:send"],
     )
     rules = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
-    policy = create_policy(actor=actor, organization=developer.organization, name="No payments", rules=rules)
-    run_backtest(draft=policy, replaces=policy, days=1)
+    create_policy(actor=actor, organization=developer.organization, name="No payments", rules=rules)
     consent, code, tokens, spent = make_grant(made.agent, ada)
     world = World(administrator, ada, developer, made.agent, consent, tokens)
     world.shown |= {PASSWORD, registered.api_key, made.client_secret, code, spent}

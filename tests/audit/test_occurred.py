@@ -18,7 +18,7 @@ from tests.audit.segments import shrink_segments
 pytestmark = pytest.mark.postgresql
 
 OURS, THEIRS = "org_ours", "org_theirs"
-EVENTS = (Event.AGENT_CREATED, Event.TOKEN_ISSUED, Event.TOKEN_VERIFY, Event.SANDBOX_CONSENT)
+EVENTS = (Event.AGENT_CREATED, Event.TOKEN_ISSUED, Event.TOKEN_VERIFY, Event.CONSENT_APPROVED)
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_each_place_may_have_one_of_them():
     write(Event.TOKEN_ISSUED)
     sequence()
     write(Event.TOKEN_VERIFY)
-    assert occurred_in_organization(OURS, EVENTS) == set(EVENTS) - {Event.SANDBOX_CONSENT}
+    assert occurred_in_organization(OURS, EVENTS) == set(EVENTS) - {Event.CONSENT_APPROVED}
 
 
 def test_an_entry_that_is_moved_after_the_journal_was_read_is_found_in_it():

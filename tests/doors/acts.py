@@ -371,9 +371,7 @@ OTHERS = {
     },
     "it computes or keeps a view, and changes nothing that decides": {
         "POST /api/v1/policies/simulate",
-        "POST /developer/policies/*/backtest",
         "POST /developer/agents/*/try",
-        "POST /developer/agents/*/try/*",
         "POST /developer/logs/views",
         "POST /developer/logs/views/*/rename",
         "POST /developer/logs/views/*/delete",

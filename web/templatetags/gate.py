@@ -96,15 +96,13 @@ def rail_link(
 
 
 @register.simple_tag(takes_context=True)
-def tab_link(
-    context: template.Context, name: str, subject: str, label: str, *, has_below: bool = False, has_page: object = None
-) -> SafeString:
+def tab_link(context: template.Context, name: str, subject: str, label: str, *, has_below: bool = False) -> SafeString:
     """Return a link to one of the pages about a subject, by its id, marked as current if it is the page.
 
-    With `has_below`, also if the page is below it. With `has_page`, anyway: the page belongs there.
+    With `has_below`, also if the page is below it.
     """
     url = reverse(name, args=[subject])
-    current = CURRENT if has_page else _current(context, url, exact=not has_below)
+    current = _current(context, url, exact=not has_below)
     return format_html('<a href="{}"{}>{}</a>', url, current, label)
 
 

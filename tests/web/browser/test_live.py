@@ -15,15 +15,13 @@ from consent.models import Consent
 from consent.pausing import pause_all_agents
 from consent.services import revoke_consent
 from core import clock
-from decisions.whatif.sandbox import record_trial
-from developers.acting import as_developer
 from developers.models import Developer
 from policies.models import Policy
 from tests.approvals import make_approval
 from tests.audit.journals import write_row
 from tests.constants import PASSWORD
 from tests.web.browser.conftest import Tab
-from tests.world import ANONYMOUS, as_user, make_agent
+from tests.world import as_user, make_agent
 
 type OpenPage = Callable[[str], Any]
 
@@ -238,13 +236,12 @@ def test_a_double_click_sends_a_form_once(open_tab: Any, developer: Any) -> None
 
 def test_the_answer_of_a_trial_is_in_view(open_tab: Any, developer: Developer) -> None:
     agent = make_agent(developer, allowed_scopes=["email:read", "email:send"])
-    trial = record_trial(
-        actor=as_developer(ANONYMOUS, developer), agent=agent, requested=agent.allowed_scopes, granted=["email:read"]
-    )
     tab = open_tab(javascript=True, width=320)
-    tab.goto(f"/accounts/login/?next=/developer/agents/{agent.id}/try/{trial}")
+    tab.goto(f"/accounts/login/?next=/developer/agents/{agent.id}/try")
     tab.sign_in(developer.user.email, PASSWORD)
-    heading = tab.page.get_by_role("heading", name="Answer", exact=True)
+    tab.page.locator("[name=scopes][value='email:read']").check()
+    tab.page.get_by_role("button", name="Allow", exact=True).click()
+    heading = tab.page.get_by_role("heading", name="What verify answers", exact=True)
     for scope, outcome, why in (
         ("email:read", "Allowed", "no limit or policy"),
         ("email:send", "Denied", "The permission had not been granted"),
@@ -252,10 +249,5 @@ def test_the_answer_of_a_trial_is_in_view(open_tab: Any, developer: Developer) -
         tab.page.get_by_label("Required scope").select_option(scope)
         tab.page.get_by_role("button", name="Ask", exact=True).click()
         tab.page.locator("[data-announce] .pill", has_text=outcome).wait_for()
-        tab.page.locator(".sandbox__result .card", has_text=why).wait_for()
+        tab.page.locator(".trial__result .card", has_text=why).wait_for()
         assert (tab.focused(), tab.shows(heading)) == ("answer", True)
-    earlier = tab.page.locator("ol a[href*=question]")
-    earlier.click()
-    tab.page.locator("[data-announce] .pill", has_text="Allowed").wait_for()
-    assert (tab.focused(), tab.shows(heading)) == ("answer", True)
-    assert tab.page.url.endswith("#answer")

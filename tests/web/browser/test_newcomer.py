@@ -93,7 +93,7 @@ class Newcomer:
     def run_the_program(self, callback: str) -> str:
         """Run the program of the quickstart as it is, and decide in another tab. Return what it printed at last."""
         self.follow("Quickstart")
-        self.page.get_by_text("2 of 4 done").wait_for()
+        self.page.get_by_text("1 of 4 done").wait_for()
         program = self.page.locator("#program").inner_text()
         environment = {"PATH": os.environ["PATH"], "AGENTGATE_CLIENT_SECRET": self.secret}
         with subprocess.Popen(

@@ -13,8 +13,9 @@ from agents.redirects import problem_with
 from core.text import plain_text
 from developers.models import Organization
 from web.portal.agents.forms import MAX_DESCRIPTION, MAX_NAME
-from web.portal.sandbox.screen import UNTOUCHED, Answered, Request, show_screen
+from web.user.consent.facts import facts_of
 from web.user.consent.form import Choice
+from web.user.consent.rehearsal import Answered, Request, show_screen
 from web.user.consent.sections import Group, Section
 
 
@@ -35,7 +36,8 @@ def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent |
         redirect_uris=" ".join(uris),
         allowed_scopes=list(draft.get("allowed_scopes") or ()),
     )
-    shown = show_screen(Request.of(agent, QueryDict()).screen, Answered(given=UNTOUCHED))
+    screen = Request.of(agent, QueryDict()).screen()
+    shown = {**facts_of(screen.asked), **show_screen(screen, Answered())}
     return {
         **shown,
         "sections": [_section(section) for section in shown["sections"]],

@@ -7,7 +7,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from audit.events import SANDBOX
 from audit.readers.reading import AuditEntry, stated_reason
 from audit.selectors import describe_for_organization
 from core.text import plain_text
@@ -46,18 +45,7 @@ class LogRow:
 
     @property
     def outcome(self) -> str:
-        """The outcome, or "sandbox" for an entry of a trial, which decided nothing."""
-        return "sandbox" if self.entry.event in SANDBOX else self.entry.outcome
-
-    @property
-    def would_be(self) -> str:
-        """What a trial answered: "allowed", "asked" or "denied". Empty for all other entries."""
-        return str(self.content["metadata"].get("wouldBe", "")) if self.entry.event in SANDBOX else ""
-
-    @property
-    def trial_id(self) -> str:
-        """The trial that the entry belongs to, or an empty string."""
-        return str(self.content["metadata"].get("trialId", self.id)) if self.entry.event in SANDBOX else ""
+        return self.entry.outcome
 
     @property
     def what(self) -> str:

@@ -1,4 +1,4 @@
-"""The editor of a policy: saving it, and trying what is not saved yet on the log or with one request."""
+"""The editor of a policy: saving it, and trying what is not saved yet with one request or on the log."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,7 +14,6 @@ from agents.selectors import agents_for_organization, all_agents_of_organization
 from core.errors import Conflict, DomainError, NotFound
 from core.http import SeeOther
 from core.zones import zone_names
-from decisions.whatif.backtests import backtest_for_organization, run_backtest
 from developers.models import Developer
 from policies.models import Policy
 from policies.selectors import policy_for_organization
@@ -25,13 +24,14 @@ from web.forms.agent_field import written
 from web.portal.policies.condition_forms import KNOWN_FIELDS
 from web.portal.policies.effects import effect_of
 from web.portal.policies.forms import MAX_NAME, PolicyEditor, changes_to, status_of
+from web.portal.policies.replays import Replayed
 from web.portal.policies.rule_forms import rule_titles
-from web.portal.policies.trying import RUN, Attempt, try_draft
+from web.portal.policies.trying import RUN, Attempt, replay_draft, try_draft
 from web.requests.access import developer_actor, developer_page
 from web.requests.ids import ID
 from web.requests.paging import read_number
 
-TESTED_DAYS = 7
+REPLAYED_DAYS = (7, 30)
 
 
 class Opened(NamedTuple):
@@ -64,12 +64,15 @@ def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResp
 
 
 def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -> HttpResponse:
-    """Show the editor of the policy, or of a new one. POST saves, tests, tries, or adds and removes a rule."""
-    opened, attempt = _open(request, developer, policy), Attempt.read(request, developer)
-    editor = _editor(request, developer, opened.content)
+    """Show the editor of the policy, or of a new one. POST saves, tries, replays, or adds and removes a rule."""
+    agent_id = (policy.agent_id or "") if policy else ""
+    opened, attempt = _open(request, developer, policy), Attempt.read(request, developer, agent_id)
+    editor, replayed = _editor(request, developer, opened.content), None
     try:
         if attempt.is_run:
             try_draft(attempt, editor, policy, developer.organization_id)
+        elif days := read_number(request.POST, "replay"):
+            replayed = replay_draft(editor, policy, developer.organization_id, min(days, max(REPLAYED_DAYS)))
         elif _is_sent(request) and editor.is_valid(developer.organization_id):
             return _finish(request, developer, editor, policy, opened.version or 0)
     except NotFound:
@@ -79,18 +82,14 @@ def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -
         if policy and isinstance(error, Conflict):
             policy = policy_for_organization(developer.organization_id, policy.id)
             return _page(request, editor, attempt, policy, policy.version)
-    return _page(request, editor, attempt, policy, opened.version)
+    return _page(request, editor, attempt, policy, opened.version, replayed=replayed)
 
 
 def _finish(
     request: HttpRequest, developer: Developer, editor: PolicyEditor, policy: Policy | None, based_on: int
 ) -> HttpResponse:
-    """Test or save what the form has. Raises `DomainError`."""
+    """Save what the form has. Raises `DomainError`."""
     values = _values(editor, policy)
-    if "backtest" in request.POST:
-        draft = Policy(organization=developer.organization, **values)
-        made = run_backtest(draft=draft, replaces=policy, days=TESTED_DAYS, based_on=based_on)
-        return SeeOther(reverse("web:backtest", args=[made.id]))
     throttle_writes(developer.organization_id)
     actor = developer_actor(request, developer)
     if policy is None:
@@ -102,14 +101,14 @@ def _finish(
 
 
 def _is_sent(request: HttpRequest) -> bool:
-    """Return whether the form is to be saved or tested, rather than changed further."""
-    return request.method == "POST" and not request.POST.keys() & {"add", "remove", "try"}
+    """Return whether the form is to be saved, rather than changed further or tried."""
+    return request.method == "POST" and not request.POST.keys() & {"add", "remove", "try", "replay"}
 
 
 def _editor(request: HttpRequest, developer: Developer, content: Mapping[str, Any] | None) -> PolicyEditor:
     agents = agents_for_organization(developer.organization_id)
     if request.method == "POST":
-        is_checked = _is_sent(request) or request.POST.get("try") == RUN
+        is_checked = _is_sent(request) or request.POST.get("try") == RUN or "replay" in request.POST
         make = PolicyEditor.from_submitted if is_checked else PolicyEditor.from_draft
         editor = make(agents, request.POST)
         editor.describe(request.POST, developer.organization_id)
@@ -126,16 +125,10 @@ def _editor(request: HttpRequest, developer: Developer, content: Mapping[str, An
 
 
 def _open(request: HttpRequest, developer: Developer, policy: Policy | None) -> Opened:
-    """Start with a backtest's draft, an earlier version, the policy, a copy of another one, or nothing."""
+    """Start with an earlier version, the policy, a copy of another one, or nothing."""
     if request.method == "POST":
         return Opened(None, read_number(request.POST, "version"))
-    backtest_id, number = request.GET.get("draft", ""), read_number(request.GET, "version")
-    copied_id = request.GET.get("copy", "")
-    if ID.fullmatch(backtest_id):
-        backtest = backtest_for_organization(developer.organization_id, backtest_id)
-        if backtest.policy != policy:
-            raise NotFound("The backtest is of another policy.")
-        return Opened(backtest.content, backtest.version)
+    number, copied_id = read_number(request.GET, "version"), request.GET.get("copy", "")
     if policy is not None:
         return Opened(content_of(policy) if number is None else version_of(policy, number).content, policy.version)
     if ID.fullmatch(copied_id):
@@ -166,6 +159,7 @@ def _page(
     version: int | None,
     *,
     is_gone: bool = False,
+    replayed: Replayed | None = None,
 ) -> HttpResponse:
     """Show the editor. With `is_gone`, it is that of a policy that does not exist, and saves a new one."""
     forms = [*editor.forms, *attempt.forms]
@@ -183,7 +177,8 @@ def _page(
         "rule_titles": rule_titles(),
         "time_zones": zone_names(),
         "context_fields": KNOWN_FIELDS,
-        "tested_days": TESTED_DAYS,
+        "replayed": replayed,
+        "replayed_days": REPLAYED_DAYS,
     }
     status = 404 if is_gone else 422 if has_errors else 200
     return render(request, "web/portal/policies/policy_edit.html", context, status=status)

@@ -1,6 +1,6 @@
 """The history of a policy, and restoring one of its versions."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -13,17 +13,18 @@ from django.views.decorators.http import require_safe
 
 from core.errors import Invalid
 from core.http import SeeOther
+from core.text import plain_text
 from developers.models import Developer
-from policies.models import Policy
+from policies.models import Policy, PolicyVersion
 from policies.selectors import policy_for_organization
 from policies.services import restore_version
 from policies.throttling import throttle_writes
 from policies.versions import versions_of
 from web.portal.policies.effects import effect_of
-from web.portal.policies.history import describe_history
 from web.requests.access import developer_actor, developer_page, posted_from
 from web.requests.paging import read_number
 
+PAGE_SIZE = 20
 NO_REFUSAL: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -51,15 +52,31 @@ def _show(
     request: HttpRequest, policy: Policy, refusal: Mapping[str, Any] = NO_REFUSAL, status: int = 200
 ) -> HttpResponse:
     before = read_number(request.GET, "before")
-    rows = versions_of(policy)
+    rows = versions_of(policy).defer("content")  # one can have two million characters
     if before is not None:
         rows = rows.filter(number__lt=before)
-    found = describe_history(policy, rows)
+    found = list(rows[: PAGE_SIZE + 1])
+    listed, people = found[:PAGE_SIZE], _people(found)
     context = {
         "policy": policy,
-        "changes": found.changes,
-        "older": found.older,
+        "versions": [(version, _actor(version, people)) for version in listed],
+        "older": listed[-1].number if len(found) > PAGE_SIZE else None,
         "is_newest": before is None,
         **refusal,
     }
     return render(request, "web/portal/policies/policy_history.html", context, status=status)
+
+
+def _people(versions: Sequence[PolicyVersion]) -> dict[str, str]:
+    """Return the names of the developers who made the versions, by their ids."""
+    ids = {one.actor_id for one in versions if one.actor_kind == "developer"}
+    found = Developer.objects.filter(pk__in=ids).select_related("user")
+    return {developer.id: plain_text(developer.user.name or developer.user.email) for developer in found}
+
+
+def _actor(version: PolicyVersion, people: Mapping[str, str]) -> str:
+    if version.actor_kind == "developer":
+        return people.get(version.actor_id, _("A former developer"))
+    if version.actor_kind == "administrator":
+        return _("An administrator of AgentGate")
+    return _("AgentGate") if version.actor_kind == "system" else _("Unknown")

@@ -1,23 +1,28 @@
-"""One request, tried on a policy as the editor has it, together with the other policies in force. Nothing is saved."""
+"""A policy as the editor has it, tried with one request or on the log. Nothing is saved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self, cast
 
-from django.conf import settings
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from agents.selectors import agents_for_organization
-from decisions.whatif.simulation import Simulated, simulate_together
+from decisions.whatif.simulation import (
+    Simulated,
+    replay_decisions,
+    simulate_together,
+    throttle_replay,
+    throttle_simulation,
+)
 from developers.models import Developer
-from limits.throttle import Subject, Throttle
 from policies.models import Policy
 from policies.rules import parse_rules
 from policies.selectors import policies_in_force
 from web.forms.agent_field import AgentField
 from web.forms.fields import as_typed
 from web.portal.policies.forms import ENFORCED, PolicyEditor
+from web.portal.policies.replays import Replayed, describe_replay
 from web.portal.policies.simulation_form import SimulationForm
 from web.portal.policies.verdicts import Verdict, describe_unknown, describe_verdicts
 
@@ -25,6 +30,8 @@ from web.portal.policies.verdicts import Verdict, describe_unknown, describe_ver
 OPEN, RUN, CLOSE = "open", "run", "close"
 PREFIX = "try"
 MOST_LISTED = 50
+# The developer waits for the page.
+REPLAY_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -41,17 +48,17 @@ class Attempt:
     is_opened: bool = False
 
     @classmethod
-    def read(cls, request: HttpRequest, developer: Developer) -> Self:
-        """Return what the request says of the section."""
+    def read(cls, request: HttpRequest, developer: Developer, agent_id: str = "") -> Self:
+        """Return what the request says of the section. It opens with this agent on the page that was not sent yet."""
         data = request.POST
-        pressed = data.get("try")
+        pressed = data.get("try") or request.GET.get("try")
         if pressed == CLOSE or (pressed not in (OPEN, RUN) and "trying" not in data):
             return cls()
         agents = agents_for_organization(developer.organization_id)
         form = SimulationForm(data if pressed == RUN else None, prefix=PREFIX, agents=agents)
         cast("AgentField", form.fields["agent"]).suggestions = []  # those of the policy's own field serve both
         if pressed == OPEN:
-            form.initial = {"agent": data.get("agent", "")}
+            form.initial = {"agent": data.get("agent", agent_id)}
         elif pressed != RUN:
             form.initial = as_typed(form, data)
         return cls(form, is_run=pressed == RUN, is_opened=pressed == OPEN)
@@ -69,11 +76,8 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
     form = attempt.form
     if form is None or not all([editor.can_decide(organization_id), form.is_valid()]):
         return
-    fields, rules = editor.fields.cleaned_data, editor.raw_rules()
-    parse_rules(rules)  # refuses more of them than a policy may have
-    Throttle("simulate", settings.THROTTLE_SIMULATE).hit(Subject(f"organization:{organization_id}"))
-    agent = fields["agent"]
-    draft = Simulated(_("This draft"), agent.id if agent else None, rules, policy)
+    draft = _draft(editor, policy)
+    throttle_simulation(organization_id)
     asked = form.request()
     others = policies_in_force(organization_id, asked.agent_id).exclude(pk=draft.id)
     policies = [draft, *map(Simulated.of, others)]
@@ -82,4 +86,24 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
     attempt.outcome = simulation.outcome.value
     attempt.verdicts, attempt.left_out = verdicts[:MOST_LISTED], max(len(verdicts) - MOST_LISTED, 0)
     attempt.hints = describe_unknown(asked.asked, organization_id)
-    attempt.is_in_force = fields["status"] == ENFORCED
+    attempt.is_in_force = editor.fields.cleaned_data["status"] == ENFORCED
+
+
+def replay_draft(editor: PolicyEditor, policy: Policy | None, organization_id: str, days: int) -> Replayed | None:
+    """Let the draft, in place of the policy, decide again the calls of the last days. None if it is not valid.
+
+    Raises `DomainError`.
+    """
+    if not editor.can_decide(organization_id):
+        return None
+    draft = _draft(editor, policy)
+    throttle_replay(organization_id)
+    report = replay_decisions(draft, organization_id=organization_id, days=days, most_seconds=REPLAY_SECONDS)
+    return describe_replay(report, rules=draft.rules, organization_id=organization_id, days=days)
+
+
+def _draft(editor: PolicyEditor, policy: Policy | None) -> Simulated:
+    """Return the policy that the forms describe, which must be valid. Raises `InvalidRules` for too many rules."""
+    rules, agent = editor.raw_rules(), editor.fields.cleaned_data["agent"]
+    parse_rules(rules)
+    return Simulated(_("This draft"), agent.id if agent else None, rules, policy)

@@ -1,7 +1,5 @@
 """The policies of the developer's organization."""
 
-import json
-
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -19,15 +17,12 @@ from policies.rules import InvalidRules, sentences
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import delete_policy, update_policy
 from policies.throttling import throttle_writes
-from policies.versions import content_of
-from web.portal.policies.cedar import as_cedar
 from web.portal.policies.effects import effect_of
 from web.portal.policies.filters import PolicyFilterForm
-from web.portal.policies.findings import STOPPED_DAYS, count_stopped, find_findings
 from web.portal.policies.forms import ENFORCED, SHADOW, STATUSES, changes_to, status_of
+from web.portal.policies.stopped import STOPPED_DAYS, count_found, count_stopped
 from web.requests.access import developer_actor, developer_page, posted_from
 from web.requests.paging import paginate
-from web.user.approvals.diffs import visible_text
 
 LISTED_RULES = 2
 
@@ -54,20 +49,11 @@ def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
         "policy": policy,
         "status": status,
         "sentences": sentences(policy.rules),
-        "findings": find_findings(policy) if status == SHADOW else None,
+        "found": count_found(policy) if status == SHADOW else None,
         "stopped": count_stopped(policy) if status == ENFORCED else None,
         "stopped_days": STOPPED_DAYS,
     }
     return render(request, "web/portal/policies/policy.html", context)
-
-
-@require_safe
-@developer_page
-def code(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
-    policy = policy_for_organization(developer.organization_id, policy_id)
-    text = visible_text(json.dumps(content_of(policy), indent=2, ensure_ascii=False))
-    context = {"policy": policy, "json": text, "cedar": visible_text(as_cedar(policy.rules))}
-    return render(request, "web/portal/policies/policy_code.html", context)
 
 
 @developer_page

@@ -6,7 +6,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from web.public.landing import samples
-from web.public.landing.demo import AGENT, DEVELOPER, read_demo
+from web.public.landing.demo import AGENT, DEVELOPER, show_demo
 
 # Visitors without an account get the same page for the same address.
 CACHE_SECONDS = 300
@@ -14,7 +14,7 @@ CACHE_SECONDS = 300
 
 @require_safe
 def landing(request: HttpRequest) -> HttpResponse:
-    demo = read_demo(request.GET)
+    demo = show_demo(request.GET)
     context = {
         "demo": demo,
         "agent": AGENT,
@@ -22,6 +22,6 @@ def landing(request: HttpRequest) -> HttpResponse:
         "samples": samples,
         "lines": samples.activity(AGENT),
     }
-    response = render(request, "web/public/landing/landing.html", context, status=422 if demo.problem else 200)
+    response = render(request, "web/public/landing/landing.html", context, status=422 if demo["problem"] else 200)
     patch_cache_control(response, private=True, max_age=0 if request.user.is_authenticated else CACHE_SECONDS)
     return response

@@ -1,18 +1,15 @@
 """The developer portal."""
 
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from agents.client_secrets import create_client_secret, rotate_client_secret
 from agents.logos import FetchedLogo, save_logo
 from agents.services import stop_agent, update_agent
-from consent.terms import GivenTerms
 from core import clock
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
-from decisions.whatif.sandbox import ask_in_trial, record_trial, trial_for_organization
 from developers.acting import as_developer
 from developers.api_keys import create_api_key, rotate_api_key
 from developers.models import DomainClaim, Organization
@@ -109,20 +106,13 @@ def make_busy() -> Content:
 
 
 def make_trials() -> Content:
-    """Trials in the sandbox: one with an answer of each kind, one without a question, and one that was denied."""
+    """An agent to try, and one without scopes."""
     developer = make_developer("tries@example.com", "Acme Robotics")
     agent = make_agent(developer, name=LONG, description="Sorts your mail. " * 5)
     actor = as_developer(ANONYMOUS, developer)
     create_policy(actor=actor, organization=developer.organization, name=LONG, rules=RULES)
-    start = partial(record_trial, actor=actor, agent=agent, requested=agent.allowed_scopes)
-    given = GivenTerms(modes={"email:send": "ask"}, guards={"data_flow": "ask"})
-    trial = start(granted=agent.allowed_scopes[:3], given=given)
-    for scope in ("email:read", "payments:charge", "profile:read", "email:send"):
-        found = trial_for_organization(developer.organization_id, agent, trial)
-        ask_in_trial(actor=actor, trial=found, scope=scope, action="mail.do", context={"recipient": "ada@example.com"})
-    ids = {"trial": trial, "fresh": start(granted=["email:read"]), "denied": start(granted=[])}
     bare = make_agent(developer, allowed_scopes=[])
-    return Content(developer.user.email, {"agent": agent.id, "bare": bare.id, **ids})
+    return Content(developer.user.email, {"agent": agent.id, "bare": bare.id})
 
 
 def allow_nothing(tab: Any) -> None:
@@ -130,8 +120,28 @@ def allow_nothing(tab: Any) -> None:
     tab.page.locator("#errors").wait_for()
 
 
+def allow_some(tab: Any) -> None:
+    for scope in ("email:read", "email:send"):
+        tab.page.locator(f"[name=scopes][value='{scope}']").check()
+    tab.page.get_by_role("button", name=tab.words("Allow"), exact=True).click()
+    tab.page.locator("#answer").wait_for()
+
+
+def deny(tab: Any) -> None:
+    tab.page.locator("button[value=deny]").click()
+    tab.page.locator(".notice").wait_for()
+
+
+def ask_about(tab: Any) -> None:
+    allow_some(tab)
+    tab.page.locator("#id_question-action").fill("mail.do")
+    tab.page.get_by_role("button", name=tab.words("Ask"), exact=True).click()
+    tab.page.locator("[data-announce] .pill").wait_for()
+
+
 def ask_badly(tab: Any) -> None:
-    tab.page.locator("#id_context").fill("[1]")
+    allow_some(tab)
+    tab.page.locator("#id_question-context").fill("[1]")
     tab.page.get_by_role("button", name=tab.words("Ask"), exact=True).click()
     tab.page.locator("#errors").wait_for()
 
@@ -199,14 +209,14 @@ GROUPS = [
         ],
     ),
     Group(
-        "developer-sandbox",
+        "developer-trial",
         make_trials,
         [
             "/developer/agents/{agent}/try",
             Page("/developer/agents/{agent}/try?ask=email:read", allow_nothing, "nothing ticked"),
-            "/developer/agents/{agent}/try/{trial}",
-            Page("/developer/agents/{agent}/try/{fresh}", ask_badly, "error"),
-            "/developer/agents/{agent}/try/{denied}",
+            Page("/developer/agents/{agent}/try", ask_about, "answered"),
+            Page("/developer/agents/{agent}/try", ask_badly, "error"),
+            Page("/developer/agents/{agent}/try", deny, "denied"),
             "/developer/agents/{bare}/try",
         ],
     ),

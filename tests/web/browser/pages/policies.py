@@ -7,9 +7,7 @@ from audit.sequencing.sequencer import sequence
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
-from decisions.whatif.backtests import run_backtest
 from developers.acting import as_developer
-from policies.models import Backtest, Policy
 from policies.services import create_policy, restore_version, update_policy
 from tests.web.browser.pages.group import Content, Group, Page, press_live
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
@@ -39,17 +37,9 @@ def make() -> Content:
     update_policy(actor=actor, policy=policy, changes={"agent": gone})
     update_policy(actor=SYSTEM, policy=policy, changes={"agent": agent})
     delete_agent(actor=actor, agent=gone)
-    backtest = run_on_calls(grant, policy)
-    return Content(developer.user.email, {"policy": policy.id, "backtest": backtest.id, "shadow": shadow.id})
-
-
-def run_on_calls(grant: Any, policy: Policy) -> Backtest:
-    """Return a backtest of another draft of the policy that two calls would not have passed."""
     decide([VerifyRequest(grant.access_token, [scope], ANONYMOUS) for scope in ("email:read", "email:send")])
     sequence()
-    rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
-    draft = Policy(organization_id=policy.organization_id, name=LONG, rules=rules)
-    return run_backtest(draft=draft, replaces=policy, days=7)
+    return Content(developer.user.email, {"policy": policy.id, "shadow": shadow.id})
 
 
 def try_one_request(tab: Any) -> None:
@@ -58,13 +48,14 @@ def try_one_request(tab: Any) -> None:
     tab.page.locator("#attempt-result .notice").wait_for()
 
 
+def replay(tab: Any) -> None:
+    tab.page.locator("button[name=replay]").first.click()
+    tab.page.locator("#replayed").wait_for()
+
+
 def restore_without_agent(tab: Any) -> None:
     tab.page.locator("#restore-4").click()
     tab.page.locator("#errors").wait_for()
-
-
-def open_first(tab: Any) -> None:
-    tab.page.locator("main summary").first.click()
 
 
 GROUPS = [
@@ -77,17 +68,11 @@ GROUPS = [
             Page("/developer/policies/new", press_live("Save policy"), "error"),
             "/developer/policies/{policy}",
             "/developer/policies/{shadow}",
-            "/developer/policies/{shadow}/findings?would=denied",
             Page("/developer/policies/{policy}/edit", UNKNOWN, "an unknown action"),
             Page("/developer/policies/{policy}/edit", TOO_LONG, "error"),
             Page("/developer/policies/{policy}/edit", try_one_request, "a request is tried"),
-            "/developer/policies/{policy}/simulate",
-            f"/developer/policies/simulator?agent={LONG}&scopes=payments:charge&at=2026-11-28T23:00",
-            Page("/developer/policies/simulator?scopes=x", status=422),
-            "/developer/policies/{policy}/code",
-            "/developer/policies/{policy}/backtest",
-            "/developer/policies/backtests/{backtest}?show=denied",
-            Page("/developer/policies/{policy}/history", open_first, "with JSON"),
+            Page("/developer/policies/{shadow}/edit", replay, "replayed"),
+            "/developer/policies/{policy}/history",
             Page("/developer/policies/{policy}/history", restore_without_agent, "a refusal"),
             "/developer/policies/{policy}/delete",
         ],

@@ -6,7 +6,6 @@ from html import unescape
 import pytest
 
 from agents.deletion import delete_agent
-from audit.events import Event
 from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from core.ids import new_id
@@ -187,13 +186,6 @@ def test_a_request_id_that_the_caller_chose_is_searched_for_a_part_at_a_time(as_
     assert "Search further back" in text_of(as_developer, f"/developer/logs?request={FOREIGN_REQUEST}")
     assert answer.context["rows"] == []
     assert rows(as_developer, request=FOREIGN_REQUEST, cursor=answer.context["page"].next_cursor) == [wanted]
-
-
-def test_what_was_tried_in_the_sandbox_is_marked(as_developer, write):
-    write()
-    assert "Sandbox</span>" not in text_of(as_developer, "/developer/logs")
-    write(event=Event.SANDBOX_VERIFY)
-    assert "Sandbox</span>" in text_of(as_developer, "/developer/logs")
 
 
 def test_pages_keep_the_filters(as_developer, write):

@@ -360,7 +360,7 @@ def test_errors_name_their_field(as_developer, sent, message):
     assert not Policy.objects.exists()
 
 
-@pytest.mark.parametrize("button", [{}, {"backtest": "7"}])
+@pytest.mark.parametrize("button", [{}])
 def test_all_errors_are_shown_at_once(as_developer, button):
     rules = (
         {**BLOCKLIST, "actions": "emial:read"},
@@ -441,22 +441,6 @@ def test_a_change_to_an_unknown_version_is_refused(as_developer, policy, version
     refused = as_developer.post(f"/developer/policies/{policy.id}/edit", sent)
     assert refused.status_code == 422
     assert refused.context["version"] == policy.version
-
-
-def test_a_tested_draft_stays_one_of_the_version_that_it_was_made_from(as_developer, policy):
-    """A colleague saves the policy while it is tested, and the developer goes on with the draft."""
-    url = f"/developer/policies/{policy.id}/edit"
-    tested = as_developer.post(url, {"name": "Mine", "status": "enforced", "version": policy.version, "backtest": ""})
-    update_policy(actor=ANONYMOUS, policy=policy, changes={"name": "A colleague's"})
-    (continue_url,) = re.findall(
-        rf'href="({url}[?]draft=[^"]+)"', as_developer.get(tested["Location"]).content.decode()
-    )
-    opened = as_developer.get(continue_url)
-    assert opened.context["version"] == policy.version
-    sent = {"name": "Mine", "status": "enforced", "version": opened.context["version"]}
-    assert as_developer.post(url, sent).status_code == 422
-    policy.refresh_from_db()
-    assert policy.name == "A colleague's"
 
 
 @pytest.mark.parametrize(
@@ -546,7 +530,7 @@ def test_deleting_needs_a_confirmation(as_developer, policy):
     assert not Policy.objects.exists()
 
 
-@pytest.mark.parametrize("button", [{}, {"add": "rate_limit"}, {"backtest": "7"}, {"try": "open"}])
+@pytest.mark.parametrize("button", [{}, {"add": "rate_limit"}, {"replay": "7"}, {"try": "open"}])
 def test_what_was_typed_for_a_deleted_policy_becomes_a_new_one(as_developer, policy, button):
     path = f"/developer/policies/{policy.id}/edit"
     sent = form_of(ADDRESSES, name="Mine", version=policy.version)

@@ -44,14 +44,14 @@ STEPS = (
     ),
     Step(
         "consent",
-        _("Try the consent"),
-        _("See what users will see, and decide as one of them."),
-        (Event.CONSENT_APPROVED, Event.SANDBOX_CONSENT),
+        _("Give a consent"),
+        _("See what users will see. The program of the next step asks for consent, and you decide in the browser."),
+        (Event.CONSENT_APPROVED,),
     ),
     Step(
         "exchange",
         _("Exchange a code for a token"),
-        _("A program asks for consent, which you give in the browser, and exchanges the code that it gets."),
+        _("A program asks for your consent and exchanges the code that it gets."),
         (Event.TOKEN_ISSUED,),
     ),
     Step(

@@ -1,4 +1,7 @@
-"""The consent screen of the sandbox: that of a request which the developer's own agent could make."""
+"""A consent screen without a request, and what the agent gets.
+
+The landing page, the trial of an agent and the preview beside an agent's form share it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,23 +12,23 @@ from django.utils.translation import gettext as _
 
 from agents.models import Agent
 from consent.connections import Choice as Decision
+from consent.connections import editions_of, labels_of
 from consent.models import Consent
-from consent.terms import Terms
+from consent.terms import Terms, always_asking, settle_terms
 from core.errors import FieldError, Invalid
-from resources.catalogue import Scope, describe_scopes
+from resources.catalogue import Scope, describe_scopes, snapshot
 from web.user.connections.limits.words import limits_in_words
-from web.user.consent.facts import facts_of
 from web.user.consent.form import Given, Screen, ticked_at_first
 from web.user.consent.reading import read_decision, with_limits
 from web.user.consent.sections import sections, summarize
 
 ASKED_SCOPE = "ask"
-UNTOUCHED = Given()
+NO_TERMS, UNTOUCHED = Terms(), Given()
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A scope that the agent got in a trial, and in words how it is bounded."""
+    """A scope that the agent gets, and in words how it is bounded."""
 
     scope: Scope
     bounds: Sequence[str]
@@ -33,7 +36,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The request of a trial. `offered` are the scopes that the agent can ask for, `asked` those that it asks for."""
+    """A request of an agent. `offered` are the scopes that the agent can ask for, `asked` those that it asks for."""
 
     agent: Agent
     offered: Sequence[Scope]
@@ -47,52 +50,52 @@ class Request:
         chosen = [scope.id for scope in offered if scope.id in wanted]
         return cls(agent, offered, chosen or [scope.id for scope in offered])
 
-    @property
-    def screen(self) -> Screen:
+    def screen(self, terms: Terms = NO_TERMS) -> Screen:
         redirect_uri = next(iter(self.agent.redirect_uri_list), "")
         request = Consent(agent=self.agent, requested_scopes=list(self.asked), redirect_uri=redirect_uri)
         words = {scope.id: scope for scope in self.offered}
-        return Screen(request, None, [], [], list(self.asked), words, [], Terms())
+        return Screen(request, None, [], [], list(self.asked), words, [], terms)
 
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What the developer did on the screen: allowed scopes, denied, or neither yet.
+    """What was done on the screen: allowed scopes with their `terms`, denied, or neither yet.
 
     `problem` is that of the consent screen, and `errors` the fields that it concerns.
     """
 
-    decision: Decision | None = None
+    granted: Sequence[str] = ()
+    terms: Terms = NO_TERMS
     is_denied: bool = False
     given: Given = UNTOUCHED
     problem: str = ""
     errors: Sequence[FieldError] = ()
-
-    @property
-    def granted(self) -> list[str]:
-        return list(self.decision.scopes or ()) if self.decision else []
 
     @classmethod
     def read(cls, form: QueryDict, screen: Screen) -> Self:
         """Return what the form says. Raises `Invalid` for what the screen cannot send."""
         if form.get("decision") == "deny":
             return cls(is_denied=True)
-        chosen = read_decision(form, screen, form.getlist("scopes"))
+        chosen = read_decision(form, screen, [scope for scope in screen.new if scope in form.getlist("scopes")])
         if "limits" in form:
             return cls(given=Given(chosen, form, opened=form.get("limits", "")))
         if not chosen.scopes:
             return cls(given=Given(chosen, form), problem="nothing")
         try:
-            return cls(decision=with_limits(chosen, form, screen))
+            chosen = with_limits(chosen, form, screen)
         except Invalid as error:
             return cls(given=Given(chosen, form, error.errors), problem="limits", errors=error.errors)
+        return cls(granted=list(chosen.scopes or ()), terms=_settle(chosen, screen), given=Given(chosen, form))
+
+    @property
+    def is_decided(self) -> bool:
+        return self.is_denied or bool(self.granted)
 
 
-def show_screen(screen: Screen, answered: Answered) -> dict[str, Any]:
-    """Return the context of the templates of the consent screen."""
-    choices = screen.choices(screen.new, ticked_at_first(screen), answered.given)
+def show_screen(screen: Screen, answered: Answered, ticked: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return the context of the templates of the consent screen. `ticked` are the scopes to tick at first."""
+    choices = screen.choices(screen.new, ticked_at_first(screen) if ticked is None else ticked, answered.given)
     return {
-        **facts_of(screen.asked),
         "sections": sections(choices, (), ()),
         "summary": summarize(choices, ()),
         "guard": screen.guard(answered.given.decision),
@@ -101,11 +104,26 @@ def show_screen(screen: Screen, answered: Answered) -> dict[str, Any]:
     }
 
 
-def grants(scopes: Sequence[str], terms: Terms) -> list[Grant]:
-    """Return what the agent got, in the order of the request."""
-    return [_grant(scope, terms) for scope in describe_scopes(scopes)]
+def grants(answered: Answered, screen: Screen) -> list[Grant]:
+    """Return what the agent gets, in the order of the request."""
+    return [_grant(screen.words[scope], answered.terms) for scope in answered.granted]
+
+
+def _settle(chosen: Decision, screen: Screen) -> Terms:
+    """Return the terms that the connection would have."""
+    granted = list(chosen.scopes or ())
+    described = [screen.words[scope] for scope in granted]
+    shown = snapshot(described)
+    return settle_terms(
+        earlier=screen.terms,
+        given=chosen.terms,
+        granted=granted,
+        critical=always_asking(described),
+        labels=labels_of(granted, shown),
+        editions=editions_of(granted, shown),
+    )
 
 
 def _grant(scope: Scope, terms: Terms) -> Grant:
-    asks = [_("asks the user every time")] if scope.id in terms.modes else []
+    asks = [_("asks every time")] if scope.id in terms.modes else []
     return Grant(scope, [*asks, *limits_in_words(terms.limits.get(scope.id, ()))])

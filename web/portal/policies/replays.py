@@ -1,0 +1,129 @@
+"""A replay as the editor of a policy shows it: how many calls the draft would have decided differently."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.utils.translation import ngettext
+
+from agents.selectors import agents_known_to
+from core.text import plain_text
+from decisions.whatif.replaying import Change, Gap, Place
+from decisions.whatif.simulation import ReplayReport
+from policies.rules import sentences
+from policies.selectors import policies_for_organization
+from web.display.formats import number
+from web.wording.names import names_by_id
+
+MAX_PLACES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRow:
+    """How often one rule changed decisions about one agent. `policy_name` is empty for a rule of the draft."""
+
+    agent: str
+    rule: str
+    policy_name: str
+    denied: int
+    asked: int
+    allowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay found, in sentences. `places_left_out` are the rarer ones."""
+
+    days: int
+    sentences: Sequence[str]
+    places: Sequence[PlaceRow]
+    places_left_out: int
+    since: datetime | None
+    until: datetime | None
+    decisions: int
+    is_truncated: bool
+
+
+def describe_replay(
+    report: ReplayReport, *, rules: Sequence[Mapping[str, Any]], organization_id: str, days: int
+) -> Replayed:
+    totals = report.totals
+    frequent = sorted(totals.places, key=lambda place: -totals.places[place].total())
+    found = {change: number for change, number in totals.changes.items() if number} or {Change.NEWLY_DENIED: 0}
+    return Replayed(
+        days=days,
+        sentences=[
+            *(_changed(change, found[change], totals.decisions) for change in Change if change in found),
+            *(_undecided(gap, totals.gaps[gap]) for gap in Gap if totals.gaps[gap]),
+        ],
+        places=_rows(frequent[:MAX_PLACES], totals.places, sentences(rules), organization_id),
+        places_left_out=max(len(frequent) - MAX_PLACES, 0),
+        since=totals.first,
+        until=totals.last,
+        decisions=totals.decisions,
+        is_truncated=report.is_truncated,
+    )
+
+
+def _rows(
+    places: Sequence[Place], counts: Mapping[Place, Counter[Change]], rules: Sequence[str], organization_id: str
+) -> list[PlaceRow]:
+    names = names_by_id(
+        (agents_known_to(organization_id), (place.agent_id for place in places)),
+        (policies_for_organization(organization_id), (place.policy_id for place in places)),
+    )
+    return [_row(place, counts[place], names, rules) for place in places]
+
+
+def _row(place: Place, counts: Counter[Change], names: Mapping[str, str], rules: Sequence[str]) -> PlaceRow:
+    is_own = place.policy_id is None and place.rule_index < len(rules)
+    return PlaceRow(
+        agent=names.get(place.agent_id, place.agent_id),
+        rule=rules[place.rule_index] if is_own else plain_text(place.rule_type),
+        policy_name=names.get(place.policy_id, place.policy_id) if place.policy_id else "",
+        denied=counts[Change.NEWLY_DENIED],
+        asked=counts[Change.NEWLY_ASKED],
+        allowed=counts[Change.NEWLY_ALLOWED],
+    )
+
+
+def _changed(change: Change, changed: int, calls: int) -> str:
+    words = {
+        Change.NEWLY_DENIED: ngettext(
+            "Would have denied %(number)s of %(total)s call.", "Would have denied %(number)s of %(total)s calls.", calls
+        ),
+        Change.NEWLY_ASKED: ngettext(
+            "Would have asked the user about %(number)s of %(total)s call.",
+            "Would have asked the user about %(number)s of %(total)s calls.",
+            calls,
+        ),
+        Change.NEWLY_ALLOWED: ngettext(
+            "Would have allowed %(number)s of %(total)s call that was denied.",
+            "Would have allowed %(number)s of %(total)s calls that were denied.",
+            calls,
+        ),
+    }
+    return words[change] % {"number": number(changed), "total": number(calls)}
+
+
+def _undecided(gap: Gap, total: int) -> str:
+    words = {
+        Gap.TRUNCATED: ngettext(
+            "%(number)s call could not be decided, because the log has only the beginning of its context.",
+            "%(number)s calls could not be decided, because the log has only the beginning of their contexts.",
+            total,
+        ),
+        Gap.ERASED: ngettext(
+            "%(number)s call could not be decided, because its personal data was erased.",
+            "%(number)s calls could not be decided, because their personal data was erased.",
+            total,
+        ),
+        Gap.HIDDEN: ngettext(
+            "%(number)s call could not be decided, because the address of another organization's agent is hidden.",
+            "%(number)s calls could not be decided, because the addresses of other organizations' agents are hidden.",
+            total,
+        ),
+    }
+    return words[gap] % {"number": number(total)}
