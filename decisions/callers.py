@@ -79,8 +79,7 @@ def throttle_questions(hits: Sequence[Hit]) -> list[Throttled | None]:
 
 def count_questions(hit: Hit) -> None:
     """Count the cost of one caller's questions. Raises `Throttled`."""
-    for refusal in filter(None, throttle_questions([hit])):
-        raise refusal
+    _raise_refusal(throttle_questions([hit]))
 
 
 def failure_hit(actor: Actor, credential: Credential) -> Hit:
@@ -91,3 +90,13 @@ def failure_hit(actor: Actor, credential: Credential) -> Hit:
 def throttle_failures(hits: Sequence[Hit]) -> list[Throttled | None]:
     """Count wrong credentials. Return the refusal of each hit, or None. The right secret never counts."""
     return throttle_client_failures([hit.subjects for hit in hits])
+
+
+def count_failure(hit: Hit) -> None:
+    """Count one wrong credential. Raises `Throttled`."""
+    _raise_refusal(throttle_failures([hit]))
+
+
+def _raise_refusal(refusals: Sequence[Throttled | None]) -> None:
+    for refusal in filter(None, refusals):
+        raise refusal

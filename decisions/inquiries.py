@@ -1,19 +1,23 @@
-"""An inquiry: what one HTTP request asks, and how the decisions are answered.
+"""An inquiry: what one HTTP request asks, and how it is answered.
 
-The endpoints make inquiries. The event loop decides them in batches, also those that Django's views answer.
+`inquire` is a generator that yields what it needs and receives the answers, like `converse`. The event loop
+(`server/front/hot.py`) and Django's views (`answer`) meet its needs, each in its own way.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, NamedTuple
 
 from core.actor import Actor
-from core.errors import DomainError, NotAuthenticated
+from core.errors import NotAuthenticated
 from core.messages import Reply, Request
-from decisions.callers import anonymous_hit, count_questions, extra_hit, failure_hit, throttle_failures
+from core.metrics import report_unknown_tokens
+from decisions.callers import anonymous_hit, count_failure, count_questions, extra_hit, failure_hit
+from decisions.questions import Question, make_question
 from decisions.requests import Decision, VerifyRequest
-from decisions.services import Ask, decide
+from decisions.services import Ask, decide_questions, merge
 from limits.quick_throttle import Hit
 from resources.authentication import WRONG_CREDENTIAL
+from tokens.keys import KeyNotLoaded, known_key, load_newer_keys, loaded_key
 
 
 class Inquiry(NamedTuple):
@@ -36,36 +40,85 @@ class Inquiry(NamedTuple):
         first = self.requests[0]
         return failure_hit(first.actor, first.credential) if first.credential else None
 
-    def throttle(self) -> None:
-        """Count the requests. Raises `Throttled`."""
-        if hit := self.hit:
-            count_questions(hit)
+
+class Throttle(NamedTuple):
+    """Count the caller's requests."""
+
+    hit: Hit
+
+
+class ReadNewerKeys(NamedTuple):
+    """Read the signing keys that are newer than this process."""
+
+
+class Decide(NamedTuple):
+    """Decide the questions. The answer is their decisions, in order."""
+
+    questions: Sequence[Question]
+
+
+class CountFailure(NamedTuple):
+    """Count a wrong credential."""
+
+    hit: Hit
+
+
+Need = Throttle | ReadNewerKeys | Decide | CountFailure
+Inquiring = Generator[Need, Any, Reply]
+"""Yields needs, and returns the reply. An error that meeting a need raises is the answer to the caller."""
+
+
+def inquire(inquiry: Inquiry) -> Inquiring:
+    """Answer an inquiry. Checking signatures takes time, so the caller is throttled before.
+
+    Raises `NotAuthenticated` for a wrong credential, and the problem of a repeated request.
+    """
+    if hit := inquiry.hit:
+        yield Throttle(hit)
+    try:
+        questions = [make_question(request, loaded_key) for request in inquiry.requests]
+    except KeyNotLoaded:
+        yield ReadNewerKeys()
+        questions = [make_question(request, known_key) for request in inquiry.requests]
+    asked = [question for question in questions if question.needs_database]
+    report_unknown_tokens(len(questions) - len(asked))
+    decided = (yield Decide(asked)) if asked else ()
+    for decision in decided:
+        if decision.is_caller_refused:
+            if failure := inquiry.failure:
+                yield CountFailure(failure)
+            raise NotAuthenticated(WRONG_CREDENTIAL)
+        if decision.problem:
+            raise decision.problem
+    return inquiry.show(merge(questions, decided))
 
 
 def answer(inquiry: Inquiry, ask: Ask | None = None) -> Reply:
     """Answer an inquiry in this thread. `ask` decides its questions elsewhere.
 
-    Raises `Throttled`, `NotAuthenticated` for a wrong credential, and the problem of a repeated request.
+    Raises what `inquire` and meeting its needs raise, such as `Throttled`.
     """
-    inquiry.throttle()
-    decisions = decide(inquiry.requests, ask)
-    if is_refused(decisions):
-        (throttled,) = throttle_failures([inquiry.failure] if inquiry.failure else [])
-        raise throttled or NotAuthenticated(WRONG_CREDENTIAL)
-    problem = find_problem(decisions)
-    if problem is not None:
-        raise problem
-    return inquiry.show(decisions)
+    inquiring = inquire(inquiry)
+    answered: object = None
+    while True:
+        try:
+            need = inquiring.send(answered)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+        answered = _meet(need, ask or decide_questions)
 
 
-def is_refused(decisions: Sequence[Decision]) -> bool:
-    """Return whether the caller's credential is wrong."""
-    return any(decision.is_caller_refused for decision in decisions)
-
-
-def find_problem(decisions: Sequence[Decision]) -> DomainError | None:
-    """Return why a repeated request cannot be answered again, or None."""
-    return next((decision.problem for decision in decisions if decision.problem), None)
+def _meet(need: Need, ask: Ask) -> object:
+    match need:
+        case Decide():
+            return ask(need.questions)
+        case Throttle():
+            return count_questions(need.hit)
+        case CountFailure():
+            return count_failure(need.hit)
+        case ReadNewerKeys():
+            return load_newer_keys()
 
 
 class DirectEndpoint(NamedTuple):

@@ -6,7 +6,7 @@ counts all limits, writes the journal and commits before any decision is returne
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from core.metrics import report_batch, report_unknown_tokens
 from decisions.questions import Question, make_question
@@ -17,25 +17,31 @@ Ask = Callable[[Sequence[Question]], list[Decision]]
 """Decides questions elsewhere, such as in the event loop, which counts them in the metrics."""
 
 
-def decide(requests: Sequence[VerifyRequest], ask: Ask | None = None) -> list[Decision]:
+def decide(requests: Sequence[VerifyRequest]) -> Sequence[Decision]:
     """Return a decision for each request, in order, after all of them are in the journal.
 
     An anonymous request with a token that we did not sign causes no query and no log entry. A failure raises an
-    exception, so it allows nothing. Without `ask`, decide in this thread.
+    exception, so it allows nothing.
     """
-    began = time.perf_counter()
     questions = [make_question(request) for request in requests]
     asked = [question for question in questions if question.needs_database]
-    if ask is not None:
-        report_unknown_tokens(len(questions) - len(asked))
-        return merge(questions, iter(ask(asked) if asked else ()))
-    decisions = merge(questions, iter(django_driver.decide(asked) if asked else ()))
+    report_unknown_tokens(len(questions) - len(asked))
+    return merge(questions, decide_questions(asked) if asked else ())
+
+
+def decide_questions(questions: Sequence[Question]) -> list[Decision]:
+    """Decide questions in this thread. Return the decisions in order."""
+    began = time.perf_counter()
+    decisions = django_driver.decide(questions)
     seconds = time.perf_counter() - began
     reasons = [decision.reason for decision in decisions if decision.is_answer]
     report_batch(reasons, [seconds] * len(reasons))
     return decisions
 
 
-def merge(questions: Sequence[Question], decided: Iterator[Decision]) -> list[Decision]:
+def merge(questions: Sequence[Question], decided: Sequence[Decision]) -> Sequence[Decision]:
     """Return the decisions of all questions, given those of the ones that need the database."""
-    return [next(decided) if question.needs_database else UNKNOWN_TOKEN for question in questions]
+    if len(decided) == len(questions):
+        return decided
+    remaining = iter(decided)
+    return [next(remaining) if question.needs_database else UNKNOWN_TOKEN for question in questions]

@@ -54,13 +54,9 @@ class Front:
             exchange.fail()
 
     def _answer(self, exchange: "Exchange") -> None:
-        leave = partial(self._leave, exchange)
-        if not self._hot.answer(exchange.request, exchange, leave):
-            leave()
-
-    def _leave(self, exchange: "Exchange") -> None:
-        decides = self._hot.decides(exchange.request.path)
-        self._bridge.answer(exchange, caller_in_turn(exchange.request) if decides else None)
+        if not self._hot.answer(exchange.request, exchange):
+            decides = self._hot.decides(exchange.request.path)
+            self._bridge.answer(exchange, caller_in_turn(exchange.request) if decides else None)
 
     def tick(self, now: float) -> None:
         """End what has exceeded its time. Called every `TICK_SECONDS`; one timer per connection would cost more."""

@@ -17,33 +17,37 @@ from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
 from audit.signing import log_keys
 from core.crypto import SealBroken
-from core.errors import DomainError, NotAuthenticated, Unavailable
+from core.errors import DomainError, Unavailable
 from core.messages import NotDirect, Reply, Request
-from core.metrics import report_unknown_tokens
 from decisions.batcher import DEADLINE_SECONDS, DOWN, Batcher
-from decisions.callers import throttle_failures, throttle_questions
-from decisions.inquiries import DirectEndpoint, Inquiry, find_problem, is_refused
-from decisions.questions import Question, make_question
+from decisions.callers import count_questions, throttle_failures, throttle_questions
+from decisions.inquiries import (
+    CountFailure,
+    Decide,
+    DirectEndpoint,
+    Inquiring,
+    Need,
+    ReadNewerKeys,
+    Throttle,
+    inquire,
+)
+from decisions.questions import Question
 from decisions.requests import Decision
-from decisions.services import merge
 from decisions.stores.opening import make_store
-from limits.quick_throttle import Hit
 from limits.rounds import Rounds
 from oauth import introspection
 from oauth.errors import OAuthError
-from resources.authentication import WRONG_CREDENTIAL
 from server.front.failures import failures
 from server.front.headers import caller_of, common_headers, require_usual
 from server.front.log_watch import LogWatch
 from server.front.newer_keys import NewerKeys
 from server.front.pool import Pool, with_connections
 from server.front.replies import encode_headers
-from tokens.keys import KeyNotLoaded, known_key, load_keys, loaded_key
+from tokens.keys import load_keys
 
 logger = logging.getLogger(__name__)
 
 Done = Callable[[Reply], None]
-LeaveToDjango = Callable[[], None]
 
 HEALTH = "/api/v1/health"
 HEALTH_HEADERS = direct.headers_of(Health)
@@ -55,14 +59,13 @@ UNUSUAL = (NotDirect, DomainError, OAuthError, SuspiciousOperation, ValueError)
 
 
 class Asked(NamedTuple):
-    """A request to a hot path, and where its reply goes."""
+    """A request to a hot path, how it is being answered, and where its reply goes."""
 
     path: str
     endpoint: DirectEndpoint
-    inquiry: Inquiry
+    inquiring: Inquiring
     request_id: str
     done: Done
-    leave: LeaveToDjango
 
 
 class HotPaths:
@@ -76,7 +79,7 @@ class HotPaths:
         """Prepare. The process accepts connections after this returns; an exception ends the process."""
         self._batcher = Batcher(make_store(), settings.VERIFY_QUEUE)
         self._thread = Pool(threads=1, queue=0)
-        self._rounds = Rounds(throttle_questions, self._thread.call)
+        self._throttle = Rounds(throttle_questions, self._thread.call)
         self._database = Pool(threads=1, queue=0)
         self._log_watch = LogWatch(self._database)
         self._newer_keys = NewerKeys(self._database)
@@ -103,11 +106,8 @@ class HotPaths:
     def questions_waiting(self) -> int:
         return self._batcher.number_waiting
 
-    def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:
-        """Return False if Django must answer. Otherwise call `done` or `leave` exactly once, now or later.
-
-        `leave` has Django answer after all. Both are harmless after the client has disconnected.
-        """
+    def answer(self, request: Request, done: Done) -> bool:
+        """Return False if Django must answer. Otherwise call `done` exactly once, now or later."""
         if request.path == HEALTH:
             return self._answer_health(request, done)
         endpoint = ENDPOINTS.get(request.path) or _endpoint_by_prefix(request.path)
@@ -117,101 +117,56 @@ class HotPaths:
             require_usual(request)
             actor = caller_of(request)
             found = endpoint.read(request, actor)
-            if isinstance(found, Reply):
-                done(self._complete(found, endpoint.headers, actor.request_id))
-                return True
-            self._admit(Asked(request.path, endpoint, found, actor.request_id, done, leave))
         except UNUSUAL:
             return False
+        if isinstance(found, Reply):
+            done(self._complete(found, endpoint.headers, actor.request_id))
+        else:
+            self._go_on(Asked(request.path, endpoint, inquire(found), actor.request_id, done), None)
         return True
 
-    def _admit(self, asked: Asked) -> None:
-        """Throttle the caller, then decide. Redis may block, so a thread asks it."""
-        hit = asked.inquiry.hit
-        if hit is None:
-            self._decide(asked)
-        elif settings.REDIS_URL:
-            self._rounds.hit(hit).add_done_callback(partial(self._admitted, asked))
-        else:
-            (refusal,) = throttle_questions([hit])
-            self._go_on(asked, refusal)
-
-    def _admitted(self, asked: Asked, admission: asyncio.Future[None]) -> None:
-        self._go_on(asked, admission.exception())
-
-    def _go_on(self, asked: Asked, refusal: BaseException | None) -> None:
-        if refusal is None:
-            self._decide(asked)
-        else:
-            self._fail(asked, refusal)
-
-    def _decide(self, asked: Asked) -> None:
-        """Check the signatures, which takes time, so the caller has been admitted. Then ask the batcher."""
+    def _go_on(self, asked: Asked, answered: object) -> None:
+        """Give an inquiry what it needed. Meet its next need, or send its reply."""
         try:
-            questions = [make_question(each, loaded_key) for each in asked.inquiry.requests]
-        except KeyNotLoaded:
-            self._start(self._decide_with_newer_keys(asked))
-        else:
-            self._ask(asked, questions)
-
-    async def _decide_with_newer_keys(self, asked: Asked) -> None:
-        try:
-            failure = await _in_time(asyncio.shield(self._newer_keys.read()))
-        except Unavailable as error:
-            failure = error
-        if failure is not None:
-            self._fail(asked, failure)
-            return
-        try:
-            questions = [make_question(each, known_key) for each in asked.inquiry.requests]
+            need = asked.inquiring.send(answered)
+            if isinstance(need, Throttle) and not settings.REDIS_URL:
+                count_questions(need.hit)
+                need = asked.inquiring.send(None)
+            self._meet(need).add_done_callback(partial(self._met, asked))
+        except StopIteration as end:
+            asked.done(self._complete(end.value, asked.endpoint.headers, asked.request_id))
+        except DomainError as error:
+            self._fail(asked, error)
         except Exception as error:
-            logger.exception("%s: a token could not be checked", asked.path, extra={"request_id": asked.request_id})
-            self._fail(asked, error)
-        else:
-            self._ask(asked, questions)
-
-    def _ask(self, asked: Asked, questions: Sequence[Question]) -> None:
-        known = [question for question in questions if question.needs_database]
-        report_unknown_tokens(len(questions) - len(known))
-        if not known:
-            self._show(asked, questions, [])
-            return
-        try:
-            self._batcher.submit(known).add_done_callback(partial(self._decided, asked, questions))
-        except Unavailable as error:
+            logger.exception("%s: an inquiry failed", asked.path, extra={"request_id": asked.request_id})
             self._fail(asked, error)
 
-    def _decided(self, asked: Asked, questions: Sequence[Question], future: asyncio.Future[list[Decision]]) -> None:
+    def _meet(self, need: Need) -> asyncio.Future[Any]:
+        """Meet a need without blocking the event loop. Raises `Unavailable` if too many questions are waiting."""
+        match need:
+            case Decide():
+                return self._batcher.submit(need.questions)
+            case Throttle():
+                return self._throttle.hit(need.hit)
+            case CountFailure():
+                return self._start(_in_time(self._failures.hit(need.hit)))
+            case ReadNewerKeys():
+                return self._start(self._read_newer_keys())
+
+    def _met(self, asked: Asked, future: asyncio.Future[Any]) -> None:
         error = future.exception()
-        if error is not None:
-            self._fail(asked, error)
-        elif is_refused(future.result()) and (failure := asked.inquiry.failure):
-            self._start(self._refuse(asked, failure))
-        elif (problem := find_problem(future.result())) is not None:
-            self._fail(asked, problem)
+        if error is None:
+            self._go_on(asked, future.result())
         else:
-            self._show(asked, questions, future.result())
+            self._fail(asked, error)
 
-    async def _refuse(self, asked: Asked, failure: Hit) -> None:
-        """Answer a wrong credential after it has been counted."""
-        try:
-            await _in_time(self._failures.hit(failure))
-        except Exception as error:
-            self._fail(asked, error)
-        else:
-            self._fail(asked, NotAuthenticated(WRONG_CREDENTIAL))
+    async def _read_newer_keys(self) -> None:
+        failure = await _in_time(asyncio.shield(self._newer_keys.read()))
+        if failure is not None:
+            raise failure.with_traceback(None)  # it is shared, and each `raise` would lengthen its traceback
 
     def _count_in_database[T](self, count: Callable[[], T]) -> asyncio.Future[T]:
         return self._database.call(with_connections(count))
-
-    def _show(self, asked: Asked, questions: Sequence[Question], decided: list[Decision]) -> None:
-        try:
-            reply = asked.inquiry.show(merge(questions, iter(decided)))
-        except Exception as error:
-            logger.exception("%s: a decision could not be shown", asked.path, extra={"request_id": asked.request_id})
-            self._fail(asked, error)
-            return
-        asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
 
     def _fail(self, asked: Asked, error: BaseException) -> None:
         reply = asked.endpoint.fail(error, asked.request_id)
@@ -232,10 +187,11 @@ class HotPaths:
         self._start(self._show_health(caller_of(request).request_id, done))
         return True
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)  # the loop keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _show_health(self, request_id: str, done: Done) -> None:
         can_decide, cache = await asyncio.gather(self._batcher.can_decide(), _is_cache_up())

@@ -213,7 +213,7 @@ def test_the_cause_of_an_internal_error_is_not_revealed(anonymous: Api, monkeypa
     def fail(*requests: Any) -> Any:
         raise RuntimeError("the secret of the house")
 
-    monkeypatch.setattr("decisions.inquiries.decide", fail)
+    monkeypatch.setattr("decisions.inquiries.make_question", fail)
     answer = anonymous.post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
     problem(answer, 500, "internal_error")
     assert "secret" not in answer.content.decode()
@@ -223,7 +223,7 @@ def test_a_lost_database_is_a_503(anonymous: Api, monkeypatch: pytest.MonkeyPatc
     def fail(*requests: Any) -> Any:
         raise OperationalError("connection refused")
 
-    monkeypatch.setattr("decisions.inquiries.decide", fail)
+    monkeypatch.setattr("decisions.inquiries.make_question", fail)
     answer = anonymous.post("/tokens/verify", {"token": "x", "requiredScopes": ["email:read"]})
     problem(answer, 503, "unavailable")
     assert answer["Retry-After"] == "1"

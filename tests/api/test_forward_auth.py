@@ -107,7 +107,7 @@ def test_policies_apply(developer: Api, token: str) -> None:
 def test_an_unexpected_error_denies(token: str) -> None:
     api = Api(Authorization=f"Bearer {token}")
     api.client.raise_request_exception = False
-    with patch("decisions.inquiries.decide", side_effect=RuntimeError("boom")):
+    with patch("decisions.inquiries.decide_questions", side_effect=RuntimeError("boom")):
         assert api.get(PATH).status_code == 500
 
 

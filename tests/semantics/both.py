@@ -24,7 +24,7 @@ from core.messages import Reply, Request
 from server.front import headers
 from server.front.connection import Connection
 from server.front.front import Front
-from server.front.hot import Done, HotPaths, LeaveToDjango
+from server.front.hot import Done, HotPaths
 from server.front.pool import Pool
 from server.front.wsgi import Bridge
 
@@ -135,16 +135,12 @@ class Watched(HotPaths):
         super().__init__()
         self._report = report
 
-    def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:
+    def answer(self, request: Request, done: Done) -> bool:
         def answered(reply: Reply) -> None:
             self._report(EVENT_LOOP)
             done(reply)
 
-        def left() -> None:
-            self._report(DJANGO)
-            leave()
-
-        is_taken = super().answer(request, answered, left)
+        is_taken = super().answer(request, answered)
         if not is_taken:
             self._report(DJANGO)
         return is_taken

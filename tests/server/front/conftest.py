@@ -12,7 +12,7 @@ from core.messages import Reply, Request
 from server.front.bounds import THREADS
 from server.front.connection import Connection
 from server.front.front import Front
-from server.front.hot import Done, HotPaths, LeaveToDjango
+from server.front.hot import Done, HotPaths
 from server.front.pool import Pool
 from server.front.turns import FewThreads
 from server.front.wsgi import Bridge
@@ -36,7 +36,7 @@ class Hot(HotPaths):
     def questions_waiting(self) -> int:
         return self.questions
 
-    def answer(self, request: Request, done: Done, leave: LeaveToDjango) -> bool:
+    def answer(self, request: Request, done: Done) -> bool:
         if self.is_cold:
             return False
         self.requests.append(request)
