@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 from core.actor import Actor
 from core.errors import NotAuthenticated
@@ -99,7 +99,7 @@ def answer(inquiry: Inquiry, ask: Ask | None = None) -> Reply:
     Raises what `inquire` and meeting its needs raise, such as `Throttled`.
     """
     inquiring = inquire(inquiry)
-    answered: object = None
+    answered: Sequence[Decision] | None = None
     while True:
         try:
             need = inquiring.send(answered)
@@ -109,16 +109,20 @@ def answer(inquiry: Inquiry, ask: Ask | None = None) -> Reply:
         answered = _meet(need, ask or decide_questions)
 
 
-def _meet(need: Need, ask: Ask) -> object:
+def _meet(need: Need, ask: Ask) -> Sequence[Decision]:
+    """Meet a need. Return the decisions, if it is for these."""
     match need:
         case Decide():
             return ask(need.questions)
         case Throttle():
-            return count_questions(need.hit)
+            count_questions(need.hit)
         case CountFailure():
-            return count_failure(need.hit)
+            count_failure(need.hit)
         case ReadNewerKeys():
-            return load_newer_keys()
+            load_newer_keys()
+        case _:
+            assert_never(need)
+    return ()
 
 
 class DirectEndpoint(NamedTuple):

@@ -9,8 +9,8 @@ import pytest
 from core import clock
 from developers.models import Developer
 from tests import world
-from tests.semantics.both import Both, running_front
-from tests.semantics.requests import Scene
+from tests.server.hot.both import Both, running_front
+from tests.server.hot.requests import Scene
 
 
 class Moment:

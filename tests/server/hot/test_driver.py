@@ -1,4 +1,4 @@
-"""Who asks: the credential, the throttle, the address behind a proxy, the host, https, and the request's id."""
+"""The event loop meets each need of an inquiry, and answers by the error if it cannot."""
 
 import asyncio
 import logging
@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
-from ipaddress import ip_network
 from typing import Any
 
 import orjson
@@ -15,29 +14,18 @@ from django.db import DatabaseError, InterfaceError, OperationalError
 from jwt.utils import base64url_encode
 
 from core.errors import Unavailable
-from core.ids import ACCEPTABLE_REQUEST_ID
 from developers.acting import as_developer
 from resources.services import delete_resource_server, rotate_resource_server_secret
 from server.front import hot, newer_keys
-from tests.log import log_entries, personal_data
 from tests.samples import sample
-from tests.semantics.both import DJANGO, EVENT_LOOP, TIMEOUT, Answer, Both, Sent, parse
-from tests.semantics.requests import (
-    BATCH,
-    FORM,
-    FORWARD,
-    HEALTH,
-    INTROSPECT,
+from tests.server.hot.both import EVENT_LOOP, TIMEOUT, Answer, Both, Sent, parse
+from tests.server.hot.requests import (
     UNKNOWN,
-    VERIFY,
     Scene,
     basic,
-    basic_of,
     batch,
     forward,
-    get,
     introspect,
-    post,
     question,
     verify,
 )
@@ -60,34 +48,6 @@ def asked_by(scene: Scene, caller: str) -> list[Sent]:
 
 
 class TestCredentials:
-    def test_wrong_and_unreadable_ones(self, scene: Scene, both: Both, settings: Any, subtests: Any) -> None:
-        settings.THROTTLE_CLIENT_AUTH = "1000/hour"
-        server = scene.own.server.id
-        wrong = {
-            "a wrong secret": basic(scene.own, "rs_wrong"),
-            "another server's secret": basic(scene.own, scene.foreign.secret),
-            "an unknown server": basic_of(f"res_unknown:{scene.own.secret}"),
-            "no secret": basic_of(f"{server}:"),
-            "no colon": basic_of(server),
-            "no id": basic_of(f":{scene.own.secret}"),
-            "a NUL": basic_of(f"{server}:\0"),
-            "no base64": "Basic !",
-            "another scheme": "Digest abc",
-        }
-        unreadable = ("no colon", "no id", "a NUL", "no base64", "another scheme")
-        for name, caller in wrong.items():
-            for sent in asked_by(scene, caller):
-                with subtests.test(f"{name}: {sent.target}"):
-                    expected = 403 if "X-Resource-Server" in sent.headers else 401
-                    assert both.ask(sent, by=DJANGO if name in unreadable else EVENT_LOOP).status == expected
-        assert not log_entries(event__startswith="token.verif").exists()
-
-    def test_other_spellings_of_the_right_one(self, scene: Scene, both: Both) -> None:
-        encoded = basic(scene.own).partition(" ")[2]
-        escaped = basic_of(f"{scene.own.server.id.replace('_', '%5F')}:{scene.own.secret}")
-        for caller in (f"bASIC {encoded}", f"Basic   {encoded}", escaped):
-            assert both.ask(verify(scene.token, caller=caller)).json["allowed"] is True
-
     def test_a_rotated_secret_fails_at_once(self, scene: Scene, both: Both) -> None:
         old = basic(scene.own)
         assert [both.ask(sent).status for sent in asked_by(scene, old)] == [200] * 4
@@ -111,12 +71,6 @@ class TestCredentials:
         assert both.ask(sent).status == 429
         assert both.ask(verify(scene.token, caller=basic(scene.own))).status == 200
 
-    def test_they_can_be_required(self, scene: Scene, both: Both, settings: Any) -> None:
-        settings.VERIFY_REQUIRES_CREDENTIAL = True
-        anonymous = [verify(scene.token), batch(question(UNKNOWN)), forward(scene.token)]
-        assert [both.ask(sent, by=DJANGO).status for sent in anonymous] == [401, 401, 403]
-        assert [both.ask(sent).status for sent in asked_by(scene, basic(scene.own))] == [200] * 4
-
 
 class TestThrottle:
     @pytest.mark.parametrize("redis_url", ["", None])
@@ -136,136 +90,6 @@ class TestThrottle:
         assert [answer.status for answer in answers] == [429] * 3
         assert {answer.header("Retry-After") for answer in answers} != {""}
         assert both.ask(verify(scene.token, caller=basic(scene.own))).status == 200
-
-
-class TestOrigin:
-    """The address and the user agent are in the log."""
-
-    @pytest.fixture
-    def start(self, start: Callable[[], Both], settings: Any) -> Callable[[], Both]:
-        settings.TRUSTED_PROXIES = (ip_network(f"{PROXY}/32"),)
-        return start
-
-    @pytest.mark.parametrize(
-        ("peer", "forwarded_for", "address"),
-        [
-            (OTHER, "", OTHER),
-            (OTHER, "203.0.113.9", OTHER),
-            (PROXY, "", PROXY),
-            (PROXY, "203.0.113.9", "203.0.113.9"),
-            (PROXY, "198.51.100.1, 203.0.113.9", "203.0.113.9"),
-            (PROXY, f"203.0.113.9, {PROXY}", "203.0.113.9"),
-            (PROXY, "203.0.113.9, somebody", PROXY),
-            (PROXY, "::ffff:203.0.113.9", "203.0.113.9"),
-            (PROXY, "2001:DB8::0:1", "2001:db8::1"),
-            (PROXY, "fe80::1%eth0", "fe80::1"),
-            (PROXY, "203.0.113.9:443", PROXY),
-        ],
-    )
-    def test_the_address_of_the_caller(
-        self, scene: Scene, both: Both, peer: str, forwarded_for: str, address: str
-    ) -> None:
-        headers = {"X_Forwarded_For": forwarded_for} if forwarded_for else {}
-        for sent in (verify(scene.token), forward(scene.token)):
-            assert both.ask(sent.having(**headers).at(peer)).status == 200
-            for *_, log_id in both.log_ids:
-                assert personal_data(log_id)["ip" if "Content-Type" in sent.headers else "context"] in (
-                    address,
-                    {"ip": address},
-                )
-
-    def test_the_user_agent(self, scene: Scene, both: Both) -> None:
-        agents = ("", "x" * 400, "caf\xe9 \xad", "tab\there", "{}\"'<b>")
-        for name in agents:
-            assert both.ask(verify(scene.token).having(User_Agent=name)).status == 200
-            logged = [personal_data(ids[0])["userAgent"] for ids in both.log_ids]
-            assert logged[0] == logged[1]
-            assert (logged[0] is None) == (name == "")
-
-
-class TestRequestId:
-    @pytest.mark.parametrize("offered", ["abcdefgh", "trace-1.2_3", "a" * 64])
-    def test_a_well_formed_one_is_kept(self, scene: Scene, both: Both, offered: str) -> None:
-        for sent in (verify(scene.token), forward(scene.token), introspect(UNKNOWN, basic(scene.own)), get(HEALTH)):
-            assert both.ask(sent.having(X_Request_Id=offered)).header("X-Request-Id") == offered
-
-    @pytest.mark.parametrize("offered", ["", "short", "a" * 65, "with space 1", "na\xefve-id-1"])
-    def test_any_other_one_is_replaced(self, scene: Scene, both: Both, offered: str) -> None:
-        """The new id is also in the body of a refusal."""
-        for sent in (verify(scene.token), forward(UNKNOWN), get(HEALTH)):
-            replaced = sent.having(X_Request_Id=offered)
-            assert both.ask(replaced).header("X-Request-Id") == "req_*"
-            answer, _ = both.front.ask(replaced)
-            assert ACCEPTABLE_REQUEST_ID.fullmatch(answer.header("X-Request-Id"))
-            if answer.status == 401:
-                assert answer.json["requestId"] == answer.header("X-Request-Id")
-
-
-class TestHostAndScheme:
-    @pytest.mark.parametrize(
-        ("host", "status"),
-        [
-            ("localhost", 200),
-            ("LOCALHOST:1", 200),
-            ("127.0.0.1:8000", 200),
-            ("[::1]:8000", 200),
-            ("evil.example", 400),
-            ("localhost.evil.example", 400),
-            ("localhost:port", 400),
-            ("local host", 400),
-            ("user@localhost", 400),
-            ("::1", 400),
-        ],
-    )
-    def test_the_host(self, scene: Scene, both: Both, host: str, status: int) -> None:
-        by = EVENT_LOOP if status == 200 else DJANGO
-        for sent in (verify(scene.token), forward(scene.token), get(HEALTH)):
-            assert both.ask(sent.having(Host=host, X_Forwarded_Host="localhost"), by=by).status == status
-
-    @pytest.mark.parametrize("path", [VERIFY, BATCH, FORWARD, HEALTH, "/api/v1/agents", "/api/docs", "/api/nowhere"])
-    def test_a_wrong_host_is_a_problem_of_the_api(self, both: Both, settings: Any, path: str) -> None:
-        answer = both.ask(post(path, b"{}", Host="evil.example"), by=DJANGO)
-        assert answer.header("Content-Type") == "application/problem+json"
-        assert answer.header("Cache-Control") == "no-store"
-        assert answer.json == {
-            "type": f"{settings.API_URL}/api/docs/errors#malformed_request",
-            "title": "The request is malformed",
-            "status": 400,
-            "detail": "The Host header is not a host name of this server.",
-            "code": "malformed_request",
-            "requestId": answer.header("X-Request-Id"),
-        }
-
-    @pytest.mark.parametrize("path", [INTROSPECT, "/oauth/token", "/oauth/authorize", "/oauth/nowhere"])
-    def test_a_wrong_host_is_an_oauth_error(self, both: Both, path: str) -> None:
-        answer = both.ask(post(path, b"token=x", FORM, Host="evil.example"), by=DJANGO)
-        assert (answer.status, answer.header("Content-Type")) == (400, "application/json")
-        assert answer.header("Cache-Control") == "no-store"
-        description = "The Host header is not a host name of this server."
-        assert answer.json == {"error": "invalid_request", "error_description": description}
-
-    def test_a_wrong_host_is_a_page_elsewhere(self, both: Both) -> None:
-        for path in ("/", "/accounts/login/", "/nowhere", "/apis"):
-            answer = both.ask(get(path).having(Host="evil.example"), by=DJANGO)
-            assert (answer.status, answer.header("Content-Type")) == (400, "text/html; charset=utf-8")
-
-    def test_plain_http_is_redirected_if_the_public_url_is_https(
-        self, scene: Scene, start: Callable[[], Both], settings: Any
-    ) -> None:
-        settings.TRUSTED_PROXIES = (ip_network(f"{PROXY}/32"),)
-        settings.IS_HTTPS = settings.SECURE_SSL_REDIRECT = True
-        settings.SECURE_HSTS_SECONDS, settings.SECURE_HSTS_PRELOAD = 63_072_000, True
-        both = start()
-        requests = (verify(scene.token), introspect(UNKNOWN, basic(scene.own)), forward(scene.token), get(HEALTH))
-        for sent in requests:
-            secure = both.ask(sent.having(**HTTPS).at(PROXY))
-            assert (secure.status, secure.header("Strict-Transport-Security")) == (200, "max-age=63072000; preload")
-            plain = [sent.at(PROXY), sent.at(OTHER), sent.having(**HTTPS).at(OTHER)]
-            plain += [sent.having(X_Forwarded_Proto=scheme).at(PROXY) for scheme in ("http", "HTTPS", "https,http")]
-            for each in plain:
-                answer = both.ask(each, by=DJANGO)
-                assert answer.status == (200 if sent.target == HEALTH else 301)
-                assert "Strict-Transport-Security" not in dict(answer.headers)
 
 
 class TestFailures:
@@ -317,14 +141,6 @@ class TestWaiting:
     def check(self, both: Both, sent: Sent) -> None:
         answer, who = both.front.ask(sent)
         assert (answer.status, answer.header("Retry-After"), who) == (503, "1", EVENT_LOOP)
-
-
-def test_the_start_counts_no_request(scene: Scene, start: Callable[[], Both]) -> None:
-    before = sample("agentgate_http_seconds_count", route="health", status="2xx")
-    both = start()
-    assert sample("agentgate_http_seconds_count", route="health", status="2xx") == before
-    both.ask(get(HEALTH))
-    assert sample("agentgate_http_seconds_count", route="health", status="2xx") == before + 1
 
 
 def test_keys_are_read_at_the_start(scene: Scene, start: Callable[[], Both]) -> None:

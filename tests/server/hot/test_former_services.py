@@ -7,8 +7,8 @@ from developers.acting import as_developer
 from developers.models import Developer
 from resources.models import ReservedIdentifier
 from resources.services import RegisteredResourceServer, delete_resource_server
-from tests.semantics.both import Both
-from tests.semantics.requests import Scene, basic, batch, forward, introspect, question, verify
+from tests.server.hot.both import Both
+from tests.server.hot.requests import Scene, basic, batch, forward, introspect, question, verify
 from tests.world import ANONYMOUS, as_user, ask, make_developer, make_resource_server, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens

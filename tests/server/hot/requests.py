@@ -9,7 +9,7 @@ import orjson
 
 from developers.models import Developer
 from resources.services import RegisteredResourceServer
-from tests.semantics.both import Sent
+from tests.server.hot.both import Sent
 from tests.world import Grant
 
 VERIFY, BATCH = "/api/v1/tokens/verify", "/api/v1/tokens/verify/batch"
