@@ -19,7 +19,7 @@ import pytest
 STORES = ("sqlite", "postgresql")
 CHOSEN = "live_store"
 ON_BOTH = ("tests/live/test_revocation", "tests/live/test_reservations")
-ON_POSTGRESQL = ("known_attacks", "metrics", "one_semantics", "pre_hijacking", "start", "stopping", "tenant_isolation")
+ON_POSTGRESQL = ("known_attacks", "metrics", "pre_hijacking", "start", "stopping", "tenant_isolation")
 ON_POSTGRESQL += ("supervisor", "worker", "waiting.py::test_500_", "waiting.py::test_a_stop_")
 ON_POSTGRESQL += (
     "logs",
