@@ -44,7 +44,7 @@ class ReauthenticationRequired(Forbidden):
 
 
 class OwnAccess(Conflict):
-    """Administrators cannot change their own rights: one mistake would lock them out, and a second person looks on."""
+    """Administrators cannot change their own rights. A mistake would lock them out, and a second person reviews."""
 
     code = "own_access"
     title = gettext_noop("Administrators cannot change their own rights")

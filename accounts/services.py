@@ -124,7 +124,7 @@ def record_sign_in(
     """Log a sign-in, through the API or a browser, and remember its IP address and its device.
 
     `device` is the secret in a browser's cookie, and empty for a program. `is_new_device` is true if this sign-in sets
-    the cookie. `factors` are what proved who the user is, as far as the browser's session knows.
+    the cookie. `factors` are what proved who the user is, if the browser's session knows.
 
     Raises `NotAuthenticated` if the user was deactivated or erased after the password was checked.
     """

@@ -13,7 +13,7 @@ from core.actor import Actor
 
 
 def end_all_passwords(*, actor: Actor, reason: str) -> int:
-    """End the password and the second factors of each user. Return of how many users."""
+    """End the password and the second factors of each user. Return the number of users."""
     users = User.objects.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).values_list("pk", flat=True)
     return sum(_end(user_id, actor, reason) for user_id in list(users))
 

@@ -55,7 +55,7 @@ class IssuedList:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What the developer made at or after a moment and still works."""
+    """What the developer made at or after a moment and what still works."""
 
     keys: QuerySet[ApiKey]
     secrets: QuerySet[ClientSecret]

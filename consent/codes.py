@@ -16,7 +16,7 @@ KEEP_EXPIRED = timedelta(days=1)
 
 
 def issue_code(consent: Consent, user: User, now: datetime) -> str:
-    """Store a code for the scopes that were requested and granted. Return its value, of which only a digest is kept."""
+    """Store a code for the scopes that were requested and granted. Return its value. Only its digest is stored."""
     row = AuthorizationCode(
         application=consent.agent,
         user=user,

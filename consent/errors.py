@@ -65,7 +65,7 @@ class NothingToGrant(InvalidScope):
 class TooManyScopes(InvalidScope):
     """The user would allow an agent more scopes than a connection can have."""
 
-    title = gettext_noop("An agent cannot be allowed so many scopes")
+    title = gettext_noop("An agent cannot be allowed this many scopes")
     remedy = "Grant fewer scopes, or remove others from the connection first."
 
 

@@ -12,7 +12,7 @@ from core.wording import Filled
 # The texts of a request's context that may differ under a standing approval, and what only says where it comes from.
 OPEN_TEXTS = frozenset({"text", "diff", "task", "ip"})
 AMOUNT = "amount"
-# A rule that follows from answers allows a number of requests in any window of so many seconds.
+# A standing rule allows a number of requests in any window of this length.
 RULE_WINDOW_SECONDS = 86_400
 
 

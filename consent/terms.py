@@ -109,7 +109,7 @@ def limit_types() -> list[str]:
 
 
 def always_asking(scopes: Iterable[Scope]) -> set[str]:
-    """Return those of the scopes, in the words that the user saw, of which the user approves every use."""
+    """Return the ids of the scopes that the user must approve each time. `scopes` have the words that the user saw."""
     known = catalogue()
     return {scope.id for scope in scopes if scope.always_asks or (scope.id in known and known[scope.id].always_asks)}
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from core import clock
 
 LIFETIME_SECONDS = 600
-# A list has at most so many rows on a page (`ReadOnlyAdmin`). Ids and reasons are shorter.
+# No list has more rows on a page (`ReadOnlyAdmin`), and ids and reasons are shorter.
 MAX_ROWS, MAX_LENGTH = 100, 1000
 _KEY = "kept_form"
 

@@ -138,7 +138,7 @@ def _rewrite(table: str) -> str:
         return next(iter(_vacuum(table)), "")
     except (OperationalError, InternalError) as error:
         if isinstance(error.__cause__, DataCorrupted) and table == STATISTICS:
-            # A transaction still needs an old row, of which a plain VACUUM has removed the long values already.
+            # A transaction still needs an old row whose long values a plain VACUUM has already removed.
             return STILL_SEEN
         if not isinstance(error.__cause__, (LockNotAvailable, DeadlockDetected)):
             raise

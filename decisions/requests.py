@@ -121,7 +121,7 @@ class VerifyRequest(NamedTuple):
 class RuleTrace(NamedTuple):
     """What a rule said of a request. Of others' policies, the caller sees only the type and the outcome.
 
-    The type `mode` stands for a scope of which the user wants to be asked.
+    The type `mode` stands for a scope that the user must approve each time.
     """
 
     rule_type: str

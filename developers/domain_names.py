@@ -58,7 +58,7 @@ def canonical_domain(text: str) -> str:
 
 
 def is_public_suffix(domain: str) -> bool:
-    """Return whether anyone can register names under this canonical domain, as far as is known here."""
+    """Return whether the domain is known as one under which anyone can register names. It must be canonical."""
     labels = domain.split(".")
     is_below_country = len(labels) == 2 and len(labels[1]) == 2 and labels[0] in SECOND_LEVELS
     return len(labels) < 2 or is_below_country or domain in SHARED

@@ -11,7 +11,7 @@ have spaces itself.
 | rule | the reason, the policy or `USER`, the type of the rule: of a denial |
 | denial | the agent, and the parts of `rule` |
 | consent | a `Step` of a request for consent, with which scopes were asked for and left out |
-| asked, left_out | the scope |
+| asked, declined | the scope |
 | rows | empty: how many rows of all other kinds there are of the day (`insights.bounds`) |
 
 Beyond the bound of a day, `REST` takes the place of the name of an agent, a scope or a policy. Agents are values, too,
@@ -128,4 +128,4 @@ def _of_request(found: RequestStep, record: Mapping[str, Any]) -> Iterator[Count
     yield Counted(Kind.CONSENT, found.step.value)
     if found.step is Step.ASKED:
         yield from (Counted(Kind.ASKED, scope) for scope in dict.fromkeys(record["scopes"]))
-    yield from (Counted(Kind.LEFT_OUT, scope) for scope in found.left_out)
+    yield from (Counted(Kind.DECLINED, scope) for scope in found.declined)

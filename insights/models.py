@@ -21,7 +21,7 @@ class Kind(models.TextChoices):
     DENIAL = "denial"
     CONSENT = "consent"
     ASKED = "asked"
-    LEFT_OUT = "left_out"
+    DECLINED = "declined"
     ROWS = "rows"
 
 

@@ -47,8 +47,8 @@ def find_coverage() -> Coverage:
 def decisions_by_outcome(organization_id: str, window: Window) -> dict[str, int]:
     """Return the number of decisions in the window by outcome, by one query.
 
-    Until the first of them are counted, it reads them from the log, as far as that is not counted: the entries of a
-    minute, unless counting is late. So the first calls of a developer show at once.
+    Until the first of them are counted, it reads those that wait to be counted from the log: the entries of about a
+    minute. So a developer sees their first calls at once.
     """
     rows = _rows(organization_id, [Kind.DECISION], None)
     parts = [rows.filter(part) for part in _in_window(window)]
@@ -71,8 +71,8 @@ def totals(
 ) -> Totals:
     """Return how often each value of each kind occurred in the window, for one agent or for all, by one query.
 
-    Of the kinds in `most`, only so many values are returned: those that occurred most often, of equal ones the first in
-    the order of their bytes.
+    `most` limits the number of values of a kind. The most frequent are returned, and equally frequent ones in the order
+    of their bytes.
     """
     limits = dict(most or {})
     whole = [kind for kind in kinds if kind not in limits]
@@ -187,7 +187,7 @@ def _in_window(window: Window) -> Iterator[Q]:
 def _sums(rows: QuerySet[RollUp], window: Window, limit: int | None = None) -> tuple[str, tuple[Any, ...]]:
     """Return the statement that adds the numbers of each value in the window up, and its parameters.
 
-    With `limit`, it returns only so many values, the most frequent. Django cannot aggregate a union, and with all parts
+    With `limit`, it returns only the most frequent values. Django cannot aggregate a union, and with all parts
     of the window in one condition, SQLite takes twice as long.
     """
     parts = [rows.filter(part).values_list("kind", "value", "number") for part in _in_window(window)]

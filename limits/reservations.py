@@ -119,7 +119,7 @@ def delete_old_reservations(now: datetime, limit: int = BATCH) -> int:
 
 
 def erase_reservations(user_id: str) -> None:
-    """Delete a user's reservations that are resolved, and make the others name nobody. Call it in a revocation.
+    """Delete a user's reservations that are resolved, and remove the user from the others. Call it in a revocation.
 
     Those that are held can still be committed, because the service may have acted. Decisions in progress may make some
     more, so they are changed once these have ended.

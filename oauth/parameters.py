@@ -18,7 +18,7 @@ CREDENTIALS = frozenset(
     {"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token", "password"}
 )
 MAX_LENGTH = 8192
-# An error names so many repeated parameters, and so much of each name.
+# How many repeated parameters an error names, and how many characters of each name.
 MAX_NAMED, MAX_NAME = 20, 100
 CONTROL = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 # The state is stored with each request, which anyone may make.

@@ -19,7 +19,7 @@ from policies.rules.limiting import CountingRule
 
 # An edit waits some milliseconds for the decisions in progress, and their requests must not be dropped early.
 SLACK = timedelta(minutes=1)
-# So many removed limits with actions are remembered apart. More would make each verify count in more rows.
+# How many removed limits with actions are remembered separately. More would make each verify count in more rows.
 MAX_RETIRED_WITH_ACTIONS = 12
 # Each makes a limit read at least one more row. More are merged into the present one (`policies.merging`).
 MAX_EARLIER = 3

@@ -42,7 +42,7 @@ class OneApproval(ProgramOrUserEndpoint):
         description="For the agent that asked, the user, and the resource servers of the organization whose service "
         "asked. If a caller without a credential asked, for those of the agent's organization and of the service that "
         "it named. With `wait`, the response comes once the approval is decided or "
-        "after so many seconds, whichever is first. It may come earlier, so read `status`. Only agents with a client "
+        "after that many seconds, whichever is first. It may come earlier, so read `status`. Only agents with a client "
         "secret can ask.",
         answer=ApprovalOut,
         errors=(InvalidClient, AgentSuspended, OrganizationSuspended, Throttled),

@@ -19,7 +19,7 @@ ASKED = "approval_required"
 RULE_REASONS = frozenset({"policy_denied", ASKED})
 # The reasons after which the client needs a new token (RFC 6750 section 3.1). `invalid_token` leaves no entry.
 TOKEN_REASONS = frozenset({"token_expired", "token_revoked", "wrong_audience"})
-LEFT_OUT = "left_out"
+DECLINED = "declined"
 # The member of the metadata with the scopes under which an entry is found and counted, if these are not all. Callers
 # can make scopes up, and each would be a word of the index. `OTHER_SCOPES` stands for the rest.
 INDEXED_SCOPES = "indexedScopes"
@@ -71,9 +71,9 @@ def owned(organization_id: str | None, value: str) -> str:
     return f"{organization_id}/{value}"
 
 
-def left_out(scope: str) -> str:
+def declined(scope: str) -> str:
     """Return the step, to be `owned`, of a request of which the user left this scope out."""
-    return f"{LEFT_OUT}:{scope}"
+    return f"{DECLINED}:{scope}"
 
 
 def is_own(request_id: str | None) -> bool:
@@ -102,7 +102,7 @@ def _steps(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Iterator[
     found = find_step(content, organizations_of(content, withheld))
     if found is not None:
         yield owned(found.organization_id, found.step)
-        yield from (owned(found.organization_id, left_out(scope)) for scope in found.left_out)
+        yield from (owned(found.organization_id, declined(scope)) for scope in found.declined)
 
 
 def _distinct(*values: str | None) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def is_expired(month: int | None, at: datetime) -> bool:
 
 
 def _months_before(now: datetime, months: int) -> int:
-    """Return the month so many months before this one, such as 202611."""
+    """Return the month `months` before this one, such as 202611."""
     year, month = divmod(12 * now.year + now.month - 1 - months, 12)
     return 100 * year + month + 1
 

@@ -24,7 +24,7 @@ class RequestStep(NamedTuple):
 
     organization_id: str
     step: Step
-    left_out: Sequence[str]
+    declined: Sequence[str]
 
 
 def find_step(content: Mapping[str, Any], organization_ids: Sequence[str]) -> RequestStep | None:
@@ -35,8 +35,8 @@ def find_step(content: Mapping[str, Any], organization_ids: Sequence[str]) -> Re
     step, owner = _step_of(content), _owner(content, organization_ids)
     if step is None or owner is None:
         return None
-    left_out = content["metadata"]["notGranted"] if step is Step.PARTLY else ()
-    return RequestStep(owner, step, tuple(dict.fromkeys(left_out)))
+    declined = content["metadata"]["notGranted"] if step is Step.PARTLY else ()
+    return RequestStep(owner, step, tuple(dict.fromkeys(declined)))
 
 
 def _owner(content: Mapping[str, Any], organization_ids: Sequence[str]) -> str | None:

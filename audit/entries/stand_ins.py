@@ -21,7 +21,7 @@ def stand_in(entry: Journaled) -> Journaled:
     """Return the entry that takes the place of a damaged one, always with the same id.
 
     It is in the streams of the damaged one if these can be read. The digest is that of the record, which has no
-    personal data, so nobody can guess such data from it.
+    personal data, so it cannot be used to guess such data.
     """
     content, services = _parse(entry.record), _parse(dict(entry.withheld).get(SERVICES, b"null"))
     found = content if isinstance(content, dict) else {}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from audit.entries.facets import NO_AGENT, OTHERS, Facets, is_own, left_out, mark_of, owned
+from audit.entries.facets import NO_AGENT, OTHERS, Facets, declined, is_own, mark_of, owned
 from audit.sequencing import postings
 from audit.sequencing.postings import Indexed, term
 
@@ -18,7 +18,7 @@ class Filters:
     `NO_AGENT` and it has none, `actor` if that is the kind or the id of its actor, `server_id` if that is its actor or
     the resource server that is concerned, `action` if that is its action or one of its scopes, and `rule` if that is
     its reason or the type of its rule. `decider` is who decided in place of a policy of the organization
-    (`audit.entries.facets`), `step` a step of a request for consent, and `left_out` a scope that the user left out.
+    (`audit.entries.facets`), `step` a step of a request for consent, and `declined` a scope that the user left out.
     """
 
     agent_id: str | None = None
@@ -37,7 +37,7 @@ class Filters:
     policy_id: str | None = None
     decider: str | None = None
     step: str | None = None
-    left_out: str | None = None
+    declined: str | None = None
     request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -75,7 +75,7 @@ class Criteria(Filters):
         )
 
     def matches_facets(self, facets: Facets) -> bool:
-        """Return whether an entry with these facets matches, as far as they tell."""
+        """Return whether these facets of an entry match."""
         return (
             (self.actor is None or self.actor in facets.actors)
             and (self.server_id is None or self.server_id in facets.actors)
@@ -92,7 +92,7 @@ class Criteria(Filters):
     def has_facets(self) -> bool:
         """Return whether the columns of `Entry` cannot tell what matches."""
         facets = (self.actor, self.server_id, self.action, self.scope, self.rule, self.reason, self.request_id)
-        return any((*facets, self.policy_id, self.decider, self.step, self.left_out, self.reasons is not None))
+        return any((*facets, self.policy_id, self.decider, self.step, self.declined, self.reasons is not None))
 
     @property
     def mark(self) -> int | None:
@@ -105,7 +105,7 @@ class Criteria(Filters):
         return [*self._owned(*own), *common]
 
     def _steps(self) -> list[str]:
-        return self._owned(self.step, left_out(self.left_out) if self.left_out else None)
+        return self._owned(self.step, declined(self.declined) if self.declined else None)
 
     def _owned(self, *values: str | None) -> list[str]:
         return [owned(self.organization_id, value) for value in values if value is not None]

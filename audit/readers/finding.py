@@ -20,9 +20,9 @@ from audit.readers.tail import count_in_tail, newest_in_tail, parts_in_tail
 from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds, to_mask
 
-# So many segments are read by the first query, at least, and by each further one.
+# The numbers of segments that the first query reads at least, and each further one.
 FIRST_READ, LARGEST_READ = 32, 4096
-# So many entries are read at once where some of them may not match.
+# The number of entries that are read at once where some of them may not match.
 MANY = 50
 ALL = -1
 SIZES = """
@@ -112,14 +112,14 @@ def _masks_of_terms(end: int, criteria: Criteria, terms: Sequence[int]) -> Itera
 
     It has the entries below `end` that have the term and match the criteria. Segments without the terms are left out.
     """
-    search, high = _Search.of(criteria, told=[*dict.fromkeys(terms)]), -(-end // SEGMENT)
+    search, high = _Search.of(criteria, separate=[*dict.fromkeys(terms)]), -(-end // SEGMENT)
     while search and high > 0:
         rows, high = search.read(0, high, LARGEST_READ)
         for segment, postings in groupby(rows, key=itemgetter(0)):
             first = segment * SEGMENT
             masks: dict[int, int] = {}
-            for told, group in groupby(sorted(postings, key=itemgetter(1)), key=itemgetter(1)):
-                masks[told] = search.mask_of([*group]) & _lowest(end - first)
+            for term, group in groupby(sorted(postings, key=itemgetter(1)), key=itemgetter(1)):
+                masks[term] = search.mask_of([*group]) & _lowest(end - first)
             yield first, masks
 
 
@@ -181,10 +181,11 @@ class _Search:
     until: datetime | None
 
     @classmethod
-    def of(cls, criteria: Criteria, told: Sequence[int] = ()) -> Self | None:
+    def of(cls, criteria: Criteria, separate: Sequence[int] = ()) -> Self | None:
         """Return the search, or None if the postings and the times of segments cannot tell what matches.
 
-        Its rows tell which of the terms `told` they have, and they must have one of these if there are any.
+        Each row names the one of the `separate` terms that it is for. If there are any, a match has one of them at
+        least.
         """
         alternatives = criteria.alternatives()
         groups = [*[[one] for one in criteria.terms()], *alternatives]
@@ -192,8 +193,9 @@ class _Search:
         if criteria.mark is not None:
             groups.append([MARKS])
             decoders.append(partial(mask_of_mark, mark=criteria.mark))
-        if told:
-            groups, decoders, alternatives = [*groups, list(told)], [*decoders, to_mask], [*alternatives, list(told)]
+        if separate:
+            groups, decoders = [*groups, list(separate)], [*decoders, to_mask]
+            alternatives = [*alternatives, list(separate)]
         is_timed = criteria.since is not None or criteria.until is not None
         if not groups and not is_timed:
             return None
@@ -231,9 +233,9 @@ class _Search:
         conditions += [f"p{place}.term {_one_of(group)}" for place, group in enumerate(self.groups)]
         values = [*[low, high] * len(tables), *chain.from_iterable(self.groups)]
         within, times, bounds = self._times()
-        told = f"p{len(self.groups) - 1}.term" if self.groups else "0"
-        columns = ", ".join([first, told, *[f"p{place}.entries" for place in range(len(self.groups))], times])
-        # SQLite reads tables in the order of a CROSS JOIN, so it finds the newest segments first and needs not sort.
+        term = f"p{len(self.groups) - 1}.term" if self.groups else "0"
+        columns = ", ".join([first, term, *[f"p{place}.entries" for place in range(len(self.groups))], times])
+        # SQLite reads tables in the order of a CROSS JOIN, so it finds the newest segments first and need not sort.
         joined = " CROSS JOIN ".join(table for table, _ in tables)
         where = " AND ".join([*conditions, *within])
         query = f"SELECT {columns} FROM {joined} WHERE {where} ORDER BY {first} DESC"  # noqa: S608
@@ -271,7 +273,7 @@ def _one_of(group: Sequence[int]) -> str:
 
 
 def _lowest(number: int) -> int:
-    """Return a mask of so many entries, the oldest of a segment."""
+    """Return a mask of the `number` oldest entries of a segment."""
     return (1 << min(SEGMENT, number)) - 1
 
 

@@ -13,12 +13,12 @@ from audit.readers.waiting import listed_waiting, waiting_entries
 from audit.sequencing.log import complete_segments
 from audit.sequencing.postings import EVENT, SEGMENT, term, to_mask
 
-# So many segments are read at once, newest first: all of a log with four million entries.
+# The number of segments that are read at once, newest first: all of a log with four million entries.
 READ = 1024
 
 
 def find_events(criteria: Criteria, events: Collection[str], waiting: Iterable[Prepared] | None = None) -> set[str]:
-    """Return those of the events of which an entry matches the criteria, by few queries whatever their number.
+    """Return the events that have an entry which matches the criteria. The number of queries is small and fixed.
 
     The criteria must have a term, and neither events nor facets nor times. `waiting` is the journal, if it has been
     read. It must have been read before the log.

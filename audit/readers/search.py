@@ -68,7 +68,7 @@ def find_entry(criteria: Criteria, entry_id: str) -> Entry | Prepared | None:
 
 
 def _find(criteria: Criteria, cursor: str, number: int) -> list[Entry | Prepared]:
-    """Return up to so many entries after the cursor."""
+    """Return up to `number` entries after the cursor."""
     place = _place_in_log(criteria, cursor)
     if place is not None:
         return [*_take(criteria, place.end, number, place.indexed)]
@@ -85,7 +85,7 @@ def _find(criteria: Criteria, cursor: str, number: int) -> list[Entry | Prepared
 
 
 def _take_waiting(criteria: Criteria, waiting: Iterator[Prepared], number: int) -> tuple[list[Prepared], int, int]:
-    """Return up to so many entries that are still in the journal, and the `sizes` of the log at that moment."""
+    """Return up to `number` entries that are still in the journal, and the `sizes` of the log at that moment."""
     matching = (one for one in waiting if criteria.matches(listed_waiting(one)))
     found: list[Prepared] = []
     while True:

@@ -15,10 +15,10 @@ from audit.readers.reading import AuditEntry, read_entries
 from audit.readers.waiting import entries_of_row, find_moved, listed_waiting, waiting_entries
 from audit.sequencing.postings import SEGMENT, Listed
 
-# So many entries of the log are read at once. Most searches need the first only.
+# The number of entries of the log that are read at once. Most searches need only the first.
 BATCH = 10
 IDS_PER_QUERY = 500
-# So many rows of the journal are read together with the sizes of the log.
+# The number of rows of the journal that are read together with the sizes of the log.
 MOST_ROWS = 1000
 TOGETHER = f"""
     SELECT log.size, log.segments, waiting.body FROM ({SIZES}) log

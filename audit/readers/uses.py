@@ -36,7 +36,7 @@ class ScopeUse(NamedTuple):
 class Uses:
     """When a connection was last used, or None, and the uses of each scope. Unused scopes are omitted.
 
-    `is_complete` is false if it used so many scopes that some were not counted.
+    `is_complete` is false if it used more scopes than are counted.
     """
 
     last_at: datetime | None = None

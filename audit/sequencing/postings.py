@@ -192,5 +192,5 @@ def microseconds(moment: datetime) -> int:
 
 
 def moment_of(microseconds: int) -> datetime:
-    """Return the moment so many microseconds after 1970."""
+    """Return the moment from its microseconds since 1970."""
     return EPOCH + timedelta(microseconds=microseconds)

@@ -38,7 +38,7 @@ ENTRIES_PER_READ = 2000
 ROWS_PER_READ = 1000
 ROWS_PER_FETCH = 20
 INTERVAL_SECONDS = 0.2
-# The heads of streams are saved when so many entries have changed them, or after so long.
+# The heads of streams are saved after this many entries or seconds, whichever comes first.
 ENTRIES_PER_SAVE = 4096
 SAVE_SECONDS = 2.0
 
@@ -188,7 +188,7 @@ def _sealed(record: Record, keys: Mapping[str, AESGCM | None]) -> Sealed:
 
 
 def _parts(rows: Sequence[Row]) -> Iterator[list[Row]]:
-    """Yield the rows in parts of which each is moved in a transaction of its own."""
+    """Yield the rows in parts. Each part is moved in its own transaction."""
     part: list[Row] = []
     entries, limit = 0, ENTRIES_PER_TRANSACTION[connection.vendor]
     for row in rows:

@@ -14,10 +14,10 @@ import orjson
 
 from audit.events import Event, Outcome
 
-# So many heads, and uses of scopes in them, stay in memory once they are saved. Each takes about 300 bytes.
+# How many heads, and uses of scopes in them, stay in memory once they are saved. Each takes about 300 bytes.
 MAX_KEPT = 100_000
 MAX_KEPT_USES = 300_000
-# The uses of so many scopes are counted per connection, which bounds the size of a head.
+# How many scopes of a connection have their uses counted. It bounds the size of a head.
 MAX_SCOPES = 100
 # Every later entry of a connection has all its totals, so their number bounds what an agent can make the log store.
 MAX_CURRENCIES = 16

@@ -103,9 +103,9 @@ class Story:
         scopes = list(about.scopes)
         if event is Event.CONSENT_REQUESTED:
             return Draft(event=event, actor=_request(ACTOR), scopes=scopes, **self._about(about) | {"user_id": None})
-        left_out = scopes[:1] if self.random.random() < PARTLY else []
-        granted = [] if event is Event.CONSENT_DENIED else [scope for scope in scopes if scope not in left_out]
-        metadata = {"requestedScopes": scopes, **({"notGranted": left_out} if granted and left_out else {})}
+        declined = scopes[:1] if self.random.random() < PARTLY else []
+        granted = [] if event is Event.CONSENT_DENIED else [scope for scope in scopes if scope not in declined]
+        metadata = {"requestedScopes": scopes, **({"notGranted": declined} if granted and declined else {})}
         actor = ACTOR.acting_as("user", about.user_id)
         return Draft(event=event, actor=actor, scopes=granted, metadata=metadata, **self._about(about))
 

@@ -65,7 +65,7 @@ FURTHER = (
     (
         "developer",
         "/developer/logs",
-        "reason=consent_revoked decider=user step=partly left_out=email:read",
+        "reason=consent_revoked decider=user step=partly declined=email:read",
     ),
     ("developer", "/developer/logs", "policy={policy_id} rule=rate_limit rule=cedar&live=1 cursor={deep}"),
     ("developer", "/developer/logs", "request=req_0 cursor={deep}&outcome=denied&event=token.verify"),

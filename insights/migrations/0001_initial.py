@@ -60,7 +60,7 @@ class Migration(migrations.Migration):
                             ("denial", "Denial"),
                             ("consent", "Consent"),
                             ("asked", "Asked"),
-                            ("left_out", "Left Out"),
+                            ("declined", "Declined"),
                         ],
                         max_length=8,
                     ),

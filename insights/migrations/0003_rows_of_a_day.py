@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                     ("denial", "Denial"),
                     ("consent", "Consent"),
                     ("asked", "Asked"),
-                    ("left_out", "Left Out"),
+                    ("declined", "Declined"),
                     ("rows", "Rows"),
                 ],
                 max_length=8,

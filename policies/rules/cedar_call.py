@@ -27,7 +27,7 @@ def requests_of(ctx: RuleContext, actions: Sequence[str]) -> tuple[list[dict[str
     request = counter.convert(ctx.context)
     encoded = orjson.dumps({**_facts(ctx), "request": request})
     if len(encoded) * len(actions) > MAX_BYTES:
-        raise Unrepresentable("The context is too large for so many scopes.")
+        raise Unrepresentable("The context is too large for this number of scopes.")
     longest = max(counter.longest, len(ctx.resource or ""), *map(len, ctx.asked))
     sizes = CallSizes(MAX_VALUES // len(actions) - counter.left + len(ctx.scopes), counter.parts, len(encoded), longest)
     return [_request(ctx, action, encoded) for action in actions], sizes

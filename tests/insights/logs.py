@@ -44,8 +44,8 @@ def draft(random_: random.Random) -> Draft:
 
 
 def _consent_step(random_: random.Random, ids: dict[str, Any]) -> Draft:
-    left_out = random_.sample(SCOPES, random_.randrange(3))
-    approved = {"outcome": Outcome.ALLOWED, "metadata": {"requestedScopes": list(SCOPES), "notGranted": left_out}}
+    declined = random_.sample(SCOPES, random_.randrange(3))
+    approved = {"outcome": Outcome.ALLOWED, "metadata": {"requestedScopes": list(SCOPES), "notGranted": declined}}
     steps: list[tuple[Event, dict[str, Any]]] = [
         (Event.TOKEN_REFRESHED, {}),
         (Event.CONSENT_REQUESTED, {"user_id": None}),
@@ -123,15 +123,15 @@ def _facts(entry: AuditEntry) -> Iterator[tuple[str, str, str, str]]:
 def _of_organization(entry: AuditEntry, organization: str) -> Iterator[tuple[str, str, bool]]:
     content = entry.content
     metadata, scopes = content["metadata"], content["scopes"]
-    left_out = metadata.get("notGranted")
+    declined = metadata.get("notGranted")
     if entry.event == "token.verify":
         yield from _of_decision(content, organization)
     elif entry.event == "consent.requested":
         yield "consent", "asked", True
         yield from (("asked", scope, True) for scope in scopes)
     elif entry.event == "consent.approved":
-        yield "consent", "partly" if left_out else "allowed", True
-        yield from (("left_out", scope, True) for scope in left_out or ())
+        yield "consent", "partly" if declined else "allowed", True
+        yield from (("declined", scope, True) for scope in declined or ())
     elif entry.event == "consent.denied":
         yield "consent", "denied", True
     elif entry.event == "consent.expired" and content["userId"] is None:

@@ -101,13 +101,13 @@ def _confusable(developer: Developer) -> Iterator[Draft]:
 
 def _requests(base: dict[str, Any], owner: str, rival: str) -> Iterator[Draft]:
     """Yield requests of the rival for our service, of ours for theirs, of a stock client, and grants that ended."""
-    left_out = {"requestedScopes": ["email:send", "email:read"], "notGranted": ["email:read"]}
+    declined = {"requestedScopes": ["email:send", "email:read"], "notGranted": ["email:read"]}
     for asker, services in ((rival, [owner]), (owner, [rival]), (None, [owner]), (None, [owner, rival])):
         sides: dict[str, Any] = {**base, "organization_id": asker, "service_organization_ids": services}
         nobody = {**sides, "user_id": None}
         yield Draft(Event.CONSENT_REQUESTED, ANONYMOUS, **nobody)
         yield Draft(Event.CONSENT_APPROVED, ANONYMOUS, Outcome.ALLOWED, **sides)
-        yield Draft(Event.CONSENT_APPROVED, ANONYMOUS, Outcome.ALLOWED, metadata=left_out, **sides)
+        yield Draft(Event.CONSENT_APPROVED, ANONYMOUS, Outcome.ALLOWED, metadata=declined, **sides)
         yield Draft(Event.CONSENT_DENIED, ANONYMOUS, Outcome.DENIED, **sides)
         yield Draft(Event.CONSENT_EXPIRED, ANONYMOUS, **nobody)
         yield Draft(Event.CONSENT_EXPIRED, ANONYMOUS, **sides)
@@ -160,7 +160,7 @@ def test_the_organization_of_a_service_counts_and_finds_only_its_own_requests(ac
     client = sign_in(rival.user)
     for by in ("rule", "scope"):
         assert wrong_numbers(client, rival, f"{ANALYTICS}?period=24h&by={by}&show=all") == {}
-    assert {number for url, number in numbers_of(client, ANALYTICS) if "step=" in url or "left_out=" in url} == {1}
+    assert {number for url, number in numbers_of(client, ANALYTICS) if "step=" in url or "declined=" in url} == {1}
 
 
 def test_a_log_whose_postings_are_written_again_has_the_same_rows(acme):

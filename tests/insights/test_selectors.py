@@ -73,7 +73,7 @@ def test_the_most_frequent_are_the_highest_totals(
     highest = sorted(counts[kind], key=lambda value: (-counts[kind][value], value))
     for limit in (1, 4, len(highest) + 1):
         with django_assert_num_queries(1):
-            found = totals("org_1", kinds, window, most={kind: limit, Kind.LEFT_OUT: 1})
+            found = totals("org_1", kinds, window, most={kind: limit, Kind.DECLINED: 1})
         assert found == {**counts, kind: {value: counts[kind][value] for value in highest[:limit]}}
 
 
@@ -115,10 +115,10 @@ def test_another_tenant_sees_nothing() -> None:
 
 
 def test_a_service_sees_the_decisions_it_asked_for_but_not_others_policies_or_consents() -> None:
-    found = totals("org_2", [Kind.RULE, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT], Window(END - 4 * DAY, END))
+    found = totals("org_2", [Kind.RULE, Kind.CONSENT, Kind.ASKED, Kind.DECLINED], Window(END - 4 * DAY, END))
     assert found[Kind.RULE]["policy_denied - time_window"] > 0  # of org_1
     assert found[Kind.RULE]["policy_denied pol_0 time_window"] > 0
-    assert found[Kind.CONSENT] == found[Kind.ASKED] == found[Kind.LEFT_OUT] == {}
+    assert found[Kind.CONSENT] == found[Kind.ASKED] == found[Kind.DECLINED] == {}
 
 
 def test_coverage_says_what_is_not_counted_yet(django_assert_num_queries: Any) -> None:

@@ -31,7 +31,7 @@ class ProofOut(Out):
     """An entry with the proof that the checkpoint covers it. `entry` is the exact text that was hashed.
 
     `proof` is the audit path of RFC 6962 section 2.1.1, each hash in base64. `disclosures` has those of the groups
-    `personal`, `withheld` and `streams` of which the caller may see a part.
+    `personal`, `withheld` and `streams` that the caller may see at least in part.
     """
 
     index: int = Field(ge=0)

@@ -184,7 +184,7 @@ class TracedPolicyOut(Out):
 class RuleTraceOut(Out):
     """What one rule said of the request. For rules of others than the caller's organization, `policy` is null.
 
-    The type `mode` stands for a scope of which the user wants to be asked.
+    The type `mode` stands for a scope that the user must approve each time.
     """
 
     rule_type: str

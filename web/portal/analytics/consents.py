@@ -54,7 +54,7 @@ class Consents:
 
     rows: Sequence[StepRow]
     bars: Sequence[FunnelBar]
-    left_out: Sequence[LeftOut]
+    declined: Sequence[LeftOut]
 
     @property
     def asked(self) -> Count:
@@ -93,13 +93,13 @@ def bars_of(counts: Mapping[str, int]) -> list[FunnelBar]:
 
 
 def _left_out(window: Window, now: Totals, before: Totals, names: Names, links: Links) -> list[LeftOut]:
-    counts, asked = now[Kind.LEFT_OUT], now[Kind.ASKED]
-    earlier, asked_before = before[Kind.LEFT_OUT], before[Kind.ASKED]
+    counts, asked = now[Kind.DECLINED], now[Kind.ASKED]
+    earlier, asked_before = before[Kind.DECLINED], before[Kind.ASKED]
     requested, shown = of_step(Step.ASKED), highest(counts, SCOPES_LISTED)
     return [
         LeftOut(
             names.scope(scope),
-            Count(counts[scope], earlier.get(scope, 0), links.to(window, {"left_out": scope})),
+            Count(counts[scope], earlier.get(scope, 0), links.to(window, {"declined": scope})),
             bar,
             Count(asked.get(scope, 0), asked_before.get(scope, 0), links.to(window, {**requested, "scope": scope})),
             percent(counts[scope], asked.get(scope, 0)),

@@ -141,7 +141,7 @@ def _denial_kind(choice: Choice) -> Kind:
 
 
 def _kinds(choice: Choice) -> set[Kind]:
-    return {Kind.DECISION, Kind.CONSENT, Kind.ASKED, Kind.LEFT_OUT, choice.by.kind, _denial_kind(choice)}
+    return {Kind.DECISION, Kind.CONSENT, Kind.ASKED, Kind.DECLINED, choice.by.kind, _denial_kind(choice)}
 
 
 def _compared(choice: Choice, current: Totals) -> dict[Kind, set[str]]:
@@ -165,7 +165,7 @@ def _names(organization_id: str, choice: Choice, counts: Totals, denials: Sequen
         organization_id,
         agents={one.agent_id for one in denials} | (values if choice.by is AGENT else none),
         policies={rule_parts(rule)[1] for rule in rules},
-        scopes={*counts[Kind.LEFT_OUT]} | (values if choice.by is SCOPE else none),
+        scopes={*counts[Kind.DECLINED]} | (values if choice.by is SCOPE else none),
     )
 
 

@@ -53,7 +53,7 @@ class LogFilterForm(FilterForm):
     user = _text(_("User ID"))
     consent = _text(_("Grant ID"))
     step = forms.ChoiceField(label=_("Request for consent"), choices=[*ANY, *STEPS.items()], required=False)
-    left_out = _text(_("Scope left out"), placeholder="email:send", translate="no")
+    declined = _text(_("Scope left out"), placeholder="email:send", translate="no")
     event = forms.ChoiceField(
         label=_("Event"), choices=[*ANY, *((event, event) for event in Event)], required=False, widget=IdSelect
     )
@@ -97,7 +97,7 @@ class LogFilterForm(FilterForm):
             policy_id=value("policy"),
             decider=value("decider"),
             step=value("step"),
-            left_out=value("left_out"),
+            declined=value("declined"),
             server_id=value("server"),
             actor=value("actor"),
             user_id=value("user"),

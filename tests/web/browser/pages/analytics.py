@@ -84,11 +84,11 @@ def _denied(random_: random.Random, policies: list[Policy], fields: dict[str, An
 
 def _consent_step(random_: random.Random, fields: dict[str, Any]) -> Draft:
     nobody = {**fields, "user_id": None}
-    left_out = {"requestedScopes": AGENT_SCOPES, "notGranted": random_.sample(AGENT_SCOPES, 2)}
+    declined = {"requestedScopes": AGENT_SCOPES, "notGranted": random_.sample(AGENT_SCOPES, 2)}
     steps = [
         Draft(Event.CONSENT_REQUESTED, ANONYMOUS, **{**nobody, "scopes": AGENT_SCOPES}),
         Draft(Event.CONSENT_APPROVED, ANONYMOUS, Outcome.ALLOWED, **fields),
-        Draft(Event.CONSENT_APPROVED, ANONYMOUS, Outcome.ALLOWED, metadata=left_out, **fields),
+        Draft(Event.CONSENT_APPROVED, ANONYMOUS, Outcome.ALLOWED, metadata=declined, **fields),
         Draft(Event.CONSENT_DENIED, ANONYMOUS, Outcome.DENIED, **fields),
         Draft(Event.CONSENT_EXPIRED, ANONYMOUS, **nobody),
     ]

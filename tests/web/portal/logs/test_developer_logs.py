@@ -65,7 +65,7 @@ FILTERS = [
     ({"agent": "-"}, False),
     ({"decider": "user"}, False),
     ({"step": "asked"}, False),
-    ({"left_out": "email:send"}, False),
+    ({"declined": "email:send"}, False),
     ({"reason": "insufficient_scope"}, True),
     ({"rule": "rate_limit"}, False),
     ({"actor": "service"}, True),
