@@ -1,15 +1,17 @@
-"""Write the generated tables of docs/ and README.md: endpoints, errors, scopes, rule types, decisions, benchmarks.
+"""Write the generated tables of docs/ and README.md: endpoints, errors, scopes, rules, threats, decisions, benchmarks.
 
 `./dev fix` runs this; `./dev check` runs it with `--check`, which changes nothing and names what is out of date.
 A table is between `<!-- generated: NAME -->` and `<!-- end -->`.
 """
 
 import argparse
+import csv
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +25,8 @@ from benchmarks.report import BLOCKS
 FOLDER = Path(__file__).resolve().parent
 ROOT = FOLDER.parent
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
+with (ROOT / "tests" / "threats.csv").open(newline="") as file:
+    THREATS = list(csv.DictReader(file))
 SUBJECT = re.compile(r"\*Subject: (.+)\*")
 
 
@@ -108,6 +112,22 @@ def _value(part: dict[str, Any]) -> str:
     return ", ".join(filter(None, [kind, limits, default]))
 
 
+def threats(section: str) -> Iterator[str]:
+    """Yield a table of the threats of a section of tests/threats.csv, with the tests that try them."""
+    yield "| threat | defense | tests |\n|---|---|---|\n"
+    for row in THREATS:
+        if row["section"] == section:
+            yield _row(row["threat"], row["defense"], "; ".join(_by_file(row["tests"].split())))
+    yield "\n"
+
+
+def _by_file(tests: Iterable[str]) -> Iterator[str]:
+    parts = (name.partition("::") for name in tests)
+    for path, found in groupby(parts, key=lambda each: each[0]):
+        names = " ".join(f"`{name}`" for _, _, name in found if name)
+        yield f"`{path}` {names}".strip()
+
+
 def decisions() -> Iterator[str]:
     """Yield a link to each page of docs/adr/ by its title, under its subject: the second paragraph of the page."""
     pages: dict[str, list[str]] = {}
@@ -130,6 +150,7 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "scopes": scopes,
     "rules": rules,
     "decisions": decisions,
+    **{f"threats_{section}": partial(threats, section) for section in {row["section"] for row in THREATS}},
     **BLOCKS,
     **PAGES_BLOCKS,
 }
