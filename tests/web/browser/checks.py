@@ -28,8 +28,26 @@ AXE_OPTIONS = {
 DIRECTIONS = ("rtl", "ltr")
 SCHEMES = ("dark", "light")
 EVERY_VIEW = frozenset(product(WIDTHS, DIRECTIONS, SCHEMES))
-# axe takes longer than all other checks. In these two views, it sees each width, direction and colour scheme.
-TWO_VIEWS = frozenset({(320, "rtl", "dark"), (1280, "ltr", "light")})
+# axe takes longer than all other checks. In these two views, it sees each width and each color scheme.
+TWO_VIEWS = frozenset({(320, "ltr", "dark"), (1280, "ltr", "light")})
+# Three quarters of axe's time are for the contrast of texts. Of those with the same colors and the same font, it needs to
+# look at one only. An element that is hidden, covered or disabled does not stand for others.
+ONE_OF_EACH_LOOK = """() => {
+    axe.configure({rules: [{id: "color-contrast", selector: "[data-look]"}]});
+    const behind = new Map(), seen = new Set();
+    for (const e of document.querySelectorAll("body, body *")) {
+        const style = getComputedStyle(e), {backgroundColor, backgroundImage, opacity, position} = style;
+        const own = [backgroundColor, backgroundImage, opacity, position].join();
+        behind.set(e, (behind.get(e.parentElement) ?? "") + (own === "rgba(0, 0, 0, 0),none,1,static" ? "" : own));
+        const text = [...e.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+        const isOff = e.closest(":disabled, [aria-disabled]") || e.closest("label")?.control?.disabled;
+        const {color, fontSize, fontWeight, textShadow} = style, {width, height} = e.getBoundingClientRect();
+        const look = [behind.get(e), color, fontSize, fontWeight, textShadow, !!isOff, width > 1, height > 1].join();
+        const isNew = e.checkVisibility() && (text || e.matches("input, select, textarea")) && !seen.has(look);
+        e.toggleAttribute("data-look", isNew);
+        if (isNew) seen.add(look);
+    }
+}"""
 # Screenshots show each width in each colour scheme, and the dark ones of a phone from right to left.
 PICTURES = frozenset({(320, "rtl", "dark"), (320, "ltr", "light"), (1280, "ltr", "dark"), (1280, "ltr", "light")})
 SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary")].filter(e => {
@@ -82,36 +100,38 @@ def first_status(answer: Any) -> int:
     return int(request.response().status)
 
 
-def problems_of(tab: Any, page: Page, name: str, views: Collection[View] = TWO_VIEWS) -> Iterator[str]:
-    """Check the open page in all widths, directions and colour schemes. axe checks it in `views` only.
+def problems_of(tab: Any, page: Page, name: str, *, in_full: bool = False) -> Iterator[str]:
+    """Check the open page in both widths and, if wanted, in full: in both directions, with axe in every view.
 
     Its screenshots, if any are wanted, are stored under `name`.
     """
+    views = EVERY_VIEW if in_full else TWO_VIEWS
     yield from too_heavy(tab, page)
     tab.page.evaluate(AXE_SCRIPT)
-    for width in WIDTHS:
+    for width, direction in sorted({view[:2] for view in (*views, *(PICTURES if SCREENSHOTS else ()))}):
         tab.page.set_viewport_size({"width": width, "height": 800})
-        for direction in DIRECTIONS:
-            turn(tab, direction)
-            yield from (
-                f"{width} px {direction}: {problem}"
-                for problem in (*sideways(tab, width), *small_targets(tab), *squeezed(tab))
-            )
-            for scheme in SCHEMES:
-                yield from look(tab, (width, direction, scheme), name, views)
+        turn(tab, direction)
+        yield from (
+            f"{width} px {direction}: {problem}"
+            for problem in (*sideways(tab, width), *small_targets(tab), *squeezed(tab))
+        )
+        for scheme in SCHEMES:
+            yield from look(tab, (width, direction, scheme), name, views, in_full=in_full)
     yield from without_keyboard(tab)
     yield from wide_at_twice_the_size(tab)
     yield from (f"console: {complaint}" for complaint in tab.take_complaints())
 
 
-def look(tab: Any, view: View, name: str, views: Collection[View]) -> Iterator[str]:
-    """Run axe and take a screenshot in one view, as far as they are wanted there."""
+def look(tab: Any, view: View, name: str, views: Collection[View], *, in_full: bool) -> Iterator[str]:
+    """Run axe and take a screenshot in one view, if they are wanted there."""
     folder = SCREENSHOTS if view in PICTURES else None
     if not folder and view not in views:
         return
     width, direction, scheme = view
     tab.page.emulate_media(color_scheme=scheme)
     if view in views:
+        if not in_full:
+            tab.page.evaluate(ONE_OF_EACH_LOOK)
         yield from (f"{width} px {direction} {scheme}: {problem}" for problem in violations(tab))
     if folder:
         take_screenshot(tab, Path(folder) / f"{name}-{width}-{direction}-{scheme}.png")

@@ -1,6 +1,6 @@
-"""Every page in light and dark, narrow and wide, and in both directions. `checks.py` says what must hold on each.
+"""Every page narrow and dark, and wide and light. `checks.py` says what must hold on each; `pages/` lists them.
 
-`pages/` lists them.
+`./dev soak` looks at each in every combination, also from right to left.
 """
 
 import re
@@ -12,7 +12,7 @@ from accounts.models import User
 from tests.administration.world import sign_in as browser_after_password
 from tests.constants import PASSWORD
 from tests.mails import code_in
-from tests.web.browser.checks import EVERY_VIEW, TWO_VIEWS, problems_of, show
+from tests.web.browser.checks import problems_of, show
 from tests.web.browser.pages import GROUPS
 from tests.web.browser.pages.group import Page, as_page
 from tests.web.browser.pages.public import PUBLIC
@@ -20,11 +20,11 @@ from tests.web.browser.pages.public import PUBLIC
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def check(tab, page: Page | str, group: str, ids=None, views=TWO_VIEWS) -> list[str]:
-    """Open the page and return a sentence for each of its problems. axe checks it in `views`."""
+def check(tab, page: Page | str, group: str, ids=None, *, in_full: bool = False) -> list[str]:
+    """Open the page and return a sentence for each of its problems."""
     page = as_page(page)
     show(tab, page, ids or {})
-    return [f"{page}: {problem}" for problem in problems_of(tab, page, file_name(group, page), views)]
+    return [f"{page}: {problem}" for problem in problems_of(tab, page, file_name(group, page), in_full=in_full)]
 
 
 def file_name(group: str, page: Page) -> str:
@@ -42,19 +42,19 @@ def sign_in(tab, email: str) -> None:
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_no_page_of_a_group_has_a_problem(open_tab, group, settings):
-    check_all(open_tab, group, settings, TWO_VIEWS)
+    check_all(open_tab, group, settings)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_no_page_of_a_group_has_a_problem_in_any_view(open_tab, group, settings):
-    check_all(open_tab, group, settings, EVERY_VIEW)
+    check_all(open_tab, group, settings, in_full=True)
 
 
-def check_all(open_tab, group, settings, views) -> None:
+def check_all(open_tab, group, settings, *, in_full: bool = False) -> None:
     content, tab = group.prepare(settings), open_tab(javascript=True, reduced_motion="reduce")
     sign_in(tab, content.email)
-    found = [problem for page in group.pages for problem in check(tab, page, str(group), content.ids, views)]
+    found = [problem for page in group.pages for problem in check(tab, page, str(group), content.ids, in_full=in_full)]
     assert not found, "\n".join(found)
 
 

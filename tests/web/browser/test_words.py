@@ -9,7 +9,7 @@ from tests.web.browser.pages.group import as_page
 from tests.web.browser.test_pages import sign_in
 from tests.web.browser.words import word_problems
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)
