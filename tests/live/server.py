@@ -14,9 +14,9 @@ import httpx
 import psutil
 import psycopg
 
-from tests import production
+from tests import preloaded
 from tests.migrated import copy_migrated
-from tests.servers import Postgres, Valkey, die_with_parent, free_port
+from tests.servers import Postgres, Valkey, free_port
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,8 +62,9 @@ class Database:
 
 def manage(environment: dict[str, str], *arguments: str) -> str:
     """Run a management command and return its output. Raises `CalledProcessError`."""
-    command = [production.python(), "manage.py", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=full(environment), check=True, capture_output=True, text=True).stdout
+    done = preloaded.run(["manage.py", *arguments], full(environment))
+    done.check_returncode()
+    return done.stdout
 
 
 def full(environment: dict[str, str]) -> dict[str, str]:
@@ -111,18 +112,11 @@ class LiveServer:
             **environment,
         }
         self._processes = processes
-        self._master: subprocess.Popen[bytes] | None = None
+        self._master: preloaded.Program | None = None
 
     def start(self) -> "LiveServer":
         with self.log.open("ab") as log:
-            self._master = subprocess.Popen(
-                [production.python(), "-m", "server.main"],
-                cwd=ROOT,
-                env=full(self.environment),
-                stdout=log,
-                stderr=log,
-                preexec_fn=die_with_parent,
-            )
+            self._master = preloaded.start(["-m", "server.main"], full(self.environment), log, log)
         self.wait_until_healthy()
         return self
 

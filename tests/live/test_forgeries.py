@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from tests import production
+from tests import preloaded
 from tests.environment import Servers
 from tests.live.conftest import new_database
 from tests.live.forger import TILE, Forger
 from tests.live.gate import Agent, Developer, Gate, Json, Person, expect
 from tests.live.outside import SOURCES, audit, download
-from tests.live.server import ROOT, Database, Databases, LiveServer, full
+from tests.live.server import Database, Databases, LiveServer, full
 from tests.servers import die_with_parent, free_port
 from tests.waiting import wait_until
 
@@ -95,9 +95,8 @@ class Scene:
         return self.verify(file, "--consistent-with", earlier, "--log", f"{self.server.url}/api/v1/audit")
 
     def audit_verify(self, earlier: Path) -> tuple[int, str]:
-        command = [production.python(), "manage.py", "audit_verify", "--checkpoint", str(earlier)]
-        environment = full(self.server.environment)
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        command = ["manage.py", "audit_verify", "--checkpoint", str(earlier)]
+        done = preloaded.run(command, full(self.server.environment))
         return done.returncode, done.stdout + done.stderr
 
     @property

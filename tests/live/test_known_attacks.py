@@ -1,7 +1,6 @@
 """Known attacks on authorization servers, over HTTP."""
 
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from urllib.parse import parse_qs, urlsplit
@@ -9,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from tests import production
+from tests import preloaded
 from tests.constants import CHALLENGE, VERIFIER
 from tests.live.gate import CALLBACK, PASSWORD, Gate, Person, code_of, decoded, expect
 from tests.live.server import LiveServer, full, manage
@@ -112,8 +111,7 @@ def test_a_token_is_signed_with_a_key_pair_and_names_user_and_client(gate: Gate)
 @pytest.mark.parametrize("secret", ["", "tiny", "a" * 40, "secret" * 8])
 def test_a_missing_or_weak_secret_stops_the_start_with_one_line(shared_server: LiveServer, secret: str) -> None:
     environment = full({**shared_server.database.environment, "JWT_SECRET": secret, "API_PORT": str(free_port())})
-    command = [production.python(), "-m", "server.main"]
-    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    ended = preloaded.run(["-m", "server.main"], environment)
     assert ended.returncode != 0
     assert "JWT_SECRET" in ended.stderr
     assert len(ended.stderr.strip().splitlines()) == 1

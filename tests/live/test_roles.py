@@ -15,7 +15,7 @@ import pytest
 from psycopg import errors
 
 from audit.database.roles import Roles
-from tests import production
+from tests import preloaded
 from tests.constants import PASSWORD
 from tests.environment import Servers
 from tests.live.gate import Gate, expect
@@ -244,17 +244,14 @@ class TestProduct:
     def test_the_check_warns_only_about_the_owner(self, cluster: Cluster) -> None:
         def warns(role: str) -> bool:
             environment = settings_of({"DATABASE_URL": cluster.url(role), "API_URL": "https://gate.example.com"})
-            command = [production.python(), "manage.py", "check", "--deploy"]
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-            return "audit.W001" in done.stderr
+            return "audit.W001" in preloaded.run(["manage.py", "check", "--deploy"], environment).stderr
 
         assert warns(ROLES.owner)
         assert not warns(ROLES.application)
 
     def test_the_doctor_reads_all_as_the_application(self, cluster: Cluster) -> None:
-        command = [production.python(), "manage.py", "doctor", "--json"]
         environment = settings_of({"DATABASE_URL": cluster.url(ROLES.application)})
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = preloaded.run(["manage.py", "doctor", "--json"], environment)
         found = {each["check"]: each["status"] for each in json.loads(done.stdout)["checks"]}
 
         assert "could not be checked" not in done.stdout

@@ -1,7 +1,6 @@
 """The sequencer runs beside the server, and alone. No process outlives a server that was killed."""
 
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +8,10 @@ import httpx
 import psutil
 import pytest
 
-from tests import production
+from tests import preloaded
 from tests.environment import Servers
 from tests.live.conftest import new_database
-from tests.live.server import ROOT, Database, Databases, LiveServer, full, manage
-from tests.servers import die_with_parent
+from tests.live.server import Database, Databases, LiveServer, full, manage
 from tests.waiting import wait_until
 
 WRITE = "from tests.audit.journals import write_row; write_row(3)"
@@ -39,14 +37,7 @@ def test_the_sequencer_runs_alone_and_stops_on_a_signal(
     database = new_database(live_store, databases, servers)
     log = tmp_path / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            [production.python(), "-m", "server.sequencer"],
-            cwd=ROOT,
-            env=full(database.environment),
-            stdout=output,
-            stderr=output,
-            preexec_fn=die_with_parent,
-        )
+        process = preloaded.start(["-m", "server.sequencer"], full(database.environment), output, output)
     manage(database.environment, "shell", "-c", WRITE)
     wait_until(lambda: is_copied(database, 3), log.read_text, 30)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import production
+from tests import preloaded
 from tests.environment import Servers
 from tests.live.conftest import new_database
-from tests.live.server import ON_SQLITE, ROOT, START_SECONDS, Database, Databases, LiveServer, full, manage
+from tests.live.server import ON_SQLITE, START_SECONDS, Database, Databases, LiveServer, full, manage
 from tests.servers import free_port
 
 PROCESSES = ("server", "worker")
@@ -29,9 +29,7 @@ def unmigrated(live_store: str, servers: Servers, tmp_path: Path) -> Database:
 
 def start(process: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a process that must end by itself."""
-    command = [production.python(), "-m", f"agentgate.{process}"]
-    environment = full({**environment, "API_PORT": str(free_port())})
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return preloaded.run(["-m", f"agentgate.{process}"], full({**environment, "API_PORT": str(free_port())}))
 
 
 @pytest.mark.parametrize("process", PROCESSES)
@@ -72,9 +70,8 @@ def test_an_unavailable_database_is_logged_and_does_not_stop_the_start(process: 
     """The server returns 503 until the database is available again."""
     url = f"postgresql://gate:{OTHER_SECRET}@127.0.0.1:{free_port()}/gate"
     environment = {"DATABASE_URL": url, "REDIS_URL": "", "CELERY_FOLDER": str(tmp_path), "API_PORT": str(free_port())}
-    command = [production.python(), "-m", f"agentgate.{process}"]
     with (tmp_path / "log").open("wb") as log:
-        running = subprocess.Popen(command, cwd=ROOT, env=full(environment), stdout=log, stderr=log)
+        running = preloaded.start(["-m", f"agentgate.{process}"], full(environment), log, log)
     started = {"server": "Listening on ", "worker": " ready."}[process]
     deadline = time.monotonic() + START_SECONDS
     while started not in (tmp_path / "log").read_text() and time.monotonic() < deadline:

@@ -30,8 +30,8 @@ SCHEMES = ("dark", "light")
 EVERY_VIEW = frozenset(product(WIDTHS, DIRECTIONS, SCHEMES))
 # axe takes longer than all other checks. In these two views, it sees each width and each color scheme.
 TWO_VIEWS = frozenset({(320, "ltr", "dark"), (1280, "ltr", "light")})
-# Three quarters of axe's time are for the contrast of texts. Of those with the same colors and the same font, it needs to
-# look at one only. An element that is hidden, covered or disabled does not stand for others.
+# Three quarters of axe's time are for the contrast of texts. It needs to look only at one of those with the same colors
+# and the same font. An element that is hidden, covered or disabled does not stand for others.
 ONE_OF_EACH_LOOK = """() => {
     axe.configure({rules: [{id: "color-contrast", selector: "[data-look]"}]});
     const behind = new Map(), seen = new Set();
