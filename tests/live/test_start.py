@@ -14,7 +14,7 @@ from tests.live.conftest import new_database
 from tests.live.server import ON_SQLITE, START_SECONDS, Database, Databases, LiveServer, full, manage
 from tests.servers import free_port
 
-PROCESSES = ("server", "worker")
+MODULES = {"server": "server.main", "worker": "server.worker"}
 OTHER_SECRET = "9d1c4b7e0a3f62589d1c4b7e0a3f6258"
 DOES_NOT_OPEN = "The stored signing keys do not open with this JWT_SECRET."
 
@@ -29,10 +29,10 @@ def unmigrated(live_store: str, servers: Servers, tmp_path: Path) -> Database:
 
 def start(process: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a process that must end by itself."""
-    return preloaded.run(["-m", f"agentgate.{process}"], full({**environment, "API_PORT": str(free_port())}))
+    return preloaded.run(["-m", MODULES[process]], full({**environment, "API_PORT": str(free_port())}))
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", MODULES)
 def test_nothing_starts_without_migrations(process: str, unmigrated: Database) -> None:
     ended = start(process, unmigrated.environment)
 
@@ -42,7 +42,7 @@ def test_nothing_starts_without_migrations(process: str, unmigrated: Database) -
     assert len(ended.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", MODULES)
 def test_a_single_missing_migration_stops_the_start(
     process: str, live_store: str, databases: Databases, servers: Servers
 ) -> None:
@@ -52,7 +52,7 @@ def test_a_single_missing_migration_stops_the_start(
     assert "the database lacks 1 migration; " in start(process, database.environment).stderr
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", MODULES)
 def test_unsafe_settings_stop_server_and_worker(
     process: str, live_store: str, databases: Databases, servers: Servers
 ) -> None:
@@ -65,13 +65,13 @@ def test_unsafe_settings_stop_server_and_worker(
     assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["agentgate"] * 2
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", MODULES)
 def test_an_unavailable_database_is_logged_and_does_not_stop_the_start(process: str, tmp_path: Path) -> None:
     """The server returns 503 until the database is available again."""
     url = f"postgresql://gate:{OTHER_SECRET}@127.0.0.1:{free_port()}/gate"
     environment = {"DATABASE_URL": url, "REDIS_URL": "", "CELERY_FOLDER": str(tmp_path), "API_PORT": str(free_port())}
     with (tmp_path / "log").open("wb") as log:
-        running = preloaded.start(["-m", f"agentgate.{process}"], full(environment), log, log)
+        running = preloaded.start(["-m", MODULES[process]], full(environment), log, log)
     started = {"server": "Listening on ", "worker": " ready."}[process]
     deadline = time.monotonic() + START_SECONDS
     while started not in (tmp_path / "log").read_text() and time.monotonic() < deadline:
