@@ -47,7 +47,9 @@ def take_requests(requests: socket.socket) -> list[str]:
         pid = os.fork()
         if not pid:
             close(requests, children)
-            return become(*json.loads(request), files)
+            arguments, environment = json.loads(request)
+            become(environment, files)
+            return list(arguments)
         reply = socket.socket(fileno=files[0])
         reply.send(str(pid).encode())
         for file in files[1:]:
@@ -73,7 +75,7 @@ def close(requests: socket.socket, children: dict[int, tuple[int, socket.socket]
         reply.close()
 
 
-def become(arguments: list[str], environment: dict[str, str], files: list[int]) -> list[str]:
+def become(environment: dict[str, str], files: list[int]) -> None:
     """Take over the environment and the output, and end with the parent (Linux only)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGINT)
@@ -84,7 +86,6 @@ def become(arguments: list[str], environment: dict[str, str], files: list[int]) 
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
-    return arguments
 
 
 def run(arguments: list[str]) -> None:

@@ -68,8 +68,12 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> subprocess.
     """Start a program that must end, and return its status and what it printed. Raises `TimeoutExpired`."""
     with TemporaryFile() as output, TemporaryFile() as errors:
         status = start(arguments, environment, output, errors).wait(RUN_SECONDS)
-        printed, warned = (file.seek(0) or file.read().decode() for file in (output, errors))
-    return subprocess.CompletedProcess(list(arguments), status, printed, warned)
+        return subprocess.CompletedProcess(list(arguments), status, _text(output), _text(errors))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 @cache
