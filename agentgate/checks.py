@@ -16,15 +16,9 @@ from limits.throttle import parse_rate
 THROTTLES = (
     "THROTTLE_REGISTRATION",
     "THROTTLE_SIGN_IN",
-    "THROTTLE_SECOND_STEP",
     "THROTTLE_CLIENT_AUTH",
     "THROTTLE_INITIATE",
     "THROTTLE_VERIFY",
-    "THROTTLE_EXPORT",
-    "THROTTLE_SIMULATE",
-    "THROTTLE_REPLAY",
-    "THROTTLE_AGENTS",
-    "THROTTLE_POLICIES",
 )
 LOG_MAILS = "accounts.console_mail.EmailBackend"
 

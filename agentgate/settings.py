@@ -9,7 +9,7 @@ from django.utils.csp import CSP
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from agentgate.databases import postgresql, role_database, sqlite
+from agentgate.databases import postgresql, role_database, sqlite, sqlite_path
 from agentgate.environment import (
     BASE_DIR,
     ENVIRONMENT,
@@ -43,15 +43,16 @@ METRICS_TOKEN = read_metrics_token(ENVIRONMENT)
 VERIFY_REQUIRES_CREDENTIAL = ENVIRONMENT.flag("VERIFY_REQUIRES_CREDENTIAL")
 THROTTLE_REGISTRATION = ENVIRONMENT.text("THROTTLE_REGISTRATION", "20/hour")
 THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
-THROTTLE_SECOND_STEP = ENVIRONMENT.text("THROTTLE_SECOND_STEP", "10/hour")
 THROTTLE_CLIENT_AUTH = ENVIRONMENT.text("THROTTLE_CLIENT_AUTH", "30/minute")
 THROTTLE_INITIATE = ENVIRONMENT.text("THROTTLE_INITIATE", "60/minute")
 THROTTLE_VERIFY = ENVIRONMENT.text("THROTTLE_VERIFY", "600/minute")
-THROTTLE_EXPORT = ENVIRONMENT.text("THROTTLE_EXPORT", "20/hour")
-THROTTLE_SIMULATE = ENVIRONMENT.text("THROTTLE_SIMULATE", "60/minute")
-THROTTLE_AGENTS = ENVIRONMENT.text("THROTTLE_AGENTS", "200/hour")
-THROTTLE_REPLAY = ENVIRONMENT.text("THROTTLE_REPLAY", "30/hour")
-THROTTLE_POLICIES = ENVIRONMENT.text("THROTTLE_POLICIES", "60/minute")
+# No installation needs other rates of these: they count what one account or organization does.
+THROTTLE_SECOND_STEP = "10/hour"
+THROTTLE_EXPORT = "20/hour"
+THROTTLE_SIMULATE = "60/minute"
+THROTTLE_AGENTS = "200/hour"
+THROTTLE_REPLAY = "30/hour"
+THROTTLE_POLICIES = "60/minute"
 VERIFY_QUEUE = read_verify_queue(ENVIRONMENT)
 # Checkpoints of the log are copied here, outside the database.
 AUDIT_ANCHOR_DIR = ENVIRONMENT.path("AUDIT_ANCHOR_DIR", "var/anchors")
@@ -213,12 +214,13 @@ if REDIS_URL:
 else:
     CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
     CELERY_BROKER_URL = "filesystem://"
-    CELERY_FOLDER = ENVIRONMENT.path("CELERY_FOLDER", "var/celery")
+    # Beside the SQLite file, so that each database has its own queue.
+    _queue = sqlite_path().with_suffix(".queue")
     CELERY_BROKER_TRANSPORT_OPTIONS = {
-        "data_folder_in": str(CELERY_FOLDER / "queue"),
-        "data_folder_out": str(CELERY_FOLDER / "queue"),
-        "processed_folder": str(CELERY_FOLDER / "processed"),
-        "control_folder": str(CELERY_FOLDER / "control"),
+        "data_folder_in": str(_queue / "queue"),
+        "data_folder_out": str(_queue / "queue"),
+        "processed_folder": str(_queue / "processed"),
+        "control_folder": str(_queue / "control"),
         "store_processed": False,
     }
 
@@ -291,8 +293,6 @@ OAUTH2_PROVIDER_GRANT_MODEL = "consent.AuthorizationCode"
 OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "tokens.AccessToken"
 OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "tokens.RefreshToken"
 OAUTH2_PROVIDER = {
-    # The default refuses addresses that are not public, and ambiguous JSON. Tests and egress proxies set their own.
-    "CIMD_METADATA_FETCHER": ENVIRONMENT.text("OAUTH_CLIENT_METADATA_FETCHER", "oauth.documents.StrictFetcher"),
     "APPLICATION_ADMIN_CLASS": "agents.admin.AgentAdmin",
     "GRANT_ADMIN_CLASS": "consent.admin.AuthorizationCodeAdmin",
     "ACCESS_TOKEN_ADMIN_CLASS": "tokens.admin.AccessTokenAdmin",
@@ -378,7 +378,7 @@ STORAGES = {
 
 LOG_FORMAT = read_log_format(ENVIRONMENT)
 # In text, which people read while they develop, a line per request would be in their way.
-LOG_REQUESTS = ENVIRONMENT.flag("LOG_REQUESTS", default=LOG_FORMAT == "json")
+LOG_REQUESTS = LOG_FORMAT == "json"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

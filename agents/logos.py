@@ -54,7 +54,7 @@ def fetch_logo(*, actor: Actor, url: str) -> FetchedLogo:
     parts = urlsplit(url)
     path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     try:
-        content = fetch_file(parts.hostname or "", path, max_bytes=MAX_BYTES)
+        content = fetch_file(parts.hostname or "", path, max_bytes=MAX_BYTES).content
         return FetchedLogo(url, content, Image.read(content).media_type)
     except UnusableImage as error:
         raise Invalid.field("logoUrl", error.args[0]) from error

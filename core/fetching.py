@@ -1,6 +1,6 @@
 """Fetch a small file from a host that someone else chose, without reaching our own network.
 
-Only https is spoken, on port 443. The host is looked up once, all its addresses must be public, and the connection goes
+Only https is spoken. The host is looked up once, all its addresses must be public, and the connection goes
 to one of those. There are no redirects. The file has a limit, and the whole fetch a deadline. The lookup and the
 connection run in a thread of their own, because neither has a deadline of its own, and few of them run at once.
 """
@@ -12,6 +12,7 @@ from contextlib import suppress
 from http.client import HTTPException, HTTPSConnection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from threading import BoundedSemaphore
+from typing import NamedTuple
 
 from django.utils.translation import gettext_noop
 
@@ -26,6 +27,7 @@ STEP_SECONDS = 4.0
 MAX_ADDRESSES = 3
 # A process has eight workers. With the fetches of `oauth.documents`, three remain available, however slow hosts are.
 MAX_FETCHES = 3
+ANYTHING = "*/*"
 # The low 32 bits of these are an IPv4 address (RFC 6052).
 NAT64 = ip_network("64:ff9b::/96")
 
@@ -49,15 +51,35 @@ class TooManyFetches(Unavailable):
     title = gettext_noop("Too many websites are being checked")
 
 
-def fetch_file(host: str, path: str, *, max_bytes: int) -> bytes:
+class Fetched(NamedTuple):
+    """A file, with the headers of the answer that describe it."""
+
+    content: bytes
+    content_type: str = ""
+    cache_control: str = ""
+
+
+def fetch_file(
+    host: str,
+    path: str,
+    *,
+    max_bytes: int,
+    port: int | None = None,
+    accept: str = ANYTHING,
+    slots: BoundedSemaphore | None = None,
+) -> Fetched:
     """Return the file at `https://<host><path>`. Raises `FetchFailed`, and `TooManyFetches` if all slots are taken.
 
-    The host must be a name in ASCII.
+    The host must be in ASCII.
     """
-    connection = _CheckedConnection(host)
+    connection = _CheckedConnection(host, port or PORT)
     busy = TooManyFetches(gettext_noop("Try again in a moment."))
+
+    def read() -> Fetched:
+        return _read(connection, path, max_bytes, accept)
+
     try:
-        return run_in_slot(lambda: _read(connection, path, max_bytes), slots=_slots, seconds=FETCH_SECONDS, busy=busy)
+        return run_in_slot(read, slots=slots or _slots, seconds=FETCH_SECONDS, busy=busy)
     except TimeoutError as error:
         raise FetchFailed("no answer in time") from error
     except (OSError, HTTPException, UnicodeError, ValueError) as error:
@@ -74,7 +96,7 @@ def is_public(address: Address) -> bool:
 
 def look_up(host: str) -> list[str]:
     """Return the addresses of the host. Raises `OSError` if it has none."""
-    return [str(info[4][0]) for info in socket.getaddrinfo(host, PORT, type=socket.SOCK_STREAM)]
+    return [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
 
 
 def tls_context() -> ssl.SSLContext:
@@ -85,13 +107,13 @@ def tls_context() -> ssl.SSLContext:
 class _CheckedConnection(HTTPSConnection):
     """A connection to an address of the host that was checked. `end` cuts it, from another thread."""
 
-    def __init__(self, host: str) -> None:
-        super().__init__(host, PORT, timeout=STEP_SECONDS)
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__(host, port, timeout=STEP_SECONDS)
         self._channel: socket.socket | None = None
         self._is_ended = False
 
     def connect(self) -> None:
-        self._use(_connect(_public_addresses(self.host)))
+        self._use(_connect(_public_addresses(self.host), self.port))
         # The handshake is a step of its own, because `wrap_socket` leaves the first socket without its descriptor.
         self.sock = tls_context().wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
         self._use(self.sock)
@@ -109,9 +131,10 @@ class _CheckedConnection(HTTPSConnection):
             raise TimeoutError("ended while it connected")
 
 
-def _read(connection: _CheckedConnection, path: str, max_bytes: int) -> bytes:
+def _read(connection: _CheckedConnection, path: str, max_bytes: int, accept: str) -> Fetched:
+    headers = {"Accept": accept, "Accept-Encoding": "identity", "Connection": "close"}
     try:
-        connection.request("GET", path, headers={"Accept-Encoding": "identity", "Connection": "close"})
+        connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         if answer.status != 200:
             raise FetchFailed("answered with another status than 200", answer.status)
@@ -120,15 +143,15 @@ def _read(connection: _CheckedConnection, path: str, max_bytes: int) -> bytes:
         connection.close()
     if len(content) > max_bytes:
         raise FetchFailed("the file is too long", answer.status)
-    return content
+    return Fetched(content, answer.headers.get("Content-Type", ""), answer.headers.get("Cache-Control", ""))
 
 
-def _connect(addresses: Sequence[str]) -> socket.socket:
+def _connect(addresses: Sequence[str], port: int) -> socket.socket:
     """Return a connection to the first address that accepts one."""
     failure = OSError("no address")
     for address in addresses[:MAX_ADDRESSES]:
         try:
-            return socket.create_connection((address, PORT), STEP_SECONDS)
+            return socket.create_connection((address, port), STEP_SECONDS)
         except OSError as error:
             failure = error
     raise failure

@@ -59,7 +59,7 @@ def _problem_in_dns(domain: str, token: str) -> str:
 def _problem_in_file(domain: str, token: str) -> str:
     """Return why the token is not a line of the file. Empty if it is."""
     try:
-        content = fetch_file(domain, PATH, max_bytes=MAX_FILE_BYTES)
+        content = fetch_file(domain, PATH, max_bytes=MAX_FILE_BYTES).content
     except FetchFailed as error:
         logger.info("The file of %s could not be fetched: %s", domain, error)
         return Problem.ABSENT if error.status in (404, 410) else Problem.UNREACHABLE

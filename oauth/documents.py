@@ -1,56 +1,32 @@
-"""Fetch what a client publishes: its metadata document and its keys.
+"""Fetch what a client publishes: its metadata document and its keys. The caller chooses the URL (`core.fetching`)."""
 
-The URL comes from the caller, so we use django-oauth-toolkit's fetcher: https only, one DNS lookup whose every
-address must be public, a connection to that address only, no redirects, a deadline and a size limit. The lookup
-itself has no deadline, so each fetch runs in a separate thread and the worker waits for a bounded time.
-"""
-
-from http.client import OK
+import re
 from threading import BoundedSemaphore
-from types import SimpleNamespace
 from typing import Any
-
-from django.utils.translation import gettext_noop
-from oauth2_provider.cimd import CIMDError, SafeMetadataFetcher
-from oauth2_provider.settings import oauth2_settings
+from urllib.parse import SplitResult, urlsplit
 
 from core.actor import Actor
-from core.errors import Unavailable
-from core.slots import run_in_slot
+from core.fetching import Fetched, FetchFailed, fetch_file
 from core.strict_json import parse_strictly
 from limits.throttle import Throttle, address_subjects
 
 # A process has eight workers. With the fetches of `core.fetching`, three remain available, however slow hosts are.
 MAX_FETCHES = 2
-FETCH_SECONDS = 6.0
 FETCHES_PER_ADDRESS = "20/minute"
+MAX_BYTES = 16 * 1024
+# For how many seconds a document may be cached, at least and at most.
+MIN_AGE, MAX_AGE = 300, 86_400
+JSON_TYPE = re.compile(r"application/([\w.-]+\+)?json", re.I)
+MAX_AGE_DIRECTIVE = re.compile(r"max-age\s*=\s*(\d{1,9})", re.I)
+NOT_CACHED = re.compile(r"no-store|no-cache", re.I)
 
-Document = tuple[dict[str, Any], int]
+type Document = tuple[dict[str, Any], int]
 
 _slots = BoundedSemaphore(MAX_FETCHES)
 
 
-class StrictFetcher(SafeMetadataFetcher):
-    """The toolkit's fetcher, for documents that every parser reads the same way."""
-
-    def _read_document(self, response: Any) -> Document:
-        most = oauth2_settings.CIMD_MAX_DOCUMENT_SIZE
-        body = response.read(most + 1)
-        if response.status == OK and len(body) <= most:
-            parse_strictly(body.decode())  # raises `NotStrict`
-        kept = SimpleNamespace(status=response.status, headers=response.headers, read=lambda size: body)
-        document: Document = super()._read_document(kept)
-        return document
-
-
 class DocumentUnavailable(Exception):
     """The document cannot be fetched. Log the reason but do not send it, because it can reveal our network."""
-
-
-class TooManyFetches(Unavailable):
-    """Too many documents are being fetched. The caller should try again in a moment."""
-
-    title = gettext_noop("Too many client metadata requests")
 
 
 def fetch_document(url: str, actor: Actor) -> Document:
@@ -60,10 +36,43 @@ def fetch_document(url: str, actor: Actor) -> Document:
     `Throttled`.
     """
     Throttle("client-metadata", FETCHES_PER_ADDRESS).hit(*address_subjects(actor.ip or ""))
-    fetch = oauth2_settings.CIMD_METADATA_FETCHER().fetch
-    busy = TooManyFetches("Try again in a moment.")
     try:
-        document, max_age = run_in_slot(lambda: fetch(url), slots=_slots, seconds=FETCH_SECONDS, busy=busy)
-    except (CIMDError, OSError, UnicodeError, ValueError) as error:
+        return read_document(fetch_url(url))
+    except (FetchFailed, UnicodeError, ValueError) as error:
         raise DocumentUnavailable(str(error) or type(error).__name__) from error
-    return document, int(max_age)
+
+
+def fetch_url(url: str) -> Fetched:
+    """Return what the URL answers with. Raises `FetchFailed`, `TooManyFetches`, and `ValueError` for a wrong URL."""
+    parts = _split(url)
+    path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    accept = "application/json, application/*+json"
+    return fetch_file(parts.hostname or "", path, max_bytes=MAX_BYTES, port=parts.port, accept=accept, slots=_slots)
+
+
+def read_document(fetched: Fetched) -> Document:
+    """Return the JSON object, if every parser reads it the same way. Raises `ValueError`."""
+    media_type = fetched.content_type.partition(";")[0].strip()
+    if not JSON_TYPE.fullmatch(media_type):
+        raise ValueError(f"the document is not JSON (Content-Type: {media_type!r})")
+    document = parse_strictly(fetched.content.decode())  # raises `NotStrict`
+    if not isinstance(document, dict):
+        raise ValueError("the document must be a JSON object")
+    return document, _age(fetched.cache_control)
+
+
+def _split(url: str) -> SplitResult:
+    """Return the parts of a URL of a client (CIMD section 3). Raises `ValueError`."""
+    parts = urlsplit(url)
+    is_whole = parts.scheme == "https" and parts.hostname and parts.path
+    if not is_whole or "@" in parts.netloc or "#" in url or {".", ".."} & set(parts.path.split("/")):
+        raise ValueError("not an https URL with a host and a path, or one with userinfo, a fragment or dot segments")
+    return parts
+
+
+def _age(cache_control: str) -> int:
+    """Return for how long the document may be cached: as its server says, within bounds."""
+    if NOT_CACHED.search(cache_control):
+        return MIN_AGE
+    said = MAX_AGE_DIRECTIVE.search(cache_control)
+    return max(MIN_AGE, min(int(said[1]), MAX_AGE)) if said else MAX_AGE

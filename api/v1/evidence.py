@@ -40,7 +40,7 @@ EXPORT_DESCRIPTION = (
     "JSON Lines (docs/evidence-formats.md), which `agentgate-audit verify` checks offline. The export is logged itself "
     "and ends with its own entry, so a missing entry shows. With `from` or `to`, it has the entries of that period and "
     "one neighbour on each side. If no checkpoint covers the export within 3 seconds, the response is a 503. "
-    "`THROTTLE_EXPORT` limits exports per user or organization. A session needs a sign-in within the last 5 minutes."
+    "A user or an organization may start 20 exports per hour. A session needs a sign-in within the last 5 minutes."
 )
 
 

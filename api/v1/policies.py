@@ -52,8 +52,8 @@ class Policies(PolicyEndpoint):
         description="The policy applies to every verify request that starts after the response. A request is denied if "
         "any rule denies it. With the mode `shadow`, the policy denies nothing: it only logs a `policy.shadowed` entry "
         "for each allowed request that it would have denied or asked for. `actions` are scopes of the catalogue or of "
-        "the organization, or a prefix of such scopes followed by `*`. `THROTTLE_POLICIES` limits the writes of "
-        "policies per organization. " + BOUNDS,
+        "the organization, or a prefix of such scopes followed by `*`. An organization may write policies "
+        "60 times per minute. " + BOUNDS,
         answer=PolicyOut,
         status=201,
         repeatable=True,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from core import fetching
-from core.fetching import FetchFailed, TooManyFetches, fetch_file, is_public
+from core.fetching import Fetched, FetchFailed, TooManyFetches, fetch_file, is_public
 from tests.core.servers import HOST, resolve_to, send
 
 PATH = "/.well-known/agentgate.txt"
@@ -17,8 +17,13 @@ PATH = "/.well-known/agentgate.txt"
 
 def test_returns_the_file(serve: Callable[..., list[str]]) -> None:
     asked = serve(send)
-    assert fetch_file(HOST, PATH, max_bytes=5) == b"proof"
+    assert fetch_file(HOST, PATH, max_bytes=5) == Fetched(b"proof")
     assert asked == [f"{HOST}:{fetching.PORT}{PATH}"]
+
+
+def test_returns_the_headers_that_describe_the_file(serve: Callable[..., list[str]]) -> None:
+    serve(lambda handler: send(handler, Content_Type="application/json", Cache_Control="no-store"))
+    assert fetch_file(HOST, PATH, max_bytes=5) == Fetched(b"proof", "application/json", "no-store")
 
 
 def test_looks_the_host_up_once(serve: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,4 +118,4 @@ def test_a_slow_host_ends_in_time_and_gives_its_slot_back(
 def test_the_next_address_is_tried(serve: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     serve(send)
     resolve_to(monkeypatch, "127.0.0.9", "127.0.0.1")
-    assert fetch_file(HOST, PATH, max_bytes=5) == b"proof"
+    assert fetch_file(HOST, PATH, max_bytes=5) == Fetched(b"proof")

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 60
 # The test process may use PostgreSQL, whose URL would take precedence over a path.
 ON_SQLITE = {"DATABASE_URL": "", "REDIS_URL": ""}
-THROTTLES = ("REGISTRATION", "SIGN_IN", "CLIENT_AUTH", "INITIATE", "VERIFY", "POLICIES")
+THROTTLES = ("REGISTRATION", "SIGN_IN", "CLIENT_AUTH", "INITIATE", "VERIFY")
 SECRET_IN_LOG = re.compile(r"\b(?:ag|ags|st|rs)_[A-Za-z0-9_-]{20,}|\beyJ[\w-]+\.[\w-]+\.[\w-]+")
 
 
@@ -70,7 +70,8 @@ def manage(environment: dict[str, str], *arguments: str) -> str:
 def full(environment: dict[str, str]) -> dict[str, str]:
     """Add the variables that every process needs. The caller's own were removed when the tests started."""
     throttles = {f"THROTTLE_{name}": "1000000/minute" for name in THROTTLES}
-    return {**os.environ, **throttles, "LOG_LEVEL": "INFO", **environment}
+    settings = {"DJANGO_SETTINGS_MODULE": "tests.live.unthrottled", "LOG_LEVEL": "INFO"}
+    return {**os.environ, **throttles, **settings, **environment}
 
 
 class Databases:

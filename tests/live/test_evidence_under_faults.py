@@ -43,7 +43,7 @@ def server(
     on_sqlite = live_store == "sqlite"
     database = databases.sqlite() if on_sqlite else databases.on(request.getfixturevalue("postgres"))
     processes = 1 if on_sqlite else 4
-    with LiveServer(database, servers.folder, processes, METRICS_TOKEN=TOKEN, THROTTLE_EXPORT="1000/minute") as server:
+    with LiveServer(database, servers.folder, processes, METRICS_TOKEN=TOKEN) as server:
         yield server
 
 

@@ -125,7 +125,7 @@ def database(live_store: str, databases: Databases, servers: Servers) -> Databas
 
 @pytest.fixture(scope="module")
 def unstarted(database: Database, folder: Path) -> LiveServer:
-    return LiveServer(database, folder, processes=1, THROTTLE_EXPORT="1000/minute")
+    return LiveServer(database, folder, processes=1)
 
 
 @pytest.fixture(scope="module")

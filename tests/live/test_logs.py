@@ -84,10 +84,7 @@ def offend(gate: Gate, agent: Agent, used: Json) -> None:
 def test_the_worker_logs_json_with_the_ids_of_its_tasks(
     start_server: Callable[..., LiveServer], tmp_path: Path
 ) -> None:
-    environment = start_server(processes=1).environment | {
-        "LOG_FORMAT": "json",
-        "CELERY_FOLDER": str(tmp_path / "queue"),
-    }
+    environment = start_server(processes=1).environment | {"LOG_FORMAT": "json"}
     # Celery warns before it has a log, if root runs it.
     environment |= {"HEARTBEAT_PATH": str(tmp_path / "heartbeat"), "PYTHONWARNINGS": "ignore"}
     with (tmp_path / "log").open("wb") as log:

@@ -69,7 +69,8 @@ def test_unsafe_settings_stop_server_and_worker(
 def test_an_unavailable_database_is_logged_and_does_not_stop_the_start(process: str, tmp_path: Path) -> None:
     """The server returns 503 until the database is available again."""
     url = f"postgresql://gate:{OTHER_SECRET}@127.0.0.1:{free_port()}/gate"
-    environment = {"DATABASE_URL": url, "REDIS_URL": "", "CELERY_FOLDER": str(tmp_path), "API_PORT": str(free_port())}
+    environment = {"DATABASE_URL": url, "REDIS_URL": "", "DATABASE_PATH": str(tmp_path / "gate.db")}
+    environment["API_PORT"] = str(free_port())
     with (tmp_path / "log").open("wb") as log:
         running = preloaded.start(["-m", MODULES[process]], full(environment), log, log)
     started = {"server": "Listening on ", "worker": " ready."}[process]

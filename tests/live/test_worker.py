@@ -24,10 +24,8 @@ type(consent).objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
 
 @pytest.fixture
-def database(live_store: str, databases: Databases, servers: Servers, tmp_path: Path) -> Database:
-    database = new_database(live_store, databases, servers)
-    database.environment["CELERY_FOLDER"] = str(tmp_path / "celery")
-    return database
+def database(live_store: str, databases: Databases, servers: Servers) -> Database:
+    return new_database(live_store, databases, servers)
 
 
 @pytest.fixture

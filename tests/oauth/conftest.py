@@ -60,16 +60,14 @@ def service(world: Any, developer: Developer) -> RegisteredResourceServer:
 
 
 @pytest.fixture
-def published(settings: Any) -> Any:
+def published(monkeypatch: pytest.MonkeyPatch) -> Any:
     """The documents that clients publish, by URL. Nothing leaves this process."""
-    from tests.oauth.documents import StubFetcher
+    from core import fetching
+    from tests.oauth.documents import Websites
 
-    settings.OAUTH2_PROVIDER = {
-        **settings.OAUTH2_PROVIDER,
-        "CIMD_METADATA_FETCHER": "tests.oauth.documents.StubFetcher",
-    }
-    StubFetcher.published, StubFetcher.asked = {}, []
-    return StubFetcher.published
+    monkeypatch.setattr(fetching, "_read", Websites.read)
+    Websites.published, Websites.asked = {}, []
+    return Websites.published
 
 
 @pytest.fixture

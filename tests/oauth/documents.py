@@ -1,4 +1,4 @@
-"""Documents that clients publish, and fetchers that need no network.
+"""Documents that clients publish, and websites that need no network.
 
 The three documents have the shapes of those that VS Code, Claude Code and ChatGPT publish.
 """
@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from oauth2_provider.cimd import CIMDError
+from django.apps import AppConfig
+
+from core.fetching import Fetched, FetchFailed
 
 VS_CODE = {
     "client_id": "https://vscode.example/oauth/client-metadata.json",
@@ -42,32 +44,54 @@ CHATGPT = {
 }
 
 
-class StubFetcher:
-    """Return the documents in `published`, and record the requested URLs."""
+def answer(document: dict[str, Any] | None) -> Fetched:
+    """Return what the website of a client answers with. Raises `FetchFailed` if it has no such document."""
+    if document is None:
+        raise FetchFailed("no such document", 404)
+    return Fetched(json.dumps(document).encode(), "application/json", "max-age=600")
+
+
+class Websites:
+    """The documents in `published`, and the URLs that were asked for."""
 
     published: dict[str, dict[str, Any]] = {}
     asked: list[str] = []
 
-    def fetch(self, url: str) -> tuple[dict[str, Any], int]:
-        self.asked.append(url)
-        if url not in self.published:
-            raise CIMDError("no such document")
-        return self.published[url], 600
+    @classmethod
+    def read(cls, connection: Any, path: str, *_: object) -> Fetched:
+        url = f"https://{connection.host}{path}"
+        cls.asked.append(url)
+        return answer(cls.published.get(url))
 
 
-class FolderFetcher:
-    """Return the documents in the JSON file `TEST_CLIENT_DOCUMENTS`, for running servers."""
-
-    def fetch(self, url: str) -> tuple[dict[str, Any], int]:
-        documents = json.loads(Path(os.environ["TEST_CLIENT_DOCUMENTS"]).read_text())
-        if url not in documents:
-            raise CIMDError("no such document")
-        return documents[url], 600
+def read_from_file(connection: Any, path: str, *_: object) -> Fetched:
+    """Return a document of the JSON file `TEST_CLIENT_DOCUMENTS`, for running servers."""
+    documents = json.loads(Path(os.environ["TEST_CLIENT_DOCUMENTS"]).read_text())
+    return answer(documents.get(f"https://{connection.host}{path}"))
 
 
-class HangingFetcher:
-    """Take as long as a name server that does not respond."""
+class WebsitesInAFile(AppConfig):
+    """Lets a server find the documents in a file. `tests.live.oauth.with_documents` installs it."""
 
-    def fetch(self, url: str) -> tuple[dict[str, Any], int]:
-        time.sleep(30)
-        raise CIMDError("timed out")
+    name, label = "tests.oauth", "websites"
+
+    def ready(self) -> None:
+        from core import fetching
+
+        fetching._read = read_from_file
+
+
+class HangingNames(AppConfig):
+    """Lets a server's lookups take as long as a name server that does not respond."""
+
+    name, label = "tests.oauth", "hanging"
+
+    def ready(self) -> None:
+        from core import fetching
+
+        fetching.look_up = hang
+
+
+def hang(host: str) -> list[str]:
+    time.sleep(30)
+    raise OSError("timed out")

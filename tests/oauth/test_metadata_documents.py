@@ -98,7 +98,7 @@ def test_an_unavailable_document_is_refused(world: Any, published: Any) -> None:
 def test_the_real_fetcher_refuses_non_public_addresses(world: Any, ada: User, url: str) -> None:
     from oauth.documents import DocumentUnavailable, fetch_document
 
-    with pytest.raises(DocumentUnavailable, match="non-public"):
+    with pytest.raises(DocumentUnavailable, match="not public"):
         fetch_document(url, world.ANONYMOUS)
 
 
@@ -111,13 +111,13 @@ def test_metadata_documents_can_be_turned_off(world: Any, published: Any, settin
 
 
 def test_an_old_document_is_fetched_again_and_its_changes_apply(world: Any, published: Any) -> None:
-    from tests.oauth.documents import CLAUDE_CODE, StubFetcher
+    from tests.oauth.documents import CLAUDE_CODE, Websites
 
     client = client_of(world, CLAUDE_CODE)
     with time_machine.travel(NOON, tick=False) as time:
         published[CLAUDE_CODE["client_id"]] = CLAUDE_CODE
         assert [client.authorize().status_code for _ in range(3)] == [303, 303, 303]
-        assert len(StubFetcher.asked) == 1
+        assert len(Websites.asked) == 1
         published[CLAUDE_CODE["client_id"]] = {**CLAUDE_CODE, "redirect_uris": ["https://claude.example/cb"]}
         time.shift(timedelta(seconds=601))
         assert client.authorize().status_code == 400
@@ -136,10 +136,10 @@ def test_a_document_cannot_take_over_a_registered_client(world: Any, published: 
 
 @pytest.mark.parametrize("letter", ["\u0430", "\u202e", "\U000e0041", " "])
 def test_the_url_of_a_document_must_be_printable_ascii(world: Any, published: Any, letter: str) -> None:
-    from tests.oauth.documents import CLAUDE_CODE, StubFetcher
+    from tests.oauth.documents import CLAUDE_CODE, Websites
 
     address = CLAUDE_CODE["client_id"].replace("a", letter, 1)
     published[address] = {**CLAUDE_CODE, "client_id": address}
     client = client_of(world, published[address])
     assert client.authorize(redirect_uri="http://localhost:1/callback").status_code == 400
-    assert StubFetcher.asked == []
+    assert Websites.asked == []

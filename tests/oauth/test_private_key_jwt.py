@@ -220,7 +220,7 @@ def test_a_new_key_is_fetched_when_an_assertion_refers_to_it(
     chatgpt: Any, published: Any, world: Any, ada: User
 ) -> None:
     from agents.models import Agent
-    from tests.oauth.documents import CHATGPT, StubFetcher
+    from tests.oauth.documents import CHATGPT, Websites
 
     code = chatgpt.code(ada)
     first = assertion(chatgpt, key=RSA_KEY, algorithm="RS256", kid="one")
@@ -233,4 +233,4 @@ def test_a_new_key_is_fetched_when_an_assertion_refers_to_it(
     agent.jwks_fetched_at = agent.jwks_fetched_at.replace(year=2020)
     agent.save()
     assert redeem(chatgpt, chatgpt.code(ada), assertion(chatgpt, **second)).status_code == 200
-    assert StubFetcher.asked.count(CHATGPT["jwks_uri"]) == 2
+    assert Websites.asked.count(CHATGPT["jwks_uri"]) == 2

@@ -109,7 +109,7 @@ def test_a_port_that_is_in_use_is_refused(tmp_path: Path) -> None:
 def test_importing_the_settings_changes_nothing(tmp_path: Path) -> None:
     """They create no folders and do not read `sys.argv`."""
     program = "import sys; del sys.argv; import agentgate.settings"
-    folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT", "CELERY_FOLDER")}
+    folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT")}
     done = run(tmp_path, "-c", program, JWT_SECRET=SECRET, **folders)
 
     assert done.returncode == 0, done.stderr
@@ -117,14 +117,18 @@ def test_importing_the_settings_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_commands_create_the_folders_that_they_need(tmp_path: Path) -> None:
-    folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT", "CELERY_FOLDER")}
+    folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT")}
     settings = {"JWT_SECRET": SECRET, "DJANGO_SETTINGS_MODULE": "agentgate.settings", **folders}
     ask = "import django; django.setup(); from consent.tasks import sweep_consents; sweep_consents.delay()"
 
     assert run(tmp_path, "manage.py", "check", **settings).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["database_path"]
     assert run(tmp_path, "-c", ask, **settings).returncode == 0
-    assert {path.name for path in (tmp_path / "celery_folder" / "x").iterdir()} == {"queue", "processed", "control"}
+    assert {path.name for path in (tmp_path / "database_path" / "x.queue").iterdir()} == {
+        "queue",
+        "processed",
+        "control",
+    }
 
 
 def test_static_files_have_digests_once_they_are_collected(tmp_path: Path) -> None:

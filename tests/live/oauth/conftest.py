@@ -24,7 +24,7 @@ def documents(servers: Servers) -> Path:
 def server(databases: Databases, servers: Servers, documents: Path) -> Iterator[LiveServer]:
     environment = {
         "TEST_CLIENT_DOCUMENTS": str(documents),
-        "OAUTH_CLIENT_METADATA_FETCHER": "tests.oauth.documents.FolderFetcher",
+        "DJANGO_SETTINGS_MODULE": "tests.live.oauth.with_documents",
     }
     with LiveServer(databases.sqlite(), servers.folder, 1, **environment) as server:
         yield server

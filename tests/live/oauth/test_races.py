@@ -165,7 +165,7 @@ def test_many_who_bring_a_new_document_at_once_bring_one_client(
     }
     environment = {
         "TEST_CLIENT_DOCUMENTS": str(documents),
-        "OAUTH_CLIENT_METADATA_FETCHER": "tests.oauth.documents.FolderFetcher",
+        "DJANGO_SETTINGS_MODULE": "tests.live.oauth.with_documents",
     }
     server = start_server(**environment)
     publish(documents, document)

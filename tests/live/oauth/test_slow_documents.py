@@ -14,8 +14,7 @@ from tests.live.server import LiveServer
 
 @pytest.mark.parametrize("live_store", ["sqlite"], indirect=True)
 def test_documents_that_never_come_leave_six_workers(start_server: Callable[..., LiveServer]) -> None:
-    hanging = "tests.oauth.documents.HangingFetcher"
-    gate = Gate(start_server(processes=1, OAUTH_CLIENT_METADATA_FETCHER=hanging).url)
+    gate = Gate(start_server(processes=1, DJANGO_SETTINGS_MODULE="tests.live.oauth.with_hanging_names").url)
     urls = [Door(gate, Agent("", f"https://slow-{number}.example/c", "")).authorization_url() for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         pending = [pool.submit(httpx.get, url, timeout=30) for url in urls]
