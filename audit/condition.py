@@ -14,13 +14,13 @@ from audit.sequencing.log import newest
 from audit.signing import checkpoints
 from core import clock
 
-# After so long, the log is stuck. Until then it may be late.
+# The age of the oldest entry at which the log counts as stuck. Until then it may be late.
 STUCK_SECONDS = 60.0
 # The sequencer takes up a row within a second, so one that is older may be damaged.
 GRACE_SECONDS = 5.0
 # If there are more damaged rows, only these are counted.
 MAX_DAMAGED = 100
-# How many rows that can be logged are looked past. They wait for a second, unless the sequencer is not running.
+# How many rows that can be logged the search passes over. They wait at most a second while the sequencer runs.
 MAX_PASSED = 200
 Reason = Literal["log_stuck", "log_damaged", "witness_refuses"]
 
@@ -82,7 +82,7 @@ def warn_of_damage(text: str) -> str:
 class _Waiting:
     """The damaged rows that are older than `grace` seconds, and the age of the first row that can be logged.
 
-    It looks past `most_passed` of the latter.
+    It passes over at most `most_passed` of the latter.
     """
 
     def __init__(self, grace: float, most_passed: int = 0) -> None:

@@ -12,7 +12,7 @@ from audit.sequencing.postings import OpenSegment, moment_of
 from audit.sequencing.streams import Head
 from audit.sequencing.tree import FullTile
 
-# So few rows are inserted by one statement. A COPY waits for the server twice.
+# Up to this number, one INSERT writes the rows. A COPY waits for the server twice.
 FEW = 8
 
 ENTRY = {

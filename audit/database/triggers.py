@@ -1,4 +1,4 @@
-"""Database triggers that reject changes of the log, also by raw SQL, a shell or a faulty migration."""
+"""Database triggers that reject changes to the log, including those by raw SQL, a shell or a faulty migration."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager

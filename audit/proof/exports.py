@@ -34,7 +34,7 @@ from core.errors import Unavailable
 
 FORMAT = "agentgate-audit-export/1"
 WAIT_SECONDS = 3.0
-# Of the same wait, so much at most is for the signature of a witness.
+# The part of that wait that may go to the signature of a witness.
 COSIGNATURE_SECONDS = 1.0
 # Each waits in one of the few threads that serve all requests but decisions.
 MAX_WAITING = 2

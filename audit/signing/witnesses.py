@@ -29,7 +29,7 @@ from core import clock
 logger = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
-# A request may take so long in total, from the look-up of the address to the last byte.
+# The total time for a request, from the lookup of the address to the last byte.
 DEADLINE_SECONDS = 10.0
 # A witness that fails again and again is logged at most once in this time.
 QUIET_SECONDS = 60.0

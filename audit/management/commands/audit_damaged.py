@@ -14,7 +14,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--discard", type=int, metavar="ROW", help="the id of a damaged row")
-        parser.add_argument("--reason", default="", help="why, which everybody who reads the whole log can read")
+        parser.add_argument("--reason", default="", help="the reason, which every reader of the whole log sees")
 
     def handle(self, *args: Any, discard: int | None, reason: str, **options: Any) -> None:
         if discard is None:
