@@ -69,7 +69,7 @@ def resume_agent(*, actor: Actor, consent: Consent, user: User) -> Consent:
 
 
 def pause_all_agents(*, actor: Actor, user: User, reason: str = "") -> datetime:
-    """Pause all agents of a user, also those that the user allows later. Return since when they are paused.
+    """Pause all agents of a user, including those that the user allows later. Return since when they are paused.
 
     No verify for this user that starts after this returns is allowed. Pausing twice changes nothing. Raises
     `OthersPause` if the actor is not the user.

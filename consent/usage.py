@@ -8,7 +8,7 @@ from audit.readers.uses import Uses, find_uses
 from audit.readers.waiting import SharedJournal
 from consent.models import Consent
 
-# A scope that was granted, and not used, for so long is suggested for removal.
+# A scope that has been granted and unused for this long is suggested for removal.
 UNUSED_FOR = timedelta(days=30)
 UNUSED = Uses()
 

@@ -10,8 +10,8 @@ have spaces itself.
 | scope | the outcome, the required scope or `OTHER_SCOPES` |
 | rule | the reason, the policy or `USER`, the type of the rule: of a denial |
 | denial | the agent, and the parts of `rule` |
-| consent | a `Step` of a request for consent, with which scopes were asked for and left out |
-| asked, declined | the scope |
+| consent | a `Step` of a request for consent |
+| asked, declined | a scope that a request asked for, or that its user declined |
 | rows | empty: how many rows of all other kinds there are of the day (`insights.bounds`) |
 
 Beyond the bound of a day, `REST` takes the place of the name of an agent, a scope or a policy. Agents are values, too,

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 UNREADABLE = Denial("The rule is invalid, so it denies all requests.")
 TOO_COSTLY = Denial(
-    "The policies take too long for this request: it has too many scopes, its batch too many calls, or they long lists."
+    "The policies take too long for this request: too many scopes, too many calls in its batch, or lists too long."
 )
 FAILED = Denial("The rule failed with an error, so it denied the request.")
 TOO_MANY_COUNTERS = Denial("More limits concern the request, or its batch, than can be counted at once.")
@@ -37,8 +37,8 @@ FLOWS = "The task has read private data and content that others wrote, so data m
 class CompiledRule:
     """A parsed rule with its index in its policy.
 
-    `counters` and `flow` are None if the rule limits nothing and guards no flow, as most rules. `concerns` is None if
-    it concerns every request. A retired rule only goes on counting.
+    `counters` and `flow` are None if the rule limits nothing and guards no flow, which is true of most
+    rules. `concerns` is None if it concerns every request. A retired rule only goes on counting.
     """
 
     type: str

@@ -29,7 +29,7 @@ class Budget:
         self.results: dict[Hashable, Any] | None = None
 
     def spend(self, cost: int) -> bool:
-        """Return whether there is so much left, and take it. Once a cost does not fit, none does."""
+        """Take the cost from what is left, and return whether it fit. Once a cost does not fit, none does."""
         self.left = self.left - cost if cost <= self.left else -1
         return self.left >= 0
 

@@ -26,7 +26,7 @@ def _as_tuple(value: Any) -> Any:
 
 
 def refuse_long[S: Sized](value: S, most: int) -> S:
-    """Return a list of at most so many elements. Raises an error for a longer one, as pydantic does.
+    """Return the list. Raises an error if it has more elements than allowed, as pydantic does.
 
     Pydantic would first look at each element of a tuple, and describe each error.
     """
