@@ -1,7 +1,8 @@
 """The archive: months of the log, written to a storage, read back, checked, recorded, and only then deleted here.
 
 Each step can be repeated after a crash anywhere: what has a row in the database is complete in the storage, and the
-rest is written again. `Archive.state` is the last step that a month has completed. Nothing is deleted before every entry of its month was read back and equals the one in the database.
+rest is written again. `Archive.state` is the last step that a month has completed. Nothing is
+deleted before every entry of its month was read back and equals the one in the database.
 """
 
 import time
