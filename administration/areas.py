@@ -69,7 +69,7 @@ AREAS = (
         gettext_lazy("Consent"),
         (
             Noun("consent.consent", gettext_lazy("Consents"), gettext_lazy("Consent")),
-            Noun("consent.approval", gettext_lazy("Approvals"), gettext_lazy("Approval")),
+            Noun("approvals.approval", gettext_lazy("Approvals"), gettext_lazy("Approval")),
             Noun("tokens.tokenfamily", gettext_lazy("Token families"), gettext_lazy("Token family")),
             _technical(
                 "consent.authorizationcode", gettext_lazy("Authorization codes"), gettext_lazy("Authorization code")

@@ -118,7 +118,7 @@ SPECIAL: Mapping[tuple[str, str], Callable[[Any], SafeString | str]] = {
     ("developers.organization", "is_verified"): lambda row: _component("verified", verified=row.is_verified),
     (Consent._meta.label_lower, "status"): _of_consent,
     (Consent._meta.label_lower, "terms"): lambda row: terms_in_words(row) or NOTHING,
-    ("consent.approval", "status"): lambda row: _component(
+    ("approvals.approval", "status"): lambda row: _component(
         "approval_status", status=row.own_status_at(clock.now()), decided=row.decided_at
     ),
     (Policy._meta.label_lower, "enabled"): lambda row: _component("policy_status", policy=row),

@@ -12,9 +12,10 @@ from administration.areas import may_read
 from administration.denials import SHOWN_DENIED
 from administration.joined import Bounded, Figure
 from agents.models import Agent
+from approvals.models import Approval
 from audit.events import Event, Outcome
 from audit.models import Entry
-from consent.models import Approval, Consent
+from consent.models import Consent
 from core import clock
 from core.administration import list_url
 from developers.models import Organization

@@ -9,12 +9,13 @@ from django.http import HttpRequest
 from accounts.models import SessionToken, User
 from administration.areas import may_read
 from agents.models import Agent, ClientSecret
+from approvals.models import Approval
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import AuditEntry, stated_reason
 from audit.readers.reports import withhold_reporter, without_named_reports
 from audit.readers.search import Listing
-from consent.models import Approval, Consent
+from consent.models import Consent
 from core.administration import row_url
 from developers.models import Developer, Organization
 from policies.models import Policy

@@ -19,10 +19,11 @@ from administration.figures import DECIDED, figures_of
 from administration.joined import AGENT_STATUS, Figure, Joined, Section, read_joined
 from administration.log_lines import Line, recent_lines
 from agents.models import Agent
+from approvals.models import Approval
 from audit.admin_lists import entry_of
 from audit.models import Entry
 from audit.readers.criteria import Criteria
-from consent.models import Approval, Consent
+from consent.models import Consent
 from core.administration import is_superuser, list_url
 from developers.models import Developer, Organization
 from policies.models import Policy

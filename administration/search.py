@@ -15,12 +15,13 @@ from accounts.models import SessionToken, User
 from administration.areas import may_read, noun_of
 from administration.log_lines import Line, log_lines, recent_lines
 from agents.models import Agent, ClientSecret
+from approvals.models import Approval
 from audit.entries.facets import is_own
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import read_entry
 from audit.readers.search import find_entry
-from consent.models import Approval, AuthorizationCode, Consent
+from consent.models import AuthorizationCode, Consent
 from core.admin_lists import TEXT, find_lookup, kind_of
 from core.administration import SHORTEST_PART, list_url
 from developers.models import ApiKey, Developer, Organization

@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "agents",
     "policies",
     "consent",
+    "approvals",
     "tokens",
     "decisions",
     "api",

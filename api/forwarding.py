@@ -15,7 +15,7 @@ from api.problems import render_problem
 from api.v1.schemas.base import known_fields
 from api.v1.schemas.forward_auth import ForwardAuthQuery
 from api.v1.schemas.tokens import MAX_SCOPES, approval_url
-from consent.statuses import ApprovalStatus
+from approvals.statuses import ApprovalStatus
 from core.actor import Actor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated
 from core.messages import Reply

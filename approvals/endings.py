@@ -6,14 +6,18 @@ that the narrowing takes last.
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
+from django.dispatch import receiver
 
+from approvals.models import Approval
+from approvals.records import draft_approval, draft_expiry
 from audit.events import Event, Outcome
 from audit.services import append
-from consent.models import Approval, Consent
-from consent.records import draft_approval, draft_expiry
+from consent.models import Consent
+from consent.signals import consent_narrowed
 from consent.terms import Terms
 from core import clock
 from core.actor import Actor
@@ -22,7 +26,8 @@ from core.sweeps import BATCH
 Status = Approval.Status
 
 
-def end_approvals(consent: Consent, *, before: Terms, now: datetime) -> None:
+@receiver(consent_narrowed)
+def end_approvals(*, consent: Consent, before: Terms, now: datetime, **kwargs: Any) -> None:
     """End what the narrowed consent no longer covers: requests for scopes that it lost, and approvals for a time.
 
     An approval for a time ends if a scope that it concerns is removed or bounded otherwise than `before`, or if a guard

@@ -1,7 +1,7 @@
 """Mails about requests that wait for their users.
 
-A request is marked as told before its mail is sent, so that two workers never both send it. A crash in between, or a
-failure of the mail server, loses that mail; the request still waits on the user's page.
+A request is marked as notified before its mail is sent, so that two workers never both send it. A crash in between, or
+a failure of the mail server, loses that mail; the request still waits on the user's page.
 """
 
 import re
@@ -16,18 +16,18 @@ from django.utils.translation import ngettext
 from accounts.mails import mailed, send_mail
 from accounts.models import User
 from accounts.services import lock_user
-from approvals.asking_services import services_by_approval
+from approvals.audiences import services_by_approval
+from approvals.models import Approval
 from approvals.selectors import in_force, scopes_of
-from approvals.summaries import Act, Kind, Part, deed_of, further_fields
-from consent.models import Approval
-from consent.statuses import fixed_fields
+from approvals.statuses import fixed_fields
+from approvals.summaries import Act, Kind, Part, further_fields, summary_of
 from core import clock
 from core.actor import SYSTEM
 from core.sweeps import BATCH
 from core.zones import in_words
 from resources.risks import RISK_WORDS
 
-# Requests that are held back are told in one mail per agent in this time.
+# Requests that are held back share one mail per agent within this time.
 BATCH_PERIOD = timedelta(hours=1)
 VERB = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
 FIELD = re.compile(r"[A-Za-z][A-Za-z_-]{0,19}")
@@ -36,24 +36,24 @@ MAX_FIELDS = 8
 STATED = re.compile(r"[\w.+@:/#-]{1,60}")
 
 
-def tell_users(*, limit: int = BATCH) -> int:
-    """Mail users about up to `limit` requests that they have not been told of. Return how many are told now."""
+def notify_users(*, limit: int = BATCH) -> int:
+    """Mail users about up to `limit` requests of each kind, and return about how many requests."""
     now = clock.now()
-    untold = Approval.objects.filter(in_force(now), notified_at=None, status=Approval.Status.PENDING)
-    alone = untold.filter(is_held=False).select_related("user", "agent", "consent__agent").order_by("created_at")
-    told = sum(_tell(approval, untold, now) for approval in alone[:limit])
-    held = untold.filter(is_held=True).order_by().values_list("user", "agent").distinct()
-    return told + sum(_tell_batch(user_id, agent_id, untold, now) for user_id, agent_id in held[:limit])
+    unnotified = Approval.objects.filter(in_force(now), notified_at=None, status=Approval.Status.PENDING)
+    alone = unnotified.filter(is_held=False).select_related("user", "agent", "consent__agent").order_by("created_at")
+    notified = sum(_notify(approval, unnotified, now) for approval in alone[:limit])
+    held = unnotified.filter(is_held=True).order_by().values_list("user", "agent").distinct()
+    return notified + sum(_notify_batch(user_id, agent_id, unnotified, now) for user_id, agent_id in held[:limit])
 
 
 @transaction.atomic
-def _tell(approval: Approval, untold: QuerySet[Approval], now: datetime) -> int:
-    told = untold.filter(pk=approval.pk).update(notified_at=now)
-    if told and _wants_mails(approval.user):
+def _notify(approval: Approval, unnotified: QuerySet[Approval], now: datetime) -> int:
+    notified = unnotified.filter(pk=approval.pk).update(notified_at=now)
+    if notified and _wants_mails(approval.user):
         context = {
             "agent": mailed(approval.agent.name),
             "titles": [mailed(scope.title) for scope in scopes_of(approval)],
-            "deed": mailed_sentence(approval),
+            "summary": mailed_sentence(approval),
             "risk": RISK_WORDS[Act.of(approval).risk],
             "service": mailed_service(approval),
             "fields": mailed_fields(approval),
@@ -61,39 +61,39 @@ def _tell(approval: Approval, untold: QuerySet[Approval], now: datetime) -> int:
             "ends": in_words(approval.expires_at, approval.user.time_zone),
         }
         send_mail("approval_requested", to=approval.user.email, actor=SYSTEM, context=context)
-    return told
+    return notified
 
 
 @transaction.atomic
-def _tell_batch(user_id: str, agent_id: str, untold: QuerySet[Approval], now: datetime) -> int:
-    """Tell the user of all that was held back of one agent, unless they were told of others a moment ago."""
+def _notify_batch(user_id: str, agent_id: str, unnotified: QuerySet[Approval], now: datetime) -> int:
+    """Mail the user about all held requests of one agent, unless such a mail went out within `BATCH_PERIOD`."""
     lock_user(user_id)
     held = Approval.objects.filter(user=user_id, agent=agent_id, is_held=True)
     if held.filter(notified_at__gt=now - BATCH_PERIOD).exists():
         return 0
-    told = untold.filter(user=user_id, agent=agent_id, is_held=True).update(notified_at=now)
+    notified = unnotified.filter(user=user_id, agent=agent_id, is_held=True).update(notified_at=now)
     one = held.select_related("user", "agent").first()
-    if told and one and _wants_mails(one.user):
-        context: dict[str, Any] = {"agent": mailed(one.agent.name), "number": told}
+    if notified and one and _wants_mails(one.user):
+        context: dict[str, Any] = {"agent": mailed(one.agent.name), "number": notified}
         send_mail("approvals_held", to=one.user.email, actor=SYSTEM, context=context)
-    return told
+    return notified
 
 
-def mailed_deed(approval: Approval, *, is_ceiling: bool = False) -> str:
+def mailed_summary(approval: Approval, *, is_ceiling: bool = False) -> str:
     """Return what the request would do as a mail may say it, or "" if a part of it may not be repeated in one.
 
     With `is_ceiling`, the amount is the highest that a standing approval allows.
     """
-    deed = deed_of(approval)
-    shown = {name: _mailed_part(name, part) for name, part in deed.parts.items()}
+    summary = summary_of(approval)
+    shown = {name: _mailed_part(name, part) for name, part in summary.parts.items()}
     if is_ceiling and shown.get("amount"):
         shown["amount"] = _("up to %(amount)s") % {"amount": shown["amount"]}
-    return deed.template % shown if all(shown.values()) else ""
+    return summary.template % shown if all(shown.values()) else ""
 
 
 def mailed_sentence(approval: Approval, *, is_ceiling: bool = False) -> str:
     """Return the same, or the title of what the request would do if a part may not be repeated."""
-    return mailed_deed(approval, is_ceiling=is_ceiling) or mailed(Act.of(approval).title)
+    return mailed_summary(approval, is_ceiling=is_ceiling) or mailed(Act.of(approval).title)
 
 
 def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:
@@ -101,7 +101,7 @@ def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:
 
     With `only_fixed`, those that a standing approval fixes.
     """
-    names = further_fields(approval) if mailed_deed(approval) else sorted(approval.context)
+    names = further_fields(approval) if mailed_summary(approval) else sorted(approval.context)
     if only_fixed:
         names = [name for name in names if name in fixed_fields(approval.context)]
     shown = [name for name in names if FIELD.fullmatch(name)][:MAX_FIELDS]

@@ -8,7 +8,8 @@ from django.db.models import Count, Exists, Max, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from agents.models import Agent
-from consent.models import Approval, Consent
+from approvals.models import Approval
+from consent.models import Consent
 from consent.selectors import agreed_scopes
 from consent.terms import always_asking
 from core import clock

@@ -21,21 +21,17 @@ from accounts.models import User
 from accounts.recent import require_recent_sign_in
 from accounts.services import hold_account
 from agents.services import require_may_act
+from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ApprovalNotStanding, ConnectionInactive
+from approvals.models import Approval
+from approvals.notices import announce_standing
+from approvals.records import draft_approval, draft_expiry
 from approvals.selectors import approval_for_user, needs_recent_sign_in, waiting_for_user
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
-from consent.errors import (
-    ApprovalAlreadyDecided,
-    ApprovalExpired,
-    ApprovalNotStanding,
-    ConnectionInactive,
-    NotConnected,
-)
-from consent.models import Approval, Consent
-from consent.news import announce_standing
+from consent.errors import NotConnected
+from consent.models import Consent
 from consent.pausing import pause_held_agent
-from consent.records import draft_approval, draft_expiry
 from consent.statuses import in_words
 from core import clock
 from core.actor import Actor

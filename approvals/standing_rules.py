@@ -1,138 +1,104 @@
-"""What a user's answers teach: the smallest rule that would have answered an agent's questions as the user did.
+"""Standing rules, which users accept because of their own answers: approvals that end with the connection.
 
-Pure. A lesson is about one target: the same permission, action, resource, service, audience, currency and fields
-(`consent.statuses.fixed_fields`). Its ceiling is the highest amount that the user approved, below the lowest that they
-refused, and its number per day is the most of these questions within any 24 hours. So no question that they refused
-passes, and less evidence of approval never gives a wider rule. Questions about critical scopes, and those of a rule
-that asks, such as a guard against data flows, do not count as evidence, and no lesson answers them.
+Each has its amount as a ceiling, and verify counts what it allows against its number per day. Revoking one
+(`revoke_approval`) leaves exactly what was before, because accepting it only adds a row.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import Enum
-from functools import cached_property
-from itertools import groupby
+from datetime import datetime
 
-from consent.statuses import RULE_WINDOW_SECONDS
+from django.db import transaction
+from django.utils.translation import gettext_noop
+
+from accounts.models import User
+from accounts.services import hold_account
+from approvals.errors import SuggestionChanged
+from approvals.history import follows, read_history, standing_for_user
+from approvals.models import Approval
+from approvals.notices import announce_standing
+from approvals.records import draft_approval, said_in
+from approvals.selectors import approval_for_user, needs_recent_sign_in
+from approvals.services import require_active
+from approvals.statuses import fixed_fields
+from approvals.suggestions import SuggestedRule
+from audit.entries.drafts import Draft
+from audit.events import Event, Outcome
+from audit.services import append
+from core import clock, secrets
+from core.actor import Actor
+from core.clock import rfc3339
 from core.money import Amount
-from limits.sliding_window import LoadedCounter
-
-# Fewer approvals are a coincidence.
-MIN_EVIDENCE = 5
 
 
-class Answer(Enum):
-    """How a question was answered. One that was not decided in time says nothing about the user's will."""
+def accept_suggestion(*, actor: Actor, example: Approval, user: User, ceiling: Amount | None, per_day: int) -> Approval:
+    """Make a standing rule of the suggestion that has `example` as evidence, and return it.
 
-    APPROVED = "approved"
-    REFUSED = "refused"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A question of the past. `target` is a digest of what a rule fixes.
-
-    `reasons` are the scopes that asked. `is_teachable` is false if nothing may be learned from the user's approval.
+    Verify then allows what has the same target as the example and at most the amount `ceiling`, `per_day` times within
+    24 hours. Both must be what is still suggested. Accepting it twice changes nothing. The user still decides the
+    requests that wait. Raises `NotFound`, `NotAuthenticated`, `SuggestionChanged`, and those of `require_active`.
     """
-
-    id: str
-    consent_id: str
-    target: str
-    answer: Answer
-    amount: Amount | None
-    reasons: frozenset[str]
-    is_teachable: bool
-    at: datetime
-
-    @property
-    def units(self) -> int:
-        """The amount in units of 10**-8, or 0 if there is none."""
-        return self.amount.units if self.amount else 0
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """A rule with its evidence: all questions about its target, newest first, to which `example` belongs.
-
-    `ceiling` is the highest amount that passes, or None if the questions have no amount. At most `per_day` questions
-    pass within 24 hours.
-    """
-
-    example: Question
-    ceiling: Amount | None
-    per_day: int
-    questions: Sequence[Question]
-
-    @property
-    def units(self) -> int:
-        """The ceiling in units of 10**-8, or 0 if there is none."""
-        return self.ceiling.units if self.ceiling else 0
-
-    def covers(self, question: Question) -> bool:
-        """Return whether the rule would allow the question if few others were asked on that day."""
-        is_same = question.is_teachable and question.target == self.example.target
-        return is_same and question.reasons <= self.example.reasons and question.units <= self.units
-
-    @cached_property
-    def passed(self) -> frozenset[str]:
-        """The ids of the questions that the rule would have allowed, counted as verify counts them."""
-        covered = sorted((each for each in self.questions if self.covers(each)), key=lambda each: (each.at, each.id))
-        counter, passed = LoadedCounter("", RULE_WINDOW_SECONDS), set()
-        for each in covered:
-            if counter.room(self.per_day, each.at):
-                counter.take(1, each.at)
-                passed.add(each.id)
-        return frozenset(passed)
-
-    @property
-    def evidence(self) -> set[str]:
-        """The ids of the approved questions from which the rule follows."""
-        approved = (each for each in self.questions if each.answer is Answer.APPROVED and self.covers(each))
-        return {each.id for each in approved if each.reasons == self.example.reasons}
-
-    @property
-    def answered(self) -> int:
-        """How many questions the rule would have answered as the user did, without asking."""
-        return sum(each.id in self.passed and each.answer is Answer.APPROVED for each in self.questions)
-
-    @property
-    def undecided(self) -> int:
-        """How many questions the rule would have allowed that the user did not decide in time."""
-        return sum(each.id in self.passed and each.answer is Answer.NONE for each in self.questions)
+    with transaction.atomic():
+        user = hold_account(user)
+        now = clock.now()
+        example = approval_for_user(user, example.id)
+        require_active(example, user, now)
+        suggestion = find_suggestion(user, example, now)
+        if suggestion is None or (suggestion.ceiling, suggestion.per_day) != (ceiling, per_day):
+            raise SuggestionChanged(gettext_noop("Your answers no longer lead to this rule."))
+        for standing in standing_for_user(user, now):
+            if standing.is_rule and follows(standing, suggestion):
+                return standing
+        rule = _make_rule(suggestion, example, now)
+        announce_standing(actor=actor, approval=rule, user=user, at=now)
+        append([_draft(rule, actor)], at=now)
+    return rule
 
 
-def learn(questions: Iterable[Question], consent_id: str) -> list[Lesson]:
-    """Return what can be learned from the questions for a connection, the lesson with the most evidence first.
-
-    The questions are those of one agent, also under earlier connections. At least one approved example must belong to
-    this one.
-    """
-    by_target = sorted(questions, key=lambda each: (each.target, each.at, each.id), reverse=True)
-    groups = [list(group) for _, group in groupby(by_target, key=lambda each: each.target)]
-    found = [lesson for group in groups for lesson in _lessons(group, consent_id)]
-    return sorted(found, key=lambda lesson: (-lesson.answered, lesson.example.id))
+def find_suggestion(user: User, example: Approval, now: datetime) -> SuggestedRule | None:
+    """Return the suggested rule that has this request as evidence, or None if the answers suggest none now."""
+    if needs_recent_sign_in(example):
+        return None
+    suggestions = read_history(user, now, agent_id=example.agent_id).suggestions(example.agent_id, example.consent_id)
+    return next((suggestion for suggestion in suggestions if example.id in suggestion.evidence), None)
 
 
-def _lessons(group: Sequence[Question], consent_id: str) -> Iterable[Lesson]:
-    """Yield the lesson for each set of reasons: a rule must not answer a reason of which its examples knew nothing."""
-    refused = min((each.units for each in group if each.answer is Answer.REFUSED), default=None)
-    approved = [each for each in group if each.answer is Answer.APPROVED and each.is_teachable]
-    below = [each for each in approved if refused is None or each.units < refused]
-    for reasons in sorted({each.reasons for each in below}, key=sorted):
-        evidence = [each for each in below if each.reasons == reasons]
-        example = next((each for each in evidence if each.consent_id == consent_id), None)
-        if example is not None and len(evidence) >= MIN_EVIDENCE:
-            highest = max(evidence, key=lambda each: each.units)
-            yield Lesson(example, highest.amount, most_per_day([each.at for each in evidence]), group)
+def _make_rule(suggestion: SuggestedRule, example: Approval, now: datetime) -> Approval:
+    context = fixed_fields(example.context)
+    if suggestion.ceiling:
+        context["amount"] = suggestion.ceiling._asdict()
+    rule = Approval(
+        consent=example.consent,
+        user_id=example.user_id,
+        agent=example.agent,
+        server_id=example.server_id,
+        named_server_id=example.named_server_id,
+        audience=example.audience,
+        organization_id=example.organization_id,
+        service_organization_id=example.service_organization_id,
+        digest=secrets.digest(f"rule {example.id}"),
+        target_digest=example.target_digest,
+        status=Approval.Status.APPROVED,
+        is_standing=True,
+        evidence={
+            "perDay": suggestion.per_day,
+            "answered": suggestion.answered,
+            "questions": len(suggestion.questions),
+        },
+        asked_scopes=sorted(suggestion.example.reasons),
+        scopes=example.scopes,
+        action=example.action,
+        resource=example.resource,
+        context=context,
+        created_at=now,
+        decided_at=now,
+        notified_at=now,
+        expires_at=example.consent.expires_at,
+    )
+    rule.save(force_insert=True)
+    return rule
 
 
-def most_per_day(times: Iterable[datetime]) -> int:
-    """Return how many of the times lie within any 24 hours, at most."""
-    ordered, most, first = sorted(times), 0, 0
-    for last, time in enumerate(ordered):
-        while time - ordered[first] >= timedelta(seconds=RULE_WINDOW_SECONDS):
-            first += 1
-        most = max(most, last - first + 1)
-    return most
+def _draft(rule: Approval, actor: Actor) -> Draft:
+    metadata = {"for": "rule", "expiresAt": rfc3339(rule.expires_at)}
+    personal = {"rule": {**rule.context, **(rule.evidence or {})}, **said_in(rule)}
+    fields = {"outcome": Outcome.ALLOWED, "metadata": metadata, "personal": personal}
+    return draft_approval(Event.APPROVAL_APPROVED, actor=actor, approval=rule, **fields)

@@ -1,4 +1,4 @@
-"""What a request would do, as one sentence made of its verb, amount, recipient and target.
+"""Summaries of requests: what one would do, in a sentence made of its verb, amount, recipient and target.
 
 The sentence is a template with named parts, because a page and a mail show the parts differently. The service wrote
 most of them, so neither may show them as our own words.
@@ -13,8 +13,8 @@ from typing import Any, Self
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from approvals.models import Approval
 from approvals.selectors import scopes_of
-from consent.models import Approval
 from core.money import Amount, read_amount
 from resources.actions import action_titles
 from resources.catalogue import Scope
@@ -98,7 +98,7 @@ class Act:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class RequestSummary:
     """A translated template, such as "%(verb)s %(amount)s to %(recipient)s", and its parts."""
 
     template: str
@@ -169,12 +169,12 @@ OF_MONEY = {"pay", "transfer", "refund"}
 TOWARDS = OF_MONEY | {"send", "forward", "reply"}
 
 
-def deed_of(approval: Approval) -> Deed:
+def summary_of(approval: Approval) -> RequestSummary:
     """Return what the request of an approval would do."""
-    return describe_act(Act.of(approval))
+    return summarize(Act.of(approval))
 
 
-def describe_act(act: Act) -> Deed:
+def summarize(act: Act) -> RequestSummary:
     """Return what a request would do. A part that is not stated is left out of the sentence."""
     context, stated = act.context, ""
     parts = {"verb": _title(act)}
@@ -189,13 +189,13 @@ def describe_act(act: Act) -> Deed:
     target = context.get("target") or ("" if "recipient" in parts else act.resource)
     if target:
         parts["target"] = Part(Kind.STATED, target)
-    return Deed(_template(parts, stated), parts)
+    return RequestSummary(_template(parts, stated), parts)
 
 
 def further_fields(approval: Approval) -> list[str]:
     """Return the names of the fields of the request that its sentence does not have, sorted."""
     act = Act.of(approval)
-    shown = {name for name in describe_act(act).parts if name != "verb" or says_verb(act)}
+    shown = {name for name in summarize(act).parts if name != "verb" or says_verb(act)}
     return sorted(
         name for name, value in approval.context.items() if not (name in shown and (value or name == "amount"))
     )

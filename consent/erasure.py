@@ -1,7 +1,6 @@
 """End the connections and requests of a user whose account is erased, and clear what agents wrote about the user."""
 
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -9,15 +8,11 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import account_erased
-from approvals.services import ENDED
-from audit.entries.drafts import Draft
 from audit.entries.personal_keys import destroy_keys
 from audit.events import Event, Outcome
-from audit.services import append
-from consent.models import Approval, AuthorizationCode, Consent
-from consent.records import draft_approval, record_consent
+from consent.models import AuthorizationCode, Consent
+from consent.records import record_consent
 from core.actor import Actor
-from core.locks import after_decisions
 
 REASON = "account_erased"
 
@@ -46,37 +41,7 @@ def erase_consents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) ->
         reason="", state="", browser_digest="", terms={}, authorization_details=[]
     )
     destroy_keys(ids)
-    _erase_approvals(user, actor, now)
     return ids
-
-
-def _erase_approvals(user: User, actor: Actor, now: datetime) -> None:
-    """Deny what waits for the user, and delete all approvals, because agents wrote their contents.
-
-    Decisions in progress add and use approvals, so those are left until the decisions have ended. Standing and ended
-    ones go first: a sweep may have locked them, and what happens after the decisions must wait for no lock.
-    """
-    Approval.objects.filter(user=user).filter(Q(is_standing=True) | Q(status__in=ENDED)).delete()
-    after_decisions(partial(_deny_and_delete_approvals, user, actor, now))
-
-
-def _deny_and_delete_approvals(user: User, actor: Actor, now: datetime) -> None:
-    waiting = Approval.objects.filter(user=user, status=Approval.Status.PENDING, expires_at__gt=now)
-    append([_draft_denial(approval, actor) for approval in waiting], at=now)
-    Approval.objects.filter(user=user).delete()
-
-
-def _draft_denial(approval: Approval, actor: Actor) -> Draft:
-    """Leave out the resource, because it is personal."""
-    return draft_approval(
-        Event.APPROVAL_DENIED,
-        actor=actor,
-        approval=approval,
-        outcome=Outcome.DENIED,
-        metadata={"reason": REASON},
-        resource=None,
-        personal={},
-    )
 
 
 def _consents_of(user: User) -> QuerySet[Consent]:

@@ -26,7 +26,7 @@ from consent.codes import issue_code, move_codes, repeat_code
 from consent.connections import ALL_REQUESTED, Change, Choice, end_of, plan_change, replace_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
-from consent.news import announce_grant
+from consent.notices import announce_grant
 from consent.records import draft_consent, personal_terms, record_consent
 from consent.redirects import denial_url, redirect_url, require_registered_redirect
 from consent.signals import consent_replaced

@@ -9,7 +9,6 @@ from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from accounts.services import lock_user
-from approvals.endings import end_approvals
 from audit.events import Event
 from consent.codes import move_codes
 from consent.counts import plan_counts
@@ -117,11 +116,11 @@ def _save(actor: Actor, consent: Consent, before: State, after: State, now: date
     agreed = agreed_scopes(consent)
     _update(consent, {"granted_scopes": after.scopes, "terms": counted.terms.stored(), "expires_at": after.expires_at})
     ended = [scope for scope in agreed if scope.id not in after.scopes]
-    if len(after.scopes) < len(before.scopes):
+    removed = [scope for scope in before.scopes if scope not in after.scopes]
+    if removed:
         # Codes before families, as when a consent is replaced.
         move_codes(source=consent, target=consent, now=now)
-        consent_narrowed.send(sender=Consent, consent=consent)
-    end_approvals(consent, before=before.terms, now=now)
+    consent_narrowed.send(sender=Consent, consent=consent, before=before.terms, removed=removed, now=now)
     if counted.carry:
         after_decisions(counted.carry)
     record_consent(
@@ -132,7 +131,7 @@ def _save(actor: Actor, consent: Consent, before: State, after: State, now: date
         metadata={
             "before": before.describe(),
             "after": after.describe(),
-            "removed": [scope for scope in before.scopes if scope not in after.scopes],
+            "removed": removed,
             "endedScopes": snapshot(ended),
         },
         personal=personal_terms(before=before.terms, after=after.terms),

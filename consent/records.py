@@ -1,21 +1,17 @@
-"""Log entries about consents and approvals."""
+"""Log entries about consents."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from audit.entries.drafts import Draft
-from audit.events import Event, Outcome
+from audit.events import Event
 from audit.services import append
-from consent.models import Approval, Consent
+from consent.models import Consent
 from consent.terms import Terms
-from core.actor import SYSTEM, Actor
-from core.money import read_amount
+from core.actor import Actor
 from resources.audiences import organizations_of_services
 
-# What a sentence says about a request.
-NAMED = ("verb", "recipient", "target", "amount")
-MAX_NAMED_LENGTH = 200
 # A service learns what it may no longer do from its next verify, not how the user bounds the whole connection.
 NOT_FOR_SERVICES = frozenset(
     {Event.CONSENT_REQUESTED, Event.CONSENT_DENIED, Event.CONSENT_EXPIRED, Event.CONSENT_NARROWED}
@@ -38,36 +34,6 @@ def draft_consent(event: Event, *, actor: Actor, consent: Consent, **fields: Any
         consent_id=consent.id,
         **fields,
     )
-
-
-def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: Any) -> Draft:
-    """Describe an event of an approval to the organizations that its request concerned, and to its user."""
-    metadata = {"approvalId": approval.id, **fields.pop("metadata", {})}
-    return Draft(
-        event=event,
-        actor=actor,
-        organization_id=approval.organization_id,
-        service_organization_ids=[one for one in (approval.service_organization_id,) if one],
-        user_id=approval.user_id,
-        agent_id=approval.agent_id,
-        consent_id=approval.consent_id,
-        action=approval.action or None,
-        scopes=approval.scopes,
-        metadata=metadata,
-        **{"resource": approval.resource or None, "personal": said_in(approval), **fields},
-    )
-
-
-def said_in(approval: Approval) -> dict[str, Any]:
-    """Return what a sentence says about the request, as personal data. The amount of a rule is a ceiling."""
-    said = {name: approval.context[name] for name in NAMED if approval.context.get(name)}
-    short = {name: value for name, value in said.items() if isinstance(value, str) and len(value) <= MAX_NAMED_LENGTH}
-    amount = None if approval.is_rule else read_amount(said.get("amount"))
-    return {"context": {**short, **({"amount": amount._asdict()} if amount else {})}} if short or amount else {}
-
-
-def draft_expiry(approval: Approval) -> Draft:
-    return draft_approval(Event.APPROVAL_EXPIRED, actor=SYSTEM, approval=approval, outcome=Outcome.DENIED)
 
 
 def personal_terms(**stages: Terms) -> dict[str, Any]:

@@ -6,6 +6,6 @@ from django.dispatch import Signal
 # raises rolls back the approval.
 consent_replaced = Signal()
 
-# Sent in the transaction of a narrowing with `consent`, after scopes were removed from it and from its codes. A
-# receiver that raises rolls back the narrowing.
+# Sent in the transaction of a narrowing with the `consent`, its terms `before`, the scopes `removed` from it and from
+# its codes, and `now`. Receivers end what it no longer allows. One that raises rolls back the narrowing.
 consent_narrowed = Signal()

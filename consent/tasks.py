@@ -1,9 +1,7 @@
-"""Sweeps of expired rows, and mails about requests that wait for their users."""
+"""Sweeps of expired rows."""
 
 from celery import shared_task
 
-from approvals import mails
-from approvals import services as approvals
 from consent import codes, services
 from core.sweeps import sweep
 
@@ -21,13 +19,3 @@ def sweep_undecided_consents() -> int:
 @shared_task
 def sweep_codes() -> int:
     return sweep(codes.delete_expired_codes)
-
-
-@shared_task
-def sweep_approvals() -> int:
-    return sweep(approvals.expire_pending, approvals.expire_unused, approvals.delete_ended_approvals)
-
-
-@shared_task
-def mail_approvals() -> int:
-    return mails.tell_users()

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
-from consent.statuses import RULE_WINDOW_SECONDS, ApprovalStatus, fixed_fields
+from approvals.statuses import RULE_WINDOW_SECONDS, ApprovalStatus, fixed_fields
 from core.canonical import canonical_json, sha256
 from core.ids import new_id
 from core.money import read_units

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from django.conf import settings
 
 from agents.stops import Stopper, find_stopper
-from consent.statuses import status_at, times_per_day
+from approvals.statuses import times_per_day
+from consent.statuses import status_at
 from core.money import read_units
 
 MAX_PARSED = 16_384

@@ -7,7 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from consent.statuses import ApprovalStatus
+from approvals.statuses import ApprovalStatus
 from core.actor import Actor
 from core.errors import DomainError
 from core.net import canonical_address

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from consent.statuses import ApprovalStatus
+from approvals.statuses import ApprovalStatus
 from decisions.approvals import Asked, BatchApprovals, Content
 from decisions.judgement import Found, Judgement, owner
 from decisions.requests import Reason, Repeat

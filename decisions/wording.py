@@ -7,8 +7,8 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from approvals.statuses import ApprovalStatus
 from audit.events import Event, Outcome
-from consent.statuses import ApprovalStatus
 from decisions.requests import Reason
 
 type Words = str | Promise

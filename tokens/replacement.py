@@ -1,5 +1,6 @@
 """Move token families when their consent is replaced, and take from them the scopes that the user takes back."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.dispatch import receiver
@@ -24,8 +25,10 @@ def move_families(*, replaced: Consent, replacement: Consent, **kwargs: Any) -> 
 
 
 @receiver(consent_narrowed)
-def narrow_families(*, consent: Consent, **kwargs: Any) -> None:
+def narrow_families(*, consent: Consent, removed: Sequence[str], **kwargs: Any) -> None:
     """Take the removed scopes from the families, so that granting one again does not return it to earlier devices."""
+    if not removed:
+        return
     rows = TokenFamily.objects.filter(consent=consent)
     _move(list(rows.select_for_update(no_key=True).order_by("id")), consent)
 

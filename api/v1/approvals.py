@@ -19,6 +19,8 @@ from api.v1.schemas.approvals import (
 )
 from api.v1.schemas.base import EmptyBody
 from api.v1.schemas.pages import Page, paginate
+from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ApprovalNotStanding, ConnectionInactive
+from approvals.models import Approval
 from approvals.selectors import (
     approval_for_agent,
     approval_for_server,
@@ -27,8 +29,6 @@ from approvals.selectors import (
     with_status,
 )
 from approvals.services import approve_approval, deny_approval, revoke_approval
-from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ApprovalNotStanding, ConnectionInactive
-from consent.models import Approval
 from core import clock
 from core.errors import Throttled
 from core.messages import MAY_PARK, PARK

@@ -9,13 +9,14 @@ from django.conf import settings
 from accounts.models import User
 from accounts.services import open_session, register_user
 from agents.models import Agent, ClientSecret
+from approvals.models import Approval
 from benchmarks.pages import log
 from benchmarks.pages.entries import Cast, Connected, Denying, Story
 from benchmarks.pages.inserting import insert, insert_all
 from benchmarks.pages.rules import rules_of
 from benchmarks.pages.sizes import Sizes
 from benchmarks.rows import ACTOR, CALLBACK
-from consent.models import Approval, Consent
+from consent.models import Consent
 from core import clock, secrets
 from core.ids import new_id
 from developers.models import Developer, DomainClaim, Organization, SavedView

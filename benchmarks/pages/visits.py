@@ -19,6 +19,7 @@ from django.urls import reverse
 
 from accounts.models import SessionToken, User
 from agents.models import Agent
+from approvals.models import Approval
 from audit.events import Event, Outcome
 from audit.models import Entry
 from audit.readers.criteria import Criteria
@@ -27,7 +28,7 @@ from audit.readers.news import current_ends
 from audit.sequencing.log import newest
 from benchmarks.pages.dataset import ADMINISTRATOR, DEVELOPER, EMAIL
 from benchmarks.pages.log import SPAN
-from consent.models import Approval, Consent
+from consent.models import Consent
 from core import clock
 from developers.models import ApiKey
 from policies.models import Policy

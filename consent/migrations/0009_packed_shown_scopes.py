@@ -5,7 +5,7 @@ import core.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("consent", "0008_approval_services"),
+        ("consent", "0007_shown_services"),
     ]
 
     operations = [

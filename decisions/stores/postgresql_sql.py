@@ -64,13 +64,13 @@ SQL: dict[Statement, str] = {
         SELECT id, digest, target_digest, status, is_standing, expires_at,
             CASE WHEN is_standing THEN context::text ELSE '{}' END, asked_scopes::text, asked_by_rule,
             evidence::text
-        FROM consent_approval
+        FROM approvals_approval
         WHERE status IN ('pending', 'approved', 'denied')
             AND (digest = ANY($1) OR (is_standing AND target_digest = ANY($2)))
     """,
-    Statement.USE_APPROVALS: "UPDATE consent_approval SET status = 'used', used_at = $1 WHERE id = ANY($2)",
+    Statement.USE_APPROVALS: "UPDATE approvals_approval SET status = 'used', used_at = $1 WHERE id = ANY($2)",
     Statement.CREATE_APPROVALS: """
-        INSERT INTO consent_approval (
+        INSERT INTO approvals_approval (
             id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
             target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
             created_at, expires_at, named_server_id, audience,

@@ -73,16 +73,16 @@ SQL: dict[Statement, str] = {
     Statement.APPROVALS: """
         SELECT id, digest, target_digest, status, is_standing, expires_at || '',
             CASE WHEN is_standing THEN context ELSE '{}' END, asked_scopes, asked_by_rule, evidence
-        FROM consent_approval
+        FROM approvals_approval
         WHERE status IN ('pending', 'approved', 'denied')
             AND (digest IN (SELECT value FROM json_each(?))
                 OR (is_standing AND target_digest IN (SELECT value FROM json_each(?))))
     """,
     Statement.USE_APPROVALS: """
-        UPDATE consent_approval SET status = 'used', used_at = ? WHERE id IN (SELECT value FROM json_each(?))
+        UPDATE approvals_approval SET status = 'used', used_at = ? WHERE id IN (SELECT value FROM json_each(?))
     """,
     Statement.CREATE_APPROVALS: """
-        INSERT INTO consent_approval (
+        INSERT INTO approvals_approval (
             id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
             target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
             created_at, expires_at, named_server_id, audience,

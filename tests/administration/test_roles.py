@@ -49,7 +49,7 @@ READERS = {
     "agents.ClientSecret": READ,
     "policies.Policy": READ,
     "consent.Consent": READ,
-    "consent.Approval": READ,
+    "approvals.Approval": READ,
     "consent.AuthorizationCode": READ,
     "tokens.TokenFamily": READ,
     "tokens.AccessToken": READ,

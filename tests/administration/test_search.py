@@ -16,9 +16,10 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import KnownAddress, SessionToken, User
 from agents.models import Agent, ClientSecret
+from approvals.models import Approval
 from audit.events import Event
 from audit.models import Entry
-from consent.models import Approval, AuthorizationCode, Consent
+from consent.models import AuthorizationCode, Consent
 from core import admin_actions, admin_lists, administration, clock
 from core.ids import lowest_id, new_id, new_unguessable_id
 from core.models import TaskRun

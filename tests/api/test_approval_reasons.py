@@ -6,9 +6,10 @@ import pytest
 
 from accounts.models import User
 from agents.emergency import stop_everything
-from approvals.mails import tell_users
+from approvals.mails import notify_users
+from approvals.models import Approval
 from approvals.selectors import count_waiting, still_waiting
-from consent.models import Approval, Consent
+from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
 from tests.api.conftest import Api, Json, expect, initiate, new_agent, tokens_for, verify
@@ -200,7 +201,7 @@ def test_a_request_ends_with_its_connection(developer: Api, ada: Any, end: str, 
     else:
         narrow(ada, tokens, removeScopes=["email:send"])
     mailoutbox.clear()
-    tell_users()
+    notify_users()
     assert mailoutbox == []
     assert expect(200, ada.get("/approvals?status=pending"))["items"] == []
     assert [each["id"] for each in expect(200, ada.get("/approvals?status=expired"))["items"]] == [asked]

@@ -7,8 +7,8 @@ import pytest
 from django.conf import settings
 
 from accounts.models import User
-from approvals.learning import accept_lesson
-from consent.models import Approval
+from approvals.models import Approval
+from approvals.standing_rules import accept_suggestion
 from core.money import Amount
 from developers.models import Organization
 from tests.api.conftest import Api, Json, credentials, expect, initiate, new_agent, problem
@@ -65,7 +65,7 @@ def test_a_rule_from_answers_is_for_the_service_that_asked(two_services: TwoServ
         expect(200, ada.post(f"/approvals/{asked}/approve"))
         assert two_services.verify("A", "shop", text=str(number), **sent)["allowed"] is False
     example = Approval.objects.get(pk=asked)
-    accept_lesson(actor=as_user(user), example=example, user=user, ceiling=Amount("5", "EUR"), per_day=5)
+    accept_suggestion(actor=as_user(user), example=example, user=user, ceiling=Amount("5", "EUR"), per_day=5)
     for asker in TwoServices.ASKERS:
         assert two_services.verify(asker, "shop", text="new", **sent)["allowed"] is (asker == "B")
 

@@ -9,7 +9,8 @@ import pytest
 
 from accounts.models import User
 from agents.models import Agent
-from consent.models import Approval, Consent
+from approvals.models import Approval
+from consent.models import Consent
 from consent.services import revoke_consent
 from core import clock
 from core.actor import SYSTEM

@@ -9,7 +9,7 @@ import pytest
 from pydantic.alias_generators import to_snake
 
 from api.v1.schemas.tokens import DecisionOut, show_decision
-from consent.statuses import ApprovalStatus
+from approvals.statuses import ApprovalStatus
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, RuleTrace
 from policies.engine import Outcome, PolicyDenial
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from consent.models import Approval, Consent
+from approvals.models import Approval
+from consent.models import Consent
 from core import clock
 from core.secrets import digest
 

@@ -11,8 +11,8 @@ from accounts.choices import choose_mails
 from accounts.models import User
 from agents.models import Agent
 from approvals.mails import mailed
+from approvals.tasks import mail_approvals
 from consent.models import Consent
-from consent.tasks import mail_approvals
 from core import clock
 from core.zones import in_words
 from tests.approvals import Asks, make_approval

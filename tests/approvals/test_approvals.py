@@ -10,6 +10,8 @@ import time_machine
 from accounts.erasure import erase_user
 from accounts.models import User
 from accounts.passwords import reset_password
+from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired
+from approvals.models import Approval
 from approvals.services import (
     approve_approval,
     deny_approval,
@@ -19,8 +21,7 @@ from approvals.services import (
     revoke_approval,
 )
 from audit.events import Event
-from consent.errors import ApprovalAlreadyDecided, ApprovalExpired
-from consent.models import Approval, Consent
+from consent.models import Consent
 from consent.tasks import sweep_approvals
 from core import clock
 from core.errors import DomainError, NotAuthenticated, NotFound

@@ -11,10 +11,10 @@ import pytest
 
 from accounts import erasure
 from accounts.erasure import erase_user
+from approvals.errors import ApprovalAlreadyDecided
+from approvals.models import Approval
 from approvals.services import approve_approval, deny_approval, deny_held, revoke_approval
-from consent.errors import ApprovalAlreadyDecided
-from consent.models import Approval
-from consent.tasks import mail_approvals, sweep_approvals
+from approvals.tasks import mail_approvals, sweep_approvals
 from core import clock
 from decisions.requests import Decision, VerifyRequest
 from tests.decisions.drivers import asking, bound, decide_on_django

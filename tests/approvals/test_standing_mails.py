@@ -8,10 +8,11 @@ from django.db import transaction
 
 from accounts.models import Notice, User
 from accounts.tasks import mail_notices
-from approvals.learning import accept_lesson
+from approvals.errors import SuggestionChanged
+from approvals.models import Approval
 from approvals.services import approve_approval
-from consent.errors import LessonChanged
-from consent.models import Approval, Consent
+from approvals.standing_rules import accept_suggestion
+from consent.models import Consent
 from core import clock
 from core.actor import Actor
 from core.errors import DomainError
@@ -46,7 +47,7 @@ def example(granted: Consent, mailoutbox: list[Any]) -> Approval:
 
 def accept(example: Approval, user: User, per_day: int = 5) -> Approval:
     actor = Actor("user", user.id, ip="203.0.113.9", user_agent="curl/8.4.0")
-    return accept_lesson(actor=actor, example=example, user=user, ceiling=Amount("20", "EUR"), per_day=per_day)
+    return accept_suggestion(actor=actor, example=example, user=user, ceiling=Amount("20", "EUR"), per_day=per_day)
 
 
 def approve(approval: Approval, user: User, **more: Any) -> Approval:
@@ -78,7 +79,7 @@ def test_a_rule_that_is_accepted_twice_at_once_is_mailed_once(example: Approval,
 
 
 def test_a_rule_that_does_not_follow_is_not_mailed(example: Approval, ada: User) -> None:
-    with pytest.raises(LessonChanged):
+    with pytest.raises(SuggestionChanged):
         accept(example, ada, per_day=6)
     assert mail_notices() == 0
 

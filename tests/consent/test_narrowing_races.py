@@ -8,12 +8,13 @@ import pytest
 
 from accounts.models import User
 from agents.models import Agent
+from approvals.models import Approval
 from approvals.selectors import approval_for_user
 from approvals.services import approve_approval
 from consent.connections import Choice
 from consent.errors import ConnectionChanged, ConsentAlreadyDecided
 from consent.granting import Granted, approve_consent
-from consent.models import Approval, Consent
+from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
 from consent.selectors import connection_state
 from consent.services import revoke_consent

@@ -15,9 +15,9 @@ from django.db import InternalError, OperationalError, connection, transaction
 from psycopg.errors import DataCorrupted, DeadlockDetected
 
 from accounts.erasure import erase_user
+from approvals.models import Approval
 from audit.models import PersonalKey
 from audit.sequencing import sequencer
-from consent.models import Approval
 from core import old_rows
 from core.actor import SYSTEM
 from tests.approvals import make_approval
@@ -141,7 +141,7 @@ def test_a_table_in_use_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -
     def lock() -> None:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("LOCK TABLE consent_approval IN ACCESS SHARE MODE")
+                cursor.execute("LOCK TABLE approvals_approval IN ACCESS SHARE MODE")
                 is_locked.set()
                 is_done.wait(30)
         finally:
@@ -151,7 +151,7 @@ def test_a_table_in_use_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -
     holder.start()
     try:
         assert is_locked.wait(10)
-        with pytest.raises(CommandError, match="consent_approval: it was in use"):
+        with pytest.raises(CommandError, match="approvals_approval: it was in use"):
             purge()
     finally:
         is_done.set()

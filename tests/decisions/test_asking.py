@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import time_machine
 
-from consent.models import Approval, Consent
+from approvals.models import Approval
+from consent.models import Consent
 from core import clock
 from decisions.requests import Decision, Reason, VerifyRequest
 from tests.decisions.drivers import (

@@ -9,7 +9,7 @@ import pytest
 import time_machine
 
 from agents.models import Agent
-from consent.models import Approval
+from approvals.models import Approval
 from core import clock
 from core.actor import SYSTEM
 from core.errors import Conflict

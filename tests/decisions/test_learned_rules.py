@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import time_machine
 
-from approvals.learning import accept_lesson, find_lesson
+from approvals.errors import ConnectionInactive, SuggestionChanged
+from approvals.history import offers, read_history, standing_for_user
+from approvals.models import Approval
 from approvals.services import approve_approval, deny_approval, revoke_approval
-from approvals.standing_rule_selectors import offers, read_history, standing_for_user
-from approvals.standing_rules import Lesson
+from approvals.standing_rules import accept_suggestion, find_suggestion
+from approvals.suggestions import SuggestedRule
 from audit.events import Event
-from consent.errors import ConnectionInactive, LessonChanged
-from consent.models import Approval, Consent
+from consent.models import Consent
 from consent.services import revoke_consent
 from core import clock
 from core.errors import NotFound
@@ -60,16 +61,16 @@ def taught(grant: Grant) -> Approval:
     return approved[-1]
 
 
-def offered(grant: Grant) -> list[Lesson]:
+def offered(grant: Grant) -> list[SuggestedRule]:
     now = clock.now()
     history, standing = read_history(grant.user, now), standing_for_user(grant.user, now)
-    return [offer.lesson for offer in offers(grant.user, history, standing, now)]
+    return [offer.suggestion for offer in offers(grant.user, history, standing, now)]
 
 
 def accept(grant: Grant, example: Approval, value: str | None = "20", per_day: int = 5) -> Approval:
     ceiling = Amount(value, "EUR") if value else None
     actor, user = as_user(grant.user), grant.user
-    return accept_lesson(actor=actor, example=example, user=user, ceiling=ceiling, per_day=per_day)
+    return accept_suggestion(actor=actor, example=example, user=user, ceiling=ceiling, per_day=per_day)
 
 
 def undo(grant: Grant, rule: Approval) -> Approval:
@@ -103,9 +104,9 @@ def test_a_rule_fixes_every_field_of_its_evidence(decide: Decide, grant: Grant) 
     for number in range(4):
         answer(grant, "90", account="DE2", text=str(number))
     Approval.objects.filter(status="approved").update(status="used", used_at=clock.now())
-    (lesson,) = offered(grant)
-    assert lesson.ceiling == Amount("20", "EUR")
-    example = Approval.objects.get(pk=lesson.example.id)
+    (suggestion,) = offered(grant)
+    assert suggestion.ceiling == Amount("20", "EUR")
+    example = Approval.objects.get(pk=suggestion.example.id)
     rule = accept(grant, example)
     amount = {"value": "20", "currency": "EUR"}
     assert rule.context == {"verb": "pay", "recipient": "shop.example", "account": "DE1", "amount": amount}
@@ -124,7 +125,7 @@ def test_what_was_refused_stays_refused(decide: Decide, grant: Grant) -> None:
 
 def test_undoing_restores_what_was_before(decide: Decide, grant: Grant) -> None:
     example = taught(grant)
-    before, lessons = list(Approval.objects.order_by("pk").values()), offered(grant)
+    before, suggestions = list(Approval.objects.order_by("pk").values()), offered(grant)
     rule = accept(grant, example)
     assert offered(grant) == []
     assert allowed(decide(pay(grant, "5", text="new"))) == [True]
@@ -133,7 +134,7 @@ def test_undoing_restores_what_was_before(decide: Decide, grant: Grant) -> None:
     assert allowed(decide(pay(grant, "6", text="newer"))) == [False]
     Approval.objects.filter(status="pending").delete()
     assert list(Approval.objects.exclude(pk=rule.pk).order_by("pk").values()) == before
-    assert offered(grant) == lessons
+    assert offered(grant) == suggestions
     assert standing_for_user(grant.user, clock.now()) == []
 
 
@@ -257,9 +258,9 @@ class TestNumberPerDay:
 class TestOffers:
     def test_one_with_its_evidence(self, grant: Grant) -> None:
         example = taught(grant)
-        (lesson,) = offered(grant)
-        assert (lesson.example.id, lesson.ceiling, lesson.answered) == (example.id, Amount("20", "EUR"), 5)
-        assert len(lesson.questions) == 6
+        (suggestion,) = offered(grant)
+        assert (suggestion.example.id, suggestion.ceiling, suggestion.answered) == (example.id, Amount("20", "EUR"), 5)
+        assert len(suggestion.questions) == 6
 
     def test_none_without_enough_evidence(self, grant: Grant) -> None:
         for value in ("1", "2", "3", "4"):
@@ -275,7 +276,7 @@ class TestOffers:
         example = taught(grant)
         Approval.objects.update(is_critical=True)
         assert offered(grant) == []
-        with pytest.raises(LessonChanged):
+        with pytest.raises(SuggestionChanged):
             accept(grant, example)
 
     def test_none_once_the_scope_is_critical(self, grant: Grant) -> None:
@@ -283,7 +284,7 @@ class TestOffers:
         shown = Consent.objects.get(pk=grant.consent.pk).shown_scopes
         Consent.objects.update(shown_scopes=[{**each, "riskLevel": "critical"} for each in shown])
         assert offered(grant) == []
-        with pytest.raises(LessonChanged):
+        with pytest.raises(SuggestionChanged):
             accept(grant, example)
 
     def test_none_from_questions_of_a_guard(self, grant: Grant) -> None:
@@ -307,9 +308,9 @@ class TestOffers:
 
     def test_refusals_beyond_what_a_page_reads_count(self, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
         taught(grant)
-        monkeypatch.setattr("approvals.standing_rule_selectors.MAX_QUESTIONS", 5)
-        (lesson,) = offered(grant)
-        assert lesson.ceiling == Amount("20", "EUR")
+        monkeypatch.setattr("approvals.history.MAX_QUESTIONS", 5)
+        (suggestion,) = offered(grant)
+        assert suggestion.ceiling == Amount("20", "EUR")
         Approval.objects.filter(status="denied").update(context=pay(grant, "10").context)
         assert offered(grant) == []
 
@@ -318,10 +319,10 @@ class TestOffers:
             answer(grant, value, approves=False)
         for number in range(5):
             answer(grant, "1", text=str(number))
-        monkeypatch.setattr("approvals.standing_rule_selectors.MAX_QUESTIONS", 5)
+        monkeypatch.setattr("approvals.history.MAX_QUESTIONS", 5)
         assert len(offered(grant)) == 1
         answer(grant, "103", approves=False)
-        monkeypatch.setattr("approvals.standing_rule_selectors.MAX_QUESTIONS", 1)
+        monkeypatch.setattr("approvals.history.MAX_QUESTIONS", 1)
         assert offered(grant) == []
 
 
@@ -335,13 +336,13 @@ class TestAccepting:
     def test_another_ceiling_than_follows_is_refused(self, grant: Grant) -> None:
         example = taught(grant)
         for value in ("21", "19.90", None):
-            with pytest.raises(LessonChanged):
+            with pytest.raises(SuggestionChanged):
                 accept(grant, example, value)
         for per_day in (4, 6):
-            with pytest.raises(LessonChanged):
+            with pytest.raises(SuggestionChanged):
                 accept(grant, example, per_day=per_day)
         answer(grant, "20", approves=False, text="no more")
-        with pytest.raises(LessonChanged):
+        with pytest.raises(SuggestionChanged):
             accept(grant, example)
         assert not Approval.objects.filter(evidence__isnull=False).exists()
 
@@ -353,14 +354,14 @@ class TestAccepting:
     def test_a_refused_example_teaches_nothing(self, grant: Grant) -> None:
         taught(grant)
         refused = Approval.objects.get(status="denied")
-        assert find_lesson(grant.user, refused, clock.now()) is None
-        with pytest.raises(LessonChanged):
+        assert find_suggestion(grant.user, refused, clock.now()) is None
+        with pytest.raises(SuggestionChanged):
             accept(grant, refused)
 
     def test_is_the_users_own(self, grant: Grant) -> None:
         example, bob = taught(grant), make_user("bob@example.com")
         with pytest.raises(NotFound):
-            accept_lesson(actor=as_user(bob), example=example, user=bob, ceiling=Amount("20", "EUR"), per_day=5)
+            accept_suggestion(actor=as_user(bob), example=example, user=bob, ceiling=Amount("20", "EUR"), per_day=5)
 
     def test_needs_an_active_connection(self, grant: Grant) -> None:
         example = taught(grant)
@@ -371,8 +372,8 @@ class TestAccepting:
     def test_a_rule_is_no_evidence(self, grant: Grant) -> None:
         rule = accept(grant, taught(grant))
         undo(grant, rule)
-        (lesson,) = offered(grant)
-        assert len(lesson.questions) == 6
+        (suggestion,) = offered(grant)
+        assert len(suggestion.questions) == 6
 
 
 class TestRaces:
@@ -389,7 +390,7 @@ class TestRaces:
         deny = partial(deny_approval, actor=as_user(grant.user), approval=waiting, user=grant.user)
         accepted, denied = race([partial(accept, grant, example), deny])
         assert denied.status == "denied"
-        if isinstance(accepted, LessonChanged):
+        if isinstance(accepted, SuggestionChanged):
             assert not Approval.objects.filter(evidence__isnull=False).exists()
         else:
             assert accepted.decided_at <= denied.decided_at
@@ -399,7 +400,7 @@ class TestRaces:
         self, grant: Grant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         example = taught(grant)
-        monkeypatch.setattr("approvals.standing_rules.most_per_day", lambda times: 1000)
+        monkeypatch.setattr("approvals.suggestions.most_per_day", lambda times: 1000)
 
         def verify(text: str) -> Decision:
             (decision,) = decide_on_django(pay(grant, "3", text=text))

@@ -14,9 +14,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.models import BrowserSession, User
+from approvals.models import Approval
 from audit.events import Event
 from consent.granting import approve_consent
-from consent.models import Approval, AuthorizationCode, Consent
+from consent.models import AuthorizationCode, Consent
 from core import clock
 from core.actor import SYSTEM
 from tests.approvals import make_approval

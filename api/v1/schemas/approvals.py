@@ -8,9 +8,9 @@ from pydantic import Field
 from api.v1.schemas.base import Moment, Omittable, OneOf, Out, Query, RequestBody, WholeNumber
 from api.v1.schemas.pages import PageQuery
 from api.v1.schemas.scopes import RiskLevel
-from approvals.asking_services import Services, services_by_approval
+from approvals.audiences import Services, services_by_approval
+from approvals.models import Approval
 from approvals.selectors import needs_recent_sign_in, scopes_of
-from consent.models import Approval
 from core import clock
 from resources.selectors import NamedService
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import time_machine
 
+from approvals.models import Approval
 from audit.entries.personal_keys import destroy_keys
 from audit.sequencing.sequencer import sequence
 from consent.granting import approve_consent
-from consent.models import Approval
 from core.actor import SYSTEM
 from core.money import Amount
 from decisions.requests import VerifyRequest

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from consent.models import Approval
-from consent.tasks import mail_approvals
+from approvals.models import Approval
+from approvals.tasks import mail_approvals
 from core.secrets import digest
 from tests.approvals import make_approval
 from tests.constants import PASSWORD

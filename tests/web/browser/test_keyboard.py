@@ -6,7 +6,8 @@ A user approves, denies, pauses and revokes. A developer registers an agent, wri
 import pytest
 
 from agents.models import Agent
-from consent.models import Approval, Consent
+from approvals.models import Approval
+from consent.models import Consent
 from policies.models import Policy
 from tests.approvals import make_approval
 

@@ -14,8 +14,9 @@ from accounts.choices import MAILS
 from accounts.models import User
 from accounts.selectors import addresses_of
 from accounts.session_list import LiveSession, live_sessions
+from approvals.models import Approval
 from approvals.selectors import approvals_for_user
-from consent.models import Approval, Consent
+from consent.models import Consent
 from consent.selectors import agreed_scopes, consents_for_user
 from core.clock import rfc3339
 from developers.models import ApiKey, Developer

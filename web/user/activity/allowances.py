@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
+from approvals.models import Approval
 from approvals.selectors import approvals_for_user
-from consent.models import Approval
 from resources.catalogue import OUTBOUND, Scope
 from web.user.activity.items import Item
 

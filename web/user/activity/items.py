@@ -9,14 +9,14 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from approvals.selectors import unknown_scope
-from approvals.summaries import Act, Deed, describe_act, says_verb
+from approvals.summaries import Act, RequestSummary, says_verb, summarize
 from audit.events import Event, Outcome
 from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
 from decisions.wording import asks_user
 from web.display.labels import field_names
 from web.user.activity.touched import Touched, read_touched
-from web.user.approvals.headlines import say_deed, say_plainly
+from web.user.approvals.headlines import say_plainly, say_summary
 from web.wording.names import NOTHING, add_names
 from web.wording.sentences import reason_html, sentence, sentence_html
 
@@ -112,19 +112,19 @@ class Item:
         return str(self.content["outcome"]) if self.event in CALLS else "recorded"
 
     @cached_property
-    def deed(self) -> Deed:
+    def summary(self) -> RequestSummary:
         """What the agent wanted to do."""
-        return describe_act(self._act)
+        return summarize(self._act)
 
     @property
     def what(self) -> SafeString:
         """The same in a sentence, as the page of an approval says it."""
-        return say_deed(self.deed)
+        return say_summary(self.summary)
 
     @cached_property
     def what_of_group(self) -> SafeString:
         """The same without what it was done to, in which the entries of a line can differ."""
-        return say_deed(describe_act(_act(self.content, self.touched.without_target())))
+        return say_summary(summarize(_act(self.content, self.touched.without_target())))
 
     @property
     def more(self) -> str:
@@ -164,7 +164,7 @@ class Item:
 
     @property
     def _with_act(self) -> dict[str, Any]:
-        act = {"act": say_plainly(self.deed), "actHtml": self.what} if self.event in ACTS else {}
+        act = {"act": say_plainly(self.summary), "actHtml": self.what} if self.event in ACTS else {}
         return {**self.content, **act}
 
     @cached_property

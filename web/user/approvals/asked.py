@@ -8,10 +8,10 @@ from typing import Any
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from approvals.asking_services import Services, services_by_approval
+from approvals.audiences import Services, services_by_approval
+from approvals.models import Approval
 from approvals.selectors import needs_recent_sign_in, scopes_of
 from approvals.summaries import ceiling_of, further_fields
-from consent.models import Approval
 from consent.terms import DATA_FLOW
 from core.money import read_amount
 from core.text import escape_invisible

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from accounts.models import User
 from agents.models import Agent
+from approvals.models import Approval
 from approvals.selectors import WaitingTarget, approvals_for_user
-from consent.models import Approval
 from decisions.approvals import MAX_PROMPTS
 from web.user.approvals.asked import Outline
 

@@ -13,12 +13,12 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from accounts.recent import time_of_sign_in
+from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
+from approvals.history import read_history, standing_for_user
+from approvals.models import Approval
 from approvals.selectors import approval_for_user, approvals_for_user
 from approvals.services import approve_approval, deny_approval, require_active, revoke_approval
-from approvals.standing_rule_selectors import read_history, standing_for_user
 from audit.selectors import Filters, entries_for_user
-from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
-from consent.models import Approval
 from core import clock
 from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther

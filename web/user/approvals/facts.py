@@ -6,9 +6,9 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from approvals.models import Approval
+from approvals.statuses import fixed_fields
 from approvals.summaries import further_fields
-from consent.models import Approval
-from consent.statuses import fixed_fields
 from web.display.labels import field_name, field_names
 from web.user.approvals.headlines import stated
 

@@ -10,8 +10,8 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from approvals.summaries import Deed, Kind, Part, deed_of
-from consent.models import Approval
+from approvals.models import Approval
+from approvals.summaries import Kind, Part, RequestSummary, summary_of
 from core.money import Amount
 from core.text import escape_invisible
 from web.display.formats import money, number
@@ -27,20 +27,20 @@ MARKS = {
 
 def say(approval: Approval) -> SafeString:
     """Return what the request would do."""
-    return say_deed(deed_of(approval))
+    return say_summary(summary_of(approval))
 
 
 def say_up_to(approval: Approval, ceiling: Amount | None) -> SafeString:
     """Return what a rule allows, up to the ceiling if it has one. `approval` is its example or its row."""
     if ceiling is None:
         return say(approval)
-    return say_deed(deed_of(approval), {"amount": up_to(ceiling)})
+    return say_summary(summary_of(approval), {"amount": up_to(ceiling)})
 
 
 def say_rule(approval: Approval, ceiling: Amount | None, per_day: int) -> SafeString:
     """Return what a rule allows, and how often. `approval` is its example or its row."""
-    parts = {"deed": say_up_to(approval, ceiling), "often": at_most(per_day)}
-    return mark_safe(escape(_("%(deed)s, %(often)s")) % parts)  # noqa: S308 -- all parts are escaped
+    parts = {"summary": say_up_to(approval, ceiling), "often": at_most(per_day)}
+    return mark_safe(escape(_("%(summary)s, %(often)s")) % parts)  # noqa: S308 -- all parts are escaped
 
 
 def at_most(per_day: int) -> SafeString:
@@ -62,15 +62,15 @@ def stated(value: Any) -> str:
     return escape_invisible(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
-def say_deed(deed: Deed, instead: Mapping[str, SafeString] = MappingProxyType({})) -> SafeString:
+def say_summary(summary: RequestSummary, instead: Mapping[str, SafeString] = MappingProxyType({})) -> SafeString:
     """Return the sentence, with some of its parts replaced."""
-    shown = {name: instead.get(name) or _show(part) for name, part in deed.parts.items()}
-    return mark_safe(escape(deed.template) % shown)  # noqa: S308 -- all parts are escaped
+    shown = {name: instead.get(name) or _show(part) for name, part in summary.parts.items()}
+    return mark_safe(escape(summary.template) % shown)  # noqa: S308 -- all parts are escaped
 
 
-def say_plainly(deed: Deed) -> str:
+def say_plainly(summary: RequestSummary) -> str:
     """Return the sentence as text."""
-    return deed.template % {name: _text_of(part) for name, part in deed.parts.items()}
+    return summary.template % {name: _text_of(part) for name, part in summary.parts.items()}
 
 
 def _show(part: Part) -> SafeString:

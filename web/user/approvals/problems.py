@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy
 
 from agents.errors import AgentSuspended, EverythingStopped
-from consent.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
+from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
 from core.errors import DomainError, Invalid
 from developers.errors import OrganizationSuspended
 

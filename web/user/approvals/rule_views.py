@@ -6,9 +6,9 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
-from approvals.learning import accept_lesson
+from approvals.errors import SuggestionChanged
 from approvals.selectors import approval_for_user
-from consent.errors import LessonChanged
+from approvals.standing_rules import accept_suggestion
 from core.errors import Invalid
 from core.http import SeeOther
 from core.money import read_amount
@@ -37,8 +37,8 @@ def accept(request: HttpRequest) -> HttpResponse:
         raise Invalid(_("Choose one of the buttons."))
     actor, per_day = user_actor(request), int(form["per_day"])
     try:
-        accept_lesson(actor=actor, example=example, user=user, ceiling=ceiling, per_day=per_day)
-    except LessonChanged:
+        accept_suggestion(actor=actor, example=example, user=user, ceiling=ceiling, per_day=per_day)
+    except SuggestionChanged:
         messages.error(request, _("Nothing was allowed. Your answers no longer lead to this rule."))
     except INACTIVE as error:
         messages.error(request, _("Nothing was allowed. %(reason)s.") % {"reason": why_inactive(error)})

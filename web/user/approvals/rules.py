@@ -8,11 +8,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from approvals.asking_services import Services, services_by_approval
-from approvals.standing_rule_selectors import History, details_of, follows, lesson_about, offers
-from approvals.standing_rules import Answer, Lesson, Question
+from approvals.audiences import Services, services_by_approval
+from approvals.history import History, details_of, follows, offers, suggestion_about
+from approvals.models import Approval
+from approvals.suggestions import Answer, Question, SuggestedRule
 from approvals.summaries import ceiling_of
-from consent.models import Approval
 from core.money import Amount
 from web.display.formats import money
 from web.user.approvals.facts import Fact, fixed_facts, fixed_names
@@ -80,22 +80,22 @@ def offered_rules(user: User, history: History, standing: Sequence[Approval], no
     """Return what follows from all answers of the user and is not yet a rule."""
     found = offers(user, history, standing, now)
     services = services_by_approval(offer.example for offer in found)
-    return [_offer(offer.lesson, offer.example, services[offer.example.pk]) for offer in found]
+    return [_offer(offer.suggestion, offer.example, services[offer.example.pk]) for offer in found]
 
 
 def rule_about(
     approval: Approval, history: History, standing: Iterable[Approval], may_offer: Callable[[], bool]
 ) -> ShownRule | None:
     """Return the rule about the target of a request: the one in force, else one that can be offered, or None."""
-    lesson = lesson_about(approval, history)
+    suggestion = suggestion_about(approval, history)
     for rule in standing:
         is_same = rule.pk == approval.pk or rule.target_digest == approval.target_digest
-        if rule.is_rule and is_same and (lesson is None or follows(rule, lesson)):
+        if rule.is_rule and is_same and (suggestion is None or follows(rule, suggestion)):
             (accepted,) = details_of(approval.user, [rule]) or [rule]
-            return _accepted(accepted, services_by_approval([accepted])[accepted.pk], lesson)
-    if lesson is None or not may_offer():
+            return _accepted(accepted, services_by_approval([accepted])[accepted.pk], suggestion)
+    if suggestion is None or not may_offer():
         return None
-    return _offer(lesson, approval, services_by_approval([approval])[approval.pk])
+    return _offer(suggestion, approval, services_by_approval([approval])[approval.pk])
 
 
 def accepted_rules(rules: Sequence[Approval], services: Mapping[str, Services]) -> list[ShownRule]:
@@ -103,8 +103,8 @@ def accepted_rules(rules: Sequence[Approval], services: Mapping[str, Services]) 
     return [_accepted(rule, services[rule.pk]) for rule in rules]
 
 
-def _accepted(rule: Approval, services: Services, lesson: Lesson | None = None) -> ShownRule:
-    """Return a rule in force. `lesson` is what still follows about its target, for the replay."""
+def _accepted(rule: Approval, services: Services, suggestion: SuggestedRule | None = None) -> ShownRule:
+    """Return a rule in force. `suggestion` is what still follows about its target, for the replay."""
     seen, per_day = rule.evidence or {}, rule.times_per_day or 1
     ceiling = ceiling_of(rule)
     return ShownRule(
@@ -117,36 +117,38 @@ def _accepted(rule: Approval, services: Services, lesson: Lesson | None = None) 
         answered=seen.get("answered", 0),
         total=seen.get("questions", 0),
         undecided=0,
-        replay=_replay(lesson) if lesson else (),
+        replay=_replay(suggestion) if suggestion else (),
         fixed=fixed_facts(rule),
         fixed_names=fixed_names(rule),
         accepted=rule,
     )
 
 
-def _offer(lesson: Lesson, shown: Approval, services: Services) -> ShownRule:
+def _offer(suggestion: SuggestedRule, shown: Approval, services: Services) -> ShownRule:
     return ShownRule(
-        example=lesson.example.id,
+        example=suggestion.example.id,
         agent=shown.agent.name,
-        sentence=say_rule(shown, lesson.ceiling, lesson.per_day),
+        sentence=say_rule(shown, suggestion.ceiling, suggestion.per_day),
         services=services,
-        ceiling=lesson.ceiling,
-        per_day=lesson.per_day,
-        answered=lesson.answered,
-        total=len(lesson.questions),
-        undecided=lesson.undecided,
-        replay=_replay(lesson),
+        ceiling=suggestion.ceiling,
+        per_day=suggestion.per_day,
+        answered=suggestion.answered,
+        total=len(suggestion.questions),
+        undecided=suggestion.undecided,
+        replay=_replay(suggestion),
         fixed=fixed_facts(shown),
         fixed_names=fixed_names(shown),
     )
 
 
-def _replay(lesson: Lesson) -> list[Replayed]:
-    return [_replayed(lesson, question) for question in lesson.questions[:MAX_REPLAYED]]
+def _replay(suggestion: SuggestedRule) -> list[Replayed]:
+    return [_replayed(suggestion, question) for question in suggestion.questions[:MAX_REPLAYED]]
 
 
-def _replayed(lesson: Lesson, question: Question) -> Replayed:
-    return Replayed(question.id, question.at, question.amount, _words(question.answer), question.id in lesson.passed)
+def _replayed(suggestion: SuggestedRule, question: Question) -> Replayed:
+    return Replayed(
+        question.id, question.at, question.amount, _words(question.answer), question.id in suggestion.passed
+    )
 
 
 def _words(answer: Answer) -> str:

@@ -15,11 +15,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from approvals.asking_services import Services, services_by_approval
+from approvals.audiences import Services, services_by_approval
+from approvals.history import details_of, read_history, standing_for_user
+from approvals.models import Approval
 from approvals.selectors import approvals_for_user, in_force, standing_among, waiting_targets, with_status
 from approvals.services import deny_held
-from approvals.standing_rule_selectors import details_of, read_history, standing_for_user
-from consent.models import Approval
 from core import clock
 from core.http import SeeOther
 from web.display.formats import date_of

@@ -4,8 +4,9 @@ from datetime import timedelta
 from typing import Any
 
 from agents.services import stop_agent
-from approvals.learning import accept_lesson
-from consent.models import Approval, Consent
+from approvals.models import Approval
+from approvals.standing_rules import accept_suggestion
+from consent.models import Consent
 from consent.pausing import pause_agent, pause_all_agents
 from core import clock
 from core.actor import SYSTEM
@@ -58,7 +59,7 @@ def make() -> Content:
         shop = pay("bulk.example", "1") if number < 5 else content
         make_approval(long, is_held=True, context=shop, target_digest=digest(str(number < 5)))
     offered, known = teach(granted, "shop.example"), teach(granted, "bakery.example")
-    rule = accept_lesson(actor=as_user(ada), example=known, user=ada, ceiling=Amount("20", "EUR"), per_day=7)
+    rule = accept_suggestion(actor=as_user(ada), example=known, user=ada, ceiling=Amount("20", "EUR"), per_day=7)
     ids = {
         "asked": make_approval(granted, context={**EMAIL, "verb": "send", "text": LETTER}, **for_service).id,
         "shop": make_approval(granted, context=pay("shop.example", "19.90"), target_digest=offered.target_digest).id,

@@ -9,7 +9,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
-from consent.models import Approval, Consent
+from approvals.models import Approval
+from consent.models import Consent
 from consent.pausing import pause_all_agents
 from core import clock
 from developers.models import Developer

@@ -7,7 +7,7 @@ import pytest
 import time_machine
 from django.test import Client
 
-from consent.models import Approval
+from approvals.models import Approval
 from core import clock
 from tests.web import consent_screen
 from tests.web.ledger import words_of

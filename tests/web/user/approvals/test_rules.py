@@ -11,7 +11,8 @@ from accounts.models import User
 from agents.emergency import stop_everything
 from agents.models import Agent
 from agents.services import stop_agent
-from consent.models import Approval, Consent
+from approvals.models import Approval
+from consent.models import Consent
 from consent.pausing import pause_agent, pause_all_agents
 from core import clock
 from core.actor import SYSTEM

@@ -8,10 +8,10 @@ import pytest
 import time_machine
 from django.test import Client
 
+from approvals.models import Approval
 from consent.connections import Choice
 from consent.details import AuthorizationDetail
 from consent.granting import approve_consent
-from consent.models import Approval
 from consent.terms import GivenTerms
 from core import clock
 from tests.approvals import make_approval

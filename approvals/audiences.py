@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 
-from consent.models import Approval
+from approvals.models import Approval
 from core.uris import host_of
 from resources.selectors import NamedService, services_among
 

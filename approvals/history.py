@@ -1,4 +1,4 @@
-"""What a user was asked in the last 30 days, and what can be learned from it (`approvals.standing_rules`)."""
+"""What a user was asked in the last 30 days, and the rules that this suggests (`approvals.suggestions`)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from django.db.models import Exists
 
 from accounts.models import User
 from agents.models import EmergencyStop
+from approvals.models import Approval, names_target
 from approvals.selectors import approvals_for_user, needs_recent_sign_in, standing_among
-from approvals.standing_rules import Answer, Lesson, Question, learn
-from consent.models import Approval, names_target
+from approvals.statuses import fixed_fields
+from approvals.suggestions import Answer, Question, SuggestedRule, suggest_rules
 from consent.selectors import live_consents_for_user
-from consent.statuses import fixed_fields
 from core.canonical import canonical_json, sha256
 from core.money import read_amount
 
@@ -48,7 +48,7 @@ STANDING = (*FIELDS, "evidence", "expires_at", "target_digest", "consent__expire
 class History:
     """A user's questions, newest first, as pairs of the agent's id and the question.
 
-    `times` are those of all questions, including those from which nothing can be learned. `is_cut` tells that there
+    `times` are those of all questions, including those that are no evidence for a rule. `is_cut` tells that there
     were more. Then `refusals` are all the older ones that were refused, or None if even those are too many.
     """
 
@@ -61,13 +61,13 @@ class History:
         """Return how many questions were asked at this moment or later."""
         return sum(asked_at >= moment for asked_at in self.times)
 
-    def lessons(self, agent_id: str, consent_id: str) -> list[Lesson]:
-        """Return what can be learned for the agent's connection."""
-        return learn(self._questions_by_agent.get(agent_id, ()), consent_id)
+    def suggestions(self, agent_id: str, consent_id: str) -> list[SuggestedRule]:
+        """Return the rules suggested for the agent's connection."""
+        return suggest_rules(self._questions_by_agent.get(agent_id, ()), consent_id)
 
     @cached_property
     def _questions_by_agent(self) -> Mapping[str, list[Question]]:
-        """The questions of each agent. Empty if not all its refusals are known, so that nothing can be learned."""
+        """The questions of each agent. Empty if not all its refusals are known, so that no rule is suggested."""
         found: dict[str, list[Question]] = {}
         for agent, question in (*self.questions, *self.refusals) if self.refusals is not None else ():
             found.setdefault(agent, []).append(question)
@@ -76,9 +76,9 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A lesson that the user can accept, with the request that is its example."""
+    """A suggestion that the user can accept, with the request that is its example."""
 
-    lesson: Lesson
+    suggestion: SuggestedRule
     example: Approval
 
 
@@ -109,38 +109,38 @@ def offers(user: User, history: History, standing: Iterable[Approval], now: date
     # Nothing may be used while everything is stopped.
     used = live_consents_for_user(user, now).filter(~Exists(EmergencyStop.objects.all()), paused_at=None)
     connections = used.filter(agent__in=agents).order_by("-id").values_list("agent_id", "pk")
-    lessons = [lesson for agent, consent in connections for lesson in history.lessons(agent, consent)]
-    lessons.sort(key=lambda lesson: -lesson.answered)
-    left = without_accepted(lessons, standing)[:MAX_OFFERS]
+    suggestions = [suggestion for agent, consent in connections for suggestion in history.suggestions(agent, consent)]
+    suggestions.sort(key=lambda suggestion: -suggestion.answered)
+    left = without_accepted(suggestions, standing)[:MAX_OFFERS]
     if not left:
         return []
-    examples = approvals_for_user(user).in_bulk([lesson.example.id for lesson in left])
-    found = [Offer(lesson, examples[lesson.example.id]) for lesson in left if lesson.example.id in examples]
+    examples = approvals_for_user(user).in_bulk([suggestion.example.id for suggestion in left])
+    found = [Offer(one, examples[one.example.id]) for one in left if one.example.id in examples]
     return [one for one in found if not needs_recent_sign_in(one.example) and _is_usable(one.example, user)]
 
 
-def lesson_about(approval: Approval, history: History) -> Lesson | None:
-    """Return what can be learned about the target of a request or of a rule, or None."""
+def suggestion_about(approval: Approval, history: History) -> SuggestedRule | None:
+    """Return the rule suggested for the target of a request or of a rule, or None."""
     asked = _question_of(approval)
     if asked is None:
         return None
-    lessons = history.lessons(approval.agent_id, approval.consent_id)
-    return next((lesson for lesson in lessons if lesson.example.target == asked.target), None)
+    suggestions = history.suggestions(approval.agent_id, approval.consent_id)
+    return next((suggestion for suggestion in suggestions if suggestion.example.target == asked.target), None)
 
 
-def without_accepted(lessons: Iterable[Lesson], standing: Iterable[Approval]) -> list[Lesson]:
-    """Return those lessons that no approval follows already, for as long as the connection lasts."""
+def without_accepted(suggestions: Iterable[SuggestedRule], standing: Iterable[Approval]) -> list[SuggestedRule]:
+    """Return those suggestions that no approval follows already, for as long as the connection lasts."""
     lasting = [approval for approval in standing if approval.expires_at >= approval.consent.expires_at]
-    return [lesson for lesson in lessons if not any(follows(approval, lesson) for approval in lasting)]
+    return [suggestion for suggestion in suggestions if not any(follows(approval, suggestion) for approval in lasting)]
 
 
-def follows(standing: Approval, lesson: Lesson) -> bool:
-    """Return whether the standing approval already allows all that the lesson would."""
-    given, example = _question_of(standing), lesson.example
+def follows(standing: Approval, suggestion: SuggestedRule) -> bool:
+    """Return whether the standing approval already allows all that the suggestion would."""
+    given, example = _question_of(standing), suggestion.example
     if given is None or (given.target, given.consent_id) != (example.target, example.consent_id):
         return False
-    is_often_enough = standing.times_per_day is None or lesson.per_day <= standing.times_per_day
-    return is_often_enough and example.reasons <= given.reasons and lesson.units <= given.units
+    is_often_enough = standing.times_per_day is None or suggestion.per_day <= standing.times_per_day
+    return is_often_enough and example.reasons <= given.reasons and suggestion.units <= given.units
 
 
 def standing_for_user(user: User, now: datetime) -> list[Approval]:
@@ -192,7 +192,7 @@ def _question(row: dict[str, Any]) -> Question | None:
         answer=_answer(row),
         amount=amount,
         reasons=frozenset(row["asked_scopes"]),
-        is_teachable=_is_teachable(row),
+        is_evidence=_is_evidence(row),
         at=row["created_at"],
     )
 
@@ -204,7 +204,7 @@ def _target(row: dict[str, Any], currency: str | None) -> str:
     return sha256(canonical_json([*bound, *listed, fixed_fields(row["context"]), currency]))
 
 
-def _is_teachable(row: dict[str, Any]) -> bool:
+def _is_evidence(row: dict[str, Any]) -> bool:
     is_asked_by_scope = bool(row["asked_scopes"]) and not row["asked_by_rule"]
     return is_asked_by_scope and not row["is_critical"] and names_target(row["resource"], row["context"])
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from approvals.models import Approval
 from approvals.selectors import unknown_scope
-from approvals.summaries import Act, describe_act, further_fields
-from consent.models import Approval, Consent
+from approvals.summaries import Act, further_fields, summarize
+from consent.models import Consent
 from resources.catalogue import catalogue
 from tests.approvals import make_approval
 from web.user.approvals.diffs import Block, read_diff
@@ -79,7 +80,7 @@ def test_a_verb_heads_what_needs_a_standard_scope(granted: Consent, context: dic
 def test_no_verb_hides_what_a_request_does(scopes: list[str], action: str, verb: str, sentence: str) -> None:
     found = [catalogue()[scope] for scope in scopes]
     act = Act(scopes, action, "", {"verb": verb, "recipient": "you"}, lambda: found)
-    assert say_plainly(describe_act(act)) == sentence
+    assert say_plainly(summarize(act)) == sentence
 
 
 def test_the_resource_stands_in_for_the_target(granted: Consent) -> None:
@@ -102,7 +103,7 @@ def test_the_resource_stands_in_for_the_target(granted: Consent) -> None:
 )
 def test_the_gravest_of_action_and_scopes_is_the_title(scopes: list[str], action: str, sentence: str) -> None:
     found = [catalogue().get(scope) or unknown_scope(scope) for scope in scopes]
-    assert say_plainly(describe_act(Act(scopes, action, "", {}, lambda: found))) == sentence
+    assert say_plainly(summarize(Act(scopes, action, "", {}, lambda: found))) == sentence
 
 
 def test_a_harmless_verb_heads_no_grave_request(granted: Consent) -> None:

@@ -1,0 +1,43 @@
+"""Log entries about approvals."""
+
+from typing import Any
+
+from approvals.models import Approval
+from audit.entries.drafts import Draft
+from audit.events import Event, Outcome
+from core.actor import SYSTEM, Actor
+from core.money import read_amount
+
+# What a sentence says about a request.
+NAMED = ("verb", "recipient", "target", "amount")
+MAX_NAMED_LENGTH = 200
+
+
+def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: Any) -> Draft:
+    """Describe an event of an approval to the organizations that its request concerned, and to its user."""
+    metadata = {"approvalId": approval.id, **fields.pop("metadata", {})}
+    return Draft(
+        event=event,
+        actor=actor,
+        organization_id=approval.organization_id,
+        service_organization_ids=[one for one in (approval.service_organization_id,) if one],
+        user_id=approval.user_id,
+        agent_id=approval.agent_id,
+        consent_id=approval.consent_id,
+        action=approval.action or None,
+        scopes=approval.scopes,
+        metadata=metadata,
+        **{"resource": approval.resource or None, "personal": said_in(approval), **fields},
+    )
+
+
+def said_in(approval: Approval) -> dict[str, Any]:
+    """Return what a sentence says about the request, as personal data. The amount of a rule is a ceiling."""
+    said = {name: approval.context[name] for name in NAMED if approval.context.get(name)}
+    short = {name: value for name, value in said.items() if isinstance(value, str) and len(value) <= MAX_NAMED_LENGTH}
+    amount = None if approval.is_rule else read_amount(said.get("amount"))
+    return {"context": {**short, **({"amount": amount._asdict()} if amount else {})}} if short or amount else {}
+
+
+def draft_expiry(approval: Approval) -> Draft:
+    return draft_approval(Event.APPROVAL_EXPIRED, actor=SYSTEM, approval=approval, outcome=Outcome.DENIED)
