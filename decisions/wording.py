@@ -17,7 +17,7 @@ SENTENCES: Mapping[str, Words] = {event.value: event.sentence for event in Event
 VERIFY_DENIED = _("%(agent)s was denied: %(scopes)s.")
 VERIFY_ASKED = _("%(agent)s asked for approval: %(scopes)s.")
 REQUEST_EXPIRED = _("A request from %(agent)s for consent expired before it was answered.")
-# Approvals that answer requests of the future (`approvals.learning`).
+# Approvals that answer requests of the future (`approvals.standing_rules`).
 RULE = "rule"
 RULES: Mapping[str, Words] = {
     Event.APPROVAL_APPROVED: _("%(person)s allowed %(agent)s to do this without asking: %(scopes)s."),

@@ -10,8 +10,9 @@ import jwt
 import orjson
 
 from api.v1.schemas.tokens import MAX_BATCH, MAX_CONTEXT_BYTES
+from approvals.models import Approval
 from audit.events import Event
-from consent.models import Approval, Consent
+from consent.models import Consent
 from core import clock
 from core.canonical import canonical_json
 from core.ids import ACCEPTABLE_REQUEST_ID
