@@ -20,9 +20,9 @@ from approvals.services import (
     expire_unused,
     revoke_approval,
 )
+from approvals.tasks import sweep_approvals
 from audit.events import Event
 from consent.models import Consent
-from consent.tasks import sweep_approvals
 from core import clock
 from core.errors import DomainError, NotAuthenticated, NotFound
 from tests.approvals import Asks, make_approval

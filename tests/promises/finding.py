@@ -16,6 +16,7 @@ TRANSLATED = re.compile(
 GETTEXT = {"_", "lazy", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext"}
 APPS = [
     "web",
+    "approvals",
     "consent",
     "approvals",
     "accounts",
