@@ -2,27 +2,24 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from server.front import bounds
+from server.front.client import Client
 from server.front.headers import is_proxy
 
-if TYPE_CHECKING:
-    from server.front.connection import Connection
 
-
-class Crowd(set["Connection"]):
+class Crowd(set[Client]):
     """A set of connections that counts them by address. A /64 of IPv6 is one address."""
 
     def __init__(self) -> None:
         super().__init__()
         self._numbers: Counter[str] = Counter()
 
-    def add(self, connection: "Connection") -> None:
+    def add(self, connection: Client) -> None:
         super().add(connection)
         self._numbers[connection.address] += 1
 
-    def discard(self, connection: "Connection") -> None:
+    def discard(self, connection: Client) -> None:
         if connection not in self:
             return
         super().discard(connection)
@@ -30,7 +27,7 @@ class Crowd(set["Connection"]):
         if not self._numbers[connection.address]:
             del self._numbers[connection.address]
 
-    def make_room(self, newcomer: "Connection") -> bool:
+    def make_room(self, newcomer: Client) -> bool:
         """Disconnect the client that has kept the process waiting longest, if the newcomer is one too many.
 
         An address with its whole share loses one of its own connections. Those of trusted proxies, which connect for
@@ -44,7 +41,7 @@ class Crowd(set["Connection"]):
         return _evict(each for each in others if not is_proxy(each.peer)) or _evict(others)
 
 
-def _evict(candidates: Iterable["Connection"]) -> bool:
+def _evict(candidates: Iterable[Client]) -> bool:
     """Disconnect the client that has been waited for longest. Those that still read a reply go last."""
     waiting = (each for each in candidates if each.is_waiting)
     longest = min(waiting, key=lambda each: (each.has_unread, each.waiting_since), default=None)

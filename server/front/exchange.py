@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
 
 from api.problems import InternalError, problem_reply
 from core.ids import choose_request_id
 from core.messages import Reply, Request
+from server.front.client import Client
 from server.front.heads import Head
 from server.front.replies import (
     CHUNKED,
@@ -18,9 +18,6 @@ from server.front.replies import (
     encode_head,
 )
 
-if TYPE_CHECKING:
-    from server.front.connection import Connection
-
 logger = logging.getLogger(__name__)
 
 
@@ -29,7 +26,7 @@ class Exchange:
 
     __slots__ = ("_connection", "_head", "_is_answered", "_request_id", "request")
 
-    def __init__(self, request: Request, head: Head, connection: "Connection") -> None:
+    def __init__(self, request: Request, head: Head, connection: Client) -> None:
         self.request = request
         self._head = head
         self._connection = connection

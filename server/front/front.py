@@ -3,21 +3,17 @@
 import logging
 from email.utils import formatdate
 from functools import partial
-from typing import TYPE_CHECKING
 
 from core.messages import Reply
 from core.metrics import connections, parked, pool_waiting, processes, queue_length
 from server.front import bounds
 from server.front.crowd import Crowd
+from server.front.exchange import Exchange
 from server.front.headers import caller_in_turn
 from server.front.hot import HotPaths
 from server.front.pool import Pool
 from server.front.turns import OneByOne
 from server.front.wsgi import Bridge
-
-if TYPE_CHECKING:
-    from server.front.exchange import Exchange
-
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +32,13 @@ class Front:
         """Bytes of unread input and of bodies in memory."""
         self.date = formatdate(usegmt=True)
 
-    def answer(self, exchange: "Exchange") -> None:
+    def answer(self, exchange: Exchange) -> None:
         if len(exchange.request.body) > bounds.SMALL_BODY:
             self._large.add(caller_in_turn(exchange.request), partial(self._answer_large, exchange))
         else:
             self._answer(exchange)
 
-    def _answer_large(self, exchange: "Exchange") -> None:
+    def _answer_large(self, exchange: Exchange) -> None:
         if exchange.is_gone:  # it disconnected while this waited
             exchange(Reply(499, ()))
             return
@@ -53,7 +49,7 @@ class Front:
             logger.exception("%s %s failed", request.method, request.path, extra=extra)
             exchange.fail()
 
-    def _answer(self, exchange: "Exchange") -> None:
+    def _answer(self, exchange: Exchange) -> None:
         if not self._hot.answer(exchange.request, exchange):
             decides = self._hot.decides(exchange.request.path)
             self._bridge.answer(exchange, caller_in_turn(exchange.request) if decides else None)

@@ -19,7 +19,7 @@ from core.text import plain_text
 from decisions.callers import read_credential
 from decisions.expectations import proved_organization
 from limits.throttle import address_group
-from server.front.wsgi import make_environ
+from server.front.environ import make_environ
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -2,20 +2,18 @@
 
 import asyncio
 import logging
-import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from functools import lru_cache, partial
-from io import BytesIO
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from django.db import connections
 
 from approvals.selectors import still_waiting
 from core.errors import Unavailable
-from core.messages import DECIDE, MAY_PARK, Reply, Request
+from core.messages import DECIDE, MAY_PARK, Reply
 from decisions.services import Ask
 from server.front.bounds import FILE_CHUNK, MAX_STREAMS
+from server.front.environ import File, make_environ
 from server.front.exchange import Exchange
 from server.front.parking import Parking, Watch, take_mark
 from server.front.pool import Pool, PoolFull
@@ -27,19 +25,6 @@ logger = logging.getLogger(__name__)
 
 Application = Callable[[dict[str, Any], Any], Any]
 Announcement = Callable[[], object]
-
-
-class File:
-    """A file that is read in pieces. WSGI calls this `wsgi.file_wrapper`."""
-
-    streaming = True
-
-    def __init__(self, file: Any, block_size: int = 0) -> None:
-        self._file = file
-        self.close = getattr(file, "close", lambda: None)
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(partial(self._file.read, FILE_CHUNK), b"")
 
 
 class Bridge:
@@ -176,32 +161,6 @@ def _apart(ask: Ask, deciding: FewThreads) -> Ask:
     return lambda questions: deciding.waiting_for(partial(ask, questions))
 
 
-def make_environ(request: Request, port: str) -> dict[str, Any]:
-    """Return the WSGI environment (PEP 3333)."""
-    environ = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
-        "PATH_INFO": _decoded(request.path),
-        "QUERY_STRING": request.query,
-        "SERVER_NAME": "localhost",  # the host of a request without a Host header
-        "SERVER_PORT": port,
-        "SERVER_PROTOCOL": f"HTTP/{request.http_version}",
-        "REMOTE_ADDR": request.peer,
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": request.scheme,
-        "wsgi.input": BytesIO(request.body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": True,
-        "wsgi.run_once": False,
-        "wsgi.file_wrapper": File,
-    }
-    for name, value in request.headers.items():
-        environ[_variable(name)] = value
-    environ["CONTENT_LENGTH"] = str(len(request.body)) if request.body else environ.get("CONTENT_LENGTH", "")
-    return environ
-
-
 async def _pieces(pool: Pool, response: Iterable[bytes]) -> AsyncIterator[bytes]:
     iterator = iter(response)
     while (piece := await pool.call(partial(next, iterator, None))) is not None:
@@ -214,17 +173,6 @@ def _is_streamed(response: Any, headers: Headers) -> bool:
         length = declared_length(headers)
         return length is None or int(length) > FILE_CHUNK
     return bool(getattr(response, "streaming", not isinstance(response, (list, tuple))))
-
-
-@lru_cache(512)
-def _variable(name: str) -> str:
-    variable = name.upper().replace("-", "_")
-    return variable if variable in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{variable}"
-
-
-def _decoded(path: str) -> str:
-    """Return the decoded path, one character per byte."""
-    return unquote_to_bytes(path).decode("latin-1") if "%" in path else path
 
 
 def _close(response: Iterable[bytes]) -> None:
