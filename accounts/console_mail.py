@@ -3,6 +3,8 @@
 from django.core.mail import EmailMessage
 from django.core.mail.backends.console import EmailBackend as ConsoleBackend
 
+BACKEND = "accounts.console_mail.EmailBackend"
+
 
 class EmailBackend(ConsoleBackend):
     """Write plain text. Django's console backend writes quoted-printable, which breaks long links."""

@@ -9,12 +9,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from administration.joined import in_words
+from administration.vitals import KeyState, Status, Worker, judge_key, judge_lag, look_at_worker
 from audit.condition import lag_seconds
 from core import clock
 from core.administration import list_url, row_url
 from core.models import TaskRun
-from server.doctor.findings import Status
-from server.vitals import KeyState, Worker, judge_key, judge_lag, look_at_worker
 from tokens import keys
 from tokens.models import SigningKey
 
@@ -51,7 +50,7 @@ class Sign:
 def signs_of_health(overdue: Mapping[str, int]) -> list[Sign]:
     """Return the signs, in the order in which an operator looks at them. They take three or four queries.
 
-    `overdue` is how many rows of each kind in `server.vitals.overdue_rows` there are.
+    `overdue` is how many rows of each kind in `administration.vitals.overdue_rows` there are.
     """
     now = clock.now()
     worker = look_at_worker(now)

@@ -13,6 +13,7 @@ from administration.areas import may_read
 from administration.denials import count_denials, most_denied
 from administration.health import signs_of_health
 from administration.joined import AGENT_STATUS, Bounded, Figure, Joined, read_joined
+from administration.vitals import overdue_rows
 from agents.models import Agent
 from audit.models import Entry
 from audit.readers.snapshot import take_snapshot
@@ -21,7 +22,6 @@ from core.administration import list_url
 from core.ids import lowest_id
 from core.models import TaskRun
 from developers.models import Organization
-from server.vitals import overdue_rows
 
 NEW_DAYS = 7
 ASKING = Joined(

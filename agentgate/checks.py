@@ -11,6 +11,7 @@ from django.core import checks
 from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import OperationalError, connection
 
+from accounts import console_mail
 from limits.throttle import parse_rate
 
 THROTTLES = (
@@ -20,7 +21,6 @@ THROTTLES = (
     "THROTTLE_INITIATE",
     "THROTTLE_VERIFY",
 )
-LOG_MAILS = "accounts.console_mail.EmailBackend"
 
 
 @register(Tags.security)
@@ -89,7 +89,7 @@ def _exposure() -> Iterator[CheckMessage]:
             hint="List the host names of this server.",
             id="agentgate.E002",
         )
-    if settings.REQUIRE_VERIFIED_EMAIL and settings.MAILERS["default"]["BACKEND"] == LOG_MAILS:
+    if settings.REQUIRE_VERIFIED_EMAIL and settings.MAILERS["default"]["BACKEND"] == console_mail.BACKEND:
         yield checks.Warning(
             "Registration needs a mailed code, but mails are written to the log, where users cannot read them.",
             hint="Set EMAIL_HOST or REQUIRE_VERIFIED_EMAIL=false.",

@@ -8,8 +8,8 @@ from typing import Any
 
 from celery.schedules import crontab
 
-from server.heartbeat import INTERVAL_SECONDS as HEARTBEAT_SECONDS
-
+# A fraction of `HEARTBEAT_LIFETIME`.
+HEARTBEAT_SECONDS = 20
 # Someone waits for what is mailed.
 SOON = 10
 # Each exchange leaves a code, tokens, a family and an idempotency record, and each request for consent a row.
@@ -28,7 +28,7 @@ def _daily(task: str, hour: int) -> dict[str, Any]:
 
 
 SCHEDULE: dict[str, Any] = {
-    "record-heartbeat": _entry("agentgate.tasks.record_heartbeat", HEARTBEAT_SECONDS),
+    "record-heartbeat": _entry("server.tasks.record_heartbeat", HEARTBEAT_SECONDS),
     "sweep-consents": _entry("consent.tasks.sweep_consents", OFTEN),
     "sweep-undecided-consents": _entry("consent.tasks.sweep_undecided_consents", OFTEN),
     "mail-approvals": _entry("approvals.tasks.mail_approvals", SOON),

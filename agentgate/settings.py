@@ -40,6 +40,13 @@ API_URL = read_api_url(ENVIRONMENT)
 JWT_ISSUER = read_issuer(ENVIRONMENT, API_URL)
 TRUSTED_PROXIES = ENVIRONMENT.networks("TRUSTED_PROXIES")
 METRICS_TOKEN = read_metrics_token(ENVIRONMENT)
+HOST = ENVIRONMENT.text("HOST", "127.0.0.1")
+API_PORT = ENVIRONMENT.text("API_PORT", "8000")
+# One process without PostgreSQL, because the cache is in its memory.
+WEB_CONCURRENCY = max(1, ENVIRONMENT.number("WEB_CONCURRENCY", 2 if ENVIRONMENT.text("DATABASE_URL") else 1))
+# The worker touches the file. Without a younger one, its health check fails.
+HEARTBEAT_PATH = ENVIRONMENT.path("HEARTBEAT_PATH", "var/heartbeat")
+HEARTBEAT_LIFETIME = timedelta(seconds=90)
 VERIFY_REQUIRES_CREDENTIAL = ENVIRONMENT.flag("VERIFY_REQUIRES_CREDENTIAL")
 THROTTLE_REGISTRATION = ENVIRONMENT.text("THROTTLE_REGISTRATION", "20/hour")
 THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
@@ -104,7 +111,6 @@ SECRET_KEY = read_secret_key(ENVIRONMENT, JWT_SECRET)
 ALLOWED_HOSTS = [*(ENVIRONMENT.items("ALLOWED_HOSTS") or [HOSTNAME]), *LOOPBACK_NAMES]
 CSRF_TRUSTED_ORIGINS = [API_URL] if IS_HTTPS else []
 ROOT_URLCONF = "agentgate.urls"
-WSGI_APPLICATION = "agentgate.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [

@@ -9,8 +9,8 @@ from core.actor import Actor
 from core.errors import NotAuthenticated, Throttled
 from core.http import read_basic
 from decisions.expectations import proved_organization
+from decisions.memory import Bounded
 from decisions.requests import Credential
-from decisions.whatif.memory import Bounded
 from limits.quick_throttle import Hit, QuickThrottle
 from limits.throttle import Subject, address_subjects, client_subjects, throttle_client_failures
 

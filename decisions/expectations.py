@@ -10,9 +10,9 @@ from math import inf
 from typing import NamedTuple
 
 from decisions.facts import ServiceFacts, TokenFacts
+from decisions.memory import LIBRARY, Bounded
 from decisions.questions import Question
 from decisions.requests import Credential
-from decisions.whatif.memory import LIBRARY, Bounded
 from policies.books import PolicyBook
 from policies.rules import RuleContext
 from policies.rules.data_flow import connection_of, is_task_key, task_key

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from core import secrets
+from decisions.memory import Bounded
 from decisions.requests import VerifyRequest
-from decisions.whatif.memory import Bounded
 from tokens.access_tokens import Claims, FindKey, read_access_token
 from tokens.keys import verification_key
 

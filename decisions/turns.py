@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
+from decisions.memory import Bounded
 from decisions.questions import Question
 from decisions.requests import Decision
-from decisions.whatif.memory import Bounded
 
 MAX_BATCH = 256
 # What a batch may take, by the measured cost of its questions, in seconds. One question can exceed it.

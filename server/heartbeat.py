@@ -6,31 +6,23 @@ stops, the file becomes too old. `celery inspect ping` would not notice that bea
 
 import sys
 import time
-from pathlib import Path
 
-from agentgate.environment import ENVIRONMENT
-
-INTERVAL_SECONDS = 20
-MAX_AGE_SECONDS = 90
-
-
-def heartbeat_path() -> Path:
-    return ENVIRONMENT.path("HEARTBEAT_PATH", "var/heartbeat")
+from django.conf import settings
 
 
 def record_heartbeat() -> None:
-    path = heartbeat_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
+    settings.HEARTBEAT_PATH.parent.mkdir(parents=True, exist_ok=True)
+    settings.HEARTBEAT_PATH.touch()
 
 
 def problem() -> str:
     """Return what is wrong, or an empty string."""
     try:
-        age = time.time() - heartbeat_path().stat().st_mtime
+        age = time.time() - settings.HEARTBEAT_PATH.stat().st_mtime
     except OSError:
         return "no heartbeat yet"
-    return f"the last heartbeat was {age:.0f} seconds ago" if age > MAX_AGE_SECONDS else ""
+    is_late = age > settings.HEARTBEAT_LIFETIME.total_seconds()
+    return f"the last heartbeat was {age:.0f} seconds ago" if is_late else ""
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ It supervises processes that run the front, and one that runs the sequencer.
 import gc
 import logging
 import resource
+import sys
 from importlib import import_module
 
 import django
 from django.conf import settings
 from uvicorn import Config
 
-from agentgate.environment import ENVIRONMENT, stop
 from server.front.bounds import MAX_CONNECTIONS, STOP_SECONDS
 from server.listening import problem_with_address
 from server.metrics_folder import share_metrics
@@ -20,8 +20,6 @@ from server.supervisor import Supervisor
 
 logger = logging.getLogger("server.main")  # `__name__` is "__main__" here
 
-HOST = ENVIRONMENT.text("HOST", "127.0.0.1")
-PORT = ENVIRONMENT.text("API_PORT", "8000")
 BACKLOG = 2048
 # Per process: connections up to twice the limit, of which half are turned away, and databases, files, pipes.
 OPEN_FILES = 4 * MAX_CONNECTIONS
@@ -29,16 +27,12 @@ OPEN_FILES = 4 * MAX_CONNECTIONS
 START_SECONDS = 30
 
 
-def default_processes() -> int:
-    """Return one process without PostgreSQL, because the cache is in its memory."""
-    return 2 if ENVIRONMENT.text("DATABASE_URL") else 1
-
-
 def serve() -> None:
     """Check the start, then serve until a signal arrives. Does not migrate the database."""
-    problem = problem_with_address(HOST, PORT)
+    host, port = settings.HOST, settings.API_PORT
+    problem = problem_with_address(host, port)
     if problem:
-        stop(problem)
+        sys.exit(f"agentgate: {problem}")
     share_metrics()
     django.setup(set_prefix=False)
     from server.starting import check_start  # imports models, so Django must be set up
@@ -48,8 +42,8 @@ def serve() -> None:
     raise_open_files()
     config = make_config()
     sockets = [config.bind_socket()]
-    host = f"[{HOST}]" if ":" in HOST else HOST
-    logger.info("Listening on http://%s:%s. Public URL (API_URL): %s", host, PORT, settings.API_URL)
+    shown = f"[{host}]" if ":" in host else host
+    logger.info("Listening on http://%s:%s. Public URL (API_URL): %s", shown, port, settings.API_URL)
     import_for_processes()
     Supervisor(config, sockets).run()
 
@@ -66,9 +60,9 @@ def make_config() -> Config:
     """Return uvicorn's configuration. The protocol class is ours, so its settings for HTTP do not apply."""
     return Config(
         "server.front.process:application",
-        host=HOST,
-        port=int(PORT),
-        workers=max(1, ENVIRONMENT.number("WEB_CONCURRENCY", default_processes())),
+        host=settings.HOST,
+        port=int(settings.API_PORT),
+        workers=settings.WEB_CONCURRENCY,
         http="server.front.process:Connection",
         ws="none",
         loop="server.front.loop:Loop",

@@ -4,14 +4,15 @@ A problem ends the process with one line on standard error that says what is wro
 """
 
 import logging
+import sys
 from pathlib import Path
+from typing import NoReturn
 
 from django.conf import settings
 from django.core.checks import run_checks
 from django.db import OperationalError, connection, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from agentgate.environment import stop
 from core import clock
 from tokens.keys import opens_no_stored_key
 
@@ -37,13 +38,13 @@ def _check_file() -> None:
     """Run this before the system checks, which open the database and would create the SQLite file."""
     path = settings.DATABASES["default"]["NAME"]
     if connection.vendor == "sqlite" and not Path(path).exists():
-        stop(f"there is no database at {path}; {MIGRATE}")
+        _stop(f"there is no database at {path}; {MIGRATE}")
 
 
 def _check_settings() -> None:
     faults = [fault for fault in run_checks() if fault.is_serious()]
     if faults:
-        stop("\nagentgate: ".join(f"{fault.msg} {fault.hint or ''} ({fault.id})" for fault in faults))
+        _stop("\nagentgate: ".join(f"{fault.msg} {fault.hint or ''} ({fault.id})" for fault in faults))
 
 
 def _check_migrations() -> None:
@@ -51,7 +52,7 @@ def _check_migrations() -> None:
     pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if pending:
         migrations = "1 migration" if len(pending) == 1 else f"{len(pending)} migrations"
-        stop(f"the database lacks {migrations}; {MIGRATE}")
+        _stop(f"the database lacks {migrations}; {MIGRATE}")
 
 
 def _check_keys() -> None:
@@ -61,3 +62,8 @@ def _check_keys() -> None:
             "value and restart. Otherwise a new key signs from now on, and other values sealed with the former "
             "secret are lost."
         )
+
+
+def _stop(message: str) -> NoReturn:
+    """End the process with one line on standard error."""
+    sys.exit(f"agentgate: {message}")

@@ -18,11 +18,11 @@ from decisions.facts import (
 )
 from decisions.indexing import unknown_scopes
 from decisions.judgement import Found, cover, needs_labels
+from decisions.memory import LIBRARY, Versioned
 from decisions.questions import Question
 from decisions.repeats import read_reserved
 from decisions.stores.statements import Statement, Step
 from decisions.terms import NO_TERMS, terms_of
-from decisions.whatif.memory import LIBRARY, Versioned
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
 from policies.books import PolicyBook, PolicyRow, compile_book

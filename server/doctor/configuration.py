@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.core.checks import CheckMessage, run_checks
 
-from agentgate.environment import RANDOM
 from core.net import parse_address
 from server.doctor.findings import Finding, ok, problem, skipped, warning
 
@@ -58,7 +57,9 @@ def bits(secret: str) -> float:
 
 
 def _weakness(name: str, value: str) -> Finding:
-    return problem(f"{name} has at most {bits(value):.0f} bits.", f"{RANDOM[0].upper()}{RANDOM[1:]}.")
+    return problem(
+        f"{name} has at most {bits(value):.0f} bits.", "Set a random value, for example from `openssl rand -hex 32`."
+    )
 
 
 def _shared() -> Finding:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, connection
 
+from administration.vitals import Status
 from server.doctor import backups, configuration, database, keys, log, services, storage
-from server.doctor.findings import Finding, Status, first_line, problem, skipped
+from server.doctor.findings import Finding, first_line, problem, skipped
 
 Check = Callable[[], Iterator[Finding]]
 

@@ -2,16 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
-
-class Status(StrEnum):
-    """How bad a finding is. `SKIPPED` says that nothing was checked, because there is nothing to check here."""
-
-    OK = "ok"
-    SKIPPED = "skipped"
-    WARNING = "warning"
-    PROBLEM = "problem"
+from administration.vitals import Status
 
 
 @dataclass(frozen=True, slots=True)

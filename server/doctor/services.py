@@ -7,11 +7,11 @@ from django.conf import settings
 from django.core.mail import mailers  # type: ignore[attr-defined]  # newer than its stubs
 from redis import Redis, RedisError, ResponseError
 
+from accounts import console_mail
 from accounts.models import Notice
-from agentgate.checks import LOG_MAILS
+from administration.vitals import count_overdue, look_at_worker
 from core import clock
 from server.doctor.findings import Finding, count, first_line, in_words, ok, problem, skipped, warning
-from server.vitals import count_overdue, look_at_worker
 
 START_WORKER = "Is ./dev worker running? Search its log for ERROR."
 MAX_MAIL_WAIT = timedelta(minutes=10)
@@ -52,7 +52,7 @@ def check_mail() -> Iterator[Finding]:
     late = Notice.objects.filter(due_at__lt=clock.now() - MAX_MAIL_WAIT).count()
     if late:
         yield problem(f"{count(late, 'mail')} to users waited for more than ten minutes.", START_WORKER)
-    if settings.MAILERS["default"]["BACKEND"] == LOG_MAILS:
+    if settings.MAILERS["default"]["BACKEND"] == console_mail.BACKEND:
         message = "EMAIL_HOST is not set: mails are written to the log."
         yield warning(message, "Set EMAIL_HOST.") if settings.IS_HTTPS else skipped(message)
     else:

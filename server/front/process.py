@@ -15,8 +15,9 @@ import django
 
 django.setup(set_prefix=False)  # before the imports below, which need the settings and the apps
 
-from agentgate.environment import ENVIRONMENT  # noqa: E402
-from agentgate.wsgi import application as django_application  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.core.wsgi import get_wsgi_application  # noqa: E402
+
 from server.front.bounds import (  # noqa: E402
     DECIDING_THREADS,
     MAX_COMPUTING,
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["Connection", "application"]
 
-PORT = ENVIRONMENT.text("API_PORT", "8000")
+django_application = get_wsgi_application()
 
 Messages = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -51,7 +52,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     deciding = FewThreads(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED)
     hot = HotPaths()
     await hot.start()
-    bridge = Bridge(django_application, pool, PORT, ask=hot.decide, deciding=deciding)
+    bridge = Bridge(django_application, pool, settings.API_PORT, ask=hot.decide, deciding=deciding)
     front = scope["state"]["front"] = Front(hot, bridge, pool)
     ticking = asyncio.create_task(_tick(front))
     gc.freeze()  # What is loaded by now stays, and looking through it for garbage would take a tenth of the time.

@@ -1,10 +1,10 @@
 """Refusals of the front."""
 
-from agentgate.errors import refuse
 from core.errors import DomainError
 from core.ids import choose_request_id
 from core.messages import Reply
 from core.metrics import report_front_refusal
+from server.errors import refuse
 from server.front.failures import failures
 
 

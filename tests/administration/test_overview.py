@@ -16,6 +16,7 @@ from administration.areas import AREAS, NOUNS
 from administration.denials import FEWEST
 from administration.health import signs_of_health
 from administration.labels import LABELS
+from administration.vitals import HEARTBEAT, OLD_KEY, Status, count_overdue
 from agents.services import stop_agent
 from audit.events import Outcome
 from audit.models import Journal
@@ -25,11 +26,9 @@ from core.actor import SYSTEM
 from core.models import TaskRun
 from core.task_runs import record_run
 from developers.services import suspend_organization
-from server.doctor.findings import Status
 from server.doctor.keys import check_signing_key
 from server.doctor.log import check_sequencer
 from server.doctor.services import check_sweeps, check_worker
-from server.vitals import HEARTBEAT, OLD_KEY, count_overdue
 from tests.administration.test_pages import form_url, name_of
 from tests.administration.world import World, sign_in
 from tests.audit.journals import decision as decided

@@ -116,7 +116,7 @@ def _fill_the_rest(world: World) -> None:
     Throttle("sign-in", "10/minute").count(Subject("address:203.0.113.7"))
     retried = RepeatableRequest(key="k", path="/p", credential="c", body={}, lifetime=timedelta(hours=1))
     answer_once(retried, lambda: Answer(201, {"secret": "shown"}))
-    TaskRun.objects.create(name="agentgate.tasks.record_heartbeat", started_at=clock.now(), seconds=0.01)
+    TaskRun.objects.create(name="server.tasks.record_heartbeat", started_at=clock.now(), seconds=0.01)
     claim_domain(actor=SYSTEM, organization=world.developer.organization, domain="acme.com")
     Notice.objects.create(user=world.ada, name="new_device", facts={}, created_at=clock.now())
     BrowserSession.objects.create(session_key="browser", session_data="", expire_date=clock.now())

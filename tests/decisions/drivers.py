@@ -16,12 +16,12 @@ from consent.granting import approve_consent
 from consent.models import Consent
 from core.actor import SYSTEM
 from decisions import expectations
+from decisions.memory import LIBRARY
 from decisions.questions import Question, make_question
 from decisions.requests import Credential, Decision, VerifyRequest
 from decisions.services import decide
 from decisions.stores.base import Store
 from decisions.stores.opening import make_store
-from decisions.whatif.memory import LIBRARY
 from policies.models import Policy
 from policies.services import create_policy
 from tests.world import ANONYMOUS, Grant, as_user, ask, make_caller, make_resource_server, make_user

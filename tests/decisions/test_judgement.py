@@ -13,10 +13,10 @@ from decisions.approvals import BatchApprovals
 from decisions.expectations import expected_counters, learn, see
 from decisions.facts import AgentFacts, CallerFacts, ServiceFacts, TokenFacts
 from decisions.judgement import Found, judge
+from decisions.memory import LIBRARY
 from decisions.questions import Question
 from decisions.requests import Credential, Reason, VerifyRequest
 from decisions.settling import Settling
-from decisions.whatif.memory import LIBRARY
 from limits.reservations import ReservationExpired
 from limits.sliding_window import LoadedCounter
 from policies.books import EMPTY_BOOK, PolicyBook, PolicyRow, compile_book

@@ -85,9 +85,9 @@ def test_the_server_does_not_start(environment: dict[str, str], says: str, tmp_p
     assert SECRET not in done.stderr
 
 
-@pytest.mark.parametrize("process", ["server", "worker"])
+@pytest.mark.parametrize("process", ["main", "worker"])
 def test_nothing_starts_without_a_database(process: str, tmp_path: Path) -> None:
-    done = run(tmp_path, "-m", f"agentgate.{process}", JWT_SECRET=SECRET, API_PORT=str(free_port()))
+    done = run(tmp_path, "-m", f"server.{process}", JWT_SECRET=SECRET, API_PORT=str(free_port()))
 
     assert done.returncode == 1
     assert "there is no database at" in done.stderr

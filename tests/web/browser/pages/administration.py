@@ -42,7 +42,7 @@ def make() -> Content:
         denied = deny(agent if number % 5 else long, ada, number)
     bound_consent(granted)
     approval = make_approval(granted)
-    record_run("agentgate.tasks.record_heartbeat", started_at=clock.now(), seconds=0.01, result=None)
+    record_run("server.tasks.record_heartbeat", started_at=clock.now(), seconds=0.01, result=None)
     record_run("tokens.tasks.sweep_tokens", started_at=clock.now(), seconds=0.4, result=17)
     record_run("consent.tasks.sweep_codes", started_at=clock.now(), seconds=0.1, result=None, error="OperationalError")
     ask_to_be_verified(developer.organization)

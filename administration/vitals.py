@@ -10,28 +10,33 @@ from django.conf import settings
 from django.db.models import Min, QuerySet
 
 from accounts.models import BrowserSession
-from agentgate.schedule import SCHEDULE
 from audit.condition import STUCK_SECONDS
 from consent.models import Consent
 from consent.statuses import ConsentStatus
 from core import clock
 from core.models import IdempotencyRecord, TaskRun
-from server.doctor.findings import Status
-from server.heartbeat import MAX_AGE_SECONDS
 from tokens import keys
 from tokens.models import AccessToken, SigningKey
 from tokens.services import KEEP_EXPIRED
 
-HEARTBEAT = "agentgate.tasks.record_heartbeat"
+HEARTBEAT = "server.tasks.record_heartbeat"
 # By the name of each task of the schedule: when it runs.
-SCHEDULED: Mapping[str, Any] = {entry["task"]: entry["schedule"] for entry in SCHEDULE.values()}
-SILENCE = timedelta(seconds=MAX_AGE_SECONDS)
+SCHEDULED: Mapping[str, Any] = {entry["task"]: entry["schedule"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
 SLOW_LOG, STUCK_LOG = timedelta(seconds=5), timedelta(seconds=STUCK_SECONDS)
 OLD_KEY = timedelta(days=90)
 # A task of the schedule is late after so many intervals, and one that runs daily after so long.
 LATE_INTERVALS, LATE_DAILY = 5, timedelta(hours=26)
 # How long an expired row may wait for its sweep, which runs each minute.
 MAX_WAIT = timedelta(hours=1)
+
+
+class Status(StrEnum):
+    """How bad something is. `SKIPPED` says that nothing was checked, because there is nothing to check here."""
+
+    OK = "ok"
+    SKIPPED = "skipped"
+    WARNING = "warning"
+    PROBLEM = "problem"
 
 
 class KeyState(StrEnum):
@@ -85,7 +90,7 @@ def look_at_worker(now: datetime) -> Worker:
     beat = runs.pop(HEARTBEAT, None)
     return Worker(
         beat_at=beat.started_at if beat else None,
-        is_alive=beat is not None and now - beat.started_at < SILENCE,
+        is_alive=beat is not None and now - beat.started_at < settings.HEARTBEAT_LIFETIME,
         failed=sorted(name for name, run in runs.items() if run.error),
         late=sorted(name for name, run in runs.items() if now - run.started_at > _patience(SCHEDULED[name])),
         last_at=max((run.started_at for run in runs.values()), default=None),
@@ -120,4 +125,8 @@ def _swept() -> Mapping[str, Swept]:
 
 def _patience(interval: Any) -> timedelta:
     """Return after how long a task is late. `interval` is in seconds, or a schedule of the days."""
-    return timedelta(seconds=interval * LATE_INTERVALS) + SILENCE if isinstance(interval, float) else LATE_DAILY
+    return (
+        timedelta(seconds=interval * LATE_INTERVALS) + settings.HEARTBEAT_LIFETIME
+        if isinstance(interval, float)
+        else LATE_DAILY
+    )

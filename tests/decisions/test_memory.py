@@ -7,7 +7,7 @@ import time_machine
 
 from core import clock
 from core.actor import SYSTEM
-from decisions.whatif.memory import Bounded
+from decisions.memory import Bounded
 from limits.models import Counter
 from limits.tasks import sweep_counters
 from policies.services import update_policy
