@@ -2,6 +2,10 @@
 
 Each change locks the account, is logged, and sends an email to the primary address. Pages allow them only after a
 recent sign-in. Recovery codes are made with the first factor, and end with the last one.
+
+allauth's table, encryption and step of the sign-in stay. Its flows do not: they count failed codes in the cache, which
+may be lost, use one challenge for every purpose, and log after the commit. Neither a password reset nor the admin site
+skips the second step. A code alone is not a recent sign-in, because six digits can be read over a shoulder.
 """
 
 import secrets
