@@ -50,7 +50,8 @@ class Migration(migrations.Migration):
                 ("resource_owners", models.JSONField(default=dict)),
                 ("reason", models.CharField(blank=True, max_length=200)),
                 ("is_authenticated", models.BooleanField(default=False)),
-                ("shown_scopes", models.JSONField(default=list)),
+                ("shown_scopes", core.fields.PackedJSONField(default=list)),
+                ("shown_services", models.JSONField(default=list)),
                 (
                     "door",
                     models.CharField(choices=[("link", "Link"), ("browser", "Browser")], default="link", max_length=8),
@@ -59,9 +60,9 @@ class Migration(migrations.Migration):
                 ("authorization_details", models.JSONField(default=list)),
                 ("granted_scopes", models.JSONField(default=list)),
                 ("terms", models.JSONField(default=dict)),
+                ("paused_at", models.DateTimeField(blank=True, null=True)),
                 ("created_at", models.DateTimeField()),
                 ("decided_at", models.DateTimeField(blank=True, null=True)),
-                ("paused_at", models.DateTimeField(blank=True, null=True)),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
                 ("replaced_at", models.DateTimeField(blank=True, null=True)),
                 ("expires_at", models.DateTimeField()),
@@ -77,6 +78,7 @@ class Migration(migrations.Migration):
                 (
                     "organization",
                     models.ForeignKey(
+                        db_index=False,
                         null=True,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="consents",
@@ -97,8 +99,8 @@ class Migration(migrations.Migration):
                     "user",
                     models.ForeignKey(
                         blank=True,
-                        null=True,
                         db_index=False,
+                        null=True,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="consents",
                         to=settings.AUTH_USER_MODEL,
@@ -107,23 +109,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-id"],
-                "indexes": [
-                    models.Index(fields=["user", "id"], name="consent_con_user_id_4972d4_idx"),
-                    models.Index(fields=["agent", "id"], name="consent_con_agent_i_076f4d_idx"),
-                    models.Index(fields=["status", "expires_at"], name="consent_con_status_7dddd3_idx"),
-                    models.Index(
-                        condition=models.Q(("decided_at__isnull", True)),
-                        fields=["expires_at"],
-                        name="consent_undecided_idx",
-                    ),
-                ],
-                "constraints": [
-                    models.UniqueConstraint(
-                        condition=models.Q(("status", "approved")),
-                        fields=("user", "agent"),
-                        name="one_approved_consent",
-                    ),
-                ],
             },
         ),
         migrations.CreateModel(
@@ -155,6 +140,7 @@ class Migration(migrations.Migration):
                 ),
                 ("code", core.fields.ExactCharField(max_length=64, unique=True)),
                 ("resource", models.JSONField(default=list)),
+                ("resource_owners", models.JSONField(default=dict)),
                 ("consumed_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "application",
@@ -162,12 +148,6 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.CASCADE,
                         to=settings.OAUTH2_PROVIDER_APPLICATION_MODEL,
                         verbose_name="application",
-                    ),
-                ),
-                (
-                    "consent",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, related_name="codes", to="consent.consent"
                     ),
                 ),
                 (
@@ -179,10 +159,55 @@ class Migration(migrations.Migration):
                         verbose_name="user",
                     ),
                 ),
+                (
+                    "consent",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="codes", to="consent.consent"
+                    ),
+                ),
             ],
             options={
                 "ordering": ["-id"],
-                "indexes": [models.Index(fields=["expires"], name="consent_aut_expires_dd7f37_idx")],
             },
+        ),
+        migrations.AddIndex(
+            model_name="consent",
+            index=models.Index(fields=["user", "id"], name="consent_con_user_id_4972d4_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="consent",
+            index=models.Index(fields=["agent", "id"], name="consent_con_agent_i_076f4d_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="consent",
+            index=models.Index(fields=["organization", "id"], name="consent_newest_of_org_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="consent",
+            index=models.Index(fields=["organization", "status"], name="consent_status_of_org_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="consent",
+            index=models.Index(fields=["agent", "status", "expires_at", "user", "id"], name="consent_of_agent_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="consent",
+            index=models.Index(fields=["status", "expires_at", "id"], name="consent_by_status_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="consent",
+            index=models.Index(
+                condition=models.Q(("decided_at__isnull", True)), fields=["expires_at"], name="consent_undecided_idx"
+            ),
+        ),
+        migrations.AddConstraint(
+            model_name="consent",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "approved")), fields=("user", "agent"), name="one_approved_consent"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="authorizationcode",
+            index=models.Index(fields=["expires"], name="consent_aut_expires_dd7f37_idx"),
         ),
     ]

@@ -8,9 +8,59 @@ import core.ids
 class Migration(migrations.Migration):
     initial = True
 
-    dependencies = [("developers", "0001_initial")]
+    dependencies = [
+        ("developers", "0001_initial"),
+    ]
 
     operations = [
+        migrations.CreateModel(
+            name="CustomScope",
+            fields=[
+                ("id", core.fields.ExactCharField(max_length=100, primary_key=True, serialize=False)),
+                (
+                    "risk_level",
+                    models.CharField(
+                        choices=[("low", "low"), ("standard", "standard"), ("high", "high"), ("critical", "critical")],
+                        max_length=8,
+                    ),
+                ),
+                ("title", models.CharField(max_length=80)),
+                ("description", models.CharField(max_length=200)),
+                ("cannot", models.CharField(max_length=200)),
+                ("labels", models.JSONField(default=list)),
+                ("is_reversible", models.BooleanField(default=False)),
+                ("covers", models.JSONField(default=dict)),
+                ("excludes", models.JSONField(default=list)),
+                ("retired", models.JSONField(default=list)),
+                ("edition", models.PositiveIntegerField(default=0)),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="custom_scopes",
+                        to="developers.organization",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["id"],
+            },
+        ),
+        migrations.CreateModel(
+            name="ReservedIdentifier",
+            fields=[
+                ("identifier", core.fields.ExactCharField(max_length=500, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField()),
+                (
+                    "organization",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="reserved_identifiers",
+                        to="developers.organization",
+                    ),
+                ),
+            ],
+        ),
         migrations.CreateModel(
             name="ResourceServer",
             fields=[
@@ -52,6 +102,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "made_by",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to="developers.developer",
+                    ),
+                ),
+                (
                     "resource_server",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
@@ -63,35 +123,6 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["-id"],
                 "abstract": False,
-            },
-        ),
-        migrations.CreateModel(
-            name="CustomScope",
-            fields=[
-                ("id", core.fields.ExactCharField(max_length=100, primary_key=True, serialize=False)),
-                (
-                    "risk_level",
-                    models.CharField(
-                        choices=[("low", "low"), ("standard", "standard"), ("high", "high"), ("critical", "critical")],
-                        max_length=8,
-                    ),
-                ),
-                ("title", models.CharField(max_length=80)),
-                ("description", models.CharField(max_length=200)),
-                ("cannot", models.CharField(max_length=200)),
-                ("labels", models.JSONField(default=list)),
-                ("is_reversible", models.BooleanField(default=False)),
-                (
-                    "organization",
-                    models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="custom_scopes",
-                        to="developers.organization",
-                    ),
-                ),
-            ],
-            options={
-                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(

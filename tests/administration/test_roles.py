@@ -279,7 +279,7 @@ def test_the_migration_leaves_a_role_of_the_operator_alone(world: World) -> None
 
     Group.objects.get(name=SUPPORT).permissions.clear()
     Group.objects.get(name=OPERATIONS).delete()
-    import_module("accounts.migrations.0006_staff_roles").make_roles(apps, None)
+    import_module("accounts.migrations.0002_staff_roles").make_roles(apps, None)
 
     assert not Group.objects.get(name=SUPPORT).permissions.exists()
     assert Group.objects.get(name=OPERATIONS).permissions.count() == 3

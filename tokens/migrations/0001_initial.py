@@ -45,25 +45,17 @@ class Migration(migrations.Migration):
                 ("scope", models.TextField()),
                 ("removed_scopes", models.JSONField(default=list)),
                 ("resource", models.JSONField(default=list)),
+                ("resource_owners", models.JSONField(default=dict)),
                 ("created_at", models.DateTimeField()),
                 ("revoked_at", models.DateTimeField(blank=True, null=True)),
                 ("expires_at", models.DateTimeField(db_index=True)),
                 (
                     "application",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         related_name="families",
                         to=settings.OAUTH2_PROVIDER_APPLICATION_MODEL,
-                    ),
-                ),
-                (
-                    "consent",
-                    models.ForeignKey(
-                        blank=True,
-                        null=True,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="families",
-                        to="consent.consent",
                     ),
                 ),
                 (
@@ -74,6 +66,16 @@ class Migration(migrations.Migration):
                         on_delete=django.db.models.deletion.DO_NOTHING,
                         related_name="family",
                         to=settings.OAUTH2_PROVIDER_GRANT_MODEL,
+                    ),
+                ),
+                (
+                    "consent",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="families",
+                        to="consent.consent",
                     ),
                 ),
                 (
@@ -105,9 +107,9 @@ class Migration(migrations.Migration):
                 (
                     "application",
                     models.ForeignKey(
+                        db_index=False,
                         on_delete=django.db.models.deletion.CASCADE,
                         to=settings.OAUTH2_PROVIDER_APPLICATION_MODEL,
-                        verbose_name="application",
                     ),
                 ),
                 (
@@ -130,14 +132,6 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-id"],
-                "indexes": [
-                    models.Index(fields=["expires"], name="tokens_refr_expires_4a60fe_idx"),
-                    models.Index(
-                        condition=models.Q(("sealed_answer__isnull", False)),
-                        fields=["family"],
-                        name="tokens_kept_answers_idx",
-                    ),
-                ],
             },
         ),
         migrations.CreateModel(
@@ -153,10 +147,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("resource", models.JSONField(default=list)),
+                ("resource_owners", models.JSONField(default=dict)),
                 (
                     "application",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.CASCADE, to=settings.OAUTH2_PROVIDER_APPLICATION_MODEL
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to=settings.OAUTH2_PROVIDER_APPLICATION_MODEL,
                     ),
                 ),
                 (
@@ -181,7 +178,36 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-id"],
-                "indexes": [models.Index(fields=["expires"], name="tokens_acce_expires_2c6d84_idx")],
             },
+        ),
+        migrations.AddIndex(
+            model_name="tokenfamily",
+            index=models.Index(fields=["application", "id"], name="families_of_agent_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="tokenfamily",
+            index=models.Index(fields=["application", "revoked_at", "expires_at", "consent"], name="families_live_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="refreshtoken",
+            index=models.Index(fields=["expires"], name="tokens_refr_expires_4a60fe_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="refreshtoken",
+            index=models.Index(
+                condition=models.Q(("sealed_answer__isnull", False)), fields=["family"], name="tokens_kept_answers_idx"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="refreshtoken",
+            index=models.Index(fields=["application", "id"], name="refresh_tokens_of_agent_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="accesstoken",
+            index=models.Index(fields=["expires"], name="tokens_acce_expires_2c6d84_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="accesstoken",
+            index=models.Index(fields=["application", "id"], name="access_tokens_of_agent_idx"),
         ),
     ]

@@ -18,7 +18,7 @@ def remove(apps, schema_editor):
 class Migration(migrations.Migration):
     dependencies = [
         ("policies", "0001_initial"),
-        ("developers", "0002_organization_policy_version"),
+        ("developers", "0001_initial"),
     ]
 
     operations = [migrations.RunPython(install, remove)]

@@ -64,7 +64,7 @@ def _permission(apps: Any, act: str, label: str) -> Any:
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0005_notices_due"),
+        ("accounts", "0001_initial"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("contenttypes", "0002_remove_content_type_name"),
     ]
