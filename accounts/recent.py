@@ -6,18 +6,24 @@ Activity never does, and neither does a code of an authenticator app alone.
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from allauth.account.signals import authentication_step_completed, user_logged_in
+from allauth.account.utils import get_next_redirect_url
 from django.conf import settings
+from django.contrib import messages
 from django.dispatch import receiver
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from accounts.errors import ReauthenticationRequired
 from core import clock
+from core.http import SeeOther
 from core.wording import Filled
 
-_KEY = "signed_in_at"
+_KEY, _UNDONE = "signed_in_at", "undone_post"
 
 
 def time_of_sign_in(request: HttpRequest) -> datetime | None:
@@ -44,6 +50,27 @@ def require_recent_sign_in(signed_in_at: datetime | None) -> None:
         raise ReauthenticationRequired(
             Filled(gettext_noop("This needs a sign-in within the last %(minutes)d minutes."), minutes=minutes)
         )
+
+
+def ask_for_password(request: HttpRequest, *, is_undone: bool) -> HttpResponse:
+    """Redirect to the page that asks for the password and then leads back with GET.
+
+    If `is_undone`, `say_undone` then says that nothing was changed.
+
+    Danger: unlike allauth's `ReauthenticationRequired`, do not repeat the POST. It may come from an agent that drives
+    the browser, and the user would enter the password without seeing what it does.
+    """
+    path = request.get_full_path()
+    request.session[_UNDONE] = path if is_undone else ""
+    return SeeOther(f"{reverse('account_reauthenticate')}?{urlencode({'next': path})}")
+
+
+def say_undone(request: HttpRequest) -> None:
+    """After the password, say that what it was needed for is not done, if that was a POST to the page that follows."""
+    undone = request.session.pop(_UNDONE, "")
+    if undone and undone == get_next_redirect_url(request):
+        text = _("You confirmed that it is you. Nothing has been changed yet, so make your choice again.")
+        messages.warning(request, text)
 
 
 @receiver(user_logged_in)

@@ -1,1 +1,1 @@
-"""The administrator's desk: what the admin site shows beyond lists and rows. It reads all apps, and none imports it."""
+"""Django's admin site for the administrators of this server: a surface beside the API and the pages."""

@@ -1,149 +1,24 @@
-"""Changes to other apps' admin pages. This app is listed last, so the others have registered theirs."""
+"""The pages of the admin site, one module per app. This app is listed last, so other apps have registered theirs."""
 
-from typing import Any
-
-from django import forms
+from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.contrib import admin
-from django.contrib.auth.models import Group, Permission
-from django.db.models import Q, QuerySet
-from django.http import HttpRequest
-from django.utils.safestring import SafeString
-from django.utils.translation import gettext_lazy
+from django.contrib.auth.models import Group
 
-from accounts.access import delete_role, save_role
-from accounts.models import User
-from administration.areas import noun_of
-from core.actor import Actor
-from core.admin_actions import reasoned_action
-from core.admin_edits import EditForm
-from core.admin_lists import EMAIL, TEXT
-from core.admin_words import MEMBERS
-from core.administration import ReadOnlyAdmin, counted, is_superuser, link_to_rows, show_lines
-from core.models import TaskRun
+# Pages of other packages that ours replace, or that administrators do not need.
+admin.site.unregister([apps.get_model("oauth2_provider", "IDToken"), EmailAddress, Authenticator, Group])
 
-EMAIL_ADDRESS = apps.get_model("account", "EmailAddress")
-AUTHENTICATOR = apps.get_model("mfa", "Authenticator")
-ACTS = {"view": gettext_lazy("%(noun)s: read"), "change": gettext_lazy("%(noun)s: act")}
-
-
-class EmailAddressAdmin(ReadOnlyAdmin):
-    """Read-only, because adding an address to an account would allow taking it over."""
-
-    owners = ["user"]
-    list_display = ["email", "user", "primary", "verified"]
-    list_select_related = ["user"]
-    list_filter = ["verified"]
-    searches = {EMAIL: "email", "usr": "user"}
-    fields = ["email", "user", "primary", "verified"]
-    actions = None
-
-
-class PermissionsField(forms.ModelMultipleChoiceField):
-    """The permissions that have a meaning in the admin site: to read the rows of a model, and to act on them."""
-
-    def label_from_instance(self, obj: Any) -> str:
-        return _name_of(obj)
-
-
-def _name_of(permission: Permission) -> str:
-    model: Any = permission.content_type.model_class()
-    act = permission.codename.partition("_")[0]
-    return str(ACTS[act] % {"noun": noun_of(model).plural})
-
-
-def _offered() -> QuerySet[Permission]:
-    """Return the permission to read the rows of each model, and to act on them if the model has actions or a form."""
-    wanted = Q()
-    for model, page in admin.site._registry.items():
-        acts = ["view", "change"] if page.actions or getattr(page, "edit_form", None) else ["view"]
-        names = [f"{act}_{model._meta.model_name}" for act in acts]
-        wanted |= Q(content_type__app_label=model._meta.app_label, codename__in=names)
-    rows = Permission.objects.filter(wanted).exclude(content_type__app_label="auth")
-    rows = rows.exclude(content_type__model="approval")  # which those read who read consents
-    return rows.select_related("content_type").order_by("content_type__app_label", "content_type__model", "-codename")
-
-
-class RoleForm(EditForm):
-    name = forms.CharField(label=gettext_lazy("Name"), max_length=150)
-    permissions = PermissionsField(
-        label=gettext_lazy("Permissions"),
-        queryset=Permission.objects.none(),
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-    )
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        field: Any = self.fields["permissions"]
-        field.queryset = _offered()
-
-    def read(self, row: Group | None) -> dict[str, Any]:
-        return {"name": row.name, "permissions": list(row.permissions.all())} if row else {}
-
-    def write(self, actor: Actor, reason: str) -> Group:
-        given = self.cleaned_data
-        return save_role(
-            actor=actor, role=self.row, name=given["name"], permissions=given["permissions"], reason=reason
-        )
-
-
-def _role_impact(roles: QuerySet[Any]) -> list[str]:
-    return [counted(User.objects.filter(groups__in=roles.values("pk")).distinct().count(), MEMBERS)]
-
-
-@reasoned_action(
-    gettext_lazy("Delete role"),
-    many=gettext_lazy("Delete selected roles"),
-    impact=_role_impact,
-    unchanged=gettext_lazy("already deleted"),
+from administration import (  # noqa: E402, F401  importing registers them
+    accounts,
+    agents,
+    approvals,
+    audit,
+    consent,
+    developers,
+    operations,
+    policies,
+    resources,
+    roles,
+    tokens,
 )
-def delete(actor: Actor, role: Group, reason: str) -> bool:
-    return delete_role(actor=actor, role=role, reason=reason)
-
-
-class GroupAdmin(ReadOnlyAdmin):
-    """Roles. Only superusers, because administrators who can edit their own role could promote themselves."""
-
-    list_display = ["name"]
-    searches = {TEXT: "name"}
-    ordering = ["name"]
-    fields = ["permits", "members"]
-    readonly_fields = ["permits", "members"]
-    actions = [delete]
-    edit_form = RoleForm
-    can_create = True
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return is_superuser(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_superuser(request)
-
-    def has_act_permission(self, request: HttpRequest) -> bool:
-        return is_superuser(request)
-
-    @admin.display(description=gettext_lazy("Permissions"))
-    def permits(self, role: Group) -> SafeString | str:
-        return show_lines([_name_of(one) for one in _offered().filter(group=role)])
-
-    @admin.display(description=gettext_lazy("Members"))
-    def members(self, role: Group) -> SafeString:
-        return link_to_rows(User, role.name, groups__id__exact=str(role.pk))
-
-
-class TaskRunAdmin(ReadOnlyAdmin):
-    """The last run of each background task."""
-
-    list_display = ["name", "started_at", "seconds", "result", "error"]
-    searches = {TEXT: "name"}
-    searched_text = gettext_lazy("task")
-    ordering = ["name"]
-    fields = ["name", "started_at", "seconds", "result", "error", "failed_at"]
-    actions = None
-
-
-admin.site.unregister([apps.get_model("oauth2_provider", "IDToken"), EMAIL_ADDRESS, AUTHENTICATOR, Group])
-admin.site.register(EMAIL_ADDRESS, EmailAddressAdmin)
-admin.site.register(Group, GroupAdmin)
-admin.site.register(TaskRun, TaskRunAdmin)

@@ -9,16 +9,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.recent import require_recent_sign_in, time_of_sign_in
+from administration.actions import ReasonForm, administrator
+from administration.kept_form import take_reason
+from administration.links import is_superuser
+from administration.stop_lines import lines_of_impact, lines_of_proof
 from agents.emergency import lift_emergency_stop, stop_everything
 from audit.proof.stops import EVERYTHING
 from audit.readers.snapshot import take_snapshot
 from core import clock
-from core.admin_actions import ReasonForm, administrator
-from core.administration import is_superuser
 from core.http import SeeOther
-from core.kept_form import take_reason
 from developers.impact import impact_on_everything
-from developers.stop_lines import lines_of_impact, lines_of_proof
 
 ACTS = {
     "stop": (

@@ -1,37 +1,42 @@
 """The page of a log entry: what happened in a sentence, with names and links, and its place in the log."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
-from django.utils.safestring import SafeString
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from administration.log_lines import Party, find_parties
-from administration.sentences import sentence_html
+from administration.links import named
+from administration.log_lines import ACTORS, Party, find_parties
+from audit.entries.drafts import CALL, REASON, REQUEST_ID
 from audit.entries.facets import is_own
 from audit.events import Event
 from audit.readers.reading import AuditEntry, stated_reason
+from audit.signing import checkpoints
 from core.text import plain_text, readable_json
 from decisions.requests import Reason
-from decisions.wording import cause_of, explain_denial
+from decisions.wording import cause_of, explain_denial, sentence_of
+from policies.rules import title_of
 from resources.catalogue import Scope, describe_scopes
-from web.portal.logs.proof import Proof, find_proof
-from web.portal.logs.words import rule_title
 
+AGENT, PERSON, CONSENT = gettext_lazy("Agent"), gettext_lazy("Person"), gettext_lazy("Consent")
 POLICY, SERVER = gettext_lazy("Policy"), gettext_lazy("Resource server")
-AGENT, PERSON = gettext_lazy("Agent"), gettext_lazy("Person")
-CONSENT, ORGANIZATIONS = gettext_lazy("Consent"), gettext_lazy("Organizations")
+ORGANIZATIONS = gettext_lazy("Organizations")
 # These have the policy's name as their own.
 POLICY_EVENTS = frozenset({Event.POLICY_CREATED, Event.POLICY_UPDATED, Event.POLICY_DELETED})
+# The personal facts that every administrator needs: where a request came from, an address, and a stated reason.
+SHOWN = frozenset({"ip", "userAgent", "callerIp", "forwardedUserAgent", "email", REASON, REQUEST_ID})
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What an entry is about, and the list of all entries about the same. `log_url` is empty if there is none."""
 
     label: str | Promise
@@ -39,8 +44,7 @@ class Subject:
     log_url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Detail:
+class Detail(NamedTuple):
     """A member of the metadata or of the personal data. It is a `party`, or a `text`, which is JSON if `is_json`."""
 
     name: str
@@ -66,35 +70,45 @@ class EntryPage:
     request_url: str
     details: Sequence[Detail]
     personal: Sequence[Detail]
-    proof: Proof
+    checkpoint: Any
     whole: str
+
+
+def withhold_contents(entry: AuditEntry) -> AuditEntry:
+    """Return the entry without what users and services said in requests, which only superusers read."""
+    parts = {name: part if name == CALL else _shown(name, part) for name, part in entry.personal_parts.items()}
+    if CALL in parts:
+        parts[CALL] = {name: _shown(name, value) for name, value in parts[CALL].items()}
+    return replace(entry, personal_parts=parts)
 
 
 def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> EntryPage:
     """Return what the page of an entry shows. `list_url` is the list of all entries."""
-    content = entry.content
-    metadata, personal = content["metadata"], entry.personal
-    actor_id = content["actor"]["id"]
+    content, metadata = entry.content, entry.content["metadata"]
+    actor_id, request_id = content["actor"]["id"], content["requestId"]
     parties = find_parties(request, [one for one in _ids(entry, content) if isinstance(one, str)])
     scopes = describe_scopes(content["scopes"])
-    titles = {one.id: plain_text(one.title) for one in scopes}
     return EntryPage(
         entry=entry,
         content=content,
-        sentence=sentence_html(content, _named(entry, content, parties), titles),
+        sentence=_sentence(content, _named(entry, content, parties), scopes),
         why=explain_denial(content["reason"], metadata).why if content["reason"] in Reason else cause_of(content),
-        rule=rule_title(metadata["ruleType"]) if metadata.get("ruleType") else "",
+        rule=title_of(metadata["ruleType"]) if metadata.get("ruleType") else "",
         stated=stated_reason(content),
         actor=_party(actor_id, parties) if actor_id else None,
         actor_url=f"{list_url}?{urlencode({'actor': actor_id})}" if actor_id else "",
         subjects=list(_subjects(entry, content, parties, list_url)),
         scopes=scopes,
-        request_url=_search(content["requestId"]) if content["requestId"] and is_own(content["requestId"]) else "",
+        request_url=f"{reverse('admin:search')}?q={request_id}" if request_id and is_own(request_id) else "",
         details=[_detail(name, value, parties) for name, value in sorted(metadata.items()) if name != "reason"],
-        personal=[_detail(name, value, parties) for name, value in sorted(personal.items()) if value is not None],
-        proof=find_proof(entry),
-        whole=readable_json({**content, "personal": personal}),
+        personal=[_detail(name, value, parties) for name, value in sorted(entry.personal.items()) if value is not None],
+        checkpoint=None if entry.index is None else checkpoints.covering(entry.index),
+        whole=readable_json({**content, "personal": entry.personal}),
     )
+
+
+def _shown(name: str, value: Any) -> Any:
+    return value if name in SHOWN or not value else _("Withheld. Only superusers read what was requested.")
 
 
 def _ids(entry: AuditEntry, content: Mapping[str, Any]) -> Iterator[Any]:
@@ -117,15 +131,33 @@ def _named(entry: AuditEntry, content: Mapping[str, Any], parties: Mapping[str, 
     return {**names, "policy": policy or names["policy"]}
 
 
+def _sentence(content: Mapping[str, Any], names: Mapping[str, str], scopes: Sequence[Scope]) -> SafeString:
+    """Return what happened, with the names of others set apart. `names` are empty where there is none."""
+    is_system = content["actor"]["kind"] == "system"
+    unnamed = {
+        "actor": str(ACTORS["system"]) if is_system else _("An unknown caller"),
+        "agent": _("an agent"),
+        "person": _("a person"),
+        "organization": _("an organization"),
+        "policy": _("a policy"),
+    }
+    words: dict[str, Any] = {name: named(names[name]) if names[name] else word for name, word in unnamed.items()}
+    words["account"] = format_html(_("the account of {}"), words["person"])
+    titles = {one.id: plain_text(one.title) for one in scopes}
+    listed = get_text_list([titles.get(one, plain_text(one)) for one in content["scopes"]], _("and"))
+    words["scopes"] = format_html("<bdi>{}</bdi>", listed or _("no specific scopes"))
+    return mark_safe(conditional_escape(str(sentence_of(content))) % words)  # noqa: S308 -- all parts are escaped
+
+
 def _subjects(
     entry: AuditEntry, content: Mapping[str, Any], parties: Mapping[str, Party], list_url: str
 ) -> Iterator[Subject]:
-    searched = {AGENT: entry.agent_id, PERSON: entry.user_id, CONSENT: content["consentId"]}
-    others = {POLICY: content["policyId"], SERVER: content["metadata"].get("resourceServerId")}
-    for label, pk in {**searched, **others}.items():
+    for label, pk in ((AGENT, entry.agent_id), (PERSON, entry.user_id), (CONSENT, content["consentId"])):
         if pk:
-            url = f"{list_url}?{urlencode({'q': pk})}" if label in searched else ""
-            yield Subject(label, [_party(pk, parties)], url)
+            yield Subject(label, [_party(pk, parties)], f"{list_url}?{urlencode({'q': pk})}")
+    for label, pk in ((POLICY, content["policyId"]), (SERVER, content["metadata"].get("resourceServerId"))):
+        if pk:
+            yield Subject(label, [_party(pk, parties)])
     if entry.organization_ids:
         yield Subject(ORGANIZATIONS, [_party(pk, parties) for pk in entry.organization_ids])
 
@@ -138,7 +170,3 @@ def _detail(name: str, value: Any, parties: Mapping[str, Party]) -> Detail:
     party = parties.get(value) if isinstance(value, str) else None
     is_json = isinstance(value, list | dict)
     return Detail(plain_text(name), party, readable_json(value) if is_json else plain_text(value), is_json)
-
-
-def _search(text: str) -> str:
-    return f"{reverse('admin:search')}?{urlencode({'q': text})}"

@@ -1,30 +1,38 @@
-"""The newest rows of several models that belong to one row, how many there are, and other numbers: by one query."""
+"""The pages of an organization, an agent and a person: their numbers, what belongs to them, and their recent log."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
-from django.db.models import (
-    Case,
-    CharField,
-    DateTimeField,
-    Expression,
-    F,
-    Func,
-    IntegerField,
-    Q,
-    QuerySet,
-    Subquery,
-    Value,
-    When,
-)
-from django.db.models.functions import Cast, Coalesce
+from allauth.account.models import EmailAddress
+from django.contrib.auth.models import Group
+from django.db.models import Case, CharField, DateTimeField, F, Model, Q, QuerySet, Value, When
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
-from core.admin_lists import MAX_COUNT
-from core.administration import list_url, row_url
+from accounts.models import SessionToken, User
+from administration.areas import may_read
+from administration.denials import SHOWN_DENIED
+from administration.links import list_url, row_url
+from administration.lists import MAX_COUNT
+from administration.log_lines import Line, recent_lines
+from agents.models import Agent
+from approvals.models import Approval
+from audit.events import Event, Outcome
+from audit.models import Entry
+from audit.readers.criteria import Criteria
+from consent.models import Consent
+from core import clock
+from core.formats import number as localized
 from core.text import plain_text
-from web.display.formats import number as localized
+from developers.models import Developer, Organization
+from insights.selectors import count_decisions, count_denials
+from insights.windows import last_24_hours
+from policies.models import Policy
+from resources.models import ResourceServer
+from tokens.models import TokenFamily
 
 SHOWN = 5
 # The stop of an administrator is a second fact beside the status that the developer chooses.
@@ -33,8 +41,10 @@ AGENT_STATUS = Case(
     When(stopped_at__isnull=False, then=Value("stopped")),
     default=F("status"),
 )
-NEVER = Value(None, output_field=DateTimeField())
 NO_TEXT = Value("", output_field=CharField())
+NEVER = Value(None, output_field=DateTimeField())
+KINDS: Mapping[type[Model], str] = {Organization: "organization", Agent: "agent", User: "user"}
+CONSENTS, FAMILIES = gettext_lazy("Consents"), gettext_lazy("Token families")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +52,7 @@ class Joined:
     """Rows of a model to join. `title`, `other` and `status` are lookups or expressions of texts.
 
     `at` is the lookup of the time to show. It is empty for rows without one. `filters` are the same for the list of all
-    of them; a model without a list has none. `other_label` says what `other` is.
+    of them; a model without a list has none.
     """
 
     model: Any
@@ -51,21 +61,8 @@ class Joined:
     filters: Mapping[str, str] = field(default_factory=dict)
     title: str
     other: str = ""
-    other_label: Any = ""
     status: Any = ""
     at: str = "created_at"
-
-
-class Figure(NamedTuple):
-    """A number about a row. `number` is an expression until it is read, and `url` the list of what is counted."""
-
-    label: Any
-    number: Any
-    url: str
-
-    @property
-    def words(self) -> str:
-        return in_words(self.number)
 
 
 class Row(NamedTuple):
@@ -76,25 +73,39 @@ class Row(NamedTuple):
     at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
-    """The newest rows, and how many there are in words."""
+class Section(NamedTuple):
+    """The newest rows, and how many there are: at most `SHOWN`, or more."""
 
-    joined: Joined
+    heading: Any
     rows: Sequence[Row]
     number: str
     all_url: str
 
 
-class Bounded(Func):
-    """Counts the rows of a subquery, which is limited."""
+class Figure(NamedTuple):
+    """A number about a row, and the list of what it counts."""
 
-    template = "(SELECT COUNT(*) FROM %(expressions)s counted)"
-    output_field = IntegerField()
+    label: Any
+    number: int
+    url: str
 
-    @classmethod
-    def of(cls, rows: QuerySet[Any, Any]) -> "Bounded":
-        return cls(Subquery(rows.order_by().values_list(Value(1))[: MAX_COUNT + 1]))
+    @property
+    def words(self) -> str:
+        return in_words(self.number)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedTo:
+    """`log_url` is the list of all log entries about the row. It is empty if the administrator may not read the log.
+
+    `acts_url` is the list of what the row did, if it is an administrator.
+    """
+
+    figures: list[Figure] = field(default_factory=list)
+    sections: list[Section] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    log_url: str = ""
+    acts_url: str = ""
 
 
 def in_words(number: int) -> str:
@@ -102,61 +113,127 @@ def in_words(number: int) -> str:
     return f"{localized(min(number, MAX_COUNT))}{'+' if number > MAX_COUNT else ''}"
 
 
-def read_joined(
-    wanted: Sequence[Joined], figures: Sequence[Figure] = (), about: QuerySet[Any] | None = None
-) -> tuple[list[Section], list[Figure]]:
-    """Return the newest rows of each, and the figures, both in order. `about` selects the row that they are about."""
-    queries = [_query(number, one) for number, one in enumerate(wanted)]
-    queries += [_number(about, place, one) for place, one in enumerate(figures, len(wanted))]
-    found = list(queries[0].union(*queries[1:], all=True).order_by()) if queries else []
-    parts = [[row for row in found if row[0] == number] for number in range(len(queries))]
-    return (
-        [_section(one, part) for one, part in zip(wanted, parts, strict=False)],
-        [one._replace(number=row[-1]) for one, (row,) in zip(figures, parts[len(wanted) :], strict=True)],
-    )
+def read_sections(request: HttpRequest, wanted: Iterator[Joined] | Sequence[Joined]) -> list[Section]:
+    """Return the newest rows of each model that the administrator may read, in order."""
+    return [_read(one) for one in wanted if may_read(request, one.model)]
 
 
-def _number(about: Any, place: int, figure: Figure) -> Any:
-    number: Expression = Coalesce(figure.number, 0)
-    return about.order_by().values_list(Value(place), *[NO_TEXT] * 4, NEVER, number)
+def join(request: HttpRequest, row: Model) -> JoinedTo | None:
+    """Return what belongs to the row, without what the administrator may not read. None for other models."""
+    if type(row) not in KINDS:
+        return None
+    figures = [*figures_of(request, row), *_decisions(request, row)]
+    sections = read_sections(request, SECTIONS[type(row)](row))
+    if not may_read(request, Entry):
+        return JoinedTo(figures, sections)
+    acts_url = list_url(Entry, actor=row.pk) if isinstance(row, User) and row.is_staff else ""
+    lines = recent_lines(request, Criteria(**{f"{KINDS[type(row)]}_id": row.pk}))
+    return JoinedTo(figures, sections, lines, list_url(Entry, q=row.pk), acts_url)
 
 
-def _query(number: int, one: Joined) -> Any:
-    """Return the newest rows. They are limited in a subquery, because SQLite limits no part of a union."""
-    rows = one.model._default_manager
-    newest = rows.filter(one.where).order_by("-pk").values("pk")[:SHOWN]
-    columns = [_text(name) for name in ("pk", one.title, one.other, one.status)]
-    at = F(one.at) if one.at else NEVER
-    # An order would be an error in a part of a union.
-    return (
-        rows.filter(pk__in=newest)
-        .order_by()
-        .values_list(Value(number), *columns, at, Bounded.of(rows.filter(one.where)))
-    )
+def figures_of(request: HttpRequest, row: Model) -> list[Figure]:
+    """Return what belongs to the row now, in numbers. Rows of other models have none.
+
+    Decisions are not among them: those of the last minute may not have been counted yet.
+    """
+    return list(_figures(request, row)) if type(row) in KINDS else []
 
 
-def _text(name: Any) -> Any:
-    if not name:
-        return NO_TEXT
-    return Cast(F(name) if isinstance(name, str) else name, CharField())
+def _figures(request: HttpRequest, row: Model) -> Iterator[Figure]:
+    of_it = _of(row)
+    if isinstance(row, Organization) and may_read(request, Agent):
+        stopped = Agent.objects.filter(organization=row, stopped_at__isnull=False)
+        yield _count(gettext_lazy("Stopped agents"), stopped, {**of_it, "stopped_at__isempty": "0"})
+    if may_read(request, Consent):
+        live = {**of_it, "status__exact": Consent.Status.APPROVED.value}
+        yield _count(gettext_lazy("Live consents"), Consent.objects.filter(**live), live)
+        waiting = {**_of_approvals(row), "status__exact": Approval.Status.PENDING.value}
+        yield _count(gettext_lazy("Open approvals"), Approval.objects.filter(**waiting), waiting)
 
 
-def _place(row: tuple[Any, ...]) -> tuple[int, str]:
-    """Return the place of a row by its key, which the query returns as text even if it is a number."""
-    pk: str = row[1]
-    return (int(pk), "") if pk.isdecimal() else (0, pk)
+def _of(row: Model) -> dict[str, str]:
+    """Return the filter of the lists of what belongs to the row."""
+    return {f"{KINDS[type(row)]}__id__exact": row.pk}
 
 
-def _section(one: Joined, found: list[tuple[Any, ...]]) -> Section:
+def _of_approvals(row: Model) -> dict[str, str]:
+    """Return the same for approvals, which belong to an organization through their agent."""
+    return {f"agent__{name}": pk for name, pk in _of(row).items()} if isinstance(row, Organization) else _of(row)
+
+
+def _count(label: Any, rows: QuerySet[Any], filters: dict[str, str]) -> Figure:
+    return Figure(label, rows.order_by()[: MAX_COUNT + 1].count(), list_url(rows.model, **filters))
+
+
+def _decisions(request: HttpRequest, row: Any) -> Iterator[Figure]:
+    """Yield the decisions of the hour now and the 23 before, except those that are not counted yet."""
+    # Stock clients have no organization, and are counted with those that use them.
+    organization_id = row.organization_id if isinstance(row, Agent) else row.pk
+    if isinstance(row, User) or organization_id is None or not may_read(request, Entry):
+        return
+    agent_id, window = row.pk if isinstance(row, Agent) else None, last_24_hours(clock.now())
+    ends = {"from": window.since.isoformat(), "to": window.until.isoformat()}
+    allowed = count_decisions(organization_id, Outcome.ALLOWED, window, agent_id=agent_id)
+    denied = count_denials(organization_id, window, agent_id=agent_id)
+    shown = {"event__exact": Event.TOKEN_VERIFY.value, "outcome__exact": Outcome.ALLOWED.value}
+    for label, numbers, filters in (
+        (gettext_lazy("Allowed in 24 hours"), allowed, shown),
+        (gettext_lazy("Denied in 24 hours"), denied, SHOWN_DENIED),
+    ):
+        yield Figure(label, sum(total for (total,) in numbers), list_url(Entry, q=row.pk, **filters, **ends))
+
+
+def _read(one: Joined) -> Section:
+    columns = (one.title, one.other or NO_TEXT, one.status or NO_TEXT, one.at or NEVER)
+    found = one.model._default_manager.filter(one.where).order_by("-pk").values_list("pk", *columns)[: SHOWN + 1]
     rows = [
-        Row(
-            row_url(one.model, pk),
-            plain_text(title),
-            plain_text(other),
-            status or "",
-            at,
-        )
-        for _place, pk, title, other, status, at, _total in sorted(found, key=_place, reverse=True)
+        Row(row_url(one.model, pk), plain_text(title), plain_text(other), status, at)
+        for pk, title, other, status, at in found
     ]
-    total = found[0][-1] if found else 0
-    return Section(one, rows, in_words(total), list_url(one.model, **one.filters) if one.filters else "")
+    number = f"{SHOWN}+" if len(rows) > SHOWN else str(len(rows))
+    return Section(one.heading, rows[:SHOWN], number, list_url(one.model, **one.filters) if one.filters else "")
+
+
+def _of_organization(row: Organization) -> Iterator[Joined]:
+    join = partial(Joined, where=Q(organization=row.pk), filters=_of(row))
+    yield join(model=Developer, heading=gettext_lazy("Members"), title="user__email")
+    yield join(model=Agent, heading=gettext_lazy("Agents"), title="name", status=AGENT_STATUS, at="created")
+    yield join(model=Consent, heading=CONSENTS, title="agent__name", other="user__email", status="status")
+    yield join(model=Policy, heading=gettext_lazy("Policies"), title="name")
+    yield join(model=ResourceServer, heading=gettext_lazy("Resource servers"), title="name", other="identifier")
+    yield _approvals(Q(agent__organization=row.pk), _of_approvals(row))  # which an index finds
+
+
+def _of_agent(row: Agent) -> Iterator[Joined]:
+    of_it = Q(agent=row.pk)
+    join = partial(Joined, where=of_it, filters=_of(row))
+    yield join(model=Consent, heading=CONSENTS, title="user__email", status="status")
+    families = partial(Joined, where=Q(application=row.pk), filters={"application__id__exact": row.pk})
+    yield families(model=TokenFamily, heading=FAMILIES, title="user__email")
+    yield join(model=Policy, heading=gettext_lazy("Policies for this agent"), title="name")
+    yield _approvals(of_it, _of(row), title="user__email")
+
+
+def _of_person(row: User) -> Iterator[Joined]:
+    of_it = Q(user=row.pk)
+    join = partial(Joined, where=of_it, filters=_of(row))
+    yield join(model=Consent, heading=CONSENTS, title="agent__name", status="status")
+    yield join(model=TokenFamily, heading=FAMILIES, title="application__name")
+    yield _approvals(of_it, _of(row))
+    yield join(model=Developer, heading=gettext_lazy("Member of"), title="organization__name")
+    yield join(model=SessionToken, heading=gettext_lazy("API sessions"), title="user_agent")
+    yield join(model=EmailAddress, heading=gettext_lazy("Email addresses"), title="email", at="")
+    yield Joined(model=Group, heading=gettext_lazy("Roles"), where=of_it, title="name", at="")
+
+
+def _approvals(where: Q, filters: dict[str, str], title: str = "agent__name") -> Joined:
+    return Joined(
+        model=Approval, heading=gettext_lazy("Approvals"), where=where, filters=filters, title=title, status="status"
+    )
+
+
+SECTIONS: Mapping[Any, Callable[[Any], Iterator[Joined]]] = {
+    Organization: _of_organization,
+    Agent: _of_agent,
+    User: _of_person,
+}

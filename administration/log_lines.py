@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy
 
 from accounts.models import SessionToken, User
 from administration.areas import may_read
+from administration.links import row_url
 from agents.models import Agent, ClientSecret
 from approvals.models import Approval
 from audit.models import Entry
@@ -16,12 +18,29 @@ from audit.readers.reading import AuditEntry, stated_reason
 from audit.readers.reports import withhold_reporter, without_named_reports
 from audit.readers.search import Listing
 from consent.models import Consent
-from core.administration import row_url
+from core.text import plain_text
 from developers.models import Developer, Organization
 from policies.models import Policy
 from resources.models import ResourceServer
 from tokens.models import AccessToken, TokenFamily
-from web.wording.names import read_names
+
+# The outcomes of entries in the log.
+OUTCOMES = {
+    "allowed": gettext_lazy("Allowed"),
+    "denied": gettext_lazy("Denied"),
+    "info": gettext_lazy("Recorded"),
+}
+
+# The kinds of actors in the log.
+ACTORS = {
+    "user": gettext_lazy("Person"),
+    "developer": gettext_lazy("Developer"),
+    "agent": gettext_lazy("Agent"),
+    "service": gettext_lazy("Service"),
+    "administrator": gettext_lazy("Administrator"),
+    "system": gettext_lazy("This server"),
+    "anonymous": gettext_lazy("Anonymous"),
+}
 
 RECENT = 10
 # By the prefix of the id: the model, and the lookup of the name.
@@ -118,11 +137,12 @@ def _party(pk: str | None, names: dict[str, str]) -> Party | None:
 
 def _names(request: HttpRequest, ids: set[str], kinds: Mapping[str, tuple[Any, str]] = NAMED) -> dict[str, str]:
     """Return the names of agents, organizations and developers, and the addresses of people, if they may be read."""
-    return read_names(
+    queries = [
         model.objects.filter(pk__in=known).order_by().values_list("pk", name)
         for prefix, (model, name) in kinds.items()
         if (known := [one for one in ids if _prefix(one) == prefix]) and may_read(request, model)
-    )
+    ]
+    return {pk: plain_text(name) for pk, name in queries[0].union(*queries[1:], all=True)} if queries else {}
 
 
 def _prefix(pk: str) -> str:

@@ -1,6 +1,6 @@
 """The search over people, agents, organizations, consents, tokens and log entries, by ids, addresses and names.
 
-Parts of names are found among the newest rows (`core.administration`).
+Parts of names are found among the newest rows (`administration.base`).
 """
 
 import re
@@ -13,6 +13,9 @@ from django.http import HttpRequest
 
 from accounts.models import SessionToken, User
 from administration.areas import may_read, noun_of
+from administration.base import SHORTEST_PART
+from administration.links import list_url
+from administration.lists import TEXT, find_lookup, kind_of
 from administration.log_lines import Line, log_lines, recent_lines
 from agents.models import Agent, ClientSecret
 from approvals.models import Approval
@@ -22,8 +25,6 @@ from audit.readers.criteria import Criteria
 from audit.readers.reading import read_entry
 from audit.readers.search import find_entry
 from consent.models import AuthorizationCode, Consent
-from core.admin_lists import TEXT, find_lookup, kind_of
-from core.administration import SHORTEST_PART, list_url
 from developers.models import ApiKey, Developer, Organization
 from policies.models import Policy
 from resources.models import ResourceServer, ResourceServerSecret

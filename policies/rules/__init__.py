@@ -4,7 +4,15 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from policies.rules.base import RULES, Denial, DuplicateRuleTypeError, Rule, RuleContext, register
-from policies.rules.parsing import InvalidRules, find_rule, parse_rules, readable_rules, sentence_of, sentences
+from policies.rules.parsing import (
+    InvalidRules,
+    find_rule,
+    parse_rules,
+    readable_rules,
+    sentence_of,
+    sentences,
+    title_of,
+)
 
 __all__ = [
     "RULES",
@@ -19,6 +27,7 @@ __all__ = [
     "register",
     "sentence_of",
     "sentences",
+    "title_of",
 ]
 
 

@@ -24,6 +24,11 @@ RULE_KEYS = ("type", "config")
 QUOTED = re.compile(r"'([^']*)'")
 
 
+def title_of(rule_type: str) -> str:
+    """Return the title of a rule type, or the type itself if it no longer exists."""
+    return gettext(RULES[rule_type].title) if rule_type in RULES else rule_type
+
+
 class InvalidRules(Invalid):
     """The rules are invalid. `errors` names each invalid field (`rules.0.config.maxRequests`)."""
 

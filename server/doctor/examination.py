@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, connection
 
-from administration.vitals import Status
 from server.doctor import backups, configuration, database, keys, log, services, storage
 from server.doctor.findings import Finding, first_line, problem, skipped
+from server.vitals import Status
 
 Check = Callable[[], Iterator[Finding]]
 

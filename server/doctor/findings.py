@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from administration.vitals import Status
+from server.vitals import Status
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from django.conf import settings
 
-from administration.vitals import KeyState, judge_key
 from audit.models import LogKey
 from audit.signing import log_keys
 from core import clock, crypto
 from server.doctor.findings import Finding, in_words, ok, problem, warning
+from server.vitals import KeyState, judge_key
 from tokens import keys
 from tokens.models import SigningKey
 

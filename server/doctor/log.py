@@ -6,7 +6,6 @@ from pathlib import Path
 
 from django.conf import settings
 
-from administration.vitals import Status, judge_lag
 from audit.condition import MAX_DAMAGED, damaged_rows, lag_seconds, witness_failures
 from audit.models import Archive, Checkpoint
 from audit.signing import anchors, checkpoints
@@ -14,6 +13,7 @@ from audit.signing.log_keys import open_with_any, stored_keys
 from audit.signing.notes import NoteBroken, Statement
 from core import clock
 from server.doctor.findings import Finding, count, in_words, ok, problem, skipped, warning
+from server.vitals import Status, judge_lag
 
 MAX_ANCHOR_LAG = timedelta(minutes=5)
 MAX_ARCHIVING = timedelta(days=3)

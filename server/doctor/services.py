@@ -9,9 +9,9 @@ from redis import Redis, RedisError, ResponseError
 
 from accounts import console_mail
 from accounts.models import Notice
-from administration.vitals import count_overdue, look_at_worker
 from core import clock
 from server.doctor.findings import Finding, count, first_line, in_words, ok, problem, skipped, warning
+from server.vitals import count_overdue, look_at_worker
 
 START_WORKER = "Is ./dev worker running? Search its log for ERROR."
 MAX_MAIL_WAIT = timedelta(minutes=10)

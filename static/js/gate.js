@@ -181,7 +181,7 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { label.textContent = text; }, 2000);
 });
 
-// Count down to near times, in the words of `web/display/formats.py`. An element keeps its width.
+// Count down to near times, in the words of `core/formats.py`. An element keeps its width.
 const UNITS = { day: 86400, hour: 3600, minute: 60, second: 1 };
 const inWords = new Intl.RelativeTimeFormat(root.lang);
 

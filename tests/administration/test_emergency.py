@@ -7,12 +7,12 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 
+from administration.actions import counted
+from administration.stop_lines import REQUESTS
 from agents.emergency import stop_everything
 from agents.models import EmergencyStop
 from audit.readers.reading import read_entry
 from core.actor import SYSTEM
-from core.administration import counted
-from developers.stop_lines import REQUESTS
 from tests.administration.test_actions import ask, confirm, newest_entry, verify
 from tests.administration.test_joined import figures
 from tests.administration.test_pages import form_url, list_url

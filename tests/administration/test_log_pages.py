@@ -78,7 +78,7 @@ def test_the_filters_name_outcomes_as_the_rows_do(site: Client, world: World) ->
     html = site.get(list_url(Entry)).content.decode()
     for value, words in (("allowed", "Allowed"), ("denied", "Denied"), ("info", "Recorded")):
         assert f'<a href="?outcome__exact={value}">{words}</a>' in html
-    assert "Recorded" in html.split('class="table desk__log"')[1]
+    assert "Recorded" in html.split('class="table admin__log"')[1]
 
 
 def test_the_age_is_that_of_the_timestamp(site: Client, world: World) -> None:

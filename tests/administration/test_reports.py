@@ -53,7 +53,7 @@ def report(world: World, request: Any) -> Report:
 
 
 @pytest.fixture(params=["superuser", SUPPORT, SAFETY])
-def desk(site: Client, request: Any) -> Client:
+def reader(site: Client, request: Any) -> Client:
     return site if request.param == "superuser" else sign_in(member(request.param))
 
 
@@ -63,21 +63,21 @@ def row_of(html: str, entry_id: str) -> str:
     return row
 
 
-def test_its_page_leads_to_the_agent_and_not_to_the_user(desk: Client, world: World, report: Report) -> None:
-    html = desk.get(form_url(Entry(pk=report.id))).content.decode()
+def test_its_page_leads_to_the_agent_and_not_to_the_user(reader: Client, world: World, report: Report) -> None:
+    html = reader.get(form_url(Entry(pk=report.id))).content.decode()
     main = html[html.index("<main") :]
     assert [one for one in report.traces if one in main] == []
     assert form_url(world.agent) in main
-    assert "A user reported activity as not theirs. Reports do not name the user." in words(html)
+    assert "Activity was reported as unauthorized." in words(html)
     assert "token.verify" in words(html)
 
 
-def test_lists_and_searches_name_only_the_agent(desk: Client, world: World, report: Report) -> None:
+def test_lists_and_searches_name_only_the_agent(reader: Client, world: World, report: Report) -> None:
     pages = [
-        desk.get(list_url(Entry), {"event__exact": EVENT}),
-        desk.get(list_url(Entry), {"q": world.agent.id}),
-        desk.get("/admin/search/", {"q": report.id}),
-        desk.get(form_url(world.agent)),
+        reader.get(list_url(Entry), {"event__exact": EVENT}),
+        reader.get(list_url(Entry), {"q": world.agent.id}),
+        reader.get("/admin/search/", {"q": report.id}),
+        reader.get(form_url(world.agent)),
     ]
     for page in pages:
         row = row_of(page.content.decode(), report.id)
@@ -85,15 +85,15 @@ def test_lists_and_searches_name_only_the_agent(desk: Client, world: World, repo
         assert "SmartMail" in row
 
 
-def test_no_search_by_what_names_the_user_finds_it(desk: Client, world: World, report: Report) -> None:
-    assert report.id in listed(desk)
+def test_no_search_by_what_names_the_user_finds_it(reader: Client, world: World, report: Report) -> None:
+    assert report.id in listed(reader)
     for text in (world.ada.id, world.consent.id, report.request_id):
-        assert report.id not in listed(desk, q=text)
-        assert listed(desk, q=text, event__exact=EVENT) == []
-    assert listed(desk, actor=world.ada.id, event__exact=EVENT) == []
-    assert listed(desk, actor=world.ada.id, q=report.id) == []
-    assert report.id in listed(desk, actor="user")
-    for page in (desk.get(form_url(world.ada)), desk.get("/admin/search/", {"q": report.request_id})):
+        assert report.id not in listed(reader, q=text)
+        assert listed(reader, q=text, event__exact=EVENT) == []
+    assert listed(reader, actor=world.ada.id, event__exact=EVENT) == []
+    assert listed(reader, actor=world.ada.id, q=report.id) == []
+    assert report.id in listed(reader, actor="user")
+    for page in (reader.get(form_url(world.ada)), reader.get("/admin/search/", {"q": report.request_id})):
         assert report.id not in page.content.decode()
 
 

@@ -15,12 +15,15 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import KnownAddress, SessionToken, User
+from administration import actions as admin_actions
+from administration import base as administration
+from administration import lists as admin_lists
 from agents.models import Agent, ClientSecret
 from approvals.models import Approval
 from audit.events import Event
 from audit.models import Entry
 from consent.models import AuthorizationCode, Consent
-from core import admin_actions, admin_lists, administration, clock
+from core import clock
 from core.ids import lowest_id, new_id, new_unguessable_id
 from core.models import TaskRun
 from developers.models import ApiKey, Developer, Organization

@@ -124,7 +124,7 @@ def test_only_superusers_read_why_a_user_paused_an_agent(role: str, site: Client
 
 def sentence_of(site: Client, entry_id: str) -> str:
     html = site.get(form_url(Entry(pk=entry_id))).content.decode()
-    return words("<main" + html.split('desk__sentence">')[1].split("</h1>")[0]).replace(" .", ".")
+    return words("<main" + html.split('admin__sentence">')[1].split("</h1>")[0]).replace(" .", ".")
 
 
 def newest_sentence(site: Client) -> str:
@@ -204,9 +204,10 @@ def test_the_terms_of_a_consent_are_sentences(site: Client, world: World) -> Non
     Consent.objects.filter(pk=world.consent.pk).update(terms={**terms, "targets": {"email:send": [target]}})
     text = words(site.get(form_url(world.consent)).content.decode())
     assert "the user is asked every time" in text
-    assert "At most 20 times per hour and only for bob@example.com" in text
+    assert (
+        "At most 20 requests in any hour, per user, only for bob@example.com and a removed limit still counts" in text
+    )
     assert "Data: nothing can leave" in text
-    assert "a removed limit still counts" in text
     assert "max_requests" not in text
 
 

@@ -7,8 +7,8 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 
+from administration.actions import EditForm
 from api.v1.urls import urlpatterns as endpoints
-from core.admin_edits import EditForm
 from tests.doors.acts import ACTS, ADMINISTRATION, LEADS, OTHERS
 from web.public.entrance.urls import urlpatterns as entrance
 from web.urls import urlpatterns as pages

@@ -15,7 +15,6 @@ from django.core.management import call_command
 from django.db import connection
 
 from accounts.models import Notice
-from administration.vitals import HEARTBEAT, Status
 from audit.models import Checkpoint, LogKey, WitnessFailure
 from audit.sequencing.sequencer import sequence
 from audit.signing import anchors
@@ -23,6 +22,7 @@ from core import clock
 from core.task_runs import record_run
 from server.doctor import configuration, database, examination, keys, log, services, storage
 from server.doctor.findings import Finding, in_words, ok
+from server.vitals import HEARTBEAT, Status
 from tests import production
 from tests.audit.journals import write_body
 from tests.world import make_agent, make_developer, make_grant, make_user

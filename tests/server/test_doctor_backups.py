@@ -18,9 +18,9 @@ import pytest
 import zstandard
 from django.db import connection
 
-from administration.vitals import Status
 from core import clock
 from server.doctor import backup_files, backups
+from server.vitals import Status
 from tests.migrated import copy_migrated
 from tests.server.test_doctor import found_by, run
 from tests.servers import package_folder

@@ -7,9 +7,9 @@ import pytest
 from django.db import connection, transaction
 
 from accounts.models import User
-from administration.vitals import Status
 from consent.models import Consent
 from server.doctor import database, schema
+from server.vitals import Status
 from tests.server.test_doctor import found_by, run
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]

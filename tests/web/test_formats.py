@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from web.display import formats
+from core import formats
 
 AT = datetime(2026, 11, 26, 14, 3, 22, tzinfo=UTC)
 

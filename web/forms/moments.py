@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext_lazy as _
 
-from web.display.local import local_zone
+from core.local import local_zone
 
 # Moments near the ends of the calendar cannot be shown in all zones.
 YEARS = range(2000, 2100)

@@ -5,7 +5,6 @@ from functools import wraps
 from typing import Any, cast
 from urllib.parse import quote, urlencode
 
-from allauth.account.utils import get_next_redirect_url
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
@@ -17,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts.errors import EmailUnverified, ReauthenticationRequired
 from accounts.models import User
-from accounts.recent import time_of_sign_in
+from accounts.recent import ask_for_password, time_of_sign_in
 from accounts.selectors import require_verified_address
 from core.actor import Actor
 from core.errors import DomainError, NotFound
@@ -28,7 +27,6 @@ from developers.selectors import developer_for_user
 from web.requests.kept_post import keeps_form
 
 View = Callable[..., HttpResponseBase]
-_UNDONE = "undone_post"
 
 
 def signed_in(request: HttpRequest) -> User:
@@ -71,27 +69,6 @@ def page(view: View) -> View:
 def with_next(name: str, wanted: str | None) -> str:
     """Return the URL of the page `name`, from which the user goes on to `wanted` if that is not empty."""
     return f"{reverse(name)}?{urlencode({'next': wanted})}" if wanted else reverse(name)
-
-
-def ask_for_password(request: HttpRequest, *, is_undone: bool) -> HttpResponse:
-    """Redirect to the page that asks for the password and then leads back with GET.
-
-    If `is_undone`, `say_undone` then says that nothing was changed.
-
-    Danger: unlike allauth's `ReauthenticationRequired`, do not repeat the POST. It may come from an agent that drives
-    the browser, and the user would enter the password without seeing what it does.
-    """
-    path = request.get_full_path()
-    request.session[_UNDONE] = path if is_undone else ""
-    return SeeOther(with_next("account_reauthenticate", path))
-
-
-def say_undone(request: HttpRequest) -> None:
-    """After the password, say that what it was needed for is not done, if that was a POST to the page that follows."""
-    undone = request.session.pop(_UNDONE, "")
-    if undone and undone == get_next_redirect_url(request):
-        text = _("You confirmed that it is you. Nothing has been changed yet, so make your choice again.")
-        messages.warning(request, text)
 
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:

@@ -12,11 +12,11 @@ from django.utils.safestring import SafeString
 from agents.models import Agent
 from agents.redirects import web_host
 from approvals.selectors import count_waiting
+from core import formats
 from core.text import plain_text
 from resources.catalogue import Scope
 from resources.categories import category_name
 from resources.risks import RISK_LEVELS, RISK_WORDS
-from web.display import formats
 from web.display import labels as display
 from web.display.icons import icon
 from web.requests.access import with_next

@@ -7,7 +7,7 @@ from typing import Any
 from django.urls import reverse
 
 from core.text import plain_text
-from web.portal.logs.words import rule_title
+from policies.rules import title_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def read_ruling(policy_id: str | None, metadata: Mapping[str, Any], existing: Co
     return Ruling(
         plain_text(metadata.get("policyName")),
         reverse("web:policy", args=[policy_id]) if policy_id in existing else "",
-        rule_title(rule_type) if rule_type else "",
+        title_of(rule_type) if rule_type else "",
         index + 1 if isinstance(index, int) else None,
         plain_text(metadata.get("detail")),
     )

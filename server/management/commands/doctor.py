@@ -7,9 +7,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
-from administration.vitals import Status
 from core import clock
 from server.doctor.examination import Result, examine
+from server.vitals import Status
 
 EXITS = {Status.PROBLEM: 2, Status.WARNING: 1}
 COLUMNS = "{:<9}{:<13}{}"

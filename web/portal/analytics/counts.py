@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from babel import numbers
 from django.utils.translation import gettext as _
 
-from web.display.local import local_locale
+from core.local import local_locale
 from web.portal.analytics.words import Words
 
 # More than this says only that there was almost nothing before.

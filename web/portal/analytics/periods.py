@@ -8,9 +8,9 @@ from babel import dates
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core.formats import exactly
+from core.local import local_locale, local_zone
 from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
-from web.display.formats import exactly
-from web.display.local import local_locale, local_zone
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from audit.entries.facets import OTHER_SCOPES
 from decisions.requests import Reason
 from decisions.wording import explain_denial
 from insights.counting import NONE, REST, USER, rule_parts
+from policies.rules import title_of
 from policies.selectors import policies_for_organization
-from web.portal.logs.words import rule_title
 from web.wording.names import names_by_id, scope_titles
 
 
@@ -55,7 +55,7 @@ class Names:
         """Return the words for a value of the kind `rule`."""
         reason, policy_id, rule_type = rule_parts(value)
         why = str(explain_denial(reason, {}).label or reason)
-        title = "" if rule_type == NONE else rule_title(rule_type)
+        title = "" if rule_type == NONE else title_of(rule_type)
         if policy_id == REST:
             return Words(_("All others"), why)
         if policy_id == USER:

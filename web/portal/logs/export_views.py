@@ -9,8 +9,8 @@ from audit.events import Event
 from audit.selectors import entries_for_organization
 from core import clock
 from core.http import SeeOther
+from core.local import local_zone
 from developers.models import Developer
-from web.display.local import local_zone
 from web.portal.logs.exports import download_of
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import suggested_names

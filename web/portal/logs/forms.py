@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from audit.entries.facets import NO_AGENT, OTHER_SCOPES, TOKEN_REASONS, is_own
 from audit.events import Event
 from audit.selectors import Filters
+from core.formats import exactly
 from core.text import plain_text
 from decisions.wording import REASONS
 from developers.models import SavedView
@@ -18,7 +19,6 @@ from developers.saved_views import MAX_NAME_LENGTH, MAX_QUERY_LENGTH
 from policies.rules import RULES
 from resources.catalogue import SCOPE_ID, catalogue
 from resources.selectors import own_scopes
-from web.display.formats import exactly
 from web.forms.fields import IdSelect, PlainField
 from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import PeriodField

@@ -9,11 +9,12 @@ from django.utils.translation import gettext as _
 
 from audit.readers.reading import AuditEntry, stated_reason
 from audit.selectors import describe_for_organization
+from core.formats import relative
 from core.text import plain_text
 from decisions.wording import explain_denial
-from web.display.formats import relative
+from policies.rules import title_of
 from web.portal.logs.names import OwnNames
-from web.portal.logs.words import ACTORS, rule_title
+from web.portal.logs.words import ACTORS
 
 SHORT_ID = 6
 USERS_LIMIT = "user"
@@ -96,7 +97,7 @@ class LogRow:
     def rule(self) -> str:
         """The rule that decided, in words. Empty if none did."""
         rule_type = self.content["metadata"].get("ruleType")
-        return rule_title(rule_type) if rule_type else ""
+        return title_of(rule_type) if rule_type else ""
 
     @property
     def rule_number(self) -> int | None:

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from audit.entries import facets
 from audit.entries.requests import Step
-from policies.rules import RULES
 
 ACTORS = {
     "service": _("Resource server"),
@@ -33,8 +31,3 @@ STEPS: Mapping[Step, Any] = {
     Step.DENIED: _("Denied"),
     Step.ABANDONED: _("Abandoned"),
 }
-
-
-def rule_title(rule_type: str) -> str:
-    """Return the title of a type of rules, or the type itself if there is none with this name any more."""
-    return gettext(RULES[rule_type].title) if rule_type in RULES else rule_type

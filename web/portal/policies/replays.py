@@ -9,12 +9,12 @@ from typing import Any
 from django.utils.translation import ngettext
 
 from agents.selectors import agents_known_to
+from core.formats import number
 from core.text import plain_text
 from decisions.whatif.replaying import Change, Gap, Place
 from decisions.whatif.simulation import ReplayReport
 from policies.rules import sentences
 from policies.selectors import policies_for_organization
-from web.display.formats import number
 from web.wording.names import names_by_id
 
 MAX_PLACES = 50

@@ -8,10 +8,10 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from core import clock
+from core.local import local_zone
 from core.net import canonical_address
 from policies.rules import RuleContext
 from resources.catalogue import SCOPE_ID
-from web.display.local import local_zone
 from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.context_field import ContextField
 from web.forms.fields import LinesField, PlainField

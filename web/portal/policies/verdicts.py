@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from core.formats import duration
 from core.text import plain_text
 from core.validation import did_you_mean
 from core.wording import Filled, translated
@@ -15,7 +16,6 @@ from decisions.whatif.simulation import Simulated, Simulation
 from policies.actions import unknown_scopes
 from policies.engine import Outcome, Traced
 from policies.rules import sentences
-from web.display.formats import duration
 
 OUTCOMES: Mapping[Outcome, Any] = {
     Outcome.PASSED: _("Allows"),

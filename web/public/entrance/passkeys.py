@@ -18,12 +18,12 @@ from accounts.errors import PasskeyRefused, WrongSecondFactor
 from accounts.mfa import SecondStep, pending_step
 from accounts.models import User
 from accounts.passkeys import Assertion
-from accounts.recent import require_recent_sign_in, time_of_sign_in
+from accounts.recent import require_recent_sign_in, say_undone, time_of_sign_in
 from accounts.second_factors import use_passkey
 from accounts.throttles import passkey_attempt, throttle_challenges
 from core.errors import DomainError, NotAuthenticated
 from core.http import SeeOther, visitor
-from web.requests.access import page, posted_from, say_undone, signed_in, with_next
+from web.requests.access import page, posted_from, signed_in, with_next
 from web.user.account.security_forms import CredentialForm
 
 

@@ -14,11 +14,12 @@ from django.views.decorators.http import require_safe
 
 from accounts.authenticators import passkeys_of
 from accounts.models import User
+from accounts.recent import say_undone
 from agents.issued import IssuedList, issued_since
 from core import clock
 from developers.selectors import developer_for_user
 from web.public.entrance.waiting import is_consent_page, waiting_agent
-from web.requests.access import page, say_undone, with_next
+from web.requests.access import page, with_next
 from web.user.account.issued_form import DAYS
 
 _WANTED, _RESET = "wanted_after_reset", "reset_user"

@@ -16,11 +16,11 @@ from django.utils.translation import gettext_lazy
 from agents.models import Agent
 from consent.terms import Terms, always_asking
 from core.errors import Invalid
+from core.formats import money
 from decisions.requests import Decision, Reason
 from decisions.whatif.rehearsal import Call, Rehearsed, rehearse
 from decisions.wording import REASONS
 from resources.catalogue import catalogue
-from web.display.formats import money
 from web.user.connections.limits.reading import field_name
 from web.user.connections.limits.words import limits_in_words
 from web.user.consent.form import TICKED_RISKS

@@ -7,7 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from core import clock
-from web.display.formats import date_of
+from core.formats import date_of
 from web.forms.moments import start_of_day
 
 DAYS = 30

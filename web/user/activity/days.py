@@ -10,8 +10,8 @@ from babel import dates
 from django.utils.translation import pgettext
 
 from core import clock
-from web.display.formats import date_of
-from web.display.local import local_locale
+from core.formats import date_of
+from core.local import local_locale
 from web.user.activity.items import Item
 
 MAX_LINES = 50

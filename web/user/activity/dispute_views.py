@@ -16,9 +16,9 @@ from consent.models import Consent
 from consent.selectors import current_consent
 from core import clock
 from core.errors import NotFound
+from core.formats import date_of
 from core.http import SeeOther
 from developers.selectors import developer_for_user
-from web.display.formats import date_of
 from web.forms.moments import start_of_day
 from web.requests.access import signed_in, user_actor, user_page
 from web.user.activity.dispute_form import DisputeForm

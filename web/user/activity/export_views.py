@@ -7,7 +7,7 @@ from django.http import HttpRequest, StreamingHttpResponse
 from audit.entries.drafts import Draft
 from audit.events import Event
 from core import clock
-from web.display.local import local_zone
+from core.local import local_zone
 from web.requests.access import posted_from, signed_in, user_actor, user_page
 from web.requests.downloads import send, up_to
 from web.user.activity.exports import download_of

@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy
 
 from agents.models import Agent
 from audit.selectors import Filters
+from core.local import local_locale
 from core.text import plain_text
-from web.display.local import local_locale
 from web.forms.agent_field import OwnAgentField
 from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import start_of_day

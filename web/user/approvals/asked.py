@@ -13,10 +13,10 @@ from approvals.models import Approval
 from approvals.selectors import needs_recent_sign_in, scopes_of
 from approvals.summaries import ceiling_of, further_fields
 from consent.terms import DATA_FLOW
+from core.formats import money
 from core.money import read_amount
 from core.text import escape_invisible
 from resources.catalogue import Scope
-from web.display.formats import money
 from web.display.labels import field_names, highest_risk
 from web.user.approvals.diffs import Block, read_diff, visible_text
 from web.user.approvals.facts import Fact, facts_in, fixed_names

@@ -12,9 +12,9 @@ from django.utils.translation import ngettext
 
 from approvals.models import Approval
 from approvals.summaries import Kind, Part, RequestSummary, summary_of
+from core.formats import money, number
 from core.money import Amount
 from core.text import escape_invisible
-from web.display.formats import money, number
 
 # Longer texts of others are cut in a sentence. The page shows them in full below.
 MAX_PART = 160

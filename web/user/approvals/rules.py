@@ -13,8 +13,8 @@ from approvals.history import History, details_of, follows, offers, suggestion_a
 from approvals.models import Approval
 from approvals.suggestions import Answer, Question, SuggestedRule
 from approvals.summaries import ceiling_of
+from core.formats import money
 from core.money import Amount
-from web.display.formats import money
 from web.user.approvals.facts import Fact, fixed_facts, fixed_names
 from web.user.approvals.headlines import at_most, say_rule, up_to
 

@@ -21,8 +21,8 @@ from approvals.models import Approval
 from approvals.selectors import approvals_for_user, in_force, standing_among, waiting_targets, with_status
 from approvals.services import deny_held
 from core import clock
+from core.formats import date_of
 from core.http import SeeOther
-from web.display.formats import date_of
 from web.requests.access import posted_from, signed_in, user_actor, user_page
 from web.requests.ids import ID
 from web.requests.paging import paginate

@@ -13,7 +13,7 @@ from django.views.decorators.csp import csp_override
 from django.views.decorators.http import require_http_methods
 
 from accounts.errors import EmailUnverified, ReauthenticationRequired
-from accounts.recent import time_of_sign_in
+from accounts.recent import ask_for_password, time_of_sign_in
 from agents.errors import AgentSuspended, EverythingStopped, InvalidRedirectUri
 from agents.redirects import is_private_use
 from agents.selectors import document_host
@@ -39,7 +39,7 @@ from core.http import LeaveTo
 from developers.errors import OrganizationSuspended
 from resources.errors import ServiceSuspended
 from web.display.labels import csp_source
-from web.requests.access import View, ask_for_password, signed_in, user_actor, user_page
+from web.requests.access import View, signed_in, user_actor, user_page
 from web.user.consent.facts import facts_of
 from web.user.consent.form import Given, Screen, ticked_at_first
 from web.user.consent.reading import (

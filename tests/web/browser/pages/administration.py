@@ -1,4 +1,4 @@
-"""The administrator's desk, in areas, with long names, stops and refusals."""
+"""The admin site, in areas, with long names, stops and refusals."""
 
 from datetime import timedelta
 from typing import Any
@@ -103,7 +103,7 @@ def choose_all(tab: Any) -> None:
 
 
 def open_filter(tab: Any) -> None:
-    tab.page.locator(".desk__filter summary").last.click()
+    tab.page.locator(".admin__filter summary").last.click()
 
 
 GROUPS = [
@@ -112,7 +112,6 @@ GROUPS = [
         make,
         [
             "/admin/",
-            "/admin/denials/",
             "/admin/agents/agent/",
             Page("/admin/agents/agent/", open_filter, "filter"),
             Page("/admin/agents/agent/", choose_all, "reason"),

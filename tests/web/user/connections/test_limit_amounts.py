@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
 from consent.models import Consent
+from core.local import LocalMiddleware
 from tests.oauth.client import make_client
 from tests.web.consent_screen import Screen
-from web.display.local import LocalMiddleware
 from web.user.connections.limits.amounts import how_to_write, is_spelled, read_amount, spell_amount
 
 REGIONS = ("US", "DE", "CH", "FR", "SE", "IN")

@@ -13,8 +13,8 @@ from babel.numbers import (
 )
 from django.utils.translation import gettext as _
 
+from core.local import local_locale
 from core.money import VALUE, units_of
-from web.display.local import local_locale
 
 NUMBER = re.compile(r"[0-9.,'\N{RIGHT SINGLE QUOTATION MARK}\s]+")
 # 1.000 is a thousand in one country and one in the next.

@@ -9,10 +9,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from core.local import local_locale, local_zone
 from core.zones import find_zone
 from policies.rules import Rule
 from policies.rules.time_window import TimeWindow
-from web.display.local import local_locale, local_zone
 from web.user.connections.limits.amounts import spell_amount
 from web.user.connections.limits.reading import field_name
 from web.user.connections.limits.words import WEEK, period_in_words, recipients_of

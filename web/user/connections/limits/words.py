@@ -7,12 +7,12 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from core.formats import money, number
 from policies.rules import Rule, find_rule
 from policies.rules.context_match import ContextMatch
 from policies.rules.rate_limit import RateLimit
 from policies.rules.spend_limit import SpendLimit
 from policies.rules.words import in_words
-from web.display.formats import money, number
 
 WEEK = 604_800
 

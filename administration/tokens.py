@@ -11,12 +11,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from consent.admin import OWNERS, SEARCHES, TokenAdmin
+from administration.actions import AGENTS, FAMILIES, USERS, counted, reasoned_action
+from administration.base import ReadOnlyAdmin
+from administration.consent import OWNERS, SEARCHES, TokenAdmin
+from administration.links import pretty
+from administration.lists import TEXT, CreatedFilter, whether
 from core.actor import Actor
-from core.admin_actions import reasoned_action
-from core.admin_lists import TEXT, CreatedFilter, whether
-from core.admin_words import AGENTS, FAMILIES, USERS
-from core.administration import ReadOnlyAdmin, counted, pretty
 from tokens.keys import rotate_keys
 from tokens.models import SigningKey, TokenFamily
 from tokens.services import revoke_family

@@ -28,7 +28,7 @@ EMAIL, URL, TEXT = "@", "://", ""
 ID = re.compile(r"([a-z]{3})_[A-Za-z0-9_-]+")
 
 
-class BoundedPaginator(Paginator):  # type: ignore[type-arg]  # generic only in the stubs
+class BoundedPaginator(Paginator):
     """Count at most `MAX_COUNT` rows. Rows beyond them have no page, and are found by a search or a filter."""
 
     object_list: Any

@@ -18,7 +18,7 @@ from django.http import HttpRequest
 FILTER_LOOKUPS = ("", "__exact", "__isnull", "__isempty", "__gte", "__lt")
 
 
-class GuardedAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic only in the stubs
+class GuardedAdmin(admin.ModelAdmin):
     """Lists that filter only by `list_filter` and the ids of related rows, without counts that read whole tables."""
 
     show_facets = admin.ShowFacets.NEVER

@@ -1,4 +1,4 @@
-"""What is unhealthy, judged once: the doctor says it in a terminal, and the admin site's overview to operators."""
+"""What is unhealthy: the doctor says it in a terminal, and the metrics to Prometheus."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -97,15 +97,11 @@ def look_at_worker(now: datetime) -> Worker:
     )
 
 
-def overdue_rows() -> Mapping[str, Any]:
-    """Return the rows of each kind that a sweep should have deleted or ended."""
-    due = clock.now() - MAX_WAIT
-    return {kind: one.rows.filter(**{f"{one.end}__lt": due - one.kept}) for kind, one in _swept().items()}
-
-
 def count_overdue() -> dict[str, int]:
-    """Return how many overdue rows there are of each kind. Kinds without any are omitted."""
-    return {kind: number for kind, rows in overdue_rows().items() if (number := rows.count())}
+    """Return how many rows of each kind a sweep should have deleted or ended. Kinds without any are omitted."""
+    due = clock.now() - MAX_WAIT
+    rows = {kind: one.rows.filter(**{f"{one.end}__lt": due - one.kept}) for kind, one in _swept().items()}
+    return {kind: number for kind, found in rows.items() if (number := found.count())}
 
 
 def overdue_seconds(now: datetime) -> float:

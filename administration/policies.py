@@ -7,12 +7,12 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from administration.actions import AGENTS, POLICIES, counted, reasoned_action
+from administration.base import ReadOnlyAdmin
+from administration.links import pretty, show_lines
+from administration.lists import CreatedFilter
 from agents.models import Agent
 from core.actor import Actor
-from core.admin_actions import reasoned_action
-from core.admin_lists import CreatedFilter
-from core.admin_words import AGENTS, POLICIES
-from core.administration import ReadOnlyAdmin, counted, pretty, show_lines
 from policies.models import Policy
 from policies.rules import sentences
 from policies.services import update_policy

@@ -1,25 +1,34 @@
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from administration.actions import AGENTS, CONSENTS, USERS, counted, reasoned_action
+from administration.base import ReadOnlyAdmin
+from administration.links import link_to_rows, show_lines
+from administration.lists import EMAIL, CreatedFilter, whether
 from audit.models import Entry
 from consent.models import AuthorizationCode, Consent
 from consent.services import revoke_consent
+from consent.terms import ASK, DATA_FLOW, DENY, Terms
 from core.actor import Actor
-from core.admin_actions import reasoned_action
-from core.admin_lists import EMAIL, CreatedFilter, whether
-from core.admin_words import AGENTS, CONSENTS, USERS
-from core.administration import ReadOnlyAdmin, counted, link_to_rows, show_lines
 from core.text import plain_text
+from policies.rules import sentences
 
 # django-oauth-toolkit's models name the agent an application.
 OWNERS = ["user", "application__organization__developers__user"]
 SEARCHES = {"usr": "user", EMAIL: "user__email", "agt": "application", "agc": "application__client_id"}
+
+GUARDS = {
+    ASK: gettext_lazy("Data: the user is asked before anything can leave after private data and the text of others."),
+    DENY: gettext_lazy("Data: nothing can leave after private data and the text of others."),
+}
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:
@@ -45,6 +54,16 @@ def revoke(actor: Actor, consent: Consent, reason: str) -> bool:
     return True
 
 
+def _bounds(consent: Consent, terms: Terms, scope: str) -> Iterator[str]:
+    if terms.modes.get(scope) == ASK:
+        yield _("the user is asked every time")
+    yield from (plain_text(one) for one in sentences(terms.limits.get(scope, ())))
+    if targets := [plain_text(one) for target in consent.targets.get(scope, ()) for one in target["identifiers"]]:
+        yield _("only for %(targets)s") % {"targets": ", ".join(targets)}
+    if terms.history.get(scope):
+        yield _("a removed limit still counts")
+
+
 @admin.register(Consent)
 class ConsentAdmin(ReadOnlyAdmin):
     owners = ["user", "organization__developers__user"]
@@ -54,7 +73,7 @@ class ConsentAdmin(ReadOnlyAdmin):
     searches = {"cns": "id", "usr": "user", EMAIL: "user__email", "agt": "agent", "agc": "agent__client_id"}
     searches |= {"org": "organization"}
     actions = [revoke]
-    readonly_fields = ["families", "shown", "entries"]
+    readonly_fields = ["families", "shown", "bounds", "entries"]
     fieldsets = [
         (None, {"fields": ["id", "status", "agent", "organization", "user"]}),
         (
@@ -77,7 +96,7 @@ class ConsentAdmin(ReadOnlyAdmin):
             {
                 "fields": [
                     "granted_scopes",
-                    "terms",
+                    "bounds",
                     "decided_at",
                     "revoked_at",
                     "replaced_at",
@@ -95,6 +114,23 @@ class ConsentAdmin(ReadOnlyAdmin):
         """Return the titles that the user saw, each with the scope."""
         scopes = [(plain_text(scope.get("title")), scope.get("id")) for scope in consent.shown_scopes]
         return show_lines([format_html("<bdi>{}</bdi> <code>{}</code>", *scope) for scope in scopes])
+
+    @admin.display(description=gettext_lazy("Terms"))
+    def bounds(self, consent: Consent) -> SafeString | str:
+        """Return how the user bounds what they granted: a line for each scope, and one for the guard."""
+        terms = Terms.read(consent.terms)
+        titles = {one.get("id"): plain_text(one.get("title")) for one in consent.shown_scopes}
+        bounds = {
+            scope: [*_bounds(consent, terms, scope)]
+            for scope in {**dict.fromkeys(consent.granted_scopes), **terms.history}
+        }
+        lines = [
+            format_html("<bdi>{}</bdi>: <bdi>{}</bdi>", titles.get(one) or one, get_text_list(found, _("and")))
+            for one, found in bounds.items()
+            if found
+        ]
+        guard = GUARDS.get(terms.guards.get(DATA_FLOW, ""))
+        return show_lines([*lines, *([guard] if guard else [])])
 
     @admin.display(description=gettext_lazy("Log"))
     def entries(self, consent: Consent) -> SafeString:

@@ -3,9 +3,9 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
+from administration.base import ReadOnlyAdmin
+from administration.lists import EMAIL, CreatedFilter
 from approvals.models import Approval
-from core.admin_lists import EMAIL, CreatedFilter
-from core.administration import ReadOnlyAdmin
 
 
 @admin.register(Approval)

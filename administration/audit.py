@@ -6,28 +6,24 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 
-from audit.admin_lists import ID, ActorFilter, LogChangeList, row_of
+from administration.base import ReadOnlyAdmin
+from administration.entry_page import EntryPage, read_entry_page, withhold_contents
+from administration.links import is_superuser, list_url
+from administration.lists import CreatedFilter, one_of
+from administration.log_lines import OUTCOMES
+from administration.log_list import ID, ActorFilter, LogChangeList, entry_of, row_of
 from audit.events import Event, Outcome
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import read_entry
 from audit.readers.search import find_entry
-from core.admin_lists import CreatedFilter, one_of
-from core.admin_words import OUTCOMES
-from core.administration import ReadOnlyAdmin
-
-
-class EvidenceAdmin(ReadOnlyAdmin):
-    """Read-only rows without actions."""
-
-    actions = None
-
-    def has_act_permission(self, request: HttpRequest) -> bool:
-        return False
 
 
 @admin.register(Entry)
-class EntryAdmin(EvidenceAdmin):
+class EntryAdmin(ReadOnlyAdmin):
+    """The log, without actions."""
+
+    actions = None
     list_display = ["timestamp", "event", "outcome", "agent_id", "user_id", "organizations"]
     list_display_links = ["timestamp"]
     list_filter = [("outcome", one_of(Outcome, OUTCOMES)), CreatedFilter, ActorFilter, ("event", one_of(Event))]
@@ -37,8 +33,16 @@ class EntryAdmin(EvidenceAdmin):
     fields = ["id"]
     change_form_template = "admin/audit/entry/change_form.html"
 
+    def has_act_permission(self, request: HttpRequest) -> bool:
+        return False
+
     def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
         return LogChangeList
+
+    def joined_to(self, request: HttpRequest, row: Any) -> EntryPage:
+        """Return what the page of the entry shows. The contents of requests are only for superusers."""
+        entry = entry_of(row) if is_superuser(request) else withhold_contents(entry_of(row))
+        return read_entry_page(request, entry, list_url(Entry))
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Entry | None:
         """Return the entry, from the log or the journal, or None."""

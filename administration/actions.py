@@ -1,7 +1,10 @@
-"""Actions on rows in the admin site. Each shows what it affects, asks for a reason, and works through a service."""
+"""Changes to rows in the admin site: actions and forms.
+
+Each needs a recent sign-in, shows what it affects, asks for a reason, and works through a service.
+"""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from django import forms
 from django.contrib import admin, messages
@@ -10,21 +13,23 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
+from accounts.access import record_refusal
+from accounts.recent import require_recent_sign_in, time_of_sign_in
+from administration.joined import figures_of
+from administration.kept_form import take_reason
 from core.actor import Actor
 from core.canonical import canonical_json, sha256
 from core.errors import DomainError
 from core.http import visitor
-from core.kept_form import take_reason
 from core.text import plain_text
-
-if TYPE_CHECKING:
-    from core.administration import ReadOnlyAdmin
 
 MAX_REASON_LENGTH = 300
 # Each row is changed in a transaction of its own, a thousand in about ten seconds.
 MAX_ROWS = 1000
+# Longer ids and names of actions are cut in the log.
+MAX_LOGGED = 100
 
 type Rows = QuerySet[Any]
 type Act = Callable[[Actor, Any, str], bool]
@@ -32,7 +37,28 @@ type Impact = Callable[[Rows], Iterable[str]]
 type Applies = Callable[[Any], bool]
 type Facts = Callable[[Any], str]
 
+AGENTS = ngettext_lazy("%(number)d agent", "%(number)d agents", "number")
+CONNECTED_AGENTS = ngettext_lazy("%(number)d connected agent", "%(number)d connected agents", "number")
+USERS = ngettext_lazy("%(number)d user", "%(number)d users", "number")
+CONNECTED_USERS = ngettext_lazy("%(number)d connected user", "%(number)d connected users", "number")
+ORGANIZATIONS = ngettext_lazy("%(number)d organization", "%(number)d organizations", "number")
+SESSIONS = ngettext_lazy("%(number)d API session", "%(number)d API sessions", "number")
+FACTORS = ngettext_lazy("%(number)d passkey or app", "%(number)d passkeys and apps", "number")
+CONSENTS = ngettext_lazy("%(number)d live consent", "%(number)d live consents", "number")
+FAMILIES = ngettext_lazy("%(number)d live token family", "%(number)d live token families", "number")
+POLICIES = ngettext_lazy("%(number)d policy", "%(number)d policies", "number")
+MEMBERS = ngettext_lazy("%(number)d administrator", "%(number)d administrators", "number")
+
 CHANGED = gettext_lazy("This has changed since the page was shown. Check it again, then confirm.")
+
+
+class Page(Protocol):
+    """What an action needs of the `ReadOnlyAdmin` of its rows."""
+
+    model: Any
+    admin_site: admin.AdminSite
+
+    def problem_with_acting_on(self, request: HttpRequest, row: Any) -> str | None: ...
 
 
 class ReasonForm(forms.Form):
@@ -51,9 +77,55 @@ class ReasonForm(forms.Form):
         return reason
 
 
+class EditForm(ReasonForm):
+    """Fields of a row, followed by the reason. `row` is None for a new row."""
+
+    def __init__(self, data: Any, row: Any, editor: Any, reason: str = "") -> None:
+        """`editor` is the administrator, and `reason` what they typed before they had to enter the password."""
+        self.row, self.editor = row, editor
+        super().__init__(data, initial={**self.read(row), "reason": reason})
+        self.order_fields([*(name for name in self.fields if name != "reason"), "reason"])
+
+    def read(self, row: Any) -> dict[str, Any]:
+        """Return the values of the row."""
+        raise NotImplementedError
+
+    def write(self, actor: Actor, reason: str) -> Any:
+        """Store the cleaned values, and return the row. May raise a `DomainError`."""
+        raise NotImplementedError
+
+    def save(self, actor: Actor) -> Any:
+        """Return the row, or None if the service refuses the values. The form then has its errors."""
+        try:
+            return self.write(actor, self.cleaned_data["reason"])
+        except DomainError as error:
+            for one in error.errors:
+                self.add_error(one.field if one.field in self.fields else None, one.translated)
+            if not error.errors:
+                self.add_error(None, error.translated)
+        return None
+
+    def changed(self) -> dict[str, Any]:
+        """Return the cleaned values that differ from the row's."""
+        return {name: self.cleaned_data[name] for name in self.changed_data if name != "reason"}
+
+
 def administrator(request: HttpRequest) -> Actor:
     """Return the signed-in administrator as the actor."""
     return visitor(request).acting_as("administrator", str(request.user.pk))
+
+
+def record_refused_act(request: HttpRequest, row_id: str, act: str) -> None:
+    """Log that the administrator may not do this. `row_id` and `act` are what they sent, or empty."""
+    sent = {"row": plain_text(row_id)[:MAX_LOGGED], "action": plain_text(act)[:MAX_LOGGED]}
+    page = request.resolver_match.view_name if request.resolver_match else ""
+    metadata = {name: text for name, text in sent.items() if text}
+    record_refusal(actor=administrator(request), page=page, metadata=metadata)
+
+
+def counted(number: int, words: Any) -> str:
+    """Return "1 agent" or "3 agents". `words` is an `ngettext_lazy` of "%(number)d agent"."""
+    return str(words % {"number": number})
 
 
 def _always(row: Any) -> bool:
@@ -84,11 +156,9 @@ def reasoned_action(
     """
 
     def decorate(act: Act) -> Any:
-        def action(
-            model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows, one: Any = None
-        ) -> TemplateResponse | None:
+        def action(model_admin: Page, request: HttpRequest, rows: Rows, one: Any = None) -> TemplateResponse | None:
             """Do it to `rows`. `one` is the row whose page it was started from."""
-            model_admin.require_recent_sign_in(request)
+            require_recent_sign_in(time_of_sign_in(request))
             if refusal := _problem_with(rows):
                 messages.error(request, refusal)
                 return None
@@ -99,7 +169,7 @@ def reasoned_action(
             problems = [(row, model_admin.problem_with_acting_on(request, row)) for row in list(rows)]
             for row, problem in problems:
                 if problem:
-                    model_admin.admin_site.record_refusal(request, row.pk, act.__name__)
+                    record_refused_act(request, row.pk, act.__name__)
             outcomes = [
                 f"{row}: {problem}" if problem else _attempt(act, actor, row, reason) for row, problem in problems
             ]
@@ -145,7 +215,7 @@ def _is_more(rows: Rows) -> bool:
 
 
 def _ask(
-    model_admin: "ReadOnlyAdmin", request: HttpRequest, rows: Rows, one: Any, form: ReasonForm, action: Any
+    model_admin: Page, request: HttpRequest, rows: Rows, one: Any, form: ReasonForm, action: Any
 ) -> TemplateResponse:
     total = len(rows)  # reads the rows once, for all that follows
     context = {
@@ -155,7 +225,7 @@ def _ask(
         "model_admin": model_admin,
         "form": form,
         "impact": list(action.impact(rows)),
-        "figures": model_admin.admin_site.figures_of(request, rows[0]) if total == 1 else [],
+        "figures": figures_of(request, rows[0]) if total == 1 else [],
         "rows": rows[:20],
         "total": total,
         "decided_on": _digest(rows, action.decided_on),

@@ -8,18 +8,16 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
+from administration.actions import AGENTS, EditForm, counted, reasoned_action
+from administration.base import ReadOnlyAdmin
+from administration.lists import TEXT, URL, CreatedFilter, whether
+from administration.stop_lines import lines_of_proof, lines_of_rows
 from agents.models import Agent, ClientSecret
 from agents.services import lift_agent_stop, stop_agent, update_agent
 from audit.events import Event
 from audit.proof.stops import Level, agent_level
 from core.actor import Actor
-from core.admin_actions import reasoned_action
-from core.admin_edits import EditForm
-from core.admin_lists import TEXT, URL, CreatedFilter, whether
-from core.admin_words import AGENTS
-from core.administration import ReadOnlyAdmin, counted
 from developers.impact import impact_on_agent
-from developers.stop_lines import lines_of_proof, lines_of_rows
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:

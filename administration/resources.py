@@ -1,9 +1,9 @@
 from django.contrib import admin
 from django.utils.translation import gettext_lazy
 
-from core.admin_lists import TEXT, URL, CreatedFilter
-from core.administration import ReadOnlyAdmin
-from developers.admin import COLLEAGUES, SecretAdmin
+from administration.base import ReadOnlyAdmin
+from administration.developers import COLLEAGUES, SecretAdmin
+from administration.lists import TEXT, URL, CreatedFilter
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
 
 

@@ -17,6 +17,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
+from administration.base import warn_of_search
+from administration.lists import find_lookup, kind_of
+from administration.log_lines import ACTORS
 from audit.entries.facets import is_own
 from audit.models import Entry
 from audit.readers.criteria import Criteria
@@ -24,9 +27,6 @@ from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.reports import withhold_reporter, without_named_reports
 from audit.readers.search import Listing, UnknownCursor, find_entry
 from core import clock
-from core.admin_lists import find_lookup, kind_of
-from core.admin_words import ACTORS
-from core.administration import warn_of_search
 
 CURSOR = "cursor"
 # The parameters of the filters, and the criteria that they set.
@@ -139,7 +139,7 @@ def row_of(entry: AuditEntry) -> Entry:
 
 def entry_of(row: Entry) -> AuditEntry:
     """Return the entry that a row of `row_of` shows."""
-    return row.shown  # type: ignore[attr-defined,no-any-return]
+    return row.shown  # type: ignore[attr-defined]
 
 
 def _criteria(given: Mapping[str, str], searched: Mapping[str, str]) -> Criteria:

@@ -1,5 +1,6 @@
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django import forms
 from django.contrib import admin
@@ -15,12 +16,11 @@ from accounts.authenticators import RECOVERY_CODES
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.second_factors import remove_second_factors
 from accounts.services import deactivate_user, reactivate_user
+from administration.actions import CONNECTED_AGENTS, FACTORS, SESSIONS, USERS, EditForm, counted, reasoned_action
+from administration.base import ReadOnlyAdmin
+from administration.links import is_superuser
+from administration.lists import EMAIL, CreatedFilter
 from core.actor import Actor
-from core.admin_actions import reasoned_action
-from core.admin_edits import EditForm
-from core.admin_lists import EMAIL, CreatedFilter
-from core.admin_words import CONNECTED_AGENTS, FACTORS, SESSIONS, USERS
-from core.administration import ReadOnlyAdmin, counted, is_superuser
 
 
 def _impact(users: QuerySet[Any]) -> list[str]:
@@ -79,7 +79,7 @@ def remove_factors(actor: Actor, user: User, reason: str) -> bool:
     return remove_second_factors(actor=actor, user=user, reason=reason)
 
 
-class RolesField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]  # generic only in the stubs
+class RolesField(forms.ModelMultipleChoiceField):
     def label_from_instance(self, obj: Any) -> str:
         """Return the role's name, which a superuser chose, as content."""
         return format_html("<bdi>{}</bdi>", obj.name)
@@ -181,3 +181,16 @@ class KnownAddressAdmin(ReadOnlyAdmin):
     list_select_related = ["user"]
     searches = {"usr": "user", EMAIL: "user__email"}
     fields = ["user", "last_seen_at"]
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(ReadOnlyAdmin):
+    """Read-only, because adding an address to an account would allow taking it over."""
+
+    owners = ["user"]
+    list_display = ["email", "user", "primary", "verified"]
+    list_select_related = ["user"]
+    list_filter = ["verified"]
+    searches = {EMAIL: "email", "usr": "user"}
+    fields = ["email", "user", "primary", "verified"]
+    actions = None

@@ -4,28 +4,26 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
-from django.db.models import CharField, Exists, Model, OuterRef, Q, Subquery, Value
+from django.db.models import CharField, Exists, OuterRef, Q, Subquery, Value
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
+from django.urls import path
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from core.admin_actions import Rows, administrator
-from core.admin_edits import EditForm
-from core.admin_lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of
-from core.guarded_admin import GuardedAdmin
+from accounts.recent import require_recent_sign_in, time_of_sign_in
+from administration.actions import EditForm, Rows, administrator
+from administration.guarded import GuardedAdmin
+from administration.joined import join
+from administration.kept_form import kept_form, take_reason
+from administration.links import is_superuser, list_url, row_url
+from administration.lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of
 from core.http import SeeOther
-from core.kept_form import kept_form, take_reason
-from core.text import readable_json
 
 # Parts of names are searched for among so many rows, because no index finds them, and not if they are shorter.
 NEWEST, SHORTEST_PART = 20_000, 3
@@ -41,7 +39,7 @@ class ReadOnlyAdmin(GuardedAdmin):
     rows of their organization. `owners` are the lookups from a row to the users that it belongs to.
 
     Lists are newest first, since tables have millions of rows. `searches` are the lookups for the kinds of text that
-    can be searched for (see `core.admin_lists.find_lookup`), each answered by an index, and `searched_text` is what
+    can be searched for (see `administration.lists.find_lookup`), each answered by an index, and `searched_text` is what
     any other text is. If no row is named exactly so, those among the newest are found with the text in one of `parts`.
     """
 
@@ -52,7 +50,6 @@ class ReadOnlyAdmin(GuardedAdmin):
     edit_form: type[EditForm] | None = None
     shows_proof = False
     can_create = False
-    admin_site: Any  # our own site, which this layer does not know
     paginator = BoundedPaginator
     sortable_by = ()
     list_per_page, list_max_show_all = 50, 0
@@ -133,9 +130,9 @@ class ReadOnlyAdmin(GuardedAdmin):
         """
         return self.edit_form is not None and self.has_edit_permission(request) and (row is not None or self.can_create)
 
-    def require_recent_sign_in(self, request: HttpRequest) -> None:
-        """Raise an error that leads to the password page, unless the administrator has signed in a moment ago."""
-        self.admin_site.require_recent_sign_in(request)
+    def joined_to(self, request: HttpRequest, row: Any) -> Any:
+        """Return what the page of this row shows besides the row itself, or None."""
+        return join(request, row)
 
     def offered_actions(self, request: HttpRequest, row: Any) -> list[tuple[str, Any]]:
         """Return the name and the title of each action on this row. `problem_with_acting_on` may still forbid them."""
@@ -166,7 +163,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         acts = {"actions": self.offered_actions(request, obj), "may_edit": self.may_edit(request, obj)}
         if any(acts.values()) and (problem := self.problem_with_acting_on(request, obj)):
             acts = {"problem": problem}
-        own = {"opts": self.opts, "model_admin": self, "joined": self.admin_site.join(request, obj)}
+        own = {"opts": self.opts, "model_admin": self, "joined": self.joined_to(request, obj)}
         shown = {**context, **own, **acts}
         return TemplateResponse(request, self.change_form_template or "admin/change_form.html", shown)
 
@@ -210,7 +207,7 @@ class ReadOnlyAdmin(GuardedAdmin):
             raise PermissionDenied
         if row is not None and (problem := self.problem_with_acting_on(request, row)):
             raise PermissionDenied(problem)
-        self.require_recent_sign_in(request)
+        require_recent_sign_in(time_of_sign_in(request))
         sent = request.POST if request.method == "POST" else None
         form = self.edit_form(sent, row, request.user, take_reason(request))
         if form.is_valid() and (saved := form.save(administrator(request))) is not None:
@@ -281,48 +278,5 @@ class ReadOnlyAdmin(GuardedAdmin):
         return Exists(self.model._default_manager.filter(theirs, pk=OuterRef("pk")))
 
 
-def url_id(pk: Any) -> str:
-    """Return a primary key as it stands in URLs of the admin site: quoted only if Django would misread it."""
-    text = str(pk)
-    return text if unquote(text) == text else quote(text)
-
-
-def row_url(model: type[Model], pk: Any) -> str:
-    """Return the URL of the page of a row."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[url_id(pk)])
-
-
-def list_url(model: type[Model], **filters: str) -> str:
-    """Return the URL of the model's list, filtered by `filters`."""
-    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    return f"{url}?{urlencode(filters)}" if filters else url
-
-
-def is_superuser(request: HttpRequest) -> bool:
-    return bool(request.user.is_active and getattr(request.user, "is_superuser", False))
-
-
 def warn_of_search(request: HttpRequest, help_text: str) -> None:
     messages.warning(request, _("Nothing was searched. %(what)s") % {"what": help_text})
-
-
-def counted(number: int, words: Any) -> str:
-    """Return "1 agent" or "3 agents". `words` is an `ngettext_lazy` of "%(number)d agent"."""
-    return str(words % {"number": number})
-
-
-def link_to_rows(model: type[Model], text: str, **filters: str) -> SafeString:
-    """Return a link to the model's list, filtered by `filters`."""
-    return format_html('<a href="{}">{}</a>', list_url(model, **filters), text)
-
-
-def show_lines(lines: Sequence[Any]) -> SafeString | str:
-    """Return the lines as a list. Empty without any."""
-    if not lines:
-        return ""
-    return format_html("<ul>{}</ul>", format_html_join("", "<li>{}</li>", ((line,) for line in lines)))
-
-
-def pretty(value: Any) -> SafeString:
-    """Return the value as `readable_json`."""
-    return format_html('<pre class="code">{}</pre>', readable_json(value))

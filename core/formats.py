@@ -1,4 +1,4 @@
-"""Times, numbers and amounts of money as the user reads them (`web.display.local`).
+"""Times, numbers and amounts of money as the user reads them (`core.local`).
 
 Every time says its zone or has it in its title. Amounts keep every digit: rounding could show less than what is paid.
 """
@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from core import clock
+from core.local import local_locale, local_zone
 from core.money import read_amount
-from web.display.local import local_locale, local_zone
 
 SOON = timedelta(seconds=45)
 # `static/js/gate.js` counts down to times that are not further away.

@@ -6,11 +6,10 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext_lazy
 
+from administration.actions import CONNECTED_USERS, counted
 from audit.proof.stops import Level, StopProof, prove_stop
 from audit.readers.snapshot import Snapshot, take_snapshot
 from core import clock
-from core.admin_words import CONNECTED_USERS
-from core.administration import counted
 from developers.impact import Impact, total
 
 # The impact on a row takes a few queries of the log.

@@ -15,14 +15,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from administration.areas import may_read, noun_of
-from administration.cells import NOTHING, cell, named, pill
-from administration.labels import LABELS, label_of
-from administration.log_lines import log_lines
-from audit.admin_lists import entry_of
+from administration.links import named, row_url, url_id
+from administration.log_lines import ACTORS, log_lines
+from administration.log_list import entry_of
+from administration.rows import NOTHING, cell, label_of, pill
 from audit.entries.journal import LOG_ID
 from audit.models import Entry
-from core.admin_words import ACTORS
-from core.administration import row_url, url_id
 from core.text import plain_text
 
 register = template.Library()
@@ -96,15 +94,10 @@ def facts(request: HttpRequest, page: Any, adminform: Any) -> list[dict[str, Any
 
 
 @register.filter
-def label(name: str) -> str:
-    return str(LABELS[name])
-
-
-@register.filter
 def filter_title(spec: Any) -> str:
     """Return the title of a filter of a list."""
     field = getattr(spec, "field", None)
-    return str(LABELS[field.name] if field is not None else spec.title)
+    return label_of(None, field.name) if field is not None else str(spec.title)
 
 
 @register.simple_tag

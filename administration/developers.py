@@ -9,18 +9,17 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from administration.actions import AGENTS, ORGANIZATIONS, counted, reasoned_action
+from administration.base import ReadOnlyAdmin
+from administration.lists import EMAIL, TEXT, CreatedFilter, whether
+from administration.stop_lines import lines_of_proof, lines_of_rows
 from audit.proof.stops import organization_level
 from core.actor import Actor
-from core.admin_actions import reasoned_action
-from core.admin_lists import EMAIL, TEXT, CreatedFilter, whether
-from core.admin_words import AGENTS, ORGANIZATIONS
-from core.administration import ReadOnlyAdmin, counted
 from core.text import plain_text
 from developers.domains import decline_review
 from developers.impact import impact_on_organization
 from developers.models import ApiKey, Developer, DomainClaim, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
-from developers.stop_lines import lines_of_proof, lines_of_rows
 
 # As many as the page lists.
 MAX_NAMED = 20
