@@ -27,7 +27,7 @@ from limits.sliding_window import CounterRequest, LoadedCounter, counter_key
 WINDOW_SECONDS = 3600
 # More requests of one agent within an hour are shown to the user together.
 MAX_PROMPTS = 5
-# Beyond this number nothing more is stored, and the agent must wait.
+# Beyond this number, nothing is stored, and the agent must wait.
 MAX_ASKED = 100
 
 
@@ -57,7 +57,7 @@ class Content:
 
     @cached_property
     def target_digest(self) -> str:
-        """What a standing approval covers. Requests with an unreadable amount have one that no other request has."""
+        """What a standing approval covers. A request with an unreadable amount has a digest of its own."""
         target = fixed_fields(self.context)
         amount = amount_for_log(self.context)
         if amount is None:
@@ -66,7 +66,7 @@ class Content:
 
     @property
     def units(self) -> int:
-        """The amount in whole units of 10**-8, or 0 if there is none that can be read."""
+        """The amount in whole units of 10**-8, or 0 if it is missing or unreadable."""
         return read_units(self.context.get("amount"))
 
     @property
@@ -117,7 +117,7 @@ class BatchApprovals:
     def find(
         self, content: Content, asked: Collection[str], rule_type: str, *, once_only: bool = False
     ) -> ApprovalFacts | None:
-        """Return the approval that covers the content, or what the user has been asked about it, or None.
+        """Return the approval that covers the content, else the one that the user was asked for, else None.
 
         It must also cover why the user is asked now: the scopes that ask, and the type of a rule that does, or "".
         Only a denial counts whatever the reason was, even if a standing approval covers the content. With `once_only`,
@@ -151,7 +151,7 @@ class BatchApprovals:
         return self._counters[_rule_key(rule.target_digest)]
 
     def ask(self, content: Content, asked: Asked, counter: LoadedCounter) -> str | None:
-        """Store that the user is asked, and return the id. None if the agent has asked far too often."""
+        """Store a question to the user, and return its id, or None if the agent has asked too often."""
         number = counter.used(self._now)
         if number >= MAX_ASKED:
             return None
@@ -174,7 +174,7 @@ class BatchApprovals:
         return str(row["id"])
 
     def steps(self) -> list[Step]:
-        """Return what to save."""
+        """Return the steps that save all changes."""
         steps = []
         if self._used:
             steps.append(Step(Statement.USE_APPROVALS, (self._now, self._used)))

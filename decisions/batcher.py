@@ -1,4 +1,4 @@
-"""The batcher: decides, together, the questions that arrived while the batch before was under way.
+"""The batcher decides the questions together that arrived while the previous batch was under way.
 
 One batch is under way at a time, so batches grow with the load and each costs little more than a single question.
 Tenants take turns (`decisions/turns.py`). All methods but `decide` are called in the event loop's thread.
@@ -23,20 +23,20 @@ logger = logging.getLogger(__name__)
 # How long a caller waits for an answer, in the queue and in the batch together.
 DEADLINE_SECONDS = 5.0
 TICK_SECONDS = 0.1
-# From then on, a batch leaves its further questions to another one: they cost more than those before them.
+# After this time, a batch leaves its remaining questions to the next one, because they cost more than expected.
 LONGEST_SECONDS = 2 * BATCH_SECONDS
-# Turns of the event loop. At 32 connections, this decided a fifth more than none.
+# Turns of the event loop. At 32 connections, waiting for them decides a fifth more.
 GATHER_TURNS = 12
-# Even if much waits: this task comes first in a turn of the loop, before the requests of others that arrived meanwhile.
+# Even if much waits, because this task comes before the requests that arrived in the same turn of the loop.
 LEAST_TURNS = 1
 BUSY = "Too many questions are waiting. Try again in a moment."
 LATE = "The decision took too long. Try again in a moment."
 DOWN = "Try again in a moment."
 # A ping waits for no tenant.
 PING = "ping"
-# A commit shows for so long that the next will succeed. A ping writes, so there is at most one in this time.
+# For this long after a commit, the next one is expected to succeed, so at most one ping per this time writes.
 FRESH_SECONDS = 1.0
-# A decision that failed shows for longer that the next will not: it can be larger than a ping.
+# For this long after a failed decision, a ping that succeeds proves nothing: a decision can be larger.
 FAILED_SECONDS = 5.0
 
 
@@ -58,14 +58,14 @@ class Batcher:
 
     @property
     def number_waiting(self) -> int:
-        """How many questions have arrived and are in no batch yet."""
+        """How many questions wait for a batch."""
         return self._turns.number
 
     def submit(self, questions: Sequence[Question]) -> asyncio.Future[list[Decision]]:
         """Return the future decisions, in order. They are committed when it is done.
 
         Raises `Unavailable` if too many questions are waiting. So does the future if the database does not answer in
-        time. If a batch fails in another way, so do only the questions that cause it. Many questions can be decided in
+        time. If a batch fails in another way, only the questions that cause it fail. Many questions can be decided in
         several batches. If only some of these succeed, the future raises `OutcomeUnknown`.
         """
         tenant = self._tenant_of(questions)
@@ -105,7 +105,7 @@ class Batcher:
         await self._store.close()
 
     def _tenant_of(self, questions: Sequence[Question]) -> Tenant:
-        """Return whose turn the questions take: of the organizations concerned, that whose questions cost most."""
+        """Return the tenant whose turn the questions take: the organization concerned whose questions cost most."""
         names = {turn_of(question) for question in questions} if questions else {PING}
         return max(map(self._turns.tenant, names), key=lambda tenant: tenant.cost)
 
@@ -165,7 +165,7 @@ class Batcher:
         return []
 
     async def _decide_apart(self, batch: Sequence[Part], error: Exception) -> None:
-        """Decide the halves of a batch that failed, until only those fail that cause it."""
+        """Decide the halves of a batch that failed, until only the requests that cause it fail."""
         batch = [part for part in batch if not part.pending.answer.done()]
         if len(batch) <= 1:
             logger.error("A decision failed", exc_info=error)
@@ -176,7 +176,7 @@ class Batcher:
         await self._decide(batch[middle:])
 
     def _answer(self, batch: Sequence[Part], decided: Sequence[Decision]) -> None:
-        """Answer the requests whose questions are all decided. What the store left wait again."""
+        """Answer the requests whose questions are all decided. Questions that the store left undecided wait again."""
         now, decisions = time.perf_counter(), iter(decided)
         if not decided and any(part.questions for part in batch):
             raise RuntimeError("The store has decided nothing.")
@@ -220,7 +220,7 @@ class Batcher:
     def _tick(self) -> None:
         """Give up on requests whose deadline has passed, as long as there are any."""
         late = time.perf_counter() - DEADLINE_SECONDS
-        # What is under way may still be committed. What waits is dropped.
+        # A batch under way may still be committed. Requests that wait are dropped.
         for queue, error in ((_pending(self._under_way), OutcomeUnknown), (self._turns, Unavailable)):
             for pending in queue:
                 if pending.arrived < late and not pending.answer.done():

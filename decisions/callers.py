@@ -17,7 +17,7 @@ from limits.throttle import Subject, address_subjects, client_subjects, throttle
 MAX_CREDENTIALS = 10_000
 # Real ones are shorter. Longer ones are not remembered, because anyone can send them.
 MAX_REMEMBERED_LENGTH = 256
-# What a service's questions may cost more than usual, in multiples of the rate of anonymous callers.
+# How much extra cost a service may have, in multiples of the rate of anonymous callers.
 EXTRA_TIMES = 10
 
 # By the digest of the header, so that no secret stays in memory.
@@ -54,15 +54,15 @@ def require_anonymous_allowed() -> None:
 
 
 def anonymous_hit(actor: Actor, cost: int) -> Hit:
-    """Return what the questions of an anonymous caller count, by IP address."""
+    """Return the hit for the questions of an anonymous caller, by IP address."""
     return Hit(address_subjects(actor.ip or ""), cost)
 
 
 def extra_hit(actor: Actor, credential: Credential, extra: int) -> Hit | None:
-    """Return what questions count that cost more than usual, or None. The usual ones of services are not throttled.
+    """Return the hit for a service's extra cost, or None. The usual cost of services is not throttled.
 
-    They count by the secret, because a caller without it must not use up what the service may ask. Until it has proved
-    right, they count by IP address: there can be any number of wrong ones, and each would take space.
+    It counts by the secret, so that a caller without it cannot use up the service's rate. Until the secret has proved
+    right, it counts by IP address, because each wrong secret would take space.
     """
     if not extra:
         return None
@@ -83,7 +83,7 @@ def count_questions(hit: Hit) -> None:
 
 
 def failure_hit(actor: Actor, credential: Credential) -> Hit:
-    """Return what a wrong credential counts, by IP address and by the resource server that it names."""
+    """Return the hit for a wrong credential, by IP address and by the resource server that it names."""
     return Hit(client_subjects(actor.ip or "", credential.server_id))
 
 

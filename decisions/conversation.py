@@ -50,7 +50,7 @@ NEW_COUNTER_LIFETIME = timedelta(hours=1)
 COUNTER_SECONDS = 0.00002
 # What it takes to write an entry of a shadow policy.
 ENTRY_SECONDS = 0.00005
-# What takes longer was mostly interrupted by other threads and processes.
+# Anything longer was probably interrupted by other threads and processes.
 LONGEST_SECONDS = 0.005
 
 
@@ -167,7 +167,7 @@ def _finish(
 def _with_problems(
     questions: Sequence[Question], found: Sequence[Found], reserved: Iterable[ReservedFacts], now: datetime
 ) -> Sequence[Found]:
-    """Add to what was found why calls with an `Idempotency-Key` cannot be answered again. Few have one."""
+    """Add why calls with an `Idempotency-Key` cannot be answered again. Few have one."""
     asked = zip(questions, found, strict=True)
     repeated = [question for question, each in asked if question.request.repeat and is_authentic(question, each, now)]
     problems = find_problems(repeated, reserved, now) if repeated else None
@@ -180,7 +180,7 @@ def _with_problems(
 def _judge_first(
     questions: Sequence[Question], found: Sequence[Found], now: datetime, seconds: float
 ) -> list[Judgement]:
-    """Judge the first questions. To decide them takes about this many seconds in all."""
+    """Judge the first questions: those that take about this many seconds in all to decide."""
     judgements: list[Judgement] = []
     left = seconds
     for question, each in zip(questions, found, strict=True):

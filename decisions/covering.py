@@ -9,7 +9,7 @@ from typing import NamedTuple
 from decisions.facts import TokenFacts
 from decisions.questions import Question
 from decisions.terms import Terms
-from policies.books import PolicyBook
+from policies.policy_sets import PolicySet
 from resources.actions import catalogue_actions
 from resources.covers import NO_ACTIONS, Actions, Cover
 
@@ -28,14 +28,14 @@ class Covering(NamedTuple):
 UNCONCERNED = Covering()
 
 
-def find_covering(question: Question, token: TokenFacts, terms: Terms, book: PolicyBook | None) -> Covering:
-    """Return which scope covers the action. `book` is that of the service that asks or is named, else of the agent."""
+def find_covering(question: Question, token: TokenFacts, terms: Terms, policy_set: PolicySet | None) -> Covering:
+    """Return which scope covers the action. `policy_set` is the service's that asks or is named, else the agent's."""
     action = question.request.action
     if action is None:
         return UNCONCERNED
     covers = catalogue_actions().find(action)
     if covers is None:
-        actions = book.actions if book else NO_ACTIONS
+        actions = policy_set.actions if policy_set else NO_ACTIONS
         covers = actions.find(action)
         if covers is None and _was_reserved(action, actions, terms):
             covers = ()
@@ -62,5 +62,5 @@ def _choose(covers: Sequence[Cover], required: Sequence[str], token: TokenFacts,
 
 
 def _is_agreed(cover: Cover, token: TokenFacts, terms: Terms) -> bool:
-    """Return whether the scope covered the action when the user granted it. A token without a user has no such time."""
+    """Return whether the scope covered the action when the user granted it, or the token has no user."""
     return token.consent_id is None or cover.edition <= terms.editions.get(cover.scope, 0)

@@ -14,7 +14,7 @@ from limits.reservations import name_in_log
 from policies.engine import Outcome as RuleOutcome
 from policies.engine import PolicyDenial
 
-# The response has all missing scopes, and the entry all required ones, so the log needs no second long list.
+# The response has all missing scopes. The entry has all required ones, so it needs no second long list.
 MAX_LOGGED_MISSING = 10
 
 

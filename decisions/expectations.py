@@ -1,7 +1,7 @@
 """Which counters a batch will probably need.
 
 They are locked together with the reading of the facts, before it is known which limits apply. A wrong guess costs time
-but no correctness: superfluous counters stay unchanged, and if one is missing, the transaction starts again.
+but no correctness: unneeded counters stay unchanged, and if one is missing, the transaction starts again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,10 +10,10 @@ from math import inf
 from typing import NamedTuple
 
 from decisions.facts import ServiceFacts, TokenFacts
-from decisions.memory import LIBRARY, Bounded
+from decisions.memory import POLICY_SETS, Bounded
 from decisions.questions import Question
 from decisions.requests import Credential
-from policies.books import PolicyBook
+from policies.policy_sets import PolicySet
 from policies.rules import RuleContext
 from policies.rules.data_flow import connection_of, is_task_key, task_key
 
@@ -48,7 +48,7 @@ class Expected(NamedTuple):
 
 
 def expected_counters(questions: Sequence[Question], now: datetime, most: float = inf) -> Expected:
-    """Return the counters to lock for the first questions: those that need about this many, but at least one."""
+    """Return the counters to lock for the first questions, at least one, that need about this many."""
     known: set[str] = set()
     new: set[str] = set()
     foreseen: set[tuple[str, str]] = set()
@@ -72,7 +72,8 @@ def expected_counters(questions: Sequence[Question], now: datetime, most: float 
 def learn(question: Question, token: TokenFacts, keys: Keys) -> None:
     """Remember the counters, by key, that an allowed question about a stored token needed, beside earlier ones.
 
-    Not those of tasks, of which there may be any number: their keys follow from the connection's and the question.
+    Counters of tasks are left out, because there may be any number. Their keys follow from the connection and the
+    question.
     """
     key = (token.token_id, service_key(question))
     known = _needed.get(key)
@@ -115,7 +116,7 @@ def turn_of(question: Question) -> str:
 
 
 def proved_organization(credential: Credential) -> str | None:
-    """Return the organization of a service whose secret was seen to be right, though it may have ended since."""
+    """Return the organization of a service whose secret was right at some time, though it may have ended since."""
     return _services.get(credential.digest)
 
 
@@ -129,7 +130,7 @@ def _tasks(question: Question, needed: Keys) -> Iterable[str]:
 def service_key(question: Question) -> str:
     """Return what identifies the service of a question: the digest of its secret, the named audience, or "".
 
-    Not the id that was sent with the secret: it is no secret, so strangers can send it.
+    Not the id that was sent with the secret: it is public, so strangers can send it.
     """
     credential = question.request.credential
     return credential.digest if credential else (question.named_audience or "")[:MAX_KEY_LENGTH]
@@ -142,12 +143,12 @@ def _foreseen(question: Question, now: datetime) -> Iterable[str]:
         return
     agent_id, organization_id = _agents[claims.client_id]
     context = RuleContext(now=now, agent_id=agent_id, user_id=claims.user_id, organization_id=organization_id)
-    for book in _books((organization_id, _services.get(service_key(question)))):
-        for policy in book.for_agent(agent_id):
+    for policy_set in _policy_sets((organization_id, _services.get(service_key(question)))):
+        for policy in policy_set.for_agent(agent_id):
             for rule in policy.rules:
                 for request in rule.counters(context) if rule.counters else ():
                     yield from request.keys
 
 
-def _books(organization_ids: Sequence[str | None]) -> Iterable[PolicyBook]:
-    return [LIBRARY.latest(each) for each in dict.fromkeys(organization_ids)]
+def _policy_sets(organization_ids: Sequence[str | None]) -> Iterable[PolicySet]:
+    return [POLICY_SETS.latest(each) for each in dict.fromkeys(organization_ids)]

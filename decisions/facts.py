@@ -69,7 +69,7 @@ class TokenFacts(NamedTuple):
 
     @property
     def targets(self) -> Mapping[str, Any]:
-        """The targets to which the user bounds scopes (`consent.targets`)."""
+        """The targets to which the user limits scopes (`consent.targets`)."""
         return _targets(self.terms) if self.terms else {}
 
     @property
@@ -168,7 +168,7 @@ class ApprovalFacts(NamedTuple):
     evidence: str | None
 
     def covers(self, scopes: Collection[str], rule_type: str) -> bool:
-        """Return whether the user was told of all these reasons to ask them."""
+        """Return whether the user was shown all these reasons."""
         return set(scopes) <= set(_names(self.asked_scopes_json)) and (not rule_type or self.asked_by_rule != "")
 
     @property
@@ -247,7 +247,7 @@ def _targets(terms: str) -> Mapping[str, Any]:
 
 @lru_cache(MAX_PARSED)
 def _granted(scope: str, allowed: str | None, consented: str | None, removed: str) -> tuple[str, ...]:
-    """Return the words of `scope` that no list takes away. `allowed` and `consented` are None if they do not apply."""
+    """Return the words of `scope` that every list allows. `allowed` and `consented` are None if they do not apply."""
     found = scope.split()
     if allowed is not None:
         found = [name for name in found if name in _names(allowed)]

@@ -37,5 +37,5 @@ def scopes_to_index(
 
 
 def _first(required: Sequence[str]) -> list[str]:
-    """Return the first scopes, each once."""
+    """Return the first scopes without duplicates."""
     return list(islice(dict.fromkeys(required), MAX_INDEXED))

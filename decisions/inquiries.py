@@ -21,14 +21,14 @@ from tokens.keys import KeyNotLoaded, known_key, load_newer_keys, loaded_key
 
 
 class Inquiry(NamedTuple):
-    """The requests of one caller, and what makes the reply of their decisions. All have the same caller."""
+    """The requests of one caller, and the function that makes the reply from their decisions."""
 
     requests: Sequence[VerifyRequest]
     show: Callable[[Sequence[Decision]], Reply]
 
     @property
     def hit(self) -> Hit | None:
-        """What the requests count in the throttle of verify, or None if nothing, as for most services."""
+        """The hit in the throttle of verify, or None if the requests do not count, as for most services."""
         first, cost = self.requests[0], sum(request.cost for request in self.requests)
         if first.credential:
             return extra_hit(first.actor, first.credential, cost - len(self.requests))
@@ -36,7 +36,7 @@ class Inquiry(NamedTuple):
 
     @property
     def failure(self) -> Hit | None:
-        """What the caller's credential counts if it is wrong. None without a credential."""
+        """The hit if the caller's credential is wrong. None without a credential."""
         first = self.requests[0]
         return failure_hit(first.actor, first.credential) if first.credential else None
 
@@ -69,7 +69,7 @@ Inquiring = Generator[Need, Any, Reply]
 
 
 def inquire(inquiry: Inquiry) -> Inquiring:
-    """Answer an inquiry. Checking signatures takes time, so the caller is throttled before.
+    """Answer an inquiry. Checking signatures takes time, so the caller is throttled first.
 
     Raises `NotAuthenticated` for a wrong credential, and the problem of a repeated request.
     """

@@ -19,8 +19,8 @@ from limits.flows import OUTBOUND
 from limits.reservations import Hold
 from limits.room import MAX_PER_CALL, Room
 from limits.sliding_window import CounterRequest
-from policies.books import PolicyBook
 from policies.engine import PASSED, CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
+from policies.policy_sets import PolicySet
 from policies.rules import RuleContext
 from policies.rules.budget import Budget
 from resources.catalogue import catalogue
@@ -33,8 +33,8 @@ class Found(NamedTuple):
     """What the store found for one question.
 
     `service` is the resource server that authenticated or, for an anonymous caller, the one that it names. `agent` is
-    only looked up if the token's row is deleted. The books are the policies of the agent's and the service's
-    organization. `scopes` are organizations' own scopes, as far as they matter. `reserved` is what a request with the
+    only looked up if the token's row is deleted. The policies are those of the agent's and the service's
+    organization. `scopes` are the organizations' own scopes that matter. `reserved` is what a request with the
     same `Idempotency-Key` reserved before, and `problem` why its call cannot be answered again.
     """
 
@@ -42,8 +42,8 @@ class Found(NamedTuple):
     agent: AgentFacts | None
     caller: CallerFacts | None
     service: ServiceFacts | None
-    agent_book: PolicyBook | None
-    service_book: PolicyBook | None
+    agent_policies: PolicySet | None
+    service_policies: PolicySet | None
     terms: Terms = NO_TERMS
     scopes: Sequence[ScopeFacts] = ()
     reserved: ReservedFacts | None = None
@@ -58,7 +58,7 @@ class Found(NamedTuple):
 
 @dataclass(slots=True)
 class Judgement:
-    """A decision so far, with what must still be settled: limits, flows, and scopes of which the user is asked.
+    """A preliminary decision, with what must still be settled: limits, flows, and scopes that the user must approve.
 
     `service_organization_id` is the other organization whose log the decision belongs to. It is None if no service
     asks, or if the token is not for the service that an anonymous caller names: otherwise the holder of any token could
@@ -88,7 +88,7 @@ class Judgement:
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing must be settled, as for most requests."""
+        """Whether nothing is left to settle, as for most requests."""
         if self.is_repeated:
             return True
         evaluation = self.evaluation
@@ -149,8 +149,8 @@ def cover(question: Question, token: TokenFacts, found: Found) -> tuple[Question
 
     So all that follows knows it.
     """
-    book = found.service_book if found.service else found.agent_book
-    covering = find_covering(question, token, found.terms, book)
+    policy_set = found.service_policies if found.service else found.agent_policies
+    covering = find_covering(question, token, found.terms, policy_set)
     if covering.scope is None:
         return question, covering
     required = (covering.scope, *question.request.required_scopes)
@@ -200,7 +200,7 @@ def _missing(token: TokenFacts, request: VerifyRequest, covering: Covering) -> t
 
 
 def _find_content(judgement: Judgement, token: TokenFacts, found: Found, context: RuleContext) -> None:
-    """Set of which scopes the user is asked, and what an approval must cover."""
+    """Set which scopes the user must approve, and what an approval must cover."""
     if found.terms.asks:
         judgement.asked_scopes = tuple(scope for scope in dict.fromkeys(context.asked) if scope in found.terms.asks)
     if judgement.asked_scopes or (judgement.evaluation.flows and _may_ask(judgement.evaluation)):
@@ -213,7 +213,7 @@ def _may_ask(evaluation: Evaluation) -> bool:
 
 
 def _has_shadows(found: Found) -> bool:
-    own, other = found.agent_book, found.service_book
+    own, other = found.agent_policies, found.service_policies
     return (own is not None and own.has_shadows) or (other is not None and other.has_shadows)
 
 
@@ -226,10 +226,10 @@ def _shadows(
     rooms: Collection[Room],
 ) -> Sequence[Shadow]:
     """Return what each shadow policy would decide, if the batch has room for it."""
-    own = found.agent_book.shadow_for_agent(token.agent_id) if found.agent_book else ()
+    own = found.agent_policies.shadow_for_agent(token.agent_id) if found.agent_policies else ()
     others: Sequence[CompiledPolicy] = ()
-    if found.service_book and judgement.service_organization_id not in (None, token.organization_id):
-        others = found.service_book.shadow_for_agent(token.agent_id)
+    if found.service_policies and judgement.service_organization_id not in (None, token.organization_id):
+        others = found.service_policies.shadow_for_agent(token.agent_id)
     others_id = judgement.service_organization_id
     listed = ((token.organization_id, own, context), (others_id, others, context._replace(policies_of=others_id)))
     return [
@@ -291,12 +291,12 @@ def _sides(
     token: TokenFacts, found: Found, affected: str | None, context: RuleContext
 ) -> Sequence[tuple[Sequence[CompiledPolicy], RuleContext]]:
     """Return the policies that apply: those of the agent's organization, and of the service's if it is another one."""
-    own = found.agent_book.for_agent(token.agent_id) if found.agent_book else ()
+    own = found.agent_policies.for_agent(token.agent_id) if found.agent_policies else ()
     if found.terms.policies:
         own = (*own, *found.terms.policies)
-    if found.service_book is None or affected is None or affected == token.organization_id:
+    if found.service_policies is None or affected is None or affected == token.organization_id:
         return ((own, context),)
-    others = found.service_book.for_agent(token.agent_id)
+    others = found.service_policies.for_agent(token.agent_id)
     return ((own, context), (others, context._replace(policies_of=affected)))
 
 
@@ -313,13 +313,13 @@ def owner(denial: PolicyDenial | None, found: Found, judgement: Judgement) -> st
     """Return the organization whose policy denied, or None if no policy did, or the user's own limit."""
     if denial is None or is_users_own(denial, judgement.decision):
         return None
-    own = found.agent_book.for_agent(judgement.decision.agent_id or "") if found.agent_book else ()
+    own = found.agent_policies.for_agent(judgement.decision.agent_id or "") if found.agent_policies else ()
     is_own = any(policy.id == denial.policy_id for policy in own)
     return judgement.organization_id if is_own else judgement.service_organization_id
 
 
 def is_users_own(denial: PolicyDenial, decision: Decision) -> bool:
-    """Return whether a limit denied that the user set on the connection."""
+    """Return whether a limit of the user's own on the connection denied."""
     return denial.policy_id == decision.consent_id
 
 
@@ -342,14 +342,14 @@ def _rule_context(question: Question, token: TokenFacts, found: Found, now: date
 
 def needs_labels(found: Found) -> bool:
     """Return whether a rule that may apply needs the labels of scopes."""
-    own, other = found.agent_book, found.service_book
+    own, other = found.agent_policies, found.service_policies
     if (own is not None and own.has_flows) or (other is not None and other.has_flows):
         return True
     return found.terms is not NO_TERMS and found.terms.has_flows
 
 
 def _labels(asked: Collection[str], found: Found) -> frozenset[str]:
-    """Return the labels of what is asked for: those of now, and those that the user knew when they granted it."""
+    """Return the labels of what is requested: the current ones, and those that the user saw when granting it."""
     known = catalogue()
     labels = {label for scope in asked if scope in known for label in known[scope].labels}
     labels.update(*(scope.labels for scope in found.scopes if scope.scope_id in asked))

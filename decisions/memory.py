@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from typing import Protocol
 
-from policies.books import EMPTY_BOOK, PolicyBook
+from policies.policy_sets import NO_POLICIES, PolicySet
 
 MAX_ORGANIZATIONS = 10_000
 
@@ -32,24 +32,24 @@ class Versioned(Protocol):
     def policy_version(self) -> str | None: ...
 
 
-class Library:
-    """The compiled policies of organizations. A book counts only in the version that the transaction has read."""
+class PolicySetCache:
+    """The policy sets of organizations, in memory. One is used only in the version that the transaction has read."""
 
     def __init__(self) -> None:
-        self._books: Bounded[str, tuple[str, PolicyBook]] = Bounded(MAX_ORGANIZATIONS)
+        self._policy_sets: Bounded[str, tuple[str, PolicySet]] = Bounded(MAX_ORGANIZATIONS)
 
-    def current(self, row: Versioned) -> PolicyBook | None:
+    def current(self, row: Versioned) -> PolicySet | None:
         """Return the organization's policies, or None if they are unknown in their current version."""
-        version, book = self._books.get(row.organization_id or "", ("", EMPTY_BOOK))
-        return book if version and version == row.policy_version else None
+        version, policy_set = self._policy_sets.get(row.organization_id or "", ("", NO_POLICIES))
+        return policy_set if version and version == row.policy_version else None
 
-    def latest(self, organization_id: str | None) -> PolicyBook:
+    def latest(self, organization_id: str | None) -> PolicySet:
         """Return the organization's policies as last read. They may have changed since."""
-        return self._books.get(organization_id or "", ("", EMPTY_BOOK))[1]
+        return self._policy_sets.get(organization_id or "", ("", NO_POLICIES))[1]
 
-    def add(self, organization_id: str, version: str, book: PolicyBook) -> None:
-        self._books[organization_id] = version, book
+    def add(self, organization_id: str, version: str, policy_set: PolicySet) -> None:
+        self._policy_sets[organization_id] = version, policy_set
 
 
-LIBRARY = Library()
-"""The books of this process. The event loop and Django's threads share them."""
+POLICY_SETS = PolicySetCache()
+"""Those of this process. The event loop and Django's threads share them."""

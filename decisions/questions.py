@@ -17,7 +17,7 @@ _claims: Bounded[str, Claims] = Bounded(MAX_TOKENS)
 class Question(NamedTuple):
     """A request with the claims of its token, or None if we did not sign it, and the audience that it names.
 
-    `continues` is whether others of its call have been decided just now, in another batch.
+    `continues` is whether another batch has just decided other questions of its call.
     """
 
     request: VerifyRequest

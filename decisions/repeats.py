@@ -31,7 +31,7 @@ def repeat_of(
 ) -> Repeat:
     """Return what identifies the first request of a call with this `Idempotency-Key`. Callers share no keys.
 
-    Without a credential, the caller is who holds all these tokens. Raises `Invalid` for a key that cannot be used.
+    Without a credential, the caller is the holder of all these tokens. Raises `Invalid` for a key that cannot be used.
     """
     require_valid_key(key)
     caller = [credential.server_id] if credential else sorted(map(secrets.digest, set(tokens)))
@@ -49,7 +49,7 @@ def read_reserved(keys: Iterable[str]) -> list[Step]:
 
 
 def answer_again(decision: Decision, reserved: ReservedFacts) -> Decision:
-    """Return the allowed decision that was made at first."""
+    """Return the allowed decision that was made the first time."""
     decision.audit_id, decision.decided_at = reserved.audit_id, reserved.created_at
     decision.reservation_id, decision.reservation_expires_at = reserved.reservation_id, reserved.expires_at
     return decision

@@ -46,7 +46,7 @@ class Credential:
 
 
 class Repeat(NamedTuple):
-    """What identifies a request of a call that may be repeated, and its place in the call.
+    """Identifies a request of a call that may be repeated, by its place in the call.
 
     `key` is a digest of the call's `Idempotency-Key` and caller, and `digest` that of all that was sent.
     """
@@ -87,7 +87,7 @@ class VerifyRequest(NamedTuple):
 
     @property
     def cost(self) -> int:
-        """What the request counts in throttles: one for each ten scopes or part of it."""
+        """The request's cost in throttles: 1 per ten scopes, rounded up."""
         return max(1, -(-len(self.required_scopes) // SCOPES_PER_COST))
 
     @property
@@ -132,7 +132,7 @@ class RuleTrace(NamedTuple):
     detail: str | None = None
 
 
-# What reading the facts of a question and writing its entry takes, in seconds.
+# How many seconds it takes to read the facts of a question and to write its entry.
 LEAST_EFFORT = 0.00005
 
 

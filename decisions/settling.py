@@ -1,6 +1,6 @@
 """Settling of judgements in the decision's transaction, with counters that are locked: limits, flows and approvals.
 
-A call counts against all its limits, is remembered by all guards and uses up its approval, or does nothing of these.
+A call counts against all its limits, is remembered by all guards and uses up its approval, or none of these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ class Settling:
         self.count(judgement.evaluation, judgement)
 
     def repeat(self, judgement: Judgement) -> bool:
-        """Return whether the same request in this batch has reserved already, and let its decision answer, too."""
+        """Return whether the same request has reserved in this batch. Then its decision answers this one, too."""
         repeat = judgement.question.request.repeat
         if repeat is None or not judgement.decision.allowed:
             return False
@@ -114,7 +114,7 @@ class Settling:
     def _is_approved(self, judgement: Judgement, found: Found, asking: Flow | None) -> bool:
         """Return whether the user has approved the request, and use the approval. Otherwise deny the request."""
         content = judgement.content
-        if content is None:  # There is no user to ask.
+        if content is None:  # The token has no user to ask.
             self._deny(judgement, found, Reason.POLICY_DENIED, asking.denial if asking else None)
             return False
         once_only = any(_is_critical(scope, found) for scope in judgement.asked_scopes)

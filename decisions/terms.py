@@ -27,7 +27,7 @@ GUARD_SECONDS = 86_400
 
 
 class Terms(NamedTuple):
-    """`asks` are the scopes of which the user is asked each use. `policies` has all other bounds, as one policy.
+    """`asks` are the scopes that the user must approve each time. `policies` has all other bounds, as one policy.
 
     `critical` are the scopes that were critical when the user granted them. `labels` and `editions` are those of
     organizations' own scopes at that time.

@@ -21,7 +21,7 @@ def describe_trace(judgement: Judgement, found: Found, settling: Settling) -> tu
 
 
 def _modes(judgement: Judgement, found: Found) -> Iterator[RuleTrace]:
-    """Yield an entry for each scope of which the user wants to be asked."""
+    """Yield an entry for each scope that the user must approve each time."""
     asked = dict.fromkeys(judgement.question.request.asked)
     return (RuleTrace(MODE, Outcome.ASKED) for scope in asked if scope in found.terms.asks)
 
@@ -45,10 +45,10 @@ def _visible(judgement: Judgement, found: Found) -> Iterator[CompiledPolicy]:
     asker, agent_id = found.service, judgement.decision.agent_id or ""
     if asker is None:
         return
-    if found.agent_book and judgement.organization_id == asker.organization_id:
-        yield from found.agent_book.for_agent(agent_id)
-    if found.service_book:
-        yield from found.service_book.for_agent(agent_id)
+    if found.agent_policies and judgement.organization_id == asker.organization_id:
+        yield from found.agent_policies.for_agent(agent_id)
+    if found.service_policies:
+        yield from found.service_policies.for_agent(agent_id)
 
 
 def _describe(traced: Traced, *, is_visible: bool) -> RuleTrace:

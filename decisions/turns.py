@@ -1,8 +1,8 @@
-"""The turns of tenants in the batcher: what their questions cost decides how often they are next (docs/adr/0067).
+"""The turns of tenants in the batcher. The more a tenant's questions cost, the less often it is next (docs/adr/0067).
 
-A batch takes questions of the tenant that has been given the least time so far, part by part, until it is full or a
-part leaves some of its request. So a tenant whose questions cost a hundred times as much gets a hundredth of their
-number. Costly questions have batches of their own, which are short, so they delay others by one of them.
+A batch takes questions of the tenant that has used the least time, part by part, until it is full or a part leaves some
+of its request. So a tenant whose questions cost a hundred times as much gets a hundredth of their number. Costly
+questions have batches of their own, which are short, so they delay others by one of them.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from decisions.questions import Question
 from decisions.requests import Decision
 
 MAX_BATCH = 256
-# What a batch may take, by the measured cost of its questions, in seconds. One question can exceed it.
+# How many seconds a batch may take, by the measured cost of its questions. One question can exceed it.
 BATCH_SECONDS = 0.01
-# What a tenant gets before others come: of a request with many questions, and in a batch of its own.
+# How many seconds a tenant gets before others are next: for part of a large request, and in a batch of its own.
 PART_SECONDS = BATCH_SECONDS / 4
 # From this cost on, a tenant's questions share no batch with others'.
 COSTLY = 0.001
-# What is assumed of a new tenant's questions, so that its first part is small.
+# The assumed cost of a new tenant's questions, high enough for a small first part.
 FIRST_COST = 0.0005
-# The least that is assumed of a question, so that a part has a largest size.
+# The least assumed cost of a question, so that the size of a part has a limit.
 LEAST_COST = 0.00001
-# How much the newest batch counts in the cost of a tenant's questions.
+# The weight of the newest batch in the average cost of a tenant's questions.
 WEIGHT = 0.5
 MAX_TENANTS = 10_000
 # The turn of questions whose organization is unknown.
@@ -60,7 +60,7 @@ class Pending:
 
 @dataclass(slots=True, eq=False)
 class Tenant:
-    """What waits for a tenant. `given` is the time that it has been given, `cost` that of one question, in seconds."""
+    """The waiting requests of a tenant. `given` is the time it has used, `cost` the time per question, in seconds."""
 
     given: float = 0.0
     cost: float = FIRST_COST
@@ -68,11 +68,11 @@ class Tenant:
     """How many of its questions wait."""
     pending: deque[Pending] = field(default_factory=deque)
     is_queued: bool = False
-    """Whether it has a place in the heap, which it can keep for a while when nothing waits."""
+    """Whether it is in the heap, where it can stay for a while when nothing waits."""
 
 
 class Part(NamedTuple):
-    """Questions of one request that are decided in one batch, whose turn they take, and what was assumed of them."""
+    """Questions of one request in one batch, the tenant whose turn they take, and their assumed cost."""
 
     pending: Pending
     questions: Sequence[Question]
@@ -86,11 +86,11 @@ class Turns:
     def __init__(self, name_of: Callable[[Question], str]) -> None:
         self._name_of = name_of
         self._tenants: Bounded[str, Tenant] = Bounded(MAX_TENANTS)
-        # By what they had been given when they were put here.
+        # By the time that they had used when they were put here.
         self._heap: list[tuple[float, int, Tenant]] = []
         self._order = count()
         self._given = 0.0
-        """What the tenant that was next last had been given. Time that a tenant did not use cannot be saved up."""
+        """The time used by the tenant that was next last. A tenant cannot save up time that it did not use."""
         self._strangers = Tenant()
         self.number = 0
         """How many questions wait."""
@@ -139,7 +139,7 @@ class Turns:
         return kept
 
     def settle(self, batch: Sequence[Part], spent: Sequence[float]) -> None:
-        """Charge tenants what their parts have cost, in seconds, instead of what was assumed."""
+        """Charge tenants the seconds that their parts have cost instead of the assumed ones."""
         costs: dict[Tenant, tuple[int, float]] = {}
         for part, seconds in zip(batch, spent, strict=True):
             part.tenant.given += seconds - part.assumed
@@ -163,7 +163,7 @@ class Turns:
         return pending
 
     def _take_back(self, tenant: Tenant, pending: Pending, number: int) -> None:
-        """Put the last questions that were taken of a request in front of what waits."""
+        """Put the questions of a request that were taken last back in front of the queue."""
         self._queue(tenant)
         pending.taken -= number
         if not tenant.pending or tenant.pending[0] is not pending:
@@ -176,7 +176,7 @@ class Turns:
             tenant.is_queued = True
 
     def _next(self) -> Tenant | None:
-        """Return the tenant that has been given the least. Its place in the heap can be out of date."""
+        """Return the tenant that has used the least time. Its place in the heap can be out of date."""
         while self._heap:
             given, order, tenant = self._heap[0]
             if not tenant.pending:
@@ -190,13 +190,13 @@ class Turns:
         return None
 
     def _take_part(self, tenant: Tenant, room: int) -> Part | None:
-        """Take the next questions of a tenant. None if they are late, or take the turn of another tenant by now."""
+        """Take the next questions of a tenant. None if they are late, or belong to another tenant by now."""
         pending = tenant.pending[0]
         owner = self.tenant(self._name_of(pending.questions[0])) if tenant is self._strangers else tenant
         if pending.answer.done() or owner is not tenant:
             tenant.pending.popleft()
             self._count(tenant, pending.taken - len(pending.questions))
-            if not pending.answer.done():  # its organization has been seen meanwhile
+            if not pending.answer.done():  # its organization has become known meanwhile
                 self.add(owner, pending)
             return None
         questions = pending.take(min(room, max(1, int(PART_SECONDS / tenant.cost))))
@@ -214,7 +214,7 @@ class Turns:
 
 def _fits(tenant: Tenant, batch: Sequence[Part], size: int, seconds: float) -> bool:
     """Return whether a batch of this size and cost may have questions of the tenant, too."""
-    if not batch[-1].pending.is_taken:  # others come before the next part of a request
+    if not batch[-1].pending.is_taken:  # other tenants come before the next part of a request
         return False
     first = batch[0].tenant
     if tenant.cost >= COSTLY or first.cost >= COSTLY:

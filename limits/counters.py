@@ -118,7 +118,7 @@ def read_counters(requests: Iterable[CounterRequest]) -> dict[str, LoadedCounter
 
 @transaction.atomic
 def _correct(windows: Mapping[str, int]) -> dict[str, LoadedCounter]:
-    """Correct the counters with these keys and windows, because a clock was set back."""
+    """Correct the counters with these keys and windows after a clock was set back."""
     counters = lock_counters(CounterRequest(key, 1, window) for key, window in windows.items())
     for counter in counters.values():
         counter.used(clock.now())
@@ -149,7 +149,7 @@ def keep_counters(owner: str, edition: int, until: datetime) -> None:
 
 
 def frozen_keys(keys: Iterable[str]) -> set[str]:
-    """Return those of the keys whose counters limits of a later edition count on from."""
+    """Return the keys whose counters are continued by limits of a later edition."""
     by_kept = {key: _kept_key(owner_of(key)) for key in keys}
     editions = dict(Counter.objects.filter(key__in=set(by_kept.values())).values_list("key", "slot"))
     return {key for key, kept in by_kept.items() if edition_of(key) < editions.get(kept, 0)}

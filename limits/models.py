@@ -23,8 +23,8 @@ class Counter(models.Model):
 class Reservation(models.Model):
     """An allowed request whose amount counts until it is committed, voided or lapses.
 
-    `holds` names the counters in which the amount is held. The other ids are for the log. Who made it may resolve it:
-    the resource server or, without one, anyone who knows the unguessable id.
+    `holds` names the counters in which the amount is held. The other ids are for the log. The resource server that made
+    it may resolve it or, without one, anyone who knows the unguessable id.
     """
 
     class Status(models.TextChoices):

@@ -64,27 +64,27 @@ class QuickThrottle:
             raise refusal
 
     def hit_all(self, hits: Sequence[Hit]) -> list[Throttled | None]:
-        """Count hits in order, at the cost of one. Return the refusal of each, or None if it was counted.
+        """Count hits in order, in one round trip. Return the refusal of each, or None if it was counted.
 
         All are counted before any is allowed, so processes that count at the same time never allow more than the limit.
         What was refused is subtracted afterwards.
         """
         limit, window = parse_rate(self.rate)
-        round_ = _Round(clock.now(), limit, window)
+        batch = _HitBatch(clock.now(), limit, window)
         asked = _amounts(hits)
-        counted = self._add(asked, round_)
-        # Without our own hits, which are decided one after the other.
+        counted = self._add(asked, batch)
+        # Without our own hits, which are decided one by one.
         counts = {name: [*past, current - asked[name]] for name, (*past, current) in counted.items()}
-        refusals = [round_.decide(hit, counts) for hit in hits]
+        refusals = [batch.decide(hit, counts) for hit in hits]
         refused = _amounts([hit for hit, refusal in zip(hits, refusals, strict=True) if refusal])
         if refused:
-            self._add({name: -number for name, number in refused.items()}, round_)
+            self._add({name: -number for name, number in refused.items()}, batch)
             report_throttled(self.name, sum(refusal is not None for refusal in refusals))
         return refusals
 
-    def _add(self, amounts: Amounts, round_: "_Round") -> Counts:
+    def _add(self, amounts: Amounts, batch: "_HitBatch") -> Counts:
         """Add to the current slice. Return the counts of each subject."""
-        current, window = round_.slice, round_.window
+        current, window = batch.slice, batch.window
         memory = memory_of(self.name, window)
         if not settings.REDIS_URL or time.monotonic() < _redis_paused_until:
             return memory.add(amounts, current)
@@ -96,7 +96,7 @@ class QuickThrottle:
             return memory.add(amounts, current)
 
 
-class _Round:
+class _HitBatch:
     """The hits that are counted together at one moment."""
 
     def __init__(self, now: datetime, limit: int, window: int) -> None:
@@ -179,7 +179,7 @@ def _amounts(hits: Sequence[Hit]) -> Amounts:
 
 
 def _wait(counts: Sequence[int], limit: int, number: int) -> int:
-    """Return after how many slices `number` more will fit: 0 if they fit now, more than a window has if never."""
+    """Return after how many slices `number` more will fit: 0 if now, and more slices than a window has if never."""
     for slices in range(len(counts) + 1):
         if sum(counts[slices:]) + number <= limit:
             return slices

@@ -78,7 +78,7 @@ def commit_reservation(
 ) -> Reservation:
     """Count the final amount, which is by default the reserved one, instead of what is held.
 
-    The same commit again returns the same. Raises `NotFound` for another server's reservation, `Invalid`,
+    Repeating the commit returns the same result. Raises `NotFound` for another server's reservation, `Invalid`,
     `ReservationResolved` for another amount or after a void, and `ReservationExpired`.
     """
     with _locked(reservation_id, server_id) as held:
@@ -91,7 +91,7 @@ def commit_reservation(
 
 
 def void_reservation(*, actor: Actor, reservation_id: str, server_id: str | None) -> Reservation:
-    """Release what is held. The same void again returns the same.
+    """Release what is held. Repeating the void returns the same result.
 
     Raises `NotFound` for another server's reservation, `ReservationResolved` after a commit, and `ReservationExpired`.
     """
@@ -102,7 +102,7 @@ def void_reservation(*, actor: Actor, reservation_id: str, server_id: str | None
 
 
 def lapse_reservations(now: datetime, limit: int = BATCH) -> int:
-    """Mark up to `limit` reservations that have lapsed, and return how many. Their counters know it already."""
+    """Mark up to `limit` reservations that have lapsed, and return how many. Their counters no longer hold them."""
     late = Reservation.objects.filter(status=Status.HELD, expires_at__lte=now).order_by("expires_at")
     with writing(), transaction.atomic():
         ids = lock_batch(late, limit)

@@ -12,7 +12,7 @@ MAX_PER_REQUEST = 1000
 
 
 class Room:
-    """Places for this many counters. A counter that several limits or calls need takes one."""
+    """Room for this many counters. A counter that several limits or calls need counts once."""
 
     __slots__ = ("_keys", "_most")
 
@@ -21,7 +21,7 @@ class Room:
         self._keys: set[str] = set()
 
     def take(self, keys: Collection[str]) -> bool:
-        """Return whether these counters fit, and take their places. Those that have a place already fit."""
+        """Return whether these counters fit, and add them. Those that were added before always fit."""
         added = [key for key in keys if key not in self._keys]
         if len(self._keys) + len(added) > self._most:
             return False

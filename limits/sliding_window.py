@@ -97,7 +97,7 @@ class LoadedCounter:
     """A counter in memory. `slot` is the number of the newest slot. `counts` is a ring buffer.
 
     `held` is what is held, by the minute at which it lapses. `slot` decreases only if a clock was far ahead and was set
-    back: what was counted ahead of now then counts as now, so for one window at most.
+    back: what was counted ahead of now then counts as now, for at most one window.
     """
 
     key: str

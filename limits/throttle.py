@@ -202,12 +202,15 @@ def client_subjects(ip: str, credential_id: str) -> tuple[Subject, ...]:
 
 
 def _refusal(denial: CounterDenial) -> Throttled:
-    # One attempt always fits in the end, so there is a time. 1 if there were none: the attempt is refused in any case.
+    # An attempt always fits in the end, so there is a time. If not, the attempt is refused anyway, for one second.
     return Throttled(denial.retry_after_seconds or 1)
 
 
 def _digest(subject: Subject) -> str:
-    """Return a digest of the name, because IP addresses are personal data. It is keyed: there are few addresses."""
+    """Return a digest of the name, because IP addresses are personal data.
+
+    It is keyed, because otherwise all addresses could be tried.
+    """
     return keyed_digest("throttle-subject", subject.name.encode())
 
 

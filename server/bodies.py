@@ -1,4 +1,4 @@
-"""Refuse uploaded files. The front has bounded the body and read it completely (`server/front/`)."""
+"""Refuse uploaded files. The front has read the body completely, within bounds (`server/front/`)."""
 
 from typing import Any
 

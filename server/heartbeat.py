@@ -1,6 +1,6 @@
 """The worker's health check: `python -m server.heartbeat` exits with 0 if beat and the worker are running.
 
-Beat sends a task every few seconds, and the worker that runs it touches a file. If beat, the broker or the worker
+Beat sends a task every 20 seconds, and the worker that runs it touches a file. If beat, the broker or the worker
 stops, the file becomes too old. `celery inspect ping` would not notice that beat has stopped.
 """
 

@@ -21,7 +21,7 @@ from server.supervisor import Supervisor
 logger = logging.getLogger("server.main")  # `__name__` is "__main__" here
 
 BACKLOG = 2048
-# Per process: connections up to twice the limit, of which half are turned away, and databases, files, pipes.
+# Per process: up to twice the limit of connections (half are turned away), plus databases, files and pipes.
 OPEN_FILES = 4 * MAX_CONNECTIONS
 # On SIGHUP, each process is replaced once its successor serves. A busy machine takes seconds to start one.
 START_SECONDS = 30
@@ -79,7 +79,7 @@ def make_config() -> Config:
 
 
 def raise_open_files() -> None:
-    """Let each process open as many files as its connections need, as far as the system permits."""
+    """Let each process open as many files as its connections need, or as many as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

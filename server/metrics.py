@@ -18,7 +18,7 @@ from core.uris import LOOPBACK_NAMES
 from server.metrics_folder import VARIABLE
 from server.state_metrics import STATE
 
-# The first prefix that fits.
+# The first prefix that matches counts.
 ROUTES = {
     "/api/v1/health": "health",
     "/api/v1/tokens/verify": "decision",
@@ -78,7 +78,7 @@ def _refusal(request: HttpRequest) -> HttpResponse | None:
 def _is_local(request: HttpRequest) -> bool:
     """Return whether the request seems to come from a program on this host, and not through a proxy.
 
-    A proxy on this host has a loopback address too. Most add a header that says for whom they ask, or keep the `Host`
+    A proxy on this host has a loopback address too. Most add a header that names the client, or keep the `Host`
     of the caller's request, which also gives away a browser that a foreign page has rebound to this host. A proxy that
     does neither is not recognized, so operators with a proxy must set `METRICS_TOKEN`.
     """
@@ -103,7 +103,7 @@ def _collect_reports() -> bytes:
 
 
 def _forget_dead_processes(folder: Path) -> None:
-    """Remove what ended processes last said about their queues. What they counted stays."""
+    """Remove the gauges of processes that have ended. Their counters stay."""
     found = {match[1] for file in folder.iterdir() if (match := LIVE_FILE.fullmatch(file.name))}
     for process in found:
         try:

@@ -15,7 +15,7 @@ from server.metrics import route_of
 
 logger = logging.getLogger("agentgate.requests")
 
-# Asked for all the time, by programs.
+# Programs request these all the time.
 UNLOGGED = ("health", "metrics", "static")
 
 

@@ -1,7 +1,7 @@
 """The process of the sequencer, which moves the journal into the log. `./dev sequencer` runs it alone.
 
-It is not a thread of a server process, where its work would delay decisions. One is enough for any number of servers:
-of several, one moves the journal, and another takes over when it ends.
+It is not a thread of a server process, where its work would delay decisions. One is enough for any number of servers.
+If there are several, one moves the journal, and another takes over when it ends.
 """
 
 import gc
@@ -18,7 +18,7 @@ from setproctitle import setproctitle
 logger = logging.getLogger("server.sequencer")  # `__name__` is "__main__" when it runs alone
 
 TITLE = "server.sequencer"
-# Each look for garbage passes over thousands of entries on their way.
+# Each garbage collection looks at thousands of entries that are still in use.
 GARBAGE_THRESHOLD = 200_000
 WATCH_SECONDS = 1.0
 

@@ -1,7 +1,7 @@
 """Metrics that are read from the database and the backups at each scrape, for what no server process counts.
 
-They are the same whichever server answers. If the database does not answer, only that is said: a number that is missing
-raises its alert less than one that is wrong.
+They are the same on every server. If the database does not answer, only that is reported: a wrong number would raise a
+false alert.
 """
 
 import math
@@ -81,7 +81,7 @@ def _backup_age(folder: Path) -> float:
 
 
 def _since(moment: datetime | None, now: datetime) -> float:
-    """Return the seconds since the moment, 0 if there is none or it is to come."""
+    """Return the seconds since the moment, or 0 if there is none or it is in the future."""
     return max(0.0, (now - moment).total_seconds()) if moment else 0.0
 
 

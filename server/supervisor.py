@@ -21,11 +21,11 @@ logger = logging.getLogger(__name__)
 # Looks are counted, not seconds, because the supervisor may have been stopped together with its processes.
 MAX_UNANSWERED = 60
 # The same for a process that was told to stop. While it hangs, it keeps the socket open, so clients connect and wait in
-# vain. One that only takes long for its last requests still answers.
+# vain. A process that is only slow with its last requests still answers.
 MAX_UNANSWERED_AT_STOP = 10
 # Connections may take STOP_SECONDS to end, and after them the decisions.
 KILL_SECONDS = 2 * STOP_SECONDS + 5
-# While waiting for one process, the supervisor looks this often after the others and for a signal to stop.
+# While waiting for one process, the supervisor looks after the others, and for a signal to stop, this often.
 LOOK_SECONDS = 0.5
 STOP_SIGNALS = {signal.SIGINT, signal.SIGTERM}
 

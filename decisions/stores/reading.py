@@ -18,14 +18,14 @@ from decisions.facts import (
 )
 from decisions.indexing import unknown_scopes
 from decisions.judgement import Found, cover, needs_labels
-from decisions.memory import LIBRARY, Versioned
+from decisions.memory import POLICY_SETS, Versioned
 from decisions.questions import Question
 from decisions.repeats import read_reserved
 from decisions.stores.statements import Statement, Step
 from decisions.terms import NO_TERMS, terms_of
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
-from policies.books import PolicyBook, PolicyRow, compile_book
+from policies.policy_sets import PolicyRow, PolicySet, compile_policy_set
 from resources.catalogue import catalogue
 from resources.covers import read_actions
 
@@ -82,7 +82,7 @@ class Facts:
         self.approvals: Sequence[ApprovalFacts] = ()
         self.reserved: dict[tuple[str, int], ReservedFacts] = {}
         self._scopes: Sequence[ScopeFacts] = ()
-        self._books: dict[str, PolicyBook] = {}
+        self._policy_sets: dict[str, PolicySet] = {}
         self.add(rows)
 
     def add(self, results: Sequence[Sequence[Any]]) -> None:
@@ -122,9 +122,9 @@ class Facts:
             first, *others = own
             policies = [PolicyRow._make(row[3:]) for row in others]
             actions = read_actions(first.own_scopes or "[]")
-            book = compile_book(policies, previous=LIBRARY.latest(organization_id), actions=actions)
-            self._books[organization_id] = book
-            LIBRARY.add(organization_id, first.policy_version, book)
+            policy_set = compile_policy_set(policies, previous=POLICY_SETS.latest(organization_id), actions=actions)
+            self._policy_sets[organization_id] = policy_set
+            POLICY_SETS.add(organization_id, first.policy_version, policy_set)
 
     def organizations_without_book(self) -> set[str]:
         """Return the organizations whose policies may apply and are not known in their current version."""
@@ -133,11 +133,11 @@ class Facts:
         for row in rows:
             if row.organization_id is None:
                 continue
-            book = LIBRARY.current(row)
-            if book is None:
+            policy_set = POLICY_SETS.current(row)
+            if policy_set is None:
                 missing.add(row.organization_id)
-            else:  # the library may forget it before it is used
-                self._books[row.organization_id] = book
+            else:  # the cache may forget it before it is used
+                self._policy_sets[row.organization_id] = policy_set
         return missing
 
     def about(self, question: Question) -> Found:
@@ -148,10 +148,10 @@ class Facts:
         token = self.tokens.get(claims.token_id) if claims else None
         agent = self.agents.get(claims.client_id) if claims and token is None else None
         terms = terms_of(token) if token else NO_TERMS
-        books = self._book(token), self._book(service)
+        both = self._policies_of(token), self._policies_of(service)
         repeat = question.request.repeat
         reserved = self.reserved.get((repeat.key, repeat.place)) if repeat else None
-        return Found(token, agent, caller, service, *books, terms, self._scopes, reserved)
+        return Found(token, agent, caller, service, *both, terms, self._scopes, reserved)
 
     def scopes_to_index(self, question: Question) -> Collection[str]:
         """Return the scopes of a question that may have been made up."""
@@ -162,7 +162,7 @@ class Facts:
     def depends_on_scopes(self) -> bool:
         """Whether a question may depend on the labels or the risk of its scopes."""
         has_terms = any(token.terms not in (None, "{}") for token in self.tokens.values())
-        return has_terms or any(book.has_flows for book in self._books.values())
+        return has_terms or any(policy_set.has_flows for policy_set in self._policy_sets.values())
 
     def scopes_to_know(self, question: Question) -> Collection[str]:
         """Return the scopes of a question if it matters which labels or risk they have."""
@@ -188,11 +188,11 @@ class Facts:
             return LoadedCounter(key, window_seconds)
         return LoadedCounter.unpack(key, window_seconds, row.slot, row.counts)
 
-    def _book(self, row: Versioned | None) -> PolicyBook | None:
+    def _policies_of(self, row: Versioned | None) -> PolicySet | None:
         """Return the policies of a row's organization. Raises `LookupError` if they were not read."""
         if row is None or row.organization_id is None:
             return None
-        book = self._books.get(row.organization_id)
-        if book is None:
+        policy_set = self._policy_sets.get(row.organization_id)
+        if policy_set is None:
             raise LookupError(f"The policies of {row.organization_id} were not read.")
-        return book
+        return policy_set

@@ -29,8 +29,8 @@ from decisions.terms import NO_TERMS, Terms, compile_terms
 from limits.counting import windows_by_key
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
-from policies.books import PolicyBook
-from policies.selectors import book_without_history
+from policies.policy_sets import PolicySet
+from policies.selectors import policies_without_history
 from resources.catalogue import catalogue, describe_scopes
 from tokens.access_tokens import Claims
 
@@ -51,7 +51,7 @@ class RehearsedAgent:
     status: str = AgentStatus.ACTIVE
     is_stopped: bool = False
     is_everything_stopped: bool = False
-    book: PolicyBook | None = None
+    book: PolicySet | None = None
     scopes: Sequence[ScopeFacts] = ()
 
     @classmethod
@@ -66,7 +66,7 @@ class RehearsedAgent:
             status=agent.status,
             is_stopped=agent.is_stopped,
             is_everything_stopped=is_everything_stopped(),
-            book=book_without_history(str(agent.organization_id)),
+            book=policies_without_history(str(agent.organization_id)),
             scopes=[ScopeFacts(one.id, json.dumps(sorted(one.labels)), one.risk_level, None) for one in own],
         )
 
@@ -149,8 +149,8 @@ def _found(rehearsed: Rehearsed | None, now: datetime) -> Found:
         agent=None,
         caller=None,
         service=None,
-        agent_book=rehearsed.agent.book if rehearsed else None,
-        service_book=None,
+        agent_policies=rehearsed.agent.book if rehearsed else None,
+        service_policies=None,
         terms=_terms(rehearsed) if rehearsed else NO_TERMS,
         scopes=rehearsed.agent.scopes if rehearsed else (),
     )

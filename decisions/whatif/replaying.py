@@ -21,8 +21,8 @@ from decisions.settling import Settling, Verdict
 from limits.counting import count_call, windows_by_key
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
-from policies.books import EMPTY_BOOK, PolicyBook
 from policies.engine import CompiledPolicy, Evaluation, Limit, Outcome, evaluate
+from policies.policy_sets import NO_POLICIES, PolicySet
 from policies.rules import RuleContext
 from policies.rules.budget import Budget
 
@@ -76,7 +76,7 @@ class Replaced:
     """The policy that the draft replaces, and the other policies of its organization."""
 
     policy_id: str
-    book: PolicyBook = EMPTY_BOOK
+    book: PolicySet = NO_POLICIES
 
     def others(self, agent_id: str) -> Sequence[CompiledPolicy]:
         return [policy for policy in self.book.for_agent(agent_id) if policy.id != self.policy_id]

@@ -35,7 +35,7 @@ from policies.engine import CompiledPolicy, Outcome, Traced, compile_policy, tra
 from policies.models import Policy
 from policies.rules import RuleContext, parse_rules
 from policies.rules.budget import Budget
-from policies.selectors import book_without_history, policies_for_organization
+from policies.selectors import policies_for_organization, policies_without_history
 from resources.actions import catalogue_actions
 from resources.catalogue import catalogue
 from resources.covers import Cover
@@ -256,7 +256,7 @@ def _settling(traced: Sequence[Traced], now: datetime, *, is_stored: bool) -> Se
 def _replaced(simulated: Simulated, organization_id: str) -> Replaced | None:
     if simulated.stored is None:
         return None
-    return Replaced(policy_id=simulated.stored.id, book=book_without_history(organization_id))
+    return Replaced(policy_id=simulated.stored.id, book=policies_without_history(organization_id))
 
 
 def _lapses(organization_id: str) -> Mapping[str, datetime]:

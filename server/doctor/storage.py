@@ -38,6 +38,6 @@ def _archive_folder() -> list[Path]:
 
 
 def _one_per_device(folders: Iterable[Path]) -> Iterable[Path]:
-    """Return the first folder of each file system. A folder that does not exist yet is in that of its parent."""
+    """Return the first folder of each file system. A folder that does not exist yet is on its parent's."""
     existing = [next(each for each in (folder, *folder.parents) if each.exists()) for folder in folders]
     return {folder.stat().st_dev: folder for folder in reversed(existing)}.values()

@@ -17,7 +17,7 @@ BODY_SECONDS = 10.0
 IDLE_SECONDS = 75.0
 # How long an idle connection may still send a request after the stop began.
 STOPPING_IDLE_SECONDS = 1.0
-# How long a client may take no byte of a response.
+# How long a client may go without reading a byte of a response.
 WRITE_SECONDS = 10.0
 # What is read and discarded after a refusal, so that the client is not reset before it reads the answer.
 DISCARD_SECONDS = 5.0
@@ -27,29 +27,29 @@ MAX_AHEAD = 16 * KB
 
 # One process.
 MAX_CONNECTIONS = 1024
-# Of one address, except for trusted proxies, which connect for all their users. As many as may be parked.
+# Per address, except for trusted proxies, which connect for all their users. As many as may be parked.
 MAX_PER_ADDRESS = 512
 # Unread input and bodies of all connections together.
 MAX_HELD = 64 * MB
 # Replies of all connections together that clients have not read yet.
 MAX_UNSENT = 64 * MB
-# A larger body can take milliseconds to parse, so one at a time is.
+# A larger body can take milliseconds to parse, so they are parsed one at a time.
 SMALL_BODY = 8 * KB
 THREADS = 8
 # Beside these, for requests to decide that the event loop leaves to Django. Most of the time they wait for decisions.
 DECIDING_THREADS = 8
-# Of these, how many compute at the same time, and how many one caller has. More would delay the event loop's decisions
+# How many of these compute at the same time, and how many a caller has. More would delay the event loop's decisions
 # by their parsing.
 MAX_COMPUTING = 2
 # How long another thread may compute before Python lets the event loop go on. Its default, 5 ms, would delay decisions
-# while a page is computed; in a tenth of that, switching costs nothing that can be measured.
+# while a page is computed; with a tenth of that, switching has no measurable cost.
 SWITCH_SECONDS = 0.0005
 MAX_QUEUED = 256
 # Responses that are generated while they are sent. Each has a thread of its own.
 MAX_STREAMS = 16
 # Requests that wait for an approval. They hold a connection each, but no thread.
 MAX_PARKED = 512
-# Of these, how many Django answers again at the same time. The other threads stay free.
+# How many of these Django answers again at the same time. The other threads stay free.
 MAX_RESUMING = 2
 WATCH_SECONDS = 0.5
 # Longer files are read while they are sent.

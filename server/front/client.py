@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Client(Protocol):
-    """A client's connection. Its docstrings are those of `Connection`."""
+    """A client's connection. `Connection` documents its members."""
 
     peer: str
     address: str

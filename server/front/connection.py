@@ -46,7 +46,7 @@ class Connection(asyncio.Protocol):
         """Bytes that the client had not read at the last tick."""
         self.is_stopping = False
         self.waiting_since = NEVER
-        """Since when the client has not done what this phase waits for, in the event loop's time."""
+        """When the client began to keep the process waiting in this phase, in the event loop's time."""
         self._front: Front = app_state["front"]
         self._loop = _loop or asyncio.get_running_loop()
         self._all = (server_state.connections, self._front.connections)
@@ -87,7 +87,7 @@ class Connection(asyncio.Protocol):
                 self.abort()
 
     def eof_received(self) -> bool:
-        """Answer what the client has sent completely, also after it has closed its side."""
+        """Answer the complete requests that the client has sent, even after it has closed its side."""
         self._is_half_closed = True
         # A client that has disconnected looks the same, so do not let it wait.
         self._front.parking.release(self.exchange)
@@ -137,7 +137,7 @@ class Connection(asyncio.Protocol):
         return self._front.date
 
     def expire(self, now: float) -> None:
-        """End what has exceeded its time. The time to write starts again whenever the client reads something."""
+        """End the connection or its phase if its time is over. Whenever the client reads, it gets more time to read."""
         unsent = self._transport.get_write_buffer_size()
         if unsent == 0 or unsent != self.unsent:
             self.unsent, self._write_deadline = unsent, now + bounds.WRITE_SECONDS
@@ -230,7 +230,7 @@ class Connection(asyncio.Protocol):
         self._start(Phase.IDLE, seconds)
 
     def _await_head(self) -> None:
-        """Start the time of a head with its first byte. That of a connection's first head began when it was made."""
+        """Start the time of a head with its first byte, or of a connection's first head when the client connected."""
         self._enter(Phase.HEAD, bounds.HEAD_SECONDS)
         self._deadline = min(self._deadline, self._first_head_deadline)
 
@@ -254,7 +254,7 @@ class Connection(asyncio.Protocol):
             exchange.fail()
 
     def _enter(self, phase: Phase, seconds: float) -> None:
-        """Start the time of a phase, unless it is already running."""
+        """Enter a phase and start its clock, unless the connection is in it already."""
         if self._phase is not phase:
             self._start(phase, seconds)
 

@@ -1,4 +1,4 @@
-"""One request in hand and its answer. The answer is harmless after the client has disconnected."""
+"""One request and its answer. The answer is harmless after the client has disconnected."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -95,7 +95,7 @@ class Exchange:
         self._send(self._internal_error())
 
     def _frame(self, reply: Reply) -> tuple[str, bool]:
-        """Return the header line that tells where the body ends, and whether the connection can go on after it."""
+        """Return the header line that says where the body ends, and whether the connection can be used again."""
         length = declared_length(reply.headers)
         if length is not None:
             return f"Content-Length: {length}\r\n", self._keeps_alive()

@@ -1,7 +1,7 @@
 """Lines in the server's log for requests that the front answers with 5xx, which Django does not see.
 
-Their ids let an operator find what a caller reports. While everything fails there are thousands per second, which say
-nothing new and would fill the disk, so only some are written.
+With the request's id, an operator finds what a caller reports. During an outage there would be thousands per second,
+which would fill the disk and say nothing new, so only some are written.
 """
 
 import logging
@@ -16,7 +16,7 @@ SERVER_ERROR = 500
 
 
 class Failures:
-    """Writes up to `LINES_PER_SECOND`, and later how many were left out. Use it in one thread."""
+    """Writes up to `LINES_PER_SECOND`, and then how many it left out. Use it in one thread only."""
 
     def __init__(self) -> None:
         self._second = 0
@@ -24,9 +24,9 @@ class Failures:
         self._left_out = 0
 
     def report(self, path: str, status: int, request_id: str) -> None:
-        """Write a line for a request that was answered with this status, if it is an error of the server.
+        """Write a line for a request that was answered with this status, if it is a server error.
 
-        It has the kind of the path only. What a client sent in its first line may contain a secret.
+        It has only the kind of path, because a request line may contain a secret.
         """
         if status < SERVER_ERROR or not self._has_room():
             return

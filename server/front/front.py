@@ -7,12 +7,12 @@ from functools import partial
 from core.messages import Reply
 from core.metrics import connections, parked, pool_waiting, processes, queue_length
 from server.front import bounds
-from server.front.crowd import Crowd
+from server.front.connections import Connections
 from server.front.exchange import Exchange
 from server.front.headers import caller_in_turn
 from server.front.hot import HotPaths
 from server.front.pool import Pool
-from server.front.turns import OneByOne
+from server.front.turns import LoopWorker
 from server.front.wsgi import Bridge
 
 logger = logging.getLogger(__name__)
@@ -26,8 +26,8 @@ class Front:
         self._bridge = bridge
         self._pool = pool
         self.parking = bridge.parking
-        self._large = OneByOne()
-        self.connections = Crowd()
+        self._large = LoopWorker()
+        self.connections = Connections()
         self.held = 0
         """Bytes of unread input and of bodies in memory."""
         self.date = formatdate(usegmt=True)
@@ -55,7 +55,7 @@ class Front:
             self._bridge.answer(exchange, caller_in_turn(exchange.request) if decides else None)
 
     def tick(self, now: float) -> None:
-        """End what has exceeded its time. Called every `TICK_SECONDS`; one timer per connection would cost more."""
+        """Enforce all deadlines. Called every `TICK_SECONDS`; one timer per connection would cost more."""
         self.date = formatdate(usegmt=True)
         for connection in tuple(self.connections):
             try:
@@ -75,7 +75,7 @@ class Front:
             connection.abort()
 
     def _limit_unsent(self) -> None:
-        """Disconnect the clients for which most is buffered, because they do not read, until it is within the limit."""
+        """Disconnect clients that do not read, those with the largest buffers first, until the limit is kept."""
         excess = sum(connection.unsent for connection in self.connections) - bounds.MAX_UNSENT
         if excess <= 0:
             return

@@ -1,4 +1,4 @@
-"""What Django's middleware does to every request and response, for those that the event loop answers itself."""
+"""Does for requests that the event loop answers what Django's middleware does for all others."""
 
 from contextlib import suppress
 from functools import lru_cache
@@ -67,9 +67,9 @@ def caller_of(request: Request) -> Actor:
 
 
 def caller_in_turn(request: Request) -> str:
-    """Return whose turn a request takes: that of the organization whose service's secret was sent, or of the address.
+    """Return whose turn a request takes: the organization's whose service sent its secret, else the address's.
 
-    So a caller cannot take several turns by credentials that it made up, nor an organization by many services.
+    So a caller gets no further turns by made-up credentials, nor an organization by many services.
     """
     with suppress(NotAuthenticated):
         credential = read_credential(request.headers)

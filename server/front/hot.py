@@ -1,6 +1,6 @@
 """Hot paths: requests that the event loop answers itself, without Django.
 
-Django has a view for each of them, which answers invalid requests. So their errors are written once.
+Django has a view for each of them, which answers invalid requests, so errors are worded once.
 """
 
 import asyncio
@@ -34,11 +34,11 @@ from decisions.inquiries import (
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.opening import make_store
-from limits.rounds import Rounds
 from oauth import introspection
 from oauth.errors import OAuthError
 from server.front.failures import failures
 from server.front.headers import caller_of, common_headers, require_usual
+from server.front.hit_batcher import HitBatcher
 from server.front.log_watch import LogWatch
 from server.front.newer_keys import NewerKeys
 from server.front.pool import Pool, with_connections
@@ -52,7 +52,7 @@ Done = Callable[[Reply], None]
 HEALTH = "/api/v1/health"
 HEALTH_HEADERS = direct.headers_of(Health)
 CACHE_SECONDS = 1.0
-# A flood of wrong credentials writes to the database only so often.
+# Wrong credentials are written to the database at most once in this time.
 FAILURES_SECONDS = 0.05
 ENDPOINTS = {**direct.ENDPOINTS, **introspection.ENDPOINTS}
 UNUSUAL = (NotDirect, DomainError, OAuthError, SuspiciousOperation, ValueError)
@@ -76,18 +76,18 @@ class HotPaths:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Prepare. The process accepts connections after this returns; an exception ends the process."""
+        """Prepare to answer. The process accepts connections once this returns. An exception ends it."""
         self._batcher = Batcher(make_store(), settings.VERIFY_QUEUE)
         self._thread = Pool(threads=1, queue=0)
-        self._throttle = Rounds(throttle_questions, self._thread.call)
+        self._throttle = HitBatcher(throttle_questions, self._thread.call)
         self._database = Pool(threads=1, queue=0)
         self._log_watch = LogWatch(self._database)
         self._newer_keys = NewerKeys(self._database)
-        self._failures = Rounds(throttle_failures, self._count_in_database, FAILURES_SECONDS)
+        self._failures = HitBatcher(throttle_failures, self._count_in_database, FAILURES_SECONDS)
         await asyncio.to_thread(_load_keys)
 
     async def stop(self) -> None:
-        """Release everything. No request is in hand any more."""
+        """Release everything, once all requests are answered."""
         await self._batcher.close()
         self._thread.stop()
         self._database.call(connections.close_all)
@@ -99,7 +99,7 @@ class HotPaths:
 
     @staticmethod
     def decides(path: str) -> bool:
-        """Return whether requests to this path ask for decisions, with a body."""
+        """Return whether requests to this path ask for decisions in a body."""
         return path in ENDPOINTS
 
     @property
@@ -223,7 +223,7 @@ def _load_keys() -> None:
 
 
 async def _is_cache_up() -> bool:
-    """Ask the cache in a thread of its own, because it may block while all others are busy."""
+    """Ask the cache in a thread of its own, because the others may all be busy."""
     if not settings.REDIS_URL:
         return is_cache_up()
     try:

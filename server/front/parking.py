@@ -81,7 +81,7 @@ class Parking:
             self._watching.cancel()
 
     async def _keep_watching(self) -> None:
-        """Look for what has changed until nothing is parked any more. The thread and its connection end with that."""
+        """Look for changes until nothing is parked. Then the thread and its database connection end."""
         pool = Pool(threads=1, queue=0)
         try:
             while self.number:

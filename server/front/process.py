@@ -31,7 +31,7 @@ from server.front.connection import Connection  # noqa: E402
 from server.front.front import Front  # noqa: E402
 from server.front.hot import HotPaths  # noqa: E402
 from server.front.pool import Pool  # noqa: E402
-from server.front.turns import FewThreads  # noqa: E402
+from server.front.turns import FairPool  # noqa: E402
 from server.front.wsgi import Bridge  # noqa: E402
 
 logger = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     await receive()
     sys.setswitchinterval(SWITCH_SECONDS)
     pool = Pool(THREADS, MAX_QUEUED)
-    deciding = FewThreads(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED)
+    deciding = FairPool(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED)
     hot = HotPaths()
     await hot.start()
     bridge = Bridge(django_application, pool, settings.API_PORT, ask=hot.decide, deciding=deciding)

@@ -86,7 +86,7 @@ class Reader:
 
     @property
     def target(self) -> str:
-        """The target of the request at the start of the input, as far as it can be read."""
+        """The part of the first request's target that can be read."""
         line = bytes(self._input[:MAX_REQUEST_LINE]).partition(END_OF_LINE)[0].split(b" ")
         return line[1].decode("latin-1") if len(line) > 1 else ""
 

@@ -8,7 +8,7 @@ from functools import partial
 from server.front.pool import Pool, PoolFull, Work
 
 
-class Queues[Item]:
+class FairQueue[Item]:
     """What waits, and comes out in turn by caller, so that many requests of one delay another's by one of them."""
 
     def __init__(self) -> None:
@@ -38,14 +38,14 @@ class Queues[Item]:
         return item
 
 
-class OneByOne:
+class LoopWorker:
     """Work in the event loop: one piece in each turn of the loop, which reads all other requests in between.
 
     The connections bound how much waits.
     """
 
     def __init__(self) -> None:
-        self._waiting: Queues[Callable[[], object]] = Queues()
+        self._waiting: FairQueue[Callable[[], object]] = FairQueue()
 
     def add(self, caller: str, work: Callable[[], object]) -> None:
         self._waiting.add(caller, work)
@@ -59,7 +59,7 @@ class OneByOne:
         work()
 
 
-class FewThreads:
+class FairPool:
     """Work in threads of its own. At most `computing` of them compute at a time, and the others wait for decisions.
 
     Each caller has at most `computing` of the threads, or those whose decisions come late would hold all. At most
@@ -75,7 +75,7 @@ class FewThreads:
         self._computing = 0
         self._threads_of: Counter[str] = Counter()
         self._most = most
-        self._waiting: Queues[Work] = Queues()
+        self._waiting: FairQueue[Work] = FairQueue()
 
     @property
     def waiting(self) -> int:

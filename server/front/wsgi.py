@@ -19,7 +19,7 @@ from server.front.parking import Parking, Watch, take_mark
 from server.front.pool import Pool, PoolFull
 from server.front.refusals import refusal
 from server.front.replies import WITHOUT_BODY, Headers, declared_length
-from server.front.turns import FewThreads
+from server.front.turns import FairPool
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Bridge:
         port: str,
         watch: Watch = still_waiting,
         ask: Ask | None = None,
-        deciding: FewThreads | None = None,
+        deciding: FairPool | None = None,
     ) -> None:
         self.parking = Parking(self._answer_parked, watch)
         self._application = application
@@ -156,7 +156,7 @@ class Bridge:
         exchange(refusal(Unavailable(detail), request.path, request.headers.get("x-request-id", "")))
 
 
-def _apart(ask: Ask, deciding: FewThreads) -> Ask:
+def _apart(ask: Ask, deciding: FairPool) -> Ask:
     """Return what asks in a thread of `deciding`, and lets another one compute meanwhile."""
     return lambda questions: deciding.waiting_for(partial(ask, questions))
 

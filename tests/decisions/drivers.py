@@ -16,7 +16,7 @@ from consent.granting import approve_consent
 from consent.models import Consent
 from core.actor import SYSTEM
 from decisions import expectations
-from decisions.memory import LIBRARY
+from decisions.memory import POLICY_SETS
 from decisions.questions import Question, make_question
 from decisions.requests import Credential, Decision, VerifyRequest
 from decisions.services import decide
@@ -85,7 +85,7 @@ def asking(token: str, *scopes: str, **fields: Any) -> VerifyRequest:
 
 def forget() -> None:
     """Forget what this process remembers between batches, as a new process does."""
-    LIBRARY._books.clear()
+    POLICY_SETS._policy_sets.clear()
     for memory in (expectations._needed, expectations._agents, expectations._services, expectations._tasks_seen):
         memory.clear()
 

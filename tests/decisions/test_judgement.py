@@ -13,13 +13,13 @@ from decisions.approvals import BatchApprovals
 from decisions.expectations import expected_counters, learn, see
 from decisions.facts import AgentFacts, CallerFacts, ServiceFacts, TokenFacts
 from decisions.judgement import Found, judge
-from decisions.memory import LIBRARY
+from decisions.memory import POLICY_SETS
 from decisions.questions import Question
 from decisions.requests import Credential, Reason, VerifyRequest
 from decisions.settling import Settling
 from limits.reservations import ReservationExpired
 from limits.sliding_window import LoadedCounter
-from policies.books import EMPTY_BOOK, PolicyBook, PolicyRow, compile_book
+from policies.policy_sets import NO_POLICIES, PolicyRow, PolicySet, compile_policy_set
 from policies.rules.data_flow import task_key
 from tests.decisions.drivers import forget
 from tokens.access_tokens import Claims
@@ -66,12 +66,12 @@ def question(*scopes: str, claims: Claims | None = CLAIMS, **fields: Any) -> Que
     return Question(request, claims, request.named_audience if not request.credential else None)
 
 
-def book(rules: str) -> PolicyBook:
-    return compile_book([PolicyRow("pol_1", "Policy", None, "enforce", rules, "{}")])
+def policy_set(rules: str) -> PolicySet:
+    return compile_policy_set([PolicyRow("pol_1", "Policy", None, "enforce", rules, "{}")])
 
 
 def found(token: TokenFacts | None = TOKEN, **fields: Any) -> Found:
-    nothing = Found(token, None, None, None, EMPTY_BOOK, None)
+    nothing = Found(token, None, None, None, NO_POLICIES, None)
     return nothing._replace(**fields)
 
 
@@ -162,13 +162,13 @@ class TestDeletedTokens:
 
 class TestPolicies:
     def test_a_limit_is_left_to_be_counted(self) -> None:
-        judgement = judge(question(), found(agent_book=book(LIMITED)), NOW)
+        judgement = judge(question(), found(agent_policies=policy_set(LIMITED)), NOW)
         assert judgement.decision.allowed
         (limit,) = judgement.evaluation.limits
         assert (limit.request.limit, limit.request.window_seconds) == (2, 60)
 
     def test_a_full_limit_denies(self) -> None:
-        facts = found(agent_book=book(LIMITED))
+        facts = found(agent_policies=policy_set(LIMITED))
         judgement = judge(question(), facts, NOW)
         (request,) = judgement.evaluation.counter_requests
         counter = LoadedCounter(request.key, request.window_seconds)
@@ -180,17 +180,17 @@ class TestPolicies:
 
     def test_the_services_policies_apply_to_requests_that_affect_it(self) -> None:
         token = TOKEN._replace(audience_json=f'["{SERVICE.identifier}"]')
-        facts = found(token, service=SERVICE, service_book=book(BLOCKED))
+        facts = found(token, service=SERVICE, service_policies=policy_set(BLOCKED))
         judgement = judge(question(resource=SERVICE.identifier), facts, NOW)
         assert judgement.decision.reason is Reason.POLICY_DENIED
         assert judgement.denying_organization_id == "org_2"
 
     def test_a_denied_request_has_no_limits(self) -> None:
-        judgement = judge(question("files:read"), found(agent_book=book(LIMITED)), NOW)
+        judgement = judge(question("files:read"), found(agent_policies=policy_set(LIMITED)), NOW)
         assert judgement.evaluation.limits == ()
 
     def test_introspection_evaluates_none(self) -> None:
-        judgement = judge(question(is_introspection=True), found(agent_book=book(BLOCKED)), NOW)
+        judgement = judge(question(is_introspection=True), found(agent_policies=policy_set(BLOCKED)), NOW)
         assert judgement.decision.allowed
 
 
@@ -225,10 +225,10 @@ class TestExpectations:
         assert expected([question(is_introspection=True)]) == (set(), set())
 
     def test_a_new_token_of_a_known_agent_needs_what_its_policies_count(self) -> None:
-        LIBRARY.add("org_1", "1", book(LIMITED))
+        POLICY_SETS.add("org_1", "1", policy_set(LIMITED))
         see(question(), TOKEN, None)
         other = question(claims=replace(CLAIMS, token_id="tok_2"))
-        (limit,) = judge(other, found(agent_book=book(LIMITED)), NOW).evaluation.limits
+        (limit,) = judge(other, found(agent_policies=policy_set(LIMITED)), NOW).evaluation.limits
         assert expected([other]) == ({limit.request.key}, {limit.request.key})
 
     def test_it_is_looked_up_once_for_all_questions_of_a_batch(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from server.front.connection import Connection
 from server.front.front import Front
 from server.front.hot import Done, HotPaths
 from server.front.pool import Pool
-from server.front.turns import FewThreads
+from server.front.turns import FairPool
 from server.front.wsgi import Bridge
 
 JSON = (("Content-Type", "application/json"),)
@@ -71,7 +71,7 @@ class Gate:
         self.hot = Hot()
         self.application: Callable[..., Any] = lambda environ, start_response: []
         self.pool = Pool(threads, queue)
-        self.deciding = FewThreads(1, 1, 2 * queue)
+        self.deciding = FairPool(1, 1, 2 * queue)
         # Which of the approvals that are waited for are still pending.
         self.watch: Callable[[Collection[str]], set[str]] = set
         bridge = Bridge(

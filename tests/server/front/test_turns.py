@@ -14,7 +14,7 @@ from server.front import headers
 from server.front.bounds import SMALL_BODY
 from server.front.headers import caller_in_turn
 from server.front.pool import PoolFull
-from server.front.turns import FewThreads, OneByOne, Queues
+from server.front.turns import FairPool, FairQueue, LoopWorker
 from tests.server.front.conftest import JSON, Gate, running
 
 LARGE = b"x" * (SMALL_BODY + 1)
@@ -29,7 +29,7 @@ async def gate() -> AsyncIterator[Gate]:
 
 
 def test_callers_take_turns() -> None:
-    queues: Queues[str] = Queues()
+    queues: FairQueue[str] = FairQueue()
     for item in ("a1", "a2", "a3", "b1", "b2", "c1"):
         queues.add(item[0], item)
     assert [queues.take() for _ in range(6)] == ["a1", "b1", "c1", "a2", "b2", "a3"]
@@ -50,7 +50,7 @@ def test_made_up_credentials_take_no_turns_of_their_own(monkeypatch: pytest.Monk
 
 async def test_the_loop_does_one_piece_of_work_per_turn() -> None:
     done: list[str] = []
-    work = OneByOne()
+    work = LoopWorker()
     for name in ("a", "b", "c"):
         work.add("flood", lambda name=name: done.append(name))  # type: ignore[misc]
     work.add("other", lambda: done.append("other"))
@@ -88,7 +88,7 @@ async def test_a_large_request_that_fails_is_answered_and_so_are_those_behind_it
 
 
 async def test_few_threads_work_for_callers_in_turn() -> None:
-    threads = FewThreads(2, computing=2, most=6)
+    threads = FairPool(2, computing=2, most=6)
     release, running_now, most, order = threading.Semaphore(0), 0, 0, []
     lock = threading.Lock()
 
@@ -125,7 +125,7 @@ async def test_few_threads_work_for_callers_in_turn() -> None:
 
 
 async def test_threads_that_wait_for_decisions_keep_no_other_caller_waiting() -> None:
-    threads = FewThreads(8, computing=2, most=20)
+    threads = FairPool(8, computing=2, most=20)
     decided, order = threading.Event(), []
 
     def piece(name: str, *, waits: bool = False) -> Callable[[], Callable[[], object]]:
@@ -176,7 +176,7 @@ async def test_requests_to_decide_do_not_wait_for_pages(gate: Gate, connect: Con
 
 async def test_a_few_callers_leave_places_to_others() -> None:
     """However much they send: each leaves half of what it found."""
-    threads, release = FewThreads(1, computing=1, most=16), threading.Event()
+    threads, release = FairPool(1, computing=1, most=16), threading.Event()
 
     def wait() -> Callable[[], object]:
         release.wait(5)

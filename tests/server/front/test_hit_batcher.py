@@ -16,8 +16,8 @@ from redis.retry import Retry
 from core.errors import Throttled
 from limits import quick_throttle
 from limits.quick_throttle import Hit, QuickThrottle
-from limits.rounds import Rounds
 from limits.throttle import Subject
+from server.front.hit_batcher import HitBatcher
 from tests.servers import Valkey
 
 SUBJECT = Subject("address:192.0.2.1")
@@ -41,11 +41,11 @@ def in_thread[T](function: Any) -> asyncio.Future[T]:
     return asyncio.ensure_future(asyncio.to_thread(function))
 
 
-def rounds() -> Rounds:
-    return Rounds(THROTTLE.hit_all, in_thread)
+def rounds() -> HitBatcher:
+    return HitBatcher(THROTTLE.hit_all, in_thread)
 
 
-async def passed(*each: Rounds, hits: int) -> int:
+async def passed(*each: HitBatcher, hits: int) -> int:
     """Return how many hits pass that arrive at once, spread over `each`."""
     answers = [each[number % len(each)].hit(Hit([SUBJECT])) for number in range(hits)]
     outcomes = await asyncio.gather(*answers, return_exceptions=True)
@@ -61,7 +61,7 @@ async def test_all_hits_that_arrive_during_a_round_are_the_next_one() -> None:
         release.wait(10)
         return [None] * len(hits)
 
-    counted = Rounds(count, in_thread)
+    counted = HitBatcher(count, in_thread)
     first = counted.hit(Hit([SUBJECT]))
     while not sizes:
         await asyncio.sleep(0.001)
@@ -79,7 +79,7 @@ async def test_an_unexpected_error_refuses_the_round_and_the_next_one_is_counted
             raise RuntimeError("boom")
         return [None] * len(hits)
 
-    counted = Rounds(count, in_thread)
+    counted = HitBatcher(count, in_thread)
     with pytest.raises(RuntimeError):
         await counted.hit(Hit([SUBJECT]))
     await counted.hit(Hit([SUBJECT], 2))

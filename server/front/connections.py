@@ -1,4 +1,4 @@
-"""The connections of one process, and which of them must go when there are too many."""
+"""The connections of one process, and which of them to close when there are too many."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from server.front.client import Client
 from server.front.headers import is_proxy
 
 
-class Crowd(set[Client]):
+class Connections(set[Client]):
     """A set of connections that counts them by address. A /64 of IPv6 is one address."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Crowd(set[Client]):
 
 
 def _evict(candidates: Iterable[Client]) -> bool:
-    """Disconnect the client that has been waited for longest. Those that still read a reply go last."""
+    """Disconnect the client that has kept the process waiting longest. Those that still read a reply go last."""
     waiting = (each for each in candidates if each.is_waiting)
     longest = min(waiting, key=lambda each: (each.has_unread, each.waiting_since), default=None)
     if longest is None:

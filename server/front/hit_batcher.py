@@ -15,11 +15,11 @@ Count = Callable[[Sequence[Hit]], Refusals]
 _Pending = tuple[Hit, asyncio.Future[None]]
 
 
-class Rounds:
-    """All hits that arrive while one round is being counted are the next round. Each round is one call of `count`.
+class HitBatcher:
+    """Hits that arrive while a batch is being counted form the next batch. Each batch is one call of `count`.
 
-    `run` calls a function in a thread. A flood of hits costs at most one round per `pause`, in seconds. All methods are
-    called in the event loop's thread.
+    `run` calls a function in a thread. There is at most one batch per `pause`, in seconds, however many hits arrive.
+    All methods are called in the event loop's thread.
     """
 
     def __init__(
@@ -41,10 +41,10 @@ class Rounds:
         return answer
 
     async def _work(self) -> None:
-        """Count rounds until nothing waits."""
+        """Count batches until nothing waits."""
         while self._waiting:
-            round_, self._waiting = self._waiting, []
-            for (_, answer), refusal in zip(round_, await self._refusals(round_), strict=True):
+            batch, self._waiting = self._waiting, []
+            for (_, answer), refusal in zip(batch, await self._refusals(batch), strict=True):
                 if answer.done():  # the caller has stopped waiting
                     continue
                 if refusal is None:
@@ -54,10 +54,10 @@ class Rounds:
             await asyncio.sleep(self._pause)
         self._task = None
 
-    async def _refusals(self, round_: Sequence[_Pending]) -> Sequence[Exception | None]:
+    async def _refusals(self, batch: Sequence[_Pending]) -> Sequence[Exception | None]:
         """Return why each hit is refused, or None. An unexpected error refuses all of them."""
         try:
-            return await self._run(partial(self._count, [hit for hit, _ in round_]))
+            return await self._run(partial(self._count, [hit for hit, _ in batch]))
         except Exception as error:
             logger.exception("A throttle failed")
-            return [error] * len(round_)
+            return [error] * len(batch)

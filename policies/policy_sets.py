@@ -33,14 +33,14 @@ class PolicyRow(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class PoliciesOfMode:
     """Policies of one mode."""
 
     shared: tuple[CompiledPolicy, ...] = ()
     by_agent: Mapping[str, tuple[CompiledPolicy, ...]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, compiled: Mapping[PolicyRow, CompiledPolicy], mode: str) -> "Shelf":
+    def of(cls, compiled: Mapping[PolicyRow, CompiledPolicy], mode: str) -> "PoliciesOfMode":
         own: defaultdict[str, list[CompiledPolicy]] = defaultdict(list)
         chosen = {row: policy for row, policy in compiled.items() if (row.mode == SHADOW) == (mode == SHADOW)}
         for row, policy in chosen.items():
@@ -56,18 +56,18 @@ class Shelf:
         return tuple(sorted(self.shared + own, key=_OLDEST_FIRST))
 
 
-EMPTY_SHELF = Shelf()
+NO_POLICIES_OF_MODE = PoliciesOfMode()
 
 
 @dataclass(frozen=True, slots=True)
-class PolicyBook:
+class PolicySet:
     """The enabled policies of one organization at one version. Immutable, so that threads can share it.
 
     `actions` are those of the organization's own scopes.
     """
 
-    enforced: Shelf = EMPTY_SHELF
-    shadow: Shelf = EMPTY_SHELF
+    enforced: PoliciesOfMode = NO_POLICIES_OF_MODE
+    shadow: PoliciesOfMode = NO_POLICIES_OF_MODE
     compiled: Mapping[PolicyRow, CompiledPolicy] = field(default_factory=dict)
     has_flows: bool = False
     """Whether a rule needs the labels of scopes."""
@@ -83,13 +83,13 @@ class PolicyBook:
         return self.shadow.for_agent(agent_id)
 
 
-EMPTY_BOOK = PolicyBook()
+NO_POLICIES = PolicySet()
 
 
-def compile_book(
-    rows: Iterable[PolicyRow], *, previous: PolicyBook = EMPTY_BOOK, actions: Actions = NO_ACTIONS
-) -> PolicyBook:
-    """Return the book of an organization's enabled policies. Rows that `previous` has are not parsed again.
+def compile_policy_set(
+    rows: Iterable[PolicyRow], *, previous: PolicySet = NO_POLICIES, actions: Actions = NO_ACTIONS
+) -> PolicySet:
+    """Return the policy set of an organization. Rows that `previous` has are not parsed again.
 
     A row that cannot be read becomes a policy that denies all requests.
     Danger: read the rows and the version in one statement, or the version may be that of other rows.
@@ -97,8 +97,8 @@ def compile_book(
     compiled = {row: previous.compiled.get(row) or _compile(row) for row in sorted(rows, key=_OLDEST_FIRST)}
     has_flows = any(policy.has_flows for policy in compiled.values())
     has_shadows = any(row.mode == SHADOW for row in compiled)
-    shelves = Shelf.of(compiled, ENFORCE), Shelf.of(compiled, SHADOW)
-    return PolicyBook(*shelves, compiled, has_flows, has_shadows, actions)
+    modes = PoliciesOfMode.of(compiled, ENFORCE), PoliciesOfMode.of(compiled, SHADOW)
+    return PolicySet(*modes, compiled, has_flows, has_shadows, actions)
 
 
 def _compile(row: PolicyRow) -> CompiledPolicy:
