@@ -4,9 +4,11 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import django
+import grimp
 
 from tests.hidden_imports import hidden_imports, levels_of
 
@@ -32,10 +34,26 @@ def problems() -> list[str]:
     for name in sorted(layers.keys() - packages):
         found.append(f"{name}/ has a layer in pyproject.toml but does not exist")
     found.extend(hidden_imports(ROOT, layers))
+    if modules := modules_in_circles(contracts["root_packages"]):
+        found.append(f"These modules import each other in a circle: {', '.join(sorted(modules))}")
     for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines():
         text = (ROOT / name).read_text(errors="ignore") if (ROOT / name).is_file() else ""
         if match := UNPUBLISHED.search(text):
             found.append(f"{name} says {match[0]!r}: the SDK is agentgate-oauth, and only the checkout has it")
+    return found
+
+
+def modules_in_circles(packages: Sequence[str]) -> set[str]:
+    """Return the modules that import themselves through others, also where only types need it."""
+    graph = grimp.build_graph(*packages, cache_dir=None)
+    found = set(graph.modules)
+    while ends := {
+        module
+        for module in found
+        if found.isdisjoint(graph.find_modules_directly_imported_by(module))
+        or found.isdisjoint(graph.find_modules_that_directly_import(module))
+    }:
+        found -= ends
     return found
 
 
