@@ -7,7 +7,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from agents import logos
-from core.fetching import FetchFailed
+from core.fetching import Fetched, FetchFailed
 from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, problem, verify
 from tests.pictures import png
 
@@ -165,11 +165,11 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Publish a picture at `LOGO` and nothing elsewhere. Return the addresses that are fetched."""
     fetched: list[str] = []
 
-    def fetch(host: str, path: str, *, max_bytes: int) -> bytes:
+    def fetch(host: str, path: str, *, max_bytes: int) -> Fetched:
         fetched.append(f"https://{host}{path}")
         if fetched[-1] != LOGO:
             raise FetchFailed("answered with status 404", 404)
-        return png()
+        return Fetched(png())
 
     monkeypatch.setattr(logos, "fetch_file", fetch)
     return fetched

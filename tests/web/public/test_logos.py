@@ -15,7 +15,7 @@ from agents.models import Agent, AgentLogo
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.errors import Throttled
-from core.fetching import FetchFailed, TooManyFetches
+from core.fetching import Fetched, FetchFailed, TooManyFetches
 from developers.acting import as_developer as acting
 from developers.models import Developer
 from tests.approvals import make_approval
@@ -37,12 +37,12 @@ def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What websites publish: a picture or an error by address. Each is counted when it is fetched."""
     found: dict[str, Any] = {"fetched": []}
 
-    def fetch(host: str, path: str, *, max_bytes: int) -> bytes:
+    def fetch(host: str, path: str, *, max_bytes: int) -> Fetched:
         found["fetched"].append(f"https://{host}{path}")
         content = found.get(f"https://{host}{path}", FetchFailed("answered with status 404", 404))
         if isinstance(content, Exception):
             raise content
-        return bytes(content)
+        return Fetched(bytes(content))
 
     monkeypatch.setattr(logos, "fetch_file", fetch)
     return found
