@@ -157,10 +157,6 @@ class Event(StrEnum):
     ENTRY_DAMAGED = "entry.damaged", _("An entry was damaged before it was logged. Only its ID and digest are known.")
     JOURNAL_ROW_DISCARDED = "journal_row.discarded", _("%(actor)s discarded a damaged row of the journal.")
 
-    LOG_VIEW_SAVED = "log_view.saved", _("%(actor)s saved a view of the log.")
-    LOG_VIEW_RENAMED = "log_view.renamed", _("%(actor)s renamed a view of the log.")
-    LOG_VIEW_DELETED = "log_view.deleted", _("%(actor)s deleted a view of the log.")
-
 
 class Outcome(StrEnum):
     ALLOWED = "allowed"

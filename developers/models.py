@@ -89,23 +89,6 @@ class ApiKey(NamedSecret):
         return self.lifetime_seconds is None and super().is_replaced
 
 
-class SavedView(models.Model):
-    """A developer's own name for a filtered view of the log. `query` is the query of its URL."""
-
-    id = PrefixedIdField(prefix="lvw")
-    # The constraint has an index that begins with it.
-    developer = models.ForeignKey(Developer, on_delete=models.CASCADE, related_name="saved_views", db_index=False)
-    name = PlainTextField(max_length=60)
-    query = models.TextField()
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint("developer", Upper("name"), name="saved_views_unique_name")]
-
-    def __str__(self) -> str:
-        return str(self.name)
-
-
 class DomainClaim(models.Model):
     """The domain that an organization wants to prove, or has proved, by publishing `token`, which is not secret.
 

@@ -1,14 +1,13 @@
 """Reads of developers, organizations and API keys."""
 
 from django.db.models import Exists, OuterRef, QuerySet
-from django.db.models.functions import Upper
 from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from core import clock
 from core.errors import NotFound
 from core.rotation import AlreadyReplaced, find_live_secret, live
-from developers.models import ApiKey, Developer, DomainClaim, Organization, SavedView
+from developers.models import ApiKey, Developer, DomainClaim, Organization
 
 
 def find_api_key(value: str) -> ApiKey | None:
@@ -48,11 +47,6 @@ def current_api_key_of(developer: Developer, key_id: str) -> ApiKey:
     if key.is_replaced:
         raise AlreadyReplaced(gettext_noop("A new key has replaced this one."))
     return key
-
-
-def saved_views(developer: Developer) -> QuerySet[SavedView]:
-    """Return the developer's own views of the log, by name."""
-    return developer.saved_views.order_by(Upper("name"))
 
 
 def domain_claim_of(organization_id: str) -> DomainClaim | None:

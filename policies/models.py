@@ -40,18 +40,16 @@ class Policy(models.Model):
 
 
 class PolicyVersion(models.Model):
-    """A policy as it was after a change, or several in quick succession. `policies.versions` writes and reads it."""
+    """A policy as it was after a change. `policies.versions` writes and reads it."""
 
     # The constraint has an index that begins with it.
     policy = models.ForeignKey(Policy, on_delete=models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField()
     content = models.JSONField()
-    # The actor. Empty for what a policy was before its history began.
+    # The actor.
     actor_kind = models.CharField(max_length=20, blank=True)
     actor_id = models.CharField(max_length=64, blank=True)
     restored_from = models.PositiveIntegerField(null=True)
-    # Until then it also takes the next changes by its actor. None if it takes no more.
-    open_until = models.DateTimeField(null=True)
     created_at = models.DateTimeField()
 
     class Meta:

@@ -23,7 +23,7 @@ from policies.limit_edits import LimitsNotReady, plan_edit, prepare_limits, stor
 from policies.models import Policy
 from policies.quotas import require_room
 from policies.rules import parse_rules
-from policies.versions import changes_to, keep_unkept, keep_version, version_of
+from policies.versions import changes_to, keep_version, version_of
 
 # How often an edit prepares the counters, if other edits come in between.
 MAX_ATTEMPTS = 5
@@ -128,7 +128,6 @@ def _change(
         _check_agent(policy.organization_id, changes.get("agent"))
         plan = plan_edit(policy, changes.get("rules", policy.rules))
         guards = guarded_actions(policy.rules)
-        keep_unkept(policy)
         for field, value in changes.items():
             setattr(policy, field, value)
         crowding = [named for field, named in CROWDING.items() if field in changes]

@@ -1,11 +1,11 @@
 """The history of a policy: its content after each change, who made the change, and restoring an earlier version.
 
 The log proves that a policy was changed, when and by whom. Its content serves only its owner and is deleted with the
-policy, so it is in rows beside the policy instead. Changes by one actor within seconds are one version.
+policy, so it is in rows beside the policy instead.
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.db.models import QuerySet
@@ -22,45 +22,20 @@ DECIDING = frozenset({"rules", "enabled", "mode", "agentId"})
 MOST_COMPARED = 50
 # Of each policy.
 MAX_VERSIONS = 100
-# Changes by one actor within this time are one version. It runs from the first of them, so that it ends.
-QUICK = timedelta(seconds=10)
 
 
 def keep_version(policy: Policy, actor: Actor, *, restored_from: int | None = None) -> None:
-    """Keep the policy as it is now. Call it in the transaction of the change.
-
-    Changes by one actor in quick succession are one version, and only the newest versions stay: a script can make
-    hundreds within seconds. Neither the first version nor a restored one takes further changes.
-    """
-    now = clock.now()
-    made = {
-        "number": policy.version,
-        "content": content_of(policy),
-        "actor_kind": actor.kind,
-        "actor_id": actor.id or "",
-        "restored_from": restored_from,
-        "created_at": now,
-    }
-    last = versions_of(policy).only("actor_kind", "actor_id", "open_until").first()
-    if last is not None and restored_from is None and _takes_more(last, actor, now):
-        PolicyVersion.objects.filter(pk=last.pk).update(**made)
-        return
-    open_until = now + QUICK if last is not None and restored_from is None else None
-    PolicyVersion.objects.create(policy=policy, open_until=open_until, **made)
+    """Keep the policy as it is now, and only its newest versions. Call it in the transaction of the change."""
+    PolicyVersion.objects.create(
+        policy=policy,
+        number=policy.version,
+        content=content_of(policy),
+        actor_kind=actor.kind,
+        actor_id=actor.id or "",
+        restored_from=restored_from,
+        created_at=clock.now(),
+    )
     PolicyVersion.objects.filter(pk__in=list(versions_of(policy).values_list("pk", flat=True)[MAX_VERSIONS:])).delete()
-
-
-def _takes_more(version: PolicyVersion, actor: Actor, now: datetime) -> bool:
-    is_same_actor = (version.actor_kind, version.actor_id) == (actor.kind, actor.id or "")
-    return is_same_actor and version.open_until is not None and now < version.open_until
-
-
-def keep_unkept(policy: Policy) -> None:
-    """Keep the policy as it is before a change, unless its history has it already. Its actor is unknown."""
-    if not versions_of(policy).filter(number=policy.version).exists():
-        PolicyVersion.objects.create(
-            policy=policy, number=policy.version, content=content_of(policy), created_at=policy.updated_at
-        )
 
 
 def content_of(policy: Policy) -> dict[str, Any]:

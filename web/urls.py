@@ -12,7 +12,6 @@ from web.portal.analytics import views as analytics
 from web.portal.domain import views as domain
 from web.portal.keys import views as keys
 from web.portal.logs import export_views as log_export
-from web.portal.logs import saved_views as log_views
 from web.portal.logs import views as logs
 from web.portal.overview import views as overview
 from web.portal.policies import editor as policy_editor
@@ -136,9 +135,6 @@ urlpatterns = [
     path("developer/analytics", analytics.analytics, name="analytics"),
     path("developer/logs", logs.logs, name="logs"),
     path("developer/logs/new", logs.news, name="logs-news"),
-    path("developer/logs/views", log_views.views, name="log-views"),
-    path("developer/logs/views/<id:view_id>/rename", log_views.rename, name="log-view-rename"),
-    path("developer/logs/views/<id:view_id>/delete", log_views.delete, name="log-view-delete"),
     path("developer/logs.csv", log_export.export, {"format_name": "csv"}, name="logs-csv"),
     path("developer/logs.json", log_export.export, {"format_name": "json"}, name="logs-json"),
     path("developer/logs/evidence", evidence.organization, name="logs-evidence"),

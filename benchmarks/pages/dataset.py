@@ -19,7 +19,7 @@ from benchmarks.rows import ACTOR, CALLBACK
 from consent.models import Consent
 from core import clock, secrets
 from core.ids import new_id
-from developers.models import Developer, DomainClaim, Organization, SavedView
+from developers.models import Developer, DomainClaim, Organization
 from developers.services import register_developer
 from insights.services import count_log, delete_old_hours
 from policies.models import Policy, PolicyVersion
@@ -62,7 +62,6 @@ class Dataset:
         self._add_approvals(connected)
         self._add_entries(connected)
         self._count()
-        self._add_views()
         return {
             "api_key": self.api_key,
             "session": open_session(actor=ACTOR, user=self.ada).token,
@@ -297,9 +296,3 @@ class Dataset:
             pass
         while delete_old_hours(limit=COUNTED_AT_ONCE):
             pass
-
-    def _add_views(self) -> None:
-        names = range(20)
-        queries = ("outcome=denied", "event=policy.shadowed", "actor=service&outcome=denied")
-        views = [SavedView(developer=self.developer, name=f"View {n}", query=queries[n % len(queries)]) for n in names]
-        insert_all(SavedView, views)

@@ -32,7 +32,7 @@ from audit.models import (
     WitnessFailure,
 )
 from core.models import IdempotencyRecord
-from developers.models import DomainClaim, SavedView
+from developers.models import DomainClaim
 from insights.models import Edition, RollUp
 from limits.models import Counter, Reservation
 from policies.models import PolicyVersion
@@ -71,7 +71,6 @@ INTERNAL = (
     Reservation,
     ReservedIdentifier,
     RollUp,
-    SavedView,
     Segment,
     Stream,
     Tile,

@@ -29,7 +29,7 @@ from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.acting import as_developer
 from developers.domains import claim_domain
-from developers.models import Developer, SavedView
+from developers.models import Developer
 from developers.services import register_developer
 from insights.services import count_log
 from limits.throttle import Subject, Throttle
@@ -140,7 +140,6 @@ def _fill_the_log() -> None:
     WitnessFailure.objects.create(witness="witness.example", is_refusal=True, reason="-", since=clock.now())
     Segment.objects.create(number=-1, earliest=clock.now(), latest=clock.now(), timestamps=b"")
     Posting.objects.create(term=1, segment=-1, entries=b"")
-    SavedView.objects.create(developer=Developer.objects.all()[0], name="Denials", query="outcome=denied")
     record(Draft(event=Event.TOKEN_VERIFY, actor=SYSTEM))
     count_log()
 

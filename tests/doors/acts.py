@@ -372,9 +372,6 @@ OTHERS = {
     "it computes or keeps a view, and changes nothing that decides": {
         "POST /api/v1/policies/simulate",
         "POST /developer/agents/*/try",
-        "POST /developer/logs/views",
-        "POST /developer/logs/views/*/rename",
-        "POST /developer/logs/views/*/delete",
     },
 }
 # What administrators can do in the admin site, by model. All of it needs a reason and a recent sign-in (ADR 55).

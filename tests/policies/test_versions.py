@@ -1,17 +1,13 @@
-"""How many versions of a policy are kept, and which changes are one."""
-
-from datetime import timedelta
+"""How many versions of a policy are kept."""
 
 import pytest
-import time_machine
 
 from core.actor import SYSTEM, Actor
 from core.errors import Invalid
 from developers.models import Organization
 from policies.models import Policy, PolicyVersion
 from policies.services import create_policy, restore_version, update_policy
-from policies.versions import MAX_VERSIONS, deciding_since
-from tests.constants import NOON
+from policies.versions import MAX_VERSIONS
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 ADMINISTRATOR = Actor("administrator", "usr_1")
@@ -31,25 +27,6 @@ def rename(policy: Policy, name: str, actor: Actor = ADMINISTRATOR) -> Policy:
 def kept() -> list[tuple[int, str]]:
     versions = PolicyVersion.objects.order_by("number")
     return [(version.number, version.content["name"]) for version in versions]
-
-
-def test_changes_by_one_actor_within_ten_seconds_are_one_version(policy: Policy) -> None:
-    with time_machine.travel(NOON, tick=False) as moment:
-        for name in "abc":
-            policy = rename(policy, name)
-            moment.shift(4)
-        policy = rename(policy, "d")
-        assert kept() == [(1, "First"), (4, "c"), (5, "d")]
-        assert rename(policy, "e", OTHER).version == 6
-        assert kept() == [(1, "First"), (4, "c"), (5, "d"), (6, "e")]
-
-
-def test_the_time_of_a_version_is_that_of_its_last_change(policy: Policy) -> None:
-    with time_machine.travel(NOON, tick=False) as moment:
-        update_policy(actor=ADMINISTRATOR, policy=policy, changes={"mode": "shadow"})
-        moment.shift(4)
-        policy = update_policy(actor=ADMINISTRATOR, policy=policy, changes={"mode": "enforce", "enabled": False})
-    assert deciding_since(policy) == NOON + timedelta(seconds=4)
 
 
 def test_a_restored_version_stays_apart(policy: Policy) -> None:

@@ -17,8 +17,7 @@ from core.http import SeeOther
 from developers.models import Developer
 from web.forms.errors import show_in
 from web.portal.agents.forms import SecretForm
-from web.portal.keys.rotating import rotate_named_secret
-from web.portal.keys.rows import SecretRow
+from web.portal.keys.rotating import SecretRow, rotate_named_secret
 from web.requests import once
 from web.requests.access import developer_actor, developer_page
 from web.requests.kept_post import take_initial

@@ -7,8 +7,10 @@ bound the access (what asks, limits, targets, a pause) is the user's own.
 from dataclasses import dataclass
 from datetime import datetime
 
+from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from agents.selectors import agent_for_organization
@@ -18,9 +20,28 @@ from consent.selectors import count_connections, grants_of_agent
 from core import clock
 from developers.models import Developer
 from resources.catalogue import Scope, read_snapshot
-from web.portal.agents.user_form import AgentUsersForm
+from web.forms.fields import PlainField
 from web.requests.access import developer_page
 from web.requests.paging import paginate
+
+STATES = (("", _("Any")), ("live", _("Allowed")), ("ended", _("Ended")))
+
+
+class AgentUsersForm(forms.Form):
+    user = PlainField(
+        label=_("User ID"),
+        required=False,
+        max_length=64,
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "spellcheck": "false"}),
+    )
+    state = forms.ChoiceField(
+        label=_("Access"), choices=STATES, required=False, widget=forms.Select(attrs={"data-auto": True})
+    )
+
+    def wanted(self) -> dict[str, str]:
+        """Return the filters of `grants_of_agent`, without what is invalid."""
+        self.is_valid()
+        return {"user_id": self.cleaned_data.get("user", ""), "state": self.cleaned_data.get("state", "")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,13 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from audit.events import Event
@@ -18,12 +20,24 @@ from developers.models import Developer, DomainClaim
 from developers.proofs import LABEL, PATH, statement
 from developers.selectors import domain_claim_of
 from web.forms.errors import show_in
-from web.portal.domain.forms import DomainForm
+from web.forms.fields import CODE_INPUT
 from web.portal.logs.names import OwnNames
 from web.portal.logs.rows import LogRow, read_rows
 from web.requests.access import developer_actor, developer_page, posted_from
 
 DECISIONS = (Event.ORGANIZATION_VERIFIED, Event.ORGANIZATION_REVIEW_DECLINED)
+
+
+MAX_DOMAIN = 253
+
+
+class DomainForm(forms.Form):
+    domain = forms.CharField(
+        label=gettext_lazy("Domain"),
+        max_length=MAX_DOMAIN,
+        help_text=gettext_lazy("The domain that your users know, without https:// or a path."),
+        widget=forms.TextInput(attrs={**CODE_INPUT, "inputmode": "url", "placeholder": "acme.com"}),
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

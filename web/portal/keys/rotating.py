@@ -1,12 +1,15 @@
 """The page that replaces a named secret, a client secret or an API key, by a new one."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from core import clock
 from core.errors import Invalid, NotFound
 from core.http import SeeOther
 from core.rotation import AlreadyReplaced, NamedSecret, NewSecret
@@ -14,6 +17,22 @@ from web.forms.errors import show_in
 from web.portal.agents.forms import RotateForm
 from web.requests import once
 from web.requests.kept_post import take_initial
+
+SOON = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRow:
+    """A secret, and the pages that rotate and revoke it."""
+
+    secret: NamedSecret
+    rotate_url: str
+    revoke_url: str
+
+    @property
+    def ends_soon(self) -> bool:
+        end = self.secret.expires_at
+        return end is not None and end - clock.now() <= SOON
 
 
 def rotate_named_secret(

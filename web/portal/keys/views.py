@@ -2,11 +2,13 @@
 
 from functools import partial
 
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from core.errors import Invalid
@@ -15,12 +17,30 @@ from developers.api_keys import create_api_key, revoke_api_key, rotate_api_key
 from developers.models import ApiKey, Developer
 from developers.selectors import api_key_of, api_keys_for_developer, current_api_key_of
 from web.forms.errors import show_in
-from web.portal.keys.forms import ApiKeyForm
-from web.portal.keys.rotating import rotate_named_secret
-from web.portal.keys.rows import SecretRow
+from web.forms.fields import PlainField
+from web.portal.keys.rotating import SecretRow, rotate_named_secret
 from web.requests import once
 from web.requests.access import developer_actor, developer_page
 from web.requests.kept_post import take_initial
+
+DAY = 86_400
+LIFETIMES = (
+    ("", gettext_lazy("Never")),
+    (30 * DAY, gettext_lazy("After 30 days")),
+    (90 * DAY, gettext_lazy("After 90 days")),
+    (365 * DAY, gettext_lazy("After one year")),
+)
+
+
+class ApiKeyForm(forms.Form):
+    name = PlainField(
+        label=gettext_lazy("Name"),
+        max_length=100,
+        help_text=gettext_lazy("Where it is used, such as “deployment” or “laptop”."),
+    )
+    lifetime_seconds = forms.TypedChoiceField(
+        label=gettext_lazy("Expires"), choices=LIFETIMES, coerce=int, empty_value=None, required=False
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

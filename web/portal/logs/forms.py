@@ -2,7 +2,7 @@
 
 import re
 from functools import partial
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext
@@ -11,15 +11,13 @@ from django.utils.translation import gettext_lazy as _
 from audit.entries.facets import NO_AGENT, OTHER_SCOPES, TOKEN_REASONS, is_own
 from audit.events import Event
 from audit.selectors import Filters
-from core.formats import exactly
 from core.text import plain_text
 from decisions.wording import REASONS
-from developers.models import SavedView
-from developers.saved_views import MAX_NAME_LENGTH, MAX_QUERY_LENGTH
 from policies.rules import RULES
 from resources.catalogue import SCOPE_ID, catalogue
 from resources.selectors import own_scopes
-from web.forms.fields import IdSelect, PlainField
+from web.display.formats import exactly
+from web.forms.fields import IdSelect
 from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import PeriodField
 from web.forms.named_id import NamedIdField
@@ -181,15 +179,3 @@ def _with_unknown(choices: list[Any], name: str | None) -> list[Any]:
 
 def _developers(names: OwnNames) -> list[tuple[str, str]]:
     return [(pk, gettext("Developer: %(name)s") % {"name": name}) for pk, name in names.of_kind(DEVELOPER).items()]
-
-
-class ViewForm(forms.Form):
-    """The name of a saved view. A new one also has its filters, as the query of the page."""
-
-    name = PlainField(label=_("Name of the view"), max_length=MAX_NAME_LENGTH)
-    query = forms.CharField(required=False, max_length=MAX_QUERY_LENGTH, widget=forms.HiddenInput)
-
-    @classmethod
-    def about(cls, view: SavedView) -> Self:
-        """Return the form that renames the view."""
-        return cls(initial={"name": view.name}, auto_id=f"id_{view.pk}_%s")

@@ -1,17 +1,16 @@
 """The names of an organization's own agents, policies, resource servers and developers, for its log."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
-from django.db.models import BooleanField, F, Q, QuerySet, TextField, Value
+from django.db.models import BooleanField, F, Q, QuerySet, Value
 from django.db.models.lookups import IsNull
 
 from agents.models import Agent
 from agents.selectors import agents_known_to
 from core.text import plain_text
 from developers.models import Developer
-from developers.selectors import saved_views
 from policies.models import Policy
 from resources.models import ResourceServer
 
@@ -21,23 +20,15 @@ AGENT, POLICY, SERVER, DEVELOPER = "agt", "pol", "res", "dev"
 NOT_DELETED = Value(value=False, output_field=BooleanField())
 
 
-class View(NamedTuple):
-    """A saved view of the log: its name, safe to display, and the query of its URL."""
-
-    name: str
-    query: str
-
-
 @dataclass(frozen=True, slots=True)
 class OwnNames:
-    """Names by id, safe to display, newest first, and the saved views of a developer, by name.
+    """Names by id, safe to display, newest first.
 
     `deleted` are the ids of agents that have a name, but no page any more.
     """
 
     organization_id: str
     names: Mapping[str, str]
-    views: Sequence[View] = ()
     deleted: frozenset[str] = frozenset()
 
     def of_kind(self, prefix: str) -> dict[str, str]:
@@ -51,7 +42,7 @@ class OwnNames:
         by_kind = {prefix: [one for one in unknown if one.startswith(f"{prefix}_")] for prefix in own}
         wanted = [_named(own[prefix].filter(pk__in=found)) for prefix, found in by_kind.items() if found]
         found = list(wanted[0].union(*wanted[1:], all=True)) if wanted else []
-        names = {pk: plain_text(name) for pk, name, _query, _is_deleted in found}
+        names = {pk: plain_text(name) for pk, name, _is_deleted in found}
         return replace(self, names={**self.names, **names}, deleted=self.deleted | _deleted(found))
 
     def find(self, prefix: str, text: str) -> list[str]:
@@ -61,19 +52,14 @@ class OwnNames:
 
 
 def suggested_names(developer: Developer) -> OwnNames:
-    """Return the newest names of each kind in the developer's organization, and their own views, by one query."""
+    """Return the newest names of each kind in the developer's organization, by one query."""
     organization_id = developer.organization_id
     own = _rows(organization_id) | {AGENT: Agent.objects.filter(organization_id=organization_id)}
     # SQLite has no limits within a union.
     newest = [rows.filter(pk__in=rows.order_by("-pk").values("pk")[:MAX_SUGGESTED]) for rows in own.values()]
-    views = saved_views(developer).order_by().values_list("pk", F("name"), F("query"), NOT_DELETED)
-    found = list(views.union(*map(_named, newest), all=True))
-    return OwnNames(
-        organization_id,
-        {pk: plain_text(name) for pk, name, query, _ in sorted(found, reverse=True) if not query},
-        sorted((View(name, query) for _, name, query, _ in found if query), key=lambda view: view.name.lower()),
-        _deleted(found),
-    )
+    first, *others = map(_named, newest)
+    found = sorted(first.union(*others, all=True), reverse=True)
+    return OwnNames(organization_id, {pk: plain_text(name) for pk, name, _ in found}, _deleted(found))
 
 
 def _rows(organization_id: str) -> dict[str, QuerySet[Any]]:
@@ -89,8 +75,8 @@ def _rows(organization_id: str) -> dict[str, QuerySet[Any]]:
 def _named(rows: QuerySet[Any]) -> QuerySet[Any]:
     named = F("user__name") if rows.model is Developer else F("name")
     is_deleted = IsNull(F("deleted_at"), rhs=False) if rows.model is Agent else NOT_DELETED
-    return rows.order_by().values_list("pk", named, Value("", TextField()), is_deleted)
+    return rows.order_by().values_list("pk", named, is_deleted)
 
 
-def _deleted(found: Iterable[tuple[str, str, str, bool]]) -> frozenset[str]:
-    return frozenset(pk for pk, _name, _query, is_deleted in found if is_deleted)
+def _deleted(found: Iterable[tuple[str, str, bool]]) -> frozenset[str]:
+    return frozenset(pk for pk, _name, is_deleted in found if is_deleted)

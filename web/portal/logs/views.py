@@ -14,7 +14,7 @@ from audit.selectors import entries_for_organization
 from core.errors import NotFound
 from developers.models import Developer
 from web.portal.logs.detail import describe, read_detail
-from web.portal.logs.forms import LogFilterForm, ViewForm
+from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import OwnNames, suggested_names
 from web.portal.logs.pages import LogPage, read_first_page, read_page
 from web.requests.access import developer_page
@@ -41,8 +41,6 @@ def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
         return _entry_alone(wanted)
     context = {
         **_listing(form, page),
-        "views": own.views,
-        "view_form": ViewForm(initial={"query": form.query()}, auto_id="id_view_%s"),
         "chips": list(form.chips()),
         "detail": describe(row) if row else None,
         "is_live": is_live,

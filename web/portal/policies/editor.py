@@ -22,8 +22,7 @@ from policies.throttling import throttle_writes
 from policies.versions import content_of, version_of
 from web.forms.agent_field import written
 from web.portal.policies.condition_forms import KNOWN_FIELDS
-from web.portal.policies.effects import effect_of
-from web.portal.policies.forms import MAX_NAME, PolicyEditor, changes_to, status_of
+from web.portal.policies.forms import MAX_NAME, PolicyEditor, changes_to, effect_of, status_of
 from web.portal.policies.replays import Replayed
 from web.portal.policies.rule_forms import rule_titles
 from web.portal.policies.trying import RUN, Attempt, replay_draft, try_draft

@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.db.models import QuerySet
 from django.http import QueryDict
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
@@ -33,6 +34,17 @@ STATUSES = [
     (SHADOW, _("Only records: nothing is denied, and you see which requests would have been.")),
     (OFF, _("Disabled: the rules are not checked.")),
 ]
+
+
+def effect_of(policy: Policy) -> str:
+    """Return a sentence about the checks from now on."""
+    if not policy.enabled:
+        return gettext("It is switched off: no check uses it.")
+    if policy.mode == Policy.Mode.SHADOW:
+        return gettext("From now on, it records what it would deny, and denies nothing.")
+    if policy.agent_id:
+        return gettext("It applies to every check of this agent from now on.")
+    return gettext("It applies to every check from now on.")
 
 
 class PolicyForm(AgentFieldForm):

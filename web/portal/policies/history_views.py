@@ -20,7 +20,7 @@ from policies.selectors import policy_for_organization
 from policies.services import restore_version
 from policies.throttling import throttle_writes
 from policies.versions import versions_of
-from web.portal.policies.effects import effect_of
+from web.portal.policies.forms import effect_of
 from web.requests.access import developer_actor, developer_page, posted_from
 from web.requests.paging import read_number
 

@@ -17,9 +17,8 @@ from policies.rules import InvalidRules, sentences
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import delete_policy, update_policy
 from policies.throttling import throttle_writes
-from web.portal.policies.effects import effect_of
 from web.portal.policies.filters import PolicyFilterForm
-from web.portal.policies.forms import ENFORCED, SHADOW, STATUSES, changes_to, status_of
+from web.portal.policies.forms import ENFORCED, SHADOW, STATUSES, changes_to, effect_of, status_of
 from web.portal.policies.stopped import STOPPED_DAYS, count_found, count_stopped
 from web.requests.access import developer_actor, developer_page, posted_from
 from web.requests.paging import paginate

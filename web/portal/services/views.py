@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -42,7 +43,6 @@ from web.forms.deleting import DeleteServerForm
 from web.forms.errors import show_in
 from web.portal.agents.forms import RotateForm
 from web.portal.services.forms import NewServerForm, ServerForm
-from web.portal.services.snippets import FRAMEWORKS, KINDS, snippet
 from web.requests import once
 from web.requests.access import developer_actor, developer_page
 from web.requests.kept_post import take_initial
@@ -51,6 +51,13 @@ from web.requests.paging import paginate, part_of
 MAX_SEARCH = 100
 # With fewer resource servers, the list needs no search.
 FEW = 6
+# The pages of the documentation by the frameworks, whose names are the same in every language.
+GUIDES = (
+    ("protect-django", "Django"),
+    ("protect-fastapi", "FastAPI"),
+    ("protect-fastmcp", "FastMCP"),
+    ("python-sdk", "REST framework, Flask, Python"),
+)
 
 
 @require_safe
@@ -101,12 +108,11 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
 @require_safe
 @developer_page
 def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
-    """Show a resource server, its scopes and secrets, and the code that `?code=` asks for."""
+    """Show a resource server, its scopes and secrets, and how to protect the service."""
     servers = list(resource_servers_for_organization(developer.organization_id))
     server = next((one for one in servers if one.id == server_id), None)
     if server is None:
         raise NotFound("No such resource server.")
-    kind = request.GET.get("code", "")
     health = health_of_service(server.organization_id, server.id, clock.now())
     own = own_scopes(server.organization_id).select_related("organization")
     part = part_of(request, unoffered_among(own, servers))
@@ -118,9 +124,9 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
         "unoffered": replace(part, items=describe_scopes(part.items, own)),
         "secrets": live_server_secrets(server),
         "secret": once.take(request, server.id),
-        "snippet": snippet(server, kind if kind in KINDS else next(iter(KINDS))),
-        "kinds": KINDS.items(),
-        "frameworks": FRAMEWORKS,
+        "base_url": settings.API_URL,
+        "example": next((one for one in server.scopes if one not in catalogue()), server.scopes[0]),
+        "guides": GUIDES,
     }
     return render(request, "web/portal/services/resource_server.html", context)
 

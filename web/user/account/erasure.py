@@ -1,13 +1,18 @@
 """Users erase their own account and data."""
 
+from typing import Any
+
+from django import forms
 from django.contrib.auth import logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.erasure import erase_user
+from accounts.forms import EmailField
 from accounts.models import User
 from accounts.recent import require_recent_sign_in, time_of_sign_in
 from consent.selectors import live_consents_for_user
@@ -15,9 +20,24 @@ from core import clock
 from core.http import SeeOther
 from developers.selectors import sole_organization
 from web.requests.access import signed_in, user_actor, user_page
-from web.user.account.erasure_form import ErasureForm
 
 MAX_NAMED = 20
+
+
+class ErasureForm(forms.Form):
+    email = EmailField(label=gettext_lazy("Type your email address to confirm"))
+
+    def __init__(self, *args: Any, expected: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.expected = expected
+        # A browser that fills the field in would make the confirmation worthless.
+        self.fields["email"].widget.attrs["autocomplete"] = "off"
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        if email != self.expected:
+            raise forms.ValidationError(_("This is not the primary address of your account."))
+        return email
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

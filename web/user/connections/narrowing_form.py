@@ -16,7 +16,7 @@ from core.errors import Invalid
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.user.connections.cards import Connection
-from web.user.connections.limits.fields import read_limits
+from web.user.connections.limits.form import read_limits
 from web.user.consent.form import MODE
 from web.user.consent.targets import read_kept_picks
 

@@ -34,7 +34,7 @@ from web.user.activity.items import Item
 from web.user.activity.touched import read_touched
 from web.user.approvals.asked import Outline, outlines
 from web.user.connections.cards import LIVE, Connection, describe_connections
-from web.user.connections.limits.fields import LimitFields
+from web.user.connections.limits.form import LimitFields
 from web.user.connections.narrowing_form import read_change, shorter_lifetimes
 from web.user.consent.targets import granted_targets
 from web.wording.names import add_names

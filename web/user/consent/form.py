@@ -16,7 +16,7 @@ from consent.terms import ALLOW, ASK, DATA_FLOW, Terms, always_asking
 from core.errors import FieldError
 from resources.catalogue import LABELS, Scope, read_snapshot
 from web.display.labels import warnings
-from web.user.connections.limits.fields import LimitFields, limit_fields
+from web.user.connections.limits.form import LimitFields, limit_fields
 from web.user.connections.limits.reading import field_name
 from web.user.consent.targets import kept_targets
 from web.wording.cannot import cannot_beside

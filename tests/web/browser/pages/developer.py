@@ -186,7 +186,6 @@ GROUPS = [
             "/developer/resource-servers/new",
             Page("/developer/resource-servers/new", WRONG_SERVER, "errors"),
             "/developer/resource-servers/{server}",
-            "/developer/resource-servers/{server}?code=metadata",
             "/developer/resource-servers/{server}/edit",
             Page("/developer/resource-servers/{server}/rotate", press("Rotate secret"), "a new secret"),
             "/developer/resource-servers/{server}/delete",

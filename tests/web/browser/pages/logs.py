@@ -7,10 +7,9 @@ from audit.events import Event
 from core.actor import Actor
 from core.ids import new_id
 from developers.acting import as_developer
-from developers.saved_views import save_view
 from policies.services import create_policy
 from tests.web.browser.pages.activity import DAY, MINUTE, call, deny
-from tests.web.browser.pages.group import Content, Group, Page
+from tests.web.browser.pages.group import Content, Group
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
 from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_resource_server, make_user
 
@@ -32,16 +31,7 @@ def make() -> Content:
     deny(mail, 20 * MINUTE, "consent_expired", actor=asker)
     call(mail, 2 * DAY, [], event=Event.TOKEN_ISSUED)
     entry = deny(long, 10 * MINUTE, "policy_denied", actor=asker, action=WIDE, resource=WIDE, **denied)
-    for name in ("Denials", LONG[:60]):
-        save_view(actor=actor, developer=developer, name=name, query="outcome=denied")
     return Content(developer.user.email, {"agent": mail.agent_id, "entry": entry, "policy": policy.id})
-
-
-def rename_to_a_taken_name(tab: Any) -> None:
-    form = tab.page.locator("form:has([value=Denials])")
-    form.locator("[name=name]").fill(LONG[:60])
-    with tab.page.expect_navigation():
-        form.locator("button").click()
 
 
 GROUPS = [
@@ -55,8 +45,6 @@ GROUPS = [
             "/developer/logs?agent=Nobody&from=x",
             "/developer/logs?request=my-own-request",
             "/developer/logs/{entry}",
-            "/developer/logs/views",
-            Page("/developer/logs/views", rename_to_a_taken_name, "error"),
         ],
     ),
 ]

@@ -1,7 +1,6 @@
 """The history of a policy on its page: who changed it, and restoring a version."""
 
 from contextlib import suppress
-from datetime import timedelta
 
 import pytest
 
@@ -22,11 +21,6 @@ NO_PAYMENTS = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]
 @pytest.fixture
 def actor(developer):
     return acting_as(ANONYMOUS, developer)
-
-
-@pytest.fixture(autouse=True)
-def _no_change_is_quick(monkeypatch):
-    monkeypatch.setattr("policies.versions.QUICK", timedelta())
 
 
 @pytest.fixture
@@ -55,17 +49,6 @@ def test_each_change_has_its_actor(as_developer, developer, actor, policy):
     page = history(as_developer, policy)
     assert listed(page) == [(2, developer.user.email), (1, developer.user.email)]
     assert words_of(page).count("Current") == 1
-
-
-def test_changes_in_quick_succession_are_one_version(as_developer, developer, actor, policy, monkeypatch):
-    monkeypatch.setattr("policies.versions.QUICK", timedelta(seconds=10))
-    for number in range(30):
-        policy = change(policy, actor, name=f"Name {number}")
-    assert [number for number, _ in listed(history(as_developer, policy))] == [31, 1]
-    restore(as_developer, policy, 1)
-    policy.refresh_from_db()
-    assert (policy.name, policy.version) == ("Mine", 32)
-    assert len(listed(history(as_developer, policy))) == 3
 
 
 def test_a_restored_version_is_a_change_of_its_own(as_developer, actor, policy, developer):
@@ -165,17 +148,6 @@ def test_the_history_is_paged(as_developer, actor, policy):
     rest = history(as_developer, policy, "?before=7")
     assert [number for number, _ in listed(rest)] == list(range(6, 0, -1))
     assert history(as_developer, policy, f"?before={'9' * 30}").status_code == 200
-
-
-def test_a_policy_that_is_older_than_its_history_keeps_what_it_was(as_developer, actor, developer):
-    old = Policy.objects.create(organization=developer.organization, name="Old", rules=NO_MAIL, version=7)
-    assert "No changes have been kept yet" in words_of(history(as_developer, old))
-    change(old, actor, rules=NO_PAYMENTS)
-    newest, before = listed(history(as_developer, old))
-    assert (newest[0], before) == (8, (7, "Unknown"))
-    restore(as_developer, old, 7)
-    old.refresh_from_db()
-    assert (old.rules, old.version) == (NO_MAIL, 9)
 
 
 def test_history_and_restore_of_another_organization_are_absent(as_rival, policy):

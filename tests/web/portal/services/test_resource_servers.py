@@ -1,6 +1,7 @@
 """The developer portal: resource servers, their secrets, and the scopes that an organization defines."""
 
 import re
+import subprocess
 from html import unescape
 
 import pytest
@@ -16,7 +17,6 @@ from tests.log import log_entries
 from tests.web.markup import markup_of
 from tests.web.portal.agents.test_developer_agents import shown_secret
 from tokens.exchange import exchange_code
-from web.portal.services.snippets import KINDS, snippet
 
 OWN = {
     "scope_id": "tickets:read",
@@ -268,28 +268,17 @@ def test_a_user_who_is_not_a_developer_is_redirected_to_become_one(as_ada):
     assert as_ada.get(PATH)["Location"] == "/developer/"
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "unknown"])
-def test_the_page_has_the_code_of_each_kind(as_developer, server, kind):
+def test_the_page_asks_verify_with_the_real_id_and_leads_to_the_guides(as_developer, server):
     ResourceServer.objects.update(name="</pre><script>alert(1)</script>")
-    server.refresh_from_db()
-    page = as_developer.get(f"{url(server)}?code={kind}").content.decode()
-    shown = page.split('<pre class="code" id="snippet"')[1].split(">", 1)[1].split("</pre>")[0]
-    assert unescape(shown) == snippet(server, kind if kind in KINDS else "django").text
+    page = as_developer.get(url(server)).content.decode()
+    shown = unescape(page.split('<pre class="code" id="snippet"')[1].split(">", 1)[1].split("</pre>")[0])
+    assert f"export AGENTGATE_RESOURCE_SERVER_ID={server.id}\n" in shown
+    assert '"requiredScopes": ["tickets:read"]' in shown
+    assert subprocess.run(["bash", "-n"], input=shown, text=True, check=False).returncode == 0
     assert "<script>alert" not in page
-
-
-@pytest.mark.parametrize(("identifier", "path"), [("https://a.example", "/"), ("https://a.example/x/", "/x/")])
-def test_the_code_of_fastmcp_serves_the_path_of_the_identifier(as_developer, server, identifier, path):
-    ResourceServer.objects.update(identifier=identifier)
-    page = markup_of(as_developer.get(f"{url(server)}?code=fastmcp"))
-    assert f'app = mcp.http_app(path="{path}")' in page
-    assert "Its path is that of the identifier" in page
-
-
-@pytest.mark.parametrize("identifier", ["https://a.example/x?y", "https://a.example/%C3%A9"])
-def test_the_page_says_which_identifiers_fastmcp_cannot_serve(as_developer, server, identifier):
-    ResourceServer.objects.update(identifier=identifier)
-    assert "serves no URL with a query" in markup_of(as_developer.get(f"{url(server)}?code=fastmcp"))
+    for guide in ("protect-django", "protect-fastapi", "protect-fastmcp", "python-sdk"):
+        assert as_developer.get(f"/docs/{guide}").status_code == 200
+        assert f'href="/docs/{guide}"' in page
 
 
 def test_the_page_says_how_the_service_uses_agentgate(as_developer, developer, server, world):

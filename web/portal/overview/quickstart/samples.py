@@ -1,13 +1,14 @@
 """Programs that run an agent's first consent, exchange and verify, with its real ids.
 
 The secret is not in them. They read it from the environment variable `AGENTGATE_CLIENT_SECRET`. The templates are in
-`templates/web/portal/services/snippets/`.
+`templates/web/portal/overview/quickstart/`.
 """
 
 import json
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.template.loader import render_to_string
@@ -45,11 +46,9 @@ def sample(agent: Agent, language: str) -> Sample | None:
         "other_scope": _other_scope(agent, scope),
     }
     quote = QUOTES[language]
-    context = {name: quote(value) for name, value in values.items()}
-    needs_credential = settings.VERIFY_REQUIRES_CREDENTIAL
-    text = render_to_string(
-        f"web/portal/services/snippets/first_{language}.txt", {**context, "needs_credential": needs_credential}
-    )
+    context: dict[str, Any] = {name: quote(value) for name, value in values.items()}
+    context["needs_credential"] = settings.VERIFY_REQUIRES_CREDENTIAL
+    text = render_to_string(f"web/portal/overview/quickstart/first_{language}.txt", context)
     return Sample(language, text.strip(), is_private_use(redirect_uri))
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from django.http import QueryDict
@@ -10,6 +11,7 @@ from django.utils.translation import gettext as _
 from consent.tightening import is_as_tight
 from core.currencies import CURRENCIES
 from core.errors import Invalid
+from core.money import units_of
 from policies.rules import InvalidRules, find_rule
 from policies.rules.fields import MAX_CHARACTERS, MAX_ENTRIES
 from policies.rules.globs import WILDCARDS
@@ -17,7 +19,6 @@ from policies.rules.parsing import parse_rule
 from policies.rules.rate_limit import MAX_REQUESTS
 from policies.rules.values import read_text
 from web.forms.numbers import read_whole
-from web.user.connections.limits.amounts import how_to_write, read_amount
 from web.user.connections.limits.words import recipient_limit, rule_in_words
 
 type Limit = dict[str, Any]
@@ -27,10 +28,23 @@ SEPARATORS = re.compile(r"[,;\n]")
 MAX_RECIPIENTS = MAX_ENTRIES // 2
 COUNTED = "per_user"
 LIMIT = "limit-"
+# Both separators mean decimals, with at most two of them: 1.000 is a thousand in one country and one in the next.
+AMOUNT = re.compile(r"[0-9]{1,15}([.,][0-9]{1,2})?")
 
 
 def field_name(kind: str, scope_id: str) -> str:
     return f"{LIMIT}{kind}-{scope_id}"
+
+
+def is_spelled(amount: str) -> bool:
+    """Return whether a field can show the amount of a rule. Rules may have more than two decimals."""
+    return Decimal(amount) == round(Decimal(amount), 2)
+
+
+def spell_amount(amount: str) -> str:
+    """Return the amount of a rule as the field shows it: with two decimals or none."""
+    value = Decimal(amount)
+    return f"{value:.0f}" if value == value.to_integral_value() else f"{value:.2f}"
 
 
 def merge(limits: list[Limit], shown: Limit | None, said: Limit | None, *, name: str, may_widen: bool) -> list[Limit]:
@@ -96,9 +110,9 @@ def _read_amount(posted: QueryDict, scope_id: str) -> Limit | None:
     currency = _sent(posted, "currency", scope_id).upper()
     if currency not in CURRENCIES:
         raise _wrong("amount", scope_id, _("Enter the code of the currency, such as EUR or USD."))
-    value = read_amount(text, currency)
-    if value is None:
-        raise _wrong("amount", scope_id, how_to_write(currency))
+    value = text.replace(",", ".")
+    if not AMOUNT.fullmatch(text) or not units_of(value):
+        raise _wrong("amount", scope_id, _("Enter an amount above 0. Write 1000 or 12.50."))
     seconds = _seconds(posted, "period", scope_id)
     config = {"maxAmount": value, "currency": currency, "windowSeconds": seconds, "scope": COUNTED}
     return _checked({"type": "spend_limit", "config": config}, "amount", scope_id)

@@ -1,0 +1,253 @@
+"""The limits of a scope as sentences with fields in them, on the consent screen and on the page of a connection.
+
+Each kind of limit has one sentence, filled with the limit of this kind that is in force. Limits that do not fit into a
+sentence are shown in words beside it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from babel.numbers import get_territory_currencies
+from django import forms
+from django.http import QueryDict
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from core.errors import FieldError, Invalid
+from core.zones import find_zone
+from policies.rules import Rule, find_rule
+from policies.rules.rate_limit import RateLimit
+from policies.rules.spend_limit import SpendLimit
+from policies.rules.time_window import TimeWindow
+from resources.catalogue import Scope
+from web.display.local import local_locale, local_zone
+from web.user.connections.limits.reading import READERS, field_name, is_spelled, merge, spell_amount
+from web.user.connections.limits.words import WEEK, period_in_words, recipients_of, rule_in_words
+
+type Limits = Mapping[str, Sequence[Mapping[str, Any]]]
+type Kinds = dict[str, Callable[[Rule | None], bool]]
+
+HOUR, DAY = 3600, 86_400
+MONTH = 30 * DAY
+PERIODS = {"window": (HOUR, DAY, WEEK), "period": (DAY, WEEK, MONTH)}
+EVERY_DAY, WEEKDAYS, WEEKEND = "1234567", "12345", "67"
+# Suggested while the user types. Any code of ISO 4217 is accepted.
+CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "SEK", "PLN", "INR", "BRL")
+FALLBACK_CURRENCY = "EUR"
+PLAIN = {"autocapitalize": "off", "spellcheck": "false"}
+# The fields of each kind of limit. The first has the name of the kind.
+PARTS = {
+    "number": ("number", "window"),
+    "amount": ("amount", "currency", "period"),
+    "only": ("only",),
+    "from": ("from", "until", "zone", "days"),
+}
+
+
+def _text(label: Any, **attrs: Any) -> forms.Field:
+    return forms.CharField(label=label, widget=forms.TextInput(attrs))
+
+
+class LimitForm(forms.Form):
+    """The fields of the limits of one scope, with what the user sent or, where they sent nothing, with what is given.
+
+    It only renders them. `reading` reads what was sent.
+    """
+
+    use_required_attribute = False
+    number = _text(gettext_lazy("Number of times"), inputmode="numeric", size=4, maxlength=7)
+    window = forms.ChoiceField(label=gettext_lazy("Period"))
+    amount = _text(gettext_lazy("Amount"), inputmode="decimal", size=6, maxlength=24)
+    currency = _text(gettext_lazy("Currency"), size=4, maxlength=3, **PLAIN)
+    period = forms.ChoiceField(label=gettext_lazy("Period"))
+    only = _text(gettext_lazy("Recipients"), size=24, maxlength=2000, **PLAIN)
+    until = _text(gettext_lazy("Until"), type="time")
+    zone = forms.CharField(widget=forms.HiddenInput)
+    days = forms.ChoiceField(
+        label=gettext_lazy("Days"),
+        choices=[
+            (EVERY_DAY, gettext_lazy("every day")),
+            (WEEKDAYS, gettext_lazy("Monday to Friday")),
+            (WEEKEND, gettext_lazy("Saturday and Sunday")),
+        ],
+    )
+
+    def __init__(self, scope_id: str, given: Mapping[str, Any], posted: QueryDict | None) -> None:
+        self._scope_id = scope_id
+        sent = {name: posted[key] for name in given if posted and (key := field_name(name, scope_id)) in posted}
+        super().__init__(initial={**given, **sent}, auto_id="%s")
+        self.fields["from"] = _text(_("From"), type="time")  # the name is reserved in Python
+        self.fields["currency"].widget.attrs["list"] = f"currencies-{field_name('currency', scope_id)}"
+        for name, offered in PERIODS.items():
+            seconds = sorted({*offered, given[name]})
+            self.fields[name].choices = [(str(one), period_in_words(one)) for one in seconds]  # type: ignore[attr-defined]
+        if not find_zone(str(self.initial["zone"])):
+            self.initial["zone"] = given["zone"]
+
+    def add_prefix(self, field_name_: str) -> str:
+        return field_name(field_name_, self._scope_id)
+
+    def render_part(self, name: str, error_id: str) -> SafeString:
+        """Return the markup of a field. `error_id` is the element with what is wrong with it, or empty."""
+        invalid = {"aria-invalid": "true", "aria-describedby": error_id} if error_id else {}
+        if name == "zone":  # in one element, because the sentence has gaps between its parts
+            zone = format_html('<span translate="no">{}</span>', self.initial["zone"].replace("_", " "))
+            words = format_html(_("({zone} time)"), zone=zone)
+            return format_html("<span>{}</span>{}", words, self[name].as_widget())
+        widget = self[name].as_widget(attrs={"aria-label": str(self.fields[name].label), **invalid})
+        if name != "currency":
+            return widget
+        listed = format_html_join("", '<option value="{}">', ((code,) for code in CURRENCIES))
+        list_id = self.fields[name].widget.attrs["list"]
+        return format_html('{}<datalist id="{}">{}</datalist>', widget, list_id, listed)
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One kind of limit. The template has the words around the `inputs`. `name` is that of the main field."""
+
+    kind: str
+    name: str
+    inputs: dict[str, SafeString]
+    error: str
+
+    @property
+    def error_id(self) -> str:
+        return f"error-{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitFields:
+    """The editor of one scope. `others` are limits in force that have no fields, in words."""
+
+    scope: Scope
+    sentences: list[Sentence]
+    others: list[str]
+    in_force: list[str]
+
+    @property
+    def has_recipients(self) -> bool:
+        return any(sentence.kind == "only" for sentence in self.sentences)
+
+    @property
+    def has_amount(self) -> bool:
+        return any(sentence.kind == "amount" for sentence in self.sentences)
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.in_force) or any(sentence.error for sentence in self.sentences)
+
+
+def limit_fields(
+    scope: Scope,
+    current: Sequence[Mapping[str, Any]],
+    *,
+    posted: QueryDict | None = None,
+    errors: Iterable[FieldError] = (),
+) -> LimitFields:
+    """Return the editor for the limits of a scope, filled with those in force, or with what the user has sent."""
+    found = [find_rule(limit) for limit in current]
+    rules = [rule for rule in found if rule]
+    wrong = {error.field: error.message for error in errors}
+    shown = {kind: next(filter(is_shown, rules), None) for kind, is_shown in _kinds_of(scope, rules).items()}
+    form = LimitForm(scope.id, _given(shown), posted)
+    in_fields = [rule for rule in shown.values() if rule]
+    return LimitFields(
+        scope,
+        [_sentence(form, kind, wrong) for kind in shown],
+        others=[rule_in_words(rule) for rule in found if rule not in in_fields],
+        in_force=[rule_in_words(rule) for rule in found],
+    )
+
+
+def read_limits(
+    posted: QueryDict, scopes: Iterable[Scope], current: Limits, *, may_widen: bool = False
+) -> dict[str, list[dict[str, Any]]]:
+    """Return all limits of each scope whose fields change them.
+
+    An empty field keeps what is in force. With `may_widen`, as on the consent screen, the fields are the whole of what
+    they show: an empty one removes it, and a higher maximum replaces it. Otherwise a limit can only become tighter.
+    Raises `Invalid`, whose errors have the names of the fields.
+    """
+    found: dict[str, list[dict[str, Any]]] = {}
+    errors: list[FieldError] = []
+    for scope in scopes:
+        before = after = [dict(limit) for limit in current.get(scope.id, ())]
+        for kind, is_shown in _kinds_of(scope, [rule for rule in map(find_rule, before) if rule]).items():
+            name = field_name(kind, scope.id)
+            if name not in posted:
+                continue
+            shown = next((limit for limit in before if is_shown(find_rule(limit))), None)
+            try:
+                after = merge(after, shown, READERS[kind](posted, scope.id), name=name, may_widen=may_widen)
+            except Invalid as error:
+                errors += error.errors
+        if after != before:
+            found[scope.id] = after
+    if errors:
+        raise Invalid(_("A limit cannot be used as it is."), errors=tuple(errors))
+    return found
+
+
+def days_of(rule: TimeWindow) -> str:
+    return "".join(map(str, sorted(rule.days)))
+
+
+def _sentence(form: LimitForm, kind: str, wrong: Mapping[str, str]) -> Sentence:
+    name = form.add_prefix(kind)
+    error_id = f"error-{name}" if name in wrong else ""
+    return Sentence(kind, name, {part: form.render_part(part, error_id) for part in PARTS[kind]}, wrong.get(name, ""))
+
+
+def _given(shown: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of all fields, with those of the rules that the sentences show."""
+    number, amount, window = (shown.get(kind) for kind in ("number", "amount", "from"))
+    return {
+        "number": number.max_requests if number else "",
+        "window": number.window_seconds if number else DAY,
+        "amount": spell_amount(amount.max_amount) if amount else "",
+        "currency": amount.currency if amount else _own_currency(),
+        "period": amount.window_seconds if amount else DAY,
+        "only": ", ".join(recipients_of(shown.get("only"))),
+        "from": window.start_time_utc if window else "",
+        "until": window.end_time_utc if window else "",
+        "zone": window.timezone if window else local_zone().key,
+        "days": days_of(window) if window else EVERY_DAY,
+    }
+
+
+def _own_currency() -> str:
+    """Return the currency of the user's region."""
+    territory = local_locale().territory
+    found = get_territory_currencies(territory) if territory else []
+    return str(found[0]) if found else FALLBACK_CURRENCY
+
+
+def _kinds_of(scope: Scope, rules: Sequence[Rule]) -> Kinds:
+    """Return the kinds of limits that make sense for the scope, and those in force, each with what its sentence shows.
+
+    A limit with `actions` has no fields.
+    """
+    kinds: Kinds = {"number": _is_rate}
+    if scope.moves_money or any(map(_is_spend, rules)):
+        kinds["amount"] = _is_spend
+    if scope.has_recipient or any(map(recipients_of, rules)):
+        kinds["only"] = lambda rule: bool(recipients_of(rule))
+    kinds["from"] = _is_window
+    return kinds
+
+
+def _is_rate(rule: Rule | None) -> bool:
+    return isinstance(rule, RateLimit) and not rule.actions
+
+
+def _is_spend(rule: Rule | None) -> bool:
+    return isinstance(rule, SpendLimit) and not rule.actions and is_spelled(rule.max_amount)
+
+
+def _is_window(rule: Rule | None) -> bool:
+    """Return whether the fields can say it. The sentence names the zone, which need not be the user's own."""
+    return isinstance(rule, TimeWindow) and not rule.actions and days_of(rule) in (WEEKDAYS, WEEKEND, EVERY_DAY)
