@@ -28,14 +28,6 @@ def newest_for_organization(log: Snapshot, organization_id: str, filters: Filter
     return log.newest(Criteria(organization_id=organization_id, **asdict(filters)), limit)
 
 
-def newest_and_count(log: Snapshot, organization_id: str, filters: Filters, limit: int) -> tuple[list[AuditEntry], int]:
-    """Return the same, and how many match in all. It searches only once.
-
-    With a `scope`, entries of the log whose action has the name of the scope are counted, too, but not returned.
-    """
-    return log.newest_and_count(Criteria(organization_id=organization_id, **asdict(filters)), limit)
-
-
 def count_for_organization(log: Snapshot, organization_id: str, filters: Filters) -> int:
     """Return how many entries that concern the organization match, at the same moment.
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial, reduce
-from itertools import batched, chain, groupby, islice
+from itertools import batched, chain, groupby
 from math import prod
 from operator import and_, call, itemgetter, or_
 from typing import Any, Self
@@ -22,8 +22,6 @@ from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds
 
 # The numbers of segments that the first query reads at least, and each further one.
 FIRST_READ, LARGEST_READ = 32, 4096
-# The number of entries that are read at once where some of them may not match.
-MANY = 50
 ALL = -1
 SIZES = """
     SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0) AS size,
@@ -68,21 +66,6 @@ def count_entries(low: int, high: int, criteria: Criteria, indexed: int | None =
     return found
 
 
-def newest_and_count(end: int, criteria: Criteria, limit: int, indexed: int) -> tuple[list[Entry], int]:
-    """Return up to `limit` entries with an index lower than `end` that match, newest first, and how many match.
-
-    The criteria must have a term. It searches only once. With a `scope`, entries whose action has the name of the scope
-    are counted, too, but not returned.
-    """
-    tail = list(newest_in_tail(indexed, end, criteria, SEGMENT)) if end > indexed else []
-    high = min(indexed, end)
-    masks = list(_masks_below(high, criteria))
-    indexes = chain(tail, (first + offset for first, mask in masks for offset in _descending(mask)))
-    read = (one for batch in batched(indexes, max(limit, MANY)) for one in entries_at(batch))  # the last may be shorter
-    entries = list(islice(filter(criteria.matches, read), limit))
-    return entries, len(tail) + sum(mask.bit_count() for _, mask in masks)
-
-
 def newest_and_counts(
     end: int, criteria: Criteria, parts: Sequence[Criteria], indexed: int
 ) -> tuple[Entry | None, list[int]]:
@@ -121,13 +104,6 @@ def _masks_of_terms(end: int, criteria: Criteria, terms: Sequence[int]) -> Itera
             for term, group in groupby(sorted(postings, key=itemgetter(1)), key=itemgetter(1)):
                 masks[term] = search.mask_of([*group]) & _lowest(end - first)
             yield first, masks
-
-
-def _masks_below(end: int, criteria: Criteria) -> Iterator[tuple[int, int]]:
-    """Yield the first index of each segment, newest first, with a mask of its entries below `end` that match."""
-    for number, mask in _masks(-(-end // SEGMENT), criteria, first_read=LARGEST_READ):
-        first = number * SEGMENT
-        yield first, mask & _lowest(end - first)
 
 
 def _candidates(end: int, criteria: Criteria, batch: int, indexed: int) -> Iterator[int]:

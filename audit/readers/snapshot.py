@@ -10,7 +10,7 @@ from django.db import connection
 from audit.entries.drafts import Prepared
 from audit.models import Entry
 from audit.readers.criteria import Criteria
-from audit.readers.finding import SIZES, count_entries, entries_below, newest_and_count, newest_and_counts, sizes
+from audit.readers.finding import SIZES, count_entries, entries_below, newest_and_counts, sizes
 from audit.readers.reading import AuditEntry, read_entries
 from audit.readers.waiting import entries_of_row, find_moved, listed_waiting, waiting_entries
 from audit.sequencing.postings import SEGMENT, Listed
@@ -75,15 +75,6 @@ class Snapshot:
         waiting = self._prepared(criteria)
         logged = islice(entries_below(self.size, criteria, limit, self.indexed), max(limit - len(waiting), 0))
         return read_entries([*waiting, *logged][:limit])
-
-    def newest_and_count(self, criteria: Criteria, limit: int) -> tuple[list[AuditEntry], int]:
-        """Return up to `limit` entries that match, newest first, and how many match. The criteria must have a term.
-
-        With a `scope`, entries of the log whose action has the name of the scope are counted, too.
-        """
-        waiting = self._prepared(criteria)
-        logged, number = newest_and_count(self.size, criteria, max(limit - len(waiting), 0), self.indexed)
-        return read_entries([*waiting, *logged][:limit]), len(waiting) + number
 
     def count(self, criteria: Criteria, low: int = 0, high: int | None = None) -> int:
         """Return how many entries match, with a place from `low` to `high`, exclusive. It reads none of the log's."""

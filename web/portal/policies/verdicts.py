@@ -1,4 +1,4 @@
-"""What policies say about a request, in the words of the simulator's page."""
+"""What policies say about a request, in the words of the editor."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from core.validation import did_you_mean
 from core.wording import Filled, translated
 from decisions.whatif.simulation import Simulated, Simulation
 from policies.actions import unknown_scopes
-from policies.engine import Outcome, Traced
+from policies.engine import Outcome
 from policies.rules import sentences
 
 OUTCOMES: Mapping[Outcome, Any] = {
@@ -30,7 +30,7 @@ PILLS = {Outcome.PASSED: "pill--good", Outcome.DENIED: "pill--bad", Outcome.ASKE
 class Verdict:
     """What one rule says. `detail` is in English, as in the log. After `wait`, the request would pass.
 
-    `policy_url` is empty if the rule is not one of a stored policy. The rule `is_decisive` if verify names it.
+    `policy_url` is empty if the rule is not one of a stored policy.
     """
 
     policy_name: Any
@@ -40,21 +40,22 @@ class Verdict:
     pill: str
     detail: str = ""
     wait: str = ""
-    is_decisive: bool = False
 
 
-def describe_verdicts(
-    simulation: Simulation, policies: Sequence[Simulated], unsaved: Simulated | None = None
-) -> list[Verdict]:
+def describe_verdicts(simulation: Simulation, policies: Sequence[Simulated], unsaved: Simulated) -> list[Verdict]:
     """Return what each rule says: first the rules that deny or ask, in the order of the trace."""
     rules = {policy.id: sentences(policy.rules) for policy in policies}
     order = (Outcome.DENIED, Outcome.ASKED, Outcome.PASSED, Outcome.NOT_CONCERNED)
     traced = sorted(simulation.rules, key=lambda each: order.index(each.outcome))
     return [
-        describe_verdict(
-            each,
+        Verdict(
+            policy_name=plain_text(each.policy.name),
+            policy_url="" if each.policy.id == unsaved.id else reverse("web:policy", args=[each.policy.id]),
             sentence=rules[each.policy.id][each.rule.index],
-            url="" if unsaved and each.policy.id == unsaved.id else reverse("web:policy", args=[each.policy.id]),
+            outcome=OUTCOMES[each.outcome],
+            pill=PILLS.get(each.outcome, ""),
+            detail=plain_text(each.detail),
+            wait=duration(each.retry_after_seconds) if each.retry_after_seconds else "",
         )
         for each in traced
     ]
@@ -65,15 +66,3 @@ def describe_unknown(actions: Iterable[str], organization_id: str) -> list[str]:
     text = gettext_noop('"%(scope)s" is neither in the catalogue nor one of your organization\'s scopes.')
     found = unknown_scopes(actions, organization_id=organization_id).items()
     return [translated(did_you_mean(Filled(text, scope=scope), choice)) for scope, choice in found]
-
-
-def describe_verdict(traced: Traced, *, sentence: str, url: str) -> Verdict:
-    return Verdict(
-        policy_name=plain_text(traced.policy.name),
-        policy_url=url,
-        sentence=sentence,
-        outcome=OUTCOMES[traced.outcome],
-        pill=PILLS.get(traced.outcome, ""),
-        detail=plain_text(traced.detail),
-        wait=duration(traced.retry_after_seconds) if traced.retry_after_seconds else "",
-    )
