@@ -85,12 +85,11 @@ class Rehearsed:
 
 
 class Call(NamedTuple):
-    """A request of the agent. `at` is when the agent makes it, by default now."""
+    """A request of the agent."""
 
     scope: str
     context: Mapping[str, Any]
     action: str | None = None
-    at: datetime | None = None
 
 
 def rehearse(rehearsed: Rehearsed | None, calls: Iterable[Call]) -> list[Decision]:
@@ -117,14 +116,14 @@ class _Rehearsal:
         return cls(_found(rehearsed, now), now)
 
     def decide(self, call: Call) -> Decision:
-        found, at = self.found, call.at or self.now
+        found, now = self.found, self.now
         request = VerifyRequest(TOKEN, [call.scope], SYSTEM, context=call.context, action=call.action)
-        judgement = judge(Question(request, _claims(found.token), None), found, at)
+        judgement = judge(Question(request, _claims(found.token), None), found, now)
         for key, window in windows_by_key(judgement.counter_requests()).items():
             self.counters.setdefault(key, LoadedCounter(key, window))
         for key in judgement.flow_keys():
             self.flows.setdefault(key, LoadedFlow(key))
-        Settling(self.counters, self.flows, BatchApprovals((), self.now), at).settle(judgement, found)
+        Settling(self.counters, self.flows, BatchApprovals((), now), now).settle(judgement, found)
         return judgement.decision
 
 

@@ -159,10 +159,9 @@ document.addEventListener("click", (event) => {
   show(link.href, {}, link).catch(() => location.assign(link.href));
 });
 
-// A form with `data-auto` is sent when the user changes it, but not while they type.
-const AUTO = "[data-auto], form[data-auto] :is(select, [type=checkbox], [type=radio])";
+// A field with `data-auto` sends its form when the user changes it.
 document.addEventListener("change", (event) => {
-  if (event.target.matches(AUTO)) event.target.form.requestSubmit();
+  if (event.target.matches("[data-auto]")) event.target.form.requestSubmit();
 });
 
 window.addEventListener("popstate", () => {

@@ -1,4 +1,4 @@
-"""The form of the simulator: a request as a service would ask verify about it. It is in the URL."""
+"""The form in which a developer describes a request, as a service would ask verify about it."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,6 @@ from web.forms.context_field import ContextField
 from web.forms.fields import LinesField, PlainField
 
 MAX_SCOPES = 20
-# The request is in the URL.
 MAX_CONTEXT = 4000
 EARLIEST, LATEST = 2000, 2099
 USER_ID = r"usr_[0-9a-f]{32}"
