@@ -96,14 +96,6 @@ def terms_of(token: TokenFacts) -> Terms:
     return _compile(token.terms, token.agent_id, token.user_id, token.consent_id)
 
 
-def rules_of_terms(text: str) -> list[tuple[str, Rule]]:
-    """Return each rule of the terms, in the order of their indexes, with the scope that it bounds, or "" for all.
-
-    Raises `ValueError` and `InvalidRules` for terms that cannot be read.
-    """
-    return [*_rules(_Stored.model_validate_json(text))]
-
-
 def compile_terms(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:
     """Return the terms of a connection from their JSON. Terms that cannot be read deny."""
     try:

@@ -1,14 +1,12 @@
 """Reads of policies. Reads for a tenant go through `policies_for_organization` only."""
 
 import json
-from collections.abc import Iterable
 
 from django.db.models import Q, QuerySet
 
 from core.errors import NotFound
 from policies.models import Policy
 from policies.policy_sets import PolicyRow, PolicySet, compile_policy_set
-from resources.covers import NO_ACTIONS, Actions
 from resources.selectors import actions_of
 
 
@@ -26,17 +24,11 @@ def policies_in_force(organization_id: str, agent_id: str) -> QuerySet[Policy]:
 
 def policies_without_history(organization_id: str) -> PolicySet:
     """Return the enabled policies of the organization, compiled for counters that begin empty."""
-    policies = policies_for_organization(organization_id).filter(enabled=True)
-    return compile_without_history(policies, actions_of(organization_id))
-
-
-def compile_without_history(policies: Iterable[Policy], actions: Actions = NO_ACTIONS) -> PolicySet:
-    """Return the policies, compiled for counters that begin empty."""
     rows = (
         PolicyRow(policy.id, policy.name, policy.agent_id, policy.mode, json.dumps(policy.rules), "{}")
-        for policy in policies
+        for policy in policies_for_organization(organization_id).filter(enabled=True)
     )
-    return compile_policy_set(rows, actions=actions)
+    return compile_policy_set(rows, actions=actions_of(organization_id))
 
 
 def policy_for_organization(organization_id: str, policy_id: str) -> Policy:
