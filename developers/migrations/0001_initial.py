@@ -154,36 +154,4 @@ class Migration(migrations.Migration):
                 "abstract": False,
             },
         ),
-        migrations.CreateModel(
-            name="SavedView",
-            fields=[
-                (
-                    "id",
-                    core.ids.PrefixedIdField(
-                        editable=False, max_length=64, prefix="lvw", primary_key=True, serialize=False
-                    ),
-                ),
-                ("name", models.CharField(max_length=60)),
-                ("query", models.TextField()),
-                ("created_at", models.DateTimeField(auto_now_add=True)),
-                (
-                    "developer",
-                    models.ForeignKey(
-                        db_index=False,
-                        on_delete=django.db.models.deletion.CASCADE,
-                        related_name="saved_views",
-                        to="developers.developer",
-                    ),
-                ),
-            ],
-            options={
-                "constraints": [
-                    models.UniqueConstraint(
-                        models.F("developer"),
-                        django.db.models.functions.text.Upper("name"),
-                        name="saved_views_unique_name",
-                    )
-                ],
-            },
-        ),
     ]

@@ -70,7 +70,6 @@ class Migration(migrations.Migration):
                 ("actor_kind", models.CharField(blank=True, max_length=20)),
                 ("actor_id", models.CharField(blank=True, max_length=64)),
                 ("restored_from", models.PositiveIntegerField(null=True)),
-                ("open_until", models.DateTimeField(null=True)),
                 ("created_at", models.DateTimeField()),
                 (
                     "policy",

@@ -11,12 +11,12 @@ from django.utils.translation import gettext_lazy as _
 from audit.entries.facets import NO_AGENT, OTHER_SCOPES, TOKEN_REASONS, is_own
 from audit.events import Event
 from audit.selectors import Filters
+from core.formats import exactly
 from core.text import plain_text
 from decisions.wording import REASONS
 from policies.rules import RULES
 from resources.catalogue import SCOPE_ID, catalogue
 from resources.selectors import own_scopes
-from web.display.formats import exactly
 from web.forms.fields import IdSelect
 from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import PeriodField

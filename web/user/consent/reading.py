@@ -16,7 +16,7 @@ from consent.selectors import connection_state
 from consent.targets import Pick
 from consent.terms import ALLOW, DATA_FLOW, GivenTerms
 from core.errors import Invalid
-from web.display.formats import day_in_words
+from core.formats import day_in_words
 from web.user.connections.limits.form import read_limits
 from web.user.connections.limits.reading import LIMIT
 from web.user.consent.form import MODE, Screen

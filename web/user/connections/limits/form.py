@@ -17,13 +17,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.errors import FieldError, Invalid
+from core.local import local_locale, local_zone
 from core.zones import find_zone
 from policies.rules import Rule, find_rule
 from policies.rules.rate_limit import RateLimit
 from policies.rules.spend_limit import SpendLimit
 from policies.rules.time_window import TimeWindow
 from resources.catalogue import Scope
-from web.display.local import local_locale, local_zone
 from web.user.connections.limits.reading import READERS, field_name, is_spelled, merge, spell_amount
 from web.user.connections.limits.words import WEEK, period_in_words, recipients_of, rule_in_words
 
