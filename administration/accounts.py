@@ -152,7 +152,7 @@ class UserAdmin(ReadOnlyAdmin):
         return super().may_edit(request, row) and (row is None or row.erased_at is None)
 
     def problem_with_acting_on(self, request: HttpRequest, row: User) -> str | None:
-        """Refuse the administrator's own account, too, so that they cannot lock themselves out by mistake."""
+        """Also refuse the administrator's own account, so that they cannot lock themselves out by mistake."""
         if row.pk == request.user.pk:
             return _(
                 "This is your own account, on which another administrator must act. You change your password and "

@@ -157,7 +157,7 @@ def reasoned_action(
 
     def decorate(act: Act) -> Any:
         def action(model_admin: Page, request: HttpRequest, rows: Rows, one: Any = None) -> TemplateResponse | None:
-            """Do it to `rows`. `one` is the row whose page it was started from."""
+            """Act on `rows`. `one` is the row whose page the action was started from."""
             require_recent_sign_in(time_of_sign_in(request))
             if refusal := _problem_with(rows):
                 messages.error(request, refusal)

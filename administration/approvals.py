@@ -27,5 +27,5 @@ class ApprovalAdmin(ReadOnlyAdmin):
         return request.user.has_perm("consent.view_consent")
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
-        """Allow the filter by organization, too, of which an organization's page makes use."""
+        """Also allow the filter by organization, which an organization's page links to."""
         return lookup == "agent__organization__id__exact" or super().lookup_allowed(lookup, value, request)

@@ -25,7 +25,7 @@ from administration.links import is_superuser, list_url, row_url
 from administration.lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of
 from core.http import SeeOther
 
-# Parts of names are searched for among so many rows, because no index finds them, and not if they are shorter.
+# Parts of names are searched for among the newest rows only, because no index finds them. Shorter parts are not.
 NEWEST, SHORTEST_PART = 20_000, 3
 # The annotations of a row that was read for its own page: whether it belongs to a superuser, and to the administrator.
 OWNED, OWN = "is_owned_by_superuser", "is_owned_by_administrator"
@@ -40,7 +40,7 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     Lists are newest first, since tables have millions of rows. `searches` are the lookups for the kinds of text that
     can be searched for (see `administration.lists.find_lookup`), each answered by an index, and `searched_text` is what
-    any other text is. If no row is named exactly so, those among the newest are found with the text in one of `parts`.
+    any other text is. If no row has exactly this name, the newest rows with the text in one of `parts` are found.
     """
 
     owners: Sequence[str] = ()
@@ -140,7 +140,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         return [(action.name, action.title) for action in actions if action.applies(row)]
 
     def get_queryset(self, request: HttpRequest) -> Rows:
-        """Read what the columns name with the rows, on their own pages, too."""
+        """Read related rows that the columns show together with the rows, also on the page of a row."""
         related = self.list_select_related
         rows = super().get_queryset(request)
         return rows.select_related(*related) if isinstance(related, list | tuple) and related else rows
@@ -168,7 +168,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         return TemplateResponse(request, self.change_form_template or "admin/change_form.html", shown)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        """Show the list, or do an action to selected rows. Django ignores one that the administrator may not do."""
+        """Show the list, or act on selected rows. Django ignores an action that the administrator may not do."""
         if request.method == "POST":
             self._check_action(request)
         own = {"model_admin": self, "may_create": self.may_edit(request), "kept": kept_form(request)}
@@ -187,7 +187,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         return [*own, *(url for url in super().get_urls() if not str(url.name).endswith("_history"))]
 
     def act_view(self, request: HttpRequest, object_id: str, action: str) -> HttpResponse:
-        """Do one action to one row: show what it affects, or do it and return to the row, or to the list without it."""
+        """Show what an action on one row affects, or do it and return to the row, or to the list if it is gone."""
         rows = self._find(request, object_id)
         row, found = rows[0], self._actions(request).get(action)
         if found is None or (problem := self.problem_with_acting_on(request, row)):
@@ -272,7 +272,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         return owned
 
     def _owned(self, name: str, *, value: Any) -> Exists:
-        """Return the condition for rows that belong to a user whose field `name` has this value."""
+        """Return the condition for rows that belong to a user with this value in the field `name`."""
         owners = (Q(**{f"{owner}__{name}": value}) for owner in self.owners)
         theirs: Q = reduce(or_, owners, Q(pk__in=()))
         return Exists(self.model._default_manager.filter(theirs, pk=OuterRef("pk")))

@@ -37,13 +37,13 @@ def _counted(rows: QuerySet[Any]) -> list[str]:
 
 
 def _with_agents(rows: QuerySet[Any]) -> list[str]:
-    """Count the agents, too, whose consent screens say whether their organization is verified."""
+    """Also count the agents, because their consent screens say whether their organization is verified."""
     agents = rows.filter(agents__isnull=False, agents__deleted_at__isnull=True).values("agents")
     return [*_counted(rows), counted(agents.count(), AGENTS)]
 
 
 def _with_domains(rows: QuerySet[Any]) -> list[str]:
-    """Say also with which domain each of a few organizations is verified."""
+    """Also name the domain that each of a few organizations is verified with."""
     words = _("%(name)s is verified with %(domain)s.")
     said = [words % {"name": plain_text(row.name), "domain": row.domain} for row in rows[:MAX_NAMED] if row.domain]
     return [*_with_agents(rows), *said]
@@ -147,7 +147,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
     shows_proof = True
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Organization]:
-        """Return the organizations with their claims, of which the actions ask."""
+        """Return the organizations with their domain claims, which the actions check."""
         return super().get_queryset(request).select_related("domain_claim")
 
     @admin.display(description=gettext_lazy("Not proved yet"))

@@ -42,7 +42,7 @@ class BoundedPaginator(Paginator):
         return min(self.found, MAX_COUNT)
 
     def page(self, number: int | str) -> Page[Any]:
-        """Return the page, whose ids are read first: otherwise the rows of earlier pages are joined and skipped."""
+        """Return the page. Its ids are read first: otherwise the rows of earlier pages would be joined and skipped."""
         page, rows = super().page(number), self.object_list
         found: Any = page.object_list
         page.object_list = rows.filter(pk__in=list(found.values_list("pk", flat=True)))

@@ -120,7 +120,7 @@ def _ids(entry: AuditEntry) -> list[str]:
 
 
 def find_parties(request: HttpRequest, ids: Collection[str]) -> dict[str, Party]:
-    """Return those of the ids that belong to a row whose page the administrator may read, by one query."""
+    """Return the ids that belong to rows that the administrator may read, by one query."""
     kinds = NAMED | FURTHER
     names = _names(request, {*ids}, kinds)
     return {pk: Party(name, row_url(kinds[_prefix(pk)][0], pk), name == pk) for pk, name in names.items()}

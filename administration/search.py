@@ -69,7 +69,7 @@ class Results:
 
 
 def search(request: HttpRequest, text: str) -> Results:
-    """Return what the administrator may read and the text names. It is never compared with a secret."""
+    """Return what the text names, without what the administrator may not read. It is never compared with a secret."""
     text = text.strip()
     if SECRET.fullmatch(text):
         return Results(is_secret=True)
@@ -83,7 +83,7 @@ def _rows(request: HttpRequest, text: str) -> Iterator[Found]:
     kind, left = kind_of(text), MOST_QUERIES
     if kind in OF_LOG:
         return
-    # A model whose own id it is comes first.
+    # The model that the id belongs to comes first.
     for model in sorted(MODELS, key=lambda model: kind == TEXT or _prefix(model) != kind):
         page: Any = admin.site._registry[model]
         if left <= 0 or not may_read(request, model):

@@ -34,12 +34,11 @@ class AgentGateAdminSite(AdminSite):
     enable_nav_sidebar = False
 
     def admin_view[View: Callable[..., Any]](self, view: View, cacheable: bool = False) -> View:
-        """Answer 400 to NUL characters, which PostgreSQL rejects, and 503 if the log cannot be read completely.
+        """Answer 400 to NUL characters, which PostgreSQL rejects, and 503 if part of the log cannot be read.
 
-        Django's admin pages do not handle these errors. What is forbidden or missing is said in the frame of the site.
-        An act that no role of the administrator permits is logged. If an administrator must enter the password first,
-        redirect to that page, which then leads back. The page then shows what they had selected and which reason they
-        had typed.
+        Django's admin pages do not handle these errors. Pages that are forbidden or missing have the frame of the site.
+        An action that none of the administrator's roles permits is logged. If an administrator must enter the password
+        first, redirect to that page, which leads back. The page then shows what they had selected and typed.
         """
 
         @wraps(view)
@@ -64,7 +63,7 @@ class AgentGateAdminSite(AdminSite):
         return cast("View", super().admin_view(wrapped, cacheable))
 
     def _problem(self, request: HttpRequest, status: int, why: str = "") -> HttpResponse:
-        """Return the page for an administrator to whom something is forbidden, or who looks for what does not exist."""
+        """Return the page for what the administrator may not do or read, or for what does not exist."""
         context = {**self.each_context(request), "is_forbidden": status == 403, "why": why}
         return TemplateResponse(request, "admin/problem.html", context, status=status)
 
@@ -100,7 +99,7 @@ class AgentGateAdminSite(AdminSite):
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Redirect to our own sign-in page, which is throttled and logged. Django's is neither.
 
-        Say to users who are signed in, but are no administrators, that the site is not for them.
+        Tell users who are signed in, but are not administrators, that the site is not for them.
         """
         if request.user.is_authenticated and not self.has_permission(request):
             return TemplateResponse(request, "admin/not_administrator.html", status=403)

@@ -107,6 +107,6 @@ class ProgramOrUserEndpoint(UserEndpoint):
 
 
 def _is_basic(request: Any) -> bool:
-    """Return whether the credential is HTTP Basic. There is no request while the OpenAPI document is made."""
+    """Return whether the credential is HTTP Basic. There is no request while the OpenAPI document is generated."""
     sent = request.headers.get("Authorization", "") if request else ""
     return bool(sent.partition(" ")[0].lower() == "basic")

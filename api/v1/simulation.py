@@ -34,7 +34,7 @@ class Simulate(PolicyEndpoint):
         description="Decides one request, with what each rule says, or decides again what the log has of the last days "
         "and counts what would change. Nothing is written or counted. The counters of a draft start empty, those of a "
         "stored policy are as they are. A replay counts limits in the order and at the times of the log. It starts "
-        "earlier, as far as the windows of the limits reach, and does not include the last seconds. It decides at most "
+        "earlier, within the windows of the limits, and does not include the last seconds. It decides at most "
         "200,000 decisions in at most 20 seconds. An organization may simulate 60 requests per minute "
         "and replay 30 times per hour.",
         answer=SimulationOut,

@@ -22,7 +22,7 @@ ERASABLE = ("resource", "ip", "userAgent")
 
 
 class OwnAuditQuery(PageQuery):
-    """Filters, all of which must match. `from` is inclusive, `to` exclusive."""
+    """Filters that must all match. `from` is inclusive, `to` exclusive."""
 
     agent_id: Omittable[Text] = Field(None, max_length=128)
     event: Omittable[EventName] = None

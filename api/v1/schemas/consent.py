@@ -201,7 +201,7 @@ class ConnectedAgentOut(ConsentAgentOut):
 
 
 class AudienceOut(Out):
-    """A service for which tokens are meant, as the user was told when the agent asked.
+    """A service that the tokens are for, as the consent screen named it.
 
     Without a `name`, it stands for all services of the agent's own organization, which is the default. `isForeign`
     means that another organization than the agent's runs the service; of a client that registered itself, all are.

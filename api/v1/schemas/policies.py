@@ -92,7 +92,7 @@ class UpdatePolicyBody(RequestBody):
 
 
 class PolicyOut(Out):
-    """Rules, all of which a request must pass. They apply to one of the organization's agents.
+    """Rules that a request must all pass. They apply to one of the organization's agents.
 
     Without `agentId`, they apply to all its agents and to every agent that calls its resource servers.
     """
