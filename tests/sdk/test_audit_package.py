@@ -32,7 +32,7 @@ WITNESS = Signer("witness.example.org/w1", kind=4, seed=2)
     "command",
     [
         ["pytest", "-q", "-p", "no:cacheprovider", "-p", "no:django"],
-        ["mypy"],
+        pytest.param(["mypy"], marks=pytest.mark.soak),
         pytest.param(["pyright", "--pythonpath", sys.executable], marks=[pytest.mark.node, pytest.mark.soak]),
     ],
     ids=lambda command: command[0],
@@ -55,10 +55,21 @@ def test_the_package_knows_nothing_of_the_server():
     assert imported - sys.stdlib_module_names == {"cryptography"}
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command in a new environment in which the wheel is installed."""
+@pytest.fixture(scope="module", params=["source", pytest.param("wheel", marks=pytest.mark.soak)])
+def program(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command from the sources, or in a new environment in which the wheel is installed."""
     folder = tmp_path_factory.mktemp("audit")
+    return from_source(folder) if request.param == "source" else from_wheel(folder)
+
+
+def from_source(folder: Path) -> Path:
+    program = folder / "agentgate-audit"
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={AUDIT}/src exec {sys.executable} -m agentgate_audit "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
+def from_wheel(folder: Path) -> Path:
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(AUDIT)]
     subprocess.run(command, check=True, capture_output=True)
     (wheel,) = folder.glob("*.whl")
@@ -177,6 +188,7 @@ def files(log: LogBuilder, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.soak
 def test_go_reads_checkpoints_and_proofs(go_folder: Path, files: Path, log: LogBuilder):
     expected = (0, f"{len(log.leaves)} {b64(log.tree.mth(0, len(log.leaves)))}\n", "")
     proofs = sorted(files.glob("proof-*"))
@@ -192,6 +204,7 @@ def test_go_reads_checkpoints_and_proofs(go_folder: Path, files: Path, log: LogB
         assert (ran.returncode, ran.stdout, ran.stderr) == expected
 
 
+@pytest.mark.soak
 def test_go_refuses_what_does_not_hold(go_folder: Path, files: Path, log: LogBuilder):
     """Otherwise its agreement would mean nothing."""
     (files / "other-key").write_text(Signer(seed=9).vkey)

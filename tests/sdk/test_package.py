@@ -72,6 +72,8 @@ store: SessionStore = DictStore()
 if __name__ == "__main__":
     print(act(*sys.argv[1:]))
 """
+# What README says of an installed wheel is also done in `tests/live/test_guides.py`, which needs no network.
+from_a_wheel = pytest.mark.soak
 CHECKERS = ["mypy", pytest.param("pyright", marks=pytest.mark.node)]
 DEPENDENCIES = {"python": "httpx", "audit": "cryptography"}
 MISTAKES = {
@@ -113,6 +115,7 @@ def program(tmp_path: Path) -> Path:
     return path
 
 
+@from_a_wheel
 def test_the_wheel_contains_the_package_and_its_types(wheel: Path):
     names = zipfile.ZipFile(wheel).namelist()
     assert "agentgate_oauth/py.typed" in names
@@ -126,6 +129,7 @@ def test_each_package_has_one_dependency(package: str):
     assert [re.findall(r"^[\w-]+", one) for one in project["dependencies"]] == [[DEPENDENCIES[package]]]
 
 
+@from_a_wheel
 def test_an_installed_wheel_works(empty_environment: Path, program: Path, gate: Gate, agent: Agent, person: Person):
     arguments = [gate.url, agent.client_id, agent.client_secret, gate.code(agent, person)]
     ran = subprocess.run(
@@ -137,12 +141,14 @@ def test_an_installed_wheel_works(empty_environment: Path, program: Path, gate: 
     assert (ran.returncode, ran.stdout) == (0, "True\n"), ran.stderr
 
 
+@from_a_wheel
 def test_without_the_extra_the_command_line_names_it(empty_environment: Path):
     ran = subprocess.run([str(empty_environment.parent / "agentgate")], capture_output=True, text=True)
     assert ran.returncode == 1
     assert "agentgate-oauth[cli]" in ran.stderr
 
 
+@from_a_wheel
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_a_program_passes_strict_type_checks_and_mistakes_fail(checker: str, empty_environment: Path, tmp_path: Path):
     programs = {"program": "", **MISTAKES}
@@ -168,7 +174,7 @@ def run_checker(checker: str, python: Path, folder: Path) -> str:
     "command",
     [
         ["pytest", "-q", "-p", "no:cacheprovider", "-p", "no:django"],
-        ["mypy"],
+        pytest.param(["mypy"], marks=pytest.mark.soak),
         pytest.param(["pyright", "--pythonpath", sys.executable], marks=[pytest.mark.node, pytest.mark.soak]),
     ],
     ids=lambda command: command[0],
