@@ -16,6 +16,8 @@ import time
 from importlib import import_module
 from pathlib import Path
 
+from setproctitle import getproctitle
+
 ROOT = Path(__file__).resolve().parent.parent
 # These import nearly all that the server needs, and work without settings.
 PACKAGES = (
@@ -101,6 +103,7 @@ def run(arguments: list[str]) -> None:
 if __name__ == "__main__":
     for package in PACKAGES:
         import_module(package)
+    getproctitle()  # it finds its memory while the variables are where the process began with them
     gc.collect()
     gc.freeze()
     run(take_requests(socket.socket(fileno=int(sys.argv[1]))))
