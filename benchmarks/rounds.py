@@ -97,6 +97,8 @@ def sample(
     cpu = CpuMeter(target.pids, databases)
     measured = wrk.run(target.url, script, connections=connections, seconds=protocol.seconds)
     usage = cpu.stop()
+    if not measured.answers:
+        raise RuntimeError(f"{target.name} answered nothing in {protocol.seconds} seconds")
     if target.name == PRODUCT:
         log.expect(warm_up.answers + measured.answers)
     return Sample(measured, usage)

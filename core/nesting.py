@@ -2,7 +2,6 @@
 
 import re
 from base64 import urlsafe_b64decode
-from typing import Any
 
 MAX_DEPTH = 32
 # Possessive quantifiers, so that hostile text takes linear time. An unterminated string runs to the end.
@@ -20,17 +19,6 @@ def is_too_deep(text: str) -> bool:
         if depth > MAX_DEPTH:
             return True
     return False
-
-
-def is_value_too_deep(value: Any) -> bool:
-    """Return whether a JSON value is nested deeper than `MAX_DEPTH` levels."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [each for each in level if isinstance(each, dict | list)]
-        if not level:
-            return False
-        level = [child for each in level for child in (each.values() if isinstance(each, dict) else each)]
-    return True
 
 
 def is_jwt_too_deep(token: str) -> bool:

@@ -57,9 +57,6 @@ class TurnLock:
                     return
             self._is_held = False
 
-    def locked(self) -> bool:
-        return self._is_held
-
     def _queue(self, *, is_first: bool = False) -> Future[None]:
         """Return a future that is done when the lock is the caller's, perhaps at once."""
         turn: Future[None] = Future()

@@ -67,7 +67,6 @@ MUTATIONS = (
         "    return token.consent_id is None or cover.edition <= terms.editions.get(cover.scope, 0)",
         "    return True",
         "tests/decisions/test_covering.py",
-        "agreed",
     ),
     Mutation(
         "limits/sliding_window.py",

@@ -13,15 +13,14 @@ from audit.entries.drafts import Prepared
 from audit.entries.facets import TOKEN_REASONS
 from audit.entries.personal_keys import destroy_keys
 from audit.events import Event, Outcome
-from audit.models import Entry, Journal, Posting, Segment
+from audit.models import Entry, Journal, Segment
 from audit.readers import finding, search
 from audit.readers.criteria import Criteria
 from audit.readers.search import Listing, UnknownCursor, find_entry
 from audit.readers.snapshot import take_snapshot
 from audit.readers.waiting import SharedJournal, listed_waiting
 from audit.sequencing import postings, sequencer
-from audit.sequencing.postings import MARKS, term
-from audit.sequencing.reposting import repost
+from audit.sequencing.postings import term
 from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from tests.audit.journals import ACTOR, decision, ids_of, write_body, write_drafts, write_row
@@ -176,18 +175,6 @@ def test_parts_are_counted_by_one_search(waiting: int, logged: int) -> None:
         assert newest.id == naive(entries, criteria)[0]
         rare, (number,) = log.last_and_counts(criteria, [parts[2]])
         assert (rare and rare.id, number) == (next(iter(expected[2]), None), counts[2])
-
-
-def test_an_older_log_gets_the_postings_that_it_lacks() -> None:
-    for fields, _ in FACETS:
-        write_drafts([decision(**fields, action=None), *[decision(reason="x")] * SIZE])
-    sequence()
-    before = list(Posting.objects.order_by("term", "segment").values_list("term", "segment", "entries"))
-    kinds = [("actor", "service"), ("actor", "res_1"), ("rule", "x"), ("policy", "org_1/pol_1")]
-    Posting.objects.filter(term__in=[MARKS, *[term(*one) for one in kinds]]).delete()
-    assert len(found(Criteria(rule="x"))) < SIZE
-    assert repost() == Segment.objects.count() > 5
-    assert list(Posting.objects.order_by("term", "segment").values_list("term", "segment", "entries")) == before
 
 
 def test_requests_that_share_a_mark_are_told_apart() -> None:

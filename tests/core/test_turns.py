@@ -37,7 +37,7 @@ class Turns:
     def join(self) -> list[str]:
         for thread in self._threads:
             thread.join(SECONDS)
-        assert not self.lock.locked()
+        assert not self.lock._is_held
         return self.order
 
 

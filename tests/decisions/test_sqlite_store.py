@@ -92,7 +92,7 @@ def test_a_writer_that_does_not_end_in_time(
         assert 0.2 < time.monotonic() - began < 1
         with pytest.raises(StoreUnavailable):  # a store that cannot write cannot decide
             loop.run(store.ping())
-    assert not sqlite_writer.locked()
+    assert not sqlite_writer._is_held
     loop.run(store.ping())
     assert allowed(loop.run(store.decide(asked * 3))) == [True, True, False], "the late batch counted nothing"
 
@@ -153,7 +153,7 @@ def test_a_full_disk(loop: EventLoop, asked: list[Question], grant: Grant) -> No
     assert loop.run(unavailable(store, questions(*long))) == "statement"
 
     assert written_rows() == []
-    assert not sqlite_writer.locked()
+    assert not sqlite_writer._is_held
     assert allowed(loop.run(store.decide(asked * 3))) == [True, True, False], "the failed batch counted nothing"
     loop.run(store.close())
 
@@ -185,7 +185,7 @@ def test_a_file_that_is_no_database(
         loop.run(store.ping())
 
     assert path.exists() == (content is not None)
-    assert not sqlite_writer.locked()
+    assert not sqlite_writer._is_held
 
 
 def test_a_failed_commit_is_rolled_back(

@@ -6,7 +6,6 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.http import QueryDict
 from django.test import Client
 
@@ -15,7 +14,6 @@ from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.readers.finding import entries_below, sizes
 from audit.selectors import entries_for_organization
-from audit.sequencing.reposting import repost
 from audit.sequencing.sequencer import sequence
 from core import clock
 from core.actor import Actor
@@ -161,13 +159,6 @@ def test_the_organization_of_a_service_counts_and_finds_only_its_own_requests(ac
     for by in ("rule", "scope"):
         assert wrong_numbers(client, rival, f"{ANALYTICS}?period=24h&by={by}&show=all") == {}
     assert {number for url, number in numbers_of(client, ANALYTICS) if "step=" in url or "declined=" in url} == {1}
-
-
-def test_a_log_whose_postings_are_written_again_has_the_same_rows(acme):
-    with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM audit_posting")
-    assert repost() > 2
-    assert wrong_numbers(sign_in(acme.user), acme, f"{ANALYTICS}?period=90d&by=rule&show=all") == {}
 
 
 def test_each_number_of_the_overview_leads_to_as_many_rows(acme):
