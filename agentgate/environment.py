@@ -1,6 +1,9 @@
 """The process environment, read once, typed and checked.
 
 Every variable can also be given as `<NAME>_FILE`, the path of a file that contains the value (container secrets).
+
+django-environ would keep the line end of such a file, read `DEBUG=maybe` as false, and replace a secret that starts
+with `$` by another variable.
 """
 
 import os

@@ -1,4 +1,8 @@
-"""The caller's IP address. `X-Forwarded-For` is used only if it comes from a trusted proxy."""
+"""The caller's IP address. `X-Forwarded-For` is used only if it comes from a trusted proxy.
+
+granian's wrapper for the headers of proxies accepts any text as the visitor's address, and leaves what other peers send
+in the request.
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,8 @@
-"""Client authentication with signed assertions: `private_key_jwt` (RFC 7521, RFC 7523)."""
+"""Client authentication with signed assertions: `private_key_jwt` (RFC 7521, RFC 7523).
+
+PyJWT's `PyJWKSet` would parse every key of a client's set and return the first one with the id, even if it is for
+encryption or for another algorithm.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
