@@ -8,22 +8,18 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
-from django.core.cache import cache
 from django.db import transaction
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from audit.sequencing import sequencer
-from audit.signing import log_keys
 from developers.models import Developer
-from limits import quick_throttle
 from tests.constants import CHEAP_ARGON2, FOLDERS_WITH_SERVERS, LIVE_FOLDERS
 from tests.environment import SERVERS, Servers
 from tests.flush import flush
 from tests.migrated import copy_migrated
+from tests.shared import forget_rows
 from tests.stores import assign, parameters
 from tests.world import make_developer
-from tokens import keys
 
 HERE = Path(__file__).parent
 NEED_DATABASE = {"db", "transactional_db", "store"}
@@ -72,6 +68,7 @@ def pytest_collection_finish() -> None:
     """Keep the garbage collector from looking through all modules and tests over and over."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 50)
 
 
 def _group(item: pytest.Item) -> str:
@@ -152,14 +149,9 @@ def mails(mailoutbox: list[object], monkeypatch: pytest.MonkeyPatch) -> list[obj
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache() -> Iterator[None]:
+def _forgetful() -> Iterator[None]:
     yield
-    cache.clear()
-    quick_throttle._memories.clear()
-    quick_throttle._redis_paused_until = 0.0
-    keys.forget()
-    log_keys.forget()
-    sequencer.forget()
+    forget_rows()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -23,11 +24,27 @@ WITH_SERVERS = ["-n", str(min(6, CORES + 2)), "--dist", "loadgroup", "--no-loads
 SERVER_FOLDERS = [f"tests/{folder}" for folder in FOLDERS_WITH_SERVERS]
 OTHERS = [f"--ignore={folder}" for folder in SERVER_FOLDERS]
 LEFT_TO_SOAK = "soak or elsewhere"
-POSTGRESQL = ["--store=postgresql"]
+# Importing it takes each process half a second. Only tests of servers use it.
+WITHOUT_PLUGIN = ["-p", "no:schemathesis"]
+POSTGRESQL = ["--store=postgresql", *WITHOUT_PLUGIN]
 IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
+# What a file has, or the conftest.py beside it, if `tests/stores.py` assigns some of its tests to PostgreSQL.
+ON_POSTGRESQL = re.compile(r"transaction=|transactional_db|mark\.(postgresql|alone)")
+
+
+def files_on_postgresql() -> list[str]:
+    """Return the files whose tests run on PostgreSQL, because collecting the others would take each process seconds."""
+    files = [file for file in sorted(Path("tests").rglob("test_*.py")) if not str(file).startswith((*SERVER_FOLDERS,))]
+    return [str(file) for file in files if _mentions(file) or _mentions(file.with_name("conftest.py"))]
+
+
+def _mentions(file: Path) -> bool:
+    return file.exists() and ON_POSTGRESQL.search(file.read_text()) is not None
+
+
 PARTS = {
-    "SQLite": [*OTHERS, "-m", IN_PROCESS],
-    "PostgreSQL and Valkey": [*OTHERS, "-m", f"{IN_PROCESS} and database and not alone", *POSTGRESQL],
+    "SQLite": [*OTHERS, "-m", IN_PROCESS, *WITHOUT_PLUGIN],
+    "PostgreSQL and Valkey": [*files_on_postgresql(), "-m", f"{IN_PROCESS} and database and not alone", *POSTGRESQL],
     # Transactions of other tests would keep old rows, also those in other databases of the server.
     "PostgreSQL alone": ["tests/api", "tests/core", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL, "-n", "0"],
     # These start their own servers on both databases. Tests that share a server run in one process.

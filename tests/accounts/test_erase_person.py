@@ -7,6 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from accounts.models import User
+from tests.shared import cases
 from tests.world import make_user
 
 pytestmark = pytest.mark.django_db
@@ -27,7 +28,7 @@ def erased(user: User) -> bool:
     return User.objects.get(pk=user.pk).erased_at is not None
 
 
-@pytest.mark.parametrize("name", ["id", "email"])
+@cases("name", ["id", "email"])
 def test_erases_the_person_with_this_id_or_address(ada: User, name: str) -> None:
     output = run(getattr(ada, name).upper() if name == "email" else ada.id, "--yes")
     assert erased(ada)
@@ -53,7 +54,7 @@ def test_can_be_repeated(ada: User) -> None:
     assert "was erased before" in run(ada.id, "--yes")
 
 
-@pytest.mark.parametrize("person", ["usr_unknown", "nobody@example.com", "ada@exa mple..com", ""])
+@cases("person", ["usr_unknown", "nobody@example.com", "ada@exa mple..com", ""])
 def test_an_unknown_person_is_an_error(ada: User, person: str) -> None:
     with pytest.raises(CommandError, match="There is no user"):
         run(person, "--yes")

@@ -11,6 +11,7 @@ from django.test import Client
 
 from accounts import hashers
 from core.errors import Unavailable
+from tests.shared import cases
 from tests.threads import race
 from tests.world import PASSWORD, make_user, sign_in
 
@@ -34,7 +35,7 @@ def log_in(password: str = PASSWORD) -> Any:
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("act", [lambda: make_password("x"), lambda: check_password("x", make_password("x"))])
+@cases("act", [lambda: make_password("x"), lambda: check_password("x", make_password("x"))])
 def test_at_most_two_passwords_are_hashed_at_a_time(act: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lock, running, most = Lock(), 0, 0
 

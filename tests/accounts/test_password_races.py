@@ -19,6 +19,7 @@ from core.actor import Actor
 from core.errors import NotAuthenticated
 from tests.api.conftest import PASSWORD, Api, expect
 from tests.mails import link_in
+from tests.shared import cases
 from tests.threads import race
 
 VICTIM, MINE = "victim@example.com", "stranger@evil.example"
@@ -83,7 +84,7 @@ def test_a_password_change_fails_after_a_concurrent_reset(
     assert (signs_in(OWNERS), signs_in(STRANGERS)) == (True, False)
 
 
-@pytest.mark.parametrize("change", [{"is_active": False}, {"email": MINE}])
+@cases("change", [{"is_active": False}, {"email": MINE}])
 def test_a_password_is_set_only_if_the_account_has_not_changed(victim: User, change: dict[str, Any]) -> None:
     stale = User.objects.get(pk=victim.pk)
     User.objects.filter(pk=victim.pk).update(**change)

@@ -15,6 +15,7 @@ from accounts.services import open_session
 from api.authentication import BrowserCredential, SessionCredential
 from api.endpoint import UserEndpoint
 from tests.constants import MOMENT, NOON, PASSWORD
+from tests.shared import cases
 from tests.world import ANONYMOUS, make_user, sign_in
 from web.requests.access import page
 
@@ -49,7 +50,7 @@ def browser(db: None) -> Client:
     return client
 
 
-@pytest.mark.parametrize(
+@cases(
     ("age", "counts"),
     [
         (timedelta(0), True),

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from django.db.models import Model
 from django.http import HttpResponse
 from django.test import Client
@@ -27,6 +26,7 @@ from policies.services import create_policy
 from tests.administration.test_pages import form_url, list_url
 from tests.administration.world import World, sign_in, staff
 from tests.log import log_entries
+from tests.shared import cases
 from tests.world import ANONYMOUS, make_agent
 from tokens.models import SigningKey, TokenFamily
 
@@ -68,7 +68,7 @@ def target(world: World, name: str) -> Any:
     }[name]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("row", "action", "sentences"),
     [
         ("agent", "stop", ["1 agent", "1 connected user"]),
@@ -99,7 +99,7 @@ def test_disabling_policies_affects_the_agents_that_they_are_about(site: Client,
     assert "<li>2 agents</li>" in ask(site, Policy.objects.get(agent=None), "disable").content.decode()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("row", "action", "event", "verdict"),
     [
         ("agent", "stop", "agent.stopped", "agent_suspended"),
@@ -182,7 +182,7 @@ def test_requests_to_be_verified_are_a_queue_that_administrators_decide(site: Cl
     assert "1 row stayed as it was: did not ask to be verified." in again
 
 
-@pytest.mark.parametrize(("method", "words"), [("dns", "DNS record"), ("file", "File on the website"), ("", "Nothing")])
+@cases(("method", "words"), [("dns", "DNS record"), ("file", "File on the website"), ("", "Nothing")])
 def test_the_page_of_an_organization_says_what_is_known_about_its_domain(
     method: str, words: str, site: Client, world: World
 ) -> None:
@@ -203,7 +203,7 @@ def test_the_page_of_an_organization_says_what_is_known_about_its_domain(
     assert "Not proved yet" not in domain
 
 
-@pytest.mark.parametrize(
+@cases(
     ("action", "lines"),
     [("suspend", ["1 organization", "1 agent", "1 connected user"]), ("verify", ["1 organization", "1 agent"])],
 )
@@ -225,7 +225,7 @@ def listed(site: Client, path: str) -> list[Any]:
     return list(answer.context_data["cl"].result_list)
 
 
-@pytest.mark.parametrize("reason", ["", "   ", "\u200b\u2060\u3164", "x" * 301])
+@cases("reason", ["", "   ", "\u200b\u2060\u3164", "x" * 301])
 def test_an_invalid_reason_is_refused(reason: str, site: Client, world: World) -> None:
     answer = confirm(site, world.agent, "stop", reason)
 

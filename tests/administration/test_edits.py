@@ -17,6 +17,7 @@ from tests.administration.test_actions import confirm
 from tests.administration.test_pages import MODELS, form_url, list_url, name_of
 from tests.administration.world import World, sign_in, staff
 from tests.log import log_entries
+from tests.shared import cases
 
 REASON = "They asked for it."
 
@@ -35,7 +36,7 @@ def newest() -> tuple[str, str, dict[str, Any]]:
     return entry.event, entry.content["actor"]["kind"], read_entry(entry).content["metadata"]
 
 
-@pytest.mark.parametrize("model", [*MODELS, Group], ids=name_of)
+@cases("model", [*MODELS, Group], ids=name_of)
 def test_djangos_own_forms_write_nothing(model: type[Model], site: Client, world: World) -> None:
     Group.objects.get_or_create(name="Support")
     row = model._default_manager.all()[0]
@@ -59,7 +60,7 @@ def test_only_the_texts_of_an_agent_can_be_edited(site: Client, world: World) ->
     assert (event, actor, metadata["reason"]) == ("agent.updated", "administrator", REASON)
 
 
-@pytest.mark.parametrize("reason", ["", " \u200b", "x" * 301])
+@cases("reason", ["", " \u200b", "x" * 301])
 def test_a_form_needs_a_reason_and_keeps_what_was_typed(reason: str, site: Client, world: World) -> None:
     answer = edit(site, world.agent, name="SmartMail 2", reason=reason)
 
@@ -107,7 +108,7 @@ def test_a_password_set_while_the_form_is_saved_is_kept(
     assert (ada.is_staff, ada.password) == (True, "chosen meanwhile")
 
 
-@pytest.mark.parametrize("right", ["groups", "is_superuser"])
+@cases("right", ["groups", "is_superuser"])
 def test_only_administrators_have_rights(right: str, site: Client, world: World) -> None:
     role = Group.objects.get_or_create(name="Support")[0]
     answer = edit(site, world.ada, **{right: str(role.pk)})

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import pytest
 from django.contrib import admin
 from django.test import Client
 
@@ -18,6 +17,7 @@ from tests.administration.test_joined import figures
 from tests.administration.test_pages import form_url, list_url
 from tests.administration.world import World, sign_in, staff
 from tests.log import log_entries
+from tests.shared import cases
 
 PAGE = "/admin/emergency-stop/"
 REASON = "A leak of <tokens>."
@@ -82,8 +82,8 @@ def test_nothing_is_announced_without_a_stop(site: Client) -> None:
     assert "All agents are stopped" not in site.get("/admin/").content.decode()
 
 
-@pytest.mark.parametrize("act", ["stop", "lift"])
-@pytest.mark.parametrize("reason", ["", " ", "\u200b", "x" * 301])
+@cases("act", ["stop", "lift"])
+@cases("reason", ["", " ", "\u200b", "x" * 301])
 def test_a_reason_is_required(act: str, reason: str, site: Client, world: World) -> None:
     if act == "lift":
         stop_everything(actor=SYSTEM, reason=REASON)
@@ -93,7 +93,7 @@ def test_a_reason_is_required(act: str, reason: str, site: Client, world: World)
     assert EmergencyStop.objects.exists() is (act == "lift")
 
 
-@pytest.mark.parametrize("permissions", [(), ("agents.change_agent", "developers.change_organization")])
+@cases("permissions", [(), ("agents.change_agent", "developers.change_organization")])
 def test_only_a_superuser_may_stop_or_lift(permissions: tuple[str, ...], world: World) -> None:
     site = sign_in(staff(*permissions))
     for act in ("stop", "lift"):
@@ -127,7 +127,7 @@ def test_the_site_lists_no_rows_of_it() -> None:
     assert EmergencyStop not in admin.site._registry
 
 
-@pytest.mark.parametrize(("row", "action"), [("agent", "stop"), ("organization", "suspend")])
+@cases(("row", "action"), [("agent", "stop"), ("organization", "suspend")])
 def test_other_stops_show_what_they_hit_and_their_proof(row: str, action: str, site: Client, world: World) -> None:
     target = world.agent if row == "agent" else world.developer.organization
     assert verify(world) is None

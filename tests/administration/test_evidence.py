@@ -11,6 +11,7 @@ from django.test import RequestFactory
 
 from audit.models import Checkpoint, Entry, ImmutableError, Journal, Tile
 from tests.administration.world import World
+from tests.shared import cases
 
 pytestmark = pytest.mark.postgresql
 
@@ -34,7 +35,7 @@ SQL = ["UPDATE {} SET {} = 'x'", "DELETE FROM {}"]
 ORM_CASES = [(model, way) for model in EVIDENCE for way in ORM]
 
 
-@pytest.mark.parametrize(("model", "way"), ORM_CASES)
+@cases(("model", "way"), ORM_CASES)
 def test_the_orm_refuses(model: type[Model], way: str, world: World) -> None:
     row = model._default_manager.all()[0]
 
@@ -42,8 +43,8 @@ def test_the_orm_refuses(model: type[Model], way: str, world: World) -> None:
         ORM[way](row)
 
 
-@pytest.mark.parametrize("statement", SQL)
-@pytest.mark.parametrize("model", EVIDENCE)
+@cases("statement", SQL)
+@cases("model", EVIDENCE)
 def test_the_database_refuses(model: type[Model], statement: str, world: World) -> None:
     table, before = model._meta.db_table, list(model._default_manager.values_list())
 

@@ -24,6 +24,7 @@ from tests.administration.test_roles import OPERATIONS, SAFETY, SUPPORT, member
 from tests.administration.world import World, sign_in
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
+from tests.shared import cases
 from tests.world import allow, ask, make_user
 
 pytestmark = pytest.mark.postgresql
@@ -41,7 +42,7 @@ def figures(html: str) -> dict[str, tuple[int, str]]:
     return {label: (int(number), unescape(url)) for label, url, number in found}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@cases("name", NAMES)
 def test_a_page_joins_what_belongs_to_its_row(name: str, site: Client, world: World) -> None:
     linked = {
         "organization": [world.agent, world.developer, world.consent],
@@ -62,7 +63,7 @@ def test_the_newest_rows_come_first_if_their_keys_are_numbers(site: Client, worl
     assert re.findall(r">(Role \d+)<", html) == names[::-1]
 
 
-@pytest.mark.parametrize("role", [None, SUPPORT, SAFETY, OPERATIONS])
+@cases("role", [None, SUPPORT, SAFETY, OPERATIONS])
 def test_no_role_needs_many_queries(role: str | None, site: Client, world: World) -> None:
     browser = sign_in(member(role)) if role else site
     sequence()
@@ -88,7 +89,7 @@ def test_an_organizations_consents_are_read_by_indexes_of_its_own(site: Client, 
     assert "INDEX consent_newest_of_org_idx (organization_id=?)" in str(steps[1])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@cases("name", NAMES)
 def test_each_number_is_that_of_the_list_behind_it(name: str, site: Client, world: World) -> None:
     allow(ask(world.agent), make_user("bea@example.com"))
     stop_agent(actor=SYSTEM, agent=world.agent, reason="Spam.")

@@ -6,7 +6,6 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qs
 
-import pytest
 from django.test import Client
 
 from agents.services import stop_agent
@@ -21,6 +20,7 @@ from tests.administration.test_pages import form_url, list_url
 from tests.administration.world import World
 from tests.audit.journals import ACTOR, write_drafts, write_row
 from tests.audit.journals import decision as decided
+from tests.shared import cases
 
 
 def listed(site: Client, **query: str) -> list[str]:
@@ -47,7 +47,7 @@ def test_all_entries_are_listed_newest_first_page_by_page(site: Client, world: W
     assert len(ids) == len(set(ids)) == Entry.objects.count() + 70
 
 
-@pytest.mark.parametrize("is_logged", [True, False])
+@cases("is_logged", [True, False])
 def test_filters_and_searches_combine(site: Client, world: World, is_logged: bool) -> None:
     fields = {"organization_id": "org_7", "user_id": "usr_7", "agent_id": "agt_7", "consent_id": "cns_7"}
     wanted, other = write_drafts([decided(**fields), decided(**fields, outcome=Outcome.DENIED)])
@@ -62,7 +62,7 @@ def test_filters_and_searches_combine(site: Client, world: World, is_logged: boo
     assert listed(site, q="log_" + "0" * 32) == []
 
 
-@pytest.mark.parametrize("is_logged", [True, False])
+@cases("is_logged", [True, False])
 def test_a_request_is_searched_for_if_its_id_is_our_own(site: Client, world: World, is_logged: bool) -> None:
     request_id = new_id("req")
     wanted, _other = write_drafts([decided(actor=ACTOR._replace(request_id=request_id)), decided()])
@@ -86,7 +86,7 @@ def test_the_age_is_that_of_the_timestamp(site: Client, world: World) -> None:
     assert [listed(site, q="usr_7", days=days) for days in ("1", "7")] == [[], [old.id]]
 
 
-@pytest.mark.parametrize("is_logged", [True, False])
+@cases("is_logged", [True, False])
 def test_who_acted_is_a_filter_by_kind_or_by_administrator(site: Client, world: World, is_logged: bool) -> None:
     stop_agent(actor=SYSTEM.acting_as("administrator", world.administrator.id), agent=world.agent, reason="Spam.")
     if is_logged:
@@ -104,7 +104,7 @@ def test_a_number_links_to_a_time_in_the_log(site: Client, world: World) -> None
     assert "Clear filters" in site.get(list_url(Entry), ends).content.decode()
 
 
-@pytest.mark.parametrize("is_logged", [True, False])
+@cases("is_logged", [True, False])
 def test_a_number_links_to_reasons_in_the_log(site: Client, world: World, is_logged: bool) -> None:
     reasons = ("policy_denied", "approval_required", "token_expired")
     denied = [decided(user_id="usr_7", outcome=Outcome.DENIED, reason=reason) for reason in reasons]
@@ -138,7 +138,7 @@ def test_a_time_in_the_log_stays_on_all_pages_and_in_all_filters(site: Client, w
     assert {"q": "usr_7", **typed} == query, "a search keeps the filters"
 
 
-@pytest.mark.parametrize("query", [{"actor": "x"}, {"actor": "org_1"}, {"from": "x"}, {"to": "2026-01-01T00:00:00"}])
+@cases("query", [{"actor": "x"}, {"actor": "org_1"}, {"from": "x"}, {"to": "2026-01-01T00:00:00"}])
 def test_an_unknown_actor_or_time_is_refused(query: dict[str, str], site: Client, world: World) -> None:
     assert site.get(list_url(Entry), query).status_code == 400
 
@@ -154,12 +154,12 @@ def test_links_to_filters_start_at_the_first_page(site: Client, world: World) ->
     ]
 
 
-@pytest.mark.parametrize("cursor", ["log_" + "0" * 32, "x", "\0", "usr_1"])
+@cases("cursor", ["log_" + "0" * 32, "x", "\0", "usr_1"])
 def test_a_cursor_that_is_no_entry_is_refused(cursor: str, site: Client, world: World) -> None:
     assert site.get(list_url(Entry), {"cursor": cursor}).status_code == 400
 
 
-@pytest.mark.parametrize(
+@cases(
     ("reason", "metadata", "why"),
     [
         ("insufficient_scope", {"missingScopes": ["email:send"]}, "The permission had not been granted."),
@@ -176,7 +176,7 @@ def test_an_entry_says_why(reason: str, metadata: dict[str, Any], why: str, site
     assert "It was denied." not in page
 
 
-@pytest.mark.parametrize("is_logged", [True, False])
+@cases("is_logged", [True, False])
 def test_an_entry_opens_with_all_its_parts(site: Client, world: World, is_logged: bool) -> None:
     (entry,) = write_drafts(
         [

@@ -6,7 +6,6 @@ from html import unescape
 from itertools import cycle, islice
 from typing import Any
 
-import pytest
 import time_machine
 from django.contrib import admin
 from django.db.models import Model
@@ -26,6 +25,7 @@ from tests.administration.test_pages import form_url, name_of
 from tests.administration.world import World, sign_in
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
+from tests.shared import cases
 
 SWEEP = "tokens.tasks.sweep_tokens"
 DENIALS = ("policy_denied", "insufficient_scope", "consent_revoked")
@@ -97,7 +97,7 @@ def test_a_task_records_its_runs(world: World) -> None:
     assert (run.result, run.error, run.failed_at) == (0, "", None)
 
 
-@pytest.mark.parametrize("model", admin.site._registry, ids=name_of)
+@cases("model", admin.site._registry, ids=name_of)
 def test_a_list_is_marked_in_the_navigation(model: type[Model], site: Client, world: World) -> None:
     html = site.get(f"/admin/{model._meta.app_label}/{model._meta.model_name}/").content.decode()
     assert html.count('aria-current="page"') == 2

@@ -19,6 +19,7 @@ from tests.administration.test_edits import edit, page_url
 from tests.administration.test_pages import MODELS, form_url, name_of
 from tests.administration.world import World, sign_in, staff
 from tests.log import log_entries
+from tests.shared import cases
 
 STOP = {"confirmed": "yes", "reason": "It sent spam."}
 
@@ -140,7 +141,7 @@ def test_the_page_of_a_superusers_row_offers_no_action(office: Client, world: Wo
     assert office.get(path).status_code == 403
 
 
-@pytest.mark.parametrize("model", MODELS, ids=name_of)
+@cases("model", MODELS, ids=name_of)
 def test_every_page_declares_the_owners_of_its_rows(model: type[Model]) -> None:
     """Without them, other administrators could act on rows of superusers."""
     owners = admin.site._registry[model].owners

@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-import pytest
 from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.contrib import admin
@@ -39,6 +38,7 @@ from policies.models import PolicyVersion
 from resources.models import ReservedIdentifier
 from tests.administration.world import World, sign_in, staff
 from tests.constants import PASSWORD
+from tests.shared import cases
 
 MAX_QUERIES = 12
 # A page that joins other rows needs one query for each kind of them, and for each number.
@@ -114,7 +114,7 @@ def assert_hides(html: str, world: World, row: Model) -> None:
         assert secret not in html
 
 
-@pytest.mark.parametrize("model", MODELS, ids=name_of)
+@cases("model", MODELS, ids=name_of)
 def test_every_list_can_be_searched_with_few_queries_and_shows_no_secret(
     model: type[Model], site: Client, world: World
 ) -> None:
@@ -130,7 +130,7 @@ def test_every_list_can_be_searched_with_few_queries_and_shows_no_secret(
     assert not INLINE.search(answer.content.decode())
 
 
-@pytest.mark.parametrize("model", MODELS, ids=name_of)
+@cases("model", MODELS, ids=name_of)
 def test_every_row_opens_with_few_queries_and_shows_no_secret(model: type[Model], site: Client, world: World) -> None:
     row = model._default_manager.all()[0]
 
@@ -143,13 +143,13 @@ def test_every_row_opens_with_few_queries_and_shows_no_secret(model: type[Model]
     assert not INLINE.search(answer.content.decode())
 
 
-@pytest.mark.parametrize("model", MODELS, ids=name_of)
+@cases("model", MODELS, ids=name_of)
 def test_secrets_cannot_be_searched(model: type[Model]) -> None:
     for path in admin.site._registry[model].searches.values():
         assert not SECRET_FIELDS & set(path.split("__"))
 
 
-@pytest.mark.parametrize("model", INTERNAL, ids=name_of)
+@cases("model", INTERNAL, ids=name_of)
 def test_an_internal_table_is_neither_listed_nor_opened(model: type[Model], site: Client, world: World) -> None:
     path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
     row = model._default_manager.all()[0]
@@ -208,7 +208,7 @@ def test_guessing_an_administrators_password_is_throttled(world: World, client: 
     assert "_auth_user_id" not in client.session
 
 
-@pytest.mark.parametrize("path", ["/admin/", "/admin/login/", "/admin/agents/agent/"])
+@cases("path", ["/admin/", "/admin/login/", "/admin/agents/agent/"])
 def test_a_user_who_is_not_an_administrator_is_refused(path: str, world: World) -> None:
     browser = sign_in(world.ada)
     answer = browser.get(path, follow=True)

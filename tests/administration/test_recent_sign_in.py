@@ -17,6 +17,7 @@ from tests.administration.test_edits import page_url
 from tests.administration.test_pages import list_url
 from tests.administration.world import World
 from tests.constants import PASSWORD
+from tests.shared import cases
 from tests.world import sign_in
 
 REASON = {"confirmed": "yes", "reason": "It sent spam."}
@@ -43,7 +44,7 @@ def paths(world: World) -> dict[str, tuple[str, dict[str, Any]]]:
     }
 
 
-@pytest.mark.parametrize("name", ["one row", "selected rows", "all rows", "a form", "access", "a role", "everything"])
+@cases("name", ["one row", "selected rows", "all rows", "a form", "access", "a role", "everything"])
 def test_the_password_is_asked_for_and_nothing_is_done(name: str, stale: Client, world: World) -> None:
     path, form = paths(world)[name]
 
@@ -83,7 +84,7 @@ def test_the_reason_is_kept_through_the_password(stale: Client, world: World) ->
     assert not EmergencyStop.objects.exists()
 
 
-@pytest.mark.parametrize("is_confirmed", [False, True])
+@cases("is_confirmed", [False, True])
 def test_selected_rows_are_kept_through_the_password(is_confirmed: bool, stale: Client, world: World) -> None:
     other = Agent.objects.create(name="Other", client_type="public", authorization_grant_type="authorization-code")
     path, box = f"{list_url(Agent)}?status__exact=active", 'name="_selected_action" value="{}" checked'
@@ -124,6 +125,6 @@ def forget_sign_in(browser: Client) -> None:
     session.save()
 
 
-@pytest.mark.parametrize("path", ["/admin/", "/admin/agents/agent/", "/admin/search/?q=SmartMail"])
+@cases("path", ["/admin/", "/admin/agents/agent/", "/admin/search/?q=SmartMail"])
 def test_reading_needs_none(path: str, stale: Client, world: World) -> None:
     assert stale.get(path).status_code == 200

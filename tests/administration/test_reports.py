@@ -17,6 +17,7 @@ from tests.administration.test_words import words
 from tests.administration.world import World, sign_in
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
+from tests.shared import cases
 
 EVENT = "user.activity_disputed"
 ADDRESS, DEVICE = "203.0.113.80", "Lynx/2.9"
@@ -97,7 +98,7 @@ def test_no_search_by_what_names_the_user_finds_it(reader: Client, world: World,
         assert report.id not in page.content.decode()
 
 
-@pytest.mark.parametrize("filters", [{}, {"event__exact": EVENT}])
+@cases("filters", [{}, {"event__exact": EVENT}])
 def test_it_is_a_cursor_of_no_list_that_names_a_person(
     site: Client, world: World, report: Report, filters: Any
 ) -> None:

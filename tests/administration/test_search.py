@@ -31,6 +31,7 @@ from policies.models import Policy
 from resources.models import CustomScope, ResourceServer, ResourceServerSecret, ScopePrefix
 from tests.administration.test_pages import MODELS, list_url, name_of
 from tests.administration.world import World
+from tests.shared import cases
 from tokens.models import AccessToken, RefreshToken, SigningKey, TokenFamily
 
 pytestmark = pytest.mark.postgresql
@@ -101,7 +102,7 @@ def test_every_list_can_be_searched() -> None:
     assert {model for model, *_ in FINDS} == set(MODELS)
 
 
-@pytest.mark.parametrize(("model", "kind"), CASES, ids=str)
+@cases(("model", "kind"), CASES, ids=str)
 def test_a_search_is_one_equality(model: type[Model], kind: str, site: Client, world: World) -> None:
     row = model._default_manager.filter(user=world.ada).first() if model is KnownAddress else None
     row = row or model._default_manager.order_by("pk")[0]
@@ -116,8 +117,8 @@ def test_a_search_is_one_equality(model: type[Model], kind: str, site: Client, w
     assert kind == "name" or not re.search(r"UPPER|LIKE", sql)
 
 
-@pytest.mark.parametrize("model", [model for model in MODELS if model is not SigningKey], ids=name_of)
-@pytest.mark.parametrize("text", ["zzz_0123", "%", "a b", "'", "usr_"])
+@cases("model", [model for model in MODELS if model is not SigningKey], ids=name_of)
+@cases("text", ["zzz_0123", "%", "a b", "'", "usr_"])
 def test_a_search_that_finds_nothing_says_so_or_explains_itself(
     model: type[Model], text: str, site: Client, world: World
 ) -> None:
@@ -185,7 +186,7 @@ def test_a_later_page_joins_only_its_own_rows(site: Client, world: World) -> Non
     assert "JOIN" not in skipping[0]
 
 
-@pytest.mark.parametrize("model", [*MODELS, Group], ids=name_of)
+@cases("model", [*MODELS, Group], ids=name_of)
 def test_a_list_reads_no_whole_table(model: type[Model], site: Client, world: World) -> None:
     """Neither distinct values for a filter, nor the first and last date, nor facets, nor all rows to count."""
     with CaptureQueriesContext(connection) as queries:
@@ -197,7 +198,7 @@ def test_a_list_reads_no_whole_table(model: type[Model], site: Client, world: Wo
     assert all("LIMIT" in count for count in counts) or model is Group
 
 
-@pytest.mark.parametrize("model", MODELS, ids=name_of)
+@cases("model", MODELS, ids=name_of)
 def test_a_list_cannot_be_sorted_by_a_column_without_an_index(model: type[Model], site: Client, world: World) -> None:
     assert "sortable" not in site.get(list_url(model)).content.decode()
     for column in ("0", "-1", "1"):
@@ -213,7 +214,7 @@ def test_the_log_offers_all_events_whether_they_occurred_or_not(site: Client, wo
     assert events == {"agent.created"}
 
 
-@pytest.mark.parametrize(("days", "is_listed"), [("1", False), ("7", True), ("30", True)])
+@cases(("days", "is_listed"), [("1", False), ("7", True), ("30", True)])
 def test_lists_filter_by_age(days: str, is_listed: bool, site: Client, world: World) -> None:
     old = lowest_id("agt", clock.now() - timedelta(days=2)) + "0" * 20
     Agent.objects.create(pk=old, name="Old", client_type="public", authorization_grant_type="authorization-code")
@@ -221,12 +222,12 @@ def test_lists_filter_by_age(days: str, is_listed: bool, site: Client, world: Wo
     assert listed == ([world.agent.pk, old] if is_listed else [world.agent.pk])
 
 
-@pytest.mark.parametrize("days", ["", "2", "x", "-1", "9" * 30])
+@cases("days", ["", "2", "x", "-1", "9" * 30])
 def test_an_age_that_is_not_offered_is_refused(days: str, site: Client, world: World) -> None:
     assert site.get(list_url(Agent), {"days": days}).status_code == 400
 
 
-@pytest.mark.parametrize("make", [new_id, new_unguessable_id])
+@cases("make", [new_id, new_unguessable_id])
 def test_the_lowest_id_of_a_moment_lies_between_earlier_and_later_ones(make: Any) -> None:
     now = clock.now()
     made = make("agt")

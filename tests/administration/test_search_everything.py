@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import pytest
 from django.contrib import admin
 from django.db import connection
 from django.test import Client
@@ -18,6 +17,7 @@ from tests.administration.test_pages import MAX_QUERIES, form_url
 from tests.administration.test_roles import OPERATIONS, member
 from tests.administration.world import World, sign_in, staff
 from tests.log import log_entries
+from tests.shared import cases
 
 PAGE = "/admin/search/"
 
@@ -28,7 +28,7 @@ def result(site: Client, text: str) -> str:
     return str(answer.content.decode().split("<main")[1])
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label)
+@cases("model", MODELS, ids=lambda model: model._meta.label)
 def test_an_id_leads_to_its_row(model: Any, site: Client, world: World) -> None:
     row = model._default_manager.order_by("pk")[0]
     with CaptureQueriesContext(connection) as queries:
@@ -37,7 +37,7 @@ def test_an_id_leads_to_its_row(model: Any, site: Client, world: World) -> None:
     assert len(queries) <= MAX_QUERIES
 
 
-@pytest.mark.parametrize("text", ["ada@example.com", "ADA@example.com", "ada@ex", "artMa", "smartmail", "acme", "agc"])
+@cases("text", ["ada@example.com", "ADA@example.com", "ada@ex", "artMa", "smartmail", "acme", "agc"])
 def test_addresses_names_and_client_ids_are_found(text: str, site: Client, world: World) -> None:
     expected = {
         "smartmail": world.agent,
@@ -98,7 +98,7 @@ def test_domains_and_dotted_names_are_searched_for(site: Client, world: World) -
 NOWHERE = ["", " ", "nobody", "usr_0", "log_x", "req_" + "f" * 32, "%", "x" * 5000, "\u202e", "a.b.c"]
 
 
-@pytest.mark.parametrize("text", NOWHERE)
+@cases("text", NOWHERE)
 def test_other_texts_find_nothing(text: str, site: Client, world: World) -> None:
     assert "found-" not in result(site, text)
 

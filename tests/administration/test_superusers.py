@@ -12,6 +12,7 @@ from tests.administration.test_edits import edit, page_url
 from tests.administration.test_pages import form_url, list_url
 from tests.administration.world import World, sign_in, staff
 from tests.log import log_entries
+from tests.shared import cases
 
 USERS = ("accounts.view_user", "accounts.change_user")
 GROUPS = ("auth.view_group", "auth.add_group", "auth.change_group", "auth.delete_group")
@@ -67,7 +68,7 @@ def test_a_superuser_can_act_on_superusers(site: Client, world: World) -> None:
     assert not fresh(other).is_active
 
 
-@pytest.mark.parametrize("name", ["administrator", "ada", "clerk"])
+@cases("name", ["administrator", "ada", "clerk"])
 def test_other_administrators_cannot_edit_users_or_permissions(
     name: str, office: Client, clerk: User, world: World
 ) -> None:

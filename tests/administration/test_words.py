@@ -3,7 +3,6 @@
 import re
 from html import unescape
 
-import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -33,6 +32,7 @@ from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
 from tests.consent.test_counts import calls
 from tests.log import log_entries
+from tests.shared import cases
 from tests.world import ANONYMOUS, as_user, ask
 from tokens.issuing import IssuedTokens
 from tokens.services import issue_client_token, revoke_token
@@ -43,7 +43,7 @@ def words(html: str) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", html.split("<main")[1])).split())
 
 
-@pytest.mark.parametrize("is_logged", [True, False])
+@cases("is_logged", [True, False])
 def test_a_decision_names_all_that_it_concerns_with_links(is_logged: bool, world: World) -> None:
     policy, server = Policy.objects.get(), ResourceServer.objects.get()
     organization = world.developer.organization
@@ -87,7 +87,7 @@ def test_an_administrators_act_shows_its_reason_and_leads_to_all_acts(site: Clie
     assert entry.id in [row.pk for row in site.get(acts).context["cl"].result_list]
 
 
-@pytest.mark.parametrize("role", [SUPPORT, SAFETY])
+@cases("role", [SUPPORT, SAFETY])
 def test_only_superusers_read_what_was_requested(role: str, site: Client, world: World) -> None:
     """As on the page of an approval, which shows no contents."""
     requested = {
@@ -112,7 +112,7 @@ def test_only_superusers_read_what_was_requested(role: str, site: Client, world:
     assert "203.0.113.10" in html
 
 
-@pytest.mark.parametrize("role", [SUPPORT, SAFETY])
+@cases("role", [SUPPORT, SAFETY])
 def test_only_superusers_read_why_a_user_paused_an_agent(role: str, site: Client, world: World) -> None:
     pause_agent(actor=as_user(world.ada), consent=world.consent, reason="It scares Ada.")
     paths = [form_url(Entry(pk=log_entries()[0].id)), "/admin/audit/entry/", form_url(world.consent)]

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from agentgate.checks import check_exposure, check_proxies, check_sqlite, check_throttles
+from tests.shared import cases
 
 
 def found() -> set[str]:
@@ -36,19 +37,19 @@ def test_a_wildcard_host_is_refused_with_https(settings: Any) -> None:
     assert found() == {"agentgate.E002"}
 
 
-@pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0"])
+@cases("network", ["0.0.0.0/0", "::/0"])
 def test_trusting_every_address_is_refused(network: str, settings: Any) -> None:
     settings.TRUSTED_PROXIES = (ip_network("10.0.0.0/8"), ip_network(network))
     assert found() == {"agentgate.E003"}
 
 
-@pytest.mark.parametrize("rate", ["20", "20 per hour", "0/hour", "-1/minute", "1/fortnight", ""])
+@cases("rate", ["20", "20 per hour", "0/hour", "-1/minute", "1/fortnight", ""])
 def test_an_invalid_throttle_is_refused(rate: str, settings: Any) -> None:
     settings.THROTTLE_SIGN_IN = rate
     assert found() == {"agentgate.E004"}
 
 
-@pytest.mark.parametrize(
+@cases(
     "options",
     [
         {"transaction_mode": "DEFERRED", "init_command": "PRAGMA synchronous=FULL;"},

@@ -6,19 +6,19 @@
 import re
 from pathlib import PurePath
 
-import pytest
 from django.conf import settings
 
 from server import forking, supervisor
 from tests.containers import COMPOSE, ENVIRONMENT, LABELS, ROOT, seconds
-from web.public.docs.pages import INDEX, library
+from tests.shared import cases
+from web.public.docs.pages import files
 
 SERVICES = COMPOSE["services"]
 OURS = ("web", "worker", "migrate")
 LONG_RUNNING = tuple(name for name in SERVICES if name != "migrate")
 
 
-@pytest.mark.parametrize("name", OURS)
+@cases("name", OURS)
 def test_only_data_and_tmp_are_writable(name: str) -> None:
     service = SERVICES[name]
 
@@ -29,12 +29,12 @@ def test_only_data_and_tmp_are_writable(name: str) -> None:
     assert service["volumes"] == ["anchors:/data"]
 
 
-@pytest.mark.parametrize("path", ["DATABASE_PATH", "AUDIT_ANCHOR_DIR", "AUDIT_ARCHIVE_DIR", "HEARTBEAT_PATH"])
+@cases("path", ["DATABASE_PATH", "AUDIT_ANCHOR_DIR", "AUDIT_ARCHIVE_DIR", "HEARTBEAT_PATH"])
 def test_the_image_writes_only_to_data_and_tmp(path: str) -> None:
     assert ENVIRONMENT[path].startswith(("/data/", "/tmp/"))
 
 
-@pytest.mark.parametrize("name", OURS)
+@cases("name", OURS)
 def test_every_container_runs_an_init_process(name: str) -> None:
     assert SERVICES[name]["init"] is True
 
@@ -46,7 +46,7 @@ def test_a_container_may_finish_its_last_requests_before_it_is_killed() -> None:
     assert seconds(SERVICES["postgres"]["stop_grace_period"]) >= 30
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@cases("name", SERVICES)
 def test_logs_rotate_and_memory_is_limited(name: str) -> None:
     options = SERVICES[name]["logging"]["options"]
 
@@ -54,7 +54,7 @@ def test_logs_rotate_and_memory_is_limited(name: str) -> None:
     assert SERVICES[name]["mem_limit"]
 
 
-@pytest.mark.parametrize("name", LONG_RUNNING)
+@cases("name", LONG_RUNNING)
 def test_every_long_running_service_has_a_health_check(name: str) -> None:
     inherited = name == "web"
 
@@ -82,7 +82,7 @@ def test_the_gateway_of_the_network_is_a_trusted_proxy() -> None:
     assert SERVICES["web"]["ports"] == ["127.0.0.1:8000:8000"]
 
 
-@pytest.mark.parametrize("name", OURS)
+@cases("name", OURS)
 def test_every_documented_variable_can_be_set_for_the_containers(name: str) -> None:
     """They come from .env. A variable that compose sets takes its value from .env, or is a secret."""
     service = SERVICES[name]
@@ -125,8 +125,7 @@ def test_the_image_contains_every_app_and_the_file_with_the_version() -> None:
 
 def test_the_image_contains_every_page_of_the_documentation() -> None:
     kept = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
-    files = [INDEX, *(page.path for page in library().pages.values())]
-    names = [str(file.relative_to(ROOT)) for file in files]
+    names = [str(file.relative_to(ROOT)) for file in files().values()]
     assert len(names) > 50
     assert [name for name in names if not any(_matches(name, pattern) for pattern in kept)] == []
 

@@ -16,6 +16,7 @@ from agentgate.environment import (
     read_secret_key,
     read_verify_queue,
 )
+from tests.shared import cases
 
 GOOD_SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135"
 
@@ -28,7 +29,7 @@ def stops(exit_: pytest.ExceptionInfo[SystemExit]) -> str:
     return message
 
 
-@pytest.mark.parametrize(
+@cases(
     ("secret", "says"),
     [
         ("", "is not set"),
@@ -56,7 +57,7 @@ def test_a_missing_or_weak_jwt_secret_stops_the_start(secret: str, says: str) ->
     assert not secret or secret not in message
 
 
-@pytest.mark.parametrize("secret", ["tiny", "x" * 64, "django-insecure-4e6d8b0a2c9f71354e6d8b0a2c9f7135"])
+@cases("secret", ["tiny", "x" * 64, "django-insecure-4e6d8b0a2c9f71354e6d8b0a2c9f7135"])
 def test_a_weak_secret_key_stops_the_start(secret: str) -> None:
     with pytest.raises(SystemExit) as exit_:
         read_secret_key(Environment({"SECRET_KEY": secret}), GOOD_SECRET)
@@ -95,7 +96,7 @@ def test_a_file_that_cannot_be_read_stops_the_start(tmp_path: Path) -> None:
     assert "REDIS_URL_FILE cannot be read" in stops(exit_)
 
 
-@pytest.mark.parametrize("algorithm", ["none", "RS512", "es256", "HS512"])
+@cases("algorithm", ["none", "RS512", "es256", "HS512"])
 def test_an_unknown_algorithm_stops_the_start(algorithm: str) -> None:
     with pytest.raises(SystemExit, match="JWT_ALGORITHM must be one of ES256, RS256, EdDSA, HS256"):
         read_algorithm(Environment({"JWT_ALGORITHM": algorithm}))
@@ -105,22 +106,20 @@ def test_es256_is_the_default_algorithm() -> None:
     assert read_algorithm(Environment({})) == "ES256"
 
 
-@pytest.mark.parametrize(
-    "url", ["gate.example.com", "ftp://gate.example.com", "https://gate.example.com/api", "https://"]
-)
+@cases("url", ["gate.example.com", "ftp://gate.example.com", "https://gate.example.com/api", "https://"])
 def test_an_api_url_that_is_not_an_origin_stops_the_start(url: str) -> None:
     with pytest.raises(SystemExit, match="API_URL must be an origin"):
         read_api_url(Environment({"API_URL": url}))
 
 
-@pytest.mark.parametrize("host", ["gate.example.com", "192.0.2.7:8000", "0.0.0.0:8000", "localhost.example.com"])
+@cases("host", ["gate.example.com", "192.0.2.7:8000", "0.0.0.0:8000", "localhost.example.com"])
 def test_http_on_a_public_host_stops_the_start(host: str) -> None:
     with pytest.raises(SystemExit, match="API_URL must be https, except on loopback hosts") as exit_:
         read_api_url(Environment({"API_URL": f"http://{host}"}))
     stops(exit_)
 
 
-@pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
+@cases("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000", "LOCALHOST"])
 def test_http_on_a_loopback_host_is_accepted(host: str) -> None:
     assert read_api_url(Environment({"API_URL": f"http://{host}"})) == f"http://{host.lower()}"
 
@@ -142,7 +141,7 @@ def test_only_the_issuer_whose_metadata_is_served_is_accepted() -> None:
         read_issuer(Environment({"JWT_ISSUER": "agentgate"}), url)
 
 
-@pytest.mark.parametrize(("text", "value"), [("1", True), ("TRUE", True), ("on", True), ("no", False), ("0", False)])
+@cases(("text", "value"), [("1", True), ("TRUE", True), ("on", True), ("no", False), ("0", False)])
 def test_a_flag_is_read_in_every_usual_spelling(text: str, value: bool) -> None:
     assert Environment({"DEBUG": text}).flag("DEBUG", default=not value) is value
 
@@ -152,7 +151,7 @@ def test_an_invalid_flag_stops_the_start() -> None:
         Environment({"DEBUG": "maybe"}).flag("DEBUG")
 
 
-@pytest.mark.parametrize("text", ["-1", "8000.0", "eight"])
+@cases("text", ["-1", "8000.0", "eight"])
 def test_an_invalid_number_stops_the_start(text: str) -> None:
     with pytest.raises(SystemExit, match="API_PORT must be a whole number"):
         Environment({"API_PORT": text}).number("API_PORT", 8000)
@@ -172,7 +171,7 @@ def test_a_queue_that_is_shorter_than_a_batch_stops_the_start() -> None:
     assert read_verify_queue(Environment({})) == 1024
 
 
-@pytest.mark.parametrize("months", ["0", "1201", "-1", "a year"])
+@cases("months", ["0", "1201", "-1", "a year"])
 def test_a_retention_that_is_no_number_of_months_stops_the_start(months: str) -> None:
     with pytest.raises(SystemExit, match="AUDIT_PERSONAL_RETENTION_MONTHS must be"):
         read_retention(Environment({"AUDIT_PERSONAL_RETENTION_MONTHS": months}))

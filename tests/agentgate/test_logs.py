@@ -12,6 +12,7 @@ import pytest
 from agentgate.environment import Environment, read_log_format
 from agentgate.logs import JsonFormatter, TextFormatter, redact
 from agentgate.middleware import RequestIdFilter
+from tests.shared import cases
 
 SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135_-x"
 
@@ -59,8 +60,8 @@ def test_an_exception_is_one_member_without_secrets() -> None:
     assert found["exception"].endswith("ValueError: ags_[redacted]")
 
 
-@pytest.mark.parametrize("formatter", [TextFormatter, JsonFormatter])
-@pytest.mark.parametrize(
+@cases("formatter", [TextFormatter, JsonFormatter])
+@cases(
     "text",
     [
         *(f"{prefix}_{SECRET}" for prefix in ("ag", "ags", "agr", "agcode", "rs", "st", "reg")),
@@ -93,10 +94,8 @@ def test_email_addresses_are_removed_and_other_text_is_not() -> None:
         assert redact(harmless) == harmless
 
 
-@pytest.mark.parametrize(
-    "part", ["x", "-eyJ", "eyJaaaa.", "x@", "a.", "-ag_x", "ag_", "Bearer ", "://a:", "\nDETAIL: ", " "]
-)
-@pytest.mark.parametrize("end", ["", "@yyyy", "@" + 200_000 * "y"], ids=["", "short", "long"])
+@cases("part", ["x", "-eyJ", "eyJaaaa.", "x@", "a.", "-ag_x", "ag_", "Bearer ", "://a:", "\nDETAIL: ", " "])
+@cases("end", ["", "@yyyy", "@" + 200_000 * "y"], ids=["", "short", "long"])
 def test_a_long_text_from_a_stranger_takes_linear_time(part: str, end: str, alarm: Callable[[int], None]) -> None:
     """Anyone can request a long path. Quadratic time would be minutes for this one, in which no request is answered."""
     alarm(30)

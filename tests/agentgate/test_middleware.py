@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 
 from agentgate.middleware import RequestIdFilter, RequestIdMiddleware, TrustedProxyMiddleware
+from tests.shared import cases
 
 PROXY, CALLER = "10.0.0.5", "203.0.113.7"
 
@@ -61,7 +62,7 @@ class TestBehindAProxy:
     def test_an_invalid_forwarded_address_is_ignored(self) -> None:
         assert pass_through(PROXY, X_Forwarded_For="localhost").META["REMOTE_ADDR"] == PROXY
 
-    @pytest.mark.parametrize("peer", [PROXY, CALLER])
+    @cases("peer", [PROXY, CALLER])
     def test_the_host_is_never_taken_from_a_forwarded_header(self, peer: str) -> None:
         request = pass_through(peer, X_Forwarded_Host="evil.example", Forwarded="host=evil.example")
 
@@ -69,7 +70,7 @@ class TestBehindAProxy:
         assert "HTTP_X_FORWARDED_HOST" not in request.META
 
 
-@pytest.mark.parametrize("path", ["/api/v1/forward-auth/inbox", "/oauth/introspect", "/api/v1/tokens/verify/batch"])
+@cases("path", ["/api/v1/forward-auth/inbox", "/oauth/introspect", "/api/v1/tokens/verify/batch"])
 def test_decisions_do_not_replace_the_cookies_of_the_protected_site(path: str, db: None) -> None:
     client = Client()
     client.cookies.load({"csrftoken": "another format", "sessionid": "short"})
@@ -77,12 +78,12 @@ def test_decisions_do_not_replace_the_cookies_of_the_protected_site(path: str, d
     assert client.get("/").cookies
 
 
-@pytest.mark.parametrize("offered", ["abcdefgh", "trace-1.2_3", "a" * 64])
+@cases("offered", ["abcdefgh", "trace-1.2_3", "a" * 64])
 def test_a_well_formed_request_id_is_kept(offered: str, db: None) -> None:
     assert Client().get("/", headers={"X-Request-Id": offered})["X-Request-Id"] == offered
 
 
-@pytest.mark.parametrize("offered", ["", "short", "a" * 65, "with space 1", "<script>alert</script>", "naïve-id-1"])
+@cases("offered", ["", "short", "a" * 65, "with space 1", "<script>alert</script>", "naïve-id-1"])
 def test_any_other_request_id_is_replaced(offered: str, db: None) -> None:
     answered = Client().get("/", headers={"X-Request-Id": offered})["X-Request-Id"]
 

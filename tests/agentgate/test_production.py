@@ -12,6 +12,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from tests import production
+from tests.shared import cases
 
 PROJECT = tomllib.loads((production.ROOT / "pyproject.toml").read_text())
 PRODUCT = set(PROJECT["tool"]["importlinter"]["root_packages"])
@@ -60,7 +61,7 @@ def test_every_import_of_the_product_is_found_in_it() -> None:
     assert run("-c", FIND, *names) == []
 
 
-@pytest.mark.parametrize("missing", ["pytest", "hypothesis", "no_such_module"])
+@cases("missing", ["pytest", "hypothesis", "no_such_module"])
 def test_a_module_of_the_development_requirements_is_not_found_in_it(missing: str) -> None:
     assert run("-c", FIND, "django", missing) == [missing]
 

@@ -4,9 +4,10 @@ import pytest
 
 from agents.images import MAX_BYTES, MAX_SIDE, MIN_SIDE, Image, UnusableImage
 from tests.pictures import animated_png, jpeg, png, webp
+from tests.shared import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     ("content", "media_type"),
     [
         (png(40, 50), "image/png"),
@@ -20,12 +21,12 @@ def test_tells_the_type_and_the_size(content: bytes, media_type: str) -> None:
     assert Image.read(content) == Image(media_type, 40, 50)
 
 
-@pytest.mark.parametrize("side", [MIN_SIDE, MAX_SIDE])
+@cases("side", [MIN_SIDE, MAX_SIDE])
 def test_takes_sides_up_to_the_limits(side: int) -> None:
     assert Image.read(webp(b"VP8L", side, side)).width == side
 
 
-@pytest.mark.parametrize(
+@cases(
     ("content", "message"),
     [
         (b"", "PNG, JPEG or WebP"),

@@ -21,6 +21,7 @@ from developers.models import ApiKey, Developer
 from resources.services import register_resource_server
 from tests.constants import CALLBACK, NEW_PASSWORD
 from tests.log import log_entries
+from tests.shared import cases
 from tests.world import ANONYMOUS, as_user, developer_for_api_key, make_agent, make_user
 
 pytestmark = pytest.mark.django_db
@@ -126,7 +127,7 @@ def test_a_session_of_unknown_age_counts_as_old(developer: Developer, agent: Age
         create_client_secret(actor=as_developer_in_session(ANONYMOUS, developer, None), agent=agent, name="x")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "body"),
     [
         ("/developers/api-keys", {"name": "again"}),

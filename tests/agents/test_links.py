@@ -1,18 +1,15 @@
 """The addresses that a developer gives for an agent."""
 
-import pytest
-
 from agents.links import problem_with_link
+from tests.shared import cases
 
 
-@pytest.mark.parametrize(
-    "url", ["https://acme.com", "https://www.acme.co.uk/privacy?lang=en#top", "https://acme.com:443/a%20b"]
-)
+@cases("url", ["https://acme.com", "https://www.acme.co.uk/privacy?lang=en#top", "https://acme.com:443/a%20b"])
 def test_takes_public_https_pages(url: str) -> None:
     assert problem_with_link(url) is None
 
 
-@pytest.mark.parametrize(
+@cases(
     "url",
     [
         "http://acme.com",

@@ -24,6 +24,7 @@ from consent.granting import deny_consent
 from core.actor import SYSTEM
 from tests.constants import CALLBACK, CHALLENGE, NOON
 from tests.log import log_entries
+from tests.shared import cases
 from tests.threads import race
 from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_user
 
@@ -61,7 +62,7 @@ def use(agent: Agent, token_id: str = "one", expires_at: datetime = NOON) -> Non
     use_assertion(agent=agent, token_id=token_id, expires_at=expires_at)
 
 
-@pytest.mark.parametrize("method", Agent.AuthMethod)
+@cases("method", Agent.AuthMethod)
 def test_only_a_client_that_uses_a_secret_gets_one(method: Agent.AuthMethod) -> None:
     made = register_stock_client(actor=ANONYMOUS, metadata=metadata(auth_method=method))
     uses_secret = method in ("client_secret_basic", "client_secret_post")

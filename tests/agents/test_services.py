@@ -31,6 +31,7 @@ from developers.models import Developer
 from developers.services import reactivate_organization, suspend_organization
 from tests.constants import CALLBACK, MOMENT, NOON
 from tests.log import log_entries
+from tests.shared import cases
 from tests.threads import race
 from tests.world import ANONYMOUS, make_agent
 
@@ -93,7 +94,7 @@ INVALID = [
 ]
 
 
-@pytest.mark.parametrize(("fields", "code", "errors"), INVALID)
+@cases(("fields", "code", "errors"), INVALID)
 def test_an_agent_with_an_invalid_field_is_not_registered(
     developer: Developer, fields: dict[str, Any], code: str, errors: list[str]
 ) -> None:
@@ -103,7 +104,7 @@ def test_an_agent_with_an_invalid_field_is_not_registered(
     assert not Agent.objects.exists()
 
 
-@pytest.mark.parametrize(("fields", "code", "errors"), INVALID)
+@cases(("fields", "code", "errors"), INVALID)
 def test_an_invalid_update_changes_nothing(agent: Agent, fields: dict[str, Any], code: str, errors: list[str]) -> None:
     before = contents()
     with pytest.raises(DomainError) as refusal:
@@ -139,7 +140,7 @@ NEW_VALUES = {
 }
 
 
-@pytest.mark.parametrize("field", sorted(EDITABLE))
+@cases("field", sorted(EDITABLE))
 def test_an_update_keeps_the_fields_that_it_leaves_out(agent: Agent, field: str) -> None:
     before = Agent.objects.values().get()
     updated = update(agent, **{field: NEW_VALUES[field]})
@@ -149,7 +150,7 @@ def test_an_update_keeps_the_fields_that_it_leaves_out(agent: Agent, field: str)
     assert shown == NEW_VALUES[field]
 
 
-@pytest.mark.parametrize("field", ["client_id", "organization_id", "stopped_at", "client_type"])
+@cases("field", ["client_id", "organization_id", "stopped_at", "client_type"])
 def test_other_fields_cannot_be_updated(agent: Agent, field: str) -> None:
     with pytest.raises(Invalid) as refusal:
         update(agent, name="Other", **{field: "x"})
@@ -257,7 +258,7 @@ CHANGES: dict[str, Callable[[Agent], object]] = {
 }
 
 
-@pytest.mark.parametrize("event", CHANGES)
+@cases("event", CHANGES)
 def test_a_change_is_in_the_organizations_log_with_its_actor(developer: Developer, agent: Agent, event: str) -> None:
     if event == "agent.stop_lifted":
         stop(agent)

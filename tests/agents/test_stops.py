@@ -1,9 +1,8 @@
-import pytest
-
 from agents.stops import AgentStatus, Stopper, find_stopper
+from tests.shared import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     ("organization_suspended", "is_stopped", "status", "stopper"),
     [
         (False, False, AgentStatus.ACTIVE, None),

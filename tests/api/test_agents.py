@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import pytest
-
 from tests.api.conftest import CALLBACK, SCOPES, Api, Json, credentials, expect, new_agent, problem, tokens_for, verify
+from tests.shared import cases
 
 BODY = {"name": "SmartMail", "redirectUris": [CALLBACK], "allowedScopes": SCOPES}
 FIELDS = {
@@ -38,13 +37,13 @@ def test_an_agent_is_registered_with_a_secret_shown_once(developer: Api) -> None
     assert expect(200, developer.get("/agents")) == {"items": [created], "nextCursor": None}
 
 
-@pytest.mark.parametrize("field", BODY)
+@cases("field", BODY)
 def test_a_missing_field_is_reported(developer: Api, field: str) -> None:
     rest = {name: value for name, value in BODY.items() if name != field}
     problem(developer.post("/agents", rest), 400, "validation_failed", field)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("field", "value"),
     [
         ("name", " "),
@@ -86,7 +85,7 @@ def test_null_clears_the_description(developer: Api) -> None:
     assert expect(200, developer.patch(f"/agents/{agent['id']}", {"description": None}))["description"] == ""
 
 
-@pytest.mark.parametrize(
+@cases(
     ("field", "value"),
     [("status", "deleted"), ("redirectUris.0", ["javascript:alert(1)"]), ("id", ABSENT), ("clientId", "agc_mine")],
 )
@@ -130,7 +129,7 @@ def test_without_an_overlap_the_old_secret_stops_working(developer: Api, agent: 
     problem(Api().post("/tokens/exchange", body), 401, "invalid_client")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("method", "path", "body"),
     [
         ("GET", "/agents/{}", None),
@@ -148,7 +147,7 @@ def test_another_organizations_agent_looks_nonexistent(
         assert {**found, "requestId": ""} == {**absent, "requestId": ""}
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "/agents"), ("POST", "/agents"), ("GET", f"/agents/{ABSENT}")])
+@cases(("method", "path"), [("GET", "/agents"), ("POST", "/agents"), ("GET", f"/agents/{ABSENT}")])
 def test_a_user_account_is_not_a_developer_account(anonymous: Api, ada: Api, method: str, path: str) -> None:
     problem(anonymous.call(method, path), 401, "not_authenticated")
     problem(ada.call(method, path), 403, "forbidden")
@@ -162,7 +161,7 @@ def test_agents_are_paginated_newest_first(developer: Api) -> None:
     assert second["nextCursor"] is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "field"),
     [
         ("limit=0", "limit"),

@@ -13,6 +13,7 @@ from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
 from tests.api.conftest import Api, Json, expect, initiate, new_agent, tokens_for, verify
+from tests.shared import cases
 from tests.world import sign_in
 
 DAY = 86_400
@@ -71,7 +72,7 @@ def test_an_approval_for_a_mode_does_not_cover_the_guard(developer: Api, ada: An
     assert send(tokens, "anything")["allowed"]
 
 
-@pytest.mark.parametrize("is_decided", [True, False])
+@cases("is_decided", [True, False])
 def test_a_request_that_did_not_say_all_reasons_is_asked_anew(developer: Api, ada: Any, is_decided: bool) -> None:
     tokens = connect(developer, ada, "email:send", "email:read", **ASK, **GUARD)
     first = send(tokens)
@@ -121,7 +122,7 @@ def test_a_lower_risk_does_not_loosen_what_was_granted_as_critical(developer: Ap
     assert ada.post(f"/approvals/{asked['approvalId']}/approve", body).status_code == 400
 
 
-@pytest.mark.parametrize("is_narrowed", [False, True])
+@cases("is_narrowed", [False, True])
 def test_other_labels_do_not_lift_the_guard_of_what_was_granted(developer: Api, ada: Any, is_narrowed: bool) -> None:
     share = {**WIPE, "id": "notes:share", "riskLevel": "low", "labels": ["outbound"]}
     body = {"name": "Notes", "identifier": NOTES, "scopes": [share]}
@@ -221,7 +222,7 @@ def test_the_user_learns_why_they_are_asked(developer: Api, ada: Any) -> None:
     assert "This task has read private data and content that others wrote" in page
 
 
-@pytest.mark.parametrize("context", [{}, {"recipient": ""}, {"target": []}, {"verb": "send"}])
+@cases("context", [{}, {"recipient": ""}, {"target": []}, {"verb": "send"}])
 def test_without_a_target_there_is_no_approval_for_a_time(developer: Api, ada: Any, context: Json) -> None:
     tokens = connect(developer, ada, "email:send", **ASK)
     asked = verify(tokens["accessToken"], "email:send", context=context)["approvalId"]

@@ -13,6 +13,7 @@ from core.money import Amount
 from developers.models import Organization
 from tests.api.conftest import Api, Json, credentials, expect, initiate, new_agent, problem
 from tests.api.test_approvals import BOOKS, new_service
+from tests.shared import cases
 from tests.world import as_user
 
 
@@ -44,8 +45,8 @@ def two_services(developer: Api, rival: Api, ada: Any) -> TwoServices:
     return TwoServices(tokens["accessToken"], services, ada)
 
 
-@pytest.mark.parametrize("asker", TwoServices.ASKERS)
-@pytest.mark.parametrize("kind", [{"for": "once"}, {"for": "target", "expiresInSeconds": 600}], ids=str)
+@cases("asker", TwoServices.ASKERS)
+@cases("kind", [{"for": "once"}, {"for": "target", "expiresInSeconds": 600}], ids=str)
 def test_an_approval_is_for_the_service_that_asked(two_services: TwoServices, asker: str, kind: Json) -> None:
     """Of each pair of callers, one that names itself or another among them, only the one that asked may use it."""
     asked = two_services.verify(asker, "bob")["approvalId"]

@@ -19,6 +19,7 @@ from developers.services import suspend_organization
 from tests.api.conftest import Api, Json, code_for, credentials, expect, initiate, new_agent, problem
 from tests.approvals import EMAIL, make_approval
 from tests.log import log_entries
+from tests.shared import cases
 
 BOOKS = "https://books.example"
 DAY = 86_400
@@ -144,7 +145,7 @@ class TestReading:
             ]
             assert answers[0]["detail"] == answers[1]["detail"]
 
-    @pytest.mark.parametrize("act", ["approve", "deny", "revoke"])
+    @cases("act", ["approve", "deny", "revoke"])
     def test_nobody_else_can_decide(self, bob: Any, agent: Json, asked: Approval, act: str) -> None:
         problem(bob.post(path(asked, act)), 404, "not_found")
         problem(Api().post(path(asked, act)), 401, "not_authenticated")
@@ -187,7 +188,7 @@ class TestReading:
         asked = ask_ada(service_organization_id=organization.id)
         problem(basic(server["id"], server["secret"]).get(path(asked)), 403, "organization_suspended")
 
-    @pytest.mark.parametrize("wait", ["-1", "31", "x", "1.5"])
+    @cases("wait", ["-1", "31", "x", "1.5"])
     def test_wait_must_be_0_to_30_seconds(self, agent: Json, asked: Approval, wait: str) -> None:
         problem(as_agent(agent).get(f"{path(asked)}?wait={wait}"), 400, "validation_failed", "wait")
 
@@ -277,7 +278,7 @@ class TestApprovingForATarget:
         (entry,) = logged("approval.approved")
         assert entry.content["metadata"]["for"] == "target"
 
-    @pytest.mark.parametrize("seconds", [0, -1, 31 * DAY, 2**53 - 1, 1.5, "60", None, True])
+    @cases("seconds", [0, -1, 31 * DAY, 2**53 - 1, 1.5, "60", None, True])
     def test_at_most_until_the_connection_ends(self, ada: Any, asked: Approval, seconds: Any) -> None:
         body = {"for": "target", "expiresInSeconds": seconds}
         problem(ada.post(path(asked, "approve"), body), 400, "validation_failed", "expiresInSeconds")
@@ -292,7 +293,7 @@ class TestApprovingForATarget:
         problem(ada.post(path(asked, "approve"), body), 400, "validation_failed", "for")
         assert status_of(asked) == "pending"
 
-    @pytest.mark.parametrize("body", [{"for": "ever"}, {"for": None}, {"for": "once", "until": 1}])
+    @cases("body", [{"for": "ever"}, {"for": None}, {"for": "once", "until": 1}])
     def test_unknown_values_are_named(self, ada: Any, asked: Approval, body: Json) -> None:
         (field,) = body.keys() - {"expiresInSeconds"} - ({"for"} if len(body) > 1 else set())
         problem(ada.post(path(asked, "approve"), body), 400, "validation_failed", field)
@@ -358,13 +359,13 @@ class TestDenying:
         expect(200, ada.post(path(asked, "deny"), {"pauseAgent": True}))
         assert Consent.objects.get(status="approved").paused_at
 
-    @pytest.mark.parametrize("body", [{"pauseAgent": 1}, {"pauseAgent": None}, {"pause": True}])
+    @cases("body", [{"pauseAgent": 1}, {"pauseAgent": None}, {"pause": True}])
     def test_what_is_sent_is_checked(self, ada: Any, asked: Approval, body: Json) -> None:
         problem(ada.post(path(asked, "deny"), body), 400, "validation_failed", *body)
         assert status_of(asked) == "pending"
 
-    @pytest.mark.parametrize("first", ["approve", "deny"])
-    @pytest.mark.parametrize("second", ["approve", "deny"])
+    @cases("first", ["approve", "deny"])
+    @cases("second", ["approve", "deny"])
     def test_the_second_decision_says_the_firsts_outcome(
         self, ada: Any, asked: Approval, first: str, second: str
     ) -> None:
@@ -380,8 +381,8 @@ class TestDenying:
         answer = problem(ada.post(path(asked, "deny")), 409, "approval_already_decided")
         assert "approved and used" in answer["detail"]
 
-    @pytest.mark.parametrize("act", ["approve", "deny"])
-    @pytest.mark.parametrize("status", ["pending", "expired"])
+    @cases("act", ["approve", "deny"])
+    @cases("status", ["pending", "expired"])
     def test_too_late(self, ada: Any, ask_ada: Ask, act: str, status: str) -> None:
         asked = ask_ada(expires_at=clock.now(), status=status)
         problem(ada.post(path(asked, act)), 410, "approval_expired")

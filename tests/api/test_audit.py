@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.models import Journal
 from tests.api.conftest import Api, Json, expect, problem, verify
+from tests.shared import cases
 
 FIELDS = {
     "id",
@@ -78,7 +79,7 @@ def test_a_time_filter_can_have_an_offset(developer: Api, decision: Json) -> Non
     assert entries(developer, to="2000-01-01T00:00:00Z") == []
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "field"),
     [
         ("event=token.mint", "event"),

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
 import time_machine
 from django.middleware.csrf import CSRF_SECRET_LENGTH
 from django.test import Client
@@ -13,6 +12,7 @@ from django.utils.crypto import get_random_string
 from accounts.models import User
 from developers.models import Developer, Organization
 from tests.api.conftest import CALLBACK, SCOPES, Api, Json, expect, initiate, problem
+from tests.shared import cases
 
 AGENT = {"name": "SmartMail", "redirectUris": [CALLBACK], "allowedScopes": SCOPES}
 
@@ -29,7 +29,7 @@ def csrf_token(client: Client) -> str:
     return token
 
 
-@pytest.mark.parametrize(
+@cases(
     "headers",
     [
         {"X_Api_Key": ""},
@@ -44,7 +44,7 @@ def csrf_token(client: Client) -> str:
         {"Authorization": "st_wrong"},
     ],
 )
-@pytest.mark.parametrize("path", ["/agents", "/users/me/consents", "/audit"])
+@cases("path", ["/agents", "/users/me/consents", "/audit"])
 def test_a_wrong_credential_is_a_401_with_a_challenge(db: None, path: str, headers: dict[str, str]) -> None:
     answer = Api(**headers).get(path)
     problem(answer, 401, "not_authenticated")
@@ -98,7 +98,7 @@ def test_a_browser_session_can_read_without_a_csrf_token(ada: Any) -> None:
     assert browser("ada@example.com").get("/api/v1/users/me/consents").status_code == 200
 
 
-@pytest.mark.parametrize("verb", ["approve", "deny"])
+@cases("verb", ["approve", "deny"])
 def test_a_browser_session_needs_its_csrf_token_to_decide(ada: Any, agent: Json, verb: str) -> None:
     client, path = browser("ada@example.com"), f"/api/v1/consent/{initiate(agent)}/{verb}"
     answer = client.post(path, {}, content_type="application/json")
@@ -145,8 +145,8 @@ def test_endpoints_without_authentication_ignore_credentials(db: None) -> None:
     problem(answer, 401, "invalid_credentials")
 
 
-@pytest.mark.parametrize("path", ["/scopes", "/users/me/consents", "/tokens/verify"])
-@pytest.mark.parametrize("method", ["GET", "OPTIONS", "POST"])
+@cases("path", ["/scopes", "/users/me/consents", "/tokens/verify"])
+@cases("method", ["GET", "OPTIONS", "POST"])
 def test_other_sites_cannot_read_responses(ada: Api, path: str, method: str) -> None:
     headers = {"Origin": "https://evil.example", "Access_Control_Request_Method": "POST"}
     answer = ada.call(method, path, None, **headers)

@@ -21,6 +21,7 @@ from tests.api.conftest import (
     verify,
 )
 from tests.log import log_entries, personal_data
+from tests.shared import cases
 
 ALLOWED = ["github:repo:read", "github:repo:write", "calendar:read", "email:read"]
 SITE, DOCS, SHOP = "acme/site", "acme/docs", "acme/shop"
@@ -123,7 +124,7 @@ def test_a_bounded_scope_needs_a_pick_or_is_left_out(agent: Json, ada: Api) -> N
     assert approved["authorizationDetails"] == [detail("calendar", ["home"], ["calendar:read"])]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("pick", "field"),
     [
         ({"type": "repository", "identifiers": [SHOP]}, "targets.0.identifiers.0"),
@@ -150,7 +151,7 @@ def test_a_scope_that_is_not_granted_leaves_no_target(agent: Json, ada: Api) -> 
     assert approved["authorizationDetails"] == [detail("repository", [SITE, DOCS], ["github:repo:read"])]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("wrong", "field"),
     [
         ({"type": "payment"}, "authorizationDetails.0.type"),
@@ -176,7 +177,7 @@ def test_an_invalid_detail_is_named(agent: Json, anonymous: Api, wrong: Json, fi
     problem(answer, 400, "validation_failed", field)
 
 
-@pytest.mark.parametrize("details", ["x", {}, [7], [None], [REPOSITORIES] * 21])
+@cases("details", ["x", {}, [7], [None], [REPOSITORIES] * 21])
 def test_details_are_a_short_list_of_objects(agent: Json, anonymous: Api, details: Any) -> None:
     body = {"clientId": agent["clientId"], "redirectUri": CALLBACK, "requestedScopes": ALLOWED}
     answer = anonymous.post("/consent/initiate", {**body, "authorizationDetails": details})
@@ -184,7 +185,7 @@ def test_details_are_a_short_list_of_objects(agent: Json, anonymous: Api, detail
     assert answer.json()["errors"][0]["field"].startswith("authorizationDetails")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("details", "field"),
     [
         ([{**REPOSITORIES, "actions": ["payments:charge"]}], "authorizationDetails.0.actions"),
@@ -289,11 +290,11 @@ class TestVerify:
         )
         return str(exchange(agent, approved)["accessToken"])
 
-    @pytest.mark.parametrize("target", [SITE, DOCS, [SITE, DOCS]])
+    @cases("target", [SITE, DOCS, [SITE, DOCS]])
     def test_a_picked_target_is_allowed(self, token: str, target: Any) -> None:
         assert verify(token, *CODE, context={"target": target})["allowed"]
 
-    @pytest.mark.parametrize(
+    @cases(
         "context",
         [
             {},
@@ -311,7 +312,7 @@ class TestVerify:
             {"recipient": SITE, "targets": [SITE]},
         ],
     )
-    @pytest.mark.parametrize("scopes", [CODE[:1], CODE[1:], ["email:read", *CODE]])
+    @cases("scopes", [CODE[:1], CODE[1:], ["email:read", *CODE]])
     def test_anything_else_is_denied(self, token: str, context: Json, scopes: list[str]) -> None:
         denied = verify(token, *scopes, context=context)
         assert (denied["allowed"], denied["reason"]) == (False, "policy_denied")

@@ -10,6 +10,7 @@ from api.parsers import MAX_BODY_BYTES, MAX_VALUES, parse_object
 from api.v1.schemas import base
 from core.errors import DomainError
 from tests.api.conftest import Api, expect, problem
+from tests.shared import cases
 
 VERIFY = "/api/v1/tokens/verify"
 
@@ -18,7 +19,7 @@ def send(api: Api, content: bytes, content_type: str = "application/json", **hea
     return api.client.generic("POST", VERIFY, content, content_type=content_type, headers=headers)
 
 
-@pytest.mark.parametrize(
+@cases(
     "content",
     [
         b" ",
@@ -51,8 +52,8 @@ def test_anything_but_one_strict_json_object_is_malformed(anonymous: Api, conten
     problem(send(anonymous, content), 400, "malformed_request")
 
 
-@pytest.mark.parametrize("spaced", ["", " "], ids=["compact", "spaced"])
-@pytest.mark.parametrize(
+@cases("spaced", ["", " "], ids=["compact", "spaced"])
+@cases(
     "number",
     [
         "9007199254740992",
@@ -92,7 +93,7 @@ def test_the_first_numbers_that_are_refused_are_named(anonymous: Api) -> None:
     problem(send(anonymous, content.encode()), 400, "malformed_request", *fields)
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         "{}",
@@ -115,7 +116,7 @@ def test_brackets_in_strings_do_not_count_as_nesting() -> None:
     assert parse_object(json.dumps(body).encode()) == body
 
 
-@pytest.mark.parametrize(
+@cases(
     ("content", "field"),
     [
         (b'{"token": "\\ud800", "requiredScopes": ["email:read"]}', "token"),
@@ -133,13 +134,13 @@ def test_commas_in_texts_do_not_count_as_values() -> None:
     assert parse_object(json.dumps({"token": text}).encode())["token"] == text
 
 
-@pytest.mark.parametrize("value", ["1", "1e5", "{}", '"\\","'])
+@cases("value", ["1", "1e5", "{}", '"\\","'])
 def test_more_values_than_a_body_needs_are_refused_before_they_are_read(anonymous: Api, value: str) -> None:
     text = f'{{"context": {{"a": [{",".join([value] * (MAX_VALUES + 2))}]}}}}'
     assert "20000 values" in problem(send(anonymous, text.encode()), 400, "malformed_request")["detail"]
 
 
-@pytest.mark.parametrize("value", ['"\\ud800"', "1"])
+@cases("value", ['"\\ud800"', "1"])
 def test_the_first_of_many_errors_are_reported(anonymous: Api, value: str) -> None:
     text = f'{{"token": "x", "requiredScopes": [{", ".join([value] * 30)}]}}'
     fields = [f"requiredScopes.{number}" for number in range(20)]
@@ -165,28 +166,28 @@ def test_more_than_two_mebibytes_are_refused(anonymous: Api) -> None:
     problem(send(anonymous, b"x" * (MAX_BODY_BYTES + 1)), 413, "payload_too_large")
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "a", "text/json"])
+@cases("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "a", "text/json"])
 def test_other_content_types_are_refused(anonymous: Api, content_type: str) -> None:
     problem(send(anonymous, b"{}", content_type), 415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"])
+@cases("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"])
 def test_a_charset_and_upper_case_in_the_content_type_are_accepted(anonymous: Api, content_type: str) -> None:
     expect(200, send(anonymous, b'{"token": "x", "requiredScopes": ["email:read"]}', content_type))
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/xml", "*/*", "x"])
+@cases("accept", ["text/html", "application/xml", "*/*", "x"])
 def test_the_response_is_json_regardless_of_accept(anonymous: Api, accept: str) -> None:
     problem(send(anonymous, b"", Accept=accept), 400, "validation_failed", "token", "requiredScopes")
 
 
-@pytest.mark.parametrize("path", ["", "/", "/nothing", "/agents/", "/tokens/verify/", "/agents/a/b/c"])
+@cases("path", ["", "/", "/nothing", "/agents/", "/tokens/verify/", "/agents/a/b/c"])
 def test_an_unknown_path_returns_problem_details(anonymous: Api, path: str) -> None:
     for method in ("GET", "POST", "DELETE"):
         problem(anonymous.call(method, path), 404, "not_found")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("method", "path", "allowed"),
     [
         ("GET", "/tokens/verify", {"POST", "OPTIONS"}),
@@ -203,7 +204,7 @@ def test_a_wrong_method_returns_problem_details_and_allow(
     assert set(answer["Allow"].split(", ")) == allowed
 
 
-@pytest.mark.parametrize("identifier", ["%00", "%ff", "..%2f..", "'%20OR%201=1", "a" * 5000, "%F0%9F%92%A9"])
+@cases("identifier", ["%00", "%ff", "..%2f..", "'%20OR%201=1", "a" * 5000, "%F0%9F%92%A9"])
 def test_a_hostile_id_is_not_found(ada: Api, developer: Api, identifier: str) -> None:
     for api, path in ((ada, f"/consent/{identifier}"), (developer, f"/agents/{identifier}")):
         problem(api.get(path), 404, "not_found")

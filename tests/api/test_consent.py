@@ -13,6 +13,7 @@ from django.utils import timezone
 from consent.connections import MAX_SCOPES
 from tests.api.conftest import CALLBACK, Api, Json, credentials, expect, initiate, new_agent, problem
 from tests.constants import CHALLENGE
+from tests.shared import cases
 
 ABSENT = "cns_019a1b2c3d4e00112233445566778899aabbccddeeff"
 
@@ -76,7 +77,7 @@ def test_anyone_with_its_id_can_read_a_pending_request(anonymous: Api, agent: Js
     assert shown["reason"] == "to read"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("field", "value"),
     [
         ("requestedScopes", []),
@@ -99,7 +100,7 @@ def test_an_invalid_field_is_reported(anonymous: Api, agent: Json, field: str, v
     problem(answer, 400, "validation_failed", field)
 
 
-@pytest.mark.parametrize("field", ["clientId", "requestedScopes", "redirectUri"])
+@cases("field", ["clientId", "requestedScopes", "redirectUri"])
 def test_a_missing_field_is_reported(anonymous: Api, agent: Json, field: str) -> None:
     body = body_for(agent)
     del body[field]
@@ -117,7 +118,7 @@ def test_an_agent_can_require_a_challenge(anonymous: Api, developer: Api) -> Non
     expect(201, anonymous.post("/consent/initiate", body_for(agent, codeChallenge=CHALLENGE)))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "code"),
     [
         ({"clientId": "agc_nobody"}, "invalid_client"),
@@ -212,7 +213,7 @@ class TestDeciding:
         problem(ada.post(f"/consent/{initiate(agent)}/{verb}", body), 400, "validation_failed", "scope")
 
 
-@pytest.mark.parametrize("scopes", [[], ["payments:charge"], ["email:read", "files:read"]])
+@cases("scopes", [[], ["payments:charge"], ["email:read", "files:read"]])
 def test_scopes_that_were_not_requested_cannot_be_granted(agent: Json, ada: Api, scopes: list[str]) -> None:
     path = f"/consent/{initiate(agent)}/approve"
     problem(ada.post(path, {"scopes": scopes}), 400, "invalid_scope")
@@ -229,6 +230,6 @@ def test_a_decided_consent_is_visible_only_to_its_owner_and_the_agents_organizat
     assert "grantedScopes" not in expect(200, developer.get(f"/consent/{consent_id}"))
 
 
-@pytest.mark.parametrize("header", [{"X_Api_Key": "ag_wrong"}, {"Authorization": "Bearer st_wrong"}])
+@cases("header", [{"X_Api_Key": "ag_wrong"}, {"Authorization": "Bearer st_wrong"}])
 def test_a_wrong_credential_is_refused_even_where_it_is_optional(agent: Json, header: dict[str, str]) -> None:
     problem(Api(**header).get(f"/consent/{initiate(agent)}"), 401, "not_authenticated")

@@ -8,6 +8,7 @@ from django.utils.html import strip_tags
 
 from resources.models import ReservedIdentifier
 from tests.api.conftest import Api, Json, credentials, expect, initiate, problem, tokens_for, verify
+from tests.shared import cases
 from tests.web.markup import choices_in
 
 NOTES = "https://notes.example/api"
@@ -124,7 +125,7 @@ class TestModesOfRewordedScopes:
         assert expect(200, ada.get(f"/consent/{consent}"))["modes"] == {}
         assert verify(token, "notes:read", resource=NOTES)["allowed"]
 
-    @pytest.mark.parametrize(("modes", "stored"), [({}, {"notes:read": "ask"}), ({"notes:read": "allow"}, {})])
+    @cases(("modes", "stored"), [({}, {"notes:read": "ask"}), ({"notes:read": "allow"}, {})])
     def test_are_kept_through_the_api_unless_named(self, reader: Json, ada: Any, modes: Json, stored: Json) -> None:
         consent = initiate(reader, requestedScopes=["notes:read"])
         expect(200, ada.post(f"/consent/{consent}/approve", {"modes": modes}))

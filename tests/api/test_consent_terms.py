@@ -11,6 +11,7 @@ from django.utils import timezone
 from consent.models import Consent
 from tests.api.conftest import Api, Json, credentials, expect, initiate, new_agent, problem, tokens_for
 from tests.log import log_entries, personal_data
+from tests.shared import cases
 from tests.world import sign_in
 
 LONG = {"type": "context_match", "config": {"conditions": [{}] * 5000}}
@@ -84,7 +85,7 @@ class TestApproving:
         shown = expect(200, developer.get(f"/consent/{approved['id']}"))
         assert not {"grantedScopes", "modes", "limits", "guards"} & set(shown)
 
-    @pytest.mark.parametrize(
+    @cases(
         ("said", "field"),
         [
             ({"modes": {"calendar:read": "ask"}}, "modes.calendar:read"),
@@ -123,7 +124,7 @@ class TestApproving:
         assert fields(refusal) == ["limits.email:read.0.config.actions"]
         assert "Leave out actions" in refusal["errors"][0]["message"]
 
-    @pytest.mark.parametrize(
+    @cases(
         ("kind", "hint"),
         [
             ("data_flow", 'guards: {"data_flow": "ask"}'),
@@ -164,7 +165,7 @@ class TestApproving:
 
 
 class TestCriticalScopes:
-    @pytest.mark.parametrize("scope", ["payments:charge", "files:delete", "agents:delegate"])
+    @cases("scope", ["payments:charge", "files:delete", "agents:delegate"])
     def test_always_ask(self, agent: Json, ada: Api, scope: str) -> None:
         refusal = refuse(agent, ada, "email:read", scope, modes={scope: "allow"})
         assert fields(refusal) == [f"modes.{scope}"]
@@ -218,7 +219,7 @@ class TestCriticalScopes:
             body = {"limits": {"payments:charge": []}, "expiresInSeconds": 3600}
             problem(ada.post(f"/consent/{again}/approve", body), 403, "reauthentication_required")
 
-    @pytest.mark.parametrize("scope", ["payments:charge", "email:read"])
+    @cases("scope", ["payments:charge", "email:read"])
     def test_need_a_recent_sign_in_to_last_longer(self, agent: Json, ada: Any, scope: str) -> None:
         """A request of another scope moves the end of the whole connection."""
         approve(agent, ada, "payments:charge", expiresInSeconds=3600)
@@ -233,7 +234,7 @@ class TestCriticalScopes:
         with time_machine.travel(timezone.now() + SIX_MINUTES):
             expect(200, ada.post(f"/consent/{again}/approve", {"scopes": ["email:read"]}))
 
-    @pytest.mark.parametrize(("before", "after"), [("deny", "ask"), ("deny", "allow"), ("ask", "allow")])
+    @cases(("before", "after"), [("deny", "ask"), ("deny", "allow"), ("ask", "allow")])
     def test_need_a_recent_sign_in_to_lose_a_guard(self, agent: Json, ada: Any, before: str, after: str) -> None:
         approve(agent, ada, "payments:charge", guards={"data_flow": before})
         again = initiate(agent, requestedScopes=["email:read"])
@@ -345,7 +346,7 @@ class TestLabelsOfOwnScopes:
         assert expect(200, developer.patch(path, {"scopes": server["scopes"]}))["scopes"] == server["scopes"]
         assert expect(200, developer.patch(path, {"scopes": [NOTES]}))["scopes"] == [NOTES]
 
-    @pytest.mark.parametrize("labels", [["public"], "private", ["private"] * 4, [1], None])
+    @cases("labels", [["public"], "private", ["private"] * 4, [1], None])
     def test_must_be_known(self, developer: Api, labels: Any) -> None:
         body = {"name": "N", "identifier": "https://n.example/", "scopes": [{**NOTES, "labels": labels}]}
         answer = developer.post("/resource-servers", body)

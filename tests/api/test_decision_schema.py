@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-import pytest
 from pydantic.alias_generators import to_snake
 
 from api.v1.schemas.tokens import DecisionOut, show_decision
 from approvals.statuses import ApprovalStatus
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, RuleTrace
 from policies.engine import Outcome, PolicyDenial
+from tests.shared import cases
 
 MOMENT = datetime.fromisoformat("2026-03-01T12:00:00+00:00")
 DENIAL = PolicyDenial("pol_1", "Office hours", "rate_limit", 0, "The rate limit is exceeded.", 7)
@@ -53,7 +53,7 @@ def snake_names(shown: Any) -> Any:
     return {to_snake(name): value for name, value in shown.items()} if shown else shown
 
 
-@pytest.mark.parametrize("decision", DECISIONS.values(), ids=DECISIONS)
+@cases("decision", DECISIONS.values(), ids=DECISIONS)
 def test_a_decision_is_shown_as_the_schema_says(decision: Decision) -> None:
     shown = json.loads(orjson.dumps(show_decision(decision)))
     fields = {to_snake(name): value for name, value in shown.items()}

@@ -4,7 +4,6 @@ import base64
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-import pytest
 from django.test import Client
 
 from accounts.models import User
@@ -14,6 +13,7 @@ from core.actor import SYSTEM
 from tests.api.conftest import CALLBACK, Api, Json, code_for, credentials, expect, initiate, problem, tokens_for, verify
 from tests.log import log_entries
 from tests.oauth.client import link_on, query_in
+from tests.shared import cases
 
 FORM = "application/x-www-form-urlencoded"
 MAIL = "https://mail.example/api"
@@ -191,7 +191,7 @@ def test_authorize_and_par_tell_the_client_to_try_again(agent: Json) -> None:
     assert expect(503, answer)["error"] == "temporarily_unavailable"
 
 
-@pytest.mark.parametrize("path", ["", "scopes", "connections", "activity", "account", "developer/", "developer/agents"])
+@cases("path", ["", "scopes", "connections", "activity", "account", "developer/", "developer/agents"])
 def test_every_page_works(path: str, agent: Json) -> None:
     browser = Client()
     browser.force_login(User.objects.get(email="acme@example.com"))

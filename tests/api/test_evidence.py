@@ -20,6 +20,7 @@ from developers.services import suspend_organization
 from tests.api.conftest import Api, Json, expect, problem, verify
 from tests.audit.exported import check_line, opened, read_export, size_and_root
 from tests.audit.journals import write_row
+from tests.shared import cases
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,7 @@ def root_of(hashes: bytes) -> bytes:
     return hashlib.sha256(b"\1" + root_of(hashes[: half * 32]) + root_of(hashes[half * 32 :])).digest()
 
 
-@pytest.mark.parametrize("path", ["0/000", "0/001.p/44"])
+@cases("path", ["0/000", "0/001.p/44"])
 def test_tiles_can_be_cached_for_ever(anonymous: Api, path: str) -> None:
     write_row(300)
     sequence()
@@ -91,7 +92,7 @@ def test_tiles_can_be_cached_for_ever(anonymous: Api, path: str) -> None:
     assert answer["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
-@pytest.mark.parametrize(
+@cases(
     "path",
     [
         "0/001",  # not full yet
@@ -131,7 +132,7 @@ def test_numbers_above_a_thousand_have_several_groups(anonymous: Api, monkeypatc
     assert asked == [(0, 1234067, 8)]
 
 
-@pytest.mark.parametrize("path", ["checkpoint", "key", "tile/0/000"])
+@cases("path", ["checkpoint", "key", "tile/0/000"])
 def test_what_is_public_needs_no_credential_and_takes_only_get(anonymous: Api, path: str) -> None:
     write_row(256)
     sequence()
@@ -168,7 +169,7 @@ def test_the_proof_waits_for_a_checkpoint(developer: Api, ada: Api, decision: Js
         assert answer["Retry-After"] == "1"
 
 
-@pytest.mark.parametrize("is_sequenced", [False, True])
+@cases("is_sequenced", [False, True])
 def test_entries_of_others_have_no_proof(rival: Api, bob: Api, decision: Json, is_sequenced: bool) -> None:
     if is_sequenced:
         sequence()
@@ -176,7 +177,7 @@ def test_entries_of_others_have_no_proof(rival: Api, bob: Api, decision: Json, i
         problem(reader.get(f"/audit/{decision['auditId']}/proof"), 404, "not_found")
 
 
-@pytest.mark.parametrize("entry_id", ["log_0", "log_" + "0" * 32, "usr_1", "%00"])
+@cases("entry_id", ["log_0", "log_" + "0" * 32, "usr_1", "%00"])
 def test_unknown_entries_have_no_proof(developer: Api, entry_id: str) -> None:
     problem(developer.get(f"/audit/{entry_id}/proof"), 404, "not_found")
 
@@ -233,9 +234,7 @@ def test_a_period_is_exported_with_its_neighbours(developer: Api, decision: Json
     assert [record["timestamp"] for record in exported.records[:-1]] == times[1:4]
 
 
-@pytest.mark.parametrize(
-    "query", ["from=yesterday", "to=2026-01-01", "limit=3", "to=2026-01-01T00:00:00Z&from=2026-01-01T00:00:01Z"]
-)
+@cases("query", ["from=yesterday", "to=2026-01-01", "limit=3", "to=2026-01-01T00:00:00Z&from=2026-01-01T00:00:01Z"])
 def test_an_invalid_period_is_reported(developer: Api, ada: Api, query: str) -> None:
     field = query.partition("=")[0]
     problem(developer.get(f"/audit/export?{query}"), 400, "validation_failed", field)

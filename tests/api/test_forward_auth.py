@@ -7,6 +7,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.api.conftest import Api, Json, new_agent, problem, tokens_for
+from tests.shared import cases
 
 PATH = "/forward-auth?scopes=email:read"
 
@@ -30,14 +31,14 @@ def test_an_allowed_request_returns_who_acts_for_whom(token: str, agent: Json, a
     assert answer["X-AgentGate-Scopes"].split() == agent["allowedScopes"]
 
 
-@pytest.mark.parametrize("header", ["", "Bearer", "Basic abc", "Bearer two tokens", "Token abc", "Bearer a,b"])
+@cases("header", ["", "Bearer", "Basic abc", "Bearer two tokens", "Token abc", "Bearer a,b"])
 def test_a_missing_bearer_token_is_401_without_an_error_code(db: None, header: str) -> None:
     answer = Api(Authorization=header).get(PATH)
     problem(answer, 401, "not_authenticated")
     assert answer["WWW-Authenticate"] == 'Bearer scope="email:read"'
 
 
-@pytest.mark.parametrize("name", ["access_token", "token"])
+@cases("name", ["access_token", "token"])
 def test_a_token_in_the_url_is_ignored(token: str, name: str) -> None:
     for path in (f"{PATH}&{name}={token}", f"/forward-auth/inbox?{name}={token}"):
         problem(Api().get(path, X_Required_Scopes="email:read"), 401, "not_authenticated")
@@ -55,7 +56,7 @@ def test_denials_are_problem_details_with_a_challenge(token: str) -> None:
     assert 'error="insufficient_scope"' in low["WWW-Authenticate"]
 
 
-@pytest.mark.parametrize("path", ["/forward-auth", "/forward-auth?scopes=", "/forward-auth?scopes=%20"])
+@cases("path", ["/forward-auth", "/forward-auth?scopes=", "/forward-auth?scopes=%20"])
 def test_requiring_no_scopes_is_an_error(token: str, path: str) -> None:
     problem(ask(token, path), 400, "validation_failed", "scopes")
 
@@ -65,7 +66,7 @@ def test_the_scopes_of_header_and_query_are_all_required(token: str) -> None:
     problem(ask(token, X_Required_Scopes="payments:charge"), 403, "insufficient_scope")
 
 
-@pytest.mark.parametrize("verb", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
+@cases("verb", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
 def test_every_method_is_decided(token: str, verb: str) -> None:
     for path in (PATH, "/forward-auth/inbox/7"):
         assert ask(token, path, verb, X_Required_Scopes="email:read").status_code == 200

@@ -1,7 +1,5 @@
 """Errors say what to do instead."""
 
-import pytest
-
 from tests.api.conftest import (
     CALLBACK,
     SCOPES,
@@ -12,6 +10,7 @@ from tests.api.conftest import (
     expect,
     problem,
 )
+from tests.shared import cases
 
 ASK = {"token": "x", "requiredScopes": ["email:read"]}
 
@@ -31,7 +30,7 @@ def test_a_string_instead_of_a_list(anonymous: Api) -> None:
     assert message(body) == 'Must be a list, such as ["email:read"].'
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "hint"),
     [
         ("required_scopes", " Did you mean requiredScopes?"),
@@ -74,7 +73,7 @@ def test_at_most_20_unknown_fields_are_reported(anonymous: Api) -> None:
     problem(anonymous.post("/tokens/verify", body), 400, "validation_failed", *names)
 
 
-@pytest.mark.parametrize("scheme", ["Bearer ", ""])
+@cases("scheme", ["Bearer ", ""])
 def test_an_api_key_as_bearer(developer: Api, scheme: str) -> None:
     api = Api(Authorization=f"{scheme}{developer.headers['X-Api-Key']}")
     assert "X-Api-Key" in problem(api.get("/agents"), 401, "not_authenticated")["detail"]

@@ -3,7 +3,6 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
 import time_machine
 from django.utils import timezone
 
@@ -24,6 +23,7 @@ from tests.api.conftest import (
     problem,
     verify,
 )
+from tests.shared import cases
 
 KEY = {"Idempotency_Key": "attempt-1"}
 AGENT = {"name": "SmartMail", "redirectUris": [CALLBACK], "allowedScopes": SCOPES}
@@ -36,7 +36,7 @@ def test_an_agent_is_created_once(developer: Api) -> None:
     assert Agent.objects.count() == 1
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "body"),
     [
         ("/policies", {"name": "x", "rules": []}),
@@ -86,7 +86,7 @@ def test_a_secret_is_rotated_once(developer: Api, agent: Json) -> None:
     assert expect(200, developer.post(path, {}, **KEY)) == expect(200, developer.post(path, {}, **KEY))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "body"),
     [("/users/register", PERSON), ("/developers/register", {**PERSON, "name": "Acme"})],
 )
@@ -156,6 +156,6 @@ def test_guesses_with_a_key_are_throttled(agent: Json, settings: Any) -> None:
     assert [Api().post("/tokens/refresh", body, **KEY).status_code for _ in range(3)] == [401, 401, 429]
 
 
-@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
+@cases("key", ["", "x" * 256, "a\tb"])
 def test_an_invalid_key_is_reported(developer: Api, key: str) -> None:
     problem(developer.post("/agents", AGENT, Idempotency_Key=key), 400, "validation_failed", "Idempotency-Key")

@@ -8,6 +8,7 @@ import pytest
 import time_machine
 
 from tests.api.conftest import Api, Json, expect, new_agent, tokens_for, verify
+from tests.shared import cases
 
 HOUR, DAY = 3600, 86_400
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)
@@ -66,8 +67,8 @@ def test_after_a_clock_jump_is_corrected_a_limit_denies_for_one_window(world: Wo
     assert world.use(4) == 3
 
 
-@pytest.mark.parametrize("window", [60, 3599, 3601, 2 * DAY])
-@pytest.mark.parametrize("scope", ["per_user", "per_agent", "global"])
+@cases("window", [60, 3599, 3601, 2 * DAY])
+@cases("scope", ["per_user", "per_agent", "global"])
 def test_a_new_window_keeps_the_count(world: World, window: int, scope: str) -> None:
     world.start(limit(HOUR, scope))
     assert world.use(5) == 3
@@ -75,8 +76,8 @@ def test_a_new_window_keeps_the_count(world: World, window: int, scope: str) -> 
     assert world.use(2) == 0
 
 
-@pytest.mark.parametrize("before", ["per_user", "per_agent", "global"])
-@pytest.mark.parametrize("after", ["per_user", "per_agent", "global"])
+@cases("before", ["per_user", "per_agent", "global"])
+@cases("after", ["per_user", "per_agent", "global"])
 def test_a_new_scope_keeps_the_count(world: World, before: str, after: str) -> None:
     world.start(limit(HOUR, before))
     assert world.use(5) == 3

@@ -4,11 +4,11 @@ import json
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
 from django.test import Client
 
 from tests.api.conftest import Api, Json, expect, problem, verify
 from tests.log import log_entries, log_entry, personal_data
+from tests.shared import cases
 
 NOT_ADDRESSES = [
     "1.2.3.4" + " " * 12_000,
@@ -20,7 +20,7 @@ NOT_ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize("ip", NOT_ADDRESSES, ids=lambda ip: ip[:12])
+@cases("ip", NOT_ADDRESSES, ids=lambda ip: ip[:12])
 def test_text_around_an_address_is_refused(tokens: Json, ip: str) -> None:
     body = {"token": tokens["accessToken"], "requiredScopes": ["email:read"], "context": {"ip": ip}}
     problem(Api().post("/tokens/verify", body), 400, "validation_failed", "context.ip")
@@ -28,7 +28,7 @@ def test_text_around_an_address_is_refused(tokens: Json, ip: str) -> None:
     assert not log_entries(event="token.verify").exists()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("said", "kept"),
     [("2001:DB8:0:0::1", "2001:db8::1"), ("::ffff:203.0.113.7", "203.0.113.7"), ("203.0.113.7", "203.0.113.7")],
 )
@@ -48,7 +48,7 @@ def test_the_zone_of_a_forwarded_address_is_not_stored(tokens: Json, settings: A
     assert (personal["ip"], personal["context"]) == ("fe80::1", {"ip": "fe80::1"})
 
 
-@pytest.mark.parametrize(
+@cases(
     "scope", ["x" * 193, "email", "email:", ":read", "Email:read", "email:read ", "em\u202eail:read", "ab:" + "c" * 60]
 )
 def test_an_impossible_scope_id_is_refused(tokens: Json, scope: str) -> None:
@@ -59,7 +59,7 @@ def test_an_impossible_scope_id_is_refused(tokens: Json, scope: str) -> None:
     assert not log_entries(event="token.verify").exists()
 
 
-@pytest.mark.parametrize("scopes", ["email:read email", "x" * 193, "email:read EMAIL:SEND"])
+@cases("scopes", ["email:read email", "x" * 193, "email:read EMAIL:SEND"])
 def test_an_impossible_scope_id_is_refused_by_forward_auth(tokens: Json, scopes: str) -> None:
     caller = Api(Authorization=f"Bearer {tokens['accessToken']}")
     problem(caller.get(f"/forward-auth?{urlencode({'scopes': scopes})}"), 400, "validation_failed", "scopes")

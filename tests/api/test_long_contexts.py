@@ -4,14 +4,13 @@ import hashlib
 import json
 from typing import Any
 
-import pytest
-
 from accounts.models import User
 from audit.entries.drafts import SHORTENED
 from audit.models import Entry
 from tests.api.conftest import Api, Json, expect, verify
 from tests.log import log_entry, personal_data
 from tests.passkeys import enter_password
+from tests.shared import cases
 from tests.web.ledger import words_of
 
 
@@ -71,7 +70,7 @@ def test_many_long_names_of_fields_are_bounded(tokens: Json) -> None:
     assert fields == [f"{number:03}{'é' * 37}" for number in range(20)]
 
 
-@pytest.mark.parametrize("beginning", ['{"text":"', {"a": 1}])
+@cases("beginning", ['{"text":"', {"a": 1}])
 def test_no_context_looks_like_a_shortened_one(ada: Any, tokens: Json, beginning: Any) -> None:
     """Neither with the members that ours has, nor with one of its name."""
     browser = enter_password(User.objects.get(pk=ada.id).email)

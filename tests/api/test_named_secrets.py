@@ -10,6 +10,7 @@ from agents import logos
 from core.fetching import Fetched, FetchFailed
 from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, problem, verify
 from tests.pictures import png
+from tests.shared import cases
 
 KEYS = "/developers/api-keys"
 SHOWN = {"id", "name", "hint", "createdAt", "lastUsedAt", "expiresAt"}
@@ -99,13 +100,13 @@ def test_a_repeated_creation_makes_one_secret(developer: Api, secrets: str) -> N
         assert len(expect(200, developer.get(path))["items"]) == 2
 
 
-@pytest.mark.parametrize("name", ["", " ", 7, None, "x" * 101, "a\u202eb"])
+@cases("name", ["", " ", 7, None, "x" * 101, "a\u202eb"])
 def test_an_invalid_name_is_reported(developer: Api, secrets: str, name: Any) -> None:
     for path in (secrets, KEYS):
         problem(developer.post(path, {"name": name}), 400, "validation_failed", "name")
 
 
-@pytest.mark.parametrize("seconds", [0, 59, 366 * 86_400 + 1, "60", None])
+@cases("seconds", [0, 59, 366 * 86_400 + 1, "60", None])
 def test_an_invalid_lifetime_is_reported(developer: Api, seconds: Any) -> None:
     body = {"name": "x", "expiresInSeconds": seconds}
     problem(developer.post(KEYS, body), 400, "validation_failed", "expiresInSeconds")
@@ -187,8 +188,8 @@ def test_links_and_the_logo_are_set_listed_and_cleared(developer: Api, agent: Js
     assert not links.keys() & cleared.keys()
 
 
-@pytest.mark.parametrize("field", ["homepageUrl", "privacyUrl", "logoUrl"])
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "https://127.0.0.1/", 7, "https://x.y/" * 50])
+@cases("field", ["homepageUrl", "privacyUrl", "logoUrl"])
+@cases("url", ["javascript:alert(1)", "https://127.0.0.1/", 7, "https://x.y/" * 50])
 def test_an_address_that_cannot_be_used_is_reported(
     developer: Api, agent: Json, published: list[str], field: str, url: Any
 ) -> None:

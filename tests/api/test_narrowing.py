@@ -21,6 +21,7 @@ from tests.api.conftest import (
     verify,
 )
 from tests.log import log_entries, log_entry
+from tests.shared import cases
 
 OFFICE = {"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}
 HOME = {"type": "ip_allowlist", "config": {"cidrs": ["198.51.100.7"]}}
@@ -127,7 +128,7 @@ class TestWidening:
     def test_a_mode(self, connected: Json, ada: Api) -> None:
         widening(ada, connected, "modes.email:send", modes={"email:send": "allow", "email:read": "ask"})
 
-    @pytest.mark.parametrize(
+    @cases(
         "limits",
         [
             [],
@@ -187,7 +188,7 @@ class TestRemovedScopes:
         assert found == {"guards": TERMS["guards"]}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "field"),
     [
         ({"removeScopes": ["email:read", "files:read"]}, "removeScopes.1"),
@@ -218,7 +219,7 @@ class TestWho:
         problem(ada.patch("/users/me/consents/cns_0", body), 404, "not_found")
         assert stored(connected) == TERMS
 
-    @pytest.mark.parametrize("status", ["revoked", "denied", "pending", "expired"])
+    @cases("status", ["revoked", "denied", "pending", "expired"])
     def test_only_a_live_consent(self, connected: Json, ada: Api, status: str) -> None:
         Consent.objects.filter(pk=connected["consentId"]).update(status=status)
         refusal = problem(ada.patch(path_of(connected), {"guards": {}}), 409, "consent_already_decided")

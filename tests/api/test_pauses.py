@@ -14,6 +14,7 @@ from core.actor import SYSTEM
 from developers.services import reactivate_organization, suspend_organization
 from tests.api.conftest import Api, Json, credentials, expect, problem, tokens_for, verify
 from tests.log import log_entries
+from tests.shared import cases
 
 WHY = "It wrote to my boss."
 
@@ -85,7 +86,7 @@ def stops(developer: Api, agent: Json, ada: Any, tokens: Json) -> Stops:
     return Stops(developer, agent, ada, tokens)
 
 
-@pytest.mark.parametrize("name", REASONS)
+@cases("name", REASONS)
 def test_each_stop_alone_denies_until_it_is_lifted(name: str, stops: Stops) -> None:
     assert reason_for(stops.tokens) is None
     stops.make(name)
@@ -96,7 +97,7 @@ def test_each_stop_alone_denies_until_it_is_lifted(name: str, stops: Stops) -> N
     assert reason_for(stops.tokens) is None
 
 
-@pytest.mark.parametrize(("first", "second"), permutations(REASONS, 2))
+@cases(("first", "second"), permutations(REASONS, 2))
 def test_lifting_one_of_two_stops_leaves_the_other_in_force(first: str, second: str, stops: Stops) -> None:
     names = [first, second]
     made = names if first != "organization" else names[::-1]  # a suspended organization cannot suspend its agent
@@ -167,7 +168,7 @@ def test_a_pause_of_all_agents_is_in_the_users_log(ada: Any, tokens: Json) -> No
     assert expect(200, ada.get("/users/me/agents/stop"))["proof"]["reason"] == WHY
 
 
-@pytest.mark.parametrize("act", ["pause", "resume", "stop"])
+@cases("act", ["pause", "resume", "stop"])
 def test_a_pause_is_for_the_user_alone(act: str, developer: Api, bob: Any, ada: Any, tokens: Json) -> None:
     call = "get" if act == "stop" else "post"
     for path in (path_of(tokens, act), f"/users/me/agents/{act}"):
@@ -185,7 +186,7 @@ def test_another_users_agents_are_not_paused(agent: Json, ada: Any, bob: Any, to
     assert reason_for(theirs) is None
 
 
-@pytest.mark.parametrize("body", [{"reason": "x" * 301}, {"reason": 1}, {"reason": "a\u202eb"}])
+@cases("body", [{"reason": "x" * 301}, {"reason": 1}, {"reason": "a\u202eb"}])
 def test_a_reason_is_one_short_line(body: Json, ada: Any, tokens: Json) -> None:
     problem(ada.post(path_of(tokens, "pause"), body), 400, "validation_failed", "reason")
     problem(ada.post("/users/me/agents/pause", body), 400, "validation_failed", "reason")
@@ -266,7 +267,7 @@ def test_what_was_revoked_is_not_hit(developer: Api, agent: Json, ada: Any, toke
     assert (impact["connections"], impact["agents"], impact["liveTokens"]) == (0, 0, 0)
 
 
-@pytest.mark.parametrize("name", ["pause", "pause all", "suspend", "stop"])
+@cases("name", ["pause", "pause all", "suspend", "stop"])
 def test_the_proof_of_a_stop(name: str, stops: Stops) -> None:
     before = verify(stops.tokens["accessToken"])["auditId"]
     stops.make(name)
@@ -300,7 +301,7 @@ def proof_of(name: str, stops: Stops) -> Json:
     return proof
 
 
-@pytest.mark.parametrize(("kept", "lifted"), [*permutations(["suspend", "stop"])])
+@cases(("kept", "lifted"), [*permutations(["suspend", "stop"])])
 def test_the_proof_of_an_agent_is_of_the_stop_in_force(kept: str, lifted: str, stops: Stops) -> None:
     events = {"suspend": "agent.suspended", "stop": "agent.stopped"}
     for name in (kept, lifted):

@@ -6,6 +6,7 @@ import pytest
 
 from policies.models import Policy
 from tests.api.conftest import Api, Json, expect, new_agent, problem, verify
+from tests.shared import cases
 
 BLOCK = {"type": "action_blocklist", "config": {"actions": ["email:*"]}}
 BODY = {"name": "No mail", "rules": [BLOCK]}
@@ -50,9 +51,7 @@ def test_a_rate_limit_says_when_to_try_again(developer: Api, tokens: Json) -> No
     assert 0 < verify(tokens["accessToken"])["retryAfterSeconds"] <= 61
 
 
-@pytest.mark.parametrize(
-    "change", [{"name": "Other"}, {"description": "why"}, {"enabled": False}, {"mode": "shadow"}, {"rules": []}, {}]
-)
+@cases("change", [{"name": "Other"}, {"description": "why"}, {"enabled": False}, {"mode": "shadow"}, {"rules": []}, {}])
 def test_an_update_changes_only_the_given_fields(developer: Api, policy: Json, change: Json) -> None:
     changed = expect(200, developer.patch(f"/policies/{policy['id']}", change))
     kept = FIELDS - set(change) - {"updatedAt"}
@@ -60,7 +59,7 @@ def test_an_update_changes_only_the_given_fields(developer: Api, policy: Json, c
     assert {name: changed[name] for name in kept} == {name: policy[name] for name in kept}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "fields"),
     [
         ({"rules": []}, ["name"]),
@@ -91,14 +90,14 @@ def test_another_organizations_agent_looks_nonexistent(rival: Api, agent: Json) 
     assert {**found, "requestId": ""} == {**absent, "requestId": ""}
 
 
-@pytest.mark.parametrize(("method", "body"), [("GET", None), ("PATCH", {"enabled": False}), ("DELETE", None)])
+@cases(("method", "body"), [("GET", None), ("PATCH", {"enabled": False}), ("DELETE", None)])
 def test_another_organizations_policy_looks_nonexistent(rival: Api, policy: Json, method: str, body: Any) -> None:
     found = problem(rival.call(method, f"/policies/{policy['id']}", body), 404, "not_found")
     absent = problem(rival.call(method, f"/policies/{ABSENT}", body), 404, "not_found")
     assert {**found, "requestId": ""} == {**absent, "requestId": ""}
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@cases("method", ["GET", "POST"])
 def test_policies_require_a_developer(anonymous: Api, ada: Api, method: str) -> None:
     problem(anonymous.call(method, "/policies"), 401, "not_authenticated")
     problem(ada.call(method, "/policies"), 403, "forbidden")

@@ -7,6 +7,7 @@ import pytest
 
 from resources.actions import action_titles
 from tests.api.conftest import Api, Json, expect, problem
+from tests.shared import cases
 
 SERVER = {
     "name": "Tickets",
@@ -32,8 +33,8 @@ def create(api: Api, *actions: str, **more: Any) -> Any:
     return api.post("/policies", {"name": "P", "rules": rules(*actions, **more)})
 
 
-@pytest.mark.parametrize("kind", ["action_allowlist", "action_blocklist"])
-@pytest.mark.parametrize(
+@cases("kind", ["action_allowlist", "action_blocklist"])
+@cases(
     ("wrong", "nearest"),
     [
         ("emial:send", "email:send"),
@@ -57,7 +58,7 @@ def test_without_a_similar_action_the_error_says_where_to_find_them(developer: A
     assert "/api/v1/scopes" in answer["errors"][0]["message"]
 
 
-@pytest.mark.parametrize("known", ["email:send", "payments:*", "github:pr:*", "email:re*", "*"])
+@cases("known", ["email:send", "payments:*", "github:pr:*", "email:re*", "*"])
 def test_scopes_of_the_catalogue_and_their_prefixes_are_accepted(developer: Api, known: str) -> None:
     expect(201, create(developer, known))
 
@@ -83,9 +84,7 @@ def _fields(*places: int) -> list[str]:
     return [f"rules.1.config.actions.{place}" for place in places]
 
 
-@pytest.mark.parametrize(
-    ("wrong", "nearest"), [("EMAIL:READ", "email:read"), ("Email:*", "email:*"), ("TICKETS:READ", "tickets:read")]
-)
+@cases(("wrong", "nearest"), [("EMAIL:READ", "email:read"), ("Email:*", "email:*"), ("TICKETS:READ", "tickets:read")])
 def test_suggestions_ignore_case(developer: Api, wrong: str, nearest: str) -> None:
     expect(201, developer.post("/resource-servers", SERVER))
     answer = problem(create(developer, wrong), 400, "validation_failed", *_fields(0))

@@ -23,6 +23,7 @@ from decisions.requests import Reason
 from resources.catalogue import catalogue
 from tests.api.conftest import Api, expect, problem
 from tests.audit.journals import write_body, write_row
+from tests.shared import cases
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
 
@@ -66,7 +67,7 @@ def test_health_is_degraded_while_no_checkpoint_covers_the_log(anonymous: Api, m
     assert (body["status"], body["reasons"], body["log"]["lagSeconds"]) == ("degraded", ["log_stuck"], 0)
 
 
-@pytest.mark.parametrize("plain", [b"damaged", b'[9,"from the future"]'], ids=["damaged", "newer"])
+@cases("plain", [b"damaged", b'[9,"from the future"]'], ids=["damaged", "newer"])
 def test_health_is_degraded_by_a_damaged_row(anonymous: Api, plain: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     write_body(crypto.seal("audit-journal", pack(plain)))
     write_row(1)
@@ -79,7 +80,7 @@ def test_health_is_degraded_by_a_damaged_row(anonymous: Api, plain: bytes, monke
     assert health["log"] == {"lagSeconds": 0, "damagedRows": 1}
 
 
-@pytest.mark.parametrize(("is_refusal", "status"), [(True, "degraded"), (False, "ok")])
+@cases(("is_refusal", "status"), [(True, "degraded"), (False, "ok")])
 def test_health_is_degraded_by_a_witness_that_refuses(
     anonymous: Api, is_refusal: bool, status: str, settings: Any
 ) -> None:
@@ -127,7 +128,7 @@ def test_the_document_lists_every_code_event_and_reason() -> None:
         assert f"`{value}`" in words
 
 
-@pytest.mark.parametrize("error", known_errors(), ids=lambda error: error.__name__)
+@cases("error", known_errors(), ids=lambda error: error.__name__)
 def test_every_error_has_its_own_remedy(anonymous: Api, error: Any) -> None:
     assert vars(error)["remedy"].endswith(".")
     page = unescape(anonymous.client.get("/api/docs/errors").content.decode())
@@ -162,12 +163,12 @@ def test_the_path_of_the_documentation_leads_to_its_pages(anonymous: Api) -> Non
     assert anonymous.client.get(answer["Location"]).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/health", "/scopes", "/openapi.json"])
+@cases("path", ["/health", "/scopes", "/openapi.json"])
 def test_every_response_has_its_request_id(anonymous: Api, path: str) -> None:
     assert anonymous.get(path, X_Request_Id="from-the-caller")["X-Request-Id"] == "from-the-caller"
 
 
-@pytest.mark.parametrize("path", ["/api/docs", "/api/docs/errors"])
-@pytest.mark.parametrize("method", ["options", "post"])
+@cases("path", ["/api/docs", "/api/docs/errors"])
+@cases("method", ["options", "post"])
 def test_the_documentation_can_only_be_read(client: Any, method: str, path: str) -> None:
     assert getattr(client, method)(path).status_code == 405

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from audit.signing.log_keys import signer
 from tests.api.conftest import Api, Json, expect, problem
 from tests.log import log_entry
+from tests.shared import cases
 
 TYPE = "agentgate-receipt+jwt"
 
@@ -34,7 +35,7 @@ def digest_of(token: str, **question: Any) -> str:
     return hashlib.sha256(rfc8785.dumps({**sent, "token": hashlib.sha256(token.encode()).hexdigest()})).hexdigest()
 
 
-@pytest.mark.parametrize(("scope", "reason"), [("email:read", None), ("files:read", "insufficient_scope")])
+@cases(("scope", "reason"), [("email:read", None), ("files:read", "insufficient_scope")])
 def test_a_receipt_has_the_decision_and_matches_the_log(tokens: Json, scope: str, reason: str | None) -> None:
     decision = ask(tokens["accessToken"], scope)
     payload = opened(decision["receipt"])
@@ -77,7 +78,7 @@ def test_receipts_must_be_asked_for(tokens: Json) -> None:
         assert "receipt" not in expect(200, Api().post("/tokens/verify", body))
 
 
-@pytest.mark.parametrize("value", ["true", 1, None, "yes"])
+@cases("value", ["true", 1, None, "yes"])
 def test_the_flag_is_a_boolean(tokens: Json, value: Any) -> None:
     body = {"token": tokens["accessToken"], "requiredScopes": ["email:read"], "receipt": value}
     problem(Api().post("/tokens/verify", body), 400, "validation_failed", "receipt")

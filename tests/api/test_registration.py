@@ -1,9 +1,8 @@
 """Registration, login and logout of developers and users."""
 
-import pytest
-
 from accounts.models import User
 from tests.api.conftest import PASSWORD, Api, expect, problem
+from tests.shared import cases
 
 DEVELOPER = {"name": "Acme AI", "email": "Dev@Acme.example", "password": PASSWORD}
 PERSON = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
@@ -33,7 +32,7 @@ def test_a_users_name_is_optional(anonymous: Api) -> None:
     assert body["name"] == ""
 
 
-@pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
+@cases(("path", "body"), REGISTRATIONS)
 def test_a_taken_address_is_a_conflict(anonymous: Api, path: str, body: dict[str, str]) -> None:
     expect(201, anonymous.post(path, body))
     again = {**body, "email": body["email"].upper(), "password": "another-password-9"}
@@ -52,23 +51,23 @@ def test_becoming_a_developer_requires_the_accounts_password(anonymous: Api) -> 
     problem(anonymous.post("/developers/register", body), 409, "email_taken")
 
 
-@pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
-@pytest.mark.parametrize("password", ["short", "password", "12345678901"])
+@cases(("path", "body"), REGISTRATIONS)
+@cases("password", ["short", "password", "12345678901"])
 def test_a_weak_password_is_reported(anonymous: Api, path: str, body: dict[str, str], password: str) -> None:
     answer = anonymous.post(path, {**body, "password": password})
     assert answer.status_code == 400
     assert {error["field"] for error in answer.json()["errors"]} == {"password"}
 
 
-@pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
-@pytest.mark.parametrize("field", ["email", "password"])
+@cases(("path", "body"), REGISTRATIONS)
+@cases("field", ["email", "password"])
 def test_a_missing_field_is_reported(anonymous: Api, path: str, body: dict[str, str], field: str) -> None:
     rest = {name: value for name, value in body.items() if name != field}
     problem(anonymous.post(path, rest), 400, "validation_failed", field)
 
 
-@pytest.mark.parametrize(("path", "body"), REGISTRATIONS)
-@pytest.mark.parametrize(
+@cases(("path", "body"), REGISTRATIONS)
+@cases(
     ("field", "value"),
     [
         ("email", "nobody"),
@@ -94,7 +93,7 @@ def test_an_invalid_field_is_reported(
     assert {error["field"] for error in answer.json()["errors"]} == {field}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("register", "body", "login"),
     [("/developers/register", DEVELOPER, "/developers/login"), ("/users/register", PERSON, "/users/login")],
 )
@@ -108,7 +107,7 @@ def test_a_login_returns_a_session_token(anonymous: Api, register: str, body: di
     assert answer["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("login", ["/developers/login", "/users/login"])
+@cases("login", ["/developers/login", "/users/login"])
 def test_a_wrong_password_and_an_unknown_account_look_alike(anonymous: Api, login: str) -> None:
     expect(201, anonymous.post("/developers/register", DEVELOPER))
     wrong = problem(anonymous.post(login, {"email": DEVELOPER["email"], "password": "x"}), 401, "invalid_credentials")
@@ -128,7 +127,7 @@ def test_a_developers_session_replaces_the_api_key(anonymous: Api) -> None:
     assert expect(200, Api(Authorization=f"Bearer {session['sessionToken']}").get("/agents"))["items"] == []
 
 
-@pytest.mark.parametrize("path", ["/users/logout", "/developers/logout"])
+@cases("path", ["/users/logout", "/developers/logout"])
 def test_a_logout_ends_the_session_token(ada: Api, path: str) -> None:
     expect(204, ada.post(path))
     problem(ada.get("/users/me/consents"), 401, "not_authenticated")
@@ -153,7 +152,7 @@ def test_the_old_key_works_during_an_overlap(developer: Api) -> None:
     expect(200, Api(X_Api_Key=new["apiKey"]).get("/agents"))
 
 
-@pytest.mark.parametrize("overlap", [-1, 604_801, "60", 1.5, True, None])
+@cases("overlap", [-1, 604_801, "60", 1.5, True, None])
 def test_an_invalid_overlap_is_reported(developer: Api, overlap: object) -> None:
     body = {"overlapSeconds": overlap}
     problem(developer.post("/developers/api-keys/rotate", body), 400, "validation_failed", "overlapSeconds")

@@ -23,6 +23,7 @@ from tests.api.conftest import (
     verify,
 )
 from tests.constants import CALLBACK
+from tests.shared import cases
 
 IDENTIFIER = "https://tickets.example/api"
 OWN = {
@@ -78,7 +79,7 @@ def test_an_agent_can_ask_for_its_scopes_and_the_token_has_its_audience(develope
     assert expect(200, Api().post("/tokens/verify", question))["reason"] == "wrong_audience"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("changes", "field"),
     [
         ({"identifier": "tickets"}, "identifier"),
@@ -108,7 +109,7 @@ def test_an_identifier_can_be_registered_only_once(rival: Api, server: Json) -> 
     problem(rival.post("/resource-servers", body(scopes=["email:read"])), 409, "identifier_taken")
 
 
-@pytest.mark.parametrize(
+@cases(
     "spelling",
     [
         "https://TICKETS.example/api",
@@ -123,7 +124,7 @@ def test_another_spelling_of_an_identifier_counts_as_the_same(rival: Api, server
     problem(rival.post("/resource-servers", body(identifier=spelling, scopes=["email:read"])), 409, "identifier_taken")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("given", "stored"),
     [
         ("https://Desk.Example:443/", "https://desk.example"),
@@ -192,7 +193,7 @@ def test_a_deleted_resource_server_cannot_be_read_or_authenticate(developer: Api
     problem(ask(server), 401, "not_authenticated")
 
 
-@pytest.mark.parametrize(("verb", "path"), [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate-secret")])
+@cases(("verb", "path"), [("GET", ""), ("PATCH", ""), ("DELETE", ""), ("POST", "/rotate-secret")])
 def test_another_organizations_resource_server_looks_nonexistent(
     rival: Api, server: Json, verb: str, path: str
 ) -> None:
@@ -276,7 +277,7 @@ def test_actions_stay_unless_they_are_sent(developer: Api) -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@cases(
     "actions",
     [
         {"covers": ["email:send"]},

@@ -14,6 +14,7 @@ from core.actor import SYSTEM
 from developers.models import Developer
 from tests.api.conftest import PASSWORD, Api, expect, problem
 from tests.log import log_entries
+from tests.shared import cases
 from tests.totp import code_now
 from tests.world import as_user, make_developer
 
@@ -49,13 +50,13 @@ def log_in(path: str, code: str | None = None, password: str = PASSWORD, **heade
     return Api().post(path, body, **headers)
 
 
-@pytest.mark.parametrize("path", PATHS)
+@cases("path", PATHS)
 def test_the_password_alone_is_refused(codes: Any, path: str) -> None:
     problem(log_in(path), 401, "second_factor_required")
     assert not SessionToken.objects.exists()
 
 
-@pytest.mark.parametrize("path", PATHS)
+@cases("path", PATHS)
 def test_the_code_logs_in_once(codes: Any, path: str) -> None:
     code, _ = codes
     assert expect(200, log_in(path, code))["sessionToken"]
@@ -103,7 +104,7 @@ def test_a_repeated_request_gets_the_same_session_although_its_code_is_used(code
     problem(log_in(PATHS[0], "000000", Idempotency_Key="one"), 401, "wrong_second_factor")
 
 
-@pytest.mark.parametrize("code", [123456, None, "", "x" * 41, ["1"]])
+@cases("code", [123456, None, "", "x" * 41, ["1"]])
 def test_the_code_must_be_a_short_string(codes: Any, code: Any) -> None:
     body = {"email": EMAIL, "password": PASSWORD, "code": code}
     problem(Api().post(PATHS[0], body), 400, "validation_failed", "code")

@@ -11,6 +11,7 @@ from decisions.whatif import simulation
 from limits.models import Counter
 from policies.models import Policy
 from tests.api.conftest import Api, Json, expect, problem, verify
+from tests.shared import cases
 
 PATH = "/policies/simulate"
 BLOCK = {"type": "action_blocklist", "config": {"actions": ["email:send"]}}
@@ -152,7 +153,7 @@ def test_another_replay_is_refused_meanwhile(developer: Api) -> None:
     expect(200, developer.post(PATH, body))
 
 
-@pytest.mark.parametrize(("setting", "decides"), [("THROTTLE_SIMULATE", "request"), ("THROTTLE_REPLAY", "replay")])
+@cases(("setting", "decides"), [("THROTTLE_SIMULATE", "request"), ("THROTTLE_REPLAY", "replay")])
 def test_simulations_are_throttled_per_organization(
     developer: Api, rival: Api, agent: Json, monkeypatch: pytest.MonkeyPatch, setting: str, decides: str
 ) -> None:
@@ -163,7 +164,7 @@ def test_simulations_are_throttled_per_organization(
     expect(200, rival.post(PATH, body))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "fields"),
     [
         ({"policy": None}, ["policy"]),

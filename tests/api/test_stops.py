@@ -10,6 +10,7 @@ from agents.models import Agent
 from tests.api.conftest import CALLBACK, Api, Json, code_for, credentials, expect, problem, verify
 from tests.constants import PASSWORD
 from tests.passkeys import enter_password
+from tests.shared import cases
 
 LIST = "/admin/agents/agent/"
 REASON = "It sent spam."
@@ -72,8 +73,8 @@ def test_an_administrator_does_not_lift_a_developers_suspension(
     assert reason_for(tokens) == "agent_suspended"
 
 
-@pytest.mark.parametrize("order", list(permutations(["switch", "stop"])), ids="-".join)
-@pytest.mark.parametrize("lifted", list(permutations(["switch", "stop"])), ids="-".join)
+@cases("order", list(permutations(["switch", "stop"])), ids="-".join)
+@cases("lifted", list(permutations(["switch", "stop"])), ids="-".join)
 def test_lifting_one_of_two_stops_leaves_the_other_in_force(
     order: tuple[str, ...],
     lifted: tuple[str, ...],
@@ -118,7 +119,7 @@ def test_every_stop_is_in_the_organizations_log(developer: Api, agent: Json, adm
     assert newest[1]["metadata"]["reason"] == REASON
 
 
-@pytest.mark.parametrize("field", ["stop", "stoppedAt", "stop_reason"])
+@cases("field", ["stop", "stoppedAt", "stop_reason"])
 def test_a_developer_cannot_send_the_stop_as_a_field(developer: Api, agent: Json, field: str) -> None:
     problem(developer.patch(f"/agents/{agent['id']}", {field: None}), 400, "validation_failed", field)
 

@@ -31,6 +31,7 @@ from tests.api.conftest import (
     verify,
 )
 from tests.log import log_entries, log_entry
+from tests.shared import cases
 from web.urls import urlpatterns as pages
 
 REASON = "Fraud reports."
@@ -160,7 +161,7 @@ def basic(server: Json) -> str:
     return "Basic " + base64.b64encode(f"{server['id']}:{server['secret']}".encode()).decode()
 
 
-@pytest.mark.parametrize("endpoint", own_endpoints())
+@cases("endpoint", own_endpoints())
 def test_every_endpoint_of_the_organization_refuses_key_and_session(
     endpoint: str,
     developer: Api,
@@ -182,7 +183,7 @@ def test_every_endpoint_of_the_organization_refuses_key_and_session(
     assert contents() == before
 
 
-@pytest.mark.parametrize("path", own_pages())
+@cases("path", own_pages())
 def test_every_page_of_the_portal_shows_the_suspension_and_changes_nothing(
     path: str, agent: Json, policy: Json, server: Json, suspend: Callable[[], Organization]
 ) -> None:

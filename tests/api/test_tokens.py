@@ -22,6 +22,7 @@ from tests.api.conftest import (
     verify,
 )
 from tests.constants import CHALLENGE, VERIFIER
+from tests.shared import cases
 
 
 def basic(user: str, password: str) -> str:
@@ -80,7 +81,7 @@ def test_another_clients_code_is_refused_and_stays_valid(rival: Api, agent: Json
     expect(200, exchange(agent, code))
 
 
-@pytest.mark.parametrize("fields", [{}, {"codeVerifier": "x" * 43}, {"codeVerifier": "short"}])
+@cases("fields", [{}, {"codeVerifier": "x" * 43}, {"codeVerifier": "short"}])
 def test_a_challenge_requires_its_verifier(agent: Json, ada: Api, fields: Json) -> None:
     code = code_for(agent, ada, codeChallenge=CHALLENGE, codeChallengeMethod="S256")
     problem(exchange(agent, code, **fields), 400, "invalid_grant")
@@ -115,7 +116,7 @@ class TestClientAuthentication:
     def test_a_missing_grant_is_reported(self, agent: Json, path: str, field: str) -> None:
         problem(Api().post(path, credentials(agent)), 400, "validation_failed", field)
 
-    @pytest.mark.parametrize("value", [None, 7, "", ["x"]])
+    @cases("value", [None, 7, "", ["x"]])
     def test_a_malformed_grant_is_reported(self, agent: Json, path: str, field: str, value: Any) -> None:
         problem(Api().post(path, {**credentials(agent), field: value}), 400, "validation_failed", field)
 
@@ -126,7 +127,7 @@ class TestClientAuthentication:
     def test_an_unknown_grant_is_invalid(self, agent: Json, path: str, field: str) -> None:
         problem(Api().post(path, {**credentials(agent), field: "x\u0000"}), 400, "invalid_grant")
 
-    @pytest.mark.parametrize("missing", ["clientId", "clientSecret"])
+    @cases("missing", ["clientId", "clientSecret"])
     def test_an_incomplete_credential_is_refused(self, agent: Json, path: str, field: str, missing: str) -> None:
         body = {**credentials(agent), field: "x"}
         del body[missing]
@@ -145,7 +146,7 @@ class TestClientAuthentication:
         problem(api.post(path, {"clientId": "agc_other", field: "x"}), 400, "invalid_request")
         problem(api.post(path, {"clientId": agent["clientId"], field: "x"}), 400, "invalid_grant")
 
-    @pytest.mark.parametrize("header", ["Basic ///", "Basic YQ==", "Bearer st_x", "Digest x", "Basic", ""])
+    @cases("header", ["Basic ///", "Basic YQ==", "Bearer st_x", "Digest x", "Basic", ""])
     def test_an_invalid_authorization_header_is_refused(self, agent: Json, path: str, field: str, header: str) -> None:
         problem(Api(Authorization=header).post(path, {field: "x"}), 401, "invalid_client")
 
@@ -170,7 +171,7 @@ def test_a_public_client_needs_no_secret(agent: Json, ada: Api) -> None:
     expect(200, Api().post("/tokens/refresh", body))
 
 
-@pytest.mark.parametrize("kind", ["accessToken", "refreshToken"])
+@cases("kind", ["accessToken", "refreshToken"])
 def test_any_holder_of_a_token_can_revoke_its_family(agent: Json, tokens: Json, kind: str) -> None:
     assert expect(200, Api().post("/tokens/revoke", {"token": tokens[kind]})) == {"revoked": True}
     assert verify(tokens["accessToken"])["reason"] == "token_revoked"
@@ -178,7 +179,7 @@ def test_any_holder_of_a_token_can_revoke_its_family(agent: Json, tokens: Json, 
     assert expect(200, Api().post("/tokens/revoke", {"token": tokens[kind]})) == {"revoked": True}
 
 
-@pytest.mark.parametrize("token", ["x", "\u0000", "agr_" + "x" * 43, "e" * 1_000_000])
+@cases("token", ["x", "\u0000", "agr_" + "x" * 43, "e" * 1_000_000])
 def test_revoking_an_unknown_token_succeeds(anonymous: Api, token: str) -> None:
     assert expect(200, anonymous.post("/tokens/revoke", {"token": token})) == {"revoked": True}
 
@@ -197,9 +198,7 @@ def test_a_wrong_secret_revokes_nothing(agent: Json, tokens: Json) -> None:
     assert verify(tokens["accessToken"])["allowed"] is True
 
 
-@pytest.mark.parametrize(
-    ("body", "field"), [({}, "token"), ({"token": 7}, "token"), ({"token": "x", "hint": "y"}, "hint")]
-)
+@cases(("body", "field"), [({}, "token"), ({"token": 7}, "token"), ({"token": "x", "hint": "y"}, "hint")])
 def test_an_invalid_field_of_a_revocation_is_reported(anonymous: Api, body: Json, field: str) -> None:
     problem(anonymous.post("/tokens/revoke", body), 400, "validation_failed", field)
 

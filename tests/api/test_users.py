@@ -12,6 +12,7 @@ from consent.models import Consent
 from core import clock
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, problem, verify
 from tests.constants import basic
+from tests.shared import cases
 
 PATHS = ["/users/{}/consents", "/users/{}/audit-logs"]
 ABSENT = "usr_019a1b2c3d4e7f8091a2b3c4d5e6f708"
@@ -91,7 +92,7 @@ def test_a_denied_consent_cannot_be_revoked(ada: Api, agent: Json) -> None:
     problem(ada.post(f"/users/me/consents/{consent_id}/revoke"), 409, "consent_already_decided")
 
 
-@pytest.mark.parametrize("template", PATHS)
+@cases("template", PATHS)
 def test_another_user_looks_nonexistent(ada: Any, bob: Any, anonymous: Api, developer: Api, template: str) -> None:
     theirs = problem(bob.get(template.format(ada.id)), 404, "not_found")
     absent = problem(bob.get(template.format(ABSENT)), 404, "not_found")
@@ -117,8 +118,8 @@ def test_a_user_reads_their_own_log(ada: Any, tokens: Json) -> None:
     assert found["outcome"] == "allowed"
 
 
-@pytest.mark.parametrize("template", PATHS)
-@pytest.mark.parametrize(("query", "field"), [("limit=0", "limit"), ("cursor=x", "cursor"), ("userId=x", "userId")])
+@cases("template", PATHS)
+@cases(("query", "field"), [("limit=0", "limit"), ("cursor=x", "cursor"), ("userId=x", "userId")])
 def test_an_invalid_query_parameter_is_reported(ada: Api, template: str, query: str, field: str) -> None:
     problem(ada.get(f"{template.format('me')}?{query}"), 400, "validation_failed", field)
 
@@ -143,7 +144,7 @@ def test_agents_and_services_know_a_user_by_the_id_alone(developer: Api, rival: 
     question = {"token": tokens["accessToken"], "requiredScopes": ["email:send"], "explain": True, "receipt": True}
     asked = expect(200, Api(**service).post("/tokens/verify", question))
     form, kind = f"token={tokens['accessToken']}", "application/x-www-form-urlencoded"
-    told = [
+    sent = [
         tokens,
         asked,
         expect(200, Client().post("/oauth/introspect", form, content_type=kind, headers=service)),
@@ -154,5 +155,5 @@ def test_agents_and_services_know_a_user_by_the_id_alone(developer: Api, rival: 
         *(expect(200, one.get("/audit")) for one in (developer, rival)),
         expect(200, developer.get(f"/consent/{consent}")),
     ]
-    assert all(zoe in str(each) for each in told[:5])
-    assert [word for word in ("zoe@", "secret.example", "Zimmermann") if word in str(told)] == []
+    assert all(zoe in str(each) for each in sent[:5])
+    assert [word for word in ("zoe@", "secret.example", "Zimmermann") if word in str(sent)] == []

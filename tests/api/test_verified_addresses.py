@@ -18,6 +18,7 @@ from developers.models import Developer
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, expect, initiate, problem
 from tests.log import log_entries
 from tests.mails import code_in
+from tests.shared import cases
 from tests.threads import race
 
 ADA = "ada@example.com"
@@ -49,7 +50,7 @@ def confirm(prefix: str, email: str, code: str) -> Any:
     return Api().post(f"{prefix}/register/confirm", {"email": email, "code": code})
 
 
-@pytest.mark.parametrize(("prefix", "body"), REGISTRATIONS)
+@cases(("prefix", "body"), REGISTRATIONS)
 def test_no_account_exists_before_its_address_is_verified(register: Any, prefix: str, body: Json) -> None:
     code = register(prefix, body)
     assert not User.objects.exists()
@@ -117,7 +118,7 @@ def test_wrong_guesses_do_not_invalidate_the_owners_code(register: Any, settings
     expect(201, confirm("/users", ADA, code))
 
 
-@pytest.mark.parametrize("change", ["kind", "email", "used", "late", "unknown"])
+@cases("change", ["kind", "email", "used", "late", "unknown"])
 def test_all_wrong_codes_return_the_same_error(register: Any, change: str) -> None:
     prefix, email, code = "/users", ADA, register("/users", PERSON)
     moment = timezone.now()
@@ -189,7 +190,7 @@ def test_the_email_links_to_api_url_and_contains_no_text_of_the_sender(
     assert "555" not in mails[-1].body
 
 
-@pytest.mark.parametrize("spelling", ["ADA@EXAMPLE.COM", "\uff41da@example.com", "ada@\uff45xample.com"])
+@cases("spelling", ["ADA@EXAMPLE.COM", "\uff41da@example.com", "ada@\uff45xample.com"])
 def test_all_spellings_of_an_address_are_one_account(anonymous: Api, spelling: str) -> None:
     expect(201, anonymous.post("/users/register", PERSON))
     problem(anonymous.post("/users/register", {**PERSON, "email": spelling}), 409, "email_taken")
@@ -203,9 +204,7 @@ def test_a_unicode_domain_equals_its_ascii_form(anonymous: Api) -> None:
     problem(anonymous.post("/users/register", body), 409, "email_taken")
 
 
-@pytest.mark.parametrize(
-    "host", ["i\u2764.ws", "xn--i-7iq.ws", "-a.example", "a..example", "a.example.", "[127.0.0.1]"]
-)
+@cases("host", ["i\u2764.ws", "xn--i-7iq.ws", "-a.example", "a..example", "a.example.", "[127.0.0.1]"])
 def test_a_domain_without_a_unique_ascii_form_is_refused(anonymous: Api, host: str) -> None:
     email = f"ada@{host}"
     problem(anonymous.post("/users/register", {**PERSON, "email": email}), 400, "validation_failed", "email")

@@ -10,6 +10,7 @@ from django.utils import timezone
 from tests.api.conftest import Api, Json, credentials, expect, initiate, problem, tokens_for, verify
 from tests.api.test_tokens import basic
 from tests.log import log_entries
+from tests.shared import cases
 
 KNOWN = {"allowed", "userId", "agentId", "consentId", "grantedScopes", "expiresAt", "auditId"}
 ASK = {"token": "x", "requiredScopes": ["email:read"]}
@@ -36,13 +37,13 @@ def test_an_expired_token_has_its_own_reason(tokens: Json) -> None:
         assert verify(tokens["accessToken"])["reason"] == "token_expired"
 
 
-@pytest.mark.parametrize("token", ["x", "a.b.c", "\u0000", "é", "e" * 1_000_000, "." * 1_000_000])
+@cases("token", ["x", "a.b.c", "\u0000", "é", "e" * 1_000_000, "." * 1_000_000])
 def test_foreign_tokens_get_a_uniform_decision_and_are_not_logged(anonymous: Api, token: str) -> None:
     assert verify(token) == {"allowed": False, "reason": "invalid_token"}
     assert not log_entries(event="token.verify").exists()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "named"),
     [
         ({"token": None}, "token"),
@@ -80,25 +81,25 @@ def test_an_invalid_field_is_reported(anonymous: Api, fields: Json, named: str) 
     problem(anonymous.post("/tokens/verify", {**ASK, **fields}), 400, "validation_failed", named)
 
 
-@pytest.mark.parametrize("field", ASK)
+@cases("field", ASK)
 def test_a_missing_field_is_reported(anonymous: Api, field: str) -> None:
     body = {name: value for name, value in ASK.items() if name != field}
     problem(anonymous.post("/tokens/verify", body), 400, "validation_failed", field)
 
 
-@pytest.mark.parametrize("number", [2**53, -(2**53), 10**40])
+@cases("number", [2**53, -(2**53), 10**40])
 def test_a_number_that_parsers_read_differently_is_refused(anonymous: Api, number: int) -> None:
     body = {**ASK, "context": {"amount": number}}
     problem(anonymous.post("/tokens/verify", body), 400, "malformed_request", "context.amount")
 
 
-@pytest.mark.parametrize("ip", ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])
+@cases("ip", ["203.0.113.7", "2001:db8::1", "::ffff:203.0.113.7"])
 def test_a_context_can_have_any_other_fields(tokens: Json, ip: str) -> None:
     context = {"ip": ip, "verb": "send", "amount": {"value": "12.50", "currency": "EUR"}, "n": [1, 2.5, None, {}]}
     assert verify(tokens["accessToken"], action="send", resource="r", context=context)["allowed"] is True
 
 
-@pytest.mark.parametrize("text", ["\\u0000", "\\\\u0000", '{"a": "\\u0000"}', "\u0001\\u0000"])
+@cases("text", ["\\u0000", "\\\\u0000", '{"a": "\\u0000"}', "\u0001\\u0000"])
 def test_text_may_quote_the_escape_of_nul(ada: Any, agent: Json, text: str) -> None:
     consent = initiate(agent, requestedScopes=["email:send"])
     code = expect(200, ada.post(f"/consent/{consent}/approve", {"modes": {"email:send": "ask"}}))["code"]
@@ -165,7 +166,7 @@ class TestBatch:
         decisions = expect(200, anonymous.post("/tokens/verify/batch", body))["decisions"]
         assert [decision.get("reason") for decision in decisions] == ["invalid_token", None, "insufficient_scope"]
 
-    @pytest.mark.parametrize(
+    @cases(
         ("requests", "named"),
         [
             ([], "requests"),

@@ -78,7 +78,7 @@ def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mailoutbox: list[
 
 
 @pytest.mark.parametrize(
-    ("context", "told"),
+    ("context", "line"),
     [
         ({"verb": "delete"}, "Delete"),
         ({"verb": "archive"}, "Send email as you"),
@@ -89,10 +89,10 @@ def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mailoutbox: list[
         ),
     ],
 )
-def test_what_it_would_do_is_told(asks: Asks, mailoutbox: list[Any], context: dict[str, Any], told: str) -> None:
+def test_what_it_would_do_is_told(asks: Asks, mailoutbox: list[Any], context: dict[str, Any], line: str) -> None:
     asked = asks(context=context)
     mail_approvals()
-    assert f"\n    {told}\n" in mailoutbox[0].body
+    assert f"\n    {line}\n" in mailoutbox[0].body
     assert f"\nCode: {asked.code}\n" in mailoutbox[0].body
 
 

@@ -28,6 +28,7 @@ from audit.signing.log_keys import signer
 from audit.signing.notes import verifier_key
 from core.actor import Actor
 from tests.audit.months import FEBRUARY, JANUARY, MARCH, all_rows, archive_in, fill, use_small_segments, write
+from tests.shared import cases
 from tests.verifier import main
 
 pytestmark = pytest.mark.django_db
@@ -234,7 +235,7 @@ class TestDamage:
 
 
 class TestPruning:
-    @pytest.mark.parametrize("state", ["writing", "written"])
+    @cases("state", ["writing", "written"])
     def test_the_database_refuses_what_is_not_verified(self, state: str) -> None:
         fill({JANUARY: 300, FEBRUARY: 300})
         found = archive._start(JANUARY)
@@ -243,7 +244,7 @@ class TestPruning:
             archive._prune(found, print)
         assert len(all_rows()) == 600
 
-    @pytest.mark.parametrize("change", [{"last": 298}, {"first": 1}])
+    @cases("change", [{"last": 298}, {"first": 1}])
     def test_the_database_refuses_what_the_archive_does_not_cover(self, change: dict[str, int]) -> None:
         fill({JANUARY: 300, FEBRUARY: 300})
         found = archive._start(JANUARY)
@@ -319,9 +320,7 @@ class TestAChangedSecret:
             assert main(["archive", str(folder / str(month)), "--key", key]) == 0
         assert main(["archive", str(folder / str(MARCH)), "--key", former]) == 1
 
-    @pytest.mark.parametrize(
-        ("step", "state"), [("_write_tiles", "writing"), ("_verify", "written"), ("_prune", "verified")]
-    )
+    @cases(("step", "state"), [("_write_tiles", "writing"), ("_verify", "written"), ("_prune", "verified")])
     def test_an_interrupted_archive_is_completed(
         self, step: str, state: str, settings: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -392,7 +391,7 @@ class TestLongEntries:
         found = {entry.leaf_index: tables.comparable(entry) for entry in archived.entries_at(range(300))}
         assert found == {index: rows[index] for index in range(300)}
 
-    @pytest.mark.parametrize("index", [0, 100, 255, 256, 299])
+    @cases("index", [0, 100, 255, 256, 299])
     def test_one_entry_is_found(self, index: int) -> None:
         fill({JANUARY: 300, FEBRUARY: 300})
         (before,) = archived.entries_at([index])

@@ -23,6 +23,7 @@ from audit.tasks import archive_month
 from core import locks
 from core.locks import Busy
 from tests.audit.months import FEBRUARY, JANUARY, archive_in, fill, use_small_segments
+from tests.shared import cases
 
 pytestmark = pytest.mark.django_db
 
@@ -142,7 +143,7 @@ class TestSettings:
         assert read_archive_after(Environment({})) is None
         assert read_archive_after(Environment({"AUDIT_ARCHIVE_AFTER_MONTHS": "13"})) == 13
 
-    @pytest.mark.parametrize("value", ["0", "-1", "soon"])
+    @cases("value", ["0", "-1", "soon"])
     def test_others_stop_the_start(self, value: str) -> None:
         with pytest.raises(SystemExit, match="AUDIT_ARCHIVE_AFTER_MONTHS must be"):
             read_archive_after(Environment({"AUDIT_ARCHIVE_AFTER_MONTHS": value}))

@@ -16,6 +16,7 @@ from audit.models import Archive
 from audit.sequencing import sequencer
 from tests.audit.months import FEBRUARY, JANUARY, fill, use_small_segments
 from tests.audit.object_storage import Bucket, serve_bucket
+from tests.shared import cases
 
 pytestmark = pytest.mark.django_db
 
@@ -53,7 +54,7 @@ def test_a_month_is_archived_verified_and_read(bucket: Bucket) -> None:
     assert [entry.leaf_index for entry in archived.entries_at([299, 300, 0])] == [299, 300, 0]
 
 
-@pytest.mark.parametrize("is_there", [True, False])
+@cases("is_there", [True, False])
 def test_a_damaged_or_missing_object_is_found(is_there: bool, bucket: Bucket) -> None:
     fill({JANUARY: 300, FEBRUARY: 300})
     archive_month(JANUARY)

@@ -31,7 +31,7 @@ from audit.verification.bad import Bad
 from audit.verification.entries import checked_entries
 from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, use_small_segments
 from tests.audit.test_archive import flip
-from tests.shared import rows_of_module
+from tests.shared import cases, rows_of_module
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -70,7 +70,7 @@ def ids(entries: Sequence[Entry | AuditEntry]) -> list[str]:
     return [entry.id for entry in entries]
 
 
-@pytest.mark.parametrize("criteria", CRITERIA)
+@cases("criteria", CRITERIA)
 def test_pages_are_the_same(criteria: Criteria) -> None:
     before = list(Listing(criteria))
     assert min(entry.index or 0 for entry in before) < 60
@@ -78,7 +78,7 @@ def test_pages_are_the_same(criteria: Criteria) -> None:
     assert list(Listing(criteria)) == before
 
 
-@pytest.mark.parametrize("since", [START, START + timedelta(days=15)])
+@cases("since", [START, START + timedelta(days=15)])
 def test_decisions_are_read_as_they_are_listed(since: datetime) -> None:
     listed = Listing(Criteria(organization_id="org_2", event="token.verify", since=since))
     expected = [
@@ -117,7 +117,7 @@ def test_an_entry_of_another_tenant_is_not_found() -> None:
     assert find_entry(Criteria(organization_id="org_1"), found.id) is None
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@cases("stream", STREAMS)
 def test_a_stream_is_the_same(stream: Stream) -> None:
     before = [leaf_of(entry) for entry in stream.ascending(0, 599)]
     move()

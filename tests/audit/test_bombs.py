@@ -11,6 +11,7 @@ from zstandard import FORMAT_ZSTD1_MAGICLESS, ZstdCompressionParameters, ZstdCom
 from audit.archiving import archive_format
 from audit.archiving.archive_format import Broken, compress, decompress, lines_of
 from audit.entries.packing import PackingBroken, pack, unpack
+from tests.shared import cases
 
 MEBIBYTE = 1 << 20
 
@@ -34,8 +35,8 @@ def bounded_memory(mebibytes: int) -> Iterator[None]:
     assert peak < mebibytes * MEBIBYTE
 
 
-@pytest.mark.parametrize("states_size", [True, False])
-@pytest.mark.parametrize("read", [decompress, lambda data: list(lines_of(io.BytesIO(data)))], ids=["object", "tiles"])
+@cases("states_size", [True, False])
+@cases("read", [decompress, lambda data: list(lines_of(io.BytesIO(data)))], ids=["object", "tiles"])
 def test_a_file_of_the_archive(
     read: Callable[[bytes], object], states_size: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +46,7 @@ def test_a_file_of_the_archive(
         read(data)
 
 
-@pytest.mark.parametrize("states_size", [True, False])
+@cases("states_size", [True, False])
 def test_a_record(states_size: bool) -> None:
     data = b"\x01" + bomb(200, states_size=states_size, format=FORMAT_ZSTD1_MAGICLESS)
     with bounded_memory(80), pytest.raises(PackingBroken):

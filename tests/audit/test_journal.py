@@ -25,6 +25,7 @@ from audit.events import Event
 from core import crypto
 from core.actor import Actor
 from tests.audit.journals import unchecked
+from tests.shared import cases
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="two\nlines")
@@ -48,7 +49,7 @@ def read_all(body: bytes | memoryview) -> list[Prepared]:
     return [read(entry) for entry in decode(body)]
 
 
-@pytest.mark.parametrize("number", [1, 2, 100])
+@cases("number", [1, 2, 100])
 def test_a_row_has_all_entries_in_order(number: int) -> None:
     entries = make(number)
     assert read_all(encode_row(entries)) == entries
@@ -81,7 +82,7 @@ def test_a_row_can_be_read_only_with_the_secret(settings: Any) -> None:
         decode(body)
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, "2", None, [2]], ids=repr)
+@cases("version", [0, 1, 3, "2", None, [2]], ids=repr)
 def test_an_unknown_version_is_refused(version: Any) -> None:
     with pytest.raises(DamagedRowError, match="Unknown version"):
         decode(sealed([version]))
@@ -102,13 +103,13 @@ def test_a_row_with_a_flipped_bit_is_refused() -> None:
             decode(changed)
 
 
-@pytest.mark.parametrize("value", [None, 1, "text", {}, []], ids=repr)
+@cases("value", [None, 1, "text", {}, []], ids=repr)
 def test_a_value_that_is_no_row_is_refused(value: Any) -> None:
     with pytest.raises(DamagedRowError):
         decode(sealed(value))
 
 
-@pytest.mark.parametrize(
+@cases(
     "entry", [None, 1, [], {}, "abc", [2, [], []], [1, [["a", 2]], []], [1, [], [["a", -1]]], [None, [], []]], ids=repr
 )
 def test_a_row_whose_parts_do_not_have_the_stated_lengths_is_refused(entry: Any) -> None:
@@ -116,14 +117,14 @@ def test_a_row_whose_parts_do_not_have_the_stated_lengths_is_refused(entry: Any)
         decode(sealed([2, entry], b"x"))
 
 
-@pytest.mark.parametrize("record", [b"", b"x", b"1", b"[]", b"{}", b'{"personal":null,"withheld":null}'], ids=repr)
+@cases("record", [b"", b"x", b"1", b"[]", b"{}", b'{"personal":null,"withheld":null}'], ids=repr)
 def test_a_record_that_is_no_entry_is_refused(record: bytes) -> None:
     (entry,) = decode(seal([Journaled(record, [], [])]))
     with pytest.raises(ValueError, match="Not an entry"):
         read(entry)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "value"),
     [
         ("v", 2),
@@ -172,14 +173,14 @@ def test_an_entry_that_the_log_or_its_readers_cannot_take_is_refused(name: str, 
         read(unchecked(entry, **{name: value}))
 
 
-@pytest.mark.parametrize("amount", [{"currency": "EUR"}, {"currency": "EUR", "value": "much"}, 7], ids=repr)
+@cases("amount", [{"currency": "EUR"}, {"currency": "EUR", "value": "much"}, 7], ids=repr)
 def test_an_amount_that_cannot_be_added_up_is_refused(amount: Any) -> None:
     (entry,) = make(1)
     with pytest.raises(ValueError, match="Not an entry"):
         encode([entry._replace(personal={"amount": amount})])
 
 
-@pytest.mark.parametrize("value", [1e16, -1e300, 2**53, float("inf"), float("nan"), "\ud800"], ids=repr)
+@cases("value", [1e16, -1e300, 2**53, float("inf"), float("nan"), "\ud800"], ids=repr)
 def test_a_value_without_a_canonical_form_is_refused(value: Any) -> None:
     """A row has canonical bytes, which can be parsed and encoded again."""
     (entry,) = make(1)

@@ -24,6 +24,7 @@ from core.actor import Actor
 from core.errors import NotFound
 from tests.audit.journals import unchecked, write_unchecked
 from tests.log import log_entries, log_entry
+from tests.shared import cases
 
 ACTOR = Actor("user", "usr_1", ip="203.0.113.7", user_agent="tests/1.0", request_id="req-12345678")
 
@@ -44,7 +45,7 @@ def ids(entries: Any) -> list[str]:
     return [entry.id for entry in entries]
 
 
-@pytest.mark.parametrize("number", [1, FEW, FEW + 1, 30])
+@cases("number", [1, FEW, FEW + 1, 30])
 def test_few_and_many_entries_are_written_alike(number: int) -> None:
     odd = {"quote": "'\"%s \\ {1}", "emoji": "\U0001f600", "empty": ""}
     drafts = [draft(organization_id=None, user_id=None)]
@@ -133,9 +134,7 @@ def test_tenants_and_users_see_their_own_entries_newest_first(settle: Any) -> No
     assert ids(entries_for_user("usr_1")) == [second, first]
 
 
-@pytest.mark.parametrize(
-    "change", [{"actor": {}}, {"timestamp": "2026-03-01T00:00:00"}, {"agentId": "a" * 65}], ids=repr
-)
+@cases("change", [{"actor": {}}, {"timestamp": "2026-03-01T00:00:00"}, {"agentId": "a" * 65}], ids=repr)
 def test_readers_pass_over_entries_that_cannot_be_logged(change: dict[str, Any], settle: Any) -> None:
     (prepared,) = prepare([draft()], clock.now())
     write_unchecked(unchecked(prepared, **change))

@@ -14,6 +14,7 @@ from audit.sequencing.sequencer import sequence
 from audit.services import record
 from core.actor import SYSTEM
 from tests.audit.segments import shrink_segments
+from tests.shared import cases
 
 pytestmark = pytest.mark.postgresql
 
@@ -31,8 +32,8 @@ def write(event, organization_id=OURS, agent_id="agt_1", times=1):
         record(Draft(event=event, actor=SYSTEM, organization_id=organization_id, agent_id=agent_id))
 
 
-@pytest.mark.parametrize("place", ["journal", "tail", "segments"])
-@pytest.mark.parametrize("events", [found for size in (0, 1, 3) for found in combinations(EVENTS, size)], ids=str)
+@cases("place", ["journal", "tail", "segments"])
+@cases("events", [found for size in (0, 1, 3) for found in combinations(EVENTS, size)], ids=str)
 def test_exactly_the_events_of_the_organization_and_the_agent_are_found(place, events):
     for event in EVENTS:
         write(event, THEIRS)

@@ -11,6 +11,7 @@ from audit.database import tables
 from audit.proof.proofs import MissingTile, Place, Tree
 from audit.sequencing import tree
 from audit.sequencing.tree import EMPTY_ROOT, Edge, FullTile, hash_node
+from tests.shared import cases
 
 LEAVES = [hashlib.sha256(b"%d" % number).digest() for number in range(2000)]
 
@@ -109,13 +110,13 @@ def test_the_tree_before_the_first_entry() -> None:
     assert empty.tile(0, 0, 1) is None
 
 
-@pytest.mark.parametrize("index", [-1, 300, 301])
+@cases("index", [-1, 300, 301])
 def test_there_is_no_proof_of_a_leaf_outside(index: int) -> None:
     with pytest.raises(ValueError, match="has no leaf"):
         Tree(300, Memory(300).read).inclusion_proof(index)
 
 
-@pytest.mark.parametrize("earlier", [-1, 301])
+@cases("earlier", [-1, 301])
 def test_there_is_no_proof_of_a_later_size(earlier: int) -> None:
     with pytest.raises(ValueError, match="was never of size"):
         Tree(300, Memory(300).read).consistency_proof(earlier)

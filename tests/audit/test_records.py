@@ -15,6 +15,7 @@ from audit.entries.journal import encode, encode_entry
 from audit.entries.records import Opening, Record, finish, open_personal
 from audit.events import Event, Outcome
 from core.actor import SYSTEM, Actor
+from tests.shared import cases
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=UTC)
 ACTOR = Actor("service", "res_1", ip="203.0.113.7", user_agent="tests/1.0", request_id="req-12345678")
@@ -94,8 +95,8 @@ def test_personal_data_is_behind_a_root() -> None:
         assert text not in record.body.decode()
 
 
-@pytest.mark.parametrize("event", [Event.USER_DEACTIVATED, Event.CONSENT_REVOKED])
-@pytest.mark.parametrize(("user_id", "reason"), [("usr_1", "account_reclaimed"), (None, "Ada called.")])
+@cases("event", [Event.USER_DEACTIVATED, Event.CONSENT_REVOKED])
+@cases(("user_id", "reason"), [("usr_1", "account_reclaimed"), (None, "Ada called.")])
 def test_reasons_of_the_server_and_about_no_user_are_in_the_record(event: Event, user_id: Any, reason: str) -> None:
     own = SYSTEM._replace(request_id="req_" + 32 * "a")
     (record,) = make(EMPTY._replace(event=event, actor=own, user_id=user_id, metadata={"reason": reason}))
@@ -143,7 +144,7 @@ def test_an_entry_without_parts_has_no_roots() -> None:
     assert (content["personal"], content["withheld"], record.personal) == (None, None, b"")
 
 
-@pytest.mark.parametrize("draft", [FULL, EMPTY], ids=["full", "empty"])
+@cases("draft", [FULL, EMPTY], ids=["full", "empty"])
 def test_a_record_is_canonical(draft: Draft) -> None:
     (record,) = make(draft)
     assert record.body == rfc8785.dumps(json.loads(record.body))
@@ -174,7 +175,7 @@ def test_the_time_is_in_utc() -> None:
     assert json.loads(record.body)["timestamp"] == "2026-03-01T12:00:00.000005Z"
 
 
-@pytest.mark.parametrize("value", [NOW, {1: 2}, "\ud800", 1 << 64], ids=repr)
+@cases("value", [NOW, {1: 2}, "\ud800", 1 << 64], ids=repr)
 def test_metadata_that_json_cannot_represent_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         encode(prepare([EMPTY._replace(metadata={"at": value})], NOW))

@@ -25,6 +25,7 @@ from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from tests.audit.journals import ACTOR, decision, ids_of, write_body, write_drafts, write_row
 from tests.audit.segments import shrink_segments
+from tests.shared import cases
 
 SIZE = 8
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -113,7 +114,7 @@ def random_criteria(number: int) -> Iterator[Criteria]:
         yield Criteria(**fields, until=until, **{"since": since} if chance.random() < 0.6 else {})
 
 
-@pytest.mark.parametrize("waiting", [0, 13])
+@cases("waiting", [0, 13])
 def test_all_filters_find_what_a_scan_finds(waiting: int) -> None:
     entries = write_many(150)
     sequence()
@@ -128,7 +129,7 @@ def test_all_filters_find_what_a_scan_finds(waiting: int) -> None:
     assert max(lengths) > 50
 
 
-@pytest.mark.parametrize(("fields", "wanted"), FACETS)
+@cases(("fields", "wanted"), FACETS)
 def test_a_facet_is_found_in_segments_after_them_and_in_the_journal(fields: Any, wanted: Any) -> None:
     criteria = Criteria(**{"organization_id": "org_1", **wanted})
     own = {"organization_id": criteria.organization_id, "action": "email:send", "service_organization_ids": ["org_3"]}
@@ -147,7 +148,7 @@ def test_a_facet_is_found_in_segments_after_them_and_in_the_journal(fields: Any,
         assert not found(replace(criteria, organization_id=foreign))
 
 
-@pytest.mark.parametrize("limit", [1, 2, 4])
+@cases("limit", [1, 2, 4])
 def test_actions_with_the_name_of_a_scope_do_not_hide_older_entries_with_the_scope(limit: int) -> None:
     wanted = write_drafts([decision(action="crm:read", scopes=["email:send"]) for _ in range(3)])
     write_drafts([decision(action="email:send", scopes=["crm:read"]) for _ in range(2 * SIZE)])
@@ -157,8 +158,8 @@ def test_actions_with_the_name_of_a_scope_do_not_hide_older_entries_with_the_sco
     assert [one.id for one in log.newest(criteria, limit)] == ids_of(wanted)[::-1][:limit]
 
 
-@pytest.mark.parametrize("waiting", [0, 1, 13])
-@pytest.mark.parametrize("logged", [5, 150])
+@cases("waiting", [0, 1, 13])
+@cases("logged", [5, 150])
 def test_parts_are_counted_by_one_search(waiting: int, logged: int) -> None:
     """With `logged` entries below the size of a segment, all are in the tail of the log."""
     entries = write_many(logged)
@@ -192,7 +193,7 @@ def test_a_request_id_that_the_caller_chose_cannot_be_searched_for() -> None:
         Criteria(request_id=ACTOR.request_id)
 
 
-@pytest.mark.parametrize("boundary", [START + timedelta(seconds=number) for number in (0, 1, 40, 100)])
+@cases("boundary", [START + timedelta(seconds=number) for number in (0, 1, 40, 100)])
 def test_a_time_is_inclusive_at_the_start_and_exclusive_at_the_end(boundary: datetime) -> None:
     entries = [one for second in range(120) for one in write_row(1, START + timedelta(seconds=second))]
     sequence()
@@ -210,7 +211,7 @@ def test_a_straggler_is_found_by_its_own_time() -> None:
         assert found(criteria) == [straggler.id]
 
 
-@pytest.mark.parametrize(("number", "limit"), product([0, 1, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE], [1, SIZE]))
+@cases(("number", "limit"), product([0, 1, SIZE - 1, SIZE, SIZE + 1, 3 * SIZE], [1, SIZE]))
 def test_pages_at_the_edges_of_a_segment(number: int, limit: int) -> None:
     entries = write_row(number) if number else []
     sequence()
@@ -253,8 +254,8 @@ class TestWhileTheSequencerWorks:
 
         return interrupt
 
-    @pytest.mark.parametrize("number", [0, 1, 3, 30, 99])
-    @pytest.mark.parametrize("limit", [1, 4, 200])
+    @cases("number", [0, 1, 3, 30, 99])
+    @cases("limit", [1, 4, 200])
     def test_nothing_is_missed_or_doubled(self, number: int, limit: int, interrupt: Any) -> None:
         entries = write_row(20)
         sequence()
@@ -274,8 +275,8 @@ class TestWhileTheSequencerWorks:
         interrupt(write_and_move, 99)
         assert found(Criteria()) == ids_of([*entries, *new])[::-1]
 
-    @pytest.mark.parametrize("limit", [1, 4, 200])
-    @pytest.mark.parametrize("move", [lambda: 0, sequence], ids=["waiting", "moved"])
+    @cases("limit", [1, 4, 200])
+    @cases("move", [lambda: 0, sequence], ids=["waiting", "moved"])
     def test_the_newest_of_a_journal_that_was_read_before(self, limit: int, move: Callable[[], int]) -> None:
         entries = write_row(5)
         sequence()
@@ -340,7 +341,7 @@ def _move(is_logged: bool) -> None:
         sequence()
 
 
-@pytest.mark.parametrize("is_logged", [True, False])
+@cases("is_logged", [True, False])
 def test_an_erased_persons_entries_are_listed_without_personal_data(is_logged: bool) -> None:
     write_drafts([decision(), decision(user_id="usr_2")])
     _move(is_logged)

@@ -31,6 +31,7 @@ from core import clock, crypto, locks
 from core.canonical import sha256
 from core.locks import Busy, sequencing, sqlite_writer
 from tests.audit.journals import decision, ids_of, logged_ids, unchecked, write_body, write_row, write_unchecked
+from tests.shared import cases
 from tests.threads import race
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -231,7 +232,7 @@ class TestDamagedRows:
         sequence()
         assert metric("damaged_journal_rows") == 0
 
-    @pytest.mark.parametrize(
+    @cases(
         ("name", "value"),
         [
             ("event", 7),
@@ -267,7 +268,7 @@ class TestDamagedRows:
         assert owners == (["org_1", "org_2", "org_3"], "usr_1", "agt_1", "cns_1")
         assert stand_in.timestamp == NOW
 
-    @pytest.mark.parametrize("record", [b"", b"1", b"{}", b'{"id":7,"timestamp":"2026-02-30T00:00:00Z"}'], ids=repr)
+    @cases("record", [b"", b"1", b"{}", b'{"id":7,"timestamp":"2026-02-30T00:00:00Z"}'], ids=repr)
     def test_an_entry_that_cannot_be_read_at_all_leaves_its_digest(self, record: bytes) -> None:
         write_unchecked(Journaled(record, [], []))
         assert [sequence(), sequence()] == [1, 0]

@@ -12,6 +12,7 @@ from core import clock
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from tests.audit.segments import shrink_segments
+from tests.shared import cases
 from tests.world import ANONYMOUS, Grant, make_caller, make_grant, make_resource_server
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
@@ -28,7 +29,7 @@ def ask(grant: Grant, server: Any, scope: str, number: int = 1, **fields: Any) -
     decide([request] * number)
 
 
-@pytest.mark.parametrize("segment", [4, 4096])
+@cases("segment", [4, 4096])
 def test_counts_what_the_service_asked_in_the_last_day(monkeypatch: pytest.MonkeyPatch, segment: int) -> None:
     shrink_segments(monkeypatch, segment)
     grant, others = make_grant(), make_grant(email="grace@example.com", developer="other@example.com")

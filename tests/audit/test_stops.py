@@ -32,6 +32,7 @@ from audit.sequencing.sequencer import sequence
 from core.actor import SYSTEM
 from tests.audit.journals import decision, write_drafts
 from tests.audit.segments import shrink_segments
+from tests.shared import cases
 
 SIZE = 8
 START = datetime(2026, 3, 1, tzinfo=UTC)
@@ -122,8 +123,8 @@ def said(proof: StopProof | None) -> tuple[Any, ...] | None:
     return proof.entry_id, last.id if last else None, proof.allowed_after, proof.lifted_at
 
 
-@pytest.mark.parametrize("name", LEVELS)
-@pytest.mark.parametrize("logged", [0.0, 0.5, 0.9, 1.0])
+@cases("name", LEVELS)
+@cases("logged", [0.0, 0.5, 0.9, 1.0])
 def test_the_proof_says_what_the_entries_say(name: str, logged: float) -> None:
     level, chance = LEVELS[name], random.Random(f"{name}{logged}")
     written: list[Prepared] = []
@@ -189,7 +190,7 @@ def test_introspections_and_other_entries_are_no_decisions() -> None:
     assert (proof.last_allowed, proof.allowed_after) == (None, 0)
 
 
-@pytest.mark.parametrize("logged", [0.0, 0.5, 1.0])
+@cases("logged", [0.0, 0.5, 1.0])
 def test_a_snapshot_counts_and_finds_what_matches(logged: float) -> None:
     chance = random.Random(int(logged * 10))
     level = LEVELS["agent"]
@@ -243,7 +244,7 @@ def test_entries_that_are_moved_meanwhile_are_counted_once(monkeypatch: pytest.M
     assert (proof.index, proof.last_allowed.index, proof.allowed_after) == (5, 4, 0)
 
 
-@pytest.mark.parametrize("name", LEVELS)
+@cases("name", LEVELS)
 def test_the_cost_does_not_grow_with_the_decisions(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many queries after many decisions as after few, within one window of segments."""
     monkeypatch.setattr(finding, "FIRST_READ", 1000)

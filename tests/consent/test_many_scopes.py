@@ -17,6 +17,7 @@ from developers.models import Developer
 from resources.custom_scopes import ScopeDefinition
 from resources.errors import InvalidScope
 from tests.log import log_entries
+from tests.shared import cases
 from tests.world import allow, as_user, ask, make_agent, make_resource_server
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +33,7 @@ def longest_scopes(developer: Developer, kind: str, character: str) -> list[str]
     return ids
 
 
-@pytest.mark.parametrize("character", ["\U00020000", '"'])
+@cases("character", ["\U00020000", '"'])
 def test_the_longest_approval_fits_in_the_log_and_its_archive(developer: Any, ada: User, character: str) -> None:
     first, second = (longest_scopes(developer, kind, character) for kind in ("first", "second"))
     agent = make_agent(developer, allowed_scopes=[*first, *second])

@@ -27,6 +27,7 @@ from developers.errors import OrganizationSuspended
 from developers.services import suspend_organization
 from resources.errors import ServiceSuspended
 from resources.services import register_resource_server
+from tests.shared import cases
 from tests.threads import race
 from tests.world import ANONYMOUS, allow, as_user, ask, make_developer, make_user
 from tokens.exchange import exchange_code
@@ -124,7 +125,7 @@ def test_a_page_cannot_restore_a_connection_revoked_while_it_was_open(agent: Any
     assert pending.status == STATUS.PENDING
 
 
-@pytest.mark.parametrize(
+@cases(
     "narrowing",
     [
         Narrowing(terms=GivenTerms(modes={"email:send": "ask"})),
@@ -275,7 +276,7 @@ def test_an_approval_racing_the_exchange_of_an_earlier_code(agent: Any, ada: Any
         assert set(TokenFamily.objects.values_list("consent", flat=True)) == {pending.id}
 
 
-@pytest.mark.parametrize("is_old", [False, True], ids=["used", "expired"])
+@cases("is_old", [False, True], ids=["used", "expired"])
 def test_an_approval_leaves_codes_that_nothing_redeems(agent: Any, ada: Any, is_old: bool) -> None:
     code = code_for(agent, ada, "email:read")
     earlier = live_consent_of(ada)

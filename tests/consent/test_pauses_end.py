@@ -13,6 +13,7 @@ from consent.pausing import pause_agent, pause_all_agents, paused_all_since, res
 from core.actor import SYSTEM, Actor
 from decisions.requests import VerifyRequest
 from decisions.services import decide
+from tests.shared import cases
 from tests.world import ANONYMOUS, Grant, allow, as_user, ask, make_grant, make_user, reclaim
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
@@ -79,7 +80,7 @@ def test_a_reactivated_user_finds_the_pauses_as_they_were(paused: Grant) -> None
     assert Consent.objects.get().paused_at is not None
 
 
-@pytest.mark.parametrize("kind", ["administrator", "developer", "system", "agent", "anonymous", "other user"])
+@cases("kind", ["administrator", "developer", "system", "agent", "anonymous", "other user"])
 def test_only_the_user_pauses_and_resumes(kind: str, paused: Grant) -> None:
     other = make_user("bob@example.com")
     actor = as_user(other) if kind == "other user" else Actor(kind, paused.user.id)  # type: ignore[arg-type]

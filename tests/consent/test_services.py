@@ -19,13 +19,14 @@ from core.actor import SYSTEM
 from core.errors import DomainError, Forbidden, Invalid, NotFound
 from resources.errors import InvalidScope, InvalidTarget
 from tests.log import log_entries
+from tests.shared import cases
 from tests.threads import race
 from tests.world import allow, as_user, ask, make_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "error"),
     [
         ({"redirect_uri": "https://evil.example/"}, InvalidRedirectUri),

@@ -28,6 +28,7 @@ from core import clock
 from core.actor import SYSTEM
 from developers.models import Developer
 from tests.constants import MOMENT
+from tests.shared import cases
 from tests.world import allow, as_user, ask, make_agent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
@@ -150,8 +151,8 @@ def test_uses_by_scope_of_replaced_consents_are_added(agent: Any, ada: Any) -> N
     assert uses_by_scope(second) == {"email:read": ScopeUse(1, NOON + timedelta(hours=1))}
 
 
-@pytest.mark.parametrize("journal", [None, SharedJournal], ids=["own", "shared"])
-@pytest.mark.parametrize("step", ["_saved", "_waiting", "_unsaved"])
+@cases("journal", [None, SharedJournal], ids=["own", "shared"])
+@cases("step", ["_saved", "_waiting", "_unsaved"])
 def test_a_use_that_is_moved_while_it_is_read_counts_once(
     agent: Any, ada: Any, step: str, journal: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

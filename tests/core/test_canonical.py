@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from core import canonical
 from core.canonical import canonical_json
+from tests.shared import cases
 
 SAFE = 2**53 - 1
 SCALARS = st.none() | st.booleans() | st.integers(-SAFE, SAFE) | st.floats(-SAFE, SAFE)
@@ -38,14 +39,14 @@ def test_every_value_has_the_encoding_of_rfc_8785(value: Any) -> None:
     assert canonical_json(json.loads(encoded)) == encoded
 
 
-@pytest.mark.parametrize("number", [1e16, -1e16, 2.0**53, 1e21, 1e300], ids=repr)
+@cases("number", [1e16, -1e16, 2.0**53, 1e21, 1e300], ids=repr)
 def test_a_float_that_would_be_a_large_integer_is_refused(number: float) -> None:
     """What was encoded could not be parsed and encoded again."""
     with pytest.raises(ValueError, match="too large"):
         canonical_json({"x": [(number,)]})
 
 
-@pytest.mark.parametrize(
+@cases(
     "value",
     [SAFE + 1, -SAFE - 1, [float("nan")], "\ud800", {"\ud800": 1}, {1: "one"}, {"a": {None: 1}}, {"a": {1, 2}}, b"x"],
     ids=repr,

@@ -11,6 +11,7 @@ import pytest
 from core import fetching
 from core.fetching import Fetched, FetchFailed, TooManyFetches, fetch_file, is_public
 from tests.core.servers import HOST, resolve_to, send
+from tests.shared import cases
 
 PATH = "/.well-known/agentgate.txt"
 
@@ -33,7 +34,7 @@ def test_looks_the_host_up_once(serve: Callable[..., list[str]], monkeypatch: py
     assert looked_up == [HOST]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("answer", "status"),
     [
         (lambda handler: send(handler, status=404), 404),
@@ -58,7 +59,7 @@ def test_the_certificate_must_be_that_of_the_host(serve: Callable[..., list[str]
     assert asked == []
 
 
-@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["93.184.215.14", "10.0.0.1"], ["fe80::1%eth0"], []])
+@cases("addresses", [["127.0.0.1"], ["93.184.215.14", "10.0.0.1"], ["fe80::1%eth0"], []])
 def test_a_host_with_an_address_that_is_not_public_is_not_asked(
     monkeypatch: pytest.MonkeyPatch, addresses: list[str]
 ) -> None:
@@ -68,7 +69,7 @@ def test_a_host_with_an_address_that_is_not_public_is_not_asked(
         fetch_file(HOST, PATH, max_bytes=5)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("address", "expected"),
     [
         ("93.184.215.14", True),

@@ -9,6 +9,7 @@ from core.errors import NotAuthenticated
 from core.http import page_after, read_basic
 from core.models import IdempotencyRecord
 from tests.limits.test_counters import NOW
+from tests.shared import cases
 
 
 def basic(text: str, scheme: str = "Basic") -> str:
@@ -31,7 +32,7 @@ def test_a_missing_header_returns_none() -> None:
     assert read_basic(ask(basic("id:secret")), "x-resource-server") is None
 
 
-@pytest.mark.parametrize(
+@cases(
     "header",
     [
         "",

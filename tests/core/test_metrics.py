@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from core import metrics
 from core.metrics import BulkHistogram
 from tests.samples import sample
+from tests.shared import cases
 
 BUCKETS = (0.001, 0.01, 0.1)
 REPORTS: dict[str, tuple[Callable[[], None], str, dict[str, str]]] = {
@@ -60,7 +60,7 @@ REPORTS: dict[str, tuple[Callable[[], None], str, dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("what", REPORTS)
+@cases("what", REPORTS)
 def test_a_report_is_counted_once(what: str) -> None:
     report, name, labels = REPORTS[what]
     before = sample(name, **labels)
@@ -75,7 +75,7 @@ def test_the_sequencer_shows_its_last_report() -> None:
     assert sample("agentgate_sequencer_last_run_timestamp_seconds") > 1_700_000_000
 
 
-@pytest.mark.parametrize("amounts", [[0.0], [0.001], [0.0011, 0.5, 0.1], [7.0] * 3, []])
+@cases("amounts", [[0.0], [0.001], [0.0011, 0.5, 0.1], [7.0] * 3, []])
 def test_observing_many_at_once_gives_the_same_numbers_as_one_by_one(amounts: list[float]) -> None:
     registries = [CollectorRegistry(), CollectorRegistry()]
     BulkHistogram("x", "x", buckets=BUCKETS, registry=registries[0]).observe_all(amounts)

@@ -4,9 +4,8 @@ import json
 from base64 import urlsafe_b64encode
 from typing import Any
 
-import pytest
-
 from core.nesting import MAX_DEPTH, is_jwt_too_deep, is_too_deep
+from tests.shared import cases
 
 
 def nested(levels: int) -> Any:
@@ -16,9 +15,7 @@ def nested(levels: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize(
-    ("levels", "is_deep"), [(0, False), (1, False), (MAX_DEPTH, False), (MAX_DEPTH + 1, True), (500, True)]
-)
+@cases(("levels", "is_deep"), [(0, False), (1, False), (MAX_DEPTH, False), (MAX_DEPTH + 1, True), (500, True)])
 def test_a_text_and_a_jwt_have_the_same_bound(levels: int, is_deep: bool) -> None:
     value = nested(levels)
     text = json.dumps(value)
@@ -32,6 +29,6 @@ def test_no_stack_is_needed() -> None:
     assert is_jwt_too_deep(f"{deep}.e30.x")
 
 
-@pytest.mark.parametrize("token", ["", "x", "é.é.é", "_w.e30.x"])
+@cases("token", ["", "x", "é.é.é", "_w.e30.x"])
 def test_a_jwt_that_cannot_be_read_is_not_too_deep(token: str) -> None:
     assert not is_jwt_too_deep(token)

@@ -2,14 +2,13 @@
 
 from ipaddress import ip_address, ip_network
 
-import pytest
-
 from core.net import Ranges
+from tests.shared import cases
 
 NETWORKS = ["10.0.0.0/24", "10.0.1.0/24", "10.0.0.128/25", "192.0.2.7/32", "0.0.0.0/32", "2001:db8::/32", "::/128"]
 
 
-@pytest.mark.parametrize(
+@cases(
     "address",
     [
         *("0.0.0.0", "0.0.0.1", "9.255.255.255", "10.0.0.0", "10.0.0.255", "10.0.1.255", "10.0.2.0", "192.0.2.6"),

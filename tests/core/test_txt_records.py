@@ -10,6 +10,7 @@ import pytest
 
 from core.txt_records import LookupFailed, txt_records
 from tests.core.servers import Resolver, answer_to, with_lines
+from tests.shared import cases
 
 NAME = "_agentgate.acme.com"
 
@@ -48,7 +49,7 @@ def test_a_truncated_answer_is_asked_for_by_tcp(resolve: Callable[..., Resolver]
     assert txt_records(NAME) == [b"x" * 255 * 20]
 
 
-@pytest.mark.parametrize(
+@cases(
     "tcp",
     [
         lambda packet: b"",
@@ -102,7 +103,7 @@ def test_says_why_no_resolver_answered(resolve: Callable[..., Resolver]) -> None
         txt_records(NAME)
 
 
-@pytest.mark.parametrize("name", ["a..b", "x" * 64 + ".com", ".".join(["x" * 60] * 5)])
+@cases("name", ["a..b", "x" * 64 + ".com", ".".join(["x" * 60] * 5)])
 def test_a_text_that_is_no_name_is_not_asked_for(resolve: Callable[..., Resolver], name: str) -> None:
     resolver = resolve(with_lines())
     with pytest.raises(LookupFailed):
@@ -110,7 +111,7 @@ def test_a_text_that_is_no_name_is_not_asked_for(resolve: Callable[..., Resolver
     assert resolver.asked == []
 
 
-@pytest.mark.parametrize(
+@cases(
     "lines",
     [
         [f"{NAME}. CNAME a.net.", f"a.net. CNAME {NAME}."],

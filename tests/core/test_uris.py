@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.uris import UnusableUri, canonical_uri, host_of
+from tests.shared import cases
 
 SPELLINGS = {
     "https://api.example.com": [
@@ -132,9 +133,7 @@ UNUSABLE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("canonical", "spelling"), [(canonical, each) for canonical, all_ in SPELLINGS.items() for each in all_]
-)
+@cases(("canonical", "spelling"), [(canonical, each) for canonical, all_ in SPELLINGS.items() for each in all_])
 def test_all_spellings_have_the_same_canonical_form(canonical: str, spelling: str) -> None:
     assert canonical_uri(spelling) == canonical
     assert canonical_uri(canonical) == canonical
@@ -144,7 +143,7 @@ def test_different_addresses_have_different_forms() -> None:
     assert len({canonical_uri(each) for each in DIFFERENT}) == len(DIFFERENT)
 
 
-@pytest.mark.parametrize("text", UNUSABLE)
+@cases("text", UNUSABLE)
 def test_an_unusable_uri_is_refused_with_a_reason(text: str) -> None:
     with pytest.raises(UnusableUri) as caught:
         canonical_uri(text)
@@ -194,7 +193,7 @@ def test_the_canonical_form_is_idempotent_and_printable_ascii(text: str) -> None
     assert all("!" <= letter <= "~" for letter in canonical)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("uri", "host"),
     [
         ("https://api.example.com", "api.example.com"),

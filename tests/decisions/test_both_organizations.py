@@ -9,6 +9,7 @@ from django.utils.html import strip_tags
 from tests.api.conftest import Api, Json, expect, new_agent, tokens_for
 from tests.api.test_tokens import basic
 from tests.oauth.client import OAuthClient, introspect
+from tests.shared import cases
 
 SCOPES = ["email:read", "email:send"]
 NO_MAIL = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
@@ -106,7 +107,7 @@ def test_the_order_of_resources_does_not_matter(home: Tenant, shop: Tenant, stoc
     assert home.ask(token)["allowed"] is True
 
 
-@pytest.mark.parametrize("is_anonymous", [False, True])
+@cases("is_anonymous", [False, True])
 def test_policies_and_logs_of_both_organizations_apply(
     home: Tenant, shop: Tenant, third: Tenant, token_for: Any, is_anonymous: bool
 ) -> None:

@@ -26,6 +26,7 @@ from policies.services import create_policy, update_policy
 from resources.models import ResourceServer
 from tests.log import log_entries, personal_data
 from tests.samples import sample
+from tests.shared import cases
 from tests.world import ANONYMOUS, Grant, make_caller, make_grant, mean_for
 from tokens.models import AccessToken
 from tokens.services import revoke_token
@@ -107,7 +108,7 @@ ENDINGS: dict[Reason, Callable[[Grant], Any]] = {
 }
 
 
-@pytest.mark.parametrize("reason", ENDINGS, ids=str)
+@cases("reason", ENDINGS, ids=str)
 def test_each_ending_denies_with_its_reason(grant: Grant, reason: Reason) -> None:
     ENDINGS[reason](grant)
     decision = ask(grant)
@@ -142,7 +143,7 @@ def test_removing_a_scope_from_an_agent_narrows_the_grant_but_adding_one_does_no
     assert ask(grant, "files:read").missing_scopes == ("files:read",)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("audience", "asked_by", "resource", "expected"),
     [
         (None, None, None, True),

@@ -22,6 +22,7 @@ from limits.sliding_window import LoadedCounter
 from policies.policy_sets import NO_POLICIES, PolicyRow, PolicySet, compile_policy_set
 from policies.rules.data_flow import task_key
 from tests.decisions.drivers import forget
+from tests.shared import cases
 from tokens.access_tokens import Claims
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -75,7 +76,7 @@ def found(token: TokenFacts | None = TOKEN, **fields: Any) -> Found:
     return nothing._replace(**fields)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("changes", "reason"),
     [
         ({}, None),
@@ -108,7 +109,7 @@ def test_each_fact_of_a_token(changes: dict[str, Any], reason: Reason | None) ->
 
 
 class TestCallers:
-    @pytest.mark.parametrize(
+    @cases(
         "caller",
         [
             None,
@@ -126,7 +127,7 @@ class TestCallers:
     def test_a_wrong_credential_is_refused_for_an_unknown_token_too(self) -> None:
         assert judge(question(claims=None, credential=CREDENTIAL), found(None), NOW).decision.is_caller_refused
 
-    @pytest.mark.parametrize("expires_at", [None, SOON])
+    @cases("expires_at", [None, SOON])
     def test_a_right_one_says_who_asks(self, expires_at: datetime | None) -> None:
         caller = CALLER._replace(secret_expires_at=expires_at)
         judgement = judge(question(credential=CREDENTIAL), found(caller=caller, service=SERVICE), NOW)
@@ -146,7 +147,7 @@ class TestCallers:
 
 
 class TestDeletedTokens:
-    @pytest.mark.parametrize(("expires_at", "reason"), [(SOON, "token_revoked"), (NOW, "token_expired")])
+    @cases(("expires_at", "reason"), [(SOON, "token_revoked"), (NOW, "token_expired")])
     def test_the_claims_say_what_is_known(self, expires_at: datetime, reason: str) -> None:
         agent = AgentFacts("client_1", "agt_1", "org_1")
         judgement = judge(question(claims=replace(CLAIMS, expires_at=expires_at)), found(None, agent=agent), NOW)

@@ -12,6 +12,7 @@ from developers.acting import as_developer, hold_developer
 from developers.errors import OrganizationSuspended
 from developers.models import Developer
 from developers.services import suspend_organization
+from tests.shared import cases
 from tests.world import ANONYMOUS, as_user
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +29,7 @@ def test_an_unchanged_developer_may_write_from_the_same_address(developer: Devel
     hold(developer)
 
 
-@pytest.mark.parametrize("change", [{"password": "changed"}, {"is_active": False}])
+@cases("change", [{"password": "changed"}, {"is_active": False}])
 def test_a_developer_whose_account_has_changed_may_not_write(developer: Developer, change: dict[str, Any]) -> None:
     User.objects.filter(pk=developer.user_id).update(**change)
     with pytest.raises(NotAuthenticated):

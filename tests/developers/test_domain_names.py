@@ -3,9 +3,10 @@
 import pytest
 
 from developers.domain_names import UnusableDomain, canonical_domain, is_public_suffix
+from tests.shared import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "domain"),
     [
         ("acme.com", "acme.com"),
@@ -23,7 +24,7 @@ def test_a_domain_has_one_spelling(text: str, domain: str) -> None:
     assert canonical_domain(text) == domain
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "message"),
     [
         ("", "domain alone"),

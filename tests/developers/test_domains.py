@@ -31,6 +31,7 @@ from developers.services import verify_organization
 from developers.tasks import check_domains
 from tests.constants import NOON
 from tests.log import log_entries
+from tests.shared import cases
 from tests.threads import race
 from tests.world import ANONYMOUS, make_developer
 
@@ -197,7 +198,7 @@ def test_a_proved_domain_is_checked_every_day(proved: Any, internet: Internet) -
     assert check_domains() == 0
 
 
-@pytest.mark.parametrize("missing", [GONE, DOWN])
+@cases("missing", [GONE, DOWN])
 def test_a_missing_proof_is_lost_after_notice(
     proved: Any, developer: Developer, internet: Internet, missing: Found
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from developers.proofs import PATH, Found, find_proof, statement
 from tests.core.servers import HOST, send, with_lines
+from tests.shared import cases
 
 TOKEN = "0123456789abcdef"
 RIGHT, WRONG = statement(TOKEN), statement("fedcba9876543210")
@@ -44,9 +45,7 @@ def _port() -> int:
     return fetching.PORT
 
 
-@pytest.mark.parametrize(
-    ("status", "problem", "is_gone"), [(404, "absent", True), (410, "absent", True), (500, "unreachable", False)]
-)
+@cases(("status", "problem", "is_gone"), [(404, "absent", True), (410, "absent", True), (500, "unreachable", False)])
 def test_tells_a_file_that_is_absent_from_a_website_that_is_down(
     resolve: Callable[..., Any], serve: Callable[..., Any], status: int, problem: str, is_gone: bool
 ) -> None:

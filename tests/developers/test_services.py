@@ -26,6 +26,7 @@ from developers.services import (
 )
 from tests.constants import MOMENT, NOON, PASSWORD
 from tests.log import log_entries, personal_data
+from tests.shared import cases
 from tests.threads import race
 from tests.world import ANONYMOUS, developer_for_api_key, make_user
 
@@ -87,7 +88,7 @@ def test_a_developer_cannot_become_a_developer_again(developer: Developer) -> No
     assert ApiKey.objects.count() == log_entries(event="developer.registered").count() == 1
 
 
-@pytest.mark.parametrize("change", [{"password": "changed"}, {"is_active": False}])
+@cases("change", [{"password": "changed"}, {"is_active": False}])
 def test_an_account_that_has_changed_since_its_sign_in_cannot_become_a_developer(change: dict[str, Any]) -> None:
     user = make_user("dev@example.com")
     User.objects.update(**change)
@@ -172,7 +173,7 @@ CHANGES: dict[str, Callable[[Developer], object]] = {
 }
 
 
-@pytest.mark.parametrize("event", CHANGES)
+@cases("event", CHANGES)
 def test_a_change_is_in_the_organizations_log_with_its_actor(developer: Developer, event: str) -> None:
     CHANGES[event](developer)
     entry = log_entries().get(event=event)

@@ -3,10 +3,9 @@
 import ast
 from functools import cache
 
-import pytest
-
 from docs.tables import THREATS
 from tests.live.server import ROOT
+from tests.shared import cases
 
 NAMED = sorted({name for row in THREATS for name in row["tests"].split()})
 
@@ -25,7 +24,7 @@ def test_every_row_names_tests_that_exist() -> None:
     assert [name for name, path, test in parts if not (ROOT / path).exists() or test not in names_in(path)] == []
 
 
-@pytest.mark.parametrize("column", ["section", "threat", "defense", "tests"])
+@cases("column", ["section", "threat", "defense", "tests"])
 def test_every_row_is_complete(column: str) -> None:
     assert THREATS
     assert [row for row in THREATS if not row[column] or None in row] == []

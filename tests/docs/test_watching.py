@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from core import metrics
 from tests.live.server import ROOT
 from tests.programs import find_program
+from tests.shared import cases
 from tests.watching import expressions, grouping_in, labels_in, metrics_in, panels, rules
 
 PAGE = (ROOT / "docs/operations.md").read_text()
@@ -84,7 +85,7 @@ def test_every_alert_is_explained_and_no_other() -> None:
     assert sorted(re.findall(r"^\| `(AgentGate\w+)` \|", PAGE, re.M)) == sorted(rule["alert"] for rule in rules())
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+@cases("rule", rules(), ids=lambda rule: rule["alert"])
 def test_an_alert_says_what_it_means_and_what_to_do(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert re.fullmatch(r"\d+[mh]", rule["for"])

@@ -30,6 +30,7 @@ from insights.windows import DAY
 from tests.audit.journals import write_row
 from tests.audit.months import FEBRUARY, JANUARY, archive_in, fill, use_small_segments
 from tests.insights.logs import NOW, counted, counts_of_raw_log, log_entries
+from tests.shared import cases
 from tests.threads import beside_lock, race
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
@@ -275,7 +276,7 @@ def _log_many_scopes(at: datetime) -> None:
     sequencer.sequence()
 
 
-@pytest.mark.parametrize("limit", [1, 7, BATCH])
+@cases("limit", [1, 7, BATCH])
 def test_a_day_of_an_organization_has_a_bounded_number_of_rows(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MAX_ROWS_PER_DAY", 20)
     _log_many_scopes(NOW)

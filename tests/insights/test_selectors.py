@@ -14,7 +14,7 @@ from insights.services import count_log
 from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
 from tests.audit.journals import write_row
 from tests.insights.logs import NOW, all_entries, log_entries
-from tests.shared import rows_of_module
+from tests.shared import cases, rows_of_module
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 END = floor_hour(NOW) + HOUR
@@ -49,8 +49,8 @@ def decided(since: datetime, until: datetime, organization: str, agent: str | No
     return dict(found)
 
 
-@pytest.mark.parametrize(("since", "until"), WINDOWS)
-@pytest.mark.parametrize("agent", [None, "agt_1"])
+@cases(("since", "until"), WINDOWS)
+@cases("agent", [None, "agt_1"])
 def test_totals_add_hours_and_days_up(
     since: datetime, until: datetime, agent: str | None, django_assert_num_queries: Any
 ) -> None:
@@ -61,9 +61,9 @@ def test_totals_add_hours_and_days_up(
     assert bool(found[Kind.SCOPE]) == bool(found[Kind.DECISION])
 
 
-@pytest.mark.parametrize(("since", "until"), WINDOWS)
-@pytest.mark.parametrize("others", [[], [Kind.DECISION, Kind.CONSENT]])
-@pytest.mark.parametrize("kind", [Kind.DENIAL, Kind.RULE, Kind.SCOPE])
+@cases(("since", "until"), WINDOWS)
+@cases("others", [[], [Kind.DECISION, Kind.CONSENT]])
+@cases("kind", [Kind.DENIAL, Kind.RULE, Kind.SCOPE])
 def test_the_most_frequent_are_the_highest_totals(
     kind: Kind, others: list[Kind], since: datetime, until: datetime, django_assert_num_queries: Any
 ) -> None:
@@ -77,7 +77,7 @@ def test_the_most_frequent_are_the_highest_totals(
         assert found == {**counts, kind: {value: counts[kind][value] for value in highest[:limit]}}
 
 
-@pytest.mark.parametrize("step", [HOUR, 6 * HOUR, DAY, 3 * DAY])
+@cases("step", [HOUR, 6 * HOUR, DAY, 3 * DAY])
 def test_a_series_has_a_number_for_each_step(step: timedelta, django_assert_num_queries: Any) -> None:
     window = Window(floor_day(END) - 2 * DAY, floor_day(END) + DAY, step)
     with django_assert_num_queries(1):

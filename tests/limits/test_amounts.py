@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limits.counting import CounterDenial, count_call, find_denial, row_of, take_call
 from limits.sliding_window import MAX_NUMBER, SLOTS, CounterRequest, LoadedCounter
+from tests.shared import cases
 
 START = datetime(2026, 3, 29, 0, 59, 59, 999_999, tzinfo=UTC)
 MICROSECOND, MINUTE = timedelta(microseconds=1), timedelta(minutes=1)
@@ -140,7 +141,6 @@ def units(amount: Decimal) -> int:
     return int(number)
 
 
-@settings(max_examples=400)
 @given(histories())
 def test_no_window_contains_more_than_the_limit_whatever_is_reserved(case: tuple[int, Decimal, list[Step]]) -> None:
     window, limit, steps = case
@@ -156,7 +156,6 @@ def test_no_window_contains_more_than_the_limit_whatever_is_reserved(case: tuple
         assert till.oracle.least(now) <= limit
 
 
-@settings(max_examples=200)
 @given(
     st.lists(st.integers(0, 2**32 - 1), min_size=SLOTS, max_size=SLOTS),
     st.lists(st.integers(0, MAX_NUMBER), min_size=SLOTS, max_size=SLOTS),
@@ -174,7 +173,7 @@ def test_a_counter_is_stored_and_loaded_in_both_formats(
     assert not stored.changed
 
 
-@pytest.mark.parametrize("length", [0, 1, 259, 261, 1039, 1041, 1040 + 23])
+@cases("length", [0, 1, 259, 261, 1039, 1041, 1040 + 23])
 def test_damaged_bytes_of_any_length_are_an_error(length: int) -> None:
     if length:
         with pytest.raises(struct.error):

@@ -17,6 +17,7 @@ from limits.quick_throttle import Hit, QuickThrottle
 from limits.throttle import Subject
 from tests.samples import sample
 from tests.servers import free_port
+from tests.shared import cases
 
 THROTTLE = QuickThrottle("test", "3/minute")
 SUBJECT, OTHER = Subject("address:192.0.2.1"), Subject("address:192.0.2.2", 2)
@@ -137,7 +138,7 @@ def test_expired_slices_are_deleted(settings: Any, clock: time_machine.Traveller
     assert sum(map(len, quick_throttle.memory_of(THROTTLE.name, 60).slices.values())) <= 3
 
 
-@pytest.mark.parametrize("number", [0, -1])
+@cases("number", [0, -1])
 def test_a_number_below_1_is_an_error(number: int) -> None:
     with pytest.raises(ValueError, match="1 or more"):
         THROTTLE.hit(SUBJECT, number=number)

@@ -2,10 +2,11 @@ import struct
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limits.sliding_window import EPOCH, MAX_NUMBER, SLOTS, Carried, CounterRequest, LoadedCounter, counter_key
+from tests.shared import cases
 
 START = datetime(2026, 3, 29, 0, 59, 59, 999_999, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -48,7 +49,6 @@ def play(limit: int, window: int, moments: list[datetime]) -> list[tuple[datetim
     return log
 
 
-@settings(max_examples=300)
 @given(arrivals())
 def test_no_window_ever_contains_more_calls_than_the_limit(
     case: tuple[int, int, list[datetime]],
@@ -60,7 +60,6 @@ def test_no_window_ever_contains_more_calls_than_the_limit(
         assert beyond - first > timedelta(seconds=window)
 
 
-@settings(max_examples=300)
 @given(arrivals())
 def test_a_call_is_refused_at_most_one_64th_of_the_window_early(
     case: tuple[int, int, list[datetime]],
@@ -75,7 +74,6 @@ def test_a_call_is_refused_at_most_one_64th_of_the_window_early(
             assert len(recent) >= limit
 
 
-@settings(max_examples=200)
 @given(starts, windows, st.integers(1, 50), st.integers(1, 50))
 def test_a_new_window_allows_exactly_the_limit_at_once(start: datetime, window: int, limit: int, excess: int) -> None:
     log = play(limit, window, [start] * (limit + excess))
@@ -83,7 +81,6 @@ def test_a_new_window_allows_exactly_the_limit_at_once(start: datetime, window: 
     assert [was_allowed for _, was_allowed in log] == [True] * limit + [False] * excess
 
 
-@settings(max_examples=200)
 @given(arrivals())
 def test_retry_after_is_exact_to_the_second_within_the_window(
     case: tuple[int, int, list[datetime]],
@@ -118,7 +115,7 @@ def test_a_call_counts_for_its_window_and_at_most_one_slot_longer() -> None:
     assert counter.used(on_the_edge + timedelta(seconds=65)) == 0
 
 
-@pytest.mark.parametrize("back", [timedelta(seconds=4), timedelta(hours=1), timedelta(days=400)])
+@cases("back", [timedelta(seconds=4), timedelta(hours=1), timedelta(days=400)])
 def test_a_clock_that_goes_back_gives_no_second_quota_and_blocks_for_one_window(back: timedelta) -> None:
     counter = LoadedCounter("key", 64)
     counter.take(3, START)
@@ -188,9 +185,7 @@ def test_damaged_bytes_are_an_error() -> None:
         LoadedCounter.unpack("key", 60, 1, b"\0" * (4 * SLOTS - 1))
 
 
-@pytest.mark.parametrize(
-    ("key", "limit", "window"), [("", 1, 1), ("k" * 201, 1, 1), ("k", 0, 1), ("k", 1, 0), ("k", -1, 1)]
-)
+@cases(("key", "limit", "window"), [("", 1, 1), ("k" * 201, 1, 1), ("k", 0, 1), ("k", 1, 0), ("k", -1, 1)])
 def test_an_invalid_counter_request_is_an_error(key: str, limit: int, window: int) -> None:
     with pytest.raises(ValueError, match="counter"):
         CounterRequest(key, limit, window)
@@ -204,7 +199,6 @@ def test_long_keys_become_different_digests() -> None:
     assert counter_key("rate", "pol_1", 60) == "rate|pol_1|60"
 
 
-@settings(max_examples=200)
 @given(arrivals(), windows, st.lists(st.integers(0, 3_000_000), max_size=5))
 def test_calls_added_to_another_window_count_at_least_as_long_and_little_longer(
     case: tuple[int, int, list[datetime]], window: int, later: list[int]

@@ -12,6 +12,7 @@ from developers.models import Developer
 from resources.services import RegisteredResourceServer
 from tests.oauth.client import OAuthClient, error_of, introspect, make_client, query_of
 from tests.oauth.test_pushed_requests import push, visit
+from tests.shared import cases
 from tests.world import allow, ask, sign_in
 
 Json = dict[str, Any]
@@ -164,7 +165,7 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+@cases("wrong", WRONG)
 def test_section_5_details_that_do_not_conform_are_refused(client: OAuthClient, ada: User, wrong: str) -> None:
     query = query_of(client.authorize(sign_in(ada), authorization_details=wrong))
     assert (query["error"], query["state"]) == ("invalid_authorization_details", "st4te")
@@ -175,7 +176,7 @@ def test_section_5_details_that_do_not_conform_are_refused(client: OAuthClient, 
     assert not Consent.objects.exists()
 
 
-@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
+@cases("opening", ["[", '{"a":', '[{"a":'])
 def test_deep_nesting_is_refused_before_it_is_parsed(client: OAuthClient, ada: User, opening: str) -> None:
     for wrong in (opening * 33, opening * 1000):
         query = query_of(client.authorize(sign_in(ada), authorization_details=wrong))
@@ -211,7 +212,7 @@ class TestTokenRequest:
         form = {"scopes": SCOPE.split(), "target-0": ["ada@work.example"], "target-1": ["work"]}
         return query_of(browser.post(asked["Location"], {"decision": "allow", **form}))["code"]
 
-    @pytest.mark.parametrize(
+    @cases(
         "details",
         [
             [MAIL, CALENDAR],
@@ -233,7 +234,7 @@ class TestTokenRequest:
         again = text(picked("ada@work.example"), CALENDAR)
         assert client.refresh(tokens["refresh_token"], authorization_details=again).status_code == 200
 
-    @pytest.mark.parametrize("wrong", ["x", text({**MAIL, "type": "payment"}), text({**MAIL, "more": 1})])
+    @cases("wrong", ["x", text({**MAIL, "type": "payment"}), text({**MAIL, "more": 1})])
     def test_section_8_details_that_do_not_conform_are_refused(
         self, client: OAuthClient, code: str, wrong: str
     ) -> None:

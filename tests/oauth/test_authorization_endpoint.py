@@ -4,7 +4,6 @@ import re
 from html import unescape
 from typing import Any, ClassVar
 
-import pytest
 from django.test import Client
 
 from accounts.models import User
@@ -14,6 +13,7 @@ from consent.services import revoke_consent
 from developers.models import Organization
 from tests.constants import CALLBACK
 from tests.oauth.client import ISSUER, OAuthClient, introspect, query_of
+from tests.shared import cases
 
 CONSENT_PAGE = re.compile(r"/consent/cns_[0-9a-f]{44}")
 
@@ -34,7 +34,7 @@ def test_an_unregistered_redirect_uri_shows_an_error_page(client: OAuthClient) -
     assert is_error_page_without_redirect(client.authorize(redirect_uri="https://evil.example/callback"))
 
 
-@pytest.mark.parametrize(
+@cases(
     "uri",
     [
         "https://smartmail.example/callback?next=1",
@@ -49,7 +49,7 @@ def test_a_redirect_uri_must_match_exactly(client: OAuthClient, uri: str) -> Non
     assert is_error_page_without_redirect(client.authorize(redirect_uri=uri))
 
 
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:51234/callback", "http://127.0.0.1/callback"])
+@cases("uri", ["http://127.0.0.1:51234/callback", "http://127.0.0.1/callback"])
 def test_a_loopback_address_may_have_any_port(public: OAuthClient, uri: str) -> None:
     assert CONSENT_PAGE.fullmatch(public.authorize(redirect_uri=uri)["Location"])
 
@@ -67,12 +67,12 @@ def test_a_missing_challenge_is_invalid_request(client: OAuthClient, world: Any)
     assert refusal(world, response)["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize("method", ["plain", None, "s256"])
+@cases("method", ["plain", None, "s256"])
 def test_only_s256_is_accepted(client: OAuthClient, world: Any, method: str | None) -> None:
     assert refusal(world, client.authorize(code_challenge_method=method))["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize("challenge", ["short", "a" * 42, "a" * 44, "a" * 42 + "+", "a" * 42 + "="])
+@cases("challenge", ["short", "a" * 42, "a" * 44, "a" * 42 + "+", "a" * 42 + "="])
 def test_a_challenge_is_43_characters_of_base64url(client: OAuthClient, world: Any, challenge: str) -> None:
     assert refusal(world, client.authorize(code_challenge=challenge))["error"] == "invalid_request"
 
@@ -81,7 +81,7 @@ def test_a_repeated_parameter_is_invalid_request(client: OAuthClient, world: Any
     assert refusal(world, client.authorize(scope=["email:read", "email:send"]))["error"] == "invalid_request"
 
 
-@pytest.mark.parametrize("name", ["client_id", "redirect_uri"])
+@cases("name", ["client_id", "redirect_uri"])
 def test_a_repeated_client_id_or_redirect_uri_shows_an_error_page(client: OAuthClient, name: str) -> None:
     value = client.parameters()[name]
     assert is_error_page_without_redirect(client.authorize(**{name: [value, value]}))
@@ -114,7 +114,7 @@ def test_a_scope_that_does_not_exist_suggests_the_nearest(client: OAuthClient, w
     assert description == "The scope 'email:raed' does not exist. Did you mean 'email:read'?"
 
 
-@pytest.mark.parametrize("scope", ["no:such", "payments:charge", "openid", "email:read openid"])
+@cases("scope", ["no:such", "payments:charge", "openid", "email:read openid"])
 def test_an_unavailable_scope_is_invalid_scope(client: OAuthClient, world: Any, scope: str) -> None:
     assert refusal(world, client.authorize(scope=scope))["error"] == "invalid_scope"
 
@@ -136,8 +136,8 @@ def test_an_approval_returns_code_state_and_the_issuer_of_the_metadata(
     assert (answer["state"], answer["iss"]) == ("st4te", metadata["issuer"])
 
 
-@pytest.mark.parametrize("is_signed_in", [False, True])
-@pytest.mark.parametrize("is_verified", [False, True])
+@cases("is_signed_in", [False, True])
+@cases("is_verified", [False, True])
 def test_prompt_none_is_login_required_for_everyone(
     client: OAuthClient, world: Any, ada: User, is_signed_in: bool, is_verified: bool
 ) -> None:
@@ -161,7 +161,7 @@ class TestNoOpenRedirect:
         {"state": "x" * 9000},
     ]
 
-    @pytest.mark.parametrize("wrong", WRONG)
+    @cases("wrong", WRONG)
     def test_a_client_that_is_not_verified_gets_no_redirect(
         self, client: OAuthClient, world: Any, ada: User, wrong: dict[str, Any]
     ) -> None:
@@ -180,7 +180,7 @@ class TestNoOpenRedirect:
         assert "invalid_scope" in text
         assert re.sub(r'href="[^"]*"', "", text).count("0800") == 0
 
-    @pytest.mark.parametrize("wrong", WRONG)
+    @cases("wrong", WRONG)
     def test_a_verified_organization_gets_the_redirect(
         self, client: OAuthClient, world: Any, wrong: dict[str, Any]
     ) -> None:
@@ -207,9 +207,7 @@ class TestNoOpenRedirect:
         revoke_consent(actor=world.ANONYMOUS, consent=Consent.objects.get(user=ada))
         assert is_error_page_without_redirect(client.authorize(world.sign_in(ada), scope="no:such"))
 
-    @pytest.mark.parametrize(
-        "uri", ["http://127.0.0.1:51234/callback", "http://localhost/callback", "com.example.app:/done"]
-    )
+    @cases("uri", ["http://127.0.0.1:51234/callback", "http://localhost/callback", "com.example.app:/done"])
     def test_a_program_on_the_device_gets_the_redirect(self, register: Any, uri: str) -> None:
         answer = register(redirect_uris=[uri]).authorize(scope="no:such")
         assert answer.status_code == 303
@@ -258,14 +256,14 @@ def test_more_than_twenty_resources_are_refused_without_looking_each_up(
     assert refusal(world, answer)["error"] == "invalid_target"
 
 
-@pytest.mark.parametrize("resource", ["https://unknown.example/api", "not a uri", "https://mail.example/api#f"])
+@cases("resource", ["https://unknown.example/api", "not a uri", "https://mail.example/api#f"])
 def test_an_unknown_or_malformed_resource_is_invalid_target(
     client: OAuthClient, world: Any, service: Any, resource: str
 ) -> None:
     assert refusal(world, client.authorize(resource=resource))["error"] == "invalid_target"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("registered", "asked", "is_good"),
     [
         ("https://one.example", "https://one.example/", True),

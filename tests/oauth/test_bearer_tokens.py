@@ -6,12 +6,12 @@ The protected resource is behind forward authorization. The SDK's guards have th
 import re
 from typing import Any
 
-import pytest
 from django.test import Client
 
 from accounts.models import User
 from tests.constants import basic
 from tests.oauth.client import FORM, ISSUER, OAuthClient, error_of, introspect, query_of
+from tests.shared import cases
 
 FORWARD_AUTH = "/api/v1/forward-auth"
 PRM = "https://mail.example/.well-known/oauth-protected-resource"
@@ -37,7 +37,7 @@ def test_a_missing_token_is_401_with_the_metadata_url(db: None) -> None:
     assert challenge(response) == {"scope": "email:read", "resource_metadata": PRM}
 
 
-@pytest.mark.parametrize("token", ["garbage", "a.b.c"])
+@cases("token", ["garbage", "a.b.c"])
 def test_an_invalid_token_is_401_invalid_token(db: None, token: str) -> None:
     response = ask(token)
     assert response.status_code == 401
@@ -139,7 +139,7 @@ def test_revoking_another_clients_token_is_200_and_does_nothing(
     assert client.refresh(tokens["refresh_token"]).status_code == 200
 
 
-@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+@cases("kind", ["access_token", "refresh_token"])
 def test_revoking_any_token_revokes_the_family(client: OAuthClient, world: Any, ada: User, kind: str) -> None:
     tokens = client.tokens(ada)
     answer = client.post("/oauth/revoke", token=tokens[kind], token_type_hint="nonsense")
@@ -153,9 +153,7 @@ def test_revoking_requires_client_authentication(client: OAuthClient, world: Any
     assert (answer.status_code, error_of(answer)) == (401, "invalid_client")
 
 
-@pytest.mark.parametrize(
-    "uri", ["http://app.example/cb", "https://app.example/cb#f", "https://u@app.example/", "javascript:alert(1)", 7]
-)
+@cases("uri", ["http://app.example/cb", "https://app.example/cb#f", "https://u@app.example/", "javascript:alert(1)", 7])
 def test_an_unsafe_redirect_uri_cannot_be_registered(world: Any, uri: Any) -> None:
     answer = Client().post("/oauth/register", {"redirect_uris": [uri]}, content_type="application/json")
     assert (answer.status_code, error_of(answer)) == (400, "invalid_redirect_uri")
@@ -185,7 +183,7 @@ def test_the_device_flow_is_not_offered(client: OAuthClient, world: Any) -> None
         assert Client().post(path).status_code == 404
 
 
-@pytest.mark.parametrize("is_open", [True, False])
+@cases("is_open", [True, False])
 def test_metadata_lists_only_enabled_features(settings: Any, db: None, is_open: bool) -> None:
     settings.OAUTH_DYNAMIC_REGISTRATION = settings.OAUTH_CLIENT_METADATA_DOCUMENTS = is_open
     for path in (METADATA, "/.well-known/openid-configuration/oauth", "/oauth/.well-known/openid-configuration"):

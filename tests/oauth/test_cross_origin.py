@@ -1,7 +1,8 @@
 """Clients in a page of another origin can call the endpoints for programs, but not with a browser session."""
 
-import pytest
 from django.test import Client
+
+from tests.shared import cases
 
 ORIGIN = {"Origin": "https://inspector.example"}
 ENDPOINTS = ["/oauth/token", "/oauth/register", "/oauth/revoke", "/oauth/par"]
@@ -13,7 +14,7 @@ READABLE = [
 ]
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
+@cases("path", ENDPOINTS)
 def test_a_preflight_allows_what_a_client_sends(path: str, db: None) -> None:
     answer = Client().options(path, headers={**ORIGIN, "Access-Control-Request-Method": "POST"})
     assert answer.status_code == 204
@@ -23,7 +24,7 @@ def test_a_preflight_allows_what_a_client_sends(path: str, db: None) -> None:
     assert "Access-Control-Allow-Credentials" not in answer
 
 
-@pytest.mark.parametrize("path", READABLE)
+@cases("path", READABLE)
 def test_public_documents_can_be_read_from_any_origin(path: str, db: None) -> None:
     answer = Client().get(path, headers=ORIGIN)
     assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (200, "*")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.oauth.client import error_of
+from tests.shared import cases
 
 
 @pytest.fixture
@@ -97,7 +98,7 @@ def read_document(body: bytes, content_type: str = "application/json", cache_con
     return documents.read_document(Fetched(body, content_type, cache_control))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "message"),
     [
         (b'{"redirect_uris": [], "redirect_uris": []}', "more than once"),
@@ -117,13 +118,13 @@ def test_a_document_that_all_parsers_read_alike_is_read(world: Any) -> None:
     assert read_document(b'{"x": 1}', "application/vnd.client+json; charset=utf-8")[0] == {"x": 1}
 
 
-@pytest.mark.parametrize("content_type", ["", "text/html", "text/json", "application/jsonp"])
+@cases("content_type", ["", "text/html", "text/json", "application/jsonp"])
 def test_a_document_that_is_not_json_is_refused(content_type: str) -> None:
     with pytest.raises(ValueError, match="not JSON"):
         read_document(b"{}", content_type)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("cache_control", "seconds"),
     [("", 86_400), ("max-age=600", 600), ("public, max-age = 5", 300), ("max-age=9999999", 86_400), ("no-store", 300)],
 )
@@ -131,7 +132,7 @@ def test_a_document_is_kept_as_long_as_its_server_says(cache_control: str, secon
     assert read_document(b"{}", cache_control=cache_control)[1] == seconds
 
 
-@pytest.mark.parametrize(
+@cases(
     "url",
     [
         *("http://client.example/c", "https://client.example", "https:///c", "https://client.example:99999/c"),

@@ -3,11 +3,11 @@
 from typing import Any
 from unittest.mock import patch
 
-import pytest
 from django.db import OperationalError
 from django.test import Client
 
 from tests.oauth.client import error_of
+from tests.shared import cases
 
 FORM = "application/x-www-form-urlencoded"
 HOSTILE = [
@@ -24,8 +24,8 @@ ENDPOINTS = ["/oauth/token", "/oauth/revoke", "/oauth/introspect", "/oauth/par"]
 FIELDS = ["client_id", "client_secret", "code", "refresh_token", "token", "scope", "resource", "redirect_uri", "state"]
 
 
-@pytest.mark.parametrize("path", ENDPOINTS)
-@pytest.mark.parametrize("value", HOSTILE)
+@cases("path", ENDPOINTS)
+@cases("value", HOSTILE)
 def test_hostile_values_are_refused_by_the_endpoints_for_programs(world: Any, db: None, path: str, value: str) -> None:
     for grant in ("authorization_code", "refresh_token", "client_credentials", value):
         body = f"grant_type={grant}&" + "&".join(f"{field}={value}" for field in FIELDS)
@@ -34,8 +34,8 @@ def test_hostile_values_are_refused_by_the_endpoints_for_programs(world: Any, db
         assert error_of(answer)
 
 
-@pytest.mark.parametrize("field", [*FIELDS, "request_uri", "prompt", "code_challenge", "response_type", "x"])
-@pytest.mark.parametrize("value", HOSTILE)
+@cases("field", [*FIELDS, "request_uri", "prompt", "code_challenge", "response_type", "x"])
+@cases("value", HOSTILE)
 def test_hostile_values_are_refused_by_the_authorization_endpoint(client: Any, field: str, value: str) -> None:
     from urllib.parse import urlencode
 
@@ -46,8 +46,8 @@ def test_hostile_values_are_refused_by_the_authorization_endpoint(client: Any, f
     assert "<script>" not in answer.content.decode()
 
 
-@pytest.mark.parametrize("pair", ["a%00b:c", "%ff:x", ":", "x", "\udc80:x"])
-@pytest.mark.parametrize("path", ENDPOINTS)
+@cases("pair", ["a%00b:c", "%ff:x", ":", "x", "\udc80:x"])
+@cases("path", ENDPOINTS)
 def test_hostile_credentials_are_refused(world: Any, db: None, path: str, pair: str) -> None:
     import base64
 
@@ -62,14 +62,14 @@ def test_too_many_parameters_are_refused(world: Any, db: None) -> None:
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize("name", ["a\x00b", "\ud800", "x" * 300, {"a": 1}])
+@cases("name", ["a\x00b", "\ud800", "x" * 300, {"a": 1}])
 def test_a_hostile_name_cannot_be_registered(world: Any, db: None, name: Any) -> None:
     body = {"redirect_uris": ["https://a.example/"], "client_name": name}
     answer = Client().post("/oauth/register", body, content_type="application/json")
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
-@pytest.mark.parametrize("value", [float("nan"), 1e999, "\x00", ["\ud800"], {"kty": {"deep": [1]}}])
+@cases("value", [float("nan"), 1e999, "\x00", ["\ud800"], {"kty": {"deep": [1]}}])
 def test_hostile_keys_cannot_be_registered(world: Any, db: None, value: Any) -> None:
     key = {"kty": value, "kid": value, "x": value}
     body = {

@@ -9,6 +9,7 @@ import time_machine
 from accounts.models import User
 from tests.constants import NOON
 from tests.oauth.client import OAuthClient
+from tests.shared import cases
 
 
 def client_of(world: Any, document: dict[str, Any]) -> Any:
@@ -18,7 +19,7 @@ def client_of(world: Any, document: dict[str, Any]) -> Any:
     return OAuthClient(Agent(client_id=document["client_id"], redirect_uris=" ".join(document["redirect_uris"])), "")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "redirect_uri"),
     [
         ("VS_CODE", "http://127.0.0.1:33418/"),
@@ -56,7 +57,7 @@ def test_the_screen_shows_the_host_of_the_document_and_of_the_redirect(world: An
     assert shown["redirectUri"] == "https://other.example/redirect"
 
 
-@pytest.mark.parametrize(
+@cases(
     "change",
     [
         {"client_id": "https://other.example/client"},
@@ -85,7 +86,7 @@ def test_an_unavailable_document_is_refused(world: Any, published: Any) -> None:
     assert client_of(world, CLAUDE_CODE).authorize().status_code == 400
 
 
-@pytest.mark.parametrize(
+@cases(
     "url",
     [
         "https://127.0.0.1/c",
@@ -134,7 +135,7 @@ def test_a_document_cannot_take_over_a_registered_client(world: Any, published: 
     assert Agent.objects.get().redirect_uris == world.CALLBACK
 
 
-@pytest.mark.parametrize("letter", ["\u0430", "\u202e", "\U000e0041", " "])
+@cases("letter", ["\u0430", "\u202e", "\U000e0041", " "])
 def test_the_url_of_a_document_must_be_printable_ascii(world: Any, published: Any, letter: str) -> None:
     from tests.oauth.documents import CLAUDE_CODE, Websites
 

@@ -15,6 +15,7 @@ from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from accounts.models import User
 from tests.constants import NOON
 from tests.oauth.client import error_of
+from tests.shared import cases
 
 UNCHECKED: Any = {"options": {"verify_signature": False}}
 TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -103,7 +104,7 @@ def test_an_assertion_works_only_once(signer: Any, world: Any, ada: User) -> Non
     assert (again.status_code, error_of(again)) == (401, "invalid_client")
 
 
-@pytest.mark.parametrize(
+@cases(
     "changes",
     [
         {"aud": "https://other.example/oauth"},
@@ -147,20 +148,20 @@ TIMES = {
 }
 
 
-@pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
-@pytest.mark.parametrize("kind", TIMES)
+@cases("name", ["exp", "iat", "nbf"])
+@cases("kind", TIMES)
 def test_an_invalid_time_is_400(signer: Any, world: Any, ada: User, name: str, kind: str) -> None:
     answer = redeem(signer, signer.code(ada), signed(signer, **{name: TIMES[kind]}))
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client")
 
 
-@pytest.mark.parametrize("jti", ["7", "null", '""', '"\\u0000"', '"\\ud800"', '["a"]', "1e400"])
+@cases("jti", ["7", "null", '""', '"\\u0000"', '"\\ud800"', '["a"]', "1e400"])
 def test_an_invalid_jti_is_400(signer: Any, world: Any, ada: User, jti: str) -> None:
     answer = redeem(signer, signer.code(ada), signed(signer, jti=jti))
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client")
 
 
-@pytest.mark.parametrize("subject", ['"\\u0000"', '"\\ud800"', "7", "null", "[]"])
+@cases("subject", ['"\\u0000"', '"\\ud800"', "7", "null", "[]"])
 def test_an_invalid_subject_is_refused(signer: Any, world: Any, subject: str) -> None:
     form = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": ""}
     token = signed(signer, sub=subject)
@@ -193,7 +194,7 @@ def test_a_used_assertion_is_remembered_for_as_long_as_it_would_be_accepted(sign
 DEEP = "W1tb" * 1000
 
 
-@pytest.mark.parametrize(
+@cases(
     "token",
     ["", "x", "a.b.c", "e30.e30.", "eyJhbGciOiJub25lIn0.e30.", f"{DEEP}.e30.x", f"eyJhbGciOiJub25lIn0.{DEEP}.x"],
 )

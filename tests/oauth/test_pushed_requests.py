@@ -7,6 +7,7 @@ import pytest
 from accounts.models import User
 from tests.constants import basic
 from tests.oauth.client import OAuthClient, error_of, query_of
+from tests.shared import cases
 
 
 def push(client: OAuthClient, **changes: Any) -> Any:
@@ -41,7 +42,7 @@ def test_a_request_uri_works_for_its_own_client_only(
     assert visit(other, world.sign_in(ada), uri).status_code == 400
 
 
-@pytest.mark.parametrize("uri", ["urn:ietf:params:oauth:request_uri:cns_unknown", "https://evil.example/r", "x\0y"])
+@cases("uri", ["urn:ietf:params:oauth:request_uri:cns_unknown", "https://evil.example/r", "x\0y"])
 def test_an_unknown_request_uri_shows_an_error_page(client: OAuthClient, world: Any, ada: User, uri: str) -> None:
     assert visit(client, world.sign_in(ada), uri).status_code == 400
 
@@ -54,7 +55,7 @@ def test_a_request_uri_can_be_decided_only_once(client: OAuthClient, world: Any,
     assert browser.get(visit(client, browser, uri)["Location"]).status_code == 409
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "error"),
     [
         ({"redirect_uri": "https://evil.example/"}, "invalid_request"),

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
 import time_machine
 
 from accounts.models import User
 from tests.constants import NOON
 from tests.oauth.client import OAuthClient, error_of, introspect
+from tests.shared import cases
 
 
 def test_a_refresh_rotates_and_a_reuse_revokes_the_family_and_its_access_tokens(
@@ -71,7 +71,7 @@ def test_a_revoked_consent_gives_no_more_tokens(client: OAuthClient, world: Any,
     assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
 
 
-@pytest.mark.parametrize("resource", ["https://mail.example/api", "https://unknown.example/"])
+@cases("resource", ["https://mail.example/api", "https://unknown.example/"])
 def test_a_refresh_for_another_resource_is_invalid_target(
     client: OAuthClient, world: Any, ada: User, service: Any, resource: str
 ) -> None:
@@ -93,7 +93,7 @@ class TestPublicClients:
         assert introspect(service, answers[0].json()["access_token"])["active"] is True
         assert public.refresh(answers[0].json()["refresh_token"]).status_code == 200
 
-    @pytest.mark.parametrize(("seconds", "status"), [(30, 200), (31, 400)])
+    @cases(("seconds", "status"), [(30, 200), (31, 400)])
     def test_the_response_can_be_repeated_for_30_seconds(
         self, public: OAuthClient, world: Any, ada: User, service: Any, seconds: int, status: int
     ) -> None:
@@ -115,7 +115,7 @@ class TestPublicClients:
         assert error_of(public.refresh(second["refresh_token"])) == "invalid_grant"
         assert error_of(public.refresh(third["refresh_token"])) == "invalid_grant"
 
-    @pytest.mark.parametrize("change", [{"scope": "email:read"}, {"resource": "https://mail.example/api"}])
+    @cases("change", [{"scope": "email:read"}, {"resource": "https://mail.example/api"}])
     def test_a_different_request_is_not_a_repeat_and_revokes_the_family(
         self, public: OAuthClient, world: Any, ada: User, service: Any, change: dict[str, str]
     ) -> None:
@@ -125,7 +125,7 @@ class TestPublicClients:
         assert error_of(public.refresh(first["refresh_token"], **change)) == "invalid_grant"
         assert introspect(service, second["access_token"]) == {"active": False}
 
-    @pytest.mark.parametrize("ending", ["consent", "token", "agent", "person"])
+    @cases("ending", ["consent", "token", "agent", "person"])
     def test_the_response_is_not_repeated_after_a_revocation(
         self, public: OAuthClient, world: Any, ada: User, ending: str
     ) -> None:

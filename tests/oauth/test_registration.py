@@ -4,13 +4,13 @@ from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 import time_machine
 from django.test import Client
 
 from accounts.models import User
 from tests.constants import NOON, basic
 from tests.oauth.client import TICKETS, error_of, introspect, query_of
+from tests.shared import cases
 
 PUBLIC = {"token_endpoint_auth_method": "none"}
 
@@ -43,7 +43,7 @@ def test_a_public_client_gets_no_secret(db: None) -> None:
     assert "client_secret_expires_at" not in said
 
 
-@pytest.mark.parametrize(
+@cases(
     "change",
     [
         {"grant_types": ["client_credentials"]},
@@ -66,7 +66,7 @@ def test_invalid_metadata_is_refused(world: Any, db: None, change: dict[str, Any
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "method"),
     [
         ({"token_endpoint_auth_methods_supported": ["none", "client_secret_post"]}, "client_secret_post"),
@@ -93,15 +93,13 @@ def test_the_strongest_method_that_both_sides_support_is_registered_unless_the_c
 TWICE = b'{"redirect_uris": ["https://app.example/cb"], "redirect_uris": ["https://evil.example/cb"]}'
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b"{", b'"x"', b"[" * 20000, b"\xff", b'{"a":"' + b"x" * 70000 + b'"}', TWICE]
-)
+@cases("body", [b"", b"[]", b"{", b'"x"', b"[" * 20000, b"\xff", b'{"a":"' + b"x" * 70000 + b'"}', TWICE])
 def test_a_body_that_is_not_a_json_object_is_refused(world: Any, db: None, body: bytes) -> None:
     answer = post(body)
     assert (answer.status_code, error_of(answer)) == (400, "invalid_client_metadata")
 
 
-@pytest.mark.parametrize("uris", [[], None, "https://app.example/cb", ["https://a.example/"] * 21])
+@cases("uris", [[], None, "https://app.example/cb", ["https://a.example/"] * 21])
 def test_redirect_uris_must_be_a_list_of_1_to_20(world: Any, db: None, uris: Any) -> None:
     assert error_of(post({"redirect_uris": uris})) == "invalid_redirect_uri"
 
@@ -118,7 +116,7 @@ def test_registrations_are_throttled_by_address(world: Any, settings: Any, db: N
     assert statuses == [201, 201, 429]
 
 
-@pytest.mark.parametrize("method", ["none", "client_secret_basic", "client_secret_post"])
+@cases("method", ["none", "client_secret_basic", "client_secret_post"])
 def test_a_registered_client_gets_tokens(register: Any, ada: User, method: str) -> None:
     client = register(token_endpoint_auth_method=method)
     tokens = client.tokens(ada)
@@ -173,7 +171,7 @@ def test_the_screen_says_that_a_client_is_on_this_computer(register: Any, world:
     assert shown["agent"]["developer"] == {"name": "this computer", "verified": False}
 
 
-@pytest.mark.parametrize("host", ["accounts.google.com", "localhost"])
+@cases("host", ["accounts.google.com", "localhost"])
 def test_the_host_in_an_app_scheme_is_not_shown(register: Any, world: Any, ada: User, host: str) -> None:
     """An app scheme opens the app that owns the scheme, regardless of the host that the client writes."""
     client = register(client_name="", redirect_uris=[f"com.evil.app://{host}/cb"], **PUBLIC)
@@ -193,7 +191,7 @@ def test_a_client_without_a_name_is_named_after_a_web_host(register: Any) -> Non
     assert register(client_name="", redirect_uris=uris, **PUBLIC).agent.name == "tool.example"
 
 
-@pytest.mark.parametrize("host", ["accounts.google.com%2eevil.example", "accounts.google.com;evil.example", "a_b!c"])
+@cases("host", ["accounts.google.com%2eevil.example", "accounts.google.com;evil.example", "a_b!c"])
 def test_an_ambiguous_host_is_refused(world: Any, db: None, host: str) -> None:
     assert error_of(post({"redirect_uris": [f"https://{host}/cb"]})) == "invalid_redirect_uri"
 

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import pytest
-
 from accounts.models import User
 from developers.models import Developer
 from tests.oauth.client import OAuthClient, query_of
+from tests.shared import cases
 from tests.web.markup import choices_in
 
 
@@ -19,7 +18,7 @@ def shown(page: Any, group: str) -> list[tuple[str, bool]]:
     return [(choice.scope.id, choice.ticked) for choice in choices_in(page, group)]
 
 
-@pytest.mark.parametrize("is_verified", [True, False])
+@cases("is_verified", [True, False])
 def test_the_screen_separates_allowed_scopes_from_new_ones(
     client: OAuthClient, world: Any, ada: User, developer: Developer, is_verified: bool
 ) -> None:

@@ -3,13 +3,13 @@
 from datetime import timedelta
 from typing import Any
 
-import pytest
 import time_machine
 from django.test import Client
 
 from accounts.models import User
 from tests.constants import NOON, basic
 from tests.oauth.client import OAuthClient, error_of, introspect
+from tests.shared import cases
 
 
 def test_the_response_is_uncached_json_with_the_scope(client: OAuthClient, ada: User) -> None:
@@ -25,7 +25,7 @@ def test_the_response_is_uncached_json_with_the_scope(client: OAuthClient, ada: 
     assert (body["token_type"], body["expires_in"], body["scope"]) == ("Bearer", 900, "email:read")
 
 
-@pytest.mark.parametrize("verifier", [None, "", "wrong" * 10, "short"])
+@cases("verifier", [None, "", "wrong" * 10, "short"])
 def test_a_wrong_or_missing_verifier_is_invalid_grant(
     client: OAuthClient, world: Any, ada: User, verifier: str | None
 ) -> None:
@@ -67,9 +67,7 @@ def test_an_expired_code_is_invalid_grant(client: OAuthClient, world: Any, ada: 
         assert error_of(client.redeem(code)) == "invalid_grant"
 
 
-@pytest.mark.parametrize(
-    "header", ["Basic !!!", "Basic", "Basic OnNlY3JldA==", "Basic YWdjOgA=", "Bearer abc", "wrong"]
-)
+@cases("header", ["Basic !!!", "Basic", "Basic OnNlY3JldA==", "Basic YWdjOgA=", "Bearer abc", "wrong"])
 def test_invalid_basic_credentials_are_401_with_a_challenge(client: OAuthClient, world: Any, header: str) -> None:
     authorization = basic(client.agent.client_id, "wrong") if header == "wrong" else header
     answer = client.token(authorization, grant_type="client_credentials")
@@ -93,7 +91,7 @@ def test_client_secret_post_works(client: OAuthClient) -> None:
     assert client.token("", grant_type="client_credentials", **form).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["client_secret", "code", "refresh_token", "client_assertion"])
+@cases("name", ["client_secret", "code", "refresh_token", "client_assertion"])
 def test_credentials_in_the_url_are_invalid_request(client: OAuthClient, world: Any, name: str) -> None:
     answer = client.post(f"/oauth/token?{name}=x", grant_type="client_credentials")
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
@@ -133,13 +131,13 @@ def test_a_repeated_parameter_is_invalid_request(client: OAuthClient, world: Any
     assert error_of(answer) == "invalid_request"
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
+@cases("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
 def test_a_body_that_is_not_a_form_is_invalid_request(client: OAuthClient, world: Any, content_type: str) -> None:
     answer = Client().post("/oauth/token", b"{}", content_type=content_type)
     assert (answer.status_code, error_of(answer)) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize("path", ["/oauth/token", "/oauth/revoke", "/oauth/par", "/oauth/register"])
+@cases("path", ["/oauth/token", "/oauth/revoke", "/oauth/par", "/oauth/register"])
 def test_get_is_405(db: None, path: str) -> None:
     answer = Client().get(path)
     assert (answer.status_code, answer["Allow"]) == (405, "POST")

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from policies.rules import InvalidRules, Rule, RuleContext, parse_rules
 from policies.rules.cedar import Cedar
 from tests.live.server import ROOT
+from tests.shared import cases
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
 PERMIT = "permit (principal, action, resource)"
@@ -38,7 +39,7 @@ def rejected(policy: Any) -> str:
     return error.message
 
 
-@pytest.mark.parametrize(
+@cases(
     ("policy", "message"),
     [
         ("", "Must not be empty."),
@@ -126,7 +127,7 @@ class Panic(BaseException):
     """As a panic in Rust, which is no `Exception`."""
 
 
-@pytest.mark.parametrize("error", [Panic, ValueError, MemoryError])
+@cases("error", [Panic, ValueError, MemoryError])
 def test_an_error_in_cedar_denies(monkeypatch: pytest.MonkeyPatch, error: type[BaseException]) -> None:
     def fail(*args: Any) -> Any:
         raise error("boom")
@@ -142,7 +143,7 @@ def test_a_missing_result_denies(monkeypatch: pytest.MonkeyPatch) -> None:
     assert rule_of(f"{PERMIT};").check(call())
 
 
-@pytest.mark.parametrize(
+@cases(
     ("context", "scopes", "is_allowed"),
     [
         ({"a": [1] * 497}, 1, True),
@@ -162,7 +163,7 @@ def test_a_call_that_is_too_large_denies(context: dict[str, Any], scopes: int, i
     assert (rule_of(f"{PERMIT};").check(call(context, asked)) is None) == is_allowed
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "context"),
     [
         ('context.request.t like "*' + "a" * 250 + 'b*"', {"t": "a" * 16_000}),
@@ -302,7 +303,7 @@ def test_each_scope_is_decided_as_by_cedarpy(
 DOCUMENTED = re.compile(r"^```cedar\n(.*?)^```$", re.M | re.S)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("recipient", "is_allowed"),
     [
         ("office@acme.com", True),

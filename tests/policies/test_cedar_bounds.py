@@ -14,6 +14,7 @@ from policies.models import Policy
 from policies.rules import InvalidRules, RuleContext
 from policies.rules.budget import PER_CALL, Budget
 from policies.services import create_policy, update_policy
+from tests.shared import cases
 from tests.threads import race
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
@@ -36,7 +37,7 @@ def call(context: dict[str, Any], scopes: tuple[str, ...] = ("email:read",)) -> 
     return RuleContext(now=NOW, agent_id="agt_1", scopes=scopes, context=context, budget=Budget())
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "context", "scopes"),
     [
         (SLOW, LONG, 1),

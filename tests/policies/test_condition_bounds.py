@@ -12,6 +12,7 @@ from policies.engine import CompiledPolicy, Outcome, compile_policy, evaluate, t
 from policies.rules import RuleContext
 from policies.rules.budget import PER_CALL, Budget
 from policies.rules.readings import Reading, folded, shape_of
+from tests.shared import cases
 
 NOW = datetime(2026, 3, 23, tzinfo=UTC)
 LIGATURES = "\ufdfa" * 5400  # 16 KiB, which NFKC makes 18 times as many characters
@@ -54,8 +55,8 @@ def normalized(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
-@pytest.mark.parametrize("operator", ["not_equals", "starts_with", "glob"])
-@pytest.mark.parametrize("text", [LIGATURES, MARKS])
+@cases("operator", ["not_equals", "starts_with", "glob"])
+@cases("text", [LIGATURES, MARKS])
 def test_what_would_take_long_to_normalize_denies_without_being_normalized(
     normalized: list[str], text: str, operator: str
 ) -> None:
@@ -93,7 +94,7 @@ def test_equal_rules_cost_once_also_in_a_trace() -> None:
     assert context.budget.left == left
 
 
-@pytest.mark.parametrize("text", ["a" * 16_000, CYRILLIC, "\uff41" * 5000])
+@cases("text", ["a" * 16_000, CYRILLIC, "\uff41" * 5000])
 def test_usual_long_texts_fit_into_the_budget(text: str) -> None:
     values = {"not_equals": "b", "starts_with": text[0], "ends_with": text[0], "glob": f"{text[0]}*"}
     policy = policy_of(*[condition(operator, value=value) for operator, value in values.items()])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from policies.rules import InvalidRules, Rule, RuleContext, parse_rules
 from policies.rules.globs import compile_glob
+from tests.shared import cases
 
 NOW = datetime(2026, 3, 23, tzinfo=UTC)
 BIG = "a" * 16_000
@@ -29,7 +30,7 @@ def is_allowed(rule: Rule, context: dict[str, Any]) -> bool:
     return rule.check(RuleContext(now=NOW, agent_id="agt_1", context=context)) is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("wrong", "field", "message"),
     [
         (condition("equals"), ".value", "This field is required for equals."),
@@ -97,7 +98,7 @@ def test_a_list_with_wrong_entries_only_is_not_called_empty() -> None:
     assert fields == ["rules.0.config.conditions.0.value", "rules.0.config.conditions.1.value"]
 
 
-@pytest.mark.parametrize("number", [0, 21])
+@cases("number", [0, 21])
 def test_a_rule_has_1_to_20_conditions(number: int) -> None:
     with pytest.raises(InvalidRules) as caught:
         rule_of(*[condition("exists")] * number)
@@ -121,7 +122,7 @@ def test_a_list_of_more_than_200_elements_denies() -> None:
     assert not is_allowed(rule, {"target": [["a"] * 200, "a"]})
 
 
-@pytest.mark.parametrize("pattern", ["*" + "a?" * 98 + "b*", "*" + "a" * 197 + "b*", "*a" * 99 + "*b", "*" * 199 + "b"])
+@cases("pattern", ["*" + "a?" * 98 + "b*", "*" + "a" * 197 + "b*", "*a" * 99 + "*b", "*" * 199 + "b"])
 def test_a_hostile_pattern_takes_little_time_and_denies(pattern: str) -> None:
     rule = rule_of(*[condition("glob", value=pattern)] * 20)
     start = time.perf_counter()
@@ -144,7 +145,7 @@ def test_a_usual_pattern_matches_a_long_text() -> None:
     assert is_allowed(rule_of(condition("glob", value="a*a")), {"target": BIG})
 
 
-@pytest.mark.parametrize("operator", ["equals", "starts_with", "ends_with", "not_equals"])
+@cases("operator", ["equals", "starts_with", "ends_with", "not_equals"])
 def test_long_texts_take_little_time(operator: str) -> None:
     rule = rule_of(*[condition(operator, value="a" * 200)] * 20)
     start = time.thread_time()
@@ -159,7 +160,7 @@ def test_patterns_match_as_in_the_standard_library(pattern: str, text: str) -> N
     assert (compile_glob(pattern).fullmatch(text) is not None) == fnmatchcase(text, pattern)
 
 
-@pytest.mark.parametrize(
+@cases(
     "path",
     [
         "acme/../evil",
@@ -193,13 +194,13 @@ def test_patterns_match_as_in_the_standard_library(pattern: str, text: str) -> N
         "acme/\uff05252e\uff05252e/evil",
     ],
 )
-@pytest.mark.parametrize("operand", [("starts_with", "acme/"), ("glob", "acme/*")])
+@cases("operand", [("starts_with", "acme/"), ("glob", "acme/*")])
 def test_an_encoded_way_upwards_is_refused(path: str, operand: tuple[str, str]) -> None:
     operator, value = operand
     assert not is_allowed(rule_of(condition(operator, value=value)), {"target": path})
 
 
-@pytest.mark.parametrize(
+@cases(
     "path",
     [
         "acme/a%20b",

@@ -4,7 +4,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limits.sliding_window import CounterRequest
@@ -148,7 +148,6 @@ raw_rules = st.one_of(
 )
 
 
-@settings(max_examples=150)
 @given(st.lists(raw_rules, max_size=4), st.sampled_from([("email:read",), ("payments:charge", "email:read")]))
 def test_the_order_of_rules_changes_neither_the_decision_nor_the_counters(
     rules: list[Any], scopes: tuple[str, ...]

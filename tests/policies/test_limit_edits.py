@@ -24,6 +24,7 @@ from policies.rules.editions import Edition, Part
 from policies.rules.kinds import LimitKind
 from policies.rules.ledger import Ledger
 from policies.services import create_policy, update_policy
+from tests.shared import cases
 from tests.world import ANONYMOUS, Grant, make_grant
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
@@ -207,7 +208,7 @@ def test_the_order_of_actions_and_those_that_others_contain_do_not_matter() -> N
     assert all(key.startswith(Ledger("pol_1").prefix("per_user", 0)) for key in keys)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("own", "other", "is_covered", "overlaps"),
     [
         ((), (), True, True),
@@ -297,7 +298,7 @@ def test_a_ledger_is_stored_and_read_again() -> None:
     assert Ledger.read("pol_1", json.loads(json.dumps(ledger.stored()))) == ledger
 
 
-@pytest.mark.parametrize(
+@cases(
     "damage",
     [
         {"retired": [{}]},

@@ -23,7 +23,7 @@ from policies.rules import RuleContext
 from policies.services import create_policy, update_policy
 
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)
-HISTORIES = int(os.environ.get("LIMIT_HISTORIES", "60"))
+HISTORIES = int(os.environ.get("LIMIT_HISTORIES", "30"))
 
 
 @dataclass(frozen=True)

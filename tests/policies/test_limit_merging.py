@@ -23,6 +23,7 @@ from policies.models import Policy
 from policies.rules import RuleContext
 from policies.services import create_policy, update_policy
 from tests.constants import NOON
+from tests.shared import cases
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 MANY = 130
@@ -88,8 +89,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         yield statements
 
 
-@pytest.mark.parametrize("users", [1, MANY])
-@pytest.mark.parametrize("scope", ["per_user", "global"])
+@cases("users", [1, MANY])
+@cases("scope", ["per_user", "global"])
 def test_while_decisions_wait_an_edit_writes_one_row(
     organization: Organization, monkeypatch: pytest.MonkeyPatch, scope: str, users: int
 ) -> None:
@@ -132,7 +133,7 @@ def test_a_merge_moves_few_rows_at_a_time(organization: Organization, monkeypatc
     assert [call(policy, "usr_new"), call(policy, "usr_new")] == [True, False]
 
 
-@pytest.mark.parametrize("edits", [[HOUR, 2 * HOUR, DAY], [2 * HOUR, 3 * HOUR, 4 * HOUR, 5 * HOUR, 6 * HOUR, DAY]])
+@cases("edits", [[HOUR, 2 * HOUR, DAY], [2 * HOUR, 3 * HOUR, 4 * HOUR, 5 * HOUR, 6 * HOUR, DAY]])
 def test_users_who_do_not_call_between_edits_are_not_forgotten(organization: Organization, edits: list[int]) -> None:
     policy = make(organization, limit(60))
     for number in range(3):

@@ -5,6 +5,7 @@ import pytest
 from core.validation import MAX_ERRORS
 from policies.rules import InvalidRules, parse_rules, parsing
 from policies.rules.parsing import parse_rule
+from tests.shared import cases
 
 LIMIT = {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}
 BUDGET = {"maxAmount": "100.00", "currency": "EUR", "windowSeconds": 86_400, "scope": "per_user"}
@@ -22,7 +23,7 @@ def rejected_field(rule_type: str, config: Any) -> str:
     return field.removeprefix("rules.0.config")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rule_type", "config"),
     [
         ("rate_limit", {"maxRequests": 1, "windowSeconds": 1, "scope": "global"}),
@@ -45,7 +46,7 @@ def test_documented_configurations_are_accepted(rule_type: str, config: dict[str
     assert config.items() <= rule.model_dump(mode="json").items()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "field"),
     [
         ({"maxRequests": 0}, ".maxRequests"),
@@ -64,7 +65,7 @@ def test_an_invalid_rate_limit_names_its_field(change: dict[str, Any], field: st
     assert rejected_field("rate_limit", LIMIT | change) == field
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "field"),
     [
         *[
@@ -97,7 +98,7 @@ def test_an_invalid_spending_limit_names_its_field(change: dict[str, Any], field
     assert rejected_field("spend_limit", BUDGET | change) == field
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "field"),
     [
         ({"allowedDays": []}, ".allowedDays"),
@@ -128,8 +129,8 @@ def test_an_invalid_time_window_names_its_field(change: dict[str, Any], field: s
     assert rejected_field("time_window", HOURS | change) == field
 
 
-@pytest.mark.parametrize("rule_type", ["action_allowlist", "action_blocklist"])
-@pytest.mark.parametrize(
+@cases("rule_type", ["action_allowlist", "action_blocklist"])
+@cases(
     ("actions", "field"),
     [
         ("email:read", ".actions"),
@@ -150,7 +151,7 @@ def test_an_invalid_list_of_actions_names_its_entry(rule_type: str, actions: Any
     assert rejected_field(rule_type, {"actions": actions}) == field
 
 
-@pytest.mark.parametrize(
+@cases(
     "cidr",
     [
         "10.0.0.1/8",
@@ -188,7 +189,7 @@ def test_an_unknown_type_is_named_with_the_known_ones() -> None:
     assert "rate_limit" in errors["rules.0.type"]
 
 
-@pytest.mark.parametrize("name", [None, 1, ["rate_limit"], {"a": 1}, True, "Rate_Limit", ""])
+@cases("name", [None, 1, ["rate_limit"], {"a": 1}, True, "Rate_Limit", ""])
 def test_an_invalid_type_is_refused(name: Any) -> None:
     assert list(rejected({"type": name, "config": LIMIT})) == ["rules.0.type"]
 
@@ -215,17 +216,17 @@ def test_missing_fields_are_named() -> None:
     assert rejected_field("ip_allowlist", {}) == ".cidrs"
 
 
-@pytest.mark.parametrize("config", [None, [], "x", 1])
+@cases("config", [None, [], "x", 1])
 def test_a_config_that_is_not_an_object_is_refused(config: Any) -> None:
     assert rejected_field("rate_limit", config) == ""
 
 
-@pytest.mark.parametrize("rule", [None, [], "rate_limit", 1])
+@cases("rule", [None, [], "rate_limit", 1])
 def test_a_rule_that_is_not_an_object_is_refused(rule: Any) -> None:
     assert list(rejected(rule)) == ["rules.0"]
 
 
-@pytest.mark.parametrize("rules", [None, {}, "x", {"type": "rate_limit", "config": LIMIT}])
+@cases("rules", [None, {}, "x", {"type": "rate_limit", "config": LIMIT}])
 def test_rules_that_are_not_a_list_are_refused(rules: Any) -> None:
     with pytest.raises(InvalidRules) as caught:
         parse_rules(rules)
@@ -254,7 +255,7 @@ UNKNOWN = {f"maxRequests{number}": 1 for number in range(45)}
 CONDITION = {"field": "a", "operator": "in"}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rule_type", "config", "field", "said"),
     [
         ("context_match", {"conditions": [{}] * 5000}, ".conditions", "Must have at most 20 items."),
@@ -318,7 +319,7 @@ def test_a_parsed_rule_cannot_be_changed() -> None:
 PER_HOUR = {"windowSeconds": 3600, "scope": "per_user"}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("kind", "config", "said"),
     [
         ("rate_limt", {}, 'Did you mean "rate_limit"?'),

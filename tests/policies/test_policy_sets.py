@@ -7,6 +7,7 @@ import pytest
 from policies.engine import CompiledPolicy, evaluate
 from policies.policy_sets import NO_POLICIES, PolicyRow, PolicySet, compile_policy_set
 from tests.policies.test_engine import BLOCK, CONTEXT, LIMIT, PASS
+from tests.shared import cases
 
 
 def row(policy_id: str, agent_id: str | None = None, *rules: Any, **changes: str) -> PolicyRow:
@@ -53,7 +54,7 @@ def test_unchanged_policies_are_not_compiled_again() -> None:
     assert ids(after.enforced.shared) == ["pol_1", "pol_2", "pol_4"]
 
 
-@pytest.mark.parametrize(
+@cases(
     "change",
     [{"name": "Renamed"}, {"agent_id": "agt_1"}, {"limit_history": "[]"}],
     ids=lambda change: next(iter(change)),

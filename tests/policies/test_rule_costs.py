@@ -3,11 +3,10 @@
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from policies.engine import TOO_COSTLY, compile_policy, evaluate, trace
 from policies.rules import RuleContext
 from policies.rules.budget import PER_CALL, Budget
+from tests.shared import cases
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PREFIXES = [f"notes:{'x' * 80}{number}*" for number in range(199)] + ["notes:*"]
@@ -28,7 +27,7 @@ def times(number: int, rule: str) -> Any:
     return compile_policy("pol_1", "x", [{"type": rule, "config": RULES[rule]}] * number)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@cases("rule", RULES)
 def test_a_call_with_many_long_lists_is_denied_once_they_take_too_long(rule: str) -> None:
     assert evaluate([times(8, rule)], asking(MANY_SCOPES)).denied_by is None
     denial = evaluate([times(30, rule)], asking(MANY_SCOPES)).denied_by
@@ -36,7 +35,7 @@ def test_a_call_with_many_long_lists_is_denied_once_they_take_too_long(rule: str
     assert denial.detail == TOO_COSTLY.detail
 
 
-@pytest.mark.parametrize("rule", ["action_allowlist", "action_blocklist", "rate_limit"])
+@cases("rule", ["action_allowlist", "action_blocklist", "rate_limit"])
 def test_a_usual_call_may_have_a_hundred_of_them(rule: str) -> None:
     assert evaluate([times(100, rule)], asking(("notes:read", "notes:write"))).denied_by is None
 

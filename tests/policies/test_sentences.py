@@ -1,8 +1,7 @@
 from typing import Any
 
-import pytest
-
 from policies.rules import parse_rules
+from tests.shared import cases
 
 HOURS = {"allowedDays": [1, 2, 3, 4, 5], "startTimeUtc": "09:00", "endTimeUtc": "17:00"}
 
@@ -12,7 +11,7 @@ def sentence(rule_type: str, config: dict[str, Any]) -> str:
     return rule.sentence()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("limit", "seconds", "scope", "expected"),
     [
         (10, 3600, "per_user", "At most 10 requests in any hour, per user"),
@@ -31,7 +30,7 @@ def test_a_limit_reads_as_a_sentence(limit: int, seconds: int, scope: str, expec
     assert sentence("rate_limit", config) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "expected"),
     [
         ({}, "Only Monday to Friday, from 09:00 to 17:00 (UTC)"),
@@ -49,7 +48,7 @@ def test_hours_read_as_a_sentence(change: dict[str, Any], expected: str) -> None
     assert sentence("time_window", HOURS | change) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rule_type", "config", "expected"),
     [
         ("action_allowlist", {"actions": ["email:read", "payments:*"]}, "Only email:read and payments:*"),
@@ -64,7 +63,7 @@ def test_lists_read_as_sentences(rule_type: str, config: dict[str, Any], expecte
     assert sentence(rule_type, config) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rule_type", "config", "expected"),
     [
         ("ip_allowlist", {"cidrs": ["10.0.0.0/8"]}, "Only from 10.0.0.0/8, for payments:charge"),
@@ -86,7 +85,7 @@ def test_a_sentence_says_what_the_rule_concerns(rule_type: str, config: dict[str
     assert sentence(rule_type, {**config, "actions": ["payments:charge", "email:*"]}) == f"{expected} or email:*"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("condition", "expected"),
     [
         ({"operator": "equals", "value": "acme/web"}, "Only if target is acme/web"),

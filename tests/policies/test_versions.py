@@ -8,6 +8,7 @@ from developers.models import Organization
 from policies.models import Policy, PolicyVersion
 from policies.services import create_policy, restore_version, update_policy
 from policies.versions import MAX_VERSIONS
+from tests.shared import cases
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 ADMINISTRATOR = Actor("administrator", "usr_1")
@@ -43,7 +44,7 @@ def test_only_the_newest_versions_are_kept(policy: Policy) -> None:
     assert [number for number, _ in kept()] == list(range(7, MAX_VERSIONS + 7))
 
 
-@pytest.mark.parametrize("field", ["organization_id", "version", "created_at"])
+@cases("field", ["organization_id", "version", "created_at"])
 def test_other_fields_cannot_be_changed(policy: Policy, field: str) -> None:
     with pytest.raises(Invalid) as refusal:
         update_policy(actor=SYSTEM, policy=policy, changes={"name": "Other", field: "x"})

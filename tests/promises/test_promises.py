@@ -11,10 +11,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.clean_environment import ROOT
 from tests.promises.finding import in_guides, on_pages
+from tests.shared import cases
 
 TABLES = {"pages.csv": on_pages, "guides.csv": in_guides}
 TEST = re.compile(r"(?P<path>(?:tests|sdk)/[\w/.-]+\.py)::(?:(?P<class>\w+)::)?(?P<test>test_\w+)")
@@ -26,14 +25,14 @@ def rows(name: str) -> list[list[str]]:
         return list(csv.reader(file))
 
 
-@pytest.mark.parametrize(("name", "find"), TABLES.items())
+@cases(("name", "find"), TABLES.items())
 def test_each_sentence_has_a_row(name: str, find: Callable[[], set[str]]) -> None:
     listed, found = {row[0] for row in rows(name)}, find()
     assert sorted(found - listed) == [], "Add a row with the test that holds it."
     assert sorted(listed - found) == [], "The sentence is gone: delete its row."
 
 
-@pytest.mark.parametrize("name", TABLES)
+@cases("name", TABLES)
 def test_each_row_names_a_test_that_exists(name: str) -> None:
     assert [row for row in rows(name) if len(row) != 2 or not all(map(exists, row[1].split("; ")))] == []
 

@@ -3,6 +3,7 @@
 import pytest
 
 from resources.catalogue import COLUMNS, CatalogueError, catalogue, read_catalogue
+from tests.shared import cases
 
 HEADER = ",".join(COLUMNS)
 ROW = "mail:read,mail,low,Read mail,See mail,send it,private untrusted,yes,no,mail:list mail:search,mail:send"
@@ -26,7 +27,7 @@ PROMISED = {
 }
 
 
-@pytest.mark.parametrize("risk", PROMISED)
+@cases("risk", PROMISED)
 def test_promised_scopes_keep_their_risk(risk):
     assert {catalogue()[scope_id].risk_level for scope_id in PROMISED[risk].split()} == {risk}
 
@@ -38,7 +39,7 @@ def test_labels_reversible_and_asks_are_read_from_the_catalogue():
     assert all(catalogue()[scope_id].asks for scope_id in ("browser:signin", "shopping:buy", "agents:delegate"))
 
 
-@pytest.mark.parametrize(
+@cases(
     "lines",
     [
         [HEADER.replace(",excludes", ""), ROW.removesuffix(",mail:send")],

@@ -14,6 +14,7 @@ from resources.errors import IdentifierInOthersDomain, IdentifierTaken
 from resources.identifiers import require_free_identifier
 from resources.models import ReservedIdentifier, ResourceServer
 from resources.services import delete_resource_server
+from tests.shared import cases
 from tests.threads import race
 from tests.world import ANONYMOUS, make_developer, make_resource_server
 
@@ -88,7 +89,7 @@ HOLDERS = [
 ]
 
 
-@pytest.mark.parametrize(("identifier", "is_held"), HOLDERS)
+@cases(("identifier", "is_held"), HOLDERS)
 def test_only_the_holder_registers_below_a_domain_proved_by_dns(
     developer: Developer, rival: Developer, identifier: str, is_held: bool
 ) -> None:
@@ -125,7 +126,7 @@ def test_international_names_are_compared_in_ascii(developer: Developer, rival: 
         register(rival, "https://api.Bücher.com")
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "192.0.2.1:8080", "[2001:db8::1]", "[2001:db8::1]:8080"])
+@cases("host", ["192.0.2.1", "192.0.2.1:8080", "[2001:db8::1]", "[2001:db8::1]:8080"])
 def test_an_address_is_in_no_domain(rival: Developer, host: str) -> None:
     assert register(rival, f"https://{host}")
 

@@ -32,6 +32,7 @@ from resources.services import (
 )
 from tests.constants import NOON
 from tests.log import log_entries
+from tests.shared import cases
 from tests.threads import race
 from tests.world import ANONYMOUS, make_developer
 
@@ -99,7 +100,7 @@ def test_an_identifier_is_stored_and_found_in_its_canonical_form(developer: Deve
     assert audience.server == server
 
 
-@pytest.mark.parametrize(
+@cases(
     ("identifier", "scopes", "error"),
     [
         ("https://Tickets.example/api", ["email:read"], IdentifierTaken),
@@ -187,7 +188,7 @@ CHANGES: dict[str, Callable[[ResourceServer], object]] = {
 }
 
 
-@pytest.mark.parametrize("event", CHANGES)
+@cases("event", CHANGES)
 def test_a_change_is_in_the_organizations_log_with_its_actor(
     registered: RegisteredResourceServer, developer: Developer, event: str
 ) -> None:
@@ -198,7 +199,7 @@ def test_a_change_is_in_the_organizations_log_with_its_actor(
     assert entry.organization_ids == [developer.organization_id]
 
 
-@pytest.mark.parametrize("event", CHANGES)
+@cases("event", CHANGES)
 def test_a_change_that_cannot_be_logged_does_not_happen(
     registered: RegisteredResourceServer, event: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from resources.models import ReservedIdentifier, ResourceServer
 from resources.services import delete_resource_server
 from tests.log import log_entries
 from tests.oauth.client import OAuthClient, make_client
+from tests.shared import cases
 from tests.threads import race
 from tests.world import ANONYMOUS, make_developer, make_resource_server, make_user
 from tokens.models import TokenFamily
@@ -85,7 +86,7 @@ def test_what_an_organization_proved_below_stays_with_it(
     assert identifiers() == ["https://api.labs.acme.com"]
 
 
-@pytest.mark.parametrize("is_removed", [True, False])
+@cases("is_removed", [True, False])
 def test_who_loses_a_domain_below_loses_its_services_there(
     developer: Developer, squatter: Developer, found: list[Found], is_removed: bool
 ) -> None:

@@ -25,6 +25,7 @@ from server.doctor.findings import Finding, in_words, ok
 from server.vitals import HEARTBEAT, Status
 from tests import production
 from tests.audit.journals import write_body
+from tests.shared import cases
 from tests.world import make_agent, make_developer, make_grant, make_user
 from tokens.keys import current_key
 from tokens.models import AccessToken, SigningKey
@@ -360,7 +361,7 @@ class TestServices:
 
 
 class TestStorage:
-    @pytest.mark.parametrize(("free", "status"), [(90, OK), (15, WARNING), (2, PROBLEM)])
+    @cases(("free", "status"), [(90, OK), (15, WARNING), (2, PROBLEM)])
     def test_free_space(self, free: int, status: Status, monkeypatch: Any) -> None:
         usage = storage.shutil._ntuple_diskusage(100, 100 - free, free)
         monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: usage)

@@ -11,6 +11,7 @@ from consent.models import Consent
 from server.doctor import database, schema
 from server.vitals import Status
 from tests.server.test_doctor import found_by, run
+from tests.shared import cases
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 PROBLEM = Status.PROBLEM
@@ -46,7 +47,7 @@ def an_index() -> str:
     return next(name for name, facts in found.items() if facts["index"] and not facts["unique"])
 
 
-@pytest.mark.parametrize(
+@cases(
     ("statement", "says"),
     [
         ("ALTER TABLE accounts_notice DROP COLUMN name", "accounts_notice lacks column name varchar(40)"),

@@ -15,6 +15,7 @@ from prometheus_client import multiprocess
 from server import metrics_folder
 from server.metrics import MetricsMiddleware, _forget_dead_processes, route_of
 from tests.samples import sample
+from tests.shared import cases
 
 pytestmark = pytest.mark.django_db
 
@@ -34,7 +35,7 @@ def assert_published(response: Any) -> None:
 
 
 class TestWithoutAToken:
-    @pytest.mark.parametrize("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "[::1]"])
+    @cases("host", ["localhost", "localhost:8000", "127.0.0.1:8000", "[::1]:8000", "[::1]"])
     def test_a_direct_request_from_this_host_is_answered(self, host: str) -> None:
         assert_published(read(host=host))
         assert_published(read(peer="::1", host=host))
@@ -44,14 +45,14 @@ class TestWithoutAToken:
         assert response.status_code == 403
         assert "METRICS_TOKEN" in response.content.decode()
 
-    @pytest.mark.parametrize("trusted", [(), (ip_network("127.0.0.0/8"),)])
-    @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via"])
-    @pytest.mark.parametrize("value", [CALLER, LOCAL, ""])
+    @cases("trusted", [(), (ip_network("127.0.0.0/8"),)])
+    @cases("name", ["X-Forwarded-For", "X-Forwarded-Proto", "Forwarded", "X-Real-Ip", "Via"])
+    @cases("value", [CALLER, LOCAL, ""])
     def test_a_proxy_on_this_host_opens_nothing(self, settings: Any, trusted: Any, name: str, value: str) -> None:
         settings.TRUSTED_PROXIES = trusted
         assert read(**{name: value}).status_code == 403
 
-    @pytest.mark.parametrize("host", ["testserver", "gate.example.com", "localhost.example.com", "127.0.0.1.nip.io"])
+    @cases("host", ["testserver", "gate.example.com", "localhost.example.com", "127.0.0.1.nip.io"])
     def test_a_request_for_another_host_name_is_refused(self, settings: Any, host: str) -> None:
         """A proxy that adds no header keeps the name that its caller used."""
         settings.ALLOWED_HOSTS = ["*"]
@@ -63,11 +64,11 @@ class TestWithAToken:
     def _token(self, settings: Any) -> None:
         settings.METRICS_TOKEN = TOKEN
 
-    @pytest.mark.parametrize("peer", [LOCAL, CALLER])
+    @cases("peer", [LOCAL, CALLER])
     def test_it_opens_the_metrics_from_anywhere(self, peer: str) -> None:
         assert_published(read(peer=peer, host="testserver", Authorization=f"Bearer {TOKEN}"))
 
-    @pytest.mark.parametrize("sent", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "é"])
+    @cases("sent", ["", "Bearer", "Bearer wrong", f"Basic {TOKEN}", TOKEN, f"Bearer {TOKEN}x", "é"])
     def test_a_missing_or_wrong_one_is_refused_even_on_this_host(self, sent: str) -> None:
         response = read(Authorization=sent)
         assert response.status_code == 401
@@ -75,7 +76,7 @@ class TestWithAToken:
         assert b"agentgate_" not in response.content
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+@cases("method", ["POST", "PUT", "DELETE"])
 def test_other_methods_are_refused(method: str) -> None:
     assert Client().generic(method, "/metrics", headers={"Host": "localhost"}).status_code == 405
 
@@ -85,7 +86,7 @@ def test_plain_http_is_not_redirected_to_https(settings: Any) -> None:
     assert_published(read())
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "route"),
     [
         ("/api/v1/health", "health"),

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from tests.shared import cases
+
 
 @pytest.fixture
 def lines(settings: Any, caplog: pytest.LogCaptureFixture) -> Any:
@@ -39,7 +41,7 @@ def test_a_path_that_does_not_exist_is_not_shown(lines: Any, db: None) -> None:
     assert len(fields["method"]) == 16
 
 
-@pytest.mark.parametrize("path", ["/api/v1/health", "/metrics", "/static/css/tokens.css"])
+@cases("path", ["/api/v1/health", "/metrics", "/static/css/tokens.css"])
 def test_what_programs_ask_for_all_the_time_is_not_logged(path: str, lines: Any, db: None) -> None:
     assert lines(path) == []
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from server.sequencer import set_on_signals
+from tests.shared import cases
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -19,7 +20,7 @@ def handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@cases("number", SIGNALS)
 def test_a_signal_stops_it_while_it_begins_to_wait(number: signal.Signals) -> None:
     stopped = threading.Event()
     set_on_signals(stopped)

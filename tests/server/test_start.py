@@ -45,18 +45,9 @@ def settings_of(tmp_path: Path, *names: str, **environment: str) -> str:
     ("environment", "says"),
     [
         ({}, "JWT_SECRET is not set"),
-        ({"JWT_SECRET": "short"}, "JWT_SECRET is too short"),
-        ({"JWT_SECRET": SECRET, "JWT_ISSUER": "agentgate"}, "JWT_ISSUER must be"),
         ({"JWT_SECRET": SECRET, "DATABASE_URL": "mysql://x"}, "DATABASE_URL must be a postgresql:// URL"),
-        ({"JWT_SECRET": "change-me" * 8}, "JWT_SECRET is too easy to guess"),
-        ({"JWT_SECRET": "<paste the output of openssl rand -hex 32>"}, "JWT_SECRET is too easy to guess"),
-        ({"JWT_SECRET": SECRET, "SECRET_KEY": "django-insecure-" + SECRET}, "SECRET_KEY is too easy to guess"),
-        ({"JWT_SECRET": SECRET, "API_URL": "http://gate.example.com"}, "API_URL must be https"),
-        ({"JWT_SECRET": SECRET, "API_PORT": "80000"}, "API_PORT must be a whole number between 1 and 65535"),
         ({"JWT_SECRET": SECRET, "HOST": "192.0.2.1"}, "change HOST or API_PORT"),
         ({"JWT_SECRET": SECRET, "DEBUG": "1", "API_URL": "https://gate.example.com"}, "DEBUG is on"),
-        ({"JWT_SECRET": SECRET, "THROTTLE_SIGN_IN": "many"}, "THROTTLE_SIGN_IN"),
-        ({"JWT_SECRET": SECRET, "TRUSTED_PROXIES": "0.0.0.0/0"}, "TRUSTED_PROXIES"),
         (
             {"JWT_SECRET": SECRET, "AUDIT_SEQUENCER_DATABASE_URL": "postgresql://x"},
             "AUDIT_SEQUENCER_DATABASE_URL needs DATABASE_URL",
@@ -76,6 +67,7 @@ def settings_of(tmp_path: Path, *names: str, **environment: str) -> str:
     ],
 )
 def test_the_server_does_not_start(environment: dict[str, str], says: str, tmp_path: Path) -> None:
+    """`tests/agentgate/` has the other invalid settings, without a process."""
     (tmp_path / "start.db").touch()
     done = run(tmp_path, "-m", "server.main", **{"API_PORT": str(free_port()), **environment})
 

@@ -19,6 +19,7 @@ from decisions.requests import VerifyRequest
 from decisions.services import decide
 from tests.constants import CHALLENGE, VERIFIER
 from tests.log import log_entries
+from tests.shared import cases
 from tests.world import ANONYMOUS, Grant, allow, as_user, ask, make_agent, make_developer, make_grant, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal
@@ -87,7 +88,7 @@ def test_another_clients_code_is_refused_and_stays_usable() -> None:
     assert isinstance(exchange(agent, code), IssuedTokens)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("challenge", "verifier", "works"),
     [
         ("", "", True),
@@ -103,9 +104,7 @@ def test_the_verifier_must_match_the_challenge(challenge: str, verifier: str, wo
     assert isinstance(exchange(agent, code, code_verifier=verifier), IssuedTokens) is works
 
 
-@pytest.mark.parametrize(
-    ("uri", "works"), [(None, True), ("same", True), ("https://evil.example/", False), ("", False)]
-)
+@cases(("uri", "works"), [(None, True), ("same", True), ("https://evil.example/", False), ("", False)])
 def test_a_redirect_uri_must_be_that_of_the_request_if_present(uri: str | None, works: bool) -> None:
     agent, code = make_code()
     uri = AuthorizationCode.objects.get().redirect_uri if uri == "same" else uri
@@ -150,7 +149,7 @@ def test_a_refresh_with_more_scopes_is_refused_without_using_the_token() -> None
     assert isinstance(refresh(grant), IssuedTokens)
 
 
-@pytest.mark.parametrize("ending", ["consent", "user", "agent", "scopes", "family"])
+@cases("ending", ["consent", "user", "agent", "scopes", "family"])
 def test_nothing_is_issued_after_the_grant_has_ended(ending: str) -> None:
     grant = make_grant()
     endings = {

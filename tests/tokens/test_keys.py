@@ -19,6 +19,7 @@ from django.test import override_settings
 from core import clock
 from core.actor import SYSTEM
 from core.errors import Conflict
+from tests.shared import cases
 from tests.threads import race
 from tests.waiting import wait_until
 from tests.world import make_grant
@@ -41,7 +42,7 @@ def issue() -> str:
     return make_grant().access_token
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@cases("algorithm", ALGORITHMS)
 def test_tokens_of_every_algorithm_can_be_read(algorithm: str) -> None:
     with override_settings(JWT_ALGORITHM=algorithm):
         token = issue()
@@ -55,7 +56,7 @@ def test_a_long_header_is_refused_before_it_is_parsed(monkeypatch: pytest.Monkey
     assert read_access_token(f"{'W1tb' * 200}.e30.x") is None
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@cases("algorithm", ALGORITHMS)
 def test_only_public_keys_are_published(algorithm: str) -> None:
     with override_settings(JWT_ALGORITHM=algorithm):
         published = keys.published_jwks(clock.now())["keys"]
@@ -65,7 +66,7 @@ def test_only_public_keys_are_published(algorithm: str) -> None:
         assert key["alg"] == algorithm
 
 
-@pytest.mark.parametrize(
+@cases(
     ("algorithm", "members"),
     [("ES256", ("crv", "kty", "x", "y")), ("RS256", ("e", "kty", "n")), ("EdDSA", ("crv", "kty", "x"))],
 )
@@ -99,7 +100,7 @@ def test_a_new_secret_signs_with_a_new_key_and_keeps_old_tokens_valid() -> None:
         assert read_access_token(token) is not None
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@cases("algorithm", ALGORITHMS)
 def test_keys_that_another_secret_sealed_are_detected(algorithm: str) -> None:
     with override_settings(JWT_ALGORITHM=algorithm):
         assert not keys.opens_no_stored_key(clock.now()), "there is none"
@@ -133,7 +134,7 @@ def test_an_hs256_key_cannot_be_rotated() -> None:
         keys.rotate_keys(actor=SYSTEM)
 
 
-@pytest.mark.parametrize("kid", [None, 7, "", "x" * 5, "../../etc/passwd", "a" * 65, ["a"]])
+@cases("kid", [None, 7, "", "x" * 5, "../../etc/passwd", "a" * 65, ["a"]])
 def test_a_malformed_key_id_causes_no_query(kid: Any, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
         assert keys.verification_key(kid) is None

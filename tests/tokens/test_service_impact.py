@@ -16,6 +16,7 @@ from consent.services import revoke_consent
 from core import clock
 from developers.models import Developer
 from resources.models import ResourceServer
+from tests.shared import cases
 from tests.world import ANONYMOUS, as_user, ask, make_agent, make_developer, make_resource_server, make_user
 from tokens.exchange import exchange_code
 from tokens.families import end_family
@@ -130,7 +131,7 @@ def revoke(consent: Any) -> None:
     revoke_consent(actor=as_user(consent.user), consent=consent)
 
 
-@pytest.mark.parametrize("end", [end_tokens, revoke])
+@cases("end", [end_tokens, revoke])
 def test_what_has_ended_does_not_count(server: ResourceServer, stranger: Agent, end: Callable[[Any], None]) -> None:
     consent = grant(stranger, make_user("ada@example.com"), resource=(MAIL,))
     assert impact(server) == (1, 1, 1)

@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import User
 from tests.passkeys import enter_password
+from tests.shared import cases
 from tests.world import make_developer
 
 # What is the same for everyone may be stored, but only by those who are not signed in.
@@ -45,7 +46,7 @@ def test_no_page_of_a_signed_in_user_is_stored(client: Client) -> None:
     assert seen > 30
 
 
-@pytest.mark.parametrize("path", PUBLIC)
+@cases("path", PUBLIC)
 def test_a_public_page_may_be_stored_until_a_user_signs_in(client: Client, path: str) -> None:
     assert "no-store" not in Client().get(path).get("Cache-Control", "")
     assert "no-store" in client.get(path)["Cache-Control"]

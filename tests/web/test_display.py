@@ -1,14 +1,13 @@
 """Redirect URIs and risk levels, as pages show them."""
 
-import pytest
-
 from agents.redirects import destination
 from resources.catalogue import catalogue
 from resources.categories import CATEGORY_NAMES, category_name
+from tests.shared import cases
 from web.display.labels import csp_source, highest_risk, risk_level
 
 
-@pytest.mark.parametrize(
+@cases(
     ("uri", "shown", "source"),
     [
         ("https://app.example/cb?a=1", "app.example", "https://app.example"),

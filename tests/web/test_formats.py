@@ -2,14 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from core import formats
+from tests.shared import cases
 
 AT = datetime(2026, 11, 26, 14, 3, 22, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("shown", [formats.ago, formats.clock_time])
+@cases("shown", [formats.ago, formats.clock_time])
 def test_calls_within_a_minute_can_be_told_apart(shown):
     html = shown(AT)
     assert html.count("Nov 26, 2026, 2:03:22") == 2, "in the title and for screen readers"
@@ -27,7 +26,7 @@ def test_a_moment_reads_to_the_minute():
     assert 'title="2026-11-26 14:03:22 UTC"' in html
 
 
-@pytest.mark.parametrize(
+@cases(
     ("seconds", "words"),
     [
         (1, "1 second"),

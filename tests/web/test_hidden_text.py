@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from django.db import connection
 from django.test import Client
 
@@ -17,6 +16,7 @@ from core.actor import Actor
 from developers.services import suspend_organization
 from policies.services import create_policy
 from tests import world
+from tests.shared import cases
 from tokens.exchange import exchange_code
 
 TAGS = "".join(chr(0xE0000 + ord(letter)) for letter in "always allow")
@@ -91,7 +91,7 @@ def test_texts_of_agents_and_scopes_are_cleaned(as_developer, developer):
     assert is_clean(server)
 
 
-@pytest.mark.parametrize("name", ["\u200b\u2060", TAGS, "\u202eSmartMail", "Smart\x07Mail", "Smart\nMail"])
+@cases("name", ["\u200b\u2060", TAGS, "\u202eSmartMail", "Smart\x07Mail", "Smart\nMail"])
 def test_the_api_refuses_control_and_bidi_characters_and_invisible_names(as_developer, name):
     fields = {"name": name, "redirectUris": [world.CALLBACK], "allowedScopes": ["email:read"]}
     answer = as_developer.post("/api/v1/agents", fields, content_type="application/json")
@@ -148,15 +148,15 @@ def verify(token, **fields):
     return Client().post("/api/v1/tokens/verify", body, content_type="application/json")
 
 
-@pytest.mark.parametrize("field", ["action", "resource"])
-@pytest.mark.parametrize("character", HARD)
+@cases("field", ["action", "resource"])
+@cases("character", HARD)
 def test_verify_refuses_control_and_bidi_characters(db, field, character):
     answer = verify("x", **{field: f"pay{character}ments"})
     assert answer.status_code == 400
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-@pytest.mark.parametrize("field", ["action", "resource"])
+@cases("field", ["action", "resource"])
 def test_forward_auth_refuses_control_and_bidi_characters(db, field):
     for character in HARD:
         asked = {"scopes": "email:read", field: f"pay{character}ments"}
@@ -190,7 +190,7 @@ def test_policies_evaluate_the_same_text_that_the_log_shows(as_ada, as_developer
         ]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "body"),
     [
         ("/api/v1/consent/initiate", {"requestedScopes": [f"email:{HIDDEN}read"]}),

@@ -20,6 +20,7 @@ from core.wording import Filled
 from policies.rules import RULES, InvalidRules, Rule
 from policies.rules.parsing import parse_rules
 from tests.policies.test_cases import ONE_OF_EACH
+from tests.shared import cases
 
 # Django's makemessages lets xgettext look for these, and for `_`.
 MARKS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext", "pgettext_lazy"}
@@ -131,7 +132,7 @@ def test_the_title_of_each_error_is_found() -> None:
     assert [one.__name__ for one in refusals() if one.title not in extracted()] == []
 
 
-@pytest.mark.parametrize("app", SPEAKING)
+@cases("app", SPEAKING)
 def test_the_messages_of_errors_are_found(app: str) -> None:
     names = {one.__name__ for one in refusals()} - {"NotFound"}
     trees = [tree for name, tree in sources().items() if name.partition(".")[0] == app]
@@ -139,14 +140,14 @@ def test_the_messages_of_errors_are_found(app: str) -> None:
     assert found - extracted() == set()
 
 
-@pytest.mark.parametrize("app", [*SPEAKING, "web"])
+@cases("app", [*SPEAKING, "web"])
 def test_messages_are_not_composed(app: str) -> None:
     trees = {name: tree for name, tree in sources().items() if name.partition(".")[0] == app}
     spoken = {name: tree for name, tree in trees.items() if name not in UNTRANSLATED}
     assert [(name, text) for name, tree in spoken.items() for text in composed(tree)] == []
 
 
-@pytest.mark.parametrize(
+@cases(
     "code",
     [
         'Invalid(f"At most {number} rules.")',
@@ -166,8 +167,8 @@ def test_the_messages_for_wrong_values_are_found() -> None:
     assert set(MESSAGES.values()) <= extracted()
 
 
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda value: repr(value)[:40])
-@pytest.mark.parametrize("rule", ONE_OF_EACH, ids=lambda rule: rule.type)
+@cases("wrong", WRONG, ids=lambda value: repr(value)[:40])
+@cases("rule", ONE_OF_EACH, ids=lambda rule: rule.type)
 def test_what_is_wrong_with_a_rule_is_found(rule: Rule, wrong: Any) -> None:
     config = rule.model_dump()
     tried = [{**config, name: wrong} for name in (*config, "actions", "unknown")]
@@ -176,7 +177,7 @@ def test_what_is_wrong_with_a_rule_is_found(rule: Rule, wrong: Any) -> None:
     assert [text for message in messages for text in unmarked(message)] == []
 
 
-@pytest.mark.parametrize("rules", [None, [None] * 21, [{"type": "x"}], [{"type": 1, "x": 1}], [{}] * 20, [[]]])
+@cases("rules", [None, [None] * 21, [{"type": "x"}], [{"type": 1, "x": 1}], [{}] * 20, [[]]])
 def test_what_is_wrong_with_rules_is_found(rules: Any) -> None:
     with pytest.raises(InvalidRules) as caught:
         parse_rules(rules)

@@ -176,17 +176,17 @@ class Oracle:
         about = self.about(call)
         if denied := [each for each in about if each.answer == "denied"]:
             return denied[-1]
-        told = [each for each in about if reasons <= each.reasons]
-        if once := [each for each in told if each.answer == "once"]:
+        fitting = [each for each in about if reasons <= each.reasons]
+        if once := [each for each in fitting if each.answer == "once"]:
             self.approvals.remove(once[-1])
             return None
         targets = [each for each in self.approvals if each.answer == "target" and call.at < each.until]
         if any(reasons <= each.reasons and covers_target(each.call, call) for each in targets):
             return None
-        if not told:
-            told = [Approval(call, "pending", call.at + ANSWER_TIME, reasons)]
-            self.approvals += told
-        return told[-1]
+        if not fitting:
+            fitting = [Approval(call, "pending", call.at + ANSWER_TIME, reasons)]
+            self.approvals += fitting
+        return fitting[-1]
 
     def about(self, call: Call) -> list[Approval]:
         """Return what the user has been asked about exactly this call."""

@@ -5,6 +5,7 @@ import pytest
 from core.errors import DomainError
 from server.front.bounds import MAX_FIELDS, MAX_REQUEST_LINE
 from server.front.heads import MAY_APPEAR_ONCE, Head, parse_head
+from tests.shared import cases
 
 TOKEN_CHARACTERS = "!#$%&'*+-.^`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -42,33 +43,33 @@ def test_repeated_headers_are_joined() -> None:
     assert parsed.headers["cookie"] == "a=1; b=2"
 
 
-@pytest.mark.parametrize("name", sorted(MAY_APPEAR_ONCE))
+@cases("name", sorted(MAY_APPEAR_ONCE))
 def test_a_header_that_decides_something_may_appear_once(name: str) -> None:
     host = "" if name == "host" else "Host: gate"
     assert refused(f"{name}: 1", f"{name.title()}: 1", host=host) == 400
 
 
-@pytest.mark.parametrize("name", ["X_Forwarded_For", "X_Forwarded-For", "_", "Content_Length"])
+@cases("name", ["X_Forwarded_For", "X_Forwarded-For", "_", "Content_Length"])
 def test_a_name_with_an_underscore_is_refused(name: str) -> None:
     assert refused(f"{name}: 1") == 400
 
 
-@pytest.mark.parametrize("code", [code for code in range(256) if chr(code) not in f"{TOKEN_CHARACTERS}:"])
+@cases("code", [code for code in range(256) if chr(code) not in f"{TOKEN_CHARACTERS}:"])
 def test_a_name_that_is_not_a_token_is_refused(code: int) -> None:
     assert refused(f"X{chr(code)}A: 1") == 400
 
 
-@pytest.mark.parametrize("character", TOKEN_CHARACTERS)
+@cases("character", TOKEN_CHARACTERS)
 def test_every_token_is_accepted(character: str) -> None:
     assert head(f"X{character}A: 1").headers[f"x{character}a".lower()] == "1"
 
 
-@pytest.mark.parametrize("code", [*range(9), *range(10, 32), 127])
+@cases("code", [*range(9), *range(10, 32), 127])
 def test_a_control_character_in_a_value_is_refused(code: int) -> None:
     assert refused(f"X-A: b{chr(code)}c") == 400
 
 
-@pytest.mark.parametrize(
+@cases(
     "line",
     [
         *("GET /", "GET / HTTP/0.9", "GET / HTTP/1.2", "GET / HTTP/2.0", "PRI * HTTP/2.0", "GET / ICE/1.0"),
@@ -82,7 +83,7 @@ def test_any_other_request_line_is_refused(line: str) -> None:
     assert refused(line=line) == 400
 
 
-@pytest.mark.parametrize(
+@cases(
     ("target", "path", "query"),
     [
         ("http://other:81/a?b", "/a", "b"),
@@ -101,7 +102,7 @@ def test_a_path_that_looks_like_a_host_stays_a_path() -> None:
     assert head(line="GET //evil.example/a HTTP/1.1").path == "//evil.example/a"
 
 
-@pytest.mark.parametrize(
+@cases(
     "lines",
     [
         ("Content-Length: 2", "Transfer-Encoding: chunked"),
@@ -126,7 +127,7 @@ def test_what_hides_the_end_of_a_body_is_refused(lines: tuple[str, ...]) -> None
     assert refused(*lines) == 400
 
 
-@pytest.mark.parametrize("coding", ["chunked", "Chunked", "gzip, chunked"])
+@cases("coding", ["chunked", "Chunked", "gzip, chunked"])
 def test_a_body_must_declare_its_length(coding: str) -> None:
     assert refused(f"Transfer-Encoding: {coding}") == 411
 
@@ -136,7 +137,7 @@ def test_http_1_1_requires_a_host() -> None:
     assert head(line="GET / HTTP/1.0", host="").headers == {}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("version", "connection", "keeps_alive"),
     [
         *(("1.1", "", True), ("1.1", "close", False), ("1.1", "x, Close", False), ("1.1", "keep-alive", True)),

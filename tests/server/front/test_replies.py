@@ -5,6 +5,7 @@ import pytest
 from core.messages import Reply
 from server.front.heads import Head, parse_head
 from server.front.replies import UnsafeHeader, encode
+from tests.shared import cases
 
 DATE = "Wed, 25 Nov 2026 14:00:00 GMT"
 
@@ -52,7 +53,7 @@ def test_formatted_lines_have_an_id() -> None:
     assert sum(line.startswith("X-Request-Id") for line in lines_of(reply)) == 1
 
 
-@pytest.mark.parametrize("name", ["Content-Length", "content-length", "Transfer-Encoding", "Connection", "Date"])
+@cases("name", ["Content-Length", "content-length", "Transfer-Encoding", "Connection", "Date"])
 def test_headers_of_the_connection_are_the_fronts(name: str) -> None:
     assert f"{name}: 7" not in lines_of(Reply(200, [(name, "7")], b"ok"))
 
@@ -62,7 +63,7 @@ def test_head_has_the_length_and_no_body() -> None:
     assert lines_of(Reply(200, [("Content-Length", "9")]), head("HEAD"))[-3:] == ["Content-Length: 9", "", ""]
 
 
-@pytest.mark.parametrize("status", [204, 304])
+@cases("status", [204, 304])
 def test_some_replies_have_no_body(status: int) -> None:
     reply = lines_of(Reply(status, [("Content-Length", "0")], b"never"))
 
@@ -80,13 +81,13 @@ def test_an_unusual_status_is_sent() -> None:
     assert lines_of(Reply(499, ()))[0] == "HTTP/1.1 499 "
 
 
-@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\x00b", "a\x7fb", "\n"])
+@cases("value", ["a\r\nSet-Cookie: b", "a\nb", "a\rb", "a\x00b", "a\x7fb", "\n"])
 def test_a_value_cannot_add_a_line(value: str) -> None:
     with pytest.raises(UnsafeHeader):
         lines_of(Reply(200, [("Location", value)]))
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a:", "a\r\nb", "\xe9"])
+@cases("name", ["", "a b", "a:", "a\r\nb", "\xe9"])
 def test_a_name_must_be_a_token(name: str) -> None:
     with pytest.raises(UnsafeHeader):
         lines_of(Reply(200, [(name, "a")]))

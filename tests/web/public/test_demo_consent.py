@@ -5,10 +5,9 @@ from html import unescape
 from itertools import product
 from typing import Any
 
-import pytest
-
 from tests.constants import PASSWORD
 from tests.oauth.client import make_client
+from tests.shared import cases
 from tests.web.consent_screen import Screen, verify
 from web.public.landing.demo import ATTEMPTS
 
@@ -56,13 +55,13 @@ def expected(scopes: list[str], mode: str, guard: str, amount: str) -> list[str]
 COMBINATIONS = list(product(SUBSETS, ("ask", "allow"), ("ask", ""), ("50", "100", "")))
 
 
-@pytest.mark.parametrize(("scopes", "mode", "guard", "amount"), COMBINATIONS)
+@cases(("scopes", "mode", "guard", "amount"), COMBINATIONS)
 def test_each_combination_has_the_answers_that_it_promises(client, scopes, mode, guard, amount):
     text = page(client, decision="allow", **choices(scopes, mode, guard, amount))
     assert outcomes(text) == expected(scopes, mode, guard, amount)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("scopes", "mode", "guard", "amount"),
     [
         (ALL, "ask", "ask", "50"),
@@ -135,7 +134,7 @@ def test_nothing_ticked_is_an_error(client):
     assert outcomes(text) == [""] * 5
 
 
-@pytest.mark.parametrize("amount", ["lots", "-1", "0", "1e9", "٣", "9" * 500, "\0", "<b>", "1,000"])
+@cases("amount", ["lots", "-1", "0", "1e9", "٣", "9" * 500, "\0", "<b>", "1,000"])
 def test_an_amount_that_cannot_be_read_is_an_error_that_names_the_field(client, amount):
     text = page(client, status=422, decision="allow", **choices(ALL, amount=amount))
     assert f'href="#{AMOUNT}"' in text
@@ -162,7 +161,7 @@ def test_a_missing_amount_is_no_limit_because_scripts_leave_out_empty_fields(cli
     assert outcomes(page(client, decision="allow", **form))[3] == "asked"
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         {"decision": "maybe"},

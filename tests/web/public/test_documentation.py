@@ -10,6 +10,7 @@ from django.contrib.staticfiles import finders
 
 from api.documentation import known_errors
 from tests.live.server import ROOT
+from tests.shared import cases
 from tests.web.markup import main_of
 from web.public.docs.markdown import render
 from web.public.docs.pages import files, url_of
@@ -60,7 +61,7 @@ def test_no_link_of_the_documentation_is_broken(client):
     assert missing == []
 
 
-@pytest.mark.parametrize("name", ["nowhere", "README", "adr/41000", "adr/x", "../SECURITY", "openapi.json", "a%00b"])
+@cases("name", ["nowhere", "README", "adr/41000", "adr/x", "../SECURITY", "openapi.json", "a%00b"])
 def test_an_unknown_page_is_not_found(client, name):
     assert client.get(f"/docs/{name}").status_code == 404
     assert client.get(f"/docs/api-reference/{name}").status_code == 404
@@ -154,9 +155,7 @@ def test_an_empty_search_and_one_without_results_say_what_to_do(client):
     assert 'href="/scopes?q=qqqq"' in text
 
 
-@pytest.mark.parametrize(
-    "query", ["<script>alert(1)</script>", "'\"", ".*(", "a" * 5000, "\x00", " e " * 500, "İ", "%"]
-)
+@cases("query", ["<script>alert(1)</script>", "'\"", ".*(", "a" * 5000, "\x00", " e " * 500, "İ", "%"])
 def test_any_query_is_answered_and_escaped(client, query):
     response = client.get("/docs", {"q": query})
     assert response.status_code == 200
@@ -165,7 +164,7 @@ def test_any_query_is_answered_and_escaped(client, query):
     assert len(search(query)[0]) <= MAX_RESULTS
 
 
-@pytest.mark.parametrize("path", ["/docs", "/docs/policies", "/docs/api-reference", "/docs/api-reference/verifyToken"])
+@cases("path", ["/docs", "/docs/policies", "/docs/api-reference", "/docs/api-reference/verifyToken"])
 def test_the_documentation_is_read_only(client, path):
     assert client.post(path).status_code == 405
 

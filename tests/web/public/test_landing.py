@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tests.constants import CALLBACK
 from tests.oauth.client import OAuthClient, make_client
+from tests.shared import cases
 from tests.web.consent_screen import Screen
 from tests.web.markup import text_of
 from tests.world import sign_in
@@ -65,7 +66,7 @@ def test_the_token_request_has_the_answer_that_the_page_shows(client, agent_of, 
     assert_shown(json_in(samples.EXCHANGED), answer)
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+@cases("address", ADDRESSES)
 def test_visitors_cause_no_query_and_get_no_cookie(client, db, address):
     with CaptureQueriesContext(connection) as queries:
         response = client.get(address)
@@ -74,7 +75,7 @@ def test_visitors_cause_no_query_and_get_no_cookie(client, db, address):
     assert response.cookies == {}
 
 
-@pytest.mark.parametrize("address", ADDRESSES)
+@cases("address", ADDRESSES)
 def test_users_who_play_with_the_demo_change_nothing(as_ada, address):
     as_ada.get("/")
     with CaptureQueriesContext(connection) as queries:

@@ -21,6 +21,7 @@ from developers.models import Developer
 from tests.approvals import make_approval
 from tests.log import log_entries, log_entry
 from tests.pictures import png
+from tests.shared import cases
 from tests.threads import race
 from tests.world import ANONYMOUS, as_user
 
@@ -130,7 +131,7 @@ def test_fetches_are_throttled(
     assert published["fetched"] == [LOGO]
 
 
-@pytest.mark.parametrize("field", ["homepage_url", "privacy_url"])
+@cases("field", ["homepage_url", "privacy_url"])
 def test_a_link_that_cannot_be_used_is_refused(save: Callable[..., Any], agent: Agent, field: str) -> None:
     response = save(**{field: "javascript:alert(1)"})
     assert response.status_code == 422

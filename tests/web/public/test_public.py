@@ -1,10 +1,10 @@
 """Public pages and error pages."""
 
-import pytest
 from django.test import Client, RequestFactory
 from django.views.defaults import bad_request, server_error
 
 from resources.catalogue import catalogue
+from tests.shared import cases
 
 
 def test_the_landing_page_addresses_users_and_developers(client, db):
@@ -19,7 +19,7 @@ def test_scopes_come_from_the_catalogue(client, db):
     assert all(f'id="{scope_id}"' in text for scope_id in catalogue())
 
 
-@pytest.mark.parametrize("path", ["/", "/scopes", "/accounts/login/", "/nowhere"])
+@cases("path", ["/", "/scopes", "/accounts/login/", "/nowhere"])
 def test_the_content_security_policy_is_strict_everywhere(client, db, path):
     response = client.get(path)
     policy = response["Content-Security-Policy"]
@@ -29,7 +29,7 @@ def test_the_content_security_policy_is_strict_everywhere(client, db, path):
     assert " style=" not in response.content.decode()
 
 
-@pytest.mark.parametrize("path", ["/", "/scopes"])
+@cases("path", ["/", "/scopes"])
 def test_public_pages_accept_only_get(client, db, path):
     assert client.post(path).status_code == 405
 
@@ -57,7 +57,7 @@ def test_pages_are_in_english_for_other_languages(client, db):
     assert '<html lang="en" dir="ltr">' in response.content.decode()
 
 
-@pytest.mark.parametrize("text", ["%00", "a%00b", "%ED%A0%80", "x" * 500, "..%2F..", "'"])
-@pytest.mark.parametrize("path", ["consent", "connections", "developer/agents", "developer/policies"])
+@cases("text", ["%00", "a%00b", "%ED%A0%80", "x" * 500, "..%2F..", "'"])
+@cases("path", ["consent", "connections", "developer/agents", "developer/policies"])
 def test_a_malformed_id_is_not_found(as_developer, path, text):
     assert as_developer.get(f"/{path}/{text}").status_code == 404

@@ -4,6 +4,7 @@ import pytest
 
 from resources.catalogue import catalogue
 from resources.categories import CATEGORY_NAMES
+from tests.shared import cases
 from tests.web.markup import text_of
 from web.user.consent.form import is_sensitive
 
@@ -22,7 +23,7 @@ def test_the_catalogue_is_grouped_by_service_and_counts_risks(client):
     assert f'href="?risk=critical" data-live>{critical} ' in text
 
 
-@pytest.mark.parametrize("scope", catalogue().values(), ids=lambda scope: scope.id)
+@cases("scope", catalogue().values(), ids=lambda scope: scope.id)
 def test_each_scope_has_a_page(client, scope):
     text = text_of(client, f"/scopes/{scope.id}")
     assert scope.title in text
@@ -36,7 +37,7 @@ def test_each_scope_has_a_page(client, scope):
     assert ("“Ask me every time” is selected" in text) is (is_sensitive(scope) and not scope.always_asks)
 
 
-@pytest.mark.parametrize("scope_id", ["email", "email:nothing", "x" * 200, "Email:read", "email:read%00"])
+@cases("scope_id", ["email", "email:nothing", "x" * 200, "Email:read", "email:read%00"])
 def test_an_unknown_scope_is_not_found(client, scope_id):
     assert client.get(f"/scopes/{scope_id}").status_code == 404
 
@@ -66,6 +67,6 @@ def test_a_search_without_results_offers_all_scopes(client):
     assert "<script>" not in page
 
 
-@pytest.mark.parametrize("query", ["q=" + "a" * 5000, "q=%00", "q=%ED%A0%80", "q=.*&risk=%00"])
+@cases("query", ["q=" + "a" * 5000, "q=%00", "q=%ED%A0%80", "q=.*&risk=%00"])
 def test_any_query_is_answered(client, query):
     assert client.get(f"/scopes?{query}").status_code == 200

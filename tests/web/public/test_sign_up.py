@@ -12,6 +12,7 @@ from accounts.models import PendingRegistration, User
 from accounts.registration import start_registration
 from accounts.services import new_user
 from tests.mails import code_in
+from tests.shared import cases
 from tests.world import ANONYMOUS
 
 ADA, PASSWORD = "ada@example.com", "correct-horse-battery-7"
@@ -102,7 +103,7 @@ def test_new_and_taken_addresses_look_alike(required: None, mails: list[Any], mo
     assert PendingRegistration.objects.count() == 2
 
 
-@pytest.mark.parametrize("password", ["short", "password", "12345678901", ADA])
+@cases("password", ["short", "password", "12345678901", ADA])
 def test_a_weak_password_is_an_error_of_its_field(client: Client, required: None, password: str) -> None:
     answer = sign_up(client, password1=password)
     assert answer.status_code == 422
@@ -129,12 +130,12 @@ def test_a_browser_that_has_not_signed_up_cannot_confirm(client: Client, require
     assert client.post(CONFIRM, {"code": "x"})["Location"] == "/accounts/signup/"
 
 
-@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example/", "javascript:alert(1)"])
+@cases("elsewhere", ["https://evil.example/", "//evil.example/", "javascript:alert(1)"])
 def test_signing_up_does_not_redirect_to_other_sites(client: Client, elsewhere: str) -> None:
     assert sign_up(client, next=elsewhere)["Location"] == "/dashboard"
 
 
-@pytest.mark.parametrize(
+@cases(
     "path",
     [
         "confirm-email/",

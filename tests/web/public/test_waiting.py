@@ -18,6 +18,7 @@ from tests.constants import PASSWORD
 from tests.mails import code_in, link_in
 from tests.oauth.client import make_client
 from tests.passkeys import add_passkey, begin, enter_password, sign_in_with
+from tests.shared import cases
 from tests.world import as_user, make_agent
 
 WAITS = "waits for your decision"
@@ -37,7 +38,7 @@ def text_of(client: Client, path: str, wanted: str) -> str:
     return client.get(path, {"next": wanted}).content.decode()
 
 
-@pytest.mark.parametrize("path", PAGES)
+@cases("path", PAGES)
 def test_the_page_names_the_agent_and_its_developer(asked: Any, developer: Any, path: str) -> None:
     browser, wanted = asked
     text = text_of(browser, path, wanted)
@@ -48,14 +49,12 @@ def test_the_page_names_the_agent_and_its_developer(asked: Any, developer: Any, 
     assert "Verified developer" in text_of(browser, path, wanted)
 
 
-@pytest.mark.parametrize("path", PAGES)
+@cases("path", PAGES)
 def test_the_page_names_no_agent_in_another_browser(asked: Any, path: str) -> None:
     assert WAITS not in text_of(Client(), path, asked[1])
 
 
-@pytest.mark.parametrize(
-    "wanted", ["/activity", "/consent/cns_0000", "/consent/", "https://evil.example/consent/cns_1"]
-)
+@cases("wanted", ["/activity", "/consent/cns_0000", "/consent/", "https://evil.example/consent/cns_1"])
 def test_the_page_names_no_agent_on_the_way_elsewhere(asked: Any, wanted: str) -> None:
     assert WAITS not in text_of(asked[0], PAGES[0], wanted)
     assert WAITS not in asked[0].get(PAGES[0]).content.decode()
@@ -166,8 +165,8 @@ def test_a_passkey_counts_as_the_recent_sign_in_for_a_critical_scope(ada: User, 
         assert "code=" in granted["Location"] or "callback" in granted["Location"]
 
 
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize("wanted", ["http://[", "//[", "http://]"])
+@cases("path", PAGES)
+@cases("wanted", ["http://[", "//[", "http://]"])
 def test_an_address_that_cannot_be_split_names_no_agent(client: Client, path: str, wanted: str) -> None:
     answer = client.get(path, {"next": wanted})
     assert answer.status_code == 200

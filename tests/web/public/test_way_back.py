@@ -10,6 +10,7 @@ from accounts.models import User
 from tests.constants import PASSWORD
 from tests.mails import code_in, link_in
 from tests.passkeys import add_passkey, enter_password
+from tests.shared import cases
 
 WANTED = "/developer/agents/new?from=docs&to=2"
 LOGIN, SIGN_UP, RESET = "/accounts/login/", "/accounts/signup/", "/accounts/password/reset/"
@@ -52,7 +53,7 @@ def kept(path: str) -> str:
     return f"{path}?next={quote(WANTED, safe='')}"
 
 
-@pytest.mark.parametrize("path", [LOGIN, SIGN_UP, RESET])
+@cases("path", [LOGIN, SIGN_UP, RESET])
 def test_every_link_between_the_doors_keeps_the_way(client: Client, path: str) -> None:
     page = client.get(path, {"next": WANTED})
     doors = [query for door in (LOGIN, SIGN_UP) for query in linked(page, door)]
@@ -60,28 +61,28 @@ def test_every_link_between_the_doors_keeps_the_way(client: Client, path: str) -
     assert set(doors) == {f"?next={quote(WANTED, safe='')}"}
 
 
-@pytest.mark.parametrize("path", [LOGIN, SIGN_UP, RESET])
+@cases("path", [LOGIN, SIGN_UP, RESET])
 def test_a_refused_form_keeps_the_way(client: Client, path: str) -> None:
     page = client.post(path, {"login": "x", "email": "x", "next": WANTED})
     assert set(linked(page, LOGIN) + linked(page, SIGN_UP)) == {f"?next={quote(WANTED, safe='')}"}
     assert f'name="next" value="{WANTED.replace("&", "&amp;")}"' in page.content.decode()
 
 
-@pytest.mark.parametrize("wanted", ELSEWHERE)
-@pytest.mark.parametrize("path", [LOGIN, SIGN_UP, RESET])
+@cases("wanted", ELSEWHERE)
+@cases("path", [LOGIN, SIGN_UP, RESET])
 def test_no_link_leads_to_another_site(client: Client, path: str, wanted: str) -> None:
     page = client.get(path, {"next": wanted})
     assert set(linked(page, LOGIN) + linked(page, SIGN_UP)) <= {"", RESET.removeprefix(LOGIN)}
     assert 'name="next"' not in page.content.decode()
 
 
-@pytest.mark.parametrize("wanted", OTHER_PATHS)
+@cases("wanted", OTHER_PATHS)
 def test_a_way_back_to_anything_but_a_page_is_ignored(client: Client, ada: User, wanted: str) -> None:
     answer = client.post(LOGIN, {"login": ada.email, "password": PASSWORD, "next": wanted})
     assert (answer.status_code, answer["Location"]) == (302, "/dashboard")
 
 
-@pytest.mark.parametrize("wanted", ["/oauth/authorize?client_id=x", "/admin/", "/%61ccount", "/account#name", "/"])
+@cases("wanted", ["/oauth/authorize?client_id=x", "/admin/", "/%61ccount", "/account#name", "/"])
 def test_a_path_of_a_page_is_followed(client: Client, ada: User, wanted: str) -> None:
     answer = client.post(LOGIN, {"login": ada.email, "password": PASSWORD, "next": wanted})
     assert answer["Location"] == wanted
@@ -131,7 +132,7 @@ def test_a_reset_leads_to_the_page_once(client: Client, ada: User, mails: list[A
     assert client.get(f"{RESET}key/done/").context["login_url"] == LOGIN
 
 
-@pytest.mark.parametrize("wanted", ["/consent/cns_0000", *ELSEWHERE])
+@cases("wanted", ["/consent/cns_0000", *ELSEWHERE])
 def test_a_reset_forgets_another_site_and_a_request_that_is_over(client: Client, ada: User, wanted: str) -> None:
     client.post(RESET, {"email": ada.email, "next": wanted})
     assert client.get(f"{RESET}key/done/").context["login_url"] == LOGIN

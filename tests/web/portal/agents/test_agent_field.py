@@ -6,6 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from agents.models import Agent
 from policies.models import Policy
+from tests.shared import cases
 from tests.web.ledger import words_of
 from tests.web.markup import markup_of
 from tests.web.portal.policies.test_developer_policies import BLOCKLIST, form_of
@@ -27,7 +28,7 @@ def save(client, agent: str):
     return client.post("/developer/policies/new", form_of(BLOCKLIST, agent=agent))
 
 
-@pytest.mark.parametrize("path", ["/developer/policies/new", "/developer/logs"])
+@cases("path", ["/developer/policies/new", "/developer/logs"])
 def test_a_page_suggests_the_newest_agents_only(as_developer, thousand, path):
     with CaptureQueriesContext(connection) as queries:
         text = markup_of(as_developer.get(path))
@@ -37,7 +38,7 @@ def test_a_page_suggests_the_newest_agents_only(as_developer, thousand, path):
     assert len(queries) <= 12
 
 
-@pytest.mark.parametrize(
+@cases(
     "typed",
     [
         lambda agent: agent.id,
@@ -63,7 +64,7 @@ def test_a_name_that_several_agents_have_is_refused(as_developer, developer, age
     assert save(as_developer, agent.id).status_code == 303
 
 
-@pytest.mark.parametrize("typed", ["Nobody", "agt_0000", "agt_" + "0" * 32, "Nobody (agt_" + "0" * 32 + ")", "%"])
+@cases("typed", ["Nobody", "agt_0000", "agt_" + "0" * 32, "Nobody (agt_" + "0" * 32 + ")", "%"])
 def test_an_unknown_agent_is_refused_and_shown_again(as_developer, agent, typed):
     answer = save(as_developer, typed)
     assert answer.status_code == 422
@@ -72,7 +73,7 @@ def test_an_unknown_agent_is_refused_and_shown_again(as_developer, agent, typed)
     assert not Policy.objects.exists()
 
 
-@pytest.mark.parametrize("typed", ["\0", "x" * 351])
+@cases("typed", ["\0", "x" * 351])
 def test_a_malformed_agent_is_refused(as_developer, typed):
     assert save(as_developer, typed).status_code == 422
     assert not Policy.objects.exists()

@@ -12,6 +12,7 @@ from core.actor import SYSTEM
 from developers.models import Developer
 from developers.services import verify_organization
 from resources.custom_scopes import ScopeDefinition
+from tests.shared import cases
 from tests.web.portal.agents.test_developer_agents import NEW_AGENT
 
 NEW = "/developer/agents/new"
@@ -87,7 +88,7 @@ def picked(response: Any) -> dict[str, list[str]]:
     return {one.name: [pick.scope.id for pick in one.picks if pick.is_found] for one in services if one.is_found}
 
 
-@pytest.mark.parametrize("words", ["calendar critical", "no such thing"])
+@cases("words", ["calendar critical", "no such thing"])
 def test_the_search_hides_scopes_but_keeps_them_ticked(as_developer: Client, words: str) -> None:
     form = {"allowed_scopes": ["email:read"], "find": words, "preview": ""}
     response = as_developer.post(NEW, form)

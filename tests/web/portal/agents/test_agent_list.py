@@ -9,6 +9,7 @@ from agents.models import Agent
 from agents.services import stop_agent, update_agent
 from core.actor import SYSTEM
 from developers.models import Developer
+from tests.shared import cases
 from web.requests import paging
 
 
@@ -26,7 +27,7 @@ def found(client: Client, query: str) -> list[str]:
     return [row["agent"].name for row in client.get(f"/developer/agents?{query}").context["rows"]]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "names"),
     [
         ("", ["Mail Writer", "Ledgerbot", "Mail Sorter"]),
@@ -44,7 +45,7 @@ def test_finds_agents_by_name_and_status(
     assert found(as_developer, query) == names
 
 
-@pytest.mark.parametrize("attribute", ["id", "client_id"])
+@cases("attribute", ["id", "client_id"])
 def test_finds_an_agent_by_its_ids(as_developer: Client, agents: dict[str, Agent], attribute: str) -> None:
     wanted = getattr(agents["Ledgerbot"], attribute)
     assert found(as_developer, f"q={wanted}") == ["Ledgerbot"]

@@ -9,6 +9,7 @@ from django.test import Client
 from agents.models import Agent, ClientSecret
 from core.secrets import digest
 from tests.log import log_entries, log_entry
+from tests.shared import cases
 from tests.web.portal.agents.test_developer_agents import shown_secret
 
 
@@ -38,7 +39,7 @@ def test_a_named_secret_is_created_beside_the_first_and_shown_once(
     assert metadata("agent.secret_created") == {"name": "production"}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("name", "message"),
     [
         ("", "Name: This field is required."),
@@ -66,7 +67,7 @@ def test_an_agent_has_at_most_ten_live_secrets(as_developer: Client, agent: Agen
     assert as_developer.post(url, {"name": "one more"}).status_code == 303
 
 
-@pytest.mark.parametrize(("overlap", "live"), [("0", 2), ("3600", 3), ("86400", 3), ("604800", 3)])
+@cases(("overlap", "live"), [("0", 2), ("3600", 3), ("86400", 3), ("604800", 3)])
 def test_rotation_replaces_one_secret_and_keeps_it_for_the_overlap(
     as_developer: Client, agent: Agent, url: str, secret: ClientSecret, overlap: str, live: int
 ) -> None:
@@ -82,7 +83,7 @@ def test_rotation_replaces_one_secret_and_keeps_it_for_the_overlap(
     assert metadata("agent.secret_rotated") == {"overlapSeconds": int(overlap), "secretId": secret.pk, "name": ""}
 
 
-@pytest.mark.parametrize(
+@cases(
     ("overlap", "said"), [("3600", "A new secret has replaced this one."), ("0", "This client secret no longer works.")]
 )
 def test_a_second_rotation_shows_what_the_first_one_made(
@@ -106,7 +107,7 @@ def test_an_overlap_that_keeps_too_many_secrets_is_refused(
     assert "When the old one expires: At most 10 can work at once." in answer.content.decode()
 
 
-@pytest.mark.parametrize("overlap", ["", "1", "604801", "x"])
+@cases("overlap", ["", "1", "604801", "x"])
 def test_an_invalid_overlap_is_refused(
     as_developer: Client, agent: Agent, url: str, secret: ClientSecret, overlap: str
 ) -> None:
@@ -127,7 +128,7 @@ def test_revoking_ends_one_secret_and_warns_of_the_last(
     assert metadata("agent.secret_revoked") == {"secretId": secret.pk, "name": ""}
 
 
-@pytest.mark.parametrize("act", ["rotate", "revoke"])
+@cases("act", ["rotate", "revoke"])
 def test_a_secret_of_another_agent_or_a_revoked_one_is_absent(
     world: Any, as_developer: Client, as_rival: Client, agent: Agent, url: str, secret: ClientSecret, act: str
 ) -> None:

@@ -11,6 +11,7 @@ from core import clock
 from core.secrets import digest
 from developers.models import ApiKey, Developer
 from tests.log import log_entries, log_entry
+from tests.shared import cases
 from tests.world import sign_in_recently
 
 NEW_AGENT = {
@@ -44,9 +45,7 @@ def test_a_developer_needs_a_name(as_ada, ada):
     assert not Developer.objects.filter(user=ada).exists()
 
 
-@pytest.mark.parametrize(
-    "path", ["agents", "agents/new", "agents/agt_1", "policies", "policies/new", "audit", "api-keys"]
-)
+@cases("path", ["agents", "agents/new", "agents/agt_1", "policies", "policies/new", "audit", "api-keys"])
 def test_a_user_who_is_not_a_developer_is_redirected_to_become_one(as_ada, path):
     response = as_ada.get(f"/developer/{path}")
     assert (response.status_code, response["Location"]) == (302, "/developer/")
@@ -88,7 +87,7 @@ def test_the_secret_is_not_shown_on_another_agents_page(as_developer, agent):
     assert "secret__value" not in as_developer.get(f"/developer/agents/{agent.id}").content.decode()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("field", "value", "message"),
     [
         ("name", "", "Name: This field is required."),

@@ -11,6 +11,7 @@ from developers.acting import as_developer as acting_for
 from policies.services import create_policy
 from tests.log import log_entries
 from tests.oauth.client import make_client
+from tests.shared import cases
 from tests.web.consent_screen import Screen, verify
 from tests.web.markup import text_of
 from tests.world import ANONYMOUS, make_agent
@@ -140,7 +141,7 @@ def test_denying_gives_the_agent_no_token(as_developer, url):
     assert "question-scope" not in answer.content.decode()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("form", "said"),
     [
         ({"decision": "allow"}, "Nothing is ticked"),
@@ -153,7 +154,7 @@ def test_a_decision_that_cannot_be_taken_is_shown_again(as_developer, url, form,
     assert said in answer.content.decode()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("context", "said"),
     [
         ("[1]", "Must be a JSON object"),

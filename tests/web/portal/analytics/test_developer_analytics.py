@@ -15,7 +15,7 @@ from developers.models import Developer
 from insights.models import Edition
 from insights.services import HOURS_LIFETIME, count_log
 from tests.audit.journals import write_row
-from tests.shared import rows_of_module
+from tests.shared import cases, rows_of_module
 from tests.web.browser.pages import analytics
 from tests.web.markup import inline_code, main_of, text_of
 from tests.world import sign_in
@@ -55,7 +55,7 @@ def test_one_agent_cannot_be_told_apart_by_agents(filled):
     assert "by=agent" not in main_of(page)
 
 
-@pytest.mark.parametrize("by", ["outcome", "rule", "agent", "scope"])
+@cases("by", ["outcome", "rule", "agent", "scope"])
 def test_the_trend_on_top_is_of_all_decisions_however_they_are_broken_down(filled, by):
     client, _ = filled
     report = client.get(f"{PATH}?period=90d&by={by}").context["report"]
@@ -146,7 +146,7 @@ def test_another_organization_sees_none_of_it(filled, as_rival):
     assert "Your organization has no agent with this ID." in text_of(as_rival, f"{PATH}?agent={agent.id}")
 
 
-@pytest.mark.parametrize("query", ["period=1y", "by=person", "show=some", "agent=%00", "period=&by="])
+@cases("query", ["period=1y", "by=person", "show=some", "agent=%00", "period=&by="])
 def test_unknown_parameters_change_nothing(as_developer, query):
     page = text_of(as_developer, f"{PATH}?{query}")
     assert '<a href="?period=7d&by=outcome" aria-current="page">7 days</a>' in page
@@ -188,7 +188,7 @@ def test_bars_are_stacked_within_the_plot():
     assert stacked_bars([]).paths == []
 
 
-@pytest.mark.parametrize(("value", "top"), [(0, 1), (1, 1), (7, 8), (10, 10), (11, 20), (1234, 2000), (0.0023, 0.003)])
+@cases(("value", "top"), [(0, 1), (1, 1), (7, 8), (10, 10), (11, 20), (1234, 2000), (0.0023, 0.003)])
 def test_scales_end_at_round_numbers(value, top):
     assert nice_top(value) == pytest.approx(top)
 
@@ -200,7 +200,7 @@ def test_changes_are_percentages_where_they_say_something():
     assert [percent(1, 3), percent(1, 1000), percent(0, 5), percent(1, 0)] == ["33%", "0.1%", "0%", ""]
 
 
-@pytest.mark.parametrize("period", PERIODS, ids=lambda period: period.name)
+@cases("period", PERIODS, ids=lambda period: period.name)
 def test_a_period_is_compared_with_what_is_kept_of_the_time_before(period):
     now = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
     window = period.window(now)

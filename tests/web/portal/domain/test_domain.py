@@ -11,6 +11,7 @@ from developers.domains import decline_review
 from developers.models import DomainClaim, Organization
 from developers.proofs import Found
 from developers.services import verify_organization
+from tests.shared import cases
 from tests.web.markup import markup_of
 
 PATH = "/developer/settings/domain"
@@ -51,7 +52,7 @@ def test_a_domain_is_claimed_published_and_proved(as_developer, developer, found
     assert Organization.objects.get(pk=developer.organization_id).domain == "acme.com"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "message"),
     [
         ("", "Domain: This field is required."),
@@ -141,7 +142,7 @@ def test_a_developer_learns_what_was_decided_and_why(as_developer, developer, fo
     assert "An administrator decided that your organization is no longer verified." in markup_of(as_developer.get(PATH))
 
 
-@pytest.mark.parametrize("action", ["check", "review"])
+@cases("action", ["check", "review"])
 def test_actions_take_post_only_and_need_a_csrf_token(as_developer, developer, action):
     assert as_developer.get(f"{PATH}/{action}")["Location"] == PATH
     browser = Client(enforce_csrf_checks=True)

@@ -10,6 +10,7 @@ from core.secret_use import note_use
 from core.secrets import digest
 from developers.models import ApiKey, Developer
 from tests.log import log_entries
+from tests.shared import cases
 from tests.web.portal.agents.test_developer_agents import shown_secret
 
 URL = "/developer/api-keys"
@@ -31,7 +32,7 @@ def test_a_named_key_is_created_beside_the_first_and_shown_once(as_developer: Cl
     assert log_entries(event="api_key.created").count() == 1
 
 
-@pytest.mark.parametrize(
+@cases(
     ("form", "message"),
     [
         ({"name": ""}, "Name: This field is required."),
@@ -78,9 +79,7 @@ def test_rotation_replaces_one_key_and_keeps_it_for_the_overlap(
     assert as_developer.post(f"{URL}/{newest.pk}/rotate", {"overlap_seconds": "5"}).status_code == 422
 
 
-@pytest.mark.parametrize(
-    ("overlap", "said"), [("3600", "A new key has replaced this one."), ("0", "This API key no longer works.")]
-)
+@cases(("overlap", "said"), [("3600", "A new key has replaced this one."), ("0", "This API key no longer works.")])
 def test_a_second_rotation_shows_what_the_first_one_made(
     as_developer: Client, developer: Developer, key: ApiKey, overlap: str, said: str
 ) -> None:
@@ -118,7 +117,7 @@ def test_revoking_ends_one_key(as_developer: Client, developer: Developer, key: 
     assert [row.secret.name for row in answer.context["rows"]] == ["laptop"]
 
 
-@pytest.mark.parametrize("act", ["rotate", "revoke"])
+@cases("act", ["rotate", "revoke"])
 def test_the_key_of_another_developer_or_a_revoked_one_is_absent(
     as_developer: Client, as_rival: Client, developer: Developer, key: ApiKey, act: str
 ) -> None:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from core.actor import Actor
+from tests.shared import cases
 from tests.web.developer_log import FOREIGN_REQUEST, REQUEST
 
 
@@ -22,7 +23,7 @@ def data(client, **query):
     return json.loads(client.post(f"/developer/logs.json?{urlencode(query)}").getvalue())["items"]
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         {},
@@ -48,7 +49,7 @@ def test_they_have_what_all_pages_show(as_developer, write, limited, query):
     assert [one["id"] for one in table(as_developer, **query)][exports:] == shown
 
 
-@pytest.mark.parametrize("name", ["csv", "json"])
+@cases("name", ["csv", "json"])
 def test_an_invalid_filter_leads_back_to_the_page_that_says_so(as_developer, limited, name):
     answer = as_developer.post(f"/developer/logs.{name}?outcome=denied&agent=nobody")
     assert (answer.status_code, answer["Location"]) == (303, "/developer/logs?outcome=denied&agent=nobody")

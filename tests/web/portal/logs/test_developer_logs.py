@@ -3,14 +3,13 @@
 import re
 from html import unescape
 
-import pytest
-
 from agents.deletion import delete_agent
 from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from core.ids import new_id
 from developers.acting import as_developer as as_actor
 from tests.oauth.client import TICKETS
+from tests.shared import cases
 from tests.verifier import main
 from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, rows
 from tests.web.markup import text_of
@@ -37,7 +36,7 @@ def test_another_organization_sees_none_of_it(as_rival, denied):
         assert as_rival.get(path, follow=True).status_code == 404
 
 
-@pytest.mark.parametrize("entry", ["log_" + "0" * 32, "\x00", "x" * 200, "usr_1"])
+@cases("entry", ["log_" + "0" * 32, "\x00", "x" * 200, "usr_1"])
 def test_an_unknown_entry_is_absent(as_developer, denied, entry):
     assert as_developer.get("/developer/logs", {"entry": entry}, follow=True).status_code == 404
 
@@ -79,7 +78,7 @@ FILTERS = [
 ]
 
 
-@pytest.mark.parametrize("is_logged", [True, False])
+@cases("is_logged", [True, False])
 def test_entries_can_be_filtered(as_developer, denied, is_logged):
     if is_logged:
         sequence()
@@ -135,7 +134,7 @@ def test_an_agent_that_is_gone_can_be_looked_for(as_developer, write):
     assert rows(as_developer, agent=gone) == [entry]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "error"),
     [
         ({"event": "made.up"}, "Event: Select a valid choice."),
@@ -256,7 +255,7 @@ class TestNews:
         with django_assert_num_queries(4):  # the session, its user and developer, and the ends of the log
             assert self.ask(as_developer, ends=ends, after=denied).status_code == 204
 
-    @pytest.mark.parametrize("is_logged", [True, False])
+    @cases("is_logged", [True, False])
     def test_new_rows_are_marked_and_counted(self, as_developer, write, is_logged):
         first = write()
         ends = self.ends(as_developer, outcome="denied")
@@ -271,7 +270,7 @@ class TestNews:
         again = self.ask(as_developer, ends=answer["X-Log-Ends"], after=newer[-1], outcome="denied")
         assert again.status_code == 204
 
-    @pytest.mark.parametrize("is_logged", [True, False])
+    @cases("is_logged", [True, False])
     def test_news_need_few_queries(
         self, as_developer, policy, limited, write, is_logged, django_assert_max_num_queries
     ):
@@ -304,7 +303,7 @@ class TestNews:
         write()
         assert self.ask(as_rival, ends=ends, after=newest).status_code == 204
 
-    @pytest.mark.parametrize("ends", ["", "x", "1", "-1.0", "9" * 40 + ".1", "999999.0"])
+    @cases("ends", ["", "x", "1", "-1.0", "9" * 40 + ".1", "999999.0"])
     def test_unknown_ends_show_the_newest(self, as_developer, denied, ends):
         answer = self.ask(as_developer, ends=ends, after="x")
         assert (answer.status_code, denied in answer.content.decode()) == (200, True)
@@ -320,7 +319,7 @@ def test_the_earlier_path_leads_here_with_its_filters(as_developer):
     assert as_developer.get("/developer/audit")["Location"] == "/developer/logs"
 
 
-@pytest.mark.parametrize("query", [{}, {"live": 1}, {"agent": "SmartMail", "server": "Service"}])
+@cases("query", [{}, {"live": 1}, {"agent": "SmartMail", "server": "Service"}])
 def test_needs_few_queries(as_developer, limited, write, query, django_assert_max_num_queries):
     cursor = write()
     sequence()

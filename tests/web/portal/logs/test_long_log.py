@@ -23,6 +23,7 @@ from consent.models import Consent
 from core.actor import Actor
 from tests.audit.months import FEBRUARY, JANUARY, archive_in
 from tests.audit.segments import shrink_segments
+from tests.shared import cases
 
 MOST_QUERIES = 12
 SEGMENT = 4
@@ -110,7 +111,7 @@ def test_lists_and_entries_need_few_queries(
             assert as_ada.get(path, query).status_code == 200, (path, query)
 
 
-@pytest.mark.parametrize("window", WINDOWS[:2])
+@cases("window", WINDOWS[:2])
 def test_a_window_in_a_long_log_has_its_entries(long_log: Consent, ada: User, window: dict[str, str]) -> None:
     since = datetime.fromisoformat(window["since"]).replace(tzinfo=UTC)
     filters = Filters(since=since, until=since + timedelta(days=2), outcome=Outcome.DENIED)

@@ -20,6 +20,7 @@ from policies.models import Policy
 from policies.services import create_policy, delete_policy
 from tests.log import log_entries
 from tests.oauth.client import make_client
+from tests.shared import cases
 from tests.web.markup import text_of
 from tests.world import ANONYMOUS, allow, make_agent, make_grant, sign_in
 from tests.world import ask as ask_for
@@ -110,7 +111,7 @@ def test_denials_are_explained(portal, owner, grant):
     assert "No scope covers the action." in text_of(portal, "/developer/")
 
 
-@pytest.mark.parametrize(
+@cases(
     ("reason", "metadata", "remedy"),
     [
         ("approval_required", {"approvalStatus": "pending"}, "then send the same request again"),

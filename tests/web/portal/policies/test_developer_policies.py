@@ -18,6 +18,7 @@ from policies.rules.parsing import MAX_RULES_BYTES, parse_rule
 from policies.services import create_policy, update_policy
 from server.front.bounds import MAX_PAGE_BODY
 from tests.policies.test_cases import ONE_OF_EACH
+from tests.shared import cases
 from tests.web.browser import pseudo
 from tests.web.markup import words_of
 from tests.world import ANONYMOUS, make_agent
@@ -136,7 +137,7 @@ def make_policy(developer, **fields):
     return create_policy(actor=actor, organization=developer.organization, **fields)
 
 
-@pytest.mark.parametrize(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
+@cases(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
 def test_each_rule_type_is_saved_and_shown_as_a_sentence(as_developer, sent, config, sentence):
     response = as_developer.post("/developer/policies/new", form_of(sent))
     policy = Policy.objects.get(name="Mine")
@@ -146,7 +147,7 @@ def test_each_rule_type_is_saved_and_shown_as_a_sentence(as_developer, sent, con
     assert sentence in words_of(as_developer.get("/developer/policies"))
 
 
-@pytest.mark.parametrize(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
+@cases(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
 def test_the_edit_form_shows_the_saved_values_of_each_rule_type(as_developer, developer, sent, config, sentence):
     policy = make_policy(developer, rules=[{"type": sent["type"], "config": config}])
     page = as_developer.get(f"/developer/policies/{policy.id}/edit")
@@ -163,7 +164,7 @@ def shown_values(form):
     return {name: value for name, value in shown.items() if value not in (None, "", ())}
 
 
-@pytest.mark.parametrize("rule", ONE_OF_EACH, ids=lambda rule: rule.type)
+@cases("rule", ONE_OF_EACH, ids=lambda rule: rule.type)
 def test_submitting_an_unchanged_form_changes_nothing(rule):
     shown = form_class(rule.type)(initial=rule.model_dump(mode="json"), prefix="rules-0")
     sent = form_class(rule.type)(shown_in(shown), prefix="rules-0")
@@ -171,8 +172,8 @@ def test_submitting_an_unchanged_form_changes_nothing(rule):
     assert parse_rule(sent.raw()) == rule
 
 
-@pytest.mark.parametrize("value", ["a", "5", 5, -5, "true", True, False, '"quoted"', "007", "50.00", "5\u00fc"])
-@pytest.mark.parametrize(("operator", "name"), [("equals", "value"), ("in", "values")])
+@cases("value", ["a", "5", 5, -5, "true", True, False, '"quoted"', "007", "50.00", "5\u00fc"])
+@cases(("operator", "name"), [("equals", "value"), ("in", "values")])
 def test_a_condition_keeps_the_kind_of_its_value(operator, name, value):
     condition = {"field": "a.b", "operator": operator, name: [value, "x"] if name == "values" else value}
     assert read_condition(*show_condition(condition)) == condition
@@ -274,7 +275,7 @@ def test_a_preview_says_what_is_wrong_with_a_number(as_developer):
     assert missing.problem == ""
 
 
-@pytest.mark.parametrize("rule_type", sorted(RULES))
+@cases("rule_type", sorted(RULES))
 def test_a_new_rule_has_no_errors_yet(as_developer, rule_type):
     response = as_developer.post("/developer/policies/new", form_of(add=rule_type))
     assert [rule.problem for rule in response.context["editor"].rules] == [""]
@@ -325,14 +326,14 @@ def test_the_number_of_a_removed_rule_is_not_reused(as_developer):
     assert [form.number for form in response.context["editor"].rules] == ["5", "6"]
 
 
-@pytest.mark.parametrize("sent", [{"add": "made_up"}, {"remove": "x"}, {"rules-0-type": "made_up"}])
+@cases("sent", [{"add": "made_up"}, {"remove": "x"}, {"rules-0-type": "made_up"}])
 def test_unknown_rules_are_neither_added_nor_removed(as_developer, sent):
     response = as_developer.post("/developer/policies/new", {**form_of(name=""), **sent})
     assert response.status_code in (200, 422)
     assert response.context["editor"].rules == []
 
 
-@pytest.mark.parametrize(
+@cases(
     ("sent", "message"),
     [
         ({**RATE_LIMIT, "maxRequests": "0"}, "Maximum requests: "),
@@ -360,7 +361,7 @@ def test_errors_name_their_field(as_developer, sent, message):
     assert not Policy.objects.exists()
 
 
-@pytest.mark.parametrize("button", [{}])
+@cases("button", [{}])
 def test_all_errors_are_shown_at_once(as_developer, button):
     rules = (
         {**BLOCKLIST, "actions": "emial:read"},
@@ -381,7 +382,7 @@ def test_all_errors_are_shown_at_once(as_developer, button):
     assert listed.count("<li>") == 6
 
 
-@pytest.mark.parametrize(
+@cases(
     "sent",
     [
         {**TIME_WINDOW, "timezone": "Mars/Base"},
@@ -435,7 +436,7 @@ def test_a_change_to_an_older_version_is_refused_once(as_developer, policy):
     assert policy.name == "Mine"
 
 
-@pytest.mark.parametrize("version", [None, "x", "-1"])
+@cases("version", [None, "x", "-1"])
 def test_a_change_to_an_unknown_version_is_refused(as_developer, policy, version):
     sent = {"name": "Mine", "status": "enforced", **({"version": version} if version else {})}
     refused = as_developer.post(f"/developer/policies/{policy.id}/edit", sent)
@@ -443,7 +444,7 @@ def test_a_change_to_an_unknown_version_is_refused(as_developer, policy, version
     assert refused.context["version"] == policy.version
 
 
-@pytest.mark.parametrize(
+@cases(
     ("status", "effect"),
     [
         ("enforced", "It applies to every check from now on."),
@@ -490,7 +491,7 @@ def names_on(response):
     return [policy.name for policy, _sentences, _more in response.context["policies"]]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("query", "names"),
     [
         ("", ["Trial", "Hours", "No mail"]),
@@ -530,7 +531,7 @@ def test_deleting_needs_a_confirmation(as_developer, policy):
     assert not Policy.objects.exists()
 
 
-@pytest.mark.parametrize("button", [{}, {"add": "rate_limit"}, {"replay": "7"}, {"try": "open"}])
+@cases("button", [{}, {"add": "rate_limit"}, {"replay": "7"}, {"try": "open"}])
 def test_what_was_typed_for_a_deleted_policy_becomes_a_new_one(as_developer, policy, button):
     path = f"/developer/policies/{policy.id}/edit"
     sent = form_of(ADDRESSES, name="Mine", version=policy.version)

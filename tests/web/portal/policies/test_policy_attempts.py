@@ -7,6 +7,7 @@ from limits.models import Counter
 from policies.models import Policy, PolicyVersion
 from policies.services import create_policy
 from tests.log import log_entries
+from tests.shared import cases
 from tests.web.markup import words_of
 from tests.web.portal.policies.test_developer_policies import BLOCKLIST, RATE_LIMIT, form_of
 from tests.world import ANONYMOUS, make_agent, make_developer
@@ -92,7 +93,7 @@ def test_the_section_stays_open_until_it_is_closed(as_developer, agent):
     assert Policy.objects.get().agent == agent
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "asked", "said"),
     [
         ({"actions": "emial:send"}, {}, 'Did you mean "email:send"?'),

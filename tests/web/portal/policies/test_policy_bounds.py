@@ -1,8 +1,7 @@
 """The bounds of policies on the pages of the portal."""
 
-import pytest
-
 from policies import quotas
+from tests.shared import cases
 from tests.web.markup import words_of
 from tests.web.portal.policies.test_developer_policies import BLOCKLIST, form_of, make_policy
 
@@ -21,9 +20,7 @@ def test_a_policy_too_many_is_refused_with_the_remedy(as_developer, developer, m
     assert remedy in words_of(as_developer.post(f"/developer/policies/{off.id}/edit", sent))
 
 
-@pytest.mark.parametrize(
-    "door", ["{id}/status", "{id}/delete", "{id}/history/1/restore", "{id}/edit", "new"], ids=lambda door: door[-6:]
-)
+@cases("door", ["{id}/status", "{id}/delete", "{id}/history/1/restore", "{id}/edit", "new"], ids=lambda door: door[-6:])
 def test_each_way_to_write_one_is_throttled(as_developer, developer, settings, door):
     settings.THROTTLE_POLICIES = "1/hour"
     policy = make_policy(developer)

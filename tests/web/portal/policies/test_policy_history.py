@@ -10,6 +10,7 @@ from developers.acting import as_developer as acting_as
 from policies.models import Policy, PolicyVersion
 from policies.services import create_policy, update_policy
 from tests.log import log_entries, log_entry
+from tests.shared import cases
 from tests.threads import race
 from tests.web.markup import words_of
 from tests.world import ANONYMOUS, make_agent, make_user
@@ -135,7 +136,7 @@ def test_a_version_with_a_scope_that_is_gone_is_not_restored(as_developer, actor
     assert policy.version == 1
 
 
-@pytest.mark.parametrize("number", ["2", "0", "x", "9" * 30, "-1"])
+@cases("number", ["2", "0", "x", "9" * 30, "-1"])
 def test_only_versions_that_exist_are_restored(as_developer, policy, number):
     assert restore(as_developer, policy, number).status_code == 404
 

@@ -10,6 +10,7 @@ from developers.acting import as_developer as acting_as
 from policies.models import Policy
 from policies.services import create_policy, update_policy
 from tests.log import log_entries
+from tests.shared import cases
 from tests.web.markup import words_of
 from tests.web.portal.policies.test_developer_policies import BLOCKLIST, form_of
 from tests.world import ANONYMOUS, make_grant
@@ -148,7 +149,7 @@ def test_a_policy_is_switched_on_and_off(as_developer, grant, policy):
     assert (policy.enabled, policy.mode, policy.version) == (True, "shadow", 4)
 
 
-@pytest.mark.parametrize("status", ["", "on", "ENFORCED"])
+@cases("status", ["", "on", "ENFORCED"])
 def test_an_unknown_status_is_refused(as_developer, policy, status):
     assert set_status(as_developer, policy, status).status_code == 400
     policy.refresh_from_db()

@@ -14,6 +14,7 @@ from decisions.requests import VerifyRequest
 from decisions.services import decide
 from resources.models import CustomScope, ResourceServer
 from tests.log import log_entries
+from tests.shared import cases
 from tests.web.markup import markup_of
 from tests.web.portal.agents.test_developer_agents import shown_secret
 from tokens.exchange import exchange_code
@@ -58,7 +59,7 @@ def test_a_new_resource_servers_secret_is_shown_once(as_developer, developer):
     assert not scope.is_reversible
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "message"),
     [
         ({"name": ""}, "Name: This field is required."),
@@ -143,7 +144,7 @@ def test_a_scope_is_added(as_developer, server):
     assert "Critical risk" in page
 
 
-@pytest.mark.parametrize(
+@cases(
     ("change", "message"),
     [
         ({}, "Scope ID: Your organization already has this scope. Choose another ID."),
@@ -194,7 +195,7 @@ def test_a_scope_that_no_resource_server_offers_is_listed_and_edited(as_develope
     assert "Not offered" not in markup_of(as_developer.get(url(server)))
 
 
-@pytest.mark.parametrize(("overlap", "live"), [("0", 1), ("86400", 2)])
+@cases(("overlap", "live"), [("0", 1), ("86400", 2)])
 def test_rotation_shows_the_new_secret_and_keeps_the_old_for_the_overlap(as_developer, server, overlap, live):
     as_developer.get(url(server))
     response = as_developer.post(f"{url(server)}/rotate", {"overlap_seconds": overlap})

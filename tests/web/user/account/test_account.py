@@ -1,10 +1,9 @@
 """API sessions on their page, and allauth's pages in our layout."""
 
-import pytest
-
 from accounts.services import open_session
 from tests.log import log_entries
 from tests.mails import link_in
+from tests.shared import cases
 from tests.web.markup import inline_code
 from tests.world import PASSWORD, as_user
 
@@ -40,7 +39,7 @@ def test_only_a_post_ends_a_session(as_ada, ada):
     assert ada.session_tokens.exists()
 
 
-@pytest.mark.parametrize("path", ["login", "signup", "password/reset"])
+@cases("path", ["login", "signup", "password/reset"])
 def test_entrance_pages_have_no_inline_code(client, db, path):
     response = client.get(f"/accounts/{path}/")
     assert response.status_code == 200
@@ -48,7 +47,7 @@ def test_entrance_pages_have_no_inline_code(client, db, path):
     assert b'href="/static/css/tokens.css"' in response.content
 
 
-@pytest.mark.parametrize("path", ["email", "password/change", "logout"])
+@cases("path", ["email", "password/change", "logout"])
 def test_account_pages_have_no_inline_code(as_ada, path):
     response = as_ada.get(f"/accounts/{path}/")
     assert response.status_code == 200
@@ -94,7 +93,7 @@ def test_allauth_does_not_throttle_password_changes(as_ada, ada):
     assert as_ada.get("/account").status_code == 200
 
 
-@pytest.mark.parametrize("headers", [{"X-Requested-With": "XMLHttpRequest"}, {"Accept": "application/json"}])
+@cases("headers", [{"X-Requested-With": "XMLHttpRequest"}, {"Accept": "application/json"}])
 def test_requests_from_scripts_get_the_page_without_the_password(as_ada, client, headers):
     secret = "what-was-typed-77"
     answers = [

@@ -15,6 +15,7 @@ from tests.constants import PASSWORD
 from tests.log import log_entries
 from tests.mails import code_in
 from tests.passkeys import enter_password
+from tests.shared import cases
 
 PAGE, CONFIRM, SECOND = "/accounts/email/", "/accounts/email/confirm/", "ada@work.example"
 
@@ -212,7 +213,7 @@ class TestUnverifiedAccount:
         browser.post(PAGE, {"email": "ada@example.com", "action_send": "", "next": url})
         assert browser.post(CONFIRM, {"code": code_in(mails[-1])})["Location"] == url
 
-    @pytest.mark.parametrize("path", ["", "agents", "policies", "api-keys"])
+    @cases("path", ["", "agents", "policies", "api-keys"])
     def test_cannot_open_the_developer_portal(self, as_developer: Client, path: str) -> None:
         answer = as_developer.get(f"/developer/{path}")
         assert (answer.status_code, answer["Location"]) == (303, f"{PAGE}?next=/developer/{path}")

@@ -14,6 +14,7 @@ from tests.constants import PASSWORD
 from tests.log import log_entries
 from tests.mails import REMEDIES, code_in, leads_to
 from tests.passkeys import add_passkey, enter_password
+from tests.shared import cases
 
 UNDONE = "Nothing has been changed yet"
 MAILS_PAGE, ADDRESSES = "/account/notifications", "/accounts/email/"
@@ -32,7 +33,7 @@ def save(client: Client, **values: str) -> Any:
     return client.post("/account", {"name": "Ada", **values})
 
 
-@pytest.mark.parametrize(
+@cases(
     ("typed", "stored"),
     [
         ("Europe/Berlin", "Europe/Berlin"),
@@ -49,9 +50,7 @@ def test_a_time_zone_is_found_by_its_name_or_city(as_ada: Client, ada: User, typ
     assert ada.time_zone == stored
 
 
-@pytest.mark.parametrize(
-    ("typed", "hint"), [("Berln", "Did you mean Europe/Berlin?"), ("#", "Choose one from the list")]
-)
+@cases(("typed", "hint"), [("Berln", "Did you mean Europe/Berlin?"), ("#", "Choose one from the list")])
 def test_an_unknown_time_zone_is_an_error(as_ada: Client, ada: User, typed: str, hint: str) -> None:
     answer = save(as_ada, time_zone=typed)
     assert answer.status_code == 422
@@ -87,7 +86,7 @@ def test_the_choices_of_emails_are_stored_and_logged(as_ada: Client, ada: User) 
     assert text.count(" checked") == 1
 
 
-@pytest.mark.parametrize("left_on", [{}, {"grant_mails": "on"}, {"device_mails": "on"}])
+@cases("left_on", [{}, {"grant_mails": "on"}, {"device_mails": "on"}])
 def test_mails_that_warn_are_switched_off_only_after_a_recent_sign_in(
     as_ada: Client, ada: User, left_on: dict[str, str]
 ) -> None:
@@ -100,7 +99,7 @@ def test_mails_that_warn_are_switched_off_only_after_a_recent_sign_in(
     assert not Notice.objects.exists()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "form"),
     [
         (MAILS_PAGE, {}),

@@ -10,6 +10,7 @@ from consent.models import Consent
 from core import clock
 from developers.models import Developer
 from tests.constants import PASSWORD
+from tests.shared import cases
 from tests.world import sign_in
 
 PAGE = "/account/erase"
@@ -39,7 +40,7 @@ def test_typing_the_address_erases_the_account_and_signs_out(browser: Client, ad
     assert ADDRESS not in str(browser.cookies)
 
 
-@pytest.mark.parametrize("typed", ["", "bob@example.com", "ada@example.co"])
+@cases("typed", ["", "bob@example.com", "ada@example.co"])
 def test_another_address_erases_nothing(browser: Client, ada: User, bob: User, typed: str) -> None:
     answer = browser.post(PAGE, {"email": typed})
     assert answer.status_code == 422

@@ -19,6 +19,7 @@ from developers.acting import as_developer as acting
 from developers.api_keys import create_api_key
 from developers.models import ApiKey, Developer
 from tests.constants import CALLBACK, NEW_PASSWORD, PASSWORD
+from tests.shared import cases
 from tests.web.ledger import words_of
 from tests.world import ANONYMOUS, sign_in
 
@@ -76,7 +77,7 @@ def test_ending_needs_no_password_because_it_only_takes_away(developer: Develope
     assert live_keys(developer) == [""]
 
 
-@pytest.mark.parametrize("since", ["", "yesterday", "2026-13-01", "9999-12-31x"])
+@cases("since", ["", "yesterday", "2026-13-01", "9999-12-31x"])
 def test_a_date_that_is_none_ends_nothing(
     as_developer: Client, developer: Developer, stolen: ApiKey, since: str
 ) -> None:
@@ -137,7 +138,7 @@ def test_a_report_ends_what_was_made_since_the_date(
     assert f'href="{URL}?since={today()}"' in as_developer.get(path).content.decode()
 
 
-@pytest.mark.parametrize(
+@cases(
     ("path", "form"),
     [
         ("/developer/api-keys", {"name": "laptop <3", "lifetime_seconds": "2592000"}),

@@ -16,6 +16,7 @@ from tests.constants import PASSWORD
 from tests.log import log_entries
 from tests.mails import REMEDIES, leads_to
 from tests.passkeys import Passkey, add_passkey, begin, enter_password, sign_in_with
+from tests.shared import cases
 from tests.world import make_user
 
 SECURITY, NEW = "/account/security", "/account/security/passkeys/new"
@@ -138,7 +139,7 @@ def test_the_passkey_of_one_user_does_not_sign_in_another(passkey: Passkey, ada:
     assert refused(client, sign_in_with(client, others))
 
 
-@pytest.mark.parametrize("flaw", [{"origin": "https://evil.example"}, {"origin": "http://sub.localhost:8000"}])
+@cases("flaw", [{"origin": "https://evil.example"}, {"origin": "http://sub.localhost:8000"}])
 def test_a_passkey_of_another_origin_is_refused(passkey: Passkey, flaw: dict[str, str]) -> None:
     passkey.origin = flaw["origin"]
     client = Client()
@@ -155,16 +156,14 @@ def test_a_passkey_that_did_not_check_the_person_is_refused(passkey: Passkey, br
     assert Authenticator.objects.filter(type="webauthn").count() == 1
 
 
-@pytest.mark.parametrize(
-    "handle", ["", "!", "dXNyXzAwMDA", "AAAA", "dXNyXzAA", "x" * 5000, None], ids=lambda value: str(value)[:8]
-)
+@cases("handle", ["", "!", "dXNyXzAwMDA", "AAAA", "dXNyXzAA", "x" * 5000, None], ids=lambda value: str(value)[:8])
 def test_a_passkey_that_names_no_user_is_refused(passkey: Passkey, handle: Any) -> None:
     client = Client()
     credential = passkey.sign(begin(client, "sign-in"), userHandle=handle)
     assert refused(client, client.post(LOGIN, {"credential": credential}))
 
 
-@pytest.mark.parametrize(
+@cases(
     "credential",
     [
         "",
@@ -212,7 +211,7 @@ def test_challenges_are_throttled_by_address(settings: Any) -> None:
     assert answers == [200] * 6 + [429]
 
 
-@pytest.mark.parametrize("purpose", ["add", "reauthenticate", "second-step", "x", ""])
+@cases("purpose", ["add", "reauthenticate", "second-step", "x", ""])
 def test_a_visitor_gets_only_a_challenge_to_sign_in(purpose: str) -> None:
     answer = Client().post(OPTIONS, {"purpose": purpose})
     assert answer.status_code == 401
@@ -270,7 +269,7 @@ def test_an_account_has_at_most_ten_passkeys(browser: Client) -> None:
     assert Authenticator.objects.filter(type="webauthn").count() == 10
 
 
-@pytest.mark.parametrize("name", ["", "   ", "\u202e", "x" * 61, "a\0b"])
+@cases("name", ["", "   ", "\u202e", "x" * 61, "a\0b"])
 def test_a_passkey_needs_a_name(browser: Client, name: str) -> None:
     answer = browser.post(NEW, {"name": name, "credential": Passkey().register(begin(browser, "add"))})
     assert answer.status_code == 422
@@ -321,7 +320,7 @@ def test_a_code_of_an_app_alone_does_not_reauthenticate(browser: Client) -> None
     assert "code" not in browser.get("/accounts/reauthenticate/").content.decode().partition("<main")[2]
 
 
-@pytest.mark.parametrize("path", ["passkeys/new", "passkeys/1/remove", "app/new", "app/remove", "codes/new"])
+@cases("path", ["passkeys/new", "passkeys/1/remove", "app/new", "app/remove", "codes/new"])
 def test_every_change_needs_a_recent_sign_in_and_no_post_is_repeated(browser: Client, ada: User, path: str) -> None:
     with time_machine.travel(clock.now() + timedelta(minutes=6), tick=True):
         for send in (browser.get, browser.post):

@@ -17,6 +17,7 @@ from tests.administration.world import sign_in
 from tests.constants import PASSWORD
 from tests.log import log_entries
 from tests.passkeys import add_passkey, begin, enter_password
+from tests.shared import cases
 from tests.totp import code_now
 from tests.world import ANONYMOUS, make_user
 
@@ -103,7 +104,7 @@ def test_a_pending_secret_ends_after_five_minutes_and_with_its_sign_in(browser: 
     assert not Authenticator.objects.exists()
 
 
-@pytest.mark.parametrize("code", ["", "000000", "12345", "abcdef", "१२३४५६", "x" * 50])
+@cases("code", ["", "000000", "12345", "abcdef", "१२३४५६", "x" * 50])
 def test_a_wrong_code_sets_nothing_up(browser: Client, code: str) -> None:
     browser.get(SETUP)
     assert browser.post(SETUP, {"code": code}).status_code == 422

@@ -18,6 +18,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import NotFound
 from tests.log import log_entries
+from tests.shared import cases
 from tests.threads import race
 from tests.world import PASSWORD, as_user, make_user
 
@@ -141,7 +142,7 @@ def test_without_other_sessions_nothing_is_logged(firefox: Client, ada: User) ->
     assert not log_entries(event="user.session_ended", user_id=ada.id)
 
 
-@pytest.mark.parametrize("path", [f"{PAGE}/others/end", f"{PAGE}/brs_0/end"])
+@cases("path", [f"{PAGE}/others/end", f"{PAGE}/brs_0/end"])
 def test_only_a_post_with_a_session_ends_any(firefox: Client, safari: Client, path: str) -> None:
     assert firefox.get(path)["Location"] == PAGE
     assert Client().post(path)["Location"].startswith("/accounts/login/")

@@ -15,6 +15,7 @@ from audit.services import record
 from core import clock
 from core.actor import Actor
 from tests.audit.segments import shrink_segments
+from tests.shared import cases
 from tests.web.ledger import say_about, shown_entries, words_of
 from tests.web.markup import text_of
 from tests.world import make_agent
@@ -54,7 +55,7 @@ def test_names_what_else_the_service_said(as_ada, say):
     assert 'Send email as you: anna@example.com Also states: account, "c,c"' in words_of(as_ada)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("recipient", "shown"),
     [
         (
@@ -97,7 +98,7 @@ def test_a_long_context_still_names_what_it_touched(as_ada, say):
     assert "Send email as you: anna@example.com (Order 7) Also states: text" in words
 
 
-@pytest.mark.parametrize("value", [{"id": 1}, None, True, ["a", "b", "c", "d"], 7, "x" * 900, "<b>&\u202e"])
+@cases("value", [{"id": 1}, None, True, ["a", "b", "c", "d"], 7, "x" * 900, "<b>&\u202e"])
 def test_any_value_of_a_context_can_be_shown(as_ada, say, value):
     context = {"recipient": value, "target": value, "amount": value}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
@@ -134,7 +135,7 @@ def test_a_denial_never_shares_a_line_with_what_was_allowed(as_ada, say):
     assert words.count("3 times, last at") == 2
 
 
-@pytest.mark.parametrize(
+@cases(
     "fields",
     [
         {"personal": {"amount": {"value": "1.00", "currency": "EUR"}}},
@@ -232,7 +233,7 @@ def test_denials_of_one_line_lead_to_the_newest(as_ada, say):
     assert page.count("Why, and what you can do") == 1
 
 
-@pytest.mark.parametrize(
+@cases(
     ("one", "other"),
     [
         ({"ruleType": "rate_limit", "limitedBy": "user"}, {"ruleType": "spend_limit", "limitedBy": "user"}),
@@ -320,7 +321,7 @@ def test_the_audit_shows_grants_revocations_and_sign_ins_only(as_ada, granted, s
     assert events == {"user.signed_in", "consent.approved", "consent.revoked"}
 
 
-@pytest.mark.parametrize("text", ["send EMAIL", "email:send", "mail.example", "Send  as"])
+@cases("text", ["send EMAIL", "email:send", "mail.example", "Send  as"])
 def test_a_search_finds_permissions_and_services(as_ada, say, text):
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], resource="https://mail.example/")
     say(outcome=Outcome.ALLOWED, scopes=["calendar:read"])
@@ -362,7 +363,7 @@ def test_dates_are_whole_days(as_ada, say):
     assert "Read your email" not in text_of(as_ada, "/activity", since="2026-03-11", until="2026-03-12")
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         {"since": "yesterday"},
@@ -421,7 +422,7 @@ def test_every_shown_event_has_a_sentence(as_ada, granted):
     assert not [event for event in Event if event in words]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("event", "kind", "metadata", "words"),
     [
         (Event.CONSENT_REVOKED, "user", {}, "You revoked the access of SmartMail."),
@@ -473,7 +474,7 @@ def test_a_revocation_by_an_administrator_is_shown_as_such(as_ada, granted):
     assert "You ended" not in words_of(as_ada)
 
 
-@pytest.mark.parametrize("event", Event)
+@cases("event", Event)
 def test_every_event_has_a_sentence_that_can_be_filled(event):
     entry = {"event": event, "outcome": "info", "reason": None, "agentName": "Bot", "scopeTitles": [], "policyName": ""}
     entry |= {"actor": {"kind": "user", "id": "usr_1"}, "metadata": {}, "userId": "usr_1", "removedTitles": []}

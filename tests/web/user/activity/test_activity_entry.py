@@ -13,6 +13,7 @@ from decisions.wording import REASONS
 from developers.acting import as_developer
 from policies.services import create_policy, update_policy
 from tests.decisions.drivers import asking, bound
+from tests.shared import cases
 from tests.web.ledger import say_about, words_of
 from tests.world import ANONYMOUS, as_user, make_grant, sign_in
 
@@ -76,7 +77,7 @@ def test_shows_everything_that_the_log_has(as_ada, say, granted, rival):
     assert f'href="/connections/{granted.id}"' in page
 
 
-@pytest.mark.parametrize(
+@cases(
     "hidden",
     [
         {"amount": {"value": "10.00", "currency": "EUR", "multiplier": 100}},
@@ -131,7 +132,7 @@ def test_every_reason_has_a_text_and_advice():
     assert set(Reason) == set(REASONS)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("reason", "why", "what"),
     [
         ("invalid_token", "did not issue the token", "This server did not issue the token."),

@@ -13,6 +13,7 @@ from django.test import Client
 
 from audit.events import Event, Outcome
 from audit.selectors import entries_for_user
+from tests.shared import cases
 from tests.web.ledger import say_about, shown_entries
 from tests.world import make_agent, sign_in_recently
 from web.user.activity.exports import COLUMNS
@@ -84,7 +85,7 @@ def test_has_all_that_the_service_said(as_ada, say):
     assert (found["context"], found["amount"]) == (context, None)
 
 
-@pytest.mark.parametrize(
+@cases(
     "query",
     [
         {},
@@ -146,7 +147,7 @@ def test_a_row_says_what_was_touched_and_when(as_ada, say):
     assert {name: cells[name] for name in expected} == expected
 
 
-@pytest.mark.parametrize("formula", FORMULAS)
+@cases("formula", FORMULAS)
 def test_no_cell_of_the_table_is_a_formula(as_ada, say, formula):
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": {"recipient": formula}}, resource=formula)
     row = table(as_ada, kind="actions")[0]
@@ -154,7 +155,7 @@ def test_no_cell_of_the_table_is_a_formula(as_ada, say, formula):
     assert data(as_ada, kind="actions")[0]["recipient"] == formula.strip()
 
 
-@pytest.mark.parametrize("text", ["x;=1+1", "x\t=1+1", 'x"=1+1', 'x";"@A1', "x; \uff1d1", "a@b;-1", "x\r\n+1"])
+@cases("text", ["x;=1+1", "x\t=1+1", 'x"=1+1', 'x";"@A1', "x; \uff1d1", "a@b;-1", "x\r\n+1"])
 def test_no_cell_is_a_formula_where_other_signs_separate(as_ada, say, text):
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], resource=text)
     written = download(as_ada, "/activity.csv?kind=actions").getvalue().decode()
@@ -203,13 +204,13 @@ def test_a_place_is_free_again_after_a_download_and_after_a_refusal(as_ada, say,
         table(as_ada)
 
 
-@pytest.mark.parametrize("path", ["/activity.csv", "/activity.json"])
+@cases("path", ["/activity.csv", "/activity.json"])
 def test_only_the_user_downloads_their_history(client, as_bob, history, path):
     assert client.post(path)["Location"] == f"/accounts/login/?next={path}"
     assert "SmartMail" not in download(as_bob, path).getvalue().decode()
 
 
-@pytest.mark.parametrize("path", ["/activity.csv", "/activity.json"])
+@cases("path", ["/activity.csv", "/activity.json"])
 def test_a_link_downloads_nothing_and_costs_nothing(as_ada, ada, monkeypatch, path):
     monkeypatch.setattr(settings, "THROTTLE_EXPORT", "1/hour")
     for _ in range(2):
@@ -218,7 +219,7 @@ def test_a_link_downloads_nothing_and_costs_nothing(as_ada, ada, monkeypatch, pa
     assert download(as_ada, path).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/activity.csv", "/activity.json"])
+@cases("path", ["/activity.csv", "/activity.json"])
 def test_a_form_of_another_site_downloads_nothing(ada, path):
     client = Client(enforce_csrf_checks=True)
     client.force_login(ada)

@@ -14,6 +14,7 @@ from audit.services import record
 from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import Actor
+from tests.shared import cases
 from tests.web.ledger import say_about, words_of
 from tests.world import ANONYMOUS, as_user, sign_in
 from web.user.activity.items import DISPUTABLE
@@ -133,7 +134,7 @@ def test_a_failed_sign_in_can_be_reported(as_ada, ada):
     send(as_ada, path_of(ada, Event.USER_SIGN_IN_FAILED), sessions="on")
 
 
-@pytest.mark.parametrize("event", sorted(DISPUTABLE))
+@cases("event", sorted(DISPUTABLE))
 def test_what_only_the_user_may_do_can_be_reported_from_its_line(as_ada, ada, event):
     with transaction.atomic():
         entry_id = record(Draft(event=event, actor=as_user(ada), user_id=ada.id))
@@ -149,7 +150,7 @@ def test_a_resumption_of_all_agents_preselects_pausing_them(as_ada, ada):
     assert re.search('value="all"[^>]* checked', page)
 
 
-@pytest.mark.parametrize("event", [Event.USER_PASSWORD_CHANGED, Event.API_KEY_ROTATED])
+@cases("event", [Event.USER_PASSWORD_CHANGED, Event.API_KEY_ROTATED])
 def test_what_an_administrator_did_cannot_be_reported(as_ada, ada, event):
     with transaction.atomic():
         entry_id = record(Draft(event=event, actor=Actor("administrator", "usr_admin"), user_id=ada.id))
@@ -205,7 +206,7 @@ def test_an_ended_connection_needs_no_stop(as_ada, ada, did, granted):
     send(as_ada, did, "all")
 
 
-@pytest.mark.parametrize("stop", ["", "everything"])
+@cases("stop", ["", "everything"])
 def test_an_unknown_choice_reports_nothing(as_ada, ada, did, stop):
     response = as_ada.post(did, {"stop": stop})
     assert response.status_code == 422

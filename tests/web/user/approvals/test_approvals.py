@@ -16,6 +16,7 @@ from core import clock
 from developers.models import Developer
 from tests.approvals import Asks, make_approval
 from tests.constants import PASSWORD
+from tests.shared import cases
 from tests.web.ledger import words_of
 from tests.world import allow, as_user, make_agent, make_resource_server
 
@@ -79,7 +80,7 @@ class TestThePage:
         assert "Asked you 2 times in the last hour, 4 times in the last 30 days." in words
         assert "You allowed SmartMail" in words
 
-    @pytest.mark.parametrize("context", [{}, {"ip": "192.0.2.7"}, {"text": "Dear Bob"}], ids=str)
+    @cases("context", [{}, {"ip": "192.0.2.7"}, {"text": "Dear Bob"}], ids=str)
     def test_says_if_the_service_gave_no_details(self, as_ada: Client, asks: Asks, context: dict[str, str]) -> None:
         html = text(as_ada.get(page(asks(context=context))))
         is_silent = "The service did not say what exactly the agent sends." in html
@@ -168,7 +169,7 @@ class TestThePage:
 
 
 class TestDeciding:
-    @pytest.mark.parametrize(("decision", "status"), [("once", "approved"), ("deny", "denied")])
+    @cases(("decision", "status"), [("once", "approved"), ("deny", "denied")])
     def test_each_button(self, as_ada: Client, asked: Approval, decision: str, status: str) -> None:
         answer = as_ada.post(page(asked), {"decision": decision})
         assert (answer.status_code, answer["Location"]) == (303, page(asked))
@@ -206,14 +207,14 @@ class TestDeciding:
         assert 'value="target"' not in text(as_ada.get(page(asks(context={"text": "x"}))))
         assert 'value="target"' in text(as_ada.get(page(asks())))
 
-    @pytest.mark.parametrize("form", [{}, {"decision": "x"}, {"decision": "target"}])
-    @pytest.mark.parametrize("more", [{}, {"seconds": "9999999999"}, {"seconds": "x"}, {"seconds": "0"}])
+    @cases("form", [{}, {"decision": "x"}, {"decision": "target"}])
+    @cases("more", [{}, {"seconds": "9999999999"}, {"seconds": "x"}, {"seconds": "0"}])
     def test_anything_else_decides_nothing(self, as_ada: Client, asked: Approval, form: Any, more: Any) -> None:
         html = text(as_ada.post(page(asked), {**more, **form}), 400)
         assert "Approve once" in html
         assert status_of(asked) == "pending"
 
-    @pytest.mark.parametrize("first", ["once", "deny"])
+    @cases("first", ["once", "deny"])
     def test_a_second_decision_shows_the_first(self, as_ada: Client, asked: Approval, first: str) -> None:
         as_ada.post(page(asked), {"decision": first})
         before = status_of(asked)
@@ -308,7 +309,7 @@ class TestTheList:
         assert [status_of(each) for each in (*held, waiting, other)] == ["denied", "denied", "pending", "pending"]
         assert as_ada.get("/approvals/held/deny")["Location"] == "/approvals"
 
-    @pytest.mark.parametrize(("decided", "undecided", "is_suspicious"), [(7, 0, False), (0, 5, True), (7, 4, False)])
+    @cases(("decided", "undecided", "is_suspicious"), [(7, 0, False), (0, 5, True), (7, 4, False)])
     def test_an_agent_is_suspicious_by_what_is_undecided(
         self, as_ada: Client, asks: Asks, decided: int, undecided: int, is_suspicious: bool
     ) -> None:

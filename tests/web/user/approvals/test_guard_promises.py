@@ -9,6 +9,7 @@ from django.test import Client
 
 from approvals.models import Approval
 from core import clock
+from tests.shared import cases
 from tests.web import consent_screen
 from tests.web.ledger import words_of
 from tests.web.user.connections.test_connection_promises import ALLOWED, READ, SEND, mail_to, refresh, send, verify
@@ -110,7 +111,7 @@ def test_what_is_approved_in_advance_still_asks_before_data_leaves(browser: Clie
     assert verify(grant.access_token, SEND, context=context) == ALLOWED, "the guard was why the user was asked"
 
 
-@pytest.mark.parametrize(("guard", "rule"), [("ask", "Ask me before data can leave"), ("deny", "Never let data leave")])
+@cases(("guard", "rule"), [("ask", "Ask me before data can leave"), ("deny", "Never let data leave")])
 def test_a_denial_quotes_the_guard_that_is_set(browser: Client, grant: Grant, guard: str, rule: str) -> None:
     send(browser, grant, change="guard", guard=guard)
     assert verify(grant.access_token, READ) == ALLOWED

@@ -19,6 +19,7 @@ from core.actor import SYSTEM
 from core.secrets import digest
 from tests.approvals import make_approval
 from tests.log import log_entries
+from tests.shared import cases
 from tests.web.browser.pages.approvals import answered, pay, teach
 
 SHOP = "shop.example"
@@ -68,10 +69,10 @@ class TestOffers:
     def test_are_replayed(self, as_ada: Client, example: Approval) -> None:
         html = as_ada.get("/approvals").content.decode()
         rows = re.findall(r"<tr>(.*?)</tr>", html.partition('class="table replay"')[2], re.DOTALL)[1:10]
-        told = {re.sub(r".*? ago \([^)]*\) ", "", shown(row)) for row in rows}
-        assert "€19.90 You approved it Would have been allowed" in told
-        assert "€45.00 You denied it Would still ask" in told
-        assert "€30.00 Not decided in time Would still ask" in told
+        replayed = {re.sub(r".*? ago \([^)]*\) ", "", shown(row)) for row in rows}
+        assert "€19.90 You approved it Would have been allowed" in replayed
+        assert "€45.00 You denied it Would still ask" in replayed
+        assert "€30.00 Not decided in time Would still ask" in replayed
 
     def test_the_replay_is_bounded(self, as_ada: Client, granted: Consent) -> None:
         answered(granted, SHOP, ["5"] * 60)
@@ -186,18 +187,14 @@ class TestOneClick:
 
 
 class TestRefusals:
-    @pytest.mark.parametrize(
-        "change", [{"value": "21"}, {"value": ""}, {"currency": "USD"}, {"per_day": "8"}, {"per_day": "6"}]
-    )
+    @cases("change", [{"value": "21"}, {"value": ""}, {"currency": "USD"}, {"per_day": "8"}, {"per_day": "6"}])
     def test_another_limit_than_follows(self, as_ada: Client, example: Approval, change: dict[str, str]) -> None:
         answer = as_ada.post("/approvals/rules", offer(as_ada) | change, follow=True)
         assert "Nothing was allowed. Your answers no longer lead to this rule." in shown(answer)
         assert "Always allow: Pay up to €20.00 to shop.example" in shown(answer)
         assert rules() == []
 
-    @pytest.mark.parametrize(
-        "change", [{"value": "x"}, {"example": "\0"}, {"example": ""}, {"per_day": ""}, {"per_day": "0"}]
-    )
+    @cases("change", [{"value": "x"}, {"example": "\0"}, {"example": ""}, {"per_day": ""}, {"per_day": "0"}])
     def test_what_no_button_sends(self, as_ada: Client, example: Approval, change: dict[str, str]) -> None:
         assert as_ada.post("/approvals/rules", offer(as_ada) | change).status_code == 400
         assert rules() == []

@@ -3,14 +3,13 @@
 import re
 from typing import Any
 
-import pytest
-
 from approvals.models import Approval
 from approvals.selectors import unknown_scope
 from approvals.summaries import Act, further_fields, summarize
 from consent.models import Consent
 from resources.catalogue import catalogue
 from tests.approvals import make_approval
+from tests.shared import cases
 from web.user.approvals.diffs import Block, read_diff
 from web.user.approvals.headlines import say, say_plainly, say_up_to
 
@@ -22,7 +21,7 @@ def said(granted: Consent, **fields: Any) -> str:
     return re.sub("<[^>]+>", "", say(make_approval(granted, **fields)))
 
 
-@pytest.mark.parametrize(
+@cases(
     ("context", "sentence"),
     [
         ({"verb": "pay", "recipient": "shop.example", "amount": EURO}, "Pay €19.90 to shop.example"),
@@ -44,7 +43,7 @@ def test_sentences(granted: Consent, context: dict[str, Any], sentence: str) -> 
     assert said(granted, context=context) == sentence
 
 
-@pytest.mark.parametrize(
+@cases(
     ("context", "sentence"),
     [
         ({"verb": "obliterate", "target": "menu.txt"}, "obliterate: menu.txt"),
@@ -59,7 +58,7 @@ def test_a_verb_heads_what_needs_a_standard_scope(granted: Consent, context: dic
     assert said(granted, context=context, scopes=["email:read"]) == sentence
 
 
-@pytest.mark.parametrize(
+@cases(
     ("scopes", "action", "verb", "sentence"),
     [
         (["payments:charge"], "payments:capture", "refund", "Capture a payment: you"),
@@ -87,7 +86,7 @@ def test_the_resource_stands_in_for_the_target(granted: Consent) -> None:
     assert said(granted, context={"verb": "delete"}, resource="https://x.example/1") == "Delete https://x.example/1"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("scopes", "action", "sentence"),
     [
         (["email:send", "email:read"], "email:send", "Send email as you"),

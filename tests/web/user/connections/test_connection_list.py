@@ -18,6 +18,7 @@ from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
 from developers.models import Developer
+from tests.shared import cases
 
 SCOPES = ["email:read", "email:send", "calendar:freebusy"]
 SPEND = {
@@ -110,7 +111,7 @@ def test_finds_agents_by_their_own_and_their_developers_names(
     assert names(as_ada, "/connections?show=ended&q=agent") == []
 
 
-@pytest.mark.parametrize("query", ["%", "_", "' OR 1=1", "x" * 500, "\x00zz"])
+@cases("query", ["%", "_", "' OR 1=1", "x" * 500, "\x00zz"])
 def test_a_hostile_search_finds_nothing(as_ada: Client, many: list[Consent], query: str) -> None:
     response = as_ada.get("/connections", {"q": query})
     assert response.status_code == 200
@@ -175,7 +176,7 @@ def test_past_connections_say_how_they_ended(as_ada: Client, ada: User, ask: Any
     assert f'href="/connections/{granted.id}"' in html
 
 
-@pytest.mark.parametrize("path", ["/connections", "/connections?q=agent", "/connections?show=ended"])
+@cases("path", ["/connections", "/connections?q=agent", "/connections?show=ended"])
 def test_the_number_of_queries_is_bounded(
     as_ada: Client, ada: User, many: list[Consent], path: str, django_assert_max_num_queries: Any
 ) -> None:

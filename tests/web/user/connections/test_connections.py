@@ -17,11 +17,12 @@ from core import clock
 from core.actor import SYSTEM
 from developers.models import Organization
 from developers.services import suspend_organization
+from tests.shared import cases
 from tests.web.ledger import say_about, words_of
 from tests.web.markup import main_of, text_of
 
 
-@pytest.mark.parametrize("path", ["/dashboard", "/connections", "/activity", "/account", "/developer/"])
+@cases("path", ["/dashboard", "/connections", "/activity", "/account", "/developer/"])
 def test_pages_of_a_user_require_sign_in(client, db, path):
     response = client.get(path)
     assert response.status_code == 302
@@ -113,7 +114,7 @@ def test_a_connection_names_the_scopes_that_were_not_used_for_30_days(ada, grant
     assert "Send email as you" not in notice
 
 
-@pytest.mark.parametrize("who", ["agent", "organization"])
+@cases("who", ["agent", "organization"])
 def test_a_suspension_is_shown(as_ada, granted, agent, who):
     if who == "agent":
         update_agent(actor=SYSTEM, agent=agent, changes={"status": "suspended"})
@@ -123,7 +124,7 @@ def test_a_suspension_is_shown(as_ada, granted, agent, who):
     assert "so all its requests are denied" in as_ada.get(f"/connections/{granted.id}").content.decode()
 
 
-@pytest.mark.parametrize("path", ["/connections/{}", "/connections/{}/revoke"])
+@cases("path", ["/connections/{}", "/connections/{}/revoke"])
 def test_another_users_connection_looks_like_one_that_does_not_exist(as_bob, granted, path):
     theirs, none = as_bob.get(path.format(granted.id)), as_bob.get(path.format("cns_0000"))
     assert theirs.status_code == none.status_code == 404
@@ -169,7 +170,7 @@ def test_a_denied_request_cannot_be_revoked(as_ada, ask):
     assert as_ada.post(f"/connections/{consent.id}/revoke").status_code == 409
 
 
-@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+@cases("method", ["put", "patch", "delete"])
 def test_other_methods_are_refused(as_ada, granted, method):
     for path in ("/connections", f"/connections/{granted.id}", f"/connections/{granted.id}/revoke"):
         assert getattr(as_ada, method)(path).status_code == 405
@@ -187,7 +188,7 @@ def test_long_lists_are_paged_without_gaps(as_ada, ada, developer, world, monkey
     assert "Newest" in second.content.decode()
 
 
-@pytest.mark.parametrize("cursor", ["\x00", "é", "x" * 500, "%", "' OR 1=1"])
+@cases("cursor", ["\x00", "é", "x" * 500, "%", "' OR 1=1"])
 def test_an_invalid_cursor_is_ignored(as_ada, granted, cursor):
     assert as_ada.get("/connections", {"cursor": cursor}).status_code == 200
 
@@ -215,7 +216,7 @@ def without_names(page: str) -> str:
     return re.sub(r'<bdi class="named">.*?</bdi>|<span class="visually-hidden">.*?</span>', "", main_of(page))
 
 
-@pytest.mark.parametrize("is_verified", [True, False])
+@cases("is_verified", [True, False])
 def test_names_are_marked_and_cannot_imitate_the_badge(as_ada, impostor, developer, is_verified):
     Organization.objects.filter(id=developer.organization_id).update(is_verified=is_verified)
     for path in ("/connections", f"/connections/{impostor.id}"):

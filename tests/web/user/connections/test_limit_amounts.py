@@ -6,19 +6,18 @@ import pytest
 
 from core.errors import Invalid
 from tests.oauth.client import make_client
+from tests.shared import cases
 from tests.web.consent_screen import Screen
 from tests.web.user.connections.test_limit_fields import PAY, read, spend
 from web.user.connections.limits.reading import is_spelled, spell_amount
 
 
-@pytest.mark.parametrize(
-    ("text", "amount"), [("50", "50"), ("12.50", "12.50"), ("12,50", "12.50"), ("12,5", "12.5"), ("0.01", "0.01")]
-)
+@cases(("text", "amount"), [("50", "50"), ("12.50", "12.50"), ("12,50", "12.50"), ("12,5", "12.5"), ("0.01", "0.01")])
 def test_both_separators_mean_decimals(text: str, amount: str) -> None:
     assert read(scope=PAY, amount=text) == [spend(amount)]
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         *("1.000", "1,000", "12.345", "1,234.50", "1.234,50", "1 000", "1'000", "1,0,0", "."),
@@ -34,7 +33,7 @@ def test_what_is_not_clear_is_refused(text: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("value", ["1", "1000", "50.00", "0.5", "1000.05", "1.005", "12.500", "100000000000000"])
+@cases("value", ["1", "1000", "50.00", "0.5", "1000.05", "1.005", "12.500", "100000000000000"])
 def test_what_a_field_shows_reads_as_the_same_amount(value: str) -> None:
     if is_spelled(value):
         assert read(spend(value), scope=PAY, amount=spell_amount(value)) is None

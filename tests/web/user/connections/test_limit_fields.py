@@ -8,6 +8,7 @@ from django.template.loader import render_to_string
 
 from core.errors import Invalid
 from resources.catalogue import Scope, catalogue
+from tests.shared import cases
 from web.user.connections.limits.form import limit_fields, read_limits
 from web.user.connections.limits.words import limits_in_words
 
@@ -71,7 +72,7 @@ def shown(*current: dict[str, Any], scope: str = SEND, **options: Any) -> str:
     return render_to_string("components/limit_editor.html", {"fields": fields})
 
 
-@pytest.mark.parametrize(
+@cases(
     ("scope", "expected"),
     [
         (READ, ["number", "from"]),
@@ -95,7 +96,7 @@ def test_a_limit_in_force_has_its_sentence_whatever_the_scope() -> None:
     assert kinds(catalogue()[READ], spend("5"), only("a@b.c")) == ["number", "amount", "only", "from"]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("fields", "expected"),
     [
         ({"number": "20", "window": "3600"}, rate(20, 3600)),
@@ -113,7 +114,7 @@ def test_an_amount_becomes_a_rule_in_the_currency() -> None:
     assert read(scope=PAY, amount="50", currency=" usd", period="604800") == [spend("50", "USD", 604_800)]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("scope", "fields", "name", "message"),
     [
         (SEND, {"number": "0"}, "number", "from 1 to 1000000"),
@@ -162,7 +163,7 @@ def test_unchanged_fields_say_nothing() -> None:
     assert read(stored, scope=PAY, amount="50") is None
 
 
-@pytest.mark.parametrize(
+@cases(
     ("current", "fields", "expected"),
     [
         ([rate(20)], {"number": "10"}, [rate(10)]),
@@ -251,7 +252,7 @@ def test_an_amount_that_is_more_exact_than_its_currency_is_shown_in_words() -> N
     assert "At most €0.005 per day" in text
 
 
-@pytest.mark.parametrize(
+@cases(
     ("limit", "words"),
     [
         (rate(1), "At most once per day"),

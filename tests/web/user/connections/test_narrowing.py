@@ -12,6 +12,7 @@ from consent.models import Consent
 from core import clock
 from resources.catalogue import catalogue
 from tests.log import log_entries
+from tests.shared import cases
 from tests.web.markup import main_of, text_of
 
 RATE = {"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}}
@@ -165,7 +166,7 @@ def test_removes_targets(as_ada: Client, placed: Consent) -> None:
     assert 'type="checkbox" name="target-0"' not in html, "one target must stay"
 
 
-@pytest.mark.parametrize(("picks", "status"), [([], 400), (["elsewhere"], 409), (["home", "elsewhere"], 409)])
+@cases(("picks", "status"), [([], 400), (["elsewhere"], 409), (["home", "elsewhere"], 409)])
 def test_refuses_no_targets_and_new_ones(as_ada: Client, placed: Consent, picks: list[str], status: int) -> None:
     before = placed.targets
     data = {"target-0-shown": "yes", "target-0": picks, "change": "targets"}
@@ -196,7 +197,7 @@ def test_tightens_the_guard(as_ada: Client, bounded: Consent) -> None:
     assert terms_of(bounded)["guards"] == {"data_flow": "deny"}
 
 
-@pytest.mark.parametrize(
+@cases(
     "sent",
     [
         {},
@@ -259,7 +260,7 @@ def test_times_are_stored_in_the_zone_that_the_page_named(as_ada: Client, grante
     assert 'value="09:00"' in page(as_ada, granted)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("sent", "target"),
     [
         ("/connections?q=smart", "/connections?q=smart"),

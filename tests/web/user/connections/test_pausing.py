@@ -3,13 +3,13 @@
 import re
 from html import unescape
 
-import pytest
 from django.test import Client
 from django.utils.html import strip_tags
 
 from accounts.models import User
 from consent.models import Consent
 from tests.approvals import make_approval
+from tests.shared import cases
 from tests.web.markup import text_of
 
 PATHS = ("/connections/agents/pause", "/connections/agents/resume")
@@ -24,7 +24,7 @@ def press(client: Client, page: str, label: str) -> str:
     return unescape(response.content.decode())
 
 
-@pytest.mark.parametrize("is_list", [True, False])
+@cases("is_list", [True, False])
 def test_an_agent_is_paused_and_resumed(as_ada, granted, is_list):
     page = "/connections" if is_list else f"/connections/{granted.id}"
     assert "Paused" not in text_of(as_ada, page)
@@ -78,7 +78,7 @@ def test_an_ended_connection_has_no_button(as_ada, granted):
     assert as_ada.post(f"/connections/{granted.id}/pause").status_code == 409
 
 
-@pytest.mark.parametrize("act", ["pause", "resume"])
+@cases("act", ["pause", "resume"])
 def test_another_users_connection_is_absent(as_bob, granted, act):
     assert as_bob.post(f"/connections/{granted.id}/{act}").status_code == 404
     assert as_bob.post(f"/connections/agents/{act}").status_code == 303
@@ -86,14 +86,14 @@ def test_another_users_connection_is_absent(as_bob, granted, act):
     assert User.objects.get(email="ada@example.com").agents_paused_at is None
 
 
-@pytest.mark.parametrize("act", ["pause", "resume"])
+@cases("act", ["pause", "resume"])
 def test_an_unusable_way_back_leads_to_the_connection(as_ada, granted, act):
     answer = as_ada.post(f"/connections/{granted.id}/{act}", {"next": "http://["})
     assert answer.status_code == 303
     assert answer["Location"] == f"/connections/{granted.id}"
 
 
-@pytest.mark.parametrize("name", ["/connections/{}", "/approvals/{}", "/approvals", "/connections"])
+@cases("name", ["/connections/{}", "/approvals/{}", "/approvals", "/connections"])
 def test_all_agents_are_resumed_from_the_page_with_the_banner(as_ada, granted, name):
     path = name.format(granted.id if "connections" in name else make_approval(granted).id)
     as_ada.post("/connections/agents/pause")
@@ -109,14 +109,14 @@ def test_a_way_back_to_another_site_is_not_taken(as_ada, granted):
     assert answer["Location"] == "/connections"
 
 
-@pytest.mark.parametrize("act", ["pause", "resume"])
+@cases("act", ["pause", "resume"])
 def test_get_changes_nothing(as_ada, granted, act):
     for path, page in ((f"/connections/{granted.id}", f"/connections/{granted.id}"), ("/connections/agents", None)):
         assert as_ada.get(f"{path}/{act}")["Location"] == (page or "/connections")
     assert Consent.objects.get().paused_at is None
 
 
-@pytest.mark.parametrize("act", ["pause", "resume"])
+@cases("act", ["pause", "resume"])
 def test_a_form_of_another_site_is_refused(ada, granted, act):
     browser = Client(enforce_csrf_checks=True)
     browser.force_login(ada)
@@ -125,7 +125,7 @@ def test_a_form_of_another_site_is_refused(ada, granted, act):
     assert browser.post(f"/connections/agents/{act}").status_code == 403
 
 
-@pytest.mark.parametrize("path", PATHS)
+@cases("path", PATHS)
 def test_a_visitor_is_sent_to_the_sign_in(client, db, path):
     assert client.post(path)["Location"] == f"/accounts/login/?next={path}"
 

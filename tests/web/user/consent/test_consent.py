@@ -15,6 +15,7 @@ from core import clock
 from core.actor import SYSTEM
 from developers.services import verify_organization
 from tests import world
+from tests.shared import cases
 from tests.threads import race
 from tests.web.markup import inline_code, text_of
 from tests.world import allow, make_agent, make_developer
@@ -195,9 +196,9 @@ def test_denying_redirects_to_the_agent_with_access_denied(as_ada, ask):
     consent = ask()
     response = as_ada.post(url(consent), {"decision": "deny"})
     assert response.status_code == 303
-    told = parse_qs(urlsplit(response["Location"]).query)
-    assert told.pop("error") == ["access_denied"]
-    assert told.keys() <= {"error_description", "iss", "state"}
+    query = parse_qs(urlsplit(response["Location"]).query)
+    assert query.pop("error") == ["access_denied"]
+    assert query.keys() <= {"error_description", "iss", "state"}
     consent.refresh_from_db()
     assert consent.status == "denied"
 
@@ -253,7 +254,7 @@ def test_a_post_without_a_csrf_token_is_refused(ada, ask):
     assert consent.status == "pending"
 
 
-@pytest.mark.parametrize("method", ["put", "patch", "delete"])
+@cases("method", ["put", "patch", "delete"])
 def test_other_methods_are_refused(as_ada, ask, method):
     assert getattr(as_ada, method)(url(ask())).status_code == 405
 

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from consent.models import AuthorizationCode, Consent
+from tests.shared import cases
 from tests.web.markup import text_of
 
 APP = "com.example.app:/done"
@@ -54,7 +55,7 @@ def test_a_double_click_shows_the_same_link(as_ada: Client, asked: Consent) -> N
     assert AuthorizationCode.objects.filter(consent=asked).count() == 1
 
 
-@pytest.mark.parametrize("decision", [ALLOW, DENY], ids=["allow", "deny"])
+@cases("decision", [ALLOW, DENY], ids=["allow", "deny"])
 def test_opening_a_decided_request_again_shows_no_link(
     as_ada: Client, asked: Consent, world: Any, ada: Any, decision: dict[str, Any]
 ) -> None:

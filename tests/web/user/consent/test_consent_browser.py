@@ -18,6 +18,7 @@ from core.secrets import digest
 from tests import world
 from tests.oauth.client import make_client, make_public_client
 from tests.oauth.test_pushed_requests import push
+from tests.shared import cases
 from tests.threads import race
 
 COOKIE = "browser"
@@ -108,7 +109,7 @@ def test_only_the_digest_of_the_cookie_is_stored(oauth_client, as_ada):
     assert value not in consent.browser_digest
 
 
-@pytest.mark.parametrize("value", ["", "x", "x" * 43, "\u00e9" * 43, "x" * 5000])
+@cases("value", ["", "x", "x" * 43, "\u00e9" * 43, "x" * 5000])
 def test_an_invalid_cookie_is_refused(oauth_client, as_ada, value):
     consent = start(oauth_client, as_ada)
     as_ada.cookies[COOKIE] = value
@@ -121,7 +122,7 @@ def test_a_link_from_the_json_api_opens_in_any_browser(as_ada, ask):
     assert as_ada.post(f"/consent/{consent.id}", ALLOW).status_code == 303
 
 
-@pytest.mark.parametrize("verb", ["approve", "deny"])
+@cases("verb", ["approve", "deny"])
 def test_the_api_accepts_a_session_token_but_not_another_browsers_session(oauth_client, as_bob, ada, verb):
     path = f"/api/v1/consent/{start(oauth_client, as_bob).id}/{verb}"
     refused = world.sign_in(ada).post(path, {}, content_type="application/json")

@@ -11,6 +11,7 @@ from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
 from consent.terms import GivenTerms
 from tests.constants import PASSWORD
+from tests.shared import cases
 from tests.world import allow, as_user
 
 SCOPES = ["email:read", "email:send"]
@@ -37,7 +38,7 @@ def narrow(user: User, live: Consent, narrowing: Narrowing) -> None:
     narrow_consent(actor=as_user(user), user=user, consent=live, narrowing=narrowing)
 
 
-@pytest.mark.parametrize(
+@cases(
     "narrowing",
     [ASKING, Narrowing(terms=GivenTerms(guards={"data_flow": "deny"})), Narrowing(remove_scopes=["email:send"])],
     ids=["mode", "guard", "scope"],

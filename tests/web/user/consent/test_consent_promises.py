@@ -11,6 +11,7 @@ import time_machine
 from core import clock
 from resources.catalogue import catalogue
 from tests.oauth.client import OAuthClient, make_client
+from tests.shared import cases
 from tests.web.consent_screen import Screen, ruled, verify
 
 PAY, SEND, READ = "payments:charge", "email:send", "email:read"
@@ -64,7 +65,7 @@ def test_what_is_not_ticked_is_denied_and_so_is_what_it_cannot(client_of, ada):
 
 
 class TestErrors:
-    @pytest.mark.parametrize(
+    @cases(
         ("field", "sent", "said"),
         [
             (f"limit-number-{SEND}", "many", "Enter a whole number"),
@@ -117,7 +118,7 @@ def test_a_limit_is_removed_by_emptying_it_in_a_new_consent(client_of, ada):
     assert [verify(token, SEND)["allowed"] for _ in range(2)] == [True, True]
 
 
-@pytest.mark.parametrize(("number", "is_offered"), [(12, True), (44, False)])
+@cases(("number", "is_offered"), [(12, True), (44, False)])
 def test_limits_are_offered_unless_they_would_be_most_of_the_page(developer, ada, number, is_offered):
     client = make_client(developer, allowed_scopes=list(catalogue())[:number])
     assert ("limit-number" in Screen(client, ada, *client.agent.allowed_scopes).html()) == is_offered

@@ -12,6 +12,7 @@ from consent.models import Consent
 from core import clock
 from resources.custom_scopes import ScopeDefinition
 from tests.constants import PASSWORD
+from tests.shared import cases
 from tests.web.markup import text_of
 from tests.world import allow, make_agent, make_resource_server, sign_in
 from tests.world import ask as request_consent
@@ -196,14 +197,14 @@ class TestEnd:
         with time_machine.travel("2026-11-26T11:30:00Z", tick=False):
             assert "In 1 day, on November 28, 2026" in page(as_ada, request_consent(agent))
 
-    @pytest.mark.parametrize("seconds", [3600, 86_400, 7_776_000])
+    @cases("seconds", [3600, 86_400, 7_776_000])
     def test_the_chosen_end_counts(self, as_ada: Client, agent: Any, seconds: int) -> None:
         consent = request_consent(agent)
         assert send(as_ada, consent, "email:read", lifetime=str(seconds)).status_code == 303
         consent.refresh_from_db()
         assert consent.expires_at - consent.decided_at == timedelta(seconds=seconds)
 
-    @pytest.mark.parametrize("sent", ["", "0", "7776001", "99999999999", "never", "3600.0"])
+    @cases("sent", ["", "0", "7776001", "99999999999", "never", "3600.0"])
     def test_another_end_is_refused(self, as_ada: Client, agent: Any, sent: str) -> None:
         consent = request_consent(agent)
         assert send(as_ada, consent, "email:read", lifetime=sent).status_code == 400
@@ -292,7 +293,7 @@ class TestPassword:
             answer = send(browser, consent, "payments:charge")
             assert answer["Location"].startswith("/accounts/reauthenticate/")
 
-    @pytest.mark.parametrize(
+    @cases(
         "fields",
         [{"lifetime": "86400"}, {"lifetime": "3600", "guard_offered": "yes"}],
         ids=["a later end", "the guard unticked"],

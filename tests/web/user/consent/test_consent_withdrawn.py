@@ -15,6 +15,7 @@ from consent.models import AuthorizationCode
 from core.actor import SYSTEM
 from developers.services import suspend_organization
 from tests import world
+from tests.shared import cases
 from tests.threads import race
 from tests.world import make_resource_server
 
@@ -34,7 +35,7 @@ def remove_redirect_uri(agent) -> None:
     update_agent(actor=SYSTEM, agent=agent, changes={"redirect_uris": [OTHER]})
 
 
-@pytest.mark.parametrize("form", [None, ALLOW, {"decision": "deny"}, {"decision": "allow"}])
+@cases("form", [None, ALLOW, {"decision": "deny"}, {"decision": "allow"}])
 def test_a_removed_redirect_uri_receives_nothing(as_ada, ask, agent, form):
     consent = ask()
     remove_redirect_uri(agent)
@@ -47,7 +48,7 @@ def test_a_removed_redirect_uri_receives_nothing(as_ada, ask, agent, form):
     assert not AuthorizationCode.objects.exists()
 
 
-@pytest.mark.parametrize("verb", ["approve", "deny"])
+@cases("verb", ["approve", "deny"])
 def test_a_removed_redirect_uri_receives_nothing_through_the_api(ask, agent, ada, verb):
     consent = ask()
     remove_redirect_uri(agent)
@@ -98,7 +99,7 @@ STOPS = [
 ]
 
 
-@pytest.mark.parametrize(("stop", "words"), STOPS)
+@cases(("stop", "words"), STOPS)
 def test_a_pending_request_of_a_suspended_agent_shows_the_reason(as_ada, ask, agent, stop, words):
     consent = ask()
     stop(agent)
