@@ -17,7 +17,7 @@ import pytest
 STORES = ("sqlite", "postgresql")
 CHOSEN = "live_store"
 LIVE_ON_BOTH = ("durability", "evidence_under_faults", "revocation", "sequencer")
-LIVE_ON_BOTH += ("direct_races", "races", "reservations", "single_use")
+LIVE_ON_BOTH += ("direct_races", "reservations", "single_use")
 
 
 def assign(items: Sequence[pytest.Item], store: str) -> None:
