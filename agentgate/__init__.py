@@ -1,4 +1,4 @@
-"""The Django project: settings, URLs and the processes that run them."""
+"""The Django project: settings, URLs, checks and the Celery application. No other package imports it."""
 
 from agentgate.celery import app as celery_app
 
