@@ -11,6 +11,7 @@ import django
 import grimp
 
 from tests.hidden_imports import hidden_imports, levels_of
+from tests.upgrades import migrations
 
 ROOT = Path(__file__).resolve().parent.parent
 DJANGO = (6, 1)
@@ -36,6 +37,7 @@ def problems() -> list[str]:
     found.extend(hidden_imports(ROOT, layers))
     if modules := modules_in_circles(contracts["root_packages"]):
         found.append(f"These modules import each other in a circle: {', '.join(sorted(modules))}")
+    found.extend(migrations.problems())
     for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines():
         text = (ROOT / name).read_text(errors="ignore") if (ROOT / name).is_file() else ""
         if match := UNPUBLISHED.search(text):

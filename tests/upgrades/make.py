@@ -1,0 +1,39 @@
+"""Dump a database of this version for later ones: `.venv/bin/python -m tests.upgrades.make`.
+
+Run it once for each release, after the version in pyproject.toml is set. The folder with the version is committed and
+not changed again.
+"""
+
+import tempfile
+import tomllib
+from pathlib import Path
+
+from tests.migrated import ROOT, copy_migrated
+from tests.servers import Postgres
+from tests.upgrades.databases import HERE, dump, run
+
+STORY = "tests.upgrades.story"
+
+
+def main() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    folder = HERE / version
+    folder.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "agentgate.db"
+        copy_migrated(path)
+        _write(folder, "sqlite", str(path))
+    postgres = Postgres(own=True)
+    try:
+        _write(folder, "postgresql", postgres.create_migrated())
+    finally:
+        postgres.stop()
+
+
+def _write(folder: Path, store: str, database: str) -> None:
+    run(STORY, folder / f"{store}.json", database=database)
+    (folder / f"{store}.sql.gz").write_bytes(dump(database))
+
+
+if __name__ == "__main__":
+    main()
