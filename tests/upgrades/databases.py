@@ -17,8 +17,8 @@ from tests.migrated import ROOT
 from tests.servers import package_folder
 
 HERE = Path(__file__).parent
-# Comments, pg_dump's own commands for psql, and a setting that earlier versions of PostgreSQL do not have.
-NEEDLESS = re.compile(rb"^(--.*|\\.*|SET transaction_timeout.*)?\n", re.M)
+# Commands for psql, and a setting that earlier versions of PostgreSQL do not have.
+NEEDLESS = re.compile(rb"^(\\(un)?restrict .*|SET transaction_timeout = 0;)\n", re.M)
 # Without owners and rights, which belong to a server.
 PG_DUMP = ("--no-owner", "--no-privileges", "--no-comments", "--inserts", "--rows-per-insert=100")
 

@@ -8,11 +8,9 @@ import tempfile
 import tomllib
 from pathlib import Path
 
-from tests.migrated import ROOT, copy_migrated
+from tests.migrated import ROOT
 from tests.servers import Postgres
 from tests.upgrades.databases import HERE, dump, run
-
-STORY = "tests.upgrades.story"
 
 
 def main() -> None:
@@ -20,18 +18,17 @@ def main() -> None:
     folder = HERE / version
     folder.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        path = Path(temporary) / "agentgate.db"
-        copy_migrated(path)
-        _write(folder, "sqlite", str(path))
-    postgres = Postgres(own=True)
+        _write(folder, "sqlite", str(Path(temporary) / "agentgate.db"))
+    postgres = Postgres(own=True, empty=True)
     try:
-        _write(folder, "postgresql", postgres.create_migrated())
+        _write(folder, "postgresql", postgres.create_database())
     finally:
         postgres.stop()
 
 
 def _write(folder: Path, store: str, database: str) -> None:
-    run(STORY, folder / f"{store}.json", database=database)
+    run("manage", "migrate", database=database)
+    run("tests.upgrades.story", folder / f"{store}.json", database=database)
     (folder / f"{store}.sql.gz").write_bytes(dump(database))
 
 
