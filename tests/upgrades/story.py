@@ -29,7 +29,6 @@ from decisions.services import decide
 from developers.acting import as_developer
 from developers.api_keys import create_api_key
 from developers.models import Developer
-from developers.saved_views import save_view
 from insights.services import count_log
 from policies.services import create_policy, update_policy
 from resources.custom_scopes import ScopeDefinition
@@ -48,12 +47,10 @@ OWN_SCOPE = ScopeDefinition("acme:archive", "standard", "Archive mail", "move ma
 def tell() -> dict[str, str]:
     """Do what a small organization and one of its users do, and return what only they know."""
     developer = make_developer("dev@example.com", "Acme")
-    actor = as_developer(ANONYMOUS, developer)
     make_resource_server(developer, "https://mail.example.com", *SCOPES, OWN_SCOPE)
     agent = make_agent(developer, allowed_scopes=SCOPES)
     _make_policies(developer, agent)
     key = create_api_key(actor=as_user(developer.user), developer=developer, name="deploy")
-    save_view(actor=actor, developer=developer, name="Denied", query="outcome=denied")
     ada = make_user("ada@example.com", "Ada")
     secret = new_secret()
     add_totp(actor=as_user(ada), user=ada, secret=secret, code=code_now(secret))
