@@ -5,14 +5,12 @@ from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
-import time_machine
 
 from agents.models import Agent
 from audit.events import Outcome
 from audit.sequencing.sequencer import sequence
 from core import clock
 from developers.models import Developer
-from insights.models import Edition
 from insights.services import HOURS_LIFETIME, count_log
 from tests.audit.journals import write_row
 from tests.shared import cases, rows_of_module
@@ -156,29 +154,6 @@ def test_users_who_are_not_developers_see_nothing(as_ada, client):
     assert as_ada.get(PATH).headers["Location"] == "/developer/"
     assert client.get(PATH).headers["Location"].startswith("/accounts/login/")
     assert as_ada.post(PATH).status_code == 405
-
-
-def test_the_page_says_if_counting_is_late(as_developer, agent):
-    write_row(1, organization_id=agent.organization_id)
-    sequence()
-    Edition.objects.all().delete()
-    assert "Counting is late" not in text_of(as_developer, PATH)  # the first run counts it
-    count_log()
-    assert "Counting is late" not in text_of(as_developer, PATH)
-    write_row(1, organization_id=agent.organization_id)
-    sequence()
-    assert "Counting is late" not in text_of(as_developer, PATH)  # the next run counts it
-    Edition.objects.update(last_at=clock.now() - timedelta(minutes=11))
-    assert "Counting is late" not in text_of(as_developer, PATH)  # the log was quiet before
-    with time_machine.travel(clock.now() + timedelta(minutes=11)):
-        assert "Counting is late" in text_of(as_developer, PATH)
-
-
-def test_the_first_count_can_be_late_too(as_developer, agent):
-    write_row(1, organization_id=agent.organization_id)
-    sequence()
-    with time_machine.travel(clock.now() + timedelta(minutes=11)):
-        assert "Counting is late" in text_of(as_developer, PATH)
 
 
 def test_bars_are_stacked_within_the_plot():
