@@ -182,10 +182,10 @@ MUTATIONS = (
         "own_parts",
     ),
     Mutation(
-        "audit/sequencing/sequencer.py",
-        '    return Journal.objects.exclude(pk__in=tuple(memory.damaged)).aggregate(newest=Max("pk"))["newest"] or 0',
-        '    return Journal.objects.aggregate(newest=Max("pk"))["newest"] or 0',
-        "tests/audit/test_damaged.py",
+        "audit/sequencing/streams.py",
+        "                use[0] += 1",
+        "                pass",
+        "tests/consent/test_uses.py",
     ),
     Mutation(
         "oauth/authorization.py",
@@ -218,7 +218,7 @@ MUTATIONS = (
         "web/requests/access.py",
         "    return never_cache(login_required(page(view)))",
         "    return never_cache(page(view))",
-        "tests/web/user/account/test_account.py",
+        "tests/web/public/test_after_sign_in.py",
     ),
     Mutation(
         "accounts/recent.py",

@@ -188,6 +188,12 @@ class TestNoOpenRedirect:
         answer = client.authorize(**wrong)
         assert (answer.status_code, query_of(answer)["iss"]) == (303, ISSUER)
 
+    def test_a_verified_organization_gets_no_redirect_to_an_unregistered_address(self, client: OAuthClient) -> None:
+        Organization.objects.update(is_verified=True)
+        elsewhere = "https://evil.example/callback"
+        assert is_error_page_without_redirect(client.authorize(redirect_uri=elsewhere))
+        assert is_error_page_without_redirect(client.authorize(redirect_uri=elsewhere, scope="no:such"))
+
     def test_a_connected_agent_gets_the_redirect_for_its_user_only(
         self, client: OAuthClient, world: Any, ada: User, bob: User
     ) -> None:
