@@ -15,18 +15,18 @@ from web.portal.analytics.charts import Plot, stacked_bars
 from web.portal.analytics.counts import Count, Row, Step, highest, percent
 from web.portal.analytics.links import ALLOWED, DECISIONS, DENIED, Links, Query, of_rule
 from web.portal.analytics.periods import short_step_name, step_name
-from web.portal.analytics.words import Names, Words
+from web.portal.analytics.value_labels import Names, ValueLabel
 
 type Numbers = Mapping[str, int]
 
 OUTCOME_QUERIES = {Outcome.ALLOWED.value: ALLOWED, Outcome.DENIED.value: DENIED}
-# So many values have a colour of their own, and so many lines the table.
+# The number of values with a color of their own, and of lines in the table, short and in full.
 DRAWN, LISTED, ALL_LISTED = 5, 8, 40
 
 
 @dataclass(frozen=True, slots=True)
-class By:
-    """What decisions are told apart by. `kind` counts it, and `one` is the heading of a value's column."""
+class Grouping:
+    """What decisions are grouped by. `kind` counts it, and `one` is the heading of the column of values."""
 
     name: str
     label: Any
@@ -34,27 +34,27 @@ class By:
     one: Any
 
     @property
-    def tells_outcomes(self) -> bool:
+    def has_outcomes(self) -> bool:
         """Whether each value is counted by its outcome."""
         return self.kind in (Kind.AGENT, Kind.SCOPE)
 
 
-OUTCOME = By("outcome", gettext_lazy("Outcome"), Kind.DECISION, gettext_lazy("Outcome"))
-RULE = By("rule", gettext_lazy("Rule"), Kind.RULE, gettext_lazy("What denied"))
-AGENT = By("agent", gettext_lazy("Agent"), Kind.AGENT, gettext_lazy("Agent"))
-SCOPE = By("scope", gettext_lazy("Scope"), Kind.SCOPE, gettext_lazy("Scope"))
-WAYS = (OUTCOME, RULE, AGENT, SCOPE)
+OUTCOME = Grouping("outcome", gettext_lazy("Outcome"), Kind.DECISION, gettext_lazy("Outcome"))
+RULE = Grouping("rule", gettext_lazy("Rule"), Kind.RULE, gettext_lazy("What denied"))
+AGENT = Grouping("agent", gettext_lazy("Agent"), Kind.AGENT, gettext_lazy("Agent"))
+SCOPE = Grouping("scope", gettext_lazy("Scope"), Kind.SCOPE, gettext_lazy("Scope"))
+GROUPINGS = (OUTCOME, RULE, AGENT, SCOPE)
 
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
     """The section of the page. `more` is how many values the table leaves out."""
 
-    by: By
+    by: Grouping
     plot: Plot
     rows: Sequence[Row]
     more: int
-    columns: Sequence[Words]
+    columns: Sequence[ValueLabel]
     steps: Sequence[Step]
     axis: Sequence[str]
 
@@ -67,7 +67,7 @@ class Split:
     outcome: str
 
 
-def split(by: By, value: str) -> Split:
+def split(by: Grouping, value: str) -> Split:
     """Take the outcome out of a counted value."""
     if by is AGENT:
         agent, outcome = value.rsplit(" ", 1)
@@ -79,7 +79,7 @@ def split(by: By, value: str) -> Split:
 
 
 def break_down(
-    by: By,
+    by: Grouping,
     window: Window,
     *,
     now: Numbers,
@@ -106,7 +106,7 @@ def break_down(
         plot=stacked_bars([*series, others] if any(others) else series),
         rows=_rows(by, window, listed, now, before, names, links),
         more=len(order) - len(listed),
-        columns=[words_of(by, value, names) for value in drawn],
+        columns=[label_of(by, value, names) for value in drawn],
         steps=_steps(by, window, drawn, series, links),
         axis=axis(window),
     )
@@ -117,20 +117,20 @@ def listed_number(*, lists_all: bool) -> int:
     return ALL_LISTED if lists_all else LISTED
 
 
-def most_frequent(by: By, counts: Numbers, number: int) -> list[str]:
-    """Return so many values that occurred most often, without their outcomes."""
+def most_frequent(by: Grouping, counts: Numbers, number: int) -> list[str]:
+    """Return the `number` values that occurred most often, without their outcomes."""
     return highest(_sums(by, counts), number)
 
 
-def with_outcomes(by: By, values: Iterable[str]) -> list[str]:
+def with_outcomes(by: Grouping, values: Iterable[str]) -> list[str]:
     """Return the values as they are counted: with each outcome, if they are counted by it. The opposite of `split`."""
-    if not by.tells_outcomes:
+    if not by.has_outcomes:
         return list(values)
     pairs = product(values, OUTCOME_QUERIES)
     return [f"{value} {outcome}" if by is AGENT else f"{outcome} {value}" for value, outcome in pairs]
 
 
-def query_of(by: By, value: str) -> Query:
+def query_of(by: Grouping, value: str) -> Query:
     """Return the query of the log for a value."""
     if by is RULE:
         return of_rule(value)
@@ -139,9 +139,9 @@ def query_of(by: By, value: str) -> Query:
     return {**DECISIONS, "agent" if by is AGENT else "scope": value}
 
 
-def words_of(by: By, value: str, names: Names) -> Words:
+def label_of(by: Grouping, value: str, names: Names) -> ValueLabel:
     if by is OUTCOME:
-        return Words(_("Allowed") if value == Outcome.ALLOWED else _("Denied"))
+        return ValueLabel(_("Allowed") if value == Outcome.ALLOWED else _("Denied"))
     if by is RULE:
         return names.rule(value)
     return names.agent(value) if by is AGENT else names.scope(value)
@@ -153,7 +153,7 @@ def axis(window: Window) -> list[str]:
     return [short_step_name(starts[place], window.step) for place in (0, len(starts) // 2, -1)]
 
 
-def _sums(by: By, counts: Numbers, outcome: str = "") -> dict[str, int]:
+def _sums(by: Grouping, counts: Numbers, outcome: str = "") -> dict[str, int]:
     """Return the counts by value, of one outcome or of all."""
     found: dict[str, int] = {}
     for value, number in counts.items():
@@ -164,7 +164,7 @@ def _sums(by: By, counts: Numbers, outcome: str = "") -> dict[str, int]:
 
 
 def _rows(
-    by: By, window: Window, listed: Sequence[str], now: Numbers, before: Numbers, names: Names, links: Links
+    by: Grouping, window: Window, listed: Sequence[str], now: Numbers, before: Numbers, names: Names, links: Links
 ) -> list[Row]:
     totals, earlier = _sums(by, now), _sums(by, before)
     denied, denied_before = _sums(by, now, Outcome.DENIED), _sums(by, before, Outcome.DENIED)
@@ -174,17 +174,17 @@ def _rows(
         refused = Count(denied.get(value, 0), denied_before.get(value, 0), links.to(window, {**query, **DENIED}))
         rows.append(
             Row(
-                words_of(by, value, names),
+                label_of(by, value, names),
                 Count(totals[value], earlier.get(value, 0), links.to(window, query)),
                 swatch=min(place, DRAWN + 1),
                 share=percent(totals[value], whole),
-                denied=refused if by.tells_outcomes else None,
+                denied=refused if by.has_outcomes else None,
             )
         )
     return rows
 
 
-def _series(by: By, over_time: Mapping[str, Sequence[int]], steps: int) -> dict[str, list[int]]:
+def _series(by: Grouping, over_time: Mapping[str, Sequence[int]], steps: int) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for value, numbers in over_time.items():
         total = found.setdefault(split(by, value).value, [0] * steps)
@@ -203,7 +203,9 @@ def _others(per_value: Mapping[str, Sequence[int]], drawn: Sequence[str], steps:
     return [sum(column) for column in zip(*rest, strict=True)] if rest else [0] * steps
 
 
-def _steps(by: By, window: Window, drawn: Sequence[str], series: Sequence[Sequence[int]], links: Links) -> list[Step]:
+def _steps(
+    by: Grouping, window: Window, drawn: Sequence[str], series: Sequence[Sequence[int]], links: Links
+) -> list[Step]:
     """Return the numbers of each step, newest first. Zeros have no URL."""
     found = []
     for place, start in enumerate(window.starts()):

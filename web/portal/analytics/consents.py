@@ -9,8 +9,8 @@ from insights.windows import Window
 from web.portal.analytics.charts import HEIGHT, bar_lengths, short
 from web.portal.analytics.counts import Count, highest, percent
 from web.portal.analytics.links import Links, of_step
-from web.portal.analytics.words import Names, Words
-from web.portal.logs.words import STEPS
+from web.portal.analytics.value_labels import Names, ValueLabel
+from web.portal.logs.phrases import STEPS
 
 type Totals = Mapping[Kind, Mapping[str, int]]
 
@@ -41,7 +41,7 @@ class StepRow:
 class LeftOut:
     """A scope that users left out, the length of its bar, and how often they were asked for it."""
 
-    words: Words
+    words: ValueLabel
     count: Count
     bar: str
     asked: Count

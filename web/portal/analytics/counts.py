@@ -7,7 +7,7 @@ from babel import numbers
 from django.utils.translation import gettext as _
 
 from core.local import local_locale
-from web.portal.analytics.words import Words
+from web.portal.analytics.value_labels import ValueLabel
 
 # More than this says only that there was almost nothing before.
 MOST_CHANGE = 10
@@ -34,7 +34,7 @@ class Count:
 class Row:
     """A line of a table. `swatch` is the number of the series in the chart, 0 if it is not drawn."""
 
-    words: Words
+    words: ValueLabel
     count: Count
     swatch: int = 0
     share: str = ""

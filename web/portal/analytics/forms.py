@@ -4,7 +4,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from web.forms.agent_field import AgentField, AgentFieldForm
-from web.portal.analytics.breakdown import AGENT, OUTCOME, WAYS
+from web.portal.analytics.breakdown import AGENT, GROUPINGS, OUTCOME
 from web.portal.analytics.periods import PERIODS, find_period
 from web.portal.analytics.report import Choice
 
@@ -14,7 +14,9 @@ class AnalyticsForm(AgentFieldForm):
     period = forms.ChoiceField(
         choices=[(one.name, one.label) for one in PERIODS], required=False, widget=forms.HiddenInput
     )
-    by = forms.ChoiceField(choices=[(one.name, one.label) for one in WAYS], required=False, widget=forms.HiddenInput)
+    by = forms.ChoiceField(
+        choices=[(one.name, one.label) for one in GROUPINGS], required=False, widget=forms.HiddenInput
+    )
     show = forms.ChoiceField(choices=[("all", "all")], required=False, widget=forms.HiddenInput)
 
     def choice(self) -> Choice:
@@ -24,10 +26,10 @@ class AnalyticsForm(AgentFieldForm):
         agent = data.get("agent")
         if agent:  # the field then shows the name, too
             self.data = {**dict(self.data.items()), "agent": self.fields["agent"].prepare_value(agent)}
-        by = next((one for one in WAYS if one.name == data.get("by")), OUTCOME)
+        by = next((one for one in GROUPINGS if one.name == data.get("by")), OUTCOME)
         return Choice(
             period=find_period(data.get("period", "")),
-            # One agent cannot be told apart by agents.
+            # The decisions of one agent cannot be grouped by agent.
             by=OUTCOME if agent and by is AGENT else by,
             agent_id=agent.id if agent else "",
             lists_all=bool(data.get("show")),

@@ -18,7 +18,7 @@ from web.portal.analytics.breakdown import (
     RULE,
     SCOPE,
     Breakdown,
-    By,
+    Grouping,
     break_down,
     listed_number,
     most_frequent,
@@ -29,7 +29,7 @@ from web.portal.analytics.consents import Consents, find_consents
 from web.portal.analytics.counts import Count, highest, percent
 from web.portal.analytics.links import ALLOWED, DECISIONS, DENIED, Links, Query, of_rule
 from web.portal.analytics.periods import Period
-from web.portal.analytics.words import Names, Words
+from web.portal.analytics.value_labels import Names, ValueLabel
 
 type Totals = Mapping[Kind, Mapping[str, int]]
 
@@ -43,7 +43,7 @@ class Choice:
     """What the URL asks for."""
 
     period: Period
-    by: By
+    by: Grouping
     agent_id: str = ""
     lists_all: bool = False
 
@@ -61,8 +61,8 @@ class Denied(NamedTuple):
 class TopDenial:
     """What was denied often: which agent, or None if one is chosen, and why, and the length of its bar."""
 
-    agent: Words | None
-    why: Words
+    agent: ValueLabel | None
+    why: ValueLabel
     count: Count
     bar: str
 

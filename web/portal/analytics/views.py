@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from agents.selectors import agents_for_organization
 from core import clock
 from developers.models import Developer
-from web.portal.analytics.breakdown import AGENT, WAYS
+from web.portal.analytics.breakdown import AGENT, GROUPINGS
 from web.portal.analytics.forms import AnalyticsForm
 from web.portal.analytics.periods import PERIODS
 from web.portal.analytics.report import Choice, make_report
@@ -35,15 +35,15 @@ def analytics(request: HttpRequest, developer: Developer) -> HttpResponse:
         "form": form,
         "report": make_report(developer.organization_id, choice, clock.now()),
         "periods": [Tab(one.label, _query(choice, period=one.name), one == choice.period) for one in PERIODS],
-        "ways": _ways(choice),
+        "groupings": _groupings(choice),
         "all_query": _query(choice, show="all"),
     }
     return render(request, "web/portal/analytics/analytics.html", context)
 
 
-def _ways(choice: Choice) -> Sequence[Tab]:
-    ways = [by for by in WAYS if by is not AGENT or not choice.agent_id]
-    return [Tab(by.label, _query(choice, by=by.name), by is choice.by) for by in ways]
+def _groupings(choice: Choice) -> Sequence[Tab]:
+    groupings = [by for by in GROUPINGS if by is not AGENT or not choice.agent_id]
+    return [Tab(by.label, _query(choice, by=by.name), by is choice.by) for by in groupings]
 
 
 def _query(choice: Choice, **changes: str) -> str:

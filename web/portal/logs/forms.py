@@ -22,7 +22,7 @@ from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import PeriodField
 from web.forms.named_id import NamedIdField
 from web.portal.logs.names import AGENT, DEVELOPER, POLICY, SERVER, OwnNames
-from web.portal.logs.words import ACTORS, DECIDERS, STEPS
+from web.portal.logs.phrases import ACTORS, DECIDERS, STEPS
 
 ANY = [("", _("Any"))]
 TOKEN = "token"  # of the reasons, all that the token gives

@@ -14,7 +14,7 @@ from core.text import plain_text
 from decisions.wording import explain_denial
 from policies.rules import title_of
 from web.portal.logs.names import OwnNames
-from web.portal.logs.words import ACTORS
+from web.portal.logs.phrases import ACTORS
 
 SHORT_ID = 6
 USERS_LIMIT = "user"

@@ -20,10 +20,10 @@ from developers.models import Developer
 from developers.selectors import developer_for_user
 from developers.services import join_as_developer
 from web.portal.agents.forms import DeveloperForm
-from web.portal.overview.denials import denials_of
 from web.portal.overview.figures import attention, decided_in_a_day, figures_of
 from web.portal.overview.quickstart.samples import LANGUAGES, sample
 from web.portal.overview.quickstart.steps import EVENTS, LAST, stages
+from web.portal.overview.recent_denials import denials_of
 from web.requests import once
 from web.requests.access import developer_page, enter_portal, signed_in, user_actor, user_page
 from web.requests.kept_post import keeps_form, take_initial

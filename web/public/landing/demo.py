@@ -21,8 +21,8 @@ from decisions.requests import Decision, Reason
 from decisions.whatif.rehearsal import Call, Rehearsed, rehearse
 from decisions.wording import REASONS
 from resources.catalogue import catalogue
-from web.user.connections.limits.reading import field_name
-from web.user.connections.limits.words import limits_in_words
+from web.user.connections.limits.descriptions import limits_in_words
+from web.user.connections.limits.parsing import field_name
 from web.user.consent.form import TICKED_RISKS
 from web.user.consent.rehearsal import Answered, Request, grants, show_screen
 

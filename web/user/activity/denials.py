@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy
 from core import clock
 from decisions.requests import Reason
 from decisions.wording import Words, explain_denial
+from web.user.activity.denying_rule import WHOSE_SERVICE, WHOSE_USER, RuleInWords, find_rule_of
 from web.user.activity.items import Item
-from web.user.activity.rules import WHOSE_SERVICE, WHOSE_USER, RuleInWords, find_rule_of
 from web.wording.names import scope_titles
 
 OTHERS_LIMIT = gettext_lazy("You cannot change this rule, but the agent's developer can.")

@@ -16,8 +16,8 @@ from core import clock
 from resources.catalogue import LABELS, OUTBOUND, Scope
 from resources.categories import category_name
 from web.display.labels import highest_risk, risk_level
+from web.user.connections.limits.descriptions import limits_in_words
 from web.user.connections.limits.form import LimitFields, limit_fields
-from web.user.connections.limits.words import limits_in_words
 from web.user.consent.targets import identifiers_of
 
 LIVE = Consent.Status.APPROVED

@@ -1,4 +1,4 @@
-"""The form of the consent screen: what it offers and preselects. `reading` beside it reads what the user chose."""
+"""The form of the consent screen: what it offers and preselects. `decision` reads what the user chose."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from core.errors import FieldError
 from resources.catalogue import LABELS, Scope, read_snapshot
 from web.display.labels import warnings
 from web.user.connections.limits.form import LimitFields, limit_fields
-from web.user.connections.limits.reading import field_name
+from web.user.connections.limits.parsing import field_name
 from web.user.consent.targets import kept_targets
 from web.wording.cannot import cannot_beside
 

@@ -17,9 +17,9 @@ from consent.models import Consent
 from consent.terms import Terms, always_asking, settle_terms
 from core.errors import FieldError, Invalid
 from resources.catalogue import Scope, describe_scopes, snapshot
-from web.user.connections.limits.words import limits_in_words
+from web.user.connections.limits.descriptions import limits_in_words
+from web.user.consent.decision import read_decision, with_limits
 from web.user.consent.form import Given, Screen, ticked_at_first
-from web.user.consent.reading import read_decision, with_limits
 from web.user.consent.sections import sections, summarize
 
 ASKED_SCOPE = "ask"

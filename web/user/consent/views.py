@@ -40,9 +40,7 @@ from developers.errors import OrganizationSuspended
 from resources.errors import ServiceSuspended
 from web.display.labels import csp_source
 from web.requests.access import View, signed_in, user_actor, user_page
-from web.user.consent.facts import facts_of
-from web.user.consent.form import Given, Screen, ticked_at_first
-from web.user.consent.reading import (
+from web.user.consent.decision import (
     forget_decision,
     is_about_limits,
     keep_decision,
@@ -51,6 +49,8 @@ from web.user.consent.reading import (
     read_decision,
     with_limits,
 )
+from web.user.consent.facts import facts_of
+from web.user.consent.form import Given, Screen, ticked_at_first
 from web.user.consent.sections import sections, summarize
 from web.user.consent.targets import target_choices
 

@@ -9,7 +9,7 @@ from tests.oauth.client import make_client
 from tests.shared import cases
 from tests.web.consent_screen import Screen
 from tests.web.user.connections.test_limit_fields import PAY, read, spend
-from web.user.connections.limits.reading import is_spelled, spell_amount
+from web.user.connections.limits.parsing import is_spelled, spell_amount
 
 
 @cases(("text", "amount"), [("50", "50"), ("12.50", "12.50"), ("12,50", "12.50"), ("12,5", "12.5"), ("0.01", "0.01")])

@@ -9,8 +9,8 @@ from django.template.loader import render_to_string
 from core.errors import Invalid
 from resources.catalogue import Scope, catalogue
 from tests.shared import cases
+from web.user.connections.limits.descriptions import limits_in_words
 from web.user.connections.limits.form import limit_fields, read_limits
-from web.user.connections.limits.words import limits_in_words
 
 SEND, PAY, READ = "email:send", "payments:charge", "email:read"
 

@@ -24,8 +24,8 @@ from policies.rules.rate_limit import RateLimit
 from policies.rules.spend_limit import SpendLimit
 from policies.rules.time_window import TimeWindow
 from resources.catalogue import Scope
-from web.user.connections.limits.reading import READERS, field_name, is_spelled, merge, spell_amount
-from web.user.connections.limits.words import WEEK, period_in_words, recipients_of, rule_in_words
+from web.user.connections.limits.descriptions import WEEK, period_in_words, recipients_of, rule_in_words
+from web.user.connections.limits.parsing import READERS, field_name, is_spelled, merge, spell_amount
 
 type Limits = Mapping[str, Sequence[Mapping[str, Any]]]
 type Kinds = dict[str, Callable[[Rule | None], bool]]
@@ -54,7 +54,7 @@ def _text(label: Any, **attrs: Any) -> forms.Field:
 class LimitForm(forms.Form):
     """The fields of the limits of one scope, with what the user sent or, where they sent nothing, with what is given.
 
-    It only renders them. `reading` reads what was sent.
+    It only renders them. `parsing` reads what was sent.
     """
 
     use_required_attribute = False

@@ -1,4 +1,4 @@
-"""Words for what the roll-ups count: reasons, rules, agents, scopes."""
+"""Labels of what the roll-ups count: reasons, rules, agents, scopes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from web.wording.names import names_by_id, scope_titles
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class ValueLabel:
     """A name, safe to display, and what is known beside it: words, or its id. `is_id` marks an id without a name."""
 
     name: str
@@ -36,32 +36,32 @@ class Names:
         wanted = set(scopes)
         self._titles = scope_titles(wanted) if wanted else {}
 
-    def agent(self, agent_id: str) -> Words:
+    def agent(self, agent_id: str) -> ValueLabel:
         """Return the words for an agent. Those of other organizations have no name here."""
         if agent_id == NONE:
-            return Words(_("No agent"))
+            return ValueLabel(_("No agent"))
         if agent_id == REST:
-            return Words(_("All others"))
-        return Words(self._names[agent_id]) if agent_id in self._names else Words(agent_id, is_id=True)
+            return ValueLabel(_("All others"))
+        return ValueLabel(self._names[agent_id]) if agent_id in self._names else ValueLabel(agent_id, is_id=True)
 
-    def scope(self, scope: str) -> Words:
+    def scope(self, scope: str) -> ValueLabel:
         if scope == REST:
-            return Words(_("All others"))
+            return ValueLabel(_("All others"))
         if scope == OTHER_SCOPES:
-            return Words(_("Other scopes"), code=scope)
-        return Words(self._titles[scope], code=scope) if scope in self._titles else Words(scope, is_id=True)
+            return ValueLabel(_("Other scopes"), code=scope)
+        return ValueLabel(self._titles[scope], code=scope) if scope in self._titles else ValueLabel(scope, is_id=True)
 
-    def rule(self, value: str) -> Words:
+    def rule(self, value: str) -> ValueLabel:
         """Return the words for a value of the kind `rule`."""
         reason, policy_id, rule_type = rule_parts(value)
         why = str(explain_denial(reason, {}).label or reason)
         title = "" if rule_type == NONE else title_of(rule_type)
         if policy_id == REST:
-            return Words(_("All others"), why)
+            return ValueLabel(_("All others"), why)
         if policy_id == USER:
-            return Words(_("A limit of the user"), title)
+            return ValueLabel(_("A limit of the user"), title)
         if policy_id == NONE:
-            return Words(_("A rule of another organization"), title) if title else Words(why)
+            return ValueLabel(_("A rule of another organization"), title) if title else ValueLabel(why)
         if policy_id not in self._names:
-            return Words(_("A deleted policy"), title)
-        return Words(self._names[policy_id], f"{why}: {title}" if reason == Reason.APPROVAL_REQUIRED else title)
+            return ValueLabel(_("A deleted policy"), title)
+        return ValueLabel(self._names[policy_id], f"{why}: {title}" if reason == Reason.APPROVAL_REQUIRED else title)

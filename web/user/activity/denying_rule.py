@@ -18,7 +18,7 @@ from core.text import plain_text
 from policies.models import Policy
 from policies.rules import Rule, find_rule
 from web.user.activity.items import Item
-from web.user.connections.limits.words import rule_in_words
+from web.user.connections.limits.descriptions import rule_in_words
 
 GUARDS = {
     ASK: gettext_lazy(

@@ -18,7 +18,7 @@ from consent.terms import ALLOW, DATA_FLOW, GivenTerms
 from core.errors import Invalid
 from core.formats import day_in_words
 from web.user.connections.limits.form import read_limits
-from web.user.connections.limits.reading import LIMIT
+from web.user.connections.limits.parsing import LIMIT
 from web.user.consent.form import MODE, Screen
 from web.user.consent.targets import read_picks
 
