@@ -166,13 +166,12 @@ MUTATIONS = (
         "        if self.names_any(ctx):",
         "        if ctx.action in self.actions:",
         "tests/policies/test_cases.py",
-        "action_blocklist",
     ),
     Mutation(
         "audit/sequencing/tree.py",
         "    return hashlib.sha256(NODE_PREFIX + left + right).digest()",
         "    return hashlib.sha256(left + right).digest()",
-        "tests/audit/test_proofs.py",
+        "tests/audit/test_evidence.py",
     ),
     Mutation(
         "audit/proof/evidence.py",
