@@ -21,7 +21,7 @@ REQUEST_EXPIRED = _("A request from %(agent)s for consent expired before it was 
 RULE = "rule"
 RULES: Mapping[str, Words] = {
     Event.APPROVAL_APPROVED: _("%(person)s allowed %(agent)s to do this without asking: %(scopes)s."),
-    Event.APPROVAL_REVOKED: _("%(agent)s must ask %(person)s again: %(scopes)s."),
+    Event.APPROVAL_REVOKED: _("%(person)s withdrew the rule for %(agent)s: %(scopes)s."),
 }
 # The reasons that this program states for what follows from another act (`MACHINE_REASONS`).
 CAUSES: Mapping[str, Words] = {

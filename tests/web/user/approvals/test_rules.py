@@ -181,7 +181,7 @@ class TestOneClick:
         as_ada.post(f"/approvals/{rule.id}/revoke")
         words = strip_tags(as_ada.get("/activity").content.decode())
         assert "You allowed SmartMail to do this without asking: Pay shop.example." in words
-        assert "SmartMail must ask you again: Pay shop.example." in words
+        assert "You withdrew the rule for SmartMail: Pay shop.example." in words
         (accepted,) = [each for each in log_entries() if each.content["metadata"].get("expiresAt")]
         assert accepted.content["userId"] == rule.user_id
 
