@@ -53,7 +53,7 @@ def change_access(
 
 @transaction.atomic
 def save_role(*, actor: Actor, role: Group | None, name: str, permissions: Iterable[Permission], reason: str) -> Group:
-    """Create a role, or change one. Return it. Raises `Invalid` for a name that another role has."""
+    """Create or change a role, and return it. Raises `Invalid` for a name that another role has."""
     held = Group.objects.select_for_update().get(pk=role.pk) if role else Group()
     name = plain_text(name)
     if not name:
@@ -72,7 +72,7 @@ def save_role(*, actor: Actor, role: Group | None, name: str, permissions: Itera
 
 @transaction.atomic
 def delete_role(*, actor: Actor, role: Group, reason: str) -> bool:
-    """Delete a role, which its administrators lose. Return False if it was already deleted."""
+    """Delete a role and take it from its administrators. Return False if it was already deleted."""
     held = Group.objects.select_for_update().filter(pk=role.pk).first()
     if held is None:
         return False

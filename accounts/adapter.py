@@ -25,7 +25,7 @@ from core.browser import device_secret, remember_device
 from core.errors import Throttled
 from core.http import MAX_URL_LENGTH, visitor
 
-# Pages that take GET, by the names of their URLs: of all others, a browser would get bare JSON or a 405.
+# Names of the URLs of pages that accept GET. From any other page, a browser would get bare JSON or a 405.
 PAGE = re.compile(r"(web:|admin:(?!logout$)|oauth:authorize$|docs$|account_|mfa_|passkey_)")
 DOTS = {".", ".."}
 
@@ -50,11 +50,11 @@ class AccountAdapter(DefaultAccountAdapter):
             return None
 
     def get_login_stages(self) -> list[str]:
-        """Return the only step after the password. allauth's others verify addresses, which our own codes do."""
+        """Return the only step after the password. allauth's other steps verify addresses; our own codes do that."""
         return ["accounts.mfa.SecondStep"]
 
     def get_reauthentication_methods(self, user: User) -> list[dict[str, str]]:
-        """Return our page, which takes the password or a passkey. A code of an app alone is not enough."""
+        """Return our page, which takes the password or a passkey. A code from an app is not enough."""
         return [{"id": "reauthenticate", "description": "", "url": reverse("account_reauthenticate")}]
 
     def is_ajax(self, request: HttpRequest) -> bool:
@@ -71,7 +71,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return f"{settings.API_URL}{path}"
 
     def is_safe_url(self, url: str | None) -> bool:
-        """Return whether a sign-in may redirect to `url`: the path of a page of ours, perhaps with a query."""
+        """Return whether a sign-in may redirect to `url`: the path of one of our pages, with or without a query."""
         if not url or len(url) > MAX_URL_LENGTH or not url.startswith("/") or url.startswith("//"):
             return False
         return bool(super().is_safe_url(url)) and _is_page(url)
@@ -93,7 +93,7 @@ def _is_page(url: str) -> bool:
 
 @receiver(user_logged_in)
 def log_sign_in(request: HttpRequest, user: User, response: HttpResponse, **kwargs: Any) -> None:
-    """Log the sign-in, and let the browser remember that this user has signed in with it."""
+    """Log the sign-in, and set the cookie by which this user's browser is recognized."""
     secret, is_new = device_secret(request)
     factors, actor = used_factors(request, user), visitor(request)
     record_sign_in(actor=actor, user=user, method="browser", device=secret, is_new_device=is_new, factors=factors)

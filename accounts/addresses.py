@@ -10,15 +10,15 @@ from core.errors import Invalid
 
 _HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _A_LABEL = "xn--"
-# Far more than an address has. NFKC can make a text eighteen times as long, and takes half a second for two megabytes.
+# Far longer than any address. NFKC can make a text eighteen times longer, and takes half a second for two megabytes.
 _MAX_LENGTH = 1000
 
 
 def normalize_email(address: str) -> str:
-    """Return `address` in NFKC and lower case, with its domain in A-labels (UTS 46, RFC 5891).
+    """Return `address` in NFKC and lowercase, with its domain in A-labels (UTS 46, RFC 5891).
 
     Two spellings of one mailbox must not be two accounts, and email must go to the address that was compared. Raises
-    `Invalid` if the domain has no such form, or if the text is far too long. A text without `@` is not an address and
+    `Invalid` if the domain cannot be encoded, or if the text is far too long. A text without `@` is not an address and
     matches no account.
     """
     if len(address) > _MAX_LENGTH:
@@ -28,7 +28,7 @@ def normalize_email(address: str) -> str:
 
 
 def _encode_domain(domain: str) -> str:
-    """Encode each label by itself, so that a label outside IDNA, such as `ab--cd`, does not affect the others."""
+    """Encode each label separately, so that a label outside IDNA, such as `ab--cd`, does not affect the others."""
     try:
         return ".".join(map(_encode_label, idna.uts46_remap(domain).split(".")))
     except UnicodeError as error:

@@ -60,12 +60,12 @@ def kinds_of(user: User) -> set[str]:
 
 
 def has_second_factor(user: User) -> bool:
-    """Return whether the password alone does not sign this user in."""
+    """Return whether this user needs more than the password to sign in."""
     return bool(kinds_of(user) & {PASSKEY, TOTP})
 
 
 def codes_left(codes: Authenticator) -> int:
-    """Return how many recovery codes are unused, 0 if they cannot be read."""
+    """Return the number of unused recovery codes, 0 if they cannot be read."""
     try:
         return len(codes.wrap().get_unused_codes())
     except SealBroken:

@@ -20,7 +20,7 @@ from core.actor import Actor
 from core.errors import Invalid
 from core.zones import find_zone
 
-# The choices of emails, and their names in the log.
+# The fields that switch emails on and off, and their names in the log.
 MAILS = {"approval_mails": "approvalMails", "grant_mails": "grantMails", "device_mails": "deviceMails"}
 
 
@@ -37,10 +37,10 @@ def change_profile(*, actor: Actor, user: User, name: str, time_zone: str) -> No
 
 @transaction.atomic
 def choose_mails(*, actor: Actor, user: User, wanted: Mapping[str, bool], signed_in_at: datetime | None = None) -> None:
-    """Choose which emails the user gets: `wanted` has fields of `MAILS`.
+    """Set which emails the user gets: `wanted` maps fields of `MAILS` to true or false.
 
     Raises `NotAuthenticated`, and `ReauthenticationRequired` if an email that warns of an intruder is switched off and
-    `signed_in_at` is not recent. The user is mailed that it was switched off.
+    `signed_in_at` is not recent. An email tells the user that it was switched off.
     """
     changed = _set(user, wanted)
     ended = [text for name, text in _warnings_ended().items() if changed.get(name) is False]
@@ -54,7 +54,7 @@ def choose_mails(*, actor: Actor, user: User, wanted: Mapping[str, bool], signed
 
 
 def _warnings_ended() -> dict[str, str]:
-    """Return the emails that tell a user of an intruder, and what to say when they end."""
+    """Return the emails that warn of an intruder and were just switched off, with what to tell the user."""
     return {
         "grant_mails": _("Emails about new access of agents were switched off"),
         "device_mails": _("Emails about sign-ins with a new browser or program were switched off"),
@@ -62,7 +62,7 @@ def _warnings_ended() -> dict[str, str]:
 
 
 def _set(user: User, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Store what differs, and return it."""
+    """Store the values that changed, and return them."""
     held = hold_account(user)
     changed = {name: value for name, value in values.items() if getattr(held, name) != value}
     if changed:

@@ -1,7 +1,7 @@
 """Codes that verify an email address. They are sent by email and stored as keyed digests.
 
-A code has 50 random bits, so guesses need no counter per code: an attacker could exhaust such a counter to cancel the
-owner's code. Guesses are limited by IP address instead.
+A code has 50 random bits, so no counter of wrong guesses per code is needed. An attacker could use up such a counter to
+cancel the owner's code. Guesses are limited by IP address instead.
 """
 
 import secrets
@@ -32,7 +32,7 @@ def new_code() -> str:
 def code_digest(code: str, *context: str) -> str:
     """Return the digest of a code as the user typed it, bound to `context`: what it verifies, and for whom.
 
-    It is an HMAC, so the time of its lookup reveals nothing about the code.
+    The digest is an HMAC, so the time that a lookup takes reveals nothing about the code.
     """
     typed = code.upper().translate(_MISREAD)
     return keyed_digest("address-code", canonical_json([*context, typed]))

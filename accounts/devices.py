@@ -2,7 +2,8 @@
 
 A browser is recognized by a cookie with a random secret, and a program by the name in its user agent and its network,
 because programs keep no cookies. A user agent alone would let an attacker look like the owner's browser, and an address
-alone would report every train. A device that the account has not used before is logged, and the user is mailed.
+alone would report every new network that the owner uses. A device that the account has not used before is logged, and
+the user is mailed.
 """
 
 from datetime import datetime, timedelta
@@ -27,8 +28,8 @@ NEW_ACCOUNT = timedelta(hours=1)
 def remember_device(*, actor: Actor, user: User, secret: str = "", is_new: bool = False, now: datetime) -> list[Draft]:
     """Record that the user signs in with this device. Return what the caller must log.
 
-    `secret` is from a browser's cookie, and empty for a program. `is_new` says that it was made for this sign-in, so it
-    is not looked up. Call it in the transaction of the sign-in, which has locked the account.
+    `secret` comes from the browser's cookie and is empty for a program. If it was created for this sign-in, `is_new` is
+    true and it is not looked up. Call this in the transaction of the sign-in, which has locked the account.
     """
     digest = secrets.digest(secret) if secret else _program_digest(actor)
     devices = KnownDevice.objects.filter(user=user)

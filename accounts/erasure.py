@@ -1,4 +1,4 @@
-"""Erasing a user: the end of the account and of everything that it allows, without a trace of personal data.
+"""Erase a user: end the account and everything that it allows, and leave no personal data.
 
 The rows of the user, the connections and the tokens remain, because the log names them by id. The log's personal data
 is encrypted, and its key is destroyed (`audit.entries.personal_keys`).
@@ -44,11 +44,11 @@ SUBJECTS_PER_ENTRY = 500
 
 
 def erase_user(*, actor: Actor, user: User) -> bool:
-    """Erase the user's personal data, and end everything that they allow. Return False if that was done before.
+    """Erase the user's personal data, and end everything that they allow. Return False if they were already erased.
 
-    No verify that starts after this returns is allowed for them. What a request in progress has left is erased by
-    erasing the user again. Raises `AdministratorAccount` for an administrator, and `NotAuthenticated` if the user asks
-    and the account has changed since they signed in.
+    Every verify request that starts after this returns is denied for them. Erasing the user again removes what a
+    request in progress has left. Raises `AdministratorAccount` for an administrator, and `NotAuthenticated` if the user
+    asks and the account has changed since they signed in.
     """
     actor = actor._replace(ip=None, user_agent="")
     addresses = _addresses_of(user)
@@ -74,9 +74,9 @@ def erase_user(*, actor: Actor, user: User) -> bool:
 
 
 def _record_erasure(user: User, actor: Actor, subjects: Sequence[str]) -> None:
-    """Log the erasure, and which other keys than the user's are destroyed with it. No other reason destroys a key.
+    """Log the erasure, and which keys besides the user's own it destroys. Keys are destroyed for no other reason.
 
-    A person can have many requests, so the entries are bounded.
+    A user can have many requests, so the size of each entry is bounded.
     """
     for some in batched(subjects, SUBJECTS_PER_ENTRY) if subjects else ((),):
         metadata = {"subjects": list(some)} if some else {}
@@ -84,7 +84,7 @@ def _record_erasure(user: User, actor: Actor, subjects: Sequence[str]) -> None:
 
 
 def _hold(user: User, actor: Actor) -> User:
-    """Lock the account. A user must not erase it by a request that came before a password reset."""
+    """Lock the account. A request authenticated before a password reset must not erase it."""
     if actor.kind == "user":
         return hold_account(user)
     held: User = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
@@ -101,13 +101,13 @@ def _delete_rows(user: User, addresses: Collection[str]) -> None:
     BrowserSession.objects.filter(user_id=user.id).delete()
     PendingRegistration.objects.filter(email__in=addresses).delete()
     erase_reservations(user.id)
-    # The admin site's own log names rows by their text, which is the address for a user and a developer.
+    # The admin site's own log stores the text of each row, which for users and developers is the email address.
     named = LogEntry.objects.filter(object_id=user.id) | LogEntry.objects.filter(object_repr__in=addresses)
     named.update(object_repr=F("object_id"))
 
 
 def _anonymize(user: User) -> None:
-    """Replace what identifies the user. The password's hash becomes one that no password has."""
+    """Replace what identifies the user. The new password hash matches no password."""
     User.objects.filter(pk=user.pk).update(
         email=f"{token_hex(16)}@{PLACEHOLDER_DOMAIN}",
         name="",

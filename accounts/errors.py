@@ -36,7 +36,7 @@ class EmailUnverified(Forbidden):
 
 
 class ReauthenticationRequired(Forbidden):
-    """The user must enter their password or use a passkey: the last time was too long ago (`accounts.recent`)."""
+    """The user must enter their password or use a passkey again: the last time is too long ago (`accounts.recent`)."""
 
     code = "reauthentication_required"
     title = gettext_noop("Enter your password again first")
@@ -52,7 +52,7 @@ class OwnAccess(Conflict):
 
 
 class NotSuperuser(Forbidden):
-    """The administrator is not a superuser, perhaps no longer since the page was opened."""
+    """The administrator is not a superuser, or has lost that right since the page was opened."""
 
     code = "not_superuser"
     title = gettext_noop("Only superusers change the rights of administrators")

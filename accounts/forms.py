@@ -61,7 +61,7 @@ class LoginForm(allauth_forms.LoginForm):
     def login(self, request: HttpRequest, redirect_url: str | None = None) -> HttpResponse:
         response: HttpResponse = super().login(request, redirect_url)
         if not request.user.is_authenticated:
-            # The session of the second step has the address of a person who may be someone else.
+            # The session of the second step has an address that may belong to another person.
             request.session.set_expiry(SECOND_STEP_SECONDS)
         return response
 
@@ -75,8 +75,8 @@ class ReauthenticateForm(allauth_forms.ReauthenticateForm):
 class ResetPasswordForm(forms.Form):
     """Send a link to a primary address. Any other address gets an email that says so, after the same work.
 
-    An address gets few emails per hour, however many people ask. Beyond that none is sent, and the response is the
-    same: the link of an earlier email still works.
+    The number of emails per address and hour is limited, regardless of who asks. Beyond the limit the response is the
+    same, but no email is sent: the link in an earlier one still works.
     """
 
     email = EmailField()
@@ -99,7 +99,7 @@ class ResetPasswordForm(forms.Form):
 
 
 class TwoPasswords(forms.Form):
-    """Compare the two new passwords. allauth's forms do too, with another error message."""
+    """Compare the two new passwords. allauth's forms also do this, with a different error message."""
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = forms.Form.clean(self) or self.cleaned_data
@@ -130,7 +130,7 @@ class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
         _set_labels(self)
 
     def clean_oldpassword(self) -> str:
-        """Check it like a sign-in, so that failed attempts are throttled and logged in the same way."""
+        """Check the password as a sign-in does, so that failed attempts are throttled and logged in the same way."""
         password: str = self.cleaned_data["oldpassword"]
         checked = get_adapter().authenticate(context.request, email=self.user.email, password=password)
         if checked is None or checked.pk != self.user.pk:

@@ -1,4 +1,4 @@
-"""Argon2id in bounded memory: each hash takes 100 MiB, and eight at once would take more than the rest of a process."""
+"""Argon2id in bounded memory: each hash takes 100 MiB, so eight at once would outweigh the rest of the process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _turns = BoundedSemaphore(AT_ONCE)
 class BoundedArgon2Hasher(Argon2PasswordHasher):
     """Hash at most `AT_ONCE` passwords at a time in this process. Others wait.
 
-    Raises `Unavailable` after `WAIT_SECONDS`: a thread that waits longer is missing for other requests.
+    Raises `Unavailable` after `WAIT_SECONDS`, because a waiting thread cannot serve other requests.
     """
 
     def encode(self, password: str, salt: str) -> str:

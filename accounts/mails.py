@@ -17,7 +17,7 @@ from core.text import plain_text
 from core.zones import in_words
 
 MAX_NAME = 60
-# Mail programs make links of what looks like an address.
+# Mail programs turn anything that looks like an address into a link.
 LINKABLE = re.compile(r"([./@:])(?=\S)")
 
 
@@ -60,7 +60,7 @@ def compose_mail(
 
 
 def mailed(text: object) -> str:
-    """Return a name that others chose as it may appear in a mail: short, in one line, and not as a link."""
+    """Return a name that others chose in a form that is safe in an email: short, on one line, and never a link."""
     return LINKABLE.sub(r"\1 ", plain_text(text)[:MAX_NAME])
 
 

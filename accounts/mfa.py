@@ -1,4 +1,4 @@
-"""allauth's hooks for second factors: encryption at rest, and the step of a sign-in that asks for the factor."""
+"""allauth's hooks for second factors: encryption at rest, and the sign-in step that asks for the factor."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class MFAAdapter(DefaultMFAAdapter):
 
 
 class SecondStep(AuthenticateStage):
-    """The second step after a right password. It ends after 15 minutes, and when the password changes."""
+    """The second step, after a correct password. It ends after 15 minutes, and when the password changes."""
 
     def handle(self) -> tuple[Any, bool]:
         response, goes_on = super().handle()
@@ -47,7 +47,7 @@ class SecondStep(AuthenticateStage):
 
 
 def pending_step(request: HttpRequest) -> SecondStep | None:
-    """Return the second step that this browser's sign-in waits for, or None. A change of the password ends it."""
+    """Return the second step that this browser's sign-in waits for, or None. A password change ends it."""
     step = None if request.user.is_authenticated else LoginStageController.enter(request, SecondStep.key)
     if step is None or step.is_current:
         return step
@@ -56,12 +56,12 @@ def pending_step(request: HttpRequest) -> SecondStep | None:
 
 
 def used_factors(request: HttpRequest, user: User) -> list[str]:
-    """Return with what this session has signed in: "password", "webauthn", "totp" or "recovery_codes"."""
+    """Return the factors with which this session signed in: "password", "webauthn", "totp" or "recovery_codes"."""
     records = get_authentication_records(request, user)
     return list(dict.fromkeys(str(one.get("type") or one["method"]) for one in records))
 
 
 @receiver(user_logged_in)
 def keep_session(request: HttpRequest, **kwargs: Any) -> None:
-    """Give the session its usual lifetime. Until the sign-in was complete, it had a short one."""
+    """Give the session its usual lifetime. It was shorter until the sign-in was complete."""
     request.session.set_expiry(settings.SESSION_COOKIE_AGE)

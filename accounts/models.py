@@ -26,7 +26,7 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Create an administrator with a verified address: the operator of the server vouches for it."""
+        """Create an administrator. The operator of the server vouches for the address, so it counts as verified."""
         with transaction.atomic(using=self._db):
             user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
             EmailAddress.objects.create(user=user, email=user.email, primary=True, verified=True)
@@ -55,12 +55,13 @@ class User(AbstractBaseUser, PermissionsMixin):
     agents_paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The IANA name of the zone in which pages and emails show times. Blank: the browser's, and UTC in emails.
     time_zone = models.CharField(max_length=64, blank=True)
-    # Which emails they get: an agent waits for their approval, an agent may do something new, and a sign-in from a
-    # browser or program that the account has not used before. Emails about the account's security have no switch.
+    # Which emails the user gets: when an agent waits for approval, when an agent may do something new, and when a
+    # browser or program that is new to the account signs in. Emails about the account's security cannot be switched
+    # off.
     approval_mails = models.BooleanField(default=True)
     grant_mails = models.BooleanField(default=True)
     device_mails = models.BooleanField(default=True)
-    # When their data was erased. The row remains, because connections and tokens that have ended refer to it.
+    # When the user's data was erased. The row remains, because ended connections and tokens refer to it.
     erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects: ClassVar[UserManager] = UserManager()
@@ -101,7 +102,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return frozenset(f"{app}.{name}" for app, name in found)
 
     def has_perm(self, perm: str, obj: Any = None) -> bool:
-        """Return whether the user may do something to all rows of a model. There are no permissions for single rows."""
+        """Return whether the user has a permission, which always applies to all rows of a model."""
         return self.is_active and (self.is_superuser or (obj is None and perm in self.permitted))
 
     def has_module_perms(self, app_label: str) -> bool:
@@ -112,7 +113,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 class SessionToken(models.Model):
     """A user's API session. Only the digest of its token, `st_...`, is stored.
 
-    `auth_hash` is Django's session auth hash, so a change of the password ends the session.
+    `auth_hash` is Django's session auth hash, so a password change ends the session.
     """
 
     id = PrefixedIdField(prefix="ses")
@@ -120,7 +121,7 @@ class SessionToken(models.Model):
     digest = ExactCharField(max_length=64, unique=True)
     auth_hash = models.CharField(max_length=64)
     user_agent = PlainTextField(max_length=300, blank=True)
-    # Where and when it was last used, to a few minutes.
+    # Where and when the session was last used, accurate to a few minutes.
     ip = ExactCharField(max_length=45, blank=True)
     created_at = models.DateTimeField()
     seen_at = models.DateTimeField(null=True)
@@ -195,7 +196,7 @@ class Notice(models.Model):
 
 
 class PendingRegistration(models.Model):
-    """A registration that waits up to 15 minutes for its address to be verified. Until then there is no account.
+    """A registration that waits up to 15 minutes for its address to be verified. The account is created only then.
 
     `digest` is the digest of the emailed code, `password` is hashed, and `sender` is a keyed digest of the network that
     the request came from. A taken address gets a row too, but its code is never sent.

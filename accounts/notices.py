@@ -1,8 +1,8 @@
 """Emails that tell a user what has happened in their account.
 
-A notice is stored in the transaction of the act that it tells of, so there is none if the act is rolled back, and a
-failure of the mail server or of the queue never breaks the act. A worker claims a notice by postponing it, sends the
-mail, and then deletes it. If the mail server fails or the worker dies, the notice is due again.
+A notice is stored in the same transaction as the event that it reports. If the event is rolled back, so is the notice,
+and a failure of the mail server or the queue never affects the event. A worker claims a notice by postponing it, sends
+the mail, and then deletes it. If the mail server fails or the worker dies, the notice is due again.
 """
 
 import logging
@@ -18,10 +18,10 @@ from core.actor import SYSTEM, Actor
 from core.sweeps import BATCH, SECONDS
 from core.user_agents import device_in_words
 
-# An attempt is repeated after as long as the notice has waited so far, within these bounds. Danger: a second worker
-# claims the notice after `MIN_DELAY`, so it is longer than a mail takes until it times out.
+# The delay before the next attempt is the time that the notice has waited so far, within these bounds. Danger: a second
+# worker can claim the notice after `MIN_DELAY`, so keep it longer than the timeout for sending an email.
 MIN_DELAY, MAX_DELAY = timedelta(minutes=2), timedelta(hours=4)
-# How old a notice is when an attempt that fails is the last.
+# The age of a notice after which a failed attempt is not repeated.
 MAX_AGE = timedelta(days=1)
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def add_notice(name: str, *, user: User, actor: Actor, at: datetime, facts: Mapp
 
 
 def send_notices(*, limit: int = BATCH) -> int:
-    """Send up to `limit` notices that are due, for up to `SECONDS`. Return for how many this was attempted."""
+    """Send up to `limit` notices that are due, for up to `SECONDS`. Return the number of attempts."""
     deadline = time.monotonic() + SECONDS
     due = Notice.objects.filter(due_at__lte=clock.now()).order_by("due_at", "pk")
     return sum(_send(notice) for notice in due[:limit] if time.monotonic() < deadline)
@@ -45,7 +45,7 @@ def _send(notice: Notice) -> int:
         return 0
     try:
         _mail(notice)
-    except Exception:  # one mail that fails, for whatever reason, must not hold back the others
+    except Exception:  # one email that fails must not hold back the others
         if clock.now() - notice.created_at < MAX_AGE:
             logger.warning("The email %s could not be sent. It is tried again.", notice.name, exc_info=True)
             return 1
@@ -55,14 +55,14 @@ def _send(notice: Notice) -> int:
 
 
 def _claim(notice: Notice) -> bool:
-    """Postpone the notice, if it is still as it was read. Return whether it was."""
+    """Claim the notice by postponing it, unless it has changed since it was read. Return whether it was claimed."""
     now = clock.now()
     delay = min(max(now - notice.created_at, MIN_DELAY), MAX_DELAY)
     return bool(Notice.objects.filter(pk=notice.pk, due_at=notice.due_at).update(due_at=now + delay))
 
 
 def _mail(notice: Notice) -> None:
-    """Send the mail to the address that the user has now, and none to a user who is inactive."""
+    """Send the email to the user's current address. Send nothing to an inactive user."""
     user = User.objects.get(pk=notice.user_id)
     if not user.is_active:
         return

@@ -1,4 +1,4 @@
-"""Ceremonies of passkeys (WebAuthn Level 3): challenges, and what a browser returns for them.
+"""Passkey ceremonies (WebAuthn Level 3): challenges, and what a browser returns for them.
 
 A session holds one challenge at a time, for one purpose and five minutes, and loses it with the first answer. Every
 ceremony requires user verification, because a passkey alone signs in.
@@ -43,7 +43,7 @@ class Assertion(NamedTuple):
 
 
 def begin_registration(session: SessionBase, user: User) -> dict[str, Any]:
-    """Return the options with which a browser makes a passkey that signs in without an address."""
+    """Return the options with which a browser creates a passkey that signs in without an address."""
     options, state = _server().register_begin(
         PublicKeyCredentialUserEntity(id=user.id.encode(), name=user.email, display_name=user.get_full_name()),
         credentials=[credential_of(row) for row in passkeys_of(user)],
@@ -63,7 +63,7 @@ def complete_registration(session: SessionBase, user: User, answer: Any) -> dict
         response = {name: parsed["response"][name] for name in ("clientDataJSON", "attestationObject")}
     except Exception as error:  # the library raises many kinds of errors for malformed answers
         raise PasskeyRefused from error
-    # Nothing else of the answer is used, and a text that the browser chose may be one that PostgreSQL refuses.
+    # Use nothing else from the answer: the browser could choose a text that PostgreSQL refuses.
     kept = {name: parsed[name] for name in ("id", "rawId")}
     return {**kept, "type": "public-key", "clientExtensionResults": {}, "response": response}
 
@@ -103,7 +103,7 @@ def _server() -> Fido2Server:
 
 
 def _is_ours(origin: str) -> bool:
-    """Return whether a ceremony ran on this site. With http on a loopback host, the port may be another."""
+    """Return whether a ceremony ran on this site. With http on a loopback host, the port may differ."""
     ours, theirs = urlsplit(settings.API_URL), urlsplit(origin)
     if settings.IS_HTTPS:
         return (theirs.scheme, theirs.netloc) == (ours.scheme, ours.netloc)

@@ -27,7 +27,7 @@ from core.locks import revocation
 
 
 def change_password(*, actor: Actor, user: User, password: str, kept_key: str | None = None) -> None:
-    """Set the password of a user who entered the old one, and end every session but the browser's with `kept_key`.
+    """Set the password of a user who entered the old one, and end every session except the browser session `kept_key`.
 
     `user` is the user as read when the old password was checked. Raises `NotAuthenticated` if the account has changed
     since. Hashing takes a tenth of a second, so it happens before the transaction.
@@ -43,8 +43,8 @@ def reset_password(*, actor: Actor, user: User, password: str, kept_key: str | N
 
     If this verifies an address for the first time, everything created before ends in the same transaction. `user` is
     the user as read when the link was checked. The session with `kept_key`, of the browser that opened the link, stays
-    until its response is sent; the new password signs it out. Raises `NotAuthenticated` if the link no longer works: it
-    was used meanwhile, or the account has another primary address now, which this email does not verify.
+    until its response is sent; the new password signs it out. Raises `NotAuthenticated` if the link no longer works
+    because it has been used or the account now has another primary address, which this email does not verify.
     """
     hashed = make_password(password)
     with revocation():

@@ -1,7 +1,7 @@
-"""Recent sign-ins: some actions need a password or a passkey used a moment ago.
+"""Recent sign-ins: some actions require that the user just entered a password or used a passkey.
 
 A session may be left open, and an agent may drive the browser of the user. So only a password or a passkey counts.
-Activity never does, and neither does a code of an authenticator app alone.
+Activity never counts, and neither does a code from an authenticator app alone.
 """
 
 from datetime import UTC, datetime
@@ -66,7 +66,7 @@ def ask_for_password(request: HttpRequest, *, is_undone: bool) -> HttpResponse:
 
 
 def say_undone(request: HttpRequest) -> None:
-    """After the password, say that what it was needed for is not done, if that was a POST to the page that follows."""
+    """If the password was required for a POST to the page that follows, say there that the POST has not been done."""
     undone = request.session.pop(_UNDONE, "")
     if undone and undone == get_next_redirect_url(request):
         text = _("You confirmed that it is you. Nothing has been changed yet, so make your choice again.")
@@ -80,6 +80,6 @@ def record_sign_in_time(request: HttpRequest, **kwargs: Any) -> None:
 
 @receiver(authentication_step_completed)
 def record_reauthentication_time(request: HttpRequest, **kwargs: Any) -> None:
-    """Record a reauthentication. At a sign-in, this signal comes before the session belongs to the user."""
+    """Record a reauthentication. During a sign-in, this signal is sent before the session belongs to the user."""
     if kwargs.get("reauthenticated"):
         request.session[_KEY] = clock.now().timestamp()

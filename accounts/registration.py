@@ -2,7 +2,7 @@
 
 Every registration of an address has its own row and code. A code confirms only its own row, so the owner's code never
 confirms a password that a stranger chose, and a stranger cannot cancel the owner's registration. Codes have 50 random
-bits instead of a counter of wrong tries, which a stranger could use up. allauth would create the account first, with a
+bits instead of a limit on wrong guesses, which a stranger could use up. allauth would create the account first, with a
 stranger's password.
 """
 
@@ -88,7 +88,7 @@ def delete_expired_registrations(*, limit: int = BATCH) -> int:
 
 
 def _sender_digest(actor: Actor) -> str:
-    """Return the digest of the widest network that one sender may control; registrations are counted by it."""
+    """Return the digest of the largest network that one sender may control. Registrations are counted per network."""
     return keyed_digest("registration-sender", address_subjects(actor.ip or "")[-1].name.encode())
 
 

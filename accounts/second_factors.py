@@ -1,11 +1,11 @@
 """Add, remove and use second factors: passkeys, an authenticator app, and recovery codes.
 
 Each change locks the account, is logged, and sends an email to the primary address. Pages allow them only after a
-recent sign-in. Recovery codes are made with the first factor, and end with the last one.
+recent sign-in. Recovery codes are created with the first factor and end with the last one.
 
-allauth's table, encryption and step of the sign-in stay. Its flows do not: they count failed codes in the cache, which
-may be lost, use one challenge for every purpose, and log after the commit. Neither a password reset nor the admin site
-skips the second step. A code alone is not a recent sign-in, because six digits can be read over a shoulder.
+allauth's table, its encryption and its sign-in step are used. Its flows are not: they count failed codes in the cache,
+which may be lost, use one challenge for every purpose, and log after the commit. Neither a password reset nor the admin
+site skips the second step. A code alone is not a recent sign-in, because six digits can be read over a shoulder.
 """
 
 import secrets
@@ -56,7 +56,7 @@ def new_secret() -> str:
 
 @transaction.atomic
 def add_passkey(*, actor: Actor, user: User, name: str, credential: dict[str, Any]) -> list[str]:
-    """Store a passkey and return new recovery codes, none if the user has some.
+    """Store a passkey and return new recovery codes, or none if the user already has some.
 
     `credential` is the result of `complete_registration`. Raises `Invalid`, `Conflict` and `NotAuthenticated`.
     """
@@ -90,7 +90,7 @@ def remove_passkey(*, actor: Actor, user: User, passkey_id: str) -> None:
 
 @transaction.atomic
 def add_totp(*, actor: Actor, user: User, secret: str, code: str) -> list[str]:
-    """Set up the app with this secret, proved by a code, and return new recovery codes like `add_passkey`.
+    """Set up the app with this secret if the code proves it, and return new recovery codes as `add_passkey` does.
 
     Raises `WrongSecondFactor`, `Conflict` and `NotAuthenticated`.
     """
@@ -118,7 +118,7 @@ def remove_totp(*, actor: Actor, user: User) -> None:
 
 @transaction.atomic
 def replace_recovery_codes(*, actor: Actor, user: User) -> list[str]:
-    """Return new recovery codes. Earlier ones stop working. Raises `NotFound` without a second factor."""
+    """Return new recovery codes. Earlier ones stop working. Raises `NotFound` if the user has no second factor."""
     held = hold_account(user)
     if not has_second_factor(held):
         raise NotFound("No second factor is set up.")
@@ -129,7 +129,7 @@ def replace_recovery_codes(*, actor: Actor, user: User) -> list[str]:
 
 @transaction.atomic
 def remove_second_factors(*, actor: Actor, user: User, reason: str) -> bool:
-    """Remove all second factors of a user who has lost them, on their request. Return whether there were any.
+    """Remove all second factors at the request of a user who has lost them. Return whether there were any.
 
     The password is still needed, so an administrator cannot sign in as the user.
     """
@@ -160,7 +160,7 @@ def use_passkey(*, actor: Actor, assertion: Assertion) -> User:
 
 
 def check_code(*, actor: Actor, user: User, code: str) -> str:
-    """Use a code of the authenticator app, or a recovery code, and return its type. Each code works once.
+    """Use a code from the authenticator app, or a recovery code, and return its type. Each code works once.
 
     `user` is the user as read when the password was checked. Raises `WrongSecondFactor`, `Throttled`, and
     `NotAuthenticated` if the account has changed since. Use it outside any transaction.
@@ -174,10 +174,10 @@ def check_code(*, actor: Actor, user: User, code: str) -> str:
 
 
 def require_second_factor(*, actor: Actor, user: User, code: str) -> None:
-    """Check the second factor of a program that has sent the right password, if the account has one.
+    """Check the second factor, if the account has one, of a program that sent the correct password.
 
-    Only accounts with an authenticator app can use it: a program cannot use a passkey, and recovery codes are for when
-    the app is lost. Raises `SecondFactorRequired` and the errors of `check_code`.
+    This works only for accounts with an authenticator app: a program cannot use a passkey, and recovery codes are for a
+    lost app. Raises `SecondFactorRequired` and the errors of `check_code`.
     """
     kinds = kinds_of(user)
     if not kinds & {PASSKEY, TOTP}:
@@ -209,7 +209,7 @@ def _use_code(actor: Actor, user: User, code: str) -> str:
 
 
 def _use_step(app: Authenticator, code: str) -> bool:
-    """Return whether the code is right. It and all earlier ones stop working (RFC 6238, section 5.2)."""
+    """Return whether the code is correct. It and all earlier ones stop working (RFC 6238, section 5.2)."""
     try:
         step = matching_step(decrypt(app.data["secret"]), code, after=app.data.get("last_step", 0))
     except SealBroken:
@@ -222,7 +222,7 @@ def _use_step(app: Authenticator, code: str) -> bool:
 
 
 def _use_recovery_code(row: Authenticator, code: str) -> int | None:
-    """Use the recovery code and return how many are left, or None if it is wrong."""
+    """Use the recovery code and return the number of codes left, or None if it is wrong."""
     codes = RecoveryCodes(row)
     try:
         if not codes.validate_code(code):
@@ -253,7 +253,7 @@ def _end_codes_without_factor(held: User) -> None:
 
 
 def _changed(event: Event, actor: Actor, held: User, change: str, *, name: str = "", left: int | None = None) -> None:
-    """Log the change, the name of a passkey as personal data, and email it to the user."""
+    """Log the change, with the name of a passkey as personal data, and email the user about it."""
     personal = {"passkey": name} if name else {}
     metadata = {} if left is None else {"codesLeft": left}
     actor = actor.acting_as("user", held.id)

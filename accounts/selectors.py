@@ -27,7 +27,7 @@ def sessions_for_user(user: User) -> QuerySet[SessionToken]:
 
 
 def browser_session_id(session_key: str) -> str:
-    """Return the id by which a page names a browser's session: its key is a credential, and a digest is not."""
+    """Return the id by which pages refer to a browser session. It is a digest, because the key is a credential."""
     return f"brs_{keyed_digest('browser-session', session_key.encode())[:32]}"
 
 

@@ -124,7 +124,7 @@ def record_sign_in(
     """Log a sign-in, through the API or a browser, and remember its IP address and its device.
 
     `device` is the secret in a browser's cookie, and empty for a program. `is_new_device` is true if this sign-in sets
-    the cookie. `factors` are what proved who the user is, if the browser's session knows.
+    the cookie. `factors` are the factors that the user proved, if the browser session has stored them.
 
     Raises `NotAuthenticated` if the user was deactivated or erased after the password was checked.
     """
@@ -152,8 +152,8 @@ def hold_account(user: User) -> User:
     """Lock the user's row until the transaction ends and return its current state.
 
     Raises `NotAuthenticated` if the password or the primary address has changed, or the user was deactivated, since
-    `user` was read. A request authenticated earlier must not recreate what a reset or a deactivation has ended, and a
-    link emailed to one address does not verify another.
+    `user` was read. A request that was authenticated earlier must not recreate what a reset or a deactivation has
+    ended, and a link emailed to one address must not verify another.
     """
     held = User.objects.select_for_update(no_key=True, of=("self",)).get(pk=user.pk)
     if (held.password, held.email) != (user.password, user.email) or not held.is_active:
@@ -162,12 +162,12 @@ def hold_account(user: User) -> User:
 
 
 def lock_user(user_id: str | None) -> User | None:
-    """Lock the user's row in any state until the transaction ends. Return None for an unknown id."""
+    """Lock the user's row, whether active or not, until the transaction ends. Return None for an unknown id."""
     return User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user_id).first()
 
 
 def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:
-    """Deactivate a user: end their sessions and deny every request of agents that act for them."""
+    """Deactivate a user: end their sessions and deny every request from agents that act for them."""
     with revocation():
         changed = User.objects.filter(id=user.id, is_active=True).update(is_active=False)
         SessionToken.objects.filter(user=user).delete()

@@ -1,4 +1,4 @@
-"""The ends of sessions that a user asks for. Each is logged and immediate: sessions are read from the database."""
+"""End sessions at the request of a user. This is logged, and immediate because sessions are read from the database."""
 
 from django.db import transaction
 
@@ -22,7 +22,7 @@ def end_session(*, actor: Actor, user: User, session_id: str) -> None:
 
 @transaction.atomic
 def end_other_sessions(*, actor: Actor, user: User, kept_key: str | None) -> int:
-    """End all sessions of the user, except for the browser's with this key. Return how many have ended.
+    """End all sessions of the user except the browser session with this key. Return the number ended.
 
     Raises `NotAuthenticated` if the account has changed.
     """
@@ -34,7 +34,7 @@ def end_other_sessions(*, actor: Actor, user: User, kept_key: str | None) -> int
 
 
 def end_all_sessions(*, actor: Actor, reason: str) -> int:
-    """End all sessions of all users, of browsers and the API. Return how many have ended."""
+    """End all browser and API sessions of all users. Return the number ended."""
     browsers = BrowserSession.objects.filter(user_id__isnull=False).values_list("user_id", flat=True)
     users = {*browsers, *SessionToken.objects.values_list("user_id", flat=True)}
     return sum(_end_all_of(user, actor, reason) for user_id in users for user in User.objects.filter(pk=user_id))
@@ -48,7 +48,7 @@ def _end_all_of(user: User, actor: Actor, reason: str) -> int:
 
 
 def delete_sessions(user: User, *, kept_key: str | None) -> int:
-    """Delete the user's sessions, except for the browser's with this key. Return how many."""
+    """Delete the user's sessions except the browser session with this key. Return the number deleted."""
     browsers, _ = BrowserSession.objects.filter(user_id=user.id).exclude(pk=kept_key or "").delete()
     tokens, _ = SessionToken.objects.filter(user=user).delete()
     return browsers + tokens

@@ -8,7 +8,7 @@ from accounts.selectors import browser_session_id, sessions_for_user
 from core import clock
 from core.user_agents import COMPUTER, PHONE, PROGRAM, device_in_words, kind_of_device
 
-# How many sessions of each kind are read at most. Users with more can end all of them at once.
+# The most sessions of each kind that are read. Users with more can end all of them at once.
 MAX_READ = 500
 PICTURES = {COMPUTER: "laptop", PHONE: "phone", PROGRAM: "code"}
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -16,7 +16,7 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class LiveSession:
-    """A session as its user recognizes it, without a browser's key. Unknown values are empty or None."""
+    """A session, described for its user to recognize, without a browser's key. Unknown values are empty or None."""
 
     id: str
     is_browser: bool
@@ -29,12 +29,12 @@ class LiveSession:
 
     @property
     def device(self) -> str:
-        """Return which browser or program it says that it is, or an empty string."""
+        """Return the browser or program that the session reports, or an empty string."""
         return device_in_words(self.user_agent)
 
     @property
     def is_recognized(self) -> bool:
-        """Return whether `device` is the name of a browser and a system that are generally known."""
+        """Return whether `device` names a well-known browser and operating system."""
         return kind_of_device(self.user_agent) != PROGRAM
 
     @property
@@ -44,7 +44,7 @@ class LiveSession:
 
 
 def live_sessions(user: User, *, current_key: str | None) -> list[LiveSession]:
-    """Return the user's sessions: first the browser's with this key, then by their last use."""
+    """Return the user's sessions: first the browser session with this key, then the others by their last use."""
     browsers = BrowserSession.objects.filter(user_id=user.id, expire_date__gt=clock.now()).order_by("-expire_date")
     found = [_of_browser(row, current_key) for row in browsers[:MAX_READ]]
     found += [_of_api(row) for row in sessions_for_user(user)[:MAX_READ]]

@@ -1,9 +1,10 @@
-"""Browser sessions in the database, with the user that each belongs to, so that an erasure finds them.
+"""Browser sessions in the database, each with its user, so that an erasure finds them.
 
 Django's own table names the user only inside the encoded data. `SESSION_ENGINE` names this module.
 
-A signed-in session also has when it started, and when, from where and with which browser it was last used, so that the
-user recognizes it. Saving it records that, and otherwise a request does at most once in `SEEN_EVERY`.
+A signed-in session also stores when it started, and when, from where and with which browser it was last used, so that
+the user recognizes it. This is recorded whenever the session is saved, and otherwise by at most one request per
+`SEEN_EVERY`.
 """
 
 import logging
@@ -47,7 +48,7 @@ class SessionStore(DatabaseStore):
         return row
 
     def record_use(self) -> None:
-        """Record that a signed-in session is used now, unless that was recorded a moment ago.
+        """Record that a signed-in session is in use, unless that was recorded a moment ago.
 
         A failure is logged and has no other effect.
         """
@@ -60,7 +61,7 @@ class SessionStore(DatabaseStore):
             logger.warning("The use of a session could not be recorded.", exc_info=True)
 
     def _use(self, now: datetime) -> dict[str, Any]:
-        """Return the address, user agent and time of this use. Outside of a request, return the stored ones."""
+        """Return the address, user agent and time of this use. Outside a request, return the stored ones."""
         if self.find_visitor is not None:
             visitor = self.find_visitor()
             return {"ip": visitor.ip or "", "user_agent": visitor.user_agent, "seen_at": now}
@@ -72,20 +73,20 @@ class SessionStore(DatabaseStore):
         return self._stored
 
     def _get_new_session_key(self) -> str:
-        """Return 32 random characters, without looking for them in the table: `create` tries again if they exist."""
+        """Return 32 random characters. Do not look them up in the table: `create` tries again if they exist."""
         return get_random_string(32, VALID_KEY_CHARS)
 
     def save(self, must_create: bool = False) -> None:
         """Save the session, unless its user was erased or deactivated, perhaps during this request.
 
-        Raises `UpdateError` then, as Django does for a session that was deleted during the request.
+        In that case, raises `UpdateError`, as Django does for a session that was deleted during the request.
         """
         user_id = None if must_create else self.get(SESSION_KEY)
         if user_id is None:
             super().save(must_create)
             return
         with transaction.atomic():
-            # The account before the session, because an erasure locks them in this order.
+            # Lock the account before the session, because an erasure locks them in this order.
             kept = User.objects.select_for_update(no_key=True, of=("self",)).filter(pk=user_id, is_active=True)
             if not kept.values_list("pk"):
                 raise UpdateError
@@ -93,7 +94,7 @@ class SessionStore(DatabaseStore):
 
 
 def record_token_use(*, actor: Actor, session: SessionToken) -> None:
-    """Record that an API session is used now, unless that was recorded a moment ago."""
+    """Record that an API session is in use, unless that was recorded a moment ago."""
     now = clock.now()
     if is_due(session.seen_at, now):
         rows = SessionToken.objects.filter(pk=session.pk, seen_at=session.seen_at)
@@ -101,5 +102,5 @@ def record_token_use(*, actor: Actor, session: SessionToken) -> None:
 
 
 def is_due(seen_at: datetime | None, now: datetime) -> bool:
-    """Return whether a use at `now` is to be recorded."""
+    """Return whether to record a use at `now`."""
     return seen_at is None or now - seen_at >= SEEN_EVERY

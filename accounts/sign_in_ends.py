@@ -1,4 +1,4 @@
-"""The end of all passwords and second factors, for a restored database, which has those that were replaced since."""
+"""End all passwords and second factors of a restored database, which still has those that users have since replaced."""
 
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password

@@ -8,5 +8,5 @@ from django.dispatch import Signal
 account_reclaimed = Signal()
 
 # A user's data is erased. Receivers get `user`, `actor` and `now`. They end what depends on the account, clear personal
-# data, and destroy the keys of theirs in the log. They run inside `core.locks.revocation`, like those above.
+# data, and destroy their own keys in the log. They run inside `core.locks.revocation`, like those above.
 account_erased = Signal()

@@ -21,7 +21,7 @@ from limits.throttle import (
     check_all,
 )
 
-# Links to reset a password, and notices that there is no account, to one email address. A link works for an hour.
+# Emails to one address with a link to reset a password, or a notice that it has no account. A link works for an hour.
 RESET_MAILS = "5/hour"
 SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
 CHALLENGES_TIMES = 6  # times THROTTLE_SIGN_IN
@@ -31,12 +31,12 @@ class SignInThrottle:
     """Limits sign-ins by IP address and account: failed ones, and successful ones because hashing is expensive.
 
     Concurrent failures count exactly: each attempt counts before the password is checked, and is taken back if the
-    password was right. At an address from which the user has signed in before, only failures for this account from that
-    address refuse an attempt, so strangers' guesses never lock the owner out there. Successful sign-ins count
-    afterwards, so concurrent ones may exceed the limit by their number.
+    password was correct. From an address that the user has signed in from before, attempts are refused only because of
+    failures for this account from that address, so strangers' guesses never lock the owner out there. Successful
+    sign-ins are counted afterwards, so concurrent ones may exceed the limit.
 
-    Whether an account is known at an address must not show: its failures count for the address like all others, and
-    once the address is full, a wrong password gets the `refusal` that an unknown account gets.
+    Responses must not reveal whether an account is known at an address. So its failures count for the address like all
+    others, and once the address reaches its limit, a wrong password gets the same `refusal` as an unknown account.
     """
 
     def __init__(self, *, email: str, actor: Actor, is_known: bool) -> None:
@@ -64,15 +64,15 @@ class SignInThrottle:
         self.failures.forgive(*self.failing, *self.strangers)
 
     def succeed(self) -> None:
-        """Replace the failure that `attempt` counted by a success."""
+        """Replace the failure that `attempt` counted with a success."""
         self.failures.succeed(*self.failing, *self.strangers, counted=self.succeeding, by=self.successes)
 
 
 def second_step_attempt(*, user: User, actor: Actor) -> AbstractContextManager[None]:
     """Count a `WrongSecondFactor` raised inside by account. Raises `Throttled`. Use it outside any transaction.
 
-    An attacker who has the password could guess a code of six digits, so the limit of an account does not grow with the
-    number of addresses. Where the user has signed in before, they have a limit of their own.
+    An attacker who has the password could guess a six-digit code, so the limit per account does not grow with the
+    number of addresses. Addresses from which the user has signed in before have a separate limit.
     """
     account = keyed_digest("throttle-account", user.id.encode())
     is_known = KnownAddress.objects.filter(user=user, digest=_address_digest(actor)).exists()
@@ -108,7 +108,7 @@ def throttle_registration(actor: Actor) -> None:
 
 
 def has_signed_in_from(actor: Actor) -> Exists:
-    """Return the condition that a user of the outer query has signed in from this IP address before."""
+    """Return a condition for the outer query: the user has signed in from this IP address before."""
     return Exists(KnownAddress.objects.filter(user=OuterRef("pk"), digest=_address_digest(actor)))
 
 

@@ -15,7 +15,7 @@ DIGITS = 6
 
 
 def matching_step(secret: str, code: str, *, after: int = 0) -> int | None:
-    """Return the time step that `code` belongs to, or None if it is wrong. Steps up to `after` have been used."""
+    """Return the time step of `code`, or None if it is wrong. Steps up to `after` have been used."""
     typed = "".join(code.split())
     if not (len(typed) == DIGITS and typed.isascii() and typed.isdigit()):
         return None

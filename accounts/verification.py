@@ -1,7 +1,7 @@
 """The addresses of a user: verify, add and remove them, and choose the primary one.
 
-Each change is logged, and the pages allow it only after a recent sign-in. Adding, removing and switching addresses
-also sends an email to the primary address, in a switch to the old and the new one.
+Each change is logged, and the pages allow it only after a recent sign-in. Adding, removing or switching addresses also
+sends an email to the primary address. A switch sends one to the old and one to the new address.
 """
 
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ IN_USE = gettext_noop("Another account has this address.")
 def send_address_code(*, actor: Actor, user: User, email: str) -> None:
     """Email a code to an address that the user wants to verify: the primary one, or one to add.
 
-    An address of another account gets a notice instead, with the same work and the same response. Raises `Invalid` for
-    an address that the user has already verified, and beyond `MAX_ADDRESSES`.
+    An address that belongs to another account gets a notice instead, with the same work and the same response. Raises
+    `Invalid` for an address that the user has already verified, and beyond `MAX_ADDRESSES`.
     """
     email, now, code = normalize_email(email), clock.now(), codes.new_code()
     own = EmailAddress.objects.filter(user=user, verified=True)

@@ -24,10 +24,10 @@ MAX_SECRETS = 10
 
 
 def create_client_secret(*, actor: Actor, agent: Agent, name: str) -> AddedSecret:
-    """Create another secret beside those that exist. Return it with its value, which cannot be read again.
+    """Create an additional secret. Return it with its value, which cannot be read again.
 
-    Raises `Invalid` if one that is not replaced has the same name, or if the agent has `MAX_SECRETS` live ones,
-    and `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
+    Raises `Invalid` if a secret that has not been replaced has the same name, or if the agent already has `MAX_SECRETS`
+    live ones, and `ReauthenticationRequired` if the actor has not signed in recently.
     """
     with transaction.atomic():
         agent = lock_own_agent(actor, agent)
@@ -50,9 +50,9 @@ def rotate_client_secret(
 ) -> NewSecret:
     """Replace the secret with this id with a new one of the same name, or all secrets with a single new one.
 
-    A secret that replaces several has no name. What is replaced works for another `overlap_seconds`, 0 to 604800.
-    Raises `NotFound` if no live secret has the id, `AlreadyReplaced`, and `Invalid` if with an overlap more than
-    `MAX_SECRETS` would work at once. `ReauthenticationRequired` like `create_client_secret`.
+    A secret that replaces several has no name. The replaced secrets keep working for `overlap_seconds`, 0 to 604800.
+    Raises `NotFound` if no live secret has the id, `AlreadyReplaced`, `Invalid` if the overlap would let more than
+    `MAX_SECRETS` work at once, and `ReauthenticationRequired` as `create_client_secret` does.
     """
     with revocation():
         agent = lock_own_agent(actor, agent)

@@ -1,7 +1,7 @@
-"""Delete an agent: end all that it can do, and keep what others need to understand what it did.
+"""Delete an agent: end everything that it can do, and keep what others need to understand what it did.
 
 The row stays, because the users' histories and the log refer to it. A deletion sets the `status` that verify reads, so
-it takes effect like a suspension and is proved like one.
+it takes effect and is proved like a suspension.
 """
 
 from agents.models import Agent, AgentLogo
@@ -19,13 +19,13 @@ REASON = "agent_deleted"
 def delete_agent(*, actor: Actor, agent: Agent) -> None:
     """Delete the agent for good. Every verify request that starts after this returns is denied.
 
-    Its secrets, its users' connections, their undecided requests and the policies only for it end. The row stays with
-    its name, because entries of the log and the histories of users name it. Raises `NotFound` if it is deleted already.
+    Its secrets, its users' connections, their pending requests and the policies that apply only to it end. The row and
+    its name stay, because the log and the users' histories show them. Raises `NotFound` if it is deleted already.
     """
     with revocation():
         agent, now = lock_own_agent(actor, agent), clock.now()
         if agent.status == Agent.Status.ACTIVE:
-            # The proof that nothing was allowed afterwards looks for a suspension in the log.
+            # The proof that nothing was allowed after the deletion looks for a suspension in the log.
             record_agent(Event.AGENT_SUSPENDED, actor=actor, agent=agent, metadata={"reason": REASON})
         AgentLogo.objects.filter(pk=agent.pk).delete()
         ended = {"status": Agent.Status.SUSPENDED, "deleted_at": now, "logo_digest": "", "updated": now}

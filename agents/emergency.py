@@ -1,4 +1,4 @@
-"""The stop of everything: an administrator's last resort, for all agents of all organizations."""
+"""The emergency stop: an administrator's last resort, which stops all agents of all organizations."""
 
 from django.db import transaction
 from django.utils.translation import gettext_noop
@@ -16,12 +16,12 @@ NOTICE = gettext_noop("An administrator has stopped all agents.")
 
 
 def emergency_stop() -> EmergencyStop | None:
-    """Return the stop of everything that is in force, or None."""
+    """Return the emergency stop that is in force, or None."""
     return EmergencyStop.objects.first()
 
 
 def is_everything_stopped() -> bool:
-    """Return whether everything is stopped. A stop waits until the transaction in progress has ended."""
+    """Return whether everything is stopped. A new stop waits until the caller's transaction has ended."""
     if transaction.get_connection().in_atomic_block:
         share_grants()
     return EmergencyStop.objects.exists()
@@ -36,8 +36,8 @@ def require_running() -> None:
 def stop_everything(*, actor: Actor, reason: str) -> bool:
     """Stop all agents. Return False if they were already stopped.
 
-    After this returns, every decision denies, nothing is granted and no token is issued. Only `lift_emergency_stop`
-    lifts the stop, and it lifts no other.
+    After this returns, every request is denied, no access is granted and no token is issued. Only `lift_emergency_stop`
+    lifts this stop, and it leaves other stops in force.
     """
     with revocation():
         exclude_grants()
@@ -51,7 +51,7 @@ def stop_everything(*, actor: Actor, reason: str) -> bool:
 
 @transaction.atomic
 def lift_emergency_stop(*, actor: Actor, reason: str) -> bool:
-    """Lift the stop of everything. Return False if there was none. Other stops remain."""
+    """Lift the emergency stop. Return False if there was none. Other stops stay in force."""
     deleted, _ = EmergencyStop.objects.all().delete()
     if deleted:
         record(Draft(event=Event.EVERYTHING_STOP_LIFTED, actor=actor, metadata={"reason": reason}))

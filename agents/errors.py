@@ -38,7 +38,7 @@ class AgentSuspended(Forbidden):
 
 
 class EverythingStopped(Unavailable):
-    """An administrator has stopped everything: nothing is granted and no token is issued until it is lifted.
+    """An administrator has stopped all agents: no access is granted and no token is issued until the stop is lifted.
 
     The status is 503, so that clients try again later and keep their codes and tokens.
     """

@@ -1,4 +1,4 @@
-"""Tell what a picture is by its first bytes, never by its name or by what a server says about it.
+"""Identify a picture by its first bytes, never by its name or by what a server says about it.
 
 Only the headers are read. Browsers decode the picture, so its size in pixels is bounded, and so are its bytes.
 """
@@ -10,16 +10,16 @@ from django.utils.translation import gettext_noop
 
 from core.wording import Filled
 
-# The consent screen, which shows the picture, has a limit of 80 KB with everything on it.
+# The consent screen, including this picture, must not exceed 80 KB.
 MAX_BYTES = 6_144
 MIN_SIDE, MAX_SIDE = 16, 512
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Markers of a JPEG that begin a frame, with its height and width. The others of this range are tables.
+# JPEG markers that begin a frame, with its height and width. The other markers in this range are tables.
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 
 
 class UnusableImage(ValueError):
-    """The file is not a picture that we take. The message is a sentence that says what it must be."""
+    """The file is not a picture that we accept. The message says what it must be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Image:
 
     @classmethod
     def read(cls, content: bytes) -> Self:
-        """Return what the picture is. Raises `UnusableImage`."""
+        """Return the picture's type and size. Raises `UnusableImage`."""
         if len(content) > MAX_BYTES:
             raise UnusableImage(
                 Filled(gettext_noop("The picture must be at most %(most)d KB."), most=MAX_BYTES // 1024)
@@ -64,7 +64,7 @@ def _measure_png(content: bytes) -> tuple[int, int]:
 
 
 def _measure_jpeg(content: bytes) -> tuple[int, int]:
-    """Return the size in the first frame. Each segment has a marker of two bytes, and a length that counts itself."""
+    """Return the size in the first frame. Each segment has a two-byte marker, and a length that includes itself."""
     place = 2
     while content[place] == 0xFF:
         marker, length = content[place + 1], _big(content[place + 2 : place + 4])

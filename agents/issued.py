@@ -1,7 +1,7 @@
-"""The credentials that a developer's account has made and that still work, to end those of another person.
+"""The working credentials that were created with a developer's account, so that the owner can end an intruder's.
 
-API keys, client secrets, secrets of resource servers, and redirect URIs all outlive the session that made them, and
-what an API key made outlives the key. So each has its maker and its time.
+API keys, client secrets, secrets of resource servers and redirect URIs all outlive the session that created them, and
+what an API key created outlives the key. So each records its creator and the time.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ REASON = "ended_by_owner"
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A credential. `owner` is the name of its agent or service, empty for an API key, and `text` a hint or a URI."""
+    """A credential. `owner` is the name of its agent or service, empty for an API key. `text` is a hint or a URI."""
 
     made: str
     text: str
@@ -47,7 +47,7 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class IssuedList:
-    """The newest credentials, and how many there are."""
+    """The newest credentials, and the total number."""
 
     items: list[Issued]
     total: int
@@ -55,7 +55,7 @@ class IssuedList:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What the developer made at or after a moment and what still works."""
+    """What the developer has created since a moment and still works."""
 
     keys: QuerySet[ApiKey]
     secrets: QuerySet[ClientSecret]
@@ -73,7 +73,7 @@ class _Rows:
         )
 
     def newest(self, most: int) -> list[Issued]:
-        """Return the newest of all kinds, by one query."""
+        """Return the newest credentials of all kinds, in one query."""
         rows = _columns(self.keys, Made.API_KEY, Concat(Value("ag_…"), "last_four"), name="name", used="last_used_at")
         others = (
             _columns(
@@ -99,17 +99,17 @@ class _Rows:
 
 
 def issued_since(developer: Developer, since: datetime, most: int = MAX_LISTED) -> IssuedList:
-    """Return what the developer's account has made at or after `since` and still works, newest first."""
+    """Return what was created with the developer's account at or after `since` and still works, newest first."""
     rows = _Rows.of(developer, since)
     items = rows.newest(most)
     return IssuedList(items, len(items) if len(items) < most else rows.count())
 
 
 def end_issued(*, actor: Actor, developer: Developer, since: datetime) -> int:
-    """End what the developer's account has made at or after `since`, at once. Return how many credentials.
+    """End what was created with the developer's account at or after `since`. Return the number of credentials.
 
-    It needs no recent sign-in: like a revocation, it only takes away. Raises `NotAuthenticated` if the account has
-    changed.
+    This requires no recent sign-in because, like a revocation, it only takes access away. Raises `NotAuthenticated` if
+    the account has changed.
     """
     with revocation():
         hold_account(developer.user)
@@ -117,7 +117,7 @@ def end_issued(*, actor: Actor, developer: Developer, since: datetime) -> int:
 
 
 def end_issued_in_revocation(*, actor: Actor, developer: Developer, since: datetime) -> int:
-    """Do the same in a revocation in progress that holds the account. Lock consents later."""
+    """Do the same within a revocation that has locked the account. Consents must be locked after this."""
     held = Developer.objects.select_for_update(of=("self",)).select_related("user").get(pk=developer.pk)
     actor = as_developer(actor, held)
     rows = _Rows.of(held, since)
@@ -166,7 +166,7 @@ def _end_of_agent(actor: Actor, agent: Agent, rows: _Rows) -> int:
 def _columns(
     rows: QuerySet[Any], made: Made, text: Any, *, name: str = "", owner: str = "", used: str = ""
 ) -> QuerySet[Any]:
-    """Return the rows with the fields of `Issued`, of the same types for all kinds, so that they can be united."""
+    """Return the rows with the fields of `Issued`, whose types are the same for all kinds, for a UNION."""
     united: QuerySet[Any] = (
         rows.order_by()
         .annotate(

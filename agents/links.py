@@ -1,4 +1,4 @@
-"""The addresses that a developer gives for an agent: its homepage, its privacy policy, its logo."""
+"""The addresses of an agent's homepage, privacy policy and logo, as its developer gives them."""
 
 import re
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from core.errors import FieldError, Invalid
 
 MAX_LINK_LENGTH = 500
 PRINTABLE = re.compile(r"[!-~]+")
-# A name of the public DNS. Addresses of machines are refused, and so are names without a dot.
+# A name in the public DNS. IP addresses and names without a dot are refused.
 HOST = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 FIELDS = {"homepage_url": "homepageUrl", "privacy_url": "privacyUrl", "logo_url": "logoUrl"}
 
 
 def problem_with_link(url: str) -> str | None:
-    """Return why the text is not the address of a public page, or None if it is one."""
+    """Return why the text cannot be the address of a public page, or None if it can."""
     if not PRINTABLE.fullmatch(url) or len(url) > MAX_LINK_LENGTH or "\\" in url:
         return gettext_noop("Must be printable ASCII without spaces, at most 500 characters.")
     try:

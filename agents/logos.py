@@ -1,8 +1,8 @@
-"""Logos of agents: fetched once, checked, stored and served by us, so that a page never asks another server.
+"""Logos of agents, fetched once, checked, stored and served by us, so that no page loads them from another server.
 
-`core.fetching` bounds the fetch. It follows no redirect and asks no host with an address that is not public. Pictures
-are not scaled, so no decoder can be attacked by one. The consent screen shows a logo among the developer's own words,
-never beside our badge.
+`core.fetching` bounds the fetch. It follows no redirects and connects only to public addresses. Pictures are not
+decoded, so they cannot attack a decoder. The consent screen shows a logo among the developer's own words, never beside
+our badge.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ FETCHES_PER_ADDRESS = "20/hour"
 
 @dataclass(frozen=True, slots=True)
 class FetchedLogo:
-    """A picture that can be stored. It comes from `url`."""
+    """A picture, fetched from `url`, that can be stored."""
 
     url: str
     content: bytes
@@ -66,7 +66,7 @@ def fetch_logo(*, actor: Actor, url: str) -> FetchedLogo:
 
 @transaction.atomic
 def save_logo(*, actor: Actor, agent: Agent, logo: FetchedLogo) -> None:
-    """Store the logo in place of an earlier one."""
+    """Store the logo, replacing an earlier one."""
     agent = lock_own_agent(actor, agent)
     fields = {"content": logo.content, "media_type": logo.media_type, "source_url": logo.url}
     AgentLogo.objects.update_or_create(agent=agent, defaults={**fields, "fetched_at": clock.now()})
@@ -75,7 +75,7 @@ def save_logo(*, actor: Actor, agent: Agent, logo: FetchedLogo) -> None:
 
 @transaction.atomic
 def remove_logo(*, actor: Actor, agent: Agent) -> None:
-    """Delete the logo. Without one, nothing changes."""
+    """Delete the logo, if there is one."""
     agent = lock_own_agent(actor, agent)
     if AgentLogo.objects.filter(agent=agent).delete()[0]:
         _note(actor, agent, "")
@@ -92,7 +92,7 @@ def logo_source(agent: Agent) -> str:
 
 
 def logo_sources(agents: Sequence[Agent]) -> dict[str, str]:
-    """Return the addresses from which the logos of those agents that have one were fetched, by the agent's id."""
+    """Return the address from which each agent's logo was fetched, by agent id. Agents without a logo are left out."""
     ids = [agent.id for agent in agents if agent.logo_digest]
     return dict(AgentLogo.objects.filter(agent__in=ids).values_list("agent", "source_url")) if ids else {}
 

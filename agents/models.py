@@ -41,10 +41,10 @@ class Agent(AbstractApplication):
     client_id = ExactCharField(max_length=255, unique=True, default=new_client_id)
     name = PlainTextField("name", max_length=255, blank=True)
     description = PlainTextField(max_length=500, blank=True)
-    # https addresses of the developer's own pages, which the consent screen quotes. Empty if there are none.
+    # https addresses of the developer's own pages, which the consent screen shows. Empty if not given.
     homepage_url = models.CharField(max_length=500, blank=True)
     privacy_url = models.CharField(max_length=500, blank=True)
-    # The digest of its `AgentLogo`, so that pages need no other row to name it. Empty without one.
+    # The digest of its `AgentLogo`, so that pages can link to it without reading that row. Empty without a logo.
     logo_digest = ExactCharField(max_length=64, blank=True)
     allowed_scopes = models.JSONField(default=list)
     require_pkce = models.BooleanField(default=False)
@@ -52,7 +52,7 @@ class Agent(AbstractApplication):
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reason = PlainTextField(max_length=300, blank=True)
-    # A deleted agent is suspended for good, and only its name is needed: in the histories of its users, and in the log.
+    # A deleted agent stays suspended. Only its name is still needed, in its users' histories and in the log.
     deleted_at = models.DateTimeField(null=True, blank=True)
     # When a reset of an unverified account suspended it. Redirect URIs from before are dropped when it is reactivated.
     reclaimed_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -90,7 +90,7 @@ class Agent(AbstractApplication):
 
     @property
     def introduces(self) -> bool:
-        """Return whether its developer says anything about it that the consent screen shows."""
+        """Return whether the consent screen has an introduction by the developer to show."""
         return bool(self.description or self.homepage_url or self.privacy_url or self.logo_digest)
 
     @property
@@ -122,7 +122,7 @@ class Agent(AbstractApplication):
         return self.registration_source != self.RegistrationSource.MANUAL
 
     def allowed_among(self, scopes: Iterable[str]) -> list[str]:
-        """Return those of `scopes` that the agent may have now.
+        """Return the `scopes` that the agent may currently have.
 
         A stock client has no `allowed_scopes`. The resource server that it requests limits its scopes.
         """
@@ -140,7 +140,7 @@ class ClientSecret(NamedSecret):
 
 
 class AddedRedirectUri(models.Model):
-    """When a redirect URI that an agent of an organization has was registered, and by whom."""
+    """When a redirect URI of an organization's agent was registered, and by whom."""
 
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="added_redirect_uris", db_index=False)
     uri = ExactCharField(max_length=500)
@@ -168,7 +168,7 @@ class AgentLogo(models.Model):
 
 
 class EmergencyStop(models.Model):
-    """The administrator's stop of everything. While its only row exists, all decisions deny and no token is issued."""
+    """The emergency stop. While its only row exists, all requests are denied and no token is issued."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
     stopped_at = models.DateTimeField()

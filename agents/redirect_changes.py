@@ -1,4 +1,4 @@
-"""Who registered the redirect URIs of an agent and when. Stock clients have no such rows."""
+"""Who registered an agent's redirect URIs, and when. Stock clients have no such rows."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from developers.acting import maker
 
 
 def added_uris(agent: Agent, wanted: Sequence[str]) -> list[str]:
-    """Return those of `wanted` that the agent does not have."""
+    """Return the `wanted` URIs that the agent does not have yet."""
     return [uri for uri in dict.fromkeys(wanted) if uri not in agent.redirect_uri_list]
 
 
 def remember_uris(actor: Actor, agent: Agent) -> None:
-    """Store the maker and the time of the URIs that are new, and forget those that the agent no longer has."""
+    """Store who added each new URI and when, and delete the rows of URIs that the agent no longer has."""
     current, rows, now = agent.redirect_uri_list, agent.added_redirect_uris, clock.now()
     rows.exclude(uri__in=current).delete()
     known = set(rows.values_list("uri", flat=True))
@@ -26,7 +26,7 @@ def remember_uris(actor: Actor, agent: Agent) -> None:
 
 
 def keep_only(agent: Agent, kept: Sequence[str]) -> int:
-    """Drop all other redirect URIs of the locked agent. Return how many."""
+    """Drop all other redirect URIs of the locked agent. Return the number dropped."""
     before = agent.redirect_uri_list
     agent.redirect_uris = " ".join(uri for uri in before if uri in kept)
     agent.save(update_fields=["redirect_uris", "updated"])
@@ -35,9 +35,9 @@ def keep_only(agent: Agent, kept: Sequence[str]) -> int:
 
 
 def drop_reclaimed_uris(agent: Agent) -> int:
-    """Drop the URIs of the locked agent from before the reset that suspended it. Return how many.
+    """Drop the locked agent's URIs from before the reset that suspended it. Return the number dropped.
 
-    A stranger may have registered them, and kept them out of sight among the owner's.
+    A stranger may have hidden them among the owner's.
     """
     if agent.reclaimed_at is None:
         return 0

@@ -47,7 +47,7 @@ def problem_with(uri: str) -> str | None:
 def web_host(uri: str) -> str:
     """Return the host that a browser opens for `uri`. Empty unless the scheme is http or https.
 
-    In any other URI, only the app gives the host part a meaning, so never show it to users.
+    In any other URI, the host means whatever the app decides, so never show it to users.
     """
     parts = _split(uri)
     return parts.hostname or "" if parts and parts.scheme in WEB_SCHEMES else ""

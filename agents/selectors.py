@@ -12,17 +12,17 @@ from core.rotation import AlreadyReplaced, live
 
 
 def agents_for_organization(organization_id: str) -> QuerySet[Agent]:
-    """Return the organization's agents, newest first, without those that are deleted."""
+    """Return the organization's agents, newest first, without deleted ones."""
     return all_agents_of_organization(organization_id).filter(deleted_at=None)
 
 
 def all_agents_of_organization(organization_id: str) -> QuerySet[Agent]:
-    """Return the organization's agents, newest first, with those that are deleted, whose entries the log still has."""
+    """Return the organization's agents, newest first, including deleted ones, which the log still names."""
     return Agent.objects.filter(organization_id=organization_id).order_by("-id")
 
 
 def agents_known_to(organization_id: str) -> QuerySet[Agent]:
-    """Return the agents that the organization may see by name: its own, with those that are deleted, and stock clients.
+    """Return the agents whose names the organization may see: its own, including deleted ones, and stock clients.
 
     The log also has ids of agents of other organizations.
     """
@@ -40,7 +40,8 @@ def agent_for_organization(organization_id: str, reference: str) -> Agent:
 def search_agents(organization_id: str, *, text: str = "", state: str = "") -> QuerySet[Agent]:
     """Return the organization's agents whose name contains the text or whose id or client id begins with it.
 
-    `state` is "active", "suspended" or "stopped" (by an administrator, whatever the developer's own status), or "".
+    `state` is "active", "suspended" or "stopped" (by an administrator, regardless of the developer's own status), or
+    "".
     """
     found = agents_for_organization(organization_id)
     if text:
@@ -51,7 +52,7 @@ def search_agents(organization_id: str, *, text: str = "", state: str = "") -> Q
 
 
 def agent_for_client_id(client_id: str) -> Agent | None:
-    """Return the agent with this client id. None if there is none."""
+    """Return the agent with this client id, or None."""
     return Agent.objects.select_related("organization").filter(client_id=client_id, deleted_at=None).first()
 
 

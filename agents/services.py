@@ -1,4 +1,4 @@
-"""Register, update, stop and authenticate agents. Their further secrets are in `client_secrets`."""
+"""Register, update, stop and authenticate agents. `client_secrets` handles additional secrets."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,7 +66,7 @@ def register_agent(
     """Create a confidential agent.
 
     Raises `InvalidScope` for an unknown scope, `Invalid` for a redirect URI that cannot be registered and for more than
-    `MAX_AGENTS`, and `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
+    `MAX_AGENTS` agents, and `ReauthenticationRequired` if the actor has not signed in recently.
     """
     hold_developer(actor)
     require_recent_session(actor)
@@ -101,13 +101,13 @@ def _require_room(organization: Organization) -> None:
 def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reason: str = "") -> Agent:
     """Change the given fields of `EDITABLE` and return the updated agent.
 
-    Raises `InvalidScope`, `Invalid`, and for another redirect URI `ReauthenticationRequired` if the actor's session is
-    not of a recent sign-in. An agent that a reset has suspended loses its redirect URIs from before the reset with its
-    reactivation.
+    Raises `InvalidScope` and `Invalid`, and for a new redirect URI `ReauthenticationRequired` if the actor has not
+    signed in recently. When an agent that a reset has suspended is reactivated, it loses its redirect URIs from before
+    the reset.
 
     Narrower scopes and a suspension apply to every verify request that starts after this returns. `status` belongs to
-    the developer and does not affect an administrator's stop. The log has the `reason` of a new status, and an
-    administrator's of any change.
+    the developer and does not affect an administrator's stop. The log records the `reason` for a new status and, if an
+    administrator makes it, for any change.
     """
     unknown = set(changes) - EDITABLE
     if unknown:
@@ -161,7 +161,7 @@ def lift_agent_stop(*, actor: Actor, agent: Agent, reason: str) -> bool:
 
 
 def lock_agent(agent_id: str) -> Agent:
-    """Lock the agent until the transaction ends and return its current state, so that it cannot change meanwhile.
+    """Lock the agent until the transaction ends, so that it cannot change, and return its current state.
 
     Raises `NotFound` if its developer or the sweep of unused registrations has deleted it.
 
@@ -196,7 +196,7 @@ def require_may_act(agent: Agent) -> None:
 def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> Agent:
     """Return the agent with these credentials. Raises `InvalidClient`, `Throttled` after too many failures.
 
-    It does not check for a suspension: callers check that when they issue tokens or decide.
+    This does not check whether the agent is suspended: callers do that when they issue tokens or decide.
     """
     with client_auth_attempt(actor=actor, client_id=client_id):
         secrets = ClientSecret.objects.select_related("agent__organization").filter(agent__client_id=client_id)
@@ -218,7 +218,7 @@ def client_auth_attempt(*, actor: Actor, client_id: str) -> Iterator[None]:
 
 
 def record_agent(event: Event, *, actor: Actor, agent: Agent, metadata: Mapping[str, Any]) -> None:
-    """Log an event of an agent."""
+    """Log an event about an agent."""
     record(draft_agent(event, actor=actor, agent=agent, metadata=metadata))
 
 

@@ -19,11 +19,11 @@ def save_settings(
     fetches_again: bool = False,
     reason: str = "",
 ) -> None:
-    """Change the given fields as `update_agent` does, and the logo unless `logo_url` is None. An empty one removes it.
+    """Change the given fields as `update_agent` does, and the logo unless `logo_url` is None. An empty URL removes it.
 
-    A picture from another address, or with `fetches_again` from the same one, is fetched first, so that nothing is
-    saved if that fails. Call it outside a transaction: a fetch can take seconds. Raises the errors of `update_agent`
-    and `fetch_logo`.
+    A picture from a new address, or from the same one with `fetches_again`, is fetched first, so that nothing is saved
+    if that fails. Call it outside a transaction: a fetch can take seconds. Raises the errors of `update_agent` and
+    `fetch_logo`.
     """
     links = {name: changes[name] for name in ("homepage_url", "privacy_url") if name in changes}
     check_links({**links, "logo_url": logo_url or ""})

@@ -7,14 +7,14 @@ from django.utils.translation import gettext_lazy, gettext_noop
 
 
 class AgentStatus(TextChoices):
-    """The developer's choice. `find_stopper` tells whether the agent may act."""
+    """The developer's choice. Use `find_stopper` to check whether the agent may act."""
 
     ACTIVE = "active", gettext_lazy("Active")
     SUSPENDED = "suspended", gettext_lazy("Suspended")
 
 
 class Stopper(Enum):
-    """The reasons why an agent may not act. Each value is a sentence for users and developers."""
+    """Why an agent may not act. Each value is a sentence for users and developers."""
 
     ORGANIZATION = gettext_noop("The agent's organization is suspended.")
     ADMINISTRATOR = gettext_noop("An administrator has stopped the agent.")
@@ -25,7 +25,7 @@ def find_stopper(*, organization_suspended: bool, is_stopped: bool, status: str)
     """Return why an agent may not act. None if it may.
 
     Danger: every surface and the decision engine rely on this function, so add any new way to stop an agent here. Only
-    the stop of everything is separate (`agents.emergency`).
+    the emergency stop is separate (`agents.emergency`).
     """
     if organization_suspended:
         return Stopper.ORGANIZATION

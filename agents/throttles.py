@@ -1,4 +1,4 @@
-"""How often an organization may make rows."""
+"""Limits on how often an organization may create rows."""
 
 from django.conf import settings
 
@@ -6,5 +6,5 @@ from limits.throttle import Subject, Throttle
 
 
 def throttle_agents(organization_id: str) -> None:
-    """Count an agent that is registered. Raises `Throttled` after too many."""
+    """Count a newly registered agent. Raises `Throttled` after too many."""
     Throttle("agents", settings.THROTTLE_AGENTS).hit(Subject(f"organization:{organization_id}"))

@@ -1,4 +1,4 @@
-"""For which services requests are: the one that asked or is named, and those that the access token is for."""
+"""The services of a request: the one that asked or is named, and those that the access token is for."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -31,8 +31,8 @@ class Audience:
 class Services:
     """The services of a request.
 
-    `service_id` is the resource server that asked, if `is_authenticated`, or else the one that the caller named, if it
-    named one. `service` is None without one, and if it was deleted.
+    `service_id` is the resource server that asked, if `is_authenticated`, and otherwise the one that the caller named,
+    if any. `service` is None if there is no such id, or if the resource server was deleted.
     """
 
     service_id: str | None
@@ -42,7 +42,7 @@ class Services:
 
 
 def services_by_approval(approvals: Iterable[Approval]) -> dict[str, Services]:
-    """Return the services of each request, by its id. It takes a query, or none without services."""
+    """Return the services of each request, by its id. This takes one query, or none if no request has services."""
     listed = list(approvals)
     audiences = {one for approval in listed for one in approval.audience} - {settings.API_URL}
     found = services_among(filter(None, map(_service_id, listed)), audiences)

@@ -1,7 +1,7 @@
-"""The end of approvals that a narrowing of their connection leaves without a ground.
+"""End approvals that their connection no longer covers after it was narrowed.
 
-Danger: it changes only requests that wait and standing approvals. Decisions change the others while they hold the lock
-that the narrowing takes last.
+Danger: this changes only pending requests and standing approvals. Decisions change the others while they hold the lock
+that a narrowing takes last.
 """
 
 from collections.abc import Collection
@@ -30,8 +30,8 @@ Status = Approval.Status
 def end_approvals(*, consent: Consent, before: Terms, now: datetime, **kwargs: Any) -> None:
     """End what the narrowed consent no longer covers: requests for scopes that it lost, and approvals for a time.
 
-    An approval for a time ends if a scope that it concerns is removed or bounded otherwise than `before`, or if a guard
-    is that it answered. Nothing outlives the connection.
+    An approval for a time ends if one of its scopes is removed or bounded differently than `before`, or if a guard that
+    it answered is. Nothing outlives the connection.
     """
     safe = Approval.objects.filter(Q(status=Status.PENDING) | Q(status=Status.APPROVED, is_standing=True))
     rows = safe.filter(consent=consent, expires_at__gt=now)
@@ -44,9 +44,9 @@ def end_approvals(*, consent: Consent, before: Terms, now: datetime, **kwargs: A
 
 
 def end_all_approvals(*, actor: Actor, reason: str) -> int:
-    """End all requests that wait and all approvals that can still be used, and return how many.
+    """End all pending requests and all approvals that can still be used. Return the number ended.
 
-    Danger: call it once all tokens have ended. Otherwise decisions change the same approvals.
+    Danger: call this only after all tokens have ended. Otherwise decisions change the same approvals.
     """
     ended = 0
     while number := _end_batch(actor, reason):

@@ -1,4 +1,4 @@
-"""Deny what waits for a user whose account is erased, and delete all approvals, because agents wrote their contents."""
+"""Deny the pending requests of a user whose account is erased, and delete all approvals, because agents wrote them."""
 
 from datetime import datetime
 from functools import partial
@@ -25,8 +25,8 @@ REASON = "account_erased"
 def erase_approvals(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
     """Deny and delete the user's approvals.
 
-    Decisions in progress add and use approvals, so those are left until the decisions have ended. Standing and ended
-    ones go first: a sweep may have locked them, and what happens after the decisions must wait for no lock.
+    Decisions in progress add and use approvals, so those are deleted after the decisions have ended. Standing and ended
+    ones are deleted first: a sweep may have locked them, and nothing after the decisions may wait for a lock.
     """
     Approval.objects.filter(user=user).filter(Q(is_standing=True) | Q(status__in=ENDED)).delete()
     after_decisions(partial(_deny_and_delete, user, actor, now))

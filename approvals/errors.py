@@ -24,7 +24,7 @@ class ApprovalNotStanding(Conflict):
 
 
 class SuggestionChanged(Conflict):
-    """What the user was offered no longer follows from their answers."""
+    """The rule that the user was offered no longer follows from their answers."""
 
     code = "suggestion_changed"
     title = gettext_noop("This offer has changed")

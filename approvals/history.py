@@ -20,7 +20,8 @@ from core.canonical import canonical_json, sha256
 from core.money import read_amount
 
 Status = Approval.Status
-# A page reads no more. It then also reads as many older refusals, and offers nothing if that is not all of them.
+# The most questions that a page reads. If there are more, it also reads up to this many older refusals, and offers no
+# rule if there are even more of those.
 MAX_QUESTIONS = 500
 MAX_OFFERS = 5
 FIELDS = (
@@ -48,8 +49,8 @@ STANDING = (*FIELDS, "evidence", "expires_at", "target_digest", "consent__expire
 class History:
     """A user's questions, newest first, as pairs of the agent's id and the question.
 
-    `times` are those of all questions, including those that are no evidence for a rule. `is_cut` tells that there
-    were more. Then `refusals` are all the older ones that were refused, or None if even those are too many.
+    `times` are the times of all questions, including those that are not evidence for a rule. `is_cut` means that there
+    were more. `refusals` are then all older questions that the user refused, or None if there are too many.
     """
 
     questions: Sequence[tuple[str, Question]]
@@ -67,7 +68,7 @@ class History:
 
     @cached_property
     def _questions_by_agent(self) -> Mapping[str, list[Question]]:
-        """The questions of each agent. Empty if not all its refusals are known, so that no rule is suggested."""
+        """The questions of each agent. Empty if some refusals are unknown, so that no rule is suggested."""
         found: dict[str, list[Question]] = {}
         for agent, question in (*self.questions, *self.refusals) if self.refusals is not None else ():
             found.setdefault(agent, []).append(question)
@@ -101,7 +102,7 @@ def read_history(user: User, now: datetime, *, agent_id: str | None = None) -> H
 
 
 def offers(user: User, history: History, standing: Iterable[Approval], now: datetime) -> list[Offer]:
-    """Return the rules with most evidence that the user can accept, for all connections in `history` that are in use.
+    """Return the rules that the user can accept, those with the most evidence, for all live connections in `history`.
 
     `standing` are the approvals that the user has given for longer already (`standing_for_user`).
     """
@@ -129,7 +130,7 @@ def suggestion_about(approval: Approval, history: History) -> SuggestedRule | No
 
 
 def without_accepted(suggestions: Iterable[SuggestedRule], standing: Iterable[Approval]) -> list[SuggestedRule]:
-    """Return those suggestions that no approval follows already, for as long as the connection lasts."""
+    """Return the suggestions that no approval covers yet until the connection ends."""
     lasting = [approval for approval in standing if approval.expires_at >= approval.consent.expires_at]
     return [suggestion for suggestion in suggestions if not any(follows(approval, suggestion) for approval in lasting)]
 
@@ -144,9 +145,9 @@ def follows(standing: Approval, suggestion: SuggestedRule) -> bool:
 
 
 def standing_for_user(user: User, now: datetime) -> list[Approval]:
-    """Return what the user has approved for a time or as a rule, and what is still in force, newest first.
+    """Return what the user has approved for a time or as a rule and is still in force, newest first.
 
-    Only the fields by which rules are compared are loaded. `details_of` loads the others, at once.
+    Only the fields that are used to compare rules are loaded. `details_of` loads the others in one query.
     """
     return list(
         standing_among(Approval.objects.filter(user=user), now)
@@ -174,7 +175,7 @@ def _question_of(approval: Approval) -> Question | None:
 
 
 def _read(rows: Iterable[dict[str, Any]]) -> list[tuple[str, Question]]:
-    """Return the questions that wait no longer."""
+    """Return the questions that are no longer pending."""
     read = ((row["agent_id"], _question(row)) for row in rows if row["status"] != Status.PENDING)
     return [(agent, question) for agent, question in read if question is not None]
 
@@ -198,7 +199,7 @@ def _question(row: dict[str, Any]) -> Question | None:
 
 
 def _target(row: dict[str, Any], currency: str | None) -> str:
-    """Return the digest of what a standing approval fixes, whatever the connection."""
+    """Return the digest of what a standing approval fixes, regardless of the connection."""
     bound = (row[name] for name in ("agent_id", "action", "resource", "server_id", "named_server_id"))
     listed = (sorted(set(row["scopes"])), sorted(row["audience"]))
     return sha256(canonical_json([*bound, *listed, fixed_fields(row["context"]), currency]))

@@ -1,4 +1,4 @@
-"""Mails about requests that wait for their users.
+"""Emails about requests that wait for their users.
 
 A request is marked as notified before its mail is sent, so that two workers never both send it. A crash in between, or
 a failure of the mail server, loses that mail; the request still waits on the user's page.
@@ -27,17 +27,17 @@ from core.sweeps import BATCH
 from core.zones import in_words
 from resources.risks import RISK_WORDS
 
-# Requests that are held back share one mail per agent within this time.
+# Requests that are held back share one email per agent within this period.
 BATCH_PERIOD = timedelta(hours=1)
 VERB = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
 FIELD = re.compile(r"[A-Za-z][A-Za-z_-]{0,19}")
 MAX_FIELDS = 8
-# What a mail repeats of a request: an address, a host, a path or an id. Never a sentence, which could be a lure.
+# What an email may repeat from a request: an address, a host, a path or an id. Never a sentence, which could be a lure.
 STATED = re.compile(r"[\w.+@:/#-]{1,60}")
 
 
 def notify_users(*, limit: int = BATCH) -> int:
-    """Mail users about up to `limit` requests of each kind, and return about how many requests."""
+    """Email users about up to `limit` requests of each kind, and return the number of requests."""
     now = clock.now()
     unnotified = Approval.objects.filter(in_force(now), notified_at=None, status=Approval.Status.PENDING)
     alone = unnotified.filter(is_held=False).select_related("user", "agent", "consent__agent").order_by("created_at")
@@ -66,7 +66,7 @@ def _notify(approval: Approval, unnotified: QuerySet[Approval], now: datetime) -
 
 @transaction.atomic
 def _notify_batch(user_id: str, agent_id: str, unnotified: QuerySet[Approval], now: datetime) -> int:
-    """Mail the user about all held requests of one agent, unless such a mail went out within `BATCH_PERIOD`."""
+    """Email the user about all held requests of one agent, unless such an email was sent within `BATCH_PERIOD`."""
     lock_user(user_id)
     held = Approval.objects.filter(user=user_id, agent=agent_id, is_held=True)
     if held.filter(notified_at__gt=now - BATCH_PERIOD).exists():
@@ -80,9 +80,9 @@ def _notify_batch(user_id: str, agent_id: str, unnotified: QuerySet[Approval], n
 
 
 def mailed_summary(approval: Approval, *, is_ceiling: bool = False) -> str:
-    """Return what the request would do as a mail may say it, or "" if a part of it may not be repeated in one.
+    """Return what the request would do, as an email may say it, or "" if an email may not repeat a part of it.
 
-    With `is_ceiling`, the amount is the highest that a standing approval allows.
+    With `is_ceiling`, the amount is the maximum that a standing approval allows.
     """
     summary = summary_of(approval)
     shown = {name: _mailed_part(name, part) for name, part in summary.parts.items()}
@@ -92,14 +92,14 @@ def mailed_summary(approval: Approval, *, is_ceiling: bool = False) -> str:
 
 
 def mailed_sentence(approval: Approval, *, is_ceiling: bool = False) -> str:
-    """Return the same, or the title of what the request would do if a part may not be repeated."""
+    """Return the same, or the title of what the request would do if an email may not repeat a part of it."""
     return mailed_summary(approval, is_ceiling=is_ceiling) or mailed(Act.of(approval).title)
 
 
 def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:
-    """Return the names of what the request has besides its sentence, in one line. Others than words are counted.
+    """Return the names of the fields that the request's sentence leaves out, on one line. Others are counted.
 
-    With `only_fixed`, those that a standing approval fixes.
+    With `only_fixed`, return only the fields that a standing approval fixes.
     """
     names = further_fields(approval) if mailed_summary(approval) else sorted(approval.context)
     if only_fixed:
@@ -111,7 +111,7 @@ def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:
 
 
 def mailed_service(approval: Approval) -> str:
-    """Return for which service the request is, in a sentence."""
+    """Return a sentence that names the service of the request."""
     services = services_by_approval([approval])[approval.pk]
     if services.service is None:
         return "" if services.is_authenticated else _("The caller did not sign in as a service.")

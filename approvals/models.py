@@ -1,4 +1,4 @@
-"""Approvals: requests of agents that wait for their users or that their users have decided, and standing rules."""
+"""Approvals: requests from agents that are pending or that their users have decided, and standing rules."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,18 +14,18 @@ from core import secrets
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
 
-# Without characters that look like another.
+# Characters that do not look alike.
 CODE_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 CODE_LENGTH = 4
 
 
 def names_target(resource: str, context: Mapping[str, Any]) -> bool:
-    """Return whether a request says to whom or what it is done."""
+    """Return whether a request names its recipient, target or resource."""
     return bool(resource or context.get("recipient") or context.get("target"))
 
 
 class Approval(models.Model):
-    """A request of an agent that waits for its user, or that the user has decided.
+    """A request from an agent that waits for its user, or that the user has decided.
 
     Verify creates it. `digest` binds it to the content that the user sees; a standing approval also allows other
     requests with the same `target_digest`. The foreign keys have no constraint, because checking one would lock its
@@ -55,14 +55,14 @@ class Approval(models.Model):
     target_digest = ExactCharField(max_length=64)
     status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
     is_standing = models.BooleanField(default=False)
-    # Only of a standing rule that the user accepted: how many requests it allows within 24 hours, how many earlier
-    # questions it would have answered, and how many there were (`approvals.standing_rules`).
+    # Set only for a standing rule that the user accepted: the number of requests that it allows within 24 hours, the
+    # number of earlier questions that it would have answered, and their total (`approvals.standing_rules`).
     evidence = models.JSONField(null=True, blank=True)
-    # A standing approval is not offered, and a fresh sign-in is required.
+    # The user cannot approve it for a time, and must have signed in recently.
     is_critical = models.BooleanField(default=False)
-    # One of too many from this agent: shown in one batch, without a mail of its own.
+    # The agent asks too often: the request is shown in a batch and gets no email of its own.
     is_held = models.BooleanField(default=False)
-    # Why the user is asked: the scopes whose mode is to ask, or the rule that asks.
+    # Why the user is asked: the scopes that ask each time, or the rule that asks.
     asked_scopes = models.JSONField(default=list)
     asked_by_rule = models.CharField(max_length=100, blank=True)
 
@@ -76,7 +76,7 @@ class Approval(models.Model):
     expires_at = models.DateTimeField()
     decided_at = models.DateTimeField(null=True, blank=True)
     used_at = models.DateTimeField(null=True, blank=True)
-    # When the user was notified by mail, or it was decided that no mail is sent.
+    # When the user was notified by email, or it was decided to send none.
     notified_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -93,7 +93,7 @@ class Approval(models.Model):
                 condition=models.Q(status__in=["denied", "expired", "used"]),
                 name="approval_ended_idx",
             ),
-            # Every page of a signed-in user counts them.
+            # Every page of a signed-in user counts pending requests.
             models.Index(
                 fields=["user", "expires_at"], condition=models.Q(status="pending"), name="approval_waiting_idx"
             ),
@@ -108,7 +108,7 @@ class Approval(models.Model):
         return str(self.id)
 
     def status_at(self, now: datetime) -> str:
-        """Return the status at `now`. It ends with its connection, and may do so before the sweep has stored that."""
+        """Return the status at `now`. An approval ends with its connection, even before the sweep has stored that."""
         status = self.own_status_at(now)
         is_live = status in (self.Status.PENDING, self.Status.APPROVED)
         if is_live and self.consent.status_at(now) != Consent.Status.APPROVED:
@@ -116,7 +116,7 @@ class Approval(models.Model):
         return status
 
     def own_status_at(self, now: datetime) -> str:
-        """Return the status at `now`, whatever has become of the connection."""
+        """Return the status at `now`, regardless of the connection."""
         if self.status in (self.Status.PENDING, self.Status.APPROVED) and self.expires_at <= now:
             return self.Status.EXPIRED
         return str(self.status)
@@ -128,19 +128,19 @@ class Approval(models.Model):
 
     @property
     def times_per_day(self) -> int | None:
-        """How many requests a rule allows within 24 hours. None for other approvals, which are not counted."""
+        """The number of requests that a rule allows within 24 hours. None for other approvals, which have no limit."""
         return None if self.evidence is None else times_per_day(self.evidence)
 
     @property
     def names_target(self) -> bool:
-        """Whether the request says to whom or what it is done, so that an approval for a time has a bound."""
+        """Whether the request names its recipient, target or resource, so that an approval for a time is bounded."""
         return names_target(self.resource, self.context)
 
     @property
     def code(self) -> str:
         """Four characters that the agent and the page show, so that the user can tell requests apart.
 
-        They depend on the id, too, which the server chooses, so an agent cannot choose a content for its code.
+        They also depend on the id, which the server chooses, so an agent cannot craft a request to get a certain code.
         """
         number = int(secrets.digest(f"{self.id} {self.digest}"), 16)
         return "".join(CODE_ALPHABET[number >> 5 * place & 31] for place in range(CODE_LENGTH))

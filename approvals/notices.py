@@ -12,12 +12,12 @@ from core.actor import Actor
 from core.zones import in_words
 
 MAX_LISTED = 20
-# Approvals for at most this time are not mailed: the user has just given them, and they end soon.
+# No email is sent about approvals that last no longer than this: the user has just given them, and they end soon.
 SHORT = timedelta(days=1)
 
 
 def announce_standing(*, actor: Actor, approval: Approval, user: User, at: datetime) -> None:
-    """Mail the user what an agent need no longer ask, if they want such mails: of a rule, or of a long approval."""
+    """Email the user about a new rule or long approval, if they want such emails."""
     is_short = not approval.is_rule and approval.expires_at - at <= SHORT
     if is_short or not user.grant_mails:
         return

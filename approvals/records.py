@@ -8,13 +8,13 @@ from audit.events import Event, Outcome
 from core.actor import SYSTEM, Actor
 from core.money import read_amount
 
-# What a sentence says about a request.
+# The personal data in the sentence about a request.
 NAMED = ("verb", "recipient", "target", "amount")
 MAX_NAMED_LENGTH = 200
 
 
 def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: Any) -> Draft:
-    """Describe an event of an approval to the organizations that its request concerned, and to its user."""
+    """Draft the log entry of an approval's event for its user and the organizations that the request concerned."""
     metadata = {"approvalId": approval.id, **fields.pop("metadata", {})}
     return Draft(
         event=event,

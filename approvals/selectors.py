@@ -30,7 +30,7 @@ def approvals_for_user(user: User) -> QuerySet[Approval]:
 
 
 def with_status(rows: QuerySet[Approval], status: str, now: datetime) -> QuerySet[Approval]:
-    """Return those that have this status at `now`, which the sweep may not have stored yet."""
+    """Return the approvals that have this status at `now`, even if the sweep has not stored it yet."""
     if status in LIVE:
         return rows.filter(in_force(now), status=status)
     if status == Status.EXPIRED:
@@ -41,8 +41,8 @@ def with_status(rows: QuerySet[Approval], status: str, now: datetime) -> QuerySe
 def in_force(now: datetime) -> Q:
     """Return the condition that neither the approval nor its connection has ended.
 
-    Danger: keep it without a join. An UPDATE with a join reads its rows first and does not check them again once they
-    are locked, so two of them at once would both succeed.
+    Danger: do not add a join. An UPDATE with a join reads its rows first and does not check them again once they are
+    locked, so two concurrent updates would both succeed.
     """
     live = Consent.objects.filter(pk=OuterRef("consent_id"), status=Consent.Status.APPROVED, expires_at__gt=now)
     return Q(Exists(live), expires_at__gt=now)
@@ -60,7 +60,7 @@ def count_waiting(user: User, *, limit: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class WaitingTarget:
-    """How many requests of an agent with the same target wait. `newest` is the id of the newest one."""
+    """The number of pending requests from an agent with the same target. `newest` is the id of the newest one."""
 
     agent_id: str
     is_held: bool
@@ -69,19 +69,19 @@ class WaitingTarget:
 
 
 def waiting_targets(user: User, now: datetime) -> list[WaitingTarget]:
-    """Return the targets of all requests that the user can decide, those with most requests first."""
+    """Return the targets of all requests that the user can decide, those with the most requests first."""
     rows = waiting_for_user(user, now).values("agent_id", "is_held", "target_digest")
     counted = rows.annotate(number=Count("pk"), newest=Max("pk")).order_by("-number", "-newest")
     return [WaitingTarget(row["agent_id"], row["is_held"], row["number"], row["newest"]) for row in counted]
 
 
 def standing_among(rows: QuerySet[Approval], now: datetime) -> QuerySet[Approval]:
-    """Return those that were given for a time or as a rule and are still in force, newest first."""
+    """Return the approvals that were given for a time or as a rule and are still in force, newest first."""
     return with_status(rows, Status.APPROVED, now).filter(is_standing=True).order_by("-id")
 
 
 def approval_for_user(user: User, approval_id: str) -> Approval:
-    """Return the user's approval. Raises `NotFound`, even if another user has it."""
+    """Return the user's approval. Raises `NotFound`, including for an approval of another user."""
     return _sole(approvals_for_user(user), approval_id)
 
 
@@ -93,8 +93,9 @@ def approval_for_agent(agent: Agent, approval_id: str) -> Approval:
 def approval_for_server(server: ResourceServer, approval_id: str) -> Approval:
     """Return the approval of a request that concerns the organization of this resource server. Raises `NotFound`.
 
-    That is the organization of the resource server that asked or, if a caller without a credential asked, of the agent
-    or of the resource server that it named: verify names the approval to no other.
+    That is the organization of the resource server that asked. If a caller without a credential asked, it is the
+    organization of the agent or of the resource server that the caller named. Verify gives the approval's id to no
+    other.
     """
     approval = _sole(Approval.objects.select_related("consent"), approval_id)
     concerned = {approval.service_organization_id}
@@ -112,13 +113,13 @@ def scopes_of(approval: Approval) -> list[Scope]:
 
 
 def needs_recent_sign_in(approval: Approval) -> bool:
-    """Return whether the request is critical: when it was made, or in the words that the user agreed to."""
+    """Return whether the request is critical, either when it was made or by the texts that the user agreed to."""
     agreed = (scope for scope in agreed_scopes(approval.consent) if scope.id in approval.asked_scopes)
     return approval.is_critical or bool(always_asking(agreed))
 
 
 def still_waiting(ids: Collection[str]) -> set[str]:
-    """Return those of the ids whose approvals can still be decided."""
+    """Return the ids of the approvals that can still be decided."""
     waiting = Approval.objects.filter(in_force(clock.now()), pk__in=ids, status=Status.PENDING)
     return set(waiting.order_by().values_list("pk", flat=True))
 

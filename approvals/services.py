@@ -3,8 +3,8 @@
 Verify asks for approvals and uses them (`decisions.approvals`). Every other transition is here: one conditional UPDATE,
 whose row count tells whether it succeeded. A user's decisions lock the user's row first, so they run one after another.
 
-Danger: decisions change approved rows that are not standing, while they hold the lock that a revocation takes. So lock
-no such row in a transaction that takes the lock of a revocation later.
+Danger: decisions change approved rows that are not standing while they hold the lock that a revocation takes. So never
+lock such a row in a transaction that takes the revocation lock later.
 """
 
 from collections.abc import Mapping
@@ -43,12 +43,12 @@ from core.wording import Filled
 
 Status = Approval.Status
 ENDED = (Status.DENIED, Status.EXPIRED, Status.USED)
-# A decision that read the clock before the end of an approval may still use it. It takes seconds.
+# A decision that read the clock before an approval ended may still use it, a few seconds later.
 LAST_USE = timedelta(minutes=1)
 
 
 def require_active(approval: Approval, user: User, now: datetime) -> None:
-    """Raise an error if the agent could not use it.
+    """Raise an error if the agent could not use the approval.
 
     Raises `ConnectionInactive`, `EverythingStopped`, `AgentSuspended`, `OrganizationSuspended`.
     """
@@ -76,9 +76,9 @@ def approve_approval(
 
     Return the updated approval. `signed_in_at` is when the user entered their password. Raises `NotFound`,
     `NotAuthenticated`, `ApprovalAlreadyDecided`, `ApprovalExpired`, `ConnectionInactive`, `AgentSuspended`,
-    `OrganizationSuspended`, `ReauthenticationRequired` for a critical request, and `Invalid` for a duration that is
-    missing or beyond the end of the connection, or for a critical request, or one that names no target, that would
-    be approved for a time. `EverythingStopped` while all agents are stopped.
+    `OrganizationSuspended`, `ReauthenticationRequired` for a critical request, `EverythingStopped` while all agents are
+    stopped, and `Invalid` if the duration is missing or exceeds the connection's, or if a request that is critical or
+    names no target would be approved for a time.
     """
     with transaction.atomic():
         user = hold_account(user)
@@ -100,7 +100,7 @@ def approve_approval(
 
 
 def deny_approval(*, actor: Actor, approval: Approval, user: User, pause_agent: bool = False) -> Approval:
-    """Deny the request and return the updated approval, whatever the state of the connection.
+    """Deny the request and return the updated approval, regardless of the connection's state.
 
     With `pause_agent`, also pause the agent, unless its connection has ended. No verify that starts after this returns
     is then allowed under the connection. Raises `NotFound`, `NotAuthenticated`, `ApprovalAlreadyDecided`,
@@ -120,7 +120,7 @@ def deny_approval(*, actor: Actor, approval: Approval, user: User, pause_agent: 
 
 
 def deny_held(*, actor: Actor, user: User, agent_id: str, pause_agent: bool = False) -> int:
-    """Deny all requests of the agent that were held back, and return how many. Raises `NotAuthenticated`.
+    """Deny all requests of the agent that were held back, and return the number denied. Raises `NotAuthenticated`.
 
     With `pause_agent`, also pause the agent, unless its connection has ended or nothing was held back.
     """
@@ -157,17 +157,17 @@ def revoke_approval(*, actor: Actor, approval: Approval, user: User) -> Approval
 
 
 def expire_pending(*, limit: int = BATCH) -> int:
-    """Mark up to `limit` requests that were not decided in time as expired, and return how many."""
+    """Mark up to `limit` requests that were not decided in time as expired, and return the number marked."""
     return _expire(Status.PENDING, clock.now(), limit)
 
 
 def expire_unused(*, limit: int = BATCH) -> int:
-    """Mark up to `limit` approvals whose time is over as expired, and return how many."""
+    """Mark up to `limit` approvals whose time is over as expired, and return the number marked."""
     return _expire(Status.APPROVED, clock.now() - LAST_USE, limit)
 
 
 def delete_ended_approvals(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` approvals that could last be used 30 days ago, and return how many. The log remains."""
+    """Delete up to `limit` approvals that ended at least 30 days ago; return the number deleted. The log remains."""
     long_ago = clock.now() - settings.ENDED_APPROVAL_LIFETIME
     ended = Approval.objects.filter(status__in=ENDED, expires_at__lte=long_ago)
     return delete_batch(ended.order_by("expires_at"), limit=limit)
@@ -190,7 +190,7 @@ def _already(status: str) -> str:
 
 
 def _end_of(approval: Approval, now: datetime, expires_in_seconds: int | None, *, for_target: bool) -> datetime:
-    """Return when the approval ends: never after the connection. Raises `Invalid`."""
+    """Return when the approval ends, which is never after the connection ends. Raises `Invalid`."""
     end: datetime = approval.consent.expires_at
     if not for_target:
         if expires_in_seconds is not None:

@@ -1,7 +1,7 @@
-"""Standing rules, which users accept because of their own answers: approvals that end with the connection.
+"""Standing rules, suggested to users from their own answers: approvals that end with the connection.
 
-Each has its amount as a ceiling, and verify counts what it allows against its number per day. Revoking one
-(`revoke_approval`) leaves exactly what was before, because accepting it only adds a row.
+The amount of a rule is a ceiling, and verify counts what it allows against its number per day. Accepting a rule only
+adds a row, so revoking it (`revoke_approval`) restores exactly the earlier state.
 """
 
 from datetime import datetime
@@ -30,11 +30,12 @@ from core.money import Amount
 
 
 def accept_suggestion(*, actor: Actor, example: Approval, user: User, ceiling: Amount | None, per_day: int) -> Approval:
-    """Make a standing rule of the suggestion that has `example` as evidence, and return it.
+    """Turn the suggestion that has `example` as evidence into a standing rule, and return it.
 
-    Verify then allows what has the same target as the example and at most the amount `ceiling`, `per_day` times within
-    24 hours. Both must be what is still suggested. Accepting it twice changes nothing. The user still decides the
-    requests that wait. Raises `NotFound`, `NotAuthenticated`, `SuggestionChanged`, and those of `require_active`.
+    Verify then allows requests with the same target as the example and an amount of at most `ceiling`, `per_day` times
+    within 24 hours. Both values must still be the suggested ones. Accepting it twice changes nothing. The user still
+    decides the requests that wait. Raises `NotFound`, `NotAuthenticated`, `SuggestionChanged`, and those of
+    `require_active`.
     """
     with transaction.atomic():
         user = hold_account(user)

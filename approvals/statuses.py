@@ -5,10 +5,11 @@ from typing import Any
 
 from django.db.models import TextChoices
 
-# The texts of a request's context that may differ under a standing approval, and what only says where it comes from.
+# The context fields that may differ under a standing approval: texts, and fields that only say where a request comes
+# from.
 OPEN_TEXTS = frozenset({"text", "diff", "task", "ip"})
 AMOUNT = "amount"
-# A standing rule allows a number of requests within any window of this length.
+# A standing rule limits the number of requests within any window of this length.
 RULE_WINDOW_SECONDS = 86_400
 
 
@@ -23,7 +24,7 @@ class ApprovalStatus(TextChoices):
 
 
 def fixed_fields(context: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a standing approval fixes of a request's context, besides the currency and maximum of the amount.
+    """Return the context fields that a standing approval fixes, in addition to the currency and maximum of the amount.
 
     That is every other field, by its exact name, and those of `OPEN_TEXTS` that are not text.
     """
@@ -31,7 +32,7 @@ def fixed_fields(context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def times_per_day(evidence: Mapping[str, Any]) -> int:
-    """Return how many requests a standing rule with this evidence allows within 24 hours."""
+    """Return the number of requests that a standing rule with this evidence allows within 24 hours."""
     return int(evidence.get("perDay", 1))
 
 

@@ -2,7 +2,7 @@
 
 Pure. A rule is about one target: the same permission, action, resource, service, audience, currency and fields
 (`approvals.statuses.fixed_fields`). Its ceiling is the highest amount that the user approved, below the lowest that
-they refused, and its number per day is the most of these questions within any 24 hours. So no question that they
+they refused. Its number per day is the largest number of these questions within any 24 hours. So no question that they
 refused passes, and less evidence of approval never gives a wider rule. Questions about critical scopes, and those of a
 rule that asks, such as a guard against data flows, do not count as evidence, and no suggested rule answers them.
 """
@@ -18,12 +18,12 @@ from approvals.statuses import RULE_WINDOW_SECONDS
 from core.money import Amount
 from limits.sliding_window import LoadedCounter
 
-# Fewer approvals are a coincidence.
+# With fewer approvals, the pattern may be a coincidence.
 MIN_EVIDENCE = 5
 
 
 class Answer(Enum):
-    """How a question was answered. One that was not decided in time says nothing about the user's will."""
+    """How a question was answered. One that was not decided in time says nothing about what the user wants."""
 
     APPROVED = "approved"
     REFUSED = "refused"
@@ -71,7 +71,7 @@ class SuggestedRule:
         return self.ceiling.units if self.ceiling else 0
 
     def covers(self, question: Question) -> bool:
-        """Return whether the rule would allow the question if few others were asked on that day."""
+        """Return whether the rule would allow the question, leaving aside the number per day."""
         is_same = question.is_evidence and question.target == self.example.target
         return is_same and question.reasons <= self.example.reasons and question.units <= self.units
 
@@ -129,7 +129,7 @@ def _rules_of(group: Sequence[Question], consent_id: str) -> Iterable[SuggestedR
 
 
 def most_per_day(times: Iterable[datetime]) -> int:
-    """Return how many of the times lie within any 24 hours, at most."""
+    """Return the largest number of these times within any 24 hours."""
     ordered, most, first = sorted(times), 0, 0
     for last, time in enumerate(ordered):
         while time - ordered[first] >= timedelta(seconds=RULE_WINDOW_SECONDS):

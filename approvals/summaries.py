@@ -1,6 +1,6 @@
 """Summaries of requests: what one would do, in a sentence made of its verb, amount, recipient and target.
 
-The sentence is a template with named parts, because a page and a mail show the parts differently. The service wrote
+The sentence is a template with named parts, because pages and emails show the parts differently. The service wrote
 most of them, so neither may show them as our own words.
 """
 
@@ -22,7 +22,7 @@ from resources.risks import CRITICAL, RISK_LEVELS
 
 
 class Kind(Enum):
-    """Whose words a part is: ours, the catalogue's, the service's, or an amount of money that we can read."""
+    """Where a part comes from: our own words, the catalogue, the service, or an amount of money that we can read."""
 
     OWN = "own"
     TITLE = "title"
@@ -57,7 +57,7 @@ class Act:
 
     @cached_property
     def gravest(self) -> Scope | None:
-        """The scope of the highest risk, and of these the last one that covers the action, if one does."""
+        """The scope with the highest risk. Among several, the last one that covers the action, if any does."""
         ranked = sorted(self.scopes, key=lambda scope: (RISK_LEVELS.index(scope.risk_level), self._is_covered(scope)))
         return ranked[-1] if ranked else None
 
@@ -72,12 +72,12 @@ class Act:
 
     @property
     def has_object(self) -> bool:
-        """Whether the request says what it is done to, for whom or for how much."""
+        """Whether the request names a target, a recipient or an amount."""
         return bool(self.resource or any(self.context.get(name) for name in ("target", "recipient", "amount")))
 
     @property
     def key(self) -> str:
-        """The scope or action that says best what the request does: the action, unless it needs a graver scope.
+        """The scope or action that best says what the request does: the action, unless it needs a graver scope.
 
         An action of the catalogue that no scope covers is graver than all of them, and denied.
         """
@@ -138,8 +138,8 @@ CHANGING = ("create", "update", "change", "cancel", "book", "delete", "remove")
 DELETING = ("delete", "remove")
 SENDING = ("send", "send email", "send an email", "send message", "send a message")
 PAYING = ("pay", "charge", "buy", "order", "book", "transfer")
-# Which verbs may head a request for a scope or action of the catalogue, by the last part of its id. Another verb could
-# make it look more harmless than it is, so its title heads it.
+# The verbs that may begin the sentence about a scope or action of the catalogue, by the last part of its id. Any other
+# verb could make the request look more harmless than it is, so the sentence begins with the title instead.
 FITTING = {
     **dict.fromkeys(("read", "list", "search", "query", "open", "logs", "download", "freebusy"), READING),
     "send": (*SENDING, "reply", "forward"),
@@ -159,12 +159,12 @@ FITTING = {
     "merge": ("merge",),
     **dict.fromkeys(("deploy", "release"), ("deploy",)),
 }
-# These head a request that needs less than they say.
+# These may begin a sentence even if the request needs less than they say.
 GRAVER = (*PAYING, *DELETING)
 GRAVE = {"high", CRITICAL}
-# What is sent with permissions of these services.
+# What an agent sends with permissions of these services.
 SENT = {"email": "send email", "messaging": "send message", "slack": "send message"}
-# Verbs that are followed by the amount itself, and by "to" before the recipient.
+# Verbs that are followed directly by the amount, and by "to" before the recipient.
 OF_MONEY = {"pay", "transfer", "refund"}
 TOWARDS = OF_MONEY | {"send", "forward", "reply"}
 
@@ -193,7 +193,7 @@ def summarize(act: Act) -> RequestSummary:
 
 
 def further_fields(approval: Approval) -> list[str]:
-    """Return the names of the fields of the request that its sentence does not have, sorted."""
+    """Return the sorted names of the request's fields that its sentence leaves out."""
     act = Act.of(approval)
     shown = {name for name in summarize(act).parts if name != "verb" or says_verb(act)}
     return sorted(
@@ -202,12 +202,12 @@ def further_fields(approval: Approval) -> list[str]:
 
 
 def says_verb(act: Act) -> bool:
-    """Return whether the sentence has the verb that the service states."""
+    """Return whether the sentence uses the verb that the service states."""
     return bool(act.context.get("verb")) and not _is_title_better(act, _stated_verb(act))
 
 
 def _stated_verb(act: Act) -> str:
-    """Return the verb in lower case, or "" if there is none that is text."""
+    """Return the verb in lowercase, or "" if the request has no verb that is text."""
     verb = act.context.get("verb")
     words = " ".join(verb.lower().replace("_", " ").replace("-", " ").split()) if isinstance(verb, str) else ""
     services = {scope.partition(":")[0] for scope in act.scope_ids}
@@ -217,7 +217,7 @@ def _stated_verb(act: Act) -> str:
 
 
 def _is_title_better(act: Act, stated: str) -> bool:
-    """Return whether no verb is stated, or one that says too little, or one that hides what the request does."""
+    """Return whether the stated verb is missing, says too little, or hides what the request does."""
     if not act.context.get("verb") or (stated in READING and not act.has_object):
         return True
     if act.gravest is None or act.gravest.defined_by:
@@ -265,5 +265,5 @@ def _opening(parts: Mapping[str, Part], first: str) -> str:
 
 
 def ceiling_of(approval: Approval) -> Amount | None:
-    """Return the highest amount that a standing approval covers, or None if it covers only requests without one."""
+    """Return the highest amount that a standing approval covers. None if it covers only requests without an amount."""
     return read_amount(approval.context.get("amount"))

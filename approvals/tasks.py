@@ -1,4 +1,4 @@
-"""Sweeps of approvals that have ended, and mails about requests that wait for their users."""
+"""Sweeps of approvals that have ended, and emails about requests that wait for their users."""
 
 from celery import shared_task
 

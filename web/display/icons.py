@@ -1,4 +1,4 @@
-"""The icons: strokes on a grid of 24, drawn in the colour of the text beside them."""
+"""Icons: strokes on a 24 by 24 grid, drawn in the color of the text beside them."""
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
@@ -40,7 +40,7 @@ PATHS = {
 
 
 def icon(name: str) -> SafeString:
-    """Return the icon as SVG. It says nothing to screen readers: the text beside it does. Raises `KeyError`."""
+    """Return the icon as SVG. It is hidden from screen readers, which read the text beside it. Raises `KeyError`."""
     return format_html(
         '<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{}"/></svg>',
         mark_safe(PATHS[name]),  # noqa: S308  a constant of this module

@@ -35,18 +35,18 @@ def highest_risk(risks: Iterable[object]) -> str | None:
 
 
 def label_words(scope: Scope) -> list[str]:
-    """Return what the scope does with data, in words."""
+    """Return words for what the scope does with data."""
     return [str(words) for label, words in LABEL_WORDS.items() if label in scope.labels]
 
 
 def warnings(scope: Scope) -> list[str]:
-    """Return in words what makes a scope dangerous: that it cannot be undone, and what its labels say."""
+    """Return words for what makes a scope dangerous: its labels, and that its effects cannot be undone."""
     lasting = [] if scope.is_reversible else [gettext("Cannot be undone")]
     return lasting + label_words(scope)
 
 
 def field_names(names: Iterable[str]) -> str:
-    """Return names that others gave to fields in one line. Long ones are cut."""
+    """Return field names that others chose, on one line. Long names are truncated."""
     listed = list(names)
     shown = [field_name(cut(name)) for name in listed[:MAX_NAMES]]
     return ", ".join([*shown, *([f"+{len(listed) - MAX_NAMES}"] if len(listed) > MAX_NAMES else [])])

@@ -1,10 +1,10 @@
-"""A row of small bars without a scale: one per step of time, the highest as high as the row."""
+"""A row of small bars without a scale, one per time step. The highest bar is as high as the row."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 BAR, HEIGHT = 4, 24
-# The highest bar leaves room for the line below it.
+# The highest bar, which leaves room for the baseline.
 HIGHEST, LOWEST = 21, 2
 
 
@@ -37,5 +37,5 @@ class Sparkline:
         return "".join(f"M{BAR * place + BAR // 2} {HEIGHT - 1}v-{self._length(number)}" for place, number in bars)
 
     def _length(self, number: int) -> int:
-        """Return the height of a bar. Even one decision among thousands can be seen."""
+        """Return the height of a bar. Even one decision among thousands stays visible."""
         return max(LOWEST, round(HIGHEST * number / self.most))

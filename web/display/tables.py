@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# Spreadsheets evaluate cells that begin with one of these; in some languages, also with the wide forms. Where a region
-# separates by semicolons, or the user chooses tabs, a cell begins within one of ours, and quotes end elsewhere.
+# Spreadsheets evaluate cells that begin with one of these characters and, in some languages, with their full-width
+# forms. Where the separator is a semicolon or a tab, a cell can begin inside one of ours, and quotes end elsewhere.
 FORMULA = re.compile(r"(^|[;\t\r\n\"])([ ]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])")
 
 
@@ -23,7 +23,7 @@ def cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    """Return the value as text that no spreadsheet takes for a formula: services and agents write some of it."""
+    """Return the value as text that spreadsheets do not evaluate. Services and agents write some of it."""
     if isinstance(value, dict):
         value = json.dumps(value, ensure_ascii=False)
     text = " ".join(value) if isinstance(value, list) else str("" if value is None else value)

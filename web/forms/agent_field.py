@@ -1,4 +1,4 @@
-"""A field for an agent that the user types, because an organization can have thousands."""
+"""A field in which the user types an agent, because an organization can have thousands."""
 
 import re
 from typing import Any, cast
@@ -19,7 +19,7 @@ ID = re.compile(r"(?:.*\()?(agt_[0-9a-f]{32})\)?")
 
 
 class AgentField(forms.CharField):
-    """One of `agents` by its id, its client id, or its name. The value is the agent, or None if the field is empty.
+    """One of `agents`, by id, client id or name. The value is the agent, or None if the field is empty.
 
     Browsers suggest the first of `agents`, as "name (id)". Any other can be typed too.
     """
@@ -66,7 +66,7 @@ class AgentFieldForm(forms.Form):
 
 
 class OwnAgentField(AgentField):
-    """The same for a user, who rarely has more agents than one query reads. It serves all that a page needs."""
+    """The same for a user, who rarely has more agents than one query reads. That query serves the whole page."""
 
     default_error_messages = {"gone": AgentField.default_error_messages["unknown"]}
 
@@ -90,5 +90,5 @@ class OwnAgentField(AgentField):
 
 
 def written(pk: str, name: str) -> str:
-    """Return an agent as a user chooses it."""
+    """Return an agent in the form that a user chooses from."""
     return f"{plain_text(name)} ({pk})"

@@ -37,7 +37,7 @@ class ContextField(forms.CharField):
 
 
 def parse_json(text: str) -> Any:
-    """Return a JSON value that somebody typed. Raises `ValidationError`, which names the place that is wrong."""
+    """Return a typed JSON value. Raises `ValidationError`, which names the place of the error."""
     try:
         return parse_strictly(text)
     except NotStrict as error:

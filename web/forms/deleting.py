@@ -1,4 +1,4 @@
-"""Forms in which a developer types the name of what is to be deleted."""
+"""Forms in which a developer confirms a deletion by typing a name."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from web.forms.fields import PlainField
 
 
 class TypedNameField(PlainField):
-    # A browser that fills the field in would make the confirmation worthless.
+    # If the browser filled in the field, the confirmation would be worthless.
     widget = forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "off"})
 
 

@@ -1,4 +1,4 @@
-"""What a service refused, at the fields of a form."""
+"""Show a service's errors at the fields of a form."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,14 +9,14 @@ from core.errors import DomainError
 from web.forms.fields import LinesField, ObjectsField
 from web.portal.policies.condition_forms import ConditionsField
 
-# The fields whose entries have numbers that the user can count.
+# Fields whose entries the user can count.
 LISTS = (LinesField, ObjectsField, ConditionsField)
 
 
 def show_in(form: forms.Form, error: DomainError, places: Mapping[str, str] | None = None) -> None:
-    """Add each of the error's messages to its field, and to the whole form if the form has none of that name.
+    """Add each of the error's messages to its field, or to the whole form if it has no such field.
 
-    `places` has the fields of the form that have another name than in the error. "" is the error as a whole.
+    `places` maps names in the error to fields of the form with other names. "" is the error as a whole.
     """
     for one in error.errors:
         show_at(form, one.field.split("."), one.translated, places)
@@ -32,7 +32,7 @@ def show_at(form: forms.Form, path: Sequence[str], message: str, places: Mapping
 
 
 def at_entry(path: Sequence[str], message: str) -> str:
-    """Return the message with the entry of a list that the path leads to, such as `actions.2`, if it leads to one."""
+    """Return the message, prefixed with the list entry if the path leads to one, such as `actions.2`."""
     if len(path) > 2 and path[1].isdecimal():
         words = {"number": int(path[1]) + 1, "field": ".".join(path[2:]), "message": message}
         return _("Item %(number)d, %(field)s: %(message)s") % words

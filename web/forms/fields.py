@@ -13,7 +13,7 @@ from core.text import plain_text
 from web.forms.context_field import parse_json
 
 SUNDAY = 7
-# The attributes of an input for an id or an address, which is not a text in the user's language.
+# The attributes of an input for an id or an address, which is not text in the user's language.
 CODE_INPUT = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off", "translate": "no"}
 UNITS = ((1, _("seconds")), (60, _("minutes")), (3600, _("hours")), (86400, _("days")))
 
@@ -26,7 +26,7 @@ class PlainField(forms.CharField):
 
 
 class IdSelect(forms.Select):
-    """A choice of ids, which are the same in every language."""
+    """A select of ids, which are not translated."""
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option = super().create_option(name, value, *args, **kwargs)
@@ -55,7 +55,7 @@ class ObjectsField(forms.JSONField):
         super().__init__(encoder=partial(json.JSONEncoder, indent=2, ensure_ascii=False), **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
-        """Return the text to show. What a user typed stays as it is."""
+        """Return the text to show. Keep what a user typed unchanged."""
         return value if isinstance(value, str) else super().prepare_value(list(value) if value else [])
 
     def to_python(self, value: Any) -> Any:
@@ -100,7 +100,7 @@ class DurationField(forms.MultiValueField):
 
 
 def as_typed(form: forms.Form, data: QueryDict) -> dict[str, Any]:
-    """Return what the user has typed so far, as the initial values of a form that is not checked yet."""
+    """Return what the user has typed so far, as initial values for a form that is not validated yet."""
     return {
         name: field.widget.value_from_datadict(data, {}, form.add_prefix(name)) for name, field in form.fields.items()
     }

@@ -1,4 +1,4 @@
-"""Filters for the log. They are in the URL, so a filtered view can be bookmarked and shared."""
+"""Filters for the log, kept in the URL so that a filtered view can be bookmarked and shared."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ OUTCOMES = [
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """An active filter. `query` is the query of the page without it."""
+    """An active filter. `query` is the page's query without it."""
 
     label: str
     value: str
@@ -28,10 +28,10 @@ class Chip:
 
 
 class FilterForm(forms.Form):
-    """Optional filters. An invalid one is left out of the query and the chips, and the page shows its error."""
+    """Optional filters. The query and the chips leave out an invalid one, and the page shows its error."""
 
     def query(self, **changes: str) -> str:
-        """Return the valid filters as a query, with some of them changed, without the empty ones."""
+        """Return the valid filters as a query, with these changes and without empty ones."""
         return urlencode({name: value for name, value in {**self._sent(), **changes}.items() if value})
 
     def chips(self) -> Iterator[Chip]:
@@ -50,7 +50,7 @@ class FilterForm(forms.Form):
         return {name: self.data[name] for name in self.fields if self._valid(name)}
 
     def _words(self, name: str) -> str:
-        """Return what the chip of a valid field says."""
+        """Return the text of a valid field's chip."""
         field, value = self.fields[name], self._valid(name)
         return str(_flat(field.choices)[value] if isinstance(field, forms.ChoiceField) else value)
 

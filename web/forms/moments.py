@@ -1,4 +1,4 @@
-"""A field for a day or a moment, as the ends of a period in a URL."""
+"""A field for a day or a moment at which a period in a URL begins or ends."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -10,12 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 from core.local import local_zone
 
-# Moments near the ends of the calendar cannot be shown in all zones.
+# Moments near the limits of the calendar cannot be shown in every time zone.
 YEARS = range(2000, 2100)
 
 
 class PeriodInput(forms.DateInput):
-    """An input for a day, or for a moment if the value is one. What is neither is shown as it was typed."""
+    """An input for a day, or for a moment if the value is one. Any other value is shown as typed."""
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(name, value, attrs)
@@ -63,7 +63,7 @@ class PeriodField(forms.Field):
 
 
 def start_of_day(day: date, later: int = 0) -> datetime:
-    """Return when the day begins in the user's zone, or one so many days later. Raises `OverflowError`."""
+    """Return when the day, or the one `days` later, begins in the user's zone. Raises `OverflowError`."""
     return datetime.combine(day + timedelta(days=later), time(), local_zone()).astimezone(UTC)
 
 

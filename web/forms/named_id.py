@@ -14,9 +14,9 @@ MAX_LENGTH = 350
 class NamedIdField(forms.CharField):
     """An id. The user types it, or the name of one of `names`, which browsers suggest as "name (id)".
 
-    An id need not be among them, because the log outlives what it is about. `find` returns the ids for any other name.
-    The value is None if the field is empty. `none` is what stands for rows that have no such object, if they can be
-    looked for.
+    Other ids are accepted too, because the log outlives what it is about. `find` returns the ids for any other name.
+    The value is None if the field is empty. `none` is the value that finds rows without such an object, if that is
+    possible.
     """
 
     default_error_messages = {

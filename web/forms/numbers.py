@@ -4,5 +4,5 @@ MAX_DIGITS = 9
 
 
 def read_whole(text: str) -> int | None:
-    """Return the number, or None if the text is not one of 1 to 9 digits."""
+    """Return the number, or None if the text is not 1 to 9 digits."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None

@@ -1,4 +1,4 @@
-"""Logos of agents, from our own origin. Each has an address of its own, so browsers keep it."""
+"""Logos of agents, from our own origin. Each version has its own URL, so browsers can cache it."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.csp import CSP
@@ -15,7 +15,7 @@ YEAR = 31_536_000
 @cache_control(public=True, max_age=YEAR, immutable=True)
 @csp_override({"default-src": [CSP.NONE], "sandbox": True})
 def logo(request: HttpRequest, agent_id: str, digest: str) -> HttpResponse:
-    """Return the picture with the type that its bytes have. `nosniff` keeps browsers from choosing another."""
+    """Return the picture with the media type of its bytes. `nosniff` keeps browsers from choosing another."""
     found = find_logo(agent_id, digest)
     if found is None:
         raise Http404

@@ -43,10 +43,10 @@ def developer_actor(request: HttpRequest, developer: Developer) -> Actor:
 
 
 def page(view: View) -> View:
-    """Turn a `DomainError` into a page. Objects that do not exist and objects of others both return 404.
+    """Turn a `DomainError` into a page. Return 404 both for missing objects and for those of others.
 
-    If the user must verify their email address or enter their password first, redirect to that page, which then leads
-    back.
+    If the user must first verify their email address or enter their password, redirect to that page, which then
+    redirects back.
     """
 
     @wraps(view)
@@ -67,7 +67,7 @@ def page(view: View) -> View:
 
 
 def with_next(name: str, wanted: str | None) -> str:
-    """Return the URL of the page `name`, from which the user goes on to `wanted` if that is not empty."""
+    """Return the URL of the page `name`, which continues to `wanted` if that is not empty."""
     return f"{reverse(name)}?{urlencode({'next': wanted})}" if wanted else reverse(name)
 
 
@@ -87,8 +87,8 @@ def user_page(view: View) -> View:
 def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
     """Make a view that only takes POST. GET redirects to the page with the form, passing the arguments `names`.
 
-    If the session has ended, the browser returns here with GET after the user signs in again. The query stays: it may
-    have the filters of the page.
+    If the session has ended, the browser returns here with GET after the user signs in again. The query is kept,
+    because it may have the page's filters.
     """
 
     def decorate(view: View) -> View:
@@ -111,7 +111,7 @@ def _suspended(request: HttpRequest, developer: Developer) -> HttpResponse:
 
 
 def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: Any, **kwargs: Any) -> HttpResponseBase:
-    """Return a page of the portal. Members of a suspended organization see only the page that says so."""
+    """Return a page of the portal. Members of a suspended organization see only the page about the suspension."""
     require_verified_address(developer.user)
     request.developer = developer  # type: ignore[attr-defined]  # the masthead names their organization
     if not developer.organization.may_act:
@@ -120,9 +120,9 @@ def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: 
 
 
 def developer_page(view: View) -> View:
-    """Require a developer account and pass the `Developer` to the view. Redirect other users to the sign-up for it.
+    """Require a developer account, and pass the `Developer` to the view. Other users are redirected to join first.
 
-    What was typed is kept if the user must enter their password first (`web.requests.kept_post`).
+    The form is kept if the user must enter their password first (`web.requests.kept_post`).
     """
 
     @wraps(view)

@@ -1,4 +1,4 @@
-"""Pages of a signed-in user are not stored: each has the user's name, and others use the same browser later."""
+"""Do not store pages of a signed-in user: they show the user's name, and others may use the browser later."""
 
 from collections.abc import Callable
 
@@ -9,14 +9,14 @@ GetResponse = Callable[[HttpRequest], HttpResponse]
 
 
 class PrivatePagesMiddleware:
-    """Mark all responses to a signed-in user `no-store`, of public pages, too, and those of errors."""
+    """Mark all responses to a signed-in user `no-store`, including public pages and errors."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        # A response that read no session has nothing of the user.
+        # A response for which the session was not read contains nothing about the user.
         if request.session.accessed and request.user.is_authenticated:
             add_never_cache_headers(response)
         return response

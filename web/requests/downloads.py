@@ -1,4 +1,4 @@
-"""Downloads of the log as a table and as data, with exactly the entries that the filters of a page show."""
+"""Downloads of the log as a table or as data, with exactly the entries that a page's filters show."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ from limits.throttle import Subject, Throttle
 from web.display.tables import cells, csv_lines
 from web.requests.access import signed_in
 
-# A download occupies a thread of the server until it is done.
+# A download occupies a server thread until it is done.
 MAX_ENTRIES = 100_000
 
 type Row = dict[str, Any]
@@ -34,10 +34,10 @@ type Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Download[T]:
-    """Entries of the log, read while they are sent, many at a time.
+    """Log entries, read in batches while they are sent.
 
-    `describe` returns the value of each of `columns`. `criteria` match these entries, and perhaps others. The file is
-    called `agentgate-<name>`.
+    `describe` returns the value of each of `columns`. `criteria` match these entries, and possibly others. The file
+    name is `agentgate-<name>`.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Download[T]:
     describe: Callable[[T], Row]
 
     def rows(self) -> Iterator[list[Row]]:
-        """Yield the rows, many at a time. Unknown values are null."""
+        """Yield the rows in batches. Unknown values are null."""
         language = translation.get_language()
         for batch in self.batches:
             with translation.override(language):
@@ -56,7 +56,7 @@ class Download[T]:
 
 
 def up_to(now: datetime, filters: Filters) -> Filters:
-    """Return the filters without what is written from `now` on, such as the entry of the download itself."""
+    """Return the filters without entries written from `now` on, such as the entry about the download itself."""
     return replace(filters, until=min(filters.until or now, now))
 
 

@@ -1,4 +1,4 @@
-"""Ids in addresses and in forms."""
+"""Ids in URLs and forms."""
 
 import re
 

@@ -1,6 +1,6 @@
-"""What was typed into a form, kept in the session while its user enters their password.
+"""The values of a form, kept in the session while the user enters their password.
 
-It is never submitted again. The page that follows the password only shows it, so that the user sees what they send.
+They are never submitted again. The page after the password only shows them, so that the user sees what they send.
 """
 
 from collections.abc import Callable
@@ -14,13 +14,13 @@ from accounts.errors import ReauthenticationRequired
 from core import clock
 
 LIFETIME_SECONDS = 600
-# A form that is longer is not kept.
+# Longer forms are not kept.
 MAX_CHARACTERS = 65_536
 _KEY = "kept_post"
 
 
 def keeps_form(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Keep what was sent by POST if the view raises `ReauthenticationRequired`."""
+    """Keep the POST data if the view raises `ReauthenticationRequired`."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -34,7 +34,7 @@ def keeps_form(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpRespo
 
 
 def take_form(request: HttpRequest) -> QueryDict | None:
-    """Return what was kept for this page, and forget it. None if nothing was, and for a POST."""
+    """Return the values kept for this page, and forget them. None if there are none, and for a POST."""
     found = request.session.get(_KEY)
     if request.method != "GET" or not found or found["page"] != request.get_full_path():
         return None
@@ -44,7 +44,7 @@ def take_form(request: HttpRequest) -> QueryDict | None:
 
 
 def take_initial(request: HttpRequest, form_class: type[forms.Form]) -> dict[str, Any]:
-    """Return the initial values of the form from what was kept for this page."""
+    """Return the values kept for this page as initial values of the form."""
     kept = take_form(request)
     if kept is None:
         return {}

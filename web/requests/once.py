@@ -22,7 +22,7 @@ def put(request: HttpRequest, subject: str, secret: str) -> None:
 
 
 def is_waiting(request: HttpRequest) -> bool:
-    """Return whether a secret is kept that no page has shown yet."""
+    """Return whether a secret waits to be shown."""
     return SESSION_KEY in request.session
 
 

@@ -27,7 +27,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a list that is in memory. `more` is the `?after=` of the next part, None on the last."""
+    """A part of a list in memory. `more` is the `?after=` of the next part, or None on the last."""
 
     items: Sequence[Any]
     start: int
@@ -41,7 +41,7 @@ def read_cursor(request: HttpRequest) -> str:
 
 
 def read_number(parameters: QueryDict, name: str) -> int | None:
-    """Return the number that the parameter has. None if it is missing or not a whole number of at most nine digits."""
+    """Return the parameter as a number. None if it is missing or not a whole number of at most nine digits."""
     text = parameters.get(name, "")
     return int(text) if NUMBER.fullmatch(text) else None
 
@@ -54,7 +54,7 @@ def paginate(request: HttpRequest, rows: QuerySet[Any], size: int = PAGE_SIZE) -
 
 
 def paginate_log(request: HttpRequest, listing: Listing, size: int | None = None) -> Page:
-    """Return the page of the log that `?cursor=` asks for: the first one if it is not one of the entries."""
+    """Return the page of the log that `?cursor=` asks for, or the first page if the cursor is not an entry."""
     cursor, size = read_cursor(request), size or PAGE_SIZE
     try:
         items, next_cursor = listing.page(cursor, size)
@@ -65,7 +65,7 @@ def paginate_log(request: HttpRequest, listing: Listing, size: int | None = None
 
 
 def part_of(request: HttpRequest, items: Sequence[Any], size: int | None = None) -> Part:
-    """Return the part of the items that `?after=` asks for: the first one if it is not a number."""
+    """Return the part of the items that `?after=` asks for, or the first part if it is not a number."""
     start = min(read_number(request.GET, "after") or 0, len(items))
     end = start + (size or PAGE_SIZE)
     return Part(items[start:end], start, end if end < len(items) else None)

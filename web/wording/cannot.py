@@ -1,4 +1,4 @@
-"""What a scope does not allow, beside other scopes on the same page: their lines must not contradict each other."""
+"""What a scope does not allow, worded so that scopes on the same page do not contradict each other."""
 
 from collections.abc import Iterable
 
@@ -14,9 +14,9 @@ from resources.catalogue import Scope
 
 
 def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
-    """Return the sentences about what the scope does not allow, without what the others do, which they name.
+    """Return sentences about what the scope does not allow. They except what the other scopes allow, and name those.
 
-    The others are separate permissions, and the user may allow none of them. So the sentences are true in any case.
+    The sentences call the others separate permissions, so they are true even if the user allows none of those.
     """
     elsewhere = {action: other for other in others if other.id != scope.id for action in (other.id, *other.covers)}
     named = [elsewhere[action] for action in scope.excludes if action in elsewhere]
@@ -24,7 +24,7 @@ def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
         return format_html(_("Cannot {}."), plain_text(scope.cannot))
     titles = [_quote(other) for other in {other.id: other for other in named}.values()]
     listed = format_html(get_text_list(["{}"] * len(titles), _("and")), *titles)
-    if scope.defined_by:  # Its words are the organization's, and only the organization can leave something out.
+    if scope.defined_by:  # The organization wrote these words, and only the organization can leave anything out.
         return format_html(_("Cannot {}, except for what {} allows."), plain_text(scope.cannot), listed)
     left = [_in_sentence(action_titles().get(action, action)) for action in scope.excludes if action not in elsewhere]
     cannot = format_html(_("Cannot {}. "), get_text_list(left, _("or"))) if left else ""
@@ -33,7 +33,7 @@ def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
 
 
 def _quote(scope: Scope) -> SafeString:
-    # Only the catalogue's titles are certainly in our own language.
+    # Only the catalogue's titles are sure to be in our language.
     return format_html(_("“<bdi>{}</bdi>”") if scope.defined_by else _("“{}”"), plain_text(scope.title))
 
 

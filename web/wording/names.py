@@ -19,7 +19,7 @@ CHANGES = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_NARROWED})
 
 
 def names_by_id(*wanted: tuple[QuerySet[Any], Iterable[str | None]]) -> dict[str, str]:
-    """Return the names of the rows with these ids, safe to display. All kinds of rows are read by one query."""
+    """Return the names of the rows with these ids, safe to display. One query reads all kinds of rows."""
     return read_names(
         rows.filter(pk__in=known).order_by().values_list("pk", "name")
         for rows, ids in wanted
@@ -28,7 +28,7 @@ def names_by_id(*wanted: tuple[QuerySet[Any], Iterable[str | None]]) -> dict[str
 
 
 def read_names(queries: Iterable[QuerySet[Any, Any]]) -> dict[str, str]:
-    """Return the names of the ids that the queries find, safe to display. All are read by one query."""
+    """Return the names of the ids that the queries find, safe to display. One query reads them all."""
     found = list(queries)
     return {pk: plain_text(name) for pk, name in found[0].union(*found[1:], all=True)} if found else {}
 
@@ -48,13 +48,13 @@ def add_names(
 ) -> list[dict[str, Any]]:
     """Return the entries with `agentName`, `policyName`, `isPolicyKnown`, `serviceNames` and scope titles.
 
-    `knownScopes` are the texts of its scopes that exist.
+    `knownScopes` are the texts of an entry's scopes that exist.
 
-    An id replaces an unknown name, but unknown services have none, and without `with_services` all are unknown.
+    An unknown name is replaced with the id. Unknown services are left out, and without `with_services` all are unknown.
 
-    If an organization is given, only its own agents and stock clients are named, not the agents of others. Only those
-    that are not among `agent_names` are looked up, and only scopes that are not among `known_scopes`. A policy has the
-    name that it had when it denied. It is known if it still exists, which only an organization is told.
+    If an organization is given, only its own agents and stock clients are named, not the agents of others. Agents in
+    `agent_names` and scopes in `known_scopes` are not looked up. A policy has the name that it had when it denied. It
+    is known if it still exists, which is shown only to an organization.
     """
     unknown = {entry["agentId"] for entry in entries}.difference(agent_names)
     is_asked = organization_id is not None
@@ -76,7 +76,7 @@ def add_names(
 
 
 def _with_names(entry: dict[str, Any], names: Mapping[str, str], titles: Mapping[str, str]) -> dict[str, Any]:
-    # An approval uses the titles that the screen showed, and a removed scope the title that the user had agreed to,
+    # An approval uses the titles that the screen showed, and a removed scope uses the title that the user agreed to,
     # even if the scopes have been renamed since.
     titles = {**titles, **_words(entry, "shownScopes")}
     ended = {**titles, **_words(entry, "endedScopes")}
@@ -108,7 +108,7 @@ def _words(entry: dict[str, Any], field: str) -> dict[str, str]:
 
 
 def _changed(entry: dict[str, Any], how: str) -> list[str]:
-    """Return the scopes that a decision added to the connection, removed from it, and so on."""
+    """Return the scopes that a decision added to the connection, removed from it or changed in another way."""
     return list(entry["metadata"].get(how, ())) if entry["event"] in CHANGES else []
 
 

@@ -1,4 +1,4 @@
-"""The rule that denied a request, and its policy, for the developer whose organization has written it."""
+"""The rule that denied a request, and its policy, for the developer whose organization wrote it."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from policies.rules import title_of
 class Ruling:
     """What a rule decided. The texts are safe to display.
 
-    `policy_name` is the name that the policy had then. `url` is the page of the policy, or empty if it is deleted.
-    `number` is that of the rule in the policy, from 1. `detail` is what the rule said about the request.
+    `policy_name` is the name that the policy had at the time. `url` is the policy's page, or empty if it was deleted.
+    `number` is the rule's number in the policy, from 1. `detail` is what the rule said about the request.
     """
 
     policy_name: str

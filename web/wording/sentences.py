@@ -1,4 +1,4 @@
-"""The audit log as users read it: one sentence per entry."""
+"""The audit log for users: one sentence per entry."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +13,7 @@ from audit.events import Event, Outcome
 from decisions.requests import Reason
 from decisions.wording import asks_user, cause_of, explain_denial, sentence_of
 
-# What a later decision about an already connected agent changed.
+# What a later decision about a connected agent changed.
 CONNECTION_CHANGED = gettext_lazy("You changed what %(agent)s may do.")
 CONNECTION_CONFIRMED = gettext_lazy("You allowed %(agent)s to keep the same access: %(scopes)s.")
 LONGER = gettext_lazy("The access ends later than before.")
@@ -23,7 +23,7 @@ REMOVED = gettext_lazy("Removed: %(scopes)s.")
 WITHDRAWN = gettext_lazy("Removed by its developer: %(scopes)s.")
 DEVELOPERS_POLICY = gettext_lazy("A policy of its developer denied this: %(policy)s.")
 SERVICES_POLICY = gettext_lazy("A policy of the service denied this: %(policy)s.")
-# Those who act, other than the user.
+# Actors other than the user.
 ACTORS = {
     "developer": gettext_lazy("The developer"),
     "agent": gettext_lazy("The agent"),
@@ -31,24 +31,24 @@ ACTORS = {
     "administrator": gettext_lazy("An administrator"),
     "system": gettext_lazy("This server"),
 }
-# What sets names of others apart from our words.
+# Markup that sets names chosen by others apart from our own words.
 MARKS = {
     "agent": '<bdi class="named">{}</bdi>',
     "policy": '<bdi class="named">{}</bdi>',
     "scopes": "<bdi>{}</bdi>",
 }
 
-# How to put names into a template.
+# How names are put into a template.
 type Fill = Callable[[Any, Mapping[str, str]], str]
 
 
 def sentence(entry: dict[str, Any]) -> str:
-    """Return what happened, addressed to the user. `entry` has names from `web.wording.names.add_names`."""
+    """Return what happened as a sentence to the user. `entry` has names from `web.wording.names.add_names`."""
     return _say(entry, _fill)
 
 
 def sentence_html(entry: dict[str, Any]) -> SafeString:
-    """Return the sentence with the names of others set apart."""
+    """Return the sentence as HTML, with names chosen by others set apart."""
     return mark_safe(_say(entry, _fill_html))  # noqa: S308 -- all parts are escaped
 
 
@@ -66,7 +66,7 @@ def _mark(name: str, text: str) -> SafeString:
 
 
 def _say(entry: dict[str, Any], fill: Fill) -> str:
-    """Return the sentence, and what it needs beside that: the reason of a denial, what was removed, or the cause."""
+    """Return the sentence and any addition to it: the reason for a denial, what was removed, or the cause."""
     if entry["event"] == Event.CONSENT_APPROVED and entry["metadata"].get("replacedConsentId"):
         return _change(entry, fill)
     first = fill(sentence_of(entry), _words(entry, fill))
@@ -78,7 +78,7 @@ def _say(entry: dict[str, Any], fill: Fill) -> str:
 
 
 def _words(entry: dict[str, Any], fill: Fill) -> dict[str, str]:
-    """Return what the sentence can name. Other people have no names here."""
+    """Return the names for the sentence. Other people have no names here."""
     return {
         "person": _("You"),
         "account": _("your account"),
@@ -91,7 +91,7 @@ def _words(entry: dict[str, Any], fill: Fill) -> dict[str, str]:
 
 
 def _is_own(entry: dict[str, Any]) -> bool:
-    """Return whether the user acted, maybe as a developer."""
+    """Return whether the user acted, possibly as a developer."""
     actor = entry["actor"]
     if actor["kind"] == "developer":
         return bool(actor["id"] and actor["id"] == entry["metadata"].get("developerId"))
@@ -105,7 +105,7 @@ def _act(entry: dict[str, Any], fill: Fill) -> str:
 
 
 def _change(entry: dict[str, Any], fill: Fill) -> str:
-    """Return what a later decision added and removed, and what the agent's developer had removed."""
+    """Return what a later decision added and removed, and what the agent's developer had already removed."""
     changes = (
         (ADDED, entry["addedTitles"]),
         (REWORDED, entry["rewordedTitles"]),
@@ -125,7 +125,7 @@ def _listed(titles: list[str]) -> str:
 
 
 def reason_html(entry: dict[str, Any]) -> SafeString:
-    """Return why the request was denied, with the name of the policy or the kind of limit if one denied it."""
+    """Return why the request was denied, with the name of the policy or the kind of limit that denied it, if any."""
     return mark_safe(_why(entry, _fill_html))  # noqa: S308 -- all parts are escaped
 
 

@@ -32,7 +32,7 @@ STATES = (
     ("suspended", _("Suspended")),
     ("stopped", _("Stopped by an administrator")),
 )
-# The search among the scopes, which is not a field of the agent.
+# The search for scopes, which is not a field of the agent.
 SEARCH = "find"
 FIELD_NAMES = {
     "redirectUris": "redirect_uris",
@@ -44,7 +44,7 @@ FIELD_NAMES = {
 
 
 class AgentFilterForm(forms.Form):
-    """The search of the list. It is in the URL, so a view can be bookmarked and shared."""
+    """The search form of the list. It is in the URL, so a view can be bookmarked and shared."""
 
     q = PlainField(
         label=_("Name or client ID"),
@@ -57,7 +57,7 @@ class AgentFilterForm(forms.Form):
     )
 
     def wanted(self) -> dict[str, str]:
-        """Return the arguments of `search_agents`, without what is invalid."""
+        """Return the valid filters as arguments of `search_agents`."""
         self.is_valid()
         return {"text": self.cleaned_data.get("q", ""), "state": self.cleaned_data.get("status", "")}
 
@@ -87,29 +87,29 @@ class AgentForm(forms.Form):
 
     @classmethod
     def from_draft(cls, data: QueryDict, *, scopes: Sequence[Scope]) -> Self:
-        """Return a form with what is filled in so far, without errors for what is still missing or wrong."""
+        """Return a form with the values entered so far, without errors for missing or invalid ones."""
         known = {scope.id for scope in scopes}
         chosen = [one for one in data.getlist("allowed_scopes") if one in known]
         return cls(initial={**data.dict(), "allowed_scopes": chosen}, scopes=scopes)
 
     @property
     def draft(self) -> dict[str, Any]:
-        """The values that the page shows, valid or not."""
+        """The values that the page shows, whether valid or not."""
         return {name: self[name].value() for name in self.fields}
 
     @property
     def finds_some(self) -> bool:
-        """Whether the search finds a scope."""
+        """Whether the search finds any scope."""
         return any(service.is_found for service in self.services)
 
     @cached_property
     def services(self) -> list[Service]:
-        """The scopes by service, as the page shows them."""
+        """The scopes grouped by service, as the page shows them."""
         searched = self.data.get(SEARCH) or self.initial.get(SEARCH) or ""
         return services(self.scopes, self["allowed_scopes"].value() or (), str(searched))
 
     def clean(self) -> dict[str, Any]:
-        """Check what the services check, too, so that the page shows all errors at once."""
+        """Also run the checks of the services, so that the page shows all errors at once."""
         if "redirect_uris" in self.cleaned_data:
             self._check(check_redirect_uris, self.cleaned_data["redirect_uris"])
         return self.cleaned_data
@@ -126,7 +126,7 @@ class AgentForm(forms.Form):
 
 
 class AgentSettingsForm(AgentForm):
-    """The form of a registered agent, which has links and a logo, too."""
+    """The form of a registered agent, which also has links and a logo."""
 
     homepage_url = PlainField(label=_("Homepage"), required=False, widget=forms.URLInput)
     privacy_url = PlainField(label=_("Privacy policy"), required=False, widget=forms.URLInput)
@@ -178,6 +178,6 @@ class DeveloperForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    """Why the developer suspends an agent, for the log."""
+    """The developer's reason for suspending an agent, for the log."""
 
     reason = PlainField(label=_("Reason"), help_text=_("For your organization's log."), max_length=300, required=False)

@@ -1,4 +1,4 @@
-"""The consent screen of an agent that is still being described, made of the parts of the real one."""
+"""A preview of an agent's consent screen while the developer fills in the form, made from the real one's parts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,9 +20,9 @@ from web.user.consent.sections import Group, Section
 
 
 def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent | None = None) -> dict[str, Any]:
-    """Return the context of the consent screen. `draft` has the fields of the form, complete and valid or not.
+    """Return the context of the consent screen. `draft` has the fields of the form, which may be incomplete or invalid.
 
-    The logo is that of the `saved` agent: another address is fetched only when the form is saved.
+    The logo is the `saved` agent's, because a new address is fetched only when the form is saved.
     """
     name = plain_text(draft.get("name"))[:MAX_NAME]
     uris = [uri for uri in _lines(draft.get("redirect_uris")) if problem_with(uri) is None]
@@ -63,5 +63,5 @@ def _group(group: Group) -> Group:
 
 
 def _choice(choice: Choice) -> Choice:
-    """Leave out the limits and their buttons: they are many, and a preview has none to set."""
+    """Leave out the limits and their buttons: there are many, and a preview cannot set any."""
     return replace(choice, limits=None, can_open=False, is_first=False)

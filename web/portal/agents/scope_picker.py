@@ -1,4 +1,4 @@
-"""The scopes that an agent may ask for, grouped by service, for the developer who chooses among them."""
+"""A picker for the scopes that an agent may ask for, grouped by service."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from resources.risks import RISK_LEVELS
 from resources.selectors import own_scopes
 from web.display.labels import highest_risk
 
-# The text is posted, so the limit of URLs does not bound it. Each word is compared with each scope.
+# The text is posted, so the length limit of URLs does not apply. Each word is compared with each scope.
 MAX_SEARCH = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A scope with its checkbox. One that the search does not find is hidden, but stays ticked."""
+    """A scope with its checkbox. A scope that the search does not find is hidden, but stays ticked."""
 
     scope: Scope
     is_ticked: bool
@@ -25,7 +25,7 @@ class Pick:
 
 @dataclass(slots=True)
 class Service:
-    """The scopes of one service. `is_ours` says whether its name is one of the catalogue's."""
+    """The scopes of one service. `is_ours` says whether its name comes from the catalogue."""
 
     name: str
     is_ours: bool
@@ -46,20 +46,20 @@ class Service:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the page shows its scopes at first: one is ticked, or the search found one."""
+        """Return whether the page initially shows its scopes: one is ticked, or the search found one."""
         return bool(self.ticked) or (self.is_searched and self.is_found)
 
 
 def offered_scopes(organization_id: str, kept: Collection[str] = ()) -> list[Scope]:
-    """Return the catalogue, the organization's own scopes, and others that an agent has already."""
+    """Return the catalogue, the organization's own scopes, and any others that the agent already has."""
     own = own_scopes(organization_id).values_list("id", flat=True)
     return describe_scopes([*catalogue(), *own, *kept])
 
 
 def services(scopes: Sequence[Scope], ticked: Collection[str], search: str = "") -> list[Service]:
-    """Return the scopes by service, in order. `search` are words, all of which must be in what a scope says.
+    """Return the scopes by service, in order. A scope's texts must contain all words in `search`.
 
-    Of a longer search, only the first `MAX_SEARCH` characters count.
+    Only the first `MAX_SEARCH` characters of a search count.
     """
     words = search[:MAX_SEARCH].lower().split()
     found: dict[tuple[str, str], Service] = {}

@@ -47,7 +47,7 @@ def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
     agent = agent_for_organization(developer.organization_id, agent_id)
     had = agent.redirect_uri_list
     if len(_set_status(request, developer, agent, Agent.Status.ACTIVE).redirect_uri_list) < len(had):
-        text = _("Its redirect URIs from before the password reset are dropped. Add those that are yours: %(uris)s")
+        text = _("Its redirect URIs from before the password reset were removed. Add those that are yours: %(uris)s")
         messages.warning(request, text % {"uris": " ".join(had)})
     if agent.is_stopped:
         messages.warning(request, _("Your suspension is lifted, but the agent is still stopped by an administrator."))

@@ -1,6 +1,6 @@
-"""The trial of an agent: a developer sees its consent screen, decides, and learns what verify would then answer.
+"""The trial of an agent: a developer sees its consent screen, decides, and sees what verify would then answer.
 
-It is a rehearsal in memory: the page writes nothing, and each answer begins with empty limits.
+The trial runs in memory: the page writes nothing, and for each answer all limits start unused.
 """
 
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ ALLOWED, ASKED, DENIED = "allowed", "asked", "denied"
 
 
 class QuestionForm(forms.Form):
-    """A request that the agent makes. `context` is the JSON that a service sends."""
+    """A request to try. `context` is the JSON that a service sends."""
 
     scope = forms.ChoiceField(label=_("Required scope"), widget=IdSelect)
     action = PlainField(
@@ -75,7 +75,7 @@ class QuestionForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A call with what verify answers. `remedy` is empty if it is allowed."""
+    """A call and verify's answer. `remedy` is empty if the call is allowed."""
 
     call: Call
     outcome: str
@@ -124,7 +124,7 @@ def _result(request: HttpRequest, context: dict[str, Any], asked: Request, answe
 
 
 def _ask(agent: Agent, answered: Answered, calls: Sequence[Call]) -> list[Answer]:
-    """Decide each call by itself, as the first after the consent."""
+    """Decide each call separately, as the first one after the consent."""
     rehearsed = None
     if answered.granted:
         agent_now = RehearsedAgent.of(agent)
@@ -144,7 +144,7 @@ def _explain(call: Call, decision: Decision) -> Answer:
 
 
 def _kept(request: HttpRequest) -> list[tuple[str, str]]:
-    """Return the fields of the decision, which are sent again with a question."""
+    """Return the fields of the decision, which the question form sends again."""
     fields = request.POST.lists()
     return [
         (name, str(value))

@@ -1,7 +1,7 @@
 """The users of an agent, and what they granted it.
 
-Developers see what the agent learns anyway: the user's id, the scopes, and the decisions. Who the user is and how they
-bound the access (what asks, limits, targets, a pause) is the user's own.
+Developers see what the agent learns anyway: the user's id, the scopes and the decisions. They do not see who the user
+is, or how the user restricts the access (approvals, limits, targets, a pause).
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class AgentUsersForm(forms.Form):
     )
 
     def wanted(self) -> dict[str, str]:
-        """Return the filters of `grants_of_agent`, without what is invalid."""
+        """Return the valid filters as arguments of `grants_of_agent`."""
         self.is_valid()
         return {"user_id": self.cleaned_data.get("user", ""), "state": self.cleaned_data.get("state", "")}
 

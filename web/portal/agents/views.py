@@ -59,7 +59,7 @@ def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Register an agent, or with the button "preview" show what users would see."""
+    """Register an agent or, with the "preview" button, show what users would see."""
     form = _form(request, offered_scopes(developer.organization_id), initial={})
     if form.is_valid():
         throttle_agents(developer.organization_id)
@@ -126,7 +126,7 @@ def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRespo
 
 
 def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]:
-    """Return each agent with the number of its users, its decisions per hour, and the URL of these in the log."""
+    """Return each agent with its number of users, its decisions per hour, and their URL in the log."""
     ids, now = [agent.id for agent in agents], clock.now()
     users, decisions = count_connections(ids, now), decisions_per_hour(organization_id, ids, now)
     return [

@@ -1,1 +1,1 @@
-"""The analytics of an organization: charts, tables beside them, and links to the rows of the log behind each number."""
+"""The analytics of an organization: charts, tables beside them, and links to the log entries behind each number."""

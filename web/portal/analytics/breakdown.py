@@ -1,4 +1,4 @@
-"""Decisions over time, by what the user chooses: the chart, the table beside it, and the numbers of each step."""
+"""Decisions over time, grouped as the user chooses: the chart, the table beside it, and the numbers per step."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Grouping:
 
     @property
     def has_outcomes(self) -> bool:
-        """Whether each value is counted by its outcome."""
+        """Whether each value is counted separately by outcome."""
         return self.kind in (Kind.AGENT, Kind.SCOPE)
 
 
@@ -48,7 +48,7 @@ GROUPINGS = (OUTCOME, RULE, AGENT, SCOPE)
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """The section of the page. `more` is how many values the table leaves out."""
+    """The section of the page. `more` is the number of values that the table leaves out."""
 
     by: Grouping
     plot: Plot
@@ -61,14 +61,14 @@ class Breakdown:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Counts of a value without its outcome."""
+    """A counted value, split into the value itself and its outcome."""
 
     value: str
     outcome: str
 
 
 def split(by: Grouping, value: str) -> Split:
-    """Take the outcome out of a counted value."""
+    """Split a counted value into the value and its outcome."""
     if by is AGENT:
         agent, outcome = value.rsplit(" ", 1)
         return Split(agent, outcome)
@@ -90,9 +90,9 @@ def break_down(
     links: Links,
     lists_all: bool = False,
 ) -> Breakdown:
-    """Return the section. `now` and `before` have the counts of both periods, `over_time` those of each step.
+    """Return the section. `now` and `before` have the counts of both periods, and `over_time` the counts of each step.
 
-    `before` and `names` need only the values that are listed, and of agents `over_time` only those that are drawn.
+    `before` and `names` need only the values that are listed. For agents, `over_time` needs only those that are drawn.
     `whole` has all decisions of each step.
     """
     totals, steps = _sums(by, now), len(window.starts())
@@ -113,7 +113,7 @@ def break_down(
 
 
 def listed_number(*, lists_all: bool) -> int:
-    """Return how many lines the table has at most."""
+    """Return the most lines that the table can have."""
     return ALL_LISTED if lists_all else LISTED
 
 
@@ -123,7 +123,7 @@ def most_frequent(by: Grouping, counts: Numbers, number: int) -> list[str]:
 
 
 def with_outcomes(by: Grouping, values: Iterable[str]) -> list[str]:
-    """Return the values as they are counted: with each outcome, if they are counted by it. The opposite of `split`."""
+    """Return the values as they are counted: with each outcome, if outcomes are counted. The inverse of `split`."""
     if not by.has_outcomes:
         return list(values)
     pairs = product(values, OUTCOME_QUERIES)
@@ -131,7 +131,7 @@ def with_outcomes(by: Grouping, values: Iterable[str]) -> list[str]:
 
 
 def query_of(by: Grouping, value: str) -> Query:
-    """Return the query of the log for a value."""
+    """Return the log query for a value."""
     if by is RULE:
         return of_rule(value)
     if by is OUTCOME:
@@ -148,13 +148,13 @@ def label_of(by: Grouping, value: str, names: Names) -> ValueLabel:
 
 
 def axis(window: Window) -> list[str]:
-    """Return the names of the first step, the one in the middle, and the last, for below a chart."""
+    """Return the names of the first, middle and last step, for the axis below a chart."""
     starts = window.starts()
     return [short_step_name(starts[place], window.step) for place in (0, len(starts) // 2, -1)]
 
 
 def _sums(by: Grouping, counts: Numbers, outcome: str = "") -> dict[str, int]:
-    """Return the counts by value, of one outcome or of all."""
+    """Return the counts by value, for one outcome or for all."""
     found: dict[str, int] = {}
     for value, number in counts.items():
         one = split(by, value)
@@ -194,7 +194,7 @@ def _series(by: Grouping, over_time: Mapping[str, Sequence[int]], steps: int) ->
 
 
 def _rest(whole: Sequence[int], series: Sequence[Sequence[int]]) -> list[int]:
-    """Return what is left of the whole in each step."""
+    """Return what remains of the total in each step."""
     return [total - sum(column) for total, *column in zip(whole, *series, strict=True)]
 
 

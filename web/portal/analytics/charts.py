@@ -1,14 +1,14 @@
 """The geometry of charts. `components/chart.html` draws it.
 
-A plot is `STEP` units wide per step and `HEIGHT` units high, and the browser stretches it. So bars scale, and all
-words are HTML beside the SVG.
+A plot is `STEP` units wide per step and `HEIGHT` units high, and the browser stretches it. Because it stretches, all
+text is HTML beside the SVG.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 STEP, GAP, HEIGHT = 10, 1, 100
-# A value that is not zero has at least this height, or nobody would see it.
+# A nonzero value has at least this height, so that it is visible.
 LEAST = 1.0
 
 
@@ -38,13 +38,13 @@ def stacked_bars(series: Sequence[Sequence[int]]) -> Plot:
 
 
 def bar_lengths(numbers: Sequence[int]) -> list[str]:
-    """Return how long the bar of each number is, in percent of the longest, as SVG writes numbers."""
+    """Return the length of each number's bar as a percentage of the longest, formatted for SVG."""
     longest = max(numbers, default=0)
     return [short(max(LEAST, HEIGHT * number / longest)) if number else "0" for number in numbers]
 
 
 def nice_top(highest: float) -> float:
-    """Return the least of 1, 2, 3, 4, 5, 6, 8 and 10, times a power of ten, that is not lower."""
+    """Round up to the next 1, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
     if highest <= 0:
         return 1
     power = 1.0
@@ -56,7 +56,7 @@ def nice_top(highest: float) -> float:
 
 
 def short(value: float) -> str:
-    """Return a number for SVG, with one decimal at most."""
+    """Return a number for SVG, with at most one decimal."""
     return f"{value:.1f}".removesuffix(".0")
 
 

@@ -1,4 +1,4 @@
-"""What became of requests for consent, and which scopes users left out."""
+"""The outcomes of consent requests, and the scopes that users left out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SCOPES_LISTED = 8
 
 @dataclass(frozen=True, slots=True)
 class FunnelBar:
-    """A horizontal bar of the funnel, in percent of the chart, as SVG writes numbers."""
+    """A horizontal bar of the funnel, in percent of the chart, formatted for SVG."""
 
     style: str
     width: str
@@ -29,7 +29,7 @@ class FunnelBar:
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """A step of the requests. `share` is that of the requests that were made."""
+    """A step of the requests. `share` is its share of all requests."""
 
     style: str
     label: str
@@ -39,7 +39,7 @@ class StepRow:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A scope that users left out, the length of its bar, and how often they were asked for it."""
+    """A scope that users left out, with the length of its bar and how often it was requested."""
 
     words: ValueLabel
     count: Count
@@ -83,7 +83,7 @@ def find_consents(window: Window, now: Totals, before: Totals, names: Names, lin
 
 
 def bars_of(counts: Mapping[str, int]) -> list[FunnelBar]:
-    """Return a bar for each step that occurred, in its place. The longest is as wide as the chart."""
+    """Return a bar for each step that occurred, at its place. The longest is as wide as the chart."""
     lengths, pitch = bar_lengths([counts.get(step, 0) for step in Step]), HEIGHT / len(Step)
     return [
         FunnelBar(step.value, length, short(place * pitch + 2), short(pitch - 4))

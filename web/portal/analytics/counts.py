@@ -1,4 +1,4 @@
-"""Numbers as the analytics show them: with a link, and compared with the period before."""
+"""Numbers as the analytics show them: with a link, and compared with the previous period."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from django.utils.translation import gettext as _
 from core.local import local_locale
 from web.portal.analytics.value_labels import ValueLabel
 
-# More than this says only that there was almost nothing before.
+# A larger change says only that there was almost nothing before.
 MOST_CHANGE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A number, that of the period before, and the URL of the rows behind it."""
+    """A number, the number of the previous period, and the URL of the log entries behind it."""
 
     number: int
     before: int
@@ -23,7 +23,7 @@ class Count:
 
     @property
     def change(self) -> str:
-        """How it has changed, as in "+12%". Empty if a percentage would say nothing."""
+        """The change since the previous period, such as "+12%". Empty if a percentage would be meaningless."""
         if not self.before or not self.number or self.number > MOST_CHANGE * self.before:
             return _("new") if self.number and not self.before else ""
         share = self.number / self.before - 1
@@ -43,14 +43,14 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A line of the table with the numbers of each step: its name, and a number with a URL per series."""
+    """A line of the table of steps: the step's name, and per series a number with its URL."""
 
     name: str
     cells: Sequence[tuple[int, str]]
 
 
 def percent(number: int, of: int) -> str:
-    """Return the share in whole percent, or in tenths if it is small. Empty if there is nothing to share."""
+    """Return the share in whole percent, or in tenths of a percent if it is small. Empty if the total is zero."""
     if not of:
         return ""
     style = "#,##0.0%" if 0 < number / of < 0.01 else "#,##0%"
@@ -58,5 +58,5 @@ def percent(number: int, of: int) -> str:
 
 
 def highest(counts: Mapping[str, int], limit: int) -> list[str]:
-    """Return the values that occurred most often, of equal ones the first in the alphabet."""
+    """Return the values that occurred most often. Ties are in alphabetical order."""
     return sorted(counts, key=lambda value: (-counts[value], value))[:limit]

@@ -1,4 +1,4 @@
-"""What the analytics show, as the URL says it."""
+"""What the analytics show, as the URL states it."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +24,7 @@ class AnalyticsForm(AgentFieldForm):
         self.is_valid()
         data = self.cleaned_data
         agent = data.get("agent")
-        if agent:  # the field then shows the name, too
+        if agent:  # so that the field also shows the name
             self.data = {**dict(self.data.items()), "agent": self.fields["agent"].prepare_value(agent)}
         by = next((one for one in GROUPINGS if one.name == data.get("by")), OUTCOME)
         return Choice(

@@ -1,4 +1,4 @@
-"""Links to the rows of the log behind a number."""
+"""Links to the log entries behind a number."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,12 +21,12 @@ DECISIONS: Query = {"event": Event.TOKEN_VERIFY.value}
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Makes links to the log of one agent, or of all."""
+    """Build links to the log, for one agent or for all."""
 
     agent_id: str = ""
 
     def to(self, window: Window, query: Query) -> str:
-        """Return the URL of the entries in the window that the query selects."""
+        """Return the URL of the entries that the query selects within the window."""
         return self.between(window.since, window.until, query)
 
     def between(self, since: datetime, until: datetime, query: Query) -> str:
@@ -60,5 +60,5 @@ def _of_decider(reason: str, policy_id: str, rule_type: str) -> Query:
 
 
 def _hour(moment: datetime) -> str:
-    """Return a full hour of UTC, as short as the log's filters read it."""
+    """Return a full hour of UTC in the shortest form that the log's filters accept."""
     return f"{moment:%Y-%m-%dT%HZ}"

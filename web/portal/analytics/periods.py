@@ -1,4 +1,4 @@
-"""The periods that the analytics can show, and how their steps are called."""
+"""The periods that the analytics can show, and the names of their steps."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from insights.windows import DAY, HOUR, Window, floor_day, floor_hour
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """A period of the URL. It ends with the current hour, which is not over. Its steps begin at full hours of UTC."""
+    """A period in the URL. It ends with the current, unfinished hour. Its steps begin at full hours of UTC."""
 
     name: str
     label: Any
@@ -29,9 +29,10 @@ class Period:
         return Window(_end_of_step(end - HOUR, self.step) - self.length, end, self.step)
 
     def window_before(self, window: Window) -> Window:
-        """Return the time before the period's window that it is compared with, which is as long.
+        """Return the window of the same length before the period's, with which it is compared.
 
-        Hours are kept for a month only (`insights.services`), so that of a longer period has the whole of its last day.
+        Hours are kept for only a month (`insights.services`), so for a longer period this window includes all of its
+        last day.
         """
         before = window.before(self.length)
         if self.step <= DAY:
@@ -54,7 +55,7 @@ def find_period(name: str) -> Period:
 
 
 def step_name(start: datetime, step: timedelta) -> str:
-    """Return when a step begins or, of days, which are UTC's, which it has. For where there is room."""
+    """Return the long name of a step: when it begins or, if it consists of UTC days, which days."""
     if step < DAY:
         return exactly(start, "short")
     locale, last = local_locale(), start + step - DAY
@@ -64,7 +65,7 @@ def step_name(start: datetime, step: timedelta) -> str:
 
 
 def short_step_name(start: datetime, step: timedelta) -> str:
-    """Return the same for the axis of a chart."""
+    """Return the short name of a step, for the axis of a chart."""
     if step >= DAY:
         return str(dates.format_skeleton("MMMd", start, locale=local_locale()))
     local = start.astimezone(local_zone())

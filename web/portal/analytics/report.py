@@ -34,7 +34,7 @@ from web.portal.analytics.value_labels import Names, ValueLabel
 type Totals = Mapping[Kind, Mapping[str, int]]
 
 DENIALS_LISTED = 10
-# The worker counts once per minute. The page warns if an entry has waited for longer than this.
+# The worker counts once per minute. The page warns if an entry has waited longer than this.
 LATE = timedelta(minutes=10)
 
 
@@ -49,7 +49,7 @@ class Choice:
 
 
 class Denied(NamedTuple):
-    """How often a value of the kind `rule` denied an agent, or the chosen one if `agent_id` is empty."""
+    """How often a value of the kind `rule` denied an agent. If `agent_id` is empty, that is the chosen agent."""
 
     agent_id: str
     rule: str
@@ -59,7 +59,7 @@ class Denied(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TopDenial:
-    """What was denied often: which agent, or None if one is chosen, and why, and the length of its bar."""
+    """A frequent denial: the agent, or None if one is chosen, the reason, and the length of its bar."""
 
     agent: ValueLabel | None
     why: ValueLabel
@@ -69,7 +69,7 @@ class TopDenial:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The numbers on top of the page."""
+    """The numbers at the top of the page."""
 
     decisions: Count
     spark: Sparkline
@@ -98,7 +98,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
     """Return the analytics of the organization. The number of queries does not depend on the length of the log."""
     window = choice.period.window(now)
     earlier, kinds, agent_id = choice.period.window_before(window), _kinds(choice), choice.agent_id or None
-    # There can be thousands of denials of all agents, of which the page shows ten.
+    # All agents together can have thousands of kinds of denials. The page shows ten.
     current = totals(organization_id, kinds, window, agent_id=agent_id, most={Kind.DENIAL: DENIALS_LISTED})
     before = totals(organization_id, kinds, earlier, agent_id=agent_id, only=_compared(choice, current))
     in_steps = series(
@@ -131,7 +131,7 @@ def make_report(organization_id: str, choice: Choice, now: datetime) -> Report:
 
 
 def _drawn(choice: Choice, current: Totals) -> dict[Kind, list[str]]:
-    """Return the agents that the chart draws: an organization can have hundreds. Of other kinds, all are needed."""
+    """Return the agents that the chart draws: an organization can have hundreds. Other kinds are read in full."""
     by = choice.by
     return {by.kind: with_outcomes(by, most_frequent(by, current[by.kind], DRAWN))} if by is AGENT else {}
 
@@ -145,7 +145,7 @@ def _kinds(choice: Choice) -> set[Kind]:
 
 
 def _compared(choice: Choice, current: Totals) -> dict[Kind, set[str]]:
-    """Return the values that the page compares with the time before, of the kinds that can have thousands."""
+    """Return the values that the page compares with the previous period, for the kinds that can have thousands."""
     by, denial = choice.by, _denial_kind(choice)
     shown = {denial: set(highest(current[denial], DENIALS_LISTED))}
     if by is not OUTCOME:

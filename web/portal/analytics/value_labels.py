@@ -17,7 +17,7 @@ from web.wording.names import names_by_id, scope_titles
 
 @dataclass(frozen=True, slots=True)
 class ValueLabel:
-    """A name, safe to display, and what is known beside it: words, or its id. `is_id` marks an id without a name."""
+    """A name, safe to display, with a description or an id where there is one. `is_id` marks an id without a name."""
 
     name: str
     detail: str = ""
@@ -26,7 +26,7 @@ class ValueLabel:
 
 
 class Names:
-    """Names of agents, policies and scopes, as far as the organization may know them."""
+    """Names of the agents, policies and scopes that the organization may know."""
 
     def __init__(self, organization_id: str, agents: Iterable[str], policies: Iterable[str], scopes: Iterable[str]):
         self._names = names_by_id(
@@ -37,7 +37,7 @@ class Names:
         self._titles = scope_titles(wanted) if wanted else {}
 
     def agent(self, agent_id: str) -> ValueLabel:
-        """Return the words for an agent. Those of other organizations have no name here."""
+        """Return the label of an agent. Agents of other organizations have no name here."""
         if agent_id == NONE:
             return ValueLabel(_("No agent"))
         if agent_id == REST:
@@ -52,7 +52,7 @@ class Names:
         return ValueLabel(self._titles[scope], code=scope) if scope in self._titles else ValueLabel(scope, is_id=True)
 
     def rule(self, value: str) -> ValueLabel:
-        """Return the words for a value of the kind `rule`."""
+        """Return the label of a value of the kind `rule`."""
         reason, policy_id, rule_type = rule_parts(value)
         why = str(explain_denial(reason, {}).label or reason)
         title = "" if rule_type == NONE else title_of(rule_type)

@@ -47,6 +47,6 @@ def _groupings(choice: Choice) -> Sequence[Tab]:
 
 
 def _query(choice: Choice, **changes: str) -> str:
-    """Return the query of the page, with some of it changed. A long list is shown only where the user asked for it."""
+    """Return the query of the page with these changes. A long list is shown only where the user asked for it."""
     chosen = {"period": choice.period.name, "by": choice.by.name, "agent": choice.agent_id, **changes}
     return urlencode({name: value for name, value in chosen.items() if value})

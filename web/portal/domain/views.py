@@ -67,7 +67,7 @@ def domain(request: HttpRequest, developer: Developer) -> HttpResponse:
 @developer_page
 @posted_from("web:domain")
 def check(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Look for the proof now, and say what was found."""
+    """Look for the proof now, and report the result."""
     try:
         checked = check_domain(actor=developer_actor(request, developer), claim=_claim_of(developer))
     except DomainTaken as error:
@@ -122,7 +122,7 @@ def _claim_of(developer: Developer) -> DomainClaim:
 
 
 def _newest_decision(organization_id: str) -> LogRow | None:
-    """Return the newest entry in which an administrator decided whether the organization is verified, if any."""
+    """Return the newest entry, if any, in which an administrator decided whether the organization is verified."""
     found, _older = entries_for_organization(organization_id, Filters(events=DECISIONS)).page("", 1)
     return next(iter(read_rows(found, OwnNames(organization_id, {}))), None)
 
@@ -139,7 +139,7 @@ def _describe(claim: DomainClaim) -> dict[str, Any]:
 
 
 def _problems(claim: DomainClaim) -> dict[str, str]:
-    """Return why the last check did not find the proof, in DNS and in the file. Empty if it did."""
+    """Return why the last check found the proof neither in DNS nor in the file. Empty if it found one."""
     if claim.checked_at is None or claim.method:
         return {}
     dns: dict[str, str] = {

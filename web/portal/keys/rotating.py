@@ -1,4 +1,4 @@
-"""The page that replaces a named secret, a client secret or an API key, by a new one."""
+"""The page that replaces a named secret, which is a client secret or an API key, with a new one."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ SOON = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class SecretRow:
-    """A secret, and the pages that rotate and revoke it."""
+    """A secret, with the pages that rotate and revoke it."""
 
     secret: NamedSecret
     rotate_url: str
@@ -47,8 +47,8 @@ def rotate_named_secret(
 ) -> HttpResponse:
     """Ask for the overlap, rotate the secret, and redirect to `back_url`, the list that shows the new one.
 
-    `find` and `rotate` raise `AlreadyReplaced` and `NotFound`. After the second click of two, the list says so, or
-    `gone`, and still shows the secret that the first click made.
+    `find` and `rotate` raise `AlreadyReplaced` and `NotFound`. After a double click, the list shows the message of that
+    error or `gone`, and the secret that the first click created.
     """
     form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
     try:

@@ -1,1 +1,1 @@
-"""The organization's log as the developer portal shows it: rows, one entry, exports."""
+"""The organization's log as the developer portal shows it: the table, single entries and exports."""

@@ -1,4 +1,4 @@
-"""One entry of an organization's log with everything that the organization may read of it."""
+"""One entry of an organization's log, with everything in it that the organization may read."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from web.portal.logs.rows import LogRow, read_rows
 
 @dataclass(frozen=True, slots=True)
 class LogDetail:
-    """`whole` is the entry as the API shows it, as JSON."""
+    """An entry in full. `whole` is the entry as JSON, as the API shows it."""
 
     row: LogRow
     scopes: list[Scope]

@@ -40,7 +40,7 @@ COLUMNS = (
 def download_of(
     listing: Listing, own: OwnNames, zone: ZoneInfo, *, request_id: str = "", name: str = "log"
 ) -> Download[LogRow]:
-    """Return the download. `request_id` is one that the log has no index of, or empty."""
+    """Return the download. `request_id` is one that the log has no index for, or empty."""
     batches = _read_all(listing, own, request_id)
     return Download(name, listing.criteria, COLUMNS, batches, partial(_describe, zone=zone))
 
@@ -51,7 +51,7 @@ def _read_all(listing: Listing, own: OwnNames, request_id: str) -> Iterator[list
 
 
 def _describe(row: LogRow, zone: ZoneInfo) -> Row:
-    """Return the entry with a value for each of `COLUMNS`."""
+    """Return the entry's value for each of `COLUMNS`."""
     content, personal = row.content, row.content["personal"]
     return {
         "id": row.id,

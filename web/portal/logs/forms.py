@@ -25,7 +25,7 @@ from web.portal.logs.names import AGENT, DEVELOPER, POLICY, SERVER, OwnNames
 from web.portal.logs.phrases import ACTORS, DECIDERS, STEPS
 
 ANY = [("", _("Any"))]
-TOKEN = "token"  # of the reasons, all that the token gives
+TOKEN = "token"  # all reasons that are about the token
 FROM, TO = "from", "to"
 IN_FILE_NAMES = ("outcome", "agent", "rule", "reason", "policy", "server", "event", FROM, TO)
 MAX_SLUG = 20
@@ -81,7 +81,7 @@ class LogFilterForm(FilterForm):
         return self.cleaned_data
 
     def filters(self) -> Filters:
-        """Return the filters of the log. Invalid ones are left out: check first whether the form is valid."""
+        """Return the valid filters of the log. Check first whether the form is valid."""
         value = self._valid
         request_id, reason = value("request"), value("reason")
         return Filters(
@@ -108,15 +108,15 @@ class LogFilterForm(FilterForm):
 
     @property
     def foreign_request_id(self) -> str:
-        """The request id that the caller chose, if the filter is one. The log has no index of these."""
+        """The request id in the filter, if a caller chose it. The log has no index of these."""
         request_id = self._valid("request")
         return "" if request_id is None or is_own(request_id) else str(request_id)
 
     @property
     def foreign_scope(self) -> str:
-        """The scope that is filtered by, if it is neither in the catalogue nor of the organization.
+        """The scope in the filter, if it is neither in the catalogue nor one of the organization's.
 
-        The log finds it only in entries that concern an organization that defines it, or whose token had it.
+        The log finds such a scope only in entries that concern an organization that defines it, or whose token had it.
         """
         wanted = self._valid("scope") or self._valid("action") or ""
         is_known = not SCOPE_ID.fullmatch(wanted) or wanted in catalogue()
@@ -124,11 +124,11 @@ class LogFilterForm(FilterForm):
 
     @property
     def other_scopes_query(self) -> str:
-        """The query of the page with the entries that have asked for scopes under which the log has no entries."""
+        """The query of the page with entries that asked for scopes that the log does not index."""
         return self.query(scope=OTHER_SCOPES, action="")
 
     def file_words(self) -> list[str]:
-        """Return what was filtered, as words for the name of a file: without ids of users, and not too long."""
+        """Return the filters as words for a file name, without ids of users and not too long."""
         words = [self._file_word(name) for name in IN_FILE_NAMES if name in self._sent()]
         return [word for word in words if word]
 
@@ -138,7 +138,7 @@ class LogFilterForm(FilterForm):
         return _slug(self._words(name))
 
     def _sent(self) -> dict[str, str]:
-        """Return the valid filters as the user sent them. Names become ids, which stay what they are."""
+        """Return the valid filters as the user sent them, with names replaced by ids, which do not change."""
         return {name: self._valid(name) if self._is_named(name) else value for name, value in super()._sent().items()}
 
     def _words(self, name: str) -> str:
@@ -172,7 +172,7 @@ def _slug(words: str) -> str:
 
 
 def _with_unknown(choices: list[Any], name: str | None) -> list[Any]:
-    """Return also the name of a rule type or a reason that there is no more: the log outlives them."""
+    """Also return the name of a rule type or a reason that no longer exists, because the log outlives them."""
     is_unknown = name and NAME.fullmatch(name) and name not in dict(choices)
     return [*choices, (name, name)] if is_unknown else choices
 

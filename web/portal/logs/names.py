@@ -14,7 +14,7 @@ from developers.models import Developer
 from policies.models import Policy
 from resources.models import ResourceServer
 
-# So many of each kind are suggested, the newest.
+# The number of newest names of each kind that are suggested.
 MAX_SUGGESTED = 100
 AGENT, POLICY, SERVER, DEVELOPER = "agt", "pol", "res", "dev"
 NOT_DELETED = Value(value=False, output_field=BooleanField())
@@ -24,7 +24,7 @@ NOT_DELETED = Value(value=False, output_field=BooleanField())
 class OwnNames:
     """Names by id, safe to display, newest first.
 
-    `deleted` are the ids of agents that have a name, but no page any more.
+    `deleted` are the ids of agents that still have a name, but no longer a page.
     """
 
     organization_id: str
@@ -32,11 +32,11 @@ class OwnNames:
     deleted: frozenset[str] = frozenset()
 
     def of_kind(self, prefix: str) -> dict[str, str]:
-        """Return the names of all agents, for example, by id."""
+        """Return the names of one kind, such as all agents, by id."""
         return {pk: name for pk, name in self.names.items() if pk.startswith(f"{prefix}_")}
 
     def with_those_of(self, ids: Iterable[str | None]) -> "OwnNames":
-        """Return also the names that these ids have, as far as the organization may know them."""
+        """Also return the names of these ids that the organization may know."""
         unknown = {one for one in ids if one and one not in self.names}
         own = _rows(self.organization_id)
         by_kind = {prefix: [one for one in unknown if one.startswith(f"{prefix}_")] for prefix in own}
@@ -46,16 +46,16 @@ class OwnNames:
         return replace(self, names={**self.names, **names}, deleted=self.deleted | _deleted(found))
 
     def find(self, prefix: str, text: str) -> list[str]:
-        """Return the ids of up to two objects of this kind with this name, in any case. Agents have client ids, too."""
+        """Return the ids of up to two objects of this kind with this name, ignoring case. Add agents' client ids."""
         known = Q(name__iexact=text) | Q(client_id=text) if prefix == AGENT else Q(name__iexact=text)
         return list(_rows(self.organization_id)[prefix].filter(known).values_list("pk", flat=True)[:2])
 
 
 def suggested_names(developer: Developer) -> OwnNames:
-    """Return the newest names of each kind in the developer's organization, by one query."""
+    """Return the newest names of each kind in the developer's organization, in one query."""
     organization_id = developer.organization_id
     own = _rows(organization_id) | {AGENT: Agent.objects.filter(organization_id=organization_id)}
-    # SQLite has no limits within a union.
+    # SQLite does not allow LIMIT within a UNION.
     newest = [rows.filter(pk__in=rows.order_by("-pk").values("pk")[:MAX_SUGGESTED]) for rows in own.values()]
     first, *others = map(_named, newest)
     found = sorted(first.union(*others, all=True), reverse=True)
@@ -63,7 +63,7 @@ def suggested_names(developer: Developer) -> OwnNames:
 
 
 def _rows(organization_id: str) -> dict[str, QuerySet[Any]]:
-    """Return the rows that the organization may name, by the prefix of their ids. Its agents include stock clients."""
+    """Return the rows whose names the organization may see, by id prefix. Its agents include stock clients."""
     return {
         AGENT: agents_known_to(organization_id),
         POLICY: Policy.objects.filter(organization_id=organization_id),

@@ -14,13 +14,13 @@ from web.portal.logs.rows import LogRow, read_rows
 from web.requests.paging import Page, paginate_log
 
 ROWS = 25
-# The log has no index of request ids that callers chose, so a search for one reads this many entries at once.
+# The log has no index of request ids that callers chose, so a search for one reads this many entries at a time.
 SEARCHED = 500
 
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """A page. `searched_to` is how far a search got that must go on, else None."""
+    """A page. `searched_to` is how far an unfinished search got, else None."""
 
     rows: Sequence[LogRow]
     cursor: str

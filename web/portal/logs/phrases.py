@@ -1,4 +1,4 @@
-"""The words of the log for those that act, for why a request was denied, and for what became of one for consent."""
+"""The log's phrases for actors, for who decided, and for the outcomes of consent requests."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ ACTORS = {
     "anonymous": _("Unknown caller"),
 }
 
-# Who decided in place of a policy of the organization.
+# What decided instead of a policy of the organization.
 DECIDERS: Mapping[str, Any] = {
     facets.USER: _("A limit of the user"),
     facets.OTHERS: _("A policy of another organization"),

@@ -1,4 +1,4 @@
-"""Where an entry is in the log, and how a reader checks that without this server."""
+"""The place of an entry in the log, and how a reader verifies it without this server."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,9 +12,9 @@ from audit.signing import checkpoints
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`index` is the place of the entry in the log. `size` and `signed_at` are those of a checkpoint that covers it.
+    """`index` is the place of the entry in the log. `size` and `signed_at` describe a checkpoint that covers it.
 
-    All are None until the sequencer has come that far. `commands` run in a shell, one after the other.
+    All are None until the sequencer has reached the entry. `commands` run in a shell, one after the other.
     """
 
     index: int | None

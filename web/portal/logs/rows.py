@@ -1,4 +1,4 @@
-"""Entries of an organization's log with the names that it may know."""
+"""Entries of an organization's log, with the names that the organization may know."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ USERS_LIMIT = "user"
 
 @dataclass(frozen=True, slots=True)
 class LogRow:
-    """An entry. `content` is what the organization may read of it."""
+    """An entry. `content` is the part that the organization may read."""
 
     entry: AuditEntry
     content: Mapping[str, Any]
@@ -50,13 +50,13 @@ class LogRow:
 
     @property
     def what(self) -> str:
-        """The action or the first scope that was asked for, or the event if there is neither."""
+        """The action or the first requested scope, or the event if there is neither."""
         asked = [one for one in (self.content["action"], *self.content["scopes"]) if one]
         return plain_text(asked[0]) if asked else self.event
 
     @property
     def more(self) -> int:
-        """How many scopes there are besides `what`."""
+        """The number of scopes in addition to `what`."""
         asked = {self.content["action"], *self.content["scopes"]} - {None}
         return max(0, len(asked) - 1)
 
@@ -154,7 +154,7 @@ class LogRow:
 
 
 def read_rows(entries: Sequence[AuditEntry], own: OwnNames) -> list[LogRow]:
-    """Return the entries, in the same order. Names that are not suggested are looked up by one query."""
+    """Return the entries, in the same order. Names that are not among the suggested ones are looked up in one query."""
     described = describe_for_organization(entries, own.organization_id)
     names = own.with_those_of(one for content in described for one in _ids_in(content))
     return [LogRow(entry, content, names) for entry, content in zip(entries, described, strict=True)]

@@ -22,14 +22,14 @@ from web.requests.ids import ID
 from web.requests.paging import read_cursor
 
 LIVE = "live"
-# What the filters were called at the log's earlier path.
+# The names of the filters at the log's earlier path.
 RENAMED = {"since": "from", "until": "to"}
 
 
 @require_safe
 @developer_page
 def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Show the table. `?entry=` opens one of its entries beside it, and with `?live=1` the table shows what is new."""
+    """Show the table. `?entry=` opens an entry beside it, and with `?live=1` new entries appear in the table."""
     own = suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
     is_live = bool(request.GET.get(LIVE)) and not read_cursor(request) and form.is_valid()
@@ -59,7 +59,7 @@ def entry(request: HttpRequest, developer: Developer, entry_id: str) -> HttpResp
 @require_safe
 @developer_page
 def news(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Return the newest rows, or 204 if nothing is new since `?ends=`. Those newer than `?after=` are marked."""
+    """Return the newest rows, or 204 if there are none since `?ends=`. Rows newer than `?after=` are marked."""
     since, ends = Ends.read(request.GET.get("ends", "")), current_ends()
     if since == ends:
         return HttpResponse(status=204)
@@ -100,14 +100,14 @@ def _listing(form: LogFilterForm, page: LogPage) -> dict[str, Any]:
 
 
 def _entry_alone(entry_id: str) -> HttpResponse:
-    """Redirect to the page of an entry that the table does not have. Raises `NotFound` if no entry has such an id."""
+    """Redirect to the page of an entry that is not in the table. Raises `NotFound` if no entry has this id."""
     if not ID.fullmatch(entry_id):
         raise NotFound("No such log entry.")
     return redirect("web:log-entry", entry_id)
 
 
 def _words(page: LogPage, number: int) -> str:
-    """Return how many entries are new. Empty if none is."""
+    """Return a text with the number of new entries. Empty if there are none."""
     if not number:
         return ""
     if page.next_cursor and number == len(page.rows):

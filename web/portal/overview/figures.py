@@ -26,7 +26,7 @@ SOON = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Expiring:
-    """The client secrets that stop working soon: how many, and the first of them."""
+    """The client secrets that stop working soon: their number, and the first one."""
 
     number: int
     agent_id: str
@@ -36,9 +36,9 @@ class Expiring:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How many rows an organization has of each kind. `recording` are policies that deny nothing yet.
+    """The number of rows of each kind that an organization has. `recording` are policies that deny nothing yet.
 
-    `proved_at` is since when it has proved a domain, and `asked_at` when it asked to be verified.
+    `proved_at` is when it proved its domain, and `asked_at` when it asked to be verified.
     """
 
     agents: int
@@ -53,7 +53,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """The decisions of the last 24 hours, as far as the log is counted, and the URLs of their rows in the log."""
+    """The decisions of the last 24 hours that have been counted, and the URLs of their log entries."""
 
     allowed: int
     denied: int
@@ -70,7 +70,7 @@ class Attention:
 
 
 def figures_of(organization_id: str) -> Figures:
-    """Read all figures by one query."""
+    """Read all figures in one query."""
     of_agents, of_policies = agents_for_organization(organization_id), policies_for_organization(organization_id)
     secrets = _expiring(organization_id)
     counts = (
@@ -95,7 +95,7 @@ def figures_of(organization_id: str) -> Figures:
 
 
 def decided_in_a_day(organization_id: str) -> Decided:
-    """Return the decisions of the hour now and the 23 before."""
+    """Return the decisions of the current hour and the 23 before it."""
     window = last_24_hours(clock.now())
     found = decisions_by_outcome(organization_id, window)
     allowed, denied = (Links().to(window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
@@ -103,7 +103,7 @@ def decided_in_a_day(organization_id: str) -> Decided:
 
 
 def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
-    """Yield what needs attention, most urgent first."""
+    """Yield what needs attention, the most urgent first."""
     agents = reverse("web:agents")
     if number := figures.stopped:
         words = ngettext(
@@ -138,7 +138,7 @@ def _not_verified(figures: Figures) -> str:
 
 
 def _expiring(organization_id: str) -> QuerySet[ClientSecret]:
-    """Return the client secrets that stop working soon, the first one first."""
+    """Return the client secrets that stop working soon, the earliest first."""
     now = clock.now()
     rows = ClientSecret.objects.filter(agent__organization_id=organization_id, agent__deleted_at=None)
     return rows.filter(expires_at__gt=now, expires_at__lt=now + SOON).order_by("expires_at")

@@ -13,7 +13,7 @@ from web.wording.rulings import Ruling, read_ruling
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """An entry of the log, what the organization may read of it with names, and why the request was denied."""
+    """A log entry, its content with the names that the organization may know, and why the request was denied."""
 
     entry: AuditEntry
     content: dict[str, Any]

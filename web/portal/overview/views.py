@@ -1,4 +1,4 @@
-"""The portal's overview: the steps of the first run, and later figures and denials. Also the form to join."""
+"""The portal's overview: first the steps of the first run, later figures and denials. Also the form to join."""
 
 from collections.abc import Collection
 from typing import Any
@@ -41,7 +41,7 @@ def overview(request: HttpRequest) -> HttpResponseBase:
 
 
 def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Show the first run until the log has a call of verify, and then figures and denials."""
+    """Show the first run until the log has a verify request, and then figures and denials."""
     organization_id, log = developer.organization_id, take_snapshot()
     denied = newest_for_organization(log, organization_id, DENIED, DENIALS)
     if not denied and LAST not in (occurred := occurred_in_organization(organization_id, EVENTS, journal=log.prepared)):
@@ -74,7 +74,7 @@ def quickstart(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
 def _steps(
     request: HttpRequest, developer: Developer, agent: Agent | None, occurred: Collection[str]
 ) -> dict[str, Any]:
-    """Return the context of the steps. Their program is for the agent, if there is one."""
+    """Return the context of the steps. The program uses the agent, if there is one."""
     language = request.GET.get("language", "")
     language = language if language in LANGUAGES else next(iter(LANGUAGES))
     listed = stages(occurred)

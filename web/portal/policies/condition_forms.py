@@ -1,4 +1,4 @@
-"""The conditions of `context_match` as rows: a field, an operator, and what it is compared with."""
+"""The conditions of `context_match` as rows: a field, an operator and a value."""
 
 import re
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from django.utils.translation import gettext_lazy
 from policies.rules.conditions import LISTS, Operator
 from policies.rules.context_match import MAX_CONDITIONS
 
-# One more than a rule can have, for the error. The page offers none of these.
+# One more than a rule can have, so that the error is shown. The page never offers this row.
 MAX_ROWS = MAX_CONDITIONS + 1
 KEY = re.compile(r"(\d{1,3})-(?:field|operator|value)")
 INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 BOOLEANS = {"true": True, "false": False}
-# What services report most often.
+# The fields that services report most often.
 KNOWN_FIELDS = (
     "resource",
     "recipient",
@@ -50,7 +50,7 @@ if OPERATORS.keys() != {*get_args(Operator)}:
 
 
 class ConditionsWidget(forms.Widget):
-    """Rows of inputs, with an empty one at the end if there may be one more.
+    """Rows of inputs, with an empty row at the end if another condition is allowed.
 
     Rows with neither a field nor a value are left out.
     """
@@ -58,7 +58,7 @@ class ConditionsWidget(forms.Widget):
     use_fieldset = True
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[dict[str, Any]]:
-        """Return the conditions as the API takes them. Incomplete rows are included, so that their errors are shown."""
+        """Return the conditions in the API's format, including incomplete rows, so that their errors are shown."""
         numbers = {int(match[1]) for key in data if (match := KEY.fullmatch(key.removeprefix(f"{name}-")))}
         rows = [self._row(data, f"{name}-{number}") for number in sorted(numbers)[:MAX_ROWS]]
         return [read_condition(*row) for row in rows if row[0] or row[2]]
@@ -100,7 +100,7 @@ class ConditionsField(forms.Field):
 
 
 def read_condition(field: str, operator: str, text: str) -> dict[str, Any]:
-    """Return the condition that a user has typed, as the API takes it."""
+    """Return the condition that a user typed, in the API's format."""
     values = [read_value(line.strip()) for line in text.splitlines() if line.strip()]
     condition: dict[str, Any] = {"field": field, "operator": operator}
     if operator in LISTS:
@@ -111,7 +111,7 @@ def read_condition(field: str, operator: str, text: str) -> dict[str, Any]:
 
 
 def show_condition(condition: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return what `read_condition` reads as this condition."""
+    """Return the fields that `read_condition` turns into this condition."""
     given = condition.get("values") or ([condition["value"]] if "value" in condition else [])
     values = given if isinstance(given, list | tuple) else [given]
     return (
@@ -122,7 +122,7 @@ def show_condition(condition: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def read_value(text: str) -> Any:
-    """Return a whole number, true or false if the text is one, else the text, without quotes around it."""
+    """Return a whole number, true or false if the text is one. Otherwise return the text without surrounding quotes."""
     if text in BOOLEANS:
         return BOOLEANS[text]
     if INTEGER.fullmatch(text):
@@ -131,7 +131,7 @@ def read_value(text: str) -> Any:
 
 
 def show_value(value: Any) -> str:
-    """Return the text that `read_value` reads as the value."""
+    """Return the text that `read_value` turns into this value."""
     if type(value) is bool:
         return str(value).lower()
     text = str(value)

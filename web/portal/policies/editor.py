@@ -1,4 +1,4 @@
-"""The editor of a policy: saving it, and trying what is not saved yet with one request or on the log."""
+"""The policy editor: save a policy, or try unsaved changes with one request or on the log."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -34,9 +34,9 @@ REPLAYED_DAYS = (7, 30)
 
 
 class Opened(NamedTuple):
-    """What the editor starts with, and the number of the policy's version that this was made from.
+    """What the editor starts with, and the number of the policy version that it is based on.
 
-    `content` is None if the form was sent, or is for a new policy. Without `version`, an existing policy is not saved.
+    `content` is None if the form was sent or is for a new policy. Without `version`, an existing policy is not saved.
     """
 
     content: Mapping[str, Any] | None
@@ -52,7 +52,7 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
-    """Change a policy. If it was deleted meanwhile, what was typed stays, for a new policy."""
+    """Change a policy. If it has been deleted meanwhile, the form keeps its values, for a new policy."""
     try:
         return _answer(request, developer, policy_for_organization(developer.organization_id, policy_id))
     except NotFound:
@@ -87,7 +87,7 @@ def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -
 def _finish(
     request: HttpRequest, developer: Developer, editor: PolicyEditor, policy: Policy | None, based_on: int
 ) -> HttpResponse:
-    """Save what the form has. Raises `DomainError`."""
+    """Save the form. Raises `DomainError`."""
     values = _values(editor, policy)
     throttle_writes(developer.organization_id)
     actor = developer_actor(request, developer)
@@ -100,7 +100,7 @@ def _finish(
 
 
 def _is_sent(request: HttpRequest) -> bool:
-    """Return whether the form is to be saved, rather than changed further or tried."""
+    """Return whether to save the form, rather than change it further or try it."""
     return request.method == "POST" and not request.POST.keys() & {"add", "remove", "try", "replay"}
 
 
@@ -124,7 +124,7 @@ def _editor(request: HttpRequest, developer: Developer, content: Mapping[str, An
 
 
 def _open(request: HttpRequest, developer: Developer, policy: Policy | None) -> Opened:
-    """Start with an earlier version, the policy, a copy of another one, or nothing."""
+    """Start with an earlier version, the policy itself, a copy of another one, or nothing."""
     if request.method == "POST":
         return Opened(None, read_number(request.POST, "version"))
     number, copied_id = read_number(request.GET, "version"), request.GET.get("copy", "")
@@ -137,7 +137,7 @@ def _open(request: HttpRequest, developer: Developer, policy: Policy | None) -> 
 
 
 def _agent(organization_id: str, agent_id: str | None) -> Any:
-    """Return the agent, or None for all. One that has been deleted is returned as text, which the form refuses."""
+    """Return the agent, or None for all. A deleted agent is returned as text, which the form refuses."""
     if agent_id is None:
         return None
     agent = all_agents_of_organization(organization_id).filter(pk=agent_id).first()
@@ -160,7 +160,7 @@ def _page(
     is_gone: bool = False,
     replayed: Replayed | None = None,
 ) -> HttpResponse:
-    """Show the editor. With `is_gone`, it is that of a policy that does not exist, and saves a new one."""
+    """Show the editor. With `is_gone`, the policy no longer exists, and saving creates a new one."""
     forms = [*editor.forms, *attempt.forms]
     has_errors = any(form.is_bound and form.errors for form in forms)
     context = {

@@ -34,9 +34,9 @@ class PolicyFilterForm(AgentFieldForm):
         self.fields["q"].widget.attrs["placeholder"] = _("Name, ID or action")
 
     def apply(self, rows: QuerySet[Policy]) -> QuerySet[Policy]:
-        """Return the policies that match: none if a field is invalid, whose error the page shows.
+        """Return the policies that match, or none if a field is invalid. The page then shows its error.
 
-        A policy for all agents matches each agent, because it decides about that agent.
+        A policy for all agents matches every agent, because it applies to each.
         """
         if not self.is_valid():
             return rows.none()

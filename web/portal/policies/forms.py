@@ -37,7 +37,7 @@ STATUSES = [
 
 
 def effect_of(policy: Policy) -> str:
-    """Return a sentence about the checks from now on."""
+    """Return a sentence about what the policy does from now on."""
     if not policy.enabled:
         return gettext("It is switched off: no check uses it.")
     if policy.mode == Policy.Mode.SHADOW:
@@ -68,7 +68,7 @@ def status_of(*, enabled: bool, mode: str) -> str:
 
 
 def changes_to(status: str, policy: Policy | None = None) -> dict[str, Any]:
-    """Return the fields of a policy with this status. One that is disabled keeps its mode."""
+    """Return the fields of a policy with this status. A disabled policy keeps its mode."""
     if status == OFF:
         return {"enabled": False, "mode": policy.mode if policy else Policy.Mode.ENFORCE}
     return {"enabled": True, "mode": Policy.Mode.SHADOW if status == SHADOW else Policy.Mode.ENFORCE}
@@ -77,8 +77,8 @@ def changes_to(status: str, policy: Policy | None = None) -> dict[str, Any]:
 class PolicyEditor:
     """The forms of the edit page. `fields` is the policy's own form; `rules` has one form per rule.
 
-    `describe` puts submitted rules into words. Stored ones have their words already. `left_out` is how many rules of a
-    type that no longer exists a stored policy had.
+    `describe` puts submitted rules into words. Stored ones already have them. `left_out` is the number of rules in a
+    stored policy whose type no longer exists.
     """
 
     left_out = 0
@@ -94,7 +94,7 @@ class PolicyEditor:
     def from_stored(
         cls, agents: QuerySet[Agent], initial: Mapping[str, Any], raw_rules: Sequence[Mapping[str, Any]]
     ) -> "PolicyEditor":
-        """Return an editor with a stored policy, version or draft. One whose agent is gone says so in its field."""
+        """Return an editor with a stored policy, version or draft. If its agent is gone, the agent field says so."""
         rules = [
             _stored(form_class(rule["type"])(initial=rule["config"], prefix=f"rules-{index}"), rule)
             for index, rule in enumerate(raw_rules)
@@ -113,7 +113,7 @@ class PolicyEditor:
 
     @classmethod
     def from_draft(cls, agents: QuerySet[Agent], data: QueryDict) -> "PolicyEditor":
-        """Return an editor with the data submitted so far, without errors for what is still missing."""
+        """Return an editor with the data submitted so far, without errors for missing values."""
         sent, removed, added = _submitted_rules(data), data.get("remove"), str(data.get("add", ""))
         rules = [
             _draft(form_class(name)(prefix=f"rules-{index}"), data) for index, name in sent if str(index) != removed
@@ -126,7 +126,7 @@ class PolicyEditor:
 
     @property
     def most(self) -> int | None:
-        """How many rules a policy can have, if it has as many, else None."""
+        """The most rules that a policy can have, if it has that many, else None."""
         return MAX_RULES if len(self.rules) >= MAX_RULES else None
 
     @property
@@ -142,7 +142,7 @@ class PolicyEditor:
         return all(checked) and all(form.is_valid() for form in self.rules)
 
     def can_decide(self, organization_id: str) -> bool:
-        """Check everything but that the policy has a name, which it needs only to be saved."""
+        """Check everything except the name, which a policy needs only to be saved."""
         name = self.fields.fields["name"]
         name.required = False
         is_valid = self.is_valid(organization_id)
@@ -153,14 +153,14 @@ class PolicyEditor:
         return [form.raw() for form in self.rules]
 
     def show(self, error: DomainError) -> None:
-        """Add each of the error's messages to its field, of the policy or of a rule."""
+        """Add each of the error's messages to its field in the policy or in a rule."""
         if not error.errors:
             show_in(self.fields, error)
         for one in error.errors:
             self._show_one(one)
 
     def describe(self, data: QueryDict, organization_id: str) -> None:
-        """Put each submitted rule into words, or say what is wrong with it. A missing field is not an error yet."""
+        """Put each submitted rule into words, or say what is wrong with it. A missing field is not yet an error."""
         parsed: dict[int, Rule] = {}
         for place, form in enumerate(self.rules):
             bound = form if form.is_bound else form_class(form.rule_type)(data, prefix=form.prefix)
@@ -169,15 +169,15 @@ class PolicyEditor:
                 parsed |= {place: rule} if rule else {}
             else:
                 form.problem = _mistake_in(bound)
-        # The first error of a rule is the one that stays.
+        # Keep the first error of each rule.
         for one in reversed(_unknown_actions(parsed, organization_id)):
             path = one.field.split(".")
             self.rules[int(path[1])].problem = at_entry(path[3:], one.translated)
 
     def _parse(self) -> tuple[dict[int, Rule], list[FieldError]]:
-        """Return the rules by the place of their forms, and what is wrong with those that cannot be read.
+        """Return the rules by the position of their forms, and the errors of those that cannot be read.
 
-        Of a form with errors, the rule has the actions only, so that those are checked, too.
+        If a form has errors, its rule has only the actions, so that those are checked too.
         """
         parsed: dict[int, Rule] = {}
         errors: list[FieldError] = []
@@ -198,7 +198,7 @@ class PolicyEditor:
 
 
 def _unknown_actions(rules: Mapping[int, Rule], organization_id: str) -> list[FieldError]:
-    """Return an error for each action that does not exist, in rules by their places."""
+    """Return an error for each action that does not exist, by the position of its rule."""
     try:
         require_known_actions(list(rules.values()), organization_id=organization_id)
     except InvalidRules as error:
@@ -209,7 +209,7 @@ def _unknown_actions(rules: Mapping[int, Rule], organization_id: str) -> list[Fi
 
 
 def _mistake_in(form: RuleForm) -> str:
-    """Return what is wrong with the first field that is not just missing, or ""."""
+    """Return the error of the first field that is not merely missing, or ""."""
     for name, errors in form.errors.as_data().items():
         if wrong := next((one for one in errors if one.code not in MISSING), None):
             return f"{form[name].label}: {wrong.messages[0]}"
@@ -217,7 +217,7 @@ def _mistake_in(form: RuleForm) -> str:
 
 
 def _describe(raw: Mapping[str, Any]) -> tuple[str, str, Rule | None]:
-    """Return a rule in words, what is wrong with it, and the rule if it can be read."""
+    """Return a rule in words, its error, and the rule itself if it can be read."""
     try:
         rule = parse_rule(raw)
     except InvalidRules as error:
@@ -229,7 +229,8 @@ def _describe(raw: Mapping[str, Any]) -> tuple[str, str, Rule | None]:
 def _submitted_rules(data: QueryDict) -> list[tuple[int, str]]:
     """Return the number and type of each submitted rule, in order. Unknown types are skipped.
 
-    Of too many rules, one more than a policy can have is kept, for the error. The editor adds none of these.
+    If there are too many rules, keep one more than a policy can have, so that the error is shown. The editor itself
+    never adds that one.
     """
     found = ((RULE_KEY.fullmatch(key), str(data.get(key))) for key in data)
     return sorted((int(match[1]), name) for match, name in found if match and name in RULES)[: MAX_RULES + 1]

@@ -68,7 +68,7 @@ def _show(
 
 
 def _people(versions: Sequence[PolicyVersion]) -> dict[str, str]:
-    """Return the names of the developers who made the versions, by their ids."""
+    """Return the names of the developers who saved the versions, by their ids."""
     ids = {one.actor_id for one in versions if one.actor_kind == "developer"}
     found = Developer.objects.filter(pk__in=ids).select_related("user")
     return {developer.id: plain_text(developer.user.name or developer.user.email) for developer in found}

@@ -1,4 +1,4 @@
-"""A replay as the editor of a policy shows it: how many calls the draft would have decided differently."""
+"""A replay as the policy editor shows it: how many calls the draft would have decided differently."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ class PlaceRow:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found, in sentences. `places_left_out` are the rarer ones."""
+    """What a replay found, in sentences. `places_left_out` is the number of less frequent places."""
 
     days: int
     sentences: Sequence[str]

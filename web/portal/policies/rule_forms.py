@@ -35,11 +35,11 @@ class RuleForm(forms.Form):
         return _(RULES[self.rule_type].title)
 
     def raw(self) -> dict[str, Any]:
-        """Return the rule in the form that the API takes."""
+        """Return the rule in the API's format."""
         return {"type": self.rule_type, "config": dict(filter(self._is_given, self.cleaned_data.items()))}
 
     def raw_actions(self) -> dict[str, Any] | None:
-        """Return a rule with the actions of this one, in the form that the API takes, or None if it names none."""
+        """Return a rule with only the actions of this one, in the API's format, or None if it has no actions."""
         actions = self.cleaned_data.get("actions")
         return {"type": "action_blocklist", "config": {"actions": actions}} if actions else None
 
@@ -73,7 +73,7 @@ def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _make_field(schema: dict[str, Any], *, is_required: bool) -> forms.Field:
-    """Return the field for a property, by its unit or, without one, by its type."""
+    """Return the field for a property, chosen by its unit or, without one, by its type."""
     words: dict[str, Any] = {
         "label": _(schema["title"]),
         "help_text": _(schema["description"]) if "description" in schema else "",
@@ -96,7 +96,7 @@ def _make_field(schema: dict[str, Any], *, is_required: bool) -> forms.Field:
 
 
 def _make_plain_field(schema: dict[str, Any], *, is_required: bool, words: dict[str, Any]) -> forms.Field:
-    """Return the field for the schema's type."""
+    """Return the field for the type in the schema."""
     if "enum" in schema:
         names = schema.get("x-enumDescriptions", {})
         choices = [(value, _(names.get(value, value))) for value in schema["enum"]]

@@ -1,4 +1,4 @@
-"""The form in which a developer describes a request, as a service would ask verify about it."""
+"""A form in which a developer describes a request as a service would send it to verify."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -82,7 +82,7 @@ class SimulationForm(AgentFieldForm):
         self.fields["agent"].required = True
 
     def clean_at(self) -> datetime | None:
-        """Return the time in UTC. What was typed is in the user's zone."""
+        """Return the time in UTC. The user types it in their own zone."""
         at: datetime | None = self.cleaned_data["at"]
         if at is None:
             return None

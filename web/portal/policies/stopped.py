@@ -1,4 +1,4 @@
-"""How many calls a policy has stopped, or would have, with the entries of the log behind each number."""
+"""How many calls a policy has stopped, or would have stopped, with the log entries behind each number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Count(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a policy that only records would have stopped since then, of all calls of the organization."""
+    """The calls of the organization since `since`, and how many a policy that only records would have stopped."""
 
     since: datetime
     stopped: Count
@@ -42,7 +42,7 @@ def count_stopped(policy: Policy) -> Count:
 
 
 def count_found(policy: Policy) -> Found:
-    """Return what the policy would have stopped since the last change of what it decides."""
+    """Return what the policy would have stopped since the last change that affects its decisions."""
     since = deciding_since(policy)
     recorded = Filters(event=Event.POLICY_SHADOWED, policy_id=policy.id, since=since)
     return Found(since, *_counts(policy, [recorded, Filters(event=Event.TOKEN_VERIFY, since=since)]))
@@ -54,7 +54,7 @@ def _counts(policy: Policy, wanted: Sequence[Filters]) -> list[Count]:
 
 
 def _url(filters: Filters) -> str:
-    """Return the URL of the log with exactly these entries."""
+    """Return the URL of the log that shows exactly these entries."""
     since = filters.since.isoformat() if filters.since else None
     query = {"event": filters.event, "from": since, "policy": filters.policy_id, "outcome": filters.outcome}
     return f"{reverse('web:logs')}?{urlencode({name: text for name, text in query.items() if text})}"

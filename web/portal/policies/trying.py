@@ -1,4 +1,4 @@
-"""A policy as the editor has it, tried with one request or on the log. Nothing is saved."""
+"""Try the policy in the editor with one request or on the log. Nothing is saved."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,17 +26,17 @@ from web.portal.policies.replays import Replayed, describe_replay
 from web.portal.policies.simulation_form import SimulationForm
 from web.portal.policies.verdicts import Verdict, describe_unknown, describe_verdicts
 
-# The values of the button "try". Any other leaves the section as it is.
+# The values of the "try" button. Any other value leaves the section unchanged.
 OPEN, RUN, CLOSE = "open", "run", "close"
 PREFIX = "try"
 MOST_LISTED = 50
-# The developer waits for the page.
+# Short, because the developer waits for the page.
 REPLAY_SECONDS = 10.0
 
 
 @dataclass(slots=True)
 class Attempt:
-    """The section of the editor with the request. `form` is None while it is closed, `outcome` empty before a run."""
+    """The editor's section with the request. `form` is None while it is closed, and `outcome` is empty before a run."""
 
     form: SimulationForm | None = None
     is_run: bool = False
@@ -49,14 +49,14 @@ class Attempt:
 
     @classmethod
     def read(cls, request: HttpRequest, developer: Developer, agent_id: str = "") -> Self:
-        """Return what the request says of the section. It opens with this agent on the page that was not sent yet."""
+        """Return the section as the HTTP request describes it. On a page not sent yet, it opens with this agent."""
         data = request.POST
         pressed = data.get("try") or request.GET.get("try")
         if pressed == CLOSE or (pressed not in (OPEN, RUN) and "trying" not in data):
             return cls()
         agents = agents_for_organization(developer.organization_id)
         form = SimulationForm(data if pressed == RUN else None, prefix=PREFIX, agents=agents)
-        cast("AgentField", form.fields["agent"]).suggestions = []  # those of the policy's own field serve both
+        cast("AgentField", form.fields["agent"]).suggestions = []  # the suggestions of the policy's field serve both
         if pressed == OPEN:
             form.initial = {"agent": data.get("agent", agent_id)}
         elif pressed != RUN:
@@ -69,7 +69,7 @@ class Attempt:
 
 
 def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, organization_id: str) -> None:
-    """Let the draft, in place of the policy, and the other policies in force decide the request, if all is valid.
+    """Decide the request by the draft, in place of the policy, and the other policies in force, if everything is valid.
 
     Raises `DomainError`.
     """
@@ -90,7 +90,7 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
 
 
 def replay_draft(editor: PolicyEditor, policy: Policy | None, organization_id: str, days: int) -> Replayed | None:
-    """Let the draft, in place of the policy, decide again the calls of the last days. None if it is not valid.
+    """Decide the calls of the last days again with the draft in place of the policy. None if the draft is invalid.
 
     Raises `DomainError`.
     """

@@ -1,4 +1,4 @@
-"""What policies say about a request, in the words of the editor."""
+"""What policies say about a request, worded for the editor."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ PILLS = {Outcome.PASSED: "pill--good", Outcome.DENIED: "pill--bad", Outcome.ASKE
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one rule says. `detail` is in English, as in the log. After `wait`, the request would pass.
+    """What one rule says. `detail` is in English, as in the log. The request would pass after `wait`.
 
     `policy_url` is empty if the rule is not one of a stored policy.
     """
@@ -43,7 +43,7 @@ class Verdict:
 
 
 def describe_verdicts(simulation: Simulation, policies: Sequence[Simulated], unsaved: Simulated) -> list[Verdict]:
-    """Return what each rule says: first the rules that deny or ask, in the order of the trace."""
+    """Return what each rule says, in the order of the trace, with the rules that deny or ask first."""
     rules = {policy.id: sentences(policy.rules) for policy in policies}
     order = (Outcome.DENIED, Outcome.ASKED, Outcome.PASSED, Outcome.NOT_CONCERNED)
     traced = sorted(simulation.rules, key=lambda each: order.index(each.outcome))
@@ -62,7 +62,7 @@ def describe_verdicts(simulation: Simulation, policies: Sequence[Simulated], uns
 
 
 def describe_unknown(actions: Iterable[str], organization_id: str) -> list[str]:
-    """Return a hint for each scope or action that no rule can name. It can still be another organization's."""
+    """Return a hint for each scope or action that no rule can name. It may belong to another organization."""
     text = gettext_noop('"%(scope)s" is neither in the catalogue nor one of your organization\'s scopes.')
     found = unknown_scopes(actions, organization_id=organization_id).items()
     return [translated(did_you_mean(Filled(text, scope=scope), choice)) for scope, choice in found]

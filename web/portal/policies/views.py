@@ -66,7 +66,7 @@ def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> Ht
     throttle_writes(policy.organization_id)
     try:
         policy = update_policy(actor=developer_actor(request, developer), policy=policy, changes=changes)
-    except InvalidRules as error:  # with it, the enabled policies would be too much
+    except InvalidRules as error:  # with it, the enabled policies would be too large
         messages.error(request, " ".join(each.translated for each in error.errors))
         return SeeOther(_url(policy))
     return _saved(request, policy)

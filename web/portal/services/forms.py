@@ -29,7 +29,7 @@ MAX_NAME, MAX_TITLE, MAX_TEXT, MAX_ACTIONS_TEXT = 200, 80, 200, 4000
 SCOPE_CHOICE = '<bdi>{}</bdi> <code translate="no">{}</code>'
 NO_SCOPE = _("Choose at least one scope.")
 NONE_AT_ALL = _("Choose at least one scope, or define one of your own.")
-# The fields of a definition, and those without which there is none.
+# The fields of a definition, and the ones that it requires.
 TEXTS = ("scope_id", "title", "description", "cannot")
 
 
@@ -47,7 +47,7 @@ class ScopeGroup:
 
 
 class WordsField(forms.CharField):
-    """Words that are separated by spaces or commas."""
+    """Words separated by spaces or commas."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(max_length=MAX_ACTIONS_TEXT, widget=forms.TextInput(attrs=CODE_INPUT), **kwargs)
@@ -60,7 +60,7 @@ class WordsField(forms.CharField):
 
 
 class ServerForm(forms.Form):
-    """The name of a resource server, and which scopes it offers: the organization's own, and those of the catalogue."""
+    """The name of a resource server and the scopes that it offers, both the organization's own and the catalogue's."""
 
     name = PlainField(
         label=_("Name"), max_length=MAX_NAME, help_text=_("What your organization calls it, such as “Tickets API”.")
@@ -91,12 +91,12 @@ class ServerForm(forms.Form):
 
     @property
     def keeps_scopes(self) -> bool:
-        """Whether a registered resource server keeps the scopes that it has: the chosen ones are those first shown."""
+        """Whether a registered resource server keeps its scopes, because the selection was not changed."""
         return bool(self.initial) and {"own", "shared"}.isdisjoint(self.changed_data)
 
     @property
     def scopes(self) -> list[str | ScopeDefinition]:
-        """Return what the resource server offers."""
+        """Return the scopes that the resource server offers."""
         return [*self.cleaned_data.get("own", ()), *self.cleaned_data.get("shared", ())]
 
     @property

@@ -44,7 +44,7 @@ def create(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def edit(request: HttpRequest, developer: Developer, server_id: str, scope_id: str) -> HttpResponse:
-    """Change the texts of a scope. Its id stays, because tokens and consents contain it."""
+    """Change the texts of a scope. Its id does not change, because tokens and consents contain it."""
     server = resource_server_for_organization(developer.organization_id, server_id)
     scope = _own_scope(server, scope_id)
     initial = {"scope_id": scope.id, **{name: getattr(scope, name) for name in FIELDS}}

@@ -49,9 +49,9 @@ from web.requests.kept_post import take_initial
 from web.requests.paging import paginate, part_of
 
 MAX_SEARCH = 100
-# With fewer resource servers, the list needs no search.
-FEW = 6
-# The pages of the documentation by the frameworks, whose names are the same in every language.
+# The list has a search box from this number of resource servers.
+SEARCH_FROM = 6
+# The documentation page for each framework. The names of frameworks are not translated.
 GUIDES = (
     ("protect-django", "Django"),
     ("protect-fastapi", "FastAPI"),
@@ -72,7 +72,7 @@ def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse
         "page": page,
         "servers": [(server, _count_own(server)) for server in page.items],
         "query": query,
-        "is_searchable": bool(query or page.cursor) or len(page.items) >= FEW,
+        "is_searchable": bool(query or page.cursor) or len(page.items) >= SEARCH_FROM,
     }
     return render(request, "web/portal/services/resource_servers.html", context)
 
@@ -80,7 +80,7 @@ def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Register a resource server, and the first scope that it defines."""
+    """Register a resource server and define its first scope."""
     own = list(own_scopes(developer.organization_id))
     posted = request.POST if request.method == "POST" else None
     initial = take_initial(request, NewServerForm)
@@ -134,7 +134,7 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
-    """Change the name and the scopes. Scopes that have left the catalogue stay until others are chosen."""
+    """Change the name and the scopes. Scopes that were removed from the catalogue stay until others are chosen."""
     server = resource_server_for_organization(developer.organization_id, server_id)
     offered = _offered(server)
     form = ServerForm(
@@ -180,7 +180,7 @@ def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
-    """Say what stops working and for how many, and delete the resource server once its name is typed."""
+    """Show what stops working and for how many users, and delete the resource server once its name is typed."""
     server = resource_server_for_organization(developer.organization_id, server_id)
     form = DeleteServerForm(request.POST if request.method == "POST" else None, expected=server.name)
     if form.is_valid():
@@ -209,7 +209,7 @@ def url_of(server: ResourceServer) -> str:
 
 
 def _log_url(server: ResourceServer, health: Health, **filters: str) -> str:
-    """Return the page of the log with what the service asked in the time that `health` counts."""
+    """Return the log page with what the service asked during the time that `health` counts."""
     recent = {"server": server.id, "from": health.since.isoformat(timespec="seconds"), **filters}
     return f"{reverse('web:logs')}?{urlencode(recent)}"
 
@@ -219,12 +219,12 @@ def _search(rows: QuerySet[ResourceServer], query: str) -> QuerySet[ResourceServ
 
 
 def _count_own(server: ResourceServer) -> int:
-    """Return how many of its scopes the organization defined."""
+    """Return the number of its scopes that the organization defined."""
     return sum(scope not in catalogue() for scope in server.scopes)
 
 
 class Offered(NamedTuple):
-    """The scopes of a resource server: the organization's own, those of the catalogue, and ids that have left it."""
+    """The scopes of a resource server: the organization's own, those of the catalogue, and ids no longer in it."""
 
     own: list[Scope]
     shared: list[Scope]

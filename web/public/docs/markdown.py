@@ -16,7 +16,7 @@ from mdit_py_plugins.anchors import anchors_plugin
 type Resolve = Callable[[str], str | None]
 
 DEEPEST_ANCHOR = 4
-# In English, as the text around it.
+# In English, like the text around it.
 CODE = """<div class="docs__code"><pre class="code" id="{id}" tabindex="0" role="group" aria-label="Code example"><code>
 {code}</code></pre><button class="button button--small docs__copy" type="button" data-copy="{id}"
 data-done="Copied">Copy<span class="visually-hidden"> the code</span></button></div>
@@ -52,7 +52,7 @@ def parse(source: str) -> list[Token]:
 
 
 def render(source: str, resolve: Resolve) -> Document:
-    """Render a page. HTML in it is left out, and a link that `resolve` returns None for becomes plain text."""
+    """Render a page. HTML in it is left out, and a link for which `resolve` returns None becomes plain text."""
     tokens = parse(source)
     for token in tokens:
         token.children = list(_resolved(token.children or (), resolve)) if token.type == "inline" else token.children
@@ -69,7 +69,7 @@ def words_of(token: Token) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    # HTML is parsed and then left out. Not parsed, comments and tags would show as text.
+    # HTML is parsed and then left out. If it were not parsed, comments and tags would show as text.
     parser = MarkdownIt("commonmark", {"html": True}).enable("table")
     anchors_plugin(parser, min_level=2, max_level=DEEPEST_ANCHOR, slug_func=_slug)
     for kind, rule in RULES.items():
@@ -78,7 +78,7 @@ def _parser() -> MarkdownIt:
 
 
 def _slug(title: str) -> str:
-    """Return the anchor that GitHub gives to the heading, because links in the files use it."""
+    """Return the anchor that GitHub gives the heading, because links in the files use it."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
@@ -132,7 +132,7 @@ def _heading_end(renderer: Any, tokens: Sequence[Token], index: int, options: An
 
 
 def _cell(*args: Any) -> str:
-    # Without the style attribute of an aligned column, which the content security policy refuses.
+    # Without the style attribute of an aligned column, which the Content Security Policy refuses.
     return "<td>"
 
 

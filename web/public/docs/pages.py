@@ -15,7 +15,7 @@ ROOT = Path(settings.BASE_DIR)
 DOCS = ROOT / "docs"
 DECISIONS = DOCS / "adr" / "README.md"
 REFERENCE = DOCS / "openapi.json"
-# The index has no name. The others are those whose file is not in docs/.
+# The index has no name. The other entries are files outside docs/.
 NAMED = {
     "": DOCS / "README.md",
     "start": ROOT / "README.md",
@@ -38,7 +38,7 @@ def files() -> Mapping[str, Path]:
 
 
 def page(name: str) -> Document | None:
-    """Return a page, or None if there is none of this name."""
+    """Return the page with this name, or None."""
     path = files().get(name)
     return _rendered(path) if path else None
 
@@ -50,7 +50,7 @@ def url_of(name: str) -> str:
 
 @cache
 def menu() -> Mapping[str, Links]:
-    """Return the links of the index, each with its label, by the heading above them."""
+    """Return the links of the index with their labels, grouped by the heading above them."""
     groups: dict[str, Links] = {}
     for before, token in pairwise(parse(NAMED[""].read_text())):
         if before.type == "heading_open" and before.tag == "h2":
@@ -75,7 +75,7 @@ def _rendered(path: Path) -> Document:
 
 
 def _link(folder: Path, target: str) -> str | None:
-    """Return the URL of a file that one in the folder links to, or None if it is not published."""
+    """Return the URL of a file that a file in the folder links to, or None if it is not published."""
     file, separator, anchor = target.partition("#")
     url = _urls().get((folder / file).resolve())
     return f"{url}{separator}{anchor}" if url else None

@@ -35,7 +35,7 @@ def operations() -> Mapping[str, tuple[str, str, Json]]:
 
 
 def credentials(operation: Json) -> str:
-    """Return what a caller may authenticate with: "API key or session"."""
+    """Return the ways in which a caller may authenticate, such as "API key or session"."""
     kinds = operation.get("security", [{}])
     names = " or ".join(dict.fromkeys(CREDENTIALS[name] for kind in kinds for name in kind))
     # Client credentials may also be in the body, which this list does not show.
@@ -45,7 +45,7 @@ def credentials(operation: Json) -> str:
 
 @cache
 def listing() -> Document:
-    """Return the page of all operations and of the conventions."""
+    """Return the page that lists all operations and the conventions."""
     return render("\n\n".join(_listed()), lambda target: target)
 
 
@@ -95,7 +95,7 @@ def _code(part: Any) -> str:
 
 
 def _resolved(part: Any, above: tuple[str, ...] = ()) -> Any:
-    """Replace each reference by its schema, except within that schema."""
+    """Replace each reference with its schema, except within that schema."""
     if isinstance(part, list):
         return [_resolved(each, above) for each in part]
     if not isinstance(part, dict):

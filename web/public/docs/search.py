@@ -13,7 +13,7 @@ MAX_QUERY = 100
 MAX_WORDS = 8
 MAX_RESULTS = 30
 BEFORE, AFTER = 60, 180
-# A match in the heading counts more than any number of counted matches in the text.
+# A match in the heading counts more than all counted matches in the text together.
 IN_TITLE, IN_PAGE, MAX_COUNTED = 100, 20, 10
 
 
@@ -28,7 +28,7 @@ class Result:
 
 
 def search(query: str) -> tuple[Sequence[Result], int]:
-    """Return the best sections that contain all words of the query, best first, and the number of all."""
+    """Return the best sections that contain all words of the query, best first, and the total number of matches."""
     words = query[:MAX_QUERY].lower().split()[:MAX_WORDS]
     scored = [(_score(page, section, words), page, url, section) for page, url, section in _sections()] if words else []
     found = sorted((each for each in scored if each[0]), key=lambda each: -each[0])
@@ -47,7 +47,7 @@ def _score(page: str, section: Section, words: Sequence[str]) -> int:
 
 
 def _excerpt(text: str, words: Sequence[str]) -> str:
-    """Return what is around the first of the words, with ellipses where it is cut."""
+    """Return the text around the first of the words, with ellipses where it is cut."""
     place = min((place for word in words if (place := text.lower().find(word)) >= 0), default=0)
     start = text.rfind(" ", 0, max(place - BEFORE, 0)) + 1
     end = text.find(" ", place + AFTER)

@@ -1,4 +1,4 @@
-"""Sign in and reauthenticate with a passkey, and make the challenges for `static/js/passkey.js`."""
+"""Sign in and reauthenticate with a passkey, and create the challenges for `static/js/passkey.js`."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def options(request: HttpRequest) -> HttpResponse:
 @never_cache
 @page
 def sign_in(request: HttpRequest) -> HttpResponse:
-    """Sign in with a passkey alone: it proves possession, and its device has checked the person."""
+    """Sign in with only a passkey: it proves possession, and its device has verified the user."""
     if request.user.is_authenticated:
         return SeeOther(get_next_redirect_url(request) or settings.LOGIN_REDIRECT_URL)
     try:
@@ -59,7 +59,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 @login_required
 @page
 def reauthenticate(request: HttpRequest) -> HttpResponse:
-    """Take one of the user's passkeys in place of the password, as a recent sign-in, and lead back with GET."""
+    """Accept one of the user's passkeys instead of the password as a recent sign-in, and redirect back with GET."""
     try:
         user = _use(request, passkeys.REAUTHENTICATE, signed_in(request))
     except (PasskeyRefused, NotAuthenticated):
@@ -70,7 +70,7 @@ def reauthenticate(request: HttpRequest) -> HttpResponse:
 
 
 def use_for_second_step(request: HttpRequest, step: SecondStep) -> str:
-    """Take a passkey of the user who has entered the password, and return its type. Raises `WrongSecondFactor`."""
+    """Accept a passkey of the user who has entered the password, and return its type. Raises `WrongSecondFactor`."""
     try:
         _use(request, passkeys.SECOND_STEP, step.login.user)
     except PasskeyRefused as error:
@@ -96,7 +96,7 @@ def _begin(request: HttpRequest, purpose: str) -> dict[str, Any]:
     user, session = request.user, request.session
     if purpose == passkeys.SIGN_IN and not user.is_authenticated:
         if session.is_empty():
-            session.set_expiry(passkeys.LIFETIME_SECONDS)  # of a visitor, who may be a robot
+            session.set_expiry(passkeys.LIFETIME_SECONDS)  # a visitor's session, and the visitor may be a bot
         return passkeys.begin_authentication(session, purpose)
     if purpose == passkeys.SECOND_STEP and (step := pending_step(request)):
         return passkeys.begin_authentication(session, purpose, step.login.user)

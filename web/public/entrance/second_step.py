@@ -24,7 +24,7 @@ from web.user.account.security_forms import CodeForm
 @never_cache
 @page
 def second_step(request: HttpRequest) -> HttpResponse:
-    """Take the second factor. Without a sign-in that waits for it, redirect to the sign-in page."""
+    """Accept the second factor. If no sign-in waits for it, redirect to the sign-in page."""
     step = pending_step(request)
     if step is None:
         return _start_again(request)
@@ -64,5 +64,5 @@ def _show(request: HttpRequest, step: SecondStep, form: CodeForm) -> HttpRespons
 
 
 def _start_again(request: HttpRequest) -> HttpResponse:
-    """Redirect to the sign-in page, which keeps where the user was on the way to."""
+    """Redirect to the sign-in page, and keep the page that the user wanted."""
     return redirect(with_next("account_login", get_next_redirect_url(request)))

@@ -1,4 +1,4 @@
-"""allauth's pages for the password, with the agent that waits and the passkeys that can be used instead."""
+"""allauth's password pages, with the waiting agent and the option to use a passkey instead."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,7 +23,7 @@ from web.requests.access import page, with_next
 from web.user.account.issued_form import DAYS
 
 _WANTED, _RESET = "wanted_after_reset", "reset_user"
-# On the page after a reset. The page that the sign-in leads to has all.
+# The number on the page after a reset. The page after the sign-in lists all.
 MAX_LISTED = 20
 
 
@@ -49,7 +49,7 @@ class ReauthenticateView(views.ReauthenticateView):
 
 
 class ForgotPasswordView(views.PasswordResetView):
-    """Remember the page that the person was on the way to. The link in the email does not name it."""
+    """Remember the page that the user wanted, because the link in the email does not name it."""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return {**super().get_context_data(**kwargs), "wanted": get_next_redirect_url(self.request)}
@@ -66,12 +66,12 @@ class ForgotPasswordView(views.PasswordResetView):
 
 
 def remember_reset(request: HttpRequest, user: User) -> None:
-    """Let the next page list what the user's account has made as a developer: a reset does not end it."""
+    """Let the next page list the developer credentials of the user's account, because a reset does not end them."""
     request.session[_RESET] = user.id
 
 
 def _issued(request: HttpRequest) -> IssuedList | None:
-    """Return what the account whose password was just reset has made in the last days. None without a developer."""
+    """Return the recent credentials of the account whose password was just reset. None if it is not a developer's."""
     user = User.objects.filter(pk=request.session.pop(_RESET, None)).first()
     developer = developer_for_user(user) if user else None
     return issued_since(developer, clock.now() - timedelta(days=DAYS), MAX_LISTED) if developer else None
@@ -80,9 +80,9 @@ def _issued(request: HttpRequest) -> IssuedList | None:
 @require_safe
 @never_cache
 def password_chosen(request: HttpRequest) -> HttpResponse:
-    """Say that the password was changed, list what it does not end, and lead on.
+    """Say that the password was changed, list what that does not end, and link to the next page.
 
-    A consent page whose agent no longer waits is forgotten.
+    A consent page is forgotten if its agent no longer waits.
     """
     wanted = request.session.pop(_WANTED, None)
     waiting = waiting_agent(request, wanted)

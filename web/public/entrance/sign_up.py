@@ -52,7 +52,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @never_cache
 def confirm(request: HttpRequest) -> HttpResponse:
-    """Take the code for the registration that this browser's session started."""
+    """Accept the code for the registration that this browser session started."""
     waiting: dict[str, str] | None = request.session.get(_SIGNING_UP)
     if waiting is None or request.user.is_authenticated:
         return redirect(with_next("account_signup", _next(request)))
@@ -77,7 +77,7 @@ def confirm(request: HttpRequest) -> HttpResponse:
 
 
 class ChoosePasswordView(PasswordResetFromKeyView):
-    """The page that the emailed link opens. A link that is invalidated after it was checked counts as expired."""
+    """The page that the emailed link opens. A link that is invalidated after the check counts as expired."""
 
     def form_valid(self, form: ResetPasswordKeyForm) -> HttpResponse:
         try:
@@ -98,7 +98,7 @@ def _register(request: HttpRequest, email: str, password: str) -> HttpResponse:
     if not settings.REQUIRE_VERIFIED_EMAIL:
         return _sign_in(request, add_user(actor=actor, user=user), wanted)
     pending = start_registration(actor=actor, kind=PendingRegistration.Kind.BROWSER, user=user)
-    # The session has the address of a person without an account, so it ends with the registration.
+    # The session has the address of someone without an account, so it ends with the registration.
     request.session.set_expiry(codes.LIFETIME)
     request.session[_SIGNING_UP] = {"id": pending.id, "email": pending.email, "next": wanted}
     return SeeOther(reverse("account_confirm_signup"))
@@ -122,5 +122,5 @@ def _context(request: HttpRequest, form: SignUpForm) -> dict[str, Any]:
 
 
 def _next(request: HttpRequest) -> str:
-    """Return where to redirect afterwards, if that is on this site."""
+    """Return the URL to redirect to afterwards, if it is on this site."""
     return get_next_redirect_url(request) or ""

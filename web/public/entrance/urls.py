@@ -1,4 +1,4 @@
-"""Sign-up, sign-in, sign-out, passwords and email addresses. Includes only the allauth pages in use, by its names."""
+"""Sign-up, sign-in, sign-out, passwords and email addresses. Only the allauth pages in use, under its names."""
 
 from allauth.account import views
 from django.urls import path, re_path

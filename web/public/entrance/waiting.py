@@ -1,4 +1,4 @@
-"""The agent that waits while a person signs in or signs up on the way to its consent page."""
+"""The agent that waits while a user signs in or signs up on the way to its consent page."""
 
 import re
 
@@ -16,7 +16,7 @@ CONSENT_PATH = re.compile(r"/consent/(cns_[0-9a-zA-Z]{1,60})")
 
 
 def is_consent_page(wanted: str | None) -> bool:
-    """Return whether `wanted` is the path of a consent page, whether or not there is such a request."""
+    """Return whether `wanted` is the path of a consent page. The request need not exist."""
     return _consent_path(wanted) is not None
 
 

@@ -1,7 +1,7 @@
-"""The demo on the landing page: a consent screen to play with, and what verify would then answer.
+"""The demo on the landing page: a consent screen to try, and what verify would then answer.
 
-Its state is in the address. The form is that of a real request, and `decisions.whatif.rehearsal` decides by the rules
-of verify. Nothing is read or written.
+Its state is in the URL. The form is the same as for a real request, and `decisions.whatif.rehearsal` decides by
+verify's rules. Nothing is read or written.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def _euros(value: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """Something that the agent tries."""
+    """An action that the agent attempts."""
 
     words: str | Promise
     icon: str
@@ -76,7 +76,7 @@ class Row:
 def show_demo(query: QueryDict) -> dict[str, Any]:
     """Return the demo in the state that the query describes, as the page shows it.
 
-    A query that the form cannot send is the same as none.
+    A query that the form cannot send counts as an empty one.
     """
     request = Request(Agent(name=AGENT, allowed_scopes=list(SCOPES)), [catalogue()[one] for one in SCOPES], SCOPES)
     screen = request.screen(Terms(limits=LIMITS))

@@ -1,4 +1,4 @@
-"""What a service, an agent and a user each get, as the landing page shows it.
+"""What a service, an agent and a user each get, as shown on the landing page.
 
 Tests send these requests and compare the answers. An ellipsis stands for the rest of a value.
 """
@@ -62,7 +62,7 @@ class Line:
 
 
 def activity(agent: str) -> list[Line]:
-    """Return what the agent's user sees, newest first."""
+    """Return what the user of the agent sees, newest first."""
     now = clock.now()
     entries = (
         _entry(agent, Event.CONSENT_REVOKED, Outcome.INFO),
@@ -81,7 +81,7 @@ def activity(agent: str) -> list[Line]:
 
 
 def _entry(agent: str, event: Event, outcome: Outcome, scope: str = "", reason: str | None = None) -> dict[str, Any]:
-    """Return an entry of the log as `web.wording.names` completes it."""
+    """Return a log entry as `web.wording.names` completes it."""
     return {
         "event": event,
         "outcome": outcome,

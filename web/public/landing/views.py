@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from web.public.landing import samples
 from web.public.landing.demo import AGENT, DEVELOPER, show_demo
 
-# Visitors without an account get the same page for the same address.
+# All signed-out visitors get the same page for the same URL.
 CACHE_SECONDS = 300
 
 

@@ -1,4 +1,4 @@
-"""The search of the scope catalogue. It is in the URL, so a view can be bookmarked and shared."""
+"""The search form of the scope catalogue. It is in the URL, so a view can be bookmarked and shared."""
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -24,7 +24,7 @@ class ScopeFilterForm(forms.Form):
     )
 
     def matches(self, scope: Scope) -> bool:
-        """Return whether the scope has the risk and all words. An invalid risk is not applied."""
+        """Return whether the scope has this risk and contains all words. An invalid risk is ignored."""
         data = self.cleaned_data if self.is_valid() else {"q": self.data.get("q", "")}
         if data.get("risk") and scope.risk_level != data["risk"]:
             return False

@@ -1,4 +1,4 @@
-"""The catalogue of scopes: all of them, found by words and risk, and each on its own page."""
+"""The scope catalogue: all scopes, searchable by words and risk, and a page for each."""
 
 from itertools import groupby
 
@@ -31,7 +31,7 @@ def scopes(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def scope(request: HttpRequest, scope_id: str) -> HttpResponse:
-    """Show one scope of the catalogue. Scopes that organizations define are shown where they are asked for."""
+    """Show one scope of the catalogue. Scopes that organizations define are shown only where agents ask for them."""
     found = catalogue().get(scope_id)
     if found is None:
         raise Http404

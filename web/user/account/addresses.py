@@ -43,7 +43,7 @@ def addresses(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @user_page
 def confirm(request: HttpRequest) -> HttpResponse:
-    """Take the code for the address that this browser's session is confirming."""
+    """Accept the code for the address that this browser session is confirming."""
     waiting: dict[str, str] | None = request.session.get(_CONFIRMING)
     if waiting is None:
         return redirect("account_email")

@@ -1,4 +1,4 @@
-"""What the server stores about a user, as one JSON document. The log is a file of its own: it can be long."""
+"""What the server stores about a user, as one JSON document. The log is a separate file, because it can be long."""
 
 import json
 from collections.abc import Callable
@@ -23,7 +23,7 @@ from developers.models import ApiKey, Developer
 from developers.selectors import api_keys_for_developer, developer_for_user
 
 FORMAT = "agentgate-data/1"
-# A list that is longer has only its newest rows, and says so.
+# A longer list has only its newest rows, and says so.
 MAX_ROWS = 5_000
 MAX_CHARACTERS = 8_000_000
 CHUNK = 200
@@ -31,7 +31,7 @@ AUDIT_EXPORT = "/api/v1/users/me/audit-export"
 
 
 def collect(user: User, now: datetime) -> dict[str, Any]:
-    """Return the user's data. Times are in RFC 3339, and names are those of the API."""
+    """Return the user's data. Times are in RFC 3339 format, and names are the same as in the API."""
     return {
         "format": FORMAT,
         "createdAt": rfc3339(now),
@@ -54,7 +54,7 @@ def collect(user: User, now: datetime) -> dict[str, Any]:
 
 
 def _rows[Row: Model](rows: QuerySet[Row], describe: Callable[[Row], dict[str, Any]]) -> dict[str, Any]:
-    """Return the rows that fit. Agents write parts of them, so there may be many and long ones."""
+    """Return the rows that fit. Agents write parts of them, so there may be many long ones."""
     items: list[dict[str, Any]] = []
     size = 0
     for row in rows.iterator(chunk_size=CHUNK):
@@ -79,7 +79,7 @@ def _account(user: User) -> dict[str, Any]:
 
 
 def _second_factors(user: User) -> dict[str, Any]:
-    """Describe the ways to sign in besides the password, without their keys and secrets."""
+    """Describe the ways to sign in other than the password, without their keys and secrets."""
     factors = second_factors_of(user)
     return {
         "passkeys": [{"name": one.data["name"], **_use(one)} for one in factors.passkeys],

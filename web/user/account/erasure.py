@@ -30,7 +30,7 @@ class ErasureForm(forms.Form):
     def __init__(self, *args: Any, expected: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.expected = expected
-        # A browser that fills the field in would make the confirmation worthless.
+        # If the browser filled in the field, the confirmation would be worthless.
         self.fields["email"].widget.attrs["autocomplete"] = "off"
 
     def clean_email(self) -> str:
@@ -43,7 +43,7 @@ class ErasureForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 @user_page
 def erase(request: HttpRequest) -> HttpResponse:
-    """Explain the erasure, and erase the account once its address is typed. Requires a recent sign-in."""
+    """Explain the erasure, and erase the account once the user types its address. Requires a recent sign-in."""
     user = signed_in(request)
     require_recent_sign_in(time_of_sign_in(request))
     form = ErasureForm(request.POST or None, expected=user.email)
@@ -57,7 +57,7 @@ def erase(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def erased(request: HttpRequest) -> HttpResponse:
-    """Say that the account is erased. Users who are signed in have not come from there."""
+    """Say that the account is erased. A signed-in user has not come from the erasure."""
     if request.user.is_authenticated:
         return redirect("web:account")
     return render(request, "web/user/account/erased.html")

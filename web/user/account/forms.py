@@ -12,7 +12,7 @@ from web.forms.fields import PlainField
 
 
 class ZoneField(forms.CharField):
-    """The name of a time zone, or of its city. The value is the IANA name, and blank means the browser's zone."""
+    """The name of a time zone or its city. The value is the IANA name, and blank means the browser's zone."""
 
     def __init__(self, **options: Any) -> None:
         widget = forms.TextInput(attrs={"list": "time-zones", "autocomplete": "off", "spellcheck": "false"})

@@ -1,4 +1,4 @@
-"""What was made with the user's account as a developer and outlives its sessions, and the button that ends it."""
+"""The developer credentials that were created with the user's account and outlive its sessions, and how to end them."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +17,7 @@ from web.user.account.issued_form import SinceForm
 @require_http_methods(["GET", "HEAD", "POST"])
 @user_page
 def issued(request: HttpRequest) -> HttpResponse:
-    """List what was made since a date, 30 days ago by default. POST ends all of it."""
+    """List what was created since a date, by default 30 days ago. POST ends all of it."""
     developer = developer_for_user(signed_in(request))
     form = SinceForm(request.POST if request.method == "POST" else request.GET)
     is_valid = form.is_valid()

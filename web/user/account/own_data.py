@@ -25,7 +25,7 @@ def own_data(request: HttpRequest) -> HttpResponse:
 @posted_from("web:own-data")
 @user_page
 def export(request: HttpRequest) -> HttpResponse:
-    """Send the data as a file. Requires a recent sign-in, counts as an export, and is logged."""
+    """Send the data as a file. Requires a recent sign-in, counts as an export and is logged."""
     require_recent_sign_in(time_of_sign_in(request))
     user, now = signed_in(request), clock.now()
     Throttle("export", settings.THROTTLE_EXPORT).hit(Subject(f"user:{user.id}"))

@@ -29,7 +29,7 @@ def qr_code(text: str) -> SafeString:
 
 
 def _bars(number: int, row: Sequence[bool]) -> str:
-    """Return one rectangle for each run of dark modules."""
+    """Return a rectangle for each run of dark modules."""
     found, start = "", 0
     for is_dark, run in groupby(row):
         length = len(list(run))

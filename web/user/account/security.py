@@ -1,6 +1,7 @@
 """Account > Security: passkeys, the authenticator app, recovery codes, and the way to the password.
 
-Every change needs a recent sign-in, asked for before the form. No POST is repeated after it (`web.requests.access`).
+Every change requires a recent sign-in, which is requested before the form. No POST is repeated after it
+(`web.requests.access`).
 """
 
 import json
@@ -37,7 +38,7 @@ from web.user.account.qr import qr_code
 from web.user.account.security_forms import CodeForm, NewPasskeyForm
 
 _SECRET, _PURPOSE, _CODES = "totp_secret", "web.totp_secret", "recovery-codes"
-# How long a secret for an app waits for its first code.
+# How long the secret of a new app waits for its first code.
 SETUP_SECONDS = 300
 
 
@@ -95,7 +96,7 @@ def delete_passkey(request: HttpRequest, passkey_id: str) -> HttpResponse:
 
 @change_page
 def new_totp(request: HttpRequest) -> HttpResponse:
-    """Show a secret for an authenticator app, and set it up once the app's code is right."""
+    """Show a secret for an authenticator app, and set the app up once its code is correct."""
     user, form = signed_in(request), CodeForm(request.POST or None)
     secret, is_new = _kept_secret(request)
     if form.is_valid() and is_new:
@@ -167,9 +168,10 @@ def _confirm(request: HttpRequest, template: str, context: Mapping[str, object])
 
 
 def _kept_secret(request: HttpRequest) -> tuple[str, bool]:
-    """Return the secret that this session is setting up, and whether it is a new one. The session has it encrypted.
+    """Return the secret that this session is setting up, and whether it is new. The session stores it encrypted.
 
-    It belongs to this sign-in and to five minutes: a person who saw it before must not know what the user sets up now.
+    It belongs to this sign-in and expires after five minutes, so that a person who saw it earlier does not know what
+    the user sets up now.
     """
     now, signed_in_at = clock.now(), time_of_sign_in(request)
     owner = [signed_in(request).id, signed_in_at.timestamp() if signed_in_at else None]

@@ -12,7 +12,7 @@ MAX_CREDENTIAL = 30_000
 
 
 class Credential(forms.CharField):
-    """What the browser returned for a challenge, as JSON. The value is None without any."""
+    """What the browser returned for a challenge, as JSON. The value is None if it returned nothing."""
 
     widget = forms.HiddenInput
 
@@ -38,7 +38,7 @@ class NewPasskeyForm(forms.Form):
 
 
 class CodeForm(forms.Form):
-    """A code of an authenticator app, or a recovery code."""
+    """A code from an authenticator app, or a recovery code."""
 
     code = forms.CharField(
         label=_("Code"),

@@ -1,4 +1,4 @@
-"""The user's sessions, of browsers and of the API."""
+"""The user's browser and API sessions."""
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -30,7 +30,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 @posted_from("web:sessions")
 @user_page
 def end(request: HttpRequest, session_id: str) -> HttpResponse:
-    """End a session. This browser's own ends on the page for signing out."""
+    """End a session. The browser's own session ends on the sign-out page."""
     if session_id == browser_session_id(request.session.session_key or ""):
         return redirect("account_logout")
     end_session(actor=user_actor(request), user=signed_in(request), session_id=session_id)

@@ -1,6 +1,6 @@
 """The user's history as a ledger: what agents did and what happened to the account, in days, runs and lines.
 
-It is laid out when it is read: an index of its texts would put personal data beside the encrypted log. Entries that say
-the same share a line, but never a denial with what was allowed, and neither an amount nor a user's decision with
-another.
+The layout is computed when the history is read, because an index of its texts would store personal data outside the
+encrypted log. Entries that say the same share a line. But a denial never shares a line with something allowed, and each
+amount and each decision of the user has its own line.
 """

@@ -1,4 +1,4 @@
-"""Why a request was allowed: what its user approved or, if they were not asked, what they had allowed."""
+"""Why a request was allowed: because the user approved it or, if not asked, had already allowed it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,14 +21,14 @@ GUARD = gettext_lazy(
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Sentences, and the page of the approval. `url` is empty if there was none, or if it is deleted by now."""
+    """Sentences, and the page of the approval. `url` is empty if there was no approval or it has been deleted."""
 
     sentences: list[str]
     url: str = ""
 
 
 def find_allowance(item: Item, scopes: Iterable[Scope], user: User) -> Allowance | None:
-    """Return why the request, which required these scopes, was allowed. None if the entry is about something else."""
+    """Return why the request for these scopes was allowed. None if the entry is about something else."""
     if not item.is_call or item.is_denied:
         return None
     approval_id = item.content["metadata"].get("approvalId")

@@ -1,4 +1,4 @@
-"""What the log tells the user about an entry, for the page of the entry."""
+"""What the log tells the user about an entry, for the entry's page."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from web.user.activity.items import Item
 from web.user.activity.touched import text_of
 
 TEXTS = ("text", "diff")
-# The page shows these in places of their own.
+# The page shows these fields elsewhere.
 SHOWN = frozenset({*TEXTS, "verb", "recipient", "target", "amount", "ip"})
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the service sent about a call: `texts` as they were, `ip`, and `others` as JSON. Each may be empty.
+    """What the service sent about a call: `texts` unchanged, `ip`, and `others` as JSON. Each may be empty.
 
-    `size` is that of a content of which the log has only the beginning, in bytes, else 0.
+    `size` is the full size in bytes if the log has only the beginning of the content, else 0.
     """
 
     scopes: list[Scope]
@@ -47,7 +47,7 @@ def describe_content(item: Item) -> Content:
 
 
 def visible(text: str) -> str:
-    """Return the lines of a text, with invisible characters as JSON escapes."""
+    """Return the text with its lines, and with invisible characters as JSON escapes."""
     return "\n".join(escape_invisible(line) for line in text.split("\n"))
 
 

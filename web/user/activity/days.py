@@ -1,4 +1,4 @@
-"""The ledger's layout: days, in a day the runs of agents, in a run the lines. Newest first."""
+"""The ledger's layout: days, runs of agents within a day, and lines within a run. Newest first."""
 
 import re
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ from core.local import local_locale
 from web.user.activity.items import Item
 
 MAX_LINES = 50
-# An agent's run ends when the agent does nothing for longer than this.
+# An agent's run ends when the agent is idle for longer than this.
 BREAK = timedelta(minutes=15)
-# The weekday in a pattern of Unicode CLDR, outside of quoted text.
+# The weekday in a Unicode CLDR pattern, outside quoted text.
 WEEKDAY = re.compile(r"E+(?=(?:[^']*'[^']*')*[^']*$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry, or several that say the same. Those of a group can be listed."""
+    """One entry, or several that say the same. The entries of a group can be listed."""
 
     items: list[Item]
 
@@ -44,9 +44,9 @@ class Line:
 
 @dataclass(slots=True)
 class Run:
-    """What one agent did at a stretch, or what happened to the account if `agent_id` is None.
+    """What one agent did without a break, or what happened to the account if `agent_id` is None.
 
-    Agents that work at the same time have a run each, so that they do not alternate line by line.
+    Agents that work at the same time each have their own run, so that they do not alternate line by line.
     """
 
     day: date
@@ -61,7 +61,7 @@ class Run:
         return self.lines[0].item
 
     def goes_on_to(self, item: Item) -> bool:
-        """Return whether the agent made no break since an item that is older than the others."""
+        """Return whether the agent took no break since `item`, which is older than the run's other items."""
         return self.oldest is not None and self.oldest - item.at <= BREAK
 
     def find_line(self, item: Item) -> Line | None:
@@ -82,7 +82,7 @@ class Day:
 
     @property
     def title(self) -> str:
-        """Return "Today", "Yesterday", or the weekday and the date, with the year if it is another one."""
+        """Return "Today", "Yesterday", or the weekday and the date, with the year if it is not the current one."""
         today = date_of(clock.now())
         if self.date == today:
             return pgettext("day", "Today")
@@ -101,7 +101,7 @@ def _in_words(day: date, *, has_year: bool) -> str:
 
 
 def lay_out(items: Sequence[Item]) -> tuple[list[Day], int]:
-    """Return the days of the first items, with at most `MAX_LINES` lines, and how many items these are."""
+    """Return the days of the first items, with at most `MAX_LINES` lines, and the number of these items."""
     sheet, number = _Sheet(MAX_LINES), 0
     for item in items:
         if not sheet.write(date_of(item.at), item):
@@ -111,7 +111,7 @@ def lay_out(items: Sequence[Item]) -> tuple[list[Day], int]:
 
 
 class _Sheet:
-    """Lines as they are written, from the newest on."""
+    """Lines as they are added, starting with the newest."""
 
     def __init__(self, max_lines: int) -> None:
         self.runs: list[Run] = []
@@ -119,7 +119,7 @@ class _Sheet:
         self._latest: dict[str | None, Run] = {}
 
     def write(self, when: date, item: Item) -> bool:
-        """Add the item to the line that says the same in its run, or on a line of its own. False if there is none."""
+        """Add the item to the line in its run that says the same, or to a new line. Return False if none is left."""
         run = self._find_run(when, item)
         line = run.find_line(item) if run else None
         if line is None and not self._left:
@@ -134,7 +134,7 @@ class _Sheet:
         return True
 
     def _find_run(self, when: date, item: Item) -> Run | None:
-        """Return the run that the item belongs to: it follows in it, or the agent was at work all the time."""
+        """Return the run that the item belongs to: the newest one, or the agent's latest if there was no break."""
         run = self._latest.get(item.agent_id)
         if run is None or run.day != when:
             return None

@@ -1,4 +1,4 @@
-"""Denials explained: why, and what the user can do. Nothing was done, because services ask before they act."""
+"""Explain denials: why, and what the user can do. Nothing was done, because services ask before they act."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def _advice(reason: str, rule: RuleInWords | None, metadata: Mapping[str, Any]) 
 
 
 def _page(item: Item) -> tuple[str, str]:
-    """Return the page where the user can do something about it, and the words of the link. Empty if there is none."""
+    """Return the page where the user can do something about it, and the link text. Empty if there is no such page."""
     approval, consent = item.content["metadata"].get("approvalId"), item.content["consentId"]
     if approval:
         return reverse("web:approval", args=[approval]), _("Open the request")

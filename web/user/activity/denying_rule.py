@@ -1,7 +1,7 @@
-"""The rule that denied a request, in words, as far as it can still be told.
+"""The rule that denied a request, in words, if it can still be determined.
 
-The log names the rule, but not its text. A policy that has changed since is not quoted: the rule that it has today may
-not be the one that denied.
+The log names the rule, but does not store its text. A policy that has changed since is not quoted, because its current
+rule may not be the one that denied.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,8 +31,9 @@ WHOSE_USER, WHOSE_DEVELOPER, WHOSE_SERVICE = "user", "developer", "service"
 
 @dataclass(frozen=True, slots=True)
 class RuleInWords:
-    """`whose` is the user's, the developer's or the service's. `name` is that of the policy, and `sentences` may be
-    empty. `was_changed` means that the rule has changed since, or is gone.
+    """A rule in words. `whose` says whether it is the user's, the developer's or the service's. `name` is the policy's.
+
+    `sentences` may be empty. `was_changed` means that the rule has changed since or no longer exists.
     """
 
     whose: str
@@ -87,7 +88,7 @@ def _policy_rule(item: Item, metadata: Mapping[str, Any]) -> RuleInWords:
 
 
 def _unchanged_rule(policy: Policy | None, metadata: Mapping[str, Any], at: datetime) -> Rule | None:
-    """Return the policy's rule, unless the policy was changed after the decision or is deleted."""
+    """Return the policy's rule, unless the policy was changed or deleted after the decision."""
     index = metadata.get("ruleIndex")
     if policy is None or policy.updated_at > at or not isinstance(index, int) or index >= len(policy.rules):
         return None

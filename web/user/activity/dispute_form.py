@@ -1,4 +1,4 @@
-"""What a user stops when they report an entry of their history."""
+"""What to stop when a user reports an entry of their history."""
 
 from datetime import date, datetime
 from typing import Any
@@ -18,7 +18,7 @@ NOTHING = (Stop.NOTHING, _("Stop no agent."))
 
 
 class DisputeForm(forms.Form):
-    """The agent's choices are missing if its connection has ended. An entry of the account preselects the sessions."""
+    """Without a live connection, the agent's choices are left out. Entries about the account preselect the sessions."""
 
     stop = forms.ChoiceField(label=_("Which agent to stop"), widget=forms.RadioSelect)
     sessions = forms.BooleanField(label=_("Sign me out everywhere else."), required=False)
@@ -41,7 +41,7 @@ class DisputeForm(forms.Form):
         self.fields["sessions"].initial = not is_agents
 
     def clean(self) -> dict[str, Any]:
-        """Refuse to end credentials without a date."""
+        """Require a date for ending credentials."""
         day = self.cleaned_data.get("since")
         if self.cleaned_data.get("credentials") and (day is None or moment_of(day) is None):
             self.add_error("since", _("Enter a date."))
@@ -49,7 +49,7 @@ class DisputeForm(forms.Form):
 
     @property
     def issued_since(self) -> datetime | None:
-        """The moment from which to end credentials. None to end none."""
+        """The moment since which created credentials are ended. None to end none."""
         return moment_of(self.cleaned_data["since"]) if self.cleaned_data.get("credentials") else None
 
     @property

@@ -1,4 +1,4 @@
-"""The page "This was not me" stops what may go on, reports the entry, and says what to do next."""
+"""The page "This was not me", which stops further access, reports the entry, and says what to do next."""
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse

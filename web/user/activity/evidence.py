@@ -1,4 +1,4 @@
-"""Downloads of signed evidence: ask for the password first, and then lead to the API's download."""
+"""Downloads of signed evidence: ask for the password first, then redirect to the API's download."""
 
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -30,6 +30,6 @@ def organization(request: HttpRequest, developer: Developer) -> HttpResponse:
 
 
 def _download(request: HttpRequest, path: str) -> HttpResponse:
-    """Redirect to the endpoint, which checks all else. In a browser it would answer an old sign-in with bare JSON."""
+    """Redirect to the endpoint, which does all other checks. It would answer an old sign-in with bare JSON."""
     require_recent_sign_in(time_of_sign_in(request))
     return SeeOther(f"/api/v1/{path}")

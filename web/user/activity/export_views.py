@@ -1,4 +1,4 @@
-"""Downloads of the user's history, as the page filters it."""
+"""Downloads of the user's history, filtered like the page."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from web.user.activity.views import activity_form
 @posted_from("web:activity")
 @user_page
 def export(request: HttpRequest, format_name: str) -> StreamingHttpResponse:
-    """Send what the filters in the URL show, up to now. The download itself is logged, and so not in it."""
+    """Send what the filters in the URL show, up to now. The download is logged, but does not include its own entry."""
     user, now, wanted = signed_in(request), clock.now(), activity_form(request).wanted()
     wanted = replace(wanted, filters=up_to(now, wanted.filters))
     draft = Draft(Event.AUDIT_EXPORTED, user_actor(request), user_id=user.id)

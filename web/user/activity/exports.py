@@ -42,7 +42,7 @@ def download_of(user_id: str, wanted: Wanted, zone: ZoneInfo) -> Download[Item]:
 
 
 def _describe(item: Item, zone: ZoneInfo) -> Row:
-    """Return the entry with a value for each of `COLUMNS`."""
+    """Return the entry's value for each of `COLUMNS`."""
     content, touched = item.content, item.touched
     amount = touched.amount or {}
     return {

@@ -87,7 +87,7 @@ class ActivityForm(FilterForm):
 
 
 def _midnight(day: date | None, *, days: int = 0) -> datetime | None:
-    """Return the start of the user's day, `days` later. Return None without a day, or if it is out of range."""
+    """Return the start of the user's day, `days` later. Return None if there is no day or it is out of range."""
     try:
         return start_of_day(day, days) if day else None
     except OverflowError:

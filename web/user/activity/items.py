@@ -1,4 +1,4 @@
-"""Entries of the user's log with names and words, as pages and exports show them."""
+"""Entries of the user's log with names and texts, as pages and exports show them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from web.user.approvals.headlines import say_plainly, say_summary
 from web.wording.names import NOTHING, add_names
 from web.wording.sentences import reason_html, sentence, sentence_html
 
-# What only the user may do, and what gives another person or an agent access if it was not the user.
+# Events that only the user may cause and that, if it was not the user, give another person or an agent access.
 DISPUTABLE = frozenset(
     {
         Event.USER_SIGNED_IN,
@@ -52,11 +52,11 @@ DISPUTABLE = frozenset(
         Event.AGENTS_RESUMED,
     }
 )
-# What distinguishes requests that were denied for the same reason.
+# The metadata that distinguishes requests that were denied for the same reason.
 RULE = ("limitedBy", "ruleType", "ruleIndex", "approvalStatus")
 OTHERS = frozenset({"administrator", "system"})
 CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
-# What is about one request of an agent.
+# Events about a single request of an agent.
 ACTS = {
     Event.TOKEN_VERIFY,
     Event.APPROVAL_APPROVED,
@@ -64,13 +64,13 @@ ACTS = {
     Event.APPROVAL_EXPIRED,
     Event.APPROVAL_REVOKED,
 }
-# What agents do all the time, and what changes nothing.
+# Events that agents cause all the time, and events that change nothing.
 ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
 
 
 @dataclass(frozen=True)
 class Item:
-    """An entry that the user may read. `content` has names, `services` the organizations whose services it concerns."""
+    """An entry that the user may read. `content` has names; `services` are the organizations of the services concerned."""
 
     content: Mapping[str, Any]
     at: datetime
@@ -92,7 +92,7 @@ class Item:
 
     @property
     def is_call(self) -> bool:
-        """Whether an agent wanted to do something."""
+        """Whether an agent asked to do something."""
         return self.event == Event.TOKEN_VERIFY
 
     @property
@@ -113,22 +113,22 @@ class Item:
 
     @cached_property
     def summary(self) -> RequestSummary:
-        """What the agent wanted to do."""
+        """What the agent asked to do."""
         return summarize(self._act)
 
     @property
     def what(self) -> SafeString:
-        """The same in a sentence, as the page of an approval says it."""
+        """The same as a sentence, as on the page of an approval."""
         return say_summary(self.summary)
 
     @cached_property
     def what_of_group(self) -> SafeString:
-        """The same without what it was done to, in which the entries of a line can differ."""
+        """The same without the target, because the entries of a line can have different ones."""
         return say_summary(summarize(_act(self.content, self.touched.without_target())))
 
     @property
     def more(self) -> str:
-        """What else the service said, by its names, in one line."""
+        """The names of the other fields that the service sent, on one line."""
         said = {"verb"} if says_verb(self._act) else ()
         return field_names([name for name in self.touched.further if name not in said])
 
@@ -143,7 +143,7 @@ class Item:
 
     @property
     def headline(self) -> str:
-        """The sentence without the reason of a denial."""
+        """The sentence without the reason for a denial."""
         return sentence(self._without_reason).rstrip()
 
     @property
@@ -169,9 +169,9 @@ class Item:
 
     @cached_property
     def group(self) -> tuple[object, ...] | None:
-        """What entries have in common that one line can stand for. None if the entry needs a line of its own.
+        """The key that entries on one line have in common. None if the entry needs its own line.
 
-        An amount does: each payment is to be seen. So does a decision of the user.
+        Amounts and decisions of the user do, so that each payment and each decision is visible.
         """
         content = self.content
         if self.event in ROUTINE and not self.is_denied:
@@ -190,13 +190,13 @@ class Item:
 
     @property
     def is_disputable(self) -> bool:
-        """Whether the user can say that it was not them: what was done in their name or with their account."""
+        """Whether the user can report that it was not them: it was done in their name or with their account."""
         if self.is_call:
             return not self.is_denied
         return self.event in DISPUTABLE and self.content["actor"]["kind"] not in OTHERS
 
     def has(self, words: Collection[str]) -> bool:
-        """Return whether all words, in lower case, occur in what the entry says of permissions and services."""
+        """Return whether all words, in lowercase, occur in what the entry says about permissions and services."""
         return all(word in self._text for word in words)
 
     @cached_property
@@ -209,7 +209,7 @@ class Item:
 def read_items(
     entries: Sequence[AuditEntry], user_id: str, *, agent_names: Mapping[str, str] = NOTHING, with_services: bool = True
 ) -> list[Item]:
-    """Return entries about the user, in the same order. `agent_names` saves looking up these agents."""
+    """Return entries about the user, in the same order. Agents in `agent_names` are not looked up."""
     described = add_names(describe_for_user(entries, user_id), agent_names=agent_names, with_services=with_services)
     return [
         Item(content, entry.timestamp, read_touched(content["personal"]), content["serviceNames"])

@@ -1,4 +1,4 @@
-"""Kinds of entries, by which users filter their history. Each event about a user belongs to one of the first three."""
+"""Kinds of entries by which users filter their history. Each event about a user belongs to one of the first three."""
 
 from audit.events import Event
 

@@ -1,4 +1,4 @@
-"""Pages of the user's ledger, with the filters of the page and a search in the texts of entries."""
+"""Pages of the user's ledger, with filters and a search in the texts of entries."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from web.user.activity.items import Item, read_items
 
 # A page reads more entries than it has lines, because entries that say the same share a line.
 READ = 200
-# The log has no index of texts, so a search reads this many entries at once, and the user decides whether to go on.
+# The log has no index of texts, so a search reads this many entries, and the user decides whether to continue.
 SEARCHED = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to show: the filters of the log, and words in lower case that must all occur."""
+    """What to show: the filters of the log, and lowercase words that must all occur."""
 
     filters: Filters
     words: Sequence[str] = ()
@@ -30,7 +30,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A page of the ledger. `searched_to` is how far a search got that must go on, else None."""
+    """A page of the ledger. `searched_to` is how far an unfinished search got, else None."""
 
     days: list[Day]
     cursor: str
@@ -52,6 +52,6 @@ def read_sheet(request: HttpRequest, user_id: str, wanted: Wanted, agent_names: 
 
 
 def read_all(user_id: str, wanted: Wanted) -> Iterator[list[Item]]:
-    """Yield all entries that are wanted, newest first, many at a time."""
+    """Yield all matching entries, newest first, in batches."""
     for entries in entries_for_user(user_id, wanted.filters).pages(READ):
         yield [item for item in read_items(entries, user_id) if wanted.accepts(item)]

@@ -1,6 +1,6 @@
-"""What a call touched: for whom, what and how much, as far as the log has it for the user.
+"""What a call touched: the recipient, the target and the amount, if the log has them for the user.
 
-The service writes these texts, and an erasure removes them.
+Services write these texts, and an erasure removes them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ MAX_LISTED = 3
 class Touched:
     """Texts are empty, and `amount` is None, if the log does not say. `amount` has `value` and `currency`.
 
-    `further` are the names of what else the service said.
+    `further` are the names of the other fields that the service sent.
     """
 
     verb: str = ""
@@ -34,18 +34,18 @@ class Touched:
     said: Mapping[str, Any] = field(default_factory=dict)
 
     def without_target(self) -> Self:
-        """Return the same without what was touched, in which the entries of a line can differ."""
+        """Return the same without the target, because the entries of a line can have different ones."""
         said = {name: value for name, value in self.said.items() if name != "target"}
         return replace(self, target="", resource="", said=said)
 
     @property
     def is_resource_apart(self) -> bool:
-        """Whether the sentence about the call does not have the resource."""
+        """Whether the sentence about the call leaves out the resource."""
         return bool(self.resource) and bool(self.recipient or self.target)
 
     @property
     def what(self) -> str:
-        """The most exact name of what was touched."""
+        """The most specific name of what was touched."""
         return self.target or self.resource
 
 
@@ -72,7 +72,7 @@ def read_touched(personal: Mapping[str, Any]) -> Touched:
 
 
 def text_of(value: Any) -> str:
-    """Return a text or a list of texts in one short line. Anything else is left to the full content of the entry."""
+    """Return a text or a list of texts as one short line. Anything else appears only in the entry's full content."""
     if isinstance(value, list):
         shown = list(filter(None, map(text_of, value[:MAX_LISTED])))
         return ", ".join([*shown, *(["…"] if 0 < len(shown) < len(value) else [])])

@@ -19,7 +19,7 @@ from web.user.activity.search import read_sheet
 
 
 def activity_form(request: HttpRequest, kind: str = "") -> ActivityForm:
-    """Return the filters in the URL. A kind that the path names replaces that of the query."""
+    """Return the filters in the URL. A kind in the path overrides the one in the query."""
     data = request.GET.copy()
     if kind:
         data["kind"] = kind

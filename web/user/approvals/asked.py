@@ -1,4 +1,4 @@
-"""What an agent asks its user to approve, in the words of the request: every field, as plain text."""
+"""What an agent asks its user to approve, in the request's own words: every field, as plain text."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,10 +22,10 @@ from web.user.approvals.diffs import Block, read_diff, visible_text
 from web.user.approvals.facts import Fact, facts_in, fixed_names
 from web.user.approvals.headlines import say, say_rule, say_up_to, stated
 
-# Fields of the context with a place of their own.
+# Context fields that the page shows in a special place.
 NAMED = ("verb", "recipient", "target", "amount")
 TEXTS = ("text", "diff")
-# They say where a request comes from, not what it does.
+# Fields that say where a request comes from, not what it does.
 NO_CONTENT = {"ip", "task"}
 HOUR, DAY = 3600, 86_400
 DURATIONS = (HOUR, DAY, 7 * DAY, 30 * DAY)
@@ -43,7 +43,7 @@ class Outline:
 
     @property
     def more(self) -> str:
-        """The names of what the request has besides what the sentence says, in one line."""
+        """The names of the request's fields that the sentence leaves out, on one line."""
         return field_names(further_fields(self.approval))
 
     @property
@@ -55,8 +55,8 @@ class Outline:
 class Asked(Outline):
     """A request as its page shows it. `facts` has its main fields, `others` the rest of its context.
 
-    `diff` has the changed and unchanged lines of its diff, if it has one that can be read. `fixed` names what an
-    approval for a time fixes besides what the sentence says.
+    `diff` has the changed and unchanged lines of its diff, if it has a readable one. `fixed` names the fields that an
+    approval for a time fixes and the sentence leaves out.
     """
 
     facts: list[Fact]
@@ -70,14 +70,14 @@ class Asked(Outline):
 
     @property
     def has_no_content(self) -> bool:
-        """Whether the service sent nothing about the request, such as a proxy, which sees no content."""
+        """Whether the service sent nothing about the request. A proxy, for example, sees no content."""
         return not self.approval.context.keys() - NO_CONTENT
 
 
 def outlines(
     approvals: Iterable[Approval], now: datetime, services: Mapping[str, Services] | None = None
 ) -> list[Outline]:
-    """Return the requests as lists show them, in this order. `services` are theirs, if they have been read."""
+    """Return the requests as lists show them, in this order. `services` are their services, if already read."""
     listed = list(approvals)
     services = services_by_approval(listed) if services is None else services
     return [Outline(one, one.status_at(now), _sentence(one), scopes_of(one), services[one.pk]) for one in listed]
@@ -154,11 +154,11 @@ def _has_text(name: str, context: dict[str, Any]) -> bool:
 
 
 def _amount(amount: Any) -> str:
-    """Return the amount in the user's locale. Anything else than a value with its currency is shown as it was sent."""
+    """Return the amount in the user's locale. Anything other than a value with a currency is shown as it was sent."""
     return money(amount) if read_amount(amount) else stated(amount)
 
 
 def _durations(left: timedelta) -> list[tuple[int, str]]:
-    """Return for how many seconds the user may approve, with words. Never longer than the connection lasts."""
+    """Return the durations, in seconds and in words, that the user may approve. None exceeds the connection's."""
     words = {HOUR: _("1 hour"), DAY: _("1 day"), 7 * DAY: _("7 days"), 30 * DAY: _("30 days")}
     return [(seconds, words[seconds]) for seconds in DURATIONS if seconds < left.total_seconds()]

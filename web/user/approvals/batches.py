@@ -1,4 +1,4 @@
-"""Requests that were held back because their agent asks too often: one batch per agent, summed up by target."""
+"""Requests that were held back because their agent asks too often: one batch per agent, grouped by target."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from approvals.selectors import WaitingTarget, approvals_for_user
 from decisions.approvals import MAX_PROMPTS
 from web.user.approvals.asked import Outline
 
-# The page shows so many batches, and so many targets of each.
+# The number of batches on the page, and the number of targets per batch.
 MAX_BATCHES = 5
 MAX_TARGETS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """So many requests with the same target, of which this is the newest."""
+    """A number of requests with the same target, and the newest of them."""
 
     number: int
     newest: Outline
@@ -25,9 +25,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """The held requests of one agent. `number` is how many there are, `targets` are those with most requests.
+    """The held requests of one agent. `number` is their number, and `targets` are those with the most requests.
 
-    `undecided` is how many of its requests wait, also those that were not held back.
+    `undecided` is the number of its pending requests, including those that were not held back.
     """
 
     agent: Agent
@@ -37,18 +37,18 @@ class Batch:
 
     @property
     def is_suspicious(self) -> bool:
-        """Whether so many wait that something may be wrong. Those that the user has decided say nothing against it."""
+        """Whether the number of pending requests suggests that something is wrong. Decided ones do not count."""
         return self.undecided > MAX_PROMPTS
 
     @property
     def not_summed_up(self) -> int:
-        """How many requests have none of these targets."""
+        """The number of requests with other targets."""
         return self.number - sum(target.number for target in self.targets)
 
 
 @dataclass(frozen=True, slots=True)
 class Batches:
-    """The batches with most requests, and how many more there are."""
+    """The batches with the most requests, and the number of further batches."""
 
     shown: list[Batch]
     left_out: int
@@ -75,7 +75,7 @@ def _largest(by_agent: Mapping[str, list[WaitingTarget]]) -> list[list[WaitingTa
 
 
 def _by_agent(targets: Iterable[WaitingTarget]) -> dict[str, list[WaitingTarget]]:
-    """Return the targets by agent, without those that were not held back."""
+    """Return the targets of held requests by agent."""
     found: dict[str, list[WaitingTarget]] = {}
     for each in (target for target in targets if target.is_held):
         found.setdefault(each.agent_id, []).append(each)

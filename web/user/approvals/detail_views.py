@@ -1,4 +1,4 @@
-"""The page of one request, on which the user decides it."""
+"""The page of one request, where the user decides it."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -36,7 +36,7 @@ RECENT = 5
 @require_http_methods(["GET", "HEAD", "POST"])
 @user_page
 def approval(request: HttpRequest, approval_id: str) -> HttpResponse:
-    """Show the request, or what became of it. A second decision shows the outcome of the first."""
+    """Show the request or its outcome. A second decision shows the outcome of the first."""
     try:
         found = approval_for_user(signed_in(request), approval_id)
     except NotFound:
@@ -54,7 +54,7 @@ def approval(request: HttpRequest, approval_id: str) -> HttpResponse:
 @posted_from("web:approval", "approval_id")
 @user_page
 def revoke(request: HttpRequest, approval_id: str) -> HttpResponse:
-    """End an approval for a time or a rule, and lead back to the page with the button."""
+    """End an approval for a time or a rule, and redirect back to the page with the button."""
     found = approval_for_user(signed_in(request), approval_id)
     revoke_approval(actor=user_actor(request), approval=found, user=signed_in(request))
     messages.success(request, _("Undone. The agent must ask you again."))
@@ -73,7 +73,7 @@ def page_of(request: HttpRequest, found: Approval) -> str:
 
 
 def _decide(request: HttpRequest, found: Approval) -> None:
-    """Take the decision of the button. Raises `Invalid` for any other, and the errors of the services."""
+    """Make the decision of the button. Raises `Invalid` for any other value, and the errors of the services."""
     decision, user, actor = request.POST.get("decision"), signed_in(request), user_actor(request)
     if decision in ("deny", "pause"):
         deny_approval(actor=actor, approval=found, user=user, pause_agent=decision == "pause")
@@ -109,14 +109,14 @@ def _waits_for_all(found: Approval, user: User, error: DomainError | None) -> bo
 def _show(
     request: HttpRequest, found: Approval, error: DomainError | None = None, *, status: int = 200
 ) -> HttpResponse:
-    """Return the page. Without an error, it says of a request that waits why it can only be denied, if so."""
+    """Return the page. Without an error, it says why a pending request can only be denied, if that is so."""
     user, now = signed_in(request), clock.now()
     if error is None and found.status_at(now) == Approval.Status.PENDING:
         error = _why_inactive(found, user, now)
     waits_for_all = _waits_for_all(found, user, error)
     context = {
         "asked": describe(found, now),
-        # Before a decision, the banner is enough.
+        # Before a decision, the banner says enough.
         "problem": None if waits_for_all and status == 200 else problem_of(error),
         "waits_for_all": waits_for_all,
         "all_paused_at": user.agents_paused_at,
@@ -127,7 +127,7 @@ def _show(
 
 
 def _beside(user: User, found: Approval, now: datetime, error: DomainError | None) -> dict[str, Any]:
-    """Return what helps to decide: what the agent did and how often it asked, and the rule that could answer."""
+    """Return what helps to decide: what the agent did, how often it asked, and the rule that could answer instead."""
     history = read_history(user, now, agent_id=found.agent_id)
     is_live = found.consent.status_at(now) == found.consent.Status.APPROVED
     may_offer = partial(_may_offer, found, user, now, error)
@@ -142,7 +142,7 @@ def _beside(user: User, found: Approval, now: datetime, error: DomainError | Non
 
 
 def _may_offer(found: Approval, user: User, now: datetime, error: DomainError | None) -> bool:
-    """Return whether the agent could use a rule now. Of a request that waits, the error of the page says so."""
+    """Return whether the agent could use a rule now. For a pending request, the page's error already says so."""
     if found.status_at(now) == Approval.Status.PENDING:
         return not isinstance(error, INACTIVE)
     return _why_inactive(found, user, now) is None

@@ -1,4 +1,4 @@
-"""Texts and diffs of others as pages show them: with their lines and tabs, and no other invisible character."""
+"""Texts and diffs by others, as pages show them: with line breaks and tabs, but no other invisible characters."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ HEADERS = ("+++", "---")
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive lines of a diff that were all added, removed or left as they are. Each line keeps its sign."""
+    """Consecutive lines of a diff that were all added, removed or left unchanged. Each line keeps its sign."""
 
     kind: str
     text: str
@@ -27,7 +27,7 @@ def read_diff(text: str) -> list[Block]:
 
 
 def visible_text(text: str) -> str:
-    """Return the text with its lines and tabs. Other invisible characters are written as JSON escapes."""
+    """Return the text with its line breaks and tabs. Other invisible characters become JSON escapes."""
     lines = text.replace("\r\n", "\n").split("\n")
     return "\n".join("\t".join(escape_invisible(part) for part in line.split("\t")) for line in lines)
 

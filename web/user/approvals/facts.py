@@ -1,4 +1,4 @@
-"""What is in a request, as labels and visible texts: every leaf of what the service sent."""
+"""The content of a request as labels and visible texts: every leaf of the JSON that the service sent."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from approvals.summaries import further_fields
 from web.display.labels import field_name, field_names
 from web.user.approvals.headlines import stated
 
-# More are shown together, as the JSON in which they were sent.
+# Further ones are shown together, as the JSON that was sent.
 MAX_FACTS = 200
 
 
@@ -23,17 +23,17 @@ class Fact:
 
 
 def facts_in(fields: dict[str, Any]) -> list[Fact]:
-    """Return all leaves of these fields, those beyond `MAX_FACTS` as one fact."""
+    """Return all leaves of these fields, with those beyond `MAX_FACTS` as one fact."""
     return _bounded(list(_flatten(fields)))
 
 
 def fixed_facts(approval: Approval) -> list[Fact]:
-    """Return what a standing approval of this request fixes besides what the sentence says."""
+    """Return what a standing approval of this request fixes and the sentence leaves out."""
     return facts_in(_further_fixed(approval))
 
 
 def fixed_names(approval: Approval) -> str:
-    """Return the names of `fixed_facts` in one line."""
+    """Return the names of `fixed_facts` on one line."""
     return field_names(_further_fixed(approval))
 
 
@@ -43,7 +43,7 @@ def _further_fixed(approval: Approval) -> dict[str, Any]:
 
 
 def _flatten(value: Any, path: str = "") -> Iterator[Fact]:
-    """Yield the leaves of a JSON value with their dotted paths. Names that are no plain words are quoted in them."""
+    """Yield the leaves of a JSON value with their dotted paths, in which names that are not plain words are quoted."""
     parts: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     if not value or not parts:
         if path:

@@ -1,4 +1,4 @@
-"""Sentences about requests as pages show them: our own words as they are, those of others set apart and bounded."""
+"""Sentences about requests as pages show them: our own words unchanged, other people's set apart and bounded."""
 
 import json
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from core.formats import money, number
 from core.money import Amount
 from core.text import escape_invisible
 
-# Longer texts of others are cut in a sentence. The page shows them in full below.
+# Longer texts by others are truncated in a sentence. The page shows them in full below.
 MAX_PART = 160
 MARKS = {
     Kind.TITLE: "<bdi>{}</bdi>",
@@ -63,13 +63,13 @@ def stated(value: Any) -> str:
 
 
 def say_summary(summary: RequestSummary, instead: Mapping[str, SafeString] = MappingProxyType({})) -> SafeString:
-    """Return the sentence, with some of its parts replaced."""
+    """Return the sentence, with these parts replaced."""
     shown = {name: instead.get(name) or _show(part) for name, part in summary.parts.items()}
     return mark_safe(escape(summary.template) % shown)  # noqa: S308 -- all parts are escaped
 
 
 def say_plainly(summary: RequestSummary) -> str:
-    """Return the sentence as text."""
+    """Return the sentence as plain text."""
     return summary.template % {name: _text_of(part) for name, part in summary.parts.items()}
 
 

@@ -1,4 +1,4 @@
-"""Why an approval cannot be given, in the words of the pages."""
+"""Why an approval cannot be given, as pages say it."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from developers.errors import OrganizationSuspended
 # Why an agent cannot use an approval.
 INACTIVE = (ConnectionInactive, AgentSuspended, OrganizationSuspended, EverythingStopped)
 ONLY_DENY = gettext_lazy("You can only deny this request.")
-# What the page says instead of the API's words.
+# What the page says instead of the API's message.
 PROBLEMS: tuple[tuple[type[DomainError], Any, Any], ...] = (
     (
         ApprovalAlreadyDecided,
@@ -42,5 +42,5 @@ def why_inactive(error: DomainError) -> str:
 
 
 def problem_of(error: DomainError | None) -> tuple[str, str] | None:
-    """Return the title and the text with which pages show an error, or None if they have no words of their own."""
+    """Return the title and text with which pages show an error, or None if they use the API's."""
     return next(((title, text) for kind, title, text in PROBLEMS if isinstance(error, kind)), None)

@@ -1,4 +1,4 @@
-"""Accepting a rule that follows from the user's answers. The user undoes one by revoking its approval."""
+"""Accept a rule that follows from the user's answers. The user undoes it by revoking its approval."""
 
 import re
 
@@ -23,9 +23,9 @@ NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 @posted_from("web:approvals")
 @user_page
 def accept(request: HttpRequest) -> HttpResponse:
-    """Make a rule of what the page offered: the example, the ceiling and the number per day that it showed.
+    """Create the rule that the page offered, with the example, the ceiling and the number per day that it showed.
 
-    If it can no longer be made, lead back to the page, which says why and has what follows now.
+    If it can no longer be created, redirect back to the page, which says why and offers what follows now.
     """
     form, user = request.POST, signed_in(request)
     if not ID.fullmatch(form.get("example", "")):

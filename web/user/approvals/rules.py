@@ -38,12 +38,12 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class ShownRule:
-    """A rule in words, with its evidence. `example` is the id of a request from which it follows.
+    """A rule in words, with its evidence. `example` is the id of a request that it is based on.
 
-    `fixed` is what it fixes besides what the sentence says, and `fixed_names` are the names of that in one line.
+    `fixed` is what it fixes and the sentence leaves out, and `fixed_names` are the names of these on one line.
 
-    `accepted` is the standing approval that is this rule, or None if it is only offered. The evidence of an accepted
-    one is what the user saw.
+    `accepted` is the standing approval of this rule, or None if it is only offered. An accepted rule has the evidence
+    that the user saw.
     """
 
     example: str
@@ -72,12 +72,12 @@ class ShownRule:
 
     @property
     def left_out(self) -> int:
-        """How many questions the replay leaves out."""
+        """The number of questions that the replay leaves out."""
         return self.total - len(self.replay) if self.replay else 0
 
 
 def offered_rules(user: User, history: History, standing: Sequence[Approval], now: datetime) -> list[ShownRule]:
-    """Return what follows from all answers of the user and is not yet a rule."""
+    """Return the rules that follow from all of the user's answers and have not been accepted."""
     found = offers(user, history, standing, now)
     services = services_by_approval(offer.example for offer in found)
     return [_offer(offer.suggestion, offer.example, services[offer.example.pk]) for offer in found]
@@ -86,7 +86,7 @@ def offered_rules(user: User, history: History, standing: Sequence[Approval], no
 def rule_about(
     approval: Approval, history: History, standing: Iterable[Approval], may_offer: Callable[[], bool]
 ) -> ShownRule | None:
-    """Return the rule about the target of a request: the one in force, else one that can be offered, or None."""
+    """Return the rule about the target of a request: the one in force, otherwise one that can be offered, or None."""
     suggestion = suggestion_about(approval, history)
     for rule in standing:
         is_same = rule.pk == approval.pk or rule.target_digest == approval.target_digest
@@ -99,12 +99,12 @@ def rule_about(
 
 
 def accepted_rules(rules: Sequence[Approval], services: Mapping[str, Services]) -> list[ShownRule]:
-    """Return rules in force, in this order, with the services of each."""
+    """Return the rules in force, in this order, each with its services."""
     return [_accepted(rule, services[rule.pk]) for rule in rules]
 
 
 def _accepted(rule: Approval, services: Services, suggestion: SuggestedRule | None = None) -> ShownRule:
-    """Return a rule in force. `suggestion` is what still follows about its target, for the replay."""
+    """Return a rule in force. `suggestion` is what the answers still suggest for its target, for the replay."""
     seen, per_day = rule.evidence or {}, rule.times_per_day or 1
     ceiling = ceiling_of(rule)
     return ShownRule(

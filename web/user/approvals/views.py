@@ -30,7 +30,7 @@ from web.user.approvals.asked import Outline, outlines
 from web.user.approvals.batches import batches_of, newest_held
 from web.user.approvals.rules import accepted_rules, offered_rules
 
-# The first page shows so many of each list, and leads to the rest.
+# The number of items per list on the first page, which links to the rest.
 SHORT = 5
 PAGE_SIZE = 20
 
@@ -38,7 +38,7 @@ PAGE_SIZE = 20
 @require_safe
 @user_page
 def approvals(request: HttpRequest) -> HttpResponse:
-    """Show the start of each list, or one list page by page: `?show=waiting`, `?show=standing`, or what is decided."""
+    """Show the start of each list, or one list page by page: `?show=waiting`, `?show=standing` or decided requests."""
     show = request.GET.get("show")
     if show == "waiting":
         return _show_waiting(request)
@@ -71,7 +71,7 @@ def _past(decided: Sequence[Approval], now: datetime, services: Mapping[str, Ser
 
 
 def _now(user: User, decided: Sequence[Approval], now: datetime) -> dict[str, Any]:
-    """Return what was decided, what waits, what could be asked less, and what is allowed without asking."""
+    """Return decided and pending requests, suggested rules, and what is allowed without asking."""
     targets, standing = waiting_targets(user, now), standing_for_user(user, now)
     rules, timed = ([one for one in standing if one.is_rule is wanted][:SHORT] for wanted in (True, False))
     shown, waiting = details_of(user, [*rules, *timed]), list(_waiting(user, now).filter(is_held=False)[:SHORT])
@@ -90,7 +90,7 @@ def _now(user: User, decided: Sequence[Approval], now: datetime) -> dict[str, An
 
 
 def _show_waiting(request: HttpRequest) -> HttpResponse:
-    """Show every request that waits, those held back among them: of all agents, or of `?agent=`."""
+    """Show all pending requests, including held ones, from all agents or from `?agent=`."""
     now, user = clock.now(), signed_in(request)
     rows, agent_id = _waiting(user, now), request.GET.get("agent", "")
     if ID.fullmatch(agent_id):

@@ -1,4 +1,4 @@
-"""Connections as pages show them: what an agent may do, on which terms, and what it has used."""
+"""Connections as pages show them: what an agent may do, on what terms, and what it has used."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,18 +21,18 @@ from web.user.connections.limits.form import LimitFields, limit_fields
 from web.user.consent.targets import identifiers_of
 
 LIVE = Consent.Status.APPROVED
-# So many powers are named on a card, and all others are counted.
+# The number of powers that a card names. Others are counted.
 MAX_POWERS = 4
-# So many targets of a power are named, and all others are counted.
+# The number of targets per power that a card names. Others are counted.
 MAX_TARGETS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class BoundedScope:
-    """A granted scope with its terms. `use` is None if it was never used, `limits` are in words.
+    """A granted scope with its terms. `use` is None if it was never used, and `limits` are in words.
 
-    `targets` are the identifiers to which the scope is bounded, if it is. `guard` is the mode of the guard against data
-    flows if the scope can send data out.
+    `targets` are the identifiers to which the scope is limited, if any. `guard` is the mode of the data flow guard if
+    the scope can send data out.
     """
 
     scope: Scope
@@ -54,13 +54,13 @@ class BoundedScope:
 
     @property
     def further_limits(self) -> int:
-        """How many limits a line with the first one does not name."""
+        """The number of limits after the first one."""
         return max(0, len(self.limits) - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Powers:
-    """What an agent may do without asking, until data could leave, or if the user approves: the riskiest first."""
+    """What an agent may do without asking, until data could leave, or if the user approves. The riskiest come first."""
 
     shown: list[BoundedScope]
     further: int
@@ -88,7 +88,7 @@ class Group:
 
     @property
     def is_ours(self) -> bool:
-        """Whether the name is ours and not the prefix that an organization chose."""
+        """Whether the name is ours, and not a prefix that an organization chose."""
         return not any(bounded.scope.defined_by for bounded in self.scopes)
 
     @property
@@ -98,7 +98,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Connection:
-    """A consent as pages show it. `withdrawn` are granted scopes that the agent may no longer use."""
+    """A consent as pages show it. `withdrawn` are the granted scopes that the agent may no longer use."""
 
     consent: Consent
     status: str
@@ -139,7 +139,7 @@ class Connection:
 
     @property
     def can_remove(self) -> bool:
-        """Whether a scope can be removed. The last one goes with the whole connection."""
+        """Whether a scope can be removed. The last one can only be removed by revoking the connection."""
         return self.is_live and len(self.consent.granted_scopes) > 1
 
     @property
@@ -155,7 +155,7 @@ class Connection:
 
     @property
     def last_acts(self) -> list[Scope]:
-        """What the agent last used, without scopes that are no longer granted."""
+        """The scopes that the agent used last, without those that are no longer granted."""
         used = [scope for scope, use in self.usage.uses.scopes.items() if use.last_at == self.last_used]
         return [scope for scope in self.granted if scope.id in used]
 
@@ -169,7 +169,7 @@ class Connection:
 
     @property
     def guarded(self) -> Powers:
-        """What the guard against data flows stops or asks about once data could leave, and no mode does before."""
+        """What is allowed without asking until data could leave; then the data flow guard denies it or asks."""
         return Powers.of(bounded for bounded in self.bounded if not bounded.asks and bounded.guard != ALLOW)
 
     @property
@@ -195,12 +195,12 @@ class Connection:
 
     @property
     def guard(self) -> str:
-        """Return the mode of the guard against data flows."""
+        """Return the mode of the data flow guard."""
         return self.terms.guards.get(DATA_FLOW, ALLOW)
 
     @property
     def guards(self) -> Sequence[str]:
-        """Return the modes of the guard to which the user can change: none if the scopes need no guard."""
+        """Return the guard modes that the user can choose, or none if the scopes need no guard."""
         labels = {label for scope in self.scopes for label in scope.labels}
         if not self.is_live or (self.guard == ALLOW and not labels >= LABELS):
             return ()
@@ -228,7 +228,8 @@ def describe_connections(
 ) -> list[Connection]:
     """Return the consents with their scopes and uses, in the same order.
 
-    `replaced` are all that they replaced, if these have been read. `journal` must not have been read yet (`find_uses`).
+    `replaced` are all consents that they replaced, if already read. `journal` must not have been read yet
+    (`find_uses`).
     """
     now = clock.now()
     usage: Mapping[str, Usage] = usage_of(consents, now, replaced, journal)

@@ -1,4 +1,4 @@
-"""The forms with which a user narrows a connection, on its page and on its card. Each has a button named `change`."""
+"""The forms that narrow a connection, on its page and on its card. Each has a button named `change`."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ LIFETIMES: Mapping[str, tuple[timedelta, Promise]] = {
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a form says: the narrowing, and the sentence that confirms it."""
+    """What a form requests: the narrowing, and the message that confirms it."""
 
     narrowing: Narrowing
     message: str
 
 
 def read_change(posted: QueryDict, connection: Connection) -> Change:
-    """Return the change of the pressed button. Raises `Invalid`, whose errors have the names of the fields."""
+    """Return the change that the pressed button requests. Raises `Invalid`, whose errors name the fields."""
     read = READERS.get(posted.get("change", ""))
     if read is None:
         raise Invalid(_("Choose one of the buttons."))
@@ -45,7 +45,7 @@ def read_change(posted: QueryDict, connection: Connection) -> Change:
 
 
 def shorter_lifetimes(expires_at: datetime, now: datetime) -> list[tuple[str, str]]:
-    """Return the earlier ends to which the user can change, with words."""
+    """Return the earlier ends that the user can choose, with their labels."""
     return [(name, str(words)) for name, (lifetime, words) in LIFETIMES.items() if now + lifetime < expires_at]
 
 
@@ -69,7 +69,7 @@ def _read_removal(posted: QueryDict, connection: Connection) -> Change:
 
 
 def _read_unused(posted: QueryDict, connection: Connection) -> Change:
-    """Remove those of the scopes that the page listed as unused, and that still are."""
+    """Remove the scopes that the page listed as unused and that are still unused."""
     listed = posted.getlist("scope")
     found = [scope for scope in connection.unused if scope.id in listed]
     if not found and not any(scope.id in listed for scope in connection.granted):
@@ -112,7 +112,7 @@ READERS: Mapping[str, Callable[[QueryDict, Connection], Change]] = {
 
 
 def _granted(posted: QueryDict, connection: Connection) -> Scope:
-    """Return the scope that the form is about. Raises `Invalid` if it is not granted."""
+    """Return the form's scope. Raises `Invalid` if it is not granted."""
     wanted = posted.get("scope")
     for scope in connection.granted:
         if scope.id == wanted:

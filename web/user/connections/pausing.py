@@ -1,4 +1,4 @@
-"""Pausing and resuming an agent, or all agents. The buttons are on the pages of connections and approvals."""
+"""Pause and resume one agent or all agents. The buttons are on the connection and approval pages."""
 
 from allauth.account.utils import get_next_redirect_url
 from django.contrib import messages

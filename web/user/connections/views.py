@@ -42,15 +42,15 @@ from web.wording.names import add_names
 # A replaced consent is part of the connection that replaced it.
 NOT_LISTED = (Consent.Status.PENDING, Consent.Status.REPLACED)
 PAGE_SIZE = 20
-# So many entries of its log are on the page of a connection.
+# The number of log entries on the page of a connection.
 RECENT = 10
 MAX_STANDING = 50
 MAX_QUERY = 100
-# With fewer agents, the list needs no search.
-FEW = 6
-# With more permissions, their groups are closed at first, and only one can be changed at a time.
+# With more agents than this, the list has a search box.
+SEARCH_ABOVE = 6
+# With more permissions, the groups are initially closed, and only one permission can be changed at a time.
 MAX_OPEN = 8
-# What a form of the page can be refused for.
+# The errors for which a form of the page can be refused.
 REFUSALS = (Invalid, NothingPicked, WouldWiden)
 
 
@@ -74,7 +74,7 @@ def connections(request: HttpRequest) -> HttpResponse:
         "is_ended": is_ended,
         "query": query,
         "total": total,
-        "has_search": total > FEW or query,
+        "has_search": total > SEARCH_ABOVE or query,
         "all_paused_at": signed_in(request).agents_paused_at,
     }
     return render(request, "web/user/connections/connections.html", context)
@@ -112,9 +112,9 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
 
 
 def after_change(request: HttpRequest, consent: Consent) -> HttpResponse:
-    """Redirect to where the form was: the list, on the page that `next` names, or the connection.
+    """Redirect to where the form was: the list, on the page in `next`, or the connection.
 
-    The form of a scope stays open, so that the focus can stay on its button.
+    A scope's form stays open, so that its button can keep the focus.
     """
     url, wanted = reverse("web:connections"), request.POST.get("next", "")
     path, _mark, query = wanted.partition("#")[0].partition("?")
@@ -140,7 +140,7 @@ def _narrow(request: HttpRequest, consent: Consent) -> HttpResponse:
 def _show(
     request: HttpRequest, consent: Consent, replaced: list[Consent], error: DomainError | None = None
 ) -> HttpResponse:
-    """Render the page. With an error it says what is wrong, and has what the user sent in the fields."""
+    """Render the page. With an error, it says what is wrong and keeps what the user sent."""
     journal = SharedJournal()
     (shown,) = describe_connections([consent], replaced, journal)  # reads the journal, so it comes first
     now, targets = clock.now(), granted_targets(consent, shown.granted)
@@ -164,7 +164,7 @@ def _show(
 
 
 def _recent(request: HttpRequest, shown: Connection, journal: SharedJournal) -> list[Line]:
-    """Return the last entries about the agent in the lines of the ledger, in sentences that do not repeat its name."""
+    """Return the last entries about the agent as lines of the ledger, in sentences that do not repeat its name."""
     user = signed_in(request)
     rows = entries_for_user(user.id, Filters(agent_id=shown.consent.agent_id)).newest(RECENT, journal)
     described = [{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)]
@@ -177,15 +177,15 @@ def _recent(request: HttpRequest, shown: Connection, journal: SharedJournal) -> 
 
 
 def _standing(consent: Consent, now: datetime) -> list[Outline]:
-    """Return what the user approved for a time or as a rule, as it was asked."""
+    """Return what the user approved for a time or as a rule, as the agent asked for it."""
     return outlines(standing_among(consent.approvals.all(), now)[:MAX_STANDING], now)
 
 
 def _with_editors(shown: Connection, chosen: str | None, kept: Mapping[str, Any]) -> list[Any]:
-    """Return each group with its scopes, the fields for the limits of each scope, and whether the group is open.
+    """Return each group with its scopes, their limit fields, and whether the group is open.
 
-    Only live connections have fields, and of a long one only the chosen scope. `kept` is what a refused form sent for
-    it, with the errors.
+    Only live connections have fields, and in a long one only the chosen scope does. `kept` is what a refused form sent
+    for that scope, with the errors.
     """
     is_short = len(shown.scopes) <= MAX_OPEN
 
@@ -201,7 +201,7 @@ def _with_editors(shown: Connection, chosen: str | None, kept: Mapping[str, Any]
 
 
 def _last_used_first(connection: Connection) -> float:
-    """Return the key that sorts connections by their last use. Unused ones keep their order, at the end."""
+    """Return the key that sorts connections by last use. Unused ones come last, in their original order."""
     return -connection.last_used.timestamp() if connection.last_used else 0.0
 
 
@@ -212,6 +212,6 @@ def _listed(request: HttpRequest, *, is_ended: bool) -> QuerySet[Consent]:
 
 
 def _search(rows: QuerySet[Consent], query: str) -> QuerySet[Consent]:
-    """Return those whose agent or developer has this in its name."""
+    """Return the connections whose agent or developer has this text in its name."""
     found = Q(agent__name__icontains=query) | Q(agent__organization__name__icontains=query)
     return rows.filter(found) if query else rows

@@ -33,7 +33,7 @@ LIFETIMES = {
 
 
 def lifetimes(now: datetime, live: Consent | None, given: Decision | None) -> list[dict[str, Any]]:
-    """Return the ends that the page offers. A connection ends as before, unless the user chooses another end."""
+    """Return the ends that the page offers. A connection keeps its end unless the user chooses another one."""
     preselected = None if live else settings.CONSENT_LIFETIME
     chosen = given.lifetime if given else preselected
     offered = [
@@ -47,7 +47,7 @@ def lifetimes(now: datetime, live: Consent | None, given: Decision | None) -> li
 
 
 def read_decision(form: QueryDict, screen: Screen, scopes: Sequence[str]) -> Decision:
-    """Return what the user chose, without limits. A mode that the form does not have is the preselected one.
+    """Return what the user chose, without limits. A mode missing from the form is the preselected one.
 
     Raises `Invalid`.
     """
@@ -64,7 +64,7 @@ def read_decision(form: QueryDict, screen: Screen, scopes: Sequence[str]) -> Dec
 
 
 def with_limits(decision: Decision, form: QueryDict, screen: Screen) -> Decision:
-    """Return the decision with the limits of the form. Raises `Invalid`, which names the fields."""
+    """Return the decision with the limits from the form. Raises `Invalid`, which names the fields."""
     scopes = [screen.words[scope] for scope in decision.scopes or () if scope in screen.words]
     limits = read_limits(form, scopes, screen.terms.limits, may_widen=True)
     return replace(decision, terms=replace(decision.terms, limits=limits))
@@ -76,7 +76,7 @@ def is_about_limits(error: Invalid) -> bool:
 
 
 def keep_decision(request: HttpRequest, asked: Consent, decision: Decision) -> None:
-    """Keep what the user chose while they enter their password. Only a decision that is otherwise valid is kept."""
+    """Keep what the user chose while they enter their password, if the decision is otherwise valid."""
     request.session[KEPT] = {
         "consent": asked.id,
         "shown": decision.shown_state,
@@ -116,7 +116,7 @@ def _unsaid_mode(screen: Screen, scope: str) -> str | None:
 
 
 def _lifetime(sent: str | None, screen: Screen) -> timedelta | None:
-    """Return how long the connection lasts. None: until the end that it has now."""
+    """Return how long the connection lasts. None means until its current end."""
     if screen.live and sent in (None, AS_NOW):
         return None
     if sent is None:

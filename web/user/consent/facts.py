@@ -1,4 +1,4 @@
-"""What the consent screen says about a request besides its scopes: who asks, and whose rules apply."""
+"""What the consent screen says about a request in addition to its scopes: who asks, and whose rules apply."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ MAX_POLICIES = 50
 
 
 def facts_of(asked: Consent) -> dict[str, Any]:
-    """Return the context of the templates about the agent, its developer, and where the user returns to."""
+    """Return the template context about the agent, its developer, and where the user returns to."""
     agent, uri = asked.agent, asked.redirect_uri
     return {
         "agent": agent,
@@ -30,7 +30,7 @@ def facts_of(asked: Consent) -> dict[str, Any]:
 
 
 def _developers_rules(agent: Agent) -> dict[str, Any]:
-    """Return the rules of the agent's organization in words, and whether there are more policies than the page reads.
+    """Return the rules of the agent's organization in words, and whether there are more policies than the page shows.
 
     They may change, so they are not part of the consent.
     """

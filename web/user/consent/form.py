@@ -26,7 +26,7 @@ type Limits = Sequence[Mapping[str, Any]]
 # More scopes than these are collapsed, service by service.
 MAX_OPEN = 8
 SENSITIVE_RISKS = ("high", "critical")
-# These can be ticked in advance.
+# The risks of scopes that can be ticked in advance.
 TICKED_RISKS = ("low", "standard")
 
 
@@ -36,10 +36,9 @@ class Choice:
 
     `is_known`: the agent may use the scope now. Links to the list lead to the checkbox that `is_first`.
 
-    `mode` is the preselected one, or None if the page offers no choice. `limits` has the fields for limits, or is None:
-    with `can_open`, a button shows them. `is_opened` if the user has pressed it.
-    `only` has the targets to which the scope is bounded and stays bounded. `cannot` is what the scope does not allow,
-    beside the others on the screen.
+    `mode` is the preselected mode, or None if the page offers no choice. `limits` has the fields for limits, or is
+    None: with `can_open`, a button shows them. `is_opened` says whether the user has pressed it. `only` has the targets
+    to which the scope stays limited. `cannot` is what the scope does not allow, given the others on the screen.
     """
 
     scope: Scope
@@ -60,15 +59,15 @@ class Choice:
 
     @property
     def warnings(self) -> list[str]:
-        """Return in words why to be careful. Empty for scopes that are not sensitive."""
+        """Return warnings in words. Empty for scopes that are not sensitive."""
         return warnings(self.scope) if is_sensitive(self.scope) else []
 
 
 @dataclass(frozen=True)
 class Screen:
-    """A request beside the live connection. `new` and `known` are the scopes that it shows, `words` their texts.
+    """A request together with the live connection. `new` and `known` are the scopes shown, and `words` their texts.
 
-    `withdrawn` are scopes of the connection that the developer has taken from the agent since.
+    `withdrawn` are scopes of the connection that the developer has since taken from the agent.
     """
 
     asked: Consent
@@ -94,26 +93,26 @@ class Screen:
 
     @property
     def is_long(self) -> bool:
-        """Whether there are so many scopes that the page collapses them, and ticks no new ones in advance."""
+        """Whether the list of scopes is long, so that the page collapses it and ticks no new ones in advance."""
         return len(self.new) + len(self.known) > MAX_OPEN
 
     def choices(self, ids: Iterable[str], ticked: Collection[str], given: "Given") -> list[Choice]:
-        """Return the choices of these scopes, as the user left them."""
+        """Return the choices for these scopes, as the user left them."""
         return [self._choice(scope_id, ticked, given) for scope_id in ids]
 
     def mode_of(self, scope_id: str) -> str | None:
-        """Return the mode to preselect, or None if the page offers none. What the connection has stored is shown."""
+        """Return the mode to preselect, or None if the page offers no choice. The connection's stored mode is kept."""
         scope = self.words.get(scope_id)
         if scope is None or always_asking([scope]):
             return None
-        # Only scopes that ask have a stored mode. One of other words is new, but an approval keeps its mode.
+        # Only scopes that ask have a stored mode. A reworded scope counts as new, but an approval keeps its mode.
         stored = self.terms.modes.get(scope_id)
         if stored is None and is_sensitive(scope):
             return ALLOW if scope_id in self.known else ASK
         return stored
 
     def guard(self, kept: Decision | None) -> dict[str, Any] | None:
-        """Return the guard against data flows, or None if the scopes cannot cause one."""
+        """Return the data flow guard, or None if the scopes cannot cause a data flow."""
         current = self.terms.guards.get(DATA_FLOW)
         covered = {label for one in (*self.new, *self.known) for label in self.words[one].labels}
         if current is None and not covered >= LABELS:
@@ -142,7 +141,7 @@ class Screen:
 
     @cached_property
     def _first(self) -> str | None:
-        """Return the scope that the screen shows first: required ones, then optional ones, then the known ones."""
+        """Return the scope that the screen shows first: it shows required, then optional, then known ones."""
         shown = sorted(self.new, key=lambda one: one in self.asked.optional_scopes) + self.known
         return next(iter(shown), None)
 
@@ -152,7 +151,7 @@ class Screen:
 
     @cached_property
     def _offers_limits(self) -> bool:
-        """Whether the page has the limits of all sensitive scopes. Of more, they would be most of the page."""
+        """Whether the page shows the limits of all sensitive scopes. With more scopes, limits would fill the page."""
         return sum(is_sensitive(self.words[one]) for one in (*self.new, *self.known)) <= MAX_OPEN
 
     def _mode(self, scope_id: str, given: "Given") -> str | None:
@@ -172,7 +171,7 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What the user had chosen on a page that is shown again: a decision, or a form with errors. Neither at first.
+    """What the user chose on a page that is shown again: a decision, or a form with errors. Initially neither.
 
     `opened` is the scope whose fields for limits the user asks for.
     """
@@ -183,7 +182,7 @@ class Given:
     opened: str = ""
 
     def has_opened(self, scope_id: str) -> bool:
-        """Return whether the user asks for the fields for limits of the scope, or has sent them."""
+        """Return whether the user opened the scope's limit fields or sent them."""
         return scope_id == self.opened or (self.form is not None and field_name("number", scope_id) in self.form)
 
 
@@ -198,9 +197,9 @@ def is_verified(agent: Agent) -> bool:
 
 
 def ticked_at_first(screen: Screen) -> list[str]:
-    """Return the new scopes to tick. Only the catalogue's are, by risk: organizations choose their own levels.
+    """Return the new scopes to tick, by risk. They are only from the catalogue: organizations choose their own levels.
 
-    None of a long list: the user would allow what they have not seen.
+    No scope of a long list is ticked, because the user might allow it without seeing it.
     """
     if screen.is_long or not is_verified(screen.asked.agent):
         return []

@@ -1,4 +1,4 @@
-"""A consent screen without a request, and what the agent gets.
+"""A consent screen without a stored request, and what the agent would get.
 
 The landing page, the trial of an agent and the preview beside an agent's form share it.
 """
@@ -28,7 +28,7 @@ NO_TERMS, UNTOUCHED = Terms(), Given()
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A scope that the agent gets, and in words how it is bounded."""
+    """A scope that the agent gets, and its bounds in words."""
 
     scope: Scope
     bounds: Sequence[str]
@@ -36,7 +36,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request of an agent. `offered` are the scopes that the agent can ask for, `asked` those that it asks for."""
+    """An agent's request. `offered` are the scopes that the agent can ask for, and `asked` those that it asks for."""
 
     agent: Agent
     offered: Sequence[Scope]
@@ -44,7 +44,7 @@ class Request:
 
     @classmethod
     def of(cls, agent: Agent, query: QueryDict) -> Self:
-        """Return the request that the address describes. By default, the agent asks for everything that it can."""
+        """Return the request that the URL describes. By default, the agent asks for everything that it can."""
         offered = describe_scopes(agent.allowed_scopes)
         wanted = query.getlist(ASKED_SCOPE)
         chosen = [scope.id for scope in offered if scope.id in wanted]
@@ -59,9 +59,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """What was done on the screen: allowed scopes with their `terms`, denied, or neither yet.
+    """What the user did on the screen: allowed scopes with their `terms`, denied, or neither yet.
 
-    `problem` is that of the consent screen, and `errors` the fields that it concerns.
+    `problem` is the consent screen's, and `errors` are about the fields that it concerns.
     """
 
     granted: Sequence[str] = ()
@@ -73,7 +73,7 @@ class Answered:
 
     @classmethod
     def read(cls, form: QueryDict, screen: Screen) -> Self:
-        """Return what the form says. Raises `Invalid` for what the screen cannot send."""
+        """Return what the form says. Raises `Invalid` for anything that the screen cannot send."""
         if form.get("decision") == "deny":
             return cls(is_denied=True)
         chosen = read_decision(form, screen, [scope for scope in screen.new if scope in form.getlist("scopes")])
@@ -93,7 +93,7 @@ class Answered:
 
 
 def show_screen(screen: Screen, answered: Answered, ticked: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return the context of the templates of the consent screen. `ticked` are the scopes to tick at first."""
+    """Return the context of the consent screen's templates. `ticked` are the scopes to tick initially."""
     choices = screen.choices(screen.new, ticked_at_first(screen) if ticked is None else ticked, answered.given)
     return {
         "sections": sections(choices, (), ()),

@@ -1,4 +1,4 @@
-"""The scopes of the consent screen: in sections, grouped by service, and summed up in one line."""
+"""The scopes of the consent screen: in sections, grouped by service, and summarized in one line."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ KNOWN = "known"
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The scopes of one service. Of a collapsible group, `is_open` says whether the page shows its scopes at first.
+    """The scopes of one service. `is_open` says whether the page initially shows the scopes of a collapsible group.
 
-    `is_ours` says whether the name is one of the catalogue's. The others are organizations, in their own words.
+    `is_ours` says whether the name is from the catalogue. Other names are those that organizations chose.
     """
 
     service: str
@@ -37,7 +37,7 @@ class Group:
 
     @property
     def ticked(self) -> int:
-        """Return how many are ticked when the page opens."""
+        """Return the number of scopes that are ticked when the page opens."""
         return sum(choice.ticked for choice in self.choices)
 
 
@@ -53,7 +53,7 @@ class Section:
 class Summary:
     """The connection after the request in one line, with its highest risk.
 
-    `critical` are the titles of what is new and critical, and `is_unusual` says that there is very much that is new.
+    `critical` are the titles of new critical scopes, and `is_unusual` says that unusually many scopes are new.
     """
 
     text: str
@@ -63,14 +63,14 @@ class Summary:
 
 
 def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequence[Choice]) -> list[Section]:
-    """Return the parts that have scopes."""
+    """Return the sections that have scopes."""
     parts = (("required", required), ("optional", optional), (KNOWN, known))
     number = sum(len(choices) for _, choices in parts)
     return [Section(name, list(_groups(name, choices, number))) for name, choices in parts if choices]
 
 
 def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
-    """Return what the agent may do if all of it is allowed, with what is live and not requested again."""
+    """Return what the agent may do if everything is allowed, including live scopes that it does not request again."""
     scopes = [choice.scope for choice in (*new, *known)]
     words = [*_counted(scopes), *([_count_of_new(len(new))] if known else [])]
     risk = highest_risk(scope.risk_level for scope in scopes)
@@ -90,10 +90,10 @@ def _count_of_new(number: int) -> str:
 
 
 def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Group]:
-    """Yield the groups of a section, on a screen with this number of scopes.
+    """Yield the groups of a section on a screen with this number of scopes.
 
-    Critical scopes are not hidden, unless the list is so long that the screen names them above it. Neither is what the
-    user had ticked, or whose limits they want to set: of a long list, nothing new is ticked in advance.
+    Critical scopes are not hidden, except in a long list, where the screen names them above it. Scopes that the user
+    ticked or whose limits they want to set are not hidden either. In a long list, nothing new is ticked in advance.
     """
     members: dict[tuple[str, str], list[Choice]] = {}
     for choice in choices:
@@ -107,5 +107,5 @@ def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Gr
 
 
 def _category_of(choice: Choice) -> str:
-    """Return what tells the services of the catalogue apart. All scopes of an organization are one service."""
+    """Return the key of the scope's service. All scopes of an organization count as one service."""
     return "" if choice.scope.defined_by else choice.scope.category

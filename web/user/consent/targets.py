@@ -26,7 +26,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class TargetChoice:
-    """One requested detail: what the user picks from, and the titles of the scopes that it bounds."""
+    """One requested detail: what the user can pick, and the titles of the scopes that it limits."""
 
     name: str
     title: str | Promise
@@ -35,7 +35,7 @@ class TargetChoice:
 
 
 def read_picks(posted: QueryDict, asked: Consent) -> list[Pick]:
-    """Return the identifiers that the user has ticked, by requested detail."""
+    """Return the identifiers that the user ticked, by requested detail."""
     return [
         Pick(detail["type"], posted.getlist(_name(number)), detail["actions"])
         for number, detail in enumerate(asked.authorization_details)
@@ -45,10 +45,10 @@ def read_picks(posted: QueryDict, asked: Consent) -> list[Pick]:
 def target_choices(
     asked: Consent, live: Consent | None, words: Mapping[str, Scope], picks: Iterable[Pick] | None
 ) -> list[TargetChoice]:
-    """Return the requested details that bound a scope on the screen.
+    """Return the requested details that limit a scope on the screen.
 
-    Ticked are the `picks` of a form that is shown again. Without them, what the agent may already use is ticked, and
-    what is the only candidate: of several, the user must choose.
+    If a form is shown again, its `picks` are ticked. Otherwise, what the agent may already use is ticked, and so is an
+    only candidate. Among several candidates, the user must choose.
     """
     posted = None if picks is None else [pick.identifiers for pick in picks]
     choices = []
@@ -62,7 +62,7 @@ def target_choices(
 
 
 def kept_targets(asked: Consent, live: Consent | None) -> dict[str, list[str]]:
-    """Return the identifiers to which live scopes are bounded, and stay bounded whatever the user ticks."""
+    """Return the identifiers to which live scopes are limited, regardless of what the user ticks."""
     if live is None:
         return {}
     chosen = {scope for detail in asked.authorization_details for scope in detail["actions"]}
@@ -70,7 +70,7 @@ def kept_targets(asked: Consent, live: Consent | None) -> dict[str, list[str]]:
 
 
 def granted_targets(consent: Consent, scopes: Iterable[Scope]) -> list[TargetChoice]:
-    """Return what bounds scopes of a connection, all of it ticked: the user can untick what to take back."""
+    """Return the targets that limit a connection's scopes, all ticked. The user unticks what to take back."""
     words = {scope.id: scope for scope in scopes}
     return [
         TargetChoice(
@@ -84,7 +84,7 @@ def granted_targets(consent: Consent, scopes: Iterable[Scope]) -> list[TargetCho
 
 
 def read_kept_picks(posted: QueryDict, consent: Consent) -> list[Pick]:
-    """Return the identifiers that are still ticked, by granted detail. A form for some details keeps all others."""
+    """Return the identifiers that are still ticked, by granted detail. Details missing from the form are kept."""
     details = granted_details(consent.targets, consent.granted_scopes)
     return [
         Pick(detail["type"], posted.getlist(_name(number)), detail["actions"])
@@ -94,7 +94,7 @@ def read_kept_picks(posted: QueryDict, consent: Consent) -> list[Pick]:
 
 
 def identifiers_of(consent: Consent, scope: str) -> list[str]:
-    """Return the identifiers to which a granted scope is bounded. Empty if it is not."""
+    """Return the identifiers to which a granted scope is limited. Empty if it is not limited."""
     return [one for target in consent.targets.get(scope, ()) for one in target["identifiers"]]
 
 

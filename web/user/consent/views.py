@@ -67,14 +67,14 @@ PAGES: dict[type[DomainError], str] = {
 }
 
 
-# What the page says of a decision that the user can correct on it.
+# What the page says about a decision that the user can correct there.
 PROBLEMS: dict[type[DomainError], str] = {NothingPicked: "unpicked", TooManyScopes: "many"}
 
 
 def consent_page(view: View) -> View:
-    """Pass the request for consent that the user may decide to the view.
+    """Pass the consent request to the view if the user may decide it.
 
-    Show a page for each reason why it cannot be decided, with the error's status.
+    If it cannot be decided, show a page with the reason, and respond with the error's status.
     """
 
     @wraps(view)
@@ -85,9 +85,9 @@ def consent_page(view: View) -> View:
             require_decider(asked, signed_in(request))
             return view(request, asked)
         except EmailUnverified:
-            raise  # `page` redirects to another page, which then leads back
+            raise  # `page` redirects to another page, which then redirects back
         except ReauthenticationRequired:
-            return ask_for_password(request, is_undone=False)  # the screen keeps the choices, and says so
+            return ask_for_password(request, is_undone=False)  # the screen keeps the choices and says so
         except DomainError as error:
             return _cannot_decide(request, error, consent_id)
 
@@ -95,7 +95,7 @@ def consent_page(view: View) -> View:
 
 
 def _only_in_its_browser(view: View) -> View:
-    """Refuse other browsers before they are asked to sign in, since they cannot decide this request."""
+    """Refuse other browsers before asking the user to sign in, because they cannot decide this request."""
 
     @wraps(view)
     def wrapped(request: HttpRequest, consent_id: str) -> HttpResponseBase:
@@ -207,7 +207,7 @@ def _screen(request: HttpRequest, asked: Consent) -> Screen:
 
 
 def _show_first(request: HttpRequest, asked: Consent) -> HttpResponse:
-    """Return the page as it opens, or with what the user had chosen before they entered their password."""
+    """Return the initial page, or the page with what the user chose before entering their password."""
     screen = _screen(request, asked)
     kept = kept_decision(request, screen)
     return _show(request, screen, Given(kept), problem="kept" if kept else "")
@@ -216,7 +216,7 @@ def _show_first(request: HttpRequest, asked: Consent) -> HttpResponse:
 def _show_again(
     request: HttpRequest, asked: Consent, scopes: Sequence[str], error: Invalid | TooManyScopes | None
 ) -> HttpResponse:
-    """Return the page with what the user had chosen, and what is wrong: without an error, that nothing is ticked."""
+    """Return the page with what the user chose and what is wrong. Without an error, that nothing is ticked."""
     screen = _screen(request, asked)
     given = Given(read_decision(request.POST, screen, scopes), request.POST, error.errors if error else ())
     problem = "nothing" if error is None else PROBLEMS.get(type(error), "limits")
@@ -224,7 +224,7 @@ def _show_again(
 
 
 def _show_limits(request: HttpRequest, asked: Consent, scope: str) -> HttpResponse:
-    """Return the page with what the user has chosen so far, and the fields for the limits of the scope."""
+    """Return the page with what the user has chosen so far and the limit fields of the scope."""
     screen = _screen(request, asked)
     chosen = read_decision(request.POST, screen, request.POST.getlist("scopes"))
     return _show(request, screen, Given(chosen, request.POST, opened=scope), problem="")

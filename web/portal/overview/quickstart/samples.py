@@ -1,4 +1,4 @@
-"""Programs that run an agent's first consent, exchange and verify, with its real ids.
+"""Programs that run an agent's first consent, code exchange and verify request, with its real ids.
 
 The secret is not in them. They read it from the environment variable `AGENTGATE_CLIENT_SECRET`. The templates are in
 `templates/web/portal/overview/quickstart/`.
@@ -25,8 +25,10 @@ QUOTES: Mapping[str, Callable[[str], str]] = {"curl": shlex.quote, "python": jso
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A program in one of `LANGUAGES`. With `is_app`, the user returns to an app, so that the browser
-    does not show the address that the program asks for."""
+    """A program in one of `LANGUAGES`.
+
+    With `is_app`, the user returns to an app, so the browser does not show the address that the program asks for.
+    """
 
     language: str
     text: str
@@ -34,7 +36,7 @@ class Sample:
 
 
 def sample(agent: Agent, language: str) -> Sample | None:
-    """Return the program, or None for an agent without scopes or redirect URIs. Raises `KeyError` for others."""
+    """Return the program, or None for an agent without scopes or redirect URIs. Raises `KeyError` if unknown."""
     scope, redirect_uri = _scope_of(agent), _redirect_uri_of(agent)
     if not scope or not redirect_uri:
         return None
@@ -59,10 +61,10 @@ def _scope_of(agent: Agent) -> str:
 
 
 def _other_scope(agent: Agent, scope: str) -> str:
-    """Return a scope that the program does not ask for: another one of the agent, or else any."""
+    """Return a scope that the program does not ask for, if possible another scope of the agent."""
     return next(one for one in (*agent.allowed_scopes, *catalogue()) if one != scope)
 
 
 def _redirect_uri_of(agent: Agent) -> str:
-    """Return a redirect URI that the browser shows in its address bar, or else any."""
+    """Return a redirect URI, if possible one that the browser shows in its address bar."""
     return min(agent.redirect_uri_list, key=is_private_use, default="")

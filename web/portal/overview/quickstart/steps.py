@@ -1,4 +1,4 @@
-"""The first steps of a developer. Only the log decides which of them are done."""
+"""A developer's first steps. The log alone decides which are done."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step as the page shows it. `seen` is the event in the log that shows that it is done, or "".
+    """A step as the page shows it. `seen` is the event that shows that it is done, or "".
 
-    `is_next` is the first that is not done.
+    `is_next` marks the first step that is not done.
     """
 
     step: Step
@@ -62,12 +62,12 @@ STEPS = (
     ),
 )
 EVENTS = frozenset(event for step in STEPS for event in step.events)
-# The first call of verify completes the first run of an organization.
+# An organization's first verify request completes its first run.
 LAST = Event.TOKEN_VERIFY
 
 
 def stages(occurred: Collection[str]) -> list[Stage]:
-    """Return the steps, given which of `EVENTS` are in the log."""
+    """Return the steps, given the `EVENTS` that are in the log."""
     seen = [next((event for event in step.events if event in occurred), "") for step in STEPS]
     following = seen.index("") if "" in seen else len(seen)
     return [Stage(step, seen[place], place == following) for place, step in enumerate(STEPS)]

@@ -1,4 +1,4 @@
-"""The limits of a connection as sentences for the user who set them: they count only this user's own agent."""
+"""The limits of a connection as sentences for the user who set them. They count only this user's own agent."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -26,7 +26,7 @@ def limits_in_words(limits: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def rule_in_words(rule: Rule | None) -> str:
-    """Return the sentence of a limit, or of one that cannot be read."""
+    """Return the sentence for a limit, or a fallback if it cannot be read."""
     if rule is None:
         return _("A limit that cannot be read, so every use is denied")
     if isinstance(rule, RateLimit):
@@ -48,7 +48,7 @@ def period_in_words(seconds: int) -> str:
 
 
 def recipients_of(rule: Rule | None) -> list[str]:
-    """Return the addresses, names and domains that a limit allows as recipients. Empty for other rules."""
+    """Return the addresses, names and domains that a limit allows as recipients. Empty for other rule types."""
     if not isinstance(rule, ContextMatch) or len(rule.conditions) != 1:
         return []
     only = rule.conditions[0]
@@ -60,7 +60,7 @@ def recipients_of(rule: Rule | None) -> list[str]:
 
 
 def recipient_limit(entries: Iterable[str]) -> dict[str, Any]:
-    """Return the limit that allows these recipients. A domain allows its addresses, and itself as a name."""
+    """Return the limit that allows these recipients. A domain allows its addresses, and the domain itself as a name."""
     patterns = [pattern for entry in entries for pattern in _patterns(entry)]
     condition = {"field": RECIPIENT, "operator": "matches_any", "values": list(dict.fromkeys(patterns))}
     return {"type": "context_match", "config": {"conditions": [condition]}}

@@ -1,7 +1,7 @@
-"""The limits of a scope as sentences with fields in them, on the consent screen and on the page of a connection.
+"""The limits of a scope as sentences with fields, on the consent screen and on the page of a connection.
 
-Each kind of limit has one sentence, filled with the limit of this kind that is in force. Limits that do not fit into a
-sentence are shown in words beside it.
+Each kind of limit has one sentence, filled with the limit of this kind that is in force. Limits that do not fit the
+sentence are shown as text beside it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -52,9 +52,9 @@ def _text(label: Any, **attrs: Any) -> forms.Field:
 
 
 class LimitForm(forms.Form):
-    """The fields of the limits of one scope, with what the user sent or, where they sent nothing, with what is given.
+    """The limit fields of one scope, filled with what the user sent or, where they sent nothing, with the given values.
 
-    It only renders them. `parsing` reads what was sent.
+    This form only renders them. `parsing` reads what was sent.
     """
 
     use_required_attribute = False
@@ -91,7 +91,7 @@ class LimitForm(forms.Form):
         return field_name(field_name_, self._scope_id)
 
     def render_part(self, name: str, error_id: str) -> SafeString:
-        """Return the markup of a field. `error_id` is the element with what is wrong with it, or empty."""
+        """Return the markup of a field. `error_id` is the id of the element with its error, or empty."""
         invalid = {"aria-invalid": "true", "aria-describedby": error_id} if error_id else {}
         if name == "zone":  # in one element, because the sentence has gaps between its parts
             zone = format_html('<span translate="no">{}</span>', self.initial["zone"].replace("_", " "))
@@ -107,7 +107,7 @@ class LimitForm(forms.Form):
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """One kind of limit. The template has the words around the `inputs`. `name` is that of the main field."""
+    """One kind of limit. The template has the words around the `inputs`. `name` is the name of the main field."""
 
     kind: str
     name: str
@@ -148,7 +148,7 @@ def limit_fields(
     posted: QueryDict | None = None,
     errors: Iterable[FieldError] = (),
 ) -> LimitFields:
-    """Return the editor for the limits of a scope, filled with those in force, or with what the user has sent."""
+    """Return the editor for a scope's limits, filled with those in force or with what the user sent."""
     found = [find_rule(limit) for limit in current]
     rules = [rule for rule in found if rule]
     wrong = {error.field: error.message for error in errors}
@@ -168,9 +168,9 @@ def read_limits(
 ) -> dict[str, list[dict[str, Any]]]:
     """Return all limits of each scope whose fields change them.
 
-    An empty field keeps what is in force. With `may_widen`, as on the consent screen, the fields are the whole of what
-    they show: an empty one removes it, and a higher maximum replaces it. Otherwise a limit can only become tighter.
-    Raises `Invalid`, whose errors have the names of the fields.
+    An empty field keeps what is in force. With `may_widen`, as on the consent screen, the fields replace the limits
+    that they show: an empty field removes its limit, and a higher maximum replaces it. Otherwise limits can only become
+    tighter. Raises `Invalid`, whose errors have the names of the fields.
     """
     found: dict[str, list[dict[str, Any]]] = {}
     errors: list[FieldError] = []
@@ -203,7 +203,7 @@ def _sentence(form: LimitForm, kind: str, wrong: Mapping[str, str]) -> Sentence:
 
 
 def _given(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of all fields, with those of the rules that the sentences show."""
+    """Return the values of all fields, including those of the rules that the sentences show."""
     number, amount, window = (shown.get(kind) for kind in ("number", "amount", "from"))
     return {
         "number": number.max_requests if number else "",
@@ -227,7 +227,7 @@ def _own_currency() -> str:
 
 
 def _kinds_of(scope: Scope, rules: Sequence[Rule]) -> Kinds:
-    """Return the kinds of limits that make sense for the scope, and those in force, each with what its sentence shows.
+    """Return the kinds of limits that suit the scope and those in force, each with what its sentence shows.
 
     A limit with `actions` has no fields.
     """
@@ -249,5 +249,5 @@ def _is_spend(rule: Rule | None) -> bool:
 
 
 def _is_window(rule: Rule | None) -> bool:
-    """Return whether the fields can say it. The sentence names the zone, which need not be the user's own."""
+    """Return whether the fields can express it. The sentence names the zone, which may differ from the user's own."""
     return isinstance(rule, TimeWindow) and not rule.actions and days_of(rule) in (WEEKDAYS, WEEKEND, EVERY_DAY)

@@ -1,4 +1,4 @@
-"""Reading the fields of the editor: each sentence into one rule, which then joins the limits in force."""
+"""Parse the fields of the editor: turn each sentence into one rule, which is then merged with the limits in force."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -24,11 +24,12 @@ from web.user.connections.limits.descriptions import recipient_limit, rule_in_wo
 type Limit = dict[str, Any]
 
 SEPARATORS = re.compile(r"[,;\n]")
-# Domains are allowed with two patterns each.
+# Each allowed domain takes two patterns.
 MAX_RECIPIENTS = MAX_ENTRIES // 2
 COUNTED = "per_user"
 LIMIT = "limit-"
-# Both separators mean decimals, with at most two of them: 1.000 is a thousand in one country and one in the next.
+# Both separators start the decimals, of which at most two are accepted: 1.000 is a thousand in one country and one in
+# another.
 AMOUNT = re.compile(r"[0-9]{1,15}([.,][0-9]{1,2})?")
 
 
@@ -42,15 +43,15 @@ def is_spelled(amount: str) -> bool:
 
 
 def spell_amount(amount: str) -> str:
-    """Return the amount of a rule as the field shows it: with two decimals or none."""
+    """Return the amount of a rule as the field shows it, with two decimals or none."""
     value = Decimal(amount)
     return f"{value:.0f}" if value == value.to_integral_value() else f"{value:.2f}"
 
 
 def merge(limits: list[Limit], shown: Limit | None, said: Limit | None, *, name: str, may_widen: bool) -> list[Limit]:
-    """Return the limits with what a sentence says, in place of what it had shown. Raises `Invalid`.
+    """Return the limits, with the one that a sentence showed replaced by what it says now. Raises `Invalid`.
 
-    Unless the user may widen them, an empty sentence changes nothing, and one of another kind, such as with another
+    Unless the user may widen them, an empty sentence changes nothing, and a different limit, such as one with another
     period, is added.
     """
     said = _counted_as(said, shown)
@@ -66,7 +67,7 @@ def merge(limits: list[Limit], shown: Limit | None, said: Limit | None, *, name:
 
 
 def _counted_as(said: Limit | None, shown: Limit | None) -> Limit | None:
-    """Return the limit with the `scope` of the one shown: within a connection, all scopes count the same."""
+    """Return the limit with the `scope` of the shown one: within a connection, all scopes count the same."""
     if said is None or shown is None or "scope" not in said["config"]:
         return said
     return {**said, "config": {**said["config"], "scope": shown["config"]["scope"]}}
@@ -77,7 +78,7 @@ def _is_same(limit: Limit, other: Limit) -> bool:
 
 
 def _is_looser(said: Limit, limit: Limit) -> bool:
-    """Return whether a limit in force would forbid something that the new one promises, so that it would not help."""
+    """Return whether a limit in force denies something that the new one allows, so the new one would have no effect."""
     if is_as_tight(said, limit) or said["type"] != limit["type"]:
         return False
     return said["type"] == "context_match" or is_as_tight(limit, said) or _has_other_currency(said, limit)
@@ -151,7 +152,7 @@ def _read_from(posted: QueryDict, scope_id: str) -> Limit | None:
         "allowedDays": [int(day) for day in days if day in "1234567"],
         "startTimeUtc": start[:5],
         "endTimeUtc": end[:5],
-        # The zone that the page named. The user's own may have changed since.
+        # The zone that the page showed. The user's own may have changed since.
         "timezone": _sent(posted, "zone", scope_id),
     }
     return _checked({"type": "time_window", "config": config}, "from", scope_id)
@@ -174,7 +175,7 @@ def _seconds(posted: QueryDict, kind: str, scope_id: str) -> int:
 
 
 def _checked(limit: Limit, kind: str, scope_id: str) -> Limit:
-    """Return the limit if it is a valid rule. A period or a time that no field offers is not. Raises `Invalid`."""
+    """Return the limit if it is a valid rule. Raises `Invalid`, such as for a period or time that no field offers."""
     try:
         parse_rule(limit)
     except InvalidRules as error:
