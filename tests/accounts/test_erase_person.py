@@ -51,7 +51,7 @@ def test_asks_first(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_can_be_repeated(ada: User) -> None:
     run(ada.id, "--yes")
-    assert "was erased before" in run(ada.id, "--yes")
+    assert "was already erased" in run(ada.id, "--yes")
 
 
 @cases("person", ["usr_unknown", "nobody@example.com", "ada@exa mple..com", ""])

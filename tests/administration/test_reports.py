@@ -123,7 +123,7 @@ def test_it_leaves_no_gap_in_what_is_listed_of_its_user(site: Client, world: Wor
 
 def test_the_page_of_the_report_promises_that(report: Report) -> None:
     assert "a user reported an entry of this agent, but not which user or which entry." in report.page
-    assert "What you stop or end is logged like all that you do" in report.page
+    assert "What you stop or end is logged like everything you do" in report.page
 
 
 def test_the_user_and_the_developer_still_read_it(world: World, report: Report) -> None:

@@ -104,7 +104,7 @@ def test_other_texts_find_nothing(text: str, site: Client, world: World) -> None
 
 
 def test_a_search_without_results_says_what_was_searched(site: Client, world: World) -> None:
-    assert "Of a name, enter at least three characters." in result(site, "zz")
+    assert "For a name, enter at least three characters." in result(site, "zz")
     operations = result(sign_in(member(OPERATIONS)), world.ada.email)
     assert "Your roles let you search these: Signing keys" in operations
     assert "People" not in operations.split("let you search these")[1]

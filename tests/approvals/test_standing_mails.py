@@ -114,7 +114,7 @@ def test_the_mail_names_what_else_must_be_the_same(asks: Asks, ada: User, mailou
     mailoutbox.clear()
     approve(asks(context={**SHOP, "account": "DE1", "text": "Hi"}), ada, for_target=True, expires_in_seconds=7 * DAY)
     mail_notices()
-    assert "may be lower. The same as in the request must be: account.\n" in mailoutbox[0].body
+    assert "may be lower. These must be the same as in the request: account.\n" in mailoutbox[0].body
     assert "DE1" not in mailoutbox[0].body
 
 

@@ -16,7 +16,7 @@ DONE = """Erased {id}.
   The key of its personal data in the log is destroyed. The log's entries and proofs remain.
   Backups made before still have the data and its key (docs/operations.md)."""
 FILES = "  PostgreSQL's files hold it, too, until you run purge_old_rows, which can wait for a quiet hour."
-AGAIN = "{id} was erased before. What had been left since is erased too."
+AGAIN = "{id} was already erased. Anything left since then is now erased too."
 
 
 class Command(BaseCommand):

@@ -117,7 +117,7 @@ def test_all_agents_are_resumed_where_the_banner_is(
     path = f"/approvals/{make_approval(granted).id}" if asks else f"/connections/{granted.id}"
     tab = open_page(path)
     tab.page.get_by_role("button", name="Resume all agents").click()
-    tab.page.locator("main").get_by_text("Resumed. Agents that you paused one by one").wait_for()
+    tab.page.locator("main").get_by_text("Resumed. Agents that you paused separately").wait_for()
     assert "Resumed." in heard(tab)
     assert urlsplit(tab.page.url).path == path
     assert tab.page.get_by_role("button", name="Approve once").count() == int(asks)

@@ -46,7 +46,7 @@ HELP = gettext_lazy(
     'put them in "quotes" to mean text.'
 )
 if OPERATORS.keys() != {*get_args(Operator)}:
-    raise TypeError("Each operator needs its words.")
+    raise TypeError("Each operator needs a label.")
 
 
 class ConditionsWidget(forms.Widget):

@@ -69,7 +69,7 @@ def new_passkey(request: HttpRequest) -> HttpResponse:
             name = form.cleaned_data["name"]
             codes = add_passkey(actor=user_actor(request), user=user, name=name, credential=credential)
         except PasskeyRefused:
-            form.add_error(None, _("No passkey was made. Try again."))
+            form.add_error(None, _("No passkey was created. Try again."))
         except (Conflict, Invalid) as error:
             show_in(form, error)
         else:
@@ -137,7 +137,7 @@ def new_codes(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         codes = replace_recovery_codes(actor=user_actor(request), user=signed_in(request))
         return _done(request, _("The earlier recovery codes no longer work."), codes)
-    context = {"title": _("Make new recovery codes?"), "confirm_label": _("Make new codes")}
+    context = {"title": _("Create new recovery codes?"), "confirm_label": _("Create new codes")}
     return _confirm(request, "mfa/recovery_codes/generate.html", context)
 
 

@@ -70,7 +70,7 @@ ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTR
 
 @dataclass(frozen=True)
 class Item:
-    """An entry that the user may read. `content` has names; `services` are the organizations of the services concerned."""
+    """An entry that the user may read. `content` has names, and `services` the organizations of its services."""
 
     content: Mapping[str, Any]
     at: datetime

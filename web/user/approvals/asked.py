@@ -121,7 +121,7 @@ def _reasons(approval: Approval) -> Iterator[str]:
     if approval.asked_by_rule == DATA_FLOW:
         yield _("This task has read private data and content that others wrote, and wants to send something out.")
     elif approval.asked_by_rule:
-        yield _("A rule of an organization wants your approval.")
+        yield _("An organization's rule requires your approval.")
 
 
 def _main_facts(approval: Approval) -> Iterator[Fact]:

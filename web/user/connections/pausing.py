@@ -45,5 +45,5 @@ def pause_all(request: HttpRequest) -> HttpResponse:
 @posted_from("web:connections")
 def resume_all(request: HttpRequest) -> HttpResponse:
     resume_all_agents(actor=user_actor(request), user=signed_in(request))
-    messages.success(request, _("Resumed. Agents that you paused one by one are still paused."))
+    messages.success(request, _("Resumed. Agents that you paused separately are still paused."))
     return SeeOther(get_next_redirect_url(request) or reverse("web:connections"))

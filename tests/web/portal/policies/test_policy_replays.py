@@ -85,7 +85,7 @@ def test_the_rarest_rules_and_agents_are_only_counted(as_developer, grant, monke
     monkeypatch.setattr("web.portal.policies.replays.MAX_PLACES", 1)
     call(grant, "email:send", "email:read")
     page = replay(as_developer, {**BLOCKLIST, "actions": "email:read"}, {**BLOCKLIST, "actions": "email:send"})
-    assert "And 1 rarer pair of a rule and an agent." in words_of(page)
+    assert "And 1 less frequent combination of rule and agent." in words_of(page)
 
 
 def test_an_invalid_draft_is_not_replayed(as_developer, grant):

@@ -61,7 +61,7 @@ def test_the_page_lists_what_was_made_and_one_button_ends_it(
     assert CALLBACK in words
     page = as_developer.get(f"{URL}?since={today()}").content.decode()
     assert CALLBACK not in page
-    assert "End all 2 credentials made since" in page
+    assert "End all 2 credentials created since" in page
 
     response = as_developer.post(URL, {"since": today()})
 
@@ -69,7 +69,7 @@ def test_the_page_lists_what_was_made_and_one_button_ends_it(
     assert live_keys(developer) == [""]
     agent.refresh_from_db()
     assert agent.redirect_uri_list == [CALLBACK]
-    assert "Nothing that was made since then still works." in words_of(as_developer, response["Location"])
+    assert "Nothing created since then still works." in words_of(as_developer, response["Location"])
 
 
 def test_ending_needs_no_password_because_it_only_takes_away(developer: Developer, stolen: ApiKey) -> None:
@@ -121,7 +121,7 @@ def test_a_report_ends_what_was_made_since_the_date(
     entry = next(one for one in entries_for_user(developer.user_id) if one.event == Event.API_KEY_CREATED)
     path = f"/activity/{entry.id}/dispute"
     page = words_of(as_developer, path)
-    assert "2 credentials made since" in page
+    assert "2 credentials created since" in page
     assert "mine, really" in page
 
     as_developer.post(path, {"stop": "nothing", "since": today()})

@@ -279,7 +279,7 @@ def test_a_passkey_needs_a_name(browser: Client, name: str) -> None:
 def test_without_javascript_no_passkey_is_made(browser: Client) -> None:
     answer = browser.post(NEW, {"name": "Laptop", "credential": ""})
     assert answer.status_code == 422
-    assert "No passkey was made" in answer.content.decode()
+    assert "No passkey was created" in answer.content.decode()
 
 
 def test_a_passkey_is_a_recent_sign_in(browser: Client, passkey: Passkey) -> None:

@@ -100,7 +100,7 @@ def test_nothing_that_the_service_sent_is_hidden(as_ada, say, hidden):
 def test_an_address_that_the_service_sent_is_a_fact(as_ada, say):
     entry_id = say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": {"ip": "192.0.2.7"}})
     words = words_of(as_ada, f"/activity/{entry_id}")
-    assert "IP address, as the service says 192.0.2.7" in words
+    assert "IP address reported by the service 192.0.2.7" in words
     assert "What the service said" not in words
 
 

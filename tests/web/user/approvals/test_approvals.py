@@ -83,7 +83,7 @@ class TestThePage:
     @cases("context", [{}, {"ip": "192.0.2.7"}, {"text": "Dear Bob"}], ids=str)
     def test_says_if_the_service_gave_no_details(self, as_ada: Client, asks: Asks, context: dict[str, str]) -> None:
         html = text(as_ada.get(page(asks(context=context))))
-        is_silent = "The service did not say what exactly the agent sends." in html
+        is_silent = "The service did not say exactly what the agent sends." in html
         assert is_silent == ("text" not in context)
 
     def test_shows_texts_as_plain_text(self, as_ada: Client, asks: Asks) -> None:
@@ -124,14 +124,14 @@ class TestThePage:
         named = f"{server.name} at mail.rival.example, of Rival Robotics"
         asked = asks(server_id=server.id, **ours)
         words = words_of(as_ada, page(asked))
-        assert f"Service: {named} Another organization than the agent\u2019s developer" in words
+        assert f"Service: {named} An organization other than the agent\u2019s developer" in words
         access = f"Access token for All services of the agent's developer {named} unknown.example"
         assert access in words
         assert f"Service: {named}" in words_of(as_ada, "/approvals")
         anonymous = words_of(as_ada, page(asks(named_server_id=server.id)))
         assert f"The caller did not sign in as a service. It names {named}" in anonymous
         assert "The caller did not sign in as a service." in words_of(as_ada, page(asks()))
-        assert "A service that was deleted since" in words_of(as_ada, page(asks(server_id="res_gone")))
+        assert "A service that has since been deleted" in words_of(as_ada, page(asks(server_id="res_gone")))
 
     def test_lists_name_what_their_sentence_does_not_say(self, as_ada: Client, asks: Asks) -> None:
         context = {"verb": "pay", "recipient": "shop", "account": "DE1", "c c": 1, "target": "", "amount": 0}

@@ -18,7 +18,7 @@ from tests.world import Grant, ask, make_grant, sign_in
 BOTH = "If the agent has read both your private data and what others wrote for one task in the last 24 hours"
 REFUSED = {"ask": (False, "approval_required", "data_flow"), "deny": (False, "policy_denied", "data_flow")}
 WHY = "“Protect your data”"
-STILL = "Your limits still apply. So does “Protect your data”, except where it was why you were asked."
+STILL = "Your limits still apply. So does “Protect your data”, except where it was the reason you were asked."
 
 
 @pytest.fixture

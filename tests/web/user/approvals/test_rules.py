@@ -59,7 +59,7 @@ class TestOffers:
             each.context |= {"account": {"iban": "DE1"}}
             each.save()
         words = shown(as_ada.get("/approvals"))
-        assert "Everything else, the service among it, must be as in the requests that you approved." in words
+        assert "Everything else, including the service, must be the same as in the requests that you approved." in words
         assert "And only if this is the same: account account.iban DE1" in words
         as_ada.post("/approvals/rules", offer(as_ada))
         assert "And only if this is the same: account account.iban DE1" in shown(as_ada.get("/approvals"))

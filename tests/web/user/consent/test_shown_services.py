@@ -16,7 +16,7 @@ from resources.services import update_resource_server
 from tests.world import ANONYMOUS, allow, make_resource_server
 
 MAIL, HOME = "https://api.mail.example:8443/v1", "https://home.acme.example"
-FOREIGN = "Another organization than the agent\u2019s developer runs this service."
+FOREIGN = "An organization other than the agent\u2019s developer runs this service."
 
 pytestmark = pytest.mark.django_db
 
