@@ -53,7 +53,7 @@ def require_recent_sign_in(signed_in_at: datetime | None) -> None:
 
 
 def ask_for_password(request: HttpRequest, *, is_undone: bool) -> HttpResponse:
-    """Redirect to the page that asks for the password and then leads back with GET.
+    """Redirect to the page that asks for the password and then redirects back with GET.
 
     If `is_undone`, `say_undone` then says that nothing was changed.
 

@@ -26,7 +26,7 @@ class Count(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Recorded:
     """The calls of the organization since `since`, and how many a policy that only records would have stopped."""
 
     since: datetime
@@ -35,17 +35,17 @@ class Found:
 
 
 def count_stopped(policy: Policy) -> Count:
-    """Return how many calls the policy has denied, or asked users about, in the last days."""
+    """Return the number of calls that the policy has denied, or asked users about, in the last days."""
     since = clock.now() - timedelta(days=STOPPED_DAYS)
     wanted = Filters(event=Event.TOKEN_VERIFY, outcome=Outcome.DENIED, policy_id=policy.id, since=since)
     return _counts(policy, [wanted])[0]
 
 
-def count_found(policy: Policy) -> Found:
+def count_recorded(policy: Policy) -> Recorded:
     """Return what the policy would have stopped since the last change that affects its decisions."""
     since = deciding_since(policy)
     recorded = Filters(event=Event.POLICY_SHADOWED, policy_id=policy.id, since=since)
-    return Found(since, *_counts(policy, [recorded, Filters(event=Event.TOKEN_VERIFY, since=since)]))
+    return Recorded(since, *_counts(policy, [recorded, Filters(event=Event.TOKEN_VERIFY, since=since)]))
 
 
 def _counts(policy: Policy, wanted: Sequence[Filters]) -> list[Count]:

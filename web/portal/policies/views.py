@@ -19,7 +19,7 @@ from policies.services import delete_policy, update_policy
 from policies.throttling import throttle_writes
 from web.portal.policies.filters import PolicyFilterForm
 from web.portal.policies.forms import ENFORCED, SHADOW, STATUSES, changes_to, effect_of, status_of
-from web.portal.policies.stopped import STOPPED_DAYS, count_found, count_stopped
+from web.portal.policies.stopped import STOPPED_DAYS, count_recorded, count_stopped
 from web.requests.access import developer_actor, developer_page, posted_from
 from web.requests.paging import paginate
 
@@ -48,7 +48,7 @@ def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
         "policy": policy,
         "status": status,
         "sentences": sentences(policy.rules),
-        "found": count_found(policy) if status == SHADOW else None,
+        "recorded": count_recorded(policy) if status == SHADOW else None,
         "stopped": count_stopped(policy) if status == ENFORCED else None,
         "stopped_days": STOPPED_DAYS,
     }

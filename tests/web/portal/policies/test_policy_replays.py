@@ -116,7 +116,7 @@ def number_listed(client, count):
 def test_what_a_policy_that_only_records_has_found_leads_to_exactly_these_entries(as_developer, grant, policy):
     assert "of no calls yet" in words_of(open_policy(as_developer, policy))
     assert call(grant, "email:send", "email:read", "email:send") == [True] * 3
-    found = open_policy(as_developer, policy).context["found"]
+    found = open_policy(as_developer, policy).context["recorded"]
     assert (found.stopped.number, number_listed(as_developer, found.stopped)) == (3, 3)
     assert (found.calls.number, number_listed(as_developer, found.calls)) == (3, 3)
 
@@ -125,9 +125,9 @@ def test_findings_begin_with_the_last_change_of_what_is_decided(as_developer, de
     call(grant, "email:send")
     actor = acting_as(ANONYMOUS, developer)
     policy = update_policy(actor=actor, policy=policy, changes={"name": "Renamed"})
-    assert open_policy(as_developer, policy).context["found"].stopped.number == 1
+    assert open_policy(as_developer, policy).context["recorded"].stopped.number == 1
     policy = update_policy(actor=actor, policy=policy, changes={"rules": [NO_MAIL]})
-    assert open_policy(as_developer, policy).context["found"].stopped.number == 0
+    assert open_policy(as_developer, policy).context["recorded"].stopped.number == 0
 
 
 def test_a_policy_in_force_says_how_many_calls_it_has_stopped(as_developer, grant, policy):
@@ -141,7 +141,7 @@ def test_a_policy_in_force_says_how_many_calls_it_has_stopped(as_developer, gran
 def test_a_policy_is_switched_on_and_off(as_developer, grant, policy):
     assert set_status(as_developer, policy, "enforced").status_code == 303
     assert call(grant, "email:send") == [False]
-    assert open_policy(as_developer, policy).context["found"] is None
+    assert open_policy(as_developer, policy).context["recorded"] is None
     set_status(as_developer, policy, "off")
     assert call(grant, "email:send") == [True]
     set_status(as_developer, policy, "shadow")

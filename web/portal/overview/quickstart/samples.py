@@ -36,7 +36,7 @@ class Sample:
 
 
 def sample(agent: Agent, language: str) -> Sample | None:
-    """Return the program, or None for an agent without scopes or redirect URIs. Raises `KeyError` if unknown."""
+    """Return the program in a language. None for an agent without scopes or redirect URIs. Raises `KeyError`."""
     scope, redirect_uri = _scope_of(agent), _redirect_uri_of(agent)
     if not scope or not redirect_uri:
         return None

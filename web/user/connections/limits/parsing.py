@@ -28,8 +28,7 @@ SEPARATORS = re.compile(r"[,;\n]")
 MAX_RECIPIENTS = MAX_ENTRIES // 2
 COUNTED = "per_user"
 LIMIT = "limit-"
-# Both separators start the decimals, of which at most two are accepted: 1.000 is a thousand in one country and one in
-# another.
+# Both separators start the decimals. At most two are accepted: 1.000 is a thousand in one country and one in another.
 AMOUNT = re.compile(r"[0-9]{1,15}([.,][0-9]{1,2})?")
 
 
