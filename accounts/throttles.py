@@ -31,9 +31,9 @@ class SignInThrottle:
     """Limits sign-ins by IP address and account: failed ones, and successful ones because hashing is expensive.
 
     Concurrent failures count exactly: each attempt counts before the password is checked, and is taken back if the
-    password was correct. From an address that the user has signed in from before, attempts are refused only because of
-    failures for this account from that address, so strangers' guesses never lock the owner out there. Successful
-    sign-ins are counted afterwards, so concurrent ones may exceed the limit.
+    password was correct. At an address from which the user has signed in before, attempts are refused only for failures
+    of this account from that address, so strangers' guesses never lock the owner out there. Successful sign-ins are
+    counted afterwards, so concurrent ones may exceed the limit.
 
     Responses must not reveal whether an account is known at an address. So its failures count for the address like all
     others, and once the address reaches its limit, a wrong password gets the same `refusal` as an unknown account.

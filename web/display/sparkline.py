@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 BAR, HEIGHT = 4, 24
-# The highest bar, which leaves room for the baseline.
+# The heights of the highest bar, which leaves room for the line below it, and of the lowest.
 HIGHEST, LOWEST = 21, 2
 
 

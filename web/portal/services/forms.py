@@ -29,7 +29,7 @@ MAX_NAME, MAX_TITLE, MAX_TEXT, MAX_ACTIONS_TEXT = 200, 80, 200, 4000
 SCOPE_CHOICE = '<bdi>{}</bdi> <code translate="no">{}</code>'
 NO_SCOPE = _("Choose at least one scope.")
 NONE_AT_ALL = _("Choose at least one scope, or define one of your own.")
-# The fields of a definition, and the ones that it requires.
+# The texts of a definition. A form in which all of them are empty defines no scope.
 TEXTS = ("scope_id", "title", "description", "cannot")
 
 

@@ -20,7 +20,8 @@ from web.user.approvals.headlines import say_plainly, say_summary
 from web.wording.names import NOTHING, add_names
 from web.wording.sentences import reason_html, sentence, sentence_html
 
-# Events that only the user may cause and that, if it was not the user, give another person or an agent access.
+# Events that only the user may cause, and events that give another person or an agent access if the user did not cause
+# them.
 DISPUTABLE = frozenset(
     {
         Event.USER_SIGNED_IN,
