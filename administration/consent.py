@@ -20,6 +20,7 @@ from consent.terms import ASK, DATA_FLOW, DENY, Terms
 from core.actor import Actor
 from core.text import plain_text
 from policies.rules import sentences
+from tokens.models import TokenFamily
 
 # django-oauth-toolkit's models name the agent an application.
 OWNERS = ["user", "application__organization__developers__user"]
@@ -138,8 +139,7 @@ class ConsentAdmin(ReadOnlyAdmin):
 
     @admin.display(description=gettext_lazy("Tokens"))
     def families(self, consent: Consent) -> SafeString:
-        model: Any = Consent._meta.get_field("families").related_model
-        return link_to_rows(model, _("Token families"), consent__id__exact=consent.id)
+        return link_to_rows(TokenFamily, _("Token families"), consent__id__exact=consent.id)
 
 
 class TokenAdmin(ReadOnlyAdmin):

@@ -293,7 +293,7 @@ MFA_PASSKEY_SIGNUP_ENABLED = False
 MAILERS = {"default": mailer(ENVIRONMENT)}
 DEFAULT_FROM_EMAIL = ENVIRONMENT.text("DEFAULT_FROM_EMAIL", f"AgentGate <no-reply@{HOSTNAME}>")
 
-# django-oauth-toolkit: its models, swapped for ours, and its fetcher for client metadata (ADR 10)
+# django-oauth-toolkit: its models, swapped for ours (ADR 10)
 
 OAUTH2_PROVIDER_APPLICATION_MODEL = "agents.Agent"
 OAUTH2_PROVIDER_GRANT_MODEL = "consent.AuthorizationCode"

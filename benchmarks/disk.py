@@ -57,7 +57,7 @@ def measure(database: Database, entries: int) -> Disk:
 
 @contextmanager
 def filled(store: Store, entries: int, folder: Path) -> Iterator[Database]:
-    """Yield a database with at least so many decisions, all of them in the log, once its server has stopped."""
+    """Yield a database with at least `entries` decisions, all in the log, once its server has stopped."""
     seeded = store.seeded(Wanted())
     with product(store, seeded) as server:
         target, log = verify(server, seeded), Log(seeded.database)
@@ -69,7 +69,7 @@ def filled(store: Store, entries: int, folder: Path) -> Iterator[Database]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.disk", description=__doc__)
-    parser.add_argument("--entries", type=int, default=50_000, help="at least so many decisions")
+    parser.add_argument("--entries", type=int, default=50_000, help="how many decisions at least")
     parser.add_argument("--store", choices=STORES, action="append", help="default: both")
     options = parser.parse_args()
     wrk.require_wrk()

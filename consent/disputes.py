@@ -1,4 +1,4 @@
-"""Reports of users that an entry of their history was not them, with what they stop at once."""
+"""Reports by users that an entry in their history is not theirs, with what they stop at once."""
 
 from contextlib import suppress
 from datetime import datetime

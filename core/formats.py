@@ -73,7 +73,7 @@ def stamp(value: datetime) -> SafeString:
 
 
 def duration(seconds: int) -> str:
-    """Return a duration, rounded up, in the largest unit of which it has at least two."""
+    """Return a duration, rounded up, in the largest unit that it has at least two of."""
     size = next((size for size in (86_400, 3600, 60) if seconds >= 2 * size), 1)
     rounded = timedelta(seconds=-(-seconds // size) * size)
     return str(dates.format_timedelta(rounded, threshold=2, locale=local_locale()))

@@ -49,9 +49,9 @@ class Actions:
 
 
 class OwnScope(NamedTuple):
-    """A scope that an organization defines, as far as actions are concerned.
+    """The actions of a scope that an organization defines.
 
-    `retired` are actions that it covered or excluded before. They must still be covered: users have been told of them.
+    `retired` are actions that it covered or excluded before. They must still be covered, because users have read them.
     """
 
     id: str

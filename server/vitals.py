@@ -24,7 +24,7 @@ HEARTBEAT = "server.tasks.record_heartbeat"
 SCHEDULED: Mapping[str, Any] = {entry["task"]: entry["schedule"] for entry in settings.CELERY_BEAT_SCHEDULE.values()}
 SLOW_LOG, STUCK_LOG = timedelta(seconds=5), timedelta(seconds=STUCK_SECONDS)
 OLD_KEY = timedelta(days=90)
-# A task of the schedule is late after so many intervals, and one that runs daily after so long.
+# A scheduled task is late after this many intervals, and one that runs daily after this time.
 LATE_INTERVALS, LATE_DAILY = 5, timedelta(hours=26)
 # How long an expired row may wait for its sweep, which runs each minute.
 MAX_WAIT = timedelta(hours=1)

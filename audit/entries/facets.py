@@ -72,7 +72,7 @@ def owned(organization_id: str | None, value: str) -> str:
 
 
 def declined(scope: str) -> str:
-    """Return the step, to be `owned`, of a request of which the user left this scope out."""
+    """Return the step, to be `owned`, of a request from which the user left this scope out."""
     return f"{DECLINED}:{scope}"
 
 

@@ -83,7 +83,7 @@ class Replaced:
 
 
 class PartialCall(RuleContext):
-    """A request of which the log lacks facts. `gaps` gets a reason when a rule reads one of them."""
+    """A request whose entry lacks facts. `gaps` gets a reason when a rule reads one of them."""
 
     lacks: dict[str, Gap]
     gaps: set[Gap]
@@ -123,7 +123,7 @@ class Replay:
 
     @property
     def is_full(self) -> bool:
-        """Whether there are so many counters that the replay must end."""
+        """Whether there are more counters than a replay may have."""
         return len(self._counters) + len(self._flows) > MAX_COUNTERS
 
     def add(self, decided: Decided, *, is_reported: bool = True) -> None:

@@ -56,7 +56,7 @@ class Shape(NamedTuple):
         )
 
     def suits(self, pattern: str) -> bool:
-        """Return whether the text is one item, as far as the pattern expects one, and its ends mean what they say.
+        """Return whether the text is one item where the pattern expects one, and its ends mean what they say.
 
         "x@evil.com, y@acme.com" ends with "@acme.com" and is two addresses, and "acme/../evil" starts with "acme/". So
         the text must not have a separator, a ".." segment or a character that is encoded twice if the pattern does not,

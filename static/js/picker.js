@@ -34,7 +34,7 @@ document.addEventListener("input", ({ target }) => {
   else if (target.closest(".picker details")) count(target.closest("details"));
 });
 
-// Enter would send the form of which the search is no part. In other fields, it presses the button that `data-enter` names.
+// Enter would send the form around the search. In other fields, it presses the button that `data-enter` names.
 document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && event.target.dataset.find) event.preventDefault();
 });

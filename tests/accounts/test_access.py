@@ -45,7 +45,7 @@ def test_a_role_is_deleted_once() -> None:
 
 
 @pytest.mark.django_db
-def test_nobody_changes_their_own_rights() -> None:
+def test_administrators_cannot_change_their_own_rights() -> None:
     one = superuser("one")
     with pytest.raises(OwnAccess):
         demote(one, one)

@@ -53,7 +53,7 @@ def test_a_reset_request_gets_the_same_response_for_known_and_unknown_addresses(
 
 
 @pytest.mark.parametrize("email", ["ada@example.com", "unknown@example.com"])
-def test_an_address_gets_only_so_many_reset_mails_with_the_same_response(mails: list[Any], email: str) -> None:
+def test_reset_mails_to_one_address_are_limited_with_the_same_response(mails: list[Any], email: str) -> None:
     make_user("ada@example.com")
 
     def ask(number: int) -> tuple[int, str]:

@@ -73,7 +73,7 @@ def test_an_approval_for_a_mode_does_not_cover_the_guard(developer: Api, ada: An
 
 
 @cases("is_decided", [True, False])
-def test_a_request_that_did_not_say_all_reasons_is_asked_anew(developer: Api, ada: Any, is_decided: bool) -> None:
+def test_a_request_that_did_not_say_all_reasons_is_asked_again(developer: Api, ada: Any, is_decided: bool) -> None:
     tokens = connect(developer, ada, "email:send", "email:read", **ASK, **GUARD)
     first = send(tokens)
     if is_decided:

@@ -146,7 +146,7 @@ class TestReading:
             assert answers[0]["detail"] == answers[1]["detail"]
 
     @cases("act", ["approve", "deny", "revoke"])
-    def test_nobody_else_can_decide(self, bob: Any, agent: Json, asked: Approval, act: str) -> None:
+    def test_other_users_cannot_decide(self, bob: Any, agent: Json, asked: Approval, act: str) -> None:
         problem(bob.post(path(asked, act)), 404, "not_found")
         problem(Api().post(path(asked, act)), 401, "not_authenticated")
         problem(as_agent(agent).post(path(asked, act)), 401, "not_authenticated")

@@ -102,7 +102,7 @@ def test_only_the_owner_sees_what_was_granted(agent: Json, ada: Api, developer: 
     assert "grantedAuthorizationDetails" not in expect(200, developer.get(f"/consent/{consent_id}"))
 
 
-def test_details_of_one_type_are_told_apart_by_their_actions(agent: Json, ada: Api) -> None:
+def test_actions_distinguish_details_of_one_type(agent: Json, ada: Api) -> None:
     reading, writing = detail("repository", [SITE, DOCS], CODE[:1]), detail("repository", [SITE, DOCS], CODE[1:])
     consent_id = request(agent, reading, writing)
     path = f"/consent/{consent_id}/approve"

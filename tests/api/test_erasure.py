@@ -360,7 +360,7 @@ def test_a_session_of_a_request_in_progress_is_not_saved(life: Json) -> None:
     assert not BrowserSession.objects.filter(session_key=session.session_key).exists()
 
 
-def test_the_owner_is_told_by_mail(life: Json, mailoutbox: list[Any]) -> None:
+def test_the_owner_is_notified_by_mail(life: Json, mailoutbox: list[Any]) -> None:
     mailoutbox.clear()
     erase(life)
     (mail,) = mailoutbox

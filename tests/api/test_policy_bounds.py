@@ -112,7 +112,7 @@ class TestWhatACallCounts:
         policy(developer, limits(3))
         assert verify(tokens["accessToken"])["allowed"] is True
 
-    def test_a_batch_has_room_for_so_many_shadow_policies(
+    def test_the_shadow_policies_of_a_batch_are_limited(
         self, developer: Api, tokens: Json, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr("api.inquiries.MAX_PER_REQUEST", 5)

@@ -360,7 +360,7 @@ def body_of(answer: Any) -> bytes:
     return b"".join(answer.streaming_content) if answer.streaming else answer.content
 
 
-def test_an_erased_users_reservations_name_nobody(reserve: Callable[..., Json], shop: Api, ada: Any) -> None:
+def test_an_erased_users_reservations_name_no_one(reserve: Callable[..., Json], shop: Api, ada: Any) -> None:
     held, done = reserve(), reserve()
     expect(200, commit(shop, done))
     erase_user(actor=SYSTEM, user=User.objects.get(pk=ada.id))

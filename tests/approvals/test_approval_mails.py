@@ -22,7 +22,7 @@ from tests.world import allow, as_user, ask, make_agent, make_developer, make_re
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_each_request_is_told_once(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+def test_each_request_is_mailed_once(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
     asked = [asks(), asks()]
     assert mail_approvals() == 2
     assert mail_approvals() == 0
@@ -36,7 +36,7 @@ def test_each_request_is_told_once(ada: User, asks: Asks, mailoutbox: list[Any])
         assert "http://localhost:8000/account/notifications\n" in mail.body
 
 
-def test_nothing_is_told_of_what_was_decided_or_has_expired(asks: Asks, mailoutbox: list[Any]) -> None:
+def test_decided_and_expired_requests_are_not_mailed(asks: Asks, mailoutbox: list[Any]) -> None:
     asks(status="denied")
     asks(expires_at=clock.now())
     assert mail_approvals() == 0
@@ -89,7 +89,7 @@ def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mailoutbox: list[
         ),
     ],
 )
-def test_what_it_would_do_is_told(asks: Asks, mailoutbox: list[Any], context: dict[str, Any], line: str) -> None:
+def test_the_mail_says_what_it_would_do(asks: Asks, mailoutbox: list[Any], context: dict[str, Any], line: str) -> None:
     asked = asks(context=context)
     mail_approvals()
     assert f"\n    {line}\n" in mailoutbox[0].body
@@ -106,7 +106,7 @@ def test_what_it_would_do_is_told(asks: Asks, mailoutbox: list[Any], context: di
         {"verb": "x" * 31},
     ],
 )
-def test_what_could_lure_is_not_told(asks: Asks, mailoutbox: list[Any], context: dict[str, Any]) -> None:
+def test_the_mail_leaves_out_what_could_lure(asks: Asks, mailoutbox: list[Any], context: dict[str, Any]) -> None:
     asks(context=context)
     mail_approvals()
     body = mailoutbox[0].body
@@ -128,7 +128,7 @@ def test_names_do_not_become_links(name: str, shown: str) -> None:
     assert mailed(name) == shown
 
 
-def test_held_ones_are_told_together_at_most_once_an_hour(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+def test_held_requests_are_mailed_together_at_most_once_per_hour(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
     for _ in range(3):
         asks(is_held=True)
     assert mail_approvals() == 3
@@ -168,7 +168,7 @@ def test_users_can_opt_out(ada: User, asks: Asks, mailoutbox: list[Any]) -> None
     assert len(mailoutbox) == 1
 
 
-def test_an_inactive_user_is_told_nothing(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+def test_an_inactive_user_gets_no_mail(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
     User.objects.filter(pk=ada.pk).update(is_active=False)
     asks()
     mail_approvals()

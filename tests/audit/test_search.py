@@ -178,7 +178,7 @@ def test_parts_are_counted_by_one_search(waiting: int, logged: int) -> None:
         assert (rare and rare.id, number) == (next(iter(expected[2]), None), counts[2])
 
 
-def test_requests_that_share_a_mark_are_told_apart() -> None:
+def test_requests_that_share_a_mark_are_distinguished() -> None:
     entries = [write_row(1)[0] for _ in range(3 * SIZE)]
     entries += write_drafts([decision(actor=Actor("service", request_id=one)) for one in REQUESTS])
     sequence()

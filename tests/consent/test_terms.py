@@ -15,7 +15,7 @@ SCOPES = [f"email:s{number}" for number in range(20)]
 WRONG = {"type": "ip_allowlist", "config": {"cidrs": [1] * 30}}
 
 
-def test_limits_are_read_only_until_so_many_errors_are_found_as_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_read_until_as_many_errors_are_found_as_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[str] = []
 
     def parse(raw: Any, path: str) -> Rule:

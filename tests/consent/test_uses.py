@@ -193,7 +193,9 @@ def test_uses_and_the_newest_entries_share_one_read_of_the_journal(
     assert len(listed) == 5
 
 
-def test_the_uses_of_so_many_scopes_are_counted(agent: Any, ada: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_uses_of_a_limited_number_of_scopes_are_counted(
+    agent: Any, ada: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was not counted is not suggested for removal."""
     monkeypatch.setattr("audit.sequencing.streams.MAX_SCOPES", 2)
     monkeypatch.setattr("audit.readers.uses.MAX_SCOPES", 2)

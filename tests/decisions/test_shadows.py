@@ -122,7 +122,7 @@ def test_a_guard_changes_nothing_for_another_organizations_guard(decide: Decide,
     assert allowed(decide(sending)) == [False]
 
 
-def test_what_nobody_can_be_asked_would_be_denied(decide: Decide, grant: Grant) -> None:
+def test_without_a_user_to_ask_it_would_be_denied(decide: Decide, grant: Grant) -> None:
     shadow(grant, {"type": "data_flow", "config": {"windowSeconds": 3600, "then": "ask"}})
     TokenFamily.objects.update(user=None, consent=None)
     assert allowed(decide(asking(grant.access_token), asking(grant.access_token, "email:send"))) == [True, True]

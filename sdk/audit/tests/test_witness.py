@@ -282,7 +282,7 @@ HEAD = {"size": 1, "root": SEED}
     ],
 )
 def test_a_damaged_state_is_refused(content: str, tmp_path: Path):
-    """Beginning anew would let the log fork."""
+    """Starting over would let the log fork."""
     path = tmp_path / "state"
     path.write_text(content)
     path.chmod(0o600)

@@ -157,7 +157,7 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
-def test_slow_connections_keep_nobody_out(server: WitnessServer, log: LogBuilder, monkeypatch: pytest.MonkeyPatch):
+def test_slow_connections_keep_no_one_out(server: WitnessServer, log: LogBuilder, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(witness_server._Handler, "timeout", 30)
     slow = [open_slow(server) for _ in range(witness_server.MAX_CONNECTIONS)]
 

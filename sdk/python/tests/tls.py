@@ -35,7 +35,7 @@ class PrivateAuthority:
         self.file.write_bytes(signed.public_bytes(Encoding.PEM))
 
     def certificate(self, host: str = "localhost", days: int = 1) -> Path:
-        """Return a file with a certificate for the host and its key. It ends in so many days from now."""
+        """Return a file with a certificate for the host and its key. It expires in that many days."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([x509.DNSName(host)])
         builder = self._builder(_name(host), key, days).add_extension(names, critical=False)

@@ -75,7 +75,7 @@ def _is_reserved(value: object) -> bool:
 
 
 def add(one: Spent, other: Spent) -> Spent:
-    """Return the sum by currency. Currencies of which nothing was spent are left out."""
+    """Return the sum by currency. Currencies in which nothing was spent are left out."""
     sums = {
         currency: _EXACT.add(one.get(currency, Decimal()), other.get(currency, Decimal())) for currency in one | other
     }

@@ -12,7 +12,7 @@ def check_consistency(old: Checkpoint, new: Checkpoint, source: Source | None) -
     """Raise `Broken` if the log was rolled back or forked between two of its checkpoints.
 
     `source` has the log's tiles; it is not trusted, and not needed for equal sizes. Raises `Unusable` without it, and
-    if `old` is larger because it is newer: that is no rollback.
+    if `old` is larger because it is newer: that is not a rollback.
     """
     if old.size > new.size and old.time is not None and new.time is not None and old.time > new.time:
         raise Unusable("the checkpoint to compare with is the newer one: pass an older one, or download the file again")

@@ -37,7 +37,7 @@ class Summary:
     entries: int = 0
     decisions: int = 0
     incomplete: int = 0  # entries with a part that is not disclosed
-    damaged: int = 0  # entries of which the log has only the id and the digest
+    damaged: int = 0  # entries whose id and digest are all that the log has
     unreadable: int = 0  # allowed decisions with an amount that no total has
     since: int = 0
     until: int = 0

@@ -27,7 +27,7 @@ class WitnessServer(ThreadingHTTPServer):
     """Serves a witness. A connection ends after `DEADLINE`, or when there are too many and it is the oldest.
 
     One address has at most `MAX_PER_ADDRESS`. If all have more than `MAX_CONNECTIONS`, the address with the most makes
-    room, so slow connections keep nobody out. A reverse proxy is one address: it should read requests before it sends
+    room, so slow connections keep no one out. A reverse proxy is one address: it should read requests before it sends
     them on, as nginx does.
     """
 

@@ -36,7 +36,7 @@ class Call(Generic[T]):
 
     `replayable`: sending it twice has the same effect as once, so it is repeated if the response is lost.
     A call with an `Idempotency-Key` is replayable, because the server stores the first response.
-    `patience`: the response may take so many seconds longer than usual.
+    `patience`: how many seconds longer than usual the response may take.
     """
 
     method: str

@@ -26,7 +26,7 @@ _ONCE = RetryPolicy(attempts=1)
 
 
 def get_approval(approval_id: str, wait: int = 0) -> Call[Approval]:
-    """Return the call. With `wait`, the response comes once it is decided, or after so many seconds."""
+    """Return the call. With `wait`, the response comes once it is decided, or after that many seconds."""
     call = get(f"/approvals/{segment(approval_id)}", reader(Approval), wait=wait or None)
     return replace(call, patience=float(wait))
 
@@ -63,7 +63,7 @@ def decide(
 
 
 def wait_for_approval(approval_id: str, seconds: float, credential: Credential) -> Flow[str]:
-    """Wait for at most so many seconds until the approval is decided. Return its status then.
+    """Wait until the approval is decided, for at most that many seconds. Return its status then.
 
     Errors that pass, such as 429 or a cut connection, do not end the waiting. Others are raised.
     """
