@@ -23,8 +23,8 @@ from consent.models import Consent
 from consent.services import revoke_consent
 from core.actor import SYSTEM, Actor
 from core.errors import NotAuthenticated
-from core.old_rows import purge_old_rows
 from developers.models import Developer, Organization
+from server.old_rows import purge_old_rows
 from tests.administration.world import sign_in
 from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, tokens_for, verify
 from tests.api.test_evidence import body_of

@@ -20,7 +20,7 @@ BYTEWISE = """
     SELECT table_name, column_name FROM information_schema.columns
     WHERE table_schema = 'public' AND (collation_name = 'C' OR data_type = 'uuid')
 """
-OURS = ("accounts", "agents", "audit", "consent", "core", "developers", "insights", "limits", "policies")
+OURS = ("accounts", "agents", "approvals", "audit", "consent", "core", "developers", "insights", "limits", "policies")
 OURS += ("resources", "tokens")
 
 

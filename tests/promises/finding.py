@@ -18,7 +18,6 @@ APPS = [
     "web",
     "approvals",
     "consent",
-    "approvals",
     "accounts",
     "developers",
     "agents",
@@ -53,7 +52,7 @@ SENTENCE_END = re.compile(r"(?<=[.!?])[*_\")]*\s+|\s*\|\s*|\n\s*\n|\n\s*[-*]\s|^
 
 
 def on_pages() -> set[str]:
-    """Return the sentences of pages and mails. The style guide shows samples."""
+    """Return the sentences of pages and mails."""
     return {*_in_templates(), *_in_code()}
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from core.old_rows import purge_old_rows
+from server.old_rows import purge_old_rows
 
 
 class Command(BaseCommand):

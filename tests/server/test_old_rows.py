@@ -18,8 +18,8 @@ from accounts.erasure import erase_user
 from approvals.models import Approval
 from audit.models import PersonalKey
 from audit.sequencing import sequencer
-from core import old_rows
 from core.actor import SYSTEM
+from server import old_rows
 from tests.approvals import make_approval
 from tests.dumps import files
 from tests.world import make_grant, make_user
