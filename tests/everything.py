@@ -46,7 +46,7 @@ PARTS = {
     "SQLite": [*OTHERS, "-m", IN_PROCESS, *WITHOUT_PLUGIN],
     "PostgreSQL and Valkey": [*files_on_postgresql(), "-m", f"{IN_PROCESS} and database and not alone", *POSTGRESQL],
     # Transactions of other tests would keep old rows, also those in other databases of the server.
-    "PostgreSQL alone": ["tests/api", "tests/core", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL, "-n", "0"],
+    "PostgreSQL alone": ["tests/api", "tests/server", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL, "-n", "0"],
     # These start their own servers on both databases. Tests that share a server run in one process.
     "servers and browsers": [*SERVER_FOLDERS, "-m", f"(live or browser) and not ({LEFT_TO_SOAK})", *WITH_SERVERS],
 }

@@ -20,7 +20,7 @@ FIND = (
     "import sys; from importlib.util import find_spec; print(*(name for name in sys.argv[1:] if not find_spec(name)))"
 )
 PACKAGES = "from importlib.metadata import distributions as found; print(*(each.name for each in found()))"
-STARTED = re.compile(r'sys\.executable, "(?:manage\.py|-m", f?"(?:agentgate|demo)\b)')
+STARTED = re.compile(r'sys\.executable, "(?:manage\.py|-m", f?"(?:server|demo)\b)')
 
 
 def run(*arguments: str) -> list[str]:
