@@ -6,7 +6,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def png(width: int = 48, height: int = 48, *, extra: bytes = b"") -> bytes:
-    """Return a PNG in one colour. `extra` is a chunk behind the header."""
+    """Return a PNG in one color. `extra` is a chunk behind the header."""
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
     rows = (b"\0" + b"\x1f\x3f\xd0" * width) * height
     data = zlib.compress(rows, 9)

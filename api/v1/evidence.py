@@ -39,7 +39,7 @@ TEXT = "text/plain; charset=utf-8"
 EXPORT_DESCRIPTION = (
     "JSON Lines (docs/evidence-formats.md), which `agentgate-audit verify` checks offline. The export is logged itself "
     "and ends with its own entry, so a missing entry shows. With `from` or `to`, it has the entries of that period and "
-    "one neighbour on each side. If no checkpoint covers the export within 3 seconds, the response is a 503. "
+    "one neighbor on each side. If no checkpoint covers the export within 3 seconds, the response is a 503. "
     "A user or an organization may start 20 exports per hour. A session needs a sign-in within the last 5 minutes."
 )
 

@@ -151,8 +151,8 @@ def number_in(stream: Stream, entry: Entry) -> int:
 def find_bounds(stream: Stream, period: Period, last: Entry) -> tuple[int, int]:
     """Return the indexes of the first and the last entry of an export, apart from its own entry.
 
-    They are those in the period with one neighbour on each side, which shows that no entry of the period is missing.
-    Timestamps do not ascend strictly, so a neighbour is only one that is really outside.
+    They are those in the period with one neighbor on each side, which shows that no entry of the period is missing.
+    Timestamps do not ascend strictly, so a neighbor is only one that is really outside.
     """
     end = last.leaf_index
     if period.is_unlimited:
@@ -163,7 +163,7 @@ def find_bounds(stream: Stream, period: Period, last: Entry) -> tuple[int, int]:
         pass
     if first is None:
         first = latest = next((entry for entry in _not_older(stream, period, end) if period.is_after(entry)), last)
-    return _neighbour_before(stream, period, first), _neighbour_after(stream, period, latest or first, end)
+    return _neighbor_before(stream, period, first), _neighbor_after(stream, period, latest or first, end)
 
 
 def _candidates(stream: Stream, period: Period, end: int) -> Iterator[Entry]:
@@ -192,14 +192,14 @@ def _stop(period: Period) -> int:
     return (newest.number + 1) * SEGMENT - 1 if newest else -1
 
 
-def _neighbour_before(stream: Stream, period: Period, first: Entry) -> int:
+def _neighbor_before(stream: Stream, period: Period, first: Entry) -> int:
     if period.since is None:
         return 0
     older = filter(period.is_before, stream.descending(first.leaf_index - 1))
     return next((entry.leaf_index for entry in older), 0)
 
 
-def _neighbour_after(stream: Stream, period: Period, latest: Entry, end: int) -> int:
+def _neighbor_after(stream: Stream, period: Period, latest: Entry, end: int) -> int:
     if period.until is None:
         return end
     later = filter(period.is_after, stream.ascending(latest.leaf_index, end, is_brief=True))

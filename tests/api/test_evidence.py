@@ -227,7 +227,7 @@ def test_a_developer_exports_the_organizations_log(developer: Api, agent: Json, 
     assert exported.numbers == list(range(1, len(exported.entries) + 1))
 
 
-def test_a_period_is_exported_with_its_neighbours(developer: Api, decision: Json) -> None:
+def test_a_period_is_exported_with_its_neighbors(developer: Api, decision: Json) -> None:
     times = [record["timestamp"] for record in read_export(body_of(developer.get("/audit/export"))).records]
     exported = read_export(body_of(developer.get(f"/audit/export?from={times[2]}&to={times[3]}")))
     assert (exported.header["from"], exported.header["to"]) == (times[2], times[3])

@@ -150,7 +150,7 @@ def naive_period(stream: Stream, since: datetime | None, until: datetime | None)
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_a_period_has_its_entries_and_their_neighbours(small_segments: None, seed: int) -> None:
+def test_a_period_has_its_entries_and_their_neighbors(small_segments: None, seed: int) -> None:
     write_history(seed=seed)
     moments = [None, *(START + timedelta(minutes=minute) for minute in (-10, 0, 7, 8, 31, 52, 70))]
     for stream in STREAMS[:3]:

@@ -17,7 +17,7 @@ USERS = 600
 
 
 def test_deleted_and_changed_rows_leave_no_bytes_in_the_files() -> None:
-    """Rows of different lengths in many pages move when their neighbours change, and leave copies if unlucky."""
+    """Rows of different lengths in many pages move when their neighbors change, and leave copies if unlucky."""
     expires = clock.now() + timedelta(days=1)
     for number in range(USERS):
         User.objects.create(email=f"gone-{number:04}@{'x' * (number % 60)}.example", name="Gone " * (number % 30))

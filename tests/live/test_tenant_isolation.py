@@ -33,7 +33,7 @@ class World:
     agent: Agent
     policy: str
     person: Person
-    neighbour: Person
+    neighbor: Person
     pending: str
     tokens: Json = field(repr=False)
 
@@ -49,7 +49,7 @@ def world(gate: Gate) -> World:
         agent=agent,
         policy=gate.policy(developer, "action_blocklist", actions=["files:*"]),
         person=person,
-        neighbour=gate.person(),
+        neighbor=gate.person(),
         pending=gate.initiate(agent, userId=person.id),
         tokens=gate.tokens(agent, person),
     )
@@ -112,28 +112,28 @@ def test_a_policy_for_another_organizations_agent_gets_the_same_error_as_for_an_
 
 @pytest.mark.parametrize("template", ["/users/{}/consents", "/users/{}/audit-logs"])
 def test_another_user_is_not_found(world: World, template: str) -> None:
-    assert_not_found(world.gate, template, world.person.id, world.neighbour.headers)
+    assert_not_found(world.gate, template, world.person.id, world.neighbor.headers)
 
 
 @pytest.mark.parametrize("action", ["", "/revoke"])
 def test_another_users_consent_can_neither_be_narrowed_nor_revoked(world: World, action: str) -> None:
     granted = world.tokens["consentId"]
-    for owner in ("me", world.neighbour.id, world.person.id):
+    for owner in ("me", world.neighbor.id, world.person.id):
         template = f"/users/{owner}/consents/{{}}{action}"
-        assert_not_found(world.gate, template, granted, world.neighbour.headers)
+        assert_not_found(world.gate, template, granted, world.neighbor.headers)
     assert world.gate.verify(world.tokens["accessToken"])["allowed"] is True
 
 
 @pytest.mark.parametrize("template", ["/consent/{}/approve", "/consent/{}/deny"])
 def test_a_request_for_another_user_cannot_be_decided(world: World, template: str) -> None:
-    assert_not_found(world.gate, template, world.pending, world.neighbour.headers)
+    assert_not_found(world.gate, template, world.pending, world.neighbor.headers)
     assert expect(200, world.gate.get(f"/consent/{world.pending}"))["status"] == "pending"
 
 
 @pytest.mark.parametrize("template", ["/consent/{}", "/consent/{}/approve", "/consent/{}/deny"])
 def test_a_decided_consent_is_found_only_by_its_user_and_organization(world: World, template: str) -> None:
     granted = world.tokens["consentId"]
-    for headers in ({}, world.neighbour.headers, world.stranger.headers):
+    for headers in ({}, world.neighbor.headers, world.stranger.headers):
         assert_not_found(world.gate, template, granted, headers)
     for headers in (world.person.headers, world.developer.headers):
         assert expect(200, world.gate.get(f"/consent/{granted}", **headers))["status"] == "approved"
@@ -151,8 +151,8 @@ def test_another_organizations_log_is_hidden(world: World) -> None:
 
 def test_another_users_log_is_hidden(world: World) -> None:
     gate = world.gate
-    own = expect(200, gate.get("/users/me/audit-logs", **world.neighbour.headers))["items"]
-    assert all(entry["userId"] in (None, world.neighbour.id) for entry in own)
+    own = expect(200, gate.get("/users/me/audit-logs", **world.neighbor.headers))["items"]
+    assert all(entry["userId"] in (None, world.neighbor.id) for entry in own)
     assert not any(entry["agentId"] == world.agent.id for entry in own)
 
 
@@ -160,7 +160,7 @@ def test_lists_contain_only_own_objects(world: World) -> None:
     gate = world.gate
     assert expect(200, gate.get("/agents", **world.stranger.headers))["items"] == []
     assert expect(200, gate.get("/policies", **world.stranger.headers))["items"] == []
-    assert expect(200, gate.get("/users/me/consents", **world.neighbour.headers))["items"] == []
+    assert expect(200, gate.get("/users/me/consents", **world.neighbor.headers))["items"] == []
 
 
 def test_a_cursor_of_another_tenant_does_not_show_its_entries(world: World) -> None:

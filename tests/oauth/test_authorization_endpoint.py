@@ -98,7 +98,7 @@ def test_an_empty_scope_counts_as_omitted(client: OAuthClient, ada: User) -> Non
 
 
 def test_an_unknown_parameter_is_ignored(client: OAuthClient) -> None:
-    assert CONSENT_PAGE.fullmatch(client.authorize(favourite_colour="blue", nonce="n")["Location"])
+    assert CONSENT_PAGE.fullmatch(client.authorize(favourite_color="blue", nonce="n")["Location"])
 
 
 def test_response_type_token_is_unsupported(client: OAuthClient, world: Any) -> None:

@@ -43,7 +43,7 @@ def test_labels_reversible_and_asks_are_read_from_the_catalogue():
     "lines",
     [
         [HEADER.replace(",excludes", ""), ROW.removesuffix(",mail:send")],
-        [f"{HEADER},colour", f"{ROW},red"],
+        [f"{HEADER},color", f"{ROW},red"],
         [HEADER, ROW.removesuffix(",mail:send")],
         [HEADER, f"{ROW},more"],
         [HEADER, ROW, ROW],

@@ -334,7 +334,7 @@ def test_a_number_that_is_hidden_from_the_last_line_shows(log: LogBuilder, verif
         (lambda e: e.entries.pop(-2), "index 13: number 5 of stream person is missing"),
     ],
 )
-def test_a_part_must_have_its_neighbours(forge: Any, message: str, history: LogBuilder, verify: Verify):
+def test_a_part_must_have_its_neighbors(forge: Any, message: str, history: LogBuilder, verify: Verify):
     export = history.export(start=7, end=9)
     assert [number_of(line) for line in export.entries] == [2, 3, 4, 5, 8]
     forge(export)

@@ -48,7 +48,7 @@ ONE_OF_EACH_LOOK = """() => {
         if (isNew) seen.add(look);
     }
 }"""
-# Screenshots show each width in each colour scheme, and the dark ones of a phone from right to left.
+# Screenshots show each width in each color scheme, and the dark ones of a phone from right to left.
 PICTURES = frozenset({(320, "rtl", "dark"), (320, "ltr", "light"), (1280, "ltr", "dark"), (1280, "ltr", "light")})
 SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary")].filter(e => {
     const box = e.getBoundingClientRect(), line = getComputedStyle(e).display === "inline";

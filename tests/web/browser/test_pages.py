@@ -95,7 +95,7 @@ def test_a_language_from_right_to_left_sets_the_direction(open_tab, settings, db
     assert tab.page.evaluate("document.dir") == "rtl"
 
 
-def test_the_gauge_can_be_read_in_forced_colours(open_tab, db):
+def test_the_gauge_can_be_read_in_forced_colors(open_tab, db):
     tab = open_tab(javascript=True, forced_colors="active")
     tab.goto("/scopes")
     gauge = "e => { const s = getComputedStyle(e, '::before'); return [s.backgroundImage, s.backgroundSize] }"

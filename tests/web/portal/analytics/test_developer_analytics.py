@@ -61,7 +61,7 @@ def test_the_trend_on_top_is_of_all_decisions_however_they_are_broken_down(fille
     outcome = client.get(f"{PATH}?period=90d").context["report"]
     assert report.summary.spark == outcome.summary.spark
     if by == "agent":
-        # Two of the seven agents have no colour of their own.
+        # Two of the seven agents have no color of their own.
         assert len(report.breakdown.plot.paths) == 6
         assert sum(steps) < report.summary.decisions.number
 

@@ -15,7 +15,7 @@ from ..models import AuditEntry
 from .connection import admin
 from .names import AgentNames, agent_id
 from .options import chosen, group_command, is_below
-from .output import coloured, plain, print_json, show
+from .output import colored, plain, print_json, show
 from .search import metadata_of, shifted
 
 # Entries become visible slightly out of order, so each poll reads a minute again.
@@ -98,7 +98,7 @@ def _line(entry: AuditEntry, names: AgentNames) -> str:
         entry.id,
     )
     stamp = f"{entry.timestamp:%Y-%m-%d %H:%M:%S}"
-    parts = [stamp, plain(entry.event), coloured(entry.outcome), *(plain(part) for part in about if part)]
+    parts = [stamp, plain(entry.event), colored(entry.outcome), *(plain(part) for part in about if part)]
     return " ".join(parts)
 
 

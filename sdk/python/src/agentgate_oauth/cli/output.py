@@ -14,7 +14,7 @@ import typer
 from .._call import camel
 from .options import chosen
 
-_COLOURS = {"allowed": "green", "passed": "green", "denied": "red"}
+_COLORS = {"allowed": "green", "passed": "green", "denied": "red"}
 
 
 def show(value: object, print_text: Callable[[], None]) -> None:
@@ -71,11 +71,11 @@ def warn_shown_once(label: str) -> None:
         typer.echo(f"This {label} is not shown again. Store it now.", err=True)
 
 
-def coloured(outcome: str) -> str:
-    colour = _COLOURS.get(outcome)
-    if colour is None or "NO_COLOR" in os.environ:
+def colored(outcome: str) -> str:
+    color = _COLORS.get(outcome)
+    if color is None or "NO_COLOR" in os.environ:
         return plain(outcome)
-    return typer.style(outcome, fg=colour)
+    return typer.style(outcome, fg=color)
 
 
 def minute(moment: datetime | None) -> str | None:

@@ -16,7 +16,7 @@ from .explanations import decision_in_words
 from .failures import REFUSED
 from .files import Context, read_context
 from .names import agent_with_id
-from .output import coloured, plain, print_facts, print_line, show
+from .output import colored, plain, print_facts, print_line, show
 
 
 def verify(
@@ -56,7 +56,7 @@ def _verifier() -> AgentGateVerifier:
 
 
 def _print_decision(decision: Decision) -> None:
-    typer.echo(coloured("allowed" if decision.allowed else "denied"))
+    typer.echo(colored("allowed" if decision.allowed else "denied"))
     facts = {
         "reason": decision.reason,
         "missing_scopes": decision.missing_scopes or None,

@@ -14,7 +14,7 @@ from .failures import REFUSED, USAGE, Failure
 from .files import Context, read_context, read_json_list
 from .names import AgentNames, agent_id, find_policy, with_id
 from .options import MOMENTS, command, utc
-from .output import coloured, print_facts, print_line, print_table, show
+from .output import colored, print_facts, print_line, print_table, show
 from .policies import OtherRules, app
 
 Tried = Annotated[
@@ -85,7 +85,7 @@ def _draft(api: AgentGateAdmin, policy: str | None, rules: typer.FileText | None
 
 
 def _print_simulation(found: Simulation) -> None:
-    typer.echo(coloured(found.outcome))
+    typer.echo(colored(found.outcome))
     print_table(
         (
             f"rule {rule.rule_index + 1}",
