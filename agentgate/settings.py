@@ -164,7 +164,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "web.requests.caching.PrivatePagesMiddleware",
+    "web.requests.access.PrivatePagesMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "core.local.LocalMiddleware",
     "allauth.account.middleware.AccountMiddleware",

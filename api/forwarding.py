@@ -13,8 +13,7 @@ from django.utils.translation import gettext_noop
 
 from api.problems import render_problem
 from api.v1.schemas.base import known_fields
-from api.v1.schemas.forward_auth import ForwardAuthQuery
-from api.v1.schemas.tokens import MAX_SCOPES, approval_url
+from api.v1.schemas.tokens import MAX_SCOPES, ForwardAuthQuery, approval_url
 from approvals.statuses import ApprovalStatus
 from core.actor import Actor
 from core.errors import DomainError, Forbidden, Invalid, NotAuthenticated

@@ -45,7 +45,7 @@ def occurred_in_organization(
 ) -> set[str]:
     """Return those of the events that the organization's log has, of one agent or of all.
 
-    `journal` is a `SharedJournal` from which another read of the same page has begun.
+    `journal` has the waiting entries, newest first, if the page has read them already.
     """
     return find_events(Criteria(organization_id=organization_id, agent_id=agent_id), events, journal)
 

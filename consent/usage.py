@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from audit.readers.uses import Uses, find_uses
-from audit.readers.waiting import SharedJournal
 from consent.models import Consent
 
 # A scope that has been granted and unused for this long is suggested for removal.
@@ -21,18 +20,10 @@ class Usage:
     suggested_removals: Sequence[str]
 
 
-def usage_of(
-    consents: Sequence[Consent],
-    now: datetime,
-    replaced: Sequence[Consent] | None = None,
-    journal: SharedJournal | None = None,
-) -> dict[str, Usage]:
-    """Return the usage of each consent, by its id. `replaced` are all that they replaced, if these have been read.
-
-    `journal` must not have been read yet (`find_uses`).
-    """
+def usage_of(consents: Sequence[Consent], now: datetime, replaced: Sequence[Consent] | None = None) -> dict[str, Usage]:
+    """Return the usage of each consent, by its id. `replaced` are all that they replaced, if these have been read."""
     chains = _Chains(consents, replaced)
-    uses = _uses_of(chains, journal)
+    uses = _uses_of(chains)
     found = {}
     for consent in consents:
         used = uses.get(consent.id, UNUSED)
@@ -59,8 +50,8 @@ def _last_decided_first(consent: Consent) -> float:
     return -consent.decided_at.timestamp() if consent.decided_at else 0.0
 
 
-def _uses_of(chains: _Chains, journal: SharedJournal | None = None) -> Mapping[str, Uses]:
-    uses = find_uses({row.id for row in chains.rows}, journal)
+def _uses_of(chains: _Chains) -> Mapping[str, Uses]:
+    uses = find_uses({row.id for row in chains.rows})
     found: dict[str, Uses] = {}
     for row in chains.rows:
         used = uses.get(row.id)

@@ -22,8 +22,6 @@ from insights.windows import DAY, HOUR, Window, floor_day, last_24_hours
 # Numbers by value, by kind: one for a time, or one for each of its steps.
 type Totals = dict[Kind, dict[str, int]]
 type Series = dict[Kind, dict[str, list[int]]]
-# Of these kinds, only these values. Denials, for example, have thousands.
-type Only = Mapping[Kind, Collection[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,6 @@ def totals(
     window: Window,
     *,
     agent_id: str | None = None,
-    only: Only | None = None,
     most: Mapping[Kind, int] | None = None,
 ) -> Totals:
     """Return how often each value of each kind occurred in the window, for one agent or for all, by one query.
@@ -76,9 +73,9 @@ def totals(
     """
     limits = dict(most or {})
     whole = [kind for kind in kinds if kind not in limits]
-    sums = [_sums(_rows(organization_id, whole, agent_id, only), window)] if whole else []
+    sums = [_sums(_rows(organization_id, whole, agent_id), window)] if whole else []
     for kind in limits.keys() & set(kinds):
-        sums.append(_sums(_rows(organization_id, [kind], agent_id, only), window, limits[kind]))
+        sums.append(_sums(_rows(organization_id, [kind], agent_id), window, limits[kind]))
     found: Totals = {kind: {} for kind in kinds}
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(sql for sql, _ in sums), [value for _, values in sums for value in values])
@@ -87,19 +84,12 @@ def totals(
     return found
 
 
-def series(
-    organization_id: str,
-    kinds: Collection[Kind],
-    window: Window,
-    *,
-    agent_id: str | None = None,
-    only: Only | None = None,
-) -> Series:
+def series(organization_id: str, kinds: Collection[Kind], window: Window, *, agent_id: str | None = None) -> Series:
     """Return how often each value of each kind that occurred did so in each step, by one query."""
     found: Series = {kind: {} for kind in kinds}
     steps = len(window.starts())
     unit = Unit.HOUR if window.step % DAY else Unit.DAY
-    rows = _rows(organization_id, kinds, agent_id, only).filter(unit=unit)
+    rows = _rows(organization_id, kinds, agent_id).filter(unit=unit)
     rows = rows.filter(start__gte=window.since, start__lt=window.until)
     for kind, start, value, number in rows.values_list("kind", "start", "value", "number"):
         numbers = found[Kind(kind)].setdefault(value, [0] * steps)
@@ -158,13 +148,8 @@ def _used() -> QuerySet[RollUp]:
     return RollUp.objects.filter(edition=Subquery(Edition.objects.filter(is_used=True).values("pk")[:1])).order_by()
 
 
-def _rows(
-    organization_id: str, kinds: Collection[Kind], agent_id: str | None, only: Only | None = None
-) -> QuerySet[RollUp]:
-    rows = _used().filter(organization_id=organization_id, agent_id=agent_id or ALL_AGENTS, kind__in=list(kinds))
-    for kind, values in (only or {}).items():
-        rows = rows.filter(~Q(kind=kind) | Q(value__in=list(values)))
-    return rows
+def _rows(organization_id: str, kinds: Collection[Kind], agent_id: str | None) -> QuerySet[RollUp]:
+    return _used().filter(organization_id=organization_id, agent_id=agent_id or ALL_AGENTS, kind__in=list(kinds))
 
 
 def _in_window(window: Window) -> Iterator[Q]:

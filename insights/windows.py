@@ -14,10 +14,6 @@ class Window:
     until: datetime
     step: timedelta = HOUR
 
-    def before(self, length: timedelta) -> "Window":
-        """Return the same window, earlier by `length`."""
-        return Window(self.since - length, self.until - length, self.step)
-
     def starts(self) -> list[datetime]:
         """Return the beginnings of the steps. The last step may be longer than what is left of the window."""
         number = -(-(self.until - self.since) // self.step)

@@ -11,7 +11,7 @@ from web.portal.agents import views as agents
 from web.portal.analytics import views as analytics
 from web.portal.domain import views as domain
 from web.portal.keys import views as keys
-from web.portal.logs import export_views as log_export
+from web.portal.logs import exports as log_export
 from web.portal.logs import views as logs
 from web.portal.overview import views as overview
 from web.portal.policies import editor as policy_editor
@@ -28,7 +28,7 @@ from web.user.account import erasure, issued, own_data, security, sessions
 from web.user.account import views as account
 from web.user.activity import dispute_views as disputes
 from web.user.activity import evidence
-from web.user.activity import export_views as activity_export
+from web.user.activity import exports as activity_export
 from web.user.activity import views as activity
 from web.user.approvals import detail_views as approval
 from web.user.approvals import views as approvals
@@ -134,12 +134,10 @@ urlpatterns = [
     ),
     path("developer/analytics", analytics.analytics, name="analytics"),
     path("developer/logs", logs.logs, name="logs"),
-    path("developer/logs/new", logs.news, name="logs-news"),
     path("developer/logs.csv", log_export.export, {"format_name": "csv"}, name="logs-csv"),
     path("developer/logs.json", log_export.export, {"format_name": "json"}, name="logs-json"),
     path("developer/logs/evidence", evidence.organization, name="logs-evidence"),
     path("developer/logs/<id:entry_id>", logs.entry, name="log-entry"),
-    path("developer/audit", logs.earlier_path, name="audit"),
     path("developer/settings/domain", domain.domain, name="domain"),
     path("developer/settings/domain/check", domain.check, name="domain-check"),
     path("developer/settings/domain/remove", domain.remove, name="domain-remove"),

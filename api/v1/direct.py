@@ -11,8 +11,7 @@ from api.operations import read_query
 from api.parsers import count_containers, parse_object
 from api.problems import as_domain_error, render_problem
 from api.v1.forward_auth import ForwardAuth
-from api.v1.schemas.forward_auth import ForwardAuthQuery
-from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody
+from api.v1.schemas.tokens import ForwardAuthQuery, VerifyBatchBody, VerifyRequestBody
 from api.v1.tokens import Verify, VerifyBatch
 from audit.signing import log_keys
 from core.actor import Actor

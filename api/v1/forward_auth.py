@@ -15,7 +15,7 @@ from api.forwarding import (
     own_parameters,
 )
 from api.operations import operation
-from api.v1.schemas.forward_auth import ForwardAuthQuery
+from api.v1.schemas.tokens import ForwardAuthQuery
 from core.errors import NotAuthenticated, Throttled
 from core.http import visitor
 from core.messages import DECIDE, Reply

@@ -15,7 +15,7 @@ from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below, sizes
 from audit.readers.reading import AuditEntry, read_entries
-from audit.readers.waiting import SharedJournal, find_moved, listed_waiting, waiting_entries
+from audit.readers.waiting import find_moved, listed_waiting, waiting_entries
 
 
 class UnknownCursor(Exception):
@@ -37,11 +37,6 @@ class Listing:
         found = _find(self.criteria, cursor, limit + 1)
         entries = read_entries(found[:limit])
         return entries, entries[-1].id if len(found) > limit else ""
-
-    def newest(self, limit: int, journal: SharedJournal) -> list[AuditEntry]:
-        """Return up to `limit` entries, newest first. The journal may have been read before the log."""
-        found, end, indexed = _take_waiting(self.criteria, iter(journal), limit)
-        return read_entries([*found, *_take(self.criteria, end, limit - len(found), indexed)])
 
     def pages(self, size: int) -> Iterator[list[AuditEntry]]:
         """Yield all entries, up to `size` at a time."""

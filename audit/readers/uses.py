@@ -4,7 +4,7 @@ The cost does not depend on the length of the log: the heads of streams have the
 were saved are read.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Self
@@ -12,10 +12,9 @@ from typing import NamedTuple, Self
 from django.db.models import BigIntegerField, DateTimeField, Value
 from django.db.models.functions import Cast
 
-from audit.entries.drafts import Prepared
 from audit.events import Event, Outcome
 from audit.models import Entry, Progress, Stream
-from audit.readers.waiting import SharedJournal, waiting_entries
+from audit.readers.waiting import waiting_entries
 from audit.sequencing.streams import MAX_SCOPES, decode_uses
 
 NEVER = Cast(Value(None), DateTimeField())
@@ -56,15 +55,12 @@ class _Use(NamedTuple):
     uses: Uses
 
 
-def find_uses(consent_ids: Collection[str], journal: SharedJournal | None = None) -> dict[str, Uses]:
-    """Return the uses of each consent. Unused ones are omitted.
-
-    Danger: `journal` must not have been read yet, or uses that were moved into the heads since count twice.
-    """
+def find_uses(consent_ids: Collection[str]) -> dict[str, Uses]:
+    """Return the uses of each consent. Unused ones are omitted."""
     # The sequencer moves entries from the journal to the log, and from there into the heads. All heads are read as of
     # one size. What they lack is in the journal, or in the log by the time that it is read, or was in both.
     size, found = _saved(consent_ids)
-    waiting = _waiting(consent_ids, waiting_entries() if journal is None else journal)
+    waiting = _waiting(consent_ids)
     newer = {use.entry_id: use for use in [*waiting, *_unsaved(consent_ids, size)]}
     for use in newer.values():
         found[use.consent_id] = found.get(use.consent_id, Uses()).plus(use.uses)
@@ -87,9 +83,9 @@ def _saved(consent_ids: Collection[str]) -> tuple[int, dict[str, Uses]]:
     return size, found
 
 
-def _waiting(consent_ids: Collection[str], journal: Iterable[Prepared]) -> Iterator[_Use]:
+def _waiting(consent_ids: Collection[str]) -> Iterator[_Use]:
     """Yield the uses in the journal."""
-    for entry in journal:
+    for entry in waiting_entries():
         content = entry.content
         is_use = (content["event"], content["outcome"]) == (Event.TOKEN_VERIFY, Outcome.ALLOWED)
         if is_use and content["consentId"] in consent_ids:

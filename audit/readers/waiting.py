@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import cached_property
 
 from audit.entries.drafts import Prepared
 from audit.entries.facets import facets_of
@@ -36,21 +35,6 @@ def entries_of_row(body: bytes | memoryview) -> list[Prepared]:
         return [read(entry) for entry in decode(body)][::-1]
     except (DamagedRowError, ValueError):
         return []
-
-
-class SharedJournal:
-    """The entries in the journal, newest first, read when they are first needed and then kept.
-
-    It saves the second of two reads of the journal. `find_uses` must come first, because it reads the heads before the
-    journal. `Listing.newest` can come later: it finds in the log what has been moved since.
-    """
-
-    def __iter__(self) -> Iterator[Prepared]:
-        return iter(self._entries)
-
-    @cached_property
-    def _entries(self) -> list[Prepared]:
-        return list(waiting_entries())
 
 
 def find_moved(found: Sequence[Prepared], end: int) -> set[str]:

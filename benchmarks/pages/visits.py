@@ -24,7 +24,6 @@ from audit.events import Event, Outcome
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below
-from audit.readers.news import current_ends
 from audit.sequencing.log import newest
 from benchmarks.pages.dataset import ADMINISTRATOR, DEVELOPER, EMAIL
 from benchmarks.pages.log import SPAN
@@ -56,9 +55,8 @@ FURTHER = (
     ("developer", "/developer/policies", "q=email:send status=shadow agent={agent_id} cursor={policy}"),
     ("developer", "/developer/resource-servers/{server_id}/scopes/{own_scope}/edit", ""),
     ("developer", "/developer/resource-servers", "q=service1 q=nothing cursor={server}"),
-    ("developer", "/developer/analytics", "period=24h&by=outcome period=24h&by=rule period=90d&by=agent&show=all"),
-    ("developer", "/developer/analytics", "period=90d&by=scope period=90d&by=rule&agent={agent_id}"),
-    ("developer", "/developer/logs", "live=1 entry={entry_id} agent={agent_id} user={user} user=usr_0&outcome=info"),
+    ("developer", "/developer/analytics", "period=24h period=90d period=90d&agent={agent_id}"),
+    ("developer", "/developer/logs", "entry={entry_id} agent={agent_id} user={user} user=usr_0&outcome=info"),
     ("developer", "/developer/logs", "event=token.verify&outcome=allowed event=agent.updated agent=none since={end}"),
     ("developer", "/developer/logs", "event=policy.deleted&since={start} since={middle}&until={next} actor=service"),
     ("developer", "/developer/logs", "until={start}&outcome=denied consent={consent_id} server={server_id}"),
@@ -68,9 +66,8 @@ FURTHER = (
         "/developer/logs",
         "reason=consent_revoked decider=user step=partly declined=email:read",
     ),
-    ("developer", "/developer/logs", "policy={policy_id} rule=rate_limit rule=cedar&live=1 cursor={deep}"),
+    ("developer", "/developer/logs", "policy={policy_id} rule=rate_limit rule=cedar cursor={deep}"),
     ("developer", "/developer/logs", "request=req_0 cursor={deep}&outcome=denied&event=token.verify"),
-    ("developer", "/developer/logs/new", "ends={ends} ends={ends}&rule=rate_limit"),
     ("ada", "/connections", "show=ended cursor={consent}"),
     ("ada", "/activity", "kind=actions kind=decisions&outcome=denied kind=account&since={middle}&until={next}"),
     ("ada", "/activity", "q=email q=nothing agent={agent_id}&outcome=denied event=agent.updated cursor={deep_hers}"),
@@ -149,7 +146,7 @@ class Visitors:
             name: rows.order_by("-pk").values_list("pk", flat=True)[len(rows) // 2] for name, rows in lists.items()
         }
         deep = _deep(Criteria(organization_id=self.organization))
-        found = {"user": self.ada.id, "email": EMAIL, **theirs, **middles, "ends": str(current_ends())}
+        found = {"user": self.ada.id, "email": EMAIL, **theirs, **middles}
         found |= {"deep": deep, "deep_hers": _deep(Criteria(user_id=self.ada.id))}
         return found | {"coded": urlsafe_b64encode(deep.encode()).rstrip(b"=").decode()}
 

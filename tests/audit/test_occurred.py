@@ -8,7 +8,7 @@ from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.readers import occurred
 from audit.readers.criteria import Criteria
-from audit.readers.waiting import SharedJournal
+from audit.readers.waiting import waiting_entries
 from audit.selectors import occurred_in_organization
 from audit.sequencing.sequencer import sequence
 from audit.services import record
@@ -61,8 +61,8 @@ def test_each_place_may_have_one_of_them():
 
 def test_an_entry_that_is_moved_after_the_journal_was_read_is_found_in_it():
     write(Event.TOKEN_VERIFY)
-    journal = SharedJournal()
-    assert list(journal)
+    journal = list(waiting_entries())
+    assert journal
     sequence()
     assert occurred_in_organization(OURS, EVENTS, journal=journal) == {Event.TOKEN_VERIFY}
 

@@ -18,7 +18,7 @@ from audit.readers import finding, search
 from audit.readers.criteria import Criteria
 from audit.readers.search import Listing, UnknownCursor, find_entry
 from audit.readers.snapshot import take_snapshot
-from audit.readers.waiting import SharedJournal, listed_waiting
+from audit.readers.waiting import listed_waiting
 from audit.sequencing import postings, sequencer
 from audit.sequencing.postings import term
 from audit.sequencing.sequencer import sequence
@@ -274,20 +274,6 @@ class TestWhileTheSequencerWorks:
 
         interrupt(write_and_move, 99)
         assert found(Criteria()) == ids_of([*entries, *new])[::-1]
-
-    @cases("limit", [1, 4, 200])
-    @cases("move", [lambda: 0, sequence], ids=["waiting", "moved"])
-    def test_the_newest_of_a_journal_that_was_read_before(self, limit: int, move: Callable[[], int]) -> None:
-        entries = write_row(5)
-        sequence()
-        entries += [one for _ in range(6) for one in write_row(1)]
-        journal = SharedJournal()
-        assert [one.id for one in journal] == ids_of(entries[5:])[::-1]
-        new = write_row(2)
-        seen = [*entries, *new] if move() else entries
-        for criteria in (Criteria(), Criteria(user_id="usr_1", outcome="allowed")):
-            listed = Listing(criteria).newest(limit, journal)
-            assert [one.id for one in listed] == ids_of(seen)[::-1][:limit]
 
     def test_a_cursor_in_the_journal_stays_valid_when_it_moves(self) -> None:
         entries = write_row(12)

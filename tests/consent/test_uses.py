@@ -14,10 +14,8 @@ from accounts.erasure import erase_user
 from audit.events import Event, Outcome
 from audit.models import Entry, Journal, Progress, Stream
 from audit.readers import uses
-from audit.readers.criteria import Criteria
-from audit.readers.search import Listing
 from audit.readers.uses import ScopeUse
-from audit.readers.waiting import FIRST_READ, SharedJournal
+from audit.readers.waiting import FIRST_READ
 from audit.sequencing import sequencer
 from audit.sequencing.streams import decode_uses
 from audit.services import Draft, append
@@ -151,10 +149,9 @@ def test_uses_by_scope_of_replaced_consents_are_added(agent: Any, ada: Any) -> N
     assert uses_by_scope(second) == {"email:read": ScopeUse(1, NOON + timedelta(hours=1))}
 
 
-@cases("journal", [None, SharedJournal], ids=["own", "shared"])
 @cases("step", ["_saved", "_waiting", "_unsaved"])
 def test_a_use_that_is_moved_while_it_is_read_counts_once(
-    agent: Any, ada: Any, step: str, journal: Any, monkeypatch: pytest.MonkeyPatch
+    agent: Any, ada: Any, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before each read in turn, everything is moved as far as it goes: into the log and into the heads."""
     consent = allow(ask(agent), ada)
@@ -168,34 +165,11 @@ def test_a_use_that_is_moved_while_it_is_read_counts_once(
         return read(*given)
 
     monkeypatch.setattr(uses, step, read_late)
-    found = usage_of([consent], NOON, journal=journal and journal())[consent.id]
+    found = usage_of([consent], NOON)[consent.id]
     assert found.uses.scopes == {"email:read": ScopeUse(3, NOON)}
 
 
-def test_uses_and_the_newest_entries_share_one_read_of_the_journal(
-    agent: Any, ada: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Between the two, everything is moved as far as it goes, and more is used and moved."""
-    consent, journal = allow(ask(agent), ada), SharedJournal()
-    for _ in range(3):
-        verify(consent, Outcome.ALLOWED, NOON, "email:read")
-    found = usage_of([consent], NOON, journal=journal)[consent.id]
-    assert found.uses.scopes == {"email:read": ScopeUse(3, NOON)}
-    monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)
-    for _ in range(2):
-        verify(consent, Outcome.ALLOWED, NOON, "email:read")
-        sequencer.sequence()
-    with CaptureQueriesContext(connection) as captured:
-        listed = Listing(Criteria(consent_id=consent.id, event=Event.TOKEN_VERIFY)).newest(10, journal)
-    assert not [query for query in captured.captured_queries if "audit_journal" in query["sql"]]
-    logged = Entry.objects.filter(consent_id=consent.id, event=Event.TOKEN_VERIFY).order_by("-leaf_index")
-    assert [entry.id for entry in listed] == list(logged.values_list("id", flat=True))
-    assert len(listed) == 5
-
-
-def test_the_uses_of_a_limited_number_of_scopes_are_counted(
-    agent: Any, ada: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_uses_of_so_many_scopes_are_counted(agent: Any, ada: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was not counted is not suggested for removal."""
     monkeypatch.setattr("audit.sequencing.streams.MAX_SCOPES", 2)
     monkeypatch.setattr("audit.readers.uses.MAX_SCOPES", 2)

@@ -9,7 +9,7 @@ from tests.docs.test_links import PAGES
 from tests.live.server import ROOT
 
 SNIPPETS = sorted((ROOT / "templates/web/portal/overview/quickstart").glob("*.txt"))
-SAMPLES = [ROOT / "web" / name for name in ("public/landing/samples.py", "portal/logs/proof.py")]
+SAMPLES = [ROOT / "web" / name for name in ("public/landing/samples.py", "portal/logs/detail.py")]
 READ = re.compile(r"""\$\{?(\w+)|environ\["(\w+)"\]|export (\w+)=""")
 OTHER_NAMES = {"GATE", "GATE_URL", "BASE_URL", "SERVER_URL", "KEY", "API_KEY", "GATE_KEY", "AGENTGATE_KEY"}
 

@@ -88,13 +88,6 @@ def test_a_series_has_a_number_for_each_step(step: timedelta, django_assert_num_
         assert {outcome: numbers[place] for outcome, numbers in found.items() if numbers[place]} == expected
 
 
-def test_the_window_before_is_as_long() -> None:
-    window = Window(END - DAY, END)
-    before = window.before(DAY)
-    assert (before.since, before.until, len(before.starts())) == (END - 2 * DAY, END - DAY, 24)
-    assert totals("org_1", [Kind.DECISION], before)[Kind.DECISION] == decided(before.since, before.until, "org_1")
-
-
 def test_the_hours_of_many_agents_are_one_query(django_assert_num_queries: Any) -> None:
     agents = [f"agt_{number}" for number in range(50)]
     with django_assert_num_queries(1):

@@ -13,7 +13,8 @@ from core.text import plain_text
 from web.forms.context_field import parse_json
 
 SUNDAY = 7
-# The attributes of an input for an id or an address, which is not text in the user's language.
+MAX_DIGITS = 9
+# The attributes of an input for an id or an address, which is not a text in the user's language.
 CODE_INPUT = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off", "translate": "no"}
 UNITS = ((1, _("seconds")), (60, _("minutes")), (3600, _("hours")), (86400, _("days")))
 
@@ -104,3 +105,8 @@ def as_typed(form: forms.Form, data: QueryDict) -> dict[str, Any]:
     return {
         name: field.widget.value_from_datadict(data, {}, form.add_prefix(name)) for name, field in form.fields.items()
     }
+
+
+def read_whole(text: str) -> int | None:
+    """Return the number, or None if the text is not one of 1 to 9 digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None

@@ -9,6 +9,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from audit.events import Outcome
+from core.formats import exactly
+from web.forms.moments import PeriodField
 
 OUTCOMES = [
     ("", _("Any")),
@@ -52,6 +54,8 @@ class FilterForm(forms.Form):
     def _words(self, name: str) -> str:
         """Return the text of a valid field's chip."""
         field, value = self.fields[name], self._valid(name)
+        if isinstance(field, PeriodField):
+            return exactly(value) if field.is_moment(self.data[name]) else str(self.data[name]).strip()
         return str(_flat(field.choices)[value] if isinstance(field, forms.ChoiceField) else value)
 
 

@@ -51,6 +51,11 @@ class PeriodField(forms.Field):
         except (ValueError, OverflowError) as error:
             raise ValidationError(self.error_messages["invalid"], code="invalid") from error
 
+    @staticmethod
+    def is_moment(text: str) -> bool:
+        """Return whether a valid text is a moment, rather than a day."""
+        return _day(text.strip()) is None
+
     def _read(self, text: str) -> datetime:
         if (day := _day(text)) is not None:
             _require_year(day)

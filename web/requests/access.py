@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
@@ -133,3 +134,20 @@ def developer_page(view: View) -> View:
         return enter_portal(request, developer, view, *args, **kwargs)
 
     return user_page(keeps_form(wrapped))
+
+
+class PrivatePagesMiddleware:
+    """Mark all responses to a signed-in user `no-store`, of public pages, too, and those of errors.
+
+    Each page has the name of the user, and others use the same browser later.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        # A response that read no session has nothing of the user.
+        if request.session.accessed and request.user.is_authenticated:
+            add_never_cache_headers(response)
+        return response

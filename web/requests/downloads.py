@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -21,6 +21,7 @@ from audit.selectors import Filters
 from audit.services import record
 from core.clock import rfc3339
 from core.errors import Invalid
+from core.local import local_zone
 from core.sending import Pieces, Place
 from limits.throttle import Subject, Throttle
 from web.display.tables import cells, csv_lines
@@ -32,27 +33,45 @@ MAX_ENTRIES = 100_000
 type Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Download[T]:
-    """Log entries, read in batches while they are sent.
+class Logged(Protocol):
+    @property
+    def id(self) -> str: ...
 
-    `describe` returns the value of each of `columns`. `criteria` match these entries, and possibly others. The file
-    name is `agentgate-<name>`.
+    @property
+    def at(self) -> datetime: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Download[T: Logged]:
+    """Entries of the log, read while they are sent, many at a time.
+
+    Each row has the ID and the time of the entry, and a value for each of `values`. `criteria` match these entries, and
+    perhaps others. `zone` is that of the local times. The file is called `agentgate-<name>`.
     """
 
     name: str
     criteria: Criteria
-    columns: Sequence[str]
+    values: Mapping[str, Callable[[T], Any]]
     batches: Iterator[Sequence[T]]
-    describe: Callable[[T], Row]
+    zone: ZoneInfo = field(default_factory=local_zone)
+
+    @property
+    def columns(self) -> list[str]:
+        return ["id", "time", "localTime", "timeZone", *self.values]
 
     def rows(self) -> Iterator[list[Row]]:
         """Yield the rows in batches. Unknown values are null."""
         language = translation.get_language()
         for batch in self.batches:
             with translation.override(language):
-                rows = [self.describe(entry) for entry in batch]
-            yield [{name: None if value == "" else value for name, value in row.items()} for row in rows]
+                rows = [self._row(entry) for entry in batch]
+            yield rows
+
+    def _row(self, entry: T) -> Row:
+        local = entry.at.astimezone(self.zone).isoformat(sep=" ", timespec="seconds")
+        times = (rfc3339(entry.at), local, self.zone.key)
+        found = (entry.id, *times, *(read(entry) for read in self.values.values()))
+        return {name: None if value == "" else value for name, value in zip(self.columns, found, strict=True)}
 
 
 def up_to(now: datetime, filters: Filters) -> Filters:
@@ -84,14 +103,6 @@ def send(
     name = f"agentgate-{download.name}-{now:%Y%m%dT%H%M%SZ}.{format_name}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return StreamingHttpResponse(pieces, content_type=content_type, headers=headers)
-
-
-def describe_time(at: datetime, zone: ZoneInfo) -> Row:
-    return {
-        "time": rfc3339(at),
-        "localTime": at.astimezone(zone).isoformat(sep=" ", timespec="seconds"),
-        "timeZone": zone.key,
-    }
 
 
 def _require_bounded(criteria: Criteria) -> None:

@@ -19,6 +19,7 @@ from resources.categories import category_name
 from resources.risks import RISK_LEVELS, RISK_WORDS
 from web.display import labels as display
 from web.display.icons import icon
+from web.public.docs.pages import menu
 from web.requests.access import with_next
 from web.wording.cannot import cannot_beside
 
@@ -48,6 +49,7 @@ register.filter("percent", formats.percent)
 register.filter("host", web_host)
 register.simple_tag(icon, name="icon")
 register.filter("label_words", display.label_words)
+register.simple_tag(menu, name="docs_menu")
 
 
 @register.inclusion_tag("components/risk.html")

@@ -7,7 +7,7 @@ from django.conf import settings
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator, with_config
 from typing_extensions import TypedDict
 
-from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, RequestBody, Text, WholeNumber
+from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, Query, RequestBody, Text, WholeNumber
 from core.canonical import canonical_json, has_nul
 from core.clock import rfc3339
 from core.money import read_amount
@@ -19,6 +19,7 @@ from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID
 from tokens.issuing import IssuedTokens
 
 MAX_SCOPES, MAX_BATCH, MAX_CONTEXT_BYTES = 100, 100, 16 * 1024
+MAX_QUERY = 2000
 MAX_ACTION, MAX_RESOURCE = 200, 2000
 
 
@@ -293,3 +294,22 @@ def _show_denial(decision: Decision) -> dict[str, Any]:
     if decision.approval_status is not None:
         shown["approvalStatus"] = decision.approval_status.value
     return shown
+
+
+class ForwardAuthQuery(Query):
+    """The query of forward authorization, which the configuration of the proxy sets.
+
+    Other parameters and empty ones are ignored.
+    """
+
+    scopes: Omittable[Text] = Field(
+        None, max_length=MAX_QUERY, description="Separated by spaces. X-Required-Scopes can add more."
+    )
+    action: Omittable[Line] = Field(None, max_length=MAX_ACTION)
+    resource: Omittable[Line] = Field(None, max_length=MAX_QUERY)
+    resource_metadata: Omittable[Text] = Field(
+        None,
+        alias="resource_metadata",
+        max_length=MAX_QUERY,
+        description="The metadata URL in challenges (RFC 9728).",
+    )

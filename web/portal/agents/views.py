@@ -29,7 +29,7 @@ from web.display.sparkline import Sparkline
 from web.portal.agents.forms import SEARCH, AgentFilterForm, AgentForm, AgentSettingsForm
 from web.portal.agents.preview import preview
 from web.portal.agents.scope_picker import MAX_SEARCH, offered_scopes
-from web.portal.analytics.links import DECISIONS, Links
+from web.portal.analytics.links import DECISIONS, rows_url
 from web.requests import once
 from web.requests.access import developer_actor, developer_page
 from web.requests.kept_post import take_form
@@ -134,7 +134,7 @@ def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]
             "agent": agent,
             "users": users.get(agent.id, 0),
             "spark": Sparkline(decisions[agent.id]),
-            "decisions_url": Links(agent.id).to(last_24_hours(now), DECISIONS),
+            "decisions_url": rows_url(last_24_hours(now), {"agent": agent.id, **DECISIONS}),
         }
         for agent in agents
     ]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 STEP, GAP, HEIGHT = 10, 1, 100
-# A nonzero value has at least this height, so that it is visible.
+# A value that is not zero has at least this height, so that it is visible.
 LEAST = 1.0
 
 
@@ -18,13 +18,13 @@ class Plot:
 
     paths: Sequence[str]
     width: int
-    top: float
+    top: int
 
 
 def stacked_bars(series: Sequence[Sequence[int]]) -> Plot:
     """Return bars in which the series are stacked. All have as many steps."""
-    steps = len(series[0]) if series else 0
-    top = nice_top(max((sum(column) for column in zip(*series, strict=True)), default=0))
+    steps = len(series[0])
+    top = nice_top(max(sum(column) for column in zip(*series, strict=True)))
     paths, heights = [], [0.0] * steps
     for numbers in series:
         parts = []
@@ -37,22 +37,15 @@ def stacked_bars(series: Sequence[Sequence[int]]) -> Plot:
     return Plot(paths, steps * STEP, top)
 
 
-def bar_lengths(numbers: Sequence[int]) -> list[str]:
-    """Return the length of each number's bar as a percentage of the longest, formatted for SVG."""
-    longest = max(numbers, default=0)
-    return [short(max(LEAST, HEIGHT * number / longest)) if number else "0" for number in numbers]
+def bar_length(number: int, longest: int) -> str:
+    """Return how long the bar of a number is, in percent of the longest, as SVG writes numbers."""
+    return short(max(LEAST, HEIGHT * number / longest)) if number else "0"
 
 
-def nice_top(highest: float) -> float:
-    """Round up to the next 1, 2, 3, 4, 5, 6, 8 or 10 times a power of ten."""
-    if highest <= 0:
-        return 1
-    power = 1.0
-    while power < highest:
-        power *= 10
-    while power / 10 >= highest:
-        power /= 10
-    return next(power * share for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1) if power * share >= highest * 0.9999)
+def nice_top(highest: int) -> int:
+    """Return the least of 1, 2, 3, 4, 5, 6, 8 and 10, times a power of ten, that is not lower."""
+    power: int = 10 ** (len(str(highest)) - 1)
+    return next(power * share for share in (1, 2, 3, 4, 5, 6, 8, 10) if power * share >= highest)
 
 
 def short(value: float) -> str:

@@ -19,7 +19,6 @@ class Period:
 
     name: str
     label: Any
-    before: Any
     length: timedelta
     step: timedelta
 
@@ -28,23 +27,12 @@ class Period:
         end = floor_hour(now.astimezone(UTC)) + HOUR
         return Window(_end_of_step(end - HOUR, self.step) - self.length, end, self.step)
 
-    def window_before(self, window: Window) -> Window:
-        """Return the window of the same length before the period's, with which it is compared.
-
-        Hours are kept for only a month (`insights.services`), so for a longer period this window includes all of its
-        last day.
-        """
-        before = window.before(self.length)
-        if self.step <= DAY:
-            return before
-        return Window(before.since, floor_day(before.until + DAY - HOUR), before.step)
-
 
 PERIODS = (
-    Period("24h", gettext_lazy("24 hours"), gettext_lazy("the 24 hours before"), DAY, HOUR),
-    Period("7d", gettext_lazy("7 days"), gettext_lazy("the 7 days before"), 7 * DAY, 6 * HOUR),
-    Period("30d", gettext_lazy("30 days"), gettext_lazy("the 30 days before"), 30 * DAY, DAY),
-    Period("90d", gettext_lazy("90 days"), gettext_lazy("the 90 days before"), 90 * DAY, 3 * DAY),
+    Period("24h", gettext_lazy("24 hours"), DAY, HOUR),
+    Period("7d", gettext_lazy("7 days"), 7 * DAY, 6 * HOUR),
+    Period("30d", gettext_lazy("30 days"), 30 * DAY, DAY),
+    Period("90d", gettext_lazy("90 days"), 90 * DAY, 3 * DAY),
 )
 DEFAULT = PERIODS[1]
 

@@ -1,14 +1,32 @@
-"""One entry of an organization's log, with everything in it that the organization may read."""
+"""One entry of an organization's log: what the organization may read of it, and how to check it without this server."""
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
 
+from django.conf import settings
+
+from audit.readers.reading import AuditEntry
 from audit.selectors import entry_for_organization
+from audit.signing import checkpoints
 from core.text import escape_invisible
 from resources.catalogue import Scope, describe_scopes
 from web.portal.logs.names import OwnNames
-from web.portal.logs.proof import Proof, find_proof
 from web.portal.logs.rows import LogRow, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """`index` is the place of the entry in the log. `size` and `signed_at` are those of a checkpoint that covers it.
+
+    All are None until the sequencer has come that far. `commands` run in a shell, one after the other.
+    """
+
+    index: int | None
+    size: int | None
+    signed_at: datetime | None
+    commands: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +55,25 @@ def describe(row: LogRow) -> LogDetail:
 def _whole(row: LogRow) -> str:
     written = json.dumps(row.content, indent=2, ensure_ascii=False)
     return "\n".join(map(escape_invisible, written.split("\n")))
+
+
+def find_proof(entry: AuditEntry) -> Proof:
+    covering = None if entry.index is None else checkpoints.covering(entry.index)
+    return Proof(
+        entry.index,
+        covering.size if covering else None,
+        covering.created_at if covering else None,
+        _commands(entry.id),
+    )
+
+
+def _commands(entry_id: str) -> str:
+    base = f"{settings.API_URL}/api/v1/audit"
+    key, proof = f"{urlsplit(settings.API_URL).hostname}.key", f"{entry_id}.json"
+    credential = '-H "X-Api-Key: ${AGENTGATE_API_KEY:?Set this to your API key}"'
+    lines = (
+        ("curl", "-sSo", key, f"{base}/key"),
+        ("curl", "-sSfo", proof, credential, f"{base}/{entry_id}/proof"),
+        ("agentgate-audit", "proof", proof, "--key", key),
+    )
+    return "\n".join(map(" ".join, lines))

@@ -1,78 +1,68 @@
-"""The filtered log of an organization as a download."""
+"""Downloads of the organization's log, as the page filters it."""
 
-from collections.abc import Iterator
-from functools import partial
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+
+from audit.entries.drafts import Draft
+from audit.events import Event
 from audit.readers.search import Listing
-from web.portal.logs.names import OwnNames
+from audit.selectors import entries_for_organization
+from core import clock
+from core.http import SeeOther
+from developers.models import Developer
+from web.portal.logs.forms import LogFilterForm
+from web.portal.logs.names import OwnNames, suggested_names
 from web.portal.logs.rows import LogRow, read_rows
-from web.requests.downloads import Download, Row, describe_time
+from web.requests.access import developer_actor, developer_page, posted_from
+from web.requests.downloads import Download, send, up_to
 
 READ = 200
-COLUMNS = (
-    "id",
-    "time",
-    "localTime",
-    "timeZone",
-    "event",
-    "outcome",
-    "reason",
-    "rule",
-    "policy",
-    "policyId",
-    "action",
-    "scopes",
-    "resource",
-    "agent",
-    "agentId",
-    "userId",
-    "consentId",
-    "actor",
-    "actorId",
-    "actorName",
-    "ip",
-    "requestId",
-    "index",
-)
+COLUMNS: Mapping[str, Callable[[LogRow], Any]] = {
+    "event": lambda row: row.entry.event,
+    "outcome": lambda row: row.entry.outcome,
+    "reason": lambda row: row.content["reason"],
+    "rule": lambda row: row.content["metadata"].get("ruleType"),
+    "policy": lambda row: row.policy_name,
+    "policyId": lambda row: row.policy_id,
+    "action": lambda row: row.content["action"],
+    "scopes": lambda row: list(row.content["scopes"]),
+    "resource": lambda row: row.content["personal"].get("resource"),
+    "agent": lambda row: row.agent_name if row.entry.agent_id in row.names.names else None,
+    "agentId": lambda row: row.entry.agent_id,
+    "userId": lambda row: row.entry.user_id,
+    "consentId": lambda row: row.content["consentId"],
+    "actor": lambda row: row.content["actor"]["kind"],
+    "actorId": lambda row: row.content["actor"]["id"],
+    "actorName": lambda row: row.actor_name,
+    "ip": lambda row: row.content["personal"].get("ip"),
+    "requestId": lambda row: row.content["requestId"],
+    "index": lambda row: row.entry.index,
+}
 
 
-def download_of(
-    listing: Listing, own: OwnNames, zone: ZoneInfo, *, request_id: str = "", name: str = "log"
-) -> Download[LogRow]:
-    """Return the download. `request_id` is one that the log has no index for, or empty."""
-    batches = _read_all(listing, own, request_id)
-    return Download(name, listing.criteria, COLUMNS, batches, partial(_describe, zone=zone))
+@developer_page
+@posted_from("web:logs")
+def export(request: HttpRequest, developer: Developer, format_name: str) -> HttpResponseBase:
+    """Send what the filters in the URL show, up to now. The download itself is logged, and so not in it.
+
+    An invalid filter leads back to the page, which shows what is wrong.
+    """
+    now, own = clock.now(), suggested_names(developer)
+    form = LogFilterForm(request.GET, names=own)
+    if not form.is_valid():
+        return SeeOther(f"{reverse('web:logs')}?{request.GET.urlencode()}")
+    listing = entries_for_organization(developer.organization_id, up_to(now, form.filters()))
+    batches = _read_all(listing, own, form.foreign_request_id)
+    download = Download("log", listing.criteria, COLUMNS, batches)
+    actor = developer_actor(request, developer)
+    draft = Draft(Event.AUDIT_EXPORTED, actor, organization_id=developer.organization_id)
+    return send(request, download, format_name, now, draft)
 
 
 def _read_all(listing: Listing, own: OwnNames, request_id: str) -> Iterator[list[LogRow]]:
     for entries in listing.pages(READ):
         yield [row for row in read_rows(entries, own) if request_id in ("", row.content["requestId"])]
-
-
-def _describe(row: LogRow, zone: ZoneInfo) -> Row:
-    """Return the entry's value for each of `COLUMNS`."""
-    content, personal = row.content, row.content["personal"]
-    return {
-        "id": row.id,
-        **describe_time(row.at, zone),
-        "event": row.event,
-        "outcome": row.outcome,
-        "reason": content["reason"],
-        "rule": content["metadata"].get("ruleType"),
-        "policy": row.policy_name,
-        "policyId": row.policy_id,
-        "action": content["action"],
-        "scopes": list(content["scopes"]),
-        "resource": personal.get("resource"),
-        "agent": row.agent_name if row.agent_id in row.names.names else None,
-        "agentId": row.agent_id,
-        "userId": row.user_id,
-        "consentId": content["consentId"],
-        "actor": content["actor"]["kind"],
-        "actorId": content["actor"]["id"],
-        "actorName": row.actor_name,
-        "ip": personal.get("ip"),
-        "requestId": content["requestId"],
-        "index": row.entry.index,
-    }

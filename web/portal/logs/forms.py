@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from audit.entries.facets import NO_AGENT, OTHER_SCOPES, TOKEN_REASONS, is_own
 from audit.events import Event
 from audit.selectors import Filters
-from core.formats import exactly
 from core.text import plain_text
 from decisions.wording import REASONS
 from policies.rules import RULES
@@ -27,8 +26,6 @@ from web.portal.logs.phrases import ACTORS, DECIDERS, STEPS
 ANY = [("", _("Any"))]
 TOKEN = "token"  # all reasons that are about the token
 FROM, TO = "from", "to"
-IN_FILE_NAMES = ("outcome", "agent", "rule", "reason", "policy", "server", "event", FROM, TO)
-MAX_SLUG = 20
 NAME = re.compile(r"[a-z]+(_[a-z]+){1,9}")
 
 
@@ -127,16 +124,6 @@ class LogFilterForm(FilterForm):
         """The query of the page with entries that asked for scopes that the log does not index."""
         return self.query(scope=OTHER_SCOPES, action="")
 
-    def file_words(self) -> list[str]:
-        """Return the filters as words for a file name, without ids of users and not too long."""
-        words = [self._file_word(name) for name in IN_FILE_NAMES if name in self._sent()]
-        return [word for word in words if word]
-
-    def _file_word(self, name: str) -> str:
-        if name in (FROM, TO) and self._is_moment(name):
-            return f"{self._valid(name):%Y%m%dT%H%MZ}"
-        return _slug(self._words(name))
-
     def _sent(self) -> dict[str, str]:
         """Return the valid filters as the user sent them, with names replaced by ids, which do not change."""
         return {name: self._valid(name) if self._is_named(name) else value for name, value in super()._sent().items()}
@@ -147,14 +134,7 @@ class LogFilterForm(FilterForm):
             return gettext("No agent") if value == NO_AGENT else self.names.names.get(value, value)
         if name == "scope" and value == OTHER_SCOPES:
             return gettext("Other scopes")
-        if name in (FROM, TO):
-            return exactly(value) if self._is_moment(name) else self.data[name].strip()
         return plain_text(super()._words(name))
-
-    def _is_moment(self, name: str) -> bool:
-        """Return whether the user sent a moment, rather than a day."""
-        text = self.data[name].strip()
-        return "T" in text or " " in text
 
     def _is_named(self, name: str) -> bool:
         return isinstance(self.fields[name], NamedIdField)
@@ -165,10 +145,6 @@ class LogFilterForm(FilterForm):
 
 def _rules() -> list[Any]:
     return [*ANY, *sorted(((name, gettext(rule.title)) for name, rule in RULES.items()), key=lambda one: one[1])]
-
-
-def _slug(words: str) -> str:
-    return "-".join(re.findall(r"[a-z0-9]+", words.lower()))[:MAX_SLUG].strip("-")
 
 
 def _with_unknown(choices: list[Any], name: str | None) -> list[Any]:

@@ -11,7 +11,7 @@ from audit.readers.reading import AuditEntry, stated_reason
 from audit.selectors import describe_for_organization
 from core.formats import relative
 from core.text import plain_text
-from decisions.wording import explain_denial
+from decisions.wording import Explanation, explain_denial
 from policies.rules import title_of
 from web.portal.logs.names import OwnNames
 from web.portal.logs.phrases import ACTORS
@@ -41,28 +41,16 @@ class LogRow:
         return relative(self.entry.timestamp)
 
     @property
-    def event(self) -> str:
-        return self.entry.event
-
-    @property
-    def outcome(self) -> str:
-        return self.entry.outcome
-
-    @property
     def what(self) -> str:
         """The action or the first requested scope, or the event if there is neither."""
         asked = [one for one in (self.content["action"], *self.content["scopes"]) if one]
-        return plain_text(asked[0]) if asked else self.event
+        return plain_text(asked[0]) if asked else self.entry.event
 
     @property
     def more(self) -> int:
         """The number of scopes in addition to `what`."""
         asked = {self.content["action"], *self.content["scopes"]} - {None}
         return max(0, len(asked) - 1)
-
-    @property
-    def agent_id(self) -> str | None:
-        return self.entry.agent_id
 
     @property
     def agent_name(self) -> str:
@@ -72,11 +60,7 @@ class LogRow:
     @property
     def has_agent_page(self) -> bool:
         is_own = self.content["organizationId"] == self.names.organization_id
-        return is_own and self.agent_id in self.names.names and self.agent_id not in self.names.deleted
-
-    @property
-    def user_id(self) -> str | None:
-        return self.entry.user_id
+        return is_own and self.entry.agent_id in self.names.names and self.entry.agent_id not in self.names.deleted
 
     @property
     def short_user_id(self) -> str:
@@ -125,6 +109,11 @@ class LogRow:
         if self.is_users_limit:
             return _("The user's own limit")
         return self.policy_name or self.rule or str(explain_denial(self.content["reason"], {}).label or self.reason)
+
+    @property
+    def explanation(self) -> Explanation:
+        """Why the request was denied, and what the developer can do."""
+        return explain_denial(self.content["reason"], self.content["metadata"])
 
     @property
     def reason(self) -> str:

@@ -19,7 +19,7 @@ from insights.selectors import decisions_by_outcome
 from insights.windows import last_24_hours
 from policies.models import Policy
 from policies.selectors import policies_for_organization
-from web.portal.analytics.links import ALLOWED, DECISIONS, DENIED, Links
+from web.portal.analytics.links import ALLOWED, DECISIONS, DENIED, rows_url
 
 SOON = timedelta(days=7)
 
@@ -98,7 +98,7 @@ def decided_in_a_day(organization_id: str) -> Decided:
     """Return the decisions of the current hour and the 23 before it."""
     window = last_24_hours(clock.now())
     found = decisions_by_outcome(organization_id, window)
-    allowed, denied = (Links().to(window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
+    allowed, denied = (rows_url(window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
     return Decided(found.get(Outcome.ALLOWED, 0), found.get(Outcome.DENIED, 0), allowed, denied)
 
 

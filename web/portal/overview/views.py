@@ -20,10 +20,11 @@ from developers.models import Developer
 from developers.selectors import developer_for_user
 from developers.services import join_as_developer
 from web.portal.agents.forms import DeveloperForm
+from web.portal.logs.names import OwnNames
+from web.portal.logs.rows import read_rows
 from web.portal.overview.figures import attention, decided_in_a_day, figures_of
 from web.portal.overview.quickstart.samples import LANGUAGES, sample
 from web.portal.overview.quickstart.steps import EVENTS, LAST, stages
-from web.portal.overview.recent_denials import denials_of
 from web.requests import once
 from web.requests.access import developer_page, enter_portal, signed_in, user_actor, user_page
 from web.requests.kept_post import keeps_form, take_initial
@@ -55,7 +56,7 @@ def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
         "figures": figures,
         "decided": decided_in_a_day(organization_id),
         "attention": list(attention(figures, is_verified=developer.organization.is_verified)),
-        "denials": denials_of(denied, organization_id),
+        "denials": read_rows(denied, OwnNames(organization_id, {})),
     }
     return render(request, "web/portal/overview/overview.html", context)
 

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 from agents.selectors import agents_known_to
 from core.formats import number
 from core.text import plain_text
-from decisions.whatif.replaying import Change, Gap, Place
+from decisions.whatif.replaying import Change, Place
 from decisions.whatif.simulation import ReplayReport
 from policies.rules import sentences
 from policies.selectors import policies_for_organization
@@ -56,7 +56,7 @@ def describe_replay(
         days=days,
         sentences=[
             *(_changed(change, found[change], totals.decisions) for change in Change if change in found),
-            *(_undecided(gap, totals.gaps[gap]) for gap in Gap if totals.gaps[gap]),
+            *([_undecided(undecided)] if (undecided := totals.gaps.total()) else []),
         ],
         places=_rows(frequent[:MAX_PLACES], totals.places, sentences(rules), organization_id),
         places_left_out=max(len(frequent) - MAX_PLACES, 0),
@@ -108,22 +108,10 @@ def _changed(change: Change, changed: int, calls: int) -> str:
     return words[change] % {"number": number(changed), "total": number(calls)}
 
 
-def _undecided(gap: Gap, total: int) -> str:
-    words = {
-        Gap.TRUNCATED: ngettext(
-            "%(number)s call could not be decided, because the log has only the beginning of its context.",
-            "%(number)s calls could not be decided, because the log has only the beginning of their contexts.",
-            total,
-        ),
-        Gap.ERASED: ngettext(
-            "%(number)s call could not be decided, because its personal data was erased.",
-            "%(number)s calls could not be decided, because their personal data was erased.",
-            total,
-        ),
-        Gap.HIDDEN: ngettext(
-            "%(number)s call could not be decided, because the address of another organization's agent is hidden.",
-            "%(number)s calls could not be decided, because the addresses of other organizations' agents are hidden.",
-            total,
-        ),
-    }
-    return words[gap] % {"number": number(total)}
+def _undecided(total: int) -> str:
+    words = ngettext(
+        "%(number)s call could not be decided, because the log does not have everything that a rule looks at.",
+        "%(number)s calls could not be decided, because the log does not have everything that a rule looks at.",
+        total,
+    )
+    return words % {"number": number(total)}

@@ -1,6 +1,5 @@
 """A form in which a developer describes a request as a service would send it to verify."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from django import forms
@@ -8,17 +7,16 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from core import clock
-from core.local import local_zone
 from core.net import canonical_address
 from policies.rules import RuleContext
 from resources.catalogue import SCOPE_ID
 from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.context_field import ContextField
 from web.forms.fields import LinesField, PlainField
+from web.forms.moments import PeriodField
 
 MAX_SCOPES = 20
 MAX_CONTEXT = 4000
-EARLIEST, LATEST = 2000, 2099
 USER_ID = r"usr_[0-9a-f]{32}"
 
 
@@ -64,10 +62,9 @@ class SimulationForm(AgentFieldForm):
         error_messages={"invalid": _("Must be the ID of a user, as in the log.")},
     )
     ip = AddressField(label=_("IP address of the agent"), required=False, max_length=64)
-    at = forms.DateTimeField(
+    at = PeriodField(
         label=_("Time"),
-        required=False,
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        widget=forms.TextInput(attrs={"type": "datetime-local"}),
         help_text=_("In your time zone. Empty for now."),
     )
     context = ContextField(
@@ -80,15 +77,6 @@ class SimulationForm(AgentFieldForm):
         super().__init__(*args, **kwargs)
         self.fields["scopes"].widget.attrs["rows"] = 2
         self.fields["agent"].required = True
-
-    def clean_at(self) -> datetime | None:
-        """Return the time in UTC. The user types it in their own zone."""
-        at: datetime | None = self.cleaned_data["at"]
-        if at is None:
-            return None
-        if not EARLIEST <= at.year <= LATEST:
-            raise ValidationError(_("Must be from 2000 to 2099."))
-        return at.replace(tzinfo=local_zone()).astimezone(UTC)
 
     def request(self) -> RuleContext:
         """Return the request. Call it only if the form is valid."""

@@ -20,7 +20,7 @@ from core import clock
 from developers.selectors import developer_for_user
 from web.public.entrance.waiting import is_consent_page, waiting_agent
 from web.requests.access import page, with_next
-from web.user.account.issued_form import DAYS
+from web.user.account.issued import DAYS
 
 _WANTED, _RESET = "wanted_after_reset", "reset_user"
 # The number on the page after a reset. The page after the sign-in lists all.

@@ -5,16 +5,21 @@ from typing import Any
 from allauth.account.forms import ResetPasswordKeyForm
 from allauth.account.utils import get_next_redirect_url, perform_login
 from allauth.account.views import PasswordResetFromKeyView
+from django import forms
 from django.conf import settings
+from django.contrib.auth.password_validation import password_validators_help_text_html
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.functional import lazystr
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from accounts import codes
 from accounts.codes import code_attempt
+from accounts.forms import CodeField, EmailField
 from accounts.models import PendingRegistration, User
 from accounts.registration import confirm_sign_up, start_registration
 from accounts.services import add_user, new_user
@@ -22,12 +27,26 @@ from accounts.throttles import throttle_registration
 from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.http import SeeOther, visitor
 from web.forms.errors import show_in
-from web.public.entrance.forms import CodeForm, SignUpForm
 from web.public.entrance.sign_in import remember_reset
 from web.public.entrance.waiting import waiting_agent
 from web.requests.access import page, with_next
 
 _SIGNING_UP = "signing_up"
+
+
+class SignUpForm(forms.Form):
+    email = EmailField()
+    password1 = forms.CharField(
+        label=_("Password"),
+        strip=False,
+        max_length=1000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=lazystr(password_validators_help_text_html()),
+    )
+
+
+class CodeForm(forms.Form):
+    code = CodeField()
 
 
 @sensitive_post_parameters("password1")

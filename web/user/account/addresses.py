@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account.utils import get_next_redirect_url
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.codes import code_attempt
+from accounts.forms import EmailField
 from accounts.recent import require_recent_sign_in, time_of_sign_in
 from accounts.selectors import addresses_of
 from accounts.throttles import throttle_registration
@@ -18,10 +20,14 @@ from accounts.verification import confirm_address, make_address_primary, remove_
 from core.errors import Conflict, DomainError, Invalid, Throttled
 from core.http import SeeOther
 from web.forms.errors import show_in
-from web.public.entrance.forms import AddressForm, CodeForm
+from web.public.entrance.sign_up import CodeForm
 from web.requests.access import signed_in, user_actor, user_page
 
 _CONFIRMING = "confirming_address"
+
+
+class AddressForm(forms.Form):
+    email = EmailField()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

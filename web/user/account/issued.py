@@ -1,17 +1,58 @@
 """The developer credentials that were created with the user's account and outlive its sessions, and how to end them."""
 
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods
 
 from agents.issued import end_issued, issued_since
+from core import clock
+from core.formats import date_of
 from core.http import SeeOther
 from developers.selectors import developer_for_user
+from web.forms.moments import start_of_day
 from web.requests.access import signed_in, user_actor, user_page
-from web.user.account.issued_form import SinceForm
+
+DAYS = 30
+
+
+def date_field(label: Any, **options: Any) -> forms.DateField:
+    return forms.DateField(label=label, widget=forms.DateInput(attrs={"type": "date"}), **options)
+
+
+def moment_of(day: date) -> datetime | None:
+    """Return the start of the user's day. None if it is out of range."""
+    try:
+        return start_of_day(day, 0)
+    except OverflowError:
+        return None
+
+
+class SinceForm(forms.Form):
+    """The date since which credentials are listed and ended. Without one in the URL, it is `DAYS` ago."""
+
+    since = date_field(_("Made on or after"))
+
+    def __init__(self, data: Any) -> None:
+        super().__init__(data if data and "since" in data else {"since": date_of(clock.now() - timedelta(days=DAYS))})
+
+    def clean_since(self) -> date:
+        day: date = self.cleaned_data["since"]
+        if moment_of(day) is None:
+            raise forms.ValidationError(self.fields["since"].error_messages["invalid"], code="invalid")
+        return day
+
+    @property
+    def moment(self) -> datetime:
+        """The start of the day. Only of a valid form."""
+        return start_of_day(self.cleaned_data["since"], 0)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

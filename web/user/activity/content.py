@@ -8,11 +8,12 @@ from django.utils.translation import gettext as _
 
 from audit.entries.drafts import SHORTENED
 from core.money import read_amount
-from core.text import escape_invisible, readable_json
+from core.text import readable_json
 from resources.catalogue import Scope, describe_scopes
 from web.display.labels import field_name
 from web.user.activity.items import Item
 from web.user.activity.touched import text_of
+from web.user.approvals.diffs import visible_text
 
 TEXTS = ("text", "diff")
 # The page shows these fields elsewhere.
@@ -37,18 +38,13 @@ def describe_content(item: Item) -> Content:
     personal, scopes = item.content["personal"], describe_scopes(item.content["scopes"])
     if shortened := personal.get(SHORTENED):
         fields = "\n".join(map(field_name, shortened["fields"]))
-        texts = [(_("Beginning"), visible(shortened["beginning"])), (_("Names of its first fields"), fields)]
+        texts = [(_("Beginning"), visible_text(shortened["beginning"])), (_("Names of its first fields"), fields)]
         return Content(scopes, texts, "", shortened["size"])
     context = personal.get("context") or {}
     titles = {"text": _("Text"), "diff": _("Changes")}
-    texts = [(titles[name], visible(context[name])) for name in TEXTS if isinstance(context.get(name), str)]
+    texts = [(titles[name], visible_text(context[name])) for name in TEXTS if isinstance(context.get(name), str)]
     ip = text_of(context["ip"]) if isinstance(context.get("ip"), str) else ""
     return Content(scopes, texts, _rest(context), 0, ip)
-
-
-def visible(text: str) -> str:
-    """Return the text with its lines, and with invisible characters as JSON escapes."""
-    return "\n".join(escape_invisible(line) for line in text.split("\n"))
 
 
 def _rest(context: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from consent.disputes import Stop
-from web.user.account.issued_form import date_field, moment_of
+from web.user.account.issued import date_field, moment_of
 
 AGENT = [
     (Stop.AGENT, _("Pause this agent. It can do nothing for you until you resume it.")),

@@ -1,70 +1,51 @@
-"""The filtered history of a user as a download."""
+"""Downloads of the user's history, as the page filters it."""
 
-from functools import partial
-from zoneinfo import ZoneInfo
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
-from audit.entries.drafts import SHORTENED
+from django.http import HttpRequest, StreamingHttpResponse
+
+from audit.entries.drafts import SHORTENED, Draft
+from audit.events import Event
 from audit.selectors import entries_for_user
-from web.requests.downloads import Download, Row, describe_time
+from core import clock
+from web.requests.access import posted_from, signed_in, user_actor, user_page
+from web.requests.downloads import Download, send, up_to
 from web.user.activity.items import Item
-from web.user.activity.search import Wanted, read_all
+from web.user.activity.search import read_all
+from web.user.activity.views import activity_form
 
-COLUMNS = (
-    "id",
-    "time",
-    "localTime",
-    "timeZone",
-    "agent",
-    "agentId",
-    "event",
-    "outcome",
-    "summary",
-    "reason",
-    "scopes",
-    "action",
-    "verb",
-    "recipient",
-    "target",
-    "resource",
-    "amount",
-    "currency",
-    "context",
-    "shortenedContext",
-    "services",
-    "policy",
-    "consentId",
-)
+COLUMNS: Mapping[str, Callable[[Item], Any]] = {
+    "agent": lambda item: item.content["agentName"],
+    "agentId": lambda item: item.agent_id,
+    "event": lambda item: item.event,
+    "outcome": lambda item: item.outcome,
+    "summary": lambda item: item.sentence,
+    "reason": lambda item: item.content["reason"],
+    "scopes": lambda item: list(item.content["scopes"]),
+    "action": lambda item: item.content["action"],
+    "verb": lambda item: item.touched.verb,
+    "recipient": lambda item: item.touched.recipient,
+    "target": lambda item: item.touched.target,
+    "resource": lambda item: item.touched.resource,
+    "amount": lambda item: (item.touched.amount or {}).get("value"),
+    "currency": lambda item: (item.touched.amount or {}).get("currency"),
+    "context": lambda item: item.content["personal"].get("context"),
+    "shortenedContext": lambda item: item.content["personal"].get(SHORTENED),
+    "services": lambda item: list(item.services),
+    "policy": lambda item: item.content["policyName"],
+    "consentId": lambda item: item.content["consentId"],
+}
 
 
-def download_of(user_id: str, wanted: Wanted, zone: ZoneInfo) -> Download[Item]:
-    criteria = entries_for_user(user_id, wanted.filters).criteria
-    return Download("activity", criteria, COLUMNS, read_all(user_id, wanted), partial(_describe, zone=zone))
-
-
-def _describe(item: Item, zone: ZoneInfo) -> Row:
-    """Return the entry's value for each of `COLUMNS`."""
-    content, touched = item.content, item.touched
-    amount = touched.amount or {}
-    return {
-        "id": item.id,
-        **describe_time(item.at, zone),
-        "agent": content["agentName"],
-        "agentId": item.agent_id,
-        "event": item.event,
-        "outcome": item.outcome,
-        "summary": item.sentence,
-        "reason": content["reason"],
-        "scopes": list(content["scopes"]),
-        "action": content["action"],
-        "verb": touched.verb,
-        "recipient": touched.recipient,
-        "target": touched.target,
-        "resource": touched.resource,
-        "amount": amount.get("value"),
-        "currency": amount.get("currency"),
-        "context": content["personal"].get("context"),
-        "shortenedContext": content["personal"].get(SHORTENED),
-        "services": list(item.services),
-        "policy": content["policyName"],
-        "consentId": content["consentId"],
-    }
+@posted_from("web:activity")
+@user_page
+def export(request: HttpRequest, format_name: str) -> StreamingHttpResponse:
+    """Send what the filters in the URL show, up to now. The download itself is logged, and so not in it."""
+    user, now, wanted = signed_in(request), clock.now(), activity_form(request).wanted()
+    wanted = replace(wanted, filters=up_to(now, wanted.filters))
+    criteria = entries_for_user(user.id, wanted.filters).criteria
+    download = Download("activity", criteria, COLUMNS, read_all(user.id, wanted))
+    draft = Draft(Event.AUDIT_EXPORTED, user_actor(request), user_id=user.id)
+    return send(request, download, format_name, now, draft)

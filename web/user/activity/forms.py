@@ -1,20 +1,17 @@
 """The filters of the user's own history, which are in the URL."""
 
-from datetime import date, datetime
 from typing import Any, cast
 
-from babel import dates
 from django import forms
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
 from agents.models import Agent
 from audit.selectors import Filters
-from core.local import local_locale
 from core.text import plain_text
 from web.forms.agent_field import OwnAgentField
 from web.forms.filters import OUTCOMES, FilterForm
-from web.forms.moments import start_of_day
+from web.forms.moments import PeriodField
 from web.user.activity.kinds import KINDS
 from web.user.activity.search import Wanted
 
@@ -37,8 +34,8 @@ class ActivityForm(FilterForm):
     )
     agent = OwnAgentField(label=gettext_lazy("Agent"), placeholder=gettext_lazy("Name or ID"))
     outcome = forms.ChoiceField(label=gettext_lazy("Outcome"), choices=OUTCOMES, required=False)
-    since = forms.DateField(label=gettext_lazy("From"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(label=gettext_lazy("To"), required=False, widget=forms.DateInput(attrs={"type": "date"}))
+    since = PeriodField(label=gettext_lazy("From"))
+    until = PeriodField(label=gettext_lazy("To"), is_end=True)
     kind = forms.ChoiceField(choices=KIND_LABELS, required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:
@@ -53,8 +50,8 @@ class ActivityForm(FilterForm):
             agent_id=agent.id if agent else None,
             events=KINDS[kind] if kind else None,
             outcome=value("outcome"),
-            since=_midnight(value("since")),
-            until=_midnight(value("until"), days=1),
+            since=value("since"),
+            until=value("until"),
         )
         return Wanted(filters, plain_text(value("q")).lower().split())
 
@@ -79,16 +76,4 @@ class ActivityForm(FilterForm):
 
     def _words(self, name: str) -> str:
         value = self._valid(name)
-        if isinstance(value, Agent):
-            return plain_text(value.name)
-        if isinstance(value, date):
-            return str(dates.format_date(value, "medium", local_locale()))
-        return super()._words(name)
-
-
-def _midnight(day: date | None, *, days: int = 0) -> datetime | None:
-    """Return the start of the user's day, `days` later. Return None if there is no day or it is out of range."""
-    try:
-        return start_of_day(day, days) if day else None
-    except OverflowError:
-        return None
+        return plain_text(value.name) if isinstance(value, Agent) else super()._words(name)

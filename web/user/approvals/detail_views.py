@@ -22,7 +22,7 @@ from audit.selectors import Filters, entries_for_user
 from core import clock
 from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
-from web.forms.numbers import read_whole
+from web.forms.fields import read_whole
 from web.requests.access import posted_from, signed_in, user_actor, user_page
 from web.requests.ids import ID
 from web.user.activity.items import read_items

@@ -5,35 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext as _
 
 from accounts.models import User
 from approvals.audiences import Services, services_by_approval
 from approvals.history import History, details_of, follows, offers, suggestion_about
 from approvals.models import Approval
-from approvals.suggestions import Answer, Question, SuggestedRule
+from approvals.suggestions import SuggestedRule
 from approvals.summaries import ceiling_of
-from core.formats import money
 from core.money import Amount
 from web.user.approvals.facts import Fact, fixed_facts, fixed_names
 from web.user.approvals.headlines import at_most, say_rule, up_to
-
-MAX_REPLAYED = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """A past question, and what the rule would have done."""
-
-    id: str
-    at: datetime
-    amount: Amount | None
-    answer: str
-    passes: bool
-
-    @property
-    def money(self) -> str:
-        return money(self.amount._asdict()) if self.amount else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +36,6 @@ class ShownRule:
     answered: int
     total: int
     undecided: int
-    replay: Sequence[Replayed]
     accepted: Approval | None = None
     fixed: Sequence[Fact] = ()
     fixed_names: str = ""
@@ -69,11 +49,6 @@ class ShownRule:
     def at_most(self) -> SafeString:
         """ "at most 3 times a day"."""
         return at_most(self.per_day)
-
-    @property
-    def left_out(self) -> int:
-        """The number of questions that the replay leaves out."""
-        return self.total - len(self.replay) if self.replay else 0
 
 
 def offered_rules(user: User, history: History, standing: Sequence[Approval], now: datetime) -> list[ShownRule]:
@@ -92,7 +67,7 @@ def rule_about(
         is_same = rule.pk == approval.pk or rule.target_digest == approval.target_digest
         if rule.is_rule and is_same and (suggestion is None or follows(rule, suggestion)):
             (accepted,) = details_of(approval.user, [rule]) or [rule]
-            return _accepted(accepted, services_by_approval([accepted])[accepted.pk], suggestion)
+            return _accepted(accepted, services_by_approval([accepted])[accepted.pk])
     if suggestion is None or not may_offer():
         return None
     return _offer(suggestion, approval, services_by_approval([approval])[approval.pk])
@@ -103,8 +78,7 @@ def accepted_rules(rules: Sequence[Approval], services: Mapping[str, Services]) 
     return [_accepted(rule, services[rule.pk]) for rule in rules]
 
 
-def _accepted(rule: Approval, services: Services, suggestion: SuggestedRule | None = None) -> ShownRule:
-    """Return a rule in force. `suggestion` is what the answers still suggest for its target, for the replay."""
+def _accepted(rule: Approval, services: Services) -> ShownRule:
     seen, per_day = rule.evidence or {}, rule.times_per_day or 1
     ceiling = ceiling_of(rule)
     return ShownRule(
@@ -117,7 +91,6 @@ def _accepted(rule: Approval, services: Services, suggestion: SuggestedRule | No
         answered=seen.get("answered", 0),
         total=seen.get("questions", 0),
         undecided=0,
-        replay=_replay(suggestion) if suggestion else (),
         fixed=fixed_facts(rule),
         fixed_names=fixed_names(rule),
         accepted=rule,
@@ -135,26 +108,6 @@ def _offer(suggestion: SuggestedRule, shown: Approval, services: Services) -> Sh
         answered=suggestion.answered,
         total=len(suggestion.questions),
         undecided=suggestion.undecided,
-        replay=_replay(suggestion),
         fixed=fixed_facts(shown),
         fixed_names=fixed_names(shown),
     )
-
-
-def _replay(suggestion: SuggestedRule) -> list[Replayed]:
-    return [_replayed(suggestion, question) for question in suggestion.questions[:MAX_REPLAYED]]
-
-
-def _replayed(suggestion: SuggestedRule, question: Question) -> Replayed:
-    return Replayed(
-        question.id, question.at, question.amount, _words(question.answer), question.id in suggestion.passed
-    )
-
-
-def _words(answer: Answer) -> str:
-    words = {
-        Answer.APPROVED: _("You approved it"),
-        Answer.REFUSED: _("You denied it"),
-        Answer.NONE: _("Not decided in time"),
-    }
-    return words[answer]

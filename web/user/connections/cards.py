@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import Any
 
 from audit.readers.uses import ScopeUse
-from audit.readers.waiting import SharedJournal
 from consent.models import Consent
 from consent.selectors import agreed_scopes
 from consent.terms import ALLOW, ASK, DATA_FLOW, GUARD_MODES, Terms, always_asking, guard_rank
@@ -223,14 +222,11 @@ class Connection:
         )
 
 
-def describe_connections(
-    consents: Sequence[Consent], replaced: Sequence[Consent] | None = None, journal: SharedJournal | None = None
-) -> list[Connection]:
+def describe_connections(consents: Sequence[Consent], replaced: Sequence[Consent] | None = None) -> list[Connection]:
     """Return the consents with their scopes and uses, in the same order.
 
-    `replaced` are all consents that they replaced, if already read. `journal` must not have been read yet
-    (`find_uses`).
+    `replaced` are all that they replaced, if these have been read.
     """
     now = clock.now()
-    usage: Mapping[str, Usage] = usage_of(consents, now, replaced, journal)
+    usage: Mapping[str, Usage] = usage_of(consents, now, replaced)
     return [Connection(one, one.status_at(now), agreed_scopes(one), usage[one.id]) for one in consents]

@@ -14,7 +14,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from approvals.selectors import standing_among
-from audit.readers.waiting import SharedJournal
 from audit.selectors import Filters, describe_for_user, entries_for_user
 from consent.errors import NothingPicked, WouldWiden
 from consent.models import Consent
@@ -140,9 +139,8 @@ def _narrow(request: HttpRequest, consent: Consent) -> HttpResponse:
 def _show(
     request: HttpRequest, consent: Consent, replaced: list[Consent], error: DomainError | None = None
 ) -> HttpResponse:
-    """Render the page. With an error, it says what is wrong and keeps what the user sent."""
-    journal = SharedJournal()
-    (shown,) = describe_connections([consent], replaced, journal)  # reads the journal, so it comes first
+    """Render the page. With an error it says what is wrong, and has what the user sent in the fields."""
+    (shown,) = describe_connections([consent], replaced)
     now, targets = clock.now(), granted_targets(consent, shown.granted)
     chosen = request.POST.get("scope") if error else request.GET.get("change")
     kept = {"posted": request.POST, "errors": error.errors} if error else {}
@@ -153,7 +151,7 @@ def _show(
         "groups": _with_editors(shown, chosen, kept),
         "targets": targets,
         "can_untick": shown.is_live and any(len(target.candidates) > 1 for target in targets),
-        "recent": _recent(request, shown, journal),
+        "recent": _recent(request, shown),
         "standing": _standing(consent, now) if shown.is_live else [],
         "lifetimes": shorter_lifetimes(consent.expires_at, now) if shown.is_live else [],
         "error": error,
@@ -163,10 +161,10 @@ def _show(
     return render(request, "web/user/connections/connection.html", context, status=error.status if error else 200)
 
 
-def _recent(request: HttpRequest, shown: Connection, journal: SharedJournal) -> list[Line]:
-    """Return the last entries about the agent as lines of the ledger, in sentences that do not repeat its name."""
+def _recent(request: HttpRequest, shown: Connection) -> list[Line]:
+    """Return the last entries about the agent in the lines of the ledger, in sentences that do not repeat its name."""
     user = signed_in(request)
-    rows = entries_for_user(user.id, Filters(agent_id=shown.consent.agent_id)).newest(RECENT, journal)
+    rows, _older = entries_for_user(user.id, Filters(agent_id=shown.consent.agent_id)).page("", RECENT)
     described = [{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)]
     entries = add_names(described, known_scopes=shown.granted)
     items = [

@@ -36,7 +36,7 @@ def make() -> Content:
     ]
     random_, now = random.Random(7), clock.now()
     for place in range(MOMENTS):
-        # Half of them in the last seven days, and some in the period before.
+        # Half of them in the last seven days.
         at = now - timedelta(hours=random_.randrange(1, 165) if place % 2 else random_.randrange(165, 1200))
         write_drafts(list(_drafts(random_, developer, agents, policies)), at)
     sequence()
@@ -101,9 +101,9 @@ GROUPS = [
         make,
         [
             "/developer/analytics",
-            "/developer/analytics?by=agent&period=90d",
-            Page("/developer/analytics?by=rule&period=24h&agent={agent}"),
-            Page("/developer/analytics?agent=nobody&period=30d&by=scope&show=all"),
+            "/developer/analytics?period=90d",
+            Page("/developer/analytics?period=24h&agent={agent}"),
+            Page("/developer/analytics?agent=nobody&period=30d"),
         ],
     ),
     Group("developer-analytics-empty", make_quiet, ["/developer/analytics"]),

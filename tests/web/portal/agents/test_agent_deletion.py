@@ -36,7 +36,7 @@ def test_a_deleted_agent_leaves_the_portal_but_not_the_log_and_the_users_history
     assert "denied for good" in text
     assert "No agents yet" in text
     assert as_developer.get(f"/developer/agents/{agent.id}").status_code == 404
-    assert "SmartMail" in as_developer.get("/developer/audit", follow=True).content.decode()
+    assert "SmartMail" in as_developer.get("/developer/logs").content.decode()
     assert "The agent was deleted." in as_ada.get("/activity").content.decode()
     assert "SmartMail" not in as_ada.get("/connections").content.decode()
 

@@ -3,10 +3,7 @@
 import csv
 import io
 import json
-import re
 from urllib.parse import urlencode
-
-import pytest
 
 from core.actor import Actor
 from tests.shared import cases
@@ -81,25 +78,6 @@ def test_a_spreadsheet_evaluates_nothing_that_an_agent_sends(as_developer, write
     written = {row["action"] for row in table(as_developer)}
     assert {f"'{formula}" for formula in formulas} <= written
     assert written.isdisjoint(formulas)
-
-
-def test_the_name_of_the_file_says_what_was_filtered(as_developer, policy, agent, denied):
-    query = {"outcome": "denied", "agent": agent.name, "policy": policy.name, "user": "usr_1", "from": "2026-01-01"}
-    for filters, words in ((query, "-denied-smartmail-office-hours-2026-01-01"), ({}, "")):
-        answer = as_developer.post(f"/developer/logs.csv?{urlencode(filters)}")
-        name = answer["Content-Disposition"]
-        assert re.fullmatch(rf'attachment; filename="agentgate-log{words}-\d{{8}}T\d{{6}}Z\.csv"', name), name
-
-
-@pytest.mark.parametrize(
-    ("start", "word"),
-    [("2026-01-01", "2026-01-01"), ("2026-01-01T14:30", "20260101T1330Z"), ("2026-01-01 14:30:59Z", "20260101T1430Z")],
-)
-def test_the_name_of_the_file_says_the_day_or_the_moment_in_utc(as_developer, denied, start, word):
-    as_developer.cookies["timezone"] = "Europe/Berlin"
-    query = urlencode({"from": start, "to": start.replace("2026", "2027")})
-    name = as_developer.post(f"/developer/logs.csv?{query}")["Content-Disposition"]
-    assert f"agentgate-log-{word}-{word.replace('2026', '2027')}-20" in name
 
 
 def test_it_is_logged_and_others_get_nothing_of_it(as_developer, as_rival, denied):

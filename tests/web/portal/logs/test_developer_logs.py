@@ -1,4 +1,4 @@
-"""The page of the organization's log: its rows, filters, entries and what is new."""
+"""The page of the organization's log: its rows, filters and entries."""
 
 import re
 from html import unescape
@@ -11,7 +11,7 @@ from developers.acting import as_developer as as_actor
 from tests.oauth.client import TICKETS
 from tests.shared import cases
 from tests.verifier import main
-from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, of_policy, rows
+from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, rows
 from tests.web.markup import text_of
 from tests.world import ANONYMOUS, make_agent, make_resource_server
 
@@ -158,7 +158,6 @@ def test_an_invalid_filter_is_named_and_shows_nothing(as_developer, denied, quer
     assert answer.context["rows"] == []
     assert "Correct the filter above." in text
     assert "Table (CSV)" not in text
-    assert as_developer.get("/developer/logs/new", {**query, "ends": "0"}).context["rows"] == []
 
 
 def test_a_name_is_found_in_any_case(as_developer, denied, agent):
@@ -241,85 +240,7 @@ def test_the_command_that_verifies_an_entry_runs(as_developer, denied, tmp_path,
     assert denied in capsys.readouterr().out
 
 
-class TestNews:
-    def ends(self, client, **query):
-        return re.search(r'data-ends="([^"]+)"', client.get("/developer/logs", {"live": 1, **query}).content.decode())[
-            1
-        ]
-
-    def ask(self, client, **query):
-        return client.get("/developer/logs/new", query)
-
-    def test_nothing_new_costs_one_read_of_the_log(self, as_developer, denied, django_assert_num_queries):
-        ends = self.ends(as_developer)
-        with django_assert_num_queries(4):  # the session, its user and developer, and the ends of the log
-            assert self.ask(as_developer, ends=ends, after=denied).status_code == 204
-
-    @cases("is_logged", [True, False])
-    def test_new_rows_are_marked_and_counted(self, as_developer, write, is_logged):
-        first = write()
-        ends = self.ends(as_developer, outcome="denied")
-        newer = [write(), write()]
-        if is_logged:
-            sequence()
-        answer = self.ask(as_developer, ends=ends, after=first, outcome="denied")
-        assert answer.status_code == 200
-        text = answer.content.decode()
-        assert text.count("log__row--new") == len(newer)
-        assert 'data-announced="2 new entries"' in text
-        again = self.ask(as_developer, ends=answer["X-Log-Ends"], after=newer[-1], outcome="denied")
-        assert again.status_code == 204
-
-    @cases("is_logged", [True, False])
-    def test_news_need_few_queries(
-        self, as_developer, policy, limited, write, is_logged, django_assert_max_num_queries
-    ):
-        sequence()
-        ends = self.ends(as_developer, policy=policy.id)
-        newer = write(**of_policy(policy))
-        if is_logged:
-            sequence()
-        with django_assert_max_num_queries(12):
-            answer = self.ask(as_developer, ends=ends, after=limited, policy=policy.id)
-        assert newer in answer.content.decode()
-
-    def test_what_the_user_sees_already_is_not_new(self, as_developer, as_rival, write):
-        """Others' entries have moved the ends, and the sequencer has not moved what the user sees."""
-        seen = write()
-        ends = self.ends(as_developer)
-        write(organization_id="org_other")
-        assert self.ask(as_developer, ends=ends, after=seen).status_code == 204
-
-    def test_what_the_filters_exclude_is_not_new(self, as_developer, write):
-        write()
-        ends = self.ends(as_developer, outcome="allowed")
-        write()
-        assert self.ask(as_developer, ends=ends, outcome="allowed").status_code == 204
-        sequence()
-        assert self.ask(as_developer, ends=ends, outcome="allowed").status_code == 204
-
-    def test_others_entries_are_not_new(self, as_rival, write):
-        ends, (newest, *_) = self.ends(as_rival), rows(as_rival)
-        write()
-        assert self.ask(as_rival, ends=ends, after=newest).status_code == 204
-
-    @cases("ends", ["", "x", "1", "-1.0", "9" * 40 + ".1", "999999.0"])
-    def test_unknown_ends_show_the_newest(self, as_developer, denied, ends):
-        answer = self.ask(as_developer, ends=ends, after="x")
-        assert (answer.status_code, denied in answer.content.decode()) == (200, True)
-
-    def test_a_signed_out_browser_is_redirected(self, client, db):
-        assert self.ask(client).status_code == 302
-
-
-def test_the_earlier_path_leads_here_with_its_filters(as_developer):
-    answer = as_developer.get("/developer/audit?since=2026-01-01&until=2026-02-01&outcome=denied&event=token.verify")
-    expected = "/developer/logs?outcome=denied&event=token.verify&from=2026-01-01&to=2026-02-01"
-    assert (answer.status_code, answer["Location"]) == (302, expected)
-    assert as_developer.get("/developer/audit")["Location"] == "/developer/logs"
-
-
-@cases("query", [{}, {"live": 1}, {"agent": "SmartMail", "server": "Service"}])
+@cases("query", [{}, {"agent": "SmartMail", "server": "Service"}])
 def test_needs_few_queries(as_developer, limited, write, query, django_assert_max_num_queries):
     cursor = write()
     sequence()

@@ -141,7 +141,7 @@ def test_a_row_says_what_was_touched_and_when(as_ada, say):
         "reason": None,
     }
     assert {name: row[name] for name in expected} == expected
-    assert tuple(row) == COLUMNS
+    assert tuple(row) == ("id", "time", "localTime", "timeZone", *COLUMNS)
     (cells,) = table(as_ada, until="2026-03-10")
     expected |= {"scopes": "email:read email:send", "reason": ""}
     assert {name: cells[name] for name in expected} == expected

@@ -20,7 +20,7 @@ from core.secrets import digest
 from tests.approvals import make_approval
 from tests.log import log_entries
 from tests.shared import cases
-from tests.web.browser.pages.approvals import answered, pay, teach
+from tests.web.browser.pages.approvals import pay, teach
 
 SHOP = "shop.example"
 
@@ -65,20 +65,6 @@ class TestOffers:
         assert "And only if this is the same: account account.iban DE1" in shown(as_ada.get("/approvals"))
         (rule,) = rules()
         assert "account.iban DE1" in shown(as_ada.get(f"/approvals/{rule.id}"))
-
-    def test_are_replayed(self, as_ada: Client, example: Approval) -> None:
-        html = as_ada.get("/approvals").content.decode()
-        rows = re.findall(r"<tr>(.*?)</tr>", html.partition('class="table replay"')[2], re.DOTALL)[1:10]
-        replayed = {re.sub(r".*? ago \([^)]*\) ", "", shown(row)) for row in rows}
-        assert "€19.90 You approved it Would have been allowed" in replayed
-        assert "€45.00 You denied it Would still ask" in replayed
-        assert "€30.00 Not decided in time Would still ask" in replayed
-
-    def test_the_replay_is_bounded(self, as_ada: Client, granted: Consent) -> None:
-        answered(granted, SHOP, ["5"] * 60)
-        html = as_ada.get("/approvals").content.decode()
-        assert html.count("Would have been allowed") + html.count("Would still ask") == 50
-        assert "And 10 older questions." in html
 
     def test_are_on_the_page_of_a_request(self, as_ada: Client, granted: Consent, example: Approval) -> None:
         asked = make_approval(granted, context=pay(SHOP, "19"), target_digest=digest(SHOP))
@@ -162,7 +148,6 @@ class TestOneClick:
         words = shown(as_ada.get(f"/approvals/{rule.id}"))
         assert "may do this without asking: Pay up to €20.00 to shop.example" in words
         assert "Undo: ask me again" in words
-        assert "Try it on your 9 past questions" in words
 
     def test_is_on_the_connection_and_ends_there_with_one_click(self, as_ada: Client, example: Approval) -> None:
         as_ada.post("/approvals/rules", offer(as_ada))

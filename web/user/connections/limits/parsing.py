@@ -18,7 +18,7 @@ from policies.rules.globs import WILDCARDS
 from policies.rules.parsing import parse_rule
 from policies.rules.rate_limit import MAX_REQUESTS
 from policies.rules.values import read_text
-from web.forms.numbers import read_whole
+from web.forms.fields import read_whole
 from web.user.connections.limits.descriptions import recipient_limit, rule_in_words
 
 type Limit = dict[str, Any]
