@@ -108,5 +108,5 @@ def as_typed(form: forms.Form, data: QueryDict) -> dict[str, Any]:
 
 
 def read_whole(text: str) -> int | None:
-    """Return the number, or None if the text is not one of 1 to 9 digits."""
+    """Return the number, or None if the text is not 1 to 9 digits."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None

@@ -137,9 +137,9 @@ def developer_page(view: View) -> View:
 
 
 class PrivatePagesMiddleware:
-    """Mark all responses to a signed-in user `no-store`, of public pages, too, and those of errors.
+    """Mark all responses to a signed-in user `no-store`, including public pages and errors.
 
-    Each page has the name of the user, and others use the same browser later.
+    They show the user's name, and others may use the browser later.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -147,7 +147,7 @@ class PrivatePagesMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         response = self.get_response(request)
-        # A response that read no session has nothing of the user.
+        # A response for which the session was not read contains nothing about the user.
         if request.session.accessed and request.user.is_authenticated:
             add_never_cache_headers(response)
         return response

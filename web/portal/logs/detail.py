@@ -18,9 +18,9 @@ from web.portal.logs.rows import LogRow, read_rows
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """`index` is the place of the entry in the log. `size` and `signed_at` are those of a checkpoint that covers it.
+    """`index` is the place of the entry in the log. `size` and `signed_at` describe a checkpoint that covers it.
 
-    All are None until the sequencer has come that far. `commands` run in a shell, one after the other.
+    All are None until the sequencer has reached the entry. `commands` run in a shell, one after the other.
     """
 
     index: int | None

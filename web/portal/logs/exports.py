@@ -1,4 +1,4 @@
-"""Downloads of the organization's log, as the page filters it."""
+"""Downloads of the organization's log, filtered like the page."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -47,7 +47,7 @@ COLUMNS: Mapping[str, Callable[[LogRow], Any]] = {
 @developer_page
 @posted_from("web:logs")
 def export(request: HttpRequest, developer: Developer, format_name: str) -> HttpResponseBase:
-    """Send what the filters in the URL show, up to now. The download itself is logged, and so not in it.
+    """Send what the filters in the URL show, up to now. The download is logged, but does not include its own entry.
 
     An invalid filter leads back to the page, which shows what is wrong.
     """

@@ -51,7 +51,7 @@ class SinceForm(forms.Form):
 
     @property
     def moment(self) -> datetime:
-        """The start of the day. Only of a valid form."""
+        """The start of the day. Use it only if the form is valid."""
         return start_of_day(self.cleaned_data["since"], 0)
 
 

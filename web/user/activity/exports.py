@@ -1,4 +1,4 @@
-"""Downloads of the user's history, as the page filters it."""
+"""Downloads of the user's history, filtered like the page."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -42,7 +42,7 @@ COLUMNS: Mapping[str, Callable[[Item], Any]] = {
 @posted_from("web:activity")
 @user_page
 def export(request: HttpRequest, format_name: str) -> StreamingHttpResponse:
-    """Send what the filters in the URL show, up to now. The download itself is logged, and so not in it."""
+    """Send what the filters in the URL show, up to now. The download is logged, but does not include its own entry."""
     user, now, wanted = signed_in(request), clock.now(), activity_form(request).wanted()
     wanted = replace(wanted, filters=up_to(now, wanted.filters))
     criteria = entries_for_user(user.id, wanted.filters).criteria
