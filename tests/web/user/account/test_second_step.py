@@ -333,7 +333,7 @@ class TestAdministrators:
         assert "IP address" not in mails[-1].body
         assert "4 March 2026, 13:00 (Europe/Berlin)" in mails[-1].body
         assert is_in(enter_password(ada.email))
-        assert "An administrator removed your passkeys" in browser.get("/activity").content.decode()
+        assert "removed the second factors of your account" in browser.get("/activity").content.decode()
 
     def test_do_not_remove_their_own_without_a_new_sign_in(self, now: Any) -> None:
         administrator = User.objects.create_superuser("root@example.com", PASSWORD)
