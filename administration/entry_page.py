@@ -18,7 +18,6 @@ from administration.links import named
 from administration.log_lines import ACTORS, Party, find_parties
 from audit.entries.drafts import CALL, REASON, REQUEST_ID
 from audit.entries.facets import is_own
-from audit.events import Event
 from audit.readers.reading import AuditEntry, stated_reason
 from audit.signing import checkpoints
 from core.text import plain_text, readable_json
@@ -30,8 +29,6 @@ from resources.catalogue import Scope, describe_scopes
 AGENT, PERSON, CONSENT = gettext_lazy("Agent"), gettext_lazy("Person"), gettext_lazy("Consent")
 POLICY, SERVER = gettext_lazy("Policy"), gettext_lazy("Resource server")
 ORGANIZATIONS = gettext_lazy("Organizations")
-# These have the policy's name as their own.
-POLICY_EVENTS = frozenset({Event.POLICY_CREATED, Event.POLICY_UPDATED, Event.POLICY_DELETED})
 # The personal facts that every administrator needs: where a request came from, an address, and a stated reason.
 SHOWN = frozenset({"ip", "userAgent", "callerIp", "forwardedUserAgent", "email", REASON, REQUEST_ID})
 
@@ -119,7 +116,7 @@ def _ids(entry: AuditEntry, content: Mapping[str, Any]) -> Iterator[Any]:
 
 def _named(entry: AuditEntry, content: Mapping[str, Any], parties: Mapping[str, Party]) -> dict[str, str]:
     """Return the names for the sentence, or ids of those that are gone or may not be read."""
-    policy = plain_text(content["metadata"].get("name" if content["event"] in POLICY_EVENTS else "policyName"))
+    policy = plain_text(content["metadata"].get("policyName") or content["metadata"].get("name"))
     ids = {
         "actor": content["actor"]["id"],
         "agent": entry.agent_id,
