@@ -33,8 +33,9 @@ def action_titles() -> Mapping[str, str]:
     """
     with ACTIONS_FILE.open(encoding="utf-8", newline="") as file:
         rows = [(row["id"], row["title"]) for row in csv.DictReader(file)]
-    titles = {it.id: it.title for it in catalogue().values()} | dict(rows)
     named = {action for it in catalogue().values() for action in (*it.covers, *it.excludes)}
-    if len(titles) != len(catalogue()) + len(rows) or titles.keys() != {*catalogue(), *named}:
-        raise CatalogueError("actions.csv must have each action that scopes.csv names, and no other, once")
-    return MappingProxyType(titles)
+    listed, needed = [action for action, _ in rows], named - catalogue().keys()
+    if sorted(listed) != sorted(needed):
+        wrong = ", ".join(sorted({*listed} ^ needed))
+        raise CatalogueError(f"actions.csv must have each action that scopes.csv names, and no other, once: {wrong}")
+    return MappingProxyType({it.id: it.title for it in catalogue().values()} | dict(rows))
