@@ -8,7 +8,21 @@ from typing import Any, NamedTuple
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group
-from django.db.models import Case, CharField, DateTimeField, F, Model, Q, QuerySet, Value, When
+from django.db.models import (
+    Case,
+    CharField,
+    DateTimeField,
+    F,
+    Func,
+    IntegerField,
+    Model,
+    Q,
+    QuerySet,
+    Subquery,
+    Value,
+    When,
+)
+from django.db.models.functions import Cast, Coalesce
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
@@ -83,10 +97,10 @@ class Section(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """A number about a row, and the list of what it counts."""
+    """A number about a row, and the list of what it counts. `number` is an expression until it is read."""
 
     label: Any
-    number: int
+    number: Any
     url: str
 
     @property
@@ -113,16 +127,30 @@ def in_words(number: int) -> str:
     return f"{localized(min(number, MAX_COUNT))}{'+' if number > MAX_COUNT else ''}"
 
 
+class Bounded(Func):
+    """Counts the rows of a subquery, up to one more than lists count."""
+
+    template = "(SELECT COUNT(*) FROM %(expressions)s counted)"
+    output_field = IntegerField()
+
+    @classmethod
+    def of(cls, rows: QuerySet[Any]) -> "Bounded":
+        return cls(Subquery(rows.order_by().values_list(Value(1))[: MAX_COUNT + 1]))
+
+
 def read_sections(request: HttpRequest, wanted: Iterator[Joined] | Sequence[Joined]) -> list[Section]:
-    """Return the newest rows of each model that the administrator may read, in order."""
-    return [_read(one) for one in wanted if may_read(request, one.model)]
+    """Return the newest rows of each model that the administrator may read, in order, by one query."""
+    readable = [one for one in wanted if may_read(request, one.model)]
+    queries = [_query(number, one) for number, one in enumerate(readable)]
+    found = list(queries[0].union(*queries[1:], all=True).order_by()) if queries else []
+    return [_section(one, [row for row in found if row[0] == number]) for number, one in enumerate(readable)]
 
 
 def join(request: HttpRequest, row: Model) -> JoinedTo | None:
     """Return what belongs to the row, without what the administrator may not read. None for other models."""
     if type(row) not in KINDS:
         return None
-    figures = [*figures_of(request, row), *_decisions(request, row)]
+    figures = _counted(row, [*_figures(request, row), *_decisions(request, row)])
     sections = read_sections(request, SECTIONS[type(row)](row))
     if not may_read(request, Entry):
         return JoinedTo(figures, sections)
@@ -136,7 +164,16 @@ def figures_of(request: HttpRequest, row: Model) -> list[Figure]:
 
     Decisions are not among them: those of the last minute may not have been counted yet.
     """
-    return list(_figures(request, row)) if type(row) in KINDS else []
+    return _counted(row, list(_figures(request, row))) if type(row) in KINDS else []
+
+
+def _counted(row: Model, figures: list[Figure]) -> list[Figure]:
+    """Return the figures with their numbers, read by one query."""
+    if not figures:
+        return []
+    rows = type(row)._default_manager.filter(pk=row.pk).order_by()
+    numbers = rows.values_list(*[Coalesce(one.number, 0) for one in figures]).get()
+    return [one._replace(number=number) for one, number in zip(figures, numbers, strict=True)]
 
 
 def _figures(request: HttpRequest, row: Model) -> Iterator[Figure]:
@@ -162,7 +199,7 @@ def _of_approvals(row: Model) -> dict[str, str]:
 
 
 def _count(label: Any, rows: QuerySet[Any], filters: dict[str, str]) -> Figure:
-    return Figure(label, rows.order_by()[: MAX_COUNT + 1].count(), list_url(rows.model, **filters))
+    return Figure(label, Bounded.of(rows), list_url(rows.model, **filters))
 
 
 def _decisions(request: HttpRequest, row: Any) -> Iterator[Figure]:
@@ -180,15 +217,31 @@ def _decisions(request: HttpRequest, row: Any) -> Iterator[Figure]:
         (gettext_lazy("Allowed in 24 hours"), allowed, shown),
         (gettext_lazy("Denied in 24 hours"), denied, SHOWN_DENIED),
     ):
-        yield Figure(label, sum(total for (total,) in numbers), list_url(Entry, q=row.pk, **filters, **ends))
+        yield Figure(label, Subquery(numbers), list_url(Entry, q=row.pk, **filters, **ends))
 
 
-def _read(one: Joined) -> Section:
-    columns = (one.title, one.other or NO_TEXT, one.status or NO_TEXT, one.at or NEVER)
-    found = one.model._default_manager.filter(one.where).order_by("-pk").values_list("pk", *columns)[: SHOWN + 1]
+def _query(number: int, one: Joined) -> QuerySet[Any, Any]:
+    """Return the newest rows as a part of a union. SQLite cannot limit one, so a subquery does."""
+    rows = one.model._default_manager
+    newest = rows.filter(one.where).order_by("-pk").values("pk")[: SHOWN + 1]
+    columns = [_text(name) for name in ("pk", one.title, one.other, one.status)]
+    return rows.filter(pk__in=newest).order_by().values_list(Value(number), *columns, F(one.at) if one.at else NEVER)
+
+
+def _text(name: Any) -> Any:
+    return Cast(F(name) if isinstance(name, str) else name, CharField()) if name else NO_TEXT
+
+
+def _age(row: tuple[Any, ...]) -> tuple[int, str]:
+    """Return what orders rows by their keys, which a union has as text even if they are numbers."""
+    key: str = row[1]
+    return (int(key), "") if key.isdecimal() else (0, key)
+
+
+def _section(one: Joined, found: Sequence[tuple[Any, ...]]) -> Section:
     rows = [
-        Row(row_url(one.model, pk), plain_text(title), plain_text(other), status, at)
-        for pk, title, other, status, at in found
+        Row(row_url(one.model, pk), plain_text(title), plain_text(other), status or "", at)
+        for _number, pk, title, other, status, at in sorted(found, key=_age, reverse=True)
     ]
     number = f"{SHOWN}+" if len(rows) > SHOWN else str(len(rows))
     return Section(one.heading, rows[:SHOWN], number, list_url(one.model, **one.filters) if one.filters else "")

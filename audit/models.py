@@ -170,7 +170,7 @@ class WitnessFailure(models.Model):
     `is_refusal` is false if it cannot be reached or has an error of its own.
     """
 
-    witness = models.CharField(max_length=255, primary_key=True)
+    witness = ExactCharField(max_length=255, primary_key=True)
     is_refusal = models.BooleanField()
     reason = models.TextField()
     since = models.DateTimeField()

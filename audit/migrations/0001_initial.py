@@ -147,7 +147,7 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="WitnessFailure",
             fields=[
-                ("witness", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("witness", core.fields.ExactCharField(max_length=255, primary_key=True, serialize=False)),
                 ("is_refusal", models.BooleanField()),
                 ("reason", models.TextField()),
                 ("since", models.DateTimeField()),

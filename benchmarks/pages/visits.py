@@ -74,7 +74,6 @@ FURTHER = (
     ("key", "/api/v1/audit", "userId={user}&event=token.verify&outcome=allowed cursor={coded}"),
     ("administrator", "/admin/audit/entry/", "q={organization}&outcome__exact=denied q={user}&days=7 cursor={deep}"),
     ("administrator", "/admin/search/", "q={organization} q={email} q={agent_id} q=req_0 q=nothing"),
-    ("administrator", "/admin/denials/", ""),
     ("administrator", "/admin/agents/agent/{agent_id}/act/stop/", ""),
     ("administrator", "/admin/developers/organization/{organization}/act/suspend/", ""),
     ("administrator", "/admin/accounts/user/{user}/act/deactivate/", ""),

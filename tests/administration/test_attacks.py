@@ -86,7 +86,10 @@ def test_rights_end_at_once(world: World) -> None:
 
 def test_what_is_forbidden_or_missing_is_said_in_the_frame_of_the_site(world: World) -> None:
     browser = sign_in(member(OPERATIONS))
-    for path, words in ((list_url(Agent), "Your roles do not permit this."), ("/admin/x/", "There is no such page")):
+    for path, words in (
+        (list_url(Agent), "Your roles do not permit this."),
+        ("/admin/x/", "This page or row does not exist."),
+    ):
         html = browser.get(path).content.decode()
         assert words in html
         assert list_url(SigningKey) in html

@@ -181,7 +181,10 @@ class LiveServer:
         return SECRET_IN_LOG.findall(self.log_text())
 
     def _children(self) -> list[psutil.Process]:
-        return psutil.Process(self._master.pid).children(recursive=True) if self._master else []
+        try:
+            return psutil.Process(self._master.pid).children(recursive=True) if self._master else []
+        except psutil.NoSuchProcess:  # It has ended, and the process that forked it has noticed.
+            return []
 
     def wait_until_healthy(self) -> None:
         deadline = time.monotonic() + START_SECONDS
