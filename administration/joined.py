@@ -140,18 +140,27 @@ class Bounded(Func):
 
 def read_sections(request: HttpRequest, wanted: Iterator[Joined] | Sequence[Joined]) -> list[Section]:
     """Return the newest rows of each model that the administrator may read, in order, by one query."""
-    readable = [one for one in wanted if may_read(request, one.model)]
-    queries = [_query(number, one) for number, one in enumerate(readable)]
+    return _read([one for one in wanted if may_read(request, one.model)])[0]
+
+
+def _read(
+    wanted: Sequence[Joined], figures: Sequence[Figure] = (), row: Any = None
+) -> tuple[list[Section], list[Figure]]:
+    """Return the newest rows of each, and the figures about `row` with their numbers, by one query."""
+    queries = [_query(place, one) for place, one in enumerate(wanted)]
+    queries += [_number(place, one, row) for place, one in enumerate(figures, len(wanted))]
     found = list(queries[0].union(*queries[1:], all=True).order_by()) if queries else []
-    return [_section(one, [row for row in found if row[0] == number]) for number, one in enumerate(readable)]
+    parts = [[each for each in found if each[0] == place] for place in range(len(queries))]
+    sections = [_section(one, part) for one, part in zip(wanted, parts, strict=False)]
+    return sections, [one._replace(number=part[0][-1]) for one, part in zip(figures, parts[len(wanted) :], strict=True)]
 
 
 def join(request: HttpRequest, row: Model) -> JoinedTo | None:
     """Return what belongs to the row, without what the administrator may not read. None for other models."""
     if type(row) not in KINDS:
         return None
-    figures = _counted(row, [*_figures(request, row), *_decisions(request, row)])
-    sections = read_sections(request, SECTIONS[type(row)](row))
+    wanted = [one for one in SECTIONS[type(row)](row) if may_read(request, one.model)]
+    sections, figures = _read(wanted, [*_figures(request, row), *_decisions(request, row)], row)
     if not may_read(request, Entry):
         return JoinedTo(figures, sections)
     acts_url = list_url(Entry, actor=row.pk) if isinstance(row, User) and row.is_staff else ""
@@ -164,16 +173,7 @@ def figures_of(request: HttpRequest, row: Model) -> list[Figure]:
 
     Decisions are not among them: those of the last minute may not have been counted yet.
     """
-    return _counted(row, list(_figures(request, row))) if type(row) in KINDS else []
-
-
-def _counted(row: Model, figures: list[Figure]) -> list[Figure]:
-    """Return the figures with their numbers, read by one query."""
-    if not figures:
-        return []
-    rows = type(row)._default_manager.filter(pk=row.pk).order_by()
-    numbers = rows.values_list(*[Coalesce(one.number, 0) for one in figures]).get()
-    return [one._replace(number=number) for one, number in zip(figures, numbers, strict=True)]
+    return _read([], list(_figures(request, row)), row)[1] if type(row) in KINDS else []
 
 
 def _figures(request: HttpRequest, row: Model) -> Iterator[Figure]:
@@ -220,12 +220,18 @@ def _decisions(request: HttpRequest, row: Any) -> Iterator[Figure]:
         yield Figure(label, Subquery(numbers), list_url(Entry, q=row.pk, **filters, **ends))
 
 
-def _query(number: int, one: Joined) -> QuerySet[Any, Any]:
+def _query(place: int, one: Joined) -> QuerySet[Any, Any]:
     """Return the newest rows as a part of a union. SQLite cannot limit one, so a subquery does."""
     rows = one.model._default_manager
     newest = rows.filter(one.where).order_by("-pk").values("pk")[: SHOWN + 1]
     columns = [_text(name) for name in ("pk", one.title, one.other, one.status)]
-    return rows.filter(pk__in=newest).order_by().values_list(Value(number), *columns, F(one.at) if one.at else NEVER)
+    values = Value(place), *columns, F(one.at) if one.at else NEVER, Value(0)
+    return rows.filter(pk__in=newest).order_by().values_list(*values)
+
+
+def _number(place: int, figure: Figure, row: Model) -> QuerySet[Any, Any]:
+    about = type(row)._default_manager.filter(pk=row.pk).order_by()
+    return about.values_list(Value(place), *[NO_TEXT] * 4, NEVER, Coalesce(figure.number, 0))
 
 
 def _text(name: Any) -> Any:
@@ -241,7 +247,7 @@ def _age(row: tuple[Any, ...]) -> tuple[int, str]:
 def _section(one: Joined, found: Sequence[tuple[Any, ...]]) -> Section:
     rows = [
         Row(row_url(one.model, pk), plain_text(title), plain_text(other), status or "", at)
-        for _number, pk, title, other, status, at in sorted(found, key=_age, reverse=True)
+        for _place, pk, title, other, status, at, _total in sorted(found, key=_age, reverse=True)
     ]
     number = f"{SHOWN}+" if len(rows) > SHOWN else str(len(rows))
     return Section(one.heading, rows[:SHOWN], number, list_url(one.model, **one.filters) if one.filters else "")
