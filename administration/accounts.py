@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.access import change_access
 from accounts.authenticators import RECOVERY_CODES
-from accounts.models import KnownAddress, SessionToken, User
+from accounts.models import SessionToken, User
 from accounts.second_factors import remove_second_factors
 from accounts.services import deactivate_user, reactivate_user
 from administration.actions import CONNECTED_AGENTS, FACTORS, SESSIONS, USERS, EditForm, counted, reasoned_action
@@ -172,15 +172,6 @@ class SessionTokenAdmin(ReadOnlyAdmin):
     list_filter = [CreatedFilter]
     searches = {"ses": "id", "usr": "user", EMAIL: "user__email"}
     fields = ["id", "user", "user_agent", "created_at", "expires_at"]
-
-
-@admin.register(KnownAddress)
-class KnownAddressAdmin(ReadOnlyAdmin):
-    owners = ["user"]
-    list_display = ["last_seen_at", "user"]
-    list_select_related = ["user"]
-    searches = {"usr": "user", EMAIL: "user__email"}
-    fields = ["user", "last_seen_at"]
 
 
 @admin.register(EmailAddress)

@@ -6,8 +6,12 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.models import Group
 
+from consent.models import AuthorizationCode
+from tokens.models import AccessToken, RefreshToken
+
 # Pages of other packages that ours replace, or that administrators do not need.
-admin.site.unregister([apps.get_model("oauth2_provider", "IDToken"), EmailAddress, Authenticator, Group])
+UNUSED = (AccessToken, AuthorizationCode, RefreshToken, apps.get_model("oauth2_provider", "IDToken"), Authenticator)
+admin.site.unregister([*UNUSED, EmailAddress, Group])
 
 from administration import (  # noqa: E402, F401  importing registers them
     accounts,

@@ -3,7 +3,6 @@
 from typing import Any
 
 from django import forms
-from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
@@ -12,7 +11,7 @@ from administration.actions import AGENTS, EditForm, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.lists import TEXT, URL, CreatedFilter, whether
 from administration.stop_lines import lines_of_proof, lines_of_rows
-from agents.models import Agent, ClientSecret
+from agents.models import Agent
 from agents.services import lift_agent_stop, stop_agent, update_agent
 from audit.events import Event
 from audit.proof.stops import Level, agent_level
@@ -106,13 +105,3 @@ class AgentAdmin(ReadOnlyAdmin):
         """Return what the log says about the newest stop by an administrator."""
         scope, lifts = agent_level(row.id)
         return lines_of_proof(Level(scope, {Event.AGENT_STOPPED: lifts[Event.AGENT_STOPPED]}))
-
-
-@admin.register(ClientSecret)
-class ClientSecretAdmin(ReadOnlyAdmin):
-    owners = ["agent__organization__developers__user"]
-    list_display = ["__str__", "name", "agent", "created_at", "last_used_at", "expires_at"]
-    list_select_related = ["agent"]
-    list_filter = [("expires_at", whether(gettext_lazy("Ends"), gettext_lazy("Without an end"))), CreatedFilter]
-    searches = {"sec": "id", "agt": "agent", "agc": "agent__client_id", URL: "agent__client_id"}
-    fields = ["id", "agent", "name", "last_four", "created_at", "last_used_at", "expires_at"]

@@ -24,7 +24,6 @@ AREAS: tuple[tuple[Any, dict[str, Noun]], ...] = (
             "accounts.user": Noun(_("People"), _("Person")),
             "accounts.sessiontoken": Noun(_("API sessions"), _("API session")),
             "account.emailaddress": Noun(_("Email addresses"), _("Email address")),
-            "accounts.knownaddress": Noun(_("Known networks"), _("Known network")),
         },
     ),
     (
@@ -36,10 +35,6 @@ AREAS: tuple[tuple[Any, dict[str, Noun]], ...] = (
             "resources.resourceserver": Noun(_("Resource servers"), _("Resource server")),
             "developers.developer": Noun(_("Developers"), _("Developer")),
             "resources.customscope": Noun(_("Own scopes"), _("Own scope")),
-            "resources.scopeprefix": Noun(_("Scope prefixes"), _("Scope prefix")),
-            "developers.apikey": Noun(_("API keys"), _("API key")),
-            "agents.clientsecret": Noun(_("Client secrets"), _("Client secret")),
-            "resources.resourceserversecret": Noun(_("Resource server secrets"), _("Resource server secret")),
         },
     ),
     (
@@ -48,9 +43,6 @@ AREAS: tuple[tuple[Any, dict[str, Noun]], ...] = (
             "consent.consent": Noun(_("Consents"), _("Consent")),
             "approvals.approval": Noun(_("Approvals"), _("Approval")),
             "tokens.tokenfamily": Noun(_("Token families"), _("Token family")),
-            "consent.authorizationcode": Noun(_("Authorization codes"), _("Authorization code")),
-            "tokens.accesstoken": Noun(_("Access tokens"), _("Access token")),
-            "tokens.refreshtoken": Noun(_("Refresh tokens"), _("Refresh token")),
         },
     ),
     (_("Log"), {"audit.entry": Noun(_("Log entries"), _("Log entry"))}),

@@ -12,19 +12,15 @@ from django.utils.translation import gettext_lazy
 from administration.actions import AGENTS, CONSENTS, USERS, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.links import link_to_rows, show_lines
-from administration.lists import EMAIL, CreatedFilter, whether
+from administration.lists import EMAIL, CreatedFilter
 from audit.models import Entry
-from consent.models import AuthorizationCode, Consent
+from consent.models import Consent
 from consent.services import revoke_consent
 from consent.terms import ASK, DATA_FLOW, DENY, Terms
 from core.actor import Actor
 from core.text import plain_text
 from policies.rules import sentences
 from tokens.models import TokenFamily
-
-# django-oauth-toolkit's models name the agent an application.
-OWNERS = ["user", "application__organization__developers__user"]
-SEARCHES = {"usr": "user", EMAIL: "user__email", "agt": "application", "agc": "application__client_id"}
 
 GUARDS = {
     ASK: gettext_lazy("Data: the user is asked before anything can leave after private data and the text of others."),
@@ -140,34 +136,3 @@ class ConsentAdmin(ReadOnlyAdmin):
     @admin.display(description=gettext_lazy("Tokens"))
     def families(self, consent: Consent) -> SafeString:
         return link_to_rows(TokenFamily, _("Token families"), consent__id__exact=consent.id)
-
-
-class TokenAdmin(ReadOnlyAdmin):
-    owners = OWNERS
-    list_select_related = ["application", "user"]
-
-
-class AuthorizationCodeAdmin(TokenAdmin):
-    """Registered by django-oauth-toolkit, through `GRANT_ADMIN_CLASS`."""
-
-    list_display = ["id", "application", "user", "created", "expires", "consumed_at"]
-    list_filter = [("consumed_at", whether(gettext_lazy("Used"), gettext_lazy("Unused"))), CreatedFilter]
-    searches = {"cod": "id", "cns": "consent", **SEARCHES}
-    fields = [
-        "id",
-        "application",
-        "user",
-        "consent",
-        "family",
-        "redirect_uri",
-        "scope",
-        "resource",
-        "created",
-        "expires",
-        "consumed_at",
-    ]
-    readonly_fields = ["family"]
-
-    @admin.display(description=gettext_lazy("Token family"))
-    def family(self, code: AuthorizationCode) -> str:
-        return str(getattr(code, "family", None) or "")

@@ -18,7 +18,7 @@ from core.actor import Actor
 from core.text import plain_text
 from developers.domains import decline_review
 from developers.impact import impact_on_organization
-from developers.models import ApiKey, Developer, DomainClaim, Organization
+from developers.models import Developer, DomainClaim, Organization
 from developers.services import reactivate_organization, suspend_organization, verify_organization
 
 # As many as the page lists.
@@ -191,19 +191,3 @@ class DeveloperAdmin(ReadOnlyAdmin):
     list_filter = [CreatedFilter]
     searches = {"dev": "id", "usr": "user", EMAIL: "user__email", "org": "organization"}
     fields = ["id", "user", "organization", "created_at"]
-
-
-class SecretAdmin(ReadOnlyAdmin):
-    """Secrets. Only their last four characters are shown."""
-
-    list_filter = [("expires_at", whether(gettext_lazy("Ends"), gettext_lazy("Without an end"))), CreatedFilter]
-
-
-@admin.register(ApiKey)
-class ApiKeyAdmin(SecretAdmin):
-    owners = ["developer__user", COLLEAGUES]
-    list_display = ["__str__", "name", "developer", "organization", "created_at", "last_used_at", "expires_at"]
-    list_select_related = ["developer__user", "organization"]
-    searches = {"key": "id", "dev": "developer", "usr": "developer__user", EMAIL: "developer__user__email"}
-    searches |= {"org": "organization"}
-    fields = ["id", "developer", "organization", "name", "last_four", "created_at", "last_used_at", "expires_at"]

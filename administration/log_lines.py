@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from accounts.models import SessionToken, User
 from administration.areas import may_read
 from administration.links import row_url
-from agents.models import Agent, ClientSecret
+from agents.models import Agent
 from approvals.models import Approval
 from audit.models import Entry
 from audit.readers.criteria import Criteria
@@ -22,7 +22,7 @@ from core.text import plain_text
 from developers.models import Developer, Organization
 from policies.models import Policy
 from resources.models import ResourceServer
-from tokens.models import AccessToken, TokenFamily
+from tokens.models import TokenFamily
 
 # The outcomes of entries in the log.
 OUTCOMES = {
@@ -57,8 +57,6 @@ FURTHER: dict[str, tuple[Any, str]] = {
     "cns": (Consent, "pk"),
     "apr": (Approval, "pk"),
     "fam": (TokenFamily, "pk"),
-    "tok": (AccessToken, "pk"),
-    "sec": (ClientSecret, "pk"),
     "ses": (SessionToken, "pk"),
 }
 

@@ -21,17 +21,14 @@ from core.text import PlainTextField, plain_text
 NOTHING = SafeString('<span class="quiet" aria-hidden="true">\u2013</span>')
 # Names of columns that say too little, or that users know by another name.
 LABELS = {
-    "__str__": gettext_lazy("Ends with"),
     "agent_id": gettext_lazy("Agent"),
     "application": gettext_lazy("Agent"),
     "asked_scopes": gettext_lazy("Scopes that ask"),
     "cannot": gettext_lazy("What it cannot do"),
     "client_id": gettext_lazy("Client ID"),
-    "consumed_at": gettext_lazy("Used"),
     "door": gettext_lazy("Opened by"),
     "enabled": gettext_lazy("Status"),
     "error": gettext_lazy("Result"),
-    "family": gettext_lazy("Token family"),
     "groups": gettext_lazy("Roles"),
     "id": gettext_lazy("ID"),
     "is_reversible": gettext_lazy("Can be undone"),

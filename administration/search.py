@@ -17,25 +17,24 @@ from administration.base import SHORTEST_PART
 from administration.links import list_url
 from administration.lists import TEXT, find_lookup, kind_of
 from administration.log_lines import Line, log_lines, recent_lines
-from agents.models import Agent, ClientSecret
+from agents.models import Agent
 from approvals.models import Approval
 from audit.entries.facets import is_own
 from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.reading import read_entry
 from audit.readers.search import find_entry
-from consent.models import AuthorizationCode, Consent
-from developers.models import ApiKey, Developer, Organization
+from consent.models import Consent
+from developers.models import Developer, Organization
 from policies.models import Policy
-from resources.models import ResourceServer, ResourceServerSecret
-from tokens.models import AccessToken, RefreshToken, SigningKey, TokenFamily
+from resources.models import ResourceServer
+from tokens.models import SigningKey, TokenFamily
 
 SHOWN = 5
 MAX_LENGTH = 200
 # In the order of the results.
-MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, AccessToken, RefreshToken)
-MODELS += (AuthorizationCode, Policy, ResourceServer, Developer, ApiKey, SessionToken, SigningKey)
-MODELS += (Approval, ClientSecret, ResourceServerSecret)
+MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, Policy, ResourceServer, Developer)
+MODELS += (SessionToken, SigningKey, Approval)
 # An id leads to its row first, and then to what belongs to it. More models would need more queries.
 MOST_QUERIES = 8
 # Ids that only entries of the log have: their own, and those of requests.

@@ -301,9 +301,6 @@ OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "tokens.AccessToken"
 OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "tokens.RefreshToken"
 OAUTH2_PROVIDER = {
     "APPLICATION_ADMIN_CLASS": "administration.agents.AgentAdmin",
-    "GRANT_ADMIN_CLASS": "administration.consent.AuthorizationCodeAdmin",
-    "ACCESS_TOKEN_ADMIN_CLASS": "administration.tokens.AccessTokenAdmin",
-    "REFRESH_TOKEN_ADMIN_CLASS": "administration.tokens.RefreshTokenAdmin",
 }
 # Checks of the toolkit's own views, which have no URL.
 SILENCED_SYSTEM_CHECKS = [f"oauth2_provider.W{number:03}" for number in range(1, 11)]

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
@@ -23,15 +24,14 @@ from core import clock
 from core.actor import Actor
 from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
-from core.rotation import add_secret, find_live_secret
-from core.secret_use import note_use
+from core.rotation import add_secret, find_live_secret, note_use
 from core.wording import Filled
 from developers.acting import hold_developer, maker, require_recent_session
 from developers.credential_mails import Made, mail_about_credential
 from developers.errors import OrganizationSuspended
 from developers.models import Organization
 from developers.services import hold_organizations
-from limits.throttle import throttle_client_failure
+from limits.throttle import Subject, Throttle, throttle_client_failure
 from resources.catalogue import require_known
 
 EDITABLE = frozenset({"name", "description", "redirect_uris", "allowed_scopes", "require_pkce", "status"})
@@ -252,3 +252,8 @@ def _update_event(before: str, after: str) -> Event:
     if before == after:
         return Event.AGENT_UPDATED
     return Event.AGENT_SUSPENDED if after == Agent.Status.SUSPENDED else Event.AGENT_REACTIVATED
+
+
+def throttle_agents(organization_id: str) -> None:
+    """Count a newly registered agent. Raises `Throttled` after too many."""
+    Throttle("agents", settings.THROTTLE_AGENTS).hit(Subject(f"organization:{organization_id}"))

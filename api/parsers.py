@@ -10,8 +10,7 @@ from django.utils.translation import gettext_noop
 from rest_framework.parsers import BaseParser
 
 from core.errors import DomainError, FieldError, Invalid
-from core.nesting import MAX_DEPTH
-from core.strict_json import MAX_INTEGER, NotStrict, has_large_number, parse_strictly
+from core.strict_json import MAX_DEPTH, MAX_INTEGER, NotStrict, has_large_number, parse_strictly
 from core.text import echo
 from core.validation import MAX_ERRORS
 

@@ -3,11 +3,10 @@
 import argparse
 import json
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, issuing, oidc_provider, ratios, report, results
+from benchmarks import growth, ratios, report, results
 from benchmarks.machine import describe
 from benchmarks.pages import run as pages
 from benchmarks.pages.report import TABLES as PAGES_TABLES
@@ -37,13 +36,13 @@ def main() -> None:
         elif options.growth:
             finish(growth.run(options.store or STORES, options.protocol, Path(folder)), options, report.growth)
         else:
-            finish(whole(options, Path(folder)), options, report.ratios, report.figures, report.other, report.goals)
+            finish(whole(options, Path(folder)), options, report.ratios, report.figures, report.goals)
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one store, under a minute; ends in one line of JSON")
-    parser.add_argument("--growth", action="store_true", help="measure how verify changes as data and load grow")
+    parser.add_argument("--growth", action="store_true", help="measure verify as the log grows")
     parser.add_argument("--pages", action="store_true", help="measure pages, endpoints and writes with much data")
     parser.add_argument("--store", choices=STORES, action="append", help="default: both (--quick: postgresql)")
     parser.add_argument("--connections", type=numbers, help="comma-separated, default 8,32,128 (--quick: 32)")
@@ -80,30 +79,18 @@ def protocol(options: argparse.Namespace, default: Protocol) -> Protocol:
 
 
 def whole(options: argparse.Namespace, folder: Path) -> results.Run:
-    """Measure the ratios, then the token endpoints and the consent page, on each store."""
+    """Measure the ratios on each store."""
     run = results.start("ratios", describe())
     plan = Plan(
         connections=options.connections or Plan.connections,
         references=options.references,
-        available=available(options.references),
         protocol=options.protocol,
     )
-    run |= {"protocol": vars(plan.protocol), "blocks": [], "other": []}
+    run |= {"protocol": vars(plan.protocol), "blocks": []}
     for name in options.store or STORES:
         with opened(name, folder) as store:
             run["blocks"] += ratios.measure(store, plan)
-            say(f"{name}, token endpoints and consent page")
-            run["other"].append(issuing.measure(store))
     return run
-
-
-def available(wanted: Sequence[str] | None) -> list[str]:
-    """Return the references that can run here. Say what is missing."""
-    found = list(wanted or REFERENCES)
-    if "oidc" in found and (problem := oidc_provider.problem()):
-        say(f"without oidc-provider: {problem}")
-        found.remove("oidc")
-    return found
 
 
 def quick(options: argparse.Namespace, folder: Path) -> None:

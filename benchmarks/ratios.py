@@ -9,9 +9,8 @@ from benchmarks import rounds
 from benchmarks.log import Log
 from benchmarks.machine import fdatasync_p50, memory_of
 from benchmarks.rounds import Protocol
-from benchmarks.seed import Wanted
 from benchmarks.stores import Seeded, Store
-from benchmarks.targets import running, scripts
+from benchmarks.targets import REFERENCES, running, scripts
 
 # The goals at 8 and 128 connections concern the floor alone.
 ALL_REFERENCES_AT = 32
@@ -23,18 +22,17 @@ class Plan:
 
     connections: Sequence[int] = (8, 32, 128)
     references: Sequence[str] | None = None
-    available: Sequence[str] = ("floor", "naive", "dot", "oidc")
     protocol: Protocol = field(default_factory=Protocol)
 
     def references_at(self, connections: int) -> Sequence[str]:
         if self.references is not None:
             return self.references
-        return self.available if connections == ALL_REFERENCES_AT else ("floor",)
+        return tuple(REFERENCES) if connections == ALL_REFERENCES_AT else ("floor",)
 
 
 def measure(store: Store, plan: Plan) -> list[dict[str, Any]]:
     """Return a block for each number of connections. Each begins with a fresh copy of the database."""
-    seeded = store.seeded(Wanted())
+    seeded = store.seeded()
     return [block(store, store.copy(seeded), plan, connections) for connections in plan.connections]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.seed import Wanted
+from benchmarks.seed import TOKENS
 from benchmarks.serving import ROOT
 from tests.environment import AMBIENT, SECRETS
 from tests.live.server import ON_SQLITE, Database, full, manage
@@ -91,9 +91,9 @@ class Store:
         self._made += 1
         return {**ON_SQLITE, "DATABASE_PATH": str(self.folder / f"bench-{self._made}.db")}
 
-    def seeded(self, wanted: Wanted) -> Seeded:
+    def seeded(self) -> Seeded:
         """Create a database, migrate it and fill it."""
-        return self.filled("benchmarks.seed", wanted.as_argument())
+        return self.filled("benchmarks.seed", str(TOKENS))
 
     def filled(self, module: str, argument: str) -> Seeded:
         """Create a database, migrate it and fill it by a module, which prints what belongs to it."""

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 
-from benchmarks import oidc_provider
 from benchmarks.serving import wsgi
 from benchmarks.stores import Seeded, Store, printed
 from benchmarks.wrk import Load
@@ -113,20 +112,6 @@ def toolkit(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
         ]
 
 
-@contextmanager
-def oidc(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
-    """Run node oidc-provider: one process with its tokens in memory and, beside PostgreSQL, two with Redis."""
-    number, folder = len(seeded.given["tokens"]), store.folder
-    with ExitStack() as stack:
-        started = {"oidc_memory": stack.enter_context(oidc_provider.served(folder, number))}
-        if redis := seeded.database.environment.get("REDIS_URL"):
-            started["oidc_redis"] = stack.enter_context(oidc_provider.served(folder, number, redis=redis, processes=2))
-        yield [
-            Target(name, url, introspections(tokens, oidc_provider.INTROSPECT, basic(*client)), [pid], is_active)
-            for name, (url, pid, tokens, client) in started.items()
-        ]
-
-
 def introspections(tokens: Sequence[str], path: str, credential: str) -> Load:
     bodies = [f"token={token}" for token in tokens]
     kind = "application/x-www-form-urlencoded"
@@ -137,7 +122,7 @@ def is_active(answer: Any) -> bool:
     return answer["active"] is True
 
 
-REFERENCES = {"floor": floor, "naive": naive, "dot": toolkit, "oidc": oidc}
+REFERENCES = {"floor": floor, "naive": naive, "dot": toolkit}
 
 
 @contextmanager

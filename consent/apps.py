@@ -5,4 +5,4 @@ class ConsentConfig(AppConfig):
     name = "consent"
 
     def ready(self) -> None:
-        from consent import agent_deletion, erasure, impact, reclaim  # noqa: F401  connects their receivers
+        from consent import endings, impact  # noqa: F401  connects their receivers

@@ -1,15 +1,20 @@
 """Authorization codes (RFC 6749 section 4.1.2): valid for 60 seconds, used once, limited to what the user approved."""
 
+import base64
+import hashlib
+import hmac
+import re
 from datetime import datetime, timedelta
 
 from django.conf import settings
 
 from accounts.models import User
 from consent.models import AuthorizationCode, Consent
-from consent.pkce import verifier_matches
 from core import clock, crypto, secrets
 from core.sweeps import BATCH, delete_batch
 
+CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 PURPOSE = "consent.code"
 UNUSABLE = "The code is unknown, expired or used."
 KEEP_EXPIRED = timedelta(days=1)
@@ -117,3 +122,17 @@ def delete_expired_codes(*, limit: int = BATCH) -> int:
 def _value_of(row: AuthorizationCode) -> str:
     """Return the value of a code: its random id, signed, so that it can be repeated without being stored."""
     return f"agcode_{crypto.keyed_digest(PURPOSE, row.id.encode())}"
+
+
+def is_challenge(text: str) -> bool:
+    """Return whether `text` can be an S256 challenge: 43 characters of base64url (RFC 7636 section 4.2)."""
+    return CHALLENGE.fullmatch(text) is not None
+
+
+def verifier_matches(verifier: str, challenge: str) -> bool:
+    """Return whether the challenge is the S256 of the verifier (RFC 7636 section 4.6)."""
+    if not VERIFIER.fullmatch(verifier):
+        return False
+    digest = hashlib.sha256(verifier.encode("ascii")).digest()
+    computed = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return hmac.compare_digest(computed, challenge)

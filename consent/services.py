@@ -36,6 +36,7 @@ from core.errors import FieldError, Invalid
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch, lock_batch
 from core.wording import Filled
+from limits.throttle import Throttle, address_subjects
 from resources.audiences import Audience, owners_of, require_audiences
 from resources.catalogue import describe_scopes, require_known, snapshot
 from resources.claims import CLAIMS_TOO_LONG, are_claims_too_long
@@ -235,3 +236,11 @@ def _check_scopes(agent: Agent, request: ConsentRequest, audiences: Sequence[Aud
         raise InvalidScope(Filled(text, scopes=", ".join(beyond)))
     if are_claims_too_long(wanted, [audience.identifier for audience in audiences]):
         raise InvalidScope(CLAIMS_TOO_LONG, errors=(FieldError("requestedScopes", CLAIMS_TOO_LONG),))
+
+
+def throttle_request(actor: Actor) -> None:
+    """Count a consent request by IP address. Raises `Throttled` beyond `THROTTLE_INITIATE`.
+
+    The JSON API, `/oauth/authorize` and PAR share the count.
+    """
+    Throttle("initiate", settings.THROTTLE_INITIATE).hit(*address_subjects(actor.ip or ""))

@@ -7,18 +7,18 @@ connection run in a thread of their own, because neither has a deadline of its o
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from http.client import HTTPException, HTTPSConnection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Thread
 from typing import NamedTuple
 
 from django.utils.translation import gettext_noop
 
 from core.errors import Unavailable
 from core.net import Address
-from core.slots import run_in_slot
 
 PORT = 443
 FETCH_SECONDS = 6.0
@@ -176,3 +176,25 @@ def _carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
     if inner is None and address in NAT64:
         inner = IPv4Address(int(address) & 0xFFFFFFFF)
     return (inner,) if inner else ()
+
+
+def run_in_slot[T](work: Callable[[], T], *, slots: BoundedSemaphore, seconds: float, busy: Exception) -> T:
+    """Run work without a deadline of its own in a thread. Return its result, or raise its error. Raises `busy` if all
+    slots are taken, and `TimeoutError`.
+
+    The thread keeps its slot until the work ends, which can be after the timeout.
+    """
+    if not slots.acquire(blocking=False):
+        raise busy
+    outcome: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(work())
+        except BaseException as error:
+            outcome.set_exception(error)
+        finally:
+            slots.release()
+
+    Thread(target=run, name="slot", daemon=True).start()
+    return outcome.result(timeout=seconds)

@@ -13,13 +13,15 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_noop
 
-from core import secrets
+from core import clock, secrets
 from core.errors import Conflict, Invalid
 from core.fields import ExactCharField
 from core.text import PlainTextField
 from core.wording import Filled
 
 MAX_OVERLAP_SECONDS = 604_800
+# The use of a secret is recorded at most once in this time.
+USE_PRECISION = timedelta(minutes=10)
 
 
 class AlreadyReplaced(Conflict):
@@ -57,7 +59,7 @@ class NamedSecret(RotatableSecret):
     """A secret with its developer's name for the place that uses it. The first one that an owner gets has none."""
 
     name = PlainTextField(max_length=100, blank=True)
-    # Accurate to `core.secret_use.USE_PRECISION`.
+    # Accurate to `USE_PRECISION`.
     last_used_at = models.DateTimeField(null=True, blank=True)
 
     class Meta(RotatableSecret.Meta):
@@ -136,3 +138,11 @@ def rotate_secret(
 def find_live_secret(rows: models.QuerySet[Any], value: str, now: datetime) -> Any | None:
     """Return the live row with this secret, or None if the secret is wrong or has expired."""
     return rows.filter(live(now), digest=secrets.digest(value)).first()
+
+
+def note_use(secret: NamedSecret) -> None:
+    """Record that the secret was used now. Of several uses at once, one writes."""
+    now = clock.now()
+    if secret.last_used_at is None or now - secret.last_used_at >= USE_PRECISION:
+        is_old = Q(last_used_at=None) | Q(last_used_at__lte=now - USE_PRECISION)
+        type(secret)._default_manager.filter(is_old, pk=secret.pk).update(last_used_at=now)

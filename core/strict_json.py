@@ -4,16 +4,21 @@ A value that two parsers read differently could be one approval and another act,
 """
 
 import json
+import re
+from base64 import urlsafe_b64decode
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from itertools import islice
 from typing import Any
 
 from core.errors import FieldError
-from core.nesting import MAX_DEPTH, is_too_deep
 from core.text import echo
 from core.validation import MAX_ERRORS
 
+# Parsers recurse, and a thread's stack is smaller than they assume.
+MAX_DEPTH = 32
+# Possessive quantifiers, so that hostile text takes linear time. An unterminated string runs to the end.
+BRACKETS = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL)
 # The largest integer that every JSON parser reads exactly, because a double holds it (RFC 7493 section 2.2). Every
 # double beyond is whole, so a larger number is refused however it is spelled: 1e16 is 10000000000000000.
 MAX_INTEGER = 2**53 - 1
@@ -124,3 +129,24 @@ _STRICT = json.JSONDecoder(
     object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_read_float, parse_int=_read_int
 )
 _TOLERANT = json.JSONDecoder(parse_float=_or_refused(_read_float), parse_int=_or_refused(_read_int))
+
+
+def is_too_deep(text: str) -> bool:
+    """Return whether a JSON text is nested deeper than `MAX_DEPTH` levels, without parsing it."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:
+        return False
+    depth = 0
+    for match in BRACKETS.finditer(text):
+        token = match[0]
+        depth += (token in "[{") - (token in "]}")
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+def is_jwt_too_deep(token: str) -> bool:
+    """Return whether the header or the claims of a JWT are nested too deeply. One that cannot be read is not."""
+    try:
+        return any(is_too_deep(urlsafe_b64decode(f"{part}==").decode()) for part in token.split(".")[:2])
+    except ValueError:
+        return False

@@ -13,8 +13,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import Invalid
 from core.locks import revocation
-from core.rotation import AddedSecret, NewSecret, create_secret, rotate_secret, sole
-from core.secret_use import note_use
+from core.rotation import AddedSecret, NewSecret, create_secret, note_use, rotate_secret, sole
 from core.wording import Filled
 from developers.acting import hold_developer, require_recent_session
 from developers.credential_mails import Made, mail_about_credential

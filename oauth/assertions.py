@@ -19,7 +19,7 @@ from agents.selectors import agent_for_client_id
 from agents.services import client_auth_attempt
 from core import clock
 from core.actor import Actor
-from core.nesting import MAX_DEPTH, is_jwt_too_deep
+from core.strict_json import MAX_DEPTH, is_jwt_too_deep
 from oauth.client_metadata import public_jwks
 from oauth.documents import DocumentUnavailable, fetch_document
 from oauth.errors import OAuthError

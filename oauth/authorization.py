@@ -13,9 +13,9 @@ from accounts.models import User
 from agents.errors import InvalidRedirectUri, UnknownClient
 from agents.models import Agent
 from agents.redirects import is_loopback, is_private_use, matches_registered
+from consent.codes import is_challenge
 from consent.details import AuthorizationDetail
 from consent.models import Consent
-from consent.pkce import is_challenge
 from consent.redirects import add_to_query
 from consent.selectors import live_consents_for_user, scopes_within_reach
 from consent.services import ConsentRequest, request_consent

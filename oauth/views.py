@@ -17,8 +17,7 @@ from agents.redirects import destination
 from agents.registration import register_stock_client
 from agents.services import RegisteredAgent
 from consent.models import Consent
-from consent.services import open_in_browser
-from consent.throttles import throttle_request
+from consent.services import open_in_browser, throttle_request
 from core import clock
 from core.browser import browser_secret, remember_browser
 from core.errors import DomainError, Throttled

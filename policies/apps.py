@@ -5,4 +5,4 @@ class PoliciesConfig(AppConfig):
     name = "policies"
 
     def ready(self) -> None:
-        from policies import agent_deletion  # noqa: F401  connects its receiver
+        from policies import services  # noqa: F401  connects its receiver

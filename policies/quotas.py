@@ -5,10 +5,12 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from core.errors import FieldError
 from core.wording import Filled
+from limits.throttle import Subject, Throttle
 from policies.models import Policy
 from policies.rules import RULES, InvalidRules
 
@@ -108,3 +110,11 @@ def _types_per_agent(own: Enabled, others: Iterable[Enabled]) -> Sequence[Sequen
     if own.agent_id is not None:
         return [[*shared, *by_agent[own.agent_id]]]
     return [shared, *([*shared, *types] for types in by_agent.values())]
+
+
+def throttle_writes(organization_id: str) -> None:
+    """Count a write of a policy by a developer of the organization. Raises `Throttled`. Call it before the write.
+
+    Each write makes every server process read the organization's policies again.
+    """
+    Throttle("policies", settings.THROTTLE_POLICIES).hit(Subject(f"organization:{organization_id}"))

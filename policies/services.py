@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from django.dispatch import receiver
 from django.utils.translation import gettext_noop
 
 from agents.models import Agent
 from agents.selectors import agents_for_organization
+from agents.signals import agent_deleted
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.services import record
@@ -152,8 +154,9 @@ def delete_policy(*, actor: Actor, policy: Policy) -> None:
         policy.delete()
 
 
-def delete_policies_of_agent(*, actor: Actor, agent: Agent) -> None:
-    """Delete the policies for this agent alone. Call it in a revocation that holds the organization."""
+@receiver(agent_deleted)
+def delete_policies_of_agent(*, actor: Actor, agent: Agent, **kwargs: Any) -> None:
+    """Delete the policies for this agent alone. The caller is in a revocation that holds the organization."""
     for policy in Policy.objects.select_for_update(of=("self",)).filter(agent=agent).order_by("pk"):
         _record(Event.POLICY_DELETED, actor=actor, policy=policy)
         policy.delete()

@@ -5,4 +5,4 @@ class TokensConfig(AppConfig):
     name = "tokens"
 
     def ready(self) -> None:
-        from tokens import erasure, impact, reclaim, replacement, takeovers  # noqa: F401  connects their receivers
+        from tokens import endings, impact, replacement  # noqa: F401  connects their receivers

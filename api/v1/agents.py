@@ -4,9 +4,8 @@ from accounts.errors import ReauthenticationRequired
 from agents.client_secrets import MAX_SECRETS, create_client_secret, revoke_client_secret, rotate_client_secret
 from agents.models import Agent
 from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
-from agents.services import register_agent
+from agents.services import register_agent, throttle_agents
 from agents.settings import save_settings
-from agents.throttles import throttle_agents
 from api.endpoint import DeveloperEndpoint
 from api.operations import operation
 from api.v1.schemas.agents import (

@@ -33,8 +33,7 @@ from consent.granting import approve_consent, deny_consent
 from consent.models import Consent
 from consent.redirects import denial_url
 from consent.selectors import consent_to_decide, visible_consent
-from consent.services import ConsentRequest, request_consent, require_same_browser
-from consent.throttles import throttle_request
+from consent.services import ConsentRequest, request_consent, require_same_browser, throttle_request
 from core.browser import browser_digest
 from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer

@@ -9,10 +9,9 @@ from api.v1.schemas.policies import NewPolicyBody, PolicyOut, UpdatePolicyBody, 
 from core.errors import Invalid, NotFound
 from core.idempotency import Answer
 from policies.models import Policy
-from policies.quotas import MAX_BYTES, MAX_LIMITS, MAX_POLICIES, MAX_RULES
+from policies.quotas import MAX_BYTES, MAX_LIMITS, MAX_POLICIES, MAX_RULES, throttle_writes
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import create_policy, delete_policy, update_policy
-from policies.throttling import throttle_writes
 
 BOUNDS = (
     f"An organization has at most {MAX_POLICIES} enabled policies, whose rules have at most {MAX_BYTES:,} bytes "

@@ -14,7 +14,7 @@ from audit.entries.subjects import subject_of
 from audit.models import Entry, PersonalKey
 from audit.sequencing.log import leaf_of
 from audit.sequencing.streams import Numbers
-from audit.verification.bad import Bad
+from audit.verification import Bad
 from core import crypto
 
 ENTRIES_PER_READ = 500

@@ -4,7 +4,7 @@ from audit.entries.personal_keys import is_expired
 from audit.events import Event
 from audit.models import PersonalKey
 from audit.readers.waiting import waiting_entries
-from audit.verification.bad import Bad
+from audit.verification import Bad
 from audit.verification.entries import Checked
 
 KEYS_PER_READ = 500

@@ -12,7 +12,7 @@ from audit.events import Event
 from audit.models import LogKey
 from audit.sequencing.log import newest
 from audit.signing import checkpoints
-from audit.verification.bad import Bad
+from audit.verification import Bad
 from audit.verification.entries import Checked, checked_entries
 from audit.verification.erasures import Erasures
 from audit.verification.months import Months

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from audit.models import Entry
-from audit.verification.bad import Bad
+from audit.verification import Bad
 
 # Clocks may have gone back a little between an entry and a checkpoint.
 TOLERANCE = timedelta(days=1)

@@ -8,7 +8,7 @@ from audit.models import Entry, Posting, Segment
 from audit.sequencing import postings
 from audit.sequencing.log import newest
 from audit.sequencing.postings import OpenSegment, moment_of
-from audit.verification.bad import Bad
+from audit.verification import Bad
 
 # One statement, because the sequencer may complete a segment between two.
 ORPHANS = """

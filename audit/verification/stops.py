@@ -2,7 +2,7 @@
 
 from audit.events import Event, Outcome
 from audit.models import Entry
-from audit.verification.bad import Bad
+from audit.verification import Bad
 
 ANSWERS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
 

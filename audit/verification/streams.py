@@ -13,7 +13,7 @@ from audit.events import Event, Outcome
 from audit.models import Stream
 from audit.sequencing.log import streams_size
 from audit.sequencing.streams import MAX_CURRENCIES, Head, Totals, add_amount
-from audit.verification.bad import Bad
+from audit.verification import Bad
 from audit.verification.entries import Checked
 
 ROWS_PER_READ = 2000

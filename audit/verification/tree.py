@@ -11,7 +11,7 @@ from audit.sequencing import tree
 from audit.sequencing.log import newest
 from audit.signing.log_keys import open_with_any
 from audit.signing.notes import NoteBroken
-from audit.verification.bad import Bad
+from audit.verification import Bad
 
 CHECKPOINTS_PER_READ = 1000
 

@@ -7,7 +7,7 @@ ACCOUNTS = {"allauth.account": "benchmarks.naive.apps.Accounts"}
 INSTALLED_APPS = [ACCOUNTS.get(name, name) for name in product.INSTALLED_APPS]
 # A health check would cost a query per request.
 DATABASES = {"default": {**product.DATABASES["default"], "CONN_HEALTH_CHECKS": False}}
-ROOT_URLCONF = "benchmarks.naive.urls"
+ROOT_URLCONF = "benchmarks.naive.views"
 MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", "django.middleware.common.CommonMiddleware"]
 REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],

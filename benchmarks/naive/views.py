@@ -8,6 +8,7 @@ counter is a fixed window instead of a sliding one, a revocation can overtake it
 from typing import Any
 
 from django.db import transaction
+from django.urls import path
 from django.utils import timezone
 from rest_framework import serializers
 from rest_framework.authentication import BasicAuthentication
@@ -59,3 +60,6 @@ class Verify(APIView):
             decision = decide(serializer.validated_data, request.user)
             entry_id = record(decision, serializer.validated_data, request)
         return Response({**decision.shown(), "auditId": entry_id})
+
+
+urlpatterns = [path("api/v1/tokens/verify", Verify.as_view())]

@@ -13,8 +13,7 @@ from approvals.models import Approval
 from benchmarks.pages import log
 from benchmarks.pages.entries import Cast, Connected, Denying, Story
 from benchmarks.pages.inserting import insert, insert_all
-from benchmarks.pages.rules import rules_of
-from benchmarks.pages.sizes import Sizes
+from benchmarks.pages.sizes import Sizes, rules_of
 from benchmarks.rows import ACTOR, CALLBACK
 from consent.models import Consent
 from core import clock, secrets

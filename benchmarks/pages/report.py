@@ -1,7 +1,6 @@
 """The results as tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import median
 from typing import Any
 
 from benchmarks import results
@@ -21,10 +20,8 @@ def may_ask(visit: Mapping[str, Any]) -> int:
 
 
 def summarize(visits: Visits) -> dict[str, Any]:
-    """Return what a result keeps of a store's visits: a line per kind, the slowest, and the one with most queries."""
-    kinds = dict.fromkeys(each["kind"] for each in visits)
+    """Return what a result keeps of a store's visits: the slowest, and the one with most queries."""
     return {
-        "kinds": [_kind(kind, [each for each in visits if each["kind"] == kind]) for kind in kinds],
         "slowest": sorted(visits, key=lambda each: -each["p95_ms"])[:SLOWEST],
         "asking": max(visits, key=lambda each: each["queries"] / may_ask(each)),
     }
@@ -41,16 +38,6 @@ def goals(run: results.Run) -> Iterator[str]:
     yield row("queries", f"≤ {MAX_QUERIES}, writes {MAX_WRITE_QUERIES}", *asking)
 
 
-def kinds(run: results.Run) -> Iterator[str]:
-    """Yield how long the visits of each kind take."""
-    yield row("", "store", "number", "p50 in ms, median", "p95 in ms, median", "p95 in ms, highest", "most queries")
-    yield rule(7)
-    for store, found in run["stores"].items():
-        for each in found["kinds"]:
-            times = (f"{each[name]:.0f}" for name in ("p50_ms", "p95_ms", "highest_p95_ms"))
-            yield row(each["kind"], STORES[store], str(each["number"]), *times, str(each["queries"]))
-
-
 def slowest(run: results.Run) -> Iterator[str]:
     """Yield the visits that take longest on each store."""
     yield row("the slowest", "store", "p50 in ms", "p95 in ms", "queries")
@@ -61,19 +48,8 @@ def slowest(run: results.Run) -> Iterator[str]:
             yield row(f"`{_name(each)}`", STORES[store], *times, str(each["queries"]))
 
 
-TABLES = (goals, kinds, slowest)
+TABLES = (goals, slowest)
 BLOCKS = {f"benchmark_pages_{table.__name__}": last_of("pages", table) for table in TABLES}
-
-
-def _kind(kind: str, visits: Visits) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "number": len(visits),
-        "p50_ms": median(each["p50_ms"] for each in visits),
-        "p95_ms": median(each["p95_ms"] for each in visits),
-        "highest_p95_ms": max(each["p95_ms"] for each in visits),
-        "queries": max(each["queries"] for each in visits),
-    }
 
 
 def _worst(visit: Mapping[str, Any], measure: str, most: int) -> str:

@@ -5,8 +5,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field
 
-from core.currencies import CURRENCIES
-from core.money import VALUE, read_amount, units_of
+from core.money import CURRENCIES, VALUE, read_amount, units_of
 from core.text import nearest
 from core.validation import did_you_mean, invalid_value
 from limits.sliding_window import CounterRequest

@@ -16,10 +16,10 @@ from core.messages import Request
 from limits.throttle import address_group
 from server.front import bounds
 from server.front.exchange import Exchange
+from server.front.failures import refusal
 from server.front.front import Front
 from server.front.heads import Head, body_limit
 from server.front.reader import Reader
-from server.front.refusals import refusal
 from server.front.replies import encode
 
 logger = logging.getLogger(__name__)

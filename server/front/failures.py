@@ -1,4 +1,4 @@
-"""Lines in the server's log for requests that the front answers with 5xx, which Django does not see.
+"""Refusals of the front, and lines in the log for requests that it answers with 5xx, which Django does not see.
 
 With the request's id, an operator finds what a caller reports. During an outage there would be thousands per second,
 which would fill the disk and say nothing new, so only some are written.
@@ -7,6 +7,11 @@ which would fill the disk and say nothing new, so only some are written.
 import logging
 import time
 
+from core.errors import DomainError
+from core.ids import choose_request_id
+from core.messages import Reply
+from core.metrics import report_front_refusal
+from server.errors import refuse
 from server.metrics import route_of
 
 logger = logging.getLogger(__name__)
@@ -47,3 +52,11 @@ class Failures:
 
 
 failures = Failures()
+
+
+def refusal(error: DomainError, target: str, offered_id: str) -> Reply:
+    """Return the reply to a request for `target` that is refused. `offered_id` is its X-Request-Id."""
+    report_front_refusal(error.status)
+    request_id = choose_request_id(offered_id)
+    failures.report(target, error.status, request_id)
+    return refuse(error, target, request_id)

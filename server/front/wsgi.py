@@ -15,9 +15,9 @@ from decisions.services import Ask
 from server.front.bounds import FILE_CHUNK, MAX_STREAMS
 from server.front.environ import File, make_environ
 from server.front.exchange import Exchange
+from server.front.failures import refusal
 from server.front.parking import Parking, Watch, take_mark
 from server.front.pool import Pool, PoolFull
-from server.front.refusals import refusal
 from server.front.replies import WITHOUT_BODY, Headers, declared_length
 from server.front.turns import FairPool
 

@@ -12,8 +12,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from accounts.models import AddressCode, BrowserSession, KnownDevice, Notice, PendingRegistration
-from agents.models import AddedRedirectUri, Agent, AgentLogo, EmergencyStop, UsedAssertion
+from accounts.models import AddressCode, BrowserSession, KnownAddress, KnownDevice, Notice, PendingRegistration
+from agents.models import AddedRedirectUri, Agent, AgentLogo, ClientSecret, EmergencyStop, UsedAssertion
 from audit.models import (
     Archive,
     ArchivedObject,
@@ -29,34 +29,41 @@ from audit.models import (
     Tile,
     WitnessFailure,
 )
+from consent.models import AuthorizationCode
 from core.models import IdempotencyRecord
-from developers.models import DomainClaim
+from developers.models import ApiKey, DomainClaim
 from insights.models import Edition, RollUp
 from limits.models import Counter, Reservation
 from policies.models import PolicyVersion
-from resources.models import ReservedIdentifier
+from resources.models import ReservedIdentifier, ResourceServerSecret, ScopePrefix
 from tests.administration.world import World, sign_in, staff
 from tests.constants import PASSWORD
 from tests.shared import cases
+from tokens.models import AccessToken, RefreshToken
 
 MAX_QUERIES = 12
 OURS = ("core", "audit", "insights", "accounts", "developers", "resources", "agents", "policies", "consent")
 OURS += ("approvals", "tokens")
 # Internal tables: useless to administrators, useful to attackers.
 INTERNAL = (
+    AccessToken,
     AddedRedirectUri,
     AddressCode,
     AgentLogo,
+    ApiKey,
+    AuthorizationCode,
     BrowserSession,
     Archive,
     ArchivedObject,
     Checkpoint,
+    ClientSecret,
     Cosignature,
     Counter,
     DomainClaim,
     Edition,
     IdempotencyRecord,
     Journal,
+    KnownAddress,
     KnownDevice,
     LogKey,
     Notice,
@@ -65,9 +72,12 @@ INTERNAL = (
     PolicyVersion,
     Posting,
     Progress,
+    RefreshToken,
     Reservation,
     ReservedIdentifier,
+    ResourceServerSecret,
     RollUp,
+    ScopePrefix,
     Segment,
     Stream,
     Tile,

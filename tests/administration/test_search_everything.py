@@ -84,7 +84,7 @@ def test_the_id_of_a_secret_leads_to_its_owner(site: Client, world: World) -> No
         (world.developer.api_keys.get(), world.developer.organization),
     ]
     for secret, owner in owners:
-        assert form_url(owner) in result(site, secret.pk).split('id="found-2"')[1].split("<tbody")[1]
+        assert form_url(owner) in result(site, secret.pk)
 
 
 def test_domains_and_dotted_names_are_searched_for(site: Client, world: World) -> None:

@@ -13,8 +13,7 @@ from agents.models import Agent, ClientSecret
 from agents.selectors import live_secrets
 from agents.services import authenticate_client
 from core.errors import Invalid, NotFound
-from core.rotation import AlreadyReplaced
-from core.secret_use import USE_PRECISION
+from core.rotation import USE_PRECISION, AlreadyReplaced
 from developers.acting import as_developer
 from developers.models import Developer
 from tests.constants import MOMENT, NOON

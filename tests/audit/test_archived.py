@@ -27,7 +27,7 @@ from audit.sequencing.log import leaf_of
 from audit.sequencing.tree import hash_node
 from audit.signing.log_keys import signer
 from audit.signing.notes import open_checkpoint
-from audit.verification.bad import Bad
+from audit.verification import Bad
 from audit.verification.entries import checked_entries
 from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, use_small_segments
 from tests.audit.test_archive import flip

@@ -25,7 +25,7 @@ from audit.sequencing.log import Log, Placed, Sealed
 from audit.sequencing.sequencer import sequence
 from audit.sequencing.streams import Numbers
 from audit.signing.log_keys import stored_keys
-from audit.verification.bad import Bad
+from audit.verification import Bad
 from audit.verification.log import verify_log
 from core import clock, crypto, locks
 from core.canonical import sha256

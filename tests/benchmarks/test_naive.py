@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def _urls(settings: Any) -> None:
-    settings.ROOT_URLCONF = "benchmarks.naive.urls"
+    settings.ROOT_URLCONF = "benchmarks.naive.views"
 
 
 @pytest.fixture

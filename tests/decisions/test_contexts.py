@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.currencies import CURRENCIES
+from core.money import CURRENCIES
 from decisions.contexts import amount_for_log
 from tests.shared import cases
 

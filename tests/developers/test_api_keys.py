@@ -10,8 +10,7 @@ import time_machine
 from accounts.models import User
 from core import clock
 from core.errors import Invalid, NotAuthenticated, NotFound
-from core.rotation import AddedSecret, AlreadyReplaced, NewSecret
-from core.secret_use import USE_PRECISION
+from core.rotation import USE_PRECISION, AddedSecret, AlreadyReplaced, NewSecret
 from developers.acting import as_developer
 from developers.api_keys import (
     MAX_API_KEYS,

@@ -9,9 +9,8 @@ import httpx
 import pytest
 
 from benchmarks import wrk
-from benchmarks.disk import CONNECTIONS, measure
+from benchmarks.disk import measure
 from benchmarks.log import Log
-from benchmarks.seed import Wanted
 from benchmarks.stores import opened
 from benchmarks.targets import product, verify
 from tests.environment import STORES
@@ -21,6 +20,7 @@ from tests.programs import find_program
 logger = logging.getLogger(__name__)
 
 SECONDS = 300
+CONNECTIONS = 32
 SAMPLE_SECONDS = 30
 MAX_LAG_SECONDS = 5.0
 # Half of what an entry took before it was compressed, when each filter had an index.
@@ -36,7 +36,7 @@ def lag_of(server: LiveServer) -> float:
 def test_the_log_keeps_up_at_full_load_on_half_the_disk(name: str, tmp_path: Path) -> None:
     find_program("wrk")
     with opened(name, tmp_path) as store:
-        seeded = store.seeded(Wanted())
+        seeded = store.seeded()
         with product(store, seeded) as server:
             target, log, lags = verify(server, seeded), Log(seeded.database), list[float]()
             script = target.load.write(tmp_path, target.name)

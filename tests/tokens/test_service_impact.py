@@ -20,8 +20,8 @@ from tests.shared import cases
 from tests.world import ANONYMOUS, as_user, ask, make_agent, make_developer, make_resource_server, make_user
 from tokens.exchange import exchange_code
 from tokens.families import end_family
+from tokens.impact import impact_on_service
 from tokens.models import TokenFamily
-from tokens.service_impact import impact_on_service
 from tokens.services import issue_client_token
 
 MAIL, CALENDAR = "https://mail.example", "https://calendar.example"

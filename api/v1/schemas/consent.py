@@ -13,11 +13,11 @@ from api.v1.schemas.base import BlankLine, BlankText, Moment, Omittable, OneOf, 
 from api.v1.schemas.policies import rule_schema
 from api.v1.schemas.scopes import ScopeOut
 from api.v1.schemas.tokens import ClientBody, GrantedDetailOut, show_details
+from consent.codes import is_challenge
 from consent.connections import MAX_SCOPES, Choice
 from consent.details import MAX_ACTION, MAX_ACTIONS, MAX_DETAILS, MAX_IDENTIFIER, MAX_IDENTIFIERS, AuthorizationDetail
 from consent.models import Consent
 from consent.narrowing import Narrowing
-from consent.pkce import is_challenge
 from consent.shown_services import ShownService, requested_services, services_of
 from consent.targets import Pick, granted_details
 from consent.terms import GUARD_MODES, MAX_LIMITS, MODES, GivenTerms, Terms, limit_types

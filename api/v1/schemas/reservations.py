@@ -5,8 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from api.v1.schemas.base import Moment, Omittable, Out, RequestBody
-from core.currencies import CURRENCIES
-from core.money import VALUE, Amount, read_value
+from core.money import CURRENCIES, VALUE, Amount, read_value
 from core.validation import invalid_value
 from limits.models import Reservation
 

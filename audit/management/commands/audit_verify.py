@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from audit.models import LogKey
 from audit.signing.log_keys import open_with_any, stored_keys
 from audit.signing.notes import NoteBroken
-from audit.verification.bad import Bad
+from audit.verification import Bad
 from audit.verification.log import verify_log
 from audit.verification.tree import Stated
 

@@ -6,8 +6,7 @@ import pytest
 
 from core.errors import Forbidden, Unavailable
 from server.front import failures as module
-from server.front.failures import LINES_PER_SECOND, Failures
-from server.front.refusals import refusal
+from server.front.failures import LINES_PER_SECOND, Failures, refusal
 
 
 @pytest.fixture

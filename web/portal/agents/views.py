@@ -14,9 +14,8 @@ from accounts.errors import ReauthenticationRequired
 from agents.logos import logo_source
 from agents.models import Agent
 from agents.selectors import agent_for_organization, live_secrets, search_agents
-from agents.services import register_agent
+from agents.services import register_agent, throttle_agents
 from agents.settings import save_settings
-from agents.throttles import throttle_agents
 from consent.selectors import count_connections
 from core import clock
 from core.errors import DomainError

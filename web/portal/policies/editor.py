@@ -16,9 +16,9 @@ from core.http import SeeOther
 from core.zones import zone_names
 from developers.models import Developer
 from policies.models import Policy
+from policies.quotas import throttle_writes
 from policies.selectors import policy_for_organization
 from policies.services import create_policy, update_policy
-from policies.throttling import throttle_writes
 from policies.versions import content_of, version_of
 from web.forms.agent_field import written
 from web.portal.policies.condition_forms import KNOWN_FIELDS

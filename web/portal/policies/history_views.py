@@ -16,9 +16,9 @@ from core.http import SeeOther
 from core.text import plain_text
 from developers.models import Developer
 from policies.models import Policy, PolicyVersion
+from policies.quotas import throttle_writes
 from policies.selectors import policy_for_organization
 from policies.services import restore_version
-from policies.throttling import throttle_writes
 from policies.versions import versions_of
 from web.portal.policies.forms import effect_of
 from web.requests.access import developer_actor, developer_page, posted_from

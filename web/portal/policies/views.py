@@ -13,10 +13,10 @@ from core.errors import Invalid
 from core.http import SeeOther
 from developers.models import Developer
 from policies.models import Policy
+from policies.quotas import throttle_writes
 from policies.rules import InvalidRules, sentences
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import delete_policy, update_policy
-from policies.throttling import throttle_writes
 from web.portal.policies.filters import PolicyFilterForm
 from web.portal.policies.forms import ENFORCED, SHADOW, STATUSES, changes_to, effect_of, status_of
 from web.portal.policies.stopped import STOPPED_DAYS, count_recorded, count_stopped

@@ -38,7 +38,7 @@ from resources.services import (
     rotate_resource_server_secret,
     update_resource_server,
 )
-from tokens.service_impact import impact_on_service
+from tokens.impact import impact_on_service
 from web.forms.deleting import DeleteServerForm
 from web.forms.errors import show_in
 from web.portal.agents.forms import RotateForm

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from core.secret_use import note_use
+from core.rotation import note_use
 from core.secrets import digest
 from developers.models import ApiKey, Developer
 from tests.log import log_entries

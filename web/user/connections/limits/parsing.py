@@ -9,9 +9,8 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _
 
 from consent.tightening import is_as_tight
-from core.currencies import CURRENCIES
 from core.errors import Invalid
-from core.money import units_of
+from core.money import CURRENCIES, units_of
 from policies.rules import InvalidRules, find_rule
 from policies.rules.fields import MAX_CHARACTERS, MAX_ENTRIES
 from policies.rules.globs import WILDCARDS

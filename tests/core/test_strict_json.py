@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64encode
 from typing import Any
 
-from core.nesting import MAX_DEPTH, is_jwt_too_deep, is_too_deep
+from core.strict_json import MAX_DEPTH, is_jwt_too_deep, is_too_deep
 from tests.shared import cases
 
 

@@ -1,0 +1,61 @@
+"""End tokens when an account is erased or reclaimed, or when another organization takes over their resource server."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import batched
+from typing import Any
+
+from django.db.models import Q
+from django.dispatch import receiver
+
+from accounts.models import User
+from accounts.signals import account_erased, account_reclaimed
+from audit.events import Event
+from core.actor import Actor
+from core.sweeps import BATCH
+from core.text_lists import ListsAny
+from developers.selectors import sole_organization
+from resources.models import ResourceServer
+from resources.signals import servers_taken_over
+from tokens.families import record_family
+from tokens.models import RefreshToken, TokenFamily
+
+
+@receiver(account_erased)
+def end_of_erased(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
+    """End the user's families, and delete the responses with tokens that could be repeated."""
+    _end(Q(user=user), actor, now, "account_erased")
+    answered = RefreshToken.objects.filter(family__user=user, sealed_answer__isnull=False)
+    answered.update(sealed_answer=None)
+
+
+@receiver(account_reclaimed)
+def end_of_reclaimed(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
+    """End the user's families, and the client-credentials families of the agents of the user's organization."""
+    organization = sole_organization(user)
+    owned = Q(user=user)
+    if organization is not None:
+        owned |= Q(application__organization=organization, user=None)
+    _end(owned, actor, now, "account_reclaimed")
+
+
+@receiver(servers_taken_over)
+def end_of_servers(*, servers: Sequence[ResourceServer], now: datetime, **kwargs: Any) -> None:
+    """End the families that name one of the servers, other services beside it or not.
+
+    Otherwise they would work again if the organization that proved the domain lost it.
+    """
+    lost = {server.identifier: server.organization_id for server in servers}
+    live = TokenFamily.objects.filter(revoked_at=None, expires_at__gt=now)
+    # One scan: there may be many servers.
+    named = live.filter(ListsAny("resource", lost)).values_list("pk", "resource_owners")
+    ended = [pk for pk, owners in named if any(lost.get(name) == owner for name, owner in owners.items())]
+    for some in batched(ended, BATCH):
+        live.filter(pk__in=some).update(revoked_at=now)
+
+
+def _end(owned: Q, actor: Actor, now: datetime, reason: str) -> None:
+    live = TokenFamily.objects.select_related("consent", "application").filter(owned, revoked_at=None)
+    for family in live.select_for_update(of=("self",)).order_by("pk"):
+        TokenFamily.objects.filter(pk=family.pk).update(revoked_at=now)
+        record_family(Event.TOKEN_REVOKED, actor=actor, family=family, now=now, metadata={"reason": reason})
