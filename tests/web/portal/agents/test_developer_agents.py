@@ -45,7 +45,7 @@ def test_a_developer_needs_a_name(as_ada, ada):
     assert not Developer.objects.filter(user=ada).exists()
 
 
-@cases("path", ["agents", "agents/new", "agents/agt_1", "policies", "policies/new", "audit", "api-keys"])
+@cases("path", ["agents", "agents/new", "agents/agt_1", "policies", "policies/new", "logs", "api-keys"])
 def test_a_user_who_is_not_a_developer_is_redirected_to_become_one(as_ada, path):
     response = as_ada.get(f"/developer/{path}")
     assert (response.status_code, response["Location"]) == (302, "/developer/")
