@@ -52,7 +52,14 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @developer_page
 def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
-    return _answer(request, developer, policy_for_organization(developer.organization_id, policy_id))
+    """Change a policy. If it has been deleted meanwhile, the form keeps its values, for a new policy."""
+    try:
+        return _answer(request, developer, policy_for_organization(developer.organization_id, policy_id))
+    except NotFound:
+        if request.method != "POST":
+            raise
+        editor, attempt = _editor(request, developer, None), Attempt.read(request, developer)
+        return _page(request, editor, attempt, None, None, is_gone=True)
 
 
 def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -> HttpResponse:
@@ -74,7 +81,7 @@ def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -
         if policy and isinstance(error, Conflict):
             policy = policy_for_organization(developer.organization_id, policy.id)
             return _page(request, editor, attempt, policy, policy.version)
-    return _page(request, editor, attempt, policy, opened.version, replayed)
+    return _page(request, editor, attempt, policy, opened.version, replayed=replayed)
 
 
 def _finish(
@@ -149,8 +156,11 @@ def _page(
     attempt: Attempt,
     policy: Policy | None,
     version: int | None,
+    *,
+    is_gone: bool = False,
     replayed: Replayed | None = None,
 ) -> HttpResponse:
+    """Show the editor. With `is_gone`, the policy no longer exists, and saving creates a new one."""
     forms = [*editor.forms, *attempt.forms]
     has_errors = any(form.is_bound and form.errors for form in forms)
     context = {
@@ -161,6 +171,7 @@ def _page(
         "version": version,
         "forms": forms,
         "has_errors": has_errors,
+        "is_gone": is_gone,
         "attempt": attempt,
         "rule_titles": rule_titles(),
         "time_zones": zone_names(),
@@ -168,4 +179,5 @@ def _page(
         "replayed": replayed,
         "replayed_days": REPLAYED_DAYS,
     }
-    return render(request, "web/portal/policies/policy_edit.html", context, status=422 if has_errors else 200)
+    status = 404 if is_gone else 422 if has_errors else 200
+    return render(request, "web/portal/policies/policy_edit.html", context, status=status)

@@ -531,6 +531,25 @@ def test_deleting_needs_a_confirmation(as_developer, policy):
     assert not Policy.objects.exists()
 
 
+@cases("button", [{}, {"add": "rate_limit"}, {"replay": "7"}, {"try": "open"}])
+def test_what_was_typed_for_a_deleted_policy_becomes_a_new_one(as_developer, policy, button):
+    path = f"/developer/policies/{policy.id}/edit"
+    sent = form_of(ADDRESSES, name="Mine", version=policy.version)
+    as_developer.post(f"/developer/policies/{policy.id}/delete")
+    response = as_developer.post(path, {**sent, **button})
+    text = words_of(response)
+    assert response.status_code == 404
+    assert "This policy no longer exists." in text
+    assert 'value="Mine"' in text
+    assert 'action="/developer/policies/new"' in text
+    assert 'name="version"' not in text
+    assert not Policy.objects.exists()
+    assert as_developer.get(path).status_code == 404
+    del sent["version"]
+    assert as_developer.post("/developer/policies/new", sent).status_code == 303
+    assert Policy.objects.get().name == "Mine"
+
+
 @pytest.mark.parametrize("page", ["", "/edit", "/delete"])
 def test_another_organizations_policy_looks_like_one_that_does_not_exist(as_rival, policy, page):
     theirs, none = (as_rival.get(f"/developer/policies/{one}{page}") for one in (policy.id, "pol_0000"))
