@@ -10,7 +10,7 @@ from tests.web.browser.pages.group import as_page
 
 pytestmark = pytest.mark.postgresql
 
-MOST_QUERIES = 12
+MOST_QUERIES = 13
 
 
 @pytest.mark.parametrize("group", GROUPS, ids=str)
