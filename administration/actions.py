@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 from accounts.access import record_refusal
 from accounts.recent import require_recent_sign_in, time_of_sign_in
 from administration.joined import figures_of
+from administration.kept_form import take_reason
 from core.actor import Actor
 from core.canonical import canonical_json, sha256
 from core.errors import DomainError
@@ -79,10 +80,10 @@ class ReasonForm(forms.Form):
 class EditForm(ReasonForm):
     """Fields of a row, followed by the reason. `row` is None for a new row."""
 
-    def __init__(self, data: Any, row: Any, editor: Any) -> None:
-        """`editor` is the administrator."""
+    def __init__(self, data: Any, row: Any, editor: Any, reason: str = "") -> None:
+        """`editor` is the administrator, and `reason` what they typed before they had to enter the password."""
         self.row, self.editor = row, editor
-        super().__init__(data, initial=self.read(row))
+        super().__init__(data, initial={**self.read(row), "reason": reason})
         self.order_fields([*(name for name in self.fields if name != "reason"), "reason"])
 
     def read(self, row: Any) -> dict[str, Any]:
@@ -188,7 +189,7 @@ def reasoned_action(
 def _read_form(request: HttpRequest, decided_on: str) -> ReasonForm:
     """Return the form as it was sent, or empty before that."""
     sent = request.POST if "confirmed" in request.POST else None
-    form = ReasonForm(sent)
+    form = ReasonForm(sent, initial={"reason": take_reason(request)})
     if form.is_valid() and request.POST.get("decided_on", "") != decided_on:
         form.add_error(None, CHANGED)
     return form

@@ -20,6 +20,7 @@ from accounts.recent import require_recent_sign_in, time_of_sign_in
 from administration.actions import EditForm, Rows, administrator
 from administration.guarded import GuardedAdmin
 from administration.joined import join
+from administration.kept_form import kept_form, take_reason
 from administration.links import is_superuser, list_url, row_url
 from administration.lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of
 from core.http import SeeOther
@@ -170,7 +171,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         """Show the list, or act on selected rows. Django ignores an action that the administrator may not do."""
         if request.method == "POST":
             self._check_action(request)
-        own = {"model_admin": self, "may_create": self.may_edit(request)}
+        own = {"model_admin": self, "may_create": self.may_edit(request), "kept": kept_form(request)}
         return super().changelist_view(request, {**own, **(extra_context or {})})
 
     def get_urls(self) -> list[Any]:
@@ -208,7 +209,7 @@ class ReadOnlyAdmin(GuardedAdmin):
             raise PermissionDenied(problem)
         require_recent_sign_in(time_of_sign_in(request))
         sent = request.POST if request.method == "POST" else None
-        form = self.edit_form(sent, row, request.user)
+        form = self.edit_form(sent, row, request.user, take_reason(request))
         if form.is_valid() and (saved := form.save(administrator(request))) is not None:
             messages.success(request, _("Saved.") if row is None or form.changed() else _("Nothing was changed."))
             return SeeOther(row_url(self.model, saved.pk))

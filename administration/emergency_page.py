@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts.recent import require_recent_sign_in, time_of_sign_in
 from administration.actions import ReasonForm, administrator
+from administration.kept_form import take_reason
 from administration.links import is_superuser
 from administration.stop_lines import lines_of_impact, lines_of_proof
 from agents.emergency import lift_emergency_stop, stop_everything
@@ -35,7 +36,7 @@ def emergency_page(request: HttpRequest, context: dict[str, object]) -> HttpResp
         raise PermissionDenied
     require_recent_sign_in(time_of_sign_in(request))
     act = ACTS.get(request.POST.get("act", ""))
-    form = ReasonForm(request.POST if act else None)
+    form = ReasonForm(request.POST if act else None, initial={"reason": take_reason(request)})
     if act and form.is_valid():
         work, done, unchanged = act
         has_changed = work(actor=administrator(request), reason=form.cleaned_data["reason"])

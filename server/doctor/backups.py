@@ -1,40 +1,21 @@
-"""The check of backups: that the newest file is one, has its end, and is not old.
-
-A backup is recognized by its content: a dump by `pg_dump`, or a copy of the SQLite file. Of a packed or an encrypted
-file, only its name says that it might be one, so it counts only if there is no other.
-"""
+"""The check of backups: that the newest is one, is whole, and is not old."""
 
 import heapq
 import os
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
 
+from server.doctor.backup_files import Kind, kind_of
 from server.doctor.findings import Finding, count, in_words, ok, problem, skipped, warning
 
 UNFINISHED = (".tmp", ".part", ".partial")
-CLOSED = (".age", ".gpg", ".pgp", ".asc", ".enc", ".gz", ".bz2", ".xz", ".zst", ".tgz")
 MAX_FILES = 200
-SQLITE, DUMP, TEXT = b"SQLite format 3\0", b"PGDMP", b"-- PostgreSQL database"
-HEAD, TAIL = 4 * 2**20, 1000
-OURS = b"audit_journal"
-# How a dump with rows, and not only with tables, says that it has some.
-ROWS = (b"TABLE DATA", b"\nCOPY ", b"\nINSERT INTO ")
 RUN = "Run the backup of docs/deployment.md#backup now"
-
-
-class Kind(StrEnum):
-    """What a file is. A closed one is packed or encrypted."""
-
-    BACKUP = "backup"
-    INCOMPLETE = "incomplete"
-    CLOSED = "closed"
-    OTHER = "other"
 
 
 def check_backups() -> Iterator[Finding]:
@@ -51,11 +32,15 @@ def check_backups() -> Iterator[Finding]:
     elif files:
         looked = f"{folder} has no backup of the database: {files[0].name}"
         others = f" and {count(len(files) - 1, 'other file')}" if len(files) > 1 else ""
-        what = "copy of the SQLite file" if connection.vendor == "sqlite" else "dump by pg_dump with all rows"
-        remedy = f"{RUN}. A backup is a {what}."
-        yield problem(f"{looked}{others} cannot be restored to {connection.display_name}.", remedy)
+        yield problem(f"{looked}{others} cannot be restored to {connection.display_name}.", f"{RUN}. {_formats()}")
     else:
         yield problem(f"{folder} has no backup.", f"{RUN}.")
+
+
+def _formats() -> str:
+    if connection.vendor == "sqlite":
+        return "A backup is a copy of the SQLite file, by itself, compressed or in a tar."
+    return "A backup is a dump by pg_dump with the rows of all tables, by itself, compressed or in a tar."
 
 
 def _judge(newest: Path, kind: Kind) -> Finding:
@@ -67,22 +52,21 @@ def _judge(newest: Path, kind: Kind) -> Finding:
         return problem(message, f"It {what}. Read the log of the backup, and run it again.")
     if age > limit:
         return problem(message, f"It should be at most {in_words(limit)} old. Read the log of the backup.")
-    if kind is Kind.CLOSED:
-        message = f"{message} It is packed or encrypted, so only its name says so."
-        return warning(message, "Run this where it is made, or try to restore it, today.")
+    if kind is Kind.ENCRYPTED:
+        return warning(f"{message} It is encrypted, so only its name says so.", "Try to restore it, today.")
     return ok(f"{message} Try to restore it from time to time.")
 
 
 def find_newest(files: list[Path]) -> tuple[Path, Kind] | None:
-    """Return the newest backup among files in this order, whole or not, else the newest closed file, else None."""
-    closed = None
+    """Return the newest backup among files in this order, whole or not, else the newest encrypted file, else None."""
+    encrypted = None
     for file in files:
         kind = kind_of(file)
         if kind in (Kind.BACKUP, Kind.INCOMPLETE):
             return file, kind
-        if kind is Kind.CLOSED:
-            closed = closed or (file, kind)
-    return closed
+        if kind is Kind.ENCRYPTED:
+            encrypted = encrypted or (file, kind)
+    return encrypted
 
 
 def newest_files(folder: Path) -> list[Path]:
@@ -101,37 +85,3 @@ def _is_in_use(file: Path) -> bool:
     """Return whether the file is the database itself, which a copy of its folder may not be mistaken for."""
     name = settings.DATABASES[DEFAULT_DB_ALIAS]["NAME"]
     return connection.vendor == "sqlite" and Path(name).exists() and file.samefile(name)
-
-
-def kind_of(path: Path) -> Kind:
-    """Return what the file is. One that cannot be read is nothing that could be restored."""
-    try:
-        with path.open("rb") as file:
-            size, head = os.fstat(file.fileno()).st_size, file.read(HEAD)
-            file.seek(max(0, size - TAIL))
-            tail = file.read(TAIL)
-    except OSError:
-        return Kind.OTHER
-    if not size:
-        return Kind.INCOMPLETE
-    if path.suffix in CLOSED:
-        return Kind.CLOSED
-    if OURS not in head or not _is_restorable(head):
-        return Kind.OTHER
-    return Kind.BACKUP if _has_end(head, size, tail) else Kind.INCOMPLETE
-
-
-def _is_restorable(head: bytes) -> bool:
-    """Return whether the file begins as a backup of this kind of database with its rows."""
-    if connection.vendor == "sqlite":
-        return head.startswith(SQLITE)
-    return (head.startswith(DUMP) or TEXT in head[:TAIL]) and any(rows in head for rows in ROWS)
-
-
-def _has_end(head: bytes, size: int, tail: bytes) -> bool:
-    if head.startswith(SQLITE):  # whose header states the size of a page and their number
-        page = int.from_bytes(head[16:18])
-        return size == (65536 if page == 1 else page) * int.from_bytes(head[28:32])
-    if head.startswith(DUMP):
-        return tail.endswith(bytes(5))  # the end of the rows of the last table
-    return b"dump complete" in tail

@@ -10,7 +10,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from audit.signing import checkpoints
 from core import clock
-from server.doctor import triggers
+from server.doctor import schema, triggers
 from server.doctor.findings import Finding, count, ok, problem, skipped, warning
 from server.starting import MIGRATE
 
@@ -85,6 +85,19 @@ def check_migrations() -> Iterator[Finding]:
         yield problem(f"The database is newer than this program: it has {', '.join(sorted(newer))}.", remedy)
     else:
         yield ok("The database has all migrations.")
+
+
+def check_schema() -> Iterator[Finding]:
+    """Compare the tables with the models: that a migration was applied does not say that it did what it does now."""
+    found = list(schema.differences())
+    if found:
+        message = f"The tables are not as this version needs them: {_first(found)}."
+        remedy = (
+            "A migration was edited after it had run here, or a table was altered. Alter it back, or restore a backup."
+        )
+        yield problem(message, remedy)
+    else:
+        yield ok("The tables have the columns, keys, constraints and indexes of the models.")
 
 
 def check_triggers() -> Iterator[Finding]:

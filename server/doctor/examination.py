@@ -32,6 +32,7 @@ DATABASE: dict[str, Check] = {
 }
 IN_THE_DATABASE: dict[str, Check] = {
     "clock": database.check_clock,
+    "schema": database.check_schema,
     "triggers": database.check_triggers,
     "roles": database.check_roles,
     "signing key": keys.check_signing_key,

@@ -202,6 +202,7 @@ class TestDatabase:
     def test_a_usable_one(self, logged: Path) -> None:
         assert status_of(database.check_clock) is OK
         assert status_of(database.check_migrations) is OK
+        assert status_of(database.check_schema) is OK
         assert status_of(database.check_triggers) is OK
 
     def test_commits_that_may_be_lost(self, db: None, store: str) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from accounts.models import Notice
 from consent.models import Consent
 from core import clock
-from server.doctor.backups import Kind
+from server.doctor.backup_files import Kind
 from server.state_metrics import STATE
 from tests.world import ask, make_agent, make_developer, make_grant, make_user
 from tokens.keys import current_key

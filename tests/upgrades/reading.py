@@ -32,8 +32,8 @@ from developers.api_keys import use_api_key
 from insights.services import count_log
 from server.doctor.database import check_triggers
 from server.doctor.findings import Status
+from server.doctor.schema import differences
 from tests.totp import code_now
-from tests.upgrades.schema import differences
 from tests.upgrades.story import KNOWN, OTHER
 from tests.world import ANONYMOUS, as_user
 from tokens.issuing import IssuedTokens

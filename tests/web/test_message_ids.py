@@ -34,6 +34,7 @@ UNTRANSLATED = {
     "core.sqlite",
     "core.strict_json",
     "policies.triggers",
+    "resources.actions",
     "web.public.docs.reference",
 }
 # Texts for the code's authors and for the log: `check` and `problem` return why a rule denies.

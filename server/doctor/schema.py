@@ -1,4 +1,4 @@
-"""Compares the tables of the database with the models.
+"""Compares the tables of the database with the models, and the triggers with those that migrations install.
 
 Each table is a set of facts, such as `column email varchar(254)` and `unique (email)`, read from the catalog of the
 database and once more from the model. The conditions of partial indexes and the texts of CHECK constraints are not
