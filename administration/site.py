@@ -18,6 +18,7 @@ from accounts.recent import ask_for_password
 from administration.actions import record_refused_act
 from administration.areas import areas_for
 from administration.emergency_page import emergency_page
+from administration.kept_form import keep_form
 from administration.overview import overview
 from administration.search import search
 from agents.emergency import emergency_stop
@@ -37,7 +38,7 @@ class AgentGateAdminSite(AdminSite):
 
         Django's admin pages do not handle these errors. Pages that are forbidden or missing have the frame of the site.
         An action that none of the administrator's roles permits is logged. If an administrator must enter the password
-        first, redirect to that page, which leads back.
+        first, redirect to that page, which leads back. The page then shows what they had selected and typed.
         """
 
         @wraps(view)
@@ -56,6 +57,7 @@ class AgentGateAdminSite(AdminSite):
             except Unavailable as error:
                 return _unavailable(request, error)
             except ReauthenticationRequired:
+                keep_form(request)
                 return ask_for_password(request, is_undone=request.method == "POST")
 
         return cast("View", super().admin_view(wrapped, cacheable))
