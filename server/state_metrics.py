@@ -20,7 +20,8 @@ from prometheus_client.registry import Collector
 from accounts.models import Notice
 from audit.condition import lag_seconds
 from core import clock
-from server.doctor.backups import Kind, find_newest, newest_files
+from server.doctor.backup_files import Kind
+from server.doctor.backups import find_newest, newest_files
 from server.vitals import overdue_seconds
 from tokens.keys import find_signing_key
 
