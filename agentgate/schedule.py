@@ -40,7 +40,7 @@ SCHEDULE: dict[str, Any] = {
     "sweep-counters": _entry("limits.tasks.sweep_counters", OFTEN),
     "sweep-reservations": _entry("limits.tasks.sweep_reservations", OFTEN),
     "sweep-idempotency-records": _entry("core.tasks.sweep_idempotency_records", OFTEN),
-    "sweep-unused-registrations": _entry("agents.tasks.sweep_unused_registrations", SELDOM),
+    "sweep-unused-registrations": _entry("consent.tasks.sweep_unused_registrations", SELDOM),
     "sweep-session-tokens": _entry("accounts.tasks.sweep_session_tokens", SELDOM),
     "sweep-registrations": _entry("accounts.tasks.sweep_registrations", SELDOM),
     "sweep-browser-sessions": _entry("accounts.tasks.sweep_browser_sessions", SELDOM),

@@ -1,6 +1,7 @@
 """Stock clients: they register themselves (RFC 7591) or publish a metadata document at their client id.
 
-No organization vouches for them, so they belong to none, must use PKCE, and are deleted if never used.
+No organization vouches for them, so they belong to none, must use PKCE, and are deleted if never used
+(`consent/unused_clients.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -8,20 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_noop
 
 from agents.errors import InvalidClient
 from agents.models import Agent, UsedAssertion
-from agents.services import RegisteredAgent, draft_agent, record_agent
-from audit.entries.drafts import Draft
+from agents.services import RegisteredAgent, record_agent
 from audit.events import Event
-from audit.services import append
 from core import clock, secrets
-from core.actor import SYSTEM, Actor
+from core.actor import Actor
 from core.rotation import add_secret
-from core.sweeps import BATCH, delete_batch, lock_batch
+from core.sweeps import BATCH, delete_batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,25 +86,7 @@ def use_assertion(*, agent: Agent, token_id: str, expires_at: datetime) -> None:
         raise InvalidClient(gettext_noop("The assertion has already been used.")) from error
 
 
-@transaction.atomic
-def delete_unused_registrations(*, limit: int = BATCH) -> int:
-    """Delete up to `limit` old stock clients without a decided consent; return the number deleted."""
-    long_ago = clock.now() - settings.UNUSED_REGISTRATION_LIFETIME
-    stock = Agent.objects.exclude(registration_source=Agent.RegistrationSource.MANUAL)
-    # Keep stopped clients: a deleted one could return with the same metadata document, without its stop.
-    unused = stock.filter(created__lte=long_ago, stopped_at=None).exclude(consents__decided_at__isnull=False)
-    # Search again among the locked ones: an approval may have committed between the first search and its locks.
-    agents = list(unused.filter(pk__in=lock_batch(unused.order_by("created"), limit)))
-    append([_draft_expired(agent) for agent in agents])
-    Agent.objects.filter(pk__in=[agent.pk for agent in agents]).delete()
-    return len(agents)
-
-
 def delete_expired_assertions(*, limit: int = BATCH) -> int:
     """Delete up to `limit` used assertions that have expired; return the number deleted."""
     expired = UsedAssertion.objects.filter(expires_at__lte=clock.now())
     return delete_batch(expired.order_by("expires_at"), limit=limit)
-
-
-def _draft_expired(agent: Agent) -> Draft:
-    return draft_agent(Event.AGENT_EXPIRED, actor=SYSTEM, agent=agent, metadata={"name": agent.name})

@@ -1,14 +1,9 @@
-"""Periodic deletion of unused and expired rows."""
+"""Periodic deletion of expired rows."""
 
 from celery import shared_task
 
 from agents import registration
 from core.sweeps import sweep
-
-
-@shared_task
-def sweep_unused_registrations() -> int:
-    return sweep(registration.delete_unused_registrations)
 
 
 @shared_task

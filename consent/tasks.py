@@ -1,8 +1,8 @@
-"""Sweeps of expired rows."""
+"""Sweeps of unused and expired rows."""
 
 from celery import shared_task
 
-from consent import codes, services
+from consent import codes, services, unused_clients
 from core.sweeps import sweep
 
 
@@ -19,3 +19,8 @@ def sweep_undecided_consents() -> int:
 @shared_task
 def sweep_codes() -> int:
     return sweep(codes.delete_expired_codes)
+
+
+@shared_task
+def sweep_unused_registrations() -> int:
+    return sweep(unused_clients.delete_unused_registrations)

@@ -1,15 +1,19 @@
-"""Imports that import-linter cannot see: modules and models that code loads by name, in a string.
+"""Imports that import-linter cannot see: modules and models that code loads by name, and reverse relations in queries.
 
-A layer may load by name only what it may import: the layers below it, and itself. `./dev check` runs this.
+A layer may name only what it may import: the layers below it, and itself. `./dev check` runs this.
 """
 
 import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 
 # The name of the module or of the app is the first argument.
 LOADERS = {"__import__", "get_app_config", "get_containing_app_config", "get_model", "import_module", "import_string"}
+QUERIES = {"Count", "F", "Max", "Min", "OuterRef", "Q", "Sum", "aggregate", "annotate", "defer", "distinct", "earliest"}
+QUERIES |= {"exclude", "filter", "get", "latest", "only", "order_by", "prefetch_related", "select_related", "values"}
+QUERIES |= {"values_list"}
 
 
 def levels_of(layers: Sequence[str]) -> dict[str, int]:
@@ -19,22 +23,49 @@ def levels_of(layers: Sequence[str]) -> dict[str, int]:
 
 
 def hidden_imports(root: Path, levels: Mapping[str, int]) -> Iterator[str]:
-    """Yield a line for each name of a package that the file's own package may not import.
-
-    Only the server, which runs the middleware of the settings, and what is above it can compute names.
-    """
-    highest = levels.get("server", max(levels.values()))
+    """Yield a line for each name of a package that the file's own package may not import."""
+    relations = reverse_relations(root, levels)
     for package, level in levels.items():
+        above = {name: owner for name, owner in relations.items() if levels[owner] > level}
         for path in sorted((root / package).rglob("*.py")):
-            if "migrations" in path.parts:
-                continue
-            for line, name in loaded_names(path.read_text()):
-                where = f"{path.relative_to(root)}:{line}"
-                if name is None and level < highest:
-                    yield f"{where} loads a module or model whose name the check cannot read"
-                target = (name or "").partition(".")[0]
-                if target != package and levels.get(target, -1) >= level:
-                    yield f"{where} loads {name!r} by name, which {package}/ may not import"
+            if "migrations" not in path.parts:
+                source, where = path.read_text(), path.relative_to(root)
+                for line, text in chain(_loads(source, package, levels), _queries(source, above)):
+                    yield f"{where}:{line} {text}, which {package}/ may not import"
+
+
+def _loads(source: str, package: str, levels: Mapping[str, int]) -> Iterator[tuple[int, str]]:
+    """Only the server, which runs the middleware of the settings, and what is above it can compute names."""
+    for line, name in loaded_names(source):
+        target = (name or "").partition(".")[0]
+        if name is None and levels[package] < levels.get("server", max(levels.values())):
+            yield line, "loads a module or model whose name the check cannot read"
+        elif target != package and levels.get(target, -1) >= levels[package]:
+            yield line, f"loads {name!r} by name"
+
+
+def _queries(source: str, above: Mapping[str, str]) -> Iterator[tuple[int, str]]:
+    for line, name in queried_names(source):
+        if name in above:
+            yield line, f"queries {name!r} of {above[name]}/"
+
+
+def reverse_relations(root: Path, levels: Mapping[str, int]) -> dict[str, str]:
+    """Return the package of each `related_name`, the lowest if several have it."""
+    found = {}
+    for package in sorted(levels, key=lambda name: -levels[name]):
+        for path in (root / package).glob("models.py"):
+            keywords = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.keyword)]
+            found |= {str(_constant(one.value)): package for one in keywords if one.arg == "related_name"}
+    return found
+
+
+def queried_names(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the line and the first part of each name in a query: `Agent.objects.filter(consents__status=...)`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and _name_of(node.func) in QUERIES:
+            names = [keyword.arg or "" for keyword in node.keywords] + [_constant(one) or "" for one in node.args]
+            yield from ((node.lineno, name.lstrip("-").partition("__")[0]) for name in names)
 
 
 def loaded_names(source: str) -> Iterator[tuple[int, str | None]]:

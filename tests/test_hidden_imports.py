@@ -1,4 +1,4 @@
-"""The check of modules and models that a lower layer loads by name (`./dev check`)."""
+"""The check of what a lower layer loads by name or queries through a reverse relation (`./dev check`)."""
 
 from pathlib import Path
 
@@ -40,3 +40,18 @@ def test_names_of_lower_layers_are_allowed(tmp_path: Path, package: str, code: s
 def test_names_of_other_layers_and_computed_names_are_reported(tmp_path: Path, package: str, code: str) -> None:
     (line,) = found(tmp_path, package, code)
     assert line.startswith(f"{package}/some.py:3 ")
+
+
+MODELS = """
+class Token(Model):
+    agent = ForeignKey(Agent, related_name="tokens")
+"""
+
+
+@pytest.mark.parametrize("query", ["filter(tokens__live=True)", 'order_by("-tokens__id")', "exclude(tokens=None)"])
+def test_reverse_relations_of_higher_layers_are_reported(tmp_path: Path, query: str) -> None:
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens" / "models.py").write_text(MODELS)
+    assert found(tmp_path, "site", f"Agent.objects.{query}") == []
+    (line,) = found(tmp_path, "agents", f"Agent.objects.{query}")
+    assert line == "agents/some.py:3 queries 'tokens' of tokens/, which agents/ may not import"

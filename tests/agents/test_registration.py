@@ -13,14 +13,15 @@ from agents.models import Agent, UsedAssertion
 from agents.registration import (
     ClientMetadata,
     delete_expired_assertions,
-    delete_unused_registrations,
     register_stock_client,
     save_metadata_client,
     use_assertion,
 )
 from agents.services import stop_agent
-from agents.tasks import sweep_client_assertions, sweep_unused_registrations
+from agents.tasks import sweep_client_assertions
 from consent.granting import deny_consent
+from consent.tasks import sweep_unused_registrations
+from consent.unused_clients import delete_unused_registrations
 from core.actor import SYSTEM
 from tests.constants import CALLBACK, CHALLENGE, NOON
 from tests.log import log_entries

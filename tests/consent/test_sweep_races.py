@@ -11,15 +11,13 @@ import pytest
 import time_machine
 
 from accounts.models import User
-from agents import registration
 from agents.models import Agent
 from agents.registration import ClientMetadata, register_stock_client
-from agents.tasks import sweep_unused_registrations
-from consent import granting
+from consent import granting, unused_clients
 from consent.errors import ConsentExpired
 from consent.granting import approve_consent
 from consent.models import AuthorizationCode, Consent
-from consent.tasks import sweep_codes, sweep_consents, sweep_undecided_consents
+from consent.tasks import sweep_codes, sweep_consents, sweep_undecided_consents, sweep_unused_registrations
 from core import clock
 from core.errors import NotFound
 from tests.constants import CALLBACK, CHALLENGE, MOMENT
@@ -90,7 +88,7 @@ def test_a_client_is_kept_if_the_approval_commits_before_the_sweep_locks_it(
         allow(pending, ada)
         return found
 
-    monkeypatch.setattr(registration, "lock_batch", search_then_lock)
+    monkeypatch.setattr(unused_clients, "lock_batch", search_then_lock)
     assert sweep_unused_registrations() == 0
     assert Consent.objects.get(pk=pending.pk).status == "approved"
     assert not log_entries(event="agent.expired").exists()
@@ -100,7 +98,7 @@ def test_an_approval_that_waits_for_the_sweep_finds_nothing(
     pending: Consent, ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     is_locked = threading.Event()
-    monkeypatch.setattr(registration, "lock_batch", lingering(registration.lock_batch, is_locked))
+    monkeypatch.setattr(unused_clients, "lock_batch", lingering(unused_clients.lock_batch, is_locked))
     swept, refused = race([sweep_unused_registrations, after(is_locked, approving(pending, ada))])
     assert swept == 1
     assert isinstance(refused, NotFound)

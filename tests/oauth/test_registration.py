@@ -198,7 +198,7 @@ def test_an_ambiguous_host_is_refused(world: Any, db: None, host: str) -> None:
 
 def test_a_stopped_client_is_not_deleted_as_unused(register: Any, world: Any) -> None:
     from agents.services import stop_agent
-    from agents.tasks import sweep_unused_registrations
+    from consent.tasks import sweep_unused_registrations
 
     with time_machine.travel(NOON, tick=False) as time:
         client = register(**PUBLIC)
