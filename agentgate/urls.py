@@ -5,7 +5,7 @@ from django.urls import include, path
 
 from server.metrics import metrics
 
-handler400 = "server.errors.bad_request"
+handler400 = "server.front.failures.bad_request"
 urlpatterns = [
     path("api/", include("api.urls")),
     path("accounts/", include("web.public.entrance.urls")),

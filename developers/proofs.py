@@ -1,16 +1,23 @@
-"""Look for the token of a claimed domain: in DNS, or in a file on its website. Needs no database."""
+"""Look for the token of a claimed domain: in DNS, or in a file on its website. Needs no database.
+
+DNS is not authenticated here: an attacker who controls the resolver controls the answers.
+"""
 
 import logging
 from typing import NamedTuple
 
+from dns.exception import DNSException
+from dns.resolver import NXDOMAIN, Resolver
+
 from core.fetching import FetchFailed, fetch_file
-from core.txt_records import LookupFailed, txt_records
 from developers.models import DomainClaim
 
 LABEL = "_agentgate"
 PATH = "/.well-known/agentgate.txt"
 PREFIX = "agentgate-verification="
 MAX_FILE_BYTES = 4096
+# Of each attempt to read the records, and of the whole lookup.
+ATTEMPT_SECONDS, LOOKUP_SECONDS = 2.0, 6.0
 
 Method, Problem = DomainClaim.Method, DomainClaim.Problem
 logger = logging.getLogger(__name__)
@@ -71,3 +78,28 @@ def _problem_with(lines: list[bytes], token: str) -> str:
     if statement(token).encode() in stripped:
         return ""
     return Problem.OTHER if any(line.startswith(PREFIX.encode()) for line in stripped) else Problem.ABSENT
+
+
+class LookupFailed(Exception):
+    """No resolver gave a usable answer. The message is for the log."""
+
+
+def txt_records(name: str) -> list[bytes]:
+    """Return the TXT records of a name, each with its strings joined. Empty if there are none. Raises `LookupFailed`.
+
+    It can take `LOOKUP_SECONDS`.
+    """
+    try:
+        answer = system_resolver().resolve(f"{name}.", "TXT", raise_on_no_answer=False, search=False)
+    except NXDOMAIN:
+        return []
+    except DNSException as error:
+        raise LookupFailed(str(error)) from error
+    return [b"".join(record.strings) for record in answer.rrset or ()]
+
+
+def system_resolver() -> Resolver:
+    """Return what asks the name servers of /etc/resolv.conf. Raises `DNSException` if it cannot be read."""
+    resolver = Resolver()
+    resolver.timeout, resolver.lifetime = ATTEMPT_SECONDS, LOOKUP_SECONDS
+    return resolver

@@ -7,9 +7,17 @@ progress, which hold the rows of their codes: no token escapes.
 
 from dataclasses import dataclass
 
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
+from django.db import transaction
+
+from accounts.models import User
+from accounts.services import lock_user
 from accounts.session_ends import end_all_sessions
-from accounts.sign_in_ends import end_all_passwords
 from approvals.endings import end_all_approvals
+from audit.entries.drafts import Draft
+from audit.events import Event
+from audit.services import record
 from consent.codes import end_unused_codes
 from consent.services import end_all_requests
 from core.actor import Actor
@@ -42,3 +50,22 @@ def end_what_was_restored(*, actor: Actor, reason: str, with_passwords: bool) ->
         approvals=end_all_approvals(actor=actor, reason=reason),
         accounts=accounts,
     )
+
+
+def end_all_passwords(*, actor: Actor, reason: str) -> int:
+    """End the password and the second factors of each user. Return the number of users."""
+    users = User.objects.exclude(password__startswith=UNUSABLE_PASSWORD_PREFIX).values_list("pk", flat=True)
+    return sum(_end(user_id, actor, reason) for user_id in list(users))
+
+
+@transaction.atomic
+def _end(user_id: str, actor: Actor, reason: str) -> bool:
+    held = lock_user(user_id)
+    if held is None:
+        return False
+    held.password = make_password(None)
+    held.save(update_fields=["password"])
+    Authenticator.objects.filter(user=held).delete()
+    metadata = {"method": "restore", "reason": reason}
+    record(Draft(event=Event.USER_PASSWORD_CHANGED, actor=actor, user_id=held.id, metadata=metadata))
+    return True

@@ -24,10 +24,9 @@ from web.public.docs import views as documentation
 from web.public.landing import views as public
 from web.public.scopes import views as scopes
 from web.requests.ids import IdConverter
-from web.user.account import erasure, issued, own_data, security, sessions
+from web.user.account import erasure, issued, security, sessions
 from web.user.account import views as account
 from web.user.activity import dispute_views as disputes
-from web.user.activity import evidence
 from web.user.activity import exports as activity_export
 from web.user.activity import views as activity
 from web.user.approvals import detail_views as approval
@@ -67,7 +66,7 @@ urlpatterns = [
     path("connections/<id:consent_id>", connections.connection, name="connection"),
     path("connections/<id:consent_id>/pause", pausing.pause, name="pause"),
     path("connections/<id:consent_id>/resume", pausing.resume, name="resume"),
-    path("connections/<id:consent_id>/evidence", evidence.connection, name="connection-evidence"),
+    path("connections/<id:consent_id>/evidence", activity_export.connection, name="connection-evidence"),
     path("connections/<id:consent_id>/revoke", connections.revoke, name="revoke"),
     path("approvals", approvals.approvals, name="approvals"),
     path("approvals/held/deny", approvals.deny_batch, name="approvals-deny"),
@@ -78,7 +77,7 @@ urlpatterns = [
     path("activity/audit", activity.activity, {"kind": "audit"}, name="activity-audit"),
     path("activity.csv", activity_export.export, {"format_name": "csv"}, name="activity-csv"),
     path("activity.json", activity_export.export, {"format_name": "json"}, name="activity-json"),
-    path("activity/evidence", evidence.own_log, name="activity-evidence"),
+    path("activity/evidence", activity_export.own_log, name="activity-evidence"),
     path("activity/<id:entry_id>", activity.entry, name="entry"),
     path("activity/<id:entry_id>/dispute", disputes.dispute, name="dispute"),
     path("account/security", security.security, name="security"),
@@ -94,8 +93,8 @@ urlpatterns = [
     path("account/sessions/others/end", sessions.end_others, name="end-other-sessions"),
     path("account/sessions/<id:session_id>/end", sessions.end, name="end-session"),
     path("account/credentials", issued.issued, name="issued"),
-    path("account/data", own_data.own_data, name="own-data"),
-    path("account/data/export", own_data.export, name="own-data-export"),
+    path("account/data", account.own_data, name="own-data"),
+    path("account/data/export", account.export_own_data, name="own-data-export"),
     path("account/erase", erasure.erase, name="erase"),
     path("account/erased", erasure.erased, name="erased"),
     path("developer/", overview.overview, name="developer"),
@@ -136,7 +135,7 @@ urlpatterns = [
     path("developer/logs", logs.logs, name="logs"),
     path("developer/logs.csv", log_export.export, {"format_name": "csv"}, name="logs-csv"),
     path("developer/logs.json", log_export.export, {"format_name": "json"}, name="logs-json"),
-    path("developer/logs/evidence", evidence.organization, name="logs-evidence"),
+    path("developer/logs/evidence", activity_export.organization, name="logs-evidence"),
     path("developer/logs/<id:entry_id>", logs.entry, name="log-entry"),
     path("developer/settings/domain", domain.domain, name="domain"),
     path("developer/settings/domain/check", domain.check, name="domain-check"),

@@ -9,8 +9,7 @@ from pydantic import AfterValidator, Field
 
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.budget import Budget
-from policies.rules.cedar_call import Unrepresentable, requests_of
-from policies.rules.cedar_cost import BASE, cost_of
+from policies.rules.cedar_call import BASE, Unrepresentable, cost_of, requests_of
 from policies.rules.cedar_text import Sizes, named_actions, require_policy, sizes_of
 
 if TYPE_CHECKING:

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from core.money import has_other_members
 from policies.rules.base import RuleContext
-from policies.rules.cedar_cost import CallSizes
+from policies.rules.cedar_text import Sizes
 
 # Cedar reads the context again for each action. These bounds are for all of them together.
 MAX_VALUES, MAX_BYTES = 500, 32 * 1024
@@ -17,6 +17,35 @@ MAX_INTEGER = 2**63 - 1
 
 class Unrepresentable(Exception):
     """Cedar cannot represent the call, or it is too large. The message says what, without values of the call."""
+
+
+# What a text and a call take at most, in nanoseconds. The factors are at least those of the slowest that could be
+# constructed (docs/adr/0034).
+BASE = 100_000
+BYTE, TOKEN = 20, 300
+VALUE, PART = 2_500, 3_000
+# For each token and value: sets of copies of the context are sorted.
+TOKEN_TIMES_VALUE = 15
+TOKENS_TIMES_BYTES = 10
+# For each character of a pattern and of a text.
+LIKE = 3
+
+
+class CallSizes(NamedTuple):
+    """The size of a call's context: its values, their names, lists and records, its bytes, and its longest text."""
+
+    values: int
+    parts: int
+    size: int
+    longest: int
+
+
+def cost_of(text: Sizes, call: CallSizes) -> int:
+    """Return the cost of one evaluation, without `BASE`."""
+    reading = call.values * VALUE + call.parts * PART + call.size * BYTE
+    comparing = text.tokens * (call.values * TOKEN_TIMES_VALUE + call.size // TOKENS_TIMES_BYTES)
+    matching = text.patterns * max(call.longest, text.longest) * LIKE
+    return reading + text.tokens * TOKEN + comparing + matching
 
 
 def requests_of(ctx: RuleContext, actions: Sequence[str]) -> tuple[list[dict[str, Any]], CallSizes]:

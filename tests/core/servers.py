@@ -18,7 +18,7 @@ import dns.rrset
 import pytest
 
 from core import fetching
-from core import txt_records as client
+from developers import proofs as client
 
 HOST = "acme.com"
 

@@ -8,7 +8,7 @@ import dns.message
 import dns.rcode
 import pytest
 
-from core.txt_records import LookupFailed, txt_records
+from developers.proofs import LookupFailed, txt_records
 from tests.core.servers import Resolver, answer_to, with_lines
 from tests.shared import cases
 

@@ -1,7 +1,10 @@
 """Downloads of the log as a table or as data, with exactly the entries that a page's filters show."""
 
+import csv
+import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -24,7 +27,6 @@ from core.errors import Invalid
 from core.local import local_zone
 from core.sending import Pieces, Place
 from limits.throttle import Subject, Throttle
-from web.display.tables import cells, csv_lines
 from web.requests.access import signed_in
 
 # A download occupies a server thread until it is done.
@@ -132,3 +134,26 @@ FORMATS: Mapping[str, tuple[str, Callable[[Download[Any]], Iterator[bytes]]]] = 
     "csv": ("text/csv; charset=utf-8", _csv_pieces),
     "json": ("application/json", _json_pieces),
 }
+
+
+# Spreadsheets evaluate cells that begin with one of these characters and, in some languages, with their full-width
+# forms. Where the separator is a semicolon or a tab, a cell can begin inside one of ours, and quotes end elsewhere.
+FORMULA = re.compile(r"(^|[;\t\r\n\"])([ ]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])|^(?=[\t\r\n])")
+
+
+def csv_lines(rows: Iterable[Iterable[Any]]) -> bytes:
+    written = io.StringIO()
+    csv.writer(written).writerows(rows)
+    return written.getvalue().encode()
+
+
+def cells(row: Mapping[str, Any], columns: Sequence[str]) -> list[str]:
+    return [_cell(row[name]) for name in columns]
+
+
+def _cell(value: Any) -> str:
+    """Return the value as text that spreadsheets do not evaluate. Services and agents write some of it."""
+    if isinstance(value, dict):
+        value = json.dumps(value, ensure_ascii=False)
+    text = " ".join(value) if isinstance(value, list) else str("" if value is None else value)
+    return FORMULA.sub(r"\1\2'", text)

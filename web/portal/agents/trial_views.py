@@ -3,13 +3,14 @@
 The trial runs in memory: the page writes nothing, and for each answer all limits start unused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -23,6 +24,7 @@ from decisions.whatif.rehearsal import Call, Rehearsed, RehearsedAgent, rehearse
 from decisions.whatif.simulation import throttle_simulation
 from decisions.wording import Words, explain_denial
 from developers.models import Developer
+from policies.rules import title_of
 from resources.catalogue import Scope
 from web.forms.context_field import ContextField
 from web.forms.fields import IdSelect, PlainField
@@ -30,7 +32,6 @@ from web.portal.policies.verdicts import describe_unknown
 from web.requests.access import developer_page
 from web.user.consent.facts import facts_of
 from web.user.consent.rehearsal import Answered, Request, grants, show_screen
-from web.wording.rulings import Ruling, read_ruling
 
 MAX_ACTION, MAX_CONTEXT = 200, 4000
 EXAMPLE = '{"recipient": "ada@example.com"}'
@@ -71,6 +72,21 @@ class QuestionForm(forms.Form):
     def call(self) -> Call:
         data = self.cleaned_data
         return Call(data["scope"], data["context"], data["action"] or None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What a rule decided. The texts are safe to display.
+
+    `policy_name` is the name that the policy had at the time. `url` is the policy's page, or empty if it was deleted.
+    `number` is the rule's number in the policy, from 1. `detail` is what the rule said about the request.
+    """
+
+    policy_name: str
+    url: str
+    rule: str
+    number: int | None
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,3 +168,20 @@ def _kept(request: HttpRequest) -> list[tuple[str, str]]:
         if name != "csrfmiddlewaretoken" and not name.startswith(f"{QUESTION}-")
         for value in values
     ]
+
+
+def read_ruling(policy_id: str | None, metadata: Mapping[str, Any], existing: Container[str]) -> Ruling | None:
+    """Return the ruling in the metadata of an entry, or None if no policy of the organization decided.
+
+    `existing` are the ids of policies that have a page.
+    """
+    if not policy_id:
+        return None
+    rule_type, index = metadata.get("ruleType"), metadata.get("ruleIndex")
+    return Ruling(
+        plain_text(metadata.get("policyName")),
+        reverse("web:policy", args=[policy_id]) if policy_id in existing else "",
+        title_of(rule_type) if rule_type else "",
+        index + 1 if isinstance(index, int) else None,
+        plain_text(metadata.get("detail")),
+    )

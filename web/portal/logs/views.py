@@ -1,17 +1,23 @@
 """The organization's log: the table with its filters, and one entry."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from audit.selectors import describe_for_organization, entries_for_organization
 from core.errors import NotFound
 from developers.models import Developer
 from web.portal.logs.detail import describe, read_detail
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import OwnNames, suggested_names
-from web.portal.logs.pages import read_page
+from web.portal.logs.rows import LogRow, read_rows
 from web.requests.access import developer_page
 from web.requests.ids import ID
+from web.requests.paging import paginate_log
 
 
 @require_safe
@@ -50,3 +56,40 @@ def _entry_alone(entry_id: str) -> HttpResponse:
     if not ID.fullmatch(entry_id):
         raise NotFound("No such log entry.")
     return redirect("web:log-entry", entry_id)
+
+
+ROWS = 25
+# The log has no index of request ids that callers chose, so a search for one reads this many entries at a time.
+SEARCHED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """A page. `searched_to` is how far an unfinished search got, else None."""
+
+    rows: Sequence[LogRow]
+    cursor: str
+    next_cursor: str
+    searched_to: datetime | None
+
+
+NOTHING = LogPage([], "", "", None)
+
+
+def read_page(request: HttpRequest, form: LogFilterForm, own: OwnNames) -> LogPage:
+    """Return the page of the log that `?cursor=` asks for. It is empty if a filter is invalid."""
+    if not form.is_valid():
+        return NOTHING
+    listing, wanted = entries_for_organization(own.organization_id, form.filters()), form.foreign_request_id
+    page = paginate_log(request, listing, SEARCHED if wanted else ROWS)
+    found = page.items
+    if wanted:
+        described = describe_for_organization(found, own.organization_id)
+        found = [entry for entry, content in zip(found, described, strict=True) if content["requestId"] == wanted]
+    is_unfinished = bool(wanted and page.next_cursor)
+    return LogPage(
+        read_rows(found, own),
+        page.cursor,
+        page.next_cursor,
+        page.items[-1].timestamp if is_unfinished else None,
+    )

@@ -1,18 +1,25 @@
-"""The user's profile, and which emails they get."""
+"""The user's profile, which emails they get, and the download of what the server stores about them."""
 
+from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.choices import MAILS, change_profile, choose_mails
-from accounts.recent import time_of_sign_in
+from accounts.recent import require_recent_sign_in, time_of_sign_in
+from audit.entries.drafts import Draft
+from audit.events import Event
+from audit.services import record
 from core import clock
 from core.http import SeeOther
 from developers.selectors import developer_for_user
-from web.requests.access import signed_in, user_actor, user_page
+from limits.throttle import Subject, Throttle
+from web.requests.access import posted_from, signed_in, user_actor, user_page
+from web.user.account.collecting import collect
 from web.user.account.forms import MailsForm, ProfileForm
 
 
@@ -41,3 +48,24 @@ def notifications(request: HttpRequest) -> HttpResponse:
         return SeeOther(reverse("web:notifications"))
     form = MailsForm(initial={name: getattr(user, name) for name in MAILS})
     return render(request, "web/user/account/notifications.html", {"form": form})
+
+
+@require_safe
+@user_page
+def own_data(request: HttpRequest) -> HttpResponse:
+    return render(request, "web/user/account/own_data.html")
+
+
+@posted_from("web:own-data")
+@user_page
+def export_own_data(request: HttpRequest) -> HttpResponse:
+    """Send the data as a file. Requires a recent sign-in, counts as an export and is logged."""
+    require_recent_sign_in(time_of_sign_in(request))
+    user, now = signed_in(request), clock.now()
+    Throttle("export", settings.THROTTLE_EXPORT).hit(Subject(f"user:{user.id}"))
+    with transaction.atomic():
+        record(Draft(event=Event.USER_DATA_EXPORTED, actor=user_actor(request), user_id=user.id))
+        content = collect(user, now)
+    name = f"agentgate-data-{now:%Y%m%dT%H%M%SZ}.json"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return JsonResponse(content, headers=headers, json_dumps_params={"indent": 2, "ensure_ascii": False})

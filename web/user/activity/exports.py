@@ -1,16 +1,21 @@
-"""Downloads of the user's history, filtered like the page."""
+"""Downloads: the user's history, filtered like the page, and signed evidence, which the API sends."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.views.decorators.http import require_safe
 
+from accounts.recent import require_recent_sign_in, time_of_sign_in
 from audit.entries.drafts import SHORTENED, Draft
 from audit.events import Event
 from audit.selectors import entries_for_user
+from consent.selectors import consent_for_user
 from core import clock
-from web.requests.access import posted_from, signed_in, user_actor, user_page
+from core.http import SeeOther
+from developers.models import Developer
+from web.requests.access import developer_page, posted_from, signed_in, user_actor, user_page
 from web.requests.downloads import Download, send, up_to
 from web.user.activity.items import Item
 from web.user.activity.search import read_all
@@ -49,3 +54,28 @@ def export(request: HttpRequest, format_name: str) -> StreamingHttpResponse:
     download = Download("activity", criteria, COLUMNS, read_all(user.id, wanted))
     draft = Draft(Event.AUDIT_EXPORTED, user_actor(request), user_id=user.id)
     return send(request, download, format_name, now, draft)
+
+
+@require_safe
+@user_page
+def own_log(request: HttpRequest) -> HttpResponse:
+    return _download(request, "users/me/audit-export")
+
+
+@require_safe
+@user_page
+def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
+    consent_for_user(signed_in(request), consent_id)
+    return _download(request, f"users/me/consents/{consent_id}/evidence")
+
+
+@require_safe
+@developer_page
+def organization(request: HttpRequest, developer: Developer) -> HttpResponse:
+    return _download(request, "audit/export")
+
+
+def _download(request: HttpRequest, path: str) -> HttpResponse:
+    """Redirect to the endpoint, which does all other checks. It would answer an old sign-in with bare JSON."""
+    require_recent_sign_in(time_of_sign_in(request))
+    return SeeOther(f"/api/v1/{path}")

@@ -176,7 +176,7 @@ def test_a_name_that_two_agents_have_is_ambiguous(as_developer, developer, denie
 
 
 def test_a_request_id_that_the_caller_chose_is_searched_for_a_part_at_a_time(as_developer, write, monkeypatch):
-    monkeypatch.setattr("web.portal.logs.pages.SEARCHED", 3)
+    monkeypatch.setattr("web.portal.logs.views.SEARCHED", 3)
     wanted = write(actor=Actor("service", request_id=FOREIGN_REQUEST))
     for _ in range(4):
         write()
