@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +41,25 @@ SHARED_SERVERS = {"sdk": "sdk_server", "live/oauth": "server"}
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist's own hook reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark tests that start their own servers, because they choose their store themselves, and others that need one."""
+    turns: dict[pytest.Item, int] = {}
     for item in items:
-        place = item.path.relative_to(HERE)
+        place = _place(item.path)
         if item.get_closest_marker("django_db") or NEED_DATABASE & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.database)
         if place.parts[0] in LIVE_FOLDERS:
             item.add_marker(pytest.mark.live)
         elif _has(item, "live", "browser") and not any(map(place.is_relative_to, FOLDERS_WITH_SERVERS)):
             raise pytest.UsageError(f"./dev test looks for such tests only in {FOLDERS_WITH_SERVERS}: {item.nodeid}")
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+        group = _group(item)
+        item.add_marker(pytest.mark.xdist_group(group))
+        turns[item] = _turn(group)
     assign(items, config.getoption("--store"))
-    items.sort(key=_turn)
+    items.sort(key=turns.__getitem__)
+
+
+@cache
+def _place(path: Path) -> Path:
+    return path.relative_to(HERE)
 
 
 def _has(item: pytest.Item, *markers: str) -> bool:
@@ -76,7 +85,7 @@ def _group(item: pytest.Item) -> str:
 
     Each group of pages is one by itself, because the folder with a browser would take longest of all.
     """
-    place = item.path.relative_to(HERE)
+    place = _place(item.path)
     fixtures, chosen = getattr(item, "fixturenames", ()), parameters(item)
     if place.is_relative_to("web/browser"):
         return f"{place} {chosen.get('group', '')}".strip()
@@ -87,9 +96,9 @@ def _group(item: pytest.Item) -> str:
     return f"{place} {chosen.get('live_store', '')}".strip()
 
 
-def _turn(item: pytest.Item) -> int:
-    """Return the place of the item's group in the order in which groups begin."""
-    group = str(next(item.iter_markers("xdist_group")).args[0])
+@cache
+def _turn(group: str) -> int:
+    """Return the place of a group in the order in which groups begin."""
     return next((turn for turn, name in enumerate(LONGEST_GROUPS) if group.startswith(name)), len(LONGEST_GROUPS))
 
 
