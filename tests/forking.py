@@ -25,8 +25,15 @@ PACKAGES = (
     *("django.contrib.admindocs.views", "django.contrib.sessions.middleware", "django.core.handlers.asgi"),
     *("django.core.management", "django.db.backends.postgresql.base", "django.db.backends.sqlite3.base"),
     *("django.db.migrations", "django.middleware.locale", "django.middleware.security", "django.test", "dns.resolver"),
-    *("drf_spectacular.checks", "fido2.server", "httptools", "httpx", "jwt", "markdown_it", "oauth2_provider.validators"),
-    *("oauthlib.openid", "pydantic.functional_serializers", "pydantic.types", "qrcode", "redis"),
+    *("drf_spectacular.checks", "fido2.server", "httptools", "httpx", "jwt", "markdown_it"),
+    *(
+        "oauth2_provider.validators",
+        "oauthlib.openid",
+        "pydantic.functional_serializers",
+        "pydantic.types",
+        "qrcode",
+        "redis",
+    ),
     *("rest_framework.serializers", "rfc8785", "tomllib", "ua_parser"),
     *("uvicorn", "whitenoise.storage"),
 )
