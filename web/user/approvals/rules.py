@@ -5,16 +5,25 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from approvals.audiences import Services, services_by_approval
 from approvals.history import History, details_of, follows, offers, suggestion_about
 from approvals.models import Approval
-from approvals.suggestions import SuggestedRule
+from approvals.suggestions import Answer, Question, SuggestedRule
 from approvals.summaries import ceiling_of
+from core.formats import money
 from core.money import Amount
 from web.user.approvals.facts import Fact, fixed_facts, fixed_names
 from web.user.approvals.headlines import at_most, say_rule, up_to
+
+MAX_REPLAYED = 50
+ANSWERS = {
+    Answer.APPROVED: _("You approved it"),
+    Answer.REFUSED: _("You denied it"),
+    Answer.NONE: _("Not decided in time"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +33,7 @@ class ShownRule:
     `fixed` is what it fixes and the sentence leaves out, and `fixed_names` are the names of these on one line.
 
     `accepted` is the standing approval of this rule, or None if it is only offered. An accepted rule has the evidence
-    that the user saw.
+    that the user saw. `suggestion` is what is offered.
     """
 
     example: str
@@ -39,6 +48,19 @@ class ShownRule:
     accepted: Approval | None = None
     fixed: Sequence[Fact] = ()
     fixed_names: str = ""
+    suggestion: SuggestedRule | None = None
+
+    @property
+    def replay(self) -> list[tuple[Question, str, str, bool]]:
+        """The newest questions: amount, the user's answer, and whether the offered rule would have allowed it."""
+        if self.suggestion is None:
+            return []
+        passed, newest = self.suggestion.passed, self.suggestion.questions[:MAX_REPLAYED]
+        return [(each, _money(each), str(ANSWERS[each.answer]), each.id in passed) for each in newest]
+
+    @property
+    def not_replayed(self) -> int:
+        return max(self.total - MAX_REPLAYED, 0)
 
     @property
     def up_to(self) -> SafeString | str:
@@ -78,6 +100,10 @@ def accepted_rules(rules: Sequence[Approval], services: Mapping[str, Services]) 
     return [_accepted(rule, services[rule.pk]) for rule in rules]
 
 
+def _money(question: Question) -> str:
+    return money(question.amount._asdict()) if question.amount else ""
+
+
 def _accepted(rule: Approval, services: Services) -> ShownRule:
     seen, per_day = rule.evidence or {}, rule.times_per_day or 1
     ceiling = ceiling_of(rule)
@@ -110,4 +136,5 @@ def _offer(suggestion: SuggestedRule, shown: Approval, services: Services) -> Sh
         undecided=suggestion.undecided,
         fixed=fixed_facts(shown),
         fixed_names=fixed_names(shown),
+        suggestion=suggestion,
     )

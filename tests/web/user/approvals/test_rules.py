@@ -20,7 +20,7 @@ from core.secrets import digest
 from tests.approvals import make_approval
 from tests.log import log_entries
 from tests.shared import cases
-from tests.web.browser.pages.approvals import pay, teach
+from tests.web.browser.pages.approvals import answered, pay, teach
 
 SHOP = "shop.example"
 
@@ -65,6 +65,16 @@ class TestOffers:
         assert "And only if this is the same: account account.iban DE1" in shown(as_ada.get("/approvals"))
         (rule,) = rules()
         assert "account.iban DE1" in shown(as_ada.get(f"/approvals/{rule.id}"))
+
+    def test_are_tried_on_the_newest_questions(self, as_ada: Client, granted: Consent, example: Approval) -> None:
+        answered(granted, SHOP, ["5"] * 45)
+        words = shown(as_ada.get("/approvals"))
+        assert "Try it on your 54 past questions" in words
+        assert re.search(r"€19.90 You approved it Would have been allowed", words)
+        assert re.search(r"€45.00 You denied it Would still ask", words)
+        assert re.search(r"€30.00 Not decided in time Would still ask", words)
+        assert words.count("Would have been allowed") + words.count("Would still ask") == 50
+        assert "And 4 older questions." in words
 
     def test_are_on_the_page_of_a_request(self, as_ada: Client, granted: Consent, example: Approval) -> None:
         asked = make_approval(granted, context=pay(SHOP, "19"), target_digest=digest(SHOP))
