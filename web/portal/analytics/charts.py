@@ -1,4 +1,4 @@
-"""The geometry of charts. `components/chart.html` draws it.
+"""The geometry of charts. `web/portal/analytics/parts/chart.html` draws it.
 
 A plot is `STEP` units wide per step and `HEIGHT` units high, and the browser stretches it. Because it stretches, all
 text is HTML beside the SVG.

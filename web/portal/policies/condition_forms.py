@@ -82,7 +82,7 @@ class ConditionsWidget(forms.Widget):
             "known": OPERATORS,
             "most": MAX_CONDITIONS if is_full else None,
         }
-        return render_to_string("components/conditions.html", context)
+        return render_to_string("web/portal/policies/parts/conditions.html", context)
 
     @staticmethod
     def _row(data: Any, prefix: str) -> tuple[str, str, str]:
