@@ -8,14 +8,13 @@ the user is mailed.
 
 from datetime import datetime, timedelta
 
-from django.conf import settings
-
 from accounts.models import KnownDevice, User
 from accounts.notices import add_notice
 from audit.entries.drafts import Draft
 from audit.events import Event
 from core import clock, secrets
 from core.actor import Actor
+from core.browser import KNOWN_DEVICE_LIFETIME
 from core.crypto import keyed_digest
 from core.sweeps import BATCH, delete_batch
 from core.user_agents import program_of
@@ -47,7 +46,7 @@ def remember_device(*, actor: Actor, user: User, secret: str = "", is_new: bool 
 
 def delete_unused_devices(*, limit: int = BATCH) -> int:
     """Delete up to `limit` devices without a sign-in in `KNOWN_DEVICE_LIFETIME`; return the number deleted."""
-    unused = KnownDevice.objects.filter(last_seen_at__lte=clock.now() - settings.KNOWN_DEVICE_LIFETIME)
+    unused = KnownDevice.objects.filter(last_seen_at__lte=clock.now() - KNOWN_DEVICE_LIFETIME)
     return delete_batch(unused.order_by("last_seen_at"), limit=limit)
 
 

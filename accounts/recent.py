@@ -4,13 +4,12 @@ A session may be left open, and an agent may drive the browser of the user. So o
 Activity never counts, and neither does a code from an authenticator app alone.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from allauth.account.signals import authentication_step_completed, user_logged_in
 from allauth.account.utils import get_next_redirect_url
-from django.conf import settings
 from django.contrib import messages
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
@@ -22,6 +21,8 @@ from accounts.errors import ReauthenticationRequired
 from core import clock
 from core.http import SeeOther
 from core.wording import Filled
+
+RECENT_SIGN_IN = timedelta(minutes=5)
 
 _KEY, _UNDONE = "signed_in_at", "undone_post"
 
@@ -37,7 +38,7 @@ def is_recent(signed_in_at: datetime | None) -> bool:
     if signed_in_at is None:
         return False
     age = (clock.now() - signed_in_at).total_seconds()
-    return bool(0 <= age < settings.RECENT_SIGN_IN.total_seconds())
+    return bool(0 <= age < RECENT_SIGN_IN.total_seconds())
 
 
 def require_recent_sign_in(signed_in_at: datetime | None) -> None:
@@ -46,7 +47,7 @@ def require_recent_sign_in(signed_in_at: datetime | None) -> None:
     Pages pass `time_of_sign_in`, and the API `UserEndpoint.signed_in_at`. None means that the user never signed in.
     """
     if not is_recent(signed_in_at):
-        minutes = settings.RECENT_SIGN_IN.total_seconds() // 60
+        minutes = RECENT_SIGN_IN.total_seconds() // 60
         raise ReauthenticationRequired(
             Filled(gettext_noop("This needs a sign-in within the last %(minutes)d minutes."), minutes=minutes)
         )

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from allauth.account.models import EmailAddress
-from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -26,6 +26,9 @@ from core.errors import FieldError, Invalid, NotAuthenticated, Unavailable
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch
 from core.wording import Filled
+
+KNOWN_ADDRESS_LIFETIME = timedelta(days=180)
+SESSION_TOKEN_LIFETIME = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def open_session(*, actor: Actor, user: User, method: str = "password") -> Opene
             ip=actor.ip or "",
             created_at=now,
             seen_at=now,
-            expires_at=now + settings.SESSION_TOKEN_LIFETIME,
+            expires_at=now + SESSION_TOKEN_LIFETIME,
         )
     return OpenedSession(session, token)
 
@@ -191,7 +194,7 @@ def delete_expired_sessions(*, limit: int = BATCH) -> int:
 
 def delete_unused_addresses(*, limit: int = BATCH) -> int:
     """Delete up to `limit` addresses without a sign-in in `KNOWN_ADDRESS_LIFETIME`; return the number deleted."""
-    unused = KnownAddress.objects.filter(last_seen_at__lte=clock.now() - settings.KNOWN_ADDRESS_LIFETIME)
+    unused = KnownAddress.objects.filter(last_seen_at__lte=clock.now() - KNOWN_ADDRESS_LIFETIME)
     return delete_batch(unused.order_by("last_seen_at"), limit=limit)
 
 

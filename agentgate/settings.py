@@ -44,9 +44,8 @@ HOST = ENVIRONMENT.text("HOST", "127.0.0.1")
 API_PORT = ENVIRONMENT.text("API_PORT", "8000")
 # One process without PostgreSQL, because the cache is in its memory.
 WEB_CONCURRENCY = max(1, ENVIRONMENT.number("WEB_CONCURRENCY", 2 if ENVIRONMENT.text("DATABASE_URL") else 1))
-# The worker touches the file. Without a younger one, its health check fails.
+# The worker touches the file.
 HEARTBEAT_PATH = ENVIRONMENT.path("HEARTBEAT_PATH", "var/heartbeat")
-HEARTBEAT_LIFETIME = timedelta(seconds=90)
 VERIFY_REQUIRES_CREDENTIAL = ENVIRONMENT.flag("VERIFY_REQUIRES_CREDENTIAL")
 THROTTLE_REGISTRATION = ENVIRONMENT.text("THROTTLE_REGISTRATION", "20/hour")
 THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
@@ -75,30 +74,8 @@ BACKUP_MAX_AGE_HOURS = ENVIRONMENT.number("BACKUP_MAX_AGE_HOURS", 26)
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)
 
+# Benchmarks change it, because their tokens must outlive them. Other lifetimes are constants where they are used.
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
-REFRESH_TOKEN_LIFETIME = timedelta(days=30)
-AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
-CONSENT_REQUEST_LIFETIME = timedelta(minutes=10)
-APPROVAL_REQUEST_LIFETIME = timedelta(hours=1)
-UNDECIDED_CONSENT_LIFETIME = timedelta(hours=1)
-CONSENT_LIFETIME = timedelta(days=30)
-# How long an approval of one request can be used, from the user's decision.
-APPROVAL_USE_LIFETIME = timedelta(hours=1)
-# How long the content of an approval is kept after its end.
-ENDED_APPROVAL_LIFETIME = timedelta(days=30)
-SESSION_TOKEN_LIFETIME = timedelta(hours=12)
-RECENT_SIGN_IN = timedelta(minutes=5)
-KNOWN_ADDRESS_LIFETIME = timedelta(days=180)
-# How long a device is recognized after a sign-in: the longest that browsers keep a cookie.
-KNOWN_DEVICE_LIFETIME = timedelta(days=400)
-UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
-CLIENT_KEYS_LIFETIME = timedelta(hours=1)
-# How long a POST with an Idempotency-Key may be repeated. A client that lost a response with tokens repeats the request
-# within seconds. A later repeat may come from an attacker.
-ANSWER_LIFETIME = timedelta(hours=24)
-TOKEN_ANSWER_LIFETIME = timedelta(seconds=60)
-# Only for public clients at /oauth/token, and only without an Idempotency-Key.
-REFRESH_REPEAT_LIFETIME = timedelta(seconds=30)
 
 # Django
 

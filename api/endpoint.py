@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, cast
 
-from django.conf import settings
 from django.http import QueryDict
 from django.http.response import HttpResponseBase
 from pydantic import BaseModel
@@ -30,7 +29,7 @@ from api.operations import operation
 from core.actor import Actor
 from core.errors import Forbidden, NotAuthenticated, NotFound
 from core.http import visitor
-from core.idempotency import Answer, RepeatableRequest, answer_once, is_answered
+from core.idempotency import ANSWER_LIFETIME, Answer, RepeatableRequest, answer_once, is_answered
 from developers.acting import as_developer, as_developer_in_session
 from developers.models import Developer
 from developers.selectors import developer_for_user
@@ -87,7 +86,7 @@ class Endpoint(APIView):
         return Response(status=204)
 
     def answer_once(
-        self, credential: str, work: Callable[[], BaseModel | Answer], *, lifetime: timedelta = settings.ANSWER_LIFETIME
+        self, credential: str, work: Callable[[], BaseModel | Answer], *, lifetime: timedelta = ANSWER_LIFETIME
     ) -> Answer:
         """Return the result of `work`, or the stored result if the `Idempotency-Key` was used before.
 
@@ -98,7 +97,7 @@ class Endpoint(APIView):
 
     def is_repeated(self, credential: str) -> bool:
         """Return whether `answer_once` would return a stored result."""
-        repeatable = self._repeatable(credential, settings.ANSWER_LIFETIME)
+        repeatable = self._repeatable(credential, ANSWER_LIFETIME)
         return repeatable is not None and is_answered(repeatable)
 
     def _repeatable(self, credential: str, lifetime: timedelta) -> RepeatableRequest | None:

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Exists
 
 from accounts.models import User
@@ -18,6 +17,9 @@ from approvals.suggestions import Answer, Question, SuggestedRule, suggest_rules
 from consent.selectors import live_consents_for_user
 from core.canonical import canonical_json, sha256
 from core.money import read_amount
+
+# How long the content of an approval is kept after its end.
+ENDED_APPROVAL_LIFETIME = timedelta(days=30)
 
 Status = Approval.Status
 # The most questions that a page reads. If there are more, it also reads up to this many older refusals, and offers no
@@ -86,7 +88,7 @@ class Offer:
 def read_history(user: User, now: datetime, *, agent_id: str | None = None) -> History:
     """Return what the user was asked in the last 30 days, by all agents or by one."""
     asked = Approval.objects.filter(
-        user=user, evidence__isnull=True, created_at__gt=now - settings.ENDED_APPROVAL_LIFETIME
+        user=user, evidence__isnull=True, created_at__gt=now - ENDED_APPROVAL_LIFETIME
     ).order_by("-id")
     if agent_id is not None:
         asked = asked.filter(agent=agent_id)

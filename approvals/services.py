@@ -12,7 +12,6 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
@@ -22,6 +21,7 @@ from accounts.recent import require_recent_sign_in
 from accounts.services import hold_account
 from agents.services import require_may_act
 from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ApprovalNotStanding, ConnectionInactive
+from approvals.history import ENDED_APPROVAL_LIFETIME
 from approvals.models import Approval
 from approvals.notices import announce_standing
 from approvals.records import draft_approval, draft_expiry
@@ -40,6 +40,9 @@ from core.errors import Invalid
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch, lock_batch
 from core.wording import Filled
+
+# How long an approval of one request can be used, from the user's decision.
+APPROVAL_USE_LIFETIME = timedelta(hours=1)
 
 Status = Approval.Status
 ENDED = (Status.DENIED, Status.EXPIRED, Status.USED)
@@ -168,7 +171,7 @@ def expire_unused(*, limit: int = BATCH) -> int:
 
 def delete_ended_approvals(*, limit: int = BATCH) -> int:
     """Delete up to `limit` approvals that ended at least 30 days ago; return the number deleted. The log remains."""
-    long_ago = clock.now() - settings.ENDED_APPROVAL_LIFETIME
+    long_ago = clock.now() - ENDED_APPROVAL_LIFETIME
     ended = Approval.objects.filter(status__in=ENDED, expires_at__lte=long_ago)
     return delete_batch(ended.order_by("expires_at"), limit=limit)
 
@@ -195,7 +198,7 @@ def _end_of(approval: Approval, now: datetime, expires_in_seconds: int | None, *
     if not for_target:
         if expires_in_seconds is not None:
             raise Invalid.field("expiresInSeconds", gettext_noop('Only with "for": "target".'))
-        return min(end, now + settings.APPROVAL_USE_LIFETIME)
+        return min(end, now + APPROVAL_USE_LIFETIME)
     if needs_recent_sign_in(approval):
         raise Invalid.field("for", gettext_noop("A critical request can only be approved once."))
     if not approval.names_target:

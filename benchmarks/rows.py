@@ -9,6 +9,7 @@ from django.contrib.auth.hashers import make_password
 from accounts.models import User
 from agents.services import register_agent
 from benchmarks.seed import PEOPLE, RULES, SCOPES
+from consent.connections import CONSENT_LIFETIME
 from consent.models import Consent
 from core import clock
 from core.actor import Actor
@@ -17,6 +18,7 @@ from developers.services import become_developer
 from policies.services import create_policy
 from resources.services import register_resource_server
 from tokens.access_tokens import sign_access_token
+from tokens.families import REFRESH_TOKEN_LIFETIME
 from tokens.models import AccessToken, TokenFamily
 
 ACTOR = Actor("anonymous", ip="203.0.113.7", user_agent="benchmarks/1.0")
@@ -80,7 +82,7 @@ def _consent(agent: Any, user: User, now: Any) -> Consent:
         redirect_uri=CALLBACK,
         created_at=now,
         decided_at=now,
-        expires_at=now + settings.CONSENT_LIFETIME,
+        expires_at=now + CONSENT_LIFETIME,
     )
 
 
@@ -92,7 +94,7 @@ def _family(consent: Consent, now: Any) -> TokenFamily:
         scope=" ".join(SCOPES),
         resource=[settings.API_URL],
         created_at=now,
-        expires_at=now + settings.REFRESH_TOKEN_LIFETIME,
+        expires_at=now + REFRESH_TOKEN_LIFETIME,
     )
 
 

@@ -13,6 +13,8 @@ from consent.models import AuthorizationCode, Consent
 from core import clock, crypto, secrets
 from core.sweeps import BATCH, delete_batch
 
+AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
+
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 PURPOSE = "consent.code"
@@ -26,7 +28,7 @@ def issue_code(consent: Consent, user: User, now: datetime) -> str:
         application=consent.agent,
         user=user,
         consent=consent,
-        expires=now + settings.AUTHORIZATION_CODE_LIFETIME,
+        expires=now + AUTHORIZATION_CODE_LIFETIME,
         redirect_uri=consent.redirect_uri,
         scope=" ".join(scope for scope in consent.requested_scopes if scope in consent.granted_scopes),
         code_challenge=consent.code_challenge,
@@ -94,8 +96,8 @@ def move_codes(*, source: Consent, target: Consent, now: datetime) -> None:
 
     The update waits for an exchange that holds its code's row, and may have begun before the code expired.
     """
-    since = now - settings.AUTHORIZATION_CODE_LIFETIME
-    if source.decided_at is not None and source.decided_at <= since - settings.AUTHORIZATION_CODE_LIFETIME:
+    since = now - AUTHORIZATION_CODE_LIFETIME
+    if source.decided_at is not None and source.decided_at <= since - AUTHORIZATION_CODE_LIFETIME:
         return  # an approval issues a code, and takes over those that were issued before
     usable = AuthorizationCode.objects.filter(consumed_at=None, expires__gt=since)
     for code in usable.filter(consent=source).order_by("id"):
@@ -109,7 +111,7 @@ def end_unused_codes() -> int:
     An exchange holds its code's row, so this waits for it, even if the code has expired since it began. Later ones find
     the code expired, even if their clock is late.
     """
-    long_ago = clock.now() - settings.AUTHORIZATION_CODE_LIFETIME
+    long_ago = clock.now() - AUTHORIZATION_CODE_LIFETIME
     return AuthorizationCode.objects.filter(consumed_at=None, expires__gt=long_ago).update(expires=long_ago)
 
 

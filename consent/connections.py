@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Case, F, Q, Value, When
 from django.utils.translation import gettext_noop
 
@@ -36,6 +35,8 @@ from core.wording import Filled
 from resources.catalogue import Scope, catalogue, read_snapshot, snapshot
 from resources.errors import InvalidScope
 
+CONSENT_LIFETIME = timedelta(days=30)
+
 # Of a request, and of all that a user allows an agent: as many as the agent can have. The log keeps the texts of all.
 MAX_SCOPES = 200
 
@@ -61,7 +62,7 @@ class Choice:
     targets: Sequence[Pick] | None = None
     shown_state: str | None = None
     terms: GivenTerms = NOTHING_SAID
-    lifetime: timedelta | None = settings.CONSENT_LIFETIME
+    lifetime: timedelta | None = CONSENT_LIFETIME
 
 
 ALL_REQUESTED = Choice()
@@ -189,7 +190,7 @@ def end_of(choice: Choice, live: Consent | None, now: datetime) -> datetime:
     """Return when the connection ends if it is granted now. `live` is the consent that is replaced, if any."""
     if choice.lifetime is not None:
         return now + choice.lifetime
-    return live.expires_at if live else now + settings.CONSENT_LIFETIME
+    return live.expires_at if live else now + CONSENT_LIFETIME
 
 
 def critical_among(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> set[str]:

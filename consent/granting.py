@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
@@ -22,7 +21,7 @@ from agents.services import lock_agent, require_may_act
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
-from consent.codes import issue_code, move_codes, repeat_code
+from consent.codes import AUTHORIZATION_CODE_LIFETIME, issue_code, move_codes, repeat_code
 from consent.connections import ALL_REQUESTED, Change, Choice, end_of, plan_change, replace_consent
 from consent.errors import ConsentAlreadyDecided, ConsentExpired, NothingToGrant
 from consent.models import Consent
@@ -143,7 +142,7 @@ def repeat_decision(*, consent: Consent, user: User, choice: Choice | None) -> s
     now = clock.now()
     if consent.user_id != user.id or consent.decided_at is None:
         return None
-    if consent.decided_at <= now - settings.AUTHORIZATION_CODE_LIFETIME:
+    if consent.decided_at <= now - AUTHORIZATION_CODE_LIFETIME:
         return None
     if consent.status == Consent.Status.DENIED and choice is None:
         return denial_url(consent)

@@ -6,7 +6,7 @@ Every transition is one conditional UPDATE, and its row count tells whether it s
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
@@ -32,6 +32,7 @@ from consent.statuses import ConsentStatus, in_words
 from consent.targets import TOO_LONG, are_too_long, pick_targets
 from core import clock
 from core.actor import SYSTEM, Actor
+from core.browser import CONSENT_REQUEST_LIFETIME
 from core.errors import FieldError, Invalid
 from core.locks import revocation
 from core.sweeps import BATCH, delete_batch, lock_batch
@@ -41,6 +42,8 @@ from resources.audiences import Audience, owners_of, require_audiences
 from resources.catalogue import describe_scopes, require_known, snapshot
 from resources.claims import CLAIMS_TOO_LONG, are_claims_too_long
 from resources.errors import InvalidScope
+
+UNDECIDED_CONSENT_LIFETIME = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def request_consent(*, actor: Actor, agent: Agent, request: ConsentRequest) -> C
             door=request.door,
             browser_digest=request.browser_digest,
             created_at=now,
-            expires_at=now + settings.CONSENT_REQUEST_LIFETIME,
+            expires_at=now + CONSENT_REQUEST_LIFETIME,
         )
         record_consent(
             Event.CONSENT_REQUESTED,
@@ -173,7 +176,7 @@ def delete_undecided_consents(*, limit: int = BATCH) -> int:
 
     Their log entries remain.
     """
-    long_ago = clock.now() - settings.UNDECIDED_CONSENT_LIFETIME
+    long_ago = clock.now() - UNDECIDED_CONSENT_LIFETIME
     undecided = Consent.objects.filter(status=Consent.Status.EXPIRED, decided_at__isnull=True, expires_at__lte=long_ago)
     return delete_batch(undecided.order_by("expires_at"), limit=limit)
 

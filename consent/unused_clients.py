@@ -1,6 +1,7 @@
 """Delete stock clients (`agents/registration.py`) whose requests no user ever decided."""
 
-from django.conf import settings
+from datetime import timedelta
+
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
@@ -13,11 +14,13 @@ from core import clock
 from core.actor import SYSTEM
 from core.sweeps import BATCH, lock_batch
 
+UNUSED_REGISTRATION_LIFETIME = timedelta(days=7)
+
 
 @transaction.atomic
 def delete_unused_registrations(*, limit: int = BATCH) -> int:
     """Delete up to `limit` old stock clients without a decided consent; return the number deleted."""
-    long_ago = clock.now() - settings.UNUSED_REGISTRATION_LIFETIME
+    long_ago = clock.now() - UNUSED_REGISTRATION_LIFETIME
     decided = Consent.objects.filter(agent=OuterRef("pk"), decided_at__isnull=False)
     stock = Agent.objects.exclude(registration_source=Agent.RegistrationSource.MANUAL)
     # Keep stopped clients: a deleted one could return with the same metadata document, without its stop.

@@ -13,6 +13,11 @@ from django.http import HttpRequest, HttpResponse
 
 from core.secrets import digest
 
+# How long a device is recognized after a sign-in: the longest that browsers keep a cookie.
+KNOWN_DEVICE_LIFETIME = timedelta(days=400)
+# How long a request for consent waits for the user.
+CONSENT_REQUEST_LIFETIME = timedelta(minutes=10)
+
 SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
@@ -29,7 +34,7 @@ def browser_digest(request: HttpRequest) -> str:
 
 def remember_browser(response: HttpResponse, secret: str) -> None:
     """Set the cookie for the lifetime of a consent request. Each new request renews it."""
-    _set_cookie(response, settings.BROWSER_COOKIE_NAME, secret, settings.CONSENT_REQUEST_LIFETIME)
+    _set_cookie(response, settings.BROWSER_COOKIE_NAME, secret, CONSENT_REQUEST_LIFETIME)
 
 
 def device_secret(request: HttpRequest) -> tuple[str, bool]:
@@ -43,7 +48,7 @@ def device_secret(request: HttpRequest) -> tuple[str, bool]:
 
 def remember_device(response: HttpResponse, secret: str) -> None:
     """Set the cookie for as long as the device is known. Each sign-in renews it."""
-    _set_cookie(response, settings.DEVICE_COOKIE_NAME, secret, settings.KNOWN_DEVICE_LIFETIME)
+    _set_cookie(response, settings.DEVICE_COOKIE_NAME, secret, KNOWN_DEVICE_LIFETIME)
 
 
 def _secret_in(request: HttpRequest, cookie: str) -> str:

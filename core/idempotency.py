@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.utils.translation import gettext_noop
 
@@ -21,6 +20,11 @@ from core.errors import Conflict, DomainError, Invalid
 from core.models import IdempotencyRecord
 from core.sweeps import BATCH, delete_batch
 from core.wording import Filled
+
+# How long a POST with an Idempotency-Key may be repeated. A client that lost a response with tokens repeats the request
+# within seconds. A later repeat may come from an attacker.
+ANSWER_LIFETIME = timedelta(hours=24)
+TOKEN_ANSWER_LIFETIME = timedelta(seconds=60)
 
 MAX_KEY_LENGTH = 255
 PURPOSE = "idempotency"
@@ -61,7 +65,7 @@ class RepeatableRequest:
     path: str
     credential: str
     body: Any
-    lifetime: timedelta = settings.ANSWER_LIFETIME
+    lifetime: timedelta = ANSWER_LIFETIME
 
     @property
     def record_key(self) -> str:

@@ -7,12 +7,11 @@ accepted from their own answers, which are read with the approvals and exist onl
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 import orjson
-from django.conf import settings
 
 from approvals.statuses import RULE_WINDOW_SECONDS, ApprovalStatus, fixed_fields
 from core.canonical import canonical_json, sha256
@@ -23,6 +22,8 @@ from decisions.facts import ApprovalFacts, TokenFacts
 from decisions.requests import VerifyRequest
 from decisions.stores.statements import Statement, Step, spell_time
 from limits.sliding_window import CounterRequest, LoadedCounter, counter_key
+
+APPROVAL_REQUEST_LIFETIME = timedelta(hours=1)
 
 WINDOW_SECONDS = 3600
 # More requests of one agent within an hour are shown to the user together.
@@ -184,7 +185,7 @@ class BatchApprovals:
 
     def _row(self, content: Content, asked: Asked, *, is_held: bool) -> dict[str, Any]:
         request, token = content.request, content.token
-        ends = min(self._now + settings.APPROVAL_REQUEST_LIFETIME, content.token.consent_end)
+        ends = min(self._now + APPROVAL_REQUEST_LIFETIME, content.token.consent_end)
         return {
             "id": new_id("apr"),
             "consent_id": token.consent_id,

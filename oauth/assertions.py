@@ -26,6 +26,8 @@ from oauth.errors import OAuthError
 from oauth.metadata import SIGNING_ALGORITHMS
 from oauth.parameters import is_clean
 
+CLIENT_KEYS_LIFETIME = timedelta(hours=1)
+
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_LENGTH = 8192
 MAX_LIFETIME = timedelta(hours=1)
@@ -161,7 +163,7 @@ def _keys(agent: Agent, header: dict[str, Any], actor: Actor) -> Any:
     if not agent.jwks_uri:
         return agent.jwks or {}
     age = clock.now() - agent.jwks_fetched_at if agent.jwks_fetched_at else None
-    is_old = age is None or age > settings.CLIENT_KEYS_LIFETIME
+    is_old = age is None or age > CLIENT_KEYS_LIFETIME
     if is_old or (age is not None and age > MIN_REFETCH and _find(agent.jwks or {}, header) is None):
         try:
             document, _ = fetch_document(agent.jwks_uri, actor)

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from agents.models import Agent
 from core.actor import Actor
-from core.idempotency import Answer, RepeatableRequest, answer_once
+from core.idempotency import TOKEN_ANSWER_LIFETIME, Answer, RepeatableRequest, answer_once
 from oauth.authorization import OFFLINE, resource_identifiers
 from oauth.details import read_details
 from oauth.errors import OAuthError
@@ -83,7 +83,7 @@ def redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempoten
         path="/oauth/token",
         credential=agent.client_id,
         body=form.fingerprint(),
-        lifetime=settings.TOKEN_ANSWER_LIFETIME,
+        lifetime=TOKEN_ANSWER_LIFETIME,
     )
     return answer_once(request, work)
 

@@ -19,7 +19,7 @@ from agents.services import RegisteredAgent
 from consent.models import Consent
 from consent.services import open_in_browser, throttle_request
 from core import clock
-from core.browser import browser_secret, remember_browser
+from core.browser import CONSENT_REQUEST_LIFETIME, browser_secret, remember_browser
 from core.errors import DomainError, Throttled
 from core.http import LeaveTo, django_response, visitor
 from core.messages import DECIDE
@@ -104,7 +104,7 @@ def par(request: HttpRequest) -> HttpResponse:
     except InvalidRedirectUri as error:
         raise OAuthError("invalid_request", error.detail) from error
     consent = make_consent(target, form, actor)
-    lifetime = int(settings.CONSENT_REQUEST_LIFETIME.total_seconds())
+    lifetime = int(CONSENT_REQUEST_LIFETIME.total_seconds())
     return uncached(JsonResponse({"request_uri": request_uri(consent), "expires_in": lifetime}, status=201))
 
 

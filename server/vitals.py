@@ -15,6 +15,7 @@ from consent.models import Consent
 from consent.statuses import ConsentStatus
 from core import clock
 from core.models import IdempotencyRecord, TaskRun
+from server.heartbeat import HEARTBEAT_LIFETIME
 from tokens import keys
 from tokens.models import AccessToken, SigningKey
 from tokens.services import KEEP_EXPIRED
@@ -90,7 +91,7 @@ def look_at_worker(now: datetime) -> Worker:
     beat = runs.pop(HEARTBEAT, None)
     return Worker(
         beat_at=beat.started_at if beat else None,
-        is_alive=beat is not None and now - beat.started_at < settings.HEARTBEAT_LIFETIME,
+        is_alive=beat is not None and now - beat.started_at < HEARTBEAT_LIFETIME,
         failed=sorted(name for name, run in runs.items() if run.error),
         late=sorted(name for name, run in runs.items() if now - run.started_at > _patience(SCHEDULED[name])),
         last_at=max((run.started_at for run in runs.values()), default=None),
@@ -122,7 +123,5 @@ def _swept() -> Mapping[str, Swept]:
 def _patience(interval: Any) -> timedelta:
     """Return after how long a task is late. `interval` is in seconds, or a schedule of the days."""
     return (
-        timedelta(seconds=interval * LATE_INTERVALS) + settings.HEARTBEAT_LIFETIME
-        if isinstance(interval, float)
-        else LATE_DAILY
+        timedelta(seconds=interval * LATE_INTERVALS) + HEARTBEAT_LIFETIME if isinstance(interval, float) else LATE_DAILY
     )

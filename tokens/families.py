@@ -18,6 +18,8 @@ from resources.audiences import organizations_of_services
 from tokens.access_tokens import read_access_token
 from tokens.models import TokenFamily
 
+REFRESH_TOKEN_LIFETIME = timedelta(days=30)
+
 # An expiry has a day to spare, so that a family that is refreshed often is updated only once per day.
 SPARE = timedelta(days=1)
 SERVICE_GONE = "The service for which the tokens are meant is no longer registered by the same organization."
@@ -25,12 +27,12 @@ SERVICE_GONE = "The service for which the tokens are meant is no longer register
 
 def next_expiry(now: datetime) -> datetime:
     """Return the `expires_at` of a family that gets a refresh token now."""
-    return now + settings.REFRESH_TOKEN_LIFETIME + SPARE
+    return now + REFRESH_TOKEN_LIFETIME + SPARE
 
 
 def outlive_refresh_token(family: TokenFamily, now: datetime) -> None:
     """Move the expiry of a locked or new family if it is before that of a refresh token issued now."""
-    if family.expires_at < now + settings.REFRESH_TOKEN_LIFETIME:
+    if family.expires_at < now + REFRESH_TOKEN_LIFETIME:
         family.expires_at = next_expiry(now)
         TokenFamily.objects.filter(pk=family.pk).update(expires_at=family.expires_at)
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
-
 from agents.emergency import NOTICE
 from agents.errors import EverythingStopped
 from audit.events import Event
@@ -14,7 +12,7 @@ from core import secrets
 from core.actor import Actor
 from developers.models import Organization
 from tokens.access_tokens import create_access_token
-from tokens.families import outlive_refresh_token, record_family
+from tokens.families import REFRESH_TOKEN_LIFETIME, outlive_refresh_token, record_family
 from tokens.models import RefreshToken, TokenFamily
 
 
@@ -85,7 +83,7 @@ def issue_pair(
         application_id=family.application_id,
         user_id=family.user_id,
         token_checksum=secrets.digest(refresh_token),
-        expires=now + settings.REFRESH_TOKEN_LIFETIME,
+        expires=now + REFRESH_TOKEN_LIFETIME,
     )
     record_family(event, actor=actor, family=family, scopes=granted, services=services, now=now)
     return IssuedTokens(access_token, refresh_token, granted, family)

@@ -7,9 +7,8 @@ response is stored sealed, like those of `core/idempotency.py`, on the refresh t
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import BinaryField, Case, F, Q, Value, When
 
@@ -18,6 +17,9 @@ from core import clock, crypto
 from core.sweeps import BATCH, lock_batch
 from tokens.issuing import IssuedTokens
 from tokens.models import RefreshToken
+
+# Only for public clients at /oauth/token, and only without an Idempotency-Key.
+REFRESH_REPEAT_LIFETIME = timedelta(seconds=30)
 
 PURPOSE = "refresh-answer"
 
@@ -56,7 +58,7 @@ def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> Is
     """
     if row.sealed_answer is None or row.consumed_at is None:
         return None
-    if now > row.consumed_at + settings.REFRESH_REPEAT_LIFETIME:
+    if now > row.consumed_at + REFRESH_REPEAT_LIFETIME:
         return None
     fingerprint, access_token, refresh_token, scopes = json.loads(crypto.open_sealed(PURPOSE, row.sealed_answer))
     if fingerprint != request.fingerprint:
@@ -67,7 +69,7 @@ def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> Is
 @transaction.atomic
 def delete_old_answers(*, limit: int = BATCH) -> int:
     """Delete up to `limit` responses that can no longer be repeated; return how many."""
-    long_ago = clock.now() - settings.REFRESH_REPEAT_LIFETIME
+    long_ago = clock.now() - REFRESH_REPEAT_LIFETIME
     old = RefreshToken.objects.filter(sealed_answer__isnull=False, consumed_at__lte=long_ago).order_by("consumed_at")
     return RefreshToken.objects.filter(pk__in=lock_batch(old, limit)).update(sealed_answer=None)
 

@@ -221,7 +221,7 @@ MUTATIONS = (
     ),
     Mutation(
         "accounts/recent.py",
-        "    return bool(0 <= age < settings.RECENT_SIGN_IN.total_seconds())",
+        "    return bool(0 <= age < RECENT_SIGN_IN.total_seconds())",
         "    return bool(0 <= age)",
         "tests/accounts/test_recent.py",
     ),

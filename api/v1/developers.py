@@ -1,9 +1,7 @@
 """Login and logout, and API keys."""
 
-from django.conf import settings
-
 from accounts.errors import BadCredentials, ReauthenticationRequired, SecondFactorRequired, WrongSecondFactor
-from accounts.services import open_session
+from accounts.services import SESSION_TOKEN_LIFETIME, open_session
 from accounts.session_ends import end_session
 from api.authentication import SessionCredential
 from api.endpoint import DeveloperEndpoint, UserEndpoint
@@ -64,7 +62,7 @@ class LogInDeveloper(LogIn):
                 expires_at=opened.session.expires_at,
             )
 
-        return self.answer_once(user.id, work, lifetime=settings.SESSION_TOKEN_LIFETIME)
+        return self.answer_once(user.id, work, lifetime=SESSION_TOKEN_LIFETIME)
 
 
 class LogOut(UserEndpoint):

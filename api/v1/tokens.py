@@ -1,6 +1,5 @@
 """Exchange, refresh, revoke and verify tokens."""
 
-from django.conf import settings
 from django.utils.translation import gettext_noop
 
 from agents.errors import EverythingStopped, InvalidClient
@@ -25,7 +24,7 @@ from api.v1.schemas.tokens import (
 from audit.signing import log_keys
 from core.errors import DomainError, NotAuthenticated, OutcomeUnknown
 from core.http import BASIC_CHALLENGE
-from core.idempotency import Answer
+from core.idempotency import TOKEN_ANSWER_LIFETIME, Answer
 from core.messages import DECIDE, Reply
 from decisions.inquiries import Inquiry, answer
 from decisions.requests import Reason
@@ -98,7 +97,7 @@ class Exchange(ClientEndpoint):
             )
             return show_tokens(_issued(result))
 
-        return self.answer_once(agent.client_id, work, lifetime=settings.TOKEN_ANSWER_LIFETIME)
+        return self.answer_once(agent.client_id, work, lifetime=TOKEN_ANSWER_LIFETIME)
 
 
 class Refresh(ClientEndpoint):
@@ -118,7 +117,7 @@ class Refresh(ClientEndpoint):
             result = refresh_tokens(actor=self.actor, agent=agent, refresh_token=body.refresh_token)
             return show_tokens(_issued(result))
 
-        return self.answer_once(agent.client_id, work, lifetime=settings.TOKEN_ANSWER_LIFETIME)
+        return self.answer_once(agent.client_id, work, lifetime=TOKEN_ANSWER_LIFETIME)
 
 
 class Revoke(ClientEndpoint):

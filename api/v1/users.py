@@ -1,11 +1,9 @@
 """Users: login, and their own consents and log."""
 
-from django.conf import settings
-
 from accounts.errors import BadCredentials, SecondFactorRequired, WrongSecondFactor
 from accounts.models import User
 from accounts.second_factors import require_second_factor
-from accounts.services import check_password, open_session
+from accounts.services import SESSION_TOKEN_LIFETIME, check_password, open_session
 from api.endpoint import Endpoint, UserEndpoint
 from api.operations import operation
 from api.v1.schemas.audit import AuditEntryOut, OwnAuditQuery, filters_of, paginate_log, show_entries_about
@@ -60,7 +58,7 @@ class LogInUser(LogIn):
         def work() -> UserSessionOut:
             return UserSessionOut.model_validate(open_session(actor=self.actor, user=user))
 
-        return self.answer_once(user.id, work, lifetime=settings.SESSION_TOKEN_LIFETIME)
+        return self.answer_once(user.id, work, lifetime=SESSION_TOKEN_LIFETIME)
 
 
 class OwnEndpoint(UserEndpoint):

@@ -15,6 +15,7 @@ from benchmarks.pages.entries import Cast, Connected, Denying, Story
 from benchmarks.pages.inserting import insert, insert_all
 from benchmarks.pages.sizes import Sizes, rules_of
 from benchmarks.rows import ACTOR, CALLBACK
+from consent.connections import CONSENT_LIFETIME
 from consent.models import Consent
 from core import clock, secrets
 from core.ids import new_id
@@ -211,7 +212,7 @@ class Dataset:
                 created_at=at,
                 decided_at=at,
                 revoked_at=at if number % 12 == 11 else None,
-                expires_at=clock.now() + settings.CONSENT_LIFETIME,
+                expires_at=clock.now() + CONSENT_LIFETIME,
             )
 
         insert(Consent, len(pairs), consent, "cns")

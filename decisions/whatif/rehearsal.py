@@ -15,6 +15,7 @@ from django.conf import settings
 from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from agents.stops import AgentStatus
+from consent.connections import CONSENT_LIFETIME
 from consent.statuses import ConsentStatus
 from core import clock
 from core.actor import SYSTEM
@@ -176,7 +177,7 @@ def _token(rehearsed: Rehearsed, now: datetime) -> TokenFacts:
         is_user_active=True,
         consent_id=CONSENT,
         consent_status=ConsentStatus.REVOKED if rehearsed.is_revoked else ConsentStatus.APPROVED,
-        consent_expires_at=now + settings.CONSENT_LIFETIME,
+        consent_expires_at=now + CONSENT_LIFETIME,
         consented_scopes=scopes,
         terms=None,
         is_paused=False,

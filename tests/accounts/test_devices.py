@@ -17,6 +17,7 @@ from accounts.tasks import mail_notices, sweep_known_addresses
 from audit.models import Journal
 from core import clock
 from core.actor import Actor
+from core.browser import KNOWN_DEVICE_LIFETIME
 from tests.log import log_entries
 from tests.mails import REMEDIES, leads_to
 from tests.threads import race
@@ -97,7 +98,7 @@ def test_a_sign_in_and_its_new_device_are_one_row_of_the_journal(ada: User) -> N
 def test_the_cookie_is_for_this_server_only_and_lasts(ada: User) -> None:
     cookie = sign_in(browser()).cookies[settings.DEVICE_COOKIE_NAME]
     assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
-    assert cookie["max-age"] == settings.KNOWN_DEVICE_LIFETIME.total_seconds()
+    assert cookie["max-age"] == KNOWN_DEVICE_LIFETIME.total_seconds()
     assert cookie.value not in KnownDevice.objects.get(user=ada).digest
 
 
@@ -181,6 +182,6 @@ def test_a_new_program_that_signs_in_twice_at_once_is_mailed_once(ada: User) -> 
 
 def test_a_device_is_forgotten_after_its_lifetime(ada: User) -> None:
     use_program(ada)
-    with time_machine.travel(clock.now() + settings.KNOWN_DEVICE_LIFETIME + timedelta(seconds=1)):
+    with time_machine.travel(clock.now() + KNOWN_DEVICE_LIFETIME + timedelta(seconds=1)):
         sweep_known_addresses()
     assert not KnownDevice.objects.exists()

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.conf import settings
 from django.utils import timezone
 
+from consent.connections import CONSENT_LIFETIME
 from consent.models import Consent
 from tests.api.conftest import Api, Json, credentials, expect, initiate, new_agent, problem, tokens_for
 from tests.log import log_entries, personal_data
@@ -150,7 +150,7 @@ class TestApproving:
             consent = Consent.objects.get(pk=approve(agent, ada, "email:read", expiresInSeconds=seconds)["id"])
             assert timedelta(0) <= consent.expires_at - now - timedelta(seconds=seconds) < timedelta(minutes=1)
         consent = Consent.objects.get(pk=approve(agent, ada, "email:read")["id"])
-        assert consent.expires_at - consent.decided_at == settings.CONSENT_LIFETIME
+        assert consent.expires_at - consent.decided_at == CONSENT_LIFETIME
 
     def test_logs_the_terms_and_the_limits_as_personal_data(self, agent: Json, ada: Api, developer: Api) -> None:
         approve(agent, ada, "email:read", "email:send", modes={"email:read": "ask"}, limits={"email:send": [OFFICE]})

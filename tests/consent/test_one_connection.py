@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import time_machine
-from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from consent.codes import AUTHORIZATION_CODE_LIFETIME
 from consent.connections import ALL_REQUESTED, Choice
 from consent.errors import ConnectionChanged
 from consent.granting import approve_consent
@@ -280,7 +280,7 @@ def test_an_approval_racing_the_exchange_of_an_earlier_code(agent: Any, ada: Any
 def test_an_approval_leaves_codes_that_nothing_redeems(agent: Any, ada: Any, is_old: bool) -> None:
     code = code_for(agent, ada, "email:read")
     earlier = live_consent_of(ada)
-    when = clock.now() + (2 * settings.AUTHORIZATION_CODE_LIFETIME if is_old else timedelta())
+    when = clock.now() + (2 * AUTHORIZATION_CODE_LIFETIME if is_old else timedelta())
     if not is_old:
         exchange(agent, code)
     with time_machine.travel(when, tick=False):

@@ -24,6 +24,7 @@ from tests.constants import CALLBACK, CHALLENGE, MOMENT
 from tests.log import log_entries
 from tests.threads import race
 from tests.world import ANONYMOUS, allow, as_user, ask
+from tokens import repeats
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
@@ -144,8 +145,8 @@ def test_exchanges_beside_sweeps_all_succeed(agent: Agent, ada: User) -> None:
     assert not AuthorizationCode.objects.filter(consent_id=expired.consent.id, expires__lte=clock.now()).exists()
 
 
-def test_refreshes_beside_the_sweep_all_succeed(agent: Agent, ada: User, settings: Any) -> None:
-    settings.REFRESH_REPEAT_LIFETIME = timedelta(0)
+def test_refreshes_beside_the_sweep_all_succeed(agent: Agent, ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repeats, "REFRESH_REPEAT_LIFETIME", timedelta(0))
     first = exchange_code(actor=ANONYMOUS, agent=agent, code=approving(ask(agent), ada)().code)
     assert isinstance(first, IssuedTokens)
 

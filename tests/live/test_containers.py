@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 from celery import Celery
-from django.conf import settings
 
+from server.heartbeat import HEARTBEAT_LIFETIME
 from tests import production
 from tests.containers import COMPOSE, ENVIRONMENT, health_check
 from tests.environment import Servers
@@ -172,7 +172,7 @@ def test_beat_runs_as_the_images_user_and_the_health_check_fails_when_it_dies(
     time.sleep(3 * BEAT_SECONDS)
     assert worker.heartbeat().stat().st_mtime <= last + 1, "only beat sends heartbeats"
     assert worker.process.poll() is None, "the worker keeps running"
-    os.utime(worker.heartbeat(), (last - settings.HEARTBEAT_LIFETIME.total_seconds(),) * 2)  # let the time pass
+    os.utime(worker.heartbeat(), (last - HEARTBEAT_LIFETIME.total_seconds(),) * 2)  # let the time pass
     assert not worker.is_healthy()
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from django.conf import settings
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from agents.redirects import destination
@@ -14,7 +13,7 @@ from api.v1.schemas.policies import rule_schema
 from api.v1.schemas.scopes import ScopeOut
 from api.v1.schemas.tokens import ClientBody, GrantedDetailOut, show_details
 from consent.codes import is_challenge
-from consent.connections import MAX_SCOPES, Choice
+from consent.connections import CONSENT_LIFETIME, MAX_SCOPES, Choice
 from consent.details import MAX_ACTION, MAX_ACTIONS, MAX_DETAILS, MAX_IDENTIFIER, MAX_IDENTIFIERS, AuthorizationDetail
 from consent.models import Consent
 from consent.narrowing import Narrowing
@@ -29,7 +28,7 @@ from resources.catalogue import read_snapshot
 
 MAX_SCOPE, MAX_URI, MAX_STATE = 200, 2000, 2000
 MIN_LIFETIME, MAX_LIFETIME = 3600, 7_776_000  # an hour and 90 days, in seconds
-DEFAULT_LIFETIME = int(settings.CONSENT_LIFETIME.total_seconds())
+DEFAULT_LIFETIME = int(CONSENT_LIFETIME.total_seconds())
 
 
 def _limits_schema(rule: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from core.validation import invalid_fields, invalid_value
 from decisions.requests import Decision, Reason, RuleTrace
 from limits.reservations import DEFAULT_SECONDS, MAX_SECONDS
 from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID
+from tokens.families import REFRESH_TOKEN_LIFETIME
 from tokens.issuing import IssuedTokens
 
 MAX_SCOPES, MAX_BATCH, MAX_CONTEXT_BYTES = 100, 100, 16 * 1024
@@ -230,7 +231,7 @@ def show_tokens(issued: IssuedTokens) -> TokensOut:
         token_type="Bearer",  # noqa: S106  a type, not a token
         expires_in=int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
         refresh_token=cast("str", issued.refresh_token),
-        refresh_expires_in=int(settings.REFRESH_TOKEN_LIFETIME.total_seconds()),
+        refresh_expires_in=int(REFRESH_TOKEN_LIFETIME.total_seconds()),
         granted_scopes=list(issued.scopes),
         user_id=issued.family.user_id,
         agent_id=issued.family.application_id,

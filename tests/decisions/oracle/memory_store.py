@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from approvals.services import APPROVAL_USE_LIFETIME
 from core.actor import Actor
 from decisions.conversation import converse
 from decisions.facts import (
@@ -83,7 +84,7 @@ class MemoryStore:
             self.approvals[approval_id] = row._replace(status="denied")
             return
         is_standing = reaction.answer == "target"
-        lifetime = timedelta(seconds=reaction.seconds) if is_standing else settings.APPROVAL_USE_LIFETIME
+        lifetime = timedelta(seconds=reaction.seconds) if is_standing else APPROVAL_USE_LIFETIME
         changes = {"status": "approved", "is_standing": is_standing, "expires_at": now + lifetime}
         self.approvals[approval_id] = row._replace(**changes, context=self.contexts[approval_id])
 

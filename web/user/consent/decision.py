@@ -5,11 +5,11 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from consent.connections import CONSENT_LIFETIME
 from consent.connections import Choice as Decision
 from consent.models import Consent
 from consent.selectors import connection_state
@@ -34,7 +34,7 @@ LIFETIMES = {
 
 def lifetimes(now: datetime, live: Consent | None, given: Decision | None) -> list[dict[str, Any]]:
     """Return the ends that the page offers. A connection keeps its end unless the user chooses another one."""
-    preselected = None if live else settings.CONSENT_LIFETIME
+    preselected = None if live else CONSENT_LIFETIME
     chosen = given.lifetime if given else preselected
     offered = [
         {"value": _seconds(one), "words": words % {"date": day_in_words(now + one)}, "is_chosen": one == chosen}
@@ -120,7 +120,7 @@ def _lifetime(sent: str | None, screen: Screen) -> timedelta | None:
     if screen.live and sent in (None, AS_NOW):
         return None
     if sent is None:
-        return settings.CONSENT_LIFETIME
+        return CONSENT_LIFETIME
     for lifetime in LIFETIMES:
         if sent == _seconds(lifetime):
             return lifetime

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from accounts.recent import RECENT_SIGN_IN
 from consent.models import Consent
 from core import clock
 from developers.models import Developer
@@ -49,7 +50,7 @@ def test_another_address_erases_nothing(browser: Client, ada: User, bob: User, t
 
 
 def test_needs_a_recent_sign_in(browser: Client, ada: User, monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
-    later = clock.now() + settings.RECENT_SIGN_IN
+    later = clock.now() + RECENT_SIGN_IN
     monkeypatch.setattr(clock, "now", lambda: later)
     for answer in (browser.get(PAGE), browser.post(PAGE, {"email": ADDRESS})):
         assert answer["Location"].startswith("/accounts/reauthenticate/?next=%2Faccount%2Ferase")

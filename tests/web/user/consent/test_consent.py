@@ -6,10 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
-from django.conf import settings
 from django.test import Client
 
 from agents.services import update_agent
+from consent.codes import AUTHORIZATION_CODE_LIFETIME
 from consent.models import AuthorizationCode, Consent
 from core import clock
 from core.actor import SYSTEM
@@ -160,7 +160,7 @@ def test_denying_twice_returns_to_the_agent_twice(as_ada, ask):
     first, second = (as_ada.post(url(consent), {"decision": "deny"}) for _ in range(2))
     assert first.status_code == 303
     assert first["Location"] == second["Location"]
-    with time_machine.travel(clock.now() + settings.AUTHORIZATION_CODE_LIFETIME):
+    with time_machine.travel(clock.now() + AUTHORIZATION_CODE_LIFETIME):
         assert as_ada.post(url(consent), {"decision": "deny"}).status_code == 409
 
 
@@ -168,7 +168,7 @@ def test_a_click_does_not_repeat_a_code_that_is_used_or_expired(as_ada, ask):
     consent = ask()
     click = {"decision": "allow", "scopes": ["email:read"]}
     as_ada.post(url(consent), click)
-    with time_machine.travel(clock.now() + settings.AUTHORIZATION_CODE_LIFETIME):
+    with time_machine.travel(clock.now() + AUTHORIZATION_CODE_LIFETIME):
         assert as_ada.post(url(consent), click).status_code == 409
     AuthorizationCode.objects.filter(consent=consent).update(consumed_at=clock.now())
     assert as_ada.post(url(consent), click).status_code == 409
