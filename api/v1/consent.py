@@ -33,7 +33,7 @@ from consent.granting import approve_consent, deny_consent
 from consent.models import Consent
 from consent.redirects import denial_url
 from consent.selectors import consent_to_decide, visible_consent
-from consent.services import ConsentRequest, request_consent, require_same_browser, throttle_request
+from consent.services import request_consent, require_same_browser, throttle_request
 from core.browser import browser_digest
 from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer
@@ -82,7 +82,7 @@ class Initiate(Endpoint):
         agent = self._client(body)
 
         def work() -> PendingConsentOut:
-            consent = request_consent(actor=self.actor, agent=agent, request=_consent_request(body))
+            consent = request_consent(actor=self.actor, agent=agent, request=body.consent_request())
             return _show_pending(consent)
 
         return self.answer_once(self.actor.id or self.actor.ip or "", work)
@@ -195,20 +195,6 @@ class Deny(DecideConsent):
         consent = self.consent(consent_id)
         denied = deny_consent(actor=self.actor, consent=consent, user=self.user)
         return DeniedConsentOut(status="denied", redirect_url=denial_url(denied))
-
-
-def _consent_request(body: InitiateBody) -> ConsentRequest:
-    return ConsentRequest(
-        scopes=body.requested_scopes,
-        optional_scopes=body.optional_scopes,
-        redirect_uri=body.redirect_uri,
-        user_id=body.user_id,
-        state=body.state,
-        code_challenge=body.code_challenge or "",
-        resource=body.resource,
-        reason=body.reason,
-        authorization_details=body.authorization_details,
-    )
 
 
 def _show_pending(consent: Consent) -> PendingConsentOut:

@@ -1,15 +1,35 @@
-"""A client for the JSON API, and fixtures for most tests: a developer, an agent, users, tokens."""
+"""A client for the JSON API, and what most tests need: a developer, an agent, users, tokens, made by services."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from accounts.selectors import session_for_token
+from accounts.services import open_session, register_user
+from agents.models import Agent
+from agents.selectors import agent_for_client_id
+from agents.services import register_agent
+from api.v1.schemas.agents import NewAgentBody, show_new_agent
+from api.v1.schemas.consent import InitiateBody
+from api.v1.schemas.tokens import show_tokens
+from consent.granting import approve_consent
+from consent.models import Consent
+from consent.services import request_consent
+from core.actor import Actor
+from developers.acting import as_developer
+from developers.selectors import find_api_key
+from developers.services import register_developer
 from tests import constants
 from tests.constants import CALLBACK, PASSWORD
+from tests.shared import rows_of_module
+from tokens.exchange import exchange_code
+from tokens.issuing import IssuedTokens
 
 SCOPES = list(constants.SCOPES)
+VISITOR = Actor("anonymous", ip="127.0.0.1")
 
 Json = dict[str, Any]
 
@@ -40,8 +60,6 @@ class Api:
 
 
 def _encoded(options: Json) -> Json:
-    import json
-
     return {**options, "data": json.dumps(options["data"])} if options else {}
 
 
@@ -62,60 +80,75 @@ def problem(answer: Any, status: int, code: str, *fields: str) -> Json:
     return body
 
 
+@pytest.fixture(autouse=True)
+def _own_rows(db: None) -> None:
+    """Remove what the test writes, also if it only uses fixtures of the module."""
+
+
 @pytest.fixture
 def anonymous(db: None) -> Api:
     return Api()
 
 
-@pytest.fixture
-def new_developer(anonymous: Api) -> Callable[[str], Json]:
-    def register(email: str) -> Json:
-        body = {"name": email.split("@")[0], "email": email, "password": PASSWORD}
-        return expect(201, anonymous.post("/developers/register", body))
-
-    return register
+def new_developer(email: str) -> Api:
+    name = email.partition("@")[0]
+    return Api(X_Api_Key=register_developer(actor=VISITOR, name=name, email=email, password=PASSWORD).api_key)
 
 
-@pytest.fixture
-def developer(new_developer: Callable[[str], Json]) -> Api:
-    return Api(X_Api_Key=new_developer("acme@example.com")["apiKey"])
+def new_user(email: str) -> Api:
+    user = register_user(actor=VISITOR, email=email, password=PASSWORD, name="Ada")
+    api = Api(Authorization=f"Bearer {open_session(actor=VISITOR, user=user).token}")
+    api.id = user.id  # type: ignore[attr-defined]
+    return api
 
 
-@pytest.fixture
-def rival(new_developer: Callable[[str], Json]) -> Api:
-    return Api(X_Api_Key=new_developer("rival@example.com")["apiKey"])
+@pytest.fixture(scope="module")
+def rows(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Keep the rows of the fixtures below for all tests of a module. Those that commit have their own (`committed`)."""
+    with rows_of_module(django_db_blocker):
+        yield
 
 
-@pytest.fixture
-def new_user(anonymous: Api) -> Callable[[str], Api]:
-    def register(email: str) -> Api:
-        expect(201, anonymous.post("/users/register", {"email": email, "password": PASSWORD, "name": "Ada"}))
-        session = expect(200, anonymous.post("/users/login", {"email": email, "password": PASSWORD}))
-        api = Api(Authorization=f"Bearer {session['sessionToken']}")
-        api.id = session["id"]  # type: ignore[attr-defined]
-        return api
-
-    return register
+@pytest.fixture(scope="module")
+def developer(rows: None) -> Api:
+    return new_developer("acme@example.com")
 
 
-@pytest.fixture
-def ada(new_user: Callable[[str], Api]) -> Any:
+@pytest.fixture(scope="module")
+def rival(rows: None) -> Api:
+    return new_developer("rival@example.com")
+
+
+@pytest.fixture(scope="module")
+def ada(rows: None) -> Any:
     return new_user("ada@example.com")
 
 
-@pytest.fixture
-def bob(new_user: Callable[[str], Api]) -> Any:
+@pytest.fixture(scope="module")
+def bob(rows: None) -> Any:
     return new_user("bob@example.com")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def agent(developer: Api) -> Json:
     return new_agent(developer)
 
 
+@pytest.fixture(scope="module")
+def tokens(agent: Json, ada: Api) -> Json:
+    return tokens_for(agent, ada)
+
+
 def new_agent(developer: Api, **fields: Any) -> Json:
-    body = {"name": "SmartMail", "redirectUris": [CALLBACK], "allowedScopes": SCOPES, **fields}
-    return expect(201, developer.post("/agents", body))
+    """Return what the API shows of a new agent."""
+    key = find_api_key(developer.headers["X-Api-Key"])
+    assert key is not None
+    body = NewAgentBody.model_validate(
+        {"name": "SmartMail", "redirectUris": [CALLBACK], "allowedScopes": SCOPES, **fields}
+    )
+    actor = as_developer(VISITOR, key.developer)
+    registered = register_agent(actor=actor, organization=key.developer.organization, **dict(body))
+    return show_new_agent(registered).model_dump(mode="json", exclude_unset=True)
 
 
 def credentials(agent: Json) -> Json:
@@ -124,26 +157,38 @@ def credentials(agent: Json) -> Json:
 
 def initiate(agent: Json, **fields: Any) -> str:
     """Return the id of a new pending consent."""
-    body = {"clientId": agent["clientId"], "requestedScopes": SCOPES, "redirectUri": CALLBACK, **fields}
-    return str(expect(201, Api().post("/consent/initiate", body))["consentId"])
+    return _ask(agent, fields).id
 
 
 def code_for(agent: Json, person: Api, **fields: Any) -> str:
     """Return an authorization code that `person` has granted."""
-    return str(expect(200, person.post(f"/consent/{initiate(agent, **fields)}/approve"))["code"])
+    session = session_for_token(person.headers["Authorization"].removeprefix("Bearer "))
+    assert session is not None
+    user, consent = session.user, _ask(agent, fields)
+    actor = VISITOR.acting_as("user", user.id)
+    return approve_consent(actor=actor, consent=consent, user=user, signed_in_at=session.created_at).code
+
+
+def _ask(agent: Json, fields: Json) -> Consent:
+    asked = {"requestedScopes": SCOPES, "redirectUri": CALLBACK, **fields}
+    body = InitiateBody.model_validate({"clientId": agent["clientId"], **asked})
+    return request_consent(actor=VISITOR, agent=_row_of(agent), request=body.consent_request())
 
 
 def tokens_for(agent: Json, person: Api, **fields: Any) -> Json:
-    body = {"code": code_for(agent, person, **fields), **credentials(agent)}
-    return expect(200, Api().post("/tokens/exchange", body))
+    code = code_for(agent, person, **fields)
+    issued = exchange_code(actor=VISITOR.acting_as("agent", agent["id"]), agent=_row_of(agent), code=code)
+    assert isinstance(issued, IssuedTokens), issued
+    return show_tokens(issued).model_dump(mode="json", exclude_unset=True)
+
+
+def _row_of(agent: Json) -> Agent:
+    row = agent_for_client_id(agent["clientId"])
+    assert row is not None
+    return row
 
 
 def verify(token: str, *scopes: str, **more: Any) -> Json:
     """Return the decision."""
     body = {"token": token, "requiredScopes": list(scopes or ["email:read"]), **more}
     return expect(200, Api().post("/tokens/verify", body))
-
-
-@pytest.fixture
-def tokens(agent: Json, ada: Api) -> Json:
-    return tokens_for(agent, ada)

@@ -2,7 +2,19 @@
 
 from typing import Any
 
-from tests.api.conftest import CALLBACK, SCOPES, Api, Json, credentials, expect, new_agent, problem, tokens_for, verify
+from tests.api.conftest import (
+    CALLBACK,
+    SCOPES,
+    Api,
+    Json,
+    credentials,
+    expect,
+    new_agent,
+    new_developer,
+    problem,
+    tokens_for,
+    verify,
+)
 from tests.shared import cases
 
 BODY = {"name": "SmartMail", "redirectUris": [CALLBACK], "allowedScopes": SCOPES}
@@ -153,7 +165,8 @@ def test_a_user_account_is_not_a_developer_account(anonymous: Api, ada: Api, met
     problem(ada.call(method, path), 403, "forbidden")
 
 
-def test_agents_are_paginated_newest_first(developer: Api) -> None:
+def test_agents_are_paginated_newest_first() -> None:
+    developer = new_developer("new@example.com")
     ids = [new_agent(developer)["id"] for _ in range(3)]
     first = expect(200, developer.get("/agents?limit=2"))
     second = expect(200, developer.get(f"/agents?limit=2&cursor={first['nextCursor']}"))

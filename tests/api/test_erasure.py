@@ -1,13 +1,16 @@
 """After an erasure, nothing that can be read names the person, and everything that they allowed has ended."""
 
 import re
+from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.sessions.backends.base import UpdateError
-from django.test import Client
+from django.core import mail
+from django.db import transaction
+from django.test import override_settings
 
 from accounts.erasure import erase_user
 from accounts.errors import AdministratorAccount
@@ -20,170 +23,45 @@ from audit.sequencing import sequencer
 from audit.sequencing.log import leaf_of
 from audit.signing.checkpoints import latest
 from consent.models import Consent
-from consent.services import revoke_consent
 from core.actor import SYSTEM, Actor
 from core.errors import NotAuthenticated
 from developers.models import Developer, Organization
-from server.old_rows import purge_old_rows
 from tests.administration.world import sign_in
-from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, tokens_for, verify
+from tests.api.conftest import Api, Json, credentials, expect, verify
+from tests.api.erased_life import (
+    BROWSER_IP,
+    CONTEXT_IP,
+    EMAIL,
+    NAME,
+    OTHERS,
+    OTHERS_BROWSER,
+    RESOURCE,
+    TEXT,
+    THROTTLES,
+    TRACES,
+    administrate,
+    erase,
+    make_life,
+    traces,
+)
 from tests.api.test_evidence import body_of
 from tests.audit.test_evidence import naive_root, signed_root
 from tests.constants import CALLBACK, PASSWORD
-from tests.dumps import files, readable_dump
-from tests.mails import code_in
+from tests.dumps import readable_dump
 from tests.verifier import ED25519, parse_key, verify_export
 from tokens.models import TokenFamily
 
-pytestmark = pytest.mark.django_db(transaction=True)
 
-EMAIL, SECOND, NAME = "zoraida@home.example", "zoraida.second@home.example", "Zoraida Quux"
-BROWSER_IP, CONTEXT_IP, BROWSER = "198.51.100.77", "192.0.2.201", "ZoraidasBrowser/7.1"
-RESOURCE, TEXT, REASON, STATE = "https://mail.example/zoraida-inbox", "Dinner with Ferenc", "Help Zoraida", "zstate-17"
-REQUEST = "trace-of-z.kodaly"
-ACCOUNT = "NL02ABNA0123456789"
-TRACES = (
-    EMAIL,
-    SECOND,
-    NAME,
-    BROWSER_IP,
-    CONTEXT_IP,
-    BROWSER,
-    RESOURCE,
-    TEXT,
-    REASON,
-    STATE,
-    "Zoraida",
-    "zoraida",
-    REQUEST,
-    ACCOUNT,
-)
-OTHERS, OTHERS_BROWSER = "203.0.113.99", "RootsBrowser/9"  # of an administrator
-HOME = {"REMOTE_ADDR": BROWSER_IP, "HTTP_USER_AGENT": BROWSER}
-
-
-class Home(Api):
-    """A client for the API at the person's address."""
-
-    def __init__(self, **headers: str) -> None:
-        super().__init__(**headers)
-        self.client = Client(**HOME)  # type: ignore[arg-type]
+@pytest.fixture(scope="module")
+def shared_life(developer: Api, agent: Json) -> Iterator[Json]:
+    with pytest.MonkeyPatch.context() as patch, override_settings(**THROTTLES):
+        patch.setattr(transaction, "on_commit", lambda work, using=None, robust=False: work())
+        yield make_life(developer, agent, mail.outbox)
 
 
 @pytest.fixture
-def life(settings: Any, mailoutbox: list[Any], developer: Api, agent: Json) -> Json:
-    """Return what is left of a person who has used everything: an account, a connection, and an organization."""
-    settings.REQUIRE_VERIFIED_EMAIL = True
-    settings.THROTTLE_SIGN_IN = settings.THROTTLE_REGISTRATION = settings.THROTTLE_INITIATE = "1000/minute"
-    anonymous = Home()
-    body = {"email": EMAIL, "password": PASSWORD, "name": NAME}
-    expect(202, anonymous.post("/users/register", body))
-    code = code_in(mailoutbox[-1])
-    user = expect(201, anonymous.post("/users/register/confirm", {"email": EMAIL, "code": code}, Idempotency_Key="1"))
-    session = expect(200, anonymous.post("/users/login", {"email": EMAIL, "password": PASSWORD}, Idempotency_Key="2"))
-    expect(401, anonymous.post("/users/login", {"email": EMAIL, "password": "wrong"}))
-    expect(202, anonymous.post("/users/register", body))  # of a taken address, never confirmed
-    settings.REQUIRE_VERIFIED_EMAIL = False
-    person = Home(Authorization=f"Bearer {session['sessionToken']}", X_Request_Id=REQUEST)
-    return {
-        "user": user["id"],
-        "person": person,
-        "browser": _use_browser(mailoutbox),
-        "tokens": _connect(agent, person, user["id"]),
-        "own": _develop(),
-        "code": code_for(new_agent(developer, name="Other"), person),
-    }
-
-
-def _use_browser(mails: list[Any]) -> Client:
-    """Sign in, add an address, ask for another one, and change the password back and forth."""
-    browser = Client(**HOME)  # type: ignore[arg-type]
-    assert browser.post("/accounts/login/", {"login": EMAIL, "password": PASSWORD}).status_code == 302
-    browser.post("/accounts/email/", {"email": SECOND, "action_add": ""})
-    browser.post("/accounts/email/confirm/", {"code": code_in(mails[-1])})
-    browser.post("/accounts/email/", {"email": f"third.{EMAIL}", "action_add": ""})
-    assert AddressCode.objects.filter(email=f"third.{EMAIL}").exists()
-    abandoned = Client(**HOME)  # type: ignore[arg-type]
-    assert abandoned.post("/accounts/login/", {"login": EMAIL, "password": PASSWORD}).status_code == 302
-    return browser
-
-
-def _connect(agent: Json, person: Api, user_id: str) -> Json:
-    """Decide requests, leave one undecided, and let the agent act."""
-    request = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
-    request |= {"reason": REASON, "state": STATE, "userId": user_id}
-    request |= {"authorizationDetails": [{"type": "account", "identifiers": [ACCOUNT]}]}
-    for decision in ("deny", "approve", None):
-        consent_id = expect(201, Home().post("/consent/initiate", request))["consentId"]
-        if decision:
-            expect(200, person.post(f"/consent/{consent_id}/{decision}"))
-    tokens = tokens_for(agent, person, reason=REASON, state=STATE)
-    context = {"ip": CONTEXT_IP, "text": TEXT, "amount": {"value": "12.50", "currency": "EUR"}, "target": ACCOUNT}
-    for scope in ("email:read", "payments:charge"):
-        verify(tokens["accessToken"], scope, resource=RESOURCE, context=context)
-    for path in (f"/users/me/consents/{tokens['consentId']}", "/users/me/agents"):
-        assert expect(200, person.post(f"{path}/pause", {"reason": REASON}))["pausedAt"]
-        assert expect(200, person.get(f"{path}/stop"))["proof"]["reason"] == REASON
-        expect(200, person.post(f"{path}/resume"))
-    body = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
-    return expect(200, Home().post("/tokens/refresh", body, Idempotency_Key="3"))
-
-
-def _develop() -> Json:
-    """Become a developer whose organization has the person's name, and register an agent."""
-    body = {"email": EMAIL, "password": PASSWORD, "name": NAME}
-    developer = expect(201, Home().post("/developers/register", body))
-    return {**developer, "agent": new_agent(Home(X_Api_Key=developer["apiKey"]), name="Own agent")}
-
-
-def erase(life: Json) -> bool:
-    return erase_user(actor=SYSTEM, user=User.objects.get(pk=life["user"]))
-
-
-def traces() -> list[str]:
-    """Return what names the person, with its surroundings."""
-    dump = readable_dump()
-    return [f"{trace}: {dump[at - 60 : at + 60]!r}" for trace in TRACES if (at := dump.find(trace.encode())) >= 0]
-
-
-def administrate(life: Json) -> None:
-    """Let an administrator revoke one of the person's connections, and leave a row of Django's own history.
-
-    Earlier versions wrote such rows.
-    """
-    administrator = User.objects.create_superuser("root@example.com", PASSWORD)
-    LogEntry.objects.create(user=administrator, object_id=life["user"], object_repr=EMAIL, action_flag=CHANGE)
-    actor = Actor("administrator", administrator.id, ip=OTHERS, user_agent=OTHERS_BROWSER, request_id="trace-of-root")
-    consent = Consent.objects.get(status=Consent.Status.APPROVED, agent__name="Other")
-    revoke_consent(actor=actor, consent=consent, reason=f"{NAME} called.")
-
-
-@pytest.mark.parametrize("is_logged", [True, False], ids=["from the log", "from the journal"])
-def test_nothing_that_can_be_read_names_the_person_afterwards(life: Json, is_logged: bool) -> None:
-    administrate(life)
-    if is_logged:
-        sequencer.sequence()
-    before = readable_dump()
-    assert [trace for trace in TRACES if trace.encode() not in before] == []
-
-    assert erase(life)
-    sequencer.sequence()
-
-    assert traces() == []
-
-
-@pytest.mark.alone
-def test_no_file_of_the_database_names_the_person_once_old_rows_are_purged(life: Json) -> None:
-    administrate(life)
-    sequencer.sequence()
-    assert EMAIL.encode() in files()
-
-    assert erase(life)
-    sequencer.sequence()
-    assert purge_old_rows() == []
-
-    found = files()
-    assert [trace for trace in TRACES if trace.encode() in found] == []
+def life(shared_life: Json, db: None) -> Json:
+    return deepcopy(shared_life)
 
 
 @pytest.mark.parametrize("is_logged", [True, False], ids=["from the log", "from the journal"])
@@ -360,10 +238,9 @@ def test_a_session_of_a_request_in_progress_is_not_saved(life: Json) -> None:
     assert not BrowserSession.objects.filter(session_key=session.session_key).exists()
 
 
-def test_the_owner_is_notified_by_mail(life: Json, mailoutbox: list[Any]) -> None:
-    mailoutbox.clear()
+def test_the_owner_is_notified_by_mail(life: Json, mails: list[Any]) -> None:
     erase(life)
-    (mail,) = mailoutbox
+    (mail,) = mails
     assert mail.to == [EMAIL]
     assert "Your account was erased" in mail.subject
     assert BROWSER_IP not in mail.body

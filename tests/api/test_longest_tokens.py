@@ -15,8 +15,6 @@ from tests.api.conftest import CALLBACK, Api, Json, credentials, expect, new_age
 from tests.oauth.client import FORM
 from tokens.access_tokens import MAX_TOKEN_LENGTH
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
 
 def size_of(claim: Any) -> int:
     return len(json.dumps(claim, separators=(",", ":")))

@@ -12,7 +12,7 @@ from audit.sequencing.sequencer import sequence
 from insights.models import RollUp
 from insights.services import count_log
 from limits import quick_throttle
-from tests.api.conftest import Api, Json, expect, new_agent, problem, tokens_for, verify
+from tests.api.conftest import Api, Json, expect, new_agent, new_developer, problem, tokens_for, verify
 from tests.audit.segments import shrink_segments
 from tests.log import log_entry
 from tokens.models import AccessToken
@@ -67,11 +67,11 @@ def test_made_up_scopes_have_no_postings(tokens: Json, monkeypatch: pytest.Monke
 
 
 def test_scopes_of_the_catalogue_and_of_the_two_organizations_keep_their_names(
-    developer: Api, rival: Api, ada: Api, new_developer: Any
+    developer: Api, rival: Api, ada: Api
 ) -> None:
     ours = register(developer, "https://ours.example", "email:read", own("ours:read"))
     theirs = register(rival, "https://theirs.example", "email:read", own("theirs:read"))
-    stranger = Api(X_Api_Key=new_developer("stranger@example.com")["apiKey"])
+    stranger = new_developer("stranger@example.com")
     register(stranger, "https://strange.example", own("strange:read"))
     agent = new_agent(developer, allowedScopes=["email:read"])
     token = tokens_for(agent, ada, requestedScopes=["email:read"], resource=theirs["identifier"])["accessToken"]

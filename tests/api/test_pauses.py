@@ -12,7 +12,7 @@ from agents.services import lift_agent_stop, stop_agent
 from consent.models import Consent
 from core.actor import SYSTEM
 from developers.services import reactivate_organization, suspend_organization
-from tests.api.conftest import Api, Json, credentials, expect, problem, tokens_for, verify
+from tests.api.conftest import Api, Json, credentials, expect, new_agent, problem, tokens_for, verify
 from tests.log import log_entries
 from tests.shared import cases
 
@@ -254,9 +254,10 @@ def test_the_preview_counts_what_the_pause_hits(developer: Api, agent: Json, ada
     assert impact == {"connections": 2, "users": 2, "liveTokens": 2, "allowedLastDay": 4}
 
 
-def test_nothing_is_hit_where_nothing_is_connected(developer: Api, agent: Json, ada: Any) -> None:
+def test_nothing_is_hit_where_nothing_is_connected(developer: Api, bob: Any) -> None:
+    agent = new_agent(developer)
     nothing = {"connections": 0, "liveTokens": 0, "allowedLastDay": 0, "lastAllowedAt": None}
-    assert expect(200, ada.get("/users/me/agents/stop"))["impact"] == {**nothing, "agents": 0}
+    assert expect(200, bob.get("/users/me/agents/stop"))["impact"] == {**nothing, "agents": 0}
     assert expect(200, developer.get(f"/agents/{agent['id']}/stop"))["impact"] == {**nothing, "users": 0}
 
 

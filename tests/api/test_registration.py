@@ -5,7 +5,7 @@ from tests.api.conftest import PASSWORD, Api, expect, problem
 from tests.shared import cases
 
 DEVELOPER = {"name": "Acme AI", "email": "Dev@Acme.example", "password": PASSWORD}
-PERSON = {"email": "ada@example.com", "password": PASSWORD, "name": "Ada"}
+PERSON = {"email": "eve@example.com", "password": PASSWORD, "name": "Ada"}
 REGISTRATIONS = [("/developers/register", DEVELOPER), ("/users/register", PERSON)]
 
 

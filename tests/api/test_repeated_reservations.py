@@ -16,8 +16,6 @@ from tests.log import log_entries
 
 __all__ = ["_budget", "shop"]
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
 Ask = Callable[..., Any]
 
 

@@ -4,26 +4,20 @@ from base64 import b64encode
 from collections.abc import Callable
 from datetime import timedelta
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pytest
 import time_machine
-from django.core.management import call_command
 
 from accounts.erasure import erase_user
 from accounts.models import User
-from audit.proof import exports
 from audit.sequencing.sequencer import sequence
 from core import clock
 from core.actor import SYSTEM
 from limits.models import Reservation
 from limits.tasks import sweep_reservations
-from tests.api.conftest import Api, Json, expect, problem, verify
+from tests.api.conftest import Api, Json, expect, problem
 from tests.log import log_entries
-from tests.verifier import ED25519, Broken, parse_key, parse_spending, verify_export
-
-pytestmark = pytest.mark.django_db(transaction=True)
 
 EUR_10 = {"value": "10.00", "currency": "EUR"}
 BUDGET = {"maxAmount": "25.00", "currency": "EUR", "windowSeconds": 3600, "scope": "per_user"}
@@ -315,49 +309,6 @@ def test_a_revoked_connection_or_a_stopped_agent_can_still_be_charged(
     reserved = reserve()
     expect(200, ada.post(f"/users/me/consents/{tokens['consentId']}/revoke"))
     assert expect(200, commit(shop, reserved))["status"] == "committed"
-
-
-def test_the_log_counts_what_was_committed(
-    reserve: Callable[..., Json],
-    shop: Api,
-    ada: Any,
-    developer: Api,
-    tokens: Json,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(exports, "pause", lambda seconds: sequence())
-    with time_machine.travel(clock.now(), tick=False) as traveller:
-        first, second, _ = reserve(eur("8")), reserve(eur("8")), reserve(eur("1"), expiresInSeconds=1)
-        expect(200, commit(shop, first, eur("5.005")))
-        expect(200, void(shop, second))
-        traveller.shift(2)
-        sweep_reservations()
-    verify(tokens["accessToken"], context={"amount": eur("1")})
-    for event in ("committed", "voided", "lapsed"):
-        (entry,) = log_entries(event=f"reservation.{event}")
-        assert entry.consent_id == tokens["consentId"]
-
-    key = parse_key(body_of(developer.get("/audit/key")).decode(), ED25519)
-    exported = (
-        ada.get("/users/me/audit-export"),
-        ada.get(f"/users/me/consents/{tokens['consentId']}/evidence"),
-        developer.get("/audit/export"),
-    )
-    for place, answer in enumerate(exported):
-        path = tmp_path / str(place)
-        path.write_bytes(body_of(answer))
-        own = place < 2  # an organization does not see what the connection's totals are
-        assert verify_export(path, key, spendings=[parse_spending("6.005/EUR/3600")] if own else []).decisions == 4
-        if own:
-            with pytest.raises(Broken, match=r"6.005 EUR spent"):
-                verify_export(path, key, spendings=[parse_spending("6.00499999/EUR/3600")])
-    call_command("audit_verify")
-
-
-def body_of(answer: Any) -> bytes:
-    assert answer.status_code == 200, answer.content
-    return b"".join(answer.streaming_content) if answer.streaming else answer.content
 
 
 def test_an_erased_users_reservations_name_no_one(reserve: Callable[..., Json], shop: Api, ada: Any) -> None:

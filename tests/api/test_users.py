@@ -73,9 +73,9 @@ def test_scopes_that_are_unused_for_30_days_are_suggested_for_removal(ada: Any, 
         assert item["suggestedRemovals"] == suggested
 
 
-def test_a_denied_consent_is_listed(ada: Api, agent: Json) -> None:
-    expect(200, ada.post(f"/consent/{initiate(agent)}/deny"))
-    assert [item["status"] for item in expect(200, ada.get("/users/me/consents"))["items"]] == ["denied"]
+def test_a_denied_consent_is_listed(bob: Api, agent: Json) -> None:
+    expect(200, bob.post(f"/consent/{initiate(agent)}/deny"))
+    assert [item["status"] for item in expect(200, bob.get("/users/me/consents"))["items"]] == ["denied"]
 
 
 def test_a_revocation_takes_effect_immediately_and_can_be_repeated(ada: Api, tokens: Json, connection: Json) -> None:

@@ -14,12 +14,10 @@ from django.utils import timezone
 
 from accounts.models import PendingRegistration, User
 from accounts.registration import MAX_PENDING
-from developers.models import Developer
 from tests.api.conftest import PASSWORD, SCOPES, Api, Json, expect, initiate, problem
 from tests.log import log_entries
 from tests.mails import code_in
 from tests.shared import cases
-from tests.threads import race
 
 ADA = "ada@example.com"
 PERSON = {"email": ADA, "password": PASSWORD, "name": "Ada"}
@@ -219,26 +217,6 @@ def test_labels_of_a_domain_are_encoded_separately(anonymous: Api) -> None:
     created = expect(201, anonymous.post("/users/register", {**PERSON, "email": "ada@b\u00fccher.ab--cd.com"}))
     assert created["email"] == "ada@xn--bcher-kva.ab--cd.com"
     problem(anonymous.post("/users/register", {**PERSON, "email": created["email"]}), 409, "email_taken")
-
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(("prefix", "body"), REGISTRATIONS)
-def test_only_one_of_concurrent_confirmations_succeeds(register: Any, settings: Any, prefix: str, body: Json) -> None:
-    settings.THROTTLE_SIGN_IN = "1000/minute"
-    code = register(prefix, body)
-    statuses = [answer.status_code for answer in race([partial(confirm, prefix, ADA, code)] * 8)]
-    assert sorted(statuses) == [201] + [400] * 7
-    assert User.objects.count() == 1
-    assert Developer.objects.count() == (prefix == "/developers")
-
-
-@pytest.mark.django_db(transaction=True)
-def test_only_one_of_concurrent_codes_creates_the_account(register: Any, settings: Any) -> None:
-    settings.THROTTLE_SIGN_IN = "1000/minute"
-    codes = [register("/users", PERSON) for _ in range(6)]
-    statuses = [answer.status_code for answer in race([partial(confirm, "/users", ADA, code) for code in codes])]
-    assert sorted(statuses) == [201] + [409] * 5
-    assert User.objects.count() == 1
 
 
 class TestUnverifiedAccount:

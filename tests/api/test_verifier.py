@@ -17,7 +17,8 @@ from audit.proof.proofs import Tree
 from audit.sequencing.sequencer import sequence
 from audit.signing.witnesses import Submitter
 from audit.signing.witnesses import Witness as WitnessAddress
-from tests.api.conftest import Api, Json, expect, tokens_for, verify
+from tests.api.conftest import Api, Json, expect, new_agent, new_developer, new_user, tokens_for, verify
+from tests.api.test_evidence import body_of
 from tests.api.test_verify import SERVER
 from tests.audit.journals import write_row
 from tests.constants import basic
@@ -49,7 +50,7 @@ def _sequenced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "pause", lambda seconds: sequence())
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def history(developer: Api, ada: Api, bob: Api, agent: Json) -> Json:
     """Two users' connections among entries of others, with amounts and denials. The first user's ends."""
     write_row(20)
@@ -65,15 +66,10 @@ def history(developer: Api, ada: Api, bob: Api, agent: Json) -> Json:
     return tokens
 
 
-def body_of(answer: Any) -> bytes:
-    assert answer.status_code == 200, answer.content
-    return b"".join(answer.streaming_content) if answer.streaming else answer.content
-
-
-@pytest.fixture
-def key(anonymous: Api, history: Json) -> VerifierKey:
+@pytest.fixture(scope="module")
+def key(history: Json) -> VerifierKey:
     sequence()
-    return parse_key(body_of(anonymous.get("/audit/key")).decode(), ED25519)
+    return parse_key(body_of(Api().get("/audit/key")).decode(), ED25519)
 
 
 def check(folder: Path, answer: Any, key: VerifierKey, **options: Any) -> Summary:
@@ -223,11 +219,11 @@ def test_no_spelling_of_an_amount_hides_what_was_spent(
         check(tmp_path, ada.get(path), key, spendings=[parse_spending("1.00/EUR/3600")])
 
 
-def test_introspections_hold_that_were_before_and_between_and_after_stops(
-    developer: Api, anonymous: Api, ada: Any, agent: Json, tmp_path: Path
-) -> None:
+def test_introspections_hold_that_were_before_and_between_and_after_stops(anonymous: Api, tmp_path: Path) -> None:
+    developer, user = new_developer("mail@example.com"), new_user("eve@example.com")
+    agent = new_agent(developer)
     server = expect(201, developer.post("/resource-servers", SERVER))
-    tokens = tokens_for(agent, ada, resource=server["identifier"])
+    tokens = tokens_for(agent, user, resource=server["identifier"])
 
     def is_live() -> bool:
         form, headers = f"token={tokens['accessToken']}", {"Authorization": basic(server["id"], server["secret"])}
@@ -238,11 +234,11 @@ def test_introspections_hold_that_were_before_and_between_and_after_stops(
     for status in ("suspended", "active"):
         expect(200, developer.patch(f"/agents/{agent['id']}", {"status": status}))
         found.append(is_live())
-    expect(200, ada.post(f"/users/me/consents/{tokens['consentId']}/revoke"))
+    expect(200, user.post(f"/users/me/consents/{tokens['consentId']}/revoke"))
     assert [*found, is_live()] == [True, False, True, False]
     sequence()
     key = parse_key(body_of(anonymous.get("/audit/key")).decode(), ED25519)
-    for answer in (ada.get("/users/me/audit-export"), developer.get("/audit/export")):
+    for answer in (user.get("/users/me/audit-export"), developer.get("/audit/export")):
         assert check(tmp_path, answer, key).decisions == 0
 
 

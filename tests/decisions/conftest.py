@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.api.conftest import ada, anonymous, developer, new_developer, new_user, rival
+from tests.api.committed.conftest import ada, developer, rival
+from tests.api.conftest import anonymous
 from tests.decisions.drivers import Decide, EventLoop, decide_on_django, event_loop, forget
 from tests.world import Grant, make_grant
 
 DRIVERS = {"sqlite": "Django", "postgresql": "the event loop"}
 
-__all__ = ["ada", "anonymous", "developer", "new_developer", "new_user", "rival"]
+__all__ = ["ada", "anonymous", "developer", "rival"]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.utils.html import strip_tags
 
-from tests.api.conftest import Api, Json, expect, new_agent, tokens_for
+from tests.api.conftest import Api, Json, expect, new_agent, new_developer, tokens_for
 from tests.api.test_tokens import basic
 from tests.oauth.client import OAuthClient, introspect
 from tests.shared import cases
@@ -58,8 +58,8 @@ def shop(rival: Api) -> Tenant:
 
 
 @pytest.fixture
-def third(new_developer: Any) -> Tenant:
-    return Tenant(Api(X_Api_Key=new_developer("third@example.com")["apiKey"]), "third.example")
+def third(db: None) -> Tenant:
+    return Tenant(new_developer("third@example.com"), "third.example")
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from consent.connections import CONSENT_LIFETIME, MAX_SCOPES, Choice
 from consent.details import MAX_ACTION, MAX_ACTIONS, MAX_DETAILS, MAX_IDENTIFIER, MAX_IDENTIFIERS, AuthorizationDetail
 from consent.models import Consent
 from consent.narrowing import Narrowing
+from consent.services import ConsentRequest
 from consent.shown_services import ShownService, requested_services, services_of
 from consent.targets import Pick, granted_details
 from consent.terms import GUARD_MODES, MAX_LIMITS, MODES, GivenTerms, Terms, limit_types
@@ -102,6 +103,19 @@ class InitiateBody(ClientBody):
         if self.code_challenge_method and not self.code_challenge:
             raise invalid_fields(type(self), [("codeChallenge", "Required with codeChallengeMethod.")])
         return self
+
+    def consent_request(self) -> ConsentRequest:
+        return ConsentRequest(
+            scopes=self.requested_scopes,
+            optional_scopes=self.optional_scopes,
+            redirect_uri=self.redirect_uri,
+            user_id=self.user_id,
+            state=self.state,
+            code_challenge=self.code_challenge or "",
+            resource=self.resource,
+            reason=self.reason,
+            authorization_details=self.authorization_details,
+        )
 
 
 class PickBody(RequestBody):
