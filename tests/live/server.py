@@ -121,6 +121,13 @@ class LiveServer:
         self.wait_until_healthy()
         return self
 
+    def start_unless_running(self) -> "LiveServer":
+        """Start the server if a test has ended it. All its processes serve when this returns."""
+        if self._master is None or self._master.poll() is not None:
+            return self.start()
+        self.wait_until_healthy()
+        return self
+
     def stop(self) -> None:
         """Stop the server gracefully, or kill it if it does not stop in time."""
         if self._master is None:

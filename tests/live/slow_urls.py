@@ -1,4 +1,4 @@
-"""All URLs, and one whose page takes five seconds."""
+"""All URLs, and one whose page takes two seconds."""
 
 import time
 
@@ -7,7 +7,7 @@ from django.urls import path
 
 from agentgate import urls
 
-SECONDS = 5
+SECONDS = 2
 
 
 def slow(request: HttpRequest) -> HttpResponse:

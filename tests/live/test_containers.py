@@ -3,6 +3,7 @@
 Those that copy the volume, in `docs/deployment.md`, are run without a container.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -86,6 +87,8 @@ class Worker:
             "DJANGO_SETTINGS_MODULE": "tests.live.quick_beat",
             "HEARTBEAT_PATH": self._own(ENVIRONMENT["HEARTBEAT_PATH"]),
             "STATIC_ROOT": str(folder / "static"),
+            "LOG_FORMAT": "json",
+            "PYTHONWARNINGS": "ignore",  # Celery warns before it has a log, if root runs it
         }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -137,7 +140,7 @@ def unprivileged(folder: Path) -> list[str]:
     return ["setpriv", *user, *reading, "--bounding-set=-all,+dac_read_search", "--"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def database(databases: Databases, servers: Servers) -> Database:
     """Return a database like that of compose: PostgreSQL and Valkey."""
     database = databases.postgresql(servers.postgres, servers.valkey)
@@ -145,7 +148,7 @@ def database(databases: Databases, servers: Servers) -> Database:
     return database
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def worker(database: Database, servers: Servers) -> Iterator[Worker]:
     folder = servers.folder / "worker"
     folder.mkdir()
@@ -174,6 +177,14 @@ def test_beat_runs_as_the_images_user_and_the_health_check_fails_when_it_dies(
     assert worker.process.poll() is None, "the worker keeps running"
     os.utime(worker.heartbeat(), (last - HEARTBEAT_LIFETIME.total_seconds(),) * 2)  # let the time pass
     assert not worker.is_healthy()
+
+
+def test_the_worker_logs_json_with_the_ids_of_its_tasks(worker: Worker) -> None:
+    wait_for(lambda: "succeeded" in worker.log.read_text(), worker, START_SECONDS)
+    lines = [json.loads(line) for line in worker.log.read_text().splitlines()]
+    done = [line for line in lines if "succeeded" in line["message"]]
+    assert done, lines
+    assert all(line["requestId"] in line["message"] for line in done)
 
 
 def wait_for(happens: Callable[[], bool], worker: Worker, limit: float) -> None:

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from tests.live.server import LiveServer
+from tests.shared import cases
 
 MANY = 1100
 GET = b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -27,8 +28,10 @@ def status_for(server: LiveServer, address: str) -> bytes:
         return client.recv(65_536).split(b" ", 2)[1]
 
 
-@pytest.mark.parametrize("addresses", [["127.0.0.2"], ["127.0.0.2", "127.0.0.3"]])
-@pytest.mark.parametrize("sent", [b"", GET, GET[:9]])
+@cases(
+    ("addresses", "sent"),
+    [(["127.0.0.2"], b""), (["127.0.0.2"], GET[:9]), (["127.0.0.2", "127.0.0.3"], GET)],
+)
 def test_many_idle_connections_do_not_close_a_process(server: LiveServer, addresses: list[str], sent: bytes) -> None:
     with ExitStack() as stack:
         for number in range(MANY):

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.environment import Servers
-from tests.live.load import Answer, Fault, Load
+from tests.live.load import PAUSE_SECONDS, Answer, Fault, Load
 from tests.live.metrics import TOKEN, Scraped
 from tests.live.outside import Checkpoint, Watch, anchored, audit, download, read_hashes, roots_of
 from tests.live.server import Databases, LiveServer
@@ -21,7 +21,7 @@ from tests.waiting import wait_until
 logger = logging.getLogger(__name__)
 
 WRITERS = 8
-PEOPLE = 8
+PEOPLE = 4
 DOWN_SECONDS = 1.0
 SOON, TAKEOVER = 1.0, 2.0
 # A machine that runs other tests at the same time is slower.
@@ -42,7 +42,7 @@ def server(
 ) -> Iterator[LiveServer]:
     on_sqlite = live_store == "sqlite"
     database = databases.sqlite() if on_sqlite else databases.on(request.getfixturevalue("postgres"))
-    processes = 1 if on_sqlite else 4
+    processes = 1 if on_sqlite else 2
     with LiveServer(database, servers.folder, processes, METRICS_TOKEN=TOKEN) as server:
         yield server
 
@@ -114,11 +114,16 @@ def kills_of(run: Run, request: pytest.FixtureRequest, live_store: str) -> list[
 
 
 def make_decisions(
-    server: LiveServer, live_store: str, request: pytest.FixtureRequest, decisions: int, rounds: int
+    server: LiveServer,
+    live_store: str,
+    request: pytest.FixtureRequest,
+    decisions: int,
+    rounds: int,
+    pause: float = PAUSE_SECONDS,
 ) -> Run:
-    """Let writers ask for so many decisions, with one kill of each kind per round."""
+    """Let writers ask for this number of decisions, with one kill of each kind per round."""
     with Watch(server) as watch:
-        load = Load(server, clients=WRITERS, tokens=PEOPLE)
+        load = Load(server, clients=WRITERS, tokens=PEOPLE, pause=pause)
         run = Run(server, load, watch)
         kills = kills_of(run, request, live_store) * rounds
         with load:
@@ -214,8 +219,7 @@ def check_evidence(run: Run, folder: Path) -> tuple[list[float], list[float]]:
 def test_kills_leave_the_evidence_complete(
     server: LiveServer, live_store: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    decisions = 1500 if live_store == "sqlite" else 3000
-    run = make_decisions(server, live_store, request, decisions, rounds=1)
+    run = make_decisions(server, live_store, request, decisions=600, rounds=1)
     _, takeovers = check_evidence(run, tmp_path)
     assert max(takeovers) <= PATIENCE
 
@@ -225,7 +229,7 @@ def test_many_kills_leave_the_evidence_complete_and_early(
     server: LiveServer, live_store: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     decisions = 20_000 if live_store == "sqlite" else 100_000
-    run = make_decisions(server, live_store, request, decisions, rounds=5)
+    run = make_decisions(server, live_store, request, decisions, rounds=5, pause=0)
     waited, takeovers = check_evidence(run, tmp_path)
     assert waited[-1] <= SOON
     assert max(takeovers) <= TAKEOVER

@@ -35,8 +35,12 @@ def get(url: str) -> httpx.Response:
     return answer
 
 
-def test_slow_pages_do_not_slow_decisions(start_server: StartServer) -> None:
-    server = start_server(processes=1, DJANGO_SETTINGS_MODULE="tests.live.slow_settings")
+@pytest.fixture(scope="module")
+def server(start_for_module: StartServer) -> LiveServer:
+    return start_for_module(processes=1, DJANGO_SETTINGS_MODULE="tests.live.slow_settings")
+
+
+def test_slow_pages_do_not_slow_decisions(server: LiveServer) -> None:
     with Load(server) as load, ThreadPoolExecutor(THREADS) as pool:
         began = time.monotonic()
         pages = list(pool.map(get, [f"{server.url}/slow/"] * THREADS))
@@ -44,29 +48,27 @@ def test_slow_pages_do_not_slow_decisions(start_server: StartServer) -> None:
     assert [page.text for page in pages] == ["at last"] * THREADS
     assert set(load.statuses()) == {200}
     during = [answer.seconds for answer in load.answers if began <= answer.asked <= ended]
-    assert len(during) > 500
+    assert len(during) > 100
     assert percentile(during, 99) < 1
 
 
-def test_a_flood_of_decisions_does_not_starve_pages(start_server: StartServer) -> None:
-    server = start_server(processes=1)
+def test_a_flood_of_decisions_does_not_starve_pages(server: LiveServer) -> None:
     gate = Gate(server.url)
     email, developer = gate.person().email, gate.developer()
-    with Load(server, clients=32):
-        sign_ins = [seconds_of(lambda: gate.sign_in(email)) for _ in range(10)]
-        writes = [seconds_of(lambda: gate.agent(developer)) for _ in range(10)]
-        pages = [seconds_of(lambda: get(f"{server.url}/accounts/login/")) for _ in range(10)]
+    with Load(server, clients=2 * THREADS, pause=0):
+        sign_ins = [seconds_of(lambda: gate.sign_in(email)) for _ in range(5)]
+        writes = [seconds_of(lambda: gate.agent(developer)) for _ in range(5)]
+        pages = [seconds_of(lambda: get(f"{server.url}/accounts/login/")) for _ in range(5)]
     assert percentile(sign_ins, 95) < 2
     assert percentile(writes, 95) < 2
     assert percentile(pages, 95) < 2
 
 
-def test_a_flood_of_wrong_credentials_slows_neither_pages_nor_decisions(start_server: StartServer) -> None:
-    server = start_server(processes=1)
-    flood = Load(server, clients=32, secret="rs_wrong")
+def test_a_flood_of_wrong_credentials_slows_neither_pages_nor_decisions(server: LiveServer) -> None:
+    flood = Load(server, clients=2 * THREADS, secret="rs_wrong", pause=0)
     load = Load(server, clients=2)
     with decided_directly(server), flood, load:
-        pages = [seconds_of(lambda: get(f"{server.url}/accounts/login/")) for _ in range(20)]
+        pages = [seconds_of(lambda: get(f"{server.url}/accounts/login/")) for _ in range(10)]
     assert set(flood.statuses()) == {401}
     assert set(load.statuses()) == {200}
     assert percentile(pages, 95) < 1
@@ -76,7 +78,7 @@ def test_a_flood_of_wrong_credentials_slows_neither_pages_nor_decisions(start_se
 @pytest.mark.soak
 def test_costly_bodies_of_one_tenant_refuse_no_decision_to_another(start_server: StartServer) -> None:
     server = start_server(processes=1)
-    with Load(server, clients=2) as load, CostlyBodies(server, clients=2 * THREADS) as flood:
+    with Load(server, clients=2) as load, CostlyBodies(server, clients=2 * THREADS, pause=0) as flood:
         for seconds in range(100, 115):
             config = {"maxRequests": 1_000_000, "windowSeconds": seconds, "scope": "per_user"}
             Gate(server.url).policy(flood.developer, "rate_limit", **config)

@@ -5,7 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.live.gate import CALLBACK, Gate, Person, expect
+from tests.live.gate import CALLBACK, Agent, Developer, Gate, Person, expect
+from tests.shared import cases
 
 # One store is enough, because bodies are refused before it is used. PostgreSQL rejects NUL and surrogates.
 pytestmark = pytest.mark.parametrize("live_store", ["postgresql"], indirect=True)
@@ -53,6 +54,21 @@ BODIES: dict[str, tuple[int, bytes]] = {
 }
 
 
+@pytest.fixture
+def developer(gate: Gate) -> Developer:
+    return gate.developer()
+
+
+@pytest.fixture
+def agent(gate: Gate, developer: Developer) -> Agent:
+    return gate.agent(developer)
+
+
+@pytest.fixture
+def person(gate: Gate) -> Person:
+    return gate.person()
+
+
 def send(gate: Gate, path: str, content: bytes, content_type: str = JSON) -> httpx.Response:
     return gate.http.post(path, content=content, headers={"Content-Type": content_type})
 
@@ -68,15 +84,23 @@ def assert_problem(answer: httpx.Response, *statuses: int) -> dict[str, Any]:
     return problem
 
 
-@pytest.mark.parametrize("path", POSTS)
-@pytest.mark.parametrize("name", BODIES)
+# Verify is parsed by the event loop, and the others by Django, all in the same way.
+@cases("path", [VERIFY, "/users/register"])
+@cases("name", BODIES)
 def test_a_hostile_body_gets_a_problem_response(gate: Gate, path: str, name: str) -> None:
     status, body = BODIES[name]
     assert_problem(send(gate, path, body), status, 400)
 
 
-@pytest.mark.parametrize("path", POSTS)
-@pytest.mark.parametrize(
+@cases("path", POSTS)
+@cases("name", ["a list", "a duplicate key", "depth 10,000 of lists", "a lone surrogate", "3 MB"])
+def test_so_it_does_at_each_endpoint(gate: Gate, path: str, name: str) -> None:
+    status, body = BODIES[name]
+    assert_problem(send(gate, path, body), status, 400)
+
+
+@cases("path", POSTS)
+@cases(
     "content_type",
     [
         "text/plain",
@@ -91,13 +115,13 @@ def test_another_content_type_is_415(gate: Gate, path: str, content_type: str) -
     assert problem["code"] == "unsupported_media_type"
 
 
-@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"])
+@cases("content_type", ["application/json; charset=utf-8", "APPLICATION/JSON"])
 def test_other_spellings_of_the_json_content_type_are_accepted(gate: Gate, content_type: str) -> None:
     body = b'{"token": "a", "requiredScopes": ["email:read"]}'
     assert expect(200, send(gate, VERIFY, body, content_type))["reason"] == "invalid_token"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("body", "field"),
     [
         ({"requiredScopes": ["email:read"]}, "token"),
@@ -120,7 +144,7 @@ def test_a_malformed_verify_names_the_field(gate: Gate, body: Any, field: str) -
     assert any(error["field"].split(".")[0] == field.split(".")[0] for error in problem["errors"])
 
 
-@pytest.mark.parametrize(
+@cases(
     "redirect",
     [
         "http://service.example/cb",
@@ -139,24 +163,18 @@ def test_a_malformed_verify_names_the_field(gate: Gate, body: Any, field: str) -
         None,
     ],
 )
-def test_a_bad_redirect_uri_is_refused_at_registration(gate: Gate, redirect: Any) -> None:
+def test_a_bad_redirect_uri_is_refused_at_registration(gate: Gate, developer: Developer, redirect: Any) -> None:
     body = {"name": "x", "redirectUris": [redirect], "allowedScopes": ["email:read"]}
-    assert_problem(gate.post("/agents", body, **gate.developer().headers), 400)
+    assert_problem(gate.post("/agents", body, **developer.headers), 400)
 
 
-@pytest.mark.parametrize("redirect", [f"{CALLBACK}/", f"{CALLBACK}?a=b", CALLBACK.upper(), "https://evil.example"])
-def test_a_redirect_uri_is_compared_byte_for_byte(gate: Gate, redirect: str) -> None:
-    agent = gate.agent(gate.developer())
+@cases("redirect", [f"{CALLBACK}/", f"{CALLBACK}?a=b", CALLBACK.upper(), "https://evil.example"])
+def test_a_redirect_uri_is_compared_byte_for_byte(gate: Gate, agent: Agent, redirect: str) -> None:
     body = {"clientId": agent.client_id, "requestedScopes": ["email:read"], "redirectUri": redirect}
     assert assert_problem(gate.post("/consent/initiate", body), 400)["code"] == "invalid_redirect_uri"
 
 
-@pytest.fixture
-def person(gate: Gate) -> Person:
-    return gate.person()
-
-
-@pytest.mark.parametrize(
+@cases(
     "identifier",
     ["%00", "%ff", "..%2f..", "'%20OR%201=1", "cns_" + "a" * 5_000, "\uff43ns_1", "%F0%9F%92%A9"],
 )
@@ -165,14 +183,12 @@ def test_a_hostile_id_in_a_path_is_not_found(gate: Gate, person: Person, identif
         assert_problem(gate.get(path, **person.headers), 404)
 
 
-@pytest.mark.parametrize(
-    "query", ["limit=0", "limit=201", "limit=x", "limit=-1", "cursor=%00", "cursor=x", "cursor=" + "A" * 4000]
-)
+@cases("query", ["limit=0", "limit=201", "limit=x", "limit=-1", "cursor=%00", "cursor=x", "cursor=" + "A" * 4000])
 def test_an_invalid_limit_or_cursor_is_a_400(gate: Gate, person: Person, query: str) -> None:
     assert_problem(gate.get(f"/users/me/consents?{query}", **person.headers), 400)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("header", "value"),
     [
         ("Authorization", "Bearer"),
@@ -191,10 +207,10 @@ def test_a_hostile_credential_is_a_401(gate: Gate, header: str, value: str) -> N
         assert_problem(gate.http.get(path, headers=encoded), 401)
 
 
-@pytest.mark.parametrize("key", ["", "x" * 10_000, "é", "a\tb"])
-def test_a_hostile_idempotency_key_is_not_a_server_error(gate: Gate, key: str) -> None:
+@cases("key", ["", "x" * 10_000, "é", "a\tb"])
+def test_a_hostile_idempotency_key_is_not_a_server_error(gate: Gate, developer: Developer, key: str) -> None:
     body = {"name": "x", "redirectUris": [CALLBACK], "allowedScopes": ["email:read"]}
-    headers = {**gate.developer().headers, "Idempotency-Key": key.encode("latin-1")}
+    headers = {**developer.headers, "Idempotency-Key": key.encode("latin-1")}
     answer = gate.http.post("/agents", json=body, headers=headers)
     assert answer.status_code in (201, 400)
 

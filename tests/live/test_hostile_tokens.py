@@ -150,15 +150,10 @@ def token(gate: Gate, developer: Developer) -> str:
     return str(gate.tokens(gate.agent(developer), gate.person())["accessToken"])
 
 
-@pytest.mark.parametrize("name", MUTANTS)
-def test_a_manipulated_token_is_invalid_and_leaves_no_row(
-    gate: Gate, shared_server: LiveServer, token: str, name: str
-) -> None:
-    mutant = MUTANTS[name](token)
+def test_a_manipulated_token_is_invalid_and_leaves_no_row(gate: Gate, shared_server: LiveServer, token: str) -> None:
     entries = shared_server.database.count_entries()
-
-    assert gate.verify(mutant) == {"allowed": False, "reason": "invalid_token"}
-
+    for name, change in MUTANTS.items():
+        assert gate.verify(change(token)) == {"allowed": False, "reason": "invalid_token"}, name
     assert shared_server.database.count_entries() == entries
 
 
@@ -183,20 +178,11 @@ def test_a_refresh_token_is_not_an_access_token(gate: Gate, developer: Developer
     assert gate.verify(tokens["refreshToken"]) == {"allowed": False, "reason": "invalid_token"}
 
 
-def test_a_token_of_another_installation_is_invalid(
-    gate: Gate, live_store: str, start_server: Callable[..., LiveServer]
-) -> None:
-    other = Gate(start_server(processes=1).url)
-    foreign = other.tokens(other.agent(other.developer()), other.person())["accessToken"]
-    assert other.verify(foreign)["allowed"] is True
-    assert gate.verify(foreign) == {"allowed": False, "reason": "invalid_token"}
-
-
 def test_garbage_leaves_no_row_and_the_valid_token_is_still_allowed(
     gate: Gate, shared_server: LiveServer, developer: Developer, token: str
 ) -> None:
     entries = shared_server.database.count_entries()
-    for _ in range(200):
+    for _ in range(20):
         gate.verify(secrets.token_urlsafe(60))
     assert shared_server.database.count_entries() == entries
     assert gate.verify(token)["allowed"] is True

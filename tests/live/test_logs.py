@@ -2,19 +2,14 @@
 
 import json
 import secrets
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 
-from tests import production
 from tests.constants import PASSWORD, basic
 from tests.live.gate import Agent, Gate, Json, expect
-from tests.live.server import ROOT, LiveServer, full
+from tests.live.server import LiveServer
 from tests.live.test_known_attacks import signed_in_browser
-from tests.servers import die_with_parent
-from tests.waiting import wait_until
 
 WRONG = "a-wrong-password-9131"
 NO_MAILS = "django.core.mail.backends.dummy.EmailBackend"
@@ -79,25 +74,3 @@ def offend(gate: Gate, agent: Agent, used: Json) -> None:
     httpx.get(f"{url}/accounts/password/reset/key/{used['key']}/")
     httpx.post(f"{url}/api/v1/users/login", content=f'{{"email": "{used["code"]}')
     httpx.post(f"{url}/api/v1/users/login", json={"email": "x@example.com", "password": WRONG})
-
-
-def test_the_worker_logs_json_with_the_ids_of_its_tasks(
-    start_server: Callable[..., LiveServer], tmp_path: Path
-) -> None:
-    environment = start_server(processes=1).environment | {"LOG_FORMAT": "json"}
-    # Celery warns before it has a log, if root runs it.
-    environment |= {"HEARTBEAT_PATH": str(tmp_path / "heartbeat"), "PYTHONWARNINGS": "ignore"}
-    with (tmp_path / "log").open("wb") as log:
-        command = [production.python(), "-m", "server.worker"]
-        worker = subprocess.Popen(
-            command, cwd=ROOT, env=full(environment), stdout=subprocess.DEVNULL, stderr=log, preexec_fn=die_with_parent
-        )
-    text = (tmp_path / "log").read_text
-    wait_until(lambda: "succeeded" in text(), text, 60)
-    worker.terminate()
-    worker.wait(30)
-
-    lines = [json.loads(line) for line in text().splitlines()]
-    done = [line for line in lines if "succeeded" in line["message"]]
-    assert done, lines
-    assert all(line["requestId"] in line["message"] for line in done)

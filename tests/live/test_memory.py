@@ -42,7 +42,7 @@ def sample(server: LiveServer, memory: dict[int, list[float]], waiting: list[int
 def test_memory_is_flat_at_full_load(start_server: Callable[..., LiveServer], live_store: str, tmp_path: Path) -> None:
     find_program("wrk")
     server = start_server(processes=1 if live_store == "sqlite" else 2)
-    load = Load(server, tokens=TOKENS)
+    load = Load(server, clients=16, tokens=TOKENS, pause=0)
     requests = wrk.Load.of_bodies("/api/v1/tokens/verify", load.bodies, **load.headers)
     script = requests.write(tmp_path, "verify")
     memory: dict[int, list[float]] = defaultdict(list)

@@ -1,9 +1,9 @@
 """The metrics of several server processes add up, also over the death of one."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.live.gate import Gate, registration
 from tests.live.metrics import TOKEN, Scraped
@@ -12,8 +12,16 @@ from tests.waiting import wait_until
 from tests.watching import expressions, metrics_in
 
 
-def test_processes_add_up_and_a_dead_one_still_counts(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server(processes=2, METRICS_TOKEN=TOKEN)
+@pytest.fixture(scope="module")
+def server(start_for_module: Callable[..., LiveServer], tmp_path_factory: pytest.TempPathFactory) -> LiveServer:
+    """Start a server that has a backup, and lets each address register once."""
+    backups = tmp_path_factory.mktemp("backups")
+    (backups / "agentgate.dump").write_text("data")
+    once = {"BACKUP_DIR": str(backups), "THROTTLE_REGISTRATION": "1/hour"}
+    return start_for_module(processes=2, METRICS_TOKEN=TOKEN, **once)
+
+
+def test_processes_add_up_and_a_dead_one_still_counts(server: LiveServer) -> None:
     before = Scraped(server).value("agentgate_http_seconds_count", route="api")
     read_scopes(server, 40)
     assert Scraped(server).value("agentgate_http_seconds_count", route="api") == before + 40
@@ -30,11 +38,7 @@ def read_scopes(server: LiveServer, times: int) -> None:
         assert httpx.get(f"{server.url}/api/v1/scopes", timeout=20).status_code == 200
 
 
-def test_the_dashboard_and_the_alerts_name_what_a_server_publishes(
-    start_server: Callable[..., LiveServer], tmp_path: Path
-) -> None:
-    (tmp_path / "agentgate.dump").write_text("data")
-    server = start_server(processes=1, METRICS_TOKEN=TOKEN, BACKUP_DIR=str(tmp_path), THROTTLE_REGISTRATION="1/hour")
+def test_the_dashboard_and_the_alerts_name_what_a_server_publishes(server: LiveServer) -> None:
     gate = Gate(server.url)
     developer = gate.developer()
     assert gate.post("/users/register", registration("Ada", "ada@example.com")).status_code == 429

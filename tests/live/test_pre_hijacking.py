@@ -1,7 +1,7 @@
 """Account pre-hijacking on a running server: the owner's reset ends everything that a stranger created."""
 
 import re
-from collections.abc import Callable
+import secrets
 
 import httpx
 
@@ -9,7 +9,7 @@ from tests.constants import NEW_PASSWORD
 from tests.live.gate import PASSWORD, Gate, Person, expect
 from tests.live.server import LiveServer
 
-VICTIM, MINE = "victim@example.com", "stranger@evil.example"
+VICTIM, MINE = (f"{name}-{secrets.token_hex(8)}@example.com" for name in ("victim", "stranger"))
 
 
 class Browser:
@@ -42,9 +42,8 @@ def reset(server: LiveServer, email: str, password: str) -> None:
     assert "You can now sign in with your new password" in done.text
 
 
-def test_nothing_that_a_stranger_created_survives_the_owners_reset(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server(processes=2)
-    gate = Gate(server.url)
+def test_nothing_that_a_stranger_created_survives_the_owners_reset(gate: Gate, shared_server: LiveServer) -> None:
+    server = shared_server
     body = {"name": "Mine", "email": VICTIM, "password": PASSWORD}
     key = {"X_Api_Key": expect(201, gate.post("/developers/register", body))["apiKey"]}
     login = expect(200, gate.post("/users/login", {"email": VICTIM, "password": PASSWORD}))

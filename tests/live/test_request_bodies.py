@@ -23,7 +23,7 @@ REFUSED_EARLY = {
     415: ("/api/v1/tokens/verify", "Content-Type: text/plain"),
     403: ("/accounts/login/", "Content-Type: application/x-www-form-urlencoded"),
 }
-BATCH = 200
+BATCH = 50
 
 
 class RawClient:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from tests.waiting import wait_until
 
 ROLES = Roles(*(f"{name}_{os.getpid()}" for name in Roles()))
 ROLES_PASSWORD = "roles-of-the-tests"
-REFUSED = (errors.InsufficientPrivilege,)
 FILL = """
 import django; django.setup()
 from audit.sequencing import sequencer
@@ -154,29 +153,35 @@ BY_ARCHIVER = [
 ]
 
 
+def permitted(cluster: Cluster, role: str, statements: Iterable[str]) -> list[str]:
+    """Return the statements that this role can execute."""
+    found = []
+    with psycopg.connect(cluster.url(role)) as connection:
+        for statement in statements:
+            try:
+                connection.execute(statement.replace("ROLE owner", f"ROLE {ROLES.owner}").encode())
+            except errors.InsufficientPrivilege:
+                pass
+            else:
+                found.append(statement)
+            connection.rollback()
+    return found
+
+
 class TestAttacks:
     # The names of roles differ by process, so they must not be part of the names of tests.
     @pytest.mark.parametrize("role", ["application", "sequencer", "archiver"])
-    @pytest.mark.parametrize("statement", BY_ALL)
-    def test_no_role_can_change_the_log(self, role: str, statement: str, cluster: Cluster) -> None:
-        with pytest.raises(REFUSED):
-            cluster.run(getattr(ROLES, role), statement.replace("ROLE owner", f"ROLE {ROLES.owner}"))
+    def test_no_role_can_change_the_log(self, role: str, cluster: Cluster) -> None:
+        assert permitted(cluster, getattr(ROLES, role), BY_ALL) == []
 
-    @pytest.mark.parametrize(
-        ("role", "statement"),
-        [
-            *(("application", one) for one in BY_APPLICATION),
-            *(("sequencer", one) for one in BY_SEQUENCER),
-            *(("archiver", one) for one in BY_ARCHIVER),
-        ],
-    )
-    def test_each_role_has_no_more_rights_than_it_needs(self, role: str, statement: str, cluster: Cluster) -> None:
-        with pytest.raises(REFUSED):
-            cluster.run(getattr(ROLES, role), statement)
+    def test_each_role_has_no_more_rights_than_it_needs(self, cluster: Cluster) -> None:
+        assert permitted(cluster, ROLES.application, BY_APPLICATION) == []
+        assert permitted(cluster, ROLES.sequencer, BY_SEQUENCER) == []
+        assert permitted(cluster, ROLES.archiver, BY_ARCHIVER) == []
 
     def test_the_application_cannot_pose_as_the_sequencer(self, cluster: Cluster) -> None:
         pose = "SELECT set_config('audit.sequencing', 'on', true)"
-        with pytest.raises(REFUSED):
+        with pytest.raises(errors.InsufficientPrivilege):
             cluster.run(ROLES.application, pose, "DELETE FROM audit_journal")
 
     def test_the_archiver_cannot_drop_a_month_that_is_not_verified(self, cluster: Cluster) -> None:
@@ -244,7 +249,10 @@ class TestProduct:
     def test_the_check_warns_only_about_the_owner(self, cluster: Cluster) -> None:
         def warns(role: str) -> bool:
             environment = settings_of({"DATABASE_URL": cluster.url(role), "API_URL": "https://gate.example.com"})
-            return "audit.W001" in preloaded.run(["manage.py", "check", "--deploy"], environment).stderr
+            return (
+                "audit.W001"
+                in preloaded.run(["manage.py", "check", "--deploy", "--tag", "security"], environment).stderr
+            )
 
         assert warns(ROLES.owner)
         assert not warns(ROLES.application)

@@ -103,7 +103,8 @@ def checkout(tmp_path: Path) -> Iterator[Checkout]:
 def test_the_commands_start_server_and_worker_and_a_backup_can_be_restored(
     checkout: Checkout, servers: Servers
 ) -> None:
-    database, restored = servers.postgres.create_database(), servers.postgres.create_database()
+    # It is migrated, because the test is not about how long migrations take.
+    database, restored = servers.postgres.create_migrated(), servers.postgres.create_database()
     setup = SETUP.replace("postgresql://agentgate:password@localhost:5432/agentgate", database)
     setup = setup.replace("redis://localhost:6379/0", servers.valkey.url)
     setup = setup.replace("createsuperuser", "createsuperuser --no-input")  # the values are in variables

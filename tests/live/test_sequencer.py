@@ -21,30 +21,14 @@ def is_copied(database: Database, entries: int) -> bool:
     return database.count("audit_entry") == entries and database.count("audit_journal") == 0
 
 
-def test_the_server_copies_decisions_into_the_log(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server(processes=2)
-    entries = server.database.count("audit_entry")
-    for number in (1, 2):
-        server.manage("shell", "-c", WRITE)
-        wait_until(lambda n=number: is_copied(server.database, entries + 3 * n), server.log_text, 10)  # type: ignore[misc]
-    assert "sequencer" not in server.log_text()
+@pytest.fixture(scope="module")
+def lasting_server(start_for_module: Callable[..., LiveServer]) -> LiveServer:
+    return start_for_module(processes=2)
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
-def test_the_sequencer_runs_alone_and_stops_on_a_signal(
-    stop: signal.Signals, live_store: str, databases: Databases, servers: Servers, tmp_path: Path
-) -> None:
-    database = new_database(live_store, databases, servers)
-    log = tmp_path / "log"
-    with log.open("wb") as output:
-        process = preloaded.start(["-m", "server.sequencer"], full(database.environment), output, output)
-    manage(database.environment, "shell", "-c", WRITE)
-    wait_until(lambda: is_copied(database, 3), log.read_text, 30)
-
-    process.send_signal(stop)
-
-    assert process.wait(10) == 0
-    assert "The sequencer is running." in log.read_text()
+@pytest.fixture
+def server(lasting_server: LiveServer) -> LiveServer:
+    return lasting_server.start_unless_running()
 
 
 def running(server: LiveServer, other_than: psutil.Process | None = None) -> psutil.Process:
@@ -67,32 +51,54 @@ def write_and_wait(server: LiveServer) -> None:
     wait_until(lambda: is_copied(server.database, entries + 3), server.log_text, 10)
 
 
-def test_a_sequencer_that_was_killed_has_a_successor(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server()
+def test_the_server_copies_decisions_into_the_log_also_after_a_kill(server: LiveServer) -> None:
+    write_and_wait(server)
+    assert "sequencer" not in server.log_text()
     sequencer = running(server)
-    for number in (1, 2, 3):
-        sequencer.kill()
-        sequencer = running(server, other_than=sequencer)
-        write_and_wait(server)
-        assert server.log_text().count("The sequencer ended with status -9") == number
+    sequencer.kill()
+    running(server, other_than=sequencer)
+    write_and_wait(server)
+    assert server.log_text().count("The sequencer ended with status -9") == 1
 
 
-def test_the_server_stops_the_sequencer_at_its_end(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server()
+def test_the_sequencer_runs_alone_and_stops_on_a_signal(
+    live_store: str, databases: Databases, servers: Servers, tmp_path: Path
+) -> None:
+    database = new_database(live_store, databases, servers)
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        process = preloaded.start(["-m", "server.sequencer"], full(database.environment), output, output)
+    manage(database.environment, "shell", "-c", WRITE)
+    wait_until(lambda: is_copied(database, 3), log.read_text, 30)
+
+    process.terminate()
+
+    assert process.wait(10) == 0
+    assert "The sequencer is running." in log.read_text()
+
+
+# Processes end in the same way on both databases.
+
+
+@pytest.mark.parametrize("live_store", ["sqlite"], indirect=True)
+def test_the_server_stops_the_sequencer_at_its_end(server: LiveServer) -> None:
     sequencer = running(server)
     server.end(signal.SIGTERM)
     assert not sequencer.is_running()
 
 
-def test_the_sequencer_ends_when_its_server_is_killed(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server()
-    sequencer = running(server)
+@pytest.mark.parametrize("live_store", ["sqlite"], indirect=True)
+def test_no_process_outlives_a_server_that_is_killed_while_one_of_them_is_starting(server: LiveServer) -> None:
+    sequencer, before = running(server), set(server.workers())
+    server.kill_a_worker()
+    wait_until(lambda: bool(set(server.workers()) - before), server.log_text, 30)
+    family = [sequencer, *server.workers()]
     server.end(signal.SIGKILL)
-    wait_until(lambda: not sequencer.is_running(), server.log_text, 15)
+    wait_until(lambda: not any(process.is_running() for process in family), server.log_text, 30)
 
 
-def test_a_sequencer_that_outlives_the_server_keeps_no_client_waiting(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server(processes=1)
+@pytest.mark.parametrize("live_store", ["sqlite"], indirect=True)
+def test_a_sequencer_that_outlives_the_server_keeps_no_client_waiting(server: LiveServer) -> None:
     sequencer, workers = running(server), server.workers()
     sequencer.suspend()
     try:
@@ -104,15 +110,3 @@ def test_a_sequencer_that_outlives_the_server_keeps_no_client_waiting(start_serv
             httpx.get(server.url)
     finally:
         sequencer.resume()
-
-
-def test_a_process_that_was_still_starting_ends_when_its_server_is_killed(
-    start_server: Callable[..., LiveServer],
-) -> None:
-    server = start_server(processes=2)
-    before = set(server.workers())
-    server.kill_a_worker()
-    wait_until(lambda: bool(set(server.workers()) - before), server.log_text, 30)
-    workers = server.workers()
-    server.end(signal.SIGKILL)
-    wait_until(lambda: not any(worker.is_running() for worker in workers), server.log_text, 30)

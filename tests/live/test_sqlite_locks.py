@@ -36,8 +36,12 @@ def lock(server: LiveServer, seconds: float) -> Fault:
     return Fault(began, time.monotonic())
 
 
-def test_a_short_lock_delays_decisions_and_fails_none(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server(processes=1)
+@pytest.fixture(scope="module")
+def server(start_for_module: Callable[..., LiveServer]) -> LiveServer:
+    return start_for_module(processes=1)
+
+
+def test_a_short_lock_delays_decisions_and_fails_none(server: LiveServer) -> None:
     with Load(server) as load:
         lock(server, 3)
         load.wait_for_more(100)
@@ -46,8 +50,7 @@ def test_a_short_lock_delays_decisions_and_fails_none(start_server: Callable[...
     check_log(load, server)
 
 
-def test_the_metrics_show_the_queue_during_a_lock(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server(processes=1)
+def test_the_metrics_show_the_queue_during_a_lock(server: LiveServer) -> None:
     gate = Gate(server.url)
     token = gate.tokens(gate.agent(gate.developer()), gate.person())["accessToken"]
 
@@ -63,8 +66,7 @@ def test_the_metrics_show_the_queue_during_a_lock(start_server: Callable[..., Li
 
 
 @pytest.mark.soak
-def test_a_long_lock_is_answered_503_until_it_ends(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server(processes=1)
+def test_a_long_lock_is_answered_503_until_it_ends(server: LiveServer) -> None:
     with Load(server) as load:
         fault = lock(server, 10)
         time.sleep(3)

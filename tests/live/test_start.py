@@ -32,9 +32,11 @@ def start(process: str, environment: dict[str, str]) -> subprocess.CompletedProc
     return preloaded.run(["-m", MODULES[process]], full({**environment, "API_PORT": str(free_port())}))
 
 
-@pytest.mark.parametrize("process", MODULES)
-def test_nothing_starts_without_migrations(process: str, unmigrated: Database) -> None:
-    ended = start(process, unmigrated.environment)
+# `tests/server/test_start.py` shows that the worker makes these checks, too.
+
+
+def test_the_server_does_not_start_without_migrations(unmigrated: Database) -> None:
+    ended = start("server", unmigrated.environment)
 
     assert ended.returncode == 1
     assert ended.stderr.startswith("agentgate: the database lacks ")
@@ -42,22 +44,16 @@ def test_nothing_starts_without_migrations(process: str, unmigrated: Database) -
     assert len(ended.stderr.splitlines()) == 1
 
 
-@pytest.mark.parametrize("process", MODULES)
-def test_a_single_missing_migration_stops_the_start(
-    process: str, live_store: str, databases: Databases, servers: Servers
-) -> None:
+def test_a_single_missing_migration_stops_the_start(live_store: str, databases: Databases, servers: Servers) -> None:
     database = new_database(live_store, databases, servers)
     manage(database.environment, "migrate", "admin", "0002", "--verbosity", "0")
 
-    assert "the database lacks 1 migration; " in start(process, database.environment).stderr
+    assert "the database lacks 1 migration; " in start("server", database.environment).stderr
 
 
-@pytest.mark.parametrize("process", MODULES)
-def test_unsafe_settings_stop_server_and_worker(
-    process: str, live_store: str, databases: Databases, servers: Servers
-) -> None:
+def test_unsafe_settings_stop_the_worker(live_store: str, databases: Databases, servers: Servers) -> None:
     database = new_database(live_store, databases, servers)
-    ended = start(process, {**database.environment, "TRUSTED_PROXIES": "0.0.0.0/0", "THROTTLE_VERIFY": "many"})
+    ended = start("worker", {**database.environment, "TRUSTED_PROXIES": "0.0.0.0/0", "THROTTLE_VERIFY": "many"})
 
     assert ended.returncode == 1
     assert "TRUSTED_PROXIES" in ended.stderr
@@ -65,7 +61,7 @@ def test_unsafe_settings_stop_server_and_worker(
     assert [line.partition(":")[0] for line in ended.stderr.splitlines()] == ["agentgate"] * 2
 
 
-@pytest.mark.parametrize("process", MODULES)
+@pytest.mark.parametrize("process", ["server", pytest.param("worker", marks=pytest.mark.soak)])
 def test_an_unavailable_database_is_logged_and_does_not_stop_the_start(process: str, tmp_path: Path) -> None:
     """The server returns 503 until the database is available again."""
     url = f"postgresql://gate:{OTHER_SECRET}@127.0.0.1:{free_port()}/gate"
@@ -86,18 +82,12 @@ def test_an_unavailable_database_is_logged_and_does_not_stop_the_start(process: 
     assert OTHER_SECRET not in text
 
 
-def test_the_server_logs_its_address(start_server: Callable[..., LiveServer]) -> None:
-    server = start_server(processes=1, API_URL="http://localhost:8000")
-
-    assert f"Listening on {server.url}. Public URL (API_URL): http://localhost:8000" in server.log_text()
-
-
-def test_keys_that_cannot_be_decrypted_are_logged_until_there_is_a_new_one(
+def test_the_server_logs_its_address_and_keys_that_it_cannot_decrypt_until_there_is_a_new_one(
     start_server: Callable[..., LiveServer],
 ) -> None:
-    server = start_server(processes=1)
+    server = start_server(processes=1, API_URL="http://localhost:8000")
+    assert f"Listening on {server.url}. Public URL (API_URL): http://localhost:8000" in server.log_text()
     keys(server)
-    server.restart()
     assert DOES_NOT_OPEN not in server.log_text()
 
     server.environment["JWT_SECRET"] = OTHER_SECRET

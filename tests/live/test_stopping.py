@@ -9,7 +9,7 @@ import psutil
 from tests.live.load import LONGEST_SECONDS, LOST, REFUSED, Load, check_log
 from tests.live.server import LiveServer
 
-SLOW_SECONDS = 8  # A process that did not answer the supervisor for so long would be killed.
+SLOW_SECONDS = 8  # A process that does not answer the supervisor for this long is killed.
 SLOW = b"POST /api/v1/verify HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"
 
 

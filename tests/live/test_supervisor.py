@@ -20,9 +20,14 @@ STOPPED_SECONDS = 10  # A process that does not answer for five seconds of the s
 SOON_SECONDS = 5  # The supervisor looks twice per second, and the machine may be busy.
 
 
+@pytest.fixture(scope="module")
+def lasting_server(start_for_module: Callable[..., LiveServer]) -> LiveServer:
+    return start_for_module(processes=2)
+
+
 @pytest.fixture
-def server(start_server: Callable[..., LiveServer]) -> LiveServer:
-    return start_server(processes=2)
+def server(lasting_server: LiveServer) -> LiveServer:
+    return lasting_server.start_unless_running()
 
 
 @pytest.fixture
@@ -57,6 +62,18 @@ def test_a_process_is_replaced_while_another_does_not_answer(server: LiveServer,
     assert frozen.is_running()
 
 
+def test_a_restart_replaces_all_processes_also_one_that_hangs(server: LiveServer, frozen: psutil.Process) -> None:
+    before = set(server.workers())
+    psutil.Process(server.pid).send_signal(signal.SIGHUP)
+
+    def is_replaced() -> bool:
+        workers = set(server.workers())
+        return len(workers) == 2 and not workers & before
+
+    wait_until(is_replaced, server.log_text, BOUNDED_SECONDS)
+    server.wait_until_healthy()
+
+
 def test_a_stop_waits_only_briefly_for_a_process_that_does_not_answer(
     server: LiveServer, frozen: psutil.Process
 ) -> None:
@@ -68,36 +85,3 @@ def test_a_stop_waits_only_briefly_for_a_process_that_does_not_answer(
     assert has_ended(frozen)
     with pytest.raises(httpx.ConnectError):
         httpx.get(server.url)
-
-
-class TestRestart:
-    """SIGHUP replaces all processes, also one that hangs."""
-
-    def test_a_process_that_hangs_is_replaced_too(self, server: LiveServer, frozen: psutil.Process) -> None:
-        before = set(server.workers())
-        psutil.Process(server.pid).send_signal(signal.SIGHUP)
-
-        def is_replaced() -> bool:
-            workers = set(server.workers())
-            return len(workers) == 2 and not workers & before
-
-        wait_until(is_replaced, server.log_text, BOUNDED_SECONDS)
-        server.wait_until_healthy()
-
-    def test_meanwhile_a_process_that_ends_is_replaced(self, server: LiveServer, frozen: psutil.Process) -> None:
-        before = set(server.workers())
-        (other,) = before - {frozen}
-        psutil.Process(server.pid).send_signal(signal.SIGHUP)
-        wait_until(lambda: len(server.workers()) == 3, server.log_text)
-        other.kill()
-        wait_until(lambda: len(set(server.workers()) - before) == 2, server.log_text, SOON_SECONDS)
-
-    def test_a_stop_ends_it(self, server: LiveServer, frozen: psutil.Process) -> None:
-        supervisor = psutil.Process(server.pid)
-        supervisor.send_signal(signal.SIGHUP)
-        wait_until(lambda: len(server.workers()) == 3, server.log_text)
-        family = server.workers()
-        supervisor.terminate()
-
-        wait_until(lambda: has_ended(supervisor), server.log_text, STOPPED_SECONDS)
-        assert all(has_ended(process) for process in family)

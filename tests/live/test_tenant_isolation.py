@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.live.gate import CALLBACK, Agent, Developer, Gate, Json, Person, code_of, expect
+from tests.live.server import LiveServer
 
 VERBS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 BODIES: tuple[Json, ...] = (
@@ -38,8 +39,9 @@ class World:
     tokens: Json = field(repr=False)
 
 
-@pytest.fixture
-def world(gate: Gate) -> World:
+@pytest.fixture(scope="module")
+def world(shared_server: LiveServer) -> World:
+    gate = Gate(shared_server.url)
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
     return World(
@@ -157,9 +159,9 @@ def test_another_users_log_is_hidden(world: World) -> None:
 
 
 def test_lists_contain_only_own_objects(world: World) -> None:
-    gate = world.gate
-    assert expect(200, gate.get("/agents", **world.stranger.headers))["items"] == []
-    assert expect(200, gate.get("/policies", **world.stranger.headers))["items"] == []
+    gate, stranger = world.gate, world.gate.developer("Other")
+    assert expect(200, gate.get("/agents", **stranger.headers))["items"] == []
+    assert expect(200, gate.get("/policies", **stranger.headers))["items"] == []
     assert expect(200, gate.get("/users/me/consents", **world.neighbor.headers))["items"] == []
 
 
@@ -174,7 +176,7 @@ def test_a_cursor_of_another_tenant_does_not_show_its_entries(world: World) -> N
 
 def test_another_agents_refresh_token_gets_the_same_error_as_an_unknown_one(world: World) -> None:
     gate, thief = world.gate, world.gate.agent(world.stranger)
-    refresh_token = world.tokens["refreshToken"]
+    refresh_token = gate.tokens(world.agent, gate.person())["refreshToken"]
     answers = [gate.refresh(thief, token) for token in (refresh_token, random_id_like(refresh_token))]
     assert trace(answers[0]) == trace(answers[1])
     assert code_of(answers[0]) == "invalid_grant"

@@ -1,4 +1,4 @@
-"""The worker runs the tasks that are sent to it, with and without Valkey."""
+"""The worker runs the tasks that are sent to it without Valkey. `test_containers.py` runs it with Valkey."""
 
 import subprocess
 from collections.abc import Iterator
@@ -42,7 +42,9 @@ def worker(database: Database, tmp_path: Path) -> Iterator[Path]:
     process.wait(30)
 
 
-def test_the_worker_runs_a_sweep(database: Database, worker: Path) -> None:
+@pytest.mark.soak
+@pytest.mark.parametrize("live_store", ["sqlite"], indirect=True)
+def test_the_worker_runs_a_sweep_without_valkey(database: Database, worker: Path) -> None:
     manage(database.environment, "shell", "-c", CREATE_EXPIRED_CONSENT)
     logged = database.count("audit_journal")
     manage(database.environment, "shell", "-c", SWEEP)

@@ -1,7 +1,9 @@
 """Fixtures for tests of the Python SDK against a running server."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 
 import pytest
 
@@ -12,9 +14,11 @@ from tests.live.server import ROOT, Databases, LiveServer
 SDK = ROOT / "sdk" / "python"
 AUDIT = ROOT / "sdk" / "audit"
 sys.path[:0] = [str(folder / name) for folder in (SDK, AUDIT) for name in ("src", "tests")]
+sys.path.append(str(SDK / "tests" / "cli"))
 
 from agentgate_oauth import AgentGateAdmin, AgentGateClient  # noqa: E402 - found on the path set above
 from agentgate_oauth.models import AuditEntry, NewResourceServer  # noqa: E402
+from service_processes import Service, running_service  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +58,22 @@ def mail_service(admin: AgentGateAdmin) -> NewResourceServer:
     return admin.create_resource_server(
         name="Mail", identifier="https://mail.example", scopes=["email:read", "email:send"]
     )
+
+
+@pytest.fixture(scope="session")
+def services(gate: Gate, mail_service: NewResourceServer) -> Iterator[Callable[[str], Service]]:
+    """Yield a function that starts a guarded service on a framework when it is first asked for it."""
+    with ExitStack() as stack:
+
+        def start(name: str) -> Service:
+            return stack.enter_context(running_service(name, gate.url, mail_service.id, mail_service.secret))
+
+        yield cache(start)
+
+
+@pytest.fixture(params=["django", "drf", "flask", "fastapi", "fastmcp"])
+def service(request: pytest.FixtureRequest, services: Callable[[str], Service]) -> Service:
+    return services(request.param)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from agentgate_oauth.models import NewResourceServer
 from fastmcp import Client
 from fastmcp.client.elicitation import ElicitResult
 from fastmcp.exceptions import ToolError
-from service_processes import Service, running_service
+from service_processes import Service
 
 from tests.live.gate import Agent, Gate, Person, expect
 from tests.sdk.cutting_proxy import cutting_proxy
@@ -148,12 +148,6 @@ def test_a_service_gets_what_each_rule_said(
 
 
 # Guards
-
-
-@pytest.fixture(scope="module", params=["django", "drf", "flask", "fastapi", "fastmcp"])
-def service(request: pytest.FixtureRequest, gate: Gate, mail_service: NewResourceServer) -> Iterator[Service]:
-    with running_service(request.param, gate.url, mail_service.id, mail_service.secret) as running:
-        yield running
 
 
 def test_a_guarded_service_says_where_the_user_approves(service: Service, careful: Careful):

@@ -1,17 +1,24 @@
 """The command line against a running server."""
 
+import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from agentgate_oauth.cli.app import run
+from in_process import Piped
 
 from tests.live.gate import CALLBACK, PASSWORD, Agent, Developer, Gate, Person
-from tests.sdk.conftest import AUDIT, SDK
+from tests.live.outside import audit
+from tests.sdk.conftest import SDK
 
 README = (SDK / "README.md").read_text(encoding="utf-8")
 WITHIN = {"field": "recipient", "operator": "ends_with", "value": "@acme.example"}
@@ -19,41 +26,40 @@ AGENT = ("--redirect-uri", CALLBACK, "--scope", "email:send")
 
 
 class Terminal:
-    """A shell with `agentgate` in its path."""
+    """A shell in the folder `home` with `agentgate` in its path.
+
+    Its commands run in this process, because starting Python for each of them takes most of a second.
+    """
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home
-        program = home / "bin" / "agentgate"
-        program.parent.mkdir()
-        program.write_text(
-            f'#!/bin/sh\nexec "{sys.executable}" -c "from agentgate_oauth.cli import main; main()" "$@"\n'
-        )
-        program.chmod(0o755)
-        path = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
-        config = str(home / "config")
-        self.environment = {**os.environ, "PATH": path, "PYTHONPATH": str(SDK / "src"), "AGENTGATE_CONFIG_DIR": config}
-        self.environment |= environment
+        self.environment = {**os.environ, "AGENTGATE_CONFIG_DIR": str(home / "config"), **environment}
 
     def run(self, *arguments: str, given: str = "", code: int = 0) -> str:
         """Return what `agentgate` printed on both streams."""
-        return self.shell(["agentgate", *arguments], given=given, code=code)
+        printed = io.StringIO()
+        with ExitStack() as stack:
+            stack.enter_context(chdir(self.home))
+            stack.enter_context(patch.dict(os.environ, self.environment, clear=True))
+            stack.enter_context(patch.object(sys, "stdin", io.TextIOWrapper(Piped(given.encode()))))
+            stack.enter_context(redirect_stdout(printed))
+            stack.enter_context(redirect_stderr(printed))
+            ended = run(list(arguments))
+        assert ended == code, printed.getvalue()
+        return printed.getvalue()
 
     def json(self, *arguments: str, given: str = "", code: int = 0) -> Any:
         """Return the JSON document that `agentgate` printed."""
         return json.loads(self.run(*arguments, "--json", given=given, code=code))
 
-    def shell(self, command: list[str], *, given: str = "", code: int = 0) -> str:
-        ran = subprocess.run(
-            command,
-            cwd=self.home,
-            env=self.environment,
-            input=given,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert ran.returncode == code, ran.stdout
-        return ran.stdout
+    def type(self, line: str) -> str:
+        """Return what a line such as `agentgate verify < token  # a comment` prints."""
+        words = shlex.split(line, comments=True)
+        given = ""
+        if "<" in words:
+            *words, _, file = words
+            given = (self.home / file).read_text(encoding="utf-8")
+        return self.run(*words[1:], given=given)
 
 
 @pytest.fixture
@@ -191,9 +197,8 @@ def test_an_export_holds_before_agentgate_audit(terminal: Terminal, gate: Gate, 
     assert "agentgate-audit verify log.jsonl" in terminal.run("log", "export", "log.jsonl")
     key = gate.get("/audit/key").text
     (tmp_path / "gate.key").write_text(key, encoding="utf-8")
-    terminal.environment["PYTHONPATH"] += f"{os.pathsep}{AUDIT / 'src'}"
-    command = [sys.executable, "-m", "agentgate_audit", "verify", "log.jsonl", "--key", "gate.key"]
-    assert "Everything holds." in terminal.shell(command)
+    status, printed = audit("verify", tmp_path / "log.jsonl", "--key", tmp_path / "gate.key")
+    assert (status, "Everything holds." in printed) == (0, True), printed
     assert "log.jsonl exists" in terminal.run("log", "export", "log.jsonl", code=2)
 
 
@@ -210,11 +215,14 @@ def test_the_commands_of_the_readme_run_in_order(
     token = gate.tokens(make_agent(terminal, "Earlier"), person, ("email:send",))["accessToken"]
     terminal.run("verify", "--scope", "email:read", given=token, code=1)
     (tmp_path / "token").write_text(token, encoding="utf-8")
-    hours = {"allowedDays": [1, 2, 3, 4, 5], "startTimeUtc": "09:00", "endTimeUtc": "17:00"}
-    (tmp_path / "rules.json").write_text(json.dumps([{"type": "time_window", "config": hours}]), encoding="utf-8")
     del terminal.environment["AGENTGATE_API_KEY"]
     terminal.environment["AGENTGATE_PASSWORD"] = PASSWORD
-    printed = terminal.shell(["sh", "-e", "-c", readers_commands(gate, own)])
+    block = readers_commands(gate, own)
+    (makes_rules,) = re.findall(r"^echo .*?> rules\.json$", block, re.MULTILINE | re.DOTALL)
+    subprocess.run(["sh", "-euc", makes_rules], cwd=tmp_path, check=True)
+    commands = re.findall(r"^agentgate .*$", block, re.MULTILINE)
+    assert len(commands) + len(makes_rules.splitlines()) == len(block.splitlines())
+    printed = "".join(map(terminal.type, commands))
     assert "had not granted email:read" in printed
     assert "paused" in printed
     assert printed.endswith("Signed out.\n")

@@ -1,21 +1,12 @@
 """The five integrations, each on its real framework in its own process, against a live server."""
 
-from collections.abc import Iterator
-
 import pytest
 from agentgate_oauth import AgentGateAdmin
-from agentgate_oauth.models import NewResourceServer
 from fastmcp import Client
-from service_processes import Service, running_service
+from service_processes import Service
 
 from tests.live.gate import Agent, Gate, Person, expect
 from tests.sdk.conftest import verified
-
-
-@pytest.fixture(scope="module", params=["django", "drf", "flask", "fastapi", "fastmcp"])
-def service(request: pytest.FixtureRequest, gate: Gate, mail_service: NewResourceServer) -> Iterator[Service]:
-    with running_service(request.param, gate.url, mail_service.id, mail_service.secret) as running:
-        yield running
 
 
 def test_a_good_token_passes_and_the_log_has_the_details(
