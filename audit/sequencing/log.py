@@ -4,10 +4,10 @@ Everything can be read again from the entries, so a process that takes over star
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection
 from django.db.models import Max
@@ -70,10 +70,7 @@ class Log:
         self.checkpoint_size = Checkpoint.objects.aggregate(size=Max("size"))["size"] or 0
         self._heads = Heads()
         self._segment = OpenSegment(complete_segments())
-        self._edge = Edge(
-            size, [_last_tile(level, number, width) for level, (number, width) in enumerate(widths(size))]
-        )
-        self._restore()
+        self._edge = Edge(size, [self._restore(size), *_roots(size)])
 
     @property
     def size(self) -> int:
@@ -148,16 +145,21 @@ class Log:
         for one in missing:
             self._heads.known.setdefault(one, Head())
 
-    def _restore(self) -> None:
-        """Read the entries after the last complete segment, and the heads since they were saved."""
-        first = min(self._segment.number * SEGMENT, self.streams_size)
+    def _restore(self, size: int) -> list[bytes]:
+        """Read the entries after the last complete segment, and the heads since they were saved.
+
+        Return the hashes of the entries after the last full tile.
+        """
+        open_tile, open_segment = size - size % TILE_WIDTH, self._segment.number * SEGMENT
+        first = min(open_tile, open_segment, self.streams_size)
         newer = list(Entry.objects.filter(leaf_index__gte=first).order_by("leaf_index"))
         self._load_heads(one for entry in newer for one in _streams_of_entry(entry))
         for entry in newer:
-            if entry.leaf_index >= self._segment.number * SEGMENT:
+            if entry.leaf_index >= open_segment:
                 self._segment.add(entry)
             if entry.leaf_index >= self.streams_size:
                 self._restore_heads(entry)
+        return [hash_leaf(leaf_of(entry)) for entry in newer if entry.leaf_index >= open_tile]
 
     def _restore_heads(self, entry: Entry) -> None:
         streams = _plain_streams(entry.organization_ids, entry.user_id)
@@ -230,11 +232,9 @@ def streams_size() -> int:
     return Progress.objects.filter(id=1).values_list("streams_size", flat=True).first() or 0
 
 
-def _last_tile(level: int, number: int, width: int) -> list[bytes]:
-    """Return the hashes of a tile that is not full: those of entries, or the roots of full tiles below."""
-    first = number * TILE_WIDTH
-    if level == 0:
-        found: Any = Entry.objects.filter(leaf_index__gte=first).order_by("leaf_index")[:width]
-        return [hash_leaf(leaf_of(entry)) for entry in found]
-    below = Tile.objects.filter(level=level - 1, number__gte=first, number__lt=first + width).order_by("number")
-    return [bytes(tile_root) for tile_root in below.values_list("root", flat=True)]
+def _roots(size: int) -> Iterator[list[bytes]]:
+    """Yield the hashes of the last tile of each level but the lowest: the roots of full tiles below."""
+    for level, (number, width) in enumerate(widths(size)[1:]):
+        first = number * TILE_WIDTH
+        below = Tile.objects.filter(level=level, number__gte=first, number__lt=first + width).order_by("number")
+        yield [bytes(tile_root) for tile_root in below.values_list("root", flat=True)]

@@ -77,6 +77,16 @@ def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> in
     Raises `Busy` if another process is moving it: after a few seconds or, if `wait` is false, at once. Damaged rows
     stay in the journal. Of those that can be opened, all entries are logged, or what stands in for them.
     """
+    try:
+        moved = _move_all(wait=wait, stopped=stopped)
+        _end_run(wait=wait)
+    finally:
+        if connection.in_atomic_block:  # what an open transaction has written may be rolled back
+            memory.log = None
+    return moved
+
+
+def _move_all(*, wait: bool, stopped: threading.Event | None) -> int:
     _forget_removed()
     moved, last = 0, _newest_row()
     if not last:
@@ -87,7 +97,6 @@ def sequence(*, wait: bool = True, stopped: threading.Event | None = None) -> in
             report_sequencer(_age(entries), len(memory.damaged))
         if stopped and stopped.is_set():
             break
-    _end_run(wait=wait)
     return moved
 
 
@@ -280,9 +289,7 @@ def _move(rows: Sequence[Row], *, wait: bool) -> list[Sealed]:
 
 
 def _note_moved() -> None:
-    if connection.in_atomic_block:  # what an open transaction has written may be rolled back
-        memory.log = None
-    elif memory.log:
+    if memory.log and not connection.in_atomic_block:
         memory.appended = memory.log.newest
 
 
@@ -322,9 +329,7 @@ def _sign(*, wait: bool) -> None:
         memory.log = None
         raise
     memory.signed_at = time.monotonic()
-    if connection.in_atomic_block:
-        memory.log = None
-    elif note:
+    if note and not connection.in_atomic_block:
         anchors.write(note)
 
 
