@@ -21,6 +21,7 @@ from audit.sequencing import log, sequencer
 from audit.services import append
 from core.actor import Actor
 from tests.audit.segments import shrink_segments
+from tests.shared import rows_of_module
 
 SEGMENT = 256
 JANUARY, FEBRUARY, MARCH = 202601, 202602, 202603
@@ -30,6 +31,15 @@ def use_small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Complete segments after 256 entries, and save the streams at each step."""
     shrink_segments(monkeypatch, SEGMENT)
     monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)
+
+
+@contextmanager
+def two_months(blocker: Any) -> Iterator[None]:
+    """Keep a log of two months, with 300 entries each, for the tests of a module. See `rows_of_module`."""
+    with pytest.MonkeyPatch.context() as patch, rows_of_module(blocker):
+        use_small_segments(patch)
+        fill({JANUARY: 300, FEBRUARY: 300})
+        yield
 
 
 @contextmanager

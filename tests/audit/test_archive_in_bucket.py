@@ -1,6 +1,7 @@
 """The archive in S3-compatible object storage."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.core.files.storage import storages
@@ -14,16 +15,21 @@ from audit.archiving.archive import archive_month, verify_archives
 from audit.archiving.archive_format import Broken
 from audit.models import Archive
 from audit.sequencing import sequencer
-from tests.audit.months import FEBRUARY, JANUARY, fill, use_small_segments
+from tests.audit.months import JANUARY, two_months
 from tests.audit.object_storage import Bucket, serve_bucket
 from tests.shared import cases
 
 pytestmark = pytest.mark.django_db
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _log(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with two_months(django_db_blocker):
+        yield
+
+
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    use_small_segments(monkeypatch)
     sequencer.forget()
     archived.forget()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tests")
@@ -36,8 +42,6 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
 
 
 def test_a_month_is_archived_verified_and_read(bucket: Bucket) -> None:
-    fill({JANUARY: 300, FEBRUARY: 300})
-
     assert archive_month(JANUARY).state == "pruned"
 
     assert sorted(bucket.objects) == [
@@ -56,7 +60,6 @@ def test_a_month_is_archived_verified_and_read(bucket: Bucket) -> None:
 
 @cases("is_there", [True, False])
 def test_a_damaged_or_missing_object_is_found(is_there: bool, bucket: Bucket) -> None:
-    fill({JANUARY: 300, FEBRUARY: 300})
     archive_month(JANUARY)
     name = "/evidence/gate/202601/entries-000000000000.jsonl.zst"
     data = bucket.objects.pop(name)
@@ -69,14 +72,12 @@ def test_a_damaged_or_missing_object_is_found(is_there: bool, bucket: Bucket) ->
 
 
 def test_what_a_crash_left_is_replaced(bucket: Bucket) -> None:
-    fill({JANUARY: 300, FEBRUARY: 300})
     bucket.objects["/evidence/gate/202601/entries-000000000000.jsonl.zst"] = b"half"
     assert archive_month(JANUARY).state == "pruned"
     assert Archive.objects.count() == verify_archives() == 1
 
 
 def test_a_bucket_that_does_not_answer_is_named(bucket: Bucket) -> None:
-    fill({JANUARY: 300, FEBRUARY: 300})
     bucket.refuses = True
     with pytest.raises(CommandError, match="storage cannot be used"):
         call_command("audit_archive", "--month", "202601")

@@ -29,9 +29,9 @@ from audit.signing.log_keys import signer
 from audit.signing.notes import open_checkpoint
 from audit.verification import Bad
 from audit.verification.entries import checked_entries
-from tests.audit.months import FEBRUARY, JANUARY, all_rows, archive_in, fill, use_small_segments
+from tests.audit.months import JANUARY, all_rows, archive_in, two_months
 from tests.audit.test_archive import flip
-from tests.shared import cases, rows_of_module
+from tests.shared import cases
 
 pytestmark = pytest.mark.django_db
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -46,9 +46,7 @@ STREAMS = [Stream("organization", "org_2"), Stream("person", "usr_2"), Stream("c
 
 @pytest.fixture(scope="module", autouse=True)
 def _log(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch, rows_of_module(django_db_blocker):
-        use_small_segments(patch)
-        fill({JANUARY: 300, FEBRUARY: 300})
+    with two_months(django_db_blocker):
         yield
 
 
