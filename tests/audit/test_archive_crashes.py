@@ -28,7 +28,7 @@ class Crash(BaseException):
 
 
 class Points:
-    """Counts the points at which a process can end, and ends it at one of them."""
+    """Counts the points at which a process can end, and ends it at one of them: after each statement and each file."""
 
     def __init__(self, last: int) -> None:
         self.passed, self._last = 0, last
@@ -39,14 +39,12 @@ class Points:
             raise Crash
 
     def execute(self, execute: Any, *arguments: Any) -> Any:
-        self.go()
         result = execute(*arguments)
         self.go()
         return result
 
     def save(self, save: Any) -> Any:
         def save_or_crash(name: str, content: Any) -> str:
-            self.go()
             data = content.read()
             try:
                 self.go()
@@ -59,13 +57,6 @@ class Points:
 
         return save_or_crash
 
-    def open(self, open_file: Any) -> Any:
-        def open_or_crash(*arguments: Any) -> Any:
-            self.go()
-            return open_file(*arguments)
-
-        return open_or_crash
-
 
 @contextmanager
 def crashing(last: int) -> Iterator[Points]:
@@ -73,7 +64,6 @@ def crashing(last: int) -> Iterator[Points]:
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(storage, "save", points.save(storage.save))
-        patch.setattr(storage, "open", points.open(storage.open))
         stack.enter_context(connection.execute_wrapper(points.execute))
         yield points
 
@@ -112,7 +102,7 @@ def test_wherever_it_ends_the_next_run_completes_the_month(folder: Path) -> None
         if has_ended:
             break
     assert has_ended
-    assert last > 50
+    assert last > 30, last
     assert states == {None, *Archive.State.values}
 
 
@@ -124,6 +114,9 @@ def run_and_crash(last: int, before: dict[int, list[Any]]) -> bool:
             archive_month(JANUARY)
         except Crash:
             has_ended = False
+    if connection.vendor == "postgresql":  # the locks of a process end with it
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
     assert has_ended == (points.passed < last)
     if Entry.objects.count() < 262:
         assert state_of(JANUARY) in ("verified", "pruned")

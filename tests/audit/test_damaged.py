@@ -25,7 +25,7 @@ from core.ids import new_id
 from tests.audit.journals import ACTOR, decision, unchecked, write_body, write_row, write_unchecked
 from tests.verifier import ED25519, Broken, parse_key, verify_export
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -60,6 +60,7 @@ def export(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.django_db(transaction=True)
 def test_audit_verify_fails(row_id: int, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:
         call_command("audit_verify")
@@ -117,6 +118,7 @@ class TestTheCommand:
         assert "an unknown number of entries" in listed
         assert "another JWT_SECRET" in listed
 
+    @pytest.mark.django_db(transaction=True)
     def test_it_discards_a_row_and_leaves_an_entry(
         self, row_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

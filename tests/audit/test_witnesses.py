@@ -1,10 +1,7 @@
 """Checkpoints are cosigned by real witnesses, which refuse a log that was rolled back or forked."""
 
-import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 import time
 from base64 import b64encode
@@ -16,7 +13,6 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from django.db import OperationalError
 
@@ -30,39 +26,27 @@ from audit.signing.notes import CosignatureLine, NoteBroken, checkpoint_text, sp
 from audit.signing.witnesses import Collector, Submitter, Witness, WitnessRefused
 from core import clock
 from tests.audit.journals import write_row
-from tests.servers import die_with_parent, free_port
-from tests.verifier import ED25519, open_checkpoint, parse_key
+from tests.servers import free_port
+from tests.shared import cases
+from tests.verifier import ED25519, WitnessServer, open_checkpoint, open_state, parse_key
+from tests.verifier import Witness as RealWitness
 from tests.waiting import wait_until
 
-SOURCES = Path(__file__).parents[2] / "sdk" / "audit" / "src"
-
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def witness(tmp_path: Path) -> Iterator[Witness]:
-    """Run a witness of this log, and return its address with the key that it prints."""
-    address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "agentgate_audit", "witness", "--listen", address]
-    command += ["--state", str(tmp_path / "state.json"), "--log", signer().verifier_key, "--name", "witness.example/w1"]
-    environment = {**os.environ, "PYTHONPATH": str(SOURCES), "PYTHONUNBUFFERED": "1"}
-    output = tmp_path / "output"
-    with output.open("w") as file:
-        process = subprocess.Popen(command, env=environment, stdout=file, stderr=file, preexec_fn=die_with_parent)
-    try:
-        wait_until(lambda: answers(address), output.read_text, 20)
-        key = next(word for word in output.read_text().split() if word.startswith("witness.example/w1+"))
-        yield Witness(f"http://{address}", key)
-    finally:
-        process.kill()
-        process.wait()
-
-
-def answers(address: str) -> bool:
-    try:
-        return httpx.post(f"http://{address}/add-checkpoint", content=b"").status_code == 400
-    except httpx.HTTPError:
-        return False
+    """Run the witness of our package in a thread, for this log."""
+    state = open_state(tmp_path / "state.json", "witness.example/w1", "")
+    server = WitnessServer(("127.0.0.1", 0), RealWitness(state, [parse_key(signer().verifier_key, ED25519)]))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield Witness(f"http://127.0.0.1:{server.server_port}", str(state.key))
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    state.close()
 
 
 def log_entries(number: int) -> None:
@@ -326,7 +310,7 @@ def test_a_line_of_the_right_form_is_accepted() -> None:
     assert CosignatureLine.parse(GOOD) == ("w.example/1", bytes(4), 0, bytes(64))
 
 
-@pytest.mark.parametrize(
+@cases(
     "bad",
     [
         "",
@@ -400,6 +384,7 @@ def test_a_checkpoint_has_no_more_signatures_than_verifiers_read() -> None:
     assert len(opened.note.signatures) == 64
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_witness_that_is_down_does_not_stop_the_others(witness: Witness, caplog: pytest.LogCaptureFixture) -> None:
     log_entries(1)
     with collecting(Witness(f"http://127.0.0.1:{free_port()}", ""), witness):
@@ -409,6 +394,7 @@ def test_a_witness_that_is_down_does_not_stop_the_others(witness: Witness, caplo
     assert caplog.text.count("does not sign") == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_slow_witness_does_not_delay_the_others(
     witness: Witness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -434,6 +420,7 @@ def test_a_request_has_a_deadline(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     assert messages(caplog) == [f"Witness {url} does not sign: it has not answered within 0.5 seconds"]
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("error", [RuntimeError("oops"), OperationalError("gone")])
 def test_no_error_ends_the_collector(
     error: Exception, witness: Witness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -495,6 +482,7 @@ def test_the_first_checkpoint_is_published_at_once(settings: Any) -> None:
     assert published_size() == 1
 
 
+@pytest.mark.postgresql
 def test_a_checkpoint_without_a_cosignature_is_published_after_10_seconds(settings: Any) -> None:
     add_checkpoints({10: 12.0, 20: 11.0, 30: 9.0})
     assert published_size() == 30
@@ -530,6 +518,7 @@ def test_the_first_cosignature_brings_no_older_checkpoint_back(settings: Any) ->
     assert (before, published_size()) == (10, 10)
 
 
+@pytest.mark.postgresql
 def test_the_database_decides_when_a_checkpoint_has_waited(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes on several machines, whose clocks differ, publish the same."""
     settings.AUDIT_WITNESSES = ["https://witness.example"]
