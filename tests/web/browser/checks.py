@@ -2,7 +2,7 @@
 
 import os
 from base64 import b64decode
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,24 @@ from tests.web.browser.pages.group import Page
 WIDTHS = (320, 1280)
 View = tuple[int, str, str]
 SCRIPT_LIMIT = 30_000
-# The folder for screenshots. Encoding them takes a sixth of the time of these tests, so none are made by default.
+# The folder for screenshots of a check in full. By default, none are made.
 SCREENSHOTS = os.environ.get("SCREENSHOTS")
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# axe describes only violations. It checks the size of targets only if it is told to. It reads the style sheets
-# (`preload`) only for an experimental rule.
-AXE_OPTIONS = {
-    "runOnly": STANDARDS,
-    "resultTypes": ["violations"],
-    "preload": False,
-    "rules": {"target-size": {"enabled": True}},
-}
-DIRECTIONS = ("rtl", "ltr")
-SCHEMES = ("dark", "light")
-EVERY_VIEW = frozenset(product(WIDTHS, DIRECTIONS, SCHEMES))
-# axe takes longer than all other checks. In these two views, it sees each width and each color scheme.
-TWO_VIEWS = frozenset({(320, "ltr", "dark"), (1280, "ltr", "light")})
-# Three quarters of axe's time are for the contrast of texts. It needs to look only at one of those with the same colors
-# and the same font. An element that is hidden, covered or disabled does not stand for others.
-ONE_OF_EACH_LOOK = """() => {
+# axe describes only violations. It reads the style sheets (`preload`) only for an experimental rule. It checks the size
+# of targets only if it is told to, as in full: `small_targets` is faster.
+AXE_OPTIONS: dict[str, object] = {"runOnly": STANDARDS, "resultTypes": ["violations"], "preload": False}
+AXE_IN_FULL = {**AXE_OPTIONS, "rules": {"target-size": {"enabled": True}}}
+EVERY_VIEW = tuple(product(WIDTHS, ("rtl", "ltr"), ("dark", "light")))
+# CI looks at a page in one of these.
+PHONE, DESKTOP = (320, "ltr", "dark"), (1280, "ltr", "light")
+VIOLATIONS = """async options =>
+    (await axe.run(document, options)).violations.map(rule => `${rule.id}: ${rule.nodes[0].html}`)"""
+# Most of axe's time is for the contrast of texts. It needs to look only at one of those with the same colors and the
+# same font, on all pages. An element that is hidden, covered or disabled does not stand for others.
+LOOKS_SEEN: set[str] = set()
+ONE_OF_EACH_LOOK = """looks => {
     axe.configure({rules: [{id: "color-contrast", selector: "[data-look]"}]});
-    const behind = new Map(), seen = new Set();
+    const behind = new Map(), seen = new Set(looks);
     for (const e of document.querySelectorAll("body, body *")) {
         const style = getComputedStyle(e), {backgroundColor, backgroundImage, opacity, position} = style;
         const own = [backgroundColor, backgroundImage, opacity, position].join();
@@ -47,6 +44,7 @@ ONE_OF_EACH_LOOK = """() => {
         e.toggleAttribute("data-look", isNew);
         if (isNew) seen.add(look);
     }
+    return [...seen].slice(looks.length);
 }"""
 # Screenshots show each width in each color scheme, and the dark ones of a phone from right to left.
 PICTURES = frozenset({(320, "rtl", "dark"), (320, "ltr", "light"), (1280, "ltr", "dark"), (1280, "ltr", "light")})
@@ -100,45 +98,48 @@ def first_status(answer: Any) -> int:
     return int(request.response().status)
 
 
-def problems_of(tab: Any, page: Page, name: str, *, in_full: bool = False) -> Iterator[str]:
-    """Check the open page in both widths and, if wanted, in full: in both directions, with axe in every view.
-
-    Its screenshots, if any are wanted, are stored under `name`.
-    """
-    views = EVERY_VIEW if in_full else TWO_VIEWS
+def problems_of(tab: Any, page: Page, view: View = DESKTOP) -> Iterator[str]:
+    """Check the open page in one view, and that it does not scroll sideways in the other width."""
     yield from too_heavy(tab, page)
-    tab.page.evaluate(AXE_SCRIPT)
-    for width, direction in sorted({view[:2] for view in (*views, *(PICTURES if SCREENSHOTS else ()))}):
-        tab.page.set_viewport_size({"width": width, "height": 800})
-        turn(tab, direction)
-        yield from (
-            f"{width} px {direction}: {problem}"
-            for problem in (*sideways(tab, width), *small_targets(tab), *squeezed(tab))
-        )
-        for scheme in SCHEMES:
-            yield from look(tab, (width, direction, scheme), name, views, in_full=in_full)
+    set_view(tab, view)
+    leave_out_known_looks(tab)
+    yield from problems_in(tab, view, AXE_OPTIONS)
+    yield from without_keyboard(tab)
+    for width in {*WIDTHS} - {view[0]}:
+        yield from sideways(tab, width)
+    yield from (f"console: {complaint}" for complaint in tab.take_complaints())
+
+
+def problems_in_full(tab: Any, page: Page, name: str) -> Iterator[str]:
+    """Check the open page in every view. Its screenshots, if any are wanted, are stored under `name`."""
+    yield from too_heavy(tab, page)
+    for view in EVERY_VIEW:
+        set_view(tab, view)
+        yield from problems_in(tab, view, AXE_IN_FULL)
+        if SCREENSHOTS and view in PICTURES:
+            take_screenshot(tab, Path(SCREENSHOTS) / f"{name}-{'-'.join(map(str, view))}.png")
     yield from without_keyboard(tab)
     yield from wide_at_twice_the_size(tab)
     yield from (f"console: {complaint}" for complaint in tab.take_complaints())
 
 
-def look(tab: Any, view: View, name: str, views: Collection[View], *, in_full: bool) -> Iterator[str]:
-    """Run axe and take a screenshot in one view, if they are wanted there."""
-    folder = SCREENSHOTS if view in PICTURES else None
-    if not folder and view not in views:
-        return
+def set_view(tab: Any, view: View) -> None:
     width, direction, scheme = view
+    tab.page.set_viewport_size({"width": width, "height": 800})
     tab.page.emulate_media(color_scheme=scheme)
-    if view in views:
-        if not in_full:
-            tab.page.evaluate(ONE_OF_EACH_LOOK)
-        yield from (f"{width} px {direction} {scheme}: {problem}" for problem in violations(tab))
-    if folder:
-        take_screenshot(tab, Path(folder) / f"{name}-{width}-{direction}-{scheme}.png")
-
-
-def turn(tab: Any, direction: str) -> None:
     tab.page.evaluate("direction => { document.dir = direction }", direction)
+    if not tab.page.evaluate("'axe' in window"):
+        tab.page.evaluate(AXE_SCRIPT)
+
+
+def leave_out_known_looks(tab: Any) -> None:
+    LOOKS_SEEN.update(tab.page.evaluate(ONE_OF_EACH_LOOK, list(LOOKS_SEEN)))
+
+
+def problems_in(tab: Any, view: View, axe_options: Mapping[str, object]) -> Iterator[str]:
+    width, direction, scheme = view
+    found = (*sideways(tab, width), *small_targets(tab), *squeezed(tab), *violations(tab, axe_options))
+    yield from (f"{width} px {direction} {scheme}: {problem}" for problem in found)
 
 
 def small_targets(tab: Any) -> Iterator[str]:
@@ -154,23 +155,22 @@ def without_keyboard(tab: Any) -> Iterator[str]:
 
 
 def sideways(tab: Any, width: int) -> Iterator[str]:
-    """Check that the page does not scroll sideways, and name the first elements that are too wide."""
+    """Check that the page does not scroll sideways in this width, and name the first elements that are too wide."""
+    tab.page.set_viewport_size({"width": width, "height": 800})
     scroll = tab.page.evaluate("document.documentElement.scrollWidth")
     if scroll > width:
-        yield f"{scroll} px wide: {', '.join(tab.page.evaluate(TOO_WIDE, width))}"
+        yield f"{scroll} px wide in {width}: {', '.join(tab.page.evaluate(TOO_WIDE, width))}"
 
 
-def violations(tab: Any) -> list[str]:
+def violations(tab: Any, options: Mapping[str, object]) -> list[str]:
     """Return the accessibility rules that the page breaks, each with an element."""
-    found = tab.page.evaluate("options => axe.run(document, options)", AXE_OPTIONS)["violations"]
-    return [f"{violation['id']}: {violation['nodes'][0]['html']}" for violation in found]
+    return list(tab.page.evaluate(VIOLATIONS, options))
 
 
 def wide_at_twice_the_size(tab: Any) -> Iterator[str]:
     """Check that text at 200 % does not scroll sideways."""
-    tab.page.set_viewport_size({"width": 640, "height": 800})
     tab.page.evaluate("document.documentElement.style.fontSize = '200%'")
-    yield from (f"640 px, text at 200 %: {problem}" for problem in sideways(tab, 640))
+    yield from (f"text at 200 %: {problem}" for problem in sideways(tab, 640))
 
 
 def too_heavy(tab: Any, page: Page) -> Iterator[str]:

@@ -17,6 +17,8 @@ from tests.programs import find_chromium
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 ARGUMENTS += ["--disable-component-update", "--no-first-run"]
+# A process for painting takes longer than painting here, and compiling scripts of short pages longer than running them.
+ARGUMENTS += ["--in-process-gpu", "--js-flags=--no-opt,--no-maglev"]
 TABS = pytest.StashKey[list["Tab"]]()
 
 

@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from tests.administration.test_pages import form_url, list_url
 from tests.administration.world import World, make_world
-from tests.web.browser.test_pages import check, sign_in
+from tests.web.browser.test_pages import check_in_full, sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.django_db(transaction=True)]
 # What the page of a row offers: its actions and its form. They need the sign-in of a moment ago.
@@ -38,7 +38,7 @@ def problems_of_model(tab, model: type[Model]) -> Iterator[str]:
     """Check the list, the page of a row, and what this offers, in all views."""
     row = form_url(model._default_manager.all()[0])
     for path in (list_url(model), row):
-        yield from check(tab, path, "models", in_full=True)
+        yield from check_in_full(tab, path, "models")
     tab.goto(row)
     for path in sorted(set(OFFERED.findall(tab.page.content()))):
-        yield from check(tab, path, "models", in_full=True)
+        yield from check_in_full(tab, path, "models")

@@ -1,18 +1,22 @@
-"""Every page narrow and dark, and wide and light. `checks.py` says what must hold on each; `pages/` lists them.
+"""Every page, by turns on a phone in dark colors and on a desktop in light ones.
 
-`./dev soak` looks at each in every combination, also from right to left.
+`checks.py` says what must hold on each; `pages/` lists them. `./dev soak` looks at each in every combination, also from
+right to left.
 """
 
 import re
+from itertools import cycle
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from django.conf import settings
 
 from accounts.models import User
 from tests.administration.world import sign_in as browser_after_password
 from tests.constants import PASSWORD
 from tests.mails import code_in
-from tests.web.browser.checks import problems_of, show
+from tests.web.browser.checks import DESKTOP, PHONE, View, problems_in_full, problems_of, show
+from tests.web.browser.conftest import TABS, Tab
 from tests.web.browser.pages import GROUPS
 from tests.web.browser.pages.group import Page, as_page
 from tests.web.browser.pages.public import PUBLIC
@@ -20,11 +24,18 @@ from tests.web.browser.pages.public import PUBLIC
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
-def check(tab, page: Page | str, group: str, ids=None, *, in_full: bool = False) -> list[str]:
+def check(tab, page: Page | str, view: View = DESKTOP, ids=None) -> list[str]:
     """Open the page and return a sentence for each of its problems."""
     page = as_page(page)
     show(tab, page, ids or {})
-    return [f"{page}: {problem}" for problem in problems_of(tab, page, file_name(group, page), in_full=in_full)]
+    return [f"{page}: {problem}" for problem in problems_of(tab, page, view)]
+
+
+def check_in_full(tab, page: Page | str, group: str, ids=None) -> list[str]:
+    """Open the page and return a sentence for each of its problems in any view."""
+    page = as_page(page)
+    show(tab, page, ids or {})
+    return [f"{page}: {problem}" for problem in problems_in_full(tab, page, file_name(group, page))]
 
 
 def file_name(group: str, page: Page) -> str:
@@ -40,33 +51,51 @@ def sign_in(tab, email: str) -> None:
         tab.page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": tab.base_url}])
 
 
-@pytest.mark.parametrize("group", GROUPS, ids=str)
-def test_no_page_of_a_group_has_a_problem(open_tab, group, settings):
-    check_all(open_tab, group, settings)
+@pytest.fixture(scope="module")
+def only_tab(chromium, live_server):
+    """One tab for all groups: its browser profile has the style sheets and fonts, and axe."""
+    context = chromium.new_context(java_script_enabled=True, reduced_motion="reduce")
+    context.set_default_timeout(10_000)
+    context.add_init_script(AXE_SCRIPT)
+    yield Tab(context.new_page(), live_server.url)
+    context.close()
+
+
+@pytest.fixture
+def tab(only_tab, request):
+    request.node.stash[TABS] = [only_tab]
+    yield only_tab
+    only_tab.page.goto("about:blank")  # asks the server nothing any more
+    only_tab.page.context.clear_cookies()
+    assert only_tab.take_complaints() == []
+
+
+@pytest.mark.parametrize("group", [group for group in GROUPS if group.pages], ids=str)
+def test_no_page_of_a_group_has_a_problem(tab, group, settings):
+    content = group.prepare(settings)
+    sign_in(tab, content.email)
+    views = zip(group.pages, cycle((PHONE, DESKTOP)), strict=False)
+    found = [problem for page, view in views for problem in check(tab, page, view, content.ids)]
+    assert not found, "\n".join(found)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("group", GROUPS, ids=str)
-def test_no_page_of_a_group_has_a_problem_in_any_view(open_tab, group, settings):
-    check_all(open_tab, group, settings, in_full=True)
-
-
-def check_all(open_tab, group, settings, *, in_full: bool = False) -> None:
-    content, tab = group.prepare(settings), open_tab(javascript=True, reduced_motion="reduce")
+def test_no_page_of_a_group_has_a_problem_in_any_view(tab, group, settings):
+    content = group.prepare(settings)
     sign_in(tab, content.email)
-    found = [problem for page in group.pages for problem in check(tab, page, str(group), content.ids, in_full=in_full)]
+    found = [problem for page in group.all_pages for problem in check_in_full(tab, page, str(group), content.ids)]
     assert not found, "\n".join(found)
 
 
-def test_the_pages_for_codes_have_no_problem(open_tab, mails, settings):
+def test_the_pages_for_codes_have_no_problem(tab, mails, settings):
     settings.REQUIRE_VERIFIED_EMAIL = True
-    tab = open_tab(javascript=True, reduced_motion="reduce")
     tab.goto("/accounts/signup/")
     tab.page.get_by_label("Email").fill("new@example.com")
     tab.page.get_by_label("Password").fill(PASSWORD)
     tab.page.get_by_role("button", name="Create account").click()
     tab.page.get_by_role("heading", name="Check your email").wait_for()
-    found = check(tab, "/accounts/signup/confirm/", "codes")
+    found = check(tab, "/accounts/signup/confirm/")
     tab.page.get_by_label("Code").fill("00000-00000")
     tab.page.get_by_role("button", name="Create account").click()
     tab.page.get_by_text("Please correct the following").wait_for()
@@ -76,11 +105,11 @@ def test_the_pages_for_codes_have_no_problem(open_tab, mails, settings):
     tab.goto("/accounts/email/")
     tab.page.get_by_role("textbox", name="Email").fill("second@example.com")
     tab.page.get_by_role("button", name="Send a code").click()
-    found += check(tab, "/accounts/email/confirm/", "codes")
+    found += check(tab, "/accounts/email/confirm/")
     tab.page.get_by_label("Code").fill(code_in(mails[-1]))
     tab.page.get_by_role("button", name="Confirm address").click()
     tab.page.get_by_text("second@example.com is confirmed.").wait_for()
-    found += check(tab, "/accounts/email/", "codes")
+    found += check(tab, "/accounts/email/")
     assert not found, "\n".join(found)
 
 

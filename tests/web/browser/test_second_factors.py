@@ -53,10 +53,10 @@ def test_a_passkey_is_added_signs_in_and_confirms_a_critical_permission(tab, wor
     # The other test is about the address field.
     page.add_init_script("PublicKeyCredential.isConditionalMediationAvailable = async () => false")
     add_passkey(tab, ada, world.PASSWORD)
-    found = list(problems_of(tab, as_page("/account/security/codes"), "security-codes"))
+    found = list(problems_of(tab, as_page("/account/security/codes")))
     page.get_by_role("link", name="I have stored them").click()
     page.get_by_text("Laptop").first.wait_for()
-    found += problems_of(tab, as_page("/account/security"), "security-with-passkey")
+    found += problems_of(tab, as_page("/account/security"))
     page.context.clear_cookies()
 
     wanted = f"/consent/{ask(scopes=['payments:charge']).id}"
@@ -70,7 +70,7 @@ def test_a_passkey_is_added_signs_in_and_confirms_a_critical_permission(tab, wor
         page.get_by_role("checkbox").first.check()
         page.get_by_role("button", name="Allow", exact=True).click()
         page.get_by_role("heading", name="Confirm that it is you").wait_for()
-        found += problems_of(tab, as_page("/accounts/reauthenticate/"), "reauthenticate-with-passkey")
+        found += problems_of(tab, as_page("/accounts/reauthenticate/"))
         page.get_by_role("button", name="Use a passkey").click()
         page.get_by_text("Nothing has been decided yet.").wait_for()
     assert found == []
@@ -114,7 +114,7 @@ def test_a_passkey_is_the_second_step_and_a_cancelled_one_says_so(open_tab, tab,
     other.goto("/accounts/login/")
     other.sign_in(ada.email, world.PASSWORD)
     other.page.get_by_role("heading", name="One more step").wait_for()
-    assert list(problems_of(other, as_page("/accounts/second-step/"), "second-step-passkey")) == []
+    assert list(problems_of(other, as_page("/accounts/second-step/"))) == []
     add_authenticator(other, knows_the_finger=False)
     other.page.get_by_role("button", name="Use a passkey").click()
     other.page.get_by_text("No passkey was used.").wait_for()

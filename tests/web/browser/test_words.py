@@ -5,7 +5,6 @@ import pytest
 from tests.web.browser import pseudo
 from tests.web.browser.checks import show, sideways
 from tests.web.browser.pages import GROUPS
-from tests.web.browser.pages.group import as_page
 from tests.web.browser.test_pages import sign_in
 from tests.web.browser.words import word_problems
 
@@ -19,7 +18,7 @@ def test_all_texts_of_a_group_are_translated_and_fit(open_tab, group, monkeypatc
     pseudo.speak(monkeypatch)
     tab.words = pseudo.accent
     found = []
-    for page in map(as_page, group.pages):
+    for page in group.all_pages:
         show(tab, page, content.ids)
         found += [f"{page}: {problem}" for problem in (*sideways(tab, 320), *word_problems(tab))]
     assert not found, "\n".join(found)

@@ -113,17 +113,19 @@ GROUPS = [
             "/activity",
             "/activity?outcome=denied&since=2026-01-01&q=email&agent=SmartMail",
             "/activity?q=nothing",
-            "/activity?agent=nobody",
             "/activity/audit",
             "/activity/{long}",
-            "/activity/{limited}",
             "/activity/{written}",
             "/activity/{asked}",
-            "/activity/{missing}",
             "/activity/{signed_in}",
             "/activity/{written}/dispute",
-            "/activity/{signed_in}/dispute",
             Page("/activity/{long}/dispute", report, "reported"),
+        ],
+        [
+            "/activity?agent=nobody",
+            "/activity/{limited}",
+            "/activity/{missing}",
+            "/activity/{signed_in}/dispute",
         ],
     )
 ]

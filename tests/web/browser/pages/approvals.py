@@ -108,13 +108,15 @@ GROUPS = [
         make,
         [
             "/approvals",
-            "/approvals?show=waiting",
             "/approvals?show=standing",
-            *(f"/approvals/{{{name}}}" for name in ("asked", "shop", "diff", "long", "silent", "critical", "paused")),
-            *(f"/approvals/{{{name}}}" for name in ("stopped", "standing", "denied", "lapsed", "rule", "known")),
+            *(f"/approvals/{{{name}}}" for name in ("shop", "diff", "long", "critical", "paused", "standing", "rule")),
+        ],
+        [
+            "/approvals?show=waiting",
+            *(f"/approvals/{{{name}}}" for name in ("asked", "silent", "stopped", "denied", "lapsed", "known")),
             Page("/approvals/{others}", status=404),
             Page("/approvals/{asked}", act=decide_twice, state="decided twice"),
         ],
     ),
-    Group("approvals-paused", make_paused, ["/approvals", "/approvals/{asked}"]),
+    Group("approvals-paused", make_paused, [], ["/approvals", "/approvals/{asked}"]),
 ]

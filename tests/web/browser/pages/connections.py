@@ -77,16 +77,14 @@ GROUPS = [
         make,
         [
             "/connections",
-            "/connections?show=ended",
             "/connections/{granted}",
             Page("/connections/{granted}", widen, "a wider limit"),
             "/connections/{granted}/revoke",
             "/connections/{paused}",
-            "/connections/{whole}",
             "/connections/{ended}",
-            Page("/connections/{other}", status=404),
             Page("/connections", pause_all, "all paused"),
         ],
+        ["/connections?show=ended", "/connections/{whole}", Page("/connections/{other}", status=404)],
     ),
-    Group("many-connections", make_many, ["/connections", "/connections?q=agent+1", "/connections?q=nobody"]),
+    Group("many-connections", make_many, ["/connections"], ["/connections?q=agent+1", "/connections?q=nobody"]),
 ]

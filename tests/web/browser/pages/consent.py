@@ -27,7 +27,7 @@ from tests.web.browser.pages.samples import LONG, RULES, WIDE, foreign_service
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
 
 SCOPES = ["email:read", "email:send", "books:read"]
-REFUSED = {"decided": 409, "suspended": 403, "withdrawn": 400, "elsewhere": 403, "expired": 410, "foreign": 404}
+REFUSED = {"decided": 409, "suspended": 403, "withdrawn": 400, "expired": 410, "foreign": 404}
 
 
 def make() -> Content:
@@ -186,6 +186,8 @@ GROUPS = [
         [
             *(small(f"/consent/{{{name}}}") for name in ("pending", "verified", "again", "stock")),
             small("/consent/{pending}", wrong_limit, "a wrong limit"),
+        ],
+        [
             small("/consent/{again}", pick_nothing, "no target"),
             small("/consent/{again}", change_meanwhile, "changed meanwhile"),
         ],
@@ -194,11 +196,14 @@ GROUPS = [
         "consent-ends",
         make,
         [
+            Page("/consent/{elsewhere}", status=403),
+            Page("/consent/{app}", press("Allow"), "allowed"),
+        ],
+        [
             *(Page(f"/consent/{{{name}}}", status=status) for name, status in REFUSED.items()),
             Page("/oauth/authorize?client_id={unknown}&response_type=token", status=400),
-            Page("/consent/{app}", press("Allow"), "allowed"),
             Page("/consent/{refused}", press("Don\N{RIGHT SINGLE QUOTATION MARK}t allow"), "not allowed"),
         ],
     ),
-    Group("consent-long", make_long, ["/consent/{catalogue}", Page("/consent/{shelves}", limit=400_000)]),
+    Group("consent-long", make_long, ["/consent/{catalogue}"], [Page("/consent/{shelves}", limit=400_000)]),
 ]

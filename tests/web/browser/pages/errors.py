@@ -21,4 +21,4 @@ def status_of(code: int) -> int:
 urlpatterns = [path("errors/<int:code>", error), path("", include("agentgate.urls"))]
 
 PAGES = [Page(f"/errors/{code}", status=status_of(code)) for code in TEMPLATES]
-GROUPS = [Group("errors", nothing, PAGES, urls=__name__)]
+GROUPS = [Group("errors", nothing, PAGES[-2:], PAGES[:-2], urls=__name__)]

@@ -50,13 +50,19 @@ def nothing() -> Content:
 class Group:
     """Pages that one user opens, and the function that makes their content in an empty database.
 
-    `urls` is the module of the URLs, if not the product's.
+    `pages` has each page once, in the state that shows most, and states with another layout. `further` has states that
+    only `./dev soak` looks at. `urls` is the module of the URLs, if not the product's.
     """
 
     name: str
     make: Callable[[], Content]
     pages: Sequence[Page | str]
+    further: Sequence[Page | str] = ()
     urls: str = ""
+
+    @property
+    def all_pages(self) -> list[Page]:
+        return [as_page(page) for page in (*self.pages, *self.further)]
 
     def prepare(self, settings: Any) -> Content:
         """Make the content, and set what the pages need. `settings` is the fixture."""

@@ -40,11 +40,10 @@ GROUPS = [
         make,
         [
             "/developer/logs",
-            "/developer/logs",
             "/developer/logs?policy={policy}&outcome=denied&from=2026-01-01T10:00&entry={entry}",
             "/developer/logs?agent=Nobody&from=x",
-            "/developer/logs?request=my-own-request",
             "/developer/logs/{entry}",
         ],
+        ["/developer/logs?request=my-own-request"],
     ),
 ]

@@ -64,17 +64,19 @@ GROUPS = [
         make,
         [
             "/developer/policies",
-            "/developer/policies?q=none",
-            Page("/developer/policies/new", press_live("Save policy"), "error"),
             "/developer/policies/{policy}",
             "/developer/policies/{shadow}",
-            Page("/developer/policies/{policy}/edit", UNKNOWN, "an unknown action"),
             Page("/developer/policies/{policy}/edit", TOO_LONG, "error"),
             Page("/developer/policies/{policy}/edit", try_one_request, "a request is tried"),
             Page("/developer/policies/{shadow}/edit", replay, "replayed"),
-            "/developer/policies/{policy}/history",
             Page("/developer/policies/{policy}/history", restore_without_agent, "a refusal"),
             "/developer/policies/{policy}/delete",
+        ],
+        [
+            "/developer/policies?q=none",
+            Page("/developer/policies/new", press_live("Save policy"), "error"),
+            Page("/developer/policies/{policy}/edit", UNKNOWN, "an unknown action"),
+            "/developer/policies/{policy}/history",
         ],
     ),
 ]

@@ -64,30 +64,29 @@ def make_waiting() -> Content:
 
 
 GROUPS = [
+    Group("security-new", make, [], [SECURITY, f"{SECURITY}/app/new"]),
     Group(
         "security",
         make,
         [
-            SECURITY,
             f"{SECURITY}/passkeys/new",
-            f"{SECURITY}/app/new",
             Page(f"{SECURITY}/app/new", wrong_code, "wrong code"),
             Page(SECURITY, protect, "protected"),
             Page(SECURITY, follow(0), "removing a passkey"),
-            Page(SECURITY, follow(2), "removing the app"),
             f"{SECURITY}/codes/new",
             "/accounts/reauthenticate/",
         ],
+        [Page(SECURITY, follow(2), "removing the app")],
     ),
     Group(
         "waiting",
         make_waiting,
         [
-            "/accounts/login/?next=/consent/{verified}",
             "/accounts/login/?next=/consent/{long}",
             "/accounts/signup/?next=/consent/{long}",
             Page("/accounts/password/reset/key/{key}/", status=302),
             Page("/accounts/login/?next=/consent/{long}", send(BY_APP, "Sign in"), "second step"),
         ],
+        ["/accounts/login/?next=/consent/{verified}"],
     ),
 ]
