@@ -1,6 +1,8 @@
 """A person who is a user and a developer, with what the acts are about, at each door with each credential."""
 
 import json
+from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,10 +22,11 @@ from consent.pausing import pause_agent, pause_all_agents
 from core import clock
 from core.actor import SYSTEM
 from core.rotation import add_secret
-from developers.models import ApiKey, Developer
+from developers.models import ApiKey
 from policies.services import create_policy
 from tests.approvals import make_approval
 from tests.doors.acts import Credential, Door
+from tests.shared import rows_of_module
 from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_resource_server, sign_in
 
 LONG_AGO = timedelta(minutes=5)
@@ -87,19 +90,22 @@ def _sequenced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "pause", lambda seconds: sequence())
 
 
-@pytest.fixture
-def developer(db: None) -> Developer:
-    return make_developer("dev@example.com")
+@pytest.fixture(scope="module")
+def shared_scene(django_db_setup: None, django_db_blocker: Any) -> Iterator[Scene]:
+    with rows_of_module(django_db_blocker):
+        scene = make_scene()
+        sequence()
+        yield scene
 
 
 @pytest.fixture
-def agent(developer: Developer) -> Agent:
-    return make_agent(developer)
+def scene(shared_scene: Scene, db: None) -> Scene:
+    return deepcopy(shared_scene)
 
 
-@pytest.fixture
-def scene(developer: Developer, agent: Agent) -> Scene:
-    user = developer.user
+def make_scene() -> Scene:
+    developer = make_developer("dev@example.com")
+    agent, user = make_agent(developer), developer.user
     consent = allow(ask(agent), user)
     bank, shop = make_agent(developer, name="Bank"), make_agent(developer, name="Shop")
     charged = allow(ask(bank, scopes=["payments:charge"]), user)

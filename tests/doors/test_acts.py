@@ -19,17 +19,11 @@ CASES = [
     for door in act.doors
     for credential in door.credentials
 ]
-SESSIONS = [case for case in CASES if case.values[2] != "API key"]
 
 
 def count(act: Act) -> tuple[int, int]:
     """Return how many entries and mails there are of the act."""
     return log_entries(event=act.event).count(), Notice.objects.filter(name=act.mail).count()
-
-
-def prepare(act: Act, scene: Scene) -> None:
-    if act.before:
-        getattr(scene, act.before)()
 
 
 def is_asked(answer: Any, door: Door) -> bool:
@@ -39,30 +33,24 @@ def is_asked(answer: Any, door: Door) -> bool:
     return bool(answer.status_code == 403 and answer.json()["code"] == "reauthentication_required")
 
 
-@pytest.mark.parametrize(("act", "door", "credential"), SESSIONS)
-def test_an_older_session_is_asked_for_the_password_exactly_if_the_act_steps_up(
+@pytest.mark.parametrize(("act", "door", "credential"), CASES)
+def test_the_act_steps_up_and_has_one_entry_and_its_mail(
     act: Act, door: Door, credential: Credential, scene: Scene
 ) -> None:
-    prepare(act, scene)
-    before = count(act)
+    if act.before:
+        getattr(scene, act.before)()
+    entries, mails = before = count(act)
+    is_session = credential != "API key"
 
-    answer = scene.knock(door, credential, signed_in_ago=LONG_AGO)
+    if act.steps_up and is_session:
+        assert is_asked(scene.knock(door, credential, signed_in_ago=LONG_AGO), door)
+        assert count(act) == before
+    answer = scene.knock(door, credential, signed_in_ago=JUST_NOW if act.steps_up else LONG_AGO)
 
-    assert is_asked(answer, door) == act.steps_up
-    assert count(act)[0] - before[0] == (0 if act.steps_up else act.entries)
-    assert act.steps_up is False or count(act) == before
-
-
-@pytest.mark.parametrize(("act", "door", "credential"), CASES)
-def test_the_act_has_one_entry_and_its_mail(act: Act, door: Door, credential: Credential, scene: Scene) -> None:
-    prepare(act, scene)
-    entries, mails = count(act)
-
-    answer = scene.knock(door, credential, signed_in_ago=JUST_NOW)
-
+    answer.getvalue()  # until it is read, a download holds the place of its account
     assert answer.status_code < 400
-    is_mailed = act.mail and credential != "API key"
-    assert count(act) == (entries + act.entries, mails + bool(is_mailed))
+    assert not is_asked(answer, door)
+    assert count(act) == (entries + act.entries, mails + bool(act.mail and is_session))
 
 
 @pytest.mark.parametrize("act", CREDENTIALS, ids=lambda act: act.name)
@@ -87,4 +75,6 @@ def test_a_page_leads_to_a_download_after_the_password(path: str, scene: Scene) 
     client = scene.browser(JUST_NOW).client
     led = client.get(path)
     assert led.status_code == 303
-    assert client.get(led["Location"])["Content-Type"] == "application/jsonl"
+    download = client.get(led["Location"])
+    download.getvalue()
+    assert download["Content-Type"] == "application/jsonl"
