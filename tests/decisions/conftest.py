@@ -1,6 +1,7 @@
 """Fixtures of the JSON API, for tests through HTTP, and the drivers of decisions."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from itertools import product
 
 import pytest
 
@@ -28,16 +29,24 @@ def loop() -> Iterator[EventLoop]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run the tests of `decide` on Django's connection to SQLite, and on the event loop's to PostgreSQL.
+    """Run the tests of `decide` on Django's connection to SQLite.
 
-    Those marked `both_drivers` run on both connections to both databases, as all do in `./dev soak`.
+    Those marked `postgresql` also run on the event loop's connection to PostgreSQL, and those marked `both_drivers` on
+    both connections to both databases, as all do in `./dev soak`.
     """
     if "decide" not in metafunc.fixturenames:
         return
-    here = DRIVERS[metafunc.config.getoption("--store")]
-    both = metafunc.definition.get_closest_marker("both_drivers") is not None
-    cases = [pytest.param(name, marks=_marks(name, left_out=not both and name != here)) for name in DRIVERS.values()]
+    chosen, store = _drivers(metafunc.definition), metafunc.config.getoption("--store")
+    cases = [pytest.param(name, marks=_marks(name, left_out=(store, name) not in chosen)) for name in DRIVERS.values()]
     metafunc.parametrize("decide", cases, indirect=True)
+
+
+def _drivers(test: pytest.Item) -> Collection[tuple[str, str]]:
+    """Return the databases on which the test runs, with the driver."""
+    if test.get_closest_marker("both_drivers"):
+        return {*product(DRIVERS, DRIVERS.values())}
+    first, second = DRIVERS.items()
+    return (first, second) if test.get_closest_marker("postgresql") else (first,)
 
 
 def _marks(driver: str, *, left_out: bool) -> list[pytest.MarkDecorator]:

@@ -23,10 +23,11 @@ from tests.decisions.drivers import (
     written_rows,
 )
 from tests.decisions.test_at_once import ask_apart
+from tests.shared import cases
 from tests.threads import race
 from tests.world import Grant, make_grant
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 MAIL = {"verb": "send", "recipient": "bob@acme.com", "text": "Hello", "amount": {"value": "12.50", "currency": "EUR"}}
 
@@ -56,6 +57,7 @@ def approve(approval_id: str | None, **changes: Any) -> Approval:
     return row
 
 
+@pytest.mark.postgresql
 def test_the_user_is_asked_for_scopes_in_this_mode(decide: Decide, grant: Grant) -> None:
     asked, other = decide(send(grant, ip="192.0.2.1"), asking(grant.access_token))
 
@@ -92,6 +94,7 @@ def test_the_same_content_is_asked_once(decide: Decide, grant: Grant) -> None:
     assert Approval.objects.count() == 1
 
 
+@pytest.mark.postgresql
 def test_an_approval_is_used_once(decide: Decide, grant: Grant) -> None:
     row = approve(one(decide(send(grant))).approval_id)
 
@@ -105,7 +108,7 @@ def test_an_approval_is_used_once(decide: Decide, grant: Grant) -> None:
     assert written_rows()[-1][0].content["metadata"]["approvalId"] == row.id
 
 
-@pytest.mark.parametrize(
+@cases(
     "changes",
     [
         {"text": "Hello!"},
@@ -133,6 +136,7 @@ def test_an_approval_is_for_one_connection(decide: Decide, grant: Grant) -> None
     assert one(decide(send(other))).reason is Reason.APPROVAL_REQUIRED
 
 
+@pytest.mark.postgresql
 def test_a_standing_approval_covers_its_target_up_to_its_amount(decide: Decide, grant: Grant) -> None:
     approve(one(decide(send(grant))).approval_id, is_standing=True)
 
@@ -157,7 +161,7 @@ OTHER_ACTS = {
 }
 
 
-@pytest.mark.parametrize("changes", OTHER_ACTS.values(), ids=list(OTHER_ACTS))
+@cases("changes", OTHER_ACTS.values(), ids=list(OTHER_ACTS))
 def test_a_standing_approval_fixes_all_but_texts_and_the_amount(
     decide: Decide, grant: Grant, changes: dict[str, Any]
 ) -> None:
@@ -222,7 +226,7 @@ def test_an_approval_is_found_behind_a_later_request_for_more_reasons(decide: De
     assert (second.allowed, second.approval_id) == (False, later.approval_id)
 
 
-@pytest.mark.parametrize("status", ["denied", "expired", "used", "pending"])
+@cases("status", ["denied", "expired", "used", "pending"])
 def test_no_other_status_allows(decide: Decide, grant: Grant, status: str) -> None:
     asked = one(decide(send(grant)))
     approve(asked.approval_id, status=status)
@@ -302,6 +306,7 @@ def test_critical_scopes_are_marked(decide: Decide, scope: str, is_critical: boo
     assert row.server_id
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_approval_is_used_once_over_two_stores(loop: EventLoop, grant: Grant) -> None:
     approve(one(loop.decide(send(grant))).approval_id)
     outcomes = ask_apart(loop, 2, [send(grant)] * 50)
@@ -312,6 +317,7 @@ def test_an_approval_is_used_once_over_two_stores(loop: EventLoop, grant: Grant)
     assert Approval.objects.count() == 2
 
 
+@pytest.mark.django_db(transaction=True)
 def test_an_approval_is_used_once_by_threads(grant: Grant) -> None:
     approve(one(decide_on_django(send(grant))).approval_id)
     outcomes = race([lambda: one(decide_on_django(send(grant)))] * 8)
@@ -325,6 +331,7 @@ def test_unreadable_terms_deny(decide: Decide, grant: Grant) -> None:
     assert denied.reason is Reason.POLICY_DENIED
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_new_process_knows_nothing_and_decides_the_same(grant: Grant) -> None:
     with event_loop() as first:
         approve(one(first.decide(send(grant))).approval_id)

@@ -30,7 +30,7 @@ from tests.decisions.drivers import (
 from tests.threads import race
 from tests.world import Grant, make_grant
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 Outcome = Decision | BaseException
 
@@ -61,6 +61,7 @@ async def _ask_apart(stores: Sequence[Store], asked: Sequence[Question]) -> list
     return [outcome if isinstance(outcome, BaseException) else outcome[0] for outcome in outcomes]
 
 
+@pytest.mark.postgresql
 def test_a_failed_batch_counts_and_logs_nothing(decide: Decide, grant: Grant, poison: str) -> None:
     limit(grant, 2)
     good = asking(grant.access_token)
@@ -70,6 +71,7 @@ def test_a_failed_batch_counts_and_logs_nothing(decide: Decide, grant: Grant, po
     assert allowed(decide(good, good, good)) == [True, True, False]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_failing_question_does_not_fail_the_others_of_its_batch(loop: EventLoop, grant: Grant, poison: str) -> None:
     limit(grant, 5)
     good = asking(grant.access_token)
@@ -83,6 +85,7 @@ def test_a_failing_question_does_not_fail_the_others_of_its_batch(loop: EventLoo
     assert sum(map(len, written_rows())) == 7
 
 
+@pytest.mark.postgresql
 def test_a_batch_starts_again_only_so_often(decide: Decide, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer at a time, so a batch starts once")
@@ -96,6 +99,7 @@ def test_a_batch_starts_again_only_so_often(decide: Decide, grant: Grant, monkey
     assert allowed(decide(*[asking(grant.access_token)] * 3)) == [True, True, False]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_limit_is_exact_over_two_stores(loop: EventLoop, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "MAX_BATCH", 4)
     limit(grant, 20)
@@ -112,6 +116,7 @@ def test_a_limit_is_exact_over_two_stores(loop: EventLoop, grant: Grant, monkeyp
     assert {record.id for record in logged} == {decision.audit_id for decision in decisions}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_limit_is_exact_over_threads_with_a_store_and_threads_of_django(grant: Grant) -> None:
     limit(grant, 20)
     asked = [asking(grant.access_token)] * 16
@@ -126,6 +131,7 @@ def test_a_limit_is_exact_over_threads_with_a_store_and_threads_of_django(grant:
     assert sum(map(sum, race([in_event_loop, in_django, in_event_loop, in_django]))) == 20
 
 
+@pytest.mark.django_db(transaction=True)
 def test_overlapping_batches_never_deadlock(loop: EventLoop, grant: Grant) -> None:
     """Each batch has its own order of the same counters, and each round has counters that do not exist yet."""
     limit(grant, 1000, "per_user")

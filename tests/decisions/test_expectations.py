@@ -12,7 +12,7 @@ from decisions.requests import Credential
 from tests.decisions.drivers import SHOP, Decide, asking, forget
 from tests.world import Grant, make_caller, make_developer, make_grant, make_resource_server
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from tokens.issuing import IssuedTokens
 from tokens.models import AccessToken
 from tokens.services import issue_client_token
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 PRIVATE, UNTRUSTED, OUT, BOTH = "payments:read", "browser:read", "email:send", "email:read"
 SCOPES = [PRIVATE, UNTRUSTED, OUT, BOTH, "calendar:freebusy", "browser:act"]
@@ -111,6 +111,7 @@ def test_a_denied_call_is_not_remembered(decide: Decide, grant: Grant) -> None:
     assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, False, True]
 
 
+@pytest.mark.postgresql
 def test_calls_without_a_task_count_for_every_task(decide: Decide, grant: Grant) -> None:
     guard(grant)
     assert decide_each(decide, calls(grant, PRIVATE)) == [True]
@@ -259,6 +260,7 @@ def test_a_guard_of_a_new_policy_knows_what_guards_with_the_same_actions_remembe
     assert decide_each(decide, calls(grant, OUT)) == [False]
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", range(6))
 def test_an_edit_during_requests_forgets_nothing(grant: Grant, number: int) -> None:
     policy = guard(grant, actions=[PRIVATE, UNTRUSTED, OUT])
@@ -272,6 +274,7 @@ def test_an_edit_during_requests_forgets_nothing(grant: Grant, number: int) -> N
 OTHERS = ["calendar:*", "crm:*", "db:*", "files:*", "github:*"]
 
 
+@pytest.mark.postgresql
 def test_what_each_guard_of_a_chain_of_edits_remembered_is_added_up(decide: Decide, grant: Grant) -> None:
     policy = guard(grant, actions=[PRIVATE, UNTRUSTED, OUT])
     for other in OTHERS:
@@ -282,6 +285,7 @@ def test_what_each_guard_of_a_chain_of_edits_remembered_is_added_up(decide: Deci
     assert decide_each(decide, calls(grant, UNTRUSTED, OUT, task="another")) == [True, True]
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("number", range(3))
 def test_several_edits_during_requests_forget_nothing(grant: Grant, number: int) -> None:
     policy = guard(grant, actions=[PRIVATE, UNTRUSTED, OUT])
@@ -324,6 +328,7 @@ def test_without_a_user_it_denies(decide: Decide, grant: Grant) -> None:
     assert decide_each(decide, calls(grant, OUT)) == [True], "the agent's own calls are another task"
 
 
+@pytest.mark.postgresql
 def test_organizations_label_their_own_scopes(decide: Decide, grant: Grant) -> None:
     texts = {"risk_level": "low", "title": "Read", "description": "Read", "cannot": "write"}
     CustomScope.objects.create(
@@ -335,6 +340,7 @@ def test_organizations_label_their_own_scopes(decide: Decide, grant: Grant) -> N
     assert decide_each(decide, [asking(token, "shop:orders"), asking(token, OUT)]) == [True, False]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_races_over_two_stores(loop: EventLoop, grant: Grant) -> None:
     """No call that sends data out commits after both others: the log has the order of the commits."""
     guard(grant)

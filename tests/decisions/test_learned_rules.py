@@ -25,7 +25,7 @@ from tests.log import log_entries
 from tests.threads import race
 from tests.world import Grant, as_user, make_grant, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 SHOP = {"verb": "pay", "recipient": "shop.example", "text": "Order"}
 
@@ -77,6 +77,7 @@ def undo(grant: Grant, rule: Approval) -> Approval:
     return revoke_approval(actor=as_user(grant.user), approval=rule, user=grant.user)
 
 
+@pytest.mark.postgresql
 def test_verify_allows_below_the_ceiling_and_asks_for_all_else(decide: Decide, grant: Grant) -> None:
     accept(grant, taught(grant))
     requests = {
@@ -171,6 +172,7 @@ def test_it_allows_nothing_once_the_scope_is_critical(decide: Decide, grant: Gra
 class TestNumberPerDay:
     """The user approved five requests within a day, so a rule allows five."""
 
+    @pytest.mark.postgresql
     def test_beyond_it_the_agent_asks_again(self, decide: Decide, grant: Grant) -> None:
         rule = accept(grant, taught(grant))
         assert (rule.times_per_day, rule.evidence) == (5, {"perDay": 5, "answered": 5, "questions": 6})
@@ -237,6 +239,7 @@ class TestNumberPerDay:
         Approval.objects.filter(pk=rule.pk).update(evidence={"answered": 5, "questions": 6})
         assert allowed(decide(pay(grant, "1", text="a"), pay(grant, "1", text="b"))) == [True, False]
 
+    @pytest.mark.django_db(transaction=True)
     def test_exactly_that_many_of_64_in_parallel(self, grant: Grant) -> None:
         """On several stores and threads, each with a connection of its own."""
         accept(grant, taught(grant))
@@ -377,11 +380,13 @@ class TestAccepting:
 
 
 class TestRaces:
+    @pytest.mark.django_db(transaction=True)
     def test_two_clicks_make_one_rule(self, grant: Grant) -> None:
         example = taught(grant)
         rules = race([partial(accept, grant, example)] * 4)
         assert len({rule.pk for rule in rules}) == 1
 
+    @pytest.mark.django_db(transaction=True)
     def test_a_refusal_beside_the_click(self, grant: Grant) -> None:
         """One comes first: then either nothing follows any longer, or the rule was made before the refusal."""
         example = taught(grant)
@@ -396,6 +401,7 @@ class TestRaces:
             assert accepted.decided_at <= denied.decided_at
         assert allowed(decide_on_django(pay(grant, "18", text="waits"))) == [False]
 
+    @pytest.mark.django_db(transaction=True)
     def test_no_verify_that_starts_after_an_undo_uses_the_rule(
         self, grant: Grant, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -15,7 +15,7 @@ from tests.decisions.drivers import SHOP, Decide, allowed, another_user_of, aski
 from tests.world import Grant, make_caller, make_grant, make_resource_server, mean_for
 from tokens.models import AccessToken
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
 
 HOUR = 3600
 

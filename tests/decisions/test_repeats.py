@@ -28,7 +28,7 @@ from tests.decisions.test_reserving import budget, commit, paying, reserving
 from tests.threads import race
 from tests.world import Grant
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 REPEAT = Repeat("a" * 64, "d" * 64)
 
@@ -41,6 +41,7 @@ def ids(decisions: list[Decision]) -> set[str | None]:
     return {decision.reservation_id for decision in decisions}
 
 
+@pytest.mark.postgresql
 def test_a_repeat_is_answered_without_counting_or_logging_again(decide: Decide, grant: Grant) -> None:
     budget(grant, "10")
     (first,) = decide(repeating(grant))
@@ -51,6 +52,7 @@ def test_a_repeat_is_answered_without_counting_or_logging_again(decide: Decide, 
     assert allowed(decide(paying(grant, "0.01"))) == [False]
 
 
+@pytest.mark.postgresql
 def test_the_same_request_twice_in_a_batch_reserves_once(decide: Decide, grant: Grant) -> None:
     """Requests of several callers share a batch."""
     budget(grant, "20")
@@ -63,6 +65,7 @@ def test_the_same_request_twice_in_a_batch_reserves_once(decide: Decide, grant: 
     assert allowed(decide(paying(grant, "3"), paying(grant, "0.01"))) == [True, False]
 
 
+@pytest.mark.postgresql
 def test_the_same_key_for_another_request_has_a_problem(decide: Decide, grant: Grant) -> None:
     other = repeating(grant, "11", Repeat(REPEAT.key, "e" * 64))
     for decisions in (decide(repeating(grant), other), decide(other)):
@@ -79,6 +82,7 @@ def test_a_wrong_credential_finds_nothing(decide: Decide, grant: Grant) -> None:
     assert (refused.allowed, refused.is_caller_refused, refused.reservation_id) == (False, True, None)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_parallel_repeats_in_threads_make_one_reservation(grant: Grant) -> None:
     budget(grant, "25")
     decisions = race([lambda: decide_in_thread([repeating(grant)])[0]] * 12)
@@ -87,6 +91,7 @@ def test_parallel_repeats_in_threads_make_one_reservation(grant: Grant) -> None:
     assert len(written_rows()) == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_parallel_repeats_in_event_loops_make_one_reservation_each(loop: EventLoop, grant: Grant) -> None:
     budget(grant, "25")
     stores = [loop.make_store() for _ in range(6)]
@@ -103,6 +108,7 @@ def test_parallel_repeats_in_event_loops_make_one_reservation_each(loop: EventLo
     assert allowed(loop.decide(paying(grant, "5"), paying(grant, "0.01"))) == [True, False]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_repeats_and_a_commit_at_once(grant: Grant) -> None:
     budget(grant, "10")
     (first,) = decide_in_thread([repeating(grant)])
@@ -149,6 +155,7 @@ class TestTwoCallsWithOneKey:
         assert isinstance(decision.problem, IdempotencyKeyReused)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_refused_repeat_pays_for_the_counters_that_were_locked_for_it(loop: EventLoop, grant: Grant) -> None:
     """On SQLite, none are."""
     for seconds in range(100, 120):
@@ -166,6 +173,7 @@ def test_a_batch_locks_one_number_per_call(grant: Grant) -> None:
     assert len(locks) == 1
 
 
+@pytest.mark.django_db(transaction=True)
 class TestACallInParts:
     """A call whose requests are decided in a batch each."""
 

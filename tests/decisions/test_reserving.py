@@ -20,7 +20,7 @@ from policies.services import create_policy, update_policy
 from tests.decisions.drivers import Decide, EventLoop, allowed, asking, caller_of, written_rows
 from tests.world import Grant
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def budget(grant: Grant, most: str = "100.00", **config: Any) -> Policy:
@@ -94,6 +94,7 @@ def test_what_is_reserved_counts_until_it_lapses(decide: Decide, grant: Grant) -
         assert allowed(decide(reserving(grant, "10.00"))) == [True]
 
 
+@pytest.mark.postgresql
 def test_the_row_has_what_the_log_needs(decide: Decide, grant: Grant) -> None:
     budget(grant)
     caller = caller_of(grant)
@@ -117,6 +118,7 @@ def test_the_log_names_an_anonymous_callers_reservation_by_a_digest(decide: Deci
     assert last_entry().content["metadata"]["reservationId"] == f"rsv_{digest[:32]}"
 
 
+@pytest.mark.postgresql
 def test_an_amount_without_a_budget_is_reserved_too(decide: Decide, grant: Grant) -> None:
     (decision,) = decide(reserving(grant, 5))
     assert Reservation.objects.get().holds == []
@@ -145,6 +147,7 @@ def test_several_reservations_of_a_batch_share_the_budget(decide: Decide, grant:
     assert Reservation.objects.count() == 2
 
 
+@pytest.mark.postgresql
 def test_a_commit_counts_what_was_spent_and_a_void_nothing(decide: Decide, grant: Grant) -> None:
     budget(grant, "10")
     (first,) = decide(reserving(grant, "8"))
@@ -214,6 +217,7 @@ def test_a_commit_counts_from_its_own_time(decide: Decide, grant: Grant) -> None
         assert allowed(decide(paying(grant, "10"))) == [True]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_new_process_finds_what_is_held(loop: EventLoop, grant: Grant) -> None:
     budget(grant, "10")
     loop.decide(reserving(grant, "10"))

@@ -14,7 +14,7 @@ from tests.decisions.drivers import Decide, allowed, asking, bound, caller_of
 from tests.world import Grant, make_caller, make_developer, make_resource_server, mean_for
 from tokens.models import AccessToken, TokenFamily
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 GUARD = {"type": "data_flow", "config": {"windowSeconds": 3600, "then": "deny"}}
 BLOCK = {"type": "action_blocklist", "config": {"actions": ["email:send"]}}
@@ -47,6 +47,7 @@ def test_it_decides_nothing_and_records_what_it_would_deny(decide: Decide, grant
     assert (record.content["userId"], record.personal.get("call")) == (None, None)
 
 
+@pytest.mark.postgresql
 def test_however_much_they_record_the_log_takes_all(
     decide: Decide, grant: Grant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +64,7 @@ def test_however_much_they_record_the_log_takes_all(
     assert Entry.objects.filter(event="policy.shadowed").count() == 300
 
 
+@pytest.mark.postgresql
 def test_its_limit_counts_what_it_would_allow(decide: Decide, grant: Grant) -> None:
     config = {"maxRequests": 2, "windowSeconds": 3600, "scope": "global"}
     shadow(grant, {"type": "rate_limit", "config": config})

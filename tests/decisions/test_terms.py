@@ -8,16 +8,17 @@ import pytest
 from consent.models import Consent
 from decisions.requests import Reason
 from tests.decisions.drivers import Decide, allowed, asking, bound, written_rows
+from tests.shared import cases
 from tests.world import Grant
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def rate(requests: int) -> dict[str, Any]:
     return {"type": "rate_limit", "config": {"maxRequests": requests, "windowSeconds": 3600, "scope": "per_user"}}
 
 
-@pytest.mark.parametrize(
+@cases(
     "terms",
     [
         {"modes": {"email:read": "Ask"}},
@@ -89,6 +90,7 @@ def test_the_denial_names_the_users_limit(decide: Decide, grant: Grant) -> None:
     assert "policy" not in written_rows()[-1][0].withheld
 
 
+@pytest.mark.postgresql
 def test_two_limits_of_two_scopes_count_apart(decide: Decide, grant: Grant) -> None:
     bound(grant, limits={"email:send": [rate(1)], "email:read": [rate(1)]})
     first = decide(asking(grant.access_token), asking(grant.access_token, "email:send"))

@@ -11,7 +11,7 @@ from tests.decisions.drivers import Decide, allowed, asking, bound, caller_of, l
 from tests.world import Grant, make_caller, make_developer, make_resource_server, mean_for
 from tokens.models import AccessToken
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 BLOCK = {"type": "action_blocklist", "config": {"actions": ["email:send"]}}
 ELSEWHERE = {"type": "ip_allowlist", "config": {"cidrs": ["192.0.2.0/24"], "actions": ["files:read"]}}
