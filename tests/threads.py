@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
@@ -41,6 +42,12 @@ def race(acts: list[Callable[[], Any]]) -> list[Any]:
     if any(thread.is_alive() for thread in threads):
         raise TimeoutError("A thread did not finish within a minute.")
     return outcomes
+
+
+def rounds(number: int) -> pytest.MarkDecorator:
+    """Run a race twice, and this `number` of times in soak, because threads meet in another order each time."""
+    others = [pytest.param(each, marks=pytest.mark.soak) for each in range(2, number)]
+    return pytest.mark.parametrize("number", [0, 1, *others])
 
 
 def beside_lock(rows: QuerySet[Any], act: Callable[[], Any]) -> Any:

@@ -23,7 +23,7 @@ from tests.mails import REMEDIES, leads_to
 from tests.threads import race
 from tests.world import PASSWORD, as_user, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Safari/537.36"
@@ -174,6 +174,7 @@ def test_a_refused_sign_in_adds_no_device(ada: User) -> None:
     assert not KnownDevice.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_new_program_that_signs_in_twice_at_once_is_mailed_once(ada: User) -> None:
     race([lambda: use_program(ada), lambda: use_program(ada)])
     assert Notice.objects.count() == 1

@@ -23,7 +23,7 @@ from core.errors import DomainError
 from tests.api.conftest import verify
 from tests.constants import PASSWORD
 from tests.dumps import readable_dump
-from tests.threads import race
+from tests.threads import race, rounds
 from tests.world import ANONYMOUS, Grant, as_user, ask, make_grant, sign_in
 from tokens.exchange import exchange_code
 from tokens.models import TokenFamily
@@ -32,7 +32,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 EMAIL, BROWSER = "zoraida@home.example", "ZoraidasBrowser/7.1"
 ACTOR = ANONYMOUS._replace(user_agent=BROWSER)
-ROUNDS = range(4)
 
 
 @pytest.fixture
@@ -54,7 +53,7 @@ def meet_erasure(act: Callable[[], Any], grant: Grant) -> tuple[Any, bool]:
     return outcome, is_first
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 def test_a_sign_in_leaves_no_session(grant: Grant, number: int) -> None:
     assert meet_erasure(sign_in_to_api, grant)[1]
     assert not SessionToken.objects.filter(user=grant.user).exists()
@@ -69,7 +68,7 @@ def test_a_sign_in_that_has_checked_the_password_is_refused(grant: Grant) -> Non
     assert not SessionToken.objects.exists()
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 def test_a_browser_leaves_no_session(grant: Grant, number: int) -> None:
     client = sign_in(grant.user)
 
@@ -88,7 +87,7 @@ def test_a_browser_leaves_no_session(grant: Grant, number: int) -> None:
 
 
 @pytest.mark.parametrize("decide", [approve_consent, deny_consent])
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 def test_no_decision_about_a_request_outlives_it(grant: Grant, decide: Any, number: int) -> None:
     consent = ask(grant.agent, scopes=["email:send"], reason="For Zoraida")
     act = partial(decide, actor=as_user(grant.user), consent=consent, user=grant.user)
@@ -97,7 +96,7 @@ def test_no_decision_about_a_request_outlives_it(grant: Grant, decide: Any, numb
     assert not Consent.objects.filter(user=grant.user).exclude(reason="").exists()
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 def test_no_code_yields_tokens_that_outlive_it(grant: Grant, number: int) -> None:
     consent = ask(grant.agent, scopes=["email:send"])
     code = approve_consent(actor=as_user(grant.user), consent=consent, user=grant.user).code
@@ -105,7 +104,7 @@ def test_no_code_yields_tokens_that_outlive_it(grant: Grant, number: int) -> Non
     assert not TokenFamily.objects.filter(user=grant.user, revoked_at=None).exists()
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 def test_no_request_is_allowed_after_it(grant: Grant, number: int) -> None:
     is_over, started = threading.Event(), threading.Barrier(3, timeout=30)
     late: list[bool] = []
@@ -140,7 +139,7 @@ def test_two_erasures_at_once_are_one(grant: Grant) -> None:
     assert Entry.objects.filter(event=Event.USER_ERASED).count() == 1
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 def test_what_the_sequencer_moves_meanwhile_is_erased(grant: Grant, number: int) -> None:
     for _ in range(20):
         sign_in_to_api()

@@ -20,7 +20,7 @@ from core import clock
 from tests.threads import race
 from tests.world import ANONYMOUS, as_user, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 BROKEN = {"default": {"BACKEND": "tests.accounts.test_mails.BrokenMailer", "OPTIONS": {}}}
 
 
@@ -88,6 +88,7 @@ def test_a_worker_that_dies_while_it_sends_loses_no_mail(ada: User, mailoutbox: 
     assert len(mailoutbox) == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_second_worker_does_not_send_what_the_first_is_sending(
     ada: User, mailoutbox: list[Any], monkeypatch: Any
 ) -> None:
@@ -116,11 +117,13 @@ def test_an_account_that_is_erased_while_its_mail_is_sent_stays_erased(ada: User
     assert not Notice.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_two_workers_send_a_notice_once(ada: User, mailoutbox: list[Any]) -> None:
     assert sum(race([mail_notices, mail_notices])) == 1
     assert len(mailoutbox) == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_warning_that_is_switched_off_twice_at_once_is_mailed_once(ada: User) -> None:
     Notice.objects.all().delete()
     switch_off = partial(choose_mails, actor=as_user(ada), user=ada, wanted={"device_mails": False})

@@ -28,7 +28,7 @@ OWNER = Actor("anonymous", ip="203.0.113.7")
 CHANGE = {"oldpassword": PASSWORD, "password1": STRANGERS, "password2": STRANGERS}
 CHOOSE = {"password1": OWNERS, "password2": OWNERS}
 DEAD = "This link no longer works"
-ROUNDS = 4
+ROUNDS = 2
 
 pytestmark = pytest.mark.django_db
 

@@ -19,15 +19,15 @@ from tests.approvals import Asks, make_approval
 from tests.threads import race
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
-def test_each_request_is_mailed_once(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+def test_each_request_is_mailed_once(ada: User, asks: Asks, mails: list[Any]) -> None:
     asked = [asks(), asks()]
     assert mail_approvals() == 2
     assert mail_approvals() == 0
-    assert [mail.to for mail in mailoutbox] == [["ada@example.com"]] * 2
-    for approval, mail in zip(asked, mailoutbox, strict=True):
+    assert [mail.to for mail in mails] == [["ada@example.com"]] * 2
+    for approval, mail in zip(asked, mails, strict=True):
         assert mail.subject == "[AgentGate] An agent asks for your approval"
         assert "The agent SmartMail asks for your approval." in mail.body
         assert "With the permission: Send email as you" in mail.body
@@ -36,14 +36,14 @@ def test_each_request_is_mailed_once(ada: User, asks: Asks, mailoutbox: list[Any
         assert "http://localhost:8000/account/notifications\n" in mail.body
 
 
-def test_decided_and_expired_requests_are_not_mailed(asks: Asks, mailoutbox: list[Any]) -> None:
+def test_decided_and_expired_requests_are_not_mailed(asks: Asks, mails: list[Any]) -> None:
     asks(status="denied")
     asks(expires_at=clock.now())
     assert mail_approvals() == 0
-    assert mailoutbox == []
+    assert mails == []
 
 
-def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mailoutbox: list[Any]) -> None:
+def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mails: list[Any]) -> None:
     evil = '<a href="https://evil.example">click</a> evil.example'
     Agent.objects.update(name=f"Bank\n\u202e www.evil.example/{'x' * 100} {evil}")
     shown = [{**each, "title": f"See evil.example @{evil}"} for each in granted.shown_scopes]
@@ -51,7 +51,7 @@ def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mailo
     context = {"verb": evil, "recipient": "eve@evil.example", "text": evil, "amount": {"value": "1", "currency": evil}}
     asks(context=context, resource="https://evil.example", action="evil:act")
     mail_approvals()
-    (mail,) = mailoutbox
+    (mail,) = mails
     assert re.findall(r"\bevil\.\w|\w@\w|\w/\w*evil|https?://(?!localhost)", mail.body) == []
     assert "It also states: amount, recipient, text, verb." in mail.body
     assert "\u202e" not in mail.body
@@ -60,21 +60,21 @@ def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mailo
     assert "evil" not in mail.subject
 
 
-def test_the_service_is_named_with_host_and_organization(asks: Asks, mailoutbox: list[Any]) -> None:
+def test_the_service_is_named_with_host_and_organization(asks: Asks, mails: list[Any]) -> None:
     server = make_resource_server(make_developer("eve@example.com", "Rival"), "https://mail.rival.example/api").server
     asks(server_id=server.id)
     asks(named_server_id=server.id)
     mail_approvals()
     named = f"{server.name} at mail. rival. example, of Rival.\n"
-    assert f"\nFor the service {named}" in mailoutbox[0].body
-    assert f"\nThe caller did not sign in as a service. It names {named}" in mailoutbox[1].body
+    assert f"\nFor the service {named}" in mails[0].body
+    assert f"\nThe caller did not sign in as a service. It names {named}" in mails[1].body
 
 
-def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mailoutbox: list[Any]) -> None:
+def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mails: list[Any]) -> None:
     asks(context={"verb": "pay", "recipient": "shop", "account": "call 0800", "Call-0800-now": 1, "cc": ["eve"]})
     mail_approvals()
-    assert "It also states: account, cc, 1 more field. Read that on the page.\n" in mailoutbox[0].body
-    assert "0800" not in mailoutbox[0].body
+    assert "It also states: account, cc, 1 more field. Read that on the page.\n" in mails[0].body
+    assert "0800" not in mails[0].body
 
 
 @pytest.mark.parametrize(
@@ -89,11 +89,11 @@ def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mailoutbox: list[
         ),
     ],
 )
-def test_the_mail_says_what_it_would_do(asks: Asks, mailoutbox: list[Any], context: dict[str, Any], line: str) -> None:
+def test_the_mail_says_what_it_would_do(asks: Asks, mails: list[Any], context: dict[str, Any], line: str) -> None:
     asked = asks(context=context)
     mail_approvals()
-    assert f"\n    {line}\n" in mailoutbox[0].body
-    assert f"\nCode: {asked.code}\n" in mailoutbox[0].body
+    assert f"\n    {line}\n" in mails[0].body
+    assert f"\nCode: {asked.code}\n" in mails[0].body
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_the_mail_says_what_it_would_do(asks: Asks, mailoutbox: list[Any], conte
         {"verb": "x" * 31},
     ],
 )
-def test_the_mail_leaves_out_what_could_lure(asks: Asks, mailoutbox: list[Any], context: dict[str, Any]) -> None:
+def test_the_mail_leaves_out_what_could_lure(asks: Asks, mails: list[Any], context: dict[str, Any]) -> None:
     asks(context=context)
     mail_approvals()
-    body = mailoutbox[0].body
+    body = mails[0].body
     assert "\n    Send email as you\n\nHigh risk\n" in body
     assert "delete" not in body.lower()
 
@@ -128,11 +128,11 @@ def test_names_do_not_become_links(name: str, shown: str) -> None:
     assert mailed(name) == shown
 
 
-def test_held_requests_are_mailed_together_at_most_once_per_hour(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+def test_held_requests_are_mailed_together_at_most_once_per_hour(ada: User, asks: Asks, mails: list[Any]) -> None:
     for _ in range(3):
         asks(is_held=True)
     assert mail_approvals() == 3
-    (mail,) = mailoutbox
+    (mail,) = mails
     assert mail.subject == "[AgentGate] An agent asks for many approvals"
     assert "3 more requests wait for you." in mail.body
     assert "http://localhost:8000/approvals\n" in mail.body
@@ -143,38 +143,39 @@ def test_held_requests_are_mailed_together_at_most_once_per_hour(ada: User, asks
     with time_machine.travel(now, tick=False):
         asks(is_held=True)
         assert mail_approvals() == 1
-    assert "1 more request waits for you." in mailoutbox[1].body
-    assert len(mailoutbox) == 2
+    assert "1 more request waits for you." in mails[1].body
+    assert len(mails) == 2
 
 
-def test_batches_are_per_agent(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+def test_batches_are_per_agent(ada: User, asks: Asks, mails: list[Any]) -> None:
     asks(is_held=True)
     other = allow(ask(make_agent(make_developer("other@example.com"), name="Other")), ada)
     make_approval(other, is_held=True)
     assert mail_approvals() == 2
-    assert len(mailoutbox) == 2
+    assert len(mails) == 2
 
 
-def test_users_can_opt_out(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+def test_users_can_opt_out(ada: User, asks: Asks, mails: list[Any]) -> None:
     choose_mails(actor=as_user(ada), user=ada, wanted={"approval_mails": False})
     asks()
     asks(is_held=True)
     assert mail_approvals() == 2
-    assert mailoutbox == []
+    assert mails == []
     choose_mails(actor=as_user(ada), user=ada, wanted={"approval_mails": True})
     assert mail_approvals() == 0
     asks()
     assert mail_approvals() == 1
-    assert len(mailoutbox) == 1
+    assert len(mails) == 1
 
 
-def test_an_inactive_user_gets_no_mail(ada: User, asks: Asks, mailoutbox: list[Any]) -> None:
+def test_an_inactive_user_gets_no_mail(ada: User, asks: Asks, mails: list[Any]) -> None:
     User.objects.filter(pk=ada.pk).update(is_active=False)
     asks()
     mail_approvals()
-    assert mailoutbox == []
+    assert mails == []
 
 
+@pytest.mark.django_db(transaction=True)
 def test_workers_at_once_send_each_mail_once(asks: Asks, mailoutbox: list[Any]) -> None:
     for _ in range(6):
         asks()
@@ -184,7 +185,7 @@ def test_workers_at_once_send_each_mail_once(asks: Asks, mailoutbox: list[Any]) 
 
 
 def test_a_failure_of_the_mail_server_loses_one_mail(
-    asks: Asks, mailoutbox: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    asks: Asks, mails: list[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from accounts import mails
 
@@ -197,4 +198,4 @@ def test_a_failure_of_the_mail_server_loses_one_mail(
     monkeypatch.setattr(mails, "_deliver", fail)
     assert mail_approvals() == 2
     assert mail_approvals() == 0
-    assert len(mailoutbox) == 1
+    assert len(mails) == 1

@@ -30,7 +30,7 @@ from tests.log import log_entries
 from tests.threads import race
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 DAY = 86_400
 
@@ -54,9 +54,10 @@ def status_of(approval: Approval) -> str:
 
 
 class TestRaces:
+    @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("acts", [(approve, deny), (deny, deny), (approve, approve)])
     def test_one_of_two_decisions_counts(self, ada: User, asks: Asks, acts: Any) -> None:
-        for _ in range(5):
+        for _ in range(2):
             asked = asks()
             outcomes = race([partial(act, asked, ada) for act in acts])
             refused = [each for each in outcomes if isinstance(each, DomainError)]
@@ -66,9 +67,10 @@ class TestRaces:
             assert done.status in str(refused[0])
             assert events(asked) == [f"approval.{done.status}"]
 
+    @pytest.mark.django_db(transaction=True)
     @pytest.mark.parametrize("act", [approve, deny])
     def test_a_decision_or_the_sweep_counts(self, ada: User, asks: Asks, act: Any) -> None:
-        for _ in range(10):
+        for _ in range(4):
             asked = asks(expires_at=clock.now() + timedelta(milliseconds=30))
 
             def sweep_repeatedly(asked: Approval = asked) -> int:
@@ -93,6 +95,7 @@ class TestRaces:
                 assert events(asked) == [f"approval.{decided.status}"]
             Approval.objects.all().delete()
 
+    @pytest.mark.django_db(transaction=True)
     def test_many_decisions_beside_sweeps_do_not_deadlock(self, ada: User, asks: Asks) -> None:
         waiting = [asks(is_held=number % 2 == 0) for number in range(24)]
 
@@ -123,6 +126,7 @@ class TestRaces:
                 act(asked, before)
         assert status_of(asked) == "pending"
 
+    @pytest.mark.django_db(transaction=True)
     def test_an_erasure_beside_decisions_leaves_no_approval(self, ada: User, asks: Asks) -> None:
         waiting = [asks() for _ in range(4)]
         once, standing = asks(), asks()

@@ -23,7 +23,7 @@ from tests.mails import REMEDIES, leads_to
 from tests.threads import race
 from tests.world import as_user
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 DAY = 86_400
 SHOP = {"verb": "pay", "recipient": "shop.example"}
@@ -73,6 +73,7 @@ def test_an_accepted_rule_is_mailed_with_its_bounds(example: Approval, ada: User
     assert leads_to(mail, f"/connections/{example.consent_id}", *REMEDIES, "/account/notifications")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_rule_that_is_accepted_twice_at_once_is_mailed_once(example: Approval, ada: User) -> None:
     race([partial(accept, example, ada)] * 2)
     assert mail_notices() == 1

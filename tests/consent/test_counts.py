@@ -19,13 +19,12 @@ from decisions.services import decide
 from limits.models import Counter
 from resources.custom_scopes import ScopeDefinition
 from tests.constants import NOON
-from tests.threads import race
+from tests.threads import race, rounds
 from tests.world import ANONYMOUS, Grant, as_user, ask, make_agent, make_grant, make_resource_server, make_user
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 
-pytestmark = pytest.mark.django_db(transaction=True)
-ROUNDS = range(6)
+pytestmark = pytest.mark.django_db
 SCOPE = "email:send"
 # The key of its counter would be longer than a key may be.
 LONG_SCOPE = "tickets-of-the-support-team:" + "x" * 58
@@ -179,7 +178,8 @@ def test_a_limit_that_does_not_change_is_not_counted_again(grant: Grant) -> None
     assert list(Counter.objects.values()) == rows
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@pytest.mark.django_db(transaction=True)
+@rounds(6)
 @pytest.mark.parametrize("change", [tighten, renew])
 def test_calls_at_once_are_counted_once_and_never_lost(
     grant: Grant, change: Callable[..., object], number: int

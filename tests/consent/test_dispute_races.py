@@ -19,11 +19,10 @@ from decisions.requests import VerifyRequest
 from decisions.services import decide
 from tests.constants import NEW_PASSWORD
 from tests.log import log_entries
-from tests.threads import race
+from tests.threads import race, rounds
 from tests.world import ANONYMOUS, Grant, as_user, make_grant
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ROUNDS = range(4)
 ENDS = {Stop.AGENT: "consent_paused", Stop.ALL_AGENTS: "consent_paused", Stop.CONNECTION: "consent_revoked"}
 
 
@@ -56,7 +55,7 @@ def newest(user: User) -> AuditEntry:
     return next(iter(entries_for_user(user.id)))
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 @pytest.mark.parametrize("stop", ENDS)
 def test_nothing_is_allowed_after_it(grant: Grant, stop: Stop, number: int) -> None:
     """In the log, no allowed request comes after the stop."""
@@ -67,7 +66,7 @@ def test_nothing_is_allowed_after_it(grant: Grant, stop: Stop, number: int) -> N
     assert all(use.leaf_index < end.leaf_index for use in log_entries(event="token.verify", outcome="allowed"))
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 def test_all_stops_at_once_hold(grant: Grant, number: int) -> None:
     open_session(actor=ANONYMOUS, user=grant.user)
     others = [
@@ -81,14 +80,14 @@ def test_all_stops_at_once_hold(grant: Grant, number: int) -> None:
     assert not SessionToken.objects.exists()
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 def test_an_entry_reported_at_once_has_one_report(grant: Grant, number: int) -> None:
     reports = race([disputing(grant, Stop.NOTHING)] * 4)
     (report,) = log_entries(event="user.activity_disputed")
     assert set(reports) == {report.id}
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(4)
 def test_a_new_password_and_a_report_both_hold(grant: Grant, number: int) -> None:
     user = User.objects.get(pk=grant.user.pk)
     report, changed = race(

@@ -26,7 +26,7 @@ from tests.mails import REMEDIES, leads_to
 from tests.threads import race
 from tests.world import as_user, ask
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 READ, SEND = "email:read", "email:send"
 LIMIT = {"type": "rate_limit", "config": {"maxRequests": 5, "windowSeconds": 3600, "scope": "per_user"}}
@@ -116,6 +116,7 @@ def test_a_grant_that_is_rolled_back_is_not_mailed(agent: Agent, ada: User) -> N
     assert not Notice.objects.exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_request_that_is_approved_twice_at_once_is_mailed_once(agent: Agent, ada: User) -> None:
     asked = ask(agent, scopes=[READ])
     act = partial(approve_consent, actor=as_user(ada), consent=asked, user=ada)
@@ -139,8 +140,8 @@ def test_a_mail_cannot_link_to_what_a_developer_wrote(ada: User, agent: Agent, m
     assert "evil" not in mailoutbox[0].subject
 
 
-def test_the_account_that_is_erased_gets_no_waiting_mail(agent: Agent, ada: User, mailoutbox: list[Any]) -> None:
+def test_the_account_that_is_erased_gets_no_waiting_mail(agent: Agent, ada: User, mails: list[Any]) -> None:
     grant(agent, ada, READ)
     erase_user(actor=as_user(ada), user=ada)
     assert mail_notices() == 0
-    assert [mail.subject for mail in mailoutbox] == ["[AgentGate] Your account was erased"]
+    assert [mail.subject for mail in mails] == ["[AgentGate] Your account was erased"]

@@ -23,14 +23,13 @@ from core.errors import Invalid
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from tests.log import log_entries
-from tests.threads import race
+from tests.threads import race, rounds
 from tests.world import ANONYMOUS, Grant, allow, as_user, ask, make_grant
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ROUNDS = range(6)
 SCOPES = ["email:read", "email:send"]
 RATE = {"type": "rate_limit", "config": {"maxRequests": 9, "windowSeconds": 60, "scope": "per_user"}}
 
@@ -78,7 +77,7 @@ def live_consent(user: User) -> Consent:
     return Consent.objects.get(user=user, status=Consent.Status.APPROVED)
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(6)
 def test_no_decision_after_it_uses_the_removed_scope(grant: Grant, number: int) -> None:
     """In the log, no allowed use of the scope comes after the narrowing."""
     remove = narrowing(grant, remove_scopes=["email:send"])
@@ -90,7 +89,7 @@ def test_no_decision_after_it_uses_the_removed_scope(grant: Grant, number: int) 
     assert all(use.leaf_index < narrowed.leaf_index for use in uses)
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(6)
 def test_two_narrowings_both_hold(grant: Grant, number: int) -> None:
     asking = narrowing(grant, terms=GivenTerms(modes={"email:read": "ask"}))
     limiting = narrowing(grant, terms=GivenTerms(limits={"email:read": [RATE]}, guards={"data_flow": "deny"}))
@@ -105,7 +104,7 @@ def test_two_narrowings_both_hold(grant: Grant, number: int) -> None:
     assert log_entries(event="consent.narrowed").count() == 3
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(6)
 def test_a_renewal_that_says_nothing_keeps_it(grant: Grant, number: int) -> None:
     """Whichever is first, the connection asks afterwards, and its limit holds."""
     tighten = narrowing(grant, terms=GivenTerms(modes={"email:send": "ask"}, limits={"email:send": [RATE]}))
@@ -115,7 +114,7 @@ def test_a_renewal_that_says_nothing_keeps_it(grant: Grant, number: int) -> None
     assert consent.terms == {"modes": {"email:send": "ask"}, "limits": {"email:send": [RATE]}}
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(6)
 def test_a_page_that_allows_without_asking_keeps_it(grant: Grant, number: int) -> None:
     """The narrowing is first, and the page is refused, or it narrows what the page has granted."""
     choice = Choice(
@@ -132,7 +131,7 @@ def test_a_page_that_allows_without_asking_keeps_it(grant: Grant, number: int) -
     assert live_consent(grant.user).terms == {"modes": {"email:send": "ask"}}
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(6)
 def test_a_renewal_of_other_scopes_does_not_return_a_removed_one(grant: Grant, number: int) -> None:
     race([approving(grant.agent, grant.user, "profile:read"), narrowing(grant, remove_scopes=["email:send"])])
     assert "email:send" not in live_consent(grant.user).granted_scopes
@@ -140,7 +139,7 @@ def test_a_renewal_of_other_scopes_does_not_return_a_removed_one(grant: Grant, n
     assert deciding(grant.access_token)().reason == "insufficient_scope"
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(6)
 def test_after_a_revocation_nothing_is_live(grant: Grant, number: int) -> None:
     tighten = narrowing(grant, terms=GivenTerms(modes={"email:send": "ask"}))
     revoke = lambda: revoke_consent(actor=ANONYMOUS, consent=grant.consent)  # noqa: E731
@@ -150,7 +149,7 @@ def test_after_a_revocation_nothing_is_live(grant: Grant, number: int) -> None:
     assert deciding(grant.access_token)().reason == "consent_revoked"
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(6)
 def test_a_code_that_is_redeemed_meanwhile_loses_the_scope_for_good(number: int) -> None:
     grant = make_grant(scopes=SCOPES)
     pending = ask(grant.agent, scopes=SCOPES)
@@ -163,7 +162,7 @@ def test_a_code_that_is_redeemed_meanwhile_loses_the_scope_for_good(number: int)
     assert deciding(issued.access_token, "email:read")().allowed
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(6)
 def test_a_refresh_meanwhile_works_without_the_scope(grant: Grant, number: int) -> None:
     refresh = lambda: refresh_tokens(  # noqa: E731
         actor=ANONYMOUS, agent=grant.agent, refresh_token=grant.refresh_token
@@ -174,7 +173,7 @@ def test_a_refresh_meanwhile_works_without_the_scope(grant: Grant, number: int) 
     assert deciding(renewed.access_token, "email:read")().allowed
 
 
-@pytest.mark.parametrize("number", ROUNDS)
+@rounds(6)
 def test_no_approval_for_a_time_survives_it(grant: Grant, number: int) -> None:
     """Either the narrowing ends the approval, or the approval comes later and would outlive the connection."""
     narrowing(grant, terms=GivenTerms(modes={"email:send": "ask"}))()

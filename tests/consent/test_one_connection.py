@@ -35,7 +35,7 @@ from tokens.issuing import IssuedTokens
 from tokens.models import TokenFamily
 from tokens.refresh import refresh_tokens
 
-ROUNDS = 8
+ROUNDS = 3
 RATE = {"type": "rate_limit", "config": {"maxRequests": 9, "windowSeconds": 60, "scope": "per_user"}}
 STATUS = Consent.Status
 
@@ -63,7 +63,7 @@ def approving(pending: Consent, user: Any, choice: Choice = ALL_REQUESTED) -> Ca
 def overtake(first: Callable[[], Any], second: Callable[[], Any], at_end: Callable[[], Any] = lambda: None) -> Any:
     """Start `second` after `first` has returned but not committed. Return both results.
 
-    The commit follows half a second later. `at_end` is called just before it.
+    The commit follows a moment later. `at_end` is called just before it.
     """
     is_done = threading.Event()
 
@@ -71,7 +71,7 @@ def overtake(first: Callable[[], Any], second: Callable[[], Any], at_end: Callab
         with transaction.atomic():
             result = first()
             is_done.set()
-            time.sleep(0.5)
+            time.sleep(0.2)
             at_end()
         return result
 

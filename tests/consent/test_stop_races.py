@@ -112,6 +112,12 @@ class Stop:
 
 
 NAMES = ("pause", "pause all", "suspend", "stop", "organization", "everything")
+TOGETHER = (("pause", "pause all"), ("suspend", "stop"), ("organization", "everything"))
+PAIRS = [
+    pytest.param(pair, id=" and ".join(pair), marks=() if pair in TOGETHER else pytest.mark.soak)
+    for pair in combinations(NAMES, 2)
+]
+AGAIN = [pytest.param(name, marks=() if name == "stop" else pytest.mark.soak) for name in NAMES]
 
 
 @pytest.fixture
@@ -185,7 +191,7 @@ def test_no_allowed_decision_commits_after_a_stop_has_answered(name: str, grant:
     assert_none_after(seen, stop)
 
 
-@pytest.mark.parametrize("names", combinations(NAMES, 2), ids=" and ".join)
+@pytest.mark.parametrize("names", PAIRS)
 def test_two_stops_at_once(names: tuple[str, ...], grant: Grant) -> None:
     stops = [Stop(grant, name) for name in names]
     with verifying(grant) as end:
@@ -195,7 +201,7 @@ def test_two_stops_at_once(names: tuple[str, ...], grant: Grant) -> None:
     assert_none_after(seen, *stops)
 
 
-@pytest.mark.parametrize("names", combinations(NAMES, 2), ids=" and ".join)
+@pytest.mark.parametrize("names", PAIRS)
 def test_lifting_one_of_two_stops_allows_nothing_meanwhile(names: tuple[str, ...], grant: Grant) -> None:
     stops = [Stop(grant, name) for name in names]
     for kept, lifted in (stops, stops[::-1]):
@@ -209,7 +215,9 @@ def test_lifting_one_of_two_stops_allows_nothing_meanwhile(names: tuple[str, ...
         assert verify(grant).allowed
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", ["stop", *(pytest.param(name, marks=pytest.mark.soak) for name in NAMES if name != "stop")]
+)
 def test_a_stop_that_is_made_and_lifted_again_and_again(name: str, grant: Grant) -> None:
     """Each allowed decision is before a stop or after it was lifted, in the log."""
     stop = Stop(grant, name)
@@ -239,7 +247,7 @@ def test_pauses_and_resumptions_at_once_leave_one_of_the_two_states(grant: Grant
 
 def test_a_pause_beside_an_approval_is_not_lost(grant: Grant) -> None:
     """The consent that replaces the paused one is paused, whichever of the two is first."""
-    for _ in range(5):
+    for _ in range(2):
         pending = ask(grant.agent, scopes=["email:read", "email:send"])
         race([lambda: Stop(grant, "pause").make(), lambda consent=pending: approve(grant, consent)])
 

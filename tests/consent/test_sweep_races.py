@@ -31,7 +31,7 @@ from tokens.refresh import refresh_tokens
 from tokens.tasks import sweep_tokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
-LINGER_SECONDS = 0.3
+LINGER_SECONDS = 0.2
 
 
 @pytest.fixture

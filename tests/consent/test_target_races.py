@@ -19,7 +19,7 @@ from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ROUNDS = 6
+ROUNDS = 3
 READ, FREEBUSY = "email:read", "calendar:freebusy"
 
 

@@ -23,7 +23,7 @@ from resources.catalogue import catalogue
 from resources.models import CustomScope
 from tests.decisions.drivers import SHOP, Decide, EventLoop, allowed, asking, bound, forget
 from tests.decisions.test_at_once import ask_apart
-from tests.threads import race
+from tests.threads import race, rounds
 from tests.world import (
     ANONYMOUS,
     Grant,
@@ -261,7 +261,7 @@ def test_a_guard_of_a_new_policy_knows_what_guards_with_the_same_actions_remembe
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("number", range(6))
+@rounds(6)
 def test_an_edit_during_requests_forgets_nothing(grant: Grant, number: int) -> None:
     policy = guard(grant, actions=[PRIVATE, UNTRUSTED, OUT])
     reading = [lambda one=one: decide_now([one]) for one in calls(grant, PRIVATE, UNTRUSTED)]
@@ -286,7 +286,7 @@ def test_what_each_guard_of_a_chain_of_edits_remembered_is_added_up(decide: Deci
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("number", range(3))
+@rounds(3)
 def test_several_edits_during_requests_forget_nothing(grant: Grant, number: int) -> None:
     policy = guard(grant, actions=[PRIVATE, UNTRUSTED, OUT])
     assert allowed(decide_now(calls(grant, PRIVATE, task="a"))) == [True]

@@ -40,7 +40,7 @@ from tests.decisions.test_decide import ENDINGS
 from tests.world import Grant, make_caller, make_developer, make_grant, make_resource_server, mean_for
 from tokens.models import AccessToken
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_drivers]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.postgresql]
 
 
 def one(decisions: list[Decision]) -> Decision:
@@ -48,6 +48,7 @@ def one(decisions: list[Decision]) -> Decision:
     return decision
 
 
+@pytest.mark.both_drivers
 def test_an_allowed_request(decide: Decide, grant: Grant) -> None:
     decision = one(decide(asking(grant.access_token, action="email:read", context={"to": "Zoë"})))
 
@@ -88,6 +89,7 @@ def test_the_reasons_of_the_request(decide: Decide, grant: Grant) -> None:
     assert wrong.reason is Reason.WRONG_AUDIENCE
 
 
+@pytest.mark.both_drivers
 def test_a_suspended_service(decide: Decide, grant: Grant) -> None:
     eve = make_developer("eve@example.com", "Eve")
     shop = make_resource_server(eve, "https://eve.example").server
@@ -103,6 +105,7 @@ def test_a_suspended_service(decide: Decide, grant: Grant) -> None:
     assert [decision.reason for decision in decide(*asked)] == [Reason.SERVICE_SUSPENDED] * 2
 
 
+@pytest.mark.both_drivers
 def test_a_policy(decide: Decide, grant: Grant) -> None:
     assert one(decide(asking(grant.access_token))).allowed
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
@@ -125,6 +128,7 @@ class TestCallers:
         assert written_rows() == []
 
     @pytest.mark.parametrize("token", ["known", "unknown"])
+    @pytest.mark.both_drivers
     def test_a_wrong_credential_is_refused(self, decide: Decide, grant: Grant, token: str) -> None:
         right, other = caller_of(grant), caller_of(grant, "https://other.example")
         wrong = [
@@ -190,6 +194,7 @@ class TestDeletedTokens:
 
 
 class TestLimits:
+    @pytest.mark.both_drivers
     def test_several_limits_count_together_or_not_at_all(self, decide: Decide, grant: Grant) -> None:
         limit(grant, 2, "per_user")
         limit(grant, 3, "per_agent")

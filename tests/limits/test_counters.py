@@ -16,7 +16,7 @@ from tests.threads import race
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
 THREADS = 4
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 def request(key: str = "a", limit: int = 2, window_seconds: int = 60) -> CounterRequest:
@@ -136,6 +136,7 @@ def test_a_rollback_undoes_the_count() -> None:
     assert used("a") == 0
 
 
+@pytest.mark.django_db(transaction=True)
 def test_locking_counters_requires_a_transaction() -> None:
     with pytest.raises(TransactionManagementError):
         lock_counters([request()])
@@ -196,6 +197,7 @@ def test_a_sweep_deletes_at_most_its_limit() -> None:
     assert Counter.objects.count() == 2
 
 
+@pytest.mark.django_db(transaction=True)
 def test_exactly_as_many_concurrent_calls_as_the_limit_pass() -> None:
     passed: list[bool] = []
 
@@ -209,6 +211,7 @@ def test_exactly_as_many_concurrent_calls_as_the_limit_pass() -> None:
     assert sum(passed) == used("a") == 20
 
 
+@pytest.mark.django_db(transaction=True)
 def test_overlapping_concurrent_batches_never_deadlock_or_lose_counts() -> None:
     keys = [f"key {number}" for number in range(8)]
     taken: list[str] = []
@@ -225,6 +228,7 @@ def test_overlapping_concurrent_batches_never_deadlock_or_lose_counts() -> None:
     assert {key: used(key) for key in keys} == {key: taken.count(key) for key in keys}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_sweep_during_concurrent_calls_loses_no_counts() -> None:
     keys = [f"key {number}" for number in range(4)]
 
@@ -240,6 +244,7 @@ def test_a_sweep_during_concurrent_calls_loses_no_counts() -> None:
     assert {used(key) for key in keys} == {(THREADS - 1) * 16}
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_sweep_of_locked_counters_never_deadlocks() -> None:
     keys = [f"key {number}" for number in range(16)]
 

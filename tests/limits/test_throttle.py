@@ -19,7 +19,7 @@ THROTTLE = Throttle("sign_in", "2/minute")
 SUBJECT = Subject("address:192.0.2.1")
 OTHER = Subject("address:192.0.2.2")
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
@@ -228,6 +228,7 @@ def test_a_throttle_inside_another_transaction_is_an_error() -> None:
             count(SUBJECT)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_concurrent_hits_of_overlapping_accounts_and_addresses_count_exactly() -> None:
     def hit(number: int) -> bool:
         account = Subject(f"account:{number % 4}", 4)
@@ -236,6 +237,7 @@ def test_concurrent_hits_of_overlapping_accounts_and_addresses_count_exactly() -
     assert sum(race([partial(hit, number) for number in range(16)])) == 8
 
 
+@pytest.mark.django_db(transaction=True)
 def test_exactly_as_many_concurrent_hits_as_the_rate_pass() -> None:
     outcomes = race([partial(THROTTLE.hit, SUBJECT)] * 16)
 
