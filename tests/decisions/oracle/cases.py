@@ -194,8 +194,12 @@ class _Maker:
         return self.common_limit if self.chance(0.4) else self.rng.choice(self.limit_makers())()
 
     def moments(self, number: int) -> list[datetime]:
-        """Return times of which no two are a window apart, give or take what a limit may count longer."""
-        moments = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.rng.randrange(86_400 * 365))]
+        """Return times of which no two are a window apart, give or take what a limit may count longer.
+
+        Many begin with a full half hour, because opening hours do.
+        """
+        step = self.rng.choice((1, 1800))
+        moments = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.rng.randrange(0, 86_400 * 365, step))]
         while len(moments) < number:
             moment = moments[-1] + timedelta(seconds=self.rng.choice(GAPS))
             if all(_is_clear((moment - other).total_seconds()) for other in moments):
@@ -213,7 +217,7 @@ class _Maker:
     def again(self, at: datetime) -> Call:
         """Return an earlier call, or one that differs from it in what an approval may or may not ignore."""
         call = self.rng.choice(self.earlier[-4:])
-        changed = self.rng.choice((None, None, "ip", "amount", "recipient", "count", "task", "asker"))
+        changed = self.rng.choice((None, None, "ip", "amount", "recipient", "count", "task", "text", "asker"))
         context = {**call.context, **{name: value for name, value in self.context().items() if name == changed}}
         asker = self.rng.choice((None, *self.services)) if changed == "asker" else call.asker
         return replace(call, at=at, context=context, asker=asker)
@@ -243,6 +247,7 @@ class _Maker:
             "count": (0.3, (3, 4, "3", "x", [1, 2])),
             "urgent": (0.2, (True, False, None, "true")),
             "verb": (0.1, ("pay",)),
+            "text": (0.6, ("Hello", "Hello!", "")),
         }
         return {name: self.rng.choice(values) for name, (often, values) in given.items() if self.chance(often)}
 
