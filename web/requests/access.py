@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.errors import EmailUnverified, ReauthenticationRequired
 from accounts.models import User
@@ -28,10 +28,11 @@ from developers.selectors import developer_for_user
 from web.requests.kept_post import keeps_form
 
 View = Callable[..., HttpResponseBase]
+METHODS_OF_FORMS = ["GET", "HEAD", "POST"]
 
 
 def signed_in(request: HttpRequest) -> User:
-    """Return the signed-in user. Call it only behind `user_page` or `developer_page`."""
+    """Return the signed-in user. Call it only behind `for_users` or `for_developers`."""
     return cast("User", request.user)
 
 
@@ -80,9 +81,19 @@ def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     return response
 
 
-def user_page(view: View) -> View:
+def for_users(view: View) -> View:
     """Require a signed-in user, and never cache the page."""
     return never_cache(login_required(page(view)))
+
+
+def user_page(view: View) -> View:
+    """Make a page for users that only reads."""
+    return require_safe(for_users(view))
+
+
+def user_form(view: View) -> View:
+    """Make a page for users with a form, which it takes itself."""
+    return require_http_methods(METHODS_OF_FORMS)(for_users(view))
 
 
 def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
@@ -100,7 +111,7 @@ def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
                 return redirect(f"{url}?{query}" if query else url)
             return view(request, *args, **kwargs)
 
-        return require_http_methods(["GET", "HEAD", "POST"])(wrapped)
+        return require_http_methods(METHODS_OF_FORMS)(wrapped)
 
     return decorate
 
@@ -120,7 +131,7 @@ def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: 
     return view(request, developer, *args, **kwargs)
 
 
-def developer_page(view: View) -> View:
+def for_developers(view: View) -> View:
     """Require a developer account, and pass the `Developer` to the view. Other users are redirected to join first.
 
     The form is kept if the user must enter their password first (`web.requests.kept_post`).
@@ -133,7 +144,17 @@ def developer_page(view: View) -> View:
             return redirect("web:developer")
         return enter_portal(request, developer, view, *args, **kwargs)
 
-    return user_page(keeps_form(wrapped))
+    return for_users(keeps_form(wrapped))
+
+
+def developer_page(view: View) -> View:
+    """Make a page for developers that only reads."""
+    return require_safe(for_developers(view))
+
+
+def developer_form(view: View) -> View:
+    """Make a page for developers with a form, which it takes itself."""
+    return require_http_methods(METHODS_OF_FORMS)(for_developers(view))
 
 
 class PrivatePagesMiddleware:

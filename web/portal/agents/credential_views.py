@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from agents.client_secrets import create_client_secret, revoke_client_secret, rotate_client_secret
 from agents.models import Agent, ClientSecret
@@ -19,12 +18,11 @@ from web.forms.errors import show_in
 from web.portal.agents.forms import SecretForm
 from web.portal.keys.rotating import SecretRow, rotate_named_secret
 from web.requests import once
-from web.requests.access import developer_actor, developer_page
+from web.requests.access import developer_actor, developer_form
 from web.requests.kept_post import take_initial
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     """List the secrets and show a new one once. POST creates another secret."""
     agent = agent_for_organization(developer.organization_id, agent_id)
@@ -47,8 +45,7 @@ def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> Ht
     return render(request, "web/portal/agents/credentials.html", context, status=422 if form.is_bound else 200)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def rotate(request: HttpRequest, developer: Developer, agent_id: str, secret_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     return rotate_named_secret(
@@ -64,8 +61,7 @@ def rotate(request: HttpRequest, developer: Developer, agent_id: str, secret_id:
     )
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def revoke(request: HttpRequest, developer: Developer, agent_id: str, secret_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     if request.method == "POST":

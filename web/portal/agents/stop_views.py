@@ -5,7 +5,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from agents.deletion import delete_agent
 from agents.models import Agent
@@ -17,11 +16,10 @@ from developers.impact import impact_on_agent
 from developers.models import Developer
 from web.forms.deleting import DeleteAgentForm
 from web.portal.agents.forms import ReasonForm
-from web.requests.access import developer_actor, developer_page, posted_from
+from web.requests.access import developer_actor, developer_form, for_developers, posted_from
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent, form = agent_for_organization(developer.organization_id, agent_id), ReasonForm()
     if request.method == "POST":
@@ -41,7 +39,7 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
     return render(request, "web/portal/agents/suspend.html", context, status=422 if form.is_bound else 200)
 
 
-@developer_page
+@for_developers
 @posted_from("web:agent", "agent_id")
 def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
@@ -56,8 +54,7 @@ def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
     return SeeOther(_url(agent))
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def delete(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     """Delete the agent once the developer has typed its name."""
     agent = agent_for_organization(developer.organization_id, agent_id)

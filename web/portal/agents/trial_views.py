@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods
 
 from agents.models import Agent
 from agents.selectors import agent_for_organization
@@ -29,7 +28,7 @@ from resources.catalogue import Scope
 from web.forms.context_field import ContextField
 from web.forms.fields import IdSelect, PlainField
 from web.portal.policies.verdicts import describe_unknown
-from web.requests.access import developer_page
+from web.requests.access import developer_form
 from web.user.consent.facts import facts_of
 from web.user.consent.rehearsal import Answered, Request, grants, show_screen
 
@@ -101,8 +100,7 @@ class Answer:
     ruling: Ruling | None = None
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def trial(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     """Show the consent screen for the scopes in the address. POST decides, and then asks verify."""
     agent = agent_for_organization(developer.organization_id, agent_id)

@@ -11,7 +11,6 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
 from agents.selectors import agent_for_organization
 from audit.readers.uses import find_uses
@@ -59,7 +58,6 @@ class Granted:
     last_used: datetime | None
 
 
-@require_safe
 @developer_page
 def users(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)

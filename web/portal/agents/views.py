@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.errors import ReauthenticationRequired
 from agents.logos import logo_source
@@ -30,12 +29,11 @@ from web.portal.agents.preview import preview
 from web.portal.agents.scope_picker import MAX_SEARCH, offered_scopes
 from web.portal.analytics.links import DECISIONS, rows_url
 from web.requests import once
-from web.requests.access import developer_actor, developer_page
+from web.requests.access import developer_actor, developer_form, developer_page
 from web.requests.kept_post import take_form
 from web.requests.paging import paginate
 
 
-@require_safe
 @developer_page
 def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the agents that `?q=` and `?status=` find."""
@@ -55,8 +53,7 @@ def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/agents/agents.html", context)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Register an agent or, with the "preview" button, show what users would see."""
     form = _form(request, offered_scopes(developer.organization_id), initial={})
@@ -78,7 +75,6 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _edit_page(request, developer, form, "web/portal/agents/agent_new.html", {})
 
 
-@require_safe
 @developer_page
 def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
@@ -94,8 +90,7 @@ def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
     return render(request, "web/portal/agents/agent.html", context)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     initial = {

@@ -6,7 +6,6 @@ from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_safe
 
 from agents.selectors import agents_for_organization
 from core import clock
@@ -22,7 +21,6 @@ class AnalyticsForm(AgentFieldForm):
     period = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
-@require_safe
 @developer_page
 def analytics(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the analytics. An invalid field is not applied, and the page shows its error."""

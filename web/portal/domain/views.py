@@ -9,7 +9,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods
 
 from audit.events import Event
 from audit.selectors import Filters, entries_for_organization
@@ -23,7 +22,7 @@ from web.forms.errors import show_in
 from web.forms.fields import CODE_INPUT
 from web.portal.logs.names import OwnNames
 from web.portal.logs.rows import LogRow, read_rows
-from web.requests.access import developer_actor, developer_page, posted_from
+from web.requests.access import developer_actor, developer_form, for_developers, posted_from
 
 DECISIONS = (Event.ORGANIZATION_VERIFIED, Event.ORGANIZATION_REVIEW_DECLINED)
 
@@ -40,8 +39,7 @@ class DomainForm(forms.Form):
     )
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def domain(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the domain and how to prove it. POST claims one."""
     form = DomainForm(request.POST if request.method == "POST" else None)
@@ -64,7 +62,7 @@ def domain(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/domain/domain.html", context, status=422 if form.is_bound else 200)
 
 
-@developer_page
+@for_developers
 @posted_from("web:domain")
 def check(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Look for the proof now, and report the result."""
@@ -80,8 +78,7 @@ def check(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _back()
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def remove(request: HttpRequest, developer: Developer) -> HttpResponse:
     claim = _claim_of(developer)
     if request.method == "POST":
@@ -97,7 +94,7 @@ def remove(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/domain/domain_remove.html", context)
 
 
-@developer_page
+@for_developers
 @posted_from("web:domain")
 def review(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Ask administrators to verify the organization."""

@@ -9,7 +9,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods
 
 from core.errors import Invalid
 from core.http import SeeOther
@@ -20,7 +19,7 @@ from web.forms.errors import show_in
 from web.forms.fields import PlainField
 from web.portal.keys.rotating import SecretRow, rotate_named_secret
 from web.requests import once
-from web.requests.access import developer_actor, developer_page
+from web.requests.access import developer_actor, developer_form
 from web.requests.kept_post import take_initial
 
 DAY = 86_400
@@ -43,8 +42,7 @@ class ApiKeyForm(forms.Form):
     )
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the keys and show a new one once. POST creates another key."""
     form = ApiKeyForm(request.POST if request.method == "POST" else None, initial=take_initial(request, ApiKeyForm))
@@ -63,8 +61,7 @@ def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/keys/api_keys.html", context, status=422 if form.is_bound else 200)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def rotate(request: HttpRequest, developer: Developer, key_id: str) -> HttpResponse:
     return rotate_named_secret(
         request,
@@ -77,8 +74,7 @@ def rotate(request: HttpRequest, developer: Developer, key_id: str) -> HttpRespo
     )
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def revoke(request: HttpRequest, developer: Developer, key_id: str) -> HttpResponse:
     if request.method == "POST":
         revoke_api_key(actor=developer_actor(request, developer), developer=developer, key_id=key_id)

@@ -17,7 +17,7 @@ from developers.models import Developer
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import OwnNames, suggested_names
 from web.portal.logs.rows import LogRow, read_rows
-from web.requests.access import developer_actor, developer_page, posted_from
+from web.requests.access import developer_actor, for_developers, posted_from
 from web.requests.downloads import Download, send, up_to
 
 READ = 200
@@ -44,7 +44,7 @@ COLUMNS: Mapping[str, Callable[[LogRow], Any]] = {
 }
 
 
-@developer_page
+@for_developers
 @posted_from("web:logs")
 def export(request: HttpRequest, developer: Developer, format_name: str) -> HttpResponseBase:
     """Send what the filters in the URL show, up to now. The download is logged, but does not include its own entry.

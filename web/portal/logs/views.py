@@ -6,7 +6,6 @@ from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_safe
 
 from audit.selectors import describe_for_organization, entries_for_organization
 from core.errors import NotFound
@@ -20,7 +19,6 @@ from web.requests.ids import ID
 from web.requests.paging import paginate_log
 
 
-@require_safe
 @developer_page
 def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the table. `?entry=` opens one of its entries beside it."""
@@ -44,7 +42,6 @@ def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/logs/logs.html", context)
 
 
-@require_safe
 @developer_page
 def entry(request: HttpRequest, developer: Developer, entry_id: str) -> HttpResponse:
     detail = read_detail(entry_id, OwnNames(developer.organization_id, {}))

@@ -7,7 +7,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.recent import time_of_sign_in
 from agents.models import Agent
@@ -26,15 +25,14 @@ from web.portal.overview.figures import attention, decided_in_a_day, figures_of
 from web.portal.overview.quickstart.samples import LANGUAGES, sample
 from web.portal.overview.quickstart.steps import EVENTS, LAST, stages
 from web.requests import once
-from web.requests.access import developer_page, enter_portal, signed_in, user_actor, user_page
+from web.requests.access import developer_page, enter_portal, signed_in, user_actor, user_form
 from web.requests.kept_post import keeps_form, take_initial
 
 DENIED = Filters(event=Event.TOKEN_VERIFY, outcome=Outcome.DENIED)
 DENIALS = 8
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 @keeps_form
 def overview(request: HttpRequest) -> HttpResponseBase:
     developer = developer_for_user(signed_in(request))
@@ -61,7 +59,6 @@ def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/overview/overview.html", context)
 
 
-@require_safe
 @developer_page
 def quickstart(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     """Show the steps of the first run for one agent."""

@@ -8,7 +8,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from agents.selectors import agents_for_organization, all_agents_of_organization
 from core.errors import Conflict, DomainError, NotFound
@@ -26,7 +25,7 @@ from web.portal.policies.forms import MAX_NAME, PolicyEditor, changes_to, effect
 from web.portal.policies.replays import Replayed
 from web.portal.policies.rule_forms import rule_titles
 from web.portal.policies.trying import RUN, Attempt, replay_draft, try_draft
-from web.requests.access import developer_actor, developer_page
+from web.requests.access import developer_actor, developer_form
 from web.requests.ids import ID
 from web.requests.paging import read_number
 
@@ -43,14 +42,12 @@ class Opened(NamedTuple):
     version: int | None
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _answer(request, developer, None)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     """Change a policy. If it has been deleted meanwhile, the form keeps its values, for a new policy."""
     try:

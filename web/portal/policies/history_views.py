@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_safe
 
 from core.errors import Invalid
 from core.http import SeeOther
@@ -21,20 +20,19 @@ from policies.selectors import policy_for_organization
 from policies.services import restore_version
 from policies.versions import versions_of
 from web.portal.policies.forms import effect_of
-from web.requests.access import developer_actor, developer_page, posted_from
+from web.requests.access import developer_actor, developer_page, for_developers, posted_from
 from web.requests.paging import read_number
 
 PAGE_SIZE = 20
 NO_REFUSAL: Mapping[str, Any] = MappingProxyType({})
 
 
-@require_safe
 @developer_page
 def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     return _show(request, policy_for_organization(developer.organization_id, policy_id))
 
 
-@developer_page
+@for_developers
 @posted_from("web:policy-history", "policy_id")
 def restore(request: HttpRequest, developer: Developer, policy_id: str, number: int) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)

@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from core.errors import DomainError, NotFound
 from core.http import SeeOther
@@ -17,13 +16,12 @@ from resources.selectors import own_prefixes, own_scopes, resource_server_for_or
 from resources.services import change_scope, define_scope
 from web.portal.services.forms import ScopeForm
 from web.portal.services.views import url_of
-from web.requests.access import developer_actor, developer_page
+from web.requests.access import developer_actor, developer_form
 
 FIELDS = ("title", "description", "cannot", "risk_level", "labels", "is_reversible", "covers", "excludes")
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def create(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Define a scope and add it to the resource server."""
     server = resource_server_for_organization(developer.organization_id, server_id)
@@ -41,8 +39,7 @@ def create(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     return _page(request, form, {"server": server, "title": _("New scope"), "prefixes": prefixes})
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def edit(request: HttpRequest, developer: Developer, server_id: str, scope_id: str) -> HttpResponse:
     """Change the texts of a scope. Its id does not change, because tokens and consents contain it."""
     server = resource_server_for_organization(developer.organization_id, server_id)

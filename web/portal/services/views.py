@@ -12,7 +12,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.errors import ReauthenticationRequired
 from audit.events import Outcome
@@ -44,7 +43,7 @@ from web.forms.errors import show_in
 from web.portal.agents.forms import RotateForm
 from web.portal.services.forms import NewServerForm, ServerForm
 from web.requests import once
-from web.requests.access import developer_actor, developer_page
+from web.requests.access import developer_actor, developer_form, developer_page
 from web.requests.kept_post import take_initial
 from web.requests.paging import paginate, part_of
 
@@ -60,7 +59,6 @@ GUIDES = (
 )
 
 
-@require_safe
 @developer_page
 def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the resource servers whose name or identifier contains `?q=`."""
@@ -77,8 +75,7 @@ def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse
     return render(request, "web/portal/services/resource_servers.html", context)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Register a resource server and define its first scope."""
     own = list(own_scopes(developer.organization_id))
@@ -105,7 +102,6 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _edit_page(request, form, {"title": _("New resource server"), "prefixes": prefixes})
 
 
-@require_safe
 @developer_page
 def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Show a resource server, its scopes and secrets, and how to protect the service."""
@@ -131,8 +127,7 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     return render(request, "web/portal/services/resource_server.html", context)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Change the name and the scopes. Scopes that were removed from the catalogue stay until others are chosen."""
     server = resource_server_for_organization(developer.organization_id, server_id)
@@ -159,8 +154,7 @@ def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResp
     return _edit_page(request, form, context)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     server = resource_server_for_organization(developer.organization_id, server_id)
     form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
@@ -177,8 +171,7 @@ def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     return render(request, "web/portal/keys/rotate.html", context, status=422 if form.is_bound else 200)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Show what stops working and for how many users, and delete the resource server once its name is typed."""
     server = resource_server_for_organization(developer.organization_id, server_id)

@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from accounts.codes import code_attempt
 from accounts.forms import EmailField
@@ -21,7 +20,7 @@ from core.errors import Conflict, DomainError, Invalid, Throttled
 from core.http import SeeOther
 from web.forms.errors import show_in
 from web.public.entrance.sign_up import CodeForm
-from web.requests.access import signed_in, user_actor, user_page
+from web.requests.access import signed_in, user_actor, user_form
 
 _CONFIRMING = "confirming_address"
 
@@ -30,8 +29,7 @@ class AddressForm(forms.Form):
     email = EmailField()
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def addresses(request: HttpRequest) -> HttpResponse:
     """Show the addresses. Every change requires a recent sign-in."""
     form = AddressForm(request.POST or None)
@@ -46,8 +44,7 @@ def addresses(request: HttpRequest) -> HttpResponse:
     return _show(request, form)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def confirm(request: HttpRequest) -> HttpResponse:
     """Accept the code for the address that this browser session is confirming."""
     waiting: dict[str, str] | None = request.session.get(_CONFIRMING)

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts.erasure import erase_user
 from accounts.forms import EmailField
@@ -19,7 +19,7 @@ from consent.selectors import live_consents_for_user
 from core import clock
 from core.http import SeeOther
 from developers.selectors import sole_organization
-from web.requests.access import signed_in, user_actor, user_page
+from web.requests.access import signed_in, user_actor, user_form
 
 MAX_NAMED = 20
 
@@ -40,8 +40,7 @@ class ErasureForm(forms.Form):
         return email
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def erase(request: HttpRequest) -> HttpResponse:
     """Explain the erasure, and erase the account once the user types its address. Requires a recent sign-in."""
     user = signed_in(request)

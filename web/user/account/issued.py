@@ -10,7 +10,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_http_methods
 
 from agents.issued import end_issued, issued_since
 from core import clock
@@ -18,7 +17,7 @@ from core.formats import date_of
 from core.http import SeeOther
 from developers.selectors import developer_for_user
 from web.forms.moments import start_of_day
-from web.requests.access import signed_in, user_actor, user_page
+from web.requests.access import signed_in, user_actor, user_form
 
 DAYS = 30
 
@@ -55,8 +54,7 @@ class SinceForm(forms.Form):
         return start_of_day(self.cleaned_data["since"], 0)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def issued(request: HttpRequest) -> HttpResponse:
     """List what was created since a date, by default 30 days ago. POST ends all of it."""
     developer = developer_for_user(signed_in(request))

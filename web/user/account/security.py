@@ -5,14 +5,18 @@ Every change requires a recent sign-in, which is requested before the form. No P
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from qrcode.constants import ERROR_CORRECT_M
+from qrcode.main import QRCode
 
 from accounts import passkeys
 from accounts.authenticators import own_passkey, second_factors_of
@@ -33,8 +37,7 @@ from core.errors import Conflict, Invalid
 from core.http import SeeOther
 from web.forms.errors import show_in
 from web.requests import once
-from web.requests.access import View, signed_in, user_actor, user_page
-from web.user.account.qr import qr_code
+from web.requests.access import View, signed_in, user_actor, user_form, user_page
 from web.user.account.security_forms import CodeForm, NewPasskeyForm
 
 _SECRET, _PURPOSE, _CODES = "totp_secret", "web.totp_secret", "recovery-codes"
@@ -49,10 +52,9 @@ def change_page(view: View) -> View:
         require_recent_sign_in(time_of_sign_in(request))
         return view(request, **kwargs)
 
-    return require_http_methods(["GET", "HEAD", "POST"])(user_page(checked))
+    return user_form(checked)
 
 
-@require_safe
 @user_page
 def security(request: HttpRequest) -> HttpResponse:
     context = {"factors": second_factors_of(signed_in(request))}
@@ -141,7 +143,6 @@ def new_codes(request: HttpRequest) -> HttpResponse:
     return _confirm(request, "mfa/recovery_codes/generate.html", context)
 
 
-@require_safe
 @user_page
 def codes(request: HttpRequest) -> HttpResponse:
     """Show new recovery codes once."""
@@ -185,3 +186,32 @@ def _kept_secret(request: HttpRequest) -> tuple[str, bool]:
     content = json.dumps([secret, *owner, now.timestamp() + SETUP_SECONDS])
     request.session[_SECRET] = seal_text(_PURPOSE, content)
     return secret, True
+
+
+QUIET_ZONE = 4  # modules on each side (ISO/IEC 18004)
+
+
+def qr_code(text: str) -> SafeString:
+    """Return the QR code of `text` as an `<svg>` that CSS sizes."""
+    code = QRCode(error_correction=ERROR_CORRECT_M, border=QUIET_ZONE)
+    code.add_data(text)
+    code.make()
+    rows = code.get_matrix()
+    bars = "".join(_bars(number, row) for number, row in enumerate(rows))
+    return format_html(
+        '<svg class="qr" role="img" aria-label="{}" viewBox="0 0 {} {}"><path d="{}"/></svg>',
+        _("QR image with the key for the app"),
+        len(rows),
+        len(rows),
+        bars,
+    )
+
+
+def _bars(number: int, row: Sequence[bool]) -> str:
+    """Return a rectangle for each run of dark modules."""
+    found, start = "", 0
+    for is_dark, run in groupby(row):
+        length = len(list(run))
+        found += f"M{start} {number}h{length}v1h-{length}z" if is_dark else ""
+        start += length
+    return found

@@ -7,18 +7,16 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_safe
 
 from accounts.selectors import browser_session_id
 from accounts.session_ends import end_other_sessions, end_session
 from accounts.session_list import live_sessions
 from core.http import SeeOther
-from web.requests.access import posted_from, signed_in, user_actor, user_page
+from web.requests.access import for_users, posted_from, signed_in, user_actor, user_page
 
 PAGE_SIZE = 25
 
 
-@require_safe
 @user_page
 def sessions(request: HttpRequest) -> HttpResponse:
     found = live_sessions(signed_in(request), current_key=request.session.session_key)
@@ -28,7 +26,7 @@ def sessions(request: HttpRequest) -> HttpResponse:
 
 
 @posted_from("web:sessions")
-@user_page
+@for_users
 def end(request: HttpRequest, session_id: str) -> HttpResponse:
     """End a session. The browser's own session ends on the sign-out page."""
     if session_id == browser_session_id(request.session.session_key or ""):
@@ -39,7 +37,7 @@ def end(request: HttpRequest, session_id: str) -> HttpResponse:
 
 
 @posted_from("web:sessions")
-@user_page
+@for_users
 def end_others(request: HttpRequest) -> HttpResponse:
     ended = end_other_sessions(actor=user_actor(request), user=signed_in(request), kept_key=request.session.session_key)
     text = ngettext("%(number)s other session has ended.", "%(number)s other sessions have ended.", ended)

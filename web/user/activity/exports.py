@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.views.decorators.http import require_safe
 
 from accounts.recent import require_recent_sign_in, time_of_sign_in
 from audit.entries.drafts import SHORTENED, Draft
@@ -15,7 +14,7 @@ from consent.selectors import consent_for_user
 from core import clock
 from core.http import SeeOther
 from developers.models import Developer
-from web.requests.access import developer_page, posted_from, signed_in, user_actor, user_page
+from web.requests.access import developer_page, for_users, posted_from, signed_in, user_actor, user_page
 from web.requests.downloads import Download, send, up_to
 from web.user.activity.items import Item
 from web.user.activity.search import read_all
@@ -45,7 +44,7 @@ COLUMNS: Mapping[str, Callable[[Item], Any]] = {
 
 
 @posted_from("web:activity")
-@user_page
+@for_users
 def export(request: HttpRequest, format_name: str) -> StreamingHttpResponse:
     """Send what the filters in the URL show, up to now. The download is logged, but does not include its own entry."""
     user, now, wanted = signed_in(request), clock.now(), activity_form(request).wanted()
@@ -56,20 +55,17 @@ def export(request: HttpRequest, format_name: str) -> StreamingHttpResponse:
     return send(request, download, format_name, now, draft)
 
 
-@require_safe
 @user_page
 def own_log(request: HttpRequest) -> HttpResponse:
     return _download(request, "users/me/audit-export")
 
 
-@require_safe
 @user_page
 def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
     consent_for_user(signed_in(request), consent_id)
     return _download(request, f"users/me/consents/{consent_id}/evidence")
 
 
-@require_safe
 @developer_page
 def organization(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _download(request, "audit/export")

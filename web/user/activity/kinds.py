@@ -2,41 +2,14 @@
 
 from audit.events import Event
 
-ACTIONS = frozenset(
-    {
-        Event.TOKEN_VERIFY,
-        Event.TOKEN_INTROSPECTED,
-        Event.TOKEN_ISSUED,
-        Event.TOKEN_REFRESHED,
-        Event.TOKEN_REVOKED,
-        Event.TOKEN_REPLAYED,
-        Event.RESERVATION_COMMITTED,
-        Event.RESERVATION_VOIDED,
-        Event.RESERVATION_LAPSED,
-        Event.ENTRY_DAMAGED,
-    }
-)
-DECISIONS = frozenset(
-    {
-        Event.CONSENT_REQUESTED,
-        Event.CONSENT_APPROVED,
-        Event.CONSENT_NARROWED,
-        Event.CONSENT_DENIED,
-        Event.CONSENT_REVOKED,
-        Event.CONSENT_EXPIRED,
-        Event.CONSENT_REPLACED,
-        Event.APPROVAL_APPROVED,
-        Event.APPROVAL_DENIED,
-        Event.APPROVAL_EXPIRED,
-        Event.APPROVAL_REVOKED,
-        Event.AGENT_PAUSED,
-        Event.AGENT_RESUMED,
-        Event.AGENTS_PAUSED,
-        Event.AGENTS_RESUMED,
-    }
-)
-OF_ACCOUNT = ("user.", "developer.", "api_key.", "audit.")
-ACCOUNT = frozenset(event for event in Event if event.startswith(OF_ACCOUNT))
+
+def _of(*prefixes: str) -> frozenset[Event]:
+    return frozenset(event for event in Event if event.startswith(prefixes))
+
+
+ACTIONS = _of("token.", "reservation.", "entry.")
+DECISIONS = _of("consent.", "approval.", "agent.paused", "agent.resumed", "agents.")
+ACCOUNT = _of("user.", "developer.", "api_key.", "audit.")
 # The user's own grants, revocations and sign-ins.
 AUDIT = frozenset(
     {

@@ -8,7 +8,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from approvals.models import Approval
@@ -40,7 +39,6 @@ def activity_form(request: HttpRequest, kind: str = "") -> ActivityForm:
     return ActivityForm(data, agents=agents_of_user(signed_in(request)))
 
 
-@require_safe
 @user_page
 def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
     form = activity_form(request, kind)
@@ -56,7 +54,6 @@ def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
     return render(request, "web/user/activity/activity.html", context)
 
 
-@require_safe
 @user_page
 def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     user = signed_in(request)

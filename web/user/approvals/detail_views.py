@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from accounts.models import User
 from accounts.recent import time_of_sign_in
@@ -23,7 +22,7 @@ from core import clock
 from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
 from web.forms.fields import read_whole
-from web.requests.access import posted_from, signed_in, user_actor, user_page
+from web.requests.access import for_users, posted_from, signed_in, user_actor, user_form
 from web.requests.ids import ID
 from web.user.activity.items import read_items
 from web.user.approvals.asked import describe
@@ -33,8 +32,7 @@ from web.user.approvals.rules import rule_about
 RECENT = 5
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def approval(request: HttpRequest, approval_id: str) -> HttpResponse:
     """Show the request or its outcome. A second decision shows the outcome of the first."""
     try:
@@ -52,7 +50,7 @@ def approval(request: HttpRequest, approval_id: str) -> HttpResponse:
 
 
 @posted_from("web:approval", "approval_id")
-@user_page
+@for_users
 def revoke(request: HttpRequest, approval_id: str) -> HttpResponse:
     """End an approval for a time or a rule, and redirect back to the page with the button."""
     found = approval_for_user(signed_in(request), approval_id)

@@ -12,7 +12,7 @@ from approvals.standing_rules import accept_suggestion
 from core.errors import Invalid
 from core.http import SeeOther
 from core.money import read_amount
-from web.requests.access import posted_from, signed_in, user_actor, user_page
+from web.requests.access import for_users, posted_from, signed_in, user_actor
 from web.requests.ids import ID
 from web.user.approvals.detail_views import page_of
 from web.user.approvals.problems import INACTIVE, why_inactive
@@ -21,7 +21,7 @@ NUMBER = re.compile(r"[1-9][0-9]{0,5}")
 
 
 @posted_from("web:approvals")
-@user_page
+@for_users
 def accept(request: HttpRequest) -> HttpResponse:
     """Create the rule that the page offered, with the example, the ceiling and the number per day that it showed.
 

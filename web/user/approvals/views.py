@@ -12,7 +12,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from approvals.audiences import Services, services_by_approval
@@ -23,7 +22,7 @@ from approvals.services import deny_held
 from core import clock
 from core.formats import date_of
 from core.http import SeeOther
-from web.requests.access import posted_from, signed_in, user_actor, user_page
+from web.requests.access import for_users, posted_from, signed_in, user_actor, user_page
 from web.requests.ids import ID
 from web.requests.paging import paginate
 from web.user.approvals.asked import Outline, outlines
@@ -35,7 +34,6 @@ SHORT = 5
 PAGE_SIZE = 20
 
 
-@require_safe
 @user_page
 def approvals(request: HttpRequest) -> HttpResponse:
     """Show the start of each list, or one list page by page: `?show=waiting`, `?show=standing` or decided requests."""
@@ -54,7 +52,7 @@ def approvals(request: HttpRequest) -> HttpResponse:
 
 
 @posted_from("web:approvals")
-@user_page
+@for_users
 def deny_batch(request: HttpRequest) -> HttpResponse:
     pauses = request.POST.get("then") == "pause"
     agent_id = request.POST.get("agent", "")

@@ -10,11 +10,11 @@ from consent.pausing import pause_agent, pause_all_agents, resume_agent, resume_
 from consent.selectors import current_consent
 from core.http import SeeOther
 from core.text import plain_text
-from web.requests.access import posted_from, signed_in, user_actor, user_page
+from web.requests.access import for_users, posted_from, signed_in, user_actor
 from web.user.connections.views import after_change
 
 
-@user_page
+@for_users
 @posted_from("web:connection", "consent_id")
 def pause(request: HttpRequest, consent_id: str) -> HttpResponse:
     consent = current_consent(signed_in(request), consent_id)
@@ -24,7 +24,7 @@ def pause(request: HttpRequest, consent_id: str) -> HttpResponse:
     return after_change(request, paused)
 
 
-@user_page
+@for_users
 @posted_from("web:connection", "consent_id")
 def resume(request: HttpRequest, consent_id: str) -> HttpResponse:
     user = signed_in(request)
@@ -33,7 +33,7 @@ def resume(request: HttpRequest, consent_id: str) -> HttpResponse:
     return after_change(request, consent)
 
 
-@user_page
+@for_users
 @posted_from("web:connections")
 def pause_all(request: HttpRequest) -> HttpResponse:
     pause_all_agents(actor=user_actor(request), user=signed_in(request))
@@ -41,7 +41,7 @@ def pause_all(request: HttpRequest) -> HttpResponse:
     return SeeOther(reverse("web:connections"))
 
 
-@user_page
+@for_users
 @posted_from("web:connections")
 def resume_all(request: HttpRequest) -> HttpResponse:
     resume_all_agents(actor=user_actor(request), user=signed_in(request))

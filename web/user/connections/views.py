@@ -11,7 +11,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
 
 from approvals.selectors import standing_among
 from audit.selectors import Filters, describe_for_user, entries_for_user
@@ -26,7 +25,7 @@ from core.errors import DomainError, Invalid
 from core.http import MAX_URL_LENGTH, SeeOther
 from core.text import plain_text
 from resources.catalogue import Scope
-from web.requests.access import signed_in, user_actor, user_page
+from web.requests.access import signed_in, user_actor, user_form, user_page
 from web.requests.paging import paginate
 from web.user.activity.days import Line, lay_out
 from web.user.activity.items import Item
@@ -53,13 +52,11 @@ MAX_OPEN = 8
 REFUSALS = (Invalid, NothingPicked, WouldWiden)
 
 
-@require_safe
 @user_page
 def dashboard(request: HttpRequest) -> HttpResponse:
     return redirect("web:connections")
 
 
-@require_safe
 @user_page
 def connections(request: HttpRequest) -> HttpResponse:
     is_ended, query = request.GET.get("show") == "ended", plain_text(request.GET.get("q", "")[:MAX_QUERY])
@@ -79,8 +76,7 @@ def connections(request: HttpRequest) -> HttpResponse:
     return render(request, "web/user/connections/connections.html", context)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
     """Show a connection, or narrow it with one of the forms of its page or its card."""
     if request.method == "POST":
@@ -91,8 +87,7 @@ def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
     return _show(request, consent, replaced)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
     consent = current_consent(signed_in(request), consent_id)
     if request.method == "POST":

@@ -39,7 +39,7 @@ from core.http import LeaveTo
 from developers.errors import OrganizationSuspended
 from resources.errors import ServiceSuspended
 from web.display.labels import csp_source
-from web.requests.access import View, signed_in, user_actor, user_page
+from web.requests.access import View, for_users, signed_in, user_actor
 from web.user.consent.decision import (
     forget_decision,
     is_about_limits,
@@ -91,7 +91,7 @@ def consent_page(view: View) -> View:
         except DomainError as error:
             return _cannot_decide(request, error, consent_id)
 
-    return _only_in_its_browser(user_page(wrapped))
+    return _only_in_its_browser(for_users(wrapped))
 
 
 def _only_in_its_browser(view: View) -> View:
