@@ -6,17 +6,22 @@ from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.test import Client
 
 from accounts.models import User
 from agents.models import Agent
 from agents.services import register_agent
+from consent.connections import Choice
+from consent.granting import approve_consent
+from core import clock
 from developers.models import Developer
+from oauth.authorization import find_redirect_target, make_consent
+from oauth.parameters import Parameters
 from resources.custom_scopes import ScopeDefinition
 from resources.services import RegisteredResourceServer
 from tests.constants import CALLBACK, basic, challenge_for
-from tests.world import ANONYMOUS, SERVICE_SCOPES, sign_in
+from tests.world import ANONYMOUS, SERVICE_SCOPES, as_user, sign_in
 
 ISSUER = "http://localhost:8000/oauth"
 TICKETS = ScopeDefinition("tickets:read", "low", "Read your tickets", "See tickets", "close tickets")
@@ -100,7 +105,13 @@ class OAuthClient:
         return browser.post(asked["Location"], {"decision": decision, "scopes": scopes})
 
     def code(self, user: User, **changes: Any) -> str:
-        return query_of(self.decide(user, **changes))["code"]
+        """Return a code that the user has granted, without a browser."""
+        query = QueryDict(urlencode(self.parameters(**changes), doseq=True))
+        target = find_redirect_target(Parameters(query), ANONYMOUS)
+        consent = make_consent(target, Parameters(query), ANONYMOUS)
+        choice, now = Choice(scopes=consent.requested_scopes), clock.now()
+        approval = approve_consent(actor=as_user(user), consent=consent, user=user, choice=choice, signed_in_at=now)
+        return approval.code
 
     def token(self, authorization: str | None = None, **form: Any) -> HttpResponse:
         """Post to the token endpoint, by default with HTTP Basic if the client has a secret."""

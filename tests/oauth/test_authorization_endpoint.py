@@ -134,6 +134,7 @@ def test_an_approval_returns_code_state_and_the_issuer_of_the_metadata(
     metadata = Client().get("/.well-known/oauth-authorization-server/oauth").json()
     assert set(answer) == {"code", "state", "iss"}
     assert (answer["state"], answer["iss"]) == ("st4te", metadata["issuer"])
+    assert client.redeem(answer["code"]).status_code == 200
 
 
 @cases("is_signed_in", [False, True])
