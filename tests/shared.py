@@ -4,8 +4,10 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from typing import Any
 
+import pytest
 from _pytest.mark import ParameterSet
 from django.core.cache import cache
 from django.db import connection, transaction
@@ -24,6 +26,17 @@ def rows_of_module(blocker: Any) -> Iterator[None]:
     """
     with blocker.unblock(), _rolled_back():
         yield
+
+
+def copied(name: str) -> Any:
+    """Return a fixture with a copy of the module's fixture of this name, whose object the test may change."""
+
+    def copy_of(**fixtures: object) -> object:
+        return deepcopy(fixtures[name])
+
+    needed = [inspect.Parameter(each, inspect.Parameter.KEYWORD_ONLY) for each in (name, "db")]
+    copy_of.__signature__ = inspect.Signature(needed)  # type: ignore[attr-defined]
+    return pytest.fixture(copy_of)
 
 
 def cases(names: str | tuple[str, ...], values: Iterable[Any], ids: object = None) -> Callable[..., Any]:

@@ -1,7 +1,6 @@
 """Links and the logo of an agent: in the settings, from our own origin, and on the consent screen."""
 
 from collections.abc import Callable
-from functools import partial
 from html import unescape
 from typing import Any
 
@@ -22,7 +21,6 @@ from tests.approvals import make_approval
 from tests.log import log_entries, log_entry
 from tests.pictures import png
 from tests.shared import cases
-from tests.threads import race
 from tests.world import ANONYMOUS, as_user
 
 LOGO, HOME, PRIVACY = "https://acme.com/logo.png?v=2", "https://acme.com/", "https://acme.com/privacy"
@@ -184,18 +182,6 @@ def test_a_deleted_agent_has_no_logo(
     url = logo_url(agent)
     delete_agent(actor=acting(world.ANONYMOUS, developer), agent=agent)
     assert client.get(url).status_code == 404
-
-
-@pytest.mark.django_db(transaction=True)
-def test_of_two_logos_at_once_the_digest_is_that_of_the_one_stored(
-    world: Any, developer: Developer, agent: Agent
-) -> None:
-    actor = acting(world.ANONYMOUS, developer)
-    pictures = [FetchedLogo(LOGO, png(side, side), "image/png") for side in (20, 24, 28)]
-    race([partial(save_logo, actor=actor, agent=agent, logo=one) for one in pictures])
-    stored = AgentLogo.objects.get()
-    agent.refresh_from_db()
-    assert agent.logo_digest == next(one.digest for one in pictures if one.content == bytes(stored.content))
 
 
 def test_users_see_the_logo_beside_the_name_once_they_know_the_agent(

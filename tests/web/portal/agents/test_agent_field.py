@@ -80,7 +80,7 @@ def test_a_malformed_agent_is_refused(as_developer, typed):
 
 
 def test_another_organizations_agent_is_unknown(as_developer, rival):
-    foreign = make_agent(rival)
+    foreign = make_agent(rival, name="Foreign")
     for typed in (foreign.id, foreign.client_id, foreign.name):
         assert (GONE if typed == foreign.id else UNKNOWN) in markup_of(save(as_developer, typed))
 

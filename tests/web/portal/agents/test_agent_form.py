@@ -127,7 +127,7 @@ def test_the_organizations_own_scopes_are_offered_and_those_of_others_are_not(
     assert "Acme Robotics" in picked(as_developer.get(NEW))
     assert as_rival.post(NEW, form).status_code == 422
     assert as_developer.post(NEW, form).status_code == 303
-    assert Agent.objects.get().allowed_scopes == ["acme:books"]
+    assert Agent.objects.get(name=NEW_AGENT["name"]).allowed_scopes == ["acme:books"]
 
 
 def test_what_is_typed_survives_an_error_and_the_preview_shows_it(as_developer: Client) -> None:

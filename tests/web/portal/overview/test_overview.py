@@ -35,7 +35,7 @@ def done(client, path="/developer/"):
 
 @pytest.fixture
 def grant(db):
-    return make_grant(scopes=["email:read", "email:send"])
+    return make_grant(email="eve@example.com", developer="owner@example.com", scopes=["email:read", "email:send"])
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """The history of a policy on its page: who changed it, and restoring a version."""
 
-from contextlib import suppress
-
 import pytest
 
 from agents.deletion import delete_agent
@@ -11,7 +9,6 @@ from policies.models import Policy, PolicyVersion
 from policies.services import create_policy, update_policy
 from tests.log import log_entries, log_entry
 from tests.shared import cases
-from tests.threads import race
 from tests.web.markup import words_of
 from tests.world import ANONYMOUS, make_agent, make_user
 
@@ -93,18 +90,6 @@ def test_a_deleted_agent_gets_no_policy(developer, actor, policy):
     with pytest.raises(Invalid, match="Must be one of your organization's agents"):
         change(policy, actor, agent=agent)
     assert Policy.objects.get().agent is None
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_policy_and_the_deletion_of_its_agent_leave_no_policy(developer, actor):
-    agent = make_agent(developer)
-
-    def make():
-        with suppress(Invalid):
-            create_policy(actor=actor, organization=developer.organization, name="Late", rules=NO_MAIL, agent=agent)
-
-    race([make, lambda: delete_agent(actor=actor, agent=agent)])
-    assert not Policy.objects.exists()
 
 
 def test_an_earlier_version_opens_in_the_editor(as_developer, actor, policy):

@@ -13,7 +13,7 @@ from tests.log import log_entries
 from tests.shared import cases
 from tests.web.markup import words_of
 from tests.web.portal.policies.test_developer_policies import BLOCKLIST, form_of
-from tests.world import ANONYMOUS, make_grant
+from tests.world import ANONYMOUS, make_grant, sign_in_recently
 
 NO_MAIL = {"type": "action_blocklist", "config": {"actions": ["email:send"]}}
 NO_READING = {"type": "action_blocklist", "config": {"actions": ["email:read"]}}
@@ -28,6 +28,11 @@ def grant(db):
 @pytest.fixture
 def developer(grant):
     return grant.agent.organization.developers.get()
+
+
+@pytest.fixture
+def as_developer(developer):
+    return sign_in_recently(developer.user)
 
 
 @pytest.fixture

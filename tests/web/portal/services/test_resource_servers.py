@@ -285,7 +285,7 @@ def test_the_page_asks_verify_with_the_real_id_and_leads_to_the_guides(as_develo
 def test_the_page_says_how_the_service_uses_agentgate(as_developer, developer, server, world):
     assert "It has not yet asked about a token that AgentGate issued." in markup_of(as_developer.get(url(server)))
     credential = world.make_caller(server)
-    grant = world.make_grant(developer="other@example.com")
+    grant = world.make_grant(email="eve@example.com", developer="other@example.com")
     request = VerifyRequest(grant.access_token, ["email:read"], world.ANONYMOUS, credential)
     decide([request, request, request])
     page = markup_of(as_developer.get(url(server)))

@@ -16,6 +16,7 @@ from tests.log import log_entries
 from tests.mails import code_in
 from tests.passkeys import enter_password
 from tests.shared import cases
+from tests.world import make_user
 
 PAGE, CONFIRM, SECOND = "/accounts/email/", "/accounts/email/confirm/", "ada@work.example"
 
@@ -26,6 +27,11 @@ def browser(ada: Any, mails: list[Any]) -> Client:
     client = Client()
     client.post("/accounts/login/", {"login": ada.email, "password": PASSWORD})
     return client
+
+
+@pytest.fixture
+def bob(db: None) -> Any:
+    return make_user("bob@example.com", "Bob")
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_the_last_page_is_not_shown_to_a_signed_in_user(ada: User) -> None:
 
 
 def test_after_the_erasure_verify_denies_at_once(world: Any) -> None:
-    grant = world.make_grant()
+    grant = world.make_grant(email="eve@example.com", developer="maker@example.com")
     client = Client()
     client.post("/accounts/login/", {"login": grant.user.email, "password": world.PASSWORD})
     body = {"token": grant.access_token, "requiredScopes": ["email:read"]}

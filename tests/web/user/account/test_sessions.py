@@ -2,7 +2,6 @@
 
 import re
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 
 import pytest
@@ -13,14 +12,11 @@ from django.test.utils import CaptureQueriesContext
 
 from accounts.models import BrowserSession, SessionToken, User
 from accounts.services import open_session
-from accounts.session_ends import end_session
 from core import clock
 from core.actor import Actor
-from core.errors import NotFound
 from tests.log import log_entries
 from tests.shared import cases
-from tests.threads import race
-from tests.world import PASSWORD, as_user, make_user
+from tests.world import PASSWORD, as_user, make_user, sign_in
 
 PAGE = "/account/sessions"
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:126.0) Gecko/20100101 Firefox/126.0"
@@ -45,6 +41,11 @@ def firefox(ada: User) -> Client:
 @pytest.fixture
 def safari(ada: User) -> Client:
     return sign_in_with(SAFARI)
+
+
+@pytest.fixture
+def as_ada(ada: User) -> Client:
+    return sign_in(ada)
 
 
 def text_of(client: Client) -> str:
@@ -213,12 +214,3 @@ def test_a_new_password_ends_other_browsers_sessions_and_keeps_this_one(firefox:
     assert firefox.post("/accounts/password/change/", form).status_code == 302
     assert "End all other sessions" not in text_of(firefox)
     assert safari.get("/connections").status_code == 302
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_ends_of_one_session_at_once_log_one(ada: User) -> None:
-    opened = open_session(actor=as_user(ada), user=ada)
-    end = partial(end_session, actor=as_user(ada), user=ada, session_id=opened.session.id)
-    outcomes = race([end, end])
-    assert sorted(isinstance(outcome, NotFound) for outcome in outcomes) == [False, True]
-    assert len(log_entries(event="user.session_ended", user_id=ada.id)) == 1

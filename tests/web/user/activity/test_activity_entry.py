@@ -260,7 +260,7 @@ def test_the_users_own_limit_is_quoted_with_the_time_of_its_end(as_ada, ada, den
 
 def test_a_call_without_a_readable_amount_is_not_cured_by_waiting(db):
     """As verify decides it: only what has counted leaves the window."""
-    grant = make_grant(scopes=["email:send"])
+    grant = make_grant(email="eve@example.com", developer="maker@example.com", scopes=["email:send"])
     bound(grant, limits={"email:send": [SPEND]})
     client = sign_in(grant.user)
     for context, is_cured in (

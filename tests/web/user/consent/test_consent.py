@@ -16,7 +16,6 @@ from core.actor import SYSTEM
 from developers.services import verify_organization
 from tests import world
 from tests.shared import cases
-from tests.threads import race
 from tests.web.markup import inline_code, text_of
 from tests.world import allow, make_agent, make_developer
 
@@ -142,17 +141,6 @@ def test_a_double_click_returns_the_same_code(as_ada, ask):
     assert first["Location"] == second["Location"]
     assert as_ada.post(url, {"decision": "deny"}).status_code == 409
     assert as_ada.post(url, {**click, "scopes": ["email:read", "email:send"]}).status_code == 409
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_clicks_at_once_return_the_same_code(as_ada, ask, ada):
-    allow(ask(), ada)
-    consent = ask()
-    shown = as_ada.get(url(consent)).context["connection_state"]
-    click = {"decision": "allow", "scopes": ["email:read"], "connection": shown}
-    answers = race([lambda: as_ada.post(url(consent), click)] * 4)
-    assert [answer.status_code for answer in answers] == [303] * 4
-    assert len({answer["Location"] for answer in answers}) == 1
 
 
 def test_denying_twice_returns_to_the_agent_twice(as_ada, ask):

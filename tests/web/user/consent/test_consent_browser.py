@@ -1,7 +1,6 @@
 """A request from /oauth/authorize belongs to one browser. A link from the JSON API opens in any."""
 
 from datetime import timedelta
-from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -10,16 +9,12 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.services import open_session
-from consent.errors import OtherBrowser
 from consent.models import Consent
-from consent.services import open_in_browser
 from core import clock
-from core.secrets import digest
 from tests import world
 from tests.oauth.client import make_client, make_public_client
 from tests.oauth.test_pushed_requests import push
 from tests.shared import cases
-from tests.threads import race
 
 COOKIE = "browser"
 ALLOW = {"decision": "allow", "scopes": ["email:read"]}
@@ -168,15 +163,3 @@ def test_an_expired_request_of_another_browser_is_refused(oauth_client, as_ada, 
     consent = start(oauth_client, as_ada)
     with time_machine.travel(clock.now() + timedelta(minutes=11)):
         assert_other_browser_is_refused(world.sign_in(ada).post(f"/consent/{consent.id}", ALLOW))
-
-
-@pytest.mark.django_db(transaction=True)
-def test_only_one_of_many_browsers_can_open_a_pushed_request():
-    oauth_client = make_client(world.make_developer("dev@example.com", "Acme"))
-    consent_id = push(oauth_client).json()["request_uri"].rpartition(":")[2]
-
-    def open_it(number: int) -> None:
-        open_in_browser(consent=Consent.objects.get(id=consent_id), browser_digest=digest(str(number)))
-
-    outcomes = race([partial(open_it, number) for number in range(8)])
-    assert sorted(type(outcome) is OtherBrowser for outcome in outcomes) == [False] + [True] * 7

@@ -1,22 +1,14 @@
 """Requests that became invalid: the redirect URI was removed, or the agent or an organization was suspended."""
 
-import threading
-import time
-
-import pytest
-from django.db import transaction
 from django.test import Client
 
 from accounts.services import open_session
-from agents.errors import InvalidRedirectUri
 from agents.services import lift_agent_stop, stop_agent, update_agent
-from consent.granting import approve_consent
 from consent.models import AuthorizationCode
 from core.actor import SYSTEM
 from developers.services import suspend_organization
 from tests import world
 from tests.shared import cases
-from tests.threads import race
 from tests.world import make_resource_server
 
 ALLOW = {"decision": "allow", "scopes": ["email:read"]}
@@ -67,26 +59,6 @@ def test_the_port_of_a_loopback_redirect_is_still_ignored(as_ada, developer):
     update_agent(actor=SYSTEM, agent=agent, changes={"redirect_uris": ["http://127.0.0.1:8000/callback", OTHER]})
     answer = as_ada.post(f"/consent/{consent.id}", ALLOW)
     assert answer["Location"].startswith("http://127.0.0.1:49152/callback?code=")
-
-
-@pytest.mark.django_db(transaction=True)
-def test_removing_a_redirect_uri_during_an_approval_issues_no_code_for_it():
-    """The approval waits until the redirect URI is removed."""
-    agent = world.make_agent(world.make_developer("dev@example.com", "Acme"))
-    ada, consent = world.make_user("ada@example.com"), world.ask(agent)
-    withdrawn = threading.Event()
-
-    def change() -> None:
-        with transaction.atomic():
-            remove_redirect_uri(agent)
-            withdrawn.set()
-            time.sleep(0.5)
-
-    def decide():
-        withdrawn.wait(10)
-        return approve_consent(actor=SYSTEM, consent=consent, user=ada)
-
-    assert isinstance(race([change, decide])[1], InvalidRedirectUri)
 
 
 STOPS = [
