@@ -42,10 +42,10 @@ def history(say, granted, world, developer, ada):
     other = make_agent(developer, name="Ledgerbot")
     world.allow(world.ask(other), ada)
     tell = say_about(other, ada)
-    for number in range(25):
+    for number in range(9):
         say(outcome=Outcome.ALLOWED, scopes=["email:read"], resource=f"https://mail.example/{number}")
         tell(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"])
-        if number % 5 == 0:
+        if number % 4 == 0:
             amount = {"value": "12.50", "currency": "EUR"}
             tell(outcome=Outcome.ALLOWED, scopes=["payments:charge"], personal={"amount": amount})
     return granted
@@ -99,8 +99,8 @@ def test_has_all_that_the_service_said(as_ada, say):
     ],
 )
 def test_the_rows_are_those_of_all_pages(as_ada, history, monkeypatch, query):
-    monkeypatch.setattr("web.user.activity.search.READ", 7)
-    monkeypatch.setattr("web.user.activity.search.SEARCHED", 11)
+    monkeypatch.setattr("web.user.activity.search.READ", 4)
+    monkeypatch.setattr("web.user.activity.search.SEARCHED", 7)
     shown = on_all_pages(as_ada, query)
     # Each line stands where the newest of its entries does.
     assert sorted(shown) == sorted(row["id"] for row in data(as_ada, **query))
@@ -172,6 +172,7 @@ def test_a_download_is_logged_and_not_in_itself(as_ada, ada, granted):
 
 def test_a_download_is_a_file_that_no_cache_keeps(as_ada):
     response = download(as_ada, "/activity.csv")
+    response.getvalue()
     assert response["Content-Disposition"].startswith('attachment; filename="agentgate-activity-')
     assert response["Content-Type"] == "text/csv; charset=utf-8"
     assert "no-store" in response["Cache-Control"]
