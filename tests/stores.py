@@ -2,7 +2,7 @@
 
 All tests that use the database of the test process run on SQLite. PostgreSQL also runs those that commit or write at
 the same time, and those marked `postgresql`: they are about SQL that differs between the two, such as triggers, locks,
-indexes and numbers of statements.
+indexes and numbers of statements. Those marked `postgresql(only=True)` do not run on SQLite.
 
 Tests under `tests/live/` with a `live_store` can run on both. They run on PostgreSQL, and those in `LIVE_ON_BOTH` on
 SQLite, too: they are about what survives a kill, who waits for whom, and what two processes may do only once.
@@ -27,7 +27,7 @@ def assign(items: Sequence[pytest.Item], store: str) -> None:
         if CHOSEN in parameters(item):
             is_left = _is_on_sqlite_only_in_soak(item) and _test_of(item) in on_postgresql
         else:
-            is_left = store == "postgresql" and not _needs_postgresql(item)
+            is_left = not _runs_on(store, item)
         if is_left:
             item.add_marker(pytest.mark.elsewhere)
 
@@ -39,6 +39,13 @@ def _is_on_sqlite_only_in_soak(item: pytest.Item) -> bool:
 def _test_of(item: pytest.Item) -> str:
     """Return what the cases of a test have in common."""
     return item.nodeid.partition("[")[0]
+
+
+def _runs_on(store: str, item: pytest.Item) -> bool:
+    if store == "postgresql":
+        return _needs_postgresql(item)
+    marker = item.get_closest_marker("postgresql")
+    return marker is None or not marker.kwargs.get("only")
 
 
 def _needs_postgresql(item: pytest.Item) -> bool:

@@ -210,7 +210,7 @@ def _oauth(visitors: Visitors) -> Iterator[Visit]:
 
 
 def _lists_of_administrators(visitors: Visitors) -> Iterator[Visit]:
-    """Yield the overview, and of each model the list, its last page, searches, filters, and two rows."""
+    """Yield the overview, and each model's list, its last page, one choice of each filter, its searches, and a row."""
     yield visitors.get("admin", "admin/", "administrator", "/admin/")
     for model, model_admin in admin.site._registry.items():
         yield from _list(visitors, model, model_admin)
@@ -221,14 +221,13 @@ def _list(visitors: Visitors, model: type[Model], model_admin: Any) -> Iterator[
     answer: Any = visitors.clients["administrator"].get(path)
     changelist = answer.context_data["cl"]
     rows = model._default_manager.order_by("pk")
-    choices = [choice["query_string"] for spec in changelist.filter_specs for choice in spec.choices(changelist)]
-    queries = ["", *(one for one in choices if one != "?")]
+    queries = ["", *([*spec.choices(changelist)][-1]["query_string"] for spec in changelist.filter_specs)]
     if changelist.multi_page:
         queries.append(f"?p={changelist.paginator.num_pages}")
     queries += [f"?q={_sought(visitors, kind, rows.last())}" for kind in getattr(model_admin, "searches", ())]
     for query in queries:
         yield visitors.get("admin", f"{name}{query}", "administrator", path + query)
-    for row in filter(None, (rows.first(), rows.last())):
+    if row := rows.first():
         yield visitors.get("admin", f"{name}/change", "administrator", f"{path}{row.pk}/change/")
 
 

@@ -1,5 +1,9 @@
-"""Every page, endpoint and write, with little of the data that is measured: each works, and asks few queries."""
+"""Every page, endpoint and write, with little of the data that is measured: each works, and asks few queries.
 
+The tests of each page run on SQLite, so `./dev test` makes these visits on PostgreSQL.
+"""
+
+from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
@@ -18,15 +22,26 @@ from consent.models import Consent
 from consent.usage import usage_of
 from core import clock
 from tests.audit.test_evidence import naive_root
+from tests.shared import rows_of_module
 
 SMALL = Sizes(entries=400, agents=60, policies=60, users=60, approvals=60, servers=12, scopes=20, organizations=12)
 
 
+on_postgresql = pytest.mark.postgresql(only=True)
+
+
+@pytest.fixture(scope="module")
+def filled(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, str]]:
+    with rows_of_module(django_db_blocker):
+        yield Dataset(SMALL).fill()
+
+
 @pytest.fixture
-def credentials(transactional_db: None) -> dict[str, str]:
-    return Dataset(SMALL).fill()
+def credentials(filled: dict[str, str], db: None) -> dict[str, str]:
+    return filled
 
 
+@on_postgresql
 def test_no_visit_needs_more_queries_than_it_may(credentials: dict[str, str]) -> None:
     visitors = Visitors(credentials)
 
@@ -43,6 +58,7 @@ def test_no_visit_needs_more_queries_than_it_may(credentials: dict[str, str]) ->
     } <= visited
 
 
+@on_postgresql
 def test_the_data_set_looks_as_if_the_services_had_made_it(credentials: dict[str, str]) -> None:
     assert Entry.objects.filter(organizations__contains=credentials["organization"]).count() >= SMALL.entries
     used = usage_of(list(Consent.objects.all()), clock.now()).values()
@@ -50,6 +66,7 @@ def test_the_data_set_looks_as_if_the_services_had_made_it(credentials: dict[str
     assert naive_root([leaf_of(entry) for entry in Entry.objects.order_by("leaf_index")]) == Log(*newest()).root()
 
 
+@on_postgresql
 def test_an_error_is_not_measured(credentials: dict[str, str]) -> None:
     visitors = Visitors({**credentials, "api_key": "ag_wrong"})
     with pytest.raises(RuntimeError, match="API agents: 401"):

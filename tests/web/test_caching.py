@@ -1,4 +1,4 @@
-"""No page that shows the name of a signed-in user is stored. `test_every_page.py` looks at pages with arguments."""
+"""No page that shows the name of a signed-in user is stored."""
 
 from collections.abc import Iterator
 
