@@ -23,7 +23,7 @@ from tests.shared import cases
 from tests.threads import race
 from tests.world import allow, as_user, ask, make_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 @cases(

@@ -18,10 +18,11 @@ from resources.catalogue import catalogue, snapshot
 from tests.log import log_entries
 from tests.world import allow, as_user, ask, make_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)
 
 
+@pytest.mark.postgresql
 def test_an_undecided_request_is_deleted_an_hour_after_it_expires_but_its_log_entries_are_kept(agent: Any) -> None:
     with time_machine.travel(START, tick=False) as traveller:
         pending = ask(agent)
@@ -50,6 +51,7 @@ def test_decided_requests_are_kept(agent: Any) -> None:
     assert set(Consent.objects.values_list("id", "status")) == {(granted.id, "expired"), (denied.id, "denied")}
 
 
+@pytest.mark.postgresql
 def test_a_sweep_deletes_the_oldest_up_to_its_limit(agent: Any) -> None:
     with time_machine.travel(START, tick=False) as traveller:
         consents = []
@@ -67,6 +69,7 @@ def test_beat_schedules_the_sweep() -> None:
     assert "consent.tasks.sweep_undecided_consents" in {each["task"] for each in settings.CELERY_BEAT_SCHEDULE.values()}
 
 
+@pytest.mark.postgresql
 def test_a_request_for_all_scopes_takes_little_space(agent: Any) -> None:
     """Anyone can make such requests in the name of a public client."""
     texts = snapshot(list(catalogue().values()))

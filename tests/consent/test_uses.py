@@ -29,7 +29,7 @@ from tests.constants import MOMENT
 from tests.shared import cases
 from tests.world import allow, as_user, ask, make_agent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -94,6 +94,7 @@ def test_uses_of_replaced_consents_count_for_the_connection(agent: Any, ada: Any
     assert last_uses_of([consents[1], unused]) == {consents[1].id: NOON + timedelta(hours=-1), unused.id: NOON}
 
 
+@pytest.mark.postgresql
 def test_all_connections_of_a_page_are_read_by_the_same_queries(
     developer: Developer, ada: Any, django_assert_num_queries: Any
 ) -> None:
@@ -112,6 +113,7 @@ def test_an_older_use_that_is_copied_later_changes_nothing(agent: Any, ada: Any)
     assert last_uses_of([consent]) == {consent.id: NOON}
 
 
+@pytest.mark.postgresql
 def test_of_the_log_only_what_the_streams_do_not_count_is_read(agent: Any, ada: Any) -> None:
     """Otherwise a client that is denied in a loop makes its user's pages slow."""
     consent = allow(ask(agent), ada)
@@ -138,6 +140,7 @@ def test_allowed_requests_count_for_each_scope_that_they_require(agent: Any, ada
     assert uses_by_scope(consent) == expected
 
 
+@pytest.mark.postgresql
 def test_uses_by_scope_of_replaced_consents_are_added(agent: Any, ada: Any) -> None:
     first = allow(ask(agent), ada)
     verify(first, Outcome.ALLOWED, NOON, "email:read", "email:send")
@@ -149,6 +152,7 @@ def test_uses_by_scope_of_replaced_consents_are_added(agent: Any, ada: Any) -> N
     assert uses_by_scope(second) == {"email:read": ScopeUse(1, NOON + timedelta(hours=1))}
 
 
+@pytest.mark.postgresql
 @cases("step", ["_saved", "_waiting", "_unsaved"])
 def test_a_use_that_is_moved_while_it_is_read_counts_once(
     agent: Any, ada: Any, step: str, monkeypatch: pytest.MonkeyPatch

@@ -1,18 +1,14 @@
-"""Fixtures of the JSON API, for tests through HTTP, and the drivers of decisions."""
+"""The drivers of decisions, and a connection to decide about."""
 
 from collections.abc import Collection, Iterator
 from itertools import product
 
 import pytest
 
-from tests.api.committed.conftest import ada, developer, rival
-from tests.api.conftest import anonymous
 from tests.decisions.drivers import Decide, EventLoop, decide_on_django, event_loop, forget
 from tests.world import Grant, make_grant
 
 DRIVERS = {"sqlite": "Django", "postgresql": "the event loop"}
-
-__all__ = ["ada", "anonymous", "developer", "rival"]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from tests.shared import cases
 from tests.world import ANONYMOUS, Grant, make_grant
 
 NOW = datetime(2026, 3, 23, 12, tzinfo=UTC)
-MOST, THREADS, CALLS = 40, 4, 30
+MOST, THREADS, CALLS = 40, 4, 15
 HOUR, DAY = LimitKind(3600, "per_user"), LimitKind(86_400, "per_user")
 TOGETHER = LimitKind(3600, "global")
 

@@ -25,7 +25,7 @@ from policies.services import create_policy, update_policy
 from tests.constants import NOON
 from tests.shared import cases
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 MANY = 130
 HOUR, DAY = 3600, 86_400
 
@@ -89,6 +89,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         yield statements
 
 
+@pytest.mark.postgresql
 @cases("users", [1, MANY])
 @cases("scope", ["per_user", "global"])
 def test_while_decisions_wait_an_edit_writes_one_row(
@@ -105,6 +106,7 @@ def test_while_decisions_wait_an_edit_writes_one_row(
     assert statements[0].startswith('UPDATE "policies_policy"')
 
 
+@pytest.mark.postgresql
 def test_an_edit_of_a_window_writes_no_counters(organization: Organization) -> None:
     policy = make(organization, limit(HOUR))
     for number in range(MANY):
@@ -114,6 +116,7 @@ def test_an_edit_of_a_window_writes_no_counters(organization: Organization) -> N
     assert rows() == before
 
 
+@pytest.mark.postgresql
 def test_a_merge_moves_few_rows_at_a_time(organization: Organization, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = make(organization, limit(HOUR))
     for number in range(MANY):
@@ -144,6 +147,7 @@ def test_users_who_do_not_call_between_edits_are_not_forgotten(organization: Org
         assert [call(policy, f"usr_{number}") for number in range(3)] == [False] * 3
 
 
+@pytest.mark.postgresql
 def test_the_sweep_keeps_what_a_longer_limit_counts_on_from(organization: Organization) -> None:
     with time_machine.travel(NOON, tick=False) as moment:
         policy = make(organization, limit(60))
@@ -160,6 +164,7 @@ def test_the_sweep_keeps_what_a_longer_limit_counts_on_from(organization: Organi
         assert not Counter.objects.exists()
 
 
+@pytest.mark.postgresql
 def test_a_late_commit_forgets_nothing_that_a_longer_limit_counts(organization: Organization) -> None:
     with time_machine.travel(NOON, tick=False) as moment:
         policy = make(organization, budget(60))

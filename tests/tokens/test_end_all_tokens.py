@@ -30,7 +30,7 @@ from tests.world import as_user, ask, make_agent, make_developer, make_grant, ma
 from tokens.issuing import IssuedTokens, Refusal
 from tokens.restored import end_what_was_restored
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 def end(*flags: str) -> None:
@@ -111,7 +111,7 @@ def pause_at(monkeypatch: pytest.MonkeyPatch, name: str) -> Callable[[Any], Any]
     def wait(*args: Any, **kwargs: Any) -> Any:
         found = work(*args, **kwargs)
         reached.set()
-        time.sleep(3)
+        time.sleep(1.5)
         return found
 
     def end_after_expiry(moment: datetime) -> None:
@@ -126,7 +126,7 @@ def pause_at(monkeypatch: pytest.MonkeyPatch, name: str) -> Callable[[Any], Any]
 @pytest.mark.django_db(transaction=True)
 def test_no_token_escapes_whose_code_expires_while_it_is_issued(monkeypatch: pytest.MonkeyPatch) -> None:
     agent, code = make_code()
-    expires = clock.now() + timedelta(seconds=2)
+    expires = clock.now() + timedelta(seconds=1)
     AuthorizationCode.objects.update(expires=expires)
     end_after = pause_at(monkeypatch, "tokens.exchange.problem_with_grant")
     issued, _ = race([partial(exchange, agent, code), partial(end_after, expires)])
@@ -137,7 +137,7 @@ def test_no_token_escapes_whose_code_expires_while_it_is_issued(monkeypatch: pyt
 def test_no_code_escapes_whose_request_expires_while_it_is_approved(monkeypatch: pytest.MonkeyPatch) -> None:
     agent, user = make_agent(make_developer("dev@example.com")), make_user("ada@example.com")
     waiting = ask(agent)
-    expires = clock.now() + timedelta(seconds=2)
+    expires = clock.now() + timedelta(seconds=1)
     Consent.objects.filter(pk=waiting.pk).update(expires_at=expires)
     end_after = pause_at(monkeypatch, "consent.granting.issue_code")
 

@@ -27,6 +27,9 @@ SERVICES = (Service("res_1", "https://own.example", OWN), Service("res_2", "http
 WINDOWS = (64, 640, 7_680, 86_400)
 # Including one moment before the end of a window, and one after the time in which a limit may still count a call.
 GAPS = (0.001, 1, 7, 31, 300, 2_000, 20_000, *(w - 0.001 for w in WINDOWS), *(w * 65 / 64 + 0.001 for w in WINDOWS))
+HOURS = (("06:00", "23:30"), ("09:00", "17:00"), ("20:00", "12:00"), ("22:00", "21:59"))
+# In minutes after midnight.
+EDGES = [60 * int(text[:2]) + int(text[3:]) for hours in HOURS for text in hours]
 NETWORKS = ("192.0.2.0/24", "198.51.100.7/32", "2001:db8::/32", "0.0.0.0/0")
 ADDRESSES = ("192.0.2.1", "198.51.100.7", "::ffff:192.0.2.9", "2001:db8::5", "203.0.113.1", "unknown")
 PEOPLE = ("ann@acme.com", "Ann@ACME.com", "bob@acme.com", "eve@evil.com", "eve@evil.com, ann@acme.com", " ann@acme.com")
@@ -98,6 +101,8 @@ class _Maker:
         # Few, so that limits that must not share a counter differ in little.
         self.windows = rng.sample(WINDOWS, 2)
         self.common_limit = self.rate_limit()
+        # Some cases are about approvals: most scopes ask, and most calls repeat an earlier one.
+        self.asking, self.repeating = (0.9, 0.85) if self.chance(0.25) else (0.2, 0.5)
         self.labels = {**CATALOGUE, **{scope: self.some(LABELS, 0.4) for scope in OWN_SCOPES}}
 
     def case(self, number: int) -> Case:
@@ -153,7 +158,7 @@ class _Maker:
 
     def time_window(self) -> dict[str, Any]:
         days = [day for day in range(8) if self.chance(0.8)] or [1]
-        hours = self.rng.choice((("06:00", "23:30"), ("09:00", "17:00"), ("20:00", "12:00"), ("22:00", "21:59")))
+        hours = self.rng.choice(HOURS)
         config: dict[str, Any] = {"allowedDays": days, "startTimeUtc": hours[0], "endTimeUtc": hours[1]}
         zone = self.rng.choice((None, "UTC", "Europe/Berlin", "Asia/Kolkata", "America/New_York"))
         return _rule("time_window", **config | ({"timezone": zone} if zone else {}))
@@ -181,7 +186,7 @@ class _Maker:
 
     def terms(self, scopes: Sequence[str]) -> dict[str, Any]:
         terms = {
-            "modes": dict.fromkeys(self.some(scopes, 0.2), "ask"),
+            "modes": dict.fromkeys(self.some(scopes, self.asking), "ask"),
             "limits": {
                 scope: [self.limit() for _ in range(self.rng.randint(1, 2))] for scope in self.some(scopes, 0.15)
             },
@@ -196,10 +201,10 @@ class _Maker:
     def moments(self, number: int) -> list[datetime]:
         """Return times of which no two are a window apart, give or take what a limit may count longer.
 
-        Many begin with a full half hour, because opening hours do.
+        Many begin when opening hours begin or end.
         """
-        step = self.rng.choice((1, 1800))
-        moments = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.rng.randrange(0, 86_400 * 365, step))]
+        seconds = self.rng.randrange(86_400) if self.chance(0.5) else 60 * self.rng.choice(EDGES)
+        moments = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(self.rng.randrange(365), seconds)]
         while len(moments) < number:
             moment = moments[-1] + timedelta(seconds=self.rng.choice(GAPS))
             if all(_is_clear((moment - other).total_seconds()) for other in moments):
@@ -209,7 +214,7 @@ class _Maker:
     def batch(self, at: datetime, connections: Sequence[Connection], services: Sequence[Service]) -> list[Call]:
         calls = []
         for _ in range(self.rng.choice((1, 1, 2, 4))):
-            is_repeated = self.earlier and self.chance(0.5)
+            is_repeated = self.earlier and self.chance(self.repeating)
             calls.append(self.again(at) if is_repeated else self.call(at, self.rng.choice(connections), services))
             self.earlier.append(calls[-1])
         return calls

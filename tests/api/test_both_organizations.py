@@ -45,24 +45,24 @@ def anonymous(token: str, **fields: Any) -> Json:
     return expect(200, Api().post("/tokens/verify", question(token, **fields)))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def home(developer: Api) -> Tenant:
     """The agent's organization."""
     return Tenant(developer, "home.example")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(rival: Api) -> Tenant:
     """Another organization, whose service the agent uses."""
     return Tenant(rival, "shop.example")
 
 
-@pytest.fixture
-def third(db: None) -> Tenant:
+@pytest.fixture(scope="module")
+def third(rows: None) -> Tenant:
     return Tenant(new_developer("third@example.com"), "third.example")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def own_agent(home: Tenant) -> Json:
     return new_agent(home.api, allowedScopes=SCOPES)
 
