@@ -108,7 +108,7 @@ def test_an_edit_that_fails_does_not_change_the_counters(monkeypatch: pytest.Mon
 def test_a_verify_counts_in_no_more_than_three_retired_limits() -> None:
     grant = make_grant(scopes=["email:read"])
     policy = create_policy(actor=SYSTEM, organization=grant.agent.organization, name="P", rules=[])
-    for window in range(60, 120):
+    for window in range(60, 72):
         for scope in ("per_user", "per_agent", "global"):
             policy = update_policy(actor=SYSTEM, policy=policy, changes={"rules": [limit(window, scope)]})
     ledger = Ledger.read(policy.id, policy.limit_history)
