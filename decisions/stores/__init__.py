@@ -1,1 +1,1 @@
-"""The stores of decisions: one conversation with the database, spoken through three drivers."""
+"""The stores of decisions: three drivers that run one conversation with the database."""

@@ -7,7 +7,7 @@ from typing import Protocol
 from decisions.questions import Question
 from decisions.requests import Decision
 
-# How long one batch may take. Waiting for a lock or for a lost server counts.
+# How long one batch may take, including waits for a lock or for a lost server.
 STORE_SECONDS = 5.0
 
 
@@ -26,10 +26,10 @@ class Store(Protocol):
     """Decides batches, one at a time. After a failure, the next batch starts with a new connection if necessary."""
 
     async def decide(self, questions: Sequence[Question], seconds: float = inf) -> list[Decision]:
-        """Return the decisions in order, after their commit. Those of the first questions, at least of one, if all
-        would take more than about this many `seconds`.
+        """Return the decisions in order, after their commit. If all would take more than about `seconds`, return
+        only those of the first questions, at least one.
 
-        Raises `StoreUnavailable`. Any other exception comes from the batch itself, which another batch may not share.
+        Raises `StoreUnavailable`. Any other exception is caused by the batch itself, so another batch may succeed.
         In both cases, the batch may have been committed only if the commit's answer was lost.
         """
 

@@ -18,7 +18,7 @@ CASTS = {Kind.TEXTS: "text[]", Kind.INTS: "bigint[]", Kind.BYTESS: "bytea[]", Ki
 
 
 class _RolledBack(Exception):
-    """The conversation rolled back the transaction."""
+    """The conversation has rolled back the transaction."""
 
 
 def decide(questions: Sequence[Question]) -> list[Decision]:
@@ -56,7 +56,7 @@ def _end(conversation: Conversation, rows: Sequence[Any]) -> list[Decision]:
     except StopIteration as end:
         decisions: list[Decision] = end.value
         return decisions
-    raise RuntimeError("A conversation must end with its commit.")
+    raise RuntimeError("A conversation must end with a commit.")
 
 
 def _run(steps: Sequence[Step]) -> list[Sequence[Any]]:

@@ -20,10 +20,10 @@ from decisions.stores.statements import Statement, Step, Trip
 BEGIN, COMMIT, ROLLBACK = b"begin", b"commit", b"rollback"
 BINARY = Format.BINARY
 SUCCESSES = frozenset((ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK, ExecStatus.PIPELINE_SYNC))
-# The plans for single rows are the right ones for batches too. Joins that read whole tables are not.
+# The plans for single rows also suit batches. Joins that read whole tables do not.
 SESSION = (
     "SET TIME ZONE 'UTC'",
-    # A role's defaults must not make commits volatile, or facts older than the lock that is taken before they are read.
+    # A role's defaults must not make commits less durable, or the facts older than the lock that is taken before.
     "SET synchronous_commit = on",
     "SET default_transaction_isolation = 'read committed'",
     "SET plan_cache_mode = force_generic_plan",
@@ -39,7 +39,7 @@ SESSION = (
 # The classes of SQLSTATE that the batch itself causes: data exceptions and violated constraints. All others, such as a
 # full disk, are the server's.
 BATCH_ERRORS = (b"22", b"23")
-# How late a reset connection may be noticed.
+# How long a reset connection may go unnoticed.
 WATCH_SECONDS = 0.1
 
 
@@ -83,7 +83,7 @@ class Pipeline:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the server has ended the connection while nothing was asked."""
+        """Whether the server has ended the connection while it was idle."""
         return not self._is_listening
 
     async def close(self) -> None:
@@ -165,7 +165,7 @@ class Pipeline:
             is_sending = is_sending and raw.flush() == 1
             while len(results) < number and not raw.is_busy():
                 result = raw.get_result()
-                if result is not None:  # None stands between two statements
+                if result is not None:  # None separates two statements
                     results.append(result)
         return results
 

@@ -46,10 +46,10 @@ def ask_facts(questions: Sequence[Question], counters: Collection[str]) -> list[
 
 
 def ask_further(questions: Sequence[Question], facts: "Facts") -> list[Step]:
-    """Return the steps that read what the facts have shown to be needed: agents of deleted tokens, and policies."""
+    """Return the steps that read what the facts show to be needed: agents of deleted tokens, and policies."""
     claims = [question.claims for question in questions if question.claims]
     clients = {each.client_id for each in claims if each.token_id not in facts.tokens}
-    organizations = facts.organizations_without_book()
+    organizations = facts.organizations_to_load()
     steps = [Step(Statement.AGENTS, (list(clients),))] if clients else []
     return [*steps, Step(Statement.POLICIES, (list(organizations),))] if organizations else steps
 
@@ -126,7 +126,7 @@ class Facts:
             self._policy_sets[organization_id] = policy_set
             POLICY_SETS.add(organization_id, first.policy_version, policy_set)
 
-    def organizations_without_book(self) -> set[str]:
+    def organizations_to_load(self) -> set[str]:
         """Return the organizations whose policies may apply and are not known in their current version."""
         rows: list[Versioned] = [*self.tokens.values(), *self.callers.values(), *self.services.values()]
         missing = set()
@@ -154,7 +154,7 @@ class Facts:
         return Found(token, agent, caller, service, *both, terms, self._scopes, reserved)
 
     def scopes_to_index(self, question: Question) -> Collection[str]:
-        """Return the scopes of a question that may have been made up."""
+        """Return the scopes of a question that may not exist."""
         claims, request = question.claims, question.request
         return unknown_scopes(request.required_scopes, self.tokens.get(claims.token_id)) if claims else ()
 
@@ -174,12 +174,12 @@ class Facts:
         return asked if needs_labels(found) else found.terms.asks.intersection(asked)
 
     def load_flows(self, keys: Collection[str]) -> dict[str, LoadedFlow]:
-        """Return what guards against data flows remember under these keys. One that was not read is empty."""
+        """Return what the guards against data flows remember under these keys. Those that were not read are empty."""
         rows = {key: self.counters.get(key) for key in keys}
         return {key: LoadedFlow.unpack(key, row.counts if row else b"") for key, row in rows.items()}
 
     def load_counters(self, windows: Mapping[str, int]) -> dict[str, LoadedCounter]:
-        """Return the counters with these keys and windows, in seconds. One that was not read is empty."""
+        """Return the counters with these keys and windows in seconds. Those that were not read are empty."""
         return {key: self._load(key, window) for key, window in windows.items()}
 
     def _load(self, key: str, window_seconds: int) -> LoadedCounter:

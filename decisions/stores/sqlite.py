@@ -1,6 +1,6 @@
 """The store on SQLite: one connection in the event loop's thread, because a change of thread takes longer than a batch.
 
-A batch that finds the database locked waits in the event loop, so the process goes on answering other requests.
+A batch that finds the database locked waits in the event loop, so the process keeps answering other requests.
 """
 
 import asyncio
@@ -85,14 +85,14 @@ class SqliteStore:
             connection = sqlite3.connect(f"{self._path.as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None)
             connection.execute("PRAGMA synchronous=FULL")
             # Copying the write-ahead log into the file takes milliseconds, so it is left to other connections. The
-            # limit counts if there are none.
+            # limit applies if there are none.
             connection.execute(f"PRAGMA wal_autocheckpoint={MOST_PAGES}")
             self._connection = connection
         return self._connection
 
 
 def _run(connection: sqlite3.Connection, conversation: Conversation) -> list[Decision]:
-    """Run the conversation. It never waits, because the transaction has the database for itself."""
+    """Run the conversation. It never waits, because the transaction has the database to itself."""
     rows: Any = None
     while True:
         try:
@@ -121,7 +121,7 @@ def _execute(connection: sqlite3.Connection, step: Step) -> Sequence[Any]:
 
 
 def _begin(connection: sqlite3.Connection) -> bool:
-    """Return whether the transaction has begun. False if another process writes."""
+    """Return whether the transaction has begun. False if another process is writing."""
     try:
         connection.execute("BEGIN IMMEDIATE")
     except sqlite3.OperationalError as error:
@@ -132,7 +132,7 @@ def _begin(connection: sqlite3.Connection) -> bool:
 
 
 async def _begin_by(deadline: float, connection: sqlite3.Connection) -> None:
-    """Begin as soon as no other process writes. Raises `StoreUnavailable` after the deadline."""
+    """Begin as soon as no other process is writing. Raises `StoreUnavailable` after the deadline."""
     while not _begin(connection):
         if time.monotonic() >= deadline:
             raise StoreUnavailable("timeout", "Another process has locked the database.")

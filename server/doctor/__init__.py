@@ -1,1 +1,1 @@
-"""`./dev manage doctor`: what is wrong with an installation, and what to do about it. It reads only."""
+"""`./dev manage doctor`: what is wrong with an installation, and how to fix it. It only reads."""

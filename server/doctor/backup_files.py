@@ -1,8 +1,8 @@
-"""What a file below `BACKUP_DIR` is: a backup of this kind of database, a part of one, or something else.
+"""Tell what a file below `BACKUP_DIR` is: a backup of this kind of database, part of one, or something else.
 
-That is read from its content, not from its name: a dump by `pg_dump` or `pg_dumpall`, or a copy of the SQLite file, by
-itself, in a tar, or compressed. Of a compressed file and of a tar, at most `MAX_READ` is read: whether a larger one is
-whole is not known. Nothing in a file may keep the doctor from looking at the others, or the metrics waiting.
+The content decides, not the name. A backup is a dump by `pg_dump` or `pg_dumpall`, or a copy of the SQLite file: plain,
+in a tar or compressed. The doctor reads at most `MAX_READ` of a compressed file or a tar, so it does not know whether a
+larger one is complete. No file may keep the doctor from checking the others, or hold up the metrics.
 """
 
 import bz2
@@ -23,7 +23,7 @@ from django.db import connection
 from zstandard import ZstdDecompressor
 
 START, TAIL, CHUNK, HEAD, MAX_READ, MAX_MEMBERS = 100, 1000, 2**16, 4 * 2**20, 64 * 2**20, 100
-# Steps of SQLite's machine, after which it is interrupted: a file can have a view without an end.
+# SQLite is interrupted after this many steps, because a view in the file may never end.
 MAX_STEPS = 1_000_000
 OURS = """
     SELECT EXISTS (SELECT 1 FROM django_migrations) AND 3 = (
@@ -35,7 +35,7 @@ TABLE = b"audit_journal"
 SQLITE = b"SQLite format 3\0"
 DUMP, TEXT = b"PGDMP", b"-- PostgreSQL database"
 CUSTOM = 1
-# How a dump with rows, and not only with tables, says that it has some.
+# What a dump contains if it has rows and not only tables.
 ROWS = (b"TABLE DATA", b"\nCOPY ", b"\nINSERT INTO ")
 ENCRYPTED_NAMES = (".age", ".gpg", ".pgp", ".asc", ".enc")
 COMPRESSED: dict[bytes, Callable[[Any], Any]] = {
@@ -47,7 +47,7 @@ COMPRESSED: dict[bytes, Callable[[Any], Any]] = {
 
 
 class Kind(StrEnum):
-    """What a file is. Of an encrypted one, only its name says that it might be a backup."""
+    """What a file is. Only the name of an encrypted file says that it might be a backup."""
 
     BACKUP = "backup"
     INCOMPLETE = "incomplete"
@@ -56,7 +56,7 @@ class Kind(StrEnum):
 
 
 def kind_of(path: Path) -> Kind:
-    """Return what the file is. One that cannot be read is nothing that could be restored."""
+    """Return what the file is. A file that cannot be read cannot be restored."""
     try:
         found = path.stat()
         return _kind(path, found.st_size, found.st_mtime_ns, connection.vendor)
@@ -66,7 +66,7 @@ def kind_of(path: Path) -> Kind:
 
 @lru_cache(maxsize=1024)
 def _kind(path: Path, size: int, changed_at: int, vendor: str) -> Kind:
-    """Remember the answer until the file changes: each scrape of the metrics asks for it."""
+    """Cache the answer until the file changes, because each scrape of the metrics asks for it."""
     if not size:
         return Kind.INCOMPLETE
     with path.open("rb") as file:
@@ -85,7 +85,7 @@ def _decompressed(file: IO[bytes]) -> Any:
 
 
 class _Content(RawIOBase):
-    """The beginning of a file, up to where it is damaged. A small file can be compressed from petabytes."""
+    """The beginning of a file, up to where it is damaged. A small file can decompress to petabytes."""
 
     def __init__(self, file: Any) -> None:
         self._file, self._left, self.is_damaged = file, MAX_READ, False
@@ -112,7 +112,7 @@ class _Content(RawIOBase):
 
 
 def _find_backup(content: BufferedReader, vendor: str) -> bool | None:
-    """Return whether the backup in the content, which may be a tar, has its end, or None if there is no backup."""
+    """Return whether the backup in the content, which may be a tar, is complete, or None if there is no backup."""
     if content.peek(512)[257:262] != b"ustar":
         return _read_backup(content, vendor)
     with suppress(Exception):  # tarfile raises more than its own errors
@@ -127,7 +127,7 @@ def _members(content: IO[bytes]) -> Iterator[IO[bytes]]:
 
 
 def _read_backup(content: IO[bytes], vendor: str) -> bool | None:
-    """Return whether a backup has its end, or None if the content does not begin as one with our tables and rows."""
+    """Return whether a backup is complete, or None if the content is not one with our tables and rows."""
     head = tail = content.read(START)
     if not (head.startswith(SQLITE) if vendor == "sqlite" else head.startswith(DUMP) or TEXT in head):
         return None
@@ -140,13 +140,13 @@ def _read_backup(content: IO[bytes], vendor: str) -> bool | None:
 
 
 def _chunks(content: IO[bytes]) -> Iterator[bytes]:
-    """Yield the content up to where a tar is cut off. A member of a tar can have petabytes that are not in the tar."""
+    """Yield the content up to where a tar is cut off. A sparse member can claim petabytes."""
     with suppress(Exception):
         yield from takewhile(bool, (content.read(CHUNK) for _ in range(MAX_READ // CHUNK)))
 
 
 def _is_whole(path: Path, size: int) -> bool:
-    """Return whether a file that is neither compressed nor a tar has an end, and a copy of SQLite's file opens."""
+    """Return whether a file that is neither compressed nor a tar is complete. SQLite must also open its copy."""
     with path.open("rb") as file:
         head = file.read(START)
         file.seek(max(0, size - TAIL))
@@ -163,13 +163,13 @@ def _has_end(head: bytes, size: int, tail: bytes) -> bool:
 
 
 def _pages(head: bytes) -> int:
-    """Return the size that the header of an SQLite file states."""
+    """Return the size stated in the header of an SQLite file."""
     page = int.from_bytes(head[16:18])
     return (65536 if page == 1 else page) * int.from_bytes(head[28:32])
 
 
 def _opens(path: Path) -> bool:
-    """Return whether SQLite reads the file, without a lock and without writing a file beside it."""
+    """Return whether SQLite can read the file, without taking a lock or writing a file next to it."""
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
             database.set_progress_handler(lambda: True, MAX_STEPS)

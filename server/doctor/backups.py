@@ -1,4 +1,4 @@
-"""The check of backups: that the newest is one, is whole, and is not old."""
+"""Check that the newest backup can be restored, and that it is recent."""
 
 import heapq
 import os
@@ -22,7 +22,7 @@ def check_backups() -> Iterator[Finding]:
     """Look at the newest backup below `BACKUP_DIR`."""
     folder: Path | None = settings.BACKUP_DIR
     if folder is None:
-        message, remedy = "BACKUP_DIR is not set, so the age of the newest backup is not known.", "Set it."
+        message, remedy = "BACKUP_DIR is not set, so the age of the newest backup is unknown.", "Set it."
         yield warning(message, remedy) if settings.IS_HTTPS else skipped(message, remedy)
         return
     files = newest_files(folder)
@@ -39,8 +39,8 @@ def check_backups() -> Iterator[Finding]:
 
 def _formats() -> str:
     if connection.vendor == "sqlite":
-        return "A backup is a copy of the SQLite file, by itself, compressed or in a tar."
-    return "A backup is a dump by pg_dump with the rows of all tables, by itself, compressed or in a tar."
+        return "A backup is a copy of the SQLite file, plain, compressed or in a tar."
+    return "A backup is a dump by pg_dump with the rows of all tables, plain, compressed or in a tar."
 
 
 def _judge(newest: Path, kind: Kind) -> Finding:
@@ -53,12 +53,12 @@ def _judge(newest: Path, kind: Kind) -> Finding:
     if age > limit:
         return problem(message, f"It should be at most {in_words(limit)} old. Read the log of the backup.")
     if kind is Kind.ENCRYPTED:
-        return warning(f"{message} It is encrypted, so only its name says so.", "Try to restore it, today.")
+        return warning(f"{message} It is encrypted, so only its name says so.", "Try to restore it today.")
     return ok(f"{message} Try to restore it from time to time.")
 
 
 def find_newest(files: list[Path]) -> tuple[Path, Kind] | None:
-    """Return the newest backup among files in this order, whole or not, else the newest encrypted file, else None."""
+    """Return the first backup in the list, complete or not, otherwise the first encrypted file, otherwise None."""
     encrypted = None
     for file in files:
         kind = kind_of(file)
@@ -70,7 +70,7 @@ def find_newest(files: list[Path]) -> tuple[Path, Kind] | None:
 
 
 def newest_files(folder: Path) -> list[Path]:
-    """Return files in the folder or below it, newest first, without hidden, unfinished and open ones."""
+    """Return the files in the folder and below it, newest first, except hidden, unfinished and open ones."""
     files = (
         Path(parent, name)
         for parent, _, names in os.walk(folder)
@@ -82,6 +82,6 @@ def newest_files(folder: Path) -> list[Path]:
 
 
 def _is_in_use(file: Path) -> bool:
-    """Return whether the file is the database itself, which a copy of its folder may not be mistaken for."""
+    """Return whether the file is the database itself. It must not pass for a backup if it is in the same folder."""
     name = settings.DATABASES[DEFAULT_DB_ALIAS]["NAME"]
     return connection.vendor == "sqlite" and Path(name).exists() and file.samefile(name)

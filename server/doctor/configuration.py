@@ -35,7 +35,7 @@ def _finding_of(message: CheckMessage) -> Finding:
 
 
 def check_secrets() -> Iterator[Finding]:
-    """Compare the secrets. The start has refused those that are short or known from examples."""
+    """Compare the secrets. The server does not start with short ones or those of examples."""
     jwt_secret, secret_key, token = settings.JWT_SECRET, settings.SECRET_KEY, settings.METRICS_TOKEN
     is_derived = secret_key == f"django:{jwt_secret}"
     named = {"JWT_SECRET": jwt_secret, **({} if is_derived else {"SECRET_KEY": secret_key}), "METRICS_TOKEN": token}
@@ -51,7 +51,7 @@ def check_secrets() -> Iterator[Finding]:
 
 
 def bits(secret: str) -> float:
-    """Return the entropy of a secret, if each of its characters was drawn from the smallest usual alphabet."""
+    """Return the entropy of a secret whose characters were drawn at random from the smallest common alphabet."""
     size = next((len(each) for each in ALPHABETS if set(secret) <= set(each)), OTHER_CHARACTERS)
     return len(secret) * math.log2(size)
 
@@ -63,7 +63,7 @@ def _weakness(name: str, value: str) -> Finding:
 
 
 def _shared() -> Finding:
-    remedy = "Give each a random value of its own: scrapers and backups of one must not open the others."
+    remedy = "Give each its own random value, so that a leak of one does not open the others."
     return problem("Two of JWT_SECRET, SECRET_KEY and METRICS_TOKEN are equal.", remedy)
 
 
@@ -75,9 +75,9 @@ def _derived() -> Finding:
 def check_metrics() -> Iterator[Finding]:
     """Say who may read `/metrics`."""
     if settings.METRICS_TOKEN:
-        yield ok("/metrics needs METRICS_TOKEN.")
+        yield ok("/metrics requires METRICS_TOKEN.")
     elif any(address in network for address in LOOPBACK for network in settings.TRUSTED_PROXIES):
-        message = "METRICS_TOKEN is not set, and a proxy on this host that adds no header would open /metrics."
+        message = "METRICS_TOKEN is not set, so a proxy on this host that adds no header would expose /metrics."
         yield warning(message, "Set METRICS_TOKEN (docs/operations.md#reading-the-metrics).")
     else:
         yield skipped("METRICS_TOKEN is not set: only direct requests from this host may read /metrics.")

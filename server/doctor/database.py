@@ -1,4 +1,4 @@
-"""Checks of the database: whether it answers, keeps what it commits, and protects the log; its clock."""
+"""Checks of the database: that it answers, keeps what it commits and protects the log, and that its clock is right."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from server.starting import MIGRATE
 SLOW_SECONDS = 0.1
 MAX_SKEW_SECONDS, BAD_SKEW_SECONDS = 1.0, 10.0
 DURABLE = {"fsync": ("on",), "full_page_writes": ("on",), "synchronous_commit": ("on", "remote_apply", "remote_write")}
-SYNCHRONIZE = "Run an NTP client, such as chrony, on this machine and on the database's."
+SYNCHRONIZE = "Run an NTP client, such as chrony, on this machine and on the database server."
 OWNER = "audit_entry"
 MAX_DIFFERENCES = 10
 
@@ -36,7 +36,7 @@ def check_database() -> Iterator[Finding]:
     version = _value("SHOW server_version" if _is_postgresql() else "SELECT sqlite_version()")
     message = f"{connection.display_name} {version.partition(' ')[0]} answers in {1000 * seconds:.1f} ms"
     if seconds > SLOW_SECONDS:
-        yield warning(f"{message}.", "Each decision waits for two answers. Move the server nearer to its database.")
+        yield warning(f"{message}.", "Each decision takes two round trips. Move the server closer to its database.")
         return
     lossy = [name for name, values in DURABLE.items() if _is_postgresql() and _value(f"SHOW {name}") not in values]
     if lossy:
@@ -51,7 +51,7 @@ def check_clock() -> Iterator[Finding]:
     ahead = (newest.created_at - clock.now()).total_seconds() if newest else 0.0
     if ahead > MAX_SKEW_SECONDS:
         message = f"The newest checkpoint of the log is {ahead:.0f} seconds ahead of this machine's clock."
-        yield problem(message, f"A clock was wrong, or is. {SYNCHRONIZE}")
+        yield problem(message, f"A clock is wrong, or was. {SYNCHRONIZE}")
     elif not _is_postgresql():
         yield ok("SQLite uses the clock of this machine, and the log is not ahead of it.")
     else:
@@ -88,27 +88,25 @@ def check_migrations() -> Iterator[Finding]:
 
 
 def check_schema() -> Iterator[Finding]:
-    """Compare the tables with the models: that a migration was applied does not say that it did what it does now."""
+    """Compare the tables with the models, because an applied migration may have been edited since."""
     found = list(schema.differences())
     if found:
         message = f"The tables are not as this version needs them: {_first(found)}."
-        remedy = (
-            "A migration was edited after it had run here, or a table was altered. Alter it back, or restore a backup."
-        )
+        remedy = "A migration was edited after it had run here, or a table was altered. Undo it, or restore a backup."
         yield problem(message, remedy)
     else:
         yield ok("The tables have the columns, keys, constraints and indexes of the models.")
 
 
 def check_triggers() -> Iterator[Finding]:
-    """Check the triggers that make the log insert-only, and those that tell the servers of changed policies."""
+    """Check the triggers that make the log insert-only, and those that notify the servers of changed policies."""
     changed = triggers.changed()
     if changed:
         remedy = "Find out who changed them, and run ./dev manage audit_verify before you trust the log."
         message = f"Triggers, rules or functions are missing, disabled, changed or not ours: {_first(changed)}."
         yield problem(message, remedy)
     else:
-        yield ok("Triggers protect all tables of the log, and tell the servers of changed policies.")
+        yield ok("Triggers protect all tables of the log, and notify the servers of changed policies.")
 
 
 def _first(found: list[str]) -> str:
@@ -119,7 +117,7 @@ def _first(found: list[str]) -> str:
 def check_roles() -> Iterator[Finding]:
     """Check that the application's role could not change the log, even without the triggers."""
     if not _is_postgresql():
-        yield skipped("SQLite has no roles: who can write to the file can change the log.")
+        yield skipped("SQLite has no roles: anyone who can write to the file can change the log.")
         return
     role = _value("SELECT current_user")
     if _value("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass(%s)", OWNER):

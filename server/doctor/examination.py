@@ -1,4 +1,4 @@
-"""Runs all checks, in order. No check can end the examination, and none can write to the database."""
+"""Runs all checks, in order. A check can neither end the examination nor write to the database."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ CONFIGURATION: dict[str, Check] = {
     "secrets": configuration.check_secrets,
     "metrics": configuration.check_metrics,
 }
-# In this order: those after one with a problem could not be read.
+# In this order: after a problem, the next ones could not be read.
 DATABASE: dict[str, Check] = {
     "settings": configuration.check_settings,
     "database": database.check_database,
@@ -69,7 +69,7 @@ def _examine_database() -> Iterator[Result]:
     found = list(_run_all(DATABASE))
     yield from found
     if any(check == "migrations" and finding.status is Status.PROBLEM for check, finding in found):
-        yield from _skip(IN_THE_DATABASE, "The database does not fit this version.")
+        yield from _skip(IN_THE_DATABASE, "The database does not match this version.")
     else:
         yield from _run_all(IN_THE_DATABASE)
 
@@ -79,18 +79,18 @@ def _skip(checks: Iterable[str], why: str) -> Iterator[Result]:
 
 
 def _run_all(checks: Mapping[str, Check]) -> Iterator[Result]:
-    """Yield what the checks find. An error is a problem, too: what could not be checked may be wrong."""
+    """Yield what the checks find. An error counts as a problem, because what could not be checked may be wrong."""
     for name, check in checks.items():
         try:
             yield from (Result(name, finding) for finding in check())
         except Exception as error:
-            remedy = "Correct what the other checks name, and run this again."
+            remedy = "Fix what the other checks report, and run this again."
             yield Result(name, problem(f"It could not be checked: {first_line(error)}.", remedy))
 
 
 @contextmanager
 def reading_only() -> Iterator[Finding | None]:
-    """Have the database refuse writes of this connection. Yield a finding if it does not answer, else None."""
+    """Make the connection read-only. Yield a finding if the database does not answer, otherwise None."""
     refusal = _open()
     try:
         yield refusal
@@ -104,7 +104,7 @@ def _open() -> Finding | None:
     if path:
         return problem(f"There is no database at {path}.", "Run ./dev manage migrate.")
     try:
-        # Django tries this in a transaction that may write, and remembers it. Its checks of models ask for it.
+        # Django finds this out by a write, and caches it. Its checks of models need it.
         _ = connection.features.supports_json_field
         _execute("SET default_transaction_read_only = on", "PRAGMA query_only = ON")
     except DatabaseError as error:

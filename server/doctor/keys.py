@@ -17,11 +17,11 @@ FORMER_SECRET = "Set the former JWT_SECRET, unless it was changed on purpose (do
 
 
 def check_signing_key() -> Iterator[Finding]:
-    """Check the age of the key that signs access tokens, and that `JWT_SECRET` opens it."""
+    """Check the age of the key that signs access tokens, and that `JWT_SECRET` decrypts it."""
     now = clock.now()
     row = keys.find_signing_key(now)
     if keys.opens_no_stored_key(now):
-        yield problem("No stored signing key opens with this JWT_SECRET.", FORMER_SECRET)
+        yield problem("This JWT_SECRET decrypts none of the stored signing keys.", FORMER_SECRET)
     elif row is None:
         yield ok("There is no signing key yet. The first token creates it.")
     else:
@@ -40,13 +40,15 @@ def _judge(row: SigningKey, now: datetime) -> Finding:
 
 
 def check_log_key() -> Iterator[Finding]:
-    """Check that `JWT_SECRET` opens the key that signs checkpoints and receipts."""
+    """Check that `JWT_SECRET` decrypts the key that signs checkpoints and receipts."""
     rows = log_keys.stored_keys()
     row: LogKey | None = next((each for each in rows if each.secret_id == crypto.secret_id()), None)
     if not rows:
         yield ok("The log has no key yet. The first entry creates it.")
     elif row is None:
-        yield problem("Another JWT_SECRET encrypts the log's key, so another key would sign the log.", FORMER_SECRET)
+        yield problem(
+            "The log's key is encrypted with another JWT_SECRET, so a new key would sign the log.", FORMER_SECRET
+        )
     elif not log_keys.opens(row):
         yield problem(f"The log's key of {row.origin} is damaged.", "Restore the table audit_logkey from a backup.")
     else:

@@ -20,7 +20,7 @@ MAX_ARCHIVING = timedelta(days=3)
 
 
 def check_sequencer() -> Iterator[Finding]:
-    """Check for how long the oldest row of the journal has waited."""
+    """Check how long the oldest row of the journal has waited."""
     lag = timedelta(seconds=lag_seconds())
     message = f"The oldest entry of the journal has waited {in_words(lag)} for its number in the log."
     status = judge_lag(lag)
@@ -49,7 +49,7 @@ def check_journal() -> Iterator[Finding]:
 def check_witnesses() -> Iterator[Finding]:
     """Check that each witness has signed the newest checkpoint that it was asked to sign."""
     if not settings.AUDIT_WITNESSES:
-        yield skipped("AUDIT_WITNESSES is not set, so no outsider checks that the log only grows.")
+        yield skipped("AUDIT_WITNESSES is not set, so no third party checks that the log only grows.")
         return
     failures = witness_failures()
     for one in failures:
@@ -59,9 +59,9 @@ def check_witnesses() -> Iterator[Finding]:
                 message, "Compare the log with what the witness has seen (docs/operations.md#a-witness-that-refuses)."
             )
         else:
-            yield warning(message, "Ask who runs it. Checkpoints are published without its signature meanwhile.")
+            yield warning(message, "Ask its operator. Until then, checkpoints are published without its signature.")
     if not failures:
-        yield ok("No witness of AUDIT_WITNESSES refuses to sign.")
+        yield ok("All witnesses of AUDIT_WITNESSES sign.")
 
 
 def _covered(newest: Checkpoint | None) -> str:
@@ -72,22 +72,24 @@ def check_anchors() -> Iterator[Finding]:
     """Compare the newest checkpoint in `AUDIT_ANCHOR_DIR` with the log: if it covers more, the log was rolled back."""
     path: Path = settings.AUDIT_ANCHOR_DIR / anchors.NEWEST
     try:
-        # Read before the database: what is anchored is committed.
+        # Read it before the database, because only what is committed is anchored.
         note, written = path.read_text(), path.stat().st_mtime
     except OSError as error:
         newest = checkpoints.latest()
-        yield _missing(path, error) if newest else skipped(f"{path.parent} has no checkpoint, and neither has the log.")
+        yield (
+            _missing(path, error) if newest else skipped(f"{path.parent} has no checkpoint, and neither does the log.")
+        )
         return
     try:
         _, stated = open_with_any(note, stored_keys())
     except (NoteBroken, UnicodeDecodeError) as error:
-        yield problem(f"{path} is not a checkpoint of this log: {error}", "Find out where it comes from.")
+        yield problem(f"{path} is not a checkpoint of this log: {error}", "Find out where it came from.")
         return
     yield _compare(path, stated, written)
 
 
 def _missing(path: Path, error: OSError) -> Finding:
-    remedy = "Run this where the server runs, or let the server write to AUDIT_ANCHOR_DIR."
+    remedy = "Run this on the server's host, or let the server write to AUDIT_ANCHOR_DIR."
     return warning(f"{path} cannot be read: {error.strerror}.", remedy)
 
 
@@ -109,7 +111,7 @@ def _compare(path: Path, stated: Statement, written: float) -> Finding:
 
 
 def check_archive() -> Iterator[Finding]:
-    """Check that no month has been on its way into the archive for days."""
+    """Check that no month has been stuck on its way into the archive for days."""
     if settings.AUDIT_ARCHIVE_AFTER_MONTHS is None and not Archive.objects.exists():
         yield skipped("AUDIT_ARCHIVE_AFTER_MONTHS is not set: all months stay in the database.")
         return
@@ -117,6 +119,6 @@ def check_archive() -> Iterator[Finding]:
     months = ", ".join(str(each.month) for each in stuck)
     if months:
         remedy = "Run ./dev manage audit_archive, which says what is wrong. Nothing was deleted."
-        yield warning(f"Months on their way into the archive for days: {months}.", remedy)
+        yield warning(f"Months stuck on their way into the archive: {months}.", remedy)
     else:
         yield ok(f"{count(Archive.objects.count(), 'month')} archived. audit_archive --verify reads them again.")

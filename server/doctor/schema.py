@@ -4,7 +4,7 @@ Each table is a set of facts, such as `column email varchar(254)` and `unique (e
 database and once more from the model. The conditions of partial indexes and the texts of CHECK constraints are not
 compared, because databases rewrite them.
 
-Django records the names of migrations, not what they did, so a table can lack what an edited migration would have made.
+Django records the names of migrations, not what they did. If one was edited later, a table can lack what it makes now.
 """
 
 from collections.abc import Iterator
@@ -31,9 +31,9 @@ KEYS_BY_HAND = {
 
 
 def differences() -> Iterator[str]:
-    """Yield what a table lacks, or has too much, such as `accounts_user lacks unique (email)`.
+    """Yield what a table lacks or should not have, such as `accounts_user lacks unique (email)`.
 
-    Indexes that no model has are left out: they may be an administrator's, and break nothing.
+    Indexes that no model has are ignored: an administrator may have added them, and they break nothing.
     """
     with connection.cursor() as cursor:
         columns = _columns(cursor)

@@ -1,4 +1,4 @@
-"""Checks of what runs beside the server: the worker, what it should have done, mail, cache and queue."""
+"""Checks of what runs alongside the server: the worker and its tasks, mail, cache and queue."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -38,17 +38,17 @@ def check_sweeps() -> Iterator[Finding]:
     worker = look_at_worker(clock.now())
     overdue = ", ".join(f"{number:,} {name}" for name, number in count_overdue().items())
     if overdue:
-        yield problem(f"Expired rows wait for their sweep: {overdue}.", START_WORKER)
+        yield problem(f"Expired rows were not swept: {overdue}.", START_WORKER)
     if worker.failed:
         yield problem(f"Tasks failed: {', '.join(worker.failed)}.", "Search the worker's log for ERROR.")
     if worker.late:
         yield warning(f"Tasks are late: {', '.join(worker.late)}.", START_WORKER)
     if not (overdue or worker.failed or worker.late):
-        yield ok("Sweeps are in time.")
+        yield ok("Sweeps are on time.")
 
 
 def check_mail() -> Iterator[Finding]:
-    """Connect to the mail server, and sign in. Sends no mail."""
+    """Connect to the mail server and sign in, without sending mail."""
     late = Notice.objects.filter(due_at__lt=clock.now() - MAX_MAIL_WAIT).count()
     if late:
         yield problem(f"{count(late, 'mail')} to users waited for more than ten minutes.", START_WORKER)
@@ -65,8 +65,11 @@ def _connect_to_mail_server() -> Finding:
         backend.open()
         backend.close()
     except OSError as error:  # `SMTPException` is one
-        return problem(f"The mail server does not accept us: {first_line(error)}.", "Check EMAIL_HOST and the others.")
-    return ok("The mail server accepts us.")
+        return problem(
+            f"The mail server refuses the connection: {first_line(error)}.",
+            "Check EMAIL_HOST and the other settings of mail.",
+        )
+    return ok("The mail server accepts the connection.")
 
 
 def check_cache() -> Iterator[Finding]:
@@ -81,7 +84,7 @@ def check_cache() -> Iterator[Finding]:
         policy = _policy(redis)
     except RedisError as error:
         yield warning(
-            f"Redis does not answer: {first_line(error)}.", "Start it: meanwhile, nothing expired is deleted."
+            f"Redis does not answer: {first_line(error)}.", "Start it. Until then, expired rows are not deleted."
         )
         return
     finally:
@@ -96,7 +99,7 @@ def check_cache() -> Iterator[Finding]:
 
 
 def _policy(redis: Redis) -> str:
-    """Return what Redis does when its memory is full, or an empty string if it does not say so."""
+    """Return what Redis does when its memory is full, or an empty string if it does not tell."""
     try:
         return str(redis.config_get("maxmemory-policy").get("maxmemory-policy", ""))
     except ResponseError:

@@ -1,4 +1,4 @@
-"""Compares the triggers and functions of the database with the statements with which migrations install them."""
+"""Compares the triggers and functions of the database with the statements that install them in migrations."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from policies import triggers as of_policies
 
 TRIGGER = re.compile(r"\s*CREATE (?:OR REPLACE )?TRIGGER (?:IF NOT EXISTS )?(\w+) (.*)", re.S)
 FUNCTION = re.compile(r"\s*CREATE (?:OR REPLACE )?FUNCTION (\w+)\(.* AS \$\$(.*)\$\$", re.S)
-# Where a trigger or a rule of another maker can lose entries, or keep a change of policies from the servers.
+# Where someone else's trigger or rule could lose entries, or hide a change of policies from the servers.
 WATCHED = "audit_%", "policies_policy", "developers_organization"
 POSTGRESQL_TRIGGERS = """
     WITH watched AS (
@@ -39,7 +39,7 @@ POSTGRESQL_FUNCTIONS = "SELECT proname, prosrc FROM pg_proc WHERE pg_function_is
 def changed() -> list[str]:
     """Return the tables of the log that no trigger protects, and the triggers and functions that are not as installed.
 
-    One that is missing or disabled is not as installed, either, nor is a trigger or a rule that no migration installs.
+    That includes those that are missing or disabled, and triggers and rules that no migration installs.
     """
     statements = [
         *of_log.install_statements(connection.vendor),

@@ -98,7 +98,7 @@ def _parse_manifest(data: bytes, key: VerifierKey) -> _Manifest:
     if found["key"] != str(key):
         raise Broken("is of a log with another key")
     if json.dumps(found, indent=2, ensure_ascii=False).encode("utf-8", "replace") + b"\n" != data:
-        raise Broken("is not written in the only way")
+        raise Broken("is not in canonical form")
     month, first, last = (read_integer(found[name], name) for name in ("month", "first", "last"))
     files = found["objects"]
     if not isinstance(files, list) or not files or first > last:

@@ -196,7 +196,7 @@ def _parse(data: bytes) -> object:
 
 
 def _read_record(value: Any) -> dict[str, Any]:
-    # Later versions may add members, which the hash covers without our knowing them.
+    # Later versions may add members, which the hash covers although this version does not know them.
     if not isinstance(value, dict):
         raise Broken("the record is not an object")
     if missing := _RECORD - value.keys():

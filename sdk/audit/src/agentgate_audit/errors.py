@@ -1,4 +1,4 @@
-"""The two ways in which a check ends badly. Messages are one line and safe to print on a terminal."""
+"""The two ways in which a check can fail. Messages are one line and safe to print on a terminal."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def parse_key(text: str, kind: int) -> VerifierKey:
         raise Unusable(f"this is {_KINDS[data[0]]}, and not {_KINDS[kind]}: {quote(parts[0])}")
     key = VerifierKey(parts[0], data[0], data[1:])
     if key.id.hex() != parts[1]:
-        raise Unusable("the verifier key's ID does not fit its key: it was not copied completely")
+        raise Unusable("the verifier key's ID does not match its key: it was not copied completely")
     return key
 
 

@@ -36,7 +36,7 @@ def verify_receipt(text: str, key: VerifierKey) -> dict[str, Any]:
     if (found := parse_json(header)) != expected:
         raise Broken(f"the receipt's header is not that of a receipt by {key.name}: {quote(found)}")
     if not key.verifies(".".join(parts[:2]).encode(), signature):
-        raise Broken("the receipt's signature is false")
+        raise Broken("the receipt's signature is not valid")
     return _read_payload(parse_json(payload), key)
 
 

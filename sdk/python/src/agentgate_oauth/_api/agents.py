@@ -88,7 +88,7 @@ class AgentsApi(Api):
     def rotate_agent_secret(
         self, agent_id: str, *, overlap_seconds: int | None = None
     ) -> Flow[RotatedSecret]:
-        """Replace all client secrets by a new one. The old ones work for `overlap_seconds` (default: 0)."""
+        """Replace all client secrets with a new one. The old ones work for `overlap_seconds` (default: 0)."""
         path = f"/agents/{segment(agent_id)}/rotate-secret"
         return self._call(create(path, reader(RotatedSecret), given(overlap_seconds=overlap_seconds)))
 
@@ -99,7 +99,7 @@ class AgentsApi(Api):
 
     @endpoint
     def create_client_secret(self, agent_id: str, *, name: str) -> Flow[NewClientSecret]:
-        """Create another client secret for the place that `name` says. It is shown only once."""
+        """Create another client secret. `name` says where it is used. It is shown only once."""
         path = f"/agents/{segment(agent_id)}/secrets"
         return self._call(create(path, reader(NewClientSecret), given(name=name)))
 
@@ -134,7 +134,7 @@ class AgentsApi(Api):
 
     @endpoint
     def rotate_api_key(self, *, overlap_seconds: int | None = None) -> Flow[RotatedApiKey]:
-        """Replace all of the developer's API keys by a new one.
+        """Replace all of the developer's API keys with a new one.
 
         This object keeps using the old key, so create a new one.
         """

@@ -21,7 +21,7 @@ _WAIT_SECONDS = 30
 # A server that answers at once instead of waiting is asked after these pauses, which double.
 _FIRST_PAUSE_SECONDS = 1.0
 _LONGEST_PAUSE_SECONDS = 8.0
-# Errors are repeated here, so that their pauses end in time.
+# Errors are retried here, so that the pauses end in time.
 _ONCE = RetryPolicy(attempts=1)
 
 
@@ -49,7 +49,7 @@ def decide(
     there.
 
     Otherwise the decision is the first one, with the approval's status: denied (before or while waiting),
-    expired, used (by another request) or, if the time is over, pending.
+    expired, used (by another request) or, if the time is up, pending.
     """
     decision = yield from ask()
     if seconds is None or decision.reason != APPROVAL_REQUIRED or decision.approval_id is None:
@@ -83,7 +83,7 @@ def wait_for_approval(approval_id: str, seconds: float, credential: Credential) 
 
 
 def _look(approval_id: str, wait: int, credential: Credential) -> Flow[tuple[str, float | None]]:
-    """Return the status, and for how many seconds the server asks to pause: None if it has answered well."""
+    """Return the status, and for how many seconds the server asks to pause: None after a normal answer."""
     try:
         approval = yield from perform(get_approval(approval_id, wait), credential, _ONCE)
     except (RateLimitedError, ServerError, ConnectionFailedError) as error:

@@ -19,7 +19,7 @@ from ..models import Page, Policy, Replay, Rule, Simulation
 T = TypeVar("T")
 AnyRule = Rule | Mapping[str, Any]
 AnyPolicy = Policy | Mapping[str, Any]
-# The server decides at most so long about one replay.
+# The longest that the server spends on one replay.
 _REPLAY_SECONDS = 30.0
 
 
@@ -97,7 +97,7 @@ class PoliciesApi(Api):
         policy: AnyPolicy | None = None,
         policy_id: str | None = None,
     ) -> Flow[Simulation]:
-        """Return what a policy says of one request. Nothing is written or counted.
+        """Return what a policy says about one request. Nothing is written or counted.
 
         `policy` is a draft, such as `{"rules": [...]}`; `policy_id` names a stored policy; both together try
         the draft in its place. `request` has `agent_id`, `required_scopes` and optionally `user_id`,
