@@ -6,7 +6,6 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
-from django.views.decorators.http import require_http_methods, require_safe
 
 from agents.selectors import agents_for_organization
 from core.errors import Invalid
@@ -20,13 +19,12 @@ from policies.services import delete_policy, update_policy
 from web.portal.policies.filters import PolicyFilterForm
 from web.portal.policies.forms import ENFORCED, SHADOW, STATUSES, changes_to, effect_of, status_of
 from web.portal.policies.stopped import STOPPED_DAYS, count_recorded, count_stopped
-from web.requests.access import developer_actor, developer_page, posted_from
+from web.requests.access import developer_actor, developer_form, developer_page, for_developers, posted_from
 from web.requests.paging import paginate
 
 LISTED_RULES = 2
 
 
-@require_safe
 @developer_page
 def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
     form = PolicyFilterForm(request.GET, agents=agents_for_organization(developer.organization_id))
@@ -39,7 +37,6 @@ def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/policies/policies.html", {"form": form, "page": page, "policies": listed})
 
 
-@require_safe
 @developer_page
 def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
@@ -55,7 +52,7 @@ def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
     return render(request, "web/portal/policies/policy.html", context)
 
 
-@developer_page
+@for_developers
 @posted_from("web:policy", "policy_id")
 def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
@@ -72,8 +69,7 @@ def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> Ht
     return _saved(request, policy)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@developer_page
+@developer_form
 def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
     if request.method == "POST":

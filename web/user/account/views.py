@@ -7,7 +7,6 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.choices import MAILS, change_profile, choose_mails
 from accounts.recent import require_recent_sign_in, time_of_sign_in
@@ -18,13 +17,12 @@ from core import clock
 from core.http import SeeOther
 from developers.selectors import developer_for_user
 from limits.throttle import Subject, Throttle
-from web.requests.access import posted_from, signed_in, user_actor, user_page
+from web.requests.access import for_users, posted_from, signed_in, user_actor, user_form, user_page
 from web.user.account.collecting import collect
 from web.user.account.forms import MailsForm, ProfileForm
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def profile(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     form = ProfileForm(request.POST or None, initial={"name": user.name, "time_zone": user.time_zone})
@@ -36,8 +34,7 @@ def profile(request: HttpRequest) -> HttpResponse:
     return render(request, "web/user/account/profile.html", context, status=422 if form.is_bound else 200)
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def notifications(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     if request.method == "POST":
@@ -50,14 +47,13 @@ def notifications(request: HttpRequest) -> HttpResponse:
     return render(request, "web/user/account/notifications.html", {"form": form})
 
 
-@require_safe
 @user_page
 def own_data(request: HttpRequest) -> HttpResponse:
     return render(request, "web/user/account/own_data.html")
 
 
 @posted_from("web:own-data")
-@user_page
+@for_users
 def export_own_data(request: HttpRequest) -> HttpResponse:
     """Send the data as a file. Requires a recent sign-in, counts as an export and is logged."""
     require_recent_sign_in(time_of_sign_in(request))

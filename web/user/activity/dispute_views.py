@@ -5,7 +5,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
 
 from agents.issued import issued_since
 from audit.events import Event
@@ -20,13 +19,12 @@ from core.formats import date_of
 from core.http import SeeOther
 from developers.selectors import developer_for_user
 from web.forms.moments import start_of_day
-from web.requests.access import signed_in, user_actor, user_page
+from web.requests.access import signed_in, user_actor, user_form
 from web.user.activity.dispute_form import DisputeForm
 from web.user.activity.items import read_items
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
-@user_page
+@user_form
 def dispute(request: HttpRequest, entry_id: str) -> HttpResponse:
     """Show what the user can stop. After the report, the same page says what to do next."""
     user = signed_in(request)
