@@ -17,7 +17,7 @@ from tests.shared import cases
 
 REGISTERED = list(admin.site._registry)
 HIDDEN = SECRET_FIELDS | {"auth_hash", "browser_digest", "code_challenge", "jwks", "body", "data"}
-LOOKUPS = ["", "__exact", "__startswith", "__gte", "__lt", "__regex", "__in", "__isnull"]
+LOOKUPS = ["", "__startswith", "__isnull"]
 MALFORMED_QUERIES = [
     "o=999",
     "o=x.-.1",
@@ -50,7 +50,7 @@ MALFORMED_QUERIES = [
 WRONG_QUERIES = ["p=-1", "p=x", "o=999", "o=x.-.1", "id__exact=%00", "q=%00", "_to_field=password", "nothing__exact=1"]
 MALFORMED_VALUES = ["garbage", "%00", "", "9" * 30, "2026-13-45", "%F0%9F"]
 # All lists and forms take their queries and ids through the same code. With these, all malformed ones are tried.
-EXAMPLES = (User, Agent, Entry)
+EXAMPLES = (Agent, Entry)
 MALFORMED_IDS = ["_00", "%00", "9" * 300, "x", "_", "_5F_00", "None", "..", "%20", "%F0%9F%98%80", "-1", "0"]
 
 
@@ -113,7 +113,8 @@ def test_staff_cannot_guess_a_hash(path: str, prefix: str, world: World) -> None
 def test_the_filters_of_a_list_work(model: type[Model], site: Client, world: World) -> None:
     page = site.get(list_url(model))
     for spec in page.context["cl"].filter_specs:
-        for choice in spec.choices(page.context["cl"]):
+        first, *_, last = spec.choices(page.context["cl"])
+        for choice in (first, last):
             assert site.get(list_url(model) + choice["query_string"]).status_code == 200
 
 
@@ -130,24 +131,26 @@ def test_the_links_between_lists_work(site: Client, world: World) -> None:
 def test_a_malformed_query_of_a_list_is_not_a_server_error(model: type[Model], site: Client, world: World) -> None:
     site.raise_request_exception = False
     model_admin = admin.site._registry[model]
-    queries = MALFORMED_QUERIES if model in EXAMPLES else WRONG_QUERIES
-    lookups = ("", "__exact", "__gte", "__isempty") if model in EXAMPLES else ("",)
+    is_example = model in EXAMPLES
+    queries, wrong = (MALFORMED_QUERIES, WRONG_QUERIES) if is_example else (WRONG_QUERIES[-1:],) * 2
+    lookups = ("", "__gte") if is_example else ("",)
+    values = MALFORMED_VALUES if is_example else MALFORMED_VALUES[:1]
     for spec in model_admin.list_filter:
         name = spec if isinstance(spec, str) else spec.parameter_name if isinstance(spec, type) else spec[0]
-        queries = [*queries, *(f"{name}{lookup}={value}" for lookup in lookups for value in MALFORMED_VALUES)]
+        queries = [*queries, *(f"{name}{lookup}={value}" for lookup in lookups for value in values)]
 
     answers = {query: site.get(f"{list_url(model)}?{query}").status_code for query in queries}
 
     assert {query: status for query, status in answers.items() if not fine(status)} == {}
-    refused = {query: answers[query] for query in WRONG_QUERIES}
+    refused = {query: answers[query] for query in wrong}
     assert set(refused.values()) == {400}, refused
 
 
 @cases("model", REGISTERED, ids=name_of)
 def test_a_malformed_id_is_not_a_server_error(model: type[Model], site: Client, world: World) -> None:
     site.raise_request_exception = False
-    ids = MALFORMED_IDS if model in EXAMPLES else MALFORMED_IDS[:2]
-    paths = [f"{one}/{page}" for one in ids for page in ("change/", "history/", "delete/", "")]
+    ids, pages = (MALFORMED_IDS, ("change/", "history/", "delete/", "")) if model is Agent else (("_00",), ("change/",))
+    paths = [f"{one}/{page}" for one in ids for page in pages]
     answers = {path: site.get(f"{list_url(model)}{path}").status_code for path in paths}
 
     assert {path: status for path, status in answers.items() if not fine(status)} == {}
@@ -199,7 +202,7 @@ def test_a_malformed_action_does_nothing_and_is_not_a_server_error(
 
 @cases("chosen", ["x", "9" * 40, "-1", "1.5", "\u0663", " ", "%00"])
 def test_a_malformed_selection_is_not_a_server_error(chosen: str, site: Client) -> None:
-    for model in REGISTERED:
+    for model in REGISTERED if chosen == "x" else (Agent,):
         for action in ("delete_selected", *actions_of(model)):
             data = {"action": action, "_selected_action": chosen, "confirmed": "yes", "post": "yes", "reason": "Test."}
             assert site.post(list_url(model), data).status_code in (200, 302, 400, 403)

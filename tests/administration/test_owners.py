@@ -23,18 +23,17 @@ from tests.shared import cases
 
 STOP = {"confirmed": "yes", "reason": "It sent spam."}
 
-OWNERS = pytest.mark.parametrize("owner", ["ada", "developer"])
-ACTIONS = pytest.mark.parametrize(
-    ("name", "action"),
-    [
-        ("consent", "revoke"),
-        ("family", "revoke"),
-        ("agent", "stop"),
-        ("organization", "suspend"),
-        ("organization", "verify"),
-        ("policy", "disable"),
-    ],
-)
+OWNED = [
+    ("developer", "consent", "revoke"),
+    ("developer", "family", "revoke"),
+    ("developer", "agent", "stop"),
+    ("developer", "organization", "suspend"),
+    ("developer", "organization", "verify"),
+    ("developer", "policy", "disable"),
+    ("ada", "consent", "revoke"),
+    ("ada", "family", "revoke"),
+    ("ada", "agent", "stop"),
+]
 
 
 @pytest.fixture
@@ -59,8 +58,7 @@ def state(row: Model) -> Any:
     return type(row)._default_manager.filter(pk=row.pk).values()[0]
 
 
-@OWNERS
-@ACTIONS
+@cases(("owner", "name", "action"), OWNED)
 def test_rows_of_superusers_are_not_changed(owner: str, name: str, action: str, office: Client, world: World) -> None:
     row = row_of(world, name)
     is_theirs = owner == "developer" or name in ("consent", "family")
@@ -75,8 +73,7 @@ def test_rows_of_superusers_are_not_changed(owner: str, name: str, action: str, 
     ) is is_theirs
 
 
-@OWNERS
-@ACTIONS
+@cases(("owner", "name", "action"), OWNED)
 def test_administrators_do_not_act_on_what_is_their_own(owner: str, name: str, action: str, world: World) -> None:
     """Neither from the row's page, which says why, nor by a direct POST, nor among selected rows. All are logged."""
     row, user = row_of(world, name), world.ada if owner == "ada" else world.developer.user
