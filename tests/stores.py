@@ -2,7 +2,8 @@
 
 All tests that use the database of the test process run on SQLite. PostgreSQL also runs those that commit or write at
 the same time, and those marked `postgresql`: they are about SQL that differs between the two, such as triggers, locks,
-indexes and numbers of statements. Those marked `postgresql(only=True)` do not run on SQLite.
+indexes and numbers of statements. Those marked `postgresql(only=True)` do not run on SQLite, and those marked
+`on_sqlite` not on PostgreSQL: these commit only because other threads or processes read their rows.
 
 Tests under `tests/live/` with a `live_store` can run on both. They run on PostgreSQL, and those in `LIVE_ON_BOTH` on
 SQLite, too: they are about what survives a kill, who waits for whom, and what two processes may do only once.
@@ -49,6 +50,8 @@ def _runs_on(store: str, item: pytest.Item) -> bool:
 
 
 def _needs_postgresql(item: pytest.Item) -> bool:
+    if _has(item, "on_sqlite"):
+        return False
     database = item.get_closest_marker("django_db")
     commits = database is not None and database.kwargs.get("transaction", False)
     return commits or "transactional_db" in getattr(item, "fixturenames", ()) or _has(item, "postgresql", "alone")

@@ -60,6 +60,7 @@ def export(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.django_db(transaction=True)
 def test_audit_verify_fails(row_id: int, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as exit_:

@@ -56,7 +56,7 @@ FACETS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 EVENTS = [Event.TOKEN_VERIFY, Event.TOKEN_ISSUED, Event.USER_SIGNED_IN]
 WEIGHTS = {4: [50, 30, 1, 19], 3: [60, 30, 10], 2: [80, 20]}
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +114,7 @@ def random_criteria(number: int) -> Iterator[Criteria]:
         yield Criteria(**fields, until=until, **{"since": since} if chance.random() < 0.6 else {})
 
 
+@pytest.mark.postgresql
 @cases("waiting", [0, 13])
 def test_all_filters_find_what_a_scan_finds(waiting: int) -> None:
     entries = write_many(150)
@@ -121,12 +122,12 @@ def test_all_filters_find_what_a_scan_finds(waiting: int) -> None:
     entries += write_many(waiting, seed=3) if waiting else []
     assert Segment.objects.count() == Entry.objects.count() // SIZE > 15
     lengths = set()
-    for criteria in random_criteria(90):
+    for criteria in random_criteria(40):
         expected = naive(entries, criteria)
         lengths.add(len(expected))
         assert found(criteria) == found(criteria, limit=7) == expected
     assert {0, 1} < lengths
-    assert max(lengths) > 50
+    assert max(lengths) > 30
 
 
 @cases(("fields", "wanted"), FACETS)
@@ -158,8 +159,8 @@ def test_actions_with_the_name_of_a_scope_do_not_hide_older_entries_with_the_sco
     assert [one.id for one in log.newest(criteria, limit)] == ids_of(wanted)[::-1][:limit]
 
 
-@cases("waiting", [0, 1, 13])
-@cases("logged", [5, 150])
+@pytest.mark.postgresql
+@cases(("waiting", "logged"), [(0, 150), (1, 5), (13, 150)])
 def test_parts_are_counted_by_one_search(waiting: int, logged: int) -> None:
     """With `logged` entries below the size of a segment, all are in the tail of the log."""
     entries = write_many(logged)
@@ -193,9 +194,9 @@ def test_a_request_id_that_the_caller_chose_cannot_be_searched_for() -> None:
         Criteria(request_id=ACTOR.request_id)
 
 
-@cases("boundary", [START + timedelta(seconds=number) for number in (0, 1, 40, 100)])
+@cases("boundary", [START + timedelta(seconds=number) for number in (0, 1, 40)])
 def test_a_time_is_inclusive_at_the_start_and_exclusive_at_the_end(boundary: datetime) -> None:
-    entries = [one for second in range(120) for one in write_row(1, START + timedelta(seconds=second))]
+    entries = [one for second in range(60) for one in write_row(1, START + timedelta(seconds=second))]
     sequence()
     number = int((boundary - START).total_seconds())
     assert found(Criteria(since=boundary)) == ids_of(entries[number:])[::-1]
@@ -221,9 +222,9 @@ def test_pages_at_the_edges_of_a_segment(number: int, limit: int) -> None:
 def test_terms_that_collide_show_no_entry_of_another_tenant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postings, "term", lambda kind, value: term(kind, "x"))
     monkeypatch.setattr("audit.readers.criteria.term", lambda kind, value: term(kind, "x"))
-    entries = write_many(100)
+    entries = write_many(60)
     sequence()
-    for criteria in random_criteria(20):
+    for criteria in random_criteria(10):
         assert found(criteria, limit=3) == naive(entries, criteria)
 
 
@@ -234,6 +235,7 @@ def test_an_id_that_ends_like_another_is_another() -> None:
     assert found(Criteria(organization_id="org_1")) == [own.id]
 
 
+@pytest.mark.postgresql
 class TestWhileTheSequencerWorks:
     """`after` is called when the journal was read, or in the middle of that."""
 
@@ -254,8 +256,7 @@ class TestWhileTheSequencerWorks:
 
         return interrupt
 
-    @cases("number", [0, 1, 3, 30, 99])
-    @cases("limit", [1, 4, 200])
+    @cases(("number", "limit"), [(0, 1), (1, 4), (3, 200), (30, 4), (99, 200)])
     def test_nothing_is_missed_or_doubled(self, number: int, limit: int, interrupt: Any) -> None:
         entries = write_row(20)
         sequence()
@@ -296,6 +297,7 @@ def waiting_rows() -> list[Prepared]:
     return [*search.waiting_entries()][::-1]
 
 
+@pytest.mark.postgresql
 @pytest.mark.parametrize("is_logged", [True, False])
 class TestCursors:
     def test_an_id_that_no_entry_has_is_refused(self, is_logged: bool) -> None:

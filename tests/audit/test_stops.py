@@ -124,11 +124,11 @@ def said(proof: StopProof | None) -> tuple[Any, ...] | None:
 
 
 @cases("name", LEVELS)
-@cases("logged", [0.0, 0.5, 0.9, 1.0])
+@cases("logged", [0.0, 0.5, 1.0])
 def test_the_proof_says_what_the_entries_say(name: str, logged: float) -> None:
     level, chance = LEVELS[name], random.Random(f"{name}{logged}")
     written: list[Prepared] = []
-    for _ in range(12):
+    for _ in range(8):
         written += write_rows(random_drafts(level, chance.randint(1, 25), chance), chance)
         if chance.random() < logged:
             sequence()
@@ -201,7 +201,7 @@ def test_a_snapshot_counts_and_finds_what_matches(logged: float) -> None:
             sequence()
     found = take_snapshot()
     assert found.end == len(written)
-    for _ in range(200):
+    for _ in range(60):
         low, high = (chance.randint(0, len(written)) for _ in range(2))
         since = START + timedelta(seconds=chance.randint(-30, 250)) if chance.random() < 0.5 else None
         criteria = Criteria(user_id=chance.choice([None, "usr_1"]), event=Event.TOKEN_VERIFY, since=since)
@@ -244,13 +244,13 @@ def test_entries_that_are_moved_meanwhile_are_counted_once(monkeypatch: pytest.M
     assert (proof.index, proof.last_allowed.index, proof.allowed_after) == (5, 4, 0)
 
 
-@cases("name", LEVELS)
+@cases("name", ["connection", "everything"])
 def test_the_cost_does_not_grow_with_the_decisions(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many queries after many decisions as after few, within one window of segments."""
     monkeypatch.setattr(finding, "FIRST_READ", 1000)
     level = LEVELS[name]
     costs = []
-    for number in (20, 400):
+    for number in (20, 200):
         write_drafts([decision()] * number)
         write_drafts([event_of(level, next(iter(level.lifts)))])
         write_drafts([decision(outcome=Outcome.DENIED)] * number)

@@ -14,11 +14,13 @@ from tests.audit.journals import write_row
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.on_sqlite
 def test_an_empty_log() -> None:
     log_keys.signer()
     assert verify() == (0, "0 entries, 0 streams and 0 checkpoints are right.")
 
 
+@pytest.mark.on_sqlite
 def test_a_log_without_a_key() -> None:
     assert verify() == (2, "The log has no key yet.")
 

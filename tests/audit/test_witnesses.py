@@ -384,6 +384,7 @@ def test_a_checkpoint_has_no_more_signatures_than_verifiers_read() -> None:
     assert len(opened.note.signatures) == 64
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.django_db(transaction=True)
 def test_a_witness_that_is_down_does_not_stop_the_others(witness: Witness, caplog: pytest.LogCaptureFixture) -> None:
     log_entries(1)
@@ -394,6 +395,7 @@ def test_a_witness_that_is_down_does_not_stop_the_others(witness: Witness, caplo
     assert caplog.text.count("does not sign") == 1
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.django_db(transaction=True)
 def test_a_slow_witness_does_not_delay_the_others(
     witness: Witness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -420,6 +422,7 @@ def test_a_request_has_a_deadline(monkeypatch: pytest.MonkeyPatch, caplog: pytes
     assert messages(caplog) == [f"Witness {url} does not sign: it has not answered within 0.5 seconds"]
 
 
+@pytest.mark.on_sqlite
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("error", [RuntimeError("oops"), OperationalError("gone")])
 def test_no_error_ends_the_collector(

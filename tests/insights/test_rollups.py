@@ -3,8 +3,6 @@
 import logging
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -27,14 +25,14 @@ from insights import bounds, services, tasks
 from insights.models import Edition, RollUp
 from insights.services import count_log, delete_former_editions, rebuild
 from insights.windows import DAY
+from tests import preloaded
 from tests.audit.journals import write_row
 from tests.audit.months import FEBRUARY, JANUARY, archive_in, fill, use_small_segments
 from tests.insights.logs import NOW, counted, counts_of_raw_log, log_entries
 from tests.shared import cases
 from tests.threads import beside_lock, race
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
-ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.django_db
 LIMIT = 16
 
 
@@ -47,11 +45,12 @@ def count_all(limit: int = LIMIT) -> None:
         pass
 
 
+@pytest.mark.postgresql
 def test_everything_is_counted_by_hour_and_day() -> None:
-    log_entries(400)
+    log_entries(200)
     count_all()
     raw = counts_of_raw_log()
-    assert len(raw) > 500
+    assert len(raw) > 300
     assert counted() == raw
 
 
@@ -116,8 +115,7 @@ def test_a_killed_process_counts_nothing_twice_and_leaves_nothing_out(
     if what == "rebuild":
         count_all()
 
-    command = [sys.executable, "-m", "tests.insights.killed", what, str(LIMIT)]
-    killed = subprocess.run(command, cwd=ROOT, env=_environment(), timeout=60, capture_output=True, text=True)
+    killed = preloaded.run(["-m", "tests.insights.killed", what, str(LIMIT)], _environment())
 
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert Edition.objects.order_by("pk").last().counted == LIMIT  # type: ignore[union-attr]
@@ -141,7 +139,7 @@ def _environment() -> dict[str, str]:
 
 @pytest.mark.django_db(transaction=True)
 def test_workers_at_once_count_each_entry_once() -> None:
-    log_entries(200)
+    log_entries(100)
     count_log(limit=1)  # the edition exists
     race([count_all] * 4)
     assert counted() == counts_of_raw_log()
@@ -158,7 +156,7 @@ def test_first_counts_at_once_begin_one_edition() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_worker_counts_while_two_rebuild(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(services, "BATCH", LIMIT)
-    log_entries(200)
+    log_entries(100)
     count_log(limit=LIMIT)
     race([count_all, rebuild, rebuild])
     count_all()
@@ -276,7 +274,8 @@ def _log_many_scopes(at: datetime) -> None:
     sequencer.sequence()
 
 
-@cases("limit", [1, 7, BATCH])
+@pytest.mark.postgresql
+@cases("limit", [7, BATCH])
 def test_a_day_of_an_organization_has_a_bounded_number_of_rows(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "MAX_ROWS_PER_DAY", 20)
     _log_many_scopes(NOW)
@@ -324,6 +323,7 @@ def test_a_transaction_writes_a_bounded_number_of_rows(monkeypatch: pytest.Monke
     assert max(sizes) < 120  # with the numbers of rows of each day
 
 
+@pytest.mark.postgresql
 def test_a_value_that_a_database_cannot_store_is_counted() -> None:
     write_row(1, scopes=["zero\0byte", "long" * 100])
     sequencer.sequence()
@@ -331,6 +331,7 @@ def test_a_value_that_a_database_cannot_store_is_counted() -> None:
     assert {row[5][:16] for row in counted() if row[2] == "scope"} == {"allowed zerobyte", "allowed longlong"}
 
 
+@pytest.mark.postgresql
 def test_old_hours_are_deleted_before_old_days(monkeypatch: pytest.MonkeyPatch) -> None:
     log_entries(40)  # in March
     count_all()

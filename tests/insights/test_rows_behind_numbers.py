@@ -32,7 +32,7 @@ from web.portal.logs.names import suggested_names
 
 OWNER = "charts@example.com"
 ANALYTICS, OVERVIEW, LOGS = "/developer/analytics", "/developer/", "/developer/logs"
-QUERIES = ("period=7d", "period=24h", "period=30d", "period=90d")
+QUERIES = ("period=24h", "period=90d")
 NUMBER = re.compile(r'<a href="(/developer/[a-z]+(?:\?[^"]*)?)">([\d,]+)</a>')
 ATTENTION = re.compile(r'<a href="(/developer/[a-z]+\?[^"]*)">[A-Za-z ]*?(\d+) (?:agent|polic)')
 SERVICE = Actor("service", "res_1")

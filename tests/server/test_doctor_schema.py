@@ -1,9 +1,12 @@
 """The doctor compares the tables and triggers of the database with what this version's migrations make."""
 
+import re
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import connection, transaction
 
 from accounts.models import User
@@ -21,6 +24,14 @@ def execute(*statements: str) -> None:
     with connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+def differences_of(table: str) -> list[str]:
+    """Return the differences of one table, because comparing all takes long."""
+    found = [model for model in apps.get_models(include_auto_created=True) if model._meta.db_table == table]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(schema, "apps", SimpleNamespace(get_models=lambda **_: found))
+        return list(schema.differences())
 
 
 def test_a_new_database_has_no_differences() -> None:
@@ -58,7 +69,7 @@ def an_index() -> str:
 )
 def test_an_altered_table_is_found(statement: str, says: str) -> None:
     execute(statement)
-    assert says in list(schema.differences())
+    assert says in differences_of(re.findall("[a-z]+_[a-z]+", says)[0])
 
 
 @pytest.mark.parametrize(
@@ -74,7 +85,7 @@ def test_an_altered_column_is_found_on_postgresql(statement: str, says: str, sto
         pytest.skip("SQLite alters no columns")
     execute(statement)
     table = statement.split()[2]
-    assert f"{table} has {says}" in list(schema.differences())
+    assert f"{table} has {says}" in differences_of(table)
 
 
 @pytest.mark.parametrize("kind", ["unique", "foreign key", "check"])
@@ -87,7 +98,7 @@ def test_a_constraint_that_was_dropped_is_found_on_postgresql(kind: str, store: 
         cursor.execute(f"{query} LIMIT 1", [letter])
         ((table, name),) = cursor.fetchall()
     execute("SET CONSTRAINTS ALL IMMEDIATE", f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
-    (difference,) = schema.differences()
+    (difference,) = differences_of(table)
     assert difference.startswith(f"{table} lacks {kind} ")
 
 
@@ -109,13 +120,13 @@ def test_a_model_that_states_something_else_is_found(
     edit: Callable[[pytest.MonkeyPatch], None], says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edit(monkeypatch)
-    assert says in list(schema.differences())
+    assert says in differences_of("accounts_user")
 
 
 def test_constraints_and_indexes_with_conditions_are_known_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     constraint = next(each for each in Consent._meta.constraints if getattr(each, "condition", None))
     execute(f'DROP INDEX "{constraint.name}"')
-    assert list(schema.differences()) == [f"consent_consent lacks unique {constraint.name}"]
+    assert differences_of("consent_consent") == [f"consent_consent lacks unique {constraint.name}"]
 
 
 def test_many_differences_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:

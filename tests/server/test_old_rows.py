@@ -67,7 +67,7 @@ def test_the_files_have_nothing_of_an_erased_user_afterwards(erased: bytes) -> N
     assert [trace for trace in (EMAIL.encode(), TARGET.encode(), erased) if trace in found] == []
 
 
-def test_a_transaction_that_still_sees_old_rows_is_reported(erased: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transaction_that_still_sees_old_rows_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("about PostgreSQL")
     make_user("late@example.com")
@@ -101,7 +101,7 @@ def test_a_transaction_that_still_sees_old_rows_is_reported(erased: bytes, monke
 
 
 def test_a_transaction_in_another_database_of_the_server_is_named_and_awaited(
-    erased: bytes, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The snapshot of VACUUM FULL goes back to every transaction of the server that writes."""
     if connection.vendor != "postgresql":

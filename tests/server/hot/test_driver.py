@@ -92,6 +92,7 @@ class TestThrottle:
         assert both.ask(verify(scene.token, caller=basic(scene.own))).status == 200
 
 
+@pytest.mark.on_sqlite
 class TestFailures:
     """What Django's view answers if the database fails, and what the event loop answers then."""
 
@@ -117,6 +118,7 @@ class TestFailures:
             assert b"boom" not in answer.body
 
 
+@pytest.mark.on_sqlite
 class TestWaiting:
     """What a thread of the event loop does for a request takes no longer than a decision may."""
 
@@ -153,6 +155,7 @@ def test_newer_keys_are_read_without_django(scene: Scene, both: Both) -> None:
     assert both.front.ask(verify(scene.token))[1] == EVENT_LOOP
 
 
+@pytest.mark.on_sqlite
 def test_100_forged_key_ids_read_the_keys_once(scene: Scene, both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
     readings, load_keys = [], keys.load_keys
     monkeypatch.setattr(keys, "UNKNOWN_SECONDS", 60)
@@ -165,6 +168,7 @@ def test_100_forged_key_ids_read_the_keys_once(scene: Scene, both: Both, monkeyp
     assert both.ask(verify(scene.token)).json["allowed"] is True
 
 
+@pytest.mark.on_sqlite
 def test_tokens_of_unknown_keys_that_arrive_at_once_wait_for_one_reading(
     scene: Scene, both: Both, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,6 +184,7 @@ def test_tokens_of_unknown_keys_that_arrive_at_once_wait_for_one_reading(
     assert readings == [1]
 
 
+@pytest.mark.on_sqlite
 class TestKeysThatCannotBeRead:
     """A flood of forged key IDs must not fill the log while the database is away."""
 
@@ -283,6 +288,7 @@ def forgeries(scene: Scene, number: int) -> list[str]:
     return [f"{base64url_encode(orjson.dumps(header)).decode()}.{claims}.{signature}" for header in headers]
 
 
+@pytest.mark.on_sqlite
 def test_the_front_starts_without_the_database(
     scene: Scene, start: Callable[[], Both], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -13,6 +13,8 @@ from tests.world import ANONYMOUS, as_user, ask, make_developer, make_resource_s
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 
+pytestmark = pytest.mark.on_sqlite
+
 IDENTIFIER = "https://foreign.example"
 
 

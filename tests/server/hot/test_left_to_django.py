@@ -243,6 +243,7 @@ class TestWrongHosts:
         assert (answer.status, answer.header("Content-Type")) == (400, "text/html; charset=utf-8")
 
 
+@pytest.mark.on_sqlite
 def test_the_front_sends_what_is_left(both: Both) -> None:
     """Django's answer arrives at the client."""
     answer = both.ask(batch(question(UNKNOWN), question("", "no scope")), by="Django")
