@@ -9,30 +9,39 @@ from pathlib import Path
 import pytest
 
 from agentgate.environment import BASE_DIR
-from tests import production
+from tests import preloaded, production
 from tests.servers import free_port
 
 SECRET = "4e6d8b0a2c9f71354e6d8b0a2c9f7135"
-SHOW = "from django.conf import settings as s; print(*(repr(getattr(s, name)) for name in {names!r}))"
 
 
 def run(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return preloaded.run(arguments, _environment(tmp_path, environment))
+
+
+def run_program(tmp_path: Path, text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with Django."""
+    file = tmp_path / "program.py"
+    file.write_text(f"import django; django.setup(); {text}")
+    return run(tmp_path, str(file), **environment)
+
+
+def run_anew(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python itself, for what depends on what was imported before."""
+    command, variables = [production.python(), *arguments], _environment(tmp_path, environment)
+    return subprocess.run(command, cwd=BASE_DIR, env=variables, capture_output=True, text=True, check=False)
+
+
+def _environment(tmp_path: Path, environment: dict[str, str]) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
-    return subprocess.run(
-        [production.python(), *arguments],
-        cwd=BASE_DIR,
-        env={**kept, "DATABASE_PATH": str(tmp_path / "start.db"), **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return {**kept, "DATABASE_PATH": str(tmp_path / "start.db"), **environment}
 
 
 def settings_of(tmp_path: Path, *names: str, **environment: str) -> str:
     """Return the settings that result from the environment, with a strong secret."""
     done = run(
         tmp_path,
-        *("-c", SHOW.format(names=names)),
+        *("-m", "tests.server.shown", *names),
         JWT_SECRET=SECRET,
         DJANGO_SETTINGS_MODULE="agentgate.settings",
         **environment,
@@ -102,7 +111,7 @@ def test_importing_the_settings_changes_nothing(tmp_path: Path) -> None:
     """They create no folders and do not read `sys.argv`."""
     program = "import sys; del sys.argv; import agentgate.settings"
     folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT")}
-    done = run(tmp_path, "-c", program, JWT_SECRET=SECRET, **folders)
+    done = run_anew(tmp_path, "-c", program, JWT_SECRET=SECRET, **folders)
 
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
@@ -111,11 +120,11 @@ def test_importing_the_settings_changes_nothing(tmp_path: Path) -> None:
 def test_commands_create_the_folders_that_they_need(tmp_path: Path) -> None:
     folders = {name: str(tmp_path / name.lower() / "x") for name in ("DATABASE_PATH", "STATIC_ROOT")}
     settings = {"JWT_SECRET": SECRET, "DJANGO_SETTINGS_MODULE": "agentgate.settings", **folders}
-    ask = "import django; django.setup(); from consent.tasks import sweep_consents; sweep_consents.delay()"
+    ask = "from consent.tasks import sweep_consents; sweep_consents.delay()"
 
     assert run(tmp_path, "manage.py", "check", **settings).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["database_path"]
-    assert run(tmp_path, "-c", ask, **settings).returncode == 0
+    assert run_program(tmp_path, ask, **settings).returncode == 0
     assert {path.name for path in (tmp_path / "database_path" / "x.queue").iterdir()} == {
         "queue",
         "processed",
@@ -124,13 +133,13 @@ def test_commands_create_the_folders_that_they_need(tmp_path: Path) -> None:
 
 
 def test_static_files_have_digests_once_they_are_collected(tmp_path: Path) -> None:
-    ask = "import django; django.setup(); from django.templatetags.static import static; print(static('css/base.css'))"
+    ask = "from django.templatetags.static import static; print(static('css/base.css'))"
     settings = {"JWT_SECRET": SECRET, "DJANGO_SETTINGS_MODULE": "agentgate.settings"}
     settings["STATIC_ROOT"] = str(tmp_path / "static")
 
-    assert run(tmp_path, "-c", ask, **settings).stdout == "/static/css/base.css\n"
+    assert run_program(tmp_path, ask, **settings).stdout == "/static/css/base.css\n"
     assert run(tmp_path, "manage.py", "collectstatic", "--no-input", **settings).returncode == 0
-    assert re.fullmatch(r"/static/css/base\.[0-9a-f]{12}\.css\n", run(tmp_path, "-c", ask, **settings).stdout)
+    assert re.fullmatch(r"/static/css/base\.[0-9a-f]{12}\.css\n", run_program(tmp_path, ask, **settings).stdout)
 
 
 def test_http_on_loopback_does_not_require_https(tmp_path: Path) -> None:
