@@ -15,12 +15,15 @@ from django.test import Client
 from accounts import passwords
 from accounts.models import User
 from accounts.verification import make_address_primary
+from consent.granting import approve_consent
+from consent.models import Consent
 from core.actor import Actor
 from core.errors import NotAuthenticated
 from tests.api.conftest import PASSWORD, Api, expect
 from tests.mails import link_in
 from tests.shared import cases
 from tests.threads import race
+from tests.world import allow, ask, make_agent, make_developer
 
 VICTIM, MINE = "victim@example.com", "stranger@evil.example"
 OWNERS, STRANGERS = "the-owner's-own-passphrase-9", "the-stranger's-passphrase-7"
@@ -148,6 +151,23 @@ def test_rehashing_an_old_password_does_not_restore_it(victim: User, monkeypatch
     monkeypatch.setattr(Argon2PasswordHasher, "must_update", lambda *args: True)
     assert stale.check_password(PASSWORD)
     assert (signs_in(OWNERS), signs_in(PASSWORD)) == (True, False)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_approvals_that_race_with_the_reset_leave_no_live_consent() -> None:
+    agent = make_agent(make_developer("dev@example.com", "Acme"))
+    Api().post("/users/register", {"email": VICTIM, "password": PASSWORD})
+    stale = User.objects.get(email=VICTIM)
+    asked = [ask(agent) for _ in range(8)]
+    allow(ask(agent), stale)
+    approvals = [partial(approve_consent, actor=OWNER, consent=consent, user=stale) for consent in asked]
+
+    def reset_password() -> None:
+        passwords.reset_password(actor=OWNER, user=User.objects.get(email=VICTIM), password=OWNERS)
+
+    race([reset_password, *approvals])
+
+    assert not Consent.objects.filter(user=stale, status=Consent.Status.APPROVED).exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,26 +1,34 @@
 """Account pre-hijacking: a stranger registers a victim's address, and the owner's reset ends what the stranger made."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
 from django.test import Client
 
-from accounts import passwords
 from accounts.models import KnownAddress, SessionToken, User
 from accounts.services import open_session
 from agents.models import Agent
-from consent.granting import approve_consent
-from consent.models import Consent
 from core.actor import Actor
-from tests.api.conftest import PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, new_agent, problem, verify
+from tests.api.conftest import (
+    PASSWORD,
+    SCOPES,
+    Api,
+    Json,
+    credentials,
+    expect,
+    initiate,
+    new_agent,
+    new_developer,
+    problem,
+    verify,
+)
 from tests.constants import NEW_PASSWORD
 from tests.log import log_entries
-from tests.threads import race
-from tests.world import allow, ask, make_agent, make_developer
+from tests.shared import rows_of_module
 from tokens.models import TokenFamily
 
 VICTIM, MINE = "victim@example.com", "stranger@evil.example"
@@ -41,8 +49,20 @@ class Stranger:
     resource_server: str
 
 
+@pytest.fixture(scope="module")
+def shared_stranger(django_db_setup: None, django_db_blocker: Any) -> Iterator[Stranger]:
+    with rows_of_module(django_db_blocker):
+        yield make_stranger()
+
+
 @pytest.fixture
-def stranger(db: None, rival: Api) -> Stranger:
+def stranger(shared_stranger: Stranger, db: None) -> Stranger:
+    browser = Client()
+    browser.cookies = deepcopy(shared_stranger.browser.cookies)
+    return replace(shared_stranger, browser=browser)
+
+
+def make_stranger() -> Stranger:
     anonymous = Api()
     registered = anonymous.post("/developers/register", {"name": "Mine", "email": VICTIM, "password": PASSWORD})
     key = Api(X_Api_Key=expect(201, registered)["apiKey"])
@@ -52,27 +72,13 @@ def stranger(db: None, rival: Api) -> Stranger:
     browser.post("/accounts/login/", {"login": VICTIM, "password": PASSWORD})
     user = User.objects.get(email=VICTIM)
     EmailAddress.objects.create(user=user, email=MINE, verified=True, primary=False)
-    theirs = new_agent(rival)
+    theirs = new_agent(new_developer("rival@example.com"))
     code = expect(200, session.post(f"/consent/{initiate(theirs)}/approve"))["code"]
     tokens = expect(200, anonymous.post("/tokens/exchange", {"code": code, **credentials(theirs)}))
     agent = new_agent(key)
     server = {"name": "Mine", "identifier": "https://mine.example", "scopes": ["email:read"]}
     secret = expect(201, key.post("/resource-servers", server))
     return Stranger(key, session, browser, agent, tokens, f"{secret['id']}:{secret['secret']}")
-
-
-@pytest.fixture
-def rival(new_developer: Callable[[str], Json]) -> Api:
-    return Api(X_Api_Key=new_developer("rival@example.com")["apiKey"])
-
-
-@pytest.fixture
-def new_developer() -> Callable[[str], Json]:
-    def register(email: str) -> Json:
-        body = {"name": email.split("@")[0], "email": email, "password": PASSWORD}
-        return expect(201, Api().post("/developers/register", body))
-
-    return register
 
 
 def test_the_owners_reset_ends_everything_created_before(stranger: Stranger, reset: Any) -> None:
@@ -163,20 +169,3 @@ def test_a_session_opened_with_the_old_password_does_not_work(stranger: Stranger
     reset(VICTIM, NEW_PASSWORD)
     late = open_session(actor=OWNER, user=before).token
     problem(Api(Authorization=f"Bearer {late}").get("/users/me/consents"), 401, "not_authenticated")
-
-
-@pytest.mark.django_db(transaction=True)
-def test_approvals_that_race_with_the_reset_leave_no_live_consent() -> None:
-    agent = make_agent(make_developer("dev@example.com", "Acme"))
-    Api().post("/users/register", {"email": VICTIM, "password": PASSWORD})
-    stale = User.objects.get(email=VICTIM)
-    asked = [ask(agent) for _ in range(8)]
-    allow(ask(agent), stale)
-    approvals = [partial(approve_consent, actor=OWNER, consent=consent, user=stale) for consent in asked]
-
-    def reset_password() -> None:
-        passwords.reset_password(actor=OWNER, user=User.objects.get(email=VICTIM), password=NEW_PASSWORD)
-
-    race([reset_password, *approvals])
-
-    assert not Consent.objects.filter(user=stale, status=Consent.Status.APPROVED).exists()

@@ -7,23 +7,20 @@ from typing import Any
 import pytest
 import time_machine
 
-from approvals.errors import ConnectionInactive, SuggestionChanged
+from approvals.errors import SuggestionChanged
 from approvals.history import offers, read_history, standing_for_user
 from approvals.models import Approval
 from approvals.services import approve_approval, deny_approval, revoke_approval
-from approvals.standing_rules import accept_suggestion, find_suggestion
+from approvals.standing_rules import accept_suggestion
 from approvals.suggestions import SuggestedRule
-from audit.events import Event
 from consent.models import Consent
 from consent.services import revoke_consent
 from core import clock
-from core.errors import NotFound
 from core.money import Amount
 from decisions.requests import Decision, VerifyRequest
 from tests.decisions.drivers import Decide, allowed, asking, bound, decide_on_django, event_loop, forget, limit
-from tests.log import log_entries
 from tests.threads import race
-from tests.world import Grant, as_user, make_grant, make_user
+from tests.world import Grant, as_user, make_grant
 
 pytestmark = pytest.mark.django_db
 
@@ -32,6 +29,11 @@ SHOP = {"verb": "pay", "recipient": "shop.example", "text": "Order"}
 
 @pytest.fixture
 def grant() -> Grant:
+    return make_asking_grant()
+
+
+def make_asking_grant() -> Grant:
+    """Return a grant whose user approves each mail."""
     grant = make_grant(scopes=["email:read", "email:send"])
     bound(grant, modes={"email:send": "ask"})
     return grant
@@ -256,127 +258,6 @@ class TestNumberPerDay:
         decided = [each for outcome in outcomes for each in outcome]
         assert (len(decided), sum(decided)) == (64, 5)
         assert allowed(decide_on_django(pay(grant, "1", text="later"))) == [False]
-
-
-class TestOffers:
-    def test_one_with_its_evidence(self, grant: Grant) -> None:
-        example = taught(grant)
-        (suggestion,) = offered(grant)
-        assert (suggestion.example.id, suggestion.ceiling, suggestion.answered) == (example.id, Amount("20", "EUR"), 5)
-        assert len(suggestion.questions) == 6
-
-    def test_none_without_enough_evidence(self, grant: Grant) -> None:
-        for value in ("1", "2", "3", "4"):
-            answer(grant, value)
-        assert offered(grant) == []
-
-    def test_none_for_requests_without_a_target(self, grant: Grant) -> None:
-        for number in range(6):
-            answer(grant, "1", recipient="", text=str(number))
-        assert offered(grant) == []
-
-    def test_none_for_critical_scopes(self, grant: Grant) -> None:
-        example = taught(grant)
-        Approval.objects.update(is_critical=True)
-        assert offered(grant) == []
-        with pytest.raises(SuggestionChanged):
-            accept(grant, example)
-
-    def test_none_once_the_scope_is_critical(self, grant: Grant) -> None:
-        example = taught(grant)
-        shown = Consent.objects.get(pk=grant.consent.pk).shown_scopes
-        Consent.objects.update(shown_scopes=[{**each, "riskLevel": "critical"} for each in shown])
-        assert offered(grant) == []
-        with pytest.raises(SuggestionChanged):
-            accept(grant, example)
-
-    def test_none_from_questions_of_a_guard(self, grant: Grant) -> None:
-        taught(grant)
-        Approval.objects.update(asked_by_rule="data_flow")
-        assert offered(grant) == []
-
-    def test_none_from_an_amount_that_cannot_be_read(self, grant: Grant) -> None:
-        for number in range(6):
-            answer(grant, "1", amount={"value": "1", "currency": "XXX"}, text=str(number))
-        assert offered(grant) == []
-
-    def test_a_refusal_under_an_earlier_connection_counts(self, grant: Grant) -> None:
-        taught(grant)
-        refused = Approval.objects.get(status="denied")
-        Approval.objects.filter(pk=refused.pk).update(consent="cns_gone", target_digest="gone")
-        Approval.objects.filter(pk=refused.pk).update(
-            context={**refused.context, "amount": pay(grant, "20").context["amount"]}
-        )
-        assert offered(grant) == []
-
-    def test_refusals_beyond_what_a_page_reads_count(self, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
-        taught(grant)
-        monkeypatch.setattr("approvals.history.MAX_QUESTIONS", 5)
-        (suggestion,) = offered(grant)
-        assert suggestion.ceiling == Amount("20", "EUR")
-        Approval.objects.filter(status="denied").update(context=pay(grant, "10").context)
-        assert offered(grant) == []
-
-    def test_none_if_there_are_too_many_refusals(self, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
-        for value in ("101", "102"):
-            answer(grant, value, approves=False)
-        for number in range(5):
-            answer(grant, "1", text=str(number))
-        monkeypatch.setattr("approvals.history.MAX_QUESTIONS", 5)
-        assert len(offered(grant)) == 1
-        answer(grant, "103", approves=False)
-        monkeypatch.setattr("approvals.history.MAX_QUESTIONS", 1)
-        assert offered(grant) == []
-
-
-class TestAccepting:
-    def test_twice_makes_one_rule(self, grant: Grant) -> None:
-        example = taught(grant)
-        assert accept(grant, example) == accept(grant, example)
-        events = [each.content for each in log_entries() if each.content["metadata"].get("for") == "rule"]
-        assert [(each["event"], each["outcome"]) for each in events] == [(Event.APPROVAL_APPROVED, "allowed")]
-
-    def test_another_ceiling_than_follows_is_refused(self, grant: Grant) -> None:
-        example = taught(grant)
-        for value in ("21", "19.90", None):
-            with pytest.raises(SuggestionChanged):
-                accept(grant, example, value)
-        for per_day in (4, 6):
-            with pytest.raises(SuggestionChanged):
-                accept(grant, example, per_day=per_day)
-        answer(grant, "20", approves=False, text="no more")
-        with pytest.raises(SuggestionChanged):
-            accept(grant, example)
-        assert not Approval.objects.filter(evidence__isnull=False).exists()
-
-    def test_an_older_example_teaches_the_same(self, grant: Grant) -> None:
-        example = taught(grant)
-        answer(grant, "7", text="later")
-        assert accept(grant, example, per_day=6).context["amount"] == {"value": "20", "currency": "EUR"}
-
-    def test_a_refused_example_teaches_nothing(self, grant: Grant) -> None:
-        taught(grant)
-        refused = Approval.objects.get(status="denied")
-        assert find_suggestion(grant.user, refused, clock.now()) is None
-        with pytest.raises(SuggestionChanged):
-            accept(grant, refused)
-
-    def test_is_the_users_own(self, grant: Grant) -> None:
-        example, bob = taught(grant), make_user("bob@example.com")
-        with pytest.raises(NotFound):
-            accept_suggestion(actor=as_user(bob), example=example, user=bob, ceiling=Amount("20", "EUR"), per_day=5)
-
-    def test_needs_an_active_connection(self, grant: Grant) -> None:
-        example = taught(grant)
-        Consent.objects.update(paused_at=clock.now())
-        with pytest.raises(ConnectionInactive):
-            accept(grant, example)
-
-    def test_a_rule_is_no_evidence(self, grant: Grant) -> None:
-        rule = accept(grant, taught(grant))
-        undo(grant, rule)
-        (suggestion,) = offered(grant)
-        assert len(suggestion.questions) == 6
 
 
 class TestRaces:
