@@ -92,6 +92,12 @@ def test_tiles_can_be_cached_for_ever(anonymous: Api, path: str) -> None:
     assert answer["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
+@pytest.fixture
+def tiles(db: None) -> None:
+    write_row(300)
+    sequence()
+
+
 @cases(
     "path",
     [
@@ -117,9 +123,7 @@ def test_tiles_can_be_cached_for_ever(anonymous: Api, path: str) -> None:
         "%00",
     ],
 )
-def test_other_tiles_do_not_exist(anonymous: Api, path: str) -> None:
-    write_row(300)
-    sequence()
+def test_other_tiles_do_not_exist(tiles: None, anonymous: Api, path: str) -> None:
     answer = anonymous.get(f"/audit/tile/{path}")
     problem(answer, 404, "not_found")
     assert answer["Cache-Control"] == "no-store"

@@ -8,9 +8,10 @@ import pytest
 from accounts.models import User
 from agents.emergency import lift_emergency_stop, stop_everything
 from agents.models import Agent
-from agents.services import lift_agent_stop, stop_agent
+from agents.services import lift_agent_stop, stop_agent, update_agent
 from consent.models import Consent
-from core.actor import SYSTEM
+from consent.pausing import pause_agent, pause_all_agents, resume_agent, resume_all_agents
+from core.actor import SYSTEM, Actor
 from developers.services import reactivate_organization, suspend_organization
 from tests.api.conftest import Api, Json, credentials, expect, new_agent, problem, tokens_for, verify
 from tests.log import log_entries
@@ -35,17 +36,25 @@ class Stops:
         self.developer, self.agent, self.ada, self.tokens = developer, agent, ada, tokens
 
     @property
+    def user(self) -> Actor:
+        return SYSTEM.acting_as("user", self.ada.id)  # type: ignore[attr-defined]
+
+    @property
+    def consent(self) -> Consent:
+        return Consent.objects.select_related("user").get(pk=self.tokens["consentId"])
+
+    @property
     def row(self) -> Agent:
         return Agent.objects.select_related("organization").get(pk=self.agent["id"])
 
     def make(self, name: str) -> None:
         match name:
             case "pause":
-                expect(200, self.ada.post(path_of(self.tokens, "pause"), {"reason": WHY}))
+                pause_agent(actor=self.user, consent=self.consent, reason=WHY)
             case "pause all":
-                expect(200, self.ada.post("/users/me/agents/pause"))
+                pause_all_agents(actor=self.user, user=self.consent.user)
             case "suspend":
-                expect(200, self.developer.patch(f"/agents/{self.agent['id']}", {"status": "suspended"}))
+                update_agent(actor=SYSTEM, agent=self.row, changes={"status": "suspended"})
             case "stop":
                 assert stop_agent(actor=SYSTEM, agent=self.row, reason="Spam.")
             case "organization":
@@ -56,11 +65,11 @@ class Stops:
     def lift(self, name: str) -> None:
         match name:
             case "pause":
-                assert expect(200, self.ada.post(path_of(self.tokens, "resume")))["pausedAt"] is None
+                resume_agent(actor=self.user, consent=self.consent, user=self.consent.user)
             case "pause all":
-                assert expect(200, self.ada.post("/users/me/agents/resume")) == {"pausedAt": None}
+                resume_all_agents(actor=self.user, user=self.consent.user)
             case "suspend" if self.row.organization.may_act:
-                expect(200, self.developer.patch(f"/agents/{self.agent['id']}", {"status": "active"}))
+                update_agent(actor=SYSTEM, agent=self.row, changes={"status": "active"})
             case "suspend":
                 Agent.objects.filter(pk=self.row.pk).update(status="active")
             case "stop":

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from accounts.services import open_session
 from agents.models import Agent
 from api.v1.urls import urlpatterns as endpoints
 from core.actor import SYSTEM
@@ -31,7 +32,6 @@ from tests.api.conftest import (
     verify,
 )
 from tests.log import log_entries, log_entry
-from tests.shared import cases
 from web.urls import urlpatterns as pages
 
 REASON = "Fraud reports."
@@ -122,7 +122,8 @@ def policy(developer: Api) -> Json:
 @pytest.fixture
 def session(developer: Api) -> Api:
     """The developer with a session token instead of the API key."""
-    return Api(Authorization=f"Bearer {log_in('acme@example.com')}")
+    user = User.objects.get(email="acme@example.com")
+    return Api(Authorization=f"Bearer {open_session(actor=SYSTEM, user=user).token}")
 
 
 @pytest.fixture
@@ -142,11 +143,6 @@ def suspend(agent: Json) -> Callable[[], Organization]:
     return suspend
 
 
-def log_in(email: str) -> str:
-    answer = Api().post("/developers/login", {"email": email, "password": PASSWORD})
-    return str(expect(200, answer)["sessionToken"])
-
-
 def with_ids(path: str, agent: Json, policy: Json, server: Json) -> str:
     owned = {"agents": agent["id"], "policies": policy["id"], "resource-servers": server["id"]}
     return path.replace("*", owned.get(path.split("/")[0], "x"))
@@ -161,50 +157,40 @@ def basic(server: Json) -> str:
     return "Basic " + base64.b64encode(f"{server['id']}:{server['secret']}".encode()).decode()
 
 
-@cases("endpoint", own_endpoints())
 def test_every_endpoint_of_the_organization_refuses_key_and_session(
-    endpoint: str,
-    developer: Api,
-    session: Api,
-    agent: Json,
-    policy: Json,
-    server: Json,
-    suspend: Callable[[], Organization],
+    developer: Api, session: Api, agent: Json, policy: Json, server: Json, suspend: Callable[[], Organization]
 ) -> None:
-    method, path = endpoint.split()
-    path = "/" + with_ids(path, agent, policy, server)
     suspend()
     before = contents()
-
-    for caller in (developer, session):
-        answer = problem(caller.call(method, path, {}), 403, "organization_suspended")
-        assert REASON in answer["detail"]
-
+    for endpoint in own_endpoints():
+        method, path = endpoint.split()
+        for caller in (developer, session):
+            answer = caller.call(method, "/" + with_ids(path, agent, policy, server), {})
+            assert REASON in problem(answer, 403, "organization_suspended")["detail"], endpoint
     assert contents() == before
 
 
-@cases("path", own_pages())
 def test_every_page_of_the_portal_shows_the_suspension_and_changes_nothing(
-    path: str, agent: Json, policy: Json, server: Json, suspend: Callable[[], Organization]
+    agent: Json, policy: Json, server: Json, suspend: Callable[[], Organization]
 ) -> None:
     browser = Client()
     browser.force_login(User.objects.get(email="acme@example.com"))
-    path = "/" + re.sub(
-        r"\*", agent["id"] if "agents" in path else policy["id"], path.replace("history/*", "history/1")
-    )
     suspend()
     before = contents()
-
-    for answer in (browser.get(path), browser.post(path, {"overlap_seconds": "0"})):
-        if answer.status_code == 405:
-            continue
-        html = answer.content.decode()
-        assert answer.status_code == 403
-        assert "Organization suspended" in html
-        assert REASON in html
-        assert "<time" in html
-
+    for page in own_pages():
+        own_id = agent["id"] if "agents" in page else policy["id"]
+        path = "/" + page.replace("history/*", "history/1").replace("*", own_id)
+        for answer in (browser.get(path), browser.post(path, {"overlap_seconds": "0"})):
+            if answer.status_code != 405:
+                _shows_the_suspension(answer, path)
     assert contents() == before
+
+
+def _shows_the_suspension(answer: Any, path: str) -> None:
+    html = answer.content.decode()
+    assert answer.status_code == 403, path
+    for words in ("Organization suspended", REASON, "<time"):
+        assert words in html, path
 
 
 def test_lifting_the_suspension_restores_access(

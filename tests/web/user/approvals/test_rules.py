@@ -1,6 +1,7 @@
 """Rules that follow from a user's answers: offered with evidence, replayed, accepted and undone on the pages."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,15 +20,25 @@ from core.actor import SYSTEM
 from core.secrets import digest
 from tests.approvals import make_approval
 from tests.log import log_entries
-from tests.shared import cases
+from tests.shared import cases, copied
 from tests.web.browser.pages.approvals import answered, pay, teach
+from tests.world import allow, as_user, ask
 
 SHOP = "shop.example"
 
 
-@pytest.fixture
-def example(granted: Consent) -> Approval:
-    return teach(granted, SHOP)
+@pytest.fixture(scope="module")
+def shared_granted(shared_agent: Agent, shared_ada: User) -> Consent:
+    return allow(ask(shared_agent), shared_ada)
+
+
+@pytest.fixture(scope="module")
+def shared_example(shared_granted: Consent) -> Approval:
+    return teach(shared_granted, SHOP)
+
+
+granted = copied("shared_granted")
+example = copied("shared_example")
 
 
 def shown(html: Any) -> str:
@@ -92,34 +103,37 @@ class TestOffers:
         assert "Always allow" not in shown(as_ada.get(f"/approvals/{example.id}"))
 
 
+STOPS: dict[str, Callable[[Consent, User], object]] = {
+    "agent": lambda granted, ada: pause_agent(actor=as_user(ada), consent=granted),
+    "all agents": lambda granted, ada: pause_all_agents(actor=as_user(ada), user=ada),
+    "by its developer": lambda granted, ada: stop_agent(actor=SYSTEM, agent=granted.agent, reason="Spam."),
+    "everything": lambda granted, ada: stop_everything(actor=SYSTEM, reason="Fire."),
+    "scope": lambda granted, ada: Agent.objects.update(allowed_scopes=["email:read"]),
+}
+
+
 class TestAgentsThatAreStopped:
     """Of what the user or another has stopped, nothing is offered, and the button of an earlier page does nothing."""
 
-    @pytest.fixture(params=["agent", "all agents", "by its developer", "everything", "scope"])
-    def stop(self, granted: Consent, ada: User, request: Any) -> Any:
-        stops = {
-            "agent": lambda: pause_agent(actor=SYSTEM.acting_as("user", ada.id), consent=granted),
-            "all agents": lambda: pause_all_agents(actor=SYSTEM.acting_as("user", ada.id), user=ada),
-            "by its developer": lambda: stop_agent(actor=SYSTEM, agent=granted.agent, reason="Spam."),
-            "everything": lambda: stop_everything(actor=SYSTEM, reason="Fire."),
-            "scope": lambda: Agent.objects.update(allowed_scopes=["email:read"]),
-        }
-        return stops[request.param]
-
-    def test_are_not_asked_less(self, as_ada: Client, example: Approval, stop: Any) -> None:
+    @cases("stop", STOPS)
+    def test_are_not_asked_less(
+        self, as_ada: Client, ada: User, granted: Consent, example: Approval, stop: str
+    ) -> None:
         form = offer(as_ada)
-        assert "Ask me less" in shown(as_ada.get(f"/approvals/{example.id}"))
-        stop()
-        for path in ("/approvals", f"/approvals/{example.id}"):
-            words = shown(as_ada.get(path))
-            assert "Ask me less" not in words
-            assert "Always allow" not in words
+        STOPS[stop](granted, ada)
+        assert "Always allow" not in shown(as_ada.get("/approvals"))
+        words = shown(as_ada.get(f"/approvals/{example.id}"))
+        assert "Ask me less" not in words
+        assert "Always allow" not in words
         assert "Nothing was allowed." in shown(as_ada.post("/approvals/rules", form, follow=True))
         assert rules() == []
 
-    def test_keep_the_rules_that_the_user_can_undo(self, as_ada: Client, example: Approval, stop: Any) -> None:
+    def test_keep_the_rules_that_the_user_can_undo(
+        self, as_ada: Client, ada: User, granted: Consent, example: Approval
+    ) -> None:
+        assert "Ask me less" in shown(as_ada.get(f"/approvals/{example.id}"))
         as_ada.post("/approvals/rules", offer(as_ada))
-        stop()
+        STOPS["everything"](granted, ada)
         (rule,) = rules()
         for path in ("/approvals", f"/approvals/{rule.id}"):
             assert "Undo" in shown(as_ada.get(path))

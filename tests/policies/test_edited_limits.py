@@ -1,19 +1,25 @@
 """Editing a limit does not give a second quota: calls counted before the edit still count."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 import time_machine
 
-from tests.api.conftest import Api, Json, expect, new_agent, tokens_for, verify
+from core.actor import SYSTEM
+from decisions.requests import Decision, VerifyRequest
+from decisions.services import decide
+from developers.models import Developer
+from policies.services import create_policy, delete_policy, update_policy
 from tests.shared import cases
+from tests.world import ANONYMOUS, grant_to, make_agent, make_user
 
 HOUR, DAY = 3600, 86_400
 START = datetime(2026, 3, 23, 12, tzinfo=UTC)
 
 Clock = time_machine.Traveller
+Rule = dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
@@ -22,37 +28,39 @@ def clock() -> Iterator[Clock]:
         yield traveller
 
 
-def limit(window: int, scope: str = "per_user", most: int = 3) -> Json:
+def limit(window: int, scope: str = "per_user", most: int = 3) -> Rule:
     return {"type": "rate_limit", "config": {"maxRequests": most, "windowSeconds": window, "scope": scope}}
 
 
 class World:
     """A developer whose agent acts for two users under one policy."""
 
-    def __init__(self, developer: Api, people: list[Api]) -> None:
-        self.developer = developer
-        self.agent = new_agent(developer)
-        self.people = people
+    def __init__(self, developer: Developer) -> None:
+        self.organization = developer.organization
+        self.agent = make_agent(developer)
+        self.people = [make_user("ada@example.com"), make_user("bob@example.com")]
         self.renew()
-        self.path = ""
 
     def renew(self) -> None:
-        self.tokens = [tokens_for(self.agent, person)["accessToken"] for person in self.people]
+        self.tokens = [grant_to(self.agent, person, ["email:read"]) for person in self.people]
 
-    def start(self, *rules: Json) -> None:
-        self.path = f"/policies/{expect(201, self.developer.post('/policies', {'name': 'P', 'rules': rules}))['id']}"
+    def start(self, *rules: Rule) -> None:
+        self.policy = create_policy(actor=SYSTEM, organization=self.organization, name="P", rules=list(rules))
 
-    def edit(self, *rules: Json, **changes: Any) -> None:
-        expect(200, self.developer.patch(self.path, {"rules": rules, **changes} if rules or not changes else changes))
+    def edit(self, *rules: Rule, **changes: Any) -> None:
+        update_policy(actor=SYSTEM, policy=self.policy, changes=changes or {"rules": list(rules)})
 
     def use(self, times: int, person: int = 0) -> int:
         """Make `times` calls and return how many were allowed."""
-        return sum(verify(self.tokens[person])["allowed"] for _ in range(times))
+        return sum(decision.allowed for decision in self.call(person, times))
+
+    def call(self, person: int = 0, times: int = 1) -> Sequence[Decision]:
+        return decide([VerifyRequest(self.tokens[person], ["email:read"], ANONYMOUS)] * times)
 
 
 @pytest.fixture
-def world(developer: Api, ada: Api, bob: Api) -> World:
-    return World(developer, [ada, bob])
+def world(developer: Developer) -> World:
+    return World(developer)
 
 
 def test_after_a_clock_jump_is_corrected_a_limit_denies_for_one_window(world: World, clock: Clock) -> None:
@@ -107,7 +115,7 @@ def test_a_joint_count_charged_to_each_user_expires_with_the_window(world: World
     assert (world.use(1, 0), world.use(1, 1)) == (0, 0)
     clock.shift(timedelta(seconds=3))
     assert (world.use(3, 0), world.use(3, 1)) == (2, 2)
-    assert verify(world.tokens[0])["retryAfterSeconds"] <= 60
+    assert (world.call()[0].retry_after_seconds or 0) <= 60
 
 
 def test_a_denial_after_an_edit_says_when_to_try_again(world: World, clock: Clock) -> None:
@@ -116,7 +124,7 @@ def test_a_denial_after_an_edit_says_when_to_try_again(world: World, clock: Cloc
     clock.shift(timedelta(seconds=30))
     world.use(1)
     world.edit(limit(60, "per_user", 1))
-    wait = verify(world.tokens[0])["retryAfterSeconds"]
+    wait = world.call()[0].retry_after_seconds
     assert wait == 60
     clock.shift(timedelta(seconds=wait + 1))  # a call counts for up to a 64th of the window longer
     assert world.use(1) == 1
@@ -213,7 +221,7 @@ def test_a_loosened_limit_applies_immediately(world: World) -> None:
 def test_a_new_policy_starts_counting_at_zero(world: World) -> None:
     world.start(limit(HOUR, most=2))
     assert world.use(2) == 2
-    expect(204, world.developer.delete(world.path))
+    delete_policy(actor=SYSTEM, policy=world.policy)
     world.start(limit(HOUR, most=2))
     assert world.use(3) == 2
 
