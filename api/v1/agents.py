@@ -157,7 +157,7 @@ class RotateOneClientSecret(SecretEndpoint):
 class RotateClientSecret(DeveloperEndpoint):
     @operation(
         "rotateAgentSecret",
-        "Replace all client secrets of an agent by a new one",
+        "Replace all client secrets of an agent with a new one",
         description="The new secret has the name of a single earlier one. If there are several, it has none. Earlier "
         "secrets keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedClientSecretOut,

@@ -151,7 +151,7 @@ class RotateOneApiKey(DeveloperEndpoint):
 class RotateApiKey(DeveloperEndpoint):
     @operation(
         "rotateApiKey",
-        "Replace all of the developer's API keys by a new one",
+        "Replace all of the developer's API keys with a new one",
         description="The new key has the name and the lifetime of a single earlier one. If there are several, it has "
         "no name and no end. Earlier keys keep working for `overlapSeconds`, by default not at all.",
         answer=RotatedApiKeyOut,

@@ -80,7 +80,7 @@ class Connections:
         self._totals: dict[str, Totals] = {}
 
     def check(self, entry: Entry, *, has_gap: bool) -> Spent | None:
-        """Return what was spent with this entry. If that is not disclosed, return None. Raises `Broken`."""
+        """Return what this entry spent, or None if that is not disclosed. Raises `Broken`."""
         consent, totals = entry.record["consentId"], entry.totals
         if totals is None:
             if consent is not None and self.stream.kind != "organization":
@@ -93,7 +93,7 @@ class Connections:
         return self._compare(entry, before, totals, has_gap)
 
     def _first(self, totals: Totals) -> Totals | None:
-        """Return the totals before the first entry that the export has of a connection. If unknown, return None."""
+        """Return the totals of a connection before its first entry in the export, or None if they are unknown."""
         return _NOTHING if self.stream.start is None or totals.number == 1 else None
 
     def _compare(self, entry: Entry, before: Totals, after: Totals, has_gap: bool) -> Spent | None:

@@ -71,12 +71,12 @@ class Entry:
 
     @property
     def says_yes(self) -> bool:
-        """Whether a service was told that a token may be used: a decision, or an introspection, of the same facts."""
+        """Whether a service was told, by a decision or an introspection, that a token may be used."""
         return self.record["event"] in _ANSWERS and bool(self.record["outcome"] == "allowed")
 
     @property
     def service_organizations(self) -> list[str]:
-        """The organizations whose services are concerned. Empty if this reader may not see which they are."""
+        """The organizations whose services are concerned. Empty if this reader may not see them."""
         return _service_organizations(self.record, self.groups) or []
 
     @property

@@ -72,7 +72,7 @@ class Windows:
         self._spent: dict[str, list[tuple[int, int, Decimal]]] = {one.currency: [] for one in spendings}
 
     def note(self, entry: Entry, spent: Spent | None) -> None:
-        """Keep what an allowed decision counts for. Raises `Unusable` if that is not known, or its amount is hidden."""
+        """Remember what an allowed decision counts. Raises `Unusable` if that is not known or its amount is hidden."""
         if entry.is_damaged and (self._limits or self._spendings):
             raise Unusable(f"index {entry.index}: limits cannot be checked, because the entry was damaged")
         if self._limits and entry.is_allowed:

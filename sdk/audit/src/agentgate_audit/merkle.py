@@ -76,7 +76,7 @@ def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: byt
 
 
 def _roots_of(first: int, last: int, path: Sequence[bytes]) -> tuple[bytes, bytes] | None:
-    """Return the old and the new root that a consistency proof leads to. If its length is wrong, return None."""
+    """Return the old and the new root that a consistency proof leads to, or None if its length is wrong."""
     while first % 2:
         first, last = first >> 1, last >> 1
     old_root = new_root = path[0]

@@ -29,7 +29,7 @@ class VerifierKey:
 
     @property
     def id(self) -> bytes:
-        """The first 4 bytes of a hash: a short name for the key, which others can collide with."""
+        """The first 4 bytes of a hash: a short name for the key, which another key can share."""
         return hashlib.sha256(self.name.encode() + b"\n" + bytes([self.kind]) + self.public).digest()[:4]
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Read JSON in one way only: no repeated names, no NaN, and numbers keep their spelling."""
+"""Read JSON strictly: no repeated names, no NaN, and numbers keep their spelling."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class Listener:
             yield Sleep(_POLL_SECONDS)
 
     def grant(self, issuer: str) -> dict[str, object]:
-        """Return the exchange's parameters. Raises AuthorizationError, also for another issuer (RFC 9207)."""
+        """Return the exchange's parameters. Raises AuthorizationError, also for a wrong issuer (RFC 9207)."""
         answer = self.answer
         if answer is None or answer.issuer != issuer:
             raise AuthorizationError(f"the response is not from {issuer!r}: {answer}")

@@ -38,7 +38,7 @@ class Renewal:
         return (yield from self.renewed(record))
 
     def renewed(self, stale: SessionRecord) -> Flow[SessionRecord]:
-        """Return tokens newer than `stale`. If several callers wait here, only one refreshes.
+        """Return tokens newer than `stale`. If several callers wait, only one refreshes.
 
         If its attempt fails, the others raise the same error instead of trying again.
         """

@@ -1,4 +1,4 @@
-"""Send a call, and repeat it where that is safe."""
+"""Send a call, and repeat it if that is safe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("agentgate_oauth")
 
 # The code of a 503 that came too late: the server may have carried out the request, or may still do so.
 OUTCOME_UNKNOWN = "outcome_unknown"
-# The longest window of a limit. A response that asks for more is read as this.
+# The longest window of a limit. A longer one in a response is cut to this.
 MAX_RETRY_AFTER = 31 * 24 * 3600.0
 
 

@@ -45,7 +45,7 @@ def show_agent(agent: AgentName) -> None:
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The name that users see.")],
     redirect_uri: Annotated[
-        list[str], typer.Option(metavar="URI", help="Where users return to. Repeat for several.")
+        list[str], typer.Option(metavar="URI", help="The URL that users return to. Repeat for several.")
     ],
     scope: Annotated[
         list[str], typer.Option(metavar="SCOPE", help="A scope it may ask for. Repeat for several.")
@@ -101,7 +101,7 @@ def activate(agent: AgentName) -> None:
 
 @command(app, "rotate-secret", example="agentgate agents rotate-secret SmartMail --overlap-seconds 3600")
 def rotate_secret(agent: AgentName, overlap_seconds: Overlap = 0) -> None:
-    """Replace all client secrets of an agent by a new one, and print it.
+    """Replace all client secrets of an agent with a new one, and print it.
 
     Without an overlap the old ones stop working at once.
     """

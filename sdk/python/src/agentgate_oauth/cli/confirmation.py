@@ -14,7 +14,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmat
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on the terminal, unless `yes`. Raises Failure without one, and typer.Abort after a no."""
+    """Ask on the terminal, unless `yes`. Raises Failure without a terminal, typer.Abort after a no."""
     if yes:
         return
     if not sys.stdin.isatty():

@@ -46,7 +46,7 @@ def _print(explanation: Explanation) -> None:
 
 
 def _describe(api: AgentGateAdmin, entry: AuditEntry) -> Denial:
-    """Return the entry with its agent, policy and cause, as far as the organization can see them now."""
+    """Return the entry with its agent, policy and cause, if the organization can still see them."""
     agent_name = _agent_name(api, entry.agent_id)
     return Denial(entry, agent_name, _policy(api, entry.policy_id), find_cause(api, entry))
 

@@ -24,11 +24,16 @@ from .output import print_line, show
 
 Start = Annotated[
     datetime | None,
-    typer.Option("--from", metavar="TIME", formats=MOMENTS, help="The first time. UTC without an offset."),
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        formats=MOMENTS,
+        help="The start of the period, inclusive. UTC if it has no offset.",
+    ),
 ]
 End = Annotated[
     datetime | None,
-    typer.Option("--to", metavar="TIME", formats=MOMENTS, help="The end: the first time after it."),
+    typer.Option("--to", metavar="TIME", formats=MOMENTS, help="The end of the period, exclusive."),
 ]
 
 
@@ -40,7 +45,7 @@ def export(
 ) -> None:
     """Export the organization's log as evidence, which agentgate-audit verifies offline.
 
-    The export is an entry of the log, too.
+    The export itself is logged, too.
     """
     with admin() as api, _opened(file) as output:
         for part in _read(api, since=utc(start), until=utc(end)):
@@ -51,7 +56,7 @@ def export(
 
 
 def _read(api: AgentGateAdmin, since: datetime | None, until: datetime | None) -> Iterator[bytes]:
-    """Yield the export as it arrives, because it has no limit."""
+    """Yield the export as it arrives, because its size has no limit."""
     period = {"from": rfc3339(since), "to": rfc3339(until)}
     call = get("/audit/export", lambda _: None, **period)
     with api._driver.stream(call.as_send(api._credential)) as response:

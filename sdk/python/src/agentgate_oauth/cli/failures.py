@@ -22,12 +22,12 @@ REFUSED, USAGE = 1, 2
 _REMEDIES = {
     "certificate_not_trusted": "If a private CA signed it, set SSL_CERT_FILE to a file with its certificate.",
     "certificate_not_valid": "Check the host name of the URL, and the certificate that the server sends.",
-    "tls_failed": "Check that the server speaks https at this port.",
+    "tls_failed": "Check that the server speaks HTTPS on this port.",
     "host_not_found": "Check the host name of --url or AGENTGATE_URL, and the network.",
-    "connection_refused": "Check that the server runs, and the port of --url or AGENTGATE_URL.",
-    "timeout": "Check that the server runs, and that no firewall is in between.",
+    "connection_refused": "Check that the server is running, and the port of --url or AGENTGATE_URL.",
+    "timeout": "Check that the server is running, and that no firewall is in between.",
     "proxy_failed": "Check the proxy.",
-    "no_response": "Check that the server runs, and that --url or AGENTGATE_URL is its address.",
+    "no_response": "Check that the server is running, and that --url or AGENTGATE_URL is its address.",
 }
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 # Keys, secrets and tokens, which users may type in the wrong place.

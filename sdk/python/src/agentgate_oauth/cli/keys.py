@@ -40,7 +40,8 @@ def list_keys() -> None:
 def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Where it is used.")],
     expires_in_seconds: Annotated[
-        int | None, typer.Option(metavar="SECONDS", min=60, help="How long it works. Default: no end.")
+        int | None,
+        typer.Option(metavar="SECONDS", min=60, help="How long it works. Default: it does not expire."),
     ] = None,
 ) -> None:
     """Create another API key and print it."""
@@ -66,7 +67,7 @@ def rotate(
             rotated = api.rotate_one_api_key(find_key(api, key).id, overlap_seconds=overlap_seconds)
             show_secret(rotated, "API key", rotated.api_key)
             return
-        confirm("Replace all your API keys by a new one?", yes=yes)
+        confirm("Replace all your API keys with a new one?", yes=yes)
         replacing = api.rotate_api_key(overlap_seconds=overlap_seconds)
     show_secret(replacing, "API key", replacing.api_key)
 

@@ -93,7 +93,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group that is a command itself, with the common options after its own."""
+    """A group that is also a command, with the common options after its own."""
 
     def __init__(self, *args: Any, params: list[Any], **kwargs: Any) -> None:
         super().__init__(*args, params=[*params, *_COMMON], **kwargs)
@@ -127,7 +127,7 @@ def is_below(context: typer.Context) -> bool:
 
 
 def utc(moment: datetime | None) -> datetime | None:
-    """Return the time. Without a time zone it is in UTC."""
+    """Return the time, in UTC if it has no time zone."""
     return moment.replace(tzinfo=timezone.utc) if moment and moment.tzinfo is None else moment
 
 

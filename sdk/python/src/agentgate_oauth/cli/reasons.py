@@ -72,7 +72,7 @@ NO_SCOPE = (
     "scopes, let one of them cover it.",
 )
 
-# Of an approval: what happened, and what to do, if it does not just wait for the user.
+# For an approval: what happened and what to do, unless it is still waiting for the user.
 APPROVAL_DENIED = (
     "The user denied this request.",
     "Do not send it again. Within an hour of the first time, it is denied without asking the user.",
@@ -82,7 +82,7 @@ NOT_ASKED = (
     "Send fewer calls that need an approval, and this one again later.",
 )
 
-# Denials that give no reason.
+# Denials without a reason in the API.
 EVENTS = {
     "consent.denied": (
         "The user denied the consent request.",

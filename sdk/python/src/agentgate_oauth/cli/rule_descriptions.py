@@ -1,4 +1,4 @@
-"""Describe rules of policies: what a rule requires, and what a denied caller can do."""
+"""Describe the rules of policies: what they require, and what a denied caller can do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HELP = {
     "time_window": "Retry within the allowed hours.",
     "ip_allowlist": "Call from an allowed address. A service passes the agent's address as context.ip.",
     "spend_limit": "Retrying does not help: state an amount within the limit, in its currency.",
-    "data_flow": "Retry when the earlier calls of the task have left the window.",
+    "data_flow": "Retry when the earlier calls of the task are outside the window.",
 }
 
 
@@ -34,7 +34,7 @@ def describe_rule(rule: Rule) -> str:
 
 
 def what_helps(rule_type: str | None, fits_at: datetime | None) -> str:
-    """Return what a caller can do that a rule of this type denied.
+    """Return what a caller can do after a rule of this type denied a request.
 
     `fits_at` is when the allowed hours begin, or enough has left the window of a limit. Otherwise None.
     """
@@ -82,7 +82,7 @@ def _data_flow(config: Mapping[str, Any]) -> str:
 
 
 def _concerned(rule: Rule) -> str:
-    """Return for what the rule is, or nothing if it is for everything or describes that itself."""
+    """Return what the rule applies to, or nothing if it applies to everything or says so itself."""
     actions = () if rule.type in _LISTS_OF_ACTIONS else rule.config.get("actions")
     return f" (only for {', '.join(actions)})" if actions else ""
 

@@ -56,7 +56,7 @@ def written_at(identifier: str) -> datetime | None:
 
 
 def shifted(moment: datetime, seconds: float) -> datetime:
-    """Return the moment that is later by these seconds, or the first or the last of all."""
+    """Return the moment that is later by these seconds, within what datetime can express."""
     try:
         return moment + timedelta(seconds=seconds)
     except OverflowError:
