@@ -1,6 +1,6 @@
 """The pages of an organization, an agent and a person: their numbers, what belongs to them, and their recent log."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -138,15 +138,11 @@ class Bounded(Func):
         return cls(Subquery(rows.order_by().values_list(Value(1))[: MAX_COUNT + 1]))
 
 
-def read_sections(request: HttpRequest, wanted: Iterator[Joined] | Sequence[Joined]) -> list[Section]:
-    """Return the newest rows of each model that the administrator may read, in order, by one query."""
-    return _read([one for one in wanted if may_read(request, one.model)])[0]
-
-
-def _read(
-    wanted: Sequence[Joined], figures: Sequence[Figure] = (), row: Any = None
+def read_sections(
+    request: HttpRequest, joined: Iterable[Joined], figures: Sequence[Figure] = (), row: Any = None
 ) -> tuple[list[Section], list[Figure]]:
-    """Return the newest rows of each, and the figures about `row` with their numbers, by one query."""
+    """Return the newest rows of each model that may be read, and the figures about `row`, by one query."""
+    wanted = [one for one in joined if may_read(request, one.model)]
     queries = [_query(place, one) for place, one in enumerate(wanted)]
     queries += [_number(place, one, row) for place, one in enumerate(figures, len(wanted))]
     found = list(queries[0].union(*queries[1:], all=True).order_by()) if queries else []
@@ -159,8 +155,8 @@ def join(request: HttpRequest, row: Model) -> JoinedTo | None:
     """Return what belongs to the row, without what the administrator may not read. None for other models."""
     if type(row) not in KINDS:
         return None
-    wanted = [one for one in SECTIONS[type(row)](row) if may_read(request, one.model)]
-    sections, figures = _read(wanted, [*_figures(request, row), *_decisions(request, row)], row)
+    wanted = [*_figures(request, row), *_decisions(request, row)]
+    sections, figures = read_sections(request, SECTIONS[type(row)](row), wanted, row)
     if not may_read(request, Entry):
         return JoinedTo(figures, sections)
     acts_url = list_url(Entry, actor=row.pk) if isinstance(row, User) and row.is_staff else ""
@@ -173,7 +169,7 @@ def figures_of(request: HttpRequest, row: Model) -> list[Figure]:
 
     Decisions are not among them: those of the last minute may not have been counted yet.
     """
-    return _read([], list(_figures(request, row)), row)[1] if type(row) in KINDS else []
+    return read_sections(request, [], list(_figures(request, row)), row)[1] if type(row) in KINDS else []
 
 
 def _figures(request: HttpRequest, row: Model) -> Iterator[Figure]:

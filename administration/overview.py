@@ -55,7 +55,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the page, with what the administrator may read."""
     reads_log = may_read(request, Entry)
     return {
-        "sections": read_sections(request, (_new_agents(), *SECTIONS)),
+        "sections": read_sections(request, (_new_agents(), *SECTIONS))[0],
         "denials": count_denials(take_snapshot(), clock.now()) if reads_log else None,
         "acts_url": list_url(Entry, actor="administrator") if reads_log else "",
         "tasks_url": list_url(TaskRun) if may_read(request, TaskRun) else "",

@@ -16,7 +16,7 @@ from decisions.inquiries import Inquiry
 from decisions.receipts import sign_receipt
 from decisions.repeats import repeat_of
 from decisions.requests import Credential, Decision, VerifyRequest
-from limits.room import MAX_PER_REQUEST, Room
+from limits.counting import MAX_PER_REQUEST, Room
 
 # Questions as they were sent, for the decisions that need a receipt.
 Sent = Mapping[str, Any]

@@ -38,9 +38,8 @@ from core.locks import revocation
 from core.sweeps import BATCH, delete_batch, lock_batch
 from core.wording import Filled
 from limits.throttle import Throttle, address_subjects
-from resources.audiences import Audience, owners_of, require_audiences
+from resources.audiences import CLAIMS_TOO_LONG, Audience, are_claims_too_long, owners_of, require_audiences
 from resources.catalogue import describe_scopes, require_known, snapshot
-from resources.claims import CLAIMS_TOO_LONG, are_claims_too_long
 from resources.errors import InvalidScope
 
 UNDECIDED_CONSENT_LIFETIME = timedelta(hours=1)

@@ -15,9 +15,9 @@ from decisions.questions import Question
 from decisions.repeats import answer_again, refuse
 from decisions.requests import CALLER_REFUSED, LEAST_EFFORT, UNKNOWN_TOKEN, Decision, Reason, VerifyRequest
 from decisions.terms import NO_TERMS, Terms
+from limits.counting import MAX_PER_CALL, Room
 from limits.flows import OUTBOUND
 from limits.reservations import Hold
-from limits.room import MAX_PER_CALL, Room
 from limits.sliding_window import CounterRequest
 from policies.engine import PASSED, CompiledPolicy, Evaluation, PolicyDenial, Traced, evaluate, trace
 from policies.policy_sets import PolicySet

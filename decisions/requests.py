@@ -12,7 +12,7 @@ from core.actor import Actor
 from core.errors import DomainError
 from core.net import canonical_address
 from core.uris import find_canonical_uri
-from limits.room import Room
+from limits.counting import Room
 from policies.engine import Outcome, PolicyDenial
 
 SCOPES_PER_COST = 10

@@ -81,21 +81,15 @@ def _codes(names: Iterable[str]) -> str:
 def rules() -> Iterator[str]:
     """Yield the description of each rule type and a table of its fields."""
     from policies.rules import RULES
+    from web.portal.policies.rule_forms import resolve
 
     for name, rule in sorted(RULES.items()):
         schema = rule.model_json_schema()
         yield f"### {name}\n\n{schema['description']}\n\n| field | value | |\n|---|---|---|\n"
         for field, part in schema["properties"].items():
-            part = _resolve(part, schema)
+            part = resolve(part, schema)
             yield _row(f"`{field}`", _value(part), part.get("description") or f"{part['title']}.")
         yield "\n"
-
-
-def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a field's schema, with references resolved and without the null of an optional field."""
-    part = {**next((each for each in part.get("anyOf", ()) if each != {"type": "null"}), {}), **part}
-    name = part.get("$ref", "").rpartition("/")[2]
-    return {**schema["$defs"][name], **part} if name else part
 
 
 def _value(part: dict[str, Any]) -> str:

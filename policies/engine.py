@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from core.money import read_amount
 from core.text import echo
+from limits.counting import Room
 from limits.flows import FlowRequest
-from limits.room import Room
 from limits.sliding_window import CounterRequest
 from policies.rules import Denial, Rule, RuleContext
 from policies.rules.budget import TooCostly

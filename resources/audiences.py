@@ -1,5 +1,6 @@
 """Audiences: the targets of `resource` parameters (RFC 8707), and the organizations that own them."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,13 @@ from resources.models import ResourceServer
 # Each is looked up by itself.
 MAX_RESOURCES = 20
 SUSPENDED = gettext_noop("The organization of the resource server is suspended.")
+# With the authorization details, which have a limit of their own (`consent.targets`), every token that is issued is
+# short enough to be read (`tokens.access_tokens.MAX_TOKEN_LENGTH`).
+MAX_CLAIMS = 6 * 1024
+CLAIMS_TOO_LONG = Filled(
+    gettext_noop("Together, the scopes and resources of a token may have at most %(most)d bytes. Request fewer."),
+    most=MAX_CLAIMS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +111,9 @@ def require_same_owners(owners: Mapping[str, str]) -> None:
                 "%(identifier)s no longer belongs to the same service. No access was granted. Start again at the agent."
             )
             raise InvalidTarget(Filled(text, identifier=identifier))
+
+
+def are_claims_too_long(scopes: Sequence[str], audience: Sequence[str]) -> bool:
+    """Return whether the distinct scopes and identifiers are too long for a token, written as JSON in ASCII."""
+    claims = [" ".join(dict.fromkeys(scopes)), list(dict.fromkeys(audience))]
+    return len(json.dumps(claims, separators=(",", ":"))) > MAX_CLAIMS

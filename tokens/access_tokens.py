@@ -17,8 +17,8 @@ from tokens.models import AccessToken, TokenFamily
 
 TOKEN_TYPE = "at+jwt"
 ALLOWED_HEADERS = frozenset({"alg", "kid", "typ"})
-# Our tokens are usually below 2 KB. The limits of their claims (`resources.claims`, `consent.targets`) keep all of them
-# below this. Longer input is rejected before it is parsed.
+# Our tokens are usually below 2 KB. The limits of claims (`resources.audiences`, `consent.targets`) keep all below
+# this. Longer input is rejected before it is parsed.
 MAX_TOKEN_LENGTH = 16 * 1024
 # The header is parsed before the signature is checked. Ours has about 120 characters, so strangers cannot nest deeply.
 MAX_HEADER_LENGTH = 512

@@ -16,8 +16,7 @@ from core import clock
 from core.actor import Actor
 from core.sweeps import BATCH, delete_batch
 from developers.models import Organization
-from resources.audiences import Audience, audience_for_identifier, owners_of
-from resources.claims import CLAIMS_TOO_LONG, are_claims_too_long
+from resources.audiences import CLAIMS_TOO_LONG, Audience, are_claims_too_long, audience_for_identifier, owners_of
 from tokens.families import end_family, family_of
 from tokens.issuing import EVERYTHING_STOPPED, IssuedTokens, Refusal, issue_access_token
 from tokens.models import AccessToken, RefreshToken, TokenFamily

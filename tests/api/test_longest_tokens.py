@@ -10,7 +10,7 @@ from django.test import Client
 
 from agents.models import Agent
 from consent.targets import MAX_CLAIM
-from resources.claims import MAX_CLAIMS
+from resources.audiences import MAX_CLAIMS
 from tests.api.conftest import CALLBACK, Api, Json, credentials, expect, new_agent, problem, tokens_for
 from tests.oauth.client import FORM
 from tokens.access_tokens import MAX_TOKEN_LENGTH

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from limits import room
+from limits import counting
 from policies import quotas
 from tests.api.conftest import Api, Json, expect, new_agent, problem, tokens_for, verify
 from tests.log import log_entries
@@ -126,7 +126,7 @@ class TestWhatACallCounts:
         assert log_entries(event="policy.shadowed").count() == 5 + 2
 
     def test_the_bounds_leave_room_for_two_organizations_and_a_user(self) -> None:
-        assert room.MAX_PER_CALL >= 3 * quotas.MAX_LIMITS
+        assert counting.MAX_PER_CALL >= 3 * quotas.MAX_LIMITS
 
 
 def test_writes_are_throttled_at_each_door(developer: Api, rival: Api, settings: Any, subtests: Any) -> None:

@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from benchmarks import wrk
-from benchmarks.disk import measure
 from benchmarks.log import Log
 from benchmarks.stores import opened
 from benchmarks.targets import product, verify
 from tests.environment import STORES
+from tests.live.disk import measure
 from tests.live.server import LiveServer
 from tests.programs import find_program
 

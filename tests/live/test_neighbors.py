@@ -12,7 +12,7 @@ from statistics import quantiles
 
 import pytest
 
-from limits.room import MAX_PER_REQUEST
+from limits.counting import MAX_PER_REQUEST
 from policies.quotas import MAX_LIMITS, MAX_RULES
 from policies.rules.parsing import MAX_RULES as RULES_PER_POLICY
 from tests.live.gate import Developer, Gate, Json, expect

@@ -59,13 +59,13 @@ def form_class(rule_type: str) -> type[RuleForm]:
     schema = RULES[rule_type].model_json_schema()
     required = frozenset(schema.get("required", ()))
     fields: dict[str, Any] = {
-        name: _make_field({"title": name, **_resolve(part, schema)}, is_required=name in required)
+        name: _make_field({"title": name, **resolve(part, schema)}, is_required=name in required)
         for name, part in sorted(schema["properties"].items(), key=lambda item: item[0] == "actions")
     }
     return type("RuleForm", (RuleForm,), {**fields, "rule_type": rule_type, "required": required})
 
 
-def _resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+def resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     """Return a property's schema, with references resolved and without the null of an optional field."""
     part = {**next((each for each in part.get("anyOf", ()) if each != {"type": "null"}), {}), **part}
     name = part.get("$ref", "").rpartition("/")[2]

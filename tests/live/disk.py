@@ -1,4 +1,4 @@
-"""The bytes of disk that an entry of the log takes, by table (`tests/live/test_log_keeps_up.py`)."""
+"""The bytes of disk that an entry of the log takes, by table."""
 
 from dataclasses import dataclass
 
