@@ -14,7 +14,7 @@ MAX_WORDS = 8
 MAX_RESULTS = 30
 BEFORE, AFTER = 60, 180
 # A match in the heading counts more than all counted matches in the text together.
-IN_TITLE, IN_page, MAX_COUNTED = 100, 20, 10
+IN_TITLE, IN_PAGE, MAX_COUNTED = 100, 20, 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def _score(page: str, section: Section, words: Sequence[str]) -> int:
     """Return how well the section matches, or 0 if a word is missing."""
     title, text, page = section.title.lower(), section.text.lower(), page.lower()
     scores = [
-        IN_TITLE * (word in title) + IN_page * (word in page) + min(text.count(word), MAX_COUNTED) for word in words
+        IN_TITLE * (word in title) + IN_PAGE * (word in page) + min(text.count(word), MAX_COUNTED) for word in words
     ]
     return sum(scores) if all(scores) else 0
 
