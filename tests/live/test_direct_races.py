@@ -18,7 +18,7 @@ LIMIT = {"windowSeconds": 3600}
 
 @dataclass
 class Scene:
-    """One agent with the tokens of two users, and a server whose processes know the key of the tokens."""
+    """One agent with the tokens of two users, and the server."""
 
     server: LiveServer
     gate: Gate
@@ -29,12 +29,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def server(start_for_module: Callable[..., LiveServer]) -> LiveServer:
-    """The server, restarted after its first token, so that its processes have read the key."""
-    server = start_for_module(processes=4)
-    gate = Gate(server.url)
-    gate.tokens(gate.agent(gate.developer()), gate.person())
-    server.restart()
-    return server
+    return start_for_module(processes=4)
 
 
 @pytest.fixture
