@@ -28,7 +28,7 @@ def test_all_processes_count_together_and_each_by_itself_while_redis_is_down(
         server = start_server(processes=PROCESSES, THROTTLE_VERIFY=f"{LIMIT}/hour", REDIS_URL=valkey.url)
         gate = Gate(server.url)
         together = statuses(gate)
-        late = "Redis does not answer" in server.log_text()
+        late = "Redis does not respond" in server.log_text()
         valkey.kill()
         alone = statuses(gate)
     finally:
