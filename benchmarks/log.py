@@ -14,7 +14,6 @@ class Log:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._has_journal = self._is_table(JOURNAL)
         self.answers = 0
         self.drain_seconds = 0.0
         self._before = self._count()
@@ -32,7 +31,7 @@ class Log:
 
     def _drain(self) -> None:
         began = time.monotonic()
-        while self._has_journal and self._database.count(JOURNAL):
+        while self._database.count(JOURNAL):
             if time.monotonic() - began > DRAIN_SECONDS:
                 raise RuntimeError("the sequencer does not empty the journal")
             time.sleep(0.05)
@@ -40,8 +39,3 @@ class Log:
 
     def _count(self) -> int:
         return int(self._database.rows(ENTRIES)[0][0])
-
-    def _is_table(self, name: str) -> bool:
-        if self._database.environment.get("DATABASE_URL"):
-            return bool(self._database.rows(f"SELECT to_regclass('{name}') IS NOT NULL")[0][0])
-        return bool(self._database.rows(f"SELECT 1 FROM sqlite_master WHERE name = '{name}'"))

@@ -11,11 +11,10 @@ from pathlib import Path
 # All requests are formatted before the measurement. There is no `response` function: it would make wrk copy every
 # body into Lua, and wrk counts statuses and socket errors by itself.
 SCRIPT = """
-wrk.method = "{method}"
+wrk.method = "POST"
 {headers}
 local requests, next_one = {{}}, 0
-init = function(arguments)
-  next_one = tonumber(arguments[1]) or 0
+init = function()
   for line in io.lines("{file}") do
     local path, body = line:match("^([^ ]+) ?(.*)$")
     table.insert(requests, wrk.format(nil, path, nil, body ~= "" and body or nil))
@@ -31,11 +30,10 @@ UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 @dataclass(frozen=True)
 class Load:
-    """Requests that a server gets in turn: a path and a body each. The headers are the same for all."""
+    """Requests that a server gets in turn by POST: a path and a body each. The headers are the same for all."""
 
     requests: Sequence[tuple[str, str]] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    method: str = "POST"
 
     @classmethod
     def of_bodies(cls, path: str, bodies: Sequence[str], **headers: str) -> "Load":
@@ -48,7 +46,7 @@ class Load:
         lines, script = folder / f"{name}.requests", folder / f"{name}.lua"
         lines.write_text("".join(f"{path} {body}\n" for path, body in self.requests))
         headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in self.headers.items())
-        script.write_text(SCRIPT.format(method=self.method, headers=headers, file=lines))
+        script.write_text(SCRIPT.format(headers=headers, file=lines))
         return script
 
 
@@ -68,10 +66,10 @@ def require_wrk() -> None:
         sys.exit("bench: wrk is missing. Install the package wrk (Debian, Ubuntu: apt-get install wrk).")
 
 
-def run(url: str, script: Path, *, connections: int, seconds: int, start: int = 0) -> Measured:
-    """Send requests for this long, beginning with number `start`. Raises `RuntimeError` for any answer but a 2xx."""
+def run(url: str, script: Path, *, connections: int, seconds: int) -> Measured:
+    """Send requests for this long. Raises `RuntimeError` for any answer but a 2xx."""
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency"]
-    command += ["-s", str(script), url, "--", str(start)]
+    command += ["-s", str(script), url]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise RuntimeError(f"{url} gave other answers than 200:\n{out}")

@@ -15,6 +15,7 @@ from tests.live.server import Database
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as lite:
         lite.execute("CREATE TABLE audit_entry (event, outcome)")
+        lite.execute("CREATE TABLE audit_journal (body)")
         lite.execute("INSERT INTO audit_entry VALUES ('token.verify', 'allowed')")
         yield lite
 
@@ -43,7 +44,6 @@ def test_other_entries_do_not_count(log: Log, connection: sqlite3.Connection, ot
 def test_a_journal_that_stays_full_is_an_error(
     connection: sqlite3.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection.execute("CREATE TABLE audit_journal (body)")
     connection.execute("INSERT INTO audit_journal VALUES (x'00')")
     monkeypatch.setattr("benchmarks.log.DRAIN_SECONDS", 0)
 
