@@ -155,7 +155,7 @@ def test_links_to_filters_start_at_the_first_page(site: Client, world: World) ->
 
 
 @cases("cursor", ["log_" + "0" * 32, "x", "\0", "usr_1"])
-def test_a_cursor_that_is_no_entry_is_refused(cursor: str, site: Client, world: World) -> None:
+def test_a_cursor_that_is_not_an_entry_is_refused(cursor: str, site: Client, world: World) -> None:
     assert site.get(list_url(Entry), {"cursor": cursor}).status_code == 400
 
 

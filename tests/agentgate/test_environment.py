@@ -172,7 +172,7 @@ def test_a_queue_that_is_shorter_than_a_batch_stops_the_start() -> None:
 
 
 @cases("months", ["0", "1201", "-1", "a year"])
-def test_a_retention_that_is_no_number_of_months_stops_the_start(months: str) -> None:
+def test_a_retention_that_is_not_a_number_of_months_stops_the_start(months: str) -> None:
     with pytest.raises(SystemExit, match="AUDIT_PERSONAL_RETENTION_MONTHS must be"):
         read_retention(Environment({"AUDIT_PERSONAL_RETENTION_MONTHS": months}))
 

@@ -127,7 +127,9 @@ def test_the_newest_decisions_are_shown_while_the_sequencer_stands_still(develop
     assert not any(query["sql"].startswith(('INSERT INTO "audit', "DELETE")) for query in captured.captured_queries)
 
 
-def test_a_cursor_that_is_no_entry_of_the_log_is_refused(developer: Api, rival: Api, ada: Api, decision: Json) -> None:
+def test_a_cursor_that_is_not_an_entry_of_the_log_is_refused(
+    developer: Api, rival: Api, ada: Api, decision: Json
+) -> None:
     """An entry of another tenant is as unknown as one that does not exist."""
     nothing, foreign = "log_" + "0" * 32, decision["auditId"]
     for caller, path, entry_id in (

@@ -104,7 +104,7 @@ def test_a_row_with_a_flipped_bit_is_refused() -> None:
 
 
 @cases("value", [None, 1, "text", {}, []], ids=repr)
-def test_a_value_that_is_no_row_is_refused(value: Any) -> None:
+def test_a_value_that_is_not_a_row_is_refused(value: Any) -> None:
     with pytest.raises(DamagedRowError):
         decode(sealed(value))
 
@@ -118,7 +118,7 @@ def test_a_row_whose_parts_do_not_have_the_stated_lengths_is_refused(entry: Any)
 
 
 @cases("record", [b"", b"x", b"1", b"[]", b"{}", b'{"personal":null,"withheld":null}'], ids=repr)
-def test_a_record_that_is_no_entry_is_refused(record: bytes) -> None:
+def test_a_record_that_is_not_an_entry_is_refused(record: bytes) -> None:
     (entry,) = decode(seal([Journaled(record, [], [])]))
     with pytest.raises(ValueError, match="Not an entry"):
         read(entry)

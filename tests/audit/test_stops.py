@@ -180,7 +180,7 @@ def test_the_order_is_that_of_the_log_and_not_of_the_times() -> None:
     assert proof.allowed_after == 0
 
 
-def test_introspections_and_other_entries_are_no_decisions() -> None:
+def test_introspections_and_other_entries_are_not_decisions() -> None:
     write_drafts([event_of(EVERYTHING, Event.EVERYTHING_STOPPED)])
     write_drafts([decision(event=Event.TOKEN_INTROSPECTED), decision(event=Event.USER_SIGNED_IN)])
 

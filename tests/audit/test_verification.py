@@ -547,7 +547,7 @@ def test_a_checkpoint_beyond_the_log_is_a_rollback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"a checkpoint", b"localhost:8000/api/v1/audit\n1\nAAAA\n\n"])
-def test_a_file_that_is_no_checkpoint(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "checkpoint"
     file.write_bytes(content)
     code, line = verify("--checkpoint", str(file))

@@ -57,7 +57,9 @@ def test_a_truncated_answer_is_asked_for_by_tcp(resolve: Callable[..., Resolver]
         lambda packet: framed(bytes([packet[0] ^ 1]) + answer_to(packet, f"{NAME}. TXT one")[1:]),
     ],
 )
-def test_a_broken_answer_by_tcp_is_no_answer(resolve: Callable[..., Resolver], tcp: Callable[[bytes], bytes]) -> None:
+def test_a_broken_answer_by_tcp_is_not_an_answer(
+    resolve: Callable[..., Resolver], tcp: Callable[[bytes], bytes]
+) -> None:
     resolve(with_lines(flags=dns.flags.TC), tcp)
     with pytest.raises(LookupFailed):
         txt_records(NAME)
@@ -104,7 +106,7 @@ def test_says_why_no_resolver_answered(resolve: Callable[..., Resolver]) -> None
 
 
 @cases("name", ["a..b", "x" * 64 + ".com", ".".join(["x" * 60] * 5)])
-def test_a_text_that_is_no_name_is_not_asked_for(resolve: Callable[..., Resolver], name: str) -> None:
+def test_a_text_that_is_not_a_name_is_not_asked_for(resolve: Callable[..., Resolver], name: str) -> None:
     resolver = resolve(with_lines())
     with pytest.raises(LookupFailed):
         txt_records(name)

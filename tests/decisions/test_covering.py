@@ -190,7 +190,7 @@ class TestOwnScopes:
         later = grant_to(agent, user, ["tickets:read"])
         assert one(decide(asking(later, "tickets:read", action="tickets:refund"))).allowed
 
-    def test_another_spelling_is_no_word_of_the_service(self, decide: Decide) -> None:
+    def test_another_spelling_is_not_a_word_of_the_service(self, decide: Decide) -> None:
         developer = make_developer("dev@example.com")
         define(developer, "tickets:read", excludes=("tickets:close",))
         define(developer, "tickets:admin")

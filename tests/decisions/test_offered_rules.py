@@ -147,7 +147,7 @@ class TestAccepting:
         with pytest.raises(ConnectionInactive):
             accept(grant, example)
 
-    def test_a_rule_is_no_evidence(self, grant: Grant, example: Approval) -> None:
+    def test_a_rule_is_not_evidence(self, grant: Grant, example: Approval) -> None:
         rule = accept(grant, example)
         undo(grant, rule)
         (suggestion,) = offered(grant)

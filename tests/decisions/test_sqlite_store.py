@@ -172,7 +172,7 @@ def test_a_value_that_it_refuses_is_not_an_outage(loop: EventLoop, asked: list[Q
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a database" * 1000])
-def test_a_file_that_is_no_database(
+def test_a_file_that_is_not_a_database(
     loop: EventLoop, asked: list[Question], tmp_path: Path, content: bytes | None
 ) -> None:
     path = tmp_path / "moved.db"

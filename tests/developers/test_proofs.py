@@ -55,7 +55,7 @@ def test_tells_a_file_that_is_absent_from_a_website_that_is_down(
     assert (found, found.is_gone) == (Found("", "absent", problem), is_gone)
 
 
-def test_a_resolver_that_fails_is_no_proof(resolve: Callable[..., Any], serve: Callable[..., Any]) -> None:
+def test_a_resolver_that_fails_is_not_a_proof(resolve: Callable[..., Any], serve: Callable[..., Any]) -> None:
     resolve(with_lines(code=2))
     serve(lambda handler: send(handler, b"", 404))
     found = find_proof(HOST, TOKEN)

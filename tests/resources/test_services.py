@@ -139,7 +139,9 @@ def test_an_organization_can_reword_its_own_scope(registered: RegisteredResource
     assert CustomScope.objects.get().title == "Read all tickets"
 
 
-def test_a_deleted_resource_server_is_no_audience_but_its_scopes_remain(registered: RegisteredResourceServer) -> None:
+def test_a_deleted_resource_server_is_not_an_audience_but_its_scopes_remain(
+    registered: RegisteredResourceServer,
+) -> None:
     server = ResourceServer.objects.get()
     delete(server)
     assert audience_for_identifier(TICKETS) is None

@@ -64,7 +64,7 @@ def tarred(name: str, content: bytes, mode: str = "w") -> bytes:
     return file.getvalue()
 
 
-def test_a_tar_of_the_secrets_is_no_backup(folder: Path, capsys: Any) -> None:
+def test_a_tar_of_the_secrets_is_not_a_backup(folder: Path, capsys: Any) -> None:
     """It was, when any new file would do."""
     (folder / "secrets.tar").write_bytes(tarred(".env", b"EMAIL_HOST=smtp.example.com\n"))
     assert (folder / "secrets.tar").stat().st_size == 10240
@@ -216,7 +216,7 @@ def test_files_that_cannot_be_restored(folder: Path, store: str) -> None:
     assert backup_files.kind_of(folder / "gone.dump") == "other"
 
 
-def test_the_database_itself_is_no_backup(folder: Path, settings: Any, store: str, monkeypatch: Any) -> None:
+def test_the_database_itself_is_not_a_backup(folder: Path, settings: Any, store: str, monkeypatch: Any) -> None:
     if store == "postgresql":
         pytest.skip("PostgreSQL's files are elsewhere")
     copy_migrated(folder / "agentgate.db")

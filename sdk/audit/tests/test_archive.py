@@ -187,7 +187,7 @@ def test_a_manifest_cannot_name_files_elsewhere(capsys: pytest.CaptureFixture[st
     assert run(capsys) == (1, "manifest.json: has the unknown file '../tiles.jsonl.zst'\n")
 
 
-def test_another_folder_is_no_archive(capsys: pytest.CaptureFixture[str]):
+def test_another_folder_is_not_an_archive(capsys: pytest.CaptureFixture[str]):
     (MONTH / "manifest.json").unlink()
     assert run(capsys) == (2, "agentgate-audit: 202601: not an archived month, it has no manifest.json\n")
 

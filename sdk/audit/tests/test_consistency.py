@@ -84,7 +84,7 @@ def test_a_rollback_is_named(big_log: BigLog, tiles: Path, key: VerifierKey):
         check_consistency(old, replace(new, time=old.time), open_source(str(tiles)))
 
 
-def test_a_newer_checkpoint_is_no_rollback(big_log: BigLog, key: VerifierKey):
+def test_a_newer_checkpoint_is_not_a_rollback(big_log: BigLog, key: VerifierKey):
     old, new = replace(at(big_log, 1000, key), time=2), replace(at(big_log, 600, key), time=1)
     with pytest.raises(Unusable, match="^the checkpoint to compare with is the newer one"):
         check_consistency(old, new, None)

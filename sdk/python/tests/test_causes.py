@@ -97,7 +97,7 @@ def test_a_server_without_tls_is_named(failure):
     assert error.cause == "tls_failed" and "did not begin TLS" in str(error)
 
 
-def test_a_connection_that_ends_is_no_response(failure):
+def test_a_connection_that_ends_is_not_a_response(failure):
     with listening(answer=b"") as port:
         assert failure(f"http://127.0.0.1:{port}").cause == "no_response"
 

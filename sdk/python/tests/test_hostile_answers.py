@@ -80,7 +80,7 @@ def test_the_pause_of_a_denial_is_passed_on_within_bounds(seconds: int):
 
 
 @pytest.mark.parametrize("exp", [10**30, -(10**30)])
-def test_an_introspection_without_a_possible_time_is_no_decision(exp: int):
+def test_an_introspection_without_a_possible_time_is_not_a_decision(exp: int):
     answer = httpx.Response(200, json={"active": True, "scope": "email:send email:read", "exp": exp})
     refusal = Gate(answer).guard(mode="introspect").check(["Bearer token"], QUESTION)
     assert isinstance(refusal, Refusal) and refusal.status == 503

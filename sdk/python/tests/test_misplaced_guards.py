@@ -202,7 +202,7 @@ class TestFlask:
             "swapped is served without its guard: put require_scopes below the route"
         ]
 
-    def test_guards_on_top_of_each_other_are_no_mistake(self, guard, caplog):
+    def test_guards_on_top_of_each_other_are_not_a_mistake(self, guard, caplog):
         app = Flask("service")
 
         @app.get("/twice")

@@ -526,7 +526,7 @@ class TestBounds:
         assert gate.connections == []
         assert gate.front.held == 0
 
-    async def test_replies_that_nobody_reads_are_limited_together(
+    async def test_unread_replies_are_limited_together(
         self, gate: Gate, connect: Connect, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(bounds, "MAX_UNSENT", 10_000_000)

@@ -115,7 +115,7 @@ async def test_is_answered_when_the_time_is_over(gate: Gate, approvals: Approval
     assert approvals.answered == [True, False]
 
 
-async def test_one_query_asks_for_all_and_none_is_sent_for_nobody(
+async def test_one_query_asks_for_all_and_none_is_sent_without_waiters(
     gate: Gate, approvals: Approvals, connect: Connect
 ) -> None:
     clients = [await connect() for _ in range(3)]

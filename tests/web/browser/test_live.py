@@ -84,7 +84,7 @@ def test_a_conflict_is_shown_in_place(open_page: OpenPage, ada: User, granted: C
     assert (tab.focused(), heard(tab)) == ("The connection has ended", "The connection has ended")
 
 
-def test_an_answer_that_is_no_page_says_so(open_page: OpenPage, granted: Consent) -> None:
+def test_an_answer_that_is_not_a_page_says_so(open_page: OpenPage, granted: Consent) -> None:
     tab = open_page("/connections")
     tab.page.route("**/connections/agents/pause", lambda route: route.fulfill(status=502, body="Bad gateway"))
     tab.page.get_by_role("button", name="Pause all agents").click()

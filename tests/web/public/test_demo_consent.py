@@ -158,7 +158,7 @@ def test_another_currency_denies_every_payment(client):
     assert outcomes(text)[2:4] == ["denied", "denied"]
 
 
-def test_a_missing_amount_is_no_limit_because_scripts_leave_out_empty_fields(client):
+def test_a_missing_amount_is_not_a_limit_because_scripts_leave_out_empty_fields(client):
     form = choices(ALL)
     del form[AMOUNT]
     assert outcomes(page(client, decision="allow", **form))[3] == "asked"

@@ -164,7 +164,7 @@ def test_the_missing_scopes_are_named(api, cli):
     assert "The user had not granted email:send, which the call needs." in cli("explain")
 
 
-def test_an_action_that_no_scope_covers_is_no_missing_consent(api, cli):
+def test_an_action_that_no_scope_covers_is_not_a_missing_consent(api, cli):
     api.answers["GET /audit"] = page(
         denial("insufficient_scope", scopes=["email:read"], action="payments:refund")
     )

@@ -88,7 +88,7 @@ def test_the_first_run_ends_with_the_first_call_of_verify(portal, grant):
     assert done(portal, f"/developer/agents/{fresh.id}/quickstart") == ["1"]
 
 
-def test_a_trial_is_no_call_of_verify(portal, grant):
+def test_a_trial_is_not_a_call_of_verify(portal, grant):
     try_it = f"/developer/agents/{grant.agent.id}/try"
     assert portal.post(try_it, {"decision": "allow", "scopes": ["email:read"]}).status_code == 200
     assert done(portal) == ["3"]

@@ -112,7 +112,7 @@ def test_a_denial_shows_the_reason_and_leads_to_the_explanation(as_ada, say):
     assert f'href="/activity/{entry_id}"' in text_of(as_ada, "/activity")
 
 
-def test_a_request_that_waits_for_the_user_is_no_denial(as_ada, say):
+def test_a_request_that_waits_for_the_user_is_not_a_denial(as_ada, say):
     say(outcome=Outcome.DENIED, reason="approval_required", scopes=["email:send"])
     assert "Send email as you Asked you It needs an approval first." in words_of(as_ada)
 

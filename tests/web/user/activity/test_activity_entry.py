@@ -175,7 +175,7 @@ def test_a_question_leads_to_its_approval(as_ada, deny):
     assert 'class="button" href="/approvals/apr_7"' in page
 
 
-def test_a_question_is_no_denial_in_words(as_ada, deny):
+def test_a_question_is_not_a_denial_in_words(as_ada, deny):
     words = words_of(as_ada, deny("approval_required"))
     assert "SmartMail asked for approval: Send email as you. Asked you" in words
     assert "was denied" not in words

@@ -111,7 +111,7 @@ class TestThePage:
         shown = ['<bdi>""<', "no name", '<bdi>"a.b"<', "<bdi>a.b<", '<bdi>a.""<', "Amount.value", '<bdi>"x\\u200b"<']
         assert [each for each in shown if each not in html] == []
 
-    def test_an_amount_with_another_member_is_no_price(self, as_ada: Client, asks: Asks) -> None:
+    def test_an_amount_with_another_member_is_not_a_price(self, as_ada: Client, asks: Asks) -> None:
         amount = {"value": "10.00", "currency": "EUR", "multiplier": 100}
         asked = asks(context={"verb": "pay", "amount": amount, "recipient": "shop"})
         html = text(as_ada.get(page(asked)))

@@ -94,7 +94,7 @@ class TestOffers:
         other = make_approval(granted, context=pay("other.example", "19"))
         assert "Always allow" not in shown(as_ada.get(f"/approvals/{other.id}"))
 
-    def test_are_nobody_elses(self, as_bob: Client, example: Approval) -> None:
+    def test_are_only_for_the_user_who_answered(self, as_bob: Client, example: Approval) -> None:
         assert "Always allow" not in shown(as_bob.get("/approvals"))
 
     def test_end_with_the_connection(self, as_ada: Client, example: Approval) -> None:
