@@ -1,7 +1,6 @@
 """The agents of the developer's organization."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -27,6 +26,7 @@ from resources.catalogue import Scope, describe_scopes
 from web.portal.agents.forms import SEARCH, AgentFilterForm, AgentForm, AgentSettingsForm
 from web.portal.agents.preview import preview
 from web.portal.agents.scope_picker import MAX_SEARCH, offered_scopes
+from web.portal.analytics.charts import Sparkline
 from web.portal.analytics.links import DECISIONS, rows_url
 from web.requests import once
 from web.requests.access import developer_actor, developer_form, developer_page
@@ -163,41 +163,3 @@ def _edit_page(
 
 def _url(agent: Agent) -> str:
     return reverse("web:agent", args=[agent.id])
-
-
-BAR, HEIGHT = 4, 24
-# The heights of the highest bar, which leaves room for the line below it, and of the lowest.
-HIGHEST, LOWEST = 21, 2
-
-
-@dataclass(frozen=True, slots=True)
-class Sparkline:
-    """`path` has a vertical line per number that is not zero, oldest first, in a box of `width` by `height`."""
-
-    numbers: Sequence[int]
-
-    @property
-    def total(self) -> int:
-        return sum(self.numbers)
-
-    @property
-    def most(self) -> int:
-        """The highest number."""
-        return max(self.numbers, default=0)
-
-    @property
-    def width(self) -> int:
-        return BAR * len(self.numbers)
-
-    @property
-    def height(self) -> int:
-        return HEIGHT
-
-    @property
-    def path(self) -> str:
-        bars = ((place, number) for place, number in enumerate(self.numbers) if number)
-        return "".join(f"M{BAR * place + BAR // 2} {HEIGHT - 1}v-{self._length(number)}" for place, number in bars)
-
-    def _length(self, number: int) -> int:
-        """Return the height of a bar. Even one decision among thousands stays visible."""
-        return max(LOWEST, round(HIGHEST * number / self.most))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 STEP, GAP, HEIGHT = 10, 1, 100
 # A value that is not zero has at least this height, so that it is visible.
 LEAST = 1.0
+# Of a sparkline. The highest bar leaves room for the line below it.
+BAR, BOX, HIGHEST, LOWEST = 4, 24, 21, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,39 @@ class Plot:
     paths: Sequence[str]
     width: int
     top: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """`path` has a vertical line per number that is not zero, oldest first, in a box of `width` by `height`."""
+
+    numbers: Sequence[int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.numbers)
+
+    @property
+    def most(self) -> int:
+        """The highest number."""
+        return max(self.numbers, default=0)
+
+    @property
+    def width(self) -> int:
+        return BAR * len(self.numbers)
+
+    @property
+    def height(self) -> int:
+        return BOX
+
+    @property
+    def path(self) -> str:
+        bars = ((place, number) for place, number in enumerate(self.numbers) if number)
+        return "".join(f"M{BAR * place + BAR // 2} {BOX - 1}v-{self._length(number)}" for place, number in bars)
+
+    def _length(self, number: int) -> int:
+        """Return the height of a bar. Even one decision among thousands stays visible."""
+        return max(LOWEST, round(HIGHEST * number / self.most))
 
 
 def stacked_bars(series: Sequence[Sequence[int]]) -> Plot:

@@ -18,6 +18,10 @@ from web.requests.access import developer_page
 from web.requests.ids import ID
 from web.requests.paging import paginate_log
 
+ROWS = 25
+# The log has no index of request ids that callers chose, so a search for one reads this many entries at a time.
+SEARCHED = 500
+
 
 @developer_page
 def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
@@ -53,11 +57,6 @@ def _entry_alone(entry_id: str) -> HttpResponse:
     if not ID.fullmatch(entry_id):
         raise NotFound("No such log entry.")
     return redirect("web:log-entry", entry_id)
-
-
-ROWS = 25
-# The log has no index of request ids that callers chose, so a search for one reads this many entries at a time.
-SEARCHED = 500
 
 
 @dataclass(frozen=True, slots=True)

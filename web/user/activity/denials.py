@@ -1,6 +1,9 @@
-"""Explain denials: why, and what the user can do. Nothing was done, because services ask before they act."""
+"""Why a request was denied, and what the user can do, or why it was allowed: the user had approved it or allowed it.
 
-from collections.abc import Mapping
+Nothing was done after a denial, because services ask before they act.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,9 +13,13 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts.models import User
+from approvals.models import Approval
+from approvals.selectors import approvals_for_user
 from core import clock
 from decisions.requests import Reason
 from decisions.wording import Words, explain_denial
+from resources.catalogue import OUTBOUND, Scope
 from web.user.activity.denying_rule import WHOSE_SERVICE, WHOSE_USER, RuleInWords, find_rule_of
 from web.user.activity.items import Item
 from web.wording.names import scope_titles
@@ -20,6 +27,10 @@ from web.wording.names import scope_titles
 OTHERS_LIMIT = gettext_lazy("You cannot change this rule, but the agent's developer can.")
 SERVICES_LIMIT = gettext_lazy("You cannot change this rule, but the service can.")
 ALL_PAUSED = gettext_lazy("You paused all agents. Resume them, if you trust them again.")
+GUARD = gettext_lazy(
+    "If you have chosen to “Protect your data”, it asks or denies only after the agent has read both your private data "
+    "and what others wrote, for the same task, in the last 24 hours."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +82,31 @@ def _missing(item: Item) -> str:
     ids = item.content["metadata"].get("missingScopes", ())
     titles = scope_titles(ids)
     return get_text_list([titles.get(one, one) for one in ids], _("and"))
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Sentences, and the page of the approval. `url` is empty if there was no approval or it has been deleted."""
+
+    sentences: list[str]
+    url: str = ""
+
+
+def find_allowance(item: Item, scopes: Iterable[Scope], user: User) -> Allowance | None:
+    """Return why the request for these scopes was allowed. None if the entry is about something else."""
+    if not item.is_call or item.is_denied:
+        return None
+    approval_id = item.content["metadata"].get("approvalId")
+    if approval_id is None:
+        sends = any(OUTBOUND in scope.labels for scope in scopes)
+        return Allowance([_("You had allowed this agent to do this without asking you."), *([str(GUARD)] * sends)])
+    approval = approvals_for_user(user).filter(pk=approval_id).first()
+    return Allowance([_approved(approval)], reverse("web:approval", args=[approval_id]) if approval else "")
+
+
+def _approved(approval: Approval | None) -> str:
+    if approval is not None and approval.is_rule:
+        return _("A rule that follows from your answers allowed it without asking you.")
+    if approval is not None and approval.is_standing:
+        return _("You had approved it for a time, so you were not asked again.")
+    return _("You approved it.")
