@@ -19,7 +19,6 @@ from tests.decisions.drivers import (
     caller_of,
     decide_on_django,
     event_loop,
-    limit,
     written_rows,
 )
 from tests.decisions.test_at_once import ask_apart
@@ -82,10 +81,6 @@ def test_the_user_is_asked_for_scopes_in_this_mode(decide: Decide, grant: Grant)
     assert timedelta(minutes=59) < row.expires_at - clock.now() <= timedelta(hours=1)
     metadata = written_rows()[0][0].content["metadata"]
     assert (metadata["approvalId"], metadata["askedScopes"]) == (row.id, ["email:send"])
-
-
-def test_the_action_is_a_scope_too(decide: Decide, grant: Grant) -> None:
-    assert one(decide(asking(grant.access_token, action="email:send"))).reason is Reason.APPROVAL_REQUIRED
 
 
 def test_the_same_content_is_asked_once(decide: Decide, grant: Grant) -> None:
@@ -208,13 +203,6 @@ def test_what_was_approved_once_is_used_before_a_standing_approval(decide: Decid
     assert one(decide(send(grant))).reason is Reason.APPROVAL_REQUIRED
 
 
-def test_an_unused_approval_survives_the_end_of_a_standing_one(decide: Decide, grant: Grant) -> None:
-    asked, other = decide(send(grant), send(grant, text="Another"))
-    approve(asked.approval_id)
-    approve(other.approval_id, is_standing=True, status="expired")
-    assert allowed(decide(send(grant), send(grant))) == [True, False]
-
-
 def test_an_approval_is_found_behind_a_later_request_for_more_reasons(decide: Decide, grant: Grant) -> None:
     asked = one(decide(send(grant)))
     Approval.objects.filter(pk=asked.approval_id).update(asked_scopes=[])
@@ -259,23 +247,6 @@ def test_an_approval_ends_with_its_consent(decide: Decide, grant: Grant) -> None
     Consent.objects.filter(pk=grant.consent.pk).update(expires_at=clock.now() + timedelta(minutes=5))
     row = Approval.objects.get(pk=one(decide(send(grant))).approval_id)
     assert row.expires_at <= clock.now() + timedelta(minutes=5)
-
-
-def test_a_full_limit_denies_before_the_user_is_asked(decide: Decide, grant: Grant) -> None:
-    limit(grant, 1)
-    approve(one(decide(send(grant))).approval_id)
-    assert one(decide(asking(grant.access_token))).allowed
-
-    denied = one(decide(send(grant)))
-
-    assert (denied.reason, denied.approval_id) == (Reason.POLICY_DENIED, None)
-    assert Approval.objects.get().status == "approved"
-
-
-def test_a_request_that_waits_for_approval_does_not_count(decide: Decide, grant: Grant) -> None:
-    limit(grant, 1)
-    assert one(decide(send(grant))).reason is Reason.APPROVAL_REQUIRED
-    assert one(decide(asking(grant.access_token))).allowed
 
 
 def test_more_than_five_an_hour_are_held_back(decide: Decide, grant: Grant) -> None:

@@ -88,27 +88,11 @@ def test_one_label_raises_no_alarm(decide: Decide, grant: Grant, before: list[st
     assert decide_each(decide, calls(grant, *before * 3, OUT, OUT)) == [True] * (3 * len(before) + 2)
 
 
-def test_it_holds_within_one_batch(decide: Decide, grant: Grant) -> None:
-    guard(grant)
-    assert allowed(decide(*calls(grant, OUT, PRIVATE, UNTRUSTED, OUT))) == [True, True, True, False]
-
-
 def test_the_labels_of_the_call_itself_count(decide: Decide, grant: Grant) -> None:
     guard(grant)
     together = asking(grant.access_token, BOTH, OUT)
     assert allowed(decide(together)) == [False]
     assert decide_each(decide, calls(grant, PRIVATE, "browser:act")) == [True, False]
-
-
-def test_a_denied_call_is_not_remembered(decide: Decide, grant: Grant) -> None:
-    guard(grant)
-    create_policy(
-        actor=SYSTEM,
-        organization=grant.agent.organization,
-        name="No browser",
-        rules=[{"type": "action_blocklist", "config": {"actions": [UNTRUSTED]}}],
-    )
-    assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, False, True]
 
 
 @pytest.mark.postgresql
@@ -140,11 +124,6 @@ def test_it_forgets_after_the_window(decide: Decide, grant: Grant) -> None:
         assert decide_each(decide, calls(grant, OUT)) == [False]
         traveller.move_to(start + timedelta(seconds=601))
         assert decide_each(decide, calls(grant, OUT)) == [True]
-
-
-def test_a_rule_for_some_actions_sees_only_those(decide: Decide, grant: Grant) -> None:
-    guard(grant, actions=[PRIVATE, OUT])
-    assert decide_each(decide, calls(grant, PRIVATE, UNTRUSTED, OUT)) == [True, True, True]
 
 
 EDITS = [
