@@ -12,8 +12,8 @@ from accounts.models import User
 from accounts.signals import account_erased, account_reclaimed
 from audit.events import Event
 from core.actor import Actor
+from core.fields import ListsAny
 from core.sweeps import BATCH
-from core.text_lists import ListsAny
 from developers.selectors import sole_organization
 from resources.models import ResourceServer
 from resources.signals import servers_taken_over

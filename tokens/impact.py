@@ -11,7 +11,7 @@ from django.dispatch import receiver
 
 from consent.impact import live_within
 from consent.models import Consent
-from core.text_lists import ListsAny, NamesAny
+from core.fields import ListsAny, NamesAny
 from developers.impact import Reach
 from developers.signals import impact_counted
 from resources.models import ResourceServer

@@ -18,8 +18,7 @@ from audit.events import Event
 from audit.proof.evidence import NOTHING, FindVisible
 from audit.proof.exports import NotCovered, Period, begin_export
 from audit.proof.members import CONNECTION, ORGANIZATION, PERSON, Stream
-from audit.proof.proofs import Tree
-from audit.proof.proving import NotSequenced, prove_entry
+from audit.proof.proofs import NotSequenced, Tree, prove_entry
 from audit.readers.disclosure import visible_to_organization, visible_to_user
 from audit.readers.reading import Visible
 from audit.signing import checkpoints

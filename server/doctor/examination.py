@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from django.db import DatabaseError, connection
 
-from server.doctor import backups, configuration, database, keys, log, services, storage
+from server.doctor import backups, configuration, database, keys, log, services
 from server.doctor.findings import Finding, first_line, problem, skipped
 from server.vitals import Status
 
@@ -48,7 +48,7 @@ IN_THE_DATABASE: dict[str, Check] = {
 }
 BESIDE_THE_DATABASE: dict[str, Check] = {
     "cache": services.check_cache,
-    "disk": storage.check_disk,
+    "disk": services.check_disk,
     "backups": backups.check_backups,
 }
 

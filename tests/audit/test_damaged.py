@@ -14,7 +14,7 @@ from audit.events import Event
 from audit.models import Entry, Journal
 from audit.proof import exports
 from audit.proof.members import PERSON, Stream
-from audit.proof.proving import prove_entry
+from audit.proof.proofs import prove_entry
 from audit.readers.disclosure import visible_to_user
 from audit.sequencing import sequencer
 from audit.sequencing.sequencer import sequence

@@ -20,7 +20,7 @@ from audit.sequencing.sequencer import sequence
 from audit.signing import anchors
 from core import clock
 from core.task_runs import record_run
-from server.doctor import configuration, database, examination, keys, log, services, storage
+from server.doctor import configuration, database, examination, keys, log, services
 from server.doctor.findings import Finding, in_words, ok
 from server.vitals import HEARTBEAT, Status
 from tests import production
@@ -363,9 +363,9 @@ class TestServices:
 class TestStorage:
     @cases(("free", "status"), [(90, OK), (15, WARNING), (2, PROBLEM)])
     def test_free_space(self, free: int, status: Status, monkeypatch: Any) -> None:
-        usage = storage.shutil._ntuple_diskusage(100, 100 - free, free)
-        monkeypatch.setattr(storage.shutil, "disk_usage", lambda folder: usage)
-        assert {finding.status for finding in storage.check_disk()} == {status}
+        usage = services.shutil._ntuple_diskusage(100, 100 - free, free)
+        monkeypatch.setattr(services.shutil, "disk_usage", lambda folder: usage)
+        assert {finding.status for finding in services.check_disk()} == {status}
 
 
 def test_durations_in_words() -> None:

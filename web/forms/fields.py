@@ -1,6 +1,7 @@
 """Form fields for values that the API takes as lists or as a number of seconds."""
 
 import json
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,10 @@ from django.http import QueryDict
 from django.utils.dates import WEEKDAYS
 from django.utils.translation import gettext_lazy as _
 
+from core.errors import DomainError
 from core.text import plain_text
 from web.forms.context_field import parse_json
+from web.portal.policies.condition_forms import ConditionsField
 
 SUNDAY = 7
 MAX_DIGITS = 9
@@ -110,3 +113,35 @@ def as_typed(form: forms.Form, data: QueryDict) -> dict[str, Any]:
 def read_whole(text: str) -> int | None:
     """Return the number, or None if the text is not 1 to 9 digits."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS else None
+
+
+# Fields whose entries the user can count.
+LISTS = (LinesField, ObjectsField, ConditionsField)
+
+
+def show_in(form: forms.Form, error: DomainError, places: Mapping[str, str] | None = None) -> None:
+    """Add each of the error's messages to its field, or to the whole form if it has no such field.
+
+    `places` maps names in the error to fields of the form with other names. "" is the error as a whole.
+    """
+    for one in error.errors:
+        show_at(form, one.field.split("."), one.translated, places)
+    if not error.errors:
+        show_at(form, [""], error.translated, places)
+
+
+def show_at(form: forms.Form, path: Sequence[str], message: str, places: Mapping[str, str] | None = None) -> None:
+    """Add a message to the field that the path begins with, as `show_in` does."""
+    name = (places or {}).get(path[0], path[0])
+    field = form.fields.get(name)
+    form.add_error(name if field else None, at_entry(path, message) if isinstance(field, LISTS) else message)
+
+
+def at_entry(path: Sequence[str], message: str) -> str:
+    """Return the message, prefixed with the list entry if the path leads to one, such as `actions.2`."""
+    if len(path) > 2 and path[1].isdecimal():
+        words = {"number": int(path[1]) + 1, "field": ".".join(path[2:]), "message": message}
+        return _("Item %(number)d, %(field)s: %(message)s") % words
+    if len(path) > 1 and path[1].isdecimal():
+        return _("Line %(number)d: %(message)s") % {"number": int(path[1]) + 1, "message": message}
+    return message

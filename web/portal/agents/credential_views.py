@@ -14,7 +14,7 @@ from agents.selectors import agent_for_organization, current_secret, live_secret
 from core.errors import Invalid
 from core.http import SeeOther
 from developers.models import Developer
-from web.forms.errors import show_in
+from web.forms.fields import show_in
 from web.portal.agents.forms import SecretForm
 from web.portal.keys.rotating import SecretRow, rotate_named_secret
 from web.requests import once

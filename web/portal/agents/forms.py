@@ -15,8 +15,7 @@ from agents.links import check_links
 from agents.services import check_redirect_uris
 from core.errors import DomainError, Invalid
 from resources.catalogue import Scope
-from web.forms.errors import show_in
-from web.forms.fields import LinesField, PlainField
+from web.forms.fields import LinesField, PlainField, show_in
 from web.portal.agents.scope_picker import Service, services
 
 MAX_NAME, MAX_DESCRIPTION = 100, 500

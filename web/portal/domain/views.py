@@ -18,8 +18,7 @@ from developers.domains import GRACE, DomainTaken, check_domain, claim_domain, r
 from developers.models import Developer, DomainClaim
 from developers.proofs import LABEL, PATH, statement
 from developers.selectors import domain_claim_of
-from web.forms.errors import show_in
-from web.forms.fields import CODE_INPUT
+from web.forms.fields import CODE_INPUT, show_in
 from web.portal.logs.names import OwnNames
 from web.portal.logs.rows import LogRow, read_rows
 from web.requests.access import developer_actor, developer_form, for_developers, posted_from

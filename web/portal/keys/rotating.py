@@ -13,7 +13,7 @@ from core import clock
 from core.errors import Invalid, NotFound
 from core.http import SeeOther
 from core.rotation import AlreadyReplaced, NamedSecret, NewSecret
-from web.forms.errors import show_in
+from web.forms.fields import show_in
 from web.portal.agents.forms import RotateForm
 from web.requests import once
 from web.requests.kept_post import take_initial

@@ -15,8 +15,7 @@ from core.http import SeeOther
 from developers.api_keys import create_api_key, revoke_api_key, rotate_api_key
 from developers.models import ApiKey, Developer
 from developers.selectors import api_key_of, api_keys_for_developer, current_api_key_of
-from web.forms.errors import show_in
-from web.forms.fields import PlainField
+from web.forms.fields import PlainField, show_in
 from web.portal.keys.rotating import SecretRow, rotate_named_secret
 from web.requests import once
 from web.requests.access import developer_actor, developer_form

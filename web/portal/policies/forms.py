@@ -18,8 +18,7 @@ from policies.models import Policy
 from policies.rules import RULES, InvalidRules, Rule, find_rule
 from policies.rules.parsing import MAX_RULES, parse_rule
 from web.forms.agent_field import AgentField, AgentFieldForm
-from web.forms.errors import at_entry, show_at, show_in
-from web.forms.fields import PlainField, as_typed
+from web.forms.fields import PlainField, as_typed, at_entry, show_at, show_in
 from web.portal.policies.rule_forms import RuleForm, form_class
 
 RULE_KEY = re.compile(r"rules-(\d{1,4})-type")

@@ -22,8 +22,7 @@ from resources.models import CustomScope
 from resources.risks import RISK_LEVELS, RISK_WORDS
 from resources.services import MAX_IDENTIFIER_LENGTH, canonical_identifier
 from web.display.labels import LABEL_WORDS
-from web.forms.errors import show_in
-from web.forms.fields import CODE_INPUT, PlainField
+from web.forms.fields import CODE_INPUT, PlainField, show_in
 
 MAX_NAME, MAX_TITLE, MAX_TEXT, MAX_ACTIONS_TEXT = 200, 80, 200, 4000
 SCOPE_CHOICE = '<bdi>{}</bdi> <code translate="no">{}</code>'

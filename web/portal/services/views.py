@@ -39,7 +39,7 @@ from resources.services import (
 )
 from tokens.impact import impact_on_service
 from web.forms.deleting import DeleteServerForm
-from web.forms.errors import show_in
+from web.forms.fields import show_in
 from web.portal.agents.forms import RotateForm
 from web.portal.services.forms import NewServerForm, ServerForm
 from web.requests import once

@@ -13,7 +13,7 @@ from accounts.mfa import SecondStep, pending_step
 from accounts.second_factors import check_code
 from core.errors import NotAuthenticated, Throttled
 from core.http import visitor
-from web.forms.errors import show_in
+from web.forms.fields import show_in
 from web.public.entrance.passkeys import use_for_second_step
 from web.public.entrance.waiting import waiting_agent
 from web.requests.access import page, with_next

@@ -26,7 +26,7 @@ from accounts.services import add_user, new_user
 from accounts.throttles import throttle_registration
 from core.errors import DomainError, NotAuthenticated, Unavailable
 from core.http import SeeOther, visitor
-from web.forms.errors import show_in
+from web.forms.fields import show_in
 from web.public.entrance.sign_in import remember_reset
 from web.public.entrance.waiting import waiting_agent
 from web.requests.access import page, with_next

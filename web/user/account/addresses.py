@@ -18,7 +18,7 @@ from accounts.throttles import throttle_registration
 from accounts.verification import confirm_address, make_address_primary, remove_address, send_address_code
 from core.errors import Conflict, DomainError, Invalid, Throttled
 from core.http import SeeOther
-from web.forms.errors import show_in
+from web.forms.fields import show_in
 from web.public.entrance.sign_up import CodeForm
 from web.requests.access import signed_in, user_actor, user_form
 

@@ -35,7 +35,7 @@ from core import clock
 from core.crypto import SealBroken, open_sealed_text, seal_text
 from core.errors import Conflict, Invalid
 from core.http import SeeOther
-from web.forms.errors import show_in
+from web.forms.fields import show_in
 from web.requests import once
 from web.requests.access import View, signed_in, user_actor, user_form, user_page
 from web.user.account.security_forms import CodeForm, NewPasskeyForm
