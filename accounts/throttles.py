@@ -21,6 +21,9 @@ from limits.throttle import (
     check_all,
 )
 
+# Of wrong codes per account.
+SECOND_STEP_RATE = "10/hour"
+
 # Emails to one address with a link to reset a password, or a notice that it has no account. A link works for an hour.
 RESET_MAILS = "5/hour"
 SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
@@ -77,7 +80,7 @@ def second_step_attempt(*, user: User, actor: Actor) -> AbstractContextManager[N
     account = keyed_digest("throttle-account", user.id.encode())
     is_known = KnownAddress.objects.filter(user=user, digest=_address_digest(actor)).exists()
     place = f":{address_group(actor.ip or '')}" if is_known else ""
-    throttle = Throttle("second-step", settings.THROTTLE_SECOND_STEP)
+    throttle = Throttle("second-step", SECOND_STEP_RATE)
     return throttle.guess(Subject(f"account:{account}{place}"), wrong=WrongSecondFactor)
 
 

@@ -52,12 +52,9 @@ THROTTLE_SIGN_IN = ENVIRONMENT.text("THROTTLE_SIGN_IN", "10/minute")
 THROTTLE_CLIENT_AUTH = ENVIRONMENT.text("THROTTLE_CLIENT_AUTH", "30/minute")
 THROTTLE_INITIATE = ENVIRONMENT.text("THROTTLE_INITIATE", "60/minute")
 THROTTLE_VERIFY = ENVIRONMENT.text("THROTTLE_VERIFY", "600/minute")
-# No installation needs other rates of these: they count what one account or organization does.
-THROTTLE_SECOND_STEP = "10/hour"
+# Only the servers of the tests change these: they count what one account or organization does.
 THROTTLE_EXPORT = "20/hour"
-THROTTLE_SIMULATE = "60/minute"
 THROTTLE_AGENTS = "200/hour"
-THROTTLE_REPLAY = "30/hour"
 THROTTLE_POLICIES = "60/minute"
 VERIFY_QUEUE = read_verify_queue(ENVIRONMENT)
 # Checkpoints of the log are copied here, outside the database.

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Q
 from django.utils.translation import gettext_noop
 
@@ -41,6 +40,9 @@ from resources.catalogue import catalogue
 from resources.covers import Cover
 from resources.models import CustomScope
 from resources.selectors import actions_of
+
+# Of an organization.
+SIMULATION_RATE, REPLAY_RATE = "60/minute", "30/hour"
 
 MAX_DECISIONS = 200_000
 MAX_SECONDS = 20.0
@@ -111,12 +113,12 @@ class ReplayReport:
 
 def throttle_simulation(organization_id: str) -> None:
     """Count a request that is simulated. Raises `Throttled` after too many."""
-    Throttle("simulate", settings.THROTTLE_SIMULATE).hit(Subject(f"organization:{organization_id}"))
+    Throttle("simulate", SIMULATION_RATE).hit(Subject(f"organization:{organization_id}"))
 
 
 def throttle_replay(organization_id: str) -> None:
     """Count a replay. Raises `Throttled` after too many."""
-    Throttle("replay", settings.THROTTLE_REPLAY).hit(Subject(f"organization:{organization_id}"))
+    Throttle("replay", REPLAY_RATE).hit(Subject(f"organization:{organization_id}"))
 
 
 def require_valid(rules: Any, *, organization_id: str) -> None:

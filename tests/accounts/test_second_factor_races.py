@@ -54,9 +54,9 @@ def test_different_recovery_codes_used_at_once_are_all_used(ada: User) -> None:
     assert codes_left(Authenticator.objects.get(type="recovery_codes")) == 10 - AT_ONCE
 
 
-def test_guesses_at_once_do_not_exceed_the_throttle(ada: User, settings: Any) -> None:
+def test_guesses_at_once_do_not_exceed_the_throttle(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
     codes_of(ada)
-    settings.THROTTLE_SECOND_STEP = "2/hour"
+    monkeypatch.setattr("accounts.throttles.SECOND_STEP_RATE", "2/hour")
     found = outcomes_of([partial(check_code, actor=ANONYMOUS, user=ada, code="000000")] * 6)
     assert found.count(Throttled) == 4
 

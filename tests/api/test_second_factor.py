@@ -88,8 +88,8 @@ def test_an_account_with_only_a_passkey_is_refused(user: User) -> None:
         assert "add an authenticator app" in body["detail"]
 
 
-def test_wrong_codes_are_throttled_and_logged(codes: Any, user: User, settings: Any) -> None:
-    settings.THROTTLE_SECOND_STEP = "2/hour"
+def test_wrong_codes_are_throttled_and_logged(codes: Any, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accounts.throttles.SECOND_STEP_RATE", "2/hour")
     answers = [log_in(PATHS[0], "000000") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [401, 401, 429]
     assert int(answers[2]["Retry-After"]) > 60

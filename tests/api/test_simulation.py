@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from django.conf import settings
 
 from audit.models import Entry, Journal
 from audit.sequencing.sequencer import sequence
@@ -153,11 +152,11 @@ def test_another_replay_is_refused_meanwhile(developer: Api) -> None:
     expect(200, developer.post(PATH, body))
 
 
-@cases(("setting", "decides"), [("THROTTLE_SIMULATE", "request"), ("THROTTLE_REPLAY", "replay")])
+@cases(("rate", "decides"), [("SIMULATION_RATE", "request"), ("REPLAY_RATE", "replay")])
 def test_simulations_are_throttled_per_organization(
-    developer: Api, rival: Api, agent: Json, monkeypatch: pytest.MonkeyPatch, setting: str, decides: str
+    developer: Api, rival: Api, agent: Json, monkeypatch: pytest.MonkeyPatch, rate: str, decides: str
 ) -> None:
-    monkeypatch.setattr(settings, setting, "1/hour")
+    monkeypatch.setattr(f"decisions.whatif.simulation.{rate}", "1/hour")
     body = {"policy": {"rules": []}, decides: {"request": asked(agent), "replay": {"days": 1}}[decides]}
     expect(200, developer.post(PATH, body))
     problem(developer.post(PATH, body), 429, "throttled")

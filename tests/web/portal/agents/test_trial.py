@@ -121,8 +121,8 @@ def test_it_writes_nothing(allow):
     assert [one for one in written if "limits_" not in one and "RELEASE" not in one] == []
 
 
-def test_trials_are_throttled_by_organization(allow, settings):
-    settings.THROTTLE_SIMULATE = "1/hour"
+def test_trials_are_throttled_by_organization(allow, monkeypatch):
+    monkeypatch.setattr("decisions.whatif.simulation.SIMULATION_RATE", "1/hour")
     assert allow(READ).status_code == 200
     assert allow(READ).status_code == 429
 

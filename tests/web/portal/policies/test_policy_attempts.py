@@ -132,8 +132,8 @@ def test_a_draft_that_is_not_enabled_is_tried_as_if_it_were(attempt):
     assert "as if the draft were enabled" in words_of(page)
 
 
-def test_attempts_are_throttled_with_simulations(attempt, settings):
-    settings.THROTTLE_SIMULATE = "1/hour"
+def test_attempts_are_throttled_with_simulations(attempt, monkeypatch):
+    monkeypatch.setattr("decisions.whatif.simulation.SIMULATION_RATE", "1/hour")
     assert attempt(BLOCKLIST).context["attempt"].outcome == "denied"
     page = attempt(BLOCKLIST)
     assert page.status_code == 422

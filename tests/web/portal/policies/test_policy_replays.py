@@ -98,8 +98,8 @@ def test_an_invalid_draft_is_not_replayed(as_developer, grant):
     assert (page.status_code, page.context["replayed"]) == (422, None)
 
 
-def test_replays_are_throttled_with_those_of_the_api(as_developer, grant, settings):
-    settings.THROTTLE_REPLAY = "1/hour"
+def test_replays_are_throttled_with_those_of_the_api(as_developer, grant, monkeypatch):
+    monkeypatch.setattr("decisions.whatif.simulation.REPLAY_RATE", "1/hour")
     assert replay(as_developer, BLOCKLIST).status_code == 200
     body = {"policy": {"rules": [NO_MAIL]}, "replay": {"days": 1}}
     assert as_developer.post("/api/v1/policies/simulate", body, content_type="application/json").status_code == 429

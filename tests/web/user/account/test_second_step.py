@@ -198,10 +198,13 @@ def test_a_passkey_is_accepted_as_the_second_step(browser: Client, ada: User) ->
     assert is_in(client)
 
 
-def test_wrong_codes_are_throttled_by_account_and_logged(browser: Client, ada: User, settings: Any, now: Any) -> None:
+def test_wrong_codes_are_throttled_by_account_and_logged(
+    browser: Client, ada: User, settings: Any, now: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret, _ = set_up(browser)
     now.shift(30)
-    settings.THROTTLE_SECOND_STEP, settings.THROTTLE_SIGN_IN = "3/hour", "100/minute"
+    settings.THROTTLE_SIGN_IN = "100/minute"
+    monkeypatch.setattr("accounts.throttles.SECOND_STEP_RATE", "3/hour")
     addresses = [f"198.51.100.{number}" for number in range(1, 6)]
     texts = []
     for ip in addresses:
@@ -217,9 +220,9 @@ def test_wrong_codes_are_throttled_by_account_and_logged(browser: Client, ada: U
     assert owner.post(STEP, {"code": code_now(secret)}).status_code == 302, "where she has signed in before"
 
 
-def test_right_codes_do_not_count(browser: Client, ada: User, settings: Any, now: Any) -> None:
+def test_right_codes_do_not_count(browser: Client, ada: User, monkeypatch: pytest.MonkeyPatch, now: Any) -> None:
     secret, _ = set_up(browser)
-    settings.THROTTLE_SECOND_STEP = "1/hour"
+    monkeypatch.setattr("accounts.throttles.SECOND_STEP_RATE", "1/hour")
     for _ in range(3):
         now.shift(30)
         assert enter_password(ada.email).post(STEP, {"code": code_now(secret)}).status_code == 302
