@@ -9,7 +9,7 @@ from developers.models import Organization
 from policies.services import create_policy
 from tests.threads import race
 
-ROUNDS = 15
+ROUNDS = 8
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from ipaddress import ip_network
@@ -23,16 +22,13 @@ from core.task_runs import record_run
 from server.doctor import configuration, database, examination, keys, log, services
 from server.doctor.findings import Finding, in_words, ok
 from server.vitals import HEARTBEAT, Status
-from tests import production
+from tests import preloaded
 from tests.audit.journals import write_body
 from tests.shared import cases
 from tests.world import make_agent, make_developer, make_grant, make_user
 from tokens.keys import current_key
 from tokens.models import AccessToken, SigningKey
 
-pytestmark = pytest.mark.postgresql
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 OTHER_SECRET = "9d1c4b7e0a3f62589d1c4b7e0a3f6258"
 OK, SKIPPED, WARNING, PROBLEM = Status.OK, Status.SKIPPED, Status.WARNING, Status.PROBLEM
 Check = Callable[[], Iterator[Finding]]
@@ -119,6 +115,7 @@ class TestCommand:
         assert not LogKey.objects.filter(secret_id="x").exists()
         list(write())  # afterwards, the connection may write again
 
+    @pytest.mark.on_sqlite
     @pytest.mark.django_db(transaction=True)
     def test_the_settings_are_fit_in_a_new_process(self) -> None:
         """Django's checks ask for what it has found out about the database, which a new process has yet to do."""
@@ -152,8 +149,7 @@ def test_without_settings_or_a_database_the_doctor_says_so_and_creates_nothing(
 ) -> None:
     path = tmp_path / "new" / "gate.db"
     environment = {**os.environ, "DATABASE_URL": "", "REDIS_URL": "", "DATABASE_PATH": str(path), **variables}
-    command = [production.python(), "manage.py", "doctor", "--json"]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    ended = preloaded.run(["manage.py", "doctor", "--json"], environment)
 
     found = {each["check"]: each for each in json.loads(ended.stdout)["checks"]}
     assert ended.returncode == 2
@@ -198,6 +194,7 @@ class TestConfiguration:
         assert status_of(configuration.check_metrics) is OK
 
 
+@pytest.mark.postgresql
 class TestDatabase:
     def test_a_usable_one(self, logged: Path) -> None:
         assert status_of(database.check_clock) is OK

@@ -24,7 +24,7 @@ class Hanging(Process):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config, [])
-        self.process = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+        self.process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
 
     def start(self) -> None:
         super().start()

@@ -11,9 +11,8 @@ from urllib.parse import urlsplit
 
 import psycopg
 
-from tests import production
+from tests import preloaded
 from tests.environment import AMBIENT, SECRETS
-from tests.migrated import ROOT
 from tests.servers import package_folder
 
 HERE = Path(__file__).parent
@@ -29,8 +28,7 @@ def run(module: str, *arguments: str | Path, database: str) -> str:
     settings = {"DATABASE_URL": database} if is_url else {"DATABASE_URL": "", "DATABASE_PATH": database}
     kept = {name: value for name, value in os.environ.items() if name not in AMBIENT}
     environment = {**kept, **SECRETS, "DJANGO_SETTINGS_MODULE": "agentgate.settings", "REDIS_URL": "", **settings}
-    command = [production.python(), "-m", module, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = preloaded.run(["-m", module, *map(str, arguments)], environment)
     if done.returncode:
         raise RuntimeError(f"{module} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
