@@ -94,6 +94,16 @@ def test_a_failed_refresh_stops_the_agent_without_a_traceback(
     assert "Stopping because of an error" in capsys.readouterr().out
 
 
+def test_a_denied_request_stops_the_agent(
+    agent: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(agent, "ask_for_access", lambda: None)
+
+    agent.main()
+
+    assert "You denied the request" in capsys.readouterr().out
+
+
 def test_temporary_denials_do_not_stop_the_agent(agent: Any) -> None:
     temporary = ["insufficient_scope", "policy_denied", "approval_required", "consent_paused", "insufficient_scope"]
     reasons = iter([*temporary, "agent_suspended"])

@@ -6,8 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -54,65 +53,48 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Callable[[], AbstractContextManager[Demo]]:
-    """Return a context manager that starts the demo in this test's folder and stops it with Ctrl-C.
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    """Start the demo in this test's folder, and stop it with Ctrl-C.
 
     Its database has the tables, because migrating takes seconds.
     """
     copy_migrated(tmp_path / "demo.db")
-
-    @contextmanager
-    def started() -> Iterator[Demo]:
-        port, output = free_port(), tmp_path / "output"
-        environment = {name: value for name, value in os.environ.items() if "SECRET" not in name}
-        environment |= {"DEMO_FOLDER": str(tmp_path / "demo"), "DATABASE_PATH": str(tmp_path / "demo.db")}
-        with output.open("wb") as file:
-            process = subprocess.Popen(
-                [production.python(), "-m", "demo"],
-                cwd=ROOT,
-                env={**environment, "API_PORT": str(port), "PAUSE_SECONDS": "0.2"},
-                stdout=file,
-                stderr=file,
-                preexec_fn=die_with_parent,
-            )
-        try:
-            yield Demo(process, output, f"http://localhost:{port}")
-        finally:
-            children = psutil.Process(process.pid).children(recursive=True)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(TIMEOUT_SECONDS) == 0
-            assert [child for child in children if is_alive(child)] == []
-
-    return started
+    port, output = free_port(), tmp_path / "output"
+    environment = {name: value for name, value in os.environ.items() if "SECRET" not in name}
+    environment |= {"DEMO_FOLDER": str(tmp_path / "demo"), "DATABASE_PATH": str(tmp_path / "demo.db")}
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [production.python(), "-m", "demo"],
+            cwd=ROOT,
+            env={**environment, "API_PORT": str(port), "PAUSE_SECONDS": "0.2"},
+            stdout=file,
+            stderr=file,
+            preexec_fn=die_with_parent,
+        )
+    try:
+        yield Demo(process, output, f"http://localhost:{port}")
+    finally:
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(TIMEOUT_SECONDS) == 0
+        assert [child for child in children if is_alive(child)] == []
 
 
-def test_the_agent_stops_when_revoked_or_denied_and_a_second_start_keeps_the_users(
-    start: Callable[[], AbstractContextManager[Demo]],
-) -> None:
-    with start() as demo:
-        password = demo.wait_for(r"ada@example\.com +(\S+)")[1]
-        consent = demo.wait_for(r"/consent/(cns_\w+)")[1]
-        ada = demo.call("/users/login", {"email": "ada@example.com", "password": password})["sessionToken"]
+def test_the_agent_acts_until_it_is_revoked(demo: Demo) -> None:
+    password = demo.wait_for(r"ada@example\.com +(\S+)")[1]
+    consent = demo.wait_for(r"/consent/(cns_\w+)")[1]
+    ada = demo.call("/users/login", {"email": "ada@example.com", "password": password})["sessionToken"]
 
-        approved = demo.call(f"/consent/{consent}/approve", {"scopes": ["email:read", "calendar:freebusy"]}, ada)
-        httpx.get(approved["redirectUrl"])
+    approved = demo.call(f"/consent/{consent}/approve", {"scopes": ["email:read", "calendar:freebusy"]}, ada)
+    httpx.get(approved["redirectUrl"])
 
-        demo.wait_for(r"read-mail +allowed")
-        demo.wait_for(r"send-mail +denied: insufficient_scope")
-        demo.wait_for(r"denied: policy_denied, by the policy “Ten per minute”")
-        demo.call(f"/users/me/consents/{consent}/revoke", {}, ada)
-        demo.wait_for(r"Access has ended \(consent_revoked\)\. Stopping")
-        assert demo.process.poll() is None
-
-    with start() as demo:
-        assert demo.wait_for(r"ada@example\.com +(\S+)")[1] == password
-        consent = demo.wait_for(r"/consent/(cns_\w+)")[1]
-        ada = demo.call("/users/login", {"email": "ada@example.com", "password": password})["sessionToken"]
-
-        httpx.get(demo.call(f"/consent/{consent}/deny", {}, ada)["redirectUrl"])
-
-        demo.wait_for(r"You denied the request")
-        assert "Traceback" not in demo.text()
+    demo.wait_for(r"read-mail +allowed")
+    demo.wait_for(r"send-mail +denied: insufficient_scope")
+    demo.wait_for(r"denied: policy_denied, by the policy “Ten per minute”")
+    demo.call(f"/users/me/consents/{consent}/revoke", {}, ada)
+    demo.wait_for(r"Access has ended \(consent_revoked\)\. Stopping")
+    assert demo.process.poll() is None
+    assert "Traceback" not in demo.text()
 
 
 def test_a_port_that_is_in_use_ends_the_demo_with_one_line(tmp_path: Path) -> None:

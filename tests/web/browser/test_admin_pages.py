@@ -10,7 +10,7 @@ from django.db.models import Model
 
 from tests.administration.test_pages import form_url, list_url
 from tests.administration.world import World, make_world
-from tests.web.browser.test_pages import check_in_full, sign_in
+from tests.web.browser.test_pages import check_in_full
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.django_db(transaction=True)]
 # What the page of a row offers: its actions and its form. They need the sign-in of a moment ago.
@@ -19,7 +19,7 @@ OFFERED = re.compile(r'href="(/admin/[^"]+/(?:act/[a-z_]+|edit)/)"')
 
 def test_no_page_of_a_model_has_a_problem(open_tab):
     tab = open_tab(javascript=True, reduced_motion="reduce")
-    sign_in(tab, committed_world().administrator.email)
+    tab.become(committed_world().administrator.email)
     models = [model for model in admin.site._registry if model._default_manager.exists()]
     assert len(models) > 20
     found = [problem for model in models for problem in problems_of_model(tab, model)]

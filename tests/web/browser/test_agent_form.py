@@ -5,7 +5,6 @@ import re
 import pytest
 
 from agents.models import Agent
-from tests.constants import PASSWORD
 from tests.world import make_resource_server
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -13,8 +12,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 def test_the_preview_and_the_search_follow_what_is_typed(open_tab, developer):
     tab = open_tab(javascript=True)
-    tab.goto("/accounts/login/?next=/developer/agents/new")
-    tab.sign_in(developer.user.email, PASSWORD)
+    tab.open_as(developer.user.email, "/developer/agents/new")
     page, preview = tab.page, tab.page.locator("#preview")
 
     page.get_by_label("Name", exact=True).fill("Ledgerbot")
@@ -34,8 +32,7 @@ def test_the_preview_and_the_search_follow_what_is_typed(open_tab, developer):
 
 def test_what_was_typed_before_the_scripts_ran_counts(open_tab, developer):
     tab, held = open_tab(javascript=True), []
-    tab.goto("/accounts/login/?next=/developer/agents")
-    tab.sign_in(developer.user.email, PASSWORD)
+    tab.open_as(developer.user.email, "/developer/agents")
     tab.page.get_by_role("heading", name="Agents").wait_for()
     tab.page.route(re.compile(r"/(preview|picker)[^/]*\.js"), lambda route: held.append(route))
     with tab.page.expect_request("**/preview*.js"), tab.page.expect_request("**/picker*.js"):
@@ -51,8 +48,7 @@ def test_what_was_typed_before_the_scripts_ran_counts(open_tab, developer):
 def test_the_scopes_of_a_resource_server_are_searched_without_sending_the_form(open_tab, developer):
     server = make_resource_server(developer, "https://mail.example").server
     tab = open_tab(javascript=True)
-    tab.goto(f"/accounts/login/?next=/developer/resource-servers/{server.id}/edit")
-    tab.sign_in(developer.user.email, PASSWORD)
+    tab.open_as(developer.user.email, f"/developer/resource-servers/{server.id}/edit")
     search, labels = tab.page.get_by_label("Search the scopes"), tab.page.locator("#picker label:visible")
     search.wait_for()
     tab.page.wait_for_load_state()  # with its scripts
@@ -71,8 +67,7 @@ FILLED = {"Name": "Ledgerbot", "Redirect URIs, one per line": "https://books.exa
 
 
 def fill(tab, developer):
-    tab.goto("/accounts/login/?next=/developer/agents/new")
-    tab.sign_in(developer.user.email, PASSWORD)
+    tab.open_as(developer.user.email, "/developer/agents/new")
     for label, text in FILLED.items():
         tab.page.get_by_label(label, exact=True).fill(text)
     tab.page.locator("#picker summary").first.click()

@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from agents.models import Agent
-from tests.constants import PASSWORD
 from tests.web.developer_log import write_denied
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -17,8 +16,7 @@ def tab(open_tab: Any, agent: Agent, developer: Any, ada: Any) -> Any:
     """Return the tab of the developer with the log, and mark its document as the same."""
     found = open_tab(javascript=True)
     write_denied(agent, ada, "res_" + "0" * 32)
-    found.goto("/accounts/login/?next=/developer/logs")
-    found.sign_in(developer.user.email, PASSWORD)
+    found.open_as(developer.user.email, "/developer/logs")
     found.page.wait_for_url(lambda url: urlsplit(url).path == "/developer/logs")
     found.page.evaluate("window.isSamePage = true")
     return found

@@ -11,21 +11,6 @@ def outcomes(tab) -> list[str]:
     return tab.page.locator(".attempt .pill").all_inner_texts()
 
 
-def test_the_demo_without_javascript(open_tab):
-    tab = open_tab(width=320)
-    tab.goto("/")
-    tab.page.get_by_role("checkbox", name=re.compile("^Take payments from you")).check()
-    tab.page.get_by_role("button", name="Allow", exact=True).click()
-    assert outcomes(tab) == ["Allowed", "Denied", "You are asked first", "Denied", "Denied"]
-    assert tab.page.url.endswith("#next")
-    assert tab.page.evaluate("document.getElementById('next').getBoundingClientRect().top") < 400
-    tab.page.get_by_role("button", name="Switch it off").click()
-    assert outcomes(tab) == ["Denied"] * 5
-    tab.page.get_by_role("link", name="Start again").click()
-    assert outcomes(tab) == []
-    assert tab.page.context.cookies() == []
-
-
 def test_the_demo_changes_in_place_with_javascript(open_tab):
     tab = open_tab(javascript=True)
     tab.goto("/")

@@ -9,10 +9,7 @@ from itertools import cycle
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
-from django.conf import settings
 
-from accounts.models import User
-from tests.administration.world import sign_in as browser_after_password
 from tests.constants import PASSWORD
 from tests.mails import code_in
 from tests.web.browser.checks import DESKTOP, PHONE, View, problems_in_full, problems_of, show
@@ -43,14 +40,6 @@ def file_name(group: str, page: Page) -> str:
     return re.sub(r"[^\w=-]+", "_", f"{group} {page}").strip("_")
 
 
-def sign_in(tab, email: str) -> None:
-    """Sign in, if there is an address. The page for it is checked once, and not opened before each group of pages."""
-    if email:
-        browser = browser_after_password(User.objects.get(email=email))
-        cookie = browser.cookies[settings.SESSION_COOKIE_NAME]
-        tab.page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": tab.base_url}])
-
-
 @pytest.fixture(scope="module")
 def only_tab(chromium, live_server):
     """One tab for all groups: its browser profile has the style sheets and fonts, and axe."""
@@ -73,7 +62,7 @@ def tab(only_tab, request):
 @pytest.mark.parametrize("group", [group for group in GROUPS if group.pages], ids=str)
 def test_no_page_of_a_group_has_a_problem(tab, group, settings):
     content = group.prepare(settings)
-    sign_in(tab, content.email)
+    tab.become(content.email)
     views = zip(group.pages, cycle((PHONE, DESKTOP)), strict=False)
     found = [problem for page, view in views for problem in check(tab, page, view, content.ids)]
     assert not found, "\n".join(found)
@@ -83,7 +72,7 @@ def test_no_page_of_a_group_has_a_problem(tab, group, settings):
 @pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_no_page_of_a_group_has_a_problem_in_any_view(tab, group, settings):
     content = group.prepare(settings)
-    sign_in(tab, content.email)
+    tab.become(content.email)
     found = [problem for page in group.all_pages for problem in check_in_full(tab, page, str(group), content.ids)]
     assert not found, "\n".join(found)
 

@@ -3,15 +3,13 @@
 import pytest
 
 from policies.models import Policy
-from tests.constants import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 def test_the_words_of_a_rule_follow_what_is_typed(open_tab, developer):
     tab = open_tab(javascript=True)
-    tab.goto("/accounts/login/?next=/developer/policies/new")
-    tab.sign_in(developer.user.email, PASSWORD)
+    tab.open_as(developer.user.email, "/developer/policies/new")
     page = tab.page
     page.get_by_role("button", name="Blocked actions").click()
     page.locator("fieldset.rule:focus").wait_for()
@@ -32,8 +30,7 @@ def test_the_words_of_a_rule_follow_what_is_typed(open_tab, developer):
 
 def test_enter_tries_a_request_and_saves_nothing(open_tab, developer, agent):
     tab = open_tab(javascript=True)
-    tab.goto("/accounts/login/?next=/developer/policies/new")
-    tab.sign_in(developer.user.email, PASSWORD)
+    tab.open_as(developer.user.email, "/developer/policies/new")
     page = tab.page
     page.get_by_role("button", name="Blocked actions").click()
     page.locator("[name=rules-0-actions]").fill("email:send")

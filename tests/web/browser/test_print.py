@@ -31,8 +31,7 @@ def open_page(open_tab, world, ada):
 
     def open_one(path):
         tab = open_tab()
-        tab.goto(path)
-        tab.sign_in(ada.email, world.PASSWORD)
+        tab.open_as(ada.email, path)
         tab.page.wait_for_url(f"**{path}")
         return tab
 
@@ -70,11 +69,3 @@ def test_a_collapsed_list_is_printed_with_its_choices(open_page, world, ada, age
     tab.goto(f"/connections/{allowed.id}")
     tab.page.emulate_media(media="print")
     assert tab.page.get_by_text("Allowed without asking").last.is_visible()
-
-
-def test_a_connection_prints_the_chosen_mode(open_page, world, ada, agent):
-    consent = world.allow(world.ask(agent, scopes=["email:send"]), ada)
-    consent.terms = {"modes": {"email:send": "ask"}}
-    consent.save()
-    tab = open_page(f"/connections/{consent.id}?change=email:send")
-    assert_prints(tab, ASK)

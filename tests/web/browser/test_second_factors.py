@@ -39,8 +39,7 @@ def add_authenticator(tab: Any, *, knows_the_finger: bool = True) -> None:
 
 
 def add_passkey(tab: Any, ada: Any, password: str) -> None:
-    tab.goto("/accounts/login/?next=/account/security")
-    tab.sign_in(ada.email, password)
+    tab.open_as(ada.email, "/account/security")
     page = tab.page
     page.get_by_role("link", name="Add a passkey").click()
     page.get_by_label("Name").fill("Laptop")

@@ -5,7 +5,6 @@ import pytest
 from tests.web.browser import pseudo
 from tests.web.browser.checks import show, sideways
 from tests.web.browser.pages import GROUPS
-from tests.web.browser.test_pages import sign_in
 from tests.web.browser.words import word_problems
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.django_db(transaction=True)]
@@ -14,7 +13,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.django_db(trans
 @pytest.mark.parametrize("group", GROUPS, ids=str)
 def test_all_texts_of_a_group_are_translated_and_fit(open_tab, group, monkeypatch, settings):
     content, tab = group.prepare(settings), open_tab(javascript=True, width=320)
-    sign_in(tab, content.email)
+    tab.become(content.email)
     pseudo.speak(monkeypatch)
     tab.words = pseudo.accent
     found = []
