@@ -169,8 +169,13 @@ def forger(scene: Scene) -> Forger:
     return Forger(scene.server)
 
 
-def test_the_log_as_it_is_holds(scene: Scene, witness: Witness) -> None:
-    earlier = scene.keep_checkpoint()
+@pytest.fixture(scope="module")
+def earlier(scene: Scene) -> Path:
+    """A checkpoint that covers the first tile."""
+    return scene.keep_checkpoint()
+
+
+def test_the_log_as_it_is_holds(scene: Scene, witness: Witness, earlier: Path) -> None:
     assert scene.verify_since(scene.history(scene.early[0]), earlier)[0] == 0
     assert scene.verify(scene.evidence(scene.early[0]), "--witness", witness.key)[0] == 0
     assert scene.audit_verify(earlier)[0] == 0
@@ -225,8 +230,7 @@ def test_an_export_shows(scene: Scene, forger: Forger, name: str) -> None:
 
 
 @pytest.mark.parametrize("column", ["record", "opening", "sealed"])
-def test_the_operator_finds_a_flipped_byte(scene: Scene, forger: Forger, column: str) -> None:
-    earlier = scene.keep_checkpoint()
+def test_the_operator_finds_a_flipped_byte(scene: Scene, forger: Forger, earlier: Path, column: str) -> None:
     index = next(i for i in forger.indexes("event", "consent.approved") if i < TILE)
     forger.flip(column, index, 40)
     try:
@@ -273,7 +277,7 @@ def test_a_fork_that_was_signed_again(scene: Scene, forger: Forger) -> None:
 
 def test_a_stream_that_was_renumbered_and_signed_again(scene: Scene, forger: Forger) -> None:
     victim = scene.connect(4)
-    scene.keep_checkpoint()
+    scene.server.database.count_entries()  # once all are in the log
     *_, removed, index = forger.indexes("user_id", victim.person.id)
     forger.rewrite_numbers(index, lambda numbers: numbers._replace(plain=[*numbers.plain[:-1], numbers.plain[-1] + 1]))
     forger.sign_again(removed)
@@ -285,7 +289,7 @@ def test_a_stream_that_was_renumbered_and_signed_again(scene: Scene, forger: For
 
 def test_a_total_that_was_changed_and_signed_again(scene: Scene, forger: Forger) -> None:
     victim = scene.connect(4)
-    scene.keep_checkpoint()
+    scene.server.database.count_entries()  # once all are in the log
     index = forger.indexes("user_id", victim.person.id)[-1]
     forger.rewrite_numbers(index, lambda numbers: numbers._replace(totals=numbers.totals._replace(allowed=3)))
     forger.sign_again(index)
@@ -324,7 +328,7 @@ def test_evidence_whose_end_is_left_out(scene: Scene) -> None:
 def test_a_decision_that_never_reached_the_log(scene: Scene, forger: Forger) -> None:
     """Only the receipt shows it: a decision that was deleted before the log had it leaves no gap."""
     victim = scene.connect(2)
-    scene.keep_checkpoint()
+    scene.server.database.count_entries()  # once all are in the log
     with forger.paused():
         before = forger.waiting()
         decision = scene.decide(victim, receipt=True)
@@ -345,7 +349,7 @@ def test_a_receipt_fits_the_evidence(scene: Scene) -> None:
 
 def test_a_decision_moved_behind_the_revocation(scene: Scene, forger: Forger) -> None:
     victim = scene.connect(2)
-    scene.keep_checkpoint()
+    scene.server.database.count_entries()  # once all are in the log
     with forger.paused():
         before = forger.waiting()
         scene.decide(victim)

@@ -1,4 +1,7 @@
-"""The five integrations, each on its real framework in its own process, against a live server."""
+"""The five integrations, each on its real framework in its own process, against a live server.
+
+The SDK's own tests have all their answers, against a fake AgentGate.
+"""
 
 import pytest
 from agentgate_oauth import AgentGateAdmin
@@ -19,17 +22,8 @@ def test_a_good_token_passes_and_the_log_has_the_details(
     assert entry.ip == "127.0.0.1"
 
 
-def test_no_token_is_401_without_an_error(service: Service):
-    outcome = service.send(None)
-    assert outcome.status == 401
-    assert outcome.challenge is not None
-    assert outcome.challenge.startswith("Bearer")
-    assert "error" not in outcome.challenge
-
-
-@pytest.mark.parametrize("token", ["garbage", "eyJhbGciOiJub25lIn0.e30.", "ag_not_a_token"])
-def test_a_bad_token_is_401_invalid_token(service: Service, token: str):
-    outcome = service.send(token)
+def test_a_bad_token_is_401_invalid_token(service: Service):
+    outcome = service.send("garbage")
     assert outcome.status == 401
     assert 'error="invalid_token"' in str(outcome.challenge)
 

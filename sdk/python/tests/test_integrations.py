@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -65,10 +67,16 @@ def gate() -> Gate:
     return Gate()
 
 
-@pytest.fixture(scope="module", params=["django", "drf", "flask", "fastapi", "fastmcp"])
-def service(request, gate) -> Iterator[Service]:
-    with served(gate) as url, running_service(request.param, url, "res_1", "rs_1") as running:
-        yield running
+@pytest.fixture(scope="module")
+def services(gate) -> Iterator[Callable[[str], Service]]:
+    """Yield a function that starts a service on a framework when it is first asked for it."""
+    with served(gate) as url, contextlib.ExitStack() as stack:
+        yield functools.cache(lambda name: stack.enter_context(running_service(name, url, "res_1", "rs_1")))
+
+
+@pytest.fixture(params=["django", "drf", "flask", "fastapi", "fastmcp"])
+def service(request, services) -> Service:
+    return services(request.param)
 
 
 @pytest.fixture(autouse=True)
@@ -156,16 +164,14 @@ def test_every_kind_of_django_view_is_guarded(gate, django, kind):
     assert django.send("low", f"/{kind}").body["error"] == "insufficient_scope"
 
 
-@pytest.fixture(scope="module")
-def django(gate) -> Iterator[Service]:
-    with served(gate) as url, running_service("django", url, "res_1", "rs_1") as running:
-        yield running
+@pytest.fixture
+def django(services) -> Service:
+    return services("django")
 
 
-@pytest.fixture(scope="module")
-def drf(gate) -> Iterator[Service]:
-    with served(gate) as url, running_service("drf", url, "res_1", "rs_1") as running:
-        yield running
+@pytest.fixture
+def drf(services) -> Service:
+    return services("drf")
 
 
 @pytest.mark.parametrize("accepted", ["text/html", "application/json"])
