@@ -29,7 +29,7 @@ MOST_QUERIES = 12
 SEGMENT = 4
 PER_DAY = 14
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
-DAYS = range(2, 18)  # of each of two months, so that a page of 200 lines is within one
+DAYS = {JANUARY: 31, FEBRUARY: 28}
 # One day whose ends are inside of segments, one that is archived, and one before the log.
 WINDOWS = [
     {"since": "2026-02-11", "until": "2026-02-12"},
@@ -42,8 +42,8 @@ FILTERS: list[dict[str, str]] = [
     {"outcome": "denied"},
     {"kind": "decisions"},
     {"q": "mail"},
-    {"since": "2026-01-08"},
-    {"until": "2026-02-08"},
+    {"since": "2026-01-10"},
+    {"until": "2026-02-10"},
     *WINDOWS,
 ]
 
@@ -61,16 +61,16 @@ def _small_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 @pytest.fixture
 def long_log(granted: Consent) -> Consent:
-    """Write the log of two months, in 112 segments. January is in the archive."""
-    for month in (JANUARY, FEBRUARY):
+    """Write the log of two months, in hundreds of segments. January is in the archive."""
+    for month, days in DAYS.items():
         start = datetime(month // 100, month % 100, 1, 9, tzinfo=UTC)
-        for day in DAYS:
+        for day in range(days):
             with time_machine.travel(start + timedelta(days=day)), transaction.atomic():
                 append([_draft(granted, place) for place in range(PER_DAY)])
-        with time_machine.travel(start + timedelta(days=DAYS[-1], hours=1)):
+        with time_machine.travel(start + timedelta(days=days - 1, hours=1)):
             sequencer.sequence()
     sequencer.sequence()
-    assert Segment.objects.count() > 100
+    assert Segment.objects.count() > 200
     archive_month(JANUARY)
     archived.forget()
     assert Entry.objects.count() < Segment.objects.count() * SEGMENT / 1.5
