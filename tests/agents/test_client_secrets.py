@@ -21,7 +21,7 @@ from tests.log import log_entries
 from tests.threads import race
 from tests.world import ANONYMOUS, make_agent
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def authenticate(agent: Agent, secret: str) -> Agent:
     return authenticate_client(actor=ANONYMOUS, client_id=agent.client_id, client_secret=secret)
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_several_creations_at_once_no_more_than_the_limit_succeed(agent: Agent, actor: Any) -> None:
     for number in range(MAX_SECRETS - 3):
         create_client_secret(actor=actor, agent=agent, name=f"place {number}")
@@ -47,12 +48,14 @@ def test_of_several_creations_at_once_no_more_than_the_limit_succeed(agent: Agen
     assert agent.secrets.count() == MAX_SECRETS == len(log_entries(event="agent.secret_created")) + 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_several_creations_with_one_name_one_succeeds(agent: Agent, actor: Any) -> None:
     outcomes = race([partial(create_client_secret, actor=actor, agent=agent, name="production")] * 4)
     assert sum(isinstance(outcome, Invalid) for outcome in outcomes) == 3
     assert agent.secrets.filter(name="production").count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_several_rotations_of_one_secret_at_once_one_succeeds(agent: Agent, actor: Any) -> None:
     given = {"actor": actor, "agent": agent, "secret_id": agent.secrets.get().pk, "overlap_seconds": 3600}
     outcomes = race([partial(rotate_client_secret, **given)] * 4)
@@ -84,6 +87,7 @@ def test_one_secret_for_several_has_the_name_of_none(agent: Agent, actor: Any) -
     assert rotate_client_secret(actor=actor, agent=agent, overlap_seconds=3600).row.name == "production"
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_rotation_and_a_revocation_of_one_secret_leave_it_dead(agent: Agent, actor: Any) -> None:
     value = create_client_secret(actor=actor, agent=agent, name="production").value
     old = agent.secrets.get(name="production")

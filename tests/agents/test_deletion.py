@@ -28,7 +28,7 @@ from tests.threads import race
 from tests.world import ANONYMOUS, Grant, allow, as_user, ask, make_grant, make_user
 from tokens.refresh import refresh_tokens
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -107,6 +107,7 @@ def test_a_deleted_agent_cannot_be_changed_or_deleted_again(grant: Grant, actor:
     assert events().count("agent.deleted") == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_grant_at_the_same_time_leaves_no_live_connection(grant: Grant, actor: Any) -> None:
     bob = make_user("bob@example.com")
     asked = ask(grant.agent)
@@ -117,6 +118,7 @@ def test_a_grant_at_the_same_time_leaves_no_live_connection(grant: Grant, actor:
     assert not Consent.objects.filter(status="approved").exists()
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_several_deletions_and_a_reactivation_one_deletion_succeeds(grant: Grant, actor: Any) -> None:
     update_agent(actor=actor, agent=grant.agent, changes={"status": "suspended"})
     delete = partial(delete_agent, actor=actor, agent=grant.agent)
@@ -126,6 +128,7 @@ def test_of_several_deletions_and_a_reactivation_one_deletion_succeeds(grant: Gr
     assert Agent.objects.get().stopped_by is not None
 
 
+@pytest.mark.django_db(transaction=True)
 def test_no_verify_that_starts_after_the_deletion_is_allowed(grant: Grant, actor: Any) -> None:
     verify(grant)
     race([partial(delete_agent, actor=actor, agent=grant.agent), partial(verify, grant), partial(verify, grant)])

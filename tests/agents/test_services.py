@@ -37,7 +37,7 @@ from tests.world import ANONYMOUS, make_agent
 
 ADMINISTRATOR = Actor("administrator", "usr_root")
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -45,8 +45,12 @@ def two_services(developer: Api, rival: Api, ada: Any) -> TwoServices:
     return TwoServices(tokens["accessToken"], services, ada)
 
 
-@cases("asker", TwoServices.ASKERS)
-@cases("kind", [{"for": "once"}, {"for": "target", "expiresInSeconds": 600}], ids=str)
+TIME = {"for": "target", "expiresInSeconds": 600}
+
+
+@cases(
+    ("asker", "kind"), [*((asker, {"for": "once"}) for asker in TwoServices.ASKERS), ("A", TIME), ("anonymous", TIME)]
+)
 def test_an_approval_is_for_the_service_that_asked(two_services: TwoServices, asker: str, kind: Json) -> None:
     """Of each pair of callers, one that names itself or another among them, only the one that asked may use it."""
     asked = two_services.verify(asker, "bob")["approvalId"]

@@ -204,7 +204,8 @@ def test_users_do_not_see_the_origin_of_others(agent: Json, ada: Any) -> None:
     revoke_consent(actor=administrator, consent=Consent.objects.get(pk=tokens["consentId"]), reason="A complaint")
     Api(REMOTE_ADDR="198.51.100.2").post("/users/login", {"email": "ada@example.com", "password": "wrong"})
 
-    seen = {entry["event"]: origin(entry) for entry in expect(200, ada.get("/users/me/audit-logs"))["items"]}
+    entries = expect(200, ada.get("/users/me/audit-logs"))["items"]
+    seen = {entry["event"]: origin(entry) for entry in reversed(entries)}
 
     for event in ("consent.revoked", "token.issued", "token.verify", "user.sign_in_failed"):
         assert seen[event] == (None, None), event

@@ -307,6 +307,10 @@ def test_refused_exports_are_not_being_sent(ada: Api, monkeypatch: pytest.Monkey
 
 
 def test_a_suspended_organization_gets_no_evidence(developer: Api, decision: Json) -> None:
-    suspend_organization(actor=SYSTEM, organization=Organization.objects.get(), reason="Fraud reports.")
+    suspend_organization(
+        actor=SYSTEM,
+        organization=Organization.objects.get(developers__user__email="acme@example.com"),
+        reason="Fraud reports.",
+    )
     problem(developer.get("/audit/export"), 403, "organization_suspended")
     problem(developer.get(f"/audit/{decision['auditId']}/proof"), 403, "organization_suspended")

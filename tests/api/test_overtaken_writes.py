@@ -28,7 +28,11 @@ def reset_password() -> None:
 
 
 def suspend() -> None:
-    suspend_organization(actor=SYSTEM, organization=Organization.objects.get(), reason="Fraud reports.")
+    suspend_organization(
+        actor=SYSTEM,
+        organization=Organization.objects.get(developers__user__email="acme@example.com"),
+        reason="Fraud reports.",
+    )
 
 
 @pytest.fixture

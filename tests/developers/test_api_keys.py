@@ -29,7 +29,7 @@ from tests.world import ANONYMOUS, developer_for_api_key, make_developer
 
 DAY = 86_400
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
@@ -142,6 +142,7 @@ def test_the_name_of_a_replaced_key_is_free(developer: Developer, actor: Any, cr
     assert create(name="laptop")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_several_rotations_of_one_key_at_once_one_succeeds(developer: Developer, actor: Any, create: Any) -> None:
     old = create(name="laptop").row
     given = {"actor": actor, "developer": developer, "key_id": old.id, "overlap_seconds": DAY}
@@ -150,6 +151,7 @@ def test_of_several_rotations_of_one_key_at_once_one_succeeds(developer: Develop
     assert developer.api_keys.filter(name="laptop").count() == 2
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_several_rotations_at_once_no_more_than_the_limit_succeed(
     developer: Developer, actor: Any, create: Any
 ) -> None:
@@ -182,6 +184,7 @@ def test_a_suspended_organization_gets_no_key(developer: Developer, create: Any)
         create(name="laptop")
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_several_creations_at_once_no_more_than_the_limit_succeed(developer: Developer, create: Any) -> None:
     for number in range(MAX_API_KEYS - 2 - developer.api_keys.count()):
         create(name=f"place {number}")
@@ -190,12 +193,14 @@ def test_of_several_creations_at_once_no_more_than_the_limit_succeed(developer: 
     assert developer.api_keys.count() == MAX_API_KEYS
 
 
+@pytest.mark.django_db(transaction=True)
 def test_of_several_creations_with_one_name_one_succeeds(developer: Developer, create: Any) -> None:
     outcomes = race([partial(create, name="laptop")] * 4)
     assert sum(isinstance(outcome, AddedSecret) for outcome in outcomes) == 1
     assert developer.api_keys.filter(name="laptop").count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_rotation_and_a_revocation_of_one_key_leave_it_dead(developer: Developer, actor: Any, create: Any) -> None:
     old = create(name="laptop")
     given = {"actor": actor, "developer": developer, "key_id": old.row.id}

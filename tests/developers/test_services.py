@@ -32,7 +32,7 @@ from tests.world import ANONYMOUS, developer_for_api_key, make_user
 
 ADMINISTRATOR = Actor("administrator", "usr_root", ip="198.51.100.9")
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Users, clients and resource servers for the OAuth tests."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from accounts.models import User
 from developers.models import Developer
 from resources.services import RegisteredResourceServer
 from tests.oauth.client import OAuthClient, make_client, make_public_client
+from tests.shared import copied, rows_of_module
+from tests.world import make_developer, make_resource_server, make_user
 
 
 @pytest.fixture
@@ -16,47 +19,60 @@ def world(db: None) -> Any:
     return tests.world
 
 
-@pytest.fixture
-def ada(world: Any) -> User:
-    return world.make_user("ada@example.com")
+@pytest.fixture(scope="module")
+def rows(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Keep the rows of the fixtures below for all tests of a module. Those that commit have their own (`committed`)."""
+    with rows_of_module(django_db_blocker):
+        yield
+
+
+@pytest.fixture(scope="module")
+def shared_ada(rows: None) -> User:
+    return make_user("ada@example.com")
+
+
+@pytest.fixture(scope="module")
+def shared_bob(rows: None) -> User:
+    return make_user("bob@example.com")
+
+
+@pytest.fixture(scope="module")
+def shared_developer(rows: None) -> Developer:
+    return make_developer("dev@example.com")
+
+
+@pytest.fixture(scope="module")
+def shared_rival(rows: None) -> Developer:
+    return make_developer("rival@example.com")
+
+
+@pytest.fixture(scope="module")
+def shared_client(shared_developer: Developer) -> OAuthClient:
+    return make_client(shared_developer)
+
+
+ada = copied("shared_ada")
+bob = copied("shared_bob")
+developer = copied("shared_developer")
+rival = copied("shared_rival")
+client = copied("shared_client")  # a confidential client that an organization registered
 
 
 @pytest.fixture
-def bob(world: Any) -> User:
-    return world.make_user("bob@example.com")
-
-
-@pytest.fixture
-def developer(world: Any) -> Developer:
-    return world.make_developer("dev@example.com")
-
-
-@pytest.fixture
-def rival(world: Any) -> Developer:
-    return world.make_developer("rival@example.com")
-
-
-@pytest.fixture
-def client(world: Any, developer: Developer) -> OAuthClient:
-    """A confidential client that an organization registered."""
-    return make_client(developer)
-
-
-@pytest.fixture
-def other(world: Any, rival: Developer) -> OAuthClient:
+def other(rival: Developer) -> OAuthClient:
     """A confidential client of another organization."""
     return make_client(rival)
 
 
 @pytest.fixture
-def public(world: Any, developer: Developer) -> OAuthClient:
+def public(developer: Developer) -> OAuthClient:
     return make_public_client(developer, redirect_uris=["http://127.0.0.1/callback"])
 
 
 @pytest.fixture
-def service(world: Any, developer: Developer) -> RegisteredResourceServer:
+def service(developer: Developer) -> RegisteredResourceServer:
     """A resource server of the client's own organization."""
-    return world.make_resource_server(developer, "https://mail.example/api")
+    return make_resource_server(developer, "https://mail.example/api")
 
 
 @pytest.fixture

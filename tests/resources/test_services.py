@@ -38,7 +38,7 @@ from tests.world import ANONYMOUS, make_developer
 
 TICKETS = "https://tickets.example/api"
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.test import Client
 
 from api.documentation import known_errors
 from tests.live.server import ROOT
@@ -28,6 +29,12 @@ def database(db):
     """The layout of every page reads the session."""
 
 
+@pytest.fixture(scope="module")
+def texts(rows):
+    """The HTML of every page and of every operation."""
+    return {url: Client().get(url).content.decode() for url in (*PAGES, "/docs/api-reference", *OPERATIONS)}
+
+
 def test_every_file_is_a_page():
     assert set((ROOT / "docs").rglob("*.md")) <= set(files().values())
 
@@ -43,11 +50,9 @@ def test_pages_have_one_heading_and_their_place_in_the_menu(client, django_asser
             assert f'href="{url}" aria-current="page"' in text, url
 
 
-def test_no_link_of_the_documentation_is_broken(client):
+def test_no_link_of_the_documentation_is_broken(client, texts):
     """Follow every link, with its anchor, of every page and of every operation."""
-    starts = [*PAGES, "/docs/api-reference", *OPERATIONS]
-    texts = {url: client.get(url).content.decode() for url in starts}
-    missing = []
+    starts, texts, missing = list(texts), dict(texts), []
     for start in starts:
         for link in map(unescape, LINK.findall(main_of(texts[start]))):
             path, _, anchor = link.partition("#")
@@ -88,12 +93,12 @@ def test_the_security_policy_has_a_short_address(client):
     assert client.get("/security")["Location"] == "/docs/security-policy"
 
 
-def test_the_reference_lists_every_operation_and_each_has_a_page(client):
-    listing = unescape(client.get("/docs/api-reference").content.decode())
+def test_the_reference_lists_every_operation_and_each_has_a_page(texts):
+    listing = unescape(texts["/docs/api-reference"])
     assert "RFC 9457" in listing
     for url, (method, path, source) in OPERATIONS.items():
         assert f'<a href="{url}">{source["summary"]}</a>: <code>{method} {path}</code>' in listing
-        text = unescape(client.get(url).content.decode())
+        text = unescape(texts[url])
         assert f"<code>{method} {path}</code>" in text
         for code in re.findall(r"`(\w+)`: ", " ".join(each["description"] for each in source["responses"].values())):
             assert f'href="/api/docs/errors#{code}"' in text
@@ -175,8 +180,8 @@ def weight(page: str) -> int:
     return len(page.encode()) + sum(Path(str(finders.find(name))).stat().st_size for name in names)
 
 
-def test_no_page_weighs_more_than_150_kilobytes(client):
-    paths = ["/docs?q=the", "/docs/api-reference", "/scopes", "/api/docs/errors", *PAGES, *OPERATIONS]
-    weights = {path: weight(client.get(path).content.decode()) for path in paths}
+def test_no_page_weighs_more_than_150_kilobytes(client, texts):
+    others = {path: client.get(path).content.decode() for path in ("/docs?q=the", "/scopes", "/api/docs/errors")}
+    weights = {path: weight(text) for path, text in {**texts, **others}.items()}
     assert {path: size for path, size in weights.items() if size > MAX_WEIGHT} == {}
     assert min(weights.values()) > 50_000

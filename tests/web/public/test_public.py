@@ -5,6 +5,7 @@ from django.views.defaults import bad_request, server_error
 
 from resources.catalogue import catalogue
 from tests.shared import cases
+from tests.web.public.test_after_sign_in import pages
 
 
 def test_the_landing_page_addresses_users_and_developers(client, db):
@@ -38,6 +39,12 @@ def test_a_missing_page_says_so(client, db):
     response = client.get("/nowhere")
     assert response.status_code == 404
     assert "Page not found" in response.content.decode()
+
+
+def test_no_page_changes_anything_without_a_csrf_token(as_developer):
+    strict = Client(enforce_csrf_checks=True)
+    strict.cookies = as_developer.cookies
+    assert {path: strict.post(path).status_code for path in pages()} == dict.fromkeys(pages(), 403)
 
 
 def test_a_missing_csrf_token_shows_an_error_page(db):

@@ -145,10 +145,3 @@ def test_a_secret_of_another_agent_or_a_revoked_one_is_absent(
         assert client.get(path).status_code == client.post(path, form).status_code == 404
     secret.refresh_from_db()
     assert secret.expires_at is None
-
-
-@pytest.mark.parametrize("page", ["", "/{secret}/rotate", "/{secret}/revoke"])
-def test_changes_need_a_csrf_token(developer: Any, url: str, secret: ClientSecret, page: str) -> None:
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(developer.user)
-    assert browser.post(url + page.format(secret=secret.pk), {"name": "production"}).status_code == 403

@@ -63,15 +63,6 @@ def test_needs_a_session(ada: User) -> None:
     assert not is_erased(ada)
 
 
-def test_needs_a_csrf_token(ada: User) -> None:
-    client = Client(enforce_csrf_checks=True)
-    token = client.get("/accounts/login/").cookies["csrftoken"].value
-    client.post("/accounts/login/", {"login": ADDRESS, "password": PASSWORD, "csrfmiddlewaretoken": token})
-    assert client.get(PAGE).status_code == 200
-    assert client.post(PAGE, {"email": ADDRESS}).status_code == 403
-    assert not is_erased(ada)
-
-
 def test_an_administrator_is_told_to_give_up_the_rights_first(browser: Client, ada: User) -> None:
     User.objects.filter(pk=ada.pk).update(is_staff=True)
     answer = browser.post(PAGE, {"email": ADDRESS})

@@ -9,12 +9,11 @@ from urllib.parse import urlencode
 import pytest
 import time_machine
 from django.conf import settings
-from django.test import Client
 
 from audit.events import Event, Outcome
 from audit.selectors import entries_for_user
 from tests.shared import cases
-from tests.web.ledger import say_about, shown_entries
+from tests.web.ledger import say_about
 from tests.world import make_agent, sign_in_recently
 from web.user.activity.exports import COLUMNS
 
@@ -71,8 +70,9 @@ def on_all_pages(client, query):
     """Return the ids of all entries on the pages, in order."""
     found, path = [], "/activity"
     while path:
-        found += shown_entries(client, path, **query)
-        following = re.search(r'href="([^"]+)" rel="next"', client.get(path, query).content.decode())
+        page = client.get(path, query).content.decode()
+        found += re.findall('data-entry="([^"]+)"', page)
+        following = re.search(r'href="([^"]+)" rel="next"', page)
         path, query = (f"/activity{following[1].replace('&amp;', '&')}", {}) if following else (None, {})
     return found
 
@@ -218,14 +218,6 @@ def test_a_link_downloads_nothing_and_costs_nothing(as_ada, ada, monkeypatch, pa
         assert as_ada.get(path)["Location"] == "/activity"
     assert Event.AUDIT_EXPORTED not in [entry.event for entry in entries_for_user(ada.id)]
     assert download(as_ada, path).status_code == 200
-
-
-@cases("path", ["/activity.csv", "/activity.json"])
-def test_a_form_of_another_site_downloads_nothing(ada, path):
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(ada)
-    assert client.post(path).status_code == 403
-    assert Event.AUDIT_EXPORTED not in [entry.event for entry in entries_for_user(ada.id)]
 
 
 def test_the_forms_keep_the_filters_in_their_address(as_ada):

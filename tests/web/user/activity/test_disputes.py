@@ -134,13 +134,13 @@ def test_a_failed_sign_in_can_be_reported(as_ada, ada):
     send(as_ada, path_of(ada, Event.USER_SIGN_IN_FAILED), sessions="on")
 
 
-@cases("event", sorted(DISPUTABLE))
-def test_what_only_the_user_may_do_can_be_reported_from_its_line(as_ada, ada, event):
+def test_what_only_the_user_may_do_can_be_reported_from_its_line(as_ada, ada):
     with transaction.atomic():
-        entry_id = record(Draft(event=event, actor=as_user(ada), user_id=ada.id))
-    path = f"/activity/{entry_id}/dispute"
-    assert f'href="{path}"' in as_ada.get("/activity").content.decode()
-    send(as_ada, path)
+        ids = [record(Draft(event=event, actor=as_user(ada), user_id=ada.id)) for event in sorted(DISPUTABLE)]
+    page = as_ada.get("/activity").content.decode()
+    paths = [f"/activity/{entry_id}/dispute" for entry_id in ids]
+    assert [path for path in paths if f'href="{path}"' not in page] == []
+    send(as_ada, paths[0])
 
 
 def test_a_resumption_of_all_agents_preselects_pausing_them(as_ada, ada):

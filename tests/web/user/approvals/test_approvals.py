@@ -160,13 +160,6 @@ class TestThePage:
         assert as_bob.get("/approvals/apr_none").status_code == 404
         assert status_of(asked) == "pending"
 
-    def test_needs_a_csrf_token(self, ada: User, asked: Approval) -> None:
-        browser = Client(enforce_csrf_checks=True)
-        browser.force_login(ada)
-        for path in (page(asked), "/approvals/held/deny", f"{page(asked)}/revoke"):
-            assert browser.post(path, {"decision": "once"}).status_code == 403
-        assert status_of(asked) == "pending"
-
 
 class TestDeciding:
     @cases(("decision", "status"), [("once", "approved"), ("deny", "denied")])
@@ -207,10 +200,11 @@ class TestDeciding:
         assert 'value="target"' not in text(as_ada.get(page(asks(context={"text": "x"}))))
         assert 'value="target"' in text(as_ada.get(page(asks())))
 
-    @cases("form", [{}, {"decision": "x"}, {"decision": "target"}])
-    @cases("more", [{}, {"seconds": "9999999999"}, {"seconds": "x"}, {"seconds": "0"}])
-    def test_anything_else_decides_nothing(self, as_ada: Client, asked: Approval, form: Any, more: Any) -> None:
-        html = text(as_ada.post(page(asked), {**more, **form}), 400)
+    @cases(
+        "form", [{}, {"decision": "x"}, *({"decision": "target", "seconds": each} for each in ("", "x", "0", "9" * 10))]
+    )
+    def test_anything_else_decides_nothing(self, as_ada: Client, asked: Approval, form: Any) -> None:
+        html = text(as_ada.post(page(asked), form), 400)
         assert "Approve once" in html
         assert status_of(asked) == "pending"
 

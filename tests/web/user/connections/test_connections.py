@@ -156,14 +156,6 @@ def test_another_user_cannot_revoke(as_bob, granted):
     assert granted.status == "approved"
 
 
-def test_revoking_needs_a_csrf_token(ada, granted):
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(ada)
-    assert browser.post(f"/connections/{granted.id}/revoke").status_code == 403
-    granted.refresh_from_db()
-    assert granted.status == "approved"
-
-
 def test_a_denied_request_cannot_be_revoked(as_ada, ask):
     consent = ask()
     as_ada.post(f"/consent/{consent.id}", {"decision": "deny"})

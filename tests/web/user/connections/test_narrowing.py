@@ -239,12 +239,6 @@ def test_an_ended_connection_offers_nothing(as_ada: Client, bounded: Consent) ->
     assert change(as_ada, bounded, READ, mode="ask").status_code == 409
 
 
-def test_needs_a_csrf_token(ada: Any, bounded: Consent) -> None:
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(ada)
-    assert change(browser, bounded, READ, mode="ask").status_code == 403
-
-
 def test_times_are_stored_in_the_zone_that_the_page_named(as_ada: Client, granted: Consent) -> None:
     as_ada.cookies["timezone"] = "Europe/Berlin"
     html = page(as_ada, granted)

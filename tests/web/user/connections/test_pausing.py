@@ -116,15 +116,6 @@ def test_get_changes_nothing(as_ada, granted, act):
     assert Consent.objects.get().paused_at is None
 
 
-@cases("act", ["pause", "resume"])
-def test_a_form_of_another_site_is_refused(ada, granted, act):
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(ada)
-
-    assert browser.post(f"/connections/{granted.id}/{act}").status_code == 403
-    assert browser.post(f"/connections/agents/{act}").status_code == 403
-
-
 @cases("path", PATHS)
 def test_a_visitor_is_sent_to_the_sign_in(client, db, path):
     assert client.post(path)["Location"] == f"/accounts/login/?next={path}"

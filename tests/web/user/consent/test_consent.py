@@ -232,16 +232,6 @@ def test_a_scope_that_was_not_requested_is_refused(as_ada, ask):
     assert consent.status == "pending"
 
 
-def test_a_post_without_a_csrf_token_is_refused(ada, ask):
-    consent = ask()
-    browser = Client(enforce_csrf_checks=True)
-    browser.force_login(ada)
-    response = browser.post(url(consent), {"decision": "allow", "scopes": ["email:read"]})
-    assert response.status_code == 403
-    consent.refresh_from_db()
-    assert consent.status == "pending"
-
-
 @cases("method", ["put", "patch", "delete"])
 def test_other_methods_are_refused(as_ada, ask, method):
     assert getattr(as_ada, method)(url(ask())).status_code == 405
