@@ -14,9 +14,9 @@ from tests.shared import rows_of_module
 HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def shared_world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
-    """Make the rows once, in a transaction around those of the tests of this folder."""
+    """Make the rows once per module, in a transaction around those of its tests."""
     with rows_of_module(django_db_blocker):
         with override_settings(PASSWORD_HASHERS=HASHERS):
             world = make_world()
