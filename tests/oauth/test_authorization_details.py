@@ -111,9 +111,11 @@ def test_a_client_that_uses_no_details_gets_none(client: OAuthClient, ada: User)
     assert "authorization_details" not in {**tokens, **claims(tokens)}
 
 
-@pytest.mark.parametrize("kind", ["client", "public"])
-def test_a_pushed_request_can_have_details(kind: str, request: pytest.FixtureRequest, world: Any, ada: User) -> None:
-    client = request.getfixturevalue(kind)
+@pytest.mark.parametrize("is_public", [False, True])
+def test_a_pushed_request_can_have_details(
+    is_public: bool, client: OAuthClient, public: OAuthClient, world: Any, ada: User
+) -> None:
+    client = public if is_public else client
     pushed = push(client, authorization_details=text(MAIL))
     assert pushed.status_code == 201, pushed.content
     browser = world.sign_in(ada)

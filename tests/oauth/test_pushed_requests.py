@@ -22,9 +22,11 @@ def visit(client: OAuthClient, browser: Any, request_uri: str) -> Any:
     return browser.get("/oauth/authorize", query)
 
 
-@pytest.mark.parametrize("kind", ["client", "public"])
-def test_a_pushed_request_leads_to_tokens(kind: str, request: pytest.FixtureRequest, world: Any, ada: User) -> None:
-    client = request.getfixturevalue(kind)
+@pytest.mark.parametrize("is_public", [False, True])
+def test_a_pushed_request_leads_to_tokens(
+    is_public: bool, client: OAuthClient, public: OAuthClient, world: Any, ada: User
+) -> None:
+    client = public if is_public else client
     pushed = push(client)
     assert (pushed.status_code, pushed["Cache-Control"]) == (201, "no-store")
     assert pushed.json()["expires_in"] == 600

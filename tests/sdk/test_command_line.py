@@ -19,6 +19,7 @@ from in_process import Piped
 from tests.live.gate import CALLBACK, PASSWORD, Agent, Developer, Gate, Person
 from tests.live.outside import audit
 from tests.sdk.conftest import SDK
+from tests.waiting import wait_until
 
 README = (SDK / "README.md").read_text(encoding="utf-8")
 WITHIN = {"field": "recipient", "operator": "ends_with", "value": "@acme.example"}
@@ -171,9 +172,10 @@ def test_a_shadow_policy_is_tried_enforced_and_deleted(terminal: Terminal, gate:
     assert terminal.run(*simulate, '{"recipient": "eve@evil.example"}', code=1).startswith("denied\n")
     assert terminal.run(*simulate, '{"recipient": "ada@acme.example"}').startswith("passed\n")
     never = json.dumps({"type": "action_blocklist", "config": {"actions": ["email:*"]}})
-    replayed = terminal.run("policies", "replay", "Within", "--rules", "-", given=never)
-    assert "newly denied   1" in replayed
-    assert named in replayed
+    replay = ("policies", "replay", "Within", "--rules", "-")
+    # A replay does not include the last seconds.
+    wait_until(lambda: "newly denied   1" in terminal.run(*replay, given=never), seconds=10, pause=1)
+    assert named in terminal.run(*replay, given=never)
 
     assert terminal.json("policies", "update", "Within", "--mode", "enforce")["mode"] == "enforce"
     assert "Within (pol_" in terminal.run(*ask, given=token, code=1)
