@@ -79,6 +79,7 @@ FILTERS = [
     ({"server": "res_" + "0" * 32}, False),
     ({"policy": "pol_" + "0" * 32}, False),
     ({"consent": "cns_" + "a" * 32}, True),
+    ({"consent": "cns_" + "b" * 32}, False),
     ({"request": REQUEST}, True),
     ({"request": new_id("req")}, False),
 ]
