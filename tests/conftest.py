@@ -26,6 +26,8 @@ HERE = Path(__file__).parent
 NEED_DATABASE = {"db", "transactional_db", "store"}
 # The groups that take longest begin first, so that no process runs one of them alone at the end.
 LONGEST_GROUPS = (
+    "live/test_running_it",
+    "live/test_forgeries",
     "benchmarks/test_pages",
     "postgresql",
     "sdk/test_audit_package",
