@@ -28,6 +28,7 @@ NEED_DATABASE = {"db", "transactional_db", "store"}
 LONGEST_GROUPS = (
     "live/test_running_it",
     "live/test_forgeries",
+    "live/test_roles",
     "benchmarks/test_pages",
     "postgresql",
     "sdk/test_audit_package",
