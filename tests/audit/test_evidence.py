@@ -202,13 +202,16 @@ def test_heads_that_were_not_saved_are_read_from_the_entries(monkeypatch: pytest
     used_at = Stream.objects.get(pk="cns_1").used_at
     monkeypatch.setattr(sequencer, "SAVE_SECONDS", 1000.0)
     shrink_segments(monkeypatch, 16)
+    write_row(1, consent_id="cns_2")
     write_row(300, outcome=Outcome.DENIED)  # which complete a tile and segments
     sequence()
     assert Stream.objects.get(pk="cns_1").number == 2
     sequencer.forget()
     monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)
     write_row(1, outcome=Outcome.DENIED)
+    write_row(1, consent_id="cns_2")
     sequence()
+    assert Stream.objects.get(pk="cns_2").number == 2
     stream = Stream.objects.get(pk="cns_1")
     assert (stream.number, stream.allowed, stream.denied, stream.used_at) == (303, 2, 301, used_at)
 
