@@ -112,7 +112,7 @@ class _Content(RawIOBase):
 
 
 def _find_backup(content: BufferedReader, vendor: str) -> bool | None:
-    """Return whether the backup in the content, which may be a tar, is complete, or None if there is no backup."""
+    """Return whether the content, perhaps a tar, has a complete backup, or None if it has none."""
     if content.peek(512)[257:262] != b"ustar":
         return _read_backup(content, vendor)
     with suppress(Exception):  # tarfile raises more than its own errors

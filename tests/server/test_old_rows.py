@@ -5,6 +5,8 @@ import itertools
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import psycopg
@@ -67,26 +69,36 @@ def test_the_files_have_nothing_of_an_erased_user_afterwards(erased: bytes) -> N
     assert [trace for trace in (EMAIL.encode(), TARGET.encode(), erased) if trace in found] == []
 
 
-def test_a_transaction_that_still_sees_old_rows_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    if connection.vendor != "postgresql":
-        pytest.skip("about PostgreSQL")
-    make_user("late@example.com")
-    is_reading, is_done = threading.Event(), threading.Event()
+@contextmanager
+def open_transaction(*statements: str) -> Iterator[None]:
+    """Execute the statements in a transaction of another connection, which stays open during the block."""
+    is_open, is_done = threading.Event(), threading.Event()
 
-    def read() -> None:
+    def hold() -> None:
         try:
             with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                cursor.execute("SELECT 1 FROM pg_class LIMIT 1")
-                is_reading.set()
+                for statement in statements:
+                    cursor.execute(statement)
+                is_open.set()
                 is_done.wait(30)
         finally:
             connection.close()
 
-    reader = threading.Thread(target=read)
-    reader.start()
+    holder = threading.Thread(target=hold)
+    holder.start()
     try:
-        assert is_reading.wait(10)
+        assert is_open.wait(10)
+        yield
+    finally:
+        is_done.set()
+        holder.join()
+
+
+def test_a_transaction_that_still_sees_old_rows_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+    make_user("late@example.com")
+    with open_transaction("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "SELECT 1 FROM pg_class LIMIT 1"):
         type(make_user("later@example.com")).objects.filter(email="late@example.com").update(name="Changed")
         with monkeypatch.context() as impatient:
             impatient.setattr(old_rows, "PATIENCE_SECONDS", 0)
@@ -94,9 +106,6 @@ def test_a_transaction_that_still_sees_old_rows_is_reported(monkeypatch: pytest.
             with pytest.raises(CommandError, match="accounts_user: a transaction") as raised:
                 purge()
         assert re.search(r"Process \d+ may need old rows \(client backend, .*idle in transaction", str(raised.value))
-    finally:
-        is_done.set()
-        reader.join()
     assert "no longer have" in purge()
 
 
@@ -136,26 +145,11 @@ def test_a_table_in_use_is_reported(db: None, monkeypatch: pytest.MonkeyPatch) -
         pytest.skip("about PostgreSQL")
     monkeypatch.setattr(old_rows, "PATIENCE_SECONDS", 0)
     monkeypatch.setattr(old_rows, "LOCK_SECONDS", 0.05)
-    is_locked, is_done = threading.Event(), threading.Event()
-
-    def lock() -> None:
-        try:
-            with transaction.atomic(), connection.cursor() as cursor:
-                cursor.execute("LOCK TABLE approvals_approval IN ACCESS SHARE MODE")
-                is_locked.set()
-                is_done.wait(30)
-        finally:
-            connection.close()
-
-    holder = threading.Thread(target=lock)
-    holder.start()
-    try:
-        assert is_locked.wait(10)
-        with pytest.raises(CommandError, match="approvals_approval: it was in use"):
-            purge()
-    finally:
-        is_done.set()
-        holder.join()
+    with (
+        open_transaction("LOCK TABLE approvals_approval IN ACCESS SHARE MODE"),
+        pytest.raises(CommandError, match="approvals_approval: it was in use"),
+    ):
+        purge()
 
 
 def test_a_table_whose_alteration_ended_in_a_deadlock_counts_as_in_use(monkeypatch: pytest.MonkeyPatch) -> None:

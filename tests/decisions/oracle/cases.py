@@ -199,7 +199,7 @@ class _Maker:
         return self.common_limit if self.chance(0.4) else self.rng.choice(self.limit_makers())()
 
     def moments(self, number: int) -> list[datetime]:
-        """Return times of which no two are a window apart, give or take what a limit may count longer.
+        """Return times, no two of them a window apart, give or take what a limit may count longer.
 
         Many begin when opening hours begin or end.
         """
