@@ -22,6 +22,7 @@ from limits.counting import MAX_PER_REQUEST, Room
 Sent = Mapping[str, Any]
 Receipts = Sequence[Sent | None]
 Headers = Mapping[str, str]
+NO_RECEIPT = (None,)
 HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
 
@@ -32,6 +33,11 @@ def verify_inquiry(body: VerifyRequestBody, sent: Sent, actor: Actor, headers: H
     """
     receipts = [sent if body.receipt else None]
     return Inquiry(_requests([body], "verify", sent, actor, headers), partial(_show_one, receipts))
+
+
+def usual_inquiry(request: VerifyRequest) -> Inquiry:
+    """Return the inquiry of a `POST /tokens/verify` that asks for no receipt."""
+    return Inquiry([request], partial(_show_one, NO_RECEIPT))
 
 
 def batch_inquiry(body: VerifyBatchBody, sent: Sent, actor: Actor, headers: Headers) -> Inquiry:

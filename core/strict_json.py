@@ -44,7 +44,7 @@ def parse_strictly(text: str) -> Any:
     except json.JSONDecodeError as error:
         raise NotStrict(f"The JSON is not valid: see line {error.lineno}, column {error.colno}.") from error
     except _NumberRefused as error:
-        raise NotStrict(str(error), tuple(islice(_find_refused(text), MAX_ERRORS))) from error
+        raise NotStrict(str(error), _find_refused(text)) from error
 
 
 def has_large_number(value: Any) -> bool:
@@ -101,9 +101,13 @@ def _read_int(digits: str) -> int:
     return int(digits)
 
 
-def _find_refused(text: str) -> Iterator[FieldError]:
-    """Yield an error for each number that is refused."""
-    return _walk(_TOLERANT.decode(text), ())
+def _find_refused(text: str) -> tuple[FieldError, ...]:
+    """Return an error for each number that is refused, or none if what follows the first is not valid JSON."""
+    try:
+        value = _TOLERANT.decode(text)
+    except json.JSONDecodeError:
+        return ()
+    return tuple(islice(_walk(value, ()), MAX_ERRORS))
 
 
 def _walk(value: Any, path: tuple[object, ...]) -> Iterator[FieldError]:

@@ -20,13 +20,14 @@ MAX_FIELDS = 20
 MAX_FIELD_LENGTH = 40
 
 
-def context_for_log(context: Mapping[str, Any]) -> dict[str, Any]:
+def context_for_log(context: Mapping[str, Any], encoded: bytes = b"") -> dict[str, Any]:
     """Return the context, encoded, as a member of the part `call`. Of one that is too long, return `shorten` instead.
 
-    Rules evaluate the whole context. This only bounds how much a caller can make the log store. The two have names of
-    their own, so no context that a service sends looks like one that is shortened.
+    `encoded` is its canonical JSON if that is known. Rules evaluate the whole context. This only bounds how much a
+    caller can make the log store. The two have names of their own, so no context that a service sends looks like one
+    that is shortened.
     """
-    encoded = canonical_json(dict(context))
+    encoded = encoded or canonical_json(dict(context))
     if len(encoded) <= MAX_LOGGED_BYTES:
         return {"context": orjson.Fragment(encoded)}
     return {SHORTENED: _shorten(context, encoded)}

@@ -95,7 +95,7 @@ def _personal(request: VerifyRequest, asker: Actor, *, is_reserved: bool) -> dic
         "ip": request.ip,
         "callerIp": asker.ip,
         "amount": amount_for_log(request.context, is_reserved=is_reserved),
-        **context_for_log(request.context),
+        **context_for_log(request.context, request.encoded_context),
         **forwarded,
     }
 

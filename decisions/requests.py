@@ -61,13 +61,14 @@ class VerifyRequest(NamedTuple):
 
     `credential` is that of the service that asks, or None for an anonymous caller, which may name a service in
     `resource`. The decision's own transaction checks it. `context` may contain `ip`, the address of the service's
-    caller. With `is_forwarded`, a proxy forwards the caller's own request, so the address and user agent of `actor` are
-    the caller's. With `is_introspection`, the caller only asks about the token (RFC 7662): no policy is evaluated.
-    With `explains`, the decision has a trace of all rules. Only a caller with a credential may ask for it.
-    With `reserve_seconds`, an allowed request holds its amount for that long, until it is committed or voided. Its
-    context must have an amount that can be read. With `repeat`, it does so once (`decisions/repeats.py`). The requests
-    of a call share its key: if one cannot be answered again, all are refused. The counters of all requests of a batch
-    share its `room`, and their shadow policies its `shadow_room`.
+    caller. `encoded_context` is its canonical JSON, or empty if that is not known yet. With `is_forwarded`, a proxy
+    forwards the caller's own request, so the address and user agent of `actor` are the caller's. With
+    `is_introspection`, the caller only asks about the token (RFC 7662): no policy is evaluated. With `explains`, the
+    decision has a trace of all rules. Only a caller with a credential may ask for it. With `reserve_seconds`, an
+    allowed request holds its amount for that long, until it is committed or voided. Its context must have an amount
+    that can be read. With `repeat`, it does so once (`decisions/repeats.py`). The requests of a call share its key: if
+    one cannot be answered again, all are refused. The counters of all requests of a batch share its `room`, and their
+    shadow policies its `shadow_room`.
     """
 
     token: str
@@ -77,6 +78,7 @@ class VerifyRequest(NamedTuple):
     action: str | None = None
     resource: str | None = None
     context: Mapping[str, Any] = MappingProxyType({})
+    encoded_context: bytes = b""
     is_forwarded: bool = False
     is_introspection: bool = False
     explains: bool = False

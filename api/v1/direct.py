@@ -6,18 +6,20 @@ from django.http import HttpRequest, QueryDict
 
 from api.endpoint import Endpoint
 from api.forwarding import for_caller, forwarding_inquiry, own_parameters
-from api.inquiries import batch_inquiry, count_receipts, verify_inquiry
+from api.inquiries import batch_inquiry, count_receipts, usual_inquiry, verify_inquiry
 from api.operations import read_query
 from api.parsers import count_containers, parse_object
 from api.problems import as_domain_error, render_problem
 from api.v1.forward_auth import ForwardAuth
 from api.v1.schemas.tokens import ForwardAuthQuery, VerifyBatchBody, VerifyRequestBody
 from api.v1.tokens import Verify, VerifyBatch
+from api.v1.usual import read_usual
 from audit.signing import log_keys
 from core.actor import Actor
 from core.http import BASIC_CHALLENGE
 from core.messages import NotDirect, Reply, Request
 from core.validation import parse
+from decisions.callers import read_credential
 from decisions.inquiries import DirectEndpoint, Inquiry
 
 # A batch of 100 usual questions has 70 KB, and 400 objects and arrays. Parsing 2 MB takes 0.3 s and would block the
@@ -30,6 +32,10 @@ MAX_RECEIPTS = 10
 
 
 def verify(request: Request, actor: Actor) -> Inquiry:
+    _require_json(request)
+    usual = read_usual(request.body, actor, read_credential(request.headers))
+    if usual is not None and "idempotency-key" not in request.headers:
+        return usual_inquiry(usual)
     sent = _read_json(request)
     body = parse(VerifyRequestBody, sent)
     _require_key(body)
@@ -78,12 +84,17 @@ def _require_method(request: Request) -> None:
 
 def _read_json(request: Request) -> dict[str, Any]:
     """Return the JSON object in the body of a POST. Raises `NotDirect`, or `DomainError` for a malformed body."""
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method != "POST" or media_type != "application/json" or not 0 < len(request.body) <= MAX_BODY:
-        raise NotDirect
+    _require_json(request)
     if count_containers(request.body) > MAX_CONTAINERS or request.body.count(b",") > MAX_COMMAS:
         raise NotDirect
     return parse_object(request.body)
+
+
+def _require_json(request: Request) -> None:
+    """Leave a request to Django that is not a POST of JSON, or too long."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.method != "POST" or media_type != "application/json" or not 0 < len(request.body) <= MAX_BODY:
+        raise NotDirect
 
 
 def headers_of(view: type[Endpoint]) -> tuple[tuple[str, str], ...]:

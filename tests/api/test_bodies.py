@@ -34,6 +34,7 @@ def send(api: Api, content: bytes, content_type: str = "application/json", **hea
         '{"token": "x"}'.encode("utf-16"),
         b'{"token": NaN}',
         b'{"token": Infinity}',
+        b'{"token": 1e400, "action": }',
         b'{"token": "a", "token": "b"}',
         b'{"token": "a", "\\u0074oken": "b"}',
         b'{"context": {"a": 1, "a": 1}}',
