@@ -18,15 +18,16 @@ from math import inf
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from audit.entries.drafts import Draft, prepare
-from audit.entries.journal import encode, seal
+from audit.entries.drafts import Draft
+from audit.entries.journal import seal, seal_rows
 from core import clock
 from core.errors import Unavailable
 from decisions.approvals import BatchApprovals, read_approvals, rule_windows
-from decisions.entries import draft_entry, draft_shadows
+from decisions.basis import Found
+from decisions.entries import draft_shadows, encode_entries
 from decisions.expectations import expected_counters, learn, see
 from decisions.facts import ReservedFacts
-from decisions.judgement import Found, Judgement, is_authentic, judge
+from decisions.judgement import Judgement, is_authentic, judge
 from decisions.questions import Question
 from decisions.repeats import find_problems
 from decisions.requests import Decision
@@ -151,15 +152,15 @@ def _finish(
             judgement.effort += len(keys) * COUNTER_SECONDS + len(own) * ENTRY_SECONDS
             shadows += own
     logged = [judgement for judgement in judgements if judgement.is_logged]
-    entries = prepare([*map(draft_entry, logged), *shadows], now)
+    entries = encode_entries(logged, shadows, now)
     new = {key for key, rule in rules.items() if rule.changed and key not in facts.counters}
     steps = [*_create(new), *_save([*counters.values(), *flows.values(), *rules.values()])]
     steps += settling.approvals.steps()
-    steps += write_reservations(zip(logged, (entry.id for entry in entries), strict=False), now)
-    steps += [Step(Statement.WRITE_JOURNAL, (body,)) for body in encode(entries)]
+    steps += write_reservations(zip(logged, entries.ids, strict=False), now)
+    steps += [Step(Statement.WRITE_JOURNAL, (body,)) for body in seal_rows(entries.encoded)]
     yield Trip(steps, commits=True)
-    for judgement, entry in zip(logged, entries, strict=False):
-        judgement.decision.audit_id, judgement.decision.decided_at = entry.id, now
+    for judgement, entry_id in zip(logged, entries.ids, strict=False):
+        judgement.decision.audit_id, judgement.decision.decided_at = entry_id, now
         judgement.decision.effort = judgement.effort
     return [judgement.decision for judgement in judgements]
 

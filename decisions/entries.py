@@ -1,11 +1,17 @@
-"""The log entries of a decision."""
+"""The log entries of decisions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple
 
-from audit.entries.drafts import Draft
+from audit.entries.drafts import AMOUNT, OWN_REQUEST_ID, Draft, personal_parts, prepare
 from audit.entries.facets import INDEXED_SCOPES
+from audit.entries.journal import Journaled, check_amount, encode_entry, encode_parts
+from audit.entries.templates import Template, template_of
 from audit.events import Event, Outcome
-from core.actor import Actor
+from core.clock import rfc3339
+from core.ids import new_id
+from decisions.basis import Basis
 from decisions.contexts import amount_for_log, context_for_log
 from decisions.judgement import Judgement, Shadow, is_users_own
 from decisions.requests import Decision, VerifyRequest
@@ -16,6 +22,56 @@ from policies.engine import PolicyDenial
 
 # The response has all missing scopes. The entry has all required ones, so it needs no second long list.
 MAX_LOGGED_MISSING = 10
+
+
+class Entries(NamedTuple):
+    """New entries, encoded for the journal, and their ids, in the same order."""
+
+    ids: Sequence[str]
+    encoded: Sequence[Journaled]
+
+
+def encode_entries(judgements: Sequence[Judgement], shadows: Sequence[Draft], now: datetime) -> Entries:
+    """Return the entries of decisions at `now`, and after them those of shadow policies.
+
+    Raises `ValueError` if the log could not take one.
+    """
+    timestamp = rfc3339(now)
+    entries = [_encode(judgement, now, timestamp) for judgement in judgements]
+    for prepared in prepare(shadows, now):
+        entries.append((prepared.id, encode_entry(prepared)))
+    return Entries([entry_id for entry_id, _ in entries], [encoded for _, encoded in entries])
+
+
+def _encode(judgement: Judgement, now: datetime, timestamp: str) -> tuple[str, Journaled]:
+    basis = _recurring_basis(judgement)
+    if basis is not None and basis.template is not None:
+        return _fill(basis.template, judgement.question.request, timestamp)
+    (prepared,) = prepare([draft_entry(judgement)], now)
+    encoded = encode_entry(prepared)
+    if basis is not None:
+        basis.template = template_of(prepared, encoded)
+    return prepared.id, encoded
+
+
+def _recurring_basis(judgement: Judgement) -> Basis | None:
+    """Return the basis of a decision whose record follows from it: a service was allowed to go on, nothing else."""
+    decision, request = judgement.decision, judgement.question.request
+    is_plain = decision.allowed and decision.approval_id is None and decision.reservation_id is None
+    if not is_plain or request.credential is None or not OWN_REQUEST_ID.fullmatch(request.actor.request_id):
+        return None
+    return judgement.basis
+
+
+def _fill(template: Template, request: VerifyRequest, timestamp: str) -> tuple[str, Journaled]:
+    """Return an entry whose record is that of the template. What is personal differs with each request."""
+    ip, user_agent = (None, "") if request.is_forwarded else (request.actor.ip, request.actor.user_agent)
+    others = {} if request.is_introspection else _personal(request, ip, is_reserved=False)
+    personal = personal_parts(ip, user_agent, request.resource, others)
+    check_amount(personal.get(AMOUNT))
+    entry_id = new_id("log")
+    record = template.fill(entry_id, request.actor.request_id, timestamp)
+    return entry_id, Journaled(record, encode_parts(personal), ())
 
 
 def draft_entry(judgement: Judgement) -> Draft:
@@ -40,7 +96,7 @@ def draft_entry(judgement: Judgement) -> Draft:
         scopes=tuple(request.required_scopes),
         resource=request.resource,
         metadata=_metadata(judgement),
-        personal={} if is_introspection else _personal(request, asker, is_reserved=bool(decision.reservation_id)),
+        personal={} if is_introspection else _personal(request, asker.ip, is_reserved=bool(decision.reservation_id)),
     )
 
 
@@ -87,13 +143,13 @@ def _rule_of(denial: PolicyDenial) -> dict[str, object]:
     return {"ruleIndex": denial.rule_index, "policyName": denial.policy_name, "detail": denial.detail}
 
 
-def _personal(request: VerifyRequest, asker: Actor, *, is_reserved: bool) -> dict[str, object]:
+def _personal(request: VerifyRequest, caller_ip: str | None, *, is_reserved: bool) -> dict[str, object]:
     forwarded = {"forwardedUserAgent": request.actor.user_agent} if request.is_forwarded else {}
     if not request.context:
-        return {"ip": request.ip, "callerIp": asker.ip, **forwarded}
+        return {"ip": request.ip, "callerIp": caller_ip, **forwarded}
     return {
         "ip": request.ip,
-        "callerIp": asker.ip,
+        "callerIp": caller_ip,
         "amount": amount_for_log(request.context, is_reserved=is_reserved),
         **context_for_log(request.context, request.encoded_context),
         **forwarded,

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from approvals.statuses import ApprovalStatus
 from decisions.approvals import Asked, BatchApprovals, Content
-from decisions.judgement import Found, Judgement, owner
+from decisions.basis import Found
+from decisions.judgement import Judgement, owner
 from decisions.requests import Reason, Repeat
 from decisions.reservations import reserve
 from limits.counting import CounterDenial, count_call, find_denial

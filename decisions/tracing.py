@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from decisions.judgement import Found, Judgement
+from decisions.basis import Found
+from decisions.judgement import Judgement
 from decisions.requests import RuleTrace
 from decisions.settling import Settling
 from policies.engine import CompiledPolicy, Outcome, Traced

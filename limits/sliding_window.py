@@ -106,6 +106,7 @@ class LoadedCounter:
     counts: list[int] = field(default_factory=lambda: [0] * SLOTS)
     changed: bool = False
     held: dict[int, int] = field(default_factory=dict)
+    _advanced_to: datetime | None = field(default=None, compare=False)
 
     @classmethod
     def unpack(cls, key: str, window_seconds: int, slot: int, packed: bytes) -> "LoadedCounter":
@@ -259,12 +260,18 @@ class LoadedCounter:
         return (slot + SLOTS) * self._slot_microseconds
 
     def _advance(self, now: datetime) -> None:
-        """Move to the slot of `now` and clear expired slots and holds. Do nothing if the clock went back a little."""
-        moment = _microseconds(now)
+        """Move to the slot of `now` and clear expired slots and holds. Do nothing if the clock went back a little.
+
+        A batch asks several times, always with the same object.
+        """
+        if now is self._advanced_to:
+            return
         self._correct(now)
-        self._move_to(self._slot_of(now))
+        moment = _microseconds(now)
+        self._move_to(moment // self._slot_microseconds)
         if self.held:
             self.held = {minute: held for minute, held in self.held.items() if minute * MINUTE_MICROSECONDS > moment}
+        self._advanced_to = now
 
     def _correct(self, now: datetime) -> None:
         """Count as now what was counted ahead of it. This must be saved, or it would be done again at each time."""

@@ -1,4 +1,4 @@
-"""Break the product in 30 places, one at a time, and run the tests that must notice.
+"""Break the product in 31 places, one at a time, and run the tests that must notice.
 
 `python -m tools.mutations [WORD]` works in a copy of the last commit, whose tests must pass, and prints which test
 caught each mutation. With a word, only mutations whose path contains it are tried. It is not part of CI: run it after
@@ -54,6 +54,12 @@ MUTATIONS = (
         "    return None",
         "tests/api/test_pauses.py",
         "stop",
+    ),
+    Mutation(
+        "decisions/basis.py",
+        "        return self.since <= now < self.until and self.found == found",
+        "        return self.since <= now < self.until",
+        "tests/decisions/test_basis.py",
     ),
     Mutation(
         "decisions/judgement.py",

@@ -21,7 +21,8 @@ FORMAT_VERSION = 1
 # Personal facts with a part of their own, because their readers differ. All others are in the part `call`.
 REASON = "reason"
 REQUEST_ID = "requestId"
-PARTS = ("ip", "userAgent", "resource", "amount", REASON, REQUEST_ID)
+AMOUNT = "amount"
+PARTS = ("ip", "userAgent", "resource", AMOUNT, REASON, REQUEST_ID)
 # What these say of the person who acts must not be under the key of someone else.
 ACTORS_OWN = frozenset({"ip", "userAgent", REQUEST_ID})
 # All other reasons in the metadata are what a person typed.
@@ -138,13 +139,12 @@ def _content(draft: Draft, timestamp: str) -> dict[str, Any]:
 def _personal(draft: Draft, typed: Mapping[str, str]) -> dict[str, Any]:
     """Return the personal parts that have a value, in the order of their digests."""
     actor = draft.actor
-    facts = {
-        "ip": actor.ip,
-        "userAgent": actor.user_agent or None,
-        "resource": draft.resource,
-        **draft.personal,
-        **typed,
-    }
+    return personal_parts(actor.ip, actor.user_agent, draft.resource, {**draft.personal, **typed})
+
+
+def personal_parts(ip: str | None, user_agent: str, resource: str | None, others: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the personal parts that have a value, in the order of their digests, of the actor and `others`."""
+    facts = {"ip": ip, "userAgent": user_agent or None, "resource": resource, **others}
     parts = {name: facts[name] for name in PARTS if facts.get(name) is not None}
     call = {name: value for name, value in facts.items() if name not in PARTS and value not in (None, {})}
     return {**parts, CALL: call} if call else parts

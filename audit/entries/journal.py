@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 
 import orjson
 
-from audit.entries.drafts import FORMAT_VERSION, SERVICES, Prepared
+from audit.entries.drafts import AMOUNT, FORMAT_VERSION, SERVICES, Prepared
 from audit.entries.packing import pack, unpack
 from audit.events import Outcome
 from audit.sequencing.streams import add_amount
@@ -23,7 +23,6 @@ from core.actor import Kind
 from core.canonical import canonical_json, encode_common
 
 TABLE = "audit_journal"
-AMOUNT = "amount"
 PURPOSE = "audit-journal"
 VERSION = 2
 # Of the entries of a row, unless one alone is longer. A batch can have ten thousand entries: those of shadow policies.
@@ -57,13 +56,8 @@ class Journaled(NamedTuple):
     withheld: Sequence[tuple[str, bytes]]
 
 
-def encode(entries: Sequence[Prepared]) -> list[bytes]:
-    """Return the bodies of rows. Raises `ValueError` if the log, or its readers, could not take an entry."""
-    return seal_rows([encode_entry(each) for each in entries])
-
-
 def encode_entry(entry: Prepared) -> Journaled:
-    """Return an entry with its parts encoded. Raises `ValueError` as above."""
+    """Return an entry with its parts encoded. Raises `ValueError` if the log, or its readers, could not take it."""
     content, personal, withheld = entry
     try:
         _check(content, withheld, personal.get(AMOUNT))
@@ -71,7 +65,18 @@ def encode_entry(entry: Prepared) -> Journaled:
         raise ValueError(f"Not an entry: {error!r}") from error
     fragment = orjson.Fragment(canonical_json(content["metadata"]))
     record = encode_common({**content, "metadata": fragment, "personal": None, "withheld": None})
-    return Journaled(record, _encode_parts(personal), _encode_parts(withheld))
+    return Journaled(record, encode_parts(personal), encode_parts(withheld))
+
+
+def encode_parts(parts: Mapping[str, Any]) -> list[tuple[str, bytes]]:
+    """Return the parts encoded, in order."""
+    return [(name, canonical_json(value)) for name, value in parts.items()]
+
+
+def check_amount(amount: Any) -> None:
+    """Raise one of `UNFIT` unless the amount of an entry can be added to the totals of its connection."""
+    if amount is not None:
+        add_amount({}, amount)
 
 
 def seal_rows(entries: Sequence[Journaled]) -> list[bytes]:
@@ -145,10 +150,6 @@ def _size(entry: Journaled) -> int:
     return len(entry.record) + sum([len(part) for _, part in (*entry.personal, *entry.withheld)])
 
 
-def _encode_parts(parts: Mapping[str, Any]) -> list[tuple[str, bytes]]:
-    return [(name, canonical_json(value)) for name, value in parts.items()]
-
-
 def _parse_parts(parts: Sequence[tuple[str, bytes]]) -> dict[str, Any]:
     return {name: orjson.loads(part) for name, part in parts}
 
@@ -196,8 +197,7 @@ def _check(content: Any, withheld: Any, amount: Any) -> None:
     if max(map(len, known)) > MAX_LENGTH or not together.isascii() or " " in together or "\0" in together:
         raise ValueError("An id or the event is malformed.")
     "".join(scopes)
-    if amount is not None:
-        add_amount({}, amount)  # as the totals of its connection will
+    check_amount(amount)
 
 
 def is_fit(value: Any) -> bool:

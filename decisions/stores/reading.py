@@ -5,6 +5,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
+from decisions.basis import Found, cover, with_scope
 from decisions.facts import (
     AgentFacts,
     ApprovalFacts,
@@ -17,7 +18,6 @@ from decisions.facts import (
     TokenFacts,
 )
 from decisions.indexing import unknown_scopes
-from decisions.judgement import Found, cover, needs_labels
 from decisions.memory import POLICY_SETS, Versioned
 from decisions.questions import Question
 from decisions.repeats import read_reserved
@@ -169,9 +169,10 @@ class Facts:
         found = self.about(question)
         if found.token is None or question.request.is_introspection:
             return ()
-        covered, _ = cover(question, found.token, found)
-        asked = covered.request.asked
-        return asked if needs_labels(found) else found.terms.asks.intersection(asked)
+        request = question.request
+        required = with_scope(cover(question, found.token, found).scope, request.required_scopes)
+        asked = required if request.action is None else (*required, request.action)
+        return asked if found.needs_labels else found.terms.asks.intersection(asked)
 
     def load_flows(self, keys: Collection[str]) -> dict[str, LoadedFlow]:
         """Return what the guards against data flows remember under these keys. Those that were not read are empty."""

@@ -21,8 +21,9 @@ from core import clock
 from core.actor import SYSTEM
 from core.canonical import canonical_json
 from decisions.approvals import BatchApprovals
+from decisions.basis import Found
 from decisions.facts import ScopeFacts, TokenFacts
-from decisions.judgement import Found, judge
+from decisions.judgement import judge
 from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
 from decisions.settling import Settling

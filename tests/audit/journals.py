@@ -7,7 +7,7 @@ import orjson
 from django.db import connection
 
 from audit.entries.drafts import Draft, Prepared, prepare
-from audit.entries.journal import TABLE, Journaled, encode, encode_entry, seal
+from audit.entries.journal import TABLE, Journaled, encode_entry, seal, seal_rows
 from audit.events import Event, Outcome
 from audit.models import Entry
 from core import clock
@@ -32,6 +32,11 @@ def write_drafts(drafts: Sequence[Draft], at: datetime | None = None) -> list[Pr
     for body in encode(entries):
         write_body(body)
     return entries
+
+
+def encode(entries: Sequence[Prepared]) -> list[bytes]:
+    """Return the bodies of rows with these entries."""
+    return seal_rows([encode_entry(each) for each in entries])
 
 
 def unchecked(entry: Prepared, **changes: object) -> Journaled:

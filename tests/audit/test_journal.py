@@ -15,7 +15,6 @@ from audit.entries.journal import (
     DamagedRowError,
     Journaled,
     decode,
-    encode,
     encode_entry,
     read,
     seal,
@@ -24,7 +23,7 @@ from audit.entries.packing import pack
 from audit.events import Event
 from core import crypto
 from core.actor import Actor
-from tests.audit.journals import unchecked
+from tests.audit.journals import encode, unchecked
 from tests.shared import cases
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

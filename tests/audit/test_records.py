@@ -11,7 +11,7 @@ import rfc8785
 
 from audit.entries import parts
 from audit.entries.drafts import Draft, prepare
-from audit.entries.journal import encode, encode_entry
+from audit.entries.journal import encode_entry
 from audit.entries.records import Opening, Record, finish, open_personal
 from audit.events import Event, Outcome
 from core.actor import SYSTEM, Actor
@@ -178,4 +178,4 @@ def test_the_time_is_in_utc() -> None:
 @cases("value", [NOW, {1: 2}, "\ud800", 1 << 64], ids=repr)
 def test_metadata_that_json_cannot_represent_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match=r"\w"):
-        encode(prepare([EMPTY._replace(metadata={"at": value})], NOW))
+        encode_entry(prepare([EMPTY._replace(metadata={"at": value})], NOW)[0])

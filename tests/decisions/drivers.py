@@ -15,7 +15,7 @@ from audit.models import Journal
 from consent.granting import approve_consent
 from consent.models import Consent
 from core.actor import SYSTEM
-from decisions import expectations
+from decisions import basis, expectations
 from decisions.memory import POLICY_SETS
 from decisions.questions import Question, make_question
 from decisions.requests import Credential, Decision, VerifyRequest
@@ -86,6 +86,7 @@ def asking(token: str, *scopes: str, **fields: Any) -> VerifyRequest:
 def forget() -> None:
     """Forget what this process remembers between batches, as a new process does."""
     POLICY_SETS._policy_sets.clear()
+    basis._bases.clear()
     for memory in (expectations._needed, expectations._agents, expectations._services, expectations._tasks_seen):
         memory.clear()
 

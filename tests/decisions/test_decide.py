@@ -175,7 +175,7 @@ def test_nothing_is_allowed_or_counted_if_the_log_cannot_be_written(
         raise DatabaseError("disk full")
 
     with monkeypatch.context() as patch:
-        patch.setattr(conversation, "encode", fail)
+        patch.setattr(conversation, "seal_rows", fail)
         with pytest.raises(DatabaseError):
             ask(grant)
     assert ask(grant).allowed

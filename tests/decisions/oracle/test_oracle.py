@@ -9,6 +9,7 @@ import pytest
 
 from core import clock
 from decisions import conversation
+from decisions.entries import Entries
 from decisions.requests import Decision
 from tests.decisions.drivers import forget
 from tests.decisions.oracle.calls import Call
@@ -33,8 +34,8 @@ def set_clock(monkeypatch: pytest.MonkeyPatch) -> SetClock:
 
 @pytest.fixture(autouse=True)
 def _no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare the time of encrypting entries that no test reads."""
-    monkeypatch.setattr(conversation, "encode", lambda entries: [])
+    """Spare the time of encoding entries that no test reads."""
+    monkeypatch.setattr(conversation, "encode_entries", lambda logged, *_: Entries(["log_1"] * len(logged), []))
 
 
 @pytest.mark.parametrize("block", [*range(BLOCKS), *MANY])
