@@ -3,16 +3,17 @@
 import argparse
 import json
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import growth, ratios, report, results
+from benchmarks import growth, issuing, ratios, report, results
 from benchmarks.machine import describe
 from benchmarks.pages import run as pages
 from benchmarks.pages.report import TABLES as PAGES_TABLES
 from benchmarks.ratios import Plan, say
 from benchmarks.rounds import Protocol
-from benchmarks.stores import STORES, opened, prepare_environment
+from benchmarks.stores import SLOW, SLOW_STORES, STORES, Open, opened, prepare_environment
 from benchmarks.targets import REFERENCES
 from benchmarks.wrk import require_wrk
 
@@ -29,14 +30,15 @@ def main() -> None:
         require_wrk()
     prepare_environment()
     with tempfile.TemporaryDirectory(prefix="agentgate-bench-") as folder:
+        open_store = partial(opened, folder=Path(folder), processes=options.processes, socket=options.socket)
         if options.quick:
-            quick(options, Path(folder))
+            quick(options, open_store)
         elif options.pages:
-            finish(pages.run(options.store or STORES, Path(folder)), options, *PAGES_TABLES)
+            finish(pages.run(options.store or STORES, open_store), options, *PAGES_TABLES)
         elif options.growth:
-            finish(growth.run(options.store or STORES, options.protocol, Path(folder)), options, report.growth)
+            finish(growth.run(options.store or STORES, options.protocol, open_store), options, report.growth)
         else:
-            finish(whole(options, Path(folder)), options, report.ratios, report.figures, report.goals)
+            finish(whole(options, open_store), options, *report.TABLES)
 
 
 def parse() -> argparse.Namespace:
@@ -44,8 +46,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one store, under a minute; ends in one line of JSON")
     parser.add_argument("--growth", action="store_true", help="measure verify as the log grows")
     parser.add_argument("--pages", action="store_true", help="measure pages, endpoints and writes with much data")
-    parser.add_argument("--store", choices=STORES, action="append", help="default: both (--quick: postgresql)")
-    parser.add_argument("--connections", type=numbers, help="comma-separated, default 8,32,128 (--quick: 32)")
+    parser.add_argument("--issuing", action="store_true", help="measure only exchange and refresh")
+    parser.add_argument("--store", choices=(*STORES, *SLOW_STORES), action="append", help="default: all; see the page")
+    parser.add_argument("--processes", type=int, help="of the product, default 2 (SQLite: 1)")
+    parser.add_argument("--socket", action="store_true", help="connect to PostgreSQL by its Unix socket")
+    parser.add_argument("--connections", type=numbers, help="comma-separated, only of verify; default 8,32,128")
     parser.add_argument("--references", type=names, help=f"comma-separated, of {', '.join(REFERENCES)}")
     parser.add_argument("--pairs", type=int, help="measurements of each pair, default 7 (--quick: 2)")
     parser.add_argument("--seconds", type=int, help="of each measurement, default 4 (--quick: 2)")
@@ -78,29 +83,33 @@ def protocol(options: argparse.Namespace, default: Protocol) -> Protocol:
     )
 
 
-def whole(options: argparse.Namespace, folder: Path) -> results.Run:
-    """Measure the ratios on each store."""
+def whole(options: argparse.Namespace, open_store: Open) -> results.Run:
+    """Measure the ratios, and then exchange and refresh, on each store."""
     run = results.start("ratios", describe())
-    plan = Plan(
-        connections=options.connections or Plan.connections,
-        references=options.references,
-        protocol=options.protocol,
-    )
-    run |= {"protocol": vars(plan.protocol), "blocks": []}
-    for name in options.store or STORES:
-        with opened(name, folder) as store:
-            run["blocks"] += ratios.measure(store, plan)
+    run |= {"protocol": vars(options.protocol), "socket": options.socket, "blocks": [], "issuing": []}
+    for name in options.store or (*STORES, *(() if options.issuing else SLOW_STORES)):
+        with open_store(name) as store:
+            if not options.issuing:
+                run["blocks"] += ratios.measure(store, plan_for(name, options))
+            if options.issuing or (name in STORES and options.connections is None):
+                run["issuing"].append(issuing.measure(store, options.protocol))
     return run
 
 
-def quick(options: argparse.Namespace, folder: Path) -> None:
+def plan_for(name: str, options: argparse.Namespace) -> Plan:
+    """Return what to measure on a store: on the slow one by default only what has a goal."""
+    default = Plan(connections=(32,), references=("floor",)) if name == SLOW else Plan()
+    return Plan(options.connections or default.connections, options.references or default.references, options.protocol)
+
+
+def quick(options: argparse.Namespace, open_store: Open) -> None:
     """Measure one store and print one line of JSON."""
     plan = Plan(
         connections=(options.connections or QUICK.connections)[:1],
         references=options.references or QUICK.references,
         protocol=options.protocol,
     )
-    with opened((options.store or ["postgresql"])[0], folder) as store:
+    with open_store((options.store or ["postgresql"])[0]) as store:
         (block,) = ratios.measure(store, plan)
     print(json.dumps(line(block)))  # noqa: T201
 

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from benchmarks import results, rounds
@@ -11,19 +10,19 @@ from benchmarks.log import Log
 from benchmarks.machine import describe
 from benchmarks.ratios import say
 from benchmarks.rounds import PRODUCT, Protocol
-from benchmarks.stores import Seeded, Store, opened, printed
+from benchmarks.stores import Open, Seeded, Store, printed
 from benchmarks.targets import running, scripts
 
 CONNECTIONS = 32
 ENTRY_STEPS = (10_000, 100_000, 1_000_000)
 
 
-def run(stores: Sequence[str], protocol: Protocol, folder: Path) -> results.Run:
+def run(stores: Sequence[str], protocol: Protocol, opened: Open) -> results.Run:
     """Measure each step on each store. Short measurements suffice, because a trend shows over the steps."""
     protocol = replace(protocol, pairs=min(protocol.pairs, 3), warm_up=1, seconds=min(protocol.seconds, 2))
     run = results.start("growth", describe()) | {"protocol": vars(protocol), "points": []}
     for name in stores:
-        with opened(name, folder) as store:
+        with opened(name) as store:
             for point in points(store, protocol):
                 say(f"{point['what']} {point['to']}: {point['rate']:.0f}/s")
                 run["points"].append({"store": name, **point})

@@ -5,15 +5,18 @@ import time
 from tests.live.server import Database
 
 DRAIN_SECONDS = 120
-ENTRIES = "SELECT count(*) FROM audit_entry WHERE event = 'token.verify' AND outcome = 'allowed'"
+VERIFIED = "event = 'token.verify' AND outcome = 'allowed'"
 JOURNAL = "audit_journal"
 
 
 class Log:
-    """The log of one database. `answers`, `entries` and `drain_seconds` are the totals and the longest wait so far."""
+    """The log of one database. `answers`, `entries` and `drain_seconds` are the totals and the longest wait so far.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    `wanted` is the condition of the entries that count.
+    """
+
+    def __init__(self, database: Database, wanted: str = VERIFIED) -> None:
+        self._database, self._wanted = database, wanted
         self.answers = 0
         self.drain_seconds = 0.0
         self._before = self._count()
@@ -22,8 +25,12 @@ class Log:
     def entries(self) -> int:
         return self._count() - self._before
 
+    def size(self) -> int:
+        """Return the number of all entries, as the sequencer has numbered them. It takes an index, and no time."""
+        return int(self._database.rows("SELECT coalesce(max(leaf_index) + 1, 0) FROM audit_entry")[0][0])
+
     def expect(self, answers: int) -> None:
-        """Wait for the sequencer. Raises `RuntimeError` if fewer allowed decisions are logged than were answered."""
+        """Wait for the sequencer. Raises `RuntimeError` if there were more answers than wanted entries."""
         self.answers += answers
         self._drain()
         if self.entries < self.answers:
@@ -38,4 +45,4 @@ class Log:
         self.drain_seconds = max(self.drain_seconds, time.monotonic() - began)
 
     def _count(self) -> int:
-        return int(self._database.rows(ENTRIES)[0][0])
+        return self._database.count("audit_entry", self._wanted)

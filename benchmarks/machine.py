@@ -16,35 +16,40 @@ SYNC_BYTES = 8192
 
 @dataclass(frozen=True)
 class Usage:
-    """CPU during a measurement, in cores. `foreign` was used by processes that are no part of it."""
+    """CPU during a measurement, in cores. `foreign` was used by processes that have no part in it."""
 
     server: float
+    sequencer: float
     database: float
     load: float
     foreign: float
 
 
 class CpuMeter:
-    """Measures CPU from its creation to `stop`. Each group is a list of process ids with all their children."""
+    """Measures CPU from its creation to `stop`. Each group is a list of process ids with all their children.
 
-    def __init__(self, server: Iterable[int], database: Iterable[int]) -> None:
-        self._groups = (list(server), list(database))
+    The sequencers are children of the server, but are counted apart.
+    """
+
+    def __init__(self, server: Iterable[int], sequencer: Iterable[int], database: Iterable[int]) -> None:
+        self._groups = (list(server), list(sequencer), list(database))
         self._before = self._read()
 
     def stop(self) -> Usage:
-        elapsed, server, database, load, everything = (
+        elapsed, server, sequencer, database, load, everything = (
             after - before for after, before in zip(self._read(), self._before, strict=True)
         )
         foreign = everything - server - database - load
-        return Usage(*(max(0.0, seconds) / elapsed for seconds in (server, database, load, foreign)))
+        parts = (server - sequencer, sequencer, database, load, foreign)
+        return Usage(*(max(0.0, seconds) / elapsed for seconds in parts))
 
-    def _read(self) -> tuple[float, float, float, float, float]:
-        server, database = (sum(_tree_seconds(pid) for pid in group) for group in self._groups)
+    def _read(self) -> tuple[float, ...]:
+        groups = (sum(_tree_seconds(pid) for pid in group) for group in self._groups)
         own = sum(psutil.Process().cpu_times()[:4])  # with the load generator, which has ended
         whole = psutil.cpu_times()
         # Processes are also charged for soft interrupts, so counting those here would count them twice.
         everything = whole.user + whole.nice + whole.system + getattr(whole, "steal", 0.0)
-        return time.monotonic(), server, database, own, everything
+        return time.monotonic(), *groups, own, everything
 
 
 def _tree_seconds(pid: int) -> float:

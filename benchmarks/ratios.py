@@ -11,6 +11,7 @@ from benchmarks.machine import fdatasync_p50, memory_of
 from benchmarks.rounds import Protocol
 from benchmarks.stores import Seeded, Store
 from benchmarks.targets import REFERENCES, running, scripts
+from tests.live.server import LiveServer
 
 # The goals at 8 and 128 connections concern the floor alone.
 ALL_REFERENCES_AT = 32
@@ -40,19 +41,22 @@ def block(store: Store, seeded: Seeded, plan: Plan, connections: int) -> dict[st
     say(f"{store.name}, {connections} connections")
     with running(store, seeded, plan.references_at(connections)) as (server, targets):
         log, written = Log(seeded.database), scripts(targets, store.folder)
-        sync = fdatasync_p50(store.disk)
         done = rounds.measure(targets, written, log, store.pids, connections, plan.protocol)
-        return {
-            "store": store.name,
-            "workers": store.processes,
-            "connections": connections,
-            "fdatasync_p50_ms": round(sync, 3),
-            "answers": log.answers,
-            "entries": log.entries,
-            "drain_seconds": round(log.drain_seconds, 2),
-            "memory_mb": [round(size) for size in memory_of([server.pid])],
-            **rounds.summary(done, plan.protocol),
-        }
+        return {**circumstances(store, server, log, connections), **rounds.summary(done, plan.protocol)}
+
+
+def circumstances(store: Store, server: LiveServer, log: Log, connections: int) -> dict[str, Any]:
+    """Return what to know about a block, after its measurements."""
+    return {
+        "store": store.name,
+        "workers": store.processes,
+        "connections": connections,
+        "fdatasync_p50_ms": round(fdatasync_p50(store.disk), 3),
+        "answers": log.answers,
+        "entries": log.entries,
+        "drain_seconds": round(log.drain_seconds, 2),
+        "memory_mb": [round(size) for size in memory_of([server.pid])],
+    }
 
 
 def say(text: str) -> None:

@@ -6,6 +6,7 @@ CPU during both measurements.
 """
 
 import statistics
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -32,10 +33,11 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Sample:
-    """One measurement of one target."""
+    """One measurement of one target. `sequenced` is the entries per second that were moved to the log meanwhile."""
 
     measured: wrk.Measured
     usage: Usage
+    sequenced: float = 0
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ def measure(
     done: list[Round] = []
 
     def run(target: Target) -> Sample:
-        return sample(target, scripts[target.name], databases, connections, protocol, log)
+        target.check()
+        script = scripts[target.name]
+        return sample(target, (script, script), databases, connections, protocol, log)
 
     while len(done) < 2 * protocol.pairs and not _is_enough(done, targets, protocol):
         order = targets if len(done) % 2 == 0 else targets[::-1]
@@ -89,19 +93,27 @@ def _is_enough(done: Sequence[Round], targets: Sequence[Target], protocol: Proto
 
 
 def sample(
-    target: Target, script: Path, databases: Sequence[int], connections: int, protocol: Protocol, log: Log
+    target: Target,
+    scripts: tuple[Path, Path],
+    databases: Sequence[int],
+    connections: int,
+    protocol: Protocol,
+    log: Log,
+    threads: int = 1,
 ) -> Sample:
-    """Check some of the target's answers, warm it up, and measure it. Of the product, also check the log."""
-    target.check()
-    warm_up = wrk.run(target.url, script, connections=connections, seconds=protocol.warm_up)
-    cpu = CpuMeter(target.pids, databases)
-    measured = wrk.run(target.url, script, connections=connections, seconds=protocol.seconds)
+    """Warm up a target with the first script, and measure it with the second. Of the product, also check the log."""
+    load = partial(wrk.run, target.url, connections=connections, threads=threads)
+    warm_up = load(scripts[0], seconds=protocol.warm_up)
+    before, began = log.size(), time.monotonic()
+    cpu = CpuMeter(target.pids, target.sequencers, databases)
+    measured = load(scripts[1], seconds=protocol.seconds)
     usage = cpu.stop()
+    sequenced = (log.size() - before) / (time.monotonic() - began)
     if not measured.answers:
         raise RuntimeError(f"{target.name} answered nothing in {protocol.seconds} seconds")
-    if target.name == PRODUCT:
+    if target.sequencers:
         log.expect(warm_up.answers + measured.answers)
-    return Sample(measured, usage)
+    return Sample(measured, usage, sequenced)
 
 
 def pairs(rounds: Iterable[Round], name: str) -> list[Pair]:
@@ -112,9 +124,13 @@ def summary(rounds: Sequence[Round], protocol: Protocol) -> dict[str, Any]:
     """Return the medians of each target, and the ratios of the product to each reference."""
     names = list(rounds[0]) if rounds else []
     return {
-        "targets": {name: _target(rounds, name) for name in names},
+        "targets": targets_of(rounds),
         "ratios": {name: _ratio(pairs(rounds, name), protocol) for name in sorted(names) if name != PRODUCT},
     }
+
+
+def targets_of(rounds: Sequence[Round]) -> dict[str, Any]:
+    return {name: _target(rounds, name) for name in rounds[0]} if rounds else {}
 
 
 def _target(rounds: Sequence[Round], name: str) -> dict[str, Any]:
@@ -127,8 +143,14 @@ def _target(rounds: Sequence[Round], name: str) -> dict[str, Any]:
         "rate": median(lambda each: each.measured.rate, 0),
         "p50_ms": median(lambda each: each.measured.p50, 2),
         "p99_ms": median(lambda each: each.measured.p99, 2),
-        "cores": {field.name: median(partial(_cores, part=field.name), 2) for field in fields(Usage)},
+        "tail": median(lambda each: each.measured.p99 / each.measured.p50, 2),
+        "cores": {field.name: median(partial(_cores, part=field.name), 4) for field in fields(Usage)},
+        "us_per_entry": median(_microseconds_per_entry, 1),
     }
+
+
+def _microseconds_per_entry(sample: Sample) -> float:
+    return 1e6 * sample.usage.sequencer / sample.sequenced if sample.sequenced else 0
 
 
 def _cores(sample: Sample, part: str) -> float:

@@ -8,10 +8,10 @@ from django.contrib.auth.hashers import make_password
 
 from accounts.models import User
 from agents.services import register_agent
-from benchmarks.seed import PEOPLE, RULES, SCOPES
+from benchmarks.seed import CALLBACK, CHALLENGE, PEOPLE, RULES, SCOPES
 from consent.connections import CONSENT_LIFETIME
-from consent.models import Consent
-from core import clock
+from consent.models import AuthorizationCode, Consent
+from core import clock, secrets
 from core.actor import Actor
 from developers.acting import as_developer
 from developers.services import become_developer
@@ -19,15 +19,17 @@ from policies.services import create_policy
 from resources.services import register_resource_server
 from tokens.access_tokens import sign_access_token
 from tokens.families import REFRESH_TOKEN_LIFETIME
-from tokens.models import AccessToken, TokenFamily
+from tokens.models import AccessToken, RefreshToken, TokenFamily
 
 ACTOR = Actor("anonymous", ip="203.0.113.7", user_agent="benchmarks/1.0")
-CALLBACK = "https://smartmail.example/callback"
 CHUNK = 2000
 
 
-def seed(tokens: int) -> dict[str, Any]:
-    """Create the rows. Return signed access tokens, and the id and secret of the resource server that asks."""
+def seed(tokens: int, codes: int = 0, chains: int = 0) -> dict[str, Any]:
+    """Create the rows. Return signed access tokens, authorization codes, and a refresh token for each of `chains`.
+
+    With them are the ids and secrets of the resource server that asks and of the agent.
+    """
     user = User.objects.create_user("dev@acme.example", "correct-horse-battery-7")
     developer = become_developer(actor=ACTOR, user=user, name="Acme").developer
     actor = as_developer(ACTOR, developer)
@@ -41,14 +43,20 @@ def seed(tokens: int) -> dict[str, Any]:
     for kind, config in RULES:
         rule = {"type": kind, "config": config}
         create_policy(actor=actor, organization=organization, name=kind, rules=[rule])
-    return {"server": [service.server.id, service.secret], "tokens": add_tokens(registered.agent, tokens)}
+    # Users who are connected to the agent, with a token family each. The rows are dealt out to them in turn.
+    families = add_families(registered.agent, clock.now())
+    return {
+        "server": [service.server.id, service.secret],
+        "client": [registered.agent.client_id, registered.client_secret],
+        "tokens": add_tokens(registered.agent, families, tokens),
+        "codes": add_codes(families, codes),
+        "refreshTokens": add_refresh_tokens(families[:chains]),
+    }
 
 
-def add_tokens(agent: Any, number: int) -> list[str]:
-    """Add users who are connected to the agent, with a token family each. Deal the tokens out to them in turn."""
+def add_tokens(agent: Any, families: list[TokenFamily], number: int) -> list[str]:
     now = clock.now()
     later = now + timedelta(days=1)
-    families = add_families(agent, now)
 
     def token(family: TokenFamily) -> AccessToken:
         return AccessToken(
@@ -62,6 +70,46 @@ def add_tokens(agent: Any, number: int) -> list[str]:
 
     tokens = insert(AccessToken, [token(families[place % len(families)]) for place in range(number)])
     return [sign_access_token(each, issued_at=now.replace(microsecond=0)) for each in tokens]
+
+
+def add_codes(families: list[TokenFamily], number: int) -> list[str]:
+    """Add codes that can be exchanged with `VERIFIER`, and return them."""
+    later = clock.now() + timedelta(days=1)
+    codes = [secrets.new_secret("agcode") for _ in range(number)]
+
+    def row(code: str, family: TokenFamily) -> AuthorizationCode:
+        return AuthorizationCode(
+            code=secrets.digest(code),
+            application=family.application,
+            user=family.user,
+            consent=family.consent,
+            expires=later,
+            redirect_uri=CALLBACK,
+            scope=family.scope,
+            code_challenge=CHALLENGE,
+            code_challenge_method="S256",
+            resource=family.resource,
+        )
+
+    insert(AuthorizationCode, [row(code, families[place % len(families)]) for place, code in enumerate(codes)])
+    return codes
+
+
+def add_refresh_tokens(families: list[TokenFamily]) -> list[str]:
+    """Add a refresh token to each family, and return them."""
+    values = [secrets.new_secret("agr") for _ in families]
+    rows = [
+        RefreshToken(
+            token_checksum=secrets.digest(value),
+            family=family,
+            application=family.application,
+            user=family.user,
+            expires=family.expires_at,
+        )
+        for value, family in zip(values, families, strict=True)
+    ]
+    insert(RefreshToken, rows)
+    return values
 
 
 def add_families(agent: Any, now: Any) -> list[TokenFamily]:

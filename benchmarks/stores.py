@@ -2,11 +2,12 @@
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,10 @@ from tests.servers import Postgres, Valkey
 
 STORES = ("sqlite", "postgresql")
 # The number of the product's processes. On SQLite the cache is in the process, so there is one.
-PROCESSES = {"sqlite": 1, "postgresql": 2}
+PROCESSES = {"sqlite": 1, "postgresql": 2, "postgresql_2ms": 2}
+# PostgreSQL whose fdatasync takes 2 ms more, as on a network disk: only where a library can be compiled and preloaded.
+SLOW = "postgresql_2ms"
+SLOW_STORES = (SLOW,) if sys.platform == "linux" and shutil.which("cc") else ()
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "benchmarks.settings", "API_URL": "http://localhost:8000"}
 OWN_SERVERS = ("TEST_DATABASE_URL", "TEST_REDIS_URL")
 # A new PostgreSQL creates files of 16 MB for its write-ahead log, two or three a second. Each takes 40 ms, in which
@@ -56,18 +60,18 @@ def prepare_environment() -> None:
 class Store:
     """Creates databases of one kind. Close it with `stop`."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, processes: int | None = None, *, socket: bool = False) -> None:
         self.name = name
         self.folder = folder
+        self.processes = processes or PROCESSES[name]
         self._made = 0
-        self._postgres = Postgres(durable=True, empty=True) if name == "postgresql" else None
-        self._valkey = Valkey() if name == "postgresql" else None
+        slowly = _compile(folder) if name == SLOW else None
+        with_servers = name != "sqlite"
+        self._postgres = Postgres(durable=True, empty=True, socket=socket, preload=slowly) if with_servers else None
+        self._valkey = Valkey() if with_servers else None
         if self._postgres:
+            _require_loaded(self._postgres, slowly)
             _age(self._postgres.url)
-
-    @property
-    def processes(self) -> int:
-        return PROCESSES[self.name]
 
     @property
     def pids(self) -> list[int]:
@@ -91,9 +95,9 @@ class Store:
         self._made += 1
         return {**ON_SQLITE, "DATABASE_PATH": str(self.folder / f"bench-{self._made}.db")}
 
-    def seeded(self) -> Seeded:
-        """Create a database, migrate it and fill it."""
-        return self.filled("benchmarks.seed", str(TOKENS))
+    def seeded(self, **numbers: int) -> Seeded:
+        """Create a database, migrate it and fill it. `numbers` are further arguments of `benchmarks.rows.seed`."""
+        return self.filled("benchmarks.seed", json.dumps({"tokens": TOKENS, **numbers}))
 
     def filled(self, module: str, argument: str) -> Seeded:
         """Create a database, migrate it and fill it by a module, which prints what belongs to it."""
@@ -133,6 +137,20 @@ def execute(database: Database, *statements: str) -> None:
             lite.execute(statement)
 
 
+def _compile(folder: Path) -> Path:
+    """Compile the library that makes PostgreSQL wait, which another account runs and must be able to read."""
+    library = folder / "fdatasync.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "benchmarks" / "fdatasync.c"], check=True)
+    folder.chmod(0o711)
+    return library
+
+
+def _require_loaded(postgres: Postgres, library: Path | None) -> None:
+    """Raise `RuntimeError` if PostgreSQL runs without the library: then the loader has only warned."""
+    if library and str(library) not in Path(f"/proc/{postgres.pid}/maps").read_text():
+        raise RuntimeError(f"PostgreSQL has not loaded {library}")
+
+
 def _age(url: str) -> None:
     """Give a new PostgreSQL the write-ahead log of one in use."""
     with psycopg.connect(url, autocommit=True) as connection:
@@ -144,9 +162,12 @@ def _age(url: str) -> None:
         connection.execute("CHECKPOINT")
 
 
+type Open = Callable[[str], AbstractContextManager[Store]]
+
+
 @contextmanager
-def opened(name: str, folder: Path) -> Iterator[Store]:
-    store = Store(name, folder)
+def opened(name: str, folder: Path, processes: int | None = None, *, socket: bool = False) -> Iterator[Store]:
+    store = Store(name, folder, processes, socket=socket)
     try:
         yield store
     finally:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks import oidc_provider
 from benchmarks.serving import wsgi
 from benchmarks.stores import Seeded, Store, printed
 from benchmarks.wrk import Load
@@ -36,13 +37,17 @@ PROCESSES, FLOOR_THREADS, TOOLKIT_THREADS, NAIVE_THREADS = 2, 1, 2, 4
 
 @dataclass(frozen=True)
 class Target:
-    """A server with its load. `is_right` judges the JSON of an answer. `pids` are its processes, without children."""
+    """A server with its load. `is_right` judges the JSON of an answer. `pids` are its processes, without children.
+
+    `sequencers` are those children of the product that move its journal into its log.
+    """
 
     name: str
     url: str
     load: Load
     pids: Sequence[int]
     is_right: Callable[[Any], bool]
+    sequencers: Sequence[int] = ()
 
     def check(self) -> None:
         """Send some of the requests. Raises `RuntimeError` for a wrong answer."""
@@ -77,7 +82,13 @@ def product(store: Store, seeded: Seeded) -> Iterator[LiveServer]:
 
 
 def verify(server: LiveServer, seeded: Seeded) -> Target:
-    return Target("verify", server.url, verify_load(seeded.given), [server.pid], is_allowed)
+    return of_product("verify", server, verify_load(seeded.given), is_allowed)
+
+
+def of_product(name: str, server: LiveServer, load: Load, is_right: Callable[[Any], bool] = bool) -> Target:
+    sequencer = server.sequencer()
+    assert sequencer
+    return Target(name, server.url, load, [server.pid], is_right, [sequencer.pid])
 
 
 @contextmanager
@@ -112,6 +123,18 @@ def toolkit(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
         ]
 
 
+@contextmanager
+def oidc(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
+    """Run node oidc-provider with its tokens in Redis. Without Redis, npm or network there is no target."""
+    redis = seeded.database.environment["REDIS_URL"]
+    if not redis or not (node := oidc_provider.install(store.folder / "node")):
+        yield []
+        return
+    with oidc_provider.served(node, redis, PROCESSES, len(seeded.given["tokens"])) as (url, pid, tokens, client):
+        load = introspections(tokens, oidc_provider.INTROSPECT, basic(*client))
+        yield [Target("oidc_redis", url, load, [pid], is_active)]
+
+
 def introspections(tokens: Sequence[str], path: str, credential: str) -> Load:
     bodies = [f"token={token}" for token in tokens]
     kind = "application/x-www-form-urlencoded"
@@ -122,7 +145,7 @@ def is_active(answer: Any) -> bool:
     return answer["active"] is True
 
 
-REFERENCES = {"floor": floor, "naive": naive, "dot": toolkit}
+REFERENCES = {"floor": floor, "naive": naive, "dot": toolkit, "oidc": oidc}
 
 
 @contextmanager

@@ -8,16 +8,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-# All requests are formatted before the measurement. There is no `response` function: it would make wrk copy every
-# body into Lua, and wrk counts statuses and socket errors by itself.
+# All requests are formatted before the measurement, and dealt out to the threads. Only a chain needs a `response`
+# function, which makes wrk copy every body into Lua. wrk counts statuses and socket errors by itself.
 SCRIPT = """
 wrk.method = "POST"
 {headers}
-local requests, next_one = {{}}, 0
+local started, requests, next_one = 0, {{}}, 0
+setup = function(thread)
+  thread:set("number", started)
+  started = started + 1
+end
 init = function()
+  local place = 0
   for line in io.lines("{file}") do
-    local path, body = line:match("^([^ ]+) ?(.*)$")
-    table.insert(requests, wrk.format(nil, path, nil, body ~= "" and body or nil))
+    if place % {threads} == number then
+      local path, body = line:match("^([^ ]+) ?(.*)$")
+      table.insert(requests, wrk.format(nil, path, nil, body ~= "" and body or nil))
+    end
+    place = place + 1
   end
 end
 request = function()
@@ -25,15 +33,26 @@ request = function()
   return requests[next_one]
 end
 """
+# The next request of a chain sends what the last answer has in the field. A thread has one connection and one chain.
+CHAIN = """
+response = function(status, headers, body)
+  local value = body:match('"{field}": ?"([^"]*)"') or ""
+  requests = {{ wrk.format(nil, "{path}", nil, '{{"{field}":"' .. value .. '"}}') }}
+end
+"""
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 
 @dataclass(frozen=True)
 class Load:
-    """Requests that a server gets in turn by POST: a path and a body each. The headers are the same for all."""
+    """Requests that a server gets in turn by POST: a path and a body each. The headers are the same for all.
+
+    With `chain`, they are only the first: each next body has this field of the last answer.
+    """
 
     requests: Sequence[tuple[str, str]] = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    chain: str = ""
 
     @classmethod
     def of_bodies(cls, path: str, bodies: Sequence[str], **headers: str) -> "Load":
@@ -41,12 +60,13 @@ class Load:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         return cls([(path, body) for body in bodies], named)
 
-    def write(self, folder: Path, name: str) -> Path:
+    def write(self, folder: Path, name: str, threads: int = 1) -> Path:
         """Write the script and the requests, and return the script's path."""
         lines, script = folder / f"{name}.requests", folder / f"{name}.lua"
         lines.write_text("".join(f"{path} {body}\n" for path, body in self.requests))
         headers = "\n".join(f'wrk.headers["{name}"] = "{value}"' for name, value in self.headers.items())
-        script.write_text(SCRIPT.format(headers=headers, file=lines))
+        chain = CHAIN.format(field=self.chain, path=self.requests[0][0]) if self.chain else ""
+        script.write_text(SCRIPT.format(headers=headers, file=lines, threads=threads) + chain)
         return script
 
 
@@ -66,9 +86,9 @@ def require_wrk() -> None:
         sys.exit("bench: wrk is missing. Install the package wrk (Debian, Ubuntu: apt-get install wrk).")
 
 
-def run(url: str, script: Path, *, connections: int, seconds: int) -> Measured:
+def run(url: str, script: Path, *, connections: int, seconds: int, threads: int = 1) -> Measured:
     """Send requests for this long. Raises `RuntimeError` for any answer but a 2xx."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency"]
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "--latency"]
     command += ["-s", str(script), url]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:

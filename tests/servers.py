@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import psutil
 import psycopg
@@ -57,13 +57,22 @@ class Postgres:
 
     With `durable=True`, a commit survives a power failure, as in production. With `own=True`, it is never another
     server, so that tests may stop it. `folder` is the parent of its folder. `template` is the name of its migrated
-    database. With `empty=True`, it has none.
+    database. With `empty=True`, it has none. With `socket=True`, the URLs name its Unix socket. `preload` is a library
+    that its processes load first.
     """
 
     def __init__(
-        self, *, durable: bool = False, own: bool = False, folder: Path | None = None, empty: bool = False
+        self,
+        *,
+        durable: bool = False,
+        own: bool = False,
+        folder: Path | None = None,
+        empty: bool = False,
+        socket: bool = False,
+        preload: Path | None = None,
     ) -> None:
         self._durable, self._own, self._empty = durable, own, empty
+        self._socket, self._environment = socket, {"LD_PRELOAD": str(preload)} if preload else {}
         self._parent = folder
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
@@ -149,7 +158,7 @@ class Postgres:
         options = {
             "listen_addresses": "127.0.0.1",
             "port": self._port,
-            "unix_socket_directories": "",
+            "unix_socket_directories": self._folder if self._socket else "",
             "max_connections": 300,
             **({} if self._durable else FLEETING),
             # A test may kill its own server and expect every commit to be there afterwards.
@@ -159,6 +168,7 @@ class Postgres:
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", self.data, *arguments],
+                env={**os.environ, **self._environment},
                 stdout=log,
                 stderr=log,
                 cwd=self._folder,
@@ -190,7 +200,8 @@ class Postgres:
 
     @property
     def _address(self) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self._port}/postgres"
+        host = quote(str(self._folder), safe="") if self._socket else "127.0.0.1"
+        return f"postgresql://postgres@{host}:{self._port}/postgres"
 
 
 class Valkey:

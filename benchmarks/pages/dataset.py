@@ -14,7 +14,8 @@ from benchmarks.pages import log
 from benchmarks.pages.entries import Cast, Connected, Denying, Story
 from benchmarks.pages.inserting import insert, insert_all
 from benchmarks.pages.sizes import Sizes, rules_of
-from benchmarks.rows import ACTOR, CALLBACK
+from benchmarks.rows import ACTOR
+from benchmarks.seed import CALLBACK
 from consent.connections import CONSENT_LIFETIME
 from consent.models import Consent
 from core import clock, secrets

@@ -11,8 +11,7 @@ from approvals.models import Approval
 from audit.sequencing.sequencer import sequence
 from benchmarks.pages.dataset import EMAIL, PASSWORD
 from benchmarks.pages.visits import HOST, Visit, Visitors
-from benchmarks.rows import CALLBACK
-from benchmarks.seed import SCOPES
+from benchmarks.seed import CALLBACK, SCOPES
 from consent.models import Consent
 from consent.selectors import connection_state
 from policies.models import Policy

@@ -14,9 +14,9 @@ from tests.live.server import Database
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as lite:
-        lite.execute("CREATE TABLE audit_entry (event, outcome)")
+        lite.execute("CREATE TABLE audit_entry (event, outcome, leaf_index)")
         lite.execute("CREATE TABLE audit_journal (body)")
-        lite.execute("INSERT INTO audit_entry VALUES ('token.verify', 'allowed')")
+        lite.execute("INSERT INTO audit_entry VALUES ('token.verify', 'allowed', 0)")
         yield lite
 
 
@@ -26,14 +26,15 @@ def log(connection: sqlite3.Connection, tmp_path: Path) -> Log:
 
 
 def test_every_answer_needs_an_entry_made_since(log: Log, connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT INTO audit_entry VALUES ('token.verify', 'allowed'), ('token.verify', 'allowed')")
+    connection.execute("INSERT INTO audit_entry VALUES ('token.verify', 'allowed', 1), ('token.verify', 'allowed', 2)")
+    assert log.size() == 3
     log.expect(2)
 
     with pytest.raises(RuntimeError, match="3 answers but only 2 log entries"):
         log.expect(1)
 
 
-@pytest.mark.parametrize("other", ["('token.verify', 'denied')", "('token.issued', 'allowed')"])
+@pytest.mark.parametrize("other", ["('token.verify', 'denied', 1)", "('token.issued', 'allowed', 1)"])
 def test_other_entries_do_not_count(log: Log, connection: sqlite3.Connection, other: str) -> None:
     connection.execute(f"INSERT INTO audit_entry VALUES {other}")
 

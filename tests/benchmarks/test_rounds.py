@@ -1,8 +1,10 @@
 """Pairs, their ratios, and which of them count."""
 
+from itertools import count
+
 import pytest
 
-from benchmarks.machine import Usage
+from benchmarks.machine import CpuMeter, Usage
 from benchmarks.rounds import Protocol, Round, Sample, measure, summary
 from benchmarks.wrk import Measured
 
@@ -10,7 +12,7 @@ PROTOCOL = Protocol(pairs=3)
 
 
 def make_sample(rate: float, p99: float = 10, foreign: float = 0) -> Sample:
-    return Sample(Measured(rate, 5, p99, 100), Usage(1, 0.5, 0.2, foreign))
+    return Sample(Measured(rate, 5, p99, 100), Usage(1, 0.3, 0.5, 0.2, foreign), sequenced=2000)
 
 
 def make_round(verify: float, floor: float, foreign: float = 0) -> Round:
@@ -61,6 +63,26 @@ def test_rounds_go_on_until_enough_pairs_count(foreign: float, expected: int, mo
     assert order[:4] == ["verify", "floor", "floor", "verify"]
 
 
+def test_the_sequencer_is_counted_apart_from_the_server_that_started_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = count()
+    monkeypatch.setattr("benchmarks.machine._tree_seconds", lambda pid: pid * next(reads))
+
+    usage = CpuMeter([5], [2], [3]).stop()
+
+    # Each group is read twice, and the second time comes three reads after the first.
+    assert usage.server / usage.sequencer == pytest.approx((5 * 3 - 2 * 3) / (2 * 3))
+    assert usage.database / usage.sequencer == pytest.approx(3 / 2)
+
+
+def test_the_time_per_entry_is_that_of_the_entries_moved_meanwhile() -> None:
+    verify = summary([make_round(1000, 100)], PROTOCOL)["targets"]["verify"]
+
+    assert (verify["us_per_entry"], verify["tail"]) == (150, 4)
+
+
 class FakeTarget:
     def __init__(self, name: str) -> None:
         self.name = name
+
+    def check(self) -> None:
+        pass

@@ -61,3 +61,4 @@ def test_a_load_is_written_one_request_per_line(tmp_path: Path) -> None:
 
     assert (tmp_path / "verify.requests").read_text() == "/verify {1}\n/verify {2}\n"
     assert 'wrk.headers["Content-Type"] = "application/json"' in script
+    assert "response =" not in script

@@ -29,6 +29,19 @@ def test_a_quick_run_ends_in_one_line_of_json() -> None:
     assert line["entries"] >= line["answers"] > 0
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("options", [("--issuing", "--store=sqlite"), ("--store=postgresql_2ms", "--socket")])
+def test_tokens_and_a_slow_disk_are_measured(options: tuple[str, str]) -> None:
+    find_program("wrk")
+    find_program("gcc", "cc")
+    command = [sys.executable, "-m", "benchmarks", "--seconds=1", "--pairs=1", *options]
+
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert "| not measured |" in done.stdout
+
+
 @cases("wrong", ["--references=other", "--store=oracle", "--connections=x"])
 def test_a_wrong_option_is_refused(
     wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
