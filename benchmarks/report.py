@@ -74,9 +74,10 @@ def costs(run: results.Run) -> Iterator[str]:
     for block in _all_blocks(run):
         for name in ("verify", "floor", "exchange", "refresh"):
             if target := block["targets"].get(name):
-                spent = [1e6 * target["cores"].get(part, 0) / target["rate"] for part in PARTS]
-                per_entry = target.get("us_per_entry")
-                figures = [f"{each:.0f}" for each in (*spent, sum(spent))]
+                cores, per_entry = target["cores"], target.get("us_per_entry")
+                spent = {part: 1e6 * cores[part] / target["rate"] for part in PARTS if part in cores}
+                figures = [f"{spent[part]:.0f}" if part in spent else NONE for part in PARTS]
+                figures.append(f"{sum(spent.values()):.0f}")
                 yield row(f"{name}, {_head(block)}", *figures, f"{per_entry:.0f}" if per_entry else NONE)
 
 
