@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody, show_decision
+from api.v1.schemas.tokens import VerifyBatchBody, VerifyRequestBody, encode_decision, show_decision
 from audit.signing import log_keys
 from core.actor import Actor
 from core.errors import NotAuthenticated
@@ -22,7 +22,6 @@ from limits.counting import MAX_PER_REQUEST, Room
 Sent = Mapping[str, Any]
 Receipts = Sequence[Sent | None]
 Headers = Mapping[str, str]
-NO_RECEIPT = (None,)
 HEADERS = (("Content-Type", "application/json"), ("Cache-Control", "no-store"))
 
 
@@ -31,13 +30,13 @@ def verify_inquiry(body: VerifyRequestBody, sent: Sent, actor: Actor, headers: H
 
     Raises `NotAuthenticated` for an unreadable or missing credential, and `Invalid` for an unusable `Idempotency-Key`.
     """
-    receipts = [sent if body.receipt else None]
-    return Inquiry(_requests([body], "verify", sent, actor, headers), partial(_show_one, receipts))
+    show = partial(_show_signed, sent) if body.receipt else _show_one
+    return Inquiry(_requests([body], "verify", sent, actor, headers), show)
 
 
 def usual_inquiry(request: VerifyRequest) -> Inquiry:
     """Return the inquiry of a `POST /tokens/verify` that asks for no receipt."""
-    return Inquiry([request], partial(_show_one, NO_RECEIPT))
+    return Inquiry([request], _show_one)
 
 
 def batch_inquiry(body: VerifyBatchBody, sent: Sent, actor: Actor, headers: Headers) -> Inquiry:
@@ -88,8 +87,13 @@ def _request(body: VerifyRequestBody, actor: Actor, credential: Credential | Non
     )
 
 
-def _show_one(receipts: Receipts, decisions: Sequence[Decision]) -> Reply:
-    (decision,), (sent,) = decisions, receipts
+def _show_one(decisions: Sequence[Decision]) -> Reply:
+    (decision,) = decisions
+    return Reply(200, HEADERS, encode_decision(decision))
+
+
+def _show_signed(sent: Sent, decisions: Sequence[Decision]) -> Reply:
+    (decision,) = decisions
     return json_reply(_show(decision, sent))
 
 

@@ -25,7 +25,12 @@ def new_id(prefix: str) -> str:
 
 def choose_request_id(offered: str) -> str:
     """Return the id for a request: the caller's own if it is well-formed, else a new one."""
-    return offered if ACCEPTABLE_REQUEST_ID.fullmatch(offered) else new_id("req")
+    return acceptable_id(offered) or new_id("req")
+
+
+def acceptable_id(offered: str) -> str:
+    """Return the id that a caller chose for its request if it is well-formed, else ""."""
+    return offered if ACCEPTABLE_REQUEST_ID.fullmatch(offered) else ""
 
 
 def new_unguessable_id(prefix: str) -> str:

@@ -1,7 +1,8 @@
 """An HTTP request and its reply, independent of Django. The front reads and bounds a request before it makes one."""
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
+from typing import Any, NamedTuple
 
 
 class Request(NamedTuple):
@@ -9,7 +10,7 @@ class Request(NamedTuple):
 
     `path` and `query` are as sent, percent-encoded. `headers` have lower-case names; one that appeared several times is
     joined. `peer` is the address of the socket's other end, and `scheme` that of the socket, before any proxy's headers
-    are considered.
+    are considered. Requests of a connection with the same head share a `memo` (`once_per_head`).
     """
 
     method: str
@@ -20,6 +21,26 @@ class Request(NamedTuple):
     peer: str
     scheme: str = "http"
     http_version: str = "1.1"
+    memo: dict[Any, Any] | None = None
+
+
+def once_per_head[T](find: Callable[[Request], T]) -> Callable[[Request], T]:
+    """Decorate a function of a request: it is called once while a connection repeats the same head.
+
+    Danger: it may depend on the head, the peer and the settings, but neither on the body nor on anything that changes.
+    """
+
+    @wraps(find)
+    def found(request: Request) -> T:
+        memo = request.memo
+        if memo is None:
+            return find(request)
+        if find not in memo:
+            memo[find] = find(request)
+        known: T = memo[find]
+        return known
+
+    return found
 
 
 class Reply(NamedTuple):

@@ -29,7 +29,7 @@ class Inquiry(NamedTuple):
     @property
     def hit(self) -> Hit | None:
         """The hit in the throttle of verify, or None if the requests do not count, as for most services."""
-        first, cost = self.requests[0], sum(request.cost for request in self.requests)
+        first, cost = self.requests[0], sum([request.cost for request in self.requests])
         if first.credential:
             return extra_hit(first.actor, first.credential, cost - len(self.requests))
         return anonymous_hit(first.actor, cost)

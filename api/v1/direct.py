@@ -17,10 +17,11 @@ from api.v1.usual import read_usual
 from audit.signing import log_keys
 from core.actor import Actor
 from core.http import BASIC_CHALLENGE
-from core.messages import NotDirect, Reply, Request
+from core.messages import NotDirect, Reply, Request, once_per_head
 from core.validation import parse
 from decisions.callers import read_credential
 from decisions.inquiries import DirectEndpoint, Inquiry
+from decisions.requests import Credential
 
 # A batch of 100 usual questions has 70 KB, and 400 objects and arrays. Parsing 2 MB takes 0.3 s and would block the
 # event loop, and so would parsing 60,000 empty objects or texts, so a thread does that.
@@ -32,8 +33,7 @@ MAX_RECEIPTS = 10
 
 
 def verify(request: Request, actor: Actor) -> Inquiry:
-    _require_json(request)
-    usual = read_usual(request.body, actor, read_credential(request.headers))
+    usual = read_usual(request.body, actor, _caller_of_json(request))
     if usual is not None and "idempotency-key" not in request.headers:
         return usual_inquiry(usual)
     sent = _read_json(request)
@@ -84,17 +84,21 @@ def _require_method(request: Request) -> None:
 
 def _read_json(request: Request) -> dict[str, Any]:
     """Return the JSON object in the body of a POST. Raises `NotDirect`, or `DomainError` for a malformed body."""
-    _require_json(request)
+    _caller_of_json(request)
+    if not 0 < len(request.body) <= MAX_BODY:
+        raise NotDirect
     if count_containers(request.body) > MAX_CONTAINERS or request.body.count(b",") > MAX_COMMAS:
         raise NotDirect
     return parse_object(request.body)
 
 
-def _require_json(request: Request) -> None:
-    """Leave a request to Django that is not a POST of JSON, or too long."""
+@once_per_head
+def _caller_of_json(request: Request) -> Credential | None:
+    """Return the credential of a POST of JSON. Leave other requests to Django."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method != "POST" or media_type != "application/json" or not 0 < len(request.body) <= MAX_BODY:
+    if request.method != "POST" or media_type != "application/json":
         raise NotDirect
+    return read_credential(request.headers)
 
 
 def headers_of(view: type[Endpoint]) -> tuple[tuple[str, str], ...]:

@@ -18,14 +18,14 @@ from server.front import bounds
 from server.front.exchange import Exchange
 from server.front.failures import refusal
 from server.front.front import Front
-from server.front.heads import Head, body_limit
+from server.front.heads import Head
 from server.front.reader import Reader
 from server.front.replies import encode
 
 logger = logging.getLogger(__name__)
 
 NEVER = float("inf")
-UNKNOWN_HEAD = Head("", "", "", {}, "1.1", 0, keeps_alive=False, expects_continue=False)
+UNKNOWN_HEAD = Head("", "", "", {}, "1.1", 0, 0, keeps_alive=False, expects_continue=False, memo={})
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -215,7 +215,7 @@ class Connection(asyncio.Protocol):
                 self._await_head()
             return False
         self._first_head_deadline = NEVER
-        if head.length > body_limit(head):
+        if head.length > head.limit:
             self._refuse_body(head)
             return True
         body = reader.take_body(head)
@@ -243,7 +243,9 @@ class Connection(asyncio.Protocol):
         self._enter(Phase.BODY, bounds.BODY_SECONDS)
 
     def _answer(self, head: Head, body: bytes) -> None:
-        request = Request(head.method, head.path, head.query, head.headers, body, self.peer, "http", head.http_version)
+        request = Request(
+            head.method, head.path, head.query, head.headers, body, self.peer, "http", head.http_version, head.memo
+        )
         exchange = self.exchange = Exchange(request, head, self)
         self._phase, self._deadline = Phase.ANSWERING, NEVER
         self._front.held += len(body)
@@ -287,7 +289,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse_body(self, head: Head) -> None:
         """Answer 413. The connection goes on behind a body that is short enough to be read and discarded."""
-        error = PayloadTooLarge(f"The body must be at most {body_limit(head)} bytes here.")
+        error = PayloadTooLarge(f"The body must be at most {head.limit} bytes here.")
         keeps_alive = head.keeps_alive and not head.expects_continue and not self.is_stopping
         if not keeps_alive or head.length > bounds.MAX_DISCARDED:
             raise error

@@ -12,8 +12,8 @@ from django.utils.module_loading import import_string
 from core.actor import Actor
 from core.errors import NotAuthenticated
 from core.http import MAX_USER_AGENT_LENGTH
-from core.ids import choose_request_id
-from core.messages import NotDirect, Request
+from core.ids import acceptable_id, new_id
+from core.messages import NotDirect, Request, once_per_head
 from core.net import client_address, is_trusted, parse_address, without_zone
 from core.text import plain_text
 from decisions.callers import read_credential
@@ -46,6 +46,7 @@ def common_headers() -> Headers:
     return tuple((name, value) for name, value in response.items() if name.lower() not in OWN)
 
 
+@once_per_head
 def require_usual(request: Request) -> None:
     """Raise `NotDirect` for a request that Django would redirect or refuse because of its scheme or host."""
     if settings.IS_HTTPS and not _is_secure(request):
@@ -57,13 +58,17 @@ def require_usual(request: Request) -> None:
 
 def caller_of(request: Request) -> Actor:
     """Return the sender as an anonymous actor, as `core.http.visitor` does behind the middleware."""
+    ip, user_agent, offered_id = _origin(request)
+    return Actor("anonymous", None, ip, user_agent, offered_id or new_id("req"))
+
+
+@once_per_head
+def _origin(request: Request) -> tuple[str | None, str, str]:
+    """Return the sender's address and user agent, and the request id that it chose, or "" if a new one is needed."""
     headers = request.headers
-    return Actor(
-        "anonymous",
-        ip=_address_of(request.peer, _forwarded_for(request)) or None,
-        user_agent=_shown(headers.get("user-agent", "")[:MAX_USER_AGENT_LENGTH]),
-        request_id=choose_request_id(headers.get("x-request-id", "")),
-    )
+    ip = _address_of(request.peer, _forwarded_for(request)) or None
+    offered_id = headers.get("x-request-id", "")
+    return ip, _shown(headers.get("user-agent", "")[:MAX_USER_AGENT_LENGTH]), acceptable_id(offered_id)
 
 
 def caller_in_turn(request: Request) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -25,23 +25,18 @@ ABSOLUTE = re.compile(r"https?://([^/?@]+)([/?].*)?", re.IGNORECASE)
 
 
 class Head(NamedTuple):
+    """`limit` is how many bytes the body may have. `memo` is that of all requests with this head of a connection."""
+
     method: str
     path: str
     query: str
     headers: Mapping[str, str]
     http_version: str
     length: int
+    limit: int
     keeps_alive: bool
     expects_continue: bool
-
-
-def body_limit(head: Head) -> int:
-    """Return how many bytes the body may have. A form takes much longer to parse than JSON of the same length."""
-    path = unquote(head.path)  # as Django reads it
-    if path.startswith("/oauth/"):
-        return MAX_OAUTH_BODY
-    is_json = head.headers.get("content-type", "").lower().startswith("application/json")
-    return MAX_BODY_BYTES if is_json and path.startswith("/api/") else MAX_PAGE_BODY
+    memo: dict[Any, Any]
 
 
 class _Reader:
@@ -90,9 +85,20 @@ def parse_head(data: bytes) -> Head:
         headers=headers,
         http_version=version,
         length=int(headers.get("content-length", "0")),
+        limit=_body_limit(path, headers),
         keeps_alive="close" not in options and (version == "1.1" or "keep-alive" in options),
         expects_continue=version == "1.1" and headers.get("expect", "").lower() == "100-continue",
+        memo={},
     )
+
+
+def _body_limit(path: str, headers: Mapping[str, str]) -> int:
+    """Return how many bytes the body may have. A form takes much longer to parse than JSON of the same length."""
+    path = unquote(path)  # as Django reads it
+    if path.startswith("/oauth/"):
+        return MAX_OAUTH_BODY
+    is_json = headers.get("content-type", "").lower().startswith("application/json")
+    return MAX_BODY_BYTES if is_json and path.startswith("/api/") else MAX_PAGE_BODY
 
 
 def _headers(fields: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
 from django.db import DatabaseError, connections
 
+from api.inquiries import HEADERS as USUAL_HEADERS
 from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
 from audit.signing import log_keys
@@ -42,7 +43,7 @@ from server.front.hit_batcher import HitBatcher
 from server.front.log_watch import LogWatch
 from server.front.newer_keys import NewerKeys
 from server.front.pool import Pool, with_connections
-from server.front.replies import encode_headers
+from server.front.replies import Headers, encode_headers
 from tokens.keys import load_keys
 
 logger = logging.getLogger(__name__)
@@ -173,9 +174,10 @@ class HotPaths:
         failures.report(asked.path, reply.status, asked.request_id)
         asked.done(self._complete(reply, asked.endpoint.headers, asked.request_id))
 
-    def _complete(self, reply: Reply, headers: Sequence[tuple[str, str]], request_id: str) -> Reply:
-        lines = f"{self._lines_with(tuple(headers))}X-Request-Id: {request_id}\r\n"
-        return Reply(reply.status, reply.headers, reply.body, lines)
+    def _complete(self, reply: Reply, headers: Headers, request_id: str) -> Reply:
+        is_usual = reply.headers is USUAL_HEADERS
+        lines = f"{self._lines_with(tuple(headers), is_usual)}X-Request-Id: {request_id}\r\n"
+        return Reply(reply.status, () if is_usual else reply.headers, reply.body, lines)
 
     def _answer_health(self, request: Request, done: Done) -> bool:
         try:
@@ -232,9 +234,9 @@ async def _is_cache_up() -> bool:
         return False
 
 
-def _encode(common: Sequence[tuple[str, str]], own: Sequence[tuple[str, str]]) -> str:
-    """Return the lines of the headers that all replies of an endpoint have."""
-    return "".join(encode_headers([*common, *own]))
+def _encode(common: Headers, own: Headers, is_usual: bool) -> str:
+    """Return the lines of the headers that all replies of an endpoint have, or that all usual ones have."""
+    return "".join(encode_headers([*common, *own, *(USUAL_HEADERS if is_usual else ())]))
 
 
 def _endpoint_by_prefix(path: str) -> DirectEndpoint | None:

@@ -17,6 +17,8 @@ OWN = frozenset(("connection", "content-length", "date", "keep-alive", "transfer
 WITHOUT_BODY = frozenset((204, 304))
 CHUNKED = "Transfer-Encoding: chunked\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
+# By whether the connection stays open. HTTP/1.1 does not say so.
+CONNECTION = {True: "Connection: keep-alive\r\n", False: "Connection: close\r\n"}
 
 Headers = Sequence[tuple[str, str]]
 
@@ -38,17 +40,18 @@ def encode(reply: Reply, head: Head, date: str, *, keeps_alive: bool) -> bytes:
 
 def encode_head(reply: Reply, head: Head, date: str, framing: str, *, keeps_alive: bool) -> bytes:
     """Return the status line and the headers. `framing` is the header line that tells where the body ends."""
-    lines = [STATUS_LINES.get(reply.status) or f"HTTP/1.1 {reply.status} \r\n", reply.lines]
-    lines += encode_headers(reply.headers)
-    if not reply.lines and not any(_lower_token(name) == "x-request-id" for name, _ in reply.headers):
-        lines.append(f"X-Request-Id: {choose_request_id(head.headers.get('x-request-id', ''))}\r\n")
-    lines.append(f"Date: {date}\r\n{framing}")
-    if not keeps_alive:
-        lines.append("Connection: close\r\n")
-    elif head.http_version == "1.0":
-        lines.append("Connection: keep-alive\r\n")
-    lines.append("\r\n")
-    return "".join(lines).encode("latin-1")
+    status = STATUS_LINES.get(reply.status) or f"HTTP/1.1 {reply.status} \r\n"
+    lines = reply.lines or _id_line(reply, head)
+    own = "".join(encode_headers(reply.headers)) if reply.headers else ""
+    connection = "" if keeps_alive and head.http_version == "1.1" else CONNECTION[keeps_alive]
+    return f"{status}{lines}{own}Date: {date}\r\n{framing}{connection}\r\n".encode("latin-1")
+
+
+def _id_line(reply: Reply, head: Head) -> str:
+    """Return the header X-Request-Id, unless the reply has one."""
+    if any(_lower_token(name) == "x-request-id" for name, _ in reply.headers):
+        return ""
+    return f"X-Request-Id: {choose_request_id(head.headers.get('x-request-id', ''))}\r\n"
 
 
 def encode_headers(headers: Headers) -> Iterator[str]:

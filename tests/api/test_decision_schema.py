@@ -1,13 +1,13 @@
 """The JSON of a decision is written by hand, for speed. It must be what the OpenAPI document says."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 from pydantic.alias_generators import to_snake
 
-from api.v1.schemas.tokens import DecisionOut, show_decision
+from api.v1.schemas.tokens import DecisionOut, encode_decision, show_decision
 from approvals.statuses import ApprovalStatus
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, RuleTrace
 from policies.engine import Outcome, PolicyDenial
@@ -71,3 +71,16 @@ def test_together_they_have_all_fields() -> None:
     seen = {name for decision in DECISIONS.values() for name in show_decision(decision)}
     seen.add("receipt")  # which the endpoints add
     assert seen == {DecisionOut.model_fields[name].serialization_alias for name in DecisionOut.model_fields}
+
+
+def test_encoded_decisions_are_what_is_shown() -> None:
+    """Also those that have the beginning of another one, or differ from it in a single field."""
+    others = {
+        **dict.fromkeys(("user_id", "agent_id", "consent_id", "audit_id"), "other"),
+        "granted_scopes": ("email:send", 'a "quoted" name\n'),
+        "expires_at": MOMENT + timedelta(microseconds=1),
+    }
+    varied = [Decision(allowed=True, **{**KNOWN, name: other}) for name, other in others.items()]
+    lacking = [Decision(allowed=True, **{**KNOWN, name: None}) for name in KNOWN if name != "granted_scopes"]
+    for decision in (*DECISIONS.values(), *varied, *lacking, *DECISIONS.values()):
+        assert encode_decision(decision) == orjson.dumps(show_decision(decision))
