@@ -134,16 +134,27 @@ def read(entry: Journaled) -> Prepared:
 
 def examine(entry: Journaled) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     """Return what the sequencer needs of an entry: its content, its amount and what is withheld. Raises like `read`."""
-    loads = orjson.loads
     try:
-        content = loads(entry.record)
+        content = orjson.loads(entry.record)
         del content["personal"], content["withheld"]
-        amount = next((loads(part) for name, part in entry.personal if name == AMOUNT), None)
         withheld = _parse_parts(entry.withheld) if entry.withheld else {}
-        _check(content, withheld, amount)
+        _check(content, withheld, None)
     except UNFIT as error:
         raise ValueError(f"Not an entry: {error!r}") from error
-    return content, amount, withheld
+    return content, read_amount(entry), withheld
+
+
+def read_amount(entry: Journaled) -> Any:
+    """Return what counts in the totals of the connection, or None. Raises `ValueError` if that is not an amount."""
+    for name, part in entry.personal:
+        if name == AMOUNT:
+            try:
+                amount = orjson.loads(part)
+                add_amount({}, amount)
+            except UNFIT as error:
+                raise ValueError(f"Not an amount: {error!r}") from error
+            return amount
+    return None
 
 
 def _size(entry: Journaled) -> int:
@@ -161,20 +172,17 @@ def _lengths(parts: Sequence[tuple[str, bytes]]) -> list[tuple[str, int]]:
 def _cut(lengths: Sequence[Any], parts: bytes) -> Iterator[Journaled]:
     """Yield the entries of a row. Raises one of `UNFIT` if the lengths are not those of the parts."""
     place = 0
-
-    def take(length: int) -> bytes:
-        nonlocal place
-        start, place = place, place + length
-        if length < 0 or place > len(parts):
-            raise ValueError("The parts are shorter than the first line says.")
-        return parts[start:place]
-
-    for record, personal, withheld in lengths:
-        body = take(record)
-        opened = [(name, take(length)) for name, length in personal]
-        yield Journaled(body, opened, [(name, take(length)) for name, length in withheld])
+    for length, personal, withheld in lengths:
+        found: list[tuple[str, bytes]] = []
+        for name, size in (("", length), *personal, *withheld):
+            if size < 0:
+                raise ValueError("A part has a negative length.")
+            start, place = place, place + size
+            found.append((name, parts[start:place]))
+        end = 1 + len(personal)
+        yield Journaled(found[0][1], found[1:end], found[end:])
     if place != len(parts):
-        raise ValueError("The parts are longer than the first line says.")
+        raise ValueError("The parts are shorter or longer than the first line says.")
 
 
 def _check(content: Any, withheld: Any, amount: Any) -> None:

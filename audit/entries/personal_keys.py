@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 from django.db import connection, transaction
 
+from audit.database.binary import binary_cursor
 from audit.models import PersonalKey
 from core import clock, crypto
 from core.sweeps import BATCH
@@ -123,11 +124,11 @@ def _read(subjects: Collection[str]) -> list[tuple[str, str, bytes | None]]:
     """Return the encrypted keys with their subjects, and the ids of the secrets that encrypt them."""
     if not subjects:
         return []
+    if connection.vendor == "postgresql":
+        with binary_cursor() as cursor:
+            return cursor.execute(READ.format("= ANY(%b)").encode(), [list(subjects)], binary=True).fetchall()
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute(READ.format("= ANY(%s)"), [list(subjects)])
-        else:
-            cursor.execute(READ.format("IN (SELECT value FROM json_each(%s))"), [orjson.dumps(list(subjects)).decode()])
+        cursor.execute(READ.format("IN (SELECT value FROM json_each(%s))"), [orjson.dumps(list(subjects)).decode()])
         return [(subject, secret_id, sealed and bytes(sealed)) for subject, secret_id, sealed in cursor.fetchall()]
 
 

@@ -9,16 +9,11 @@ from typing import Any, NamedTuple
 import orjson
 
 from audit.entries import parts
-from audit.entries.drafts import organizations_of
-from audit.entries.facets import Facets, facets_of
-from audit.entries.journal import Journaled, examine
+from audit.entries.journal import Journaled
+from audit.entries.outlines import Outline, Outlines
 from audit.entries.packing import pack, unpack
-from audit.entries.subjects import subject_of
 from audit.sequencing.streams import Numbers
 
-ORGANIZATION = "organization:"
-PERSON = "person"
-CONNECTION = "connection"
 LEAF_PREFIX = b"\x00"
 WITHHELD = b"withheld"
 NO_PERSONAL, NO_WITHHELD = b'"personal":null', b',"withheld":null}'
@@ -27,7 +22,7 @@ NO_PERSONAL, NO_WITHHELD = b'"personal":null', b',"withheld":null}'
 class Record(NamedTuple):
     """A finished entry. `body` is the evidence, as canonical JSON.
 
-    `personal` is to be encrypted under the key of `subject`, or empty.
+    `personal` is to be encrypted under the key of the outline's subject, or empty.
     """
 
     id: str
@@ -35,16 +30,9 @@ class Record(NamedTuple):
     personal: bytes
     opening: "Opening"
     timestamp: datetime
-    event: str
-    outcome: str
-    user_id: str | None
-    agent_id: str | None
-    consent_id: str | None
-    organization_ids: list[str]
-    scopes: list[str]
     amount: Mapping[str, Any] | None
-    subject: str
-    facets: Facets
+    mark: int
+    outline: Outline
 
 
 class Opening(NamedTuple):
@@ -57,30 +45,17 @@ class Opening(NamedTuple):
         return parts.disclosures(self.secret + WITHHELD, self.withheld)
 
 
-def finish(entry: Journaled) -> Record:
-    """Return the record of an entry. Raises `ValueError` if the log, or its readers, cannot take it."""
-    content, amount, withheld = examine(entry)
-    organization_ids = organizations_of(content, withheld)
+def finish(entry: Journaled, outlines: Outlines | None = None) -> Record:
+    """Return the record of an entry. Raises `ValueError` if the log, or its readers, cannot take it.
+
+    `outlines` are those that earlier calls have found.
+    """
+    outline, entry_id, timestamp, mark, amount, withheld = (outlines or Outlines()).read(entry)
     opening = Opening(os.urandom(parts.SECRET_BYTES), withheld)
     sealed, personal_root = _finish_personal(entry.personal)
     withheld_root = parts.commit(opening.secret + WITHHELD, _named(entry.withheld)) if withheld else None
-    return Record(
-        content["id"],
-        _with_roots(entry.record, personal_root, withheld_root),
-        sealed,
-        opening,
-        datetime.fromisoformat(content["timestamp"]),
-        content["event"],
-        content["outcome"],
-        content["userId"],
-        content["agentId"],
-        content["consentId"],
-        organization_ids,
-        content["scopes"],
-        amount,
-        subject_of(content, organization_ids),
-        facets_of(content, withheld),
-    )
+    body = _with_roots(entry.record, personal_root, withheld_root)
+    return Record(entry_id, body, sealed, opening, timestamp, amount, mark, outline)
 
 
 def leaf(body: bytes, index: int, streams: str | None) -> bytes:
@@ -93,30 +68,14 @@ def hash_leaf(data: bytes) -> bytes:
     return hashlib.sha256(LEAF_PREFIX + data).digest()
 
 
-def stream_names(organization_ids: Sequence[str], user_id: str | None, consent_id: str | None) -> list[str]:
-    """Return the names of an entry's parts in the group `streams`, in order."""
-    names = [ORGANIZATION + one for one in organization_ids]
-    names += [PERSON] if user_id else []
-    return [*names, CONNECTION] if consent_id else names
-
-
 def stream_disclosures(secret: bytes, names: Sequence[str], numbers: Numbers) -> list[bytes]:
     """Return the disclosures of an entry's numbers, in the order of `names`."""
-    values = [b'{"number":%d}' % number for number in numbers.plain]
-    if numbers.totals is not None:
-        values.append(numbers.totals.encode())
-    return parts.encoded_disclosures(secret, list(zip(names, values, strict=True)))
+    return parts.encoded_disclosures(secret, list(zip(names, _encode_numbers(numbers), strict=True)))
 
 
-def commit_numbers(secret: bytes, organization_ids: Sequence[str], has_user: bool, numbers: Numbers) -> str | None:
+def commit_numbers(secret: bytes, names: Sequence[bytes], numbers: Numbers) -> str | None:
     """Return the root of `stream_disclosures`, or None for an entry in no stream."""
-    names = [b"organization:%b" % one.encode() for one in organization_ids]
-    if has_user:
-        names.append(b"person")
-    found = [(name, b'{"number":%d}' % number) for name, number in zip(names, numbers.plain, strict=True)]
-    if numbers.totals is not None:
-        found.append((b"connection", numbers.totals.encode()))
-    return parts.commit(secret, found) if found else None
+    return parts.commit(secret, list(zip(names, _encode_numbers(numbers), strict=True))) if names else None
 
 
 def encode_opening(opening: Opening, numbers: Numbers) -> bytes:
@@ -139,6 +98,11 @@ def open_personal(plain: bytes) -> tuple[bytes, dict[str, Any]]:
     """Return the secret and the parts of personal data, once decrypted. Raises `ValueError` if they were damaged."""
     found: dict[str, Any] = orjson.loads(unpack(plain[parts.SECRET_BYTES :]))
     return plain[: parts.SECRET_BYTES], found
+
+
+def _encode_numbers(numbers: Numbers) -> list[bytes]:
+    plain = [b'{"number":%d}' % number for number in numbers.plain]
+    return plain if numbers.totals is None else [*plain, numbers.totals.encode()]
 
 
 def _finish_personal(personal: Sequence[tuple[str, bytes]]) -> tuple[bytes, str | None]:

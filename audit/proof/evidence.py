@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from audit.entries import parts, personal_keys
-from audit.entries.records import decode_opening, open_personal, stream_disclosures, stream_names
+from audit.entries.outlines import stream_names
+from audit.entries.records import decode_opening, open_personal, stream_disclosures
 from audit.entries.subjects import subject_of
 from audit.models import Entry
 from audit.readers.reading import Visible, read_entries

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from audit.entries.drafts import CALL, CONNECTION, PARTS, POLICY, REASON, REQUEST_ID, SERVICES
-from audit.entries.records import CONNECTION as CONNECTION_STREAM
-from audit.entries.records import ORGANIZATION, PERSON
+from audit.entries.outlines import CONNECTION as CONNECTION_STREAM
+from audit.entries.outlines import ORGANIZATION, PERSON
 from audit.events import Event
 from audit.readers.reading import AuditEntry, Visible
 

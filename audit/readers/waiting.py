@@ -1,10 +1,8 @@
 """Reads of the journal: the entries that the sequencer has not moved into the log yet."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from audit.entries.drafts import Prepared
-from audit.entries.facets import facets_of
 from audit.entries.journal import DamagedRowError, decode, read
 from audit.models import Entry, Journal
 from audit.sequencing.postings import Listed
@@ -46,14 +44,4 @@ def find_moved(found: Sequence[Prepared], end: int) -> set[str]:
 
 
 def listed_waiting(entry: Prepared) -> Listed:
-    content = entry.content
-    return Listed(
-        datetime.fromisoformat(content["timestamp"]),
-        entry.organization_ids,
-        content["userId"],
-        content["agentId"],
-        content["consentId"],
-        content["event"],
-        content["outcome"],
-        facets_of(content, entry.withheld),
-    )
+    return Listed.from_content(entry.content, entry.withheld)

@@ -4,7 +4,7 @@ Everything can be read again from the entries, so a process that takes over star
 """
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from django.db import connection
 from django.db.models import Max
 
 from audit.database import tables
+from audit.entries.outlines import CONNECTION, Outline, outline_of, stream_names
 from audit.entries.records import (
     Record,
     commit_numbers,
@@ -89,13 +90,14 @@ class Log:
         This changes only the memory, so it needs no lock. `Placed.write` must follow, or this object must be dropped.
         """
         before, month = self.newest, self._month(now)
-        self._load_heads(one for entry in entries for one in _streams_of(entry.record))
+        self._load_heads([entry.record.outline for entry in entries])
         rows, hashes, segments = [], [], []
         for index, entry in enumerate(entries, self.size):
             row, leaf_hash = self._place(entry, index, month)
             rows.append(row)
             hashes.append(leaf_hash)
-            if self._segment.add(entry.record):
+            record = entry.record
+            if self._segment.add(record.outline.terms, record.timestamp, record.mark):
                 segments.append(self._segment)
                 self._segment = OpenSegment(self._segment.number + 1)
         tiles = self._edge.append(hashes)
@@ -116,29 +118,16 @@ class Log:
         return calendar.settle(self.newest.month, 100 * this.year + this.month)
 
     def _place(self, entry: Sealed, index: int, month: int) -> tuple[tables.Row, bytes]:
-        record = entry.record
-        plain = _plain_streams(record.organization_ids, record.user_id)
-        numbers = self._heads.number(plain, record.consent_id, record, record.amount)
-        streams = commit_numbers(record.opening.secret, record.organization_ids, bool(record.user_id), numbers)
-        row = tables.Row(
-            index,
-            record.timestamp,
-            month,
-            record.id,
-            record.event,
-            record.outcome,
-            record.user_id,
-            record.agent_id,
-            record.consent_id,
-            "".join([f"{one} " for one in record.organization_ids]),
-            entry.packed,
-            encode_opening(record.opening, numbers),
-            entry.personal,
-        )
+        record, packed, personal = entry
+        outline, timestamp, opening = record.outline, record.timestamp, record.opening
+        numbers = self._heads.number(outline, timestamp, record.amount)
+        streams = commit_numbers(opening.secret, outline.names, numbers)
+        kept = encode_opening(opening, numbers)
+        row = tables.Row(index, timestamp, month, record.id, outline.texts, packed, kept, personal)
         return row, hash_leaf(leaf(record.body, index, streams))
 
-    def _load_heads(self, streams: Iterable[str]) -> None:
-        missing = self._heads.missing(streams)
+    def _load_heads(self, outlines: Sequence[Outline]) -> None:
+        missing = self._heads.missing(outlines)
         for start in range(0, len(missing), IDS_PER_QUERY):
             for stream in Stream.objects.filter(pk__in=missing[start : start + IDS_PER_QUERY]):
                 self._heads.load(stream.id, Head.from_row(stream))
@@ -153,17 +142,17 @@ class Log:
         open_tile, open_segment = size - size % TILE_WIDTH, self._segment.number * SEGMENT
         first = min(open_tile, open_segment, self.streams_size)
         newer = list(Entry.objects.filter(leaf_index__gte=first).order_by("leaf_index"))
-        self._load_heads(one for entry in newer for one in _streams_of_entry(entry))
-        for entry in newer:
+        openings = [decode_opening(entry.opening) for entry in newer]
+        outlines = [
+            outline_of(entry.content, opening.withheld) for entry, (opening, _) in zip(newer, openings, strict=True)
+        ]
+        self._load_heads(outlines)
+        for entry, outline, (_, numbers) in zip(newer, outlines, openings, strict=True):
             if entry.leaf_index >= open_segment:
-                self._segment.add(entry)
+                self._segment.add_entry(entry)
             if entry.leaf_index >= self.streams_size:
-                self._restore_heads(entry)
+                self._heads.restore(outline, entry.timestamp, numbers)
         return [hash_leaf(leaf_of(entry)) for entry in newer if entry.leaf_index >= open_tile]
-
-    def _restore_heads(self, entry: Entry) -> None:
-        streams = _plain_streams(entry.organization_ids, entry.user_id)
-        self._heads.restore(streams, entry.consent_id, decode_opening(entry.opening)[1], entry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,22 +192,9 @@ def newest() -> Newest:
 def leaf_of(entry: Entry) -> bytes:
     """Return the bytes of an entry's leaf. Raises `ValueError` if its columns were damaged."""
     opening, numbers = decode_opening(entry.opening)
-    streams = commit_numbers(opening.secret, entry.organization_ids, bool(entry.user_id), numbers)
+    names = stream_names(entry.organization_ids, entry.user_id, CONNECTION if numbers.totals else None)
+    streams = commit_numbers(opening.secret, [name.encode() for name in names], numbers)
     return leaf(entry.body, entry.leaf_index, streams)
-
-
-def _plain_streams(organization_ids: Sequence[str], user_id: str | None) -> list[str]:
-    return [*organization_ids, user_id] if user_id else [*organization_ids]
-
-
-def _streams_of(record: Record) -> list[str]:
-    streams = _plain_streams(record.organization_ids, record.user_id)
-    return [*streams, record.consent_id] if record.consent_id else streams
-
-
-def _streams_of_entry(entry: Entry) -> list[str]:
-    streams = _plain_streams(entry.organization_ids, entry.user_id)
-    return [*streams, entry.consent_id] if entry.consent_id else streams
 
 
 def complete_segments() -> int:

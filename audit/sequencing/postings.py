@@ -10,14 +10,16 @@ segment has one row with the marks of all of them (`audit.entries.facets`), 32 b
 """
 
 import hashlib
+import struct
 from array import array
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from audit.entries.facets import NO_AGENT, Facets, mark_of
+from audit.entries.drafts import organizations_of
+from audit.entries.facets import NO_AGENT, Facets, facets_of, mark_of
 
 SEGMENT = 4096
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -80,6 +82,24 @@ class Listed(NamedTuple):
     outcome: str
     facets: Facets
 
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any], withheld: Mapping[str, Any]) -> "Listed":
+        return cls(
+            datetime.fromisoformat(content["timestamp"]),
+            organizations_of(content, withheld),
+            content["userId"],
+            content["agentId"],
+            content["consentId"],
+            content["event"],
+            content["outcome"],
+            facets_of(content, withheld),
+        )
+
+
+def terms_of(entry: Indexed) -> tuple[int, ...]:
+    """Return the terms of an entry. Two of its values can have the same."""
+    return tuple({term(kind, value): None for kind, value in values_of(entry) if value})
+
 
 def values_of(entry: Indexed) -> list[tuple[str, str | None]]:
     """Return the kind and the value of each term of an entry."""
@@ -104,7 +124,7 @@ class OpenSegment:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self._offsets: defaultdict[tuple[str, str | None], list[int]] = defaultdict(list)
+        self._terms: list[Sequence[int]] = []
         self._microseconds = array("q")
         self._marks: list[int] = []
         self._encoded: list[tuple[int, bytes]] | None = None
@@ -112,29 +132,30 @@ class OpenSegment:
     def __len__(self) -> int:
         return len(self._microseconds)
 
-    def add(self, entry: Indexed) -> bool:
+    def add(self, terms: Sequence[int], timestamp: datetime, mark: int) -> bool:
         """Return whether the segment is complete now. Then its postings are made, before a transaction writes them."""
-        offsets, offset = self._offsets, len(self._microseconds)
-        for one in values_of(entry):
-            offsets[one].append(offset)
-        self._microseconds.append(microseconds(entry.timestamp))
-        self._marks.append(mark_of(entry.facets.request_id))
-        if offset + 1 != SEGMENT:
+        self._terms.append(terms)
+        self._microseconds.append(microseconds(timestamp))
+        self._marks.append(mark)
+        if len(self._terms) != SEGMENT:
             return False
         self._encoded = self._encode()
         return True
+
+    def add_entry(self, entry: Indexed) -> bool:
+        """Do the same with an entry of the log."""
+        return self.add(terms_of(entry), entry.timestamp, mark_of(entry.facets.request_id))
 
     def postings(self) -> list[tuple[int, bytes]]:
         """Return each term with its entries, in the order of the terms."""
         return self._encode() if self._encoded is None else self._encoded
 
     def _encode(self) -> list[tuple[int, bytes]]:
-        by_term: dict[int, list[int]] = {}
-        for (kind, value), found in self._offsets.items():
-            if value:
-                one = term(kind, value)
-                by_term[one] = sorted({*by_term[one], *found}) if one in by_term else found
-        encoded = {one: encode(found) for one, found in by_term.items()}
+        offsets: defaultdict[int, list[int]] = defaultdict(list)
+        for offset, terms in enumerate(self._terms):
+            for one in terms:
+                offsets[one].append(offset)
+        encoded = {one: encode(found) for one, found in offsets.items()}
         if any(self._marks):
             encoded[MARKS] = encode_marks(self._marks)
         return sorted(encoded.items())
@@ -148,7 +169,7 @@ class OpenSegment:
 def encode(offsets: Sequence[int]) -> bytes:
     """Return ascending offsets as bytes: two for each, or a bitmap if that is shorter."""
     if len(offsets) <= MAX_LISTED:
-        return b"".join([offset.to_bytes(2, "big") for offset in offsets])
+        return struct.pack(f">{len(offsets)}H", *offsets)
     mask = bytearray(BITMAP_BYTES)
     for offset in offsets:
         mask[offset >> 3] |= 1 << (offset & 7)
@@ -157,7 +178,7 @@ def encode(offsets: Sequence[int]) -> bytes:
 
 def encode_marks(marks: Sequence[int]) -> bytes:
     """Return the marks of all entries of a segment as bytes."""
-    return b"".join([mark.to_bytes(MARK_BYTES, "big") for mark in marks])
+    return struct.pack(f">{len(marks)}I", *marks)
 
 
 def mask_of_mark(marks: bytes | memoryview, mark: int) -> int:

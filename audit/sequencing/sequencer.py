@@ -17,6 +17,7 @@ from django.db.models import Max
 from audit.database.triggers import draining
 from audit.entries import personal_keys
 from audit.entries.journal import TABLE, DamagedRowError, Journaled, decode
+from audit.entries.outlines import Outlines
 from audit.entries.packing import pack
 from audit.entries.records import Record, finish
 from audit.entries.stand_ins import stand_in
@@ -60,6 +61,7 @@ class Memory:
     """What a process keeps between its runs."""
 
     log: Log | None = None
+    outlines: Outlines = field(default_factory=Outlines)
     appended: Newest | None = None
     """The end of the log after this process has appended to it last."""
     saved_at: float = 0.0
@@ -103,6 +105,7 @@ def _move_all(*, wait: bool, stopped: threading.Event | None) -> int:
 def forget() -> None:
     """Forget everything in memory, like a new process. For tests."""
     memory.log = memory.appended = None
+    memory.outlines = Outlines()
     memory.damaged.clear()
 
 
@@ -160,7 +163,7 @@ def _read(last: int) -> tuple[list[Row], Damaged, int]:
     stored = Journal.objects.filter(pk__lte=last).exclude(pk__in=tuple(memory.damaged)).order_by("pk")
     for row_id, body in stored.values_list("pk", "body")[:ROWS_PER_READ].iterator(chunk_size=ROWS_PER_FETCH):
         try:
-            found[row_id] = [finish(entry) for entry in decode(body)]
+            found[row_id] = [finish(entry, memory.outlines) for entry in decode(body)]
         except Exception as error:
             if not is_of_row(error):
                 raise
@@ -186,13 +189,13 @@ def _seal_or_split(found: Mapping[int, Sequence[Record]], damaged: Damaged) -> l
 
 
 def _seal(found: Mapping[int, Sequence[Record]]) -> list[Row]:
-    keys = personal_keys.keys_for(one.subject for records in found.values() for one in records if one.personal)
+    keys = personal_keys.keys_for(one.outline.subject for records in found.values() for one in records if one.personal)
     return [Row(row_id, [_sealed(one, keys) for one in records]) for row_id, records in found.items()]
 
 
 def _sealed(record: Record, keys: Mapping[str, AESGCM | None]) -> Sealed:
     """Return a record ready for the log. Its personal data is left out if the key was destroyed."""
-    key = keys[record.subject] if record.personal else None
+    key = keys[record.outline.subject] if record.personal else None
     return Sealed(record, pack(record.body), personal_keys.encrypt(key, record.id, record.personal) if key else None)
 
 
@@ -250,7 +253,7 @@ def _move_or_replace(entry: Journaled, *, wait: bool) -> list[Sealed]:
     """Log an entry or, if that is not possible, its stand-in. Return what was logged: nothing if either is there."""
     for one in (entry, stand_in(entry)):
         try:
-            return _move_alone(finish(one), wait=wait)
+            return _move_alone(finish(one, memory.outlines), wait=wait)
         except Exception as error:
             memory.log = None
             if not is_of_row(error):

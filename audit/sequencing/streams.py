@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Context, Decimal
+from enum import Enum
 from typing import Any, NamedTuple, Protocol
 
 import orjson
@@ -114,17 +115,35 @@ def add_amount(spent: Mapping[str, str], amount: Any) -> Mapping[str, str]:
     return {**spent, currency: format(total, "f")}
 
 
-class Use(Protocol):
-    """What an entry adds to the totals of its connection."""
+class Effect(Enum):
+    """What an entry adds to the totals of its connection: a use counts, and its amount. So does that of a commit."""
+
+    NONE = 0
+    USE = 1
+    DENIAL = 2
+    COMMIT = 3
+
+
+SPENDING = frozenset({Effect.USE, Effect.COMMIT})
+
+
+def effect_of(event: str, outcome: str) -> Effect:
+    if event == Event.TOKEN_VERIFY:
+        return Effect.USE if outcome == Outcome.ALLOWED else Effect.DENIAL
+    return Effect.COMMIT if event == Event.RESERVATION_COMMITTED else Effect.NONE
+
+
+class Counted(Protocol):
+    """Where an entry counts, and how. `scopes` are those of a use."""
 
     @property
-    def event(self) -> str: ...
+    def streams(self) -> Sequence[str]: ...
 
     @property
-    def outcome(self) -> str: ...
+    def consent_id(self) -> str | None: ...
 
     @property
-    def timestamp(self) -> datetime: ...
+    def effect(self) -> Effect: ...
 
     @property
     def scopes(self) -> Sequence[str]: ...
@@ -143,28 +162,33 @@ class Heads:
         self.known[stream] = head
         self._kept_uses += len(head.uses)
 
-    def missing(self, streams: Iterable[str]) -> list[str]:
-        return sorted({stream for stream in streams if stream not in self.known})
+    def missing(self, entries: Sequence[Counted]) -> list[str]:
+        """Return the streams of these entries that are not known."""
+        known = self.known
+        found = {one for entry in entries for one in entry.streams if one not in known}
+        found.update([one for entry in entries if (one := entry.consent_id) and one not in known])
+        return sorted(found)
 
-    def number(self, streams: Sequence[str], connection: str | None, use: Use, amount: Any) -> Numbers:
+    def number(self, entry: Counted, at: datetime, amount: Any) -> Numbers:
         """Give an entry the next number in each of its streams, all of which must be known."""
         known, plain = self.known, []
-        for stream in streams:
+        for stream in entry.streams:
             head = known[stream]
             head.number += 1
             plain.append(head.number)
-        self.changed.update(streams)
-        return Numbers(plain, self._count(self._next(connection), use, amount) if connection else None)
+        self.changed.update(entry.streams)
+        connection = entry.consent_id
+        return Numbers(plain, self._count(self._next(connection), entry, at, amount) if connection else None)
 
-    def restore(self, streams: Sequence[str], connection: str | None, numbers: Numbers, use: Use) -> None:
+    def restore(self, entry: Counted, at: datetime, numbers: Numbers) -> None:
         """Take over the numbers of an entry that is in the log already. Call it for entries in order."""
-        for stream, number in zip(streams, numbers.plain, strict=True):
+        for stream, number in zip(entry.streams, numbers.plain, strict=True):
             self._next(stream).number = number
-        if connection and numbers.totals:
-            head = self._next(connection)
+        if entry.consent_id and numbers.totals:
+            head = self._next(entry.consent_id)
             head.number, head.allowed, head.denied, head.spent = numbers.totals
-            if _is_allowed(use):
-                self._note_use(head, use)
+            if entry.effect is Effect.USE:
+                self._note_use(head, at, entry.scopes)
 
     def forget_saved(self) -> None:
         """Forget that they changed, because they are saved now, and bound the memory."""
@@ -179,27 +203,22 @@ class Heads:
         self.changed.add(stream)
         return head
 
-    def _count(self, head: Head, use: Use, amount: Any) -> Totals:
-        if use.event == Event.TOKEN_VERIFY:
-            if use.outcome == Outcome.ALLOWED:
-                head.allowed += 1
-                self._note_use(head, use)
-                head.spent = add_amount(head.spent, amount)
-            else:
-                head.denied += 1
-        elif use.event == Event.RESERVATION_COMMITTED:
+    def _count(self, head: Head, entry: Counted, at: datetime, amount: Any) -> Totals:
+        effect = entry.effect
+        if effect is Effect.USE:
+            head.allowed += 1
+            self._note_use(head, at, entry.scopes)
+        elif effect is Effect.DENIAL:
+            head.denied += 1
+        if amount and effect in SPENDING:
             head.spent = add_amount(head.spent, amount)
         return Totals(head.number, head.allowed, head.denied, head.spent)
 
-    def _note_use(self, head: Head, use: Use) -> None:
+    def _note_use(self, head: Head, at: datetime, scopes: Sequence[str]) -> None:
         before = len(head.uses)
-        head.note_use(use.timestamp, use.scopes)
+        head.note_use(at, scopes)
         self._kept_uses += len(head.uses) - before
 
 
 def _encode(value: Mapping[str, Any]) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS) if value else b"{}"
-
-
-def _is_allowed(use: Use) -> bool:
-    return use.event == Event.TOKEN_VERIFY and use.outcome == Outcome.ALLOWED

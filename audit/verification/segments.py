@@ -24,7 +24,7 @@ class Segments:
         self._open = OpenSegment(0)
 
     def append(self, entry: Entry) -> None:
-        if self._open.add(entry):
+        if self._open.add_entry(entry):
             _compare_times(self._open)
             _compare_postings(self._open)
             self._open = OpenSegment(self._open.number + 1)

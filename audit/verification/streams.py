@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from audit.entries.records import CONNECTION, stream_names
+from audit.entries.outlines import CONNECTION, stream_names
 from audit.events import Event, Outcome
 from audit.models import Stream
 from audit.sequencing.log import streams_size

@@ -45,7 +45,7 @@ def _records(drafts: Iterable[Draft], moments: Iterable[datetime]) -> Iterator[R
 
 def _sealed(records: Iterable[Record]) -> Iterator[Sealed]:
     found = list(records)
-    keys = personal_keys.keys_for(one.subject for one in found if one.personal)
+    keys = personal_keys.keys_for(one.outline.subject for one in found if one.personal)
     for one in found:
-        key = keys[one.subject] if one.personal else None
+        key = keys[one.outline.subject] if one.personal else None
         yield Sealed(one, pack(one.body), personal_keys.encrypt(key, one.id, one.personal) if key else None)

@@ -135,7 +135,7 @@ def test_several_services_are_behind_a_root() -> None:
     assert json.loads(record.body)["serviceOrganizationIds"] == []
     assert record.opening.withheld == {"services": ["org_7", "org_8"]}
     assert json.loads(record.body)["withheld"] == root(record.opening.withheld_disclosures())
-    assert record.organization_ids == ["org_7", "org_8"]
+    assert record.outline.streams == ["org_7", "org_8"]
 
 
 def test_an_entry_without_parts_has_no_roots() -> None:

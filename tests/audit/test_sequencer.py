@@ -376,8 +376,8 @@ class TestDamagedRows:
         good += write_row(1)
         original = getattr(sequencer, function)
 
-        def fail(given: Any) -> Any:
-            found = original(given)
+        def fail(given: Any, *others: Any) -> Any:
+            found = original(given, *others)
             if (bad.id in str(given) and "entry.damaged" not in str(given)) or (
                 function == "decode" and bad.id in str(found)
             ):
@@ -406,7 +406,7 @@ class TestDamagedRows:
 
         def fail(log: Log, entry: Sealed, index: int, month: int) -> Any:
             placed = place(log, entry, index, month)
-            if entry.record.id == bad.id and entry.record.event == Event.TOKEN_VERIFY:
+            if entry.record.id == bad.id and entry.record.outline.texts[0] == Event.TOKEN_VERIFY:
                 raise RuntimeError("boom")
             return placed
 
