@@ -39,9 +39,11 @@ ENTRIES_PER_READ = 2000
 ROWS_PER_READ = 1000
 ROWS_PER_FETCH = 20
 INTERVAL_SECONDS = 0.2
-# The heads of streams are saved after this many entries or seconds, whichever comes first.
-ENTRIES_PER_SAVE = 4096
-SAVE_SECONDS = 2.0
+# The heads of streams are saved after this many entries or seconds, whichever comes first: in a thousand entries, most
+# heads change, so saving them costs more than numbering the entries. A process that takes over reads these entries, and
+# so do readers who count uses.
+ENTRIES_PER_SAVE = 16_384
+SAVE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +129,7 @@ def _move_until(last: int, *, wait: bool) -> Iterator[list[Sealed]]:
     A row with a lower id can be committed later. It was not there when `last` was read, so it is left for the next run.
     Exactly the rows that were read are deleted, so it is not lost.
     """
-    done, pause = 0, 0.0
+    done, pause, started = 0, 0.0, time.monotonic()
     while done < last:
         # Reading takes longest. Without the lock, decisions on SQLite need not wait for it.
         rows, damaged, done = _read(last)
@@ -137,7 +139,7 @@ def _move_until(last: int, *, wait: bool) -> Iterator[list[Sealed]]:
             report_sequenced(len(entries))
             yield entries
             pause = _pause_after(part)
-            if time.monotonic() >= memory.signed_at + INTERVAL_SECONDS:
+            if time.monotonic() >= max(started, memory.signed_at) + INTERVAL_SECONDS:
                 _sign(wait=wait)
         for row_id, error in damaged.items():
             yield _move_apart(row_id, error, wait=wait)
