@@ -11,6 +11,7 @@ from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.locks import exclude_grants, revocation, share_grants
+from core.sql import fetch_one
 
 NOTICE = gettext_noop("An administrator has stopped all agents.")
 
@@ -24,7 +25,7 @@ def is_everything_stopped() -> bool:
     """Return whether everything is stopped. A new stop waits until the caller's transaction has ended."""
     if transaction.get_connection().in_atomic_block:
         share_grants()
-    return EmergencyStop.objects.exists()
+    return fetch_one("SELECT 1 FROM agents_emergencystop") is not None
 
 
 def require_running() -> None:

@@ -1,14 +1,33 @@
 """Reads of agents. All reads for a tenant use `agents_for_organization`."""
 
+from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_noop
 
 from agents.models import Agent, ClientSecret
-from core import clock
+from core import clock, secrets
 from core.errors import NotFound
 from core.rotation import AlreadyReplaced, live
+from core.sql import Columns, fetch_one
+from developers.models import Organization
+
+SECRET, AGENT = Columns(ClientSecret, "secret"), Columns(Agent, "agent")
+ORGANIZATION = Columns(Organization, "organization")
+# Every request of an agent reads one of these.
+BY_CLIENT_ID = f"""
+    SELECT {AGENT.sql}, {ORGANIZATION.sql} FROM agents_agent AS agent
+    LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
+    WHERE agent.client_id = %s AND agent.deleted_at IS NULL
+"""  # noqa: S608
+BY_SECRET = f"""
+    SELECT {SECRET.sql}, {AGENT.sql}, {ORGANIZATION.sql} FROM agents_clientsecret AS secret
+    JOIN agents_agent AS agent ON agent.id = secret.agent_id
+    LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
+    WHERE secret.digest = %s AND agent.client_id = %s AND (secret.expires_at IS NULL OR secret.expires_at > %s)
+"""  # noqa: S608
 
 
 def agents_for_organization(organization_id: str) -> QuerySet[Agent]:
@@ -52,8 +71,28 @@ def search_agents(organization_id: str, *, text: str = "", state: str = "") -> Q
 
 
 def agent_for_client_id(client_id: str) -> Agent | None:
-    """Return the agent with this client id, or None."""
-    return Agent.objects.select_related("organization").filter(client_id=client_id, deleted_at=None).first()
+    """Return the agent with this client id and its organization, or None."""
+    row = fetch_one(BY_CLIENT_ID, [client_id])
+    return _agent(iter(row)) if row else None
+
+
+def find_client_secret(client_id: str, value: str) -> ClientSecret | None:
+    """Return the live secret with this value if it is that of the client, with its agent, or None."""
+    row = fetch_one(BY_SECRET, [secrets.digest(value), client_id, clock.now()])
+    if row is None:
+        return None
+    values = iter(row)
+    secret, agent = SECRET.make(values), _agent(values)
+    if secret is not None and agent is not None:
+        secret.agent = agent
+    return secret
+
+
+def _agent(values: Iterator[Any]) -> Agent | None:
+    agent, organization = AGENT.make(values), ORGANIZATION.make(values)
+    if agent is not None:
+        agent.organization = organization
+    return agent
 
 
 def live_secrets(agent: Agent) -> QuerySet[ClientSecret]:

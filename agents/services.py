@@ -12,10 +12,10 @@ from django.utils.translation import gettext_noop
 from agents.emergency import require_running
 from agents.errors import AgentSuspended, InvalidClient
 from agents.links import check_links
-from agents.models import Agent, ClientSecret
+from agents.models import Agent
 from agents.redirect_changes import added_uris, drop_reclaimed_uris, remember_uris
 from agents.redirects import MAX_REDIRECT_URIS, problem_with
-from agents.selectors import agents_for_organization
+from agents.selectors import agents_for_organization, find_client_secret
 from agents.stops import Stopper
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -24,7 +24,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
-from core.rotation import add_secret, find_live_secret, note_use
+from core.rotation import add_secret, note_use
 from core.wording import Filled
 from developers.acting import hold_developer, maker, require_recent_session
 from developers.credential_mails import Made, mail_about_credential
@@ -199,8 +199,7 @@ def authenticate_client(*, actor: Actor, client_id: str, client_secret: str) -> 
     This does not check whether the agent is suspended: callers do that when they issue tokens or decide.
     """
     with client_auth_attempt(actor=actor, client_id=client_id):
-        secrets = ClientSecret.objects.select_related("agent__organization").filter(agent__client_id=client_id)
-        found: ClientSecret | None = find_live_secret(secrets, client_secret, clock.now())
+        found = find_client_secret(client_id, client_secret)
         if found is not None:
             note_use(found)
             return found.agent

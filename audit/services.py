@@ -4,13 +4,14 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from audit.entries.drafts import Draft, prepare
 from audit.entries.journal import TABLE, encode_entry, seal, seal_rows
 from audit.entries.records import finish
 from core import clock
 from core.locks import after_decisions
+from core.sql import execute
 
 PROBE_SECONDS = 1.0
 
@@ -58,6 +59,5 @@ def probe() -> None:
 
 
 def _insert(*bodies: bytes) -> None:
-    with connection.cursor() as cursor:
-        for body in bodies:
-            cursor.execute(f"INSERT INTO {TABLE} (body) VALUES (%s)", [body])  # noqa: S608
+    for body in bodies:
+        execute(f"INSERT INTO {TABLE} (body) VALUES (%s)", [body])  # noqa: S608

@@ -5,12 +5,18 @@ import hashlib
 import hmac
 import re
 from datetime import datetime, timedelta
+from functools import cache
+from typing import NamedTuple
 
 from django.conf import settings
+from django.db import connection
 
 from accounts.models import User
+from consent.grants import JOINS, Grant, columns_of_grant, make_grant
 from consent.models import AuthorizationCode, Consent
 from core import clock, crypto, secrets
+from core.locks import GRANTS
+from core.sql import Columns, execute, fetch_one
 from core.sweeps import BATCH, delete_batch
 
 AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
@@ -20,6 +26,9 @@ VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 PURPOSE = "consent.code"
 UNUSABLE = "The code is unknown, expired or used."
 KEEP_EXPIRED = timedelta(days=1)
+CODE = Columns(AuthorizationCode, "code")
+# The first column is `share_grants`.
+LOCK = "SELECT pg_advisory_xact_lock_shared(%s), id FROM consent_authorizationcode WHERE code = %s FOR UPDATE"
 
 
 def issue_code(consent: Consent, user: User, now: datetime) -> str:
@@ -51,18 +60,41 @@ def repeat_code(consent: Consent, now: datetime) -> str | None:
     return code if secrets.matches(code, row.code) else None  # JWT_SECRET may have changed
 
 
-def lock_code(code: str) -> AuthorizationCode | None:
-    """Lock the code and return it with its current consent, or return None if it is unknown.
+class LockedCode(NamedTuple):
+    """A code, and what it depends on. `row.consent` is the grant's."""
 
-    Danger: finding nothing does not mean that the code is unknown. If an approval moves it while this waits for the
-    lock, PostgreSQL joins the moved row to the earlier consent and returns no row, so look again with the lock held.
+    row: AuthorizationCode
+    grant: Grant
+
+
+def lock_code(code: str) -> LockedCode | None:
+    """Lock the code and return it with what it depends on now, or return None if it is unknown.
+
+    A stop of everything waits until the transaction has ended.
+
+    Danger: read in a statement of its own. One that waits for a lock sees the other rows as they were before.
     """
-    related = ("consent__agent__organization", "consent__user")
-    rows = AuthorizationCode.objects.select_related(*related).filter(code=secrets.digest(code))
-    row = rows.select_for_update(of=("self",)).first()
-    if row is None and AuthorizationCode.objects.select_for_update().filter(code=secrets.digest(code)).first():
-        row = rows.first()
-    return row
+    digest = secrets.digest(code)
+    if connection.vendor == "postgresql" and not fetch_one(LOCK, [GRANTS, digest]):
+        return None
+    found = fetch_one(_read_sql(), [digest])
+    if found is None:
+        return None
+    values = iter(found)
+    row, grant = CODE.make(values), make_grant(values)
+    if row is None or grant.consent is None:
+        return None
+    row.consent = grant.consent
+    return LockedCode(row, grant)
+
+
+@cache
+def _read_sql() -> str:
+    columns = f"{CODE.sql}, {columns_of_grant('code.resource_owners')}"
+    joined = (
+        f"consent_authorizationcode AS code JOIN consent_consent AS consent ON consent.id = code.consent_id {JOINS}"
+    )
+    return f"SELECT {columns} FROM {joined} WHERE code.code = %s"  # noqa: S608
 
 
 def problem_with_code(
@@ -86,7 +118,7 @@ def problem_with_code(
 
 def consume_code(row: AuthorizationCode, now: datetime) -> None:
     """Mark a locked code as used."""
-    AuthorizationCode.objects.filter(pk=row.pk).update(consumed_at=now)
+    execute("UPDATE consent_authorizationcode SET consumed_at = %s WHERE id = %s", [now, row.id])
 
 
 def move_codes(*, source: Consent, target: Consent, now: datetime) -> None:

@@ -10,7 +10,7 @@ from audit.services import append
 from consent.models import Consent
 from consent.terms import Terms
 from core.actor import Actor
-from resources.audiences import organizations_of_services
+from resources.audiences import services_of
 
 # A service learns what it may no longer do from its next verify, not how the user bounds the whole connection.
 NOT_FOR_SERVICES = frozenset(
@@ -61,4 +61,4 @@ def _services_affected(event: Event, consent: Consent) -> list[str]:
         # It ends the whole connection, including the services of earlier requests.
         earlier = Consent.objects.filter(replaced_by=consent).values_list("resource_owners", flat=True)
         owners.update(pair for each in earlier for pair in each.items())
-    return [*first, *(organization.id for organization in organizations_of_services(owners))]
+    return [*first, *(service.organization_id for service in services_of(owners))]

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection, transaction
 from django.utils.translation import gettext_noop
 
 from core import clock, crypto
 from core.canonical import canonical_json
 from core.errors import Conflict, DomainError, Invalid
+from core.locks import write_transaction
 from core.models import IdempotencyRecord
+from core.sql import execute
 from core.sweeps import BATCH, delete_batch
 from core.wording import Filled
 
@@ -37,6 +38,7 @@ _CLAIM = """
     SET request_digest = excluded.request_digest, sealed_answer = NULL, expires_at = excluded.expires_at
     WHERE core_idempotencyrecord.expires_at <= %s
 """
+_KEEP = "UPDATE core_idempotencyrecord SET sealed_answer = %s WHERE key = %s"
 
 
 class IdempotencyKeyReused(Conflict):
@@ -82,7 +84,7 @@ def answer_once(request: RepeatableRequest, work: Callable[[], Answer]) -> Answe
     A `DomainError` from `work` is raised after the commit, so that what it counted or revoked is kept.
     """
     require_valid_key(request.key)
-    with transaction.atomic():
+    with write_transaction():
         if not _claim(request):
             return _stored(request)
         outcome = _attempt(work)
@@ -136,11 +138,7 @@ def _opened(sealed: bytes | memoryview | None) -> bytes:
 
 def _claim(request: RepeatableRequest) -> bool:
     now = clock.now()
-    stored = connection.ops.adapt_datetimefield_value
-    values = [request.record_key, request.request_digest, stored(now + request.lifetime), stored(now)]
-    with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, values)
-        return bool(cursor.rowcount == 1)
+    return execute(_CLAIM, [request.record_key, request.request_digest, now + request.lifetime, now]) == 1
 
 
 def _attempt(work: Callable[[], Answer]) -> Answer | DomainError:
@@ -151,12 +149,11 @@ def _attempt(work: Callable[[], Answer]) -> Answer | DomainError:
 
 
 def _keep_or_forget(request: RepeatableRequest, outcome: Answer | DomainError) -> None:
-    record = IdempotencyRecord.objects.filter(pk=request.record_key)
     if isinstance(outcome, Answer) and outcome.is_success:
         plain = json.dumps([outcome.status, outcome.body]).encode()
-        record.update(sealed_answer=crypto.seal(PURPOSE, plain))
+        execute(_KEEP, [crypto.seal(PURPOSE, plain), request.record_key])
     else:
-        record.delete()
+        IdempotencyRecord.objects.filter(pk=request.record_key).delete()
 
 
 def _stored(request: RepeatableRequest) -> Answer:

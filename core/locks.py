@@ -136,7 +136,7 @@ def sequencing(*, wait: bool = True) -> Iterator[None]:
     Raises `Busy` if another one does, after `LOCK_SECONDS` or, if `wait` is false, at once. In an open transaction, the
     lock lasts until that ends.
     """
-    with writing(), _taking_turns():
+    with writing(), _taking_turns(savepoint=True):
         if not _execute("SELECT pg_try_advisory_xact_lock(%s)", SEQUENCER):
             if not wait:
                 raise Busy
@@ -145,7 +145,17 @@ def sequencing(*, wait: bool = True) -> Iterator[None]:
 
 
 @contextmanager
-def _taking_turns() -> Iterator[None]:
+def write_transaction(*, savepoint: bool = True) -> Iterator[None]:
+    """Open a transaction like `transaction.atomic`. On SQLite, take turns with the other frequent writers.
+
+    Raises `Busy` as `writing` does.
+    """
+    with writing(), _taking_turns(savepoint=savepoint):
+        yield
+
+
+@contextmanager
+def _taking_turns(*, savepoint: bool) -> Iterator[None]:
     """Open a transaction. On SQLite, ask for it again every few milliseconds.
 
     SQLite itself would soon ask only every 100. The decisions ask every millisecond and leave the database free for
@@ -155,27 +165,28 @@ def _taking_turns() -> Iterator[None]:
         if connection.vendor == "sqlite" and not connection.in_atomic_block:
             _begin_on_sqlite(stack)
         else:
-            stack.enter_context(transaction.atomic())
+            stack.enter_context(transaction.atomic(savepoint=savepoint))
         yield
 
 
 def _begin_on_sqlite(stack: ExitStack) -> None:
     """Enter a transaction. Raises `OperationalError` after as long as usual."""
-    with connection.cursor() as cursor:
-        (patience,) = cursor.execute("PRAGMA busy_timeout").fetchone()
-        deadline = time.monotonic() + patience / 1000
-        cursor.execute(f"PRAGMA busy_timeout={POLL_MILLISECONDS}")
-        try:
-            while True:
-                try:
-                    stack.enter_context(transaction.atomic())
-                    return
-                except OperationalError as error:
-                    if not _is_locked(error) or time.monotonic() >= deadline:
-                        raise
-                    _forget_frames(error)
-        finally:
-            cursor.execute(f"PRAGMA busy_timeout={patience}")
+    connection.ensure_connection()
+    raw = connection.connection
+    (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
+    deadline = time.monotonic() + patience / 1000
+    raw.execute(f"PRAGMA busy_timeout={POLL_MILLISECONDS}")
+    try:
+        while True:
+            try:
+                stack.enter_context(transaction.atomic())
+                return
+            except OperationalError as error:
+                if not _is_locked(error) or time.monotonic() >= deadline:
+                    raise
+                _forget_frames(error)
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={patience}")
 
 
 def _forget_frames(error: BaseException) -> None:

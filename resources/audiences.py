@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 from django.utils.translation import gettext_noop
@@ -10,7 +11,6 @@ from django.utils.translation import gettext_noop
 from core.errors import FieldError
 from core.uris import find_canonical_uri
 from core.wording import Filled
-from developers.models import Organization
 from resources.errors import InvalidTarget, ServiceSuspended
 from resources.models import ResourceServer
 
@@ -24,6 +24,14 @@ CLAIMS_TOO_LONG = Filled(
     gettext_noop("Together, the scopes and resources of a token may have at most %(most)d bytes. Request fewer."),
     most=MAX_CLAIMS,
 )
+
+
+class Service(NamedTuple):
+    """A resource server whose identifier belongs to the organization that it belonged to when the user was asked."""
+
+    identifier: str
+    organization_id: str
+    may_act: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +57,8 @@ def audience_for_identifier(identifier: str) -> Audience | None:
     return Audience(canonical, server) if server else None
 
 
-def servers_of(owners: Iterable[tuple[str, str]]) -> list[ResourceServer]:
-    """Return the resource servers in `owners` that still have their identifiers.
+def services_of(owners: Iterable[tuple[str, str]]) -> list[Service]:
+    """Return the services in `owners` that still have their identifiers.
 
     `owners` are identifiers with the ids of the organizations that owned them when the user was asked (`owners_of`).
     One that has registered an identifier since has nothing to do with what was granted before.
@@ -59,24 +67,20 @@ def servers_of(owners: Iterable[tuple[str, str]]) -> list[ResourceServer]:
     if not wanted:
         return []
     servers = ResourceServer.objects.filter(identifier__in={identifier for identifier, _ in wanted})
-    found = servers.select_related("organization")
-    return [server for server in found if (server.identifier, server.organization_id) in wanted]
+    found = servers.values_list("identifier", "organization_id", "organization__suspended_at")
+    services = [Service(identifier, owner, suspended_at is None) for identifier, owner, suspended_at in found]
+    return [service for service in services if (service.identifier, service.organization_id) in wanted]
 
 
-def organizations_of_services(owners: Iterable[tuple[str, str]]) -> list[Organization]:
-    """Return the organizations of `servers_of`."""
-    return [server.organization for server in servers_of(owners)]
-
-
-def held_among(audience: Sequence[str], servers: Iterable[ResourceServer]) -> list[str]:
-    """Return the part of an audience that no other organization has taken. `servers` are those of `servers_of`."""
-    held = {settings.API_URL, *(server.identifier for server in servers)}
+def held_among(audience: Sequence[str], services: Iterable[Service]) -> list[str]:
+    """Return the part of an audience that no other organization has taken."""
+    held = {settings.API_URL, *(service.identifier for service in services)}
     return [identifier for identifier in audience if identifier in held]
 
 
 def require_services(owners: Mapping[str, str]) -> None:
     """Raise `ServiceSuspended` if an organization that owns one of these audiences may not act."""
-    if any(not organization.may_act for organization in organizations_of_services(owners.items())):
+    if any(not service.may_act for service in services_of(owners.items())):
         raise ServiceSuspended(SUSPENDED)
 
 

@@ -118,13 +118,13 @@ def _parse(claims: dict[str, Any]) -> Claims:
 def create_access_token(
     *, family: TokenFamily, scopes: Sequence[str], now: datetime, resource: Sequence[str] = ()
 ) -> tuple[AccessToken, str]:
-    """Store an access token of the family; return it and its JWT.
+    """Return an access token of the family, which is not stored yet, and its JWT.
 
     It is valid for 15 minutes, from a whole second. Its audience is `resource` or, if that is empty, the family's.
     """
     issued_at = now.replace(microsecond=0)
     audience = list(resource) or family.resource
-    token = AccessToken.objects.create(
+    token = AccessToken(
         family=family,
         application=family.application,
         user_id=family.user_id,

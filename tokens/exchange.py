@@ -6,9 +6,6 @@ A refusal is returned, never raised: an exception would roll back the revocation
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import transaction
-
-from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
 from consent.codes import UNUSABLE, consume_code, lock_code, problem_with_code
@@ -17,7 +14,8 @@ from consent.models import AuthorizationCode
 from consent.targets import asks_for_all
 from core import clock
 from core.actor import Actor
-from resources.audiences import held_among, servers_of
+from core.locks import write_transaction
+from resources.audiences import held_among
 from tokens.families import end_replayed_family, next_expiry, problem_with_grant
 from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import TokenFamily
@@ -30,7 +28,7 @@ REPLAYED_CODE = Refusal(
 
 
 # No savepoint: nothing that this raises is caught before the outer transaction ends.
-@transaction.atomic(savepoint=False)
+@write_transaction(savepoint=False)
 def exchange_code(
     *,
     actor: Actor,
@@ -46,19 +44,19 @@ def exchange_code(
     `redirect_uri` is None if the client omits it, as in OAuth 2.1. `resource` may narrow the access token's audience
     (RFC 8707 section 2.2). `details` must be exactly what the user granted (RFC 9396 section 6).
     """
-    row = lock_code(code)
+    found = lock_code(code)
     now = clock.now()
-    if row is None or row.application_id != agent.id:
+    if found is None or found.row.application_id != agent.id:
         return UNUSABLE_CODE
+    row, grant = found
     if row.consumed_at is not None:
         family = TokenFamily.objects.select_related("application", "consent").filter(code=row).first()
         end_replayed_family(family, actor=actor, kind="code", now=now)
         # A client without a secret has not proved its identity, so its error does not reveal the replay.
         return REPLAYED_CODE if agent.is_confidential else UNUSABLE_CODE
-    servers = servers_of(row.resource_owners.items())
-    services, held = [server.organization for server in servers], held_among(row.resource, servers)
+    held = held_among(row.resource, grant.services)
     problem = problem_with_code(row, code_verifier=code_verifier, redirect_uri=redirect_uri, now=now)
-    problem = problem or problem_with_grant(row.consent, held, services, now)
+    problem = problem or problem_with_grant(row.consent, held, grant.services, now)
     if problem:
         return Refusal("invalid_grant", problem)
     if not set(resource) <= set(held):
@@ -67,22 +65,27 @@ def exchange_code(
     allowed = row.consent.agent.allowed_among(scopes)
     if details is not None and not asks_for_all(details, row.consent.targets, allowed):
         return OTHER_DETAILS
-    if is_everything_stopped():
+    if grant.is_everything_stopped:
         return EVERYTHING_STOPPED
-    family = _start_family(row, held, now)
+    consume_code(row, now)
     return issue_pair(
-        Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, resource=resource, services=services, now=now
+        Event.TOKEN_ISSUED,
+        actor=actor,
+        family=_new_family(row, held, now),
+        scopes=scopes,
+        resource=resource,
+        services=grant.services,
+        now=now,
     )
 
 
-def _start_family(row: AuthorizationCode, audience: Sequence[str], now: datetime) -> TokenFamily:
-    """Consume the code and create its family for the audience. Its agent and user are those of the consent."""
-    consume_code(row, now)
-    return TokenFamily.objects.create(
+def _new_family(row: AuthorizationCode, audience: Sequence[str], now: datetime) -> TokenFamily:
+    """Return the family of a code for the audience, which is not stored yet. Its agent and user are the consent's."""
+    return TokenFamily(
         application=row.consent.agent,
         user=row.consent.user,
         consent=row.consent,
-        code=row,
+        code_id=row.id,
         scope=row.scope,
         resource=audience,
         resource_owners={name: owner for name, owner in row.resource_owners.items() if name in audience},

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
+from agents.models import Agent
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
@@ -13,8 +14,8 @@ from consent.models import Consent
 from core import clock, secrets
 from core.actor import Actor
 from core.locks import revocation
-from developers.models import Organization
-from resources.audiences import organizations_of_services
+from core.sql import Columns, execute, fetch_one
+from resources.audiences import Service, services_of
 from tokens.access_tokens import read_access_token
 from tokens.models import TokenFamily
 
@@ -23,6 +24,17 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=30)
 # An expiry has a day to spare, so that a family that is refreshed often is updated only once per day.
 SPARE = timedelta(days=1)
 SERVICE_GONE = "The service for which the tokens are meant is no longer registered by the same organization."
+
+FAMILY, AGENT = Columns(TokenFamily, "family"), Columns(Agent, "agent", "id", "organization_id")
+_OF_TOKEN = f"""
+    SELECT {FAMILY.sql}, {AGENT.sql} FROM {{tokens}} AS token
+    JOIN tokens_tokenfamily AS family ON family.id = token.family_id
+    JOIN agents_agent AS agent ON agent.id = family.application_id
+    WHERE token.{{column}} = %s
+"""  # noqa: S608
+OF_REFRESH_TOKEN = _OF_TOKEN.format(tokens="tokens_refreshtoken", column="token_checksum")
+OF_JWT = _OF_TOKEN.format(tokens="tokens_accesstoken", column="id")
+END = "UPDATE tokens_tokenfamily SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL"
 
 
 def next_expiry(now: datetime) -> datetime:
@@ -39,11 +51,17 @@ def outlive_refresh_token(family: TokenFamily, now: datetime) -> None:
 
 def family_of(token: str) -> TokenFamily | None:
     """Return the family of an access or refresh token, live or not. None for any other string."""
-    families = TokenFamily.objects.select_related("application", "consent")
     claims = read_access_token(token)
-    if claims is not None:
-        return families.filter(access_tokens__id=claims.token_id).first()
-    return families.filter(refresh_tokens__token_checksum=secrets.digest(token)).first()
+    row = (
+        fetch_one(OF_REFRESH_TOKEN, [secrets.digest(token)]) if claims is None else fetch_one(OF_JWT, [claims.token_id])
+    )
+    if row is None:
+        return None
+    values = iter(row)
+    family, agent = FAMILY.make(values), AGENT.make(values)
+    if family is not None and agent is not None:
+        family.application = agent
+    return family
 
 
 def end_family(
@@ -54,7 +72,7 @@ def end_family(
     Danger: call this last in a transaction, because a revocation takes a lock that blocks every verify.
     """
     with revocation():
-        ended = bool(TokenFamily.objects.filter(pk=family.pk, revoked_at__isnull=True).update(revoked_at=now))
+        ended = execute(END, [now, family.pk]) == 1
         if ended:
             record_family(event, actor=actor, family=family, now=now, metadata=metadata)
     return ended
@@ -83,17 +101,17 @@ def end_all_families(*, actor: Actor, reason: str) -> int:
 
 
 def problem_with_grant(
-    consent: Consent | None, audience: Sequence[str], services: Sequence[Organization], now: datetime
+    consent: Consent | None, audience: Sequence[str], services: Sequence[Service], now: datetime
 ) -> str | None:
     """Return why no tokens may be issued under this consent for this audience now, or None if they may.
 
-    `services` are the organizations that still own their part of the audience (`organizations_of_services`).
+    `services` are those of the audience that still belong to the same organizations.
     """
     if consent is None or consent.user is None or not consent.user.is_active:
         return "The user's account is deactivated."
     if consent.agent.stopped_by is not None:
         return consent.agent.stopped_by.value
-    if settings.API_URL not in audience and not any(organization.may_act for organization in services):
+    if settings.API_URL not in audience and not any(service.may_act for service in services):
         return "The service for which the tokens are meant is suspended." if services else SERVICE_GONE
     if consent.status_at(now) != Consent.Status.APPROVED:
         return "The consent is no longer in force. Ask the user again."
@@ -109,7 +127,7 @@ def record_family(
     family: TokenFamily,
     now: datetime,
     scopes: Sequence[str] = (),
-    services: Sequence[Organization] | None = None,
+    services: Sequence[Service] | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Log an event of a family, for the agent's organization and those whose services its tokens reach.
@@ -117,13 +135,13 @@ def record_family(
     The latter are read unless they are passed as `services`.
     """
     if services is None:
-        services = organizations_of_services(family.resource_owners.items())
+        services = services_of(family.resource_owners.items())
     draft = Draft(
         event=event,
         actor=actor,
         outcome=Outcome.DENIED if event is Event.TOKEN_REPLAYED else Outcome.INFO,
         organization_id=family.application.organization_id,
-        service_organization_ids=[organization.id for organization in services],
+        service_organization_ids=[service.organization_id for service in services],
         user_id=family.user_id,
         agent_id=family.application_id,
         consent_id=family.consent_id,

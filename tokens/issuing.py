@@ -10,10 +10,11 @@ from audit.events import Event
 from consent.targets import Details
 from core import secrets
 from core.actor import Actor
-from developers.models import Organization
+from core.sql import insert
+from resources.audiences import Service
 from tokens.access_tokens import create_access_token
 from tokens.families import REFRESH_TOKEN_LIFETIME, outlive_refresh_token, record_family
-from tokens.models import RefreshToken, TokenFamily
+from tokens.models import AccessToken, RefreshToken, TokenFamily
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,24 +68,26 @@ def issue_pair(
     family: TokenFamily,
     scopes: Sequence[str],
     resource: Sequence[str],
-    services: Sequence[Organization],
+    services: Sequence[Service],
     now: datetime,
 ) -> IssuedTokens:
     """Issue an access and a refresh token with those of `scopes` that the consent and the agent still allow.
 
-    `services` are the organizations of the services that the family's tokens reach.
+    The family is stored too if it is new. `services` are those that its tokens reach.
     """
-    outlive_refresh_token(family, now)
+    if not family._state.adding:
+        outlive_refresh_token(family, now)
     granted = tuple(family.granted_among(family.application.allowed_among(scopes)))
-    _, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now)
+    token, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now)
     refresh_token = secrets.new_secret("agr")
-    RefreshToken.objects.create(
+    successor = RefreshToken(
         family=family,
         application_id=family.application_id,
         user_id=family.user_id,
         token_checksum=secrets.digest(refresh_token),
         expires=now + REFRESH_TOKEN_LIFETIME,
     )
+    _insert(family, token, successor)
     record_family(event, actor=actor, family=family, scopes=granted, services=services, now=now)
     return IssuedTokens(access_token, refresh_token, granted, family)
 
@@ -92,7 +95,13 @@ def issue_pair(
 def issue_access_token(
     *, actor: Actor, family: TokenFamily, scopes: Sequence[str], resource: Sequence[str], now: datetime
 ) -> IssuedTokens:
-    """Store and return an access token without a refresh token, for a client on its own."""
-    _, access_token = create_access_token(family=family, scopes=scopes, resource=resource, now=now)
+    """Store and return an access token without a refresh token, and its new family, for a client on its own."""
+    token, access_token = create_access_token(family=family, scopes=scopes, resource=resource, now=now)
+    _insert(family, token)
     record_family(Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, now=now)
     return IssuedTokens(access_token, None, tuple(scopes), family)
+
+
+def _insert(family: TokenFamily, *tokens: AccessToken | RefreshToken) -> None:
+    """Store the tokens, and the family if it is new."""
+    insert(*((family,) if family._state.adding else ()), *tokens)

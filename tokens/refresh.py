@@ -5,19 +5,21 @@ A refusal is returned, never raised: an exception would roll back the revocation
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from typing import NamedTuple
 
-from django.db import transaction
-from django.db.models import Subquery
+from django.db import connection
 
-from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
 from consent.details import AuthorizationDetail
+from consent.grants import JOINS, Grant, columns_of_grant, make_grant
 from consent.targets import asks_for_all
 from core import clock, secrets
 from core.actor import Actor
-from developers.models import Organization
-from resources.audiences import held_among, servers_of
+from core.locks import GRANTS, write_transaction
+from core.sql import Columns, fetch_one
+from resources.audiences import Service, held_among
 from tokens.families import end_replayed_family, problem_with_grant
 from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import RefreshToken, TokenFamily
@@ -26,9 +28,23 @@ from tokens.repeats import RefreshRequest, consume, kept_answer
 UNUSABLE_REFRESH_TOKEN = Refusal("invalid_grant", "The refresh token is unknown, expired or used.")
 WIDER_SCOPE = Refusal("invalid_scope", "A refresh cannot add scopes. Request only scopes that the refresh token has.")
 
+TOKEN, FAMILY = Columns(RefreshToken, "token"), Columns(TokenFamily, "family")
+# The first column is `share_grants`.
+LOCK = """
+    SELECT pg_advisory_xact_lock_shared(%s), id FROM tokens_tokenfamily
+    WHERE id = (SELECT family_id FROM tokens_refreshtoken WHERE token_checksum = %s) FOR UPDATE
+"""
+
+
+class LockedToken(NamedTuple):
+    """A refresh token whose family is locked, and what the family depends on. `row.family` has the grant's rows."""
+
+    row: RefreshToken
+    grant: Grant
+
 
 # No savepoint: nothing that this raises is caught before the outer transaction ends.
-@transaction.atomic(savepoint=False)
+@write_transaction(savepoint=False)
 def refresh_tokens(
     *,
     actor: Actor,
@@ -46,52 +62,76 @@ def refresh_tokens(
     grants for these scopes (RFC 9396 section 6). With `is_repeatable`, the same request gets the same response for
     `REFRESH_REPEAT_LIFETIME`, as long as the refresh token in that response is unused (ADR 3).
     """
-    row = _lock_refresh_token(refresh_token)
+    found = _lock_refresh_token(refresh_token)
     now = clock.now()
-    if row is None or row.application_id != agent.id:
+    if found is None or found.row.application_id != agent.id:
         return UNUSABLE_REFRESH_TOKEN
+    row, grant = found
     request = RefreshRequest(scopes, resource, details)
-    servers = servers_of(row.family.resource_owners.items())
-    services, held = [server.organization for server in servers], held_among(row.family.resource, servers)
-    problem = _problem_with_refresh(row, request, held, services, now)
+    held = held_among(row.family.resource, grant.services)
+    problem = _problem_with_refresh(row, request, held, grant.services, now)
+    if problem is None and grant.is_everything_stopped:
+        problem = EVERYTHING_STOPPED
     if row.consumed_at is not None:
         return _repeat(row, request, problem, actor=actor, is_repeatable=is_repeatable, now=now)
     if problem:
         return problem
-    if is_everything_stopped():
-        return EVERYTHING_STOPPED
     issued = issue_pair(
         Event.TOKEN_REFRESHED,
         actor=actor,
         family=row.family,
         scopes=row.family.scope.split() if scopes is None else scopes,
         resource=resource or held,
-        services=services,
+        services=grant.services,
         now=now,
     )
     consume(row, now, keep=(request, issued) if is_repeatable else None)
     return issued
 
 
-def _lock_refresh_token(refresh_token: str) -> RefreshToken | None:
-    """Lock the token's family, then return the token. The lock serializes it with other refreshes and revocation."""
-    rows = RefreshToken.objects.filter(token_checksum=secrets.digest(refresh_token))
-    family = TokenFamily.objects.filter(pk=Subquery(rows.order_by().values("family")[:1]))
-    if not family.select_for_update(of=("self",)).values_list("pk"):
+def _lock_refresh_token(refresh_token: str) -> LockedToken | None:
+    """Lock the token's family, then return the token, or None if it is unknown.
+
+    The lock serializes it with other refreshes and revocation, and a stop of everything waits until the transaction
+    has ended.
+
+    Danger: read in a statement of its own. One that waits for a lock sees the other rows as they were before.
+    """
+    digest = secrets.digest(refresh_token)
+    if connection.vendor == "postgresql" and not fetch_one(LOCK, [GRANTS, digest]):
         return None
-    # Danger: read in a statement of its own. One that waits for a lock sees the other rows as they were before.
-    row = rows.select_related("family__consent__agent__organization", "family__consent__user").first()
-    if row is not None and row.family.consent is not None:
-        row.family.application = row.family.consent.agent
-    return row
+    found = fetch_one(_read_sql(), [digest])
+    if found is None:
+        return None
+    values = iter(found)
+    row, family, grant = TOKEN.make(values), FAMILY.make(values), make_grant(values)
+    if row is None or family is None:
+        return None
+    family.consent = grant.consent
+    if grant.consent is not None:
+        family.application = grant.consent.agent
+    row.family = family
+    return LockedToken(row, grant)
+
+
+@cache
+def _read_sql() -> str:
+    columns = f"{TOKEN.sql}, {FAMILY.sql}, {columns_of_grant('family.resource_owners')}"
+    return f"""
+        SELECT {columns}
+        FROM tokens_refreshtoken AS token
+        JOIN tokens_tokenfamily AS family ON family.id = token.family_id
+        LEFT JOIN consent_consent AS consent ON consent.id = family.consent_id {JOINS}
+        WHERE token.token_checksum = %s
+    """  # noqa: S608
 
 
 def _problem_with_refresh(
-    row: RefreshToken, request: RefreshRequest, held: Sequence[str], services: Sequence[Organization], now: datetime
+    row: RefreshToken, request: RefreshRequest, held: Sequence[str], services: Sequence[Service], now: datetime
 ) -> Refusal | None:
     """Return why the request cannot be granted for an unused refresh token, or None if it can.
 
-    `held` is the part of the family's audience that still belongs to `services`, its organizations.
+    `held` is the part of the family's audience that still belongs to the organizations of `services`.
     """
     family = row.family
     if family.revoked_at is not None or row.expires <= now:
@@ -134,8 +174,6 @@ def _repeat(
         return UNUSABLE_REFRESH_TOKEN
     if problem:
         return problem
-    if is_everything_stopped():
-        return EVERYTHING_STOPPED
     family = row.family
     still_granted = family.granted_among(family.application.allowed_among(kept.scopes))
     return kept if list(kept.scopes) == still_granted else UNUSABLE_REFRESH_TOKEN

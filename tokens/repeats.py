@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
-from django.db.models import BinaryField, Case, F, Q, Value, When
+from django.db import connection, transaction
 
 from consent.details import AuthorizationDetail
 from core import clock, crypto
+from core.sql import execute
 from core.sweeps import BATCH, lock_batch
 from tokens.issuing import IssuedTokens
 from tokens.models import RefreshToken
@@ -22,6 +22,13 @@ from tokens.models import RefreshToken
 REFRESH_REPEAT_LIFETIME = timedelta(seconds=30)
 
 PURPOSE = "refresh-answer"
+_CONSUME = """
+    UPDATE tokens_refreshtoken
+    SET consumed_at = CASE WHEN id = %s THEN %s ELSE consumed_at END,
+        sealed_answer = CASE WHEN id = %s THEN {answer} END
+    WHERE id = %s OR (family_id = %s AND sealed_answer IS NOT NULL)
+"""
+CONSUME = {"postgresql": _CONSUME.format(answer="%s::bytea"), "sqlite": _CONSUME.format(answer="%s")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +50,8 @@ def consume(row: RefreshToken, now: datetime, keep: tuple[RefreshRequest, Issued
 
     Delete the stored responses of earlier rotations. Their tokens are now in use, so a repeat is a replay.
     """
-    used = Q(pk=row.pk)
-    rows = RefreshToken.objects.filter(used | Q(family=row.family_id, sealed_answer__isnull=False))
-    rows.update(
-        consumed_at=Case(When(used, then=Value(now)), default=F("consumed_at")),
-        sealed_answer=Case(When(used, then=Value(_seal(*keep))), output_field=BinaryField()) if keep else None,
-    )
+    answer = _seal(*keep) if keep else None
+    execute(CONSUME[connection.vendor], [row.id, now, row.id, answer, row.id, row.family_id])
 
 
 def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> IssuedTokens | None:

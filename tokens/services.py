@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import transaction
 
 from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
 from core import clock
 from core.actor import Actor
+from core.locks import write_transaction
 from core.sweeps import BATCH, delete_batch
 from developers.models import Organization
 from resources.audiences import CLAIMS_TOO_LONG, Audience, are_claims_too_long, audience_for_identifier, owners_of
@@ -25,7 +25,7 @@ from tokens.models import AccessToken, RefreshToken, TokenFamily
 KEEP_EXPIRED = timedelta(days=1)
 
 
-@transaction.atomic
+@write_transaction()
 def issue_client_token(
     *, actor: Actor, agent: Agent, scopes: Sequence[str], resource: Sequence[str] = ()
 ) -> IssuedTokens | Refusal:
@@ -51,7 +51,7 @@ def issue_client_token(
     if is_everything_stopped():
         return EVERYTHING_STOPPED
     now = clock.now()
-    family = TokenFamily.objects.create(
+    family = TokenFamily(
         application=agent,
         scope=" ".join(wanted),
         resource=audience,
