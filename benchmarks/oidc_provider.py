@@ -5,7 +5,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -26,8 +26,10 @@ def install(folder: Path) -> Path | None:
     (folder / "package.json").write_text('{"private": true, "type": "module"}')
     shutil.copy(ROOT / "benchmarks" / "node" / "server.js", folder)
     command = [npm, "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", *PACKAGES]
-    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=INSTALL_SECONDS, check=False)
-    return None if done.returncode else folder / "node_modules" / node_package() / "bin" / "node"
+    with suppress(subprocess.SubprocessError):
+        subprocess.run(command, cwd=folder, capture_output=True, timeout=INSTALL_SECONDS, check=True)
+        return folder / "node_modules" / node_package() / "bin" / "node"
+    return None
 
 
 @contextmanager
