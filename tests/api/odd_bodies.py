@@ -17,6 +17,7 @@ TEXTS = [
         r'"" "a" "a\t" "a\nb" "\u0000" "\\u0000" "\u0041" "é" "\u00e9" "日本" "😀" "\ud83d\ude00" "\ud800" "\udc00a"'
     ),
     *words(r'"{[," "\"" "\/" "/"'),
+    *words('"e\u0301" "a\u115f" "\ufeffa" "a\U000e0041" "e\u0301\u0301\u0301\u0301\u0301"'),
     *('" "', '"a b"', '" a"', '"a  b"', '"\t"', '"\u200f"', '"\u2028"', '"\x7f"'),
     *(f'"{"x" * size}"' for size in (200, 201, 2000, 2001)),
 ]
@@ -24,8 +25,11 @@ NUMBERS = [
     *words("0 -0 -0.0 1 -1 01 +1 1.0 0.1 1.10 1e3 1E3 1e16 1e400 NaN -Infinity 9007199254740991 9007199254740992"),
     *("-9007199254740992", "18446744073709551616", "1" * 5000),
 ]
-OTHERS = [*words('null true false [] {} [[]] [{"a":1}] {"a":{"b":1}} [1,2] [1.5] {"é":1}'), ""]
-DEEP = ['{"a":' * depth + "1" + "}" * depth for depth in (30, 31, 32, 33, 300)]
+OTHERS = [*words('null true false [] {} [[]] [{"a":1}] {"a":{"b":1}} [1,2] [1.5] [1.0] {"é":1} {"a":1.0}'), ""]
+DEPTHS = (30, 31, 32, 33, 300)
+DEEP = [*('{"a":' * depth + "1" + "}" * depth for depth in DEPTHS), *("[" * depth + "]" * depth for depth in DEPTHS)]
+# UTF-16 and UTF-8 order these names differently.
+UNORDERED = '{"ﬀ":1,"😀":2}'
 LONG = [f"[{'1,' * 3000}1]", f'"{"y" * MAX_USUAL}"', f'"{"z" * MAX_CONTEXT_BYTES}"', f'"{"é" * 2000}"']
 SCOPES = [
     *words(
@@ -40,8 +44,8 @@ ADDRESSES = [
     *words('"fe80::1%eth0" "192.0.2.01" "\u0661.0.0.1" "" null 7 ["::1"] {}'),
     '" 192.0.2.1"',
 ]
-NAMES = ["verb", "text", "task", "a", "ip", "amount", "é", "日本", r"a\u0000", r"\ud800", "", "token", "__proto__"]
-ANY = [*TEXTS, *NUMBERS, *OTHERS, *DEEP, *LONG]
+NAMES = ["verb", "text", "task", "a", "ip", "amount", "é", "ﬀ", "😀", r"a\u0000", r"\ud800", "", "token", "__proto__"]
+ANY = [*TEXTS, *NUMBERS, *OTHERS, *DEEP, UNORDERED, *LONG]
 FIELDS = ("token", "requiredScopes", "action", "resource", "context")
 
 

@@ -82,5 +82,6 @@ def test_encoded_decisions_are_what_is_shown() -> None:
     }
     varied = [Decision(allowed=True, **{**KNOWN, name: other}) for name, other in others.items()]
     lacking = [Decision(allowed=True, **{**KNOWN, name: None}) for name in KNOWN if name != "granted_scopes"]
-    for decision in (*DECISIONS.values(), *varied, *lacking, *DECISIONS.values()):
+    denied = Decision(allowed=False, **KNOWN)
+    for decision in (*DECISIONS.values(), *varied, *lacking, denied, *DECISIONS.values()):
         assert encode_decision(decision) == orjson.dumps(show_decision(decision))
