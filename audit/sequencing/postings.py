@@ -27,6 +27,7 @@ MICROSECOND = timedelta(microseconds=1)
 BITMAP_BYTES = SEGMENT // 8
 # More offsets than these, two bytes each, take more room than a bitmap.
 MAX_LISTED = BITMAP_BYTES // 2 - 1
+ONE = ord("1")
 
 ORGANIZATION, USER, AGENT, CONSENT, EVENT, OUTCOME = "organization", "user", "agent", "consent", "event", "outcome"
 ACTOR, ACTION, RULE, POLICY, STEP = "actor", "action", "rule", "policy", "step"
@@ -170,10 +171,10 @@ def encode(offsets: Sequence[int]) -> bytes:
     """Return ascending offsets as bytes: two for each, or a bitmap if that is shorter."""
     if len(offsets) <= MAX_LISTED:
         return struct.pack(f">{len(offsets)}H", *offsets)
-    mask = bytearray(BITMAP_BYTES)
+    digits = bytearray(b"0") * SEGMENT
     for offset in offsets:
-        mask[offset >> 3] |= 1 << (offset & 7)
-    return bytes(mask)
+        digits[~offset] = ONE
+    return int(digits, 2).to_bytes(BITMAP_BYTES, "little")
 
 
 def encode_marks(marks: Sequence[int]) -> bytes:

@@ -32,12 +32,12 @@ logger = logging.getLogger(__name__)
 
 # SQLite has one writer at a time. Small steps, and pauses in which decisions find the database free, delay them by a
 # millisecond instead of a tenth of a second. When the log is late, there are no pauses, and decisions must wait more.
-ENTRIES_PER_TRANSACTION = {"postgresql": 2000, "sqlite": 32}
+ENTRIES_PER_TRANSACTION = {"postgresql": 4000, "sqlite": 32}
 PAUSE_SECONDS = {"postgresql": 0.0, "sqlite": 0.0015}
 LATE_SECONDS = 3.0
-ENTRIES_PER_READ = 2000
+ENTRIES_PER_READ = 4000
 ROWS_PER_READ = 1000
-ROWS_PER_FETCH = 20
+ROWS_PER_FETCH = 50
 INTERVAL_SECONDS = 0.2
 # The heads of streams are saved after this many entries or seconds, whichever comes first: in a thousand entries, most
 # heads change, so saving them costs more than numbering the entries. A process that takes over reads these entries, and

@@ -102,6 +102,21 @@ def test_it_stops_in_the_middle_of_a_long_journal(store: str, monkeypatch: pytes
     assert Journal.objects.count() == 4
 
 
+def test_it_rests_longer_after_a_large_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopped(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            pauses.append(timeout)
+            return not moved
+
+    pauses: list[float | None] = []
+    moved = [0, sequencer_loop.LOAD - 1, sequencer_loop.LOAD, 0]
+    monkeypatch.setattr(sequencer_loop, "sequence", lambda **options: moved.pop(0))
+    race([lambda: run(Stopped())])
+    usual, longer = sequencer_loop.INTERVAL_SECONDS, sequencer_loop.INTERVAL_UNDER_LOAD
+    assert pauses == [0.0, usual, usual, longer, usual]
+    assert longer < sequencer_loop.TAKEOVER_SECONDS / 2
+
+
 def test_its_commits_do_not_wait_for_the_disk_on_sqlite(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if store != "sqlite":
         pytest.skip("about SQLite")

@@ -19,7 +19,7 @@ from audit.entries.journal import TABLE, Journaled, encode_entry
 from audit.entries.packing import pack
 from audit.entries.records import decode_opening
 from audit.events import Event
-from audit.models import Entry, Journal
+from audit.models import Checkpoint, Entry, Journal
 from audit.sequencing import sequencer
 from audit.sequencing.log import Log, Placed, Sealed
 from audit.sequencing.sequencer import sequence
@@ -55,6 +55,21 @@ def test_rows_are_moved_oldest_first_in_several_transactions(store: str, monkeyp
 
     assert steps == [6, 6]
     assert logged_ids() == ids_of(written)
+
+
+@pytest.mark.parametrize(("interval", "signatures"), [(3600.0, 1), (0.0, 3)], ids=["short", "long"])
+def test_a_run_is_signed_at_its_end_and_a_long_one_also_before(
+    interval: float, signatures: int, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sequencer.ENTRIES_PER_TRANSACTION, store, 1)
+    monkeypatch.setattr(sequencer, "INTERVAL_SECONDS", interval)
+    monkeypatch.setattr(sequencer.memory, "signed_at", 0.0)
+    for _ in range(3):
+        write_row(1)
+
+    sequence()
+
+    assert [*Checkpoint.objects.order_by("size").values_list("size", flat=True)] == [1, 2, 3][-signatures:]
 
 
 @pytest.mark.django_db(transaction=True)
