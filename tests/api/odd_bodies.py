@@ -26,7 +26,7 @@ NUMBERS = [
     *("-9007199254740992", "18446744073709551616", "1" * 5000),
 ]
 OTHERS = [*words('null true false [] {} [[]] [{"a":1}] {"a":{"b":1}} [1,2] [1.5] [1.0] {"é":1} {"a":1.0}'), ""]
-DEPTHS = (30, 31, 32, 33, 300)
+DEPTHS = (30, 31, 32, 33, 300, 1024, 1500)
 DEEP = [*('{"a":' * depth + "1" + "}" * depth for depth in DEPTHS), *("[" * depth + "]" * depth for depth in DEPTHS)]
 # UTF-16 and UTF-8 order these names differently.
 UNORDERED = '{"ﬀ":1,"😀":2}'
