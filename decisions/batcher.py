@@ -1,6 +1,7 @@
 """The batcher decides the questions together that arrived while the previous batch was under way.
 
-One batch is under way at a time, so batches grow with the load and each costs little more than a single question.
+So batches grow with the load, and each costs little more than a single question. A batch begins when the one before it
+ends or, if the store can and enough questions wait, when that only waits for its commit.
 Tenants take turns (`decisions/turns.py`). All methods but `decide` are called in the event loop's thread.
 """
 
@@ -8,6 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import chain
 
 from core.errors import OutcomeUnknown, Unavailable
@@ -15,7 +17,7 @@ from core.metrics import report_batch, report_refused_question, report_store_err
 from decisions.expectations import turn_of
 from decisions.questions import Question
 from decisions.requests import Decision
-from decisions.stores.base import Store, StoreUnavailable
+from decisions.stores.base import Committing, Store, StoreUnavailable, ignore
 from decisions.turns import BATCH_SECONDS, Part, Pending, Tenant, Turns
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,10 @@ TICK_SECONDS = 0.1
 LONGEST_SECONDS = 2 * BATCH_SECONDS
 # Turns of the event loop. At 32 connections, waiting for them decides a fifth more.
 GATHER_TURNS = 12
+# How many batches may be under way: the last reads while the others commit.
+MOST_UNDER_WAY = 2
+# How many questions must wait for that. Smaller batches would cost more than they win.
+LEAST_BESIDE = 16
 # Even if much waits, because this task comes before the requests that arrived in the same turn of the loop.
 LEAST_TURNS = 1
 BUSY = "Too many questions are waiting. Try again in a moment."
@@ -48,10 +54,14 @@ class Batcher:
         self._limit = limit
         self._loop = asyncio.get_running_loop()
         self._turns = Turns(turn_of)
-        self._under_way: Sequence[Part] = ()
+        self._under_way: list[Sequence[Part]] = []
+        """One batch, or two of which the first commits."""
         self._task: asyncio.Task[None] | None = None
+        self._deciding: set[asyncio.Task[None]] = set()
+        self._next: asyncio.Event | None = None
+        """What lets a batch begin while another commits."""
         self._ticking = False
-        self._size = 0
+        self._wanted = 0
         self._is_down = False
         self._ping: asyncio.Future[list[Decision]] | None = None
         self._committed_at = self._down_until = float("-inf")
@@ -74,6 +84,8 @@ class Batcher:
         self._turns.add(tenant, pending)
         if self._task is None:
             self._task = self._loop.create_task(self._work())
+        elif self._next is not None:
+            self._begin_next()
         if not self._ticking:
             self._tick()
         return pending.answer
@@ -102,6 +114,8 @@ class Batcher:
         """Finish what is waiting, and close the store."""
         if self._task is not None:
             await self._task
+        if self._deciding:
+            await asyncio.wait(self._deciding)
         await self._store.close()
 
     def _tenant_of(self, questions: Sequence[Question]) -> Tenant:
@@ -121,14 +135,36 @@ class Batcher:
     async def _work(self) -> None:
         """Decide batches until nothing waits."""
         while batch := await self._gather():
-            self._under_way = batch
-            try:
-                await self._decide(batch)
-            except Exception as error:  # an error in this class must not leave callers waiting
-                logger.exception("A batch could not be answered")
-                _fail(_pending(batch), error)
-            self._under_way = ()
+            following = asyncio.Event()
+            task = self._loop.create_task(self._run(batch, following))
+            self._deciding.add(task)
+            task.add_done_callback(self._deciding.discard)
+            await following.wait()
         self._task = None
+
+    async def _run(self, batch: Sequence[Part], following: asyncio.Event) -> None:
+        """Decide a batch. Set the event when the next one may begin."""
+        self._under_way.append(batch)
+        try:
+            await self._decide(batch, partial(self._commit, batch, following))
+        except Exception as error:  # an error in this class must not leave callers waiting
+            logger.exception("A batch could not be answered")
+            _fail(_pending(batch), error)
+        self._under_way.remove(batch)
+        following.set()
+        self._begin_next()
+
+    def _commit(self, batch: Sequence[Part], following: asyncio.Event, decided: int) -> None:
+        """Let the next batch begin while this one commits, unless it may contain more of the same requests."""
+        if decided == _size(batch) and all(part.pending.is_taken for part in batch):
+            self._next = following
+            self._begin_next()
+
+    def _begin_next(self) -> None:
+        """Let the next batch begin, if one that only commits is under way and enough questions wait."""
+        if self._next is not None and len(self._under_way) < MOST_UNDER_WAY and self.number_waiting >= LEAST_BESIDE:
+            self._next.set()
+            self._next = None
 
     async def _gather(self) -> list[Part]:
         """Return the next requests, after a moment for the callers that were answered last to ask again.
@@ -137,17 +173,27 @@ class Batcher:
         """
         for turn in range(GATHER_TURNS):
             await asyncio.sleep(0)
-            if turn >= LEAST_TURNS and self.number_waiting >= self._size:
+            if turn >= LEAST_TURNS and (self._under_way or self.number_waiting >= self._wanted):
                 break
         batch = self._turns.take()
-        self._size = sum(len(part.questions) for part in batch)
+        self._wanted = self._wanted_after(_size(batch))
         return batch
 
-    async def _decide(self, batch: Sequence[Part]) -> None:
+    def _wanted_after(self, size: int) -> int:
+        """Return for how many questions to wait, after a batch of this size: for all that were asked at the same time.
+
+        If they are many, half of them are enough, so that one half is read while the other commits.
+        """
+        together = size + self.number_waiting + sum(map(_size, self._under_way))
+        return together // 2 if self._store.reads_beside_commits and together >= 2 * LEAST_BESIDE else size
+
+    async def _decide(self, batch: Sequence[Part], committing: Committing = ignore) -> None:
         questions = list(chain.from_iterable(part.questions for part in batch))
         try:
-            decide = self._store.decide(questions, LONGEST_SECONDS) if questions else self._ping_store()
-            decisions = await decide
+            if questions:
+                decisions = await self._store.decide(questions, LONGEST_SECONDS, committing)
+            else:
+                decisions = await self._ping_store()
         except StoreUnavailable as error:
             self._report_down(error)
             if questions:
@@ -221,14 +267,19 @@ class Batcher:
         """Give up on requests whose deadline has passed, as long as there are any."""
         late = time.perf_counter() - DEADLINE_SECONDS
         # A batch under way may still be committed. Requests that wait are dropped.
-        for queue, error in ((_pending(self._under_way), OutcomeUnknown), (self._turns, Unavailable)):
+        under_way = [part.pending for batch in self._under_way for part in batch]
+        for queue, error in ((under_way, OutcomeUnknown), (self._turns, Unavailable)):
             for pending in queue:
                 if pending.arrived < late and not pending.answer.done():
                     report_refused_question("deadline", len(pending.questions))
                     _fail((pending,), error(LATE))
-        self._ticking = self._task is not None
+        self._ticking = self._task is not None or bool(self._under_way)
         if self._ticking:
             self._loop.call_later(TICK_SECONDS, self._tick)
+
+
+def _size(batch: Sequence[Part]) -> int:
+    return sum([len(part.questions) for part in batch])
 
 
 def _pending(batch: Sequence[Part]) -> Sequence[Pending]:

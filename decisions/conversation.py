@@ -158,7 +158,7 @@ def _finish(
     steps += settling.approvals.steps()
     steps += write_reservations(zip(logged, entries.ids, strict=False), now)
     steps += [Step(Statement.WRITE_JOURNAL, (body,)) for body in seal_rows(entries.encoded)]
-    yield Trip(steps, commits=True)
+    yield Trip(steps, commits=True, decided=len(judgements))
     for judgement, entry_id in zip(logged, entries.ids, strict=False):
         judgement.decision.audit_id, judgement.decision.decided_at = entry_id, now
         judgement.decision.effort = judgement.effort

@@ -1,6 +1,6 @@
 """The interface of a store, and what its failures mean."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Protocol
 
@@ -9,6 +9,14 @@ from decisions.requests import Decision
 
 # How long one batch may take, including waits for a lock or for a lost server.
 STORE_SECONDS = 5.0
+
+
+Committing = Callable[[int], None]
+"""Called with the number of decisions of a batch once all is done but its commit."""
+
+
+def ignore(number: int) -> None:
+    """Do nothing when a batch commits."""
 
 
 class StoreUnavailable(Exception):
@@ -23,11 +31,20 @@ class StoreUnavailable(Exception):
 
 
 class Store(Protocol):
-    """Decides batches, one at a time. After a failure, the next batch starts with a new connection if necessary."""
+    """Decides batches, one at a time. After a failure, the next batch starts with a new connection if necessary.
 
-    async def decide(self, questions: Sequence[Question], seconds: float = inf) -> list[Decision]:
+    If it `reads_beside_commits`, it can decide another batch while one commits.
+    """
+
+    reads_beside_commits: bool
+
+    async def decide(
+        self, questions: Sequence[Question], seconds: float = inf, committing: Committing = ignore
+    ) -> list[Decision]:
         """Return the decisions in order, after their commit. If all would take more than about `seconds`, return
         only those of the first questions, at least one.
+
+        Calls `committing` when only the commit is left.
 
         Raises `StoreUnavailable`. Any other exception is caused by the batch itself, so another batch may succeed.
         In both cases, the batch may have been committed only if the commit's answer was lost.

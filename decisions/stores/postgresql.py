@@ -11,58 +11,69 @@ from psycopg.conninfo import make_conninfo
 from decisions.conversation import Conversation, converse, ping
 from decisions.questions import Question
 from decisions.requests import Decision
-from decisions.stores.base import STORE_SECONDS, StoreUnavailable
+from decisions.stores.base import STORE_SECONDS, Committing, StoreUnavailable, ignore
 from decisions.stores.pipeline import BadBatch, Pipeline
 
 
 class PostgresqlStore:
-    """Decides batches on a connection that it opens when it needs one."""
+    """Decides batches on connections that it opens when it needs them: a second one for a batch beside a commit."""
+
+    reads_beside_commits = True
 
     def __init__(self, conninfo: str) -> None:
         self._conninfo = make_conninfo(conninfo, application_name="agentgate verify")
-        self._pipeline: Pipeline | None = None
+        self._idle: list[Pipeline] = []
 
-    async def decide(self, questions: Sequence[Question], seconds: float = inf) -> list[Decision]:
+    async def decide(
+        self, questions: Sequence[Question], seconds: float = inf, committing: Committing = ignore
+    ) -> list[Decision]:
         conversation = converse(questions, is_serial=False, seconds=seconds)
-        return await self._within(lambda pipeline: _run(pipeline, conversation))
+        return await self._within(lambda pipeline: _run(pipeline, conversation, committing))
 
     async def ping(self, *, writes: bool = True) -> None:
         await self._within(lambda pipeline: pipeline.run(ping(writes=writes)))
 
     async def close(self) -> None:
-        pipeline, self._pipeline = self._pipeline, None
-        if pipeline is not None:
-            await pipeline.close()
+        while self._idle:
+            await self._idle.pop().close()
 
     async def _within[Result](self, work: Callable[[Pipeline], Awaitable[Result]]) -> Result:
-        """Do some work on the connection within `STORE_SECONDS`. Close it if it may be in an unknown state."""
+        """Do some work on a connection within `STORE_SECONDS`. Close it if it may be in an unknown state."""
+        pipeline: Pipeline | None = None
         try:
             async with asyncio.timeout(STORE_SECONDS):
-                return await work(await self._open())
-        except TimeoutError as error:
-            raise await self._lost("timeout", "PostgreSQL did not answer in time.") from error
-        except (psycopg.Error, OSError) as error:
-            raise await self._lost("connection", str(error).strip()) from error
+                pipeline = await self._take()
+                result = await work(pipeline)
         except BadBatch:
+            if pipeline is not None:
+                self._idle.append(pipeline)
             raise
-        except BaseException:
-            await self.close()
+        except BaseException as error:
+            if pipeline is not None:
+                await pipeline.close()
+            if isinstance(error, TimeoutError | psycopg.Error | OSError):
+                raise _lost(error, pipeline) from error
             raise
+        self._idle.append(pipeline)
+        return result
 
-    async def _lost(self, kind: str, detail: str) -> StoreUnavailable:
-        may_have_committed = self._pipeline is not None and self._pipeline.is_committing
-        await self.close()
-        return StoreUnavailable(kind, detail, may_have_committed=may_have_committed)
-
-    async def _open(self) -> Pipeline:
-        if self._pipeline is not None and self._pipeline.is_lost:
-            await self.close()
-        if self._pipeline is None:
-            self._pipeline = await Pipeline.open(self._conninfo)
-        return self._pipeline
+    async def _take(self) -> Pipeline:
+        while self._idle:
+            pipeline = self._idle.pop()
+            if not pipeline.is_lost:
+                return pipeline
+            await pipeline.close()
+        return await Pipeline.open(self._conninfo)
 
 
-async def _run(pipeline: Pipeline, conversation: Conversation) -> list[Decision]:
+def _lost(error: BaseException, pipeline: Pipeline | None) -> StoreUnavailable:
+    may_have_committed = pipeline is not None and pipeline.is_committing
+    if isinstance(error, TimeoutError):
+        return StoreUnavailable("timeout", "PostgreSQL did not answer in time.", may_have_committed=may_have_committed)
+    return StoreUnavailable("connection", str(error).strip(), may_have_committed=may_have_committed)
+
+
+async def _run(pipeline: Pipeline, conversation: Conversation, committing: Committing) -> list[Decision]:
     rows: Any = None
     while True:
         try:
@@ -70,6 +81,8 @@ async def _run(pipeline: Pipeline, conversation: Conversation) -> list[Decision]
         except StopIteration as end:
             decisions: list[Decision] = end.value
             return decisions
+        if trip.commits:
+            committing(trip.decided)
         rows = await pipeline.run(trip)
 
 

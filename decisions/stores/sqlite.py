@@ -16,7 +16,7 @@ from core.locks import sqlite_writer
 from decisions.conversation import Conversation, converse, ping
 from decisions.questions import Question
 from decisions.requests import Decision
-from decisions.stores.base import STORE_SECONDS, StoreUnavailable
+from decisions.stores.base import STORE_SECONDS, Committing, StoreUnavailable, ignore
 from decisions.stores.sqlite_sql import SQL
 from decisions.stores.sqlite_values import encode, encode_rows, rows_of
 from decisions.stores.statements import Statement, Step, Trip
@@ -33,11 +33,15 @@ LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 class SqliteStore:
     """Decides batches on a connection that it opens when it needs one."""
 
+    reads_beside_commits = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
 
-    async def decide(self, questions: Sequence[Question], seconds: float = inf) -> list[Decision]:
+    async def decide(
+        self, questions: Sequence[Question], seconds: float = inf, committing: Committing = ignore
+    ) -> list[Decision]:
         try:
             async with self._transaction() as connection:
                 return _run(connection, converse(questions, is_serial=True, seconds=seconds))

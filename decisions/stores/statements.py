@@ -97,10 +97,14 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Trip:
-    """Steps that are sent to the database together. `before` is committed first, in a transaction of its own."""
+    """Steps that are sent to the database together. `before` is committed first, in a transaction of its own.
+
+    One that commits says how many questions are `decided` then.
+    """
 
     steps: Sequence[Step]
     before: Sequence[Step] = ()
     begins: bool = False
     commits: bool = False
     rolls_back: bool = False
+    decided: int = 0

@@ -99,13 +99,16 @@ def test_a_batch_starts_again_only_so_often(decide: Decide, grant: Grant, monkey
     assert allowed(decide(*[asking(grant.access_token)] * 3)) == [True, True, False]
 
 
+@pytest.mark.parametrize("stores", [1, 2])
 @pytest.mark.django_db(transaction=True)
-def test_a_limit_is_exact_over_two_stores(loop: EventLoop, grant: Grant, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_is_exact_over_batches_at_once(
+    loop: EventLoop, grant: Grant, monkeypatch: pytest.MonkeyPatch, stores: int
+) -> None:
     monkeypatch.setattr(turns, "MAX_BATCH", 4)
     limit(grant, 20)
     limit(grant, 30, "global")
 
-    outcomes = ask_apart(loop, 2, [asking(grant.access_token)] * 64)
+    outcomes = ask_apart(loop, stores, [asking(grant.access_token)] * 64)
 
     decisions = [outcome for outcome in outcomes if isinstance(outcome, Decision)]
     assert len(decisions) == 64

@@ -10,11 +10,11 @@ import pytest
 from core.errors import OutcomeUnknown, Unavailable
 from decisions import batcher as batcher_module
 from decisions import turns
-from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, Batcher
+from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, LEAST_BESIDE, Batcher
 from decisions.conversation import TooManyStarts
 from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
-from decisions.stores.base import StoreUnavailable
+from decisions.stores.base import Committing, StoreUnavailable, ignore
 from decisions.turns import MAX_BATCH
 from tests.world import ANONYMOUS
 
@@ -27,6 +27,8 @@ Answer = asyncio.Future[list[Decision]]
 class FakeStore:
     """Decides at once, or one batch per `release` while it is held. Batches with a question in `failures` fail."""
 
+    reads_beside_commits = False
+
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.pings = self.writes = 0
@@ -35,6 +37,7 @@ class FakeStore:
         self.most = LIMIT
         self.is_closed = False
         self._released: asyncio.Semaphore | None = None
+        self._commits: dict[str, asyncio.Event] = {}
 
     def hold(self) -> None:
         self._released = asyncio.Semaphore(0)
@@ -43,10 +46,20 @@ class FakeStore:
         assert self._released
         self._released.release()
 
-    async def decide(self, questions: Sequence[Question], seconds: float = inf) -> list[Decision]:
+    def hold_commit(self, name: str) -> asyncio.Event:
+        """Return the event that lets the batch commit whose first question has this name."""
+        self.reads_beside_commits = True
+        return self._commits.setdefault(name, asyncio.Event())
+
+    async def decide(
+        self, questions: Sequence[Question], seconds: float = inf, committing: Committing = ignore
+    ) -> list[Decision]:
         questions = questions[: self.most]
         names = [question.request.token for question in questions]
         self.batches.append(names)
+        if names[0] in self._commits:
+            committing(len(names))
+            await self._commits[names[0]].wait()
         await self._work(*(self.failures[name] for name in names if name in self.failures))
         return [Decision(allowed=True, token_id=name) for name in names]
 
@@ -423,7 +436,7 @@ async def test_requests_are_read_between_two_batches(
     read: list[str] = []
     begun: list[int] = []
 
-    async def decide(questions: Sequence[Question], seconds: float) -> list[Decision]:
+    async def decide(questions: Sequence[Question], *_: object) -> list[Decision]:
         begun.append(len(read))
         asyncio.get_running_loop().call_soon(read.append, "what arrived meanwhile")
         return [Decision(allowed=True, effort=turns.COSTLY) for _ in questions]
@@ -442,7 +455,7 @@ async def test_what_arrives_while_a_batch_ends_can_be_in_the_next_one(
     batches: list[int] = []
     late: list[Answer] = []
 
-    async def decide(questions: Sequence[Question], seconds: float) -> list[Decision]:
+    async def decide(questions: Sequence[Question], *_: object) -> list[Decision]:
         batches.append(len(late))
         if len(batches) == 1:
             loop = asyncio.get_running_loop()
@@ -462,3 +475,96 @@ async def test_what_takes_too_long_for_a_batch_is_in_the_next_ones(batcher: Batc
     assert [await decided(answer) for answer in answers] == [["a"], ["b", "c", "d"], ["e"]]
     assert store.batches == [["a", "b"], ["c", "d"], ["e"]]
     assert batcher.number_waiting == 0
+
+
+async def begin_commit(batcher: Batcher, store: FakeStore) -> tuple[asyncio.Event, Answer]:
+    """Let a batch begin whose commit waits for the event."""
+    commit = store.hold_commit("a")
+    answer = ask(batcher, "a")
+    await asyncio.sleep(0.005)
+    return commit, answer
+
+
+async def is_begun(store: FakeStore, number: int) -> bool:
+    """Return whether this many batches have begun after a moment, and no more."""
+    await asyncio.sleep(0.005)
+    return len(store.batches) == number
+
+
+async def test_while_one_commits_the_next_is_read_if_enough_wait(batcher: Batcher, store: FakeStore) -> None:
+    commit, first = await begin_commit(batcher, store)
+    others = [ask(batcher, name) for name in names("b", LEAST_BESIDE - 1)]
+    assert await is_begun(store, 1)
+
+    others.append(ask(batcher, "last"))
+
+    assert await is_begun(store, 2)
+    assert [await decided(answer) for answer in others][-1] == ["last"]
+    assert not first.done()
+    commit.set()
+    assert await decided(first) == ["a"]
+
+
+async def test_only_one_is_read_while_others_commit(batcher: Batcher, store: FakeStore) -> None:
+    commits = [store.hold_commit("a"), store.hold_commit("b0"), store.hold_commit("c0")]
+    answers = [ask(batcher, "a")]
+    for prefix in "bc":
+        await asyncio.sleep(0.005)
+        answers += [ask(batcher, name) for name in names(prefix, LEAST_BESIDE)]
+    assert await is_begun(store, 2), "two are under way"
+
+    commits[0].set()
+
+    assert await is_begun(store, 3)
+    for commit in commits:
+        commit.set()
+    assert len([await decided(answer) for answer in answers]) == 1 + 2 * LEAST_BESIDE
+
+
+async def test_the_parts_of_a_request_are_decided_one_after_the_other(batcher: Batcher, store: FakeStore) -> None:
+    commit = store.hold_commit("a0")
+    store.most = 20
+    many = ask(batcher, *names("a", 40))
+    others = [ask(batcher, name) for name in names("b", LEAST_BESIDE)]
+    assert await is_begun(store, 1), "the rest of the request must wait"
+
+    commit.set()
+
+    assert await decided(many) == names("a", 40)
+    assert [await decided(answer) for answer in others] == [[name] for name in names("b", LEAST_BESIDE)]
+
+
+async def test_a_commit_that_fails_is_not_that_of_the_batch_beside_it(batcher: Batcher, store: FakeStore) -> None:
+    store.failures = {"a": StoreUnavailable("timeout", "late", may_have_committed=True)}
+    commit, first = await begin_commit(batcher, store)
+    others = [ask(batcher, name) for name in names("b", LEAST_BESIDE)]
+    assert [await decided(answer) for answer in others] == [[name] for name in names("b", LEAST_BESIDE)]
+
+    commit.set()
+
+    assert await is_unknown(first)
+    assert await decided(ask(batcher, "c")) == ["c"]
+
+
+async def test_closing_waits_for_all_commits(batcher: Batcher, store: FakeStore) -> None:
+    commit, first = await begin_commit(batcher, store)
+    others = [ask(batcher, name) for name in names("b", LEAST_BESIDE)]
+    await asyncio.wait(others)
+
+    closing = asyncio.ensure_future(batcher.close())
+    await asyncio.sleep(0.005)
+    assert not store.is_closed
+    commit.set()
+    await closing
+
+    assert store.is_closed
+    assert await decided(first) == ["a"]
+
+
+async def test_half_of_many_callers_are_enough_for_a_batch_if_the_other_half_can_commit(
+    batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "BATCH_SECONDS", 1.0)
+    store.reads_beside_commits = True
+    await asyncio.wait([ask(batcher, name) for name in names("a", 2 * LEAST_BESIDE)])
+    assert batcher._wanted == LEAST_BESIDE

@@ -235,12 +235,14 @@ class TestACallInParts:
 class Interrupted:
     """A store beside which something happens after each batch."""
 
+    reads_beside_commits = False
+
     def __init__(self, store: Store, act: Callable[[], object]) -> None:
         self._store = store
         self._act = act
 
-    async def decide(self, questions: Sequence[Question], seconds: float) -> list[Decision]:
-        decisions = await self._store.decide(questions, seconds)
+    async def decide(self, questions: Sequence[Question], *others: Any) -> list[Decision]:
+        decisions = await self._store.decide(questions, *others)
         self._act()
         return decisions
 
@@ -248,15 +250,17 @@ class Interrupted:
 class Failing:
     """A store that decides some batches and then cannot be reached."""
 
+    reads_beside_commits = False
+
     def __init__(self, store: Store, after: int) -> None:
         self._store = store
         self._left = after
 
-    async def decide(self, questions: Sequence[Question], seconds: float) -> list[Decision]:
+    async def decide(self, questions: Sequence[Question], *others: Any) -> list[Decision]:
         self._left -= 1
         if self._left < 0:
             raise StoreUnavailable("connection", "server closed the connection")
-        return await self._store.decide(questions, seconds)
+        return await self._store.decide(questions, *others)
 
 
 def call(grant: Grant, *values: str, digest: str = "d") -> list[VerifyRequest]:
