@@ -83,5 +83,6 @@ def test_encoded_decisions_are_what_is_shown() -> None:
     varied = [Decision(allowed=True, **{**KNOWN, name: other}) for name, other in others.items()]
     lacking = [Decision(allowed=True, **{**KNOWN, name: None}) for name in KNOWN if name != "granted_scopes"]
     denied = Decision(allowed=False, **KNOWN)
-    for decision in (*DECISIONS.values(), *varied, *lacking, denied, *DECISIONS.values()):
+    many = Decision(allowed=True, **{**KNOWN, "granted_scopes": ("email:read",) * 100})
+    for decision in (*DECISIONS.values(), *varied, *lacking, denied, many, *DECISIONS.values()):
         assert encode_decision(decision) == orjson.dumps(show_decision(decision))

@@ -25,8 +25,8 @@ from tokens.issuing import IssuedTokens
 MAX_SCOPES, MAX_BATCH, MAX_CONTEXT_BYTES = 100, 100, 16 * 1024
 MAX_QUERY = 2000
 MAX_ACTION, MAX_RESOURCE = 200, 2000
-# Of tokens. Each has about 300 bytes, or a few KB with a hundred scopes.
-MAX_BEGINNINGS = 10_000
+# Of tokens. With this many scopes of the greatest length, all have 60 MB together, and usually 10.
+MAX_BEGINNINGS, MAX_REMEMBERED_SCOPES = 10_000, 20
 
 
 class ClientBody(RequestBody):
@@ -278,7 +278,8 @@ def show_decision(decision: Decision) -> dict[str, Any]:
 def encode_decision(decision: Decision) -> bytes:
     """Return the JSON of `show_decision`. Allowed decisions about a token differ only in their ids, which come last."""
     is_plain = decision.reservation_expires_at is None and decision.trace is None and decision.reason is None
-    if not (decision.allowed and is_plain and decision.is_known and decision.audit_id):
+    is_short = len(decision.granted_scopes) <= MAX_REMEMBERED_SCOPES
+    if not (decision.allowed and is_plain and is_short and decision.is_known and decision.audit_id):
         return orjson.dumps(show_decision(decision))
     granted = decision.granted_scopes, decision.expires_at
     beginning = _encode_beginning(decision.user_id, decision.agent_id, decision.consent_id, *granted)
