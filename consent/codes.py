@@ -16,7 +16,7 @@ from consent.grants import JOINS, Grant, columns_of_grant, make_grant
 from consent.models import AuthorizationCode, Consent
 from core import clock, crypto, secrets
 from core.locks import GRANTS
-from core.sql import Columns, execute, fetch_one
+from core.sql import Columns, execute, fetch_one, pipelined
 from core.sweeps import BATCH, delete_batch
 
 AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
@@ -75,9 +75,10 @@ def lock_code(code: str) -> LockedCode | None:
     Danger: read in a statement of its own. One that waits for a lock sees the other rows as they were before.
     """
     digest = secrets.digest(code)
-    if connection.vendor == "postgresql" and not fetch_one(LOCK, [GRANTS, digest]):
-        return None
-    found = fetch_one(_read_sql(), [digest])
+    with pipelined():
+        if connection.vendor == "postgresql":
+            execute(LOCK, [GRANTS, digest])
+        found = fetch_one(_read_sql(), [digest])
     if found is None:
         return None
     values = iter(found)

@@ -4,17 +4,27 @@ Django needs up to a millisecond of CPU to write the SQL of a query that joins f
 to plan it. Here the SQL is written once, PostgreSQL keeps the plan, and the rows are still models.
 """
 
+import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import cache, cached_property
 from itertools import islice
+from select import select
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, models
 from psycopg import Cursor
 
+from core.fields import ExactCharField
+from core.ids import PrefixedIdField
+
 # How often a connection has run a statement before PostgreSQL prepares it.
 PREPARE_AFTER = 3
+# How long a connection that was used needs no check.
+FRESH_SECONDS = 1.0
+# Fields whose values the drivers take as they are. Subclasses may not be.
+PLAIN = {models.CharField, ExactCharField, PrefixedIdField, models.TextField, models.ForeignKey, models.DateTimeField}
 
 
 class Columns[Row: models.Model]:
@@ -74,6 +84,21 @@ def insert(*rows: models.Model) -> None:
         row._state.adding, row._state.db = False, DEFAULT_DB_ALIAS
 
 
+@contextmanager
+def pipelined() -> Iterator[None]:
+    """Send PostgreSQL the statements of the block without waiting for each.
+
+    Wait at its end and where it reads a row. An error of any statement is raised there.
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.vendor != "postgresql":
+        yield
+        return
+    database.ensure_connection()
+    with database.wrap_database_errors, database.connection.pipeline():
+        yield
+
+
 def _executed(sql: str, parameters: Sequence[Any]) -> Any:
     """Return a cursor that has run the statement. PostgreSQL prepares one that has run a few times."""
     database = connections[DEFAULT_DB_ALIAS]
@@ -86,12 +111,23 @@ def _executed(sql: str, parameters: Sequence[Any]) -> Any:
 
 def _prepared_cursor(database: Any) -> Any:
     """Return a cursor that binds on the server, with Django's errors and its log of queries."""
-    database.close_if_health_check_failed()
+    if not database.in_atomic_block:
+        _check(database)
     database.ensure_connection()
     database.connection.prepare_threshold = (
         PREPARE_AFTER  # Django's own cursors bind in the client, and prepare nothing
     )
     return database._prepare_cursor(Cursor(database.connection))
+
+
+def _check(database: Any) -> None:
+    """Let Django check the connection as it does once per request, unless it was used a moment ago and is quiet."""
+    raw, now = database.connection, time.monotonic()
+    if raw is not None and now < getattr(raw, "used_until", 0) and not select([raw], [], [], 0)[0]:
+        database.health_check_done = True
+    database.close_if_health_check_failed()
+    database.ensure_connection()
+    database.connection.used_until = now + FRESH_SECONDS
 
 
 def _converters_of(column: Any) -> list[Callable[..., Any]]:
@@ -100,8 +136,14 @@ def _converters_of(column: Any) -> list[Callable[..., Any]]:
 
 
 def _values_of(row: models.Model) -> list[Any]:
-    database, fields = connections[DEFAULT_DB_ALIAS], row._meta.concrete_fields
-    return [field.get_db_prep_save(field.pre_save(row, add=True), database) for field in fields]
+    database = connections[DEFAULT_DB_ALIAS]
+    return [_value_of(field, row, database) for field in row._meta.concrete_fields]
+
+
+def _value_of(field: Any, row: models.Model, database: Any) -> Any:
+    if type(field) in PLAIN and not getattr(field, "auto_now_add", False):
+        return getattr(row, field.attname)
+    return field.get_db_prep_save(field.pre_save(row, add=True), database)
 
 
 @cache

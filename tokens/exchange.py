@@ -15,6 +15,7 @@ from consent.targets import asks_for_all
 from core import clock
 from core.actor import Actor
 from core.locks import write_transaction
+from core.sql import pipelined
 from resources.audiences import held_among
 from tokens.families import end_replayed_family, next_expiry, problem_with_grant
 from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
@@ -67,16 +68,17 @@ def exchange_code(
         return OTHER_DETAILS
     if grant.is_everything_stopped:
         return EVERYTHING_STOPPED
-    consume_code(row, now)
-    return issue_pair(
-        Event.TOKEN_ISSUED,
-        actor=actor,
-        family=_new_family(row, held, now),
-        scopes=scopes,
-        resource=resource,
-        services=grant.services,
-        now=now,
-    )
+    with pipelined():
+        consume_code(row, now)
+        return issue_pair(
+            Event.TOKEN_ISSUED,
+            actor=actor,
+            family=_new_family(row, held, now),
+            scopes=scopes,
+            resource=resource,
+            services=grant.services,
+            now=now,
+        )
 
 
 def _new_family(row: AuthorizationCode, audience: Sequence[str], now: datetime) -> TokenFamily:

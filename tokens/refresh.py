@@ -18,7 +18,7 @@ from consent.targets import asks_for_all
 from core import clock, secrets
 from core.actor import Actor
 from core.locks import GRANTS, write_transaction
-from core.sql import Columns, fetch_one
+from core.sql import Columns, execute, fetch_one, pipelined
 from resources.audiences import Service, held_among
 from tokens.families import end_replayed_family, problem_with_grant
 from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
@@ -76,16 +76,17 @@ def refresh_tokens(
         return _repeat(row, request, problem, actor=actor, is_repeatable=is_repeatable, now=now)
     if problem:
         return problem
-    issued = issue_pair(
-        Event.TOKEN_REFRESHED,
-        actor=actor,
-        family=row.family,
-        scopes=row.family.scope.split() if scopes is None else scopes,
-        resource=resource or held,
-        services=grant.services,
-        now=now,
-    )
-    consume(row, now, keep=(request, issued) if is_repeatable else None)
+    with pipelined():
+        issued = issue_pair(
+            Event.TOKEN_REFRESHED,
+            actor=actor,
+            family=row.family,
+            scopes=row.family.scope.split() if scopes is None else scopes,
+            resource=resource or held,
+            services=grant.services,
+            now=now,
+        )
+        consume(row, now, keep=(request, issued) if is_repeatable else None)
     return issued
 
 
@@ -98,9 +99,10 @@ def _lock_refresh_token(refresh_token: str) -> LockedToken | None:
     Danger: read in a statement of its own. One that waits for a lock sees the other rows as they were before.
     """
     digest = secrets.digest(refresh_token)
-    if connection.vendor == "postgresql" and not fetch_one(LOCK, [GRANTS, digest]):
-        return None
-    found = fetch_one(_read_sql(), [digest])
+    with pipelined():
+        if connection.vendor == "postgresql":
+            execute(LOCK, [GRANTS, digest])
+        found = fetch_one(_read_sql(), [digest])
     if found is None:
         return None
     values = iter(found)

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import IntegrityError, connection, models, transaction
 from django.test.utils import CaptureQueriesContext
@@ -12,7 +13,8 @@ from agents.models import Agent, ClientSecret
 from consent.models import AuthorizationCode, Consent
 from core import clock
 from core.ids import new_id
-from core.sql import PREPARE_AFTER, Columns, execute, fetch_one, insert
+from core.sql import PREPARE_AFTER, Columns, execute, fetch_one, insert, pipelined
+from decisions.stores.postgresql import conninfo_of
 from developers.models import Organization
 from tests.shared import cases
 from tests.world import make_grant
@@ -91,6 +93,41 @@ def test_execute_returns_how_many_rows_it_has_written() -> None:
     assert execute(change, [clock.now(), new_id("fam")]) == 0
     assert execute(change, [clock.now(), TokenFamily.objects.get().id]) == 1
     assert fetch_one("SELECT id FROM tokens_tokenfamily WHERE revoked_at IS NULL") is None
+
+
+def test_an_error_of_a_pipelined_statement_is_raised_at_its_end_and_undoes_the_others() -> None:
+    (family, token), before = new_rows(), AccessToken.objects.first()
+    assert before
+    token.pk = before.pk
+
+    def insert_both() -> None:
+        with transaction.atomic(), pipelined():
+            insert(family)
+            insert(token)
+
+    with pytest.raises(IntegrityError):
+        insert_both()
+    assert not TokenFamily.objects.filter(pk=family.pk).exists()
+
+
+def test_a_pipelined_statement_sees_the_rows_of_the_one_before() -> None:
+    family, _ = new_rows()
+    with pipelined():
+        insert(family)
+        found = fetch_one("SELECT id FROM tokens_tokenfamily WHERE id = %s", [family.pk])
+    assert found == (family.pk,)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_the_server_has_just_ended_is_replaced() -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("about PostgreSQL")
+    fetch_one("SELECT 1")
+    (ended,) = fetch_one("SELECT pg_backend_pid()") or ()
+    with psycopg.connect(conninfo_of(connection.settings_dict), autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [ended])
+    connection.health_check_enabled, connection.health_check_done = True, False  # as at the start of a request
+    assert fetch_one("SELECT pg_backend_pid()") != (ended,)
 
 
 def test_postgresql_keeps_the_plan_of_a_statement_that_runs_often() -> None:
