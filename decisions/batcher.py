@@ -120,6 +120,8 @@ class Batcher:
 
     def _tenant_of(self, questions: Sequence[Question]) -> Tenant:
         """Return the tenant whose turn the questions take: the organization concerned whose questions cost most."""
+        if len(questions) == 1:
+            return self._turns.tenant(turn_of(questions[0]))
         names = {turn_of(question) for question in questions} if questions else {PING}
         return max(map(self._turns.tenant, names), key=lambda tenant: tenant.cost)
 
@@ -238,9 +240,9 @@ class Batcher:
             pending.decisions += own
             if pending.answer.done():
                 continue
-            refused = next((decision for decision in own if decision.problem), None)
-            if refused is not None:  # so are those of its questions that wait
-                pending.answer.set_result([refused] * len(pending.questions))
+            refused = [decision for decision in own if decision.problem]
+            if refused:  # so are those of its questions that wait
+                pending.answer.set_result(refused[:1] * len(pending.questions))
             elif len(pending.decisions) == len(pending.questions):
                 pending.answer.set_result(pending.decisions)
         self._turns.settle(batch, spent)

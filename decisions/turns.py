@@ -129,6 +129,8 @@ class Turns:
 
     def give_back(self, batch: Sequence[Part], decided: int) -> list[Part]:
         """Let all but the first `decided` questions of a batch wait again. Return the parts without these."""
+        if decided >= sum([len(part.questions) for part in batch]):
+            return list(batch)
         kept = []
         for part in batch:
             kept.append(part._replace(questions=part.questions[:decided]))
