@@ -25,8 +25,6 @@ from policies.policy_sets import PolicySet
 from resources.catalogue import catalogue
 
 MAX_BASES = 16_384
-# The characters of a token's facts. Longer ones are not remembered, because a process may remember many.
-MAX_REMEMBERED = 4_000
 FOREVER = datetime.max.replace(tzinfo=UTC)
 NO_LABELS: frozenset[str] = frozenset()
 
@@ -122,7 +120,7 @@ def find_basis(question: Question, token: TokenFacts, found: Found, now: datetim
         return known
     basis = lay_basis(question, token, found, now)
     # What strangers make up is denied, so it takes no room.
-    if basis.reason is None and found.reserved is None and _length(token) <= MAX_REMEMBERED:
+    if basis.reason is None and found.reserved is None and token.is_short:
         _bases[key] = basis
     return basis
 
@@ -175,10 +173,6 @@ def affected_organization(
         return None
     is_caller = question.request.credential is not None
     return service.organization_id if is_caller or service.accepts(audience, owners, organization_id) else None
-
-
-def _length(token: TokenFacts) -> int:
-    return sum([len(text) for text in token if isinstance(text, str)])
 
 
 def _next_end(token: TokenFacts, now: datetime) -> datetime:

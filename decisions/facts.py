@@ -17,6 +17,8 @@ from consent.statuses import status_at
 from core.money import read_units
 
 MAX_PARSED = 16_384
+# The characters of a token's facts. A process remembers many, and longer ones would take too much of its memory.
+MAX_REMEMBERED = 4_000
 
 
 class TokenFacts(NamedTuple):
@@ -52,6 +54,11 @@ class TokenFacts(NamedTuple):
     is_organization_suspended: bool | None
     policy_version: str | None
     is_everything_stopped: bool
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a process may remember these facts."""
+        return sum([len(text) for text in self if isinstance(text, str)]) <= MAX_REMEMBERED
 
     @property
     def audience(self) -> tuple[str, ...]:
@@ -93,6 +100,19 @@ class TokenFacts(NamedTuple):
         if self.consent_status is None or self.consent_expires_at is None:
             return None
         return status_at(now, stored=self.consent_status, expires_at=self.consent_expires_at)
+
+
+class TokenVersions(NamedTuple):
+    """The versions of the rows from which `TokenFacts` come, and the one fact that has no row of its own there."""
+
+    token_id: str
+    token: bytes
+    family: bytes
+    agent: bytes
+    person: bytes | None
+    consent: bytes | None
+    organization: bytes | None
+    is_everything_stopped: bool
 
 
 class AgentFacts(NamedTuple):

@@ -12,6 +12,7 @@ from decisions.conversation import Conversation, converse, ping
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.base import STORE_SECONDS, Committing, StoreUnavailable, ignore
+from decisions.stores.known_tokens import KnownTokens
 from decisions.stores.pipeline import BadBatch, Pipeline
 
 
@@ -23,12 +24,13 @@ class PostgresqlStore:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = make_conninfo(conninfo, application_name="agentgate verify")
         self._idle: list[Pipeline] = []
+        self._tokens = KnownTokens()
 
     async def decide(
         self, questions: Sequence[Question], seconds: float = inf, committing: Committing = ignore
     ) -> list[Decision]:
         conversation = converse(questions, is_serial=False, seconds=seconds)
-        return await self._within(lambda pipeline: _run(pipeline, conversation, committing))
+        return await self._within(lambda pipeline: self._run(pipeline, conversation, committing))
 
     async def ping(self, *, writes: bool = True) -> None:
         await self._within(lambda pipeline: pipeline.run(ping(writes=writes)))
@@ -57,6 +59,18 @@ class PostgresqlStore:
         self._idle.append(pipeline)
         return result
 
+    async def _run(self, pipeline: Pipeline, conversation: Conversation, committing: Committing) -> list[Decision]:
+        rows: Any = None
+        while True:
+            try:
+                trip = conversation.send(rows)
+            except StopIteration as end:
+                decisions: list[Decision] = end.value
+                return decisions
+            if trip.commits:
+                committing(trip.decided)
+            rows = await self._tokens.run(pipeline, trip)
+
     async def _take(self) -> Pipeline:
         while self._idle:
             pipeline = self._idle.pop()
@@ -71,19 +85,6 @@ def _lost(error: BaseException, pipeline: Pipeline | None) -> StoreUnavailable:
     if isinstance(error, TimeoutError):
         return StoreUnavailable("timeout", "PostgreSQL did not answer in time.", may_have_committed=may_have_committed)
     return StoreUnavailable("connection", str(error).strip(), may_have_committed=may_have_committed)
-
-
-async def _run(pipeline: Pipeline, conversation: Conversation, committing: Committing) -> list[Decision]:
-    rows: Any = None
-    while True:
-        try:
-            trip = conversation.send(rows)
-        except StopIteration as end:
-            decisions: list[Decision] = end.value
-            return decisions
-        if trip.commits:
-            committing(trip.decided)
-        rows = await pipeline.run(trip)
 
 
 def conninfo_of(settings: dict[str, Any]) -> str:

@@ -3,9 +3,19 @@
 from core.locks import DECISIONS
 from decisions.stores.statements import Statement
 
+TOKEN_ROWS = """
+    FROM tokens_accesstoken AS token
+    JOIN tokens_tokenfamily AS family ON family.id = token.family_id
+    JOIN agents_agent AS agent ON agent.id = token.application_id
+    LEFT JOIN accounts_user AS person ON person.id = token.user_id
+    LEFT JOIN consent_consent AS consent ON consent.id = family.consent_id
+    LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
+    WHERE token.id = ANY($1)
+"""
+
 SQL: dict[Statement, str] = {
     Statement.HOLD: f"SELECT pg_advisory_xact_lock_shared({DECISIONS})",
-    Statement.TOKENS: """
+    Statement.TOKENS: f"""
         SELECT token.id, token.expires, token.scope, token.resource::text, token.resource_owners::text,
             family.revoked_at IS NOT NULL, family.removed_scopes::text,
             token.user_id, person.is_active,
@@ -15,14 +25,13 @@ SQL: dict[Statement, str] = {
             agent.registration_source <> 'manual', agent.allowed_scopes::text,
             organization.id, organization.suspended_at IS NOT NULL, organization.policy_version,
             EXISTS (SELECT 1 FROM agents_emergencystop)
-        FROM tokens_accesstoken AS token
-        JOIN tokens_tokenfamily AS family ON family.id = token.family_id
-        JOIN agents_agent AS agent ON agent.id = token.application_id
-        LEFT JOIN accounts_user AS person ON person.id = token.user_id
-        LEFT JOIN consent_consent AS consent ON consent.id = family.consent_id
-        LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
-        WHERE token.id = ANY($1)
-    """,
+        {TOKEN_ROWS}
+    """,  # noqa: S608
+    Statement.TOKEN_VERSIONS: f"""
+        SELECT token.id, token.xmin, family.xmin, agent.xmin, person.xmin, consent.xmin, organization.xmin,
+            EXISTS (SELECT 1 FROM agents_emergencystop)
+        {TOKEN_ROWS}
+    """,  # noqa: S608
     Statement.CALLERS: """
         SELECT secret.digest, secret.expires_at, server.id, server.identifier,
             organization.id, organization.suspended_at IS NOT NULL, organization.policy_version

@@ -17,6 +17,7 @@ from decisions.facts import (
     ScopeFacts,
     ServiceFacts,
     TokenFacts,
+    TokenVersions,
 )
 
 
@@ -51,6 +52,8 @@ class Statement(Enum):
     HOLD = "hold", (), None
     """Wait for revocations that are being committed, and keep new ones waiting. First in each transaction."""
     TOKENS = "tokens", (Kind.TEXTS,), TokenFacts
+    TOKEN_VERSIONS = "token_versions", (Kind.TEXTS,), TokenVersions
+    """Read the versions of the same rows. Only on PostgreSQL."""
     CALLERS = "callers", (Kind.TEXTS,), CallerFacts
     SERVICES = "services", (Kind.TEXTS,), ServiceFacts
     AGENTS = "agents", (Kind.TEXTS,), AgentFacts

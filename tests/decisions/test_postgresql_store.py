@@ -19,12 +19,12 @@ import pytest
 from django.db import connection
 
 from decisions.questions import Question
-from decisions.requests import Decision
+from decisions.requests import Decision, Reason
 from decisions.stores import postgresql
 from decisions.stores.base import Store, StoreUnavailable
 from decisions.stores.pipeline import BadBatch, Pipeline
 from decisions.stores.postgresql import PostgresqlStore, conninfo_of
-from decisions.stores.statements import Trip
+from decisions.stores.statements import Statement, Trip
 from tests.decisions.drivers import EventLoop, allowed, asking, caller_of, limit, questions, written_rows
 from tests.servers import free_port
 from tests.world import Grant
@@ -282,6 +282,76 @@ class TestRefusals:
 
         assert allowed(loop.run(store.decide(questions(good, good)))) == [True, False], "the bad batch counted nothing"
         assert backends(admin) == before
+
+
+CHANGES = {
+    "UPDATE tokens_accesstoken SET scope = 'calendar:read'": Reason.INSUFFICIENT_SCOPE,
+    "UPDATE tokens_tokenfamily SET revoked_at = now()": Reason.TOKEN_REVOKED,
+    "UPDATE agents_agent SET stopped_at = now()": Reason.AGENT_SUSPENDED,
+    "UPDATE accounts_user SET is_active = false": Reason.USER_INACTIVE,
+    "UPDATE consent_consent SET status = 'revoked'": Reason.CONSENT_REVOKED,
+    "UPDATE developers_organization SET suspended_at = now()": Reason.ORGANIZATION_SUSPENDED,
+    "INSERT INTO agents_emergencystop (id, stopped_at, reason) VALUES (1, now(), 'Drill')": Reason.SERVICE_SUSPENDED,
+    "DELETE FROM tokens_accesstoken": Reason.TOKEN_REVOKED,
+}
+
+
+class TestKnownTokens:
+    def test_facts_are_read_once(self, loop: EventLoop, asked: list[Question], read: list[list[str]]) -> None:
+        for _ in range(3):
+            assert allowed(loop.run(loop.first.decide(asked))) == [True]
+        assert read == [[asked[0].claims.token_id]]  # type: ignore[union-attr]
+
+    @pytest.mark.parametrize(
+        ("change", "reason"),
+        CHANGES.items(),
+        ids=[change.split()[1 + change.startswith(("I", "D"))] for change in CHANGES],
+    )
+    def test_a_change_of_any_row_is_seen(
+        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any], change: str, reason: Reason
+    ) -> None:
+        loop.run(loop.first.decide(asked))
+        admin.execute(change.encode())
+        assert loop.run(loop.first.decide(asked))[0].reason is reason
+
+    def test_a_change_after_the_versions_were_read_is_seen_next_time(
+        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Facts are then newer than the versions under which they are remembered, never older."""
+
+        async def change_first(self: Pipeline, trip: Trip) -> Any:
+            if trip.steps and trip.steps[0].statement is Statement.TOKENS:
+                admin.execute("UPDATE agents_agent SET allowed_scopes = '[]'")
+            return await run(self, trip)
+
+        run = Pipeline.run
+        monkeypatch.setattr(Pipeline, "run", change_first)
+        assert loop.run(loop.first.decide(asked))[0].reason is Reason.INSUFFICIENT_SCOPE
+        monkeypatch.undo()
+        admin.execute("""UPDATE agents_agent SET allowed_scopes = '["email:read"]'""")
+        assert allowed(loop.run(loop.first.decide(asked))) == [True]
+
+    def test_long_facts_are_read_each_time(
+        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any], read: list[list[str]]
+    ) -> None:
+        admin.execute("UPDATE agents_agent SET allowed_scopes = allowed_scopes || to_jsonb(repeat('x', 5000))")
+        for _ in range(2):
+            assert allowed(loop.run(loop.first.decide(asked))) == [True]
+        assert len(read) == 2
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Return the tokens whose facts are read, by trip."""
+
+    async def note(self: Pipeline, trip: Trip) -> Any:
+        found.extend(step.parameters[0] for step in trip.steps if step.statement is Statement.TOKENS)
+        return await run(self, trip)
+
+    found: list[list[str]] = []
+    run = Pipeline.run
+    monkeypatch.setattr(Pipeline, "run", note)
+    return found
 
 
 def test_a_batch_that_does_not_fit_into_the_sockets_buffer(
