@@ -14,7 +14,7 @@ from core.rotation import AlreadyReplaced, live
 from core.sql import Columns, fetch_one
 from developers.models import Organization
 
-SECRET, AGENT = Columns(ClientSecret, "secret"), Columns(Agent, "agent")
+SECRET, AGENT = Columns(ClientSecret, "secret", "id", "agent_id", "last_used_at"), Columns(Agent, "agent")
 ORGANIZATION = Columns(Organization, "organization")
 # Every request of an agent reads one of these.
 BY_CLIENT_ID = f"""

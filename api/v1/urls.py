@@ -23,6 +23,10 @@ from api.v1 import (
 )
 
 urlpatterns = [
+    # First, because Django tries the patterns in order, and programs request these most.
+    path("tokens/exchange", tokens.Exchange.as_view()),
+    path("tokens/refresh", tokens.Refresh.as_view()),
+    path("tokens/revoke", tokens.Revoke.as_view()),
     path("developers/register", registration.RegisterDeveloper.as_view()),
     path("developers/register/confirm", registration.ConfirmDeveloper.as_view()),
     path("developers/login", developers.LogInDeveloper.as_view()),
@@ -47,9 +51,6 @@ urlpatterns = [
     path("consent/<str:consent_id>", consent.OneConsent.as_view()),
     path("consent/<str:consent_id>/approve", consent.Approve.as_view()),
     path("consent/<str:consent_id>/deny", consent.Deny.as_view()),
-    path("tokens/exchange", tokens.Exchange.as_view()),
-    path("tokens/refresh", tokens.Refresh.as_view()),
-    path("tokens/revoke", tokens.Revoke.as_view()),
     path("tokens/reservations/<str:reservation_id>/commit", reservations.Commit.as_view()),
     path("tokens/reservations/<str:reservation_id>/void", reservations.Void.as_view()),
     path("tokens/verify", tokens.Verify.as_view()),
