@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import batched
 from typing import NamedTuple
 
 from django.db import connection
@@ -14,21 +15,14 @@ from django.db.models import Max
 
 from audit.database import tables
 from audit.entries.outlines import CONNECTION, Outline, outline_of, stream_names
-from audit.entries.records import (
-    Record,
-    commit_numbers,
-    decode_opening,
-    encode_opening,
-    hash_leaf,
-    leaf,
-)
+from audit.entries.records import Record, commit_numbers, decode_opening, encode_opening, hash_leaf, leaf
 from audit.fields import unpack_id
 from audit.models import Checkpoint, Entry, Progress, Segment, Stream, Tile
 from audit.sequencing.postings import SEGMENT, OpenSegment
 from audit.sequencing.streams import Head, Heads
 from audit.sequencing.tree import TILE_WIDTH, Edge, FullTile, widths
 
-IDS_PER_QUERY = 500
+IDS_PER_QUERY, ENTRIES_PER_QUERY = 500, 500
 SETTLE_SECONDS = 600.0
 
 
@@ -141,18 +135,24 @@ class Log:
         """
         open_tile, open_segment = size - size % TILE_WIDTH, self._segment.number * SEGMENT
         first = min(open_tile, open_segment, self.streams_size)
-        newer = list(Entry.objects.filter(leaf_index__gte=first).order_by("leaf_index"))
-        openings = [decode_opening(entry.opening) for entry in newer]
+        newer = Entry.objects.filter(leaf_index__gte=first).order_by("leaf_index")
+        hashes: list[bytes] = []
+        for some in batched(newer.iterator(chunk_size=ENTRIES_PER_QUERY), ENTRIES_PER_QUERY):
+            self._restore_some(some, open_segment)
+            hashes += [hash_leaf(leaf_of(entry)) for entry in some if entry.leaf_index >= open_tile]
+        return hashes
+
+    def _restore_some(self, entries: Sequence[Entry], open_segment: int) -> None:
+        openings = [decode_opening(entry.opening) for entry in entries]
         outlines = [
-            outline_of(entry.content, opening.withheld) for entry, (opening, _) in zip(newer, openings, strict=True)
+            outline_of(entry.content, opening.withheld) for entry, (opening, _) in zip(entries, openings, strict=True)
         ]
         self._load_heads(outlines)
-        for entry, outline, (_, numbers) in zip(newer, outlines, openings, strict=True):
+        for entry, outline, (_, numbers) in zip(entries, outlines, openings, strict=True):
             if entry.leaf_index >= open_segment:
                 self._segment.add_entry(entry)
             if entry.leaf_index >= self.streams_size:
                 self._heads.restore(outline, entry.timestamp, numbers)
-        return [hash_leaf(leaf_of(entry)) for entry in newer if entry.leaf_index >= open_tile]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from audit.entries.drafts import Draft
 from audit.entries.records import decode_opening
 from audit.events import Event, Outcome
 from audit.models import Checkpoint, Entry, Journal, Posting, Progress, Segment, Stream, Tile
-from audit.sequencing import sequencer
+from audit.sequencing import log, sequencer
 from audit.sequencing.log import Log, Placed, leaf_of, newest
 from audit.sequencing.sequencer import sequence
 from audit.sequencing.streams import add_amount
@@ -207,6 +207,7 @@ def test_heads_that_were_not_saved_are_read_from_the_entries(monkeypatch: pytest
     sequence()
     assert Stream.objects.get(pk="cns_1").number == 2
     sequencer.forget()
+    monkeypatch.setattr(log, "ENTRIES_PER_QUERY", 100)
     monkeypatch.setattr(sequencer, "SAVE_SECONDS", 0.0)
     write_row(1, outcome=Outcome.DENIED)
     write_row(1, consent_id="cns_2")
