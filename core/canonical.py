@@ -21,7 +21,7 @@ def canonical_json(value: Any) -> bytes:
     So it does for a float beyond the integers that a double holds: it would be written as an integer, which is then
     refused when what was encoded is parsed and encoded again.
     """
-    if _is_common(value):
+    if type(value) is str or _is_common(value):
         return encode_common(value)
     if has_large_number(value):
         raise ValueError("A whole number is too large.")

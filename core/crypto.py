@@ -22,14 +22,14 @@ class SealBroken(Exception):
 def seal(purpose: str, plaintext: bytes) -> bytes:
     """Return `plaintext` encrypted and authenticated (AES-256-GCM), bound to `purpose`."""
     nonce = os.urandom(NONCE_BYTES)
-    return nonce + _cipher(purpose).encrypt(nonce, plaintext, purpose.encode())
+    return nonce + _cipher(purpose, settings.JWT_SECRET).encrypt(nonce, plaintext, purpose.encode())
 
 
 def open_sealed(purpose: str, sealed: bytes | memoryview) -> bytes:
     """Return the plaintext of what `seal` returned. Raises `SealBroken`."""
     sealed = bytes(sealed)
     try:
-        return _cipher(purpose).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())
+        return _cipher(purpose, settings.JWT_SECRET).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())
     except (InvalidTag, ValueError) as error:
         raise SealBroken(purpose) from error
 
@@ -54,8 +54,9 @@ def secret_id() -> str:
     return keyed_digest("secret-id", b"")[:32]
 
 
-def _cipher(purpose: str) -> AESGCM:
-    return AESGCM(_key(purpose, settings.JWT_SECRET))
+@lru_cache(maxsize=64)  # threads may share it
+def _cipher(purpose: str, secret: str) -> AESGCM:
+    return AESGCM(_key(purpose, secret))
 
 
 @lru_cache(maxsize=64)

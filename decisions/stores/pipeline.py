@@ -122,7 +122,7 @@ class Pipeline:
         statement = step.statement
         values = encode(statement.takes, step.parameters)
         self._raw.send_query_prepared(
-            statement.label.encode(), values, param_formats=[BINARY] * len(values), result_format=BINARY
+            statement.prepared_as, values, param_formats=[BINARY] * len(values), result_format=BINARY
         )
 
     async def _roll_back(self) -> None:
@@ -149,7 +149,7 @@ class Pipeline:
             self._raw.send_prepare(command, command)
         for statement, sql in SQL.items():
             types = [OIDS[kind] for kind in statement.takes]
-            self._raw.send_prepare(statement.label.encode(), sql.encode(), types)
+            self._raw.send_prepare(statement.prepared_as, sql.encode(), types)
         self._raw.pipeline_sync()
         for result in await self._receive(3 + len(SQL) + 1):
             if result.status not in SUCCESSES:

@@ -80,7 +80,7 @@ class Statement(Enum):
     PING = "ping", (), None
 
     def __init__(self, label: str, takes: Sequence[Kind], gives: type[Any] | None) -> None:
-        self.label = label
+        self.prepared_as = label.encode()
         self.takes = takes
         self.gives = gives
         self.columns = kinds_of(gives) if gives else ()
