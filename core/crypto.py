@@ -29,7 +29,9 @@ def open_sealed(purpose: str, sealed: bytes | memoryview) -> bytes:
     """Return the plaintext of what `seal` returned. Raises `SealBroken`."""
     sealed = bytes(sealed)
     try:
-        return _cipher(purpose, settings.JWT_SECRET).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode())
+        return _cipher(purpose, settings.JWT_SECRET).decrypt(
+            sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], purpose.encode()
+        )
     except (InvalidTag, ValueError) as error:
         raise SealBroken(purpose) from error
 
