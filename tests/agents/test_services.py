@@ -238,7 +238,8 @@ def test_a_secret_works_only_for_its_own_agent(developer: Developer) -> None:
     first, second = register(developer), register(developer)
     rotate(first.agent)
     assert works(second.agent, second.client_secret)
-    assert not works(first.agent, second.client_secret)
+    with pytest.raises(InvalidClient):
+        authenticate_client(actor=ANONYMOUS, client_id=first.agent.client_id, client_secret=second.client_secret)
 
 
 def test_a_stopped_agent_can_still_authenticate(developer: Developer) -> None:

@@ -1,0 +1,71 @@
+"""What issues tokens holds its locks while it reads and writes: the same code or token in parallel, and a stop."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agents.emergency import stop_everything
+from core.actor import SYSTEM
+from tests.threads import race
+from tests.tokens.test_flows import exchange, make_code, refresh
+from tests.world import make_grant
+from tokens import exchange as exchanging
+from tokens import refresh as refreshing
+from tokens.issuing import IssuedTokens, Refusal
+from tokens.models import AccessToken
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def make_act(name: str) -> Callable[[], IssuedTokens | Refusal]:
+    """Return an act that uses the same code or refresh token each time."""
+    if name == "exchange":
+        agent, code = make_code()
+        return lambda: exchange(agent, code)
+    grant = make_grant()
+    return lambda: refresh(grant)
+
+
+def delay(monkeypatch: pytest.MonkeyPatch, name: str, before: Callable[[], object]) -> None:
+    """Call `before` when everything is read, and nothing is written yet."""
+    module: Any = {"exchange": exchanging, "refresh": refreshing}[name]
+    issue = module.issue_pair
+
+    def late(*arguments: Any, **named: Any) -> Any:
+        before()
+        return issue(*arguments, **named)
+
+    monkeypatch.setattr(module, "issue_pair", late)
+
+
+@pytest.mark.parametrize("name", ["exchange", "refresh"])
+def test_of_two_uses_at_once_one_gets_tokens(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    act = make_act(name)
+    delay(monkeypatch, name, lambda: time.sleep(0.2))
+    outcomes = race([act, act])
+    assert sum(isinstance(one, IssuedTokens) for one in outcomes) == 1
+    assert sum(isinstance(one, Refusal) for one in outcomes) == 1
+
+
+@pytest.mark.parametrize("name", ["exchange", "refresh"])
+def test_a_stop_of_everything_waits_for_tokens_that_are_being_issued(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    act, is_reached, seen = make_act(name), threading.Event(), list[int]()
+
+    def linger() -> None:
+        is_reached.set()
+        time.sleep(0.3)
+
+    def stop_meanwhile() -> None:
+        assert is_reached.wait(10)
+        stop_everything(actor=SYSTEM, reason="Something is wrong.")
+        seen.append(AccessToken.objects.count())
+
+    delay(monkeypatch, name, linger)
+    issued, _ = race([act, stop_meanwhile])
+    assert isinstance(issued, IssuedTokens)
+    assert seen == [AccessToken.objects.count()], "it has returned after the tokens were there"
