@@ -4,7 +4,7 @@ The names and types of the fields are the columns of the query, in order.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from consent.statuses import status_at
 from core.money import read_units
 
 MAX_PARSED = 16_384
-# The characters of a token's facts. A process remembers many, and longer ones would take too much of its memory.
+# The characters of facts. A process remembers many, and longer ones would take too much of its memory.
 MAX_REMEMBERED = 4_000
 
 
@@ -58,7 +58,7 @@ class TokenFacts(NamedTuple):
     @property
     def is_short(self) -> bool:
         """Whether a process may remember these facts."""
-        return sum([len(text) for text in self if isinstance(text, str)]) <= MAX_REMEMBERED
+        return is_short(self)
 
     @property
     def audience(self) -> tuple[str, ...]:
@@ -102,16 +102,20 @@ class TokenFacts(NamedTuple):
         return status_at(now, stored=self.consent_status, expires_at=self.consent_expires_at)
 
 
-class TokenVersions(NamedTuple):
-    """The versions of the rows from which `TokenFacts` come, and the one fact that has no row of its own there."""
+class Versions(NamedTuple):
+    """The versions of the rows from which the facts of a token come, or those of a caller, which has only three rows.
 
-    token_id: str
-    token: bytes
-    family: bytes
-    agent: bytes
+    `key` is the token's id, or the digest of the caller's secret. `is_everything_stopped` is the one fact of a token
+    that comes from another row.
+    """
+
+    key: str
+    token_or_secret: bytes
+    family_or_server: bytes
+    agent: bytes | None
+    organization: bytes | None
     person: bytes | None
     consent: bytes | None
-    organization: bytes | None
     is_everything_stopped: bool
 
 
@@ -152,6 +156,11 @@ class CallerFacts(NamedTuple):
     organization_id: str
     is_organization_suspended: bool
     policy_version: str
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a process may remember these facts."""
+        return is_short(self)
 
     def is_live_at(self, now: datetime) -> bool:
         return self.secret_expires_at is None or self.secret_expires_at > now
@@ -244,6 +253,11 @@ class PolicyFacts(NamedTuple):
     mode: str | None
     rules: str | None
     limit_history: str | None
+
+
+def is_short(facts: Sequence[object]) -> bool:
+    """Return whether facts are short enough to be remembered."""
+    return sum([len(text) for text in facts if isinstance(text, str)]) <= MAX_REMEMBERED
 
 
 @lru_cache(MAX_PARSED)

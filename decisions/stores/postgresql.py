@@ -12,7 +12,7 @@ from decisions.conversation import Conversation, converse, ping
 from decisions.questions import Question
 from decisions.requests import Decision
 from decisions.stores.base import STORE_SECONDS, Committing, StoreUnavailable, ignore
-from decisions.stores.known_tokens import KnownTokens
+from decisions.stores.known_facts import KnownFacts
 from decisions.stores.pipeline import BadBatch, Pipeline
 
 
@@ -24,7 +24,7 @@ class PostgresqlStore:
     def __init__(self, conninfo: str) -> None:
         self._conninfo = make_conninfo(conninfo, application_name="agentgate verify")
         self._idle: list[Pipeline] = []
-        self._tokens = KnownTokens()
+        self._known = KnownFacts()
 
     async def decide(
         self, questions: Sequence[Question], seconds: float = inf, committing: Committing = ignore
@@ -69,7 +69,7 @@ class PostgresqlStore:
                 return decisions
             if trip.commits:
                 committing(trip.decided)
-            rows = await self._tokens.run(pipeline, trip)
+            rows = await self._known.run(pipeline, trip)
 
     async def _take(self) -> Pipeline:
         while self._idle:

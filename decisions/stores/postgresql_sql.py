@@ -10,7 +10,11 @@ TOKEN_ROWS = """
     LEFT JOIN accounts_user AS person ON person.id = token.user_id
     LEFT JOIN consent_consent AS consent ON consent.id = family.consent_id
     LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
-    WHERE token.id = ANY($1)
+"""
+CALLER_ROWS = """
+    FROM resources_resourceserversecret AS secret
+    JOIN resources_resourceserver AS server ON server.id = secret.resource_server_id
+    JOIN developers_organization AS organization ON organization.id = server.organization_id
 """
 
 SQL: dict[Statement, str] = {
@@ -25,21 +29,21 @@ SQL: dict[Statement, str] = {
             agent.registration_source <> 'manual', agent.allowed_scopes::text,
             organization.id, organization.suspended_at IS NOT NULL, organization.policy_version,
             EXISTS (SELECT 1 FROM agents_emergencystop)
-        {TOKEN_ROWS}
+        {TOKEN_ROWS} WHERE token.id = ANY($1)
     """,  # noqa: S608
-    Statement.TOKEN_VERSIONS: f"""
-        SELECT token.id, token.xmin, family.xmin, agent.xmin, person.xmin, consent.xmin, organization.xmin,
-            EXISTS (SELECT 1 FROM agents_emergencystop)
-        {TOKEN_ROWS}
-    """,  # noqa: S608
-    Statement.CALLERS: """
+    Statement.CALLERS: f"""
         SELECT secret.digest, secret.expires_at, server.id, server.identifier,
             organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
-        FROM resources_resourceserversecret AS secret
-        JOIN resources_resourceserver AS server ON server.id = secret.resource_server_id
-        JOIN developers_organization AS organization ON organization.id = server.organization_id
-        WHERE secret.digest = ANY($1)
+        {CALLER_ROWS} WHERE secret.digest = ANY($1)
     """,
+    Statement.VERSIONS: f"""
+        SELECT token.id, token.xmin, family.xmin, agent.xmin, organization.xmin, person.xmin, consent.xmin,
+            EXISTS (SELECT 1 FROM agents_emergencystop)
+        {TOKEN_ROWS} WHERE token.id = ANY($1)
+        UNION ALL
+        SELECT secret.digest, secret.xmin, server.xmin, NULL, organization.xmin, NULL, NULL, false
+        {CALLER_ROWS} WHERE secret.digest = ANY($2)
+    """,  # noqa: S608
     Statement.SERVICES: """
         SELECT server.id, server.identifier,
             organization.id, organization.suspended_at IS NOT NULL, organization.policy_version

@@ -27,7 +27,7 @@ SQL: dict[Statement, str] = {
         LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
     """,
     # Its pages are in this process's memory, so facts cost no more than versions.
-    Statement.TOKEN_VERSIONS: "",
+    Statement.VERSIONS: "",
     Statement.CALLERS: """
         SELECT secret.digest, secret.expires_at || '', server.id, server.identifier,
             organization.id, organization.suspended_at IS NOT NULL, organization.policy_version

@@ -17,7 +17,7 @@ from decisions.facts import (
     ScopeFacts,
     ServiceFacts,
     TokenFacts,
-    TokenVersions,
+    Versions,
 )
 
 
@@ -52,9 +52,9 @@ class Statement(Enum):
     HOLD = "hold", (), None
     """Wait for revocations that are being committed, and keep new ones waiting. First in each transaction."""
     TOKENS = "tokens", (Kind.TEXTS,), TokenFacts
-    TOKEN_VERSIONS = "token_versions", (Kind.TEXTS,), TokenVersions
-    """Read the versions of the same rows. Only on PostgreSQL."""
     CALLERS = "callers", (Kind.TEXTS,), CallerFacts
+    VERSIONS = "versions", (Kind.TEXTS, Kind.TEXTS), Versions
+    """Read the versions of the same rows of tokens and callers. Only on PostgreSQL."""
     SERVICES = "services", (Kind.TEXTS,), ServiceFacts
     AGENTS = "agents", (Kind.TEXTS,), AgentFacts
     POLICIES = "policies", (Kind.TEXTS,), PolicyFacts

@@ -25,9 +25,11 @@ from decisions.stores.base import Store, StoreUnavailable
 from decisions.stores.pipeline import BadBatch, Pipeline
 from decisions.stores.postgresql import PostgresqlStore, conninfo_of
 from decisions.stores.statements import Statement, Trip
+from resources.models import ResourceServer
 from tests.decisions.drivers import EventLoop, allowed, asking, caller_of, limit, questions, written_rows
 from tests.servers import free_port
-from tests.world import Grant
+from tests.world import Grant, mean_for
+from tokens.models import AccessToken
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -296,7 +298,15 @@ CHANGES = {
 }
 
 
-class TestKnownTokens:
+CALLERS_CHANGES = {
+    "UPDATE resources_resourceserversecret SET expires_at = now()": (None, True),
+    "DELETE FROM resources_resourceserversecret": (None, True),
+    "UPDATE resources_resourceserver SET identifier = 'https://other.example'": (Reason.WRONG_AUDIENCE, False),
+    "UPDATE developers_organization SET suspended_at = now()": (Reason.SERVICE_SUSPENDED, False),
+}
+
+
+class TestKnownFacts:
     def test_facts_are_read_once(self, loop: EventLoop, asked: list[Question], read: list[list[str]]) -> None:
         for _ in range(3):
             assert allowed(loop.run(loop.first.decide(asked))) == [True]
@@ -313,6 +323,17 @@ class TestKnownTokens:
         loop.run(loop.first.decide(asked))
         admin.execute(change.encode())
         assert loop.run(loop.first.decide(asked))[0].reason is reason
+
+    @pytest.mark.parametrize(("change", "outcome"), CALLERS_CHANGES.items())
+    def test_so_is_a_change_of_the_callers_rows(
+        self, loop: EventLoop, grant: Grant, admin: psycopg.Connection[Any], change: str, outcome: tuple[Any, bool]
+    ) -> None:
+        asked = questions(asking(grant.access_token, credential=caller_of(grant)))
+        mean_for(AccessToken.objects.all(), ResourceServer.objects.get())
+        assert allowed(loop.run(loop.first.decide(asked))) == [True]
+        admin.execute(change.encode())
+        after = loop.run(loop.first.decide(asked))[0]
+        assert (after.reason, after.is_caller_refused) == outcome
 
     def test_a_change_after_the_versions_were_read_is_seen_next_time(
         self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
