@@ -177,6 +177,19 @@ def test_an_amount_that_cannot_be_read_is_in_no_total() -> None:
     assert [one.spent for one in totals if one] == [{}, {"EUR": "1.5"}]
 
 
+def test_amounts_of_allowed_calls_and_commits_count() -> None:
+    amount = {"amount": {"currency": "EUR", "value": "1.5"}}
+    reserved = {"amount": {**amount["amount"], "reserved": True}}
+    write_row(personal=reserved)
+    write_row(personal=amount, event=Event.RESERVATION_COMMITTED, outcome=Outcome.INFO)
+    write_row(personal=amount, event=Event.RESERVATION_VOIDED, outcome=Outcome.INFO)
+    write_row(personal=amount, outcome=Outcome.DENIED)
+    write_row(personal=amount)
+    sequence()
+    totals = [decode_opening(entry.opening)[1].totals for entry in Entry.objects.order_by("leaf_index")]
+    assert [one.spent.get("EUR") for one in totals if one] == [None, "1.5", "1.5", "1.5", "3.0"]
+
+
 def test_totals_are_not_rounded() -> None:
     before = {"EUR": "1" + "0" * 30 + ".1"}
     assert add_amount(before, {"currency": "EUR", "value": "0.00000001"}) == {"EUR": "1" + "0" * 30 + ".10000001"}

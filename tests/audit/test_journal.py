@@ -108,9 +108,10 @@ def test_a_value_that_is_not_a_row_is_refused(value: Any) -> None:
         decode(sealed(value))
 
 
-@cases(
-    "entry", [None, 1, [], {}, "abc", [2, [], []], [1, [["a", 2]], []], [1, [], [["a", -1]]], [None, [], []]], ids=repr
-)
+SHORT_OR_LONG = [[2, [], []], [1, [["a", 2]], []], [1, [], [["a", -1]]], [2, [["a", -1]], []], [-1, [["a", 2]], []]]
+
+
+@cases("entry", [None, 1, [], {}, "abc", *SHORT_OR_LONG, [None, [], []]], ids=repr)
 def test_a_row_whose_parts_do_not_have_the_stated_lengths_is_refused(entry: Any) -> None:
     with pytest.raises(DamagedRowError, match="Not a row"):
         decode(sealed([2, entry], b"x"))

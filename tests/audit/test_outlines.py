@@ -12,6 +12,7 @@ from audit.entries.drafts import prepare
 from audit.entries.journal import Journaled, encode_entry
 from audit.entries.outlines import Outlines
 from audit.events import Event, Outcome
+from audit.sequencing.postings import CONSENT, ORGANIZATION, USER, term
 from core.actor import SYSTEM
 from core.ids import new_id
 from tests.audit.journals import ACTOR, decision, unchecked
@@ -99,6 +100,12 @@ def test_an_amount_that_cannot_be_added_up_is_refused() -> None:
     known.read(entry())
     with pytest.raises(ValueError, match="Not an amount"):
         known.read(entry()._replace(personal=[("amount", b'{"currency":"EUR","value":"much"}')]))
+
+
+def test_what_an_entry_does_not_have_is_no_term() -> None:
+    terms = Outlines().read(entry(user_id=None, consent_id=None)).outline.terms
+    assert term(ORGANIZATION, "org_1") in terms
+    assert not {term(USER, "None"), term(USER, ""), term(CONSENT, "None")} & {*terms}
 
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
