@@ -8,7 +8,7 @@ DAY = 86_400
 # An organization may have ten Cedar policies only, so there is one in every 25.
 CEDAR_EVERY = 25
 RULES: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("rate_limit", {"maxRequests": 1_000, "windowSeconds": 3600, "scope": "per_user"}),
+    ("rate_limit", {"maxRequests": 1_000_000, "windowSeconds": 3600, "scope": "per_user"}),
     ("action_blocklist", {"actions": ["payments:*", "cloud:manage"]}),
     ("ip_allowlist", {"cidrs": ["203.0.113.0/24", "2001:db8::/32"]}),
     ("time_window", {"allowedDays": [1, 2, 3, 4, 5], "startTimeUtc": "06:00", "endTimeUtc": "22:00"}),
