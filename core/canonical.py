@@ -31,8 +31,8 @@ def canonical_json(value: Any) -> bytes:
 def encode_common(value: Any) -> bytes:
     """Return the canonical encoding of a value without floats whose keys are ASCII. Raises `ValueError` as above.
 
-    Danger: only for values whose shape is fixed in the code, because it does not check them. `orjson.Fragment` can hold
-    a part that is encoded already.
+    Danger: only for values whose shape is fixed in the code or was checked (`api/v1/usual.py`), because it does not
+    check them. `orjson.Fragment` can hold a part that is encoded already.
     """
     try:
         return orjson.dumps(value, option=FAST)

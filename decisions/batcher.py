@@ -1,8 +1,10 @@
 """The batcher decides the questions together that arrived while the previous batch was under way.
 
-So batches grow with the load, and each costs little more than a single question. A batch begins when the one before it
-ends or, if the store can and enough questions wait, when that only waits for its commit.
-Tenants take turns (`decisions/turns.py`). All methods but `decide` are called in the event loop's thread.
+So batches grow with the load, and each costs little more than a single question. Tenants take turns
+(`decisions/turns.py`). All methods but `decide` are called in the event loop's thread.
+
+`_work` takes one batch after the other, and lets a task of its own decide each (`_run`). It takes the next when the one
+before has ended or, on some stores, when that only waits for its commit and enough questions wait (`_begin_next`).
 """
 
 import asyncio
@@ -30,9 +32,9 @@ LONGEST_SECONDS = 2 * BATCH_SECONDS
 # Turns of the event loop. At 32 connections, waiting for them decides a fifth more.
 GATHER_TURNS = 12
 # How many batches may be under way: the last reads while the others commit.
-MOST_UNDER_WAY = 2
+MAX_UNDER_WAY = 2
 # How many questions must wait for that. Smaller batches would cost more than they win.
-LEAST_BESIDE = 16
+MIN_BESIDE = 16
 # Even if much waits, because this task comes before the requests that arrived in the same turn of the loop.
 LEAST_TURNS = 1
 BUSY = "Too many questions are waiting. Try again in a moment."
@@ -164,7 +166,7 @@ class Batcher:
 
     def _begin_next(self) -> None:
         """Let the next batch begin, if one that only commits is under way and enough questions wait."""
-        if self._next is not None and len(self._under_way) < MOST_UNDER_WAY and self.number_waiting >= LEAST_BESIDE:
+        if self._next is not None and len(self._under_way) < MAX_UNDER_WAY and self.number_waiting >= MIN_BESIDE:
             self._next.set()
             self._next = None
 
@@ -187,7 +189,7 @@ class Batcher:
         If they are many, half of them are enough, so that one half is read while the other commits.
         """
         together = size + self.number_waiting + sum(map(_size, self._under_way))
-        return together // 2 if self._store.reads_beside_commits and together >= 2 * LEAST_BESIDE else size
+        return together // 2 if self._store.reads_beside_commits and together >= 2 * MIN_BESIDE else size
 
     async def _decide(self, batch: Sequence[Part], committing: Committing = ignore) -> None:
         questions = list(chain.from_iterable(part.questions for part in batch))

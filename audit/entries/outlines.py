@@ -18,8 +18,9 @@ from audit.sequencing.streams import Effect, effect_of
 ORGANIZATION = "organization:"
 PERSON = "person"
 CONNECTION = "connection"
-# Each takes about three kilobytes.
-MAX_KNOWN = 10_000
+# Each takes about three kilobytes, and up to three times as much. Longer ones, which callers can make up by asking for
+# many scopes, are not remembered.
+MAX_KNOWN, MAX_LENGTH = 10_000, 2000
 # What is before the values. The month stays in the outline, because the key of personal data can be that of a month.
 ID, REQUEST, TIME = b',"id":"log_', b',"requestId":"req_', b',"timestamp":"'
 DIGITS, MONTH, MOMENT = 32, len("2026-11"), len("2026-11-30T12:00:00.000000Z")
@@ -61,7 +62,7 @@ class Outlines:
 
     def read(self, entry: Journaled) -> Outlined:
         """Return the entry with its outline. Raises `ValueError` if the log, or its readers, cannot take it."""
-        cut = None if entry.withheld else _cut(entry.record)
+        cut = None if entry.withheld else _take_values(entry.record)
         if cut is None:
             return _outlined(*examine(entry))
         common, values = cut
@@ -75,7 +76,8 @@ class Outlines:
         content, amount, withheld = examine(entry)
         outlined = _outlined(content, amount, withheld)
         # Otherwise members of the metadata have these names.
-        if content["id"][len("log_") :] + (content["requestId"] or "")[len("req_") :] + content["timestamp"] == values:
+        found = content["id"][len("log_") :] + (content["requestId"] or "")[len("req_") :] + content["timestamp"]
+        if found == values and len(common) <= MAX_LENGTH:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
             self._known[common] = outlined.outline
@@ -114,7 +116,7 @@ def stream_names(organization_ids: Sequence[str], user_id: str | None, consent_i
     return [*names, CONNECTION] if consent_id else names
 
 
-def _cut(record: bytes) -> tuple[bytes, str] | None:
+def _take_values(record: bytes) -> tuple[bytes, str] | None:
     """Return the outline of a record, and the three values after each other. None if they are not all there.
 
     Quotation marks in texts are escaped, so what is found are members. The id may be that of an object before it, and

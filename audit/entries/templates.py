@@ -27,11 +27,11 @@ def template_of(entry: Prepared, encoded: Journaled) -> Template | None:
     values = [entry.content[name] for name in ("id", "requestId", "timestamp")]
     if entry.withheld or not all(values):
         return None
-    pieces = _cut(encoded.record, [value.encode() for value in values])
+    pieces = _pieces_around(encoded.record, [value.encode() for value in values])
     return None if pieces is None else Template(pieces)
 
 
-def _cut(record: bytes, values: Sequence[bytes]) -> tuple[bytes, bytes, bytes, bytes] | None:
+def _pieces_around(record: bytes, values: Sequence[bytes]) -> tuple[bytes, bytes, bytes, bytes] | None:
     """Return the four pieces around three values. None unless each of them occurs once, in this order."""
     if any(record.count(value) != 1 for value in values):
         return None

@@ -44,7 +44,7 @@ class Store(Protocol):
         """Return the decisions in order, after their commit. If all would take more than about `seconds`, return
         only those of the first questions, at least one.
 
-        Calls `committing` when only the commit is left.
+        If it `reads_beside_commits`, it calls `committing` when only the commit is left.
 
         Raises `StoreUnavailable`. Any other exception is caused by the batch itself, so another batch may succeed.
         In both cases, the batch may have been committed only if the commit's answer was lost.

@@ -1,4 +1,4 @@
-"""The store on PostgreSQL: one connection of its own, in pipeline mode."""
+"""The store on PostgreSQL: connections of its own, in pipeline mode."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -108,6 +108,14 @@ def test_what_an_entry_does_not_have_is_no_term() -> None:
     assert not {term(USER, "None"), term(USER, ""), term(CONSENT, "None")} & {*terms}
 
 
+def test_long_outlines_are_not_remembered() -> None:
+    known = Outlines()
+    for number in (20, 100):
+        found = entry(scopes=[f"made-up:{'x' * 20}{place}" for place in range(number)])
+        assert known.read(found) == known.read(found)
+        assert len(known._known) == 1
+
+
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outlines, "MAX_KNOWN", 3)
     known = Outlines()

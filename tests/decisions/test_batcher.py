@@ -10,7 +10,7 @@ import pytest
 from core.errors import OutcomeUnknown, Unavailable
 from decisions import batcher as batcher_module
 from decisions import turns
-from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, LEAST_BESIDE, Batcher
+from decisions.batcher import BUSY, DEADLINE_SECONDS, DOWN, LATE, MIN_BESIDE, Batcher
 from decisions.conversation import TooManyStarts
 from decisions.questions import Question
 from decisions.requests import Decision, VerifyRequest
@@ -493,7 +493,7 @@ async def is_begun(store: FakeStore, number: int) -> bool:
 
 async def test_while_one_commits_the_next_is_read_if_enough_wait(batcher: Batcher, store: FakeStore) -> None:
     commit, first = await begin_commit(batcher, store)
-    others = [ask(batcher, name) for name in names("b", LEAST_BESIDE - 1)]
+    others = [ask(batcher, name) for name in names("b", MIN_BESIDE - 1)]
     assert await is_begun(store, 1)
 
     others.append(ask(batcher, "last"))
@@ -510,7 +510,7 @@ async def test_only_one_is_read_while_others_commit(batcher: Batcher, store: Fak
     answers = [ask(batcher, "a")]
     for prefix in "bc":
         await asyncio.sleep(0.005)
-        answers += [ask(batcher, name) for name in names(prefix, LEAST_BESIDE)]
+        answers += [ask(batcher, name) for name in names(prefix, MIN_BESIDE)]
     assert await is_begun(store, 2), "two are under way"
 
     commits[0].set()
@@ -518,27 +518,27 @@ async def test_only_one_is_read_while_others_commit(batcher: Batcher, store: Fak
     assert await is_begun(store, 3)
     for commit in commits:
         commit.set()
-    assert len([await decided(answer) for answer in answers]) == 1 + 2 * LEAST_BESIDE
+    assert len([await decided(answer) for answer in answers]) == 1 + 2 * MIN_BESIDE
 
 
 async def test_the_parts_of_a_request_are_decided_one_after_the_other(batcher: Batcher, store: FakeStore) -> None:
     commit = store.hold_commit("a0")
     store.most = 20
     many = ask(batcher, *names("a", 40))
-    others = [ask(batcher, name) for name in names("b", LEAST_BESIDE)]
+    others = [ask(batcher, name) for name in names("b", MIN_BESIDE)]
     assert await is_begun(store, 1), "the rest of the request must wait"
 
     commit.set()
 
     assert await decided(many) == names("a", 40)
-    assert [await decided(answer) for answer in others] == [[name] for name in names("b", LEAST_BESIDE)]
+    assert [await decided(answer) for answer in others] == [[name] for name in names("b", MIN_BESIDE)]
 
 
 async def test_a_commit_that_fails_is_not_that_of_the_batch_beside_it(batcher: Batcher, store: FakeStore) -> None:
     store.failures = {"a": StoreUnavailable("timeout", "late", may_have_committed=True)}
     commit, first = await begin_commit(batcher, store)
-    others = [ask(batcher, name) for name in names("b", LEAST_BESIDE)]
-    assert [await decided(answer) for answer in others] == [[name] for name in names("b", LEAST_BESIDE)]
+    others = [ask(batcher, name) for name in names("b", MIN_BESIDE)]
+    assert [await decided(answer) for answer in others] == [[name] for name in names("b", MIN_BESIDE)]
 
     commit.set()
 
@@ -548,7 +548,7 @@ async def test_a_commit_that_fails_is_not_that_of_the_batch_beside_it(batcher: B
 
 async def test_closing_waits_for_all_commits(batcher: Batcher, store: FakeStore) -> None:
     commit, first = await begin_commit(batcher, store)
-    others = [ask(batcher, name) for name in names("b", LEAST_BESIDE)]
+    others = [ask(batcher, name) for name in names("b", MIN_BESIDE)]
     await asyncio.wait(others)
 
     closing = asyncio.ensure_future(batcher.close())
@@ -566,5 +566,5 @@ async def test_half_of_many_callers_are_enough_for_a_batch_if_the_other_half_can
 ) -> None:
     monkeypatch.setattr(turns, "BATCH_SECONDS", 1.0)
     store.reads_beside_commits = True
-    await asyncio.wait([ask(batcher, name) for name in names("a", 2 * LEAST_BESIDE)])
-    assert batcher._wanted == LEAST_BESIDE
+    await asyncio.wait([ask(batcher, name) for name in names("a", 2 * MIN_BESIDE)])
+    assert batcher._wanted == MIN_BESIDE
