@@ -11,9 +11,10 @@ from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.locks import exclude_grants, revocation, share_grants
-from core.sql import fetch_one
+from core.sql import fetch_one, pipelined
 
 NOTICE = gettext_noop("An administrator has stopped all agents.")
+LOOK = "SELECT 1 FROM agents_emergencystop"
 
 
 def emergency_stop() -> EmergencyStop | None:
@@ -23,9 +24,11 @@ def emergency_stop() -> EmergencyStop | None:
 
 def is_everything_stopped() -> bool:
     """Return whether everything is stopped. A new stop waits until the caller's transaction has ended."""
-    if transaction.get_connection().in_atomic_block:
+    if not transaction.get_connection().in_atomic_block:
+        return fetch_one(LOOK) is not None
+    with pipelined():  # but in statements of their own: one that waits for the lock sees the rows as they were before
         share_grants()
-    return fetch_one("SELECT 1 FROM agents_emergencystop") is not None
+        return fetch_one(LOOK) is not None
 
 
 def require_running() -> None:

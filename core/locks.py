@@ -2,7 +2,8 @@
 
 A decision takes the lock in shared mode before it reads any facts and holds it until it commits. A revocation changes
 its rows and takes the lock in exclusive mode as its last statement, so it returns only after every decision that could
-have missed the change. SQLite needs no lock: its transactions are IMMEDIATE, with one writer at a time.
+have missed the change. SQLite needs no lock: its transactions are IMMEDIATE, with one writer at a time, and
+revocations queue with the other frequent writers of the process.
 """
 
 import fcntl
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_noop
 from psycopg.errors import LockNotAvailable
 
 from core.errors import Unavailable
+from core.sql import execute
 from core.turns import TurnLock
 
 DECISIONS = 0x4147_0001
@@ -46,13 +48,13 @@ _deferred: ContextVar[list[Callable[[], None]] | None] = ContextVar("deferred", 
 
 @contextmanager
 def revocation() -> Iterator[None]:
-    """Open a transaction. After its commit, no decision uses the facts from before it.
+    """Open a transaction as `write_transaction` does. After its commit, no decision uses the facts from before it.
 
     Danger: take the lock last. It stalls all verify requests while it is held, and taking it before a row lock can
     deadlock.
     """
     deferred: list[Callable[[], None]] = []
-    with transaction.atomic():
+    with write_transaction():
         before = _deferred.set(deferred)
         try:
             yield
@@ -88,24 +90,19 @@ def hold_decisions() -> None:
 
     For revocations that must rewrite what decisions write, such as counters. Danger: lock and change all other rows
     first, or it can deadlock. Anything done after this call stalls all verify requests.
-    """
-    _check_foreign_keys()
-    _execute("SELECT pg_advisory_xact_lock(%s)", DECISIONS)
 
-
-def _check_foreign_keys() -> None:
-    """Check foreign keys now instead of at commit, because the check locks the referenced rows.
-
-    The advisory lock must come last. Otherwise adding a policy and changing its agent at the same time can deadlock.
+    Foreign keys are checked before instead of at commit, because the check locks the referenced rows. Otherwise adding
+    a policy and changing its agent at the same time can deadlock.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_advisory_xact_lock(%s)", [DECISIONS])
 
 
 def share_grants() -> None:
     """Let a stop of everything wait until this transaction, which grants or issues something, has ended."""
-    _execute("SELECT pg_advisory_xact_lock_shared(%s)", GRANTS)
+    if connection.vendor == "postgresql":
+        execute("SELECT pg_advisory_xact_lock_shared(%s)", [GRANTS])
 
 
 def exclude_grants() -> None:
@@ -148,9 +145,12 @@ def sequencing(*, wait: bool = True) -> Iterator[None]:
 def write_transaction(*, savepoint: bool = True) -> Iterator[None]:
     """Open a transaction like `transaction.atomic`. On SQLite, take turns with the other frequent writers.
 
-    Raises `Busy` as `writing` does.
+    The turn ends with the commit, so what follows it, such as an email, keeps no other writer waiting. Raises `Busy` as
+    `writing` does.
     """
-    with writing(), _taking_turns(savepoint=savepoint):
+    with writing() as end_turn, _taking_turns(savepoint=savepoint):
+        if end_turn:
+            transaction.on_commit(end_turn)
         yield
 
 
@@ -213,20 +213,20 @@ def _wait_for_sequencer() -> None:
 
 
 @contextmanager
-def writing() -> Iterator[None]:
+def writing() -> Iterator[Callable[[], None] | None]:
     """Queue with the frequent writers on SQLite. Raises `Busy` after `LOCK_SECONDS`. PostgreSQL needs no queue.
 
-    A thread with an open transaction must not wait in it: it blocks the others.
+    Yield what ends the turn earlier, or None without one. A thread with an open transaction must not wait for a turn:
+    it blocks the others.
     """
     if connection.vendor != "sqlite" or connection.in_atomic_block:
-        yield
+        yield None
         return
     if not sqlite_writer.acquire(LOCK_SECONDS):
         raise Busy
-    try:
-        yield
-    finally:
-        sqlite_writer.release()
+    with ExitStack() as turn:
+        turn.callback(sqlite_writer.release)
+        yield turn.close
 
 
 def _is_locked(error: DatabaseError) -> bool:

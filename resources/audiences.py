@@ -72,6 +72,12 @@ def services_of(owners: Iterable[tuple[str, str]]) -> list[Service]:
     return [service for service in services if (service.identifier, service.organization_id) in wanted]
 
 
+def services_among(audiences: Iterable[Audience]) -> list[Service]:
+    """Return the audiences that are services, as they were read."""
+    servers = ((audience.identifier, audience.server) for audience in audiences if audience.server)
+    return [Service(identifier, server.organization_id, server.organization.may_act) for identifier, server in servers]
+
+
 def held_among(audience: Sequence[str], services: Iterable[Service]) -> list[str]:
     """Return the part of an audience that no other organization has taken."""
     held = {settings.API_URL, *(service.identifier for service in services)}

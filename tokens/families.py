@@ -14,7 +14,7 @@ from consent.models import Consent
 from core import clock, secrets
 from core.actor import Actor
 from core.locks import revocation
-from core.sql import Columns, execute, fetch_one
+from core.sql import Columns, fetch_one, pipelined
 from resources.audiences import Service, services_of
 from tokens.access_tokens import read_access_token
 from tokens.models import TokenFamily
@@ -34,7 +34,7 @@ _OF_TOKEN = f"""
 """  # noqa: S608
 OF_REFRESH_TOKEN = _OF_TOKEN.format(tokens="tokens_refreshtoken", column="token_checksum")
 OF_JWT = _OF_TOKEN.format(tokens="tokens_accesstoken", column="id")
-END = "UPDATE tokens_tokenfamily SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL"
+END = "UPDATE tokens_tokenfamily SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL RETURNING id"
 
 
 def next_expiry(now: datetime) -> datetime:
@@ -72,7 +72,8 @@ def end_family(
     Danger: call this last in a transaction, because a revocation takes a lock that blocks every verify.
     """
     with revocation():
-        ended = execute(END, [now, family.pk]) == 1
+        with pipelined():  # with BEGIN
+            ended = fetch_one(END, [now, family.pk]) is not None
         if ended:
             record_family(event, actor=actor, family=family, now=now, metadata=metadata)
     return ended

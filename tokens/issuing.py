@@ -93,12 +93,18 @@ def issue_pair(
 
 
 def issue_access_token(
-    *, actor: Actor, family: TokenFamily, scopes: Sequence[str], resource: Sequence[str], now: datetime
+    *,
+    actor: Actor,
+    family: TokenFamily,
+    scopes: Sequence[str],
+    resource: Sequence[str],
+    services: Sequence[Service],
+    now: datetime,
 ) -> IssuedTokens:
     """Store and return an access token without a refresh token, and its new family, for a client on its own."""
     token, access_token = create_access_token(family=family, scopes=scopes, resource=resource, now=now)
     _insert(family, token)
-    record_family(Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, now=now)
+    record_family(Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, services=services, now=now)
     return IssuedTokens(access_token, None, tuple(scopes), family)
 
 

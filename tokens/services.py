@@ -14,9 +14,17 @@ from audit.events import Event
 from core import clock
 from core.actor import Actor
 from core.locks import write_transaction
+from core.sql import pipelined
 from core.sweeps import BATCH, delete_batch
 from developers.models import Organization
-from resources.audiences import CLAIMS_TOO_LONG, Audience, are_claims_too_long, audience_for_identifier, owners_of
+from resources.audiences import (
+    CLAIMS_TOO_LONG,
+    Audience,
+    are_claims_too_long,
+    audience_for_identifier,
+    owners_of,
+    services_among,
+)
 from tokens.families import end_family, family_of
 from tokens.issuing import EVERYTHING_STOPPED, IssuedTokens, Refusal, issue_access_token
 from tokens.models import AccessToken, RefreshToken, TokenFamily
@@ -59,7 +67,10 @@ def issue_client_token(
         created_at=now,
         expires_at=now + settings.ACCESS_TOKEN_LIFETIME,
     )
-    return issue_access_token(actor=actor, family=family, scopes=wanted, resource=resource, now=now)
+    with pipelined():
+        return issue_access_token(
+            actor=actor, family=family, scopes=wanted, resource=resource, services=services_among(own), now=now
+        )
 
 
 def revoke_token(*, actor: Actor, token: str, agent: Agent | None = None) -> bool:

@@ -1,4 +1,7 @@
-"""Under load, SQLite is free only for moments between two decisions. The sequencer does not miss them."""
+"""Under load, SQLite is free only for moments between two decisions. The sequencer does not miss them.
+
+The writers of a process wait in a queue, without holding the database.
+"""
 
 import gc
 import sqlite3
@@ -10,9 +13,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 
-from core.locks import sequencing
+from core.locks import revocation, sequencing, sqlite_writer, write_transaction
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -91,3 +95,61 @@ def test_the_sequencer_gives_up_after_as_long_as_usual(writer: sqlite3.Connectio
             pass
     finally:
         connection.close()
+
+
+@pytest.mark.parametrize("write", [revocation, write_transaction])
+def test_a_writer_that_queues_leaves_the_database_free(write: Callable[[], Any]) -> None:
+    path, has_written = connection.settings_dict["NAME"], threading.Event()
+
+    def wait() -> None:
+        with write():
+            has_written.set()
+        connection.close()
+
+    thread = threading.Thread(target=wait)
+    assert sqlite_writer.acquire(0)
+    try:
+        thread.start()
+        wait_until(lambda: bool(sqlite_writer._waiting), seconds=5)
+        with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("COMMIT")
+        assert not has_written.is_set()
+    finally:
+        sqlite_writer.release()
+        thread.join(10)
+    assert has_written.is_set()
+    assert not sqlite_writer._is_held
+
+
+def test_a_revocation_in_a_transaction_waits_for_no_turn() -> None:
+    """Its thread may hold the turn, or the database that the holder of the turn waits for."""
+    assert sqlite_writer.acquire(0)
+    try:
+        with transaction.atomic(), revocation():
+            pass
+    finally:
+        sqlite_writer.release()
+    with write_transaction(), revocation(), write_transaction():
+        assert sqlite_writer._is_held
+    assert not sqlite_writer._is_held
+
+
+def test_what_follows_a_commit_may_write_and_keeps_no_other_writer_waiting() -> None:
+    done = list[str]()
+
+    def follow() -> None:
+        assert not sqlite_writer._is_held
+        with revocation():
+            done.append("revoked")
+
+    with revocation():
+        transaction.on_commit(follow)
+    assert done == ["revoked"]
+    assert not sqlite_writer._is_held
+
+
+def test_a_turn_ends_if_the_transaction_is_rolled_back() -> None:
+    with pytest.raises(ZeroDivisionError), revocation():
+        raise ZeroDivisionError
+    assert not sqlite_writer._is_held

@@ -8,14 +8,16 @@ from typing import Any
 import pytest
 
 from agents.emergency import stop_everything
+from consent.granting import approve_consent
 from core.actor import SYSTEM
 from tests.threads import race
 from tests.tokens.test_flows import exchange, make_code, refresh
-from tests.world import make_grant
+from tests.world import ANONYMOUS, as_user, ask, make_grant, make_user
 from tokens import exchange as exchanging
 from tokens import refresh as refreshing
 from tokens.issuing import IssuedTokens, Refusal
 from tokens.models import AccessToken
+from tokens.services import revoke_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -69,3 +71,38 @@ def test_a_stop_of_everything_waits_for_tokens_that_are_being_issued(
     issued, _ = race([act, stop_meanwhile])
     assert isinstance(issued, IssuedTokens)
     assert seen == [AccessToken.objects.count()], "it has returned after the tokens were there"
+
+
+def test_revocations_and_refreshes_at_once_all_succeed_and_none_is_overtaken() -> None:
+    """Four threads end five families each, while four refresh theirs."""
+    first = make_grant()
+    users = [make_user(f"user{number}@example.com") for number in range(24)]
+    consents = [(ask(first.agent), user) for user in users]
+    codes = [approve_consent(actor=as_user(user), consent=one, user=user).code for one, user in consents]
+    issued = [exchange(first.agent, code) for code in codes]
+    waited, refreshed = list[float](), list[bool]()
+
+    def timed(act: Callable[[], Any]) -> Any:
+        began = time.monotonic()
+        outcome = act()
+        waited.append(time.monotonic() - began)
+        return outcome
+
+    def revoke(tokens: list[Any]) -> list[bool]:
+        return [
+            timed(lambda one=one: revoke_token(actor=ANONYMOUS, token=one.access_token, agent=first.agent))
+            for one in tokens
+        ]
+
+    def rotate(token: Any) -> list[bool]:
+        for _ in range(5):
+            token = timed(lambda token=token: refresh(first, token.refresh_token))
+            refreshed.append(isinstance(token, IssuedTokens))
+        return refreshed
+
+    revoking = [lambda tokens=issued[start : start + 5]: revoke(tokens) for start in range(0, 20, 5)]
+    rotating = [lambda token=token: rotate(token) for token in issued[20:]]
+    outcomes = race(revoking + rotating)
+    assert all(all(each) for each in outcomes)
+    assert len(waited) == 40
+    assert max(waited) < 3

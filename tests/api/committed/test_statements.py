@@ -34,8 +34,10 @@ EXCHANGE = EVERY + LOCK + 2 + NEW_ROWS(3)
 REFRESH = EVERY + LOCK + 2 + NEW_ROWS(2)
 # The family and its token.
 CLIENT_CREDENTIALS = EVERY + STOP + NEW_ROWS(2)
-# The family of the token; it again as ended; the constraints, and the lock of a revocation.
-REVOKE = EVERY + 2 + (2 if connection.vendor == "postgresql" else 0)
+# The constraints with the lock of a revocation, which SQLite does not need.
+REVOCATION = 1 if connection.vendor == "postgresql" else 0
+# The family of the token; it again as ended.
+REVOKE = EVERY + 2 + REVOCATION
 # The user; a look at the successes and failures; the attempt counted, and its success, each in a transaction of two
 # statements; the second factors; the user to lock, the session, its address and its device, in a transaction with the
 # log, which has a savepoint.
@@ -45,7 +47,7 @@ SIGN_IN = 2 + 4 + 4 + 1 + 2 + 2 + 4 + LOG
 APPROVE = 4 + LOG + STOP + 8
 # The earlier consent instead, its unused codes and families, and a savepoint with the lock of a revocation, but no
 # notice, because nothing is new.
-REPLACE = 3 + (2 if connection.vendor == "postgresql" else 0)
+REPLACE = 3 + REVOCATION
 # The time of the first use of a secret in ten minutes.
 FIRST_USE = 1
 # The record of the key before the work, and again with the answer.
@@ -99,6 +101,15 @@ def test_client_credentials_read_only_the_agent(developer: Api) -> None:
     body = {"grant_type": "client_credentials", "client_id": agent["clientId"], "client_secret": agent["clientSecret"]}
     _, sent = statements(lambda: Client().post("/oauth/token", urlencode(body), FORM))
     assert len(sent) == FIRST_USE + CLIENT_CREDENTIALS, sent
+
+
+def test_a_service_costs_client_credentials_two_statements(developer: Api) -> None:
+    """One before the transaction, for the canonical form of its identifier, and one in it."""
+    expect(201, developer.post("/resource-servers", {"name": "Mail", "identifier": SERVICE, "scopes": ["email:read"]}))
+    agent = new_agent(developer)
+    body = {"grant_type": "client_credentials", "client_id": agent["clientId"], "client_secret": agent["clientSecret"]}
+    _, sent = statements(lambda: Client().post("/oauth/token", urlencode({**body, "resource": SERVICE}), FORM))
+    assert len(sent) == FIRST_USE + CLIENT_CREDENTIALS + 2, sent
 
 
 def test_a_revocation_reads_only_agent_and_family(agent: Json, ada: Api) -> None:
