@@ -5,18 +5,15 @@ import hashlib
 import hmac
 import re
 from datetime import datetime, timedelta
-from functools import cache
 from typing import NamedTuple
 
 from django.conf import settings
-from django.db import connection
 
 from accounts.models import User
-from consent.grants import JOINS, Grant, columns_of_grant, make_grant
+from consent.grants import Grant, Source, lock_source, make_grant
 from consent.models import AuthorizationCode, Consent
 from core import clock, crypto, secrets
-from core.locks import GRANTS
-from core.sql import Columns, execute, fetch_one, pipelined
+from core.sql import Columns, execute
 from core.sweeps import BATCH, delete_batch
 
 AUTHORIZATION_CODE_LIFETIME = timedelta(seconds=60)
@@ -27,8 +24,13 @@ PURPOSE = "consent.code"
 UNUSABLE = "The code is unknown, expired or used."
 KEEP_EXPIRED = timedelta(days=1)
 CODE = Columns(AuthorizationCode, "code")
-# The first column is `share_grants`.
-LOCK = "SELECT pg_advisory_xact_lock_shared(%s), id FROM consent_authorizationcode WHERE code = %s FOR UPDATE"
+SOURCE = Source(
+    columns=CODE.sql,
+    owners="code.resource_owners",
+    joined="consent_authorizationcode AS code JOIN consent_consent AS consent ON consent.id = code.consent_id",
+    found_by="code.code",
+    locked="consent_authorizationcode WHERE code = %s",
+)
 
 
 def issue_code(consent: Consent, user: User, now: datetime) -> str:
@@ -71,31 +73,15 @@ def lock_code(code: str) -> LockedCode | None:
     """Lock the code and return it with what it depends on now, or return None if it is unknown.
 
     A stop of everything waits until the transaction has ended.
-
-    Danger: read in a statement of its own. One that waits for a lock sees the other rows as they were before.
     """
-    digest = secrets.digest(code)
-    with pipelined():
-        if connection.vendor == "postgresql":
-            execute(LOCK, [GRANTS, digest])
-        found = fetch_one(_read_sql(), [digest])
-    if found is None:
+    values = lock_source(SOURCE, secrets.digest(code))
+    if values is None:
         return None
-    values = iter(found)
     row, grant = CODE.make(values), make_grant(values)
     if row is None or grant.consent is None:
         return None
     row.consent = grant.consent
     return LockedCode(row, grant)
-
-
-@cache
-def _read_sql() -> str:
-    columns = f"{CODE.sql}, {columns_of_grant('code.resource_owners')}"
-    joined = (
-        f"consent_authorizationcode AS code JOIN consent_consent AS consent ON consent.id = code.consent_id {JOINS}"
-    )
-    return f"SELECT {columns} FROM {joined} WHERE code.code = %s"  # noqa: S608
 
 
 def problem_with_code(

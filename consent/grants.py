@@ -8,14 +8,17 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from accounts.models import User
+from agents.emergency import LOOK
 from agents.models import Agent
 from consent.models import Consent
-from core.sql import Columns
+from core.locks import GRANTS
+from core.sql import Columns, execute, fetch_one, pipelined
 from developers.models import Organization
 from resources.audiences import Service
 
 CONSENT = Columns(Consent, "consent", "id", "agent_id", "user_id", "status", "granted_scopes", "terms", "expires_at")
-AGENT = Columns(
+# What says how the agent may act. `agents.selectors.AGENT` is the whole row.
+ACTING_AGENT = Columns(
     Agent,
     "agent",
     "id",
@@ -29,7 +32,7 @@ AGENT = Columns(
 ORGANIZATION = Columns(Organization, "organization", "id", "suspended_at")
 PERSON = Columns(User, "person", "id", "is_active")
 
-JOINS = """
+_JOINS = """
     LEFT JOIN agents_agent AS agent ON agent.id = consent.agent_id
     LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
     LEFT JOIN accounts_user AS person ON person.id = consent.user_id
@@ -64,20 +67,46 @@ class Grant(NamedTuple):
     is_everything_stopped: bool
 
 
-@cache
-def columns_of_grant(owners: str) -> str:
-    """Return the columns from which `make_grant` makes a grant. `owners` is the column with the services' owners.
+class Source(NamedTuple):
+    """How to find what a client redeems for tokens, a code or a refresh token, with the consent, by its digest.
 
-    The statement joins the consent and then `JOINS`.
+    `columns` are read and `owners` is the one with the services' owners. `joined` are their tables and the consent, and
+    `found_by` is the column with the digest. `locked` is the row to lock.
     """
-    services = SERVICES[connection.vendor].format(owners=owners)
-    models = ", ".join(part.sql for part in (CONSENT, AGENT, ORGANIZATION, PERSON))
-    return f"{models}, {services}, EXISTS (SELECT 1 FROM agents_emergencystop)"  # noqa: S608
+
+    columns: str
+    owners: str
+    joined: str
+    found_by: str
+    locked: str
+
+
+def lock_source(source: Source, digest: str) -> Iterator[Any] | None:
+    """Lock the row and return the values of its columns, then those for `make_grant`. None if there is no such row.
+
+    A stop of everything waits until the transaction has ended, as with `share_grants`.
+
+    Danger: read in a statement of its own. One that waits for a lock sees the other rows as they were before.
+    """
+    with pipelined():
+        if connection.vendor == "postgresql":
+            lock = f"SELECT pg_advisory_xact_lock_shared(%s), id FROM {source.locked} FOR UPDATE"  # noqa: S608
+            execute(lock, [GRANTS, digest])
+        found = fetch_one(_read_sql(source), [digest])
+    return None if found is None else iter(found)
+
+
+@cache
+def _read_sql(source: Source) -> str:
+    services = SERVICES[connection.vendor].format(owners=source.owners)
+    parts = [source.columns, *(part.sql for part in (CONSENT, ACTING_AGENT, ORGANIZATION, PERSON)), services]
+    columns = ", ".join([*parts, f"EXISTS ({LOOK})"])
+    return f"SELECT {columns} FROM {source.joined} {_JOINS} WHERE {source.found_by} = %s"  # noqa: S608
 
 
 def make_grant(values: Iterator[Any]) -> Grant:
-    """Take the values of `columns_of_grant` from those of a row."""
-    consent, agent = CONSENT.make(values), AGENT.make(values)
+    """Take the last values of a row that `lock_source` has returned."""
+    consent, agent = CONSENT.make(values), ACTING_AGENT.make(values)
     organization, person = ORGANIZATION.make(values), PERSON.make(values)
     services, is_stopped = values
     if consent is not None and agent is not None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from django.conf import settings
 
-from agents.models import Agent
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
+from consent.grants import ACTING_AGENT
 from consent.models import Consent
 from core import clock, secrets
 from core.actor import Actor
@@ -25,9 +25,9 @@ REFRESH_TOKEN_LIFETIME = timedelta(days=30)
 SPARE = timedelta(days=1)
 SERVICE_GONE = "The service for which the tokens are meant is no longer registered by the same organization."
 
-FAMILY, AGENT = Columns(TokenFamily, "family"), Columns(Agent, "agent", "id", "organization_id")
+FAMILY = Columns(TokenFamily, "family")
 _OF_TOKEN = f"""
-    SELECT {FAMILY.sql}, {AGENT.sql} FROM {{tokens}} AS token
+    SELECT {FAMILY.sql}, {ACTING_AGENT.sql} FROM {{tokens}} AS token
     JOIN tokens_tokenfamily AS family ON family.id = token.family_id
     JOIN agents_agent AS agent ON agent.id = family.application_id
     WHERE token.{{column}} = %s
@@ -58,7 +58,7 @@ def family_of(token: str) -> TokenFamily | None:
     if row is None:
         return None
     values = iter(row)
-    family, agent = FAMILY.make(values), AGENT.make(values)
+    family, agent = FAMILY.make(values), ACTING_AGENT.make(values)
     if family is not None and agent is not None:
         family.application = agent
     return family

@@ -5,22 +5,19 @@ A refusal is returned, never raised: an exception would roll back the revocation
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
 from typing import NamedTuple
-
-from django.db import connection
 
 from agents.models import Agent
 from audit.events import Event
 from consent.details import AuthorizationDetail
-from consent.grants import JOINS, Grant, columns_of_grant, make_grant
+from consent.grants import Grant, Source, lock_source, make_grant
 from consent.targets import asks_for_all
 from core import clock, secrets
 from core.actor import Actor
-from core.locks import GRANTS, write_transaction
-from core.sql import Columns, execute, fetch_one, pipelined
+from core.locks import write_transaction
+from core.sql import Columns, pipelined
 from resources.audiences import Service, held_among
-from tokens.families import end_replayed_family, problem_with_grant
+from tokens.families import FAMILY, end_replayed_family, problem_with_grant
 from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
 from tokens.models import RefreshToken, TokenFamily
 from tokens.repeats import RefreshRequest, consume, kept_answer
@@ -28,12 +25,15 @@ from tokens.repeats import RefreshRequest, consume, kept_answer
 UNUSABLE_REFRESH_TOKEN = Refusal("invalid_grant", "The refresh token is unknown, expired or used.")
 WIDER_SCOPE = Refusal("invalid_scope", "A refresh cannot add scopes. Request only scopes that the refresh token has.")
 
-TOKEN, FAMILY = Columns(RefreshToken, "token"), Columns(TokenFamily, "family")
-# The first column is `share_grants`.
-LOCK = """
-    SELECT pg_advisory_xact_lock_shared(%s), id FROM tokens_tokenfamily
-    WHERE id = (SELECT family_id FROM tokens_refreshtoken WHERE token_checksum = %s) FOR UPDATE
-"""
+TOKEN = Columns(RefreshToken, "token")
+SOURCE = Source(
+    columns=f"{TOKEN.sql}, {FAMILY.sql}",
+    owners="family.resource_owners",
+    joined="tokens_refreshtoken AS token JOIN tokens_tokenfamily AS family ON family.id = token.family_id "
+    "LEFT JOIN consent_consent AS consent ON consent.id = family.consent_id",
+    found_by="token.token_checksum",
+    locked="tokens_tokenfamily WHERE id = (SELECT family_id FROM tokens_refreshtoken WHERE token_checksum = %s)",
+)
 
 
 class LockedToken(NamedTuple):
@@ -95,17 +95,10 @@ def _lock_refresh_token(refresh_token: str) -> LockedToken | None:
 
     The lock serializes it with other refreshes and revocation, and a stop of everything waits until the transaction
     has ended.
-
-    Danger: read in a statement of its own. One that waits for a lock sees the other rows as they were before.
     """
-    digest = secrets.digest(refresh_token)
-    with pipelined():
-        if connection.vendor == "postgresql":
-            execute(LOCK, [GRANTS, digest])
-        found = fetch_one(_read_sql(), [digest])
-    if found is None:
+    values = lock_source(SOURCE, secrets.digest(refresh_token))
+    if values is None:
         return None
-    values = iter(found)
     row, family, grant = TOKEN.make(values), FAMILY.make(values), make_grant(values)
     if row is None or family is None:
         return None
@@ -114,18 +107,6 @@ def _lock_refresh_token(refresh_token: str) -> LockedToken | None:
         family.application = grant.consent.agent
     row.family = family
     return LockedToken(row, grant)
-
-
-@cache
-def _read_sql() -> str:
-    columns = f"{TOKEN.sql}, {FAMILY.sql}, {columns_of_grant('family.resource_owners')}"
-    return f"""
-        SELECT {columns}
-        FROM tokens_refreshtoken AS token
-        JOIN tokens_tokenfamily AS family ON family.id = token.family_id
-        LEFT JOIN consent_consent AS consent ON consent.id = family.consent_id {JOINS}
-        WHERE token.token_checksum = %s
-    """  # noqa: S608
 
 
 def _problem_with_refresh(
