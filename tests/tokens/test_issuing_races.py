@@ -1,4 +1,7 @@
-"""What issues tokens holds its locks while it reads and writes: the same code or token in parallel, and a stop."""
+"""What issues tokens holds its locks while it reads and writes: the same code or token in parallel, and a stop.
+
+Revocations and refreshes at once do not overtake each other.
+"""
 
 import threading
 import time
@@ -6,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from agents.emergency import stop_everything
 from consent.granting import approve_consent
@@ -15,32 +19,36 @@ from tests.tokens.test_flows import exchange, make_code, refresh
 from tests.world import ANONYMOUS, as_user, ask, make_grant, make_user
 from tokens import exchange as exchanging
 from tokens import refresh as refreshing
-from tokens.issuing import IssuedTokens, Refusal
+from tokens import services
+from tokens.issuing import EVERYTHING_STOPPED, IssuedTokens, Refusal
 from tokens.models import AccessToken
-from tokens.services import revoke_token
+from tokens.services import issue_client_token, revoke_token
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def make_act(name: str) -> Callable[[], IssuedTokens | Refusal]:
-    """Return an act that uses the same code or refresh token each time."""
+    """Return an act that uses the same code, refresh token or client each time."""
     if name == "exchange":
         agent, code = make_code()
         return lambda: exchange(agent, code)
     grant = make_grant()
+    if name == "client":
+        return lambda: issue_client_token(actor=ANONYMOUS, agent=grant.agent, scopes=["email:read"])
     return lambda: refresh(grant)
 
 
 def delay(monkeypatch: pytest.MonkeyPatch, name: str, before: Callable[[], object]) -> None:
     """Call `before` when everything is read, and nothing is written yet."""
-    module: Any = {"exchange": exchanging, "refresh": refreshing}[name]
-    issue = module.issue_pair
+    module: Any = {"exchange": exchanging, "refresh": refreshing, "client": services}[name]
+    issuing = "issue_access_token" if name == "client" else "issue_pair"
+    issue = getattr(module, issuing)
 
     def late(*arguments: Any, **named: Any) -> Any:
         before()
         return issue(*arguments, **named)
 
-    monkeypatch.setattr(module, "issue_pair", late)
+    monkeypatch.setattr(module, issuing, late)
 
 
 @pytest.mark.parametrize("name", ["exchange", "refresh"])
@@ -52,7 +60,7 @@ def test_of_two_uses_at_once_one_gets_tokens(name: str, monkeypatch: pytest.Monk
     assert sum(isinstance(one, Refusal) for one in outcomes) == 1
 
 
-@pytest.mark.parametrize("name", ["exchange", "refresh"])
+@pytest.mark.parametrize("name", ["exchange", "refresh", "client"])
 def test_a_stop_of_everything_waits_for_tokens_that_are_being_issued(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,6 +79,25 @@ def test_a_stop_of_everything_waits_for_tokens_that_are_being_issued(
     issued, _ = race([act, stop_meanwhile])
     assert isinstance(issued, IssuedTokens)
     assert seen == [AccessToken.objects.count()], "it has returned after the tokens were there"
+
+
+@pytest.mark.parametrize("name", ["exchange", "refresh", "client"])
+def test_what_waited_for_a_stop_of_everything_issues_nothing(name: str) -> None:
+    act, is_stopping, tokens = make_act(name), threading.Event(), AccessToken.objects.count()
+
+    def stop_slowly() -> None:
+        with transaction.atomic():
+            stop_everything(actor=SYSTEM, reason="Something is wrong.")
+            is_stopping.set()
+            time.sleep(0.3)
+
+    def act_meanwhile() -> IssuedTokens | Refusal:
+        assert is_stopping.wait(10)
+        return act()
+
+    _, outcome = race([stop_slowly, act_meanwhile])
+    assert outcome is EVERYTHING_STOPPED
+    assert AccessToken.objects.count() == tokens
 
 
 def test_revocations_and_refreshes_at_once_all_succeed_and_none_is_overtaken() -> None:
