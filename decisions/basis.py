@@ -25,6 +25,8 @@ from policies.policy_sets import PolicySet
 from resources.catalogue import catalogue
 
 MAX_BASES = 16_384
+# Of one that is remembered: the characters of its scopes and its action, and the organizations' own scopes.
+MAX_ASKED, MAX_SCOPES = 500, 10
 FOREVER = datetime.max.replace(tzinfo=UTC)
 NO_LABELS: frozenset[str] = frozenset()
 
@@ -79,8 +81,8 @@ class Basis:
     It holds from `since` until before `until`, when the token or its consent ends. `reason` is why all of them are
     denied. `own` and `others` are the policies of the agent's organization, with the user's own limits, and of the
     service's, or None if only one organization is concerned. `required_scopes` start with the `added_scope`, if one
-    that is not required covers the action. The user must approve `asked_scopes` each time. `template` is that of the
-    entries of allowed requests.
+    that is not required covers the action; `asked` are these and the action. The user must approve `asked_scopes` each
+    time. `template` is that of the entries of allowed requests.
     """
 
     found: Found
@@ -90,6 +92,7 @@ class Basis:
     missing_scopes: tuple[str, ...]
     added_scope: str | None
     required_scopes: tuple[str, ...]
+    asked: tuple[str, ...]
     service_organization_id: str | None
     own: tuple[CompiledPolicy, ...]
     others: tuple[CompiledPolicy, ...] | None
@@ -119,10 +122,24 @@ def find_basis(question: Question, token: TokenFacts, found: Found, now: datetim
     if known is not None and known.holds(found, now):
         return known
     basis = lay_basis(question, token, found, now)
-    # What strangers make up is denied, so it takes no room.
-    if basis.reason is None and found.reserved is None and token.is_short:
+    if _is_worth_remembering(basis, token):
         _bases[key] = basis
     return basis
+
+
+def forget_policies(policy_set: PolicySet) -> None:
+    """Forget the bases with policies that have changed: no facts lead to them again, and they can be large."""
+    for key, basis in tuple(_bases.items()):
+        if basis.found.agent_policies is policy_set or basis.found.service_policies is policy_set:
+            _bases.pop(key, None)
+
+
+def _is_worth_remembering(basis: Basis, token: TokenFacts) -> bool:
+    """Return whether a basis can be used again and is small. What strangers make up is denied, so it takes no room."""
+    if basis.reason is not None or basis.found.reserved is not None:
+        return False
+    asked = sum(map(len, basis.asked))
+    return token.is_short and asked <= MAX_ASKED and len(basis.found.scopes) <= MAX_SCOPES
 
 
 def lay_basis(question: Question, token: TokenFacts, found: Found, now: datetime) -> Basis:
@@ -140,6 +157,7 @@ def lay_basis(question: Question, token: TokenFacts, found: Found, now: datetime
         missing_scopes=_missing(token, required, covering) if reason is Reason.INSUFFICIENT_SCOPE else (),
         added_scope=covering.scope,
         required_scopes=required,
+        asked=asked,
         service_organization_id=affected,
         own=_own_policies(token, found),
         others=_others_policies(token, found, affected),

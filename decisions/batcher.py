@@ -138,13 +138,19 @@ class Batcher:
 
     async def _work(self) -> None:
         """Decide batches until nothing waits."""
-        while batch := await self._gather():
-            following = asyncio.Event()
-            task = self._loop.create_task(self._run(batch, following))
-            self._deciding.add(task)
-            task.add_done_callback(self._deciding.discard)
-            await following.wait()
-        self._task = None
+        try:
+            while batch := await self._gather():
+                following = asyncio.Event()
+                task = self._loop.create_task(self._run(batch, following))
+                self._deciding.add(task)
+                task.add_done_callback(self._deciding.discard)
+                await following.wait()
+        except Exception as error:  # an error in the turns must not end the next callers' decisions, too
+            logger.exception("No batch could be taken")
+            waiting, self._turns = tuple(self._turns), Turns(turn_of)
+            _fail(waiting, error)
+        finally:
+            self._task = None
 
     async def _run(self, batch: Sequence[Part], following: asyncio.Event) -> None:
         """Decide a batch. Set the event when the next one may begin."""

@@ -168,7 +168,7 @@ class Turns:
         """Put the questions of a request that were taken last back in front of the queue."""
         self._queue(tenant)
         pending.taken -= number
-        if not tenant.pending or tenant.pending[0] is not pending:
+        if pending not in tenant.pending:
             tenant.pending.appendleft(pending)
         self._count(tenant, number)
 

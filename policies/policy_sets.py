@@ -59,9 +59,11 @@ class PoliciesOfMode:
 NO_POLICIES_OF_MODE = PoliciesOfMode()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PolicySet:
     """The enabled policies of one organization at one version. Immutable, so that threads can share it.
+
+    Compared by identity, because comparing the rules of two would take long.
 
     `actions` are those of the organization's own scopes.
     """

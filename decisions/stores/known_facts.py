@@ -24,6 +24,10 @@ class KnownFacts:
         self._known: Bounded[str, tuple[Versions, Remembered]] = Bounded(MAX_KNOWN)
         """By the token's id, or the digest of the caller's secret."""
 
+    def forget(self) -> None:
+        """Forget everything: a database that was restored, or another one, can have other rows of the same versions."""
+        self._known.clear()
+
     async def run(self, pipeline: Pipeline, trip: Trip) -> Sequence[Sequence[Any]]:
         """Run a trip and return the rows of each of its steps. Facts that are not known take another trip."""
         wanted = {step.statement: step.parameters[0] for step in trip.steps if step.statement in REMEMBERED}
@@ -53,10 +57,15 @@ class KnownFacts:
         return found
 
     def _remember(self, rows: Sequence[Remembered], current: dict[str, Versions]) -> None:
-        """Remember facts that were read after their versions. If a row has changed in between, it is read again."""
+        """Remember facts that were read after their versions. If a row has changed in between, it is read again.
+
+        A version never comes back, but the emergency stop does, so it must be the same in both.
+        """
         for facts in rows:
-            if facts.is_short:
-                self._known[facts[0]] = current[facts[0]], facts
+            versions = current[facts[0]]
+            is_same = not isinstance(facts, TokenFacts) or facts.is_everything_stopped == versions.is_everything_stopped
+            if facts.is_short and is_same:
+                self._known[versions.key] = versions, facts
 
 
 def _in_order(

@@ -77,6 +77,7 @@ class PostgresqlStore:
             if not pipeline.is_lost:
                 return pipeline
             await pipeline.close()
+        self._known.forget()
         return await Pipeline.open(self._conninfo)
 
 

@@ -5,7 +5,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from decisions.basis import Found, cover, with_scope
+from decisions.basis import Found, cover, forget_policies, with_scope
 from decisions.facts import (
     AgentFacts,
     ApprovalFacts,
@@ -25,7 +25,7 @@ from decisions.stores.statements import Statement, Step
 from decisions.terms import NO_TERMS, terms_of
 from limits.flows import LoadedFlow
 from limits.sliding_window import LoadedCounter
-from policies.policy_sets import PolicyRow, PolicySet, compile_policy_set
+from policies.policy_sets import NO_POLICIES, PolicyRow, PolicySet, compile_policy_set
 from resources.catalogue import catalogue
 from resources.covers import read_actions
 
@@ -122,7 +122,10 @@ class Facts:
             first, *others = own
             policies = [PolicyRow._make(row[3:]) for row in others]
             actions = read_actions(first.own_scopes or "[]")
-            policy_set = compile_policy_set(policies, previous=POLICY_SETS.latest(organization_id), actions=actions)
+            previous = POLICY_SETS.latest(organization_id)
+            policy_set = compile_policy_set(policies, previous=previous, actions=actions)
+            if previous is not NO_POLICIES:
+                forget_policies(previous)
             self._policy_sets[organization_id] = policy_set
             POLICY_SETS.add(organization_id, first.policy_version, policy_set)
 
@@ -151,7 +154,14 @@ class Facts:
         both = self._policies_of(token), self._policies_of(service)
         repeat = question.request.repeat
         reserved = self.reserved.get((repeat.key, repeat.place)) if repeat else None
-        return Found(token, agent, caller, service, *both, terms, self._scopes, reserved)
+        scopes = self._scopes_of(question, token) if self._scopes else ()
+        return Found(token, agent, caller, service, *both, terms, scopes, reserved)
+
+    def _scopes_of(self, question: Question, token: TokenFacts | None) -> Sequence[ScopeFacts]:
+        """Return the organizations' own scopes that may matter for a question, and not those of others in its batch."""
+        granted = token.granted_scopes if token else ()
+        names = {*question.request.asked, *granted}
+        return [scope for scope in self._scopes if scope.scope_id in names]
 
     def scopes_to_index(self, question: Question) -> Collection[str]:
         """Return the scopes of a question that may not exist."""

@@ -12,7 +12,7 @@ from audit.entries.drafts import prepare
 from audit.entries.journal import encode_entry
 from core.actor import Actor
 from decisions import basis
-from decisions.basis import Found, find_basis, lay_basis
+from decisions.basis import Found, find_basis, forget_policies, lay_basis
 from decisions.entries import draft_entry, encode_entries
 from decisions.facts import ScopeFacts, TokenFacts
 from decisions.judgement import judge
@@ -158,6 +158,20 @@ def test_another_question_has_a_basis_of_its_own(other: Question) -> None:
 def test_what_anyone_could_make_up_and_what_is_long_is_not_remembered(known: Found) -> None:
     remembered(ask_shop(), known)
     assert not basis._bases
+
+
+@cases("asked", [ask_shop(*["email:read"] * 100), ask_shop(action="shop:" + "x" * 500)], ids=["scopes", "action"])
+def test_nor_is_what_a_caller_makes_long(asked: Question) -> None:
+    remembered(asked, AT_SHOP)
+    assert not basis._bases
+
+
+def test_policies_that_have_changed_are_forgotten() -> None:
+    old, new = policy_set("[]"), policy_set("[]")
+    remembered(ask_shop(), AT_SHOP._replace(agent_policies=old))
+    kept = remembered(ask_shop("email:send"), AT_SHOP._replace(service_policies=new))
+    forget_policies(old)
+    assert list(basis._bases.values()) == [kept]
 
 
 @cases(

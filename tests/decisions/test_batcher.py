@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Sequence
 from math import inf
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -568,3 +569,34 @@ async def test_half_of_many_callers_are_enough_for_a_batch_if_the_other_half_can
     store.reads_beside_commits = True
     await asyncio.wait([ask(batcher, name) for name in names("a", 2 * MIN_BESIDE)])
     assert batcher._wanted == MIN_BESIDE
+
+
+async def test_requests_that_are_decided_in_parts_after_a_failure_are_all_answered(
+    batcher: Batcher, store: FakeStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each half of the failed batch gives its request back, and the second one is still in the queue."""
+
+    async def decide(questions: Sequence[Question], *others: Any) -> list[Decision]:
+        number = len(store.batches)
+        if number == 0:
+            store.batches.append([])
+            raise ValueError("a question that the log cannot take")
+        store.most = 1 if number < 3 else LIMIT
+        return await original(questions, *others)
+
+    original = store.decide
+    monkeypatch.setattr(store, "decide", decide)
+    answers = [ask(batcher, *names("a", 3)), ask(batcher, *names("b", 7))]
+    assert [await decided(answer) for answer in answers] == [names("a", 3), names("b", 7)]
+    assert await decided(ask(batcher, "later")) == ["later"]
+
+
+async def test_an_error_in_the_turns_fails_what_waits_and_not_what_comes_later(
+    batcher: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(batcher._turns, "take", lambda: names("a", 1)[1])
+        waiting = ask(batcher, "a")
+        with pytest.raises(IndexError):
+            await waiting
+    assert await decided(ask(batcher, "later")) == ["later"]

@@ -286,6 +286,7 @@ class TestRefusals:
         assert backends(admin) == before
 
 
+STOP = "INSERT INTO agents_emergencystop (id, stopped_at, reason) VALUES (1, now(), 'Drill')"
 CHANGES = {
     "UPDATE tokens_accesstoken SET scope = 'calendar:read'": Reason.INSUFFICIENT_SCOPE,
     "UPDATE tokens_tokenfamily SET revoked_at = now()": Reason.TOKEN_REVOKED,
@@ -293,7 +294,7 @@ CHANGES = {
     "UPDATE accounts_user SET is_active = false": Reason.USER_INACTIVE,
     "UPDATE consent_consent SET status = 'revoked'": Reason.CONSENT_REVOKED,
     "UPDATE developers_organization SET suspended_at = now()": Reason.ORGANIZATION_SUSPENDED,
-    "INSERT INTO agents_emergencystop (id, stopped_at, reason) VALUES (1, now(), 'Drill')": Reason.SERVICE_SUSPENDED,
+    STOP: Reason.SERVICE_SUSPENDED,
     "DELETE FROM tokens_accesstoken": Reason.TOKEN_REVOKED,
 }
 
@@ -351,6 +352,34 @@ class TestKnownFacts:
         monkeypatch.undo()
         admin.execute("""UPDATE agents_agent SET allowed_scopes = '["email:read"]'""")
         assert allowed(loop.run(loop.first.decide(asked))) == [True]
+
+    def test_a_stop_that_ended_while_the_facts_were_read_is_not_remembered(
+        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The next stop would look as if it were known, and known not to be one."""
+
+        async def lift_first(self: Pipeline, trip: Trip) -> Any:
+            if trip.steps and trip.steps[0].statement is Statement.TOKENS:
+                admin.execute("DELETE FROM agents_emergencystop")
+            return await run(self, trip)
+
+        run = Pipeline.run
+        admin.execute(STOP)
+        monkeypatch.setattr(Pipeline, "run", lift_first)
+        assert allowed(loop.run(loop.first.decide(asked))) == [True]
+        monkeypatch.undo()
+        admin.execute(STOP)
+        assert loop.run(loop.first.decide(asked))[0].reason is Reason.SERVICE_SUSPENDED
+
+    def test_a_new_connection_knows_nothing(
+        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any], read: list[list[str]]
+    ) -> None:
+        """The database may have been restored, and then a version may have come back."""
+        loop.run(loop.first.decide(asked))
+        kill_backends(admin)
+        loop.run(asyncio.sleep(0.05))
+        assert allowed(loop.run(loop.first.decide(asked))) == [True]
+        assert len(read) == 2
 
     def test_long_facts_are_read_each_time(
         self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any], read: list[list[str]]

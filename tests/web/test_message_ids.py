@@ -30,6 +30,9 @@ APPS += ("limits", "oauth", "policies", "resources", "tokens", "web")
 SPEAKING = ("accounts", "agents", "approvals", "consent", "core", "developers", "policies", "resources")
 # Texts in English only: for administrators, for operators, for developers of the product, and statements of SQL.
 UNTRANSLATED = {
+    "agents.selectors",
+    "consent.codes",
+    "consent.grants",
     "core.locks",
     "core.sqlite",
     "core.strict_json",
