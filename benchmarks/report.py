@@ -62,7 +62,7 @@ def figures(run: results.Run) -> Iterator[str]:
         yield row(f"**{_head(block)} connections**", "", "", _circumstances(block), "")
         for name, target in block["targets"].items():
             cores = target["cores"]
-            parts = ", ".join(f"{cores[part]:.2f}" if part in cores else NONE for part in PARTS)
+            parts = ", ".join(f"{cores[part]:.2f}" for part in PARTS)
             latencies = f"{target['p50_ms']:.1f}, {target['p99_ms']:.1f}"
             yield row(TITLES.get(name, name), f"{target['rate']:,.0f}", latencies, parts, f"{cores['foreign']:.2f}")
 
@@ -75,8 +75,8 @@ def costs(run: results.Run) -> Iterator[str]:
         for name in ("verify", "floor", "exchange", "refresh"):
             if target := block["targets"].get(name):
                 cores, per_entry = target["cores"], target.get("us_per_entry")
-                spent = {part: 1e6 * cores[part] / target["rate"] for part in PARTS if part in cores}
-                figures = [f"{spent[part]:.0f}" if part in spent else NONE for part in PARTS]
+                spent = {part: 1e6 * cores[part] / target["rate"] for part in PARTS}
+                figures = [f"{spent[part]:.0f}" for part in PARTS]
                 figures.append(f"{sum(spent.values()):.0f}")
                 yield row(f"{name}, {_head(block)}", *figures, f"{per_entry:.0f}" if per_entry else NONE)
 
