@@ -155,8 +155,8 @@ MUTATIONS = (
     ),
     Mutation(
         "tokens/exchange.py",
-        "    if row is None or row.application_id != agent.id:",
-        "    if row is None:",
+        "    if found is None or found.row.application_id != agent.id:",
+        "    if found is None:",
         "tests/oauth/test_token_endpoint.py",
         "another_clients",
     ),
