@@ -125,7 +125,7 @@ def toolkit(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
 
 @contextmanager
 def oidc(store: Store, seeded: Seeded) -> Iterator[list[Target]]:
-    """Run node oidc-provider with its tokens in Redis. Without Redis, npm or network there is no target."""
+    """Run node oidc-provider, which keeps its tokens in Redis. Yield no target without Redis, npm or the network."""
     redis = seeded.database.environment["REDIS_URL"]
     if not redis or not (node := oidc_provider.install(store.folder / "node")):
         yield []

@@ -82,7 +82,7 @@ class Source(NamedTuple):
 
 
 def lock_source(source: Source, digest: str) -> Iterator[Any] | None:
-    """Lock the row and return the values of its columns, then those for `make_grant`. None if there is no such row.
+    """Lock the row. Return the values of its columns and then those for `make_grant`, or None if there is no such row.
 
     A stop of everything waits until the transaction has ended, as with `share_grants`.
 

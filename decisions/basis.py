@@ -14,7 +14,15 @@ from core.errors import DomainError
 from decisions.checks import first_reason, missing_scopes
 from decisions.covering import Covering, find_covering
 from decisions.expectations import service_key
-from decisions.facts import AgentFacts, CallerFacts, ReservedFacts, ScopeFacts, ServiceFacts, TokenFacts
+from decisions.facts import (
+    AgentFacts,
+    CallerFacts,
+    ReservedFacts,
+    ScopeFacts,
+    ServiceFacts,
+    TokenFacts,
+    is_short,
+)
 from decisions.indexing import scopes_to_index
 from decisions.memory import Bounded
 from decisions.questions import Question
@@ -139,14 +147,13 @@ def _is_worth_remembering(basis: Basis, token: TokenFacts) -> bool:
     if basis.reason is not None or basis.found.reserved is not None:
         return False
     asked = sum(map(len, basis.asked))
-    return token.is_short and asked <= MAX_ASKED and len(basis.found.scopes) <= MAX_SCOPES
+    return is_short(token) and asked <= MAX_ASKED and len(basis.found.scopes) <= MAX_SCOPES
 
 
 def lay_basis(question: Question, token: TokenFacts, found: Found, now: datetime) -> Basis:
     covering = cover(question, token, found)
     required = with_scope(covering.scope, question.request.required_scopes)
-    action = question.request.action
-    asked = required if action is None else (*required, action)
+    asked = with_action(required, question.request.action)
     affected = affected_organization(question, found.service, token.audience, token.owners, token.organization_id)
     reason = first_reason(token, found.service, required, now, is_action_denied=covering.is_denied)
     return Basis(
@@ -177,6 +184,11 @@ def cover(question: Question, token: TokenFacts, found: Found) -> Covering:
 def with_scope(added: str | None, required: Sequence[str]) -> tuple[str, ...]:
     """Return the required scopes after the one that covers the action, if there is one."""
     return (*required,) if added is None else (added, *required)
+
+
+def with_action(required: tuple[str, ...], action: str | None) -> tuple[str, ...]:
+    """Return the required scopes, and the action if there is one."""
+    return required if action is None else (*required, action)
 
 
 def affected_organization(

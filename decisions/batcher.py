@@ -57,7 +57,7 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._turns = Turns(turn_of)
         self._under_way: list[Sequence[Part]] = []
-        """One batch, or two of which the first commits."""
+        """One batch, or two if the first only waits for its commit."""
         self._task: asyncio.Task[None] | None = None
         self._deciding: set[asyncio.Task[None]] = set()
         self._next: asyncio.Event | None = None

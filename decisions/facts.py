@@ -56,11 +56,6 @@ class TokenFacts(NamedTuple):
     is_everything_stopped: bool
 
     @property
-    def is_short(self) -> bool:
-        """Whether a process may remember these facts."""
-        return is_short(self)
-
-    @property
     def audience(self) -> tuple[str, ...]:
         return _names(self.audience_json)
 
@@ -157,11 +152,6 @@ class CallerFacts(NamedTuple):
     is_organization_suspended: bool
     policy_version: str
 
-    @property
-    def is_short(self) -> bool:
-        """Whether a process may remember these facts."""
-        return is_short(self)
-
     def is_live_at(self, now: datetime) -> bool:
         return self.secret_expires_at is None or self.secret_expires_at > now
 
@@ -256,7 +246,7 @@ class PolicyFacts(NamedTuple):
 
 
 def is_short(facts: Sequence[object]) -> bool:
-    """Return whether facts are short enough to be remembered."""
+    """Return whether a process may remember these facts."""
     return sum([len(text) for text in facts if isinstance(text, str)]) <= MAX_REMEMBERED
 
 

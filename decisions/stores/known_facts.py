@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from decisions.facts import CallerFacts, TokenFacts, Versions
+from decisions.facts import CallerFacts, TokenFacts, Versions, is_short
 from decisions.memory import Bounded
 from decisions.stores.pipeline import Pipeline
 from decisions.stores.statements import Statement, Step, Trip
@@ -64,7 +64,7 @@ class KnownFacts:
         for facts in rows:
             versions = current[facts[0]]
             is_same = not isinstance(facts, TokenFacts) or facts.is_everything_stopped == versions.is_everything_stopped
-            if facts.is_short and is_same:
+            if is_same and is_short(facts):
                 self._known[versions.key] = versions, facts
 
 

@@ -5,7 +5,7 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any
 
-from decisions.basis import Found, cover, forget_policies, with_scope
+from decisions.basis import Found, cover, forget_policies, with_action, with_scope
 from decisions.facts import (
     AgentFacts,
     ApprovalFacts,
@@ -181,7 +181,7 @@ class Facts:
             return ()
         request = question.request
         required = with_scope(cover(question, found.token, found).scope, request.required_scopes)
-        asked = required if request.action is None else (*required, request.action)
+        asked = with_action(required, request.action)
         return asked if found.needs_labels else found.terms.asks.intersection(asked)
 
     def load_flows(self, keys: Collection[str]) -> dict[str, LoadedFlow]:

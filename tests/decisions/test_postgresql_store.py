@@ -307,6 +307,21 @@ CALLERS_CHANGES = {
 }
 
 
+@contextmanager
+def changing_before_facts(admin: psycopg.Connection[Any], change: str) -> Iterator[None]:
+    """Change rows after their versions were read, and before the facts are."""
+
+    async def change_first(self: Pipeline, trip: Trip) -> Any:
+        if trip.steps and trip.steps[0].statement is Statement.TOKENS:
+            admin.execute(change.encode())
+        return await run(self, trip)
+
+    run = Pipeline.run
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pipeline, "run", change_first)
+        yield
+
+
 class TestKnownFacts:
     def test_facts_are_read_once(self, loop: EventLoop, asked: list[Question], read: list[list[str]]) -> None:
         for _ in range(3):
@@ -337,37 +352,21 @@ class TestKnownFacts:
         assert (after.reason, after.is_caller_refused) == outcome
 
     def test_a_change_after_the_versions_were_read_is_seen_next_time(
-        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any]
     ) -> None:
         """Facts are then newer than the versions under which they are remembered, never older."""
-
-        async def change_first(self: Pipeline, trip: Trip) -> Any:
-            if trip.steps and trip.steps[0].statement is Statement.TOKENS:
-                admin.execute("UPDATE agents_agent SET allowed_scopes = '[]'")
-            return await run(self, trip)
-
-        run = Pipeline.run
-        monkeypatch.setattr(Pipeline, "run", change_first)
-        assert loop.run(loop.first.decide(asked))[0].reason is Reason.INSUFFICIENT_SCOPE
-        monkeypatch.undo()
+        with changing_before_facts(admin, "UPDATE agents_agent SET allowed_scopes = '[]'"):
+            assert loop.run(loop.first.decide(asked))[0].reason is Reason.INSUFFICIENT_SCOPE
         admin.execute("""UPDATE agents_agent SET allowed_scopes = '["email:read"]'""")
         assert allowed(loop.run(loop.first.decide(asked))) == [True]
 
     def test_a_stop_that_ended_while_the_facts_were_read_is_not_remembered(
-        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+        self, loop: EventLoop, asked: list[Question], admin: psycopg.Connection[Any]
     ) -> None:
         """The next stop would look as if it were known, and known not to be one."""
-
-        async def lift_first(self: Pipeline, trip: Trip) -> Any:
-            if trip.steps and trip.steps[0].statement is Statement.TOKENS:
-                admin.execute("DELETE FROM agents_emergencystop")
-            return await run(self, trip)
-
-        run = Pipeline.run
         admin.execute(STOP)
-        monkeypatch.setattr(Pipeline, "run", lift_first)
-        assert allowed(loop.run(loop.first.decide(asked))) == [True]
-        monkeypatch.undo()
+        with changing_before_facts(admin, "DELETE FROM agents_emergencystop"):
+            assert allowed(loop.run(loop.first.decide(asked))) == [True]
         admin.execute(STOP)
         assert loop.run(loop.first.decide(asked))[0].reason is Reason.SERVICE_SUSPENDED
 
