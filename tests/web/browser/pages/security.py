@@ -87,6 +87,7 @@ GROUPS = [
             Page("/accounts/password/reset/key/{key}/", status=302),
             Page("/accounts/login/?next=/consent/{long}", send(BY_APP, "Sign in"), "second step"),
         ],
-        ["/accounts/login/?next=/consent/{verified}"],
     ),
+    # The state "second step" above would redirect it, so it is in a group of its own.
+    Group("waiting-verified", make_waiting, [], ["/accounts/login/?next=/consent/{verified}"]),
 ]
