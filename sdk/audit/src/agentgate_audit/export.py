@@ -75,6 +75,7 @@ def verify_export(
         connections, endings = Connections(stream), Endings()
         windows = Windows(list(limits), list(spendings))
         tree = InclusionChecker(checkpoint.size, checkpoint.root)
+        entry: Entry | None = None
         for line, data, is_own in _entry_lines(file, begin, end):
             entry = _read_line(line, data)
             try:
@@ -91,7 +92,7 @@ def verify_export(
             windows.note(entry, spent)
             summary.add(entry)
             visit(entry)
-    if not summary.entries:
+    if entry is None:
         raise Broken("the export has no entries")
     windows.check()
     _check_nothing_missing(entry)
