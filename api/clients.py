@@ -1,9 +1,9 @@
 """Credentials of agents and resource servers: HTTP Basic (RFC 7617, RFC 6749 section 2.3.1), or in the body."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.utils.translation import gettext_noop
-from rest_framework.request import Request
 
 from agents.errors import InvalidClient
 from agents.models import Agent
@@ -30,12 +30,12 @@ class DuplicateClientCredentials(DomainError):
     remedy = "Send the client credentials in the body or as HTTP Basic, not both."
 
 
-def client_of(request: Request, body: ClientBody, actor: Actor) -> Agent:
+def client_of(headers: Mapping[str, str], body: ClientBody, actor: Actor) -> Agent:
     """Return the authenticated agent. A public client has no secret, so its id is enough.
 
     Raises `InvalidClient`, including for a missing client id, `Throttled` or `DuplicateClientCredentials`.
     """
-    client_id, secret = _sent_credentials(request, body)
+    client_id, secret = _sent_credentials(headers, body)
     if not client_id:
         raise InvalidClient("Send clientId and clientSecret, or use HTTP Basic.")
     if secret is None:
@@ -45,20 +45,20 @@ def client_of(request: Request, body: ClientBody, actor: Actor) -> Agent:
     return authenticate_client(actor=actor, client_id=client_id, client_secret=secret or "")
 
 
-def has_client_credentials(request: Request, body: ClientBody) -> bool:
+def has_client_credentials(headers: Mapping[str, str], body: ClientBody) -> bool:
     """Return whether the request contains a client id or secret, valid or not."""
-    return has_client_secret(request, body) or body.client_id is not None
+    return has_client_secret(headers, body) or body.client_id is not None
 
 
-def has_client_secret(request: Request, body: ClientBody) -> bool:
+def has_client_secret(headers: Mapping[str, str], body: ClientBody) -> bool:
     """Return whether the request tries to authenticate the client, rather than only naming its id."""
-    return "Authorization" in request.headers or body.client_secret is not None
+    return "authorization" in headers or body.client_secret is not None
 
 
-def _sent_credentials(request: Request, body: ClientBody) -> tuple[str, str | None]:
+def _sent_credentials(headers: Mapping[str, str], body: ClientBody) -> tuple[str, str | None]:
     """Return the client id, or "", and the client secret, or None."""
     try:
-        basic = read_basic(request.headers)
+        basic = read_basic(headers)
     except NotAuthenticated as error:
         raise InvalidClient(error.detail) from error
     if basic is None:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, NamedTuple
 
+from core.actor import Actor
+
 
 class Request(NamedTuple):
     """A complete request.
@@ -53,6 +55,19 @@ class Reply(NamedTuple):
     headers: Sequence[tuple[str, str]]
     body: bytes = b""
     lines: str = ""
+
+
+class ThreadEndpoint(NamedTuple):
+    """An endpoint that threads of the front answer, without Django's middleware and REST framework.
+
+    `read` returns what a thread does to answer a request. It is called in the event loop, so it must not block. It
+    raises any error if Django must answer. `fail` returns the reply to an error of the thread, with the request's id.
+    `headers` are those of all replies.
+    """
+
+    read: Callable[[Request, Actor], Callable[[], Reply]]
+    fail: Callable[[BaseException, Request, str], Reply]
+    headers: Sequence[tuple[str, str]]
 
 
 # In the WSGI environment: the front can keep the request while it waits. No header of a client can set it.

@@ -59,7 +59,7 @@ damaged_rows = Gauge(
 
 http_seconds = Histogram(
     "agentgate_http_seconds",
-    "Time that Django takes for a request, by kind of path and class of status.",
+    "Time that a thread takes for a request, by kind of path and class of status.",
     ["route", "status"],
     buckets=HTTP_BUCKETS,
 )
@@ -114,7 +114,7 @@ def report_sequenced(entries: int) -> None:
 
 
 def report_http(route: str, status: int, seconds: float) -> None:
-    """Report a response of Django. `route` must be one of a few words."""
+    """Report a response that a thread has made. `route` must be one of a few words."""
     _http_seconds_of(route, status // 100).observe(seconds)
 
 

@@ -1,6 +1,6 @@
 """Authentication of clients (RFC 6749 section 2.3, RFC 7523 section 2.2)."""
 
-from django.http import HttpRequest
+from collections.abc import Mapping
 
 from agents.errors import InvalidClient
 from agents.models import Agent
@@ -8,22 +8,21 @@ from agents.selectors import agent_for_client_id
 from agents.services import authenticate_client
 from core.actor import Actor
 from core.errors import NotAuthenticated
-from core.http import BasicCredential, read_basic, visitor
+from core.http import BasicCredential, read_basic
 from oauth.assertions import ASSERTION_TYPE, authenticate_by_assertion, stated_client_id
 from oauth.errors import OAuthError
 from oauth.parameters import Parameters
 
 
-def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
-    """Return the authenticated client and its actor. A public client only sends its `client_id`.
+def authenticate(headers: Mapping[str, str], form: Parameters, actor: Actor) -> tuple[Agent, Actor]:
+    """Return the authenticated client, and it as the actor. A public client only sends its `client_id`.
 
     Raises `InvalidClient`, `Throttled`, and `OAuthError` if it uses more than one method (RFC 6749 section 2.3).
     """
-    basic = _client_basic(request)
+    basic = _client_basic(headers)
     used = [basic is not None, bool(form.get("client_secret")), bool(form.get("client_assertion"))]
     if sum(used) > 1:
         raise OAuthError("invalid_request", "Use only one method of client authentication.")
-    actor = visitor(request)
     if basic is not None:
         agent = _by_basic(actor, basic, form.get("client_id"))
     elif form.get("client_assertion"):
@@ -36,10 +35,10 @@ def authenticate(request: HttpRequest, form: Parameters) -> tuple[Agent, Actor]:
     return agent, actor.acting_as("agent", agent.id)
 
 
-def _client_basic(request: HttpRequest) -> BasicCredential | None:
+def _client_basic(headers: Mapping[str, str]) -> BasicCredential | None:
     """Return the client's HTTP Basic credential. None without one. Raises `InvalidClient` for an unreadable one."""
     try:
-        return read_basic(request.headers)
+        return read_basic(headers)
     except NotAuthenticated as error:
         raise InvalidClient(error.detail) from error
 

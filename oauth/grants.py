@@ -1,6 +1,8 @@
 """The grant types (RFC 6749 sections 4.1.3, 4.4.2 and 6). Each calls the same service as the JSON API."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -8,10 +10,13 @@ from django.conf import settings
 from agents.models import Agent
 from core.actor import Actor
 from core.idempotency import TOKEN_ANSWER_LIFETIME, Answer, RepeatableRequest, answer_once
+from core.messages import NotDirect, Reply, Request, ThreadEndpoint
+from oauth.authentication import authenticate
 from oauth.authorization import OFFLINE, resource_identifiers
 from oauth.details import read_details
-from oauth.errors import OAuthError
-from oauth.parameters import Parameters
+from oauth.errors import OAuthError, as_oauth_error, error_reply
+from oauth.parameters import Parameters, read_directly
+from oauth.responses import ANY_ORIGIN, HEADERS
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal, require_issued
 from tokens.refresh import refresh_tokens
@@ -70,7 +75,27 @@ def find_grant(form: Parameters) -> Grant:
     return grant
 
 
-def redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempotency_key: str | None) -> Answer:
+def issue(form: Parameters, headers: Mapping[str, str], actor: Actor) -> Reply:
+    """Answer `POST /oauth/token`. Raises `OAuthError` and `DomainError`."""
+    grant = find_grant(form)
+    agent, client = authenticate(headers, form, actor)
+    answer = _redeem(grant, form, agent, client, headers.get("idempotency-key"))
+    return Reply(answer.status, HEADERS, json.dumps(answer.body).encode())
+
+
+def _read_directly(request: Request, actor: Actor) -> Callable[[], Reply]:
+    form = read_directly(request)
+    # The keys of an assertion may have to be fetched from the client's server, for seconds.
+    if "cookie" in request.headers or form.get("client_assertion"):
+        raise NotDirect
+    return partial(issue, form, request.headers, actor)
+
+
+def _fail(error: BaseException, request: Request, request_id: str) -> Reply:
+    return error_reply(as_oauth_error(error, is_basic="authorization" in request.headers))
+
+
+def _redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempotency_key: str | None) -> Answer:
     """Return the response. A refresh repeated with the same key within 60 seconds gets the stored response."""
 
     def work() -> Answer:
@@ -108,3 +133,6 @@ def _answer(outcome: IssuedTokens | Refusal) -> Answer:
 
 def _scopes(form: Parameters) -> list[str]:
     return [scope for scope in form.words("scope") if scope != OFFLINE]
+
+
+ENDPOINTS = {"/oauth/token": ThreadEndpoint(_read_directly, _fail, ANY_ORIGIN)}

@@ -9,22 +9,17 @@ from typing import cast
 
 import orjson
 from django.conf import settings
-from django.http import QueryDict
 
 from consent.targets import granted_details
 from core.actor import Actor
 from core.errors import NotAuthenticated
-from core.messages import NotDirect, Reply, Request
+from core.messages import Reply, Request
 from decisions.callers import read_credential
 from decisions.inquiries import DirectEndpoint, Inquiry
 from decisions.requests import Decision, VerifyRequest
 from oauth.errors import as_oauth_error, error_reply
-from oauth.parameters import FORM, Parameters, check_form
-from oauth.responses import ANY_ORIGIN, UNCACHED
-
-# A token has a few KB at most. Parsing a form of 2 MB takes 90 ms and would block the event loop, so a thread does it.
-MAX_FORM = 16 * 1024
-HEADERS = (("Content-Type", "application/json"), *UNCACHED.items())
+from oauth.parameters import Parameters, read_directly
+from oauth.responses import ANY_ORIGIN, HEADERS
 
 
 def introspection_inquiry(form: Parameters, headers: Mapping[str, str], actor: Actor) -> Inquiry:
@@ -40,11 +35,7 @@ def introspection_inquiry(form: Parameters, headers: Mapping[str, str], actor: A
 
 def introspect_directly(request: Request, actor: Actor) -> Inquiry:
     """Read a request in the event loop. Unusual requests, such as invalid ones, are left to Django's view."""
-    content_type = request.headers.get("content-type", "")
-    if request.method != "POST" or content_type != FORM or len(request.body) > MAX_FORM:
-        raise NotDirect
-    form = check_form(QueryDict(request.query), QueryDict(request.body))
-    return introspection_inquiry(form, request.headers, actor)
+    return introspection_inquiry(read_directly(request), request.headers, actor)
 
 
 def _show(decisions: Sequence[Decision]) -> Reply:

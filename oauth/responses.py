@@ -10,6 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 View = Callable[..., HttpResponse]
 
 UNCACHED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+HEADERS = (("Content-Type", "application/json"), *UNCACHED.items())
 ANY_ORIGIN = (("Access-Control-Allow-Origin", "*"),)
 
 

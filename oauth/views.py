@@ -32,7 +32,7 @@ from oauth.authorization import RedirectTarget, find_redirect_target, make_conse
 from oauth.client_metadata import parse_client_metadata
 from oauth.clients import find_client, is_document_url
 from oauth.errors import OAuthError, handle_errors
-from oauth.grants import find_grant, redeem
+from oauth.grants import issue
 from oauth.introspection import introspection_inquiry
 from oauth.metadata import openid_metadata, server_metadata
 from oauth.parameters import Parameters, read_form
@@ -93,7 +93,7 @@ def par(request: HttpRequest) -> HttpResponse:
     if is_document_url(client_id):
         # This may be the client's first request.
         find_client(client_id, visitor(request))
-    agent, actor = authenticate(request, form)
+    agent, actor = authenticate(request.headers, form, visitor(request))
     if form.get("request_uri"):
         raise OAuthError("invalid_request", "request_uri is not allowed in a pushed request (RFC 9126 section 2.1).")
     if "none" in form.words("prompt"):
@@ -131,11 +131,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
 @handle_errors
 def token(request: HttpRequest) -> HttpResponse:
     """Redeem a grant for tokens (RFC 6749 section 3.2)."""
-    form = read_form(request)
-    grant = find_grant(form)
-    agent, actor = authenticate(request, form)
-    answer = redeem(grant, form, agent, actor, request.headers.get("Idempotency-Key"))
-    return uncached(JsonResponse(answer.body, status=answer.status))
+    return django_response(issue(read_form(request), request.headers, visitor(request)))
 
 
 @endpoint("POST")
@@ -143,7 +139,7 @@ def token(request: HttpRequest) -> HttpResponse:
 def revoke(request: HttpRequest) -> HttpResponse:
     """Revoke a token and its family (RFC 7009). An unknown token counts as revoked."""
     form = read_form(request)
-    agent, actor = authenticate(request, form)
+    agent, actor = authenticate(request.headers, form, visitor(request))
     revoke_token(actor=actor, token=form.require("token"), agent=agent)
     return uncached(HttpResponse(status=200))
 

@@ -1,12 +1,13 @@
-"""One line in the server's log for each request that Django answers.
+"""One line in the server's log for each request that a thread answers: Django's, and those for tokens.
 
-The event loop answers most decisions without Django, and logs none of them: each is an entry in the audit log, which
+The event loop answers most decisions, and logs none of them: each is an entry in the audit log, which
 has its request id, and writing a line would take a noticeable part of the time of a decision (docs/operations.md).
 """
 
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -28,24 +29,26 @@ class RequestLogMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         began = time.perf_counter()
         response = self.get_response(request)
-        kind = route_of(request.path)
-        if settings.LOG_REQUESTS and kind not in UNLOGGED:
-            _log(request, kind, response.status_code, 1000 * (time.perf_counter() - began))
+        # A path that no URL matches is not shown.
+        route = f"/{request.resolver_match.route}" if request.resolver_match else ""
+        log_request(str(request.method), request.path, route, response.status_code, time.perf_counter() - began)
         return response
 
 
-def _log(request: HttpRequest, kind: str, status: int, milliseconds: float) -> None:
-    # A path that no URL matches is not shown.
-    route = f"/{request.resolver_match.route}" if request.resolver_match else ""
+def log_request(method: str, path: str, route: str, status: int, seconds: float, **extra: Any) -> None:
+    """Write the line of a request, unless programs send such requests all the time. The line shows the route."""
+    kind = route_of(path)
+    if not settings.LOG_REQUESTS or kind in UNLOGGED:
+        return
     fields = {
-        "method": str(request.method)[:16],
+        "method": method[:16],
         "kind": kind,
         "route": route,
         "status": status,
-        "milliseconds": round(milliseconds, 1),
+        "milliseconds": round(1000 * seconds, 1),
     }
     logger.info(
         "%(method)s %(route)s %(status)s %(milliseconds)s ms",
         {**fields, "route": route or f"({kind})"},
-        extra={"fields": fields},
+        extra={"fields": fields, **extra},
     )

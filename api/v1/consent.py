@@ -93,8 +93,8 @@ class Initiate(Endpoint):
         Raises `StockClientUnauthenticated` for other clients without credentials: a link is not bound to a browser, and
         its sender chooses the state and the challenge.
         """
-        if has_client_secret(self.request, body):
-            agent = client_of(self.request, body, self.actor)
+        if has_client_secret(self.request.headers, body):
+            agent = client_of(self.request.headers, body, self.actor)
             self.actor = self.actor.acting_as("agent", agent.id)
             return agent
         found = agent_for_client_id(body.client_id)

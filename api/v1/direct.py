@@ -95,10 +95,16 @@ def _read_json(request: Request) -> dict[str, Any]:
 @once_per_head
 def _caller_of_json(request: Request) -> Credential | None:
     """Return the credential of a POST of JSON. Leave other requests to Django."""
+    require_json_post(request)
+    return read_credential(request.headers)
+
+
+@once_per_head
+def require_json_post(request: Request) -> None:
+    """Leave other requests than a POST of JSON to Django."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if request.method != "POST" or media_type != "application/json":
         raise NotDirect
-    return read_credential(request.headers)
 
 
 def headers_of(view: type[Endpoint]) -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,7 @@
 """Exchange, refresh, revoke and verify tokens."""
 
+from functools import partial
+
 from django.utils.translation import gettext_noop
 
 from agents.errors import EverythingStopped, InvalidClient
@@ -22,6 +24,7 @@ from api.v1.schemas.tokens import (
     show_tokens,
 )
 from audit.signing import log_keys
+from core.actor import Actor
 from core.errors import DomainError, NotAuthenticated, OutcomeUnknown
 from core.http import BASIC_CHALLENGE
 from core.idempotency import TOKEN_ANSWER_LIFETIME, Answer
@@ -62,6 +65,24 @@ class InvalidGrant(DomainError):
     remedy = "Ask the user for consent again. A code works once, within 60 seconds; a refresh token works once."
 
 
+def exchange(agent: Agent, body: ExchangeBody, actor: Actor) -> TokensOut:
+    """Exchange the code. Raises `InvalidGrant` and `EverythingStopped`."""
+    return _show(
+        exchange_code(
+            actor=actor,
+            agent=agent,
+            code=body.code,
+            code_verifier=body.code_verifier,
+            redirect_uri=body.redirect_uri,
+        )
+    )
+
+
+def refresh(agent: Agent, body: RefreshBody, actor: Actor) -> TokensOut:
+    """Rotate the refresh token. Raises `InvalidGrant` and `EverythingStopped`."""
+    return _show(refresh_tokens(actor=actor, agent=agent, refresh_token=body.refresh_token))
+
+
 class ClientEndpoint(Endpoint):
     """An endpoint for agents with client credentials."""
 
@@ -69,7 +90,7 @@ class ClientEndpoint(Endpoint):
 
     def client(self, body: ClientBody) -> Agent:
         """Return the authenticated agent, and make it the actor."""
-        agent = client_of(self.request, body, self.actor)
+        agent = client_of(self.request.headers, body, self.actor)
         self.actor = self.actor.acting_as("agent", agent.id)
         return agent
 
@@ -86,17 +107,7 @@ class Exchange(ClientEndpoint):
     )
     def post(self, body: ExchangeBody) -> Answer:
         agent = self.client(body)
-
-        def work() -> TokensOut:
-            result = exchange_code(
-                actor=self.actor,
-                agent=agent,
-                code=body.code,
-                code_verifier=body.code_verifier,
-                redirect_uri=body.redirect_uri,
-            )
-            return show_tokens(_issued(result))
-
+        work = partial(exchange, agent, body, self.actor)
         return self.answer_once(agent.client_id, work, lifetime=TOKEN_ANSWER_LIFETIME)
 
 
@@ -112,11 +123,7 @@ class Refresh(ClientEndpoint):
     )
     def post(self, body: RefreshBody) -> Answer:
         agent = self.client(body)
-
-        def work() -> TokensOut:
-            result = refresh_tokens(actor=self.actor, agent=agent, refresh_token=body.refresh_token)
-            return show_tokens(_issued(result))
-
+        work = partial(refresh, agent, body, self.actor)
         return self.answer_once(agent.client_id, work, lifetime=TOKEN_ANSWER_LIFETIME)
 
 
@@ -131,7 +138,7 @@ class Revoke(ClientEndpoint):
         request_example={"token": "eyJhbGciOi..."},
     )
     def post(self, body: RevokeBody) -> RevokedTokenOut:
-        agent = self.client(body) if has_client_credentials(self.request, body) else None
+        agent = self.client(body) if has_client_credentials(self.request.headers, body) else None
         revoke_token(actor=self.actor, token=body.token, agent=agent)
         return RevokedTokenOut(revoked=True)
 
@@ -183,7 +190,7 @@ class VerifyBatch(DecisionEndpoint):
         return self.decide(body, batch_inquiry(body, self.request.data, self.actor, self.request.headers))
 
 
-def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:
+def _show(result: IssuedTokens | Refusal) -> TokensOut:
     """Return the tokens. Raises `InvalidGrant` after the commit, so tokens revoked because of a replay stay revoked.
 
     Raises `EverythingStopped`.
@@ -191,4 +198,4 @@ def _issued(result: IssuedTokens | Refusal) -> IssuedTokens:
     result = require_issued(result)
     if isinstance(result, Refusal):
         raise InvalidGrant(result.detail)
-    return result
+    return show_tokens(result)

@@ -1,12 +1,15 @@
 """One request and its answer. The answer is harmless after the client has disconnected."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 from api.problems import InternalError, problem_reply
+from core.errors import Unavailable
 from core.ids import choose_request_id
 from core.messages import Reply, Request
 from server.front.client import Client
+from server.front.failures import refusal
 from server.front.heads import Head
 from server.front.replies import (
     CHUNKED,
@@ -19,6 +22,9 @@ from server.front.replies import (
 )
 
 logger = logging.getLogger(__name__)
+
+Announcement = Callable[[], object]
+BUSY = "All workers are busy. Try again in a moment."
 
 
 class Exchange:
@@ -53,6 +59,22 @@ class Exchange:
     def __call__(self, reply: Reply) -> None:
         if self._begin():
             self._send(reply)
+
+    def run(self, work: Callable[[], Announcement]) -> Announcement:
+        """Do the work in a thread, unless the client has disconnected. Return what to do in the event loop."""
+        if self.is_gone:
+            return partial(self, Reply(499, ()))
+        try:
+            return work()
+        except Exception:
+            extra = {"request_id": self.request_id}
+            logger.exception("%s %s failed", self.request.method, self.request.path, extra=extra)
+            return self.fail
+
+    def refuse(self, detail: str) -> None:
+        """Answer 503."""
+        request = self.request
+        self(refusal(Unavailable(detail), request.path, request.headers.get("x-request-id", "")))
 
     def fail(self) -> None:
         """Answer 500. The caller has logged why."""

@@ -11,6 +11,7 @@ from server.front.connections import Connections
 from server.front.exchange import Exchange
 from server.front.headers import caller_in_turn
 from server.front.hot import HotPaths
+from server.front.issuing import Issuing
 from server.front.pool import Pool
 from server.front.turns import LoopWorker
 from server.front.wsgi import Bridge
@@ -21,8 +22,9 @@ logger = logging.getLogger(__name__)
 class Front:
     """Answers requests, and ends connections that exceed a bound."""
 
-    def __init__(self, hot: HotPaths, bridge: Bridge, pool: Pool) -> None:
+    def __init__(self, hot: HotPaths, issuing: Issuing, bridge: Bridge, pool: Pool) -> None:
         self._hot = hot
+        self._issuing = issuing
         self._bridge = bridge
         self._pool = pool
         self.parking = bridge.parking
@@ -50,9 +52,10 @@ class Front:
             exchange.fail()
 
     def _answer(self, exchange: Exchange) -> None:
-        if not self._hot.answer(exchange.request, exchange):
-            decides = self._hot.decides(exchange.request.path)
-            self._bridge.answer(exchange, caller_in_turn(exchange.request) if decides else None)
+        if self._hot.answer(exchange.request, exchange) or self._issuing.answer(exchange):
+            return
+        decides = self._hot.decides(exchange.request.path)
+        self._bridge.answer(exchange, caller_in_turn(exchange.request) if decides else None)
 
     def tick(self, now: float) -> None:
         """Enforce all deadlines. Called every `TICK_SECONDS`; one timer per connection would cost more."""
@@ -66,7 +69,7 @@ class Front:
         self._limit_unsent()
         processes.set(1)
         connections.set(len(self.connections))
-        pool_waiting.set(self._pool.waiting + self._bridge.decisions_waiting)
+        pool_waiting.set(self._pool.waiting + self._bridge.decisions_waiting + self._issuing.waiting)
         parked.set(self.parking.number)
         queue_length.set(self._hot.questions_waiting)
 

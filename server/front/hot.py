@@ -91,7 +91,6 @@ class HotPaths:
         """Release everything, once all requests are answered."""
         await self._batcher.close()
         self._thread.stop()
-        self._database.call(connections.close_all)
         self._database.stop()
 
     def decide(self, questions: Sequence[Question]) -> list[Decision]:

@@ -8,7 +8,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 
 # Runs in a thread and returns what the event loop calls next.
 Work = Callable[[], Callable[[], object]]
@@ -54,7 +54,10 @@ class Pool:
         return future
 
     def stop(self) -> None:
-        """End each thread after the work that is already waiting. Does not wait for them."""
+        """End each thread, with its database connections, after the work that is already waiting.
+
+        Does not wait for them.
+        """
         for _ in self._threads:
             self._queue.put(None)
 
@@ -63,6 +66,7 @@ class Pool:
             finish = work()
             with suppress(RuntimeError):  # the loop is closed, because the process ends while a thread still works
                 self._loop.call_soon_threadsafe(self._finish, finish)
+        connections.close_all()
 
     def _finish(self, finish: Callable[[], object]) -> None:
         self._unfinished -= 1

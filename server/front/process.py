@@ -30,6 +30,7 @@ from server.front.bounds import (  # noqa: E402
 from server.front.connection import Connection  # noqa: E402
 from server.front.front import Front  # noqa: E402
 from server.front.hot import HotPaths  # noqa: E402
+from server.front.issuing import Issuing  # noqa: E402
 from server.front.pool import Pool  # noqa: E402
 from server.front.turns import FairPool  # noqa: E402
 from server.front.wsgi import Bridge  # noqa: E402
@@ -52,8 +53,9 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     deciding = FairPool(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED)
     hot = HotPaths()
     await hot.start()
+    issuing = Issuing()
     bridge = Bridge(django_application, pool, settings.API_PORT, ask=hot.decide, deciding=deciding)
-    front = scope["state"]["front"] = Front(hot, bridge, pool)
+    front = scope["state"]["front"] = Front(hot, issuing, bridge, pool)
     ticking = asyncio.create_task(_tick(front))
     gc.freeze()  # What is loaded by now stays, and looking through it for garbage would take a tenth of the time.
     await send({"type": "lifespan.startup.complete"})
@@ -66,6 +68,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
         await asyncio.wait_for(hot.stop(), STOP_SECONDS)
     pool.stop()
     deciding.stop()
+    issuing.stop()
     await send({"type": "lifespan.shutdown.complete"})
 
 

@@ -1,30 +1,22 @@
 """The bridge to Django: its WSGI application in a bounded thread pool."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any
 
-from django.db import connections
-
 from approvals.selectors import still_waiting
-from core.errors import Unavailable
 from core.messages import DECIDE, MAY_PARK, Reply
 from decisions.services import Ask
 from server.front.bounds import FILE_CHUNK, MAX_STREAMS
 from server.front.environ import File, make_environ
-from server.front.exchange import Exchange
-from server.front.failures import refusal
+from server.front.exchange import BUSY, Announcement, Exchange
 from server.front.parking import Parking, Watch, take_mark
 from server.front.pool import Pool, PoolFull
 from server.front.replies import WITHOUT_BODY, Headers, declared_length
 from server.front.turns import FairPool
 
-logger = logging.getLogger(__name__)
-
 Application = Callable[[dict[str, Any], Any], Any]
-Announcement = Callable[[], object]
 
 
 class Bridge:
@@ -66,7 +58,7 @@ class Bridge:
             else:
                 self._pool.submit(partial(self._work, exchange))
         except PoolFull:
-            self._refuse(exchange, "All workers are busy. Try again in a moment.")
+            exchange.refuse(BUSY)
 
     def _answer_parked(self, exchange: Exchange, finished: Callable[[], None]) -> None:
         """Answer a request that was parked, without parking it again. Raises `PoolFull`."""
@@ -86,14 +78,7 @@ class Bridge:
 
     def _work(self, exchange: Exchange, *, may_park: bool = True, ask: Ask | None = None) -> Announcement:
         """Run the application in a thread, and return what to do in the event loop."""
-        if exchange.is_gone:  # it disconnected while this waited
-            return partial(exchange, Reply(499, ()))
-        try:
-            return self._run(exchange, may_park, ask or self._ask)
-        except Exception:
-            request, extra = exchange.request, {"request_id": exchange.request_id}
-            logger.exception("%s %s failed", request.method, request.path, extra=extra)
-            return exchange.fail
+        return exchange.run(partial(self._run, exchange, may_park, ask or self._ask))
 
     def _run(self, exchange: Exchange, may_park: bool, ask: Ask | None) -> Announcement:
         started: list[tuple[str, list[tuple[str, str]]]] = []
@@ -125,7 +110,7 @@ class Bridge:
     def _stream(self, exchange: Exchange, reply: Reply, response: Iterable[bytes]) -> None:
         if not isinstance(response, File) and self._generators >= MAX_STREAMS:
             self._pool.call(partial(_close, response))
-            self._refuse(exchange, "Too many long responses are being sent. Try again in a moment.")
+            exchange.refuse("Too many long responses are being sent. Try again in a moment.")
             return
         send = self._send_file if isinstance(response, File) else self._send_generated
         task = asyncio.get_running_loop().create_task(send(exchange, reply, response))
@@ -147,13 +132,8 @@ class Bridge:
             await exchange.stream(reply, _pieces(pool, response))
         finally:
             await pool.call(partial(_close, response))
-            await pool.call(connections.close_all)
             pool.stop()
             self._generators -= 1
-
-    def _refuse(self, exchange: Exchange, detail: str) -> None:
-        request = exchange.request
-        exchange(refusal(Unavailable(detail), request.path, request.headers.get("x-request-id", "")))
 
 
 def _apart(ask: Ask, deciding: FairPool) -> Ask:

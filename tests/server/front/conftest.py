@@ -13,6 +13,7 @@ from server.front.bounds import THREADS
 from server.front.connection import Connection
 from server.front.front import Front
 from server.front.hot import Done, HotPaths
+from server.front.issuing import Issuing
 from server.front.pool import Pool
 from server.front.turns import FairPool
 from server.front.wsgi import Bridge
@@ -81,7 +82,7 @@ class Gate:
             lambda ids: self.watch(ids),
             deciding=self.deciding,
         )
-        self.front = Front(self.hot, bridge, self.pool)
+        self.front = Front(self.hot, Issuing(), bridge, self.pool)
         self.clock = Clock()
         self.port = 0
 

@@ -17,22 +17,24 @@ from urllib.parse import quote
 
 import orjson
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import connections
 from django.test import Client
 
 from core.messages import Reply, Request
 from server.front import headers
 from server.front.connection import Connection
+from server.front.exchange import Exchange
 from server.front.front import Front
 from server.front.hot import Done, HotPaths
+from server.front.issuing import Issuing
 from server.front.pool import Pool
 from server.front.wsgi import Bridge
 
-EVENT_LOOP, DJANGO = "event loop", "Django"
+EVENT_LOOP, THREAD, DJANGO = "event loop", "thread", "Django"
 TIMEOUT = 20
 # The front's own, and the length, which is compared with the body.
 FRAMING = frozenset(("connection", "date", "content-length"))
 NEW_IDS = re.compile(rb"\b(log|req)_[0-9a-f]{32}")
+NEW_TOKENS = re.compile(rb"\b(eyJ|agr_)[\w.-]+")
 LAG = re.compile(rb'(?<="lagSeconds":)[0-9.]+')
 
 
@@ -79,7 +81,11 @@ class Both:
 
     def ask(self, sent: Sent, *, by: str = EVENT_LOOP) -> Answer:
         """Return the answer after checking that both are equal, and that the front's was given `by` this one."""
-        of_django = ask_django(sent)
+        return self.ask_each(sent, sent, by=by)
+
+    def ask_each(self, sent_to_django: Sent, sent: Sent, *, by: str) -> Answer:
+        """Ask each another request, such as with a code of its own, that both must answer alike."""
+        of_django = ask_django(sent_to_django)
         of_front, who = self.front.ask(sent)
         self.log_ids = [re.findall("log_[0-9a-f]{32}", str(each)) for each in (of_django, of_front)]
         assert masked(of_front) == masked(of_django), f"{sent}\nfront:  {of_front}\nDjango: {of_django}"
@@ -116,7 +122,8 @@ class FrontThread:
         self._pool = Pool(threads=1, queue=8)
         self.hot = Watched(self._answered.append)
         await self.hot.start()
-        front = Front(self.hot, Bridge(WSGIHandler(), self._pool, "80", ask=self.hot.decide), self._pool)
+        self.issuing = WatchedIssuing(self._answered.append)
+        front = Front(self.hot, self.issuing, Bridge(WSGIHandler(), self._pool, "80", ask=self.hot.decide), self._pool)
         make = lambda: Connection(None, SimpleNamespace(connections=set()), {"front": front})  # noqa: E731
         self._server = await self._loop.create_server(make, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
@@ -124,8 +131,8 @@ class FrontThread:
     async def close(self) -> None:
         self._server.close()
         await self.hot.stop()
-        await self._pool.call(connections.close_all)
         self._pool.stop()
+        self.issuing.stop()
 
 
 class Watched(HotPaths):
@@ -140,9 +147,19 @@ class Watched(HotPaths):
             self._report(EVENT_LOOP)
             done(reply)
 
-        is_taken = super().answer(request, answered)
-        if not is_taken:
-            self._report(DJANGO)
+        return super().answer(request, answered)
+
+
+class WatchedIssuing(Issuing):
+    """The threads for tokens, which are asked after the event loop. They report who answers each request."""
+
+    def __init__(self, report: Callable[[str], None]) -> None:
+        super().__init__()
+        self._report = report
+
+    def answer(self, exchange: Exchange) -> bool:
+        is_taken = super().answer(exchange)
+        self._report(THREAD if is_taken else DJANGO)
         return is_taken
 
 
@@ -205,10 +222,10 @@ def compared(method: str, status: int, pairs: list[tuple[str, str]], body: bytes
 
 
 def masked(answer: Answer) -> Answer:
-    """Return the answer without its new ids, and without the lag of the log."""
+    """Return the answer without its new ids and tokens, and without the lag of the log."""
 
     def mask(data: bytes) -> bytes:
-        return LAG.sub(b"0", NEW_IDS.sub(rb"\1_*", data))
+        return LAG.sub(b"0", NEW_TOKENS.sub(rb"\1*", NEW_IDS.sub(rb"\1_*", data)))
 
     pairs = [(name, mask(value.encode()).decode()) for name, value in answer.headers]
     return Answer(answer.status, pairs, mask(answer.body))

@@ -11,7 +11,7 @@ from api.v1.direct import MAX_BODY, MAX_COMMAS, MAX_CONTAINERS, MAX_RECEIPTS
 from api.v1.schemas.tokens import MAX_BATCH, MAX_CONTEXT_BYTES
 from audit.signing import log_keys
 from core.messages import Reply, Request
-from oauth.introspection import MAX_FORM
+from oauth.parameters import MAX_FORM
 from server.front import headers
 from server.front.hot import HotPaths
 from tests.server.hot.both import Both, Sent, ask_django
