@@ -4,7 +4,7 @@ import socket
 import ssl
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -32,9 +32,10 @@ class Resolver:
         self.udp, self.tcp, self.asked = udp, tcp, []
 
     def start(self, stack: ExitStack) -> tuple[str, int]:
-        datagrams, listener = map(stack.enter_context, _bind_both())
-        Thread(target=self._answer_datagrams, args=(datagrams,), daemon=True).start()
-        Thread(target=self._answer_connections, args=(listener,), daemon=True).start()
+        datagrams, listener = _bind_both()
+        for channel, answer in ((datagrams, self._answer_datagrams), (listener, self._answer_connections)):
+            Thread(target=answer, args=(channel,), daemon=True).start()
+            stack.callback(_close, channel)
         address: tuple[str, int] = datagrams.getsockname()
         return address
 
@@ -43,6 +44,8 @@ class Resolver:
             try:
                 packet, sender = channel.recvfrom(4096)
             except OSError:
+                return
+            if not packet:  # it was shut down
                 return
             self.asked.append((packet, sender))
             for answer in self.udp(packet):
@@ -58,6 +61,13 @@ class Resolver:
                 packet = channel.recv(4096)[2:]
                 if self.tcp:
                     channel.sendall(self.tcp(packet))
+
+
+def _close(channel: socket.socket) -> None:
+    """Close a socket, and end the thread that waits for it, which would otherwise keep its port open."""
+    with suppress(OSError):  # a socket for datagrams is not connected; its thread wakes up nevertheless
+        channel.shutdown(socket.SHUT_RDWR)
+    channel.close()
 
 
 def _bind_both() -> tuple[socket.socket, socket.socket]:
