@@ -16,7 +16,7 @@ from api.forwarding import (
 )
 from api.operations import operation
 from api.v1.schemas.tokens import ForwardAuthQuery
-from core.errors import NotAuthenticated, Throttled
+from core.errors import Forbidden, NotAuthenticated, Throttled
 from core.http import visitor
 from core.messages import DECIDE, Reply
 from decisions.inquiries import answer
@@ -46,7 +46,9 @@ class ForwardAuth(Endpoint):
         "`X-AgentGate-User`, `-Agent`, `-Consent`, `-Decision` and `-Scopes`. An error that another token can solve "
         "has `WWW-Authenticate` (RFC 6750). A temporary denial, such as a rate limit, is a 403 with `Retry-After`.",
         errors=(
+            NotAuthenticated,
             InvalidToken,
+            Forbidden,
             InsufficientScope,
             PolicyDenied,
             ApprovalRequired,

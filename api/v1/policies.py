@@ -6,7 +6,7 @@ from api.endpoint import DeveloperEndpoint
 from api.operations import operation
 from api.v1.schemas.pages import Page, PageQuery, paginate
 from api.v1.schemas.policies import NewPolicyBody, PolicyOut, UpdatePolicyBody, show_policies
-from core.errors import Invalid, NotFound
+from core.errors import Invalid, NotFound, Throttled
 from core.idempotency import Answer
 from policies.models import Policy
 from policies.quotas import MAX_BYTES, MAX_LIMITS, MAX_POLICIES, MAX_RULES, throttle_writes
@@ -55,6 +55,7 @@ class Policies(PolicyEndpoint):
         "60 times per minute. " + BOUNDS,
         answer=PolicyOut,
         status=201,
+        errors=(Throttled,),
         repeatable=True,
         request_example={
             "name": "100 requests per hour",
@@ -86,6 +87,7 @@ class OnePolicy(PolicyEndpoint):
         description="If `windowSeconds` or `scope` of a limit changes, what was counted before still counts. After a "
         "change of `scope`, the total counts for every user or agent until the window has passed.",
         answer=PolicyOut,
+        errors=(Throttled,),
     )
     def patch(self, policy_id: str, body: UpdatePolicyBody) -> PolicyOut:
         policy = self.policy(policy_id)
@@ -97,7 +99,7 @@ class OnePolicy(PolicyEndpoint):
             policy = update_policy(actor=self.actor, policy=policy, changes=changes)
         return PolicyOut.model_validate(policy)
 
-    @operation("deletePolicy", "Delete a policy", status=204)
+    @operation("deletePolicy", "Delete a policy", status=204, errors=(Throttled,))
     def delete(self, policy_id: str) -> None:
         policy = self.policy(policy_id)
         throttle_writes(policy.organization_id)

@@ -1,7 +1,10 @@
 """A client for the JSON API, and what most tests need: a developer, an agent, users, tokens, made by services."""
 
 import json
+import re
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +31,8 @@ from tests.shared import rows_of_module
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "openapi.json"
+BRACES = re.compile(r"\{\w+\}|<[\w:]+>")
 SCOPES = list(constants.SCOPES)
 VISITOR = Actor("anonymous", ip="127.0.0.1")
 
@@ -69,14 +74,35 @@ def expect(status: int, answer: Any) -> Json:
     return answer.json() if answer.content else {}
 
 
+@cache
+def documented() -> Json:
+    """Return the operations of the OpenAPI document by method and path, without the names of parameters."""
+    paths = json.loads(DOCUMENT.read_text())["paths"]
+    return {(method.upper(), BRACES.sub("{}", path)): each for path in paths for method, each in paths[path].items()}
+
+
+def check_documented(answer: Any, code: str) -> None:
+    """Check that the operation documents the problem."""
+    if not answer.resolver_match:
+        return
+    path = BRACES.sub("{}", f"/{answer.resolver_match.route}")
+    if operation := documented().get((answer.request["REQUEST_METHOD"], path)):
+        response = operation["responses"].get(str(answer.status_code), {"description": "no such status"})
+        assert f"`{code}`" in response["description"], (operation["operationId"], response["description"])
+
+
 def problem(answer: Any, status: int, code: str, *fields: str) -> Json:
-    """Return the problem details after checking that they have this status, this code and errors in `fields`."""
+    """Return the problem details after checking that they have this status, this code and errors in `fields`.
+
+    The OpenAPI document must have the code.
+    """
     body = expect(status, answer)
     assert answer["Content-Type"] == "application/problem+json"
     assert body["code"] == code, body
     assert body["status"] == status
     assert body["requestId"] == answer["X-Request-Id"]
     assert [each["field"] for each in body.get("errors", [])] == list(fields)
+    check_documented(answer, code)
     return body
 
 

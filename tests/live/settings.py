@@ -1,8 +1,8 @@
 """Settings with cheap password hashes. The tests register about a thousand accounts, and a real hash takes 0.1 s."""
 
 from accounts.hashers import BoundedArgon2Hasher
-from agentgate.settings import *  # noqa: F403 - all other settings stay
 from tests.constants import CHEAP_ARGON2
+from tests.live.unthrottled import *  # noqa: F403 - all other settings stay
 
 
 class CheapArgon2(BoundedArgon2Hasher):
