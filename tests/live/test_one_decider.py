@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+import pytest
 from prometheus_client.mmap_dict import MmapedDict
 
 from server.front.decider import SOCKET
@@ -20,6 +21,8 @@ ASKED = 5
 OWN_SOCKETS = 2
 
 
+# SQLite has one process by default.
+@pytest.mark.parametrize("live_store", ["postgresql"], indirect=True)
 def test_one_process_decides_for_both_until_it_is_killed(start_server: Callable[..., LiveServer]) -> None:
     server = start_server(processes=2, DJANGO_SETTINGS_MODULE="tests.live.unthrottled")
     gate = Gate(server.url)

@@ -153,6 +153,14 @@ class TestFolder:
         with pytest.raises(RuntimeError, match="before"):
             shared_folder.make_shared_folder()
 
+    def test_only_its_user_may_enter_the_folder(self) -> None:
+        code = (
+            "import os; from server.shared_folder import *; make_shared_folder()\n"
+            "print(oct(os.stat(os.environ[VARIABLE]).st_mode))"
+        )
+        output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+        assert output.strip() == "0o40700"
+
     def test_the_folder_is_deleted_when_the_process_ends(self) -> None:
         code = (
             "import os; from server.shared_folder import *; make_shared_folder(); import core.metrics\n"
