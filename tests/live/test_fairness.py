@@ -1,7 +1,6 @@
 """Slow pages do not slow decisions, and a flood of decisions does not starve pages. The bounds suit a busy machine."""
 
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from statistics import quantiles
@@ -96,7 +95,8 @@ def test_made_up_scopes_of_one_tenant_refuse_no_decision_to_another(start_server
         answers = [flood.ask_once(body) for body in flood.bodies]
         wait_until(lambda: server.database.count("audit_journal") < 50)
         server.manage("rebuild_rollups")
-    assert Counter(answers) == {200: 6, 429: 4}
+    # The first proves the secret. Until then, its cost counts for the IP address.
+    assert answers == [200] * (1 + 6) + [429] * 3
     assert set(load.statuses()) == {200}
     assert max(answer.seconds for answer in load.answers) < 1
     assert server.database.count("insights_rollup", "kind = 'scope'") < 20

@@ -14,11 +14,12 @@ from tests.waiting import wait_until
 
 CLIENTS = 64
 HEAD = b"POST /api/v1/tokens/verify HTTP/1.1\r\nHost: localhost\r\n"
+JSON = HEAD + b"Content-Type: application/json\r\n"
 UNFINISHED = {
     "headers": (HEAD, HEAD_SECONDS),
-    "body": (HEAD + b"Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n{", BODY_SECONDS),
+    "body": (JSON + b"Content-Length: 1000\r\n\r\n{", BODY_SECONDS),
     # A body longer than one read, which the server must hold.
-    "long body": (HEAD + b"Content-Length: 2000000\r\n\r\n" + b" " * 500_000, BODY_SECONDS),
+    "long body": (JSON + b"Content-Length: 2000000\r\n\r\n" + b" " * 500_000, BODY_SECONDS),
 }
 
 # One store is enough, because the requests never reach it.
