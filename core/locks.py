@@ -173,8 +173,8 @@ def _begin_on_sqlite(stack: ExitStack) -> None:
     """Enter a transaction. Raises `OperationalError` after as long as usual."""
     connection.ensure_connection()
     raw = connection.connection
-    (patience,) = raw.execute("PRAGMA busy_timeout").fetchone()
-    deadline = time.monotonic() + patience / 1000
+    patience = connection.settings_dict["OPTIONS"]["timeout"]
+    deadline = time.monotonic() + patience
     raw.execute(f"PRAGMA busy_timeout={POLL_MILLISECONDS}")
     try:
         while True:
@@ -186,7 +186,7 @@ def _begin_on_sqlite(stack: ExitStack) -> None:
                     raise
                 _forget_frames(error)
     finally:
-        raw.execute(f"PRAGMA busy_timeout={patience}")
+        raw.execute(f"PRAGMA busy_timeout={int(1000 * patience)}")
 
 
 def _forget_frames(error: BaseException) -> None:

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from itertools import islice
+from operator import attrgetter
 from select import select
 from typing import Any
 
@@ -144,14 +145,22 @@ def _converters_of(column: Any) -> list[Callable[..., Any]]:
 
 
 def _values_of(row: models.Model) -> list[Any]:
-    database = connections[DEFAULT_DB_ALIAS]
-    return [_value_of(field, row, database) for field in row._meta.concrete_fields]
+    return [read(row) for read in _readers_of(type(row))]
 
 
-def _value_of(field: Any, row: models.Model, database: Any) -> Any:
-    if type(field) in PLAIN and not getattr(field, "auto_now_add", False):
-        return getattr(row, field.attname)
-    return field.get_db_prep_save(field.pre_save(row, add=True), database)
+@cache
+def _readers_of(model: type[models.Model]) -> list[Callable[[models.Model], Any]]:
+    """Return functions that give the database's values of the fields."""
+    return [
+        attrgetter(field.attname)
+        if type(field) in PLAIN and not getattr(field, "auto_now_add", False)
+        else partial(_prepared_value, field)
+        for field in model._meta.concrete_fields
+    ]
+
+
+def _prepared_value(field: Any, row: models.Model) -> Any:
+    return field.get_db_prep_save(field.pre_save(row, add=True), connections[DEFAULT_DB_ALIAS])
 
 
 @cache

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from django.db import connection
+
 from api.v1 import issuing
 from core.errors import DomainError
 from core.messages import Reply, Request, ThreadEndpoint
@@ -34,7 +36,8 @@ class Issuing:
     """Answers requests for tokens, in turn by address."""
 
     def __init__(self) -> None:
-        self._pool = FairPool(ISSUING_THREADS, ISSUING_THREADS, MAX_QUEUED)
+        threads = ISSUING_THREADS[connection.vendor]
+        self._pool = FairPool(threads, threads, MAX_QUEUED)
         common = common_headers()
         self._lines = {path: "".join(encode_headers([*common, *each.headers])) for path, each in ENDPOINTS.items()}
 

@@ -80,9 +80,10 @@ def test_attempts_keep_nothing_in_memory(writer: sqlite3.Connection) -> None:
         gc.enable()
 
 
-def test_the_sequencer_gives_up_after_as_long_as_usual(writer: sqlite3.Connection) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA busy_timeout=300")
+def test_the_sequencer_gives_up_after_as_long_as_usual(
+    writer: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict["OPTIONS"], "timeout", 0.3)
     try:
         began = time.monotonic()
         with pytest.raises(OperationalError, match="locked"), sequencing():

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import orjson
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from agents import services as agent_services
 from api.v1.issuing import MAX_BODY
@@ -261,6 +261,9 @@ def test_requests_are_counted_and_logged_as_by_the_middleware(
     assert of_front.request_id == "trace-12345"
 
 
+THREADS = bounds.ISSUING_THREADS[connection.vendor]
+
+
 class TestTurns:
     """Threads are held by requests that wait until the test lets them go on."""
 
@@ -281,15 +284,15 @@ class TestTurns:
             held.may_go_on.set()
             assert other.recv(12) == b"HTTP/1.1 200"
             statuses = [client.recv(12)[-3:] for client in flood[:-1]]
-            accepted = bounds.MAX_QUEUED // 2 + bounds.ISSUING_THREADS
+            accepted = bounds.MAX_QUEUED // 2 + THREADS
             assert statuses == [b"200"] * accepted + [b"503"] * (bounds.MAX_QUEUED - 1 - accepted)
-            assert held.peers.index(OTHER) <= 2 * bounds.ISSUING_THREADS
+            assert held.peers.index(OTHER) <= 2 * THREADS
         finally:
             for client in (*flood, other):
                 client.close()
 
     def test_what_a_client_no_longer_waits_for_is_not_done(self, held: "Held", both: Both) -> None:
-        waiting = [both.front.connect(send(EXCHANGE, {}).at(FLOODER)) for _ in range(bounds.ISSUING_THREADS)]
+        waiting = [both.front.connect(send(EXCHANGE, {}).at(FLOODER)) for _ in range(THREADS)]
         gone = both.front.connect(send(EXCHANGE, {}).at(OTHER))
         wait_until(lambda: both.front.issuing.waiting == 1)
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it resets it
