@@ -89,19 +89,15 @@ async def test_a_large_request_that_fails_is_answered_and_so_are_those_behind_it
 
 async def test_few_threads_work_for_callers_in_turn() -> None:
     threads = FairPool(2, computing=2, most=6)
-    release, running_now, most, order = threading.Semaphore(0), 0, 0, []
-    lock = threading.Lock()
+    started: list[str] = []
+    ended: list[str] = []
+    gates = {name: threading.Event() for name in ("a1", "a2", "a3", "a4", "a5", "a6", "b1", "c1")}
 
     def piece(name: str) -> Callable[[], Callable[[], object]]:
         def work() -> Callable[[], object]:
-            nonlocal running_now, most
-            with lock:
-                running_now += 1
-                most = max(most, running_now)
-            release.acquire()
-            with lock:
-                running_now -= 1
-            return lambda: order.append(name)
+            started.append(name)
+            gates[name].wait(10)
+            return lambda: ended.append(name)
 
         return work
 
@@ -112,16 +108,20 @@ async def test_few_threads_work_for_callers_in_turn() -> None:
     threads.submit("b", piece("b1"))
     threads.submit("c", piece("c1"))
     assert threads.waiting == 5
-    for number in range(1, 8):
-        release.release()
-        async with asyncio.timeout(5):
-            while len(order) < number:
-                await asyncio.sleep(0.001)
+    for number in range(7):
+        await until(lambda number=number: len(started) >= min(number + 2, 7))
+        assert len(started) == min(number + 2, 7), "more than two work at a time"
+        gates[started[number]].set()
+        await until(lambda number=number: len(ended) == number + 1)
     threads.stop()
-    assert most == 2
-    assert set(order[:3]) <= {"a1", "a2", "a3"}
-    assert order.index("b1") < order.index("a5")
-    assert order.index("c1") < order.index("a5")
+    assert set(started[:2]) == {"a1", "a2"}
+    assert started[2:] == ["a3", "b1", "c1", "a4", "a5"]
+
+
+async def until(happens: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not happens():
+            await asyncio.sleep(0.001)
 
 
 async def test_threads_that_wait_for_decisions_keep_no_other_caller_waiting() -> None:
