@@ -57,8 +57,6 @@ THROTTLE_EXPORT = "20/hour"
 THROTTLE_AGENTS = "200/hour"
 THROTTLE_POLICIES = "60/minute"
 VERIFY_QUEUE = read_verify_queue(ENVIRONMENT)
-# How many requests of a server process another one is deciding at most. The process decides any more itself.
-MAX_FORWARDED = 64
 # Checkpoints of the log are copied here, outside the database.
 AUDIT_ANCHOR_DIR = ENVIRONMENT.path("AUDIT_ANCHOR_DIR", "var/anchors")
 AUDIT_WITNESSES = read_witnesses(ENVIRONMENT)

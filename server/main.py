@@ -15,7 +15,7 @@ from uvicorn import Config
 
 from server.front.bounds import MAX_CONNECTIONS, STOP_SECONDS
 from server.listening import problem_with_address
-from server.shared_folder import make_shared_folder
+from server.metrics_folder import share_metrics
 from server.supervisor import Supervisor
 
 logger = logging.getLogger("server.main")  # `__name__` is "__main__" here
@@ -33,7 +33,7 @@ def serve() -> None:
     problem = problem_with_address(host, port)
     if problem:
         sys.exit(f"agentgate: {problem}")
-    make_shared_folder()
+    share_metrics()
     django.setup(set_prefix=False)
     from server.starting import check_start  # imports models, so Django must be set up
 

@@ -15,7 +15,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from core.metrics import report_http
 from core.net import parse_address
 from core.uris import LOOPBACK_NAMES
-from server.shared_folder import shared_folder
+from server.metrics_folder import VARIABLE
 from server.state_metrics import STATE
 
 # The first prefix that matches counts.
@@ -93,12 +93,12 @@ def _collect() -> bytes:
 
 
 def _collect_reports() -> bytes:
-    folder = shared_folder()
-    if folder is None:
-        return generate_latest(REGISTRY)
-    _forget_dead_processes(folder)
+    folder = os.environ.get(VARIABLE)
+    if not folder:
+        return generate_latest(REGISTRY)  # one process, such as Django's development server
+    _forget_dead_processes(Path(folder))
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(folder))
+    MultiProcessCollector(registry, folder)
     return generate_latest(registry)
 
 

@@ -9,7 +9,6 @@ from core.metrics import connections, parked, pool_waiting, processes, queue_len
 from server.front import bounds
 from server.front.connections import Connections
 from server.front.exchange import Exchange
-from server.front.forwarding import Forwarding
 from server.front.headers import caller_in_turn
 from server.front.hot import HotPaths
 from server.front.issuing import Issuing
@@ -23,12 +22,9 @@ logger = logging.getLogger(__name__)
 class Front:
     """Answers requests, and ends connections that exceed a bound."""
 
-    def __init__(
-        self, hot: HotPaths, issuing: Issuing, bridge: Bridge, pool: Pool, forwarding: Forwarding | None = None
-    ) -> None:
+    def __init__(self, hot: HotPaths, issuing: Issuing, bridge: Bridge, pool: Pool) -> None:
         self._hot = hot
         self._issuing = issuing
-        self._forwarding = forwarding
         self._bridge = bridge
         self._pool = pool
         self.parking = bridge.parking
@@ -40,17 +36,11 @@ class Front:
 
     def answer(self, exchange: Exchange) -> None:
         if len(exchange.request.body) > bounds.SMALL_BODY:
-            self._large.add(caller_in_turn(exchange.request), partial(self._answer_later, exchange))
-        elif not self._forward(exchange):
+            self._large.add(caller_in_turn(exchange.request), partial(self._answer_large, exchange))
+        else:
             self._answer(exchange)
 
-    def _forward(self, exchange: Exchange) -> bool:
-        """Return whether another process answers."""
-        if self._forwarding is None or not self._hot.is_hot(exchange.request.path):
-            return False
-        return self._forwarding.forward(exchange.request, exchange, partial(self._answer_later, exchange))
-
-    def _answer_later(self, exchange: Exchange) -> None:
+    def _answer_large(self, exchange: Exchange) -> None:
         if exchange.is_gone:  # it disconnected while this waited
             exchange(Reply(499, ()))
             return
@@ -70,8 +60,6 @@ class Front:
     def tick(self, now: float) -> None:
         """Enforce all deadlines. Called every `TICK_SECONDS`; one timer per connection would cost more."""
         self.date = formatdate(usegmt=True)
-        if self._forwarding is not None:
-            self._forwarding.tick()
         for connection in tuple(self.connections):
             try:
                 connection.expire(now)

@@ -18,7 +18,7 @@ from api.v1 import direct
 from api.v1.health import Health, health_reply, is_cache_up
 from audit.signing import log_keys
 from core.crypto import SealBroken
-from core.errors import DomainError, OutcomeUnknown, Unavailable
+from core.errors import DomainError, Unavailable
 from core.messages import NotDirect, Reply, Request
 from decisions.batcher import DEADLINE_SECONDS, DOWN, Batcher
 from decisions.callers import count_questions, throttle_failures, throttle_questions
@@ -56,15 +56,15 @@ CACHE_SECONDS = 1.0
 # Wrong credentials are written to the database at most once in this time.
 FAILURES_SECONDS = 0.05
 ENDPOINTS = {**direct.ENDPOINTS, **introspection.ENDPOINTS}
-LOST = "A server process ended while it decided."
 UNUSUAL = (NotDirect, DomainError, OAuthError, SuspiciousOperation, ValueError)
 
 
 class Asked(NamedTuple):
-    """A request to a hot path, and where its reply goes."""
+    """A request to a hot path, how it is being answered, and where its reply goes."""
 
     path: str
     endpoint: DirectEndpoint
+    inquiring: Inquiring
     request_id: str
     done: Done
 
@@ -102,17 +102,6 @@ class HotPaths:
         """Return whether requests to this path ask for decisions in a body."""
         return path in ENDPOINTS
 
-    @staticmethod
-    def is_hot(path: str) -> bool:
-        """Return whether requests to this path ask for decisions, in a body or by their headers."""
-        return _endpoint_of(path) is not None
-
-    def give_up(self, request: Request, done: Done) -> None:
-        """Answer a request to a hot path that another process was answering when it ended."""
-        endpoint = _endpoint_of(request.path)
-        if endpoint is not None:
-            self._fail(Asked(request.path, endpoint, caller_of(request).request_id, done), OutcomeUnknown(LOST))
-
     @property
     def questions_waiting(self) -> int:
         return self._batcher.number_waiting
@@ -121,7 +110,7 @@ class HotPaths:
         """Return False if Django must answer. Otherwise call `done` exactly once, now or later."""
         if request.path == HEALTH:
             return self._answer_health(request, done)
-        endpoint = _endpoint_of(request.path)
+        endpoint = ENDPOINTS.get(request.path) or _endpoint_by_prefix(request.path)
         if endpoint is None:
             return False
         try:
@@ -133,17 +122,17 @@ class HotPaths:
         if isinstance(found, Reply):
             done(self._complete(found, endpoint.headers, actor.request_id))
         else:
-            self._go_on(Asked(request.path, endpoint, actor.request_id, done), inquire(found), None)
+            self._go_on(Asked(request.path, endpoint, inquire(found), actor.request_id, done), None)
         return True
 
-    def _go_on(self, asked: Asked, inquiring: Inquiring, answered: object) -> None:
+    def _go_on(self, asked: Asked, answered: object) -> None:
         """Give an inquiry what it needed. Meet its next need, or send its reply."""
         try:
-            need = inquiring.send(answered)
+            need = asked.inquiring.send(answered)
             if isinstance(need, Throttle) and not settings.REDIS_URL:
                 count_questions(need.hit)
-                need = inquiring.send(None)
-            self._meet(need).add_done_callback(partial(self._met, asked, inquiring))
+                need = asked.inquiring.send(None)
+            self._meet(need).add_done_callback(partial(self._met, asked))
         except StopIteration as end:
             asked.done(self._complete(end.value, asked.endpoint.headers, asked.request_id))
         except DomainError as error:
@@ -164,10 +153,10 @@ class HotPaths:
             case ReadNewerKeys():
                 return self._start(self._read_newer_keys())
 
-    def _met(self, asked: Asked, inquiring: Inquiring, future: asyncio.Future[Any]) -> None:
+    def _met(self, asked: Asked, future: asyncio.Future[Any]) -> None:
         error = future.exception()
         if error is None:
-            self._go_on(asked, inquiring, future.result())
+            self._go_on(asked, future.result())
         else:
             self._fail(asked, error)
 
@@ -249,6 +238,5 @@ def _encode(common: Headers, own: Headers, is_usual: bool) -> str:
     return "".join(encode_headers([*common, *own, *(USUAL_HEADERS if is_usual else ())]))
 
 
-def _endpoint_of(path: str) -> DirectEndpoint | None:
-    endpoint = ENDPOINTS.get(path)
-    return endpoint or next((found for prefix, found in direct.PREFIXES.items() if path.startswith(prefix)), None)
+def _endpoint_by_prefix(path: str) -> DirectEndpoint | None:
+    return next((endpoint for prefix, endpoint in direct.PREFIXES.items() if path.startswith(prefix)), None)

@@ -28,14 +28,12 @@ from server.front.bounds import (  # noqa: E402
     TICK_SECONDS,
 )
 from server.front.connection import Connection  # noqa: E402
-from server.front.forwarding import Forwarding  # noqa: E402
 from server.front.front import Front  # noqa: E402
 from server.front.hot import HotPaths  # noqa: E402
 from server.front.issuing import Issuing  # noqa: E402
 from server.front.pool import Pool  # noqa: E402
 from server.front.turns import FairPool  # noqa: E402
 from server.front.wsgi import Bridge  # noqa: E402
-from server.shared_folder import shared_folder  # noqa: E402
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +55,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     await hot.start()
     issuing = Issuing()
     bridge = Bridge(django_application, pool, settings.API_PORT, ask=hot.decide, deciding=deciding)
-    forwarding = Forwarding(folder, hot.answer, hot.give_up) if (folder := shared_folder()) else None
-    front = scope["state"]["front"] = Front(hot, issuing, bridge, pool, forwarding)
-    front.tick(asyncio.get_running_loop().time())
+    front = scope["state"]["front"] = Front(hot, issuing, bridge, pool)
     ticking = asyncio.create_task(_tick(front))
     gc.freeze()  # What is loaded by now stays, and looking through it for garbage would take a tenth of the time.
     await send({"type": "lifespan.startup.complete"})
@@ -68,8 +64,6 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     ticking.cancel()
     front.abort()
     front.parking.stop()
-    if forwarding is not None:
-        await forwarding.stop()
     with suppress(TimeoutError):
         await asyncio.wait_for(hot.stop(), STOP_SECONDS)
     pool.stop()

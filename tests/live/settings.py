@@ -11,6 +11,4 @@ class CheapArgon2(BoundedArgon2Hasher):
     parallelism = CHEAP_ARGON2["parallelism"]
 
 
-# So some requests are decided by the process that got them, and some by the one that decides for all.
-MAX_FORWARDED = 4
 PASSWORD_HASHERS = ["tests.live.settings.CheapArgon2"]

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from prometheus_client import multiprocess
 
-from server import shared_folder
+from server import metrics_folder
 from server.metrics import MetricsMiddleware, _forget_dead_processes, route_of
 from tests.samples import sample
 from tests.shared import cases
@@ -133,7 +133,7 @@ class TestFolder:
             "from core import metrics\nmetrics.report_batch([None] * 3, [0.1] * 3)\nmetrics.queue_length.set(5)\n"
             "metrics.report_sequenced(2)\nmetrics.report_sequencer(0.5, 0)"
         )
-        environment = {**os.environ, shared_folder.VARIABLE: str(tmp_path)}
+        environment = {**os.environ, metrics_folder.VARIABLE: str(tmp_path)}
         subprocess.run([sys.executable, "-c", code], env=environment, check=True)
         assert values(tmp_path)["agentgate_queue_length"] == 5
 
@@ -151,19 +151,11 @@ class TestFolder:
 
     def test_the_folder_must_exist_before_prometheus_client_is_imported(self) -> None:
         with pytest.raises(RuntimeError, match="before"):
-            shared_folder.make_shared_folder()
-
-    def test_only_its_user_may_enter_the_folder(self) -> None:
-        code = (
-            "import os; from server.shared_folder import *; make_shared_folder()\n"
-            "print(oct(os.stat(os.environ[VARIABLE]).st_mode))"
-        )
-        output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-        assert output.strip() == "0o40700"
+            metrics_folder.share_metrics()
 
     def test_the_folder_is_deleted_when_the_process_ends(self) -> None:
         code = (
-            "import os; from server.shared_folder import *; make_shared_folder(); import core.metrics\n"
+            "import os; from server.metrics_folder import *; share_metrics(); import core.metrics\n"
             "print(os.environ[VARIABLE], len(os.listdir(os.environ[VARIABLE])))"
         )
         output = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
