@@ -9,7 +9,7 @@ from celery import Celery
 from celery.signals import setup_logging, task_postrun, task_prerun
 from django.conf import settings
 
-from agentgate.logs import NO_REQUEST, current_id
+from core.ids import NO_REQUEST, current_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentgate.settings")
 

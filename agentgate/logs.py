@@ -3,13 +3,10 @@
 import json
 import logging
 import re
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
-NO_REQUEST = "-"
-# The id of the request that this thread answers, or in the worker of the task that it runs.
-current_id: ContextVar[str] = ContextVar("current_id", default=NO_REQUEST)
+from core.ids import NO_REQUEST
 
 # Our bearer secrets, authorization codes and unguessable ids, JWTs, credentials in headers and URLs, links that reset a
 # password, what PostgreSQL says of a row that breaks a constraint, and email addresses. They are not logged on purpose,

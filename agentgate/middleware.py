@@ -7,9 +7,8 @@ from functools import partial
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from agentgate.logs import current_id
 from core.http import visitor
-from core.ids import choose_request_id
+from core.ids import choose_request_id, current_id
 from core.net import client_address, is_trusted, parse_address, without_zone
 
 GetResponse = Callable[[HttpRequest], HttpResponse]

@@ -8,6 +8,7 @@ tenant. Keys of 16 bytes would make indexes 46 % smaller and a verify at most 6 
 import re
 import secrets
 import time
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,10 @@ import uuid_utils
 from core.fields import ExactCharField
 
 ACCEPTABLE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+
+NO_REQUEST = "-"
+# The id of the request that this thread answers, or in the worker of the task that it runs. Log records show it.
+current_id: ContextVar[str] = ContextVar("current_id", default=NO_REQUEST)
 
 
 def new_id(prefix: str) -> str:

@@ -12,6 +12,7 @@ from django.db import connection
 
 from api.v1 import issuing
 from core.errors import DomainError
+from core.ids import current_id
 from core.messages import Reply, Request, ThreadEndpoint
 from core.metrics import report_http
 from limits.throttle import address_group
@@ -36,8 +37,8 @@ class Issuing:
     """Answers requests for tokens, in turn by address."""
 
     def __init__(self) -> None:
-        threads = ISSUING_THREADS[connection.vendor]
-        self._pool = FairPool(threads, threads, MAX_QUEUED)
+        threads, each = ISSUING_THREADS[connection.vendor]
+        self._pool = FairPool(threads, threads, MAX_QUEUED, each)
         common = common_headers()
         self._lines = {path: "".join(encode_headers([*common, *each.headers])) for path, each in ENDPOINTS.items()}
 
@@ -73,6 +74,7 @@ class Issuing:
     ) -> Announcement:
         """Do the work in a thread. Return what sends its reply. Report and log it as Django's middleware does."""
         request, began = exchange.request, time.perf_counter()
+        current_id.set(request_id)
         try:
             reply = with_connections(work)()
         except Exception as error:

@@ -50,7 +50,7 @@ async def application(scope: dict[str, Any], receive: Messages, send: Send) -> N
     await receive()
     sys.setswitchinterval(SWITCH_SECONDS)
     pool = Pool(THREADS, MAX_QUEUED)
-    deciding = FairPool(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED)
+    deciding = FairPool(DECIDING_THREADS, MAX_COMPUTING, MAX_QUEUED, MAX_COMPUTING)
     hot = HotPaths()
     await hot.start()
     issuing = Issuing()

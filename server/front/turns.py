@@ -62,16 +62,17 @@ class LoopWorker:
 class FairPool:
     """Work in threads of its own. At most `computing` of them compute at a time, and the others wait for decisions.
 
-    Each caller has at most `computing` of the threads, or those whose decisions come late would hold all. At most
+    Each caller has at most `each` of the threads, or one whose work waits for long would hold all. At most
     `most` pieces may wait for a thread, and of a caller no more than there are free places: each leaves half of those
     that it found, and in the end all have as many (dynamic thresholds, Choudhury and Hahne 1998).
     """
 
-    def __init__(self, threads: int, computing: int, most: int) -> None:
+    def __init__(self, threads: int, computing: int, most: int, each: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._pool = Pool(threads, queue=0)
         self._idle = threads
         self._most_computing = computing
+        self._each = each
         self._computing = 0
         self._threads_of: Counter[str] = Counter()
         self._most = most
@@ -101,7 +102,7 @@ class FairPool:
 
     def _start(self) -> None:
         while self._idle and self._computing < self._most_computing:
-            callers = (one for one in self._waiting.callers if self._threads_of[one] < self._most_computing)
+            callers = (one for one in self._waiting.callers if self._threads_of[one] < self._each)
             caller = next(callers, None)
             if caller is None:
                 return

@@ -72,7 +72,7 @@ class Gate:
         self.hot = Hot()
         self.application: Callable[..., Any] = lambda environ, start_response: []
         self.pool = Pool(threads, queue)
-        self.deciding = FairPool(1, 1, 2 * queue)
+        self.deciding = FairPool(1, 1, 2 * queue, 1)
         # Which of the approvals that are waited for are still pending.
         self.watch: Callable[[Collection[str]], set[str]] = set
         bridge = Bridge(

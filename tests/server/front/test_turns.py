@@ -88,7 +88,7 @@ async def test_a_large_request_that_fails_is_answered_and_so_are_those_behind_it
 
 
 async def test_few_threads_work_for_callers_in_turn() -> None:
-    threads = FairPool(2, computing=2, most=6)
+    threads = FairPool(2, computing=2, most=6, each=2)
     started: list[str] = []
     ended: list[str] = []
     gates = {name: threading.Event() for name in ("a1", "a2", "a3", "a4", "a5", "a6", "b1", "c1")}
@@ -118,6 +118,23 @@ async def test_few_threads_work_for_callers_in_turn() -> None:
     assert started[2:] == ["a3", "b1", "c1", "a4", "a5"]
 
 
+async def test_a_caller_whose_work_hangs_has_its_part_of_the_threads() -> None:
+    threads = FairPool(3, computing=3, most=6, each=2)
+    gate, ended = threading.Event(), []
+
+    def hang() -> Callable[[], object]:
+        gate.wait(10)
+        return lambda: ended.append("a")
+
+    for _ in range(4):
+        threads.submit("a", hang)
+    threads.submit("b", lambda: lambda: ended.append("b"))
+    await until(lambda: ended == ["b"])
+    gate.set()
+    await until(lambda: ended == ["b", *"aaaa"])
+    threads.stop()
+
+
 async def until(happens: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not happens():
@@ -125,7 +142,7 @@ async def until(happens: Callable[[], bool]) -> None:
 
 
 async def test_threads_that_wait_for_decisions_keep_no_other_caller_waiting() -> None:
-    threads = FairPool(8, computing=2, most=20)
+    threads = FairPool(8, computing=2, most=20, each=2)
     decided, order = threading.Event(), []
 
     def piece(name: str, *, waits: bool = False) -> Callable[[], Callable[[], object]]:
@@ -176,7 +193,7 @@ async def test_requests_to_decide_do_not_wait_for_pages(gate: Gate, connect: Con
 
 async def test_a_few_callers_leave_places_to_others() -> None:
     """However much they send: each leaves half of what it found."""
-    threads, release = FairPool(1, computing=1, most=16), threading.Event()
+    threads, release = FairPool(1, computing=1, most=16, each=1), threading.Event()
 
     def wait() -> Callable[[], object]:
         release.wait(5)

@@ -18,6 +18,7 @@ from agents import services as agent_services
 from api.v1.issuing import MAX_BODY
 from consent.granting import approve_consent
 from core import clock
+from core.ids import current_id
 from core.messages import Reply, Request, ThreadEndpoint
 from core.rotation import add_secret
 from oauth.parameters import MAX_FORM
@@ -35,7 +36,7 @@ from tokens.issuing import IssuedTokens
 pytestmark = pytest.mark.on_sqlite
 
 EXCHANGE, REFRESH, TOKEN = "/api/v1/tokens/exchange", "/api/v1/tokens/refresh", "/oauth/token"
-FLOODER, OTHER = "127.0.0.2", "127.0.0.3"
+FLOODER, OTHER, GONE = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
 
 @dataclass
@@ -246,6 +247,13 @@ def test_errors_are_answered_and_logged(
     assert oauth.json["error"] == ("temporarily_unavailable" if status == 503 else "server_error")
 
 
+def test_what_the_thread_logs_has_the_request_id(client: Client, both: Both, monkeypatch: Any) -> None:
+    ids: list[str] = []
+    monkeypatch.setattr(agent_services, "find_client_secret", lambda *_: ids.append(current_id.get()))
+    both.ask(client.refresh("x"), by=THREAD)
+    assert ids == ["trace-12345"] * 2
+
+
 def test_requests_are_counted_and_logged_as_by_the_middleware(
     client: Client, both: Both, settings: Any, caplog: Any
 ) -> None:
@@ -261,7 +269,7 @@ def test_requests_are_counted_and_logged_as_by_the_middleware(
     assert of_front.request_id == "trace-12345"
 
 
-THREADS = bounds.ISSUING_THREADS[connection.vendor]
+THREADS, EACH = bounds.ISSUING_THREADS[connection.vendor]
 
 
 class TestTurns:
@@ -279,21 +287,21 @@ class TestTurns:
         flood = [both.front.connect(send(EXCHANGE, {}).at(FLOODER)) for _ in range(bounds.MAX_QUEUED)]
         try:
             assert flood[-1].recv(12) == b"HTTP/1.1 503"
-            other = both.front.connect(send(EXCHANGE, {}).at(OTHER))
+            others = [both.front.connect(send(EXCHANGE, {}).at(OTHER)) for _ in range(EACH + 1)]
             wait_until(lambda: both.front.issuing.waiting == bounds.MAX_QUEUED // 2 + 1)
             held.may_go_on.set()
-            assert other.recv(12) == b"HTTP/1.1 200"
+            assert [other.recv(12) for other in others] == [b"HTTP/1.1 200"] * (EACH + 1)
             statuses = [client.recv(12)[-3:] for client in flood[:-1]]
-            accepted = bounds.MAX_QUEUED // 2 + THREADS
+            accepted = bounds.MAX_QUEUED // 2 + EACH
             assert statuses == [b"200"] * accepted + [b"503"] * (bounds.MAX_QUEUED - 1 - accepted)
-            assert held.peers.index(OTHER) <= 2 * THREADS
+            assert held.peers[: 3 * THREADS].count(OTHER) == EACH + 1
         finally:
-            for client in (*flood, other):
+            for client in (*flood, *others):
                 client.close()
 
     def test_what_a_client_no_longer_waits_for_is_not_done(self, held: "Held", both: Both) -> None:
-        waiting = [both.front.connect(send(EXCHANGE, {}).at(FLOODER)) for _ in range(THREADS)]
-        gone = both.front.connect(send(EXCHANGE, {}).at(OTHER))
+        waiting = [both.front.connect(send(EXCHANGE, {}).at(peer)) for peer in [FLOODER, OTHER] * EACH]
+        gone = both.front.connect(send(EXCHANGE, {}).at(GONE))
         wait_until(lambda: both.front.issuing.waiting == 1)
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing it resets it
         gone.close()
@@ -303,7 +311,7 @@ class TestTurns:
             assert client.recv(12) == b"HTTP/1.1 200"
             client.close()
         assert both.front.ask(send(EXCHANGE, {}))[0].status == 200
-        assert OTHER not in held.peers
+        assert GONE not in held.peers
 
 
 class Held:

@@ -11,7 +11,7 @@ from api.v1.direct import MAX_BODY, MAX_COMMAS, MAX_CONTAINERS, MAX_RECEIPTS
 from api.v1.schemas.tokens import MAX_BATCH, MAX_CONTEXT_BYTES
 from audit.signing import log_keys
 from core.messages import Reply, Request
-from oauth.parameters import MAX_FORM
+from oauth.parameters import MAX_FORM, MAX_SEPARATORS
 from server.front import headers
 from server.front.hot import HotPaths
 from tests.server.hot.both import Both, Sent, ask_django
@@ -127,8 +127,10 @@ def test_what_takes_long_to_parse(check: Callable[[Cases], None]) -> None:
     ]
     for body in bodies:
         check([(200, post(VERIFY, body)), (200, post(BATCH, b'{"requests": [' + body + b"]}"))])
-    form = f"token={UNKNOWN}&a={'x' * MAX_FORM}".encode()
-    check([(400, post(INTROSPECT, form, FORM, Authorization=CALLER))])
+    forms = (f"token={UNKNOWN}&a={'x' * MAX_FORM}", f"token={UNKNOWN}" + "&a=" * (MAX_SEPARATORS + 1))
+    check((400, post(INTROSPECT, form.encode(), FORM, Authorization=CALLER)) for form in forms)
+    many = "&".join(f"a{number}=" for number in range(MAX_SEPARATORS + 2))
+    check([(401, post(f"{INTROSPECT}?{many}", f"token={UNKNOWN}".encode(), FORM, Authorization=CALLER))])
 
 
 def test_many_receipts_or_any_before_their_key_is_loaded(check: Callable[[Cases], None]) -> None:
