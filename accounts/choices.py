@@ -1,9 +1,10 @@
-"""What users choose about their account: their name, their time zone, and which emails they get."""
+"""What users choose about their account: their name, time zone and language, and which emails they get."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -32,6 +33,16 @@ def change_profile(*, actor: Actor, user: User, name: str, time_zone: str) -> No
     changed = _set(user, {"name": name, "time_zone": time_zone})
     if changed:
         metadata = {"fields": sorted(changed)}
+        record(Draft(event=Event.USER_PROFILE_CHANGED, actor=actor, user_id=user.id, metadata=metadata))
+
+
+@transaction.atomic
+def choose_language(*, actor: Actor, user: User, language: str) -> None:
+    """Set the language of the user's pages and emails; blank is the browser's. Raises `Invalid`, `NotAuthenticated`."""
+    if language and language not in dict(settings.LANGUAGES):
+        raise Invalid.field("language", gettext_noop("Must be one of the languages of this server."))
+    if _set(user, {"language": language}):
+        metadata = {"fields": ["language"]}
         record(Draft(event=Event.USER_PROFILE_CHANGED, actor=actor, user_id=user.id, metadata=metadata))
 
 

@@ -112,6 +112,7 @@ def _anonymize(user: User) -> None:
         email=f"{token_hex(16)}@{PLACEHOLDER_DOMAIN}",
         name="",
         time_zone="",
+        language="",
         password=make_password(None),
         is_active=False,
         last_login=None,

@@ -55,6 +55,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     agents_paused_at = models.DateTimeField(null=True, blank=True, editable=False)
     # The IANA name of the zone in which pages and emails show times. Blank: the browser's, and UTC in emails.
     time_zone = models.CharField(max_length=64, blank=True)
+    # The language of pages and emails, one of `settings.LANGUAGES`. Blank: the browser's, and English in emails.
+    language = models.CharField(max_length=10, blank=True, db_default="")
     # Which emails the user gets: when an agent waits for approval, when an agent may do something new, and when a
     # browser or program that is new to the account signs in. Emails about the account's security cannot be switched
     # off.
@@ -213,6 +215,7 @@ class PendingRegistration(models.Model):
     kind = models.CharField(max_length=9, choices=Kind)
     email = ExactEmailField(db_index=True)
     name = PlainTextField(max_length=200, blank=True)
+    language = models.CharField(max_length=10, blank=True, db_default="")
     password = models.CharField(max_length=128)
     digest = ExactCharField(max_length=64, unique=True)
     sender = ExactCharField(max_length=64)

@@ -40,6 +40,7 @@ def start_registration(*, actor: Actor, kind: Kind, user: User) -> PendingRegist
         kind=kind,
         email=user.email,
         name=user.name,
+        language=user.language,
         password=user.password,
         sender=_sender_digest(actor),
         created_at=now,
@@ -78,7 +79,7 @@ def take_registration(*, kind: Kind, email: str, code: str, pending_id: str = ""
     pending = rows.first()
     if pending is None or not rows.delete()[0]:
         raise InvalidCode(gettext_noop("Check the code, or register again to get a new one."))
-    return User(email=pending.email, name=pending.name, password=pending.password)
+    return User(email=pending.email, name=pending.name, language=pending.language, password=pending.password)
 
 
 def delete_expired_registrations(*, limit: int = BATCH) -> int:

@@ -39,12 +39,12 @@ class OpenedSession:
     token: str
 
 
-def new_user(*, email: str, password: str, name: str = "") -> User:
+def new_user(*, email: str, password: str, name: str = "", language: str = "") -> User:
     """Return an unsaved user. Raises `Invalid` if the password is weak.
 
     Hashing takes a tenth of a second, so call it before a transaction opens: SQLite has only one writer.
     """
-    user = User(email=normalize_email(email), name=name)
+    user = User(email=normalize_email(email), name=name, language=language)
     _check_password(password, user)
     user.set_password(password)
     return user

@@ -49,7 +49,7 @@ class Event(StrEnum):
         "user.second_factor_failed",
         _("A sign-in to %(account)s had the right password, but the wrong second factor."),
     )
-    USER_PROFILE_CHANGED = "user.profile_changed", _("The name or time zone of %(account)s was changed.")
+    USER_PROFILE_CHANGED = "user.profile_changed", _("The profile of %(account)s was changed.")
     USER_MAILS_CHANGED = "user.mails_changed", _("%(person)s changed the email settings.")
     USER_DATA_EXPORTED = "user.data_exported", _("The data of %(account)s was downloaded.")
     USER_DEACTIVATED = "user.deactivated", _("%(actor)s deactivated %(account)s.")

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.functional import lazystr
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -113,7 +114,7 @@ choose_password = page(ChoosePasswordView.as_view())
 def _register(request: HttpRequest, email: str, password: str) -> HttpResponse:
     actor, wanted = visitor(request), _next(request)
     throttle_registration(actor)
-    user = new_user(email=email, password=password)
+    user = new_user(email=email, password=password, language=get_language() or "")
     if not settings.REQUIRE_VERIFIED_EMAIL:
         return _sign_in(request, add_user(actor=actor, user=user), wanted)
     pending = start_registration(actor=actor, kind=PendingRegistration.Kind.BROWSER, user=user)
