@@ -41,6 +41,29 @@ def test_a_missing_page_says_so(client, db):
     assert "Page not found" in response.content.decode()
 
 
+def test_the_navigation_stays_on_a_missing_page(as_ada):
+    assert 'href="/connections"' in as_ada.get("/nowhere").content.decode()
+
+
+@cases(
+    ("path", "page"),
+    [
+        ("/connections/", "/connections"),
+        ("/activity/audit//?agent=agt_1&q=%2F", "/activity/audit?agent=agt_1&q=%2F"),
+        ("/docs/operations/", "/docs/operations"),
+    ],
+)
+def test_a_slash_at_the_end_leads_to_the_page(client, db, path, page):
+    response = client.get(path)
+    assert (response.status_code, response["Location"]) == (301, page)
+    assert client.post(path).status_code != 301
+
+
+@cases("path", ["//evil.example/", "//connections/", "/nowhere/", "/%0a/connections/", "/oauth/jwks/", "/"])
+def test_a_slash_leads_to_pages_of_this_site_only(client, db, path):
+    assert "Location" not in client.get(path)
+
+
 def test_no_page_changes_anything_without_a_csrf_token(as_developer):
     strict = Client(enforce_csrf_checks=True)
     strict.cookies = as_developer.cookies
