@@ -1,6 +1,10 @@
 """Redirect URIs and risk levels, as pages show them."""
 
+import re
+from pathlib import Path
+
 from agents.redirects import destination
+from core import marks
 from resources.catalogue import catalogue
 from resources.categories import CATEGORY_NAMES, category_name
 from tests.shared import cases
@@ -36,3 +40,12 @@ def test_each_category_has_a_name_as_its_brand_spells_it():
     assert {scope.category for scope in catalogue().values()} == set(CATEGORY_NAMES)
     assert (category_name("github"), category_name("crm"), category_name("email")) == ("GitHub", "CRM", "Email")
     assert category_name("acme") == "acme"
+
+
+def test_an_agent_has_the_same_mark_everywhere_in_a_color_of_the_style_sheet():
+    css = Path("static/css/components.css").read_text()
+    assert tuple(re.findall(r"\.tint-\d+ \{ background: (#\w+); \}", css)) == marks.COLORS
+    ids = [f"agt_{number}" for number in range(200)]
+    assert {marks.tint(one) for one in ids} == set(range(len(marks.COLORS)))
+    assert len({(marks.tint(one), marks.bars(one)) for one in ids}) > 190
+    assert marks.bars("agt_1") == marks.bars("agt_1")

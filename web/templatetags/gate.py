@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from agents.models import Agent
 from agents.redirects import web_host
 from approvals.selectors import count_waiting
-from core import formats
+from core import formats, marks
 from core.text import plain_text
 from resources.catalogue import Scope
 from resources.categories import category_name
@@ -120,15 +120,15 @@ def waiting_approvals(context: template.Context) -> str:
 @register.inclusion_tag("components/agent_mark.html")
 def agent_mark(
     name: str, agent: Agent | None = None, *, among: Mapping[str, Agent] | None = None, agent_id: str | None = None
-) -> dict[str, str]:
-    """Render an agent's name beside its logo or, without one, the first letter. Its developer chose both.
+) -> dict[str, Any]:
+    """Render an agent's name beside its logo or, without one, the mark of its id. Without a name, only the picture.
 
-    The logo is that of `agent`, or of the one with `agent_id` `among` others.
+    The agent is `agent`, or the one with `agent_id`, which can be `among` others or deleted.
     """
-    shown, agent = plain_text(name), agent or (among or {}).get(agent_id or "")
-    digest = agent.logo_digest if agent else ""
-    logo = reverse("web:agent-logo", args=[agent.id, digest]) if agent and digest else ""
-    return {"name": shown, "letter": shown[:1].upper(), "logo": logo}
+    agent = agent or (among or {}).get(agent_id or "")
+    of = agent.id if agent else agent_id or ""
+    logo = reverse("web:agent-logo", args=[of, agent.logo_digest]) if agent and agent.logo_digest else ""
+    return {"name": plain_text(name), "tint": marks.tint(of), "bars": marks.bars(of), "logo": logo}
 
 
 @register.filter
