@@ -1,4 +1,4 @@
-"""What users choose about their account: their name, time zone and language, and which emails they get."""
+"""What users choose about their account: their name, time zone, language and theme, and which emails they get."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,6 +24,9 @@ from core.zones import find_zone
 # The fields that switch emails on and off, and their names in the log.
 MAILS = {"approval_mails": "approvalMails", "grant_mails": "grantMails", "device_mails": "deviceMails"}
 
+# Blank is the browser's.
+THEMES = ("", "light", "dark")
+
 
 @transaction.atomic
 def change_profile(*, actor: Actor, user: User, name: str, time_zone: str) -> None:
@@ -44,6 +47,12 @@ def choose_language(*, actor: Actor, user: User, language: str) -> None:
     if _set(user, {"language": language}):
         metadata = {"fields": ["language"]}
         record(Draft(event=Event.USER_PROFILE_CHANGED, actor=actor, user_id=user.id, metadata=metadata))
+
+
+@transaction.atomic
+def choose_theme(*, user: User, theme: str) -> None:
+    """Set the user's theme, one of `THEMES`. It is not logged: it changes only colors. Raises `NotAuthenticated`."""
+    _set(user, {"theme": theme})
 
 
 @transaction.atomic

@@ -113,6 +113,7 @@ def _anonymize(user: User) -> None:
         name="",
         time_zone="",
         language="",
+        theme="",
         password=make_password(None),
         is_active=False,
         last_login=None,

@@ -57,6 +57,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     time_zone = models.CharField(max_length=64, blank=True)
     # The language of pages and emails, one of `settings.LANGUAGES`. Blank: the browser's, and English in emails.
     language = models.CharField(max_length=10, blank=True, db_default="")
+    # "light" or "dark". Blank: the browser's.
+    theme = models.CharField(max_length=5, blank=True, db_default="")
     # Which emails the user gets: when an agent waits for approval, when an agent may do something new, and when a
     # browser or program that is new to the account signs in. Emails about the account's security cannot be switched
     # off.

@@ -19,7 +19,7 @@ from web.portal.policies import history_views as policy_history
 from web.portal.policies import views as policies
 from web.portal.services import scope_views as own_scopes
 from web.portal.services import views as resource_servers
-from web.public import logos
+from web.public import logos, preferences
 from web.public.docs import views as documentation
 from web.public.landing import views as public
 from web.public.scopes import views as scopes
@@ -57,6 +57,7 @@ urlpatterns = [
     path("docs/api-reference/<id:operation_id>", documentation.operation, name="operation"),
     path("docs/<path:name>", documentation.page, name="docs-page"),
     path("security", documentation.security, name="security-policy"),
+    path("preferences", preferences.choose, name="preferences"),
     path("consent/<id:consent_id>", consent.consent, name="consent"),
     path("logos/<id:agent_id>/<id:digest>", logos.logo, name="agent-logo"),
     path("dashboard", connections.dashboard, name="dashboard"),

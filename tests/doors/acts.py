@@ -343,6 +343,7 @@ OTHERS = {
         "POST /accounts/password/reset/",
         "POST /accounts/password/reset/key/*-*/",
     },
+    "it changes only colors (tests/web/public/test_preferences.py)": {"POST /preferences"},
     "a mailed code decides": {
         "POST /api/v1/users/*/email/verification",
         "POST /api/v1/users/*/email/verification/confirm",

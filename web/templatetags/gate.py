@@ -8,6 +8,7 @@ from django.forms.boundfield import BoundField
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 
 from agents.models import Agent
 from agents.redirects import web_host
@@ -20,6 +21,7 @@ from resources.risks import RISK_LEVELS, RISK_WORDS
 from web.display import labels as display
 from web.display.icons import icon
 from web.public.docs.pages import menu
+from web.public.preferences import THEME_CHOICES, theme_of
 from web.requests.access import with_next
 from web.wording.cannot import cannot_beside
 
@@ -57,6 +59,21 @@ def risk(level: str) -> dict[str, Any]:
     """Render the four-bar risk gauge with its label."""
     name = RISK_LEVELS[display.risk_level(level) - 1]
     return {"level": name, "word": RISK_WORDS[name]}
+
+
+@register.simple_tag(takes_context=True)
+def theme(context: template.Context) -> str:
+    """Return "light" or "dark", or "system" if neither is chosen or there is no request, as for a server error."""
+    return theme_of(context.get("request")) or "system"
+
+
+@register.simple_tag(takes_context=True)
+def theme_choices(context: template.Context) -> list[dict[str, Any]]:
+    chosen = theme_of(context.get("request"))
+    return [
+        {"value": value, "label": gettext(label), "picture": picture, "is_chosen": value == chosen}
+        for value, label, picture in THEME_CHOICES
+    ]
 
 
 @register.simple_tag(takes_context=True)

@@ -73,6 +73,7 @@ def _account(user: User) -> dict[str, Any]:
         "name": user.name,
         "timeZone": user.time_zone,
         "language": user.language,
+        "theme": user.theme,
         "createdAt": rfc3339(user.created_at),
         "lastSignInAt": _time(user.last_login),
         "agentsPausedAt": _time(user.agents_paused_at),

@@ -1,0 +1,64 @@
+"""How pages look: the theme, in the account of a signed-in user and in a cookie of the browser.
+
+The form is in the footer of all pages and on the page of the account.
+"""
+
+from typing import Any
+
+from allauth.account.utils import get_next_redirect_url
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.urls import reverse
+from django.utils.translation import gettext_noop
+from django.views.decorators.csrf import csrf_exempt, csrf_protect
+
+from accounts.choices import THEMES, choose_theme
+from core.http import SeeOther
+from web.requests.access import page, posted_from
+
+THEME_COOKIE = "theme"
+COOKIE_SECONDS = 365 * 86_400
+# The system's theme is an empty value, and has no cookie. Each has the name of its icon.
+THEME_CHOICES = (
+    ("", gettext_noop("System theme"), "laptop"),
+    ("light", gettext_noop("Light theme"), "sun"),
+    ("dark", gettext_noop("Dark theme"), "moon"),
+)
+
+
+def theme_of(request: HttpRequest | None) -> str:
+    """Return the theme that the user or the browser has chosen, or an empty string for the system's."""
+    if request is None:
+        return ""
+    chosen = getattr(getattr(request, "user", None), "theme", "") or request.COOKIES.get(THEME_COOKIE, "")
+    return chosen if chosen in THEMES else ""
+
+
+@csrf_exempt
+def choose(request: HttpRequest) -> HttpResponseBase:
+    """Store the theme, and return to the page with the form.
+
+    Visitors get no cookie before they choose, so their form has no CSRF token. What another site could make them
+    send changes only the look of pages, and no account.
+    """
+    return csrf_protect(_choose)(request) if request.user.is_authenticated else _choose(request)
+
+
+@posted_from("web:landing")
+@page
+def _choose(request: HttpRequest) -> HttpResponse:
+    response = SeeOther(get_next_redirect_url(request) or reverse("web:landing"))
+    theme = request.POST.get("theme")
+    if theme in THEMES:
+        _store_theme(request, response, theme)
+    return response
+
+
+def _store_theme(request: HttpRequest, response: HttpResponse, theme: str) -> None:
+    if request.user.is_authenticated:
+        choose_theme(user=request.user, theme=theme)
+    options: dict[str, Any] = {"secure": settings.SESSION_COOKIE_SECURE, "httponly": True, "samesite": "Lax"}
+    if theme:
+        response.set_cookie(THEME_COOKIE, theme, max_age=COOKIE_SECONDS, **options)
+    else:
+        response.delete_cookie(THEME_COOKIE, samesite="Lax")
