@@ -134,10 +134,10 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "agentgate.middleware.SessionUseMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "core.languages.LanguageMiddleware",
     "web.requests.access.PrivatePagesMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "core.local.LocalMiddleware",
@@ -339,9 +339,20 @@ SECURE_CSP = {
 
 # Language, time, static files
 
+# Of pages and mails for users (`core/languages.py`). Everything else is in English.
 LANGUAGE_CODE = "en"
-# Our texts exist in English only. Other languages would mix with Django's translations.
-LANGUAGES = [("en", "English")]
+LANGUAGES = [
+    ("de", "Deutsch"),
+    ("en", "English"),
+    ("es", "Español"),
+    ("fr", "Français"),
+    ("pt-br", "Português (Brasil)"),
+    ("ar", "العربية"),
+    ("ja", "日本語"),
+    ("zh-hans", "简体中文"),
+]
+LANGUAGE_COOKIE_NAME = f"{_cookie_prefix}language"
+LOCALE_PATHS = [BASE_DIR / "locale"]
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"

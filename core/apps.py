@@ -6,5 +6,7 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         from core import task_runs  # imports models
+        from core.catalogs import load_catalogs
 
         task_runs.listen()
+        load_catalogs()
