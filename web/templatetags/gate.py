@@ -116,11 +116,11 @@ def rail_link(
 
 @register.simple_tag(takes_context=True)
 def tab_link(context: template.Context, name: str, subject: str, label: str, *, has_below: bool = False) -> SafeString:
-    """Return a link to one of the pages about a subject, by its id, marked as current if it is the page.
+    """Return a link to one of the pages about a subject, by its id if it has one, marked as current if it is the page.
 
     With `has_below`, also if the page is below it.
     """
-    url = reverse(name, args=[subject])
+    url = reverse(name, args=[subject] if subject else [])
     current = _current(context, url, exact=not has_below)
     return format_html('<a href="{}"{}>{}</a>', url, current, label)
 

@@ -63,6 +63,9 @@ SQUEEZED = """() => [...document.querySelectorAll("main *:not(thead, thead *)")]
     return e.checkVisibility() && (box.width < 24 && box.height > 120 && /\\w{3}/.test(e.textContent)
         || e.matches(".asking__what") && box.width < 160);
 }).map(e => e.outerHTML.slice(0, 120))"""
+# On phones, the portal's pages begin below one row of sections. A message is above the heading.
+LATE_STARTS = """() => [...document.querySelectorAll("nav.subnav ~ main:not(:has(> [role=status])) h1")]
+    .filter(e => innerWidth < 400 && e.getBoundingClientRect().top + scrollY >= 120).map(e => e.outerHTML.slice(0, 120))"""
 # What Tab reaches: in the order of the page, and visible as the focus. A label may show it for its field.
 KEYBOARD = """() => {
     const drawn = e => [e, e.closest("label"), ...document.querySelectorAll(`label[for="${e.id}"]`)].some(one => one
@@ -138,7 +141,7 @@ def leave_out_known_looks(tab: Any) -> None:
 
 def problems_in(tab: Any, view: View, axe_options: Mapping[str, object]) -> Iterator[str]:
     width, direction, scheme = view
-    found = (*sideways(tab, width), *small_targets(tab), *squeezed(tab), *violations(tab, axe_options))
+    found = (*sideways(tab, width), *small_targets(tab), *squeezed(tab), *late_starts(tab), *violations(tab, axe_options))
     yield from (f"{width} px {direction} {scheme}: {problem}" for problem in found)
 
 
@@ -148,6 +151,10 @@ def small_targets(tab: Any) -> Iterator[str]:
 
 def squeezed(tab: Any) -> Iterator[str]:
     yield from (f"squeezed into a column: {html}" for html in tab.page.evaluate(SQUEEZED))
+
+
+def late_starts(tab: Any) -> Iterator[str]:
+    yield from (f"begins below 120 px: {html}" for html in tab.page.evaluate(LATE_STARTS))
 
 
 def without_keyboard(tab: Any) -> Iterator[str]:
