@@ -65,7 +65,7 @@ SQUEEZED = """() => [...document.querySelectorAll("main *:not(thead, thead *)")]
 }).map(e => e.outerHTML.slice(0, 120))"""
 # On phones, the portal's pages begin below one row of sections. A message is above the heading.
 LATE_STARTS = """() => [...document.querySelectorAll("nav.subnav ~ main:not(:has(> [role=status])) h1")]
-    .filter(e => innerWidth < 400 && e.getBoundingClientRect().top + scrollY >= 120).map(e => e.outerHTML.slice(0, 120))"""
+    .filter(e => innerWidth < 400 && e.getBoundingClientRect().top + scrollY >= 120).map(e => e.outerHTML)"""
 # What Tab reaches: in the order of the page, and visible as the focus. A label may show it for its field.
 KEYBOARD = """() => {
     const drawn = e => [e, e.closest("label"), ...document.querySelectorAll(`label[for="${e.id}"]`)].some(one => one
@@ -141,7 +141,13 @@ def leave_out_known_looks(tab: Any) -> None:
 
 def problems_in(tab: Any, view: View, axe_options: Mapping[str, object]) -> Iterator[str]:
     width, direction, scheme = view
-    found = (*sideways(tab, width), *small_targets(tab), *squeezed(tab), *late_starts(tab), *violations(tab, axe_options))
+    found = (
+        *sideways(tab, width),
+        *small_targets(tab),
+        *squeezed(tab),
+        *late_starts(tab),
+        *violations(tab, axe_options),
+    )
     yield from (f"{width} px {direction} {scheme}: {problem}" for problem in found)
 
 
