@@ -19,6 +19,7 @@ from resources.catalogue import Scope
 from resources.categories import category_name
 from resources.risks import RISK_LEVELS, RISK_WORDS
 from web.display import labels as display
+from web.display.art import art
 from web.display.icons import icon
 from web.public.docs.pages import menu
 from web.public.preferences import THEME_CHOICES, theme_of
@@ -50,6 +51,7 @@ register.filter("number", formats.number)
 register.filter("percent", formats.percent)
 register.filter("host", web_host)
 register.simple_tag(icon, name="icon")
+register.simple_tag(art, name="art")
 register.filter("label_words", display.label_words)
 register.simple_tag(menu, name="docs_menu")
 

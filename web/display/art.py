@@ -1,0 +1,54 @@
+"""Pictures for empty pages, outcomes and errors, drawn from the four bars of the gauge and a gate at a border.
+
+They are hidden from screen readers: the text beside them says it all. Nothing in them has a direction, except `first`.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+
+class Layers(NamedTuple):
+    """The `d` of the paths of a picture on a grid of 160 by 96: bars, hairlines, dashed lines, and what stands out."""
+
+    bars: str = ""
+    lines: str = ""
+    dashes: str = ""
+    accent: str = ""
+
+
+_GROUND = "M8 88h144"
+_POST = "M34 88V40M28 88h12M30 46a4 4 0 1 1 8 0a4 4 0 1 1-8 0"
+_RISING = "M66 87V75M84 87V64M102 87V53"
+
+PICTURES: Mapping[str, Layers] = {
+    # The gate is open, and nothing stands before it.
+    "open": Layers("M74 87v-6M92 87v-6M110 87v-6M128 87v-6", f"{_GROUND}{_POST}", accent="M38 42L92 12"),
+    "closed": Layers(f"{_RISING}M120 87V42", f"{_GROUND}{_POST}", accent="M39 46h105"),
+    # An agent, the gate, and what is yours.
+    "first": Layers(
+        "",
+        "M14 40h32v32H14zM21 52v8M27 47v18M33 50v12M39 53v6M114 54h32v26h-32zM121 54v-6a9 9 0 0 1 18 0v6M130 64v6"
+        f"M80 88V40M74 88h12M76 46a4 4 0 1 1 8 0a4 4 0 1 1-8 0{_GROUND}",
+        "M50 66h24M86 66h24",
+        "M83 42l22-26",
+    ),
+    "ledger": Layers("", "M46 10h52l16 16v62H46zM98 10v16h16M58 34h34", "M58 46h44M58 58h44M58 70h28", "M58 22h20"),
+    # The highest bar is missing, or has fallen.
+    "lost": Layers("M48 87V75M66 87V64M84 87V53", _GROUND, "M97 87V42h10v45z"),
+    "broken": Layers("M42 87V75M60 87V64M78 87V53", _GROUND, "", "M96 82h46"),
+    "done": Layers(f"{_RISING}M120 87V42", _GROUND, "", "M28 48l10 10 18-22"),
+}
+
+
+def art(name: str) -> SafeString:
+    """Return the picture as SVG. Raises `KeyError`."""
+    layers = PICTURES[name]
+    drawn = ((layer, d) for layer, d in layers._asdict().items() if d)
+    return format_html(
+        '<svg class="art art--{}" viewBox="0 0 160 96" width="160" height="96" aria-hidden="true">{}</svg>',
+        name,
+        format_html_join("", '<path class="art__{}" d="{}"/>', drawn),
+    )
