@@ -54,11 +54,13 @@ def test_a_decision_takes_few_steps(
     shown = ["h1", ".asked__who", ".asked__code", "[value=once]", "[value=deny]"]
     assert [each for each in shown if not tab.shows(tab.page.locator(each))] == []
     tab.page.locator(f"[value={decision}]").click()  # 3
-    tab.page.locator(".pill").first.wait_for()
+    tab.page.locator("#outcome").wait_for()
 
     assert time.monotonic() - started < SECONDS
     asked.refresh_from_db()
     assert asked.status == {"once": "approved", "deny": "denied"}[decision]
+    assert tab.page.title().startswith(f"{asked.status.title()}: Pay €19.90 to shop.example")
+    assert tab.focused() == "outcome"
 
 
 def test_a_rule_is_accepted_and_undone(open_tab: Any, asked: Approval) -> None:

@@ -54,13 +54,15 @@ def test_a_user_approves_denies_pauses_and_revokes(open_tab, world, ada, granted
     tab.goto(f"/accounts/login/?next=/approvals/{first.id}")
     sign_in(tab, ada.email, world.PASSWORD)
     tab.page.locator("[name=decision]").first.wait_for()
+    stops = tab.page.locator("main").locator("a, button, summary, input:not([type=hidden])")
+    assert stops.first.get_attribute("value") == "once"
 
-    press_on(tab, "[name=decision][value=once]", "main .pill")
+    press_on(tab, "[name=decision][value=once]", "#outcome")
     assert Approval.objects.get(pk=first.pk).status == "approved"
 
     press_on(tab, "a[href='/approvals']", f"main a[href='/approvals/{second.id}']")
     press_on(tab, f"a[href='/approvals/{second.id}']", "[value=deny]")
-    press_on(tab, "[name=decision][value=deny]", "main .pill")
+    press_on(tab, "[name=decision][value=deny]", "#outcome")
     assert Approval.objects.get(pk=second.pk).status == "denied"
 
     path = f"/connections/{granted.id}"

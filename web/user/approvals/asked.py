@@ -11,18 +11,19 @@ from django.utils.translation import gettext as _
 from approvals.audiences import Services, services_by_approval
 from approvals.models import Approval
 from approvals.selectors import needs_recent_sign_in, scopes_of
-from approvals.summaries import ceiling_of, further_fields
+from approvals.summaries import Act, Kind, Part, ceiling_of, further_fields, says_verb, summarize
 from consent.terms import DATA_FLOW
 from core.formats import money
 from core.money import read_amount
 from core.text import escape_invisible
+from resources.actions import action_titles
 from resources.catalogue import Scope
 from web.display.labels import field_names, highest_risk
 from web.user.approvals.diffs import Block, read_diff, visible_text
 from web.user.approvals.facts import Fact, facts_in, fixed_names
-from web.user.approvals.headlines import say, say_rule, say_up_to, stated
+from web.user.approvals.headlines import MAX_PART, say, say_rule, say_up_to, stated
 
-# Context fields that the page shows in a special place.
+# Context fields that the sentence or the first facts of the page show.
 NAMED = ("verb", "recipient", "target", "amount")
 TEXTS = ("text", "diff")
 # Fields that say where a request comes from, not what it does.
@@ -43,8 +44,9 @@ class Outline:
 
     @property
     def more(self) -> str:
-        """The names of the request's fields that the sentence leaves out, on one line."""
-        return field_names(further_fields(self.approval))
+        """The names of the request's fields that the sentence leaves out, on one line. Most requests have a text."""
+        context = self.approval.context
+        return field_names(name for name in further_fields(self.approval) if not _is_text(name, context))
 
     @property
     def risk(self) -> str | None:
@@ -53,10 +55,11 @@ class Outline:
 
 @dataclass(frozen=True, slots=True)
 class Asked(Outline):
-    """A request as its page shows it. `facts` has its main fields, `others` the rest of its context.
+    """A request as its page shows it. `facts` has the main fields that the sentence leaves out or shortens.
 
-    `diff` has the changed and unchanged lines of its diff, if it has a readable one. `fixed` names the fields that an
-    approval for a time fixes and the sentence leaves out.
+    `others` has the rest of its context. `action` is what its action does, in words if the catalogue has any. `diff`
+    has the changed and unchanged lines of its diff, if it has a readable one. `fixed` names the fields that an approval
+    for a time fixes and the sentence leaves out.
     """
 
     facts: list[Fact]
@@ -64,7 +67,9 @@ class Asked(Outline):
     diff: list[Block]
     others: list[Fact]
     durations: list[tuple[int, str]]
+    action: str
     reasons: list[str]
+    guard_reason: str
     is_critical: bool
     fixed: str
 
@@ -85,8 +90,8 @@ def outlines(
 
 def describe(approval: Approval, now: datetime) -> Asked:
     context = approval.context
-    diff = read_diff(context["diff"]) if _has_text("diff", context) else []
-    others = {name: value for name, value in context.items() if not _has_place(name, value)}
+    diff = read_diff(context["diff"]) if _is_text("diff", context) else []
+    others = {name: value for name, value in context.items() if not _has_place(name, context)}
     return Asked(
         approval=approval,
         status=approval.status_at(now),
@@ -97,12 +102,14 @@ def describe(approval: Approval, now: datetime) -> Asked:
         texts=[
             Fact(_labels()[name], visible_text(context[name]))
             for name in TEXTS
-            if _has_text(name, context) and not (name == "diff" and diff)
+            if _is_text(name, context) and not (name == "diff" and diff)
         ],
         diff=diff,
         others=facts_in(others),
         durations=_durations(approval.consent.expires_at - now) if approval.names_target else [],
+        action=action_titles().get(approval.action) or escape_invisible(approval.action),
         reasons=list(_reasons(approval)),
+        guard_reason=_guard_reason() if approval.asked_by_rule == DATA_FLOW else "",
         is_critical=needs_recent_sign_in(approval),
         fixed=fixed_names(approval),
     )
@@ -119,38 +126,52 @@ def _reasons(approval: Approval) -> Iterator[str]:
     if approval.asked_scopes:
         yield _("This agent may use this permission only if you approve it.")
     if approval.asked_by_rule == DATA_FLOW:
-        yield _("This task has read private data and content that others wrote, and wants to send something out.")
+        yield _guard_reason()
     elif approval.asked_by_rule:
         yield _("An organization's rule requires your approval.")
 
 
+def _guard_reason() -> str:
+    return _("This task has read private data and content that others wrote, and wants to send something out.")
+
+
 def _main_facts(approval: Approval) -> Iterator[Fact]:
-    labels, context = _labels(), approval.context
+    """Yield the main fields, other than those that the sentence shows in full."""
+    labels, context, act = _labels(), approval.context, Act.of(approval)
+    parts = {name: part for name, part in summarize(act).parts.items() if _is_whole(part)}
+    said = {
+        name: context.get(name) for name in ("verb", "amount") if name in parts and (name != "verb" or says_verb(act))
+    }
+    said |= {name: parts[name].value for name in ("recipient", "target") if name in parts}
     for name in NAMED:
-        if name in context:
+        if name in context and not (name in said and said[name] == context[name]):
             yield Fact(labels[name], _amount(context[name]) if name == "amount" else stated(context[name]))
-    for label, text in ((_("Action"), approval.action), (_("Resource"), approval.resource)):
-        if text:
-            yield Fact(label, escape_invisible(text))
+    if approval.resource and said.get("target") != approval.resource:
+        yield Fact(_("Resource"), escape_invisible(approval.resource))
+
+
+def _is_whole(part: Part) -> bool:
+    """Return whether a sentence shows the part in full."""
+    return part.kind is not Kind.STATED or len(stated(part.value)) <= MAX_PART
 
 
 def _labels() -> dict[str, str]:
     return {
-        "verb": _("What it wants to do"),
+        "verb": _("In its own words"),
         "recipient": _("Recipient"),
         "target": _("Target"),
         "amount": _("Amount"),
-        "text": _("Text"),
+        "text": _("Message"),
         "diff": _("Changes"),
     }
 
 
-def _has_place(name: str, value: Any) -> bool:
-    return name in NAMED or (name in TEXTS and isinstance(value, str))
+def _has_place(name: str, context: dict[str, Any]) -> bool:
+    return name in NAMED or _is_text(name, context)
 
 
-def _has_text(name: str, context: dict[str, Any]) -> bool:
-    return isinstance(context.get(name), str)
+def _is_text(name: str, context: dict[str, Any]) -> bool:
+    return name in TEXTS and isinstance(context.get(name), str)
 
 
 def _amount(amount: Any) -> str:

@@ -26,6 +26,7 @@ from web.requests.access import for_users, posted_from, signed_in, user_actor, u
 from web.requests.ids import ID
 from web.user.activity.items import read_items
 from web.user.approvals.asked import describe
+from web.user.approvals.outcomes import next_request, title_of
 from web.user.approvals.problems import INACTIVE, problem_of
 from web.user.approvals.rules import rule_about
 
@@ -46,7 +47,7 @@ def approval(request: HttpRequest, approval_id: str) -> HttpResponse:
     except (ApprovalAlreadyDecided, ApprovalExpired, Invalid, *INACTIVE) as error:
         found = approval_for_user(signed_in(request), approval_id)
         return _show(request, found, error, status=error.status)
-    return SeeOther(reverse("web:approval", args=[found.id]))
+    return SeeOther(outcome_url(found.id))
 
 
 @posted_from("web:approval", "approval_id")
@@ -67,7 +68,12 @@ def page_of(request: HttpRequest, found: Approval) -> str:
     if back == "list":
         return reverse("web:approvals")
     owned = ID.fullmatch(back) and approvals_for_user(signed_in(request)).filter(pk=back).exists()
-    return reverse("web:approval", args=[back if owned else found.id])
+    return f"{reverse('web:approval', args=[back])}#less" if owned else outcome_url(found.id)
+
+
+def outcome_url(approval_id: str) -> str:
+    """Return the URL of a request's page, where the browser moves the focus to the outcome."""
+    return f"{reverse('web:approval', args=[approval_id])}#outcome"
 
 
 def _decide(request: HttpRequest, found: Approval) -> None:
@@ -109,11 +115,14 @@ def _show(
 ) -> HttpResponse:
     """Return the page. Without an error, it says why a pending request can only be denied, if that is so."""
     user, now = signed_in(request), clock.now()
-    if error is None and found.status_at(now) == Approval.Status.PENDING:
+    is_pending = found.status_at(now) == Approval.Status.PENDING
+    if error is None and is_pending:
         error = _why_inactive(found, user, now)
     waits_for_all = _waits_for_all(found, user, error)
     context = {
         "asked": describe(found, now),
+        "title": title_of(found, found.status_at(now)),
+        "next": None if is_pending else next_request(user, found, now),
         # Before a decision, the banner says enough.
         "problem": None if waits_for_all and status == 200 else problem_of(error),
         "waits_for_all": waits_for_all,

@@ -16,7 +16,7 @@ from approvals.summaries import ceiling_of
 from core.formats import money
 from core.money import Amount
 from web.user.approvals.facts import Fact, fixed_facts, fixed_names
-from web.user.approvals.headlines import at_most, say_rule, up_to
+from web.user.approvals.headlines import say_rule
 
 MAX_REPLAYED = 50
 ANSWERS = {
@@ -61,16 +61,6 @@ class ShownRule:
     @property
     def not_replayed(self) -> int:
         return max(self.total - MAX_REPLAYED, 0)
-
-    @property
-    def up_to(self) -> SafeString | str:
-        """ "up to 20 €", or an empty text for requests without an amount."""
-        return up_to(self.ceiling) if self.ceiling else ""
-
-    @property
-    def at_most(self) -> SafeString:
-        """ "at most 3 times a day"."""
-        return at_most(self.per_day)
 
 
 def offered_rules(user: User, history: History, standing: Sequence[Approval], now: datetime) -> list[ShownRule]:

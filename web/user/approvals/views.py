@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import User
+from agents.models import Agent
 from approvals.audiences import Services, services_by_approval
 from approvals.history import details_of, read_history, standing_for_user
 from approvals.models import Approval
@@ -75,10 +76,12 @@ def _now(user: User, decided: Sequence[Approval], now: datetime) -> dict[str, An
     shown, waiting = details_of(user, [*rules, *timed]), list(_waiting(user, now).filter(is_held=False)[:SHORT])
     held = newest_held(user, targets)
     services = services_by_approval([*decided, *waiting, *shown, *held])
+    number = sum(target.number for target in targets if not target.is_held)
     return {
         **_past(decided, now, services),
-        "waiting": outlines(waiting, now, services),
-        "number_waiting": sum(target.number for target in targets if not target.is_held),
+        "waiting": _by_agent(outlines(waiting, now, services)),
+        "number_waiting": number,
+        "has_more_waiting": number > len(waiting),
         "batches": batches_of(targets, outlines(held, now, services)),
         "offers": offered_rules(user, read_history(user, now), standing, now),
         "rules": accepted_rules([one for one in shown if one.is_rule], services),
@@ -96,9 +99,8 @@ def _show_waiting(request: HttpRequest) -> HttpResponse:
     page = paginate(request, rows, PAGE_SIZE)
     shown = outlines(page.items, now)
     agent = shown[0].approval.agent if shown and agent_id else None
-    return render(
-        request, "web/user/approvals/approvals_waiting.html", {"page": page, "waiting": shown, "agent": agent}
-    )
+    context = {"page": page, "waiting": _by_agent(shown), "agent": agent}
+    return render(request, "web/user/approvals/approvals_waiting.html", context)
 
 
 def _show_standing(request: HttpRequest) -> HttpResponse:
@@ -116,6 +118,14 @@ def _show_standing(request: HttpRequest) -> HttpResponse:
 
 def _waiting(user: User, now: datetime) -> QuerySet[Approval]:
     return with_status(approvals_for_user(user), Approval.Status.PENDING, now)
+
+
+def _by_agent(waiting: Iterable[Outline]) -> list[tuple[Agent, list[Outline]]]:
+    """Return the requests below their agents, in the order of each agent's first request."""
+    found: dict[Agent, list[Outline]] = {}
+    for asked in waiting:
+        found.setdefault(asked.approval.agent, []).append(asked)
+    return list(found.items())
 
 
 def _by_day(past: Iterable[Outline]) -> list[dict[str, Any]]:

@@ -60,7 +60,13 @@ class TestThePage:
         }
         asked = asks(context=context, resource="https://bank.example/1", action="payments:charge")
         html = text(as_ada.get(page(asked)))
-        shown = ["Pay", "bob@example.com, eve@example.com", "€12.50", "https://bank.example/1", "payments:charge"]
+        shown = [
+            "Pay",
+            "bob@example.com, eve@example.com",
+            "€12.50",
+            "https://bank.example/1",
+            "Take payments from you",
+        ]
         shown += [
             "Dear Bob,\n\there it is",
             "<del>-old</del><ins>+new</ins>",
@@ -71,13 +77,15 @@ class TestThePage:
         ]
         shown += ["invoice.notes", "[]", asked.code, "Send email as you", "SmartMail", "ada@example.com"]
         assert [each for each in shown if each not in html] == []
+        assert "payments:charge" not in html
+        assert html.count("bob@example.com, eve@example.com") == 2, "in the title and in the sentence"
 
     def test_says_what_the_agent_did_and_how_often_it_asked(self, as_ada: Client, asks: Asks) -> None:
         now = clock.now()
         for days in (0, 2, 29, 31):
             asks(now=now - timedelta(days=days), status="denied", decided_at=now)
         words = words_of(as_ada, page(asks()))
-        assert "Asked you 2 times in the last hour, 4 times in the last 30 days." in words
+        assert "Asked you 2 times in the last hour. Asked you 4 times in the last 30 days." in words
         assert "You allowed SmartMail" in words
 
     @cases("context", [{}, {"ip": "192.0.2.7"}, {"text": "Dear Bob"}], ids=str)
@@ -116,7 +124,7 @@ class TestThePage:
         asked = asks(context={"verb": "pay", "amount": amount, "recipient": "shop"})
         html = text(as_ada.get(page(asked)))
         assert "€10.00" not in html
-        assert html.count("&quot;multiplier&quot;: 100") == 2, "in the sentence and in the details"
+        assert html.count("&quot;multiplier&quot;: 100") == 2, "in the title and in the sentence"
 
     def test_says_for_which_service_it_is(self, as_ada: Client, asks: Asks, rival: Developer) -> None:
         server = make_resource_server(rival, "https://mail.rival.example/api").server
@@ -129,8 +137,8 @@ class TestThePage:
         assert access in words
         assert f"Service: {named}" in words_of(as_ada, "/approvals")
         anonymous = words_of(as_ada, page(asks(named_server_id=server.id)))
-        assert f"The caller did not sign in as a service. It names {named}" in anonymous
-        assert "The caller did not sign in as a service." in words_of(as_ada, page(asks()))
+        assert f"Unconfirmed service: {named}" in anonymous
+        assert "Unknown service" in words_of(as_ada, page(asks()))
         assert "A service that has since been deleted" in words_of(as_ada, page(asks(server_id="res_gone")))
 
     def test_lists_name_what_their_sentence_does_not_say(self, as_ada: Client, asks: Asks) -> None:
@@ -165,11 +173,26 @@ class TestDeciding:
     @cases(("decision", "status"), [("once", "approved"), ("deny", "denied")])
     def test_each_button(self, as_ada: Client, asked: Approval, decision: str, status: str) -> None:
         answer = as_ada.post(page(asked), {"decision": decision})
-        assert (answer.status_code, answer["Location"]) == (303, page(asked))
+        assert (answer.status_code, answer["Location"]) == (303, f"{page(asked)}#outcome")
         assert status_of(asked) == status
         html = text(as_ada.get(page(asked)))
-        assert status.title() in html
+        assert f"<title>{status.title()}: Send an email to bob@example.com" in html
+        assert 'id="outcome" tabindex="-1"' in html
         assert 'name="decision"' not in html
+        assert "deny it" not in html
+
+    def test_leads_to_the_request_that_ends_next(self, as_ada: Client, as_bob: Client, asks: Asks) -> None:
+        asked, now = asks(), clock.now()
+        assert "Next request" not in text(as_ada.get(page(asked)))
+        as_ada.post(page(asked), {"decision": "once"})
+        assert "Next request" not in text(as_ada.get(page(asked)))
+        asks(expires_at=now)
+        asks(expires_at=now + timedelta(minutes=2), is_held=True)
+        later, sooner = (asks(expires_at=now + timedelta(minutes=minutes)) for minutes in (9, 5))
+        html = text(as_ada.get(page(asked)))
+        assert re.findall(r'href="(\S+)">Next request <span class="count">(\d+)', html) == [(page(sooner), "3")]
+        as_ada.post(page(sooner), {"decision": "deny"})
+        assert f'href="{page(later)}">Next request' in text(as_ada.get(page(sooner)))
 
     def test_denying_and_pausing(self, as_ada: Client, asked: Approval, granted: Consent) -> None:
         assert "Deny and pause the agent" in text(as_ada.get(page(asked)))
@@ -189,7 +212,7 @@ class TestDeciding:
         answer = as_ada.post(f"{page(asked)}/revoke", follow=True)
         assert "Undone. The agent must ask you again." in text(answer)
         assert status_of(asked) == "expired"
-        assert "Approval ended" in text(as_ada.get(page(asked)))
+        assert "The approval has ended." in text(as_ada.get(page(asked)))
 
     def test_offers_no_time_beyond_the_connection(self, as_ada: Client, asked: Approval) -> None:
         assert re.findall(r'name="seconds" value="(\d+)"', text(as_ada.get(page(asked)))) == ["3600", "86400", "604800"]
@@ -322,19 +345,18 @@ class TestTheList:
             asks(is_held=True, target_digest="bob")
         asks(is_held=True, target_digest="eve", context={"verb": "send", "recipient": "eve@example.com"})
         html = text(as_ada.get("/approvals"))
-        (table,) = re.findall(r"<tbody>(.*?)</tbody>", html, re.DOTALL)
-        rows = table.split("</tr>")
+        rows = re.findall(r'<li class="asking">(.*?)</li>', html, re.DOTALL)
         assert "bob@example.com" in rows[0]
-        assert ">3<" in rows[0]
+        assert "Asked 3 times, last " in rows[0]
         assert "eve@example.com" in rows[1]
-        assert ">1<" in rows[1]
+        assert "Asked 1 time, " in rows[1]
 
-    def test_a_batch_says_what_its_table_leaves_out(self, as_ada: Client, asks: Asks) -> None:
+    def test_a_batch_says_what_its_list_leaves_out(self, as_ada: Client, asks: Asks) -> None:
         for number in range(12):
             asks(is_held=True, target_digest=f"target {number}")
         html = text(as_ada.get("/approvals"))
         assert "12 more requests of" in html
-        assert "7 more requests are not in this table. The buttons deny them, too." in html
+        assert "7 more requests are not in this list. The buttons deny them, too." in html
 
     def test_only_the_largest_batches_are_shown_and_the_others_counted(
         self, as_ada: Client, developer: Any, world: Any, ada: User, monkeypatch: pytest.MonkeyPatch
@@ -347,6 +369,10 @@ class TestTheList:
         assert "2 more requests of" in html
         assert "1 more request of" not in html
         assert "Requests of 1 more agent were held back." in html
+
+    def test_names_each_developer_once(self, as_ada: Client, asks: Asks) -> None:
+        asks(), asks()
+        assert words_of(as_ada, "/approvals").count("Developer not verified") == 1
 
     def test_a_batch_can_be_reviewed_one_by_one(
         self, as_ada: Client, asks: Asks, developer: Any, world: Any, ada: User, monkeypatch: pytest.MonkeyPatch

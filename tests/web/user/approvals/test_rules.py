@@ -70,7 +70,7 @@ class TestOffers:
             each.context |= {"account": {"iban": "DE1"}}
             each.save()
         words = shown(as_ada.get("/approvals"))
-        assert "Everything else, including the service, must be the same as in the requests that you approved." in words
+        assert "All else must be the same." in words
         assert "And only if this is the same: account account.iban DE1" in words
         as_ada.post("/approvals/rules", offer(as_ada))
         assert "And only if this is the same: account account.iban DE1" in shown(as_ada.get("/approvals"))
@@ -159,12 +159,12 @@ class TestOneClick:
     ) -> None:
         asked = make_approval(granted, context=pay(SHOP, "19"), target_digest=digest(SHOP))
         form = offer(as_ada, f"/approvals/{asked.id}")
-        assert as_ada.post("/approvals/rules", form)["Location"] == f"/approvals/{asked.id}"
+        assert as_ada.post("/approvals/rules", form)["Location"] == f"/approvals/{asked.id}#less"
         assert "Undo" in shown(as_ada.get(f"/approvals/{asked.id}"))
         (rule,) = rules()
         for back in ("apr_others", "//evil.example", "\0", ""):
             answer = as_ada.post(f"/approvals/{rule.id}/revoke", {"back": back})
-            assert answer["Location"] == f"/approvals/{rule.id}"
+            assert answer["Location"] == f"/approvals/{rule.id}#outcome"
 
     def test_has_a_page_with_undo(self, as_ada: Client, example: Approval) -> None:
         as_ada.post("/approvals/rules", offer(as_ada))
