@@ -66,6 +66,12 @@ const showFrame = (page) => {
   for (const sheet of document.querySelectorAll(SHEETS)) if (!isIn(page.head, sheet)) sheet.remove();
 };
 
+// Let what changes fade, if the browser can.
+const change = async (update) => {
+  if (document.startViewTransition) await document.startViewTransition(update).updateCallbackDone;
+  else update();
+};
+
 // Show a fetched page as the one at `target`. Error pages have no frame, so the present one stays.
 const showPage = async (page, target, main) => {
   const hasFrame = page.getElementById("announcer") && target.pathname !== location.pathname;
@@ -77,8 +83,10 @@ const showPage = async (page, target, main) => {
   if (isElsewhere) history.pushState(null, "", target);
   shown = location.pathname + location.search;
   document.title = page.title;
-  if (hasFrame) showFrame(page);
-  else document.querySelector("main").replaceWith(main);
+  await change(() => {
+    if (hasFrame) showFrame(page);
+    else document.querySelector("main").replaceWith(main);
+  });
   missing("script[src]").forEach(runScript);
 };
 
