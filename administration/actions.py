@@ -47,6 +47,7 @@ FACTORS = ngettext_lazy("%(number)d passkey or app", "%(number)d passkeys and ap
 CONSENTS = ngettext_lazy("%(number)d live consent", "%(number)d live consents", "number")
 FAMILIES = ngettext_lazy("%(number)d live token family", "%(number)d live token families", "number")
 POLICIES = ngettext_lazy("%(number)d policy", "%(number)d policies", "number")
+REPORTS = ngettext_lazy("%(number)d report by users", "%(number)d reports by users", "number")
 MEMBERS = ngettext_lazy("%(number)d administrator", "%(number)d administrators", "number")
 
 CHANGED = gettext_lazy("This has changed since the page was shown. Check it again, then confirm.")

@@ -3,15 +3,18 @@
 from typing import Any
 
 from django import forms
+from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy
 
-from administration.actions import AGENTS, EditForm, counted, reasoned_action
+from administration.actions import AGENTS, REPORTS, EditForm, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.lists import TEXT, URL, CreatedFilter, whether
 from administration.stop_lines import lines_of_proof, lines_of_rows
-from agents.models import Agent
+from agents.models import Agent, ReportedAgent
+from agents.reports import review_reports
 from agents.services import lift_agent_stop, stop_agent, update_agent
 from audit.events import Event
 from audit.proof.stops import Level, agent_level
@@ -46,6 +49,43 @@ def lift_stop(actor: Actor, agent: Agent, reason: str) -> bool:
     return lift_agent_stop(actor=actor, agent=agent, reason=reason)
 
 
+class ReportedFilter(admin.SimpleListFilter):
+    """The agents with reports that no administrator has reviewed, or those without."""
+
+    title = gettext_lazy("Reports")
+    parameter_name = "reported"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1", gettext_lazy("To review")), ("0", gettext_lazy("None to review"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any] | None:
+        if self.value() is None:
+            return None
+        if self.value() not in dict(self.lookup_choices):
+            raise IncorrectLookupParameters
+        return queryset.filter(reported__isnull=self.value() == "0")
+
+
+def _reported(agent: Agent) -> ReportedAgent | None:
+    return getattr(agent, "reported", None)
+
+
+def _reports(rows: QuerySet[Any]) -> list[str]:
+    return [counted(sum(found.number for row in rows if (found := _reported(row))), REPORTS)]
+
+
+@reasoned_action(
+    gettext_lazy("Mark reports as reviewed"),
+    many=gettext_lazy("Mark reports about selected agents as reviewed"),
+    impact=_reports,
+    unchanged=gettext_lazy("without new reports"),
+    applies=lambda agent: _reported(agent) is not None,
+    decided_on=lambda agent: str(found.reported_at) if (found := _reported(agent)) else "",
+)
+def review(actor: Actor, agent: Agent, reason: str) -> bool:
+    return review_reports(actor=actor, agent=agent, reason=reason)
+
+
 class AgentForm(EditForm):
     """The texts of an agent. Only the developer decides what the agent may do."""
 
@@ -65,10 +105,11 @@ class AgentForm(EditForm):
 class AgentAdmin(ReadOnlyAdmin):
     owners = ["organization__developers__user"]
     list_display = ["name", "organization", "status", "created"]
-    list_select_related = ["organization"]
+    list_select_related = ["organization", "reported"]
     list_filter = [
         "status",
         ("stopped_at", whether(gettext_lazy("Stopped"), gettext_lazy("Not stopped"))),
+        ReportedFilter,
         "client_type",
         "require_pkce",
         "registration_source",
@@ -77,9 +118,10 @@ class AgentAdmin(ReadOnlyAdmin):
     parts = ["name"]
     searches = {"agt": "id", "agc": "client_id", URL: "client_id", "org": "organization"}
     searches |= {"sec": "secrets", TEXT: "name__iexact"}
-    actions = [stop, lift_stop]
+    actions = [stop, lift_stop, review]
     edit_form = AgentForm
     shows_proof = True
+    change_form_template = "admin/agents/agent/change_form.html"
     fields = [
         "description",
         "status",
@@ -100,6 +142,9 @@ class AgentAdmin(ReadOnlyAdmin):
 
     def may_edit(self, request: HttpRequest, row: Any = None) -> bool:
         return super().may_edit(request, row) and (row is None or row.deleted_at is None)
+
+    def is_stopped(self, row: Agent) -> bool:
+        return row.is_stopped
 
     def proof_of(self, row: Agent) -> list[str]:
         """Return what the log says about the newest stop by an administrator."""

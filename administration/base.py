@@ -164,6 +164,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         if any(acts.values()) and (problem := self.problem_with_acting_on(request, obj)):
             acts = {"problem": problem}
         own = {"opts": self.opts, "model_admin": self, "joined": self.joined_to(request, obj)}
+        own["is_stopped"] = self.is_stopped(obj)
         shown = {**context, **own, **acts}
         return TemplateResponse(request, self.change_form_template or "admin/change_form.html", shown)
 
@@ -218,10 +219,17 @@ class ReadOnlyAdmin(GuardedAdmin):
         return TemplateResponse(request, "admin/edit.html", context, status=422 if form.errors else 200)
 
     def proof_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Show what the log says about the newest stop of a row."""
+        """Show what the log says about the newest stop of a row. Raises `Http404` if it was never stopped."""
         row = self._find(request, object_id)[0]
+        lines = self.proof_of(row)
+        if not lines:
+            raise Http404
         context = {**self.admin_site.each_context(request), "opts": self.opts, "model_admin": self, "row": row}
-        return TemplateResponse(request, "admin/proof.html", context | {"lines": self.proof_of(row)})
+        return TemplateResponse(request, "admin/proof.html", context | {"lines": lines})
+
+    def is_stopped(self, row: Any) -> bool:
+        """Return whether a stop of the row is in force, so that its page links to the proof."""
+        return False
 
     def proof_of(self, row: Any) -> list[str]:
         """Return what the log says about the newest stop of a row. Needed with `shows_proof`."""

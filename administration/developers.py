@@ -179,6 +179,9 @@ class OrganizationAdmin(ReadOnlyAdmin):
     def asked_at(self, row: Organization) -> datetime | None:
         return getattr(_claim_of(row), "review_asked_at", None)
 
+    def is_stopped(self, row: Organization) -> bool:
+        return not row.may_act
+
     def proof_of(self, row: Organization) -> list[str]:
         return lines_of_proof(organization_level(row.id))
 

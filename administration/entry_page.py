@@ -18,6 +18,7 @@ from administration.links import named
 from administration.log_lines import ACTORS, Party, find_parties
 from audit.entries.drafts import CALL, REASON, REQUEST_ID
 from audit.entries.facets import is_own
+from audit.events import Event
 from audit.readers.reading import AuditEntry, stated_reason
 from audit.signing import checkpoints
 from core.text import plain_text, readable_json
@@ -29,6 +30,8 @@ from resources.catalogue import Scope, describe_scopes
 AGENT, PERSON, CONSENT = gettext_lazy("Agent"), gettext_lazy("Person"), gettext_lazy("Consent")
 POLICY, SERVER = gettext_lazy("Policy"), gettext_lazy("Resource server")
 ORGANIZATIONS = gettext_lazy("Organizations")
+AGENT_STOPS = frozenset({Event.AGENT_STOPPED, Event.AGENT_STOP_LIFTED})
+ORGANIZATION_STOPS = frozenset({Event.ORGANIZATION_SUSPENDED, Event.ORGANIZATION_REACTIVATED})
 # The personal facts that every administrator needs: where a request came from, an address, and a stated reason.
 SHOWN = frozenset({"ip", "userAgent", "callerIp", "forwardedUserAgent", "email", REASON, REQUEST_ID})
 
@@ -68,6 +71,7 @@ class EntryPage:
     details: Sequence[Detail]
     personal: Sequence[Detail]
     checkpoint: Any
+    stop_url: str
     whole: str
 
 
@@ -99,9 +103,20 @@ def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> E
         request_url=f"{reverse('admin:search')}?q={request_id}" if request_id and is_own(request_id) else "",
         details=[_detail(name, value, parties) for name, value in sorted(metadata.items()) if name != "reason"],
         personal=[_detail(name, value, parties) for name, value in sorted(entry.personal.items()) if value is not None],
+        stop_url=_stop_url(entry, parties),
         checkpoint=None if entry.index is None else checkpoints.covering(entry.index),
         whole=readable_json({**content, "personal": entry.personal}),
     )
+
+
+def _stop_url(entry: AuditEntry, parties: Mapping[str, Party]) -> str:
+    """Return the proof of the newest stop of what the entry stopped or lets act again. Empty for other entries."""
+    agent, organization = entry.agent_id, next(iter(entry.organization_ids), None)
+    if entry.event in AGENT_STOPS and agent in parties:
+        return reverse("admin:agents_agent_proof", args=[agent])
+    if entry.event in ORGANIZATION_STOPS and organization in parties:
+        return reverse("admin:developers_organization_proof", args=[organization])
+    return ""
 
 
 def _shown(name: str, value: Any) -> Any:

@@ -99,6 +99,7 @@ class Section(NamedTuple):
 class Figure(NamedTuple):
     """A number about a row, and the list of what it counts. `number` is an expression until it is read."""
 
+    name: str
     label: Any
     number: Any
     url: str
@@ -176,12 +177,18 @@ def _figures(request: HttpRequest, row: Model) -> Iterator[Figure]:
     of_it = _of(row)
     if isinstance(row, Organization) and may_read(request, Agent):
         stopped = Agent.objects.filter(organization=row, stopped_at__isnull=False)
-        yield _count(gettext_lazy("Stopped agents"), stopped, {**of_it, "stopped_at__isempty": "0"})
+        yield _count("stopped", gettext_lazy("Stopped agents"), stopped, {**of_it, "stopped_at__isempty": "0"})
     if may_read(request, Consent):
         live = {**of_it, "status__exact": Consent.Status.APPROVED.value}
-        yield _count(gettext_lazy("Live consents"), Consent.objects.filter(**live), live)
+        # An agent has one with each of its users.
+        label = gettext_lazy("Connected users") if isinstance(row, Agent) else gettext_lazy("Live consents")
+        yield _count("consents", label, Consent.objects.filter(**live), live)
         waiting = {**_of_approvals(row), "status__exact": Approval.Status.PENDING.value}
-        yield _count(gettext_lazy("Open approvals"), Approval.objects.filter(**waiting), waiting)
+        yield _count("approvals", gettext_lazy("Open approvals"), Approval.objects.filter(**waiting), waiting)
+    if isinstance(row, Agent) and may_read(request, TokenFamily):
+        families = TokenFamily.objects.filter(application=row, revoked_at=None)
+        filters = {"application__id__exact": row.pk, "revoked_at__isempty": "1"}
+        yield _count("families", gettext_lazy("Live token families"), families, filters)
 
 
 def _of(row: Model) -> dict[str, str]:
@@ -194,8 +201,8 @@ def _of_approvals(row: Model) -> dict[str, str]:
     return {f"agent__{name}": pk for name, pk in _of(row).items()} if isinstance(row, Organization) else _of(row)
 
 
-def _count(label: Any, rows: QuerySet[Any], filters: dict[str, str]) -> Figure:
-    return Figure(label, Bounded.of(rows), list_url(rows.model, **filters))
+def _count(name: str, label: Any, rows: QuerySet[Any], filters: dict[str, str]) -> Figure:
+    return Figure(name, label, Bounded.of(rows), list_url(rows.model, **filters))
 
 
 def _decisions(request: HttpRequest, row: Any) -> Iterator[Figure]:
@@ -209,11 +216,11 @@ def _decisions(request: HttpRequest, row: Any) -> Iterator[Figure]:
     allowed = count_decisions(organization_id, Outcome.ALLOWED, window, agent_id=agent_id)
     denied = count_denials(organization_id, window, agent_id=agent_id)
     shown = {"event__exact": Event.TOKEN_VERIFY.value, "outcome__exact": Outcome.ALLOWED.value}
-    for label, numbers, filters in (
-        (gettext_lazy("Allowed in 24 hours"), allowed, shown),
-        (gettext_lazy("Denied in 24 hours"), denied, SHOWN_DENIED),
+    for name, label, numbers, filters in (
+        ("allowed", gettext_lazy("Allowed in 24 hours"), allowed, shown),
+        ("denied", gettext_lazy("Denied in 24 hours"), denied, SHOWN_DENIED),
     ):
-        yield Figure(label, Subquery(numbers), list_url(Entry, q=row.pk, **filters, **ends))
+        yield Figure(name, label, Subquery(numbers), list_url(Entry, q=row.pk, **filters, **ends))
 
 
 def _query(place: int, one: Joined) -> QuerySet[Any, Any]:

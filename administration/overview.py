@@ -23,7 +23,14 @@ from developers.models import Organization
 NEW_DAYS = 7
 _AGENTS = partial(Joined, model=Agent, title="name", other="organization__name", status=AGENT_STATUS)
 _ORGANIZATIONS = partial(Joined, model=Organization, title="name")
-SECTIONS = (
+# What waits for an administrator.
+TO_DECIDE = (
+    _AGENTS(
+        heading=gettext_lazy("Reported agents"),
+        where=Q(reported__isnull=False),
+        filters={"reported": "1"},
+        at="reported__reported_at",
+    ),
     _ORGANIZATIONS(
         heading=gettext_lazy("Asking to be verified"),
         where=Q(domain_claim__review_asked_at__isnull=False),
@@ -31,6 +38,8 @@ SECTIONS = (
         other="domain",
         at="domain_claim__review_asked_at",
     ),
+)
+OTHERS = (
     _ORGANIZATIONS(
         heading=gettext_lazy("Developers not verified"),
         where=Q(is_verified=False),
@@ -55,7 +64,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the page, with what the administrator may read."""
     reads_log = may_read(request, Entry)
     return {
-        "sections": read_sections(request, (_new_agents(), *SECTIONS))[0],
+        "sections": read_sections(request, (*TO_DECIDE, _new_agents(), *OTHERS))[0],
         "denials": count_denials(take_snapshot(), clock.now()) if reads_log else None,
         "acts_url": list_url(Entry, actor="administrator") if reads_log else "",
         "tasks_url": list_url(TaskRun) if may_read(request, TaskRun) else "",

@@ -55,6 +55,7 @@ THROTTLE_VERIFY = ENVIRONMENT.text("THROTTLE_VERIFY", "600/minute")
 # Only the servers of the tests change these: they count what one account or organization does.
 THROTTLE_EXPORT = "20/hour"
 THROTTLE_AGENTS = "200/hour"
+THROTTLE_REPORTS = "10/day"
 THROTTLE_POLICIES = "60/minute"
 VERIFY_QUEUE = read_verify_queue(ENVIRONMENT)
 # Checkpoints of the log are copied here, outside the database.

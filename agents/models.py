@@ -167,6 +167,17 @@ class AgentLogo(models.Model):
         return f"Logo of {self.agent_id}"
 
 
+class ReportedAgent(models.Model):
+    """How often users have reported an agent since an administrator reviewed it, and when they last did."""
+
+    agent = models.OneToOneField(Agent, on_delete=models.CASCADE, primary_key=True, related_name="reported")
+    number = models.PositiveIntegerField()
+    reported_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"Reports about {self.agent_id}"
+
+
 class EmergencyStop(models.Model):
     """The emergency stop. While its only row exists, all requests are denied and no token is issued."""
 

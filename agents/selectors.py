@@ -95,6 +95,14 @@ def _agent(values: Iterator[Any]) -> Agent | None:
     return agent
 
 
+def public_agent(agent_id: str) -> Agent:
+    """Return the agent with its organization, for readers who are not signed in. Raises `NotFound` if it is deleted."""
+    found = Agent.objects.select_related("organization").filter(pk=agent_id, deleted_at=None).first()
+    if found is None:
+        raise NotFound("No such agent.")
+    return found
+
+
 def live_secrets(agent: Agent) -> QuerySet[ClientSecret]:
     """Return the agent's live secrets, newest first."""
     return agent.secrets.filter(live(clock.now()))

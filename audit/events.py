@@ -106,6 +106,8 @@ class Event(StrEnum):
     AGENT_SECRET_CREATED = "agent.secret_created", _("%(actor)s created a client secret of the agent %(agent)s.")
     AGENT_SECRET_ROTATED = "agent.secret_rotated", _("%(actor)s rotated a client secret of the agent %(agent)s.")
     AGENT_SECRET_REVOKED = "agent.secret_revoked", _("%(actor)s revoked a client secret of the agent %(agent)s.")
+    AGENT_REPORTED = "agent.reported", _("The agent %(agent)s was reported to the administrators.")
+    AGENT_REVIEWED = "agent.reviewed", _("%(actor)s reviewed the reports about the agent %(agent)s.")
     AGENT_EXPIRED = "agent.expired", _("The agent %(agent)s expired, because it was never used.")
     AGENT_DELETED = "agent.deleted", _("%(actor)s deleted the agent %(agent)s.")
 

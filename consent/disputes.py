@@ -8,6 +8,7 @@ from accounts.models import User
 from accounts.services import hold_account
 from accounts.session_ends import end_other_sessions
 from agents.issued import end_issued_in_revocation
+from agents.reports import mark_reported
 from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.readers.reading import AuditEntry
@@ -53,7 +54,7 @@ def dispute_activity(
     with revocation():
         held = hold_account(user)
         earlier = find_report(held.id, entry)
-        report = earlier.id if earlier else record(_draft(actor, held, entry, consent))
+        report = earlier.id if earlier else _report(actor, held, entry, consent)
         if kept_key is not None:
             end_other_sessions(actor=actor, user=held, kept_key=kept_key)
         developer = developer_for_user(held) if issued_since else None
@@ -69,6 +70,12 @@ def find_report(user_id: str, entry: AuditEntry) -> AuditEntry | None:
     """Return the user's report about the entry, or None."""
     reports = entries_for_user(user_id, Filters(agent_id=entry.agent_id, event=Event.USER_ACTIVITY_DISPUTED))
     return next((one for one in reports if one.content["metadata"].get("entryId") == entry.id), None)
+
+
+def _report(actor: Actor, user: User, entry: AuditEntry, consent: Consent | None) -> str:
+    if entry.agent_id is not None:
+        mark_reported(entry.agent_id)
+    return record(_draft(actor, user, entry, consent))
 
 
 def _stop(actor: Actor, user: User, consent: Consent | None, stop: Stop) -> None:

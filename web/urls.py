@@ -20,6 +20,7 @@ from web.portal.policies import views as policies
 from web.portal.services import scope_views as own_scopes
 from web.portal.services import views as resource_servers
 from web.public import logos, preferences
+from web.public.agents import views as public_agents
 from web.public.docs import views as documentation
 from web.public.landing import views as public
 from web.public.scopes import views as scopes
@@ -58,6 +59,8 @@ urlpatterns = [
     path("docs/<path:name>", documentation.page, name="docs-page"),
     path("security", documentation.security, name="security-policy"),
     path("preferences", preferences.choose, name="preferences"),
+    path("agents/<id:agent_id>", public_agents.agent, name="public-agent"),
+    path("agents/<id:agent_id>/report", public_agents.report, name="agent-report"),
     path("consent/<id:consent_id>", consent.consent, name="consent"),
     path("logos/<id:agent_id>/<id:digest>", logos.logo, name="agent-logo"),
     path("dashboard", connections.dashboard, name="dashboard"),

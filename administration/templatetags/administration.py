@@ -18,6 +18,7 @@ from administration.areas import may_read, noun_of
 from administration.links import named, row_url, url_id
 from administration.log_lines import ACTORS, log_lines
 from administration.log_list import entry_of
+from administration.risk import AgentRisk, risk_of
 from administration.rows import NOTHING, cell, label_of, pill
 from audit.entries.journal import LOG_ID
 from audit.models import Entry
@@ -125,6 +126,17 @@ def status_pill(status: str) -> SafeString:
     if not status:
         return NOTHING
     return pill(str(STATUSES.get(status, status)), KINDS.get(status, ""))
+
+
+@register.simple_tag
+def empty_sections(sections: Any) -> list[str]:
+    """Return the headings of the sections without rows."""
+    return [str(section.heading) for section in sections if not section.rows]
+
+
+@register.simple_tag
+def agent_risk(request: HttpRequest, agent: Any, figures: Any) -> AgentRisk:
+    return risk_of(agent, figures, reads_log=may_read(request, Entry))
 
 
 @register.filter

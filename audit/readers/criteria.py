@@ -48,13 +48,13 @@ class Criteria(Filters):
     """The filters of a search in the log of an organization, of a user, or in the whole log.
 
     A policy and a request for consent are found in the log of their own organization only. Raises `ValueError` for a
-    request id that the caller chose (`audit.entries.facets.is_own`): there is no index of these. Entries of the event
-    `hidden` are not in the log that is searched, so none is found, listed or a cursor. Counts do not read entries, so
-    they include them.
+    request id that the caller chose (`audit.entries.facets.is_own`): there is no index of these. Entries of
+    the events `hidden` are not in the log that is searched, so none is found, listed or a cursor. Counts do not read
+    entries, so they include them.
     """
 
     organization_id: str | None = None
-    hidden: str | None = None
+    hidden: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.request_id is not None and not is_own(self.request_id):
@@ -112,7 +112,7 @@ class Criteria(Filters):
 
     def is_tenant_of(self, entry: Indexed) -> bool:
         """Return whether the entry is in the log that is searched: an organization's, a user's or the whole log."""
-        if entry.event == self.hidden:
+        if entry.event in self.hidden:
             return False
         if self.organization_id is not None:
             return self.organization_id in entry.organization_ids

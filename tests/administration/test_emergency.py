@@ -127,23 +127,27 @@ def test_the_site_lists_no_rows_of_it() -> None:
     assert EmergencyStop not in admin.site._registry
 
 
-@cases(("row", "action"), [("agent", "stop"), ("organization", "suspend")])
-def test_other_stops_show_what_they_hit_and_their_proof(row: str, action: str, site: Client, world: World) -> None:
+@cases(("row", "action", "label"), [("agent", "stop", "Connected users"), ("organization", "suspend", "Live consents")])
+def test_other_stops_show_what_they_hit_and_their_proof(
+    row: str, action: str, label: str, site: Client, world: World
+) -> None:
     target = world.agent if row == "agent" else world.developer.organization
     assert verify(world) is None
     html = ask(site, target, action).content.decode()
     assert_shows_hits(html)
     numbers = figures(html)
-    assert (numbers["Live consents"][0], numbers["Open approvals"][0]) == (1, 1)
+    assert (numbers[label][0], numbers["Open approvals"][0]) == (1, 1)
     for number, url in numbers.values():
         assert len(site.get(url).context["cl"].result_list) == number
 
     form = f"{list_url(type(target))}{target.pk}/proof/"
-    assert "Never stopped" in site.get(form).content.decode()
+    assert site.get(form).status_code == 404
+    assert form not in site.get(form_url(target)).content.decode()
     confirm(site, target, action)
 
+    assert f'href="{form}"' in site.get(form_url(target)).content.decode()
     html = site.get(form).content.decode()
     assert '<li>Last allowed decision before it: <a href="/admin/audit/entry/log_' in html
     urls = re.findall(r'href="(/admin/audit/entry/log_[^"]+)"', html)
-    assert [site.get(url).status_code for url in urls] == [200, 200]
+    assert [f'href="{form}"' in site.get(url).content.decode() for url in urls] == [True, False]
     assert "<li>Allowed decisions after it, until now: 0</li>" in html

@@ -19,6 +19,7 @@ from audit.sequencing.sequencer import sequence
 from consent.models import Consent
 from core.actor import SYSTEM
 from insights.services import count_log
+from resources.catalogue import describe_scopes
 from tests.administration.test_pages import MAX_QUERIES, form_url
 from tests.administration.test_roles import OPERATIONS, SAFETY, SUPPORT, member
 from tests.administration.world import World, sign_in
@@ -101,11 +102,35 @@ def test_each_number_is_that_of_the_list_behind_it(name: str, site: Client, worl
     count_log()
     found = figures(site.get(form_url(rows_of(world)[name])).content.decode())
     numbers = {label: number for label, (number, _) in found.items()}
-    expected = {"Live consents": 1 if name == "person" else 2, "Open approvals": 1}
-    expected |= {} if name == "person" else {"Allowed in 24 hours": 1, "Denied in 24 hours": 3}
-    assert numbers == expected | ({"Stopped agents": 1} if name == "organization" else {})
+    assert numbers == {
+        "organization": {"Live consents": 2, "Allowed in 24 hours": 1, "Denied in 24 hours": 3, "Stopped agents": 1},
+        # Its denials are a share, below.
+        "agent": {"Connected users": 2, "Live token families": 1, "Allowed in 24 hours": 1},
+        "person": {"Live consents": 1},
+    }[name] | {"Open approvals": 1}
     for label, (number, url) in found.items():
         assert len(site.get(url).context["cl"].result_list) == number, label
+
+
+def test_the_page_of_an_agent_says_how_risky_it_is(site: Client, world: World) -> None:
+    fields: dict[str, Any] = {"organization_id": world.developer.organization_id, "agent_id": world.agent.id}
+    denied = partial(decided, **fields, outcome=Outcome.DENIED)
+    write_drafts([denied(reason="approval_required"), *[denied(reason="policy_denied")] * 3])
+    sequence()
+    count_log()
+    html = site.get(form_url(world.agent)).content.decode()
+    risk = html[html.index("How risky it is") : html.index("What a stop would end")]
+    for words in (
+        "High risk",
+        describe_scopes(["email:send"])[0].title,
+        "Developer not verified",
+        ">75%</a>",
+        "3 of 4 requests",
+        "None to review",
+    ):
+        assert words in risk, words
+    (url,) = re.findall(r'href="([^"]+)">75%</a>', risk)
+    assert len(site.get(unescape(url)).context["cl"].result_list) == 3
 
 
 def test_people_and_consents_lead_to_their_part_of_the_log(site: Client, world: World) -> None:
@@ -129,4 +154,4 @@ def test_a_section_says_that_there_are_more_rows(site: Client, world: World) -> 
 
 
 def test_a_number_is_at_most_what_lists_count() -> None:
-    assert joined.Figure("", joined.MAX_COUNT + 1, "").words == "10,000+"
+    assert joined.Figure("", "", joined.MAX_COUNT + 1, "").words == "10,000+"

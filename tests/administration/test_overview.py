@@ -12,9 +12,10 @@ from django.db.models import Model
 from django.test import Client
 
 from administration.areas import AREAS, NOUNS
-from administration.denials import MIN_SPIKE
+from administration.denials import MIN_SPIKE, Denials, Share, count_denials
 from agents.services import stop_agent
 from audit.events import Outcome
+from audit.readers.snapshot import take_snapshot
 from audit.sequencing.sequencer import sequence
 from core import clock
 from core.actor import SYSTEM
@@ -59,7 +60,9 @@ def test_new_agents_and_developers_to_verify_are_listed(site: Client, world: Wor
 
 def test_an_agent_is_new_for_a_week(site: Client, world: World) -> None:
     with time_machine.travel(clock.now() + timedelta(days=8), tick=False):
-        assert 'New agents <span class="admin__number">0</span>' in shown(sign_in(world.administrator))
+        html = shown(sign_in(world.administrator))
+    assert "New agents <span" not in html
+    assert re.search("None: [^<]*New agents", html)
 
 
 def test_what_administrators_did_is_one_list(site: Client, world: World) -> None:
@@ -68,15 +71,34 @@ def test_what_administrators_did_is_one_list(site: Client, world: World) -> None
     assert [row.event for row in site.get(url).context["cl"].result_list] == ["agent.stopped"]
 
 
+@cases(
+    ("now", "usual", "is_spike"),
+    [
+        ((MIN_SPIKE - 1, 0), (0, 500), False),  # too few
+        ((MIN_SPIKE, 0), (0, 0), True),  # nothing to compare it with
+        ((30, 70), (10, 90), True),
+        ((29, 71), (10, 90), False),
+        ((300, 2700), (10, 90), False),  # ten times the denials, of thirty times the requests
+        ((69, 31), (40, 60), False),
+        ((70, 30), (40, 60), True),  # three times 40% is impossible
+    ],
+)
+def test_a_spike_is_a_rate(now: tuple[int, int], usual: tuple[int, int], is_spike: bool) -> None:
+    assert Denials(Share(*now), Share(*usual), "").is_spike == is_spike
+
+
 def test_a_rise_of_denials_leads_to_the_denials(site: Client, world: World) -> None:
     fields: dict[str, Any] = {"agent_id": world.agent.id, "outcome": Outcome.DENIED}
     write_drafts([decided(**fields, reason="approval_required") for _ in range(2 * MIN_SPIKE)])
     assert "No spike" in shown(site)
+    allowed = count_denials(take_snapshot(), clock.now()).last_hour.allowed
+    assert f"0 of {allowed} requests" in shown(site)
     write_drafts([decided(**fields, reason=reason) for reason in islice(cycle(DENIALS), MIN_SPIKE)])
+    percent = Share(MIN_SPIKE, allowed).percent
     for _ in ("in the journal", "in the log"):
         html = shown(site)
         assert "Spike" in html
-        (url,) = re.findall(rf'href="([^"]+)">{MIN_SPIKE}</a>', html)
+        (url,) = re.findall(rf'href="([^"]+)">{percent}</a>', html)
         assert len(site.get(unescape(url)).context["cl"].result_list) == MIN_SPIKE
         sequence()
 

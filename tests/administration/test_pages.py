@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import AddressCode, BrowserSession, KnownAddress, KnownDevice, Notice, PendingRegistration
-from agents.models import AddedRedirectUri, Agent, AgentLogo, ClientSecret, EmergencyStop, UsedAssertion
+from agents.models import AddedRedirectUri, Agent, AgentLogo, ClientSecret, EmergencyStop, ReportedAgent, UsedAssertion
 from audit.models import (
     Archive,
     ArchivedObject,
@@ -73,6 +73,7 @@ INTERNAL = (
     Posting,
     Progress,
     RefreshToken,
+    ReportedAgent,
     Reservation,
     ReservedIdentifier,
     ResourceServerSecret,

@@ -1,5 +1,6 @@
-"""Users report entries as not theirs. No page of the admin site says who did, as the page of the report promises."""
+"""Users report entries as not theirs, and agents. No page of the admin site says who did, as the pages promise."""
 
+import re
 from dataclasses import dataclass
 from html import unescape
 from typing import Any
@@ -7,9 +8,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from agents.models import ReportedAgent
+from agents.reports import mark_reported
 from audit.models import Entry
 from audit.selectors import entries_for_user
 from audit.sequencing.sequencer import sequence
+from tests.administration.test_edits import page_url
 from tests.administration.test_log_pages import listed
 from tests.administration.test_pages import form_url, list_url
 from tests.administration.test_roles import SAFETY, SUPPORT, member
@@ -17,9 +21,11 @@ from tests.administration.test_words import words
 from tests.administration.world import World, sign_in
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
+from tests.log import log_entries
 from tests.shared import cases
 
 EVENT = "user.activity_disputed"
+WORDS = "It says that it is my bank."
 ADDRESS, DEVICE = "203.0.113.80", "Lynx/2.9"
 
 
@@ -135,3 +141,45 @@ def test_the_user_and_the_developer_still_read_it(world: World, report: Report) 
     page = sign_in(world.developer.user).get(f"/developer/logs/{report.id}")
     assert world.ada.id in page.content.decode()
     assert [one for one in (world.ada.email, ADDRESS, DEVICE) if one in page.content.decode()] == []
+
+
+def test_administrators_read_why_an_agent_was_reported_and_not_by_whom(
+    site: Client, reader: Client, world: World
+) -> None:
+    path, browser = f"/agents/{world.agent.id}/report", sign_in(world.ada)
+    assert "but do not see who you are" in browser.get(path).content.decode()
+    given = {"concern": "deceptive", "text": WORDS}
+    assert browser.post(path, given, REMOTE_ADDR=ADDRESS, HTTP_USER_AGENT=DEVICE).status_code == 303
+    (found,) = [one for one in entries_for_user(world.ada.id) if one.event == "agent.reported"]
+    for page in (site, reader):
+        for url in (form_url(Entry(pk=found.id)), form_url(world.agent)):
+            html = page.get(url).content.decode()
+            main = html[html.index("<main") :] if "/entry/" in url else row_of(html, found.id)
+            assert WORDS in main
+            traces = (world.ada.id, world.ada.email, found.content["requestId"], ADDRESS, DEVICE)
+            assert [one for one in traces if one in main] == []
+        assert found.id not in page.get(form_url(world.ada)).content.decode()
+        assert found.id not in listed(page, q=world.ada.id)
+
+
+def test_a_reported_agent_is_listed_until_it_is_reviewed(reader: Client, world: World) -> None:
+    assert "Reported agents <span" not in reader.get("/admin/").content.decode()
+    sign_in(world.ada).post(f"/agents/{world.agent.id}/report", {"concern": "other"})
+    home = reader.get("/admin/").content.decode()
+    assert form_url(world.agent) in home[home.index("Reported agents") : home.index("New agents")]
+    page = reader.get(form_url(world.agent)).content.decode()
+    assert "1 new report" in page
+    url = page_url(type(world.agent), "act", world.agent.pk, "review")
+    asked = reader.get(url).content.decode()
+    (decided_on,) = re.findall(r'name="decided_on" value="([^"]*)"', asked)
+    mark_reported(world.agent.id)
+    sent = {"confirmed": "yes", "reason": "A misunderstanding.", "decided_on": unescape(decided_on)}
+    assert reader.post(url, sent).status_code == 422  # another report came meanwhile
+    (decided_on,) = re.findall(r'name="decided_on" value="([^"]*)"', reader.get(url).content.decode())
+    assert reader.post(url, {**sent, "decided_on": unescape(decided_on)}).status_code == 303
+    assert log_entries(event="agent.reviewed").count() == 1
+    assert "Reported agents <span" not in reader.get("/admin/").content.decode()
+
+
+def test_a_disputed_entry_of_an_agent_is_a_report_about_it(world: World, report: Report) -> None:
+    assert ReportedAgent.objects.get().agent_id == world.agent.id

@@ -359,6 +359,7 @@ OTHERS = {
         "POST /account/sessions/others/end",
         "POST /account/sessions/*/end",
         "POST /activity/*/dispute",
+        "POST /agents/*/report",
         "POST /approvals/held/deny",
         "POST /approvals/rules",
         "POST /developer/",  # becoming a developer: tests/web/portal/agents/test_developer_agents.py
@@ -379,7 +380,7 @@ OTHERS = {
 ADMINISTRATION = {
     "accounts.user": {"deactivate", "reactivate", "remove_factors", "AccessForm"},
     "auth.group": {"delete", "RoleForm"},
-    "agents.agent": {"stop", "lift_stop", "AgentForm"},
+    "agents.agent": {"stop", "lift_stop", "review", "AgentForm"},
     "consent.consent": {"revoke"},
     "developers.organization": {"suspend", "reactivate", "verify", "unverify", "decline"},
     "policies.policy": {"disable", "enable"},

@@ -8,7 +8,7 @@ def _of(*prefixes: str) -> frozenset[Event]:
 
 
 ACTIONS = _of("token.", "reservation.", "entry.")
-DECISIONS = _of("consent.", "approval.", "agent.paused", "agent.resumed", "agents.")
+DECISIONS = _of("consent.", "approval.", "agent.paused", "agent.resumed", "agent.reported", "agents.")
 ACCOUNT = _of("user.", "developer.", "api_key.", "audit.")
 # The user's own grants, revocations and sign-ins.
 AUDIT = frozenset(

@@ -1,6 +1,10 @@
 """Pages that anyone can open."""
 
-from tests.web.browser.pages.group import Group, Page, nothing, send
+from typing import Any
+
+from resources.custom_scopes import ScopeDefinition
+from tests.web.browser.pages.group import Content, Group, Page, nothing, press, send
+from tests.world import make_agent, make_developer, make_resource_server
 
 DEMO = "scopes=email:read&scopes=email:send&scopes=payments:charge&guard_offered=yes"
 
@@ -30,4 +34,30 @@ FURTHER = [
     "/accounts/password/reset/key/done/",
 ]
 
-GROUPS = [Group("public", nothing, PUBLIC, FURTHER)]
+
+def make_agent_page() -> Content:
+    """Make an agent with permissions of all risks, of the catalogue and its developer's own, for a visitor."""
+    developer = make_developer("dev@example.com", "Acme Robotics")
+    own = ScopeDefinition("acme:books", "standard", "See your books", "See titles", "change them")
+    make_resource_server(developer, "https://books.example", own)
+    scopes = ["email:read", "email:send", "payments:charge", "acme:books"]
+    return Content(email="dev@example.com", ids={"agent": make_agent(developer, allowed_scopes=scopes).id})
+
+
+def report(tab: Any) -> None:
+    tab.page.locator("[value=other]").check()
+    press("Send report")(tab)
+
+
+GROUPS = [
+    Group("public", nothing, PUBLIC, FURTHER),
+    Group(
+        "agents",
+        make_agent_page,
+        [
+            "/agents/{agent}",
+            Page("/agents/{agent}/report", press("Send report"), "with errors"),
+        ],
+        [Page("/agents/{agent}/report", report, "reported")],
+    ),
+]

@@ -1,0 +1,47 @@
+"""How risky an agent is, in a few facts for administrators who decide whether to stop it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from administration.denials import Share
+from administration.joined import Figure
+from administration.links import list_url
+from agents.models import Agent, ReportedAgent
+from audit.events import Event
+from audit.models import Entry
+from core.text import plain_text
+from resources.catalogue import describe_scopes
+from resources.risks import RISK_LEVELS
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRisk:
+    """`titles` are those of the scopes with the highest risk `level`, which is empty if the agent may ask for none.
+
+    `share` is None if the administrator may not read the log. `hit` are the figures of what a stop would end.
+    """
+
+    level: str
+    titles: Sequence[str]
+    share: Share | None
+    denied_url: str
+    reported: ReportedAgent | None
+    reports_url: str
+    hit: Sequence[Figure]
+
+
+def risk_of(agent: Agent, figures: Sequence[Figure], *, reads_log: bool) -> AgentRisk:
+    """Return the risk of an agent that was read with its open reports. `figures` are those of its page."""
+    scopes = describe_scopes(agent.allowed_scopes)
+    level = max((scope.risk_level for scope in scopes), key=RISK_LEVELS.index, default="")
+    by_name = {figure.name: figure for figure in figures}
+    denied, allowed = by_name.get("denied"), by_name.get("allowed")
+    return AgentRisk(
+        level=level,
+        titles=[plain_text(scope.title) for scope in scopes if scope.risk_level == level],
+        share=Share(denied.number, allowed.number) if denied and allowed else None,
+        denied_url=denied.url if denied else "",
+        reported=getattr(agent, "reported", None),
+        reports_url=list_url(Entry, q=agent.pk, event__exact=Event.AGENT_REPORTED.value) if reads_log else "",
+        hit=[figure for figure in figures if figure.name != "denied"],
+    )
