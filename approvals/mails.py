@@ -114,12 +114,12 @@ def mailed_service(approval: Approval) -> str:
     """Return a sentence that names the service of the request."""
     services = services_by_approval([approval])[approval.pk]
     if services.service is None:
-        return "" if services.is_authenticated else _("The caller did not sign in as a service.")
+        return "" if services.is_authenticated else _("Unknown service.")
     service = services.service
     names = {name: mailed(getattr(service, name)) for name in ("name", "host", "organization")}
     if services.is_authenticated:
         return _("For the service %(name)s at %(host)s, of %(organization)s.") % names
-    return _("The caller did not sign in as a service. It names %(name)s at %(host)s, of %(organization)s.") % names
+    return _("Unconfirmed service: %(name)s at %(host)s, of %(organization)s.") % names
 
 
 def _mailed_part(name: str, part: Part) -> str:

@@ -67,7 +67,7 @@ def test_the_service_is_named_with_host_and_organization(asks: Asks, mails: list
     mail_approvals()
     named = f"{server.name} at mail. rival. example, of Rival.\n"
     assert f"\nFor the service {named}" in mails[0].body
-    assert f"\nThe caller did not sign in as a service. It names {named}" in mails[1].body
+    assert f"\nUnconfirmed service: {named}" in mails[1].body
 
 
 def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mails: list[Any]) -> None:

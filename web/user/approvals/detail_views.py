@@ -124,7 +124,7 @@ def _show(
         "title": title_of(found, found.status_at(now)),
         "next": None if is_pending else next_request(user, found, now),
         # Before a decision, the banner says enough.
-        "problem": None if waits_for_all and status == 200 else problem_of(error),
+        "problem": None if waits_for_all and status == 200 else problem_of(error, found, waits_for_all=waits_for_all),
         "waits_for_all": waits_for_all,
         "all_paused_at": user.agents_paused_at,
         "can_approve": not isinstance(error, INACTIVE),

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from agents.errors import AgentSuspended, EverythingStopped
 from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
+from approvals.models import Approval
 from core.errors import DomainError, Invalid
 from developers.errors import OrganizationSuspended
 
@@ -41,6 +43,13 @@ def why_inactive(error: DomainError) -> str:
     return next(str(title) for kind, title, _text in PROBLEMS if isinstance(error, kind))
 
 
-def problem_of(error: DomainError | None) -> tuple[str, str] | None:
-    """Return the title and text with which pages show an error, or None if they use the API's."""
+def problem_of(error: DomainError | None, approval: Approval, *, waits_for_all: bool) -> tuple[str, str] | None:
+    """Return the title and text with which pages show an error, or None if they use the API's.
+
+    `waits_for_all` means that the user has paused all agents, and only for that reason the request cannot be approved.
+    """
+    if isinstance(error, ConnectionInactive) and waits_for_all:
+        return _("You have paused all agents"), _("You can deny the request, or resume all agents first.")
+    if isinstance(error, ConnectionInactive) and approval.consent.paused_at:
+        return _("You have paused this agent"), _("You can deny the request, or resume the agent first.")
     return next(((title, text) for kind, title, text in PROBLEMS if isinstance(error, kind)), None)

@@ -133,7 +133,7 @@ class TestThePage:
         asked = asks(server_id=server.id, **ours)
         words = words_of(as_ada, page(asked))
         assert f"Service: {named} An organization other than the agent\u2019s developer" in words
-        access = f"Access token for All services of the agent's developer {named} unknown.example"
+        access = f"Access to All services of the agent's developer {named} unknown.example"
         assert access in words
         assert f"Service: {named}" in words_of(as_ada, "/approvals")
         anonymous = words_of(as_ada, page(asks(named_server_id=server.id)))
@@ -202,7 +202,7 @@ class TestDeciding:
         assert "You have paused this agent" in text(as_ada.get(page(asked)))
 
     def test_for_a_time(self, as_ada: Client, asked: Approval) -> None:
-        assert "Approve for this recipient" in text(as_ada.get(page(asked)))
+        assert "Approve the same for a while" in text(as_ada.get(page(asked)))
         as_ada.post(page(asked), {"decision": "target", "seconds": "86400"})
         approved = Approval.objects.get(pk=asked.pk)
         assert (approved.status, approved.is_standing) == ("approved", True)
@@ -265,7 +265,7 @@ class TestDeciding:
         assert "The connection is paused" not in html
         assert "Approve once" not in html
         refusal = text(as_ada.post(page(asked), {"decision": "once"}), 409)
-        assert "You have paused all agents. You can deny the request, or resume all agents first." in refusal
+        assert "You can deny the request, or resume all agents first." in refusal
         as_ada.post(page(asked), {"decision": "deny"})
         assert status_of(asked) == "denied"
 
