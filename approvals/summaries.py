@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy
 from approvals.models import Approval
 from approvals.selectors import scopes_of
 from core.money import Amount, read_amount
-from resources.actions import action_titles
+from resources.actions import action_title, action_titles
 from resources.catalogue import Scope
 from resources.risks import CRITICAL, RISK_LEVELS
 
@@ -90,8 +90,9 @@ class Act:
     @property
     def title(self) -> str:
         """What that is in words."""
-        title = action_titles().get(self.key) if self.key == self.action else None
-        return title or (self.gravest.title if self.gravest else self.action or _("no specific scopes"))
+        if self.key == self.action and self.action in action_titles():
+            return action_title(self.action)
+        return self.gravest.local_title if self.gravest else self.action or _("no specific scopes")
 
     def _is_covered(self, scope: Scope) -> bool:
         return self.action == scope.id or self.action in scope.covers

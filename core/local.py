@@ -4,15 +4,19 @@ The language is the page's. The region comes from the browser, so that an Englis
 German numbers: the locale is `en_DE`. Both are read when a page first needs them: the API never does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import lru_cache
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
+from babel.lists import format_list
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import get_language
+from django.utils.html import conditional_escape
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language, to_locale
 from django.utils.translation.trans_real import parse_accept_lang_header
 
 from core.zones import find_zone
@@ -56,10 +60,23 @@ def local_locale() -> Locale:
     return _locale(get_language() or settings.LANGUAGE_CODE, accepted[:100])
 
 
+def listed(items: Iterable[str], style: Literal["standard", "or"] = "standard") -> str:
+    """Return the items as a list in the language of the page, such as "a, b and c"."""
+    language = get_language() or settings.LANGUAGE_CODE
+    # American English has a comma before "and".
+    locale = _locale("en_001" if language == settings.LANGUAGE_CODE else language, "")
+    return str(format_list(list(items), style=style, locale=locale))
+
+
+def listed_html(items: Iterable[str]) -> SafeString:
+    """Return the items as `listed` does, and escape those that are not safe."""
+    return mark_safe(listed(map(conditional_escape, items)))  # noqa: S308 -- all items are escaped
+
+
 @lru_cache(maxsize=1000)
 def _locale(language: str, accepted: str) -> Locale:
     """Return the first region of the header that the language is known in, else the language alone."""
-    base = language.replace("-", "_")
+    base = to_locale(language)
     regions = [tag.partition("-")[2].upper() for tag, _ in parse_accept_lang_header(accepted)]
     for name in (*(f"{base}_{region}" for region in regions if len(region) == 2), base):
         try:

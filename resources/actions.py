@@ -12,7 +12,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from resources.catalogue import CatalogueError, catalogue, reserved_prefixes
+from core.text import plain_text
+from resources.catalogue import CatalogueError, catalogue, local_title, reserved_prefixes
 from resources.covers import Actions, OwnScope, covers_of
 
 ACTIONS_FILE = Path(__file__).with_name("actions.csv")
@@ -39,3 +40,9 @@ def action_titles() -> Mapping[str, str]:
         wrong = ", ".join(sorted({*listed} ^ needed))
         raise CatalogueError(f"actions.csv must have each action that scopes.csv names, and no other, once: {wrong}")
     return MappingProxyType({it.id: it.title for it in catalogue().values()} | dict(rows))
+
+
+def action_title(action: str) -> str:
+    """Return what an action does, in the language of the page, or its id if it is not in the catalogue."""
+    title = action_titles().get(action)
+    return local_title(title) if title else plain_text(action)

@@ -13,11 +13,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_noop, pgettext
 
 from core.errors import FieldError
 from core.text import echo, nearest, plain_text
 from core.wording import Filled
+from resources.contexts import CAN, TITLE
 from resources.errors import InvalidScope
 from resources.models import CustomScope
 from resources.risks import CRITICAL, RISK_LEVELS
@@ -78,6 +79,17 @@ class Scope:
         return (*texts, self.labels, self.is_reversible, frozenset(self.covers), frozenset(self.excludes))
 
     @property
+    def local_title(self) -> str:
+        """The title in the language of the page. What organizations write stays as it is."""
+        return local_title(self.title, self.defined_by)
+
+    @property
+    def can(self) -> str:
+        """What the agent can do, as a sentence in the language of the page."""
+        sentence = f"{self.description}."
+        return sentence if self.defined_by else pgettext(CAN, sentence)
+
+    @property
     def moves_money(self) -> bool:
         """Return whether requests can state an amount. It is not known of the scopes that organizations define."""
         return OUTBOUND in self.labels and (self.category in MONEY or self._is_own_and_final)
@@ -116,6 +128,11 @@ def read_catalogue(file: Iterable[str]) -> Mapping[str, Scope]:
             raise CatalogueError(f"line {rows.line_num}: {problem}")
         scopes[row["id"]] = _from_csv(row)
     return MappingProxyType(scopes)
+
+
+def local_title(title: str, defined_by: str = "") -> str:
+    """Return a title of the catalogue in the language of the page, and one that an organization wrote as it is."""
+    return title if defined_by else pgettext(TITLE, title)
 
 
 @cache

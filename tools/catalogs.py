@@ -24,6 +24,7 @@ from django.conf import settings
 from django.utils.translation.template import templatize
 
 from core.catalogs import forms_of, is_translated
+from resources.contexts import CAN, CANNOT, TITLE
 
 ROOT = Path(__file__).resolve().parent.parent
 # Catalogs in which an untranslated text is an error.
@@ -64,8 +65,8 @@ WIDTH = re.compile(r"at most (\d+) characters")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w*\}|</?\w[^>]*>|&\w+;")
 # What the catalogue of scopes has to translate, and the contexts in which `resources/catalogue.py` looks it up.
 TABLES = {
-    "resources/scopes.csv": {"title": "scope title", "can": "scope can", "cannot": "scope cannot"},
-    "resources/actions.csv": {"title": "scope title"},
+    "resources/scopes.csv": {"title": (TITLE, "{}"), "can": (CAN, "{}."), "cannot": (CANNOT, "Cannot {}.")},
+    "resources/actions.csv": {"title": (TITLE, "{}")},
 }
 
 
@@ -108,8 +109,8 @@ def _as_python(name: str) -> str:
 def _texts_of_table(name: str) -> Iterator[tuple[str, str, list[str], str]]:
     with (ROOT / name).open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            for column, context in TABLES[name].items():
-                yield name, row[column], [row["id"]], context
+            for column, (context, sentence) in TABLES[name].items():
+                yield name, sentence.format(row[column]), [row["id"]], context
 
 
 def locales() -> dict[str, Path]:

@@ -1,7 +1,7 @@
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from core.local import listed
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.patterns import Patterns
 
@@ -26,4 +26,4 @@ class ActionAllowlist(Rule):
     def in_words(self) -> str:
         if not self.actions:
             return _("No actions are allowed")
-        return _("Only %(actions)s") % {"actions": get_text_list(list(self.actions), _("and"))}
+        return _("Only %(actions)s") % {"actions": listed(self.actions)}

@@ -13,12 +13,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, NamedTuple
 
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from core.local import listed
 from limits.flows import FlowRequest
 from limits.sliding_window import CounterRequest
 from policies.rules.budget import Budget
@@ -136,7 +136,7 @@ class Rule(BaseModel, ABC):
             return self.in_words()
         return _("%(rule)s, for %(actions)s") % {
             "rule": self.in_words(),
-            "actions": get_text_list(list(self.actions), _("or")),
+            "actions": listed(self.actions, "or"),
         }
 
     @abstractmethod

@@ -6,7 +6,6 @@ from functools import cached_property
 from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import (
@@ -21,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from core.local import listed
 from core.money import has_other_members
 from core.validation import invalid_fields, invalid_value
 from core.wording import Filled
@@ -258,8 +258,8 @@ class Condition(BaseModel):
         return compared is not None and compared not in self._operand
 
     def _operand_in_words(self) -> str:
-        listed = self.values or (self.value,)
-        return get_text_list([str(each).lower() if type(each) is bool else str(each) for each in listed], _("or"))
+        values = self.values or (self.value,)
+        return listed((str(each).lower() if type(each) is bool else str(each) for each in values), "or")
 
 
 def is_match(text: str, pattern: str) -> bool:

@@ -1,11 +1,11 @@
 from functools import cached_property
 from typing import Annotated
 
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import Field
 
+from core.local import listed
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.budget import Budget
 from policies.rules.conditions import Condition, list_of
@@ -51,4 +51,4 @@ class ContextMatch(Rule):
 
     def in_words(self) -> str:
         conditions = [condition.sentence() for condition in self.conditions]
-        return _("Only if %(conditions)s") % {"conditions": get_text_list(conditions, _("and"))}
+        return _("Only if %(conditions)s") % {"conditions": listed(conditions)}

@@ -3,12 +3,12 @@ from functools import cached_property
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network, summarize_address_range
 from typing import Annotated
 
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from core.local import listed
 from core.net import Network, Ranges, parse_address
 from core.validation import did_you_mean, invalid_value
 from core.wording import Filled
@@ -110,4 +110,4 @@ class IpAllowlist(Rule):
     def in_words(self) -> str:
         if not self.cidrs:
             return _("No IP addresses are allowed")
-        return _("Only from %(addresses)s") % {"addresses": get_text_list(list(self.cidrs), _("or"))}
+        return _("Only from %(addresses)s") % {"addresses": listed(self.cidrs, "or")}

@@ -5,11 +5,11 @@ from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.utils.dates import WEEKDAYS
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from core.local import listed
 from core.text import nearest
 from core.validation import did_you_mean, invalid_value
 from policies.rules.base import Denial, Rule, RuleContext, register
@@ -183,4 +183,4 @@ def _days_in_words(days: list[int]) -> str:
     names = [str(WEEKDAYS[day - 1]) for day in days]
     if len(days) > 2 and days[-1] - days[0] == len(days) - 1:
         return _("%(first)s to %(last)s") % {"first": names[0], "last": names[-1]}
-    return _("on %(days)s") % {"days": get_text_list(names, _("and"))}
+    return _("on %(days)s") % {"days": listed(names)}

@@ -21,13 +21,13 @@ def test_alone_a_scope_has_the_words_of_the_catalogue() -> None:
 
 def test_what_another_scope_allows_is_left_out_and_that_scope_named() -> None:
     read, send = lines("email:read", "email:send")
-    assert read == "Cannot move mail or delete mail. “Send email as you” is a separate permission."
-    assert send == "Cannot delete mail. “Read your email” is a separate permission."
+    assert read == "Not included: Move mail and Delete mail. Separate permission: Send email as you."
+    assert send == "Not included: Delete mail. Separate permission: Read your email."
 
 
 def test_nothing_is_said_twice_if_others_allow_all() -> None:
     read, _, _ = lines("email:read", "email:send", "email:manage")
-    assert read == "“Send email as you” and “Organise your mailbox” are separate permissions."
+    assert read == "Separate permissions: Send email as you and Organise your mailbox."
 
 
 def test_no_line_denies_what_another_line_allows() -> None:
@@ -35,23 +35,23 @@ def test_no_line_denies_what_another_line_allows() -> None:
     for one in catalogue().values():
         for other in catalogue().values():
             (line, _) = lines(one.id, other.id) if one is not other else ("", "")
-            is_named = f"“{other.title}”" in line
+            is_named = other.title in line.partition("Separate permission")[2]
             assert is_named == (one is not other and any(each in (other.id, *other.covers) for each in one.excludes))
 
 
 def test_the_demo_and_the_preview_agree_too(client, as_developer):
     page = strip_tags(client.get("/").content.decode())
-    assert "“Send email as you” is a separate permission." in page
+    assert "Separate permission: Send email as you." in page
     assert "Cannot send, move or delete mail" not in page
     form = {"name": "X", "redirect_uris": "https://x.example/cb", "allowed_scopes": ["email:read", "email:send"]}
     preview = strip_tags(as_developer.post("/developer/agents/new", {**form, "preview": "1"}).content.decode())
-    assert "“Send email as you” is a separate permission." in preview
+    assert "Separate permission: Send email as you." in preview
 
 
 def test_words_of_an_organization_stay_whole() -> None:
     close = replace(catalogue()["calendar:write"], id="notes:close", title="Close notes", defined_by="Acme")
     read = replace(close, id="notes:read", cannot="close notes", excludes=("notes:close",))
-    assert strip_tags(cannot_beside(read, [close])) == "Cannot close notes, except for what “Close notes” allows."
+    assert strip_tags(cannot_beside(read, [close])) == "Cannot: close notes. Separate permission: Close notes."
 
 
 def test_the_screen_and_the_connection_say_so(as_ada, ada, developer):
@@ -60,5 +60,5 @@ def test_the_screen_and_the_connection_say_so(as_ada, ada, developer):
     screen = strip_tags(as_ada.get(f"/consent/{consent.id}").content.decode())
     world.allow(consent, ada)
     for words in (screen, strip_tags(as_ada.get(f"/connections/{consent.id}").content.decode())):
-        assert "Cannot move mail or delete mail. “Send email as you” is a separate permission." in words
+        assert "Not included: Move mail and Delete mail. Separate permission: Send email as you." in words
         assert "Cannot send, move or delete mail" not in words

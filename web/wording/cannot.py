@@ -4,13 +4,14 @@ from collections.abc import Iterable
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
+from core.local import listed_html
 from core.text import plain_text
-from resources.actions import action_titles
+from resources.actions import action_title
 from resources.catalogue import Scope
+from resources.contexts import CANNOT
 
 
 def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
@@ -19,23 +20,22 @@ def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
     The sentences call the others separate permissions, so they are true even if the user allows none of those.
     """
     elsewhere = {action: other for other in others if other.id != scope.id for action in (other.id, *other.covers)}
-    named = [elsewhere[action] for action in scope.excludes if action in elsewhere]
-    if not named:
-        return format_html(_("Cannot {}."), plain_text(scope.cannot))
-    titles = [_quote(other) for other in {other.id: other for other in named}.values()]
-    listed = format_html(get_text_list(["{}"] * len(titles), _("and")), *titles)
+    named = {elsewhere[action].id: elsewhere[action] for action in scope.excludes if action in elsewhere}
+    titles = listed_html(_title(other) for other in named.values())
+    separate = format_html(
+        ngettext("Separate permission: {titles}.", "Separate permissions: {titles}.", len(named)), titles=titles
+    )
     if scope.defined_by:  # The organization wrote these words, and only the organization can leave anything out.
-        return format_html(_("Cannot {}, except for what {} allows."), plain_text(scope.cannot), listed)
-    left = [_in_sentence(action_titles().get(action, action)) for action in scope.excludes if action not in elsewhere]
-    cannot = format_html(_("Cannot {}. "), get_text_list(left, _("or"))) if left else ""
-    separate = ngettext("{} is a separate permission.", "{} are separate permissions.", len(titles))
-    return format_html("{}{}", cannot, format_html(separate, listed))
+        cannot = format_html(_("Cannot: {what}."), what=format_html("<bdi>{}</bdi>", plain_text(scope.cannot)))
+        return format_html("{} {}", cannot, separate) if named else cannot
+    if not named:
+        sentence = f"Cannot {scope.cannot}."
+        return format_html("{}", pgettext(CANNOT, sentence))
+    left = [action_title(action) for action in scope.excludes if action not in elsewhere]
+    excluded = format_html(_("Not included: {actions}."), actions=listed_html(left))
+    return format_html("{} {}", excluded, separate) if left else separate
 
 
-def _quote(scope: Scope) -> SafeString:
+def _title(scope: Scope) -> SafeString | str:
     # Only the catalogue's titles are sure to be in our language.
-    return format_html(_("“<bdi>{}</bdi>”") if scope.defined_by else _("“{}”"), plain_text(scope.title))
-
-
-def _in_sentence(title: str) -> str:
-    return title[:1].lower() + title[1:]
+    return format_html("<bdi>{}</bdi>", plain_text(scope.title)) if scope.defined_by else scope.local_title

@@ -12,7 +12,7 @@ from audit.events import Event
 from core.text import plain_text
 from developers.models import Organization
 from policies.models import Policy
-from resources.catalogue import Scope, describe_scopes
+from resources.catalogue import Scope, describe_scopes, local_title
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 CHANGES = frozenset({Event.CONSENT_APPROVED, Event.CONSENT_NARROWED})
@@ -35,7 +35,7 @@ def read_names(queries: Iterable[QuerySet[Any, Any]]) -> dict[str, str]:
 
 def scope_titles(ids: Iterable[str]) -> dict[str, str]:
     """Return the title of each known scope, safe to display."""
-    return {scope.id: plain_text(scope.title) for scope in describe_scopes(ids)}
+    return {scope.id: plain_text(scope.local_title) for scope in describe_scopes(ids)}
 
 
 def add_names(
@@ -70,7 +70,7 @@ def add_names(
     scopes = {scope.id: scope for scope in known_scopes}
     unknown_scopes = {scope for entry in entries for scope in _scopes_in(entry)}.difference(scopes)
     scopes |= {scope.id: scope for scope in describe_scopes(unknown_scopes)}
-    titles = {scope.id: plain_text(scope.title) for scope in scopes.values()}
+    titles = {scope.id: plain_text(scope.local_title) for scope in scopes.values()}
     named = [_with_names(entry, names, titles) for entry in entries]
     return [entry | {"knownScopes": [scopes[one] for one in entry["scopes"] if one in scopes]} for entry in named]
 
@@ -104,7 +104,8 @@ def _scopes_in(entry: dict[str, Any]) -> list[str]:
 
 def _words(entry: dict[str, Any], field: str) -> dict[str, str]:
     """Return the titles that are recorded in the entry itself."""
-    return {one["id"]: plain_text(one["title"]) for one in entry["metadata"].get(field, ())}
+    recorded = entry["metadata"].get(field, ())
+    return {one["id"]: plain_text(local_title(one["title"], one["definedBy"])) for one in recorded}
 
 
 def _changed(entry: dict[str, Any], how: str) -> list[str]:

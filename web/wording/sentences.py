@@ -5,11 +5,11 @@ from typing import Any
 
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.events import Event, Outcome
+from core.local import listed
 from decisions.requests import Reason
 from decisions.wording import asks_user, cause_of, explain_denial, sentence_of
 
@@ -121,7 +121,7 @@ def _change(entry: dict[str, Any], fill: Fill) -> str:
 
 
 def _listed(titles: list[str]) -> str:
-    return get_text_list(titles, _("and"))
+    return listed(titles)
 
 
 def reason_html(entry: dict[str, Any]) -> SafeString:

@@ -42,7 +42,7 @@ def test_the_account_decides_before_the_cookie_and_the_cookie_before_the_browser
         assert language(browser, "/scopes", "de") == "fr"
     User.objects.filter(pk=ada.pk).update(language="ja")
     assert language(as_ada, "/account", "de") == "ja"
-    assert '<html lang="ja" dir="ltr">' in as_ada.get("/account").content.decode()
+    assert '<html lang="ja" dir="ltr"' in as_ada.get("/account").content.decode()
 
 
 @cases("chosen", ["nl", "../../x", "EN", "x" * 5000])
@@ -54,7 +54,7 @@ def test_an_unknown_choice_is_ignored(as_ada: Client, ada: User, chosen: str) ->
 
 def test_errors_are_in_the_language_too(client: Client, db: None) -> None:
     assert language(client, "/nowhere", "ar") == "ar"
-    assert '<html lang="ar" dir="rtl">' in client.get("/nowhere", headers={"Accept-Language": "ar"}).content.decode()
+    assert '<html lang="ar" dir="rtl"' in client.get("/nowhere", headers={"Accept-Language": "ar"}).content.decode()
 
 
 @cases(

@@ -133,7 +133,7 @@ class ScopeForm(forms.Form):
     cannot = PlainField(
         label=_("It cannot"),
         max_length=MAX_TEXT,
-        help_text=_("Continues “Cannot …”, such as “change or close them”. Promise only what your service enforces."),
+        help_text=_("Follows “Cannot:”, such as “change or close them”. Promise only what your service enforces."),
     )
     risk_level = forms.ChoiceField(
         label=_("Risk"),

@@ -67,5 +67,6 @@ class ScopeFilterForm(forms.Form):
         data = self.cleaned_data if self.is_valid() else {"q": self.data.get("q", "")}
         if data.get("risk") and scope.risk_level != data["risk"]:
             return False
-        text = f"{scope.id} {scope.title} {scope.description} {scope.cannot} {category_name(scope.category)}".lower()
+        texts = (scope.title, scope.description, scope.cannot, scope.local_title, scope.can)
+        text = " ".join((scope.id, *texts, category_name(scope.category))).lower()
         return all(word in text for word in data["q"][:MAX_QUERY].lower().split())

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -17,6 +16,7 @@ from accounts.models import User
 from approvals.models import Approval
 from approvals.selectors import approvals_for_user
 from core import clock
+from core.local import listed
 from decisions.requests import Reason
 from decisions.wording import Words, explain_denial
 from resources.catalogue import OUTBOUND, Scope
@@ -81,7 +81,7 @@ def _page(item: Item) -> tuple[str, str]:
 def _missing(item: Item) -> str:
     ids = item.content["metadata"].get("missingScopes", ())
     titles = scope_titles(ids)
-    return get_text_list([titles.get(one, one) for one in ids], _("and"))
+    return listed(titles.get(one, one) for one in ids)
 
 
 @dataclass(frozen=True, slots=True)

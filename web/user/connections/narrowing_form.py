@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from django.http import QueryDict
 from django.utils.functional import Promise
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from consent.narrowing import Narrowing
 from consent.terms import ALLOW, ASK, DATA_FLOW, GUARD_MODES, GivenTerms
 from core.errors import Invalid
+from core.local import listed
 from core.text import plain_text
 from resources.catalogue import Scope
 from web.user.connections.cards import Connection
@@ -58,8 +58,8 @@ def _read_scope(posted: QueryDict, connection: Connection) -> Change:
         limits=read_limits(posted, [scope], connection.terms.limits),
     )
     if not (terms.modes or terms.limits):
-        return Change(Narrowing(), _("Nothing changed: %(scope)s.") % {"scope": plain_text(scope.title)})
-    message = _("Saved. It applies from the next request: %(scope)s.") % {"scope": plain_text(scope.title)}
+        return Change(Narrowing(), _("Nothing changed: %(scope)s.") % {"scope": plain_text(scope.local_title)})
+    message = _("Saved. It applies from the next request: %(scope)s.") % {"scope": plain_text(scope.local_title)}
     return Change(Narrowing(terms=terms), message)
 
 
@@ -125,6 +125,6 @@ def _differs(mode: str, scope: Scope, connection: Connection) -> bool:
 
 
 def _removal(scopes: Collection[Scope]) -> Change:
-    titles = get_text_list([plain_text(scope.title) for scope in scopes], _("and"))
+    titles = listed(plain_text(scope.local_title) for scope in scopes)
     message = _("Removed. The next request that needs it is denied: %(scopes)s.") % {"scopes": titles}
     return Change(Narrowing(remove_scopes=[scope.id for scope in scopes]), message)

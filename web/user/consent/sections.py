@@ -74,7 +74,7 @@ def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
     scopes = [choice.scope for choice in (*new, *known)]
     words = [*_counted(scopes), *([_count_of_new(len(new))] if known else [])]
     risk = highest_risk(scope.risk_level for scope in scopes)
-    critical = [plain_text(choice.scope.title) for choice in new if choice.scope.risk_level == CRITICAL]
+    critical = [plain_text(choice.scope.local_title) for choice in new if choice.scope.risk_level == CRITICAL]
     return Summary(", ".join(words), risk, is_unusual=len(new) > MAX_USUAL, critical=critical)
 
 

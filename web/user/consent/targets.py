@@ -6,12 +6,11 @@ from typing import Any
 
 from django.http import QueryDict
 from django.utils.functional import Promise
-from django.utils.text import get_text_list
-from django.utils.translation import gettext as _
 
 from consent.details import TYPES
 from consent.models import Consent
 from consent.targets import Pick, granted_details
+from core.local import listed
 from core.text import plain_text
 from resources.catalogue import Scope
 
@@ -109,4 +108,4 @@ def _ticked(detail: Mapping[str, Any], live: Consent | None) -> Collection[str]:
 
 
 def _titles(scopes: Iterable[Scope]) -> str:
-    return str(get_text_list([f"“{plain_text(scope.title)}”" for scope in scopes], _("and")))
+    return listed(plain_text(scope.local_title) for scope in scopes)

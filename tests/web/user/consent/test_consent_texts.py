@@ -162,7 +162,7 @@ class TestShownScopes:
     def test_a_text_changed_after_the_request_is_not_shown(self, as_ada, consent, server):
         self.reword(server)
         page = text_of(as_ada, consent)
-        assert all(shown in page for shown in ("See your books", "See titles.", "Cannot change them."))
+        assert all(shown in page for shown in ("See your books", "See titles.", "Cannot: <bdi>change them</bdi>."))
         assert "Sell your house" not in page
 
     def test_the_shown_texts_are_stored_with_the_consent_and_in_the_log(self, as_ada, consent, server):

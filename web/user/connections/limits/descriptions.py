@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.formats import money, number
+from core.local import listed
 from policies.rules import Rule, find_rule
 from policies.rules.context_match import ContextMatch
 from policies.rules.rate_limit import RateLimit
@@ -39,7 +39,7 @@ def rule_in_words(rule: Rule | None) -> str:
             "period": period_in_words(rule.window_seconds),
         }
     entries = recipients_of(rule)
-    return _("Only to %(recipients)s") % {"recipients": get_text_list(entries, _("or"))} if entries else rule.sentence()
+    return _("Only to %(recipients)s") % {"recipients": listed(entries, "or")} if entries else rule.sentence()
 
 
 def period_in_words(seconds: int) -> str:
