@@ -63,7 +63,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         name = template_prefix.removeprefix("account/email/")
-        send_mail(name, to=email, actor=visitor(self.request), context=context)
+        send_mail(name, to=email, actor=visitor(self.request), facts=context)
 
     def get_reset_password_from_key_url(self, key: str) -> str:
         user_id, _dash, token = key.partition("-")

@@ -6,7 +6,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from accounts.models import User
@@ -23,6 +22,8 @@ from core.zones import find_zone
 
 # The fields that switch emails on and off, and their names in the log.
 MAILS = {"approval_mails": "approvalMails", "grant_mails": "grantMails", "device_mails": "deviceMails"}
+# Those that warn of an intruder.
+WARNINGS = ("grant_mails", "device_mails")
 
 # Blank is the browser's.
 THEMES = ("", "light", "dark")
@@ -63,22 +64,14 @@ def choose_mails(*, actor: Actor, user: User, wanted: Mapping[str, bool], signed
     `signed_in_at` is not recent. An email tells the user that it was switched off.
     """
     changed = _set(user, wanted)
-    ended = [text for name, text in _warnings_ended().items() if changed.get(name) is False]
+    ended = [name for name in WARNINGS if changed.get(name) is False]
     if ended:
         require_recent_sign_in(signed_in_at)
-    for text in ended:
-        add_notice("security_changed", user=user, actor=actor, at=clock.now(), facts={"change": text})
+    for name in ended:
+        add_notice("security_changed", user=user, actor=actor, at=clock.now(), facts={"change": name})
     if changed:
         metadata = {MAILS[name]: value for name, value in changed.items()}
         record(Draft(event=Event.USER_MAILS_CHANGED, actor=actor, user_id=user.id, metadata=metadata))
-
-
-def _warnings_ended() -> dict[str, str]:
-    """Return the emails that warn of an intruder and were just switched off, with what to tell the user."""
-    return {
-        "grant_mails": _("Emails about new access of agents were switched off"),
-        "device_mails": _("Emails about sign-ins with a new browser or program were switched off"),
-    }
 
 
 def _set(user: User, values: Mapping[str, Any]) -> dict[str, Any]:

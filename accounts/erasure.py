@@ -62,7 +62,7 @@ def erase_user(*, actor: Actor, user: User) -> bool:
         if is_first:
             answered = account_erased.send(sender=User, user=held, actor=actor, now=now)
             _record_erasure(held, actor, [subject for _, subjects in answered for subject in subjects or ()])
-            send_mail("account_erased", to=held.email, zone=held.time_zone, actor=actor)
+            send_mail("account_erased", user=held, actor=actor)
         _delete_rows(held, addresses)
         idempotency.delete_records(answers)
         if is_first:

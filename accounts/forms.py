@@ -95,7 +95,7 @@ class ResetPasswordForm(forms.Form):
         user = found or User(email=email)
         url = get_adapter(request).get_reset_password_from_key_url(f"{user.id}-{ResetTokens().make_token(user)}")
         name = "unknown_account" if found is None else "password_reset_key"
-        send_mail(name, to=email, actor=visitor(request), context={"password_reset_url": url})
+        send_mail(name, to=email, user=found, actor=visitor(request), facts={"password_reset_url": url})
 
 
 class TwoPasswords(forms.Form):

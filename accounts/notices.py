@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from accounts.mails import compose_mail, mailed
+from accounts.mails import Occasion, chosen_language, compose_mail
 from accounts.models import Notice, User
 from core import clock
-from core.actor import SYSTEM, Actor
+from core.actor import Actor
 from core.sweeps import BATCH, SECONDS
-from core.user_agents import device_in_words
 
 # The delay before the next attempt is the time that the notice has waited so far, within these bounds. Danger: a second
 # worker can claim the notice after `MIN_DELAY`, so keep it longer than the timeout for sending an email.
@@ -27,7 +26,11 @@ logger = logging.getLogger(__name__)
 
 
 def add_notice(name: str, *, user: User, actor: Actor, at: datetime, facts: Mapping[str, Any] | None = None) -> None:
-    """Let a worker send the email `name`. `facts` are more values for its template, which JSON can represent."""
+    """Let a worker send the email `name`.
+
+    `facts` are ids, times in ISO 8601 and what others wrote, which JSON can represent. They are never sentences: the
+    email is written when it is sent, in the language and the zone that the user has then.
+    """
     device = {"ip": actor.ip, "user_agent": actor.user_agent}
     Notice.objects.create(user=user, name=name, facts={**device, **(facts or {})}, created_at=at, due_at=at)
 
@@ -66,6 +69,5 @@ def _mail(notice: Notice) -> None:
     user = User.objects.get(pk=notice.user_id)
     if not user.is_active:
         return
-    facts = {**notice.facts, "device": mailed(device_in_words(notice.facts.get("user_agent", "")))}
-    at, zone = notice.created_at, user.time_zone
-    compose_mail(notice.name, to=user.email, zone=zone, actor=SYSTEM, at=at, context=facts).send()
+    occasion = Occasion(user.email, notice.created_at, notice.facts)
+    compose_mail(notice.name, occasion, language=chosen_language(user), zone=user.time_zone).send()

@@ -62,7 +62,7 @@ def _replace_password(actor: Actor, held: User, hashed: str, method: str, kept_k
     AddressCode.objects.filter(user=held).delete()
     actor = actor.acting_as("user", held.id)
     record(Draft(event=Event.USER_PASSWORD_CHANGED, actor=actor, user_id=held.id, metadata={"method": method}))
-    send_mail("password_changed", to=held.email, zone=held.time_zone, actor=actor)
+    send_mail("password_changed", user=held, actor=actor)
 
 
 def _reclaim_account(actor: Actor, user: User, now: datetime) -> None:

@@ -51,8 +51,8 @@ def start_registration(*, actor: Actor, kind: Kind, user: User) -> PendingRegist
     if waiting.count() < MAX_PENDING:
         pending.save(force_insert=True)
         name = "address_taken" if address_is_taken(user.email) else "registration_code"
-        context = {"code": code, "is_main": is_main_address(user.email)}
-        send_mail(name, to=user.email, actor=actor, context=context)
+        facts = {"code": code, "is_main": is_main_address(user.email)}
+        send_mail(name, to=user.email, actor=actor, facts=facts)
     return pending
 
 

@@ -16,7 +16,6 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.utils import decrypt, encrypt
 from django.db import transaction
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from accounts.authenticators import (
@@ -73,7 +72,7 @@ def add_passkey(*, actor: Actor, user: User, name: str, credential: dict[str, An
     Authenticator.objects.create(
         user=held, type=PASSKEY, data={"name": name, "credential": credential}, created_at=clock.now()
     )
-    _changed(Event.USER_PASSKEY_ADDED, actor, held, _("A passkey was added to your account"), name=name)
+    _changed(Event.USER_PASSKEY_ADDED, actor, held, "passkey_added", name=name)
     return _first_codes(actor, held)
 
 
@@ -83,8 +82,7 @@ def remove_passkey(*, actor: Actor, user: User, passkey_id: str) -> None:
     held = hold_account(user)
     row = own_passkey(held, passkey_id)
     row.delete()
-    text = _("A passkey was removed from your account")
-    _changed(Event.USER_PASSKEY_REMOVED, actor, held, text, name=row.data["name"])
+    _changed(Event.USER_PASSKEY_REMOVED, actor, held, "passkey_removed", name=row.data["name"])
     _end_codes_without_factor(held)
 
 
@@ -102,7 +100,7 @@ def add_totp(*, actor: Actor, user: User, secret: str, code: str) -> list[str]:
         raise WrongSecondFactor
     data = {"secret": encrypt(secret), "last_step": step}
     Authenticator.objects.create(user=held, type=TOTP, data=data, created_at=clock.now())
-    _changed(Event.USER_TOTP_ADDED, actor, held, _("An authenticator app was added to your account"))
+    _changed(Event.USER_TOTP_ADDED, actor, held, "totp_added")
     return _first_codes(actor, held)
 
 
@@ -112,7 +110,7 @@ def remove_totp(*, actor: Actor, user: User) -> None:
     held = hold_account(user)
     if not Authenticator.objects.filter(user=held, type=TOTP).delete()[0]:
         raise NotFound("No authenticator app is set up.")
-    _changed(Event.USER_TOTP_REMOVED, actor, held, _("The authenticator app was removed from your account"))
+    _changed(Event.USER_TOTP_REMOVED, actor, held, "totp_removed")
     _end_codes_without_factor(held)
 
 
@@ -123,7 +121,7 @@ def replace_recovery_codes(*, actor: Actor, user: User) -> list[str]:
     if not has_second_factor(held):
         raise NotFound("No second factor is set up.")
     Authenticator.objects.filter(user=held, type=RECOVERY_CODES).delete()
-    _changed(Event.USER_RECOVERY_CODES_CREATED, actor, held, _("Your account has new recovery codes"))
+    _changed(Event.USER_RECOVERY_CODES_CREATED, actor, held, "recovery_codes_created")
     return _make_codes(held)
 
 
@@ -138,9 +136,8 @@ def remove_second_factors(*, actor: Actor, user: User, reason: str) -> bool:
         return False
     draft = Draft(event=Event.USER_SECOND_FACTORS_REMOVED, actor=actor, user_id=held.id, metadata={"reason": reason})
     record(draft)
-    change = _("An administrator removed the second factors of your account")
-    facts, actor = {"change": change}, actor._replace(ip=None)
-    send_mail("security_changed", to=held.email, zone=held.time_zone, actor=actor, context=facts)
+    facts, actor = {"change": "second_factors_removed"}, actor._replace(ip=None)
+    send_mail("security_changed", user=held, actor=actor, facts=facts)
     return True
 
 
@@ -204,7 +201,7 @@ def _use_code(actor: Actor, user: User, code: str) -> str:
     left = _use_recovery_code(rows[RECOVERY_CODES], code) if RECOVERY_CODES in rows else None
     if left is None:
         raise WrongSecondFactor
-    _changed(Event.USER_RECOVERY_CODE_USED, actor, held, _("A recovery code was used for your account"), left=left)
+    _changed(Event.USER_RECOVERY_CODE_USED, actor, held, "recovery_code_used", left=left)
     return str(RECOVERY_CODES)
 
 
@@ -253,13 +250,16 @@ def _end_codes_without_factor(held: User) -> None:
 
 
 def _changed(event: Event, actor: Actor, held: User, change: str, *, name: str = "", left: int | None = None) -> None:
-    """Log the change, with the name of a passkey as personal data, and email the user about it."""
+    """Log the change, with the name of a passkey as personal data, and email the user about it.
+
+    `change` is one of `accounts.account_mails.CHANGES`.
+    """
     personal = {"passkey": name} if name else {}
     metadata = {} if left is None else {"codesLeft": left}
     actor = actor.acting_as("user", held.id)
     record(Draft(event=event, actor=actor, user_id=held.id, personal=personal, metadata=metadata))
     facts = {"change": change, "name": name, "left": left}
-    send_mail("security_changed", to=held.email, zone=held.time_zone, actor=actor, context=facts)
+    send_mail("security_changed", user=held, actor=actor, facts=facts)
 
 
 @transaction.atomic

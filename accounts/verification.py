@@ -54,7 +54,7 @@ def send_address_code(*, actor: Actor, user: User, email: str) -> None:
     )
     is_foreign = address_is_taken(email) and email != user.email
     name = "address_taken" if is_foreign else "address_code"
-    send_mail(name, to=email, actor=actor, context={"code": code, "is_main": is_main_address(email)})
+    send_mail(name, to=email, user=user, actor=actor, facts={"code": code, "is_main": is_main_address(email)})
 
 
 @transaction.atomic
@@ -73,7 +73,7 @@ def confirm_address(*, actor: Actor, user: User, email: str, code: str) -> None:
     with _unique_or_taken():
         EmailAddress.objects.update_or_create(user=user, email=email, defaults={"verified": True})
     _record(Event.USER_EMAIL_ADDED, actor, user, email)
-    send_mail("address_added", to=user.email, zone=user.time_zone, actor=actor, context={"address": email})
+    send_mail("address_added", user=user, actor=actor, facts={"address": email})
 
 
 @transaction.atomic
@@ -87,7 +87,7 @@ def remove_address(*, actor: Actor, user: User, email: str) -> None:
     _record(Event.USER_EMAIL_REMOVED, actor, user, address.email)
     for to in (user.email, address.email):
         addresses = {"address": address.email, "main": user.email}
-        send_mail("address_removed", to=to, zone=user.time_zone, actor=actor, context=addresses)
+        send_mail("address_removed", to=to, user=user, actor=actor, facts=addresses)
 
 
 @transaction.atomic
@@ -110,7 +110,7 @@ def make_address_primary(*, actor: Actor, user: User, email: str) -> None:
     _record(Event.USER_EMAIL_CHANGED, actor, user, address.email)
     for to in (old, address.email):
         addresses = {"address": address.email, "main": address.email}
-        send_mail("address_changed", to=to, zone=user.time_zone, actor=actor, context=addresses)
+        send_mail("address_changed", to=to, user=user, actor=actor, facts=addresses)
 
 
 def verify_primary_address(user: User) -> None:

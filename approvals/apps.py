@@ -5,4 +5,4 @@ class ApprovalsConfig(AppConfig):
     name = "approvals"
 
     def ready(self) -> None:
-        from approvals import endings, erasure  # noqa: F401  connects their receivers
+        from approvals import endings, erasure, mails, notices  # noqa: F401  connect receivers, register emails

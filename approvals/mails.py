@@ -6,16 +6,17 @@ a failure of the mail server, loses that mail; the request still waits on the us
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
-from accounts.mails import mailed, send_mail
+from accounts.mail_text import Foreign, Words
+from accounts.mails import Content, Link, Occasion, mail, send_mail
 from accounts.models import User
 from accounts.services import lock_user
+from agents.mails import asking_agent, risk_of, title_of
 from approvals.audiences import services_by_approval
 from approvals.models import Approval
 from approvals.selectors import in_force, scopes_of
@@ -23,15 +24,16 @@ from approvals.statuses import fixed_fields
 from approvals.summaries import Act, Kind, Part, further_fields, summary_of
 from core import clock
 from core.actor import SYSTEM
+from core.formats import exactly, money
+from core.local import listed
 from core.sweeps import BATCH
-from core.zones import in_words
-from resources.risks import RISK_WORDS
 
 # Requests that are held back share one email per agent within this period.
 BATCH_PERIOD = timedelta(hours=1)
 VERB = re.compile(r"[A-Za-z][A-Za-z_-]{0,29}")
 FIELD = re.compile(r"[A-Za-z][A-Za-z_-]{0,19}")
 MAX_FIELDS = 8
+MAX_TITLE = 120
 # What an email may repeat from a request: an address, a host, a path or an id. Never a sentence, which could be a lure.
 STATED = re.compile(r"[\w.+@:/#-]{1,60}")
 
@@ -40,7 +42,11 @@ def notify_users(*, limit: int = BATCH) -> int:
     """Email users about up to `limit` requests of each kind, and return the number of requests."""
     now = clock.now()
     unnotified = Approval.objects.filter(in_force(now), notified_at=None, status=Approval.Status.PENDING)
-    alone = unnotified.filter(is_held=False).select_related("user", "agent", "consent__agent").order_by("created_at")
+    alone = (
+        unnotified.filter(is_held=False)
+        .select_related("user", "agent__organization", "consent__agent")
+        .order_by("created_at")
+    )
     notified = sum(_notify(approval, unnotified, now) for approval in alone[:limit])
     held = unnotified.filter(is_held=True).order_by().values_list("user", "agent").distinct()
     return notified + sum(_notify_batch(user_id, agent_id, unnotified, now) for user_id, agent_id in held[:limit])
@@ -50,17 +56,7 @@ def notify_users(*, limit: int = BATCH) -> int:
 def _notify(approval: Approval, unnotified: QuerySet[Approval], now: datetime) -> int:
     notified = unnotified.filter(pk=approval.pk).update(notified_at=now)
     if notified and _wants_mails(approval.user):
-        context = {
-            "agent": mailed(approval.agent.name),
-            "titles": [mailed(scope.title) for scope in scopes_of(approval)],
-            "summary": mailed_sentence(approval),
-            "risk": RISK_WORDS[Act.of(approval).risk],
-            "service": mailed_service(approval),
-            "fields": mailed_fields(approval),
-            "approval": approval,
-            "ends": in_words(approval.expires_at, approval.user.time_zone),
-        }
-        send_mail("approval_requested", to=approval.user.email, actor=SYSTEM, context=context)
+        send_mail("approval_requested", user=approval.user, actor=SYSTEM, facts={"approval": approval})
     return notified
 
 
@@ -72,66 +68,108 @@ def _notify_batch(user_id: str, agent_id: str, unnotified: QuerySet[Approval], n
     if held.filter(notified_at__gt=now - BATCH_PERIOD).exists():
         return 0
     notified = unnotified.filter(user=user_id, agent=agent_id, is_held=True).update(notified_at=now)
-    one = held.select_related("user", "agent").first()
+    one = held.select_related("user", "agent__organization").first()
     if notified and one and _wants_mails(one.user):
-        context: dict[str, Any] = {"agent": mailed(one.agent.name), "number": notified}
-        send_mail("approvals_held", to=one.user.email, actor=SYSTEM, context=context)
+        facts = {"agent": one.agent, "number": notified}
+        send_mail("approvals_held", user=one.user, actor=SYSTEM, facts=facts)
     return notified
 
 
-def mailed_summary(approval: Approval, *, is_ceiling: bool = False) -> str:
+@mail("approval_requested")
+def approval_requested(occasion: Occasion) -> Content:
+    approval: Approval = occasion.facts["approval"]
+    further = field_names(approval)
+    return Content(
+        subject=_("An agent asks for your approval"),
+        agent=asking_agent(approval.agent),
+        act=act_in_words(approval),
+        risk=risk_of(Act.of(approval).risk),
+        facts=[
+            *service_facts(approval),
+            *([(_("It also states"), further)] if further else []),
+            *((_("With the permission"), title_of(scope.id, scope.title)) for scope in scopes_of(approval)),
+            (_("Code"), approval.code),
+            (_("Decide until"), exactly(approval.expires_at, "short")),
+        ],
+        button=Link.to(_("See the request"), "web:approval", approval.id),
+        after=[_("There you approve or deny it. If you do nothing, it is denied.")],
+        ends=True,
+    )
+
+
+@mail("approvals_held")
+def approvals_held(occasion: Occasion) -> Content:
+    number = occasion.facts["number"]
+    waiting = ngettext("%(number)s more request waits for you.", "%(number)s more requests wait for you.", number)
+    return Content(
+        subject=_("An agent asks for many approvals"),
+        agent=asking_agent(occasion.facts["agent"]),
+        intro=[
+            _("It has asked for your approval more than five times within an hour."),
+            waiting % {"number": number},
+        ],
+        button=Link.to(_("See the requests"), "web:approvals"),
+        after=[_("You can deny them together. If you do nothing, they are denied.")],
+        ends=True,
+    )
+
+
+def summary_in_words(approval: Approval, *, is_ceiling: bool = False) -> str:
     """Return what the request would do, as an email may say it, or "" if an email may not repeat a part of it.
 
     With `is_ceiling`, the amount is the maximum that a standing approval allows.
     """
     summary = summary_of(approval)
-    shown = {name: _mailed_part(name, part) for name, part in summary.parts.items()}
+    shown = {name: _part_in_words(name, part) for name, part in summary.parts.items()}
     if is_ceiling and shown.get("amount"):
         shown["amount"] = _("up to %(amount)s") % {"amount": shown["amount"]}
-    return summary.template % shown if all(shown.values()) else ""
+    return Words(summary.template, **shown) if all(shown.values()) else ""
 
 
-def mailed_sentence(approval: Approval, *, is_ceiling: bool = False) -> str:
+def act_in_words(approval: Approval, *, is_ceiling: bool = False) -> str:
     """Return the same, or the title of what the request would do if an email may not repeat a part of it."""
-    return mailed_summary(approval, is_ceiling=is_ceiling) or mailed(Act.of(approval).title)
+    return summary_in_words(approval, is_ceiling=is_ceiling) or _title_in_words(Act.of(approval).title)
 
 
-def mailed_fields(approval: Approval, *, only_fixed: bool = False) -> str:
+def field_names(approval: Approval, *, only_fixed: bool = False) -> str:
     """Return the names of the fields that the request's sentence leaves out, on one line. Others are counted.
 
     With `only_fixed`, return only the fields that a standing approval fixes.
     """
-    names = further_fields(approval) if mailed_summary(approval) else sorted(approval.context)
+    names = further_fields(approval) if summary_in_words(approval) else sorted(approval.context)
     if only_fixed:
         names = [name for name in names if name in fixed_fields(approval.context)]
     shown = [name for name in names if FIELD.fullmatch(name)][:MAX_FIELDS]
     left = len(names) - len(shown)
     more = ngettext("%(number)s more field", "%(number)s more fields", left) % {"number": left}
-    return ", ".join([*shown, *([more] if left else [])])
+    return listed([*shown, *([more] if left else [])])
 
 
-def mailed_service(approval: Approval) -> str:
-    """Return a sentence that names the service of the request."""
+def service_facts(approval: Approval) -> list[tuple[str, str]]:
+    """Return the service of the request, and whether the caller proved to be it."""
     services = services_by_approval([approval])[approval.pk]
-    if services.service is None:
-        return "" if services.is_authenticated else _("Unknown service.")
     service = services.service
-    names = {name: mailed(getattr(service, name)) for name in ("name", "host", "organization")}
-    if services.is_authenticated:
-        return _("For the service %(name)s at %(host)s, of %(organization)s.") % names
-    return _("Unconfirmed service: %(name)s at %(host)s, of %(organization)s.") % names
+    if service is None:
+        return [] if services.is_authenticated else [(_("Service"), _("Unknown service."))]
+    values = {name: Foreign(getattr(service, name)) for name in ("name", "host", "organization")}
+    named = Words(_("%(name)s at %(host)s, of %(organization)s"), **values)
+    return [(_("Service") if services.is_authenticated else _("Unconfirmed service"), named)]
 
 
-def _mailed_part(name: str, part: Part) -> str:
+def _part_in_words(name: str, part: Part) -> str:
     if part.kind is Kind.OWN:
         return str(part.value)
     if part.kind is Kind.TITLE:
-        return mailed(part.value)
+        return _title_in_words(part.value)
     if part.kind is Kind.AMOUNT:
-        return f"{part.value.value} {part.value.currency}"
+        return money(part.value._asdict())
     pattern = VERB if name == "verb" else STATED
     is_short = isinstance(part.value, str) and pattern.fullmatch(part.value) is not None
-    return mailed(part.value) if is_short else ""
+    return Foreign(part.value) if is_short else ""
+
+
+def _title_in_words(title: str) -> str:
+    return Foreign(pgettext("scope title", title), most=MAX_TITLE)
 
 
 def _wants_mails(user: User) -> bool:

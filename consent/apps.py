@@ -5,4 +5,4 @@ class ConsentConfig(AppConfig):
     name = "consent"
 
     def ready(self) -> None:
-        from consent import endings, impact  # noqa: F401  connects their receivers
+        from consent import endings, impact, notices  # noqa: F401  connect receivers, register emails

@@ -1,17 +1,24 @@
 """Emails that tell a user that an agent may do something new."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from accounts.mails import mailed
+from django.utils.translation import gettext as _
+
+from accounts.account_mails import checks, origin, reset_link
+from accounts.mail_text import Words
+from accounts.mails import Content, Link, Occasion, Permission, mail
 from accounts.models import User
 from accounts.notices import add_notice
+from agents.mails import asking_agent, permission
 from consent.connections import Change
 from consent.models import Consent
 from core.actor import Actor
-from core.zones import in_words
-from resources.catalogue import read_snapshot
+from core.formats import exactly
 
 MAX_LISTED = 20
+# What a notice keeps of each scope.
+SHOWN = ("id", "title", "riskLevel")
 
 
 def announce_grant(*, actor: Actor, consent: Consent, user: User, change: Change, at: datetime) -> None:
@@ -19,12 +26,61 @@ def announce_grant(*, actor: Actor, consent: Consent, user: User, change: Change
     wider = change.wider if user.grant_mails else []
     if not wider:
         return
-    titles = [mailed(scope.title) for scope in read_snapshot(change.shown) if scope.id in wider]
-    facts = {
-        "agent": mailed(consent.agent.name),
-        "titles": titles[:MAX_LISTED],
-        "more": len(titles[MAX_LISTED:]),
-        "ends": in_words(consent.expires_at, user.time_zone),
-        "consent": consent.id,
-    }
+    # With the titles that the user was shown: those of the catalogue and of organizations can change.
+    scopes = [{name: scope[name] for name in SHOWN} for scope in change.shown if scope["id"] in wider]
+    facts = {"consent": consent.id, "scopes": scopes}
     add_notice("access_widened" if change.replaced else "access_granted", user=user, actor=actor, at=at, facts=facts)
+
+
+@mail("access_granted")
+def access_granted(occasion: Occasion) -> Content:
+    what = _("This agent may now act for you until %(end)s. It may:")
+    return _access(occasion, _("An agent may now act for you"), what)
+
+
+@mail("access_widened")
+def access_widened(occasion: Occasion) -> Content:
+    what = _("This agent may now do more for you than before until %(end)s. New or extended permissions:")
+    return _access(occasion, _("An agent may now do more for you"), what)
+
+
+def _access(occasion: Occasion, subject: str, what: str) -> Content:
+    consent = Consent.objects.select_related("agent__organization").get(pk=occasion.facts["consent"])
+    scopes = occasion.facts.get("scopes", ())
+    return about_access(
+        occasion,
+        consent,
+        subject=subject,
+        intro=[Words(what, end=exactly(consent.expires_at, "short"))],
+        permissions=[permission(scope["id"], scope["title"], scope["riskLevel"]) for scope in scopes],
+    )
+
+
+def about_access(
+    occasion: Occasion,
+    consent: Consent,
+    *,
+    subject: str,
+    intro: Sequence[str],
+    permissions: Sequence[Permission],
+    act: str = "",
+    bounds: Sequence[tuple[str, str]] = (),
+) -> Content:
+    """Return the email about what the agent of the consent newly may, and what to do if the user did not allow it."""
+    return Content(
+        subject=subject,
+        agent=asking_agent(consent.agent),
+        intro=intro,
+        act=act,
+        permissions=permissions[:MAX_LISTED],
+        more=len(permissions[MAX_LISTED:]),
+        facts=[*bounds, *origin(occasion)],
+        call=[_("On its page you see everything that it may do, and can pause it or revoke its access.")],
+        button=Link.to(_("Look at this agent"), "web:connection", consent.id),
+        after=[
+            _("If you did not allow this, revoke its access there and reset your password now."),
+            _("A new password also ends all other sessions."),
+        ],
+        links=[reset_link(), *checks()],
+        ends=True,
+    )

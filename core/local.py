@@ -4,13 +4,15 @@ The language is the page's. The region comes from the browser, so that an Englis
 German numbers: the locale is `en_DE`. Both are read when a page first needs them: the API never does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
+from babel.core import get_global
 from babel.lists import format_list
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +26,8 @@ from core.zones import find_zone
 ZONE_COOKIE = "timezone"
 
 _request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
+# The zone of the reader of an email.
+_zone: ContextVar[ZoneInfo | None] = ContextVar("zone", default=None)
 
 
 class LocalMiddleware:
@@ -40,12 +44,25 @@ class LocalMiddleware:
             _request.reset(token)
 
 
+@contextmanager
+def in_zone(name: str) -> Iterator[None]:
+    """Format times for an email in this zone, or the server's if it has no such name, and numbers as in its country."""
+    token = _zone.set(find_zone(name) or ZoneInfo(settings.TIME_ZONE))
+    try:
+        yield
+    finally:
+        _zone.reset(token)
+
+
 def local_zone() -> ZoneInfo:
     """Return the zone that the user chose, else the browser's (a script sets the cookie), else the server's."""
+    zone = _zone.get()
+    if zone is not None:
+        return zone
     request = _request.get()
     if request is None:
         return ZoneInfo(settings.TIME_ZONE)
-    zone: ZoneInfo | None = getattr(request, "_local_zone", None)
+    zone = getattr(request, "_local_zone", None)
     if zone is None:
         chosen = getattr(getattr(request, "user", None), "time_zone", "")
         zone = find_zone(chosen) or find_zone(request.COOKIES.get(ZONE_COOKIE, "")) or ZoneInfo(settings.TIME_ZONE)
@@ -54,10 +71,13 @@ def local_zone() -> ZoneInfo:
 
 
 def local_locale() -> Locale:
-    """Return the locale of the page's language in the browser's region."""
-    request = _request.get()
-    accepted = request.headers.get("Accept-Language", "") if request else ""
-    return _locale(get_language() or settings.LANGUAGE_CODE, accepted[:100])
+    """Return the locale of the page's language in the browser's region, or of an email in the region of its zone."""
+    request, zone, language = _request.get(), _zone.get(), get_language() or settings.LANGUAGE_CODE
+    if zone is not None:
+        accepted = f"{language}-{get_global('zone_territories').get(zone.key, '')}"
+    else:
+        accepted = request.headers.get("Accept-Language", "") if request else ""
+    return _locale(language, accepted[:100])
 
 
 def listed(items: Iterable[str], style: Literal["standard", "or"] = "standard") -> str:

@@ -1,11 +1,7 @@
 """Time zones, by their IANA names."""
 
-from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
-
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _
 
 # Zones named after places. The others are kept for old programs, except UTC.
 AREAS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
@@ -30,16 +26,6 @@ def match_zone(text: str) -> str | None:
     cities = [name for name in zone_names() if name.rpartition("/")[2].casefold() == wanted]
     found = exact or cities
     return found[0] if len(found) == 1 else None
-
-
-def in_words(moment: datetime, name: str) -> str:
-    """Return the date and the time to the minute in the zone with this name, else in UTC, and which zone it is."""
-    zone = find_zone(name)
-    local = moment.astimezone(zone or UTC)
-    facts = {"day": date_format(local, "j F Y"), "time": date_format(local, "H:i")}
-    if zone is None:
-        return _("%(day)s, %(time)s UTC") % facts
-    return _("%(day)s, %(time)s (%(zone)s)") % {**facts, "zone": name.replace("_", " ")}
 
 
 @lru_cache(maxsize=1)

@@ -5,4 +5,4 @@ class DevelopersConfig(AppConfig):
     name = "developers"
 
     def ready(self) -> None:
-        from developers import erasure  # noqa: F401  connects its receiver
+        from developers import credential_mails, domain_mails, erasure  # noqa: F401  register emails, connect a receiver

@@ -3,7 +3,12 @@
 from enum import StrEnum
 from typing import Any
 
-from accounts.mails import mailed
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy as lazy
+
+from accounts.account_mails import checks, origin, reset_link
+from accounts.mail_text import Foreign
+from accounts.mails import Content, Link, Occasion, mail
 from accounts.models import User
 from accounts.notices import add_notice
 from core import clock
@@ -22,6 +27,19 @@ class Made(StrEnum):
     SERVER_SECRET = "server_secret"
 
 
+IN_WORDS = {
+    Made.API_KEY: lazy("An API key was created with your AgentGate account."),
+    Made.AGENT: lazy("An agent with a client secret was registered with your AgentGate account."),
+    Made.CLIENT_SECRET: lazy("A client secret of an agent was created with your AgentGate account."),
+    Made.REDIRECT_URIS: lazy(
+        "Redirect URIs were added with your AgentGate account. Users' authorization codes can be sent there."
+    ),
+    Made.RESOURCE_SERVER: lazy("A resource server with a secret was registered with your AgentGate account."),
+    Made.SERVER_SECRET: lazy("A secret of a resource server was created with your AgentGate account."),
+}
+MAX_URI = 200
+
+
 def mail_about_credential(made: Made, *, actor: Actor, name: str = "", uris: tuple[str, ...] = ()) -> None:
     """Mail the acting developer. `name` is the key's, or that of the agent or service.
 
@@ -33,5 +51,28 @@ def mail_about_credential(made: Made, *, actor: Actor, name: str = "", uris: tup
 
 
 def mail_owner(made: Made, *, user: User, actor: Actor, name: str = "", uris: tuple[str, ...] = ()) -> None:
-    facts: dict[str, Any] = {"made": made, "name": mailed(name), "uris": [mailed(uri) for uri in uris]}
+    facts: dict[str, Any] = {"made": made, "name": name, "uris": uris}
     add_notice("credential_made", user=user, actor=actor, at=clock.now(), facts=facts)
+
+
+@mail("credential_made")
+def credential_made(occasion: Occasion) -> Content:
+    made, name, uris = (occasion.facts[key] for key in ("made", "name", "uris"))
+    subject = _("A credential was created with your account")
+    if made == Made.REDIRECT_URIS:
+        subject = _("Redirect URIs were added to one of your agents")
+    return Content(
+        subject=subject,
+        intro=[str(IN_WORDS[made])],
+        facts=[
+            *([(_("Name"), Foreign(name))] if name else []),
+            *((_("Redirect URI"), Foreign(uri, most=MAX_URI)) for uri in uris),
+            *origin(occasion),
+        ],
+        call=[
+            _("If this was you, you can ignore this email."),
+            _("If it was not, reset your password now. Then end what was created: a reset alone does not."),
+        ],
+        button=reset_link(),
+        links=[Link.to(_("See and end what was created with your account"), "web:issued"), *checks()],
+    )

@@ -22,7 +22,6 @@ from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import Conflict, Invalid, NotFound
 from core.wording import Filled
-from core.zones import in_words
 from developers.acting import hold_developer
 from developers.domain_holders import claim_of_host
 from developers.domain_names import UnusableDomain, canonical_domain
@@ -219,7 +218,7 @@ def _challenge_holder(claim: DomainClaim) -> None:
 def _tell(claim: DomainClaim, name: str, now: datetime, *, until: datetime | None = None) -> None:
     """Let a worker mail each developer of the organization."""
     for user in User.objects.filter(developer__organization=claim.organization_id, is_active=True):
-        facts = {"domain": claim.name, "until": in_words(until, user.time_zone) if until else ""}
+        facts = {"domain": claim.name, "until": until.isoformat() if until else None}
         add_notice(name, user=user, actor=SYSTEM, at=now, facts=facts)
 
 

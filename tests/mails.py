@@ -1,7 +1,11 @@
 """Codes and links in mails."""
 
 import re
+from datetime import datetime
 from typing import Any
+
+from core.formats import exactly
+from core.local import in_zone
 
 # What a mail leads to if its reader did not do what it tells of: passkeys outlive a new password.
 REMEDIES = ("/accounts/password/reset/", "/account/security", "/accounts/email/")
@@ -13,6 +17,17 @@ def code_in(mail: Any) -> str:
     found = CODE.search(mail.body)
     assert found, mail.body
     return found[1]
+
+
+def time_in_words(moment: datetime, zone: str) -> str:
+    """Return a time as a mail to a user in this zone says it."""
+    with in_zone(zone):
+        return exactly(moment, "short")
+
+
+def read(mail: Any) -> str:
+    """Return the text of the mail as its reader sees it, without the characters that keep names from becoming links."""
+    return str(mail.body).replace("\u2060", "")
 
 
 def link_in(mail: Any) -> str:

@@ -31,14 +31,14 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPLETE: frozenset[str] = frozenset()
 # Files with texts that only developers, administrators and programs read. Those are in English.
 ENGLISH_ONLY = re.compile(
-    r"(administration|agents|api|benchmarks|demo|developers|docs|insights|limits|oauth|sdk|server|tests|tools)/"
+    r"(administration|agents|api|benchmarks|demo|developers(?!/credential_mails)|docs|insights|limits|oauth|sdk|server"
+    r"|tests|tools)/"
     r"|audit/proof/|decisions/whatif/|policies/(\w+\.py|rules/cedar)|web/(portal|public/docs|public/landing)/"
     r"|accounts/access\.py|core/(fetching|http|idempotency|locks|rotation|uris)\.py|consent/services\.py"
     r"|resources/(authentication|catalogue|custom_scopes|errors|identifiers|services)\.py|web/forms/deleting\.py"
     r"|templates/(admin|oauth|web/portal|web/public/docs|web/public/landing)/"
     r"|templates/layouts/(agent|developer|docs|policy)\.html"
     r"|templates/components/(named_secrets|secret|secret_status)\.html"
-    r"|templates/account/email/(domain|services)_\w+\.(txt|html)"
 )
 # Events that no user is the person of, or the actor.
 ENGLISH_EVENTS = re.compile(

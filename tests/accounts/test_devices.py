@@ -19,7 +19,7 @@ from core import clock
 from core.actor import Actor
 from core.browser import KNOWN_DEVICE_LIFETIME
 from tests.log import log_entries
-from tests.mails import REMEDIES, leads_to
+from tests.mails import REMEDIES, leads_to, read
 from tests.threads import race
 from tests.world import PASSWORD, as_user, make_user
 
@@ -77,9 +77,9 @@ def test_the_mail_says_what_happened_when_from_where_and_what_to_do(ada: User, m
     (mail,) = mailoutbox
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] Sign-in with a new browser or program"
-    assert "When: 1 July 2026, 12:00 (Europe/Berlin)\n" in mail.body
+    assert "When: 1 Jul 2026, 12:00 CEST\n" in mail.body
     assert "Browser or program (as reported): Chrome on Windows\n" in mail.body
-    assert "From: the IP address 127.0.0.1\n" in mail.body
+    assert "From: IP address 127.0.0.1\n" in mail.body
     assert leads_to(mail, *REMEDIES, "/account/sessions", "/account/notifications")
 
 
@@ -143,7 +143,7 @@ def test_a_program_is_known_by_its_name_and_network(ada: User, mailoutbox: list[
 def test_no_link_can_be_made_of_what_a_program_says_of_itself(ada: User, mailoutbox: list[Any]) -> None:
     use_program(ada, "evil.example\r\nhttps://evil.example/x")
     mail_notices()
-    assert "evil. example" in mailoutbox[0].body
+    assert "evil.example" in read(mailoutbox[0])
     assert "evil.example" not in mailoutbox[0].body
 
 

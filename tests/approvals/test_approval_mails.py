@@ -10,12 +10,11 @@ import time_machine
 from accounts.choices import choose_mails
 from accounts.models import User
 from agents.models import Agent
-from approvals.mails import mailed
 from approvals.tasks import mail_approvals
 from consent.models import Consent
 from core import clock
-from core.zones import in_words
 from tests.approvals import Asks, make_approval
+from tests.mails import read, time_in_words
 from tests.threads import race
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server
 
@@ -29,9 +28,9 @@ def test_each_request_is_mailed_once(ada: User, asks: Asks, mails: list[Any]) ->
     assert [mail.to for mail in mails] == [["ada@example.com"]] * 2
     for approval, mail in zip(asked, mails, strict=True):
         assert mail.subject == "[AgentGate] An agent asks for your approval"
-        assert "The agent SmartMail asks for your approval." in mail.body
-        assert "With the permission: Send email as you" in mail.body
-        assert f"approve or deny it until {in_words(approval.expires_at, ada.time_zone)}, open:" in mail.body
+        assert mail.body.startswith("SmartMail\nAn AI agent by Acme\nDeveloper not verified\n")
+        assert "\nWith the permission: Send email as you\n" in mail.body
+        assert f"\nDecide until: {time_in_words(approval.expires_at, ada.time_zone)}\n" in mail.body
         assert f"http://localhost:8000/approvals/{approval.id}\n" in mail.body
         assert "http://localhost:8000/account/notifications\n" in mail.body
 
@@ -53,7 +52,7 @@ def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mails
     mail_approvals()
     (mail,) = mails
     assert re.findall(r"\bevil\.\w|\w@\w|\w/\w*evil|https?://(?!localhost)", mail.body) == []
-    assert "It also states: amount, recipient, text, verb." in mail.body
+    assert "\nIt also states: amount, recipient, text and verb\n" in mail.body
     assert "\u202e" not in mail.body
     assert "x" * 61 not in mail.body
     assert "wants to" not in mail.body
@@ -65,15 +64,15 @@ def test_the_service_is_named_with_host_and_organization(asks: Asks, mails: list
     asks(server_id=server.id)
     asks(named_server_id=server.id)
     mail_approvals()
-    named = f"{server.name} at mail. rival. example, of Rival.\n"
-    assert f"\nFor the service {named}" in mails[0].body
-    assert f"\nUnconfirmed service: {named}" in mails[1].body
+    named = f"{server.name} at mail.rival.example, of Rival\n"
+    assert f"\nService: {named}" in read(mails[0])
+    assert f"\nUnconfirmed service: {named}" in read(mails[1])
 
 
 def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mails: list[Any]) -> None:
     asks(context={"verb": "pay", "recipient": "shop", "account": "call 0800", "Call-0800-now": 1, "cc": ["eve"]})
     mail_approvals()
-    assert "It also states: account, cc, 1 more field. Read that on the page.\n" in mails[0].body
+    assert "\nIt also states: account, cc and 1 more field\n" in mails[0].body
     assert "0800" not in mails[0].body
 
 
@@ -82,17 +81,17 @@ def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mails: list[Any])
     [
         ({"verb": "delete"}, "Delete"),
         ({"verb": "archive"}, "Send email as you"),
-        ({"verb": "send", "recipient": "bob@acme.com"}, "Send an email to bob@ acme. com"),
+        ({"verb": "send", "recipient": "bob@acme.com"}, "Send an email to bob@acme.com"),
         (
             {"verb": "pay", "recipient": "shop.example", "amount": {"value": "19.90", "currency": "EUR"}},
-            "Pay 19.90 EUR to shop. example",
+            "Pay €19.90 to shop.example",
         ),
     ],
 )
 def test_the_mail_says_what_it_would_do(asks: Asks, mails: list[Any], context: dict[str, Any], line: str) -> None:
     asked = asks(context=context)
     mail_approvals()
-    assert f"\n    {line}\n" in mails[0].body
+    assert f"\n    {line}\n" in read(mails[0])
     assert f"\nCode: {asked.code}\n" in mails[0].body
 
 
@@ -112,20 +111,6 @@ def test_the_mail_leaves_out_what_could_lure(asks: Asks, mails: list[Any], conte
     body = mails[0].body
     assert "\n    Send email as you\n\nHigh risk\n" in body
     assert "delete" not in body.lower()
-
-
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("Acme", "Acme"),
-        ("a.b", "a. b"),
-        ("http://x.y", "http: / / x. y"),
-        ("a@b.c", "a@ b. c"),
-        ("Inc. & Co", "Inc. & Co"),
-    ],
-)
-def test_names_do_not_become_links(name: str, shown: str) -> None:
-    assert mailed(name) == shown
 
 
 def test_held_requests_are_mailed_together_at_most_once_per_hour(ada: User, asks: Asks, mails: list[Any]) -> None:

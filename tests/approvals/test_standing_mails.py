@@ -17,9 +17,8 @@ from core import clock
 from core.actor import Actor
 from core.errors import DomainError
 from core.money import Amount
-from core.zones import in_words
 from tests.approvals import Asks, make_approval
-from tests.mails import REMEDIES, leads_to
+from tests.mails import REMEDIES, leads_to, read, time_in_words
 from tests.threads import race
 from tests.world import as_user
 
@@ -64,12 +63,12 @@ def test_an_accepted_rule_is_mailed_with_its_bounds(example: Approval, ada: User
     (mail,) = mailoutbox
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] An agent may now do something without asking you"
-    ends = in_words(example.consent.expires_at, ada.time_zone)
-    assert f"The agent SmartMail may now do this without asking you, until {ends}:" in mail.body
-    assert "    Pay up to 20 EUR to shop. example\n" in mail.body
-    assert "At most 5 times a day.\n" in mail.body
-    assert "\n- Send email as you\n" in mail.body
-    assert "From: the IP address 203.0.113.9\n" in mail.body
+    ends = time_in_words(example.consent.expires_at, ada.time_zone)
+    assert f"\nThis agent may now do this without asking you until {ends}:\n" in mail.body
+    assert "    Pay up to €20.00 to shop.example\n" in read(mail)
+    assert "\nAt most: 5 times a day\n" in mail.body
+    assert "\n- Send email as you (High risk)\n" in mail.body
+    assert "From: IP address 203.0.113.9\n" in mail.body
     assert leads_to(mail, f"/connections/{example.consent_id}", *REMEDIES, "/account/notifications")
 
 
@@ -107,7 +106,7 @@ def test_the_mail_about_a_long_approval_says_what_it_is_for(asks: Asks, ada: Use
     approve(asks(), ada, for_target=True, expires_in_seconds=7 * DAY)
     mail_notices()
     (mail,) = mailoutbox
-    assert "    Send an email to bob@ example. com\n" in mail.body
+    assert "    Send an email to bob@example.com\n" in read(mail)
     assert "times a day" not in mail.body
 
 
@@ -115,7 +114,8 @@ def test_the_mail_names_what_else_must_be_the_same(asks: Asks, ada: User, mailou
     mailoutbox.clear()
     approve(asks(context={**SHOP, "account": "DE1", "text": "Hi"}), ada, for_target=True, expires_in_seconds=7 * DAY)
     mail_notices()
-    assert "may be lower. These must be the same as in the request: account.\n" in mailoutbox[0].body
+    assert "\nMust be the same as in the request: account\n" in mailoutbox[0].body
+    assert "\nMay differ: Only the text, the changes and the task. The amount may be lower.\n" in mailoutbox[0].body
     assert "DE1" not in mailoutbox[0].body
 
 

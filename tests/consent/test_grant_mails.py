@@ -21,8 +21,7 @@ from consent.terms import GivenTerms
 from core import clock
 from core.actor import Actor
 from core.errors import DomainError
-from core.zones import in_words
-from tests.mails import REMEDIES, leads_to
+from tests.mails import REMEDIES, leads_to, time_in_words
 from tests.threads import race
 from tests.world import as_user, ask
 
@@ -44,10 +43,11 @@ def test_the_first_grant_is_mailed_once(agent: Agent, ada: User, mailoutbox: lis
     (mail,) = mailoutbox
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] An agent may now act for you"
-    ends = in_words(consent.expires_at, ada.time_zone)
-    assert f"The agent SmartMail may now act for you, until {ends}." in " ".join(mail.body.split())
-    assert "\n- Read your email\n" in mail.body
-    assert "From: the IP address 203.0.113.9\n" in mail.body
+    ends = time_in_words(consent.expires_at, ada.time_zone)
+    assert mail.body.startswith("SmartMail\nAn AI agent by Acme\nDeveloper not verified\n")
+    assert f"\nThis agent may now act for you until {ends}. It may:\n" in mail.body
+    assert "\n- Read your email (Standard risk)\n" in mail.body
+    assert "From: IP address 203.0.113.9\n" in mail.body
     assert f"http://localhost:8000/connections/{consent.id}\n" in mail.body
     assert leads_to(mail, *REMEDIES, "/account/notifications")
 
@@ -58,9 +58,9 @@ def test_a_widened_connection_is_mailed_with_what_is_new(agent: Agent, ada: User
     mail_notices()
     mail = mailoutbox[1]
     assert mail.subject == "[AgentGate] An agent may now do more for you"
-    assert re.findall(r"^- (.+)$", mail.body, re.M) == ["Send email as you"]
-    ends = in_words(Consent.objects.get(status="approved").expires_at, ada.time_zone)
-    assert f"may now do more for you than before, until {ends}." in " ".join(mail.body.split())
+    assert re.findall(r"^- (.+)$", mail.body, re.M) == ["Send email as you (High risk)"]
+    ends = time_in_words(Consent.objects.get(status="approved").expires_at, ada.time_zone)
+    assert f"may now do more for you than before until {ends}." in mail.body
 
 
 def test_a_scope_that_no_longer_asks_is_mailed(agent: Agent, ada: User, mailoutbox: list[Any]) -> None:

@@ -63,7 +63,7 @@ def test_the_mail_about_a_credential_says_what_and_leads_to_the_list(act: Act, s
     (mail,) = mailoutbox
     assert mail.to == [scene.user.email]
     assert "/account/credentials" in mail.body
-    assert "with your AgentGate account" in mail.body or "your AgentGate account added" in mail.body
+    assert "with your AgentGate account" in mail.body
 
 
 @pytest.mark.parametrize("path", LEADS)

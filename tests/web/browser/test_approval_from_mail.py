@@ -11,6 +11,7 @@ from approvals.tasks import mail_approvals
 from core.secrets import digest
 from tests.approvals import make_approval
 from tests.constants import PASSWORD
+from tests.mails import read
 from tests.web.browser.pages.approvals import pay, teach
 from tests.world import allow, ask, make_agent, make_developer, make_user
 
@@ -40,7 +41,7 @@ def test_a_decision_takes_few_steps(
 ) -> None:
     mail_approvals()
     (mail,) = mailoutbox
-    assert "Pay 19.90 EUR to shop. example" in mail.body
+    assert "Pay €19.90 to shop.example" in read(mail)
     tab = open_tab(javascript=javascript)
     tab.page.set_viewport_size(PHONE)
     started = time.monotonic()

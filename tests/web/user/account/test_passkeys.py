@@ -63,7 +63,7 @@ def test_a_new_passkey_is_listed_logged_mailed_and_comes_with_recovery_codes(
     assert "10 codes are left" in listed
     assert log_entries(event="user.passkey_added", user_id=ada.id).count() == 1
     assert [mail.subject for mail in mails] == ["[AgentGate] A passkey was added to your account"]
-    assert "(My laptop)" in mails[0].body
+    assert "Name: My laptop\n" in mails[0].body
     assert leads_to(mails[0], *REMEDIES)
 
 
