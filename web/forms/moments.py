@@ -27,6 +27,16 @@ class PeriodInput(forms.DateInput):
         return context
 
 
+class MomentInput(PeriodInput):
+    """A `PeriodInput` that asks for a time too while it is empty."""
+
+    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
+        context = super().get_context(name, value, attrs)
+        if context["widget"]["value"] is None:
+            context["widget"]["type"] = "datetime-local"
+        return context
+
+
 class PeriodField(forms.Field):
     """A day (`2026-11-27`) or a moment (`2026-11-27T14:00`) in the user's zone, or with an offset. The value is in UTC.
 
@@ -58,12 +68,12 @@ class PeriodField(forms.Field):
 
     def _read(self, text: str) -> datetime:
         if (day := _day(text)) is not None:
-            _require_year(day)
+            require_year(day)
             return start_of_day(day, int(self.is_end))
         moment = parse_datetime(text)
         if moment is None:
             raise ValueError(text)
-        _require_year(moment)
+        require_year(moment)
         return (moment if moment.tzinfo else moment.replace(tzinfo=local_zone())).astimezone(UTC)
 
 
@@ -72,7 +82,7 @@ def start_of_day(day: date, later: int = 0) -> datetime:
     return datetime.combine(day + timedelta(days=later), time(), local_zone()).astimezone(UTC)
 
 
-def _require_year(day: date) -> None:
+def require_year(day: date) -> None:
     if day.year not in YEARS:
         raise ValueError(day)
 

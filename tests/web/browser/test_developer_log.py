@@ -36,13 +36,18 @@ def test_an_entry_opens_beside_the_table_and_escape_closes_it(tab: Any) -> None:
     drawer.get_by_role("heading", name="Proof").wait_for()
     assert "entry=log_" in tab.page.url
     assert tab.page.evaluate("document.activeElement.id") == "entry-title"
-    tab.page.get_by_text("Filter", exact=True).click()
-    tab.page.get_by_label("User ID").fill("usr_1")
+    search = tab.page.get_by_label("Search", exact=True)
+    search.fill("token.verify since:2h")
     tab.page.keyboard.press("Escape")
     assert tab.page.evaluate("document.activeElement.tagName") == "BODY"
-    assert tab.page.get_by_label("User ID").input_value() == "usr_1"
+    assert search.input_value() == "token.verify since:2h"
     tab.page.keyboard.press("Escape")
     drawer.wait_for(state="detached")
     assert "entry=" not in tab.page.url
     assert tab.page.evaluate("document.activeElement.id") == link
+    search.fill("token.verify since:2h")
+    search.press("Enter")
+    tab.page.wait_for_url(lambda url: urlsplit(url).query == "event=token.verify&from=2h")
+    assert search.input_value() == "event:token.verify"
+    assert tab.page.get_by_label("Time").input_value() == "2h"
     assert tab.page.evaluate("window.isSamePage")

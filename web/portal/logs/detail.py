@@ -6,13 +6,17 @@ from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
 
 from audit.readers.reading import AuditEntry
 from audit.selectors import entry_for_organization
 from audit.signing import checkpoints
-from core.text import escape_invisible
+from core.text import escape_invisible, plain_text
+from decisions.wording import sentence_of
 from resources.catalogue import Scope, describe_scopes
 from web.portal.logs.names import OwnNames
+from web.portal.logs.phrases import ACTING
 from web.portal.logs.rows import LogRow, read_rows
 
 
@@ -37,6 +41,21 @@ class LogDetail:
     scopes: list[Scope]
     proof: Proof
     whole: str
+
+    @property
+    def act(self) -> str:
+        """What happened, as a sentence. Developers do not learn the names of users."""
+        content, titles = self.row.content, [plain_text(scope.title) for scope in self.scopes]
+        words = {
+            "actor": self.row.actor_name or str(ACTING.get(content["actor"]["kind"], ACTING["anonymous"])),
+            "agent": self.row.agent_name or _("An agent"),
+            "person": _("A user"),
+            "account": _("the account of a user"),
+            "organization": _("your organization"),
+            "policy": self.row.policy_name,
+            "scopes": get_text_list(titles, _("and")) or plain_text(content["action"]) or _("no specific scopes"),
+        }
+        return str(sentence_of(content)) % words
 
 
 def read_detail(entry_id: str, own: OwnNames) -> LogDetail:

@@ -14,7 +14,7 @@ from audit.selectors import entries_for_organization
 from core import clock
 from core.http import SeeOther
 from developers.models import Developer
-from web.portal.logs.forms import LogFilterForm
+from web.portal.logs.forms import SEARCH, LogFilterForm
 from web.portal.logs.names import OwnNames, suggested_names
 from web.portal.logs.rows import LogRow, read_rows
 from web.requests.access import developer_actor, for_developers, posted_from
@@ -49,11 +49,11 @@ COLUMNS: Mapping[str, Callable[[LogRow], Any]] = {
 def export(request: HttpRequest, developer: Developer, format_name: str) -> HttpResponseBase:
     """Send what the filters in the URL show, up to now. The download is logged, but does not include its own entry.
 
-    An invalid filter leads back to the page, which shows what is wrong.
+    An invalid filter, and a search, lead to the page, which shows what is wrong, or has the filters in its URL.
     """
     now, own = clock.now(), suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
-    if not form.is_valid():
+    if not form.is_valid() or SEARCH in request.GET:
         return SeeOther(f"{reverse('web:logs')}?{request.GET.urlencode()}")
     listing = entries_for_organization(developer.organization_id, up_to(now, form.filters()))
     batches = _read_all(listing, own, form.foreign_request_id)

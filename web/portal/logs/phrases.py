@@ -18,6 +18,17 @@ ACTORS = {
     "anonymous": _("Unknown caller"),
 }
 
+# The actors in a sentence.
+ACTING = {
+    "service": _("A resource server"),
+    "agent": _("The agent"),
+    "user": _("A user"),
+    "developer": _("A developer"),
+    "administrator": _("An administrator"),
+    "system": _("AgentGate"),
+    "anonymous": _("An unknown caller"),
+}
+
 # What decided instead of a policy of the organization.
 DECIDERS: Mapping[str, Any] = {
     facets.USER: _("A limit of the user"),
@@ -31,3 +42,28 @@ STEPS: Mapping[Step, Any] = {
     Step.DENIED: _("Denied"),
     Step.ABANDONED: _("Abandoned"),
 }
+
+# What the search takes besides the filters with own fields: an example, and what it finds.
+SEARCHES = (
+    ("agent:Postie", _("an agent, by its name, ID or client ID")),
+    ("outcome:denied", _("what was allowed, denied or recorded")),
+    ("since:2h", _("the last two hours. Also 30m, 7d, a date or a time")),
+    ("until:2026-11-27T14:00", _("what happened before a date or a time")),
+    ("event:token.verify", _("a kind of entry")),
+    ("action:email:send", _("an action or a scope that was asked for")),
+    ("scope:email:send", _("entries with this scope")),
+    ("user:usr_…", _("a user, by the ID that your agent knows")),
+    ("reason:policy_denied", _("why it was denied. Use reason:token for any problem with the token")),
+    ('policy:"Max spend"', _("a policy that denied, by its name or ID")),
+    ("rule:rate_limit", _("a type of rule that denied")),
+    (
+        "decider:user",
+        _("denied by a limit of the user (user), another organization (others) or a scope that asks (none)"),
+    ),
+    ("request:req_…", _("one request")),
+    ("consent:cns_…", _("one grant")),
+    ("server:Mail", _("a resource server, by its name or ID")),
+    ("actor:service", _("who acted: service, agent, user, developer, administrator, system or anonymous")),
+    ("step:asked", _("requests for consent: asked, allowed, partly, denied or abandoned")),
+    ("declined:email:send", _("a scope that users left out")),
+)

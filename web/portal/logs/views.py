@@ -6,13 +6,16 @@ from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 
 from audit.selectors import describe_for_organization, entries_for_organization
 from core.errors import NotFound
+from core.http import SeeOther
 from developers.models import Developer
 from web.portal.logs.detail import describe, read_detail
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import OwnNames, suggested_names
+from web.portal.logs.phrases import SEARCHES
 from web.portal.logs.rows import LogRow, read_rows
 from web.requests.access import developer_page
 from web.requests.ids import ID
@@ -25,9 +28,11 @@ SEARCHED = 500
 
 @developer_page
 def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
-    """Show the table. `?entry=` opens one of its entries beside it."""
+    """Show the table. `?entry=` opens one of its entries beside it. A search leads to the URL with its filters."""
     own = suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
+    if form.searched is not None:
+        return SeeOther(f"{reverse('web:logs')}?{form.searched}".rstrip("?"))
     page = read_page(request, form, own)
     wanted = request.GET.get("entry", "")
     row = next((row for row in page.rows if row.id == wanted), None)
@@ -40,7 +45,7 @@ def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
         "query": form.query(),
         "row_query": form.query(cursor=page.cursor),
         "is_unclear": not form.is_valid(),
-        "chips": list(form.chips()),
+        "searches": SEARCHES,
         "detail": describe(row) if row else None,
     }
     return render(request, "web/portal/logs/logs.html", context)

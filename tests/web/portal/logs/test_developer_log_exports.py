@@ -47,6 +47,11 @@ def test_they_have_what_all_pages_show(as_developer, write, limited, query, monk
     assert [one["id"] for one in table(as_developer, **query)][exports:] == shown
 
 
+def test_a_search_leads_to_the_page_that_has_its_filters(as_developer, limited):
+    answer = as_developer.post("/developer/logs.csv?q=outcome:allowed")
+    assert (answer.status_code, answer["Location"]) == (303, "/developer/logs?q=outcome%3Aallowed")
+
+
 @cases("name", ["csv", "json"])
 def test_an_invalid_filter_leads_back_to_the_page_that_says_so(as_developer, limited, name):
     answer = as_developer.post(f"/developer/logs.{name}?outcome=denied&agent=nobody")

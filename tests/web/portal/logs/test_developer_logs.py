@@ -2,7 +2,7 @@
 
 import re
 from html import unescape
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.http import QueryDict
 
@@ -20,11 +20,12 @@ from tests.web.markup import text_of
 from tests.world import ANONYMOUS, make_agent, make_resource_server
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import suggested_names
+from web.portal.logs.search import read_search, write_search
 
 
 def test_a_row_says_when_what_who_and_why(as_developer, denied, limited, ada):
     text = text_of(as_developer, "/developer/logs")
-    facts = ("token.verify", "insufficient_scope", "SmartMail", "Service", "Resource server", "Office hours", ada.id)
+    facts = ("token.verify", "Scope not granted", "SmartMail", "Service", "Resource server", "Office hours", ada.id)
     for fact in (denied, "just now", *facts):
         assert fact in text
     assert re.search(r"\d:\d\d:\d\d", text)
@@ -102,24 +103,76 @@ def test_entries_can_be_filtered(developer, as_developer, denied, is_logged):
         assert (denied in rows(as_developer, **query)) is is_found, query
 
 
-def test_each_filter_is_a_pill_that_removes_it(as_developer, denied, agent, ada, server):
-    query = {
-        "agent": agent.name,
-        "user": ada.id,
-        "server": server.id,
-        "reason": "insufficient_scope",
-        "from": "2026-01-01",
+def go(client, **query):
+    """Return the query of the page to which a search leads, as a dictionary."""
+    answer = client.get("/developer/logs", query)
+    assert answer.status_code == 303, answer.context["form"].errors
+    return QueryDict(urlsplit(answer["Location"]).query).dict()
+
+
+def test_a_search_leads_to_its_filters_in_the_url(as_developer, denied, limited, agent, ada, policy, server):
+    search = f'agent:smartmail outcome:denied since:2h policy:"{policy.name}" {ada.id} token.verify'
+    sent = go(as_developer, q=search, outcome="allowed")
+    assert sent == {
+        "agent": "smartmail", "outcome": "denied", "from": "2h", "policy": policy.name, "user": ada.id,
+        "event": "token.verify",
+    }  # fmt: skip
+    answer = as_developer.get("/developer/logs", sent)
+    assert [row.id for row in answer.context["rows"]] == [limited]
+    form = answer.context["form"]
+    assert (form.cleaned_data["agent"], form.since) == (agent.id, "2h")
+    assert form.search == f'event:token.verify user:{ada.id} policy:"{policy.name}"'
+    assert f"agent={agent.id}" in answer.context["query"]
+
+
+@cases(
+    ("sent", "expected"),
+    [
+        ({"q": "", "outcome": "denied", "agent": "", "last": "24h"}, {"outcome": "denied", "from": "24h"}),
+        ({"q": "since:2026-11-27 until:2026-11-28T10:00"}, {"from": "2026-11-27", "to": "2026-11-28T10:00"}),
+        ({"q": "scope:email:send", "last": "times"}, {"scope": "email:send", "last": "times"}),
+        ({"q": "policy:nothing", "cursor": "x", "entry": "y"}, {"policy": "nothing"}),
+    ],
+)
+def test_the_fields_beside_the_search_are_filters_too(as_developer, sent, expected):
+    assert go(as_developer, **sent) == expected
+
+
+@cases("last", ["times", ""])
+def test_a_beginning_and_an_end_have_fields(as_developer, last):
+    text = as_developer.get("/developer/logs", {"last": last, "to": "" if last else "2026-11-28"}).content.decode()
+    assert 'name="from"' in text
+    assert 'name="last"' not in text
+
+
+@cases(
+    ("search", "error"),
+    [
+        ("colour:red", "“colour:” is not a filter."),
+        ("agnet:Postie", "“agnet:” is not a filter. Did you mean agent"),
+        ("email:send", "For an action or a scope, write action:email:send."),
+        ("Postie", "Say what “Postie” is, such as agent:Postie or action:Postie."),
+        ("agent:", "“agent:” needs a value"),
+        ('agent:"Postie', "Close the quotation marks after “agent:"),
+        ("user:a user:b", "“user:” is there twice. Keep one."),
+        ("x" * 2001, "at most 2000 characters"),
+    ],
+)
+def test_a_search_that_cannot_be_read_says_why_and_keeps_what_was_typed(as_developer, denied, search, error):
+    answer = as_developer.get("/developer/logs", {"q": search, "outcome": "denied"})
+    text = unescape(answer.content.decode())
+    assert error in text
+    assert f'value="{search}"' in text
+    assert '<option value="denied" selected>' in text
+    assert answer.context["rows"] == []
+
+
+@cases("value", ["Postie", "two words", 'a "quoted" one', "back\\slash", 'x"', "email:send", "\\", "a\nb", "-"])
+def test_a_search_reads_what_it_writes(value):
+    assert read_search(write_search({"agent": value, "from": "2h"}), ["agent", "from"]) == {
+        "agent": value,
+        "from": "2h",
     }
-    answer = as_developer.get("/developer/logs", query)
-    assert [row.id for row in answer.context["rows"]] == [denied]
-    chips = {chip.label: chip for chip in answer.context["chips"]}
-    assert {name: chips[name].value for name in ("Agent", "Resource server", "From")} == {
-        "Agent": "SmartMail",
-        "Resource server": "Service",
-        "From": "2026-01-01",
-    }
-    assert "agent=" not in chips["Agent"].query
-    assert f"server={server.id}" in chips["Agent"].query
 
 
 def test_the_log_of_a_policy_has_what_it_denied(as_developer, denied, limited, policy):
@@ -153,16 +206,18 @@ def test_an_agent_that_is_gone_can_be_looked_for(as_developer, write):
 @cases(
     ("query", "error"),
     [
-        ({"event": "made.up"}, "Event: Select a valid choice."),
+        ({"event": "token.verifi"}, "“event:token.verifi”: There is no such value. Did you mean token.verify"),
+        ({"outcome": "deny"}, "“outcome:deny”: There is no such value. Did you mean denied?"),
+        ({"step": "x"}, "Use one of these: asked, allowed, partly, denied, abandoned."),
         ({"from": "yesterday"}, "From: Must be a date between 2000 and 2099"),
         ({"to": "9999-12-31"}, "To: Must be a date"),
         ({"from": "0001-01-01T00:00+14:00"}, "From: Must be a date"),
         ({"to": "9999-12-31T23:59:59-14:00"}, "To: Must be a date"),
         ({"from": "9999-12-31T23:00Z"}, "From: Must be a date between 2000 and 2099"),
-        ({"user": "\x00"}, "User ID: Null characters are not allowed."),
-        ({"agent": "Nobody"}, "Agent: Nothing has this name or ID."),
-        ({"rule": "x"}, "Rule: Select a valid choice."),
-        ({"actor": "dev_x"}, "Actor: Select a valid choice."),
+        ({"user": "\x00"}, "Null characters are not allowed."),
+        ({"agent": "Nobody"}, "“agent:Nobody”: Nothing has this name or ID. Use one of these: SmartMail."),
+        ({"rule": "x"}, "“rule:x”: There is no such value."),
+        ({"actor": "dev_x"}, "“actor:dev_x”: There is no such value."),
     ],
 )
 def test_an_invalid_filter_is_named_and_shows_nothing(as_developer, denied, query, error):
@@ -170,7 +225,7 @@ def test_an_invalid_filter_is_named_and_shows_nothing(as_developer, denied, quer
     text = unescape(answer.content.decode())
     assert error in text
     ((name, typed),) = query.items()
-    assert name in ("event", "rule", "actor", "user") or f'value="{typed.removesuffix("Z")}' in text
+    assert typed == "\x00" or f'value="{typed.removesuffix("Z")}' in text or f'value="{name}:{typed}"' in text
     assert answer.context["rows"] == []
     assert "Correct the filter above." in text
     assert "Table (CSV)" not in text
@@ -188,7 +243,7 @@ def test_a_period_that_ends_before_it_begins_is_an_error(as_developer, denied):
 
 def test_a_name_that_two_agents_have_is_ambiguous(as_developer, developer, denied, agent):
     make_agent(developer, name=agent.name)
-    assert "Agent: Several have this name." in text_of(as_developer, f"/developer/logs?agent={agent.name}")
+    assert "Several have this name. Use the ID." in text_of(as_developer, f"/developer/logs?agent={agent.name}")
 
 
 def test_a_request_id_that_the_caller_chose_is_searched_for_a_part_at_a_time(as_developer, write, monkeypatch):
@@ -224,6 +279,8 @@ def test_an_entry_of_a_deleted_agent_has_no_link_to_its_page(as_developer, denie
 def test_an_entry_opens_beside_the_table_and_has_a_page(as_developer, limited, policy, agent):
     for path in (f"/developer/logs?outcome=denied&entry={limited}", f"/developer/logs/{limited}"):
         text = text_of(as_developer, path)
+        assert "SmartMail was denied: Send email as you." in text
+        assert "A policy denied it." in text
         for fact in ("20 in an hour", "rule 1 of the policy", limited, REQUEST, '"ruleType": "rate_limit"'):
             assert fact in text, (path, fact)
         for link in (f"/developer/policies/{policy.id}", f"/developer/agents/{agent.id}", f"?request={REQUEST}"):
@@ -280,7 +337,7 @@ def test_entries_with_made_up_scopes_are_listed_together_and_the_page_says_so(as
     found = rows(as_developer, scope="(other)")
     assert made_up in found
     assert other not in found
-    assert "Other scopes" in text_of(as_developer, "/developer/logs?scope=(other)")
+    assert 'value="scope:(other)"' in as_developer.get("/developer/logs?scope=(other)").content.decode()
 
 
 def test_the_page_says_nothing_of_scopes_that_exist(as_developer, developer, write):
