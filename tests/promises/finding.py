@@ -36,6 +36,7 @@ APPS = [
 ]
 GUIDES = [
     "README.md",
+    *(f"docs/people/{path.name}" for path in sorted((ROOT / "docs" / "people").glob("*.md"))),
     "docs/users.md",
     "docs/protect-django.md",
     "docs/protect-fastapi.md",

@@ -78,8 +78,27 @@ def test_a_decision_is_found_by_its_number(client):
 
 def test_the_index_lists_the_groups(client):
     index = client.get("/docs").content.decode()
-    for group in ("For users", "For developers of agents", "For operators", "For contributors"):
+    for group in ("For people who use agents", "For developers of agents", "For operators", "For contributors"):
         assert f">{group}</h2>" in index
+
+
+PEOPLE = [url for url in PAGES if url.startswith("/docs/people/")]
+
+
+@cases("url", PEOPLE)
+def test_a_page_for_people_has_a_picture_and_no_code(texts, url):
+    text = main_of(texts[url])
+    ((name, alt),) = re.findall(r'<img src="/static/(docs/[\w.]+)" alt="([^"]*)"', text)
+    assert len(alt) > 40
+    assert Path(str(finders.find(name))).stat().st_size < 60_000
+    assert "<code" not in text
+
+
+@cases("path", sorted((ROOT / "docs" / "people").glob("*.md")), ids=lambda path: path.stem)
+def test_a_page_for_people_names_buttons_as_they_are_labelled(path):
+    labels = re.findall(r"\*\*([^*.]+)\*\*", path.read_text())
+    catalog = (ROOT / "locale/de/LC_MESSAGES/django.po").read_text()
+    assert [label for label in labels if f'"{label}"' not in catalog] == []
 
 
 def test_a_page_has_a_table_of_contents_with_its_headings(client):

@@ -21,6 +21,8 @@ CODE = """<div class="docs__code"><pre class="code" id="{id}" tabindex="0" role=
 {code}</code></pre><button class="button button--small docs__copy" type="button" data-copy="{id}"
 data-done="Copied">Copy<span class="visually-hidden"> the code</span></button></div>
 """.replace("<code>\n", "<code>")
+# The pixels of each picture of a page, which the browser reserves (`tests/web/browser/take_pictures.py`).
+PICTURE = (1280, 1120)
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
@@ -52,7 +54,10 @@ def parse(source: str) -> list[Token]:
 
 
 def render(source: str, resolve: Resolve) -> Document:
-    """Render a page. HTML in it is left out, and a link for which `resolve` returns None becomes plain text."""
+    """Render a page. HTML in it is left out, and so are pictures for which `resolve` returns None.
+
+    A link for which it returns None becomes plain text.
+    """
     tokens = parse(source)
     for token in tokens:
         token.children = list(_resolved(token.children or (), resolve)) if token.type == "inline" else token.children
@@ -85,6 +90,8 @@ def _slug(title: str) -> str:
 def _resolved(children: Iterable[Token], resolve: Resolve) -> Iterator[Token]:
     is_dropped = False
     for child in children:
+        if child.type == "image":
+            child.attrs["src"] = resolve(str(child.attrs["src"])) or ""
         if child.type == "link_open":
             target = str(child.attrs["href"])
             url = target if target.startswith("#") or SCHEME.match(target) else resolve(target)
@@ -108,6 +115,11 @@ def _sections(tokens: Sequence[Token]) -> Iterator[Section]:
 
 def _nothing(*args: Any) -> str:
     return ""
+
+
+def _picture(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+    url, alt = tokens[index].attrs["src"], tokens[index].content
+    return format_html('<img src="{}" alt="{}" width="{}" height="{}">', url, alt, *PICTURE) if url else ""
 
 
 def _code(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
@@ -139,7 +151,7 @@ def _cell(*args: Any) -> str:
 RULES: dict[str, Callable[..., Any]] = {
     "html_block": _nothing,
     "html_inline": _nothing,
-    "image": _nothing,
+    "image": _picture,
     "fence": _code,
     "code_block": _code,
     "table_open": _table,

@@ -1,11 +1,12 @@
 """The pages at /docs: the Markdown files of the repository."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 from django.conf import settings
+from django.templatetags.static import static
 from django.urls import reverse
 from markdown_it.token import Token
 
@@ -31,10 +32,11 @@ type Links = list[tuple[str, str | None]]
 
 @cache
 def files() -> Mapping[str, Path]:
-    """Return the files of all pages by the name in their URL: "policies", "adr/0012"."""
+    """Return the files of all pages by the name in their URL: "policies", "people/approving", "adr/0012"."""
     guides = {path.stem: path for path in sorted(DOCS.glob("*.md")) if path != NAMED[""]}
+    people = {f"people/{path.stem}": path for path in sorted((DOCS / "people").glob("*.md"))}
     decisions = {f"adr/{path.name[:4]}": path for path in sorted(DECISIONS.parent.glob("0*.md"))}
-    return {**NAMED, **guides, **decisions}
+    return {**NAMED, **people, **guides, **decisions}
 
 
 def page(name: str) -> Document | None:
@@ -75,10 +77,18 @@ def _rendered(path: Path) -> Document:
 
 
 def _link(folder: Path, target: str) -> str | None:
-    """Return the URL of a file that a file in the folder links to, or None if it is not published."""
+    """Return the URL of a file that a file in the folder links to or shows, or None if it is not published."""
     file, separator, anchor = target.partition("#")
-    url = _urls().get((folder / file).resolve())
+    path = (folder / file).resolve()
+    if path in _pictures():
+        return static(f"docs/{path.name}")
+    url = _urls().get(path)
     return f"{url}{separator}{anchor}" if url else None
+
+
+@cache
+def _pictures() -> Collection[Path]:
+    return frozenset(settings.DOCS_PICTURES.glob("*.webp"))
 
 
 @cache

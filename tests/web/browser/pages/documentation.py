@@ -16,6 +16,7 @@ SCOPES = [
     "/scopes/payments:charge",
 ]
 FURTHER = [
+    "/docs/people/approving",
     "/docs?q=nothing+at+all",
     "/docs/policies",
     "/docs/adr/0012",
