@@ -8,7 +8,7 @@ from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import Permission, PermissionsMixin
 from django.contrib.sessions.base_session import AbstractBaseSession
 from django.db import models, transaction
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 from django.utils.functional import cached_property
 
 from accounts.addresses import normalize_email
@@ -75,6 +75,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [models.Index(Upper("name"), name="accounts_user_name_idx")]  # for searches in the admin site
 
     def __str__(self) -> str:
         return str(self.email)

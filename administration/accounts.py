@@ -19,7 +19,7 @@ from accounts.services import deactivate_user, reactivate_user
 from administration.actions import CONNECTED_AGENTS, FACTORS, SESSIONS, USERS, EditForm, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.links import is_superuser
-from administration.lists import EMAIL, CreatedFilter
+from administration.lists import EMAIL, TEXT, CreatedFilter
 from core.actor import Actor
 
 
@@ -125,9 +125,10 @@ class UserAdmin(ReadOnlyAdmin):
     """Users register and set passwords themselves. Here superusers grant access to the admin site."""
 
     list_display = ["email", "name", "is_active", "is_staff", "last_login", "created_at"]
+    list_select_related = ["developer__organization"]  # for the search
     list_filter = ["is_active", "is_staff", "is_superuser", CreatedFilter]
     parts = ["email", "name"]
-    searches = {"usr": "id", EMAIL: "email"}
+    searches = {"usr": "id", EMAIL: "email", TEXT: "name__iexact"}
     fieldsets = [
         (None, {"fields": ["email", "name", "is_active", "id", "created_at", "last_login", "erased_at"]}),
         (

@@ -68,6 +68,7 @@ class ReasonForm(forms.Form):
         max_length=MAX_REASON_LENGTH,
         widget=forms.Textarea(attrs={"rows": 3, "cols": 60}),
         help_text=gettext_lazy("The reason is stored permanently in the audit log, so do not include personal data."),
+        error_messages={"max_length": gettext_lazy("At most %(limit_value)d characters.")},
     )
 
     def clean_reason(self) -> str:

@@ -6,6 +6,7 @@ from operator import or_
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db.models import CharField, Exists, OuterRef, Q, Subquery, Value
@@ -172,6 +173,9 @@ class ReadOnlyAdmin(GuardedAdmin):
         """Show the list, or act on selected rows. Django ignores an action that the administrator may not do."""
         if request.method == "POST":
             self._check_action(request)
+            if not request.POST.getlist(ACTION_CHECKBOX_NAME):
+                messages.warning(request, _("Select at least one row."))
+                return SeeOther(request.get_full_path())
         own = {"model_admin": self, "may_create": self.may_edit(request), "kept": kept_form(request)}
         return super().changelist_view(request, {**own, **(extra_context or {})})
 

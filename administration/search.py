@@ -1,12 +1,12 @@
 """The search over people, agents, organizations, consents, tokens and log entries, by ids, addresses and names.
 
-Parts of names are found among the newest rows (`administration.base`).
+People come first, with what they have. Parts of names are found among the newest rows (`administration.base`).
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -14,7 +14,8 @@ from django.http import HttpRequest
 from accounts.models import SessionToken, User
 from administration.areas import may_read, noun_of
 from administration.base import SHORTEST_PART
-from administration.links import list_url
+from administration.joined import Figure, figures_of_each
+from administration.links import list_url, row_url
 from administration.lists import TEXT, find_lookup, kind_of
 from administration.log_lines import Line, log_lines, recent_lines
 from agents.models import Agent
@@ -34,7 +35,9 @@ SHOWN = 5
 MAX_LENGTH = 200
 # In the order of the results.
 MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, Policy, ResourceServer, Developer)
-MODELS += (SessionToken, SigningKey, Approval)
+MODELS += (SessionToken, Approval, SigningKey)
+# The ids of signing keys, which have no prefix (RFC 7638).
+KID = re.compile(r"[A-Za-z0-9_-]{43}")
 # An id leads to its row first, and then to what belongs to it. More models would need more queries.
 MOST_QUERIES = 8
 # Ids that only entries of the log have: their own, and those of requests.
@@ -43,14 +46,25 @@ OF_LOG = ("log", "req")
 SECRET = re.compile(r"agcode_.+|(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+){2}")
 
 
+class Person(NamedTuple):
+    """A person with their numbers, and their organization if the administrator may read it."""
+
+    row: User
+    url: str
+    organization: Organization | None
+    organization_url: str
+    figures: list[Figure]
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows of a model. `all_url` is the list with the same search."""
+    """Rows of a model. `all_url` is the list with the same search. `people` are the rows with what they have."""
 
     noun: Any
     page: Any
     rows: list[Any]
     all_url: str
+    people: list[Person] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +96,29 @@ def _rows(request: HttpRequest, text: str) -> Iterator[Found]:
     kind, left = kind_of(text), MOST_QUERIES
     if kind in OF_LOG:
         return
+    is_key = kind == TEXT and KID.fullmatch(text)
     # The model that the id belongs to comes first.
-    for model in sorted(MODELS, key=lambda model: kind == TEXT or _prefix(model) != kind):
+    for model in sorted(MODELS, key=lambda model: model is not SigningKey if is_key else _prefix(model) != kind):
         page: Any = admin.site._registry[model]
         if left <= 0 or not may_read(request, model):
             continue
         rows, queries = _find(page, page.get_queryset(request), text)
-        left -= queries
+        people = _people(request, rows) if model is User and rows else []
+        left -= queries + (1 if people else 0)
         if rows:
-            yield Found(noun_of(model), page, rows, list_url(model, q=text))
+            yield Found(noun_of(model), page, rows, list_url(model, q=text), people)
+
+
+def _people(request: HttpRequest, rows: Sequence[User]) -> list[Person]:
+    """Return the people with what they have, by one query."""
+    reads_organizations = may_read(request, Organization)
+    found = []
+    for row, figures in zip(rows, figures_of_each(request, rows), strict=True):
+        developer = getattr(row, "developer", None) if reads_organizations else None
+        organization = developer.organization if developer else None
+        url = row_url(Organization, organization.pk) if organization else ""
+        found.append(Person(row, row_url(User, row.pk), organization, url, figures))
+    return found
 
 
 def _find(page: Any, rows: Any, text: str) -> tuple[list[Any], int]:
@@ -115,4 +143,4 @@ def _lines(request: HttpRequest, text: str) -> list[Line]:
 
 
 def _prefix(model: Any) -> str:
-    return str(getattr(model._meta.pk, "prefix", ""))
+    return str(getattr(model._meta.pk, "prefix", "-"))

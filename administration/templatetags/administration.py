@@ -40,8 +40,17 @@ STATUSES = {
     "expired": gettext_lazy("Expired"),
     "revoked": gettext_lazy("Revoked"),
     "replaced": gettext_lazy("Replaced"),
+    "deactivated": gettext_lazy("Deactivated"),
+    "erased": gettext_lazy("Erased"),
 }
-KINDS = {"active": "good", "approved": "good", "pending": "note", "suspended": "bad", "stopped": "bad"}
+KINDS = {
+    "deactivated": "bad",
+    "active": "good",
+    "approved": "good",
+    "pending": "note",
+    "suspended": "bad",
+    "stopped": "bad",
+}
 
 
 @register.filter
@@ -126,6 +135,12 @@ def status_pill(status: str) -> SafeString:
     if not status:
         return NOTHING
     return pill(str(STATUSES.get(status, status)), KINDS.get(status, ""))
+
+
+@register.simple_tag
+def current_area(areas: Any) -> str:
+    """Return the name of the area whose pages are open, or what the menu has."""
+    return next((str(area["name"]) for area in areas if area["is_current"]), _("Areas"))
 
 
 @register.simple_tag

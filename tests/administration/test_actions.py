@@ -45,6 +45,12 @@ def confirm(site: Client, row: Model, action: str, reason: str = REASON) -> Http
     return site.post(list_url(type(row)), data, follow=True)
 
 
+def test_an_action_on_no_row_says_what_to_do(site: Client, world: World) -> None:
+    html = site.post(list_url(Agent), {"action": "stop", "index": "0"}, follow=True).content.decode()
+    assert "Select at least one row." in html
+    assert "Items must be selected" not in html
+
+
 def newest_entry() -> Entry:
     entry = log_entries().first()
     assert entry is not None

@@ -1,6 +1,9 @@
 """The search over all kinds of rows: by id, address and name, in few queries, and never by a secret."""
 
+import re
+from html import unescape
 from typing import Any
+from unittest.mock import patch
 
 from django.contrib import admin
 from django.db import connection
@@ -50,6 +53,29 @@ def test_addresses_names_and_client_ids_are_found(text: str, site: Client, world
         html = result(site, f" {sought} ")
     assert form_url(expected.get(text, world.ada)) in html
     assert len(queries) <= MAX_QUERIES
+
+
+@cases("text", ["ada@example.com", "Ada"])
+def test_a_person_comes_first_with_what_they_have(text: str, site: Client, world: World) -> None:
+    html = result(site, text)
+    person = html[html.index("found-1") :]
+    assert person.index(form_url(world.ada)) < person.index("Live consents: ")
+    (url,) = re.findall(r'Live consents: <a href="([^"]+)">1</a>', person)
+    assert len(site.get(unescape(url)).context["cl"].result_list) == 1
+    developer = result(site, world.developer.user.email)
+    assert f'href="{form_url(world.developer.organization)}"' in developer[: developer.index("</section>")]
+
+
+def test_a_person_is_found_by_the_whole_name_however_old_the_account_is(site: Client, world: World) -> None:
+    with patch("administration.base.NEWEST", 0):
+        assert form_url(world.ada) in result(site, "ada")
+        assert form_url(world.ada) not in result(site, "ada@ex")
+
+
+def test_what_a_person_has_needs_its_own_permission(world: World) -> None:
+    html = result(sign_in(staff("accounts.view_user")), world.ada.email)
+    assert form_url(world.ada) in html
+    assert "Live consents" not in html
 
 
 def test_log_entries_are_found_by_id_and_by_request(site: Client, world: World) -> None:

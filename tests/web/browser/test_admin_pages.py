@@ -16,6 +16,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.django_db(trans
 # What the page of a row offers: its actions and its form. They need the sign-in of a moment ago.
 OFFERED = re.compile(r'href="(/admin/[^"]+/(?:act/[a-z_]+|edit)/)"')
 
+MAX_TOP = 300
+
 
 def test_no_page_of_a_model_has_a_problem(open_tab):
     tab = open_tab(javascript=True, reduced_motion="reduce")
@@ -34,11 +36,19 @@ def committed_world() -> World:
         return make_world()
 
 
+def top_of_first_row(tab, path: str) -> float:
+    tab.page.set_viewport_size({"width": 320, "height": 700})
+    tab.goto(path)
+    return tab.page.locator("main tbody tr").first.bounding_box()["y"]
+
+
 def problems_of_model(tab, model: type[Model]) -> Iterator[str]:
     """Check the list, the page of a row, and what this offers, in all views."""
     row = form_url(model._default_manager.all()[0])
     for path in (list_url(model), row):
         yield from check_in_full(tab, path, "models")
+    if (top := top_of_first_row(tab, list_url(model))) >= MAX_TOP:
+        yield f"{list_url(model)}: the first row begins at {top} on a phone"
     tab.goto(row)
     for path in sorted(set(OFFERED.findall(tab.page.content()))):
         yield from check_in_full(tab, path, "models")
