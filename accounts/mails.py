@@ -105,7 +105,9 @@ class Risk:
 
 
 @dataclass(frozen=True, slots=True)
-class Permission:
+class Item:
+    """One of a list, such as a permission with its risk."""
+
     title: str
     risk: Risk | None = None
 
@@ -125,9 +127,9 @@ class Content:
     # What is asked for, or allowed, in large letters.
     act: str = ""
     risk: Risk | None = None
-    permissions: Sequence[Permission] = ()
-    # How many more permissions there are.
-    more: int = 0
+    items: Sequence[Item] = ()
+    # How many more items there are, in words.
+    more: str = ""
     facts: Sequence[tuple[str, str]] = ()
     call: Sequence[str] = ()
     button: Link | None = None

@@ -3,7 +3,7 @@
 from django.utils.translation import pgettext
 
 from accounts.mail_text import Foreign
-from accounts.mails import AskingAgent, Permission, Risk
+from accounts.mails import AskingAgent, Item, Risk
 from agents.models import Agent
 from resources.catalogue import catalogue
 from resources.risks import RISK_LEVELS, RISK_WORDS
@@ -21,9 +21,9 @@ def risk_of(level: str) -> Risk:
     return Risk(RISK_LEVELS.index(level) + 1, level, str(RISK_WORDS[level]))
 
 
-def permission(scope_id: str, title: str, risk_level: str) -> Permission:
+def permission(scope_id: str, title: str, risk_level: str) -> Item:
     """Return a permission with the title that the user was shown."""
-    return Permission(title_of(scope_id, title), risk_of(risk_level))
+    return Item(title_of(scope_id, title), risk_of(risk_level))
 
 
 def title_of(scope_id: str, title: str) -> str:

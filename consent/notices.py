@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.account_mails import checks, origin, reset_link
 from accounts.mail_text import Words
-from accounts.mails import Content, Link, Occasion, Permission, mail
+from accounts.mails import Content, Item, Link, Occasion, mail
 from accounts.models import User
 from accounts.notices import add_notice
 from agents.mails import asking_agent, permission
@@ -62,18 +63,20 @@ def about_access(
     *,
     subject: str,
     intro: Sequence[str],
-    permissions: Sequence[Permission],
+    permissions: Sequence[Item],
     act: str = "",
     bounds: Sequence[tuple[str, str]] = (),
 ) -> Content:
     """Return the email about what the agent of the consent newly may, and what to do if the user did not allow it."""
+    left = len(permissions[MAX_LISTED:])
+    more = ngettext("and %(number)s more permission", "and %(number)s more permissions", left)
     return Content(
         subject=subject,
         agent=asking_agent(consent.agent),
         intro=intro,
         act=act,
-        permissions=permissions[:MAX_LISTED],
-        more=len(permissions[MAX_LISTED:]),
+        items=permissions[:MAX_LISTED],
+        more=more % {"number": left} if left else "",
         facts=[*bounds, *origin(occasion)],
         call=[_("On its page you see everything that it may do, and can pause it or revoke its access.")],
         button=Link.to(_("Look at this agent"), "web:connection", consent.id),

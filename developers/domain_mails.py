@@ -5,7 +5,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from accounts.mail_text import Foreign, Words
-from accounts.mails import Content, Link, Occasion, mail
+from accounts.mails import Content, Item, Link, Occasion, mail
 from core.formats import exactly
 
 MAX_DOMAIN = 253
@@ -49,17 +49,14 @@ def domain_lost(occasion: Occasion) -> Content:
 def services_lost(occasion: Occasion) -> Content:
     domain = Foreign(occasion.facts["domain"], most=MAX_DOMAIN)
     left = occasion.facts["others"]
-    more = [(_("Other resource servers"), str(left))] if left else []
     return Content(
         subject=Words(_("Your resource servers in %(domain)s were deleted"), domain=domain),
         intro=[
             Words(_("Another organization has proved that it controls %(domain)s."), domain=domain),
             _("So your resource servers there were deleted, and the tokens for them no longer work:"),
         ],
-        facts=[
-            *((_("Resource server"), Foreign(one, most=MAX_DOMAIN)) for one in occasion.facts["identifiers"]),
-            *more,
-        ],
+        items=[Item(Foreign(one, most=MAX_DOMAIN)) for one in occasion.facts["identifiers"]],
+        more=_("and %(number)s more") % {"number": left} if left else "",
         call=[_("If the domain is yours, prove it. Your own proof then counts.")],
         button=Link.to(_("Prove the domain"), "web:domain"),
     )

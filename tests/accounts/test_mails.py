@@ -40,6 +40,16 @@ def test_links_start_with_api_url_whatever_the_host_header_says(mails: list[Any]
     assert "evil" not in mail.subject
 
 
+def test_an_email_about_a_request_has_the_language_and_the_zone_of_its_page(mails: list[Any]) -> None:
+    client = Client(headers={"Accept-Language": "ar"})
+    client.cookies["timezone"] = "Asia/Tokyo"
+    client.post("/accounts/password/reset/", {"email": "unknown@example.com"})
+    (part,) = mails[0].alternatives
+    assert '<html lang="ar" dir="rtl">' in part.content
+    assert "JST" in mails[0].body
+    assert "UTC" not in mails[0].body
+
+
 def test_a_reset_request_gets_the_same_response_for_known_and_unknown_addresses(mails: list[Any]) -> None:
     make_user("ada@example.com")
     seen = []

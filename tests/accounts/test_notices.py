@@ -10,6 +10,7 @@ import pytest
 import time_machine
 from django.core.mail import EmailMessage
 from django.test import override_settings
+from django.utils.translation import get_language
 
 from accounts.choices import choose_mails
 from accounts.erasure import erase_user
@@ -49,6 +50,20 @@ def test_a_notice_is_sent_once_when_the_mail_server_works_again(ada: User, mailo
         assert (mail_notices(), mail_notices()) == (1, 0)
     assert len(mailoutbox) == 1
     assert not Notice.objects.exists()
+
+
+def test_a_notice_is_written_in_the_language_and_the_zone_that_the_user_has_when_it_is_sent(
+    mailoutbox: list[Any],
+) -> None:
+    user = make_user("ada@example.com")
+    with time_machine.travel("2026-07-01T10:00:30Z", tick=False):
+        tell(user)
+        User.objects.filter(pk=user.pk).update(language="ar", time_zone="Asia/Tokyo")
+        mail_notices()
+    (part,) = mailoutbox[0].alternatives
+    assert '<html lang="ar" dir="rtl">' in part.content
+    assert "7:00 م JST" in mailoutbox[0].body
+    assert get_language() == "en"
 
 
 def test_attempts_become_rarer_and_end_after_a_day(ada: User, mailoutbox: list[Any], caplog: Any) -> None:

@@ -155,7 +155,7 @@ def test_the_loss_is_logged_and_mailed(developer: Developer, squatter: Developer
     assert sent.to == ["squatter@example.com"]
     assert "https://09.acme.com" in read(sent)
     assert "https://10.acme.com" not in read(sent)
-    assert "Other resource servers: 2\n" in sent.body
+    assert "- and 2 more\n" in sent.body
     assert "Acme" not in sent.body
 
 
