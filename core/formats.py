@@ -48,6 +48,11 @@ def day_in_words(value: datetime) -> str:
     return dates.format_date(date_of(value), "long", local_locale())
 
 
+def short_day(value: datetime) -> str:
+    """Return the date in the user's zone where there is little room."""
+    return dates.format_date(date_of(value), "medium", local_locale())
+
+
 def date_of(value: datetime) -> date:
     """Return the date in the user's zone, by which lists are grouped."""
     return value.astimezone(local_zone()).date()

@@ -1,9 +1,9 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from core.local import listed
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.patterns import Patterns
+from policies.rules.words import Titles, list_actions
 
 
 @register("action_allowlist", title=gettext_noop("Allowed actions"))
@@ -23,7 +23,7 @@ class ActionAllowlist(Rule):
             return Denial("The request asks for an action that is not on the allowlist.")
         return None
 
-    def in_words(self) -> str:
+    def in_words(self, titles: Titles | None = None) -> str:
         if not self.actions:
             return _("No actions are allowed")
-        return _("Only %(actions)s") % {"actions": listed(self.actions)}
+        return _("Only these are allowed: %(actions)s") % {"actions": list_actions(self.actions, titles)}

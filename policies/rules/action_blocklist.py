@@ -1,9 +1,9 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from core.local import listed
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.patterns import Patterns
+from policies.rules.words import Titles, list_actions
 
 
 @register("action_blocklist", title=gettext_noop("Blocked actions"))
@@ -19,7 +19,7 @@ class ActionBlocklist(Rule):
             return Denial("The request asks for a blocked action.")
         return None
 
-    def in_words(self) -> str:
+    def in_words(self, titles: Titles | None = None) -> str:
         if not self.actions:
             return _("No actions are blocked")
-        return _("Never %(actions)s") % {"actions": listed(self.actions, "or")}
+        return _("Never allowed: %(actions)s") % {"actions": list_actions(self.actions, titles)}

@@ -18,13 +18,13 @@ from django.utils.translation import gettext_noop
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-from core.local import listed
 from limits.flows import FlowRequest
 from limits.sliding_window import CounterRequest
 from policies.rules.budget import Budget
 from policies.rules.fields import refuse_many_keys
 from policies.rules.ledger import Ledger
 from policies.rules.patterns import Matcher, Patterns
+from policies.rules.words import Titles, list_actions
 
 
 class RuleContext(NamedTuple):
@@ -130,18 +130,19 @@ class Rule(BaseModel, ABC):
         """Return what the request means for a guard against data flows, to be decided and recorded with it."""
         return None
 
-    def sentence(self) -> str:
-        """Return the rule in words, with what it concerns, in the reader's language, without a final period."""
+    def sentence(self, titles: Titles | None = None) -> str:
+        """Return the rule in words, with what it concerns, in the reader's language, without a final period.
+
+        The sentence is for developers. With `titles`, it is for users.
+        """
         if self.lists_actions or not self.actions:
-            return self.in_words()
-        return _("%(rule)s, for %(actions)s") % {
-            "rule": self.in_words(),
-            "actions": listed(self.actions, "or"),
-        }
+            return self.in_words(titles)
+        actions = list_actions(self.actions, titles)
+        return _("For %(actions)s: %(rule)s") % {"actions": actions, "rule": self.in_words(titles)}
 
     @abstractmethod
-    def in_words(self) -> str:
-        """Return what the rule says about a request that it concerns, in words, without a final period."""
+    def in_words(self, titles: Titles | None = None) -> str:
+        """Return what the rule says about a request that it concerns, as `sentence` does."""
 
 
 RULES: dict[str, type[Rule]] = {}

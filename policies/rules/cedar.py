@@ -11,6 +11,7 @@ from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.budget import Budget
 from policies.rules.cedar_call import BASE, Unrepresentable, cost_of, requests_of
 from policies.rules.cedar_text import Sizes, named_actions, require_policy, sizes_of
+from policies.rules.words import Titles
 
 if TYPE_CHECKING:
     from cedarpy import AuthzResult, PolicySet
@@ -69,7 +70,9 @@ class Cedar(Rule):
             return FAILED
         return next(filter(None, map(_denial, results)), None)
 
-    def in_words(self) -> str:
+    def in_words(self, titles: Titles | None = None) -> str:
+        if titles is not None:
+            return _("Only what a program of the developer allows. It is written in the language Cedar")
         return _("Only what this Cedar policy permits: %(policy)s") % {
             "policy": Truncator(" ".join(self.policy.split()).rstrip(";")).chars(WORDS)
         }

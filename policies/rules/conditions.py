@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext_lazy, gettext_noop
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -26,11 +26,18 @@ from core.validation import invalid_fields, invalid_value
 from core.wording import Filled
 from policies.rules.budget import Budget
 from policies.rules.fields import MAX_CHARACTERS, MAX_ENTRIES, refuse_long, refuse_many_keys
-from policies.rules.globs import compile_glob
+from policies.rules.globs import WILDCARDS, compile_glob
 from policies.rules.readings import Reading, folded, shape_of
 from policies.rules.values import MAX_EXACT, MISSING, NOTHING, leaves, read_number, read_text
 
 RESOURCE = "resource"
+# What users call the fields that every service means alike.
+FIELDS = {
+    RESOURCE: gettext_lazy("what it acts on"),
+    "recipient": gettext_lazy("the recipient"),
+    "amount.value": gettext_lazy("the amount"),
+    "amount.currency": gettext_lazy("the currency"),
+}
 AMOUNT = frozenset({"amount.value", "amount.currency"})
 MAX_ELEMENTS = 200
 # What comparing costs in units of the call's budget: each of several elements, each of several patterns, and each step
@@ -169,9 +176,12 @@ class Condition(BaseModel):
                 return problem
         return None
 
-    def sentence(self) -> str:
-        """Return the condition in words."""
-        return _words()[self._wording] % {"field": self.field, "value": self._operand_in_words()}
+    def sentence(self, *, is_for_user: bool = False) -> str:
+        """Return the condition in words. Users do not know the names of fields and patterns."""
+        words = {"field": self.field, "value": self._operand_in_words(is_for_user)}
+        if is_for_user:
+            words["field"] = str(FIELDS.get(self.field) or _("“%(title)s”") % {"title": self.field})
+        return _words()[self._wording] % words
 
     @cached_property
     def _path(self) -> tuple[str, ...]:
@@ -257,9 +267,16 @@ class Condition(BaseModel):
         compared = reading.folded(budget) if type(value) is str else value
         return compared is not None and compared not in self._operand
 
-    def _operand_in_words(self) -> str:
-        values = self.values or (self.value,)
-        return listed((str(each).lower() if type(each) is bool else str(each) for each in values), "or")
+    def _operand_in_words(self, is_for_user: bool) -> str:
+        values = [str(each).lower() if type(each) is bool else str(each) for each in self.values or (self.value,)]
+        return listed([_address_in_words(value) if is_for_user else value for value in values], "or")
+
+
+def _address_in_words(value: str) -> str:
+    """Return a pattern for all addresses of a domain in words, and any other value as it is."""
+    domain = value.removeprefix("*@")
+    is_domain = domain != value and not WILDCARDS.intersection(domain)
+    return _("anyone at %(domain)s") % {"domain": domain} if is_domain else value
 
 
 def is_match(text: str, pattern: str) -> bool:

@@ -9,6 +9,7 @@ from core.local import listed
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.budget import Budget
 from policies.rules.conditions import Condition, list_of
+from policies.rules.words import Titles
 
 MAX_CONDITIONS = 20
 
@@ -49,6 +50,6 @@ class ContextMatch(Rule):
         """What the result depends on besides the call: a trace asks for it again, and it is paid for once."""
         return (self.type, self.model_dump_json(include={"conditions"}))
 
-    def in_words(self) -> str:
-        conditions = [condition.sentence() for condition in self.conditions]
+    def in_words(self, titles: Titles | None = None) -> str:
+        conditions = [condition.sentence(is_for_user=titles is not None) for condition in self.conditions]
         return _("Only if %(conditions)s") % {"conditions": listed(conditions)}

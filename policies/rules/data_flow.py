@@ -12,7 +12,7 @@ from limits.flows import DANGEROUS, KEPT_SECONDS, OUTBOUND, CarriedFlow, FlowReq
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Seconds
 from policies.rules.ledger import Ledger
-from policies.rules.words import in_words
+from policies.rules.words import Titles, period_in_words
 
 MAX_TASK = 200
 # The connection's key is flow|actions|agent|user, that of a task has one more part, and that of calls without one ends
@@ -65,13 +65,19 @@ class DataFlow(Rule):
     def _connection(ctx: RuleContext, actions: tuple[str, ...]) -> str:
         return _connection_key(ctx.agent_id, ctx.user_id, actions, ctx.policies_of)
 
-    def in_words(self) -> str:
+    def in_words(self, titles: Titles | None = None) -> str:
+        if titles is not None:
+            if self.then == "ask":
+                return _(
+                    "Once it has read your private data and text by others, it asks you before it sends anything out"
+                )
+            return _("Once it has read your private data and text by others, it can send nothing out")
         words = _("Let no data leave if private data and other people's content were read in the last %(window)s")
         if self.then == "ask":
             words = _(
                 "Ask before data leaves if private data and other people's content were read in the last %(window)s"
             )
-        return words % {"window": in_words(self.window_seconds)}
+        return words % {"window": period_in_words(self.window_seconds)}
 
 
 def task_key(connection_key: str, task: str) -> str:

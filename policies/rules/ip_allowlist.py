@@ -14,6 +14,7 @@ from core.validation import did_you_mean, invalid_value
 from core.wording import Filled
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Listed, Text
+from policies.rules.words import Titles
 
 STARS = re.compile(r"(?:\.\*)+\Z")
 MAPPED_BITS = 96  # ::ffff:0:0/96 holds the IPv4 addresses (RFC 4291 section 2.5.5.2)
@@ -107,7 +108,7 @@ class IpAllowlist(Rule):
             return Denial("The IP address is not on the allowlist.")
         return None
 
-    def in_words(self) -> str:
+    def in_words(self, titles: Titles | None = None) -> str:
         if not self.cidrs:
             return _("No IP addresses are allowed")
-        return _("Only from %(addresses)s") % {"addresses": listed(self.cidrs, "or")}
+        return _("Only from these internet addresses: %(addresses)s") % {"addresses": listed(self.cidrs, "or")}

@@ -11,6 +11,7 @@ from policies.rules.base import Rule
 from policies.rules.fields import Seconds
 from policies.rules.kinds import LimitKind
 from policies.rules.ledger import CONNECTION_SCOPE
+from policies.rules.words import Titles
 
 MAX_WINDOW_SECONDS = 2_592_000  # 30 days
 SCOPES = {
@@ -42,10 +43,10 @@ def of_connection(rule: Rule) -> Rule:
     return rule.model_copy(update={"scope": CONNECTION_SCOPE}) if isinstance(rule, CountingRule) else rule
 
 
-def scope_in_words(scope: str) -> str:
-    words = {
-        "per_user": _("per user"),
-        "per_agent": _("per agent"),
-        "global": _("across all agents and users"),
-    }
-    return words[scope]
+def counted(limit: str, scope: str, titles: Titles | None) -> str:
+    """Return the words of a limit with what it counts together. A user's own agent goes without saying for the user."""
+    if scope == "global":
+        return _("%(limit)s (all agents and users together)") % {"limit": limit}
+    if scope == "per_agent":
+        return _("%(limit)s (all users of the agent together)") % {"limit": limit}
+    return limit if titles is not None else _("%(limit)s (each user separately)") % {"limit": limit}

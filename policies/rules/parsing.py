@@ -15,6 +15,7 @@ from core.text import echo, nearest
 from core.validation import MAX_ERRORS, MESSAGES, details_of, did_you_mean, dotted, explain
 from core.wording import Filled
 from policies.rules.base import RULES, Rule
+from policies.rules.words import Titles
 
 MAX_RULES = 20
 # As JSON in UTF-8. The form of a policy, which spells a byte with up to three, must fit in a request of 256 KiB.
@@ -112,14 +113,14 @@ def readable_rules(raw: Any) -> list[Rule]:
     return [rule for rule in map(find_rule, items) if rule is not None]
 
 
-def sentence_of(rule: Rule | None) -> str:
+def sentence_of(rule: Rule | None, titles: Titles | None = None) -> str:
     """Return a stored rule in words. None, which cannot be read, denies everything, and its sentence says so."""
-    return rule.sentence() if rule else gettext("This rule is invalid, so it denies everything")
+    return rule.sentence(titles) if rule else gettext("This rule is invalid, so it denies everything")
 
 
-def sentences(raw_rules: Iterable[Any]) -> list[str]:
-    """Return each stored rule in words."""
-    return [sentence_of(find_rule(raw)) for raw in raw_rules]
+def sentences(raw_rules: Iterable[Any], titles: Titles | None = None) -> list[str]:
+    """Return each stored rule in words: for developers or, with `titles`, for users."""
+    return [sentence_of(find_rule(raw), titles) for raw in raw_rules]
 
 
 def _key_errors(raw: dict[str, Any], path: str) -> Iterable[FieldError]:

@@ -1,16 +1,16 @@
 from functools import cached_property
 from typing import Annotated
 
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 from pydantic import Field
 
+from core.formats import number
 from limits.sliding_window import CounterRequest
 from policies.rules.base import Denial, RuleContext, register
 from policies.rules.kinds import LimitKind
 from policies.rules.ledger import Ledger, subject_of
-from policies.rules.limiting import CountingRule, Period, Scope, scope_in_words
-from policies.rules.words import in_words
+from policies.rules.limiting import CountingRule, Period, Scope, counted
+from policies.rules.words import Titles, period_in_words
 
 MAX_REQUESTS = 1_000_000
 
@@ -36,10 +36,7 @@ class RateLimit(CountingRule):
         subject = subject_of(self.scope, agent_id=ctx.agent_id, user_id=ctx.user_id)
         return (ledger.request(self.kind, subject, self.max_requests, ctx.now),)
 
-    def in_words(self) -> str:
-        calls = ngettext("At most %(count)d request", "At most %(count)d requests", self.max_requests)
-        return _("%(calls)s in any %(window)s, %(whom)s") % {
-            "calls": calls % {"count": self.max_requests},
-            "window": in_words(self.window_seconds),
-            "whom": scope_in_words(self.scope),
-        }
+    def in_words(self, titles: Titles | None = None) -> str:
+        times = ngettext("At most once per %(period)s", "At most %(times)s times per %(period)s", self.max_requests)
+        words = {"times": number(self.max_requests), "period": period_in_words(self.window_seconds)}
+        return counted(times % words, self.scope, titles)

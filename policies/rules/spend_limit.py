@@ -5,6 +5,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import AfterValidator, Field
 
+from core.formats import money
 from core.money import CURRENCIES, VALUE, read_amount, units_of
 from core.text import nearest
 from core.validation import did_you_mean, invalid_value
@@ -12,8 +13,8 @@ from limits.sliding_window import CounterRequest
 from policies.rules.base import Denial, RuleContext, register
 from policies.rules.kinds import LimitKind
 from policies.rules.ledger import Ledger, subject_of
-from policies.rules.limiting import CountingRule, Period, Scope, scope_in_words
-from policies.rules.words import in_words
+from policies.rules.limiting import CountingRule, Period, Scope, counted
+from policies.rules.words import Titles, period_in_words
 
 AMOUNT = "amount"
 NO_AMOUNT = Denial("The request states no amount that can be read.")
@@ -67,14 +68,12 @@ class SpendLimit(CountingRule):
     max_amount: Annotated[
         str,
         AfterValidator(_require_amount),
-        Field(
-            title=gettext_noop("Maximum amount"), description=gettext_noop("A decimal number as text, such as 100.00.")
-        ),
+        Field(title=gettext_noop("Maximum amount"), description=gettext_noop("For example 100.00.")),
     ]
     currency: Annotated[
         str,
         AfterValidator(_require_currency),
-        Field(title=gettext_noop("Currency"), description=gettext_noop("A code of ISO 4217, such as EUR.")),
+        Field(title=gettext_noop("Currency"), description=gettext_noop("For example EUR.")),
     ]
     window_seconds: Period
     scope: Scope
@@ -103,10 +102,7 @@ class SpendLimit(CountingRule):
         units = stated.units if stated else 0
         return (ledger.amount_request(self.kind, subject, self.max_units, ctx.now, units),)
 
-    def in_words(self) -> str:
-        return _("At most %(amount)s %(currency)s in any %(window)s, %(whom)s") % {
-            "amount": self.max_amount,
-            "currency": self.currency,
-            "window": in_words(self.window_seconds),
-            "whom": scope_in_words(self.scope),
-        }
+    def in_words(self, titles: Titles | None = None) -> str:
+        amount = money({"value": self.max_amount, "currency": self.currency})
+        words = {"amount": amount, "period": period_in_words(self.window_seconds)}
+        return counted(_("At most %(amount)s per %(period)s") % words, self.scope, titles)

@@ -14,6 +14,7 @@ from core.text import nearest
 from core.validation import did_you_mean, invalid_value
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Listed
+from policies.rules.words import Titles
 
 SUNDAY = 7
 MIDNIGHT = 0  # in minutes, as `TimeWindow.end`
@@ -96,12 +97,12 @@ class TimeWindow(Rule):
             return None
         return Denial("The request came outside the allowed hours.", self._seconds_until_open(ctx.now))
 
-    def in_words(self) -> str:
+    def in_words(self, titles: Titles | None = None) -> str:
         words = {
             "days": _days_in_words(sorted(self.days)),
             "start": self.start_time_utc,
             "end": self._end_in_words(),
-            "timezone": self.timezone,
+            "timezone": self.timezone if titles is None else _zone_in_words(self.timezone),
         }
         if len(self.days) == len(WEEKDAYS):
             return _("Only from %(start)s to %(end)s (%(timezone)s)") % words
@@ -184,3 +185,9 @@ def _days_in_words(days: list[int]) -> str:
     if len(days) > 2 and days[-1] - days[0] == len(days) - 1:
         return _("%(first)s to %(last)s") % {"first": names[0], "last": names[-1]}
     return _("on %(days)s") % {"days": listed(names)}
+
+
+def _zone_in_words(zone: str) -> str:
+    """Return "Berlin time" for a zone of a place."""
+    _area, has_place, place = zone.rpartition("/")
+    return _("%(place)s time") % {"place": place.replace("_", " ")} if has_place else zone

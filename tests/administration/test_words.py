@@ -205,7 +205,8 @@ def test_the_terms_of_a_consent_are_sentences(site: Client, world: World) -> Non
     text = words(site.get(form_url(world.consent)).content.decode())
     assert "the user is asked every time" in text
     assert (
-        "At most 20 requests in any hour, per user, only for bob@example.com and a removed limit still counts" in text
+        "At most 20 times per hour (each user separately), only for bob@example.com and a removed limit still counts"
+        in text
     )
     assert "Data: nothing can leave" in text
     assert "max_requests" not in text

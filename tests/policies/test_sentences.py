@@ -1,27 +1,28 @@
 from typing import Any
 
 from policies.rules import parse_rules
+from policies.rules.words import Titles
 from tests.shared import cases
 
 HOURS = {"allowedDays": [1, 2, 3, 4, 5], "startTimeUtc": "09:00", "endTimeUtc": "17:00"}
 
 
-def sentence(rule_type: str, config: dict[str, Any]) -> str:
+def sentence(rule_type: str, config: dict[str, Any], titles: Titles | None = None) -> str:
     (rule,) = parse_rules([{"type": rule_type, "config": config}])
-    return rule.sentence()
+    return rule.sentence(titles)
 
 
 @cases(
     ("limit", "seconds", "scope", "expected"),
     [
-        (10, 3600, "per_user", "At most 10 requests in any hour, per user"),
-        (1, 60, "per_agent", "At most 1 request in any minute, per agent"),
-        (5, 1, "global", "At most 5 requests in any second, across all agents and users"),
-        (5, 90, "global", "At most 5 requests in any 90 seconds, across all agents and users"),
-        (5, 900, "global", "At most 5 requests in any 15 minutes, across all agents and users"),
-        (5, 7200, "global", "At most 5 requests in any 2 hours, across all agents and users"),
-        (5, 86_400, "global", "At most 5 requests in any day, across all agents and users"),
-        (5, 2_592_000, "global", "At most 5 requests in any 30 days, across all agents and users"),
+        (10, 3600, "per_user", "At most 10 times per hour (each user separately)"),
+        (1, 60, "per_agent", "At most once per minute (all users of the agent together)"),
+        (5, 1, "global", "At most 5 times per second (all agents and users together)"),
+        (5, 90, "global", "At most 5 times per 90 seconds (all agents and users together)"),
+        (5, 900, "global", "At most 5 times per 15 minutes (all agents and users together)"),
+        (5, 7200, "global", "At most 5 times per 2 hours (all agents and users together)"),
+        (5, 86_400, "global", "At most 5 times per day (all agents and users together)"),
+        (5, 2_592_000, "global", "At most 5 times per 30 days (all agents and users together)"),
     ],
 )
 def test_a_limit_reads_as_a_sentence(limit: int, seconds: int, scope: str, expected: str) -> None:
@@ -51,11 +52,15 @@ def test_hours_read_as_a_sentence(change: dict[str, Any], expected: str) -> None
 @cases(
     ("rule_type", "config", "expected"),
     [
-        ("action_allowlist", {"actions": ["email:read", "payments:*"]}, "Only email:read and payments:*"),
+        (
+            "action_allowlist",
+            {"actions": ["email:read", "payments:*"]},
+            "Only these are allowed: email:read and payments:*",
+        ),
         ("action_allowlist", {"actions": []}, "No actions are allowed"),
-        ("action_blocklist", {"actions": ["email:send", "payments:*"]}, "Never email:send or payments:*"),
+        ("action_blocklist", {"actions": ["email:send", "payments:*"]}, "Never allowed: email:send and payments:*"),
         ("action_blocklist", {"actions": []}, "No actions are blocked"),
-        ("ip_allowlist", {"cidrs": ["10.0.0.0/8", "::1"]}, "Only from 10.0.0.0/8 or ::1"),
+        ("ip_allowlist", {"cidrs": ["10.0.0.0/8", "::1"]}, "Only from these internet addresses: 10.0.0.0/8 or ::1"),
         ("ip_allowlist", {"cidrs": []}, "No IP addresses are allowed"),
     ],
 )
@@ -66,23 +71,24 @@ def test_lists_read_as_sentences(rule_type: str, config: dict[str, Any], expecte
 @cases(
     ("rule_type", "config", "expected"),
     [
-        ("ip_allowlist", {"cidrs": ["10.0.0.0/8"]}, "Only from 10.0.0.0/8, for payments:charge"),
-        ("time_window", HOURS, "Only Monday to Friday, from 09:00 to 17:00 (UTC), for payments:charge"),
+        ("ip_allowlist", {"cidrs": ["10.0.0.0/8"]}, "Only from these internet addresses: 10.0.0.0/8"),
+        ("time_window", HOURS, "Only Monday to Friday, from 09:00 to 17:00 (UTC)"),
         (
             "rate_limit",
             {"maxRequests": 5, "windowSeconds": 60, "scope": "per_user"},
-            "At most 5 requests in any minute, per user, for payments:charge",
+            "At most 5 times per minute (each user separately)",
         ),
         (
             "context_match",
             {"conditions": [{"field": "to", "operator": "exists"}]},
-            "Only if to is given, for payments:charge",
+            "Only if to is given",
         ),
     ],
 )
 def test_a_sentence_says_what_the_rule_concerns(rule_type: str, config: dict[str, Any], expected: str) -> None:
-    assert sentence(rule_type, {**config, "actions": ["payments:charge"]}) == expected
-    assert sentence(rule_type, {**config, "actions": ["payments:charge", "email:*"]}) == f"{expected} or email:*"
+    assert sentence(rule_type, {**config, "actions": ["payments:charge"]}) == f"For payments:charge: {expected}"
+    both = f"For payments:charge and email:*: {expected}"
+    assert sentence(rule_type, {**config, "actions": ["payments:charge", "email:*"]}) == both
 
 
 @cases(
@@ -119,4 +125,60 @@ def test_conditions_read_as_one_sentence() -> None:
 def test_a_budget_reads_as_a_sentence() -> None:
     config = {"maxAmount": "100.00", "currency": "EUR", "windowSeconds": 86_400, "scope": "per_user"}
 
-    assert sentence("spend_limit", config) == "At most 100.00 EUR in any day, per user"
+    assert sentence("spend_limit", config) == "At most €100.00 per day (each user separately)"
+
+
+PER_HOUR = {"maxRequests": 5, "windowSeconds": 3600}
+BOUGHT = {"maxAmount": "100.00", "currency": "EUR", "windowSeconds": 604_800, "scope": "per_user"}
+OF_ACME = {"field": "recipient", "operator": "matches_any", "values": ["*@acme.com", "bob"]}
+IN_CEDAR = "permit (principal, action, resource);"
+
+
+@cases(
+    ("rule_type", "config", "expected"),
+    [
+        (
+            "action_blocklist",
+            {"actions": ["shopping:buy", "books:lend", "github:repo:r*"]},
+            "Never allowed: “Buy for you”, “Lend books” and “Read your code”",
+        ),
+        (
+            "action_blocklist",
+            {"actions": ["payments:*", "email:send"]},
+            "Never allowed: everything in “Payments” and “Send email as you”",
+        ),
+        ("action_blocklist", {"actions": ["x:y", "x:z"]}, "Never allowed: other actions that have no name here"),
+        ("action_allowlist", {"actions": ["*"]}, "Only these are allowed: everything"),
+        ("rate_limit", {**PER_HOUR, "scope": "per_user"}, "At most 5 times per hour"),
+        (
+            "rate_limit",
+            {**PER_HOUR, "scope": "per_agent"},
+            "At most 5 times per hour (all users of the agent together)",
+        ),
+        ("spend_limit", {**BOUGHT, "actions": ["shopping:buy"]}, "For “Buy for you”: At most €100.00 per week"),
+        (
+            "time_window",
+            {**HOURS, "timezone": "America/New_York"},
+            "Only Monday to Friday, from 09:00 to 17:00 (New York time)",
+        ),
+        ("context_match", {"conditions": [OF_ACME]}, "Only if the recipient matches anyone at acme.com or bob"),
+        ("context_match", {"conditions": [{"field": "tag", "operator": "exists"}]}, "Only if “tag” is given"),
+        (
+            "cedar",
+            {"policy": IN_CEDAR},
+            "Only what a program of the developer allows. It is written in the language Cedar",
+        ),
+        (
+            "data_flow",
+            {"windowSeconds": 3600, "then": "ask"},
+            "Once it has read your private data and text by others, it asks you before it sends anything out",
+        ),
+        (
+            "data_flow",
+            {"windowSeconds": 3600, "then": "deny"},
+            "Once it has read your private data and text by others, it can send nothing out",
+        ),
+    ],
+)
+def test_a_sentence_for_users_has_titles_and_no_ids(rule_type: str, config: dict[str, Any], expected: str) -> None:
+    assert sentence(rule_type, config, {"books:lend": "Lend books"}) == expected

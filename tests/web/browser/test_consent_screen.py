@@ -4,9 +4,12 @@ import re
 
 import pytest
 
+from consent.models import Consent
 from core.actor import SYSTEM
 from developers.services import verify_organization
 from resources.catalogue import catalogue
+from resources.custom_scopes import ScopeDefinition
+from tests.web.browser.pages.samples import LONG
 from tests.web.browser.test_journeys import answer_at, press_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -16,7 +19,18 @@ LOOK = """e => {
     const style = getComputedStyle(e);
     return [style.color, style.backgroundColor, style.borderColor, style.fontWeight, style.fontSize].join();
 }"""
-WANTED = ["email:read", "email:send", "calendar:write", "payments:charge"]
+PAY = "payments:charge"
+WANTED = ["email:read", "email:send", "calendar:write", PAY]
+# Whether any option is wider than the select.
+CLIPPED = """selector => {
+    const select = document.querySelector(selector), copy = select.cloneNode(true);
+    copy.style.inlineSize = "max-content";
+    copy.style.maxInlineSize = "none";
+    select.after(copy);
+    const isClipped = copy.offsetWidth > select.offsetWidth;
+    copy.remove();
+    return isClipped;
+}"""
 
 
 @pytest.fixture
@@ -40,17 +54,47 @@ def open_request(open_tab, world, ada, request_of_agent):
     return open_one
 
 
-def test_the_first_screen_says_who_asks_for_what_and_has_both_buttons(open_request):
-    tab, _ = open_request(scopes=list(catalogue()))
+def test_the_first_screen_has_the_first_permission_and_both_buttons(open_tab, world, ada, request_of_agent):
+    tab = open_tab()
+    for name, consent in requests(world, ada, request_of_agent).items():
+        tab.open_as(ada.email, f"/consent/{consent.id}")
+        for width in (320, 390, 1280):
+            tab.page.set_viewport_size({"width": width, "height": 720})
+            box, title = (tab.page.locator(of).first for of in ("[name=scopes]", ".scope__title"))
+            for locator in (tab.page.get_by_role("heading", level=1), tab.page.locator(".asks").first, box, title):
+                assert tab.shows(locator), (name, width)
+            bar = tab.page.locator(".bar").bounding_box()
+            assert bottom(title) <= bar["y"], f"{name}: the bar covers the first permission at {width} px"
+            assert not tab.page.evaluate(CLIPPED, ".inline-select"), f"{name}: a date is cut off at {width} px"
     allow, refuse = (tab.page.get_by_role("button", name=name, exact=True) for name in ("Allow", REFUSE))
-    for width, height in ((1280, 800), (390, 844)):
-        tab.page.set_viewport_size({"width": width, "height": height})
-        for locator in (tab.page.get_by_role("heading", level=1), tab.page.locator(".consent__sum"), allow, refuse):
-            assert tab.shows(locator)
-        one, other = allow.bounding_box(), refuse.bounding_box()
-        assert (one["width"], one["height"], one["y"]) == (other["width"], other["height"], other["y"])
-        assert one["height"] >= 44
-        assert allow.evaluate(LOOK) == refuse.evaluate(LOOK)
+    one, other = allow.bounding_box(), refuse.bounding_box()
+    assert (one["width"], one["height"], one["y"]) == (other["width"], other["height"], other["y"])
+    assert one["height"] >= 44
+    assert allow.evaluate(LOOK) == refuse.evaluate(LOOK)
+
+
+def requests(world, ada, request_of_agent) -> dict[str, Consent]:
+    """Return requests whose texts above the permissions differ most, by name."""
+    books = world.make_developer("books@example.com", "Books and Company Limited of London")
+    read = ScopeDefinition("books:read", "low", f"Read {LONG[:60]}", "See", "sell")
+    world.make_resource_server(books, "https://books.example", read)
+    local = {"redirect_uris": ["http://localhost/cb"]}
+    stranger = world.make_agent(books, **local)
+    wordy = world.make_agent(books, name=LONG[:60], description="w" * 200, allowed_scopes=["books:read", PAY], **local)
+    at_home = {"redirect_uri": "http://localhost:4444/cb", "reason": "w" * 200}
+    again = world.allow(request_of_agent(scopes=["email:read", PAY]), ada).agent
+    return {
+        "verified": request_of_agent(scopes=WANTED, reason="x" * 200),
+        "unverified": world.ask(stranger, scopes=["email:read", "email:send"], **at_home),
+        "long texts": world.ask(wordy, scopes=["books:read", PAY], **at_home),
+        "again": world.ask(again, scopes=["email:read", "email:send"], redirect_uri=again.redirect_uri_list[0]),
+        "long list": request_of_agent(scopes=list(catalogue())),
+    }
+
+
+def bottom(locator) -> float:
+    box = locator.bounding_box()
+    return box["y"] + box["height"]
 
 
 def test_by_keyboard_alone_and_nothing_is_hidden_by_the_bar(open_request, callback):
@@ -87,12 +131,26 @@ def test_a_limit_is_set_without_a_script(open_request, callback):
     assert consent.terms["limits"]["email:send"][0]["type"] == "context_match"
 
 
-def test_a_script_counts_what_is_ticked(open_request):
-    tab, _ = open_request(javascript=True)
-    tally = tab.page.locator(".bar__tally")
-    assert tally.text_content() == "Ticked: 2 of 4"
+def test_the_bar_says_what_is_ticked_without_a_script(open_request):
+    tab, _ = open_request()
+    allows = tab.page.locator(".allows")
+    assert allows.inner_text().split("\n") == ["“Allow” lets it: Read your email Manage your events"]
     tab.page.get_by_role("checkbox", name=re.compile("^Send email as you")).check()
-    assert tally.text_content() == "Ticked: 3 of 4"
+    assert "Send email as you, asking you each time" in allows.inner_text()
+    tab.page.get_by_label("Allow without asking").check()
+    assert "Send email as you Manage" in allows.inner_text()
+    assert "asking you each time" not in allows.inner_text()
+    while tab.page.locator("[name=scopes]:checked").count():
+        tab.page.locator("[name=scopes]:checked").first.uncheck()
+    assert allows.inner_text() == "“Allow” lets it: nothing yet"
+
+
+def test_a_script_counts_what_is_ticked_in_a_long_list(open_request):
+    tab, _ = open_request(scopes=list(catalogue()), javascript=True)
+    tally = tab.page.locator("[data-of=decide]")
+    assert tally.text_content() == "Ticked: 0 of 44"
+    tab.page.get_by_role("checkbox", name=re.compile("^Send email as you")).check()
+    assert tally.text_content() == "Ticked: 1 of 44"
 
 
 def test_what_is_unticked_on_a_second_request_is_said_to_go(open_request, world, ada, request_of_agent):

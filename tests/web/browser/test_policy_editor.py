@@ -16,12 +16,12 @@ def test_the_words_of_a_rule_follow_what_is_typed(open_tab, developer):
     page.keyboard.press("Tab")
     page.keyboard.type("email:red")
     words = page.locator("#rules-0-words")
-    words.get_by_text("Never email:red.").wait_for()
+    words.get_by_text("Never allowed: email:red.").wait_for()
     assert 'Did you mean "email:read"?' in words.inner_text()
 
     page.keyboard.press("ArrowLeft")
     page.keyboard.type("a")
-    words.get_by_text("Never email:read.").wait_for()
+    words.get_by_text("Never allowed: email:read.").wait_for()
     assert "Did you mean" not in words.inner_text()
     assert tab.focused() == "id_rules-0-actions"
     page.keyboard.press("Shift+ArrowRight")

@@ -16,7 +16,7 @@ from consent.selectors import connection_state
 from consent.targets import Pick
 from consent.terms import ALLOW, DATA_FLOW, GivenTerms
 from core.errors import Invalid
-from core.formats import day_in_words
+from core.formats import short_day
 from web.user.connections.limits.form import read_limits
 from web.user.connections.limits.parsing import LIMIT
 from web.user.consent.form import MODE, Screen
@@ -26,9 +26,9 @@ KEPT = "kept_consent_form"
 AS_NOW = "as-now"
 LIFETIMES = {
     timedelta(hours=1): gettext_lazy("In 1 hour"),
-    timedelta(days=1): gettext_lazy("In 1 day, on %(date)s"),
-    timedelta(days=30): gettext_lazy("In 30 days, on %(date)s"),
-    timedelta(days=90): gettext_lazy("In 90 days, on %(date)s"),
+    timedelta(days=1): gettext_lazy("In 1 day (%(date)s)"),
+    timedelta(days=30): gettext_lazy("In 30 days (%(date)s)"),
+    timedelta(days=90): gettext_lazy("In 90 days (%(date)s)"),
 }
 
 
@@ -37,12 +37,12 @@ def lifetimes(now: datetime, live: Consent | None, given: Decision | None) -> li
     preselected = None if live else CONSENT_LIFETIME
     chosen = given.lifetime if given else preselected
     offered = [
-        {"value": _seconds(one), "words": words % {"date": day_in_words(now + one)}, "is_chosen": one == chosen}
+        {"value": _seconds(one), "words": words % {"date": short_day(now + one)}, "is_chosen": one == chosen}
         for one, words in LIFETIMES.items()
     ]
     if live is None:
         return offered
-    as_before = _("As before, on %(date)s") % {"date": day_in_words(live.expires_at)}
+    as_before = _("As before (%(date)s)") % {"date": short_day(live.expires_at)}
     return [{"value": AS_NOW, "words": as_before, "is_chosen": chosen is None}, *offered]
 
 

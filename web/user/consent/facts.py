@@ -6,9 +6,12 @@ from agents.models import Agent
 from agents.redirects import destination, is_loopback, is_private_use
 from consent.models import Consent
 from consent.shown_services import requested_services
+from core.text import plain_text
 from core.wording import translated
 from policies.rules import sentences
+from policies.rules.words import Titles
 from policies.selectors import policies_in_force
+from resources.catalogue import read_snapshot
 from web.user.consent.form import is_verified
 
 MAX_POLICIES = 50
@@ -17,25 +20,30 @@ MAX_POLICIES = 50
 def facts_of(asked: Consent) -> dict[str, Any]:
     """Return the template context about the agent, its developer, and where the user returns to."""
     agent, uri = asked.agent, asked.redirect_uri
+    own = {scope.id: plain_text(scope.title) for scope in read_snapshot(asked.shown_scopes)}
+    services = requested_services(asked)
     return {
         "agent": agent,
         "organization": agent.organization,
-        "services": requested_services(asked),
+        "services": services,
+        "has_foreign_service": any(service.is_foreign for service in services),
         "is_developer_verified": is_verified(agent),
         "destination": translated(destination(uri)),
         "is_loopback": is_loopback(uri),
         "is_app": is_private_use(uri),
-        **_developers_rules(agent),
+        **_developers_rules(agent, own),
     }
 
 
-def _developers_rules(agent: Agent) -> dict[str, Any]:
+def _developers_rules(agent: Agent, own: Titles) -> dict[str, Any]:
     """Return the rules of the agent's organization in words, and whether there are more policies than the page shows.
+
+    `own` are the titles of the permissions on the screen.
 
     They may change, so they are not part of the consent.
     """
     if agent.organization_id is None:
         return {}
     found = policies_in_force(agent.organization_id, agent.id)[: MAX_POLICIES + 1]
-    said = dict.fromkeys(sentence for policy in found[:MAX_POLICIES] for sentence in sentences(policy.rules))
+    said = dict.fromkeys(sentence for policy in found[:MAX_POLICIES] for sentence in sentences(policy.rules, own))
     return {"rules": list(said), "has_more_rules": len(found) > MAX_POLICIES}

@@ -25,6 +25,8 @@ MODE = "mode-"
 type Limits = Sequence[Mapping[str, Any]]
 # More scopes than these are collapsed, service by service.
 MAX_OPEN = 8
+# More scopes than these are unusual, and the screen says so.
+MAX_USUAL = 15
 SENSITIVE_RISKS = ("high", "critical")
 # The risks of scopes that can be ticked in advance.
 TICKED_RISKS = ("low", "standard")
@@ -34,7 +36,8 @@ TICKED_RISKS = ("low", "standard")
 class Choice:
     """One scope with its checkbox. `is_reworded`: the user allowed it with a different description.
 
-    `is_known`: the agent may use the scope now. Links to the list lead to the checkbox that `is_first`.
+    `is_known`: the agent may use the scope now. Links to the list lead to the checkbox that `is_first`. `number` is its
+    place on the page, by which `flow.css` repeats what is ticked beside the buttons, or 0 in an unusually long list.
 
     `mode` is the preselected mode, or None if the page offers no choice. `limits` has the fields for limits, or is
     None: with `can_open`, a button shows them. `is_opened` says whether the user has pressed it. `only` has the targets
@@ -46,6 +49,7 @@ class Choice:
     is_reworded: bool = False
     is_known: bool = False
     is_first: bool = False
+    number: int = 0
     mode: str | None = None
     limits: LimitFields | None = None
     can_open: bool = False
@@ -56,6 +60,11 @@ class Choice:
     @property
     def always_asks(self) -> bool:
         return bool(always_asking([self.scope]))
+
+    @property
+    def asks(self) -> bool:
+        """Whether each use is asked for, as the page shows it first."""
+        return self.always_asks or self.mode == ASK
 
     @property
     def warnings(self) -> list[str]:
@@ -130,7 +139,8 @@ class Screen:
             ticked=scope_id in (ticked if kept is None else kept.scopes or ()),
             is_reworded=scope_id in self.reworded,
             is_known=scope_id in self.known,
-            is_first=scope_id == self._first,
+            is_first=scope_id == next(iter(self._shown), None),
+            number=self._shown.index(scope_id) + 1 if len(self._shown) <= MAX_USUAL else 0,
             mode=self._mode(scope_id, given),
             limits=editor,
             can_open=editor is None and is_sensitive(self.words[scope_id]),
@@ -140,10 +150,9 @@ class Screen:
         )
 
     @cached_property
-    def _first(self) -> str | None:
-        """Return the scope that the screen shows first: it shows required, then optional, then known ones."""
-        shown = sorted(self.new, key=lambda one: one in self.asked.optional_scopes) + self.known
-        return next(iter(shown), None)
+    def _shown(self) -> list[str]:
+        """Return the scopes in the order of the screen: required, then optional, then known ones."""
+        return sorted(self.new, key=lambda one: one in self.asked.optional_scopes) + self.known
 
     @cached_property
     def _only(self) -> Mapping[str, Sequence[str]]:

@@ -1,20 +1,16 @@
-"""The scopes of the consent screen: in sections, grouped by service, and summarized in one line."""
+"""The scopes of the consent screen: in its first line, and in sections, grouped by service."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
-
 from core.text import plain_text
-from resources.catalogue import Scope
 from resources.categories import category_name
 from resources.risks import CRITICAL, RISK_LEVELS
-from web.display.labels import highest_risk
-from web.user.consent.form import MAX_OPEN, Choice
+from web.display.labels import highest_risk, risk_level
+from web.user.consent.form import MAX_OPEN, MAX_USUAL, Choice
 
-# More scopes than these are unusual, and the screen says so.
-MAX_USUAL = 15
+# The first line names at most these.
+MAX_NAMED = 5
 KNOWN = "known"
 
 
@@ -50,16 +46,24 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """The connection after the request in one line, with its highest risk.
+class Named:
+    """Some of the scopes, and the number of the others."""
 
-    `critical` are the titles of new critical scopes, and `is_unusual` says that unusually many scopes are new.
+    choices: Sequence[Choice]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the agent asks for and what it may do already.
+
+    `is_followed`: what is ticked is repeated beside the buttons. `is_unusual`: unusually many scopes are new.
     """
 
-    text: str
-    risk: str | None
+    new: Named
+    known: Named
+    is_followed: bool
     is_unusual: bool
-    critical: Sequence[str]
 
 
 def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequence[Choice]) -> list[Section]:
@@ -70,30 +74,25 @@ def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequ
 
 
 def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
-    """Return what the agent may do if everything is allowed, including live scopes that it does not request again."""
-    scopes = [choice.scope for choice in (*new, *known)]
-    words = [*_counted(scopes), *([_count_of_new(len(new))] if known else [])]
-    risk = highest_risk(scope.risk_level for scope in scopes)
-    critical = [plain_text(choice.scope.local_title) for choice in new if choice.scope.risk_level == CRITICAL]
-    return Summary(", ".join(words), risk, is_unusual=len(new) > MAX_USUAL, critical=critical)
+    """Return the first line of the screen. `known` are live scopes, also those that are not requested again."""
+    is_followed = len(new) + len(known) <= MAX_USUAL
+    return Summary(_named(new), _named(known), is_followed, is_unusual=len(new) > MAX_USUAL)
 
 
-def _counted(scopes: Sequence[Scope]) -> Iterator[str]:
-    number, critical = len(scopes), sum(scope.risk_level == CRITICAL for scope in scopes)
-    yield ngettext("%(number)s permission", "%(number)s permissions", number) % {"number": number}
-    counted = ngettext("%(number)s critical", "%(number)s critical", critical) % {"number": critical}
-    yield counted if critical else _("nothing critical")
-
-
-def _count_of_new(number: int) -> str:
-    return ngettext("%(number)s new", "%(number)s new", number) % {"number": number} if number else _("nothing new")
+def _named(choices: Sequence[Choice]) -> Named:
+    """Return the scopes to name, in their order: all that are critical, and of the others the gravest."""
+    gravest = sorted(choices, key=lambda choice: -risk_level(choice.scope.risk_level))
+    critical = sum(choice.scope.risk_level == CRITICAL for choice in choices)
+    kept = {choice.scope.id for choice in gravest[: max(critical, MAX_NAMED)]}
+    return Named([choice for choice in choices if choice.scope.id in kept], len(choices) - len(kept))
 
 
 def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Group]:
     """Yield the groups of a section on a screen with this number of scopes.
 
-    Critical scopes are not hidden, except in a long list, where the screen names them above it. Scopes that the user
-    ticked or whose limits they want to set are not hidden either. In a long list, nothing new is ticked in advance.
+    The first scope is not hidden. Critical scopes are not either, except in a long list, where the screen names them
+    above it, nor are those that the user ticked or whose limits they want to set. In a long list, nothing new is ticked
+    in advance.
     """
     members: dict[tuple[str, str], list[Choice]] = {}
     for choice in choices:
@@ -101,7 +100,8 @@ def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Gr
     for (organization, category), found in members.items():
         is_critical = any(choice.scope.risk_level == CRITICAL for choice in found)
         is_chosen = section != KNOWN and any(choice.ticked for choice in found)
-        is_open = is_chosen or (is_critical and number <= MAX_USUAL)
+        is_first = any(choice.is_first for choice in found)
+        is_open = is_first or is_chosen or (is_critical and number <= MAX_USUAL)
         name = plain_text(organization) or category_name(category)
         yield Group(name, not organization, found, number > MAX_OPEN, is_open or any(one.is_opened for one in found))
 

@@ -38,12 +38,10 @@ def test_the_preview_shows_what_is_filled_in_so_far_and_saves_nothing(
     assert response.status_code == 200
     page = shown(response)
     assert "Preview" in page
-    assert (
-        '<bdi class="named">Ledger &lt;b&gt;bot&lt;/b&gt;</bdi>, an AI agent by <bdi class="named">Acme Robotics'
-        in page
-    )
-    assert "1 permission, 1 critical" in page
-    assert "We have not checked who is behind this agent." in page
+    title = '<bdi class="named">Ledger &lt;b&gt;bot&lt;/b&gt;</bdi><span class="consent__who">, an AI agent by <bdi'
+    assert title in page
+    assert "Take payments from you</bdi>, asking you each time" in page
+    assert "we have not checked who is behind this agent." in page
     assert "the redirect URI" in page
     assert 'id="errors"' not in response.content.decode()
     assert 'value="Ledger &lt;b&gt;bot' in response.content.decode()
@@ -79,7 +77,7 @@ def test_an_empty_form_has_a_preview_too(as_developer: Client) -> None:
 def test_the_settings_show_the_screen_as_it_is_now(as_developer: Client, agent: Agent) -> None:
     page = shown(as_developer.get(f"/developer/agents/{agent.id}/edit"))
     assert "SmartMail" in page
-    assert "5 permissions, 1 critical" in page
+    assert len(re.findall("<li>.*?</li>", page.partition('class="asks"')[2].partition("</ul>")[0])) == 5
 
 
 def picked(response: Any) -> dict[str, list[str]]:
@@ -96,7 +94,7 @@ def test_the_search_hides_scopes_but_keeps_them_ticked(as_developer: Client, wor
     text = " ".join(response.content.decode().split())
     assert f'value="{words}"' in text
     assert 'hidden><input type="checkbox" name="allowed_scopes" value="email:read" checked>' in text
-    assert "1 permission" in shown(response)
+    assert shown(response).count('name="scopes"') == 1
 
 
 def test_only_the_beginning_of_a_long_search_counts(as_developer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,4 +135,4 @@ def test_what_is_typed_survives_an_error_and_the_preview_shows_it(as_developer: 
     assert "Line 1: Must use https" in text
     assert 'name="find" value="pay"' in text
     assert "Ledgerbot" in shown(response)
-    assert "2 permissions" in shown(response)
+    assert shown(response).count('name="scopes"') == 2

@@ -65,7 +65,7 @@ CASES = [
     (
         RATE_LIMIT,
         {"maxRequests": 20, "windowSeconds": 7200, "scope": "per_user"},
-        "At most 20 requests in any 2 hours",
+        "At most 20 times per 2 hours",
     ),
     (
         TIME_WINDOW,
@@ -77,9 +77,13 @@ CASES = [
         },
         "Only Monday to Friday, from 08:00 to 18:00",
     ),
-    (ALLOWLIST, {"actions": ["email:read", "payments:*"]}, "Only email:read and payments:*"),
-    (BLOCKLIST, {"actions": ["email:send"]}, "Never email:send"),
-    (ADDRESSES, {"cidrs": ["203.0.113.0/24", "2001:db8::/32"]}, "Only from 203.0.113.0/24 or 2001:db8::/32"),
+    (ALLOWLIST, {"actions": ["email:read", "payments:*"]}, "Only these are allowed: email:read and payments:*"),
+    (BLOCKLIST, {"actions": ["email:send"]}, "Never allowed: email:send"),
+    (
+        ADDRESSES,
+        {"cidrs": ["203.0.113.0/24", "2001:db8::/32"]},
+        "Only from these internet addresses: 203.0.113.0/24 or 2001:db8::/32",
+    ),
     (
         CONDITIONS,
         {
@@ -190,8 +194,8 @@ def test_a_preview_shows_each_rule_in_words_and_what_is_wrong(as_developer):
     response = as_developer.post("/developer/policies/new", {**sent, "add": "", "name": ""})
     assert response.status_code == 200
     limit, blocked, addresses, cedar = response.context["editor"].rules
-    assert (limit.wording, limit.problem) == ("At most 20 requests in any 2 hours, per user", "")
-    assert blocked.wording == "Never email:red"
+    assert (limit.wording, limit.problem) == ("At most 20 times per 2 hours (each user separately)", "")
+    assert blocked.wording == "Never allowed: email:red"
     assert blocked.problem.startswith('Line 1: "email:red" is neither')
     assert '"email:read"' in blocked.problem
     assert (addresses.wording, addresses.problem[:8]) == ("", "Line 1: ")
@@ -309,7 +313,7 @@ def test_adding_a_rule_keeps_the_input_and_saves_nothing(as_developer):
     assert 'name="rules-1-type" value="rate_limit"' in text
     assert "email:send</textarea>" in text
     assert "This field is required" not in text
-    assert "Never email:send." in text
+    assert "Never allowed: email:send." in text
     assert not Policy.objects.exists()
 
 

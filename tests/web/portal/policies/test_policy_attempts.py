@@ -47,9 +47,9 @@ def test_a_new_draft_decides_together_with_the_other_policies(attempt, developer
     assert (page.context["attempt"].outcome, trace(page)) == (
         "denied",
         [
-            ("This draft", "Never email:send", "Denies"),
-            ("Other", "Only from 203.0.113.0/24", "Denies"),
-            ("This draft", "At most 20 requests in any 2 hours, per user", "Allows"),
+            ("This draft", "Never allowed: email:send", "Denies"),
+            ("Other", "Only from these internet addresses: 203.0.113.0/24", "Denies"),
+            ("This draft", "At most 20 times per 2 hours (each user separately)", "Allows"),
         ],
     )
     other = Policy.objects.get(name="Other")
@@ -61,7 +61,10 @@ def test_a_new_draft_decides_together_with_the_other_policies(attempt, developer
 def test_a_changed_draft_takes_the_place_of_its_policy(attempt, developer):
     policy = make_policy(developer, OFFICE, name="Mine")
     page = attempt(BLOCKLIST, url=f"/developer/policies/{policy.id}/edit", asked={"scopes": "email:read"})
-    assert (page.context["attempt"].outcome, trace(page)) == ("passed", [("This draft", "Never email:send", "Allows")])
+    assert (page.context["attempt"].outcome, trace(page)) == (
+        "passed",
+        [("This draft", "Never allowed: email:send", "Allows")],
+    )
     policy.refresh_from_db()
     assert (policy.rules, PolicyVersion.objects.count()) == ([OFFICE], 1)
 

@@ -99,7 +99,10 @@ def test_an_earlier_version_opens_in_the_editor(as_developer, actor, policy):
     change(policy, actor, name="Now")
     page = as_developer.get(f"/developer/policies/{policy.id}/edit?version=1")
     editor = page.context["editor"]
-    assert (editor.fields["name"].value(), [rule.wording for rule in editor.rules]) == ("Once", ["Never email:send"])
+    assert (editor.fields["name"].value(), [rule.wording for rule in editor.rules]) == (
+        "Once",
+        ["Never allowed: email:send"],
+    )
     assert "1 rule of a type that no longer exists is left out here." in words_of(page)
     assert as_developer.get(f"/developer/policies/{policy.id}/edit?version=9").status_code == 404
 
@@ -147,7 +150,7 @@ def test_a_copy_is_a_new_policy(as_developer, as_rival, policy):
     editor = as_developer.get(url).context["editor"]
     assert (editor.fields["name"].value(), [rule.wording for rule in editor.rules]) == (
         "Copy of Mine",
-        ["Never email:send"],
+        ["Never allowed: email:send"],
     )
     assert as_rival.get(url).status_code == 404
     assert Policy.objects.count() == 1

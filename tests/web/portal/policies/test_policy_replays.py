@@ -59,8 +59,8 @@ def test_a_replay_counts_by_rule_and_agent_and_writes_nothing(as_developer, gran
     assert page.status_code == 200
     assert page.context["replayed"].sentences == ["Would have denied 3 of 3 calls."]
     assert [(row.rule, row.agent, row.denied) for row in page.context["replayed"].places] == [
-        ("Never email:send", grant.agent.name, 2),
-        ("Never email:read", grant.agent.name, 1),
+        ("Never allowed: email:send", grant.agent.name, 2),
+        ("Never allowed: email:read", grant.agent.name, 1),
     ]
     assert (Policy.objects.count(), log_entries().count()) == (0, entries)
 

@@ -218,7 +218,7 @@ def test_an_action_that_no_permission_allows_is_not_to_be_asked_for(as_ada, deny
 def test_a_policy_is_named_and_quoted(as_ada, deny, policy):
     words = words_of(as_ada, deny("policy_denied", **by_policy(policy)))
     assert "Rule of the agent's developer, who calls it No mail" in words
-    assert "email:*" in words
+    assert "Never allowed: everything in “Email”" in words
     assert "You cannot change this rule, but the agent's developer can." in words
 
 

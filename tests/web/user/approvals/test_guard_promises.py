@@ -15,7 +15,7 @@ from tests.web.ledger import words_of
 from tests.web.user.connections.test_connection_promises import ALLOWED, READ, SEND, mail_to, refresh, send, verify
 from tests.world import Grant, ask, make_grant, sign_in
 
-BOTH = "If the agent has read both your private data and what others wrote for one task in the last 24 hours"
+BOTH = "If it has read such text and your private data for the same task"
 REFUSED = {"ask": (False, "approval_required", "data_flow"), "deny": (False, "policy_denied", "data_flow")}
 WHY = "“Protect your data”"
 STILL = "Your limits still apply. So does “Protect your data”, except where it was the reason you were asked."
@@ -41,8 +41,13 @@ def entry_words(browser: Client, grant: Grant, scope: str, **more: Any) -> str:
 @pytest.mark.parametrize(
     ("guard", "on_card", "on_page", "on_screen"),
     [
-        ("ask", "Asks before data can leave", "but asks you before data can leave", ", you decide before it sends"),
-        ("deny", "Denied once data can leave", "but denied once data can leave", ", it can send nothing out for it"),
+        (
+            "ask",
+            "Asks before data can leave",
+            "but asks you before data can leave",
+            ", it must ask you before it sends",
+        ),
+        ("deny", "Denied once data can leave", "but denied once data can leave", ", it can send nothing out"),
     ],
 )
 def test_what_the_guard_stops_is_not_simply_allowed_without_asking(
@@ -57,7 +62,7 @@ def test_what_the_guard_stops_is_not_simply_allowed_without_asking(
     assert f"Allowed without asking, {on_page}" in words_of(browser, path)
     screen = words_of(browser, f"/consent/{ask(grant.agent, scopes=[READ, SEND]).id}")
     assert f"{BOTH}{on_screen}" in screen
-    assert "even where you allow it without asking" in screen
+    assert "even where it may act without asking" in screen
 
     now = clock.now()
     with time_machine.travel(now, tick=False):

@@ -41,10 +41,11 @@ def test_requires_sign_in_and_returns(client, ask):
 def test_shows_the_agent_its_developer_and_the_signed_in_account(as_ada, ask):
     text = page(as_ada, ask())
     heading = (
-        '<bdi class="named">SmartMail</bdi>, an AI agent by <bdi class="named">Acme Robotics</bdi>, asks to act for you'
+        '<bdi class="named">SmartMail</bdi><span class="consent__who">, an AI agent by '
+        '<bdi class="named">Acme Robotics</bdi>,</span> asks to act for you'
     )
     assert heading in text
-    assert "Developer not verified" in text
+    assert text.lower().count("not verified") == 1
     assert "ada@example.com" in text
     assert "Not you?" in text
     assert "smartmail.example" in text
@@ -87,7 +88,7 @@ def test_the_reason_is_quoted_as_unchecked(as_ada, ask):
 def test_shows_access_while_away_and_the_expiry_date_before_the_scopes(as_ada, ask):
     with time_machine.travel("2026-11-01T12:00:00Z", tick=False):
         text = page(as_ada, ask())
-    assert text.index("while you are away") < text.index("December 1, 2026") < text.index("Read your email")
+    assert text.index("while you are away") < text.index("Dec 1, 2026") < text.index("Read your email</span>")
 
 
 def test_only_required_low_and_standard_scopes_are_ticked(as_ada, ask, verified):

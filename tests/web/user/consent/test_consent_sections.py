@@ -38,13 +38,12 @@ def page(client: Client, consent) -> str:
     return client.get(f"/consent/{consent.id}").content.decode()
 
 
-def summary(html: str) -> str:
-    return re.findall(r'class="consent__sum">.*?<strong>(.*?)</strong>', html, re.DOTALL)[0]
-
-
-def gravest(html: str) -> str:
-    """Return the risk beside the summary."""
-    return re.findall(r'class="consent__sum"><span class="risk risk--(\w+)"', html)[0]
+def lines(html: str) -> list[list[str]]:
+    """Return the items of the lines below the heading, as the page shows them first."""
+    found = re.findall(r'<ul class="asks[^"]*">(.*?)</ul>', html, re.DOTALL)
+    items = [re.findall(r"<li[^>]*>(.*?)</li>", line, re.DOTALL) for line in found]
+    either = re.compile(r'<span class="either"[^>]*><bdi>.*?</bdi>')
+    return [[re.sub(r"<[^>]*>", "", either.sub("", item)).strip() for item in line] for line in items]
 
 
 def groups(html: str) -> list[tuple[str, bool]]:
@@ -53,54 +52,64 @@ def groups(html: str) -> list[tuple[str, bool]]:
     return [(name, bool(is_open)) for is_open, name in found]
 
 
-def test_the_request_is_summed_up_in_one_line(agent):
+def test_the_first_line_says_what_is_asked(agent):
     html = shown(agent, scopes=["email:read", "email:send", "calendar:write"], optional_scopes=["payments:charge"])
-    assert summary(html) == "4 permissions, 1 critical"
+    each_time = ("Send email as you, asking you each time", "Take payments from you, asking you each time")
+    assert lines(html) == [["Read your email", each_time[0], "Manage your events", each_time[1]]]
 
 
-def test_a_request_without_critical_scopes_says_so(agent):
-    assert summary(shown(agent, scopes=["email:read"])) == "1 permission, nothing critical"
+def test_a_long_first_line_leaves_out_the_least_grave(agent):
+    first = lines(shown(agent, scopes=["calendar:freebusy", "profile:read", *SCOPES[:6], "files:delete"]))[0]
+    assert len(first) == 6
+    assert {"Delete your files, asking you each time", "Send email as you, asking you each time"} < {*first}
+    assert "See when you are busy" not in first
 
 
-def test_a_second_request_is_summed_up_with_what_stays_allowed(agent):
+def test_a_second_request_says_what_is_new_and_what_is_allowed(agent):
     ada = make_user("ada@example.com", "Ada")
-    allow(ask(agent, scopes=["email:read", "calendar:read", "email:send", "payments:charge"]), ada)
+    allow(ask(agent, scopes=["email:read", "calendar:read", "payments:charge"]), ada)
+    known = ["Already allowed:", "Read your email", "See your calendar", "Take payments from you, asking you each time"]
     html = page(sign_in(ada), ask(agent, scopes=["email:read", "calendar:write"]))
-    assert summary(html) == "5 permissions, 1 critical, 1 new"
-    assert gravest(html) == "critical"
+    assert lines(html) == [["New:", "Manage your events"], known]
     html = page(sign_in(ada), ask(agent, scopes=["email:read"]))
-    assert summary(html) == "4 permissions, 1 critical, nothing new"
-    assert gravest(html) == "critical"
-    assert html.count("Will be taken away") == 4
+    assert lines(html) == [known]
+    assert html.count("Will be taken away") == 3
 
 
-def test_what_the_developer_has_withdrawn_is_not_counted(agent):
+def test_what_the_developer_has_withdrawn_is_not_among_what_is_allowed(agent):
     ada = make_user("ada@example.com", "Ada")
     allow(ask(agent, scopes=["email:read", "payments:charge"]), ada)
     scopes = ["email:read", "calendar:read"]
     update_agent(actor=SYSTEM, agent=agent, changes={"allowed_scopes": scopes})
-    assert summary(page(sign_in(ada), ask(agent, scopes=scopes))) == "2 permissions, nothing critical, 1 new"
+    html = page(sign_in(ada), ask(agent, scopes=scopes))
+    assert lines(html) == [["New:", "See your calendar"], ["Already allowed:", "Read your email"]]
 
 
-def test_a_short_list_is_open_and_grouped_by_service(agent):
+def test_a_short_list_is_open_and_in_order_of_service(agent):
     html = shown(agent, scopes=["email:read", "github:repo:read", "email:send"])
     assert groups(html) == []
-    assert re.findall(r'class="group__name"><bdi>(.*?)</bdi>', html) == ["Email", "GitHub"]
+    assert re.findall(r'name="scopes" value="([^"]*)"', html) == ["email:read", "email:send", "github:repo:read"]
 
 
 def test_a_long_list_is_collapsed_but_what_is_critical_is_open(agent):
     scopes = ["payments:charge", *[scope for scope in SCOPES if catalogue()[scope].risk_level != "critical"][:9]]
     found = dict(groups(shown(agent, scopes=scopes)))
     assert found["Payments"]
-    assert not found["Email"]
+    assert not found["Calendar"]
 
 
 def test_the_whole_catalogue_is_collapsed_and_called_unusual(agent):
     html = shown(agent, scopes=SCOPES)
-    assert not any(is_open for _, is_open in groups(html))
-    assert "This is an unusually long list." in html
+    assert [name for name, is_open in groups(html) if is_open] == ["Email"], "only the first"
+    assert "This is an unusually long list" in html
     assert re.findall(r'name="scopes" value="([^"]*)" checked', html) == []
-    assert "Merge pull requests" in html.partition("Critical:")[2].partition("</bdi>")[0]
+    critical = [scope.title for scope in catalogue().values() if scope.risk_level == "critical"]
+    assert lines(html) == [[*critical, f"and {len(SCOPES) - len(critical)} more"]]
+
+
+def sources(html: str) -> list[str]:
+    """Return the organization named above each group in its own words."""
+    return re.findall(r'class="group__source">Words and risk level by <bdi>(.*?)</bdi>', html)
 
 
 def test_scopes_of_an_organization_are_grouped_under_its_name(organization):
@@ -108,7 +117,7 @@ def test_scopes_of_an_organization_are_grouped_under_its_name(organization):
         organization, "https://books.example", ScopeDefinition("books:read", "low", "Read", "See", "x")
     )
     html = shown(make_agent(organization, allowed_scopes=["books:read"]), scopes=["books:read"])
-    assert re.findall(r'class="group__name"><bdi class="named">(.*?)</bdi>', html) == ["Acme Robotics"]
+    assert sources(html) == ["Acme Robotics"]
 
 
 def test_an_organization_cannot_put_its_scopes_among_those_of_a_service(db):
@@ -116,8 +125,8 @@ def test_an_organization_cannot_put_its_scopes_among_those_of_a_service(db):
     scope = ScopeDefinition("zzz:all", "low", "Read your email headers", "See", "sell")
     make_resource_server(imposter, "https://zzz.example", scope)
     html = shown(make_agent(imposter, allowed_scopes=["email:read", "zzz:all"]), scopes=["email:read", "zzz:all"])
-    names = re.findall(r'class="group__name"><bdi( class="named")?>(.*?)</bdi>', html)
-    assert names == [("", "Email"), (' class="named"', "Email")]
+    assert sources(html) == ["Email"]
+    assert html.index('value="email:read"') < html.index('class="group__source"') < html.index('value="zzz:all"')
 
 
 def test_nothing_of_a_long_list_is_ticked_in_advance(agent):
@@ -157,8 +166,8 @@ def test_the_developers_rules_are_read_out_without_shadow_disabled_and_other_age
     create_policy(**given, name="Off", rules=[rule(23)], enabled=False)
     create_policy(**given, name="Shadow", rules=[rule(24)], mode="shadow")
     html = shown(agent, scopes=["email:read"])
-    assert "2 rules of the developer apply too" in html
-    assert re.findall(r"At most (\d+) requests", html) == ["20", "21"]
+    assert "Rules set by <bdi>Acme Robotics</bdi>" in html
+    assert re.findall(r"At most (\d+) times", html) == ["20", "21"]
     assert "which are not listed here" not in html
 
 
@@ -169,6 +178,5 @@ def test_more_rules_than_the_screen_lists_are_not_kept_silent(agent, organizatio
         actor = as_developer(ANONYMOUS, organization)
         create_policy(actor=actor, organization=organization.organization, name="Slowly", rules=[rule])
     html = shown(agent, scopes=["email:read"])
-    assert "At least 2 rules of the developer apply too" in html
-    assert re.findall(r"At most (\d+) requests", html) == ["20", "21"]
+    assert re.findall(r"At most (\d+) times", html) == ["20", "21"]
     assert "And more, which are not listed here" in html

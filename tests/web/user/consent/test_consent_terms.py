@@ -157,9 +157,9 @@ class TestEnd:
         offered = re.findall(r'<option value="(\d+)"( selected)?>([^<]+)<', select)
         assert offered == [
             ("3600", "", "In 1 hour"),
-            ("86400", "", "In 1 day, on November 2, 2026"),
-            ("2592000", " selected", "In 30 days, on December 1, 2026"),
-            ("7776000", "", "In 90 days, on January 30, 2027"),
+            ("86400", "", "In 1 day (Nov 2, 2026)"),
+            ("2592000", " selected", "In 30 days (Dec 1, 2026)"),
+            ("7776000", "", "In 90 days (Jan 30, 2027)"),
         ]
 
     def test_a_connection_ends_as_before_unless_the_user_chooses_another_end(
@@ -170,7 +170,7 @@ class TestEnd:
         first.refresh_from_db()
         second = request_consent(agent)
         html = page(as_ada, second)
-        assert re.search(r'<option value="as-now" selected>As before, on ', html)
+        assert re.search(r'<option value="as-now" selected>As before \(', html)
         fields = {"connection": state_shown(as_ada, second), "lifetime": "as-now"}
         for _ in range(2):  # a double click
             assert send(as_ada, second, "email:read", **fields).status_code == 303
@@ -195,7 +195,7 @@ class TestEnd:
     def test_the_date_is_in_the_users_zone(self, as_ada: Client, agent: Any) -> None:
         as_ada.cookies["timezone"] = "Pacific/Auckland"
         with time_machine.travel("2026-11-26T11:30:00Z", tick=False):
-            assert "In 1 day, on November 28, 2026" in page(as_ada, request_consent(agent))
+            assert "In 1 day (Nov 28, 2026)" in page(as_ada, request_consent(agent))
 
     @cases("seconds", [3600, 86_400, 7_776_000])
     def test_the_chosen_end_counts(self, as_ada: Client, agent: Any, seconds: int) -> None:
@@ -216,7 +216,7 @@ class TestGuard:
     def test_is_offered_and_preselected_if_the_scopes_cover_all_labels(self, as_ada: Client, agent: Any) -> None:
         html = page(as_ada, request_consent(agent, scopes=TRIFECTA))
         assert 'name="guard" value="ask" checked' in html
-        assert "Ask me before data can leave" in html
+        assert "Ask me before my private data can leave" in html
         assert 'name="guard"' not in page(as_ada, request_consent(agent, scopes=["email:read", "calendar:read"]))
 
     def test_counts_live_scopes_and_labels_of_organizations(
@@ -240,7 +240,7 @@ class TestGuard:
         first, second = request_consent(agent, scopes=TRIFECTA), request_consent(agent, scopes=TRIFECTA)
         html = page(as_ada, first)
         assert 'name="guard" value="deny" checked' in html
-        assert "Never let data leave" in html
+        assert "Never let my private data leave" in html
         send(as_ada, first, *TRIFECTA, connection=state_shown(as_ada, first))
         first.refresh_from_db()
         assert first.terms["guards"] == {"data_flow": "deny"}

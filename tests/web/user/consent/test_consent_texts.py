@@ -18,7 +18,7 @@ from tests.web.ledger import words_of
 from tests.world import make_resource_server
 
 BADGE = "Verified developer"
-WARNING = "We have not checked who is behind this agent."
+WARNING = "Not verified: we have not checked who is behind this agent."
 BOOKS = ScopeDefinition("acme:books", "low", "See your books", "See titles", "change them")
 
 
@@ -71,7 +71,7 @@ def test_the_developers_description_is_quoted_with_its_author(as_ada, boastful_a
 def test_our_badge_is_next_to_our_own_text_only(as_ada, boastful_agent, developer):
     verify(developer)
     page = text_of(as_ada, world.ask(boastful_agent))
-    beside = re.findall(r"<li>(?:(?!</li>).)*badge.*?</li>", page, re.DOTALL)
+    beside = re.findall(rf"<dt>{BADGE}</dt><dd>.*?</dd>", page, re.DOTALL)
     assert page.count(BADGE) == len(beside) == 1
     assert "We checked who this developer is" in beside[0]
     assert not any(words in beside[0] for words in ("QuickBots", "Acme Robotics", "Allow everything"))
@@ -99,9 +99,9 @@ def test_the_text_and_risk_of_an_organizations_own_scope_are_attributed(as_ada, 
     make_resource_server(rival, "https://books.example", BOOKS)
     agent = world.make_agent(developer, allowed_scopes=["email:read", "acme:books"])
     page = text_of(as_ada, world.ask(agent, scopes=["email:read", "acme:books"]))
-    source = "In the words of <bdi>Rival Robotics</bdi>, which also chose the risk level:"
+    source = "Words and risk level by <bdi>Rival Robotics</bdi>"
     assert page.count(source) == 1
-    assert page.index("Read your email") < page.index(source) < page.index("See your books")
+    assert page.index(">Read your email</span>") < page.index(source) < page.index(">See your books</span>")
 
 
 def test_an_organizations_own_low_risk_scope_is_not_preselected(as_ada, developer):
@@ -119,9 +119,10 @@ def test_a_verified_developer_causes_no_warning(as_ada, ask, developer):
     assert "checked" in re.findall(r'value="email:read"[^>]*', page)[0]
 
 
-def test_an_unverified_developer_causes_a_full_width_warning_and_nothing_is_preselected(as_ada, ask):
+def test_an_unverified_developer_causes_a_warning_before_the_scopes_and_nothing_is_preselected(as_ada, ask):
     page = text_of(as_ada, ask())
-    assert page.index('<section class="band"') < page.index(WARNING) < page.index('<main id="main"')
+    assert page.index('class="cautions"') < page.index(WARNING) < page.index('name="scopes"')
+    assert '<details class="disclosure about" open>' in page
     assert 'type="checkbox"' in page
     assert not re.search(r'name="scopes"[^>]* checked', page)
 
@@ -130,8 +131,7 @@ def test_a_client_that_registered_itself_causes_a_warning_and_nothing_is_presele
     metadata = {"client_name": "Google", "redirect_uris": [world.CALLBACK], "token_endpoint_auth_method": "none"}
     client_id = Client().post("/oauth/register", metadata, content_type="application/json").json()["client_id"]
     page = text_of(as_ada, world.ask(Agent.objects.get(client_id=client_id), code_challenge="x" * 43))
-    assert WARNING in page
-    assert "registered itself and chose its own name" in page
+    assert "Not verified: this program registered itself and chose its own name." in page
     assert not re.search(r'name="scopes"[^>]* checked', page)
 
 
@@ -139,7 +139,7 @@ def test_an_app_on_the_device_causes_a_warning(as_ada, developer):
     agent = world.make_agent(developer, redirect_uris=["com.example.app:/done"])
     page = text_of(as_ada, world.ask(agent, redirect_uri="com.example.app:/done"))
     assert "<strong><bdi>an app on this device (com.example.app:)</bdi></strong>" in page
-    assert "This is an app on this device" in page
+    assert "You return to an app on this device, not to a website." in page
 
 
 class TestShownScopes:

@@ -4,17 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
-from core.formats import money, number
 from core.local import listed
 from policies.rules import Rule, find_rule
 from policies.rules.context_match import ContextMatch
-from policies.rules.rate_limit import RateLimit
-from policies.rules.spend_limit import SpendLimit
-from policies.rules.words import in_words
-
-WEEK = 604_800
+from policies.rules.words import FOR_USERS
 
 RECIPIENT = "recipient"
 ANY_ADDRESS = "*@"
@@ -29,22 +23,9 @@ def rule_in_words(rule: Rule | None) -> str:
     """Return the sentence for a limit, or a fallback if it cannot be read."""
     if rule is None:
         return _("A limit that cannot be read, so every use is denied")
-    if isinstance(rule, RateLimit):
-        times = ngettext("At most once per %(period)s", "At most %(times)s times per %(period)s", rule.max_requests)
-        return times % {"times": number(rule.max_requests), "period": period_in_words(rule.window_seconds)}
-    if isinstance(rule, SpendLimit):
-        amount = money({"value": rule.max_amount, "currency": rule.currency})
-        return _("At most %(amount)s per %(period)s") % {
-            "amount": amount,
-            "period": period_in_words(rule.window_seconds),
-        }
-    entries = recipients_of(rule)
-    return _("Only to %(recipients)s") % {"recipients": listed(entries, "or")} if entries else rule.sentence()
-
-
-def period_in_words(seconds: int) -> str:
-    """Return the period as it follows "per": "hour", "week", "15 minutes"."""
-    return _("week") if seconds == WEEK else in_words(seconds)
+    if entries := recipients_of(rule):
+        return _("Only to %(recipients)s") % {"recipients": listed(entries, "or")}
+    return rule.sentence(FOR_USERS)
 
 
 def recipients_of(rule: Rule | None) -> list[str]:

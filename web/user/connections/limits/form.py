@@ -23,8 +23,9 @@ from policies.rules import Rule, find_rule
 from policies.rules.rate_limit import RateLimit
 from policies.rules.spend_limit import SpendLimit
 from policies.rules.time_window import TimeWindow
+from policies.rules.words import WEEK, period_in_words
 from resources.catalogue import Scope
-from web.user.connections.limits.descriptions import WEEK, period_in_words, recipients_of, rule_in_words
+from web.user.connections.limits.descriptions import recipients_of, rule_in_words
 from web.user.connections.limits.parsing import READERS, field_name, is_spelled, merge, spell_amount
 
 type Limits = Mapping[str, Sequence[Mapping[str, Any]]]
