@@ -1,4 +1,4 @@
-"""What the log says in words: the sentence of an entry, and why a request was denied. All surfaces use these texts."""
+"""What the log says in words: the sentence of an entry for administrators, and for everyone why it was denied."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from decisions.requests import Reason
 
 type Words = str | Promise
 
-SENTENCES: Mapping[str, Words] = {event.value: event.sentence for event in Event}
-VERIFY_DENIED = _("%(agent)s was denied: %(scopes)s.")
-VERIFY_ASKED = _("%(agent)s asked for approval: %(scopes)s.")
-REQUEST_EXPIRED = _("A request from %(agent)s for consent expired before it was answered.")
+SENTENCES = {event.value: event.sentence for event in Event}
+VERIFY_DENIED = "%(agent)s was denied: %(scopes)s."
+VERIFY_ASKED = "%(agent)s asked for approval: %(scopes)s."
+REQUEST_EXPIRED = "A request from %(agent)s for consent expired before it was answered."
 # Approvals that answer requests of the future (`approvals.standing_rules`).
 RULE = "rule"
-RULES: Mapping[str, Words] = {
-    Event.APPROVAL_APPROVED: _("%(person)s allowed %(agent)s to do this without asking: %(scopes)s."),
-    Event.APPROVAL_REVOKED: _("%(person)s withdrew the rule for %(agent)s: %(scopes)s."),
+RULES = {
+    Event.APPROVAL_APPROVED: "%(person)s allowed %(agent)s to do this without asking: %(scopes)s.",
+    Event.APPROVAL_REVOKED: "%(person)s withdrew the rule for %(agent)s: %(scopes)s.",
 }
 # The reasons that this program states for what follows from another act (`MACHINE_REASONS`).
 CAUSES: Mapping[str, Words] = {
@@ -34,116 +34,119 @@ CAUSES: Mapping[str, Words] = {
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a request was denied, as a `label` and as a sentence, and what its developer and its user can do about it."""
+    """Why a request was denied, as a `label` and as a sentence, and what its developer and its user can do about it.
 
-    label: Words
+    Only developers read the `label` and the `remedy`, which are not translated.
+    """
+
+    label: str
     why: Words
-    remedy: Words
+    remedy: str
     advice: Words
 
 
 REASONS: Mapping[str, Explanation] = {
     Reason.INVALID_TOKEN: Explanation(
-        _("Invalid token"),
+        "Invalid token",
         _("This server did not issue the token."),
-        _("Exchange a code for a token, and send that."),
+        "Exchange a code for a token, and send that.",
         _("Nothing. This server did not issue the token."),
     ),
     Reason.TOKEN_EXPIRED: Explanation(
-        _("Token expired"),
+        "Token expired",
         _("The token had expired."),
-        _("Refresh it before it expires. The SDK does that by itself."),
+        "Refresh it before it expires. The SDK does that by itself.",
         _("Nothing. Agents renew their tokens by themselves, so the next request may work."),
     ),
     Reason.TOKEN_REVOKED: Explanation(
-        _("Token revoked"),
+        "Token revoked",
         _("The token had been revoked, or replaced by a refresh."),
-        _("Use the newest token, or ask the user for consent again."),
+        "Use the newest token, or ask the user for consent again.",
         _("To let the agent continue, start from the agent again. It then gets a new token."),
     ),
     Reason.SERVICE_SUSPENDED: Explanation(
-        _("Service suspended"),
+        "Service suspended",
         _("The service is suspended, or an administrator has stopped all agents."),
-        _("Wait until the stop is lifted."),
+        "Wait until the stop is lifted.",
         _("Wait. An administrator of this server suspended the service, and only they can lift that."),
     ),
     Reason.ORGANIZATION_SUSPENDED: Explanation(
-        _("Organization suspended"),
+        "Organization suspended",
         _("The agent's organization is suspended."),
-        _("Contact an administrator."),
+        "Contact an administrator.",
         _(
             "Wait, or revoke the access of this agent. An administrator of this server suspended its developer, and "
             "only they can lift that."
         ),
     ),
     Reason.AGENT_SUSPENDED: Explanation(
-        _("Agent suspended"),
+        "Agent suspended",
         _("The agent is suspended or stopped."),
-        _("Reactivate it. If an administrator stopped it, only they can lift the stop."),
+        "Reactivate it. If an administrator stopped it, only they can lift the stop.",
         _(
             "Wait, or revoke the access of this agent. Its developer or an administrator suspended it, and only they "
             "can lift that."
         ),
     ),
     Reason.USER_INACTIVE: Explanation(
-        _("User deactivated"),
+        "User deactivated",
         _("The account is deactivated."),
-        _("Stop acting for this user."),
+        "Stop acting for this user.",
         _("Ask an administrator of this server to reactivate your account."),
     ),
     Reason.CONSENT_REVOKED: Explanation(
-        _("Access revoked by the user"),
+        "Access revoked by the user",
         _("The access had been revoked."),
-        _("Delete the token. Ask for consent again only if the user starts it."),
+        "Delete the token. Ask for consent again only if the user starts it.",
         _("If you want to allow it again, start from the agent. It then asks you for its permissions."),
     ),
     Reason.CONSENT_EXPIRED: Explanation(
-        _("Access expired"),
+        "Access expired",
         _("The access had expired."),
-        _("Ask the user for consent again."),
+        "Ask the user for consent again.",
         _("If you want to allow it again, start from the agent. It then asks you for its permissions."),
     ),
     Reason.CONSENT_PAUSED: Explanation(
-        _("Access paused by the user"),
+        "Access paused by the user",
         _("The access was paused."),
-        _("Wait until the user resumes it."),
+        "Wait until the user resumes it.",
         _("Resume the agent if you trust it again."),
     ),
     Reason.WRONG_AUDIENCE: Explanation(
-        _("Token for another service"),
+        "Token for another service",
         _("The token is for another service."),
-        _("Ask for consent with the identifier of this service as its resource."),
+        "Ask for consent with the identifier of this service as its resource.",
         _("Nothing. The agent used a token for one service at another one, which its developer must fix."),
     ),
     Reason.INSUFFICIENT_SCOPE: Explanation(
-        _("Scope not granted"),
+        "Scope not granted",
         _("The permission had not been granted."),
-        _("Ask for it again when the user needs it, and do without it until then."),
+        "Ask for it again when the user needs it, and do without it until then.",
         _("If you want to allow this, start from the agent and let it ask you for this permission."),
     ),
     Reason.POLICY_DENIED: Explanation(
-        _("Denied by a rule"),
+        "Denied by a rule",
         _("A policy denied it."),
-        _("Change the request, or the policy."),
+        "Change the request, or the policy.",
         _("Nothing. The request went against a rule."),
     ),
     Reason.APPROVAL_REQUIRED: Explanation(
-        _("Approval required"),
+        "Approval required",
         _("It needs an approval first."),
-        _("Send the user to the page of the approval, wait for the answer, then send the same request again."),
+        "Send the user to the page of the approval, wait for the answer, then send the same request again.",
         _("Approve or deny the request while it waits."),
     ),
 }
 POLICY_LATER = Explanation(
     REASONS[Reason.POLICY_DENIED].label,
     REASONS[Reason.POLICY_DENIED].why,
-    _("Send it again after the seconds in retryAfterSeconds, or change the policy."),
+    "Send it again after the seconds in retryAfterSeconds, or change the policy.",
     REASONS[Reason.POLICY_DENIED].advice,
 )
 OWN_LIMIT = Explanation(
     REASONS[Reason.POLICY_DENIED].label,
     _("A limit of the connection denied it."),
-    _("Change the request, so that it is within the limit. Only the user can change the limit."),
+    "Change the request, so that it is within the limit. Only the user can change the limit.",
     _(
         "You set this limit, and it did what it is for. You can only tighten the limits of a connection. To allow "
         "more, let the agent ask you again."
@@ -152,19 +155,19 @@ OWN_LIMIT = Explanation(
 OWN_LIMIT_LATER = Explanation(
     OWN_LIMIT.label,
     OWN_LIMIT.why,
-    _("Send it again after the seconds in retryAfterSeconds. Only the user can change the limit."),
+    "Send it again after the seconds in retryAfterSeconds. Only the user can change the limit.",
     OWN_LIMIT.advice,
 )
 NO_SCOPE = Explanation(
     REASONS[Reason.INSUFFICIENT_SCOPE].label,
     _("No scope covers the action."),
-    _("Do without it. If its prefix is that of your own scopes, let one of them cover it."),
+    "Do without it. If its prefix is that of your own scopes, let one of them cover it.",
     _("Nothing. There is no permission for this action that the agent could ask you for."),
 )
 DENIED_BY_USER = Explanation(
     REASONS[Reason.APPROVAL_REQUIRED].label,
     _("The request for approval was denied."),
-    _("Do not send it again. Within an hour of the first time, it is denied without asking the user."),
+    "Do not send it again. Within an hour of the first time, it is denied without asking the user.",
     _(
         "Nothing. You denied this request, so the same one is denied without asking you, until an hour after the "
         "first one."
@@ -173,10 +176,10 @@ DENIED_BY_USER = Explanation(
 ASKED_TOO_OFTEN = Explanation(
     REASONS[Reason.APPROVAL_REQUIRED].label,
     _("It needs an approval, but the agent has asked too often."),
-    _("Send fewer requests that need an approval, and this one later."),
+    "Send fewer requests that need an approval, and this one later.",
     _("Nothing. The agent asked for too many approvals, so you were not asked about this request."),
 )
-OTHER = Explanation("", _("It was denied."), _("Look up the reason in the documentation of verify."), "")
+OTHER = Explanation("", _("It was denied."), "Look up the reason in the documentation of verify.", "")
 
 
 def explain_denial(reason: str | None, metadata: Mapping[str, Any]) -> Explanation:
@@ -201,16 +204,21 @@ def asks_user(content: Mapping[str, Any]) -> bool:
     return is_required and explain_denial(content["reason"], content["metadata"]) is REASONS[Reason.APPROVAL_REQUIRED]
 
 
-def sentence_of(content: Mapping[str, Any]) -> Words:
+def is_for_rule(content: Mapping[str, Any]) -> bool:
+    """Return whether an entry about an approval is about one that answers requests of the future."""
+    return bool(content["metadata"].get("for") == RULE)
+
+
+def sentence_of(content: Mapping[str, Any]) -> str:
     """Return what happened according to an entry, as `Event` describes. An unknown event of the past is its name."""
-    event, metadata = content["event"], content["metadata"]
+    event = content["event"]
     if event == Event.TOKEN_VERIFY and content["outcome"] == Outcome.DENIED:
         return VERIFY_ASKED if asks_user(content) else VERIFY_DENIED
-    if event in RULES and metadata.get("for") == RULE:
+    if event in RULES and is_for_rule(content):
         return RULES[event]
     if event == Event.CONSENT_EXPIRED and content["userId"] is None:
         return REQUEST_EXPIRED
-    return SENTENCES.get(event, event.replace("%", "%%"))
+    return SENTENCES.get(event, str(event).replace("%", "%%"))
 
 
 def cause_of(content: Mapping[str, Any]) -> Words:

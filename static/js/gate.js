@@ -189,13 +189,13 @@ document.addEventListener("click", async (event) => {
 });
 
 // Count down to near times, in the words of `core/formats.py`. An element keeps its width.
-const UNITS = { day: 86400, hour: 3600, minute: 60, second: 1 };
+const UNITS = { day: 86400, hour: 3600, minute: 60 };
 const inWords = new Intl.RelativeTimeFormat(root.lang);
 
 const untilThen = (seconds) => {
   if (seconds < 45) return announcer.dataset[seconds > 0 ? "soon" : "now"];
-  const [unit, length] = Object.entries(UNITS).find(([, one]) => seconds >= 1.2 * one);
-  return inWords.format(Math.round(seconds / length), unit);
+  const [unit, length] = Object.entries(UNITS).find(([, one]) => seconds >= 1.2 * one) ?? ["minute", 60];
+  return inWords.format(Math.max(1, Math.round(seconds / length)), unit);
 };
 
 setInterval(() => {

@@ -13,7 +13,19 @@ TRANSLATED = re.compile(
     r'{%\s*translate\s+["\'](.*?)["\']\s*(?:as \w+\s*)?%}|{%\s*blocktranslate[^%]*%}(.*?){%\s*endblocktranslate\s*%}',
     re.DOTALL,
 )
-GETTEXT = {"_", "lazy", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext"}
+GETTEXT = {
+    "_",
+    "lazy",
+    "gettext",
+    "gettext_lazy",
+    "gettext_noop",
+    "ngettext",
+    "ngettext_lazy",
+    "pgettext",
+    "pgettext_lazy",
+}
+# Their arguments are texts of pages for developers, which are not translated.
+TEXTS = {*GETTEXT, "Explanation"}
 APPS = [
     "web",
     "approvals",
@@ -71,7 +83,7 @@ def _in_templates() -> Iterator[str]:
 def _in_code() -> Iterator[str]:
     for path in (path for app in APPS for path in _files(app, ".py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and _name_of(node.func) in GETTEXT:
+            if isinstance(node, ast.Call) and _name_of(node.func) in TEXTS:
                 texts = (each.value for each in node.args if isinstance(each, ast.Constant))
                 for text in texts:
                     yield from _sentences(text if isinstance(text, str) else "")

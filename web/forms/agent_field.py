@@ -72,12 +72,8 @@ class OwnAgentField(AgentField):
 
     @cached_property
     def known(self) -> list[Agent]:
-        return list(self.agents.only("id", "client_id", "name", "logo_digest")[:MAX_KNOWN])
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The names by id, safe to display."""
-        return {agent.id: plain_text(agent.name) for agent in self.known}
+        shown = ("id", "client_id", "name", "logo_digest", "organization__name", "organization__is_verified")
+        return list(self.agents.select_related("organization").only(*shown)[:MAX_KNOWN])
 
     @cached_property
     def suggestions(self) -> list[str]:

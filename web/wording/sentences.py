@@ -1,36 +1,27 @@
-"""The audit log for users: one sentence per entry."""
+"""The audit log in words for users: what happened, in whole sentences that can be translated.
 
-from collections.abc import Callable, Mapping
+An entry has a title, which says what was done. What else there is to say follows in notes of their own, because parts
+that are put together do not form a sentence in every language.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils.html import conditional_escape, format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from audit.events import Event, Outcome
 from core.local import listed
 from decisions.requests import Reason
-from decisions.wording import asks_user, cause_of, explain_denial, sentence_of
+from decisions.wording import asks_user, cause_of, explain_denial, is_for_rule
+from web.wording.events import BY_OTHERS, CHANGES, DONE_BY, LABELS, RULE_LABELS, TITLES, Words
 
-# What a later decision about a connected agent changed.
-CONNECTION_CHANGED = gettext_lazy("You changed what %(agent)s may do.")
-CONNECTION_CONFIRMED = gettext_lazy("You allowed %(agent)s to keep the same access: %(scopes)s.")
-LONGER = gettext_lazy("The access ends later than before.")
-ADDED = gettext_lazy("Added: %(scopes)s.")
-REWORDED = gettext_lazy("Allowed again with a new description: %(scopes)s.")
-REMOVED = gettext_lazy("Removed: %(scopes)s.")
-WITHDRAWN = gettext_lazy("Removed by its developer: %(scopes)s.")
-DEVELOPERS_POLICY = gettext_lazy("A policy of its developer denied this: %(policy)s.")
-SERVICES_POLICY = gettext_lazy("A policy of the service denied this: %(policy)s.")
-# Actors other than the user.
-ACTORS = {
-    "developer": gettext_lazy("The developer"),
-    "agent": gettext_lazy("The agent"),
-    "service": gettext_lazy("A service"),
-    "administrator": gettext_lazy("An administrator"),
-    "system": gettext_lazy("This server"),
-}
+# Events about one request of an agent. The title is what the agent asked to do.
+ACTS = frozenset({Event.TOKEN_VERIFY, *LABELS})
+WITH_SCOPES = frozenset({Event.CONSENT_REQUESTED, Event.CONSENT_APPROVED, Event.TOKEN_ISSUED})
 # Markup that sets names chosen by others apart from our own words.
 MARKS = {
     "agent": '<bdi class="named">{}</bdi>',
@@ -42,14 +33,46 @@ MARKS = {
 type Fill = Callable[[Any, Mapping[str, str]], str]
 
 
-def sentence(entry: dict[str, Any]) -> str:
-    """Return what happened as a sentence to the user. `entry` has names from `web.wording.names.add_names`."""
-    return _say(entry, _fill)
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an entry says: what was done, what became of it, why it was denied, and notes."""
+
+    title: str
+    label: str
+    why: str
+    notes: list[str]
+
+    @property
+    def text(self) -> str:
+        return " · ".join(filter(None, (self.title, self.label, self.why, *self.notes)))
 
 
-def sentence_html(entry: dict[str, Any]) -> SafeString:
-    """Return the sentence as HTML, with names chosen by others set apart."""
-    return mark_safe(_say(entry, _fill_html))  # noqa: S308 -- all parts are escaped
+def in_words(entry: dict[str, Any]) -> Account:
+    """Return what happened, to the user, as text. `entry` has names from `web.wording.names.add_names`."""
+    return _account(entry, _fill, entry.get("act", ""))
+
+
+def in_html(entry: dict[str, Any]) -> Account:
+    """Return the same as HTML, with names chosen by others set apart."""
+    return _account(entry, _fill_html, entry.get("actHtml", ""))
+
+
+def decisions_in_html(event: str, number: int, agent_name: str) -> SafeString:
+    """Return a title for several decisions of the user about the same agent's requests."""
+    templates: dict[str, str] = {
+        Event.APPROVAL_APPROVED: ngettext(
+            "You approved %(number)s request of %(agent)s", "You approved %(number)s requests of %(agent)s", number
+        ),
+        Event.APPROVAL_DENIED: ngettext(
+            "You denied %(number)s request of %(agent)s", "You denied %(number)s requests of %(agent)s", number
+        ),
+        Event.APPROVAL_EXPIRED: ngettext(
+            "%(number)s request of %(agent)s expired before you answered",
+            "%(number)s requests of %(agent)s expired before you answered",
+            number,
+        ),
+    }
+    return mark_safe(_fill_html(templates[event], {"number": str(number), "agent": agent_name}))  # noqa: S308 -- escaped
 
 
 def _fill(template: Any, words: Mapping[str, str]) -> str:
@@ -57,37 +80,33 @@ def _fill(template: Any, words: Mapping[str, str]) -> str:
 
 
 def _fill_html(template: Any, words: Mapping[str, str]) -> str:
-    marked = {name: one if isinstance(one, SafeString) else _mark(name, one) for name, one in words.items()}
+    marked = {name: format_html(MARKS.get(name, "{}"), one) for name, one in words.items()}
     return mark_safe(conditional_escape(template) % marked)  # noqa: S308 -- all parts are escaped
 
 
-def _mark(name: str, text: str) -> SafeString:
-    return format_html(MARKS.get(name, "{}"), text)
+def _account(entry: dict[str, Any], fill: Fill, act: str) -> Account:
+    return Account(
+        title=act if entry["event"] in ACTS else fill(_title(entry), _names(entry)),
+        label=str(_label(entry)),
+        why=_why(entry, fill),
+        notes=[*_notes(entry, fill)],
+    )
 
 
-def _say(entry: dict[str, Any], fill: Fill) -> str:
-    """Return the sentence and any addition to it: the reason for a denial, what was removed, or the cause."""
-    if entry["event"] == Event.CONSENT_APPROVED and entry["metadata"].get("replacedConsentId"):
-        return _change(entry, fill)
-    first = fill(sentence_of(entry), _words(entry, fill))
-    if entry["event"] == Event.TOKEN_VERIFY and entry["outcome"] == Outcome.DENIED and not asks_user(entry):
-        return f"{first} {_why(entry, fill)}"
-    if entry["event"] == Event.CONSENT_NARROWED and entry["removedTitles"]:
-        return f"{first} {fill(REMOVED, {'scopes': _listed(entry['removedTitles'])})}"
-    return f"{first} {fill(cause_of(entry), {})}".rstrip()
+def _title(entry: dict[str, Any]) -> Words:
+    """Return the template of the title. An unknown event of the past is its name."""
+    event, metadata = entry["event"], entry["metadata"]
+    if event == Event.CONSENT_APPROVED and metadata.get("replacedConsentId"):
+        return CHANGES["changed" if _is_changed(entry) else "confirmed"]
+    if event == Event.CONSENT_EXPIRED and entry["userId"] is None:
+        return CHANGES["unanswered"]
+    if event in BY_OTHERS and not _is_own(entry):
+        return BY_OTHERS[event]
+    return TITLES.get(event, event.replace("%", "%%"))
 
 
-def _words(entry: dict[str, Any], fill: Fill) -> dict[str, str]:
-    """Return the names for the sentence. Other people have no names here."""
-    return {
-        "person": _("You"),
-        "account": _("your account"),
-        "actor": _("You") if _is_own(entry) else str(ACTORS.get(entry["actor"]["kind"], _("An unknown caller"))),
-        "organization": _("your organization"),
-        "policy": entry["policyName"],
-        "agent": entry["agentName"] or _("An agent"),
-        "scopes": _act(entry, fill) or _listed(entry["scopeTitles"]) or _("no specific scopes"),
-    }
+def _names(entry: dict[str, Any]) -> dict[str, str]:
+    return {"agent": entry["agentName"] or _("An agent")}
 
 
 def _is_own(entry: dict[str, Any]) -> bool:
@@ -98,41 +117,49 @@ def _is_own(entry: dict[str, Any]) -> bool:
     return bool(actor["kind"] == "user")
 
 
-def _act(entry: dict[str, Any], fill: Fill) -> str:
-    """Return what a request would do, or "" if the entry is not about a request (`web.user.activity.items`)."""
-    act: str = entry.get("actHtml" if fill is _fill_html else "act", "")
-    return act
+def _label(entry: dict[str, Any]) -> Words:
+    """Return what became of a request. Empty for other events."""
+    if entry["event"] == Event.TOKEN_VERIFY:
+        if entry["outcome"] != Outcome.DENIED:
+            return _("Allowed")
+        return _("Asked you") if asks_user(entry) else _("Denied")
+    return RULE_LABELS.get(entry["event"], "") if is_for_rule(entry) else LABELS.get(entry["event"], "")
 
 
-def _change(entry: dict[str, Any], fill: Fill) -> str:
-    """Return what a later decision added and removed, and what the agent's developer had already removed."""
-    changes = (
-        (ADDED, entry["addedTitles"]),
-        (REWORDED, entry["rewordedTitles"]),
-        (REMOVED, entry["removedTitles"]),
-        (WITHDRAWN, entry["withdrawnTitles"]),
-    )
-    parts = [fill(template, {"scopes": _listed(titles)}) for template, titles in changes if titles]
-    is_longer = entry["metadata"].get("isLonger")
-    is_changed = is_longer or any(titles for _, titles in changes[:-1])
-    opening = CONNECTION_CHANGED if is_changed else CONNECTION_CONFIRMED
-    first = fill(opening, {"agent": entry["agentName"] or _("An agent"), "scopes": _listed(entry["scopeTitles"])})
-    return " ".join([first, *parts, *([fill(LONGER, {})] if is_longer else [])])
+def _notes(entry: dict[str, Any], fill: Fill) -> Iterator[str]:
+    """Yield what was allowed or changed, the earlier act that caused this one, and who acted if it was not the user."""
+    event, metadata = entry["event"], entry["metadata"]
+    if event in WITH_SCOPES and not _is_changed(entry) and entry["scopeTitles"]:
+        yield fill(_("Permissions: %(scopes)s"), {"scopes": listed(entry["scopeTitles"])})
+    for name in ("added", "reworded", "removed", "withdrawn"):
+        if (titles := entry.get(f"{name}Titles")) and (
+            event == Event.CONSENT_NARROWED or metadata.get("replacedConsentId")
+        ):
+            yield fill(CHANGES[name], {"scopes": listed(titles)})
+    if metadata.get("isLonger"):
+        yield fill(CHANGES["longer"], {})
+    if cause := fill(cause_of(entry), {}):
+        yield cause
+    if event in BY_OTHERS and not _is_own(entry):
+        yield str(DONE_BY.get(entry["actor"]["kind"], DONE_BY["anonymous"]))
 
 
-def _listed(titles: list[str]) -> str:
-    return listed(titles)
-
-
-def reason_html(entry: dict[str, Any]) -> SafeString:
-    """Return why the request was denied, with the name of the policy or the kind of limit that denied it, if any."""
-    return mark_safe(_why(entry, _fill_html))  # noqa: S308 -- all parts are escaped
+def _is_changed(entry: dict[str, Any]) -> bool:
+    """Return whether a later decision changed what the agent may do."""
+    changed = any(entry.get(f"{name}Titles") for name in ("added", "reworded", "removed"))
+    return bool(entry["metadata"].get("replacedConsentId") and (changed or entry["metadata"].get("isLonger")))
 
 
 def _why(entry: dict[str, Any], fill: Fill) -> str:
+    """Return why the request was denied, with the name of the policy or the kind of limit that denied it, if any."""
     if entry["reason"] is None:
         return ""
     if entry["reason"] != Reason.POLICY_DENIED or entry["metadata"].get("limitedBy") == "user":
         return fill(explain_denial(entry["reason"], entry["metadata"]).why, {})
     is_developers = entry["policyOrganizationId"] in (None, entry["organizationId"])
-    return fill(DEVELOPERS_POLICY if is_developers else SERVICES_POLICY, {"policy": entry["policyName"]})
+    template = (
+        gettext_lazy("A policy of its developer denied this: %(policy)s.")
+        if is_developers
+        else gettext_lazy("A policy of the service denied this: %(policy)s.")
+    )
+    return fill(template, {"policy": entry["policyName"]})

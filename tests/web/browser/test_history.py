@@ -27,7 +27,7 @@ def test_what_an_agent_does_again_and_again_opens(tab):
     tab.page.keyboard.press("Enter")
     assert group.locator("li").count() == 42
     group.locator("a").first.click()
-    tab.page.get_by_role("heading", name="SmartMail was allowed: Read your email: https://mail.example/").wait_for()
+    tab.page.get_by_role("heading", name="Read your email: https://mail.example/").wait_for()
 
 
 def test_an_entry_is_reported_by_keyboard(tab, content):

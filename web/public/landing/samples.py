@@ -11,7 +11,7 @@ from audit.events import Event, Outcome
 from core import clock
 from decisions.requests import Reason
 from resources.catalogue import catalogue
-from web.wording.sentences import sentence
+from web.wording.sentences import in_words
 
 VERIFY = """\
 POST /api/v1/tokens/verify
@@ -72,7 +72,7 @@ def activity(agent: str) -> list[Line]:
     return [
         Line(
             at=now - timedelta(minutes=past),
-            text=sentence(entry),
+            text=in_words(entry).title,
             is_allowed=entry["outcome"] == Outcome.ALLOWED,
             is_asked=entry["reason"] == Reason.APPROVAL_REQUIRED,
         )
@@ -87,7 +87,8 @@ def _entry(agent: str, event: Event, outcome: Outcome, scope: str = "", reason: 
         "outcome": outcome,
         "reason": reason,
         "agentName": agent,
-        "scopeTitles": [catalogue()[scope].title] if scope else [],
+        "act": catalogue()[scope].title if scope else "",
+        "scopeTitles": [],
         "actor": {"kind": "user"},
         "userId": None,
         "policyName": "",

@@ -1,25 +1,29 @@
-"""The layout of the ledger: in each day the agents, and what each of them did in lines. Newest first."""
+"""The layout of the ledger: in each day a line for each act, or for several that say the same. Newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from babel import dates
+from django.utils.safestring import SafeString
 from django.utils.translation import pgettext
 
+from agents.models import Agent
 from core import clock
 from core.formats import date_of
 from core.local import local_locale
-from web.user.activity.items import Item
+from web.user.activity.items import DECISIONS, Item
+from web.wording.sentences import decisions_in_html
 
 MAX_LINES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry, or several that say the same. The entries of a group can be listed."""
+    """One entry, or several that say the same, of an agent if that is known."""
 
     items: list[Item]
+    agent: Agent | None
 
     @property
     def item(self) -> Item:
@@ -27,9 +31,22 @@ class Line:
         return self.items[0]
 
     @property
-    def has_targets(self) -> bool:
+    def is_decided(self) -> bool:
+        """Whether it is about requests for the user's approval."""
+        return self.item.event in DECISIONS
+
+    @property
+    def has_parts(self) -> bool:
         """Whether the entries of a group differ in more than their times."""
-        return any(item.touched.what for item in self.items)
+        return self.is_decided or any(item.touched.what for item in self.items)
+
+    @property
+    def title(self) -> str | SafeString:
+        if self.number == 1:
+            return self.item.html.title
+        if self.is_decided:
+            return decisions_in_html(self.item.event, self.number, self.item.content["agentName"])
+        return self.item.what_of_group if self.item.is_call else self.item.html.title
 
     @property
     def number(self) -> int:
@@ -37,22 +54,9 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """What one agent did on a day, or what happened to the account if `agent_id` is None."""
-
-    agent_id: str | None
-    agent_name: str
-    lines: list[Line]
-
-    @property
-    def newest(self) -> Item:
-        return self.lines[0].item
-
-
-@dataclass(frozen=True, slots=True)
 class Day:
     date: date
-    runs: list[Run]
+    lines: list[Line]
 
     @property
     def title(self) -> str:
@@ -65,9 +69,9 @@ class Day:
         return str(dates.format_date(self.date, "full", local_locale()))
 
 
-def lay_out(items: Sequence[Item]) -> tuple[list[Day], int]:
+def lay_out(items: Sequence[Item], agents: Mapping[str, Agent]) -> tuple[list[Day], int]:
     """Return the days of the first items, with at most `MAX_LINES` lines, and how many items these are."""
-    days: dict[date, dict[str | None, Run]] = {}
+    days: dict[date, list[Line]] = {}
     lines: dict[tuple[object, ...], Line] = {}
     number = 0
     for item in items:
@@ -78,8 +82,7 @@ def lay_out(items: Sequence[Item]) -> tuple[list[Day], int]:
         elif len(lines) == MAX_LINES:
             break
         else:
-            lines[key] = Line([item])
-            runs = days.setdefault(when, {})
-            runs.setdefault(item.agent_id, Run(item.agent_id, item.content["agentName"], [])).lines.append(lines[key])
+            lines[key] = Line([item], agents.get(item.agent_id or ""))
+            days.setdefault(when, []).append(lines[key])
         number += 1
-    return [Day(when, list(runs.values())) for when, runs in days.items()], number
+    return [Day(when, found) for when, found in days.items()], number

@@ -12,9 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.models import User
 from approvals.models import Approval
-from approvals.selectors import approvals_for_user
 from core import clock
 from core.local import listed
 from decisions.requests import Reason
@@ -92,16 +90,17 @@ class Allowance:
     url: str = ""
 
 
-def find_allowance(item: Item, scopes: Iterable[Scope], user: User) -> Allowance | None:
-    """Return why the request for these scopes was allowed. None if the entry is about something else."""
+def find_allowance(item: Item, scopes: Iterable[Scope], approval: Approval | None) -> Allowance | None:
+    """Return why the request for these scopes was allowed. None if the entry is about something else.
+
+    `approval` is the one that it was allowed with, unless that has been deleted.
+    """
     if not item.is_call or item.is_denied:
         return None
-    approval_id = item.content["metadata"].get("approvalId")
-    if approval_id is None:
+    if "approvalId" not in item.content["metadata"]:
         sends = any(OUTBOUND in scope.labels for scope in scopes)
         return Allowance([_("You had allowed this agent to do this without asking you."), *([str(GUARD)] * sends)])
-    approval = approvals_for_user(user).filter(pk=approval_id).first()
-    return Allowance([_approved(approval)], reverse("web:approval", args=[approval_id]) if approval else "")
+    return Allowance([_approved(approval)], reverse("web:approval", args=[approval.id]) if approval else "")
 
 
 def _approved(approval: Approval | None) -> str:

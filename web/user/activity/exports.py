@@ -25,7 +25,7 @@ COLUMNS: Mapping[str, Callable[[Item], Any]] = {
     "agentId": lambda item: item.agent_id,
     "event": lambda item: item.event,
     "outcome": lambda item: item.outcome,
-    "summary": lambda item: item.sentence,
+    "summary": lambda item: item.words.text,
     "reason": lambda item: item.content["reason"],
     "scopes": lambda item: list(item.content["scopes"]),
     "action": lambda item: item.content["action"],

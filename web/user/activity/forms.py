@@ -62,13 +62,12 @@ class ActivityForm(FilterForm):
 
     @property
     def agents_by_id(self) -> dict[str, Agent]:
-        """The user's agents, for their logos."""
+        """The user's agents with their developers."""
         return {agent.id: agent for agent in self._agent_field.known}
 
     @property
-    def agent_names(self) -> dict[str, str]:
-        """The names of the user's agents by id."""
-        return self._agent_field.names
+    def chosen_agent(self) -> Agent | None:
+        return self._valid("agent") or None
 
     @property
     def _agent_field(self) -> OwnAgentField:

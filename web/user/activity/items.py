@@ -13,12 +13,12 @@ from approvals.summaries import Act, RequestSummary, says_verb, summarize
 from audit.events import Event, Outcome
 from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
-from decisions.wording import asks_user
+from decisions.wording import asks_user, is_for_rule
 from web.display.labels import field_names
 from web.user.activity.touched import Touched, read_touched
 from web.user.approvals.headlines import say_plainly, say_summary
 from web.wording.names import NOTHING, add_names
-from web.wording.sentences import reason_html, sentence, sentence_html
+from web.wording.sentences import ACTS, Account, in_html, in_words
 
 # Events that only the user may cause, and events that give another person or an agent access if the user did not cause
 # them.
@@ -57,16 +57,10 @@ DISPUTABLE = frozenset(
 RULE = ("limitedBy", "ruleType", "ruleIndex", "approvalStatus")
 OTHERS = frozenset({"administrator", "system"})
 CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
-# Events about a single request of an agent.
-ACTS = {
-    Event.TOKEN_VERIFY,
-    Event.APPROVAL_APPROVED,
-    Event.APPROVAL_DENIED,
-    Event.APPROVAL_EXPIRED,
-    Event.APPROVAL_REVOKED,
-}
-# Events that agents cause all the time, and events that change nothing.
+# Events that agents cause all the time, and that change nothing.
 ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
+# What became of requests for the user's approval. Several about the same agent share a line, which opens to each.
+DECISIONS = frozenset({Event.APPROVAL_APPROVED, Event.APPROVAL_DENIED, Event.APPROVAL_EXPIRED})
 
 
 @dataclass(frozen=True)
@@ -95,6 +89,15 @@ class Item:
     def is_call(self) -> bool:
         """Whether an agent asked to do something."""
         return self.event == Event.TOKEN_VERIFY
+
+    @property
+    def is_act(self) -> bool:
+        """Whether it is about one request of an agent."""
+        return self.event in ACTS
+
+    @property
+    def is_routine(self) -> bool:
+        return self.event in ROUTINE and not self.is_denied
 
     @property
     def is_asked(self) -> bool:
@@ -134,58 +137,36 @@ class Item:
         return field_names([name for name in self.touched.further if name not in said])
 
     @cached_property
-    def reason(self) -> SafeString:
-        """Why the request was denied, as HTML."""
-        return reason_html(dict(self.content))
+    def html(self) -> Account:
+        """What the entry says, as HTML."""
+        return in_html({**self.content, "actHtml": self.what} if self.is_act else dict(self.content))
 
     @cached_property
-    def sentence(self) -> str:
-        return sentence(self._with_act)
+    def words(self) -> Account:
+        """The same as text."""
+        act = {"act": say_plainly(self.summary)} if self.is_act else {}
+        return in_words({**self.content, **act})
 
     @property
-    def headline(self) -> str:
-        """The sentence without the reason for a denial."""
-        return sentence(self._without_reason).rstrip()
-
-    @property
-    def headline_html(self) -> SafeString:
-        return sentence_html(self._without_reason)
-
-    @property
-    def sentence_html(self) -> SafeString:
-        return sentence_html(self._with_act)
-
-    @property
-    def _without_reason(self) -> dict[str, Any]:
-        return {**self._with_act, "reason": self.content["reason"] if self.is_asked else None}
+    def decision(self) -> str:
+        """What became of the request. Empty for a call, whose outcome is shown by a pill."""
+        return "" if self.is_call else self.html.label
 
     @cached_property
     def _act(self) -> Act:
         return _act(self.content, self.touched)
 
-    @property
-    def _with_act(self) -> dict[str, Any]:
-        act = {"act": say_plainly(self.summary), "actHtml": self.what} if self.event in ACTS else {}
-        return {**self.content, **act}
-
     @cached_property
     def group(self) -> tuple[object, ...] | None:
-        """The key that entries on one line have in common. None if the entry needs its own line.
-
-        Amounts and decisions of the user do, so that each payment and each decision is visible.
-        """
-        content = self.content
-        if self.event in ROUTINE and not self.is_denied:
+        """The key that entries on one line have in common. None if it needs its own line, as each payment does."""
+        content, touched = self.content, self.touched
+        if self.event in DECISIONS and not is_for_rule(content):
             return (self.event,)
-        touched = self.touched
-        if not self.is_call or touched.amount or touched.has_unreadable_amount:
+        if not self.is_call:
+            return (self.event, content["outcome"], self.html.title, self.decision, *self.html.notes)
+        if touched.amount or touched.has_unreadable_amount:
             return None
-        words = (
-            self.what_of_group,
-            tuple(touched.further),
-            tuple(content["scopes"]),
-            content["action"],
-        )
+        words = (self.what_of_group, tuple(touched.further), tuple(content["scopes"]), content["action"])
         rule = (content["policyId"], *(content["metadata"].get(name) for name in RULE))
         return (self.outcome, content["reason"], *words, *rule)
 

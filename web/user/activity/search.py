@@ -6,7 +6,9 @@ from datetime import datetime
 
 from django.http import HttpRequest
 
+from agents.models import Agent
 from audit.selectors import Filters, entries_for_user
+from core.text import plain_text
 from web.requests.paging import paginate_log
 from web.user.activity.days import Day, lay_out
 from web.user.activity.items import Item, read_items
@@ -38,13 +40,14 @@ class Sheet:
     searched_to: datetime | None
 
 
-def read_sheet(request: HttpRequest, user_id: str, wanted: Wanted, agent_names: Mapping[str, str]) -> Sheet:
+def read_sheet(request: HttpRequest, user_id: str, wanted: Wanted, agents: Mapping[str, Agent]) -> Sheet:
     """Return the page of the user's ledger that `?cursor=` asks for."""
     listing = entries_for_user(user_id, wanted.filters)
     page = paginate_log(request, listing, SEARCHED if wanted.words else READ)
-    read = read_items(page.items, user_id, agent_names=agent_names, with_services=bool(wanted.words))
+    names = {agent.id: plain_text(agent.name) for agent in agents.values()}
+    read = read_items(page.items, user_id, agent_names=names, with_services=bool(wanted.words))
     items = [item for item in read if wanted.accepts(item)]
-    days, number = lay_out(items)
+    days, number = lay_out(items, agents)
     if number < len(items):
         return Sheet(days, page.cursor, items[number - 1].id, None)
     goes_on = bool(wanted.words and page.next_cursor)

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from audit.events import Event
 from audit.selectors import entry_for_user
 from consent.disputes import find_report
 from consent.pausing import paused_all_since
@@ -11,6 +12,7 @@ from decisions.requests import Reason
 from web.requests.access import signed_in, user_page
 from web.user.activity.content import describe_content
 from web.user.activity.denials import explain, find_allowance
+from web.user.activity.following import find_approval, find_followed
 from web.user.activity.forms import KIND_LABELS, ActivityForm
 from web.user.activity.items import read_items
 from web.user.activity.search import read_sheet
@@ -27,10 +29,11 @@ def activity_form(request: HttpRequest, kind: str = "") -> ActivityForm:
 @user_page
 def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
     form = activity_form(request, kind)
-    sheet = read_sheet(request, signed_in(request).id, form.wanted(), form.agent_names)
+    sheet = read_sheet(request, signed_in(request).id, form.wanted(), form.agents_by_id)
     context = {
         "form": form,
         "sheet": sheet,
+        "agent": form.chosen_agent,
         "chips": list(form.chips()),
         "kinds": [(name, label, form.query(kind=name)) for name, label in KIND_LABELS],
         "kind": form.chosen_kind,
@@ -43,16 +46,22 @@ def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
 def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     user = signed_in(request)
     found = entry_for_user(user.id, entry_id)
-    agent = agents_of_user(user).filter(pk=found.agent_id).first() if found.agent_id else None
+    agent = (
+        agents_of_user(user).select_related("organization").filter(pk=found.agent_id).first()
+        if found.agent_id
+        else None
+    )
     (item,) = read_items([found], user.id, agent_names={agent.id: agent.name} if agent else {})
     is_all_paused = item.content["reason"] == Reason.CONSENT_PAUSED and paused_all_since(user) is not None
-    content = describe_content(item)
+    content, approval = describe_content(item), find_approval(item, user)
     context = {
         "item": item,
         "agent": agent,
         "content": content,
         "report": find_report(user.id, found) if item.is_disputable else None,
         "denial": explain(item, is_all_paused=is_all_paused),
-        "allowance": find_allowance(item, content.scopes, user),
+        "allowance": find_allowance(item, content.scopes, approval),
+        "approval": approval,
+        "followed": find_followed(item, approval, user) if item.event == Event.APPROVAL_APPROVED else None,
     }
     return render(request, "web/user/activity/entry.html", context)

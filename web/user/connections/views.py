@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from approvals.selectors import standing_among
-from audit.selectors import Filters, describe_for_user, entries_for_user
+from audit.selectors import Filters, entries_for_user
 from consent.errors import NothingPicked, WouldWiden
 from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
@@ -28,14 +28,12 @@ from resources.catalogue import Scope
 from web.requests.access import signed_in, user_actor, user_form, user_page
 from web.requests.paging import paginate
 from web.user.activity.days import Line, lay_out
-from web.user.activity.items import Item
-from web.user.activity.touched import read_touched
+from web.user.activity.items import read_items
 from web.user.approvals.asked import Outline, outlines
 from web.user.connections.cards import LIVE, Connection, describe_connections
 from web.user.connections.limits.form import LimitFields
 from web.user.connections.narrowing_form import read_change, shorter_lifetimes
 from web.user.consent.targets import granted_targets
-from web.wording.names import add_names
 
 # A replaced consent is part of the connection that replaced it.
 NOT_LISTED = (Consent.Status.PENDING, Consent.Status.REPLACED)
@@ -157,16 +155,11 @@ def _show(
 
 
 def _recent(request: HttpRequest, shown: Connection) -> list[Line]:
-    """Return the last entries about the agent in the lines of the ledger, in sentences that do not repeat its name."""
-    user = signed_in(request)
-    rows, _older = entries_for_user(user.id, Filters(agent_id=shown.consent.agent_id)).page("", RECENT)
-    described = [{**entry, "agentId": None} for entry in describe_for_user(rows, user.id)]
-    entries = add_names(described, known_scopes=shown.granted)
-    items = [
-        Item({**entry, "agentName": _("this agent")}, row.timestamp, read_touched(entry["personal"]), ())
-        for entry, row in zip(entries, rows, strict=True)
-    ]
-    return [line for day in lay_out(items)[0] for run in day.runs for line in run.lines]
+    """Return the last entries about the agent in the lines of the ledger."""
+    user, agent = signed_in(request), shown.consent.agent
+    rows, _older = entries_for_user(user.id, Filters(agent_id=agent.id)).page("", RECENT)
+    items = read_items(rows, user.id, agent_names={agent.id: plain_text(agent.name)}, with_services=False)
+    return [line for day in lay_out(items, {})[0] for line in day.lines]
 
 
 def _standing(consent: Consent, now: datetime) -> list[Outline]:

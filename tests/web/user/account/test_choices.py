@@ -72,7 +72,7 @@ def test_a_change_of_the_profile_is_logged_once(as_ada: Client, ada: User) -> No
     assert ada.name == "Countess of Lovelace"
     (entry,) = log_entries(event="user.profile_changed", user_id=ada.id)
     assert entry.content["metadata"] == {"fields": ["name"]}
-    assert "The profile of your account was changed." in as_ada.get("/activity").content.decode()
+    assert "Your profile was changed" in as_ada.get("/activity").content.decode()
 
 
 def test_the_choices_of_emails_are_stored_and_logged(as_ada: Client, ada: User) -> None:

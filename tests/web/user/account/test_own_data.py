@@ -116,7 +116,7 @@ def test_it_has_nothing_of_others(as_bob: Client, granted: Consent, ada: User) -
 def test_it_is_logged(as_ada: Client, ada: User) -> None:
     download(as_ada)
     assert len(log_entries(event="user.data_exported", user_id=ada.id)) == 1
-    assert "The data of your account was downloaded." in as_ada.get("/activity").content.decode()
+    assert "The data of your account was downloaded" in as_ada.get("/activity").content.decode()
 
 
 def test_it_is_throttled_as_an_export(as_ada: Client, as_bob: Client, settings: Any) -> None:

@@ -336,7 +336,7 @@ class TestAdministrators:
         assert "IP address" not in mails[-1].body
         assert "When: 4 Mar 2026, 13:00 CET\n" in mails[-1].body
         assert is_in(enter_password(ada.email))
-        assert "removed the second factors of your account" in browser.get("/activity").content.decode()
+        assert "The second factors of your account were removed" in browser.get("/activity").content.decode()
 
     def test_do_not_remove_their_own_without_a_new_sign_in(self, now: Any) -> None:
         administrator = User.objects.create_superuser("root@example.com", PASSWORD)

@@ -97,7 +97,7 @@ def test_ending_a_browsers_session_signs_it_out_at_once(firefox: Client, safari:
     assert firefox.get("/connections").status_code == 200
     (entry,) = log_entries(event="user.session_ended", user_id=ada.id)
     assert entry.content["metadata"] == {"sessionId": session_id}
-    assert "You ended sessions of your account." in firefox.get("/activity").content.decode()
+    assert "You ended sessions of your account" in firefox.get("/activity").content.decode()
 
 
 def test_a_session_that_has_ended_is_not_found(firefox: Client, safari: Client) -> None:
@@ -129,7 +129,7 @@ def test_ending_all_others_keeps_this_one(firefox: Client, safari: Client, ada: 
     assert used.status_code == 401
     (entry,) = log_entries(event="user.session_ended", user_id=ada.id)
     assert entry.content["metadata"] == {"endedSessions": 2}
-    assert "You ended sessions of your account." in firefox.get("/activity").content.decode()
+    assert "You ended sessions of your account" in firefox.get("/activity").content.decode()
 
 
 def test_ending_others_spares_other_users(firefox: Client, bob: User) -> None:

@@ -20,7 +20,8 @@ from tests.web.ledger import say_about, shown_entries, words_of
 from tests.web.markup import text_of
 from tests.world import make_agent
 from web.user.activity.kinds import ACCOUNT, ACTIONS, DECISIONS, KINDS
-from web.wording.sentences import sentence
+from web.wording.events import TITLES
+from web.wording.sentences import ACTS, in_words
 
 LACKS = {"missingScopes": ["email:send"]}
 
@@ -36,7 +37,8 @@ def test_shows_what_was_allowed_and_what_it_touched(as_ada, say):
     amount = {"value": "12.50", "currency": "EUR"}
     say(outcome=Outcome.ALLOWED, scopes=["email:read", "email:send"], personal={"context": context, "amount": amount})
     words = words_of(as_ada)
-    assert "Send email as you for €12.50: anna@example.com (Report.pdf) €12.50" in words
+    assert "Send email as you for €12.50: anna@example.com (Report.pdf)" in words
+    assert words.count("€12.50") == 1
     assert "Denied" not in words
 
 
@@ -108,13 +110,14 @@ def test_any_value_of_a_context_can_be_shown(as_ada, say, value):
 def test_a_denial_shows_the_reason_and_leads_to_the_explanation(as_ada, say):
     entry_id = say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"], metadata=LACKS)
     words = words_of(as_ada)
-    assert "Send email as you Denied The permission had not been granted. Why, and what you can do" in words
-    assert f'href="/activity/{entry_id}"' in text_of(as_ada, "/activity")
+    assert "Send email as you Denied Why?" in words
+    assert f'href="/activity/{entry_id}#why">Why?' in text_of(as_ada, "/activity")
 
 
 def test_a_request_that_waits_for_the_user_is_not_a_denial(as_ada, say):
     say(outcome=Outcome.DENIED, reason="approval_required", scopes=["email:send"])
-    assert "Send email as you Asked you It needs an approval first." in words_of(as_ada)
+    assert "Send email as you Asked you" in words_of(as_ada)
+    assert "Why?" not in words_of(as_ada)
 
 
 def test_entries_that_say_the_same_share_a_line(as_ada, say):
@@ -123,7 +126,7 @@ def test_entries_that_say_the_same_share_a_line(as_ada, say):
             say(outcome=Outcome.ALLOWED, scopes=["email:read"])
             now.shift(60)
     words = words_of(as_ada)
-    assert "Read your email 42 times, last at 12:41" in words
+    assert "Read your email 42 times" in words
     assert len(shown_entries(as_ada)) == 43  # with the registration
 
 
@@ -131,21 +134,28 @@ def test_a_denial_never_shares_a_line_with_what_was_allowed(as_ada, say):
     for outcome, reason in [(Outcome.ALLOWED, None), (Outcome.DENIED, "insufficient_scope")] * 3:
         say(outcome=outcome, reason=reason, scopes=["email:send"])
     words = words_of(as_ada)
-    assert words.count("Send email as you Denied") == 1
-    assert words.count("3 times, last at") == 2
+    assert words.count("Send email as you 3 times Denied") == 1
+    assert words.count("3 times") == 2
 
 
-@cases(
-    "fields",
-    [
-        {"personal": {"amount": {"value": "1.00", "currency": "EUR"}}},
-        {"event": Event.APPROVAL_APPROVED},
-    ],
-)
-def test_payments_and_decisions_have_lines_of_their_own(as_ada, say, fields):
+def test_payments_have_lines_of_their_own(as_ada, say):
+    personal = {"amount": {"value": "1.00", "currency": "EUR"}}
     for _ in range(3):
-        say(outcome=Outcome.ALLOWED, scopes=["payments:charge"], **fields)
-    assert "3 times" not in words_of(as_ada)
+        say(outcome=Outcome.ALLOWED, scopes=["payments:charge"], personal=personal)
+    assert words_of(as_ada).count("Take payments from you for €1.00") == 3
+
+
+def test_approvals_of_an_agent_share_a_line_that_opens_to_each(as_ada, say, granted):
+    for value in ("1.00", "2.00"):
+        amount = {"value": value, "currency": "EUR"}
+        fields = {"scopes": ["payments:charge"], "personal": {"context": {"recipient": "Shop", "amount": amount}}}
+        say(event=Event.APPROVAL_APPROVED, **fields)
+        say(event=Event.APPROVAL_APPROVED, metadata={"for": "rule"}, **fields)
+    words = words_of(as_ada)
+    assert "You approved 2 requests of SmartMail" in words
+    assert "Take payments from you for €2.00: Shop You allowed it without asking" in words
+    assert words.count("€1.00") == words.count("€2.00") == 2
+    assert words.count("Developer not verified") == 1
 
 
 def test_different_recipients_have_lines_of_their_own(as_ada, say):
@@ -156,7 +166,7 @@ def test_different_recipients_have_lines_of_their_own(as_ada, say):
     assert "Send email as you: anna 2 times" in words
 
 
-def test_days_and_agents_have_headings(as_ada, say, developer, ada):
+def test_days_have_headings(as_ada, say, developer, ada):
     other = say_about(make_agent(developer, name="Ledgerbot"), ada)
     with time_machine.travel("2026-03-10T12:00:00Z", tick=False) as now:
         say(outcome=Outcome.ALLOWED, scopes=["email:read"])
@@ -167,14 +177,7 @@ def test_days_and_agents_have_headings(as_ada, say, developer, ada):
         say(outcome=Outcome.ALLOWED, scopes=["email:send"])
         page = text_of(as_ada, "/activity")
     headings = [" ".join(re.sub("<[^>]+>", " ", one).split()) for one in re.findall("<h[23].*?</h[23]>", page, re.S)]
-    assert headings[:6] == [
-        "Today",
-        "S SmartMail",
-        "Yesterday",
-        "L Ledgerbot",
-        "Tuesday, March 10, 2026",
-        "S SmartMail",
-    ]
+    assert headings[:3] == ["Today", "Yesterday", "Tuesday, March 10, 2026"]
 
 
 def test_agents_that_work_at_the_same_time_do_not_alternate(as_ada, say, developer, ada):
@@ -205,31 +208,30 @@ def test_days_begin_at_midnight_in_the_zone_of_the_user(as_ada, say):
 def test_all_events_of_a_consent_are_sentences(as_ada, granted):
     as_ada.post(f"/connections/{granted.id}/revoke")
     words = words_of(as_ada)
-    assert "You created an account." in words
-    assert "You allowed SmartMail: Read your email and Send email as you." in words
-    assert "You revoked the access of SmartMail." in words
+    assert "You created an account" in words
+    assert "You allowed SmartMail to act for you Permissions: Read your email and Send email as you" in words
+    assert "You revoked the access of SmartMail" in words
 
 
 def test_only_the_names_of_others_are_set_apart(as_ada, say):
     say(event=Event.TOKEN_REFRESHED)
     page = as_ada.get("/activity").content.decode()
-    assert '<span class="ledger__what"><bdi class="named">SmartMail</bdi> refreshed its tokens.</span>' in page
-    assert '<span class="ledger__what">You created an account.</span>' in page
+    assert '><bdi class="named">SmartMail</bdi> renewed its access tokens</a>' in page
+    assert ">You created an account</a>" in page
 
 
 def test_the_amount_of_a_denied_payment_does_not_look_paid(as_ada, say):
     personal = {"amount": {"value": "12.50", "currency": "EUR"}, "context": {"recipient": "Shop"}}
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["payments:charge"], personal=personal)
     assert "Take payments from you for €12.50: Shop Denied" in words_of(as_ada)
-    assert "ledger__amount" not in as_ada.get("/activity").content.decode()
 
 
-def test_denials_of_one_line_lead_to_the_newest(as_ada, say):
-    fields = {"outcome": Outcome.DENIED, "reason": "insufficient_scope", "scopes": ["email:send"]}
+def test_denials_of_one_line_say_why_once(as_ada, say):
+    fields = {"outcome": Outcome.DENIED, "reason": "insufficient_scope", "scopes": ["email:send"], "metadata": LACKS}
     ids = [say(**fields) for _ in range(3)]
     page = text_of(as_ada, "/activity")
-    assert f'href="/activity/{ids[-1]}">Why, and what you can do</a>' in page
-    assert page.count("Why, and what you can do") == 1
+    assert all(f'href="/activity/{each}"' in page for each in ids)
+    assert page.count("The permission had not been granted.") == 1
 
 
 @cases(
@@ -242,40 +244,35 @@ def test_denials_of_one_line_lead_to_the_newest(as_ada, say):
 def test_denials_by_different_rules_have_lines_of_their_own(as_ada, say, one, other):
     for metadata in (one, other) * 2:
         say(outcome=Outcome.DENIED, reason="policy_denied", scopes=["email:send"], metadata=metadata)
-    assert words_of(as_ada).count("2 times, last at") == 2
+    assert words_of(as_ada).count("2 times") == 2
 
 
 def test_denied_and_unasked_requests_have_lines_of_their_own(as_ada, say):
     for metadata in ({"approvalStatus": "denied"}, {"retryAfterSeconds": 60}) * 2:
         say(outcome=Outcome.DENIED, reason="approval_required", scopes=["email:send"], metadata=metadata)
     words = words_of(as_ada)
-    assert words.count("2 times, last at") == 2
+    assert words.count("2 times") == 2
     assert "The request for approval was denied." in words
     assert "It needs an approval, but the agent has asked too often." in words
-
-
-def test_an_own_limit_is_named(as_ada, say):
-    metadata = {"ruleType": "spend_limit", "limitedBy": "user"}
-    say(outcome=Outcome.DENIED, reason="policy_denied", scopes=["email:send"], metadata=metadata)
-    assert "A limit of the connection denied it." in words_of(as_ada)
 
 
 def test_a_later_decision_shows_what_changed(as_ada, ada, ask, world, granted):
     world.allow(ask(scopes=["email:send", "profile:read"]), ada, ["profile:read"])
     text = words_of(as_ada)
-    assert "You changed what SmartMail may do. Added: See your profile. Removed: Send email as you." in text
-    assert "A new decision about SmartMail replaced the earlier one." in text
+    assert "You changed what SmartMail may do Added: See your profile Removed: Send email as you" in text
+    assert "A new decision about SmartMail replaced the earlier one" in text
 
 
 def test_approving_the_same_scopes_again_is_described_as_such(as_ada, ada, ask, world, granted):
     with time_machine.travel(granted.decided_at, tick=False):  # so that the access ends as before
         world.allow(ask(), ada)
-    assert "You allowed SmartMail to keep the same access: Read your email and Send email as you." in words_of(as_ada)
+    words = words_of(as_ada)
+    assert "SmartMail to keep the same access Permissions: Read your email and Send email as you" in words
 
 
 def test_a_later_end_is_a_change(as_ada, ada, ask, world, granted):
     world.allow(ask(), ada)
-    assert "You changed what SmartMail may do. The access ends later than before." in words_of(as_ada)
+    assert "You changed what SmartMail may do The access ends later than before" in words_of(as_ada)
 
 
 def test_shows_nothing_about_other_users(as_bob, granted):
@@ -288,7 +285,7 @@ def test_entries_can_be_filtered_by_the_url(as_ada, granted, say, world, develop
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"], metadata=LACKS)
     assert "You allowed Ledgerbot" not in words_of(as_ada, agent=granted.agent_id)
     assert "You allowed" not in words_of(as_ada, outcome="denied")
-    assert "The permission had not been granted." in words_of(as_ada, outcome="denied")
+    assert "Send email as you Denied" in words_of(as_ada, outcome="denied")
 
 
 def test_kinds_select_events(as_ada, granted, say):
@@ -306,7 +303,8 @@ def test_kinds_select_events(as_ada, granted, say):
 def test_each_event_about_a_user_has_one_kind():
     assert not ACTIONS & DECISIONS
     assert not ACCOUNT & (ACTIONS | DECISIONS)
-    named = {event for event in Event if re.search(r"%\((person|account)\)s", str(event.sentence))}
+    assert set(TITLES) == (ACTIONS | DECISIONS | ACCOUNT) - ACTS
+    named = {event for event in Event if re.search(r"%\((person|account)\)s", event.sentence)}
     assert named - (ACTIONS | DECISIONS | ACCOUNT) == set()
     assert all(events <= set(Event) for events in KINDS.values())
 
@@ -424,37 +422,47 @@ def test_every_shown_event_has_a_sentence(as_ada, granted):
 @cases(
     ("event", "kind", "metadata", "words"),
     [
-        (Event.CONSENT_REVOKED, "user", {}, "You revoked the access of SmartMail."),
-        (Event.CONSENT_REVOKED, "administrator", {"reason": "x"}, "An administrator revoked the access of SmartMail."),
-        (Event.CONSENT_REVOKED, "system", {}, "This server revoked the access of SmartMail."),
-        (Event.CONSENT_REVOKED, "developer", {}, "The developer revoked the access of SmartMail."),
+        (Event.CONSENT_REVOKED, "user", {}, "You revoked the access of SmartMail"),
+        (
+            Event.CONSENT_REVOKED,
+            "administrator",
+            {"reason": "x"},
+            "The access of SmartMail was revoked Done by an administrator",
+        ),
+        (Event.CONSENT_REVOKED, "system", {}, "The access of SmartMail was revoked Done by this server"),
+        (Event.CONSENT_REVOKED, "developer", {}, "The access of SmartMail was revoked Done by the agent's developer"),
         (
             Event.CONSENT_REVOKED,
             "user",
             {"reason": "account_reclaimed"},
-            "You revoked the access of SmartMail. A password reset ended earlier access.",
+            "You revoked the access of SmartMail A password reset ended earlier access.",
         ),
-        (Event.USER_SESSION_ENDED, "user", {}, "You ended sessions of your account."),
-        (Event.USER_SESSION_ENDED, "administrator", {}, "An administrator ended sessions of your account."),
-        (Event.API_KEY_ROTATED, "user", {}, "You rotated an API key."),
-        (Event.API_KEY_ROTATED, "administrator", {}, "An administrator rotated an API key."),
+        (Event.USER_SESSION_ENDED, "user", {}, "You ended sessions of your account"),
+        (Event.USER_SESSION_ENDED, "administrator", {}, "Sessions of your account were ended Done by an administrator"),
+        (Event.API_KEY_ROTATED, "user", {}, "You rotated an API key"),
+        (Event.API_KEY_ROTATED, "administrator", {}, "An API key was rotated Done by an administrator"),
         (
             Event.API_KEY_REVOKED,
             "user",
             {"reason": "account_reclaimed"},
-            "You revoked an API key. A password reset ended earlier access.",
+            "You revoked an API key A password reset ended earlier access.",
         ),
-        (Event.API_KEY_REVOKED, "administrator", {}, "An administrator revoked an API key."),
-        (Event.TOKEN_REVOKED, "agent", {}, "The agent revoked tokens of SmartMail."),
-        (Event.TOKEN_REVOKED, "anonymous", {}, "An unknown caller revoked tokens of SmartMail."),
-        (Event.TOKEN_REVOKED, "developer", {}, "The developer revoked tokens of SmartMail."),
-        (Event.TOKEN_REVOKED, "administrator", {"reason": "x"}, "An administrator revoked tokens of SmartMail."),
-        (Event.TOKEN_REVOKED, "system", {"reason": "x"}, "This server revoked tokens of SmartMail."),
+        (Event.API_KEY_REVOKED, "administrator", {}, "An API key was revoked Done by an administrator"),
+        (Event.TOKEN_REVOKED, "agent", {}, "Access tokens of SmartMail were revoked Done by the agent"),
+        (Event.TOKEN_REVOKED, "anonymous", {}, "Access tokens of SmartMail were revoked Done by an unknown caller"),
+        (Event.TOKEN_REVOKED, "developer", {}, "Access tokens of SmartMail were revoked Done by the agent's developer"),
+        (
+            Event.TOKEN_REVOKED,
+            "administrator",
+            {"reason": "x"},
+            "Access tokens of SmartMail were revoked Done by an administrator",
+        ),
+        (Event.TOKEN_REVOKED, "system", {"reason": "x"}, "Access tokens of SmartMail were revoked Done by this server"),
         (
             Event.TOKEN_REVOKED,
             "user",
             {"reason": "account_reclaimed"},
-            "You revoked tokens of SmartMail. A password reset ended earlier access.",
+            "You revoked access tokens of SmartMail A password reset ended earlier access.",
         ),
     ],
 )
@@ -469,20 +477,13 @@ def test_a_revocation_by_an_administrator_is_shown_as_such(as_ada, granted):
     from consent.services import revoke_consent
 
     revoke_consent(actor=Actor("administrator", "usr_admin"), consent=granted, reason="A complaint")
-    assert "An administrator revoked the access of SmartMail." in words_of(as_ada)
+    assert "The access of SmartMail was revoked Done by an administrator" in words_of(as_ada)
     assert "You ended" not in words_of(as_ada)
-
-
-@cases("event", Event)
-def test_every_event_has_a_sentence_that_can_be_filled(event):
-    entry = {"event": event, "outcome": "info", "reason": None, "agentName": "Bot", "scopeTitles": [], "policyName": ""}
-    entry |= {"actor": {"kind": "user", "id": "usr_1"}, "metadata": {}, "userId": "usr_1", "removedTitles": []}
-    assert sentence(entry).endswith(".")
 
 
 def test_percent_signs_in_names_are_not_interpolated():
     entry = {"event": "made.up%(x)s", "outcome": "info", "reason": None, "agentName": "50%s", "scopeTitles": []}
-    entry |= {"actor": {"kind": "user"}, "metadata": {}, "userId": "usr_1"}
-    assert sentence({**entry, "policyName": ""}) == "made.up%(x)s"
+    entry |= {"actor": {"kind": "user"}, "metadata": {}, "userId": "usr_1", "policyName": ""}
+    assert in_words(entry).text == "made.up%(x)s"
     entry["event"] = Event.CONSENT_DENIED
-    assert sentence({**entry, "policyName": ""}) == "You did not allow the request from 50%s."
+    assert in_words(entry).text == "You did not allow the request from 50%s"

@@ -66,7 +66,7 @@ def test_shows_everything_that_the_log_has(as_ada, say, granted, rival):
         personal={"amount": amount, "context": {**context, "amount": amount, "subject": "Re: x"}},
     )
     words = words_of(as_ada, f"/activity/{entry_id}")
-    assert "SmartMail was allowed: Send an email for €12.50: anna@example.com (Report.pdf)." in words
+    assert "Send an email for €12.50: anna@example.com (Report.pdf)" in words
     for shown in ("€12.50", "To anna@example.com", "Target Report.pdf", "Verb send", "Resource https://mail.example/7"):
         assert shown in words
     assert "Service of Rival Robotics" in words
@@ -177,14 +177,14 @@ def test_a_question_leads_to_its_approval(as_ada, deny):
 
 def test_a_question_is_not_a_denial_in_words(as_ada, deny):
     words = words_of(as_ada, deny("approval_required"))
-    assert "SmartMail asked for approval: Send email as you. Asked you" in words
+    assert "Send email as you Asked you" in words
     assert "was denied" not in words
 
 
 def test_a_request_that_the_user_denied_before_is_a_denial_in_words(as_ada, deny):
     path = deny("approval_required", metadata={"approvalId": "apr_7", "approvalStatus": "denied"})
     words = words_of(as_ada, path)
-    assert "SmartMail was denied: Send email as you. Denied" in words
+    assert "Send email as you Denied" in words
     assert "Why it was denied" in words
     assert "The request for approval was denied." in words
     assert "the same one is denied without asking you" in words
@@ -194,7 +194,7 @@ def test_a_request_that_the_user_denied_before_is_a_denial_in_words(as_ada, deny
 
 def test_a_request_about_which_the_user_was_not_asked_does_not_wait(as_ada, deny):
     words = words_of(as_ada, deny("approval_required", metadata={"retryAfterSeconds": 60}))
-    assert "SmartMail was denied: Send email as you. Denied" in words
+    assert "Send email as you Denied" in words
     assert "Why it was denied" in words
     assert "It needs an approval, but the agent has asked too often." in words
     assert "The agent asked for too many approvals" in words
@@ -287,7 +287,7 @@ def test_a_sign_in_shows_where_it_came_from(as_ada, ada):
     record_sign_in(actor=ANONYMOUS, user=ada, method="password")
     (entry_id,) = _ids(as_ada, Event.USER_SIGNED_IN)[:1]
     words = words_of(as_ada, f"/activity/{entry_id}")
-    assert "You signed in." in words
+    assert "You signed in" in words
     assert ANONYMOUS.ip in words
     assert ANONYMOUS.user_agent in words
 

@@ -480,8 +480,9 @@ def test_the_log_has_a_sentence_for_each_event(as_ada: Client, asks: Asks) -> No
     as_ada.post("/account/notifications", {"grant_mails": "on", "device_mails": "on"})
     words = words_of(as_ada)
     said = [
-        "You approved a request from SmartMail: Send an email to bob@example.com.",
-        "You revoked an approval for SmartMail",
+        "Send an email to bob@example.com You approved it",
+        "Send an email to bob@example.com You revoked your approval",
+        "Send an email to bob@example.com You denied it",
+        "You changed the email settings",
     ]
-    said += ["You denied a request from SmartMail", "You changed the email settings."]
     assert [each for each in said if each not in words] == []

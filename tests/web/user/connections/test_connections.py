@@ -128,7 +128,7 @@ def test_a_suspension_is_shown(as_ada, granted, agent, who):
 def test_another_users_connection_looks_like_one_that_does_not_exist(as_bob, granted, path):
     theirs, none = as_bob.get(path.format(granted.id)), as_bob.get(path.format("cns_0000"))
     assert theirs.status_code == none.status_code == 404
-    assert theirs.content == none.content
+    assert main_of(theirs.content.decode()) == main_of(none.content.decode())
 
 
 def test_revoking_needs_a_confirmation(as_ada, granted):
@@ -237,4 +237,4 @@ def test_the_consent_page_does_not_promise_to_ask_before_each_action(as_ada, ask
 def test_the_last_entries_that_say_the_same_share_a_line(as_ada, ada, agent, granted):
     for _ in range(4):
         say_about(agent, ada)(outcome=Outcome.ALLOWED, scopes=["email:send"], consent_id=granted.id)
-    assert "Send email as you 4 times, last at" in words_of(as_ada, f"/connections/{granted.id}")
+    assert "Send email as you 4 times" in words_of(as_ada, f"/connections/{granted.id}")

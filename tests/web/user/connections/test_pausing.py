@@ -127,5 +127,5 @@ def test_the_activity_says_what_was_paused(as_ada, granted):
             as_ada.post(f"{path}/{act}")
 
     shown = strip_tags(text_of(as_ada, "/activity"))
-    for sentence in ("You paused SmartMail.", "You resumed SmartMail.", "You paused all agents.", "You resumed all"):
+    for sentence in ("You paused SmartMail", "You resumed SmartMail", "You paused all agents", "You resumed all"):
         assert sentence in shown

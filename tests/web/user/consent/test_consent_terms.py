@@ -190,7 +190,7 @@ class TestEnd:
         later = request_consent(agent)
         fields = {"connection": state_shown(as_ada, later), "lifetime": "86400"}
         assert send(as_ada, later, "email:read", **fields).status_code == 303
-        assert "The access ends later than before." in as_ada.get("/activity").content.decode()
+        assert "The access ends later than before" in as_ada.get("/activity").content.decode()
 
     def test_the_date_is_in_the_users_zone(self, as_ada: Client, agent: Any) -> None:
         as_ada.cookies["timezone"] = "Pacific/Auckland"

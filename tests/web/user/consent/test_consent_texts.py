@@ -204,7 +204,7 @@ class TestShownScopes:
         assert "See your books" in page
         assert f"In the words of <bdi>{escape('Acme Robotics')}</bdi>" in page
         assert "Sell your house" not in page
-        assert "You allowed SmartMail: Read your email and See your books." in words_of(as_ada)
+        assert "Permissions: Read your email and See your books" in words_of(as_ada)
 
     def test_a_later_request_keeps_the_texts_that_the_user_agreed_to(self, as_ada, ada, consent, server):
         world.allow(consent, ada)
