@@ -14,6 +14,7 @@ from consent.selectors import agreed_scopes
 from consent.terms import always_asking
 from core import clock
 from core.errors import NotFound
+from resources.actions import action_titles
 from resources.catalogue import Scope
 from resources.models import ResourceServer
 from resources.risks import CRITICAL
@@ -125,8 +126,8 @@ def still_waiting(ids: Collection[str]) -> set[str]:
 
 
 def unknown_scope(scope_id: str) -> Scope:
-    """Return a scope without texts. Its risk is unknown, so it counts as the highest."""
-    return Scope(scope_id, "", CRITICAL, scope_id, "", "")
+    """Return a scope with no text but the catalogue's title, if it has one. It counts as the highest risk."""
+    return Scope(scope_id, "", CRITICAL, action_titles().get(scope_id, scope_id), "", "")
 
 
 def _sole(rows: QuerySet[Approval], approval_id: str) -> Approval:

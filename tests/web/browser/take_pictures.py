@@ -66,7 +66,8 @@ def paths() -> dict[str, str]:
     narrowing = Narrowing(terms=GivenTerms(modes={"email:send": "ask"}, limits={"email:send": [twenty]}))
     narrow_consent(actor=as_user(ada), user=ada, consent=mail, narrowing=narrowing)
     act(mail, shop)
-    asked = make_approval(shop, context=pay("shop.example", "19.90") | {"text": "One pair of boots, size 39"})
+    boots = pay("shop.example", "19.90") | {"text": "One pair of boots, size 39"}
+    asked = make_approval(shop, scopes=["payments:charge"], asked_scopes=["payments:charge"], context=boots)
     planner = make_agent(
         acme,
         name="Trip Planner",

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from accounts.recent import time_of_sign_in
+from accounts.recent import is_recent, time_of_sign_in
 from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
 from approvals.history import read_history, standing_for_user
 from approvals.models import Approval
@@ -119,15 +119,16 @@ def _show(
     if error is None and is_pending:
         error = _why_inactive(found, user, now)
     waits_for_all = _waits_for_all(found, user, error)
+    asked, can_approve = describe(found, now), not isinstance(error, INACTIVE)
     context = {
-        "asked": describe(found, now),
-        "title": title_of(found, found.status_at(now)),
+        "asked": asked,
+        "title": title_of(found, asked.status),
         "next": None if is_pending else next_request(user, found, now),
         # Before a decision, the banner says enough.
         "problem": None if waits_for_all and status == 200 else problem_of(error, found, waits_for_all=waits_for_all),
-        "waits_for_all": waits_for_all,
         "all_paused_at": user.agents_paused_at,
-        "can_approve": not isinstance(error, INACTIVE),
+        "can_approve": can_approve,
+        "asks_password": can_approve and asked.is_critical and not is_recent(time_of_sign_in(request)),
         **_beside(user, found, now, error),
     }
     return render(request, "web/user/approvals/approval.html", context, status=status)

@@ -80,6 +80,12 @@ class TestThePage:
         assert "payments:charge" not in html
         assert html.count("bob@example.com, eve@example.com") == 2, "in the title and in the sentence"
 
+    def test_names_a_permission_that_the_agent_no_longer_has(self, as_ada: Client, asks: Asks) -> None:
+        asked = asks(scopes=["payments:charge"], asked_scopes=["payments:charge"], context={})
+        words = words_of(as_ada, page(asked))
+        assert "asks for your approval: Take payments from you Critical risk" in words
+        assert "payments:charge" not in words
+
     def test_says_what_the_agent_did_and_how_often_it_asked(self, as_ada: Client, asks: Asks) -> None:
         now = clock.now()
         for days in (0, 2, 29, 31):
@@ -280,8 +286,8 @@ class TestCriticalRequests:
     def test_are_approved_after_a_recent_sign_in(self, browser: Client, asks: Asks) -> None:
         asked = asks(is_critical=True)
         html = text(browser.get(page(asked)))
-        assert "critical" in html
         assert 'value="target"' not in html
+        assert "enter your password" not in html
         assert browser.post(page(asked), {"decision": "target", "seconds": "60"}).status_code == 400
         assert browser.post(page(asked), {"decision": "once"}).status_code == 303
         assert status_of(asked) == "approved"
@@ -292,6 +298,7 @@ class TestCriticalRequests:
         asked = asks(is_critical=True)
         later = clock.now() + timedelta(minutes=5)
         monkeypatch.setattr(clock, "now", lambda: later)
+        assert "To approve this, you enter your password or use a passkey first." in text(browser.get(page(asked)))
         answer = browser.post(page(asked), {"decision": "once"})
         assert answer["Location"].startswith("/accounts/reauthenticate/?next=%2Fapprovals%2F")
         answer = browser.post(answer["Location"], {"password": PASSWORD})
