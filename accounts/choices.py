@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext_noop
 
@@ -18,6 +17,7 @@ from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.errors import Invalid
+from core.languages import is_offered
 from core.zones import find_zone
 
 # The fields that switch emails on and off, and their names in the log.
@@ -30,23 +30,18 @@ THEMES = ("", "light", "dark")
 
 
 @transaction.atomic
-def change_profile(*, actor: Actor, user: User, name: str, time_zone: str) -> None:
-    """Set the user's name and time zone; a blank zone is the browser's. Raises `Invalid` and `NotAuthenticated`."""
+def change_profile(
+    *, actor: Actor, user: User, name: str | None = None, time_zone: str | None = None, language: str | None = None
+) -> None:
+    """Set what is given. A blank time zone or language is the browser's. Raises `Invalid` and `NotAuthenticated`."""
     if time_zone and find_zone(time_zone) is None:
         raise Invalid.field("time_zone", gettext_noop("Must be the name of a time zone, such as Europe/Berlin."))
-    changed = _set(user, {"name": name, "time_zone": time_zone})
+    if language and not is_offered(language):
+        raise Invalid.field("language", gettext_noop("Must be one of the languages of this server."))
+    wanted = {"name": name, "time_zone": time_zone, "language": language}
+    changed = _set(user, {field: value for field, value in wanted.items() if value is not None})
     if changed:
         metadata = {"fields": sorted(changed)}
-        record(Draft(event=Event.USER_PROFILE_CHANGED, actor=actor, user_id=user.id, metadata=metadata))
-
-
-@transaction.atomic
-def choose_language(*, actor: Actor, user: User, language: str) -> None:
-    """Set the language of the user's pages and emails; blank is the browser's. Raises `Invalid`, `NotAuthenticated`."""
-    if language and language not in dict(settings.LANGUAGES):
-        raise Invalid.field("language", gettext_noop("Must be one of the languages of this server."))
-    if _set(user, {"language": language}):
-        metadata = {"fields": ["language"]}
         record(Draft(event=Event.USER_PROFILE_CHANGED, actor=actor, user_id=user.id, metadata=metadata))
 
 

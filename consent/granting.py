@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.utils.translation import gettext_noop
+from django.utils.translation import get_language, gettext_noop
 
 from accounts.models import User
 from accounts.recent import require_recent_sign_in
@@ -34,7 +34,9 @@ from consent.targets import pick_targets
 from consent.terms import Terms, has_led_to
 from core import clock
 from core.actor import SYSTEM, Actor
+from core.catalogs import catalog_version
 from core.errors import NotFound
+from core.languages import ENGLISH
 from core.locks import after_decisions, revocation
 from core.wording import Filled
 from developers.services import hold_organizations
@@ -176,6 +178,7 @@ def _grant(
     consent.agent = lock_agent(consent.agent_id)
     require_grantable(consent)
     change = plan_change(consent, user, choice, now)
+    language = get_language() or ENGLISH
     drafts = []
     if change.expired:
         drafts.append(draft_consent(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=change.expired))
@@ -185,6 +188,8 @@ def _grant(
         "granted_scopes": change.granted,
         "shown_scopes": change.shown,
         "shown_services": change.services,
+        "language": language,
+        "catalog_version": catalog_version(language),
         "terms": change.terms.stored(),
         "expires_at": change.expires_at,
         "paused_at": change.replaced.paused_at if change.replaced else None,
@@ -196,7 +201,12 @@ def _grant(
         consent=consent,
         outcome=Outcome.ALLOWED,
         scopes=change.granted,
-        metadata={**change.describe(consent.requested_scopes), "expiresAt": clock.rfc3339(consent.expires_at)},
+        metadata={
+            **change.describe(consent.requested_scopes),
+            "language": consent.language,
+            "catalogVersion": consent.catalog_version,
+            "expiresAt": clock.rfc3339(consent.expires_at),
+        },
         personal=personal_terms(terms=change.terms),
     )
     return consent, change, [*drafts, approved]

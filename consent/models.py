@@ -66,6 +66,10 @@ class Consent(models.Model):
     is_authenticated = models.BooleanField(default=False)
     # The texts of the requested scopes at the time of the request. The page shows these, even if they change later.
     shown_scopes = PackedJSONField(default=list)
+    # The language in which the user read the texts when they approved, and the version of its translations
+    # (`core.catalogs`). The texts themselves are stored in English.
+    language = models.CharField(max_length=10, blank=True, db_default="")
+    catalog_version = models.CharField(max_length=16, blank=True, db_default="")
     # The names, hosts and organizations of its services at that time (`consent.shown_services`).
     shown_services = models.JSONField(default=list)
     door = models.CharField(max_length=8, choices=Door, default=Door.LINK)

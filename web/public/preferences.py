@@ -1,4 +1,4 @@
-"""How pages look: the theme, in the account of a signed-in user and in a cookie of the browser.
+"""How pages look: the theme and the language, in the account of a signed-in user and in a cookie of the browser.
 
 The form is in the footer of all pages and on the page of the account.
 """
@@ -12,9 +12,10 @@ from django.urls import reverse
 from django.utils.translation import gettext_noop
 from django.views.decorators.csrf import csrf_exempt, csrf_protect
 
-from accounts.choices import THEMES, choose_theme
+from accounts.choices import THEMES, change_profile, choose_theme
 from core.http import SeeOther
-from web.requests.access import page, posted_from
+from core.languages import is_offered
+from web.requests.access import page, posted_from, user_actor
 
 THEME_COOKIE = "theme"
 COOKIE_SECONDS = 365 * 86_400
@@ -36,7 +37,7 @@ def theme_of(request: HttpRequest | None) -> str:
 
 @csrf_exempt
 def choose(request: HttpRequest) -> HttpResponseBase:
-    """Store the theme, and return to the page with the form.
+    """Store the theme or the language, and return to the page with the form.
 
     Visitors get no cookie before they choose, so their form has no CSRF token. What another site could make them
     send changes only the look of pages, and no account.
@@ -48,17 +49,21 @@ def choose(request: HttpRequest) -> HttpResponseBase:
 @page
 def _choose(request: HttpRequest) -> HttpResponse:
     response = SeeOther(get_next_redirect_url(request) or reverse("web:landing"))
-    theme = request.POST.get("theme")
+    theme, language = request.POST.get("theme"), request.POST.get("language", "")
     if theme in THEMES:
-        _store_theme(request, response, theme)
+        if request.user.is_authenticated:
+            choose_theme(user=request.user, theme=theme)
+        _keep(response, THEME_COOKIE, theme)
+    if is_offered(language):
+        if request.user.is_authenticated:
+            change_profile(actor=user_actor(request), user=request.user, language=language)
+        _keep(response, settings.LANGUAGE_COOKIE_NAME, language)
     return response
 
 
-def _store_theme(request: HttpRequest, response: HttpResponse, theme: str) -> None:
-    if request.user.is_authenticated:
-        choose_theme(user=request.user, theme=theme)
+def _keep(response: HttpResponse, name: str, value: str) -> None:
     options: dict[str, Any] = {"secure": settings.SESSION_COOKIE_SECURE, "httponly": True, "samesite": "Lax"}
-    if theme:
-        response.set_cookie(THEME_COOKIE, theme, max_age=COOKIE_SECONDS, **options)
+    if value:
+        response.set_cookie(name, value, max_age=COOKIE_SECONDS, **options)
     else:
-        response.delete_cookie(THEME_COOKIE, samesite="Lax")
+        response.delete_cookie(name, samesite="Lax")

@@ -4,16 +4,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from django import forms, template
+from django.conf import settings
 from django.forms.boundfield import BoundField
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.translation import gettext
+from django.utils.translation import get_language, gettext
 
 from agents.models import Agent
 from agents.redirects import web_host
 from approvals.selectors import count_waiting
 from core import formats, marks
+from core.languages import is_for_users
 from core.text import plain_text
 from resources.catalogue import Scope
 from resources.categories import category_name
@@ -76,6 +78,15 @@ def theme_choices(context: template.Context) -> list[dict[str, Any]]:
         {"value": value, "label": gettext(label), "picture": picture, "is_chosen": value == chosen}
         for value, label, picture in THEME_CHOICES
     ]
+
+
+@register.simple_tag(takes_context=True)
+def language_choices(context: template.Context) -> list[dict[str, Any]]:
+    """Return the languages of the page. None if it has only one: developers and administrators read English."""
+    request, current = context.get("request"), get_language()
+    if request is None or not is_for_users(request.path_info):
+        return []
+    return [{"code": code, "name": name, "is_current": code == current} for code, name in settings.LANGUAGES]
 
 
 @register.simple_tag(takes_context=True)

@@ -76,3 +76,18 @@ def test_another_site_cannot_change_the_theme_of_an_account(ada: User) -> None:
     assert browser.post(PATH, {"theme": "dark"}, headers={"origin": "https://evil.example"}).status_code == 403
     ada.refresh_from_db()
     assert ada.theme == ""
+
+
+def test_a_visitor_and_a_user_choose_the_language(client: Client, ada: User) -> None:
+    client.post(PATH, {"language": "ar", "next": "/scopes"})
+    page = client.get("/scopes").content.decode()
+    assert '<html lang="ar" dir="rtl"' in page
+    assert re.findall(r'value="([\w-]+)" lang="[\w-]+" translate="no" aria-current', page) == ["ar"]
+    assert 'name="language"' not in client.get("/docs").content.decode()
+    as_ada = enter_password(ada.email)
+    as_ada.post(PATH, {"language": "ja"})
+    as_ada.post(PATH, {"language": "nl"})
+    ada.refresh_from_db()
+    assert ada.language == "ja"
+    (entry,) = log_entries(event="user.profile_changed", user_id=ada.id)
+    assert entry.content["metadata"] == {"fields": ["language"]}

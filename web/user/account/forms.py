@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -45,6 +46,12 @@ class ProfileForm(forms.Form):
             "Pages and emails show times in this zone. Type a city or a region to search. Leave it blank to use the "
             "zone of each browser; emails then use UTC."
         ),
+    )
+    language = forms.ChoiceField(
+        label=gettext_lazy("Language"),
+        choices=[("", gettext_lazy("The language of each browser")), *settings.LANGUAGES],
+        required=False,
+        help_text=gettext_lazy("Pages and emails are in this language. Without a choice, emails are in English."),
     )
 
 

@@ -6,6 +6,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts.choices import MAILS, change_profile, choose_mails
@@ -15,6 +16,7 @@ from audit.events import Event
 from audit.services import record
 from core import clock
 from core.http import SeeOther
+from core.languages import language_of
 from developers.selectors import developer_for_user
 from limits.throttle import Subject, Throttle
 from web.requests.access import for_users, posted_from, signed_in, user_actor, user_form, user_page
@@ -25,10 +27,12 @@ from web.user.account.forms import MailsForm, ProfileForm
 @user_form
 def profile(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
-    form = ProfileForm(request.POST or None, initial={"name": user.name, "time_zone": user.time_zone})
+    initial = {"name": user.name, "time_zone": user.time_zone, "language": user.language}
+    form = ProfileForm(request.POST or None, initial=initial)
     if form.is_valid():
         change_profile(actor=user_actor(request), user=user, **form.cleaned_data)
-        messages.success(request, _("Your profile is saved."))
+        with language_of(form.cleaned_data["language"] or get_language()):
+            messages.success(request, _("Your profile is saved."))
         return SeeOther(reverse("web:account"))
     context = {"form": form, "developer": developer_for_user(user), "now": clock.now()}
     return render(request, "web/user/account/profile.html", context, status=422 if form.is_bound else 200)

@@ -8,6 +8,7 @@ from django.utils.html import escape
 
 from agents.models import Agent
 from core.actor import SYSTEM
+from core.catalogs import catalog_version
 from developers.services import verify_organization
 from resources.custom_scopes import ScopeDefinition
 from resources.services import update_resource_server
@@ -189,6 +190,18 @@ class TestShownScopes:
         assert [one["id"] for one in consent.shown_scopes] == ["email:read", "acme:books"]
         entry = log_entries().get(event="consent.approved")
         assert entry.content["metadata"]["shownScopes"] == consent.shown_scopes
+
+    def test_the_language_of_the_texts_is_stored_beside_the_english_ones(self, as_ada, ada, consent):
+        ada.language = "de"
+        ada.save()
+        form = {"decision": "allow", "scopes": ["email:read", "acme:books"]}
+        as_ada.post(f"/consent/{consent.id}", form)
+        consent.refresh_from_db()
+        (version,) = {consent.catalog_version, catalog_version("de")}
+        metadata = log_entry(event="consent.approved").content["metadata"]
+        assert (consent.language, metadata["language"], metadata["catalogVersion"]) == ("de", "de", version)
+        assert [scope["title"] for scope in consent.shown_scopes] == ["Read your email", "See your books"]
+        assert "Its description has changed" not in text_of(as_ada, world.ask(consent.agent, scopes=["email:read"]))
 
     def test_the_api_returns_the_shown_texts(self, consent, server):
         self.reword(server)
