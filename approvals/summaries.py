@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import Any, Self
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import pgettext_lazy
 
 from approvals.models import Approval
 from approvals.selectors import scopes_of
@@ -106,33 +106,34 @@ class RequestSummary:
     parts: Mapping[str, Part]
 
 
+# An imperative in English. Other languages may use an infinitive or a noun: what follows is set off by the template.
 VERBS = {
-    "pay": gettext_lazy("Pay"),
-    "transfer": gettext_lazy("Transfer"),
-    "refund": gettext_lazy("Refund"),
-    "charge": gettext_lazy("Charge"),
-    "buy": gettext_lazy("Buy"),
-    "order": gettext_lazy("Order"),
-    "book": gettext_lazy("Book"),
-    "cancel": gettext_lazy("Cancel"),
-    "send": gettext_lazy("Send"),
-    "send email": gettext_lazy("Send an email"),
-    "send an email": gettext_lazy("Send an email"),
-    "send message": gettext_lazy("Send a message"),
-    "send a message": gettext_lazy("Send a message"),
-    "forward": gettext_lazy("Forward"),
-    "reply": gettext_lazy("Reply"),
-    "publish": gettext_lazy("Publish"),
-    "post": gettext_lazy("Post"),
-    "create": gettext_lazy("Create"),
-    "update": gettext_lazy("Update"),
-    "change": gettext_lazy("Change"),
-    "delete": gettext_lazy("Delete"),
-    "remove": gettext_lazy("Remove"),
-    "read": gettext_lazy("Read"),
-    "share": gettext_lazy("Share"),
-    "merge": gettext_lazy("Merge"),
-    "deploy": gettext_lazy("Deploy"),
+    "pay": pgettext_lazy("verb of a request", "Pay"),
+    "transfer": pgettext_lazy("verb of a request", "Transfer"),
+    "refund": pgettext_lazy("verb of a request", "Refund"),
+    "charge": pgettext_lazy("verb of a request", "Charge"),
+    "buy": pgettext_lazy("verb of a request", "Buy"),
+    "order": pgettext_lazy("verb of a request", "Order"),
+    "book": pgettext_lazy("verb of a request", "Book"),
+    "cancel": pgettext_lazy("verb of a request", "Cancel"),
+    "send": pgettext_lazy("verb of a request", "Send"),
+    "send email": pgettext_lazy("verb of a request", "Send an email"),
+    "send an email": pgettext_lazy("verb of a request", "Send an email"),
+    "send message": pgettext_lazy("verb of a request", "Send a message"),
+    "send a message": pgettext_lazy("verb of a request", "Send a message"),
+    "forward": pgettext_lazy("verb of a request", "Forward"),
+    "reply": pgettext_lazy("verb of a request", "Reply"),
+    "publish": pgettext_lazy("verb of a request", "Publish"),
+    "post": pgettext_lazy("verb of a request", "Post"),
+    "create": pgettext_lazy("verb of a request", "Create"),
+    "update": pgettext_lazy("verb of a request", "Update"),
+    "change": pgettext_lazy("verb of a request", "Change"),
+    "delete": pgettext_lazy("verb of a request", "Delete"),
+    "remove": pgettext_lazy("verb of a request", "Remove"),
+    "read": pgettext_lazy("verb of a request", "Read"),
+    "share": pgettext_lazy("verb of a request", "Share"),
+    "merge": pgettext_lazy("verb of a request", "Merge"),
+    "deploy": pgettext_lazy("verb of a request", "Deploy"),
 }
 READING = ("read",)
 CHANGING = ("create", "update", "change", "cancel", "book", "delete", "remove")
