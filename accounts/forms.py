@@ -70,6 +70,7 @@ class ReauthenticateForm(allauth_forms.ReauthenticateForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _set_labels(self)
+        self.fields["password"].widget.attrs["autofocus"] = True
 
 
 class ResetPasswordForm(forms.Form):

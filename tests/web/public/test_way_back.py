@@ -146,3 +146,27 @@ def test_a_long_address_is_not_a_way_back_and_not_kept_in_memory(client: Client)
     before = urlsplit.cache_info()
     urlparse(long)
     assert urlsplit.cache_info().hits == before.hits
+
+
+@cases(
+    ("path", "purpose", "back"),
+    [
+        ("/account/security/passkeys/new", "You are about to add a passkey.", "/account/security"),
+        ("/account/erase", "You are about to erase your account.", "/account/erase"),
+        ("/activity.csv?agent=x", "You are about to download your activity.", "/activity"),
+        ("/admin/agents/agent/", "", "/admin/"),
+        ("/developer/api-keys", "", "/developer/api-keys"),
+    ],
+)
+def test_the_page_for_the_password_says_what_for_and_can_be_cancelled(
+    as_ada: Client, path: str, purpose: str, back: str
+) -> None:
+    page = as_ada.get("/accounts/reauthenticate/", {"next": path}).content.decode()
+    assert f'<a class="button" href="{back}">Cancel</a>' in page
+    assert ("You are about to" in page) == bool(purpose)
+    assert purpose in page
+
+
+def test_a_page_of_another_site_is_no_way_back(as_ada: Client) -> None:
+    page = as_ada.get("/accounts/reauthenticate/", {"next": "https://evil.example/"}).content.decode()
+    assert "Cancel</a>" not in page

@@ -18,6 +18,7 @@ from accounts.recent import say_undone
 from agents.issued import IssuedList, issued_since
 from core import clock
 from developers.selectors import developer_for_user
+from web.public.entrance.purposes import describe
 from web.public.entrance.waiting import is_consent_page, waiting_agent
 from web.requests.access import page, with_next
 from web.user.account.issued import DAYS
@@ -45,7 +46,7 @@ class ReauthenticateView(views.ReauthenticateView):
         wanted = get_next_redirect_url(self.request)
         has_passkey = passkeys_of(self.request.user).exists()
         more = {"has_passkey": has_passkey, "wanted": wanted, "reset_url": with_next("account_reset_password", wanted)}
-        return {**super().get_context_data(**kwargs), **more}
+        return {**super().get_context_data(**kwargs), **more, **describe(self.request, wanted)}
 
 
 class ForgotPasswordView(views.PasswordResetView):

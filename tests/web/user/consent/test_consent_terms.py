@@ -271,6 +271,12 @@ class TestPassword:
         assert (answer.status_code, answer["Location"]) == (303, form)
         consent.refresh_from_db()
         assert consent.status == "pending"
+        shown = as_ada.get(form).content.decode()
+        assert "You are about to let SmartMail do this: Take payments from you." in shown
+        assert re.search(r'name="password"[^>]* autofocus', shown)
+        assert f'<a class="button" href="/consent/{consent.id}">Cancel</a>' in shown
+        cancelled = page(as_ada, consent)
+        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', cancelled) == ["email:send", "payments:charge"]
         back = as_ada.post(form, {"password": PASSWORD, "next": f"/consent/{consent.id}"})
         assert back["Location"] == f"/consent/{consent.id}"
         consent.refresh_from_db()
