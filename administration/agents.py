@@ -122,22 +122,24 @@ class AgentAdmin(ReadOnlyAdmin):
     edit_form = AgentForm
     shows_proof = True
     change_form_template = "admin/agents/agent/change_form.html"
-    fields = [
-        "description",
-        "status",
-        "stopped_at",
-        "stop_reason",
-        "deleted_at",
-        "organization",
-        "id",
-        "client_id",
-        "client_type",
-        "registration_source",
-        "redirect_uris",
-        "require_pkce",
-        "allowed_scopes",
-        "created",
-        "updated",
+    fieldsets = [
+        (None, {"fields": ["description", "status", "stopped_at", "stop_reason", "deleted_at", "organization"]}),
+        (
+            gettext_lazy("Technical details"),
+            {
+                "fields": [
+                    "id",
+                    "client_id",
+                    "client_type",
+                    "registration_source",
+                    "redirect_uris",
+                    "require_pkce",
+                    "allowed_scopes",
+                    "created",
+                    "updated",
+                ]
+            },
+        ),
     ]
 
     def may_edit(self, request: HttpRequest, row: Any = None) -> bool:

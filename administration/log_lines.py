@@ -80,6 +80,7 @@ class Line:
     user: Party | None
     organizations: Sequence[Party]
     reason: str
+    """The reason for a denial, or the concern of a report."""
     stated: str
     """The reason that a person typed, such as an administrator for a stop."""
 
@@ -107,7 +108,7 @@ def _line(entry: AuditEntry, names: dict[str, str]) -> Line:
         agent=_party(entry.agent_id, names),
         user=_party(entry.user_id, names),
         organizations=[party for one in entry.organization_ids if (party := _party(one, names))],
-        reason=content["reason"] or "",
+        reason=content["reason"] or content["metadata"].get("concern", ""),
         stated=stated_reason(content),
     )
 

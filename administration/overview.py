@@ -13,6 +13,7 @@ from administration.denials import count_denials
 from administration.joined import AGENT_STATUS, Joined, read_sections
 from administration.links import list_url
 from agents.models import Agent
+from audit.events import Event
 from audit.models import Entry
 from audit.readers.snapshot import take_snapshot
 from core import clock
@@ -67,6 +68,7 @@ def overview(request: HttpRequest) -> dict[str, Any]:
         "sections": read_sections(request, (*TO_DECIDE, _new_agents(), *OTHERS))[0],
         "denials": count_denials(take_snapshot(), clock.now()) if reads_log else None,
         "acts_url": list_url(Entry, actor="administrator") if reads_log else "",
+        "disputes_url": list_url(Entry, event__exact=Event.USER_ACTIVITY_DISPUTED.value) if reads_log else "",
         "tasks_url": list_url(TaskRun) if may_read(request, TaskRun) else "",
     }
 

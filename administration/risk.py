@@ -27,6 +27,7 @@ class AgentRisk:
     denied_url: str
     reported: ReportedAgent | None
     reports_url: str
+    disputes_url: str
     hit: Sequence[Figure]
 
 
@@ -42,6 +43,11 @@ def risk_of(agent: Agent, figures: Sequence[Figure], *, reads_log: bool) -> Agen
         share=Share(denied.number, allowed.number) if denied and allowed else None,
         denied_url=denied.url if denied else "",
         reported=getattr(agent, "reported", None),
-        reports_url=list_url(Entry, q=agent.pk, event__exact=Event.AGENT_REPORTED.value) if reads_log else "",
+        reports_url=_entries(agent, Event.AGENT_REPORTED) if reads_log else "",
+        disputes_url=_entries(agent, Event.USER_ACTIVITY_DISPUTED) if reads_log else "",
         hit=[figure for figure in figures if figure.name != "denied"],
     )
+
+
+def _entries(agent: Agent, event: Event) -> str:
+    return list_url(Entry, q=agent.pk, event__exact=event.value)

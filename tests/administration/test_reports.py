@@ -156,6 +156,7 @@ def test_administrators_read_why_an_agent_was_reported_and_not_by_whom(
             html = page.get(url).content.decode()
             main = html[html.index("<main") :] if "/entry/" in url else row_of(html, found.id)
             assert WORDS in main
+            assert "deceptive" in main
             traces = (world.ada.id, world.ada.email, found.content["requestId"], ADDRESS, DEVICE)
             assert [one for one in traces if one in main] == []
         assert found.id not in page.get(form_url(world.ada)).content.decode()
@@ -169,6 +170,8 @@ def test_a_reported_agent_is_listed_until_it_is_reviewed(reader: Client, world: 
     assert form_url(world.agent) in home[home.index("Reported agents") : home.index("New agents")]
     page = reader.get(form_url(world.agent)).content.decode()
     assert "1 new report" in page
+    (url,) = re.findall(r'href="([^"]+)">Reports about it', page)
+    assert [row.event for row in reader.get(unescape(url)).context["cl"].result_list] == ["agent.reported"]
     url = page_url(type(world.agent), "act", world.agent.pk, "review")
     asked = reader.get(url).content.decode()
     (decided_on,) = re.findall(r'name="decided_on" value="([^"]*)"', asked)
@@ -183,3 +186,7 @@ def test_a_reported_agent_is_listed_until_it_is_reviewed(reader: Client, world: 
 
 def test_a_disputed_entry_of_an_agent_is_a_report_about_it(world: World, report: Report) -> None:
     assert ReportedAgent.objects.get().agent_id == world.agent.id
+    reader = sign_in(member(SAFETY))
+    for page, link in ((form_url(world.agent), "Reported activity"), ("/admin/", "Activity that users reported")):
+        (url,) = re.findall(rf'href="([^"]+)">{link}', reader.get(page).content.decode())
+        assert report.id in [row.pk for row in reader.get(unescape(url)).context["cl"].result_list]

@@ -118,7 +118,9 @@ def test_reports_are_throttled_per_user(as_ada: Client, agent: Agent, settings: 
     assert (answer.status_code, answer.has_header("Retry-After")) == (429, True)
 
 
-def test_a_connection_and_its_agent_lead_to_each_other(as_ada: Client, ada: Any, agent: Agent) -> None:
+def test_a_request_and_a_connection_lead_to_the_agent(as_ada: Client, ada: Any, agent: Agent) -> None:
+    asked = as_ada.get(f"/consent/{ask(agent).id}").content.decode()
+    assert f'href="/agents/{agent.id}" target="_blank"' in asked
     connection = f"/connections/{allow(ask(agent), ada).id}"
     assert f'href="{connection}"' in shown(as_ada, agent)
     assert f'href="/agents/{agent.id}"' in as_ada.get(connection).content.decode()

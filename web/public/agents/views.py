@@ -26,7 +26,7 @@ class ReportForm(forms.Form):
     concern = forms.ChoiceField(label=gettext_lazy("What is wrong?"), choices=Concern.choices, widget=forms.RadioSelect)
     text = forms.CharField(
         label=gettext_lazy("What happened?"),
-        help_text=gettext_lazy("Optional. Leave out anything that says who you are."),
+        help_text=gettext_lazy("Leave out anything that says who you are."),
         max_length=MAX_TEXT,
         required=False,
         widget=forms.Textarea(attrs={"rows": 4}),
