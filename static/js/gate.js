@@ -188,6 +188,10 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { label.textContent = text; }, 2000);
 });
 
+document.addEventListener("click", (event) => {
+  if (event.target.closest("[data-print]")) print();
+});
+
 // Count down to near times, in the words of `core/formats.py`. An element keeps its width.
 const UNITS = { day: 86400, hour: 3600, minute: 60 };
 const inWords = new Intl.RelativeTimeFormat(root.lang);

@@ -116,7 +116,7 @@ def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     page.get_by_label("Email").fill("new@example.com")
     page.get_by_label("Password").fill(world.PASSWORD)
     page.get_by_role("button", name="Create account").click()
-    page.get_by_text("No connections").wait_for()
+    page.get_by_text("No agent is connected yet").wait_for()
     page.get_by_role("link", name="Developer", exact=True).click()
     page.get_by_label("Your name, or your organization's").fill("New Robotics")
     page.get_by_role("button", name="Become a developer").click()
@@ -153,7 +153,7 @@ def test_a_request_can_be_allowed_only_in_the_browser_that_started_it(open_tab, 
     heading = tab.page.get_by_role("heading", name="SmartMail, an AI agent by Acme Robotics, asks to act for you")
     heading.wait_for()
     other.open_as(ada.email, "/connections")
-    other.page.get_by_text("No connections").wait_for()
+    other.page.get_by_text("No agent is connected yet").wait_for()
     assert other.goto(urlsplit(tab.page.url).path).status == 403
     other.page.get_by_role("heading", name="This request was started in another browser").wait_for()
     tab.page.get_by_role("checkbox", name=re.compile("^Read your email")).check()

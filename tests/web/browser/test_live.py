@@ -211,7 +211,7 @@ def test_what_was_typed_stays_if_the_session_has_ended(open_tab: Any, developer:
         page.locator("#announcer").get_by_role("link", name="Sign in").click()
     other = Tab(opened.value, tab.base_url)
     other.sign_in(developer.user.email, PASSWORD)
-    other.page.get_by_text("No connections").wait_for()
+    other.page.get_by_text("No agent is connected yet").wait_for()
     assert page.get_by_label("Name").input_value() == "No mail"
     page.get_by_role("button", name="Save policy").click()
     page.get_by_role("heading", name="No mail").wait_for()

@@ -69,3 +69,15 @@ def test_a_collapsed_list_is_printed_with_its_choices(open_page, world, ada, age
     tab.goto(f"/connections/{allowed.id}")
     tab.page.emulate_media(media="print")
     assert tab.page.get_by_text("Allowed without asking").last.is_visible()
+
+
+def test_paper_is_light_in_the_dark_theme_and_has_no_navigation(open_page, ada, world, agent):
+    world.allow(world.ask(agent, scopes=["email:read"]), ada)
+    tab = open_page("/activity")
+    tab.page.locator(".preferences [value=dark]").first.click()
+    tab.page.wait_for_selector("html.theme-dark")
+    tab.page.emulate_media(media="print")
+    assert tab.page.evaluate("getComputedStyle(document.querySelector('.ledger__what')).color") == "rgb(23, 24, 28)"
+    for hidden in ("nav", "footer", ".sift", ".take", ".tabs"):
+        assert not tab.page.locator(hidden).first.is_visible(), hidden
+    assert tab.page.get_by_text("to act for you").is_visible()

@@ -139,7 +139,7 @@ def test_an_app_is_set_up_and_used_on_the_way_to_consent_without_javascript(open
     page.get_by_role("heading", name="One more step").wait_for()
     page.get_by_label("Code", exact=True).fill("000000")
     page.get_by_role("button", name="Continue").click()
-    page.get_by_text("Please correct the following").wait_for()
+    page.get_by_text("There is a problem").wait_for()
     page.get_by_label("Code", exact=True).fill(recovery)
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("heading", name="asks to act for you").wait_for()

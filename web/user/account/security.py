@@ -7,6 +7,7 @@ Every change requires a recent sign-in, which is requested before the form. No P
 import json
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from urllib.parse import quote
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
@@ -149,7 +150,10 @@ def codes(request: HttpRequest) -> HttpResponse:
     kept = once.take(request, _codes_of(request))
     if kept is None:
         return SeeOther(reverse("web:security"))
-    return render(request, "mfa/recovery_codes/index.html", {"codes": json.loads(kept)})
+    shown = json.loads(kept)
+    text = "\r\n".join([_("Recovery codes for AgentGate"), "", *shown, ""])
+    context = {"codes": shown, "file": f"data:text/plain;charset=utf-8,{quote(text)}"}
+    return render(request, "mfa/recovery_codes/index.html", context)
 
 
 def _codes_of(request: HttpRequest) -> str:

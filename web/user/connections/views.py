@@ -68,6 +68,7 @@ def connections(request: HttpRequest) -> HttpResponse:
         "is_ended": is_ended,
         "query": query,
         "total": total,
+        "has_past": bool(not total and _listed(request, is_ended=not is_ended).exists()),
         "has_search": total > SEARCH_ABOVE or query,
         "all_paused_at": signed_in(request).agents_paused_at,
     }

@@ -1,8 +1,10 @@
 """Passkeys: add, sign in, sign in again, remove; and everything that is refused."""
 
 import json
+import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 import time_machine
@@ -55,7 +57,11 @@ def test_a_new_passkey_is_listed_logged_mailed_and_comes_with_recovery_codes(
     answer = browser.post(NEW, {"name": "My\u202e laptop", "credential": credential})
     assert answer["Location"] == "/account/security/codes"
     page = browser.get(answer["Location"]).content.decode()
-    assert page.count("<li>") >= 10
+    codes = re.search(r'id="codes" translate="no">(.*?)</ol>', page, re.DOTALL)[1]
+    shown = re.findall("<li>(.*?)</li>", codes)
+    assert len(shown) == 10
+    file = unquote(re.search('href="data:text/plain;charset=utf-8,([^"]*)" download="[^"]+.txt"', page)[1])
+    assert file.split("\r\n")[2:12] == shown
     assert "They are shown only now" in page
     assert browser.get(answer["Location"])["Location"] == SECURITY
     listed = browser.get(SECURITY).content.decode()

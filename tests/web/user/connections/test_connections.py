@@ -34,7 +34,7 @@ def test_the_dashboard_redirects_to_the_connections(as_ada):
 
 
 def test_an_empty_list_says_so(as_ada):
-    assert "No connections" in as_ada.get("/connections").content.decode()
+    assert "No agent is connected yet" in as_ada.get("/connections").content.decode()
 
 
 def test_a_card_shows_developer_highest_risk_and_times(as_ada, granted):
