@@ -33,7 +33,7 @@ COMPLETE: frozenset[str] = frozenset()
 ENGLISH_ONLY = re.compile(
     r"(administration|agents|api|benchmarks|demo|developers(?!/credential_mails)|docs|insights|limits|oauth|sdk|server"
     r"|tests|tools)/"
-    r"|audit/proof/|decisions/whatif/|policies/(\w+\.py|rules/cedar)|web/(portal|public/docs|public/landing)/"
+    r"|audit/|decisions/whatif/|policies/(\w+\.py|rules/cedar)|web/(portal|public/docs|public/landing)/"
     r"|accounts/access\.py|core/(fetching|http|idempotency|locks|rotation|uris)\.py|consent/services\.py"
     r"|resources/(authentication|catalogue|custom_scopes|errors|identifiers|services)\.py|web/forms/deleting\.py"
     r"|templates/(admin|oauth|web/portal|web/public/docs|web/public/landing)/"

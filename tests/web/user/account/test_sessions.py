@@ -68,7 +68,7 @@ def test_shows_browsers_and_programs_with_their_addresses(firefox: Client, safar
     assert re.findall(r'<bdi translate="no">(\w+ on \w+)</bdi>', text)[0] == "Firefox on Windows"
     assert "Safari on iPhone" in text
     assert '<bdi class="named">curl</bdi>' in text
-    assert 'from <bdi class="ip" translate="no">203.0.113.9</bdi>' in text
+    assert '<bdi class="ip" translate="no">203.0.113.9</bdi>' in text
     assert text.count("This session") == 1
     assert text.index("This session") < text.index("Safari on iPhone")
 
