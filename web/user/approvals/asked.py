@@ -74,6 +74,11 @@ class Asked(Outline):
     fixed: str
 
     @property
+    def has_more(self) -> bool:
+        """Whether the request says more than its sentence."""
+        return bool(self.facts or self.others or self.texts or self.diff)
+
+    @property
     def has_no_content(self) -> bool:
         """Whether the service sent nothing about the request. A proxy, for example, sees no content."""
         return not self.approval.context.keys() - NO_CONTENT
