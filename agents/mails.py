@@ -1,11 +1,9 @@
 """What emails say about agents: who one is, and what it may do."""
 
-from django.utils.translation import pgettext
-
 from accounts.mail_text import Foreign
 from accounts.mails import AskingAgent, Item, Risk
 from agents.models import Agent
-from resources.catalogue import catalogue
+from resources.catalogue import catalogue, local_title
 from resources.risks import RISK_LEVELS, RISK_WORDS
 
 
@@ -29,4 +27,4 @@ def permission(scope_id: str, title: str, risk_level: str) -> Item:
 def title_of(scope_id: str, title: str) -> str:
     """Return the title in the reader's language if it is the catalogue's. An organization wrote any other."""
     known = catalogue().get(scope_id)
-    return pgettext("scope title", title) if known and known.title == title else Foreign(title)
+    return local_title(title) if known and known.title == title else Foreign(title)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import ngettext
 
 from accounts.mail_text import Foreign, Words
 from accounts.mails import Content, Link, Occasion, mail, send_mail
@@ -128,7 +128,7 @@ def summary_in_words(approval: Approval, *, is_ceiling: bool = False) -> str:
 
 def act_in_words(approval: Approval, *, is_ceiling: bool = False) -> str:
     """Return the same, or the title of what the request would do if an email may not repeat a part of it."""
-    return summary_in_words(approval, is_ceiling=is_ceiling) or _title_in_words(Act.of(approval).title)
+    return summary_in_words(approval, is_ceiling=is_ceiling) or Foreign(Act.of(approval).title, most=MAX_TITLE)
 
 
 def field_names(approval: Approval, *, only_fixed: bool = False) -> str:
@@ -160,16 +160,12 @@ def _part_in_words(name: str, part: Part) -> str:
     if part.kind is Kind.OWN:
         return str(part.value)
     if part.kind is Kind.TITLE:
-        return _title_in_words(part.value)
+        return Foreign(part.value, most=MAX_TITLE)
     if part.kind is Kind.AMOUNT:
         return money(part.value._asdict())
     pattern = VERB if name == "verb" else STATED
     is_short = isinstance(part.value, str) and pattern.fullmatch(part.value) is not None
     return Foreign(part.value) if is_short else ""
-
-
-def _title_in_words(title: str) -> str:
-    return Foreign(pgettext("scope title", title), most=MAX_TITLE)
 
 
 def _wants_mails(user: User) -> bool:

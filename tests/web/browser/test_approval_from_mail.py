@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 PHONE = {"width": 390, "height": 844}
 SECONDS = 10
+DECISION_HEIGHT = 44
 SHOP = "shop.example"
 
 
@@ -54,6 +55,8 @@ def test_a_decision_takes_few_steps(
     assert tab.page.locator(".asked__code").inner_text() == asked.code
     shown = ["h1", ".asked__who", ".asked__code", "[value=once]", "[value=deny]"]
     assert [each for each in shown if not tab.shows(tab.page.locator(each))] == []
+    heights = [tab.page.locator(f"[value={each}]").bounding_box()["height"] for each in ("once", "deny", "pause")]
+    assert min(heights) >= DECISION_HEIGHT
     tab.page.locator(f"[value={decision}]").click()  # 3
     tab.page.locator("#outcome").wait_for()
 

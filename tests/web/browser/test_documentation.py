@@ -11,4 +11,6 @@ def test_the_code_of_a_page_can_be_copied(open_tab, live_server):
     tab.goto("/docs/api-reference/getHealth")
     tab.page.get_by_role("button", name="Copy").click()
     tab.page.get_by_role("button", name="Copied").wait_for()
+    assert tab.page.locator("#announcer").text_content() == "Copied"
+    assert tab.page.locator("#announcer").get_attribute("role") == "status"
     assert "application/json" in tab.page.evaluate("navigator.clipboard.readText()")

@@ -19,6 +19,11 @@ STATE = """selector => {
     const isVisible = ["", "::after"].some(part => getComputedStyle(e, part || null).outlineStyle !== "none");
     return [e.matches(selector), isVisible || e.matches("input")];
 }"""
+# What moves although the user wants less motion.
+MOVING = """() => [...document.querySelectorAll("*")].filter(e => {
+    const {transitionDuration, animationName} = getComputedStyle(e);
+    return !/^0s(, 0s)*$/.test(transitionDuration) || animationName !== "none";
+}).map(e => e.outerHTML.slice(0, 80))"""
 
 
 def tab_to(tab, selector: str) -> None:
@@ -56,6 +61,7 @@ def test_a_user_approves_denies_pauses_and_revokes(open_tab, world, ada, granted
     tab.page.locator("[name=decision]").first.wait_for()
     stops = tab.page.locator("main").locator("a, button, summary, input:not([type=hidden])")
     assert stops.first.get_attribute("value") == "once"
+    assert tab.page.evaluate(MOVING) == []
 
     press_on(tab, "[name=decision][value=once]", "#outcome")
     assert Approval.objects.get(pk=first.pk).status == "approved"

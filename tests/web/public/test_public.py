@@ -1,15 +1,19 @@
 """Public pages and error pages."""
 
+import re
+
 from django.test import Client, RequestFactory
 from django.views.defaults import bad_request, server_error
 
 from resources.catalogue import catalogue
 from tests.shared import cases
+from tests.web.markup import text_of
 from tests.web.public.test_after_sign_in import pages
 
 
 def test_the_landing_page_addresses_users_and_developers(client, db):
     text = client.get("/").content.decode()
+    assert len(re.findall(r"<h1>[^.]+\.</h1>", text)) == 1
     assert "Use agents" in text
     assert "Build with AgentGate" in text
     assert 'href="/developer/"' in text
@@ -43,6 +47,24 @@ def test_a_missing_page_says_so(client, db):
 
 def test_the_navigation_stays_on_a_missing_page(as_ada):
     assert 'href="/connections"' in as_ada.get("/nowhere").content.decode()
+
+
+@cases(
+    "path",
+    [
+        "/",
+        "/approvals",
+        "/activity",
+        "/account",
+        "/account/security",
+        "/accounts/email/",
+        "/docs",
+        "/scopes",
+        "/developer/",
+    ],
+)
+def test_the_connections_are_one_click_away(as_developer, path):
+    assert re.search(r'<a [^>]*href="/connections"', text_of(as_developer, path))
 
 
 @cases(

@@ -68,6 +68,12 @@ def test_the_preview_can_decide_nothing(as_developer: Client) -> None:
     assert "decision" not in re.findall(r'name="([^"]+)"', page)
 
 
+def test_a_new_agent_takes_four_fields_on_one_page(as_developer: Client) -> None:
+    form = as_developer.get(NEW).content.decode().partition('class="studio__side"')[0].partition('class="studio"')[2]
+    names = set(re.findall(r'<(?:input|textarea|select)[^>]* name="([^"]+)"', form)) - {"csrfmiddlewaretoken", "find"}
+    assert names == {"name", "description", "redirect_uris", "allowed_scopes"}
+
+
 def test_an_empty_form_has_a_preview_too(as_developer: Client) -> None:
     page = shown(as_developer.get(NEW))
     assert "Your agent" in page

@@ -1,5 +1,6 @@
 """The pages of an agent's client secrets."""
 
+import re
 from html import unescape
 from typing import Any
 
@@ -35,7 +36,11 @@ def test_a_named_secret_is_created_beside_the_first_and_shown_once(
     page = as_developer.get(url)
     assert digest(shown_secret(page)) == agent.secrets.get(name="production").digest
     assert [one.secret.name for one in page.context["rows"]] == ["production", ""]
-    assert "secret__value" not in as_developer.get(url).content.decode()
+    later = as_developer.get(url).content.decode()
+    assert "secret__value" not in later
+    assert f"<code>ags_…{shown_secret(page)[-4:]}</code>" in later
+    assert re.search(r'<td role="cell" class="lines__more"><time[^>]*>just now', later)
+    assert re.search(r'data-label="Last used">never<', later)
     assert metadata("agent.secret_created") == {"name": "production"}
 
 

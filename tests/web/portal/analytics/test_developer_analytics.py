@@ -51,6 +51,14 @@ def test_the_steps_add_up_to_the_totals(filled):
         assert sums == [decisions.allowed.number, decisions.denied.number]
 
 
+def test_each_chart_has_a_table_with_its_numbers(filled):
+    client, _ = filled
+    sections = re.findall(r"<section.*?</section>", text_of(client, f"{PATH}?period=90d"), re.DOTALL)
+    with_charts = [section for section in sections if '<svg class="chart__plot"' in section]
+    assert with_charts
+    assert all("<table" in section.partition('<svg class="chart__plot"')[2] for section in with_charts)
+
+
 def test_one_agent_has_its_name_in_the_field_and_no_list_of_agents(filled):
     client, _ = filled
     agent = Agent.objects.get(name="Travel Desk")

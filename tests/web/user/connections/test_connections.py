@@ -43,7 +43,8 @@ def test_a_card_shows_developer_highest_risk_and_times(as_ada, granted):
     assert "Acme Robotics" in text
     assert "High risk" in text
     assert "Not yet" in text
-    assert granted.expires_at.strftime("%Y-%m-%dT%H:%M:%S") in text
+    for moment in (granted.decided_at, granted.expires_at):
+        assert moment.strftime("%Y-%m-%dT%H:%M:%S") in text
 
 
 def test_does_not_list_connections_of_other_users(as_bob, granted):
