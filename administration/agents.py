@@ -7,11 +7,13 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from administration.actions import AGENTS, REPORTS, EditForm, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.lists import TEXT, URL, CreatedFilter, whether
+from administration.rows import status_pill
 from administration.stop_lines import lines_of_proof, lines_of_rows
 from agents.models import Agent, ReportedAgent
 from agents.reports import review_reports
@@ -104,7 +106,7 @@ class AgentForm(EditForm):
 
 class AgentAdmin(ReadOnlyAdmin):
     owners = ["organization__developers__user"]
-    list_display = ["name", "organization", "status", "created"]
+    list_display = ["name", "organization", "state", "created"]
     list_select_related = ["organization", "reported"]
     list_filter = [
         "status",
@@ -141,6 +143,11 @@ class AgentAdmin(ReadOnlyAdmin):
             },
         ),
     ]
+
+    @admin.display(description=gettext_lazy("Status"))
+    def state(self, row: Agent) -> SafeString:
+        """Return whether the agent was deleted, or stopped by an administrator, or else the developer's own status."""
+        return status_pill("deleted" if row.deleted_at else "stopped" if row.is_stopped else row.status)
 
     def may_edit(self, request: HttpRequest, row: Any = None) -> bool:
         return super().may_edit(request, row) and (row is None or row.deleted_at is None)

@@ -41,6 +41,30 @@ LABELS = {
     "user": gettext_lazy("Person"),
     "user_agent": gettext_lazy("Program"),
 }
+# The statuses of agents, consents, approvals and people.
+STATUSES = {
+    "active": gettext_lazy("Active"),
+    "suspended": gettext_lazy("Suspended"),
+    "stopped": gettext_lazy("Stopped by an administrator"),
+    "deleted": gettext_lazy("Deleted"),
+    "pending": gettext_lazy("Waiting"),
+    "approved": gettext_lazy("Allowed"),
+    "used": gettext_lazy("Used"),
+    "denied": gettext_lazy("Refused"),
+    "expired": gettext_lazy("Expired"),
+    "revoked": gettext_lazy("Revoked"),
+    "replaced": gettext_lazy("Replaced"),
+    "deactivated": gettext_lazy("Deactivated"),
+    "erased": gettext_lazy("Erased"),
+}
+KINDS = {
+    "deactivated": "bad",
+    "active": "good",
+    "approved": "good",
+    "pending": "note",
+    "suspended": "bad",
+    "stopped": "bad",
+}
 
 
 def label_of(page: Any, name: str) -> str:
@@ -72,6 +96,13 @@ def link(request: HttpRequest, row: Any) -> SafeString:
 
 def pill(text: str, kind: str = "") -> SafeString:
     return format_html('<span class="pill{}">{}</span>', f" pill--{kind}" if kind else "", text)
+
+
+def status_pill(status: str) -> SafeString:
+    """Return a status of a row."""
+    if not status:
+        return NOTHING
+    return pill(str(STATUSES.get(status, status)), KINDS.get(status, ""))
 
 
 def _plain(value: Any) -> SafeString | str:

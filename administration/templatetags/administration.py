@@ -12,45 +12,22 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from administration.areas import may_read, noun_of
 from administration.links import named, row_url, url_id
 from administration.log_lines import ACTORS, log_lines
 from administration.log_list import entry_of
 from administration.risk import AgentRisk, risk_of
-from administration.rows import NOTHING, cell, label_of, pill
+from administration.rows import NOTHING, cell, label_of, status_pill
 from audit.entries.journal import LOG_ID
 from audit.models import Entry
 from core.text import plain_text
 
 register = template.Library()
 register.filter(url_id)
+register.filter(status_pill)
 
 ENTRY_ID = re.compile(rf"\b({LOG_ID.pattern})\b")
-STATUSES = {
-    "active": gettext_lazy("Active"),
-    "suspended": gettext_lazy("Suspended"),
-    "stopped": gettext_lazy("Stopped by an administrator"),
-    "deleted": gettext_lazy("Deleted"),
-    "pending": gettext_lazy("Waiting"),
-    "approved": gettext_lazy("Allowed"),
-    "used": gettext_lazy("Used"),
-    "denied": gettext_lazy("Refused"),
-    "expired": gettext_lazy("Expired"),
-    "revoked": gettext_lazy("Revoked"),
-    "replaced": gettext_lazy("Replaced"),
-    "deactivated": gettext_lazy("Deactivated"),
-    "erased": gettext_lazy("Erased"),
-}
-KINDS = {
-    "deactivated": "bad",
-    "active": "good",
-    "approved": "good",
-    "pending": "note",
-    "suspended": "bad",
-    "stopped": "bad",
-}
 
 
 @register.filter
@@ -127,14 +104,6 @@ def pages_of(changelist: Any) -> dict[str, Any]:
         "newer": changelist.get_query_string({PAGE_VAR: number - 1}) if number > 1 else "",
         "older": changelist.get_query_string({PAGE_VAR: number + 1}) if number < last else "",
     }
-
-
-@register.filter
-def status_pill(status: str) -> SafeString:
-    """Return a status of a joined row."""
-    if not status:
-        return NOTHING
-    return pill(str(STATUSES.get(status, status)), KINDS.get(status, ""))
 
 
 @register.simple_tag

@@ -52,6 +52,7 @@ def test_new_agents_and_developers_to_verify_are_listed(site: Client, world: Wor
     for row in (world.agent, world.developer.organization):
         assert f'href="{form_url(row)}"' in html
     assert "Stopped by an administrator" in html
+    assert "Stopped by an administrator" in shown(site, "/admin/agents/agent/")
     suspend_organization(actor=SYSTEM, organization=world.developer.organization, reason="Spam.")
     html = shown(site)
     for heading in ("New agents", "Developers not verified", "Stopped agents", "Suspended organizations"):

@@ -58,6 +58,14 @@ def test_so_is_the_agent_of_a_suspended_organization(client: Client, agent: Agen
     assert "Fraud" not in html
 
 
+def test_a_program_that_registered_itself_has_no_developer(client: Client, agent: Agent) -> None:
+    own = {"organization": None, "registration_source": Agent.RegistrationSource.DCR, "allowed_scopes": []}
+    Agent.objects.filter(pk=agent.pk).update(**own)
+    html = shown(client, agent)
+    assert "This program registered itself" in html
+    assert "It asks for permissions of the service that you use it with." in html
+
+
 def test_unknown_and_deleted_agents_have_no_page(client: Client, as_ada: Client, agent: Agent) -> None:
     actor = as_developer(ANONYMOUS, agent.organization.developers.get())
     delete_agent(actor=actor, agent=agent)
