@@ -38,13 +38,14 @@ class Account:
     """What an entry says: what was done, what became of it, why it was denied, and notes."""
 
     title: str
+    scopes: str
     label: str
     why: str
     notes: list[str]
 
     @property
     def text(self) -> str:
-        return " · ".join(filter(None, (self.title, self.label, self.why, *self.notes)))
+        return " · ".join(filter(None, (self.title, self.scopes, self.label, self.why, *self.notes)))
 
 
 def in_words(entry: dict[str, Any]) -> Account:
@@ -87,6 +88,7 @@ def _fill_html(template: Any, words: Mapping[str, str]) -> str:
 def _account(entry: dict[str, Any], fill: Fill, act: str) -> Account:
     return Account(
         title=act if entry["event"] in ACTS else fill(_title(entry), _names(entry)),
+        scopes=_scopes(entry, fill),
         label=str(_label(entry)),
         why=_why(entry, fill),
         notes=[*_notes(entry, fill)],
@@ -126,11 +128,16 @@ def _label(entry: dict[str, Any]) -> Words:
     return RULE_LABELS.get(entry["event"], "") if is_for_rule(entry) else LABELS.get(entry["event"], "")
 
 
+def _scopes(entry: dict[str, Any], fill: Fill) -> str:
+    """Return the permissions that an event is about as a whole."""
+    if entry["event"] not in WITH_SCOPES or _is_changed(entry) or not entry["scopeTitles"]:
+        return ""
+    return fill(_("Permissions: %(scopes)s"), {"scopes": listed(entry["scopeTitles"])})
+
+
 def _notes(entry: dict[str, Any], fill: Fill) -> Iterator[str]:
-    """Yield what was allowed or changed, the earlier act that caused this one, and who acted if it was not the user."""
+    """Yield what was changed, the earlier act that caused this one, and who acted if it was not the user."""
     event, metadata = entry["event"], entry["metadata"]
-    if event in WITH_SCOPES and not _is_changed(entry) and entry["scopeTitles"]:
-        yield fill(_("Permissions: %(scopes)s"), {"scopes": listed(entry["scopeTitles"])})
     for name in ("added", "reworded", "removed", "withdrawn"):
         if (titles := entry.get(f"{name}Titles")) and (
             event == Event.CONSENT_NARROWED or metadata.get("replacedConsentId")

@@ -163,7 +163,7 @@ class Item:
         if self.event in DECISIONS and not is_for_rule(content):
             return (self.event,)
         if not self.is_call:
-            return (self.event, content["outcome"], self.html.title, self.decision, *self.html.notes)
+            return (self.event, content["outcome"], self.html.title, self.html.scopes, self.decision, *self.html.notes)
         if touched.amount or touched.has_unreadable_amount:
             return None
         words = (self.what_of_group, tuple(touched.further), tuple(content["scopes"]), content["action"])
