@@ -147,14 +147,15 @@ def problems(locale: str, path: Path) -> Iterator[str]:
             if locale in COMPLETE:
                 yield f"{english!r} is not translated"
             continue
-        for text in said:
-            yield from (f"{english!r}: {problem}: {text!r}" for problem in _problems_of(message, english, text))
+        for number, text in enumerate(said, 1):
+            found = _problems_of(message, english, text, is_last=number == len(said))
+            yield from (f"{english!r}: {problem}: {text!r}" for problem in found)
 
 
-def _problems_of(message: Message, english: str, text: str) -> Iterator[str]:
+def _problems_of(message: Message, english: str, text: str, *, is_last: bool) -> Iterator[str]:
     wanted, found = sorted(PLACEHOLDER.findall(english)), sorted(PLACEHOLDER.findall(text))
-    # A form for one, two or none need not say the number.
-    if wanted != found and not (message.pluralizable and set(found) <= set(wanted)):
+    # A form for one, two or none need not say the number. The last form is for the others.
+    if wanted != found and (is_last or not set(found) <= set(wanted)):
         yield f"must have {', '.join(wanted) or 'no placeholders'}"
     if (english[:1].isspace(), english[-1:].isspace()) != (text[:1].isspace(), text[-1:].isspace()):
         yield "must begin and end with a space if the English text does"
