@@ -79,7 +79,7 @@ def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
     gettext_lazy("Mark as verified"),
     many=gettext_lazy("Mark selected organizations as verified"),
     impact=_with_domains,
-    decided_on=lambda organization: organization.domain or "",
+    decided_on=lambda organization: f"{organization.name} {organization.domain or ''}",
     unchanged=gettext_lazy("already verified"),
     applies=lambda organization: not organization.is_verified,
 )

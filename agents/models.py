@@ -91,7 +91,8 @@ class Agent(AbstractApplication):
     @property
     def introduces(self) -> bool:
         """Return whether the consent screen has an introduction by the developer to show."""
-        return bool(self.description or self.homepage_url or self.privacy_url or self.logo_digest)
+        says = self.description or self.homepage_url or self.privacy_url or self.logo_digest
+        return bool(says) or (self.organization is not None and self.organization.introduces)
 
     @property
     def stopped_by(self) -> Stopper | None:

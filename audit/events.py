@@ -58,6 +58,7 @@ class Event(StrEnum):
     API_KEY_CREATED = "api_key.created", "%(actor)s created an API key."
     API_KEY_ROTATED = "api_key.rotated", "%(actor)s rotated an API key."
     API_KEY_REVOKED = "api_key.revoked", "%(actor)s revoked an API key."
+    ORGANIZATION_UPDATED = "organization.updated", "%(actor)s changed the details of %(organization)s."
     ORGANIZATION_SUSPENDED = "organization.suspended", "%(actor)s suspended the organization %(organization)s."
     ORGANIZATION_REACTIVATED = "organization.reactivated", "%(actor)s reactivated the organization %(organization)s."
     ORGANIZATION_VERIFIED = (

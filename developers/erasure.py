@@ -24,7 +24,7 @@ NEUTRAL_NAME = "Former developer"
 def end_developer(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> list[str]:
     """Expire the user's API keys, and suspend an organization without other developers, which stops all it runs.
 
-    An organization that is called after the user gets a neutral name. The names of agents, services and policies are
+    An organization that is called after the user gets a neutral name, and one without others no contact. The names of agents, services and policies are
     the organization's own, and users need them to recognize in their log what they allowed. Return the subjects of the
     keys that are destroyed.
     """
@@ -37,6 +37,7 @@ def end_developer(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> 
     if sole_organization(user) is not None:
         if DomainClaim.objects.filter(organization=organization).exists():
             release_domain(actor=actor, organization=organization)
+        Organization.objects.filter(pk=organization.pk).update(terms_url="", contact_email="")
         suspend_held_organization(actor=actor, organization=organization, reason=CLOSED, now=now)
     developer.api_keys.filter(live(now)).update(expires_at=now)
     destroy_keys([developer.id])

@@ -15,7 +15,8 @@ from core.wording import Filled
 class Organization(models.Model):
     """A tenant. Administrators verify it, which the consent screen shows.
 
-    It also shows `domain`, which the organization has proved to control: see `DomainClaim`. None without one.
+    It also shows the terms and the contact that the organization gives, and `domain`, which it has proved to control:
+    see `DomainClaim`. None without one.
     `verified_with` is the domain that it had when it was verified: "" for none, and None if it is not verified. It
     `is_verified` only while it has that domain.
     """
@@ -24,6 +25,9 @@ class Organization(models.Model):
     name = PlainTextField(max_length=200)
     is_verified = models.BooleanField(default=False)
     verified_with = ExactCharField(max_length=253, null=True, blank=True)
+    # An https address and an email address. Empty for none.
+    terms_url = models.CharField(max_length=500, blank=True, db_default="")
+    contact_email = models.CharField(max_length=254, blank=True, db_default="")
     domain = ExactCharField(max_length=253, null=True, blank=True, unique=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspension_reason = PlainTextField(max_length=300, blank=True)
@@ -42,6 +46,11 @@ class Organization(models.Model):
     def may_act(self) -> bool:
         """Return whether the organization, its developers, agents and resource servers may act: it is not suspended."""
         return self.suspended_at is None
+
+    @property
+    def introduces(self) -> bool:
+        """Return whether the organization gives its terms or a contact."""
+        return bool(self.terms_url or self.contact_email)
 
     def suspension_notice(self) -> str:
         """Return when and why an administrator suspended the organization, for its own developers."""

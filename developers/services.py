@@ -154,9 +154,12 @@ def reactivate_organization(*, actor: Actor, organization: Organization, reason:
 def verify_organization(*, actor: Actor, organization: Organization, is_verified: bool, reason: str) -> bool:
     """Record whether an administrator has verified the identity of the organization, which answers its request.
 
-    It is verified with the domain that it has now. Return False if that was already recorded.
+    It is verified with the domain that it has now, under the name that the administrator saw. Return False if that was
+    already recorded, or if it has another name by now.
     """
     others = Organization.objects.filter(pk=organization.pk)
+    if is_verified:
+        others = others.filter(name=organization.name)
     others = others.filter(is_verified=False) if is_verified else others.exclude(verified_with=None)
     verified_with = Coalesce("domain", Value("")) if is_verified else None
     changed = bool(others.update(is_verified=is_verified, verified_with=verified_with))

@@ -13,6 +13,7 @@ from web.portal.domain import views as domain
 from web.portal.keys import views as keys
 from web.portal.logs import exports as log_export
 from web.portal.logs import views as logs
+from web.portal.organization import views as organization
 from web.portal.overview import views as overview
 from web.portal.policies import editor as policy_editor
 from web.portal.policies import history_views as policy_history
@@ -141,6 +142,7 @@ urlpatterns = [
     path("developer/logs.json", log_export.export, {"format_name": "json"}, name="logs-json"),
     path("developer/logs/evidence", activity_export.organization, name="logs-evidence"),
     path("developer/logs/<id:entry_id>", logs.entry, name="log-entry"),
+    path("developer/settings", organization.organization, name="organization"),
     path("developer/settings/domain", domain.domain, name="domain"),
     path("developer/settings/domain/check", domain.check, name="domain-check"),
     path("developer/settings/domain/remove", domain.remove, name="domain-remove"),

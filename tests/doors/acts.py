@@ -237,6 +237,12 @@ OF_USERS = (
 
 OF_DEVELOPERS = (
     Act(
+        "change what the organization says about itself",
+        "organization.updated",
+        (page("/developer/settings", name="Acme Incorporated"),),
+        steps_up=True,
+    ),
+    Act(
         "suspend an agent",
         "agent.suspended",
         (

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from agents.images import MAX_BYTES
-from agents.links import MAX_LINK_LENGTH
 from agents.logos import logo_sources
 from agents.models import Agent
 from agents.redirects import MAX_REDIRECT_URI_LENGTH, MAX_REDIRECT_URIS
@@ -23,6 +22,7 @@ from api.v1.schemas.base import (
     Text,
     null_is_blank,
 )
+from core.links import MAX_LINK_LENGTH
 
 MAX_NAME, MAX_SCOPES, MAX_SCOPE, MAX_REASON = 200, 200, 200, 300
 
@@ -31,7 +31,7 @@ Name = Annotated[Line, Field(max_length=MAX_NAME)]
 RedirectUri = Annotated[Text, Field(max_length=MAX_REDIRECT_URI_LENGTH)]
 RedirectUris = Annotated[list[RedirectUri], Field(min_length=1, max_length=MAX_REDIRECT_URIS)]
 Reason = Annotated[Line, Field(max_length=MAX_REASON)]
-# What is wrong with an address is said by `agents.links`. Null means none.
+# What is wrong with an address is said by `core.links`. Null means none.
 _Link = Annotated[BlankText, Field(max_length=MAX_LINK_LENGTH)]
 Link = Annotated[_Link, BeforeValidator(null_is_blank, json_schema_input_type=_Link | None)]
 AllowedScope = Annotated[Text, Field(max_length=MAX_SCOPE)]

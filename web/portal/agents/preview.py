@@ -7,9 +7,9 @@ from typing import Any
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 
-from agents.links import problem_with_link
 from agents.models import Agent
 from agents.redirects import problem_with
+from core.links import problem_with_link
 from core.text import plain_text
 from developers.models import Organization
 from web.portal.agents.forms import MAX_DESCRIPTION, MAX_NAME

@@ -1,6 +1,6 @@
 """The addresses that a developer gives for an agent."""
 
-from agents.links import problem_with_link
+from core.links import problem_with_link
 from tests.shared import cases
 
 

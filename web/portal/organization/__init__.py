@@ -1,0 +1,1 @@
+"""What the organization says about itself."""
