@@ -24,9 +24,9 @@ NEUTRAL_NAME = "Former developer"
 def end_developer(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> list[str]:
     """Expire the user's API keys, and suspend an organization without other developers, which stops all it runs.
 
-    An organization that is called after the user gets a neutral name, and one without others no contact. The names of agents, services and policies are
-    the organization's own, and users need them to recognize in their log what they allowed. Return the subjects of the
-    keys that are destroyed.
+    An organization that is called after the user gets a neutral name, and one without others no contact. The names of
+    agents, services and policies are the organization's own, and users need them to recognize in their log what they
+    allowed. Return the subjects of the keys that are destroyed.
     """
     developer = Developer.objects.filter(user=user).first()
     if developer is None:

@@ -1,5 +1,7 @@
 """What an organization says about itself, which the consent screen shows: its name, terms and contact."""
 
+from collections.abc import Mapping
+
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
@@ -37,7 +39,7 @@ def update_organization(
     with transaction.atomic():
         hold_developer(actor)
         held = Organization.objects.select_for_update(no_key=True).get(pk=organization.pk)
-        changes = {field: value for field, value in wanted.items() if getattr(held, field) != value}
+        changes: dict[str, object] = {field: value for field, value in wanted.items() if getattr(held, field) != value}
         if not changes:
             return False
         was_verified = held.is_verified
@@ -49,7 +51,7 @@ def update_organization(
     return True
 
 
-def _check(wanted: dict[str, str]) -> None:
+def _check(wanted: Mapping[str, str]) -> None:
     problems = {
         "name": _problem_with_name(wanted["name"]),
         "terms_url": problem_with_link(wanted["terms_url"]) if wanted["terms_url"] else None,

@@ -44,10 +44,11 @@ class OrganizationForm(forms.Form):
 
     def __init__(self, *args: Any, is_verified: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.order_fields(["name", "ends_verification"])
         if is_verified:
             self.fields["ends_verification"].help_text = _(
-                "Your organization is verified under its name. Under another name, it is not verified, until an "
-                "administrator has checked it again."
+                "Your organization is verified under its name. Under another name, it is not verified: an "
+                "administrator must check it again."
             )
         else:
             del self.fields["ends_verification"]

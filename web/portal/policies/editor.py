@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from agents.selectors import agents_for_organization, all_agents_of_organization
 from core.errors import Conflict, DomainError, NotFound
 from core.http import SeeOther
+from core.money import CURRENCIES
 from core.zones import zone_names
 from developers.models import Developer
 from policies.models import Policy
@@ -172,6 +173,7 @@ def _page(
         "attempt": attempt,
         "rule_titles": rule_titles(),
         "time_zones": zone_names(),
+        "currencies": sorted(CURRENCIES),
         "context_fields": KNOWN_FIELDS,
         "replayed": replayed,
         "replayed_days": REPLAYED_DAYS,

@@ -19,11 +19,10 @@ from policies.rules import RULES, InvalidRules, Rule, find_rule
 from policies.rules.parsing import MAX_RULES, parse_rule
 from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.fields import PlainField, as_typed, at_entry, show_at, show_in
-from web.portal.policies.rule_forms import RuleForm, form_class
+from web.portal.policies.rule_forms import MISSING, RuleForm, form_class
 
 RULE_KEY = re.compile(r"rules-(\d{1,4})-type")
 MAX_NAME = 200
-MISSING = ("required", "incomplete")
 FIELD_NAMES = {"agentId": "agent", "enabled": "status"}
 
 ENFORCED, SHADOW, OFF = "enforced", "shadow", "off"
@@ -159,15 +158,18 @@ class PolicyEditor:
             self._show_one(one)
 
     def describe(self, data: QueryDict, organization_id: str) -> None:
-        """Put each submitted rule into words, or say what is wrong with it. A missing field is not yet an error."""
+        """Put each submitted rule into words, with gaps for what is missing, or say what is wrong with it."""
         parsed: dict[int, Rule] = {}
         for place, form in enumerate(self.rules):
             bound = form if form.is_bound else form_class(form.rule_type)(data, prefix=form.prefix)
-            if bound.is_valid():
+            is_valid, mistake = bound.is_valid(), _mistake_in(bound)
+            if not mistake and (missing := bound.find_missing()):
+                form.missing, form.wording = missing, bound.outline
+            elif is_valid:
                 form.wording, form.problem, rule = _describe(bound.raw())
                 parsed |= {place: rule} if rule else {}
             else:
-                form.problem = _mistake_in(bound)
+                form.problem = mistake
         # Keep the first error of each rule.
         for one in reversed(_unknown_actions(parsed, organization_id)):
             path = one.field.split(".")

@@ -1,5 +1,6 @@
 """A form for each rule type, generated from the type's JSON schema."""
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -8,9 +9,23 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from policies.rules import RULES
-from web.forms.fields import DaysField, DurationField, LinesField, ObjectsField
+from web.forms.fields import CODE_INPUT, DaysField, DurationField, LinesField, ObjectsField
 from web.portal.policies.condition_forms import HELP, ConditionsField
+from web.portal.policies.outlines import outline
 
+# The codes of the errors of a field without a value, or with a part of one.
+MISSING = ("required", "incomplete")
+# The attributes of the inputs for amounts of money. `currencies` is a list on the page.
+INPUTS: Mapping[str, dict[str, Any]] = {
+    "maxAmount": {"inputmode": "decimal", "autocomplete": "off", "placeholder": "100.00"},
+    "currency": {
+        **CODE_INPUT,
+        "list": "currencies",
+        "maxlength": 3,
+        "autocapitalize": "characters",
+        "placeholder": "EUR",
+    },
+}
 CODE = {"rows": 12, "spellcheck": "false", "autocapitalize": "off"}
 
 
@@ -22,6 +37,8 @@ class RuleForm(forms.Form):
     """The names of the fields that a rule must have. An empty list in another field is left out."""
     wording = ""
     problem = ""
+    missing: Sequence[Any] = ()
+    """The labels of the required fields without a value, of a rule that is otherwise valid."""
     is_new = False
     """Whether the rule was added just now, so that its first field gets the focus."""
 
@@ -37,6 +54,20 @@ class RuleForm(forms.Form):
     def raw(self) -> dict[str, Any]:
         """Return the rule in the API's format."""
         return {"type": self.rule_type, "config": dict(filter(self._is_given, self.cleaned_data.items()))}
+
+    @property
+    def outline(self) -> str:
+        """Return the rule in words with gaps for what is missing. Empty if its type has no outline."""
+        values = getattr(self, "cleaned_data", {})
+        return outline(self.rule_type, [(name, field, values.get(name)) for name, field in self.fields.items()])
+
+    def find_missing(self) -> list[Any]:
+        """Return the labels of the required fields that have no value."""
+        return [self.fields[name].label for name in self.fields if name in self.required and self._lacks(name)]
+
+    def _lacks(self, name: str) -> bool:
+        errors = self.errors.as_data().get(name, [])
+        return any(one.code in MISSING for one in errors) or self.cleaned_data.get(name, "x") in (None, "", [])
 
     def raw_actions(self) -> dict[str, Any] | None:
         """Return a rule with only the actions of this one, in the API's format, or None if it has no actions."""
@@ -59,7 +90,7 @@ def form_class(rule_type: str) -> type[RuleForm]:
     schema = RULES[rule_type].model_json_schema()
     required = frozenset(schema.get("required", ()))
     fields: dict[str, Any] = {
-        name: _make_field({"title": name, **resolve(part, schema)}, is_required=name in required)
+        name: _make_field(name, {"title": name, **resolve(part, schema)}, is_required=name in required)
         for name, part in sorted(schema["properties"].items(), key=lambda item: item[0] == "actions")
     }
     return type("RuleForm", (RuleForm,), {**fields, "rule_type": rule_type, "required": required})
@@ -72,13 +103,15 @@ def resolve(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
     return {**schema["$defs"][name], **part} if name else part
 
 
-def _make_field(schema: dict[str, Any], *, is_required: bool) -> forms.Field:
-    """Return the field for a property, chosen by its unit or, without one, by its type."""
+def _make_field(name: str, schema: dict[str, Any], *, is_required: bool) -> forms.Field:
+    """Return the field for a property, chosen by its name or its unit or, without one, by its type."""
     words: dict[str, Any] = {
         "label": _(schema["title"]),
         "help_text": _(schema["description"]) if "description" in schema else "",
         "initial": schema.get("default"),
     }
+    if name in INPUTS:
+        return forms.CharField(required=is_required, widget=forms.TextInput(attrs=INPUTS[name]), **words)
     match schema.get("x-unit"):
         case "seconds":
             return DurationField(required=is_required, **words)

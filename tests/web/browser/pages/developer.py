@@ -221,6 +221,7 @@ GROUPS = [
         make_domain,
         [
             Page("/developer/settings/domain", press("Ask to be verified"), "asked"),
+            "/developer/settings",
             "/developer/settings/domain/remove",
         ],
         ["/developer/settings/domain"],

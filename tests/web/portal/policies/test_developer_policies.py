@@ -23,6 +23,7 @@ from tests.web.browser import pseudo
 from tests.web.markup import main_of, words_of
 from tests.world import ANONYMOUS, make_agent
 from web.portal.policies.condition_forms import ConditionsWidget, read_condition, show_condition
+from web.portal.policies.outlines import OUTLINES
 from web.portal.policies.rule_forms import form_class
 
 RATE_LIMIT = {
@@ -199,8 +200,29 @@ def test_a_preview_shows_each_rule_in_words_and_what_is_wrong(as_developer):
     assert blocked.problem.startswith('Line 1: "email:red" is neither')
     assert '"email:read"' in blocked.problem
     assert (addresses.wording, addresses.problem[:8]) == ("", "Line 1: ")
-    assert (cedar.wording, cedar.problem) == ("", "")
-    assert "once it is complete" in words_of(response)
+    assert (cedar.wording, cedar.problem) == ("Only what the Cedar policy permits: …", "")
+    assert "Still missing: Policy" in words_of(response)
+
+
+@cases(
+    ("sent", "words", "missing"),
+    [
+        ({**RATE_LIMIT, "maxRequests": ""}, "At most … requests per 2 hours, per user", ["Maximum requests"]),
+        ({"type": "rate_limit"}, "At most … requests per …, …", ["Maximum requests", "Period", "Counted"]),
+        ({**BLOCKLIST, "actions": ""}, "Never …", ["Actions, one per line"]),
+        ({"type": "time_window", "startTimeUtc": "09:00"}, "Only on … from 09:00 to … (…)", ["Days", "Until"]),
+    ],
+)
+def test_a_preview_of_an_incomplete_rule_has_gaps_and_names_what_is_missing(as_developer, sent, words, missing):
+    response = as_developer.post("/developer/policies/new", {**form_of(sent), "add": "", "name": ""})
+    (rule,) = response.context["editor"].rules
+    assert (rule.wording, rule.problem) == (words, "")
+    assert [name for name in missing if str(name) not in map(str, rule.missing)] == []
+
+
+def test_each_outline_has_the_fields_of_its_rule():
+    for name, template in OUTLINES.items():
+        assert set(re.findall(r"%\((\w+)\)s", str(template))) <= {*form_class(name).base_fields}, name
 
 
 def test_a_policy_gets_no_more_rules_than_it_can_have(as_developer):
