@@ -46,10 +46,11 @@ def verified(email: str, name: str, domain: str) -> Developer:
 
 def act(mail: Consent, shop: Consent) -> None:
     """Let both agents do what Activity shows."""
-    for ago, personal in ((95, READ), (80, SENT), (30, READ)):
-        call(mail, ago * MINUTE, ["email:send" if personal is SENT else "email:read"], personal=personal)
+    call(mail, 95 * MINUTE, ["email:read"], personal=READ)
+    call(mail, 80 * MINUTE, ["email:send"], personal=SENT)
     call(shop, 60 * MINUTE, ["payments:charge"], personal=PAID)
     deny(shop, 55 * MINUTE, "insufficient_scope", personal=SENT, metadata={"missingScopes": ["email:send"]})
+    call(mail, 30 * MINUTE, ["email:read"], personal=READ)
 
 
 @pytest.fixture
