@@ -301,3 +301,18 @@ def _ids(client, event):
     from tests.web.ledger import shown_entries
 
     return [entry_id for entry_id, found in shown_entries(client).items() if found == event]
+
+
+def test_an_approval_shows_its_facts_and_what_followed(as_ada, say):
+    amount = {"value": "12.50", "currency": "EUR"}
+    said = {"personal": {"context": {"recipient": "Shop", "amount": amount}}, "scopes": ["payments:charge"]}
+    entry_id = say(event=Event.APPROVAL_APPROVED, metadata={"approvalId": "apr_1"}, **said)
+    words = words_of(as_ada, f"/activity/{entry_id}")
+    assert "Take payments from you for €12.50: Shop You approved it" in words
+    assert "Amount €12.50 To Shop" in words
+    assert "The agent has not used this approval." in words
+    used = say(outcome=Outcome.ALLOWED, metadata={"approvalId": "apr_1"}, **said)
+    other = say(outcome=Outcome.ALLOWED, metadata={"approvalId": "apr_2"}, **said)
+    page = as_ada.get(f"/activity/{entry_id}").content.decode()
+    assert f'href="/activity/{used}"' in page
+    assert other not in page
