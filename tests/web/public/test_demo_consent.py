@@ -150,7 +150,7 @@ def test_what_the_visitor_sent_is_escaped(client):
 
 
 def test_an_unknown_currency_is_an_error(client):
-    assert "Enter the code of the currency" in page(client, 422, decision="allow", **choices(ALL) | {CURRENCY: "XXY"})
+    assert "Choose a currency" in page(client, 422, decision="allow", **choices(ALL) | {CURRENCY: "XXY"})
 
 
 def test_another_currency_denies_every_payment(client):

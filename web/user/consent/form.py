@@ -25,8 +25,6 @@ MODE = "mode-"
 type Limits = Sequence[Mapping[str, Any]]
 # More scopes than these are collapsed, service by service.
 MAX_OPEN = 8
-# More scopes than these are unusual, and the screen says so.
-MAX_USUAL = 15
 SENSITIVE_RISKS = ("high", "critical")
 # The risks of scopes that can be ticked in advance.
 TICKED_RISKS = ("low", "standard")
@@ -37,7 +35,7 @@ class Choice:
     """One scope with its checkbox. `is_reworded`: the user allowed it with a different description.
 
     `is_known`: the agent may use the scope now. Links to the list lead to the checkbox that `is_first`. `number` is its
-    place on the page, by which `flow.css` repeats what is ticked beside the buttons, or 0 in an unusually long list.
+    place on the page, by which `flow.css` repeats what is ticked beside the buttons, or 0 in a long list.
 
     `mode` is the preselected mode, or None if the page offers no choice. `limits` has the fields for limits, or is
     None: with `can_open`, a button shows them. `is_opened` says whether the user has pressed it. `only` has the targets
@@ -140,7 +138,7 @@ class Screen:
             is_reworded=scope_id in self.reworded,
             is_known=scope_id in self.known,
             is_first=scope_id == next(iter(self._shown), None),
-            number=self._shown.index(scope_id) + 1 if len(self._shown) <= MAX_USUAL else 0,
+            number=self._shown.index(scope_id) + 1 if len(self._shown) <= MAX_OPEN else 0,
             mode=self._mode(scope_id, given),
             limits=editor,
             can_open=editor is None and is_sensitive(self.words[scope_id]),

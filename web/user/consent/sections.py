@@ -7,8 +7,10 @@ from core.text import plain_text
 from resources.categories import category_name
 from resources.risks import CRITICAL, RISK_LEVELS
 from web.display.labels import highest_risk, risk_level
-from web.user.consent.form import MAX_OPEN, MAX_USUAL, Choice
+from web.user.consent.form import MAX_OPEN, Choice
 
+# More scopes than these are unusual, and the screen says so.
+MAX_USUAL = 15
 # The first line names at most these.
 MAX_NAMED = 5
 KNOWN = "known"
@@ -75,7 +77,7 @@ def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequ
 
 def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
     """Return the first line of the screen. `known` are live scopes, also those that are not requested again."""
-    is_followed = len(new) + len(known) <= MAX_USUAL
+    is_followed = len(new) + len(known) <= MAX_OPEN
     return Summary(_named(new), _named(known), is_followed, is_unusual=len(new) > MAX_USUAL)
 
 

@@ -134,7 +134,7 @@ def test_an_amount_becomes_a_rule_in_the_currency() -> None:
         (PAY, {"amount": "0"}, "amount", "above 0"),
         (PAY, {"amount": "-5"}, "amount", "above 0"),
         (PAY, {"amount": "1,000"}, "amount", "Write 1000 or 12.50."),
-        (PAY, {"amount": "5", "currency": "EURO"}, "amount", "code of the currency"),
+        (PAY, {"amount": "5", "currency": "EURO"}, "amount", "Choose a currency"),
     ],
 )
 def test_what_cannot_be_a_limit_is_refused_with_its_field(

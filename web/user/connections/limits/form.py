@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from babel.numbers import get_territory_currencies
+from babel.numbers import get_currency_name, get_territory_currencies
 from django import forms
 from django.http import QueryDict
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.errors import FieldError, Invalid
 from core.local import local_locale, local_zone
+from core.money import CURRENCIES
 from core.zones import find_zone
 from policies.rules import Rule, find_rule
 from policies.rules.rate_limit import RateLimit
@@ -35,9 +36,13 @@ HOUR, DAY = 3600, 86_400
 MONTH = 30 * DAY
 PERIODS = {"window": (HOUR, DAY, WEEK), "period": (DAY, WEEK, MONTH)}
 EVERY_DAY, WEEKDAYS, WEEKEND = "1234567", "12345", "67"
-# Suggested while the user types. Any code of ISO 4217 is accepted.
-CURRENCIES = ("EUR", "USD", "GBP", "CHF", "JPY", "CAD", "AUD", "SEK", "PLN", "INR", "BRL")
+# Offered besides that of the user's region and that of a limit in force.
+OFFERED = """
+AED ARS AUD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR JPY KES KRW MAD MXN MYR NGN NOK NZD PEN PHP
+PLN RON SAR SEK SGD THB TRY TWD UAH USD VND ZAR
+"""
 FALLBACK_CURRENCY = "EUR"
+CHATS = ("messaging", "slack")
 PLAIN = {"autocapitalize": "off", "spellcheck": "false"}
 # The fields of each kind of limit. The first has the name of the kind.
 PARTS = {
@@ -62,7 +67,7 @@ class LimitForm(forms.Form):
     number = _text(gettext_lazy("Number of times"), inputmode="numeric", size=4, maxlength=7)
     window = forms.ChoiceField(label=gettext_lazy("Period"))
     amount = _text(gettext_lazy("Amount"), inputmode="decimal", size=6, maxlength=24)
-    currency = _text(gettext_lazy("Currency"), size=4, maxlength=3, **PLAIN)
+    currency = forms.ChoiceField(label=gettext_lazy("Currency"))
     period = forms.ChoiceField(label=gettext_lazy("Period"))
     only = _text(gettext_lazy("Recipients"), size=24, maxlength=2000, **PLAIN)
     until = _text(gettext_lazy("Until"), type="time")
@@ -81,7 +86,7 @@ class LimitForm(forms.Form):
         sent = {name: posted[key] for name in given if posted and (key := field_name(name, scope_id)) in posted}
         super().__init__(initial={**given, **sent}, auto_id="%s")
         self.fields["from"] = _text(_("From"), type="time")  # the name is reserved in Python
-        self.fields["currency"].widget.attrs["list"] = f"currencies-{field_name('currency', scope_id)}"
+        self.fields["currency"].choices = _currencies(str(self.initial["currency"]))  # type: ignore[attr-defined]
         for name, offered in PERIODS.items():
             seconds = sorted({*offered, given[name]})
             self.fields[name].choices = [(str(one), period_in_words(one)) for one in seconds]  # type: ignore[attr-defined]
@@ -98,12 +103,7 @@ class LimitForm(forms.Form):
             zone = format_html('<span translate="no">{}</span>', self.initial["zone"].replace("_", " "))
             words = format_html(_("({zone} time)"), zone=zone)
             return format_html("<span>{}</span>{}", words, self[name].as_widget())
-        widget = self[name].as_widget(attrs={"aria-label": str(self.fields[name].label), **invalid})
-        if name != "currency":
-            return widget
-        listed = format_html_join("", '<option value="{}">', ((code,) for code in CURRENCIES))
-        list_id = self.fields[name].widget.attrs["list"]
-        return format_html('{}<datalist id="{}">{}</datalist>', widget, list_id, listed)
+        return self[name].as_widget(attrs={"aria-label": str(self.fields[name].label), **invalid})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,13 @@ class LimitFields:
     @property
     def has_recipients(self) -> bool:
         return any(sentence.kind == "only" for sentence in self.sentences)
+
+    @property
+    def example(self) -> str:
+        """Return which example of a recipient suits: "name" of who is paid, "chat", or "address"."""
+        if self.scope.moves_money:
+            return "name"
+        return "chat" if self.scope.category in CHATS and not self.scope.defined_by else "address"
 
     @property
     def has_amount(self) -> bool:
@@ -218,6 +225,13 @@ def _given(shown: Mapping[str, Any]) -> dict[str, Any]:
         "zone": window.timezone if window else local_zone().key,
         "days": days_of(window) if window else EVERY_DAY,
     }
+
+
+def _currencies(chosen: str) -> list[tuple[str, str]]:
+    """Return the currencies to choose from, by their names in the language of the page."""
+    codes = {*OFFERED.split(), _own_currency(), *({chosen} & CURRENCIES)}
+    names = {code: get_currency_name(code, locale=local_locale()) for code in codes}
+    return [(code, f"{name} ({code})") for code, name in sorted(names.items(), key=lambda one: one[1])]
 
 
 def _own_currency() -> str:

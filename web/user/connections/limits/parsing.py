@@ -108,7 +108,7 @@ def _read_amount(posted: QueryDict, scope_id: str) -> Limit | None:
         return None
     currency = _sent(posted, "currency", scope_id).upper()
     if currency not in CURRENCIES:
-        raise _wrong("amount", scope_id, _("Enter the code of the currency, such as EUR or USD."))
+        raise _wrong("amount", scope_id, _("Choose a currency from the list."))
     value = text.replace(",", ".")
     if not AMOUNT.fullmatch(text) or not units_of(value):
         raise _wrong("amount", scope_id, _("Enter an amount above 0. Write 1000 or 12.50."))
