@@ -1,6 +1,6 @@
 """A preview of an agent's consent screen while the developer fills in the form, made from the real one's parts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,9 @@ from web.user.consent.facts import facts_of
 from web.user.consent.form import Choice
 from web.user.consent.rehearsal import Answered, Request, show_screen
 from web.user.consent.sections import Group, Section
+
+# With all scopes, the page would be too heavy.
+ENOUGH = 25
 
 
 def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent | None = None) -> dict[str, Any]:
@@ -38,9 +41,11 @@ def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent |
     )
     screen = Request.of(agent, QueryDict()).screen()
     shown = {**facts_of(screen.asked), **show_screen(screen, Answered())}
+    sections = list(_first(shown["sections"]))
     return {
         **shown,
-        "sections": [_section(section) for section in shown["sections"]],
+        "sections": sections,
+        "left_out": _count(shown["sections"]) - _count(sections),
         "destination": shown["destination"] or _("the redirect URI"),
     }
 
@@ -54,8 +59,21 @@ def _lines(value: Any) -> Sequence[str]:
     return str(value).splitlines() if isinstance(value, str) else list(value or ())
 
 
-def _section(section: Section) -> Section:
-    return replace(section, groups=[_group(group) for group in section.groups])
+def _first(sections: Sequence[Section]) -> Iterator[Section]:
+    """Yield the sections with whole groups, until there are enough permissions."""
+    shown = 0
+    for section in sections:
+        groups = []
+        for group in section.groups:
+            if shown < ENOUGH:
+                groups.append(_group(group))
+                shown += len(group.choices)
+        if groups:
+            yield replace(section, groups=groups)
+
+
+def _count(sections: Sequence[Section]) -> int:
+    return sum(len(group.choices) for section in sections for group in section.groups)
 
 
 def _group(group: Group) -> Group:
