@@ -6,6 +6,7 @@ from difflib import get_close_matches
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from audit.events import Event
 from resources.catalogue import catalogue
@@ -19,6 +20,7 @@ OF_IDS = {"agt": "agent", "usr": "user", "cns": "consent", "pol": "policy", "res
 ID = re.compile(r"([a-z]{3})_[0-9a-zA-Z]{16,64}")
 PART = re.compile(r'(?:([^\s:"]+):)?(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))(?=\s|\Z)', re.DOTALL)
 EVENTS = frozenset(Event)
+SEE = gettext_lazy("Those that are filters are below, under “What you can search for”.")
 
 
 def read_search(text: str, fields: Collection[str]) -> dict[str, str]:
@@ -77,7 +79,7 @@ def _field(name: str, value: str, fields: Collection[str]) -> str:
         known = [*ENDS, *(one for one in fields if one not in ENDS.values())]
         raise ValidationError(
             _("“%(name)s:” is not a filter. %(remedy)s")
-            % {"name": _cut(name), "remedy": _action_meant(name, value) or suggestion(name, known)}
+            % {"name": _cut(name), "remedy": _action_meant(name, value) or suggestion(name, known) or SEE}
         )
     if not value:
         raise ValidationError(_("“%(name)s:” needs a value, such as %(name)s:value.") % {"name": _cut(name)})

@@ -148,7 +148,7 @@ def test_a_beginning_and_an_end_have_fields(as_developer, last):
 @cases(
     ("search", "error"),
     [
-        ("colour:red", "“colour:” is not a filter."),
+        ("colour:red", "“colour:” is not a filter. Those that are filters are below"),
         ("agnet:Postie", "“agnet:” is not a filter. Did you mean agent"),
         ("email:send", "For an action or a scope, write action:email:send."),
         ("Postie", "Say what “Postie” is, such as agent:Postie or action:Postie."),
