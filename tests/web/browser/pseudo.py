@@ -7,6 +7,8 @@ from math import ceil
 import pytest
 from django.utils import translation
 
+from core import local
+
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ACCENTED = "åƀçđéƒĝĥîĵķļɱñöþɋŕšţûṽŵẋýžÅƁÇĐÉƑĜĤÎĴĶĻⱮÑÖÞɊŔŠŢÛṼŴẊÝŽ"
 LONGER = 0.4
@@ -39,3 +41,4 @@ def speak(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("gettext", "pgettext", "ngettext", "npgettext"):
         monkeypatch.setattr(translation._trans, name, plural(getattr(translation._trans, name)))
+    monkeypatch.setattr(local, "format_list", lambda items, **_: f" {accent('and')} ".join(items))

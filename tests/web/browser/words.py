@@ -1,15 +1,19 @@
 """Texts that a page shows without a translation, and texts that are too long for their box."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from django.conf import settings
+
 from resources.categories import CATEGORY_NAMES
 
-# Content: what users, developers and the catalogue of scopes wrote, ids, times and the product's name.
+# Content: what others wrote or may have written, ids, times and the product's name.
 CONTENT = "bdi, code, pre, time, samp, kbd, [translate=no], .named, textarea, script, style, .brand"
 CONTENT += ", .scope__title, .scope__can, .scope__id"
 # Names that are the same in all languages.
 NAMES = ["AgentGate", *(name for name in CATEGORY_NAMES.values() if isinstance(name, str))]
+NAMES += [word for _, name in settings.LANGUAGES for word in re.findall(r"\w+", name)]
 ATTRIBUTES = ["title", "alt", "aria-label", "aria-description", "placeholder", "label"]
 # Content may stand in a translated text, and a title or an attribute may repeat the page's content.
 BARE_TEXTS = """([content, attributes, names]) => {
