@@ -7,6 +7,7 @@ from typing import Any
 from core.formats import exactly
 from core.local import in_zone
 
+JOINER = "\u2060"
 # What a mail leads to if its reader did not do what it tells of: passkeys outlive a new password.
 REMEDIES = ("/accounts/password/reset/", "/account/security", "/accounts/email/")
 CODE = re.compile(r"^\s*([0-9A-Z]{5}-[0-9A-Z]{5})\s*$", re.M)
@@ -27,7 +28,7 @@ def time_in_words(moment: datetime, zone: str) -> str:
 
 def read(mail: Any) -> str:
     """Return the text of the mail as its reader sees it, without the characters that keep names from becoming links."""
-    return str(mail.body).replace("\u2060", "")
+    return str(mail.body).replace(JOINER, "")
 
 
 def link_in(mail: Any) -> str:
