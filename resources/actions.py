@@ -46,3 +46,8 @@ def action_title(action: str) -> str:
     """Return what an action does, in the language of the page, or its id if it is not in the catalogue."""
     title = action_titles().get(action)
     return local_title(title) if title else plain_text(action)
+
+
+def titles_for_users(own: Mapping[str, str] = MappingProxyType({})) -> Mapping[str, str]:
+    """Return the titles of all scopes and actions in the language of the page, by id. `own` are of organizations."""
+    return {**own, **{action: action_title(action) for action in action_titles()}}

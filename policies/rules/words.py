@@ -1,23 +1,19 @@
 """Words that the sentences of several rule types share.
 
-Developers read the ids of a rule. Users read titles: the sentences for them get `Titles`, which are those of an
-organization's own scopes, by id. The catalogue has the others.
+Developers read the ids of a rule. Users read titles: the sentences for them get `Titles`
+(`resources.actions.titles_for_users`), because this package reads no catalogue.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import MappingProxyType
 
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from core.local import listed
-from resources.actions import action_title, action_titles
 from resources.categories import CATEGORY_NAMES
 
+# Titles of scopes and actions in the language of the page, by id.
 type Titles = Mapping[str, str]
-
-# For users, without titles of an organization.
-FOR_USERS: Titles = MappingProxyType({})
 
 WEEK = 604_800
 # Of a pattern that matches many actions.
@@ -57,7 +53,7 @@ def _titles_of(pattern: str, titles: Titles) -> Iterator[str]:
     elif pattern[-2:-1] == ":" and pattern[:-2] in CATEGORY_NAMES:
         yield _("everything in “%(category)s”") % {"category": CATEGORY_NAMES[pattern[:-2]]}
     else:
-        found = [name for name in {**titles, **action_titles()} if name.startswith(pattern[:-1])]
+        found = [name for name in titles if name.startswith(pattern[:-1])]
         yield from (_title_of(name, titles) for name in found[:MAX_TITLES])
         if not found or len(found) > MAX_TITLES:
             yield ""
@@ -65,5 +61,4 @@ def _titles_of(pattern: str, titles: Titles) -> Iterator[str]:
 
 def _title_of(action: str, titles: Titles) -> str:
     """Return the title of an action in quotation marks, or "" if it has none."""
-    title = action_title(action) if action in action_titles() else titles.get(action)
-    return _("“%(title)s”") % {"title": title} if title else ""
+    return _("“%(title)s”") % {"title": titles[action]} if action in titles else ""

@@ -2,6 +2,7 @@ from typing import Any
 
 from policies.rules import parse_rules
 from policies.rules.words import Titles
+from resources.actions import titles_for_users
 from tests.shared import cases
 
 HOURS = {"allowedDays": [1, 2, 3, 4, 5], "startTimeUtc": "09:00", "endTimeUtc": "17:00"}
@@ -181,4 +182,4 @@ IN_CEDAR = "permit (principal, action, resource);"
     ],
 )
 def test_a_sentence_for_users_has_titles_and_no_ids(rule_type: str, config: dict[str, Any], expected: str) -> None:
-    assert sentence(rule_type, config, {"books:lend": "Lend books"}) == expected
+    assert sentence(rule_type, config, titles_for_users({"books:lend": "Lend books"})) == expected

@@ -17,7 +17,7 @@ from consent.terms import ASK, DATA_FLOW, DENY, Terms
 from core.text import plain_text
 from policies.models import Policy
 from policies.rules import Rule, find_rule
-from policies.rules.words import FOR_USERS
+from resources.actions import titles_for_users
 from web.user.activity.items import Item
 from web.user.connections.limits.descriptions import rule_in_words
 
@@ -85,7 +85,7 @@ def _policy_rule(item: Item, metadata: Mapping[str, Any]) -> RuleInWords:
     rule = _unchanged_rule(policy, metadata, item.at)
     if rule is None:
         return RuleInWords(whose, name, [], was_changed=True)
-    return RuleInWords(whose, name, [rule.sentence(FOR_USERS)])
+    return RuleInWords(whose, name, [rule.sentence(titles_for_users())])
 
 
 def _unchanged_rule(policy: Policy | None, metadata: Mapping[str, Any], at: datetime) -> Rule | None:

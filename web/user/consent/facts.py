@@ -11,6 +11,7 @@ from core.wording import translated
 from policies.rules import sentences
 from policies.rules.words import Titles
 from policies.selectors import policies_in_force
+from resources.actions import titles_for_users
 from resources.catalogue import read_snapshot
 from web.user.consent.form import is_verified
 
@@ -45,5 +46,6 @@ def _developers_rules(agent: Agent, own: Titles) -> dict[str, Any]:
     if agent.organization_id is None:
         return {}
     found = policies_in_force(agent.organization_id, agent.id)[: MAX_POLICIES + 1]
-    said = dict.fromkeys(sentence for policy in found[:MAX_POLICIES] for sentence in sentences(policy.rules, own))
+    titles = titles_for_users(own)
+    said = dict.fromkeys(sentence for policy in found[:MAX_POLICIES] for sentence in sentences(policy.rules, titles))
     return {"rules": list(said), "has_more_rules": len(found) > MAX_POLICIES}

@@ -59,7 +59,7 @@ def make_many() -> Content:
 def widen(tab: Any) -> None:
     """Send a limit that is wider than the one in force."""
     page = tab.page
-    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true })")
     page.locator("[name='limit-number-email:send']").fill("1000")
     with page.expect_response(lambda answer: answer.request.method == "POST"):
         page.locator("[id='save-email:send']").click()

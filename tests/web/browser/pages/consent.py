@@ -157,7 +157,7 @@ def allow_on_page(tab: Any) -> None:
 
 
 def wrong_limit(tab: Any) -> None:
-    tab.page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    tab.page.evaluate("document.querySelectorAll('main details').forEach(each => { each.open = true })")
     tab.page.locator("[name=scopes][value='email:send']").check()
     tab.page.locator("[name='limit-number-email:send']").fill("many")
     allow_on_page(tab)

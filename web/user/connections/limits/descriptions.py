@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from core.local import listed
 from policies.rules import Rule, find_rule
 from policies.rules.context_match import ContextMatch
-from policies.rules.words import FOR_USERS
+from resources.actions import titles_for_users
 
 RECIPIENT = "recipient"
 ANY_ADDRESS = "*@"
@@ -25,7 +25,7 @@ def rule_in_words(rule: Rule | None) -> str:
         return _("A limit that cannot be read, so every use is denied")
     if entries := recipients_of(rule):
         return _("Only to %(recipients)s") % {"recipients": listed(entries, "or")}
-    return rule.sentence(FOR_USERS)
+    return rule.sentence(titles_for_users())
 
 
 def recipients_of(rule: Rule | None) -> list[str]:
