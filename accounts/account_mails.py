@@ -39,7 +39,7 @@ def origin(occasion: Occasion) -> list[tuple[str, str]]:
     device = device_in_words(occasion.facts.get("user_agent", ""))
     known = [(_("Browser or program (as reported)"), Foreign(device))] if device else []
     where = Words(_("IP address %(ip)s"), ip=occasion.ip) if occasion.ip else _("An unknown address")
-    return [(_("When"), occasion.when), *known, (_("From"), where)]
+    return [(_("When"), occasion.when), *known, (_("Where"), where)]
 
 
 def not_you() -> list[str]:

@@ -35,7 +35,7 @@ class ActivityForm(FilterForm):
     agent = OwnAgentField(label=gettext_lazy("Agent"), placeholder=gettext_lazy("Name or ID"))
     outcome = forms.ChoiceField(label=gettext_lazy("Outcome"), choices=OUTCOMES, required=False)
     since = PeriodField(label=gettext_lazy("From"))
-    until = PeriodField(label=gettext_lazy("To"), is_end=True)
+    until = PeriodField(label=gettext_lazy("Until"), is_end=True)
     kind = forms.ChoiceField(choices=KIND_LABELS, required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, agents: QuerySet[Agent], **kwargs: Any) -> None:

@@ -54,7 +54,7 @@ def test_the_preview_follows_the_facts_of_the_real_screen(as_developer: Client, 
     page = shown(as_developer.post(NEW, {**NEW_AGENT, "preview": ""}))
     assert "ledger.example" in page
     assert "Verified developer" in page
-    assert "“<bdi>Keeps the books.</bdi>”" in page
+    assert "<bdi>“Keeps the books.”</bdi>" in page
     assert re.search(r'value="payments:read"\s+checked', page)
 
 

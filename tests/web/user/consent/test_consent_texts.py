@@ -32,7 +32,7 @@ def text_of(browser, consent) -> str:
 def quotes(page: str) -> list[tuple[str, str]]:
     """Return each quotation on the page, with the author that the page names."""
     pattern = (
-        r'<figure class="says">\s*<figcaption>(.*?)</figcaption>\s*(?:<div[^>]*>)?\s*<blockquote>“<bdi>(.*?)</bdi>”'
+        r'<figure class="says">\s*<figcaption>(.*?)</figcaption>\s*(?:<div[^>]*>)?\s*<blockquote><bdi>“(.*?)”</bdi>'
     )
     return [(re.sub("<.*?>", "", who).partition(".")[0], said) for who, said in re.findall(pattern, page, re.DOTALL)]
 
