@@ -22,7 +22,9 @@ FOLDER = Path(__file__).parent.parent / "static" / "fonts"
 FEATURES = ["ccmp", "kern", "liga", "locl", "mark", "mkmk", "tnum"]
 PUNCTUATION = [0xA0, 0xA3, 0xA9, 0xAB, 0xB7, 0xBB, 0xD7, 0x2013, 0x2014, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022, 0x2026]
 SIGNS = [0x2190, 0x2192, 0x20AC, 0x2212]
-BASIC = {*range(0x20, 0x7F), *PUNCTUATION, *SIGNS}
+# The letters of the pages' own languages.
+LETTERS = "àâäáãçèéêëîïíñôöóõœùûüúßÀÁÄÇÉÊÍÓÖÚÜ¡¿ªº„"
+BASIC = {*range(0x20, 0x7F), *PUNCTUATION, *SIGNS, *map(ord, LETTERS)}
 LATIN = {*range(0xA1, 0x180), 0x2032, 0x2033, 0x201A, 0x201E, 0x2039, 0x203A} - BASIC
 
 
@@ -45,6 +47,13 @@ FAMILIES = [
     ),
     Family("public-sans", "fontpkg_public_sans", "PublicSans[wght].ttf", {"wght": (400, 600)}),
 ]
+
+
+def unicode_range(characters: set[int]) -> str:
+    """Return the characters as the value of `unicode-range`."""
+    starts = sorted(one for one in characters if one - 1 not in characters)
+    ends = sorted(one for one in characters if one + 1 not in characters)
+    return ", ".join(f"U+{a:X}" if a == b else f"U+{a:X}-{b:X}" for a, b in zip(starts, ends, strict=True))
 
 
 def write(folder: Path) -> None:
