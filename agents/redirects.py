@@ -1,4 +1,4 @@
-"""Validation, matching and display of redirect URIs.
+"""Validation and matching of redirect URIs.
 
 URIs are compared byte for byte, except for the port of a loopback host (RFC 6749 section 3.1.2, RFC 8252 sections 7 and
 8, RFC 9700 section 2.1).
@@ -62,19 +62,6 @@ def is_private_use(uri: str) -> bool:
     """Return whether `uri` opens an app on the user's device by its private-use scheme (RFC 8252 section 7.1)."""
     parts = _split(uri)
     return parts is not None and parts.scheme not in WEB_SCHEMES
-
-
-def destination(uri: str) -> Filled:
-    """Return the destination of `uri` for display. A host is shown only if the browser opens that host.
-
-    A private-use scheme can look like a host (`accounts.google.com:`), so the text says that it belongs to an app.
-    """
-    parts = urlsplit(uri)
-    if is_private_use(uri):
-        return Filled(gettext_noop("an app on this device (%(scheme)s:)"), scheme=parts.scheme)
-    if is_loopback(uri):
-        return Filled(gettext_noop("this computer"))
-    return Filled("%(host)s", host=parts.netloc.lower())
 
 
 def matches_registered(uri: str, registered: Sequence[str]) -> bool:

@@ -11,9 +11,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
 from accounts.throttles import throttle_registration
+from agents.destinations import destination
 from agents.errors import InvalidRedirectUri, UnknownClient
 from agents.models import Agent
-from agents.redirects import destination
 from agents.registration import register_stock_client
 from agents.services import RegisteredAgent
 from consent.models import Consent

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPLETE = frozenset({"ar", "de", "es", "fr", "ja", "pt_BR", "zh_Hans"})
 # Files with texts that only developers, administrators and programs read. Those are in English.
 ENGLISH_ONLY = re.compile(
-    r"(administration|agents|api|benchmarks|demo|developers(?!/credential_mails)|docs|insights|limits|oauth|sdk|server"
+    r"(administration|agents(?!/destinations)|api|benchmarks|demo|developers(?!/credential_mails)|docs|insights|limits|oauth|sdk|server"
     r"|tests|tools)/"
     r"|audit/|decisions/whatif/|policies/(\w+\.py|rules/cedar)|web/(portal|public/docs|public/landing)/"
     r"|accounts/access\.py|core/(fetching|http|idempotency|locks|rotation|uris)\.py|consent/services\.py"

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from agents.redirects import destination
+from agents.destinations import destination
 from core import marks
 from resources.catalogue import catalogue
 from resources.categories import CATEGORY_NAMES, category_name

@@ -3,6 +3,7 @@
 import re
 
 from tests.clean_environment import ROOT
+from tools import fonts
 
 STYLES = {path.name: path.read_text() for path in sorted((ROOT / "static" / "css").glob("*.css"))}
 PHYSICAL = re.compile(
@@ -34,3 +35,16 @@ def test_nothing_moves_for_longer_than_150_milliseconds() -> None:
     ]
     assert lasting
     assert max(lasting) <= MAX_MILLISECONDS
+
+
+def test_browsers_load_each_font_for_the_characters_that_it_has() -> None:
+    named = re.findall(r"-(\w+)\.woff2\".*?unicode-range: ([^;]+);", STYLES["tokens.css"], re.DOTALL)
+    in_order = [("latin", fonts.unicode_range(fonts.LATIN)), ("basic", fonts.unicode_range(fonts.BASIC))]
+    assert named == in_order * len(fonts.FAMILIES)
+
+
+def test_no_translation_needs_a_second_font() -> None:
+    """The consent screen would weigh too much in that language."""
+    letters = {path.parts[-3]: {*map(ord, path.read_text())} for path in ROOT.glob("locale/*/LC_MESSAGES/django.po")}
+    second = fonts.LATIN - fonts.BASIC
+    assert {name: [*map(chr, used & second)] for name, used in letters.items() if used & second} == {}

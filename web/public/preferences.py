@@ -7,6 +7,7 @@ from typing import Any
 
 from allauth.account.utils import get_next_redirect_url
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils.translation import gettext_noop
@@ -19,6 +20,8 @@ from web.requests.access import page, posted_from, user_actor
 
 THEME_COOKIE = "theme"
 COOKIE_SECONDS = 365 * 86_400
+# What browsers say of a form on our pages, and of a reload of its answer.
+OWN_SITE = ("same-origin", "none")
 # The system's theme is an empty value, and has no cookie. Each has the name of its icon.
 THEME_CHOICES = (
     ("", gettext_noop("System theme"), "laptop"),
@@ -39,10 +42,14 @@ def theme_of(request: HttpRequest | None) -> str:
 def choose(request: HttpRequest) -> HttpResponseBase:
     """Store the theme or the language, and return to the page with the form.
 
-    Visitors get no cookie before they choose, so their form has no CSRF token. What another site could make them
-    send changes only the look of pages, and no account.
+    Visitors get no cookie before they choose, so their form has no CSRF token. A form on another site comes without
+    the session, so it looks like a visitor's: it must not choose a language in which the user cannot read a request.
     """
-    return csrf_protect(_choose)(request) if request.user.is_authenticated else _choose(request)
+    if request.user.is_authenticated:
+        return csrf_protect(_choose)(request)
+    if request.method == "POST" and request.headers.get("Sec-Fetch-Site", "same-origin") not in OWN_SITE:
+        raise PermissionDenied("Other sites cannot choose how pages look.")
+    return _choose(request)
 
 
 @posted_from("web:landing")

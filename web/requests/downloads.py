@@ -48,7 +48,8 @@ class Download[T: Logged]:
     """Entries of the log, read while they are sent, many at a time.
 
     Each row has the ID and the time of the entry, and a value for each of `values`. `criteria` match these entries, and
-    perhaps others. `zone` is that of the local times. The file is called `agentgate-<name>`.
+    perhaps others. `zone` is that of the local times, and `language` that of the texts. The file is called
+    `agentgate-<name>`.
     """
 
     name: str
@@ -56,6 +57,8 @@ class Download[T: Logged]:
     values: Mapping[str, Callable[[T], Any]]
     batches: Iterator[Sequence[T]]
     zone: ZoneInfo = field(default_factory=local_zone)
+    # Read at once: the rows are written when the request's language has ended.
+    language: str | None = field(default_factory=translation.get_language)
 
     @property
     def columns(self) -> list[str]:
@@ -63,9 +66,8 @@ class Download[T: Logged]:
 
     def rows(self) -> Iterator[list[Row]]:
         """Yield the rows in batches. Unknown values are null."""
-        language = translation.get_language()
         for batch in self.batches:
-            with translation.override(language):
+            with translation.override(self.language):
                 rows = [self._row(entry) for entry in batch]
             yield rows
 

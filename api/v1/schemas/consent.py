@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
-from agents.redirects import destination
+from agents.destinations import destination
 from agents.selectors import document_host
 from api.v1.schemas.base import BlankLine, BlankText, Moment, Omittable, OneOf, Out, RequestBody, Text, WholeNumber
 from api.v1.schemas.policies import rule_schema

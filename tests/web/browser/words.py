@@ -11,6 +11,8 @@ from resources.categories import CATEGORY_NAMES
 # Content: what others wrote or may have written, ids, times and the product's name.
 CONTENT = "bdi, code, pre, time, samp, kbd, [translate=no], .named, textarea, script, style, .brand"
 CONTENT += ", .scope__title, .scope__can, .scope__id"
+# Unicode's data has the names of currencies.
+CONTENT += ", [name^='limit-currency']"
 # Names that are the same in all languages.
 NAMES = ["AgentGate", *(name for name in CATEGORY_NAMES.values() if isinstance(name, str))]
 NAMES += [word for _, name in settings.LANGUAGES for word in re.findall(r"\w+", name)]
@@ -18,7 +20,7 @@ ATTRIBUTES = ["title", "alt", "aria-label", "aria-description", "placeholder", "
 # Content may stand in a translated text, and a title or an attribute may repeat the page's content.
 BARE_TEXTS = """([content, attributes, names]) => {
     const translated = /⟦.*⟧|^[^⟦]*⟧|⟦[^⟧]*$/gs, same = RegExp(`\\\\b(${names.join("|")})\\\\b`, "g");
-    const words = text => text.replace(translated, "").replace(same, "").replace(/^[\\s·]+|[\\s·]+$/g, "");
+    const words = text => text.replace(translated, "").replace(same, "").replace(/^[\\s·:()]+|[\\s·:()]+$/g, "");
     const known = new Set([...document.querySelectorAll(content)].map(e => e.textContent.trim()));
     const bare = text => /[A-Za-z]/.test(words(text)) && !known.has(words(text));
     const found = bare(document.title) ? [`title: ${document.title}`] : [];
@@ -33,11 +35,12 @@ BARE_TEXTS = """([content, attributes, names]) => {
     }
     return found;
 }"""
-# A text must be in the box of the element that lays it out. Letters may be higher than their line.
+# A text must be in the box of the element that lays it out. Letters may be higher than their line. The summaries of a
+# request may end early on phones, since the permissions follow.
 CUT_OFF = """content => {
     const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), found = [], range = new Range();
     const clipped = [...document.querySelectorAll("*")].filter(e => getComputedStyle(e).clipPath !== "none");
-    const skipped = e => e.closest(`${content}, .skip, svg, input, select`)
+    const skipped = e => e.closest(`${content}, .asks, .allows, .skip, svg, input, select`)
         || !e.checkVisibility() || clipped.some(one => one.contains(e));
     while (walker.nextNode()) {
         let e = walker.currentNode.parentElement;

@@ -78,6 +78,16 @@ def test_another_site_cannot_change_the_theme_of_an_account(ada: User) -> None:
     assert ada.theme == ""
 
 
+@cases("site", ["cross-site", "same-site"])
+def test_another_site_cannot_choose_the_language_of_a_browser(ada: User, site: str) -> None:
+    """A form there comes without the session, so it looks like a visitor's."""
+    browser = Client()
+    answer = browser.post(PATH, {"language": "ja"}, headers={"sec-fetch-site": site})
+    assert (answer.status_code, [*answer.cookies]) == (403, [])
+    answer = browser.post(PATH, {"language": "ja"}, headers={"sec-fetch-site": "same-origin"})
+    assert answer.cookies["language"].value == "ja"
+
+
 def test_a_visitor_and_a_user_choose_the_language(client: Client, ada: User) -> None:
     client.post(PATH, {"language": "ar", "next": "/scopes"})
     page = client.get("/scopes").content.decode()

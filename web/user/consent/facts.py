@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from agents.destinations import destination
 from agents.models import Agent
-from agents.redirects import destination, is_loopback, is_private_use
+from agents.redirects import is_loopback, is_private_use
 from consent.models import Consent
 from consent.shown_services import requested_services
 from core.text import plain_text

@@ -59,12 +59,13 @@ class Named:
 class Summary:
     """What the agent asks for and what it may do already.
 
-    `is_followed`: what is ticked is repeated beside the buttons. `is_unusual`: unusually many scopes are new.
+    `followed` are the scopes that are repeated beside the buttons when they are ticked. Empty for a long list.
+    `is_unusual`: unusually many scopes are new.
     """
 
     new: Named
     known: Named
-    is_followed: bool
+    followed: Sequence[Choice]
     is_unusual: bool
 
 
@@ -77,16 +78,29 @@ def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequ
 
 def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
     """Return the first line of the screen. `known` are live scopes, also those that are not requested again."""
-    is_followed = len(new) + len(known) <= MAX_OPEN
-    return Summary(_named(new), _named(known), is_followed, is_unusual=len(new) > MAX_USUAL)
+    shown = [*new, *known]
+    followed = _critical_first(shown) if len(shown) <= MAX_OPEN else ()
+    return Summary(_named(new), _named(known), followed, is_unusual=len(new) > MAX_USUAL)
 
 
 def _named(choices: Sequence[Choice]) -> Named:
-    """Return the scopes to name, in their order: all that are critical, and of the others the gravest."""
-    gravest = sorted(choices, key=lambda choice: -risk_level(choice.scope.risk_level))
-    critical = sum(choice.scope.risk_level == CRITICAL for choice in choices)
-    kept = {choice.scope.id for choice in gravest[: max(critical, MAX_NAMED)]}
-    return Named([choice for choice in choices if choice.scope.id in kept], len(choices) - len(kept))
+    """Return the scopes to name: all that are critical, and the gravest of the others, those of the catalogue first."""
+    gravest = sorted(choices, key=lambda choice: (_is_own(choice), -risk_level(choice.scope.risk_level)))
+    kept = {choice.scope.id for choice in choices if choice.scope.risk_level == CRITICAL}
+    kept |= {choice.scope.id for choice in gravest[:MAX_NAMED]}
+    return Named(_critical_first(choice for choice in choices if choice.scope.id in kept), len(choices) - len(kept))
+
+
+def _critical_first(choices: Iterable[Choice]) -> list[Choice]:
+    """Return the catalogue's critical scopes, its others, and those that organizations define.
+
+    Narrow windows cut off the end. Organizations choose the titles and the risk levels of their own.
+    """
+    return sorted(choices, key=lambda choice: (_is_own(choice), choice.scope.risk_level != CRITICAL))
+
+
+def _is_own(choice: Choice) -> bool:
+    return bool(choice.scope.defined_by)
 
 
 def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Group]:

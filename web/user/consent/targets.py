@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import QueryDict
 from django.utils.functional import Promise
+from django.utils.translation import gettext as _
 
 from consent.details import TYPES
 from consent.models import Consent
@@ -108,4 +109,4 @@ def _ticked(detail: Mapping[str, Any], live: Consent | None) -> Collection[str]:
 
 
 def _titles(scopes: Iterable[Scope]) -> str:
-    return listed(plain_text(scope.local_title) for scope in scopes)
+    return listed(_("“%(title)s”") % {"title": plain_text(scope.local_title)} for scope in scopes)

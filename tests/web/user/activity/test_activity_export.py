@@ -77,6 +77,14 @@ def on_all_pages(client, query):
     return found
 
 
+def test_texts_are_in_the_language_of_the_page(as_ada):
+    """The rows are written while they are sent, when the request is over."""
+    as_ada.post("/preferences", {"language": "de"})
+    assert [row["summary"] for row in table(as_ada) if row["event"] == "user.profile_changed"] == [
+        "Ihr Profil wurde geändert"
+    ]
+
+
 def test_has_all_that_the_service_said(as_ada, say):
     context = {"amount": {"value": "10.00", "currency": "EUR", "multiplier": 100}, "account": "DE1"}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context, "amount": {"unreadable": True}})

@@ -55,7 +55,7 @@ def groups(html: str) -> list[tuple[str, bool]]:
 def test_the_first_line_says_what_is_asked(agent):
     html = shown(agent, scopes=["email:read", "email:send", "calendar:write"], optional_scopes=["payments:charge"])
     each_time = ("Send email as you, asking you each time", "Take payments from you, asking you each time")
-    assert lines(html) == [["Read your email", each_time[0], "Manage your events", each_time[1]]]
+    assert lines(html) == [[each_time[1], "Read your email", each_time[0], "Manage your events"]]
 
 
 def test_a_long_first_line_leaves_out_the_least_grave(agent):
@@ -65,10 +65,27 @@ def test_a_long_first_line_leaves_out_the_least_grave(agent):
     assert "See when you are busy" not in first
 
 
+def beside_the_buttons(html: str) -> list[str]:
+    found = re.findall(r'<li class="n(\d)">(.*?)</li>', html, re.DOTALL)
+    return [re.sub(r"<[^>]*>", "", item).strip() for _, item in found]
+
+
+def test_scopes_of_organizations_do_not_push_out_those_of_the_catalogue(organization):
+    """A window cuts off what is long, and organizations choose their titles and risk levels."""
+    own = [ScopeDefinition(f"own:{number}", "critical", "Long " * 15, "See", "x") for number in "abcdef"]
+    make_resource_server(organization, "https://own.example", *own)
+    ids = [*(scope.id for scope in own), "email:send", "payments:charge"]
+    html = shown(make_agent(organization, allowed_scopes=ids), scopes=ids)
+    ours = ["Take payments from you", "Send email as you"]
+    for said in (lines(html)[0], beside_the_buttons(html)):
+        assert len(said) == 8
+        assert all(item.startswith(title) for item, title in zip(said, [*ours, "Long"], strict=False))
+
+
 def test_a_second_request_says_what_is_new_and_what_is_allowed(agent):
     ada = make_user("ada@example.com", "Ada")
     allow(ask(agent, scopes=["email:read", "calendar:read", "payments:charge"]), ada)
-    known = ["Already allowed:", "Read your email", "See your calendar", "Take payments from you, asking you each time"]
+    known = ["Already allowed:", "Take payments from you, asking you each time", "Read your email", "See your calendar"]
     html = page(sign_in(ada), ask(agent, scopes=["email:read", "calendar:write"]))
     assert lines(html) == [["New:", "Manage your events"], known]
     html = page(sign_in(ada), ask(agent, scopes=["email:read"]))

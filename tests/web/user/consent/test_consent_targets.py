@@ -154,4 +154,4 @@ def test_the_connection_shows_its_targets(as_ada, ada, request_for):
     assert "Where this agent may act" in text
     assert '<bdi class="named">home</bdi>' in text
     assert "work" not in re.search(r'aria-labelledby="targets">.*?</section>', text, re.DOTALL)[0]
-    assert "for “Read your email”" in text
+    assert "“Read your email”" in re.search(r"<legend class=.field__label.*?</legend>", text, re.DOTALL)[0]
