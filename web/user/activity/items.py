@@ -9,11 +9,12 @@ from typing import Any
 from django.utils.safestring import SafeString
 
 from approvals.selectors import unknown_scope
-from approvals.summaries import Act, RequestSummary, says_verb, summarize
+from approvals.summaries import Act, RequestSummary, summarize
 from audit.events import Event, Outcome
 from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
 from decisions.wording import asks_user, is_for_rule
+from resources.actions import action_title
 from web.display.labels import field_names
 from web.user.activity.touched import Touched, read_touched
 from web.user.approvals.headlines import say_plainly, say_summary
@@ -131,10 +132,14 @@ class Item:
         return say_summary(summarize(_act(self.content, self.touched.without_target())))
 
     @property
+    def action(self) -> str:
+        """What the action that the service named does, in words, or its id if it is not in the catalogue."""
+        return action_title(self.content["action"]) if self.content["action"] else ""
+
+    @property
     def more(self) -> str:
         """The names of the other fields that the service sent, on one line."""
-        said = {"verb"} if says_verb(self._act) else ()
-        return field_names([name for name in self.touched.further if name not in said])
+        return field_names(self.touched.further)
 
     @cached_property
     def html(self) -> Account:

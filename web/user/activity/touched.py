@@ -20,7 +20,7 @@ MAX_LISTED = 3
 class Touched:
     """Texts are empty, and `amount` is None, if the log does not say. `amount` has `value` and `currency`.
 
-    `further` are the names of the other fields that the service sent.
+    `further` are the names of the fields that the service sent and the page of the entry does not name.
     """
 
     verb: str = ""
@@ -57,9 +57,11 @@ def read_touched(personal: Mapping[str, Any]) -> Touched:
     stated = stated if isinstance(stated, dict) else {"value": stated}
     amount = read_amount({name: value for name, value in stated.items() if name != RESERVED})
     recipient, target = text_of(said.get("recipient")), text_of(said.get("target"))
-    shown = {"recipient": recipient, "target": target, "amount": amount}
+    verb, ip = text_of(said.get("verb")), text_of(said.get("ip"))
+    # The page of the entry names the verb and the address.
+    shown = {"verb": verb, "recipient": recipient, "target": target, "amount": amount, "ip": ip}
     return Touched(
-        verb=text_of(said.get("verb")),
+        verb=verb,
         recipient=recipient,
         target=target,
         resource=text_of(personal.get("resource")),

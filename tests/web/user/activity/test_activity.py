@@ -52,9 +52,11 @@ def test_says_what_was_done_not_the_permission_that_covers_it(as_ada, say):
 
 
 def test_names_what_else_the_service_said(as_ada, say):
+    """The verb and the address are named on the page of the entry."""
     context = {"recipient": "anna@example.com", "account": "DE1", "c,c": "eve@evil.example"}
+    context |= {"verb": "send", "ip": "203.0.113.7"}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
-    assert 'Send email as you: anna@example.com Also states: account, "c,c"' in words_of(as_ada)
+    assert 'anna@example.com Also states: account, "c,c"' in words_of(as_ada)
 
 
 @cases(

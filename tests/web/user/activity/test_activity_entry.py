@@ -12,6 +12,7 @@ from decisions.services import decide
 from decisions.wording import REASONS
 from developers.acting import as_developer
 from policies.services import create_policy, update_policy
+from tests.approvals import make_approval
 from tests.decisions.drivers import asking, bound
 from tests.shared import cases
 from tests.web.ledger import say_about, words_of
@@ -60,6 +61,7 @@ def test_shows_everything_that_the_log_has(as_ada, say, granted, rival):
     entry_id = say(
         outcome=Outcome.ALLOWED,
         scopes=["email:send"],
+        action="email:send",
         resource="https://mail.example/7",
         consent_id=granted.id,
         service_organization_ids=[rival.organization_id],
@@ -67,8 +69,9 @@ def test_shows_everything_that_the_log_has(as_ada, say, granted, rival):
     )
     words = words_of(as_ada, f"/activity/{entry_id}")
     assert "Send an email for €12.50: anna@example.com (Report.pdf)" in words
-    for shown in ("€12.50", "To anna@example.com", "Target Report.pdf", "Verb send", "Resource https://mail.example/7"):
+    for shown in ("€12.50", "Recipient anna@example.com", "Target Report.pdf", "Verb send", "Action Send email as you"):
         assert shown in words
+    assert "Resource https://mail.example/7" in words
     assert "Service of Rival Robotics" in words
     assert "Hello\\u202e Anna" in words
     assert '"subject": "Re: x"' in words
@@ -303,13 +306,20 @@ def _ids(client, event):
     return [entry_id for entry_id, found in shown_entries(client).items() if found == event]
 
 
+def test_the_decision_about_a_request_leads_to_the_request(as_ada, say, granted):
+    approval = make_approval(granted)
+    for event in (Event.APPROVAL_APPROVED, Event.APPROVAL_DENIED):
+        page = as_ada.get(f"/activity/{say(event=event, metadata={'approvalId': approval.id})}").content.decode()
+        assert f'<a href="/approvals/{approval.id}">Open the request</a>' in page
+
+
 def test_an_approval_shows_its_facts_and_what_followed(as_ada, say):
     amount = {"value": "12.50", "currency": "EUR"}
     said = {"personal": {"context": {"recipient": "Shop", "amount": amount}}, "scopes": ["payments:charge"]}
     entry_id = say(event=Event.APPROVAL_APPROVED, metadata={"approvalId": "apr_1"}, **said)
     words = words_of(as_ada, f"/activity/{entry_id}")
     assert "Take payments from you for €12.50: Shop You approved it" in words
-    assert "Amount €12.50 To Shop" in words
+    assert "Amount €12.50 Recipient Shop" in words
     assert "The agent has not used this approval." in words
     used = say(outcome=Outcome.ALLOWED, metadata={"approvalId": "apr_1"}, **said)
     other = say(outcome=Outcome.ALLOWED, metadata={"approvalId": "apr_2"}, **said)
