@@ -27,7 +27,10 @@ def test_a_named_key_is_created_beside_the_first_and_shown_once(as_developer: Cl
     assert digest(shown_secret(page)) == developer.api_keys.get(name="laptop").digest
     assert [row.secret.name for row in page.context["rows"]] == ["laptop", ""]
     assert "Expires <time" in page.content.decode()
-    assert "secret__value" not in as_developer.get(URL).content.decode()
+    assert 'name="theme"' not in page.content.decode(), "a choice would open the page again, without the key"
+    again = as_developer.get(URL).content.decode()
+    assert "secret__value" not in again
+    assert 'name="theme"' in again
     assert log_entries(event="api_key.created").count() == 1
 
 

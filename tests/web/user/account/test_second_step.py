@@ -160,6 +160,7 @@ def test_new_recovery_codes_replace_the_old_ones(browser: Client, ada: User) -> 
     answer = browser.post("/account/security/codes/new", follow=True)
     new = re.findall(r"<li>([0-9]{8})</li>", answer.content.decode())
     assert len(new) == 10
+    assert 'name="theme"' not in answer.content.decode(), "a choice would open the page again, without the codes"
     assert enter_password(ada.email).post(STEP, {"code": old[0]}).status_code == 422
     assert enter_password(ada.email).post(STEP, {"code": new[0]}).status_code == 302
 
