@@ -40,9 +40,12 @@ def ask(site: Client, row: Model, action: str, **more: str) -> HttpResponse:
 
 
 def confirm(site: Client, row: Model, action: str, reason: str = REASON) -> HttpResponse:
-    """Submit the reason and return the list page that follows."""
-    data = {"action": action, "_selected_action": row.pk, "select_across": "0", "confirmed": "yes", "reason": reason}
-    return site.post(list_url(type(row)), data, follow=True)
+    """Submit the reason on the page that asks for it, and return the list page that follows."""
+    chosen = {"action": action, "_selected_action": row.pk, "select_across": "0"}
+    page = site.post(list_url(type(row)), chosen)
+    decided_on = (page.context or {}).get("decided_on") or ""
+    sent = {**chosen, "confirmed": "yes", "reason": reason, "decided_on": decided_on}
+    return site.post(list_url(type(row)), sent, follow=True)
 
 
 def test_an_action_on_no_row_says_what_to_do(site: Client, world: World) -> None:

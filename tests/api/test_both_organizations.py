@@ -1,5 +1,6 @@
 """The policies and the logs of both organizations apply to a request: the agent's and the service's (over HTTP)."""
 
+import re
 from typing import Any
 
 import pytest
@@ -305,8 +306,10 @@ class TestDisclosure:
         shop.ask(token)
         browser = Client()
         browser.force_login(User.objects.get(pk=ada.id))
-        page = strip_tags(browser.get("/activity").content.decode())
-        assert "A policy of the service denied this: Opening hours." in page
+        why = re.search(r'href="(/activity/[^"]+)"[^>]*>\s*Why\?', browser.get("/activity").content.decode())
+        assert why is not None
+        page = strip_tags(browser.get(why[1]).content.decode())
+        assert "Rule of the service, which calls it Opening hours" in page
 
 
 @pytest.mark.django_db

@@ -85,7 +85,7 @@ class TestRewordedScopes:
         assert approve(reader, ada, ["notes:read"])["grantedScopes"] == ["notes:read"]
         metadata = log(ada)["metadata"]
         assert (metadata["reworded"], metadata["kept"], metadata["added"]) == (["notes:read"], [], [])
-        assert "Allowed again with a new description: Delete all notes." in strip_tags(
+        assert "Allowed again with a new description: Delete all notes" in strip_tags(
             browser.get("/activity").content.decode()
         )
 
@@ -96,8 +96,8 @@ class TestRewordedScopes:
             "email:read"
         ]
         page = strip_tags(browser.get("/activity").content.decode())
-        assert "Removed: Read notes." in page
-        assert "Removed: Delete all notes." not in page
+        assert "Removed: Read notes" in page
+        assert "Removed: Delete all notes" not in page
 
 
 class TestModesOfRewordedScopes:
@@ -186,7 +186,7 @@ class TestScopesRemovedFromTheAgent:
         assert (metadata["removed"], metadata["withdrawn"]) == ([], ["email:send"])
         page = strip_tags(browser.get("/activity").content.decode())
         assert "Removed:" not in page
-        assert "The access ends later than before." in page
+        assert "The access ends later than before" in page
         assert "Removed by its developer: Send" in page
 
     def test_are_neither_shown_nor_granted_if_removed_while_a_request_is_open(

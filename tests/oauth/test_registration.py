@@ -165,7 +165,7 @@ def test_the_screen_says_that_a_client_is_on_this_computer(register: Any, world:
     )
     text = page.content.decode()
     assert "<strong><bdi>this computer</bdi></strong>" in text
-    assert "This is a program on this computer" in text
+    assert "You return to a program on this computer" in text
     assert "app.example" not in text
     shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
     assert shown["agent"]["developer"] == {"name": "this computer", "verified": False}
@@ -181,7 +181,7 @@ def test_the_host_in_an_app_scheme_is_not_shown(register: Any, world: Any, ada: 
     text = page.content.decode()
     assert "<strong><bdi>an app on this device (com.evil.app:)</bdi></strong>" in text
     assert f"<bdi>{host}" not in text
-    assert "This is an app on this device" in text
+    assert "You return to an app on this device" in text
     shown = browser.get(f"/api/v1/consent/{page.context['consent'].id}").json()
     assert shown["agent"]["developer"] == {"name": "an app on this device (com.evil.app:)", "verified": False}
 

@@ -136,7 +136,7 @@ def test_a_stock_client_is_shown_as_unverified_with_the_host_in_use(register: An
     text = page.content.decode()
     assert "<strong><bdi>tool.example</bdi></strong>" in text
     assert "first.example" not in text
-    assert "Developer not verified" in text
+    assert "Not verified: this program registered itself" in text
     consent_id = page.context["consent"].id
     developer = browser.get(f"/api/v1/consent/{consent_id}").json()["agent"]["developer"]
     assert developer == {"name": "tool.example", "verified": False}

@@ -41,7 +41,7 @@ UNTRANSLATED = {
     "web.public.docs.reference",
 }
 # Texts for the code's authors and for the log: `check` and `problem` return why a rule denies.
-INTERNAL = {"__str__", "TypeError", "ValueError", "check", "problem", "_problem_of", "read_catalogue"}
+INTERNAL = {"__str__", "__html__", "TypeError", "ValueError", "check", "problem", "_problem_of", "read_catalogue"}
 INTERNAL |= {"_problem_with_row"}
 SENTENCE = re.compile(r"[A-Za-z]{2,}[,:]? [a-z]{2,}|[a-z]\.$")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]")
@@ -125,7 +125,7 @@ def unmarked(message: str) -> Iterator[str]:
 
 def test_the_extractor_of_this_test_finds_texts_of_code_and_templates() -> None:
     assert "Access revoked. %(agent)s can no longer act for you." in extracted()
-    assert "This is an unusually long list." in extracted()
+    assert "This is an unusually long list: most agents need a few permissions." in extracted()
     assert "Only to %(recipients)s" in extracted()
 
 

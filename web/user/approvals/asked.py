@@ -16,7 +16,7 @@ from consent.terms import DATA_FLOW
 from core.formats import money
 from core.money import read_amount
 from core.text import escape_invisible
-from resources.actions import action_titles
+from resources.actions import action_title, action_titles
 from resources.catalogue import Scope
 from web.display.labels import field_names, highest_risk
 from web.user.approvals.diffs import Block, read_diff, visible_text
@@ -112,7 +112,9 @@ def describe(approval: Approval, now: datetime) -> Asked:
         diff=diff,
         others=facts_in(others),
         durations=_durations(approval.consent.expires_at - now) if approval.names_target else [],
-        action=action_titles().get(approval.action) or escape_invisible(approval.action),
+        action=action_title(approval.action)
+        if approval.action in action_titles()
+        else escape_invisible(approval.action),
         reasons=list(_reasons(approval)),
         guard_reason=_guard_reason() if approval.asked_by_rule == DATA_FLOW else "",
         is_critical=needs_recent_sign_in(approval),

@@ -107,7 +107,7 @@ def test_a_full_stop_is_not_doubled(as_developer, developer, world):
     agent = world.make_agent(developer, allowed_scopes=["tickets:read"])
     page = markup_of(as_developer.get(f"/developer/agents/{agent.id}/try"))
     assert "See your tickets.</span>" in page
-    assert "change them." in page
+    assert "Cannot: <bdi>change them</bdi>." in page
     assert ".." not in page
 
 
