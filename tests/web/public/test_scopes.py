@@ -32,7 +32,7 @@ def test_each_scope_has_a_page(client, scope):
     assert f'"requiredScopes": ["{scope.id}"]' in text
     assert ("cannot be undone" in text) is not scope.is_reversible
     assert ("You approve every use." in text) is scope.always_asks
-    assert ("Can send data out." in text) is ("outbound" in scope.labels)
+    assert ("Can send data out" in text) is ("outbound" in scope.labels)
     assert ("You can set limits when you allow it" in text) is is_sensitive(scope)
     assert ("“Ask me every time” is selected" in text) is (is_sensitive(scope) and not scope.always_asks)
 
