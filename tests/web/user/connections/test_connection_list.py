@@ -74,7 +74,7 @@ def test_a_card_says_what_bounds_a_permission(as_ada: Client, ada: User, ask: An
     (card,) = cards(as_ada)
     day = "At most 20 times per day"
     assert f"Send email as you ( {day} ; 2 more limits)" in card
-    assert f"See when you are busy (only for: home , work , 2 more; {day} )" in card
+    assert f"See when you are busy (only for: home · work · 2 more; {day} )" in card
     assert f"Read your email ( {day} ; 1 more limit)" in card
 
 
@@ -88,7 +88,7 @@ def test_a_card_counts_what_it_does_not_name(as_ada: Client, ada: User, develope
 def test_a_card_says_what_the_agent_did_last(as_ada: Client, granted: Consent) -> None:
     assert "Last used Not yet" in cards(as_ada)[0]
     use(granted, "email:read")
-    assert re.search(r"Last used just now \(.*\) : Read your email", cards(as_ada)[0])
+    assert re.search(r"Last used just now \(.*\) · Read your email", cards(as_ada)[0])
 
 
 def test_the_agent_that_acted_last_comes_first(as_ada: Client, many: list[Consent]) -> None:
