@@ -26,8 +26,8 @@ PUNCTUATION = [0xA0, 0xA3, 0xA9, 0xAB, 0xB7, 0xBB, 0xD7, 0x2013, 0x2014, 0x2018,
 LEAST_KERNING = 0.02
 X_ADVANCE = 4
 SIGNS = [0x2190, 0x2192, 0x20AC, 0x2212]
-# The letters of the pages' own languages.
-LETTERS = "àâäáãçèéêëîïíłñôöóõœùûüúßÀÁÄÇÉÊÍÓÖÚÜ¡¿ªº„"
+# The letters of the translations and of the names of currencies. Each one more makes all pages heavier.
+LETTERS = "àâäáãçèéêîïíłñôöóõœùûüúßÀÁÄÇÉÓÖÚÜ¿„"
 BASIC = {*range(0x20, 0x7F), *PUNCTUATION, *SIGNS, *map(ord, LETTERS)}
 LATIN = {*range(0xA1, 0x180), 0x2032, 0x2033, 0x201A, 0x201E, 0x2039, 0x203A}
 
