@@ -31,8 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 COMPLETE = frozenset({"ar", "de", "es", "fr", "ja", "pt_BR", "zh_Hans"})
 # Files with texts that only developers, administrators and programs read. Those are in English.
 ENGLISH_ONLY = re.compile(
-    r"(administration|agents(?!/destinations)|api|benchmarks|demo|developers(?!/credential_mails)|docs|insights|limits|oauth|sdk|server"
-    r"|tests|tools)/"
+    r"(administration|agents(?!/(destinations|reports))|api|benchmarks|demo|developers(?!/credential_mails)|docs|insights"
+    r"|limits|oauth|sdk|server|tests|tools)/"
     r"|audit/|decisions/whatif/|policies/(\w+\.py|rules/cedar)|web/(portal|public/docs|public/landing)/"
     r"|accounts/access\.py|core/(fetching|http|idempotency|locks|rotation|uris)\.py|consent/services\.py"
     r"|resources/(authentication|catalogue|custom_scopes|errors|identifiers|services)\.py|web/forms/deleting\.py"

@@ -115,5 +115,5 @@ class Newcomer:
         self.follow("Overview")
         denial = self.page.locator("section", has=self.page.get_by_role("heading", name="Recent denials"))
         denial.get_by_text("The permission had not been granted.").wait_for()
-        denial.locator("time").click()
+        denial.locator("th a").first.click()
         self.page.locator(".logs__drawer").get_by_text("email:send").first.wait_for()

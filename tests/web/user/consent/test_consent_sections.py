@@ -43,7 +43,8 @@ def lines(html: str) -> list[list[str]]:
     found = re.findall(r'<ul class="asks[^"]*">(.*?)</ul>', html, re.DOTALL)
     items = [re.findall(r"<li[^>]*>(.*?)</li>", line, re.DOTALL) for line in found]
     either = re.compile(r'<span class="either [^>]*><bdi>.*?</bdi>')
-    return [[re.sub(r"<[^>]*>", "", either.sub("", item)).strip() for item in line] for line in items]
+    said = [[re.sub(r"<[^>]*>", "", either.sub("", item)).strip() for item in line] for line in items]
+    return [[item for item in line if item != "It asks for:"] for line in said]
 
 
 def groups(html: str) -> list[tuple[str, bool]]:
