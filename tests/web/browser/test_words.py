@@ -8,6 +8,7 @@ from core.languages import is_for_users
 from tests.web.browser import pseudo
 from tests.web.browser.checks import show, sideways, too_heavy
 from tests.web.browser.pages import GROUPS
+from tests.web.browser.pages.group import as_page
 from tests.web.browser.words import word_problems
 
 pytestmark = [pytest.mark.browser, pytest.mark.soak, pytest.mark.django_db(transaction=True)]
@@ -32,7 +33,7 @@ def test_the_consent_screen_is_light_in_each_language(open_tab, language, settin
     content, tab = consent.prepare(settings), open_tab(javascript=True, width=320)
     tab.become(content.email)
     User.objects.update(language=language)
-    for page in consent.pages:
+    for page in map(as_page, consent.pages):
         show(tab, page, content.ids)
         assert [*too_heavy(tab, page)] == []
         assert tab.page.evaluate("document.documentElement.lang") == language
