@@ -68,7 +68,7 @@ def test_an_accepted_rule_is_mailed_with_its_bounds(example: Approval, ada: User
     assert "    Pay up to €20.00 to shop.example\n" in read(mail)
     assert "\nAt most: 5 times a day\n" in mail.body
     assert "\n- Send email as you (High risk)\n" in mail.body
-    assert "From: IP address 203.0.113.9\n" in mail.body
+    assert "Where: IP address 203.0.113.9\n" in mail.body
     assert leads_to(mail, f"/connections/{example.consent_id}", *REMEDIES, "/account/notifications")
 
 

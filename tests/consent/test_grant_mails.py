@@ -47,7 +47,7 @@ def test_the_first_grant_is_mailed_once(agent: Agent, ada: User, mailoutbox: lis
     assert mail.body.startswith("SmartMail\nAn AI agent by Acme\nDeveloper not verified\n")
     assert f"\nThis agent may now act for you until {ends}. It may:\n" in mail.body
     assert "\n- Read your email (Standard risk)\n" in mail.body
-    assert "From: IP address 203.0.113.9\n" in mail.body
+    assert "Where: IP address 203.0.113.9\n" in mail.body
     assert f"http://localhost:8000/connections/{consent.id}\n" in mail.body
     assert leads_to(mail, *REMEDIES, "/account/notifications")
 

@@ -145,7 +145,7 @@ def test_the_end_of_warnings_is_mailed(as_ada: Client, mailoutbox: list[Any]) ->
         "[AgentGate] Emails about new access of agents were switched off",
         "[AgentGate] Emails about sign-ins with a new browser or program were switched off",
     ]
-    assert all("From: IP address 127.0.0.1" in mail.body for mail in mailoutbox)
+    assert all("Where: IP address 127.0.0.1" in mail.body for mail in mailoutbox)
     assert all(leads_to(mail, *REMEDIES) for mail in mailoutbox)
 
 
