@@ -40,8 +40,8 @@ class LanguageMiddleware:
 
 
 def is_for_users(path: str) -> bool:
-    """Return whether the page at this path is rendered in the reader's language. The landing page is for developers."""
-    return path != "/" and not path.startswith(ENGLISH_PATHS)
+    """Return whether the page at this path is rendered in the reader's language."""
+    return not path.startswith(ENGLISH_PATHS)
 
 
 def language_for(request: HttpRequest) -> str:

@@ -8,6 +8,8 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from accounts.models import User
+from resources.catalogue import catalogue
 from tests.constants import CALLBACK
 from tests.oauth.client import OAuthClient, make_client
 from tests.shared import cases
@@ -87,6 +89,22 @@ def test_the_browsers_of_visitors_may_keep_the_page_for_a_while(client):
     response = client.get("/")
     assert response["Cache-Control"] == "private, max-age=300"
     assert "Cookie" in response["Vary"]
+
+
+def test_the_page_is_in_the_language_of_its_reader(client, as_ada, ada):
+    path = f"{ADDRESSES[1]}&scopes={SEND}&mode-{SEND}=ask"
+    response = client.get(path, headers={"Accept-Language": "de"})
+    text = response.content.decode()
+    titles = (catalogue()[scope].title for scope in (READ, SEND))
+    assert [title for title in titles if title in text] == []
+    assert "Eine E-Mail an bob@acme.com senden" in text
+    assert "Sie haben gewählt, jedes Mal gefragt zu werden." in text
+    assert "Accept-Language" in response["Vary"]
+    assert response["Cache-Control"] == "private, max-age=300"
+    User.objects.filter(pk=ada.pk).update(language="ar")
+    answer = as_ada.get(path, headers={"Accept-Language": "de"})
+    assert answer["Content-Language"] == "ar"
+    assert '<html lang="ar" dir="rtl"' in answer.content.decode()
 
 
 def test_the_page_of_a_user_is_not_stored(as_ada):

@@ -59,7 +59,7 @@ def test_errors_are_in_the_language_too(client: Client, db: None) -> None:
 
 @cases(
     "path",
-    ["/", "/developer/", "/developer/agents", "/docs", "/security", "/api/v1/scopes", "/api/v1/nowhere", "/admin/"],
+    ["/developer/", "/developer/agents", "/docs", "/security", "/api/v1/scopes", "/api/v1/nowhere", "/admin/"],
 )
 def test_developers_administrators_and_programs_get_english(as_developer: Client, path: str) -> None:
     as_developer.cookies["language"] = "fr"

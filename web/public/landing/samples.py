@@ -87,7 +87,7 @@ def _entry(agent: str, event: Event, outcome: Outcome, scope: str = "", reason: 
         "outcome": outcome,
         "reason": reason,
         "agentName": agent,
-        "act": catalogue()[scope].title if scope else "",
+        "act": catalogue()[scope].local_title if scope else "",
         "scopeTitles": [],
         "actor": {"kind": "user"},
         "userId": None,
