@@ -125,7 +125,7 @@ class AgentAdmin(ReadOnlyAdmin):
     shows_proof = True
     change_form_template = "admin/agents/agent/change_form.html"
     fieldsets = [
-        (None, {"fields": ["description", "status", "stopped_at", "stop_reason", "deleted_at", "organization"]}),
+        (None, {"fields": ["description", "own_status", "stopped_at", "stop_reason", "deleted_at", "organization"]}),
         (
             gettext_lazy("Technical details"),
             {
@@ -148,6 +148,10 @@ class AgentAdmin(ReadOnlyAdmin):
     def state(self, row: Agent) -> SafeString:
         """Return whether the agent was deleted, or stopped by an administrator, or else the developer's own status."""
         return status_pill("deleted" if row.deleted_at else "stopped" if row.is_stopped else row.status)
+
+    @admin.display(description=gettext_lazy("Set by its developer"))
+    def own_status(self, row: Agent) -> SafeString:
+        return status_pill(row.status)
 
     def may_edit(self, request: HttpRequest, row: Any = None) -> bool:
         return super().may_edit(request, row) and (row is None or row.deleted_at is None)
