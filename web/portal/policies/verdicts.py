@@ -23,7 +23,7 @@ OUTCOMES: Mapping[Outcome, Any] = {
     Outcome.ASKED: _("Asks the user"),
     Outcome.NOT_CONCERNED: _("Not concerned"),
 }
-PILLS = {Outcome.PASSED: "pill--good", Outcome.DENIED: "pill--bad", Outcome.ASKED: "pill--note"}
+PILLS = {Outcome.PASSED: "pill--good", Outcome.DENIED: "pill--warn", Outcome.ASKED: "pill--note"}
 
 
 @dataclass(frozen=True, slots=True)
