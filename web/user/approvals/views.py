@@ -76,12 +76,11 @@ def _now(user: User, decided: Sequence[Approval], now: datetime) -> dict[str, An
     shown, waiting = details_of(user, [*rules, *timed]), list(_waiting(user, now).filter(is_held=False)[:SHORT])
     held = newest_held(user, targets)
     services = services_by_approval([*decided, *waiting, *shown, *held])
-    number = sum(target.number for target in targets if not target.is_held)
     return {
         **_past(decided, now, services),
         "waiting": _by_agent(outlines(waiting, now, services)),
-        "number_waiting": number,
-        "has_more_waiting": number > len(waiting),
+        "number_waiting": sum(target.number for target in targets),
+        "has_more_waiting": sum(target.number for target in targets if not target.is_held) > len(waiting),
         "batches": batches_of(targets, outlines(held, now, services)),
         "offers": offered_rules(user, read_history(user, now), standing, now),
         "rules": accepted_rules([one for one in shown if one.is_rule], services),

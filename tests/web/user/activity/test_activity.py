@@ -136,7 +136,7 @@ def test_a_denial_never_shares_a_line_with_what_was_allowed(as_ada, say):
     for outcome, reason in [(Outcome.ALLOWED, None), (Outcome.DENIED, "insufficient_scope")] * 3:
         say(outcome=outcome, reason=reason, scopes=["email:send"])
     words = words_of(as_ada)
-    assert words.count("Send email as you 3 times Denied") == 1
+    assert words.count("Send email as you 3 times Denied Why?") == 1
     assert words.count("3 times") == 2
 
 
@@ -232,7 +232,7 @@ def test_denials_of_one_line_say_why_once(as_ada, say):
     fields = {"outcome": Outcome.DENIED, "reason": "insufficient_scope", "scopes": ["email:send"], "metadata": LACKS}
     ids = [say(**fields) for _ in range(3)]
     page = text_of(as_ada, "/activity")
-    assert all(f'href="/activity/{each}"' in page for each in ids)
+    assert all(f'href="/activity/{each}#why"' in page for each in ids)
     assert page.count("The permission had not been granted.") == 1
 
 

@@ -402,7 +402,7 @@ class TestTheList:
         monkeypatch.setattr("web.user.approvals.views.SHORT", 2)
         waiting = [*(asks() for _ in range(3)), asks(is_held=True)]
         html = text(as_ada.get("/approvals"))
-        assert 'Waiting for you <span class="count">3</span>' in html
+        assert 'Waiting for you <span class="count">4</span>' in html, "the number in the menu"
         assert "?show=waiting" in html
         html = text(as_ada.get("/approvals?show=waiting"))
         assert [each.id in html for each in waiting] == [True] * 4
