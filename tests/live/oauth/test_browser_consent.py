@@ -73,8 +73,9 @@ async def test_a_person_adds_a_server_signs_in_clicks_allow_and_is_connected_and
 
     first, second = browser.screens
     assert "Desk helper, an AI agent by an unknown developer, asks to act for you" in first
-    assert "Developer not verified" in first
+    assert "Not verified: this program registered itself" in first
     assert "Read your tickets" in first
     assert "Close your tickets" not in first
-    assert second.index("New: the agent says it also needs") < second.index("Close your tickets")
+    needed = second[second.index("New: the agent says it also needs") :]
+    assert "Close your tickets" in needed
     assert second.index("Already allowed") < second.rindex("Read your tickets")
