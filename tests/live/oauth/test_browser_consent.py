@@ -72,7 +72,7 @@ async def test_a_person_adds_a_server_signs_in_clicks_allow_and_is_connected_and
     browser.close()
 
     first, second = browser.screens
-    assert "Desk helper, an AI agent by an unknown developer, asks to act for you" in first
+    assert "Desk helper asks to act for you An AI agent by an unknown developer" in " ".join(first.split())
     assert "Not verified: this program registered itself" in first
     assert "Read your tickets" in first
     assert "Close your tickets" not in first

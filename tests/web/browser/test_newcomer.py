@@ -80,7 +80,9 @@ class Newcomer:
         self.page.locator("#picker summary", has_text="Email").click()
         for scope in ("email:read", "email:send"):
             self.page.locator(f"[name=allowed_scopes][value='{scope}']").click()
-        self.page.get_by_role("heading", name="Mail Robot, an AI agent by Newcomer's Robots").wait_for()  # the preview
+        self.page.get_by_role(
+            "heading", name="Mail Robot asks to act for you An AI agent by Newcomer's Robots"
+        ).wait_for()  # the preview
         self.press("Register agent")
         self.secret = self.page.locator(".secret__value").inner_text()
 

@@ -38,8 +38,8 @@ def test_the_preview_shows_what_is_filled_in_so_far_and_saves_nothing(
     assert response.status_code == 200
     page = shown(response)
     assert "Preview" in page
-    title = '<bdi class="named">Ledger &lt;b&gt;bot&lt;/b&gt;</bdi><span class="consent__who">, an AI agent by <bdi'
-    assert title in page
+    assert '<bdi class="named">Ledger &lt;b&gt;bot&lt;/b&gt;</bdi> asks to act for you' in page
+    assert '<span class="consent__who">An AI agent by <bdi' in page
     assert "Take payments from you</bdi>, asking you each time" in page
     assert "we have not checked who is behind this agent." in page
     assert "the redirect URI" in page

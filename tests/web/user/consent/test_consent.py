@@ -41,8 +41,8 @@ def test_requires_sign_in_and_returns(client, ask):
 def test_shows_the_agent_its_developer_and_the_signed_in_account(as_ada, ask):
     text = page(as_ada, ask())
     heading = (
-        '<bdi class="named">SmartMail</bdi><span class="consent__who">, an AI agent by '
-        '<bdi class="named">Acme Robotics</bdi>,</span> asks to act for you'
+        '<bdi class="named">SmartMail</bdi> asks to act for you <span class="consent__who">An AI agent by '
+        '<bdi class="named">Acme Robotics</bdi></span>'
     )
     assert heading in text
     assert text.lower().count("not verified") == 1
