@@ -30,6 +30,8 @@ MAX_REASON_LENGTH = 300
 MAX_ROWS = 1000
 # Longer ids and names of actions are cut in the log.
 MAX_LOGGED = 100
+# The figures about a row that no line of an impact says.
+UNSAID = frozenset({"stopped", "approvals"})
 
 type Rows = QuerySet[Any]
 type Act = Callable[[Actor, Any, str], bool]
@@ -220,6 +222,7 @@ def _ask(
     model_admin: Page, request: HttpRequest, rows: Rows, one: Any, form: ReasonForm, action: Any
 ) -> TemplateResponse:
     total = len(rows)  # reads the rows once, for all that follows
+    found = figures_of(request, rows[0]) if total == 1 else []
     context = {
         **model_admin.admin_site.each_context(request),
         "title": action.title if one else action.many,
@@ -227,7 +230,7 @@ def _ask(
         "model_admin": model_admin,
         "form": form,
         "impact": list(action.impact(rows)),
-        "figures": figures_of(request, rows[0]) if total == 1 else [],
+        "figures": [one for one in found if one.name in UNSAID],
         "rows": rows[:20],
         "total": total,
         "decided_on": _digest(rows, action.decided_on),

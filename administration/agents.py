@@ -25,7 +25,8 @@ from developers.impact import impact_on_agent
 
 
 def _impact(rows: QuerySet[Any]) -> list[str]:
-    return [counted(rows.count(), AGENTS), *lines_of_rows([row.pk for row in rows], impact_on_agent)]
+    ids = [row.pk for row in rows]
+    return [*([counted(len(ids), AGENTS)] if len(ids) > 1 else []), *lines_of_rows(ids, impact_on_agent)]
 
 
 @reasoned_action(
@@ -112,10 +113,10 @@ class AgentAdmin(ReadOnlyAdmin):
         "status",
         ("stopped_at", whether(gettext_lazy("Stopped"), gettext_lazy("Not stopped"))),
         ReportedFilter,
+        CreatedFilter,
         "client_type",
         "require_pkce",
         "registration_source",
-        CreatedFilter,
     ]
     parts = ["name"]
     searches = {"agt": "id", "agc": "client_id", URL: "client_id", "org": "organization"}
@@ -125,10 +126,12 @@ class AgentAdmin(ReadOnlyAdmin):
     shows_proof = True
     change_form_template = "admin/agents/agent/change_form.html"
     fieldsets = [
-        (None, {"fields": ["description", "own_status", "stopped_at", "stop_reason", "deleted_at", "organization"]}),
+        (gettext_lazy("Stop"), {"fields": ["stopped_at", "stop_reason"]}),
+        (gettext_lazy("About"), {"fields": ["description", "own_status", "created", "updated", "deleted_at"]}),
         (
             gettext_lazy("Technical details"),
             {
+                "classes": ["collapse"],
                 "fields": [
                     "id",
                     "client_id",
@@ -137,9 +140,7 @@ class AgentAdmin(ReadOnlyAdmin):
                     "redirect_uris",
                     "require_pkce",
                     "allowed_scopes",
-                    "created",
-                    "updated",
-                ]
+                ],
             },
         ),
     ]

@@ -1,11 +1,13 @@
 """The first page of the admin site: what is new, and what stands out."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import Q
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from administration.areas import may_read
@@ -15,8 +17,10 @@ from administration.links import list_url
 from agents.models import Agent
 from audit.events import Event
 from audit.models import Entry
-from audit.readers.snapshot import take_snapshot
+from audit.readers.criteria import Criteria
+from audit.readers.snapshot import Snapshot, take_snapshot
 from core import clock
+from core.formats import number
 from core.ids import lowest_id
 from core.models import TaskRun
 from developers.models import Organization
@@ -61,16 +65,48 @@ OTHERS = (
 )
 
 
+class Other(NamedTuple):
+    """A further list, and its number in words."""
+
+    label: Any
+    url: str
+    words: str
+    is_bad: bool = False
+
+
 def overview(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the page, with what the administrator may read."""
-    reads_log = may_read(request, Entry)
+    log, now = take_snapshot() if may_read(request, Entry) else None, clock.now()
     return {
         "sections": read_sections(request, (*TO_DECIDE, _new_agents(), *OTHERS))[0],
-        "denials": count_denials(take_snapshot(), clock.now()) if reads_log else None,
-        "acts_url": list_url(Entry, actor="administrator") if reads_log else "",
-        "disputes_url": list_url(Entry, event__exact=Event.USER_ACTIVITY_DISPUTED.value) if reads_log else "",
-        "tasks_url": list_url(TaskRun) if may_read(request, TaskRun) else "",
+        "denials": count_denials(log, now) if log else None,
+        "others": [*(_of_log(log, now) if log else ()), *(_of_tasks() if may_read(request, TaskRun) else ())],
     }
+
+
+def _of_log(log: Snapshot, now: datetime) -> Iterator[Other]:
+    """Yield what the log has of the last week."""
+    since = now - timedelta(days=NEW_DAYS)
+    for label, criteria, filters in (
+        (
+            gettext_lazy("Activity that users reported as not theirs"),
+            Criteria(event=Event.USER_ACTIVITY_DISPUTED, since=since),
+            {"event__exact": Event.USER_ACTIVITY_DISPUTED.value},
+        ),
+        (
+            gettext_lazy("What administrators did"),
+            Criteria(actor="administrator", since=since),
+            {"actor": "administrator"},
+        ),
+    ):
+        words = _("%(number)s in %(days)d days") % {"number": number(log.count(criteria)), "days": NEW_DAYS}
+        yield Other(label, list_url(Entry, **filters, days=str(NEW_DAYS)), words)
+
+
+def _of_tasks() -> Iterator[Other]:
+    failed = TaskRun.objects.exclude(error="").count()
+    words = _("%(number)s failed") % {"number": number(failed)} if failed else _("None failed")
+    yield Other(gettext_lazy("When background tasks last ran"), list_url(TaskRun), words, is_bad=failed > 0)
 
 
 def _new_agents() -> Joined:

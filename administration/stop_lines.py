@@ -22,14 +22,15 @@ REQUESTS = ngettext_lazy("%(number)d request", "%(number)d requests", "number")
 def lines_of_rows(ids: Sequence[str], count: Callable[[str, datetime, Snapshot], Impact]) -> list[str]:
     """Return the impact of a stop of these rows, together. Many rows are not counted.
 
-    A user of several rows counts for each.
+    A user of several rows counts for each. If all have one connection, only the connections are said.
     """
     if len(ids) > MAX_COUNTED:
         text = _("Select at most %(most)d to see what they were allowed in the last 24 hours.")
         return [text % {"most": MAX_COUNTED}]
     now, log = clock.now(), take_snapshot()
     impact = total([count(one, now, log) for one in ids])
-    return [counted(impact.users or 0, CONNECTED_USERS), *lines_of_impact(impact)]
+    users = [] if impact.users == impact.connections else [counted(impact.users or 0, CONNECTED_USERS)]
+    return [*users, *lines_of_impact(impact)]
 
 
 def lines_of_impact(impact: Impact) -> list[str]:

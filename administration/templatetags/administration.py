@@ -18,7 +18,7 @@ from administration.links import named, row_url, url_id
 from administration.log_lines import ACTORS, log_lines
 from administration.log_list import entry_of
 from administration.risk import AgentRisk, risk_of
-from administration.rows import NOTHING, cell, label_of, status_pill
+from administration.rows import NOTHING, cell, label_of, link, status_pill
 from audit.entries.journal import LOG_ID
 from audit.models import Entry
 from core.text import plain_text
@@ -26,6 +26,7 @@ from core.text import plain_text
 register = template.Library()
 register.filter(url_id)
 register.filter(status_pill)
+register.simple_tag(link, name="row_link")
 
 ENTRY_ID = re.compile(rf"\b({LOG_ID.pattern})\b")
 
@@ -74,9 +75,10 @@ def list_labels(page: Any, columns: Any = None) -> list[str]:
 @register.simple_tag
 def facts(request: HttpRequest, page: Any, adminform: Any) -> list[dict[str, Any]]:
     """Return the groups of fields of a row, each with the values that are not empty."""
+    row = adminform.form.instance
     return [
-        {"name": fieldset.name, "facts": list(_facts(request, page, adminform.form.instance, fieldset.fields))}
-        for fieldset in adminform
+        {"name": one.name, "facts": list(_facts(request, page, row, one.fields)), "is_folded": one.is_collapsible}
+        for one in adminform
     ]
 
 
@@ -89,9 +91,10 @@ def filter_title(spec: Any) -> str:
 
 @register.simple_tag
 def filter_choices(spec: Any, changelist: Any) -> dict[str, Any]:
-    """Return the choices of a filter, and the selected one."""
+    """Return the choices of a filter, the selected one, and whether that is another than the first: all rows."""
     choices = [{**choice, "display": _(str(choice["display"]))} for choice in spec.choices(changelist)]
-    return {"choices": choices, "selected": next((one for one in choices if one["selected"]), choices[0])}
+    selected = next((one for one in choices if one["selected"]), choices[0])
+    return {"choices": choices, "selected": selected, "is_set": selected is not choices[0]}
 
 
 @register.simple_tag

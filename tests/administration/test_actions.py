@@ -80,8 +80,8 @@ def target(world: World, name: str) -> Any:
 @cases(
     ("row", "action", "sentences"),
     [
-        ("agent", "stop", ["1 agent", "1 connected user"]),
-        ("organization", "suspend", ["1 organization", "1 agent", "1 connected user"]),
+        ("agent", "stop", ["1 live connection"]),
+        ("organization", "suspend", ["1 organization", "1 agent", "1 live connection"]),
         ("user", "deactivate", ["1 user", "1 connected agent", "1 API session"]),
         ("consent", "revoke", ["1 live consent", "1 user", "1 agent"]),
         ("family", "revoke", ["1 live token family", "1 user", "1 agent"]),
@@ -214,7 +214,7 @@ def test_the_page_of_an_organization_says_what_is_known_about_its_domain(
 
 @cases(
     ("action", "lines"),
-    [("suspend", ["1 organization", "1 agent", "1 connected user"]), ("verify", ["1 organization", "1 agent"])],
+    [("suspend", ["1 organization", "1 agent", "1 live connection"]), ("verify", ["1 organization", "1 agent"])],
 )
 def test_deleted_agents_are_not_affected(action: str, lines: list[str], site: Client, world: World) -> None:
     fields = {"organization": world.developer.organization, "client_type": "confidential", "redirect_uris": "x"}

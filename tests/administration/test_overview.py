@@ -68,8 +68,17 @@ def test_an_agent_is_new_for_a_week(site: Client, world: World) -> None:
 
 def test_what_administrators_did_is_one_list(site: Client, world: World) -> None:
     stop_agent(actor=SYSTEM.acting_as("administrator", world.administrator.id), agent=world.agent, reason="Spam.")
-    (url,) = re.findall(r'href="([^"]+)">What administrators did', shown(site))
-    assert [row.event for row in site.get(url).context["cl"].result_list] == ["agent.stopped"]
+    html = shown(site)
+    ((url, words),) = re.findall(r'href="([^"]+)">What administrators did</a></span><span class="small">([^<]+)', html)
+    assert [row.event for row in site.get(unescape(url)).context["cl"].result_list] == ["agent.stopped"]
+    assert words == "1 in 7 days"
+
+
+def test_failed_tasks_are_counted(site: Client, world: World) -> None:
+    run(SWEEP)
+    assert "None failed" in shown(site)
+    run(SWEEP, error="OperationalError")
+    assert '<span class="pill pill--bad">1 failed</span>' in shown(site)
 
 
 @cases(
