@@ -1,11 +1,11 @@
 // The search among checkboxes grouped in <details>: <input data-find="id of the list">. What it does not find is hidden but
-// stays ticked. Each group counts what is ticked.
+// stays ticked. Each group counts what is ticked, and shows the highest risk of it.
 
 const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
 const find = (list, wanted) => {
   for (const group of list.querySelectorAll("details")) {
-    const name = group.querySelector("summary").textContent;
+    const name = group.querySelector("summary > :first-child").textContent;
     const boxes = [...group.querySelectorAll("label")];
     for (const box of boxes) {
       const text = `${name} ${box.textContent}`.toLowerCase();
@@ -17,11 +17,17 @@ const find = (list, wanted) => {
   list.querySelector("[data-none]").hidden = Boolean(list.querySelector("details:not([hidden])"));
 };
 
+const RISKS = ["low", "standard", "high", "critical"];
+const level = (risk) => RISKS.findIndex((name) => risk.classList.contains(`risk--${name}`));
+
 const count = (group) => {
   const boxes = [...group.querySelectorAll("[type=checkbox]")];
   const numbers = { ticked: boxes.filter((box) => box.checked).length, all: boxes.length };
   const tally = group.querySelector("[data-count]");
   tally.textContent = tally.dataset.count.replace(/%\((\w+)\)s/g, (_, name) => numbers[name]);
+  const [risk] = [...group.querySelectorAll("label:has(:checked) .risk")].sort((one, other) => level(other) - level(one));
+  group.querySelector("summary > .risk")?.remove();
+  if (risk) group.querySelector("summary").append(risk.cloneNode(true));
 };
 
 const search = ({ dataset, value }) => find(document.getElementById(dataset.find), words(value));

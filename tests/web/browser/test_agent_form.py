@@ -21,9 +21,10 @@ def test_the_preview_and_the_search_follow_what_is_typed(open_tab, developer):
 
     page.get_by_label("Search the scopes").fill("charge")
     assert page.locator("#picker label:visible").count() == 1
+    assert not page.locator("#picker summary .risk").count()
     page.locator("#picker label:visible input").check()
     preview.get_by_text("Take payments from you").first.wait_for()
-    assert page.locator("#picker summary:visible").inner_text().splitlines()[1] == "1 of 2"
+    assert page.locator("#picker summary:visible").inner_text().splitlines()[1:] == ["1 of 2", "Critical risk"]
     page.get_by_label("Search the scopes").fill("nothing at all")
     page.get_by_text("No scope matches.").wait_for()
     page.get_by_label("Search the scopes").fill("")

@@ -29,7 +29,7 @@ STATES = (
     ("", _("Any")),
     ("active", _("Active")),
     ("suspended", _("Suspended")),
-    ("stopped", _("Stopped by an administrator")),
+    ("stopped", _("Stopped by admin")),
 )
 # The search for scopes, which is not a field of the agent.
 SEARCH = "find"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from core.text import plain_text
 from resources.catalogue import Scope, catalogue, describe_scopes
 from resources.categories import category_name
-from resources.risks import RISK_LEVELS
 from resources.selectors import own_scopes
 from web.display.labels import highest_risk
 
@@ -33,8 +32,9 @@ class Service:
     is_searched: bool = False
 
     @property
-    def risk(self) -> str:
-        return highest_risk(pick.scope.risk_level for pick in self.picks) or RISK_LEVELS[-1]
+    def risk(self) -> str | None:
+        """The highest risk of what is ticked, or None if nothing is."""
+        return highest_risk(pick.scope.risk_level for pick in self.picks if pick.is_ticked)
 
     @property
     def ticked(self) -> int:

@@ -174,7 +174,7 @@ def test_an_administrators_stop_is_shown_and_the_portal_cannot_lift_it(as_develo
     assert "An administrator stopped this agent on <time" in page
     assert "It sent mail to everybody." in page
     assert "<dt>Your own setting</dt><dd>Active</dd>" in page
-    assert "Stopped by an administrator" in as_developer.get("/developer/agents").content.decode()
+    assert "Stopped by admin" in as_developer.get("/developer/agents").content.decode()
 
     as_developer.post(f"{url}/suspend")
     answer = as_developer.post(f"{url}/reactivate", follow=True).content.decode()
