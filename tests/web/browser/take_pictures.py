@@ -2,7 +2,8 @@
 
     .venv/bin/python -m pytest tests/web/browser/take_pictures.py
 
-Look at them before you commit them. Each is as large as `web/public/docs/markdown.py` says.
+The numbers on them are those of the list below the picture, and the index has a detail of each. Look at them before you
+commit them. Each is as large as `web/public/docs/markdown.py` says.
 """
 
 from base64 import b64decode
@@ -23,13 +24,46 @@ from tests.clean_environment import ROOT
 from tests.web.browser.pages.activity import call, deny
 from tests.web.browser.pages.approvals import pay
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
-from web.public.docs.markdown import PICTURE
+from web.public.docs.markdown import PICTURE, SMALL
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 SCALE = 2
-QUALITY = 80
+QUALITY, SMALL_QUALITY = 80, 40
 FOLDER = ROOT / "docs" / "images"
+# What has a number on each picture: the first element with this selector.
+MARKS = {
+    "consent": ("h1", ".permission .scope__title", ".permission__when", ".until select"),
+    "approval": ("h1", "text=Code", "text=Message", "main button:has-text('Approve once')"),
+    "connections": ("h2 a", "text=Without asking", "text=If you approve", "main .button--danger:has-text('Revoke')"),
+    "connection": ("button:has-text('Pause')", "text=Revoke access", "summary:has-text('Change')"),
+    "activity": ("text=Filter", "text=Read your email", "text=Why?"),
+    "account": (
+        "main >> text=Sessions",
+        "main >> text=Notifications",
+        ".button:has-text('Add a passkey')",
+        "text=Set up an app",
+    ),
+}
+# Where the detail begins, below the masthead.
+DETAIL_TOP, DETAIL_WIDTH = 72, 400
+MARK = """(element, number) => {
+  const range = document.createRange();
+  range.selectNodeContents(element);
+  const hidden = element.querySelector(".visually-hidden");
+  if (hidden) range.setEndBefore(hidden);
+  const lines = [...range.getClientRects()].filter((each) => each.width > 0);
+  const isBox = element.matches(".button, button, select") || !lines.length;
+  const place = isBox ? element.getBoundingClientRect() : lines.at(0);
+  const line = lines.filter((each) => each.top < place.bottom);
+  const right = isBox ? place.right - 14 : Math.max(...line.map((each) => each.right)) - 2;
+  const mark = document.body.appendChild(document.createElement("b"));
+  mark.textContent = number;
+  mark.style.cssText = `position: absolute; z-index: 9; inset-block-start: ${place.top - 12}px;
+    inset-inline-start: ${Math.min(right, innerWidth - 26)}px; inline-size: 24px; border-radius: 50%;
+    outline: 2px solid var(--paper); background: var(--ink); color: var(--paper); font: 600 14px/24px var(--text);
+    text-align: center`;
+}"""
 MINUTE = timedelta(minutes=1)
 SENT = {"context": {"verb": "send", "recipient": "bob@example.com"}}
 READ = {"context": {"verb": "read", "target": "Invoice of the hotel"}}
@@ -94,5 +128,13 @@ def test_take_pictures(open_tab: Any, paths: dict[str, str]) -> None:
     for name, path in paths.items():
         tab.goto(path)
         tab.page.evaluate("document.fonts.ready")
-        picture = tab.devtools.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
-        Path(FOLDER / f"{name}.webp").write_bytes(b64decode(picture["data"]))
+        detail = {"x": 0, "y": DETAIL_TOP, "width": DETAIL_WIDTH, "height": DETAIL_WIDTH * SMALL[1] / SMALL[0]}
+        take(tab, f"{name}-small", quality=SMALL_QUALITY, clip=detail | {"scale": SMALL[0] / DETAIL_WIDTH / SCALE})
+        for number, selector in enumerate(MARKS[name], 1):
+            tab.page.locator(f"{selector} >> visible=true").first.evaluate(MARK, number)
+        take(tab, name)
+
+
+def take(tab: Any, name: str, **options: Any) -> None:
+    picture = tab.devtools.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY, **options})
+    Path(FOLDER / f"{name}.webp").write_bytes(b64decode(picture["data"]))

@@ -96,6 +96,14 @@ def test_at_first_only_what_is_not_sensitive_is_ticked_and_nothing_is_answered(c
     assert "Example" in text
 
 
+def test_its_limits_are_folded_unless_one_is_wrong(client):
+    def limits_of(status: int = 200, **query: Any) -> str:
+        return re.findall(rf'<details [^>]*id="limits-{PAY}"[^>]*>', page(client, status, **query))[0]
+
+    assert "open" not in limits_of()
+    assert " open" in limits_of(422, decision="allow", **choices(ALL, amount="much"))
+
+
 def test_the_answers_name_the_reason(client):
     text = page(client, decision="allow", **choices(ALL))
     assert reasons(text) == [

@@ -23,6 +23,8 @@ data-done="Copied">Copy<span class="visually-hidden"> the code</span></button></
 """.replace("<code>\n", "<code>")
 # The pixels of each picture of a page, which the browser reserves (`tests/web/browser/take_pictures.py`).
 PICTURE = (1280, 1120)
+# A detail of it, on the index.
+SMALL = (800, 450)
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
@@ -119,7 +121,8 @@ def _nothing(*args: Any) -> str:
 
 def _picture(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
     url, alt = tokens[index].attrs["src"], tokens[index].content
-    return format_html('<img src="{}" alt="{}" width="{}" height="{}">', url, alt, *PICTURE) if url else ""
+    size = SMALL if "-small." in str(url) else PICTURE
+    return format_html('<img src="{}" alt="{}" width="{}" height="{}">', url, alt, *size) if url else ""
 
 
 def _code(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:

@@ -145,8 +145,8 @@ class LimitFields:
         return any(sentence.kind == "amount" for sentence in self.sentences)
 
     @property
-    def is_open(self) -> bool:
-        return bool(self.in_force) or any(sentence.error for sentence in self.sentences)
+    def has_error(self) -> bool:
+        return any(sentence.error for sentence in self.sentences)
 
 
 def limit_fields(
