@@ -103,6 +103,10 @@ def choose_all(tab: Any) -> None:
 
 
 def open_filter(tab: Any) -> None:
+    """Open the last filter of a list. On phones, the filters are a popover."""
+    toggle = tab.page.locator("[popovertarget=admin-tools]")
+    if toggle.is_visible():
+        toggle.click()
     tab.page.locator(".admin__filter summary").last.click()
 
 
