@@ -23,8 +23,8 @@ const level = (risk) => RISKS.findIndex((name) => risk.classList.contains(`risk-
 const count = (group) => {
   const boxes = [...group.querySelectorAll("[type=checkbox]")];
   const numbers = { ticked: boxes.filter((box) => box.checked).length, all: boxes.length };
-  const tally = group.querySelector("[data-count]");
-  tally.textContent = tally.dataset.count.replace(/%\((\w+)\)s/g, (_, name) => numbers[name]);
+  const tally = group.closest("[data-count]").dataset.count;
+  group.querySelector("summary > :nth-child(2)").textContent = tally.replace(/%\((\w+)\)s/g, (_, name) => numbers[name]);
   const [risk] = [...group.querySelectorAll("label:has(:checked) .risk")].sort((one, other) => level(other) - level(one));
   group.querySelector("summary > .risk")?.remove();
   if (risk) group.querySelector("summary").append(risk.cloneNode(true));
