@@ -71,7 +71,7 @@ def test_what_administrators_did_is_one_list(site: Client, world: World) -> None
     html = shown(site)
     ((url, words),) = re.findall(r'href="([^"]+)">What administrators did</a></span><span class="small">([^<]+)', html)
     assert [row.event for row in site.get(unescape(url)).context["cl"].result_list] == ["agent.stopped"]
-    assert words == "1 in 7 days"
+    assert words == "Last 7 days"
 
 
 def test_failed_tasks_are_counted(site: Client, world: World) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.sync_api import expect
 
 from agents.models import Agent
 from tests.web.developer_log import write_denied
@@ -48,6 +49,6 @@ def test_an_entry_opens_beside_the_table_and_escape_closes_it(tab: Any) -> None:
     search.fill("token.verify since:2h")
     search.press("Enter")
     tab.page.wait_for_url(lambda url: urlsplit(url).query == "event=token.verify&from=2h")
-    assert search.input_value() == "event:token.verify"
-    assert tab.page.get_by_label("Time").input_value() == "2h"
+    expect(search).to_have_value("event:token.verify")  # the page follows its address
+    expect(tab.page.get_by_label("Time")).to_have_value("2h")
     assert tab.page.evaluate("window.isSamePage")
