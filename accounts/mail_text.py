@@ -1,9 +1,9 @@
 """The texts of emails, each as plain text and as HTML.
 
 Mail programs turn what looks like an address into a link, in plain text and in HTML. What others chose, such as an
-agent's name, must not become one. So a word joiner (U+2060), which nobody sees, stands on both sides of each dot,
-slash, colon and at sign in it: "bob@example.com" reads as before, but no program finds an address or a host in it,
-because neither can have that character. Markup between the letters would not do: Apple Mail looks across elements.
+agent's name, must not become one. So each dot, slash, colon and at sign in it has an invisible word joiner (U+2060) on
+both sides: "bob@example.com" reads as before, but no program finds an address or a host in it, because neither can
+have that character. Markup between the letters would not do: Apple Mail looks across elements.
 """
 
 import re

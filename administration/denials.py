@@ -56,8 +56,8 @@ class Denials(NamedTuple):
     def is_spike(self) -> bool:
         """Return whether at least `MIN_SPIKE` were denied, and far more of all requests than usual.
 
-        That is `SPIKE_FACTOR` times the usual share or, where usually so many are denied that this is impossible, so
-        many that the share of those allowed has halved.
+        The share of denials must be `SPIKE_FACTOR` times the usual one, or the share of allowed requests at most half
+        of the usual one: a share of denials above a third cannot triple.
         """
         now, usual = self.last_hour, self.usual
         is_multiple = now.denied * usual.decided >= SPIKE_FACTOR * usual.denied * now.decided
