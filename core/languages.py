@@ -31,10 +31,12 @@ class LanguageMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        language = language_for(request) if is_for_users(request.path_info) else ENGLISH
+        translated = is_for_users(request.path_info)
+        language = language_for(request) if translated else ENGLISH
         with translation.override(language):
             response = self.get_response(request)
-        patch_vary_headers(response, ("Accept-Language",))
+        if translated:
+            patch_vary_headers(response, ("Accept-Language",))
         response.headers.setdefault("Content-Language", language)
         return response
 
