@@ -7,8 +7,10 @@ from allauth.account import forms as allauth_forms
 from allauth.account.adapter import get_adapter
 from allauth.core import context
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from accounts import passwords
@@ -27,6 +29,10 @@ LABELS = {
     "password1": _("New password"),
     "password2": _("Confirm new password"),
 }
+# Further checks of `AUTH_PASSWORD_VALIDATORS` only have errors.
+PASSWORD_HELP = format_lazy(
+    _("At least {number} characters, and not a common password."), number=settings.MIN_PASSWORD_LENGTH
+)
 
 
 class EmailField(forms.EmailField):
@@ -149,11 +155,10 @@ class ChangePasswordForm(TwoPasswords, allauth_forms.ChangePasswordForm):
 
 
 def _set_labels(form: forms.Form) -> None:
-    """Replace allauth's labels. Remove placeholders, and links that our pages already have."""
+    """Replace allauth's labels and help texts. Remove placeholders, and links that our pages already have."""
     for name, field in form.fields.items():
         field.widget.attrs.pop("placeholder", None)
-        if name in ("password", "oldpassword"):
-            field.help_text = ""
+        field.help_text = PASSWORD_HELP if name == "password1" else ""
         field.label = LABELS.get(name, field.label)
 
 

@@ -16,6 +16,7 @@ from tests.shared import cases
 from tests.web.consent_screen import Screen
 from tests.web.markup import text_of
 from tests.world import sign_in
+from web.public.docs.reference import operations
 from web.public.landing import samples
 
 READ, SEND = "email:read", "email:send"
@@ -49,11 +50,15 @@ def test_the_page_shows_the_samples(client):
     text = text_of(client, "/")
     for sample in (samples.VERIFY, samples.VERIFIED, samples.EXCHANGE, samples.EXCHANGED):
         assert f">{sample}</pre>" in text
+    calls = {"verifyToken": samples.VERIFY_CALL, "exchangeCode": samples.EXCHANGE_CALL}
+    for operation, call in calls.items():
+        assert re.search(rf'/docs/api-reference/{operation}"><code[^>]*>{call}</code>', text)
+        assert " ".join(operations()[operation][:2]) == call
 
 
 def test_the_verify_request_has_the_answer_that_the_page_shows(client, agent_of, ada):
     token = Screen(agent_of, ada, READ, SEND).token(SEND, **{f"mode-{SEND}": "ask"})
-    method, path = samples.VERIFY.splitlines()[0].split()
+    method, path = samples.VERIFY_CALL.split()
     assert method == "POST"
     assert_shown(json_in(samples.VERIFIED), post(client, path, json_in(samples.VERIFY, token=token)))
 
@@ -63,7 +68,7 @@ def test_the_token_request_has_the_answer_that_the_page_shows(client, agent_of, 
     request = {**credential, "requestedScopes": [READ], "redirectUri": CALLBACK}
     asked = post(client, "/api/v1/consent/initiate", request)
     code = post(sign_in(ada), f"/api/v1/consent/{asked['consentId']}/approve", {})["code"]
-    path = samples.EXCHANGE.split()[1].removeprefix("$AGENTGATE_URL")
+    path = samples.EXCHANGE_CALL.split()[1]
     answer = post(client, path, json_in(samples.EXCHANGE, code=code, **credential))
     assert_shown(json_in(samples.EXCHANGED), answer)
 

@@ -7,11 +7,9 @@ from allauth.account.utils import get_next_redirect_url, perform_login
 from allauth.account.views import PasswordResetFromKeyView
 from django import forms
 from django.conf import settings
-from django.contrib.auth.password_validation import password_validators_help_text_html
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.functional import lazystr
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -20,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import codes
 from accounts.codes import code_attempt
-from accounts.forms import CodeField, EmailField
+from accounts.forms import PASSWORD_HELP, CodeField, EmailField
 from accounts.models import PendingRegistration, User
 from accounts.registration import confirm_sign_up, start_registration
 from accounts.services import add_user, new_user
@@ -42,7 +40,7 @@ class SignUpForm(forms.Form):
         strip=False,
         max_length=1000,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=lazystr(password_validators_help_text_html()),
+        help_text=PASSWORD_HELP,
     )
 
 

@@ -27,7 +27,8 @@ from web.user.consent.form import TICKED_RISKS
 from web.user.consent.rehearsal import Answered, Request, grants, show_screen
 
 READ, SEND, PAY, MANAGE = "email:read", "email:send", "payments:charge", "email:manage"
-SCOPES = (READ, SEND, PAY)
+# As the first line of the screen names them: critical scopes first.
+SCOPES = (PAY, READ, SEND)
 AGENT, DEVELOPER = "Trip Planner", "Example Travel"
 DECISIONS = ALLOW, DENY, OFF = "allow", "deny", "off"
 OUTCOMES = ALLOWED, ASKED, DENIED = "allowed", "asked", "denied"

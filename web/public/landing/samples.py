@@ -13,40 +13,32 @@ from decisions.requests import Reason
 from resources.catalogue import catalogue
 from web.wording.sentences import in_words
 
+VERIFY_CALL = "POST /api/v1/tokens/verify"
 VERIFY = """\
-POST /api/v1/tokens/verify
-
 {
   "token": "eyJ…",
-  "requiredScopes": ["email:send"],
-  "context": {
-    "recipient": "bob@acme.com"
-  }
+  "requiredScopes": ["email:send"]
 }"""
 
 VERIFIED = """\
 {
   "allowed": false,
   "reason": "approval_required",
-  "userId": "usr_…",
-  "agentId": "agt_…",
-  "approvalId": "apr_…",
-  "approvalStatus": "pending"
+  "approvalId": "apr_…"
 }"""
 
+EXCHANGE_CALL = "POST /api/v1/tokens/exchange"
 EXCHANGE = """\
-curl $AGENTGATE_URL/api/v1/tokens/exchange --json '{
+{
   "code": "…",
   "clientId": "agc_…",
   "clientSecret": "ags_…"
-}'"""
+}"""
 
 EXCHANGED = """\
 {
   "accessToken": "eyJ…",
-  "tokenType": "Bearer",
   "expiresIn": 900,
-  "refreshToken": "…",
   "grantedScopes": ["email:read"]
 }"""
 
