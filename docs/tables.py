@@ -39,8 +39,8 @@ def endpoints() -> Iterator[str]:
         key = (each["tags"][0], path.removeprefix("/api/v1"), credentials(each), each["summary"])
         rows.setdefault(key, []).append(method)
     for tag, group in groupby(rows, key=lambda key: key[0]):
-        yield f"### {tag}\n\n| method | path | credential | |\n|---|---|---|---|\n"
-        yield from (_row(", ".join(rows[key]), f"`{key[1]}`", *key[2:]) for key in group)
+        yield f"### {tag}\n\n| request | credential | |\n|---|---|---|\n"
+        yield from (_row(f"`{', '.join(rows[key])} {key[1]}`", *key[2:]) for key in group)
         yield "\n"
 
 

@@ -39,6 +39,15 @@ PICTURES: Mapping[str, Layers] = {
     # The highest bar is missing, or has fallen.
     "lost": Layers("M48 87V75M66 87V64M84 87V53", _GROUND, "M97 87V42h10v45z"),
     "broken": Layers("M42 87V75M60 87V64M78 87V53", _GROUND, "", "M96 82h46"),
+    # The screen that asks: lines to tick, and the gauge.
+    "screen": Layers(
+        "M92 56v-6M104 56v-12M116 56V38M128 56V32",
+        "M18 10h124v78H18zM18 24h124M46 40h26M46 56h26M46 72h26",
+        "",
+        "M28 39l4 4 7-9",
+    ),
+    # A lock before the gauge.
+    "safe": Layers("M20 87V75M38 87V64", f"{_GROUND}M84 44h52v44H84zM96 44V32a14 14 0 0 1 28 0v12", "", "M110 60v12"),
     "done": Layers(f"{_RISING}M120 87V42", _GROUND, "", "M28 48l10 10 18-22"),
 }
 

@@ -1,9 +1,9 @@
 """Takes the pictures of `docs/people/` and of the README again, from pages with example data:
 
-    .venv/bin/python -m pytest tests/web/browser/take_pictures.py
+    .venv/bin/python -m pytest tests/web/browser/take_pictures.py -q -n0
 
-The numbers on them are those of the list below the picture, and the index has a detail of each. Look at them before you
-commit them. Each is as large as `web/public/docs/markdown.py` says.
+Each is of a phone, in the light and the dark theme, as large as `web/public/docs/markdown.py` says. The numbers in its
+margin are those of the list beside it. Look at them before you commit them.
 """
 
 from base64 import b64decode
@@ -24,45 +24,41 @@ from tests.clean_environment import ROOT
 from tests.web.browser.pages.activity import call, deny
 from tests.web.browser.pages.approvals import pay
 from tests.world import allow, as_user, ask, make_agent, make_developer, make_user
-from web.public.docs.markdown import PICTURE, SMALL
+from web.public.docs.markdown import PICTURE, THEMES
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 SCALE = 2
-QUALITY, SMALL_QUALITY = 80, 40
+QUALITY = 60
+MARGIN = 28
 FOLDER = ROOT / "docs" / "images"
 # What has a number on each picture: the first element with this selector.
 MARKS = {
-    "consent": ("h1", ".permission .scope__title", ".permission__when", ".until select"),
+    "consent": ("h1", ".until select", ".permission .scope__title", ".permission__when"),
     "approval": ("h1", "text=Code", "text=Message", "main button:has-text('Approve once')"),
     "connections": ("h2 a", "text=Without asking", "text=If you approve", "main .button--danger:has-text('Revoke')"),
     "connection": ("button:has-text('Pause')", "text=Revoke access", "summary:has-text('Change')"),
     "activity": ("text=Filter", "text=Read your email", "text=Why?"),
-    "account": (
-        "main >> text=Sessions",
-        "main >> text=Notifications",
-        ".button:has-text('Add a passkey')",
-        "text=Set up an app",
-    ),
+    "account": ("main >> text=Profile", ".button:has-text('Add a passkey')", "h2:has-text('Authenticator app')"),
 }
-# Where the detail begins, below the masthead.
-DETAIL_TOP, DETAIL_WIDTH = 72, 400
+# Scrolls to an element below the fold.
+SHOW = "(element) => { element.style.scrollMarginBlockEnd = '16px'; element.scrollIntoView({ block: 'nearest' }); }"
+# Widens the margin, for the numbers.
+WIDEN = "(pixels) => { document.documentElement.style.paddingInlineStart = `${pixels}px`; }"
+# Puts a number in the margin beside the first line of an element, or on its corner if something is between.
 MARK = """(element, number) => {
   const range = document.createRange();
   range.selectNodeContents(element);
-  const hidden = element.querySelector(".visually-hidden");
-  if (hidden) range.setEndBefore(hidden);
-  const lines = [...range.getClientRects()].filter((each) => each.width > 0);
-  const isBox = element.matches(".button, button, select") || !lines.length;
-  const place = isBox ? element.getBoundingClientRect() : lines.at(0);
-  const line = lines.filter((each) => each.top < place.bottom);
-  const right = isBox ? place.right - 14 : Math.max(...line.map((each) => each.right)) - 2;
+  const isBox = element.matches(".button, button, select");
+  const lines = isBox ? [] : [...range.getClientRects()].filter((each) => each.width > 1);
+  const place = lines.at(0) ?? element.getBoundingClientRect();
+  const isFirst = !isBox || place.left < 60;
   const mark = document.body.appendChild(document.createElement("b"));
   mark.textContent = number;
-  mark.style.cssText = `position: absolute; z-index: 9; inset-block-start: ${place.top - 12}px;
-    inset-inline-start: ${Math.min(right, innerWidth - 26)}px; inline-size: 24px; border-radius: 50%;
-    outline: 2px solid var(--paper); background: var(--ink); color: var(--paper); font: 600 14px/24px var(--text);
-    text-align: center`;
+  mark.style.cssText = `position: fixed; z-index: 9; inset-inline-start: ${isFirst ? 10 : place.right - 14}px;
+    inset-block-start: ${isFirst ? (place.top + place.bottom) / 2 - 12 : place.top - 14}px;
+    inline-size: 24px; border-radius: 50%; outline: 2px solid var(--paper);
+    background: var(--ink); color: var(--paper); font: 600 14px/24px var(--text); text-align: center`;
 }"""
 MINUTE = timedelta(minutes=1)
 SENT = {"context": {"verb": "send", "recipient": "bob@example.com"}}
@@ -121,20 +117,18 @@ def paths() -> dict[str, str]:
 
 
 def test_take_pictures(open_tab: Any, paths: dict[str, str]) -> None:
-    width, height = (pixels // SCALE for pixels in PICTURE)
-    tab = open_tab(javascript=True, width=width, device_scale_factor=SCALE, reduced_motion="reduce")
-    tab.page.set_viewport_size({"width": width, "height": height})
+    tab = open_tab(javascript=True, width=PICTURE[0], device_scale_factor=SCALE, reduced_motion="reduce")
+    tab.page.set_viewport_size(dict(zip(("width", "height"), PICTURE, strict=True)))
     tab.become("ada@example.com")
-    for name, path in paths.items():
-        tab.goto(path)
-        tab.page.evaluate("document.fonts.ready")
-        detail = {"x": 0, "y": DETAIL_TOP, "width": DETAIL_WIDTH, "height": DETAIL_WIDTH * SMALL[1] / SMALL[0]}
-        take(tab, f"{name}-small", quality=SMALL_QUALITY, clip=detail | {"scale": SMALL[0] / DETAIL_WIDTH / SCALE})
-        for number, selector in enumerate(MARKS[name], 1):
-            tab.page.locator(f"{selector} >> visible=true").first.evaluate(MARK, number)
-        take(tab, name)
-
-
-def take(tab: Any, name: str, **options: Any) -> None:
-    picture = tab.devtools.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY, **options})
-    Path(FOLDER / f"{name}.webp").write_bytes(b64decode(picture["data"]))
+    for theme, end in THEMES.items():
+        tab.page.emulate_media(color_scheme=theme)
+        for name, path in paths.items():
+            tab.goto(path)
+            tab.page.evaluate("document.fonts.ready")
+            tab.page.evaluate(WIDEN, MARGIN)
+            marked = [tab.page.locator(f"{selector} >> visible=true").first for selector in MARKS[name]]
+            marked[-1].evaluate(SHOW)
+            for number, element in enumerate(marked, 1):
+                element.evaluate(MARK, number)
+            picture = tab.devtools.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})
+            Path(FOLDER / f"{name}{end}.webp").write_bytes(b64decode(picture["data"]))

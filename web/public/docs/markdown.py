@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
+from pathlib import PurePosixPath
 from typing import Any
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -21,10 +23,11 @@ CODE = """<div class="docs__code"><pre class="code" id="{id}" tabindex="0" role=
 {code}</code></pre><button class="button button--small docs__copy" type="button" data-copy="{id}"
 data-done="Copied">Copy<span class="visually-hidden"> the code</span></button></div>
 """.replace("<code>\n", "<code>")
-# The pixels of each picture of a page, which the browser reserves (`tests/web/browser/take_pictures.py`).
-PICTURE = (1280, 1120)
-# A detail of it, on the index.
-SMALL = (800, 450)
+# The size of each picture of a page, which the browser reserves (`tests/web/browser/take_pictures.py`).
+PICTURE = (348, 680)
+# One of them is shown, and only that one is loaded.
+THEMES = {"light": "", "dark": "-dark"}
+IMAGE = '<img class="picture picture--{}" src="{}" alt="{}" width="{}" height="{}" loading="lazy">'
 SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
@@ -63,6 +66,7 @@ def render(source: str, resolve: Resolve) -> Document:
     tokens = parse(source)
     for token in tokens:
         token.children = list(_resolved(token.children or (), resolve)) if token.type == "inline" else token.children
+    _label(tokens)
     if tokens and tokens[0].tag == "h1":
         tokens[0].attrSet("translate", "no")
     sections = tuple(_sections(tokens))
@@ -93,7 +97,8 @@ def _resolved(children: Iterable[Token], resolve: Resolve) -> Iterator[Token]:
     is_dropped = False
     for child in children:
         if child.type == "image":
-            child.attrs["src"] = resolve(str(child.attrs["src"])) or ""
+            path = PurePosixPath(str(child.attrs["src"]))
+            child.attrs = {theme: resolve(str(path.with_stem(path.stem + end))) or "" for theme, end in THEMES.items()}
         if child.type == "link_open":
             target = str(child.attrs["href"])
             url = target if target.startswith("#") or SCHEME.match(target) else resolve(target)
@@ -101,6 +106,24 @@ def _resolved(children: Iterable[Token], resolve: Resolve) -> Iterator[Token]:
             child.attrs["href"] = url or ""
         if not (is_dropped and child.type in ("link_open", "link_close")):
             yield child
+
+
+def _label(tokens: Sequence[Token]) -> None:
+    """Give the cells of a table the heading of their column, for narrow screens.
+
+    The first column needs none, nor does the only other one.
+    """
+    labels: list[str] = []
+    column = 0
+    for token, content in pairwise(tokens):
+        if token.type == "tr_open":
+            column = 0
+        elif token.type == "th_open":
+            labels = [*(labels if column else []), words_of(content)]
+            column += 1
+        elif token.type == "td_open":
+            token.meta["label"] = labels[column] if column and len(labels) > 2 else ""
+            column += 1
 
 
 def _sections(tokens: Sequence[Token]) -> Iterator[Section]:
@@ -120,9 +143,9 @@ def _nothing(*args: Any) -> str:
 
 
 def _picture(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    url, alt = tokens[index].attrs["src"], tokens[index].content
-    size = SMALL if "-small." in str(url) else PICTURE
-    return format_html('<img src="{}" alt="{}" width="{}" height="{}">', url, alt, *size) if url else ""
+    urls, alt = tokens[index].attrs.items(), tokens[index].content
+    shown = ((theme, url, alt, *PICTURE) for theme, url in urls if url)
+    return format_html_join("", IMAGE, shown)
 
 
 def _code(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
@@ -146,9 +169,10 @@ def _heading_end(renderer: Any, tokens: Sequence[Token], index: int, options: An
     return "</th>" if tokens[index - 1].content else "</td>"
 
 
-def _cell(*args: Any) -> str:
+def _cell(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
     # Without the style attribute of an aligned column, which the Content Security Policy refuses.
-    return "<td>"
+    label = tokens[index].meta.get("label")
+    return format_html('<td data-label="{}">', label) if label else "<td>"
 
 
 RULES: dict[str, Callable[..., Any]] = {

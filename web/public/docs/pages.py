@@ -1,6 +1,7 @@
 """The pages at /docs: the Markdown files of the repository."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 from django.conf import settings
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from markdown_it.token import Token
 
+from web.display.art import art
 from web.public.docs.markdown import Document, parse, render, words_of
 
 ROOT = Path(settings.BASE_DIR)
@@ -27,6 +31,16 @@ NAMED = {
     "adr": DECISIONS,
 }
 
+# The pictures of the cards on the index.
+CARDS = {
+    "what-it-is": "first",
+    "reading-the-screen": "screen",
+    "approving": "closed",
+    "changing-or-stopping": "lost",
+    "looking-back": "ledger",
+    "your-account": "safe",
+}
+
 type Links = list[tuple[str, str | None]]
 
 
@@ -42,7 +56,7 @@ def files() -> Mapping[str, Path]:
 def page(name: str) -> Document | None:
     """Return the page with this name, or None."""
     path = files().get(name)
-    return _rendered(path) if path else None
+    return (_rendered(path) if name else _index()) if path else None
 
 
 def url_of(name: str) -> str:
@@ -69,6 +83,17 @@ def _links(children: list[Token]) -> Links:
         for opening, label in pairwise(children)
         if opening.type == "link_open"
     ]
+
+
+@cache
+def _index() -> Document:
+    """Return the index, with a picture on each of the cards for people."""
+    document = _rendered(NAMED[""])
+    html = str(document.html)
+    for name, picture in CARDS.items():
+        link = format_html('<a href="{}">', url_of(f"people/{name}"))
+        html = html.replace(link, art(picture) + link, 1)
+    return replace(document, html=SafeString(html))
 
 
 @cache

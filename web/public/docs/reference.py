@@ -60,7 +60,7 @@ def _listed() -> Iterator[str]:
     for tag, group in groupby(by_tag, key=lambda each: each[1][2]["tags"][0]):
         yield f"## {tag.replace('-', ' ').capitalize()}"
         yield "\n".join(
-            f"- [{each['summary']}](/docs/api-reference/{name}): `{method} {path}`"
+            f"- `{method}` [{each['summary']}](/docs/api-reference/{name})\\\n  `{path}`"
             for name, (method, path, each) in group
         )
     # Error codes, reasons and events, which follow the conventions, have pages of their own.
