@@ -50,9 +50,9 @@ def occurred_in_organization(
     return find_events(Criteria(organization_id=organization_id, agent_id=agent_id), events, journal)
 
 
-def entries_for_user(user_id: str, filters: Filters | None = None) -> Listing:
-    """Return the entries about the user, newest first."""
-    return Listing(Criteria(**{**asdict(filters or Filters()), "user_id": user_id}))
+def entries_for_user(user_id: str, filters: Filters | None = None, *, hidden: frozenset[str] = frozenset()) -> Listing:
+    """Return the entries about the user, newest first, without the events that a page hides."""
+    return Listing(Criteria(**{**asdict(filters or Filters()), "user_id": user_id, "hidden": hidden}))
 
 
 def decisions_for_organization(organization_id: str, since: datetime) -> Iterator[Decided | Resolved]:

@@ -14,7 +14,7 @@ from django.utils.translation import get_language, gettext
 from agents.models import Agent
 from agents.redirects import web_host
 from approvals.selectors import count_waiting
-from core import formats, marks
+from core import clock, formats, marks
 from core.languages import is_for_users
 from core.text import plain_text
 from resources.catalogue import Scope
@@ -53,6 +53,7 @@ register.filter("number", formats.number)
 register.filter("percent", formats.percent)
 register.filter("host", web_host)
 register.simple_tag(icon, name="icon")
+register.simple_tag(lambda: formats.short_day(clock.now()), name="today")
 register.simple_tag(art, name="art")
 register.filter("label_words", display.label_words)
 register.simple_tag(menu, name="docs_menu")

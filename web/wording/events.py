@@ -59,7 +59,7 @@ TITLES: Mapping[str, Words] = {
     Event.TOKEN_ISSUED: _("%(agent)s received access tokens"),
     Event.TOKEN_REFRESHED: _("%(agent)s renewed its access tokens"),
     Event.TOKEN_REVOKED: _("You revoked access tokens of %(agent)s"),
-    Event.TOKEN_REPLAYED: _("A token of %(agent)s was used twice, so its tokens were revoked"),
+    Event.TOKEN_REPLAYED: _("We stopped the session of %(agent)s: its key was used twice"),
     Event.TOKEN_INTROSPECTED: _("A service looked up a token of %(agent)s"),
     Event.RESERVATION_COMMITTED: _("A reservation of %(agent)s was completed"),
     Event.RESERVATION_VOIDED: _("A reservation of %(agent)s was cancelled"),
@@ -81,6 +81,12 @@ BY_OTHERS: Mapping[str, Words] = {
     Event.CONSENT_REVOKED: _("The access of %(agent)s was revoked"),
     Event.TOKEN_REVOKED: _("Access tokens of %(agent)s were revoked"),
     Event.AUDIT_EXPORTED: _("Entries of your history were downloaded"),
+}
+# What an agent asked to do, and what became of it. The agent comes first, so that it does not read as the user's act.
+REQUESTS: Mapping[str, Words] = {
+    "done": _("%(agent)s: %(act)s"),
+    "denied": _("%(agent)s was denied: %(act)s"),
+    "asked": _("%(agent)s asked you: %(act)s"),
 }
 DONE_BY: Mapping[str, Words] = {
     "user": _("Done by another user"),

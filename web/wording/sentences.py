@@ -17,9 +17,9 @@ from audit.events import Event, Outcome
 from core.local import listed
 from decisions.requests import Reason
 from decisions.wording import asks_user, cause_of, explain_denial, is_for_rule
-from web.wording.events import BY_OTHERS, CHANGES, DONE_BY, LABELS, RULE_LABELS, TITLES, Words
+from web.wording.events import BY_OTHERS, CHANGES, DONE_BY, LABELS, REQUESTS, RULE_LABELS, TITLES, Words
 
-# Events about one request of an agent. The title is what the agent asked to do.
+# Events about one request of an agent. The title says what the agent asked to do.
 ACTS = frozenset({Event.TOKEN_VERIFY, *LABELS})
 WITH_SCOPES = frozenset({Event.CONSENT_REQUESTED, Event.CONSENT_APPROVED, Event.TOKEN_ISSUED})
 # Markup that sets names chosen by others apart from our own words.
@@ -87,7 +87,7 @@ def _fill_html(template: Any, words: Mapping[str, str]) -> str:
 
 def _account(entry: dict[str, Any], fill: Fill, act: str) -> Account:
     return Account(
-        title=act if entry["event"] in ACTS else fill(_title(entry), _names(entry)),
+        title=fill(_title(entry), {"agent": entry["agentName"] or _("An agent"), "act": act}),
         scopes=_scopes(entry, fill),
         label=str(_label(entry)),
         why=_why(entry, fill),
@@ -98,6 +98,9 @@ def _account(entry: dict[str, Any], fill: Fill, act: str) -> Account:
 def _title(entry: dict[str, Any]) -> Words:
     """Return the template of the title. An unknown event of the past is its name."""
     event, metadata = entry["event"], entry["metadata"]
+    if event in ACTS:
+        is_denied = event == Event.TOKEN_VERIFY and entry["outcome"] == Outcome.DENIED
+        return REQUESTS["asked" if is_denied and asks_user(entry) else "denied" if is_denied else "done"]
     if event == Event.CONSENT_APPROVED and metadata.get("replacedConsentId"):
         return CHANGES["changed" if _is_changed(entry) else "confirmed"]
     if event == Event.CONSENT_EXPIRED and entry["userId"] is None:
@@ -105,10 +108,6 @@ def _title(entry: dict[str, Any]) -> Words:
     if event in BY_OTHERS and not _is_own(entry):
         return BY_OTHERS[event]
     return TITLES.get(event, event.replace("%", "%%"))
-
-
-def _names(entry: dict[str, Any]) -> dict[str, str]:
-    return {"agent": entry["agentName"] or _("An agent")}
 
 
 def _is_own(entry: dict[str, Any]) -> bool:
@@ -120,11 +119,7 @@ def _is_own(entry: dict[str, Any]) -> bool:
 
 
 def _label(entry: dict[str, Any]) -> Words:
-    """Return what became of a request. Empty for other events."""
-    if entry["event"] == Event.TOKEN_VERIFY:
-        if entry["outcome"] != Outcome.DENIED:
-            return _("Allowed")
-        return _("Asked you") if asks_user(entry) else _("Denied")
+    """Return what became of a request for the user's approval. Empty for other events."""
     return RULE_LABELS.get(entry["event"], "") if is_for_rule(entry) else LABELS.get(entry["event"], "")
 
 

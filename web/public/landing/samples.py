@@ -49,8 +49,6 @@ class Line:
 
     at: datetime
     text: str
-    is_allowed: bool
-    is_asked: bool
 
 
 def activity(agent: str) -> list[Line]:
@@ -62,12 +60,7 @@ def activity(agent: str) -> list[Line]:
         _entry(agent, Event.TOKEN_VERIFY, Outcome.ALLOWED, "email:read"),
     )
     return [
-        Line(
-            at=now - timedelta(minutes=past),
-            text=in_words(entry).title,
-            is_allowed=entry["outcome"] == Outcome.ALLOWED,
-            is_asked=entry["reason"] == Reason.APPROVAL_REQUIRED,
-        )
+        Line(now - timedelta(minutes=past), in_words(entry).title)
         for past, entry in zip((2, 12, 14), entries, strict=True)
     ]
 

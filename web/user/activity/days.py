@@ -46,7 +46,7 @@ class Line:
             return self.item.html.title
         if self.is_decided:
             return decisions_in_html(self.item.event, self.number, self.item.content["agentName"])
-        return self.item.what_of_group if self.item.is_call else self.item.html.title
+        return self.item.title_of_group if self.item.is_call else self.item.html.title
 
     @property
     def number(self) -> int:

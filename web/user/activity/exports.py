@@ -9,7 +9,6 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from accounts.recent import require_recent_sign_in, time_of_sign_in
 from audit.entries.drafts import SHORTENED, Draft
 from audit.events import Event
-from audit.selectors import entries_for_user
 from consent.selectors import consent_for_user
 from core import clock
 from core.http import SeeOther
@@ -49,8 +48,7 @@ def export(request: HttpRequest, format_name: str) -> StreamingHttpResponse:
     """Send what the filters in the URL show, up to now. The download is logged, but does not include its own entry."""
     user, now, wanted = signed_in(request), clock.now(), activity_form(request).wanted()
     wanted = replace(wanted, filters=up_to(now, wanted.filters))
-    criteria = entries_for_user(user.id, wanted.filters).criteria
-    download = Download("activity", criteria, COLUMNS, read_all(user.id, wanted))
+    download = Download("activity", wanted.listing(user.id).criteria, COLUMNS, read_all(user.id, wanted))
     draft = Draft(Event.AUDIT_EXPORTED, user_actor(request), user_id=user.id)
     return send(request, download, format_name, now, draft)
 

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 from django import forms
 from django.db.models import QuerySet
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from agents.models import Agent
 from audit.selectors import Filters
@@ -12,15 +12,14 @@ from core.text import plain_text
 from web.forms.agent_field import OwnAgentField
 from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import PeriodField
-from web.user.activity.kinds import KINDS
+from web.user.activity.kinds import KINDS, ROUTINE
 from web.user.activity.search import Wanted
 
 KIND_LABELS = [
-    ("", gettext_lazy("Everything")),
-    ("actions", gettext_lazy("What agents did")),
-    ("decisions", gettext_lazy("My decisions")),
-    ("account", gettext_lazy("My account")),
-    ("audit", gettext_lazy("Grants and sign-ins")),
+    ("", pgettext_lazy("activity", "All")),
+    ("actions", gettext_lazy("Agents")),
+    ("decisions", gettext_lazy("Decisions")),
+    ("account", gettext_lazy("Account")),
 ]
 MAX_SEARCH_LENGTH = 100
 
@@ -53,7 +52,8 @@ class ActivityForm(FilterForm):
             since=value("since"),
             until=value("until"),
         )
-        return Wanted(filters, plain_text(value("q")).lower().split())
+        hidden = frozenset[str]() if self._sent() else ROUTINE
+        return Wanted(filters, plain_text(value("q")).lower().split(), hidden)
 
     @property
     def chosen_kind(self) -> str:

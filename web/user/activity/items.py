@@ -15,7 +15,8 @@ from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
 from decisions.wording import asks_user, is_for_rule
 from resources.actions import action_title
-from web.display.labels import with_fields
+from web.display.labels import field_names
+from web.user.activity.kinds import ROUTINE
 from web.user.activity.touched import Touched, read_touched
 from web.user.approvals.headlines import say_plainly, say_summary
 from web.wording.names import NOTHING, add_names
@@ -58,8 +59,6 @@ DISPUTABLE = frozenset(
 RULE = ("limitedBy", "ruleType", "ruleIndex", "approvalStatus")
 OTHERS = frozenset({"administrator", "system"})
 CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
-# Events that agents cause all the time, and that change nothing.
-ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
 # What became of requests for the user's approval. Several about the same agent share a line, which opens to each.
 DECISIONS = frozenset({Event.APPROVAL_APPROVED, Event.APPROVAL_DENIED, Event.APPROVAL_EXPIRED})
 
@@ -98,7 +97,12 @@ class Item:
 
     @property
     def is_routine(self) -> bool:
-        return self.event in ROUTINE and not self.is_denied
+        return self.event in ROUTINE
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether the entry's page says why something was stopped."""
+        return (self.is_denied and not self.is_asked) or self.event == Event.TOKEN_REPLAYED
 
     @property
     def is_asked(self) -> bool:
@@ -121,15 +125,15 @@ class Item:
         """What the agent asked to do."""
         return summarize(self._act)
 
-    @property
-    def what(self) -> SafeString:
-        """The same as a sentence, as on the page of an approval."""
-        return say_summary(self.summary)
-
     @cached_property
     def what_of_group(self) -> SafeString:
         """The same without the target, because the entries of a line can have different ones."""
         return say_summary(summarize(_act(self.content, self.touched.without_target())))
+
+    @property
+    def title_of_group(self) -> str:
+        """The title without the target."""
+        return in_html({**self.content, "actHtml": self.what_of_group}).title
 
     @property
     def action(self) -> str:
@@ -137,26 +141,20 @@ class Item:
         return action_title(self.content["action"]) if self.content["action"] else ""
 
     @property
-    def more(self) -> SafeString:
-        """The other fields that the service sent, on one line. That an amount cannot be read is said by itself."""
-        is_said = self.touched.has_unreadable_amount
-        return with_fields(name for name in self.touched.further if not (is_said and name == "amount"))
+    def more(self) -> str:
+        """The names of the other fields that the service sent, on one line."""
+        return field_names(self.touched.further)
 
     @cached_property
     def html(self) -> Account:
         """What the entry says, as HTML."""
-        return in_html({**self.content, "actHtml": self.what} if self.is_act else dict(self.content))
+        return in_html({**self.content, "actHtml": say_summary(self.summary)} if self.is_act else dict(self.content))
 
     @cached_property
     def words(self) -> Account:
         """The same as text."""
         act = {"act": say_plainly(self.summary)} if self.is_act else {}
         return in_words({**self.content, **act})
-
-    @property
-    def decision(self) -> str:
-        """What became of the request. Empty for a call, whose outcome is shown by a pill."""
-        return "" if self.is_call else self.html.label
 
     @cached_property
     def _act(self) -> Act:
@@ -169,7 +167,14 @@ class Item:
         if self.event in DECISIONS and not is_for_rule(content):
             return (self.event,)
         if not self.is_call:
-            return (self.event, content["outcome"], self.html.title, self.html.scopes, self.decision, *self.html.notes)
+            return (
+                self.event,
+                content["outcome"],
+                self.html.title,
+                self.html.scopes,
+                self.html.label,
+                *self.html.notes,
+            )
         if touched.amount or touched.has_unreadable_amount:
             return None
         words = (self.what_of_group, tuple(touched.further), tuple(content["scopes"]), content["action"])

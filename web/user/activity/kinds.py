@@ -1,4 +1,4 @@
-"""Kinds of entries by which users filter their history. Each event about a user belongs to one of the first three."""
+"""Kinds of entries by which users filter their history. Each event about a user belongs to one, grants to two."""
 
 from audit.events import Event
 
@@ -7,11 +7,13 @@ def _of(*prefixes: str) -> frozenset[Event]:
     return frozenset(event for event in Event if event.startswith(prefixes))
 
 
-ACTIONS = _of("token.", "reservation.", "entry.")
+# Events that agents cause all the time, and that change nothing. Only filters and "Account" show them.
+ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
+ACTIONS = _of("token.", "reservation.", "entry.") - ROUTINE
 DECISIONS = _of("consent.", "approval.", "agent.paused", "agent.resumed", "agent.reported", "agents.")
-ACCOUNT = _of("user.", "developer.", "api_key.", "audit.")
-# The user's own grants, revocations and sign-ins.
-AUDIT = frozenset(
+ACCOUNT = _of("user.", "developer.", "api_key.", "audit.") | ROUTINE
+# The user's own grants and revocations.
+GRANTS = frozenset(
     {
         Event.CONSENT_APPROVED,
         Event.CONSENT_NARROWED,
@@ -20,10 +22,6 @@ AUDIT = frozenset(
         Event.CONSENT_REPLACED,
         Event.APPROVAL_APPROVED,
         Event.APPROVAL_REVOKED,
-        Event.USER_SIGNED_IN,
-        Event.USER_SIGN_IN_FAILED,
-        Event.USER_SIGNED_OUT,
-        Event.USER_SESSION_ENDED,
     }
 )
-KINDS: dict[str, frozenset[Event]] = {"actions": ACTIONS, "decisions": DECISIONS, "account": ACCOUNT, "audit": AUDIT}
+KINDS: dict[str, frozenset[Event]] = {"actions": ACTIONS, "decisions": DECISIONS, "account": ACCOUNT | GRANTS}

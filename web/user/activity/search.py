@@ -7,6 +7,7 @@ from datetime import datetime
 from django.http import HttpRequest
 
 from agents.models import Agent
+from audit.readers.search import Listing
 from audit.selectors import Filters, entries_for_user
 from core.text import plain_text
 from web.requests.paging import paginate_log
@@ -21,10 +22,14 @@ SEARCHED = 500
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to show: the filters of the log, and lowercase words that must all occur."""
+    """What to show: the filters of the log, lowercase words that must all occur, and events that are hidden."""
 
     filters: Filters
     words: Sequence[str] = ()
+    hidden: frozenset[str] = frozenset()
+
+    def listing(self, user_id: str) -> Listing:
+        return entries_for_user(user_id, self.filters, hidden=self.hidden)
 
     def accepts(self, item: Item) -> bool:
         return item.has(self.words)
@@ -42,7 +47,7 @@ class Sheet:
 
 def read_sheet(request: HttpRequest, user_id: str, wanted: Wanted, agents: Mapping[str, Agent]) -> Sheet:
     """Return the page of the user's ledger that `?cursor=` asks for."""
-    listing = entries_for_user(user_id, wanted.filters)
+    listing = wanted.listing(user_id)
     page = paginate_log(request, listing, SEARCHED if wanted.words else READ)
     names = {agent.id: plain_text(agent.name) for agent in agents.values()}
     read = read_items(page.items, user_id, agent_names=names, with_services=bool(wanted.words))
@@ -56,5 +61,5 @@ def read_sheet(request: HttpRequest, user_id: str, wanted: Wanted, agents: Mappi
 
 def read_all(user_id: str, wanted: Wanted) -> Iterator[list[Item]]:
     """Yield all matching entries, newest first, in batches."""
-    for entries in entries_for_user(user_id, wanted.filters).pages(READ):
+    for entries in wanted.listing(user_id).pages(READ):
         yield [item for item in read_items(entries, user_id) if wanted.accepts(item)]

@@ -1,7 +1,8 @@
 """The user's own history: the ledger with its filters, and one entry."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 
 from audit.events import Event
 from audit.selectors import entry_for_user
@@ -18,17 +19,14 @@ from web.user.activity.items import read_items
 from web.user.activity.search import read_sheet
 
 
-def activity_form(request: HttpRequest, kind: str = "") -> ActivityForm:
-    """Return the filters in the URL. A kind in the path overrides the one in the query."""
-    data = request.GET.copy()
-    if kind:
-        data["kind"] = kind
-    return ActivityForm(data, agents=agents_of_user(signed_in(request)))
+def activity_form(request: HttpRequest) -> ActivityForm:
+    """Return the filters in the URL."""
+    return ActivityForm(request.GET, agents=agents_of_user(signed_in(request)))
 
 
 @user_page
-def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
-    form = activity_form(request, kind)
+def activity(request: HttpRequest) -> HttpResponse:
+    form = activity_form(request)
     sheet = read_sheet(request, signed_in(request).id, form.wanted(), form.agents_by_id)
     context = {
         "form": form,
@@ -40,6 +38,12 @@ def activity(request: HttpRequest, kind: str = "") -> HttpResponse:
         "query": form.query(),
     }
     return render(request, "web/user/activity/activity.html", context)
+
+
+@user_page
+def audit(request: HttpRequest) -> HttpResponse:
+    """Redirect from where grants and sign-ins were listed."""
+    return redirect(f"{reverse('web:activity')}?kind=account")
 
 
 @user_page

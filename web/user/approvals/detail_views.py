@@ -1,6 +1,6 @@
 """The page of one request, where the user decides it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -9,24 +9,23 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts.models import User
 from accounts.recent import is_recent, time_of_sign_in
 from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
-from approvals.history import History, read_history, standing_for_user
+from approvals.history import read_history, standing_for_user
 from approvals.models import Approval
 from approvals.selectors import approval_for_user, approvals_for_user
 from approvals.services import approve_approval, deny_approval, require_active, revoke_approval
 from audit.selectors import Filters, entries_for_user
 from core import clock
 from core.errors import DomainError, Invalid, NotFound
-from core.formats import number
 from core.http import SeeOther
 from web.forms.fields import read_whole
 from web.requests.access import for_users, posted_from, signed_in, user_actor, user_form
 from web.requests.ids import ID
 from web.user.activity.items import read_items
+from web.user.activity.kinds import ROUTINE
 from web.user.approvals.asked import describe
 from web.user.approvals.outcomes import next_request, title_of
 from web.user.approvals.problems import INACTIVE, problem_of
@@ -141,26 +140,14 @@ def _beside(user: User, found: Approval, now: datetime, error: DomainError | Non
     history = read_history(user, now, agent_id=found.agent_id)
     is_live = found.consent.status_at(now) == found.consent.Status.APPROVED
     may_offer = partial(_may_offer, found, user, now, error)
-    entries, _older = entries_for_user(user.id, Filters(agent_id=found.agent_id)).page("", RECENT)
+    entries, _older = entries_for_user(user.id, Filters(agent_id=found.agent_id), hidden=ROUTINE).page("", RECENT)
     return {
         "rule": rule_about(found, history, standing_for_user(user, now), may_offer) if is_live else None,
-        "asks": _how_often(history),
+        "asked_in_hour": history.since(now - timedelta(hours=1)),
+        "asked_in_month": len(history.times),
+        "is_cut": history.is_cut,
         "recent": read_items(entries, user.id, agent_names={found.agent_id: found.agent.name}, with_services=False),
     }
-
-
-def _how_often(history: History) -> str:
-    """Return how often the agent asked, and how often it was approved, in a sentence."""
-    if history.is_cut:
-        return _("Asked you more than %(number)s times in the last 30 days.") % {"number": number(history.number)}
-    if history.number == 1:
-        return _("Its first request in 30 days.")
-    text = ngettext(
-        "Asked you %(number)s time in 30 days, you approved %(approved)s.",
-        "Asked you %(number)s times in 30 days, you approved %(approved)s.",
-        history.number,
-    )
-    return text % {"number": number(history.number), "approved": number(history.approved)}
 
 
 def _may_offer(found: Approval, user: User, now: datetime, error: DomainError | None) -> bool:

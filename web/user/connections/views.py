@@ -29,6 +29,7 @@ from web.requests.access import signed_in, user_actor, user_form, user_page
 from web.requests.paging import paginate
 from web.user.activity.days import Line, lay_out
 from web.user.activity.items import read_items
+from web.user.activity.kinds import ROUTINE
 from web.user.approvals.asked import Outline, outlines
 from web.user.connections.cards import LIVE, Connection, describe_connections
 from web.user.connections.limits.form import LimitFields
@@ -158,7 +159,7 @@ def _show(
 def _recent(request: HttpRequest, shown: Connection) -> list[Line]:
     """Return the last entries about the agent in the lines of the ledger."""
     user, agent = signed_in(request), shown.consent.agent
-    rows, _older = entries_for_user(user.id, Filters(agent_id=agent.id)).page("", RECENT)
+    rows, _older = entries_for_user(user.id, Filters(agent_id=agent.id), hidden=ROUTINE).page("", RECENT)
     items = read_items(rows, user.id, agent_names={agent.id: plain_text(agent.name)}, with_services=False)
     return [line for day in lay_out(items, {})[0] for line in day.lines]
 

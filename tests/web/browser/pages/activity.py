@@ -113,7 +113,7 @@ GROUPS = [
             "/activity",
             "/activity?outcome=denied&since=2026-01-01&q=email&agent=SmartMail",
             "/activity?q=nothing",
-            "/activity/audit",
+            "/activity?kind=account",
             "/activity/{long}",
             "/activity/{written}",
             "/activity/{asked}",

@@ -19,7 +19,7 @@ from tests.shared import cases
 from tests.web.ledger import say_about, shown_entries, words_of
 from tests.web.markup import text_of
 from tests.world import make_agent
-from web.user.activity.kinds import ACCOUNT, ACTIONS, DECISIONS, KINDS
+from web.user.activity.kinds import ACCOUNT, ACTIONS, DECISIONS, KINDS, ROUTINE
 from web.wording.events import TITLES
 from web.wording.sentences import ACTS, in_words
 
@@ -39,7 +39,7 @@ def test_shows_what_was_allowed_and_what_it_touched(as_ada, say):
     words = words_of(as_ada)
     assert "Send email as you for €12.50: anna@example.com (Report.pdf)" in words
     assert words.count("€12.50") == 1
-    assert "Denied" not in words
+    assert "denied" not in words
 
 
 def test_says_what_was_done_not_the_permission_that_covers_it(as_ada, say):
@@ -56,7 +56,7 @@ def test_names_what_else_the_service_said(as_ada, say):
     context = {"recipient": "anna@example.com", "account": "DE1", "c,c": "eve@evil.example"}
     context |= {"verb": "send", "ip": "203.0.113.7"}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
-    assert 'anna@example.com with an account and "c,c"' in words_of(as_ada)
+    assert 'anna@example.com Also states: account, "c,c"' in words_of(as_ada)
 
 
 @cases(
@@ -67,7 +67,7 @@ def test_names_what_else_the_service_said(as_ada, say):
             "Send email as you: [",
         ),
         (["anna", "bob", "", "eve"], "Send email as you: anna, bob, , eve"),
-        ([{"address": "eve@evil.example"}], "with a recipient"),
+        ([{"address": "eve@evil.example"}], "Also states: recipient"),
     ],
 )
 def test_a_recipient_in_a_list_is_not_left_out_silently(as_ada, say, recipient, shown):
@@ -84,7 +84,7 @@ def test_an_amount_that_cannot_be_read_is_not_shown_as_one(as_ada, say):
             personal={"context": context, "amount": {"unreadable": True}},
         )
     words = words_of(as_ada)
-    assert words.count("Its amount cannot be read.") == 2
+    assert words.count("Its amount cannot be read. Also states: amount") == 2
     assert "€" not in words
 
 
@@ -99,7 +99,7 @@ def test_a_long_context_still_names_what_it_touched(as_ada, say):
     shortened = {"size": 9000, "sha256": "00", "beginning": '{"recip', "fields": fields, "named": named}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"shortenedContext": shortened})
     words = words_of(as_ada)
-    assert "Send email as you: anna@example.com (Order 7) with a message" in words
+    assert "Send email as you: anna@example.com (Order 7) Also states: text" in words
 
 
 @cases("value", [{"id": 1}, None, True, ["a", "b", "c", "d"], 7, "x" * 900, "<b>&\u202e"])
@@ -112,13 +112,13 @@ def test_any_value_of_a_context_can_be_shown(as_ada, say, value):
 def test_a_denial_shows_the_reason_and_leads_to_the_explanation(as_ada, say):
     entry_id = say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"], metadata=LACKS)
     words = words_of(as_ada)
-    assert "Send email as you Denied Why?" in words
+    assert "SmartMail was denied: Send email as you Why?" in words
     assert f'href="/activity/{entry_id}#why">Why?' in text_of(as_ada, "/activity")
 
 
 def test_a_request_that_waits_for_the_user_is_not_a_denial(as_ada, say):
     say(outcome=Outcome.DENIED, reason="approval_required", scopes=["email:send"])
-    assert "Send email as you Asked you" in words_of(as_ada)
+    assert "SmartMail asked you: Send email as you" in words_of(as_ada)
     assert "Why?" not in words_of(as_ada)
 
 
@@ -136,7 +136,7 @@ def test_a_denial_never_shares_a_line_with_what_was_allowed(as_ada, say):
     for outcome, reason in [(Outcome.ALLOWED, None), (Outcome.DENIED, "insufficient_scope")] * 3:
         say(outcome=outcome, reason=reason, scopes=["email:send"])
     words = words_of(as_ada)
-    assert words.count("Send email as you 3 times Denied Why?") == 1
+    assert words.count("SmartMail was denied: Send email as you 3 times Why?") == 1
     assert words.count("3 times") == 2
 
 
@@ -217,7 +217,7 @@ def test_all_events_of_a_consent_are_sentences(as_ada, granted):
 
 def test_only_the_names_of_others_are_set_apart(as_ada, say):
     say(event=Event.TOKEN_REFRESHED)
-    page = as_ada.get("/activity").content.decode()
+    page = as_ada.get("/activity?kind=account").content.decode()
     assert '><bdi class="named">SmartMail</bdi> renewed its access tokens</a>' in page
     assert ">You created an account</a>" in page
 
@@ -225,7 +225,7 @@ def test_only_the_names_of_others_are_set_apart(as_ada, say):
 def test_the_amount_of_a_denied_payment_does_not_look_paid(as_ada, say):
     personal = {"amount": {"value": "12.50", "currency": "EUR"}, "context": {"recipient": "Shop"}}
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["payments:charge"], personal=personal)
-    assert "Take payments from you for €12.50: Shop Denied" in words_of(as_ada)
+    assert "SmartMail was denied: Take payments from you for €12.50: Shop" in words_of(as_ada)
 
 
 def test_denials_of_one_line_say_why_once(as_ada, say):
@@ -287,19 +287,21 @@ def test_entries_can_be_filtered_by_the_url(as_ada, granted, say, world, develop
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"], metadata=LACKS)
     assert "You allowed Ledgerbot" not in words_of(as_ada, agent=granted.agent_id)
     assert "You allowed" not in words_of(as_ada, outcome="denied")
-    assert "Send email as you Denied" in words_of(as_ada, outcome="denied")
+    assert "was denied: Send email as you" in words_of(as_ada, outcome="denied")
 
 
 def test_kinds_select_events(as_ada, granted, say):
     say(outcome=Outcome.ALLOWED, scopes=["email:read"])
     found = {kind: words_of(as_ada, kind=kind) for kind in ("actions", "decisions", "account")}
     has = {
-        kind: [one in words for one in ("Read your email", "You allowed", "created an")]
+        kind: [one in words for one in ("SmartMail: Read your email", "You allowed", "created an")]
         for kind, words in found.items()
     }
-    assert has["actions"] == [True, False, False]
-    assert has["decisions"][1:] == [True, False]
-    assert has["account"] == [False, False, True]
+    assert has == {
+        "actions": [True, False, False],
+        "decisions": [False, True, False],
+        "account": [False, True, True],
+    }
 
 
 def test_each_event_about_a_user_has_one_kind():
@@ -311,13 +313,31 @@ def test_each_event_about_a_user_has_one_kind():
     assert all(events <= set(Event) for events in KINDS.values())
 
 
-def test_the_audit_shows_grants_revocations_and_sign_ins_only(as_ada, granted, say):
+def test_account_has_grants_revocations_and_sign_ins(as_ada, granted, say):
     say(outcome=Outcome.ALLOWED, scopes=["email:send"])
     say(event=Event.USER_SIGNED_IN, agent_id=None)
-    say(event=Event.USER_MAILS_CHANGED, agent_id=None)
     as_ada.post(f"/connections/{granted.id}/revoke")
-    events = set(shown_entries(as_ada, "/activity/audit").values())
-    assert events == {"user.signed_in", "consent.approved", "consent.revoked"}
+    events = set(shown_entries(as_ada, as_ada.get("/activity/audit")["Location"]).values())
+    assert {"user.signed_in", "consent.approved", "consent.revoked"} <= events
+    assert "token.verify" not in events
+
+
+def test_tokens_are_shown_only_by_filters_and_under_account(as_ada, ada, granted, say):
+    with transaction.atomic():
+        for event in ROUTINE:
+            record(Draft(event, Actor("agent"), user_id=ada.id, agent_id=granted.agent_id))
+    hidden = set(map(str, ROUTINE))
+    assert not hidden & set(shown_entries(as_ada).values())
+    assert not hidden & set(shown_entries(as_ada, kind="actions").values())
+    assert not hidden & set(shown_entries(as_ada, f"/connections/{granted.id}").values())
+    assert hidden <= set(shown_entries(as_ada, kind="account").values())
+    assert hidden <= set(shown_entries(as_ada, agent=granted.agent_id).values())
+
+
+def test_a_token_that_was_used_twice_is_explained(as_ada, say):
+    entry_id = say(event=Event.TOKEN_REPLAYED)
+    assert "We stopped the session of SmartMail: its key was used twice Why?" in words_of(as_ada)
+    assert "Why we stopped it" in words_of(as_ada, f"/activity/{entry_id}")
 
 
 @cases("text", ["send EMAIL", "email:send", "mail.example", "Send  as"])
