@@ -41,8 +41,10 @@ MARKS = {
     "activity": ("text=Filter", "text=Read your email", "text=Why?"),
     "account": ("main >> text=Profile", ".button:has-text('Add a passkey')", "h2:has-text('Authenticator app')"),
 }
-# Scrolls to an element below the fold.
-SHOW = "(element) => { element.style.scrollMarginBlockEnd = '16px'; element.scrollIntoView({ block: 'nearest' }); }"
+# Scrolls the first element to the top if the last one is below the fold.
+SHOW = """([first, last]) => {
+  if (last.getBoundingClientRect().bottom > innerHeight) scrollBy(0, first.getBoundingClientRect().top - 20);
+}"""
 # Widens the margin, for the numbers.
 WIDEN = "(pixels) => { document.documentElement.style.paddingInlineStart = `${pixels}px`; }"
 # Puts a number in the margin beside the first line of an element, or on its corner if something is between.
@@ -127,7 +129,7 @@ def test_take_pictures(open_tab: Any, paths: dict[str, str]) -> None:
             tab.page.evaluate("document.fonts.ready")
             tab.page.evaluate(WIDEN, MARGIN)
             marked = [tab.page.locator(f"{selector} >> visible=true").first for selector in MARKS[name]]
-            marked[-1].evaluate(SHOW)
+            tab.page.evaluate(SHOW, [marked[0].element_handle(), marked[-1].element_handle()])
             for number, element in enumerate(marked, 1):
                 element.evaluate(MARK, number)
             picture = tab.devtools.send("Page.captureScreenshot", {"format": "webp", "quality": QUALITY})

@@ -111,6 +111,13 @@ def test_a_weak_password_is_an_error_of_its_field(client: Client, required: None
     assert not PendingRegistration.objects.exists()
 
 
+def test_one_sentence_says_what_a_password_needs(client: Client) -> None:
+    text = client.get("/accounts/signup/").content.decode()
+    assert re.findall(r'field__help" id="[^"]+">(.*?)</div>', text) == [
+        "At least 8 characters, and not a common password."
+    ]
+
+
 def test_the_password_is_not_shown_again(client: Client) -> None:
     assert b"s3cret-but-not-email" not in sign_up(client, password1="s3cret-but-not-email", email="x").content
 
