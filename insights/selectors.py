@@ -42,6 +42,12 @@ def find_coverage() -> Coverage:
     return Coverage(*found)
 
 
+def has_history(organization_id: str, now: datetime) -> bool:
+    """Return whether anything was decided before yesterday, in UTC. One range of the primary key."""
+    days = _rows(organization_id, [Kind.DECISION], None).filter(unit=Unit.DAY, start__lt=floor_day(now - DAY))
+    return bool(days.exists())
+
+
 def decisions_by_outcome(organization_id: str, window: Window) -> dict[str, int]:
     """Return the number of decisions in the window by outcome, by one query.
 

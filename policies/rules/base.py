@@ -130,14 +130,16 @@ class Rule(BaseModel, ABC):
         """Return what the request means for a guard against data flows, to be decided and recorded with it."""
         return None
 
-    def sentence(self, titles: Titles | None = None) -> str:
+    def sentence(self, titles: Titles | None = None, *, names: Titles | None = None) -> str:
         """Return the rule in words, with what it concerns, in the reader's language, without a final period.
 
-        The sentence is for developers. With `titles`, it is for users.
+        The sentence is for developers. With `titles`, it is for users. `names` are titles of actions for developers.
         """
-        if self.lists_actions or not self.actions:
+        if self.lists_actions:
+            return self.in_words(titles or names)
+        if not self.actions:
             return self.in_words(titles)
-        actions = list_actions(self.actions, titles)
+        actions = list_actions(self.actions, titles or names)
         return _("For %(actions)s: %(rule)s") % {"actions": actions, "rule": self.in_words(titles)}
 
     @abstractmethod

@@ -113,9 +113,9 @@ def readable_rules(raw: Any) -> list[Rule]:
     return [rule for rule in map(find_rule, items) if rule is not None]
 
 
-def sentence_of(rule: Rule | None, titles: Titles | None = None) -> str:
+def sentence_of(rule: Rule | None, titles: Titles | None = None, *, names: Titles | None = None) -> str:
     """Return a stored rule in words. None, which cannot be read, denies everything, and its sentence says so."""
-    return rule.sentence(titles) if rule else gettext("This rule is invalid, so it denies everything")
+    return rule.sentence(titles, names=names) if rule else gettext("This rule is invalid, so it denies everything")
 
 
 def sentences(raw_rules: Iterable[Any], titles: Titles | None = None) -> list[str]:

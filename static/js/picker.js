@@ -4,7 +4,8 @@
 const words = (text) => text.toLowerCase().split(/\s+/).filter(Boolean);
 
 const find = (list, wanted) => {
-  for (const group of list.querySelectorAll("details")) {
+  const groups = [...list.querySelectorAll("details:not(.picker__rest)")];
+  for (const group of groups) {
     const name = group.querySelector("summary > :first-child").textContent;
     const boxes = [...group.querySelectorAll("label")];
     for (const box of boxes) {
@@ -14,7 +15,12 @@ const find = (list, wanted) => {
     group.hidden = boxes.every((box) => box.hidden);
     group.open = !group.hidden && (wanted.length > 0 || boxes.some((box) => box.querySelector(":checked")));
   }
-  list.querySelector("[data-none]").hidden = Boolean(list.querySelector("details:not([hidden])"));
+  const rest = list.querySelector(".picker__rest");
+  if (rest) {
+    rest.hidden = !rest.querySelector("details:not([hidden])");
+    rest.open = Boolean(rest.querySelector("details[open]"));
+  }
+  list.querySelector("[data-none]").hidden = groups.some((group) => !group.hidden);
 };
 
 const RISKS = ["low", "standard", "high", "critical"];

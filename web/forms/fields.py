@@ -19,6 +19,7 @@ SUNDAY = 7
 MAX_DIGITS = 9
 # The attributes of an input for an id or an address, which is not a text in the user's language.
 CODE_INPUT = {"spellcheck": "false", "autocapitalize": "off", "autocomplete": "off", "translate": "no"}
+LINES_INPUT = {"spellcheck": "false", "autocapitalize": "off"}
 UNITS = ((1, _("seconds")), (60, _("minutes")), (3600, _("hours")), (86400, _("days")))
 
 
@@ -41,7 +42,7 @@ class IdSelect(forms.Select):
 class LinesField(forms.CharField):
     """Text with one item per line. The value is the list of non-empty lines."""
 
-    widget = forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "autocapitalize": "off"})
+    widget = forms.Textarea(attrs={**LINES_INPUT, "rows": 4})
 
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(value) if isinstance(value, list | tuple) else value

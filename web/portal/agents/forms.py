@@ -1,6 +1,6 @@
 """Forms for agents, for rotating credentials, and for becoming a developer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 from django import forms
@@ -14,9 +14,10 @@ from agents.links import FIELDS as LINKS
 from agents.links import check_links
 from agents.services import check_redirect_uris
 from core.errors import DomainError, Invalid
+from policies.models import Policy
 from resources.catalogue import Scope
-from web.forms.fields import LinesField, PlainField, show_in
-from web.portal.agents.scope_picker import Service, services
+from web.forms.fields import LINES_INPUT, LinesField, PlainField, show_in
+from web.portal.agents.scope_picker import NONE_REFUSED, Service, services
 
 MAX_NAME, MAX_DESCRIPTION = 100, 500
 OVERLAPS = (
@@ -76,20 +77,25 @@ class AgentForm(forms.Form):
             "Must use https, http on localhost, or your app's own scheme. Must match exactly. For a first try, "
             "http://localhost/callback is enough: nothing has to answer there."
         ),
+        widget=forms.Textarea(attrs={**LINES_INPUT, "rows": 2}),
     )
     allowed_scopes = forms.MultipleChoiceField(label=_("Allowed scopes"), widget=forms.CheckboxSelectMultiple)
 
-    def __init__(self, *args: Any, scopes: Sequence[Scope], **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, scopes: Sequence[Scope], refused: Mapping[str, Policy] = NONE_REFUSED, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.scopes = scopes
+        self.scopes, self.refused = scopes, refused
         self.fields["allowed_scopes"].choices = [(one.id, one.title) for one in scopes]  # type: ignore[attr-defined]
 
     @classmethod
-    def from_draft(cls, data: QueryDict, *, scopes: Sequence[Scope]) -> Self:
+    def from_draft(
+        cls, data: QueryDict, *, scopes: Sequence[Scope], refused: Mapping[str, Policy] = NONE_REFUSED
+    ) -> Self:
         """Return a form with the values entered so far, without errors for missing or invalid ones."""
         known = {scope.id for scope in scopes}
         chosen = [one for one in data.getlist("allowed_scopes") if one in known]
-        return cls(initial={**data.dict(), "allowed_scopes": chosen}, scopes=scopes)
+        return cls(initial={**data.dict(), "allowed_scopes": chosen}, scopes=scopes, refused=refused)
 
     @property
     def draft(self) -> dict[str, Any]:
@@ -105,7 +111,18 @@ class AgentForm(forms.Form):
     def services(self) -> list[Service]:
         """The scopes grouped by service, as the page shows them."""
         searched = self.data.get(SEARCH) or self.initial.get(SEARCH) or ""
-        return services(self.scopes, self["allowed_scopes"].value() or (), str(searched))
+        found = services(self.scopes, self["allowed_scopes"].value() or (), str(searched), self.refused)
+        return sorted(found, key=lambda service: not service.is_first)
+
+    @property
+    def folded(self) -> list[Service]:
+        """The services that the page shows only if they are unfolded."""
+        return [service for service in self.services if not service.is_first]
+
+    @property
+    def unfolds(self) -> bool:
+        """Whether it shows them from the beginning, because the search found some of their scopes."""
+        return any(service.is_open for service in self.folded)
 
     def clean(self) -> dict[str, Any]:
         """Also run the checks of the services, so that the page shows all errors at once."""

@@ -23,7 +23,9 @@ from decisions.whatif.rehearsal import Call, Rehearsed, RehearsedAgent, rehearse
 from decisions.whatif.simulation import throttle_simulation
 from decisions.wording import Words, explain_denial
 from developers.models import Developer
+from policies.refusals import refused_scopes
 from policies.rules import title_of
+from policies.selectors import policies_in_force
 from resources.catalogue import Scope
 from web.forms.context_field import ContextField
 from web.forms.fields import IdSelect, PlainField
@@ -114,7 +116,14 @@ def trial(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResp
         granted = grants(answered, screen)
         context = {"agent": agent, "asked": asked, "answered": answered, "grants": granted}
         return _result(request, context, asked, answered)
-    context = {"asked": asked, **facts_of(screen.asked), **show_screen(screen, answered)}
+    in_force = policies_in_force(developer.organization_id, agent.id)
+    refused = refused_scopes(in_force, [scope.id for scope in asked.offered])
+    context = {
+        "asked": asked,
+        "offered": [(scope, refused.get(scope.id)) for scope in asked.offered],
+        **facts_of(screen.asked),
+        **show_screen(screen, answered),
+    }
     return render(request, "web/portal/agents/trial_consent.html", context, status=422 if answered.problem else 200)
 
 

@@ -22,7 +22,9 @@ from core.http import SeeOther
 from developers.models import Developer
 from insights.selectors import decisions_per_hour
 from insights.windows import last_24_hours
-from resources.catalogue import Scope, describe_scopes
+from policies.refusals import refused_scopes
+from policies.selectors import policies_in_force
+from resources.catalogue import describe_scopes
 from web.portal.agents.forms import SEARCH, AgentFilterForm, AgentForm, AgentSettingsForm
 from web.portal.agents.preview import preview
 from web.portal.agents.scope_picker import MAX_SEARCH, offered_scopes
@@ -56,7 +58,7 @@ def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
 @developer_form
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Register an agent or, with the "preview" button, show what users would see."""
-    form = _form(request, offered_scopes(developer.organization_id), initial={})
+    form = _form(request, developer, None, initial={})
     if form.is_valid():
         throttle_agents(developer.organization_id)
         try:
@@ -102,8 +104,7 @@ def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRespo
         "privacy_url": agent.privacy_url,
         "logo_url": logo_source(agent),
     }
-    scopes = offered_scopes(developer.organization_id, agent.allowed_scopes)
-    form = _form(request, scopes, initial=initial, form_class=AgentSettingsForm)
+    form = _form(request, developer, agent, initial=initial, form_class=AgentSettingsForm)
     if form.is_valid():
         changes, actor = {**form.cleaned_data}, developer_actor(request, developer)
         logo = {"logo_url": changes.pop("logo_url"), "fetches_again": changes.pop("fetch_again")}
@@ -136,16 +137,21 @@ def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]
 
 def _form(
     request: HttpRequest,
-    scopes: Sequence[Scope],
+    developer: Developer,
+    agent: Agent | None,
     *,
     initial: dict[str, Any],
     form_class: type[AgentForm] = AgentForm,
 ) -> AgentForm:
+    organization_id = developer.organization_id
+    scopes = offered_scopes(organization_id, agent.allowed_scopes if agent else ())
+    in_force = policies_in_force(organization_id, agent.id if agent else "")
+    known = {"scopes": scopes, "refused": refused_scopes(in_force, [scope.id for scope in scopes])}
     if request.method != "POST":
         kept = take_form(request)
-        return form_class.from_draft(kept, scopes=scopes) if kept else form_class(initial=initial, scopes=scopes)
+        return form_class.from_draft(kept, **known) if kept else form_class(initial=initial, **known)
     is_preview = "preview" in request.POST
-    return form_class.from_draft(request.POST, scopes=scopes) if is_preview else form_class(request.POST, scopes=scopes)
+    return form_class.from_draft(request.POST, **known) if is_preview else form_class(request.POST, **known)
 
 
 def _edit_page(

@@ -34,12 +34,11 @@ PERIODS = (
     Period("30d", gettext_lazy("30 days"), 30 * DAY, DAY),
     Period("90d", gettext_lazy("90 days"), 90 * DAY, 3 * DAY),
 )
-DEFAULT = PERIODS[1]
+DAY_ALONE, DEFAULT = PERIODS[:2]
 
 
-def find_period(name: str) -> Period:
-    """Return the period with this name, or the default one."""
-    return next((period for period in PERIODS if period.name == name), DEFAULT)
+def find_period(name: str) -> Period | None:
+    return next((period for period in PERIODS if period.name == name), None)
 
 
 def step_name(start: datetime, step: timedelta) -> str:

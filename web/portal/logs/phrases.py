@@ -43,27 +43,28 @@ STEPS: Mapping[Step, Any] = {
     Step.ABANDONED: _("Abandoned"),
 }
 
-# What the search takes besides the filters with own fields: an example, and what it finds.
+# What the search takes besides the filters with own fields: an example, and what it finds. The page has a name of the
+# organization instead of one here. An ellipsis stands for the rest of an ID.
 SEARCHES = (
-    ("agent:Postie", _("an agent, by its name, ID or client ID")),
-    ("outcome:denied", _("what was allowed, denied or recorded")),
-    ("since:2h", _("the last two hours. Also 30m, 7d, a date or a time")),
-    ("until:2026-11-27T14:00", _("what happened before a date or a time")),
-    ("event:token.verify", _("a kind of entry")),
-    ("action:email:send", _("an action or a scope that was asked for")),
-    ("scope:email:send", _("entries with this scope")),
-    ("user:usr_…", _("a user, by the ID that your agent knows")),
-    ("reason:policy_denied", _("why it was denied. Use reason:token for any problem with the token")),
-    ('policy:"Max spend"', _("a policy that denied, by its name or ID")),
-    ("rule:rate_limit", _("a type of rule that denied")),
+    ("agent:Postie", _("An agent, by its name, ID or client ID")),
+    ("outcome:denied", _("What was allowed, denied or recorded")),
+    ("since:2h", _("The last two hours. Also 30m, 7d, a date or a time")),
+    ("until:2026-11-27T14:00", _("What happened before a date or a time")),
+    ("event:token.verify", _("A kind of entry")),
+    ("action:email:send", _("An action or a scope that was asked for")),
+    ("scope:email:send", _("Entries with this scope")),
+    ("user:usr_…", _("A user, by the ID that your agent knows")),
+    ("reason:policy_denied", _("Why it was denied. Use reason:token for any problem with the token")),
+    ('policy:"Max spend"', _("A policy that denied, by its name or ID")),
+    ("rule:rate_limit", _("A type of rule that denied")),
     (
         "decider:user",
-        _("denied by a limit of the user (user), another organization (others) or a scope that asks (none)"),
+        _("Denied by a limit of the user (user), another organization (others) or a scope that asks (none)"),
     ),
-    ("request:req_…", _("one request")),
-    ("consent:cns_…", _("one grant")),
-    ("server:Mail", _("a resource server, by its name or ID")),
-    ("actor:service", _("who acted: service, agent, user, developer, administrator, system or anonymous")),
-    ("step:asked", _("requests for consent: asked, allowed, partly, denied or abandoned")),
-    ("declined:email:send", _("a scope that users left out")),
+    ("request:req_…", _("One request")),
+    ("consent:cns_…", _("One grant")),
+    ("server:Mail", _("A resource server, by its name or ID")),
+    ("actor:service", _("Who acted: service, agent, user, developer, administrator, system or anonymous")),
+    ("step:asked", _("Requests for consent: asked, allowed, partly, denied or abandoned")),
+    ("declined:email:send", _("A scope that users left out")),
 )

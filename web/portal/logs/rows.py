@@ -13,6 +13,7 @@ from core.formats import relative
 from core.text import plain_text
 from decisions.wording import Explanation, explain_denial
 from policies.rules import title_of
+from resources.actions import action_title
 from web.portal.logs.names import OwnNames
 from web.portal.logs.phrases import ACTORS
 
@@ -45,6 +46,11 @@ class LogRow:
         """The action or the first requested scope, or the event if there is neither."""
         asked = [one for one in (self.content["action"], *self.content["scopes"]) if one]
         return plain_text(asked[0]) if asked else self.entry.event
+
+    @property
+    def title(self) -> str:
+        """What was asked for in words, if the catalogue has it, else `what`."""
+        return action_title(self.what)
 
     @property
     def more(self) -> int:

@@ -1,8 +1,9 @@
 """The organization's log: the table with its filters, and one entry."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,9 +15,10 @@ from core.http import SeeOther
 from developers.models import Developer
 from web.portal.logs.detail import describe, read_detail
 from web.portal.logs.forms import LogFilterForm
-from web.portal.logs.names import OwnNames, suggested_names
+from web.portal.logs.names import AGENT, POLICY, SERVER, OwnNames, suggested_names
 from web.portal.logs.phrases import SEARCHES
 from web.portal.logs.rows import LogRow, read_rows
+from web.portal.logs.search import write_search
 from web.requests.access import developer_page
 from web.requests.ids import ID
 from web.requests.paging import paginate_log
@@ -24,6 +26,7 @@ from web.requests.paging import paginate_log
 ROWS = 25
 # The log has no index of request ids that callers chose, so a search for one reads this many entries at a time.
 SEARCHED = 500
+NAMED = {"agent": AGENT, "policy": POLICY, "server": SERVER}
 
 
 @developer_page
@@ -45,10 +48,21 @@ def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
         "query": form.query(),
         "row_query": form.query(cursor=page.cursor),
         "is_unclear": not form.is_valid(),
-        "searches": SEARCHES,
+        "searches": list(_examples(own)),
         "detail": describe(row) if row else None,
     }
     return render(request, "web/portal/logs/logs.html", context)
+
+
+def _examples(own: OwnNames) -> Iterator[tuple[str, Any, bool]]:
+    """Yield each example of a search, what it finds, and whether it can be tried as it is."""
+    for example, words in SEARCHES:
+        field = example.partition(":")[0]
+        if field in NAMED:
+            name = next(iter(own.of_kind(NAMED[field]).values()), "")
+            yield write_search({field: name}) if name else example, words, bool(name)
+        else:
+            yield example, words, "…" not in example
 
 
 @developer_page

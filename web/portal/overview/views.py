@@ -1,6 +1,7 @@
 """The portal's overview: first the steps of the first run, later figures and denials. Also the form to join."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +21,7 @@ from developers.selectors import developer_for_user
 from developers.services import join_as_developer
 from web.portal.agents.forms import DeveloperForm
 from web.portal.logs.names import OwnNames
-from web.portal.logs.rows import read_rows
+from web.portal.logs.rows import LogRow, read_rows
 from web.portal.overview.figures import attention, decided_in_a_day, figures_of
 from web.portal.overview.quickstart.samples import LANGUAGES, sample
 from web.portal.overview.quickstart.steps import EVENTS, LAST, stages
@@ -29,7 +30,15 @@ from web.requests.access import developer_page, enter_portal, signed_in, user_ac
 from web.requests.kept_post import keeps_form, take_initial
 
 DENIED = Filters(event=Event.TOKEN_VERIFY, outcome=Outcome.DENIED)
-DENIALS = 8
+DENIALS, READ = 8, 40
+
+
+@dataclass(slots=True)
+class Repeated:
+    """The newest of several denials that are alike, and how many of them were read."""
+
+    row: LogRow
+    number: int = 0
 
 
 @user_form
@@ -42,7 +51,7 @@ def overview(request: HttpRequest) -> HttpResponseBase:
 def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the first run until the log has a verify request, and then figures and denials."""
     organization_id, log = developer.organization_id, take_snapshot()
-    denied = newest_for_organization(log, organization_id, DENIED, DENIALS)
+    denied = newest_for_organization(log, organization_id, DENIED, READ)
     if not denied and LAST not in (occurred := occurred_in_organization(organization_id, EVENTS, journal=log.prepared)):
         agent = search_agents(organization_id, state=Agent.Status.ACTIVE).first()
         return render(
@@ -54,9 +63,18 @@ def _show(request: HttpRequest, developer: Developer) -> HttpResponse:
         "figures": figures,
         "decided": decided_in_a_day(organization_id),
         "attention": list(attention(figures, is_verified=developer.organization.is_verified)),
-        "denials": read_rows(denied, OwnNames(organization_id, {})),
+        "denials": _group(read_rows(denied, OwnNames(organization_id, {})))[:DENIALS],
     }
     return render(request, "web/portal/overview/overview.html", context)
+
+
+def _group(rows: Iterable[LogRow]) -> list[Repeated]:
+    """Return the denials, newest first, each once for the same request, agent and cause."""
+    found: dict[Any, Repeated] = {}
+    for row in rows:
+        alike = row.what, row.more, row.entry.agent_id, row.reason, row.policy_id, row.is_users_limit
+        found.setdefault(alike, Repeated(row)).number += 1
+    return list(found.values())
 
 
 @developer_page

@@ -12,7 +12,6 @@ from django.utils.translation import gettext as _
 from agents.selectors import agents_for_organization, all_agents_of_organization
 from core.errors import Conflict, DomainError, NotFound
 from core.http import SeeOther
-from core.money import CURRENCIES
 from core.zones import zone_names
 from developers.models import Developer
 from policies.models import Policy
@@ -24,7 +23,7 @@ from web.forms.agent_field import written
 from web.portal.policies.condition_forms import KNOWN_FIELDS
 from web.portal.policies.forms import MAX_NAME, PolicyEditor, changes_to, effect_of, status_of
 from web.portal.policies.replays import Replayed
-from web.portal.policies.rule_forms import rule_titles
+from web.portal.policies.rule_forms import rule_kinds
 from web.portal.policies.trying import RUN, Attempt, replay_draft, try_draft
 from web.requests.access import developer_actor, developer_form
 from web.requests.ids import ID
@@ -171,9 +170,8 @@ def _page(
         "has_errors": has_errors,
         "is_gone": is_gone,
         "attempt": attempt,
-        "rule_titles": rule_titles(),
+        "rule_kinds": rule_kinds(),
         "time_zones": zone_names(),
-        "currencies": sorted(CURRENCIES),
         "context_fields": KNOWN_FIELDS,
         "replayed": replayed,
         "replayed_days": REPLAYED_DAYS,

@@ -161,6 +161,9 @@ class PolicyEditor:
         """Put each submitted rule into words, with gaps for what is missing, or say what is wrong with it."""
         parsed: dict[int, Rule] = {}
         for place, form in enumerate(self.rules):
+            if form.is_new:
+                form.missing, form.wording = form.find_missing(), form.outline
+                continue
             bound = form if form.is_bound else form_class(form.rule_type)(data, prefix=form.prefix)
             is_valid, mistake = bound.is_valid(), _mistake_in(bound)
             if not mistake and (missing := bound.find_missing()):

@@ -2,31 +2,57 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django import forms
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from policies.rules import RULES
-from web.forms.fields import CODE_INPUT, DaysField, DurationField, LinesField, ObjectsField
+from web.forms.currencies import CurrencySelect, own_currency
+from web.forms.fields import DaysField, DurationField, LinesField, ObjectsField
 from web.portal.policies.condition_forms import HELP, ConditionsField
 from web.portal.policies.outlines import outline
 
 # The codes of the errors of a field without a value, or with a part of one.
 MISSING = ("required", "incomplete")
-# The attributes of the inputs for amounts of money. `currencies` is a list on the page.
-INPUTS: Mapping[str, dict[str, Any]] = {
-    "maxAmount": {"inputmode": "decimal", "autocomplete": "off", "placeholder": "100.00"},
-    "currency": {
-        **CODE_INPUT,
-        "list": "currencies",
-        "maxlength": 3,
-        "autocapitalize": "characters",
-        "placeholder": "EUR",
-    },
+AMOUNT = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off", "placeholder": "100.00"})
+# The inputs for texts of a kind.
+WIDGETS: Mapping[str, forms.Widget] = {
+    "clock": forms.TextInput(attrs={"type": "time"}),
+    "text": forms.Textarea(attrs={"rows": 12, "spellcheck": "false", "autocapitalize": "off"}),
+    "time zone": forms.TextInput(attrs={"list": "time-zones"}),
 }
-CODE = {"rows": 12, "spellcheck": "false", "autocapitalize": "off"}
+DAY = 86_400
+
+
+# Rule types by what they look at, with an example each.
+EXAMPLES: Sequence[tuple[Any, Mapping[str, Any]]] = (
+    (
+        _("What"),
+        {
+            "action_blocklist": _("Never take payments"),
+            "action_allowlist": _("Only read the calendar"),
+            "context_match": _("Only send to addresses at example.com"),
+            "data_flow": _("After reading private data and emails, ask first"),
+            "cedar": _("Whatever you write in Cedar"),
+        },
+    ),
+    (
+        _("How often or how much"),
+        {
+            "rate_limit": _("At most 10 emails per day"),
+            "spend_limit": _("At most €100 per day"),
+        },
+    ),
+    (
+        _("When and where"),
+        {
+            "time_window": _("Only Monday to Friday, from 09:00 to 17:00"),
+            "ip_allowlist": _("Only from your servers"),
+        },
+    ),
+)
 
 
 class RuleForm(forms.Form):
@@ -58,8 +84,7 @@ class RuleForm(forms.Form):
     @property
     def outline(self) -> str:
         """Return the rule in words with gaps for what is missing. Empty if its type has no outline."""
-        values = getattr(self, "cleaned_data", {})
-        return outline(self.rule_type, [(name, field, values.get(name)) for name, field in self.fields.items()])
+        return outline(self.rule_type, [(name, field, self._value(name)) for name, field in self.fields.items()])
 
     def find_missing(self) -> list[Any]:
         """Return the labels of the required fields that have no value."""
@@ -67,7 +92,13 @@ class RuleForm(forms.Form):
 
     def _lacks(self, name: str) -> bool:
         errors = self.errors.as_data().get(name, [])
-        return any(one.code in MISSING for one in errors) or self.cleaned_data.get(name, "x") in (None, "", [])
+        return any(one.code in MISSING for one in errors) or self._value(name, "x") in (None, "", [])
+
+    def _value(self, name: str, default: Any = None) -> Any:
+        """Return the value of a field: what was sent or, in a rule just added, what the page starts with."""
+        if not self.is_bound:
+            return self.get_initial_for_field(self.fields[name], name)
+        return getattr(self, "cleaned_data", {}).get(name, default)
 
     def raw_actions(self) -> dict[str, Any] | None:
         """Return a rule with only the actions of this one, in the API's format, or None if it has no actions."""
@@ -79,9 +110,23 @@ class RuleForm(forms.Form):
         return value not in (None, "") and (value != [] or name in self.required)
 
 
-def rule_titles() -> list[tuple[str, Any]]:
-    """Return each rule type with its title."""
-    return [(name, _(rule.title)) for name, rule in RULES.items()]
+class RuleKind(NamedTuple):
+    """A rule type to choose. `example` is a sentence of such a rule, or empty."""
+
+    name: str
+    title: Any
+    example: Any
+
+
+def rule_kinds() -> list[tuple[Any, list[RuleKind]]]:
+    """Return the rule types in groups. One that `EXAMPLES` does not have belongs to the first group."""
+    (first, examples), *others = EXAMPLES
+    listed = {name for _title, names in EXAMPLES for name in names}
+    groups = [(first, {**examples, **dict.fromkeys(sorted(RULES.keys() - listed), "")}), *others]
+    return [
+        (title, [RuleKind(name, _(RULES[name].title), example) for name, example in names.items() if name in RULES])
+        for title, names in groups
+    ]
 
 
 @lru_cache
@@ -108,23 +153,22 @@ def _make_field(name: str, schema: dict[str, Any], *, is_required: bool) -> form
     words: dict[str, Any] = {
         "label": _(schema["title"]),
         "help_text": _(schema["description"]) if "description" in schema else "",
-        "initial": schema.get("default"),
+        "initial": schema.get("default", DAY if is_required and schema.get("x-unit") == "seconds" else None),
     }
-    if name in INPUTS:
-        return forms.CharField(required=is_required, widget=forms.TextInput(attrs=INPUTS[name]), **words)
-    match schema.get("x-unit"):
+    match schema.get("x-unit", f"named {name}"):
         case "seconds":
             return DurationField(required=is_required, **words)
         case "conditions":
             return ConditionsField(required=is_required, **{**words, "help_text": HELP})
         case "weekdays":
             return DaysField(required=False, **{**words, "help_text": ""})
-        case "clock":
-            return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"type": "time"}), **words)
-        case "text":
-            return forms.CharField(required=is_required, widget=forms.Textarea(attrs=CODE), **words)
-        case "time zone":
-            return forms.CharField(required=is_required, widget=forms.TextInput(attrs={"list": "time-zones"}), **words)
+        case "named currency":
+            words |= {"initial": own_currency, "help_text": ""}
+            return forms.CharField(required=is_required, widget=CurrencySelect, **words)
+        case "named maxAmount":
+            return forms.CharField(required=is_required, widget=AMOUNT, **{**words, "help_text": ""})
+        case kind if kind in WIDGETS:
+            return forms.CharField(required=is_required, widget=WIDGETS[kind], **words)
     return _make_plain_field(schema, is_required=is_required, words=words)
 
 
@@ -133,6 +177,7 @@ def _make_plain_field(schema: dict[str, Any], *, is_required: bool, words: dict[
     if "enum" in schema:
         names = schema.get("x-enumDescriptions", {})
         choices = [(value, _(names.get(value, value))) for value in schema["enum"]]
+        words["initial"] = words["initial"] or (schema["enum"][0] if is_required else None)
         return forms.ChoiceField(choices=choices, required=is_required, **words)
     if schema.get("type") == "array" and schema["items"].get("type") != "string":
         words["label"] = format_lazy(_("{items}, as JSON"), items=words["label"])

@@ -13,9 +13,10 @@ from core.http import SeeOther
 from developers.models import Developer
 from policies.models import Policy
 from policies.quotas import throttle_writes
-from policies.rules import InvalidRules, sentences
+from policies.rules import InvalidRules
 from policies.selectors import policies_for_organization, policy_for_organization
 from policies.services import delete_policy, update_policy
+from web.portal.policies.descriptions import describe_rules, titles_for_developers
 from web.portal.policies.filters import PolicyFilterForm
 from web.portal.policies.forms import ENFORCED, SHADOW, STATUSES, changes_to, effect_of, status_of
 from web.portal.policies.stopped import STOPPED_DAYS, count_recorded, count_stopped
@@ -30,8 +31,9 @@ def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
     form = PolicyFilterForm(request.GET, agents=agents_for_organization(developer.organization_id))
     rows = form.apply(policies_for_organization(developer.organization_id).select_related("agent"))
     page = paginate(request, rows)
+    titles = titles_for_developers(developer.organization_id)
     listed = [
-        (policy, sentences(policy.rules[:LISTED_RULES]), max(len(policy.rules) - LISTED_RULES, 0))
+        (policy, describe_rules(policy.rules[:LISTED_RULES], titles), max(len(policy.rules) - LISTED_RULES, 0))
         for policy in page.items
     ]
     return render(request, "web/portal/policies/policies.html", {"form": form, "page": page, "policies": listed})
@@ -44,7 +46,7 @@ def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
     context = {
         "policy": policy,
         "status": status,
-        "sentences": sentences(policy.rules),
+        "rules": describe_rules(policy.rules, titles_for_developers(policy.organization_id)),
         "recorded": count_recorded(policy) if status == SHADOW else None,
         "stopped": count_stopped(policy) if status == ENFORCED else None,
         "stopped_days": STOPPED_DAYS,
@@ -79,7 +81,7 @@ def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
         return SeeOther(reverse("web:policies"))
     context = {
         "policy": policy,
-        "sentences": sentences(policy.rules),
+        "rules": describe_rules(policy.rules, titles_for_developers(policy.organization_id)),
         "title": _("Delete this policy?"),
         "confirm_label": _("Delete policy"),
         "back_url": _url(policy),

@@ -16,6 +16,7 @@ def url(agent: Agent) -> str:
 
 
 def test_says_whom_it_hits_and_needs_the_name(as_developer: Client, agent: Agent, url: str, granted: Consent) -> None:
+    assert f'href="{url}"' in as_developer.get(url.replace("/delete", "/edit")).content.decode()
     page = as_developer.get(url).content.decode()
     assert "1 user</a>" in page
     for name in ("", "smartmail", "SmartMail2"):

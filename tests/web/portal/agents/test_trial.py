@@ -57,6 +57,16 @@ def reason_of(response):
     return response.context["answer"].reason
 
 
+def test_the_forms_say_which_policy_refuses_a_scope(as_developer, url, agent, make_policy):
+    make_policy(NO_SENDING, agent=agent, name="No mail")
+    refused = "Policy “No mail” refuses this scope"
+    assert text_of(as_developer, url).count(refused) == 1
+    assert text_of(as_developer, f"/developer/agents/{agent.id}/edit").count(refused) == 1
+    assert refused not in text_of(as_developer, "/developer/agents/new")
+    make_policy(NO_SENDING, name="No mail from anyone")
+    assert "Policy “No mail from anyone” refuses this scope" in text_of(as_developer, "/developer/agents/new")
+
+
 def test_each_scope_has_the_answer_of_verify(allow, make_policy):
     assert outcomes(allow(READ, SEND, **{f"mode-{SEND}": "ask"})) == {
         READ: "allowed", SEND: "asked", PAY: "denied", "calendar:freebusy": "denied", "profile:read": "denied",

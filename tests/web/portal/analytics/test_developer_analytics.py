@@ -109,7 +109,13 @@ def test_another_organization_sees_none_of_it(filled, as_rival):
 @cases("query", ["period=1y", "period=%00", "by=person", "agent=%00", "period="])
 def test_unknown_parameters_change_nothing(as_developer, query):
     page = text_of(as_developer, f"{PATH}?{query}")
-    assert '<a href="?period=7d&agent=" aria-current="page">7 days</a>' in page
+    assert '<a href="?period=24h&agent=" aria-current="page">24 hours</a>' in page
+
+
+def test_a_week_is_the_default_once_there_are_decisions_before_yesterday(filled, as_rival):
+    client, _ = filled
+    assert '<a href="?period=7d&agent=" aria-current="page">7 days</a>' in text_of(client, PATH)
+    assert '<a href="?period=24h&agent=" aria-current="page">24 hours</a>' in text_of(as_rival, PATH)
 
 
 def test_users_who_are_not_developers_see_nothing(as_ada, client):

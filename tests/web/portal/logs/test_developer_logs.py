@@ -22,6 +22,15 @@ from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import suggested_names
 from web.portal.logs.search import read_search, write_search
 
+EXAMPLE = re.compile(r'<dt><a href="([^"]+)" data-live>')
+
+
+def test_each_linked_example_of_a_search_can_be_tried(as_developer, denied):
+    links = EXAMPLE.findall(as_developer.get("/developer/logs").content.decode())
+    assert {"/developer/logs?q=outcome%3Adenied", "/developer/logs?q=agent%3ASmartMail"} <= {*links}
+    for link in links:
+        assert as_developer.get(link, follow=True).context["form"].errors == {}
+
 
 def test_a_row_says_when_what_who_and_why(as_developer, denied, limited, ada):
     text = text_of(as_developer, "/developer/logs")

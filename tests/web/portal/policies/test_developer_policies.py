@@ -24,7 +24,7 @@ from tests.web.markup import main_of, words_of
 from tests.world import ANONYMOUS, make_agent
 from web.portal.policies.condition_forms import ConditionsWidget, read_condition, show_condition
 from web.portal.policies.outlines import OUTLINES
-from web.portal.policies.rule_forms import form_class
+from web.portal.policies.rule_forms import form_class, rule_kinds
 
 RATE_LIMIT = {
     "type": "rate_limit",
@@ -78,8 +78,16 @@ CASES = [
         },
         "Only Monday to Friday, from 08:00 to 18:00",
     ),
-    (ALLOWLIST, {"actions": ["email:read", "payments:*"]}, "Only these are allowed: email:read and payments:*"),
-    (BLOCKLIST, {"actions": ["email:send"]}, "Never allowed: email:send"),
+    (
+        ALLOWLIST,
+        {"actions": ["email:read", "payments:*"]},
+        "Only these are allowed: “Read your email” and everything in “Payments”",
+    ),
+    (
+        BLOCKLIST,
+        {"actions": ["email:send"]},
+        "Never allowed: “Send email as you”",
+    ),
     (
         ADDRESSES,
         {"cidrs": ["203.0.113.0/24", "2001:db8::/32"]},
@@ -148,8 +156,9 @@ def test_each_rule_type_is_saved_and_shown_as_a_sentence(as_developer, sent, con
     policy = Policy.objects.get(name="Mine")
     assert (response.status_code, response["Location"]) == (303, f"/developer/policies/{policy.id}")
     assert policy.rules == [{"type": sent["type"], "config": config}]
-    assert sentence in words_of(as_developer.get(response["Location"]))
-    assert sentence in words_of(as_developer.get("/developer/policies"))
+    for page in (response["Location"], "/developer/policies"):
+        assert sentence in words_of(as_developer.get(page))
+        assert all(f">{action}</code>" in words_of(as_developer.get(page)) for action in config.get("actions", ()))
 
 
 @cases(("sent", "config", "sentence"), CASES, ids=lambda case: str(case)[:20])
@@ -336,6 +345,8 @@ def test_adding_a_rule_keeps_the_input_and_saves_nothing(as_developer):
     assert "email:send</textarea>" in text
     assert "This field is required" not in text
     assert "Never allowed: email:send." in text
+    assert "At most … requests per day, per user." in text
+    assert "Still missing: Maximum requests<" in text
     assert not Policy.objects.exists()
 
 
@@ -619,6 +630,7 @@ def test_the_form_of_a_new_rule_type_comes_from_its_schema(monkeypatch):
             return "a budget"
 
     monkeypatch.setitem(RULES, "budget", Budget)
+    assert {kind.name for _group, kinds in rule_kinds() for kind in kinds} == RULES.keys()
     sent = {"currency": "EUR", "cents": "7", "tags": "a\nb", "pause_count": "", "pause_unit": "60"}
     form = form_class("budget")(sent)
     assert form.is_valid()

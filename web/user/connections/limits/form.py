@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from babel.numbers import get_currency_name, get_territory_currencies
 from django import forms
 from django.http import QueryDict
 from django.utils.html import format_html
@@ -17,8 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from core.errors import FieldError, Invalid
-from core.local import local_locale, local_zone
-from core.money import CURRENCIES
+from core.local import local_zone
 from core.zones import find_zone
 from policies.rules import Rule, find_rule
 from policies.rules.rate_limit import RateLimit
@@ -26,6 +24,7 @@ from policies.rules.spend_limit import SpendLimit
 from policies.rules.time_window import TimeWindow
 from policies.rules.words import WEEK, period_in_words
 from resources.catalogue import Scope
+from web.forms.currencies import currencies, own_currency
 from web.user.connections.limits.descriptions import recipients_of, rule_in_words
 from web.user.connections.limits.parsing import READERS, field_name, is_spelled, merge, spell_amount
 
@@ -36,12 +35,6 @@ HOUR, DAY = 3600, 86_400
 MONTH = 30 * DAY
 PERIODS = {"window": (HOUR, DAY, WEEK), "period": (DAY, WEEK, MONTH)}
 EVERY_DAY, WEEKDAYS, WEEKEND = "1234567", "12345", "67"
-# Offered besides that of the user's region and that of a limit in force.
-OFFERED = """
-AED ARS AUD BRL CAD CHF CLP CNY COP CZK DKK EGP EUR GBP HKD HUF IDR ILS INR JPY KES KRW MAD MXN MYR NGN NOK NZD PEN PHP
-PLN RON SAR SEK SGD THB TRY TWD UAH USD VND ZAR
-"""
-FALLBACK_CURRENCY = "EUR"
 CHATS = ("messaging", "slack")
 PLAIN = {"autocapitalize": "off", "spellcheck": "false"}
 # The fields of each kind of limit. The first has the name of the kind.
@@ -86,7 +79,7 @@ class LimitForm(forms.Form):
         sent = {name: posted[key] for name in given if posted and (key := field_name(name, scope_id)) in posted}
         super().__init__(initial={**given, **sent}, auto_id="%s")
         self.fields["from"] = _text(_("From"), type="time")  # the name is reserved in Python
-        self.fields["currency"].choices = _currencies(str(self.initial["currency"]))  # type: ignore[attr-defined]
+        self.fields["currency"].choices = currencies(str(self.initial["currency"]))  # type: ignore[attr-defined]
         for name, offered in PERIODS.items():
             seconds = sorted({*offered, given[name]})
             self.fields[name].choices = [(str(one), period_in_words(one)) for one in seconds]  # type: ignore[attr-defined]
@@ -217,7 +210,7 @@ def _given(shown: Mapping[str, Any]) -> dict[str, Any]:
         "number": number.max_requests if number else "",
         "window": number.window_seconds if number else DAY,
         "amount": spell_amount(amount.max_amount) if amount else "",
-        "currency": amount.currency if amount else _own_currency(),
+        "currency": amount.currency if amount else own_currency(),
         "period": amount.window_seconds if amount else DAY,
         "only": ", ".join(recipients_of(shown.get("only"))),
         "from": window.start_time_utc if window else "",
@@ -225,20 +218,6 @@ def _given(shown: Mapping[str, Any]) -> dict[str, Any]:
         "zone": window.timezone if window else local_zone().key,
         "days": days_of(window) if window else EVERY_DAY,
     }
-
-
-def _currencies(chosen: str) -> list[tuple[str, str]]:
-    """Return the currencies to choose from, by their names in the language of the page."""
-    codes = {*OFFERED.split(), _own_currency(), *({chosen} & CURRENCIES)}
-    names = {code: get_currency_name(code, locale=local_locale()) for code in codes}
-    return [(code, f"{name} ({code})") for code, name in sorted(names.items(), key=lambda one: one[1])]
-
-
-def _own_currency() -> str:
-    """Return the currency of the user's region."""
-    territory = local_locale().territory
-    found = get_territory_currencies(territory) if territory else []
-    return str(found[0]) if found else FALLBACK_CURRENCY
 
 
 def _kinds_of(scope: Scope, rules: Sequence[Rule]) -> Kinds:
