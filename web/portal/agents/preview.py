@@ -19,7 +19,7 @@ from web.user.consent.rehearsal import Answered, Request, show_screen
 from web.user.consent.sections import Group, Section
 
 # With all scopes, the page would be too heavy.
-ENOUGH = 25
+ENOUGH = 22
 
 
 def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent | None = None) -> dict[str, Any]:

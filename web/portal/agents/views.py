@@ -146,7 +146,7 @@ def _form(
     organization_id = developer.organization_id
     scopes = offered_scopes(organization_id, agent.allowed_scopes if agent else ())
     in_force = policies_in_force(organization_id, agent.id if agent else "")
-    known = {"scopes": scopes, "refused": refused_scopes(in_force, [scope.id for scope in scopes])}
+    known: dict[str, Any] = {"scopes": scopes, "refused": refused_scopes(in_force, [scope.id for scope in scopes])}
     if request.method != "POST":
         kept = take_form(request)
         return form_class.from_draft(kept, **known) if kept else form_class(initial=initial, **known)
