@@ -31,11 +31,11 @@ EXAMPLES: Sequence[tuple[Any, Mapping[str, Any]]] = (
     (
         _("What"),
         {
-            "action_blocklist": _("Never take payments"),
-            "action_allowlist": _("Only read the calendar"),
-            "context_match": _("Only send to addresses at example.com"),
-            "data_flow": _("After reading private data and emails, ask first"),
-            "cedar": _("Whatever you write in Cedar"),
+            "action_blocklist": _("No payments, no purchases"),
+            "action_allowlist": _("The calendar, and nothing else"),
+            "context_match": _("Recipients at example.com"),
+            "data_flow": _("Ask before private data can leave"),
+            "cedar": _("A program in Cedar"),
         },
     ),
     (
@@ -48,8 +48,8 @@ EXAMPLES: Sequence[tuple[Any, Mapping[str, Any]]] = (
     (
         _("When and where"),
         {
-            "time_window": _("Only Monday to Friday, from 09:00 to 17:00"),
-            "ip_allowlist": _("Only from your servers"),
+            "time_window": _("Monday to Friday, 09:00 to 17:00"),
+            "ip_allowlist": _("From your own servers"),
         },
     ),
 )
