@@ -81,3 +81,4 @@ def test_paper_is_light_in_the_dark_theme_and_has_no_navigation(open_page, ada, 
     for hidden in ("nav", "footer", ".sift", ".take", ".tabs"):
         assert not tab.page.locator(hidden).first.is_visible(), hidden
     assert tab.page.get_by_text("to act for you").is_visible()
+    assert f"{ada.email} · printed" in tab.page.locator(".printed").inner_text()

@@ -61,6 +61,7 @@ def test_the_page_lists_what_was_made_and_one_button_ends_it(
     assert CALLBACK in words
     page = as_developer.get(f"{URL}?since={today()}").content.decode()
     assert CALLBACK not in page
+    assert f'href="{URL}"' in page
     assert "End all 2 credentials created since" in page
 
     response = as_developer.post(URL, {"since": today()})
@@ -88,6 +89,7 @@ def test_a_date_that_is_none_ends_nothing(
 
 def test_a_user_who_is_not_a_developer_has_made_none(as_ada: Client) -> None:
     assert "not a developer account" in words_of(as_ada, URL)
+    assert f'href="{URL}"' not in as_ada.get("/account").content.decode()
     assert as_ada.post(URL, {"since": today()}).status_code == 200
 
 
