@@ -79,7 +79,7 @@ urlpatterns = [
     path("approvals/<id:approval_id>", approval.approval, name="approval"),
     path("approvals/<id:approval_id>/revoke", approval.revoke, name="approval-revoke"),
     path("activity", activity.activity, name="activity"),
-    path("activity/audit", activity.audit),
+    path("activity/audit", activity.audit, name="activity-audit"),
     path("activity.csv", activity_export.export, {"format_name": "csv"}, name="activity-csv"),
     path("activity.json", activity_export.export, {"format_name": "json"}, name="activity-json"),
     path("activity/evidence", activity_export.own_log, name="activity-evidence"),
