@@ -124,7 +124,7 @@ class Content:
     agent: AskingAgent | None = None
     intro: Sequence[str] = ()
     code: str = ""
-    # What is asked for, or allowed, in large letters.
+    # What is asked for, or allowed: the heading instead of the subject, after the introduction.
     act: str = ""
     risk: Risk | None = None
     items: Sequence[Item] = ()

@@ -51,18 +51,15 @@ STANDING = (*FIELDS, "evidence", "expires_at", "target_digest", "consent__expire
 class History:
     """A user's questions, newest first, as pairs of the agent's id and the question.
 
-    `times` are the times of all questions, including those that are not evidence for a rule. `is_cut` means that there
-    were more. `refusals` are then all older questions that the user refused, or None if there are too many.
+    `number` of all questions, including those that are not evidence for a rule, and `approved` of these. `is_cut` means
+    that there were more. `refusals` are then all older questions that the user refused, or None if there are too many.
     """
 
     questions: Sequence[tuple[str, Question]]
-    times: Sequence[datetime]
+    number: int
+    approved: int
     is_cut: bool
     refusals: Sequence[tuple[str, Question]] | None
-
-    def since(self, moment: datetime) -> int:
-        """Return how many questions were asked at this moment or later."""
-        return sum(asked_at >= moment for asked_at in self.times)
 
     def suggestions(self, agent_id: str, consent_id: str) -> list[SuggestedRule]:
         """Return the rules suggested for the agent's connection."""
@@ -93,14 +90,14 @@ def read_history(user: User, now: datetime, *, agent_id: str | None = None) -> H
     if agent_id is not None:
         asked = asked.filter(agent=agent_id)
     rows = list(asked.values(*FIELDS)[: MAX_QUESTIONS + 1])
-    times = [row["created_at"] for row in rows[:MAX_QUESTIONS]]
-    if len(rows) <= MAX_QUESTIONS:
-        return History(_read(rows), times, is_cut=False, refusals=())
-    rows = rows[:MAX_QUESTIONS]
+    is_cut, rows = len(rows) > MAX_QUESTIONS, rows[:MAX_QUESTIONS]
+    number, approved = len(rows), sum(_answer(row) is Answer.APPROVED for row in rows)
+    if not is_cut:
+        return History(_read(rows), number, approved, is_cut=False, refusals=())
     refused = asked.filter(status=Status.DENIED, id__lt=rows[-1]["id"])
     older = list(refused.values(*FIELDS)[: MAX_QUESTIONS + 1])
     refusals = _read(older) if len(older) <= MAX_QUESTIONS else None
-    return History(_read(rows), times, is_cut=True, refusals=refusals)
+    return History(_read(rows), number, approved, is_cut=True, refusals=refusals)
 
 
 def offers(user: User, history: History, standing: Iterable[Approval], now: datetime) -> list[Offer]:

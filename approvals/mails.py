@@ -5,12 +5,13 @@ a failure of the mail server, loses that mail; the request still waits on the us
 """
 
 import re
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from accounts.mail_text import Foreign, Words
 from accounts.mails import Content, Link, Occasion, mail, send_mail
@@ -21,7 +22,7 @@ from approvals.audiences import services_by_approval
 from approvals.models import Approval
 from approvals.selectors import in_force, scopes_of
 from approvals.statuses import fixed_fields
-from approvals.summaries import Act, Kind, Part, further_fields, summary_of
+from approvals.summaries import THINGS, Act, Kind, Part, further_fields, more_things, summary_of
 from core import clock
 from core.actor import SYSTEM
 from core.formats import exactly, money
@@ -78,16 +79,19 @@ def _notify_batch(user_id: str, agent_id: str, unnotified: QuerySet[Approval], n
 @mail("approval_requested")
 def approval_requested(occasion: Occasion) -> Content:
     approval: Approval = occasion.facts["approval"]
-    further = field_names(approval)
+    agent = asking_agent(approval.agent)
+    things = things_in(approval)
     return Content(
+        # A name can be a sentence, so it is neither in the subject nor a heading.
         subject=_("An agent asks for your approval"),
-        agent=asking_agent(approval.agent),
+        agent=agent,
+        intro=[Words(_("%(agent)s asks for your approval:"), agent=agent.name)],
         act=act_in_words(approval),
         risk=risk_of(Act.of(approval).risk),
         facts=[
+            *((_("Permission"), title_of(scope.id, scope.title)) for scope in scopes_of(approval)),
             *service_facts(approval),
-            *([(_("It also states"), further)] if further else []),
-            *((_("With the permission"), title_of(scope.id, scope.title)) for scope in scopes_of(approval)),
+            *([(pgettext("what a request has", "With"), things)] if things else []),
             (_("Code"), approval.code),
             (_("Decide until"), exactly(approval.expires_at, "short")),
         ],
@@ -131,16 +135,15 @@ def act_in_words(approval: Approval, *, is_ceiling: bool = False) -> str:
     return summary_in_words(approval, is_ceiling=is_ceiling) or Foreign(Act.of(approval).title, most=MAX_TITLE)
 
 
-def field_names(approval: Approval, *, only_fixed: bool = False) -> str:
-    """Return the names of the fields that the request's sentence leaves out, on one line. Others are counted.
+def things_in(approval: Approval) -> str:
+    """Return what the request's sentence leaves out, in our words or by its name, on one line. The rest is counted."""
+    shown, left = _further(approval)
+    return listed([*(str(THINGS.get(name, name)) for name in shown), *([more_things(left)] if left else [])])
 
-    With `only_fixed`, return only the fields that a standing approval fixes.
-    """
-    names = further_fields(approval) if summary_in_words(approval) else sorted(approval.context)
-    if only_fixed:
-        names = [name for name in names if name in fixed_fields(approval.context)]
-    shown = [name for name in names if FIELD.fullmatch(name)][:MAX_FIELDS]
-    left = len(names) - len(shown)
+
+def fixed_names(approval: Approval) -> str:
+    """Return the names of the further fields that a standing approval fixes, on one line. The rest is counted."""
+    shown, left = _further(approval, only=fixed_fields(approval.context))
     more = ngettext("%(number)s more field", "%(number)s more fields", left) % {"number": left}
     return listed([*shown, *([more] if left else [])])
 
@@ -150,10 +153,18 @@ def service_facts(approval: Approval) -> list[tuple[str, str]]:
     services = services_by_approval([approval])[approval.pk]
     service = services.service
     if service is None:
-        return [] if services.is_authenticated else [(_("Service"), _("Unknown service."))]
+        return [] if services.is_authenticated else [(_("Service"), pgettext("service", "unknown"))]
     values = {name: Foreign(getattr(service, name)) for name in ("name", "host", "organization")}
-    named = Words(_("%(name)s at %(host)s, of %(organization)s"), **values)
+    named = Words(_("%(name)s at %(host)s (%(organization)s)"), **values)
     return [(_("Service") if services.is_authenticated else _("Unconfirmed service"), named)]
+
+
+def _further(approval: Approval, only: Collection[str] | None = None) -> tuple[list[str], int]:
+    """Return the fields that the request's sentence leaves out, if an email may name them, and how many others."""
+    names = further_fields(approval) if summary_in_words(approval) else sorted(approval.context)
+    names = [name for name in names if only is None or name in only]
+    shown = [name for name in names if FIELD.fullmatch(name)][:MAX_FIELDS]
+    return shown, len(names) - len(shown)
 
 
 def _part_in_words(name: str, part: Part) -> str:

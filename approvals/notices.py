@@ -10,7 +10,7 @@ from accounts.mails import Content, Occasion, mail
 from accounts.models import User
 from accounts.notices import add_notice
 from agents.mails import permission
-from approvals.mails import act_in_words, field_names, service_facts
+from approvals.mails import act_in_words, fixed_names, service_facts
 from approvals.models import Approval
 from approvals.selectors import scopes_of
 from consent.notices import about_access
@@ -46,7 +46,7 @@ def asks_less(occasion: Occasion) -> Content:
 
 def _bounds(approval: Approval) -> list[tuple[str, str]]:
     """Return what the approval is limited to."""
-    names, times = field_names(approval, only_fixed=True), approval.times_per_day
+    names, times = fixed_names(approval), approval.times_per_day
     same = [(_("Must be the same as in the request"), names)] if names else []
     often = ngettext("Once a day", "%(times)s times a day", times or 0) % {"times": times}
     return [

@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from typing import Any, Self
 
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import npgettext, pgettext_lazy
 
 from approvals.models import Approval
 from approvals.selectors import scopes_of
@@ -169,6 +169,28 @@ SENT = {"email": "send email", "messaging": "send message", "slack": "send messa
 # Verbs that are followed directly by the amount, and by "to" before the recipient.
 OF_MONEY = {"pay", "transfer", "refund"}
 TOWARDS = OF_MONEY | {"send", "forward", "reply"}
+
+
+# What a request can have beside what its sentence says. Each follows "with", in the case that it needs there.
+THINGS = {
+    "account": pgettext_lazy("with …", "an account"),
+    "amount": pgettext_lazy("with …", "an amount"),
+    "attachments": pgettext_lazy("with …", "attachments"),
+    "bcc": pgettext_lazy("with …", "hidden copies"),
+    "cc": pgettext_lazy("with …", "copies to others"),
+    "diff": pgettext_lazy("with …", "changes"),
+    "invoice": pgettext_lazy("with …", "an invoice"),
+    "recipient": pgettext_lazy("with …", "a recipient"),
+    "subject": pgettext_lazy("with …", "a subject"),
+    "target": pgettext_lazy("with …", "a target"),
+    "text": pgettext_lazy("with …", "a message"),
+    "verb": pgettext_lazy("with …", "a description of its own"),
+}
+
+
+def more_things(number: int) -> str:
+    """Return "3 more fields", as it follows "with"."""
+    return npgettext("with …", "%(number)s more field", "%(number)s more fields", number) % {"number": number}
 
 
 def summary_of(approval: Approval) -> RequestSummary:

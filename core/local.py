@@ -12,7 +12,6 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 from babel import Locale, UnknownLocaleError
-from babel.core import get_global
 from babel.lists import format_list
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -46,7 +45,7 @@ class LocalMiddleware:
 
 @contextmanager
 def in_zone(name: str) -> Iterator[None]:
-    """Format times for an email in this zone, or the server's if it has no such name, and numbers as in its country."""
+    """Format times for an email in this zone, or the server's if it has no such name."""
     token = _zone.set(find_zone(name) or ZoneInfo(settings.TIME_ZONE))
     try:
         yield
@@ -71,12 +70,9 @@ def local_zone() -> ZoneInfo:
 
 
 def local_locale() -> Locale:
-    """Return the locale of the page's language in the browser's region, or of an email in the region of its zone."""
-    request, zone, language = _request.get(), _zone.get(), get_language() or settings.LANGUAGE_CODE
-    if zone is not None:
-        accepted = f"{language}-{get_global('zone_territories').get(zone.key, '')}"
-    else:
-        accepted = request.headers.get("Accept-Language", "") if request else ""
+    """Return the locale of the page's language in the browser's region, or of an email's language."""
+    request, language = _request.get(), get_language() or settings.LANGUAGE_CODE
+    accepted = request.headers.get("Accept-Language", "") if request and _zone.get() is None else ""
     return _locale(language, accepted[:100])
 
 

@@ -96,12 +96,14 @@ class _Scenery:
         scopes = ["email:read", "email:send", "calendar:read", "payments:charge"]
         agent = make_agent(developer, name=name, allowed_scopes=scopes)
         self.consent = allow(ask(agent, scopes=scopes), make_user(ADA))
-        server = make_resource_server(developer, "https://shop.example/api").server
+        shop = make_resource_server(developer, "https://shop.example/api", name="Acme Shop")
         pay = {"verb": "pay", "recipient": "shop.example", "amount": {"value": "19.90", "currency": "EUR"}}
         fields: dict[str, Any] = {"expires_at": AT + timedelta(hours=1), "now": AT}
         critical = {"scopes": ["payments:charge"], "asked_scopes": ["payments:charge"], **fields}
-        self.payment = make_approval(self.consent, context={**pay, "invoice": "7"}, server_id=server.id, **critical)
-        self.letter = make_approval(self.consent, named_server_id=server.id, **fields)
+        self.payment = make_approval(
+            self.consent, context={**pay, "invoice": "7"}, server_id=shop.server.id, **critical
+        )
+        self.letter = make_approval(self.consent, named_server_id=shop.server.id, **fields)
         evidence = {"perDay": 5}
         self.rule = make_approval(self.consent, context=pay, is_standing=True, evidence=evidence, **critical)
         self.scopes = [

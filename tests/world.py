@@ -91,12 +91,12 @@ def sign_in_recently(user: User) -> Client:
 
 
 def make_resource_server(
-    developer: Developer, identifier: str, *scopes: str | ScopeDefinition
+    developer: Developer, identifier: str, *scopes: str | ScopeDefinition, name: str = "Service"
 ) -> RegisteredResourceServer:
     return register_resource_server(
         actor=ANONYMOUS,
         organization=developer.organization,
-        name="Service",
+        name=name,
         identifier=identifier,
         scopes=scopes or SERVICE_SCOPES,
     )

@@ -64,7 +64,7 @@ def test_an_accepted_rule_is_mailed_with_its_bounds(example: Approval, ada: User
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] An agent may now do something without asking you"
     ends = time_in_words(example.consent.expires_at, ada.time_zone)
-    assert f"\nThis agent may now do this without asking you until {ends}:\n" in mail.body
+    assert mail.body.startswith(f"This agent may now do this without asking you until {ends}:\n")
     assert "    Pay up to €20.00 to shop.example\n" in read(mail)
     assert "\nAt most: 5 times a day\n" in mail.body
     assert "\n- Send email as you (High risk)\n" in mail.body

@@ -5,9 +5,13 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from approvals.summaries import THINGS, more_things
+from core.local import listed_html
 from core.text import escape_invisible
 from resources.catalogue import Scope
 from resources.risks import RISK_LEVELS
@@ -43,6 +47,20 @@ def warnings(scope: Scope) -> list[str]:
     """Return words for what makes a scope dangerous: its labels, and that its effects cannot be undone."""
     lasting = [] if scope.is_reversible else [gettext("Cannot be undone")]
     return lasting + label_words(scope)
+
+
+def with_fields(names: Iterable[str]) -> SafeString:
+    """Return "with a message and account": fields in our own words, or by the names that others chose. "" for none."""
+    found = list(names)
+    shown = [
+        THINGS.get(name) or format_html('<bdi class="named" translate="no">{}</bdi>', field_name(cut(name)))
+        for name in found[:MAX_NAMES]
+    ]
+    more = [more_things(len(found) - MAX_NAMES)] if len(found) > MAX_NAMES else []
+    if not found:
+        return SafeString("")
+    text = conditional_escape(gettext("with %(things)s"))
+    return mark_safe(text % {"things": listed_html([*shown, *more])})  # noqa: S308 -- both are escaped
 
 
 def field_names(names: Iterable[str]) -> str:

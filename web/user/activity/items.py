@@ -15,7 +15,7 @@ from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_user
 from decisions.wording import asks_user, is_for_rule
 from resources.actions import action_title
-from web.display.labels import field_names
+from web.display.labels import with_fields
 from web.user.activity.kinds import ROUTINE
 from web.user.activity.touched import Touched, read_touched
 from web.user.approvals.headlines import say_plainly, say_summary
@@ -141,9 +141,10 @@ class Item:
         return action_title(self.content["action"]) if self.content["action"] else ""
 
     @property
-    def more(self) -> str:
-        """The names of the other fields that the service sent, on one line."""
-        return field_names(self.touched.further)
+    def more(self) -> SafeString:
+        """The other fields that the service sent, on one line. That an amount cannot be read is said by itself."""
+        is_said = self.touched.has_unreadable_amount
+        return with_fields(name for name in self.touched.further if not (is_said and name == "amount"))
 
     @cached_property
     def html(self) -> Account:

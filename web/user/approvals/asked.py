@@ -18,7 +18,7 @@ from core.money import read_amount
 from core.text import escape_invisible
 from resources.actions import action_title, action_titles
 from resources.catalogue import Scope
-from web.display.labels import field_names, highest_risk
+from web.display.labels import highest_risk, with_fields
 from web.user.approvals.diffs import Block, read_diff, visible_text
 from web.user.approvals.facts import Fact, facts_in, fixed_names
 from web.user.approvals.headlines import MAX_PART, say, say_rule, say_up_to, stated
@@ -43,10 +43,10 @@ class Outline:
     services: Services
 
     @property
-    def more(self) -> str:
-        """The names of the request's fields that the sentence leaves out, on one line. Most requests have a text."""
+    def more(self) -> SafeString:
+        """The request's fields that the sentence leaves out, on one line. Most requests have a text."""
         context = self.approval.context
-        return field_names(name for name in further_fields(self.approval) if not _is_text(name, context))
+        return with_fields(name for name in further_fields(self.approval) if not _is_text(name, context))
 
     @property
     def risk(self) -> str | None:
@@ -187,6 +187,11 @@ def _amount(amount: Any) -> str:
 
 
 def _durations(left: timedelta) -> list[tuple[int, str]]:
-    """Return the durations, in seconds and in words, that the user may approve. None exceeds the connection's."""
-    words = {HOUR: _("1 hour"), DAY: _("1 day"), 7 * DAY: _("7 days"), 30 * DAY: _("30 days")}
+    """Return the durations that the user may approve, in seconds, with their buttons. None exceeds the connection's."""
+    words = {
+        HOUR: _("Approve for 1 hour"),
+        DAY: _("Approve for 1 day"),
+        7 * DAY: _("Approve for 7 days"),
+        30 * DAY: _("Approve for 30 days"),
+    }
     return [(seconds, words[seconds]) for seconds in DURATIONS if seconds < left.total_seconds()]

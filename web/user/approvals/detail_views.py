@@ -1,6 +1,6 @@
 """The page of one request, where the user decides it."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -9,17 +9,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import User
 from accounts.recent import is_recent, time_of_sign_in
 from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
-from approvals.history import read_history, standing_for_user
+from approvals.history import History, read_history, standing_for_user
 from approvals.models import Approval
 from approvals.selectors import approval_for_user, approvals_for_user
 from approvals.services import approve_approval, deny_approval, require_active, revoke_approval
 from audit.selectors import Filters, entries_for_user
 from core import clock
 from core.errors import DomainError, Invalid, NotFound
+from core.formats import number
 from core.http import SeeOther
 from web.forms.fields import read_whole
 from web.requests.access import for_users, posted_from, signed_in, user_actor, user_form
@@ -143,11 +145,23 @@ def _beside(user: User, found: Approval, now: datetime, error: DomainError | Non
     entries, _older = entries_for_user(user.id, Filters(agent_id=found.agent_id), hidden=ROUTINE).page("", RECENT)
     return {
         "rule": rule_about(found, history, standing_for_user(user, now), may_offer) if is_live else None,
-        "asked_in_hour": history.since(now - timedelta(hours=1)),
-        "asked_in_month": len(history.times),
-        "is_cut": history.is_cut,
+        "asks": _how_often(history),
         "recent": read_items(entries, user.id, agent_names={found.agent_id: found.agent.name}, with_services=False),
     }
+
+
+def _how_often(history: History) -> str:
+    """Return how often the agent asked, and how often it was approved, in a sentence."""
+    if history.is_cut:
+        return _("Asked you more than %(number)s times in the last 30 days.") % {"number": number(history.number)}
+    if history.number == 1:
+        return _("Its first request in 30 days.")
+    text = ngettext(
+        "Asked you %(number)s time in 30 days, you approved %(approved)s.",
+        "Asked you %(number)s times in 30 days, you approved %(approved)s.",
+        history.number,
+    )
+    return text % {"number": number(history.number), "approved": number(history.approved)}
 
 
 def _may_offer(found: Approval, user: User, now: datetime, error: DomainError | None) -> bool:

@@ -52,7 +52,7 @@ def make() -> Content:
     stopped = allow(ask(make_agent(developer, name="Stopped")), ada)
     content = {**EMAIL, "text": f"{LONG * 5}\n" * 3, "diff": "-a\n+b", LONG: {"list": [LONG, 1]}}
     content |= {"amount": {"value": "12.50", "currency": "EUR"}, "recipient": f"{LONG}@example.com"}
-    server = make_resource_server(developer, f"https://{LONG.lower()[:60]}.example/api").server
+    server = make_resource_server(developer, f"https://{LONG.lower()[:60]}.example/api", name="Acme Mail").server
     for_service = {"server_id": server.id, "audience": ["http://localhost:8000", server.identifier]}
     end = clock.now()
     for number in range(7):

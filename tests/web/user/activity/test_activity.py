@@ -56,7 +56,7 @@ def test_names_what_else_the_service_said(as_ada, say):
     context = {"recipient": "anna@example.com", "account": "DE1", "c,c": "eve@evil.example"}
     context |= {"verb": "send", "ip": "203.0.113.7"}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
-    assert 'anna@example.com Also states: account, "c,c"' in words_of(as_ada)
+    assert 'anna@example.com with an account and "c,c"' in words_of(as_ada)
 
 
 @cases(
@@ -67,7 +67,7 @@ def test_names_what_else_the_service_said(as_ada, say):
             "Send email as you: [",
         ),
         (["anna", "bob", "", "eve"], "Send email as you: anna, bob, , eve"),
-        ([{"address": "eve@evil.example"}], "Also states: recipient"),
+        ([{"address": "eve@evil.example"}], "with a recipient"),
     ],
 )
 def test_a_recipient_in_a_list_is_not_left_out_silently(as_ada, say, recipient, shown):
@@ -84,7 +84,7 @@ def test_an_amount_that_cannot_be_read_is_not_shown_as_one(as_ada, say):
             personal={"context": context, "amount": {"unreadable": True}},
         )
     words = words_of(as_ada)
-    assert words.count("Its amount cannot be read. Also states: amount") == 2
+    assert words.count("Its amount cannot be read.") == 2
     assert "€" not in words
 
 
@@ -99,7 +99,7 @@ def test_a_long_context_still_names_what_it_touched(as_ada, say):
     shortened = {"size": 9000, "sha256": "00", "beginning": '{"recip', "fields": fields, "named": named}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"shortenedContext": shortened})
     words = words_of(as_ada)
-    assert "Send email as you: anna@example.com (Order 7) Also states: text" in words
+    assert "Send email as you: anna@example.com (Order 7) with a message" in words
 
 
 @cases("value", [{"id": 1}, None, True, ["a", "b", "c", "d"], 7, "x" * 900, "<b>&\u202e"])

@@ -88,10 +88,11 @@ class TestThePage:
 
     def test_says_what_the_agent_did_and_how_often_it_asked(self, as_ada: Client, asks: Asks) -> None:
         now = clock.now()
-        for days in (0, 2, 29, 31):
-            asks(now=now - timedelta(days=days), status="denied", decided_at=now)
+        assert "Its first request in 30 days." in words_of(as_ada, page(asks()))
+        for days, status in ((2, "used"), (29, "denied"), (31, "denied")):
+            asks(now=now - timedelta(days=days), status=status, decided_at=now)
         words = words_of(as_ada, page(asks()))
-        assert "Asked you 2 times in the last hour. Asked you 4 times in the last 30 days." in words
+        assert "Asked you 4 times in 30 days, you approved 1." in words
         assert "You allowed SmartMail" in words
 
     @cases("context", [{}, {"ip": "192.0.2.7"}, {"text": "Dear Bob"}], ids=str)
@@ -135,27 +136,27 @@ class TestThePage:
     def test_says_for_which_service_it_is(self, as_ada: Client, asks: Asks, rival: Developer) -> None:
         server = make_resource_server(rival, "https://mail.rival.example/api").server
         ours = {"audience": ["http://localhost:8000", server.identifier, "https://unknown.example/x"]}
-        named = f"{server.name} at mail.rival.example, of Rival Robotics"
+        named = f"{server.name} at mail.rival.example (Rival Robotics)"
         asked = asks(server_id=server.id, **ours)
         words = words_of(as_ada, page(asked))
         assert f"Service: {named} An organization other than the agent\u2019s developer" in words
         access = f"Access to All services of the agent's developer {named} unknown.example"
         assert access in words
-        assert f"Service: {named}" in words_of(as_ada, "/approvals")
+        assert f") {server.name} Review" in words_of(as_ada, "/approvals")
         anonymous = words_of(as_ada, page(asks(named_server_id=server.id)))
         assert f"Unconfirmed service: {named}" in anonymous
-        assert "Unknown service" in words_of(as_ada, page(asks()))
+        assert "Service: unknown" in words_of(as_ada, page(asks()))
         assert "A service that has since been deleted" in words_of(as_ada, page(asks(server_id="res_gone")))
 
     def test_lists_name_what_their_sentence_does_not_say(self, as_ada: Client, asks: Asks) -> None:
         context = {"verb": "pay", "recipient": "shop", "account": "DE1", "c c": 1, "target": "", "amount": 0}
         asks(context=context)
         for path in ("/approvals", "/approvals?show=waiting"):
-            assert 'Also states: account, "c c", target' in words_of(as_ada, path)
+            assert 'with an account, "c c" and a target' in words_of(as_ada, path)
 
     def test_batches_name_what_their_sentences_do_not_say(self, as_ada: Client, asks: Asks) -> None:
         asks(context={"verb": "pay", "recipient": "shop", "account": "DE1"}, is_held=True)
-        assert "Also states: account" in words_of(as_ada, "/approvals")
+        assert "with an account" in words_of(as_ada, "/approvals")
 
     def test_needs_few_queries(self, as_ada: Client, asks: Asks, django_assert_max_num_queries: Any) -> None:
         for _ in range(10):
@@ -218,7 +219,7 @@ class TestDeciding:
         answer = as_ada.post(f"{page(asked)}/revoke", follow=True)
         assert "Undone. The agent must ask you again." in text(answer)
         assert status_of(asked) == "expired"
-        assert "The approval has ended." in text(as_ada.get(page(asked)))
+        assert "Approval ended" in text(as_ada.get(page(asked)))
 
     def test_offers_no_time_beyond_the_connection(self, as_ada: Client, asked: Approval) -> None:
         assert re.findall(r'name="seconds" value="(\d+)"', text(as_ada.get(page(asked)))) == ["3600", "86400", "604800"]
