@@ -77,7 +77,7 @@ def test_the_mail_says_what_happened_when_from_where_and_what_to_do(ada: User, m
     (mail,) = mailoutbox
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] Sign-in with a new browser or program"
-    assert "When: 1 Jul 2026, 12:00 CEST\n" in mail.body
+    assert "When: Jul 1, 2026, 12:00\u202fPM CEST\n" in mail.body
     assert "Browser or program (as reported): Chrome on Windows\n" in mail.body
     assert "Where: IP address 127.0.0.1\n" in mail.body
     assert leads_to(mail, *REMEDIES, "/account/sessions", "/account/notifications")

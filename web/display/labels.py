@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from django.utils.html import conditional_escape, format_html
@@ -52,8 +52,9 @@ def warnings(scope: Scope) -> list[str]:
 def with_fields(names: Iterable[str]) -> SafeString:
     """Return "with a message and account": fields in our own words, or by the names that others chose. "" for none."""
     found = list(names)
+    others = '<bdi class="named" translate="no">{}</bdi>'
     shown = [
-        THINGS.get(name) or format_html('<bdi class="named" translate="no">{}</bdi>', field_name(cut(name)))
+        str(THINGS[name]) if name in THINGS else format_html(others, field_name(cut(name)))
         for name in found[:MAX_NAMES]
     ]
     more = [more_things(len(found) - MAX_NAMES)] if len(found) > MAX_NAMES else []
@@ -63,10 +64,10 @@ def with_fields(names: Iterable[str]) -> SafeString:
     return mark_safe(text % {"things": listed_html([*shown, *more])})  # noqa: S308 -- both are escaped
 
 
-def field_names(names: Iterable[str]) -> str:
-    """Return field names that others chose, on one line. Long names are truncated."""
+def field_names(names: Iterable[str], words: Mapping[str, str]) -> str:
+    """Return field names on one line, in these words or as others chose them. Long names are truncated."""
     listed = list(names)
-    shown = [field_name(cut(name)) for name in listed[:MAX_NAMES]]
+    shown = [words.get(name) or field_name(cut(name)) for name in listed[:MAX_NAMES]]
     return ", ".join([*shown, *([f"+{len(listed) - MAX_NAMES}"] if len(listed) > MAX_NAMES else [])])
 
 

@@ -20,7 +20,7 @@ from resources.actions import action_title, action_titles
 from resources.catalogue import Scope
 from web.display.labels import highest_risk, with_fields
 from web.user.approvals.diffs import Block, read_diff, visible_text
-from web.user.approvals.facts import Fact, facts_in, fixed_names
+from web.user.approvals.facts import Fact, facts_in, fixed_names, labels
 from web.user.approvals.headlines import MAX_PART, say, say_rule, say_up_to, stated
 
 # Context fields that the sentence or the first facts of the page show.
@@ -105,7 +105,7 @@ def describe(approval: Approval, now: datetime) -> Asked:
         services=services_by_approval([approval])[approval.pk],
         facts=list(_main_facts(approval)),
         texts=[
-            Fact(_labels()[name], visible_text(context[name]))
+            Fact(labels()[name], visible_text(context[name]))
             for name in TEXTS
             if _is_text(name, context) and not (name == "diff" and diff)
         ],
@@ -144,7 +144,7 @@ def _guard_reason() -> str:
 
 def _main_facts(approval: Approval) -> Iterator[Fact]:
     """Yield the main fields, other than those that the sentence shows in full."""
-    labels, context, act = _labels(), approval.context, Act.of(approval)
+    context, act = approval.context, Act.of(approval)
     parts = {name: part for name, part in summarize(act).parts.items() if _is_whole(part)}
     said = {
         name: context.get(name) for name in ("verb", "amount") if name in parts and (name != "verb" or says_verb(act))
@@ -152,7 +152,7 @@ def _main_facts(approval: Approval) -> Iterator[Fact]:
     said |= {name: parts[name].value for name in ("recipient", "target") if name in parts}
     for name in NAMED:
         if name in context and not (name in said and said[name] == context[name]):
-            yield Fact(labels[name], _amount(context[name]) if name == "amount" else stated(context[name]))
+            yield Fact(labels()[name], _amount(context[name]) if name == "amount" else stated(context[name]))
     if approval.resource and said.get("target") != approval.resource:
         yield Fact(_("Resource"), escape_invisible(approval.resource))
 
@@ -160,17 +160,6 @@ def _main_facts(approval: Approval) -> Iterator[Fact]:
 def _is_whole(part: Part) -> bool:
     """Return whether a sentence shows the part in full."""
     return part.kind is not Kind.STATED or len(stated(part.value)) <= MAX_PART
-
-
-def _labels() -> dict[str, str]:
-    return {
-        "verb": _("In its own words"),
-        "recipient": _("Recipient"),
-        "target": _("Target"),
-        "amount": _("Amount"),
-        "text": _("Message"),
-        "diff": _("Changes"),
-    }
 
 
 def _has_place(name: str, context: dict[str, Any]) -> bool:

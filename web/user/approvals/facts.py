@@ -22,6 +22,18 @@ class Fact:
     value: str
 
 
+def labels() -> dict[str, str]:
+    """Return words for the fields that each request can have."""
+    return {
+        "verb": _("In its own words"),
+        "recipient": _("Recipient"),
+        "target": _("Target"),
+        "amount": _("Amount"),
+        "text": _("Message"),
+        "diff": _("Changes"),
+    }
+
+
 def facts_in(fields: dict[str, Any]) -> list[Fact]:
     """Return all leaves of these fields, with those beyond `MAX_FACTS` as one fact."""
     return _bounded(list(_flatten(fields)))
@@ -34,7 +46,7 @@ def fixed_facts(approval: Approval) -> list[Fact]:
 
 def fixed_names(approval: Approval) -> str:
     """Return the names of `fixed_facts` on one line."""
-    return field_names(_further_fixed(approval))
+    return field_names(_further_fixed(approval), labels())
 
 
 def _further_fixed(approval: Approval) -> dict[str, Any]:

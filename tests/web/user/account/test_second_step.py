@@ -335,7 +335,7 @@ class TestAdministrators:
         assert log_entries(event="user.second_factors_removed", user_id=ada.id).count() == 1
         assert "An administrator removed the second factors" in mails[-1].subject
         assert "IP address" not in mails[-1].body
-        assert "When: 4 Mar 2026, 13:00 CET\n" in mails[-1].body
+        assert "When: Mar 4, 2026, 1:00\u202fPM CET\n" in mails[-1].body
         assert is_in(enter_password(ada.email))
         assert "The second factors of your account were removed" in browser.get("/activity").content.decode()
 

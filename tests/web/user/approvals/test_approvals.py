@@ -192,7 +192,9 @@ class TestDeciding:
         asked, now = asks(), clock.now()
         assert "Next request" not in text(as_ada.get(page(asked)))
         as_ada.post(page(asked), {"decision": "once"})
-        assert "Next request" not in text(as_ada.get(page(asked)))
+        html = text(as_ada.get(page(asked)))
+        assert "Next request" not in html
+        assert 'href="/approvals">Back to approvals' in html
         asks(expires_at=now)
         asks(expires_at=now + timedelta(minutes=2), is_held=True)
         later, sooner = (asks(expires_at=now + timedelta(minutes=minutes)) for minutes in (9, 5))
@@ -440,6 +442,7 @@ class TestTheList:
     def test_nothing_of_others(self, as_bob: Client, asked: Approval) -> None:
         html = text(as_bob.get("/approvals"))
         assert asked.id not in html
+        assert 'class="empty"' in html
         assert "Nothing is waiting for you" in html
         as_bob.post("/approvals/held/deny", {"agent": asked.agent_id})
         assert status_of(asked) == "pending"
@@ -447,6 +450,9 @@ class TestTheList:
     def test_has_pages(self, as_ada: Client, asks: Asks) -> None:
         for _ in range(21):
             asks(status="denied", decided_at=clock.now())
+        html = text(as_ada.get("/approvals"))
+        assert "Nothing is waiting for you" in html
+        assert 'class="empty"' not in html
         waiting = asks()
         html = text(as_ada.get("/approvals"))
         (older,) = re.findall(r'href="(\?cursor=[^"]+)"', html)
