@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -16,10 +17,20 @@ from accounts.authenticators import RECOVERY_CODES
 from accounts.models import SessionToken, User
 from accounts.second_factors import remove_second_factors
 from accounts.services import deactivate_user, reactivate_user
-from administration.actions import CONNECTED_AGENTS, FACTORS, SESSIONS, USERS, EditForm, counted, reasoned_action
+from administration.actions import (
+    CONNECTED_AGENTS,
+    FACTORS,
+    SESSIONS,
+    USERS,
+    EditForm,
+    count_many,
+    counted,
+    reasoned_action,
+)
 from administration.base import ReadOnlyAdmin
 from administration.links import is_superuser
 from administration.lists import EMAIL, TEXT, CreatedFilter
+from administration.rows import status_pill
 from core.actor import Actor
 
 
@@ -28,7 +39,7 @@ def _impact(users: QuerySet[Any]) -> list[str]:
     agents = users.filter(consents__status="approved").values("consents__agent").distinct().count()
     sessions = SessionToken.objects.filter(user__in=ids).count()
     return [
-        counted(users.count(), USERS),
+        *count_many(users, USERS),
         counted(agents, CONNECTED_AGENTS),
         counted(sessions, SESSIONS),
     ]
@@ -37,6 +48,8 @@ def _impact(users: QuerySet[Any]) -> list[str]:
 @reasoned_action(
     gettext_lazy("Deactivate user"),
     many=gettext_lazy("Deactivate selected users"),
+    question=gettext_lazy("Deactivate {}?"),
+    is_harmful=True,
     impact=_impact,
     unchanged=gettext_lazy("already deactivated"),
     applies=lambda user: user.is_active,
@@ -51,6 +64,7 @@ def deactivate(actor: Actor, user: User, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Reactivate user"),
     many=gettext_lazy("Reactivate selected users"),
+    question=gettext_lazy("Reactivate {}?"),
     impact=_impact,
     unchanged=gettext_lazy("active already, or erased"),
     applies=lambda user: not user.is_active and user.erased_at is None,
@@ -64,12 +78,14 @@ def reactivate(actor: Actor, user: User, reason: str) -> bool:
 
 def _factors(users: QuerySet[Any]) -> list[str]:
     rows = Authenticator.objects.filter(user__in=users.values("pk")).exclude(type=RECOVERY_CODES)
-    return [counted(users.count(), USERS), counted(rows.count(), FACTORS)]
+    return [*count_many(users, USERS), counted(rows.count(), FACTORS)]
 
 
 @reasoned_action(
     gettext_lazy("Remove second factors"),
     many=gettext_lazy("Remove second factors of selected users"),
+    question=gettext_lazy("Remove the second factors of {}?"),
+    is_harmful=True,
     impact=_factors,
     unchanged=gettext_lazy("without second factors"),
     permission="superuser",
@@ -124,20 +140,29 @@ class AccessForm(EditForm):
 class UserAdmin(ReadOnlyAdmin):
     """Users register and set passwords themselves. Here superusers grant access to the admin site."""
 
-    list_display = ["email", "name", "is_active", "is_staff", "last_login", "created_at"]
+    list_display = ["email", "name", "state", "rights", "last_login", "created_at"]
     list_select_related = ["developer__organization"]  # for the search
     list_filter = ["is_active", "is_staff", "is_superuser", CreatedFilter]
     parts = ["email", "name"]
     searches = {"usr": "id", EMAIL: "email", TEXT: "name__iexact"}
-    fieldsets = [
-        (None, {"fields": ["email", "name", "is_active", "id", "created_at", "last_login", "erased_at"]}),
-        (
-            gettext_lazy("Administration"),
-            {"fields": ["is_staff", "is_superuser"]},
-        ),
-    ]
+    fields = ["email", "name", "standing", "id", "created_at", "last_login", "erased_at"]
+    readonly_fields = ["standing"]
     actions = [deactivate, reactivate, remove_factors]
     edit_form = AccessForm
+
+    @admin.display(description=gettext_lazy("Status"))
+    def state(self, user: User) -> SafeString:
+        return status_pill("active" if user.is_active else "erased" if user.erased_at else "deactivated")
+
+    @admin.display(description=gettext_lazy("Administration"))
+    def rights(self, user: User) -> str:
+        """Return what the user may do in the admin site. Empty if nothing."""
+        found = [*([_("Administrator")] if user.is_staff else []), *([_("Superuser")] if user.is_superuser else [])]
+        return ", ".join(found)
+
+    @admin.display(description=gettext_lazy("Status"))
+    def standing(self, user: User) -> SafeString:
+        return format_html("{} · {}", self.state(user), self.rights(user) or _("no administration rights"))
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
         """Allow the filter by role, to which a role's page links, to those who read roles."""

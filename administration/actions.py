@@ -12,6 +12,8 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext, ngettext_lazy
 
@@ -19,6 +21,7 @@ from accounts.access import record_refusal
 from accounts.recent import require_recent_sign_in, time_of_sign_in
 from administration.joined import figures_of
 from administration.kept_form import take_reason
+from administration.links import named
 from core.actor import Actor
 from core.canonical import canonical_json, sha256
 from core.errors import DomainError
@@ -42,7 +45,6 @@ type Facts = Callable[[Any], str]
 AGENTS = ngettext_lazy("%(number)d agent", "%(number)d agents", "number")
 CONNECTED_AGENTS = ngettext_lazy("%(number)d connected agent", "%(number)d connected agents", "number")
 USERS = ngettext_lazy("%(number)d user", "%(number)d users", "number")
-CONNECTED_USERS = ngettext_lazy("%(number)d connected user", "%(number)d connected users", "number")
 ORGANIZATIONS = ngettext_lazy("%(number)d organization", "%(number)d organizations", "number")
 SESSIONS = ngettext_lazy("%(number)d API session", "%(number)d API sessions", "number")
 FACTORS = ngettext_lazy("%(number)d passkey or app", "%(number)d passkeys and apps", "number")
@@ -132,6 +134,12 @@ def counted(number: int, words: Any) -> str:
     return str(words % {"number": number})
 
 
+def count_many(rows: Rows, words: Any) -> list[str]:
+    """Return how many rows there are, unless it is one, which the page names."""
+    number = rows.count()
+    return [] if number == 1 else [counted(number, words)]
+
+
 def _always(row: Any) -> bool:
     return True
 
@@ -146,6 +154,8 @@ def reasoned_action(
     many: Any,
     impact: Impact,
     unchanged: Any,
+    question: Any = "",
+    is_harmful: bool = False,
     permission: str = "act",
     applies: Applies = _always,
     decided_on: Facts = _nothing,
@@ -153,7 +163,8 @@ def reasoned_action(
     """Return a decorator that makes an admin action of `act(actor, row, reason) -> changed`.
 
     `title` names the action on one row, and `many` on those selected in a list. It needs a recent sign-in, and first
-    shows a page that asks for the reason and lists the lines of `impact(rows)`: what it affects. The page of a row
+    shows a page that asks the `question` about the row, and for the reason, and says with `impact(rows)` what it
+    affects: in counts, such as "1 agent", and in sentences. Its button is red if it `is_harmful`. The page of a row
     offers it if `applies(row)`. If what a row is `decided_on` has changed since the page was shown, it is shown again.
     `unchanged` says why `act` does not change a row: "already suspended". Each row has its own transaction, because a
     lock over many rows would block all decisions.
@@ -182,7 +193,7 @@ def reasoned_action(
 
         action.__name__ = act.__name__
         shown = {"name": act.__name__, "title": title, "many": many, "impact": impact, "applies": applies}
-        shown["decided_on"] = decided_on
+        shown |= {"decided_on": decided_on, "question": question, "is_harmful": is_harmful}
         for name, value in shown.items():
             setattr(action, name, value)
         return admin.action(description=many, permissions=[permission])(action)
@@ -222,15 +233,21 @@ def _ask(
     model_admin: Page, request: HttpRequest, rows: Rows, one: Any, form: ReasonForm, action: Any
 ) -> TemplateResponse:
     total = len(rows)  # reads the rows once, for all that follows
-    found = figures_of(request, rows[0]) if total == 1 else []
+    row = rows[0] if total == 1 else None
+    found = figures_of(request, row) if row else []
+    impact = list(action.impact(rows))
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": action.title if one else action.many,
+        "title": action.title if row else action.many,
+        "question": format_html(action.question, named(_name_of(row))) if row and action.question else "",
+        "is_harmful": action.is_harmful,
         "opts": model_admin.model._meta,
         "model_admin": model_admin,
         "form": form,
-        "impact": list(action.impact(rows)),
-        "figures": [one for one in found if one.name in UNSAID],
+        "impact": impact,
+        "sentences": _sentences(impact),
+        "figures": [one for one in found if one.name in UNSAID and one.number],
+        "row": row,
         "rows": rows[:20],
         "total": total,
         "decided_on": _digest(rows, action.decided_on),
@@ -241,6 +258,18 @@ def _ask(
         "checkbox_name": ACTION_CHECKBOX_NAME,
     }
     return TemplateResponse(request, "admin/reasoned_action.html", context, status=422 if form.errors else 200)
+
+
+def _name_of(row: Any) -> str:
+    """Return what the row is known by. People are confirmed by their address, because they choose their names."""
+    return getattr(row, "email", "") or getattr(row, "name", "") or str(row)
+
+
+def _sentences(lines: list[str]) -> list[str]:
+    """Return the lines of an impact as sentences, of which the first has the counts that are not 0."""
+    said = [line for line in lines if line.endswith(".")]
+    counts = [line for line in lines if line not in said and not line.startswith("0 ")]
+    return [*([_("This affects %(rows)s.") % {"rows": get_text_list(counts, _("and"))}] if counts else []), *said]
 
 
 def _attempt(act: Act, actor: Actor, row: Any, reason: str) -> bool | str:

@@ -1,5 +1,6 @@
 """Agents in the admin site. django-oauth-toolkit registers `AgentAdmin`, through `APPLICATION_ADMIN_CLASS`."""
 
+from functools import partial
 from typing import Any
 
 from django import forms
@@ -14,7 +15,7 @@ from administration.actions import AGENTS, REPORTS, EditForm, counted, reasoned_
 from administration.base import ReadOnlyAdmin
 from administration.lists import TEXT, URL, CreatedFilter, whether
 from administration.rows import status_pill
-from administration.stop_lines import lines_of_proof, lines_of_rows
+from administration.stop_lines import LIFTED, STOPPED, lines_of_proof, lines_of_rows
 from agents.models import Agent, ReportedAgent
 from agents.reports import review_reports
 from agents.services import lift_agent_stop, stop_agent, update_agent
@@ -24,14 +25,16 @@ from core.actor import Actor
 from developers.impact import impact_on_agent
 
 
-def _impact(rows: QuerySet[Any]) -> list[str]:
+def _impact(rows: QuerySet[Any], words: Any = STOPPED) -> list[str]:
     ids = [row.pk for row in rows]
-    return [*([counted(len(ids), AGENTS)] if len(ids) > 1 else []), *lines_of_rows(ids, impact_on_agent)]
+    return [*([counted(len(ids), AGENTS)] if len(ids) > 1 else []), *lines_of_rows(ids, impact_on_agent, words)]
 
 
 @reasoned_action(
     gettext_lazy("Stop agent"),
     many=gettext_lazy("Stop selected agents"),
+    question=gettext_lazy("Stop {}?"),
+    is_harmful=True,
     impact=_impact,
     unchanged=gettext_lazy("already stopped"),
     applies=lambda agent: not agent.is_stopped and agent.deleted_at is None,
@@ -43,7 +46,8 @@ def stop(actor: Actor, agent: Agent, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Lift the stop of the agent"),
     many=gettext_lazy("Lift the stop of selected agents"),
-    impact=_impact,
+    question=gettext_lazy("Lift the stop of {}?"),
+    impact=partial(_impact, words=LIFTED),
     unchanged=gettext_lazy("not stopped"),
     applies=lambda agent: agent.is_stopped,
 )
@@ -80,6 +84,7 @@ def _reports(rows: QuerySet[Any]) -> list[str]:
 @reasoned_action(
     gettext_lazy("Mark reports as reviewed"),
     many=gettext_lazy("Mark reports about selected agents as reviewed"),
+    question=gettext_lazy("Mark the reports about {} as reviewed?"),
     impact=_reports,
     unchanged=gettext_lazy("without new reports"),
     applies=lambda agent: _reported(agent) is not None,

@@ -9,7 +9,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from administration.actions import AGENTS, CONSENTS, USERS, counted, reasoned_action
+from administration.actions import AGENTS, CONSENTS, USERS, count_many, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.links import link_to_rows, show_lines
 from administration.lists import EMAIL, CreatedFilter
@@ -31,7 +31,7 @@ GUARDS = {
 def _impact(rows: QuerySet[Any]) -> list[str]:
     live = rows.filter(status=Consent.Status.APPROVED)
     return [
-        counted(live.count(), CONSENTS),
+        *count_many(live, CONSENTS),
         counted(live.values("user").distinct().count(), USERS),
         counted(live.values("agent").distinct().count(), AGENTS),
     ]
@@ -40,6 +40,7 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
 @reasoned_action(
     gettext_lazy("Revoke consent"),
     many=gettext_lazy("Revoke selected consents"),
+    is_harmful=True,
     impact=_impact,
     unchanged=gettext_lazy("not granted, or ended already"),
     applies=lambda consent: consent.status == Consent.Status.APPROVED,

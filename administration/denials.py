@@ -54,7 +54,17 @@ class Denials(NamedTuple):
 
     @property
     def is_spike(self) -> bool:
-        """Return whether at least `MIN_SPIKE` were denied, and far more of all requests than usual.
+        """Return whether at least `MIN_SPIKE` were denied, and far more of all requests than usual."""
+        return self._is_unusual and self.last_hour.denied >= MIN_SPIKE
+
+    @property
+    def are_few(self) -> bool:
+        """Return whether more were denied than usual, but too few to call that a spike."""
+        return self._is_unusual and 0 < self.last_hour.denied < MIN_SPIKE
+
+    @property
+    def _is_unusual(self) -> bool:
+        """Return whether far more of all requests were denied than usual.
 
         The share of denials must be `SPIKE_FACTOR` times the usual one, or the share of allowed requests at most half
         of the usual one: a share of denials above a third cannot triple.
@@ -62,7 +72,7 @@ class Denials(NamedTuple):
         now, usual = self.last_hour, self.usual
         is_multiple = now.denied * usual.decided >= SPIKE_FACTOR * usual.denied * now.decided
         is_halved = 2 * now.allowed * usual.decided <= usual.allowed * now.decided
-        return now.denied >= MIN_SPIKE and (is_multiple or is_halved)
+        return is_multiple or is_halved
 
 
 def count_denials(log: Snapshot, now: datetime) -> Denials:

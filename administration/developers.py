@@ -1,4 +1,5 @@
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -9,10 +10,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from administration.actions import AGENTS, ORGANIZATIONS, counted, reasoned_action
+from administration.actions import AGENTS, ORGANIZATIONS, count_many, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.lists import EMAIL, TEXT, CreatedFilter, whether
-from administration.stop_lines import lines_of_proof, lines_of_rows
+from administration.stop_lines import LIFTED, STOPPED, lines_of_proof, lines_of_rows
 from audit.proof.stops import organization_level
 from core.actor import Actor
 from core.text import plain_text
@@ -33,7 +34,7 @@ METHODS: dict[str, Any] = {
 
 
 def _counted(rows: QuerySet[Any]) -> list[str]:
-    return [counted(rows.count(), ORGANIZATIONS)]
+    return count_many(rows, ORGANIZATIONS)
 
 
 def _with_agents(rows: QuerySet[Any]) -> list[str]:
@@ -49,13 +50,15 @@ def _with_domains(rows: QuerySet[Any]) -> list[str]:
     return [*_with_agents(rows), *said]
 
 
-def _stopped(rows: QuerySet[Any]) -> list[str]:
-    return [*_with_agents(rows), *lines_of_rows([row.pk for row in rows], impact_on_organization)]
+def _stopped(rows: QuerySet[Any], words: Any = STOPPED) -> list[str]:
+    return [*_with_agents(rows), *lines_of_rows([row.pk for row in rows], impact_on_organization, words)]
 
 
 @reasoned_action(
     gettext_lazy("Suspend organization"),
     many=gettext_lazy("Suspend selected organizations"),
+    question=gettext_lazy("Suspend {}?"),
+    is_harmful=True,
     impact=_stopped,
     unchanged=gettext_lazy("already suspended"),
     applies=lambda organization: organization.may_act,
@@ -67,7 +70,8 @@ def suspend(actor: Actor, organization: Organization, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Reactivate organization"),
     many=gettext_lazy("Reactivate selected organizations"),
-    impact=_stopped,
+    question=gettext_lazy("Reactivate {}?"),
+    impact=partial(_stopped, words=LIFTED),
     unchanged=gettext_lazy("not suspended"),
     applies=lambda organization: not organization.may_act,
 )
@@ -78,6 +82,7 @@ def reactivate(actor: Actor, organization: Organization, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Mark as verified"),
     many=gettext_lazy("Mark selected organizations as verified"),
+    question=gettext_lazy("Mark {} as verified?"),
     impact=_with_domains,
     decided_on=lambda organization: f"{organization.name} {organization.domain or ''}",
     unchanged=gettext_lazy("already verified"),
@@ -90,6 +95,8 @@ def verify(actor: Actor, organization: Organization, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Mark as not verified"),
     many=gettext_lazy("Mark selected organizations as not verified"),
+    question=gettext_lazy("Mark {} as not verified?"),
+    is_harmful=True,
     impact=_with_agents,
     unchanged=gettext_lazy("not verified"),
     applies=lambda organization: organization.verified_with is not None,
@@ -111,6 +118,7 @@ def _asks(organization: Organization) -> bool:
 @reasoned_action(
     gettext_lazy("Decline to verify"),
     many=gettext_lazy("Decline to verify selected organizations"),
+    question=gettext_lazy("Decline to verify {}?"),
     impact=_counted,
     unchanged=gettext_lazy("did not ask to be verified"),
     applies=_asks,

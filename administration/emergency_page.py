@@ -12,7 +12,7 @@ from accounts.recent import require_recent_sign_in, time_of_sign_in
 from administration.actions import ReasonForm, administrator
 from administration.kept_form import take_reason
 from administration.links import is_superuser
-from administration.stop_lines import lines_of_impact, lines_of_proof
+from administration.stop_lines import LIFTED, STOPPED, lines_of_impact, lines_of_proof
 from agents.emergency import lift_emergency_stop, stop_everything
 from audit.proof.stops import EVERYTHING
 from audit.readers.snapshot import take_snapshot
@@ -51,7 +51,7 @@ def _show(request: HttpRequest, context: dict[str, object], form: ReasonForm) ->
         "title": _("Lift the stop of everything") if stop else _("Stop everything"),
         "stop": stop,
         "form": form,
-        "impact": lines_of_impact(impact_on_everything(clock.now(), log)),
+        "impact": lines_of_impact(impact_on_everything(clock.now(), log), LIFTED if stop else STOPPED),
         "proof": lines_of_proof(EVERYTHING, log),
     }
     status = 422 if form.errors else 200

@@ -8,14 +8,12 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
-from django.utils.html import conditional_escape, format_html
-from django.utils.safestring import SafeString, mark_safe
-from django.utils.text import get_text_list
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from administration.links import named
-from administration.log_lines import ACTORS, Party, find_parties
+from administration.log_lines import Party, find_parties
+from administration.log_sentence import sentence_about
 from audit.entries.drafts import CALL, REASON, REQUEST_ID
 from audit.entries.facets import is_own
 from audit.events import Event
@@ -23,7 +21,7 @@ from audit.readers.reading import AuditEntry, stated_reason
 from audit.signing import checkpoints
 from core.text import plain_text, readable_json
 from decisions.requests import Reason
-from decisions.wording import cause_of, explain_denial, sentence_of
+from decisions.wording import cause_of, explain_denial
 from policies.rules import title_of
 from resources.catalogue import Scope, describe_scopes
 
@@ -92,7 +90,7 @@ def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> E
     return EntryPage(
         entry=entry,
         content=content,
-        sentence=_sentence(content, _named(entry, content, parties), scopes),
+        sentence=sentence_about(entry, {pk: one.name for pk, one in parties.items()}, {one.id: one for one in scopes}),
         why=explain_denial(content["reason"], metadata).why if content["reason"] in Reason else cause_of(content),
         rule=title_of(metadata["ruleType"]) if metadata.get("ruleType") else "",
         stated=stated_reason(content),
@@ -127,38 +125,6 @@ def _ids(entry: AuditEntry, content: Mapping[str, Any]) -> Iterator[Any]:
     yield from (content["actor"]["id"], entry.agent_id, entry.user_id, content["consentId"], content["policyId"])
     yield from entry.organization_ids
     yield from content["metadata"].values()
-
-
-def _named(entry: AuditEntry, content: Mapping[str, Any], parties: Mapping[str, Party]) -> dict[str, str]:
-    """Return the names for the sentence, or ids of those that are gone or may not be read."""
-    policy = plain_text(content["metadata"].get("policyName") or content["metadata"].get("name"))
-    ids = {
-        "actor": content["actor"]["id"],
-        "agent": entry.agent_id,
-        "person": entry.user_id,
-        "organization": next(iter(entry.organization_ids), None),
-        "policy": content["policyId"] or content["metadata"].get("policyId"),
-    }
-    names = {name: parties[pk].name if pk in parties else pk or "" for name, pk in ids.items()}
-    return {**names, "policy": policy or names["policy"]}
-
-
-def _sentence(content: Mapping[str, Any], names: Mapping[str, str], scopes: Sequence[Scope]) -> SafeString:
-    """Return what happened, with the names of others set apart. `names` are empty where there is none."""
-    is_system = content["actor"]["kind"] == "system"
-    unnamed = {
-        "actor": str(ACTORS["system"]) if is_system else _("An unknown caller"),
-        "agent": _("an agent"),
-        "person": _("a person"),
-        "organization": _("an organization"),
-        "policy": _("a policy"),
-    }
-    words: dict[str, Any] = {name: named(names[name]) if names[name] else word for name, word in unnamed.items()}
-    words["account"] = format_html(_("the account of {}"), words["person"])
-    titles = {one.id: plain_text(one.title) for one in scopes}
-    listed = get_text_list([titles.get(one, plain_text(one)) for one in content["scopes"]], _("and"))
-    words["scopes"] = format_html("<bdi>{}</bdi>", listed or _("no specific scopes"))
-    return mark_safe(conditional_escape(str(sentence_of(content))) % words)  # noqa: S308 -- all parts are escaped
 
 
 def _subjects(

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy
 
 from accounts.models import SessionToken, User
 from administration.areas import may_read
 from administration.links import row_url
+from administration.log_sentence import sentence_about
 from agents.models import Agent
 from approvals.models import Approval
 from audit.models import Entry
@@ -19,8 +21,10 @@ from audit.readers.reports import withhold_reporter, without_named_reports
 from audit.readers.search import Listing
 from consent.models import Consent
 from core.text import plain_text
+from decisions.wording import explain_denial
 from developers.models import Developer, Organization
 from policies.models import Policy
+from resources.catalogue import Scope, describe_scopes
 from resources.models import ResourceServer
 from tokens.models import TokenFamily
 
@@ -31,18 +35,9 @@ OUTCOMES = {
     "info": gettext_lazy("Recorded"),
 }
 
-# The kinds of actors in the log.
-ACTORS = {
-    "user": gettext_lazy("Person"),
-    "developer": gettext_lazy("Developer"),
-    "agent": gettext_lazy("Agent"),
-    "service": gettext_lazy("Service"),
-    "administrator": gettext_lazy("Administrator"),
-    "system": gettext_lazy("This server"),
-    "anonymous": gettext_lazy("Anonymous"),
-}
-
 RECENT = 10
+# Further scopes of an entry are only counted.
+MOST_SCOPES = 2
 # By the prefix of the id: the model, and the lookup of the name.
 NAMED: dict[str, tuple[Any, str]] = {
     "agt": (Agent, "name"),
@@ -50,10 +45,10 @@ NAMED: dict[str, tuple[Any, str]] = {
     "usr": (User, "email"),
     "dev": (Developer, "user__email"),
     "res": (ResourceServer, "name"),
+    "pol": (Policy, "name"),
 }
 # What only the page of an entry names or links to. Most have no name, so their ids stand for them.
 FURTHER: dict[str, tuple[Any, str]] = {
-    "pol": (Policy, "name"),
     "cns": (Consent, "pk"),
     "apr": (Approval, "pk"),
     "fam": (TokenFamily, "pk"),
@@ -74,13 +69,12 @@ class Party:
 class Line:
     entry: AuditEntry
     url: str
-    actor: Party | None
-    actor_kind: str
+    sentence: SafeString
     agent: Party | None
     user: Party | None
     organizations: Sequence[Party]
-    reason: str
-    """The reason for a denial, or the concern of a report."""
+    why: str
+    """The reason for a denial in words, or the concern of a report."""
     stated: str
     """The reason that a person typed, such as an administrator for a stop."""
 
@@ -94,27 +88,27 @@ def log_lines(request: HttpRequest, entries: Sequence[AuditEntry]) -> list[Line]
     """Return a line for each entry, with the names that the administrator may read, found by one query."""
     shown = [withhold_reporter(entry) for entry in entries]
     names = _names(request, {one for entry in shown for one in _ids(entry)})
-    return [_line(entry, names) for entry in shown]
+    scopes = {one.id: one for one in describe_scopes(one for entry in shown for one in entry.content["scopes"])}
+    return [_line(entry, names, scopes) for entry in shown]
 
 
-def _line(entry: AuditEntry, names: dict[str, str]) -> Line:
-    content = entry.content
-    actor = content["actor"]
+def _line(entry: AuditEntry, names: dict[str, str], scopes: Mapping[str, Scope]) -> Line:
+    content, metadata = entry.content, entry.content["metadata"]
     return Line(
         entry=entry,
         url=row_url(Entry, entry.id),
-        actor=_party(actor["id"], names),
-        actor_kind=actor["kind"],
+        sentence=sentence_about(entry, names, scopes, MOST_SCOPES),
         agent=_party(entry.agent_id, names),
         user=_party(entry.user_id, names),
         organizations=[party for one in entry.organization_ids if (party := _party(one, names))],
-        reason=content["reason"] or content["metadata"].get("concern", ""),
+        why=explain_denial(content["reason"], metadata).label or content["reason"] or metadata.get("concern", ""),
         stated=stated_reason(content),
     )
 
 
 def _ids(entry: AuditEntry) -> list[str]:
-    known = (entry.content["actor"]["id"], entry.agent_id, entry.user_id, *entry.organization_ids)
+    content = entry.content
+    known = (content["actor"]["id"], entry.agent_id, entry.user_id, content["policyId"], *entry.organization_ids)
     return [one for one in known if one]
 
 

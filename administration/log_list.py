@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy
 
 from administration.base import warn_of_search
 from administration.lists import find_lookup, kind_of
-from administration.log_lines import ACTORS
+from administration.log_sentence import ACTORS
 from audit.entries.facets import is_own
 from audit.models import Entry
 from audit.readers.criteria import Criteria

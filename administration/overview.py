@@ -28,7 +28,7 @@ NEW_DAYS = 7
 _AGENTS = partial(Joined, model=Agent, title="name", other="organization__name", status=AGENT_STATUS)
 _ORGANIZATIONS = partial(Joined, model=Organization, title="name")
 # What waits for an administrator.
-TO_DECIDE = (
+TO_REVIEW = (
     _AGENTS(
         heading=gettext_lazy("Reported agents"),
         where=Q(reported__isnull=False),
@@ -43,6 +43,8 @@ TO_DECIDE = (
         at="domain_claim__review_asked_at",
     ),
 )
+# What there is none of, if nothing waits.
+NONE_TO_REVIEW = {Agent: gettext_lazy("no reports"), Organization: gettext_lazy("no requests to be verified")}
 OTHERS = (
     _ORGANIZATIONS(
         heading=gettext_lazy("Developers not verified"),
@@ -76,8 +78,12 @@ class Other(NamedTuple):
 def overview(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the page, with what the administrator may read."""
     reads_log = may_read(request, Entry)
+    nothing = [NONE_TO_REVIEW[one.model] for one in TO_REVIEW if may_read(request, one.model)]
+    sections = read_sections(request, (*TO_REVIEW, _new_agents(), *OTHERS))[0]
     return {
-        "sections": read_sections(request, (*TO_DECIDE, _new_agents(), *OTHERS))[0],
+        "to_review": [one for one in sections[: len(nothing)] if one.rows],
+        "nothing_to_review": nothing,
+        "sections": [one for one in sections[len(nothing) :] if one.rows],
         "denials": count_denials(take_snapshot(), clock.now()) if reads_log else None,
         "others": [*(_of_log() if reads_log else ()), *(_of_tasks() if may_read(request, TaskRun) else ())],
     }

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from administration.actions import AGENTS, POLICIES, counted, reasoned_action
+from administration.actions import AGENTS, POLICIES, count_many, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.links import pretty, show_lines
 from administration.lists import CreatedFilter
@@ -22,12 +22,14 @@ def _impact(rows: QuerySet[Any]) -> list[str]:
     """Count the policies and the agents that they are about: one agent, or all of the organization."""
     of_all = Q(organization__in=rows.filter(agent=None).order_by().values("organization"))
     agents = Agent.objects.filter(of_all | Q(pk__in=rows.order_by().values("agent")), deleted_at=None)
-    return [counted(rows.count(), POLICIES), counted(agents.count(), AGENTS)]
+    return [*count_many(rows, POLICIES), counted(agents.count(), AGENTS)]
 
 
 @reasoned_action(
     gettext_lazy("Disable policy"),
     many=gettext_lazy("Disable selected policies"),
+    question=gettext_lazy("Disable {}?"),
+    is_harmful=True,
     impact=_impact,
     unchanged=gettext_lazy("already disabled"),
     applies=lambda policy: policy.enabled,
@@ -39,6 +41,7 @@ def disable(actor: Actor, policy: Policy, reason: str) -> bool:
 @reasoned_action(
     gettext_lazy("Enable policy"),
     many=gettext_lazy("Enable selected policies"),
+    question=gettext_lazy("Enable {}?"),
     impact=_impact,
     unchanged=gettext_lazy("already enabled"),
     applies=lambda policy: not policy.enabled,

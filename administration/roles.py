@@ -78,6 +78,8 @@ def _role_impact(roles: QuerySet[Any]) -> list[str]:
 @reasoned_action(
     gettext_lazy("Delete role"),
     many=gettext_lazy("Delete selected roles"),
+    question=gettext_lazy("Delete the role {}?"),
+    is_harmful=True,
     impact=_role_impact,
     unchanged=gettext_lazy("already deleted"),
 )

@@ -1,5 +1,6 @@
 """How the admin site shows the columns of a row: what they are called, and their values."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -74,8 +75,8 @@ def label_of(page: Any, name: str) -> str:
     return str(described or LABELS.get(name) or _(capfirst(words)))
 
 
-def cell(request: HttpRequest, page: Any, row: Any, name: str) -> SafeString | str:
-    """Return the value of a column of a row."""
+def cell(request: HttpRequest, page: Any, row: Any, name: str, at: Callable[[datetime], Any] = moment) -> Any:
+    """Return the value of a column of a row. Its times are shown by `at`."""
     field, _attribute, value = lookup_field(name, row, page)
     if value is None or value in ("", [], {}):
         return NOTHING
@@ -83,6 +84,8 @@ def cell(request: HttpRequest, page: Any, row: Any, name: str) -> SafeString | s
         return link(request, value)
     if field is not None and field.many_to_many:
         return format_html_join(", ", "{}", ((named(one),) for one in value.all())) or NOTHING
+    if isinstance(value, datetime):
+        return at(value)
     return _plain(value) or _text(field, row, value)
 
 
@@ -111,8 +114,6 @@ def _plain(value: Any) -> SafeString | str:
         return value
     if isinstance(value, bool):
         return pill(_("Yes"), "good") if value else pill(_("No"))
-    if isinstance(value, datetime):
-        return moment(value)
     if isinstance(value, int | float):
         return number(round(value, 2))
     if isinstance(value, list) and all(isinstance(one, str) for one in value):

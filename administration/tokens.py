@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy
 
-from administration.actions import AGENTS, FAMILIES, USERS, counted, reasoned_action
+from administration.actions import AGENTS, FAMILIES, USERS, count_many, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.lists import EMAIL, CreatedFilter, whether
 from core.actor import Actor
@@ -17,7 +17,7 @@ from tokens.services import revoke_family
 def _family_impact(rows: QuerySet[Any]) -> list[str]:
     live = rows.filter(revoked_at=None)
     return [
-        counted(live.count(), FAMILIES),
+        *count_many(live, FAMILIES),
         counted(live.exclude(user=None).values("user").distinct().count(), USERS),
         counted(live.values("application").distinct().count(), AGENTS),
     ]
@@ -26,6 +26,7 @@ def _family_impact(rows: QuerySet[Any]) -> list[str]:
 @reasoned_action(
     gettext_lazy("Revoke token family"),
     many=gettext_lazy("Revoke selected token families"),
+    is_harmful=True,
     impact=_family_impact,
     unchanged=gettext_lazy("already revoked"),
     applies=lambda family: family.revoked_at is None,

@@ -15,17 +15,20 @@ from django.utils.translation import gettext as _
 
 from administration.areas import may_read, noun_of
 from administration.links import named, row_url, url_id
-from administration.log_lines import ACTORS, log_lines
+from administration.log_lines import log_lines
 from administration.log_list import entry_of
+from administration.log_sentence import ACTORS
 from administration.risk import AgentRisk, risk_of
 from administration.rows import NOTHING, cell, label_of, link, status_pill
 from audit.entries.journal import LOG_ID
 from audit.models import Entry
+from core.formats import ago, relative
 from core.text import plain_text
 
 register = template.Library()
 register.filter(url_id)
 register.filter(status_pill)
+register.filter(relative)
 register.simple_tag(link, name="row_link")
 
 ENTRY_ID = re.compile(rf"\b({LOG_ID.pattern})\b")
@@ -110,6 +113,14 @@ def pages_of(changelist: Any) -> dict[str, Any]:
 
 
 @register.simple_tag
+def rows_in_words(changelist: Any) -> str:
+    """Return how many rows the list has: "5 agents", "1 API session"."""
+    noun, number = noun_of(changelist.model), changelist.paginator
+    words = str(noun.singular if number.found == 1 else noun.plural)
+    return f"{number.count_in_words} {words if words[1].isupper() else words.lower()}"
+
+
+@register.simple_tag
 def current_area(areas: Any) -> str:
     """Return the name of the area whose pages are open, or what the menu has."""
     return next((str(area["name"]) for area in areas if area["is_current"]), _("Areas"))
@@ -143,7 +154,7 @@ def checkbox_name() -> str:
 
 
 def _cells(request: HttpRequest, page: Any, row: Any, names: list[str]) -> list[dict[str, Any]]:
-    return [{"label": label_of(page, name), "value": cell(request, page, row, name)} for name in names]
+    return [{"label": label_of(page, name), "value": cell(request, page, row, name, ago)} for name in names]
 
 
 def _facts(request: HttpRequest, page: Any, row: Any, names: Any) -> Iterator[dict[str, Any]]:

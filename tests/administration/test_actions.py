@@ -80,11 +80,11 @@ def target(world: World, name: str) -> Any:
 @cases(
     ("row", "action", "sentences"),
     [
-        ("agent", "stop", ["1 live connection"]),
-        ("organization", "suspend", ["1 organization", "1 agent", "1 live connection"]),
-        ("user", "deactivate", ["1 user", "1 connected agent", "1 API session"]),
-        ("consent", "revoke", ["1 live consent", "1 user", "1 agent"]),
-        ("family", "revoke", ["1 live token family", "1 user", "1 agent"]),
+        ("agent", "stop", ["1 person is cut off at once."]),
+        ("organization", "suspend", ["This affects 1 agent. 1 person is cut off at once."]),
+        ("user", "deactivate", ["This affects 1 connected agent and 1 API session."]),
+        ("consent", "revoke", ["This affects 1 user and 1 agent."]),
+        ("family", "revoke", ["This affects 1 user and 1 agent."]),
     ],
 )
 def test_the_page_shows_what_is_affected_and_changes_nothing(
@@ -94,7 +94,7 @@ def test_the_page_shows_what_is_affected_and_changes_nothing(
 
     assert answer.status_code == 200
     for sentence in sentences:
-        assert f"<li>{sentence}" in answer.content.decode()
+        assert f"<p>{sentence}" in answer.content.decode()
     assert verify(world) is None
 
 
@@ -104,8 +104,8 @@ def test_disabling_policies_affects_the_agents_that_they_are_about(site: Client,
     delete_agent(actor=actor, agent=others[1])
     rules = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
     own = create_policy(actor=actor, organization=organization, agent=world.agent, name="Own", rules=rules)
-    assert "<li>1 agent</li>" in ask(site, own, "disable").content.decode()
-    assert "<li>2 agents</li>" in ask(site, Policy.objects.get(agent=None), "disable").content.decode()
+    assert "This affects 1 agent." in ask(site, own, "disable").content.decode()
+    assert "This affects 2 agents." in ask(site, Policy.objects.get(agent=None), "disable").content.decode()
 
 
 @cases(
@@ -214,18 +214,18 @@ def test_the_page_of_an_organization_says_what_is_known_about_its_domain(
 
 @cases(
     ("action", "lines"),
-    [("suspend", ["1 organization", "1 agent", "1 live connection"]), ("verify", ["1 organization", "1 agent"])],
+    [("suspend", ["1 agent", "1 person is cut off at once."]), ("verify", ["1 agent"])],
 )
 def test_deleted_agents_are_not_affected(action: str, lines: list[str], site: Client, world: World) -> None:
     fields = {"organization": world.developer.organization, "client_type": "confidential", "redirect_uris": "x"}
     Agent.objects.create(name="Old", authorization_grant_type="authorization-code", deleted_at=clock.now(), **fields)
     answer: Any = ask(site, world.developer.organization, action)
-    assert answer.context_data["impact"][:3] == lines
+    assert answer.context_data["impact"][:2] == lines
 
 
 def test_to_decline_affects_neither_agents_nor_tokens(site: Client, world: World) -> None:
     answer: Any = ask(site, world.developer.organization, "decline")
-    assert answer.context_data["impact"] == ["1 organization"]
+    assert answer.context_data["impact"] == []
 
 
 def listed(site: Client, path: str) -> list[Any]:
@@ -262,7 +262,7 @@ def test_all_rows_of_all_pages_can_be_selected(site: Client, world: World) -> No
 
     site.post(list_url(Agent), {**data, "confirmed": "yes", "reason": REASON})
 
-    assert "<li>61 agents" in page
+    assert "This affects 61 agents." in page
     assert not Agent.objects.filter(stopped_at=None).exists()
 
 

@@ -158,12 +158,12 @@ def test_spaces_around_a_search_are_ignored_and_an_empty_one_lists_all(site: Cli
 def test_no_list_counts_more_than_the_maximum(site: Client, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     make_agents(world, 119)
     url = list_url(Agent)
-    assert "Rows: 120 · Page 1 of 3" in text_of(site.get(url))
+    assert "120 agents · Page 1 of 3" in text_of(site.get(url))
     monkeypatch.setattr(admin_lists, "MAX_COUNT", 100)
     with CaptureQueriesContext(connection) as queries:
         answer = site.get(url, {"p": "2"})
     (count,) = [one["sql"] for one in queries.captured_queries if "COUNT(" in one["sql"]]
-    assert "Rows: 100+ · Page 2 of 2" in text_of(answer)
+    assert "100+ agents · Page 2 of 2" in text_of(answer)
     assert [len(found(site.get(url, {"p": page}))) for page in ("1", "2")] == [50, 50]
     assert site.get(url, {"p": "3"}).status_code == 400
     assert "LIMIT 101" in count

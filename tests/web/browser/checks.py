@@ -12,6 +12,8 @@ from axe_playwright_python.base import AXE_SCRIPT
 from tests.web.browser.pages.group import Page
 
 WIDTHS = (320, 1280)
+# The narrowest width in which tables are tables.
+TABLET = 768
 View = tuple[int, str, str]
 SCRIPT_LIMIT = 30_000
 # The folder for screenshots of a check in full. By default, none are made.
@@ -63,6 +65,18 @@ SQUEEZED = """() => [...document.querySelectorAll("main *:not(thead, thead *)")]
     return e.checkVisibility() && (box.width < 24 && box.height > 120 && /\\w{3}/.test(e.textContent)
         || e.matches(".asking__what") && box.width < 160);
 }).map(e => e.outerHTML.slice(0, 120))"""
+# Words of a table that are broken, however long the names and ids beside them are.
+BROKEN_WORDS = """() => [...new Set([...document.querySelectorAll("main .table :is(td, th)")].flatMap(cell => {
+    const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), found = [];
+    for (let text = texts.nextNode(); text; text = texts.nextNode())
+        for (const {0: word, index} of text.data.matchAll(/(?<!\\S)[^\\s/-]{3,16}(?!\\S)/g)) {
+            const range = new Range();
+            range.setStart(text, index);
+            range.setEnd(text, index + word.length);
+            if (new Set([...range.getClientRects()].map(box => box.top)).size > 1) found.push(word);
+        }
+    return found;
+}))]"""
 # On phones, the portal's pages begin below one row of sections. A message is above the heading.
 LATE_STARTS = """() => [...document.querySelectorAll("nav.subnav ~ main:not(:has(> [role=status])) h1")]
     .filter(e => innerWidth < 400 && e.getBoundingClientRect().top + scrollY >= 120).map(e => e.outerHTML)"""
@@ -110,6 +124,7 @@ def problems_of(tab: Any, page: Page, view: View = DESKTOP) -> Iterator[str]:
     yield from without_keyboard(tab)
     for width in {*WIDTHS} - {view[0]}:
         yield from sideways(tab, width)
+    yield from broken_words(tab)
     yield from (f"console: {complaint}" for complaint in tab.take_complaints())
 
 
@@ -122,6 +137,7 @@ def problems_in_full(tab: Any, page: Page, name: str) -> Iterator[str]:
         if SCREENSHOTS and view in PICTURES:
             take_screenshot(tab, Path(SCREENSHOTS) / f"{name}-{'-'.join(map(str, view))}.png")
     yield from without_keyboard(tab)
+    yield from broken_words(tab)
     yield from wide_at_twice_the_size(tab)
     yield from (f"console: {complaint}" for complaint in tab.take_complaints())
 
@@ -157,6 +173,13 @@ def small_targets(tab: Any) -> Iterator[str]:
 
 def squeezed(tab: Any) -> Iterator[str]:
     yield from (f"squeezed into a column: {html}" for html in tab.page.evaluate(SQUEEZED))
+
+
+def broken_words(tab: Any) -> Iterator[str]:
+    """Check the tables of the page on a tablet."""
+    if tab.page.locator("main .table").count():
+        yield from sideways(tab, TABLET)
+        yield from (f"broken in {TABLET} px: {word}" for word in tab.page.evaluate(BROKEN_WORDS))
 
 
 def late_starts(tab: Any) -> Iterator[str]:
