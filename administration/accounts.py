@@ -30,7 +30,7 @@ from administration.actions import (
 from administration.base import ReadOnlyAdmin
 from administration.links import is_superuser
 from administration.lists import EMAIL, TEXT, CreatedFilter
-from administration.rows import status_pill
+from administration.rows import NOTHING, status_pill
 from core.actor import Actor
 
 
@@ -155,14 +155,16 @@ class UserAdmin(ReadOnlyAdmin):
         return status_pill("active" if user.is_active else "erased" if user.erased_at else "deactivated")
 
     @admin.display(description=gettext_lazy("Administration"))
-    def rights(self, user: User) -> str:
-        """Return what the user may do in the admin site. Empty if nothing."""
+    def rights(self, user: User) -> SafeString:
+        """Return what the user may do in the admin site."""
         found = [*([_("Administrator")] if user.is_staff else []), *([_("Superuser")] if user.is_superuser else [])]
-        return ", ".join(found)
+        return format_html("{}", ", ".join(found)) if found else NOTHING
 
     @admin.display(description=gettext_lazy("Status"))
     def standing(self, user: User) -> SafeString:
-        return format_html("{} · {}", self.state(user), self.rights(user) or _("no administration rights"))
+        has_rights = user.is_staff or user.is_superuser
+        rights = self.rights(user) if has_rights else _("no administration rights")
+        return format_html("{} · {}", self.state(user), rights)
 
     def lookup_allowed(self, lookup: str, value: str, request: Any = None) -> bool:
         """Allow the filter by role, to which a role's page links, to those who read roles."""
