@@ -292,7 +292,7 @@ def _of_person(row: User) -> Iterator[Joined]:
     yield join(model=Consent, heading=CONSENTS, title="agent__name", status="status")
     yield join(model=TokenFamily, heading=FAMILIES, title="application__name")
     yield _approvals(of_it, _of(row))
-    yield join(model=Developer, heading=gettext_lazy("Member of"), title="organization__name")
+    yield join(model=Developer, heading=gettext_lazy("Organizations"), title="organization__name")
     yield join(model=SessionToken, heading=gettext_lazy("API sessions"), title="user_agent")
     yield join(model=EmailAddress, heading=gettext_lazy("Email addresses"), title="email", at="")
     yield Joined(model=Group, heading=gettext_lazy("Roles"), where=of_it, title="name", at="")

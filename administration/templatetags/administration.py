@@ -11,6 +11,7 @@ from django.contrib.admin.views.main import PAGE_VAR
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from administration.areas import may_read, noun_of
@@ -116,8 +117,7 @@ def pages_of(changelist: Any) -> dict[str, Any]:
 def rows_in_words(changelist: Any) -> str:
     """Return how many rows the list has: "5 agents", "1 API session"."""
     noun, number = noun_of(changelist.model), changelist.paginator
-    words = str(noun.singular if number.found == 1 else noun.plural)
-    return f"{number.count_in_words} {words if words[1].isupper() else words.lower()}"
+    return f"{number.count_in_words} {_within(str(noun.singular if number.found == 1 else noun.plural))}"
 
 
 @register.simple_tag
@@ -127,9 +127,10 @@ def current_area(areas: Any) -> str:
 
 
 @register.simple_tag
-def empty_sections(sections: Any) -> list[str]:
-    """Return the headings of the sections without rows."""
-    return [str(section.heading) for section in sections if not section.rows]
+def empty_sections(sections: Any) -> str:
+    """Return which sections have no rows: "No approvals or API sessions." Empty if there are none."""
+    names = [_within(str(section.heading)) for section in sections if not section.rows]
+    return _("No %(names)s.") % {"names": get_text_list(names, _("or"))} if names else ""
 
 
 @register.simple_tag
@@ -151,6 +152,11 @@ def shown_entries(request: HttpRequest, rows: Any) -> list[Any]:
 @register.simple_tag
 def checkbox_name() -> str:
     return ACTION_CHECKBOX_NAME
+
+
+def _within(words: str) -> str:
+    """Return a heading as it stands within a sentence: "agents", "API sessions"."""
+    return words if words[1].isupper() else words[0].lower() + words[1:]
 
 
 def _cells(request: HttpRequest, page: Any, row: Any, names: list[str]) -> list[dict[str, Any]]:
