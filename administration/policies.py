@@ -11,6 +11,7 @@ from administration.actions import AGENTS, POLICIES, count_many, counted, reason
 from administration.base import ReadOnlyAdmin
 from administration.links import pretty, show_lines
 from administration.lists import CreatedFilter
+from administration.rows import pill
 from agents.models import Agent
 from core.actor import Actor
 from policies.models import Policy
@@ -62,15 +63,19 @@ class PolicyAdmin(ReadOnlyAdmin):
     """Policies, in sentences. Their developers write them; administrators switch them off and on, with a reason."""
 
     owners = ["organization__developers__user"]
-    list_display = ["name", "organization", "agent", "enabled", "sentences", "updated_at"]
+    list_display = ["name", "organization", "agent", "state", "sentences", "updated_at"]
     list_select_related = ["organization", "agent"]
     list_filter = ["enabled", "mode", CreatedFilter]
     parts = ["name"]
     searches = {"pol": "id", "org": "organization", "agt": "agent"}
-    readonly_fields = ["sentences", "source"]
-    fields = ["sentences", "enabled", "mode", "description", "organization", "agent", "id", "version"]
+    readonly_fields = ["sentences", "state", "source"]
+    fields = ["sentences", "state", "mode", "description", "organization", "agent", "id", "version"]
     fields += ["created_at", "updated_at", "source"]
     actions = [disable, enable]
+
+    @admin.display(description=gettext_lazy("Status"))
+    def state(self, policy: Policy) -> SafeString:
+        return pill(_("Enabled"), "good") if policy.enabled else pill(_("Disabled"))
 
     @admin.display(description=gettext_lazy("Rules"))
     def sentences(self, policy: Policy) -> SafeString | str:
