@@ -24,6 +24,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import FieldError, Invalid, NotFound
 from core.locks import revocation
+from core.names import check_name
 from core.rotation import add_secret, note_use
 from core.wording import Filled
 from developers.acting import hold_developer, maker, require_recent_session
@@ -72,6 +73,7 @@ def register_agent(
     require_recent_session(actor)
     require_known(allowed_scopes, field="allowedScopes")
     check_redirect_uris(redirect_uris)
+    check_name(name)
     _require_room(organization)
     agent = Agent.objects.create(
         organization=organization,
@@ -115,6 +117,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
     require_known(changes.get("allowed_scopes", ()), field="allowedScopes")
     if "redirect_uris" in changes:
         check_redirect_uris(changes["redirect_uris"])
+    check_name(changes.get("name", ""))
     check_links({name: changes[name] for name in ("homepage_url", "privacy_url") if name in changes})
     with revocation():
         agent = lock_own_agent(actor, agent)

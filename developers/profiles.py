@@ -13,6 +13,7 @@ from audit.services import record
 from core.actor import Actor
 from core.errors import FieldError, Invalid
 from core.links import problem_with_link
+from core.names import check_name
 from core.text import plain_text
 from developers.acting import hold_developer, require_recent_session
 from developers.models import DomainClaim, Organization
@@ -34,6 +35,7 @@ def update_organization(
     """
     wanted = {"name": plain_text(name), "terms_url": terms_url, "contact_email": contact_email}
     _check(wanted)
+    check_name(wanted["name"])
     require_recent_session(actor)
     Throttle("organization", CHANGES).hit(Subject(f"organization:{organization.id}"))
     with transaction.atomic():

@@ -23,6 +23,7 @@ from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.locks import revocation
+from core.names import check_name
 from core.rotation import add_secret
 from core.wording import Filled
 from developers.credential_mails import Made, mail_owner
@@ -57,6 +58,7 @@ def find_registrant(*, actor: Actor, name: str, email: str, password: str) -> Us
     The password is not enough for an account with a second factor. It hashes and throttles, so call it before a
     transaction opens.
     """
+    check_name(name)
     if not User.objects.filter(email=normalize_email(email)).exists():
         return new_user(email=email, password=password, name=name)
     try:
@@ -106,6 +108,7 @@ def join_as_developer(*, actor: Actor, user: User, name: str, signed_in_at: date
 
 def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDeveloper:
     """Create an organization, developer account and API key for a user. Raises `EmailTaken` for a developer."""
+    check_name(name)
     now = clock.now()
     try:
         with transaction.atomic():

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from agents.models import Agent
 from agents.redirects import MAX_REDIRECT_URIS, is_loopback, problem_with, web_host
 from agents.registration import ClientMetadata
+from core.names import CHECK_MARKS
 from core.text import plain_text
 from oauth.errors import OAuthError
 from oauth.parameters import is_clean
@@ -35,6 +36,8 @@ def parse_client_metadata(document: Mapping[str, Any], methods: Collection[str],
     name = plain_text(_text(document, "client_name"))
     if len(name) > MAX_NAME_LENGTH:
         raise _invalid(f"client_name must be at most {MAX_NAME_LENGTH} characters")
+    if CHECK_MARKS.search(name):
+        raise _invalid("client_name must not contain check marks")
     jwks, jwks_uri = _keys(document) if method == Agent.AuthMethod.PRIVATE_KEY_JWT else (None, "")
     return ClientMetadata(
         name=name or _name_by_host(uris),

@@ -34,7 +34,7 @@ ENGLISH_ONLY = re.compile(
     r"(administration|agents(?!/(destinations|reports))|api|benchmarks|demo|developers(?!/credential_mails)|docs|insights"
     r"|limits|oauth|sdk|server|tests|tools)/"
     r"|audit/|decisions/whatif/|policies/(\w+\.py|rules/cedar)|web/(portal|public/docs)/"
-    r"|accounts/access\.py|core/(fetching|http|idempotency|locks|rotation|uris)\.py|consent/services\.py"
+    r"|accounts/access\.py|core/(fetching|http|idempotency|locks|names|rotation|uris)\.py|consent/services\.py"
     r"|resources/(authentication|catalogue|custom_scopes|errors|identifiers|services)\.py|web/forms/deleting\.py"
     r"|templates/(admin|oauth|web/portal|web/public/docs)/"
     r"|templates/layouts/(agent|developer|docs|policy)\.html"

@@ -9,33 +9,33 @@ from django.utils.translation import ngettext, pgettext
 
 from core.local import listed_html
 from core.text import plain_text
-from resources.actions import action_title
 from resources.catalogue import Scope
 from resources.contexts import CANNOT
 
 
 def cannot_beside(scope: Scope, others: Iterable[Scope]) -> SafeString:
-    """Return sentences about what the scope does not allow. They except what the other scopes allow, and name those.
+    """Return a sentence about what the scope does not allow, and one that names those of the others that allow it.
 
-    The sentences call the others separate permissions, so they are true even if the user allows none of those.
+    It calls the others separate permissions, so it is true even if the user allows none of those.
     """
     elsewhere = {action: other for other in others if other.id != scope.id for action in (other.id, *other.covers)}
     named = {elsewhere[action].id: elsewhere[action] for action in scope.excludes if action in elsewhere}
-    titles = listed_html(_title(other) for other in named.values())
-    separate = format_html(
-        ngettext("Separate permission: {titles}.", "Separate permissions: {titles}.", len(named)), titles=titles
-    )
-    if scope.defined_by:  # The organization wrote these words, and only the organization can leave anything out.
-        cannot = format_html(_("Cannot: {what}."), what=format_html("<bdi>{}</bdi>", plain_text(scope.cannot)))
-        return format_html("{} {}", cannot, separate) if named else cannot
+    cannot = _cannot(scope)
     if not named:
-        sentence = f"Cannot {scope.cannot}."
-        return format_html("{}", pgettext(CANNOT, sentence))
-    left = [action_title(action) for action in scope.excludes if action not in elsewhere]
-    excluded = format_html(_("Not included: {actions}."), actions=listed_html(left))
-    return format_html("{} {}", excluded, separate) if left else separate
+        return cannot
+    titles = listed_html(_title(other) for other in named.values())
+    words = ngettext("{titles} is a separate permission.", "{titles} are separate permissions.", len(named))
+    return format_html("{} {}", cannot, format_html(words, titles=titles))
+
+
+def _cannot(scope: Scope) -> SafeString:
+    if scope.defined_by:  # The organization wrote these words.
+        return format_html(_("Cannot: {what}."), what=format_html("<bdi>{}</bdi>", plain_text(scope.cannot)))
+    sentence = f"Cannot {scope.cannot}."
+    return format_html("{}", pgettext(CANNOT, sentence))
 
 
 def _title(scope: Scope) -> SafeString | str:
+    title = _("“%(title)s”") % {"title": plain_text(scope.local_title)}
     # Only the catalogue's titles are sure to be in our language.
-    return format_html("<bdi>{}</bdi>", plain_text(scope.title)) if scope.defined_by else scope.local_title
+    return format_html("<bdi>{}</bdi>", title) if scope.defined_by else title

@@ -40,7 +40,7 @@ def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent |
         allowed_scopes=list(draft.get("allowed_scopes") or ()),
     )
     screen = Request.of(agent, QueryDict()).screen()
-    shown = {**facts_of(screen.asked), **show_screen(screen, Answered())}
+    shown = {**facts_of(screen), **show_screen(screen, Answered())}
     sections = list(_first(shown["sections"]))
     return {
         **shown,

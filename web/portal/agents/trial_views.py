@@ -121,7 +121,7 @@ def trial(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResp
     context = {
         "asked": asked,
         "offered": [(scope, refused.get(scope.id)) for scope in asked.offered],
-        **facts_of(screen.asked),
+        **facts_of(screen),
         **show_screen(screen, answered),
     }
     return render(request, "web/portal/agents/trial_consent.html", context, status=422 if answered.problem else 200)

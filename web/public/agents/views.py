@@ -47,6 +47,7 @@ def agent(request: HttpRequest, agent_id: str) -> HttpResponse:
         "organization": found.organization,
         "document_host": document_host(found),
         "scopes": scopes,
+        "siblings": scopes,
         "risk": highest_risk(scope.risk_level for scope in scopes),
         "connection": _connection(request.user, found) if isinstance(request.user, User) else None,
     }

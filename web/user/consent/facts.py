@@ -1,26 +1,24 @@
 """What the consent screen says about a request in addition to its scopes: who asks, and whose rules apply."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from agents.destinations import destination
-from agents.models import Agent
 from agents.redirects import is_loopback, is_private_use
-from consent.models import Consent
 from consent.shown_services import requested_services
 from core.text import plain_text
 from core.wording import translated
+from policies.models import Policy
 from policies.rules import sentences
 from policies.rules.words import Titles
-from policies.selectors import policies_in_force
 from resources.actions import titles_for_users
 from resources.catalogue import read_snapshot
-from web.user.consent.form import is_verified
-
-MAX_POLICIES = 50
+from web.user.consent.form import MAX_POLICIES, Screen, is_verified
 
 
-def facts_of(asked: Consent) -> dict[str, Any]:
+def facts_of(screen: Screen) -> dict[str, Any]:
     """Return the template context about the agent, its developer, and where the user returns to."""
+    asked = screen.asked
     agent, uri = asked.agent, asked.redirect_uri
     own = {scope.id: plain_text(scope.title) for scope in read_snapshot(asked.shown_scopes)}
     services = requested_services(asked)
@@ -33,20 +31,17 @@ def facts_of(asked: Consent) -> dict[str, Any]:
         "destination": translated(destination(uri)),
         "is_loopback": is_loopback(uri),
         "is_app": is_private_use(uri),
-        **_developers_rules(agent, own),
+        **_developers_rules(screen.policies, own),
     }
 
 
-def _developers_rules(agent: Agent, own: Titles) -> dict[str, Any]:
+def _developers_rules(policies: Sequence[Policy], own: Titles) -> dict[str, Any]:
     """Return the rules of the agent's organization in words, and whether there are more policies than the page shows.
 
     `own` are the titles of the permissions on the screen.
 
     They may change, so they are not part of the consent.
     """
-    if agent.organization_id is None:
-        return {}
-    found = policies_in_force(agent.organization_id, agent.id)[: MAX_POLICIES + 1]
     titles = titles_for_users(own)
-    said = dict.fromkeys(sentence for policy in found[:MAX_POLICIES] for sentence in sentences(policy.rules, titles))
-    return {"rules": list(said), "has_more_rules": len(found) > MAX_POLICIES}
+    said = dict.fromkeys(sentence for policy in policies[:MAX_POLICIES] for sentence in sentences(policy.rules, titles))
+    return {"rules": list(said), "has_more_rules": len(policies) > MAX_POLICIES}

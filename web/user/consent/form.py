@@ -14,6 +14,9 @@ from consent.models import Consent
 from consent.selectors import agreed_scopes, carried_scopes, live_consent, reworded_scopes
 from consent.terms import ALLOW, ASK, DATA_FLOW, Terms, always_asking
 from core.errors import FieldError
+from policies.models import Policy
+from policies.refusals import refused_scopes
+from policies.selectors import policies_in_force
 from resources.catalogue import LABELS, Scope, read_snapshot
 from web.display.labels import warnings
 from web.user.connections.limits.form import LimitFields, limit_fields
@@ -25,6 +28,8 @@ MODE = "mode-"
 type Limits = Sequence[Mapping[str, Any]]
 # More scopes than these are collapsed, service by service.
 MAX_OPEN = 8
+# Of the developer. The page reads no more of them.
+MAX_POLICIES = 50
 SENSITIVE_RISKS = ("high", "critical")
 # The risks of scopes that can be ticked in advance.
 TICKED_RISKS = ("low", "standard")
@@ -40,6 +45,7 @@ class Choice:
     `mode` is the preselected mode, or None if the page offers no choice. `limits` has the fields for limits, or is
     None: with `can_open`, a button shows them. `is_opened` says whether the user has pressed it. `only` has the targets
     to which the scope stays limited. `cannot` is what the scope does not allow, given the others on the screen.
+    `is_refused`: by a rule of the developer, verify denies every request for it at present.
     """
 
     scope: Scope
@@ -54,6 +60,7 @@ class Choice:
     is_opened: bool = False
     only: Sequence[str] = ()
     cannot: str = ""
+    is_refused: bool = False
 
     @property
     def always_asks(self) -> bool:
@@ -145,7 +152,20 @@ class Screen:
             is_opened=scope_id == given.opened,
             only=self._only.get(scope_id, ()),
             cannot=cannot_beside(self.words[scope_id], self.words.values()),
+            is_refused=scope_id in self._refused,
         )
+
+    @cached_property
+    def policies(self) -> Sequence[Policy]:
+        """The policies of the agent's developer in force, one more than the page reads if there are more."""
+        agent = self.asked.agent
+        if agent.organization_id is None:
+            return []
+        return list(policies_in_force(agent.organization_id, agent.id)[: MAX_POLICIES + 1])
+
+    @cached_property
+    def _refused(self) -> Collection[str]:
+        return refused_scopes(self.policies[:MAX_POLICIES], self._shown)
 
     @cached_property
     def _shown(self) -> list[str]:

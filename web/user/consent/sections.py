@@ -68,6 +68,11 @@ class Summary:
     followed: Sequence[Choice]
     is_unusual: bool
 
+    @property
+    def critical(self) -> list[Choice]:
+        """Return those to name beside the buttons if there is no room for the others."""
+        return [choice for choice in self.followed if choice.scope.risk_level == CRITICAL]
+
 
 def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequence[Choice]) -> list[Section]:
     """Return the sections that have scopes."""
@@ -79,24 +84,28 @@ def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequ
 def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
     """Return the first line of the screen. `known` are live scopes, also those that are not requested again."""
     shown = [*new, *known]
-    followed = _critical_first(shown) if len(shown) <= MAX_OPEN else ()
+    followed = sorted(shown, key=_by_risk) if len(shown) <= MAX_OPEN else ()
     return Summary(_named(new), _named(known), followed, is_unusual=len(new) > MAX_USUAL)
 
 
 def _named(choices: Sequence[Choice]) -> Named:
     """Return the scopes to name: all that are critical, and the gravest of the others, those of the catalogue first."""
-    gravest = sorted(choices, key=lambda choice: (_is_own(choice), -risk_level(choice.scope.risk_level)))
+    gravest = sorted(choices, key=_by_risk)
     kept = {choice.scope.id for choice in choices if choice.scope.risk_level == CRITICAL}
     kept |= {choice.scope.id for choice in gravest[:MAX_NAMED]}
     return Named(_critical_first(choice for choice in choices if choice.scope.id in kept), len(choices) - len(kept))
 
 
 def _critical_first(choices: Iterable[Choice]) -> list[Choice]:
-    """Return the catalogue's critical scopes, its others, and those that organizations define.
+    """Return the catalogue's critical scopes, its others, those that organizations define, and what is refused.
 
     Narrow windows cut off the end. Organizations choose the titles and the risk levels of their own.
     """
-    return sorted(choices, key=lambda choice: (_is_own(choice), choice.scope.risk_level != CRITICAL))
+    return sorted(choices, key=lambda one: (one.is_refused, _is_own(one), one.scope.risk_level != CRITICAL))
+
+
+def _by_risk(choice: Choice) -> tuple[bool, bool, int]:
+    return choice.is_refused, _is_own(choice), -risk_level(choice.scope.risk_level)
 
 
 def _is_own(choice: Choice) -> bool:

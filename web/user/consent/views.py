@@ -89,7 +89,7 @@ def consent_page(view: View) -> View:
         except ReauthenticationRequired:
             return ask_for_password(request, is_undone=False)  # the screen keeps the choices and says so
         except DomainError as error:
-            return _cannot_decide(request, error, consent_id)
+            return _cannot_decide(request, error, consent_id, asked)
 
     return _only_in_its_browser(for_users(wrapped))
 
@@ -112,9 +112,11 @@ def _is_elsewhere(asked: Consent, digest: str) -> bool:
     return asked.status == Consent.Status.PENDING and not asked.is_open_in(digest)
 
 
-def _cannot_decide(request: HttpRequest, error: DomainError, consent_id: str) -> HttpResponse:
+def _cannot_decide(
+    request: HttpRequest, error: DomainError, consent_id: str, asked: Consent | None = None
+) -> HttpResponse:
     """Return the page for a request that cannot be decided now, in the layout of the consent screen."""
-    context = {"error": error, "consent_id": consent_id, "layout": "layouts/flow.html"}
+    context = {"error": error, "consent_id": consent_id, "asked": asked, "layout": "layouts/flow.html"}
     response = render(request, PAGES.get(type(error), "web/refused.html"), context, status=error.status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
@@ -240,7 +242,7 @@ def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, s
     known = screen.choices(screen.known, screen.known, given)
     context = {
         "consent": asked,
-        **facts_of(asked),
+        **facts_of(screen),
         "earlier_services": earlier_services(asked, screen.live),
         "document_host": document_host(asked.agent),
         "sections": sections(required, optional, known),

@@ -200,8 +200,12 @@ NAMES = {"agent": "Claude \u2714 Checked by AgentGate", "developer": "Google \u2
 
 @pytest.fixture
 def impostor(ada, developer, world):
+    """Return a connection of an agent with a name from before check marks were refused."""
+    agent = world.make_agent(developer)
     Organization.objects.filter(id=developer.organization_id).update(name=NAMES["developer"])
-    return world.allow(world.ask(world.make_agent(developer, name=NAMES["agent"])), ada)
+    Agent.objects.filter(id=agent.id).update(name=NAMES["agent"])
+    agent.refresh_from_db()
+    return world.allow(world.ask(agent), ada)
 
 
 def without_names(page: str) -> str:
@@ -219,12 +223,16 @@ def test_names_are_marked_and_cannot_imitate_the_badge(as_ada, impostor, develop
 
 
 def test_a_client_that_registered_itself_has_no_verified_badge(as_ada, ada, world):
-    metadata = {"client_name": NAMES["agent"], "redirect_uris": [world.CALLBACK], "token_endpoint_auth_method": "none"}
+    metadata = {
+        "client_name": "Verified developer",
+        "redirect_uris": [world.CALLBACK],
+        "token_endpoint_auth_method": "none",
+    }
     client = Client().post("/oauth/register", metadata, content_type="application/json").json()
     agent = Agent.objects.get(client_id=client["client_id"])
     world.allow(world.ask(agent, code_challenge="x" * 43), ada)
     page = without_names(as_ada.get("/connections").content.decode())
-    assert "\u2714" not in page
+    assert "Verified developer" not in page
     assert "This program registered itself" in page
     assert "Developer not verified" in page
 

@@ -1,4 +1,4 @@
-"""The limits that users set in sentences: what the fields show, and which rules they become."""
+"""The limits that users set in rows of fields: what the fields show, and which rules they become."""
 
 from typing import Any
 
@@ -64,7 +64,7 @@ def error_of(*current: dict[str, Any], scope: str = SEND, **fields: str) -> tupl
 
 
 def kinds(scope: Scope, *current: dict[str, Any]) -> list[str]:
-    return [sentence.kind for sentence in limit_fields(scope, current).sentences]
+    return [row.kind for row in limit_fields(scope, current).rows]
 
 
 def shown(*current: dict[str, Any], scope: str = SEND, **options: Any) -> str:
@@ -83,7 +83,7 @@ def shown(*current: dict[str, Any], scope: str = SEND, **options: Any) -> str:
         ("payments:read", ["number", "from"]),
     ],
 )
-def test_a_scope_has_the_sentences_that_make_sense_for_it(scope: str, expected: list[str]) -> None:
+def test_a_scope_has_the_rows_that_make_sense_for_it(scope: str, expected: list[str]) -> None:
     assert kinds(catalogue()[scope]) == expected
 
 
@@ -92,7 +92,7 @@ def test_a_scope_of_an_organization_that_sends_something_final_can_have_all_limi
     assert kinds(scope) == ["number", "amount", "only", "from"]
 
 
-def test_a_limit_in_force_has_its_sentence_whatever_the_scope() -> None:
+def test_a_limit_in_force_has_its_row_whatever_the_scope() -> None:
     assert kinds(catalogue()[READ], spend("5"), only("a@b.c")) == ["number", "amount", "only", "from"]
 
 
@@ -106,7 +106,7 @@ def test_a_limit_in_force_has_its_sentence_whatever_the_scope() -> None:
         ({"from": "09:00", "until": "17:00", "zone": "Asia/Tokyo"}, window("09:00", "17:00", zone="Asia/Tokyo")),
     ],
 )
-def test_a_sentence_becomes_a_rule(fields: dict[str, str], expected: dict[str, Any]) -> None:
+def test_a_row_becomes_a_rule(fields: dict[str, str], expected: dict[str, Any]) -> None:
     assert read(**fields) == [expected]
 
 
@@ -230,7 +230,7 @@ def test_a_window_is_shown_in_its_own_zone() -> None:
     stored = window("09:00", "17:00", zone="America/New_York")
     text = shown(stored)
     assert 'value="09:00"' in text
-    assert '(<span translate="no">America/New York</span>' in text
+    assert '(<span translate="no">America/New York</span> time)' in text
     assert f'<input type="hidden" name="limit-zone-{SEND}" value="America/New_York"' in text
     sent = {"from": "09:00", "until": "17:00", "zone": "America/New_York"}
     assert read(stored, **sent) is None

@@ -276,9 +276,18 @@ def test_a_request_that_another_user_decided_is_not_found(as_ada, ask, bob):
 def test_a_decided_request_cannot_be_decided_again(as_ada, granted):
     for response in (as_ada.get(url(granted)), as_ada.post(url(granted), {"decision": "deny"})):
         assert response.status_code == 409
-        assert "You have already answered this request" in response.content.decode()
+        assert 'You allowed <bdi class="named">SmartMail</bdi> to act for you' in response.content.decode()
     granted.refresh_from_db()
     assert granted.status == "approved"
+
+
+def test_a_refused_request_says_that_nothing_was_allowed(as_ada, ask):
+    consent = ask()
+    as_ada.post(url(consent), {"decision": "deny"})
+    text = as_ada.get(url(consent)).content.decode()
+    assert 'You did not allow the request of <bdi class="named">SmartMail</bdi>' in text
+    assert "No access was granted, and what you allowed earlier has not changed." in text
+    assert "You can change what you allowed" not in text
 
 
 def test_an_expired_request_cannot_be_allowed(as_ada, ask):

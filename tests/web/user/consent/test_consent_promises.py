@@ -9,6 +9,8 @@ import pytest
 import time_machine
 
 from core import clock
+from core.actor import SYSTEM
+from policies.services import create_policy
 from resources.catalogue import catalogue
 from tests.oauth.client import OAuthClient, make_client
 from tests.shared import cases
@@ -56,6 +58,19 @@ def test_the_end_is_kept(client_of, ada):
         assert ruled(verify(token, READ)) == (True, None, None)
     with time_machine.travel(end, tick=False):
         assert ruled(verify(token, READ)) == (False, "consent_expired", None)
+
+
+def test_what_a_rule_of_the_developer_refuses_is_marked(client_of, ada, developer):
+    rule = {"type": "action_blocklist", "config": {"actions": ["email:send"]}}
+    create_policy(actor=SYSTEM, organization=developer.organization, name="No mails", rules=[rule])
+    screen = Screen(client_of, ada, READ, SEND)
+    html = screen.html()
+    assert html.count("A rule of <bdi>Acme Robotics</bdi> refuses this for now.") == 1
+    assert html.index('value="email:send"') < html.index("refuses this for now")
+    assert "<bdi>Send email as you</bdi>, refused for now" in html
+    token = screen.token(READ, SEND)
+    assert ruled(verify(token, SEND)) == (False, "policy_denied", "action_blocklist")
+    assert ruled(verify(token, READ)) == (True, None, None)
 
 
 def test_what_is_not_ticked_is_denied_and_so_is_what_it_cannot(client_of, ada):

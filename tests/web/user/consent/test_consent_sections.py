@@ -67,7 +67,7 @@ def test_a_long_first_line_leaves_out_the_least_grave(agent):
 
 
 def beside_the_buttons(html: str) -> list[str]:
-    found = re.findall(r'<li class="n(\d)">(.*?)</li>', html, re.DOTALL)
+    found = re.findall(r'<li class="n(\d)">(.*?)</li>', html.partition("fit--else")[0], re.DOTALL)
     return [re.sub(r"<[^>]*>", "", item).strip() for _, item in found]
 
 

@@ -1,7 +1,7 @@
-"""The limits of a scope as sentences with fields, on the consent screen and on the page of a connection.
+"""The limits of a scope as rows of fields, on the consent screen and on the page of a connection.
 
-Each kind of limit has one sentence, filled with the limit of this kind that is in force. Limits that do not fit the
-sentence are shown as text beside it.
+Each kind of limit has one row, filled with the limit of this kind that is in force. Limits that do not fit the row are
+shown as text beside it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,7 +10,6 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -36,13 +35,14 @@ MONTH = 30 * DAY
 PERIODS = {"window": (HOUR, DAY, WEEK), "period": (DAY, WEEK, MONTH)}
 EVERY_DAY, WEEKDAYS, WEEKEND = "1234567", "12345", "67"
 CHATS = ("messaging", "slack")
+ADDRESSES = "bob@example.com, acme.com"
 PLAIN = {"autocapitalize": "off", "spellcheck": "false"}
 # The fields of each kind of limit. The first has the name of the kind.
 PARTS = {
     "number": ("number", "window"),
     "amount": ("amount", "currency", "period"),
     "only": ("only",),
-    "from": ("from", "until", "zone", "days"),
+    "from": ("from", "until", "days", "zone"),
 }
 
 
@@ -57,12 +57,12 @@ class LimitForm(forms.Form):
     """
 
     use_required_attribute = False
-    number = _text(gettext_lazy("Number of times"), inputmode="numeric", size=4, maxlength=7)
+    number = _text(gettext_lazy("Number of times"), inputmode="numeric", maxlength=7)
     window = forms.ChoiceField(label=gettext_lazy("Period"))
-    amount = _text(gettext_lazy("Amount"), inputmode="decimal", size=6, maxlength=24)
+    amount = _text(gettext_lazy("Amount"), inputmode="decimal", maxlength=24)
     currency = forms.ChoiceField(label=gettext_lazy("Currency"))
     period = forms.ChoiceField(label=gettext_lazy("Period"))
-    only = _text(gettext_lazy("Recipients"), size=24, maxlength=2000, **PLAIN)
+    only = _text(gettext_lazy("Recipients"), maxlength=2000, **PLAIN)
     until = _text(gettext_lazy("Until"), type="time")
     zone = forms.CharField(widget=forms.HiddenInput)
     days = forms.ChoiceField(
@@ -77,12 +77,12 @@ class LimitForm(forms.Form):
     def __init__(self, scope_id: str, given: Mapping[str, Any], posted: QueryDict | None) -> None:
         self._scope_id = scope_id
         sent = {name: posted[key] for name in given if posted and (key := field_name(name, scope_id)) in posted}
-        super().__init__(initial={**given, **sent}, auto_id="%s")
+        super().__init__(initial={**given, **sent}, auto_id=False)
         self.fields["from"] = _text(_("From"), type="time")  # the name is reserved in Python
         self.fields["currency"].choices = currencies(str(self.initial["currency"]))  # type: ignore[attr-defined]
         for name, offered in PERIODS.items():
             seconds = sorted({*offered, given[name]})
-            self.fields[name].choices = [(str(one), period_in_words(one)) for one in seconds]  # type: ignore[attr-defined]
+            self.fields[name].choices = [(str(one), _per(one)) for one in seconds]  # type: ignore[attr-defined]
         if not find_zone(str(self.initial["zone"])):
             self.initial["zone"] = given["zone"]
 
@@ -90,23 +90,26 @@ class LimitForm(forms.Form):
         return field_name(field_name_, self._scope_id)
 
     def render_part(self, name: str, error_id: str) -> SafeString:
-        """Return the markup of a field. `error_id` is the id of the element with its error, or empty."""
+        """Return the markup of a field. `error_id` is the id of the element with its error, or empty.
+
+        Errors link to the first field of a row, so only that has an id.
+        """
+        if name == "zone":
+            return self[name].as_widget()
+        target = {"id": self.add_prefix(name)} if name in PARTS else {}
         invalid = {"aria-invalid": "true", "aria-describedby": error_id} if error_id else {}
-        if name == "zone":  # in one element, because the sentence has gaps between its parts
-            zone = format_html('<span translate="no">{}</span>', self.initial["zone"].replace("_", " "))
-            words = format_html(_("({zone} time)"), zone=zone)
-            return format_html("<span>{}</span>{}", words, self[name].as_widget())
-        return self[name].as_widget(attrs={"aria-label": str(self.fields[name].label), **invalid})
+        return self[name].as_widget(attrs={"aria-label": str(self.fields[name].label), **target, **invalid})
 
 
 @dataclass(frozen=True, slots=True)
-class Sentence:
-    """One kind of limit. The template has the words around the `inputs`. `name` is the name of the main field."""
+class Row:
+    """One kind of limit. The template has its label. `name` is the name of the main field, `zone` that of the times."""
 
     kind: str
     name: str
-    inputs: dict[str, SafeString]
+    inputs: list[SafeString]
     error: str
+    zone: str
 
     @property
     def error_id(self) -> str:
@@ -118,28 +121,21 @@ class LimitFields:
     """The editor of one scope. `others` are limits in force that have no fields, in words."""
 
     scope: Scope
-    sentences: list[Sentence]
+    rows: list[Row]
     others: list[str]
     in_force: list[str]
 
     @property
-    def has_recipients(self) -> bool:
-        return any(sentence.kind == "only" for sentence in self.sentences)
-
-    @property
-    def example(self) -> str:
-        """Return which example of a recipient suits: "name" of who is paid, "chat", or "address"."""
-        if self.scope.moves_money:
-            return "name"
-        return "chat" if self.scope.category in CHATS and not self.scope.defined_by else "address"
+    def has_addresses(self) -> bool:
+        return _example_of(self.scope) == ADDRESSES and any(row.kind == "only" for row in self.rows)
 
     @property
     def has_amount(self) -> bool:
-        return any(sentence.kind == "amount" for sentence in self.sentences)
+        return any(row.kind == "amount" for row in self.rows)
 
     @property
     def has_error(self) -> bool:
-        return any(sentence.error for sentence in self.sentences)
+        return any(row.error for row in self.rows)
 
 
 def limit_fields(
@@ -155,10 +151,11 @@ def limit_fields(
     wrong = {error.field: error.message for error in errors}
     shown = {kind: next(filter(is_shown, rules), None) for kind, is_shown in _kinds_of(scope, rules).items()}
     form = LimitForm(scope.id, _given(shown), posted)
+    form.fields["only"].widget.attrs["placeholder"] = _example_of(scope)
     in_fields = [rule for rule in shown.values() if rule]
     return LimitFields(
         scope,
-        [_sentence(form, kind, wrong) for kind in shown],
+        [_row(form, kind, wrong) for kind in shown],
         others=[rule_in_words(rule) for rule in found if rule not in in_fields],
         in_force=[rule_in_words(rule) for rule in found],
     )
@@ -197,14 +194,26 @@ def days_of(rule: TimeWindow) -> str:
     return "".join(map(str, sorted(rule.days)))
 
 
-def _sentence(form: LimitForm, kind: str, wrong: Mapping[str, str]) -> Sentence:
+def _row(form: LimitForm, kind: str, wrong: Mapping[str, str]) -> Row:
     name = form.add_prefix(kind)
     error_id = f"error-{name}" if name in wrong else ""
-    return Sentence(kind, name, {part: form.render_part(part, error_id) for part in PARTS[kind]}, wrong.get(name, ""))
+    inputs = [form.render_part(part, error_id) for part in PARTS[kind]]
+    return Row(kind, name, inputs, wrong.get(name, ""), zone=form.initial["zone"].replace("_", " "))
+
+
+def _per(seconds: int) -> str:
+    return _("per %(period)s") % {"period": period_in_words(seconds)}
+
+
+def _example_of(scope: Scope) -> str:
+    """Return examples of recipients: names of who is paid, of people and channels, or addresses."""
+    if scope.moves_money:
+        return "Acme Store, Bob"
+    return "Bob, #team" if scope.category in CHATS and not scope.defined_by else ADDRESSES
 
 
 def _given(shown: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of all fields, including those of the rules that the sentences show."""
+    """Return the values of all fields, including those of the rules that the rows show."""
     number, amount, window = (shown.get(kind) for kind in ("number", "amount", "from"))
     return {
         "number": number.max_requests if number else "",
@@ -221,7 +230,7 @@ def _given(shown: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _kinds_of(scope: Scope, rules: Sequence[Rule]) -> Kinds:
-    """Return the kinds of limits that suit the scope and those in force, each with what its sentence shows.
+    """Return the kinds of limits that suit the scope and those in force, each with what its row shows.
 
     A limit with `actions` has no fields.
     """
@@ -243,5 +252,5 @@ def _is_spend(rule: Rule | None) -> bool:
 
 
 def _is_window(rule: Rule | None) -> bool:
-    """Return whether the fields can express it. The sentence names the zone, which may differ from the user's own."""
+    """Return whether the fields can express it. The row names the zone, which may differ from the user's own."""
     return isinstance(rule, TimeWindow) and not rule.actions and days_of(rule) in (WEEKDAYS, WEEKEND, EVERY_DAY)

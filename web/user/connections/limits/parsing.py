@@ -1,4 +1,4 @@
-"""Parse the fields of the editor: turn each sentence into one rule, which is then merged with the limits in force."""
+"""Parse the fields of the editor: turn each row into one rule, which is then merged with the limits in force."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -47,9 +47,9 @@ def spell_amount(amount: str) -> str:
 
 
 def merge(limits: list[Limit], shown: Limit | None, said: Limit | None, *, name: str, may_widen: bool) -> list[Limit]:
-    """Return the limits, with the one that a sentence showed replaced by what it says now. Raises `Invalid`.
+    """Return the limits, with the one that a row showed replaced by what it says now. Raises `Invalid`.
 
-    Unless the user may widen them, an empty sentence changes nothing, and a different limit, such as one with another
+    Unless the user may widen them, an empty row changes nothing, and a different limit, such as one with another
     period, is added.
     """
     said = _counted_as(said, shown)
