@@ -35,30 +35,33 @@ FOLDER = ROOT / "docs" / "images"
 # What has a number on each picture: the first element with this selector.
 MARKS = {
     "consent": ("h1", ".until select", ".permission .scope__title", ".permission__when"),
-    "approval": ("h1", "text=Code", "text=Message", "main button:has-text('Approve once')"),
+    "approval": ("h1", ".asked__code", "text=Message", "main button:has-text('Approve once')"),
     "connections": ("h2 a", "text=Without asking", "text=If you approve", "main .button--danger:has-text('Revoke')"),
-    "connection": ("button:has-text('Pause')", "text=Revoke access", "summary:has-text('Change')"),
-    "activity": ("text=Filter", "text=Read your email", "text=Why?"),
+    "connection": ("button:has-text('Pause')", "text=Revoke access", "text=End the access earlier"),
+    "activity": ("text=Filter", "text=SmartMail: Read your email", "text=Why?"),
     "account": ("main >> text=Profile", ".button:has-text('Add a passkey')", "h2:has-text('Authenticator app')"),
 }
-# Scrolls the first element to the top if the last one is below the fold.
+# Scrolls the first element to the top if the last one is below the fold or close to it.
 SHOW = """([first, last]) => {
-  if (last.getBoundingClientRect().bottom > innerHeight) scrollBy(0, first.getBoundingClientRect().top - 20);
+  if (last.getBoundingClientRect().bottom > innerHeight - 60) scrollBy(0, first.getBoundingClientRect().top - 20);
 }"""
 # Widens the margin, for the numbers.
 WIDEN = "(pixels) => { document.documentElement.style.paddingInlineStart = `${pixels}px`; }"
-# Puts a number in the margin beside the first line of an element, or on its corner if something is between.
+# Puts a number in the margin beside the first line of an element. If something is between, the number is on the corner
+# of a button, or behind a text.
 MARK = """(element, number) => {
   const range = document.createRange();
   range.selectNodeContents(element);
   const isBox = element.matches(".button, button, select");
   const lines = isBox ? [] : [...range.getClientRects()].filter((each) => each.width > 1);
   const place = lines.at(0) ?? element.getBoundingClientRect();
-  const isFirst = !isBox || place.left < 60;
+  const isFirst = place.left < 120;
+  const isCorner = isBox && !isFirst;
+  const left = isFirst ? 10 : place.right + (isCorner ? -14 : 8);
   const mark = document.body.appendChild(document.createElement("b"));
   mark.textContent = number;
-  mark.style.cssText = `position: fixed; z-index: 9; inset-inline-start: ${isFirst ? 10 : place.right - 14}px;
-    inset-block-start: ${isFirst ? (place.top + place.bottom) / 2 - 12 : place.top - 14}px;
+  mark.style.cssText = `position: fixed; z-index: 9; inset-inline-start: ${left}px;
+    inset-block-start: ${isCorner ? place.top - 14 : (place.top + place.bottom) / 2 - 12}px;
     inline-size: 24px; border-radius: 50%; outline: 2px solid var(--paper);
     background: var(--ink); color: var(--paper); font: 600 14px/24px var(--text); text-align: center`;
 }"""
