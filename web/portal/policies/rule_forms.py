@@ -34,7 +34,7 @@ EXAMPLES: Sequence[tuple[Any, Mapping[str, Any]]] = (
             "action_blocklist": _("No payments, no purchases"),
             "action_allowlist": _("The calendar, and nothing else"),
             "context_match": _("Recipients at example.com"),
-            "data_flow": _("Ask before private data can leave"),
+            "data_flow": _("Private data does not leave"),
             "cedar": _("A program in Cedar"),
         },
     ),
