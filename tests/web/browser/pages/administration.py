@@ -131,7 +131,7 @@ GROUPS = [
             "/admin/core/taskrun/",
             "/admin/auth/group/new/",
             "/admin/emergency-stop/",
-            "/admin/search/?q=smart",
+            "/admin/search/?q=ada@example.com",
         ],
         [
             "/admin/agents/agent/",
@@ -144,7 +144,7 @@ GROUPS = [
             "/admin/approvals/approval/",
             "/admin/audit/entry/?q=nothing",
             "/admin/tokens/signingkey/",
-            "/admin/search/?q=ada@example.com",
+            "/admin/search/?q=smart",
             "/admin/search/?q=nothing",
             Page("/admin/agents/agent/agt_gone/change/", status=404),
         ],
