@@ -72,7 +72,7 @@ def test_not_you_leads_to_sign_in_and_back_to_the_request(open_tab, world, ada, 
     tab.page.get_by_role("button", name="Not you?").click()
     tab.sign_in(ada.email, world.PASSWORD)
     assert urlsplit(tab.page.url).path == path
-    assert tab.page.get_by_text(ada.email, exact=True).is_visible()
+    assert tab.page.locator(".signed-in", has_text=ada.email).is_visible()
 
 
 def test_a_permission_is_tightened_on_the_page_of_its_connection(open_tab, ada, granted):
