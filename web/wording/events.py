@@ -82,12 +82,6 @@ BY_OTHERS: Mapping[str, Words] = {
     Event.TOKEN_REVOKED: _("Access tokens of %(agent)s were revoked"),
     Event.AUDIT_EXPORTED: _("Entries of your history were downloaded"),
 }
-# What an agent asked to do, and what became of it. The agent comes first, so that it does not read as the user's act.
-REQUESTS: Mapping[str, Words] = {
-    "done": _("%(agent)s: %(act)s"),
-    "denied": _("%(agent)s was denied: %(act)s"),
-    "asked": _("%(agent)s asked you: %(act)s"),
-}
 DONE_BY: Mapping[str, Words] = {
     "user": _("Done by another user"),
     "developer": _("Done by the agent's developer"),
@@ -97,6 +91,8 @@ DONE_BY: Mapping[str, Words] = {
     "system": _("Done by this server"),
     "anonymous": _("Done by an unknown caller"),
 }
+# What became of a request of an agent that was not allowed.
+DENIED, ASKED = _("Denied"), _("Asked you")
 # What became of a request for the user's approval.
 LABELS: Mapping[str, Words] = {
     Event.APPROVAL_APPROVED: pgettext_lazy("request", "You approved it"),

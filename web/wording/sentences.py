@@ -17,10 +17,12 @@ from audit.events import Event, Outcome
 from core.local import listed
 from decisions.requests import Reason
 from decisions.wording import asks_user, cause_of, explain_denial, is_for_rule
-from web.wording.events import BY_OTHERS, CHANGES, DONE_BY, LABELS, REQUESTS, RULE_LABELS, TITLES, Words
+from web.wording.events import ASKED, BY_OTHERS, CHANGES, DENIED, DONE_BY, LABELS, RULE_LABELS, TITLES, Words
 
 # Events about one request of an agent. The title says what the agent asked to do.
 ACTS = frozenset({Event.TOKEN_VERIFY, *LABELS})
+# Requests that are denied or allowed.
+CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
 WITH_SCOPES = frozenset({Event.CONSENT_REQUESTED, Event.CONSENT_APPROVED, Event.TOKEN_ISSUED})
 # Markup that sets names chosen by others apart from our own words.
 MARKS = {
@@ -35,9 +37,13 @@ type Fill = Callable[[Any, Mapping[str, str]], str]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What an entry says: what was done, what became of it, why it was denied, and notes."""
+    """What an entry says: what was done, what became of it, why it was denied, and notes.
+
+    `agent` is who did it, unless the title names it.
+    """
 
     title: str
+    agent: str
     scopes: str
     label: str
     why: str
@@ -45,7 +51,7 @@ class Account:
 
     @property
     def text(self) -> str:
-        return " · ".join(filter(None, (self.title, self.scopes, self.label, self.why, *self.notes)))
+        return " · ".join(filter(None, (self.title, self.agent, self.scopes, self.label, self.why, *self.notes)))
 
 
 def in_words(entry: dict[str, Any]) -> Account:
@@ -86,8 +92,11 @@ def _fill_html(template: Any, words: Mapping[str, str]) -> str:
 
 
 def _account(entry: dict[str, Any], fill: Fill, act: str) -> Account:
+    names = {"agent": entry["agentName"] or _("An agent")}
+    is_act = entry["event"] in ACTS
     return Account(
-        title=fill(_title(entry), {"agent": entry["agentName"] or _("An agent"), "act": act}),
+        title=act if is_act else fill(_title(entry), names),
+        agent=fill("%(agent)s", names) if is_act else "",
         scopes=_scopes(entry, fill),
         label=str(_label(entry)),
         why=_why(entry, fill),
@@ -98,9 +107,6 @@ def _account(entry: dict[str, Any], fill: Fill, act: str) -> Account:
 def _title(entry: dict[str, Any]) -> Words:
     """Return the template of the title. An unknown event of the past is its name."""
     event, metadata = entry["event"], entry["metadata"]
-    if event in ACTS:
-        is_denied = event == Event.TOKEN_VERIFY and entry["outcome"] == Outcome.DENIED
-        return REQUESTS["asked" if is_denied and asks_user(entry) else "denied" if is_denied else "done"]
     if event == Event.CONSENT_APPROVED and metadata.get("replacedConsentId"):
         return CHANGES["changed" if _is_changed(entry) else "confirmed"]
     if event == Event.CONSENT_EXPIRED and entry["userId"] is None:
@@ -119,7 +125,9 @@ def _is_own(entry: dict[str, Any]) -> bool:
 
 
 def _label(entry: dict[str, Any]) -> Words:
-    """Return what became of a request for the user's approval. Empty for other events."""
+    """Return what became of a request, unless it was allowed at once. Empty for other events."""
+    if entry["event"] in CALLS and entry["outcome"] == Outcome.DENIED:
+        return ASKED if asks_user(entry) else DENIED
     return RULE_LABELS.get(entry["event"], "") if is_for_rule(entry) else LABELS.get(entry["event"], "")
 
 

@@ -38,7 +38,7 @@ MARKS = {
     "approval": ("h1", ".asked__code", "text=Message", "main button:has-text('Approve once')"),
     "connections": ("h2 a", "text=Without asking", "text=If you approve", "main .button--danger:has-text('Revoke')"),
     "connection": ("button:has-text('Pause')", "text=Revoke access", "text=End the access earlier"),
-    "activity": ("text=Filter", "text=SmartMail: Read your email", "text=Why?"),
+    "activity": ("text=Filter", "text=Read your email", "text=Why?"),
     "account": ("main >> text=Profile", ".button:has-text('Add a passkey')", "h2:has-text('Authenticator app')"),
 }
 # Scrolls the first element to the top if the last one is below the fold or close to it.

@@ -11,7 +11,7 @@ from audit.events import Event, Outcome
 from core import clock
 from decisions.requests import Reason
 from resources.catalogue import catalogue
-from web.wording.sentences import in_words
+from web.wording.sentences import Account, in_words
 
 VERIFY_CALL = "POST /api/v1/tokens/verify"
 VERIFY = """\
@@ -60,9 +60,13 @@ def activity(agent: str) -> list[Line]:
         _entry(agent, Event.TOKEN_VERIFY, Outcome.ALLOWED, "email:read"),
     )
     return [
-        Line(now - timedelta(minutes=past), in_words(entry).title)
+        Line(now - timedelta(minutes=past), _text(in_words(entry)))
         for past, entry in zip((2, 12, 14), entries, strict=True)
     ]
+
+
+def _text(account: Account) -> str:
+    return " · ".join(filter(None, (account.title, account.agent, account.label)))
 
 
 def _entry(agent: str, event: Event, outcome: Outcome, scope: str = "", reason: str | None = None) -> dict[str, Any]:

@@ -22,13 +22,13 @@ SHOWN = frozenset({*TEXTS, "verb", "recipient", "target", "amount", "ip"})
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the service sent about a call: `texts` unchanged, `ip`, and `others` as JSON. Each may be empty.
+    """What the service sent about a call: `texts` with a label each and whether they are prose, `ip`, and `others` as JSON. Each may be empty.
 
     `size` is the full size in bytes if the log has only the beginning of the content, else 0.
     """
 
     scopes: list[Scope]
-    texts: list[tuple[str, str]]
+    texts: list[tuple[str, str, bool]]
     others: str
     size: int
     ip: str = ""
@@ -38,11 +38,16 @@ def describe_content(item: Item) -> Content:
     personal, scopes = item.content["personal"], describe_scopes(item.content["scopes"])
     if shortened := personal.get(SHORTENED):
         fields = "\n".join(map(field_name, shortened["fields"]))
-        texts = [(_("Beginning"), visible_text(shortened["beginning"])), (_("Names of its first fields"), fields)]
+        beginning = visible_text(shortened["beginning"])
+        texts = [(_("Beginning"), beginning, False), (_("Names of its first fields"), fields, False)]
         return Content(scopes, texts, "", shortened["size"])
     context = personal.get("context") or {}
     titles = {"text": _("Text"), "diff": _("Changes")}
-    texts = [(titles[name], visible_text(context[name])) for name in TEXTS if isinstance(context.get(name), str)]
+    texts = [
+        (titles[name], visible_text(context[name]), name == "text")
+        for name in TEXTS
+        if isinstance(context.get(name), str)
+    ]
     ip = text_of(context["ip"]) if isinstance(context.get("ip"), str) else ""
     return Content(scopes, texts, _rest(context), 0, ip)
 

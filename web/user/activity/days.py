@@ -9,6 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import pgettext
 
 from agents.models import Agent
+from audit.events import Event
 from core import clock
 from core.formats import date_of
 from core.local import local_locale
@@ -16,6 +17,8 @@ from web.user.activity.items import DECISIONS, Item
 from web.wording.sentences import decisions_in_html
 
 MAX_LINES = 50
+# Entries that follow from another one of the same request, which says more. They are read with it.
+FOLDED = {Event.CONSENT_REPLACED: Event.CONSENT_APPROVED, Event.USER_SIGNED_IN: Event.USER_DEVICE_ADDED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Line:
             return self.item.html.title
         if self.is_decided:
             return decisions_in_html(self.item.event, self.number, self.item.content["agentName"])
-        return self.item.title_of_group if self.item.is_call else self.item.html.title
+        return self.item.what_of_group if self.item.is_call else self.item.html.title
 
     @property
     def number(self) -> int:
@@ -69,12 +72,21 @@ class Day:
         return str(dates.format_date(self.date, "full", local_locale()))
 
 
-def lay_out(items: Sequence[Item], agents: Mapping[str, Agent]) -> tuple[list[Day], int]:
-    """Return the days of the first items, with at most `MAX_LINES` lines, and how many items these are."""
+def lay_out(
+    items: Sequence[Item], agents: Mapping[str, Agent], *, is_folded: bool = True
+) -> tuple[list[Day], int]:
+    """Return the days of the first items, with at most `MAX_LINES` lines, and how many items these are.
+
+    Unless `is_folded`, entries that another one of the same request implies have lines of their own.
+    """
     days: dict[date, list[Line]] = {}
     lines: dict[tuple[object, ...], Line] = {}
+    told = {(item.event, item.request_id) for item in items if is_folded and item.request_id}
     number = 0
     for item in items:
+        if (FOLDED.get(item.event), item.request_id) in told:  # type: ignore[call-overload]
+            number += 1
+            continue
         when = date_of(item.at)
         key = (when, item.agent_id, item.group or item.id)
         if key in lines:

@@ -33,7 +33,10 @@ GUARD = gettext_lazy(
 
 @dataclass(frozen=True, slots=True)
 class Denial:
-    """`missing` are the titles of permissions that the agent lacks. `wait_until` is None if waiting does not help."""
+    """`missing` are the titles of permissions that the agent lacks. `wait_until` is None if waiting does not help.
+
+    `is_over` means that it helped: the time has passed.
+    """
 
     missing: str
     rule: RuleInWords | None
@@ -41,6 +44,7 @@ class Denial:
     url: str
     label: str
     wait_until: datetime | None
+    is_over: bool
 
 
 def explain(item: Item, *, is_all_paused: bool) -> Denial | None:
@@ -58,7 +62,8 @@ def explain(item: Item, *, is_all_paused: bool) -> Denial | None:
         advice=ALL_PAUSED if is_all_paused else _advice(reason, rule, metadata),
         url=url,
         label=label,
-        wait_until=fits_at if fits_at and fits_at > clock.now() else None,
+        wait_until=fits_at,
+        is_over=bool(fits_at and fits_at <= clock.now()),
     )
 
 
@@ -73,7 +78,7 @@ def _page(item: Item) -> tuple[str, str]:
     approval, consent = item.content["metadata"].get("approvalId"), item.content["consentId"]
     if approval:
         return reverse("web:approval", args=[approval]), _("Open the request")
-    return (reverse("web:connection", args=[consent]), _("Open the connection")) if consent else ("", "")
+    return (reverse("web:connection", args=[consent]), _("What this agent may do")) if consent else ("", "")
 
 
 def _missing(item: Item) -> str:

@@ -20,7 +20,7 @@ from web.user.activity.kinds import ROUTINE
 from web.user.activity.touched import Touched, read_touched
 from web.user.approvals.headlines import say_plainly, say_summary
 from web.wording.names import NOTHING, add_names
-from web.wording.sentences import ACTS, Account, in_html, in_words
+from web.wording.sentences import ACTS, CALLS, Account, in_html, in_words
 
 # Events that only the user may cause, and events that give another person or an agent access if the user did not cause
 # them.
@@ -58,7 +58,6 @@ DISPUTABLE = frozenset(
 # The metadata that distinguishes requests that were denied for the same reason.
 RULE = ("limitedBy", "ruleType", "ruleIndex", "approvalStatus")
 OTHERS = frozenset({"administrator", "system"})
-CALLS = frozenset({Event.TOKEN_VERIFY, Event.TOKEN_INTROSPECTED})
 # What became of requests for the user's approval. Several about the same agent share a line, which opens to each.
 DECISIONS = frozenset({Event.APPROVAL_APPROVED, Event.APPROVAL_DENIED, Event.APPROVAL_EXPIRED})
 
@@ -84,6 +83,10 @@ class Item:
     def agent_id(self) -> str | None:
         agent_id: str | None = self.content["agentId"]
         return agent_id
+
+    @property
+    def request_id(self) -> str:
+        return self.content["requestId"] or ""
 
     @property
     def is_call(self) -> bool:
@@ -129,11 +132,6 @@ class Item:
     def what_of_group(self) -> SafeString:
         """The same without the target, because the entries of a line can have different ones."""
         return say_summary(summarize(_act(self.content, self.touched.without_target())))
-
-    @property
-    def title_of_group(self) -> str:
-        """The title without the target."""
-        return in_html({**self.content, "actHtml": self.what_of_group}).title
 
     @property
     def action(self) -> str:

@@ -52,7 +52,7 @@ def read_sheet(request: HttpRequest, user_id: str, wanted: Wanted, agents: Mappi
     names = {agent.id: plain_text(agent.name) for agent in agents.values()}
     read = read_items(page.items, user_id, agent_names=names, with_services=bool(wanted.words))
     items = [item for item in read if wanted.accepts(item)]
-    days, number = lay_out(items, agents)
+    days, number = lay_out(items, agents, is_folded=bool(wanted.hidden))
     if number < len(items):
         return Sheet(days, page.cursor, items[number - 1].id, None)
     goes_on = bool(wanted.words and page.next_cursor)

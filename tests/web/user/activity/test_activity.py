@@ -56,7 +56,7 @@ def test_names_what_else_the_service_said(as_ada, say):
     context = {"recipient": "anna@example.com", "account": "DE1", "c,c": "eve@evil.example"}
     context |= {"verb": "send", "ip": "203.0.113.7"}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": context})
-    assert 'anna@example.com with an account and "c,c"' in words_of(as_ada)
+    assert 'anna@example.com SmartMail with an account and "c,c"' in words_of(as_ada)
 
 
 @cases(
@@ -99,7 +99,7 @@ def test_a_long_context_still_names_what_it_touched(as_ada, say):
     shortened = {"size": 9000, "sha256": "00", "beginning": '{"recip', "fields": fields, "named": named}
     say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"shortenedContext": shortened})
     words = words_of(as_ada)
-    assert "Send email as you: anna@example.com (Order 7) with a message" in words
+    assert "Send email as you: anna@example.com (Order 7) SmartMail with a message" in words
 
 
 @cases("value", [{"id": 1}, None, True, ["a", "b", "c", "d"], 7, "x" * 900, "<b>&\u202e"])
@@ -112,13 +112,13 @@ def test_any_value_of_a_context_can_be_shown(as_ada, say, value):
 def test_a_denial_shows_the_reason_and_leads_to_the_explanation(as_ada, say):
     entry_id = say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"], metadata=LACKS)
     words = words_of(as_ada)
-    assert "SmartMail was denied: Send email as you Why?" in words
+    assert "Send email as you Denied · Why?" in words
     assert f'href="/activity/{entry_id}#why">Why?' in text_of(as_ada, "/activity")
 
 
 def test_a_request_that_waits_for_the_user_is_not_a_denial(as_ada, say):
     say(outcome=Outcome.DENIED, reason="approval_required", scopes=["email:send"])
-    assert "SmartMail asked you: Send email as you" in words_of(as_ada)
+    assert "Send email as you Asked you SmartMail" in words_of(as_ada)
     assert "Why?" not in words_of(as_ada)
 
 
@@ -128,7 +128,7 @@ def test_entries_that_say_the_same_share_a_line(as_ada, say):
             say(outcome=Outcome.ALLOWED, scopes=["email:read"])
             now.shift(60)
     words = words_of(as_ada)
-    assert "Read your email 42 times" in words
+    assert "Read your email SmartMail 42 times" in words
     assert len(shown_entries(as_ada)) == 43  # with the registration
 
 
@@ -136,7 +136,7 @@ def test_a_denial_never_shares_a_line_with_what_was_allowed(as_ada, say):
     for outcome, reason in [(Outcome.ALLOWED, None), (Outcome.DENIED, "insufficient_scope")] * 3:
         say(outcome=outcome, reason=reason, scopes=["email:send"])
     words = words_of(as_ada)
-    assert words.count("SmartMail was denied: Send email as you 3 times Why?") == 1
+    assert words.count("Send email as you Denied · Why? SmartMail 3 times") == 1
     assert words.count("3 times") == 2
 
 
@@ -165,7 +165,7 @@ def test_different_recipients_have_lines_of_their_own(as_ada, say):
         say(outcome=Outcome.ALLOWED, scopes=["email:send"], personal={"context": {"recipient": name}})
     words = words_of(as_ada)
     assert "Send email as you: bob" in words
-    assert "Send email as you: anna 2 times" in words
+    assert "Send email as you: anna SmartMail 2 times" in words
 
 
 def test_days_have_headings(as_ada, say, developer, ada):
@@ -189,11 +189,12 @@ def test_agents_that_work_at_the_same_time_do_not_alternate(as_ada, say, develop
             say(outcome=Outcome.ALLOWED, scopes=["email:read"])
             other(outcome=Outcome.ALLOWED, scopes=["email:read"])
             now.shift(timedelta(minutes=14))
-        assert words_of(as_ada).count("Read your email 5 times") == 2
+        words = words_of(as_ada)
+        assert all(f"Read your email {name} 5 times" in words for name in ("SmartMail", "Ledgerbot"))
         now.shift(timedelta(hours=3))
         say(outcome=Outcome.ALLOWED, scopes=["email:read"])
         words = words_of(as_ada)
-    assert "Read your email 6 times" in words
+    assert "Read your email SmartMail 6 times" in words
     assert words.count("SmartMail") == words.count("Ledgerbot") == 1
 
 
@@ -225,7 +226,7 @@ def test_only_the_names_of_others_are_set_apart(as_ada, say):
 def test_the_amount_of_a_denied_payment_does_not_look_paid(as_ada, say):
     personal = {"amount": {"value": "12.50", "currency": "EUR"}, "context": {"recipient": "Shop"}}
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["payments:charge"], personal=personal)
-    assert "SmartMail was denied: Take payments from you for €12.50: Shop" in words_of(as_ada)
+    assert "Take payments from you for €12.50: Shop Denied · Why?" in words_of(as_ada)
 
 
 def test_denials_of_one_line_say_why_once(as_ada, say):
@@ -262,7 +263,7 @@ def test_a_later_decision_shows_what_changed(as_ada, ada, ask, world, granted):
     world.allow(ask(scopes=["email:send", "profile:read"]), ada, ["profile:read"])
     text = words_of(as_ada)
     assert "You changed what SmartMail may do Added: See your profile Removed: Send email as you" in text
-    assert "A new decision about SmartMail replaced the earlier one" in text
+    assert "A new decision about SmartMail replaced the earlier one" in words_of(as_ada, kind="decisions")
 
 
 def test_approving_the_same_scopes_again_is_described_as_such(as_ada, ada, ask, world, granted):
@@ -287,14 +288,14 @@ def test_entries_can_be_filtered_by_the_url(as_ada, granted, say, world, develop
     say(outcome=Outcome.DENIED, reason="insufficient_scope", scopes=["email:send"], metadata=LACKS)
     assert "You allowed Ledgerbot" not in words_of(as_ada, agent=granted.agent_id)
     assert "You allowed" not in words_of(as_ada, outcome="denied")
-    assert "was denied: Send email as you" in words_of(as_ada, outcome="denied")
+    assert "Send email as you Denied" in words_of(as_ada, outcome="denied")
 
 
 def test_kinds_select_events(as_ada, granted, say):
     say(outcome=Outcome.ALLOWED, scopes=["email:read"])
     found = {kind: words_of(as_ada, kind=kind) for kind in ("actions", "decisions", "account")}
     has = {
-        kind: [one in words for one in ("SmartMail: Read your email", "You allowed", "created an")]
+        kind: [one in words for one in ("Read your email SmartMail", "You allowed", "created an")]
         for kind, words in found.items()
     }
     assert has == {

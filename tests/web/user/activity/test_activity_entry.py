@@ -180,14 +180,14 @@ def test_a_question_leads_to_its_approval(as_ada, deny):
 
 def test_a_question_is_not_a_denial_in_words(as_ada, deny):
     words = words_of(as_ada, deny("approval_required"))
-    assert "SmartMail asked you: Send email as you" in words
-    assert "was denied" not in words
+    assert "Send email as you Asked you SmartMail" in words
+    assert "Denied" not in words
 
 
 def test_a_request_that_the_user_denied_before_is_a_denial_in_words(as_ada, deny):
     path = deny("approval_required", metadata={"approvalId": "apr_7", "approvalStatus": "denied"})
     words = words_of(as_ada, path)
-    assert "SmartMail was denied: Send email as you" in words
+    assert "Send email as you Denied SmartMail" in words
     assert "Why it was denied" in words
     assert "The request for approval was denied." in words
     assert "the same one is denied without asking you" in words
@@ -197,11 +197,11 @@ def test_a_request_that_the_user_denied_before_is_a_denial_in_words(as_ada, deny
 
 def test_a_request_about_which_the_user_was_not_asked_does_not_wait(as_ada, deny):
     words = words_of(as_ada, deny("approval_required", metadata={"retryAfterSeconds": 60}))
-    assert "SmartMail was denied: Send email as you" in words
+    assert "Send email as you Denied SmartMail" in words
     assert "Why it was denied" in words
     assert "It needs an approval, but the agent has asked too often." in words
     assert "The agent asked for too many approvals" in words
-    assert "asked you" not in words
+    assert "Asked you" not in words
     assert "while it waits" not in words
 
 

@@ -138,7 +138,7 @@ def test_a_row_says_what_was_touched_and_when(as_ada, say):
         "timeZone": "Europe/Berlin",
         "agent": "SmartMail",
         "outcome": "allowed",
-        "summary": "SmartMail: Send an email for €12.50: anna@example.com (Report.pdf)",
+        "summary": "Send an email for €12.50: anna@example.com (Report.pdf) · SmartMail",
         "scopes": ["email:read", "email:send"],
         "recipient": "anna@example.com",
         "target": "Report.pdf",
