@@ -22,7 +22,9 @@ SHOWN = frozenset({*TEXTS, "verb", "recipient", "target", "amount", "ip"})
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the service sent about a call: `texts` with a label each and whether they are prose, `ip`, and `others` as JSON. Each may be empty.
+    """What the service sent about a call. Each part may be empty.
+
+    `texts` have a label each, and say whether they are prose. `others` are the other fields, as JSON.
 
     `size` is the full size in bytes if the log has only the beginning of the content, else 0.
     """

@@ -72,9 +72,7 @@ class Day:
         return str(dates.format_date(self.date, "full", local_locale()))
 
 
-def lay_out(
-    items: Sequence[Item], agents: Mapping[str, Agent], *, is_folded: bool = True
-) -> tuple[list[Day], int]:
+def lay_out(items: Sequence[Item], agents: Mapping[str, Agent], *, is_folded: bool = True) -> tuple[list[Day], int]:
     """Return the days of the first items, with at most `MAX_LINES` lines, and how many items these are.
 
     Unless `is_folded`, entries that another one of the same request implies have lines of their own.
