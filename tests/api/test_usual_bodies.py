@@ -81,7 +81,7 @@ def check_many(number: int, source: random.Random) -> None:
 
 
 def test_many_bodies_are_read_as_the_model_reads_them() -> None:
-    check_many(20_000, random.Random(1))
+    check_many(8_000, random.Random(1))
 
 
 @pytest.mark.soak

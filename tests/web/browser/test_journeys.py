@@ -139,7 +139,7 @@ def test_from_sign_up_to_an_agent_with_a_policy(open_tab, world):
     page.get_by_label("Actions, one per line").fill("payments:*")
     # Enter must save the form, although its first visible button removes a rule.
     page.get_by_label("Name").press("Enter")
-    page.get_by_text("At most 10 times per hour").wait_for()
+    page.get_by_text("At most 10 times per day").wait_for()
     assert page.get_by_text("Never allowed: payments:*").is_visible()
 
 

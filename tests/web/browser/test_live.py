@@ -70,7 +70,7 @@ def test_a_form_without_its_csrf_token_is_refused_aloud(open_page: OpenPage, ada
     assert sent == [("POST", "/connections/agents/pause")]
     assert (tab.focused(), heard(tab)) == ("Not allowed", "Not allowed")
     assert tab.page.evaluate("window.isSamePage")
-    assert tab.page.get_by_role("link", name="Connections", exact=True).count() == 1
+    assert tab.page.get_by_role("navigation").get_by_role("link", name="Connections", exact=True).count() == 1
     tab.page.go_back()
     tab.page.get_by_role("button", name="Pause all agents").click()
     tab.page.get_by_role("button", name="Resume all agents").wait_for()
