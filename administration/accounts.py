@@ -145,7 +145,7 @@ class UserAdmin(ReadOnlyAdmin):
     list_filter = ["is_active", "is_staff", "is_superuser", CreatedFilter]
     parts = ["email", "name"]
     searches = {"usr": "id", EMAIL: "email", TEXT: "name__iexact"}
-    fields = ["email", "name", "standing", "id", "created_at", "last_login", "erased_at"]
+    fields = ["email", "standing", "created_at", "last_login", "erased_at", "id"]
     readonly_fields = ["standing"]
     actions = [deactivate, reactivate, remove_factors]
     edit_form = AccessForm

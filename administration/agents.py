@@ -1,5 +1,6 @@
 """Agents in the admin site. django-oauth-toolkit registers `AgentAdmin`, through `APPLICATION_ADMIN_CLASS`."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,12 +9,15 @@ from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from administration.actions import AGENTS, REPORTS, EditForm, counted, reasoned_action
 from administration.base import ReadOnlyAdmin
 from administration.lists import TEXT, URL, CreatedFilter, whether
+from administration.risk import add_levels, level_of
 from administration.rows import status_pill
 from administration.stop_lines import LIFTED, STOPPED, lines_of_proof, lines_of_rows
 from agents.models import Agent, ReportedAgent
@@ -27,7 +31,10 @@ from developers.impact import impact_on_agent
 
 def _impact(rows: QuerySet[Any], words: Any = STOPPED) -> list[str]:
     ids = [row.pk for row in rows]
-    return [*([counted(len(ids), AGENTS)] if len(ids) > 1 else []), *lines_of_rows(ids, impact_on_agent, words)]
+    meant = (
+        [_("All requests are denied from now on, until an administrator lifts the stop.")] if words is STOPPED else []
+    )
+    return [*meant, *([counted(len(ids), AGENTS)] if len(ids) > 1 else []), *lines_of_rows(ids, impact_on_agent, words)]
 
 
 @reasoned_action(
@@ -112,7 +119,7 @@ class AgentForm(EditForm):
 
 class AgentAdmin(ReadOnlyAdmin):
     owners = ["organization__developers__user"]
-    list_display = ["name", "organization", "state", "created"]
+    list_display = ["marked", "risk", "state", "organization"]
     list_select_related = ["organization", "reported"]
     list_filter = [
         "status",
@@ -149,6 +156,18 @@ class AgentAdmin(ReadOnlyAdmin):
             },
         ),
     ]
+
+    def prepare(self, rows: Sequence[Agent]) -> None:
+        """Read the risk of all rows at once."""
+        add_levels(rows)
+
+    @admin.display(description=gettext_lazy("Name"))
+    def marked(self, row: Agent) -> SafeString:
+        return render_to_string("admin/agents/agent/marked.html", {"agent": row})
+
+    @admin.display(description=gettext_lazy("Highest permission"))
+    def risk(self, row: Agent) -> SafeString:
+        return render_to_string("admin/agents/agent/risk.html", {"agent": row, "level": level_of(row)})
 
     @admin.display(description=gettext_lazy("Status"))
     def state(self, row: Agent) -> SafeString:

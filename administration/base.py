@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.contrib import messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -23,13 +23,21 @@ from administration.guarded import GuardedAdmin
 from administration.joined import join
 from administration.kept_form import kept_form, take_reason
 from administration.links import is_superuser, list_url, row_url
-from administration.lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of
+from administration.lists import EMAIL, TEXT, BoundedPaginator, describe_searches, find_lookup, kind_of, name_searches
 from core.http import SeeOther
 
 # Parts of names are searched for among the newest rows only, because no index finds them. Shorter parts are not.
 NEWEST, SHORTEST_PART = 20_000, 3
 # The annotations of a row that was read for its own page: whether it belongs to a superuser, and to the administrator.
 OWNED, OWN = "is_owned_by_superuser", "is_owned_by_administrator"
+
+
+class Offer(NamedTuple):
+    """An action on the row of a page."""
+
+    name: str
+    title: Any
+    is_harmful: bool
 
 
 class ReadOnlyAdmin(GuardedAdmin):
@@ -59,6 +67,10 @@ class ReadOnlyAdmin(GuardedAdmin):
     @property
     def search_help_text(self) -> str:  # type: ignore[override]  # an attribute in the base class
         return describe_searches(self.searches, self.searched_text, can_be_part=bool(self.parts))
+
+    @property
+    def search_placeholder(self) -> str:
+        return name_searches(self.searches, self.searched_text)
 
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         return list(self.searches.values())
@@ -131,14 +143,24 @@ class ReadOnlyAdmin(GuardedAdmin):
         """
         return self.edit_form is not None and self.has_edit_permission(request) and (row is not None or self.can_create)
 
+    def prepare(self, rows: Sequence[Any]) -> None:
+        """Read what the columns of a list need besides its rows."""
+
     def joined_to(self, request: HttpRequest, row: Any) -> Any:
         """Return what the page of this row shows besides the row itself, or None."""
         return join(request, row)
 
-    def offered_actions(self, request: HttpRequest, row: Any) -> list[tuple[str, Any]]:
-        """Return the name and the title of each action on this row. `problem_with_acting_on` may still forbid them."""
-        actions = [found.func for found in self._actions(request).values()]
-        return [(action.name, action.title) for action in actions if action.applies(row)]
+    def offered_actions(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return the acts on this row. `problem_with_acting_on` may still forbid them.
+
+        Several harmful ones are folded below the form, as `more_actions`.
+        """
+        actions = [found.func for found in self._actions(request).values() if found.func.applies(row)]
+        offers = [Offer(action.name, action.title, action.is_harmful) for action in actions]
+        harmful = [offer for offer in offers if offer.is_harmful]
+        may_edit = self.may_edit(request, row)
+        more = harmful if may_edit and len(harmful) > 1 else []
+        return {"may_edit": may_edit, "actions": [offer for offer in offers if offer not in more], "more_actions": more}
 
     def get_queryset(self, request: HttpRequest) -> Rows:
         """Read related rows that the columns show together with the rows, also on the page of a row."""
@@ -161,7 +183,7 @@ class ReadOnlyAdmin(GuardedAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any = None, **kwargs: Any
     ) -> TemplateResponse:
         """Show the row, its actions or why there are none, and what the site joins to it."""
-        acts = {"actions": self.offered_actions(request, obj), "may_edit": self.may_edit(request, obj)}
+        acts = self.offered_actions(request, obj)
         if any(acts.values()) and (problem := self.problem_with_acting_on(request, obj)):
             acts = {"problem": problem}
         own = {"opts": self.opts, "model_admin": self, "joined": self.joined_to(request, obj)}

@@ -1,5 +1,6 @@
 """The page of a log entry: what happened in a sentence, with names and links, and its place in the log."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -9,11 +10,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from administration.log_lines import Party, find_parties
 from administration.log_sentence import sentence_about
+from administration.rows import STATUSES
 from audit.entries.drafts import CALL, REASON, REQUEST_ID
 from audit.entries.facets import is_own
 from audit.events import Event
@@ -21,7 +24,7 @@ from audit.readers.reading import AuditEntry, stated_reason
 from audit.signing import checkpoints
 from core.text import plain_text, readable_json
 from decisions.requests import Reason
-from decisions.wording import cause_of, explain_denial
+from decisions.wording import cause_of, explain_denial, shown_outcome
 from policies.rules import title_of
 from resources.catalogue import Scope, describe_scopes
 
@@ -29,8 +32,25 @@ AGENT, PERSON, CONSENT = gettext_lazy("Agent"), gettext_lazy("Person"), gettext_
 POLICY, SERVER = gettext_lazy("Policy"), gettext_lazy("Resource server")
 ORGANIZATIONS = gettext_lazy("Organizations")
 AGENT_STOPS = frozenset({Event.AGENT_STOPPED, Event.AGENT_STOP_LIFTED})
+WORD = re.compile("[A-Z]")
 ORGANIZATION_STOPS = frozenset({Event.ORGANIZATION_SUSPENDED, Event.ORGANIZATION_REACTIVATED})
 # The personal facts that every administrator needs: where a request came from, an address, and a stated reason.
+# Names of members that their words do not explain, and of values.
+LABELS = {
+    "askedScopes": gettext_lazy("Asked for"),
+    "callerIp": gettext_lazy("IP address of the service"),
+    "forwardedUserAgent": gettext_lazy("Browser or program of the service"),
+    "ip": gettext_lazy("IP address"),
+    "missingScopes": gettext_lazy("Not granted"),
+    "userAgent": gettext_lazy("Browser or program"),
+}
+VALUES: Mapping[tuple[str, Any], Any] = {
+    ("limitedBy", "user"): gettext_lazy("The user's own limit"),
+    **{("approvalStatus", status): words for status, words in STATUSES.items()},
+}
+# What other rows of the page say, and what only the whole entry shows.
+LEFT_OUT = frozenset({REASON, "indexedScopes", "resourceServerId", "ruleIndex", "ruleType", "tokenId"})
+CONTEXT = "context"
 SHOWN = frozenset({"ip", "userAgent", "callerIp", "forwardedUserAgent", "email", REASON, REQUEST_ID})
 
 
@@ -43,11 +63,11 @@ class Subject(NamedTuple):
 
 
 class Detail(NamedTuple):
-    """A member of the metadata or of the personal data. It is a `party`, or a `text`, which is JSON if `is_json`."""
+    """A member of the metadata, of the personal data or of a context: a `party`, or a `text`, which can be JSON."""
 
-    name: str
+    label: str | Promise
     party: Party | None
-    text: str
+    text: str | Promise
     is_json: bool
 
 
@@ -58,6 +78,7 @@ class EntryPage:
     entry: AuditEntry
     content: Mapping[str, Any]
     sentence: SafeString
+    outcome: str
     why: str | Promise
     rule: str
     stated: str
@@ -68,6 +89,7 @@ class EntryPage:
     request_url: str
     details: Sequence[Detail]
     personal: Sequence[Detail]
+    context: Sequence[Detail]
     checkpoint: Any
     stop_url: str
     whole: str
@@ -87,10 +109,15 @@ def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> E
     actor_id, request_id = content["actor"]["id"], content["requestId"]
     parties = find_parties(request, [one for one in _ids(entry, content) if isinstance(one, str)])
     scopes = describe_scopes(content["scopes"])
+    personal = _personal(entry.personal)
+    context = personal.pop(CONTEXT, {})
+    if not isinstance(context, Mapping):
+        personal, context = {**personal, CONTEXT: context}, {}
     return EntryPage(
         entry=entry,
         content=content,
         sentence=sentence_about(entry, {pk: one.name for pk, one in parties.items()}, {one.id: one for one in scopes}),
+        outcome=shown_outcome(content),
         why=explain_denial(content["reason"], metadata).why if content["reason"] in Reason else cause_of(content),
         rule=title_of(metadata["ruleType"]) if metadata.get("ruleType") else "",
         stated=stated_reason(content),
@@ -99,8 +126,9 @@ def read_entry_page(request: HttpRequest, entry: AuditEntry, list_url: str) -> E
         subjects=list(_subjects(entry, content, parties, list_url)),
         scopes=scopes,
         request_url=f"{reverse('admin:search')}?q={request_id}" if request_id and is_own(request_id) else "",
-        details=[_detail(name, value, parties) for name, value in sorted(metadata.items()) if name != "reason"],
-        personal=[_detail(name, value, parties) for name, value in sorted(entry.personal.items()) if value is not None],
+        details=_details({name: value for name, value in metadata.items() if name not in LEFT_OUT}, parties),
+        personal=_details(personal, parties),
+        context=[_detail(plain_text(name), name, value, {}) for name, value in sorted(context.items())],
         stop_url=_stop_url(entry, parties),
         checkpoint=None if entry.index is None else checkpoints.covering(entry.index),
         whole=readable_json({**content, "personal": entry.personal}),
@@ -144,7 +172,36 @@ def _party(pk: str, parties: Mapping[str, Party]) -> Party:
     return parties.get(pk) or Party(pk, "", is_id=True)
 
 
-def _detail(name: str, value: Any, parties: Mapping[str, Party]) -> Detail:
-    party = parties.get(value) if isinstance(value, str) else None
+def _personal(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the personal data, with an IP address that is in several places once."""
+    found = {name: value for name, value in parts.items() if value is not None}
+    if found.get("callerIp") == found.get("ip"):
+        found.pop("callerIp", None)
+    context = found.get(CONTEXT)
+    if isinstance(context, Mapping) and context.get("ip") == found.get("ip"):
+        found[CONTEXT] = {name: value for name, value in context.items() if name != "ip"}
+    return found
+
+
+def _details(members: Mapping[str, Any], parties: Mapping[str, Party]) -> list[Detail]:
+    return [_detail(_label(name), name, value, parties) for name, value in sorted(members.items())]
+
+
+def _label(name: str) -> str | Promise:
+    """Return the name of a member in words: "policyName" is "Policy name"."""
+    return LABELS.get(name) or capfirst(WORD.sub(lambda found: f" {found[0].lower()}", name.removesuffix("Id")))
+
+
+def _detail(label: str | Promise, name: str, value: Any, parties: Mapping[str, Party]) -> Detail:
+    is_text = isinstance(value, str)
+    if is_text and value in parties:
+        return Detail(label, parties[value], "", is_json=False)
+    if is_text and (name, value) in VALUES:
+        return Detail(label, None, VALUES[name, value], is_json=False)
+    if isinstance(value, bool):
+        return Detail(label, None, _("Yes") if value else _("No"), is_json=False)
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        titles = {one.id: one.title for one in describe_scopes(value)} if name.endswith("Scopes") else {}
+        return Detail(label, None, ", ".join(plain_text(titles.get(one, one)) for one in value), is_json=False)
     is_json = isinstance(value, list | dict)
-    return Detail(plain_text(name), party, readable_json(value) if is_json else plain_text(value), is_json)
+    return Detail(label, None, readable_json(value) if is_json else plain_text(value), is_json)

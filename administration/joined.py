@@ -58,6 +58,7 @@ AGENT_STATUS = Case(
 NO_TEXT = Value("", output_field=CharField())
 NEVER = Value(None, output_field=DateTimeField())
 KINDS: Mapping[type[Model], str] = {Organization: "organization", Agent: "agent", User: "user"}
+UNNAMED = gettext_lazy("Unnamed")
 CONSENTS, FAMILIES = gettext_lazy("Consents"), gettext_lazy("Token families")
 
 
@@ -66,7 +67,7 @@ class Joined:
     """Rows of a model to join. `title`, `other` and `status` are lookups or expressions of texts.
 
     `at` is the lookup of the time to show. It is empty for rows without one. `filters` are the same for the list of all
-    of them; a model without a list has none.
+    of them; a model without a list has none. `untitled` stands for an empty title.
     """
 
     model: Any
@@ -77,6 +78,7 @@ class Joined:
     other: str = ""
     status: Any = ""
     at: str = "created_at"
+    untitled: Any = UNNAMED
 
 
 class Row(NamedTuple):
@@ -94,6 +96,11 @@ class Section(NamedTuple):
     rows: Sequence[Row]
     number: str
     all_url: str
+    untitled: Any
+
+    @property
+    def has_more(self) -> bool:
+        return not self.number.isdecimal()
 
 
 class Figure(NamedTuple):
@@ -113,7 +120,8 @@ class Figure(NamedTuple):
 class JoinedTo:
     """`log_url` is the list of all log entries about the row. It is empty if the administrator may not read the log.
 
-    `acts_url` is the list of what the row did, if it is an administrator.
+    `acts_url` is the list of what the row did, if it is an administrator. `kind` is that of the row: `lines` need not
+    repeat it.
     """
 
     figures: list[Figure] = field(default_factory=list)
@@ -121,6 +129,7 @@ class JoinedTo:
     lines: list[Line] = field(default_factory=list)
     log_url: str = ""
     acts_url: str = ""
+    kind: str = ""
 
 
 def in_words(number: int) -> str:
@@ -162,7 +171,7 @@ def join(request: HttpRequest, row: Model) -> JoinedTo | None:
         return JoinedTo(figures, sections)
     acts_url = list_url(Entry, actor=row.pk) if isinstance(row, User) and row.is_staff else ""
     lines = recent_lines(request, Criteria(**{f"{KINDS[type(row)]}_id": row.pk}))
-    return JoinedTo(figures, sections, lines, list_url(Entry, q=row.pk), acts_url)
+    return JoinedTo(figures, sections, lines, list_url(Entry, q=row.pk), acts_url, KINDS[type(row)])
 
 
 def figures_of(request: HttpRequest, row: Model) -> list[Figure]:
@@ -263,7 +272,8 @@ def _section(one: Joined, found: Sequence[tuple[Any, ...]]) -> Section:
         for _place, pk, title, other, status, at, _total in sorted(found, key=_age, reverse=True)
     ]
     number = f"{SHOWN}+" if len(rows) > SHOWN else str(len(rows))
-    return Section(one.heading, rows[:SHOWN], number, list_url(one.model, **one.filters) if one.filters else "")
+    url = list_url(one.model, **one.filters) if one.filters else ""
+    return Section(one.heading, rows[:SHOWN], number, url, one.untitled)
 
 
 def _of_organization(row: Organization) -> Iterator[Joined]:
@@ -279,7 +289,8 @@ def _of_organization(row: Organization) -> Iterator[Joined]:
 def _of_agent(row: Agent) -> Iterator[Joined]:
     of_it = Q(agent=row.pk)
     join = partial(Joined, where=of_it, filters=_of(row))
-    yield join(model=Consent, heading=CONSENTS, title="user__email", status="status")
+    asked = gettext_lazy("Not answered")
+    yield join(model=Consent, heading=CONSENTS, title="user__email", status="status", untitled=asked)
     families = partial(Joined, where=Q(application=row.pk), filters={"application__id__exact": row.pk})
     yield families(model=TokenFamily, heading=FAMILIES, title="user__email")
     yield join(model=Policy, heading=gettext_lazy("Policies for this agent"), title="name")
@@ -294,7 +305,8 @@ def _of_person(row: User) -> Iterator[Joined]:
     yield _approvals(of_it, _of(row))
     yield join(model=Developer, heading=gettext_lazy("Organizations"), title="organization__name")
     yield join(model=SessionToken, heading=gettext_lazy("API sessions"), title="user_agent")
-    yield join(model=EmailAddress, heading=gettext_lazy("Email addresses"), title="email", at="")
+    others = of_it & Q(primary=False)
+    yield join(model=EmailAddress, heading=gettext_lazy("Other email addresses"), where=others, title="email", at="")
     yield Joined(model=Group, heading=gettext_lazy("Roles"), where=of_it, title="name", at="")
 
 

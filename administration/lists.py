@@ -15,6 +15,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.text import capfirst, get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -72,6 +73,13 @@ def describe_searches(searches: Mapping[str, str], text: Any, *, can_be_part: bo
     known = [*([_("ID (%(ids)s)") % {"ids": ids}] if ids else []), *others]
     words = _("Enter a whole %(kinds)s, or part of a name.") if can_be_part else _("Enter a whole %(kinds)s.")
     return words % {"kinds": _(" or ").join(known)}
+
+
+def name_searches(searches: Mapping[str, str], text: Any) -> str:
+    """Return the same in a few words: "Name, URL or ID"."""
+    names = [words for kind, words in ((TEXT, text), (EMAIL, _("email address")), (URL, _("URL"))) if kind in searches]
+    ids = [_("ID")] if searches.keys() - {TEXT, EMAIL, URL} else []
+    return capfirst(get_text_list([*map(str, names), *ids], _("or")))
 
 
 def one_of(values: Iterable[str], words: Mapping[str, Any] | None = None) -> type[admin.FieldListFilter]:

@@ -21,7 +21,7 @@ from audit.readers.reports import withhold_reporter, without_named_reports
 from audit.readers.search import Listing
 from consent.models import Consent
 from core.text import plain_text
-from decisions.wording import explain_denial
+from decisions.wording import explain_denial, shown_outcome
 from developers.models import Developer, Organization
 from policies.models import Policy
 from resources.catalogue import Scope, describe_scopes
@@ -70,6 +70,7 @@ class Line:
     entry: AuditEntry
     url: str
     sentence: SafeString
+    outcome: str
     agent: Party | None
     user: Party | None
     organizations: Sequence[Party]
@@ -98,6 +99,7 @@ def _line(entry: AuditEntry, names: dict[str, str], scopes: Mapping[str, Scope])
         entry=entry,
         url=row_url(Entry, entry.id),
         sentence=sentence_about(entry, names, scopes, MOST_SCOPES),
+        outcome=shown_outcome(content),
         agent=_party(entry.agent_id, names),
         user=_party(entry.user_id, names),
         organizations=[party for one in entry.organization_ids if (party := _party(one, names))],

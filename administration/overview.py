@@ -43,8 +43,6 @@ TO_REVIEW = (
         at="domain_claim__review_asked_at",
     ),
 )
-# What there is none of, if nothing waits.
-NONE_TO_REVIEW = {Agent: gettext_lazy("no reports"), Organization: gettext_lazy("no requests to be verified")}
 OTHERS = (
     _ORGANIZATIONS(
         heading=gettext_lazy("Developers not verified"),
@@ -78,12 +76,11 @@ class Other(NamedTuple):
 def overview(request: HttpRequest) -> dict[str, Any]:
     """Return the context of the page, with what the administrator may read."""
     reads_log = may_read(request, Entry)
-    nothing = [NONE_TO_REVIEW[one.model] for one in TO_REVIEW if may_read(request, one.model)]
+    waiting = sum(may_read(request, one.model) for one in TO_REVIEW)
     sections = read_sections(request, (*TO_REVIEW, _new_agents(), *OTHERS))[0]
     return {
-        "to_review": [one for one in sections[: len(nothing)] if one.rows],
-        "nothing_to_review": nothing,
-        "sections": [one for one in sections[len(nothing) :] if one.rows],
+        "to_review": sections[:waiting],
+        "sections": [one for one in sections if one.rows],
         "denials": count_denials(take_snapshot(), clock.now()) if reads_log else None,
         "others": [*(_of_log() if reads_log else ()), *(_of_tasks() if may_read(request, TaskRun) else ())],
     }
@@ -109,7 +106,8 @@ def _of_tasks() -> Iterator[Other]:
 
 
 def _new_agents() -> Joined:
-    """Return the agents of the last week. Ids begin with the time."""
+    """Return the agents of the last week that are not stopped. Ids begin with the time."""
     since = lowest_id("agt", clock.now() - timedelta(days=NEW_DAYS))
-    filters = {"days": str(NEW_DAYS)}
-    return _AGENTS(heading=gettext_lazy("New agents"), where=Q(pk__gte=since), filters=filters, at="created")
+    where = Q(pk__gte=since, stopped_at__isnull=True)
+    filters = {"days": str(NEW_DAYS), "stopped_at__isempty": "1"}
+    return _AGENTS(heading=gettext_lazy("New agents"), where=where, filters=filters, at="created")

@@ -10,8 +10,10 @@ from agents.models import Agent, ReportedAgent
 from audit.events import Event
 from audit.models import Entry
 from core.text import plain_text
-from resources.catalogue import describe_scopes
+from resources.catalogue import Scope, describe_scopes
 from resources.risks import RISK_LEVELS
+
+LEVEL = "highest_level"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,24 @@ class AgentRisk:
     hit: Sequence[Figure]
 
 
+def add_levels(agents: Sequence[Agent]) -> None:
+    """Give each agent what `level_of` returns, by at most one query for all."""
+    known = {scope.id: scope for scope in describe_scopes(one for agent in agents for one in agent.allowed_scopes)}
+    for agent in agents:
+        level = _highest([known[one] for one in agent.allowed_scopes if one in known])
+        setattr(agent, LEVEL, level)
+
+
+def level_of(agent: Agent) -> str:
+    """Return the highest risk of the scopes that the agent may ask for. Empty if there are none."""
+    level: str = getattr(agent, LEVEL)
+    return level
+
+
 def risk_of(agent: Agent, figures: Sequence[Figure], *, reads_log: bool) -> AgentRisk:
     """Return the risk of an agent that was read with its open reports. `figures` are those of its page."""
     scopes = describe_scopes(agent.allowed_scopes)
-    level = max((scope.risk_level for scope in scopes), key=RISK_LEVELS.index, default="")
+    level = _highest(scopes)
     by_name = {figure.name: figure for figure in figures}
     denied, allowed = by_name.get("denied"), by_name.get("allowed")
     return AgentRisk(
@@ -47,6 +63,10 @@ def risk_of(agent: Agent, figures: Sequence[Figure], *, reads_log: bool) -> Agen
         disputes_url=_entries(agent, Event.USER_ACTIVITY_DISPUTED) if reads_log else "",
         hit=[figure for figure in figures if figure.name != "denied"],
     )
+
+
+def _highest(scopes: Sequence[Scope]) -> str:
+    return max((scope.risk_level for scope in scopes), key=RISK_LEVELS.index, default="")
 
 
 def _entries(agent: Agent, event: Event) -> str:

@@ -47,7 +47,7 @@ def lines_of_impact(impact: Impact, words: tuple[Any, Any] = STOPPED) -> list[st
     """Return whom a stop, or the end of one, affects, and what it would have denied."""
     number, (people, connections) = impact.connections, words
     said = people if impact.users == number else connections
-    return [counted(number, said) if number else _("Nobody is connected."), _use(impact)]
+    return [counted(number, said) if number else _("No user is connected."), _use(impact)]
 
 
 def _use(impact: Impact) -> str:

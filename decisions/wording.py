@@ -16,6 +16,7 @@ type Words = str | Promise
 SENTENCES = {event.value: event.sentence for event in Event}
 VERIFY_DENIED = "%(agent)s was denied: %(scopes)s."
 VERIFY_ASKED = "%(agent)s asked for approval: %(scopes)s."
+ASKED = "asked"
 REQUEST_EXPIRED = "A request from %(agent)s for consent expired before it was answered."
 # Approvals that answer requests of the future (`approvals.standing_rules`).
 RULE = "rule"
@@ -202,6 +203,16 @@ def asks_user(content: Mapping[str, Any]) -> bool:
     """Return whether a denied request waits for the user's approval: they have not denied it, and were asked."""
     is_required = content["reason"] == Reason.APPROVAL_REQUIRED
     return is_required and explain_denial(content["reason"], content["metadata"]) is REASONS[Reason.APPROVAL_REQUIRED]
+
+
+def shown_outcome(content: Mapping[str, Any]) -> str:
+    """Return the outcome as readers see it: `ASKED` for a request that waits for the user, not what verify answered.
+
+    A sign-in is recorded. Nothing decided on it.
+    """
+    if content["event"] == Event.TOKEN_VERIFY and content["outcome"] == Outcome.DENIED and asks_user(content):
+        return ASKED
+    return Outcome.INFO if content["event"] == Event.USER_SIGNED_IN else content["outcome"]
 
 
 def is_for_rule(content: Mapping[str, Any]) -> bool:

@@ -66,6 +66,8 @@ def row_title(row: Any) -> SafeString:
 def list_rows(request: HttpRequest, page: Any, rows: Any, columns: Any = None) -> list[dict[str, Any]]:
     """Return the rows of a list. The first cell is the row's heading, and links to its page."""
     names = [name for name in columns or page.list_display if name != "action_checkbox"]
+    rows = [*rows]
+    page.prepare(rows)
     return [
         {"pk": row.pk, "url": row_url(type(row), row.pk), "cells": _cells(request, page, row, names)} for row in rows
     ]

@@ -80,7 +80,11 @@ def target(world: World, name: str) -> Any:
 @cases(
     ("row", "action", "sentences"),
     [
-        ("agent", "stop", ["1 person is cut off at once."]),
+        (
+            "agent",
+            "stop",
+            ["All requests are denied from now on, until an administrator lifts the stop. 1 person is cut"],
+        ),
         ("organization", "suspend", ["This affects 1 agent. 1 person is cut off at once."]),
         ("user", "deactivate", ["This affects 1 connected agent and 1 API session."]),
         ("consent", "revoke", ["This affects 1 user and 1 agent."]),

@@ -145,9 +145,9 @@ def test_people_and_consents_lead_to_their_part_of_the_log(site: Client, world: 
 def test_a_section_says_that_there_are_more_rows(site: Client, world: World) -> None:
     def number() -> str:
         html = site.get(form_url(world.agent)).content.decode()
-        return str(re.findall(r'Consents <span class="admin__number">([^<]+)', html)[0])
+        return str(re.findall(r'">Consents(?: <span class="admin__number">([^<]+)</span>)?</h2>', html)[0])
 
-    assert number() == "1"
+    assert number() == ""
     for one in range(joined.SHOWN):
         allow(ask(world.agent), make_user(f"user{one}@example.com"))
     assert number() == f"{joined.SHOWN}+"

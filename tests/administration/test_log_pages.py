@@ -78,7 +78,8 @@ def test_the_filters_name_outcomes_as_the_rows_do(site: Client, world: World) ->
     html = site.get(list_url(Entry)).content.decode()
     for value, words in (("allowed", "Allowed"), ("denied", "Denied"), ("info", "Recorded")):
         assert f'<a href="?outcome__exact={value}">{words}</a>' in html
-    assert "Recorded" in html.split('class="table admin__log"')[1]
+    rows = re.findall(r"<code>([^<]+)</code></span></div></th>\s*<td[^>]*><span[^>]*>([^<]+)", html)
+    assert {words for event, words in rows if event == "user.signed_in"} == {"Recorded"}
 
 
 def test_the_age_is_that_of_the_timestamp(site: Client, world: World) -> None:
@@ -165,6 +166,7 @@ def test_a_cursor_that_is_not_an_entry_is_refused(cursor: str, site: Client, wor
     [
         ("insufficient_scope", {"missingScopes": ["email:send"]}, "The permission had not been granted."),
         ("insufficient_scope", {}, "No scope covers the action."),
+        ("approval_required", {}, "It needs an approval first."),
         ("approval_required", {"approvalStatus": "denied"}, "The request for approval was denied."),
         ("policy_denied", {"limitedBy": "user"}, "A limit of the connection denied it."),
         ("of the past", {}, "of the past"),
@@ -175,6 +177,9 @@ def test_an_entry_says_why(reason: str, metadata: dict[str, Any], why: str, site
     page = site.get(form_url(Entry(pk=entry.id))).content.decode()
     assert why in page
     assert "It was denied." not in page
+    asks = why == "It needs an approval first."
+    for html in (page, site.get(list_url(Entry), {"q": entry.id}).content.decode()):
+        assert (">Asked</span>" in html, ">Denied</span>" in html) == (asks, not asks)
 
 
 @cases("is_logged", [True, False])
@@ -194,7 +199,8 @@ def test_an_entry_opens_with_all_its_parts(site: Client, world: World, is_logged
     page = site.get(url).content.decode()
     for text in (entry.id, "pol_7", "Night", "Zoë", "203.0.113.7", "org_1"):
         assert text in page
-    assert 'ruleIndex</code></dt><dd><bdi translate="no">0</bdi>' in page
+    assert '<dt><bdi>Policy name</bdi></dt><dd><bdi translate="no">Night</bdi>' in page
+    assert '<dt><bdi>to</bdi></dt><dd><bdi translate="no">Zoë</bdi>' in page
     assert ("not numbered and signed yet" in page) is not is_logged
     destroy_keys(["usr_1"])
     page = site.get(url).content.decode()

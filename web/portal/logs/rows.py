@@ -11,7 +11,7 @@ from audit.readers.reading import AuditEntry, stated_reason
 from audit.selectors import describe_for_organization
 from core.formats import relative
 from core.text import plain_text
-from decisions.wording import Explanation, explain_denial
+from decisions.wording import Explanation, explain_denial, shown_outcome
 from policies.rules import title_of
 from resources.actions import action_title
 from web.portal.logs.names import OwnNames
@@ -115,6 +115,10 @@ class LogRow:
         if self.is_users_limit:
             return _("The user's own limit")
         return self.policy_name or self.rule or str(explain_denial(self.content["reason"], {}).label or self.reason)
+
+    @property
+    def outcome(self) -> str:
+        return shown_outcome(self.content)
 
     @property
     def explanation(self) -> Explanation:
