@@ -165,7 +165,7 @@ class AgentAdmin(ReadOnlyAdmin):
     def marked(self, row: Agent) -> SafeString:
         return render_to_string("admin/agents/agent/marked.html", {"agent": row})
 
-    @admin.display(description=gettext_lazy("Highest permission"))
+    @admin.display(description=gettext_lazy("Risk"))
     def risk(self, row: Agent) -> SafeString:
         return render_to_string("admin/agents/agent/risk.html", {"agent": row, "level": level_of(row)})
 

@@ -76,10 +76,12 @@ def describe_searches(searches: Mapping[str, str], text: Any, *, can_be_part: bo
 
 
 def name_searches(searches: Mapping[str, str], text: Any) -> str:
-    """Return the same in a few words: "Name, URL or ID"."""
+    """Return the same in a few words: "Name, URL or ID". If there are only ids: "ID (ses_…, usr_…)"."""
     names = [words for kind, words in ((TEXT, text), (EMAIL, _("email address")), (URL, _("URL"))) if kind in searches]
-    ids = [_("ID")] if searches.keys() - {TEXT, EMAIL, URL} else []
-    return capfirst(get_text_list([*map(str, names), *ids], _("or")))
+    kinds = [f"{kind}_…" for kind in searches if kind not in (TEXT, EMAIL, URL)]
+    if not names:
+        return _("ID (%(ids)s)") % {"ids": ", ".join(kinds)}
+    return capfirst(get_text_list([*map(str, names), *([_("ID")] if kinds else [])], _("or")))
 
 
 def one_of(values: Iterable[str], words: Mapping[str, Any] | None = None) -> type[admin.FieldListFilter]:
