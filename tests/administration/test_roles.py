@@ -226,7 +226,7 @@ def test_pages_that_join_show_only_what_the_role_reads(role: str, browsers: dict
     reads = role in READ
     assert (ada in browser.get("/admin/search/", {"q": ada}).content.decode().split("<main")[1]) is reads
     home = browser.get("/admin/").content.decode()
-    assert ("Denials" in home) is ("New agents" in home) is reads
+    assert ("Denied in the last hour" in home) is ("New agents" in home) is reads
     assert ("When background tasks last ran" in home) is (role == OPERATIONS)
 
 
