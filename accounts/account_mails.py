@@ -6,7 +6,7 @@ from django.utils.translation import gettext_lazy as lazy
 
 from accounts.mail_text import Foreign, Words
 from accounts.mails import Content, Link, Occasion, mail
-from core.user_agents import device_in_words
+from core.user_agents import common_device_in_words, device_in_words
 
 # What `security_changed` tells of, by its fact `change`.
 CHANGES = {
@@ -161,13 +161,15 @@ def security_changed(occasion: Occasion) -> Content:
 
 @mail("new_device")
 def new_device(occasion: Occasion) -> Content:
+    device = common_device_in_words(occasion.facts.get("user_agent", ""))
+    named = _("New sign-in: %(device)s") % {"device": device}
     return Content(
-        subject=_("Sign-in with a new browser or program"),
+        subject=named if device else _("Sign-in with a new browser or program"),
         intro=[_("Someone signed in to your AgentGate account with a new browser or program.")],
         facts=origin(occasion),
         call=[_("If this was you, you can ignore this email."), *not_you()],
         button=reset_link(),
-        links=[*checks(), Link.to(_("Look at your sessions"), "web:sessions")],
+        links=[Link.to(_("Look at your sessions"), "web:sessions")],
         ends=True,
     )
 

@@ -11,13 +11,15 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Self
 
-from django.utils.html import conditional_escape, escape
+from django.utils.html import conditional_escape, escape, format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language_bidi
 
 from core.text import plain_text
 
 MAX_NAME = 60
+# A name of this length fits into a line of a phone, also in a heading.
+MAX_WHOLE = 16
 LINKABLE = re.compile(r"([./@:])(?=\S)")
 JOINED = "\u2060\\1\u2060"
 # Keep the direction of a name apart from that of the sentence (UAX 9).
@@ -39,14 +41,23 @@ class Words(str):
         return self.html
 
 
+class Code(str):
+    """A code that the reader compares with another, set apart as on pages."""
+
+    def __html__(self) -> SafeString:
+        style = "padding:2px 8px;background:#f2f0ea;border-radius:6px;font-weight:600;letter-spacing:2px"
+        return format_html('<code class="sunken" dir="ltr" style="{}">{}</code>', style, str(self))
+
+
 class Foreign(str):
-    """A text that others chose: short, on one line, in bold and never a link."""
+    """A text that others chose: short, in bold and never a link. A very short one stays on one line."""
 
     def __new__(cls, text: object, /, most: int = MAX_NAME) -> Self:
         return super().__new__(cls, _isolated(LINKABLE.sub(JOINED, plain_text(text)[:most])))
 
     def __html__(self) -> SafeString:
-        return SafeString(f'<span style="font-weight:600">{escape(str(self))}</span>')
+        line = ";white-space:nowrap" if len(self) <= MAX_WHOLE else ""
+        return SafeString(f'<span style="font-weight:600{line}">{escape(str(self))}</span>')
 
 
 def _fill(template: str, values: Mapping[str, Any]) -> str:

@@ -28,8 +28,8 @@ from core.languages import ENGLISH, language_of
 from core.local import in_zone, local_zone
 
 GAP = re.compile(r"\n{3,}")
-# The heights of the filled bars of the logo, in pixels.
-MARK = (7, 10, 13)
+# The heights of the bars of the logo, in pixels.
+MARK = (7, 10, 13, 16)
 # Only what is risky is colored.
 RISK_COLORS = {"low": "#575a63", "standard": "#575a63", "high": "#7f4700", "critical": "#a3123a"}
 BARS = (5, 8, 11, 14)
@@ -65,9 +65,13 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class AskingAgent:
-    """An agent, and what we know about its developer. `developer` is empty if it registered itself."""
+    """An agent, and what we know about its developer. `developer` is empty if it registered itself.
+
+    `color` is that of its mark on pages.
+    """
 
     name: Foreign
+    color: str
     developer: Foreign
     domain: Foreign
     is_verified: bool
@@ -111,6 +115,10 @@ class Item:
     title: str
     risk: Risk | None = None
 
+    @property
+    def level(self) -> int:
+        return self.risk.number if self.risk else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
@@ -120,12 +128,15 @@ class Content:
     at most. One with a `code` has none: the code is entered where it was requested.
     """
 
+    # It and the heading name no agent: a name can be any sentence.
     subject: str
     agent: AskingAgent | None = None
+    # The line above the heading, if the agent's name alone does not say enough.
+    above: str = ""
+    # What is asked for, or allowed: the heading instead of the subject.
+    act: str = ""
     intro: Sequence[str] = ()
     code: str = ""
-    # What is asked for, or allowed: the heading instead of the subject, after the introduction.
-    act: str = ""
     risk: Risk | None = None
     items: Sequence[Item] = ()
     # How many more items there are, in words.
@@ -141,7 +152,8 @@ class Content:
     @property
     def preheader(self) -> str:
         """What the list of a mail program shows after the subject."""
-        return self.act or next(iter([*self.intro, *self.call]), "")
+        said = self.act or next(iter([*self.intro, *self.call]), "")
+        return f"{self.agent.name}: {said}" if self.agent else said
 
 
 type Compose = Callable[[Occasion], Content]

@@ -3,6 +3,7 @@
 from accounts.mail_text import Foreign
 from accounts.mails import AskingAgent, Item, Risk
 from agents.models import Agent
+from core.marks import COLORS, tint
 from resources.catalogue import catalogue, local_title
 from resources.risks import RISK_LEVELS, RISK_WORDS
 
@@ -12,7 +13,7 @@ def asking_agent(agent: Agent) -> AskingAgent:
     owner = agent.organization
     developer, domain = (owner.name, owner.domain or "") if owner else ("", "")
     is_verified = owner is not None and owner.is_verified
-    return AskingAgent(Foreign(agent.name), Foreign(developer), Foreign(domain), is_verified)
+    return AskingAgent(Foreign(agent.name), COLORS[tint(agent.id)], Foreign(developer), Foreign(domain), is_verified)
 
 
 def risk_of(level: str) -> Risk:

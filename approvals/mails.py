@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
-from accounts.mail_text import Foreign, Words
+from accounts.mail_text import Code, Foreign, Words
 from accounts.mails import Content, Link, Occasion, mail, send_mail
 from accounts.models import User
 from accounts.services import lock_user
@@ -82,17 +82,16 @@ def approval_requested(occasion: Occasion) -> Content:
     agent = asking_agent(approval.agent)
     things = things_in(approval)
     return Content(
-        # A name can be a sentence, so it is neither in the subject nor a heading.
         subject=_("An agent asks for your approval"),
         agent=agent,
-        intro=[Words(_("%(agent)s asks for your approval:"), agent=agent.name)],
+        above=Words(_("%(agent)s asks for your approval:"), agent=agent.name),
         act=act_in_words(approval),
         risk=risk_of(Act.of(approval).risk),
         facts=[
             *((_("Permission"), title_of(scope.id, scope.title)) for scope in scopes_of(approval)),
             *service_facts(approval),
-            *([(pgettext("what a request has", "With"), things)] if things else []),
-            (_("Code"), approval.code),
+            *([(_("Also contains"), things)] if things else []),
+            (_("Code"), Code(approval.code)),
             (_("Decide until"), exactly(approval.expires_at, "short")),
         ],
         button=Link.to(_("See the request"), "web:approval", approval.id),

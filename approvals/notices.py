@@ -32,15 +32,14 @@ def announce_standing(*, actor: Actor, approval: Approval, user: User, at: datet
 @mail("asks_less")
 def asks_less(occasion: Occasion) -> Content:
     approval = Approval.objects.select_related("consent__agent__organization").get(pk=occasion.facts["approval"])
-    end = exactly(approval.expires_at, "short")
+    act = {"request": act_in_words(approval, is_ceiling=True)}
     return about_access(
         occasion,
         approval.consent,
         subject=_("An agent may now do something without asking you"),
-        intro=[Words(_("This agent may now do this without asking you until %(end)s:"), end=end)],
-        act=act_in_words(approval, is_ceiling=True),
+        act=Words(_("Allowed without asking: %(request)s"), **act),
         permissions=[permission(scope.id, scope.title, scope.risk_level) for scope in scopes_of(approval)],
-        bounds=[*service_facts(approval), *_bounds(approval)],
+        bounds=[(_("Until"), exactly(approval.expires_at, "short")), *service_facts(approval), *_bounds(approval)],
     )
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts.account_mails import checks, origin, reset_link
+from accounts.account_mails import origin, reset_link
 from accounts.mail_text import Words
 from accounts.mails import Content, Item, Link, Occasion, mail
 from accounts.models import User
@@ -17,7 +17,8 @@ from consent.models import Consent
 from core.actor import Actor
 from core.formats import exactly
 
-MAX_LISTED = 20
+# Permissions of high or critical risk, which come first, and those of other risks.
+HIGH, MAX_GRAVE, MAX_OTHERS = 3, 40, 8
 # What a notice keeps of each scope.
 SHOWN = ("id", "title", "riskLevel")
 
@@ -62,28 +63,39 @@ def about_access(
     consent: Consent,
     *,
     subject: str,
-    intro: Sequence[str],
     permissions: Sequence[Item],
+    intro: Sequence[str] = (),
     act: str = "",
     bounds: Sequence[tuple[str, str]] = (),
 ) -> Content:
     """Return the email about what the agent of the consent newly may, and what to do if the user did not allow it."""
-    left = len(permissions[MAX_LISTED:])
-    more = ngettext("and %(number)s more permission", "and %(number)s more permissions", left)
+    ordered = sorted(permissions, key=lambda one: one.level, reverse=True)
+    grave = [one for one in ordered if one.level >= HIGH]
+    listed = [*grave[:MAX_GRAVE], *ordered[len(grave) :][:MAX_OTHERS]]
     return Content(
         subject=subject,
         agent=asking_agent(consent.agent),
         intro=intro,
         act=act,
-        items=permissions[:MAX_LISTED],
-        more=more % {"number": left} if left else "",
+        items=listed,
+        more=_more(len(permissions) - len(listed), is_grave=len(grave) > MAX_GRAVE),
         facts=[*bounds, *origin(occasion)],
         call=[_("On its page you see everything that it may do, and can pause it or revoke its access.")],
         button=Link.to(_("Look at this agent"), "web:connection", consent.id),
-        after=[
-            _("If you did not allow this, revoke its access there and reset your password now."),
-            _("A new password also ends all other sessions."),
-        ],
-        links=[reset_link(), *checks()],
+        after=[_("If you did not allow this, revoke its access there and reset your password now.")],
+        links=[reset_link()],
         ends=True,
     )
+
+
+def _more(number: int, *, is_grave: bool) -> str:
+    """Return how many permissions the email does not list. They are of standard or low risk unless `is_grave`."""
+    if not number:
+        return ""
+    if is_grave:
+        words = ngettext("and %(number)s more permission", "and %(number)s more permissions", number)
+    else:
+        words = ngettext(
+            "and %(number)s more of standard or low risk", "and %(number)s more, all of standard or low risk", number
+        )
+    return words % {"number": number}

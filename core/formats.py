@@ -38,6 +38,11 @@ def ago(value: datetime | None) -> SafeString | str:
     return _time_and_exact(value, relative(value), SafeString(" data-counted") if is_near else "")
 
 
+def left(value: datetime) -> SafeString:
+    """Return `<time>` with how long it is until then, as in "60 minutes", and the exact time as `ago` does."""
+    return _time_and_exact(value, duration(max(int((value - clock.now()).total_seconds()), 1)))
+
+
 def day(value: datetime) -> SafeString:
     """Return `<time>` with the date in the user's zone."""
     return _time(value, day_in_words(value), exactly(value))

@@ -26,6 +26,8 @@ SYSTEMS = {"Mac OS X": "macOS", "Chrome OS": "ChromeOS"}
 # Apple's devices are known by their own names.
 APPLE = ("iPhone", "iPad", "Mac")
 MOBILE = ("iPhone", "iPad", "iOS", "Android", "KaiOS")
+# What most people use. Anyone can name a program like a sentence.
+COMMON = frozenset({"Chrome", "Edge", "Firefox", "Opera", "Safari"})
 COMPUTER, PHONE, PROGRAM = "computer", "phone", "program"
 
 
@@ -33,6 +35,13 @@ def device_in_words(user_agent: str) -> str:
     """Return "Chrome on Windows", the name of a program, or an empty string if there is no user agent."""
     browser, system = _parts(user_agent)
     return _("%(browser)s on %(system)s") % {"browser": browser, "system": system} if browser and system else browser
+
+
+def common_device_in_words(user_agent: str) -> str:
+    """Return the same for a common browser on a common system, and an empty string for any other."""
+    browser, system = _parts(user_agent)
+    is_common = browser in COMMON and system in {"Windows", "macOS", "Linux", "Ubuntu", "ChromeOS", *APPLE, *MOBILE}
+    return device_in_words(user_agent) if is_common else ""
 
 
 def kind_of_device(user_agent: str) -> str:

@@ -19,7 +19,7 @@ from core import clock
 from core.actor import Actor
 from core.browser import KNOWN_DEVICE_LIFETIME
 from tests.log import log_entries
-from tests.mails import REMEDIES, leads_to, read
+from tests.mails import leads_to, read
 from tests.threads import race
 from tests.world import PASSWORD, as_user, make_user
 
@@ -76,11 +76,11 @@ def test_the_mail_says_what_happened_when_from_where_and_what_to_do(ada: User, m
         mail_notices()
     (mail,) = mailoutbox
     assert mail.to == ["ada@example.com"]
-    assert mail.subject == "[AgentGate] Sign-in with a new browser or program"
+    assert mail.subject == "[AgentGate] New sign-in: Chrome on Windows"
     assert "When: Jul 1, 2026, 12:00\u202fPM CEST\n" in mail.body
     assert "Browser or program (as reported): Chrome on Windows\n" in mail.body
     assert "Where: IP address 127.0.0.1\n" in mail.body
-    assert leads_to(mail, *REMEDIES, "/account/sessions", "/account/notifications")
+    assert leads_to(mail, "/accounts/password/reset/", "/account/sessions", "/account/notifications")
 
 
 def test_a_sign_in_and_its_new_device_are_one_row_of_the_journal(ada: User) -> None:

@@ -132,7 +132,7 @@ def test_the_parts_are_alternatives_and_the_text_is_first(mailoutbox: list[Any])
 
 
 def test_the_colors_are_those_of_the_product() -> None:
-    tokens = (ROOT / "static/css/tokens.css").read_text()
+    tokens = "".join((ROOT / f"static/css/{name}.css").read_text() for name in ("tokens", "components"))
     used = re.findall(r"#[0-9a-f]{6}", html_of(compose(make_samples()["access_granted"])))
     assert [color for color in {*used} if color not in tokens] == []
 
@@ -156,7 +156,7 @@ def test_names_read_as_written_but_are_no_addresses(name: str, shown: str) -> No
 def test_values_are_escaped_and_isolated() -> None:
     text = Words("%(name)s & <%(number)s>", name=Foreign("<i>"), number=5)
     assert text == "<i> & <5>"
-    assert text.__html__() == '<span style="font-weight:600">&lt;i&gt;</span> &amp; &lt;5&gt;'
+    assert text.__html__() == '<span style="font-weight:600;white-space:nowrap">&lt;i&gt;</span> &amp; &lt;5&gt;'
     assert Foreign("\u05d0") == "\u2068\u05d0\u2069"
     with override("ar"):
         assert (Foreign("Bob"), Foreign("")) == ("\u2068Bob\u2069", "")

@@ -29,7 +29,7 @@ def test_each_request_is_mailed_once(ada: User, asks: Asks, mails: list[Any]) ->
     for approval, mail in zip(asked, mails, strict=True):
         assert mail.subject == "[AgentGate] An agent asks for your approval"
         assert mail.body.startswith("SmartMail asks for your approval:\n\n    Send an email to")
-        assert "\n\nSmartMail\nAn AI agent by Acme\nDeveloper not verified\n" in mail.body
+        assert "\n\nAn AI agent by Acme\nDeveloper not verified\n" in mail.body
         assert "\nPermission: Send email as you\n" in mail.body
         assert f"\nDecide until: {time_in_words(approval.expires_at, ada.time_zone)}\n" in mail.body
         assert f"http://localhost:8000/approvals/{approval.id}\n" in mail.body
@@ -53,7 +53,7 @@ def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mails
     mail_approvals()
     (mail,) = mails
     assert re.findall(r"\bevil\.\w|\w@\w|\w/\w*evil|https?://(?!localhost)", mail.body) == []
-    assert "\nWith: an amount, a recipient, a message and a description of its own\n" in mail.body
+    assert "\nAlso contains: an amount, a recipient, a message and a description of its own\n" in mail.body
     assert "\u202e" not in mail.body
     assert "x" * 61 not in mail.body
     assert "wants to" not in mail.body
@@ -73,7 +73,7 @@ def test_the_service_is_named_with_host_and_organization(asks: Asks, mails: list
 def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mails: list[Any]) -> None:
     asks(context={"verb": "pay", "recipient": "shop", "account": "call 0800", "Call-0800-now": 1, "cc": ["eve"]})
     mail_approvals()
-    assert "\nWith: an account, copies to others and 1 more field\n" in mails[0].body
+    assert "\nAlso contains: an account, copies to others and 1 more field\n" in mails[0].body
     assert "0800" not in mails[0].body
 
 

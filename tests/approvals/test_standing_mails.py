@@ -18,7 +18,7 @@ from core.actor import Actor
 from core.errors import DomainError
 from core.money import Amount
 from tests.approvals import Asks, make_approval
-from tests.mails import REMEDIES, leads_to, read, time_in_words
+from tests.mails import leads_to, read, time_in_words
 from tests.threads import race
 from tests.world import as_user
 
@@ -64,12 +64,12 @@ def test_an_accepted_rule_is_mailed_with_its_bounds(example: Approval, ada: User
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] An agent may now do something without asking you"
     ends = time_in_words(example.consent.expires_at, ada.time_zone)
-    assert mail.body.startswith(f"This agent may now do this without asking you until {ends}:\n")
-    assert "    Pay up to €20.00 to shop.example\n" in read(mail)
+    assert read(mail).startswith("SmartMail\n\n    Allowed without asking: Pay up to €20.00 to shop.example\n")
+    assert f"\nUntil: {ends}\n" in mail.body
     assert "\nAt most: 5 times a day\n" in mail.body
     assert "\n- Send email as you (High risk)\n" in mail.body
     assert "Where: IP address 203.0.113.9\n" in mail.body
-    assert leads_to(mail, f"/connections/{example.consent_id}", *REMEDIES, "/account/notifications")
+    assert leads_to(mail, f"/connections/{example.consent_id}", "/accounts/password/reset/", "/account/notifications")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -106,7 +106,7 @@ def test_the_mail_about_a_long_approval_says_what_it_is_for(asks: Asks, ada: Use
     approve(asks(), ada, for_target=True, expires_in_seconds=7 * DAY)
     mail_notices()
     (mail,) = mailoutbox
-    assert "    Send an email to bob@example.com\n" in read(mail)
+    assert "    Allowed without asking: Send an email to bob@example.com\n" in read(mail)
     assert "times a day" not in mail.body
 
 

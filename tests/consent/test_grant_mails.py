@@ -21,7 +21,8 @@ from consent.terms import GivenTerms
 from core import clock
 from core.actor import Actor
 from core.errors import DomainError
-from tests.mails import REMEDIES, leads_to, time_in_words
+from tests.mail_samples import compose, make_samples
+from tests.mails import leads_to, time_in_words
 from tests.threads import race
 from tests.world import as_user, ask
 
@@ -44,12 +45,12 @@ def test_the_first_grant_is_mailed_once(agent: Agent, ada: User, mailoutbox: lis
     assert mail.to == ["ada@example.com"]
     assert mail.subject == "[AgentGate] An agent may now act for you"
     ends = time_in_words(consent.expires_at, ada.time_zone)
-    assert mail.body.startswith("SmartMail\nAn AI agent by Acme\nDeveloper not verified\n")
+    assert mail.body.startswith("SmartMail\n\nAn AI agent by Acme\nDeveloper not verified\n")
     assert f"\nThis agent may now act for you until {ends}. It may:\n" in mail.body
     assert "\n- Read your email (Standard risk)\n" in mail.body
     assert "Where: IP address 203.0.113.9\n" in mail.body
     assert f"http://localhost:8000/connections/{consent.id}\n" in mail.body
-    assert leads_to(mail, *REMEDIES, "/account/notifications")
+    assert leads_to(mail, "/accounts/password/reset/", "/account/notifications")
 
 
 def test_a_widened_connection_is_mailed_with_what_is_new(agent: Agent, ada: User, mailoutbox: list[Any]) -> None:
@@ -61,6 +62,19 @@ def test_a_widened_connection_is_mailed_with_what_is_new(agent: Agent, ada: User
     assert re.findall(r"^- (.+)$", mail.body, re.M) == ["Send email as you (High risk)"]
     ends = time_in_words(Consent.objects.get(status="approved").expires_at, ada.time_zone)
     assert f"may now do more for you than before until {ends}." in mail.body
+
+
+def test_the_riskiest_permissions_come_first_and_none_of_high_risk_is_left_out() -> None:
+    low, high, critical = ({"id": level, "title": level, "riskLevel": level} for level in ("low", "high", "critical"))
+    name, facts = make_samples()["access_widened"]
+    for scopes, first, more in (
+        ([low] * 10 + [high] * 20 + [critical], ["critical"] + ["high"] * 20 + ["low"] * 8, "- and 2 more, all of s"),
+        ([low] * 9, ["low"] * 8, "- and 1 more of standard or low risk\n"),
+        ([low, *[high] * 41], ["high"] * 40 + ["low"], "- and 1 more permission\n"),
+    ):
+        body = compose((name, {**facts, "scopes": scopes})).body
+        assert re.findall(r"^- (\w+) \(", body, re.M) == first
+        assert more in body
 
 
 def test_a_scope_that_no_longer_asks_is_mailed(agent: Agent, ada: User, mailoutbox: list[Any]) -> None:

@@ -187,6 +187,8 @@ class TestDeciding:
         assert 'id="outcome" tabindex="-1"' in html
         assert 'name="decision"' not in html
         assert "deny it" not in html
+        words = words_of(as_ada, page(asked))
+        assert ("SmartMail may do this once, within 60 minutes" in words) == (decision == "once")
 
     def test_leads_to_the_request_that_ends_next(self, as_ada: Client, as_bob: Client, asks: Asks) -> None:
         asked, now = asks(), clock.now()
@@ -211,7 +213,9 @@ class TestDeciding:
         assert "You have paused this agent" in text(as_ada.get(page(asked)))
 
     def test_for_a_time(self, as_ada: Client, asked: Approval) -> None:
-        assert "Approve the same for a while" in text(as_ada.get(page(asked)))
+        html = text(as_ada.get(page(asked)))
+        assert "Approve the same for a while" in html
+        assert "up to the same amount" not in html, "it has no amount"
         as_ada.post(page(asked), {"decision": "target", "seconds": "86400"})
         approved = Approval.objects.get(pk=asked.pk)
         assert (approved.status, approved.is_standing) == ("approved", True)
