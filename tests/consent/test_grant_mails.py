@@ -72,7 +72,7 @@ def test_the_riskiest_permissions_come_first_and_none_of_high_risk_is_left_out()
         ([low] * 9, ["low"] * 8, "- and 1 more of standard or low risk\n"),
         ([low, *[high] * 41], ["high"] * 40 + ["low"], "- and 1 more permission\n"),
     ):
-        body = compose((name, {**facts, "scopes": scopes})).body
+        body = str(compose((name, {**facts, "scopes": scopes})).body)
         assert re.findall(r"^- (\w+) \(", body, re.M) == first
         assert more in body
 
