@@ -1,7 +1,7 @@
 """What the log says in words: the sentence of an entry for administrators, and for everyone why it was denied."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.utils.functional import Promise
@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from approvals.statuses import ApprovalStatus
 from audit.events import Event, Outcome
+from core.formats import duration
 from decisions.requests import Reason
 
 type Words = str | Promise
@@ -141,7 +142,7 @@ REASONS: Mapping[str, Explanation] = {
 POLICY_LATER = Explanation(
     REASONS[Reason.POLICY_DENIED].label,
     REASONS[Reason.POLICY_DENIED].why,
-    "Send it again after the seconds in retryAfterSeconds, or change the policy.",
+    "It may be sent again after %s.",
     REASONS[Reason.POLICY_DENIED].advice,
 )
 OWN_LIMIT = Explanation(
@@ -156,7 +157,7 @@ OWN_LIMIT = Explanation(
 OWN_LIMIT_LATER = Explanation(
     OWN_LIMIT.label,
     OWN_LIMIT.why,
-    "Send it again after the seconds in retryAfterSeconds. Only the user can change the limit.",
+    "It may be sent again after %s. Only the user can change the limit.",
     OWN_LIMIT.advice,
 )
 NO_SCOPE = Explanation(
@@ -185,16 +186,18 @@ OTHER = Explanation("", _("It was denied."), "Look up the reason in the document
 
 def explain_denial(reason: str | None, metadata: Mapping[str, Any]) -> Explanation:
     """Return why a request was denied. `metadata` is that of its entry in the log."""
-    does_waiting_help = "retryAfterSeconds" in metadata
-    if reason == Reason.POLICY_DENIED and metadata.get("limitedBy") == "user":
-        return OWN_LIMIT_LATER if does_waiting_help else OWN_LIMIT
-    if reason == Reason.POLICY_DENIED and does_waiting_help:
-        return POLICY_LATER
+    seconds = metadata.get("retryAfterSeconds")
+    is_own = metadata.get("limitedBy") == "user"
+    if reason == Reason.POLICY_DENIED and isinstance(seconds, int):
+        later = OWN_LIMIT_LATER if is_own else POLICY_LATER
+        return replace(later, remedy=later.remedy % duration(seconds))
+    if reason == Reason.POLICY_DENIED and is_own:
+        return OWN_LIMIT
     if reason == Reason.INSUFFICIENT_SCOPE and "missingScopes" not in metadata:
         return NO_SCOPE
     if reason == Reason.APPROVAL_REQUIRED and metadata.get("approvalStatus") == ApprovalStatus.DENIED:
         return DENIED_BY_USER
-    if reason == Reason.APPROVAL_REQUIRED and does_waiting_help:
+    if reason == Reason.APPROVAL_REQUIRED and seconds is not None:
         return ASKED_TOO_OFTEN
     return REASONS.get(reason or "", OTHER)
 

@@ -27,7 +27,7 @@ OVERLAPS = (
     (604_800, _("After 7 days")),
 )
 STATES = (
-    ("", _("Any")),
+    ("", _("Any status")),
     ("active", _("Active")),
     ("suspended", _("Suspended")),
     ("stopped", _("Stopped by admin")),
@@ -50,7 +50,7 @@ class AgentFilterForm(forms.Form):
         label=_("Name or client ID"),
         required=False,
         max_length=100,
-        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "placeholder": _("Name or client ID")}),
     )
     status = forms.ChoiceField(
         label=_("Status"), choices=STATES, required=False, widget=forms.Select(attrs={"data-auto": True})

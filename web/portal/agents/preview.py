@@ -12,6 +12,7 @@ from agents.redirects import problem_with
 from core.links import problem_with_link
 from core.text import plain_text
 from developers.models import Organization
+from resources.actions import action_title
 from web.portal.agents.forms import MAX_DESCRIPTION, MAX_NAME
 from web.user.consent.facts import facts_of
 from web.user.consent.form import Choice
@@ -20,6 +21,10 @@ from web.user.consent.sections import Group, Section
 
 # With all scopes, the page would be too heavy.
 ENOUGH = 22
+# Stand in for the permissions until a scope is chosen.
+SAMPLES = ("email:read", "calendar:read")
+# Agents that are not registered yet share a mark.
+NEW = {"id": "agt_" + "0" * 32}
 
 
 def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent | None = None) -> dict[str, Any]:
@@ -30,7 +35,7 @@ def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent |
     name = plain_text(draft.get("name"))[:MAX_NAME]
     uris = [uri for uri in _lines(draft.get("redirect_uris")) if problem_with(uri) is None]
     agent = Agent(
-        **({"id": saved.id, "logo_digest": saved.logo_digest} if saved else {}),
+        **({"id": saved.id, "logo_digest": saved.logo_digest} if saved else NEW),
         organization=organization,
         name=name or _("Your agent"),
         description=plain_text(draft.get("description"))[:MAX_DESCRIPTION],
@@ -45,6 +50,7 @@ def preview(organization: Organization, draft: Mapping[str, Any], saved: Agent |
     return {
         **shown,
         "sections": sections,
+        "samples": list(map(action_title, SAMPLES)),
         "left_out": _count(shown["sections"]) - _count(sections),
         "destination": shown["destination"] or _("the redirect URI"),
     }

@@ -127,6 +127,7 @@ def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]
     return [
         {
             "agent": agent,
+            "client_id": f"{agent.client_id[:8]}…{agent.client_id[-4:]}",
             "users": users.get(agent.id, 0),
             "spark": Sparkline(decisions[agent.id]),
             "decisions_url": rows_url(last_24_hours(now), {"agent": agent.id, **DECISIONS}),

@@ -40,7 +40,7 @@ class Count:
 class Row:
     """A line of a table. `bar` compares its count with the highest of the table, and `share` with a whole.
 
-    `other` is a second number, such as the denials among an agent's decisions.
+    `other` is a second number, such as the denials among an agent's decisions, and `denied_bar` is the length of those.
     """
 
     words: ValueLabel
@@ -49,6 +49,7 @@ class Row:
     other: Count | None = None
     share: str = ""
     agent: ValueLabel | None = None
+    denied_bar: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +175,8 @@ def _decided(counts: Totals, kind: Kind, words: Callable[[str], ValueLabel], lin
     for value in shown:
         query = {**DECISIONS, kind.value: value}  # the log's filter has the name of the kind
         refused = Count(denied.get(value, 0), link({**query, **DENIED}))
-        bar = bar_length(whole[value], whole[shown[0]])
-        rows.append(Row(words(value), Count(whole[value], link(query)), bar, refused))
+        bar, part = (bar_length(number, whole[shown[0]]) for number in (whole[value], refused.number))
+        rows.append(Row(words(value), Count(whole[value], link(query)), bar, refused, denied_bar=part))
     return rows
 
 

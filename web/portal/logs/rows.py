@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from audit.events import Event
 from audit.readers.reading import AuditEntry, stated_reason
 from audit.selectors import describe_for_organization
 from core.formats import relative
@@ -49,14 +50,25 @@ class LogRow:
 
     @property
     def title(self) -> str:
-        """What was asked for in words, if the catalogue has it, else `what`."""
-        return action_title(self.what)
+        """What was asked for in words: that of the first scope, if the catalogue has it, or of the action."""
+        titles = [action_title(one) for one in (*self.content["scopes"], self.content["action"]) if one]
+        return titles[0] if titles else self.entry.event
+
+    @property
+    def code(self) -> str:
+        """The term beside the title: the event, or what was asked for if the event is the usual one."""
+        return self.what if self.entry.event == Event.TOKEN_VERIFY else self.entry.event
 
     @property
     def more(self) -> int:
-        """The number of scopes in addition to `what`."""
-        asked = {self.content["action"], *self.content["scopes"]} - {None}
-        return max(0, len(asked) - 1)
+        """The number of scopes in addition to that of the title."""
+        return max(0, len(self.content["scopes"]) - 1)
+
+    @property
+    def actor(self) -> str:
+        """The actor's name. Without one, and for an agent, which has a column of its own, its kind."""
+        is_agent = self.content["actor"]["id"] == self.entry.agent_id
+        return self.actor_kind if is_agent else self.actor_name or self.actor_kind
 
     @property
     def agent_name(self) -> str:

@@ -1,6 +1,6 @@
 """The figures of the portal's overview, and what needs the developer's attention."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,12 +14,17 @@ from agents.models import Agent, ClientSecret
 from agents.selectors import agents_for_organization
 from audit.events import Outcome
 from core import clock
+from core.formats import relative
+from core.text import plain_text
 from developers.models import Organization
-from insights.selectors import decisions_by_outcome
+from insights.models import Kind
+from insights.selectors import decisions_by_outcome, series
 from insights.windows import last_24_hours
 from policies.models import Policy
 from policies.selectors import policies_for_organization
+from web.portal.analytics.charts import Plot, stacked_bars
 from web.portal.analytics.links import ALLOWED, DECISIONS, DENIED, rows_url
+from web.portal.analytics.periods import short_step_name
 
 SOON = timedelta(days=7)
 
@@ -27,6 +32,16 @@ SOON = timedelta(days=7)
 @dataclass(frozen=True, slots=True)
 class Expiring:
     """The client secrets that stop working soon: their number, and the first one."""
+
+    number: int
+    agent_id: str
+    agent_name: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The agents that administrators stopped: their number, and the last one."""
 
     number: int
     agent_id: str
@@ -43,7 +58,7 @@ class Figures:
 
     agents: int
     suspended: int
-    stopped: int
+    stopped: Stopped | None
     policies: int
     recording: int
     expiring: Expiring | None
@@ -59,6 +74,8 @@ class Decided:
     denied: int
     allowed_url: str
     denied_url: str
+    plot: Plot | None
+    axis: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +89,11 @@ class Attention:
 def figures_of(organization_id: str) -> Figures:
     """Read all figures in one query."""
     of_agents, of_policies = agents_for_organization(organization_id), policies_for_organization(organization_id)
-    secrets = _expiring(organization_id)
+    secrets, stopped = _expiring(organization_id), of_agents.filter(stopped_at__isnull=False)
     counts = (
         of_agents,
         of_agents.filter(status=Agent.Status.SUSPENDED, stopped_at=None),
-        of_agents.filter(stopped_at__isnull=False),
+        stopped,
         of_policies,
         of_policies.filter(enabled=True, mode=Policy.Mode.SHADOW),
     )
@@ -84,14 +101,16 @@ def figures_of(organization_id: str) -> Figures:
         *map(_count, counts),
         _count(secrets, "agent__organization_id"),
         *(Subquery(secrets.values(name)[:1]) for name in ("agent_id", "agent__name", "expires_at")),
+        *(Subquery(stopped.order_by("-stopped_at").values(name)[:1]) for name in ("pk", "name", "stopped_at")),
         "domain_claim__proved_at",
         "domain_claim__review_asked_at",
     ]
     found = Organization.objects.filter(pk=organization_id).values_list(*columns)[0]
-    agents, suspended, stopped, policies, recording, number = (one or 0 for one in found[: len(counts) + 1])
-    *first, proved_at, asked_at = found[len(counts) + 1 :]
-    expiring = Expiring(number, *first) if number else None
-    return Figures(agents, suspended, stopped, policies, recording, expiring, proved_at, asked_at)
+    agents, suspended, halted, policies, recording, number = (one or 0 for one in found[: len(counts) + 1])
+    *named, proved_at, asked_at = found[len(counts) + 1 :]
+    expiring = Expiring(number, *named[:3]) if number else None
+    last = Stopped(halted, *named[3:]) if halted else None
+    return Figures(agents, suspended, last, policies, recording, expiring, proved_at, asked_at)
 
 
 def decided_in_a_day(organization_id: str) -> Decided:
@@ -99,17 +118,28 @@ def decided_in_a_day(organization_id: str) -> Decided:
     window = last_24_hours(clock.now())
     found = decisions_by_outcome(organization_id, window)
     allowed, denied = (rows_url(window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
-    return Decided(found.get(Outcome.ALLOWED, 0), found.get(Outcome.DENIED, 0), allowed, denied)
+    starts, outcomes = window.starts(), (Outcome.ALLOWED, Outcome.DENIED)
+    in_steps = series(organization_id, [Kind.DECISION], window)[Kind.DECISION]
+    bars = [in_steps.get(outcome, [0] * len(starts)) for outcome in outcomes]
+    return Decided(
+        *(found.get(outcome, 0) for outcome in outcomes),
+        allowed_url=allowed,
+        denied_url=denied,
+        plot=stacked_bars(bars) if in_steps else None,
+        axis=[short_step_name(starts[place], window.step) for place in (0, len(starts) // 2, -1)],
+    )
 
 
 def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
     """Yield what needs attention, the most urgent first."""
     agents = reverse("web:agents")
-    if number := figures.stopped:
-        words = ngettext(
-            "An administrator stopped %(number)d agent.", "An administrator stopped %(number)d agents.", number
-        )
-        yield Attention(words % {"number": number}, f"{agents}?status=stopped")
+    if (stopped := figures.stopped) and stopped.number == 1:
+        words = _("%(agent)s was stopped by an administrator %(ago)s.")
+        named = {"agent": plain_text(stopped.agent_name), "ago": relative(stopped.at)}
+        yield Attention(words % named, reverse("web:agent", args=[stopped.agent_id]))
+    elif stopped:
+        words = _("%(number)d agents were stopped by an administrator, the last one %(ago)s.")
+        yield Attention(words % {"number": stopped.number, "ago": relative(stopped.at)}, f"{agents}?status=stopped")
     if number := figures.suspended:
         words = ngettext(
             "%(number)d agent is suspended: all its requests are denied.",

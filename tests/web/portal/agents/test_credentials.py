@@ -40,7 +40,7 @@ def test_a_named_secret_is_created_beside_the_first_and_shown_once(
     assert "secret__value" not in later
     assert f"<code>ags_…{shown_secret(page)[-4:]}</code>" in later
     assert re.search(r'<td role="cell" class="lines__more"><time[^>]*>just now', later)
-    assert re.search(r'data-label="Last used">never<', later)
+    assert re.search(r'"cell">Never used<', later)
     assert metadata("agent.secret_created") == {"name": "production"}
 
 

@@ -289,7 +289,7 @@ def test_an_entry_opens_beside_the_table_and_has_a_page(as_developer, limited, p
     for path in (f"/developer/logs?outcome=denied&entry={limited}", f"/developer/logs/{limited}"):
         text = text_of(as_developer, path)
         assert "SmartMail was denied: Send email as you." in text
-        assert "A policy denied it." in text
+        assert ">Edit policy <bdi>Office hours<" in text
         for fact in ("20 in an hour", "rule 1 of the policy", limited, REQUEST, '"ruleType": "rate_limit"'):
             assert fact in text, (path, fact)
         for link in (f"/developer/policies/{policy.id}", f"/developer/agents/{agent.id}", f"?request={REQUEST}"):

@@ -121,12 +121,12 @@ def test_denials_are_explained(portal, owner, grant):
         ("insufficient_scope", {"missingScopes": ["email:send"]}, "Ask for it again"),
         ("insufficient_scope", {}, "let one of them cover it"),
         ("policy_denied", {}, "Change the request, or the policy."),
-        ("policy_denied", {"retryAfterSeconds": 60}, "after the seconds in retryAfterSeconds, or change the policy"),
+        ("policy_denied", {"retryAfterSeconds": 60}, "It may be sent again after 60 seconds."),
         ("policy_denied", {"limitedBy": "user"}, "so that it is within the limit"),
         (
             "policy_denied",
             {"limitedBy": "user", "retryAfterSeconds": 60},
-            "after the seconds in retryAfterSeconds. Only the user",
+            "It may be sent again after 60 seconds. Only the user",
         ),
     ],
 )
@@ -151,7 +151,7 @@ def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
         rotate_client_secret(actor=actor, agent=grant.agent, overlap_seconds=3600)
     stop_agent(actor=SYSTEM, agent=make_agent(owner, name="Stopped"), reason="Spam")
     text = text_of(portal, "/developer/")
-    assert '<a href="/developer/agents?status=stopped">An administrator stopped 1 agent.</a>' in text
+    assert ">Stopped was stopped by an administrator just now.</a>" in text
     assert "1 policy only records what it would deny." in text
     assert "A client secret of <bdi>SmartMail</bdi> stops working on" in text
     assert "others follow within a week." in text
