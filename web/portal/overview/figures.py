@@ -118,11 +118,11 @@ def decided_in_a_day(organization_id: str) -> Decided:
     window = last_24_hours(clock.now())
     found = decisions_by_outcome(organization_id, window)
     allowed, denied = (rows_url(window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
-    starts, outcomes = window.starts(), (Outcome.ALLOWED, Outcome.DENIED)
-    in_steps = series(organization_id, [Kind.DECISION], window)[Kind.DECISION]
-    bars = [in_steps.get(outcome, [0] * len(starts)) for outcome in outcomes]
+    starts, in_steps = window.starts(), series(organization_id, [Kind.DECISION], window)[Kind.DECISION]
+    bars = [in_steps.get(outcome, [0] * len(starts)) for outcome in (Outcome.ALLOWED, Outcome.DENIED)]
     return Decided(
-        *(found.get(outcome, 0) for outcome in outcomes),
+        allowed=found.get(Outcome.ALLOWED, 0),
+        denied=found.get(Outcome.DENIED, 0),
         allowed_url=allowed,
         denied_url=denied,
         plot=stacked_bars(bars) if in_steps else None,
