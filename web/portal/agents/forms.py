@@ -50,7 +50,7 @@ class AgentFilterForm(forms.Form):
         label=_("Name or client ID"),
         required=False,
         max_length=100,
-        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "placeholder": _("Name or client ID")}),
+        widget=forms.TextInput(attrs={"type": "search", "autocomplete": "off", "placeholder": _("Name or ID")}),
     )
     status = forms.ChoiceField(
         label=_("Status"), choices=STATES, required=False, widget=forms.Select(attrs={"data-auto": True})
