@@ -27,13 +27,13 @@ PICTURES: Mapping[str, Layers] = {
     # The gate is open, and nothing stands before it.
     "open": Layers("M74 87v-6M92 87v-6M110 87v-6M128 87v-6", f"{_GROUND}{_POST}", accent="M38 42L92 12"),
     "closed": Layers(f"{_RISING}M120 87V42", f"{_GROUND}{_POST}", accent="M39 46h105"),
-    # An agent, the gate, and what is yours.
+    # An agent before two gates: one is open to an email, the other one closed before a lock.
     "first": Layers(
         "",
-        "M14 40h32v32H14zM21 52v8M27 47v18M33 50v12M39 53v6M114 54h32v26h-32zM121 54v-6a9 9 0 0 1 18 0v6M130 64v6"
-        f"M80 88V40M74 88h12M76 46a4 4 0 1 1 8 0a4 4 0 1 1-8 0{_GROUND}",
-        "M50 66h24M86 66h24",
-        "M83 42l22-26",
+        "M10 32h32v32H10zM17 44v8M23 39v18M29 42v12M35 45v6M116 14h36v26h-36zM116 17l18 13 18-13"
+        "M118 70h32v20h-32zM126 70v-6a8 8 0 0 1 16 0v6M134 77v6M106 23l5 4-5 4M66 65l8 8M74 65l-8 8",
+        "M46 40L62 27h42M46 56l14 13h2",
+        "M84 4v8M84 42l18-3M84 42v50",
     ),
     "ledger": Layers("", "M46 10h52l16 16v62H46zM98 10v16h16M58 34h34", "M58 46h44M58 58h44M58 70h28", "M58 22h20"),
     # The highest bar is missing, or has fallen.

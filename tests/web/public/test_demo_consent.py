@@ -18,7 +18,7 @@ READ, SEND, PAY = "email:read", "email:send", "payments:charge"
 MODE, AMOUNT, CURRENCY, PERIOD = f"mode-{SEND}", f"limit-amount-{PAY}", f"limit-currency-{PAY}", f"limit-period-{PAY}"
 SUBSETS = [[READ], [SEND], [PAY], [READ, SEND], [READ, PAY], [SEND, PAY], [READ, SEND, PAY]]
 ALL = SUBSETS[-1]
-WORDS = {"Allowed": "allowed", "You are asked first": "asked", "Denied": "denied"}
+WORDS = {"Allowed": "allowed", "Not allowed": "denied", "You are asked first": "asked", "Denied": "denied"}
 
 
 def choices(
@@ -88,11 +88,11 @@ def test_verify_gives_the_same_answers_after_the_same_form(client, developer, ad
     assert outcomes(page(client, decision="allow", **choices(scopes, mode, guard, amount))) == said
 
 
-def test_at_first_only_what_is_not_sensitive_is_ticked_and_nothing_is_answered(client):
+def test_at_first_only_what_is_not_sensitive_is_ticked_and_answered_as_if_it_were_sent(client):
     text = page(client)
     ticked = re.findall(r'name="scopes" value="([^"]*)" checked', text)
     assert ticked == [READ]
-    assert outcomes(text) == [""] * 5
+    assert outcomes(text) == outcomes(page(client, decision="allow", **choices(ticked))) == ["allowed", *["denied"] * 4]
     assert "Example" in text
 
 

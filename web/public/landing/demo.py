@@ -20,6 +20,7 @@ from core.formats import money
 from decisions.requests import Decision, Reason
 from decisions.whatif.rehearsal import Call, Rehearsed, rehearse
 from decisions.wording import REASONS
+from developers.models import Organization
 from resources.catalogue import catalogue
 from web.user.connections.limits.descriptions import limits_in_words
 from web.user.connections.limits.parsing import field_name
@@ -27,9 +28,8 @@ from web.user.consent.form import TICKED_RISKS
 from web.user.consent.rehearsal import Answered, Request, grants, show_screen
 
 READ, SEND, PAY, MANAGE = "email:read", "email:send", "payments:charge", "email:manage"
-# As the first line of the screen names them: critical scopes first.
-SCOPES = (PAY, READ, SEND)
-AGENT, DEVELOPER = "Trip Planner", "Example Travel"
+SCOPES = (READ, SEND, PAY)
+AGENT, DEVELOPER = "Trip Planner", Organization(name="Example Travel", is_verified=True)
 DECISIONS = ALLOW, DENY, OFF = "allow", "deny", "off"
 OUTCOMES = ALLOWED, ASKED, DENIED = "allowed", "asked", "denied"
 DAILY = {"maxAmount": "50", "currency": "EUR", "windowSeconds": 86_400, "scope": "per_user"}
@@ -67,7 +67,7 @@ ATTEMPTS = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An attempt with its outcome: "allowed", "asked", "denied", or "" before the visitor has decided."""
+    """An attempt with its outcome: "allowed", "asked", "denied", or "" if what the visitor sent has a problem."""
 
     attempt: Attempt
     outcome: str = ""
@@ -79,8 +79,9 @@ def show_demo(query: QueryDict) -> dict[str, Any]:
 
     A query that the form cannot send counts as an empty one.
     """
-    request = Request(Agent(name=AGENT, allowed_scopes=list(SCOPES)), [catalogue()[one] for one in SCOPES], SCOPES)
-    screen = request.screen(Terms(limits=LIMITS))
+    # Without its organization, whose policies would be read.
+    agent = Agent(id=AGENT, name=AGENT, allowed_scopes=list(SCOPES))
+    screen = Request(agent, [catalogue()[one] for one in SCOPES], SCOPES).screen(Terms(limits=LIMITS))
     decision, form = query.get("decision", ""), query.copy()
     if PERIOD in form:
         form.setdefault(AMOUNT, "")  # scripts leave out empty fields
@@ -89,9 +90,14 @@ def show_demo(query: QueryDict) -> dict[str, Any]:
     except Invalid:
         answered = Answered()
     ticked = [scope for scope in SCOPES if catalogue()[scope].risk_level in TICKED_RISKS]
-    rows = _rows(answered, is_revoked=decision == OFF) if answered.is_decided else [Row(each) for each in ATTEMPTS]
+    is_first = answered == Answered()
+    asked = Answered(granted=ticked) if is_first else answered
+    rows = _rows(asked, is_revoked=decision == OFF) if asked.is_decided else [Row(each) for each in ATTEMPTS]
     return {
         **show_screen(screen, answered, ticked),
+        "agent": agent,
+        "organization": DEVELOPER,
+        "is_first": is_first,
         "decision": decision if answered.is_decided else "",
         "grants": grants(answered, screen),
         "rows": rows,

@@ -6,7 +6,7 @@ from django.utils.cache import patch_cache_control
 from django.views.decorators.http import require_safe
 
 from web.public.landing import samples
-from web.public.landing.demo import AGENT, DEVELOPER, show_demo
+from web.public.landing.demo import AGENT, show_demo
 
 # All signed-out visitors get the same page for the same URL.
 CACHE_SECONDS = 300
@@ -17,8 +17,8 @@ def landing(request: HttpRequest) -> HttpResponse:
     demo = show_demo(request.GET)
     context = {
         "demo": demo,
-        "agent": AGENT,
-        "developer": DEVELOPER,
+        "agent": demo["agent"],
+        "organization": demo["organization"],
         "samples": samples,
         "lines": samples.activity(AGENT),
     }
