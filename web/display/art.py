@@ -31,9 +31,9 @@ PICTURES: Mapping[str, Layers] = {
     "first": Layers(
         "",
         "M10 32h32v32H10zM17 44v8M23 39v18M29 42v12M35 45v6M116 14h36v26h-36zM116 17l18 13 18-13"
-        "M118 70h32v20h-32zM126 70v-6a8 8 0 0 1 16 0v6M134 77v6M106 23l5 4-5 4M66 65l8 8M74 65l-8 8",
-        "M46 40L62 27h42M46 56l14 13h2",
-        "M84 4v8M84 42l18-3M84 42v50",
+        "M118 70h32v20h-32zM126 70v-6a8 8 0 0 1 16 0v6M134 77v6M104 23l5 4-5 4M60 65l8 8M68 65l-8 8",
+        "M46 40L60 27h42M46 56l11 11",
+        "M80 4v8M80 42l18-3M80 42v50",
     ),
     "ledger": Layers("", "M46 10h52l16 16v62H46zM98 10v16h16M58 34h34", "M58 46h44M58 58h44M58 70h28", "M58 22h20"),
     # The highest bar is missing, or has fallen.

@@ -115,11 +115,13 @@ def test_the_security_policy_has_a_short_address(client):
 
 
 def test_the_reference_lists_every_operation_and_each_has_a_page(texts):
-    listing = unescape(texts["/docs/api-reference"])
+    listing = re.sub(r' class="method[^"]*"|<wbr>', "", unescape(texts["/docs/api-reference"]))
     assert "RFC 9457" in listing
     for url, (method, path, source) in OPERATIONS.items():
-        link = f'<code>{method}</code> <a href="{url}">{source["summary"]}</a><br>\n<code>{path}</code>'
-        assert link in listing.replace("<br />", "<br>")
+        shown = path.removeprefix("/api/v1")
+        link = f'<code>{method}</code> <a href="{url}">{source["summary"]}</a><br>\n<code>{shown}</code>'
+        # Operations that differ in the method only are in one row.
+        assert link in listing.replace("<br />", "<br>") or f'<a href="{url}"><code>{method}</code></a>' in listing
         text = unescape(texts[url])
         assert f"<code>{method} {path}</code>" in text
         for code in re.findall(r"`(\w+)`: ", " ".join(each["description"] for each in source["responses"].values())):

@@ -3,9 +3,12 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import groupby
 from typing import Any
+
+from django.utils.safestring import SafeString
 
 from web.public.docs.markdown import Document, render
 from web.public.docs.pages import REFERENCE
@@ -19,6 +22,9 @@ CREDENTIALS = {
     "browserSession": "session",
     "basic": "client credentials",
 }
+METHOD = re.compile(rf"<code>({'|'.join(METHODS)})</code>", re.IGNORECASE)
+PATH = re.compile(r"(?<=<code>/)[^<]+(?=</code></li>)")
+BASE = "/api/v1"
 ERROR = re.compile(r"`(\w+)`: ([^;]+)")
 WHOLE = "The whole document is at [/api/v1/openapi.json](/api/v1/openapi.json)."
 
@@ -45,8 +51,11 @@ def credentials(operation: Json) -> str:
 
 @cache
 def listing() -> Document:
-    """Return the page that lists all operations and the conventions."""
-    return render("\n\n".join(_listed()), lambda target: target)
+    """Return the page that lists all operations and the conventions. Methods have a class, and long paths can break."""
+    document = render("\n\n".join(_listed()), lambda target: target)
+    html = METHOD.sub(lambda found: f'<code class="method method--{found[1].lower()}">{found[1]}</code>', document.html)
+    html = PATH.sub(lambda found: found[0].replace("/", "/<wbr>"), html)
+    return replace(document, html=SafeString(html))
 
 
 def operation(name: str) -> Document | None:
@@ -56,15 +65,25 @@ def operation(name: str) -> Document | None:
 
 def _listed() -> Iterator[str]:
     yield f"# API reference\n\n{WHOLE} [Error codes](/api/docs/errors) says what to do about each error."
-    by_tag = sorted(operations().items(), key=lambda each: each[1][2]["tags"][0])
-    for tag, group in groupby(by_tag, key=lambda each: each[1][2]["tags"][0]):
-        yield f"## {tag.replace('-', ' ').capitalize()}"
-        yield "\n".join(
-            f"- `{method}` [{each['summary']}](/docs/api-reference/{name})\\\n  `{path}`"
-            for name, (method, path, each) in group
-        )
+    yield f"All paths begin with `{BASE}`."
+    groups: dict[str, list[tuple[str, tuple[str, str, Json]]]] = {}
+    for each in operations().items():
+        groups.setdefault(each[1][2]["tags"][0], []).append(each)
+    titles = {tag: tag.replace("-", " ").capitalize() for tag in sorted(groups)}
+    yield " · ".join(f"[{title}](#{tag})" for tag, title in titles.items())
+    for tag, title in titles.items():
+        yield f"## {title}"
+        same = groupby(groups[tag], key=lambda each: (each[1][2]["summary"], each[1][1].removeprefix(BASE)))
+        yield "\n".join(_row(summary, path, {name: each[0] for name, each in found}) for (summary, path), found in same)
     # Error codes, reasons and events, which follow the conventions, have pages of their own.
     yield f"## Conventions\n\n{_openapi()['info']['description'].partition('**Error codes**')[0]}"
+
+
+def _row(summary: str, path: str, methods: Mapping[str, str]) -> str:
+    """Return the entry of an operation, or of several that differ in the method only."""
+    first, links = next(iter(methods)), [f"[`{each}`](/docs/api-reference/{name})" for name, each in methods.items()]
+    shown = f"*{' '.join(links)}*" if len(links) > 1 else f"`{methods[first]}`"
+    return f"- {shown} [{summary}](/docs/api-reference/{first})\\\n  `{path}`"
 
 
 @cache
