@@ -1,4 +1,4 @@
-"""The names of the catalogue's categories, as their brands spell them."""
+"""The names of the catalogue's categories, as their brands spell them, those that most people use first."""
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -7,8 +7,8 @@ CATEGORY_NAMES: dict[str, Promise | str] = {
     "email": _("Email"),
     "calendar": _("Calendar"),
     "files": _("Files"),
-    "messaging": _("Messaging"),
     "payments": _("Payments"),
+    "messaging": _("Messaging"),
     "shopping": _("Shopping"),
     "profile": _("Profile"),
     "social": _("Social media"),

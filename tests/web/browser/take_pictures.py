@@ -45,8 +45,14 @@ MARKS = {
 SHOW = """([first, last]) => {
   if (last.getBoundingClientRect().bottom > innerHeight - 60) scrollBy(0, first.getBoundingClientRect().top - 20);
 }"""
-# Widens the margin, for the numbers.
-WIDEN = "(pixels) => { document.documentElement.style.paddingInlineStart = `${pixels}px`; }"
+# Widens the margin, for the numbers, below the header. What the bottom edge would cut is left out.
+WIDEN = """(pixels) => {
+  document.documentElement.style.paddingInlineStart = `${pixels}px`;
+  const header = document.querySelector("header");
+  header.style.marginInlineStart = `-${pixels}px`;
+  header.style.paddingInlineStart = `${pixels}px`;
+  document.querySelector("#pausing")?.closest("form").remove();
+}"""
 # Puts a number in the margin beside the first line of an element. If something is between, the number is on the corner
 # of a button, or behind a text.
 MARK = """(element, number) => {

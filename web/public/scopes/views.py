@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from resources.catalogue import Scope, catalogue, scopes_in_category
-from resources.categories import category_name
+from resources.categories import CATEGORY_NAMES, category_name
 from resources.risks import RISK_LEVELS, RISK_WORDS
 from web.display.labels import label_words
 from web.user.consent.form import is_sensitive
@@ -19,7 +19,8 @@ from web.user.consent.form import is_sensitive
 def scopes(request: HttpRequest) -> HttpResponse:
     """Show the scopes that `?q=` and `?risk=` find, by service."""
     form = ScopeFilterForm(request.GET)
-    found = [scope for scope in catalogue().values() if form.matches(scope)]
+    order = list(CATEGORY_NAMES)
+    found = sorted(filter(form.matches, catalogue().values()), key=lambda scope: order.index(scope.category))
     groups = [(category, list(members)) for category, members in groupby(found, key=lambda scope: scope.category)]
     context = {
         "form": form,
