@@ -17,8 +17,9 @@ from consent.models import Consent
 from core.actor import Actor
 from core.formats import exactly
 
-# Permissions of high or critical risk, which come first, and those of other risks.
-HIGH, MAX_GRAVE, MAX_OTHERS = 3, 40, 8
+# Permissions of high or critical risk, which come first, and those of other risks. More would exceed what mail programs
+# show of an email.
+HIGH, MAX_GRAVE, MAX_OTHERS = 3, 30, 8
 # What a notice keeps of each scope.
 SHOWN = ("id", "title", "riskLevel")
 

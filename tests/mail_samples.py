@@ -33,7 +33,7 @@ WITHOUT_BUTTON = {
 def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Return the name and the facts of each email, by what is said of it. `name` is everything that others chose."""
     scenery = _Scenery(name)
-    many = [*scenery.scopes, *scenery.scopes[:1] * 20]
+    many = [*scenery.scopes, *scenery.scopes[:1] * 20, *scenery.scopes[1:2] * 40]
     addresses = {"address": "ada@work.example", "main": ADA}
     found = {
         "registration_code": {"code": "ABCDE-12345"},
