@@ -54,6 +54,16 @@ def test_an_action_on_no_row_says_what_to_do(site: Client, world: World) -> None
     assert "Items must be selected" not in html
 
 
+def test_several_harmful_actions_are_folded(site: Client, world: World) -> None:
+    html = site.get(form_url(world.ada)).content.decode()
+    head, folded = html.split('<details class="admin__more">')
+    assert "/edit/" in head
+    assert "/act/" not in head
+    for name in ("deactivate", "remove_factors"):
+        assert f'/act/{name}/">' in folded
+    assert "admin__more" not in site.get(form_url(world.agent)).content.decode()
+
+
 def newest_entry() -> Entry:
     entry = log_entries().first()
     assert entry is not None

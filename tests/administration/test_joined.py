@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from administration import joined
+from agents.models import Agent
 from agents.services import stop_agent
 from audit.events import Outcome
 from audit.sequencing.sequencer import sequence
@@ -20,13 +21,14 @@ from consent.models import Consent
 from core.actor import SYSTEM
 from insights.services import count_log
 from resources.catalogue import describe_scopes
+from resources.models import CustomScope
 from tests.administration.test_pages import MAX_QUERIES, form_url
 from tests.administration.test_roles import OPERATIONS, SAFETY, SUPPORT, member
 from tests.administration.world import World, sign_in
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
 from tests.shared import cases
-from tests.world import allow, ask, make_user
+from tests.world import allow, ask, make_agent, make_user
 
 pytestmark = pytest.mark.postgresql
 
@@ -118,6 +120,7 @@ def test_the_page_of_an_agent_says_how_risky_it_is(site: Client, world: World) -
     write_drafts([denied(reason="approval_required"), *[denied(reason="policy_denied")] * 3])
     sequence()
     count_log()
+    assert "High risk" in site.get("/admin/agents/agent/").content.decode()
     html = site.get(form_url(world.agent)).content.decode()
     risk = html[html.index("How risky it is") : html.index("What a stop would end")]
     for words in (
@@ -131,6 +134,23 @@ def test_the_page_of_an_agent_says_how_risky_it_is(site: Client, world: World) -
         assert words in risk, words
     (url,) = re.findall(r'href="([^"]+)">75%</a>', risk)
     assert len(site.get(unescape(url)).context["cl"].result_list) == 3
+
+
+def test_a_list_reads_the_risk_of_its_agents_at_once(site: Client, world: World) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as found:
+            assert "Critical risk" in site.get("/admin/agents/agent/").content.decode()
+        return len(found)
+
+    texts = {"risk_level": "critical", "title": "Read", "description": "Read", "cannot": "write"}
+    CustomScope.objects.create(id="shop:orders", labels=[], organization=world.developer.organization, **texts)
+    Agent.objects.update(allowed_scopes=["shop:orders"])
+    site.get("/admin/")  # which notes when the session was last used
+    one = queries()
+    for name in ("Second", "Third"):
+        make_agent(world.developer, name=name)
+    Agent.objects.update(allowed_scopes=["shop:orders"])
+    assert queries() == one
 
 
 def test_people_and_consents_lead_to_their_part_of_the_log(site: Client, world: World) -> None:

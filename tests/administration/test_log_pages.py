@@ -188,8 +188,8 @@ def test_an_entry_opens_with_all_its_parts(site: Client, world: World, is_logged
         [
             decided(
                 policy_id="pol_7",
-                metadata={"policyName": "Night", "ruleIndex": 0},
-                personal={"context": {"to": "Zoë"}},
+                metadata={"policyName": "Night", "ruleIndex": 0, "limitedBy": "user", "askedScopes": ["email:send"]},
+                personal={"context": {"to": "Zoë", "ip": "203.0.113.7"}, "callerIp": "203.0.113.7"},
             )
         ]
     )
@@ -199,8 +199,14 @@ def test_an_entry_opens_with_all_its_parts(site: Client, world: World, is_logged
     page = site.get(url).content.decode()
     for text in (entry.id, "pol_7", "Night", "Zoë", "203.0.113.7", "org_1"):
         assert text in page
-    assert '<dt><bdi>Policy name</bdi></dt><dd><bdi translate="no">Night</bdi>' in page
-    assert '<dt><bdi>to</bdi></dt><dd><bdi translate="no">Zoë</bdi>' in page
+    facts = re.findall(r'<dt><bdi>([^<]+)</bdi></dt><dd><bdi translate="no">([^<]+)', page)
+    assert {
+        ("Policy name", "Night"),
+        ("Limited by", "The user&#x27;s own limit"),
+        ("Asked for", "Send email as you"),
+        ("to", "Zoë"),
+    } <= {*facts}
+    assert [label for label, text in facts if text == "203.0.113.7"] == ["IP address"]
     assert ("not numbered and signed yet" in page) is not is_logged
     destroy_keys(["usr_1"])
     page = site.get(url).content.decode()

@@ -41,6 +41,13 @@ def test_a_row_says_when_what_who_and_why(as_developer, denied, limited, ada):
     assert "ada@example.com" not in text
 
 
+def test_a_request_that_waits_for_its_user_was_asked(as_developer, write):
+    asked = write(reason="approval_required")
+    for path in ("/developer/logs", f"/developer/logs/{asked}"):
+        html = as_developer.get(path).content.decode()
+        assert (">Asked</span>" in html, ">Denied</span>" in html) == (True, False)
+
+
 def test_markup_that_agents_send_is_escaped(as_developer, denied):
     for path in ("/developer/logs", f"/developer/logs?entry={denied}", f"/developer/logs/{denied}"):
         assert "send<b>" not in as_developer.get(path).content.decode()
