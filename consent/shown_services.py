@@ -52,8 +52,13 @@ def requested_services(consent: Consent) -> list[ShownService]:
 
 
 def earlier_services(asked: Consent, live: Consent | None) -> list[ShownService]:
-    """Return the services of the live connection for which this request does not ask. They stay connected."""
-    earlier = with_earlier_services(asked, live)[len(asked.shown_services) :]
+    """Return the services of the live connection for which this request does not ask. They stay connected.
+
+    Those without a name are said in the same words, whatever their identifiers, so they are said once.
+    """
+    kept = with_earlier_services(asked, live)
+    said = {_said(one) for one in kept[: len(asked.shown_services)]}
+    earlier = [one for one in kept[len(asked.shown_services) :] if _said(one) not in said]
     return [_read(one, asked.agent.organization_id) for one in earlier]
 
 
@@ -67,6 +72,10 @@ def with_earlier_services(asked: Consent, live: Consent | None) -> list[dict[str
 def _owned(kept: dict[str, Any]) -> tuple[str, str | None]:
     """Return what makes it another service. Its name may have changed since an earlier request."""
     return kept["identifier"], kept["organizationId"]
+
+
+def _said(kept: dict[str, Any]) -> tuple[str, str | None]:
+    return kept["name"] and kept["identifier"], kept["organizationId"]
 
 
 def _read(kept: dict[str, Any], own: str | None) -> ShownService:

@@ -18,7 +18,7 @@ from policies.models import Policy
 from policies.refusals import refused_scopes
 from policies.selectors import policies_in_force
 from resources.catalogue import LABELS, Scope, read_snapshot
-from web.display.labels import warnings
+from web.display.labels import risk_level, warnings
 from web.user.connections.limits.form import LimitFields, limit_fields
 from web.user.connections.limits.parsing import field_name
 from web.user.consent.targets import kept_targets
@@ -98,12 +98,12 @@ class Screen:
         live = live_consent(user, asked)
         reworded = reworded_scopes(asked, live)
         held = live.live_scopes() if live else []
-        known = [one for one in held if one not in reworded]
         words = {scope.id: scope for scope in [*read_snapshot(asked.shown_scopes), *carried_scopes(asked, live)]}
-        new = [one for one in asked.askable_scopes() if one not in known]
+        known = in_order([one for one in held if one not in reworded and one in words], words)
+        new = in_order([one for one in asked.askable_scopes() if one not in known], words)
         terms = Terms.read(live.terms) if live else Terms()
         withdrawn = [scope for scope in agreed_scopes(live) if scope.id not in held] if live else []
-        return cls(asked, live, reworded, [one for one in known if one in words], new, words, withdrawn, terms)
+        return cls(asked, live, reworded, known, new, words, withdrawn, terms)
 
     @property
     def is_long(self) -> bool:
@@ -211,6 +211,16 @@ class Given:
     def has_opened(self, scope_id: str) -> bool:
         """Return whether the user opened the scope's limit fields or sent them."""
         return scope_id == self.opened or (self.form is not None and field_name("number", scope_id) in self.form)
+
+
+def by_risk(scope: Scope) -> tuple[bool, int]:
+    """Sort scopes by risk, those of organizations last: they choose its level."""
+    return bool(scope.defined_by), -risk_level(scope.risk_level)
+
+
+def in_order(ids: Iterable[str], words: Mapping[str, Scope]) -> list[str]:
+    """Return the scopes in the order of the screen."""
+    return sorted(ids, key=lambda one: by_risk(words[one]))
 
 
 def is_sensitive(scope: Scope) -> bool:

@@ -19,7 +19,7 @@ from core.errors import FieldError, Invalid
 from resources.catalogue import Scope, describe_scopes, snapshot
 from web.user.connections.limits.descriptions import limits_in_words
 from web.user.consent.decision import read_decision, with_limits
-from web.user.consent.form import Given, Screen, ticked_at_first
+from web.user.consent.form import Given, Screen, in_order, ticked_at_first
 from web.user.consent.sections import sections, summarize
 
 ASKED_SCOPE = "ask"
@@ -54,7 +54,7 @@ class Request:
         redirect_uri = next(iter(self.agent.redirect_uri_list), "")
         request = Consent(agent=self.agent, requested_scopes=list(self.asked), redirect_uri=redirect_uri)
         words = {scope.id: scope for scope in self.offered}
-        return Screen(request, None, [], [], list(self.asked), words, [], terms)
+        return Screen(request, None, [], [], in_order(self.asked, words), words, [], terms)
 
 
 @dataclass(frozen=True, slots=True)

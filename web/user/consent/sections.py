@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from core.text import plain_text
 from resources.categories import category_name
 from resources.risks import CRITICAL, RISK_LEVELS
-from web.display.labels import highest_risk, risk_level
-from web.user.consent.form import MAX_OPEN, Choice
+from web.display.labels import highest_risk
+from web.user.consent.form import MAX_OPEN, Choice, by_risk
 
 # More scopes than these are unusual, and the screen says so.
 MAX_USUAL = 15
@@ -68,11 +68,6 @@ class Summary:
     followed: Sequence[Choice]
     is_unusual: bool
 
-    @property
-    def critical(self) -> list[Choice]:
-        """Return those to name beside the buttons if there is no room for the others."""
-        return [choice for choice in self.followed if choice.scope.risk_level == CRITICAL]
-
 
 def sections(required: Sequence[Choice], optional: Sequence[Choice], known: Sequence[Choice]) -> list[Section]:
     """Return the sections that have scopes."""
@@ -89,31 +84,19 @@ def summarize(new: Sequence[Choice], known: Sequence[Choice]) -> Summary:
 
 
 def _named(choices: Sequence[Choice]) -> Named:
-    """Return the scopes to name: all that are critical, and the gravest of the others, those of the catalogue first."""
+    """Return the scopes to name, by risk: all that are critical, and the gravest of the others."""
     gravest = sorted(choices, key=_by_risk)
-    kept = {choice.scope.id for choice in choices if choice.scope.risk_level == CRITICAL}
-    kept |= {choice.scope.id for choice in gravest[:MAX_NAMED]}
-    return Named(_critical_first(choice for choice in choices if choice.scope.id in kept), len(choices) - len(kept))
-
-
-def _critical_first(choices: Iterable[Choice]) -> list[Choice]:
-    """Return the catalogue's critical scopes, its others, those that organizations define, and what is refused.
-
-    Narrow windows cut off the end. Organizations choose the titles and the risk levels of their own.
-    """
-    return sorted(choices, key=lambda one: (one.is_refused, _is_own(one), one.scope.risk_level != CRITICAL))
+    kept = [one for place, one in enumerate(gravest) if one.scope.risk_level == CRITICAL or place < MAX_NAMED]
+    return Named(kept, len(choices) - len(kept))
 
 
 def _by_risk(choice: Choice) -> tuple[bool, bool, int]:
-    return choice.is_refused, _is_own(choice), -risk_level(choice.scope.risk_level)
-
-
-def _is_own(choice: Choice) -> bool:
-    return bool(choice.scope.defined_by)
+    """Sort what is refused last, because narrow windows cut off the end."""
+    return choice.is_refused, *by_risk(choice.scope)
 
 
 def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Group]:
-    """Yield the groups of a section on a screen with this number of scopes.
+    """Yield the groups of a section on a screen with this number of scopes. A short list only sets organizations apart.
 
     The first scope is not hidden. Critical scopes are not either, except in a long list, where the screen names them
     above it, nor are those that the user ticked or whose limits they want to set. In a long list, nothing new is ticked
@@ -121,7 +104,8 @@ def _groups(section: str, choices: Iterable[Choice], number: int) -> Iterator[Gr
     """
     members: dict[tuple[str, str], list[Choice]] = {}
     for choice in choices:
-        members.setdefault((choice.scope.defined_by, _category_of(choice)), []).append(choice)
+        category = _category_of(choice) if number > MAX_OPEN else ""
+        members.setdefault((choice.scope.defined_by, category), []).append(choice)
     for (organization, category), found in members.items():
         is_critical = any(choice.scope.risk_level == CRITICAL for choice in found)
         is_chosen = section != KNOWN and any(choice.ticked for choice in found)

@@ -99,7 +99,7 @@ class TestErrors:
         assert f'value="{sent}"' in html
         assert f'name="mode-{SEND}" value="allow" checked' in html
         assert '<option value="86400" selected>' in html
-        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', html) == [READ, SEND]
+        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', html) == [SEND, READ]
 
     def test_a_screen_with_nothing_ticked_keeps_the_other_choices(self, client_of, ada):
         screen = Screen(client_of, ada, SEND)

@@ -56,7 +56,7 @@ def groups(html: str) -> list[tuple[str, bool]]:
 def test_the_first_line_says_what_is_asked(agent):
     html = shown(agent, scopes=["email:read", "email:send", "calendar:write"], optional_scopes=["payments:charge"])
     each_time = ("Send email as you, asking you each time", "Take payments from you, asking you each time")
-    assert lines(html) == [[each_time[1], "Read your email", each_time[0], "Manage your events"]]
+    assert lines(html) == [[each_time[1], each_time[0], "Read your email", "Manage your events"]]
 
 
 def test_a_long_first_line_leaves_out_the_least_grave(agent):
@@ -67,7 +67,7 @@ def test_a_long_first_line_leaves_out_the_least_grave(agent):
 
 
 def beside_the_buttons(html: str) -> list[str]:
-    found = re.findall(r'<li class="n(\d)">(.*?)</li>', html.partition("fit--else")[0], re.DOTALL)
+    found = re.findall(r'<li class="n(\d)">(.*?)</li>', html.partition("fit__less")[0], re.DOTALL)
     return [re.sub(r"<[^>]*>", "", item).strip() for _, item in found]
 
 
@@ -90,7 +90,10 @@ def test_a_second_request_says_what_is_new_and_what_is_allowed(agent):
     html = page(sign_in(ada), ask(agent, scopes=["email:read", "calendar:write"]))
     assert lines(html) == [["New:", "Manage your events"], known]
     html = page(sign_in(ada), ask(agent, scopes=["email:read"]))
-    assert lines(html) == [known]
+    assert lines(html) == []
+    assert "The agent asks for nothing new." in html.partition("</header>")[0]
+    assert "asks to keep its access" in html
+    assert "changes nothing." in html.partition("fit__less")[2]
     assert html.count("Will be taken away") == 3
 
 
@@ -103,10 +106,12 @@ def test_what_the_developer_has_withdrawn_is_not_among_what_is_allowed(agent):
     assert lines(html) == [["New:", "See your calendar"], ["Already allowed:", "Read your email"]]
 
 
-def test_a_short_list_is_open_and_in_order_of_service(agent):
-    html = shown(agent, scopes=["email:read", "github:repo:read", "email:send"])
+def test_a_short_list_is_open_and_in_order_of_risk_as_beside_the_buttons(agent):
+    html = shown(agent, scopes=["calendar:freebusy", "email:read", "payments:charge", "email:send"])
     assert groups(html) == []
-    assert re.findall(r'name="scopes" value="([^"]*)"', html) == ["email:read", "email:send", "github:repo:read"]
+    titles = ["Take payments from you", "Send email as you", "Read your email", "See when you are busy"]
+    assert re.findall(r'id="title-[^"]*">([^<]*)<', html) == titles
+    assert all(item.startswith(title) for item, title in zip(beside_the_buttons(html), titles, strict=True))
 
 
 def test_a_long_list_is_collapsed_but_what_is_critical_is_open(agent):
@@ -118,7 +123,7 @@ def test_a_long_list_is_collapsed_but_what_is_critical_is_open(agent):
 
 def test_the_whole_catalogue_is_collapsed_and_called_unusual(agent):
     html = shown(agent, scopes=SCOPES)
-    assert [name for name, is_open in groups(html) if is_open] == ["Email"], "only the first"
+    assert [name for name, is_open in groups(html) if is_open] == ["GitHub"], "only the first"
     assert "This is an unusually long list" in html
     assert re.findall(r'name="scopes" value="([^"]*)" checked', html) == []
     critical = [scope.title for scope in catalogue().values() if scope.risk_level == "critical"]

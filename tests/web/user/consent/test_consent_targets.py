@@ -87,7 +87,7 @@ def test_a_scope_without_a_ticked_target_asks_again_and_keeps_the_ticks(as_ada, 
     text = unescape(again.content.decode())
     assert again.status_code == 422
     assert "Choose where the agent may act" in text
-    assert ticked(text) == {"scopes": [READ, SEND], "target-1": ["b"], "guard": ["ask"]}
+    assert ticked(text) == {"scopes": [SEND, READ], "target-1": ["b"], "guard": ["ask"]}
     consent.refresh_from_db()
     assert consent.status == Consent.Status.PENDING
     assert allow(as_ada, consent, READ, SEND, target_0=["home"], target_1=["b"]).status_code == 303

@@ -276,7 +276,7 @@ class TestPassword:
         assert re.search(r'name="password"[^>]* autofocus', shown)
         assert f'<a class="button" href="/consent/{consent.id}">Cancel</a>' in shown
         cancelled = page(as_ada, consent)
-        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', cancelled) == ["email:send", "payments:charge"]
+        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', cancelled) == ["payments:charge", "email:send"]
         back = as_ada.post(form, {"password": PASSWORD, "next": f"/consent/{consent.id}"})
         assert back["Location"] == f"/consent/{consent.id}"
         consent.refresh_from_db()
@@ -284,7 +284,7 @@ class TestPassword:
         html = page(as_ada, consent)
         assert "Nothing has been decided yet." in html
         assert "Nothing has been changed yet" not in html
-        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', html) == ["email:send", "payments:charge"]
+        assert re.findall(r'name="scopes" value="([a-z:]+)" checked', html) == ["payments:charge", "email:send"]
         assert checked(html) == {"email:send": "allow"}
         assert '<option value="86400" selected>' in html
         assert 'name="guard" value="ask" ' in html
