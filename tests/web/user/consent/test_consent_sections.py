@@ -91,7 +91,7 @@ def test_a_second_request_says_what_is_new_and_what_is_allowed(agent):
     assert lines(html) == [["New:", "Manage your events"], known]
     html = page(sign_in(ada), ask(agent, scopes=["email:read"]))
     assert lines(html) == []
-    assert "The agent asks for nothing new." in html.partition("</header>")[0]
+    assert "The agent asks for nothing new." in html.partition('id="decide"')[0]
     assert "asks to keep its access" in html
     assert "changes nothing." in html.partition("fit__less")[2]
     assert html.count("Will be taken away") == 3
