@@ -156,6 +156,8 @@ def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
     assert "A client secret of <bdi>SmartMail</bdi> stops working on" in text
     assert "others follow within a week." in text
     assert f'href="/developer/agents/{grant.agent.id}/credentials"' in text
+    stop_agent(actor=SYSTEM, agent=make_agent(owner, name="Halted"), reason="Spam")
+    assert "2 agents were stopped by an administrator, the last one just now." in text_of(portal, "/developer/")
     assert "Stopped" in text_of(portal, "/developer/agents?status=stopped")
 
 
@@ -164,7 +166,9 @@ def test_the_figures_are_those_of_the_organization(portal, grant, rival):
     make_agent(rival)
     log_entries()
     count_log()
-    shown = re.findall(r'class="figure"><a href="([^"]*)">([^<]*)</a>', text_of(portal, "/developer/"))
+    page = text_of(portal, "/developer/")
+    assert 'aria-label="Bars of the decisions of the last 24 hours, by outcome."' in page
+    shown = re.findall(r'class="figure"><a href="([^"]*)">([^<]*)</a>', page)
     assert [number for _, number in shown] == ["1", "0", "2", "1"]
     for url, number in shown[2:]:
         assert text_of(portal, url.replace("&amp;", "&")).count("log__time") == int(number)
