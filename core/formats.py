@@ -105,7 +105,7 @@ def relative(value: datetime) -> str:
     delta = value - clock.now()
     if abs(delta) < SOON:
         return pgettext("time", "just now") if delta <= timedelta(0) else pgettext("time", "in a moment")
-    return dates.format_timedelta(delta, "minute", threshold=1.2, add_direction=True, locale=local_locale())
+    return dates.format_timedelta(delta, "minute", threshold=1, add_direction=True, locale=local_locale())
 
 
 def money(amount: Any) -> str:

@@ -24,9 +24,9 @@ COOKIE_SECONDS = 365 * 86_400
 OWN_SITE = ("same-origin", "none")
 # The system's theme is an empty value, and has no cookie. Each has the name of its icon.
 THEME_CHOICES = (
-    ("", gettext_noop("System theme"), "laptop"),
-    ("light", gettext_noop("Light theme"), "sun"),
-    ("dark", gettext_noop("Dark theme"), "moon"),
+    ("", gettext_noop("System"), "laptop"),
+    ("light", gettext_noop("Light"), "sun"),
+    ("dark", gettext_noop("Dark"), "moon"),
 )
 
 

@@ -65,7 +65,7 @@ def connections(request: HttpRequest) -> HttpResponse:
     shown = describe_connections(page.items)
     context = {
         "page": page,
-        "connections": shown if page.cursor or page.next_cursor else sorted(shown, key=_last_used_first),
+        "connections": _sorted(shown, is_ended=is_ended, is_whole=not (page.cursor or page.next_cursor)),
         "is_ended": is_ended,
         "query": query,
         "total": total,
@@ -142,7 +142,8 @@ def _show(
     context = {
         "connection": shown,
         "siblings": shown.scopes,
-        "services": services_of(consent),
+        # Two identifiers of the developer's own services read the same.
+        "services": {(one.name, one.host, one.organization): one for one in services_of(consent)}.values(),
         "groups": _with_editors(shown, chosen, kept),
         "targets": targets,
         "can_untick": shown.is_live and any(len(target.candidates) > 1 for target in targets),
@@ -186,6 +187,13 @@ def _with_editors(shown: Connection, chosen: str | None, kept: Mapping[str, Any]
         (group, [(one, fields(one.scope)) for one in group.scopes], is_short or chosen in group.ids)
         for group in shown.groups
     ]
+
+
+def _sorted(shown: list[Connection], *, is_ended: bool, is_whole: bool) -> list[Connection]:
+    """Return the connections of a page: the last that ended first, or if it has all, the last used."""
+    if is_ended:
+        return sorted(shown, key=lambda one: one.ended_at or one.consent.created_at, reverse=True)
+    return sorted(shown, key=_last_used_first) if is_whole else shown
 
 
 def _last_used_first(connection: Connection) -> float:

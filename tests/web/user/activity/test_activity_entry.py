@@ -1,11 +1,15 @@
 """The page of one entry: what was touched, why a request was denied, and what the user can do."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 
 from audit.events import Event, Outcome
 from consent.narrowing import Narrowing, narrow_consent
 from consent.pausing import pause_all_agents
 from consent.terms import GivenTerms
+from core import clock
 from core.text import readable_json
 from decisions.requests import Reason
 from decisions.services import decide
@@ -253,12 +257,15 @@ def test_the_users_own_limit_is_quoted_with_the_time_of_its_end(as_ada, ada, den
     terms = GivenTerms(limits={"email:send": [SPEND]})
     narrow_consent(actor=as_user(ada), user=ada, consent=granted, narrowing=Narrowing(terms=terms))
     metadata = {"ruleType": "spend_limit", "limitedBy": "user", "retryAfterSeconds": 3600}
-    words = words_of(as_ada, deny("policy_denied", consent_id=granted.id, metadata=metadata))
+    path = deny("policy_denied", consent_id=granted.id, metadata=metadata)
+    words = words_of(as_ada, path)
     assert "A limit of the connection denied it." in words
     assert "Your own limit for this connection" in words
     assert "50.00" in words
     assert "You can only tighten the limits" in words
     assert "Or wait until:" in words
+    with time_machine.travel(clock.now() + timedelta(hours=1)):
+        assert "The agent may try again now." in words_of(as_ada, path)
 
 
 def test_a_call_without_a_readable_amount_is_not_cured_by_waiting(db):
