@@ -14,11 +14,12 @@ from audit.sequencing.sequencer import sequence
 from audit.services import record
 from core import clock
 from core.actor import Actor
+from core.ids import new_id
 from tests.audit.segments import shrink_segments
 from tests.shared import cases
 from tests.web.ledger import say_about, shown_entries, words_of
 from tests.web.markup import text_of
-from tests.world import make_agent
+from tests.world import as_user, make_agent
 from web.user.activity.kinds import ACCOUNT, ACTIONS, DECISIONS, KINDS, ROUTINE
 from web.wording.events import TITLES
 from web.wording.sentences import ACTS, in_words
@@ -263,9 +264,16 @@ def test_a_later_decision_shows_what_changed(as_ada, ada, ask, world, granted):
     world.allow(ask(scopes=["email:send", "profile:read"]), ada, ["profile:read"])
     text = words_of(as_ada)
     assert "You changed what SmartMail may do Added: See your profile Removed: Send email as you" in text
-    replaced = "A new decision about SmartMail replaced the earlier one"
-    assert replaced not in text
-    assert replaced in words_of(as_ada, kind="decisions")
+    assert "A new decision about SmartMail replaced the earlier one" in words_of(as_ada, kind="decisions")
+
+
+def test_a_sign_in_with_a_new_browser_is_one_line_unless_filters_are_set(as_ada, ada):
+    actor = as_user(ada)._replace(request_id=new_id("req"))
+    for event in (Event.USER_DEVICE_ADDED, Event.USER_SIGNED_IN):
+        with transaction.atomic():
+            record(Draft(event=event, actor=actor, user_id=ada.id))
+    assert words_of(as_ada).count("You signed in") == 1
+    assert words_of(as_ada, kind="account").count("You signed in") == 2
 
 
 def test_approving_the_same_scopes_again_is_described_as_such(as_ada, ada, ask, world, granted):

@@ -173,6 +173,7 @@ def test_past_connections_say_how_they_ended(as_ada: Client, ada: User, ask: Any
     html = as_ada.get("/connections?show=ended").content.decode()
     assert "Revoked" in html
     assert "just now" in html
+    assert "Read your email" in html
     assert f'href="/connections/{granted.id}"' in html
 
 
