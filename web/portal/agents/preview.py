@@ -20,7 +20,7 @@ from web.user.consent.rehearsal import Answered, Request, show_screen
 from web.user.consent.sections import Group, Section
 
 # With all scopes, the page would be too heavy.
-ENOUGH = 22
+ENOUGH = 18
 # Stand in for the permissions until a scope is chosen.
 SAMPLES = ("email:read", "calendar:read")
 # Agents that are not registered yet share a mark.
