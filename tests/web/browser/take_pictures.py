@@ -35,7 +35,7 @@ FOLDER = ROOT / "docs" / "images"
 # What has a number on each picture: the first element with this selector.
 MARKS = {
     "consent": ("h1", "label[for=lifetime]", ".permission .scope__title", ".segmented"),
-    "approval": ("h1", ".asked__code", "text=Message", "main button:has-text('Approve once')"),
+    "approval": ("h1", "text=Message", ".asked__code", "main button:has-text('Approve once')"),
     "connections": ("h2 a", "text=Without asking", "text=If you approve", "main .button--danger:has-text('Revoke')"),
     "connection": ("button:has-text('Pause')", "text=Revoke access", "text=End the access earlier"),
     "activity": ("text=Filter", "text=Read your email", "text=Why?"),
