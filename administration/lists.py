@@ -23,6 +23,8 @@ from core import clock
 from core.ids import lowest_id
 
 MAX_COUNT = 10_000
+# More kinds of ids are not named in the field of a search.
+MAX_KINDS_NAMED = 3
 
 # The kinds of text in a search, other than the prefix of an id.
 EMAIL, URL, TEXT = "@", "://", ""
@@ -80,7 +82,7 @@ def name_searches(searches: Mapping[str, str], text: Any) -> str:
     names = [words for kind, words in ((TEXT, text), (EMAIL, _("email address")), (URL, _("URL"))) if kind in searches]
     kinds = [f"{kind}_…" for kind in searches if kind not in (TEXT, EMAIL, URL)]
     if not names:
-        return _("ID (%(ids)s)") % {"ids": ", ".join(kinds)}
+        return _("ID (%(ids)s)") % {"ids": ", ".join(kinds)} if len(kinds) <= MAX_KINDS_NAMED else _("Any ID")
     return capfirst(get_text_list([*map(str, names), *([_("ID")] if kinds else [])], _("or")))
 
 

@@ -198,7 +198,7 @@ const inWords = new Intl.RelativeTimeFormat(root.lang);
 
 const untilThen = (seconds) => {
   if (seconds < 45) return announcer.dataset[seconds > 0 ? "soon" : "now"];
-  const [unit, length] = Object.entries(UNITS).find(([, one]) => seconds >= 1.2 * one) ?? ["minute", 60];
+  const [unit, length] = Object.entries(UNITS).find(([, one]) => seconds >= one) ?? ["minute", 60];
   return inWords.format(Math.max(1, Math.round(seconds / length)), unit);
 };
 

@@ -70,7 +70,7 @@ def test_the_screen_of_a_later_request_shows_what_is_allowed_elsewhere(stock: An
     browser = sign_in(person)
     url = stock.authorize(browser, scope="email:read", resource=BETA)["Location"]
     page = browser.get(url)
-    assert [choice.scope.id for choice in choices_in(page, "known")] == ["email:read", "email:send"]
+    assert [choice.scope.id for choice in choices_in(page, "known")] == ["email:send", "email:read"]
     form = {"decision": "allow", "connection": page.context["connection_state"], "scopes": ["email:read"]}
     assert browser.post(url, form).status_code == 303
     assert verify(token["access_token"], "email:send", resource=BETA)["reason"] == "insufficient_scope"

@@ -155,7 +155,7 @@ def _how_often(history: History) -> str:
     if history.is_cut:
         return _("Asked you more than %(number)s times in the last 30 days.") % {"number": number(history.number)}
     if history.number == 1:
-        return _("Its first request in 30 days.")
+        return _("The first time in 30 days that it asks for your approval.")
     text = ngettext(
         "Asked you %(number)s time in 30 days, you approved %(approved)s.",
         "Asked you %(number)s times in 30 days, you approved %(approved)s.",

@@ -88,7 +88,7 @@ class TestThePage:
 
     def test_says_what_the_agent_did_and_how_often_it_asked(self, as_ada: Client, asks: Asks) -> None:
         now = clock.now()
-        assert "Its first request in 30 days." in words_of(as_ada, page(asks()))
+        assert "The first time in 30 days that it asks for your approval." in words_of(as_ada, page(asks()))
         for days, status in ((2, "used"), (29, "denied"), (31, "denied")):
             asks(now=now - timedelta(days=days), status=status, decided_at=now)
         words = words_of(as_ada, page(asks()))
