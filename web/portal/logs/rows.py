@@ -10,7 +10,6 @@ from django.utils.translation import gettext as _
 from audit.events import Event
 from audit.readers.reading import AuditEntry, stated_reason
 from audit.selectors import describe_for_organization
-from core.formats import relative
 from core.text import plain_text
 from decisions.wording import Explanation, explain_denial, shown_outcome
 from policies.rules import title_of
@@ -37,10 +36,6 @@ class LogRow:
     @property
     def at(self) -> datetime:
         return self.entry.timestamp
-
-    @property
-    def ago(self) -> str:
-        return relative(self.entry.timestamp)
 
     @property
     def what(self) -> str:

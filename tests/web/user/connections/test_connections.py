@@ -219,7 +219,7 @@ def test_names_are_marked_and_cannot_imitate_the_badge(as_ada, impostor, develop
     for path in ("/connections", f"/connections/{impostor.id}"):
         page = without_names(as_ada.get(path).content.decode())
         assert "\u2714" not in page
-        assert ('class="domain"' in page, "badge--warn" in page) == (is_verified, not is_verified)
+        assert ('class="domain domain--badge"' in page, "badge--warn" in page) == (is_verified, not is_verified)
 
 
 def test_a_client_that_registered_itself_has_no_verified_badge(as_ada, ada, world):
