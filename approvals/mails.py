@@ -90,7 +90,7 @@ def approval_requested(occasion: Occasion) -> Content:
         facts=[
             *((_("Permission"), title_of(scope.id, scope.title)) for scope in scopes_of(approval)),
             *service_facts(approval),
-            *([(_("Also contains"), things)] if things else []),
+            *([(_("Details"), Words(_("with %(things)s"), things=things))] if things else []),
             (_("Code"), Code(approval.code)),
             (_("Decide until"), exactly(approval.expires_at, "short")),
         ],

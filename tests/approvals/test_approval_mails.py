@@ -53,7 +53,7 @@ def test_no_text_of_the_agent_is_in_the_mail(granted: Consent, asks: Asks, mails
     mail_approvals()
     (mail,) = mails
     assert re.findall(r"\bevil\.\w|\w@\w|\w/\w*evil|https?://(?!localhost)", mail.body) == []
-    assert "\nAlso contains: an amount, a recipient, a message and a description of its own\n" in mail.body
+    assert "\nDetails: with an amount, a recipient, a message and a description of its own\n" in mail.body
     assert "\u202e" not in mail.body
     assert "x" * 61 not in mail.body
     assert "wants to" not in mail.body
@@ -73,7 +73,7 @@ def test_the_service_is_named_with_host_and_organization(asks: Asks, mails: list
 def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mails: list[Any]) -> None:
     asks(context={"verb": "pay", "recipient": "shop", "account": "call 0800", "Call-0800-now": 1, "cc": ["eve"]})
     mail_approvals()
-    assert "\nAlso contains: an account, copies to others and 1 more field\n" in mails[0].body
+    assert "\nDetails: with an account, copies to others and 1 more field\n" in mails[0].body
     assert "0800" not in mails[0].body
 
 
