@@ -266,7 +266,7 @@ def _name_of(row: Any) -> str:
 
 
 def _sentences(lines: list[str]) -> list[str]:
-    """Return the lines of an impact as sentences, of which the first has the counts that are not 0."""
+    """Return the lines of an impact as sentences. The first lists the counts that are not 0."""
     said = [line for line in lines if line.endswith(".")]
     counts = [line for line in lines if line not in said and not line.startswith("0 ")]
     return [*([_("This affects %(rows)s.") % {"rows": get_text_list(counts, _("and"))}] if counts else []), *said]
