@@ -227,13 +227,15 @@ def test_without_a_sequencer_an_export_is_refused(monkeypatch: pytest.MonkeyPatc
 def test_only_two_exports_wait_at_a_time_and_the_others_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     are_waiting, may_go_on = threading.Barrier(3), threading.Event()
     waited = threading.local()
+    one_sequencer = threading.Lock()  # a process has one
 
     def pause(seconds: float) -> None:
         if not hasattr(waited, "once"):
             waited.once = True
             are_waiting.wait(10)
         may_go_on.wait(10)
-        sequence()
+        with one_sequencer:
+            sequence()
 
     def refuse() -> NotCovered:
         are_waiting.wait(10)
