@@ -141,7 +141,6 @@ class UserAdmin(ReadOnlyAdmin):
     """Users register and set passwords themselves. Here superusers grant access to the admin site."""
 
     list_display = ["email", "name", "state", "rights", "last_login", "created_at"]
-    list_select_related = ["developer__organization"]  # for the search
     list_filter = ["is_active", "is_staff", "is_superuser", CreatedFilter]
     parts = ["email", "name"]
     searches = {"usr": "id", EMAIL: "email", TEXT: "name__iexact"}

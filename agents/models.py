@@ -52,6 +52,8 @@ class Agent(AbstractApplication):
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     stopped_at = models.DateTimeField(null=True, blank=True)
     stop_reason = PlainTextField(max_length=300, blank=True)
+    # Who registered it. None if a key of the organization did, or if it was registered before this was recorded.
+    made_by = models.ForeignKey(Developer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     # A deleted agent stays suspended. Only its name is still needed, in its users' histories and in the log.
     deleted_at = models.DateTimeField(null=True, blank=True)
     # When a reset of an unverified account suspended it. Redirect URIs from before are dropped when it is reactivated.

@@ -84,6 +84,7 @@ def register_agent(
         require_pkce=require_pkce,
         client_type=Agent.CLIENT_CONFIDENTIAL,
         authorization_grant_type=Agent.GRANT_AUTHORIZATION_CODE,
+        made_by_id=maker(actor),
     )
     secret = add_secret(agent.secrets, prefix="ags", now=clock.now(), fields={"made_by_id": maker(actor)})
     remember_uris(actor, agent)

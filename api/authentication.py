@@ -14,8 +14,9 @@ from accounts.selectors import require_verified_address, session_for_token
 from accounts.sessions import record_token_use
 from core.errors import Forbidden, NotAuthenticated
 from core.http import visitor
+from developers.access import Access, access_of_key
 from developers.api_keys import use_api_key
-from developers.models import Developer
+from developers.models import ApiKey
 
 API_KEY_HEADER = "X-Api-Key"
 API_KEY_MISPLACED = f"This is an API key. Send it in {API_KEY_HEADER}, without Authorization."
@@ -39,10 +40,10 @@ class CsrfFailed(Forbidden):
 
 @dataclass(frozen=True, slots=True)
 class ApiKeyCredential:
-    """A developer's API key. It acts for the organization, never for the user."""
+    """An API key of a developer or of an organization. It acts for the organization, never for the user."""
 
-    developer: Developer
-    key_id: str
+    access: Access
+    key: ApiKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ Credential = ApiKeyCredential | SessionCredential | BrowserCredential
 class ApiKeyAuthentication(BaseAuthentication):
     """Authenticate `X-Api-Key: ag_...`. Raises `NotAuthenticated`, `EmailUnverified` or `MultipleCredentials`."""
 
-    def authenticate(self, request: Request) -> tuple[User, Credential] | None:
+    def authenticate(self, request: Request) -> tuple[User | AnonymousUser, Credential] | None:
         api_key = request.headers.get(API_KEY_HEADER)
         if api_key is None:
             return None
@@ -73,8 +74,10 @@ class ApiKeyAuthentication(BaseAuthentication):
         if key is None:
             is_session = api_key.startswith("st_")
             raise NotAuthenticated(SESSION_TOKEN_MISPLACED if is_session else "The API key is unknown or revoked.")
+        if key.developer is None:
+            return AnonymousUser(), ApiKeyCredential(access_of_key(key), key)
         require_verified_address(key.developer.user)
-        return key.developer.user, ApiKeyCredential(key.developer, key.id)
+        return key.developer.user, ApiKeyCredential(access_of_key(key), key)
 
 
 class SessionTokenAuthentication(BaseAuthentication):

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, cast
 
@@ -18,6 +19,8 @@ from rest_framework.views import APIView
 from accounts.models import User
 from accounts.recent import time_of_sign_in
 from accounts.selectors import require_verified_address
+from agents.models import Agent
+from agents.selectors import agent_for_organization
 from api.authentication import (
     ApiKeyAuthentication,
     ApiKeyCredential,
@@ -30,12 +33,14 @@ from core.actor import Actor
 from core.errors import Forbidden, NotAuthenticated, NotFound
 from core.http import visitor
 from core.idempotency import ANSWER_LIFETIME, Answer, RepeatableRequest, answer_once, is_answered
-from developers.acting import as_developer, as_developer_in_session
-from developers.models import Developer
-from developers.selectors import developer_for_user
+from developers.access import Access, NotMember, OrganizationRequired, access_of_user
+from developers.acting import as_developer_in_session, as_key
+from developers.refusals import record_refusal
+from developers.roles import RoleInsufficient
 from developers.services import require_organization
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+ORGANIZATION_HEADER = "X-Organization"
 CREDENTIALS = [ApiKeyAuthentication, SessionTokenAuthentication, BrowserSessionAuthentication]
 
 
@@ -121,21 +126,23 @@ class Endpoint(APIView):
 class OptionalCredentialEndpoint(Endpoint):
     """An endpoint for anyone. Callers with a credential can see more. A wrong credential is refused.
 
-    The API key of a suspended organization is refused. The session of its developer counts as that of a user.
+    The API key of a suspended organization is refused. The session of its developer counts as that of a user, as does
+    that of a member of several organizations that names none.
     """
 
     authentication_classes: ClassVar[Any] = CREDENTIALS
     user: User | None = None
-    developer: Developer | None = None
+    access: Access | None = None
 
     def identify(self) -> None:
         credential = self.request.auth
         if isinstance(credential, ApiKeyCredential):
-            self.developer = require_unsuspended(credential.developer)
+            self.access = named(self.request, require_unsuspended(credential.access))
         elif credential is not None:
             self.user = user = cast("User", self.request.user)
-            developer = developer_for_user(user)
-            self.developer = developer if developer and developer.organization.may_act else None
+            with suppress(OrganizationRequired):
+                access = access_of_user(user, self.request.headers.get(ORGANIZATION_HEADER))
+                self.access = access if access and access.organization.may_act else None
 
 
 class AnyCredentialEndpoint(OptionalCredentialEndpoint):
@@ -143,10 +150,8 @@ class AnyCredentialEndpoint(OptionalCredentialEndpoint):
 
     def identify(self) -> None:
         super().identify()
-        if self.user is None and self.developer is None:
+        if self.user is None and self.access is None:
             raise NotAuthenticated("Sign in, or send a session token or an API key.")
-        if self.developer is not None and self.user is None:
-            require_verified_address(self.developer.user)
 
 
 class UserEndpoint(Endpoint):
@@ -170,30 +175,60 @@ class UserEndpoint(Endpoint):
 
 
 class DeveloperEndpoint(Endpoint):
-    """An endpoint for a developer with an API key or a session. It works on the developer's organization only.
+    """An endpoint for a member of an organization with an API key or a session, or for a key of the organization.
 
-    A suspended organization is refused, even for reading.
+    It works on that organization only. Each operation says which right it needs. A suspended organization is refused,
+    even for reading.
     """
 
     authentication_classes: ClassVar[Any] = CREDENTIALS
-    developer: Developer
+    access: Access
 
     def identify(self) -> None:
         credential = self.request.auth
         if credential is None:
             raise NotAuthenticated("Send the API key in X-Api-Key, or a developer's session token.")
         if isinstance(credential, ApiKeyCredential):
-            developer: Developer | None = credential.developer
+            self.access = named(self.request, require_unsuspended(credential.access))
+            self.actor = as_key(self.actor, credential.key, credential.access)
         else:
-            developer = developer_for_user(cast("User", self.request.user))
-        if developer is None:
+            self.access = self._access_of_user(cast("User", self.request.user))
+            self.actor = as_developer_in_session(self.actor, self.access.member, signed_in_at(self.request))
+        self._permit()
+
+    def _access_of_user(self, user: User) -> Access:
+        access = access_of_user(user, self.request.headers.get(ORGANIZATION_HEADER))
+        if access is None:
             raise Forbidden("This account is not a developer account. Register as a developer first.")
-        require_verified_address(developer.user)
-        self.developer = require_unsuspended(developer)
-        if isinstance(credential, ApiKeyCredential):
-            self.actor = as_developer(self.actor, developer, api_key_id=credential.key_id)
-        else:
-            self.actor = as_developer_in_session(self.actor, developer, signed_in_at(self.request))
+        require_verified_address(user)
+        return require_unsuspended(access)
+
+    def _permit(self) -> None:
+        """Raise `RoleInsufficient`, after logging it, or `KeyLimited`."""
+        requested: operation = getattr(self, (self.request.method or "").lower()).operation
+        if requested.right is None:
+            raise TypeError(f"{requested.name} does not say which right it needs.")
+        try:
+            self.access.require(requested.right)
+        except RoleInsufficient:
+            record_refusal(actor=self.actor, access=self.access, right=requested.right, act=requested.name)
+            raise
+        if not requested.about_agents:
+            self.access.require_unlimited()
+
+    @property
+    def organization_id(self) -> str:
+        return self.access.organization_id
+
+    def own_agent(self, agent_id: str) -> Agent:
+        """Return the organization's agent with this id or client id. Raises `NotFound`, and `KeyLimited` likewise."""
+        try:
+            agent = agent_for_organization(self.organization_id, agent_id)
+        except NotFound:
+            self.access.require_agent(agent_id)
+            raise
+        self.access.require_agent(agent.id)
+        return agent
 
 
 def signed_in_at(request: Request) -> datetime | None:
@@ -216,10 +251,17 @@ def media_type(request: Request) -> str:
     return (request.content_type or "").partition(";")[0].strip().lower()
 
 
-def require_unsuspended(developer: Developer) -> Developer:
-    """Return the developer. Raises `OrganizationSuspended`."""
-    require_organization(developer.organization)
-    return developer
+def require_unsuspended(access: Access) -> Access:
+    """Return the access. Raises `OrganizationSuspended`."""
+    require_organization(access.organization)
+    return access
+
+
+def named(request: Request, access: Access) -> Access:
+    """Return the access of an API key. Raises `NotMember` if the request names another organization."""
+    if request.headers.get(ORGANIZATION_HEADER, access.organization_id) != access.organization_id:
+        raise NotMember("An API key acts for its own organization. X-Organization names another.")
+    return access
 
 
 class UnknownPath(Endpoint):

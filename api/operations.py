@@ -22,6 +22,7 @@ from core.idempotency import Answer
 from core.messages import Reply
 from core.text import echo
 from core.validation import parse
+from developers.roles import Right
 
 ErrorType = type[DomainError]
 ModelType = type[BaseModel]
@@ -33,7 +34,8 @@ class operation:  # noqa: N801  it is a decorator
 
     `answer` is the model that it returns, or None for 204 or for a response of another `media_type` than JSON.
     `accepted` is the model of a 202, `unavailable` that of a 503 that is not a problem. `errors` are its specific
-    errors; common ones are added. `repeatable` means that it honours `Idempotency-Key`.
+    errors; common ones are added. `repeatable` means that it honours `Idempotency-Key`. Those of a developer's endpoint
+    say which `right` the caller needs, and whether it is `about_agents`, so that keys limited to some agents reach it.
     """
 
     name: str
@@ -47,6 +49,8 @@ class operation:  # noqa: N801  it is a decorator
     unavailable: ModelType | None = None
     errors: tuple[ErrorType, ...] = ()
     repeatable: bool = False
+    right: Right | None = None
+    about_agents: bool = False
     request_example: Any = None
     body: ModelType | None = field(init=False)
     query: ModelType | None = field(init=False)

@@ -73,6 +73,24 @@ class Event(StrEnum):
         "organization.review_declined",
         "%(actor)s declined to verify the organization %(organization)s.",
     )
+    ORGANIZATION_CREATED = "organization.created", "%(actor)s created the organization %(organization)s."
+    ORGANIZATION_STOPPED = "organization.stopped", "%(actor)s stopped all agents of %(organization)s."
+    ORGANIZATION_RESUMED = "organization.resumed", "%(actor)s lifted the stop of all agents of %(organization)s."
+    ORGANIZATION_DELETION_STARTED = (
+        "organization.deletion_started",
+        "%(actor)s asked to delete the organization %(organization)s, which stops it.",
+    )
+    ORGANIZATION_RESTORED = "organization.restored", "%(actor)s restored the organization %(organization)s."
+    ORGANIZATION_DELETED = "organization.deleted", "The organization %(organization)s was deleted."
+    INVITATION_CREATED = "invitation.created", "%(actor)s invited someone to join %(organization)s."
+    INVITATION_ACCEPTED = "invitation.accepted", "%(actor)s accepted an invitation to join %(organization)s."
+    INVITATION_DECLINED = "invitation.declined", "%(person)s declined an invitation to join %(organization)s."
+    INVITATION_REVOKED = "invitation.revoked", "%(actor)s revoked an invitation to join %(organization)s."
+    INVITATION_EXPIRED = "invitation.expired", "An invitation to join %(organization)s expired."
+    MEMBER_ROLE_CHANGED = "member.role_changed", "%(actor)s changed the role of a member of %(organization)s."
+    MEMBER_REMOVED = "member.removed", "%(actor)s removed a member of %(organization)s."
+    MEMBER_LEFT = "member.left", "%(actor)s left %(organization)s."
+    MEMBER_REFUSED = "member.refused", "%(actor)s tried something that their role does not permit."
     DOMAIN_CLAIMED = "domain.claimed", "%(actor)s began to prove a domain of %(organization)s."
     DOMAIN_PROVED = "domain.proved", "%(organization)s proved its domain."
     DOMAIN_LOST = "domain.lost", "The proof of the domain of %(organization)s is gone."

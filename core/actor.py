@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-Kind = Literal["user", "developer", "agent", "service", "administrator", "system", "anonymous"]
+Kind = Literal["user", "developer", "api_key", "agent", "service", "administrator", "system", "anonymous"]
 
 
 class Actor(NamedTuple):
@@ -13,6 +13,8 @@ class Actor(NamedTuple):
     password reset compare it with the current one (`developers.acting.hold_developer`). `by_session` is true for a
     developer with a session of a browser or of the API, and `signed_in_at` is when its user last proved who they are,
     or None if that is unknown. `api_key_id` is the API key of a developer who sent one: it too may end meanwhile.
+    `role` is what a developer or a key of an organization could do when the credential was checked.
+    An actor of the kind `api_key` is a key that belongs to an organization, not to one of its developers.
     """
 
     kind: Kind
@@ -24,6 +26,7 @@ class Actor(NamedTuple):
     by_session: bool = False
     signed_in_at: datetime | None = None
     api_key_id: str = ""
+    role: str = ""
 
     def __repr__(self) -> str:
         """Leave out `account_state`, which must not appear in a log, and what is about the session."""

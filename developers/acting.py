@@ -1,6 +1,7 @@
 """Developers as actors: identify them when the credential is checked, and lock them when something is written."""
 
 from datetime import datetime
+from typing import NoReturn
 
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_noop
@@ -10,14 +11,20 @@ from core import clock
 from core.actor import Actor
 from core.errors import NotAuthenticated
 from core.rotation import live
-from developers.models import ApiKey, Developer
+from developers.access import Access
+from developers.models import ApiKey, Developer, Organization
+from developers.roles import Role, RoleInsufficient, covers, lesser
 from developers.services import require_organization
 
 
-def as_developer(actor: Actor, developer: Developer, *, api_key_id: str = "") -> Actor:
-    """Return `actor` as this developer with an API key, with the current state of the account."""
+def as_developer(actor: Actor, developer: Developer, *, api_key_id: str = "", role: str = "") -> Actor:
+    """Return `actor` as this developer with an API key, with the current state of the account.
+
+    Without a `role`, they act with that of their membership.
+    """
     state = developer.user.get_session_auth_hash()
-    return actor.acting_as("developer", developer.id, account_state=state)._replace(api_key_id=api_key_id)
+    acting = actor.acting_as("developer", developer.id, account_state=state)
+    return acting._replace(api_key_id=api_key_id, role=role or developer.role)
 
 
 def as_developer_in_session(actor: Actor, developer: Developer, signed_in_at: datetime | None) -> Actor:
@@ -25,24 +32,65 @@ def as_developer_in_session(actor: Actor, developer: Developer, signed_in_at: da
     return as_developer(actor, developer)._replace(by_session=True, signed_in_at=signed_in_at)
 
 
-def hold_developer(actor: Actor) -> None:
-    """Lock the acting developer's account and organization until the transaction ends. Ignore other kinds of actors.
+def as_key(actor: Actor, key: ApiKey, access: Access) -> Actor:
+    """Return `actor` as the developer of the API key or, if it belongs to the organization, as the key itself."""
+    if access.developer is None:
+        return actor.acting_as("api_key", key.id)._replace(api_key_id=key.id, role=access.role)
+    return as_developer(actor, access.developer, api_key_id=key.id, role=access.role)
 
-    Raises `OrganizationSuspended`, and `NotAuthenticated` if the account has changed or the API key has ended since the
-    credential was checked: a request that came earlier must not recreate what has been ended meanwhile.
+
+def hold_developer(actor: Actor) -> None:
+    """Lock the acting developer's account, organization and membership until the transaction ends.
+
+    Do the same for a key of an organization, which has neither account nor membership. Ignore other kinds of actors.
+    Raises `OrganizationSuspended`, `RoleInsufficient` if the role has become a lesser one since the credential was
+    checked, and `NotAuthenticated` if the account has changed, or if the membership or the API key has ended since: a
+    request that came earlier must not recreate what has been ended meanwhile.
     Danger: call it first in the transaction. Lock accounts before organizations, and organizations before agents.
     """
-    if actor.kind != "developer":
-        return
+    if actor.kind == "api_key":
+        _hold_key_of_organization(actor)
+    elif actor.kind == "developer":
+        _hold_member(actor)
+
+
+def _hold_member(actor: Actor) -> None:
     rows = Developer.objects.select_related("user", "organization")
-    held = rows.select_for_update(no_key=True, of=("user", "organization")).filter(pk=actor.id).first()
+    locked = rows.select_for_update(no_key=True, of=("self", "user", "organization"))
+    held = locked.filter(pk=actor.id, ended_at=None).first()
     is_same = held is not None and constant_time_compare(held.user.get_session_auth_hash(), actor.account_state)
     if held is None or not is_same or not held.user.is_active:
         raise NotAuthenticated(gettext_noop("The account has changed. Sign in again."))
-    # Danger: read it after the lock, which an end of keys holds, too.
-    if actor.api_key_id and not ApiKey.objects.filter(live(clock.now()), pk=actor.api_key_id).exists():
-        raise NotAuthenticated(gettext_noop("The API key is unknown or revoked."))
+    role: str = held.role
+    if actor.api_key_id:
+        role = lesser(role, _live_key(actor.api_key_id).role)
+    _require_role(actor, role)
     require_organization(held.organization)
+
+
+def _hold_key_of_organization(actor: Actor) -> None:
+    rows = Organization.objects.select_for_update(no_key=True, of=("self",))
+    organization = rows.filter(api_keys=actor.id or "").first()
+    if organization is None:
+        _refuse_key()
+    _require_role(actor, _live_key(actor.api_key_id).role)
+    require_organization(organization)
+
+
+def _live_key(key_id: str) -> ApiKey:
+    """Return the key. Danger: read it after the lock, which an end of keys holds, too."""
+    key = ApiKey.objects.filter(live(clock.now()), pk=key_id).first()
+    return key or _refuse_key()
+
+
+def _refuse_key() -> NoReturn:
+    raise NotAuthenticated(gettext_noop("The API key is unknown or revoked."))
+
+
+def _require_role(actor: Actor, role: str) -> None:
+    """Raise `RoleInsufficient` if the actor had a greater role when the credential was checked."""
+    if actor.role and not covers(role, actor.role):
+        raise RoleInsufficient(f"The role has changed to {Role(role).value} meanwhile. Try again.")
 
 
 def require_recent_session(actor: Actor) -> None:

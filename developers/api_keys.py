@@ -123,5 +123,5 @@ def _hold(actor: Actor, developer: Developer) -> Developer:
 def _fields(developer: Developer, name: str, lifetime_seconds: int | None, now: datetime) -> dict[str, Any]:
     """Return the fields of a key that is created at `now`."""
     end = None if lifetime_seconds is None else now + timedelta(seconds=lifetime_seconds)
-    given = {"name": name, "lifetime_seconds": lifetime_seconds, "expires_at": end}
+    given = {"name": name, "lifetime_seconds": lifetime_seconds, "expires_at": end, "role": developer.role}
     return {**given, "organization_id": developer.organization_id}

@@ -27,6 +27,7 @@ from developers.domain_holders import claim_of_host
 from developers.domain_names import UnusableDomain, canonical_domain
 from developers.models import DomainClaim, Organization
 from developers.proofs import Found, find_proof
+from developers.selectors import members_of
 from developers.services import hold_organizations
 from developers.signals import domain_proved
 from limits.throttle import Subject, Throttle
@@ -217,7 +218,7 @@ def _challenge_holder(claim: DomainClaim) -> None:
 
 def _tell(claim: DomainClaim, name: str, now: datetime, *, until: datetime | None = None) -> None:
     """Let a worker mail each developer of the organization."""
-    for user in User.objects.filter(developer__organization=claim.organization_id, is_active=True):
+    for user in User.objects.filter(pk__in=members_of(claim.organization_id).values("user"), is_active=True):
         facts = {"domain": claim.name, "until": until.isoformat() if until else None}
         add_notice(name, user=user, actor=SYSTEM, at=now, facts=facts)
 

@@ -10,6 +10,7 @@ from core.ids import PrefixedIdField
 from core.rotation import NamedSecret
 from core.text import PlainTextField
 from core.wording import Filled
+from developers.roles import Role
 
 
 class Organization(models.Model):
@@ -31,6 +32,13 @@ class Organization(models.Model):
     domain = ExactCharField(max_length=253, null=True, blank=True, unique=True)
     suspended_at = models.DateTimeField(null=True, blank=True)
     suspension_reason = PlainTextField(max_length=300, blank=True)
+    # An owner or admin sets this stop, which only they lift. It stops the organization's agents.
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    stop_reason = PlainTextField(max_length=300, blank=True, db_default="")
+    # An owner has asked to delete it. It is stopped until then, and an owner can restore it.
+    deletes_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    # Its name, domain, scope prefixes and identifiers stay reserved. It has no members any more.
+    deleted_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     # Triggers replace it when a policy of the organization changes: `policies.triggers`.
     policy_version = RandomVersionField()
@@ -46,6 +54,11 @@ class Organization(models.Model):
     def may_act(self) -> bool:
         """Return whether the organization, its developers, agents and resource servers may act: it is not suspended."""
         return self.suspended_at is None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return whether its members have stopped its agents, or are deleting it."""
+        return self.stopped_at is not None or self.deletes_at is not None
 
     @property
     def introduces(self) -> bool:
@@ -64,28 +77,48 @@ class Organization(models.Model):
 
 
 class Developer(models.Model):
-    """A user as a member of an organization, who registers its agents."""
+    """A user as a member of an organization, with one role in it.
+
+    A user can be a member of several. The row stays when the membership ends, because the log and its keys of personal
+    data name it. A user who joins again gets another row.
+    """
 
     id = PrefixedIdField(prefix="dev")
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="developer")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="developers")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="developers")
+    role = models.CharField(max_length=16, choices=Role, default=Role.OWNER, db_default=Role.OWNER)
     created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    # Accurate to `core.rotation.USE_PRECISION`.
+    last_active_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "organization"], condition=models.Q(ended_at=None), name="one_membership"
+            )
+        ]
 
     def __str__(self) -> str:
         return str(self.user)
 
 
 class ApiKey(NamedSecret):
-    """A developer's API key, `ag_...`. Several can be valid, one for each place that uses it."""
+    """An API key, `ag_...`, of a developer or, without one, of the organization. Each place that uses one has its own.
+
+    It may do what its role permits or, if that is less, what its developer's current role does. With `agent_ids`, it
+    reaches only these agents, and creates nothing. `made_by` is who made a key of the organization.
+    """
 
     kind = "ag"
 
     id = PrefixedIdField(prefix="key")
-    developer = models.ForeignKey(Developer, on_delete=models.CASCADE, related_name="api_keys")
+    developer = models.ForeignKey(Developer, on_delete=models.CASCADE, null=True, blank=True, related_name="api_keys")
     organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="api_keys")
+    role = models.CharField(max_length=16, choices=Role, default=Role.OWNER, db_default=Role.OWNER)
+    agent_ids = models.JSONField(null=True, blank=True)
+    made_by = models.ForeignKey(Developer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     # How long the developer wanted it to work. None for no end, or once a new one has replaced it.
     lifetime_seconds = models.PositiveIntegerField(null=True, blank=True)
 
@@ -96,6 +129,43 @@ class ApiKey(NamedSecret):
     def is_replaced(self) -> bool:
         """Return whether a new one has replaced it. A key's own end has a lifetime, which a rotation clears."""
         return self.lifetime_seconds is None and super().is_replaced
+
+
+class Invitation(models.Model):
+    """An invitation to join, for the user who has verified the address. Inviting again makes a new one."""
+
+    class Status(models.TextChoices):
+        PENDING = "pending"
+        ACCEPTED = "accepted"
+        DECLINED = "declined"
+        REVOKED = "revoked"
+        EXPIRED = "expired"
+        REPLACED = "replaced"
+
+    id = PrefixedIdField(prefix="inv")
+    organization = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="invitations")
+    # Normalized (`accounts.addresses`).
+    email = ExactCharField(max_length=254, db_index=True)
+    role = models.CharField(max_length=16, choices=Role)
+    invited_by = models.ForeignKey(Developer, on_delete=models.SET_NULL, null=True, related_name="+")
+    status = models.CharField(max_length=16, choices=Status, default=Status.PENDING)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["organization", "email"], condition=models.Q(status="pending"), name="one_open_invitation"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["expires_at"], condition=models.Q(status="pending"), name="open_invitations_idx")
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
 
 
 class DomainClaim(models.Model):

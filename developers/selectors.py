@@ -1,6 +1,6 @@
 """Reads of developers, organizations and API keys."""
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_noop
 
 from accounts.models import User
@@ -11,26 +11,57 @@ from developers.models import ApiKey, Developer, DomainClaim, Organization
 
 
 def find_api_key(value: str) -> ApiKey | None:
-    """Return the live API key of an active developer, with that developer. None otherwise."""
-    keys = ApiKey.objects.select_related("developer__user", "developer__organization")
-    row: ApiKey | None = find_live_secret(keys.filter(developer__user__is_active=True), value, clock.now())
+    """Return the live API key of an active member or of an organization with this value. None otherwise."""
+    keys = ApiKey.objects.select_related("organization", "developer__user", "developer__organization")
+    works = Q(developer=None) | Q(developer__ended_at=None, developer__user__is_active=True)
+    row: ApiKey | None = find_live_secret(keys.filter(works), value, clock.now())
     return row
 
 
+def memberships_of(user: User) -> QuerySet[Developer]:
+    """Return the user's memberships that have not ended, oldest first."""
+    rows = Developer.objects.select_related("user", "organization")
+    return rows.filter(user=user, ended_at=None).order_by("id")
+
+
+def membership_in(user: User, organization_id: str) -> Developer | None:
+    """Return the user's membership in the organization. None if there is none, or if it has ended."""
+    return memberships_of(user).filter(organization_id=organization_id).first()
+
+
+def sole_membership(user: User) -> Developer | None:
+    """Return the user's only membership. None if there is none, or if there are several."""
+    found = list(memberships_of(user)[:2])
+    return found[0] if len(found) == 1 else None
+
+
 def developer_for_user(user: User) -> Developer | None:
-    """Return the user's developer account. None if there is none."""
-    return Developer.objects.select_related("user", "organization").filter(user=user).first()
+    """Return the user's oldest membership. None if there is none."""
+    return memberships_of(user).first()
 
 
 def sole_organization(user: User) -> Organization | None:
     """Return the organization whose only developer is `user`. None if it has other developers or does not exist."""
-    others = Developer.objects.filter(organization=OuterRef("pk")).exclude(user=user)
-    return Organization.objects.filter(~Exists(others), developers__user=user).first()
+    live_members = Developer.objects.filter(ended_at=None)
+    others = live_members.filter(organization=OuterRef("pk")).exclude(user=user)
+    mine = live_members.filter(user=user).values("organization")
+    return Organization.objects.filter(~Exists(others), pk__in=mine).first()
+
+
+def members_of(organization_id: str) -> QuerySet[Developer]:
+    """Return the memberships in the organization that have not ended, oldest first."""
+    rows = Developer.objects.select_related("user", "organization")
+    return rows.filter(organization_id=organization_id, ended_at=None).order_by("id")
 
 
 def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
-    """Return the live API keys, newest first."""
+    """Return the developer's own live API keys, newest first."""
     return developer.api_keys.filter(live(clock.now())).order_by("-id")
+
+
+def api_keys_of_organization(organization_id: str) -> QuerySet[ApiKey]:
+    """Return the live API keys that belong to the organization itself, newest first."""
+    return ApiKey.objects.filter(live(clock.now()), organization_id=organization_id, developer=None).order_by("-id")
 
 
 def api_key_of(developer: Developer, key_id: str) -> ApiKey:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Value
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_noop
@@ -29,6 +29,7 @@ from core.wording import Filled
 from developers.credential_mails import Made, mail_owner
 from developers.errors import OrganizationSuspended
 from developers.models import Developer, DomainClaim, Organization
+from developers.roles import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,25 +108,30 @@ def join_as_developer(*, actor: Actor, user: User, name: str, signed_in_at: date
 
 
 def become_developer(*, actor: Actor, user: User, name: str) -> RegisteredDeveloper:
-    """Create an organization, developer account and API key for a user. Raises `EmailTaken` for a developer."""
+    """Create the user's first organization, with them as its owner and an API key. Raises `EmailTaken` for a developer.
+
+    A developer creates another organization by `developers.organizations`.
+    """
     check_name(name)
-    now = clock.now()
-    try:
-        with transaction.atomic():
-            hold_account(user)
-            organization = Organization.objects.create(name=name)
-            developer = Developer.objects.create(user=user, organization=organization)
-            api_key = _add_api_key(developer, now)
-            record_developer(
-                Event.DEVELOPER_REGISTERED,
-                actor=actor.acting_as("developer", developer.id),
-                developer=developer,
-            )
-    except IntegrityError as error:
-        raise EmailTaken(
-            Filled(gettext_noop("%(email)s is already a developer. Sign in instead."), email=user.email)
-        ) from error
+    with transaction.atomic():
+        hold_account(user)
+        if Developer.objects.filter(user=user, ended_at=None).exists():
+            text = gettext_noop("%(email)s is already a developer. Sign in instead.")
+            raise EmailTaken(Filled(text, email=user.email))
+        developer = add_organization(user, name)
+        api_key = _add_api_key(developer, clock.now())
+        record_developer(
+            Event.DEVELOPER_REGISTERED,
+            actor=actor.acting_as("developer", developer.id),
+            developer=developer,
+        )
     return RegisteredDeveloper(developer, api_key)
+
+
+def add_organization(user: User, name: str) -> Developer:
+    """Create an organization and return the user's membership as its owner. Lock the account first."""
+    organization = Organization.objects.create(name=name)
+    return Developer.objects.create(user=user, organization=organization, role=Role.OWNER)
 
 
 def suspend_organization(*, actor: Actor, organization: Organization, reason: str) -> bool:
@@ -194,7 +200,12 @@ def hold_organizations(ids: Iterable[str | None]) -> None:
 
 
 def _add_api_key(developer: Developer, now: datetime) -> str:
-    return add_secret(developer.api_keys, prefix="ag", now=now, fields={"organization_id": developer.organization_id})
+    return add_secret(
+        developer.api_keys,
+        prefix="ag",
+        now=now,
+        fields={"organization_id": developer.organization_id, "role": developer.role},
+    )
 
 
 def record_developer(

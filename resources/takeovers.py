@@ -10,7 +10,6 @@ from typing import Any
 
 from django.dispatch import receiver
 
-from accounts.models import User
 from accounts.notices import add_notice
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -19,7 +18,7 @@ from core.actor import SYSTEM
 from core.locks import lock_identifiers, revocation
 from core.uris import host_of
 from developers.domain_holders import claim_among, claims_around
-from developers.models import DomainClaim
+from developers.models import Developer, DomainClaim
 from developers.signals import domain_proved
 from resources.models import ReservedIdentifier, ResourceServer
 from resources.signals import servers_taken_over
@@ -68,8 +67,8 @@ def _tell(taken: Iterable[ResourceServer], claim: DomainClaim, now: datetime) ->
     by_organization = defaultdict(list)
     for server in taken:
         by_organization[server.organization_id].append(server.identifier)
-    users = User.objects.filter(developer__organization__in=by_organization, is_active=True)
-    for user in users.select_related("developer"):
-        lost = by_organization[user.developer.organization_id]
+    members = Developer.objects.filter(organization__in=by_organization, ended_at=None, user__is_active=True)
+    for member in members.select_related("user"):
+        lost = by_organization[member.organization_id]
         facts = {"domain": claim.name, "identifiers": lost[:MAX_NAMED], "others": len(lost[MAX_NAMED:])}
-        add_notice("services_lost", user=user, actor=SYSTEM, at=now, facts=facts)
+        add_notice("services_lost", user=member.user, actor=SYSTEM, at=now, facts=facts)

@@ -3,7 +3,7 @@
 from accounts.errors import ReauthenticationRequired
 from agents.client_secrets import MAX_SECRETS, create_client_secret, revoke_client_secret, rotate_client_secret
 from agents.models import Agent
-from agents.selectors import agent_for_organization, agents_for_organization, live_secrets
+from agents.selectors import agents_for_organization, live_secrets
 from agents.services import register_agent, throttle_agents
 from agents.settings import save_settings
 from api.endpoint import DeveloperEndpoint
@@ -33,13 +33,18 @@ from core.errors import Invalid, Throttled
 from core.fetching import TooManyFetches
 from core.idempotency import Answer
 from core.rotation import AlreadyReplaced
+from developers.roles import Right
 from resources.errors import InvalidScope
 
 
 class Agents(DeveloperEndpoint):
-    @operation("listAgents", "List the organization's agents", answer=Page[AgentOut])
+    @operation(
+        "listAgents", "List the organization's agents", answer=Page[AgentOut], right=Right.READ, about_agents=True
+    )
     def get(self, query: PageQuery) -> Page[AgentOut]:
-        rows = agents_for_organization(self.developer.organization_id)
+        rows = agents_for_organization(self.organization_id)
+        if self.access.agent_ids is not None:
+            rows = rows.filter(pk__in=self.access.agent_ids)
         return paginate(Page[AgentOut], rows, query, show_agents)
 
     @operation(
@@ -54,22 +59,23 @@ class Agents(DeveloperEndpoint):
             "redirectUris": ["https://agent.example/callback"],
             "allowedScopes": ["email:read", "email:send"],
         },
+        right=Right.DEVELOP,
     )
     def post(self, body: NewAgentBody) -> Answer:
         def work() -> NewAgentOut:
-            organization = self.developer.organization
+            organization = self.access.organization
             return show_new_agent(register_agent(actor=self.actor, organization=organization, **dict(body)))
 
-        throttle_agents(self.developer.organization_id)
-        return self.answer_once(self.developer.id, work)
+        throttle_agents(self.organization_id)
+        return self.answer_once(self.access.credential, work)
 
 
 class OneAgent(DeveloperEndpoint):
     """An agent by its `agt_` or `agc_` id."""
 
-    @operation("getAgent", "Get an agent", answer=AgentOut)
+    @operation("getAgent", "Get an agent", answer=AgentOut, right=Right.READ, about_agents=True)
     def get(self, agent_id: str) -> AgentOut:
-        return show_agent(agent_for_organization(self.developer.organization_id, agent_id))
+        return show_agent(self.own_agent(agent_id))
 
     @operation(
         "updateAgent",
@@ -78,25 +84,31 @@ class OneAgent(DeveloperEndpoint):
         "After a password reset that suspended the agent, activating it drops the redirect URIs from before the reset.",
         answer=AgentOut,
         errors=(InvalidScope, ReauthenticationRequired, Throttled, TooManyFetches),
+        right=Right.DEVELOP,
+        about_agents=True,
     )
     def patch(self, agent_id: str, body: UpdateAgentBody) -> AgentOut:
         changes = body.sent()
         reason, logo_url = changes.pop("status_reason", ""), changes.pop("logo_url", None)
         if reason and "status" not in changes:
             raise Invalid.field("statusReason", "Only with a status.")
-        agent = agent_for_organization(self.developer.organization_id, agent_id)
+        agent = self.own_agent(agent_id)
         save_settings(actor=self.actor, agent=agent, changes=changes, logo_url=logo_url, reason=reason)
-        return show_agent(agent_for_organization(self.developer.organization_id, agent.id))
+        return show_agent(self.own_agent(agent.id))
 
 
 class SecretEndpoint(DeveloperEndpoint):
     def agent(self, agent_id: str) -> Agent:
-        return agent_for_organization(self.developer.organization_id, agent_id)
+        return self.own_agent(agent_id)
 
 
 class ClientSecrets(SecretEndpoint):
     @operation(
-        "listAgentSecrets", "List an agent's client secrets, newest first, without their values", answer=Page[SecretOut]
+        "listAgentSecrets",
+        "List an agent's client secrets, newest first, without their values",
+        answer=Page[SecretOut],
+        right=Right.READ,
+        about_agents=True,
     )
     def get(self, agent_id: str, query: PageQuery) -> Page[SecretOut]:
         return paginate(Page[SecretOut], live_secrets(self.agent(agent_id)), query, show_secrets)
@@ -110,6 +122,7 @@ class ClientSecrets(SecretEndpoint):
         errors=(ReauthenticationRequired,),
         repeatable=True,
         request_example={"name": "production"},
+        right=Right.DEVELOP,
     )
     def post(self, agent_id: str, body: NewSecretBody) -> Answer:
         agent = self.agent(agent_id)
@@ -118,7 +131,7 @@ class ClientSecrets(SecretEndpoint):
             added = create_client_secret(actor=self.actor, agent=agent, name=body.name)
             return show_new_client_secret(agent, added)
 
-        return self.answer_once(self.developer.id, work)
+        return self.answer_once(self.access.credential, work)
 
 
 class OneClientSecret(SecretEndpoint):
@@ -127,6 +140,8 @@ class OneClientSecret(SecretEndpoint):
         "Revoke one of an agent's client secrets",
         description="The agent's access tokens work until they expire, and its other secrets keep working.",
         status=204,
+        right=Right.DEVELOP,
+        about_agents=True,
     )
     def delete(self, agent_id: str, secret_id: str) -> None:
         revoke_client_secret(actor=self.actor, agent=self.agent(agent_id), secret_id=secret_id)
@@ -141,6 +156,8 @@ class RotateOneClientSecret(SecretEndpoint):
         answer=RotatedNamedClientSecretOut,
         errors=(AlreadyReplaced, ReauthenticationRequired),
         repeatable=True,
+        right=Right.DEVELOP,
+        about_agents=True,
     )
     def post(self, agent_id: str, secret_id: str, body: RotationBody) -> Answer:
         agent = self.agent(agent_id)
@@ -151,7 +168,7 @@ class RotateOneClientSecret(SecretEndpoint):
             )
             return show_rotated_client_secret(agent, new)
 
-        return self.answer_once(self.developer.id, work)
+        return self.answer_once(self.access.credential, work)
 
 
 class RotateClientSecret(DeveloperEndpoint):
@@ -163,9 +180,11 @@ class RotateClientSecret(DeveloperEndpoint):
         answer=RotatedClientSecretOut,
         errors=(ReauthenticationRequired,),
         repeatable=True,
+        right=Right.DEVELOP,
+        about_agents=True,
     )
     def post(self, agent_id: str, body: RotationBody) -> Answer:
-        agent = agent_for_organization(self.developer.organization_id, agent_id)
+        agent = self.own_agent(agent_id)
 
         def work() -> RotatedClientSecretOut:
             new = rotate_client_secret(actor=self.actor, agent=agent, overlap_seconds=body.overlap_seconds)
@@ -175,4 +194,4 @@ class RotateClientSecret(DeveloperEndpoint):
                 previous_secret_expires_at=new.previous_expires_at,
             )
 
-        return self.answer_once(self.developer.id, work)
+        return self.answer_once(self.access.credential, work)

@@ -5,6 +5,7 @@ from api.operations import operation
 from api.v1.schemas.audit import AuditEntryOut, AuditQuery, filters_of, paginate_log, show_entries_to
 from api.v1.schemas.pages import Page
 from audit.selectors import entries_for_organization
+from developers.roles import Right
 
 
 class Audit(DeveloperEndpoint):
@@ -14,8 +15,10 @@ class Audit(DeveloperEndpoint):
         description="Everything that the organization, its agents and its services did, and every decision that one of "
         "its services asked for about another organization's agent.",
         answer=Page[AuditEntryOut],
+        right=Right.READ,
+        about_agents=True,
     )
     def get(self, query: AuditQuery) -> Page[AuditEntryOut]:
-        organization_id = self.developer.organization_id
+        organization_id = self.organization_id
         listing = entries_for_organization(organization_id, filters_of(query))
         return paginate_log(listing, query, show_entries_to(organization_id))

@@ -116,7 +116,7 @@ class OneConsent(OptionalCredentialEndpoint):
         answer=ConsentOut,
     )
     def get(self, consent_id: str) -> ConsentOut:
-        organization_id = self.developer.organization_id if self.developer else None
+        organization_id = self.access.organization_id if self.access else None
         consent = visible_consent(consent_id, user=self.user, organization_id=organization_id)
         is_owner = self.user is not None and self.user.id == consent.user_id
         return show_consent(consent, is_owner=is_owner)

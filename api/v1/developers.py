@@ -24,6 +24,7 @@ from core.idempotency import Answer
 from core.rotation import AlreadyReplaced
 from developers.api_keys import MAX_API_KEYS, create_api_key, revoke_api_key, rotate_api_key
 from developers.errors import OrganizationSuspended
+from developers.roles import Right
 from developers.selectors import api_keys_for_developer, developer_for_user
 from developers.services import require_organization
 
@@ -89,10 +90,13 @@ class LogOutUser(LogOut):
 
 class ApiKeys(DeveloperEndpoint):
     @operation(
-        "listApiKeys", "List the developer's API keys, newest first, without their values", answer=Page[SecretOut]
+        "listApiKeys",
+        "List the developer's API keys, newest first, without their values",
+        answer=Page[SecretOut],
+        right=Right.READ,
     )
     def get(self, query: PageQuery) -> Page[SecretOut]:
-        return paginate(Page[SecretOut], api_keys_for_developer(self.developer), query, show_secrets)
+        return paginate(Page[SecretOut], api_keys_for_developer(self.access.member), query, show_secrets)
 
     @operation(
         "createApiKey",
@@ -103,18 +107,19 @@ class ApiKeys(DeveloperEndpoint):
         errors=(ReauthenticationRequired,),
         repeatable=True,
         request_example={"name": "deployment", "expiresInSeconds": 7_776_000},
+        right=Right.READ,
     )
     def post(self, body: NewApiKeyBody) -> Answer:
         def work() -> NewApiKeyOut:
             added = create_api_key(
                 actor=self.actor,
-                developer=self.developer,
+                developer=self.access.member,
                 name=body.name,
                 lifetime_seconds=body.expires_in_seconds,
             )
             return show_new_api_key(added)
 
-        return self.answer_once(self.developer.id, work)
+        return self.answer_once(self.access.credential, work)
 
 
 class OneApiKey(DeveloperEndpoint):
@@ -123,9 +128,10 @@ class OneApiKey(DeveloperEndpoint):
         "Revoke one of the developer's API keys",
         description="It can be the key of this request. The other keys keep working.",
         status=204,
+        right=Right.READ,
     )
     def delete(self, key_id: str) -> None:
-        revoke_api_key(actor=self.actor, developer=self.developer, key_id=key_id)
+        revoke_api_key(actor=self.actor, developer=self.access.member, key_id=key_id)
 
 
 class RotateOneApiKey(DeveloperEndpoint):
@@ -137,15 +143,16 @@ class RotateOneApiKey(DeveloperEndpoint):
         answer=RotatedNamedApiKeyOut,
         errors=(AlreadyReplaced, ReauthenticationRequired),
         repeatable=True,
+        right=Right.READ,
     )
     def post(self, key_id: str, body: RotationBody) -> Answer:
         def work() -> RotatedNamedApiKeyOut:
             new = rotate_api_key(
-                actor=self.actor, developer=self.developer, overlap_seconds=body.overlap_seconds, key_id=key_id
+                actor=self.actor, developer=self.access.member, overlap_seconds=body.overlap_seconds, key_id=key_id
             )
             return show_rotated_api_key(new)
 
-        return self.answer_once(self.developer.id, work)
+        return self.answer_once(self.access.credential, work)
 
 
 class RotateApiKey(DeveloperEndpoint):
@@ -157,10 +164,11 @@ class RotateApiKey(DeveloperEndpoint):
         answer=RotatedApiKeyOut,
         errors=(ReauthenticationRequired,),
         repeatable=True,
+        right=Right.READ,
     )
     def post(self, body: RotationBody) -> Answer:
         def work() -> RotatedApiKeyOut:
-            new = rotate_api_key(actor=self.actor, developer=self.developer, overlap_seconds=body.overlap_seconds)
+            new = rotate_api_key(actor=self.actor, developer=self.access.member, overlap_seconds=body.overlap_seconds)
             return RotatedApiKeyOut.model_validate(new)
 
-        return self.answer_once(self.developer.id, work)
+        return self.answer_once(self.access.credential, work)

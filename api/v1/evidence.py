@@ -28,6 +28,7 @@ from consent.selectors import consent_for_user
 from core.errors import NotFound, Throttled
 from core.sending import Pieces, Place
 from developers.acting import require_recent_session
+from developers.roles import Right
 from limits.throttle import Subject, Throttle
 
 TILE = re.compile(r"(0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?")
@@ -111,7 +112,7 @@ class EntryProof(AnyCredentialEndpoint):
         proof = prove_entry(
             entry_id,
             user_id=self.user.id if self.user else None,
-            organization_id=self.developer.organization_id if self.developer else None,
+            organization_id=self.access.organization_id if self.access else None,
         )
         return ProofOut.model_validate(proof)
 
@@ -123,10 +124,11 @@ class OrganizationExport(DeveloperEndpoint):
         description=EXPORT_DESCRIPTION,
         media_type=JSON_LINES,
         errors=(NotCovered, ReauthenticationRequired, Throttled),
+        right=Right.READ,
     )
     def get(self, query: ExportQuery) -> StreamingHttpResponse:
         require_recent_session(self.actor)
-        organization_id = self.developer.organization_id
+        organization_id = self.organization_id
         stream = Stream(ORGANIZATION, organization_id)
         draft = Draft(Event.AUDIT_EXPORTED, self.actor, organization_id=organization_id)
 

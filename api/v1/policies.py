@@ -8,6 +8,7 @@ from api.v1.schemas.pages import Page, PageQuery, paginate
 from api.v1.schemas.policies import NewPolicyBody, PolicyOut, UpdatePolicyBody, show_policies
 from core.errors import Invalid, NotFound, Throttled
 from core.idempotency import Answer
+from developers.roles import Right
 from policies.models import Policy
 from policies.quotas import MAX_BYTES, MAX_LIMITS, MAX_POLICIES, MAX_RULES, throttle_writes
 from policies.selectors import policies_for_organization, policy_for_organization
@@ -21,14 +22,14 @@ BOUNDS = (
 
 class PolicyEndpoint(DeveloperEndpoint):
     def policy(self, policy_id: str) -> Policy:
-        return policy_for_organization(self.developer.organization_id, policy_id)
+        return policy_for_organization(self.organization_id, policy_id)
 
     def agent(self, agent_id: str | None) -> Agent | None:
         """Return the policy's agent, or None for all agents.
 
         Raises the same `Invalid` for an agent of another organization and for one that does not exist.
         """
-        return own_agent(self.developer.organization_id, agent_id) if agent_id is not None else None
+        return own_agent(self.organization_id, agent_id) if agent_id is not None else None
 
 
 def own_agent(organization_id: str, agent_id: str, field: str = "agentId") -> Agent:
@@ -40,9 +41,9 @@ def own_agent(organization_id: str, agent_id: str, field: str = "agentId") -> Ag
 
 
 class Policies(PolicyEndpoint):
-    @operation("listPolicies", "List the organization's policies", answer=Page[PolicyOut])
+    @operation("listPolicies", "List the organization's policies", answer=Page[PolicyOut], right=Right.READ)
     def get(self, query: PageQuery) -> Page[PolicyOut]:
-        rows = policies_for_organization(self.developer.organization_id)
+        rows = policies_for_organization(self.organization_id)
         return paginate(Page[PolicyOut], rows, query, show_policies)
 
     @operation(
@@ -63,21 +64,22 @@ class Policies(PolicyEndpoint):
                 {"type": "rate_limit", "config": {"maxRequests": 100, "windowSeconds": 3600, "scope": "per_user"}}
             ],
         },
+        right=Right.DEVELOP,
     )
     def post(self, body: NewPolicyBody) -> Answer:
         fields = dict(body)
         fields["agent"] = self.agent(fields.pop("agent_id"))
-        throttle_writes(self.developer.organization_id)
+        throttle_writes(self.organization_id)
 
         def work() -> PolicyOut:
-            organization = self.developer.organization
+            organization = self.access.organization
             return PolicyOut.model_validate(create_policy(actor=self.actor, organization=organization, **fields))
 
-        return self.answer_once(self.developer.id, work)
+        return self.answer_once(self.access.credential, work)
 
 
 class OnePolicy(PolicyEndpoint):
-    @operation("getPolicy", "Get a policy", answer=PolicyOut)
+    @operation("getPolicy", "Get a policy", answer=PolicyOut, right=Right.READ)
     def get(self, policy_id: str) -> PolicyOut:
         return PolicyOut.model_validate(self.policy(policy_id))
 
@@ -88,6 +90,7 @@ class OnePolicy(PolicyEndpoint):
         "change of `scope`, the total counts for every user or agent until the window has passed.",
         answer=PolicyOut,
         errors=(Throttled,),
+        right=Right.DEVELOP,
     )
     def patch(self, policy_id: str, body: UpdatePolicyBody) -> PolicyOut:
         policy = self.policy(policy_id)
@@ -99,7 +102,7 @@ class OnePolicy(PolicyEndpoint):
             policy = update_policy(actor=self.actor, policy=policy, changes=changes)
         return PolicyOut.model_validate(policy)
 
-    @operation("deletePolicy", "Delete a policy", status=204, errors=(Throttled,))
+    @operation("deletePolicy", "Delete a policy", status=204, errors=(Throttled,), right=Right.DEVELOP)
     def delete(self, policy_id: str) -> None:
         policy = self.policy(policy_id)
         throttle_writes(policy.organization_id)

@@ -16,6 +16,7 @@ from api.v1.schemas.resource_servers import (
     show_resource_servers,
 )
 from core.idempotency import Answer
+from developers.roles import Right
 from resources.errors import IdentifierInOthersDomain, IdentifierTaken, ScopePrefixTaken
 from resources.models import ResourceServer
 from resources.selectors import resource_server_for_organization, resource_servers_for_organization
@@ -29,13 +30,18 @@ from resources.services import (
 
 class ResourceServerEndpoint(DeveloperEndpoint):
     def server(self, server_id: str) -> ResourceServer:
-        return resource_server_for_organization(self.developer.organization_id, server_id)
+        return resource_server_for_organization(self.organization_id, server_id)
 
 
 class ResourceServers(ResourceServerEndpoint):
-    @operation("listResourceServers", "List the organization's resource servers", answer=Page[ResourceServerOut])
+    @operation(
+        "listResourceServers",
+        "List the organization's resource servers",
+        answer=Page[ResourceServerOut],
+        right=Right.READ,
+    )
     def get(self, query: PageQuery) -> Page[ResourceServerOut]:
-        rows = resource_servers_for_organization(self.developer.organization_id)
+        rows = resource_servers_for_organization(self.organization_id)
         return paginate(Page[ResourceServerOut], rows, query, show_resource_servers)
 
     @operation(
@@ -46,22 +52,29 @@ class ResourceServers(ResourceServerEndpoint):
         errors=(IdentifierTaken, IdentifierInOthersDomain, ReauthenticationRequired, ScopePrefixTaken),
         repeatable=True,
         request_example={"name": "Mail", "identifier": "https://mail.example/api", "scopes": ["email:read"]},
+        right=Right.DEVELOP,
     )
     def post(self, body: NewResourceServerBody) -> Answer:
         def work() -> NewResourceServerOut:
-            organization = self.developer.organization
+            organization = self.access.organization
             registered = register_resource_server(actor=self.actor, organization=organization, **dict(body))
             return show_new_resource_server(registered)
 
-        return self.answer_once(self.developer.id, work)
+        return self.answer_once(self.access.credential, work)
 
 
 class OneResourceServer(ResourceServerEndpoint):
-    @operation("getResourceServer", "Get a resource server", answer=ResourceServerOut)
+    @operation("getResourceServer", "Get a resource server", answer=ResourceServerOut, right=Right.READ)
     def get(self, server_id: str) -> ResourceServerOut:
         return show_resource_server(self.server(server_id))
 
-    @operation("updateResourceServer", "Update a resource server", answer=ResourceServerOut, errors=(ScopePrefixTaken,))
+    @operation(
+        "updateResourceServer",
+        "Update a resource server",
+        answer=ResourceServerOut,
+        errors=(ScopePrefixTaken,),
+        right=Right.DEVELOP,
+    )
     def patch(self, server_id: str, body: UpdateResourceServerBody) -> ResourceServerOut:
         server = self.server(server_id)
         changes = body.sent()
@@ -69,7 +82,7 @@ class OneResourceServer(ResourceServerEndpoint):
             server = update_resource_server(actor=self.actor, server=server, **changes)
         return show_resource_server(server)
 
-    @operation("deleteResourceServer", "Delete a resource server", status=204)
+    @operation("deleteResourceServer", "Delete a resource server", status=204, right=Right.DEVELOP)
     def delete(self, server_id: str) -> None:
         delete_resource_server(actor=self.actor, server=self.server(server_id))
 
@@ -82,6 +95,7 @@ class RotateResourceServerSecret(ResourceServerEndpoint):
         answer=RotatedResourceServerSecretOut,
         errors=(ReauthenticationRequired,),
         repeatable=True,
+        right=Right.DEVELOP,
     )
     def post(self, server_id: str, body: RotationBody) -> Answer:
         server = self.server(server_id)
@@ -92,4 +106,4 @@ class RotateResourceServerSecret(ResourceServerEndpoint):
                 id=server.id, secret=new.value, previous_secret_expires_at=new.previous_expires_at
             )
 
-        return self.answer_once(self.developer.id, work)
+        return self.answer_once(self.access.credential, work)

@@ -23,6 +23,7 @@ from decisions.whatif.simulation import (
     throttle_replay,
     throttle_simulation,
 )
+from developers.roles import Right
 from policies.models import Policy
 from policies.rules import InvalidRules, RuleContext
 
@@ -47,9 +48,11 @@ class Simulate(PolicyEndpoint):
             },
             "replay": {"days": 7},
         },
+        right=Right.DEVELOP,
+        about_agents=True,
     )
     def post(self, body: SimulateBody) -> SimulationOut:
-        organization_id = self.developer.organization_id
+        organization_id = self.organization_id
         throttle_simulation(organization_id)
         simulated = self._simulated(body.policy, body.policy_id)
         if body.request is not None:
@@ -70,7 +73,7 @@ class Simulate(PolicyEndpoint):
         return Simulated.of(stored)
 
     def _draft(self, draft: DraftBody, stored: Policy | None) -> Simulated:
-        organization_id = self.developer.organization_id
+        organization_id = self.organization_id
         try:
             require_valid(draft.rules, organization_id=organization_id)
         except InvalidRules as error:
@@ -97,6 +100,6 @@ class Simulate(PolicyEndpoint):
     def _caller(self, agent_id: str) -> tuple[str, str | None]:
         """Return the agent and its organization. Another organization's agent can call this one's services too."""
         try:
-            return agent_for_organization(self.developer.organization_id, agent_id).id, self.developer.organization_id
+            return agent_for_organization(self.organization_id, agent_id).id, self.organization_id
         except NotFound:
             return agent_id, None

@@ -1,6 +1,5 @@
 """Stops of agents: users pause them; the impact of a stop, and the proof that it held."""
 
-from agents.selectors import agent_for_organization
 from api.endpoint import DeveloperEndpoint
 from api.operations import operation
 from api.v1.schemas.base import EmptyBody
@@ -21,6 +20,7 @@ from consent.pausing import pause_agent, pause_all_agents, paused_all_since, res
 from consent.selectors import consent_for_user, current_consent
 from core import clock
 from developers.impact import impact_on_agent, impact_on_connection, impact_on_user
+from developers.roles import Right
 
 PROOF = (
     "`impact` is what the stop ends, or would end. `proof` is what the log says about the newest stop, null if there "
@@ -115,8 +115,10 @@ class AgentStop(DeveloperEndpoint):
         description=PROOF
         + "A stop is a suspension by the developer (`PATCH /agents/:id`) or a stop by an administrator.",
         answer=AgentStopOut,
+        right=Right.READ,
+        about_agents=True,
     )
     def get(self, agent_id: str) -> AgentStopOut:
-        agent = agent_for_organization(self.developer.organization_id, agent_id)
+        agent = self.own_agent(agent_id)
         log = take_snapshot()
         return show_agent_stop(impact_on_agent(agent.id, clock.now(), log), prove_stop(agent_level(agent.id), log))

@@ -18,7 +18,7 @@ from audit.readers.reading import AuditEntry, Visible
 ORIGIN = frozenset({"ip", "userAgent"})
 PERSONAL = frozenset({*PARTS, CALL})
 WITHHELD = frozenset({POLICY, CONNECTION, SERVICES})
-ORGANIZATION_KINDS = frozenset({"agent", "developer", "service"})
+ORGANIZATION_KINDS = frozenset({"agent", "api_key", "developer", "service"})
 
 
 def disclose_to_user(entry: AuditEntry, user_id: str) -> dict[str, Any]:

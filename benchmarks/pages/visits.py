@@ -242,7 +242,7 @@ def _sought(visitors: Visitors, kind: str, row: Any) -> str:
         "cns": visitors.consent.id,
         "res": visitors.ids["server_id"],
         "fam": TokenFamily.objects.filter(consent=visitors.consent).earliest("id").id,
-        "dev": User.objects.get(email=DEVELOPER).developer.id,
+        "dev": User.objects.get(email=DEVELOPER).developers.get().id,
         "@": EMAIL,
         "://": "https://service7.example",
         "": getattr(row, "name", itself),

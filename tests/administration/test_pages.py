@@ -31,7 +31,7 @@ from audit.models import (
 )
 from consent.models import AuthorizationCode
 from core.models import IdempotencyRecord
-from developers.models import ApiKey, DomainClaim
+from developers.models import ApiKey, DomainClaim, Invitation
 from insights.models import Edition, RollUp
 from limits.models import Counter, Reservation
 from policies.models import PolicyVersion
@@ -60,6 +60,7 @@ INTERNAL = (
     Cosignature,
     Counter,
     DomainClaim,
+    Invitation,
     Edition,
     IdempotencyRecord,
     Journal,

@@ -6,7 +6,6 @@ import pytest
 from django.test import Client
 
 from accounts.errors import ReauthenticationRequired
-from accounts.models import User
 from accounts.passwords import reset_password
 from agents.client_secrets import create_client_secret
 from agents.issued import end_issued, issued_since
@@ -15,6 +14,7 @@ from agents.redirects import matches_registered
 from agents.services import update_agent
 from core import clock
 from core.errors import NotAuthenticated
+from developers.access import Access
 from developers.acting import as_developer, as_developer_in_session
 from developers.api_keys import create_api_key
 from developers.models import ApiKey, Developer
@@ -142,11 +142,12 @@ def test_a_request_in_flight_with_an_ended_key_makes_nothing(
     since = clock.now()
     key = make_all(developer, agent, "stolen")
 
-    def end_first(user: User) -> None:
+    def end_first(access: Access) -> Access:
         end_issued(actor=as_user(developer.user), developer=developer, since=since)
+        return access
 
     # Between the check of the key and the lock.
-    monkeypatch.setattr("api.endpoint.require_verified_address", end_first)
+    monkeypatch.setattr("api.endpoint.require_unsuspended", end_first)
     path = f"/api/v1{path.format(agent=agent.id)}"
     answer = Client(headers={"X-Api-Key": key}).post(path, body, content_type="application/json")
     assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
