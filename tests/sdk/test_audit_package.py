@@ -48,6 +48,15 @@ def test_the_package_passes_its_own_checks(command: list[str]):
     assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
 
 
+@pytest.mark.soak
+def test_no_flipped_byte_at_all_passes():
+    """The package's own tests flip only some of the bytes."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:django", "-k", "flipped_byte"]
+    environment = clean_environment(EVERY_BYTE="1")
+    ran = subprocess.run(command, cwd=AUDIT, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stdout[-5000:] + ran.stderr[-2000:]
+
+
 def test_the_package_knows_nothing_of_the_server():
     imported = set()
     for path in (AUDIT / "src").rglob("*.py"):

@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import sys
+from functools import cache
 from typing import Any
 
 import httpx
 import pytest
+import typer.main
 from fake_gate import problem
 
 from agentgate_oauth.cli.app import run
@@ -128,6 +130,8 @@ REPLAY = {
     "changes": [CHANGE, {**CHANGE, "agentId": "agt_9", "policyId": "pol_1", "newlyDenied": 0}],
     "truncated": True,
 }
+# Typer makes all commands from their functions again each time it runs one.
+made_once = cache(typer.main.get_command)
 EXPORT = b'{"format": "agentgate-audit-export/1"}\n{"checkpoint": "..."}\n'
 
 
@@ -209,6 +213,7 @@ class Cli:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
+        monkeypatch.setattr(typer.main, "get_command", made_once)
         self._capsys = capsys
 
     def __call__(self, *arguments: str, given: str = "", typed: str | None = None, code: int = 0) -> str:
