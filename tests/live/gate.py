@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ import httpx
 from tests.constants import CALLBACK, PASSWORD, SCOPES
 
 Json = dict[str, Any]
+# Each client would otherwise read the certificates of all authorities, which takes longer than a request.
+TLS = ssl.create_default_context()
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Gate:
     def __init__(self, url: str) -> None:
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
         self.url = url
-        self.http = httpx.Client(base_url=f"{url}/api/v1", timeout=60, limits=limits)
+        self.http = httpx.Client(base_url=f"{url}/api/v1", timeout=60, limits=limits, verify=TLS)
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response:
         """Send one request. `_` in the name of a header becomes `-`."""

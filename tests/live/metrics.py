@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.live.gate import TLS
 from tests.live.server import LiveServer
 
 TOKEN = "f00d5e6d8b0a2c9f7135aa0b7c1d9e42"
@@ -16,7 +17,9 @@ class Scraped:
     """The samples of one scrape. The token is needed only if the server has one."""
 
     def __init__(self, server: LiveServer) -> None:
-        response = httpx.get(f"{server.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20)
+        response = httpx.get(
+            f"{server.url}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}, timeout=20, verify=TLS
+        )
         assert response.status_code == 200, response.text
         families = text_string_to_metric_families(response.text)
         self.samples = [sample for family in families for sample in family.samples]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.live.gate import TLS
 from tests.live.server import ROOT, LiveServer
 
 POLL_SECONDS = 0.1
@@ -62,7 +63,7 @@ class Watch:
             time.sleep(0.01)
 
     def _run(self) -> None:
-        with httpx.Client(timeout=5) as client:
+        with httpx.Client(timeout=5, verify=TLS) as client:
             while not self._done.wait(POLL_SECONDS):
                 try:
                     self._look(client)
@@ -112,7 +113,9 @@ def _read_tile(server: LiveServer, number: int, size: int) -> bytes:
     width = min(TILE_WIDTH, size - number * TILE_WIDTH)
     thousands = f"x{number // 1000:03}/" if number >= 1000 else ""
     partial = f".p/{width}" if width < TILE_WIDTH else ""
-    answer = httpx.get(f"{server.url}/api/v1/audit/tile/0/{thousands}{number % 1000:03}{partial}", timeout=20)
+    answer = httpx.get(
+        f"{server.url}/api/v1/audit/tile/0/{thousands}{number % 1000:03}{partial}", timeout=20, verify=TLS
+    )
     assert answer.status_code == 200, answer.text
     return answer.content
 
@@ -152,7 +155,7 @@ def audit(*arguments: str | Path) -> tuple[int, str]:
 def download(server: LiveServer, path: str, file: Path, headers: dict[str, str]) -> Path:
     """Write what the API returns to a file. An export of a log that is late is asked for again."""
     for _ in range(ATTEMPTS):
-        answer = httpx.get(f"{server.url}/api/v1{path}", headers=headers, timeout=120)
+        answer = httpx.get(f"{server.url}/api/v1{path}", headers=headers, timeout=120, verify=TLS)
         if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE:
             break
     assert answer.status_code == 200, answer.text

@@ -15,6 +15,7 @@ import psutil
 import psycopg
 
 from tests import preloaded
+from tests.live.gate import TLS
 from tests.migrated import copy_migrated
 from tests.servers import Postgres, Valkey, free_port
 from tests.waiting import wait_until
@@ -203,7 +204,7 @@ class LiveServer:
 
     def _is_healthy(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/api/v1/health", timeout=5).status_code == 200
+            return httpx.get(f"{self.url}/api/v1/health", timeout=5, verify=TLS).status_code == 200
         except httpx.HTTPError:
             return False
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.live.gate import Agent, Developer, Gate, Json, expect, race
+from tests.live.gate import TLS, Agent, Developer, Gate, Json, expect, race
 from tests.live.metrics import answered_directly
 from tests.live.server import LiveServer
 
@@ -139,7 +139,9 @@ def test_a_rotated_secret_of_a_resource_server_fails_at_once_in_all_processes(sc
         while not responded or len([began for began, _ in seen if began > responded[0]]) < 5:
             began = time.monotonic()
             auth = (server["id"], server["secret"])
-            answer = httpx.post(f"{scene.server.url}/api/v1/tokens/verify", json=asked, auth=auth, timeout=20)
+            answer = httpx.post(
+                f"{scene.server.url}/api/v1/tokens/verify", json=asked, auth=auth, timeout=20, verify=TLS
+            )
             seen.append((began, answer.status_code))
         return seen
 

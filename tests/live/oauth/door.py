@@ -7,12 +7,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 
 from tests.constants import challenge_for
-from tests.live.gate import CALLBACK, Agent, Gate, Json, Person, expect
+from tests.live.gate import CALLBACK, TLS, Agent, Gate, Json, Person, expect
 
 
 def decide(gate: Gate, person: Person, authorization_url: str, verb: str = "approve") -> str:
     """Open the URL, decide as the person, and return the URL that the browser would be sent to."""
-    asked = httpx.get(authorization_url, timeout=60)
+    asked = httpx.get(authorization_url, timeout=60, verify=TLS)
     assert asked.status_code == 303, asked.text
     consent_id = asked.headers["Location"].rpartition("/")[2]
     assert consent_id.startswith("cns_"), asked.headers["Location"]
@@ -31,7 +31,7 @@ class Door:
         self.gate, self.agent = gate, agent
         self.verifier = secrets.token_urlsafe(48)
         limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
-        self.http = httpx.Client(timeout=60, limits=limits, auth=(agent.client_id, agent.client_secret))
+        self.http = httpx.Client(timeout=60, limits=limits, verify=TLS, auth=(agent.client_id, agent.client_secret))
 
     def authorization_url(self, **changes: Any) -> str:
         parameters = {
@@ -70,7 +70,7 @@ class PublicDoor(Door):
 
     def __init__(self, gate: Gate) -> None:
         metadata = {"client_name": "Stock", "redirect_uris": [CALLBACK], "token_endpoint_auth_method": "none"}
-        answer = expect(201, httpx.post(f"{gate.url}/oauth/register", json=metadata))
+        answer = expect(201, httpx.post(f"{gate.url}/oauth/register", json=metadata, verify=TLS))
         super().__init__(gate, Agent("", answer["client_id"], ""))
         self.http.auth = None
 

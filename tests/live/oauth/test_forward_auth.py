@@ -10,7 +10,7 @@ import pytest
 from api.forwarding import identity_headers
 from decisions.requests import Decision
 from tests.environment import Servers
-from tests.live.gate import SCOPES, Agent, Developer, Gate, Json, Person, expect
+from tests.live.gate import SCOPES, TLS, Agent, Developer, Gate, Json, Person, expect
 from tests.live.oauth.proxies import PAGE, PROXIES, Recorder, proxied, recorder
 from tests.live.server import LiveServer
 from tests.servers import free_port
@@ -118,7 +118,7 @@ def ask(
 ) -> httpx.Response:
     bearer = [("Authorization", f"Bearer {token}")] if token else []
     method = "GET" if body is None else "POST"
-    return httpx.request(method, proxy, headers=[*bearer, *headers], content=body, timeout=30)
+    return httpx.request(method, proxy, headers=[*bearer, *headers], content=body, timeout=30, verify=TLS)
 
 
 def test_a_good_token_passes_and_the_service_learns_who_it_is(

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.environment import Servers
-from tests.live.gate import Developer, Gate, Json, Person, expect
+from tests.live.gate import TLS, Developer, Gate, Json, Person, expect
 from tests.live.oauth.door import Door, decide, query_of
 from tests.live.oauth.services import code_on, register, running
 from tests.live.server import ROOT, LiveServer
@@ -52,7 +52,7 @@ class Caller:
 
     def get(self, path: str, token: str | None = None, method: str = "GET") -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=30)
+        return httpx.request(method, f"{self.url}{path}", headers=headers, timeout=30, verify=TLS)
 
     def post(self, path: str, token: str) -> httpx.Response:
         return self.get(path, token, "POST")
