@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, cast
 
@@ -144,6 +144,10 @@ class OptionalCredentialEndpoint(Endpoint):
                 access = access_of_user(user, self.request.headers.get(ORGANIZATION_HEADER))
                 self.access = access if access and access.organization.may_act else None
 
+    def within_reach(self) -> AbstractContextManager[None]:
+        """Return a context in which a limited key gets `KeyLimited` for what does not exist (`Access`)."""
+        return self.access.hiding_absence() if self.access else nullcontext()
+
 
 class AnyCredentialEndpoint(OptionalCredentialEndpoint):
     """An endpoint for a user, a developer, or an account that is both."""
@@ -204,17 +208,25 @@ class DeveloperEndpoint(Endpoint):
         return require_unsuspended(access)
 
     def _permit(self) -> None:
-        """Raise `RoleInsufficient`, after logging it, or `KeyLimited`."""
-        requested: operation = getattr(self, (self.request.method or "").lower()).operation
-        if requested.right is None:
-            raise TypeError(f"{requested.name} does not say which right it needs.")
-        try:
-            self.access.require(requested.right)
-        except RoleInsufficient:
-            record_refusal(actor=self.actor, access=self.access, right=requested.right, act=requested.name)
-            raise
+        """Raise `RoleInsufficient` or `KeyLimited`."""
+        requested = self._requested
+        self.access.require(requested.required_right)
         if not requested.about_agents:
             self.access.require_unlimited()
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Log that the role does not permit the request, also if a service found that out."""
+        if isinstance(exc, RoleInsufficient):
+            requested = self._requested
+            right = requested.required_right
+            record_refusal(actor=self.actor, access=self.access, right=right, act=requested.name)
+        response: Response = super().handle_exception(exc)
+        return response
+
+    @property
+    def _requested(self) -> operation:
+        requested: operation = getattr(self, (self.request.method or "").lower()).operation
+        return requested
 
     @property
     def organization_id(self) -> str:
@@ -222,11 +234,8 @@ class DeveloperEndpoint(Endpoint):
 
     def own_agent(self, agent_id: str) -> Agent:
         """Return the organization's agent with this id or client id. Raises `NotFound`, and `KeyLimited` likewise."""
-        try:
+        with self.access.hiding_absence():
             agent = agent_for_organization(self.organization_id, agent_id)
-        except NotFound:
-            self.access.require_agent(agent_id)
-            raise
         self.access.require_agent(agent.id)
         return agent
 

@@ -55,6 +55,13 @@ class operation:  # noqa: N801  it is a decorator
     body: ModelType | None = field(init=False)
     query: ModelType | None = field(init=False)
 
+    @property
+    def required_right(self) -> Right:
+        """The right that the caller needs. Raises `TypeError` if the operation does not say which."""
+        if self.right is None:
+            raise TypeError(f"{self.name} does not say which right it needs.")
+        return self.right
+
     def __call__(self, handler: Callable[..., Any]) -> Callable[..., HttpResponseBase]:
         types = get_annotations(handler)
         self.body, self.query = types.get("body"), types.get("query")

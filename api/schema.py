@@ -29,7 +29,9 @@ from api.v1.schemas.problems import ProblemOut
 from core.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Throttled, Unavailable
 from core.http import BASIC_CHALLENGE
 from core.idempotency import MAX_KEY_LENGTH, IdempotencyKeyReused
+from developers.access import KeyLimited, NotMember, OrganizationRequired
 from developers.errors import OrganizationSuspended
+from developers.roles import RoleInsufficient
 
 PATH_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
 IDEMPOTENCY_KEY = OpenApiParameter(
@@ -180,7 +182,9 @@ class AutoSchema(SpectacularSchema):
         if isinstance(self.view, (DeveloperEndpoint, UserEndpoint, OptionalCredentialEndpoint)):
             yield from (MultipleCredentials, NotAuthenticated)
         if isinstance(self.view, (DeveloperEndpoint, OptionalCredentialEndpoint)):
-            yield from (OrganizationSuspended, EmailUnverified)
+            yield from (OrganizationSuspended, EmailUnverified, NotMember, KeyLimited)
+        if isinstance(self.view, DeveloperEndpoint):
+            yield from (OrganizationRequired, RoleInsufficient)
         if isinstance(self.view, (DeveloperEndpoint, UserEndpoint)):
             yield Forbidden
             if self.method not in ("GET", "HEAD"):

@@ -1,11 +1,13 @@
 """Who acts for an organization, and what they may do: a member, a member's API key, or a key of the organization."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.utils.translation import gettext_noop
 
 from accounts.models import User
-from core.errors import Forbidden, Invalid
+from core.errors import Forbidden, Invalid, NotFound
 from developers.models import ApiKey, Developer, Organization
 from developers.roles import Right, Role, lesser, may, require
 from developers.selectors import membership_in, memberships_of
@@ -55,9 +57,14 @@ class Access:
 
     @property
     def credential(self) -> str:
-        """The owner of stored responses to repeated requests: those of a limited key are its own."""
-        is_own = self.key is not None and (self.developer is None or self.key.agent_ids is not None)
-        return str(self.key.pk if self.key is not None and is_own else self.member.pk)
+        """The owner of stored responses to repeated requests.
+
+        A key that may do less than its member has its own: others can have a credential with more power in them.
+        """
+        if self.key is None:
+            return str(self.member.pk)
+        is_whole = self.developer is not None and self.key.agent_ids is None and self.role == self.developer.role
+        return str(self.member.pk if is_whole else self.key.pk)
 
     @property
     def member(self) -> Developer:
@@ -82,6 +89,18 @@ class Access:
         """Raise `KeyLimited` for a key that reaches other agents only. It says the same of ids that do not exist."""
         if self.agent_ids is not None and agent_id not in self.agent_ids:
             raise KeyLimited(f"This key reaches only {self._named()}.")
+
+    @contextmanager
+    def hiding_absence(self) -> Iterator[None]:
+        """For a key that reaches some agents only, raise `KeyLimited` in place of `NotFound`.
+
+        What does not exist must look like what belongs to another agent.
+        """
+        try:
+            yield
+        except NotFound:
+            self.require_unlimited()
+            raise
 
     def _named(self) -> str:
         return ", ".join(sorted(self.agent_ids or ()))

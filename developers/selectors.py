@@ -64,17 +64,25 @@ def api_keys_of_organization(organization_id: str) -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(live(clock.now()), organization_id=organization_id, developer=None).order_by("-id")
 
 
-def api_key_of(developer: Developer, key_id: str) -> ApiKey:
-    """Return the developer's live API key with this id. Raises `NotFound`."""
-    found: ApiKey | None = api_keys_for_developer(developer).filter(pk=key_id).first()
+def api_keys_within_reach(developer: Developer | None, organization_id: str) -> QuerySet[ApiKey]:
+    """Return the live keys of the developer and those of the organization itself, newest first."""
+    is_own = Q(developer=developer) if developer else Q(pk=None)
+    rows = ApiKey.objects.filter(is_own | Q(developer=None), live(clock.now()), organization_id=organization_id)
+    return rows.order_by("-id")
+
+
+def api_key_within_reach(developer: Developer, key_id: str) -> ApiKey:
+    """Return the live API key with this id, the developer's or the organization's. Raises `NotFound`."""
+    rows = api_keys_within_reach(developer, str(developer.organization_id))
+    found: ApiKey | None = rows.filter(pk=key_id).first()
     if found is None:
         raise NotFound("No such API key.")
     return found
 
 
-def current_api_key_of(developer: Developer, key_id: str) -> ApiKey:
-    """Return the developer's live API key with this id, to rotate it. Raises `NotFound` and `AlreadyReplaced`."""
-    key = api_key_of(developer, key_id)
+def current_api_key_within_reach(developer: Developer, key_id: str) -> ApiKey:
+    """Return the same to rotate it. Raises `NotFound` and `AlreadyReplaced`."""
+    key = api_key_within_reach(developer, key_id)
     if key.is_replaced:
         raise AlreadyReplaced(gettext_noop("A new key has replaced this one."))
     return key

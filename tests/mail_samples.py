@@ -59,6 +59,7 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
         "approval_requested of an unproved caller": {"approval": scenery.letter},
         "approvals_held": {"agent": scenery.consent.agent, "number": 3},
         **{f"credential_made: {made}": {"made": made, "name": name, "uris": [name]} for made in Made},
+        "organization_key_made": {"organization": name, "name": name, "role": "Developer", "maker": ADA},
         "domain_failing": {"domain": name, "until": (AT + timedelta(days=3)).isoformat()},
         "domain_lost": {"domain": name},
         "services_lost": {"domain": name, "identifiers": [f"https://{name}.example/api"] * 10, "others": 2},

@@ -117,7 +117,10 @@ class OneConsent(OptionalCredentialEndpoint):
     )
     def get(self, consent_id: str) -> ConsentOut:
         organization_id = self.access.organization_id if self.access else None
-        consent = visible_consent(consent_id, user=self.user, organization_id=organization_id)
+        with self.within_reach():
+            consent = visible_consent(consent_id, user=self.user, organization_id=organization_id)
+        if self.access:
+            self.access.require_agent(consent.agent_id)
         is_owner = self.user is not None and self.user.id == consent.user_id
         return show_consent(consent, is_owner=is_owner)
 

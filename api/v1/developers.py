@@ -10,13 +10,13 @@ from api.v1.schemas.base import EmptyBody
 from api.v1.schemas.pages import Page, PageQuery, paginate
 from api.v1.schemas.people import DeveloperSessionOut, LogInBody, RotatedApiKeyOut, RotationBody
 from api.v1.schemas.secrets import (
+    ApiKeyOut,
     NewApiKeyBody,
     NewApiKeyOut,
     RotatedNamedApiKeyOut,
-    SecretOut,
+    show_api_keys,
     show_new_api_key,
     show_rotated_api_key,
-    show_secrets,
 )
 from api.v1.users import SECOND_FACTOR, LogIn
 from core.errors import Forbidden, Throttled
@@ -25,7 +25,7 @@ from core.rotation import AlreadyReplaced
 from developers.api_keys import MAX_API_KEYS, create_api_key, revoke_api_key, rotate_api_key
 from developers.errors import OrganizationSuspended
 from developers.roles import Right
-from developers.selectors import api_keys_for_developer, developer_for_user
+from developers.selectors import api_keys_within_reach, developer_for_user
 from developers.services import require_organization
 
 
@@ -91,22 +91,25 @@ class LogOutUser(LogOut):
 class ApiKeys(DeveloperEndpoint):
     @operation(
         "listApiKeys",
-        "List the developer's API keys, newest first, without their values",
-        answer=Page[SecretOut],
+        "List the developer's API keys and the organization's own, newest first, without their values",
+        answer=Page[ApiKeyOut],
         right=Right.READ,
     )
-    def get(self, query: PageQuery) -> Page[SecretOut]:
-        return paginate(Page[SecretOut], api_keys_for_developer(self.access.member), query, show_secrets)
+    def get(self, query: PageQuery) -> Page[ApiKeyOut]:
+        rows = api_keys_within_reach(self.access.developer, self.organization_id)
+        return paginate(Page[ApiKeyOut], rows, query, show_api_keys)
 
     @operation(
         "createApiKey",
         "Create another API key",
-        description=f"Give each place that uses one its own. At most {MAX_API_KEYS} work at once.",
+        description="Give each place that uses one its own, with the least role that it needs. At most "
+        f"{MAX_API_KEYS} of a developer work at once, and as many of the organization. Every key ends when the "
+        "developer leaves the organization, except for the organization's own.",
         answer=NewApiKeyOut,
         status=201,
         errors=(ReauthenticationRequired,),
         repeatable=True,
-        request_example={"name": "deployment", "expiresInSeconds": 7_776_000},
+        request_example={"name": "deployment", "role": "developer", "expiresInSeconds": 7_776_000},
         right=Right.READ,
     )
     def post(self, body: NewApiKeyBody) -> Answer:
@@ -115,7 +118,10 @@ class ApiKeys(DeveloperEndpoint):
                 actor=self.actor,
                 developer=self.access.member,
                 name=body.name,
+                role=body.role,
+                agent_ids=body.agent_ids,
                 lifetime_seconds=body.expires_in_seconds,
+                owned_by_organization=body.owned_by_organization,
             )
             return show_new_api_key(added)
 
@@ -125,8 +131,9 @@ class ApiKeys(DeveloperEndpoint):
 class OneApiKey(DeveloperEndpoint):
     @operation(
         "revokeApiKey",
-        "Revoke one of the developer's API keys",
-        description="It can be the key of this request. The other keys keep working.",
+        "Revoke one of the developer's API keys, or one of the organization's",
+        description="It can be the key of this request. The other keys keep working. A key cannot revoke another one "
+        "that may do more. Owners and admins can revoke the organization's keys.",
         status=204,
         right=Right.READ,
     )
@@ -137,9 +144,10 @@ class OneApiKey(DeveloperEndpoint):
 class RotateOneApiKey(DeveloperEndpoint):
     @operation(
         "rotateOneApiKey",
-        "Rotate one of the developer's API keys",
-        description="The new key has the same name, and works as long as the earlier one was meant to. The earlier one "
-        "keeps working for `overlapSeconds`, by default not at all.",
+        "Rotate one of the developer's API keys, or one of the organization's",
+        description="The new key has the same name, role and agents, and works as long as the earlier one was meant "
+        "to. The earlier one keeps working for `overlapSeconds`, by default not at all. A key cannot rotate another "
+        "one that may do more. Owners and admins can rotate the organization's keys.",
         answer=RotatedNamedApiKeyOut,
         errors=(AlreadyReplaced, ReauthenticationRequired),
         repeatable=True,
@@ -159,8 +167,9 @@ class RotateApiKey(DeveloperEndpoint):
     @operation(
         "rotateApiKey",
         "Replace all of the developer's API keys with a new one",
-        description="The new key has the name and the lifetime of a single earlier one. If there are several, it has "
-        "no name and no end. Earlier keys keep working for `overlapSeconds`, by default not at all.",
+        description="The new key has the name, the role, the agents and the lifetime of a single earlier one. If there "
+        "are several, it has no name and no end, reaches all agents, and has the greatest of their roles. Earlier keys "
+        "keep working for `overlapSeconds`, by default not at all. A key cannot do this if another one may do more.",
         answer=RotatedApiKeyOut,
         errors=(ReauthenticationRequired,),
         repeatable=True,

@@ -109,11 +109,13 @@ class EntryProof(AnyCredentialEndpoint):
         errors=(NotSequenced,),
     )
     def get(self, entry_id: str) -> ProofOut:
-        proof = prove_entry(
-            entry_id,
-            user_id=self.user.id if self.user else None,
-            organization_id=self.access.organization_id if self.access else None,
-        )
+        with self.within_reach():
+            proof = prove_entry(
+                entry_id,
+                user_id=self.user.id if self.user else None,
+                organization_id=self.access.organization_id if self.access else None,
+                agent_ids=self.access.agent_ids if self.access else None,
+            )
         return ProofOut.model_validate(proof)
 
 

@@ -37,7 +37,8 @@ class Simulate(PolicyEndpoint):
         "stored policy are as they are. A replay counts limits in the order and at the times of the log. It starts "
         "earlier, within the windows of the limits, and does not include the last seconds. It decides at most "
         "200,000 decisions in at most 20 seconds. An organization may simulate 60 requests per minute "
-        "and replay 30 times per hour.",
+        "and replay 30 times per hour. A key that is limited to some agents simulates requests of these agents, and "
+        "replays policies of one of them.",
         answer=SimulationOut,
         errors=(NotFound, OtherReplay, Throttled),
         request_example={
@@ -60,12 +61,19 @@ class Simulate(PolicyEndpoint):
             return show_simulation(simulate_request(simulated, context, organization_id=organization_id))
         if body.replay is None:
             raise Invalid.field("request", "This field or replay is required.")
+        self._require_reach(simulated)
         throttle_replay(organization_id)
-        return show_replay(replay_decisions(simulated, organization_id=organization_id, days=body.replay.days))
+        report = replay_decisions(
+            simulated, organization_id=organization_id, days=body.replay.days, agent_ids=self.access.agent_ids
+        )
+        return show_replay(report)
 
     def _simulated(self, draft: DraftBody | None, policy_id: str | None) -> Simulated:
         """Return the policy to simulate. Raises `NotFound`, and `Invalid` for an invalid draft."""
-        stored = self.policy(policy_id) if policy_id is not None else None
+        with self.access.hiding_absence():
+            stored = self.policy(policy_id) if policy_id is not None else None
+        if stored is not None and stored.agent_id is not None:
+            self.access.require_agent(stored.agent_id)
         if draft is not None:
             return self._draft(draft, stored)
         if stored is None:
@@ -79,8 +87,16 @@ class Simulate(PolicyEndpoint):
         except InvalidRules as error:
             errors = tuple(FieldError(f"policy.{each.field}", each.message) for each in error.errors)
             raise InvalidRules(error.detail, errors=errors) from error
+        if draft.agent_id is not None and self.access.agent_ids is not None:
+            self.own_agent(draft.agent_id)
         agent = own_agent(organization_id, draft.agent_id, "policy.agentId") if draft.agent_id else None
         return Simulated(draft.name, agent.id if agent else None, draft.rules, stored)
+
+    def _require_reach(self, simulated: Simulated) -> None:
+        """Raise `KeyLimited` if a limited key would learn from a replay about other agents."""
+        replaced = simulated.stored
+        if simulated.agent_id is None or (replaced is not None and replaced.agent_id is None):
+            self.access.require_unlimited()
 
     def _context(self, request: SimulatedRequestBody) -> RuleContext:
         ip = request.context.get("ip")
@@ -100,6 +116,8 @@ class Simulate(PolicyEndpoint):
     def _caller(self, agent_id: str) -> tuple[str, str | None]:
         """Return the agent and its organization. Another organization's agent can call this one's services too."""
         try:
-            return agent_for_organization(self.organization_id, agent_id).id, self.organization_id
+            found, organization_id = agent_for_organization(self.organization_id, agent_id).id, self.organization_id
         except NotFound:
-            return agent_id, None
+            found, organization_id = agent_id, None
+        self.access.require_agent(found)
+        return found, organization_id

@@ -5,7 +5,7 @@ They are computed from stored tiles. Tiles that are not full are made of entries
 
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from django.utils.translation import gettext_noop
@@ -186,12 +186,14 @@ class NotSequenced(Conflict):
     retry_after = 1
 
 
-def prove_entry(entry_id: str, *, user_id: str | None, organization_id: str | None) -> dict[str, Any]:
+def prove_entry(
+    entry_id: str, *, user_id: str | None, organization_id: str | None, agent_ids: Collection[str] | None = None
+) -> dict[str, Any]:
     """Return the proof of an entry about this user or in the log of this organization (docs/evidence-formats.md).
 
-    Raises `NotFound` for an entry of others, and `NotSequenced`.
+    With `agent_ids`, only their entries are found. Raises `NotFound` for an entry of others, and `NotSequenced`.
     """
-    entry = find_entry(Criteria(), entry_id)
+    entry = find_entry(Criteria(agent_ids=agent_ids), entry_id)
     found = read_entry(entry) if entry else None
     if found is None or not _is_reader(found, user_id, organization_id):
         raise NotFound(warn_of_damage("No such entry."))

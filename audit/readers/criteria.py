@@ -15,13 +15,15 @@ class Filters:
     """What an entry must have. None matches everything. `since` is inclusive, `until` exclusive.
 
     An entry matches `events` if its event is one of them, `reasons` if its reason is one of them, `agent_id` if that is
-    `NO_AGENT` and it has none, `actor` if that is the kind or the id of its actor, `server_id` if that is its actor or
-    the resource server that is concerned, `action` if that is its action or one of its scopes, and `rule` if that is
-    its reason or the type of its rule. `decider` is who decided in place of a policy of the organization
-    (`audit.entries.facets`), `step` a step of a request for consent, and `declined` a scope that the user left out.
+    `NO_AGENT` and it has none, `agent_ids` if its agent is one of them, `actor` if that is the kind or the id of its
+    actor, `server_id` if that is its actor or the resource server that is concerned, `action` if that is its action or
+    one of its scopes, and `rule` if that is its reason or the type of its rule. `decider` is who decided in place of a
+    policy of the organization (`audit.entries.facets`), `step` a step of a request for consent, and `declined` a scope
+    that the user left out.
     """
 
     agent_id: str | None = None
+    agent_ids: Collection[str] | None = None
     user_id: str | None = None
     consent_id: str | None = None
     event: str | None = None
@@ -65,6 +67,7 @@ class Criteria(Filters):
             self.is_tenant_of(entry)
             and self.user_id in (None, entry.user_id)
             and self.agent_id in (None, entry.agent_id or NO_AGENT)
+            and (self.agent_ids is None or entry.agent_id in self.agent_ids)
             and self.consent_id in (None, entry.consent_id)
             and self.event in (None, entry.event)
             and (self.events is None or entry.event in self.events)
@@ -140,7 +143,7 @@ class Criteria(Filters):
 
     def alternatives(self) -> list[list[int]]:
         """Return groups of terms. An entry that matches has one of each group."""
-        groups = [(postings.EVENT, self.events), (postings.RULE, self.reasons)]
+        groups = [(postings.AGENT, self.agent_ids), (postings.EVENT, self.events), (postings.RULE, self.reasons)]
         return [[term(kind, value) for value in values] for kind, values in groups if values]
 
     def beyond(self, criteria: "Criteria") -> list[list[int]]:
@@ -155,6 +158,7 @@ class Criteria(Filters):
             "organizations__contains": None if self.organization_id is None else f"{self.organization_id} ",
             "user_id": self.user_id,
             "agent_id": None if self.agent_id == NO_AGENT else self.agent_id,
+            "agent_id__in": None if self.agent_ids is None else list(self.agent_ids),
             "agent_id__isnull": True if self.agent_id == NO_AGENT else None,
             "consent_id": self.consent_id,
             "event": self.event,

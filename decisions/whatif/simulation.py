@@ -164,9 +164,14 @@ def _with_covering(context: RuleContext, organization_id: str) -> RuleContext:
 
 
 def replay_decisions(
-    simulated: Simulated, *, organization_id: str, days: int, most_seconds: float | None = None
+    simulated: Simulated,
+    *,
+    organization_id: str,
+    days: int,
+    most_seconds: float | None = None,
+    agent_ids: Collection[str] | None = None,
 ) -> ReplayReport:
-    """Decide again what verify decided in the last days. Raises `OtherReplay`.
+    """Decide again what verify decided in the last days, about all agents or about these. Raises `OtherReplay`.
 
     Earlier decisions fill the counters first, as far back as the windows of the limits reach.
     """
@@ -187,7 +192,7 @@ def replay_decisions(
                 return ReplayReport(replay.totals, is_truncated=True)
             if isinstance(decided, Resolved):
                 replay.resolve(decided)
-            else:
+            elif agent_ids is None or decided.agent_id in agent_ids:
                 replay.add(decided, is_reported=decided.at >= since)
             if number % DECISIONS_PER_PAUSE == 0:
                 time.sleep(PAUSE_SECONDS)  # Let the threads that decide requests run.

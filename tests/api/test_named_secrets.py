@@ -14,6 +14,7 @@ from tests.shared import cases
 
 KEYS = "/developers/api-keys"
 SHOWN = {"id", "name", "hint", "createdAt", "lastUsedAt", "expiresAt"}
+SHOWN_OF_KEY = SHOWN | {"role", "agentIds", "ownedByOrganization", "madeBy"}
 LOGO, HOME, PRIVACY = "https://acme.com/logo.png", "https://acme.com/", "https://acme.com/privacy"
 ABSENT = {"sec": "sec_019a1b2c3d4e7f8091a2b3c4d5e6f708", "key": "key_019a1b2c3d4e7f8091a2b3c4d5e6f708"}
 # The key with its developer and organization. Its first use in ten minutes writes, too.
@@ -71,11 +72,11 @@ def test_one_secret_is_rotated_and_the_others_stay(developer: Api, agent: Json, 
 
 def test_a_named_key_is_created_used_listed_and_revoked(developer: Api) -> None:
     made = expect(201, developer.post(KEYS, {"name": "deployment", "expiresInSeconds": 3600}))
-    assert set(made) == SHOWN | {"apiKey"}
+    assert set(made) == SHOWN_OF_KEY | {"apiKey"}
     assert made["expiresAt"]
     own = Api(X_Api_Key=made["apiKey"])
     shown = expect(200, own.get(KEYS))["items"]
-    assert [(one["name"], set(one) == SHOWN, bool(one["lastUsedAt"])) for one in shown] == [
+    assert [(one["name"], set(one) == SHOWN_OF_KEY, bool(one["lastUsedAt"])) for one in shown] == [
         ("deployment", True, True),
         ("", True, True),
     ]
@@ -87,7 +88,7 @@ def test_a_named_key_is_created_used_listed_and_revoked(developer: Api) -> None:
 def test_one_key_is_rotated_and_the_others_stay(developer: Api) -> None:
     made = expect(201, developer.post(KEYS, {"name": "deployment"}))
     new = expect(200, developer.post(f"{KEYS}/{made['id']}/rotate"))
-    assert set(new) == SHOWN | {"apiKey", "previousKeyExpiresAt"}
+    assert set(new) == SHOWN_OF_KEY | {"apiKey", "previousKeyExpiresAt"}
     problem(Api(X_Api_Key=made["apiKey"]).get(KEYS), 401, "not_authenticated")
     for key in (developer, Api(X_Api_Key=new["apiKey"])):
         expect(200, key.get(KEYS))

@@ -107,6 +107,8 @@ def random_criteria(number: int) -> Iterator[Criteria]:
         fields: dict[str, Any] = {name: chance.choice([one for one in KINDS[name] if one]) for name in names}
         if chance.random() < 0.3:
             fields["events"] = chance.choice([EVENTS, EVENTS[:1], EVENTS[1:], [Event.USER_SIGNED_IN]])
+        if chance.random() < 0.2:
+            fields["agent_ids"] = chance.choice([["agt_1", "agt_2"], ["agt_2", "agt_3"], ["agt_3"]])
         if chance.random() < 0.4:
             fields |= chance.choice(FACETS)[1]
         since, until = sorted(START + timedelta(seconds=chance.randint(-50, 200)) for _ in range(2))

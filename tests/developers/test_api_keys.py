@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import time_machine
 
-from accounts.models import User
+from accounts.models import Notice, User
+from agents.models import Agent
 from core import clock
 from core.errors import Invalid, NotAuthenticated, NotFound
 from core.rotation import USE_PRECISION, AddedSecret, AlreadyReplaced, NewSecret
-from developers.acting import as_developer
+from developers.acting import as_developer, as_developer_in_session
 from developers.api_keys import (
     MAX_API_KEYS,
     create_api_key,
@@ -20,12 +21,13 @@ from developers.api_keys import (
 )
 from developers.errors import OrganizationSuspended
 from developers.models import ApiKey, Developer
+from developers.roles import Role, RoleInsufficient
 from developers.selectors import api_keys_for_developer
 from developers.services import suspend_organization
 from tests.constants import MOMENT, NOON
 from tests.log import log_entries, log_entry
 from tests.threads import race
-from tests.world import ANONYMOUS, developer_for_api_key, make_developer
+from tests.world import ANONYMOUS, developer_for_api_key, make_agent, make_developer, make_user
 
 DAY = 86_400
 
@@ -221,3 +223,141 @@ def test_the_last_use_is_recorded_once_per_ten_minutes(create: Any) -> None:
             clock.move_to(NOON + step)
             developer_for_api_key(key.value)
             assert ApiKey.objects.get(name="laptop").last_used_at == seen
+
+
+def join(owner: Developer, role: Role, email: str) -> Developer:
+    return Developer.objects.create(user=make_user(email), organization=owner.organization, role=role)
+
+
+def acting(developer: Developer, role: str = "") -> Any:
+    """Return what identifies the developer, or their key with this role, to the services."""
+    return {"actor": as_developer(ANONYMOUS, developer, role=role), "developer": developer}
+
+
+def test_a_key_has_at_most_the_role_of_its_maker_and_by_default_the_same(developer: Developer) -> None:
+    auditor = join(developer, Role.AUDITOR, "audit@example.com")
+    for who, role in ((acting(auditor), "auditor"), (acting(developer, "developer"), "developer")):
+        assert create_api_key(**who, name=role).row.role == role
+        with pytest.raises(RoleInsufficient, match=f"role admin requires that role. The role here is {role}"):
+            create_api_key(**who, name="more", role="admin")
+    key = create_api_key(**acting(developer), name="siem", role="auditor").row
+    assert (key.role, metadata_of(key)["role"]) == ("auditor", "auditor")
+
+
+def metadata_of(key: ApiKey) -> Any:
+    (found,) = [
+        entry.content["metadata"]
+        for entry in map(log_entry, log_entries(event="api_key.created").values_list("pk", flat=True))
+        if entry.content["metadata"]["keyId"] == key.id
+    ]
+    return found
+
+
+def test_a_key_reaches_only_agents_of_its_organization(developer: Developer, create: Any) -> None:
+    own, gone, foreign = make_agent(developer), make_agent(developer), make_agent(make_developer("rival@example.com"))
+    Agent.objects.filter(pk=gone.pk).update(deleted_at=clock.now())
+    key = create(name="ci", agent_ids=[own.id, own.id]).row
+    assert key.agent_ids == metadata_of(key)["agentIds"] == [own.id]
+    for ids in ([], [own.id, foreign.id], [gone.id], ["agt_1"], [f"agt_{number}" for number in range(21)]):
+        with pytest.raises(Invalid) as refused:
+            create(name="other", agent_ids=ids)
+        assert [error.field for error in refused.value.errors] == ["agentIds"]
+
+
+def test_a_rotated_key_keeps_its_role_and_agents_but_gains_none_of_the_caller(
+    developer: Developer, actor: Any, create: Any
+) -> None:
+    agent = make_agent(developer)
+    limited = create(name="ci", role="developer", agent_ids=[agent.id], lifetime_seconds=DAY).row
+    new = rotate_api_key(actor=actor, developer=developer, key_id=limited.id).row
+    assert (new.role, new.agent_ids, new.lifetime_seconds) == ("developer", [agent.id], DAY)
+    by_key = acting(developer, "developer")
+    assert rotate_api_key(**by_key, key_id=new.id).row.role == "developer"
+    owners = create(name="owner's").row
+    for act in (partial(rotate_api_key, key_id=owners.id), partial(revoke_api_key, key_id=owners.id), rotate_api_key):
+        with pytest.raises(RoleInsufficient, match="A key with the role owner requires that role"):
+            act(**by_key)
+    assert not ApiKey.objects.get(pk=owners.id).is_replaced
+    Developer.objects.filter(pk=developer.pk).update(role=Role.AUDITOR)
+    developer.refresh_from_db()
+    assert rotate_api_key(**acting(developer), key_id=owners.id).row.role == "auditor"
+
+
+def test_one_key_for_several_has_the_greatest_of_their_roles_and_all_agents(developer: Developer, create: Any) -> None:
+    ApiKey.objects.all().delete()
+    create(name="siem", role="auditor")
+    create(name="ci", role="developer", agent_ids=[make_agent(developer).id])
+    new = rotate_api_key(**acting(developer)).row
+    assert (new.role, new.agent_ids, new.developer) == ("developer", None, developer)
+
+
+YEAR = 365 * DAY
+
+
+def test_a_key_of_an_organization_ends_within_a_year_and_has_at_most_the_role_of_a_developer(
+    developer: Developer, create: Any
+) -> None:
+    own = partial(create, owned_by_organization=True)
+    key = own(name="ci").row
+    assert (key.developer, key.made_by, key.role) == (None, developer, "developer")
+    assert key.expires_at - key.created_at == timedelta(seconds=YEAR)
+    assert metadata_of(key) == {
+        "developerId": developer.id,
+        "keyId": key.id,
+        "name": "ci",
+        "role": "developer",
+        "ownedByOrganization": True,
+        "lifetimeSeconds": YEAR,
+    }
+    for field, wrong in (
+        ("expiresInSeconds", {"lifetime_seconds": YEAR + 1}),
+        ("role", {"role": "admin"}),
+        ("name", {"name": "ci"}),
+    ):
+        with pytest.raises(Invalid) as refused:
+            own(**{"name": "other", **wrong})
+        assert [error.field for error in refused.value.errors] == [field]
+    for number in range(MAX_API_KEYS - 1):
+        own(name=f"place {number}", role="auditor")
+    with pytest.raises(Invalid, match="An organization can have at most 10 API keys of its own"):
+        own(name="one more")
+    create(name="ci")  # own keys have a limit and names of their own
+
+
+def test_only_admins_create_rotate_and_revoke_the_keys_of_an_organization(developer: Developer, create: Any) -> None:
+    key = create(name="ci", owned_by_organization=True).row
+    for caller in (acting(join(developer, Role.DEVELOPER, "d@example.com")), acting(developer, "developer")):
+        with pytest.raises(RoleInsufficient, match="requires the role owner or admin"):
+            create_api_key(**caller, name="mine", owned_by_organization=True)
+        for act in (rotate_api_key, revoke_api_key):
+            with pytest.raises(RoleInsufficient, match="requires the role owner or admin"):
+                act(**caller, key_id=key.id)
+    admin = acting(join(developer, Role.ADMIN, "a@example.com"))
+    new = rotate_api_key(**admin, key_id=key.id).row
+    assert (new.developer, new.made_by, new.role) == (None, admin["developer"], "developer")
+    assert new.expires_at - new.created_at == timedelta(seconds=YEAR)
+    assert developer.api_keys.count() == 1  # a rotation of all own keys leaves it alone, too
+    rotate_api_key(**admin)
+    revoke_api_key(**admin, key_id=new.id)
+    with pytest.raises(NotFound):
+        revoke_api_key(**acting(make_developer("rival@example.com")), key_id=create(name="x").row.id)
+
+
+def test_owners_and_admins_are_mailed_about_a_key_of_the_organization(developer: Developer) -> None:
+    admin = join(developer, Role.ADMIN, "a@example.com")
+    join(developer, Role.DEVELOPER, "d@example.com")
+    gone = join(developer, Role.OWNER, "gone@example.com")
+    Developer.objects.filter(pk=gone.pk).update(ended_at=clock.now())
+    Notice.objects.all().delete()
+    session = as_developer_in_session(ANONYMOUS, admin, clock.now())
+    key = create_api_key(actor=session, developer=admin, name="ci", owned_by_organization=True).row
+    assert mailed() == [("a@example.com", "credential_made"), ("dev@example.com", "organization_key_made")]
+    rotate_api_key(**acting(admin), key_id=key.id)
+    assert mailed() == [("a@example.com", "organization_key_made"), ("dev@example.com", "organization_key_made")]
+
+
+def mailed() -> list[tuple[str, str]]:
+    """Return who is mailed what, and forget it."""
+    found = sorted(Notice.objects.values_list("user__email", "name"))
+    Notice.objects.all().delete()
+    return found

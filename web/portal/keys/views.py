@@ -14,7 +14,7 @@ from core.errors import Invalid
 from core.http import SeeOther
 from developers.api_keys import create_api_key, revoke_api_key, rotate_api_key
 from developers.models import ApiKey, Developer
-from developers.selectors import api_key_of, api_keys_for_developer, current_api_key_of
+from developers.selectors import api_key_within_reach, api_keys_for_developer, current_api_key_within_reach
 from web.forms.fields import PlainField, show_in
 from web.portal.keys.rotating import SecretRow, rotate_named_secret
 from web.requests import once
@@ -64,7 +64,7 @@ def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
 def rotate(request: HttpRequest, developer: Developer, key_id: str) -> HttpResponse:
     return rotate_named_secret(
         request,
-        find=partial(current_api_key_of, developer, key_id),
+        find=partial(current_api_key_within_reach, developer, key_id),
         rotate=partial(rotate_api_key, actor=developer_actor(request, developer), developer=developer, key_id=key_id),
         owner_id=developer.id,
         back_url=reverse("web:api-keys"),
@@ -80,7 +80,7 @@ def revoke(request: HttpRequest, developer: Developer, key_id: str) -> HttpRespo
         messages.success(request, _("Revoked. The API key no longer works."))
         return SeeOther(reverse("web:api-keys"))
     context = {
-        "old": api_key_of(developer, key_id),
+        "old": api_key_within_reach(developer, key_id),
         "title": _("Revoke this API key?"),
         "confirm_label": _("Revoke API key"),
         "back_url": reverse("web:api-keys"),
