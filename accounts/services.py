@@ -16,6 +16,7 @@ from accounts.devices import remember_device
 from accounts.errors import BadCredentials, EmailTaken
 from accounts.models import BrowserSession, KnownAddress, SessionToken, User
 from accounts.selectors import address_is_taken
+from accounts.signals import account_deactivated
 from accounts.throttles import SignInThrottle, has_signed_in_from, remember_address
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
@@ -177,6 +178,7 @@ def deactivate_user(*, actor: Actor, user: User, reason: str) -> None:
         BrowserSession.objects.filter(user_id=user.id).delete()
         if changed:
             _record_activation(Event.USER_DEACTIVATED, actor=actor, user=user, reason=reason)
+            account_deactivated.send(sender=User, user=user, actor=actor, now=clock.now())
 
 
 def reactivate_user(*, actor: Actor, user: User, reason: str) -> None:

@@ -10,3 +10,7 @@ account_reclaimed = Signal()
 # A user's data is erased. Receivers get `user`, `actor` and `now`. They end what depends on the account, clear personal
 # data, and destroy their own keys in the log. They run inside `core.locks.revocation`, like those above.
 account_erased = Signal()
+
+# A user is deactivated, and their sessions have ended. Receivers get `user`, `actor` and `now`. They run inside
+# `core.locks.revocation`, like those above.
+account_deactivated = Signal()

@@ -4,6 +4,7 @@ API keys, client secrets, secrets of resource servers and redirect URIs all outl
 what an API key created outlives the key. So each records its creator and the time.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -12,6 +13,7 @@ from typing import Any
 from django.db.models import DateTimeField, F, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Concat
 
+from accounts.models import User
 from accounts.services import hold_account
 from agents.models import AddedRedirectUri, Agent, ClientSecret
 from agents.redirect_changes import keep_only
@@ -26,6 +28,8 @@ from core.rotation import live
 from developers.acting import as_developer
 from developers.credential_mails import Made
 from developers.models import ApiKey, Developer
+from developers.roles import Right, may
+from developers.selectors import memberships_of
 from developers.services import record_developer
 from resources.models import ResourceServerSecret
 
@@ -55,7 +59,10 @@ class IssuedList:
 
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """What the developer has created since a moment and still works."""
+    """What members have created since a moment and still works.
+
+    What a member can no longer change is not theirs to end: of those whose role is too low, only the API keys count.
+    """
 
     keys: QuerySet[ApiKey]
     secrets: QuerySet[ClientSecret]
@@ -63,10 +70,12 @@ class _Rows:
     uris: QuerySet[AddedRedirectUri]
 
     @classmethod
-    def of(cls, developer: Developer, since: datetime) -> "_Rows":
-        made, works = {"made_by": developer, "created_at__gte": since}, live(clock.now())
+    def of(cls, members: Iterable[Developer], since: datetime) -> "_Rows":
+        ids = {member.id: may(member.role, Right.DEVELOP) for member in members}
+        developers = [member for member, is_developer in ids.items() if is_developer]
+        made, works = {"made_by__in": developers, "created_at__gte": since}, live(clock.now())
         return cls(
-            keys=developer.api_keys.filter(works, created_at__gte=since),
+            keys=ApiKey.objects.filter(works, developer__in=[*ids], created_at__gte=since),
             secrets=ClientSecret.objects.filter(works, **made).select_related("agent"),
             server_secrets=ResourceServerSecret.objects.filter(works, **made).select_related("resource_server"),
             uris=AddedRedirectUri.objects.filter(agent__deleted_at=None, **made).select_related("agent"),
@@ -98,30 +107,32 @@ class _Rows:
         return sum(rows.count() for rows in (self.keys, self.secrets, self.server_secrets, self.uris))
 
 
-def issued_since(developer: Developer, since: datetime, most: int = MAX_LISTED) -> IssuedList:
-    """Return what was created with the developer's account at or after `since` and still works, newest first."""
-    rows = _Rows.of(developer, since)
+def issued_since(user: User, since: datetime, most: int = MAX_LISTED) -> IssuedList:
+    """Return what was created with the user's account at or after `since` and still works, newest first."""
+    rows = _Rows.of(memberships_of(user), since)
     items = rows.newest(most)
     return IssuedList(items, len(items) if len(items) < most else rows.count())
 
 
-def end_issued(*, actor: Actor, developer: Developer, since: datetime) -> int:
-    """End what was created with the developer's account at or after `since`. Return the number of credentials.
+def end_issued(*, actor: Actor, user: User, since: datetime) -> int:
+    """End what was created with the user's account at or after `since`. Return the number of credentials.
 
     This requires no recent sign-in because, like a revocation, it only takes access away. Raises `NotAuthenticated` if
     the account has changed.
     """
     with revocation():
-        hold_account(developer.user)
-        return end_issued_in_revocation(actor=actor, developer=developer, since=since)
+        hold_account(user)
+        return end_issued_in_revocation(actor=actor, user=user, since=since)
 
 
-def end_issued_in_revocation(*, actor: Actor, developer: Developer, since: datetime) -> int:
+def end_issued_in_revocation(*, actor: Actor, user: User, since: datetime) -> int:
     """Do the same within a revocation that has locked the account. Consents must be locked after this."""
-    held = Developer.objects.select_for_update(of=("self",)).select_related("user").get(pk=developer.pk)
-    actor = as_developer(actor, held)
-    rows = _Rows.of(held, since)
-    return _end_keys(actor, held, rows) + _end_server_secrets(actor, rows) + _end_of_agents(actor, rows)
+    held = list(memberships_of(user).select_for_update(of=("self",)))
+    return sum(_end_of(as_developer(actor, member), member, _Rows.of([member], since)) for member in held)
+
+
+def _end_of(actor: Actor, member: Developer, rows: _Rows) -> int:
+    return _end_keys(actor, member, rows) + _end_server_secrets(actor, rows) + _end_of_agents(actor, rows)
 
 
 def _end_keys(actor: Actor, developer: Developer, rows: _Rows) -> int:

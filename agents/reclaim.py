@@ -1,4 +1,4 @@
-"""Suspend a sole developer's agents when the owner of the email address reclaims the account."""
+"""Suspend the agents of a user's own organizations when the owner of the email address reclaims the account."""
 
 from datetime import datetime
 from typing import Any
@@ -8,24 +8,22 @@ from django.dispatch import receiver
 from accounts.models import User
 from accounts.signals import account_reclaimed
 from agents.models import Agent, ClientSecret
-from agents.selectors import agents_for_organization
 from agents.services import record_agent
 from audit.events import Event
 from core.actor import Actor
 from core.rotation import live
-from developers.selectors import sole_organization
+from developers.selectors import sole_organizations
 
 
 @receiver(account_reclaimed)
 def suspend_agents(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
-    """Suspend every agent and expire its secrets. The owner can reactivate an agent and create a new secret.
+    """Suspend every agent of the organizations without other members, and expire its secrets.
 
-    `agents.services.update_agent` then drops the redirect URIs that it has now.
+    The owner can reactivate an agent and create a new secret. `agents.services.update_agent` then drops the
+    redirect URIs that it has now.
     """
-    organization = sole_organization(user)
-    if organization is None:
-        return
-    agents = list(agents_for_organization(organization.id).select_for_update(of=("self",)).order_by("pk"))
+    rows = Agent.objects.filter(organization__in=sole_organizations(user), deleted_at=None)
+    agents = list(rows.select_for_update(of=("self",)).order_by("pk"))
     for agent in agents:
         Agent.objects.filter(pk=agent.pk).update(status=Agent.Status.SUSPENDED, reclaimed_at=now, updated=now)
         ClientSecret.objects.filter(live(now), agent=agent).update(expires_at=now)

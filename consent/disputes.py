@@ -20,7 +20,6 @@ from consent.pausing import pause_agent, pause_all_agents
 from consent.services import revoke_consent
 from core.actor import Actor
 from core.locks import revocation
-from developers.selectors import developer_for_user
 
 
 class Stop(StrEnum):
@@ -57,9 +56,8 @@ def dispute_activity(
         report = earlier.id if earlier else _report(actor, held, entry, consent)
         if kept_key is not None:
             end_other_sessions(actor=actor, user=held, kept_key=kept_key)
-        developer = developer_for_user(held) if issued_since else None
-        if developer and issued_since:
-            end_issued_in_revocation(actor=actor, developer=developer, since=issued_since)
+        if issued_since:
+            end_issued_in_revocation(actor=actor, user=held, since=issued_since)
         # Last, because it takes the lock of revocations.
         with suppress(NotConnected, ConsentAlreadyDecided):
             _stop(actor, held, consent, stop)

@@ -56,7 +56,8 @@ def hold_developer(actor: Actor) -> None:
 
 def _hold_member(actor: Actor) -> None:
     rows = Developer.objects.select_related("user", "organization")
-    locked = rows.select_for_update(no_key=True, of=("self", "user", "organization"))
+    # In this order: who ends a membership holds the organization before it.
+    locked = rows.select_for_update(no_key=True, of=("user", "organization", "self"))
     held = locked.filter(pk=actor.id, ended_at=None).first()
     is_same = held is not None and constant_time_compare(held.user.get_session_auth_hash(), actor.account_state)
     if held is None or not is_same or not held.user.is_active:

@@ -5,4 +5,5 @@ class DevelopersConfig(AppConfig):
     name = "developers"
 
     def ready(self) -> None:
-        from developers import credential_mails, domain_mails, erasure  # noqa: F401  register emails, connect a receiver
+        # Register emails, connect receivers.
+        from developers import credential_mails, domain_mails, erasure, member_mails, succession  # noqa: F401

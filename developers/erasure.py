@@ -1,4 +1,4 @@
-"""End what a developer runs alone when their account is erased."""
+"""End a user's memberships when their account is erased, and what they run alone."""
 
 import re
 from datetime import datetime
@@ -9,12 +9,15 @@ from django.dispatch import receiver
 from accounts.models import User
 from accounts.signals import account_erased
 from audit.entries.personal_keys import destroy_keys
+from audit.events import Event
 from core.actor import Actor
-from core.rotation import live
 from developers.domains import release_domain
-from developers.models import Developer, DomainClaim, Organization
-from developers.selectors import sole_organization
-from developers.services import suspend_held_organization
+from developers.members import end_held
+from developers.models import DomainClaim, Organization
+from developers.roles import Role
+from developers.selectors import all_memberships_of, memberships_of, sole_organizations
+from developers.services import hold_organizations, suspend_held_organization
+from developers.succession import ensure_owner
 
 CLOSED = "Its only developer erased their account."
 NEUTRAL_NAME = "Former developer"
@@ -22,26 +25,34 @@ NEUTRAL_NAME = "Former developer"
 
 @receiver(account_erased)
 def end_developer(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> list[str]:
-    """Expire the user's API keys, and suspend an organization without other developers, which stops all it runs.
+    """End the user's memberships, and close the organizations that have no other member.
 
-    An organization that is called after the user gets a neutral name, and one without others no contact. The names of
-    agents, services and policies are the organization's own, and users need them to recognize in their log what they
-    allowed. Return the subjects of the keys that are destroyed.
+    An organization without an active owner gets its oldest admin as owner. One that is called after an owner gets a
+    neutral name. The names of agents, services and policies are the organization's own, and users need them to
+    recognize in their log what they allowed. Return the subjects of the keys that are destroyed: those of memberships
+    that ended earlier, too.
     """
-    developer = Developer.objects.filter(user=user).first()
-    if developer is None:
-        return []
-    organization = Organization.objects.select_for_update(no_key=True).get(pk=developer.organization_id)
-    if _is_called_after(user, organization.name):
-        Organization.objects.filter(pk=organization.pk).update(name=NEUTRAL_NAME)
-    if sole_organization(user) is not None:
-        if DomainClaim.objects.filter(organization=organization).exists():
-            release_domain(actor=actor, organization=organization)
-        Organization.objects.filter(pk=organization.pk).update(terms_url="", contact_email="")
-        suspend_held_organization(actor=actor, organization=organization, reason=CLOSED, now=now)
-    developer.api_keys.filter(live(now)).update(expires_at=now)
-    destroy_keys([developer.id])
-    return [developer.id]
+    hold_organizations(memberships_of(user).values_list("organization_id", flat=True))
+    alone = {*sole_organizations(user).values_list("pk", flat=True)}
+    for member in list(memberships_of(user)):
+        if member.role == Role.OWNER and _is_called_after(user, member.organization.name):
+            Organization.objects.filter(pk=member.organization_id).update(name=NEUTRAL_NAME)
+        end_held(actor=actor, member=member, event=Event.MEMBER_LEFT, now=now, reason="account_erased")
+        if member.organization_id in alone:
+            _close(member.organization, actor, now)
+        else:
+            ensure_owner(member.organization, actor=actor, now=now)
+    subjects = list(all_memberships_of(user).values_list("pk", flat=True))
+    destroy_keys(subjects)
+    return subjects
+
+
+def _close(organization: Organization, actor: Actor, now: datetime) -> None:
+    """Suspend an organization without members, which stops all it runs."""
+    if DomainClaim.objects.filter(organization=organization).exists():
+        release_domain(actor=actor, organization=organization)
+    Organization.objects.filter(pk=organization.pk).update(terms_url="", contact_email="")
+    suspend_held_organization(actor=actor, organization=organization, reason=CLOSED, now=now)
 
 
 def _is_called_after(user: User, name: str) -> bool:

@@ -68,6 +68,16 @@ def require(role: str, right: Right) -> None:
         raise insufficient(role, right)
 
 
+def require_covering(role: str, other: str) -> None:
+    """Raise `RoleInsufficient` unless the role may do all that the other one may do."""
+    if not covers(role, other):
+        raise _insufficient(role, [each for each in Role if covers(each, other)])
+
+
 def insufficient(role: str, right: Right) -> RoleInsufficient:
-    permitted = " or ".join(roles_with(right))
+    return _insufficient(role, roles_with(right))
+
+
+def _insufficient(role: str, sufficient: list[Role]) -> RoleInsufficient:
+    permitted = " or ".join(sufficient)
     return RoleInsufficient(f"This requires the role {permitted}. The role here is {Role(role).value}.")

@@ -18,10 +18,14 @@ def find_api_key(value: str) -> ApiKey | None:
     return row
 
 
+def all_memberships_of(user: User) -> QuerySet[Developer]:
+    """Return the user's memberships, oldest first, including those that have ended."""
+    return Developer.objects.select_related("user", "organization").filter(user=user).order_by("id")
+
+
 def memberships_of(user: User) -> QuerySet[Developer]:
     """Return the user's memberships that have not ended, oldest first."""
-    rows = Developer.objects.select_related("user", "organization")
-    return rows.filter(user=user, ended_at=None).order_by("id")
+    return all_memberships_of(user).filter(ended_at=None)
 
 
 def membership_in(user: User, organization_id: str) -> Developer | None:
@@ -40,12 +44,12 @@ def developer_for_user(user: User) -> Developer | None:
     return memberships_of(user).first()
 
 
-def sole_organization(user: User) -> Organization | None:
-    """Return the organization whose only developer is `user`. None if it has other developers or does not exist."""
+def sole_organizations(user: User) -> QuerySet[Organization]:
+    """Return the organizations whose only member is `user`."""
     live_members = Developer.objects.filter(ended_at=None)
     others = live_members.filter(organization=OuterRef("pk")).exclude(user=user)
     mine = live_members.filter(user=user).values("organization")
-    return Organization.objects.filter(~Exists(others), pk__in=mine).first()
+    return Organization.objects.filter(~Exists(others), pk__in=mine)
 
 
 def members_of(organization_id: str) -> QuerySet[Developer]:

@@ -10,6 +10,7 @@ from accounts.mails import Occasion, compose_mail, mails
 from approvals.models import Approval
 from consent.models import Consent
 from developers.credential_mails import Made
+from developers.roles import Role
 from tests.approvals import make_approval
 from tests.world import allow, ask, make_agent, make_developer, make_resource_server, make_user
 
@@ -27,6 +28,7 @@ WITHOUT_BUTTON = {
     "address_removed to the removed one",
     "address_changed to the old one",
     "account_erased",
+    "member_removed",
 }
 
 
@@ -62,6 +64,8 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
         "organization_key_made": {"organization": name, "name": name, "role": "Developer", "maker": ADA},
         "domain_failing": {"domain": name, "until": (AT + timedelta(days=3)).isoformat()},
         "domain_lost": {"domain": name},
+        **{f"member_role_changed: {role}": {"organization": name, "role": role.value} for role in Role},
+        "member_removed": {"organization": name},
         "services_lost": {"domain": name, "identifiers": [f"https://{name}.example/api"] * 10, "others": 2},
     }
     return {key: (_mail_name(key), {"ip": "203.0.113.9", **facts}) for key, facts in found.items()}

@@ -53,6 +53,11 @@ def make_developer(email: str, organization: str = "Acme") -> Developer:
     return become_developer(actor=ANONYMOUS, user=user, name=organization).developer
 
 
+def make_member(developer: Developer, email: str, role: str) -> Developer:
+    """Make a new user a member of the developer's organization."""
+    return Developer.objects.create(user=make_user(email), organization=developer.organization, role=role)
+
+
 def make_agent(developer: Developer, **fields: Any) -> Agent:
     fields = {"name": "SmartMail", "redirect_uris": [CALLBACK], "allowed_scopes": AGENT_SCOPES, **fields}
     actor = as_developer(ANONYMOUS, developer)

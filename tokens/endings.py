@@ -14,7 +14,7 @@ from audit.events import Event
 from core.actor import Actor
 from core.fields import ListsAny
 from core.sweeps import BATCH
-from developers.selectors import sole_organization
+from developers.selectors import sole_organizations
 from resources.models import ResourceServer
 from resources.signals import servers_taken_over
 from tokens.families import record_family
@@ -31,11 +31,8 @@ def end_of_erased(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> 
 
 @receiver(account_reclaimed)
 def end_of_reclaimed(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
-    """End the user's families, and the client-credentials families of the agents of the user's organization."""
-    organization = sole_organization(user)
-    owned = Q(user=user)
-    if organization is not None:
-        owned |= Q(application__organization=organization, user=None)
+    """End the user's families, and the client-credentials families of the agents of the user's own organizations."""
+    owned = Q(user=user) | Q(application__organization__in=sole_organizations(user), user=None)
     _end(owned, actor, now, "account_reclaimed")
 
 

@@ -54,19 +54,19 @@ def make_all(developer: Developer, agent: Agent, name: str) -> str:
 
 
 def kinds(developer: Developer, since: object) -> list[str]:
-    return sorted(one.made for one in issued_since(developer, since).items)  # type: ignore[arg-type]
+    return sorted(one.made for one in issued_since(developer.user, since).items)  # type: ignore[arg-type]
 
 
 def test_what_was_made_since_a_moment_ends_and_what_was_made_before_stays(developer: Developer, agent: Agent) -> None:
     since = clock.now()
     key = make_all(developer, agent, "stolen")
     assert kinds(developer, since) == ["api_key", "client_secret", "redirect_uris", "server_secret"]
-    newest = issued_since(developer, since, 1)
+    newest = issued_since(developer.user, since, 1)
     assert ([one.made for one in newest.items], newest.total) == (["api_key"], 4)
 
-    assert end_issued(actor=as_user(developer.user), developer=developer, since=since) == 4
+    assert end_issued(actor=as_user(developer.user), user=developer.user, since=since) == 4
 
-    assert issued_since(developer, since).total == 0
+    assert issued_since(developer.user, since).total == 0
     assert developer_for_api_key(key) is None
     agent.refresh_from_db()
     assert agent.redirect_uri_list == [CALLBACK]
@@ -85,11 +85,11 @@ def test_what_a_colleague_made_is_neither_listed_nor_ended(
     since = clock.now()
     key = make_all(colleague, agent, "theirs")
 
-    assert issued_since(developer, since).total == 0
-    assert end_issued(actor=as_user(developer.user), developer=developer, since=since) == 0
+    assert issued_since(developer.user, since).total == 0
+    assert end_issued(actor=as_user(developer.user), user=developer.user, since=since) == 0
 
     assert developer_for_api_key(key) == colleague
-    assert issued_since(colleague, since).total == 4
+    assert issued_since(colleague.user, since).total == 4
 
 
 def test_what_a_stolen_key_makes_is_listed_with_it(developer: Developer, agent: Agent) -> None:
@@ -105,7 +105,7 @@ def test_a_request_from_before_a_reset_ends_nothing(developer: Developer, agent:
     reset_password(actor=ANONYMOUS, user=developer.user, password=NEW_PASSWORD)
 
     with pytest.raises(NotAuthenticated):
-        end_issued(actor=as_user(stale.user), developer=stale, since=clock.now() - timedelta(days=1))
+        end_issued(actor=as_user(stale.user), user=stale.user, since=clock.now() - timedelta(days=1))
 
 
 def test_removing_a_redirect_uri_needs_no_recent_sign_in_and_adding_one_does(
@@ -143,7 +143,7 @@ def test_a_request_in_flight_with_an_ended_key_makes_nothing(
     key = make_all(developer, agent, "stolen")
 
     def end_first(access: Access) -> Access:
-        end_issued(actor=as_user(developer.user), developer=developer, since=since)
+        end_issued(actor=as_user(developer.user), user=developer.user, since=since)
         return access
 
     # Between the check of the key and the lock.

@@ -142,10 +142,11 @@ def test_the_log_says_what_ended_and_that_the_person_was_erased(life: Json) -> N
 
     entries = list(Entry.objects.filter(leaf_index__gte=size).order_by("leaf_index"))
     assert [entry.event for entry in entries] == [
-        *(Event.ORGANIZATION_SUSPENDED, Event.CONSENT_DENIED, Event.CONSENT_REVOKED, Event.CONSENT_REVOKED),
+        *(Event.MEMBER_LEFT, Event.ORGANIZATION_SUSPENDED),
+        *(Event.CONSENT_DENIED, Event.CONSENT_REVOKED, Event.CONSENT_REVOKED),
         *(Event.TOKEN_REVOKED, Event.USER_ERASED),
     ]
-    assert [entry.user_id for entry in entries[1:]] == [life["user"]] * 5
+    assert [entry.user_id for entry in entries if entry.event != Event.ORGANIZATION_SUSPENDED] == [life["user"]] * 6
     assert all(entry.sealed is None and entry.content["actor"] == {"kind": "system", "id": None} for entry in entries)
 
 

@@ -3,16 +3,17 @@
 import pytest
 
 from accounts.models import User
+from core import clock
 from developers.acting import as_developer
 from developers.api_keys import rotate_api_key
 from developers.models import Developer
 from developers.selectors import (
     api_keys_for_developer,
     developer_for_user,
-    sole_organization,
+    sole_organizations,
 )
-from developers.services import become_developer
-from tests.world import ANONYMOUS, developer_for_api_key, make_developer, make_user
+from developers.services import add_organization, become_developer
+from tests.world import ANONYMOUS, developer_for_api_key, make_developer, make_member, make_user
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +42,10 @@ def test_a_user_who_is_not_a_developer_has_no_developer_account(developer: Devel
 
 def test_an_organization_with_two_developers_belongs_to_neither_alone(developer: Developer) -> None:
     make_developer("rival@example.com")
-    assert sole_organization(developer.user) == developer.organization
-    colleague = Developer.objects.create(user=make_user("bob@example.com"), organization=developer.organization)
-    assert sole_organization(developer.user) is None
-    assert sole_organization(colleague.user) is None
+    other = add_organization(developer.user, "Other").organization
+    assert {*sole_organizations(developer.user)} == {developer.organization, other}
+    colleague = make_member(developer, "bob@example.com", "auditor")
+    assert list(sole_organizations(developer.user)) == [other]
+    assert not sole_organizations(colleague.user)
+    Developer.objects.filter(pk=colleague.pk).update(ended_at=clock.now())
+    assert sole_organizations(developer.user).count() == 2

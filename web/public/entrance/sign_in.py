@@ -17,7 +17,7 @@ from accounts.models import User
 from accounts.recent import say_undone
 from agents.issued import IssuedList, issued_since
 from core import clock
-from developers.selectors import developer_for_user
+from developers.selectors import memberships_of
 from web.public.entrance.purposes import describe
 from web.public.entrance.waiting import is_consent_page, waiting_agent
 from web.requests.access import page, with_next
@@ -74,8 +74,9 @@ def remember_reset(request: HttpRequest, user: User) -> None:
 def _issued(request: HttpRequest) -> IssuedList | None:
     """Return the recent credentials of the account whose password was just reset. None if it is not a developer's."""
     user = User.objects.filter(pk=request.session.pop(_RESET, None)).first()
-    developer = developer_for_user(user) if user else None
-    return issued_since(developer, clock.now() - timedelta(days=DAYS), MAX_LISTED) if developer else None
+    if user is None or not memberships_of(user).exists():
+        return None
+    return issued_since(user, clock.now() - timedelta(days=DAYS), MAX_LISTED)
 
 
 @require_safe

@@ -20,9 +20,9 @@ from consent.models import Consent
 from consent.selectors import agreed_scopes, consents_for_user
 from core.clock import rfc3339
 from developers.models import ApiKey, Developer
-from developers.selectors import api_keys_for_developer, developer_for_user
+from developers.selectors import all_memberships_of, api_keys_for_developer
 
-FORMAT = "agentgate-data/1"
+FORMAT = "agentgate-data/2"
 # A longer list has only its newest rows, and says so.
 MAX_ROWS = 5_000
 MAX_CHARACTERS = 8_000_000
@@ -41,7 +41,7 @@ def collect(user: User, now: datetime) -> dict[str, Any]:
         ],
         "notifications": {name: getattr(user, field) for field, name in MAILS.items()},
         "secondFactors": _second_factors(user),
-        "developer": _developer(developer_for_user(user)),
+        "memberships": _rows(all_memberships_of(user), _membership),
         "sessions": [_session(one) for one in live_sessions(user, current_key=None)],
         "signedInFrom": {
             "networks": [_time(one) for one in user.known_addresses.values_list("last_seen_at", flat=True)],
@@ -94,13 +94,14 @@ def _use(factor: Authenticator) -> dict[str, str | None]:
     return {"createdAt": rfc3339(factor.created_at), "lastUsedAt": _time(factor.last_used_at)}
 
 
-def _developer(developer: Developer | None) -> dict[str, Any] | None:
-    if developer is None:
-        return None
+def _membership(developer: Developer) -> dict[str, Any]:
     organization = developer.organization
     return {
         "id": developer.id,
+        "role": developer.role,
         "createdAt": rfc3339(developer.created_at),
+        "lastActiveAt": _time(developer.last_active_at),
+        "endedAt": _time(developer.ended_at),
         "organization": {"id": organization.id, "name": organization.name, "isVerified": organization.is_verified},
         "apiKeys": [_api_key(one) for one in api_keys_for_developer(developer)],
     }
@@ -110,6 +111,7 @@ def _api_key(key: ApiKey) -> dict[str, Any]:
     return {
         "id": key.id,
         "name": key.name,
+        "role": key.role,
         "hint": str(key),
         "createdAt": rfc3339(key.created_at),
         "lastUsedAt": _time(key.last_used_at),

@@ -15,7 +15,7 @@ from agents.issued import end_issued, issued_since
 from core import clock
 from core.formats import date_of
 from core.http import SeeOther
-from developers.selectors import developer_for_user
+from developers.selectors import memberships_of
 from web.forms.moments import start_of_day
 from web.requests.access import signed_in, user_actor, user_form
 
@@ -57,18 +57,19 @@ class SinceForm(forms.Form):
 @user_form
 def issued(request: HttpRequest) -> HttpResponse:
     """List what was created since a date, by default 30 days ago. POST ends all of it."""
-    developer = developer_for_user(signed_in(request))
+    user = signed_in(request)
+    is_developer = memberships_of(user).exists()
     form = SinceForm(request.POST if request.method == "POST" else request.GET)
     is_valid = form.is_valid()
-    if request.method == "POST" and is_valid and developer:
-        ended = end_issued(actor=user_actor(request), developer=developer, since=form.moment)
+    if request.method == "POST" and is_valid and is_developer:
+        ended = end_issued(actor=user_actor(request), user=user, since=form.moment)
         text = ngettext("%(number)s credential ended.", "%(number)s credentials ended.", ended)
         messages.success(request, text % {"number": ended})
         return SeeOther(f"{reverse('web:issued')}?since={form.cleaned_data['since']:%Y-%m-%d}")
     context = {
         "form": form,
-        "is_developer": developer is not None,
-        "issued": issued_since(developer, form.moment) if developer and is_valid else None,
+        "is_developer": is_developer,
+        "issued": issued_since(user, form.moment) if is_developer and is_valid else None,
         "since": form.moment if is_valid else None,
     }
     return render(request, "web/user/account/issued.html", context, status=200 if is_valid else 422)

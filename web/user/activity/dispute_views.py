@@ -17,7 +17,7 @@ from core import clock
 from core.errors import NotFound
 from core.formats import date_of
 from core.http import SeeOther
-from developers.selectors import developer_for_user
+from developers.selectors import memberships_of
 from web.forms.moments import start_of_day
 from web.requests.access import signed_in, user_actor, user_form
 from web.user.activity.dispute_form import DisputeForm
@@ -35,12 +35,12 @@ def dispute(request: HttpRequest, entry_id: str) -> HttpResponse:
     consent = current_consent(user, entry.consent_id) if entry.consent_id else None
     is_live = consent is not None and consent.status_at(clock.now()) == Consent.Status.APPROVED
     initial = {"stop": Stop.ALL_AGENTS} if item.event == Event.AGENTS_RESUMED else None
-    developer, day = developer_for_user(user), date_of(entry.timestamp)
+    is_developer, day = memberships_of(user).exists(), date_of(entry.timestamp)
     form = DisputeForm(
         request.POST or None,
         has_connection=is_live,
         is_agents=item.is_call,
-        is_developer=developer is not None,
+        is_developer=is_developer,
         day=day,
         initial=initial,
     )
@@ -53,8 +53,8 @@ def dispute(request: HttpRequest, entry_id: str) -> HttpResponse:
         "form": form,
         "report": find_report(user.id, entry),
         "has_developer": consent is not None and consent.agent.organization_id is not None,
-        "is_developer": developer is not None,
-        "issued": issued_since(developer, since) if developer else None,
+        "is_developer": is_developer,
+        "issued": issued_since(user, since) if is_developer else None,
         "issued_since": since,
         "day": day,
     }

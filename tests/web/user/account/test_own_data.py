@@ -48,7 +48,7 @@ def test_one_file_has_everything_but_secrets(as_ada: Client, ada: User, granted:
     make_approval(granted, context={"recipient": "bob@example.com"})
     opened = open_session(actor=Actor("anonymous", ip="203.0.113.9", user_agent="curl/8"), user=ada)
     data = download(as_ada)
-    assert data["format"] == "agentgate-data/1"
+    assert data["format"] == "agentgate-data/2"
     assert (data["account"]["id"], data["account"]["email"], data["account"]["name"]) == (ada.id, ada.email, "Ada")
     assert data["emailAddresses"][0]["email"] == ada.email
     assert data["notifications"] == {"approvalMails": True, "grantMails": True, "deviceMails": True}
@@ -86,9 +86,15 @@ def test_it_has_the_ways_to_sign_in_and_no_secret_of_them(as_ada: Client, ada: U
     assert secret not in text
 
 
-def test_it_has_the_organization_and_keys_of_a_developer(developer: Developer) -> None:
+def test_it_has_all_memberships_with_their_keys(developer: Developer) -> None:
+    earlier = Developer.objects.create(
+        user=developer.user, organization=developer.organization, role="auditor", ended_at=clock.now()
+    )
     data = download(enter_password(developer.user.email))
-    found = data["developer"]
+    found, past = data["memberships"]["items"]
+    assert (past["id"], past["role"], past["apiKeys"]) == (earlier.id, "auditor", [])
+    assert past["endedAt"]
+    assert (found["role"], found["endedAt"]) == ("owner", None)
     assert (found["id"], found["organization"]["id"]) == (developer.id, developer.organization_id)
     assert found["organization"]["name"] == "Acme Robotics"
     (key,) = ApiKey.objects.filter(developer=developer)
@@ -97,7 +103,7 @@ def test_it_has_the_organization_and_keys_of_a_developer(developer: Developer) -
 
 
 def test_a_user_without_a_developer_account_has_none(as_ada: Client) -> None:
-    assert download(as_ada)["developer"] is None
+    assert download(as_ada)["memberships"]["items"] == []
 
 
 def test_it_is_a_file_that_no_cache_keeps(as_ada: Client) -> None:

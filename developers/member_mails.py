@@ -1,0 +1,42 @@
+"""The emails to members whose role has changed, or whom another member has removed."""
+
+from django.utils.translation import gettext as _
+
+from accounts.mail_text import Foreign, Words
+from accounts.mails import Content, Link, Occasion, mail
+from developers.roles import Role
+
+MAX_NAME = 200
+MAY = {
+    Role.OWNER: _("Owners may do everything, including deleting the organization."),
+    Role.ADMIN: _("Admins may do what developers may do, and manage members, invitations and the domain."),
+    Role.DEVELOPER: _("Developers may change agents, secrets, policies and resource servers."),
+    Role.AUDITOR: _("Auditors may read and export everything, but change nothing."),
+}
+
+
+@mail("member_role_changed", in_english=True)
+def member_role_changed(occasion: Occasion) -> Content:
+    organization, role = Foreign(occasion.facts["organization"], most=MAX_NAME), Role(occasion.facts["role"])
+    return Content(
+        subject=Words(_("Your role in %(organization)s has changed"), organization=organization),
+        intro=[
+            Words(_("Your role in %(organization)s is now %(role)s."), organization=organization, role=role.value),
+            MAY[role],
+            _("Your API keys of this organization may do no more than that."),
+        ],
+        button=Link.to(_("Open the developer portal"), "web:developer"),
+    )
+
+
+@mail("member_removed", in_english=True)
+def member_removed(occasion: Occasion) -> Content:
+    organization = Foreign(occasion.facts["organization"], most=MAX_NAME)
+    return Content(
+        subject=Words(_("You were removed from %(organization)s"), organization=organization),
+        intro=[
+            Words(_("You are no longer a member of %(organization)s on AgentGate."), organization=organization),
+            _("Your API keys of this organization have ended. Your account is unchanged."),
+        ],
+        after=[_("If you think that this is a mistake, ask an owner or admin of the organization.")],
+    )
