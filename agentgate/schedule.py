@@ -48,6 +48,8 @@ SCHEDULE: dict[str, Any] = {
     "count-log": _entry("insights.tasks.count_log", OFTEN),
     "sweep-rollups": _entry("insights.tasks.sweep_rollups", HOUR),
     "check-domains": _entry("developers.tasks.check_domains", SELDOM),
+    "delete-organizations": _entry("developers.tasks.delete_organizations", SELDOM),
+    "delete-agents": _entry("agents.tasks.delete_agents", SELDOM),
     "destroy-old-keys": _daily("audit.tasks.destroy_old_keys", hour=2),
     "archive-month": _daily("audit.tasks.archive_month", hour=3),
 }

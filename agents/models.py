@@ -101,6 +101,7 @@ class Agent(AbstractApplication):
         """Return why the agent may not act. None if it may."""
         return find_stopper(
             organization_suspended=self.organization is not None and not self.organization.may_act,
+            organization_stopped=self.organization is not None and self.organization.is_stopped,
             is_stopped=self.is_stopped,
             status=self.status,
         )

@@ -40,6 +40,12 @@ def all_agents_of_organization(organization_id: str) -> QuerySet[Agent]:
     return Agent.objects.filter(organization_id=organization_id).order_by("-id")
 
 
+def agents_of_deleted_organizations() -> QuerySet[Agent]:
+    """Return the agents that are left of deleted organizations, for a sweep."""
+    deleted = Organization.objects.filter(deletes_at__lte=clock.now(), deleted_at__isnull=False)
+    return Agent.objects.filter(organization__in=deleted, deleted_at=None)
+
+
 def agents_known_to(organization_id: str) -> QuerySet[Agent]:
     """Return the agents whose names the organization may see: its own, including deleted ones, and stock clients.
 

@@ -29,7 +29,7 @@ from core.rotation import add_secret, note_use
 from core.wording import Filled
 from developers.acting import hold_developer, maker, require_recent_session
 from developers.credential_mails import Made, mail_about_credential
-from developers.errors import OrganizationSuspended
+from developers.errors import OrganizationStopped, OrganizationSuspended
 from developers.models import Organization
 from developers.services import hold_organizations
 from limits.throttle import Subject, Throttle, throttle_client_failure
@@ -188,11 +188,13 @@ def lock_own_agent(actor: Actor, agent: Agent) -> Agent:
 
 
 def require_may_act(agent: Agent) -> None:
-    """Raise `EverythingStopped`, `OrganizationSuspended` or `AgentSuspended` if the agent may not act."""
+    """Raise `EverythingStopped` or, if the agent may not act, the error that says who has stopped it."""
     require_running()
     stopper = agent.stopped_by
     if stopper is Stopper.ORGANIZATION:
         raise OrganizationSuspended(stopper.value)
+    if stopper is Stopper.MEMBERS:
+        raise OrganizationStopped(stopper.value)
     if stopper is not None:
         raise AgentSuspended(stopper.value)
 

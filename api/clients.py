@@ -16,7 +16,9 @@ from core.actor import Actor
 from core.errors import DomainError, NotAuthenticated
 from core.http import BASIC_CHALLENGE, BasicCredential, read_basic
 from developers.services import require_organization
+from resources.audiences import SUSPENDED
 from resources.authentication import authenticate_resource_server
+from resources.errors import ServiceSuspended
 from resources.models import ResourceServer
 
 SERVER_PREFIX = "res_"
@@ -98,6 +100,8 @@ class ProgramOrUserEndpoint(UserEndpoint):
     def _identify_server(self, basic: BasicCredential) -> None:
         self.server = authenticate_resource_server(actor=self.actor, server_id=basic.name, secret=basic.secret)
         require_organization(self.server.organization)
+        if not self.server.organization.serves:
+            raise ServiceSuspended(SUSPENDED)
         self.actor = self.actor.acting_as("service", self.server.id)
 
     def _identify_agent(self, basic: BasicCredential) -> None:

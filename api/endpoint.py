@@ -37,7 +37,7 @@ from developers.access import Access, NotMember, OrganizationRequired, access_of
 from developers.acting import as_developer_in_session, as_key
 from developers.refusals import record_refusal
 from developers.roles import RoleInsufficient
-from developers.services import require_organization
+from developers.services import require_kept, require_organization
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 ORGANIZATION_HEADER = "X-Organization"
@@ -208,11 +208,13 @@ class DeveloperEndpoint(Endpoint):
         return require_unsuspended(access)
 
     def _permit(self) -> None:
-        """Raise `RoleInsufficient` or `KeyLimited`."""
+        """Raise `RoleInsufficient`, `KeyLimited`, or `OrganizationDeleting` for a change."""
         requested = self._requested
         self.access.require(requested.required_right)
         if not requested.about_agents:
             self.access.require_unlimited()
+        if self.request.method != "GET" and not requested.while_deleting:
+            require_kept(self.access.organization)
 
     def handle_exception(self, exc: Exception) -> Response:
         """Log that the role does not permit the request, also if a service found that out."""

@@ -36,6 +36,7 @@ class operation:  # noqa: N801  it is a decorator
     `accepted` is the model of a 202, `unavailable` that of a 503 that is not a problem. `errors` are its specific
     errors; common ones are added. `repeatable` means that it honours `Idempotency-Key`. Those of a developer's endpoint
     say which `right` the caller needs, and whether it is `about_agents`, so that keys limited to some agents reach it.
+    `while_deleting` means that one that is not a GET also works in an organization that is being deleted.
     """
 
     name: str
@@ -51,6 +52,7 @@ class operation:  # noqa: N801  it is a decorator
     repeatable: bool = False
     right: Right | None = None
     about_agents: bool = False
+    while_deleting: bool = False
     request_example: Any = None
     body: ModelType | None = field(init=False)
     query: ModelType | None = field(init=False)

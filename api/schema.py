@@ -30,7 +30,7 @@ from core.errors import Forbidden, Invalid, NotAuthenticated, NotFound, Throttle
 from core.http import BASIC_CHALLENGE
 from core.idempotency import MAX_KEY_LENGTH, IdempotencyKeyReused
 from developers.access import KeyLimited, NotMember, OrganizationRequired
-from developers.errors import OrganizationSuspended
+from developers.errors import OrganizationDeleting, OrganizationSuspended
 from developers.roles import RoleInsufficient
 
 PATH_ID = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,128}$"}
@@ -189,6 +189,8 @@ class AutoSchema(SpectacularSchema):
             yield Forbidden
             if self.method not in ("GET", "HEAD"):
                 yield CsrfFailed
+        if isinstance(self.view, DeveloperEndpoint) and self.method != "GET" and not self.operation.while_deleting:
+            yield OrganizationDeleting
 
     def _path_names(self) -> list[str]:
         return [piece[1:-1] for piece in self.path.split("/") if piece.startswith("{")]

@@ -29,7 +29,7 @@ ACTING_AGENT = Columns(
     "status",
     "stopped_at",
 )
-ORGANIZATION = Columns(Organization, "organization", "id", "suspended_at")
+ORGANIZATION = Columns(Organization, "organization", "id", "suspended_at", "stopped_at", "deletes_at")
 PERSON = Columns(User, "person", "id", "is_active")
 
 _JOINS = """
@@ -41,7 +41,9 @@ _JOINS = """
 SERVICES = {
     # Without LIMIT, the plan for a statement with any values could read all resource servers.
     "postgresql": """(
-        SELECT jsonb_agg(jsonb_build_array(server.identifier, owner.id, owner.suspended_at IS NULL))
+        SELECT jsonb_agg(jsonb_build_array(
+            server.identifier, owner.id, owner.suspended_at IS NULL AND owner.deletes_at IS NULL
+        ))
         FROM jsonb_each_text({owners}) AS wanted (identifier, organization_id)
         CROSS JOIN LATERAL (
             SELECT found.identifier, found.organization_id FROM resources_resourceserver AS found
@@ -50,7 +52,9 @@ SERVICES = {
         JOIN developers_organization AS owner ON owner.id = server.organization_id
     )""",
     "sqlite": """(
-        SELECT json_group_array(json_array(server.identifier, owner.id, owner.suspended_at IS NULL))
+        SELECT json_group_array(
+            json_array(server.identifier, owner.id, owner.suspended_at IS NULL AND owner.deletes_at IS NULL)
+        )
         FROM json_each({owners}) AS wanted
         CROSS JOIN resources_resourceserver AS server
             ON server.identifier = wanted.key AND server.organization_id = wanted.value

@@ -10,6 +10,13 @@ from consent.statuses import ConsentStatus
 from decisions.facts import ServiceFacts, TokenFacts
 from decisions.requests import Reason
 
+STOPS = {
+    Stopper.ORGANIZATION: Reason.ORGANIZATION_SUSPENDED,
+    Stopper.MEMBERS: Reason.ORGANIZATION_STOPPED,
+    Stopper.ADMINISTRATOR: Reason.AGENT_SUSPENDED,
+    Stopper.DEVELOPER: Reason.AGENT_SUSPENDED,
+}
+
 
 def first_reason(
     token: TokenFacts,
@@ -45,11 +52,11 @@ def missing_scopes(token: TokenFacts, required_scopes: Sequence[str]) -> tuple[s
 
 def _find_stop(token: TokenFacts, service: ServiceFacts | None) -> Reason | None:
     # All requests for the services of a suspended organization are denied, including those of anonymous callers.
-    if token.is_everything_stopped or (service is not None and service.is_organization_suspended):
+    if token.is_everything_stopped or (service is not None and service.is_suspended):
         return Reason.SERVICE_SUSPENDED
     stopper = token.stopper
     if stopper is not None:
-        return Reason.ORGANIZATION_SUSPENDED if stopper is Stopper.ORGANIZATION else Reason.AGENT_SUSPENDED
+        return STOPS[stopper]
     if token.user_id is not None and not token.is_user_active:
         return Reason.USER_INACTIVE
     return None

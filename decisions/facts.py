@@ -52,6 +52,7 @@ class TokenFacts(NamedTuple):
     allowed_scopes: str
     organization_id: str | None
     is_organization_suspended: bool | None
+    is_organization_stopped: bool | None
     policy_version: str | None
     is_everything_stopped: bool
 
@@ -79,6 +80,7 @@ class TokenFacts(NamedTuple):
         """Why the agent may not act, or None if it may."""
         return find_stopper(
             organization_suspended=bool(self.is_organization_suspended),
+            organization_stopped=bool(self.is_organization_stopped),
             is_stopped=self.is_agent_stopped,
             status=self.agent_status,
         )
@@ -123,12 +125,12 @@ class AgentFacts(NamedTuple):
 
 
 class ServiceFacts(NamedTuple):
-    """A resource server and its current organization."""
+    """A resource server and its current organization. It `is_suspended` if that is suspended or being deleted."""
 
     server_id: str
     identifier: str
     organization_id: str
-    is_organization_suspended: bool
+    is_suspended: bool
     policy_version: str
 
     def accepts(self, audience: Collection[str], owners: Mapping[str, str], organization_id: str | None) -> bool:
@@ -149,7 +151,7 @@ class CallerFacts(NamedTuple):
     server_id: str
     identifier: str
     organization_id: str
-    is_organization_suspended: bool
+    is_suspended: bool
     policy_version: str
 
     def is_live_at(self, now: datetime) -> bool:

@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TOKEN_REVOKED = "token_revoked"
     SERVICE_SUSPENDED = "service_suspended"
     ORGANIZATION_SUSPENDED = "organization_suspended"
+    ORGANIZATION_STOPPED = "organization_stopped"
     AGENT_SUSPENDED = "agent_suspended"
     USER_INACTIVE = "user_inactive"
     CONSENT_REVOKED = "consent_revoked"

@@ -81,6 +81,15 @@ REASONS: Mapping[str, Explanation] = {
             "only they can lift that."
         ),
     ),
+    Reason.ORGANIZATION_STOPPED: Explanation(
+        "Organization stopped",
+        _("The agent's organization has stopped all its agents."),
+        "An owner or admin of the organization can lift the stop or, if it is being deleted, an owner can restore it.",
+        _(
+            "Wait, or revoke the access of this agent. Its developer stopped all its agents, and only they can lift "
+            "that."
+        ),
+    ),
     Reason.AGENT_SUSPENDED: Explanation(
         "Agent suspended",
         _("The agent is suspended or stopped."),

@@ -14,7 +14,7 @@ from core.rotation import live
 from developers.access import Access
 from developers.models import ApiKey, Developer, Organization
 from developers.roles import Role, RoleInsufficient, covers, lesser
-from developers.services import require_organization
+from developers.services import require_kept, require_organization
 
 
 def as_developer(actor: Actor, developer: Developer, *, api_key_id: str = "", role: str = "") -> Actor:
@@ -39,22 +39,28 @@ def as_key(actor: Actor, key: ApiKey, access: Access) -> Actor:
     return as_developer(actor, access.developer, api_key_id=key.id, role=access.role)
 
 
-def hold_developer(actor: Actor) -> None:
+def hold_developer(actor: Actor, *, may_be_deleting: bool = False) -> None:
     """Lock the acting developer's account, organization and membership until the transaction ends.
 
     Do the same for a key of an organization, which has neither account nor membership. Ignore other kinds of actors.
-    Raises `OrganizationSuspended`, `RoleInsufficient` if the role has become a lesser one since the credential was
-    checked, and `NotAuthenticated` if the account has changed, or if the membership or the API key has ended since: a
-    request that came earlier must not recreate what has been ended meanwhile.
+    Raises `OrganizationSuspended`, `OrganizationDeleting` unless it `may_be_deleting`, `RoleInsufficient` if the role
+    has become a lesser one since the credential was checked, and `NotAuthenticated` if the account has changed, or if
+    the membership or the API key has ended since: a request that came earlier must not recreate what has been ended
+    meanwhile.
     Danger: call it first in the transaction. Lock accounts before organizations, and organizations before agents.
     """
     if actor.kind == "api_key":
-        _hold_key_of_organization(actor)
+        organization = _hold_key_of_organization(actor)
     elif actor.kind == "developer":
-        _hold_member(actor)
+        organization = _hold_member(actor)
+    else:
+        return
+    require_organization(organization)
+    if not may_be_deleting:
+        require_kept(organization)
 
 
-def _hold_member(actor: Actor) -> None:
+def _hold_member(actor: Actor) -> Organization:
     rows = Developer.objects.select_related("user", "organization")
     # In this order: who ends a membership holds the organization before it.
     locked = rows.select_for_update(no_key=True, of=("user", "organization", "self"))
@@ -66,16 +72,16 @@ def _hold_member(actor: Actor) -> None:
     if actor.api_key_id:
         role = lesser(role, _live_key(actor.api_key_id).role)
     _require_role(actor, role)
-    require_organization(held.organization)
+    return held.organization
 
 
-def _hold_key_of_organization(actor: Actor) -> None:
+def _hold_key_of_organization(actor: Actor) -> Organization:
     rows = Organization.objects.select_for_update(no_key=True, of=("self",))
     organization = rows.filter(api_keys=actor.id or "").first()
     if organization is None:
         _refuse_key()
     _require_role(actor, _live_key(actor.api_key_id).role)
-    require_organization(organization)
+    return organization
 
 
 def _live_key(key_id: str) -> ApiKey:

@@ -6,4 +6,4 @@ class DevelopersConfig(AppConfig):
 
     def ready(self) -> None:
         # Register emails, connect receivers.
-        from developers import credential_mails, domain_mails, erasure, member_mails, succession  # noqa: F401
+        from developers import credential_mails, domain_mails, erasure, member_mails, stop_mails, succession  # noqa: F401

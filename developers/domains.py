@@ -208,8 +208,12 @@ def _lose(actor: Actor, claim: DomainClaim, now: datetime) -> None:
 
 
 def _challenge_holder(claim: DomainClaim) -> None:
-    """Check the proof of the organization that has the domain. If the proof is gone, it loses the domain at once."""
-    holder = DomainClaim.objects.filter(organization__domain=claim.name).exclude(pk=claim.pk).first()
+    """Check the proof of the organization that has the domain. If the proof is gone, it loses the domain at once.
+
+    A deleted organization keeps it.
+    """
+    rows = DomainClaim.objects.filter(organization__domain=claim.name, organization__deleted_at=None)
+    holder = rows.exclude(pk=claim.pk).first()
     if holder is not None:
         found = find_proof(holder.name, holder.token)
         with suppress(NotFound):  # it has removed its claim meanwhile, so the domain is free

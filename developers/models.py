@@ -61,6 +61,11 @@ class Organization(models.Model):
         return self.stopped_at is not None or self.deletes_at is not None
 
     @property
+    def serves(self) -> bool:
+        """Return whether requests to its resource servers can be allowed: not if it is suspended or being deleted."""
+        return self.may_act and self.deletes_at is None
+
+    @property
     def introduces(self) -> bool:
         """Return whether the organization gives its terms or a contact."""
         return bool(self.terms_url or self.contact_email)

@@ -25,15 +25,21 @@ MAX_EMAIL = 254
 
 
 def update_organization(
-    *, actor: Actor, organization: Organization, name: str, terms_url: str, contact_email: str
+    *,
+    actor: Actor,
+    organization: Organization,
+    name: str,
+    terms_url: str | None = None,
+    contact_email: str | None = None,
 ) -> bool:
-    """Change what the organization says about itself. Return False if that was the same before.
+    """Change what the organization says about itself. None changes nothing. Return False if that was the same before.
 
     Administrators verify an organization under its name. Under another name, it is not verified, and has not asked to
     be: an administrator must look again.
     Raises `Invalid`, `Throttled`, and `ReauthenticationRequired` unless the sign-in is recent.
     """
-    wanted = {"name": plain_text(name), "terms_url": terms_url, "contact_email": contact_email}
+    given = {"name": plain_text(name), "terms_url": terms_url, "contact_email": contact_email}
+    wanted = {field: value for field, value in given.items() if value is not None}
     _check(wanted)
     check_name(wanted["name"])
     require_recent_session(actor)
@@ -56,8 +62,8 @@ def update_organization(
 def _check(wanted: Mapping[str, str]) -> None:
     problems = {
         "name": _problem_with_name(wanted["name"]),
-        "terms_url": problem_with_link(wanted["terms_url"]) if wanted["terms_url"] else None,
-        "contact_email": _problem_with_email(wanted["contact_email"]) if wanted["contact_email"] else None,
+        "terms_url": problem_with_link(wanted["terms_url"]) if wanted.get("terms_url") else None,
+        "contact_email": _problem_with_email(wanted["contact_email"]) if wanted.get("contact_email") else None,
     }
     errors = tuple(FieldError(field, problem) for field, problem in problems.items() if problem)
     if errors:

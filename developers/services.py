@@ -27,7 +27,7 @@ from core.names import check_name
 from core.rotation import add_secret
 from core.wording import Filled
 from developers.credential_mails import Made, mail_owner
-from developers.errors import OrganizationSuspended
+from developers.errors import OrganizationDeleting, OrganizationSuspended
 from developers.models import Developer, DomainClaim, Organization
 from developers.roles import Role
 
@@ -145,7 +145,7 @@ def suspend_held_organization(*, actor: Actor, organization: Organization, reaso
     live = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=True)
     changed = bool(live.update(suspended_at=now, suspension_reason=reason))
     if changed:
-        _record_organization(Event.ORGANIZATION_SUSPENDED, actor=actor, organization=organization, reason=reason)
+        record_organization(Event.ORGANIZATION_SUSPENDED, actor=actor, organization=organization, reason=reason)
     return changed
 
 
@@ -155,7 +155,7 @@ def reactivate_organization(*, actor: Actor, organization: Organization, reason:
     stopped = Organization.objects.filter(pk=organization.pk, suspended_at__isnull=False)
     changed = bool(stopped.update(suspended_at=None, suspension_reason=""))
     if changed:
-        _record_organization(Event.ORGANIZATION_REACTIVATED, actor=actor, organization=organization, reason=reason)
+        record_organization(Event.ORGANIZATION_REACTIVATED, actor=actor, organization=organization, reason=reason)
     return changed
 
 
@@ -174,12 +174,12 @@ def verify_organization(*, actor: Actor, organization: Organization, is_verified
     changed = bool(others.update(is_verified=is_verified, verified_with=verified_with))
     if changed:
         DomainClaim.objects.filter(organization=organization).update(review_asked_at=None)
-        _record_organization(
+        record_organization(
             Event.ORGANIZATION_VERIFIED,
             actor=actor,
             organization=organization,
             reason=reason,
-            metadata={"verified": is_verified},
+            verified=is_verified,
         )
     return changed
 
@@ -188,6 +188,13 @@ def require_organization(organization: Organization) -> None:
     """Raise `OrganizationSuspended`, with the time and the administrator's reason, if the organization may not act."""
     if not organization.may_act:
         raise OrganizationSuspended(organization.suspension_notice())
+
+
+def require_kept(organization: Organization) -> None:
+    """Raise `OrganizationDeleting` if an owner has asked to delete the organization."""
+    if organization.deletes_at is not None:
+        text = gettext_noop("It will be deleted on %(when)s. Until then, an owner can restore it.")
+        raise OrganizationDeleting(Filled(text, when=f"{organization.deletes_at:%Y-%m-%d at %H:%M} UTC"))
 
 
 def hold_organizations(ids: Iterable[str | None]) -> None:
@@ -222,18 +229,5 @@ def record_developer(
     record(draft)
 
 
-def _record_organization(
-    event: Event,
-    *,
-    actor: Actor,
-    organization: Organization,
-    reason: str,
-    metadata: dict[str, Any] | None = None,
-) -> None:
-    draft = Draft(
-        event=event,
-        actor=actor,
-        organization_id=organization.id,
-        metadata={"reason": reason, **(metadata or {})},
-    )
-    record(draft)
+def record_organization(event: Event, *, actor: Actor, organization: Organization, **metadata: Any) -> None:
+    record(Draft(event=event, actor=actor, organization_id=organization.id, metadata=metadata))

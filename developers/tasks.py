@@ -1,4 +1,4 @@
-"""Periodic checks of the domains that organizations have proved."""
+"""Periodic checks of the domains that organizations have proved, and the end of deleted organizations."""
 
 import logging
 import time
@@ -9,7 +9,8 @@ from core import clock
 from core.errors import NotFound, Unavailable
 from core.sweeps import SECONDS
 from developers.domains import RETRY_AFTER, recheck_domain
-from developers.models import DomainClaim
+from developers.models import DomainClaim, Organization
+from developers.stopping import finish_deletion
 
 BATCH = 100
 logger = logging.getLogger(__name__)
@@ -21,6 +22,15 @@ def check_domains() -> int:
     deadline = time.monotonic() + SECONDS
     due = DomainClaim.objects.filter(due_at__lte=clock.now()).order_by("due_at")
     return sum(_check(claim) for claim in due[:BATCH] if time.monotonic() < deadline)
+
+
+@shared_task
+def delete_organizations() -> int:
+    """Delete the organizations whose time to be restored is over, for up to `SECONDS`. Return how many."""
+    deadline = time.monotonic() + SECONDS
+    due = Organization.objects.filter(deletes_at__lte=clock.now(), deleted_at=None).order_by("deletes_at")
+    ids = due.values_list("pk", flat=True)[:BATCH]
+    return sum(finish_deletion(organization_id) for organization_id in ids if time.monotonic() < deadline)
 
 
 def _check(claim: DomainClaim) -> bool:

@@ -25,6 +25,7 @@ CODES = {
     "forbidden": "unauthorized_client",
     "agent_suspended": "unauthorized_client",
     "organization_suspended": "unauthorized_client",
+    "organization_stopped": "unauthorized_client",
     "service_suspended": "invalid_target",
     "throttled": "temporarily_unavailable",
     "not_authenticated": "invalid_client",

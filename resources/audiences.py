@@ -43,7 +43,7 @@ class Audience:
 
     @property
     def may_act(self) -> bool:
-        return self.server is None or self.server.organization.may_act
+        return self.server is None or self.server.organization.serves
 
 
 def audience_for_identifier(identifier: str) -> Audience | None:
@@ -67,15 +67,17 @@ def services_of(owners: Iterable[tuple[str, str]]) -> list[Service]:
     if not wanted:
         return []
     servers = ResourceServer.objects.filter(identifier__in={identifier for identifier, _ in wanted})
-    found = servers.values_list("identifier", "organization_id", "organization__suspended_at")
-    services = [Service(identifier, owner, suspended_at is None) for identifier, owner, suspended_at in found]
+    found = servers.select_related("organization").only(
+        "identifier", "organization", "organization__suspended_at", "organization__deletes_at"
+    )
+    services = [Service(server.identifier, server.organization_id, server.organization.serves) for server in found]
     return [service for service in services if (service.identifier, service.organization_id) in wanted]
 
 
 def services_among(audiences: Iterable[Audience]) -> list[Service]:
     """Return the audiences that are services, as they were read."""
     servers = ((audience.identifier, audience.server) for audience in audiences if audience.server)
-    return [Service(identifier, server.organization_id, server.organization.may_act) for identifier, server in servers]
+    return [Service(identifier, server.organization_id, server.organization.serves) for identifier, server in servers]
 
 
 def held_among(audience: Sequence[str], services: Iterable[Service]) -> list[str]:

@@ -40,7 +40,7 @@ class InvalidTarget(DomainError):
 
 
 class ServiceSuspended(Forbidden):
-    """The organization that owns the resource server is suspended."""
+    """The organization that owns the resource server is suspended or being deleted."""
 
     code = "service_suspended"
     title = gettext_noop("The service is suspended")

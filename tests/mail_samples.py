@@ -66,6 +66,9 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
         "domain_lost": {"domain": name},
         **{f"member_role_changed: {role}": {"organization": name, "role": role.value} for role in Role},
         "member_removed": {"organization": name},
+        "organization_stopped": {"organization": name, "by": ADA, "reason": name},
+        "organization_deleting": {"organization": name, "by": ADA, "until": (AT + timedelta(days=7)).isoformat()},
+        "organization_restored": {"organization": name, "by": ADA},
         "services_lost": {"domain": name, "identifiers": [f"https://{name}.example/api"] * 10, "others": 2},
     }
     return {key: (_mail_name(key), {"ip": "203.0.113.9", **facts}) for key, facts in found.items()}

@@ -23,7 +23,7 @@ from core.secrets import digest
 from decisions.requests import Credential
 from developers.acting import as_developer
 from developers.api_keys import use_api_key
-from developers.models import Developer
+from developers.models import Developer, Organization
 from developers.services import become_developer
 from resources.custom_scopes import ScopeDefinition
 from resources.models import ResourceServer
@@ -40,6 +40,12 @@ ANONYMOUS = Actor("anonymous", ip="203.0.113.7", user_agent="tests/1.0")
 
 def as_user(user: User) -> Actor:
     return ANONYMOUS.acting_as("user", user.id)
+
+
+def as_owner(organization: Organization | None) -> Actor:
+    """Return the oldest member of the organization as an actor with an API key."""
+    assert organization is not None
+    return as_developer(ANONYMOUS, organization.developers.earliest("pk"))
 
 
 def developer_for_api_key(value: str) -> Developer | None:

@@ -32,7 +32,8 @@ from approvals.services import approve_approval, deny_approval, revoke_approval
 from core import clock
 from core.errors import Throttled
 from core.messages import MAY_PARK, PARK
-from developers.errors import OrganizationSuspended
+from developers.errors import OrganizationStopped, OrganizationSuspended
+from resources.errors import ServiceSuspended
 
 
 class OneApproval(ProgramOrUserEndpoint):
@@ -45,7 +46,14 @@ class OneApproval(ProgramOrUserEndpoint):
         "after that many seconds, whichever is first. It may come earlier, so read `status`. Only agents with a client "
         "secret can ask.",
         answer=ApprovalOut,
-        errors=(InvalidClient, AgentSuspended, OrganizationSuspended, Throttled),
+        errors=(
+            InvalidClient,
+            AgentSuspended,
+            OrganizationSuspended,
+            OrganizationStopped,
+            ServiceSuspended,
+            Throttled,
+        ),
     )
     def get(self, approval_id: str, query: WaitQuery) -> Response:
         approval = self._approval(approval_id)
@@ -101,6 +109,7 @@ class Approve(UserEndpoint):
             ConnectionInactive,
             AgentSuspended,
             OrganizationSuspended,
+            OrganizationStopped,
             EverythingStopped,
             ReauthenticationRequired,
         ),

@@ -37,7 +37,7 @@ from consent.services import request_consent, require_same_browser, throttle_req
 from core.browser import browser_digest
 from core.http import BASIC_CHALLENGE
 from core.idempotency import Answer
-from developers.errors import OrganizationSuspended
+from developers.errors import OrganizationStopped, OrganizationSuspended
 from resources.errors import InvalidScope, InvalidTarget, ServiceSuspended
 
 
@@ -66,6 +66,7 @@ class Initiate(Endpoint):
             AgentSuspended,
             EverythingStopped,
             OrganizationSuspended,
+            OrganizationStopped,
             ServiceSuspended,
             DuplicateClientCredentials,
         ),
@@ -159,6 +160,7 @@ class Approve(DecideConsent):
             AgentSuspended,
             EverythingStopped,
             OrganizationSuspended,
+            OrganizationStopped,
             ServiceSuspended,
             EmailUnverified,
             ReauthenticationRequired,

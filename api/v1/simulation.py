@@ -51,6 +51,7 @@ class Simulate(PolicyEndpoint):
         },
         right=Right.DEVELOP,
         about_agents=True,
+        while_deleting=True,
     )
     def post(self, body: SimulateBody) -> SimulationOut:
         organization_id = self.organization_id

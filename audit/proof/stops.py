@@ -74,7 +74,12 @@ def agent_level(agent_id: str) -> Level:
 
 
 def organization_level(organization_id: str) -> Level:
-    lifts = {Event.ORGANIZATION_SUSPENDED: (Event.ORGANIZATION_REACTIVATED,)}
+    """Return the level of an organization, which an administrator suspends and its own members stop or delete."""
+    lifts = {
+        Event.ORGANIZATION_SUSPENDED: (Event.ORGANIZATION_REACTIVATED,),
+        Event.ORGANIZATION_STOPPED: (Event.ORGANIZATION_RESUMED,),
+        Event.ORGANIZATION_DELETION_STARTED: (Event.ORGANIZATION_RESTORED,),
+    }
     return Level(Criteria(organization_id=organization_id), lifts)
 
 

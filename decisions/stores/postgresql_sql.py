@@ -27,13 +27,15 @@ SQL: dict[Statement, str] = {
             consent.paused_at IS NOT NULL OR person.agents_paused_at IS NOT NULL,
             agent.id, agent.client_id, agent.status, agent.stopped_at IS NOT NULL,
             agent.registration_source <> 'manual', agent.allowed_scopes::text,
-            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version,
+            organization.id, organization.suspended_at IS NOT NULL,
+            organization.stopped_at IS NOT NULL OR organization.deletes_at IS NOT NULL, organization.policy_version,
             EXISTS (SELECT 1 FROM agents_emergencystop)
         {TOKEN_ROWS} WHERE token.id = ANY($1)
     """,  # noqa: S608
     Statement.CALLERS: f"""
         SELECT secret.digest, secret.expires_at, server.id, server.identifier,
-            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+            organization.id, organization.suspended_at IS NOT NULL OR organization.deletes_at IS NOT NULL,
+            organization.policy_version
         {CALLER_ROWS} WHERE secret.digest = ANY($1)
     """,
     Statement.VERSIONS: f"""
@@ -46,7 +48,8 @@ SQL: dict[Statement, str] = {
     """,  # noqa: S608
     Statement.SERVICES: """
         SELECT server.id, server.identifier,
-            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+            organization.id, organization.suspended_at IS NOT NULL OR organization.deletes_at IS NOT NULL,
+            organization.policy_version
         FROM resources_resourceserver AS server
         JOIN developers_organization AS organization ON organization.id = server.organization_id
         WHERE server.identifier = ANY($1)

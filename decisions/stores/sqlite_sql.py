@@ -16,7 +16,8 @@ SQL: dict[Statement, str] = {
             consent.paused_at IS NOT NULL OR person.agents_paused_at IS NOT NULL,
             agent.id, agent.client_id, agent.status, agent.stopped_at IS NOT NULL,
             agent.registration_source <> 'manual', agent.allowed_scopes,
-            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version,
+            organization.id, organization.suspended_at IS NOT NULL,
+            organization.stopped_at IS NOT NULL OR organization.deletes_at IS NOT NULL, organization.policy_version,
             EXISTS (SELECT 1 FROM agents_emergencystop)
         FROM json_each(?) AS wanted
         JOIN tokens_accesstoken AS token ON token.id = wanted.value
@@ -30,7 +31,8 @@ SQL: dict[Statement, str] = {
     Statement.VERSIONS: "",
     Statement.CALLERS: """
         SELECT secret.digest, secret.expires_at || '', server.id, server.identifier,
-            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+            organization.id, organization.suspended_at IS NOT NULL OR organization.deletes_at IS NOT NULL,
+            organization.policy_version
         FROM json_each(?) AS wanted
         JOIN resources_resourceserversecret AS secret ON secret.digest = wanted.value
         JOIN resources_resourceserver AS server ON server.id = secret.resource_server_id
@@ -38,7 +40,8 @@ SQL: dict[Statement, str] = {
     """,
     Statement.SERVICES: """
         SELECT server.id, server.identifier,
-            organization.id, organization.suspended_at IS NOT NULL, organization.policy_version
+            organization.id, organization.suspended_at IS NOT NULL OR organization.deletes_at IS NOT NULL,
+            organization.policy_version
         FROM json_each(?) AS wanted
         JOIN resources_resourceserver AS server ON server.identifier = wanted.value
         JOIN developers_organization AS organization ON organization.id = server.organization_id

@@ -190,6 +190,7 @@ def _token(rehearsed: Rehearsed, now: datetime) -> TokenFacts:
         allowed_scopes=allowed,
         organization_id=agent.organization_id,
         is_organization_suspended=None,
+        is_organization_stopped=None,
         policy_version=None,
         is_everything_stopped=agent.is_everything_stopped,
     )

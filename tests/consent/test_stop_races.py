@@ -29,10 +29,11 @@ from core.actor import SYSTEM
 from decisions.requests import Decision, VerifyRequest
 from decisions.services import decide
 from developers.services import reactivate_organization, suspend_organization
+from developers.stopping import resume_organization, stop_organization
 from tests.log import log_entries
 from tests.threads import race
 from tests.waiting import wait_until
-from tests.world import ANONYMOUS, Grant, as_user, ask, make_grant
+from tests.world import ANONYMOUS, Grant, as_owner, as_user, ask, make_grant
 from tokens.issuing import EVERYTHING_STOPPED, IssuedTokens
 from tokens.refresh import refresh_tokens
 
@@ -65,6 +66,8 @@ class Stop:
                 stop_agent(actor=SYSTEM, agent=self.agent, reason=REASON)
             case "organization":
                 suspend_organization(actor=SYSTEM, organization=organization, reason=REASON)
+            case "own stop":
+                stop_organization(actor=as_owner(organization), organization=organization, reason=REASON)
             case "everything":
                 stop_everything(actor=SYSTEM, reason=REASON)
 
@@ -82,6 +85,8 @@ class Stop:
                 lift_agent_stop(actor=SYSTEM, agent=self.agent, reason=REASON)
             case "organization":
                 reactivate_organization(actor=SYSTEM, organization=organization, reason=REASON)
+            case "own stop":
+                resume_organization(actor=as_owner(organization), organization=organization)
             case "everything":
                 lift_emergency_stop(actor=SYSTEM, reason=REASON)
 
@@ -93,6 +98,7 @@ class Stop:
             "suspend": Event.AGENT_SUSPENDED,
             "stop": Event.AGENT_STOPPED,
             "organization": Event.ORGANIZATION_SUSPENDED,
+            "own stop": Event.ORGANIZATION_STOPPED,
             "everything": Event.EVERYTHING_STOPPED,
         }
         return events[self.name]
@@ -104,18 +110,19 @@ class Stop:
                 return connection_level(self.user.id, self.agent.id)
             case "pause all":
                 return person_level(self.user.id)
-            case "organization":
+            case "organization" | "own stop":
                 return organization_level(str(self.agent.organization_id))
             case "everything":
                 return EVERYTHING
         return agent_level(self.agent.id)
 
 
-NAMES = ("pause", "pause all", "suspend", "stop", "organization", "everything")
-TOGETHER = (("pause", "pause all"), ("suspend", "stop"), ("organization", "everything"))
+NAMES = ("pause", "pause all", "suspend", "stop", "organization", "own stop", "everything")
+TOGETHER = (("pause", "pause all"), ("suspend", "stop"), ("organization", "everything"), ("stop", "own stop"))
 PAIRS = [
     pytest.param(pair, id=" and ".join(pair), marks=() if pair in TOGETHER else pytest.mark.soak)
     for pair in combinations(NAMES, 2)
+    if pair != ("organization", "own stop")  # a suspended organization can neither stop nor resume its agents
 ]
 AGAIN = [pytest.param(name, marks=() if name == "stop" else pytest.mark.soak) for name in NAMES]
 

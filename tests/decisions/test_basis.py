@@ -98,7 +98,7 @@ def test_no_fact_of_a_token_is_remembered_once_it_has_changed(name: str) -> None
 @cases(
     "change",
     [
-        {"service": SERVICE._replace(is_organization_suspended=True)},
+        {"service": SERVICE._replace(is_suspended=True)},
         {"service": SERVICE._replace(organization_id="org_9")},
         {"service_policies": policy_set(BLOCKED)},
         {"agent_policies": policy_set(BLOCKED)},

@@ -19,11 +19,12 @@ from decisions import conversation
 from decisions.requests import Credential, Decision, Reason, VerifyRequest
 from decisions.services import decide
 from developers.services import suspend_organization
+from developers.stopping import stop_organization
 from policies.services import create_policy
 from resources.models import ResourceServer
 from tests.log import log_entries, personal_data
 from tests.samples import sample
-from tests.world import ANONYMOUS, Grant, make_caller, make_developer, make_grant, mean_for
+from tests.world import ANONYMOUS, Grant, as_owner, make_caller, make_developer, make_grant, mean_for
 from tokens.models import AccessToken
 from tokens.services import revoke_token
 
@@ -93,6 +94,9 @@ ENDINGS: dict[Reason, Callable[[Grant], Any]] = {
     Reason.TOKEN_REVOKED: lambda grant: revoke_token(actor=SYSTEM, token=grant.access_token),
     Reason.ORGANIZATION_SUSPENDED: lambda grant: suspend_organization(
         actor=SYSTEM, organization=grant.agent.organization, reason="test"
+    ),
+    Reason.ORGANIZATION_STOPPED: lambda grant: stop_organization(
+        actor=as_owner(grant.agent.organization), organization=grant.agent.organization, reason="test"
     ),
     Reason.AGENT_SUSPENDED: lambda grant: update_agent(
         actor=SYSTEM, agent=grant.agent, changes={"status": Agent.Status.SUSPENDED}

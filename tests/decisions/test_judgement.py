@@ -52,6 +52,7 @@ TOKEN = TokenFacts(
     allowed_scopes='["email:read", "email:send"]',
     organization_id="org_1",
     is_organization_suspended=False,
+    is_organization_stopped=False,
     policy_version="1",
     is_everything_stopped=False,
 )
@@ -83,6 +84,7 @@ def found(token: TokenFacts | None = TOKEN, **fields: Any) -> Found:
         ({"expires_at": NOW}, Reason.TOKEN_EXPIRED),
         ({"is_family_revoked": True}, Reason.TOKEN_REVOKED),
         ({"is_organization_suspended": True}, Reason.ORGANIZATION_SUSPENDED),
+        ({"is_organization_stopped": True}, Reason.ORGANIZATION_STOPPED),
         ({"is_agent_stopped": True}, Reason.AGENT_SUSPENDED),
         ({"agent_status": "suspended"}, Reason.AGENT_SUSPENDED),
         ({"agent_status": "from the future"}, Reason.AGENT_SUSPENDED),

@@ -294,6 +294,8 @@ CHANGES = {
     "UPDATE accounts_user SET is_active = false": Reason.USER_INACTIVE,
     "UPDATE consent_consent SET status = 'revoked'": Reason.CONSENT_REVOKED,
     "UPDATE developers_organization SET suspended_at = now()": Reason.ORGANIZATION_SUSPENDED,
+    "UPDATE developers_organization SET stopped_at = now()": Reason.ORGANIZATION_STOPPED,
+    "UPDATE developers_organization SET deletes_at = now()": Reason.ORGANIZATION_STOPPED,
     STOP: Reason.SERVICE_SUSPENDED,
     "DELETE FROM tokens_accesstoken": Reason.TOKEN_REVOKED,
 }
@@ -304,6 +306,7 @@ CALLERS_CHANGES = {
     "DELETE FROM resources_resourceserversecret": (None, True),
     "UPDATE resources_resourceserver SET identifier = 'https://other.example'": (Reason.WRONG_AUDIENCE, False),
     "UPDATE developers_organization SET suspended_at = now()": (Reason.SERVICE_SUSPENDED, False),
+    "UPDATE developers_organization SET deletes_at = now()": (Reason.SERVICE_SUSPENDED, False),
 }
 
 

@@ -101,12 +101,29 @@ class AgentStopOut(Out):
     proof: StopProofOut | None
 
 
+class OrganizationImpactOut(AgentImpactOut):
+    """The impact of stopping all agents of an organization, like that of one agent, with the number of agents."""
+
+    agents: int
+
+
+class OrganizationStopOut(Out):
+    """The impact of stopping all agents of the organization and, once it was stopped, the proof."""
+
+    impact: OrganizationImpactOut
+    proof: StopProofOut | None
+
+
 def show_pause(paused_at: datetime | None, impact: Impact, proof: StopProof | None) -> PauseOut:
     return PauseOut(paused_at=paused_at, impact=ImpactOut.model_validate(impact), proof=_show_proof(proof))
 
 
 def show_agent_stop(impact: Impact, proof: StopProof | None) -> AgentStopOut:
     return AgentStopOut(impact=AgentImpactOut.model_validate(impact), proof=_show_proof(proof))
+
+
+def show_organization_stop(impact: Impact, proof: StopProof | None) -> OrganizationStopOut:
+    return OrganizationStopOut(impact=OrganizationImpactOut.model_validate(impact), proof=_show_proof(proof))
 
 
 def _show_proof(proof: StopProof | None) -> StopProofOut | None:

@@ -371,6 +371,8 @@ UNTIL = [
     ("agent.suspended", "agent.reactivated", {"userId": None, "consentId": None}),
     ("agent.stopped", "agent.stop_lifted", {"userId": None, "consentId": None}),
     ("organization.suspended", "organization.reactivated", {"userId": None, "agentId": None, "consentId": None}),
+    ("organization.stopped", "organization.resumed", {"userId": None, "agentId": None, "consentId": None}),
+    ("organization.deletion_started", "organization.restored", {"userId": None, "agentId": None, "consentId": None}),
     ("user.deactivated", "user.reactivated", {"agentId": None, "consentId": None}),
     ("agent.paused", "agent.resumed", NOTHING),
     ("agents.paused", "agents.resumed", {"organizationId": None, "agentId": None, "consentId": None}),
@@ -525,11 +527,12 @@ def test_a_malformed_narrowing_is_named(value: Any, log: LogBuilder, verify: Ver
         verify(log.export())
 
 
-def test_a_suspended_service_is_answered_with_no(log: LogBuilder, verify: Verify):
-    log.add("organization.suspended", organizationId=SERVICE, userId=None, agentId=None, consentId=None)
+@pytest.mark.parametrize("event", ["organization.suspended", "organization.deletion_started"])
+def test_a_suspended_service_is_answered_with_no(event: str, log: LogBuilder, verify: Verify):
+    log.add(event, organizationId=SERVICE, userId=None, agentId=None, consentId=None)
     log.allow(serviceOrganizationIds=["org_3", SERVICE])
 
-    with pytest.raises(Broken, match="^index 1: allowed after organization.suspended at index 0$"):
+    with pytest.raises(Broken, match=f"^index 1: allowed after {event} at index 0$"):
         verify(log.export("organization", SERVICE, organizationId=SERVICE))
 
 

@@ -113,6 +113,7 @@ def test_several_authorization_headers_are_refused():
         "consent_expired",
         "agent_suspended",
         "organization_suspended",
+        "organization_stopped",
         "user_inactive",
         "wrong_audience",
     ],

@@ -36,6 +36,7 @@ BROKEN: Mapping[str, Mapping[str, Any]] = {
     "token_revoked": {"is_family_revoked": True},
     "service_suspended": {"is_everything_stopped": True},
     "organization_suspended": {"is_organization_suspended": True},
+    "organization_stopped": {"is_organization_stopped": True},
     "agent_suspended": {"is_agent_stopped": True},
     "user_inactive": {"is_user_active": False},
     "consent_revoked": {"consent_status": "revoked"},
@@ -180,6 +181,7 @@ class MemoryStore:
             allowed_scopes=self.without(missing[1]),
             organization_id=connection.organization,
             is_organization_suspended=False,
+            is_organization_stopped=False,
             policy_version=VERSION,
             is_everything_stopped=False,
         )

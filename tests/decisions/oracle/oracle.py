@@ -32,6 +32,7 @@ REASONS = (
     "token_revoked",
     "service_suspended",
     "organization_suspended",
+    "organization_stopped",
     "agent_suspended",
     "user_inactive",
     "consent_revoked",

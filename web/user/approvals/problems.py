@@ -9,10 +9,10 @@ from agents.errors import AgentSuspended, EverythingStopped
 from approvals.errors import ApprovalAlreadyDecided, ApprovalExpired, ConnectionInactive
 from approvals.models import Approval
 from core.errors import DomainError, Invalid
-from developers.errors import OrganizationSuspended
+from developers.errors import OrganizationStopped, OrganizationSuspended
 
 # Why an agent cannot use an approval.
-INACTIVE = (ConnectionInactive, AgentSuspended, OrganizationSuspended, EverythingStopped)
+INACTIVE = (ConnectionInactive, AgentSuspended, OrganizationSuspended, OrganizationStopped, EverythingStopped)
 ONLY_DENY = gettext_lazy("You can only deny this request.")
 # What the page says instead of the API's message.
 PROBLEMS: tuple[tuple[type[DomainError], Any, Any], ...] = (
@@ -30,6 +30,7 @@ PROBLEMS: tuple[tuple[type[DomainError], Any, Any], ...] = (
     (EverythingStopped, gettext_lazy("An administrator has stopped all agents"), ONLY_DENY),
     (AgentSuspended, gettext_lazy("This agent is suspended"), ONLY_DENY),
     (OrganizationSuspended, gettext_lazy("The developer of this agent is suspended"), ONLY_DENY),
+    (OrganizationStopped, gettext_lazy("The developer of this agent has stopped it"), ONLY_DENY),
     (
         Invalid,
         gettext_lazy("Nothing was decided"),

@@ -36,7 +36,7 @@ from core import clock
 from core.browser import browser_digest
 from core.errors import DomainError, Invalid, NotFound
 from core.http import LeaveTo
-from developers.errors import OrganizationSuspended
+from developers.errors import OrganizationStopped, OrganizationSuspended
 from resources.errors import ServiceSuspended
 from web.display.labels import csp_source
 from web.requests.access import View, for_users, signed_in, user_actor
@@ -60,6 +60,7 @@ PAGES: dict[type[DomainError], str] = {
     AgentSuspended: "web/user/consent/suspended.html",
     EverythingStopped: "web/user/consent/suspended.html",
     OrganizationSuspended: "web/user/consent/suspended.html",
+    OrganizationStopped: "web/user/consent/suspended.html",
     ServiceSuspended: "web/user/consent/suspended.html",
     InvalidRedirectUri: "web/user/consent/withdrawn.html",
     ConsentExpired: "web/user/consent/expired.html",

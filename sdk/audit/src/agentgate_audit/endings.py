@@ -23,6 +23,8 @@ STOPS = {
     "agent.paused": ("userId", "agentId"),
     "agents.paused": ("userId",),
     "organization.suspended": ("organizationId",),
+    "organization.stopped": ("organizationId",),
+    "organization.deletion_started": ("organizationId",),
     "user.deactivated": ("userId",),
 }
 # The pause of one agent ends with its connection, and a later connection begins without it.
@@ -34,6 +36,8 @@ LIFTS = {
     "consent.expired": "agent.paused",
     "agents.resumed": "agents.paused",
     "organization.reactivated": "organization.suspended",
+    "organization.resumed": "organization.stopped",
+    "organization.restored": "organization.deletion_started",
     "user.reactivated": "user.deactivated",
 }
 # This ends some scopes of a consent. Only a new consent, with another ID, grants them again.
@@ -89,6 +93,7 @@ def _subjects(entry: Entry) -> Iterator[_Subject]:
         yield _subject(event, entry)
     for organization in entry.service_organizations:
         yield "organization.suspended", organization
+        yield "organization.deletion_started", organization
     for scope in entry.record["scopes"]:
         yield NARROWED, entry.record["consentId"], scope
 

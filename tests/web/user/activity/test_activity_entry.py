@@ -147,6 +147,7 @@ def test_every_reason_has_a_text_and_advice():
         ("token_revoked", "The token had been revoked, or replaced by a refresh.", "It then gets a new token."),
         ("service_suspended", "The service is suspended, or", "suspended the service, and only they can lift that"),
         ("organization_suspended", "The agent's organization is suspended.", "suspended its developer"),
+        ("organization_stopped", "has stopped all its agents.", "only they can lift that"),
         ("agent_suspended", "The agent is suspended or stopped.", "Its developer or an administrator suspended it"),
         ("user_inactive", "The account is deactivated.", "reactivate your account"),
         ("consent_revoked", "The access had been revoked.", "start from the agent"),

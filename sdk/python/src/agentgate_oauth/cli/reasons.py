@@ -18,12 +18,16 @@ REASONS = {
         "Retrying and refreshing do not help. Ask the user for consent again to get new tokens.",
     ),
     "service_suspended": (
-        "An administrator had suspended the organization whose service was called.",
+        "An administrator had suspended the organization whose service was called, or it is being deleted.",
         "Retry after an administrator of AgentGate has lifted the suspension.",
     ),
     "organization_suspended": (
         "An administrator had suspended the agent's organization.",
         "Retry after an administrator of AgentGate has lifted the suspension.",
+    ),
+    "organization_stopped": (
+        "The agent's organization had stopped all its agents, or is being deleted.",
+        "Retry after an owner or admin of the organization has lifted the stop.",
     ),
     "agent_suspended": (
         "The agent had been suspended.",

@@ -17,6 +17,7 @@ _TOKEN_REASONS = frozenset(
         "token_expired",
         "token_revoked",
         "organization_suspended",
+        "organization_stopped",
         "agent_suspended",
         "user_inactive",
         "consent_revoked",
