@@ -138,7 +138,7 @@ class AgentAdmin(ReadOnlyAdmin):
     shows_proof = True
     change_form_template = "admin/agents/agent/change_form.html"
     fieldsets = [
-        (gettext_lazy("Stop"), {"fields": ["stopped_at", "stop_reason"]}),
+        (gettext_lazy("Stop"), {"fields": ["stopped_at", "stop_reason", "stopped_by"]}),
         (gettext_lazy("About"), {"fields": ["description", "own_status", "created", "updated", "deleted_at"]}),
         (
             gettext_lazy("Technical details"),
@@ -173,6 +173,10 @@ class AgentAdmin(ReadOnlyAdmin):
     def state(self, row: Agent) -> SafeString:
         """Return whether the agent was deleted, or stopped by an administrator, or else the developer's own status."""
         return status_pill("deleted" if row.deleted_at else "stopped" if row.is_stopped else row.status)
+
+    @admin.display(description=gettext_lazy("Why it may not act"))
+    def stopped_by(self, row: Agent) -> str:
+        return _(row.stopped_by.value) if row.stopped_by else ""
 
     @admin.display(description=gettext_lazy("Set by its developer"))
     def own_status(self, row: Agent) -> SafeString:

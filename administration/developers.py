@@ -138,6 +138,8 @@ class OrganizationAdmin(ReadOnlyAdmin):
             whether(gettext_lazy("Asks to be verified"), gettext_lazy("Does not ask to be verified")),
         ),
         ("suspended_at", whether(gettext_lazy("Suspended"), gettext_lazy("Not suspended"))),
+        ("stopped_at", whether(gettext_lazy("Stopped by its members"), gettext_lazy("Not stopped by its members"))),
+        ("deletes_at", whether(gettext_lazy("Deleted, or being deleted"), gettext_lazy("Not being deleted"))),
         CreatedFilter,
     ]
     parts = ["name", "domain"]
@@ -145,6 +147,10 @@ class OrganizationAdmin(ReadOnlyAdmin):
     searches |= {"key": "api_keys", TEXT: "name__iexact"}
     fieldsets = [
         (None, {"fields": ["is_verified", "verified_with", "suspended_at", "suspension_reason", "id", "created_at"]}),
+        (
+            gettext_lazy("Stop by its members"),
+            {"fields": ["stopped_at", "stop_reason", "deletes_at", "deleted_at"]},
+        ),
         (
             gettext_lazy("Domain"),
             {"fields": ["domain", "unproved", "proved_at", "method", "checked_at", "failing_since", "asked_at"]},
@@ -188,7 +194,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
         return getattr(_claim_of(row), "review_asked_at", None)
 
     def is_stopped(self, row: Organization) -> bool:
-        return not row.may_act
+        return not row.may_act or row.is_stopped
 
     def proof_of(self, row: Organization) -> list[str]:
         return lines_of_proof(organization_level(row.id))
@@ -197,8 +203,8 @@ class OrganizationAdmin(ReadOnlyAdmin):
 @admin.register(Developer)
 class DeveloperAdmin(ReadOnlyAdmin):
     owners = ["user", COLLEAGUES]
-    list_display = ["id", "user", "organization", "created_at"]
+    list_display = ["id", "user", "organization", "role", "created_at", "ended_at"]
     list_select_related = ["user", "organization"]
-    list_filter = [CreatedFilter]
+    list_filter = ["role", ("ended_at", whether(gettext_lazy("Ended"), gettext_lazy("Not ended"))), CreatedFilter]
     searches = {"dev": "id", "usr": "user", EMAIL: "user__email", "org": "organization"}
-    fields = ["id", "user", "organization", "created_at"]
+    fields = ["id", "user", "organization", "role", "created_at", "last_active_at", "ended_at"]

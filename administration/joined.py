@@ -55,6 +55,8 @@ AGENT_STATUS = Case(
     When(stopped_at__isnull=False, then=Value("stopped")),
     default=F("status"),
 )
+# The role of a member, unless the membership has ended.
+MEMBERSHIP = Case(When(ended_at__isnull=False, then=Value("ended")), default=F("role"))
 NO_TEXT = Value("", output_field=CharField())
 NEVER = Value(None, output_field=DateTimeField())
 KINDS: Mapping[type[Model], str] = {Organization: "organization", Agent: "agent", User: "user"}
@@ -278,7 +280,7 @@ def _section(one: Joined, found: Sequence[tuple[Any, ...]]) -> Section:
 
 def _of_organization(row: Organization) -> Iterator[Joined]:
     join = partial(Joined, where=Q(organization=row.pk), filters=_of(row))
-    yield join(model=Developer, heading=gettext_lazy("Members"), title="user__email")
+    yield join(model=Developer, heading=gettext_lazy("Members"), title="user__email", status=MEMBERSHIP)
     yield join(model=Agent, heading=gettext_lazy("Agents"), title="name", status=AGENT_STATUS, at="created")
     yield join(model=Consent, heading=CONSENTS, title="agent__name", other="user__email", status="status")
     yield join(model=Policy, heading=gettext_lazy("Policies"), title="name")
@@ -303,7 +305,8 @@ def _of_person(row: User) -> Iterator[Joined]:
     yield join(model=Consent, heading=CONSENTS, title="agent__name", status="status")
     yield join(model=TokenFamily, heading=FAMILIES, title="application__name")
     yield _approvals(of_it, _of(row))
-    yield join(model=Developer, heading=gettext_lazy("Organizations"), title="organization__name")
+    organizations = partial(join, model=Developer, heading=gettext_lazy("Organizations"))
+    yield organizations(title="organization__name", status=MEMBERSHIP)
     yield join(model=SessionToken, heading=gettext_lazy("API sessions"), title="user_agent")
     others = of_it & Q(primary=False)
     yield join(model=EmailAddress, heading=gettext_lazy("Other email addresses"), where=others, title="email", at="")

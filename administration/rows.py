@@ -18,6 +18,7 @@ from administration.links import named, pretty, row_url
 from consent.models import Consent
 from core.formats import moment, number
 from core.text import PlainTextField, plain_text
+from developers.roles import Role
 
 NOTHING = SafeString('<span class="quiet" aria-hidden="true">\u2013</span>')
 # Names of columns that say too little, or that users know by another name.
@@ -27,6 +28,7 @@ LABELS = {
     "asked_scopes": gettext_lazy("Scopes that ask"),
     "cannot": gettext_lazy("What it cannot do"),
     "client_id": gettext_lazy("Client ID"),
+    "deletes_at": gettext_lazy("Will be deleted"),
     "door": gettext_lazy("Opened by"),
     "enabled": gettext_lazy("Status"),
     "error": gettext_lazy("Result"),
@@ -42,7 +44,7 @@ LABELS = {
     "user": gettext_lazy("Person"),
     "user_agent": gettext_lazy("Program"),
 }
-# The statuses of agents, consents, approvals and people.
+# The statuses of agents, consents, approvals, people and memberships.
 STATUSES = {
     "active": gettext_lazy("Active"),
     "suspended": gettext_lazy("Suspended"),
@@ -57,6 +59,8 @@ STATUSES = {
     "replaced": gettext_lazy("Replaced"),
     "deactivated": gettext_lazy("Deactivated"),
     "erased": gettext_lazy("Erased"),
+    "ended": gettext_lazy("Ended"),
+    **{role.value: role.label for role in Role},
 }
 KINDS = {
     "deactivated": "bad",

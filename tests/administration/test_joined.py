@@ -18,7 +18,10 @@ from agents.services import stop_agent
 from audit.events import Outcome
 from audit.sequencing.sequencer import sequence
 from consent.models import Consent
+from core import clock
 from core.actor import SYSTEM
+from developers.models import Organization
+from developers.stopping import delete_organization, finish_deletion, stop_organization
 from insights.services import count_log
 from resources.catalogue import describe_scopes
 from resources.models import CustomScope
@@ -28,7 +31,7 @@ from tests.administration.world import World, sign_in
 from tests.audit.journals import decision as decided
 from tests.audit.journals import write_drafts
 from tests.shared import cases
-from tests.world import allow, ask, make_agent, make_user
+from tests.world import allow, as_owner, ask, make_agent, make_user
 
 pytestmark = pytest.mark.postgresql
 
@@ -43,6 +46,26 @@ def figures(html: str) -> dict[str, tuple[int, str]]:
     """Return the numbers of a page with their links, by label."""
     found = re.findall(r'<dt>([^<]+)</dt><dd class="figure"><a href="([^"]+)">(\d+)</a>', html)
     return {label: (int(number), unescape(url)) for label, url, number in found}
+
+
+def test_the_stop_of_an_organization_by_its_members_and_its_end_are_shown(site: Client, world: World) -> None:
+    organization, owner = world.developer.organization, as_owner(world.developer.organization)
+    stop_organization(actor=owner, organization=organization, reason="A key leaked.")
+    delete_organization(actor=owner, organization=organization)
+    page = site.get(form_url(organization)).content.decode()
+    for words in ("Stop by its members", "A key leaked.", "Will be deleted", "Proof that the last stop held", "Owner"):
+        assert words in page
+    assert (
+        "The agent&#x27;s organization has stopped all its agents." in site.get(form_url(world.agent)).content.decode()
+    )
+
+    Organization.objects.update(deletes_at=clock.now())
+    finish_deletion(organization.pk)
+
+    member = site.get(form_url(world.developer)).content.decode()
+    assert re.search(r"<dt>Role</dt><dd>.*Owner.*</dd>", member)
+    assert re.search(r"<dt>Ended</dt><dd><time", member)
+    assert "Ended" in site.get(form_url(organization)).content.decode()
 
 
 @cases("name", NAMES)

@@ -109,6 +109,10 @@ def suspend_organization(scene: Scene) -> None:
     administer(scene, "developers.Organization", "developers.suspend_organization", scene.developer.organization_id)
 
 
+def stop_own_organization(scene: Scene) -> None:
+    expect(200, scene.gate.post("/organization/stop", {"reason": "A key leaked."}, **scene.developer.headers))
+
+
 def pause_agent(scene: Scene) -> None:
     path = f"/users/me/consents/{scene.tokens['consentId']}/pause"
     assert expect(200, scene.gate.post(path, **scene.person.headers))["pausedAt"]
@@ -146,6 +150,7 @@ REVOCATIONS: dict[str, tuple[Callable[[Scene], None], str]] = {
     "person": (deactivate_person, "user_inactive"),
     "stop": (stop_agent, "agent_suspended"),
     "organization": (suspend_organization, "organization_suspended"),
+    "own organization": (stop_own_organization, "organization_stopped"),
     "pause": (pause_agent, "consent_paused"),
     "pause of all": (pause_all_agents, "consent_paused"),
 }

@@ -49,6 +49,8 @@ def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
         messages.warning(request, text % {"uris": " ".join(had)})
     if agent.is_stopped:
         messages.warning(request, _("Your suspension is lifted, but the agent is still stopped by an administrator."))
+    elif developer.organization.is_stopped:
+        messages.warning(request, _("Your suspension is lifted, but all agents of your organization are stopped."))
     else:
         messages.success(request, _("Reactivated. Everything that users allowed and did not revoke works again."))
     return SeeOther(_url(agent))

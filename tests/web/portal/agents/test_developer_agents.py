@@ -9,10 +9,11 @@ from agents.models import Agent
 from core import clock
 from core.secrets import digest
 from developers.models import ApiKey, Developer
+from developers.stopping import delete_organization, stop_organization
 from tests.log import log_entries, log_entry
 from tests.shared import cases
 from tests.web.markup import main_of
-from tests.world import sign_in_recently
+from tests.world import as_owner, sign_in_recently
 
 NEW_AGENT = {
     "name": "Ledgerbot",
@@ -183,3 +184,23 @@ def test_an_administrators_stop_is_shown_and_the_portal_cannot_lift_it(as_develo
     assert (agent.status, agent.may_act) == ("active", False)
     assert "still stopped by an administrator" in answer
     assert "works again" not in answer
+
+
+def test_the_organizations_own_stop_and_its_deletion_are_shown(as_developer, agent):
+    owner = as_owner(agent.organization)
+    stop_organization(actor=owner, organization=agent.organization, reason="A key leaked.")
+    url = f"/developer/agents/{agent.id}"
+    page = as_developer.get(url).content.decode()
+    assert "A member stopped all agents of your organization on <time" in page
+    assert "A key leaked." in page
+    assert "All stopped" in as_developer.get("/developer/agents").content.decode()
+    as_developer.post(f"{url}/suspend")
+    answer = as_developer.post(f"{url}/reactivate", follow=True).content.decode()
+    assert "all agents of your organization are stopped" in answer
+
+    delete_organization(actor=owner, organization=agent.organization)
+
+    assert "Your organization will be deleted on <time" in as_developer.get(url).content.decode()
+    refused = as_developer.post(f"{url}/suspend")
+    assert refused.status_code == 409
+    assert "It will be deleted on" in refused.content.decode()
