@@ -27,13 +27,13 @@ class OrganizationEndpoint(DeveloperEndpoint):
     def show(self) -> OrganizationOut:
         """Return the organization as it is now."""
         self.access.organization.refresh_from_db()
-        return show_organization(self.access.organization)
+        return show_organization(self.access)
 
 
 class OneOrganization(OrganizationEndpoint):
     @operation("getOrganization", "Get the organization", answer=OrganizationOut, right=Right.READ)
     def get(self) -> OrganizationOut:
-        return show_organization(self.access.organization)
+        return show_organization(self.access)
 
     @operation(
         "updateOrganization",

@@ -34,6 +34,11 @@ def test_its_details_and_its_name(developer: Api) -> None:
         "stop": None,
         "deletesAt": None,
     }
+    assert (shown["role"], shown["memberId"][:4]) == ("owner", "dev_")
+    own = {"name": "siem", "role": "auditor", "ownedByOrganization": True}
+    key = expect(201, developer.post("/developers/api-keys", own))["apiKey"]
+    told = expect(200, Api(X_Api_Key=key).get("/organization"))
+    assert told == {**shown, "role": "auditor", "memberId": None}
     Organization.objects.update(terms_url="https://acme.example/terms")
 
     assert expect(200, developer.patch("/organization", {"name": "Acme Ltd"}))["name"] == "Acme Ltd"

@@ -3,8 +3,9 @@
 from pydantic import Field
 
 from api.v1.schemas.base import BlankLine, Line, Moment, Out, RequestBody
+from api.v1.schemas.secrets import RoleName
 from api.v1.schemas.stops import MAX_REASON
-from developers.models import Organization
+from developers.access import Access
 from developers.profiles import MAX_NAME
 
 
@@ -32,7 +33,7 @@ class OwnStopOut(Out):
 class OrganizationOut(Out):
     """An organization. `domain` is the one that it has proved. `stop` is its own, and null unless that is in force.
 
-    `deletesAt` is null unless it is being deleted.
+    `deletesAt` is null unless it is being deleted. `role` is what the caller may do in it.
     """
 
     id: str
@@ -42,9 +43,12 @@ class OrganizationOut(Out):
     stop: OwnStopOut | None
     deletes_at: Moment | None
     created_at: Moment
+    role: RoleName
+    member_id: str | None = Field(description="The caller's id as a member, or null for a key of the organization.")
 
 
-def show_organization(organization: Organization) -> OrganizationOut:
+def show_organization(access: Access) -> OrganizationOut:
+    organization = access.organization
     at = organization.stopped_at
     return OrganizationOut(
         id=organization.id,
@@ -54,4 +58,6 @@ def show_organization(organization: Organization) -> OrganizationOut:
         stop=OwnStopOut(at=at, reason=organization.stop_reason) if at else None,
         deletes_at=organization.deletes_at,
         created_at=organization.created_at,
+        role=access.role,
+        member_id=access.developer.id if access.developer else None,
     )
