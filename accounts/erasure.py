@@ -99,7 +99,8 @@ def _delete_rows(user: User, addresses: Collection[str]) -> None:
     for owned in (SessionToken, AddressCode, KnownAddress, KnownDevice, Notice, EmailAddress, Authenticator):
         owned._default_manager.filter(user=user).delete()
     BrowserSession.objects.filter(user_id=user.id).delete()
-    PendingRegistration.objects.filter(email__in=addresses).delete()
+    for addressed in (PendingRegistration, Notice):
+        addressed._default_manager.filter(email__in=addresses).delete()
     erase_reservations(user.id)
     # The admin site's own log stores the text of each row, which for users and developers is the email address.
     named = LogEntry.objects.filter(object_id=user.id) | LogEntry.objects.filter(object_repr__in=addresses)

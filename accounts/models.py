@@ -185,12 +185,15 @@ class KnownDevice(models.Model):
 
 
 class Notice(models.Model):
-    """An email to a user that waits for a worker (`accounts.notices`). `facts` are the values for its template.
+    """An email that waits for a worker (`accounts.notices`). `facts` are the values for its template.
 
+    It goes to a user or, without one, to the address `email`, of which nobody has looked up whether it has an account.
     `due_at` is when a worker may send it, or send it again.
     """
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="notices")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, related_name="notices")
+    # Normalized. Empty if it goes to a user.
+    email = ExactEmailField(blank=True, db_default="")
     name = models.CharField(max_length=40)
     facts = models.JSONField()
     created_at = models.DateTimeField()

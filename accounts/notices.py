@@ -1,4 +1,4 @@
-"""Emails that tell a user what has happened in their account.
+"""Emails that tell a user what has happened in their account, or an address that someone invites it.
 
 A notice is stored in the same transaction as the event that it reports. If the event is rolled back, so is the notice,
 and a failure of the mail server or the queue never affects the event. A worker claims a notice by postponing it, sends
@@ -13,6 +13,7 @@ from typing import Any
 
 from accounts.mails import Occasion, chosen_language, compose_mail
 from accounts.models import Notice, User
+from accounts.throttles import may_mail_stranger
 from core import clock
 from core.actor import Actor
 from core.sweeps import BATCH, SECONDS
@@ -33,6 +34,19 @@ def add_notice(name: str, *, user: User, actor: Actor, at: datetime, facts: Mapp
     """
     device = {"ip": actor.ip, "user_agent": actor.user_agent}
     Notice.objects.create(user=user, name=name, facts={**device, **(facts or {})}, created_at=at, due_at=at)
+
+
+def add_notice_to_address(
+    name: str, *, to: str, at: datetime, language: str = "", facts: Mapping[str, Any] | None = None
+) -> None:
+    """Let a worker send the email `name` to a normalized address, whether or not it has an account.
+
+    Its `language` is that of the sender, and English by default: that of the reader is not known.
+
+    Beyond a limit per address, a worker drops it, so that many senders cannot flood a mailbox.
+    """
+    given = {"language": language, **(facts or {})}
+    Notice.objects.create(email=to, name=name, facts=given, created_at=at, due_at=at)
 
 
 def send_notices(*, limit: int = BATCH) -> int:
@@ -65,9 +79,22 @@ def _claim(notice: Notice) -> bool:
 
 
 def _mail(notice: Notice) -> None:
-    """Send the email to the user's current address. Send nothing to an inactive user."""
+    """Send the email to the user's current address, or to the notice's. Send nothing to an inactive user."""
+    if notice.user_id is None:
+        _mail_stranger(notice)
+        return
     user = User.objects.get(pk=notice.user_id)
     if not user.is_active:
         return
     occasion = Occasion(user.email, notice.created_at, notice.facts)
     compose_mail(notice.name, occasion, language=chosen_language(user), zone=user.time_zone).send()
+
+
+def _mail_stranger(notice: Notice) -> None:
+    # A second attempt does not count again.
+    if not notice.facts.get("counted"):
+        if not may_mail_stranger(notice.email):
+            return
+        Notice.objects.filter(pk=notice.pk).update(facts={**notice.facts, "counted": True})
+    occasion = Occasion(notice.email, notice.created_at, notice.facts)
+    compose_mail(notice.name, occasion, language=notice.facts["language"], zone="").send()

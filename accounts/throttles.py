@@ -26,6 +26,8 @@ SECOND_STEP_RATE = "10/hour"
 
 # Emails to one address with a link to reset a password, or a notice that it has no account. A link works for an hour.
 RESET_MAILS = "5/hour"
+# Emails to one address that someone else wants to be sent, such as invitations, from all senders together.
+STRANGER_MAILS = "10/day"
 SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
 CHALLENGES_TIMES = 6  # times THROTTLE_SIGN_IN
 
@@ -98,11 +100,12 @@ def throttle_challenges(actor: Actor) -> None:
 
 def may_mail_reset(email: str) -> bool:
     """Count an email about a reset to this address. Return whether it may be sent."""
-    try:
-        Throttle("reset-mail", RESET_MAILS).hit(Subject(keyed_digest("throttle-account", email.encode())))
-    except Throttled:
-        return False
-    return True
+    return _may_mail(Throttle("reset-mail", RESET_MAILS), email)
+
+
+def may_mail_stranger(email: str) -> bool:
+    """Count an email to this address that someone else wants to be sent. Return whether it may be sent."""
+    return _may_mail(Throttle("stranger-mail", STRANGER_MAILS), email)
 
 
 def throttle_registration(actor: Actor) -> None:
@@ -121,6 +124,14 @@ def remember_address(*, user: User, actor: Actor) -> None:
     KnownAddress.objects.bulk_create(
         [row], update_conflicts=True, unique_fields=["user", "digest"], update_fields=["last_seen_at"]
     )
+
+
+def _may_mail(throttle: Throttle, email: str) -> bool:
+    try:
+        throttle.hit(Subject(keyed_digest("throttle-account", email.encode())))
+    except Throttled:
+        return False
+    return True
 
 
 def _failing(account: str, actor: Actor, *, is_known: bool) -> tuple[Subject, ...]:

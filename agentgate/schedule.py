@@ -47,6 +47,7 @@ SCHEDULE: dict[str, Any] = {
     "sweep-known-addresses": _entry("accounts.tasks.sweep_known_addresses", SELDOM),
     "count-log": _entry("insights.tasks.count_log", OFTEN),
     "sweep-rollups": _entry("insights.tasks.sweep_rollups", HOUR),
+    "sweep-invitations": _entry("developers.tasks.sweep_invitations", SELDOM),
     "check-domains": _entry("developers.tasks.check_domains", SELDOM),
     "delete-organizations": _entry("developers.tasks.delete_organizations", SELDOM),
     "delete-agents": _entry("agents.tasks.delete_agents", SELDOM),

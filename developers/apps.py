@@ -5,5 +5,13 @@ class DevelopersConfig(AppConfig):
     name = "developers"
 
     def ready(self) -> None:
-        # Register emails, connect receivers.
-        from developers import credential_mails, domain_mails, erasure, member_mails, stop_mails, succession  # noqa: F401
+        # Register emails, and connect receivers: first those that lock organizations.
+        from developers import (  # noqa: F401  # noqa: F401
+            credential_mails,
+            domain_mails,
+            erasure,
+            invitation_mails,
+            member_mails,
+            stop_mails,
+            succession,
+        )

@@ -12,6 +12,7 @@ from audit.entries.personal_keys import destroy_keys
 from audit.events import Event
 from core.actor import Actor
 from developers.domains import release_domain
+from developers.invitations import forget_invitations
 from developers.members import end_held
 from developers.models import DomainClaim, Organization
 from developers.roles import Role
@@ -53,6 +54,12 @@ def _close(organization: Organization, actor: Actor, now: datetime) -> None:
         release_domain(actor=actor, organization=organization)
     Organization.objects.filter(pk=organization.pk).update(terms_url="", contact_email="")
     suspend_held_organization(actor=actor, organization=organization, reason=CLOSED, now=now)
+
+
+@receiver(account_erased)
+def end_invitations(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
+    """Delete the invitations to the user. Danger: connect this receiver after those that lock organizations."""
+    forget_invitations(user, actor=actor)
 
 
 def _is_called_after(user: User, name: str) -> bool:

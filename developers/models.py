@@ -1,5 +1,7 @@
 """Organizations, their developers and API keys."""
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Upper
@@ -166,11 +168,17 @@ class Invitation(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["expires_at"], condition=models.Q(status="pending"), name="open_invitations_idx")
+            models.Index(fields=["expires_at"], condition=models.Q(status="pending"), name="open_invitations_idx"),
+            models.Index(fields=["ended_at"], name="ended_invitations_idx"),
         ]
 
     def __str__(self) -> str:
         return str(self.id)
+
+    def status_at(self, now: datetime) -> "Invitation.Status":
+        """Return the status, which is `EXPIRED` from the end on, although a sweep stores that later."""
+        is_over = self.status == self.Status.PENDING and self.expires_at <= now
+        return self.Status.EXPIRED if is_over else self.Status(self.status)
 
 
 class DomainClaim(models.Model):

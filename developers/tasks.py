@@ -1,4 +1,4 @@
-"""Periodic checks of the domains that organizations have proved, and the end of deleted organizations."""
+"""Periodic checks of the domains that organizations have proved, and the ends of invitations and organizations."""
 
 import logging
 import time
@@ -7,7 +7,8 @@ from celery import shared_task
 
 from core import clock
 from core.errors import NotFound, Unavailable
-from core.sweeps import SECONDS
+from core.sweeps import SECONDS, sweep
+from developers import invitations
 from developers.domains import RETRY_AFTER, recheck_domain
 from developers.models import DomainClaim, Organization
 from developers.stopping import finish_deletion
@@ -46,3 +47,8 @@ def _check(claim: DomainClaim) -> bool:
         logger.exception("The domain %s could not be checked.", claim.name)
         return False
     return True
+
+
+@shared_task
+def sweep_invitations() -> int:
+    return sweep(invitations.expire_invitations, invitations.delete_ended_invitations)

@@ -62,6 +62,17 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
         "approvals_held": {"agent": scenery.consent.agent, "number": 3},
         **{f"credential_made: {made}": {"made": made, "name": name, "uris": [name]} for made in Made},
         "organization_key_made": {"organization": name, "name": name, "role": "Developer", "maker": ADA},
+        **{
+            f"invitation as {role}": {
+                "invitation": "inv_0000",
+                "organization": name if name != "SmartMail" else "Acme Robotics",
+                "domain": "" if role == Role.ADMIN else "acme.example",
+                "role": role,
+                "inviter": "" if role == Role.AUDITOR else name if name != "SmartMail" else "Grace Hopper",
+                "until": (AT + timedelta(days=7)).isoformat(),
+            }
+            for role in Role
+        },
         "domain_failing": {"domain": name, "until": (AT + timedelta(days=3)).isoformat()},
         "domain_lost": {"domain": name},
         **{f"member_role_changed: {role}": {"organization": name, "role": role.value} for role in Role},

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.db.models import QuerySet
 from django.test import Client
@@ -23,7 +24,9 @@ from core.secrets import digest
 from decisions.requests import Credential
 from developers.acting import as_developer
 from developers.api_keys import use_api_key
-from developers.models import Developer, Organization
+from developers.invitations import invite
+from developers.models import Developer, Invitation, Organization
+from developers.roles import Role
 from developers.services import become_developer
 from resources.custom_scopes import ScopeDefinition
 from resources.models import ResourceServer
@@ -84,6 +87,19 @@ def allow(consent: Consent, user: User, scopes: list[str] | None = None) -> Cons
 
 def make_user(email: str, name: str = "") -> User:
     return register_user(actor=ANONYMOUS, email=email, password=PASSWORD, name=name)
+
+
+def make_verified(email: str) -> User:
+    """Return a user who has verified the address."""
+    user = make_user(email)
+    EmailAddress.objects.filter(user=user).update(verified=True)
+    return user
+
+
+def make_invitation(developer: Developer, email: str, role: Role = Role.DEVELOPER) -> Invitation:
+    """Invite as the developer."""
+    actor = as_developer(ANONYMOUS, developer)
+    return invite(actor=actor, organization=developer.organization, email=email, role=role)
 
 
 def sign_in(user: User) -> Client:

@@ -37,6 +37,7 @@ from web.user.approvals.rule_views import accept as accept_rule
 from web.user.connections import pausing
 from web.user.connections import views as connections
 from web.user.consent import views as consent
+from web.user.invitations import views as invitations
 
 app_name = "web"
 
@@ -85,6 +86,7 @@ urlpatterns = [
     path("activity/evidence", activity_export.own_log, name="activity-evidence"),
     path("activity/<id:entry_id>", activity.entry, name="entry"),
     path("activity/<id:entry_id>/dispute", disputes.dispute, name="dispute"),
+    path("invitations/<id:invitation_id>", invitations.invitation, name="invitation"),
     path("account/security", security.security, name="security"),
     path("account/security/passkeys/new", security.new_passkey, name="passkey-new"),
     path("account/security/passkeys/<id:passkey_id>/remove", security.delete_passkey, name="passkey-remove"),

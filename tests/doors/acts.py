@@ -224,6 +224,16 @@ OF_USERS = (
         (page("/connections/agents/resume"), users("POST", "/users/me/agents/resume")),
         before="pause_all",
     ),
+    Act(
+        "accept an invitation",
+        "invitation.accepted",
+        (page("/invitations/{invitation}", decision="accept"),),
+    ),
+    Act(
+        "decline an invitation",
+        "invitation.declined",
+        (page("/invitations/{invitation}", decision="decline"),),
+    ),
     Act("erase the account", "user.erased", (page("/account/erase", email="dev@example.com"),), steps_up=True),
     Act("change the profile", "user.profile_changed", (page("/account", name="Ada"),)),
     Act("switch mails off", "user.mails_changed", (page("/account/notifications"),), steps_up=True),

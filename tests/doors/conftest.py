@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.test import Client
 
 from accounts.models import SessionToken, User
@@ -22,12 +23,21 @@ from consent.pausing import pause_agent, pause_all_agents
 from core import clock
 from core.actor import SYSTEM
 from core.rotation import add_secret
-from developers.models import ApiKey
 from policies.services import create_policy
 from tests.approvals import make_approval
 from tests.doors.acts import Credential, Door
 from tests.shared import rows_of_module
-from tests.world import ANONYMOUS, allow, as_user, ask, make_agent, make_developer, make_resource_server, sign_in
+from tests.world import (
+    ANONYMOUS,
+    allow,
+    as_user,
+    ask,
+    make_agent,
+    make_developer,
+    make_invitation,
+    make_resource_server,
+    sign_in,
+)
 
 LONG_AGO = timedelta(minutes=5)
 
@@ -122,7 +132,10 @@ def make_scene() -> Scene:
     rules = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
     policy = create_policy(actor=SYSTEM, organization=developer.organization, name="No mail", rules=rules)
     server = make_resource_server(developer, "https://mail.example/api", "email:read").server
+    EmailAddress.objects.filter(user=user).update(verified=True)
+    invitation = make_invitation(make_developer("boss@example.com", "Other"), user.email)
     ids = {
+        "invitation": invitation.id,
         "agent": agent.id,
         "consent": consent.id,
         "pending": ask(shop, scopes=["payments:charge"]).id,
@@ -139,5 +152,5 @@ def make_scene() -> Scene:
         now=clock.now(),
         fields={"organization_id": developer.organization_id, "name": "tests"},
     )
-    assert ApiKey.objects.count() == 2
+    assert developer.api_keys.count() == 2
     return Scene(user, ids, value)

@@ -17,6 +17,7 @@ from approvals.selectors import count_waiting
 from core import clock, formats, marks
 from core.languages import is_for_users
 from core.text import plain_text
+from developers.role_words import NAMES
 from resources.catalogue import Scope
 from resources.categories import category_name
 from resources.risks import RISK_LEVELS, RISK_WORDS
@@ -56,6 +57,7 @@ register.filter("host", web_host)
 register.simple_tag(icon, name="icon")
 register.simple_tag(lambda: formats.short_day(clock.now()), name="today")
 register.simple_tag(art, name="art")
+register.filter("role_name", lambda role: NAMES[role])
 register.filter("label_words", display.label_words)
 register.simple_tag(menu, name="docs_menu")
 

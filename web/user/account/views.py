@@ -17,7 +17,8 @@ from audit.services import record
 from core import clock
 from core.http import SeeOther
 from core.languages import language_of
-from developers.selectors import developer_for_user
+from developers.invitations import open_invitations_to
+from developers.selectors import memberships_of
 from limits.throttle import Subject, Throttle
 from web.requests.access import for_users, posted_from, signed_in, user_actor, user_form, user_page
 from web.user.account.collecting import collect
@@ -34,7 +35,12 @@ def profile(request: HttpRequest) -> HttpResponse:
         with language_of(form.cleaned_data["language"] or get_language()):
             messages.success(request, _("Your profile is saved."))
         return SeeOther(reverse("web:account"))
-    context = {"form": form, "developer": developer_for_user(user), "now": clock.now()}
+    context = {
+        "form": form,
+        "memberships": memberships_of(user),
+        "invitations": open_invitations_to(user),
+        "now": clock.now(),
+    }
     return render(request, "web/user/account/profile.html", context, status=422 if form.is_bound else 200)
 
 
