@@ -22,7 +22,7 @@ from audit.readers.search import Listing
 from consent.models import Consent
 from core.text import plain_text
 from decisions.wording import explain_denial, shown_outcome
-from developers.models import Developer, Organization
+from developers.models import ApiKey, Developer, Organization
 from policies.models import Policy
 from resources.catalogue import Scope, describe_scopes
 from resources.models import ResourceServer
@@ -46,6 +46,7 @@ NAMED: dict[str, tuple[Any, str]] = {
     "dev": (Developer, "user__email"),
     "res": (ResourceServer, "name"),
     "pol": (Policy, "name"),
+    "key": (ApiKey, "name"),
 }
 # What only the page of an entry names or links to. Most have no name, so their ids stand for them.
 FURTHER: dict[str, tuple[Any, str]] = {
@@ -118,7 +119,7 @@ def find_parties(request: HttpRequest, ids: Collection[str]) -> dict[str, Party]
     """Return the ids that belong to rows that the administrator may read, by one query."""
     kinds = NAMED | FURTHER
     names = _names(request, {*ids}, kinds)
-    return {pk: Party(name, row_url(kinds[_prefix(pk)][0], pk), name == pk) for pk, name in names.items()}
+    return {pk: Party(name, _url(kinds[_prefix(pk)][0], pk), name == pk) for pk, name in names.items()}
 
 
 def _party(pk: str | None, names: dict[str, str]) -> Party | None:
@@ -127,7 +128,7 @@ def _party(pk: str | None, names: dict[str, str]) -> Party | None:
     if pk not in names:
         return Party(pk, "", is_id=True)
     model, _name = NAMED[_prefix(pk)]
-    return Party(names[pk], row_url(model, pk))
+    return Party(names[pk], _url(model, pk))
 
 
 def _names(request: HttpRequest, ids: set[str], kinds: Mapping[str, tuple[Any, str]] = NAMED) -> dict[str, str]:
@@ -135,9 +136,19 @@ def _names(request: HttpRequest, ids: set[str], kinds: Mapping[str, tuple[Any, s
     queries = [
         model.objects.filter(pk__in=known).order_by().values_list("pk", name)
         for prefix, (model, name) in kinds.items()
-        if (known := [one for one in ids if _prefix(one) == prefix]) and may_read(request, model)
+        if (known := [one for one in ids if _prefix(one) == prefix]) and _may_name(request, model)
     ]
-    return {pk: plain_text(name) for pk, name in queries[0].union(*queries[1:], all=True)} if queries else {}
+    found = queries[0].union(*queries[1:], all=True) if queries else ()
+    return {pk: plain_text(name) for pk, name in found if name}
+
+
+def _may_name(request: HttpRequest, model: Any) -> bool:
+    """Return whether the administrator may read the names. API keys have no page, and belong to organizations."""
+    return may_read(request, Organization if model is ApiKey else model)
+
+
+def _url(model: Any, pk: str) -> str:
+    return "" if model is ApiKey else row_url(model, pk)
 
 
 def _prefix(pk: str) -> str:

@@ -37,7 +37,7 @@ DAYS = "days"
 # More than there are. Each is a term of the search.
 MAX_REASONS = 30
 # The prefixes of the ids of those that act.
-ACTOR_IDS = ("usr", "dev", "agt", "res")
+ACTOR_IDS = ("usr", "dev", "key", "agt", "res")
 ID = "id"
 
 

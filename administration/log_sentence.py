@@ -19,6 +19,7 @@ from resources.catalogue import Scope
 ACTORS = {
     "user": gettext_lazy("Person"),
     "developer": gettext_lazy("Developer"),
+    "api_key": gettext_lazy("API key of an organization"),
     "agent": gettext_lazy("Agent"),
     "service": gettext_lazy("Service"),
     "administrator": gettext_lazy("Administrator"),
@@ -45,6 +46,8 @@ def sentence_about(
         "policy": _("a policy"),
     }
     words: dict[str, Any] = {part: named(named_parts[part]) if named_parts[part] else unnamed[part] for part in unnamed}
+    if content["actor"]["kind"] == "api_key":
+        words["actor"] = format_html(_("The API key {}"), words["actor"])
     words["account"] = format_html(_("the account of {}"), words["person"])
     listed = _list(content["scopes"], scopes, most) or plain_text(content["action"] or "")
     words["scopes"] = format_html("<bdi>{}</bdi>", listed or _("no specific scopes"))

@@ -1,8 +1,10 @@
 """Developers as actors: identify them when the credential is checked, and lock them when something is written."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import NoReturn
 
+from django.db.models import QuerySet
 from django.utils.crypto import constant_time_compare
 from django.utils.translation import gettext_noop
 
@@ -13,7 +15,7 @@ from core.errors import NotAuthenticated
 from core.rotation import live
 from developers.access import Access
 from developers.models import ApiKey, Developer, Organization
-from developers.roles import Role, RoleInsufficient, covers, lesser
+from developers.roles import Right, Role, RoleInsufficient, covers, lesser, require
 from developers.services import require_kept, require_organization
 
 
@@ -60,28 +62,63 @@ def hold_developer(actor: Actor, *, may_be_deleting: bool = False) -> None:
         require_kept(organization)
 
 
+def while_permitted[T](actor: Actor, right: Right, pieces: Iterable[T]) -> Iterator[T]:
+    """Yield the pieces of a long response, each after checking that the actor may still read it.
+
+    Raises like `hold_developer`, but only if the role does not have the right any more, and locks nothing. An error
+    ends the connection, so that what was sent does not look complete.
+    """
+    found = iter(pieces)
+    while True:
+        _require_reader(actor, right)
+        try:
+            piece = next(found)
+        except StopIteration:
+            return
+        yield piece
+
+
+def _require_reader(actor: Actor, right: Right) -> None:
+    is_key = actor.kind == "api_key"
+    role, organization = _find_key(actor, Organization.objects.all()) if is_key else _find_member(actor, _members())
+    require(role, right)
+    require_organization(organization)
+
+
 def _hold_member(actor: Actor) -> Organization:
-    rows = Developer.objects.select_related("user", "organization")
     # In this order: who ends a membership holds the organization before it.
-    locked = rows.select_for_update(no_key=True, of=("user", "organization", "self"))
-    held = locked.filter(pk=actor.id, ended_at=None).first()
-    is_same = held is not None and constant_time_compare(held.user.get_session_auth_hash(), actor.account_state)
-    if held is None or not is_same or not held.user.is_active:
-        raise NotAuthenticated(gettext_noop("The account has changed. Sign in again."))
-    role: str = held.role
-    if actor.api_key_id:
-        role = lesser(role, _live_key(actor.api_key_id).role)
+    locked = _members().select_for_update(no_key=True, of=("user", "organization", "self"))
+    role, organization = _find_member(actor, locked)
     _require_role(actor, role)
-    return held.organization
+    return organization
 
 
 def _hold_key_of_organization(actor: Actor) -> Organization:
-    rows = Organization.objects.select_for_update(no_key=True, of=("self",))
+    role, organization = _find_key(actor, Organization.objects.select_for_update(no_key=True, of=("self",)))
+    _require_role(actor, role)
+    return organization
+
+
+def _members() -> QuerySet[Developer]:
+    return Developer.objects.select_related("user", "organization")
+
+
+def _find_member(actor: Actor, rows: QuerySet[Developer]) -> tuple[Role, Organization]:
+    """Return what the member or their API key may do now, and where. `rows` are all members, perhaps with a lock."""
+    found = rows.filter(pk=actor.id, ended_at=None).first()
+    is_same = found is not None and constant_time_compare(found.user.get_session_auth_hash(), actor.account_state)
+    if found is None or not is_same or not found.user.is_active:
+        raise NotAuthenticated(gettext_noop("The account has changed. Sign in again."))
+    role = lesser(found.role, _live_key(actor.api_key_id).role) if actor.api_key_id else Role(found.role)
+    return role, found.organization
+
+
+def _find_key(actor: Actor, rows: QuerySet[Organization]) -> tuple[Role, Organization]:
+    """Return what the organization's key may do now, and where. `rows` are all organizations, perhaps with a lock."""
     organization = rows.filter(api_keys=actor.id or "").first()
     if organization is None:
         _refuse_key()
-    _require_role(actor, _live_key(actor.api_key_id).role)
-    return organization
+    return Role(_live_key(actor.api_key_id).role), organization
 
 
 def _live_key(key_id: str) -> ApiKey:

@@ -24,7 +24,7 @@ from developers.acting import hold_developer, require_recent_session
 from developers.credential_mails import Made, mail_about_credential
 from developers.key_mails import mail_administrators
 from developers.models import ApiKey, Developer
-from developers.roles import Right, Role, RoleInsufficient, covers, lesser, require
+from developers.roles import Right, Role, covers, lesser, require, require_covering
 from developers.selectors import (
     api_key_within_reach,
     api_keys_for_developer,
@@ -184,8 +184,7 @@ def _role_of_new(new: NewKey, actor: Actor, developer: Developer) -> str:
             raise Invalid.field("role", gettext_noop("A key of the organization can be developer or auditor."))
         return role
     role = new.role or own
-    if not covers(own, role):
-        raise RoleInsufficient(f"A key with the role {Role(role).value} requires that role. The role here is {own}.")
+    require_covering(own, role)
     return role
 
 
@@ -197,9 +196,7 @@ def _require_power(key: ApiKey, role: Role, developer: Developer) -> None:
     if key.developer_id is None:
         require(role, Right.ADMINISTER)
         return
-    power = lesser(key.role, developer.role)
-    if not covers(role, power):
-        raise RoleInsufficient(f"A key with the role {power.value} requires that role. The role here is {role.value}.")
+    require_covering(role, lesser(key.role, developer.role))
 
 
 def _require_room(new: NewKey, found: list[ApiKey]) -> None:

@@ -1,7 +1,8 @@
 """What the log shows as evidence: checkpoints and tiles to anyone, proofs and exports to the readers of the entries."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -27,7 +28,7 @@ from consent.models import Consent
 from consent.selectors import consent_for_user
 from core.errors import NotFound, Throttled
 from core.sending import Pieces, Place
-from developers.acting import require_recent_session
+from developers.acting import require_recent_session, while_permitted
 from developers.roles import Right
 from limits.throttle import Subject, Throttle
 
@@ -137,7 +138,8 @@ class OrganizationExport(DeveloperEndpoint):
         def find_visible(content: Mapping[str, Any]) -> Visible:
             return visible_to_organization(content, organization_id)
 
-        return _export(f"organization:{organization_id}", stream, query.period, draft, find_visible)
+        permitted = partial(while_permitted, self.actor, Right.READ)
+        return _export(f"organization:{organization_id}", stream, query.period, draft, find_visible, permitted)
 
 
 class PersonalExport(OwnEndpoint):
@@ -184,8 +186,14 @@ class ConnectionExport(PersonalExport):
 
 
 def _export(
-    account: str, stream: Stream, period: Period, draft: Draft, find_visible: FindVisible
+    account: str,
+    stream: Stream,
+    period: Period,
+    draft: Draft,
+    find_visible: FindVisible,
+    permitted: Callable[[Iterator[bytes]], Iterator[bytes]] = iter,
 ) -> StreamingHttpResponse:
+    """Send the export. `permitted` ends it when its reader may no longer have it."""
     place = Place(account)
     try:
         Throttle("export", settings.THROTTLE_EXPORT).hit(Subject(account))
@@ -195,7 +203,7 @@ def _export(
         raise
     name = f"agentgate-{stream.kind}-{export.created_at:%Y%m%dT%H%M%SZ}.jsonl"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(Pieces(place, export.pieces()), content_type=JSON_LINES, headers=headers)
+    return StreamingHttpResponse(Pieces(place, permitted(export.pieces())), content_type=JSON_LINES, headers=headers)
 
 
 def _read_tile(tile: str) -> tuple[int, int, int] | None:

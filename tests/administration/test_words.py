@@ -21,11 +21,13 @@ from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from decisions.wording import CAUSES
-from developers.acting import as_developer
+from developers.access import access_of_key
+from developers.acting import as_developer, as_key
+from developers.api_keys import create_api_key
 from policies.models import Policy
 from policies.services import delete_policy, update_policy
 from resources.models import ResourceServer
-from tests.administration.test_pages import MAX_QUERIES, form_url
+from tests.administration.test_pages import MAX_QUERIES, form_url, list_url
 from tests.administration.test_roles import SAFETY, SUPPORT, member
 from tests.administration.world import World, sign_in
 from tests.audit.journals import decision as decided
@@ -159,6 +161,18 @@ def test_what_this_server_does_has_it_as_its_actor(site: Client, world: World) -
     created = log_entries(event=Event.RESOURCE_SERVER_CREATED)[0]
     assert created.content["actor"]["kind"] == "system"
     assert sentence_of(site, created.id) == "This server registered a resource server of Acme."
+
+
+def test_what_a_key_of_an_organization_does_has_its_name(site: Client, world: World) -> None:
+    actor = as_developer(ANONYMOUS, world.developer)
+    key = create_api_key(actor=actor, developer=world.developer, name="CI", owned_by_organization=True).row
+    delete_policy(actor=as_key(ANONYMOUS, key, access_of_key(key)), policy=Policy.objects.get())
+    entry = log_entries()[0]
+    assert sentence_of(site, entry.id) == "The API key CI deleted the policy No payments."
+    html = site.get(form_url(entry)).content.decode()
+    assert "API key of an organization" in html
+    listed = site.get(list_url(Entry), {"actor": key.id}).context["cl"].result_list
+    assert [row.pk for row in listed] == [entry.id]
 
 
 def test_a_policy_has_the_name_of_the_time_even_when_it_is_gone(site: Client, world: World) -> None:

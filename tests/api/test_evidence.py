@@ -12,10 +12,11 @@ from audit.entries.personal_keys import destroy_keys
 from audit.models import Cosignature
 from audit.proof import exports
 from audit.sequencing.sequencer import sequence
+from core import clock
 from core.actor import SYSTEM
-from core.errors import Throttled
+from core.errors import NotAuthenticated, Throttled
 from core.sending import Pieces, Place
-from developers.models import Organization
+from developers.models import ApiKey, Developer, Organization
 from developers.services import suspend_organization
 from tests.api.conftest import Api, Json, expect, problem, verify
 from tests.audit.exported import check_line, opened, read_export, size_and_root
@@ -229,6 +230,20 @@ def test_a_developer_exports_the_organizations_log(developer: Api, agent: Json, 
     assert exported.header["stream"]["kind"] == "organization"
     assert exported.records[-1]["actor"]["kind"] == "developer"
     assert exported.numbers == list(range(1, len(exported.entries) + 1))
+
+
+@cases("ends_key", [True, False])
+def test_an_export_breaks_off_when_its_reader_leaves_or_the_key_ends(
+    developer: Api, agent: Json, decision: Json, ends_key: bool
+) -> None:
+    pieces = developer.get("/audit/export").streaming_content
+    assert b'"format"' in next(pieces)
+    if ends_key:
+        ApiKey.objects.update(expires_at=clock.now())
+    else:
+        Developer.objects.update(ended_at=clock.now())
+    with pytest.raises(NotAuthenticated):
+        next(pieces)
 
 
 def test_a_period_is_exported_with_its_neighbors(developer: Api, decision: Json) -> None:

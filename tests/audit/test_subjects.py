@@ -26,6 +26,7 @@ combinations = pytest.mark.parametrize(
         (Actor("anonymous"), {"user_id": ADA}, ADA),
         (DEVELOPER, {"organization_id": ORGANIZATION}, "dev_1"),
         (DEVELOPER, {"user_id": ADA}, "dev_1"),
+        (Actor("api_key", "key_1"), {"organization_id": ORGANIZATION}, "org_1/2026-03"),
         (DEVELOPER, {"user_id": ADA, **TYPED}, ADA),
         (ADMINISTRATOR, {"user_id": ADA}, "usr_root"),
         (ADMINISTRATOR, {"user_id": ADA, **TYPED}, ADA),

@@ -91,6 +91,7 @@ BY_OTHERS: Mapping[str, Words] = {
 DONE_BY: Mapping[str, Words] = {
     "user": _("Done by another user"),
     "developer": _("Done by the agent's developer"),
+    "api_key": _("Done by the agent's developer"),
     "agent": _("Done by the agent"),
     "service": _("Done by a service"),
     "administrator": _("Done by an administrator"),

@@ -47,7 +47,7 @@ class LogDetail:
         """What happened, as a sentence. Developers do not learn the names of users."""
         content, titles = self.row.content, [plain_text(scope.title) for scope in self.scopes]
         words = {
-            "actor": self.row.actor_name or str(ACTING.get(content["actor"]["kind"], ACTING["anonymous"])),
+            "actor": self.row.acting or str(ACTING.get(content["actor"]["kind"], ACTING["anonymous"])),
             "agent": self.row.agent_name or _("An agent"),
             "person": _("A user"),
             "account": _("the account of a user"),

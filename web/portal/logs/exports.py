@@ -13,7 +13,9 @@ from audit.readers.search import Listing
 from audit.selectors import entries_for_organization
 from core import clock
 from core.http import SeeOther
+from developers.acting import while_permitted
 from developers.models import Developer
+from developers.roles import Right
 from web.portal.logs.forms import SEARCH, LogFilterForm
 from web.portal.logs.names import OwnNames, suggested_names
 from web.portal.logs.rows import LogRow, read_rows
@@ -56,9 +58,9 @@ def export(request: HttpRequest, developer: Developer, format_name: str) -> Http
     if not form.is_valid() or SEARCH in request.GET:
         return SeeOther(f"{reverse('web:logs')}?{request.GET.urlencode()}")
     listing = entries_for_organization(developer.organization_id, up_to(now, form.filters()))
-    batches = _read_all(listing, own, form.foreign_request_id)
-    download = Download("log", listing.criteria, COLUMNS, batches)
     actor = developer_actor(request, developer)
+    batches = while_permitted(actor, Right.READ, _read_all(listing, own, form.foreign_request_id))
+    download = Download("log", listing.criteria, COLUMNS, batches)
     draft = Draft(Event.AUDIT_EXPORTED, actor, organization_id=developer.organization_id)
     return send(request, download, format_name, now, draft)
 

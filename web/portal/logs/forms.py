@@ -27,7 +27,7 @@ from resources.catalogue import SCOPE_ID, catalogue
 from resources.selectors import own_scopes
 from web.forms.filters import OUTCOMES, FilterForm
 from web.forms.moments import MomentInput, PeriodField, require_year
-from web.portal.logs.names import AGENT, DEVELOPER, POLICY, SERVER, OwnNames
+from web.portal.logs.names import AGENT, DEVELOPER, KEY, POLICY, SERVER, OwnNames
 from web.portal.logs.phrases import ACTORS, DECIDERS, STEPS
 from web.portal.logs.rows import shortened
 from web.portal.logs.search import MAX_LENGTH as MAX_SEARCH
@@ -149,7 +149,7 @@ class LogFilterForm(FilterForm):
             *((name, one.label) for name, one in REASONS.items()),
         ]
         self._field("reason").choices = _with_unknown(reasons, data.get("reason"))
-        self._field("actor").choices = [*ANY, *ACTORS.items(), *_developers(names)]
+        self._field("actor").choices = [*ANY, *ACTORS.items(), *_members_and_keys(names)]
 
     def clean_q(self) -> dict[str, str]:
         """Return the filters in the search, by field."""
@@ -299,5 +299,8 @@ def _with_unknown(choices: list[Any], name: str | None) -> list[Any]:
     return [*choices, (name, name)] if is_unknown else choices
 
 
-def _developers(names: OwnNames) -> list[tuple[str, str]]:
-    return [(pk, gettext("Developer: %(name)s") % {"name": name}) for pk, name in names.of_kind(DEVELOPER).items()]
+def _members_and_keys(names: OwnNames) -> list[tuple[str, str]]:
+    return [
+        *((pk, gettext("Developer: %(name)s") % {"name": name}) for pk, name in names.of_kind(DEVELOPER).items()),
+        *((pk, gettext("API key: %(name)s") % {"name": name}) for pk, name in names.of_kind(KEY).items()),
+    ]

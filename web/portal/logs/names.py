@@ -1,4 +1,4 @@
-"""The names of an organization's own agents, policies, resource servers and developers, for its log."""
+"""The names of an organization's own agents, policies, resource servers, developers and API keys, for its log."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,13 +10,13 @@ from django.db.models.lookups import IsNull
 from agents.models import Agent
 from agents.selectors import agents_known_to
 from core.text import plain_text
-from developers.models import Developer
+from developers.models import ApiKey, Developer
 from policies.models import Policy
 from resources.models import ResourceServer
 
 # The number of newest names of each kind that are suggested.
 MAX_SUGGESTED = 100
-AGENT, POLICY, SERVER, DEVELOPER = "agt", "pol", "res", "dev"
+AGENT, POLICY, SERVER, DEVELOPER, KEY = "agt", "pol", "res", "dev", "key"
 NOT_DELETED = Value(value=False, output_field=BooleanField())
 
 
@@ -69,6 +69,7 @@ def _rows(organization_id: str) -> dict[str, QuerySet[Any]]:
         POLICY: Policy.objects.filter(organization_id=organization_id),
         SERVER: ResourceServer.objects.filter(organization_id=organization_id),
         DEVELOPER: Developer.objects.filter(organization_id=organization_id),
+        KEY: ApiKey.objects.filter(organization_id=organization_id, developer=None),
     }
 
 

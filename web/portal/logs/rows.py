@@ -63,7 +63,13 @@ class LogRow:
     def actor(self) -> str:
         """The actor's name. Without one, and for an agent, which has a column of its own, its kind."""
         is_agent = self.content["actor"]["id"] == self.entry.agent_id
-        return self.actor_kind if is_agent else self.actor_name or self.actor_kind
+        return self.actor_kind if is_agent else self.acting or self.actor_kind
+
+    @property
+    def acting(self) -> str:
+        """The actor's name, which says of an API key of the organization that it is one. Empty without a name."""
+        is_key = self.actor_name and self.content["actor"]["kind"] == "api_key"
+        return _("API key “%(name)s”") % {"name": self.actor_name} if is_key else self.actor_name
 
     @property
     def agent_name(self) -> str:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from core.errors import Invalid
 from core.http import SeeOther
 from core.text import plain_text
-from developers.models import Developer
+from developers.models import ApiKey, Developer
 from policies.models import Policy, PolicyVersion
 from policies.quotas import throttle_writes
 from policies.selectors import policy_for_organization
@@ -66,15 +66,19 @@ def _show(
 
 
 def _people(versions: Sequence[PolicyVersion]) -> dict[str, str]:
-    """Return the names of the developers who saved the versions, by their ids."""
-    ids = {one.actor_id for one in versions if one.actor_kind == "developer"}
-    found = Developer.objects.filter(pk__in=ids).select_related("user")
-    return {developer.id: plain_text(developer.user.name or developer.user.email) for developer in found}
+    """Return the names of the developers and of the organization's keys that saved the versions, by their ids."""
+    members, keys = ({one.actor_id for one in versions if one.actor_kind == kind} for kind in ("developer", "api_key"))
+    found = Developer.objects.filter(pk__in=members).select_related("user")
+    names = {developer.id: plain_text(developer.user.name or developer.user.email) for developer in found}
+    named = ApiKey.objects.filter(pk__in=keys)
+    return names | {key.id: _("API key “%(name)s”") % {"name": plain_text(key.name)} for key in named}
 
 
 def _actor(version: PolicyVersion, people: Mapping[str, str]) -> str:
     if version.actor_kind == "developer":
         return people.get(version.actor_id, _("A former developer"))
+    if version.actor_kind == "api_key":
+        return people.get(version.actor_id, _("A former API key"))
     if version.actor_kind == "administrator":
         return _("An administrator of AgentGate")
     return _("AgentGate") if version.actor_kind == "system" else _("Unknown")

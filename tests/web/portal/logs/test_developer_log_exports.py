@@ -5,7 +5,12 @@ import io
 import json
 from urllib.parse import urlencode
 
+import pytest
+
+from core import clock
 from core.actor import Actor
+from core.errors import NotAuthenticated
+from developers.models import Developer
 from tests.shared import cases
 from tests.web.developer_log import FOREIGN_REQUEST, REQUEST
 
@@ -90,6 +95,18 @@ def test_it_is_logged_and_others_get_nothing_of_it(as_developer, as_rival, denie
     assert denied in [row["id"] for row in table(as_developer)]
     assert denied not in [row["id"] for row in table(as_rival)]
     assert [row["outcome"] for row in data(as_developer, event="audit.exported")] == ["info"]
+
+
+@cases("name", ["csv", "json"])
+def test_it_breaks_off_when_its_reader_leaves(as_developer, developer, write, monkeypatch, name):
+    monkeypatch.setattr("web.portal.logs.exports.READ", 2)
+    for _number in range(4):
+        write()
+    pieces = as_developer.post(f"/developer/logs.{name}").streaming_content
+    next(pieces), next(pieces)
+    Developer.objects.filter(pk=developer.pk).update(ended_at=clock.now())
+    with pytest.raises(NotAuthenticated):
+        list(pieces)
 
 
 def test_too_many_entries_are_refused(as_developer, denied, monkeypatch):

@@ -7,16 +7,18 @@ from urllib.parse import urlencode, urlsplit
 from django.http import QueryDict
 
 from agents.deletion import delete_agent
+from audit.events import Event, Outcome
 from audit.selectors import entries_for_organization
 from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from core.ids import new_id
 from developers.acting import as_developer as as_actor
+from developers.api_keys import create_api_key
 from tests.oauth.client import TICKETS
 from tests.shared import cases
 from tests.verifier import main
 from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, rows
-from tests.web.markup import text_of
+from tests.web.markup import text_of, words_of
 from tests.world import ANONYMOUS, make_agent, make_resource_server
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import suggested_names
@@ -39,6 +41,18 @@ def test_a_row_says_when_what_who_and_why(as_developer, denied, limited, ada):
         assert fact in text
     assert re.search(r"\d:\d\d:\d\d", text)
     assert "ada@example.com" not in text
+
+
+def test_a_key_of_the_organization_is_named_and_can_be_searched_for(as_developer, developer, write):
+    actor = as_actor(ANONYMOUS, developer)
+    key = create_api_key(actor=actor, developer=developer, name="CI", owned_by_organization=True).row
+    entry = write(actor=Actor("api_key", key.id, ip="203.0.113.7"), event=Event.AGENT_UPDATED, outcome=Outcome.INFO)
+    for query in ({"actor": key.id}, {"actor": "api_key"}):
+        (row,) = as_developer.get("/developer/logs", query).context["rows"]
+        assert (row.id, row.actor, row.content["personal"]["ip"]) == (entry, "API key “CI”", "203.0.113.7")
+    words = words_of(as_developer.get(f"/developer/logs/{entry}"))
+    assert "API key of the organization <bdi>CI</bdi>" in words
+    assert "API key “CI” changed the agent SmartMail" in words
 
 
 def test_a_request_that_waits_for_its_user_was_asked(as_developer, write):

@@ -4,7 +4,10 @@ import pytest
 
 from agents.deletion import delete_agent
 from core.errors import Invalid
+from developers.access import access_of_key
 from developers.acting import as_developer as acting_as
+from developers.acting import as_key
+from developers.api_keys import create_api_key
 from policies.models import Policy, PolicyVersion
 from policies.services import create_policy, update_policy
 from tests.log import log_entries, log_entry
@@ -44,8 +47,10 @@ def listed(page):
 
 def test_each_change_has_its_actor(as_developer, developer, actor, policy):
     change(policy, actor, rules=NO_PAYMENTS, mode="shadow")
+    key = create_api_key(actor=actor, developer=developer, name="CI", owned_by_organization=True).row
+    change(policy, as_key(ANONYMOUS, key, access_of_key(key)), rules=NO_MAIL)
     page = history(as_developer, policy)
-    assert listed(page) == [(2, developer.user.email), (1, developer.user.email)]
+    assert listed(page) == [(3, "API key “CI”"), (2, developer.user.email), (1, developer.user.email)]
     assert words_of(page).count("Current") == 1
 
 
