@@ -35,6 +35,7 @@ from core.http import visitor
 from core.idempotency import ANSWER_LIFETIME, Answer, RepeatableRequest, answer_once, is_answered
 from developers.access import Access, NotMember, OrganizationRequired, access_of_user
 from developers.acting import as_developer_in_session, as_key
+from developers.activity import note_activity
 from developers.refusals import record_refusal
 from developers.roles import RoleInsufficient
 from developers.services import require_kept, require_organization
@@ -198,6 +199,8 @@ class DeveloperEndpoint(Endpoint):
         else:
             self.access = self._access_of_user(cast("User", self.request.user))
             self.actor = as_developer_in_session(self.actor, self.access.member, signed_in_at(self.request))
+        if self.access.developer is not None:
+            note_activity(self.access.developer)
         self._permit()
 
     def _access_of_user(self, user: User) -> Access:

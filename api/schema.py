@@ -204,6 +204,7 @@ PATH_DESCRIPTIONS = {
     "agent_id": "The agent's id (`agt_`) or client id (`agc_`).",
     "user_id": "`me`, or the user's own id (`usr_`).",
     "consent_id": "The consent's id (`cns_`).",
+    "member_id": "The member's id (`dev_`).",
     "key_id": "The API key's id (`key_`).",
     "secret_id": "The client secret's id (`sec_`).",
     "approval_id": "The approval's id (`apr_`).",

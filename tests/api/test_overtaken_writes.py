@@ -1,4 +1,4 @@
-"""Requests authenticated before a password reset or a suspension whose transactions start after it."""
+"""Requests authenticated before a reset, a suspension, a removal or a lower role, whose transactions start after it."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,14 +9,21 @@ from accounts.models import User
 from agents.models import Agent
 from api.endpoint import DeveloperEndpoint
 from core.actor import SYSTEM
-from developers.models import Organization
+from developers.acting import as_developer
+from developers.members import change_role, end_membership
+from developers.models import Developer, Organization
+from developers.roles import Role
 from developers.services import suspend_organization
 from tests.api.conftest import CALLBACK, SCOPES, Api, expect, new_agent, problem
 from tests.log import log_entries
+from tests.world import make_member
 
 RULES = [{"type": "action_blocklist", "config": {"actions": ["payments:*"]}}]
 AGENT = {"name": "Late", "redirectUris": [CALLBACK], "allowedScopes": SCOPES}
 SERVER = {"name": "Late", "identifier": "https://late.example", "scopes": ["email:read"]}
+
+# What the log ends with, unless the request has written something.
+LAST = ("organization.suspended", "policy.created", "agent.created", "member.removed", "member.refused")
 
 Event = Callable[[], object]
 
@@ -33,6 +40,20 @@ def suspend() -> None:
         organization=Organization.objects.get(developers__user__email="acme@example.com"),
         reason="Fraud reports.",
     )
+
+
+def by_another_owner() -> dict[str, Any]:
+    developer = Developer.objects.get(user__email="acme@example.com")
+    actor = as_developer(SYSTEM, make_member(developer, "owner@example.com", Role.OWNER))
+    return {"actor": actor, "organization_id": developer.organization_id, "member_id": developer.id}
+
+
+def remove() -> None:
+    end_membership(**by_another_owner())
+
+
+def demote() -> None:
+    change_role(role=Role.AUDITOR, **by_another_owner())
 
 
 @pytest.fixture
@@ -84,7 +105,7 @@ def write(request: pytest.FixtureRequest, developer: Api, paths: dict[str, str])
     yield lambda: developer.call(method, path.format(**paths), body)
     assert list(Agent.objects.values()) == agents
     events = list(log_entries().order_by("-id").values_list("event", flat=True)[:1])
-    assert events in (["organization.suspended"], ["policy.created"], ["agent.created"])
+    assert events in [[last] for last in LAST]
 
 
 def test_a_request_overtaken_by_a_password_reset_writes_nothing(
@@ -99,3 +120,17 @@ def test_a_request_overtaken_by_a_suspension_writes_nothing(
 ) -> None:
     overtaken(suspend)
     problem(write(), 403, "organization_suspended")
+
+
+def test_a_request_overtaken_by_the_removal_of_the_member_writes_nothing(
+    write: Callable[[], Any], overtaken: Callable[[Event], None]
+) -> None:
+    overtaken(remove)
+    problem(write(), 401, "not_authenticated")
+
+
+def test_a_request_overtaken_by_a_lower_role_writes_nothing(
+    write: Callable[[], Any], overtaken: Callable[[Event], None]
+) -> None:
+    overtaken(demote)
+    problem(write(), 403, "role_insufficient")

@@ -253,6 +253,18 @@ OF_DEVELOPERS = (
         steps_up=True,
     ),
     Act(
+        "raise a member's role",
+        "member.role_changed",
+        (developers("PATCH", "/organization/members/{member}", role="owner"),),
+        steps_up=True,
+    ),
+    Act(
+        "lower a member's role",
+        "member.role_changed",
+        (developers("PATCH", "/organization/members/{member}", role="auditor"),),
+    ),
+    Act("remove a member", "member.removed", (developers("DELETE", "/organization/members/{member}"),)),
+    Act(
         "suspend an agent",
         "agent.suspended",
         (

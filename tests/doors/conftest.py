@@ -35,6 +35,7 @@ from tests.world import (
     make_agent,
     make_developer,
     make_invitation,
+    make_member,
     make_resource_server,
     sign_in,
 )
@@ -145,6 +146,7 @@ def make_scene() -> Scene:
         "secret": agent.secrets.get().id,
         "server": server.id,
         "key": developer.api_keys.get().id,
+        "member": make_member(developer, "bob@example.com", "admin").id,
     }
     value = add_secret(
         developer.api_keys,

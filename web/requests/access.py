@@ -23,6 +23,7 @@ from core.actor import Actor
 from core.errors import DomainError, NotFound
 from core.http import SeeOther, visitor
 from developers.acting import as_developer_in_session
+from developers.activity import note_activity
 from developers.models import Developer
 from developers.selectors import developer_for_user
 from web.requests.kept_post import keeps_form
@@ -126,6 +127,7 @@ def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: 
     """Return a page of the portal. Members of a suspended organization see only the page about the suspension."""
     require_verified_address(developer.user)
     request.developer = developer  # type: ignore[attr-defined]  # the masthead names their organization
+    note_activity(developer)
     if not developer.organization.may_act:
         return _suspended(request, developer)
     return view(request, developer, *args, **kwargs)
