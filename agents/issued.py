@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from django.db.models import DateTimeField, F, QuerySet, TextField, Value
+from django.db.models import DateTimeField, F, Q, QuerySet, TextField, Value
 from django.db.models.functions import Cast, Concat
 
 from accounts.models import User
@@ -26,6 +26,7 @@ from core.actor import Actor
 from core.locks import revocation
 from core.rotation import live
 from developers.acting import as_developer
+from developers.api_keys import owner_of
 from developers.credential_mails import Made
 from developers.models import ApiKey, Developer
 from developers.roles import Right, may
@@ -61,7 +62,8 @@ class IssuedList:
 class _Rows:
     """What members have created since a moment and still works.
 
-    What a member can no longer change is not theirs to end: of those whose role is too low, only the API keys count.
+    What a member can no longer change is not theirs to end: of those whose role is too low, only their own API keys
+    count.
     """
 
     keys: QuerySet[ApiKey]
@@ -71,11 +73,13 @@ class _Rows:
 
     @classmethod
     def of(cls, members: Iterable[Developer], since: datetime) -> "_Rows":
-        ids = {member.id: may(member.role, Right.DEVELOP) for member in members}
-        developers = [member for member, is_developer in ids.items() if is_developer]
+        roles = {member.id: member.role for member in members}
+        developers = [member for member, role in roles.items() if may(role, Right.DEVELOP)]
+        admins = [member for member, role in roles.items() if may(role, Right.ADMINISTER)]
+        owned = Q(developer__in=[*roles]) | Q(developer=None, made_by__in=admins)
         made, works = {"made_by__in": developers, "created_at__gte": since}, live(clock.now())
         return cls(
-            keys=ApiKey.objects.filter(works, developer__in=[*ids], created_at__gte=since),
+            keys=ApiKey.objects.filter(works, owned, created_at__gte=since),
             secrets=ClientSecret.objects.filter(works, **made).select_related("agent"),
             server_secrets=ResourceServerSecret.objects.filter(works, **made).select_related("resource_server"),
             uris=AddedRedirectUri.objects.filter(agent__deleted_at=None, **made).select_related("agent"),
@@ -139,7 +143,7 @@ def _end_keys(actor: Actor, developer: Developer, rows: _Rows) -> int:
     ended = list(rows.keys)
     rows.keys.update(expires_at=clock.now())
     for key in ended:
-        facts = {"keyId": key.id, "name": key.name, "reason": REASON}
+        facts = {"keyId": key.id, "name": key.name, **owner_of(key), "reason": REASON}
         record_developer(Event.API_KEY_REVOKED, actor=actor, developer=developer, metadata=facts)
     return len(ended)
 

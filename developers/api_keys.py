@@ -154,7 +154,7 @@ def revoke_api_key(*, actor: Actor, developer: Developer, key_id: str) -> None:
         key = api_key_within_reach(developer, key_id)
         _require_power(key, role, developer)
         ApiKey.objects.filter(pk=key.pk).update(expires_at=clock.now())
-        metadata = {"keyId": key.id, "name": key.name, **_owner(key)}
+        metadata = {"keyId": key.id, "name": key.name, **owner_of(key)}
         record_developer(Event.API_KEY_REVOKED, actor=actor, developer=developer, metadata=metadata)
 
 
@@ -286,10 +286,11 @@ def _fields(
 def _facts(key: ApiKey) -> dict[str, Any]:
     """Return what the log says about the power of a new key."""
     agents = {} if key.agent_ids is None else {"agentIds": key.agent_ids}
-    return {"role": str(key.role), **agents, **_owner(key)}
+    return {"role": str(key.role), **agents, **owner_of(key)}
 
 
-def _owner(key: ApiKey) -> dict[str, Any]:
+def owner_of(key: ApiKey) -> dict[str, Any]:
+    """Return what the log says about whose key it is."""
     return {} if key.developer_id is not None else {"ownedByOrganization": True}
 
 

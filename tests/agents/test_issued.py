@@ -152,3 +152,16 @@ def test_a_request_in_flight_with_an_ended_key_makes_nothing(
     answer = Client(headers={"X-Api-Key": key}).post(path, body, content_type="application/json")
     assert (answer.status_code, answer.json()["code"]) == (401, "not_authenticated")
     assert kinds(developer, since) == []
+
+
+def test_a_key_of_the_organization_ends_with_what_its_maker_made(developer: Developer, colleague: Developer) -> None:
+    since = clock.now()
+    for maker in (developer, colleague):
+        actor = as_developer(ANONYMOUS, maker)
+        create_api_key(actor=actor, developer=maker, name=maker.id, owned_by_organization=True)
+    assert kinds(developer, since) == ["api_key"]
+    assert end_issued(actor=as_user(developer.user), user=developer.user, since=since) == 1
+    assert ApiKey.objects.get(developer=None, expires_at__gt=clock.now() + timedelta(days=1)).made_by == colleague
+    assert log_entries(event="api_key.revoked").get().content["metadata"]["ownedByOrganization"] is True
+    Developer.objects.filter(pk=colleague.pk).update(role="developer")
+    assert issued_since(colleague.user, since).total == 0

@@ -66,6 +66,7 @@ CREDENTIALS = (
         "api_key.created",
         page("/developer/api-keys", name="laptop"),
         developers("POST", "/developers/api-keys", name="laptop"),
+        Door("POST", "/developers/api-keys", {"name": "ci", "ownedByOrganization": True}, SESSIONS),
     ),
     credential(
         "rotate an API key",
