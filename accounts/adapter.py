@@ -26,7 +26,7 @@ from core.errors import Throttled
 from core.http import MAX_URL_LENGTH, visitor
 
 # Names of the URLs of pages that accept GET. From any other page, a browser would get bare JSON or a 405.
-PAGE = re.compile(r"(web:|admin:(?!logout$)|oauth:authorize$|docs$|account_|mfa_|passkey_)")
+PAGE = re.compile(r"(web:|portal:|admin:(?!logout$)|oauth:authorize$|docs$|account_|mfa_|passkey_)")
 DOTS = {".", ".."}
 
 

@@ -13,5 +13,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("metrics", metrics),
     path("", include("oauth.urls")),
+    path("developer/<organization:organization_id>/", include("web.portal.urls")),
     path("", include("web.urls")),
 ]

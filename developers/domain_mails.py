@@ -27,7 +27,7 @@ def domain_failing(occasion: Occasion) -> Content:
                 end=end,
             ),
         ],
-        button=Link.to(_("See what to publish"), "web:domain"),
+        button=_to_domain(_("See what to publish"), occasion),
         after=[_("There you can also let us check it at once.")],
     )
 
@@ -41,7 +41,7 @@ def domain_lost(occasion: Occasion) -> Content:
             Words(_("The proof that your organization controls %(domain)s is gone."), domain=domain),
             _("The consent screen of your agents no longer shows this domain."),
         ],
-        button=Link.to(_("Prove it again"), "web:domain"),
+        button=_to_domain(_("Prove it again"), occasion),
     )
 
 
@@ -58,5 +58,13 @@ def services_lost(occasion: Occasion) -> Content:
         items=[Item(Foreign(one, most=MAX_DOMAIN)) for one in occasion.facts["identifiers"]],
         more=_("and %(number)s more") % {"number": left} if left else "",
         call=[_("If the domain is yours, prove it. Your own proof then counts.")],
-        button=Link.to(_("Prove the domain"), "web:domain"),
+        button=_to_domain(_("Prove the domain"), occasion),
     )
+
+
+def _to_domain(label: str, occasion: Occasion) -> Link:
+    # Notices that waited during an upgrade do not name the organization, so the portal finds it.
+    organization_id = occasion.facts.get("organizationId")
+    if organization_id is None:
+        return Link.to(label, "web:developer-elsewhere", "settings/domain")
+    return Link.to(label, "portal:domain", organization_id)

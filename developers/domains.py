@@ -223,7 +223,8 @@ def _challenge_holder(claim: DomainClaim) -> None:
 def _tell(claim: DomainClaim, name: str, now: datetime, *, until: datetime | None = None) -> None:
     """Let a worker mail each developer of the organization."""
     for user in User.objects.filter(pk__in=members_of(claim.organization_id).values("user"), is_active=True):
-        facts = {"domain": claim.name, "until": until.isoformat() if until else None}
+        ends = until.isoformat() if until else None
+        facts = {"organizationId": claim.organization_id, "domain": claim.name, "until": ends}
         add_notice(name, user=user, actor=SYSTEM, at=now, facts=facts)
 
 

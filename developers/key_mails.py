@@ -18,6 +18,7 @@ def mail_administrators(*, developer: Developer, actor: Actor, key: ApiKey) -> N
         role__in=roles_with(Right.ADMINISTER), user__is_active=True
     )
     facts = {
+        "organizationId": developer.organization_id,
         "organization": developer.organization.name,
         "name": key.name,
         "role": key.get_role_display(),
@@ -39,5 +40,5 @@ def organization_key_made(occasion: Occasion) -> Content:
             (_("Made by"), Foreign(facts["maker"])),
         ],
         call=[_("If your organization does not need this key, revoke it.")],
-        button=Link.to(_("See the API keys"), "web:api-keys"),
+        button=Link.to(_("See the API keys"), "portal:api-keys", facts["organizationId"]),
     )

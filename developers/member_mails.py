@@ -25,7 +25,7 @@ def member_role_changed(occasion: Occasion) -> Content:
             MAY[role],
             _("Your API keys of this organization may do no more than that."),
         ],
-        button=Link.to(_("Open the developer portal"), "web:developer"),
+        button=Link.to(_("Open the developer portal"), "portal:overview", occasion.facts["organizationId"]),
     )
 
 

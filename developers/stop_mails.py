@@ -20,7 +20,7 @@ def organization_stopped(occasion: Occasion) -> Content:
             _("Nothing is deleted, and no user loses a connection. An owner or admin can lift the stop."),
         ],
         facts=[(_("Reason"), reason), *_origin(occasion)],
-        button=Link.to(_("Open your organization"), "web:developer"),
+        button=Link.to(_("Open your organization"), "portal:overview", occasion.facts["organizationId"]),
     )
 
 
@@ -36,7 +36,7 @@ def organization_deleting(occasion: Occasion) -> Content:
         ],
         facts=_origin(occasion),
         call=[_("If this is a mistake, an owner can restore the organization until then.")],
-        button=Link.to(_("Open your organization"), "web:developer"),
+        button=Link.to(_("Open your organization"), "portal:overview", occasion.facts["organizationId"]),
     )
 
 
@@ -47,7 +47,7 @@ def organization_restored(occasion: Occasion) -> Content:
         subject=_("Your organization will not be deleted"),
         intro=[Words(_("An owner restored %(name)s. Its agents and services work as they did before."), name=name)],
         facts=_origin(occasion),
-        button=Link.to(_("Open your organization"), "web:developer"),
+        button=Link.to(_("Open your organization"), "portal:overview", occasion.facts["organizationId"]),
     )
 
 

@@ -117,6 +117,6 @@ def _tell(name: str, organization: Organization, actor: Actor, now: datetime, **
     """Let a worker mail each owner and admin, and name the member who did it."""
     members = members_of(organization.pk)
     by = members.filter(pk=actor.id or "").values_list("user__email", flat=True).first() or ""
-    facts = {"organization": organization.name, "by": by, **facts}
+    facts = {"organizationId": organization.pk, "organization": organization.name, "by": by, **facts}
     for member in members.filter(role__in=roles_with(Right.ADMINISTER), user__is_active=True):
         add_notice(name, user=member.user, actor=actor, at=now, facts=facts)

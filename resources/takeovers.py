@@ -70,5 +70,10 @@ def _tell(taken: Iterable[ResourceServer], claim: DomainClaim, now: datetime) ->
     members = Developer.objects.filter(organization__in=by_organization, ended_at=None, user__is_active=True)
     for member in members.select_related("user"):
         lost = by_organization[member.organization_id]
-        facts = {"domain": claim.name, "identifiers": lost[:MAX_NAMED], "others": len(lost[MAX_NAMED:])}
+        facts = {
+            "organizationId": member.organization_id,
+            "domain": claim.name,
+            "identifiers": lost[:MAX_NAMED],
+            "others": len(lost[MAX_NAMED:]),
+        }
         add_notice("services_lost", user=member.user, actor=SYSTEM, at=now, facts=facts)

@@ -61,7 +61,7 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
         "approval_requested of an unproved caller": {"approval": scenery.letter},
         "approvals_held": {"agent": scenery.consent.agent, "number": 3},
         **{f"credential_made: {made}": {"made": made, "name": name, "uris": [name]} for made in Made},
-        "organization_key_made": {"organization": name, "name": name, "role": "Developer", "maker": ADA},
+        "organization_key_made": {"organizationId": "org_0", "organization": name, "name": name, "role": "Developer", "maker": ADA},
         **{
             f"invitation as {role}": {
                 "invitation": "inv_0000",
@@ -73,14 +73,19 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
             }
             for role in Role
         },
-        "domain_failing": {"domain": name, "until": (AT + timedelta(days=3)).isoformat()},
-        "domain_lost": {"domain": name},
-        **{f"member_role_changed: {role}": {"organization": name, "role": role.value} for role in Role},
-        "member_removed": {"organization": name},
-        "organization_stopped": {"organization": name, "by": ADA, "reason": name},
-        "organization_deleting": {"organization": name, "by": ADA, "until": (AT + timedelta(days=7)).isoformat()},
-        "organization_restored": {"organization": name, "by": ADA},
-        "services_lost": {"domain": name, "identifiers": [f"https://{name}.example/api"] * 10, "others": 2},
+        "domain_failing": {"organizationId": "org_0", "domain": name, "until": (AT + timedelta(days=3)).isoformat()},
+        "domain_lost": {"organizationId": "org_0", "domain": name},
+        **{f"member_role_changed: {role}": {"organizationId": "org_0", "organization": name, "role": role.value} for role in Role},
+        "member_removed": {"organizationId": "org_0", "organization": name},
+        "organization_stopped": {"organizationId": "org_0", "organization": name, "by": ADA, "reason": name},
+        "organization_deleting": {"organizationId": "org_0", "organization": name, "by": ADA, "until": (AT + timedelta(days=7)).isoformat()},
+        "organization_restored": {"organizationId": "org_0", "organization": name, "by": ADA},
+        "services_lost": {
+            "organizationId": "org_0",
+            "domain": name,
+            "identifiers": [f"https://{name}.example/api"] * 10,
+            "others": 2,
+        },
     }
     return {key: (_mail_name(key), {"ip": "203.0.113.9", **facts}) for key, facts in found.items()}
 

@@ -1,5 +1,6 @@
 """Users, developers, agents, consents, grants and resource servers, all created by the services."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ from developers.api_keys import use_api_key
 from developers.invitations import invite
 from developers.models import Developer, Invitation, Organization
 from developers.roles import Role
+from developers.selectors import memberships_of
 from developers.services import become_developer
 from resources.custom_scopes import ScopeDefinition
 from resources.models import ResourceServer
@@ -102,13 +104,34 @@ def make_invitation(developer: Developer, email: str, role: Role = Role.DEVELOPE
     return invite(actor=actor, organization=developer.organization, email=email, role=role)
 
 
-def sign_in(user: User) -> Client:
-    client = Client()
+class Browser(Client):
+    """The browser of a signed-in user. `home` is the path of the portal about the user's oldest organization.
+
+    It inserts that organization into paths of the portal that name none, so that tests need not.
+    """
+
+    home = ""
+
+    def force_login(self, user: Any, backend: str | None = None) -> None:
+        super().force_login(user, backend)
+        developer = memberships_of(user).first()
+        self.home = f"/developer/{developer.organization_id}" if developer else ""
+
+    def generic(self, method: str, path: Any, *args: Any, **kwargs: Any) -> Any:
+        return super().generic(method, self.at(str(path)), *args, **kwargs)
+
+    def at(self, path: str) -> str:
+        """Return the path, with the organization if it is one of the portal."""
+        return re.sub(r"^/developer(?=/(?!org_))", self.home or "/developer", path)
+
+
+def sign_in(user: User) -> Browser:
+    client = Browser()
     client.force_login(user)
     return client
 
 
-def sign_in_recently(user: User) -> Client:
+def sign_in_recently(user: User) -> Browser:
     """Return a browser whose user has just entered the password."""
     client = sign_in(user)
     session = client.session

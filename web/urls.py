@@ -1,31 +1,14 @@
 """The pages. Paths have no trailing slash, except the portal's overview."""
 
-from django.urls import path, register_converter
-from django.urls.converters import StringConverter
+from django.urls import path
 
-from web.portal.agents import credential_views as credentials
-from web.portal.agents import stop_views as agent_stops
-from web.portal.agents import trial_views as agent_trial
-from web.portal.agents import user_views as agent_users
-from web.portal.agents import views as agents
-from web.portal.analytics import views as analytics
-from web.portal.domain import views as domain
-from web.portal.keys import views as keys
-from web.portal.logs import exports as log_export
-from web.portal.logs import views as logs
-from web.portal.organization import views as organization
-from web.portal.overview import views as overview
-from web.portal.policies import editor as policy_editor
-from web.portal.policies import history_views as policy_history
-from web.portal.policies import views as policies
-from web.portal.services import scope_views as own_scopes
-from web.portal.services import views as resource_servers
+from web.portal import entrance
 from web.public import logos, preferences
 from web.public.agents import views as public_agents
 from web.public.docs import views as documentation
 from web.public.landing import views as public
 from web.public.scopes import views as scopes
-from web.requests.ids import IdConverter
+from web.requests.ids import register_converters
 from web.user.account import erasure, issued, security, sessions
 from web.user.account import views as account
 from web.user.activity import dispute_views as disputes
@@ -40,16 +23,8 @@ from web.user.consent import views as consent
 from web.user.invitations import views as invitations
 
 app_name = "web"
+register_converters()
 
-
-class ScopeConverter(StringConverter):
-    """Match only strings that can be ids of scopes."""
-
-    regex = "[a-z][a-z0-9_.:-]{1,99}"
-
-
-register_converter(IdConverter, "id")
-register_converter(ScopeConverter, "scope")
 
 urlpatterns = [
     path("", public.landing, name="landing"),
@@ -104,52 +79,6 @@ urlpatterns = [
     path("account/data/export", account.export_own_data, name="own-data-export"),
     path("account/erase", erasure.erase, name="erase"),
     path("account/erased", erasure.erased, name="erased"),
-    path("developer/", overview.overview, name="developer"),
-    path("developer/agents", agents.agents, name="agents"),
-    path("developer/agents/new", agents.create, name="agent-new"),
-    path("developer/agents/<id:agent_id>", agents.detail, name="agent"),
-    path("developer/agents/<id:agent_id>/edit", agents.edit, name="agent-edit"),
-    path("developer/agents/<id:agent_id>/credentials", credentials.credentials, name="agent-credentials"),
-    path("developer/agents/<id:agent_id>/credentials/<id:secret_id>/rotate", credentials.rotate, name="secret-rotate"),
-    path("developer/agents/<id:agent_id>/credentials/<id:secret_id>/revoke", credentials.revoke, name="secret-revoke"),
-    path("developer/agents/<id:agent_id>/users", agent_users.users, name="agent-users"),
-    path("developer/agents/<id:agent_id>/suspend", agent_stops.suspend, name="agent-suspend"),
-    path("developer/agents/<id:agent_id>/reactivate", agent_stops.reactivate, name="agent-reactivate"),
-    path("developer/agents/<id:agent_id>/quickstart", overview.quickstart, name="agent-quickstart"),
-    path("developer/agents/<id:agent_id>/try", agent_trial.trial, name="agent-try"),
-    path("developer/agents/<id:agent_id>/delete", agent_stops.delete, name="agent-delete"),
-    path("developer/policies", policies.policies, name="policies"),
-    path("developer/policies/new", policy_editor.create, name="policy-new"),
-    path("developer/policies/<id:policy_id>", policies.detail, name="policy"),
-    path("developer/policies/<id:policy_id>/status", policies.set_status, name="policy-status"),
-    path("developer/policies/<id:policy_id>/edit", policy_editor.edit, name="policy-edit"),
-    path("developer/policies/<id:policy_id>/history", policy_history.history, name="policy-history"),
-    path(
-        "developer/policies/<id:policy_id>/history/<int:number>/restore", policy_history.restore, name="policy-restore"
-    ),
-    path("developer/policies/<id:policy_id>/delete", policies.delete, name="policy-delete"),
-    path("developer/resource-servers", resource_servers.resource_servers, name="resource-servers"),
-    path("developer/resource-servers/new", resource_servers.create, name="resource-server-new"),
-    path("developer/resource-servers/<id:server_id>", resource_servers.detail, name="resource-server"),
-    path("developer/resource-servers/<id:server_id>/edit", resource_servers.edit, name="resource-server-edit"),
-    path("developer/resource-servers/<id:server_id>/rotate", resource_servers.rotate, name="resource-server-rotate"),
-    path("developer/resource-servers/<id:server_id>/delete", resource_servers.delete, name="resource-server-delete"),
-    path("developer/resource-servers/<id:server_id>/scopes/new", own_scopes.create, name="own-scope-new"),
-    path(
-        "developer/resource-servers/<id:server_id>/scopes/<scope:scope_id>/edit", own_scopes.edit, name="own-scope-edit"
-    ),
-    path("developer/analytics", analytics.analytics, name="analytics"),
-    path("developer/logs", logs.logs, name="logs"),
-    path("developer/logs.csv", log_export.export, {"format_name": "csv"}, name="logs-csv"),
-    path("developer/logs.json", log_export.export, {"format_name": "json"}, name="logs-json"),
-    path("developer/logs/evidence", activity_export.organization, name="logs-evidence"),
-    path("developer/logs/<id:entry_id>", logs.entry, name="log-entry"),
-    path("developer/settings", organization.organization, name="organization"),
-    path("developer/settings/domain", domain.domain, name="domain"),
-    path("developer/settings/domain/check", domain.check, name="domain-check"),
-    path("developer/settings/domain/remove", domain.remove, name="domain-remove"),
-    path("developer/settings/domain/review", domain.review, name="domain-review"),
-    path("developer/api-keys", keys.api_keys, name="api-keys"),
-    path("developer/api-keys/<id:key_id>/rotate", keys.rotate, name="api-key-rotate"),
-    path("developer/api-keys/<id:key_id>/revoke", keys.revoke, name="api-key-revoke"),
+    path("developer/", entrance.enter, name="developer"),
+    path("developer/<elsewhere:rest>", entrance.find, name="developer-elsewhere"),
 ]

@@ -34,6 +34,7 @@ from policies.models import Policy
 from resources.models import CustomScope, ResourceServer
 from tokens.models import TokenFamily
 from web import urls as web_urls
+from web.portal import urls as portal_urls
 from web.public.entrance import urls as entrance_urls
 
 HOST = "localhost:8000"
@@ -43,31 +44,55 @@ OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
 NO_PAGES |= {"agent-logo", "passkey-remove", "activity-csv", "activity-json"}
 NO_PAGES |= {"domain-check", "domain-remove", "domain-review", "policy-restore"}
-NO_PAGES |= {"policy-status", "own-scope-edit", "logs-csv", "logs-json"}
+NO_PAGES |= {"policy-status", "own-scope-edit", "logs-csv", "logs-json", "developer-elsewhere"}
 FOR_ANONYMOUS = {"account_login", "account_signup", "account_reset_password"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.
 NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")
 FOR_USERS = ("/users/", "/consent/", "/approvals")
 # The visitor, the path and its queries, which are separated by spaces, with the names of `Visitors.ids`.
 FURTHER = (
-    ("developer", "/developer/agents", "q=sales+team&status=active q=nothing status=stopped cursor={agent}"),
-    ("developer", "/developer/agents/{agent_id}/users", "state=ended user={user} cursor={consent}"),
-    ("developer", "/developer/policies", "q=email:send status=shadow agent={agent_id} cursor={policy}"),
-    ("developer", "/developer/resource-servers/{server_id}/scopes/{own_scope}/edit", ""),
-    ("developer", "/developer/resource-servers", "q=service1 q=nothing cursor={server}"),
-    ("developer", "/developer/analytics", "period=24h period=90d period=90d&agent={agent_id}"),
-    ("developer", "/developer/logs", "entry={entry_id} agent={agent_id} user={user} user=usr_0&outcome=info"),
-    ("developer", "/developer/logs", "event=token.verify&outcome=allowed event=agent.updated agent=none since={end}"),
-    ("developer", "/developer/logs", "event=policy.deleted&since={start} since={middle}&until={next} actor=service"),
-    ("developer", "/developer/logs", "until={start}&outcome=denied consent={consent_id} server={server_id}"),
-    ("developer", "/developer/logs", "action=email:read action=payments:none scope=email:read&since={end}"),
     (
         "developer",
-        "/developer/logs",
+        "/developer/{organization}/agents",
+        "q=sales+team&status=active q=nothing status=stopped cursor={agent}",
+    ),
+    ("developer", "/developer/{organization}/agents/{agent_id}/users", "state=ended user={user} cursor={consent}"),
+    ("developer", "/developer/{organization}/policies", "q=email:send status=shadow agent={agent_id} cursor={policy}"),
+    ("developer", "/developer/{organization}/resource-servers/{server_id}/scopes/{own_scope}/edit", ""),
+    ("developer", "/developer/{organization}/resource-servers", "q=service1 q=nothing cursor={server}"),
+    ("developer", "/developer/{organization}/analytics", "period=24h period=90d period=90d&agent={agent_id}"),
+    (
+        "developer",
+        "/developer/{organization}/logs",
+        "entry={entry_id} agent={agent_id} user={user} user=usr_0&outcome=info",
+    ),
+    (
+        "developer",
+        "/developer/{organization}/logs",
+        "event=token.verify&outcome=allowed event=agent.updated agent=none since={end}",
+    ),
+    (
+        "developer",
+        "/developer/{organization}/logs",
+        "event=policy.deleted&since={start} since={middle}&until={next} actor=service",
+    ),
+    (
+        "developer",
+        "/developer/{organization}/logs",
+        "until={start}&outcome=denied consent={consent_id} server={server_id}",
+    ),
+    (
+        "developer",
+        "/developer/{organization}/logs",
+        "action=email:read action=payments:none scope=email:read&since={end}",
+    ),
+    (
+        "developer",
+        "/developer/{organization}/logs",
         "reason=consent_revoked decider=user step=partly declined=email:read",
     ),
-    ("developer", "/developer/logs", "policy={policy_id} rule=rate_limit rule=cedar cursor={deep}"),
-    ("developer", "/developer/logs", "request=req_0 cursor={deep}&outcome=denied&event=token.verify"),
+    ("developer", "/developer/{organization}/logs", "policy={policy_id} rule=rate_limit rule=cedar cursor={deep}"),
+    ("developer", "/developer/{organization}/logs", "request=req_0 cursor={deep}&outcome=denied&event=token.verify"),
     ("ada", "/connections", "show=ended cursor={consent}"),
     ("ada", "/activity", "kind=actions kind=decisions&outcome=denied kind=account&since={middle}&until={next}"),
     ("ada", "/activity", "q=email q=nothing agent={agent_id}&outcome=denied event=agent.updated cursor={deep_hers}"),
@@ -173,14 +198,19 @@ def visits(visitors: Visitors) -> Iterator[Visit]:
 
 
 def _pages(visitors: Visitors) -> Iterator[Visit]:
-    for pattern in (*web_urls.urlpatterns, *entrance_urls.urlpatterns):
-        if pattern.name in NO_PAGES:
-            continue
-        namespace = "web:" if pattern in web_urls.urlpatterns else ""
-        ids = {name: visitors.ids[name] for name in pattern.pattern.converters}
-        path = reverse(f"{namespace}{pattern.name}", kwargs=ids)
-        who = "developer" if path.startswith("/developer") else "ada"
-        yield visitors.get("page", str(pattern.pattern), "anonymous" if pattern.name in FOR_ANONYMOUS else who, path)
+    of_portal = {"organization_id": visitors.organization}
+    for namespace, patterns, more in (
+        ("web:", web_urls.urlpatterns, {}),
+        ("portal:", portal_urls.urlpatterns, of_portal),
+        ("", entrance_urls.urlpatterns, {}),
+    ):
+        for pattern in patterns:
+            if pattern.name in NO_PAGES:
+                continue
+            ids = {**more, **{name: visitors.ids[name] for name in pattern.pattern.converters}}
+            path = reverse(f"{namespace}{pattern.name}", kwargs=ids)
+            who = "anonymous" if pattern.name in FOR_ANONYMOUS else "developer" if more else "ada"
+            yield visitors.get("page", f"{'developer/' if more else ''}{pattern.pattern}", who, path)
 
 
 def _api(visitors: Visitors) -> Iterator[Visit]:

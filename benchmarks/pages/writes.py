@@ -76,7 +76,7 @@ class Caller:
     def save_policy_form(self, agent: Any) -> Any:
         form = {"name": MEASURED, "rules-0-type": "action_blocklist", "rules-0-actions": "payments:*"}
         form |= {"agent": agent["id"], "status": "enforced"}
-        return self.visitors.clients["developer"].post("/developer/policies/new", form)
+        return self.visitors.clients["developer"].post(f"/developer/{self.visitors.organization}/policies/new", form)
 
     def initiate(self, client: Any) -> Any:
         body = {**client, "requestedScopes": SCOPES, "redirectUri": CALLBACK, "reason": "To answer your mail"}

@@ -64,52 +64,57 @@ CREDENTIALS = (
     credential(
         "create an API key",
         "api_key.created",
-        page("/developer/api-keys", name="laptop"),
+        page("/developer/{organization}/api-keys", name="laptop"),
         developers("POST", "/developers/api-keys", name="laptop"),
         Door("POST", "/developers/api-keys", {"name": "ci", "ownedByOrganization": True}, SESSIONS),
     ),
     credential(
         "rotate an API key",
         "api_key.rotated",
-        page("/developer/api-keys/{key}/rotate", overlap_seconds="3600"),
+        page("/developer/{organization}/api-keys/{key}/rotate", overlap_seconds="3600"),
         developers("POST", "/developers/api-keys/{key}/rotate", overlapSeconds=3600),
         developers("POST", "/developers/api-keys/rotate", overlapSeconds=3600),
     ),
     credential(
         "register an agent",
         "agent.created",
-        page("/developer/agents/new", name="Bot", redirect_uris=URI, allowed_scopes=SCOPES),
+        page("/developer/{organization}/agents/new", name="Bot", redirect_uris=URI, allowed_scopes=SCOPES),
         developers("POST", "/agents", name="Bot", redirectUris=[URI], allowedScopes=SCOPES),
     ),
     credential(
         "add a redirect URI",
         "agent.updated",
-        page("/developer/agents/{agent}/edit", name="Bot", redirect_uris=URI, allowed_scopes=SCOPES),
+        page("/developer/{organization}/agents/{agent}/edit", name="Bot", redirect_uris=URI, allowed_scopes=SCOPES),
         developers("PATCH", "/agents/{agent}", redirectUris=[URI]),
     ),
     credential(
         "create a client secret",
         "agent.secret_created",
-        page("/developer/agents/{agent}/credentials", name="laptop"),
+        page("/developer/{organization}/agents/{agent}/credentials", name="laptop"),
         developers("POST", "/agents/{agent}/secrets", name="laptop"),
     ),
     credential(
         "rotate a client secret",
         "agent.secret_rotated",
-        page("/developer/agents/{agent}/credentials/{secret}/rotate", overlap_seconds="3600"),
+        page("/developer/{organization}/agents/{agent}/credentials/{secret}/rotate", overlap_seconds="3600"),
         developers("POST", "/agents/{agent}/secrets/{secret}/rotate", overlapSeconds=3600),
         developers("POST", "/agents/{agent}/rotate-secret", overlapSeconds=3600),
     ),
     credential(
         "register a resource server",
         "resource_server.created",
-        page("/developer/resource-servers/new", name="Notes", identifier="https://notes.example", shared=SCOPES),
+        page(
+            "/developer/{organization}/resource-servers/new",
+            name="Notes",
+            identifier="https://notes.example",
+            shared=SCOPES,
+        ),
         developers("POST", "/resource-servers", name="Notes", identifier="https://notes.example", scopes=SCOPES),
     ),
     credential(
         "rotate a resource server's secret",
         "resource_server.secret_rotated",
-        page("/developer/resource-servers/{server}/rotate", overlap_seconds="3600"),
+        page("/developer/{organization}/resource-servers/{server}/rotate", overlap_seconds="3600"),
         developers("POST", "/resource-servers/{server}/rotate-secret", overlapSeconds=3600),
     ),
 )
@@ -136,7 +141,11 @@ DOWNLOADS = (
     Act(
         "download the log of an organization",
         "audit.exported",
-        (page("/developer/logs.csv"), page("/developer/logs.json"), developers("GET", "/audit/export")),
+        (
+            page("/developer/{organization}/logs.csv"),
+            page("/developer/{organization}/logs.json"),
+            developers("GET", "/audit/export"),
+        ),
         steps_up=True,
     ),
 )
@@ -144,7 +153,7 @@ DOWNLOADS = (
 LEADS = (
     "/activity/evidence",
     "/connections/{consent}/evidence",
-    "/developer/logs/evidence",
+    "/developer/{organization}/logs/evidence",
 )
 
 RULES = [{"type": "action_blocklist", "config": {"actions": ["email:send"]}}]
@@ -250,7 +259,7 @@ OF_DEVELOPERS = (
     Act(
         "change what the organization says about itself",
         "organization.updated",
-        (page("/developer/settings", name="Acme Incorporated"),),
+        (page("/developer/{organization}/settings", name="Acme Incorporated"),),
         steps_up=True,
     ),
     Act(
@@ -269,27 +278,32 @@ OF_DEVELOPERS = (
         "suspend an agent",
         "agent.suspended",
         (
-            page("/developer/agents/{agent}/suspend", reason="Odd."),
+            page("/developer/{organization}/agents/{agent}/suspend", reason="Odd."),
             developers("PATCH", "/agents/{agent}", status="suspended"),
         ),
     ),
     Act(
         "reactivate an agent",
         "agent.reactivated",
-        (page("/developer/agents/{agent}/reactivate"), developers("PATCH", "/agents/{agent}", status="active")),
+        (
+            page("/developer/{organization}/agents/{agent}/reactivate"),
+            developers("PATCH", "/agents/{agent}", status="active"),
+        ),
         before="suspend",
     ),
-    Act("delete an agent", "agent.deleted", (page("/developer/agents/{agent}/delete", name="SmartMail"),)),
+    Act(
+        "delete an agent", "agent.deleted", (page("/developer/{organization}/agents/{agent}/delete", name="SmartMail"),)
+    ),
     Act(
         "revoke an API key",
         "api_key.revoked",
-        (page("/developer/api-keys/{key}/revoke"), developers("DELETE", "/developers/api-keys/{key}")),
+        (page("/developer/{organization}/api-keys/{key}/revoke"), developers("DELETE", "/developers/api-keys/{key}")),
     ),
     Act(
         "revoke a client secret",
         "agent.secret_revoked",
         (
-            page("/developer/agents/{agent}/credentials/{secret}/revoke"),
+            page("/developer/{organization}/agents/{agent}/credentials/{secret}/revoke"),
             developers("DELETE", "/agents/{agent}/secrets/{secret}"),
         ),
     ),
@@ -297,7 +311,7 @@ OF_DEVELOPERS = (
         "change a resource server",
         "resource_server.updated",
         (
-            page("/developer/resource-servers/{server}/edit", name="Notes", shared=SCOPES),
+            page("/developer/{organization}/resource-servers/{server}/edit", name="Notes", shared=SCOPES),
             developers("PATCH", "/resource-servers/{server}", name="Notes"),
         ),
     ),
@@ -305,7 +319,7 @@ OF_DEVELOPERS = (
         "delete a resource server",
         "resource_server.deleted",
         (
-            page("/developer/resource-servers/{server}/delete", name="Service"),
+            page("/developer/{organization}/resource-servers/{server}/delete", name="Service"),
             developers("DELETE", "/resource-servers/{server}"),
         ),
     ),
@@ -313,7 +327,7 @@ OF_DEVELOPERS = (
         "create a policy",
         "policy.created",
         (
-            page("/developer/policies/new", **POLICY_FORM),
+            page("/developer/{organization}/policies/new", **POLICY_FORM),
             developers("POST", "/policies", name="Mine", rules=RULES),
         ),
     ),
@@ -321,15 +335,15 @@ OF_DEVELOPERS = (
         "change a policy",
         "policy.updated",
         (
-            page("/developer/policies/{policy}/edit", **POLICY_FORM, version="1"),
-            page("/developer/policies/{policy}/status", status="off"),
+            page("/developer/{organization}/policies/{policy}/edit", **POLICY_FORM, version="1"),
+            page("/developer/{organization}/policies/{policy}/status", status="off"),
             developers("PATCH", "/policies/{policy}", name="Mine"),
         ),
     ),
     Act(
         "delete a policy",
         "policy.deleted",
-        (page("/developer/policies/{policy}/delete"), developers("DELETE", "/policies/{policy}")),
+        (page("/developer/{organization}/policies/{policy}/delete"), developers("DELETE", "/policies/{policy}")),
     ),
 )
 
@@ -392,17 +406,17 @@ OTHERS = {
         "POST /approvals/held/deny",
         "POST /approvals/rules",
         "POST /developer/",  # becoming a developer: tests/web/portal/agents/test_developer_agents.py
-        "POST /developer/resource-servers/*/scopes/new",
-        "POST /developer/resource-servers/*/scopes/*/edit",
-        "POST /developer/settings/domain",
-        "POST /developer/settings/domain/check",
-        "POST /developer/settings/domain/remove",
-        "POST /developer/settings/domain/review",
-        "POST /developer/policies/*/history/*/restore",
+        "POST /developer/*/resource-servers/*/scopes/new",
+        "POST /developer/*/resource-servers/*/scopes/*/edit",
+        "POST /developer/*/settings/domain",
+        "POST /developer/*/settings/domain/check",
+        "POST /developer/*/settings/domain/remove",
+        "POST /developer/*/settings/domain/review",
+        "POST /developer/*/policies/*/history/*/restore",
     },
     "it computes or keeps a view, and changes nothing that decides": {
         "POST /api/v1/policies/simulate",
-        "POST /developer/agents/*/try",
+        "POST /developer/*/agents/*/try",
     },
 }
 # What administrators can do in the admin site, by model. All of it needs a reason and a recent sign-in (ADR 55).

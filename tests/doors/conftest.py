@@ -137,6 +137,7 @@ def make_scene() -> Scene:
     invitation = make_invitation(make_developer("boss@example.com", "Other"), user.email)
     ids = {
         "invitation": invitation.id,
+        "organization": developer.organization_id,
         "agent": agent.id,
         "consent": consent.id,
         "pending": ask(shop, scopes=["payments:charge"]).id,

@@ -10,6 +10,7 @@ from django.test import Client
 from administration.actions import EditForm
 from api.v1.urls import urlpatterns as endpoints
 from tests.doors.acts import ACTS, ADMINISTRATION, LEADS, OTHERS
+from web.portal.urls import urlpatterns as portal
 from web.public.entrance.urls import urlpatterns as entrance
 from web.urls import urlpatterns as pages
 
@@ -46,12 +47,12 @@ def example_of(pattern: Any) -> str:
 def page_doors() -> set[str]:
     """Return the pages that take POST: all others answer 405 to anyone."""
     found, client = set(), Client()
-    for prefix, patterns in (("/", pages), ("/accounts/", entrance)):
+    for prefix, patterns in (("/", pages), ("/developer/org_0/", portal), ("/accounts/", entrance)):
         for pattern in patterns:
             if client.post(prefix + example_of(pattern)).status_code != 405:
                 text = str(pattern.pattern)
                 shown = "password/reset/key/*-*/" if text.startswith("^") else with_stars(text)
-                found.add(f"POST {prefix}{shown}")
+                found.add(f"POST {prefix.replace('org_0', '*')}{shown}")
     return found
 
 
@@ -75,7 +76,9 @@ def test_no_door_is_listed_twice_for_different_reasons() -> None:
 
 
 def test_each_page_that_leads_to_a_download_exists() -> None:
-    assert {with_stars(path)[1:] for path in LEADS} <= {with_stars(str(one.pattern)) for one in pages}
+    found = {f"/{with_stars(str(one.pattern))}" for one in pages}
+    found |= {f"/developer/*/{with_stars(str(one.pattern))}" for one in portal}
+    assert {with_stars(path) for path in LEADS} <= found
 
 
 def test_each_action_and_form_of_administrators_is_listed_and_asks_for_a_reason_and_the_password() -> None:

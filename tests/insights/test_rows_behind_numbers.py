@@ -33,8 +33,8 @@ from web.portal.logs.names import suggested_names
 OWNER = "charts@example.com"
 ANALYTICS, OVERVIEW, LOGS = "/developer/analytics", "/developer/", "/developer/logs"
 QUERIES = ("period=24h", "period=90d")
-NUMBER = re.compile(r'<a href="(/developer/[a-z]+(?:\?[^"]*)?)">([\d,]+)</a>')
-ATTENTION = re.compile(r'<a href="(/developer/[a-z]+\?[^"]*)">[A-Za-z ]*?(\d+) (?:agent|polic)')
+NUMBER = re.compile(r'<a href="(/developer/\w+/[a-z]+(?:\?[^"]*)?)">([\d,]+)</a>')
+ATTENTION = re.compile(r'<a href="(/developer/\w+/[a-z]+\?[^"]*)">[A-Za-z ]*?(\d+) (?:agent|polic)')
 SERVICE = Actor("service", "res_1")
 MANY = [f"many:{number}" for number in range(30)]
 TIME_WINDOW = {"ruleType": "time_window"}

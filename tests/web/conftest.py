@@ -5,7 +5,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.test import Client
 
 import tests.world
 from accounts.models import User
@@ -13,6 +12,7 @@ from agents.models import Agent
 from consent.models import Consent
 from developers.models import Developer
 from tests.web.developer_log import denied, limited, policy, server, write
+from tests.world import Browser
 
 __all__ = ["denied", "limited", "policy", "server", "write"]
 
@@ -60,20 +60,20 @@ def granted(world: Any, ask: Callable[..., Consent], ada: User) -> Consent:
 
 
 @pytest.fixture
-def as_ada(world: Any, ada: User) -> Client:
+def as_ada(world: Any, ada: User) -> Browser:
     return world.sign_in(ada)
 
 
 @pytest.fixture
-def as_bob(world: Any, bob: User) -> Client:
+def as_bob(world: Any, bob: User) -> Browser:
     return world.sign_in(bob)
 
 
 @pytest.fixture
-def as_developer(world: Any, developer: Developer) -> Client:
+def as_developer(world: Any, developer: Developer) -> Browser:
     return world.sign_in_recently(developer.user)
 
 
 @pytest.fixture
-def as_rival(world: Any, rival: Developer) -> Client:
+def as_rival(world: Any, rival: Developer) -> Browser:
     return world.sign_in_recently(rival.user)

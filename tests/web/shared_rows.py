@@ -6,14 +6,13 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from accounts.models import User
 from agents.models import Agent
 from consent.models import Consent
 from developers.models import Developer
 from tests.shared import copied, rows_of_module
-from tests.world import allow, make_agent, make_developer, make_user, sign_in, sign_in_recently
+from tests.world import Browser, allow, make_agent, make_developer, make_user, sign_in, sign_in_recently
 from tests.world import ask as ask_for
 
 __all__ = [
@@ -56,22 +55,22 @@ def shared_agent(shared_developer: Developer) -> Agent:
 
 
 @pytest.fixture(scope="module")
-def adas_browser(shared_ada: User) -> Client:
+def adas_browser(shared_ada: User) -> Browser:
     return sign_in(shared_ada)
 
 
 @pytest.fixture(scope="module")
-def bobs_browser(shared_bob: User) -> Client:
+def bobs_browser(shared_bob: User) -> Browser:
     return sign_in(shared_bob)
 
 
 @pytest.fixture(scope="module")
-def developers_browser(shared_developer: Developer) -> Client:
+def developers_browser(shared_developer: Developer) -> Browser:
     return sign_in_recently(shared_developer.user)
 
 
 @pytest.fixture(scope="module")
-def rivals_browser(shared_rival: Developer) -> Client:
+def rivals_browser(shared_rival: Developer) -> Browser:
     return sign_in_recently(shared_rival.user)
 
 
@@ -93,26 +92,26 @@ def granted(ask: Callable[..., Consent], ada: User) -> Consent:
 
 
 @pytest.fixture
-def as_ada(adas_browser: Client, db: None) -> Client:
+def as_ada(adas_browser: Browser, db: None) -> Browser:
     return _in_same_session(adas_browser)
 
 
 @pytest.fixture
-def as_bob(bobs_browser: Client, db: None) -> Client:
+def as_bob(bobs_browser: Browser, db: None) -> Browser:
     return _in_same_session(bobs_browser)
 
 
 @pytest.fixture
-def as_developer(developers_browser: Client, db: None) -> Client:
+def as_developer(developers_browser: Browser, db: None) -> Browser:
     return _in_same_session(developers_browser)
 
 
 @pytest.fixture
-def as_rival(rivals_browser: Client, db: None) -> Client:
+def as_rival(rivals_browser: Browser, db: None) -> Browser:
     return _in_same_session(rivals_browser)
 
 
-def _in_same_session(browser: Client) -> Client:
-    other = Client()
-    other.cookies = deepcopy(browser.cookies)
+def _in_same_session(browser: Browser) -> Browser:
+    other = Browser()
+    other.cookies, other.home = deepcopy(browser.cookies), browser.home
     return other

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from urllib.parse import quote, urlencode
 
 from django.contrib import messages
@@ -22,11 +22,15 @@ from accounts.selectors import require_verified_address
 from core.actor import Actor
 from core.errors import DomainError, NotFound
 from core.http import SeeOther, visitor
+from developers.access import access_of_member
 from developers.acting import as_developer_in_session
 from developers.activity import note_activity
 from developers.models import Developer
-from developers.selectors import developer_for_user
+from developers.refusals import record_refusal
+from developers.roles import Right, RoleInsufficient
+from developers.selectors import membership_in, memberships_of
 from web.requests.kept_post import keeps_form
+from web.requests.portal import remember
 
 View = Callable[..., HttpResponseBase]
 METHODS_OF_FORMS = ["GET", "HEAD", "POST"]
@@ -98,7 +102,7 @@ def user_form(view: View) -> View:
 
 
 def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
-    """Make a view that only takes POST. GET redirects to the page with the form, passing the arguments `names`.
+    """Make a view that only takes POST. GET redirects to the page with the form, passing the URL's `names`.
 
     If the session has ended, the browser returns here with GET after the user signs in again. The query is kept,
     because it may have the page's filters.
@@ -108,7 +112,8 @@ def posted_from(form_page: str, *names: str) -> Callable[[View], View]:
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method in ("GET", "HEAD"):
-                url, query = reverse(form_page, kwargs={name: kwargs[name] for name in names}), request.GET.urlencode()
+                of_url = request.resolver_match.kwargs if request.resolver_match else kwargs
+                url, query = reverse(form_page, kwargs={name: of_url[name] for name in names}), request.GET.urlencode()
                 return redirect(f"{url}?{query}" if query else url)
             return view(request, *args, **kwargs)
 
@@ -123,40 +128,74 @@ def _suspended(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/agents/suspended.html", context, status=403)
 
 
-def enter_portal(request: HttpRequest, developer: Developer, view: View, *args: Any, **kwargs: Any) -> HttpResponseBase:
-    """Return a page of the portal. Members of a suspended organization see only the page about the suspension."""
+def _not_member(request: HttpRequest) -> HttpResponse:
+    """Return the page for a URL that names an organization of others, or none that exists."""
+    context = {"memberships": memberships_of(signed_in(request))}
+    return render(request, "web/portal/not_member.html", context, status=403)
+
+
+def _enter(
+    request: HttpRequest, developer: Developer, right: Right, view: View, *args: Any, **kwargs: Any
+) -> HttpResponseBase:
+    """Return a page of the portal. Members of a suspended organization see only the page about the suspension.
+
+    Raises `RoleInsufficient`, after logging it.
+    """
     require_verified_address(developer.user)
-    request.developer = developer  # type: ignore[attr-defined]  # the masthead names their organization
+    request.developer = developer  # type: ignore[attr-defined]  # the header and the links name their organization
     note_activity(developer)
     if not developer.organization.may_act:
         return _suspended(request, developer)
+    access = access_of_member(developer)
+    try:
+        access.require(right)
+    except RoleInsufficient:
+        page_name = request.resolver_match.view_name if request.resolver_match else view.__name__
+        record_refusal(actor=developer_actor(request, developer), access=access, right=right, act=page_name)
+        raise
     return view(request, developer, *args, **kwargs)
 
 
-def for_developers(view: View) -> View:
-    """Require a developer account, and pass the `Developer` to the view. Other users are redirected to join first.
+class Rights(NamedTuple):
+    """What a page requires to open it, and to send its form."""
 
-    The form is kept if the user must enter their password first (`web.requests.kept_post`).
+    get: Right
+    post: Right
+
+
+def for_developers(right: Right, *, post: Right | None = None) -> Callable[[View], View]:
+    """Require a member of the organization that the URL names, with this right, and pass the `Developer` to the view.
+
+    `post` is the right to send the page's form, if it is another one. The form is kept if the user must enter their
+    password first (`web.requests.kept_post`).
     """
+    rights = Rights(right, post or right)
 
-    @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        developer = developer_for_user(signed_in(request))
-        if developer is None:
-            return redirect("web:developer")
-        return enter_portal(request, developer, view, *args, **kwargs)
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def wrapped(request: HttpRequest, *args: Any, organization_id: str, **kwargs: Any) -> HttpResponseBase:
+            developer = membership_in(signed_in(request), organization_id)
+            if developer is None:
+                return _not_member(request)
+            required = rights.post if request.method == "POST" else rights.get
+            response = _enter(request, developer, required, view, *args, **kwargs)
+            remember(request, response, organization_id)
+            return response
 
-    return for_users(keeps_form(wrapped))
+        wrapped.rights = rights  # type: ignore[attr-defined]
+        return for_users(keeps_form(wrapped))
+
+    return decorate
 
 
-def developer_page(view: View) -> View:
-    """Make a page for developers that only reads."""
-    return require_safe(for_developers(view))
+def developer_page(right: Right) -> Callable[[View], View]:
+    """Make a page for members with this right that only reads."""
+    return lambda view: require_safe(for_developers(right)(view))
 
 
-def developer_form(view: View) -> View:
-    """Make a page for developers with a form, which it takes itself."""
-    return require_http_methods(METHODS_OF_FORMS)(for_developers(view))
+def developer_form(right: Right, *, post: Right | None = None) -> Callable[[View], View]:
+    """Make a page for members with this right that takes its form itself, from members with the right `post`."""
+    return lambda view: require_http_methods(METHODS_OF_FORMS)(for_developers(right, post=post)(view))
 
 
 class PrivatePagesMiddleware:

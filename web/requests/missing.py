@@ -21,6 +21,6 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 def _is_page(path: str) -> bool:
     """Return whether one of our pages has this path. A path such as `//host`, which leads to another site, does not."""
     try:
-        return not path.startswith("//") and resolve(path).app_name == "web"
+        return not path.startswith("//") and resolve(path).app_name in ("web", "portal")
     except Resolver404:
         return False

@@ -17,7 +17,10 @@ from approvals.selectors import count_waiting
 from core import clock, formats, marks
 from core.languages import is_for_users
 from core.text import plain_text
+from developers.access import access_of_member
+from developers.models import Developer
 from developers.role_words import NAMES
+from developers.roles import Right
 from resources.catalogue import Scope
 from resources.categories import category_name
 from resources.risks import RISK_LEVELS, RISK_WORDS
@@ -27,6 +30,7 @@ from web.display.icons import icon
 from web.public.docs.pages import menu
 from web.public.preferences import THEME_CHOICES, theme_of
 from web.requests.access import with_next
+from web.requests.portal import portal_url
 from web.wording.cannot import cannot_beside
 
 register = template.Library()
@@ -108,7 +112,7 @@ def nav_link(
 
     `count` follows its text.
     """
-    url = reverse(name)
+    url = _url(context, name)
     current = _current(context, url, exact=exact, also=also)
     badge = format_html(' <span class="count">{}</span>', count) if count else ""
     return format_html('<a class="menu__link" href="{}"{}>{}{}</a>', url, current, label, badge)
@@ -137,9 +141,21 @@ def tab_link(context: template.Context, name: str, subject: str, label: str, *, 
 
     With `has_below`, also if the page is below it.
     """
-    url = reverse(name, args=[subject] if subject else [])
+    url = _url(context, name, *([subject] if subject else []))
     current = _current(context, url, exact=not has_below)
     return format_html('<a href="{}"{}>{}</a>', url, current, label)
+
+
+@register.simple_tag(takes_context=True, name="portal_url")
+def url_in_portal(context: template.Context, name: str, *args: Any) -> str:
+    """Return the URL of a page of the portal, about the organization that this page is about."""
+    return portal_url(context["request"].developer.organization_id, name, *args)
+
+
+@register.filter
+def may(member: Developer | None, right: str) -> bool:
+    """Return whether the member's role has this right. False on pages that are about no organization."""
+    return member is not None and access_of_member(member).may(Right(right))
 
 
 @register.simple_tag(takes_context=True)
@@ -170,6 +186,12 @@ def widget_kind(field: BoundField) -> str:
     """Return which markup the field needs. Empty for a single input below its label."""
     kinds = [(kind, types) for kind, types in WIDGET_KINDS if isinstance(field.field.widget, types)]
     return kinds[0][0] if kinds else ""
+
+
+def _url(context: template.Context, name: str, *args: str) -> str:
+    """Return the URL of a page. One of the portal is about the organization that this page is about."""
+    namespace, _, page = name.partition(":")
+    return url_in_portal(context, page, *args) if namespace == "portal" else reverse(name, args=args)
 
 
 def _current(context: template.Context, url: str, *, exact: bool, also: str = "") -> str:

@@ -16,9 +16,14 @@ from tests.shared import cases
 
 def pages() -> list[str]:
     """Return the path of every page, with well-formed ids and numbers."""
+    from web.portal import urls as portal
     from web.urls import urlpatterns
 
-    return [reverse(f"web:{page.name}", kwargs=well_formed(page.pattern.converters)) for page in urlpatterns]
+    of_users = [reverse(f"web:{page.name}", kwargs=well_formed(page.pattern.converters)) for page in urlpatterns]
+    of_portal = {
+        page.name: {"organization_id": "org_0", **well_formed(page.pattern.converters)} for page in portal.urlpatterns
+    }
+    return of_users + [reverse(f"portal:{name}", kwargs=given) for name, given in of_portal.items()]
 
 
 def well_formed(converters: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def test_every_page_with_a_form_leads_to_a_page_after_signing_in(as_ada: Any, as
         following = unquote(login_url.partition("next=")[2])
         assert is_followed(following), path
         answer = (as_ada, as_developer)[place % 2].get(following, follow=True)
-        assert answer.status_code in (200, 404), f"{path}: {answer.status_code} at {answer.request['PATH_INFO']}"
+        assert answer.status_code in (200, 403, 404), f"{path}: {answer.status_code} at {answer.request['PATH_INFO']}"
 
 
 def is_followed(path: str) -> bool:
@@ -54,11 +59,12 @@ def is_followed(path: str) -> bool:
 def test_an_action_on_an_agent_leads_to_the_agent_after_signing_in(
     developer: Any, agent: Any, world: Any, action: str
 ) -> None:
-    refused = Client().post(f"/developer/agents/{agent.id}/{action}")
+    path = f"/developer/{agent.organization_id}/agents/{agent.id}"
+    refused = Client().post(f"{path}/{action}")
     answer = sign_in_from(refused["Location"], developer.user.email, world.PASSWORD)
 
     assert answer.status_code == 200
-    assert answer.request["PATH_INFO"].startswith(f"/developer/agents/{agent.id}")
+    assert answer.request["PATH_INFO"].startswith(path)
     agent.refresh_from_db()
     assert agent.status == "active"
 

@@ -5,7 +5,6 @@ from functools import partial
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from agents.client_secrets import create_client_secret, revoke_client_secret, rotate_client_secret
@@ -14,15 +13,17 @@ from agents.selectors import agent_for_organization, current_secret, live_secret
 from core.errors import Invalid
 from core.http import SeeOther
 from developers.models import Developer
+from developers.roles import Right
 from web.forms.fields import show_in
 from web.portal.agents.forms import SecretForm
 from web.portal.keys.rotating import SecretRow, rotate_named_secret
 from web.requests import once
 from web.requests.access import developer_actor, developer_form
 from web.requests.kept_post import take_initial
+from web.requests.portal import portal_url
 
 
-@developer_form
+@developer_form(Right.READ, post=Right.DEVELOP)
 def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     """List the secrets and show a new one once. POST creates another secret."""
     agent = agent_for_organization(developer.organization_id, agent_id)
@@ -45,7 +46,7 @@ def credentials(request: HttpRequest, developer: Developer, agent_id: str) -> Ht
     return render(request, "web/portal/agents/credentials.html", context, status=422 if form.is_bound else 200)
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def rotate(request: HttpRequest, developer: Developer, agent_id: str, secret_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     return rotate_named_secret(
@@ -61,7 +62,7 @@ def rotate(request: HttpRequest, developer: Developer, agent_id: str, secret_id:
     )
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def revoke(request: HttpRequest, developer: Developer, agent_id: str, secret_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     if request.method == "POST":
@@ -81,7 +82,9 @@ def revoke(request: HttpRequest, developer: Developer, agent_id: str, secret_id:
 
 def _row(agent: Agent, secret: ClientSecret) -> SecretRow:
     """Return the row of a secret in the table."""
-    rotate_url, revoke_url = (reverse(f"web:secret-{act}", args=[agent.id, secret.id]) for act in ("rotate", "revoke"))
+    rotate_url, revoke_url = (
+        portal_url(agent.organization_id, f"secret-{act}", agent.id, secret.id) for act in ("rotate", "revoke")
+    )
     return SecretRow(secret, rotate_url, revoke_url)
 
 
@@ -91,4 +94,4 @@ def _show_once(request: HttpRequest, agent: Agent, value: str) -> HttpResponse:
 
 
 def _url(agent: Agent) -> str:
-    return reverse("web:agent-credentials", args=[agent.id])
+    return portal_url(agent.organization_id, "agent-credentials", agent.id)

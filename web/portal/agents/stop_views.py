@@ -3,7 +3,6 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from agents.deletion import delete_agent
@@ -14,12 +13,14 @@ from core import clock
 from core.http import SeeOther
 from developers.impact import impact_on_agent
 from developers.models import Developer
+from developers.roles import Right
 from web.forms.deleting import DeleteAgentForm
 from web.portal.agents.forms import ReasonForm
 from web.requests.access import developer_actor, developer_form, for_developers, posted_from
+from web.requests.portal import portal_url
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent, form = agent_for_organization(developer.organization_id, agent_id), ReasonForm()
     if request.method == "POST":
@@ -39,8 +40,8 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
     return render(request, "web/portal/agents/suspend.html", context, status=422 if form.is_bound else 200)
 
 
-@for_developers
-@posted_from("web:agent", "agent_id")
+@for_developers(Right.DEVELOP)
+@posted_from("portal:agent", "organization_id", "agent_id")
 def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     had = agent.redirect_uri_list
@@ -56,7 +57,7 @@ def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
     return SeeOther(_url(agent))
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def delete(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     """Delete the agent once the developer has typed its name."""
     agent = agent_for_organization(developer.organization_id, agent_id)
@@ -64,13 +65,13 @@ def delete(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
     if form.is_valid():
         delete_agent(actor=developer_actor(request, developer), agent=agent)
         messages.success(request, _("Deleted. All requests from this agent are denied for good."))
-        return SeeOther(reverse("web:agents"))
+        return SeeOther(portal_url(developer.organization_id, "agents"))
     context = {
         "agent": agent,
         "form": form,
         "impact": impact_on_agent(agent.id, clock.now()),
         "policies": agent.policies.count(),
-        "users_url": reverse("web:agent-users", args=[agent.id]),
+        "users_url": portal_url(agent.organization_id, "agent-users", agent.id),
         "title": _("Delete this agent?"),
         "confirm_label": _("Delete agent"),
         "back_url": _url(agent),
@@ -84,4 +85,4 @@ def _set_status(request: HttpRequest, developer: Developer, agent: Agent, status
 
 
 def _url(agent: Agent) -> str:
-    return reverse("web:agent", args=[agent.id])
+    return portal_url(agent.organization_id, "agent", agent.id)

@@ -10,7 +10,6 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
@@ -23,6 +22,7 @@ from decisions.whatif.rehearsal import Call, Rehearsed, RehearsedAgent, rehearse
 from decisions.whatif.simulation import throttle_simulation
 from decisions.wording import Words, explain_denial
 from developers.models import Developer
+from developers.roles import Right
 from policies.refusals import refused_scopes
 from policies.rules import title_of
 from policies.selectors import policies_in_force
@@ -31,6 +31,7 @@ from web.forms.context_field import ContextField
 from web.forms.fields import IdSelect, PlainField
 from web.portal.policies.verdicts import describe_unknown
 from web.requests.access import developer_form
+from web.requests.portal import portal_url
 from web.user.consent.facts import facts_of
 from web.user.consent.rehearsal import Answered, Request, grants, show_screen
 
@@ -102,7 +103,7 @@ class Answer:
     ruling: Ruling | None = None
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def trial(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     """Show the consent screen for the scopes in the address. POST decides, and then asks verify."""
     agent = agent_for_organization(developer.organization_id, agent_id)
@@ -152,15 +153,15 @@ def _ask(agent: Agent, answered: Answered, calls: Sequence[Call]) -> list[Answer
     if answered.granted:
         agent_now = RehearsedAgent.of(agent)
         rehearsed = Rehearsed(scopes=answered.granted, terms=answered.terms.stored(), agent=agent_now)
-    return [_explain(call, rehearse(rehearsed, [call])[0]) for call in calls]
+    return [_explain(str(agent.organization_id), call, rehearse(rehearsed, [call])[0]) for call in calls]
 
 
-def _explain(call: Call, decision: Decision) -> Answer:
+def _explain(organization_id: str, call: Call, decision: Decision) -> Answer:
     if decision.allowed:
         return Answer(call, ALLOWED, None, _("The user granted it, and no limit or policy prevents it."))
     policy_id, rule = rule_for_log(decision)
     metadata = {**what_is_missing(decision), **rule}
-    ruling = read_ruling(policy_id, metadata, {str(policy_id)})
+    ruling = read_ruling(organization_id, policy_id, metadata, {str(policy_id)})
     outcome = ASKED if decision.reason is Reason.APPROVAL_REQUIRED else DENIED
     explanation = explain_denial(decision.reason, metadata)
     return Answer(call, outcome, decision.reason, explanation.why, explanation.remedy, ruling)
@@ -177,7 +178,9 @@ def _kept(request: HttpRequest) -> list[tuple[str, str]]:
     ]
 
 
-def read_ruling(policy_id: str | None, metadata: Mapping[str, Any], existing: Container[str]) -> Ruling | None:
+def read_ruling(
+    organization_id: str, policy_id: str | None, metadata: Mapping[str, Any], existing: Container[str]
+) -> Ruling | None:
     """Return the ruling in the metadata of an entry, or None if no policy of the organization decided.
 
     `existing` are the ids of policies that have a page.
@@ -187,7 +190,7 @@ def read_ruling(policy_id: str | None, metadata: Mapping[str, Any], existing: Co
     rule_type, index = metadata.get("ruleType"), metadata.get("ruleIndex")
     return Ruling(
         plain_text(metadata.get("policyName")),
-        reverse("web:policy", args=[policy_id]) if policy_id in existing else "",
+        portal_url(organization_id, "policy", policy_id) if policy_id in existing else "",
         title_of(rule_type) if rule_type else "",
         index + 1 if isinstance(index, int) else None,
         plain_text(metadata.get("detail")),

@@ -18,6 +18,7 @@ from consent.models import Consent
 from consent.selectors import count_connections, grants_of_agent
 from core import clock
 from developers.models import Developer
+from developers.roles import Right
 from resources.catalogue import Scope, read_snapshot
 from web.forms.fields import PlainField
 from web.requests.access import developer_page
@@ -58,7 +59,7 @@ class Granted:
     last_used: datetime | None
 
 
-@developer_page
+@developer_page(Right.READ)
 def users(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     form, now = AgentUsersForm(request.GET), clock.now()

@@ -6,7 +6,6 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.errors import ReauthenticationRequired
@@ -20,6 +19,7 @@ from core import clock
 from core.errors import DomainError
 from core.http import SeeOther
 from developers.models import Developer
+from developers.roles import Right
 from insights.selectors import decisions_per_hour
 from insights.windows import last_24_hours
 from policies.refusals import refused_scopes
@@ -34,9 +34,10 @@ from web.requests import once
 from web.requests.access import developer_actor, developer_form, developer_page
 from web.requests.kept_post import take_form
 from web.requests.paging import paginate
+from web.requests.portal import portal_url
 
 
-@developer_page
+@developer_page(Right.READ)
 def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the agents that `?q=` and `?status=` find."""
     form = AgentFilterForm(request.GET)
@@ -55,7 +56,7 @@ def agents(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/agents/agents.html", context)
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Register an agent or, with the "preview" button, show what users would see."""
     form = _form(request, developer, None, initial={})
@@ -77,7 +78,7 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _edit_page(request, developer, form, "web/portal/agents/agent_new.html", {})
 
 
-@developer_page
+@developer_page(Right.READ)
 def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     scopes = describe_scopes(agent.allowed_scopes)
@@ -92,7 +93,7 @@ def detail(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
     return render(request, "web/portal/agents/agent.html", context)
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def edit(request: HttpRequest, developer: Developer, agent_id: str) -> HttpResponse:
     agent = agent_for_organization(developer.organization_id, agent_id)
     initial = {
@@ -130,7 +131,7 @@ def _rows(organization_id: str, agents: Sequence[Agent]) -> list[dict[str, Any]]
             "client_id": f"{agent.client_id[:8]}…{agent.client_id[-4:]}",
             "users": users.get(agent.id, 0),
             "spark": Sparkline(decisions[agent.id]),
-            "decisions_url": rows_url(last_24_hours(now), {"agent": agent.id, **DECISIONS}),
+            "decisions_url": rows_url(organization_id, last_24_hours(now), {"agent": agent.id, **DECISIONS}),
         }
         for agent in agents
     ]
@@ -169,4 +170,4 @@ def _edit_page(
 
 
 def _url(agent: Agent) -> str:
-    return reverse("web:agent", args=[agent.id])
+    return portal_url(agent.organization_id, "agent", agent.id)

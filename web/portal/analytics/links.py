@@ -1,13 +1,10 @@
 """Links to the log entries behind a number."""
 
-from urllib.parse import urlencode
-
-from django.urls import reverse
-
 from audit.entries import facets
 from audit.events import Event
 from insights.counting import NONE, REST, USER, rule_parts
 from insights.windows import Window
+from web.requests.portal import portal_url
 
 type Query = dict[str, str]
 
@@ -16,12 +13,12 @@ DENIED: Query = {"outcome": "denied"}
 DECISIONS: Query = {"event": Event.TOKEN_VERIFY.value}
 
 
-def rows_url(window: Window, query: Query) -> str:
+def rows_url(organization_id: str, window: Window, query: Query) -> str:
     """Return the URL of the entries in the window that the query selects. Empty for `REST`: no filter finds it."""
     if REST in query.values():
         return ""
     chosen = {**query, "from": f"{window.since:%Y-%m-%dT%HZ}", "to": f"{window.until:%Y-%m-%dT%HZ}"}
-    return f"{reverse('web:logs')}?{urlencode({name: value for name, value in chosen.items() if value})}"
+    return portal_url(organization_id, "logs", query={name: value for name, value in chosen.items() if value})
 
 
 def of_rule(value: str) -> Query:

@@ -96,13 +96,13 @@ def make_report(organization_id: str, period: Period, agent_id: str, now: dateti
     denied = _most_denied(counts)
     names = _names(organization_id, counts, denied)
 
-    def link(query: Query) -> str:
-        return rows_url(window, {"agent": agent_id, **query})
+    def link(query: Query, within: Window = window) -> str:
+        return rows_url(organization_id, within, {"agent": agent_id, **query})
 
     return Report(
         coverage=coverage,
         is_late=coverage.waiting_since is not None and coverage.waiting_since < now - LATE,
-        decisions=_decisions(counts[Kind.DECISION], in_steps, window, agent_id),
+        decisions=_decisions(counts[Kind.DECISION], in_steps, window, link),
         agents=_decided(counts, Kind.AGENT, names.agent, link),
         scopes=_decided(counts, Kind.SCOPE, names.scope, link),
         denials=_denials(denied, names, link),
@@ -146,9 +146,11 @@ def _names(organization_id: str, counts: Totals, denied: Sequence[tuple[str, str
     )
 
 
-def _decisions(counts: Numbers, in_steps: Mapping[str, Sequence[int]], window: Window, agent_id: str) -> Decisions:
+def _decisions(
+    counts: Numbers, in_steps: Mapping[str, Sequence[int]], window: Window, link: Callable[[Query, Window], str]
+) -> Decisions:
     def count(number: int, outcome: Query, within: Window) -> Count:
-        return Count(number, rows_url(within, {"agent": agent_id, **DECISIONS, **outcome}))
+        return Count(number, link({**DECISIONS, **outcome}, within))
 
     starts, whole, denied = window.starts(), sum(counts.values()), counts.get(Outcome.DENIED, 0)
     both = [in_steps.get(outcome, [0] * len(starts)) for outcome in (Outcome.ALLOWED, Outcome.DENIED)]

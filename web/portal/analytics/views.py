@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from agents.selectors import agents_for_organization
 from core import clock
 from developers.models import Developer
+from developers.roles import Right
 from insights.selectors import has_history
 from web.forms.agent_field import AgentField, AgentFieldForm
 from web.portal.analytics.periods import DAY_ALONE, DEFAULT, PERIODS, find_period
@@ -22,7 +23,7 @@ class AnalyticsForm(AgentFieldForm):
     period = forms.CharField(required=False, widget=forms.HiddenInput)
 
 
-@developer_page
+@developer_page(Right.READ)
 def analytics(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the analytics. An invalid field is not applied, and the page shows its error."""
     form = AnalyticsForm(request.GET, agents=agents_for_organization(developer.organization_id))

@@ -6,7 +6,6 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -17,11 +16,13 @@ from core.http import SeeOther
 from developers.domains import GRACE, DomainTaken, check_domain, claim_domain, remove_domain, request_review
 from developers.models import Developer, DomainClaim
 from developers.proofs import LABEL, PATH, statement
+from developers.roles import Right
 from developers.selectors import domain_claim_of
 from web.forms.fields import CODE_INPUT, show_in
 from web.portal.logs.names import OwnNames
 from web.portal.logs.rows import LogRow, read_rows
 from web.requests.access import developer_actor, developer_form, for_developers, posted_from
+from web.requests.portal import portal_url
 
 DECISIONS = (Event.ORGANIZATION_VERIFIED, Event.ORGANIZATION_REVIEW_DECLINED)
 
@@ -38,7 +39,7 @@ class DomainForm(forms.Form):
     )
 
 
-@developer_form
+@developer_form(Right.READ, post=Right.ADMINISTER)
 def domain(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the domain and how to prove it. POST claims one."""
     form = DomainForm(request.POST if request.method == "POST" else None)
@@ -49,7 +50,7 @@ def domain(request: HttpRequest, developer: Developer) -> HttpResponse:
         except Invalid as error:
             show_in(form, error)
         else:
-            return _back()
+            return _back(developer)
     claim = domain_claim_of(developer.organization_id)
     organization = developer.organization
     context = {
@@ -61,40 +62,40 @@ def domain(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/domain/domain.html", context, status=422 if form.is_bound else 200)
 
 
-@for_developers
-@posted_from("web:domain")
+@for_developers(Right.ADMINISTER)
+@posted_from("portal:domain", "organization_id")
 def check(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Look for the proof now, and report the result."""
     try:
         checked = check_domain(actor=developer_actor(request, developer), claim=_claim_of(developer))
     except DomainTaken as error:
         messages.error(request, error.translated)
-        return _back()
+        return _back(developer)
     if checked.method:
         messages.success(request, _("The proof is there. Users see the domain on the consent screen of your agents."))
     else:
         messages.warning(request, _("The proof was not found."))
-    return _back()
+    return _back(developer)
 
 
-@developer_form
+@developer_form(Right.ADMINISTER)
 def remove(request: HttpRequest, developer: Developer) -> HttpResponse:
     claim = _claim_of(developer)
     if request.method == "POST":
         remove_domain(actor=developer_actor(request, developer), organization=developer.organization)
         messages.success(request, _("Domain removed."))
-        return _back()
+        return _back(developer)
     context = {
         "claim": claim,
         "title": _("Remove this domain?"),
         "confirm_label": _("Remove domain"),
-        "back_url": reverse("web:domain"),
+        "back_url": portal_url(developer.organization_id, "domain"),
     }
     return render(request, "web/portal/domain/domain_remove.html", context)
 
 
-@for_developers
-@posted_from("web:domain")
+@for_developers(Right.ADMINISTER)
+@posted_from("portal:domain", "organization_id")
 def review(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Ask administrators to verify the organization."""
     try:
@@ -103,11 +104,11 @@ def review(request: HttpRequest, developer: Developer) -> HttpResponse:
         messages.error(request, error.translated)
     else:
         messages.success(request, _("Your request is with the administrators."))
-    return _back()
+    return _back(developer)
 
 
-def _back() -> HttpResponse:
-    return SeeOther(reverse("web:domain"))
+def _back(developer: Developer) -> HttpResponse:
+    return SeeOther(portal_url(developer.organization_id, "domain"))
 
 
 def _claim_of(developer: Developer) -> DomainClaim:

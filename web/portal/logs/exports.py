@@ -5,7 +5,6 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import reverse
 
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -21,6 +20,7 @@ from web.portal.logs.names import OwnNames, suggested_names
 from web.portal.logs.rows import LogRow, read_rows
 from web.requests.access import developer_actor, for_developers, posted_from
 from web.requests.downloads import Download, send, up_to
+from web.requests.portal import portal_url
 
 READ = 200
 COLUMNS: Mapping[str, Callable[[LogRow], Any]] = {
@@ -46,8 +46,8 @@ COLUMNS: Mapping[str, Callable[[LogRow], Any]] = {
 }
 
 
-@for_developers
-@posted_from("web:logs")
+@for_developers(Right.READ)
+@posted_from("portal:logs", "organization_id")
 def export(request: HttpRequest, developer: Developer, format_name: str) -> HttpResponseBase:
     """Send what the filters in the URL show, up to now. The download is logged, but does not include its own entry.
 
@@ -56,7 +56,7 @@ def export(request: HttpRequest, developer: Developer, format_name: str) -> Http
     now, own = clock.now(), suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
     if not form.is_valid() or SEARCH in request.GET:
-        return SeeOther(f"{reverse('web:logs')}?{request.GET.urlencode()}")
+        return SeeOther(f"{portal_url(developer.organization_id, 'logs')}?{request.GET.urlencode()}")
     listing = entries_for_organization(developer.organization_id, up_to(now, form.filters()))
     actor = developer_actor(request, developer)
     batches = while_permitted(actor, Right.READ, _read_all(listing, own, form.foreign_request_id))

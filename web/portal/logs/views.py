@@ -7,12 +7,12 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 
 from audit.selectors import describe_for_organization, entries_for_organization
 from core.errors import NotFound
 from core.http import SeeOther
 from developers.models import Developer
+from developers.roles import Right
 from web.portal.logs.detail import describe, read_detail
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import AGENT, POLICY, SERVER, OwnNames, suggested_names
@@ -22,6 +22,7 @@ from web.portal.logs.search import write_search
 from web.requests.access import developer_page
 from web.requests.ids import ID
 from web.requests.paging import paginate_log
+from web.requests.portal import portal_url
 
 ROWS = 25
 # The log has no index of request ids that callers chose, so a search for one reads this many entries at a time.
@@ -29,18 +30,18 @@ SEARCHED = 500
 NAMED = {"agent": AGENT, "policy": POLICY, "server": SERVER}
 
 
-@developer_page
+@developer_page(Right.READ)
 def logs(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show the table. `?entry=` opens one of its entries beside it. A search leads to the URL with its filters."""
     own = suggested_names(developer)
     form = LogFilterForm(request.GET, names=own)
     if form.searched is not None:
-        return SeeOther(f"{reverse('web:logs')}?{form.searched}".rstrip("?"))
+        return SeeOther(f"{portal_url(developer.organization_id, 'logs')}?{form.searched}".rstrip("?"))
     page = read_page(request, form, own)
     wanted = request.GET.get("entry", "")
     row = next((row for row in page.rows if row.id == wanted), None)
     if wanted and row is None:
-        return _entry_alone(wanted)
+        return _entry_alone(developer, wanted)
     context = {
         "form": form,
         "page": page,
@@ -65,17 +66,17 @@ def _examples(own: OwnNames) -> Iterator[tuple[str, Any, bool]]:
             yield example, words, "…" not in example
 
 
-@developer_page
+@developer_page(Right.READ)
 def entry(request: HttpRequest, developer: Developer, entry_id: str) -> HttpResponse:
     detail = read_detail(entry_id, OwnNames(developer.organization_id, {}))
     return render(request, "web/portal/logs/log_entry.html", {"detail": detail})
 
 
-def _entry_alone(entry_id: str) -> HttpResponse:
+def _entry_alone(developer: Developer, entry_id: str) -> HttpResponse:
     """Redirect to the page of an entry that is not in the table. Raises `NotFound` if no entry has this id."""
     if not ID.fullmatch(entry_id):
         raise NotFound("No such log entry.")
-    return redirect("web:log-entry", entry_id)
+    return redirect(portal_url(developer.organization_id, "log-entry", entry_id))
 
 
 @dataclass(frozen=True, slots=True)

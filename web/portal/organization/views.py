@@ -6,7 +6,6 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -14,9 +13,11 @@ from core.errors import Invalid
 from core.http import SeeOther
 from developers.models import Developer
 from developers.profiles import MAX_EMAIL, MAX_NAME, update_organization
+from developers.roles import Right
 from web.forms.fields import PlainField, show_in
 from web.requests.access import developer_actor, developer_form
 from web.requests.kept_post import take_initial
+from web.requests.portal import portal_url
 
 
 class OrganizationForm(forms.Form):
@@ -60,7 +61,7 @@ class OrganizationForm(forms.Form):
         return self.cleaned_data
 
 
-@developer_form
+@developer_form(Right.READ, post=Right.ADMINISTER)
 def organization(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Show what the organization says about itself. POST changes it."""
     own = developer.organization
@@ -77,7 +78,7 @@ def organization(request: HttpRequest, developer: Developer) -> HttpResponse:
             show_in(form, error)
         else:
             messages.success(request, _("Saved.") if changed else _("Nothing has changed."))
-            return SeeOther(reverse("web:organization"))
+            return SeeOther(portal_url(developer.organization_id, "organization"))
     status = 422 if form.is_bound else 200
     return render(
         request, "web/portal/organization/organization.html", {"form": form, "organization": own}, status=status

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, QuerySet, Subquery
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -25,6 +24,7 @@ from policies.selectors import policies_for_organization
 from web.portal.analytics.charts import Plot, stacked_bars
 from web.portal.analytics.links import ALLOWED, DECISIONS, DENIED, rows_url
 from web.portal.analytics.periods import short_step_name
+from web.requests.portal import portal_url
 
 SOON = timedelta(days=7)
 
@@ -117,7 +117,7 @@ def decided_in_a_day(organization_id: str) -> Decided:
     """Return the decisions of the current hour and the 23 before it."""
     window = last_24_hours(clock.now())
     found = decisions_by_outcome(organization_id, window)
-    allowed, denied = (rows_url(window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
+    allowed, denied = (rows_url(organization_id, window, {**DECISIONS, **outcome}) for outcome in (ALLOWED, DENIED))
     starts, in_steps = window.starts(), series(organization_id, [Kind.DECISION], window)[Kind.DECISION]
     bars = [in_steps.get(outcome, [0] * len(starts)) for outcome in (Outcome.ALLOWED, Outcome.DENIED)]
     return Decided(
@@ -130,13 +130,13 @@ def decided_in_a_day(organization_id: str) -> Decided:
     )
 
 
-def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
+def attention(organization: Organization, figures: Figures) -> Iterator[Attention]:
     """Yield what needs attention, the most urgent first."""
-    agents = reverse("web:agents")
+    agents, is_verified = portal_url(organization.id, "agents"), organization.is_verified
     if (stopped := figures.stopped) and stopped.number == 1:
         words = _("%(agent)s was stopped by an administrator %(ago)s.")
         named = {"agent": plain_text(stopped.agent_name), "ago": relative(stopped.at)}
-        yield Attention(words % named, reverse("web:agent", args=[stopped.agent_id]))
+        yield Attention(words % named, portal_url(organization.id, "agent", stopped.agent_id))
     elif stopped:
         words = _("%(number)d agents were stopped by an administrator, the last one %(ago)s.")
         yield Attention(words % {"number": stopped.number, "ago": relative(stopped.at)}, f"{agents}?status=stopped")
@@ -153,9 +153,9 @@ def attention(figures: Figures, *, is_verified: bool) -> Iterator[Attention]:
             "%(number)d policies only record what they would deny.",
             number,
         )
-        yield Attention(words % {"number": number}, f"{reverse('web:policies')}?status=shadow")
+        yield Attention(words % {"number": number}, portal_url(organization.id, "policies", query={"status": "shadow"}))
     if not is_verified:
-        yield Attention(_not_verified(figures), reverse("web:domain"))
+        yield Attention(_not_verified(figures), portal_url(organization.id, "domain"))
 
 
 def _not_verified(figures: Figures) -> str:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from agents.selectors import agents_for_organization, all_agents_of_organization
@@ -14,6 +13,7 @@ from core.errors import Conflict, DomainError, NotFound
 from core.http import SeeOther
 from core.zones import zone_names
 from developers.models import Developer
+from developers.roles import Right
 from policies.models import Policy
 from policies.quotas import throttle_writes
 from policies.selectors import policy_for_organization
@@ -28,6 +28,7 @@ from web.portal.policies.trying import RUN, Attempt, replay_draft, try_draft
 from web.requests.access import developer_actor, developer_form
 from web.requests.ids import ID
 from web.requests.paging import read_number
+from web.requests.portal import portal_url
 
 REPLAYED_DAYS = (7, 30)
 
@@ -42,12 +43,12 @@ class Opened(NamedTuple):
     version: int | None
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _answer(request, developer, None)
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     """Change a policy. If it has been deleted meanwhile, the form keeps its values, for a new policy."""
     try:
@@ -56,7 +57,7 @@ def edit(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResp
         if request.method != "POST":
             raise
         editor, attempt = _editor(request, developer, None), Attempt.read(request, developer)
-        return _page(request, editor, attempt, None, None, is_gone=True)
+        return _page(request, developer, editor, attempt, None, None, is_gone=True)
 
 
 def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -> HttpResponse:
@@ -77,8 +78,8 @@ def _answer(request: HttpRequest, developer: Developer, policy: Policy | None) -
         editor.show(error)
         if policy and isinstance(error, Conflict):
             policy = policy_for_organization(developer.organization_id, policy.id)
-            return _page(request, editor, attempt, policy, policy.version)
-    return _page(request, editor, attempt, policy, opened.version, replayed=replayed)
+            return _page(request, developer, editor, attempt, policy, policy.version)
+    return _page(request, developer, editor, attempt, policy, opened.version, replayed=replayed)
 
 
 def _finish(
@@ -93,7 +94,7 @@ def _finish(
     else:
         policy = update_policy(actor=actor, policy=policy, changes=values, based_on=based_on)
     messages.success(request, f"{_('Policy saved.')} {effect_of(policy)}")
-    return SeeOther(reverse("web:policy", args=[policy.id]))
+    return SeeOther(portal_url(policy.organization_id, "policy", policy.id))
 
 
 def _is_sent(request: HttpRequest) -> bool:
@@ -149,6 +150,7 @@ def _values(editor: PolicyEditor, policy: Policy | None) -> dict[str, Any]:
 
 def _page(
     request: HttpRequest,
+    developer: Developer,
     editor: PolicyEditor,
     attempt: Attempt,
     policy: Policy | None,
@@ -162,7 +164,7 @@ def _page(
     has_errors = any(form.is_bound and form.errors for form in forms)
     context = {
         "title": _("Edit policy") if policy else _("New policy"),
-        "back_url": reverse("web:policy", args=[policy.id]) if policy else reverse("web:policies"),
+        "back_url": portal_url(developer.organization_id, *(("policy", policy.id) if policy else ("policies",))),
         "editor": editor,
         "policy": policy,
         "version": version,

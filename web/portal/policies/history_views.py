@@ -7,13 +7,13 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from core.errors import Invalid
 from core.http import SeeOther
 from core.text import plain_text
 from developers.models import ApiKey, Developer
+from developers.roles import Right
 from policies.models import Policy, PolicyVersion
 from policies.quotas import throttle_writes
 from policies.selectors import policy_for_organization
@@ -22,18 +22,19 @@ from policies.versions import versions_of
 from web.portal.policies.forms import effect_of
 from web.requests.access import developer_actor, developer_page, for_developers, posted_from
 from web.requests.paging import read_number
+from web.requests.portal import portal_url
 
 PAGE_SIZE = 20
 NO_REFUSAL: Mapping[str, Any] = MappingProxyType({})
 
 
-@developer_page
+@developer_page(Right.READ)
 def history(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     return _show(request, policy_for_organization(developer.organization_id, policy_id))
 
 
-@for_developers
-@posted_from("web:policy-history", "policy_id")
+@for_developers(Right.DEVELOP)
+@posted_from("portal:policy-history", "organization_id", "policy_id")
 def restore(request: HttpRequest, developer: Developer, policy_id: str, number: int) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
     throttle_writes(policy.organization_id)
@@ -43,7 +44,7 @@ def restore(request: HttpRequest, developer: Developer, policy_id: str, number: 
         return _show(request, policy, {"error": error, "refused": number}, status=422)
     done = _("Version %(number)d restored.") % {"number": number}
     messages.success(request, f"{done} {effect_of(restored)}")
-    return SeeOther(reverse("web:policy-history", args=[policy.id]))
+    return SeeOther(portal_url(policy.organization_id, "policy-history", policy.id))
 
 
 def _show(

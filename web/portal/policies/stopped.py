@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
-from urllib.parse import urlencode
-
-from django.urls import reverse
 
 from audit.events import Event, Outcome
 from audit.readers.snapshot import take_snapshot
@@ -14,6 +11,7 @@ from audit.selectors import Filters, count_for_organization
 from core import clock
 from policies.models import Policy
 from policies.versions import deciding_since
+from web.requests.portal import portal_url
 
 STOPPED_DAYS = 7
 
@@ -50,11 +48,14 @@ def count_recorded(policy: Policy) -> Recorded:
 
 def _counts(policy: Policy, wanted: Sequence[Filters]) -> list[Count]:
     log = take_snapshot()
-    return [Count(count_for_organization(log, policy.organization_id, one), _url(one)) for one in wanted]
+    return [
+        Count(count_for_organization(log, policy.organization_id, one), _url(policy.organization_id, one))
+        for one in wanted
+    ]
 
 
-def _url(filters: Filters) -> str:
+def _url(organization_id: str, filters: Filters) -> str:
     """Return the URL of the log that shows exactly these entries."""
     since = filters.since.isoformat() if filters.since else None
     query = {"event": filters.event, "from": since, "policy": filters.policy_id, "outcome": filters.outcome}
-    return f"{reverse('web:logs')}?{urlencode({name: text for name, text in query.items() if text})}"
+    return portal_url(organization_id, "logs", query={name: text for name, text in query.items() if text})

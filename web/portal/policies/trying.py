@@ -82,7 +82,7 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
     others = policies_in_force(organization_id, asked.agent_id).exclude(pk=draft.id)
     policies = [draft, *map(Simulated.of, others)]
     simulation = simulate_together(policies, asked, organization_id=organization_id)
-    verdicts = describe_verdicts(simulation, policies, unsaved=draft)
+    verdicts = describe_verdicts(simulation, policies, unsaved=draft, organization_id=organization_id)
     attempt.outcome = simulation.outcome.value
     attempt.verdicts, attempt.left_out = verdicts[:MOST_LISTED], max(len(verdicts) - MOST_LISTED, 0)
     attempt.hints = describe_unknown(asked.asked, organization_id)

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
@@ -16,6 +15,7 @@ from decisions.whatif.simulation import Simulated, Simulation
 from policies.actions import unknown_scopes
 from policies.engine import Outcome
 from policies.rules import sentences
+from web.requests.portal import portal_url
 
 OUTCOMES: Mapping[Outcome, Any] = {
     Outcome.PASSED: _("Allows"),
@@ -42,7 +42,9 @@ class Verdict:
     wait: str = ""
 
 
-def describe_verdicts(simulation: Simulation, policies: Sequence[Simulated], unsaved: Simulated) -> list[Verdict]:
+def describe_verdicts(
+    simulation: Simulation, policies: Sequence[Simulated], unsaved: Simulated, organization_id: str
+) -> list[Verdict]:
     """Return what each rule says, in the order of the trace, with the rules that deny or ask first."""
     rules = {policy.id: sentences(policy.rules) for policy in policies}
     order = (Outcome.DENIED, Outcome.ASKED, Outcome.PASSED, Outcome.NOT_CONCERNED)
@@ -50,7 +52,7 @@ def describe_verdicts(simulation: Simulation, policies: Sequence[Simulated], uns
     return [
         Verdict(
             policy_name=plain_text(each.policy.name),
-            policy_url="" if each.policy.id == unsaved.id else reverse("web:policy", args=[each.policy.id]),
+            policy_url="" if each.policy.id == unsaved.id else portal_url(organization_id, "policy", each.policy.id),
             sentence=rules[each.policy.id][each.rule.index],
             outcome=OUTCOMES[each.outcome],
             pill=PILLS.get(each.outcome, ""),

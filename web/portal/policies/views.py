@@ -3,7 +3,6 @@
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -11,6 +10,7 @@ from agents.selectors import agents_for_organization
 from core.errors import Invalid
 from core.http import SeeOther
 from developers.models import Developer
+from developers.roles import Right
 from policies.models import Policy
 from policies.quotas import throttle_writes
 from policies.rules import InvalidRules
@@ -22,11 +22,12 @@ from web.portal.policies.forms import ENFORCED, SHADOW, STATUSES, changes_to, ef
 from web.portal.policies.stopped import STOPPED_DAYS, count_recorded, count_stopped
 from web.requests.access import developer_actor, developer_form, developer_page, for_developers, posted_from
 from web.requests.paging import paginate
+from web.requests.portal import portal_url
 
 LISTED_RULES = 2
 
 
-@developer_page
+@developer_page(Right.READ)
 def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
     form = PolicyFilterForm(request.GET, agents=agents_for_organization(developer.organization_id))
     rows = form.apply(policies_for_organization(developer.organization_id).select_related("agent"))
@@ -39,7 +40,7 @@ def policies(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/policies/policies.html", {"form": form, "page": page, "policies": listed})
 
 
-@developer_page
+@developer_page(Right.READ)
 def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
     status = status_of(enabled=policy.enabled, mode=policy.mode)
@@ -54,8 +55,8 @@ def detail(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
     return render(request, "web/portal/policies/policy.html", context)
 
 
-@for_developers
-@posted_from("web:policy", "policy_id")
+@for_developers(Right.DEVELOP)
+@posted_from("portal:policy", "organization_id", "policy_id")
 def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
     status = request.POST.get("status", "")
@@ -71,14 +72,14 @@ def set_status(request: HttpRequest, developer: Developer, policy_id: str) -> Ht
     return _saved(request, policy)
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpResponse:
     policy = policy_for_organization(developer.organization_id, policy_id)
     if request.method == "POST":
         throttle_writes(policy.organization_id)
         delete_policy(actor=developer_actor(request, developer), policy=policy)
         messages.success(request, _("Policy deleted. It no longer denies any requests."))
-        return SeeOther(reverse("web:policies"))
+        return SeeOther(portal_url(developer.organization_id, "policies"))
     context = {
         "policy": policy,
         "rules": describe_rules(policy.rules, titles_for_developers(policy.organization_id)),
@@ -95,4 +96,4 @@ def _saved(request: HttpRequest, policy: Policy) -> HttpResponse:
 
 
 def _url(policy: Policy) -> str:
-    return reverse("web:policy", args=[policy.id])
+    return portal_url(policy.organization_id, "policy", policy.id)

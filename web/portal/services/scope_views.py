@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from core.errors import DomainError, NotFound
 from core.http import SeeOther
 from developers.models import Developer
+from developers.roles import Right
 from resources.catalogue import describe_scopes
 from resources.models import CustomScope, ResourceServer
 from resources.selectors import own_prefixes, own_scopes, resource_server_for_organization
@@ -21,7 +22,7 @@ from web.requests.access import developer_actor, developer_form
 FIELDS = ("title", "description", "cannot", "risk_level", "labels", "is_reversible", "covers", "excludes")
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def create(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Define a scope and add it to the resource server."""
     server = resource_server_for_organization(developer.organization_id, server_id)
@@ -39,7 +40,7 @@ def create(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     return _page(request, form, {"server": server, "title": _("New scope"), "prefixes": prefixes})
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def edit(request: HttpRequest, developer: Developer, server_id: str, scope_id: str) -> HttpResponse:
     """Change the texts of a scope. Its id does not change, because tokens and consents contain it."""
     server = resource_server_for_organization(developer.organization_id, server_id)

@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.errors import ReauthenticationRequired
@@ -21,6 +19,7 @@ from core.errors import DomainError, Invalid, NotFound
 from core.http import SeeOther
 from core.text import plain_text
 from developers.models import Developer
+from developers.roles import Right
 from resources.catalogue import Scope, catalogue, describe_scopes
 from resources.models import CustomScope, ResourceServer
 from resources.selectors import (
@@ -46,6 +45,7 @@ from web.requests import once
 from web.requests.access import developer_actor, developer_form, developer_page
 from web.requests.kept_post import take_initial
 from web.requests.paging import paginate, part_of
+from web.requests.portal import portal_url
 
 MAX_SEARCH = 100
 # The list has a search box from this number of resource servers.
@@ -59,7 +59,7 @@ GUIDES = (
 )
 
 
-@developer_page
+@developer_page(Right.READ)
 def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the resource servers whose name or identifier contains `?q=`."""
     query = plain_text(request.GET.get("q", ""))[:MAX_SEARCH]
@@ -75,7 +75,7 @@ def resource_servers(request: HttpRequest, developer: Developer) -> HttpResponse
     return render(request, "web/portal/services/resource_servers.html", context)
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Register a resource server and define its first scope."""
     own = list(own_scopes(developer.organization_id))
@@ -102,7 +102,7 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _edit_page(request, form, {"title": _("New resource server"), "prefixes": prefixes})
 
 
-@developer_page
+@developer_page(Right.READ)
 def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Show a resource server, its scopes and secrets, and how to protect the service."""
     servers = list(resource_servers_for_organization(developer.organization_id))
@@ -127,7 +127,7 @@ def detail(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     return render(request, "web/portal/services/resource_server.html", context)
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Change the name and the scopes. Scopes that were removed from the catalogue stay until others are chosen."""
     server = resource_server_for_organization(developer.organization_id, server_id)
@@ -154,7 +154,7 @@ def edit(request: HttpRequest, developer: Developer, server_id: str) -> HttpResp
     return _edit_page(request, form, context)
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     server = resource_server_for_organization(developer.organization_id, server_id)
     form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
@@ -171,7 +171,7 @@ def rotate(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     return render(request, "web/portal/keys/rotate.html", context, status=422 if form.is_bound else 200)
 
 
-@developer_form
+@developer_form(Right.DEVELOP)
 def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpResponse:
     """Show what stops working and for how many users, and delete the resource server once its name is typed."""
     server = resource_server_for_organization(developer.organization_id, server_id)
@@ -179,7 +179,7 @@ def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
     if form.is_valid():
         delete_resource_server(actor=developer_actor(request, developer), server=server)
         messages.success(request, _("Resource server deleted. Tokens for it are refused from now on."))
-        return SeeOther(reverse("web:resource-servers"))
+        return SeeOther(portal_url(developer.organization_id, "resource-servers"))
     now = clock.now()
     health = health_of_service(server.organization_id, server.id, now)
     context = {
@@ -198,13 +198,13 @@ def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
 
 
 def url_of(server: ResourceServer) -> str:
-    return reverse("web:resource-server", args=[server.id])
+    return portal_url(server.organization_id, "resource-server", server.id)
 
 
 def _log_url(server: ResourceServer, health: Health, **filters: str) -> str:
     """Return the log page with what the service asked during the time that `health` counts."""
     recent = {"server": server.id, "from": health.since.isoformat(timespec="seconds"), **filters}
-    return f"{reverse('web:logs')}?{urlencode(recent)}"
+    return portal_url(server.organization_id, "logs", query=recent)
 
 
 def _search(rows: QuerySet[ResourceServer], query: str) -> QuerySet[ResourceServer]:

@@ -13,6 +13,7 @@ from consent.selectors import consent_for_user
 from core import clock
 from core.http import SeeOther
 from developers.models import Developer
+from developers.roles import Right
 from web.requests.access import developer_page, for_users, posted_from, signed_in, user_actor, user_page
 from web.requests.downloads import Download, send, up_to
 from web.user.activity.items import Item
@@ -64,7 +65,7 @@ def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
     return _download(request, f"users/me/consents/{consent_id}/evidence")
 
 
-@developer_page
+@developer_page(Right.READ)
 def organization(request: HttpRequest, developer: Developer) -> HttpResponse:
     return _download(request, "audit/export")
 

@@ -100,10 +100,10 @@ GROUPS = [
         "developer-analytics",
         make,
         [
-            "/developer/analytics?period=90d",
-            "/developer/analytics?agent=nobody&period=30d",
+            "/developer/{organization}/analytics?period=90d",
+            "/developer/{organization}/analytics?agent=nobody&period=30d",
         ],
-        ["/developer/analytics", "/developer/analytics?period=24h&agent={agent}"],
+        ["/developer/{organization}/analytics", "/developer/{organization}/analytics?period=24h&agent={agent}"],
     ),
-    Group("developer-analytics-empty", make_quiet, [], ["/developer/analytics"]),
+    Group("developer-analytics-empty", make_quiet, [], ["/developer/{organization}/analytics"]),
 ]

@@ -1,8 +1,10 @@
 """Groups of pages: what a browser test opens as one user, in one world."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from developers.models import Developer
 
 PAGE_LIMIT = 150_000
 CONSENT_LIMIT = 80_000
@@ -12,10 +14,11 @@ CONSENT_LIMIT = 80_000
 class Page:
     """A page to check.
 
-    `path` may contain `{name}`, an id from the group's content. A GET of it answers with `status`, which is that of a
-    redirect if it redirects. `act` gets the open tab and brings the page into another state, for example by sending a
-    form with an error; `state` then names that state. It finds a translated text by `tab.words(text)`. `limit` is in
-    bytes, with all resources; without `counts_scripts` it is that of a browser that runs no scripts.
+    `path` may contain `{name}`, an id from the group's content, and `{organization}`, that of the user. A GET of it
+    answers with `status`, which is that of a redirect if it redirects. `act` gets the open tab and brings the page into
+    another state, for example by sending a form with an error; `state` then names that state. It finds a translated
+    text by `tab.words(text)`. `limit` is in bytes, with all resources; without `counts_scripts` it is that of a browser
+    that runs no scripts.
     """
 
     path: str
@@ -67,7 +70,11 @@ class Group:
     def prepare(self, settings: Any) -> Content:
         """Make the content, and set what the pages need. `settings` is the fixture."""
         settings.ROOT_URLCONF = self.urls or settings.ROOT_URLCONF
-        return self.make()
+        content = self.make()
+        developer = Developer.objects.filter(user__email=content.email).first()
+        return (
+            replace(content, ids={"organization": developer.organization_id, **content.ids}) if developer else content
+        )
 
     def __str__(self) -> str:
         return self.name

@@ -39,11 +39,11 @@ GROUPS = [
         "developer-logs",
         make,
         [
-            "/developer/logs",
-            "/developer/logs?policy={policy}&outcome=denied&from=2026-01-01T10:00&entry={entry}",
-            "/developer/logs?agent=Nobody&from=x",
-            "/developer/logs/{entry}",
+            "/developer/{organization}/logs",
+            "/developer/{organization}/logs?policy={policy}&outcome=denied&from=2026-01-01T10:00&entry={entry}",
+            "/developer/{organization}/logs?agent=Nobody&from=x",
+            "/developer/{organization}/logs/{entry}",
         ],
-        ["/developer/logs?request=my-own-request"],
+        ["/developer/{organization}/logs?request=my-own-request"],
     ),
 ]

@@ -16,7 +16,7 @@ def url(agent: Agent) -> str:
 
 
 def test_says_whom_it_hits_and_needs_the_name(as_developer: Client, agent: Agent, url: str, granted: Consent) -> None:
-    assert f'href="{url}"' in as_developer.get(url.replace("/delete", "/edit")).content.decode()
+    assert f'href="{as_developer.at(url)}"' in as_developer.get(url.replace("/delete", "/edit")).content.decode()
     page = as_developer.get(url).content.decode()
     assert "1 user</a>" in page
     for name in ("", "smartmail", "SmartMail2"):
@@ -32,7 +32,7 @@ def test_a_deleted_agent_leaves_the_portal_but_not_the_log_and_the_users_history
     as_developer: Client, as_ada: Client, agent: Agent, url: str, granted: Consent
 ) -> None:
     response = as_developer.post(url, {"name": "SmartMail"}, follow=True)
-    assert response.redirect_chain == [("/developer/agents", 303)]
+    assert response.redirect_chain == [(f"{as_developer.home}/agents", 303)]
     text = response.content.decode()
     assert "denied for good" in text
     assert "No agents yet" in text

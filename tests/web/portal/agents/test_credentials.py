@@ -32,7 +32,7 @@ def test_a_named_secret_is_created_beside_the_first_and_shown_once(
     as_developer: Client, agent: Agent, url: str
 ) -> None:
     response = as_developer.post(url, {"name": " production\u202e "})
-    assert (response.status_code, response["Location"]) == (303, url)
+    assert (response.status_code, response["Location"]) == (303, as_developer.at(url))
     page = as_developer.get(url)
     assert digest(shown_secret(page)) == agent.secrets.get(name="production").digest
     assert [one.secret.name for one in page.context["rows"]] == ["production", ""]
@@ -79,7 +79,7 @@ def test_rotation_replaces_one_secret_and_keeps_it_for_the_overlap(
     as_developer.post(url, {"name": "production"})
     as_developer.get(url)
     response = as_developer.post(f"{url}/{secret.pk}/rotate", {"overlap_seconds": overlap})
-    assert (response.status_code, response["Location"]) == (303, url)
+    assert (response.status_code, response["Location"]) == (303, as_developer.at(url))
     page = as_developer.get(url)
     assert digest(shown_secret(page)) == agent.secrets.first().digest
     assert len(page.context["rows"]) == live

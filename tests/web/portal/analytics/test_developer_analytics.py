@@ -21,7 +21,7 @@ from web.portal.analytics.periods import PERIODS
 from web.portal.analytics.report import percent
 
 PATH = "/developer/analytics"
-LINK = re.compile(r'<a href="(/developer/[a-z]+\?[^"]*from=[^"]*)">([\d,]+)</a>')
+LINK = re.compile(r'<a href="(/developer/\w+/[a-z]+\?[^"]*from=[^"]*)">([\d,]+)</a>')
 
 
 @pytest.fixture(scope="module")

@@ -54,13 +54,13 @@ def test_they_have_what_all_pages_show(as_developer, write, limited, query, monk
 
 def test_a_search_leads_to_the_page_that_has_its_filters(as_developer, limited):
     answer = as_developer.post("/developer/logs.csv?q=outcome:allowed")
-    assert (answer.status_code, answer["Location"]) == (303, "/developer/logs?q=outcome%3Aallowed")
+    assert (answer.status_code, answer["Location"]) == (303, f"{as_developer.home}/logs?q=outcome%3Aallowed")
 
 
 @cases("name", ["csv", "json"])
 def test_an_invalid_filter_leads_back_to_the_page_that_says_so(as_developer, limited, name):
     answer = as_developer.post(f"/developer/logs.{name}?outcome=denied&agent=nobody")
-    assert (answer.status_code, answer["Location"]) == (303, "/developer/logs?outcome=denied&agent=nobody")
+    assert (answer.status_code, answer["Location"]) == (303, f"{as_developer.home}/logs?outcome=denied&agent=nobody")
 
 
 def test_a_row_says_what_the_organization_may_know(as_developer, limited, policy, agent, server):
@@ -117,4 +117,4 @@ def test_too_many_entries_are_refused(as_developer, denied, monkeypatch):
 
 
 def test_a_link_to_a_download_leads_to_the_page(as_developer):
-    assert as_developer.get("/developer/logs.csv")["Location"] == "/developer/logs"
+    assert as_developer.get(f"{as_developer.home}/logs.csv")["Location"] == f"{as_developer.home}/logs"

@@ -9,7 +9,7 @@ FORM = {"name": "Acme", "terms_url": "https://acme.com/terms", "contact_email": 
 
 def test_the_consent_screen_shows_the_terms_and_the_contact(as_developer, agent):
     answer = as_developer.post(PATH, FORM)
-    assert (answer.status_code, answer["Location"]) == (303, PATH)
+    assert (answer.status_code, answer["Location"]) == (303, as_developer.at(PATH))
     page = markup_of(as_developer.get(PATH))
     assert "Saved." in page
     assert 'value="help@acme.com"' in page
@@ -44,4 +44,4 @@ def test_a_verified_organization_confirms_a_new_name(as_developer, developer):
 
 def test_the_badge_leads_to_what_can_be_done_about_it(as_developer):
     for path in (PATH, "/developer/"):
-        assert '<a href="/developer/settings/domain"><span class="badge' in markup_of(as_developer.get(path))
+        assert f'<a href="{as_developer.home}/settings/domain"><span class="badge' in markup_of(as_developer.get(path))

@@ -73,7 +73,7 @@ def test_the_first_run_goes_on_with_another_agent_if_none_is_active(as_developer
     page = text_of(as_developer, "/developer/")
     assert "1 of 4 done" in page
     assert "You have no active agent now." in page
-    assert '<a class="button button--primary" href="/developer/agents/new">New agent</a>' in page
+    assert f'<a class="button button--primary" href="{as_developer.home}/agents/new">New agent</a>' in page
     make_agent(developer, name="Other")
     assert "You have no active agent now." not in text_of(as_developer, "/developer/")
 
@@ -100,7 +100,7 @@ def test_denials_are_explained(portal, owner, grant):
     ask(grant, "email:send", "payments:charge")
     text = text_of(portal, "/developer/")
     policy = Policy.objects.get()
-    assert f'Policy <a href="/developer/policies/{policy.id}"><bdi>Quiet hours</bdi></a>' in text
+    assert f'Policy <a href="{portal.home}/policies/{policy.id}"><bdi>Quiet hours</bdi></a>' in text
     assert "2 times" not in text
     ask(grant, "email:send")
     assert "2 times" in text_of(portal, "/developer/")
@@ -136,7 +136,7 @@ def test_a_remedy_fits_the_state(reason, metadata, remedy):
 
 def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
     ask(grant, "email:read")
-    assert '<a href="/developer/settings/domain">Consent screens warn users' in text_of(portal, "/developer/")
+    assert f'<a href="{portal.home}/settings/domain">Consent screens warn users' in text_of(portal, "/developer/")
     assert "Prove a domain." in text_of(portal, "/developer/")
     claim = claim_domain(actor=SYSTEM, organization=owner.organization, domain="acme-robots.com")
     DomainClaim.objects.filter(pk=claim.pk).update(proved_at=clock.now())
@@ -155,7 +155,7 @@ def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
     assert "1 policy only records what it would deny." in text
     assert "A client secret of <bdi>SmartMail</bdi> stops working on" in text
     assert "others follow within a week." in text
-    assert f'href="/developer/agents/{grant.agent.id}/credentials"' in text
+    assert f'href="{portal.home}/agents/{grant.agent.id}/credentials"' in text
     stop_agent(actor=SYSTEM, agent=make_agent(owner, name="Halted"), reason="Spam")
     assert "2 agents were stopped by an administrator, the last one just now." in text_of(portal, "/developer/")
     assert "Stopped" in text_of(portal, "/developer/agents?status=stopped")

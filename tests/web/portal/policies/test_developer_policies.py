@@ -154,9 +154,9 @@ def make_policy(developer, **fields):
 def test_each_rule_type_is_saved_and_shown_as_a_sentence(as_developer, sent, config, sentence):
     response = as_developer.post("/developer/policies/new", form_of(sent))
     policy = Policy.objects.get(name="Mine")
-    assert (response.status_code, response["Location"]) == (303, f"/developer/policies/{policy.id}")
+    assert (response.status_code, response["Location"]) == (303, f"{as_developer.home}/policies/{policy.id}")
     assert policy.rules == [{"type": sent["type"], "config": config}]
-    for page in (response["Location"], "/developer/policies"):
+    for page in (response["Location"], f"{as_developer.home}/policies"):
         assert sentence in words_of(as_developer.get(page))
         assert all(f">{action}</code>" in words_of(as_developer.get(page)) for action in config.get("actions", ()))
 
@@ -564,7 +564,7 @@ def test_deleting_needs_a_confirmation(as_developer, policy):
     assert "Delete this policy?" in words_of(as_developer.get(url))
     assert Policy.objects.exists()
     response = as_developer.post(url)
-    assert (response.status_code, response["Location"]) == (303, "/developer/policies")
+    assert (response.status_code, response["Location"]) == (303, f"{as_developer.home}/policies")
     assert not Policy.objects.exists()
 
 
@@ -578,7 +578,7 @@ def test_what_was_typed_for_a_deleted_policy_becomes_a_new_one(as_developer, pol
     assert response.status_code == 404
     assert "This policy no longer exists." in text
     assert 'value="Mine"' in text
-    assert 'action="/developer/policies/new"' in text
+    assert f'action="{as_developer.home}/policies/new"' in text
     assert 'name="version"' not in text
     assert not Policy.objects.exists()
     assert as_developer.get(path).status_code == 404

@@ -53,7 +53,7 @@ def test_a_new_draft_decides_together_with_the_other_policies(attempt, developer
         ],
     )
     other = Policy.objects.get(name="Other")
-    assert f'href="/developer/policies/{other.id}"' in words_of(page)
+    assert f'/policies/{other.id}"' in words_of(page)
     assert (Policy.objects.count(), log_entries().count()) == (2, entries)
     assert not Counter.objects.filter(key__contains="draft").exists()
 

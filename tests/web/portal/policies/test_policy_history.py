@@ -58,7 +58,7 @@ def test_a_restored_version_is_a_change_of_its_own(as_developer, actor, policy, 
     agent = make_agent(developer)
     policy = change(policy, actor, name="Other", agent=agent, rules=NO_PAYMENTS, enabled=False)
     answer = restore(as_developer, policy, 1)
-    assert (answer.status_code, answer["Location"]) == (303, f"/developer/policies/{policy.id}/history")
+    assert (answer.status_code, answer["Location"]) == (303, f"{as_developer.home}/policies/{policy.id}/history")
     policy.refresh_from_db()
     assert (policy.name, policy.agent, policy.rules, policy.enabled, policy.version) == ("Mine", None, NO_MAIL, True, 3)
     assert "Restored version 1" in words_of(history(as_developer, policy))
@@ -74,7 +74,7 @@ def test_a_version_whose_agent_is_deleted_is_not_restored(as_developer, actor, p
     assert answer.status_code == 422
     assert "The agent of this version has been deleted." in words_of(answer)
     edit = f"/developer/policies/{policy.id}/edit?version=2"
-    assert f'href="{edit}"' in words_of(answer)
+    assert f'href="{as_developer.at(edit)}"' in words_of(answer)
     assert_names_the_deleted_agent(as_developer.get(edit), agent)
     policy.refresh_from_db()
     assert policy.version == 3

@@ -45,7 +45,7 @@ def url(server: ResourceServer) -> str:
 def test_a_new_resource_servers_secret_is_shown_once(as_developer, developer):
     response = as_developer.post(f"{PATH}/new", {**NEW, "shared": ["email:read"]})
     server = ResourceServer.objects.get()
-    assert (response.status_code, response["Location"]) == (303, url(server))
+    assert (response.status_code, response["Location"]) == (303, as_developer.at(url(server)))
     secret = shown_secret(as_developer.get(url(server)))
     assert secret.startswith("rs_")
     assert server.secrets.get().digest == digest(secret)
@@ -122,7 +122,7 @@ def test_the_name_and_the_offered_scopes_are_changed(as_developer, server):
     page = markup_of(as_developer.get(f"{url(server)}/edit"))
     assert 'value="tickets:read" id="id_own_0" checked' in " ".join(page.split())
     response = as_developer.post(f"{url(server)}/edit", {"name": "Helpdesk", "shared": ["email:read"]})
-    assert (response.status_code, response["Location"]) == (303, url(server))
+    assert (response.status_code, response["Location"]) == (303, as_developer.at(url(server)))
     server.refresh_from_db()
     assert (server.name, server.scopes) == ("Helpdesk", ["email:read"])
     assert CustomScope.objects.filter(id="tickets:read").exists()
@@ -167,7 +167,7 @@ def test_the_texts_of_a_scope_are_changed_but_not_its_id(as_developer, server):
     response = as_developer.post(
         path, {**OWN, "scope_id": "tickets:all", "title": "Read tickets", "is_reversible": "on"}
     )
-    assert (response.status_code, response["Location"]) == (303, url(server))
+    assert (response.status_code, response["Location"]) == (303, as_developer.at(url(server)))
     scope = CustomScope.objects.get()
     assert (scope.id, scope.title, scope.is_reversible) == ("tickets:read", "Read tickets", True)
     assert as_developer.post(path, {**OWN, "title": ""}).status_code == 422
@@ -185,7 +185,7 @@ def test_a_scope_that_no_resource_server_offers_is_listed_and_edited(as_develope
     as_developer.post(f"{url(server)}/edit", {"name": "Tickets", "shared": ["email:read"]})
     path = f"{url(server)}/scopes/tickets:read/edit"
     assert "Not offered</h3>" in markup_of(as_developer.get(url(server)))
-    assert f'<a href="{path}">Edit' in markup_of(as_developer.get(url(server)))
+    assert f'<a href="{as_developer.at(path)}">Edit' in markup_of(as_developer.get(url(server)))
     assert as_developer.get(path).status_code == 200
     assert as_developer.post(path, {**OWN, "title": "Read tickets"}).status_code == 303
     assert CustomScope.objects.get().title == "Read tickets"
@@ -198,7 +198,7 @@ def test_a_scope_that_no_resource_server_offers_is_listed_and_edited(as_develope
 def test_rotation_shows_the_new_secret_and_keeps_the_old_for_the_overlap(as_developer, server, overlap, live):
     as_developer.get(url(server))
     response = as_developer.post(f"{url(server)}/rotate", {"overlap_seconds": overlap})
-    assert (response.status_code, response["Location"]) == (303, url(server))
+    assert (response.status_code, response["Location"]) == (303, as_developer.at(url(server)))
     page = as_developer.get(url(server))
     assert digest(shown_secret(page)) == server.secrets.first().digest
     assert len(page.context["secrets"]) == live
@@ -222,7 +222,7 @@ def test_deleting_needs_the_name(as_developer, server):
         assert as_developer.post(path, {"name": name}).status_code == 422
     assert ResourceServer.objects.exists()
     response = as_developer.post(path, {"name": " Tickets "})
-    assert (response.status_code, response["Location"]) == (303, PATH)
+    assert (response.status_code, response["Location"]) == (303, as_developer.at(PATH))
     assert not ResourceServer.objects.exists()
     assert log_entries(event="resource_server.deleted").count() == 1
     assert as_developer.get(url(server)).status_code == 404
@@ -238,7 +238,7 @@ def test_deleting_says_how_many_users_agents_and_grants_it_hits(as_developer, de
     page = markup_of(as_developer.get(f"{url(server)}/delete"))
     impact = re.findall(r"<dt>(Users|Agents|Grants)</dt><dd>(\d+)</dd>", page)
     assert impact == [("Users", "2"), ("Agents", "1"), ("Grants", "2")]
-    log = rf"/developer/logs\?server={server.id}&from=[^&]*&outcome=allowed"
+    log = rf"{as_developer.home}/logs\?server={server.id}&from=[^&]*&outcome=allowed"
     assert re.search(f'<a href="{log}">0 requests</a>', page)
 
 

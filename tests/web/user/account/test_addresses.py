@@ -16,7 +16,7 @@ from tests.log import log_entries
 from tests.mails import code_in, read
 from tests.passkeys import enter_password
 from tests.shared import cases
-from tests.world import make_user
+from tests.world import Browser, make_user
 
 PAGE, CONFIRM, SECOND = "/accounts/email/", "/accounts/email/confirm/", "ada@work.example"
 
@@ -220,6 +220,6 @@ class TestUnverifiedAccount:
         assert browser.post(CONFIRM, {"code": code_in(mails[-1])})["Location"] == url
 
     @cases("path", ["", "agents", "policies", "api-keys"])
-    def test_cannot_open_the_developer_portal(self, as_developer: Client, path: str) -> None:
-        answer = as_developer.get(f"/developer/{path}")
-        assert (answer.status_code, answer["Location"]) == (303, f"{PAGE}?next=/developer/{path}")
+    def test_cannot_open_the_developer_portal(self, as_developer: Browser, path: str) -> None:
+        answer = as_developer.get(f"{as_developer.home}/{path}")
+        assert (answer.status_code, answer["Location"]) == (303, f"{PAGE}?next={as_developer.home}/{path}")

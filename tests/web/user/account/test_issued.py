@@ -156,7 +156,8 @@ def test_a_report_ends_what_was_made_since_the_date(
 def test_what_was_typed_is_shown_again_after_the_password_and_not_sent(
     developer: Developer, agent: Agent, path: str, form: dict[str, object]
 ) -> None:
-    client, path = sign_in(developer.user), path.format(agent=agent.id)
+    client = sign_in(developer.user)
+    path = client.at(path.format(agent=agent.id))
     asked = client.post(path, form)
     assert (asked.status_code, asked["Location"].split("?")[0]) == (303, "/accounts/reauthenticate/")
 
