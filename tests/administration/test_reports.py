@@ -138,7 +138,7 @@ def test_the_page_of_the_report_promises_that(report: Report) -> None:
 def test_the_user_and_the_developer_still_read_it(world: World, report: Report) -> None:
     answer = sign_in(world.ada).get(f"/activity/{report.id}")
     assert ADDRESS in answer.content.decode()
-    page = sign_in(world.developer.user).get(f"/developer/logs/{report.id}")
+    page = sign_in(world.developer.user).get(f"/developer/{world.developer.organization_id}/logs/{report.id}")
     assert world.ada.id in page.content.decode()
     assert [one for one in (world.ada.email, ADDRESS, DEVICE) if one in page.content.decode()] == []
 

@@ -9,6 +9,7 @@ from django.test import Client
 from tests.api.conftest import CALLBACK, PASSWORD, SCOPES, Api, Json, credentials, expect, initiate, verify
 from tests.api.test_tokens import basic
 from tests.constants import challenge_for
+from tests.world import sign_in
 
 PERSON = {"User_Agent": "Ada's browser/1.0"}
 AGENT = {"User_Agent": "SmartMail/2.0"}
@@ -224,8 +225,7 @@ def test_the_portal_hides_the_addresses_of_users(agent: Json, ada: Any) -> None:
     from accounts.models import User
 
     approved(agent, ada)
-    browser = Client()
-    browser.force_login(User.objects.get(email="acme@example.com"))
+    browser = sign_in(User.objects.get(email="acme@example.com"))
     page = browser.get("/developer/logs?event=consent.approved").content.decode()
     assert agent["name"] in page
     assert "127.0.0.1" not in page

@@ -11,6 +11,7 @@ from tests.api.conftest import Api, Json, expect, new_agent, new_developer, toke
 from tests.api.test_tokens import basic
 from tests.oauth.client import OAuthClient, introspect
 from tests.shared import cases
+from tests.world import sign_in
 
 SCOPES = ["email:read", "email:send"]
 NO_MAIL = [{"type": "action_blocklist", "config": {"actions": ["email:*"]}}]
@@ -289,8 +290,7 @@ class TestDisclosure:
         shop.ask(token_for(shop.identifier))
         pages = []
         for email in ("acme@example.com", "rival@example.com"):
-            browser = Client()
-            browser.force_login(User.objects.get(email=email))
+            browser = sign_in(User.objects.get(email=email))
             pages.append([browser.get(path).content.decode() for path in ("/developer/logs", "/developer/")])
         (our_log, _), (their_log, their_overview) = pages
         assert "token.verify" in our_log

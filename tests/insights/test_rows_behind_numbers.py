@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from django.http import QueryDict
-from django.test import Client
 
 from agents.models import Agent
 from audit.entries.drafts import Draft
@@ -26,7 +25,7 @@ from tests.audit.segments import shrink_segments
 from tests.shared import rows_of_module
 from tests.web.browser.pages import analytics
 from tests.web.markup import text_of
-from tests.world import ANONYMOUS, make_agent, make_developer, sign_in
+from tests.world import ANONYMOUS, Browser, make_agent, make_developer, sign_in
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import suggested_names
 
@@ -111,17 +110,17 @@ def _requests(base: dict[str, Any], owner: str, rival: str) -> Iterator[Draft]:
         yield Draft(Event.CONSENT_EXPIRED, ANONYMOUS, **sides)
 
 
-def numbers_of(client: Client, path: str) -> set[tuple[str, int]]:
+def numbers_of(client: Browser, path: str) -> set[tuple[str, int]]:
     """Return the URL and the number of each link of the page whose text has one."""
     page = text_of(client, path)
     found = NUMBER.findall(page) + ATTENTION.findall(page)
     return {(unescape(url), int(number.replace(",", ""))) for url, number in found}
 
 
-def rows_behind(client: Client, developer: Developer, url: str) -> int:
+def rows_behind(client: Browser, developer: Developer, url: str) -> int:
     """Return the number of rows that the page at the URL lists, on all its pages."""
     path, _, query = url.partition("?")
-    if path != LOGS:
+    if path != client.at(LOGS):
         answer = client.get(url)
         assert answer.context["page"].next_cursor == ""
         return len(answer.context["page"].items)
@@ -132,7 +131,7 @@ def rows_behind(client: Client, developer: Developer, url: str) -> int:
     return sum(1 for _ in entries_below(sizes()[0], criteria, 500))
 
 
-def wrong_numbers(client: Client, developer: Developer, path: str) -> dict[str, tuple[int, int]]:
+def wrong_numbers(client: Browser, developer: Developer, path: str) -> dict[str, tuple[int, int]]:
     """Return the numbers of the page, and those of the rows behind them, that differ. By URL."""
     links = numbers_of(client, path)
     assert links, path
@@ -168,7 +167,10 @@ def test_each_number_of_the_overview_leads_to_as_many_rows(acme):
     make_agent(make_developer("third@example.com", "Third"))
     client = sign_in(acme.user)
     numbers = dict(numbers_of(client, OVERVIEW))
-    assert {f"{OVERVIEW}agents?status=suspended": 2, f"{OVERVIEW}policies?status=shadow": 1}.items() <= numbers.items()
+    assert {
+        f"{client.home}/agents?status=suspended": 2,
+        f"{client.home}/policies?status=shadow": 1,
+    }.items() <= numbers.items()
     assert wrong_numbers(client, acme, OVERVIEW) == {}
 
 
