@@ -17,8 +17,9 @@ def tab(open_tab: Any, agent: Agent, developer: Any, ada: Any) -> Any:
     """Return the tab of the developer with the log, and mark its document as the same."""
     found = open_tab(javascript=True)
     write_denied(agent, ada, "res_" + "0" * 32)
-    found.open_as(developer.user.email, "/developer/logs")
-    found.page.wait_for_url(lambda url: urlsplit(url).path == "/developer/logs")
+    path = f"/developer/{developer.organization_id}/logs"
+    found.open_as(developer.user.email, path)
+    found.page.wait_for_url(lambda url: urlsplit(url).path == path)
     found.page.evaluate("window.isSamePage = true")
     return found
 

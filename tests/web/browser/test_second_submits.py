@@ -47,7 +47,7 @@ def come_back(page: Any) -> None:
 
 
 def test_a_double_click_on_rotate_makes_one_key_and_shows_it(sign_in: SignIn, developer: Developer) -> None:
-    path = f"/developer/api-keys/{developer.api_keys.get().pk}/rotate"
+    path = f"/developer/{developer.organization_id}/api-keys/{developer.api_keys.get().pk}/rotate"
     tab = sign_in(path)
     tab.page.route(f"**{path}", answer_late)
     tab.page.get_by_role("button", name="Rotate API key").evaluate(TWO_CLICKS)
@@ -58,8 +58,9 @@ def test_a_double_click_on_rotate_makes_one_key_and_shows_it(sign_in: SignIn, de
     assert developer.api_keys.count() == 2
 
 
-def test_a_form_that_is_answered_with_a_file_can_be_sent_again_later(sign_in: SignIn) -> None:
-    tab = sign_in("/developer/logs")
+def test_a_form_that_is_answered_with_a_file_can_be_sent_again_later(sign_in: SignIn, developer: Developer) -> None:
+    path = f"/developer/{developer.organization_id}/logs"
+    tab = sign_in(path)
     tab.page.clock.install()
     tab.page.reload()
     button = tab.page.get_by_role("button", name="Table (CSV)")
@@ -70,4 +71,4 @@ def test_a_form_that_is_answered_with_a_file_can_be_sent_again_later(sign_in: Si
         later(tab.page)
         with tab.page.expect_download():
             button.click()
-    assert tab.posts == ["/developer/logs.csv"] * 3
+    assert tab.posts == [f"{path}.csv"] * 3
