@@ -120,4 +120,5 @@ def _hold_member(organization_id: str, member_id: str) -> Developer:
 
 
 def _facts(member: Developer) -> dict[str, Any]:
-    return {"organization": Organization.objects.values_list("name", flat=True).get(pk=member.organization_id)}
+    name = Organization.objects.values_list("name", flat=True).get(pk=member.organization_id)
+    return {"organizationId": member.organization_id, "organization": name}

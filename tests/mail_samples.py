@@ -61,7 +61,13 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
         "approval_requested of an unproved caller": {"approval": scenery.letter},
         "approvals_held": {"agent": scenery.consent.agent, "number": 3},
         **{f"credential_made: {made}": {"made": made, "name": name, "uris": [name]} for made in Made},
-        "organization_key_made": {"organizationId": "org_0", "organization": name, "name": name, "role": "Developer", "maker": ADA},
+        "organization_key_made": {
+            "organizationId": "org_0",
+            "organization": name,
+            "name": name,
+            "role": "Developer",
+            "maker": ADA,
+        },
         **{
             f"invitation as {role}": {
                 "invitation": "inv_0000",
@@ -75,10 +81,18 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
         },
         "domain_failing": {"organizationId": "org_0", "domain": name, "until": (AT + timedelta(days=3)).isoformat()},
         "domain_lost": {"organizationId": "org_0", "domain": name},
-        **{f"member_role_changed: {role}": {"organizationId": "org_0", "organization": name, "role": role.value} for role in Role},
+        **{
+            f"member_role_changed: {role}": {"organizationId": "org_0", "organization": name, "role": role.value}
+            for role in Role
+        },
         "member_removed": {"organizationId": "org_0", "organization": name},
         "organization_stopped": {"organizationId": "org_0", "organization": name, "by": ADA, "reason": name},
-        "organization_deleting": {"organizationId": "org_0", "organization": name, "by": ADA, "until": (AT + timedelta(days=7)).isoformat()},
+        "organization_deleting": {
+            "organizationId": "org_0",
+            "organization": name,
+            "by": ADA,
+            "until": (AT + timedelta(days=7)).isoformat(),
+        },
         "organization_restored": {"organizationId": "org_0", "organization": name, "by": ADA},
         "services_lost": {
             "organizationId": "org_0",
