@@ -25,7 +25,7 @@ from core.rotation import AlreadyReplaced
 from developers.api_keys import MAX_API_KEYS, create_api_key, revoke_api_key, rotate_api_key
 from developers.errors import OrganizationSuspended
 from developers.roles import Right
-from developers.selectors import api_keys_within_reach, developer_for_user
+from developers.selectors import api_keys_within_reach, memberships_of
 from developers.services import require_organization
 
 
@@ -33,7 +33,7 @@ class LogInDeveloper(LogIn):
     @operation(
         "logInDeveloper",
         "Log in a developer for 12 hours",
-        description=SECOND_FACTOR,
+        description="A member of several organizations names one in `X-Organization` of each request. " + SECOND_FACTOR,
         answer=DeveloperSessionOut,
         errors=(
             BadCredentials,
@@ -48,16 +48,18 @@ class LogInDeveloper(LogIn):
     )
     def post(self, body: LogInBody) -> Answer:
         user = self.check(body)
-        developer = developer_for_user(user)
-        if developer is None:
+        members = list(memberships_of(user)[:2])
+        if not members:
             raise Forbidden("This account is not a developer account. Register as a developer first.")
-        require_organization(developer.organization)
+        sole = members[0] if len(members) == 1 else None
+        if sole is not None:
+            require_organization(sole.organization)
 
         def work() -> DeveloperSessionOut:
             opened = open_session(actor=self.actor, user=user)
             return DeveloperSessionOut(
-                id=developer.id,
-                name=developer.organization.name,
+                id=sole.id if sole else None,
+                name=sole.organization.name if sole else user.get_full_name(),
                 email=user.email,
                 session_token=opened.token,
                 expires_at=opened.session.expires_at,

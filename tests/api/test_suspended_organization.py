@@ -67,6 +67,11 @@ OPEN_TO_OTHERS = {
     "POST users/*/email/verification/confirm",
     "POST users/login",
     "POST users/logout",
+    "POST invitations/*/accept",  # of the user's own; the organization that invites is refused
+    "POST invitations/*/decline",
+    "POST organizations",  # another one
+    "GET users/*/invitations",
+    "GET users/*/organizations",
     "GET users/*/consents",
     "PATCH users/*/consents/*",
     "POST users/*/consents/*/revoke",

@@ -234,15 +234,16 @@ OF_USERS = (
         (page("/connections/agents/resume"), users("POST", "/users/me/agents/resume")),
         before="pause_all",
     ),
+    Act("create an organization", "organization.created", (users("POST", "/organizations", name="Second"),)),
     Act(
         "accept an invitation",
         "invitation.accepted",
-        (page("/invitations/{invitation}", decision="accept"),),
+        (page("/invitations/{invitation}", decision="accept"), users("POST", "/invitations/{invitation}/accept")),
     ),
     Act(
         "decline an invitation",
         "invitation.declined",
-        (page("/invitations/{invitation}", decision="decline"),),
+        (page("/invitations/{invitation}", decision="decline"), users("POST", "/invitations/{invitation}/decline")),
     ),
     Act("erase the account", "user.erased", (page("/account/erase", email="dev@example.com"),), steps_up=True),
     Act("change the profile", "user.profile_changed", (page("/account", name="Ada"),)),
@@ -272,6 +273,16 @@ OF_DEVELOPERS = (
         "lower a member's role",
         "member.role_changed",
         (developers("PATCH", "/organization/members/{member}", role="auditor"),),
+    ),
+    Act(
+        "invite a member",
+        "invitation.created",
+        (developers("POST", "/organization/invitations", email="new@example.com", role="auditor"),),
+    ),
+    Act(
+        "revoke an invitation",
+        "invitation.revoked",
+        (developers("DELETE", "/organization/invitations/{invited}"),),
     ),
     Act("remove a member", "member.removed", (developers("DELETE", "/organization/members/{member}"),)),
     Act(

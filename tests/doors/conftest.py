@@ -138,6 +138,7 @@ def make_scene() -> Scene:
     ids = {
         "invitation": invitation.id,
         "organization": developer.organization_id,
+        "invited": make_invitation(developer, "grace@example.com").id,
         "agent": agent.id,
         "consent": consent.id,
         "pending": ask(shop, scopes=["payments:charge"]).id,

@@ -96,8 +96,10 @@ class NewDeveloperOut(Out):
 class DeveloperSessionOut(Out):
     """A developer's new session. The session token is shown only once."""
 
-    id: str
-    name: str
+    id: str | None = Field(
+        description="The id as a member of the only organization, `dev_...`. Null for a member of several."
+    )
+    name: str = Field(description="The name of the only organization. That of the user for a member of several.")
     email: EmailAddress
     session_token: str
     expires_at: Moment
