@@ -58,6 +58,15 @@ def members_of(organization_id: str) -> QuerySet[Developer]:
     return rows.filter(organization_id=organization_id, ended_at=None).order_by("id")
 
 
+def member_of(organization_id: str, member_id: str) -> Developer:
+    """Return a membership in the organization, also one that has ended. Raises `NotFound`."""
+    rows = Developer.objects.select_related("user", "organization")
+    found: Developer | None = rows.filter(organization_id=organization_id, pk=member_id).first()
+    if found is None:
+        raise NotFound("No such member.")
+    return found
+
+
 def api_keys_for_developer(developer: Developer) -> QuerySet[ApiKey]:
     """Return the developer's own live API keys, newest first."""
     return developer.api_keys.filter(live(clock.now())).order_by("-id")

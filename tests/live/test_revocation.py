@@ -229,32 +229,82 @@ def test_suspending_a_services_organization_applies_at_once_to_other_organizatio
 def assert_linearizable(scene: Scene, token: str, revoke: Callable[[Scene], None], reason: str, **headers: str) -> None:
     """Verify in many threads during the revocation. No verify that began after its response may be allowed."""
     body = {"token": token, "requiredScopes": ["email:read"]}
-    over = threading.Event()
-    seen: list[tuple[float, Json]] = []
 
-    def verify_in_a_loop() -> None:
+    def verify(number: int) -> Json:
+        return expect(200, scene.gate.post("/tokens/verify", body, **headers))
+
+    before, after = ask_during(verify, lambda: revoke(scene))
+    assert any(decision["allowed"] for decision in before)
+    assert {(decision["allowed"], decision.get("reason")) for decision in after} == {(False, reason)}
+
+
+def ask_during[T](ask: Callable[[int], T], end: Callable[[], None]) -> tuple[list[T], list[T]]:
+    """Ask again and again, in many threads, while `end` runs. Return the answers to what began before it responded.
+
+    The second list has the answers to what began after that. `ask` gets a number that counts up in each thread.
+    """
+    over = threading.Event()
+    seen: list[tuple[float, T]] = []
+
+    def ask_in_a_loop(number: int) -> None:
         remaining = VERIFIES_AFTER
         while remaining:
             remaining -= over.is_set()
             began = time.monotonic()
-            seen.append((began, expect(200, scene.gate.post("/tokens/verify", body, **headers))))
+            seen.append((began, ask(number)))
+            number += 1
             time.sleep(PAUSE_SECONDS)
 
     with ThreadPoolExecutor(VERIFIERS) as pool:
-        verifiers = [pool.submit(verify_in_a_loop) for _ in range(VERIFIERS)]
+        verifiers = [pool.submit(ask_in_a_loop, number) for number in range(VERIFIERS)]
         try:
             wait_until(lambda: len(seen) >= VERIFIERS)
-            revoke(scene)
+            end()
         finally:
             responded = time.monotonic()
             over.set()
     for verifier in verifiers:
         verifier.result()
 
-    after = [decision for began, decision in seen if began > responded]
-    assert any(decision["allowed"] for began, decision in seen if began < responded)
+    after = [answer for began, answer in seen if began > responded]
     assert len(after) >= VERIFIERS * VERIFIES_AFTER
-    assert {(decision["allowed"], decision.get("reason")) for decision in after} == {(False, reason)}
+    return [answer for began, answer in seen if began < responded], after
+
+
+def test_no_request_of_a_removed_member_that_starts_after_the_response_succeeds(scene: Scene) -> None:
+    gate, owner, organization_id = scene.gate, scene.developer, scene.developer.organization_id
+    scene.server.manage(
+        "shell",
+        "-c",
+        "from developers.models import Developer;"
+        f"Developer.objects.create(user_id='{scene.person.id}', organization_id='{organization_id}', role='admin')",
+    )
+    members = expect(200, gate.get("/organization/members", **owner.headers))["items"]
+    (member,) = [one["id"] for one in members if one["userId"] == scene.person.id]
+    session = {**scene.person.headers, "X_Organization": organization_id}
+    key = {"X_Api_Key": expect(201, gate.post("/developers/api-keys", {"name": "ci"}, **session))["apiKey"]}
+    rules = [{"type": "action_blocklist", "config": {"actions": ["files:*"]}}]
+
+    def act(number: int) -> tuple[str, int]:
+        """Read and write by turns, with the key and with the session."""
+        headers = (key, session)[number // 2 % 2]
+        if number % 2:
+            answer = gate.post("/policies", {"name": "Mine", "rules": rules}, **headers)
+        else:
+            answer = gate.get("/agents", **headers)
+        return answer.request.method, answer.status_code
+
+    def remove() -> None:
+        assert gate.call("DELETE", f"/organization/members/{member}", **owner.headers).status_code == 204
+
+    before, after = ask_during(act, remove)
+
+    assert {("GET", 200), ("POST", 201)} <= {*before}
+    assert {status for _, status in after} == {401, 403}
+    made = [*before, *after].count(("POST", 201))
+    wait_until(lambda: any(one["event"] == "member.removed" for one in gate.entries(owner)))
+    events = [one["event"] for one in gate.entries(owner) if one["event"] in ("policy.created", "member.removed")]
+    assert events == ["member.removed", *["policy.created"] * made]
 
 
 @on_postgresql
