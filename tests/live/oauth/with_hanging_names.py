@@ -1,6 +1,6 @@
 """Settings of a server whose name server does not respond."""
 
 from agentgate.settings import INSTALLED_APPS as PRODUCTS
-from tests.live.unthrottled import *  # noqa: F403 - all other settings stay
+from tests.live.settings import *  # noqa: F403 - all other settings stay
 
 INSTALLED_APPS = [*PRODUCTS, "tests.oauth.documents.HangingNames"]
