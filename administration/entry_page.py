@@ -33,7 +33,13 @@ POLICY, SERVER = gettext_lazy("Policy"), gettext_lazy("Resource server")
 ORGANIZATIONS = gettext_lazy("Organizations")
 AGENT_STOPS = frozenset({Event.AGENT_STOPPED, Event.AGENT_STOP_LIFTED})
 WORD = re.compile("[A-Z]")
-ORGANIZATION_STOPS = frozenset({Event.ORGANIZATION_SUSPENDED, Event.ORGANIZATION_REACTIVATED})
+ORGANIZATION_STOPS = frozenset(
+    {
+        *(Event.ORGANIZATION_SUSPENDED, Event.ORGANIZATION_REACTIVATED),
+        *(Event.ORGANIZATION_STOPPED, Event.ORGANIZATION_RESUMED),
+        *(Event.ORGANIZATION_DELETION_STARTED, Event.ORGANIZATION_RESTORED),
+    }
+)
 # The personal facts that every administrator needs: where a request came from, an address, and a stated reason.
 # Names of members that their words do not explain, and of values.
 LABELS = {

@@ -73,8 +73,9 @@ def problem_with(token: AccessToken, question: dict[str, Any], server: ResourceS
     checks = {
         "token_expired": token.expires <= now,
         "token_revoked": token.family.revoked_at is not None,
-        "service_suspended": server.organization.suspended_at is not None,
+        "service_suspended": not server.organization.serves,
         "organization_suspended": agent.organization.suspended_at is not None,
+        "organization_stopped": agent.organization.is_stopped,
         "agent_suspended": agent.status != "active" or agent.stopped_at is not None,
         "user_inactive": not token.user.is_active,
         "consent_revoked": consent.status != "approved",

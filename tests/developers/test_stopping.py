@@ -221,6 +221,7 @@ def test_what_a_deletion_ends_and_what_stays_reserved(
     assert DomainClaim.objects.get(pk=claim.pk).due_at is None
 
 
+@pytest.mark.postgresql
 @pytest.mark.django_db(transaction=True)
 def test_of_a_deletion_and_its_undoing_at_once_one_happens(grant: Grant, organization: Organization) -> None:
     """The last moment to restore it is when the sweep begins."""

@@ -1,4 +1,7 @@
-"""A suspended organization at the OAuth endpoints: its clients, and its services as `resource` of other clients."""
+"""A suspended organization, or one that is being deleted, at the OAuth endpoints.
+
+Its clients, and its services as `resource` of other clients.
+"""
 
 from typing import Any
 
@@ -8,17 +11,39 @@ from accounts.models import User
 from core.actor import SYSTEM
 from developers.models import Developer
 from developers.services import reactivate_organization, suspend_organization
+from developers.stopping import delete_organization, restore_organization
 from tests.oauth.client import error_of, introspect, query_of
 
 PUBLIC = {"token_endpoint_auth_method": "none"}
 
 
+@pytest.fixture(params=["suspended", "being deleted"])
+def is_suspended(request: Any) -> bool:
+    return bool(request.param == "suspended")
+
+
 @pytest.fixture
-def suspend(developer: Developer) -> Any:
+def suspend(developer: Developer, world: Any, *, is_suspended: bool) -> Any:
     def suspend() -> None:
-        assert suspend_organization(actor=SYSTEM, organization=developer.organization, reason="Fraud reports.")
+        organization = developer.organization
+        if is_suspended:
+            assert suspend_organization(actor=SYSTEM, organization=organization, reason="Fraud reports.")
+        else:
+            delete_organization(actor=world.as_owner(organization), organization=organization)
 
     return suspend
+
+
+@pytest.fixture
+def lift(developer: Developer, world: Any, *, is_suspended: bool) -> Any:
+    def lift() -> None:
+        organization = developer.organization
+        if is_suspended:
+            reactivate_organization(actor=SYSTEM, organization=organization, reason="Cleared.")
+        else:
+            restore_organization(actor=world.as_owner(organization), organization=organization)
+
+    return lift
 
 
 def test_its_clients_cannot_ask_push_or_get_tokens(client: Any, world: Any, ada: User, suspend: Any) -> None:
@@ -33,7 +58,7 @@ def test_its_clients_cannot_ask_push_or_get_tokens(client: Any, world: Any, ada:
 
 
 def test_no_client_gets_tokens_for_its_services(
-    register: Any, world: Any, ada: User, service: Any, developer: Developer, suspend: Any
+    register: Any, ada: User, service: Any, suspend: Any, lift: Any
 ) -> None:
     client, resource = register(**PUBLIC), service.server.identifier
     code, tokens = client.code(ada, resource=resource), client.tokens(ada, resource=resource)
@@ -48,7 +73,7 @@ def test_no_client_gets_tokens_for_its_services(
     assert error_of(client.refresh(tokens["refresh_token"])) == "invalid_grant"
     assert introspect(service, tokens["access_token"]) == {"active": False}
 
-    reactivate_organization(actor=SYSTEM, organization=developer.organization, reason="Cleared.")
+    lift()
     assert client.refresh(tokens["refresh_token"]).status_code == 200
 
 
