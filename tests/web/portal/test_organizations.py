@@ -1,0 +1,157 @@
+"""Which organization a page of the portal is about, who opens it, and what a role may do there."""
+
+import ast
+import re
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from agents.models import Agent
+from audit.events import Event
+from developers.models import Developer
+from developers.roles import Right, Role
+from tests.log import log_entries
+from tests.shared import cases
+from tests.web.markup import text_of
+from tests.world import Browser, make_member, make_user, sign_in, sign_in_recently
+from web.portal.urls import urlpatterns
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def member_of(*developers: Developer) -> tuple[Any, Client]:
+    """Return a user who is a member of these organizations, in this order, and their browser."""
+    user, client = make_user("team@example.com"), Client()
+    for one in developers:
+        Developer.objects.create(user=user, organization=one.organization, role=Role.AUDITOR)
+    client.force_login(user)
+    return user, client
+
+
+@pytest.mark.parametrize("path", ["", "agents", "agents/new?from=docs&to=2", "settings/domain", "logs?entry=log_0"])
+def test_a_path_without_an_organization_leads_to_the_users_own(developer: Developer, path: str) -> None:
+    client = Client()
+    client.force_login(developer.user)
+    answer = client.get(f"/developer/{path}")
+    assert (answer.status_code, answer["Location"]) == (303, f"/developer/{developer.organization_id}/{path}")
+
+
+def test_the_browser_remembers_the_organization_that_it_opened_last(developer: Developer, rival: Developer) -> None:
+    user, client = member_of(developer, rival)
+    homes = [f"/developer/{one.organization_id}/" for one in (developer, rival)]
+    assert client.get("/developer/")["Location"] == homes[0]
+    assert client.get(f"{homes[1]}agents").cookies["organization"]["httponly"]
+    assert client.get("/developer/")["Location"] == homes[1]
+    assert "organization" not in client.get(f"{homes[1]}agents").cookies, "it is set only when it changes"
+
+    user.developers.filter(organization=rival.organization_id).update(ended_at=user.created_at)
+    assert client.get("/developer/")["Location"] == homes[0]
+    client.cookies["organization"] = "nonsense"
+    assert client.get("/developer/")["Location"] == homes[0]
+
+
+def test_a_path_of_no_page_is_not_found(as_developer: Browser) -> None:
+    assert as_developer.get(f"{as_developer.home}/nowhere").status_code == 404
+    assert as_developer.post(f"{as_developer.home}/nowhere").status_code == 404
+    assert Client().get("/developer/org_0/nowhere").status_code == 404
+
+
+def test_others_get_a_page_that_says_so_and_is_the_same_for_unknown_organizations(
+    developer: Developer, as_rival: Browser, rival: Developer, agent: Agent
+) -> None:
+    path = f"/developer/{developer.organization_id}/agents/{agent.id}"
+    theirs = as_rival.get(path)
+    text = theirs.content.decode()
+    assert theirs.status_code == 403
+    assert "You are not a member of this organization" in text
+    assert "rival@example.com" in text
+    assert f'href="{as_rival.home}/"' in text
+    assert "Acme" not in text
+    assert "organization" not in theirs.cookies
+    unknown = as_rival.get(path.replace(developer.organization_id, "org_0"))
+    assert (unknown.status_code, main_of(unknown)) == (403, main_of(theirs))
+    assert as_rival.post(f"{path}/suspend", {"reason": "x"}).status_code == 403
+    developer.__class__.objects.filter(pk=rival.pk).update(ended_at=rival.created_at)
+    assert as_rival.get(f"{as_rival.home}/").status_code == 403
+
+
+def test_a_user_without_an_organization_can_found_one_from_there(as_ada: Browser, developer: Developer) -> None:
+    text = as_ada.get(f"/developer/{developer.organization_id}/").content.decode()
+    assert "You are not a member of any organization." in text
+    assert "Become a developer" in text
+
+
+def test_each_page_says_which_right_it_requires() -> None:
+    rights = {page.name: getattr(page.callback, "rights", None) for page in urlpatterns}
+    assert [name for name, found in rights.items() if found is None] == []
+    changed = {name for name, found in rights.items() if found.post is not Right.READ}
+    assert {"agent-new", "agent-credentials", "domain", "organization"} <= changed
+
+
+@cases(
+    ("name", "args", "method", "role", "needed"),
+    [
+        ("agent-edit", ["agent"], "get", Role.AUDITOR, "owner or admin or developer"),
+        ("agent-credentials", ["agent"], "post", Role.AUDITOR, "owner or admin or developer"),
+        ("policy-new", [], "get", Role.AUDITOR, "owner or admin or developer"),
+        ("organization", [], "post", Role.DEVELOPER, "owner or admin"),
+        ("domain-remove", [], "get", Role.DEVELOPER, "owner or admin"),
+    ],
+)
+def test_a_page_that_the_role_does_not_permit_names_those_that_do_and_is_logged(
+    developer: Developer, agent: Agent, name: str, args: list[str], method: str, role: Role, needed: str
+) -> None:
+    client = sign_in_recently(make_member(developer, "member@example.com", role).user)
+    path = reverse(f"portal:{name}", args=[developer.organization_id, *([agent.id] if args else [])])
+    answer = getattr(client, method)(path)
+    assert answer.status_code == 403
+    assert f"This requires the role {needed}." in answer.content.decode()
+    (entry,) = log_entries(event=Event.MEMBER_REFUSED)
+    assert entry.content["metadata"]["act"] == f"portal:{name}"
+
+
+READ = ["", "agents", "agents/{agent}", "agents/{agent}/credentials", "policies", "policies/{policy}", "settings"]
+READ += ["policies/{policy}/history", "resource-servers", "resource-servers/{server}", "settings/domain", "logs"]
+
+
+def main_of(answer: Any) -> str:
+    return str(answer.content.decode().partition("<main")[2].partition("</main>")[0])
+
+
+def acts_on(client: Browser, path: str) -> set[str]:
+    """Return where the forms and buttons of the page lead, except those that only read."""
+    page = main_of(client.get(f"{client.home}/{path}"))
+    forms = [
+        re.findall(r'action="([^"]*)"', form) or ["itself"]
+        for form in re.findall(r'<form [^>]*method="post".*?>', page)
+    ]
+    links = re.findall(r'<a class="button[^"]*" href="([^"]*)"', page)
+    return {one.removeprefix(client.home) for one in [*chain(*forms), *links]}
+
+
+def test_an_auditor_reads_each_page_without_what_changes_something(
+    developer: Developer, agent: Agent, as_developer: Browser, policy: Any, server: Any
+) -> None:
+    auditor = sign_in(make_member(developer, "audit@example.com", Role.AUDITOR).user)
+    ids = {"agent": agent.id, "policy": policy.id, "server": server.id}
+    reading = re.compile(r"^/$|^/logs|^/agents/\w+/quickstart$|^/agents$|^\?|^/developer|^/api/")
+    for path in [one.format(**ids) for one in READ]:
+        assert [one for one in acts_on(auditor, path) if not reading.search(one)] == [], path
+        assert "Your role is Auditor." in text_of(auditor, f"{auditor.home}/{path}")
+        assert "Your role is" not in text_of(as_developer, f"{as_developer.home}/{path}")
+    assert f"/agents/{agent.id}/suspend" in acts_on(as_developer, f"agents/{agent.id}")
+
+
+def test_no_page_decides_by_the_name_of_a_role() -> None:
+    """Only `developers.roles` does. A template asks it with the filter `may`."""
+    compared = re.compile(r"\brole\b[^%}|]*(==|!=| in )")
+    found = [str(one) for one in (ROOT / "templates").rglob("*.html") if compared.search(one.read_text())]
+    for file in (ROOT / "web").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Compare) and re.search(r"\brole\b|\bRole\.", ast.unparse(node)):
+                found.append(f"{file}:{node.lineno}")
+    assert found == []
