@@ -83,13 +83,18 @@ class ReadOnlyAdmin(GuardedAdmin):
         text = search_term.strip()
         if not text:
             return queryset, False
-        lookup, in_part = find_lookup(self.searches, text), self.find_parts(queryset, text)
-        found = queryset.none() if lookup is None else queryset.filter(**lookup)
-        if in_part is not None and (lookup is None or not found.exists()):
+        found, in_part = self.find_exactly(queryset, text), self.find_parts(queryset, text)
+        if in_part is not None and (found is None or not found.exists()):
             return in_part, False
-        if lookup is None:
+        if found is None:
             warn_of_search(request, self.search_help_text)
+            return queryset.none(), False
         return found, False
+
+    def find_exactly(self, rows: Rows, text: str) -> Rows | None:
+        """Return the rows with exactly this id, address or name, or None if it is of no kind that can be found."""
+        lookup = find_lookup(self.searches, text)
+        return None if lookup is None else rows.filter(**lookup)
 
     def find_parts(self, rows: Rows, text: str) -> Rows | None:
         """Return the rows among the newest with this text in a name, or None if parts of it cannot be searched for."""
@@ -307,9 +312,16 @@ class ReadOnlyAdmin(GuardedAdmin):
 
     def _owned(self, name: str, *, value: Any) -> Exists:
         """Return the condition for rows that belong to a user with this value in the field `name`."""
-        owners = (Q(**{f"{owner}__{name}": value}) for owner in self.owners)
-        theirs: Q = reduce(or_, owners, Q(pk__in=()))
+        theirs: Q = reduce(or_, (_belonging_to(owner, name, value) for owner in self.owners), Q(pk__in=()))
         return Exists(self.model._default_manager.filter(theirs, pk=OuterRef("pk")))
+
+
+def _belonging_to(owner: str, name: str, value: Any) -> Q:
+    """Return the condition on a user, or on the users who are members of an organization now."""
+    conditions = {f"{owner}__{name}": value}
+    if owner.endswith("developers__user"):
+        conditions[f"{owner.removesuffix('user')}ended_at"] = None
+    return Q(**conditions)
 
 
 def warn_of_search(request: HttpRequest, help_text: str) -> None:

@@ -164,6 +164,11 @@ class OrganizationAdmin(ReadOnlyAdmin):
         """Return the organizations with their domain claims, which the actions check."""
         return super().get_queryset(request).select_related("domain_claim")
 
+    def find_exactly(self, rows: QuerySet[Organization], text: str) -> QuerySet[Organization] | None:
+        """Return each organization once: a user can have joined it several times."""
+        found: QuerySet[Organization] | None = super().find_exactly(rows, text)
+        return None if found is None else found.distinct()
+
     @admin.display(description=gettext_lazy("Not proved yet"))
     def unproved(self, row: Organization) -> str:
         claim = _claim_of(row)

@@ -16,7 +16,7 @@ from administration.areas import may_read, noun_of
 from administration.base import SHORTEST_PART
 from administration.joined import Figure, figures_of_each
 from administration.links import list_url, row_url
-from administration.lists import TEXT, find_lookup, kind_of
+from administration.lists import TEXT, kind_of
 from administration.log_lines import Line, log_lines, recent_lines
 from agents.models import Agent
 from approvals.models import Approval
@@ -32,6 +32,8 @@ from resources.models import ResourceServer
 from tokens.models import SigningKey, TokenFamily
 
 SHOWN = 5
+# For each person.
+MAX_ORGANIZATIONS = 5
 MAX_LENGTH = 200
 # In the order of the results.
 MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, Policy, ResourceServer, Developer)
@@ -47,12 +49,11 @@ SECRET = re.compile(r"agcode_.+|(?!agc_)[a-z]{2,6}_[A-Za-z0-9_-]{43}|eyJ[A-Za-z0
 
 
 class Person(NamedTuple):
-    """A person with their numbers, and their organization if the administrator may read it."""
+    """A person with their numbers, and the organizations that they are a member of, with the URLs of their pages."""
 
     row: User
     url: str
-    organization: Organization | None
-    organization_url: str
+    organizations: list[tuple[Organization, str]]
     figures: list[Figure]
 
 
@@ -104,27 +105,25 @@ def _rows(request: HttpRequest, text: str) -> Iterator[Found]:
             continue
         rows, queries = _find(page, page.get_queryset(request), text)
         people = _people(request, rows) if model is User and rows else []
-        left -= queries + (1 if people else 0)
+        left -= queries + (2 if people else 0)
         if rows:
             yield Found(noun_of(model), page, rows, list_url(model, q=text), people)
 
 
 def _people(request: HttpRequest, rows: Sequence[User]) -> list[Person]:
-    """Return the people with what they have, by one query."""
-    reads_organizations = may_read(request, Organization)
-    found = []
-    for row, figures in zip(rows, figures_of_each(request, rows), strict=True):
-        developer = getattr(row, "developer", None) if reads_organizations else None
-        organization = developer.organization if developer else None
-        url = row_url(Organization, organization.pk) if organization else ""
-        found.append(Person(row, row_url(User, row.pk), organization, url, figures))
-    return found
+    """Return the people with what they have, by two queries. Organizations need a permission of their own."""
+    joined: dict[str, list[tuple[Organization, str]]] = {row.pk: [] for row in rows}
+    if may_read(request, Organization):
+        members = Developer.objects.filter(user__in=joined, ended_at=None).select_related("organization")
+        for member in members.order_by("pk")[: SHOWN * MAX_ORGANIZATIONS]:
+            joined[member.user_id].append((member.organization, row_url(Organization, member.organization_id)))
+    figures = zip(rows, figures_of_each(request, rows), strict=True)
+    return [Person(row, row_url(User, row.pk), joined[row.pk][:MAX_ORGANIZATIONS], each) for row, each in figures]
 
 
 def _find(page: Any, rows: Any, text: str) -> tuple[list[Any], int]:
     """Return the first rows with this text, and how many queries that took. A whole name comes before its parts."""
-    lookup, in_part = find_lookup(page.searches, text), page.find_parts(rows, text)
-    wanted = [found for found in (None if lookup is None else rows.filter(**lookup), in_part) if found is not None]
+    wanted = [found for found in (page.find_exactly(rows, text), page.find_parts(rows, text)) if found is not None]
     for number, found in enumerate(wanted, 1):
         if first := list(found[:SHOWN]):
             return first, number

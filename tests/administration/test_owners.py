@@ -12,7 +12,8 @@ from django.test import Client
 from accounts.models import User
 from agents.models import Agent
 from audit.readers.reading import read_entry
-from developers.models import Organization
+from core import clock
+from developers.models import Developer, Organization
 from policies.models import Policy
 from tests.administration.test_actions import confirm
 from tests.administration.test_edits import edit, page_url
@@ -128,6 +129,16 @@ def test_a_superusers_agent_cannot_be_edited(office: Client, world: World) -> No
     promote(world.developer.user)
     assert edit(office, world.agent, name="Mallory").status_code == 403
     assert state(world.agent)["name"] == "SmartMail"
+
+
+def test_what_a_past_member_left_belongs_to_them_no_longer(office: Client, world: World) -> None:
+    user = world.developer.user
+    Developer.objects.create(user=user, organization=world.developer.organization, ended_at=clock.now())
+    promote(user)
+    assert edit(office, world.agent, name="Mallory").status_code == 403
+    Developer.objects.update(ended_at=clock.now())
+    edit(office, world.agent, name="Mallory")
+    assert state(world.agent)["name"] == "Mallory"
 
 
 def test_the_page_of_a_superusers_row_offers_no_action(office: Client, world: World) -> None:

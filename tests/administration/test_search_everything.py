@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from accounts.models import User
 from administration.search import MODELS, SECRET
 from audit.sequencing.sequencer import sequence
+from core import clock
 from core.ids import new_id
-from developers.models import Organization
+from developers.models import Developer, Organization
 from resources.models import ResourceServer
 from tests.administration.test_pages import MAX_QUERIES, form_url
 from tests.administration.test_roles import OPERATIONS, member
@@ -64,6 +65,16 @@ def test_a_person_comes_first_with_what_they_have(text: str, site: Client, world
     assert len(site.get(unescape(url)).context["cl"].result_list) == 1
     developer = result(site, world.developer.user.email)
     assert f'href="{form_url(world.developer.organization)}"' in developer[: developer.index("</section>")]
+
+
+def test_someone_who_joined_again_has_the_organization_once(site: Client, world: World) -> None:
+    user, organization = world.developer.user, world.developer.organization
+    Developer.objects.create(user=user, organization=organization, ended_at=clock.now())
+    for text in (user.email, user.id):
+        answer = site.get(PAGE, {"q": text})
+        assert answer.content.decode().count("Member of") == 1
+        (found,) = (one for one in answer.context["results"].found if one.page.model is Organization)
+        assert found.rows == [organization]
 
 
 def test_a_person_is_found_by_the_whole_name_however_old_the_account_is(site: Client, world: World) -> None:
