@@ -6,14 +6,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from accounts.models import User
-from accounts.services import register_user
+from accounts.services import add_user, new_user, register_user
 from agents.models import Agent
 from agents.services import RegisteredAgent, register_agent
 from core import clock
 from core.actor import Actor
 from demo.people import ADMINISTRATOR, DEVELOPER, USER
 from developers.acting import as_developer
+from developers.invitations import invite
 from developers.models import Developer
+from developers.roles import Role
 from developers.services import register_developer, verify_organization
 from policies.services import create_policy
 from resources.services import RegisteredResourceServer, register_resource_server
@@ -52,7 +54,7 @@ def make_sample_data(passwords: dict[str, str]) -> SampleData:
         reason="Checked the company register.",
     )
     data = SampleData(
-        ada=register_user(actor=BROWSER, email=USER, password=passwords[USER], name="Ada"),
+        ada=_make_verified(USER, passwords[USER], "Ada"),
         bob=register_user(actor=BROWSER, email="bob@example.com", password=passwords[USER] + "-bob", name="Bob"),
         administrator=administrator,
         developer=developer,
@@ -70,11 +72,17 @@ def make_sample_data(passwords: dict[str, str]) -> SampleData:
         ),
     )
     _make_policies(data, clock.now())
+    invite(actor=in_browser(developer), organization=developer.organization, email=USER, role=Role.AUDITOR)
     return data
 
 
 def in_browser(developer: Developer) -> Actor:
     return as_developer(BROWSER, developer)
+
+
+def _make_verified(email: str, password: str, name: str) -> User:
+    """Register a user who has verified the address, as invitations need."""
+    return add_user(actor=BROWSER, user=new_user(email=email, password=password, name=name), is_verified=True)
 
 
 def _make_administrator(password: str) -> User:

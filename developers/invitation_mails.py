@@ -34,7 +34,7 @@ def invitation(occasion: Occasion) -> Content:
             (_("Invited address"), Foreign(occasion.to, most=MAX_ADDRESS)),
             (_("Open until"), exactly(datetime.fromisoformat(facts["until"]), "short")),
         ],
-        call=[_("To accept, sign in with an account that has verified this address, or create one.")],
+        call=[_("To accept, sign in with an account that has confirmed this address, or create one.")],
         button=Link.to(_("See the invitation"), "web:invitation", facts["invitation"]),
         after=[_("If you do not know the organization, ignore this email. Nothing happens unless you accept.")],
     )

@@ -9,7 +9,7 @@ from web.public.docs import views as documentation
 from web.public.landing import views as public
 from web.public.scopes import views as scopes
 from web.requests.ids import register_converters
-from web.user.account import erasure, issued, security, sessions
+from web.user.account import erasure, issued, leaving, security, sessions
 from web.user.account import views as account
 from web.user.activity import dispute_views as disputes
 from web.user.activity import exports as activity_export
@@ -75,6 +75,7 @@ urlpatterns = [
     path("account/sessions/others/end", sessions.end_others, name="end-other-sessions"),
     path("account/sessions/<id:session_id>/end", sessions.end, name="end-session"),
     path("account/credentials", issued.issued, name="issued"),
+    path("account/organizations/<id:organization_id>/leave", leaving.leave, name="organization-leave"),
     path("account/data", account.own_data, name="own-data"),
     path("account/data/export", account.export_own_data, name="own-data-export"),
     path("account/erase", erasure.erase, name="erase"),

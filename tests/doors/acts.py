@@ -245,6 +245,15 @@ OF_USERS = (
         "invitation.declined",
         (page("/invitations/{invitation}", decision="decline"), users("POST", "/invitations/{invitation}/decline")),
     ),
+    Act(
+        "leave an organization",
+        "member.left",
+        (
+            page("/account/organizations/{organization}/leave"),
+            developers("DELETE", "/organization/members/{own}"),
+        ),
+        before="share",
+    ),
     Act("erase the account", "user.erased", (page("/account/erase", email="dev@example.com"),), steps_up=True),
     Act("change the profile", "user.profile_changed", (page("/account", name="Ada"),)),
     Act("switch mails off", "user.mails_changed", (page("/account/notifications"),), steps_up=True),

@@ -23,6 +23,8 @@ from consent.pausing import pause_agent, pause_all_agents
 from core import clock
 from core.actor import SYSTEM
 from core.rotation import add_secret
+from developers.models import Developer
+from developers.roles import Role
 from policies.services import create_policy
 from tests.approvals import make_approval
 from tests.doors.acts import Credential, Door
@@ -54,6 +56,9 @@ class Scene:
 
     def pause_all(self) -> None:
         pause_all_agents(actor=as_user(self.user), user=self.user)
+
+    def share(self) -> None:
+        Developer.objects.filter(pk=self.ids["member"]).update(role=Role.OWNER)
 
     def suspend(self) -> None:
         update_agent(actor=SYSTEM, agent=Agent.objects.get(pk=self.ids["agent"]), changes={"status": "suspended"})
@@ -137,6 +142,7 @@ def make_scene() -> Scene:
     invitation = make_invitation(make_developer("boss@example.com", "Other"), user.email)
     ids = {
         "invitation": invitation.id,
+        "own": developer.id,
         "organization": developer.organization_id,
         "invited": make_invitation(developer, "grace@example.com").id,
         "agent": agent.id,

@@ -14,11 +14,24 @@ from core import clock
 from core.actor import Actor
 from developers.acting import as_developer
 from developers.api_keys import create_api_key
+from developers.models import Organization
+from developers.organizations import create_organization
+from developers.roles import Role
 from resources.services import register_resource_server
 from tests.constants import CALLBACK, NEW_PASSWORD
 from tests.web.browser.pages.group import Content, Group, Page, send, with_error
 from tests.web.browser.pages.samples import LONG
-from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_user
+from tests.world import (
+    ANONYMOUS,
+    allow,
+    as_user,
+    ask,
+    make_agent,
+    make_developer,
+    make_invitation,
+    make_user,
+    make_verified,
+)
 
 PHONE = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -74,6 +87,26 @@ def make_issued() -> Content:
     return Content(developer.user.email, {"entry": made.id})
 
 
+def make_organizations() -> Content:
+    """Make memberships and invitations, with long names and each role, and one that can only be declined."""
+    user = make_verified("ada@example.com")
+    acme, long = make_developer("dev@example.com", "Acme Robotics"), make_developer("long@example.com", LONG)
+    User.objects.filter(pk=long.user_id).update(name=LONG)
+    Organization.objects.filter(pk=acme.organization_id).update(domain="acme.example", is_verified=True)
+    closed, left = (make_developer(f"{name}@example.com", f"{name} Ltd") for name in ("closed", "left"))
+    ids = {
+        "long": make_invitation(long, user.email, Role.OWNER).id,
+        "invitation": make_invitation(acme, user.email, Role.ADMIN).id,
+        "closed": make_invitation(closed, user.email, Role.AUDITOR).id,
+        "replaced": make_invitation(left, user.email).id,
+        "newer": make_invitation(left, user.email, Role.AUDITOR).id,
+    }
+    Organization.objects.filter(pk=closed.organization_id).update(suspended_at=clock.now())
+    for name in ("Ada's Workshop", LONG):
+        own = create_organization(actor=as_user(user), user=user, name=name)
+    return Content(user.email, {**ids, "organization": own.organization_id})
+
+
 def make_reset() -> Content:
     """Make credentials, and the link of a reset, which does not end them because the address is verified."""
     made = make_issued()
@@ -126,6 +159,22 @@ GROUPS = [
             "/account/credentials",
             "/account/erase",
             "/accounts/reauthenticate/",
+        ],
+    ),
+    Group(
+        "organizations",
+        make_organizations,
+        [
+            "/account",
+            Page("/invitations/{invitation}", send({}, "Accept"), "accepted", status=200),
+            "/invitations/{long}",
+            "/account/organizations/{organization}/leave",
+        ],
+        [
+            "/invitations/{closed}",
+            "/invitations/{replaced}",
+            Page("/invitations/inv_0000", status=404),
+            Page("/invitations/{newer}", send({}, "Decline"), "declined"),
         ],
     ),
     Group(
