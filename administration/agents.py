@@ -190,5 +190,5 @@ class AgentAdmin(ReadOnlyAdmin):
 
     def proof_of(self, row: Agent) -> list[str]:
         """Return what the log says about the newest stop by an administrator."""
-        scope, lifts = agent_level(row.id)
-        return lines_of_proof(Level(scope, {Event.AGENT_STOPPED: lifts[Event.AGENT_STOPPED]}))
+        level = agent_level(row.id)
+        return lines_of_proof(Level(level.scope, {Event.AGENT_STOPPED: level.lifts[Event.AGENT_STOPPED]}))

@@ -14,6 +14,7 @@ from administration.actions import AGENTS, ORGANIZATIONS, count_many, counted, r
 from administration.base import ReadOnlyAdmin
 from administration.lists import EMAIL, TEXT, CreatedFilter, whether
 from administration.stop_lines import LIFTED, STOPPED, lines_of_proof, lines_of_rows
+from agents.selectors import agent_ids_of
 from audit.proof.stops import organization_level
 from core.actor import Actor
 from core.text import plain_text
@@ -202,7 +203,7 @@ class OrganizationAdmin(ReadOnlyAdmin):
         return not row.may_act or row.is_stopped
 
     def proof_of(self, row: Organization) -> list[str]:
-        return lines_of_proof(organization_level(row.id))
+        return lines_of_proof(organization_level(row.id, agent_ids_of(row.id)))
 
 
 @admin.register(Developer)

@@ -40,6 +40,11 @@ def all_agents_of_organization(organization_id: str) -> QuerySet[Agent]:
     return Agent.objects.filter(organization_id=organization_id).order_by("-id")
 
 
+def agent_ids_of(organization_id: str) -> list[str]:
+    """Return the ids of the organization's agents, including deleted ones, for searches in the log."""
+    return list(all_agents_of_organization(organization_id).values_list("pk", flat=True))
+
+
 def agents_of_deleted_organizations() -> QuerySet[Agent]:
     """Return the agents that are left of deleted organizations, for a sweep."""
     deleted = Organization.objects.filter(deletes_at__lte=clock.now(), deleted_at__isnull=False)

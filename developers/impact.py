@@ -3,7 +3,7 @@
 An agent can have a hundred thousand users, so each model has an index that alone answers what is counted of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -12,11 +12,12 @@ from audit.proof.stops import (
     EVERYTHING,
     Level,
     agent_level,
+    agents_of,
     connection_level,
-    organization_level,
     person_level,
     recent_use,
 )
+from audit.readers.criteria import Criteria
 from audit.readers.snapshot import Snapshot
 from developers.signals import impact_counted
 
@@ -58,7 +59,15 @@ def impact_on_agent(agent_id: str, now: datetime, log: Snapshot | None = None) -
 
 def impact_on_organization(organization_id: str, now: datetime, log: Snapshot | None = None) -> Impact:
     """Return what stops with the organization's agents. Its services stop, too: the log counts their decisions."""
-    return _count(Reach(organization_id=organization_id), organization_level(organization_id), now, log)
+    level = Level(Criteria(organization_id=organization_id), {})
+    return _count(Reach(organization_id=organization_id), level, now, log)
+
+
+def impact_on_agents(
+    organization_id: str, agent_ids: Collection[str], now: datetime, log: Snapshot | None = None
+) -> Impact:
+    """Return what stops when the organization stops its agents, which have these ids. Its services go on."""
+    return _count(Reach(organization_id=organization_id), Level(agents_of(organization_id, agent_ids), {}), now, log)
 
 
 def impact_on_everything(now: datetime, log: Snapshot | None = None) -> Impact:

@@ -1,6 +1,7 @@
 """The caller's organization: its details, its own stop, and its deletion."""
 
 from accounts.errors import ReauthenticationRequired
+from agents.selectors import agent_ids_of
 from api.endpoint import DeveloperEndpoint
 from api.operations import operation
 from api.v1.schemas.base import EmptyBody
@@ -11,7 +12,7 @@ from audit.proof.stops import organization_level, prove_stop
 from audit.readers.snapshot import take_snapshot
 from core import clock
 from core.errors import Throttled
-from developers.impact import impact_on_organization
+from developers.impact import impact_on_agents
 from developers.profiles import update_organization
 from developers.roles import Right
 from developers.stopping import (
@@ -85,9 +86,10 @@ class OrganizationStop(OrganizationEndpoint):
         right=Right.READ,
     )
     def get(self) -> OrganizationStopOut:
-        log = take_snapshot()
-        impact = impact_on_organization(self.organization_id, clock.now(), log)
-        return show_organization_stop(impact, prove_stop(organization_level(self.organization_id), log))
+        log, agent_ids = take_snapshot(), agent_ids_of(self.organization_id)
+        impact = impact_on_agents(self.organization_id, agent_ids, clock.now(), log)
+        proof = prove_stop(organization_level(self.organization_id, agent_ids), log)
+        return show_organization_stop(impact, proof)
 
     @operation(
         "stopOrganization",

@@ -1,8 +1,9 @@
 """The recent use that a stop would end, and the proof that a stop held: from the log, so both show what happened."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import NamedTuple
 
 from audit.events import Event, Outcome
@@ -14,13 +15,19 @@ from audit.signing import checkpoints
 
 DAY = timedelta(days=1)
 REASON = "pauseReason"
+# No agent has this id. Without any ids, a search would not ask for the agent at all.
+NO_AGENTS = "-"
 
 
 class Level(NamedTuple):
-    """Whom a stop denies: the entries of `scope`. `lifts` has its events, each with those that end it."""
+    """Whom a stop denies: the entries of `scope`. `lifts` has its events, each with those that end it.
+
+    A stop with one of the events in `narrower` denies only these entries.
+    """
 
     scope: Criteria
     lifts: Mapping[Event, Sequence[Event]]
+    narrower: Mapping[str, Criteria] = MappingProxyType({})
 
 
 class Use(NamedTuple):
@@ -73,14 +80,23 @@ def agent_level(agent_id: str) -> Level:
     return Level(Criteria(agent_id=agent_id), lifts)
 
 
-def organization_level(organization_id: str) -> Level:
-    """Return the level of an organization, which an administrator suspends and its own members stop or delete."""
+def agents_of(organization_id: str, agent_ids: Collection[str]) -> Criteria:
+    """Return the criteria for what these agents of an organization do, and not for what its services are asked."""
+    return Criteria(organization_id=organization_id, agent_ids=agent_ids or {NO_AGENTS})
+
+
+def organization_level(organization_id: str, agent_ids: Collection[str]) -> Level:
+    """Return the level of an organization, which an administrator suspends and its own members stop or delete.
+
+    Their stop denies its agents, which have the `agent_ids`, but not other organizations' agents at its services.
+    """
     lifts = {
         Event.ORGANIZATION_SUSPENDED: (Event.ORGANIZATION_REACTIVATED,),
         Event.ORGANIZATION_STOPPED: (Event.ORGANIZATION_RESUMED,),
         Event.ORGANIZATION_DELETION_STARTED: (Event.ORGANIZATION_RESTORED,),
     }
-    return Level(Criteria(organization_id=organization_id), lifts)
+    own = {Event.ORGANIZATION_STOPPED: agents_of(organization_id, agent_ids)}
+    return Level(Criteria(organization_id=organization_id), lifts, own)
 
 
 EVERYTHING = Level(Criteria(), {Event.EVERYTHING_STOPPED: (Event.EVERYTHING_STOP_LIFTED,)})
@@ -88,7 +104,7 @@ EVERYTHING = Level(Criteria(), {Event.EVERYTHING_STOPPED: (Event.EVERYTHING_STOP
 
 def recent_use(level: Level, now: datetime, log: Snapshot | None = None) -> Use:
     """Return what a stop at this level would have denied."""
-    log, uses = log or take_snapshot(), _uses(level)
+    log, uses = log or take_snapshot(), _uses(level.scope)
     last = next(log.newest_first(uses), None)
     return Use(log.count(replace(uses, since=now - DAY)), last.timestamp if last else None)
 
@@ -103,7 +119,7 @@ def prove_stop(level: Level, log: Snapshot | None = None) -> StopProof | None:
     if not stops:
         return None
     stop, lift = max(stops, key=lambda found: (found[1] is None, found[0].place))
-    uses = _uses(level)
+    uses = _uses(level.narrower.get(stop.event, level.scope))
     event, reason = _read(stop.id)
     return StopProof(
         stopped_at=stop.timestamp,
@@ -117,8 +133,8 @@ def prove_stop(level: Level, log: Snapshot | None = None) -> StopProof | None:
     )
 
 
-def _uses(level: Level) -> Criteria:
-    return replace(level.scope, event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)
+def _uses(scope: Criteria) -> Criteria:
+    return replace(scope, event=Event.TOKEN_VERIFY, outcome=Outcome.ALLOWED)
 
 
 def _find_stop(log: Snapshot, level: Level, event: Event) -> tuple[Located, Located | None] | None:

@@ -40,7 +40,7 @@ LEVELS = {
     "connection": connection_level("usr_1", "agt_1"),
     "person": person_level("usr_1"),
     "agent": agent_level("agt_1"),
-    "organization": organization_level("org_1"),
+    "organization": organization_level("org_1", ["agt_1"]),
     "everything": EVERYTHING,
 }
 
@@ -106,7 +106,9 @@ def expected(written: Sequence[Prepared], level: Level) -> tuple[Any, ...] | Non
     if not stops:
         return None
     in_force, stop, end = max(stops)
-    uses = [place for place, _, each in mine if (each.event, each.outcome) == ("token.verify", "allowed")]
+    denied = level.narrower.get(entries[stop][1].event, level.scope)
+    allowed = [each for each in mine if (each[2].event, each[2].outcome) == ("token.verify", "allowed")]
+    uses = [place for place, _, each in allowed if denied.matches(each)]
     before = [place for place in uses if place < stop]
     return (
         written[stop].id,

@@ -111,7 +111,7 @@ class Stop:
             case "pause all":
                 return person_level(self.user.id)
             case "organization" | "own stop":
-                return organization_level(str(self.agent.organization_id))
+                return organization_level(str(self.agent.organization_id), [self.agent.id])
             case "everything":
                 return EVERYTHING
         return agent_level(self.agent.id)

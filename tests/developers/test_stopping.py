@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 import pytest
 import time_machine
 
+from accounts.errors import ReauthenticationRequired
 from accounts.models import Notice
 from agents.models import Agent, ClientSecret
+from agents.selectors import agent_ids_of
 from agents.tasks import delete_agents
 from audit.proof.stops import organization_level, prove_stop
 from consent.models import Consent
@@ -17,9 +19,10 @@ from core.errors import NotAuthenticated
 from core.rotation import live
 from decisions.requests import Reason, VerifyRequest
 from decisions.services import decide
-from developers.acting import as_developer
+from developers.acting import as_developer, as_developer_in_session
 from developers.domains import DomainTaken, check_domain, claim_domain
 from developers.errors import OrganizationDeleting, OrganizationSuspended
+from developers.impact import impact_on_agents, impact_on_organization
 from developers.models import ApiKey, Developer, DomainClaim, Invitation, Organization
 from developers.profiles import update_organization
 from developers.proofs import Found
@@ -41,7 +44,17 @@ from tests.constants import NOON
 from tests.log import log_entries
 from tests.shared import cases
 from tests.threads import race
-from tests.world import ANONYMOUS, Grant, as_owner, make_developer, make_grant, make_resource_server, make_user
+from tests.world import (
+    ANONYMOUS,
+    Grant,
+    as_owner,
+    make_developer,
+    make_grant,
+    make_resource_server,
+    make_user,
+    mean_for,
+)
+from tokens.models import AccessToken
 
 pytestmark = pytest.mark.django_db
 
@@ -101,13 +114,42 @@ def test_a_stop_holds_until_it_is_lifted_and_the_log_proves_it(grant: Grant, org
     assert [stop(organization), stop(organization)] == [True, False]
     assert reason_for(grant) is Reason.ORGANIZATION_STOPPED
 
-    proof = prove_stop(organization_level(organization.id))
+    proof = prove_stop(organization_level(organization.id, [grant.agent.id]))
     assert proof is not None
     assert (proof.event, proof.reason, proof.allowed_after) == ("organization.stopped", "A key leaked.", 0)
 
     assert [resume(organization), resume(organization)] == [True, False]
     assert reason_for(grant) is None
     assert log_entries(event__in=["organization.stopped", "organization.resumed"]).count() == 2
+
+
+def test_the_services_of_an_organization_that_stopped_its_agents_go_on(organization: Organization) -> None:
+    """The proof counts what its agents were allowed, not what its services were."""
+    server = make_resource_server(Developer.objects.get(), IDENTIFIER).server
+    other = make_grant(email="bob@example.com", developer="eve@example.com")
+    mean_for(AccessToken.objects.filter(application=other.agent), server)
+    stop(organization)
+    assert reason_for(other, resource=IDENTIFIER) is None
+
+    ids = agent_ids_of(organization.id)
+    proof = prove_stop(organization_level(organization.id, ids))
+    assert proof is not None
+    assert (proof.event, proof.allowed_after) == ("organization.stopped", 0)
+    assert impact_on_agents(organization.id, ids, clock.now()).allowed_last_day == 0
+    assert impact_on_organization(organization.id, clock.now()).allowed_last_day == 1
+    without = prove_stop(organization_level(organization.id, []))
+    assert without is not None
+    assert without.allowed_after == 0
+
+    delete(organization)
+    assert reason_for(other, resource=IDENTIFIER) is Reason.SERVICE_SUSPENDED
+
+
+def test_a_session_needs_a_recent_sign_in_to_delete(organization: Organization) -> None:
+    in_session = as_developer_in_session(ANONYMOUS, Developer.objects.get(), clock.now() - timedelta(hours=1))
+    with pytest.raises(ReauthenticationRequired):
+        delete(organization, in_session)
+    delete(organization, in_session._replace(signed_in_at=clock.now()))
 
 
 def test_nobody_lifts_the_stop_of_another(grant: Grant, organization: Organization) -> None:
