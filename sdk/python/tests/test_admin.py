@@ -15,7 +15,12 @@ from agentgate_oauth import AgentGateAdmin, AsyncAgentGateAdmin, rules
 from agentgate_oauth.errors import (
     EmailTakenError,
     InvalidRequestError,
+    KeyLimitedError,
+    LastOwnerError,
     NotFoundError,
+    NotMemberError,
+    OrganizationRequiredError,
+    RoleInsufficientError,
     UnexpectedResponseError,
 )
 
@@ -168,6 +173,28 @@ def test_a_category_of_the_catalogue_has_its_own_path():
 
 def test_delete_returns_none():
     assert admin(Recorder(httpx.Response(204))).delete_policy("pol_1") is None
+
+
+def test_the_organization_is_sent_with_each_call():
+    recorder = Recorder(ok({"items": [], "nextCursor": None}))
+    http = httpx.Client(transport=httpx.MockTransport(recorder))
+    AgentGateAdmin(BASE_URL, session_token="st_1", organization="org_1", http_client=http).list_agents()
+    assert recorder.requests[0].headers["X-Organization"] == "org_1"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (400, "organization_required", OrganizationRequiredError),
+        (403, "role_insufficient", RoleInsufficientError),
+        (403, "not_member", NotMemberError),
+        (403, "key_limited", KeyLimitedError),
+        (409, "last_owner", LastOwnerError),
+    ],
+)
+def test_refusals_of_members_have_their_own_classes(status, code, error):
+    with pytest.raises(error):
+        admin(Recorder(problem(status, code))).remove_member("dev_1")
 
 
 def test_error_classes_follow_the_code_then_the_status():

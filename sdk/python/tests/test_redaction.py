@@ -19,7 +19,7 @@ from agentgate_oauth import (
     SessionRecord,
 )
 from agentgate_oauth._decode import reader
-from agentgate_oauth.models import DeveloperSession, NewAgent, NewResourceServer, RotatedApiKey, Tokens
+from agentgate_oauth.models import NewAgent, NewResourceServer, RotatedApiKey, Tokens, UserSession
 
 SECRETS = (
     CLIENT_SECRET,
@@ -84,7 +84,7 @@ def test_failures_print_no_secret(failure, caplog):
     [
         (RotatedApiKey, {"apiKey": "SECRET", "previousKeyExpiresAt": None}),
         (
-            DeveloperSession,
+            UserSession,
             {
                 "id": "dev_1",
                 "name": "x",

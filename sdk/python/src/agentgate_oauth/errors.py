@@ -137,6 +137,10 @@ class InvalidRedirectUriError(InvalidRequestError):
     """The redirect URI is not registered for the agent."""
 
 
+class OrganizationRequiredError(InvalidRequestError):
+    """The user is a member of several organizations: pass `organization` to `AgentGateAdmin`."""
+
+
 class AuthenticationError(ApiError):
     """401: no credential, or a wrong one."""
 
@@ -153,12 +157,28 @@ class ReauthenticationRequiredError(PermissionDeniedError):
     """The user must sign in again before granting a critical scope."""
 
 
+class RoleInsufficientError(PermissionDeniedError):
+    """The role of the member or the API key does not permit this. `detail` names the roles that do."""
+
+
+class NotMemberError(PermissionDeniedError):
+    """The user is not a member of the organization, or it does not exist."""
+
+
+class KeyLimitedError(PermissionDeniedError):
+    """The API key reaches only some agents, and this concerns something else."""
+
+
 class NotFoundError(ApiError):
     """404: the object does not exist or belongs to another organization. The responses are the same."""
 
 
 class ConflictError(ApiError):
     """409: the resource's current state does not allow this."""
+
+
+class LastOwnerError(ConflictError):
+    """The organization would have no active owner left. Make another member an owner first."""
 
 
 class EmailTakenError(ConflictError):
@@ -214,6 +234,11 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "invalid_scope": InvalidScopeError,
     "invalid_redirect_uri": InvalidRedirectUriError,
     "reauthentication_required": ReauthenticationRequiredError,
+    "organization_required": OrganizationRequiredError,
+    "role_insufficient": RoleInsufficientError,
+    "not_member": NotMemberError,
+    "key_limited": KeyLimitedError,
+    "last_owner": LastOwnerError,
     "email_taken": EmailTakenError,
     "consent_already_decided": ConsentAlreadyDecidedError,
     "idempotency_key_reused": IdempotencyKeyReusedError,

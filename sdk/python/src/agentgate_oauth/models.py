@@ -33,7 +33,10 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True)
 class Stop:
-    """An administrator's stop of an agent. Only an administrator lifts it."""
+    """A stop: of an agent by an administrator, or of an organization by its own owner or admin.
+
+    Only those who may set it can lift it.
+    """
 
     at: datetime
     reason: str
@@ -68,7 +71,7 @@ class NewAgent(Agent):
 
 @dataclass(frozen=True)
 class Secret:
-    """A client secret or API key that works, without its value. `hint` is how that begins and ends."""
+    """A client secret that works, without its value. `hint` is how that begins and ends."""
 
     id: str
     name: str
@@ -88,7 +91,22 @@ class NewClientSecret(Secret):
 
 
 @dataclass(frozen=True)
-class NewApiKey(Secret):
+class ApiKey(Secret):
+    """An API key that works, without its value.
+
+    It may do what `role` may or, if that is less, what its member may now. It reaches only the agents in
+    `agent_ids`; None for all of the organization. A key that is `owned_by_organization` has no member.
+    `made_by` is the `dev_` id of the member who made it.
+    """
+
+    role: str | None = None
+    agent_ids: tuple[str, ...] | None = None
+    owned_by_organization: bool = False
+    made_by: str | None = None
+
+
+@dataclass(frozen=True)
+class NewApiKey(ApiKey):
     """A new API key, which is shown only once. After a rotation, the old one works until then."""
 
     api_key: str = field(kw_only=True, repr=False)
@@ -114,14 +132,122 @@ class RotatedApiKey:
 
 
 @dataclass(frozen=True)
-class DeveloperSession:
-    """A developer's sign-in. `session_token` is a credential of `AgentGateAdmin` until `expires_at`."""
+class UserSession:
+    """A sign-in. `session_token` is a credential of `AgentGateAdmin` until `expires_at`."""
 
     id: str
     name: str
     email: str
     session_token: str = field(repr=False)
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Organization:
+    """An organization. `role` and `member_id` are the caller's; `member_id` is None for its own API keys.
+
+    `stop` is the organization's own, which its owners and admins set and lift. At `deletes_at` it is deleted.
+    """
+
+    id: str
+    name: str
+    domain: str | None
+    verified: bool
+    stop: Stop | None
+    created_at: datetime
+    deletes_at: datetime | None = None
+    role: str | None = None
+    member_id: str | None = None
+
+
+@dataclass(frozen=True)
+class NamedOrganization:
+    """An organization as its future members see it, too. `domain` is the one that it has proved."""
+
+    id: str
+    name: str
+    domain: str | None = None
+    verified: bool = False
+
+
+@dataclass(frozen=True)
+class Membership:
+    """An organization that the signed-in user is a member of, with their role and `dev_` id in it."""
+
+    organization: NamedOrganization
+    role: str
+    member_id: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of the organization. `id` is that of the membership, `dev_...`."""
+
+    id: str
+    user_id: str
+    email: str
+    name: str
+    role: str
+    created_at: datetime
+    last_active_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """An invitation by email. Only the user who has verified the address can accept it, until `expires_at`.
+
+    `status` is pending, accepted, declined, revoked, expired, or replaced by a newer one. `invited_by` is the
+    `dev_` id of a member.
+    """
+
+    id: str
+    email: str
+    role: str
+    expires_at: datetime
+    status: str
+    invited_by: str | None = None
+
+
+@dataclass(frozen=True)
+class OwnInvitation(Invitation):
+    """An invitation to the signed-in user."""
+
+    organization: NamedOrganization = field(kw_only=True)
+
+
+@dataclass(frozen=True)
+class StopImpact:
+    """What a stop ends: live connections, their users, and token families that can still yield tokens."""
+
+    connections: int
+    live_tokens: int
+    allowed_last_day: int
+    agents: int | None = None
+    users: int | None = None
+    last_allowed_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class StopProof:
+    """What the log says about the newest stop. `allowed_after` is 0 unless something is wrong.
+
+    `until` is when it was lifted; None while it is in force.
+    """
+
+    event: str
+    reason: str | None
+    stopped_at: datetime
+    entry_id: str
+    allowed_after: int
+    until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class OrganizationStop:
+    """What stopping the organization's agents ends, and the proof of its newest stop. None without one."""
+
+    impact: StopImpact
+    proof: StopProof | None
 
 
 @dataclass(frozen=True)

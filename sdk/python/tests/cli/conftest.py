@@ -16,8 +16,15 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.fixture
+def signed_in(api: Api, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> Api:
+    monkeypatch.delenv("AGENTGATE_API_KEY")
+    cli("login", "--email", "ada@example.com", given="hunter22\n")
+    return api
+
+
+@pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> Iterator[Api]:
-    for name in ("AGENTGATE_PASSWORD", "AGENTGATE_TOKEN", "AGENTGATE_ALLOW_HTTP"):
+    for name in ("AGENTGATE_PASSWORD", "AGENTGATE_TOKEN", "AGENTGATE_ALLOW_HTTP", "AGENTGATE_ORGANIZATION"):
         monkeypatch.delenv(name, raising=False)
     fake = Api()
     with served(fake) as url:

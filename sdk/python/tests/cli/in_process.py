@@ -64,7 +64,7 @@ SCOPE = {
     "cannot": "read mail",
 }
 SESSION = {
-    "id": "dev_1",
+    "id": "usr_1",
     "name": "Ada",
     "email": "ada@example.com",
     "sessionToken": "st_secret-of-the-session",
@@ -96,6 +96,58 @@ KEY = {
     "createdAt": "2026-11-24T16:00:00Z",
     "lastUsedAt": "2026-11-24T17:10:00Z",
     "expiresAt": None,
+    "role": "developer",
+    "agentIds": ["agt_1"],
+    "ownedByOrganization": False,
+    "madeBy": "dev_1",
+}
+ORGANIZATION_KEY = {
+    **KEY,
+    "id": "key_2",
+    "name": "",
+    "lastUsedAt": None,
+    "agentIds": None,
+    "ownedByOrganization": True,
+}
+ORGANIZATION = {
+    "id": "org_1",
+    "name": "Acme",
+    "domain": "acme.example",
+    "verified": True,
+    "stop": None,
+    "createdAt": "2026-11-24T16:00:00Z",
+    "deletesAt": None,
+    "role": "owner",
+    "memberId": "dev_1",
+}
+STOPPED = {**ORGANIZATION, "stop": {"at": "2026-11-24T16:00:00Z", "reason": "A secret leaked"}}
+NAMED = {"id": "org_1", "name": "Acme", "domain": "acme.example", "verified": True}
+MEMBERSHIP = {"organization": NAMED, "role": "owner", "memberId": "dev_1"}
+MEMBER = {
+    "id": "dev_2",
+    "userId": "usr_2",
+    "email": "grace@example.com",
+    "name": "Grace",
+    "role": "developer",
+    "createdAt": "2026-11-24T16:00:00Z",
+    "lastActiveAt": None,
+}
+INVITATION = {
+    "id": "inv_1",
+    "email": "grace@example.com",
+    "role": "developer",
+    "expiresAt": "2099-01-01T00:00:00Z",
+    "status": "pending",
+    "invitedBy": "dev_1",
+}
+OWN_INVITATION = {**INVITATION, "organization": NAMED}
+IMPACT = {
+    "connections": 4,
+    "agents": 2,
+    "users": 3,
+    "liveTokens": 5,
+    "allowedLastDay": 6,
+    "lastAllowedAt": None,
 }
 NEW_KEY = {**KEY, "apiKey": "ag_new-key", "previousKeyExpiresAt": None}
 SIMULATION = {
@@ -145,13 +197,32 @@ class Api:
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
         self.answers: dict[str, Any] = {
-            "POST /developers/login": SESSION,
-            "POST /developers/logout": None,
+            "POST /users/login": SESSION,
+            "POST /users/logout": None,
             "POST /developers/api-keys/rotate": {"apiKey": "ag_next-key", "previousKeyExpiresAt": LATER},
-            "GET /developers/api-keys": page(KEY, {**KEY, "id": "key_2", "name": "", "lastUsedAt": None}),
+            "GET /developers/api-keys": page(KEY, ORGANIZATION_KEY),
             "POST /developers/api-keys": NEW_KEY,
             "POST /developers/api-keys/key_1/rotate": NEW_KEY,
             "DELETE /developers/api-keys/key_1": None,
+            "GET /users/me/organizations": page(MEMBERSHIP),
+            "POST /organizations": MEMBERSHIP,
+            "GET /organization": ORGANIZATION,
+            "PATCH /organization": ORGANIZATION,
+            "GET /organization/stop": {"impact": IMPACT, "proof": None},
+            "POST /organization/stop": STOPPED,
+            "POST /organization/resume": ORGANIZATION,
+            "DELETE /organization": None,
+            "POST /organization/restore": ORGANIZATION,
+            "GET /organization/members": page(MEMBER),
+            "PATCH /organization/members/dev_2": {**MEMBER, "role": "admin"},
+            "DELETE /organization/members/dev_1": None,
+            "DELETE /organization/members/dev_2": None,
+            "POST /organization/invitations": INVITATION,
+            "GET /organization/invitations": page(INVITATION),
+            "DELETE /organization/invitations/inv_1": None,
+            "GET /users/me/invitations": page(OWN_INVITATION),
+            "POST /invitations/inv_1/accept": MEMBER,
+            "POST /invitations/inv_1/decline": OWN_INVITATION,
             "GET /agents": page(AGENT),
             "GET /agents/agt_1": AGENT,
             "GET /agents/agc_1": AGENT,

@@ -8,25 +8,11 @@ import stat
 
 import pytest
 from fake_gate import problem
+from in_process import NAMED, ORGANIZATION
 from typer.main import get_command
 
 from agentgate_oauth.cli.app import app
 from agentgate_oauth.cli.connection import read_secret
-
-REGISTERED = {
-    "id": "log_1",
-    "timestamp": "2026-11-24T16:00:00Z",
-    "event": "developer.registered",
-    "outcome": "info",
-    "metadata": {"developerId": "dev_1"},
-}
-
-
-@pytest.fixture
-def signed_in(api, cli, monkeypatch):
-    monkeypatch.delenv("AGENTGATE_API_KEY")
-    cli("login", "--email", "ada@example.com", given="hunter22\n")
-    return api
 
 
 def test_login_stores_the_session_in_a_private_file_and_logout_ends_it(api, cli, monkeypatch, tmp_path):
@@ -39,7 +25,7 @@ def test_login_stores_the_session_in_a_private_file_and_logout_ends_it(api, cli,
     cli("agents", "list")
     assert api.requests[-1].headers["Authorization"] == "Bearer st_secret-of-the-session"
     cli("logout")
-    assert api.requests[-1].url.path.endswith("/developers/logout") and not kept.exists()
+    assert api.requests[-1].url.path.endswith("/users/logout") and not kept.exists()
     assert cli.json("logout") == {"signedOut": False}
 
 
@@ -67,7 +53,7 @@ def test_secrets_are_typed_unseen(monkeypatch):
 
 def test_login_as_json_prints_no_secret(api, cli):
     document = cli.json("login", "--email", "ada@example.com", given="hunter22")
-    assert document["developer"] == {"id": "dev_1", "name": "Ada", "email": "ada@example.com"}
+    assert document["user"] == {"id": "usr_1", "name": "Ada", "email": "ada@example.com"}
     assert "st_secret" not in json.dumps(document)
 
 
@@ -80,31 +66,32 @@ def test_login_says_that_an_api_key_takes_precedence(api, cli, monkeypatch):
 
 
 def test_a_session_that_the_server_has_ended_can_be_signed_out(signed_in, cli, tmp_path):
-    del signed_in.answers["POST /developers/logout"]
+    del signed_in.answers["POST /users/logout"]
     cli("logout", code=1)
     assert (tmp_path / "config" / "session.json").exists()
-    signed_in.answers["POST /developers/logout"] = problem(401, "not_authenticated")
+    signed_in.answers["POST /users/logout"] = problem(401, "not_authenticated")
     cli("logout")
     assert not (tmp_path / "config" / "session.json").exists()
 
 
 def test_whoami_with_a_session(signed_in, cli, tmp_path):
-    signed_in.answers["GET /audit"] = {"items": [REGISTERED], "nextCursor": None}
     document = cli.json("whoami")
     assert document["url"].startswith("http://127.0.0.1:")
-    assert document["developer"]["email"] == "ada@example.com"
+    assert document["developer"] == {"id": "dev_1", "name": "Ada", "email": "ada@example.com"}
+    assert (document["organization"], document["role"]) == (NAMED, "owner")
     assert document["credential"] == f"session in {tmp_path / 'config' / 'session.json'}"
-    assert "2099-01-01" in cli("whoami")
+    assert "2099-01-01" in cli("whoami") and "Acme (org_1)" in cli.out
 
 
-def test_whoami_with_an_api_key_finds_its_developer(api, cli):
-    api.answers["GET /audit"] = {"items": [REGISTERED], "nextCursor": None}
-    assert "API key from AGENTGATE_API_KEY" in cli("whoami")
+def test_whoami_with_an_api_key(api, cli):
+    assert "API key from AGENTGATE_API_KEY" in cli("whoami") and "Acme (org_1)" in cli.out
     assert api.requests[-1].headers["X-Api-Key"] == "ag_key"
     assert cli.json("whoami")["developer"] == {"id": "dev_1"}
-    second = {**REGISTERED, "metadata": {"developerId": "dev_2"}}
-    api.answers["GET /audit"] = {"items": [second, REGISTERED], "nextCursor": None}
-    assert cli.json("whoami")["developer"] == {"id": None}
+    api.answers["GET /organization"] = {**ORGANIZATION, "role": "developer", "memberId": None}
+    document = cli.json("whoami")
+    assert (document["role"], document["developer"]) == ("developer", {"id": None})
+    api.answers["GET /organization"] = problem(403, "key_limited", detail="This key reaches only agt_1.")
+    assert "This key reaches only agt_1." in cli("whoami") and "none in use" in cli.out
 
 
 def test_a_missing_credential_names_the_login_command(api, cli, monkeypatch):
@@ -186,13 +173,13 @@ def test_login_sends_the_code_of_the_app_only_if_the_account_needs_one(api, cli,
     monkeypatch.setenv("AGENTGATE_CODE", "123456")
     cli("login", "--email", "ada@example.com", given="hunter22")
     assert "code" not in api.body()
-    api.answers["POST /developers/login"] = problem(401, "second_factor_required", detail="Send the code.")
+    api.answers["POST /users/login"] = problem(401, "second_factor_required", detail="Send the code.")
     cli("login", "--email", "ada@example.com", given="hunter22", code=1)
     assert api.body() == {"email": "ada@example.com", "password": "hunter22", "code": "123456"}
 
 
 def test_login_without_a_code_says_that_one_is_needed(api, cli, monkeypatch):
     monkeypatch.delenv("AGENTGATE_CODE", raising=False)
-    api.answers["POST /developers/login"] = problem(401, "second_factor_required", detail="Send the code.")
+    api.answers["POST /users/login"] = problem(401, "second_factor_required", detail="Send the code.")
     cli("login", "--email", "ada@example.com", given="hunter22", code=1)
     assert len(api.requests) == 1 and "Send the code." in cli.err

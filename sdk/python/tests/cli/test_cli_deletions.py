@@ -9,6 +9,10 @@ DELETIONS = {
     "policy": (("policies", "delete", "Office [bold]hours"), "Office [bold]hours (pol_1)", "DELETE"),
     "resource server": (("resource-servers", "delete", "Mail"), "Mail (res_1)", "DELETE"),
     "API key": (("keys", "revoke", "laptop"), "laptop (key_1)", "DELETE"),
+    "member": (("members", "remove", "grace@example.com"), "grace@example.com (dev_2)", "DELETE"),
+    "own membership": (("members", "leave"), "Acme (org_1)", "DELETE"),
+    "invitation": (("invitations", "revoke", "inv_1"), "grace@example.com (inv_1)", "DELETE"),
+    "stop": (("organizations", "stop", "--reason", "x"), "Acme (org_1)? It ends: 2 agents", "POST"),
     "all API keys": (("keys", "rotate"), "all your API keys", "POST"),
 }
 each_deletion = pytest.mark.parametrize(("words", "named", "method"), DELETIONS.values(), ids=DELETIONS)

@@ -35,7 +35,7 @@ def commands():
 def test_every_command_has_an_example_and_the_common_options(words, cli):
     text = cli(*words, "--help")
     assert f"agentgate {' '.join(words)}" in text.split("Example:")[1]
-    assert all(option in text for option in ("--json", "--url", "--allow-http"))
+    assert all(option in text for option in ("--json", "--url", "--organization", "--allow-http"))
 
 
 def test_version(cli):

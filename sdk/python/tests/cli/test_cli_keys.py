@@ -10,8 +10,10 @@ ROTATED = {"apiKey": "ag_next-key", "previousKeyExpiresAt": "2099-01-01T00:00:00
 def test_keys_are_listed_without_their_values(api, cli):
     header, laptop, unnamed = cli("keys", "list").splitlines()
     assert header.split()[:3] == ["id", "name", "value"]
-    assert laptop.split()[:3] == ["key_1", "laptop", "ag_4f...9c"] and "2026-11-24 17:10 UTC" in laptop
-    assert unnamed.split() == ["key_2", "ag_4f...9c", "2026-11-24", "16:00", "UTC", "never", "never"]
+    assert laptop.split()[:5] == ["key_1", "laptop", "ag_4f...9c", "you", "developer"]
+    assert "SmartMail (agt_1)" in laptop and "2026-11-24 17:10 UTC" in laptop
+    assert unnamed.split()[:5] == ["key_2", "ag_4f...9c", "organization", "developer", "all"]
+    assert unnamed.split()[5:] == ["2026-11-24", "16:00", "UTC", "never", "never"]
     assert cli.json("keys", "list")["items"][0] == KEY
 
 
@@ -20,6 +22,10 @@ def test_a_key_is_created_and_printed_alone(api, cli):
     assert "not shown again" in cli.err
     assert api.body() == {"name": "laptop", "expiresInSeconds": 3600}
     assert cli.json("keys", "create", "laptop") == NEW_KEY
+    limits = ("--role", "auditor", "--agent", "SmartMail", "--for-organization")
+    cli("keys", "create", "siem", *limits)
+    limited = {"role": "auditor", "agentIds": ["agt_1"], "ownedByOrganization": True}
+    assert api.body() == {"name": "siem", **limited}
 
 
 def test_one_key_is_rotated_by_name_or_id_without_a_question(api, cli):

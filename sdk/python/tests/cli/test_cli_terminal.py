@@ -6,7 +6,20 @@ import json
 
 import pytest
 from fake_gate import problem
-from in_process import AGENT, DENIAL, KEY, POLICY, REPLAY, SCOPE, SERVER, SIMULATION, page
+from in_process import (
+    AGENT,
+    DENIAL,
+    INVITATION,
+    KEY,
+    MEMBER,
+    POLICY,
+    REPLAY,
+    SCOPE,
+    SERVER,
+    SIMULATION,
+    STOPPED,
+    page,
+)
 
 # Clear the screen, the same in one character (C1), turn the text around, and start the line again.
 HOSTILE = "evil\x1b[2J\x9b2J\u202e\r"
@@ -29,6 +42,12 @@ COMMANDS = [
     ("scopes", "show", "email:send"),
     ("keys", "list"),
     ("keys", "create", "x"),
+    ("organizations", "show"),
+    ("organizations", "stop", "--reason", "x", "--yes"),
+    ("members", "list"),
+    ("members", "role", "dev_2", "admin"),
+    ("invitations", "list"),
+    ("whoami",),
     ("log",),
     ("explain",),
     ("verify", "--scope", "email:send"),
@@ -44,6 +63,8 @@ def hostile(api):
     server = {**SERVER, "name": HOSTILE, "scopes": [{"id": HOSTILE, "riskLevel": HOSTILE, "title": HOSTILE}]}
     entry = {**DENIAL, "action": HOSTILE, "metadata": {**DENIAL["metadata"], "detail": HOSTILE}}
     key = {**KEY, "name": HOSTILE, "hint": HOSTILE}
+    organization = {**STOPPED, "name": HOSTILE, "stop": {**STOPPED["stop"], "reason": HOSTILE}}
+    member = {**MEMBER, "name": HOSTILE, "email": HOSTILE}
     trace = [{**SIMULATION["trace"][0], "detail": HOSTILE}]
     decision = {"allowed": False, "reason": HOSTILE, "agentId": "agt_1", "auditId": HOSTILE}
     api.answers |= {
@@ -63,10 +84,15 @@ def hostile(api):
         "GET /scopes": page({**SCOPE, "title": HOSTILE, "cannot": HOSTILE}),
         "GET /developers/api-keys": page(key),
         "POST /developers/api-keys": {**key, "apiKey": HOSTILE},
+        "GET /organization": organization,
+        "POST /organization/stop": organization,
+        "GET /organization/members": page(member),
+        "PATCH /organization/members/dev_2": member,
+        "GET /organization/invitations": page({**INVITATION, "email": HOSTILE}),
         "GET /audit": page(entry),
         "POST /tokens/verify": decision,
-        "POST /developers/login": problem(401, HOSTILE, detail=HOSTILE),
-        "POST /developers/logout": problem(500, HOSTILE, detail=HOSTILE),
+        "POST /users/login": problem(401, HOSTILE, detail=HOSTILE),
+        "POST /users/logout": problem(500, HOSTILE, detail=HOSTILE),
     }
     return api
 

@@ -1,4 +1,4 @@
-"""Agents, their secrets, and the developer's own API keys."""
+"""Agents, their secrets, and API keys."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Sequence
 
 from .._base import Api
 from .._call import UNSET, Unset, changed, create, delete, get, given, patch, segment
-from .._checks import listed, listed_or_unset
+from .._checks import listed, listed_or_none, listed_or_unset
 from .._decode import reader
 from .._effects import Flow
 from .._endpoint import endpoint, paged
 from .._lists import page_of
 from ..models import (
     Agent,
+    ApiKey,
     NewAgent,
     NewApiKey,
     NewClientSecret,
@@ -117,14 +118,35 @@ class AgentsApi(Api):
         return self._call(delete(f"/agents/{segment(agent_id)}/secrets/{segment(secret_id)}"))
 
     @endpoint
-    def list_api_keys(self) -> Flow[Page[Secret]]:
-        """Return the developer's API keys that work, newest first, without their values."""
-        return self._call(get("/developers/api-keys", page_of(Secret)))
+    def list_api_keys(self) -> Flow[Page[ApiKey]]:
+        """Return the API keys of the caller and of the organization itself that work, newest first.
+
+        Their values are not part of it.
+        """
+        return self._call(get("/developers/api-keys", page_of(ApiKey)))
 
     @endpoint
-    def create_api_key(self, *, name: str, expires_in_seconds: int | None = None) -> Flow[NewApiKey]:
-        """Create another API key, by default one that does not expire. It is shown only once."""
-        body = given(name=name, expires_in_seconds=expires_in_seconds)
+    def create_api_key(
+        self,
+        *,
+        name: str,
+        role: str | None = None,
+        agent_ids: Sequence[str] | None = None,
+        expires_in_seconds: int | None = None,
+        owned_by_organization: bool | None = None,
+    ) -> Flow[NewApiKey]:
+        """Create another API key, which is shown only once. By default it has the caller's role and no end.
+
+        With `agent_ids`, it reaches only these agents, and creates nothing. A key that is
+        `owned_by_organization` works after its maker has left, for at most a year, as developer or auditor.
+        """
+        body = given(
+            name=name,
+            role=role,
+            agent_ids=listed_or_none("agent_ids", agent_ids, "agent ids"),
+            expires_in_seconds=expires_in_seconds,
+            owned_by_organization=owned_by_organization,
+        )
         return self._call(create("/developers/api-keys", reader(NewApiKey), body))
 
     @endpoint

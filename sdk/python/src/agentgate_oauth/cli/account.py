@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import AuthenticationError
-from ..models import DeveloperSession
+from ..errors import AuthenticationError, KeyLimitedError
+from ..models import NamedOrganization, Organization, UserSession
 from . import connection
+from .names import with_id
 from .options import chosen
-from .output import print_facts, print_line, show
+from .output import minute, print_facts, print_line, show
 from .signin import SignIn, delete_sign_in, sign_in_file, store_sign_in, stored_sign_in
 
 
@@ -19,7 +20,7 @@ def login(
         str | None, typer.Option(metavar="EMAIL", help="Your email address. Prompted for if left out.")
     ] = None,
 ) -> None:
-    """Sign in as a developer for 12 hours.
+    """Sign in for 12 hours.
 
     The password comes from AGENTGATE_PASSWORD, a hidden prompt or standard input. If the account has an
     authenticator app, its code comes from AGENTGATE_CODE or a prompt. The session is stored in a file that
@@ -30,7 +31,7 @@ def login(
         session = _sign_in(api, address, connection.read_secret("Password", "AGENTGATE_PASSWORD"))
     stored = store_sign_in(session, url=connection.url(), allow_http=connection.http_allowed())
     text = f"Signed in to {stored.url} as {stored.email} until {stored.expires_at:%Y-%m-%d %H:%M} UTC."
-    facts = {"url": stored.url, "developer": _developer(stored), "expiresAt": stored.expires_at}
+    facts = {"url": stored.url, "user": _user(stored), "expiresAt": stored.expires_at}
     show(facts, lambda: print_line(text))
     if connection.api_key() and not chosen.json:
         typer.echo("AGENTGATE_API_KEY is set, and takes precedence over the sign-in.", err=True)
@@ -49,23 +50,12 @@ def logout() -> None:
 
 
 def whoami() -> None:
-    """Show the server, developer and credential in use."""
-    with connection.admin() as api:
-        # This checks the credential, and finds the developer that an API key belongs to.
-        registered = list(api.iter_audit_logs(event="developer.registered"))
-    if connection.api_key():
-        ids = {(entry.metadata or {}).get("developerId") for entry in registered}
-        facts = _identity("API key from AGENTGATE_API_KEY", {"id": ids.pop() if len(ids) == 1 else None})
-    else:
-        sign_in = connection.live_sign_in()
-        facts = {
-            **_identity(f"session in {sign_in_file()}", _developer(sign_in)),
-            "expiresAt": sign_in.expires_at,
-        }
+    """Show the server, the organization and your role in it, and the credential in use."""
+    facts = _key_in_use() if connection.api_key() else _session_in_use()
     show(facts, lambda: _print_identity(facts))
 
 
-def _sign_in(api: connection.Visitor, email: str, password: str) -> DeveloperSession:
+def _sign_in(api: connection.Visitor, email: str, password: str) -> UserSession:
     """Sign in with the password, and with a code if the account needs one."""
     try:
         return api.sign_in(email, password)
@@ -76,16 +66,52 @@ def _sign_in(api: connection.Visitor, email: str, password: str) -> DeveloperSes
     return api.sign_in(email, password, code)
 
 
-def _identity(credential: str, developer: dict[str, Any]) -> dict[str, Any]:
-    return {"url": connection.url(), "credential": credential, "developer": developer}
+def _key_in_use() -> dict[str, Any]:
+    """Return what the API key acts for. One that is limited to some agents cannot read its organization."""
+    used: Organization | None = None
+    limit = ""
+    with connection.admin() as api:
+        try:
+            used = api.get_organization()
+        except KeyLimitedError as error:
+            limit = f". {error.detail}"
+    organization = NamedOrganization(used.id, used.name, used.domain, used.verified) if used else None
+    developer = {"id": used.member_id if used else None}
+    credential = f"API key from AGENTGATE_API_KEY{limit}"
+    return _identity(organization, used.role if used else None, developer, credential)
 
 
-def _developer(sign_in: SignIn) -> dict[str, Any]:
+def _session_in_use() -> dict[str, Any]:
+    sign_in = connection.live_sign_in()
+    with connection.user() as api:
+        mine = api.list_organizations()
+    wanted = connection.organization(sign_in)
+    chosen_one = [one for one in mine if one.organization.id == wanted]
+    used = chosen_one[0] if chosen_one else mine[0] if wanted is None and len(mine) == 1 else None
+    developer = {**_user(sign_in), "id": used.member_id if used else None}
+    organization, role = (used.organization, used.role) if used else (None, None)
+    credential = f"session in {sign_in_file()}"
+    return {**_identity(organization, role, developer, credential), "expiresAt": sign_in.expires_at}
+
+
+def _identity(
+    organization: NamedOrganization | None, role: str | None, developer: dict[str, Any], credential: str
+) -> dict[str, Any]:
+    facts = {"organization": organization, "role": role, "developer": developer}
+    return {"url": connection.url(), **facts, "credential": credential}
+
+
+def _user(sign_in: SignIn) -> dict[str, Any]:
     return {"id": sign_in.id, "name": sign_in.name, "email": sign_in.email}
 
 
 def _print_identity(facts: dict[str, Any]) -> None:
-    developer = [value for value in facts["developer"].values() if value]
-    shown = {"server": facts["url"], "developer": developer or "unknown", "credential": facts["credential"]}
-    expires_at = facts.get("expiresAt")
-    print_facts(**shown, **({"until": f"{expires_at:%Y-%m-%d %H:%M} UTC"} if expires_at else {}))
+    organization, expires_at = facts["organization"], facts.get("expiresAt")
+    print_facts(
+        server=facts["url"],
+        organization=with_id(organization) if organization else "none in use",
+        role=facts["role"] or "none",
+        developer=[value for value in facts["developer"].values() if value] or "none",
+        credential=facts["credential"],
+        **({"until": minute(expires_at)} if expires_at else {}),
+    )

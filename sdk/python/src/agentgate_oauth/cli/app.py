@@ -16,6 +16,8 @@ from . import (
     export,  # noqa: F401 - adds a command to `log`
     keys,
     log,
+    members,
+    organizations,
     policies,
     resource_servers,
     scopes,
@@ -34,7 +36,7 @@ def _print_version(wanted: bool) -> None:
 
 # Tracebacks must not print variables, which may be secrets.
 app = typer.Typer(
-    help="Manage agents and policies, read the log, and explain denials.",
+    help="Manage organizations, agents and policies, read the log, and explain denials.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -53,6 +55,9 @@ def root(
 command(app, "login", example="agentgate login --url https://api.agentgate.dev")(account.login)
 command(app, "logout", example="agentgate logout")(account.logout)
 command(app, "whoami", example="agentgate whoami")(account.whoami)
+app.add_typer(organizations.app, name="organizations")
+app.add_typer(members.app, name="members")
+app.add_typer(members.invitations, name="invitations")
 app.add_typer(keys.app, name="keys")
 app.add_typer(agents.app, name="agents")
 app.add_typer(policies.app, name="policies")

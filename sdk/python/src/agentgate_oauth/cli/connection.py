@@ -18,7 +18,7 @@ from .._effects import Flow
 from .._endpoint import endpoint
 from ..admin import AgentGateAdmin
 from ..errors import AuthenticationError
-from ..models import DeveloperSession
+from ..models import UserSession
 from .failures import USAGE, Failure
 from .options import chosen
 from .signin import SignIn, stored_sign_in
@@ -27,25 +27,37 @@ DEFAULT_URL = "http://localhost:8000"
 
 
 class Visitor(AuditApi, SyncApi):
-    """Calls that need no developer credential: signing in and out, and the catalogue of scopes."""
+    """Calls that need no credential: signing in and out, and the catalogue of scopes."""
 
     @endpoint
-    def sign_in(self, email: str, password: str, code: str = "") -> Flow[DeveloperSession]:
+    def sign_in(self, email: str, password: str, code: str = "") -> Flow[UserSession]:
         body = {"email": email, "password": password, **({"code": code} if code else {})}
-        return self._call(Call("POST", "/developers/login", reader(DeveloperSession), json=body))
+        return self._call(Call("POST", "/users/login", reader(UserSession), json=body))
 
     @endpoint
     def sign_out(self) -> Flow[None]:
-        return self._call(Call("POST", "/developers/logout", lambda _: None, replayable=True))
+        return self._call(Call("POST", "/users/logout", lambda _: None, replayable=True))
 
 
 def admin() -> AgentGateAdmin:
     """Return a connection with `AGENTGATE_API_KEY`, or else with the stored sign-in. Raises Failure."""
     key = api_key()
     if key:
-        return AgentGateAdmin(url(), key, allow_http=http_allowed())
-    token = live_sign_in().token
-    return AgentGateAdmin(url(), session_token=token, allow_http=http_allowed())
+        return AgentGateAdmin(url(), key, organization=chosen.organization, allow_http=http_allowed())
+    return user()
+
+
+def user() -> AgentGateAdmin:
+    """Return a connection with the stored sign-in, for what the API refuses to keys. Raises Failure."""
+    sign_in = live_sign_in()
+    return AgentGateAdmin(
+        url(), session_token=sign_in.token, organization=organization(sign_in), allow_http=http_allowed()
+    )
+
+
+def organization(sign_in: SignIn) -> str | None:
+    """Return the id of the organization to act for. None for the user's only one."""
+    return chosen.organization or sign_in.organization
 
 
 def visitor() -> Visitor:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..admin import AgentGateAdmin
-from ..errors import NotFoundError
+from ..errors import KeyLimitedError, NotFoundError
 from ..models import AuditEntry, Policy
 from .connection import admin
 from .explanations import Denial, Explanation, explain_entry, explain_reason
@@ -60,8 +60,8 @@ def _agent_name(api: AgentGateAdmin, agent_id: str | None) -> str | None:
 
 
 def _policy(api: AgentGateAdmin, policy_id: str | None) -> Policy | None:
-    """Return the current version of the policy, None if it was deleted."""
+    """Return the current version of the policy, None if it was deleted, or for a key that may not read it."""
     try:
         return api.get_policy(policy_id) if policy_id else None
-    except NotFoundError:
+    except (NotFoundError, KeyLimitedError):
         return None

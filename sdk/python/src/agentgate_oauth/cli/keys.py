@@ -1,4 +1,4 @@
-"""`agentgate keys`: list, create, rotate and revoke the developer's own API keys."""
+"""`agentgate keys`: list, create, rotate and revoke API keys: one's own, and those of the organization."""
 
 from __future__ import annotations
 
@@ -8,32 +8,36 @@ import typer
 
 from .confirmation import Yes, confirm
 from .connection import admin
-from .names import find_key, with_id
+from .names import AgentNames, agent_id, find_key, with_id
 from .options import Overlap, command, group
 from .output import minute, print_line, show, show_list, show_secret
 
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Its name or key_ id.")]
-app = group("Manage your API keys.")
+ROLES = "owner, admin, developer or auditor"
+app = group("Manage API keys: yours, and those of the organization.")
 
 
 @command(app, "list", example="agentgate keys list")
 def list_keys() -> None:
-    """List your API keys that work, without their values."""
-    columns = ("id", "name", "value", "created", "last used", "expires")
+    """List your API keys and those of the organization, without their values."""
+    columns = ("id", "name", "value", "of", "role", "agents", "created", "last used", "expires")
     with admin() as api:
-        found = api.list_api_keys()
-    show_list(
-        found,
-        columns,
-        lambda key: (
-            key.id,
-            key.name,
-            key.hint,
-            minute(key.created_at),
-            minute(key.last_used_at) or "never",
-            minute(key.expires_at) or "never",
-        ),
-    )
+        names = AgentNames(api)
+        show_list(
+            api.list_api_keys(),
+            columns,
+            lambda key: (
+                key.id,
+                key.name,
+                key.hint,
+                "organization" if key.owned_by_organization else "you",
+                key.role,
+                "all" if key.agent_ids is None else [names.with_id(one) for one in key.agent_ids],
+                minute(key.created_at),
+                minute(key.last_used_at) or "never",
+                minute(key.expires_at) or "never",
+            ),
+        )
 
 
 @command(app, "create", example="agentgate keys create laptop")
@@ -41,12 +45,37 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Where it is used.")],
     expires_in_seconds: Annotated[
         int | None,
-        typer.Option(metavar="SECONDS", min=60, help="How long it works. Default: it does not expire."),
+        typer.Option(
+            metavar="SECONDS",
+            min=60,
+            help="How long it works. Default: it does not expire, or for an organization's key in a year.",
+        ),
     ] = None,
+    role: Annotated[str | None, typer.Option(metavar="ROLE", help=f"{ROLES}. Default: your role.")] = None,
+    agent: Annotated[
+        list[str] | None,
+        typer.Option(metavar="AGENT", help="An agent, if it reaches only some. Repeat for several."),
+    ] = None,
+    for_organization: Annotated[
+        bool,
+        typer.Option(
+            "--for-organization", help="It belongs to the organization, and still works after you leave."
+        ),
+    ] = False,
 ) -> None:
-    """Create another API key and print it."""
+    """Create another API key and print it.
+
+    It may do what its role may, and at most what you may. With --agent it reaches only these agents, their
+    log and simulations, and creates nothing. The key of an organization has at most the role developer.
+    """
     with admin() as api:
-        created = api.create_api_key(name=name, expires_in_seconds=expires_in_seconds)
+        created = api.create_api_key(
+            name=name,
+            role=role,
+            agent_ids=[agent_id(api, one) for one in agent] if agent else None,
+            expires_in_seconds=expires_in_seconds,
+            owned_by_organization=for_organization or None,
+        )
     show_secret(created, "API key", created.api_key)
 
 

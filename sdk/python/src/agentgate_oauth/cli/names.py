@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from ..admin import AgentGateAdmin
 from ..errors import NotFoundError
-from ..models import Policy, ResourceServer, Secret
+from ..models import ApiKey, Invitation, Member, NamedOrganization, Policy, ResourceServer
 from .failures import USAGE, Failure
 from .output import plain
 
@@ -21,7 +21,15 @@ class Named(Protocol):
     def name(self) -> str: ...
 
 
+class Addressed(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def email(self) -> str: ...
+
+
 Item = TypeVar("Item", bound=Named)
+AddressedItem = TypeVar("AddressedItem", bound=Addressed)
 
 
 def agent_id(api: AgentGateAdmin, wanted: str) -> str:
@@ -47,10 +55,28 @@ def find_resource_server(api: AgentGateAdmin, wanted: str) -> ResourceServer:
     return by_identifier or _named("resource server", wanted, servers)
 
 
-def find_key(api: AgentGateAdmin, wanted: str) -> Secret:
+def find_key(api: AgentGateAdmin, wanted: str) -> ApiKey:
     """Return the API key given by `key_` id or name."""
     keys = api.list_api_keys().items
     return next((key for key in keys if key.id == wanted), None) or _named("API key", wanted, keys)
+
+
+def find_membership(api: AgentGateAdmin, wanted: str) -> NamedOrganization:
+    """Return the organization of the signed-in user given by `org_` id or name."""
+    mine = [membership.organization for membership in api.list_organizations()]
+    return next((one for one in mine if one.id == wanted), None) or _named("organization", wanted, mine)
+
+
+def find_member(api: AgentGateAdmin, wanted: str) -> Member:
+    """Return the member given by `dev_` id or email address."""
+    return _addressed("member", wanted, api.iter_members())
+
+
+def find_invitation(api: AgentGateAdmin, wanted: str) -> Invitation:
+    """Return the open invitation given by `inv_` id or email address."""
+    return _addressed(
+        "invitation", wanted, (one for one in api.iter_invitations() if one.status == "pending")
+    )
 
 
 def with_id(item: Named) -> str:
@@ -92,6 +118,15 @@ def _named(kind: str, wanted: str, items: Iterable[Item]) -> Item:
     return found[0]
 
 
+def _addressed(kind: str, wanted: str, items: Iterable[AddressedItem]) -> AddressedItem:
+    """Return the object with this id or address. Raises Failure."""
+    known = list(items)
+    for item in known:
+        if wanted == item.id or wanted.casefold() == item.email.casefold():
+            return item
+    raise _unknown(kind, wanted, [plain(item.email) for item in known])
+
+
 def _ambiguous(kind: str, found: Sequence[Named]) -> Failure:
     candidates = [{"id": item.id, "name": plain(item.name)} for item in found]
     listed = "\n".join(f"  {row['id']}  {row['name']}" for row in candidates)
@@ -110,4 +145,7 @@ _GROUPS = {
     "policy": "policies",
     "resource server": "resource-servers",
     "API key": "keys",
+    "organization": "organizations",
+    "member": "members",
+    "invitation": "invitations",
 }

@@ -24,6 +24,7 @@ class Chosen:
 
     json: bool = False
     url: str | None = None
+    organization: str | None = None
     allow_http: bool = False
 
 
@@ -36,6 +37,10 @@ def _choose_json(value: bool) -> None:
 
 def _choose_url(value: str | None) -> None:
     chosen.url = value
+
+
+def _choose_organization(value: str | None) -> None:
+    chosen.organization = value
 
 
 def _choose_http(value: bool) -> None:
@@ -62,6 +67,18 @@ def _common(
             show_envvar=True,
             help="URL of AgentGate.",
             callback=_choose_url,
+            expose_value=False,
+        ),
+    ] = None,
+    organization: Annotated[
+        str | None,
+        typer.Option(
+            "--organization",
+            metavar="ORG_ID",
+            envvar="AGENTGATE_ORGANIZATION",
+            show_envvar=True,
+            help="The org_ id of the organization to act for.",
+            callback=_choose_organization,
             expose_value=False,
         ),
     ] = None,

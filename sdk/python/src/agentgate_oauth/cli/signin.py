@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,14 +14,14 @@ import typer
 from .._decode import parse_time, reader
 from .._json import read_json
 from ..errors import UnexpectedResponseError
-from ..models import DeveloperSession
+from ..models import UserSession
 from ..stores._files import make_private_directory, read_private, write_private
 from .failures import Failure
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """A developer's session, and the server that it is valid for."""
+    """A user's session, its server, and the organization that the user chose. None for their only one."""
 
     url: str
     allow_http: bool
@@ -30,13 +30,17 @@ class SignIn:
     id: str
     name: str
     email: str
+    organization: str | None = None
 
     @property
     def expires_at(self) -> datetime:
         return parse_time(self.expires)
 
 
-def store_sign_in(session: DeveloperSession, *, url: str, allow_http: bool) -> SignIn:
+def store_sign_in(session: UserSession, *, url: str, allow_http: bool) -> SignIn:
+    """Store the session. A user who signs in again keeps the organization that they have chosen."""
+    earlier = stored_sign_in()
+    is_again = earlier is not None and (earlier.url, earlier.id) == (url, session.id)
     sign_in = SignIn(
         url=url,
         allow_http=allow_http,
@@ -45,9 +49,15 @@ def store_sign_in(session: DeveloperSession, *, url: str, allow_http: bool) -> S
         id=session.id,
         name=session.name,
         email=session.email,
+        organization=earlier.organization if earlier and is_again else None,
     )
-    write_private(sign_in_file(), json.dumps(asdict(sign_in)))
+    _write(sign_in)
     return sign_in
+
+
+def choose_organization(sign_in: SignIn, organization_id: str) -> None:
+    """Store the organization that later commands act for."""
+    _write(replace(sign_in, organization=organization_id))
 
 
 def stored_sign_in() -> SignIn | None:
@@ -67,6 +77,10 @@ def delete_sign_in() -> None:
 def sign_in_file() -> Path:
     directory = os.environ.get("AGENTGATE_CONFIG_DIR") or typer.get_app_dir("agentgate")
     return make_private_directory(Path(directory)) / "session.json"
+
+
+def _write(sign_in: SignIn) -> None:
+    write_private(sign_in_file(), json.dumps(asdict(sign_in)))
 
 
 def _parse(text: str) -> SignIn | None:
