@@ -1,5 +1,6 @@
 """Render a Markdown file to safe HTML, with its table of contents and its sections for the search."""
 
+import html
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -149,7 +150,9 @@ def _picture(renderer: Any, tokens: Sequence[Token], index: int, options: Any, e
 
 
 def _code(renderer: Any, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-    return format_html(CODE, id=f"code-{index}", code=tokens[index].content)
+    # Quotes need no escape between tags, and JSON has thousands.
+    code = SafeString(html.escape(tokens[index].content, quote=False))
+    return format_html(CODE, id=f"code-{index}", code=code)
 
 
 def _table(*args: Any) -> str:
