@@ -1,4 +1,4 @@
-"""Write the generated tables of docs/ and README.md: endpoints, errors, scopes, rules, threats, decisions, benchmarks.
+"""Write the generated tables of docs/ and README.md: endpoints, roles, scopes, rules, threats, decisions, benchmarks.
 
 `./dev fix` runs this; `./dev check` runs it with `--check`, which changes nothing and names what is out of date.
 A table is between `<!-- generated: NAME -->` and `<!-- end -->`.
@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -44,16 +43,6 @@ def endpoints() -> Iterator[str]:
         yield "\n"
 
 
-def errors() -> Iterator[str]:
-    """Yield a table of the error codes of the JSON API."""
-    from api.documentation import known_errors
-
-    import_module("agentgate.urls")  # An error is listed once the modules of all views are loaded.
-    yield "| code | status | meaning | remedy |\n|---|---|---|---|\n"
-    yield from (_row(f"`{each.code}`", str(each.status), f"{each.title}.", each.remedy) for each in known_errors())
-    yield "\n"
-
-
 def scopes() -> Iterator[str]:
     """Yield a table of the catalogue's scopes for each category."""
     from resources.catalogue import catalogue
@@ -76,6 +65,15 @@ def scopes() -> Iterator[str]:
 
 def _codes(names: Iterable[str]) -> str:
     return " ".join(f"`{name}`" for name in names)
+
+
+def roles() -> Iterator[str]:
+    """Yield a table of what each role of an organization's members may do."""
+    from developers.role_words import ALLOWED
+
+    yield "| role | may |\n|---|---|\n"
+    yield from (_row(role.value, ". ".join(map(str, words)) + ".") for role, words in ALLOWED.items())
+    yield "\n"
 
 
 def rules() -> Iterator[str]:
@@ -140,8 +138,8 @@ def _row(*cells: str) -> str:
 
 TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "endpoints": endpoints,
-    "errors": errors,
     "scopes": scopes,
+    "roles": roles,
     "rules": rules,
     "decisions": decisions,
     **{f"threats_{section}": partial(threats, section) for section in {row["section"] for row in THREATS}},

@@ -56,6 +56,7 @@ GUIDES = [
     "docs/forward-auth.md",
     "docs/scopes.md",
     "docs/policies.md",
+    "docs/teams.md",
     "sdk/python/README.md",
     "sdk/audit/README.md",
 ]

@@ -17,7 +17,9 @@ from agentgate_oauth.cli.app import run
 from in_process import Piped
 
 from tests.live.gate import CALLBACK, PASSWORD, Agent, Developer, Gate, Person
+from tests.live.oauth.services import blocks
 from tests.live.outside import audit
+from tests.live.server import LiveServer
 from tests.sdk.conftest import SDK
 from tests.waiting import wait_until
 
@@ -202,6 +204,49 @@ def test_an_export_holds_before_agentgate_audit(terminal: Terminal, gate: Gate, 
     status, printed = audit("verify", tmp_path / "log.jsonl", "--key", tmp_path / "gate.key")
     assert (status, "Everything holds." in printed) == (0, True), printed
     assert "log.jsonl exists" in terminal.run("log", "export", "log.jsonl", code=2)
+
+
+def test_a_key_of_the_organization_has_its_own_role(terminal: Terminal, gate: Gate) -> None:
+    created = terminal.json("keys", "create", "siem", "--role", "auditor", "--for-organization")
+    terminal.environment["AGENTGATE_API_KEY"] = created["apiKey"]
+    shown = terminal.json("whoami")
+    assert (shown["role"], shown["developer"], shown["organization"]["name"]) == ("auditor", {"id": None}, "Acme")
+    assert terminal.json("agents", "create", "x", *AGENT, code=1)["code"] == "role_insufficient"
+
+
+def test_a_limited_key_names_what_it_reaches(terminal: Terminal) -> None:
+    agent = make_agent(terminal, "Limited")
+    created = terminal.json("keys", "create", "pipeline", "--agent", "Limited")
+    terminal.environment["AGENTGATE_API_KEY"] = created["apiKey"]
+    assert agent.id in terminal.run("whoami")
+    assert terminal.json("policies", "list", code=1)["code"] == "key_limited"
+    assert terminal.json("agents", "rotate-secret", "Limited")["clientSecret"]
+
+
+def test_the_commands_of_the_page_about_teams_run_in_order(sdk_server: LiveServer, gate: Gate, tmp_path: Path) -> None:
+    people = {"Ada": gate.developer("Acme"), "Grace": gate.person()}
+    terminals = {}
+    for name, person in people.items():
+        (tmp_path / name).mkdir()
+        terminals[name] = Terminal(tmp_path / name, AGENTGATE_PASSWORD=PASSWORD)
+        sdk_server.database.execute(f"UPDATE account_emailaddress SET verified = 1 WHERE email = '{person.email}'")
+    places = {f"{name.lower()}@acme.example": person.email for name, person in people.items()}
+    places["https://api.agentgate.dev"] = gate.url
+
+    for block in blocks("teams.md", "sh"):
+        who, *lines = block.splitlines()
+        terminal = terminals[who.removeprefix("# ")]
+        for line in lines:
+            if "inv_..." in line:
+                (invitation,) = terminal.json("invitations", "mine")["items"]
+                places["inv_..."] = invitation["id"]
+            for place, value in places.items():
+                line = line.replace(place, value)
+            terminal.type(line)
+
+    assert terminals["Grace"].json("agents", "list", code=1)["status"] == 403
+    members = terminals["Ada"].json("members", "list")["items"]
+    assert [member["email"] for member in members] == [people["Ada"].email]
 
 
 def test_two_agents_with_the_same_name_are_distinguished_by_id(terminal: Terminal) -> None:
