@@ -149,11 +149,11 @@ def _enter(
     access = access_of_member(developer)
     try:
         access.require(right)
+        return view(request, developer, *args, **kwargs)
     except RoleInsufficient:
         page_name = request.resolver_match.view_name if request.resolver_match else view.__name__
         record_refusal(actor=developer_actor(request, developer), access=access, right=right, act=page_name)
         raise
-    return view(request, developer, *args, **kwargs)
 
 
 class Rights(NamedTuple):

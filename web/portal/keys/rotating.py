@@ -1,6 +1,6 @@
 """The page that replaces a named secret, which is a client secret or an API key, with a new one."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,11 +23,12 @@ SOON = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class SecretRow:
-    """A secret, with the pages that rotate and revoke it."""
+    """A secret, with the pages that rotate and revoke it. `facts` are what an API key may do, and who made it."""
 
     secret: NamedSecret
     rotate_url: str
     revoke_url: str
+    facts: Sequence[str] = ()
 
     @property
     def ends_soon(self) -> bool:

@@ -47,6 +47,7 @@ def make() -> Content:
     save_logo(actor=actor, agent=agent, logo=FetchedLogo(LINK, png(), "image/png"))
     key = create_api_key(actor=actor, developer=developer, name=WIDE[:100], lifetime_seconds=2_592_000).row
     rotate_api_key(actor=actor, developer=developer, key_id=developer.api_keys.last().pk, overlap_seconds=3600)
+    create_api_key(actor=actor, developer=developer, name=WIDE[:100], agent_ids=[agent.id], owned_by_organization=True)
     ids = {"agent": agent.id, "stopped": stopped.id, "secret": agent.secrets.last().pk, "key": key.id}
     return Content(developer.user.email, ids)
 

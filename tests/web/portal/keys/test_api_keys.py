@@ -11,6 +11,7 @@ from developers.models import ApiKey, Developer
 from tests.log import log_entries
 from tests.shared import cases
 from tests.web.portal.agents.test_developer_agents import shown_secret
+from tests.world import make_agent
 
 URL = "/developer/api-keys"
 
@@ -132,3 +133,41 @@ def test_the_key_of_another_developer_or_a_revoked_one_is_absent(
         assert client.get(path).status_code == client.post(path, form).status_code == 404
     key.refresh_from_db()
     assert key.expires_at is None
+
+
+def test_a_key_has_a_role_and_can_be_for_some_agents_only(as_developer: Client, developer: Developer) -> None:
+    agent = make_agent(developer, name="Postie")
+    form = as_developer.get(URL).context["form"]
+    assert [value for value, _name in form.fields["role"].choices] == ["owner", "admin", "developer", "auditor"]
+    assert form["role"].value() == "developer"
+    as_developer.post(URL, {"name": "ci", "role": "auditor", "agent_ids": [agent.id]})
+    key = developer.api_keys.get(name="ci")
+    assert (key.role, key.agent_ids) == ("auditor", [agent.id])
+    assert as_developer.get(URL).context["rows"][0].facts == ["Auditor", "Only for Postie"]
+    answer = as_developer.post(URL, {"name": "x", "agent_ids": ["agt_other"]})
+    assert "Only for these agents: Select a valid choice." in answer.content.decode()
+
+
+def test_a_key_of_the_organization_is_for_admins_to_make_and_for_all_to_see(
+    as_developer: Client, developer: Developer
+) -> None:
+    answer = as_developer.post(URL, {"name": "ci", "role": "owner", "owned_by_organization": "on"})
+    assert "Role: A key of the organization can be developer or auditor." in answer.content.decode()
+    as_developer.post(URL, {"name": "ci", "role": "developer", "owned_by_organization": "on"})
+    (row,) = as_developer.get(URL).context["organization_rows"]
+    assert row.facts == ["Developer", f"Made by {developer.user.email}"]
+    assert f"/{row.secret.id}/rotate" in as_developer.get(URL).content.decode()
+    Developer.objects.update(role="auditor")
+    page = as_developer.get(URL)
+    assert page.context["rows"][0].facts == ["Owner, for now Auditor like you"]
+    assert f"/{row.secret.id}/rotate" not in page.content.decode()
+    assert [value for value, _name in page.context["form"].fields["role"].choices] == ["auditor"]
+    as_developer.post(URL, {"name": "mine", "owned_by_organization": "on"})
+    assert (developer.api_keys.get(name="mine").role, ApiKey.objects.filter(developer=None).count()) == ("auditor", 1)
+    for act in ("rotate", "revoke"):
+        path = f"{URL}/{row.secret.id}/{act}"
+        assert as_developer.get(path).status_code == as_developer.post(path).status_code == 403
+    assert log_entries(event="member.refused").count() == 4
+    Developer.objects.update(role="admin")
+    as_developer.post(f"{URL}/{row.secret.id}/revoke")
+    assert as_developer.get(URL).context["organization_rows"] == []
