@@ -8,6 +8,7 @@ from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from core.errors import Forbidden, Invalid, NotFound
+from core.wording import Filled
 from developers.models import ApiKey, Developer, Organization
 from developers.roles import Right, Role, lesser, may, require
 from developers.selectors import membership_in, memberships_of
@@ -70,7 +71,7 @@ class Access:
     def member(self) -> Developer:
         """The member who calls. Raises `Forbidden` for a key of the organization, which is no member."""
         if self.developer is None:
-            raise Forbidden("A key of an organization is not a member. This endpoint is for members.")
+            raise Forbidden(gettext_noop("A key of an organization is not a member. This endpoint is for members."))
         return self.developer
 
     def may(self, right: Right) -> bool:
@@ -83,12 +84,12 @@ class Access:
     def require_unlimited(self) -> None:
         """Raise `KeyLimited` for a key that reaches only some agents."""
         if self.agent_ids is not None:
-            raise KeyLimited(f"This key reaches only {self._named()}.")
+            raise self._limited()
 
     def require_agent(self, agent_id: str) -> None:
         """Raise `KeyLimited` for a key that reaches other agents only. It says the same of ids that do not exist."""
         if self.agent_ids is not None and agent_id not in self.agent_ids:
-            raise KeyLimited(f"This key reaches only {self._named()}.")
+            raise self._limited()
 
     @contextmanager
     def hiding_absence(self) -> Iterator[None]:
@@ -102,8 +103,9 @@ class Access:
             self.require_unlimited()
             raise
 
-    def _named(self) -> str:
-        return ", ".join(sorted(self.agent_ids or ()))
+    def _limited(self) -> KeyLimited:
+        text = gettext_noop("This key reaches only %(agents)s.")
+        return KeyLimited(Filled(text, agents=", ".join(sorted(self.agent_ids or ()))))
 
 
 def access_of_key(key: ApiKey) -> Access:
@@ -129,5 +131,6 @@ def access_of_user(user: User, organization_id: str | None) -> Access | None:
         return access_of_member(found)
     members = list(memberships_of(user)[:2])
     if len(members) > 1:
-        raise OrganizationRequired("You are a member of several organizations. Name one in X-Organization.")
+        text = gettext_noop("You are a member of several organizations. Name one in X-Organization.")
+        raise OrganizationRequired(text)
     return access_of_member(members[0]) if members else None

@@ -13,6 +13,7 @@ from core import clock
 from core.actor import Actor
 from core.errors import NotAuthenticated
 from core.rotation import live
+from core.wording import Filled
 from developers.access import Access
 from developers.models import ApiKey, Developer, Organization
 from developers.roles import Right, Role, RoleInsufficient, covers, lesser, require
@@ -134,7 +135,8 @@ def _refuse_key() -> NoReturn:
 def _require_role(actor: Actor, role: str) -> None:
     """Raise `RoleInsufficient` if the actor had a greater role when the credential was checked."""
     if actor.role and not covers(role, actor.role):
-        raise RoleInsufficient(f"The role has changed to {Role(role).value} meanwhile. Try again.")
+        text = gettext_noop("The role has changed to %(role)s meanwhile. Try again.")
+        raise RoleInsufficient(Filled(text, role=Role(role).value))
 
 
 def require_recent_session(actor: Actor) -> None:

@@ -6,6 +6,7 @@ from django.db.models import TextChoices
 from django.utils.translation import gettext_noop
 
 from core.errors import Forbidden
+from core.wording import Filled
 
 
 class Role(TextChoices):
@@ -79,5 +80,5 @@ def insufficient(role: str, right: Right) -> RoleInsufficient:
 
 
 def _insufficient(role: str, sufficient: list[Role]) -> RoleInsufficient:
-    permitted = " or ".join(sufficient)
-    return RoleInsufficient(f"This requires the role {permitted}. The role here is {Role(role).value}.")
+    text = gettext_noop("This requires the role %(sufficient)s. The role here is %(role)s.")
+    return RoleInsufficient(Filled(text, sufficient=" or ".join(sufficient), role=Role(role).value))
