@@ -18,14 +18,14 @@ from tests.results import left_out_line
 CORES = os.cpu_count() or 1
 # One process more than there are cores, because tests wait for the disk.
 PARALLEL = ["-n", str(min(4, CORES + 1))]
-# These tests often wait for a server, so two more are faster.
-WITH_SERVERS = ["-n", str(min(6, CORES + 2)), "--dist", "loadgroup", "--no-loadscope-reorder"]
 # Collecting the tests of the other parts, too, would take each process seconds.
 SERVER_FOLDERS = [f"tests/{folder}" for folder in FOLDERS_WITH_SERVERS]
 OTHERS = [f"--ignore={folder}" for folder in SERVER_FOLDERS]
 LEFT_TO_SOAK = "soak or elsewhere"
-# Importing it takes each process half a second. Only tests of servers use it.
+# Importing it takes each process a second. The tests that use it run its program.
 WITHOUT_PLUGIN = ["-p", "no:schemathesis"]
+# These tests often wait for a server, so two more processes than cores are faster.
+WITH_SERVERS = ["-n", str(min(6, CORES + 2)), "--dist", "loadgroup", "--no-loadscope-reorder", *WITHOUT_PLUGIN]
 POSTGRESQL = ["--store=postgresql", *WITHOUT_PLUGIN]
 IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
 # What a file has, or the conftest.py beside it, if `tests/stores.py` assigns some of its tests to PostgreSQL.

@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,18 +26,12 @@ class Scene:
     tokens: list[str]
 
 
-@pytest.fixture(scope="module")
-def server(start_for_module: Callable[..., LiveServer]) -> LiveServer:
-    return start_for_module(processes=4)
-
-
 @pytest.fixture
-def scene(server: LiveServer) -> Scene:
-    gate = Gate(server.url)
+def scene(gate: Gate, shared_server: LiveServer) -> Scene:
     developer = gate.developer()
     agent = gate.agent(developer)
     tokens = [gate.tokens(agent, gate.person())["accessToken"] for _ in range(2)]
-    return Scene(server, gate, developer, agent, tokens)
+    return Scene(shared_server, gate, developer, agent, tokens)
 
 
 def by_verify(gate: Gate, token: str) -> int:

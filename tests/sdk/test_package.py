@@ -173,7 +173,7 @@ def run_checker(checker: str, python: Path, folder: Path) -> str:
 @pytest.mark.parametrize(
     "command",
     [
-        ["pytest", "-q", "-p", "no:cacheprovider", "-p", "no:django"],
+        ["pytest", "-q", "-p", "no:cacheprovider", "-p", "no:django", "-p", "no:schemathesis"],
         pytest.param(["mypy"], marks=pytest.mark.soak),
         pytest.param(["pyright", "--pythonpath", sys.executable], marks=[pytest.mark.node, pytest.mark.soak]),
     ],
