@@ -8,6 +8,7 @@ from core import clock
 from core.errors import NotFound
 from core.rotation import AlreadyReplaced, find_live_secret, live
 from developers.models import ApiKey, Developer, DomainClaim, Organization
+from developers.roles import Right, Role, roles_with
 
 
 def find_api_key(value: str) -> ApiKey | None:
@@ -50,6 +51,15 @@ def sole_organizations(user: User) -> QuerySet[Organization]:
     others = live_members.filter(organization=OuterRef("pk")).exclude(user=user)
     mine = live_members.filter(user=user).values("organization")
     return Organization.objects.filter(~Exists(others), pk__in=mine)
+
+
+def organizations_without_successor(user: User) -> QuerySet[Organization]:
+    """Return the organizations that are suspended when the user's account ends: no other active owner or admin."""
+    live_members = Developer.objects.filter(ended_at=None)
+    able = live_members.filter(role__in=roles_with(Right.ADMINISTER), user__is_active=True)
+    others = able.filter(organization=OuterRef("pk")).exclude(user=user)
+    owned = live_members.filter(user=user, role=Role.OWNER).values("organization")
+    return Organization.objects.filter(~Exists(others), pk__in=owned)
 
 
 def members_of(organization_id: str) -> QuerySet[Developer]:

@@ -18,7 +18,7 @@ from accounts.recent import require_recent_sign_in, time_of_sign_in
 from consent.selectors import live_consents_for_user
 from core import clock
 from core.http import SeeOther
-from developers.selectors import sole_organizations
+from developers.selectors import organizations_without_successor
 from web.requests.access import signed_in, user_actor, user_form
 
 MAX_NAMED = 20
@@ -72,5 +72,5 @@ def _context(user: User, form: ErasureForm) -> dict[str, object]:
         "back_url": reverse("web:own-data"),
         "agents": names[:MAX_NAMED],
         "unnamed": len(names[MAX_NAMED:]),
-        "organizations": sole_organizations(user),
+        "organizations": organizations_without_successor(user),
     }

@@ -78,12 +78,17 @@ def test_says_what_ends(browser: Client, ada: User, world: Any, ask: Any) -> Non
     assert "No agent can act for you now." in browser.get(PAGE).content.decode()
 
 
-def test_a_sole_developer_is_warned(world: Any, developer: Developer) -> None:
+def test_the_last_owner_without_an_admin_is_warned(world: Any, developer: Developer) -> None:
     client = Client()
     client.post("/accounts/login/", {"login": "dev@example.com", "password": PASSWORD})
-    assert 'You are the only developer of <bdi class="named">Acme Robotics</bdi>' in client.get(PAGE).content.decode()
-    Developer.objects.create(user=world.make_user("second@example.com"), organization=developer.organization)
-    assert "only developer" not in client.get(PAGE).content.decode()
+    warning = '<bdi class="named">Acme Robotics</bdi> will be suspended, because it has no other owner or admin'
+    assert warning in client.get(PAGE).content.decode()
+    other = Developer.objects.create(
+        user=world.make_user("second@example.com"), organization=developer.organization, role="developer"
+    )
+    assert warning in client.get(PAGE).content.decode()
+    Developer.objects.filter(pk=other.pk).update(role="admin")
+    assert "will be suspended" not in client.get(PAGE).content.decode()
 
 
 def test_the_last_page_is_not_shown_to_a_signed_in_user(ada: User) -> None:
