@@ -122,7 +122,7 @@ class Browser(Client):
 
     def at(self, path: str) -> str:
         """Return the path, with the organization if it is one of the portal."""
-        return re.sub(r"^/developer(?=/(?!org_))", self.home or "/developer", path)
+        return re.sub(r"^/developer(?=/(?!org_|new$))", self.home or "/developer", path)
 
 
 def sign_in(user: User) -> Browser:

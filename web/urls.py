@@ -81,5 +81,6 @@ urlpatterns = [
     path("account/erase", erasure.erase, name="erase"),
     path("account/erased", erasure.erased, name="erased"),
     path("developer/", entrance.enter, name="developer"),
+    path("developer/new", entrance.create, name="organization-new"),
     path("developer/<elsewhere:rest>", entrance.find, name="developer-elsewhere"),
 ]

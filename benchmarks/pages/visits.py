@@ -209,7 +209,13 @@ def _pages(visitors: Visitors) -> Iterator[Visit]:
                 continue
             ids = {**more, **{name: visitors.ids[name] for name in pattern.pattern.converters}}
             path = reverse(f"{namespace}{pattern.name}", kwargs=ids)
-            who = "anonymous" if pattern.name in FOR_ANONYMOUS else "developer" if more else "ada"
+            who = (
+                "anonymous"
+                if pattern.name in FOR_ANONYMOUS
+                else "developer"
+                if path.startswith("/developer")
+                else "ada"
+            )
             yield visitors.get("page", f"{'developer/' if more else ''}{pattern.pattern}", who, path)
 
 

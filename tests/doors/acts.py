@@ -234,7 +234,11 @@ OF_USERS = (
         (page("/connections/agents/resume"), users("POST", "/users/me/agents/resume")),
         before="pause_all",
     ),
-    Act("create an organization", "organization.created", (users("POST", "/organizations", name="Second"),)),
+    Act(
+        "create an organization",
+        "organization.created",
+        (page("/developer/new", name="Second"), users("POST", "/organizations", name="Second")),
+    ),
     Act(
         "accept an invitation",
         "invitation.accepted",

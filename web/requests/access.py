@@ -28,7 +28,7 @@ from developers.activity import note_activity
 from developers.models import Developer
 from developers.refusals import record_refusal
 from developers.roles import Right, RoleInsufficient
-from developers.selectors import membership_in, memberships_of
+from developers.selectors import memberships_of
 from web.requests.kept_post import keeps_form
 from web.requests.portal import remember
 
@@ -80,7 +80,10 @@ def with_next(name: str, wanted: str | None) -> str:
 
 def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     """Return the page for an error."""
-    response = render(request, "web/refused.html", {"error": error}, status=error.status)
+    context: dict[str, Any] = {"error": error}
+    if hasattr(request, "developer"):  # the portal's other pages are a click away
+        context["layout"] = "layouts/developer.html"
+    response = render(request, "web/refused.html", context, status=error.status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)
     return response
@@ -128,12 +131,6 @@ def _suspended(request: HttpRequest, developer: Developer) -> HttpResponse:
     return render(request, "web/portal/agents/suspended.html", context, status=403)
 
 
-def _not_member(request: HttpRequest) -> HttpResponse:
-    """Return the page for a URL that names an organization of others, or none that exists."""
-    context = {"memberships": memberships_of(signed_in(request))}
-    return render(request, "web/portal/not_member.html", context, status=403)
-
-
 def _enter(
     request: HttpRequest, developer: Developer, right: Right, view: View, *args: Any, **kwargs: Any
 ) -> HttpResponseBase:
@@ -174,9 +171,11 @@ def for_developers(right: Right, *, post: Right | None = None) -> Callable[[View
     def decorate(view: View) -> View:
         @wraps(view)
         def wrapped(request: HttpRequest, *args: Any, organization_id: str, **kwargs: Any) -> HttpResponseBase:
-            developer = membership_in(signed_in(request), organization_id)
+            memberships = list(memberships_of(signed_in(request)))
+            developer = next((one for one in memberships if one.organization_id == organization_id), None)
+            request.memberships = memberships  # type: ignore[attr-defined]  # the header lists them
             if developer is None:
-                return _not_member(request)
+                return render(request, "web/portal/not_member.html", status=403)
             required = rights.post if request.method == "POST" else rights.get
             response = _enter(request, developer, required, view, *args, **kwargs)
             remember(request, response, organization_id)

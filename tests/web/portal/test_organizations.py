@@ -155,3 +155,29 @@ def test_no_page_decides_by_the_name_of_a_role() -> None:
             if isinstance(node, ast.Compare) and re.search(r"\brole\b|\bRole\.", ast.unparse(node)):
                 found.append(f"{file}:{node.lineno}")
     assert found == []
+
+
+def test_the_header_names_the_organization_and_lists_the_users_own_with_their_roles(
+    developer: Developer, rival: Developer
+) -> None:
+    user, client = member_of(developer, rival)
+    Developer.objects.filter(user=user, organization=rival.organization_id).update(role=Role.OWNER)
+    page = client.get(f"/developer/{rival.organization_id}/agents").content.decode()
+    box = page.partition('id="organizations"')[2].partition("</div>")[0]
+    found = re.findall(r'href="/developer/(\w+)/"( aria-current="true")?.*?<span class="small">(\w+)</span>', box)
+    assert found == [
+        (developer.organization_id, "", "Auditor"),
+        (rival.organization_id, ' aria-current="true"', "Owner"),
+    ]
+    assert 'href="/developer/new"' in page
+    refused = client.get(f"/developer/{developer.organization_id}/agents/new").content.decode()
+    assert 'id="organizations"' in refused, "a click away from where the role permits more"
+
+
+def test_a_user_creates_an_organization_and_is_its_owner(as_developer: Browser, developer: Developer) -> None:
+    assert as_developer.get("/developer/new").status_code == 200
+    assert as_developer.post("/developer/new", {"name": "✓ Acme"}).status_code == 422
+    answer = as_developer.post("/developer/new", {"name": "Acme Labs"})
+    new = developer.user.developers.get(organization__name="Acme Labs")
+    assert new.role == Role.OWNER
+    assert (answer.status_code, answer["Location"]) == (303, f"/developer/{new.organization_id}/")

@@ -209,7 +209,12 @@ GROUPS = [
     Group(
         "developer-first-run",
         make_empty,
-        ["/developer/{organization}/", "/developer/{organization}/agents"],
+        [
+            "/developer/{organization}/",
+            "/developer/{organization}/agents",
+            "/developer/new",
+            Page("/developer/org_0/", status=403),
+        ],
         [
             "/developer/{organization}/policies",
             "/developer/{organization}/logs",
