@@ -27,7 +27,7 @@ class Level(NamedTuple):
 
     scope: Criteria
     lifts: Mapping[Event, Sequence[Event]]
-    narrower: Mapping[str, Criteria] = MappingProxyType({})
+    narrower: Mapping[Event, Criteria] = MappingProxyType({})
 
 
 class Use(NamedTuple):
@@ -119,7 +119,7 @@ def prove_stop(level: Level, log: Snapshot | None = None) -> StopProof | None:
     if not stops:
         return None
     stop, lift = max(stops, key=lambda found: (found[1] is None, found[0].place))
-    uses = _uses(level.narrower.get(stop.event, level.scope))
+    uses = _uses(level.narrower.get(Event(stop.event), level.scope))
     event, reason = _read(stop.id)
     return StopProof(
         stopped_at=stop.timestamp,

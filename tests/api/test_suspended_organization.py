@@ -32,7 +32,7 @@ from tests.api.conftest import (
     verify,
 )
 from tests.log import log_entries, log_entry
-from web.urls import urlpatterns as pages
+from web.portal.urls import urlpatterns as pages
 
 REASON = "Fraud reports."
 MAIL = "https://mail.example/api"
@@ -107,9 +107,8 @@ def own_endpoints() -> list[str]:
 
 
 def own_pages() -> list[str]:
-    """Return every path of the portal."""
-    paths = [re.sub("<[^>]+>", "*", str(pattern.pattern)) for pattern in pages]
-    return [path for path in paths if path.startswith("developer/")]
+    """Return every path of the portal, without the organization."""
+    return [re.sub("<[^>]+>", "*", str(pattern.pattern)) for pattern in pages]
 
 
 @pytest.fixture
@@ -180,11 +179,11 @@ def test_every_page_of_the_portal_shows_the_suspension_and_changes_nothing(
 ) -> None:
     browser = Client()
     browser.force_login(User.objects.get(email="acme@example.com"))
-    suspend()
+    organization = suspend()
     before = contents()
     for page in own_pages():
         own_id = agent["id"] if "agents" in page else policy["id"]
-        path = "/" + page.replace("history/*", "history/1").replace("*", own_id)
+        path = f"/developer/{organization.pk}/" + page.replace("history/*", "history/1").replace("*", own_id)
         for answer in (browser.get(path), browser.post(path, {"overlap_seconds": "0"})):
             if answer.status_code != 405:
                 _shows_the_suspension(answer, path)
