@@ -361,3 +361,14 @@ def mailed() -> list[tuple[str, str]]:
     found = sorted(Notice.objects.values_list("user__email", "name"))
     Notice.objects.all().delete()
     return found
+
+
+@pytest.mark.django_db(transaction=True)
+def test_admins_at_once_make_no_more_keys_of_the_organization_than_the_limit(developer: Developer) -> None:
+    admin = join(developer, Role.ADMIN, "a@example.com")
+    for number in range(MAX_API_KEYS - 1):
+        create_api_key(**acting(developer), name=f"place {number}", owned_by_organization=True)
+    given = [{**acting(who), "name": who.id, "owned_by_organization": True} for who in (developer, admin) * 2]
+    outcomes = race([partial(create_api_key, **each) for each in given])
+    assert sorted(type(each).__name__ for each in outcomes) == ["AddedSecret", "Invalid", "Invalid", "Invalid"]
+    assert ApiKey.objects.filter(developer=None).count() == MAX_API_KEYS
