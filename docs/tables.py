@@ -72,7 +72,7 @@ def roles() -> Iterator[str]:
     from developers.role_words import ALLOWED
 
     yield "| role | may |\n|---|---|\n"
-    yield from (_row(role.value, ". ".join(map(str, words)) + ".") for role, words in ALLOWED.items())
+    yield from (_row(role, ". ".join(map(str, words)) + ".") for role, words in ALLOWED.items())
     yield "\n"
 
 

@@ -91,7 +91,7 @@ def test_whoami_with_an_api_key(api, cli):
     document = cli.json("whoami")
     assert (document["role"], document["developer"]) == ("developer", {"id": None})
     api.answers["GET /organization"] = problem(403, "key_limited", detail="This key reaches only agt_1.")
-    assert "This key reaches only agt_1." in cli("whoami") and "none in use" in cli.out
+    assert "This key reaches only agt_1." in cli("whoami") and "unknown" in cli.out
 
 
 def test_a_missing_credential_names_the_login_command(api, cli, monkeypatch):

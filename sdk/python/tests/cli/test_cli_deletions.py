@@ -12,7 +12,7 @@ DELETIONS = {
     "member": (("members", "remove", "grace@example.com"), "grace@example.com (dev_2)", "DELETE"),
     "own membership": (("members", "leave"), "Acme (org_1)", "DELETE"),
     "invitation": (("invitations", "revoke", "inv_1"), "grace@example.com (inv_1)", "DELETE"),
-    "stop": (("organizations", "stop", "--reason", "x"), "Acme (org_1)? It ends: 2 agents", "POST"),
+    "stop": (("organizations", "stop", "--reason", "x"), "Acme (org_1)? It affects: 2 agents", "POST"),
     "all API keys": (("keys", "rotate"), "all your API keys", "POST"),
 }
 each_deletion = pytest.mark.parametrize(("words", "named", "method"), DELETIONS.values(), ids=DELETIONS)

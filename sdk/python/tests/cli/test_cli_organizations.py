@@ -103,6 +103,11 @@ def test_a_call_for_no_chosen_organization_says_how_to_choose(signed_in, cli):
     assert "agentgate organizations use" in cli.error("agents", "list")["hint"]
 
 
+def test_a_key_for_another_organization_says_what_to_leave_out(api, cli):
+    api.answers["GET /agents"] = problem(403, "not_member", detail="X-Organization names another.")
+    assert "Leave out --organization" in cli.error("agents", "list", "--organization", "org_2")["hint"]
+
+
 def test_a_deletion_shows_when_it_ends(api, cli):
     api.answers["GET /organization"] = {**ORGANIZATION, "deletesAt": "2099-01-01T00:00:00Z"}
     assert "2099-01-01 00:00 UTC" in cli("organizations", "delete", "Acme", "--yes")

@@ -107,10 +107,11 @@ def _user(sign_in: SignIn) -> dict[str, Any]:
 
 def _print_identity(facts: dict[str, Any]) -> None:
     organization, expires_at = facts["organization"], facts.get("expiresAt")
+    nothing = "unknown" if connection.api_key() else "none in use"
     print_facts(
         server=facts["url"],
-        organization=with_id(organization) if organization else "none in use",
-        role=facts["role"] or "none",
+        organization=with_id(organization) if organization else nothing,
+        role=facts["role"] or nothing,
         developer=[value for value in facts["developer"].values() if value] or "none",
         credential=facts["credential"],
         **({"until": minute(expires_at)} if expires_at else {}),

@@ -121,7 +121,11 @@ def _policy_sentence(denial: Denial, rule: Rule | None) -> str:
     if denial.entry.policy_id is None:
         return f"A policy of the service's organization denied it by a rule of type {rule_type}."
     name = metadata.get("policyName", "")
-    now = f"The rule: {describe_rule(rule)}." if rule else "The policy has been changed or deleted since."
+    now = (
+        f"The rule: {describe_rule(rule)}."
+        if rule
+        else "The policy has been changed or deleted since, or this key cannot read it."
+    )
     denied = f"The policy “{name}” ({denial.entry.policy_id}) denied it by its {rule_type} rule."
     return " ".join(part for part in (denied, metadata.get("detail", ""), now) if part)
 

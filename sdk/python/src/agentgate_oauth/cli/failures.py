@@ -129,6 +129,8 @@ def _hint(error: ApiError) -> str:
         return f"Check {', '.join(_credentials_in_use())}, or sign in with: agentgate login"
     if error.code == "reauthentication_required":
         return "Sign in again with: agentgate login, or set AGENTGATE_API_KEY."
+    if error.code == "not_member" and os.environ.get("AGENTGATE_API_KEY"):
+        return "Leave out --organization, and unset AGENTGATE_ORGANIZATION."
     if error.code in ("organization_required", "not_member"):
         return "Choose one with: agentgate organizations use, --organization or AGENTGATE_ORGANIZATION."
     if error.retry_after is not None:

@@ -122,7 +122,7 @@ def restore() -> None:
 
 
 def _impact(api: AgentGateAdmin) -> str:
-    """Return a sentence about what a stop ends."""
+    """Return a sentence about what a stop affects."""
     impact = api.get_organization_stop().impact
     counts = {
         "agents": impact.agents,
@@ -130,7 +130,9 @@ def _impact(api: AgentGateAdmin) -> str:
         "users": impact.users,
         "requests allowed in the last 24 hours": impact.allowed_last_day,
     }
-    return "It ends: " + ", ".join(f"{count} {of}" for of, count in counts.items() if count is not None) + "."
+    return (
+        "It affects: " + ", ".join(f"{count} {of}" for of, count in counts.items() if count is not None) + "."
+    )
 
 
 def _print_organization(found: Organization) -> None:
