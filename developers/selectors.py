@@ -34,17 +34,6 @@ def membership_in(user: User, organization_id: str) -> Developer | None:
     return memberships_of(user).filter(organization_id=organization_id).first()
 
 
-def sole_membership(user: User) -> Developer | None:
-    """Return the user's only membership. None if there is none, or if there are several."""
-    found = list(memberships_of(user)[:2])
-    return found[0] if len(found) == 1 else None
-
-
-def developer_for_user(user: User) -> Developer | None:
-    """Return the user's oldest membership. None if there is none."""
-    return memberships_of(user).first()
-
-
 def sole_organizations(user: User) -> QuerySet[Organization]:
     """Return the organizations whose only member is `user`."""
     live_members = Developer.objects.filter(ended_at=None)

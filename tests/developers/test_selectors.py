@@ -9,7 +9,7 @@ from developers.api_keys import rotate_api_key
 from developers.models import Developer
 from developers.selectors import (
     api_keys_for_developer,
-    developer_for_user,
+    memberships_of,
     sole_organizations,
 )
 from developers.services import add_organization, become_developer
@@ -35,9 +35,12 @@ def test_the_key_of_a_deactivated_user_identifies_no_developer() -> None:
     assert developer_for_api_key(made.api_key) is None
 
 
-def test_a_user_who_is_not_a_developer_has_no_developer_account(developer: Developer) -> None:
-    assert developer_for_user(developer.user) == developer
-    assert developer_for_user(make_user("ada@example.com")) is None
+def test_memberships_are_listed_oldest_first_until_they_end(developer: Developer) -> None:
+    other = add_organization(developer.user, "Other")
+    assert list(memberships_of(developer.user)) == [developer, other]
+    Developer.objects.filter(pk=developer.pk).update(ended_at=clock.now())
+    assert list(memberships_of(developer.user)) == [other]
+    assert not memberships_of(make_user("ada@example.com"))
 
 
 def test_an_organization_with_two_developers_belongs_to_neither_alone(developer: Developer) -> None:
