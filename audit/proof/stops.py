@@ -27,7 +27,7 @@ class Level(NamedTuple):
 
     scope: Criteria
     lifts: Mapping[Event, Sequence[Event]]
-    narrower: Mapping[Event, Criteria] = MappingProxyType({})
+    narrower: Mapping[str, Criteria] = MappingProxyType({})
 
 
 class Use(NamedTuple):
@@ -95,7 +95,7 @@ def organization_level(organization_id: str, agent_ids: Collection[str]) -> Leve
         Event.ORGANIZATION_STOPPED: (Event.ORGANIZATION_RESUMED,),
         Event.ORGANIZATION_DELETION_STARTED: (Event.ORGANIZATION_RESTORED,),
     }
-    own = {Event.ORGANIZATION_STOPPED: agents_of(organization_id, agent_ids)}
+    own: dict[str, Criteria] = {Event.ORGANIZATION_STOPPED: agents_of(organization_id, agent_ids)}
     return Level(Criteria(organization_id=organization_id), lifts, own)
 
 
@@ -119,7 +119,7 @@ def prove_stop(level: Level, log: Snapshot | None = None) -> StopProof | None:
     if not stops:
         return None
     stop, lift = max(stops, key=lambda found: (found[1] is None, found[0].place))
-    uses = _uses(level.narrower.get(Event(stop.event), level.scope))
+    uses = _uses(level.narrower.get(stop.event, level.scope))
     event, reason = _read(stop.id)
     return StopProof(
         stopped_at=stop.timestamp,

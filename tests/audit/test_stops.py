@@ -106,7 +106,7 @@ def expected(written: Sequence[Prepared], level: Level) -> tuple[Any, ...] | Non
     if not stops:
         return None
     in_force, stop, end = max(stops)
-    denied = level.narrower.get(Event(entries[stop][1].event), level.scope)
+    denied = level.narrower.get(entries[stop][1].event, level.scope)
     allowed = [each for each in mine if (each[2].event, each[2].outcome) == ("token.verify", "allowed")]
     uses = [place for place, _, each in allowed if denied.matches(each)]
     before = [place for place in uses if place < stop]
