@@ -109,18 +109,19 @@ def test_one_of_another_address_looks_like_one_that_does_not_exist(
 
 
 def test_a_visitor_signs_up_with_the_invited_address_and_comes_back(
-    invitation: Invitation, settings: Any, mails: list[Any]
+    developer: Developer, settings: Any, mails: list[Any]
 ) -> None:
     settings.REQUIRE_VERIFIED_EMAIL = True
+    invitation = make_invitation(developer, "new@example.com")
     browser, path = Client(), url_of(invitation)
     asked = browser.get(path)
     assert asked["Location"] == f"/accounts/login/?next={path}"
     assert f"/accounts/signup/?next={path.replace('/', '%2F')}" in markup_of(browser.get(asked["Location"]))
-    browser.post("/accounts/signup/", {"email": BOB, "password1": PASSWORD, "next": path})
+    browser.post("/accounts/signup/", {"email": "new@example.com", "password1": PASSWORD, "next": path})
     answer = browser.post("/accounts/signup/confirm/", {"code": code_in(mails[-1])})
     assert answer["Location"] == path
     assert decide(browser, invitation, "accept").status_code == 303
-    assert Developer.objects.get(user__email=BOB).organization_id == invitation.organization_id
+    assert Developer.objects.get(user__email="new@example.com").organization_id == invitation.organization_id
 
 
 def test_the_account_page_lists_invitations_and_organizations(
