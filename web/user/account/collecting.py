@@ -18,8 +18,10 @@ from approvals.models import Approval
 from approvals.selectors import approvals_for_user
 from consent.models import Consent
 from consent.selectors import agreed_scopes, consents_for_user
+from core import clock
 from core.clock import rfc3339
-from developers.models import ApiKey, Developer
+from developers.invitations import invitations_to
+from developers.models import ApiKey, Developer, Invitation
 from developers.selectors import all_memberships_of, api_keys_for_developer
 
 FORMAT = "agentgate-data/2"
@@ -42,6 +44,7 @@ def collect(user: User, now: datetime) -> dict[str, Any]:
         "notifications": {name: getattr(user, field) for field, name in MAILS.items()},
         "secondFactors": _second_factors(user),
         "memberships": _rows(all_memberships_of(user), _membership),
+        "invitations": _rows(invitations_to(user), _invitation),
         "sessions": [_session(one) for one in live_sessions(user, current_key=None)],
         "signedInFrom": {
             "networks": [_time(one) for one in user.known_addresses.values_list("last_seen_at", flat=True)],
@@ -104,6 +107,18 @@ def _membership(developer: Developer) -> dict[str, Any]:
         "endedAt": _time(developer.ended_at),
         "organization": {"id": organization.id, "name": organization.name, "isVerified": organization.is_verified},
         "apiKeys": [_api_key(one) for one in api_keys_for_developer(developer)],
+    }
+
+
+def _invitation(invitation: Invitation) -> dict[str, Any]:
+    return {
+        "id": invitation.id,
+        "email": invitation.email,
+        "role": invitation.role,
+        "status": invitation.status_at(clock.now()),
+        "organization": {"id": invitation.organization_id, "name": invitation.organization.name},
+        "createdAt": rfc3339(invitation.created_at),
+        "expiresAt": rfc3339(invitation.expires_at),
     }
 
 

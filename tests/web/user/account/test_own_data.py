@@ -21,7 +21,7 @@ from tests.approvals import make_approval
 from tests.log import log_entries
 from tests.passkeys import add_passkey, enter_password
 from tests.totp import code_now
-from tests.world import as_user
+from tests.world import as_user, make_invitation, make_verified
 
 EXPORT = "/account/data/export"
 
@@ -104,6 +104,14 @@ def test_it_has_all_memberships_with_their_keys(developer: Developer) -> None:
 
 def test_a_user_without_a_developer_account_has_none(as_ada: Client) -> None:
     assert download(as_ada)["memberships"]["items"] == []
+
+
+def test_it_has_the_invitations_to_verified_addresses(developer: Developer) -> None:
+    invited = [make_invitation(developer, email) for email in ("cyd@example.com", "other@example.com")]
+    make_verified("cyd@example.com")
+    (found,) = download(enter_password("cyd@example.com"))["invitations"]["items"]
+    assert (found["id"], found["email"], found["status"]) == (invited[0].id, "cyd@example.com", "pending")
+    assert found["organization"]["name"] == "Acme Robotics"
 
 
 def test_it_is_a_file_that_no_cache_keeps(as_ada: Client) -> None:
