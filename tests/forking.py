@@ -40,6 +40,19 @@ PACKAGES = (
 REQUEST_BYTES = 200_000
 
 
+def import_packages() -> None:
+    for package in PACKAGES:
+        import_module(package)
+    getproctitle()  # it finds its memory while the variables are where the process began with them
+    keep_memory()
+
+
+def keep_memory() -> None:
+    """Let the garbage collector of forked processes leave alone what there is."""
+    gc.collect()
+    gc.freeze()
+
+
 def take_requests(requests: socket.socket) -> list[str]:
     """Fork for each request until the tests end. Return, in each forked process, the arguments of its program."""
     children: dict[int, tuple[int, socket.socket]] = {}
@@ -109,9 +122,5 @@ def run(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    for package in PACKAGES:
-        import_module(package)
-    getproctitle()  # it finds its memory while the variables are where the process began with them
-    gc.collect()
-    gc.freeze()
+    import_packages()
     run(take_requests(socket.socket(fileno=int(sys.argv[1]))))

@@ -16,6 +16,8 @@ from tests.forking import ROOT
 from tests.servers import die_with_parent
 
 RUN_SECONDS = 120
+# With other values or https, the modules read other settings, so that preloading them would be in vain.
+READ_BY_IMPORTS = ("AUDIT_ARCHIVE_DIR", "DEBUG", "STATIC_ROOT")
 
 
 class Program:
@@ -60,7 +62,8 @@ def start(arguments: Sequence[str], environment: Mapping[str, str], output: IO[b
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         request = json.dumps([list(arguments), dict(environment)]).encode()
-        socket.send_fds(_forking_process(), [request], [theirs.fileno(), output.fileno(), errors.fileno()])
+        process = _forking_process("tests.forking_servers" if _is_usual(arguments, environment) else "tests.forking")
+        socket.send_fds(process, [request], [theirs.fileno(), output.fileno(), errors.fileno()])
     return Program(ours)
 
 
@@ -76,13 +79,21 @@ def _text(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
+def _is_usual(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Return whether this is a server or a management command whose modules read the same settings as most others."""
+    if arguments[0] != "manage.py" and list(arguments) != ["-m", "server.main"]:
+        return False
+    is_https = environment.get("API_URL", "").startswith("https:")
+    return not is_https and all(environment.get(name) == os.environ.get(name) for name in READ_BY_IMPORTS)
+
+
 @cache
-def _forking_process() -> socket.socket:
+def _forking_process(module: str) -> socket.socket:
     """Start the process that forks, and return the socket on which it takes requests."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         subprocess.Popen(
-            [production.python(), "-m", "tests.forking", str(theirs.fileno())],
+            [production.python(), "-m", module, str(theirs.fileno())],
             cwd=ROOT,
             pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL,

@@ -6,15 +6,18 @@ from pydantic.config import JsonDict
 
 from api.v1.schemas.base import Omittable, Out
 
-EXAMPLE: JsonDict = {
-    "type": f"{settings.API_URL}/api/docs/errors#validation_failed",
-    "title": "The request is not valid",
-    "status": 400,
-    "detail": "A field is not valid.",
-    "code": "validation_failed",
-    "requestId": "req_019a1b2c3d4e7f8091a2b3c4d5e6f708",
-    "errors": [{"field": "name", "message": "This field is required."}],
-}
+
+def add_example(schema: JsonDict) -> None:
+    example: JsonDict = {
+        "type": f"{settings.API_URL}/api/docs/errors#validation_failed",
+        "title": "The request is not valid",
+        "status": 400,
+        "detail": "A field is not valid.",
+        "code": "validation_failed",
+        "requestId": "req_019a1b2c3d4e7f8091a2b3c4d5e6f708",
+        "errors": [{"field": "name", "message": "This field is required."}],
+    }
+    schema["examples"] = [example]
 
 
 class ProblemFieldOut(Out):
@@ -27,7 +30,7 @@ class ProblemFieldOut(Out):
 class ProblemOut(Out):
     """An error (RFC 9457). `code` is stable; the texts are for humans and can change."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    model_config = ConfigDict(json_schema_extra=add_example)
 
     type: str
     title: str
