@@ -59,10 +59,16 @@ SMALL_TARGETS = """() => [...document.querySelectorAll("a, button, input, select
     const box = e.getBoundingClientRect(), line = getComputedStyle(e).display === "inline";
     return box.width && !line && !e.matches(".skip, [tabindex='-1']") && Math.min(box.width, box.height) < 24;
 }).map(e => e.outerHTML.slice(0, 120))"""
-TOO_WIDE = """width => [...document.querySelectorAll("body *")].filter(e => {
-    const box = e.getBoundingClientRect();
-    return box.width && (box.right > width + 1 || box.left < -1);
-}).map(e => e.outerHTML.slice(0, 60)).slice(0, 3)"""
+# A page that scrolls sideways in this width, and the first elements that are too wide.
+SIDEWAYS = """width => {
+    const scroll = document.documentElement.scrollWidth;
+    if (scroll <= width) return [];
+    const wide = [...document.querySelectorAll("body *")].filter(e => {
+        const box = e.getBoundingClientRect();
+        return box.width && (box.right > width + 1 || box.left < -1);
+    });
+    return [`${scroll} px wide in ${width}: ${wide.slice(0, 3).map(e => e.outerHTML.slice(0, 60)).join(", ")}`];
+}"""
 # A column of single letters, such as the caption of a table whose rows are cards. In a list of requests, a long status
 # leaves room for what the agent asks.
 SQUEEZED = """() => [...document.querySelectorAll("main *:not(thead, thead *)")].filter(e => {
@@ -85,6 +91,14 @@ BROKEN_WORDS = """() => [...new Set([...document.querySelectorAll("main .table :
 # On phones, the portal's pages begin below one row of sections. A message is above the heading.
 LATE_STARTS = """() => [...document.querySelectorAll("nav.subnav ~ main:not(:has(> [role=status])) h1")]
     .filter(e => innerWidth < 400 && e.getBoundingClientRect().top + scrollY >= 120).map(e => e.outerHTML)"""
+# All checks of one view in one call, because each call takes as long as some of them.
+IN_VIEW = f"""async ([width, options]) => [
+    ...({SIDEWAYS})(width),
+    ...({SMALL_TARGETS})().map(html => `target below 24 px: ${{html}}`),
+    ...({SQUEEZED})().map(html => `squeezed into a column: ${{html}}`),
+    ...({LATE_STARTS})().map(html => `begins below 120 px: ${{html}}`),
+    ...await ({VIOLATIONS})(options),
+]"""
 # What Tab reaches: in the order of the page, and visible as the focus. A label may show it for its field.
 KEYBOARD = """() => {
     const drawn = e => [e, e.closest("label"), ...document.querySelectorAll(`label[for="${e.id}"]`)].some(one => one
@@ -148,12 +162,25 @@ def problems_in_full(tab: Any, page: Page, name: str) -> Iterator[str]:
 
 
 def set_view(tab: Any, view: View) -> None:
-    width, direction, scheme = view
-    tab.page.set_viewport_size({"width": width, "height": 800})
-    tab.page.emulate_media(color_scheme=scheme)
-    tab.page.evaluate("direction => { document.dir = direction }", direction)
-    if not tab.page.evaluate("'axe' in window"):
+    _, direction, _ = view
+    look_like(tab, view)
+    if not tab.page.evaluate("direction => { document.dir = direction; return 'axe' in window }", direction):
         tab.page.evaluate(AXE_SCRIPT)
+
+
+def look_like(tab: Any, view: View) -> None:
+    """Set the width and the color scheme of the view. A page that is opened then is laid out only once."""
+    width, _, scheme = view
+    set_width(tab, width)
+    if tab.scheme != scheme:
+        tab.page.emulate_media(color_scheme=scheme)
+        tab.scheme = scheme
+
+
+def set_width(tab: Any, width: int) -> None:
+    size = {"width": width, "height": 800}
+    if tab.page.viewport_size != size:
+        tab.page.set_viewport_size(size)
 
 
 def leave_out_known_looks(tab: Any) -> None:
@@ -162,22 +189,8 @@ def leave_out_known_looks(tab: Any) -> None:
 
 def problems_in(tab: Any, view: View, axe_options: Mapping[str, object]) -> Iterator[str]:
     width, direction, scheme = view
-    found = (
-        *sideways(tab, width),
-        *small_targets(tab),
-        *squeezed(tab),
-        *late_starts(tab),
-        *violations(tab, axe_options),
-    )
+    found = tab.page.evaluate(IN_VIEW, [width, axe_options])
     yield from (f"{width} px {direction} {scheme}: {problem}" for problem in found)
-
-
-def small_targets(tab: Any) -> Iterator[str]:
-    yield from (f"target below 24 px: {html}" for html in tab.page.evaluate(SMALL_TARGETS))
-
-
-def squeezed(tab: Any) -> Iterator[str]:
-    yield from (f"squeezed into a column: {html}" for html in tab.page.evaluate(SQUEEZED))
 
 
 def broken_words(tab: Any) -> Iterator[str]:
@@ -187,25 +200,14 @@ def broken_words(tab: Any) -> Iterator[str]:
         yield from (f"broken in {TABLET} px: {word}" for word in tab.page.evaluate(BROKEN_WORDS))
 
 
-def late_starts(tab: Any) -> Iterator[str]:
-    yield from (f"begins below 120 px: {html}" for html in tab.page.evaluate(LATE_STARTS))
-
-
 def without_keyboard(tab: Any) -> Iterator[str]:
     yield from (f"no visible focus, or out of order: {html}" for html in tab.page.evaluate(KEYBOARD))
 
 
-def sideways(tab: Any, width: int) -> Iterator[str]:
+def sideways(tab: Any, width: int) -> list[str]:
     """Check that the page does not scroll sideways in this width, and name the first elements that are too wide."""
-    tab.page.set_viewport_size({"width": width, "height": 800})
-    scroll = tab.page.evaluate("document.documentElement.scrollWidth")
-    if scroll > width:
-        yield f"{scroll} px wide in {width}: {', '.join(tab.page.evaluate(TOO_WIDE, width))}"
-
-
-def violations(tab: Any, options: Mapping[str, object]) -> list[str]:
-    """Return the accessibility rules that the page breaks, each with an element."""
-    return list(tab.page.evaluate(VIOLATIONS, options))
+    set_width(tab, width)
+    return list(tab.page.evaluate(SIDEWAYS, width))
 
 
 def wide_at_twice_the_size(tab: Any) -> Iterator[str]:

@@ -78,6 +78,7 @@ class Tab:
         self.page, self.base_url = page, base_url
         self.words: Callable[[str], str] = str  # how the site says a text
         self.complaints: list[str] = []
+        self.scheme = ""  # the color scheme that the checks have set
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
 

@@ -12,7 +12,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 
 from tests.constants import PASSWORD
 from tests.mails import code_in
-from tests.web.browser.checks import DESKTOP, PHONE, View, problems_in_full, problems_of, show
+from tests.web.browser.checks import DESKTOP, PHONE, View, look_like, problems_in_full, problems_of, show
 from tests.web.browser.conftest import TABS, Tab
 from tests.web.browser.pages import GROUPS
 from tests.web.browser.pages.group import Page, as_page
@@ -24,6 +24,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 def check(tab, page: Page | str, view: View = DESKTOP, ids=None) -> list[str]:
     """Open the page and return a sentence for each of its problems."""
     page = as_page(page)
+    look_like(tab, view)
     show(tab, page, ids or {})
     return [f"{page}: {problem}" for problem in problems_of(tab, page, view)]
 
