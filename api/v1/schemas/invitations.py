@@ -1,6 +1,7 @@
 """Request and response models for invitations, and for the organizations of a user."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic import Field
 
@@ -86,7 +87,7 @@ def show_memberships(members: Sequence[Developer]) -> list[MembershipOut]:
     return [show_membership(member) for member in members]
 
 
-def _fields(invitation: Invitation) -> dict[str, object]:
+def _fields(invitation: Invitation) -> dict[str, Any]:
     return {
         "id": invitation.id,
         "email": invitation.email,
