@@ -6,12 +6,14 @@ it takes effect and is proved like a suspension.
 
 from agents.models import Agent, AgentLogo
 from agents.selectors import live_secrets
-from agents.services import lock_own_agent, record_agent
+from agents.services import lock_agent, record_agent
 from agents.signals import agent_deleted
 from audit.events import Event
 from core import clock
 from core.actor import Actor
 from core.locks import revocation
+from developers.acting import hold_developer
+from developers.services import hold_organizations
 
 REASON = "agent_deleted"
 
@@ -23,7 +25,9 @@ def delete_agent(*, actor: Actor, agent: Agent) -> None:
     its name stay, because the log and the users' histories show them. Raises `NotFound` if it is deleted already.
     """
     with revocation():
-        agent, now = lock_own_agent(actor, agent), clock.now()
+        hold_developer(actor)
+        hold_organizations([agent.organization_id])  # the sweep, which is no developer, has not locked it
+        agent, now = lock_agent(agent.pk), clock.now()
         if agent.status == Agent.Status.ACTIVE:
             # The proof that nothing was allowed after the deletion looks for a suspension in the log.
             record_agent(Event.AGENT_SUSPENDED, actor=actor, agent=agent, metadata={"reason": REASON})
