@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from accounts.erasure import erase_user
 from core import clock
 from core.errors import DomainError
 from developers.acting import as_developer
@@ -105,3 +106,14 @@ def test_a_user_is_never_a_member_of_more_than_the_most(
     accept = partial(accept_invitation, actor=as_user(bob), user=bob, invitation_id=invitation.id)
     create = partial(create_organization, actor=as_user(bob), user=bob, name="Mine")
     assert kinds(race([accept, create, create])) == {"done": 1, "TooManyMemberships": 2}
+
+
+@rounds(10)
+def test_an_erasure_leaves_neither_a_member_nor_an_invitation(developer: Developer, number: int) -> None:
+    invitation, bob = make_invitation(developer, BOB), make_verified(BOB)
+    actor = as_developer(ANONYMOUS, developer)
+    revoke = partial(revoke_invitation, actor=actor, organization=developer.organization, invitation_id=invitation.id)
+    accept = partial(accept_invitation, actor=as_user(bob), user=bob, invitation_id=invitation.id)
+    assert race([partial(erase_user, actor=as_user(bob), user=bob), revoke, accept, expire_invitations])[0] is True
+    assert not Developer.objects.filter(user=bob, ended_at=None).exists()
+    assert not Invitation.objects.exists()
