@@ -11,9 +11,8 @@ def _of(*prefixes: str) -> frozenset[Event]:
 ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
 ACTIONS = _of("token.", "reservation.", "entry.") - ROUTINE
 DECISIONS = _of("consent.", "approval.", "agent.paused", "agent.resumed", "agent.reported", "agents.")
-ACCOUNT = (
-    _of("user.", "developer.", "api_key.", "audit.", "member.role_changed", "member.removed", "member.left") | ROUTINE
-)
+MEMBERSHIPS = _of("member.", "invitation.accepted", "invitation.declined", "organization.created")
+ACCOUNT = _of("user.", "developer.", "api_key.", "audit.") | MEMBERSHIPS - {Event.MEMBER_REFUSED} | ROUTINE
 # The user's own grants and revocations.
 GRANTS = frozenset(
     {
