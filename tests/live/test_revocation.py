@@ -4,7 +4,7 @@ import base64
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.live.gate import Agent, Developer, Gate, Json, Person, expect
+from tests.live.operator import Operator
 from tests.live.server import LiveServer
 from tests.waiting import wait_until
 
@@ -27,7 +28,7 @@ class Scene:
     """A live grant, with the objects needed to end it."""
 
     gate: Gate
-    server: LiveServer
+    operator: Operator
     developer: Developer
     agent: Agent
     person: Person
@@ -88,9 +89,7 @@ def add_policy(scene: Scene) -> None:
 def administer(scene: Scene, model: str, service: str, row: str) -> None:
     """Call an administrator's service `package.function(actor, row, reason)` in another process."""
     (app, name), (package, function) = model.split("."), service.split(".")
-    scene.server.manage(
-        "shell",
-        "-c",
+    scene.operator.run(
         f"from {app}.models import {name}; from {package}.services import {function};"
         "from core.actor import SYSTEM;"
         f"{function}(actor=SYSTEM, {name.lower()}={name}.objects.get(pk='{row}'), reason='test')",
@@ -124,16 +123,16 @@ def pause_all_agents(scene: Scene) -> None:
 
 def stop_everything(scene: Scene) -> None:
     """Stop everything in another process. The other tests of the server need `lift_emergency_stop` afterwards."""
-    _manage_emergency(scene.server, "stop_everything")
+    _manage_emergency(scene, "stop_everything")
 
 
-def lift_emergency_stop(server: LiveServer) -> None:
-    _manage_emergency(server, "lift_emergency_stop")
+def lift_emergency_stop(scene: Scene) -> None:
+    _manage_emergency(scene, "lift_emergency_stop")
 
 
-def _manage_emergency(server: LiveServer, service: str) -> None:
+def _manage_emergency(scene: Scene, service: str) -> None:
     imports = f"from agents.emergency import {service}; from core.actor import SYSTEM;"
-    server.manage("shell", "-c", f"{imports}{service}(actor=SYSTEM, reason='test')")
+    scene.operator.run(f"{imports}{service}(actor=SYSTEM, reason='test')")
 
 
 REVOCATIONS: dict[str, tuple[Callable[[Scene], None], str]] = {
@@ -159,11 +158,18 @@ on_postgresql = pytest.mark.parametrize("live_store", ["postgresql"], indirect=T
 on_sqlite = pytest.mark.parametrize("live_store", ["sqlite"], indirect=True)
 
 
+@pytest.fixture(scope="module")
+def operator(shared_server: LiveServer) -> Iterator[Operator]:
+    operator = Operator(shared_server)
+    yield operator
+    operator.stop()
+
+
 @pytest.fixture
-def scene(gate: Gate, shared_server: LiveServer) -> Scene:
+def scene(gate: Gate, operator: Operator) -> Scene:
     developer, person = gate.developer(), gate.person()
     agent = gate.agent(developer)
-    return Scene(gate, shared_server, developer, agent, person, gate.tokens(agent, person))
+    return Scene(gate, operator, developer, agent, person, gate.tokens(agent, person))
 
 
 @on_postgresql
@@ -186,7 +192,7 @@ def test_stopping_everything_applies_to_every_verify_that_starts_after_it(scene:
     try:
         assert_linearizable(scene, scene.tokens["accessToken"], stop_everything, "service_suspended")
     finally:
-        lift_emergency_stop(scene.server)
+        lift_emergency_stop(scene)
     assert scene.gate.verify(scene.tokens["accessToken"])["allowed"] is True
 
 
@@ -273,9 +279,7 @@ def ask_during[T](ask: Callable[[int], T], end: Callable[[], None]) -> tuple[lis
 
 def test_no_request_of_a_removed_member_that_starts_after_the_response_succeeds(scene: Scene) -> None:
     gate, owner, organization_id = scene.gate, scene.developer, scene.developer.organization_id
-    scene.server.manage(
-        "shell",
-        "-c",
+    scene.operator.run(
         "from developers.models import Developer;"
         f"Developer.objects.create(user_id='{scene.person.id}', organization_id='{organization_id}', role='admin')",
     )
