@@ -24,7 +24,7 @@ from core.actor import SYSTEM, Actor
 from core.errors import Conflict, NotFound, Throttled
 from core.sweeps import BATCH, delete_batch, lock_batch
 from core.wording import Filled
-from developers.acting import hold_developer, maker
+from developers.acting import hold_developer, maker, require_recent_session
 from developers.membership_errors import (
     AlreadyMember,
     InvitationEnded,
@@ -63,14 +63,16 @@ def right_to_invite(role: str) -> Right:
 def invite(*, actor: Actor, organization: Organization, email: str, role: Role) -> Invitation:
     """Invite the owner of an address for `LIFETIME`. An open invitation of the address is replaced by the new one.
 
-    Raises `RoleInsufficient` for a role above the actor's, `Conflict` beyond `MAX_OPEN` open ones, `Throttled` beyond
-    the limits per day, and the errors of `hold_developer`.
+    Raises `RoleInsufficient` for a role above the actor's, `ReauthenticationRequired` unless a session's sign-in is
+    recent, because who joins stays, `Conflict` beyond `MAX_OPEN` open ones, `Throttled` beyond the limits per day, and
+    the errors of `hold_developer`.
     """
     address = normalize_email(email)
     with transaction.atomic():
         hold_developer(actor)
         held = _hold(organization.pk)
         require(actor.role, right_to_invite(role))
+        require_recent_session(actor)
         now = clock.now()
         made = Invitation.objects.filter(organization=held)
         _throttle(made, MAX_MAILS_PER_DAY, now)

@@ -1,6 +1,6 @@
 """Invitations to join an organization: those that it makes, and those of a user."""
 
-from accounts.errors import EmailUnverified
+from accounts.errors import EmailUnverified, ReauthenticationRequired
 from api.endpoint import DeveloperEndpoint, UserEndpoint
 from api.operations import operation
 from api.v1.schemas.base import EmptyBody
@@ -69,7 +69,7 @@ class Invitations(DeveloperEndpoint):
         "per address. Only an owner can invite an owner.",
         answer=InvitationOut,
         status=201,
-        errors=(Conflict, Throttled),
+        errors=(Conflict, ReauthenticationRequired, Throttled),
         repeatable=True,
         request_example={"email": "grace@example.com", "role": "developer"},
         right=Right.ADMINISTER,

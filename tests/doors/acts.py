@@ -273,31 +273,84 @@ OF_DEVELOPERS = (
     Act(
         "change what the organization says about itself",
         "organization.updated",
-        (page("/developer/{organization}/settings", name="Acme Incorporated"),),
+        (
+            page("/developer/{organization}/settings", name="Acme Incorporated"),
+            developers("PATCH", "/organization", name="Acme Incorporated"),
+        ),
         steps_up=True,
     ),
     Act(
         "raise a member's role",
         "member.role_changed",
-        (developers("PATCH", "/organization/members/{member}", role="owner"),),
+        (
+            page("/developer/{organization}/settings/members/{member}/role", role="owner"),
+            developers("PATCH", "/organization/members/{member}", role="owner"),
+        ),
         steps_up=True,
     ),
     Act(
         "lower a member's role",
         "member.role_changed",
-        (developers("PATCH", "/organization/members/{member}", role="auditor"),),
+        (
+            page("/developer/{organization}/settings/members/{member}/role", role="auditor"),
+            developers("PATCH", "/organization/members/{member}", role="auditor"),
+        ),
     ),
     Act(
         "invite a member",
         "invitation.created",
-        (developers("POST", "/organization/invitations", email="new@example.com", role="auditor"),),
+        (
+            page("/developer/{organization}/settings/members", email="new@example.com", role="auditor"),
+            page("/developer/{organization}/settings/invitations/{invited}/resend"),
+            developers("POST", "/organization/invitations", email="new@example.com", role="auditor"),
+        ),
+        steps_up=True,
     ),
     Act(
         "revoke an invitation",
         "invitation.revoked",
-        (developers("DELETE", "/organization/invitations/{invited}"),),
+        (
+            page("/developer/{organization}/settings/invitations/{invited}/revoke"),
+            developers("DELETE", "/organization/invitations/{invited}"),
+        ),
     ),
-    Act("remove a member", "member.removed", (developers("DELETE", "/organization/members/{member}"),)),
+    Act(
+        "remove a member",
+        "member.removed",
+        (
+            page("/developer/{organization}/settings/members/{member}/remove"),
+            developers("DELETE", "/organization/members/{member}"),
+        ),
+    ),
+    Act(
+        "stop all agents of the organization",
+        "organization.stopped",
+        (
+            page("/developer/{organization}/settings/stop", reason="A key has leaked."),
+            developers("POST", "/organization/stop", reason="A key has leaked."),
+        ),
+    ),
+    Act(
+        "lift the organization's own stop",
+        "organization.resumed",
+        (page("/developer/{organization}/settings/resume"), developers("POST", "/organization/resume")),
+        before="stop_organization",
+    ),
+    Act(
+        "delete the organization",
+        "organization.deletion_started",
+        (
+            page("/developer/{organization}/settings/delete", name="Acme"),
+            developers("DELETE", "/organization"),
+        ),
+        steps_up=True,
+    ),
+    Act(
+        "restore the organization",
+        "organization.restored",
+        (page("/developer/{organization}/settings/restore"), developers("POST", "/organization/restore")),
+        before="delete_organization",
+    ),
     Act(
         "suspend an agent",
         "agent.suspended",
@@ -432,6 +485,7 @@ OTHERS = {
         "POST /developer/",  # becoming a developer: tests/web/portal/agents/test_developer_agents.py
         "POST /developer/*/resource-servers/*/scopes/new",
         "POST /developer/*/resource-servers/*/scopes/*/edit",
+        "POST /developer/*/settings/members/*/secrets",  # tests/agents/test_departures.py
         "POST /developer/*/settings/domain",
         "POST /developer/*/settings/domain/check",
         "POST /developer/*/settings/domain/remove",

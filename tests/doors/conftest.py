@@ -23,8 +23,9 @@ from consent.pausing import pause_agent, pause_all_agents
 from core import clock
 from core.actor import SYSTEM
 from core.rotation import add_secret
-from developers.models import Developer
+from developers.models import Developer, Organization
 from developers.roles import Role
+from developers.stopping import delete_organization, stop_organization
 from policies.services import create_policy
 from tests.approvals import make_approval
 from tests.doors.acts import Credential, Door
@@ -59,6 +60,14 @@ class Scene:
 
     def share(self) -> None:
         Developer.objects.filter(pk=self.ids["member"]).update(role=Role.OWNER)
+
+    def stop_organization(self) -> None:
+        organization = Organization.objects.get(pk=self.ids["organization"])
+        stop_organization(actor=SYSTEM._replace(role="owner"), organization=organization, reason="Test.")
+
+    def delete_organization(self) -> None:
+        organization = Organization.objects.get(pk=self.ids["organization"])
+        delete_organization(actor=SYSTEM._replace(role="owner"), organization=organization)
 
     def suspend(self) -> None:
         update_agent(actor=SYSTEM, agent=Agent.objects.get(pk=self.ids["agent"]), changes={"status": "suspended"})

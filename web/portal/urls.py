@@ -12,6 +12,8 @@ from web.portal.domain import views as domain
 from web.portal.keys import views as keys
 from web.portal.logs import exports as log_export
 from web.portal.logs import views as logs
+from web.portal.members import views as members
+from web.portal.organization import stop_views as organization_stops
 from web.portal.organization import views as organization
 from web.portal.overview import views as overview
 from web.portal.policies import editor as policy_editor
@@ -63,6 +65,17 @@ urlpatterns = [
     path("logs/evidence", activity_export.organization, name="logs-evidence"),
     path("logs/<id:entry_id>", logs.entry, name="log-entry"),
     path("settings", organization.organization, name="organization"),
+    path("settings/members", members.members, name="members"),
+    path("settings/members/<id:member_id>/role", members.role, name="member-role"),
+    path("settings/members/<id:member_id>/remove", members.remove, name="member-remove"),
+    path("settings/members/<id:member_id>/secrets", members.secrets, name="member-secrets"),
+    path("settings/invitations/<id:invitation_id>/resend", members.resend, name="invitation-resend"),
+    path("settings/invitations/<id:invitation_id>/revoke", members.revoke, name="invitation-revoke"),
+    path("settings/roles", members.rights, name="roles"),
+    path("settings/stop", organization_stops.stop, name="organization-stop"),
+    path("settings/resume", organization_stops.resume, name="organization-resume"),
+    path("settings/delete", organization_stops.delete, name="organization-delete"),
+    path("settings/restore", organization_stops.restore, name="organization-restore"),
     path("settings/domain", domain.domain, name="domain"),
     path("settings/domain/check", domain.check, name="domain-check"),
     path("settings/domain/remove", domain.remove, name="domain-remove"),

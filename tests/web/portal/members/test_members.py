@@ -1,0 +1,104 @@
+"""Settings > Members, and what a removal says and leaves."""
+
+import pytest
+
+from developers.models import Developer, Invitation
+from developers.roles import Role
+from tests.web.markup import markup_of
+from tests.world import make_agent, make_invitation, make_member, sign_in_recently
+from web.portal.members import views
+
+PATH = "/developer/settings/members"
+
+
+@pytest.fixture
+def member(developer: Developer) -> Developer:
+    return make_member(developer, "bob@example.com", Role.DEVELOPER)
+
+
+def test_members_and_invitations_are_listed_with_what_the_viewer_may_do(as_developer, developer, member):
+    make_invitation(developer, "grace@example.com")
+    page = markup_of(as_developer.get(PATH))
+    assert "2 members" in page
+    for text in ("dev@example.com", "(you)", "bob@example.com", "grace@example.com", "Send invitation"):
+        assert text in page
+    assert f'<select id="role-{member.id}"' in page
+    assert f'<select id="role-{developer.id}"' not in page
+
+
+def test_a_member_who_may_not_change_them_sees_the_same_without_buttons(as_developer, developer, member):
+    make_invitation(developer, "grace@example.com")
+    page = markup_of(sign_in_recently(member.user).get(PATH))
+    assert "grace@example.com" in page
+    for absent in ("<select", "Send again", "Send invitation", ">Remove"):
+        assert absent not in page
+
+
+def test_an_admin_is_offered_no_role_above_their_own(developer):
+    admin = make_member(developer, "eve@example.com", Role.ADMIN)
+    page = markup_of(sign_in_recently(admin.user).get(PATH))
+    assert f'<select id="role-{developer.id}"' not in page
+    assert '<option value="owner"' not in page
+    assert '<option value="admin"' in page
+
+
+def test_search_finds_names_and_addresses(as_developer, member, monkeypatch):
+    monkeypatch.setattr(views, "MANY", 1)
+    page = markup_of(as_developer.get(f"{PATH}?q=BOB"))
+    assert "bob@example.com" in page
+    assert "dev@example.com</bdi>" not in page.partition("<tbody")[2]
+    assert "No member matches" in markup_of(as_developer.get(f"{PATH}?q=nobody"))
+
+
+def test_an_invitation_that_cannot_be_made_says_why_and_keeps_what_was_typed(as_developer):
+    form = {"email": "grace@example.com", "role": "auditor"}
+    for _ in range(3):
+        assert as_developer.post(PATH, form).status_code == 303
+    answer = as_developer.post(PATH, form)
+    page = markup_of(answer)
+    assert answer.status_code == 422
+    assert "Too many attempts" in page
+    assert 'value="grace@example.com"' in page
+    assert Invitation.objects.filter(status="pending").count() == 1
+
+
+def test_the_last_owner_cannot_be_demoted_by_another_owner_who_is_deactivated(as_developer, developer, member):
+    other = make_member(developer, "owner2@example.com", Role.OWNER)
+    type(other.user).objects.filter(pk=other.user_id).update(is_active=False)
+    answer = as_developer.post(f"{PATH}/{developer.id}/role", {"role": "admin"}, follow=True)
+    assert "owner" in markup_of(answer)
+    developer.refresh_from_db()
+    assert developer.role == Role.OWNER
+
+
+def test_a_removal_says_what_ends_and_leads_to_the_secrets_that_were_seen(as_developer, member):
+    agent = make_agent(member, name="Seen")
+    page = markup_of(as_developer.get(f"{PATH}/{member.id}/remove"))
+    for text in ("Remove this member?", "bob@example.com", "Secrets that they have seen", "Seen"):
+        assert text in page
+
+    removed = as_developer.post(f"{PATH}/{member.id}/remove")
+    secrets = f"{PATH}/{member.id}/secrets"
+    assert (removed.status_code, removed["Location"]) == (303, as_developer.at(secrets))
+    assert "Rotate all" in markup_of(as_developer.get(secrets))
+    assert as_developer.post(secrets, {"overlap_seconds": "0"}).status_code == 303
+    shown = markup_of(as_developer.get(secrets))
+    assert shown.count("ags_") == 1
+    assert "ags_" not in markup_of(as_developer.get(secrets))
+    assert agent.secrets.filter(expires_at=None).count() == 1
+
+
+def test_a_removed_member_is_told_that_they_are_no_member(as_developer, developer, member):
+    theirs = sign_in_recently(member.user)
+    assert theirs.get(as_developer.at("/developer/agents")).status_code == 200
+    as_developer.post(f"{PATH}/{member.id}/remove")
+    answer = theirs.get(as_developer.at("/developer/agents"))
+    assert answer.status_code == 403
+    assert "not a member" in markup_of(answer)
+
+
+def test_each_role_is_explained_and_the_own_one_marked(as_developer):
+    page = markup_of(as_developer.get("/developer/settings/roles"))
+    assert page.count("Your role") == 1
+    for text in ("Owner", "Admin", "Developer", "Auditor", "Delete the organization"):
+        assert text in page

@@ -1,0 +1,35 @@
+"""Settings: stop all agents, delete the organization, and undo both."""
+
+from developers.models import Organization
+from tests.web.markup import markup_of
+
+PATH = "/developer/settings"
+
+
+def test_a_stop_is_previewed_needs_a_reason_and_is_proved_until_it_is_lifted(as_developer, agent, developer):
+    page = markup_of(as_developer.get(f"{PATH}/stop"))
+    assert "agents stop." in page
+    assert as_developer.post(f"{PATH}/stop", {"reason": " "}).status_code == 422
+    assert as_developer.post(f"{PATH}/stop", {"reason": "A key has leaked."}).status_code == 303
+    page = markup_of(as_developer.get(f"{PATH}/stop"))
+    for text in ("All agents are stopped", "A key has leaked.", "Allowed after", "<dd>0</dd>"):
+        assert text in page
+    assert "All agents of this organization are stopped." in markup_of(as_developer.get("/developer/agents"))
+    assert as_developer.post(f"{PATH}/resume").status_code == 303
+    assert not Organization.objects.get(pk=developer.organization_id).is_stopped
+    assert "The last stop" in markup_of(as_developer.get(f"{PATH}/stop"))
+
+
+def test_a_deletion_needs_the_name_and_can_be_undone(as_developer, agent, developer):
+    page = markup_of(as_developer.get(f"{PATH}/delete"))
+    assert "agents, with all their requests." in page
+    answer = as_developer.post(f"{PATH}/delete", {"name": "Acme"})
+    assert answer.status_code == 422
+    assert "This is not its name." in markup_of(answer)
+    assert as_developer.post(f"{PATH}/delete", {"name": "Acme Robotics"}).status_code == 303
+    page = markup_of(as_developer.get(PATH))
+    assert "This organization is being deleted" in page
+    assert "Everything is stopped." in page
+    as_developer.post(f"{PATH}/restore")
+    assert Organization.objects.get(pk=developer.organization_id).deletes_at is None
+    assert "being deleted" not in markup_of(as_developer.get(PATH))
