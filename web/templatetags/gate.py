@@ -9,7 +9,6 @@ from django.forms.boundfield import BoundField
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import get_text_list
 from django.utils.translation import get_language, gettext
 
 from agents.models import Agent
@@ -21,7 +20,7 @@ from core.text import plain_text
 from developers.access import access_of_member
 from developers.models import Developer
 from developers.role_words import NAMES
-from developers.roles import Right, roles_with
+from developers.roles import Right
 from resources.catalogue import Scope
 from resources.categories import category_name
 from resources.risks import RISK_LEVELS, RISK_WORDS
@@ -157,12 +156,6 @@ def url_in_portal(context: template.Context, name: str, *args: Any) -> str:
 def may(member: Developer | None, right: str) -> bool:
     """Return whether the member's role has this right. False on pages that are about no organization."""
     return member is not None and access_of_member(member).may(Right(right))
-
-
-@register.filter("roles_with")
-def names_of_roles(right: str) -> str:
-    """Return the names of the roles that have the right, joined by "or"."""
-    return get_text_list([str(NAMES[role]) for role in roles_with(Right(right))], gettext("or"))
 
 
 @register.simple_tag(takes_context=True)

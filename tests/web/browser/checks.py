@@ -88,8 +88,9 @@ BROKEN_WORDS = """() => [...new Set([...document.querySelectorAll("main .table :
         }
     return found;
 }))]"""
-# On phones, the portal's pages begin below one row of sections. A message is above the heading.
-LATE_STARTS = """() => [...document.querySelectorAll("nav.subnav ~ main:not(:has(> [role=status])) h1")]
+# On phones, the portal's pages begin below one row of sections. A message is above the heading, and
+# what a member may only read says so.
+LATE_STARTS = """() => [...document.querySelectorAll("nav.subnav + main:not(:has(> [role=status])) h1")]
     .filter(e => innerWidth < 400 && e.getBoundingClientRect().top + scrollY >= 120).map(e => e.outerHTML)"""
 # All checks of one view in one call, because each call takes as long as some of them.
 IN_VIEW = f"""async ([width, options]) => [

@@ -12,14 +12,25 @@ from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.acting import as_developer
 from developers.api_keys import create_api_key, rotate_api_key
-from developers.models import DomainClaim, Organization
+from developers.models import Developer, DomainClaim, Organization
+from developers.roles import Role
 from developers.services import suspend_organization
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition, save_scopes
 from tests.pictures import png
 from tests.web.browser.pages.group import Content, Group, Page, press, press_live, send, with_error
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
-from tests.world import ANONYMOUS, allow, ask, make_agent, make_developer, make_grant, make_resource_server, make_user
+from tests.world import (
+    ANONYMOUS,
+    allow,
+    ask,
+    make_agent,
+    make_developer,
+    make_grant,
+    make_member,
+    make_resource_server,
+    make_user,
+)
 
 WRONG_DOMAIN = with_error("#id_domain", "co.uk", "Continue")
 LINK = f"https://acme.com/{LONG}"
@@ -88,6 +99,13 @@ def make_suspended() -> Content:
     developer = make_developer("closed@example.com", LONG)
     suspend_organization(actor=SYSTEM, organization=developer.organization, reason=WIDE)
     return Content(developer.user.email)
+
+
+def make_audited() -> Content:
+    """The world of `make`, for an auditor."""
+    agent = make().ids["agent"]
+    auditor = make_member(Developer.objects.get(), "audit@example.com", Role.AUDITOR)
+    return Content(auditor.user.email, {"agent": agent})
 
 
 def make_busy() -> Content:
@@ -240,6 +258,12 @@ GROUPS = [
             Page("/developer/{organization}/agents/{agent}/try", ask_badly, "error"),
             Page("/developer/{organization}/agents/{agent}/try", deny, "denied"),
         ],
+    ),
+    Group(
+        "developer-auditor",
+        make_audited,
+        ["/developer/{organization}/agents/{agent}/credentials"],
+        ["/developer/{organization}/settings", Page("/developer/{organization}/agents/new", status=403)],
     ),
     Group(
         "developer-domain-new", make_empty, [Page("/developer/{organization}/settings/domain", WRONG_DOMAIN, "error")]
