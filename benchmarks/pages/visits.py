@@ -44,7 +44,7 @@ OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
 NO_PAGES |= {"agent-logo", "passkey-remove", "activity-csv", "activity-json"}
 NO_PAGES |= {"domain-check", "domain-remove", "domain-review", "policy-restore"}
-NO_PAGES |= {"policy-status", "own-scope-edit", "logs-csv", "logs-json", "developer-elsewhere"}
+NO_PAGES |= {"policy-status", "own-scope-edit", "logs-csv", "logs-json", "logs-evidence", "developer-elsewhere"}
 FOR_ANONYMOUS = {"account_login", "account_signup", "account_reset_password"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.
 NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")

@@ -10,6 +10,7 @@ from web.portal.agents import views as agents
 from web.portal.analytics import views as analytics
 from web.portal.domain import views as domain
 from web.portal.keys import views as keys
+from web.portal.logs import evidence
 from web.portal.logs import exports as log_export
 from web.portal.logs import views as logs
 from web.portal.members import views as members
@@ -22,7 +23,6 @@ from web.portal.policies import views as policies
 from web.portal.services import scope_views as own_scopes
 from web.portal.services import views as resource_servers
 from web.requests.ids import register_converters
-from web.user.activity import exports as activity_export
 
 app_name = "portal"
 register_converters()
@@ -62,7 +62,8 @@ urlpatterns = [
     path("logs", logs.logs, name="logs"),
     path("logs.csv", log_export.export, {"format_name": "csv"}, name="logs-csv"),
     path("logs.json", log_export.export, {"format_name": "json"}, name="logs-json"),
-    path("logs/evidence", activity_export.organization, name="logs-evidence"),
+    path("logs/evidence", evidence.export, name="logs-evidence"),
+    path("logs/<id:entry_id>/proof", evidence.proof, name="log-proof"),
     path("logs/<id:entry_id>", logs.entry, name="log-entry"),
     path("settings", organization.organization, name="organization"),
     path("settings/members", members.members, name="members"),

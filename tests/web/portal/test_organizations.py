@@ -12,6 +12,8 @@ from django.urls import reverse
 
 from agents.models import Agent
 from audit.events import Event
+from audit.proof import exports
+from audit.sequencing.sequencer import sequence
 from developers.models import Developer
 from developers.roles import Right, Role
 from tests.log import log_entries
@@ -185,3 +187,16 @@ def test_a_user_creates_an_organization_and_is_its_owner(as_developer: Browser, 
     new = developer.user.developers.get(organization__name="Acme Labs")
     assert new.role == Role.OWNER
     assert (answer.status_code, answer["Location"]) == (303, f"/developer/{new.organization_id}/")
+
+
+def test_a_member_of_several_organizations_downloads_the_evidence_of_the_one_that_the_page_is_about(
+    developer: Developer, rival: Developer, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exports, "pause", lambda seconds: sequence())
+    user, _ = member_of(rival, developer)
+    client, home = sign_in_recently(user), f"/developer/{developer.organization_id}"
+    entry = next(iter(log_entries(event=Event.AGENT_CREATED)))
+    download = client.get(f"{home}/logs/evidence")
+    assert entry.id in download.getvalue().decode()
+    assert client.get(f"{home}/logs/{entry.id}/proof").status_code == 200
+    assert entry.id not in client.get(f"/developer/{rival.organization_id}/logs/evidence").getvalue().decode()

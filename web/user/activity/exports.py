@@ -12,9 +12,7 @@ from audit.events import Event
 from consent.selectors import consent_for_user
 from core import clock
 from core.http import SeeOther
-from developers.models import Developer
-from developers.roles import Right
-from web.requests.access import developer_page, for_users, posted_from, signed_in, user_actor, user_page
+from web.requests.access import for_users, posted_from, signed_in, user_actor, user_page
 from web.requests.downloads import Download, send, up_to
 from web.user.activity.items import Item
 from web.user.activity.search import read_all
@@ -63,11 +61,6 @@ def own_log(request: HttpRequest) -> HttpResponse:
 def connection(request: HttpRequest, consent_id: str) -> HttpResponse:
     consent_for_user(signed_in(request), consent_id)
     return _download(request, f"users/me/consents/{consent_id}/evidence")
-
-
-@developer_page(Right.READ)
-def organization(request: HttpRequest, developer: Developer) -> HttpResponse:
-    return _download(request, "audit/export")
 
 
 def _download(request: HttpRequest, path: str) -> HttpResponse:
