@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests import preloaded
@@ -80,6 +81,11 @@ def test_an_unavailable_database_is_logged_and_does_not_stop_the_start(process: 
     assert started in text, text
     assert "The database does not answer: " in text
     assert OTHER_SECRET not in text
+
+
+def test_the_imports_read_no_setting_that_differs_between_servers(shared_server: LiveServer) -> None:
+    """Otherwise each server of the tests would start from nothing, which takes six times as long."""
+    assert "tests.forking_servers" in psutil.Process(shared_server.pid).cmdline()
 
 
 def test_the_server_logs_its_address_and_keys_that_it_cannot_decrypt_until_there_is_a_new_one(
