@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from accounts.models import User
 from agents.client_secrets import create_client_secret, rotate_client_secret
 from agents.logos import FetchedLogo, save_logo
 from agents.services import stop_agent, update_agent
@@ -15,6 +16,7 @@ from developers.api_keys import create_api_key, rotate_api_key
 from developers.models import Developer, DomainClaim, Organization
 from developers.roles import Role
 from developers.services import suspend_organization
+from developers.stopping import delete_organization, stop_organization
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition, save_scopes
 from tests.pictures import png
@@ -27,6 +29,7 @@ from tests.world import (
     make_agent,
     make_developer,
     make_grant,
+    make_invitation,
     make_member,
     make_resource_server,
     make_user,
@@ -61,6 +64,26 @@ def make() -> Content:
     create_api_key(actor=actor, developer=developer, name=WIDE[:100], agent_ids=[agent.id], owned_by_organization=True)
     ids = {"agent": agent.id, "stopped": stopped.id, "secret": agent.secrets.last().pk, "key": key.id}
     return Content(developer.user.email, ids)
+
+
+def make_team() -> Content:
+    """Members with long names, who have made secrets, an invitation, and a stop of all agents."""
+    developer = make_developer("owner@example.com", "Acme Robotics")
+    member = make_member(developer, "grace@example.com", Role.DEVELOPER)
+    User.objects.filter(pk=member.user_id).update(name=WIDE[:100])
+    make_agent(member, name=LONG)
+    make_resource_server(member, f"https://seen.example/{WIDE}")
+    make_invitation(developer, f"{'w' * 60}@example.com")
+    return Content(developer.user.email, {"member": member.id})
+
+
+def make_stopped() -> Content:
+    content = make_team()
+    owner = Developer.objects.get(user__email=content.email)
+    actor = as_developer(ANONYMOUS, owner)
+    stop_organization(actor=actor, organization=owner.organization, reason=WIDE)
+    delete_organization(actor=actor, organization=owner.organization)
+    return content
 
 
 def make_servers() -> Content:
@@ -205,6 +228,29 @@ GROUPS = [
         make,
         ["/developer/{organization}/api-keys", "/developer/{organization}/api-keys/{key}/rotate"],
         ["/developer/{organization}/api-keys/{key}/revoke"],
+    ),
+    Group(
+        "developer-team",
+        make_team,
+        [
+            Page("/developer/{organization}/settings/members", send({"#id_email": "x"}, "Send invitation"), "error"),
+            "/developer/{organization}/settings/members/{member}/remove",
+            Page("/developer/{organization}/settings/members/{member}/secrets", press("Rotate all"), "new secrets"),
+            "/developer/{organization}/settings/roles",
+            "/developer/{organization}/settings/stop",
+            "/developer/{organization}/settings/delete",
+        ],
+        [
+            "/developer/{organization}/settings/members",
+            "/developer/{organization}/settings/members?q=nothing",
+            "/developer/{organization}/settings/members/{member}/secrets",
+        ],
+    ),
+    Group(
+        "developer-stopped",
+        make_stopped,
+        ["/developer/{organization}/settings", "/developer/{organization}/settings/stop"],
+        ["/developer/{organization}/agents"],
     ),
     Group(
         "developer-resource-servers",
