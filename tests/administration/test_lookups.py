@@ -76,7 +76,7 @@ def fine(status: int) -> bool:
 @cases("model", REGISTERED, ids=name_of)
 def test_lists_cannot_be_filtered_by_secret_columns(model: type[Model], site: Client, world: World) -> None:
     paths = sorted(secret_paths(model))
-    assert model is not User or {"password", "session_tokens__digest", "developer__api_keys__digest"} <= {*paths}
+    assert model is not User or {"password", "session_tokens__digest", "developers__api_keys__digest"} <= {*paths}
     request = RequestFactory().get(list_url(model))
     request.user = world.administrator
 
