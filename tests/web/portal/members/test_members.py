@@ -86,6 +86,9 @@ def test_a_removal_says_what_ends_and_leads_to_the_secrets_that_were_seen(as_dev
     assert shown.count("ags_") == 1
     assert "ags_" not in markup_of(as_developer.get(secrets))
     assert agent.secrets.filter(expires_at=None).count() == 1
+    made = markup_of(as_developer.get(f"/developer/agents/{agent.id}"))
+    assert "by bob@example.com" in made
+    assert "(no longer a member)" in made
 
 
 def test_a_removed_member_is_told_that_they_are_no_member(as_developer, developer, member):
