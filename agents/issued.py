@@ -1,7 +1,7 @@
 """The working credentials that were created with a developer's account, so that the owner can end an intruder's.
 
-API keys, client secrets, secrets of resource servers and redirect URIs all outlive the session that created them, and
-what an API key created outlives the key. So each records its creator and the time.
+API keys, client secrets, secrets of resource servers, redirect URIs and open invitations all outlive the session that
+created them, and what an API key created outlives the key. So each records its creator and the time.
 """
 
 from collections.abc import Iterable
@@ -28,19 +28,24 @@ from core.rotation import live
 from developers.acting import as_developer
 from developers.api_keys import owner_of
 from developers.credential_mails import Made
-from developers.models import ApiKey, Developer
+from developers.invitations import revoke_invitations
+from developers.models import ApiKey, Developer, Invitation
 from developers.roles import Right, may
 from developers.selectors import memberships_of
 from developers.services import record_developer
 from resources.models import ResourceServerSecret
 
 MAX_LISTED = 200
+INVITATION = "invitation"
 REASON = "ended_by_owner"
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A credential. `owner` is the name of its agent or service, empty for an API key. `text` is a hint or a URI."""
+    """A credential, or an invitation. `owner` is the name of its agent, service or organization, empty for an API key.
+
+    `text` is a hint, a URI or the invited address.
+    """
 
     made: str
     text: str
@@ -70,6 +75,7 @@ class _Rows:
     secrets: QuerySet[ClientSecret]
     server_secrets: QuerySet[ResourceServerSecret]
     uris: QuerySet[AddedRedirectUri]
+    invitations: QuerySet[Invitation]
 
     @classmethod
     def of(cls, members: Iterable[Developer], since: datetime) -> "_Rows":
@@ -83,6 +89,9 @@ class _Rows:
             secrets=ClientSecret.objects.filter(works, **made).select_related("agent"),
             server_secrets=ResourceServerSecret.objects.filter(works, **made).select_related("resource_server"),
             uris=AddedRedirectUri.objects.filter(agent__deleted_at=None, **made).select_related("agent"),
+            invitations=Invitation.objects.filter(
+                works, status="pending", invited_by__in=admins, created_at__gte=since
+            ),
         )
 
     def newest(self, most: int) -> list[Issued]:
@@ -104,11 +113,13 @@ class _Rows:
                 owner="resource_server__name",
             ),
             _columns(self.uris, Made.REDIRECT_URIS, F("uri"), owner="agent__name"),
+            _columns(self.invitations, INVITATION, F("email"), owner="organization__name"),
         )
         return [Issued(*row) for row in rows.union(*others, all=True).order_by("-made_at")[:most]]
 
     def count(self) -> int:
-        return sum(rows.count() for rows in (self.keys, self.secrets, self.server_secrets, self.uris))
+        found = self.keys, self.secrets, self.server_secrets, self.uris, self.invitations
+        return sum(rows.count() for rows in found)
 
 
 def issued_since(user: User, since: datetime, most: int = MAX_LISTED) -> IssuedList:
@@ -136,7 +147,8 @@ def end_issued_in_revocation(*, actor: Actor, user: User, since: datetime) -> in
 
 
 def _end_of(actor: Actor, member: Developer, rows: _Rows) -> int:
-    return _end_keys(actor, member, rows) + _end_server_secrets(actor, rows) + _end_of_agents(actor, rows)
+    revoked = revoke_invitations(rows.invitations, actor=actor, now=clock.now())
+    return revoked + _end_keys(actor, member, rows) + _end_server_secrets(actor, rows) + _end_of_agents(actor, rows)
 
 
 def _end_keys(actor: Actor, developer: Developer, rows: _Rows) -> int:
@@ -179,7 +191,7 @@ def _end_of_agent(actor: Actor, agent: Agent, rows: _Rows) -> int:
 
 
 def _columns(
-    rows: QuerySet[Any], made: Made, text: Any, *, name: str = "", owner: str = "", used: str = ""
+    rows: QuerySet[Any], made: str, text: Any, *, name: str = "", owner: str = "", used: str = ""
 ) -> QuerySet[Any]:
     """Return the rows with the fields of `Issued`, whose types are the same for all kinds, for a UNION."""
     united: QuerySet[Any] = (

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_noop
 
 from accounts.addresses import normalize_email
 from accounts.models import User
-from accounts.notices import add_notice_to_address
+from accounts.notices import add_notice, add_notice_to_address
 from accounts.services import hold_account
 from audit.entries.drafts import Draft
 from audit.events import Event
@@ -33,7 +33,7 @@ from developers.membership_errors import (
     TooManyMemberships,
 )
 from developers.models import Developer, Invitation, Organization
-from developers.roles import Right, Role, covers, require
+from developers.roles import Right, Role, covers, require, roles_with
 from developers.selectors import members_of, memberships_of
 
 LIFETIME = timedelta(days=7)
@@ -120,15 +120,13 @@ def revoke_invitations_by(developer: Developer, *, actor: Actor, now: datetime, 
 
     Call it in the transaction that ends the membership or changes the role, which holds the organization.
     """
-    for invitation in Invitation.objects.filter(invited_by=developer, status=Status.PENDING):
-        if role is None or not covers(role, invitation.role):
-            _end(invitation, Status.REVOKED, actor, now)
+    roles = [one for one in Role if role is None or not covers(role, one)]
+    revoke_invitations(Invitation.objects.filter(invited_by=developer, role__in=roles), actor=actor, now=now)
 
 
-def revoke_invitations_of(organization: Organization, *, actor: Actor, now: datetime) -> int:
-    """Revoke all open invitations of an organization, in the transaction that deletes it. Return the number."""
-    pending = Invitation.objects.filter(organization=organization, status=Status.PENDING)
-    return sum(_end(invitation, Status.REVOKED, actor, now) for invitation in pending)
+def revoke_invitations(rows: QuerySet[Invitation], *, actor: Actor, now: datetime) -> int:
+    """Revoke those of the invitations that are open, in the transaction that says why. Return the number."""
+    return sum(_end(invitation, Status.REVOKED, actor, now) for invitation in rows.filter(status=Status.PENDING))
 
 
 def accept_invitation(*, actor: Actor, user: User, invitation_id: str) -> Developer:
@@ -148,6 +146,7 @@ def accept_invitation(*, actor: Actor, user: User, invitation_id: str) -> Develo
         developer = Developer.objects.create(user=user, organization=held, role=invitation.role)
         _settle(invitation, Status.ACCEPTED, now)
         _record(Event.INVITATION_ACCEPTED, actor, invitation, user, developerId=developer.pk)
+        _tell_administrators(developer, now)
     return developer
 
 
@@ -310,7 +309,11 @@ def _record(
     is_erased: bool = False,
     **more: Any,
 ) -> None:
-    """Log what became of an invitation. The address is personal data, and left out while its owner is erased."""
+    """Log what became of an invitation.
+
+    The address is in an entry only if its owner, the `user`, acts: the key of that entry ends with their account, and
+    that of a colleague's entry would not. It is left out while they are erased.
+    """
     record(
         Draft(
             event=event,
@@ -318,9 +321,23 @@ def _record(
             organization_id=invitation.organization_id,
             user_id=user.pk if user else None,
             metadata={"invitationId": invitation.pk, "role": str(invitation.role), **more},
-            personal={} if is_erased else {"email": invitation.email},
+            personal={"email": invitation.email} if user and not is_erased else {},
         )
     )
+
+
+def _tell_administrators(developer: Developer, now: datetime) -> None:
+    """Let a worker mail the owners and admins: an intruder with the session or key of one could have invited."""
+    organization = developer.organization
+    told = members_of(organization.pk).filter(role__in=roles_with(Right.ADMINISTER), user__is_active=True)
+    facts = {
+        "organizationId": organization.pk,
+        "organization": organization.name,
+        "email": developer.user.email,
+        "role": str(developer.role),
+    }
+    for member in told.exclude(pk=developer.pk):
+        add_notice("member_joined", user=member.user, actor=SYSTEM, at=now, facts=facts)
 
 
 def _facts(invitation: Invitation) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The emails to members whose role has changed, or whom another member has removed."""
+"""The emails to members whose role has changed, or whom another member has removed, and about those who join."""
 
 from django.utils.translation import gettext as _
 
@@ -6,7 +6,7 @@ from accounts.mail_text import Foreign, Words
 from accounts.mails import Content, Link, Occasion, mail
 from developers.roles import Role
 
-MAX_NAME = 200
+MAX_NAME, MAX_ADDRESS = 200, 254
 MAY = {
     Role.OWNER: _("Owners may do everything, including deleting the organization."),
     Role.ADMIN: _("Admins may do what developers may do, and manage members, invitations and the domain."),
@@ -26,6 +26,18 @@ def member_role_changed(occasion: Occasion) -> Content:
             _("Your API keys of this organization may do no more than that."),
         ],
         button=Link.to(_("Open the developer portal"), "portal:overview", occasion.facts["organizationId"]),
+    )
+
+
+@mail("member_joined", in_english=True)
+def member_joined(occasion: Occasion) -> Content:
+    organization, role = Foreign(occasion.facts["organization"], most=MAX_NAME), Role(occasion.facts["role"])
+    return Content(
+        subject=Words(_("%(organization)s has a new member"), organization=organization),
+        intro=[Words(_("A user accepted an invitation to join %(organization)s."), organization=organization)],
+        facts=[(_("Member"), Foreign(occasion.facts["email"], most=MAX_ADDRESS)), (_("Role"), role.value)],
+        call=[_("If they should not be a member, remove them, and check who invited them.")],
+        button=Link.to(_("See the members"), "portal:members", occasion.facts["organizationId"]),
     )
 
 

@@ -17,7 +17,7 @@ from core.locks import revocation
 from core.rotation import live
 from developers.acting import hold_developer, require_recent_session
 from developers.errors import OrganizationDeleting
-from developers.invitations import revoke_invitations_of
+from developers.invitations import invitations_of, revoke_invitations
 from developers.models import ApiKey, Developer, DomainClaim, Organization
 from developers.roles import Right, require, roles_with
 from developers.selectors import members_of
@@ -105,7 +105,7 @@ def finish_deletion(organization_id: str) -> bool:
         Organization.objects.filter(pk=organization.pk).update(deleted_at=now)
         keys = ApiKey.objects.filter(live(now), organization=organization).update(expires_at=now)
         members = Developer.objects.filter(organization=organization, ended_at=None).update(ended_at=now)
-        invitations = revoke_invitations_of(organization, actor=SYSTEM, now=now)
+        invitations = revoke_invitations(invitations_of(organization.pk), actor=SYSTEM, now=now)
         DomainClaim.objects.filter(organization=organization).update(due_at=None, review_asked_at=None)
         organization_deleted.send(sender=Organization, organization=organization, now=now)
         counts = {"members": members, "apiKeys": keys, "invitations": invitations}

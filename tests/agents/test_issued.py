@@ -17,12 +17,13 @@ from core.errors import NotAuthenticated
 from developers.access import Access
 from developers.acting import as_developer, as_developer_in_session
 from developers.api_keys import create_api_key
-from developers.models import ApiKey, Developer
+from developers.models import ApiKey, Developer, Invitation
+from developers.roles import Role
 from resources.services import register_resource_server
 from tests.constants import CALLBACK, NEW_PASSWORD
 from tests.log import log_entries
 from tests.shared import cases
-from tests.world import ANONYMOUS, as_user, developer_for_api_key, make_agent, make_user
+from tests.world import ANONYMOUS, as_user, developer_for_api_key, make_agent, make_invitation, make_user
 
 pytestmark = pytest.mark.django_db
 EVIL = "https://evil.example/callback"
@@ -77,6 +78,19 @@ def test_what_was_made_since_a_moment_ends_and_what_was_made_before_stays(develo
         (entry,) = log_entries(event=event)
         assert entry.content["metadata"]["reason"] == "ended_by_owner"
     assert log_entries(event="agent.updated")[0].content["metadata"]["droppedRedirectUris"] == 1
+
+
+def test_an_open_invitation_ends_with_what_an_account_made(developer: Developer) -> None:
+    """Otherwise an intruder invites an account of their own, and is an owner once the session has ended."""
+    earlier, since = make_invitation(developer, "bob@example.com"), clock.now()
+    stolen = make_invitation(developer, "eve@example.com", Role.OWNER)
+    (shown,) = issued_since(developer.user, since).items
+    assert (shown.made, shown.text, shown.owner) == ("invitation", "eve@example.com", "Acme")
+
+    assert end_issued(actor=as_user(developer.user), user=developer.user, since=since) == 1
+
+    assert issued_since(developer.user, since).total == 0
+    assert [Invitation.objects.get(pk=one.pk).status for one in (earlier, stolen)] == ["pending", "revoked"]
 
 
 def test_what_a_colleague_made_is_neither_listed_nor_ended(

@@ -91,10 +91,25 @@ def test_the_owner_of_the_invited_address_joins_with_the_role(developer: Develop
     }
 
 
-def test_the_address_is_in_no_part_of_an_entry_that_cannot_be_erased(developer: Developer) -> None:
-    invitation = make_invitation(developer, BOB)
-    revoke(developer, invitation)
-    assert all(BOB not in str(log_entry(entry.pk).content) for entry in log_entries(event__startswith="invitation."))
+def test_the_address_is_in_no_entry_that_its_owner_cannot_erase(developer: Developer) -> None:
+    """Entries of colleagues have keys of theirs."""
+    revoke(developer, make_invitation(developer, BOB))
+    invitation, bob = make_invitation(developer, BOB), make_verified(BOB)
+    accept(bob, invitation)
+    erase_user(actor=as_user(bob), user=bob)
+    found = [log_entry(entry.pk) for entry in log_entries(event__startswith="invitation.")]
+    assert len(found) == 4
+    assert all(BOB not in f"{entry.content} {entry.personal}" for entry in found)
+
+
+def test_owners_and_admins_are_mailed_that_a_member_joined(developer: Developer) -> None:
+    admin, _ = make_member(developer, Role.ADMIN), make_member(developer, Role.DEVELOPER, "dan@example.com")
+    accept(make_verified(BOB), make_invitation(developer, BOB, Role.OWNER))
+    told = Notice.objects.filter(name="member_joined")
+    assert {notice.user for notice in told} == {developer.user, admin.user}
+    assert {(notice.facts["email"], notice.facts["role"], notice.facts["ip"]) for notice in told} == {
+        (BOB, "owner", None)
+    }
 
 
 def test_an_invitation_to_an_address_looks_up_no_account(

@@ -23,7 +23,9 @@ class DisputeForm(forms.Form):
     stop = forms.ChoiceField(label=_("Which agent to stop"), widget=forms.RadioSelect)
     sessions = forms.BooleanField(label=_("Sign me out everywhere else."), required=False)
     credentials = forms.BooleanField(
-        label=_("End the API keys, secrets and redirect URIs created with my account since the date below."),
+        label=_(
+            "End the API keys, secrets, redirect URIs and invitations created with my account since the date below."
+        ),
         required=False,
     )
     since = date_field(_("Made on or after"), required=False)
