@@ -39,6 +39,12 @@ where the credential is optional. `X-Api-Key` together with `Authorization` is a
 client credentials in two places are a 400 (`invalid_request`). If either header is sent, the browser session is
 ignored. Credentials in a query string are ignored, and so are credentials sent to an endpoint that does not take any.
 
+**Organizations.** An API key acts for its own organization. A session acts for the organization that `X-Organization`
+names by its id, or for the only one of its user. Without the header, a member of several gets a 400
+(`organization_required`). An organization that the caller is no member of is a 403 (`not_member`), also if it does not
+exist. What a member or a key may do depends on its role: otherwise the response is a 403 (`role_insufficient`) that
+names the roles that may, and the organization's log has it. An API key can be limited to some agents (`key_limited`).
+
 **Email addresses** are compared in lower case after NFKC normalization, with the domain in A-labels. If the server
 requires verified addresses (`REQUIRE_VERIFIED_EMAIL`), registration returns 202, and the account is created when the
 emailed code is confirmed. An older account whose address was never verified gets a 403 (`email_unverified`) from

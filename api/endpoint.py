@@ -223,8 +223,8 @@ class DeveloperEndpoint(Endpoint):
         """Log that the role does not permit the request, also if a service found that out."""
         if isinstance(exc, RoleInsufficient):
             requested = self._requested
-            right = requested.required_right
-            record_refusal(actor=self.actor, access=self.access, right=right, act=requested.name)
+            right, act = requested.required_right, requested.name
+            record_refusal(actor=self.actor, access=self.access, error=exc, right=right, act=act)
         response: Response = super().handle_exception(exc)
         return response
 

@@ -14,7 +14,13 @@ from pydantic.json_schema import GenerateJsonSchema
 from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
 from api.clients import ProgramOrUserEndpoint
-from api.endpoint import AnyCredentialEndpoint, DeveloperEndpoint, OptionalCredentialEndpoint, UserEndpoint
+from api.endpoint import (
+    ORGANIZATION_HEADER,
+    AnyCredentialEndpoint,
+    DeveloperEndpoint,
+    OptionalCredentialEndpoint,
+    UserEndpoint,
+)
 from api.operations import ErrorType, operation
 from api.parsers import MalformedRequest, PayloadTooLarge
 from api.problems import (
@@ -39,6 +45,12 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     {"type": "string", "pattern": "^[ -~]+$", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
     OpenApiParameter.HEADER,
     description="Repeat the request with the same key to get the same response without a second effect.",
+)
+ORGANIZATION = OpenApiParameter(
+    ORGANIZATION_HEADER,
+    str,
+    OpenApiParameter.HEADER,
+    description="The id of the organization (`org_`) that a session acts for, if its user is a member of several.",
 )
 REQUEST_ID = OpenApiParameter(
     "X-Request-Id", str, OpenApiParameter.HEADER, response=True, required=True, description="Identifies this request."
@@ -117,6 +129,8 @@ class AutoSchema(SpectacularSchema):
             found.append(self.operation.query)
         if self.operation.repeatable:
             found.append(IDEMPOTENCY_KEY)
+        if isinstance(self.view, (DeveloperEndpoint, OptionalCredentialEndpoint)):
+            found.append(ORGANIZATION)
         cache_control = CACHE_CONTROL if getattr(self.view, "cache_control", "no-store") == "no-store" else CACHEABLE
         return [*found, REQUEST_ID, self._retry_after(), cache_control]
 

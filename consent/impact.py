@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import Count, QuerySet
 from django.dispatch import receiver
 
+from agents.models import Agent
 from consent.models import Consent
 from developers.impact import Reach
 from developers.signals import impact_counted
@@ -23,12 +24,15 @@ def count_connections(*, reach: Reach, now: datetime, **kwargs: Any) -> dict[str
     """Return the numbers of connections, agents and users. The last two are None for a stop of everything.
 
     A connection is the only one of its user with its agent, so one of the two need not be counted unless the stop
-    covers several of both.
+    covers several of both. The agents of an organization are all that run, also those without connections.
     """
     live = live_within(reach, now)
     if reach.organization_id is not None:
-        distinct = {name: Count(column, distinct=True) for name, column in (("agents", "agent"), ("users", "user"))}
-        return live.aggregate(connections=Count("*"), **distinct)
+        running = Agent.objects.filter(organization=reach.organization_id, status=Agent.Status.ACTIVE, stopped_at=None)
+        return {
+            **live.aggregate(connections=Count("*"), users=Count("user", distinct=True)),
+            "agents": running.count(),
+        }
     connections = live.count()
     if reach == Reach():
         return {"connections": connections, "agents": None, "users": None}

@@ -43,6 +43,8 @@ class RoleInsufficient(Forbidden):
     code = "role_insufficient"
     title = gettext_noop("The role does not permit this")
     remedy = "Ask a member with one of the roles that detail names."
+    # What is required, if the caller's role has not just changed.
+    right: Right | None = None
 
 
 def may(role: str, right: Right) -> bool:
@@ -71,14 +73,11 @@ def require(role: str, right: Right) -> None:
 
 def require_covering(role: str, other: str) -> None:
     """Raise `RoleInsufficient` unless the role may do all that the other one may do."""
-    if not covers(role, other):
-        raise _insufficient(role, [each for each in Role if covers(each, other)])
+    require(role, next(right for right, least in LEAST.items() if least == other))
 
 
 def insufficient(role: str, right: Right) -> RoleInsufficient:
-    return _insufficient(role, roles_with(right))
-
-
-def _insufficient(role: str, sufficient: list[Role]) -> RoleInsufficient:
     text = gettext_noop("This requires the role %(sufficient)s. The role here is %(role)s.")
-    return RoleInsufficient(Filled(text, sufficient=" or ".join(sufficient), role=Role(role).value))
+    error = RoleInsufficient(Filled(text, sufficient=" or ".join(roles_with(right)), role=Role(role).value))
+    error.right = right
+    return error

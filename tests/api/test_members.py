@@ -63,7 +63,7 @@ def test_everyone_leaves_but_only_some_remove_which_is_logged(developer: Api) ->
     refusal = problem(api.delete(f"{MEMBERS}/{eve}"), 403, "role_insufficient")
     assert refusal["detail"] == "This requires the role owner or admin. The role here is auditor."
     (entry,) = log_entries(event="member.refused")
-    assert entry.content["metadata"]["act"] == "removeMember"
+    assert entry.content["metadata"] == {"act": "removeMember", "role": "auditor", "right": "administer"}
     assert api.delete(f"{MEMBERS}/{bob}").status_code == 204
     problem(api.get(MEMBERS), 401, "not_authenticated")
 

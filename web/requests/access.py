@@ -147,9 +147,10 @@ def _enter(
     try:
         access.require(right)
         return view(request, developer, *args, **kwargs)
-    except RoleInsufficient:
-        page_name = request.resolver_match.view_name if request.resolver_match else view.__name__
-        record_refusal(actor=developer_actor(request, developer), access=access, right=right, act=page_name)
+    except RoleInsufficient as error:
+        act = request.resolver_match.view_name if request.resolver_match else view.__name__
+        actor = developer_actor(request, developer)
+        record_refusal(actor=actor, access=access, error=error, right=right, act=act)
         raise
 
 

@@ -102,7 +102,7 @@ class AgentStopOut(Out):
 
 
 class OrganizationImpactOut(AgentImpactOut):
-    """The impact of stopping all agents of an organization, like that of one agent, with the number of agents."""
+    """The impact of stopping all agents of an organization, like that of one agent, with the number that run."""
 
     agents: int
 

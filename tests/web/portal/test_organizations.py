@@ -148,14 +148,14 @@ def test_an_auditor_reads_each_page_without_what_changes_something(
     assert f"/agents/{agent.id}/suspend" in acts_on(as_developer, f"agents/{agent.id}")
 
 
-def test_no_page_decides_by_the_name_of_a_role() -> None:
+def test_no_page_and_no_endpoint_decides_by_the_name_of_a_role() -> None:
     """Only `developers.roles` does. A template asks it with the filter `may`."""
     name = re.compile(rf"\bRole\.[A-Z]|['\"]({'|'.join(Role)})['\"]")
     found = []
     for file in (ROOT / "templates").rglob("*.html"):
         tags = re.findall(r"{% (?:el)?if [^%]*%}", file.read_text())
         found += [f"{file}: {tag}" for tag in tags if "role" in tag and name.search(tag)]
-    for file in (ROOT / "web").rglob("*.py"):
+    for file in chain((ROOT / "web").rglob("*.py"), (ROOT / "api").rglob("*.py")):
         compared = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Compare)]
         found += [
             f"{file}:{node.lineno}" for node in compared if name.search(text := ast.unparse(node)) and "ole" in text

@@ -61,6 +61,7 @@ def members(request: HttpRequest, developer: Developer) -> HttpResponse:
     if query:
         found = found.filter(Q(user__name__icontains=query) | Q(user__email__icontains=query))
     total = members_of(developer.organization_id).count()
+    may_invite = may(developer.role, Right.ADMINISTER)
     context = {
         "form": form,
         "search": search,
@@ -68,7 +69,7 @@ def members(request: HttpRequest, developer: Developer) -> HttpResponse:
         "is_searchable": total > MANY or query,
         "total": total,
         "rows": [_row(member, developer) for member in found],
-        "invitations": open_invitations_of(developer.organization_id),
+        "invitations": open_invitations_of(developer.organization_id) if may_invite else [],
     }
     return render(request, "web/portal/members/members.html", context, status=422 if form.is_bound else 200)
 

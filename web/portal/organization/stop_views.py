@@ -45,7 +45,7 @@ class DeleteOrganizationForm(DeleteForm):
     )
 
 
-@developer_form(Right.ADMINISTER)
+@developer_form(Right.READ, post=Right.ADMINISTER)
 def stop(request: HttpRequest, developer: Developer) -> HttpResponse:
     """Say what a stop of all agents denies, and stop them. While they are stopped, show the proof from the log."""
     form = StopForm(request.POST if request.method == "POST" else None)
