@@ -13,7 +13,7 @@ from typing import Any
 
 from accounts.mails import Occasion, chosen_language, compose_mail
 from accounts.models import Notice, User
-from accounts.throttles import may_mail_stranger
+from accounts.throttles import may_mail_member, may_mail_stranger
 from core import clock
 from core.actor import Actor
 from core.sweeps import BATCH, SECONDS
@@ -30,7 +30,8 @@ def add_notice(name: str, *, user: User, actor: Actor, at: datetime, facts: Mapp
     """Let a worker send the email `name`.
 
     `facts` are ids, times in ISO 8601 and what others wrote, which JSON can represent. They are never sentences: the
-    email is written when it is sent, in the language and the zone that the user has then.
+    email is written when it is sent, in the language and the zone that the user has then. With an `organizationId`, it
+    is dropped beyond a limit per kind, so that a member who repeats an act cannot flood the mailboxes of the others.
     """
     device = {"ip": actor.ip, "user_agent": actor.user_agent}
     Notice.objects.create(user=user, name=name, facts={**device, **(facts or {})}, created_at=at, due_at=at)
@@ -81,20 +82,28 @@ def _claim(notice: Notice) -> bool:
 def _mail(notice: Notice) -> None:
     """Send the email to the user's current address, or to the notice's. Send nothing to an inactive user."""
     if notice.user_id is None:
-        _mail_stranger(notice)
+        if _may_mail(notice):
+            occasion = Occasion(notice.email, notice.created_at, notice.facts)
+            compose_mail(notice.name, occasion, language=notice.facts["language"], zone="").send()
         return
     user = User.objects.get(pk=notice.user_id)
-    if not user.is_active:
-        return
-    occasion = Occasion(user.email, notice.created_at, notice.facts)
-    compose_mail(notice.name, occasion, language=chosen_language(user), zone=user.time_zone).send()
+    if user.is_active and _may_mail(notice):
+        occasion = Occasion(user.email, notice.created_at, notice.facts)
+        compose_mail(notice.name, occasion, language=chosen_language(user), zone=user.time_zone).send()
 
 
-def _mail_stranger(notice: Notice) -> None:
-    # A second attempt does not count again.
-    if not notice.facts.get("counted"):
-        if not may_mail_stranger(notice.email):
-            return
+def _may_mail(notice: Notice) -> bool:
+    """Count an email that others can cause, to a stranger or a member. Return whether it is within the limits.
+
+    A second attempt does not count again.
+    """
+    organization_id = notice.facts.get("organizationId")
+    if notice.facts.get("counted") or (notice.user_id and not organization_id):
+        return True
+    if notice.user_id:
+        allowed = may_mail_member(notice.name, notice.user_id, organization_id)
+    else:
+        allowed = may_mail_stranger(notice.email)
+    if allowed:
         Notice.objects.filter(pk=notice.pk).update(facts={**notice.facts, "counted": True})
-    occasion = Occasion(notice.email, notice.created_at, notice.facts)
-    compose_mail(notice.name, occasion, language=notice.facts["language"], zone="").send()
+    return allowed

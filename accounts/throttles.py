@@ -28,6 +28,8 @@ SECOND_STEP_RATE = "10/hour"
 RESET_MAILS = "5/hour"
 # Emails to one address that someone else wants to be sent, such as invitations, from all senders together.
 STRANGER_MAILS = "10/day"
+# Emails of one kind to one user about one organization. Its members cause them.
+MEMBER_MAILS = "20/day"
 SUCCESSES_TIMES = 6  # times THROTTLE_SIGN_IN
 CHALLENGES_TIMES = 6  # times THROTTLE_SIGN_IN
 
@@ -108,6 +110,11 @@ def may_mail_stranger(email: str) -> bool:
     return _may_mail(Throttle("stranger-mail", STRANGER_MAILS), email)
 
 
+def may_mail_member(name: str, user_id: str, organization_id: str) -> bool:
+    """Count an email of this kind to a user about an organization. Return whether it may be sent."""
+    return _may_mail(Throttle("member-mail", MEMBER_MAILS), f"{name} {user_id} {organization_id}")
+
+
 def throttle_registration(actor: Actor) -> None:
     """Count a registration from this IP address. Raises `Throttled`."""
     Throttle("registration", settings.THROTTLE_REGISTRATION).hit(*address_subjects(actor.ip or ""))
@@ -126,9 +133,9 @@ def remember_address(*, user: User, actor: Actor) -> None:
     )
 
 
-def _may_mail(throttle: Throttle, email: str) -> bool:
+def _may_mail(throttle: Throttle, to: str) -> bool:
     try:
-        throttle.hit(Subject(keyed_digest("throttle-account", email.encode())))
+        throttle.hit(Subject(keyed_digest("throttle-account", to.encode())))
     except Throttled:
         return False
     return True

@@ -321,6 +321,7 @@ SESSION_COOKIE_NAME = f"{_cookie_prefix}sessionid"
 CSRF_COOKIE_NAME = f"{_cookie_prefix}csrftoken"
 BROWSER_COOKIE_NAME = f"{_cookie_prefix}browser"
 DEVICE_COOKIE_NAME = f"{_cookie_prefix}device"
+ORGANIZATION_COOKIE_NAME = f"{_cookie_prefix}organization"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

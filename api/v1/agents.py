@@ -176,7 +176,8 @@ class RotateClientSecret(DeveloperEndpoint):
         "rotateAgentSecret",
         "Replace all client secrets of an agent with a new one",
         description="The new secret has the name of a single earlier one. If there are several, it has none. Earlier "
-        "secrets keep working for `overlapSeconds`, by default not at all.",
+        "secrets keep working for `overlapSeconds`, by default not at all. A key that is limited to some agents cannot "
+        "do this for an agent without a secret that works.",
         answer=RotatedClientSecretOut,
         errors=(ReauthenticationRequired,),
         repeatable=True,
@@ -185,6 +186,8 @@ class RotateClientSecret(DeveloperEndpoint):
     )
     def post(self, agent_id: str, body: RotationBody) -> Answer:
         agent = self.own_agent(agent_id)
+        if not live_secrets(agent).exists():
+            self.access.require_unlimited()  # there is nothing to replace, and such a key creates nothing
 
         def work() -> RotatedClientSecretOut:
             new = rotate_client_secret(actor=self.actor, agent=agent, overlap_seconds=body.overlap_seconds)

@@ -79,6 +79,17 @@ def test_attempts_become_rarer_and_end_after_a_day(ada: User, mailoutbox: list[A
     assert mailoutbox == []
 
 
+def test_acts_of_an_organizations_members_cannot_flood_a_mailbox(mailoutbox: list[Any]) -> None:
+    user, facts = make_user("ada@example.com"), {"organization": "Acme", "role": "auditor"}
+    for organization_id in ("org_1", "org_2"):
+        for _ in range(22):
+            told = {**facts, "organizationId": organization_id}
+            add_notice("member_role_changed", user=user, actor=ANONYMOUS, at=clock.now(), facts=told)
+    assert mail_notices() == 44
+    assert len(mailoutbox) == 40
+    assert not Notice.objects.exists()
+
+
 def test_a_refused_mail_does_not_hold_back_others(ada: User, mailoutbox: list[Any]) -> None:
     tell(ada)
     Notice.objects.filter(pk=Notice.objects.earliest("pk").pk).update(name="of-no-template")

@@ -41,7 +41,11 @@ def test_a_limited_key_reaches_its_agent_and_the_secrets_of_that(limited: Api, a
     expect(200, limited.get(f"/agents/{agent['id']}/stop"))
     (secret,) = expect(200, limited.get(f"/agents/{agent['id']}/secrets"))["items"]
     expect(200, limited.post(f"/agents/{agent['id']}/secrets/{secret['id']}/rotate"))
-    expect(200, limited.post(f"/agents/{agent['id']}/rotate-secret"))
+    new = expect(200, limited.post(f"/agents/{agent['id']}/rotate-secret"))
+    assert new["clientSecret"]
+    for one in expect(200, limited.get(f"/agents/{agent['id']}/secrets"))["items"]:
+        assert limited.delete(f"/agents/{agent['id']}/secrets/{one['id']}").status_code == 204
+    problem(limited.post(f"/agents/{agent['id']}/rotate-secret"), 403, "key_limited")
 
 
 @cases(

@@ -13,7 +13,6 @@ from developers.models import Developer
 from developers.selectors import membership_in, memberships_of
 from web.requests.ids import ORGANIZATION_ID
 
-COOKIE = "organization"
 COOKIE_SECONDS = 365 * 86_400
 
 
@@ -24,14 +23,15 @@ def portal_url(organization_id: str, name: str, *args: Any, query: Mapping[str, 
 
 def last_membership(request: HttpRequest, user: User) -> Developer | None:
     """Return the user's membership in the organization that this browser opened last, or else the oldest one."""
-    last = request.COOKIES.get(COOKIE, "")
+    last = request.COOKIES.get(settings.ORGANIZATION_COOKIE_NAME, "")
     opened = membership_in(user, last) if ORGANIZATION_ID.fullmatch(last) else None
     return opened or memberships_of(user).first()
 
 
 def remember(request: HttpRequest, response: HttpResponseBase, organization_id: str) -> None:
     """Let the browser remember the organization, unless it does already."""
-    if request.COOKIES.get(COOKIE) == organization_id:
+    name = settings.ORGANIZATION_COOKIE_NAME
+    if request.COOKIES.get(name) == organization_id:
         return
     options: dict[str, Any] = {"secure": settings.SESSION_COOKIE_SECURE, "httponly": True, "samesite": "Lax"}
-    response.set_cookie(COOKIE, organization_id, max_age=COOKIE_SECONDS, **options)
+    response.set_cookie(name, organization_id, max_age=COOKIE_SECONDS, **options)
