@@ -197,7 +197,7 @@ def test_every_page_works(path: str, agent: Json) -> None:
     browser.force_login(User.objects.get(email="acme@example.com"))
     stop()
 
-    assert browser.get(f"/{path}").status_code == 200
+    assert browser.get(f"/{path}", follow=True).status_code == 200
 
 
 def test_the_consent_page_says_why_nothing_can_be_allowed(agent: Json, ada: Any) -> None:
