@@ -63,9 +63,9 @@ def right_to_invite(role: str) -> Right:
 def invite(*, actor: Actor, organization: Organization, email: str, role: Role) -> Invitation:
     """Invite the owner of an address for `LIFETIME`. An open invitation of the address is replaced by the new one.
 
-    Raises `RoleInsufficient` for a role above the actor's, `ReauthenticationRequired` unless a session's sign-in is
-    recent, because who joins stays, `Conflict` beyond `MAX_OPEN` open ones, `Throttled` beyond the limits per day, and
-    the errors of `hold_developer`.
+    Raises `RoleInsufficient` if one of the two has a role above the actor's, `ReauthenticationRequired` unless a
+    session's sign-in is recent, because who joins stays, `Conflict` beyond `MAX_OPEN` open ones, `Throttled` beyond the
+    limits per day, and the errors of `hold_developer`.
     """
     address = normalize_email(email)
     with transaction.atomic():
@@ -80,6 +80,7 @@ def invite(*, actor: Actor, organization: Organization, email: str, role: Role) 
         of_address = made.filter(email=address, status=Status.PENDING)
         replaced = of_address.select_for_update(no_key=True, of=("self",)).first()
         if replaced is not None:
+            require(actor.role, right_to_invite(replaced.role))
             _settle(replaced, Status.REPLACED, now)
         elif made.filter(status=Status.PENDING, expires_at__gt=now).count() >= MAX_OPEN:
             text = gettext_noop("At most %(most)d invitations can be open at once. Revoke one first.")

@@ -76,6 +76,11 @@ def api_keys_of_organization(organization_id: str) -> QuerySet[ApiKey]:
     return ApiKey.objects.filter(live(clock.now()), organization_id=organization_id, developer=None).order_by("-id")
 
 
+def organization_keys_made_by(developer: Developer) -> QuerySet[ApiKey]:
+    """Return the live API keys of the organization itself whose values the member, also a past one, saw."""
+    return api_keys_of_organization(developer.organization_id).filter(made_by=developer)
+
+
 def api_keys_within_reach(developer: Developer | None, organization_id: str) -> QuerySet[ApiKey]:
     """Return the live keys of the developer and those of the organization itself, newest first."""
     is_own = Q(developer=developer) if developer else Q(pk=None)

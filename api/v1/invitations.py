@@ -66,7 +66,7 @@ class Invitations(DeveloperEndpoint):
         "verified the address can accept there: also one who signs up only then. The response and its time are the "
         "same whether or not the address has an account. Inviting an address again replaces its open invitation. At "
         f"most {MAX_OPEN} are open at once, and at most {MAX_MAILS_PER_DAY} are made per day, {MAX_MAILS_PER_ADDRESS} "
-        "per address. Only an owner can invite an owner.",
+        "per address. Only an owner can invite an owner, or replace such an invitation.",
         answer=InvitationOut,
         status=201,
         errors=(Conflict, ReauthenticationRequired, Throttled),

@@ -168,7 +168,9 @@ def test_a_member_invites_and_revokes_up_to_their_own_role(
         make_invitation(member, BOB, Role(invited))
     with pytest.raises(RoleInsufficient):
         revoke(member, other)
-    assert Invitation.objects.filter(status="pending").count() == 1
+    with pytest.raises(RoleInsufficient):
+        make_invitation(member, other.email, Role.AUDITOR)
+    assert Invitation.objects.get(status="pending") == other
 
 
 def test_inviting_again_replaces_the_link(developer: Developer) -> None:

@@ -19,7 +19,7 @@ from developers.members import change_role, end_membership
 from developers.models import Developer, Invitation
 from developers.role_words import ALLOWED, NAMES
 from developers.roles import Right, Role, covers, may
-from developers.selectors import api_keys_for_developer, members_of
+from developers.selectors import api_keys_for_developer, members_of, organization_keys_made_by
 from web.portal.agents.forms import RotateForm
 from web.portal.members.forms import Choices, InviteForm, SearchForm, role_field, roles_of
 from web.requests import once
@@ -108,7 +108,7 @@ def remove(request: HttpRequest, developer: Developer, member_id: str) -> HttpRe
         else:
             words = _("%(name)s is no longer a member. Their access and their API keys have ended.")
             messages.success(request, words % {"name": _name(member)})
-            has_seen = len(secrets_made_by(member)) and may(developer.role, Right.DEVELOP)
+            has_seen = len(secrets_made_by(member)) or organization_keys_made_by(member).exists()
             return SeeOther(_secrets_url(developer, member) if has_seen else _list_url(developer))
     context = {
         "member": member,
@@ -116,7 +116,7 @@ def remove(request: HttpRequest, developer: Developer, member_id: str) -> HttpRe
         "keys": api_keys_for_developer(member),
         "invited": open_invitations_of(organization_id).filter(invited_by=member).count(),
         "secrets": secrets_made_by(member),
-        "secrets_url": _secrets_url(developer, member),
+        "organization_keys": organization_keys_made_by(member),
         "title": _("Remove this member?"),
         "confirm_label": _("Remove member"),
         "back_url": _list_url(developer),
@@ -140,6 +140,7 @@ def secrets(request: HttpRequest, developer: Developer, member_id: str) -> HttpR
     context = {
         "member": member,
         "secrets": secrets_made_by(member),
+        "organization_keys": organization_keys_made_by(member),
         "new": json.loads(shown) if shown else None,
         "form": form,
         "back_url": _list_url(developer),

@@ -2,10 +2,12 @@
 
 import pytest
 
+from developers.acting import as_developer as acting
+from developers.api_keys import create_api_key
 from developers.models import Developer, Invitation
 from developers.roles import Role
 from tests.web.markup import markup_of
-from tests.world import make_agent, make_invitation, make_member, sign_in_recently
+from tests.world import ANONYMOUS, make_agent, make_invitation, make_member, sign_in_recently
 from web.portal.members import views
 
 PATH = "/developer/settings/members"
@@ -89,6 +91,19 @@ def test_a_removal_says_what_ends_and_leads_to_the_secrets_that_were_seen(as_dev
     made = markup_of(as_developer.get(f"/developer/agents/{agent.id}"))
     assert "by bob@example.com" in made
     assert "(no longer a member)" in made
+
+
+def test_a_removal_names_the_keys_of_the_organization_that_the_member_made(as_developer, developer):
+    admin = make_member(developer, "eve@example.com", Role.ADMIN)
+    create_api_key(actor=acting(ANONYMOUS, admin), developer=admin, name="siem", owned_by_organization=True)
+    path = f"{PATH}/{admin.id}"
+    said = "They made these API keys of the organization."
+    page = markup_of(as_developer.get(f"{path}/remove"))
+    assert said in page
+    assert "<bdi>siem</bdi>" in page
+    assert as_developer.post(f"{path}/remove")["Location"] == as_developer.at(f"{path}/secrets")
+    assert said in markup_of(as_developer.get(f"{path}/secrets"))
+    assert said not in markup_of(as_developer.get(f"{PATH}/{developer.id}/remove"))
 
 
 def test_a_removed_member_is_told_that_they_are_no_member(as_developer, developer, member):
