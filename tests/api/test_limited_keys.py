@@ -154,7 +154,7 @@ def test_a_key_does_what_its_role_permits_or_its_members_current_one(developer: 
     assert refused["detail"] == "This requires the role owner or admin or developer. The role here is auditor."
     problem(auditor.post(KEYS, {"name": "more", "role": "owner"}), 403, "role_insufficient")
     content = log_entry(log_entries(event="member.refused").latest("leaf_index").pk).content
-    assert content["metadata"] == {"act": "createApiKey", "role": "auditor", "right": "read"}
+    assert content["metadata"] == {"act": "createApiKey", "role": "auditor", "right": "own"}
     full = new_key(developer, name="full", role="developer")
     Developer.objects.update(role="auditor")
     problem(full.patch(f"/agents/{agent['id']}", {"name": "x"}), 403, "role_insufficient")
