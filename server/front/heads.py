@@ -15,7 +15,7 @@ from server.front.bounds import MAX_FIELDS, MAX_OAUTH_BODY, MAX_PAGE_BODY, MAX_R
 MAY_APPEAR_ONCE = frozenset(
     (
         *("host", "content-length", "content-type", "transfer-encoding"),
-        *("authorization", "x-api-key", "idempotency-key", "x-request-id"),
+        *("authorization", "x-api-key", "x-organization", "idempotency-key", "x-request-id"),
         *("x-required-scopes", "x-resource-server"),
         *("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"),
     )
