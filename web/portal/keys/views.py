@@ -86,7 +86,7 @@ class ApiKeyForm(forms.Form):
         role.initial = lesser(developer.role, Role.DEVELOPER)
         newest = agents_for_organization(developer.organization_id)[:MAX_CHOICES]
         agents.choices = [(agent.id, plain_text(agent.name)) for agent in newest]  # type: ignore[attr-defined]
-        if not newest:
+        if not newest and "agent_ids" not in self.data:  # else the chosen agents were deleted meanwhile
             del self.fields["agent_ids"]
         if not may(developer.role, Right.ADMINISTER):
             del self.fields["owned_by_organization"]

@@ -148,6 +148,14 @@ def test_a_key_has_a_role_and_can_be_for_some_agents_only(as_developer: Client, 
     assert "Only for these agents: Select a valid choice." in answer.content.decode()
 
 
+def test_a_key_for_an_agent_that_was_deleted_meanwhile_does_not_reach_all(
+    as_developer: Client, developer: Developer
+) -> None:
+    answer = as_developer.post(URL, {"name": "ci", "agent_ids": ["agt_deleted"]})
+    assert "Only for these agents: Select a valid choice." in answer.content.decode()
+    assert developer.api_keys.count() == 1
+
+
 def test_a_key_of_the_organization_is_for_admins_to_make_and_for_all_to_see(
     as_developer: Client, developer: Developer
 ) -> None:
