@@ -20,7 +20,10 @@ from consent.connections import CONSENT_LIFETIME
 from consent.models import Consent
 from core import clock, secrets
 from core.ids import new_id
+from developers.acting import as_developer
+from developers.invitations import invite
 from developers.models import Developer, DomainClaim, Organization
+from developers.roles import Role
 from developers.services import register_developer
 from insights.services import count_log, delete_old_hours
 from policies.models import Policy, PolicyVersion
@@ -33,6 +36,7 @@ from tokens.models import AccessToken, RefreshToken, TokenFamily
 SCOPES = ("email:read", "email:send", "calendar:read", "files:read", "crm:contacts:read", "payments:read")
 EMAIL, PASSWORD = "ada@example.com", "correct-horse-battery-7"
 DEVELOPER, ADMINISTRATOR = "dev@acme.example", "root@example.com"
+COLLEAGUE = "grace@acme.example"
 CONTEXT = {"recipient": "bob@example.com", "amount": {"value": "12.50", "currency": "EUR"}}
 SHADOW_EVERY, GENERAL_EVERY, DISABLED_EVERY = 7, 10, 20
 COUNTED_AT_ONCE = 20_000
@@ -46,10 +50,18 @@ class Dataset:
         self.random = random.Random(7)
         self.ada = register_user(actor=ACTOR, email=EMAIL, password=PASSWORD, name="Ada")
         registered = register_developer(actor=ACTOR, name="Acme", email=DEVELOPER, password=PASSWORD)
+        self._add_team(registered.developer)
         self.api_key, self.developer = registered.api_key, registered.developer
         self.acme = self.developer.organization
         EmailAddress.objects.update(verified=True)
         User.objects.create_superuser(ADMINISTRATOR, PASSWORD)
+
+    def _add_team(self, owner: Developer) -> None:
+        """Invite Ada, and add a colleague."""
+        actor = as_developer(ACTOR, owner)
+        invite(actor=actor, organization=owner.organization, email=EMAIL, role=Role.AUDITOR)
+        colleague = register_user(actor=ACTOR, email=COLLEAGUE, password=PASSWORD, name="Grace")
+        Developer.objects.create(user=colleague, organization=owner.organization, role=Role.DEVELOPER)
 
     def fill(self) -> dict[str, str]:
         """Insert everything and return the credentials."""

@@ -25,11 +25,11 @@ from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.finding import entries_below
 from audit.sequencing.log import newest
-from benchmarks.pages.dataset import ADMINISTRATOR, DEVELOPER, EMAIL
+from benchmarks.pages.dataset import ADMINISTRATOR, COLLEAGUE, DEVELOPER, EMAIL
 from benchmarks.pages.log import SPAN
 from consent.models import Consent
 from core import clock
-from developers.models import ApiKey
+from developers.models import ApiKey, Developer, Invitation
 from policies.models import Policy
 from resources.models import CustomScope, ResourceServer
 from tokens.models import TokenFamily
@@ -43,9 +43,11 @@ OPENAPI = Path(__file__).resolve().parents[2] / "docs" / "openapi.json"
 # consent.
 NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key", "account_confirm_signup", "consent"}
 NO_PAGES |= {"agent-logo", "passkey-remove", "activity-csv", "activity-json"}
-NO_PAGES |= {"domain-check", "domain-remove", "domain-review", "policy-restore"}
+NO_PAGES |= {"domain-check", "domain-remove", "domain-review", "policy-restore", "organization-restore"}
+NO_PAGES |= {"member-role", "invitation-resend", "invitation-revoke", "organization-resume"}
 NO_PAGES |= {"policy-status", "own-scope-edit", "logs-csv", "logs-json", "logs-evidence", "developer-elsewhere"}
 FOR_ANONYMOUS = {"account_login", "account_signup", "account_reset_password"}
+FOR_MEMBERS = {"organization-leave"}
 # They answer for proxies only, or read a whole log once the sequencer has signed it.
 NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")
 FOR_USERS = ("/users/", "/consent/", "/approvals")
@@ -147,6 +149,9 @@ class Visitors:
             "secret_id": self.agent.secrets.latest("id").id,
             "session_id": SessionToken.objects.filter(user=self.ada).earliest("id").id,
             "user_id": "me",
+            "organization_id": self.organization,
+            "member_id": Developer.objects.get(user__email=COLLEAGUE).id,
+            "invitation_id": Invitation.objects.get(email=EMAIL).id,
             "category": "email",
             "entry_id": self._find_entry().id,
             "scope_id": "email:send",
@@ -213,7 +218,7 @@ def _pages(visitors: Visitors) -> Iterator[Visit]:
                 "anonymous"
                 if pattern.name in FOR_ANONYMOUS
                 else "developer"
-                if path.startswith("/developer")
+                if path.startswith("/developer") or pattern.name in FOR_MEMBERS
                 else "ada"
             )
             yield visitors.get("page", f"{'developer/' if more else ''}{pattern.pattern}", who, path)

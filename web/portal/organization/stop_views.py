@@ -54,12 +54,13 @@ def stop(request: HttpRequest, developer: Developer) -> HttpResponse:
         stop_organization(actor=actor, organization=developer.organization, reason=reason)
         messages.success(request, _("Stopped. All requests from your agents are now denied."))
         return SeeOther(portal_url(developer.organization_id, "organization-stop"))
-    agents, log = agent_ids_of(developer.organization_id), take_snapshot()
+    own, log = developer.organization, take_snapshot()
+    agents = agent_ids_of(own.id)
     context = {
-        "organization": developer.organization,
+        "organization": own,
         "form": form,
-        "impact": impact_on_agents(developer.organization_id, agents, clock.now(), log),
-        "proof": prove_stop(organization_level(developer.organization_id, agents), log),
+        "impact": impact_on_agents(own.id, agents, clock.now(), log),
+        "proof": prove_stop(organization_level(own.id, agents), log) if own.stopped_at else None,
         "back_url": _settings_url(developer),
     }
     return render(request, "web/portal/organization/stop.html", context, status=422 if form.is_bound else 200)

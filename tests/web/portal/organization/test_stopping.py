@@ -19,7 +19,7 @@ def test_a_stop_is_previewed_needs_a_reason_and_is_proved_until_it_is_lifted(as_
     assert "All agents of this organization are stopped." in markup_of(as_developer.get("/developer/agents"))
     assert as_developer.post(f"{PATH}/resume").status_code == 303
     assert not Organization.objects.get(pk=developer.organization_id).is_stopped
-    assert "The last stop" in markup_of(as_developer.get(f"{PATH}/stop"))
+    assert "Stop all agents?" in markup_of(as_developer.get(f"{PATH}/stop"))
 
 
 def test_members_who_only_read_see_the_proof_of_a_stop_without_buttons(as_developer, developer):
