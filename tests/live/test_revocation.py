@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.environment import Servers
 from tests.live.gate import Agent, Developer, Gate, Json, Person, expect
 from tests.live.operator import Operator
 from tests.live.server import LiveServer
@@ -277,7 +278,16 @@ def ask_during[T](ask: Callable[[int], T], end: Callable[[], None]) -> tuple[lis
     return [answer for began, answer in seen if began < responded], after
 
 
-def test_no_request_of_a_removed_member_that_starts_after_the_response_succeeds(scene: Scene) -> None:
+@pytest.fixture
+def second_node(shared_server: LiveServer, servers: Servers) -> Iterator[Gate]:
+    """Another server node with the same database."""
+    with LiveServer(shared_server.database, servers.folder, processes=1) as node:
+        yield Gate(node.url)
+
+
+def test_no_request_of_a_removed_member_that_starts_after_the_response_succeeds(
+    scene: Scene, second_node: Gate
+) -> None:
     gate, owner, organization_id = scene.gate, scene.developer, scene.developer.organization_id
     scene.operator.run(
         "from developers.models import Developer;"
@@ -290,12 +300,12 @@ def test_no_request_of_a_removed_member_that_starts_after_the_response_succeeds(
     rules = [{"type": "action_blocklist", "config": {"actions": ["files:*"]}}]
 
     def act(number: int) -> tuple[str, int]:
-        """Read and write by turns, with the key and with the session."""
-        headers = (key, session)[number // 2 % 2]
+        """Read and write by turns, with the key and with the session, on both nodes."""
+        headers, node = (key, session)[number // 2 % 2], (gate, second_node)[number // 4 % 2]
         if number % 2:
-            answer = gate.post("/policies", {"name": "Mine", "rules": rules}, **headers)
+            answer = node.post("/policies", {"name": "Mine", "rules": rules}, **headers)
         else:
-            answer = gate.get("/agents", **headers)
+            answer = node.get("/agents", **headers)
         return answer.request.method, answer.status_code
 
     def remove() -> None:
