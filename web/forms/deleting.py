@@ -31,7 +31,7 @@ class DeleteForm(forms.Form):
 
 class DeleteAgentForm(DeleteForm):
     name = TypedNameField(
-        label=_("Name of the agent"),
+        label=_("To confirm, type the name of the agent"),
         max_length=255,
         error_messages={"mismatch": _("This is not the agent’s name. Type it exactly as shown above.")},  # noqa: RUF001
     )
@@ -39,7 +39,7 @@ class DeleteAgentForm(DeleteForm):
 
 class DeleteServerForm(DeleteForm):
     name = TypedNameField(
-        label=_("Type the name of the resource server to confirm"),
+        label=_("To confirm, type the name of the resource server"),
         max_length=200,
         error_messages={"mismatch": _("This is not its name. Nothing was deleted.")},
     )

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import add_never_cache_headers
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
@@ -27,7 +28,8 @@ from developers.acting import as_developer_in_session
 from developers.activity import note_activity
 from developers.models import Developer
 from developers.refusals import record_refusal
-from developers.roles import Right, RoleInsufficient
+from developers.role_words import NAMES
+from developers.roles import Right, RoleInsufficient, roles_with
 from developers.selectors import memberships_of
 from web.requests.kept_post import keeps_form
 from web.requests.portal import remember
@@ -83,6 +85,9 @@ def refused(request: HttpRequest, error: DomainError) -> HttpResponse:
     context: dict[str, Any] = {"error": error}
     if hasattr(request, "developer"):  # the portal's other pages are a click away
         context["layout"] = "layouts/developer.html"
+        if isinstance(error, RoleInsufficient) and error.right:
+            words = get_text_list([str(NAMES[role]) for role in roles_with(error.right)])
+            return render(request, "web/portal/role_refused.html", context | {"sufficient": words}, status=error.status)
     response = render(request, "web/refused.html", context, status=error.status)
     if error.retry_after is not None:
         response["Retry-After"] = str(error.retry_after)

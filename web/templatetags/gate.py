@@ -136,13 +136,15 @@ def rail_link(
 
 
 @register.simple_tag(takes_context=True)
-def tab_link(context: template.Context, name: str, subject: str, label: str, *, has_below: bool = False) -> SafeString:
+def tab_link(
+    context: template.Context, name: str, subject: str, label: str, *, has_below: bool = False, also: str = ""
+) -> SafeString:
     """Return a link to one of the pages about a subject, by its id if it has one, marked as current if it is the page.
 
-    With `has_below`, also if the page is below it.
+    With `has_below`, also if the page is below it, and always if it is below the path `also`.
     """
     url = _url(context, name, *([subject] if subject else []))
-    current = _current(context, url, exact=not has_below)
+    current = _current(context, url, exact=not has_below, also=also)
     return format_html('<a href="{}"{}>{}</a>', url, current, label)
 
 

@@ -97,11 +97,11 @@ def test_each_page_says_which_right_it_requires() -> None:
 @cases(
     ("name", "args", "method", "role", "needed"),
     [
-        ("agent-edit", ["agent"], "get", Role.AUDITOR, "owner or admin or developer"),
-        ("agent-credentials", ["agent"], "post", Role.AUDITOR, "owner or admin or developer"),
-        ("policy-new", [], "get", Role.AUDITOR, "owner or admin or developer"),
-        ("organization", [], "post", Role.DEVELOPER, "owner or admin"),
-        ("domain-remove", [], "get", Role.DEVELOPER, "owner or admin"),
+        ("agent-edit", ["agent"], "get", Role.AUDITOR, "Owner, Admin or Developer"),
+        ("agent-credentials", ["agent"], "post", Role.AUDITOR, "Owner, Admin or Developer"),
+        ("policy-new", [], "get", Role.AUDITOR, "Owner, Admin or Developer"),
+        ("organization", [], "post", Role.DEVELOPER, "Owner or Admin"),
+        ("domain-remove", [], "get", Role.DEVELOPER, "Owner or Admin"),
     ],
 )
 def test_a_page_that_the_role_does_not_permit_names_those_that_do_and_is_logged(
@@ -111,7 +111,7 @@ def test_a_page_that_the_role_does_not_permit_names_those_that_do_and_is_logged(
     path = reverse(f"portal:{name}", args=[developer.organization_id, *([agent.id] if args else [])])
     answer = getattr(client, method)(path)
     assert answer.status_code == 403
-    assert f"This requires the role {needed}." in answer.content.decode()
+    assert f"Your role is {role.label}. Ask an {needed}." in answer.content.decode()
     (entry,) = log_entries(event=Event.MEMBER_REFUSED)
     assert entry.content["metadata"]["act"] == f"portal:{name}"
 

@@ -30,7 +30,7 @@ STATES = (
     ("", _("Any status")),
     ("active", _("Active")),
     ("suspended", _("Suspended")),
-    ("stopped", _("Stopped by admin")),
+    ("stopped", _("Stopped by AgentGate")),
 )
 # The search for scopes, which is not a field of the agent.
 SEARCH = "find"

@@ -49,7 +49,9 @@ def reactivate(request: HttpRequest, developer: Developer, agent_id: str) -> Htt
         text = _("Its redirect URIs from before the password reset were removed. Add those that are yours: %(uris)s")
         messages.warning(request, text % {"uris": " ".join(had)})
     if agent.is_stopped:
-        messages.warning(request, _("Your suspension is lifted, but the agent is still stopped by an administrator."))
+        messages.warning(
+            request, _("Your suspension is lifted, but the agent is still stopped by an administrator of AgentGate.")
+        )
     elif developer.organization.is_stopped:
         messages.warning(request, _("Your suspension is lifted, but all agents of your organization are stopped."))
     else:

@@ -103,7 +103,7 @@ def review(request: HttpRequest, developer: Developer) -> HttpResponse:
     except Conflict as error:
         messages.error(request, error.translated)
     else:
-        messages.success(request, _("Your request is with the administrators."))
+        messages.success(request, _("Your request is with the administrators of AgentGate."))
     return _back(developer)
 
 

@@ -59,24 +59,26 @@ class ApiKeyForm(forms.Form):
         coerce=str,
         empty_value=None,
         required=False,
-        help_text=gettext_lazy("What the key may do. If your own role becomes a lesser one, the key follows it."),
+        help_text=gettext_lazy("What the key can do. It can never do more than your own role."),
     )
     lifetime_seconds = forms.TypedChoiceField(
         label=gettext_lazy("Expires"), choices=LIFETIMES, coerce=int, empty_value=None, required=False
     )
     owned_by_organization = forms.BooleanField(
-        label=gettext_lazy("The key belongs to the organization"),
+        label=gettext_lazy("Organization key (keeps working after you leave)"),
         required=False,
         help_text=gettext_lazy(
-            "It keeps working after you leave, expires after a year at the latest, and is a developer or an auditor. "
-            "All owners and admins get an email about it."
+            "It has the role Developer or Auditor, and expires after one year at the latest. All owners and admins get "
+            "an email about it."
         ),
     )
     agent_ids = forms.MultipleChoiceField(
         label=gettext_lazy("Only for these agents"),
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=gettext_lazy("The key reaches nothing else, and creates nothing. Without a choice, it has no limit."),
+        help_text=gettext_lazy(
+            "The key can access nothing else and create nothing. If you choose none, it has no limit."
+        ),
     )
 
     def __init__(self, *args: Any, developer: Developer, **kwargs: Any) -> None:
@@ -167,7 +169,9 @@ def _facts(developer: Developer, key: ApiKey, agents: Mapping[str, str]) -> Iter
     """Yield what the key may do, for which agents, and who made it if it belongs to the organization."""
     power = Role(key.role) if key.developer_id is None else lesser(key.role, developer.role)
     words = {"role": NAMES[key.role], "power": NAMES[power]}
-    yield str(words["role"]) if power == key.role else _("%(role)s, for now %(power)s like you") % words
+    yield (
+        _("Role: %(role)s") if power == key.role else _("Role: %(role)s, limited to %(power)s by your own role")
+    ) % words
     if key.agent_ids is not None:
         names = get_text_list([agents.get(one, one) for one in key.agent_ids], _("and"))
         yield _("Only for %(agents)s") % {"agents": names}

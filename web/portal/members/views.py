@@ -87,7 +87,7 @@ def role(request: HttpRequest, developer: Developer, member_id: str) -> HttpResp
             messages.error(request, error.translated)
         else:
             words = {"name": _name(member), "role": NAMES[Role(member.role)]}
-            messages.success(request, _("%(name)s has the role %(role)s now.") % words)
+            messages.success(request, _("%(name)s now has the role %(role)s.") % words)
     else:
         messages.error(request, _("Choose one of the roles."))
     return SeeOther(_list_url(developer))
@@ -97,6 +97,7 @@ def role(request: HttpRequest, developer: Developer, member_id: str) -> HttpResp
 def remove(request: HttpRequest, developer: Developer, member_id: str) -> HttpResponse:
     """Say what ends and what the member has seen, and remove them."""
     member, organization_id = _find(developer, member_id), developer.organization_id
+    words = {"name": _name(member), "organization": plain_text(developer.organization.name)}
     problem = ""
     if request.method == "POST":
         try:
@@ -106,8 +107,9 @@ def remove(request: HttpRequest, developer: Developer, member_id: str) -> HttpRe
         except LastOwner as error:
             problem = error.translated
         else:
-            words = _("%(name)s is no longer a member. Their access and their API keys have ended.")
-            messages.success(request, words % {"name": _name(member)})
+            messages.success(
+                request, _("%(name)s is no longer a member. Their access and their API keys have ended.") % words
+            )
             has_seen = len(secrets_made_by(member)) or organization_keys_made_by(member).exists()
             return SeeOther(_secrets_url(developer, member) if has_seen else _list_url(developer))
     context = {
@@ -117,7 +119,7 @@ def remove(request: HttpRequest, developer: Developer, member_id: str) -> HttpRe
         "invited": open_invitations_of(organization_id).filter(invited_by=member).count(),
         "secrets": secrets_made_by(member),
         "organization_keys": organization_keys_made_by(member),
-        "title": _("Remove this member?"),
+        "title": _("Remove %(name)s from %(organization)s?") % words,
         "confirm_label": _("Remove member"),
         "back_url": _list_url(developer),
     }

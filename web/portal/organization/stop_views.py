@@ -1,4 +1,4 @@
-"""Settings > Organization: stop all agents and lift that stop, delete the organization and restore it."""
+"""Settings > Organization: stop all agents and resume them, delete the organization and restore it."""
 
 from django import forms
 from django.contrib import messages
@@ -13,6 +13,7 @@ from audit.readers.snapshot import take_snapshot
 from core import clock
 from core.errors import Conflict
 from core.http import SeeOther
+from core.text import plain_text
 from developers.impact import impact_on_agents, impact_on_organization
 from developers.models import Developer
 from developers.roles import Right
@@ -39,7 +40,7 @@ class StopForm(forms.Form):
 
 class DeleteOrganizationForm(DeleteForm):
     name = TypedNameField(
-        label=gettext_lazy("Name of the organization"),
+        label=gettext_lazy("To confirm, type the name of the organization"),
         max_length=200,
         error_messages={"mismatch": gettext_lazy("This is not its name. Type it exactly as shown above.")},
     )
@@ -70,7 +71,7 @@ def stop(request: HttpRequest, developer: Developer) -> HttpResponse:
 @posted_from("portal:organization-stop", "organization_id")
 def resume(request: HttpRequest, developer: Developer) -> HttpResponse:
     resume_organization(actor=developer_actor(request, developer), organization=developer.organization)
-    messages.success(request, _("Your stop is lifted. Agents that are suspended or stopped by themselves remain so."))
+    messages.success(request, _("Agents resumed. Agents that were stopped separately are still stopped."))
     return SeeOther(_settings_url(developer))
 
 
@@ -94,7 +95,7 @@ def delete(request: HttpRequest, developer: Developer) -> HttpResponse:
         "servers": own.resource_servers.count(),
         "members": own.developers.filter(ended_at=None).count(),
         "days": GRACE.days,
-        "title": _("Delete this organization?"),
+        "title": _("Delete %(organization)s?") % {"organization": plain_text(own.name)},
         "confirm_label": _("Delete organization"),
         "back_url": _settings_url(developer),
     }
@@ -106,7 +107,7 @@ def delete(request: HttpRequest, developer: Developer) -> HttpResponse:
 @posted_from("portal:organization", "organization_id")
 def restore(request: HttpRequest, developer: Developer) -> HttpResponse:
     if restore_organization(actor=developer_actor(request, developer), organization=developer.organization):
-        messages.success(request, _("Restored. Everything that was not stopped otherwise works again."))
+        messages.success(request, _("Organization restored. Agents that were stopped separately are still stopped."))
     return SeeOther(_settings_url(developer))
 
 

@@ -49,7 +49,7 @@ class OrganizationForm(forms.Form):
         if is_verified:
             self.fields["ends_verification"].help_text = _(
                 "Your organization is verified under its name. Under another name, it is not verified: an "
-                "administrator must check it again."
+                "administrator of AgentGate must check it again."
             )
         else:
             del self.fields["ends_verification"]

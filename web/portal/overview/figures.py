@@ -134,11 +134,11 @@ def attention(organization: Organization, figures: Figures) -> Iterator[Attentio
     """Yield what needs attention, the most urgent first."""
     agents, is_verified = portal_url(organization.id, "agents"), organization.is_verified
     if (stopped := figures.stopped) and stopped.number == 1:
-        words = _("%(agent)s was stopped by an administrator %(ago)s.")
+        words = _("%(agent)s was stopped by an administrator of AgentGate %(ago)s.")
         named = {"agent": plain_text(stopped.agent_name), "ago": relative(stopped.at)}
         yield Attention(words % named, portal_url(organization.id, "agent", stopped.agent_id))
     elif stopped:
-        words = _("%(number)d agents were stopped by an administrator, the last one %(ago)s.")
+        words = _("%(number)d agents were stopped by an administrator of AgentGate, the last one %(ago)s.")
         yield Attention(words % {"number": stopped.number, "ago": relative(stopped.at)}, f"{agents}?status=stopped")
     if number := figures.suspended:
         words = ngettext(
@@ -161,7 +161,9 @@ def attention(organization: Organization, figures: Figures) -> Iterator[Attentio
 def _not_verified(figures: Figures) -> str:
     """Return what an organization that is not verified can do about it."""
     if figures.asked_at:
-        return _("Consent screens warn users that your organization is not verified. An administrator decides.")
+        return _(
+            "Consent screens warn users that your organization is not verified. An administrator of AgentGate decides."
+        )
     if figures.proved_at:
         return _("Consent screens warn users that your organization is not verified. Ask to be verified.")
     return _("Consent screens warn users that your organization is not verified. Prove a domain.")

@@ -175,10 +175,10 @@ def test_an_administrators_stop_is_shown_and_the_portal_cannot_lift_it(as_develo
     stop_agent(actor=SYSTEM, agent=agent, reason="It sent mail to everybody.")
     url = f"/developer/agents/{agent.id}"
     page = as_developer.get(url).content.decode()
-    assert "An administrator stopped this agent on <time" in page
+    assert "An administrator of AgentGate stopped this agent on <time" in page
     assert "It sent mail to everybody." in page
     assert "<dt>Your own setting</dt><dd>Active</dd>" in page
-    assert "Stopped by admin" in as_developer.get("/developer/agents").content.decode()
+    assert "Stopped by AgentGate" in as_developer.get("/developer/agents").content.decode()
 
     as_developer.post(f"{url}/suspend")
     answer = as_developer.post(f"{url}/reactivate", follow=True).content.decode()
@@ -194,16 +194,16 @@ def test_the_organizations_own_stop_and_its_deletion_are_shown(as_developer, age
     stop_organization(actor=owner, organization=agent.organization, reason="A key leaked.")
     url = f"/developer/agents/{agent.id}"
     page = as_developer.get(url).content.decode()
-    assert "A member stopped all agents of your organization on <time" in page
+    assert "A member stopped all agents of this organization on <time" in page
     assert "A key leaked." in page
-    assert "All stopped" in as_developer.get("/developer/agents").content.decode()
+    assert "Organization stopped" in as_developer.get("/developer/agents").content.decode()
     as_developer.post(f"{url}/suspend")
     answer = as_developer.post(f"{url}/reactivate", follow=True).content.decode()
     assert "all agents of your organization are stopped" in answer
 
     delete_organization(actor=owner, organization=agent.organization)
 
-    assert "Your organization will be deleted on <time" in as_developer.get(url).content.decode()
+    assert "This organization will be deleted on <time" in as_developer.get(url).content.decode()
     refused = as_developer.post(f"{url}/suspend")
     assert refused.status_code == 409
     assert "It will be deleted on" in refused.content.decode()

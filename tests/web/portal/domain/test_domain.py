@@ -118,7 +118,7 @@ def test_an_organization_with_a_domain_asks_to_be_verified(as_developer, develop
     assert "Prove a domain first." in markup_of(as_developer.post(f"{PATH}/review", follow=True))
     assert "Ask to be verified" in prove(as_developer, found)
     page = markup_of(as_developer.post(f"{PATH}/review", follow=True))
-    assert "An administrator decides." in page
+    assert "An administrator of AgentGate decides." in page
     assert "Ask to be verified" not in page
 
 
@@ -128,7 +128,7 @@ def test_a_developer_learns_what_was_decided_and_why(as_developer, developer, fo
     as_developer.post(f"{PATH}/review")
     decline_review(actor=SYSTEM, organization=organization, reason="Send your <b>register</b> extract.")
     page = markup_of(as_developer.get(PATH))
-    assert "An administrator declined to verify your organization." in page
+    assert "An administrator of AgentGate declined to verify your organization." in page
     assert "Send your <b>register</b> extract." in page
     assert "Ask to be verified" in page
     entry = as_developer.get(re.search(r'href="(/developer/\w+/logs/log_\w+)"', page)[1])
@@ -138,7 +138,9 @@ def test_a_developer_learns_what_was_decided_and_why(as_developer, developer, fo
     verify_organization(actor=SYSTEM, organization=organization, is_verified=True, reason="Papers.")
     assert "notice--warn" not in markup_of(as_developer.get(PATH))
     verify_organization(actor=SYSTEM, organization=organization, is_verified=False, reason="Sold.")
-    assert "An administrator decided that your organization is no longer verified." in markup_of(as_developer.get(PATH))
+    assert "An administrator of AgentGate decided that your organization is no longer verified." in markup_of(
+        as_developer.get(PATH)
+    )
 
 
 @cases("action", ["check", "review"])
@@ -164,7 +166,9 @@ def test_another_domain_suspends_verified_and_the_ticks_of_the_consent_screen(
     page = markup_of(as_ada.get(url))
     assert "Verified developer" not in page
     assert ticked not in page
-    assert "An administrator verified your organization with acme.com." in markup_of(as_developer.get(PATH))
+    assert "An administrator of AgentGate verified your organization with acme.com." in markup_of(
+        as_developer.get(PATH)
+    )
     found[:] = [Found("dns")]
     as_developer.post(PATH, {"domain": "evil.com"})
     page = markup_of(as_developer.post(f"{PATH}/check", follow=True))

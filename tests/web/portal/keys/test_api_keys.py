@@ -143,7 +143,7 @@ def test_a_key_has_a_role_and_can_be_for_some_agents_only(as_developer: Client, 
     as_developer.post(URL, {"name": "ci", "role": "auditor", "agent_ids": [agent.id]})
     key = developer.api_keys.get(name="ci")
     assert (key.role, key.agent_ids) == ("auditor", [agent.id])
-    assert as_developer.get(URL).context["rows"][0].facts == ["Auditor", "Only for Postie"]
+    assert as_developer.get(URL).context["rows"][0].facts == ["Role: Auditor", "Only for Postie"]
     answer = as_developer.post(URL, {"name": "x", "agent_ids": ["agt_other"]})
     assert "Only for these agents: Select a valid choice." in answer.content.decode()
 
@@ -163,11 +163,11 @@ def test_a_key_of_the_organization_is_for_admins_to_make_and_for_all_to_see(
     assert "Role: A key of the organization can be developer or auditor." in answer.content.decode()
     as_developer.post(URL, {"name": "ci", "role": "developer", "owned_by_organization": "on"})
     (row,) = as_developer.get(URL).context["organization_rows"]
-    assert row.facts == ["Developer", f"Made by {developer.user.email}"]
+    assert row.facts == ["Role: Developer", f"Made by {developer.user.email}"]
     assert f"/{row.secret.id}/rotate" in as_developer.get(URL).content.decode()
     Developer.objects.update(role="auditor")
     page = as_developer.get(URL)
-    assert page.context["rows"][0].facts == ["Owner, for now Auditor like you"]
+    assert page.context["rows"][0].facts == ["Role: Owner, limited to Auditor by your own role"]
     assert f"/{row.secret.id}/rotate" not in page.content.decode()
     assert [value for value, _name in page.context["form"].fields["role"].choices] == ["auditor"]
     as_developer.post(URL, {"name": "mine", "owned_by_organization": "on"})

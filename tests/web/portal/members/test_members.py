@@ -32,7 +32,7 @@ def test_a_member_who_may_not_change_them_sees_neither_buttons_nor_invitations(a
     make_invitation(developer, "grace@example.com")
     page = markup_of(sign_in_recently(member.user).get(PATH))
     assert "dev@example.com" in page
-    for absent in ("grace@example.com", "<select", "Send again", "Send invitation", ">Remove"):
+    for absent in ("grace@example.com", "<select", "Resend", "Send invitation", ">Remove"):
         assert absent not in page
 
 
@@ -76,7 +76,7 @@ def test_the_last_owner_cannot_be_demoted_by_another_owner_who_is_deactivated(as
 def test_a_removal_says_what_ends_and_leads_to_the_secrets_that_were_seen(as_developer, member):
     agent = make_agent(member, name="Seen")
     page = markup_of(as_developer.get(f"{PATH}/{member.id}/remove"))
-    for text in ("Remove this member?", "bob@example.com", "Secrets that they have seen", "Seen"):
+    for text in ("from Acme Robotics?", "bob@example.com", "Secrets that they have seen", "Seen"):
         assert text in page
 
     removed = as_developer.post(f"{PATH}/{member.id}/remove")

@@ -3,7 +3,7 @@
 from developers.models import Organization
 from developers.roles import Role
 from tests.web.markup import markup_of
-from tests.world import make_member, sign_in_recently
+from tests.world import make_member, sign_in, sign_in_recently
 
 PATH = "/developer/settings"
 
@@ -14,9 +14,9 @@ def test_a_stop_is_previewed_needs_a_reason_and_is_proved_until_it_is_lifted(as_
     assert as_developer.post(f"{PATH}/stop", {"reason": " "}).status_code == 422
     assert as_developer.post(f"{PATH}/stop", {"reason": "A key has leaked."}).status_code == 303
     page = markup_of(as_developer.get(f"{PATH}/stop"))
-    for text in ("All agents are stopped", "A key has leaked.", "Allowed after", "<dd>0</dd>"):
+    for text in ("All agents are stopped", "A key has leaked.", "Requests allowed since the stop", "<dd>0</dd>"):
         assert text in page
-    assert "All agents of this organization are stopped." in markup_of(as_developer.get("/developer/agents"))
+    assert "A member stopped all agents of this organization" in markup_of(as_developer.get("/developer/agents"))
     assert as_developer.post(f"{PATH}/resume").status_code == 303
     assert not Organization.objects.get(pk=developer.organization_id).is_stopped
     assert "Stop all agents?" in markup_of(as_developer.get(f"{PATH}/stop"))
@@ -26,12 +26,12 @@ def test_members_who_only_read_see_the_proof_of_a_stop_without_buttons(as_develo
     auditor = sign_in_recently(make_member(developer, "bob@example.com", Role.AUDITOR).user)
     as_developer.post(f"{PATH}/stop", {"reason": "A key has leaked."})
     page = markup_of(auditor.get(f"{PATH}/stop"))
-    assert "Allowed after" in page
+    assert "Requests allowed since the stop" in page
     assert "<form" not in page.partition("<main")[2].partition("</main>")[0]
-    assert ">See the proof</a>" in markup_of(auditor.get("/developer/agents"))
+    assert ">See the evidence</a>" in markup_of(auditor.get("/developer/agents"))
     as_developer.post(f"{PATH}/resume")
     page = markup_of(auditor.get(f"{PATH}/stop"))
-    assert "The last stop" in page
+    assert "Stop all agents?" in page
     assert "<form" not in page.partition("<main")[2].partition("</main>")[0]
 
 
@@ -43,8 +43,11 @@ def test_a_deletion_needs_the_name_and_can_be_undone(as_developer, agent, develo
     assert "This is not its name." in markup_of(answer)
     assert as_developer.post(f"{PATH}/delete", {"name": "Acme Robotics"}).status_code == 303
     page = markup_of(as_developer.get(PATH))
-    assert "This organization is being deleted" in page
-    assert "Everything is stopped." in page
+    assert "This organization will be deleted on" in page
+    for absent in ("Save", "Stop all agents", "Delete organization"):
+        assert absent not in page
+    admin = make_member(developer, "eve@example.com", Role.ADMIN)
+    assert "Ask an owner to restore it." in markup_of(sign_in(admin.user).get(as_developer.at(PATH)))
     as_developer.post(f"{PATH}/restore")
     assert Organization.objects.get(pk=developer.organization_id).deletes_at is None
-    assert "being deleted" not in markup_of(as_developer.get(PATH))
+    assert "will be deleted" not in markup_of(as_developer.get(PATH))

@@ -142,7 +142,7 @@ def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
     DomainClaim.objects.filter(pk=claim.pk).update(proved_at=clock.now())
     assert "Ask to be verified." in text_of(portal, "/developer/")
     request_review(actor=SYSTEM, organization=owner.organization)
-    assert "An administrator decides." in text_of(portal, "/developer/")
+    assert "An administrator of AgentGate decides." in text_of(portal, "/developer/")
     verify_organization(actor=SYSTEM, organization=owner.organization, is_verified=True, reason="papers seen")
     assert "Nothing." in text_of(portal, "/developer/")
     actor = acting_for(ANONYMOUS, owner)
@@ -151,13 +151,15 @@ def test_what_needs_attention_links_to_its_rows(portal, owner, grant):
         rotate_client_secret(actor=actor, agent=grant.agent, overlap_seconds=3600)
     stop_agent(actor=SYSTEM, agent=make_agent(owner, name="Stopped"), reason="Spam")
     text = text_of(portal, "/developer/")
-    assert ">Stopped was stopped by an administrator just now.</a>" in text
+    assert ">Stopped was stopped by an administrator of AgentGate just now.</a>" in text
     assert "1 policy only records what it would deny." in text
     assert "A client secret of <bdi>SmartMail</bdi> stops working on" in text
     assert "others follow within a week." in text
     assert f'href="{portal.home}/agents/{grant.agent.id}/credentials"' in text
     stop_agent(actor=SYSTEM, agent=make_agent(owner, name="Halted"), reason="Spam")
-    assert "2 agents were stopped by an administrator, the last one just now." in text_of(portal, "/developer/")
+    assert "2 agents were stopped by an administrator of AgentGate, the last one just now." in text_of(
+        portal, "/developer/"
+    )
     assert "Stopped" in text_of(portal, "/developer/agents?status=stopped")
 
 
