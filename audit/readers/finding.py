@@ -22,6 +22,8 @@ from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds
 
 # The numbers of segments that the first query reads at least, and each further one.
 FIRST_READ, LARGEST_READ = 32, 4096
+# Of one query, unless a single segment has more: an organization can have had thousands of agents.
+MOST_ROWS = 65_536
 ALL = -1
 SIZES = """
     SELECT coalesce((SELECT leaf_index + 1 FROM audit_entry ORDER BY leaf_index DESC LIMIT 1), 0) AS size,
@@ -181,9 +183,10 @@ class _Search:
         """Return the rows of the newest segments in [low, high), `number` or more, and where to go on below.
 
         A row has the segment, the term of the last group, the postings of each group, and the packed timestamps.
-        A segment has up to `alternatives` rows, one for each way to match, and all are returned.
+        A segment has up to `alternatives` rows, one for each way to match, and all are returned. So fewer segments are
+        read if there are many ways.
         """
-        limit = number * self.alternatives + 1
+        limit = min(number * self.alternatives, max(self.alternatives, MOST_ROWS)) + 1
         query, values = self._query(low, high)
         with connection.cursor() as cursor:
             cursor.execute(f"{query} LIMIT %s", [*values, limit])

@@ -54,6 +54,7 @@ def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postings, "MAX_LISTED", 3)
     monkeypatch.setattr(finding, "FIRST_READ", 1)
     monkeypatch.setattr(finding, "LARGEST_READ", 4)
+    monkeypatch.setattr(finding, "MOST_ROWS", 5)
     monkeypatch.setattr(snapshot, "BATCH", 2)
     monkeypatch.setattr(snapshot, "IDS_PER_QUERY", 3)
 
