@@ -10,12 +10,14 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from agents.departures import rotate_secrets_of, secrets_made_by
+from core import clock
 from core.errors import Conflict, NotFound, Throttled
 from core.http import SeeOther
 from core.text import plain_text
 from developers.errors import LastOwner
 from developers.invitations import invitations_of, invite, open_invitations_of, revoke_invitation
 from developers.members import change_role, end_membership
+from developers.membership_errors import InvitationEnded
 from developers.models import Developer, Invitation
 from developers.role_words import ALLOWED, NAMES
 from developers.roles import Right, Role, covers, may
@@ -156,6 +158,8 @@ def resend(request: HttpRequest, developer: Developer, invitation_id: str) -> Ht
     """Replace an open invitation by a new one, which is mailed and open for as long as every other."""
     invitation = _invitation(developer, invitation_id)
     try:
+        if invitation.status_at(clock.now()) not in (Invitation.Status.PENDING, Invitation.Status.EXPIRED):
+            raise InvitationEnded  # since the page was opened, perhaps by the first click of two
         _invite(request, developer, invitation.email, invitation.role)
     except (Conflict, Throttled) as error:
         messages.error(request, error.translated)

@@ -64,6 +64,16 @@ def test_an_invitation_that_cannot_be_made_says_why_and_keeps_what_was_typed(as_
     assert Invitation.objects.filter(status="pending").count() == 1
 
 
+def test_only_an_invitation_that_has_not_ended_is_sent_again(as_developer, developer):
+    """A page that a colleague opened earlier must not bring back one that was revoked."""
+    first = make_invitation(developer, "grace@example.com")
+    path = f"{PATH[: -len('members')]}invitations"
+    as_developer.post(f"{path}/{first.id}/resend")
+    answer = as_developer.post(f"{path}/{first.id}/resend", follow=True)
+    assert "The invitation has ended" in markup_of(answer)
+    assert [one.status for one in Invitation.objects.order_by("id")] == ["replaced", "pending"]
+
+
 def test_the_last_owner_cannot_be_demoted_by_another_owner_who_is_deactivated(as_developer, developer, member):
     other = make_member(developer, "owner2@example.com", Role.OWNER)
     type(other.user).objects.filter(pk=other.user_id).update(is_active=False)
