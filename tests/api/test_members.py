@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agents.models import Agent
 from core import clock
 from developers.acting import as_developer
 from developers.api_keys import create_api_key
@@ -12,7 +13,7 @@ from developers.models import Developer
 from developers.roles import Role
 from tests.api.conftest import VISITOR, Api, Json, expect, problem
 from tests.log import log_entries
-from tests.world import make_member
+from tests.world import allow, ask, make_member
 
 MEMBERS = "/organization/members"
 
@@ -39,6 +40,16 @@ def test_members_are_listed_newest_first_to_all_of_them(developer: Api) -> None:
     second = expect(200, auditor.get(f"{MEMBERS}?limit=1&cursor={first['nextCursor']}"))
     assert [one["email"] for one in second["items"]] == ["acme@example.com"]
     assert second["nextCursor"] is None
+
+
+def test_members_recognize_a_colleague_in_their_log(developer: Api, agent: Json) -> None:
+    """The page of an invitation says so: the log has the ids of those for whom the organization's agents act."""
+    bob, auditor = join(Role.AUDITOR)
+    user = Developer.objects.get(pk=bob).user
+    allow(ask(Agent.objects.get(pk=agent["id"])), user)
+    (shown,) = [one for one in expect(200, auditor.get(MEMBERS))["items"] if one["id"] == bob]
+    found = expect(200, auditor.get(f"/audit?userId={shown['userId']}"))["items"]
+    assert "consent.approved" in {one["event"] for one in found}
 
 
 def test_a_role_applies_to_the_members_keys_at_once_and_a_removal_ends_them(developer: Api, rival: Api) -> None:

@@ -47,6 +47,8 @@ def test_it_says_who_invites_to_what_with_which_role_and_until_when(invited: Cli
     assert [one for one in [*said, "<strong>Developer</strong>"] if one not in page] == []
     assert all(str(one) in page for one in ALLOWED[Role.DEVELOPER])
     assert "Verified developer" in page
+    # `tests/api/test_members.py` shows that this is so
+    assert "they also recognize you in the log of this organization's agents" in page
 
 
 def test_accepting_makes_a_member_who_finds_the_portal(invited: Client, invitation: Invitation, bob: User) -> None:
