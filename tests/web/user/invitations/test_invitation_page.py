@@ -130,7 +130,7 @@ def test_the_account_page_lists_invitations_and_organizations(
     invited: Client, developer: Developer, invitation: Invitation
 ) -> None:
     page = main_of(words_of(invited.get("/account")))
-    assert "You are not a member of an organization" in page
+    assert "You are not a member of an organization" not in page
     assert url_of(invitation) in page
     decide(invited, invitation, "accept")
     page = main_of(words_of(invited.get("/account")))
