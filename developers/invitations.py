@@ -147,7 +147,7 @@ def accept_invitation(*, actor: Actor, user: User, invitation_id: str) -> Develo
         developer = Developer.objects.create(user=user, organization=held, role=invitation.role)
         _settle(invitation, Status.ACCEPTED, now)
         _record(Event.INVITATION_ACCEPTED, actor, invitation, user, developerId=developer.pk)
-        _tell_administrators(developer, now)
+        tell_administrators("member_joined", developer, now)
     return developer
 
 
@@ -327,8 +327,11 @@ def _record(
     )
 
 
-def _tell_administrators(developer: Developer, now: datetime) -> None:
-    """Let a worker mail the owners and admins: an intruder with the session or key of one could have invited."""
+def tell_administrators(name: str, developer: Developer, now: datetime) -> None:
+    """Let a worker mail the other owners and admins about a member.
+
+    An intruder with the session or key of one of them can have invited or raised the member.
+    """
     organization = developer.organization
     told = members_of(organization.pk).filter(role__in=roles_with(Right.ADMINISTER), user__is_active=True)
     facts = {
@@ -338,7 +341,7 @@ def _tell_administrators(developer: Developer, now: datetime) -> None:
         "role": str(developer.role),
     }
     for member in told.exclude(pk=developer.pk):
-        add_notice("member_joined", user=member.user, actor=SYSTEM, at=now, facts=facts)
+        add_notice(name, user=member.user, actor=SYSTEM, at=now, facts=facts)
 
 
 def _facts(invitation: Invitation) -> dict[str, Any]:

@@ -31,12 +31,31 @@ def member_role_changed(occasion: Occasion) -> Content:
 
 @mail("member_joined", in_english=True)
 def member_joined(occasion: Occasion) -> Content:
+    return _about_member(
+        occasion,
+        _("%(organization)s has a new member"),
+        _("A user accepted an invitation to join %(organization)s."),
+        _("If they should not be a member, remove them, and check who invited them."),
+    )
+
+
+@mail("member_raised", in_english=True)
+def member_raised(occasion: Occasion) -> Content:
+    return _about_member(
+        occasion,
+        _("A member of %(organization)s may do more"),
+        _("A member of %(organization)s has a greater role now."),
+        _("If they should not have it, change it back, and check who changed it."),
+    )
+
+
+def _about_member(occasion: Occasion, subject: str, intro: str, call: str) -> Content:
     organization, role = Foreign(occasion.facts["organization"], most=MAX_NAME), Role(occasion.facts["role"])
     return Content(
-        subject=Words(_("%(organization)s has a new member"), organization=organization),
-        intro=[Words(_("A user accepted an invitation to join %(organization)s."), organization=organization)],
+        subject=Words(subject, organization=organization),
+        intro=[Words(intro, organization=organization)],
         facts=[(_("Member"), Foreign(occasion.facts["email"], most=MAX_ADDRESS)), (_("Role"), role.value)],
-        call=[_("If they should not be a member, remove them, and check who invited them.")],
+        call=[call],
         button=Link.to(_("See the members"), "portal:members", occasion.facts["organizationId"]),
     )
 

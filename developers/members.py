@@ -17,9 +17,9 @@ from core.errors import NotFound
 from core.rotation import live
 from developers.acting import hold_developer, require_recent_session
 from developers.errors import LastOwner
-from developers.invitations import revoke_invitations_by
+from developers.invitations import revoke_invitations_by, tell_administrators
 from developers.models import Developer, Organization
-from developers.roles import Right, Role, covers, require, require_covering
+from developers.roles import Right, Role, covers, may, require, require_covering
 from developers.selectors import members_of
 from developers.services import hold_organizations, record_developer
 
@@ -28,9 +28,9 @@ from developers.services import hold_organizations, record_developer
 def change_role(*, actor: Actor, organization_id: str, member_id: str, role: str) -> Developer:
     """Give a member of the actor's organization another role, and return the member. Mail them.
 
-    What their API keys may do changes with it. Raises `NotFound`, `LastOwner`, `RoleInsufficient` if the member's role
-    or the new one is greater than the actor's, and `ReauthenticationRequired` for a greater role, which outlives the
-    actor's session.
+    What their API keys may do changes with it. If they may do more and become an admin or owner, the other owners and
+    admins are mailed, too. Raises `NotFound`, `LastOwner`, `RoleInsufficient` if the member's role or the new one is
+    greater than the actor's, and `ReauthenticationRequired` for a greater role, which outlives the actor's session.
     """
     hold_developer(actor)
     require(actor.role, Right.ADMINISTER)
@@ -39,10 +39,14 @@ def change_role(*, actor: Actor, organization_id: str, member_id: str, role: str
         require_covering(actor.role, one)
     if role == member.role:
         return member
-    if covers(role, member.role):
+    is_raised, now = covers(role, member.role), clock.now()
+    if is_raised:
         require_recent_session(actor)
     _require_other_owner(member)
-    return set_role(actor=actor, member=member, role=role, now=clock.now())
+    set_role(actor=actor, member=member, role=role, now=now)
+    if is_raised and may(role, Right.ADMINISTER):
+        tell_administrators("member_raised", member, now)
+    return member
 
 
 @transaction.atomic

@@ -85,7 +85,10 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
             f"member_role_changed: {role}": {"organizationId": "org_0", "organization": name, "role": role.value}
             for role in Role
         },
-        "member_joined": {"organizationId": "org_0", "organization": name, "email": ADA, "role": "admin"},
+        **{
+            kind: {"organizationId": "org_0", "organization": name, "email": ADA, "role": "admin"}
+            for kind in ("member_joined", "member_raised")
+        },
         "member_removed": {"organizationId": "org_0", "organization": name},
         "organization_stopped": {"organizationId": "org_0", "organization": name, "by": ADA, "reason": name},
         "organization_deleting": {

@@ -260,3 +260,12 @@ def test_an_erasure_finds_past_memberships(developer: Developer) -> None:
     assert logged("member.left").content["metadata"]["reason"] == "account_erased"
     again.refresh_from_db()
     assert again.ended_at
+
+
+def test_owners_and_admins_are_mailed_when_another_member_becomes_one(developer: Developer) -> None:
+    member = make_member(developer, "bob@example.com", Role.AUDITOR)
+    for role, told in ((Role.DEVELOPER, 0), (Role.ADMIN, 1), (Role.OWNER, 2), (Role.ADMIN, 2)):
+        actor = as_developer(ANONYMOUS, developer)
+        change_role(actor=actor, organization_id=developer.organization_id, member_id=member.id, role=role)
+        assert Notice.objects.filter(name="member_raised", user=developer.user).count() == told
+    assert not Notice.objects.filter(name="member_raised", user=member.user).exists()
