@@ -176,6 +176,7 @@ def test_the_header_names_the_organization_and_lists_the_users_own_with_their_ro
         (rival.organization_id, ' aria-current="true"', "Owner"),
     ]
     assert 'href="/developer/new"' in page
+    assert 'Signed in as <bdi translate="no">team@example.com</bdi>' in box
     refused = client.get(f"/developer/{developer.organization_id}/agents/new").content.decode()
     assert 'id="organizations"' in refused, "a click away from where the role permits more"
 

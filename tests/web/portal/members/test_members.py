@@ -128,5 +128,6 @@ def test_a_removed_member_is_told_that_they_are_no_member(as_developer, develope
 def test_each_role_is_explained_and_the_own_one_marked(as_developer):
     page = markup_of(as_developer.get("/developer/settings/roles"))
     assert page.count("Your role") == 1
+    assert f'<a href="{as_developer.home}/settings/members" aria-current="page">' in page
     for text in ("Owner", "Admin", "Developer", "Auditor", "Delete the organization"):
         assert text in page
