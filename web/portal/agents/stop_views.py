@@ -11,6 +11,7 @@ from agents.selectors import agent_for_organization
 from agents.services import update_agent
 from core import clock
 from core.http import SeeOther
+from core.text import plain_text
 from developers.impact import impact_on_agent
 from developers.models import Developer
 from developers.roles import Right
@@ -33,7 +34,7 @@ def suspend(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRe
         "agent": agent,
         "form": form,
         "impact": impact_on_agent(agent.id, clock.now()),
-        "title": _("Suspend this agent?"),
+        "title": _("Suspend %(agent)s?") % {"agent": plain_text(agent.name)},
         "confirm_label": _("Suspend agent"),
         "back_url": _url(agent),
     }
@@ -74,7 +75,7 @@ def delete(request: HttpRequest, developer: Developer, agent_id: str) -> HttpRes
         "impact": impact_on_agent(agent.id, clock.now()),
         "policies": agent.policies.count(),
         "users_url": portal_url(agent.organization_id, "agent-users", agent.id),
-        "title": _("Delete this agent?"),
+        "title": _("Delete %(agent)s?") % {"agent": plain_text(agent.name)},
         "confirm_label": _("Delete agent"),
         "back_url": _url(agent),
     }

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_noop
 from agents.selectors import agents_for_organization
 from core.errors import Invalid
 from core.http import SeeOther
+from core.text import plain_text
 from developers.models import Developer
 from developers.roles import Right
 from policies.models import Policy
@@ -83,7 +84,7 @@ def delete(request: HttpRequest, developer: Developer, policy_id: str) -> HttpRe
     context = {
         "policy": policy,
         "rules": describe_rules(policy.rules, titles_for_developers(policy.organization_id)),
-        "title": _("Delete this policy?"),
+        "title": _("Delete %(policy)s?") % {"policy": plain_text(policy.name)},
         "confirm_label": _("Delete policy"),
         "back_url": _url(policy),
     }

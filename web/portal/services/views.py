@@ -189,7 +189,7 @@ def delete(request: HttpRequest, developer: Developer, server_id: str) -> HttpRe
         "impact": impact_on_service(server, now),
         "health": health,
         "allowed_url": _log_url(server, health, outcome=Outcome.ALLOWED),
-        "title": _("Delete this resource server?"),
+        "title": _("Delete %(server)s?") % {"server": plain_text(server.name)},
         "confirm_label": _("Delete resource server"),
         "back_url": url_of(server),
     }

@@ -125,7 +125,7 @@ def _tidy(response) -> str:
 
 def test_suspending_needs_a_confirmation_and_can_be_undone(as_developer, agent):
     url = f"/developer/agents/{agent.id}"
-    assert "Suspend this agent?" in as_developer.get(f"{url}/suspend").content.decode()
+    assert "Suspend SmartMail?" in as_developer.get(f"{url}/suspend").content.decode()
     agent.refresh_from_db()
     assert agent.status == "active"
     assert as_developer.post(f"{url}/suspend").status_code == 303

@@ -561,7 +561,7 @@ def test_the_list_finds_a_policy_by_its_id(as_developer, developer, policy):
 
 def test_deleting_needs_a_confirmation(as_developer, policy):
     url = f"/developer/policies/{policy.id}/delete"
-    assert "Delete this policy?" in words_of(as_developer.get(url))
+    assert "Delete No mail?" in words_of(as_developer.get(url))
     assert Policy.objects.exists()
     response = as_developer.post(url)
     assert (response.status_code, response["Location"]) == (303, f"{as_developer.home}/policies")
