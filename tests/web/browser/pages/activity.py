@@ -46,8 +46,9 @@ def make() -> Content:
     for number in range(30):
         call(pay if number % 2 else mail, 2 * DAY - number * MINUTE, ["email:send", "email:read"][number % 2 :])
     ids = older_ids(long)
+    first = on_one_day(300 * MINUTE, span=42 * MINUTE)
     for number in range(42):
-        call(mail, 300 * MINUTE - number * MINUTE, ["email:read"], resource=f"https://mail.example/{number}")
+        call(mail, first - number * MINUTE, ["email:read"], resource=f"https://mail.example/{number}")
     ids |= {
         "written": call(mail, 120 * MINUTE, ["email:send"], personal={"context": {**WRITTEN, LONG: {"list": [LONG]}}}),
         "asked": deny(pay, 45 * MINUTE, "approval_required", personal=PAID, metadata={"approvalId": "apr_0"}),
@@ -55,6 +56,12 @@ def make() -> Content:
         "signed_in": sign_in(ada),
     }
     return Content(ada.email, ids)
+
+
+def on_one_day(ago: timedelta, span: timedelta) -> timedelta:
+    """Return `ago`, or as much more that what spans so long from then on has no midnight in it: each day is a group."""
+    start = clock.now() - ago
+    return ago if start.date() == (start + span).date() else ago + span
 
 
 def older_ids(long: Consent) -> dict[str, str]:
