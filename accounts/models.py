@@ -187,7 +187,7 @@ class KnownDevice(models.Model):
 class Notice(models.Model):
     """An email that waits for a worker (`accounts.notices`). `facts` are the values for its template.
 
-    It goes to a user or, without one, to the address `email`, of which nobody has looked up whether it has an account.
+    It goes to a user or, without one, to the address `email`, which may have an account or not.
     `due_at` is when a worker may send it, or send it again.
     """
 

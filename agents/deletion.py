@@ -26,7 +26,7 @@ def delete_agent(*, actor: Actor, agent: Agent) -> None:
     """
     with revocation():
         hold_developer(actor)
-        hold_organizations([agent.organization_id])  # the sweep, which is no developer, has not locked it
+        hold_organizations([agent.organization_id])  # for the sweep, whose actor `hold_developer` ignores
         agent, now = lock_agent(agent.pk), clock.now()
         if agent.status == Agent.Status.ACTIVE:
             # The proof that nothing was allowed after the deletion looks for a suspension in the log.

@@ -41,7 +41,7 @@ ignored. Credentials in a query string are ignored, and so are credentials sent 
 
 **Organizations.** An API key acts for its own organization. A session acts for the organization that `X-Organization`
 names by its id, or for the only one of its user. Without the header, a member of several gets a 400
-(`organization_required`). An organization that the caller is no member of is a 403 (`not_member`), also if it does not
+(`organization_required`). Naming an organization without being its member is a 403 (`not_member`), also if it does not
 exist. What a member or a key may do depends on its role: otherwise the response is a 403 (`role_insufficient`) that
 names the roles that may, and the organization's log has it. An API key can be limited to some agents (`key_limited`).
 

@@ -23,7 +23,7 @@ class OrganizationRequired(Invalid):
 
 
 class NotMember(Forbidden):
-    """The user is no member of the organization that the request names, or there is none with this id."""
+    """The user is not a member of the organization that the request names, or no organization has this id."""
 
     code = "not_member"
     title = gettext_noop("You are not a member of this organization")
@@ -69,7 +69,7 @@ class Access:
 
     @property
     def member(self) -> Developer:
-        """The member who calls. Raises `Forbidden` for a key of the organization, which is no member."""
+        """The member who calls. Raises `Forbidden` for a key of the organization, which is not a member."""
         if self.developer is None:
             raise Forbidden(gettext_noop("A key of an organization is not a member. This endpoint is for members."))
         return self.developer

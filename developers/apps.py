@@ -6,7 +6,7 @@ class DevelopersConfig(AppConfig):
 
     def ready(self) -> None:
         # Register emails, and connect receivers: first those that lock organizations.
-        from developers import (  # noqa: F401  # noqa: F401
+        from developers import (  # noqa: F401
             credential_mails,
             domain_mails,
             erasure,

@@ -108,9 +108,7 @@ def revoke_invitation(*, actor: Actor, organization: Organization, invitation_id
     with transaction.atomic():
         hold_developer(actor)
         held = _hold(organization.pk)
-        invitation = invitations_of(held.pk).filter(pk=invitation_id).first()
-        if invitation is None:
-            raise NotFound("No such invitation.")
+        invitation = invitation_of(held.pk, invitation_id)
         require(actor.role, right_to_invite(invitation.role))
         if not _end(invitation, Status.REVOKED, actor, clock.now()):
             raise InvitationEnded
@@ -187,6 +185,14 @@ def require_acceptable(invitation: Invitation, user: User) -> None:
 def invitations_of(organization_id: str) -> QuerySet[Invitation]:
     """Return the invitations of the organization, newest first, with those that ended lately."""
     return Invitation.objects.select_related("organization", "invited_by__user").filter(organization=organization_id)
+
+
+def invitation_of(organization_id: str, invitation_id: str) -> Invitation:
+    """Return the organization's invitation with this id, open or not. Raises `NotFound`."""
+    found = invitations_of(organization_id).filter(pk=invitation_id).first()
+    if found is None:
+        raise NotFound("No such invitation.")
+    return found
 
 
 def open_invitations_of(organization_id: str) -> QuerySet[Invitation]:

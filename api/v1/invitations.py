@@ -135,7 +135,7 @@ class DeclineInvitation(UserEndpoint):
 class OwnOrganizations(OwnEndpoint):
     @operation(
         "listUserOrganizations",
-        "List the organizations of which the user is a member, newest first",
+        "List the user's organizations, newest first",
         answer=Page[MembershipOut],
     )
     def get(self, user_id: str, query: PageQuery) -> Page[MembershipOut]:

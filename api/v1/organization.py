@@ -39,7 +39,7 @@ class OneOrganization(OrganizationEndpoint):
     @operation(
         "updateOrganization",
         "Rename the organization",
-        description="With another name it is no longer verified: administrators verify it under its name.",
+        description="Renaming it ends its verification, because administrators verify it under its name.",
         answer=OrganizationOut,
         errors=(ReauthenticationRequired, Throttled),
         right=Right.ADMINISTER,

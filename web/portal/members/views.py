@@ -15,13 +15,13 @@ from core.errors import Conflict, NotFound, Throttled
 from core.http import SeeOther
 from core.text import plain_text
 from developers.errors import LastOwner
-from developers.invitations import invitations_of, invite, open_invitations_of, revoke_invitation
+from developers.invitations import invitation_of, invite, open_invitations_of, revoke_invitation
 from developers.members import change_role, end_membership
 from developers.membership_errors import InvitationEnded
 from developers.models import Developer, Invitation
 from developers.role_words import ALLOWED, NAMES
 from developers.roles import Right, Role, covers, may
-from developers.selectors import api_keys_for_developer, members_of, organization_keys_made_by
+from developers.selectors import api_keys_for_developer, member_of, members_of, organization_keys_made_by
 from web.portal.agents.forms import RotateForm
 from web.portal.members.forms import Choices, InviteForm, SearchForm, role_field, roles_of
 from web.requests import once
@@ -131,10 +131,7 @@ def remove(request: HttpRequest, developer: Developer, member_id: str) -> HttpRe
 @developer_form(Right.READ, post=Right.DEVELOP)
 def secrets(request: HttpRequest, developer: Developer, member_id: str) -> HttpResponse:
     """List the secrets that a member, also a past one, made. POST rotates all of them, and shows the new ones once."""
-    rows = Developer.objects.select_related("user").filter(organization_id=developer.organization_id)
-    member = rows.filter(pk=member_id).first()
-    if member is None:
-        raise NotFound("No such member.")
+    member = member_of(developer.organization_id, member_id)
     form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
     if form.is_valid():
         new = rotate_secrets_of(actor=developer_actor(request, developer), member=member, **form.cleaned_data)
@@ -156,7 +153,7 @@ def secrets(request: HttpRequest, developer: Developer, member_id: str) -> HttpR
 @posted_from("portal:members", "organization_id")
 def resend(request: HttpRequest, developer: Developer, invitation_id: str) -> HttpResponse:
     """Replace an open invitation by a new one, which is mailed and open for as long as every other."""
-    invitation = _invitation(developer, invitation_id)
+    invitation = invitation_of(developer.organization_id, invitation_id)
     try:
         if invitation.status_at(clock.now()) not in (Invitation.Status.PENDING, Invitation.Status.EXPIRED):
             raise InvitationEnded  # since the page was opened, perhaps by the first click of two
@@ -169,10 +166,9 @@ def resend(request: HttpRequest, developer: Developer, invitation_id: str) -> Ht
 @for_developers(Right.ADMINISTER)
 @posted_from("portal:members", "organization_id")
 def revoke(request: HttpRequest, developer: Developer, invitation_id: str) -> HttpResponse:
-    invitation = _invitation(developer, invitation_id)
     actor, organization = developer_actor(request, developer), developer.organization
     try:
-        revoke_invitation(actor=actor, organization=organization, invitation_id=invitation.id)
+        revoke_invitation(actor=actor, organization=organization, invitation_id=invitation_id)
     except Conflict as error:
         messages.error(request, error.translated)
     else:
@@ -203,13 +199,6 @@ def _find(developer: Developer, member_id: str) -> Developer:
     if member is None:
         raise NotFound("No such member.")
     return member
-
-
-def _invitation(developer: Developer, invitation_id: str) -> Invitation:
-    found = invitations_of(developer.organization_id).filter(pk=invitation_id).first()
-    if found is None:
-        raise NotFound("No such invitation.")
-    return found
 
 
 def _name(member: Developer) -> str:
