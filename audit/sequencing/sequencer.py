@@ -329,6 +329,8 @@ def _sign(*, wait: bool) -> None:
             if _is_save_due(log):
                 _save_streams(log)
             if log.size > log.checkpoint_size:
+                log.checkpoint_size = checkpoints.size()  # another process may have signed what this one has appended
+            if log.size > log.checkpoint_size:
                 note = checkpoints.insert(log.size, log.root())
                 log.checkpoint_size = log.size
     except Exception:

@@ -1,8 +1,10 @@
 """The sequencer moves each entry of the journal into the log exactly once."""
 
 import logging
+import threading
 import time
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +24,7 @@ from audit.events import Event
 from audit.models import Checkpoint, Entry, Journal
 from audit.sequencing import sequencer
 from audit.sequencing.log import Log, Placed, Sealed
-from audit.sequencing.sequencer import sequence
+from audit.sequencing.sequencer import Memory, sequence
 from audit.sequencing.streams import Numbers
 from audit.signing.log_keys import stored_keys
 from audit.verification import Bad
@@ -38,6 +40,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FROM_THE_FUTURE = crypto.seal("audit-journal", pack(b'[9,"from the future"]'))
 
 pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+
+
+class MemoryOfThread(threading.local):
+    """What a sequencer keeps, for each thread."""
+
+    def __init__(self) -> None:
+        self.__dict__.update({field.name: getattr(Memory(), field.name) for field in fields(Memory)})
 
 
 def metric(name: str) -> float:
@@ -88,7 +97,8 @@ def test_an_empty_batch_is_removed() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_two_sequencers_at_once_copy_each_entry_once(store: str) -> None:
+def test_two_sequencers_at_once_copy_each_entry_once(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequencer, "memory", MemoryOfThread())  # each thread stands for a process
     written = [record for _ in range(60) for record in write_row(5)]
     assert sum(race([sequence] * 4)) == len(written)
     assert logged_ids() == ids_of(written)
