@@ -102,6 +102,7 @@ INSTALLED_APPS = [
     "approvals",
     "tokens",
     "decisions",
+    "events",
     "api",
     "oauth",
     "web",

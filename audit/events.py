@@ -163,6 +163,14 @@ class Event(StrEnum):
     RESERVATION_VOIDED = "reservation.voided", "%(actor)s voided a reservation of %(agent)s."
     RESERVATION_LAPSED = "reservation.lapsed", "A reservation of %(agent)s expired and was released."
 
+    WEBHOOK_CREATED = "webhook.created", "%(actor)s created a webhook of %(organization)s."
+    WEBHOOK_UPDATED = "webhook.updated", "%(actor)s changed a webhook of %(organization)s."
+    WEBHOOK_DISABLED = "webhook.disabled", "A webhook of %(organization)s was switched off."
+    WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated", "%(actor)s rotated the secret of a webhook of %(organization)s."
+    WEBHOOK_REPLAYED = "webhook.replayed", "%(actor)s had events sent again to a webhook of %(organization)s."
+    WEBHOOK_TEST = "webhook.test", "%(actor)s sent a test event to a webhook of %(organization)s."
+    WEBHOOK_DELETED = "webhook.deleted", "%(actor)s deleted a webhook of %(organization)s."
+
     STAFF_ROLE_CREATED = "staff_role.created", "%(actor)s created a staff role."
     STAFF_ROLE_UPDATED = "staff_role.updated", "%(actor)s changed a staff role."
     STAFF_ROLE_DELETED = "staff_role.deleted", "%(actor)s deleted a staff role."

@@ -32,7 +32,7 @@ COMPLETE = frozenset({"ar", "de", "es", "fr", "ja", "pt_BR", "zh_Hans"})
 # Files with texts that only developers, administrators and programs read. Those are in English.
 ENGLISH_ONLY = re.compile(
     r"(administration|agents(?!/(destinations|reports))|api|benchmarks|demo"
-    r"|developers(?!/(credential_mails|invitation|membership_errors|role_words))|docs|insights"
+    r"|developers(?!/(credential_mails|invitation|membership_errors|role_words))|docs|events|insights"
     r"|limits|oauth|sdk|server|tests|tools)/"
     r"|audit/|decisions/whatif/|policies/(\w+\.py|rules/cedar)|web/(portal|public/docs)/"
     r"|accounts/access\.py|core/(fetching|http|idempotency|locks|names|rotation|uris)\.py|consent/services\.py"

@@ -38,6 +38,7 @@ APPS = [
     "oauth",
     "api",
     "decisions",
+    "events",
     "tokens",
     "limits",
     "core",

@@ -24,8 +24,8 @@ from tests.shared import cases
 
 # Django's makemessages lets xgettext look for these, and for `_`.
 MARKS = {"_", "gettext", "gettext_lazy", "gettext_noop", "ngettext", "ngettext_lazy", "pgettext", "pgettext_lazy"}
-APPS = ("accounts", "agents", "api", "approvals", "audit", "consent", "core", "decisions", "developers", "insights")
-APPS += ("limits", "oauth", "policies", "resources", "tokens", "web")
+APPS = ("accounts", "agents", "api", "approvals", "audit", "consent", "core", "decisions", "developers", "events")
+APPS += ("insights", "limits", "oauth", "policies", "resources", "tokens", "web")
 # The apps whose refusals reach pages.
 SPEAKING = ("accounts", "agents", "approvals", "consent", "core", "developers", "policies", "resources")
 # Texts in English only: for administrators, for operators, for developers of the product, and statements of SQL.
