@@ -9,7 +9,18 @@ from audit.readers.reading import AuditEntry
 from audit.selectors import describe_for_organization
 
 # The members of an entry in the API (`AuditEntryOut`), besides those that can be erased.
-MEMBERS = ("id", "timestamp", "event", "outcome", "reason", "policyId", "agentId", "userId", "consentId", "action")
+MEMBERS: tuple[str, ...] = (
+    "id",
+    "timestamp",
+    "event",
+    "outcome",
+    "reason",
+    "policyId",
+    "agentId",
+    "userId",
+    "consentId",
+    "action",
+)
 MEMBERS += ("scopes", "requestId", "metadata")
 ERASABLE = ("resource", "ip", "userAgent")
 # Where a request came from is not sent to endpoints.
