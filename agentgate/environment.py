@@ -147,6 +147,14 @@ def read_api_url(environment: Environment) -> str:
     return url
 
 
+def read_allow_loopback(environment: Environment, api_url: str) -> bool:
+    """Return `WEBHOOK_ALLOW_LOOPBACK`. With an https `API_URL` it ends the process."""
+    is_allowed = environment.flag("WEBHOOK_ALLOW_LOOPBACK")
+    if is_allowed and api_url.startswith("https://"):
+        stop("WEBHOOK_ALLOW_LOOPBACK is for development: unset it, or webhooks could reach services of this host")
+    return is_allowed
+
+
 def read_issuer(environment: Environment, api_url: str) -> str:
     """Return the `iss` claim. Only `<API_URL>/oauth` serves its metadata (RFC 8414 section 3)."""
     issuer = environment.text("JWT_ISSUER", f"{api_url}/oauth")

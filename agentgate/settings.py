@@ -14,6 +14,7 @@ from agentgate.environment import (
     BASE_DIR,
     ENVIRONMENT,
     read_algorithm,
+    read_allow_loopback,
     read_api_url,
     read_archive_after,
     read_issuer,
@@ -71,6 +72,7 @@ BACKUP_MAX_AGE_HOURS = ENVIRONMENT.number("BACKUP_MAX_AGE_HOURS", 26)
 # Two ways for clients to become known without a developer account. Either can be turned off.
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)
+WEBHOOK_ALLOW_LOOPBACK = read_allow_loopback(ENVIRONMENT, API_URL)
 
 # Benchmarks change it, because their tokens must outlive them. Other lifetimes are constants where they are used.
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)

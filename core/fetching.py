@@ -45,6 +45,10 @@ class FetchFailed(Exception):
         self.status = status
 
 
+class AddressRefused(FetchFailed):
+    """The host has an address that may not be connected to."""
+
+
 class TooManyFetches(Unavailable):
     """Too many files are being fetched. The caller should try again in a moment."""
 
@@ -94,6 +98,22 @@ def is_public(address: Address) -> bool:
     return all(one.is_global and not one.is_multicast for one in carried or (address,))
 
 
+def checked_addresses(host: str, may_reach: Callable[[Address], bool] | None = None) -> list[str]:
+    """Look the host up and return its addresses. Connect to one of them, not to the host, which may be somewhere else
+    by then.
+
+    Each must be public, or one that `may_reach` permits. Raises `AddressRefused`, `FetchFailed` if there is none, and
+    `OSError`. It can take as long as the system's resolver takes.
+    """
+    found = look_up(host)
+    for address in found:
+        if "%" in address or not (may_reach or is_public)(ip_address(address)):
+            raise AddressRefused("the host has an address that is not public")
+    if not found:
+        raise FetchFailed("the host has no address")
+    return found
+
+
 def look_up(host: str) -> list[str]:
     """Return the addresses of the host. Raises `OSError` if it has none."""
     return [str(info[4][0]) for info in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
@@ -113,7 +133,7 @@ class _CheckedConnection(HTTPSConnection):
         self._is_ended = False
 
     def connect(self) -> None:
-        self._use(_connect(_public_addresses(self.host), self.port))
+        self._use(_connect(checked_addresses(self.host), self.port))
         # The handshake is a step of its own, because `wrap_socket` leaves the first socket without its descriptor.
         self.sock = tls_context().wrap_socket(self.sock, server_hostname=self.host, do_handshake_on_connect=False)
         self._use(self.sock)
@@ -157,17 +177,6 @@ def _connect(addresses: Sequence[str], port: int) -> socket.socket:
     raise failure
 
 
-def _public_addresses(host: str) -> list[str]:
-    """Return the addresses of the host. Raises `FetchFailed` if one of them is not public."""
-    found = look_up(host)
-    for address in found:
-        if "%" in address or not is_public(ip_address(address)):
-            raise FetchFailed("the host has an address that is not public")
-    if not found:
-        raise FetchFailed("the host has no address")
-    return found
-
-
 def _carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
     """Return the IPv4 addresses that the address carries: mapped, 6to4, Teredo or NAT64."""
     if address.teredo:
@@ -181,12 +190,19 @@ def _carried(address: IPv6Address) -> tuple[IPv4Address, ...]:
 def run_in_slot[T](work: Callable[[], T], *, slots: BoundedSemaphore, seconds: float, busy: Exception) -> T:
     """Run work without a deadline of its own in a thread. Return its result, or raise its error. Raises `busy` if all
     slots are taken, and `TimeoutError`.
+    """
+    return start_in_slot(work, slots=slots, busy=busy).result(timeout=seconds)
 
-    The thread keeps its slot until the work ends, which can be after the timeout.
+
+def start_in_slot[T](work: Callable[[], T], *, slots: BoundedSemaphore, busy: Exception) -> Future[T]:
+    """Start work in a thread. Raises `busy` if all slots are taken.
+
+    The thread keeps its slot until the work ends, even if its result is no longer waited for.
     """
     if not slots.acquire(blocking=False):
         raise busy
     outcome: Future[T] = Future()
+    outcome.set_running_or_notify_cancel()  # it can no longer be canceled, which would make `set_result` fail
 
     def run() -> None:
         try:
@@ -197,4 +213,4 @@ def run_in_slot[T](work: Callable[[], T], *, slots: BoundedSemaphore, seconds: f
             slots.release()
 
     Thread(target=run, name="slot", daemon=True).start()
-    return outcome.result(timeout=seconds)
+    return outcome

@@ -8,6 +8,7 @@ import pytest
 from agentgate.environment import (
     Environment,
     read_algorithm,
+    read_allow_loopback,
     read_api_url,
     read_issuer,
     read_jwt_secret,
@@ -139,6 +140,14 @@ def test_only_the_issuer_whose_metadata_is_served_is_accepted() -> None:
     assert read_issuer(Environment({"JWT_ISSUER": f"{url}/oauth"}), url) == f"{url}/oauth"
     with pytest.raises(SystemExit, match="JWT_ISSUER must be "):
         read_issuer(Environment({"JWT_ISSUER": "agentgate"}), url)
+
+
+def test_webhooks_to_this_host_are_for_development() -> None:
+    allowed = Environment({"WEBHOOK_ALLOW_LOOPBACK": "true"})
+    assert read_allow_loopback(allowed, "http://localhost:8000")
+    assert not read_allow_loopback(Environment({}), "https://gate.example.com")
+    with pytest.raises(SystemExit, match="WEBHOOK_ALLOW_LOOPBACK is for development"):
+        read_allow_loopback(allowed, "https://gate.example.com")
 
 
 @cases(("text", "value"), [("1", True), ("TRUE", True), ("on", True), ("no", False), ("0", False)])
