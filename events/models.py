@@ -68,8 +68,8 @@ class Webhook(models.Model):
     secret_sealed = models.BinaryField()
     former_sealed = models.BinaryField(null=True)
     former_until = models.DateTimeField(null=True, blank=True)
-    # The first entry of the log that is not queued for it yet, and the number of the last event before. No index while
-    # it is in step with the follower, which then queues for it.
+    # The first entry of the log that is not queued for it yet, and the number of the last event that was. None while
+    # it is in step with the follower, which queues for it. An index that the follower has not reached is its beginning.
     cursor_index = models.BigIntegerField(null=True)
     cursor_number = models.BigIntegerField(default=0)
     # When a worker must look at it next. None without outstanding deliveries and when it is in step.
@@ -84,6 +84,9 @@ class Webhook(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["cursor_index"], condition=~Q(cursor_index=None), name="events_out_of_step_idx"),
+        ]
 
     def __str__(self) -> str:
         return str(self.url)
