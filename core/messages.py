@@ -70,9 +70,34 @@ class ThreadEndpoint(NamedTuple):
     headers: Sequence[tuple[str, str]]
 
 
+class Mark(NamedTuple):
+    """What a request waits for, and for how many seconds, at most 99.
+
+    `about` is what the watch of this kind understands: the id of an approval, or JSON. At most `MAX_PARKED_BY_OWNER`
+    requests of an owner are kept, unless it is empty.
+    """
+
+    kind: str
+    about: str
+    seconds: int
+    owner: str = ""
+
+    def encode(self) -> str:
+        return f"{self.kind} {self.seconds} {self.owner} {self.about}"
+
+    @classmethod
+    def decode(cls, encoded: str) -> "Mark | None":
+        """Return the mark, or None if this is not one."""
+        kind, seconds, owner, about = (*encoded.split(" ", 3), "", "", "")[:4]
+        is_mark = kind and about and len(seconds) <= 2 and seconds.isdecimal()
+        return cls(kind, about, int(seconds), owner) if is_mark else None
+
+
+APPROVAL, EVENTS, REVOCATIONS = "approval", "events", "revocations"
+
 # In the WSGI environment: the front can keep the request while it waits. No header of a client can set it.
 MAY_PARK = "agentgate.may_park"
-# A response header that only the front sees. It has the id of the approval to watch, and for how many seconds.
+# A response header that only the front sees. It has a `Mark`.
 PARK = "X-AgentGate-Park"
 # In the WSGI environment: decides questions in the event loop, with those of all other requests.
 DECIDE = "agentgate.decide"

@@ -67,7 +67,11 @@ front_refusals = Counter("agentgate_front_refusals", "Requests refused before Dj
 processes = Gauge("agentgate_processes", "Server processes.", multiprocess_mode="livesum")
 connections = Gauge("agentgate_connections", "Open connections of clients.", multiprocess_mode="livesum")
 pool_waiting = Gauge("agentgate_pool_waiting", "Requests that wait for a thread.", multiprocess_mode="livesum")
-parked = Gauge("agentgate_parked", "Requests that wait for an approval, without a thread.", multiprocess_mode="livesum")
+parked = Gauge(
+    "agentgate_parked",
+    "Requests that wait for an approval or for events, without a thread.",
+    multiprocess_mode="livesum",
+)
 throttled = Counter("agentgate_throttled", "Attempts refused by a throttle.", ["throttle"])
 
 

@@ -31,7 +31,7 @@ from approvals.selectors import (
 from approvals.services import approve_approval, deny_approval, revoke_approval
 from core import clock
 from core.errors import Throttled
-from core.messages import MAY_PARK, PARK
+from core.messages import APPROVAL, MAY_PARK, PARK, Mark
 from developers.errors import OrganizationStopped, OrganizationSuspended
 from resources.errors import ServiceSuspended
 
@@ -61,7 +61,7 @@ class OneApproval(ProgramOrUserEndpoint):
         response = Response(answer.body, status=answer.status)
         is_pending = approval.status_at(clock.now()) == Approval.Status.PENDING
         if query.wait and is_pending and self.request.META.get(MAY_PARK):
-            response[PARK] = f"{approval.id} {query.wait}"
+            response[PARK] = Mark(APPROVAL, approval.id, query.wait).encode()
         return response
 
     def _approval(self, approval_id: str) -> Approval:

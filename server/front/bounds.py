@@ -51,8 +51,10 @@ SWITCH_SECONDS = 0.0005
 MAX_QUEUED = 256
 # Responses that are generated while they are sent. Each has a thread of its own.
 MAX_STREAMS = 16
-# Requests that wait for an approval. They hold a connection each, but no thread.
+# Requests that wait for an approval or for events. They hold a connection each, but no thread.
 MAX_PARKED = 512
+# Of an organization that waits for events.
+MAX_PARKED_BY_OWNER = 128
 # How many of these Django answers again at the same time. The other threads stay free.
 MAX_RESUMING = 2
 WATCH_SECONDS = 0.5

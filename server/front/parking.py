@@ -1,50 +1,55 @@
-"""Requests that wait for an approval to be decided, without a thread.
+"""Requests that wait, without a thread: for an approval to be decided, for events, or for revocations.
 
 Django answers such a request at once, with a header that only the front sees (`core.messages.PARK`). The front keeps
-the connection, looks up all approvals that are waited for by one query per `WATCH_SECONDS`, and asks Django again once
-the approval is no longer pending or the time is over. That answer goes to the client.
+the connection, has the watch of each kind look once per `WATCH_SECONDS` for all requests that wait for it, and asks
+Django again once there is news or the time is over. That answer goes to the client.
 Answered in the event loop instead, the checks of access and their errors would be written twice.
 """
 
 import asyncio
 import logging
-import re
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 
 from django.db import connections
 
 from approvals.selectors import still_waiting
-from core.messages import PARK
-from server.front.bounds import MAX_PARKED, MAX_RESUMING, WATCH_SECONDS
+from core.messages import APPROVAL, EVENTS, PARK, REVOCATIONS, Mark
+from events.feed import watch_events
+from events.revocations import watch_revocations
+from server.front.bounds import MAX_PARKED, MAX_PARKED_BY_OWNER, MAX_RESUMING, WATCH_SECONDS
 from server.front.exchange import Exchange
 from server.front.pool import Pool, PoolFull, with_connections
 
 logger = logging.getLogger(__name__)
 
-MARK = re.compile(r"(apr_[0-9a-f]{32}) ([0-9]{1,2})")
-
+# Given what requests wait for (`Mark.about`), it returns for what they must go on waiting.
 Watch = Callable[[Collection[str]], set[str]]
 # Has Django answer, and then calls the second argument in the event loop. Raises `PoolFull`.
 Resume = Callable[[Exchange, Callable[[], None]], None]
 
 
-class Parked:
-    """A request that waits, and until when, in the event loop's time."""
+def make_watches() -> dict[str, Watch]:
+    """Return the watch of each kind, for one process: they remember what they have looked at."""
+    return {APPROVAL: still_waiting, EVENTS: watch_events(), REVOCATIONS: watch_revocations()}
 
-    def __init__(self, exchange: Exchange, approval_id: str, until: float) -> None:
+
+class Parked:
+    """A request that waits, for what, and until when, in the event loop's time."""
+
+    def __init__(self, exchange: Exchange, mark: Mark, until: float) -> None:
         self.exchange = exchange
-        self.approval_id = approval_id
+        self.mark = mark
         self.until = until
 
 
 class Parking:
     """The parked requests of one process. All methods are called in the event loop's thread."""
 
-    def __init__(self, resume: Resume, watch: Watch = still_waiting) -> None:
+    def __init__(self, resume: Resume, watches: Mapping[str, Watch] | None = None) -> None:
         self._resume = resume
-        self._watch = watch
+        self._watches = make_watches() if watches is None else watches
         self._parked: dict[Exchange, Parked] = {}
         self._resumed: deque[Exchange] = deque()
         self._resuming = 0
@@ -58,12 +63,14 @@ class Parking:
 
     def park(self, exchange: Exchange, mark: str) -> bool:
         """Keep the request as Django's header says. Return False if it must be answered at once."""
-        found = MARK.fullmatch(mark)
+        found = Mark.decode(mark)
         # A body would be kept in memory, too.
-        if not found or exchange.is_stopping or exchange.request.body or self.number >= MAX_PARKED:
+        if not found or found.kind not in self._watches or exchange.is_stopping or exchange.request.body:
             return False
-        until = asyncio.get_running_loop().time() + int(found[2])
-        self._parked[exchange] = Parked(exchange, found[1], until)
+        if self.number >= MAX_PARKED or self._is_full_for(found.owner):
+            return False
+        until = asyncio.get_running_loop().time() + found.seconds
+        self._parked[exchange] = Parked(exchange, found, until)
         if self._watching is None or self._watching.done():
             self._watching = asyncio.get_running_loop().create_task(self._keep_watching())
         return True
@@ -102,17 +109,25 @@ class Parking:
                 self.release(exchange)
         self._resume_next()
 
+    def _is_full_for(self, owner: str) -> bool:
+        owners = [parked.mark.owner for parked in self._parked.values()] if owner else []
+        return owners.count(owner) >= MAX_PARKED_BY_OWNER
+
     async def _ask(self, pool: Pool) -> None:
-        """Answer those whose approval is no longer pending. If the database fails, all wait until their time ends."""
+        """Answer those that have news. If the database fails, all wait until their time ends."""
         asked = tuple(self._parked.values())
-        ids = {parked.approval_id for parked in asked}
+        for kind in {parked.mark.kind for parked in asked}:
+            await self._ask_about(kind, [parked for parked in asked if parked.mark.kind == kind], pool)
+
+    async def _ask_about(self, kind: str, asked: Sequence[Parked], pool: Pool) -> None:
+        abouts = {parked.mark.about for parked in asked}
         try:
-            waiting = await pool.call(with_connections(partial(self._watch, ids)))
+            waiting = await pool.call(with_connections(partial(self._watches[kind], abouts)))
         except Exception as error:
-            logger.warning("Approvals cannot be watched: %s", str(error).split("\n", 1)[0])
+            logger.warning("Requests that wait (%s) cannot be watched: %s", kind, str(error).split("\n", 1)[0])
             return
         for parked in asked:
-            if parked.approval_id not in waiting:
+            if parked.mark.about not in waiting:
                 self.release(parked.exchange)
 
     def _resume_next(self) -> None:

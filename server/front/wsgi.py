@@ -1,11 +1,10 @@
 """The bridge to Django: its WSGI application in a bounded thread pool."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from approvals.selectors import still_waiting
 from core.messages import DECIDE, MAY_PARK, Reply
 from decisions.services import Ask
 from server.front.bounds import FILE_CHUNK, MAX_STREAMS
@@ -31,11 +30,11 @@ class Bridge:
         application: Application,
         pool: Pool,
         port: str,
-        watch: Watch = still_waiting,
+        watches: Mapping[str, Watch] | None = None,
         ask: Ask | None = None,
         deciding: FairPool | None = None,
     ) -> None:
-        self.parking = Parking(self._answer_parked, watch)
+        self.parking = Parking(self._answer_parked, watches)
         self._application = application
         self._pool = pool
         self._port = port

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.messages import Reply, Request
+from core.messages import APPROVAL, EVENTS, Reply, Request
 from server.front.bounds import THREADS
 from server.front.connection import Connection
 from server.front.front import Front
@@ -73,13 +73,14 @@ class Gate:
         self.application: Callable[..., Any] = lambda environ, start_response: []
         self.pool = Pool(threads, queue)
         self.deciding = FairPool(1, 1, 2 * queue, 1)
-        # Which of the approvals that are waited for are still pending.
+        # Which of the approvals that are waited for are still pending. Events are another kind.
         self.watch: Callable[[Collection[str]], set[str]] = set
+        self.watch_events: Callable[[Collection[str]], set[str]] = set
         bridge = Bridge(
             lambda environ, start: self.application(environ, start),
             self.pool,
             "8000",
-            lambda ids: self.watch(ids),
+            {APPROVAL: lambda ids: self.watch(ids), EVENTS: lambda abouts: self.watch_events(abouts)},
             deciding=self.deciding,
         )
         self.front = Front(self.hot, Issuing(), bridge, self.pool)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.messages import MAY_PARK, PARK
+from core.messages import APPROVAL as KIND
+from core.messages import EVENTS, MAY_PARK, PARK, Mark
 from server.front import parking
 from server.front.connection import Connection
 from tests.samples import sample
@@ -42,7 +43,8 @@ class Approvals:
         approval_id, seconds = environ["PATH_INFO"][1:], environ["QUERY_STRING"]
         headers = [("Content-Type", "text/plain")]
         if environ[MAY_PARK] and seconds and approval_id not in self.decided:
-            headers.append((PARK, f"{approval_id} {seconds}"))
+            kind, owner = environ.get("HTTP_KIND", KIND), environ.get("HTTP_OWNER", "")
+            headers.append((PARK, f"{kind} {seconds} {owner} {approval_id}"))
         start_response("200 OK", headers)
         with self._lock:
             self.busy -= 1
@@ -80,9 +82,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def park(gate: Gate, client: Client, path: str = f"{APPROVAL}?30") -> None:
+async def park(gate: Gate, client: Client, path: str = f"{APPROVAL}?30", *headers: str) -> None:
     before = gate.front.parking.number
-    client.send(get(path))
+    client.send(get(path, *headers))
     await until(lambda: gate.front.parking.number == before + 1)
 
 
@@ -182,12 +184,56 @@ async def test_beyond_the_bound_the_answer_comes_at_once(
     assert await answer(other) == b"pending"
 
 
-@pytest.mark.parametrize("path", [f"{APPROVAL}?300", "apr_x?30", f"{APPROVAL}?x", f"{APPROVAL}?-1"])
+@pytest.mark.parametrize("path", [f"{APPROVAL}?300", "?30", f"{APPROVAL}?x", f"{APPROVAL}?-1"])
 async def test_any_other_header_is_removed_and_answered_at_once(
     approvals: Approvals, client: Client, path: str
 ) -> None:
     client.send(get(path))
     assert await answer(client) == b"pending"
+
+
+async def test_an_unknown_kind_is_answered_at_once(approvals: Approvals, client: Client) -> None:
+    client.send(get(f"{APPROVAL}?30", "Kind: weather"))
+    assert await answer(client) == b"pending"
+
+
+def test_a_mark_is_read_as_it_was_written() -> None:
+    for mark in (Mark(KIND, APPROVAL, 30), Mark(EVENTS, '{"after":1, "types":["a b"]}', 5, "org_1")):
+        assert Mark.decode(mark.encode()) == mark
+
+
+async def test_only_kinds_that_are_waited_for_are_asked_and_one_that_fails_leaves_the_other(
+    gate: Gate, approvals: Approvals, client: Client, connect: Connect
+) -> None:
+    asked: list[set[str]] = []
+
+    def watch_events(abouts: Collection[str]) -> set[str]:
+        asked.append(set(abouts))
+        return set(abouts) - approvals.decided
+
+    gate.watch_events = watch_events
+    await park(gate, client)
+    await until(lambda: len(approvals.asked) >= 2)
+    assert asked == []
+
+    approvals.failure = ConnectionError("gone")
+    other = await connect()
+    await park(gate, other, f"{OTHER}?30", f"Kind: {EVENTS}")
+    approvals.decided.add(OTHER)
+    assert await answer(other) == b"decided"
+    assert asked[-1] == {OTHER}
+
+
+async def test_an_owner_leaves_room_for_others(
+    gate: Gate, approvals: Approvals, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "MAX_PARKED_BY_OWNER", 2)
+    clients = [await connect() for _ in range(4)]
+    for one in clients[:2]:
+        await park(gate, one, f"{APPROVAL}?30", "Owner: org_1")
+    clients[2].send(get(f"{APPROVAL}?30", "Owner: org_1"))
+    assert await answer(clients[2]) == b"pending"
+    await park(gate, clients[3], f"{APPROVAL}?30", "Owner: org_2")
 
 
 async def test_a_request_with_a_body_is_answered_at_once(gate: Gate, approvals: Approvals, client: Client) -> None:
@@ -198,7 +244,7 @@ async def test_a_request_with_a_body_is_answered_at_once(gate: Gate, approvals: 
 
 @pytest.mark.parametrize("name", [PARK, "agentgate.may-park", "Agentgate-May-Park"])
 async def test_a_client_cannot_set_the_headers(approvals: Approvals, client: Client, name: str) -> None:
-    client.send(get("other", f"{name}: {APPROVAL} 30"))
+    client.send(get("other", f"{name}: {Mark(KIND, APPROVAL, 30).encode()}"))
     assert await answer(client) == b"pending"
 
 
@@ -229,7 +275,7 @@ async def test_while_the_database_fails_all_wait_until_their_time_ends(
     approvals.failure = ConnectionError("gone\nSELECT secret")
     client.send(get(f"{APPROVAL}?1"))
     assert await answer(client) == b"pending"
-    assert "Approvals cannot be watched: gone" in caplog.text
+    assert "Requests that wait (approval) cannot be watched: gone" in caplog.text
     assert "secret" not in caplog.text
 
 
