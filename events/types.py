@@ -16,9 +16,13 @@ EVERYTHING = "*"
 MAX_TYPES = 50
 ONLY_NAMED = Event.TOKEN_VERIFY
 ONLY_ASKED_FOR = Event.WEBHOOK_TEST
-# Their entries are in no organization's log.
+# Subjects and types whose entries are in no organization's log, and the one type of such a subject that is.
 ELSEWHERE = frozenset({"user", "agents", "everything", "staff_role", "administration", "signing_key", "journal_row"})
-TYPES: tuple[str, ...] = tuple(sorted(one.value for one in Event if one.value.split(".")[0] not in ELSEWHERE))
+ELSEWHERE |= {Event.AGENT_EXPIRED, Event.AGENT_REPORTED, Event.AGENT_REVIEWED}
+REPORTED = Event.USER_ACTIVITY_DISPUTED
+TYPES: tuple[str, ...] = tuple(
+    sorted(one.value for one in Event if one is REPORTED or not ELSEWHERE & {one.value, one.value.split(".")[0]})
+)
 
 
 def patterns() -> list[str]:

@@ -24,7 +24,7 @@ def rows_of_module(blocker: Any) -> Iterator[None]:
 
     Use it in a fixture of a module whose tests do not commit. `blocker` is the fixture `django_db_blocker`.
     """
-    with blocker.unblock(), _rolled_back():
+    with blocker.unblock(), rolled_back():
         yield
 
 
@@ -53,7 +53,7 @@ def cases(names: str | tuple[str, ...], values: Iterable[Any], ids: object = Non
         def run(*instance: object, **fixtures: object) -> None:
             for case in table:
                 try:
-                    with _rolled_back() if connection.in_atomic_block else _forgotten():
+                    with rolled_back() if connection.in_atomic_block else _forgotten():
                         test(*instance, **fixtures, **case)
                 except Exception as error:
                     error.add_note(f"The case: {case}")
@@ -84,7 +84,8 @@ def _row(value: Any, length: int) -> Iterable[Any]:
 
 
 @contextmanager
-def _rolled_back() -> Iterator[None]:
+def rolled_back() -> Iterator[None]:
+    """Remove what the block writes, and forget the rows that this process remembers."""
     around = transaction.atomic()
     around._from_testcase = True  # as Django's TestCase does, so that durable transactions may begin
     with _forgotten(), around:
