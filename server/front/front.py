@@ -6,13 +6,13 @@ from functools import partial
 
 from core.messages import Reply
 from core.metrics import connections, parked, pool_waiting, processes, queue_length
+from core.pool import Pool
 from server.front import bounds
 from server.front.connections import Connections
 from server.front.exchange import Exchange
 from server.front.headers import caller_in_turn
 from server.front.hot import HotPaths
 from server.front.issuing import Issuing
-from server.front.pool import Pool
 from server.front.turns import LoopWorker
 from server.front.wsgi import Bridge
 

@@ -20,6 +20,7 @@ from audit.signing import log_keys
 from core.crypto import SealBroken
 from core.errors import DomainError, Unavailable
 from core.messages import NotDirect, Reply, Request
+from core.pool import Pool, with_connections
 from decisions.batcher import DEADLINE_SECONDS, DOWN, Batcher
 from decisions.callers import count_questions, throttle_failures, throttle_questions
 from decisions.inquiries import (
@@ -42,7 +43,6 @@ from server.front.headers import caller_of, common_headers, require_usual
 from server.front.hit_batcher import HitBatcher
 from server.front.log_watch import LogWatch
 from server.front.newer_keys import NewerKeys
-from server.front.pool import Pool, with_connections
 from server.front.replies import Headers, encode_headers
 from tokens.keys import load_keys
 

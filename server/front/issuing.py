@@ -15,13 +15,13 @@ from core.errors import DomainError
 from core.ids import current_id
 from core.messages import Reply, Request, ThreadEndpoint
 from core.metrics import report_http
+from core.pool import PoolFull, with_connections
 from limits.throttle import address_group
 from oauth import grants
 from server.front.bounds import ISSUING_THREADS, MAX_QUEUED
 from server.front.exchange import BUSY, Announcement, Exchange
 from server.front.headers import caller_of, common_headers, require_usual
 from server.front.hot import UNUSUAL
-from server.front.pool import PoolFull, with_connections
 from server.front.replies import encode_headers
 from server.front.turns import FairPool
 from server.metrics import route_of

@@ -6,7 +6,7 @@ import time
 from contextlib import suppress
 
 from audit.condition import Condition, look
-from server.front.pool import Pool, with_connections
+from core.pool import Pool, with_connections
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from django.db import Error, InterfaceError, OperationalError
 
 from core.errors import Unavailable
 from core.metrics import report_store_error
+from core.pool import Pool, with_connections
 from decisions.batcher import DOWN
-from server.front.pool import Pool, with_connections
 from tokens.keys import load_newer_keys
 
 logger = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from django.db import connections
 
 from approvals.selectors import still_waiting
 from core.messages import APPROVAL, EVENTS, PARK, REVOCATIONS, Mark
+from core.pool import Pool, PoolFull, with_connections
 from events.feed import watch_events
 from events.revocations import watch_revocations
 from server.front.bounds import MAX_PARKED, MAX_PARKED_BY_OWNER, MAX_RESUMING, WATCH_SECONDS
 from server.front.exchange import Exchange
-from server.front.pool import Pool, PoolFull, with_connections
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ django.setup(set_prefix=False)  # before the imports below, which need the setti
 from django.conf import settings  # noqa: E402
 from django.core.wsgi import get_wsgi_application  # noqa: E402
 
+from core.pool import Pool  # noqa: E402
 from server.front.bounds import (  # noqa: E402
     DECIDING_THREADS,
     MAX_COMPUTING,
@@ -31,7 +32,6 @@ from server.front.connection import Connection  # noqa: E402
 from server.front.front import Front  # noqa: E402
 from server.front.hot import HotPaths  # noqa: E402
 from server.front.issuing import Issuing  # noqa: E402
-from server.front.pool import Pool  # noqa: E402
 from server.front.turns import FairPool  # noqa: E402
 from server.front.wsgi import Bridge  # noqa: E402
 

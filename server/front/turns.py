@@ -5,7 +5,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from server.front.pool import Pool, PoolFull, Work
+from core.pool import Pool, PoolFull, Work
 
 
 class FairQueue[Item]:

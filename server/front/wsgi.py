@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 from core.messages import DECIDE, MAY_PARK, Reply
+from core.pool import Pool, PoolFull
 from decisions.services import Ask
 from server.front.bounds import FILE_CHUNK, MAX_STREAMS
 from server.front.environ import File, make_environ
 from server.front.exchange import BUSY, Announcement, Exchange
 from server.front.parking import Parking, Watch, take_mark
-from server.front.pool import Pool, PoolFull
 from server.front.replies import WITHOUT_BODY, Headers, declared_length
 from server.front.turns import FairPool
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from core.messages import APPROVAL, EVENTS, Reply, Request
+from core.pool import Pool
 from server.front.bounds import THREADS
 from server.front.connection import Connection
 from server.front.front import Front
 from server.front.hot import Done, HotPaths
 from server.front.issuing import Issuing
-from server.front.pool import Pool
 from server.front.turns import FairPool
 from server.front.wsgi import Bridge
 

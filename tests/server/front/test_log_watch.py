@@ -5,9 +5,9 @@ import threading
 import pytest
 
 from audit.condition import Condition
+from core.pool import Pool
 from server.front import log_watch
 from server.front.log_watch import LogWatch
-from server.front.pool import Pool
 
 
 async def test_a_slow_database_does_not_hide_what_was_wrong(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from core.messages import Reply, Request
+from core.pool import PoolFull
 from core.secrets import digest
 from server.front import headers
 from server.front.bounds import SMALL_BODY
 from server.front.headers import caller_in_turn
-from server.front.pool import PoolFull
 from server.front.turns import FairPool, FairQueue, LoopWorker
 from tests.server.front.conftest import JSON, Gate, running
 

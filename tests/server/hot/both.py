@@ -20,13 +20,13 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.test import Client
 
 from core.messages import Reply, Request
+from core.pool import Pool
 from server.front import headers
 from server.front.connection import Connection
 from server.front.exchange import Exchange
 from server.front.front import Front
 from server.front.hot import Done, HotPaths
 from server.front.issuing import Issuing
-from server.front.pool import Pool
 from server.front.wsgi import Bridge
 
 EVENT_LOOP, THREAD, DJANGO = "event loop", "thread", "Django"

@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from server.front.pool import Pool, PoolFull
+from core.pool import Pool, PoolFull
 
 
 @pytest.fixture
