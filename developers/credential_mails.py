@@ -25,6 +25,9 @@ class Made(StrEnum):
     REDIRECT_URIS = "redirect_uris"
     RESOURCE_SERVER = "resource_server"
     SERVER_SECRET = "server_secret"
+    WEBHOOK = "webhook"
+    WEBHOOK_URL = "webhook_url"
+    WEBHOOK_SECRET = "webhook_secret"
 
 
 IN_WORDS = {
@@ -36,6 +39,13 @@ IN_WORDS = {
     ),
     Made.RESOURCE_SERVER: lazy("A resource server with a secret was registered with your AgentGate account."),
     Made.SERVER_SECRET: lazy("A secret of a resource server was created with your AgentGate account."),
+    Made.WEBHOOK: lazy(
+        "A webhook was created with your AgentGate account. Events of your organization are sent to this address."
+    ),
+    Made.WEBHOOK_URL: lazy(
+        "The address of a webhook was changed with your AgentGate account. Events of your organization are sent there."
+    ),
+    Made.WEBHOOK_SECRET: lazy("The secret of a webhook was rotated with your AgentGate account."),
 }
 MAX_URI = 200
 
@@ -61,6 +71,8 @@ def credential_made(occasion: Occasion) -> Content:
     subject = _("A credential was created with your account")
     if made == Made.REDIRECT_URIS:
         subject = _("Redirect URIs were added to one of your agents")
+    elif made in (Made.WEBHOOK, Made.WEBHOOK_URL):
+        subject = _("A webhook was set up or changed with your account")
     return Content(
         subject=subject,
         intro=[str(IN_WORDS[made])],

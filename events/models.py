@@ -4,12 +4,14 @@ All of it repeats the log or refers to it by ids. No personal data is stored her
 an erasure empties.
 """
 
+from urllib.parse import urlsplit
+
 from django.db import models
 from django.db.models import Q
 
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
-from developers.models import Organization
+from developers.models import Developer, Organization
 
 
 class Follower(models.Model):
@@ -46,7 +48,9 @@ class Webhook(models.Model):
     """An endpoint of an organization's own, to which its events are sent.
 
     `types` are event types and patterns (`events.types`). With `agent_ids`, only events about these agents are sent.
-    A worker that sends its deliveries holds it until `held_until`.
+    A worker that sends its deliveries holds it until `held_until`. Once it is deleted, it is switched off, and a sweep
+    removes its deliveries before the row. `made_by` is the member who gave it its URL or saw its secret last, at
+    `made_at`.
     """
 
     class Disabled(models.TextChoices):
@@ -81,6 +85,9 @@ class Webhook(models.Model):
     # The last try failed, and this is when the first of its row of failures did.
     failing_since = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()
+    made_by = models.ForeignKey(Developer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    made_at = models.DateTimeField(null=True, blank=True)
+    deleted_at = models.DateTimeField(null=True, blank=True, db_index=True)
 
     class Meta:
         ordering = ["-id"]
@@ -89,7 +96,12 @@ class Webhook(models.Model):
         ]
 
     def __str__(self) -> str:
-        return str(self.url)
+        return str(self.id)
+
+    @property
+    def host(self) -> str:
+        """Return the host of the URL. The rest can contain a token, so it is not in the log."""
+        return urlsplit(self.url).hostname or ""
 
 
 class Delivery(models.Model):

@@ -69,6 +69,25 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
             "maker": ADA,
         },
         **{
+            f"webhook_made: {made}": {
+                "organizationId": "org_0",
+                "organization": name,
+                "host": f"{name}.example",
+                "made": made,
+                "maker": ADA if made == Made.WEBHOOK else "",
+            }
+            for made in (Made.WEBHOOK, Made.WEBHOOK_URL, Made.WEBHOOK_SECRET)
+        },
+        **{
+            f"webhook_switched_off: {reason}": {
+                "organizationId": "org_0",
+                "organization": name,
+                "host": f"{name}.example",
+                "reason": reason,
+            }
+            for reason in ("gone", "failing")
+        },
+        **{
             f"invitation as {role}": {
                 "invitation": "inv_0000",
                 "organization": name if name != "SmartMail" else "Acme Robotics",
