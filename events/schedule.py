@@ -62,6 +62,9 @@ class Load:
         self.of_webhooks[queue.webhook_id] += number
         self.doubtful += number if queue.is_doubtful else 0
 
+    def copy(self) -> "Load":
+        return Load(self.of_organizations.copy(), self.of_webhooks.copy(), self.doubtful)
+
     @property
     def total(self) -> int:
         return self.of_organizations.total()

@@ -1,0 +1,31 @@
+"""The task that sends events. It has a process of its own, so that hanging receivers keep no other task waiting."""
+
+import logging
+import threading
+
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from events.dispatching import dispatch
+
+logger = logging.getLogger(__name__)
+
+_running = threading.Lock()
+_stopped = threading.Event()
+
+
+@shared_task(acks_late=False)
+def deliver() -> None:
+    """Send events until the worker stops. Beat sends this task often, and it returns if it is running already."""
+    if _stopped.is_set() or not _running.acquire(blocking=False):
+        return
+    try:
+        dispatch(_stopped)
+    finally:
+        _running.release()
+
+
+@worker_shutting_down.connect
+def stop(**kwargs: object) -> None:
+    # From a signal handler in the main thread, which may be holding the event's lock.
+    threading.Thread(target=_stopped.set, daemon=True).start()
