@@ -224,6 +224,8 @@ PATH_DESCRIPTIONS = {
     "approval_id": "The approval's id (`apr_`).",
     "policy_id": "The policy's id (`pol_`).",
     "server_id": "The resource server's id (`res_`).",
+    "webhook_id": "The webhook's id (`whk_`).",
+    "delivery_id": "The delivery's id (`dlv_`).",
     "category": "A category of the catalogue.",
     "entry_id": "The entry's id (`log_`).",
     "tile": "The path of a tile (C2SP tlog-tiles): level, number, and `.p/` with the width of a partial tile.",

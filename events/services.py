@@ -7,7 +7,7 @@ outside transactions.
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NewType, TypedDict, Unpack
 
@@ -57,14 +57,17 @@ class Changes(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class WebhookSecret:
-    """A webhook with a new secret, which is shown only once. A former one signs until `previous_expires_at`."""
+    """A webhook with a new secret, which is shown only once."""
 
     webhook: Webhook
-    secret: str
-    previous_expires_at: datetime | None = None
+    secret: str = field(repr=False)
 
-    def __repr__(self) -> str:
-        return f"WebhookSecret({self.webhook.pk})"
+
+@dataclass(frozen=True, slots=True)
+class RotatedWebhookSecret(WebhookSecret):
+    """The same after a rotation. The former secret signs until `previous_expires_at`."""
+
+    previous_expires_at: datetime
 
 
 def check_url(url: str) -> CheckedUrl:
@@ -154,7 +157,7 @@ def delete_webhook(*, actor: Actor, organization_id: str, webhook_id: str) -> No
 
 def rotate_secret(
     *, actor: Actor, organization_id: str, webhook_id: str, overlap_seconds: int = OVERLAP_SECONDS
-) -> WebhookSecret:
+) -> RotatedWebhookSecret:
     """Give the webhook a new secret. The former one signs beside it for another `overlap_seconds`, 0 to 604800.
 
     At most two sign: a rotation within an overlap ends the secret that the one before has replaced. Raises `NotFound`,
@@ -171,7 +174,7 @@ def rotate_secret(
         webhook.save(update_fields=["former_sealed", "former_until", "secret_sealed", "made_by", "made_at"])
         _record(Event.WEBHOOK_SECRET_ROTATED, actor, webhook, overlapSeconds=overlap_seconds)
         mail_about_webhook(Made.WEBHOOK_SECRET, actor=actor, webhook=webhook)
-    return WebhookSecret(webhook, secret_in_words(secret), end)
+    return RotatedWebhookSecret(webhook, secret_in_words(secret), end)
 
 
 def throttle_test(organization_id: str) -> None:

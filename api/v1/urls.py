@@ -23,6 +23,7 @@ from api.v1 import (
     stops,
     tokens,
     users,
+    webhooks,
 )
 
 urlpatterns = [
@@ -40,6 +41,13 @@ urlpatterns = [
     path("developers/api-keys/<str:key_id>/rotate", developers.RotateOneApiKey.as_view()),
     path("organization/members", members.Members.as_view()),
     path("organization/members/<str:member_id>", members.OneMember.as_view()),
+    path("webhooks", webhooks.Webhooks.as_view()),
+    path("webhooks/<str:webhook_id>", webhooks.OneWebhook.as_view()),
+    path("webhooks/<str:webhook_id>/rotate-secret", webhooks.RotateWebhookSecret.as_view()),
+    path("webhooks/<str:webhook_id>/test", webhooks.SendTest.as_view()),
+    path("webhooks/<str:webhook_id>/replay", webhooks.ReplayWebhook.as_view()),
+    path("webhooks/<str:webhook_id>/deliveries", webhooks.Deliveries.as_view()),
+    path("webhooks/<str:webhook_id>/deliveries/<str:delivery_id>/redeliver", webhooks.Redeliver.as_view()),
     path("agents", agents.Agents.as_view()),
     path("agents/<str:agent_id>", agents.OneAgent.as_view()),
     path("agents/<str:agent_id>/stop", stops.AgentStop.as_view()),

@@ -52,6 +52,8 @@ def developers(method: str, path: str, **body: Any) -> Door:
 
 
 URI = "https://evil.example/callback"
+# An address, so that no name is looked up.
+RECEIVER = "https://93.184.215.14/in"
 SCOPES = ["email:read"]
 
 
@@ -116,6 +118,21 @@ CREDENTIALS = (
         "resource_server.secret_rotated",
         page("/developer/{organization}/resource-servers/{server}/rotate", overlap_seconds="3600"),
         developers("POST", "/resource-servers/{server}/rotate-secret", overlapSeconds=3600),
+    ),
+    credential(
+        "create a webhook",
+        "webhook.created",
+        developers("POST", "/webhooks", url=RECEIVER, types=["webhook.*"]),
+    ),
+    credential(
+        "send a webhook to another URL",
+        "webhook.updated",
+        developers("PATCH", "/webhooks/{webhook}", url=RECEIVER),
+    ),
+    credential(
+        "rotate the secret of a webhook",
+        "webhook.secret_rotated",
+        developers("POST", "/webhooks/{webhook}/rotate-secret", overlapSeconds=3600),
     ),
 )
 
@@ -384,6 +401,15 @@ OF_DEVELOPERS = (
             developers("DELETE", "/agents/{agent}/secrets/{secret}"),
         ),
     ),
+    Act("switch a webhook off", "webhook.updated", (developers("PATCH", "/webhooks/{webhook}", enabled=False),)),
+    Act("send a test event", "webhook.test", (developers("POST", "/webhooks/{webhook}/test"),)),
+    Act("send events again", "webhook.replayed", (developers("POST", "/webhooks/{webhook}/replay", after=0),)),
+    Act(
+        "send an event again",
+        "webhook.replayed",
+        (developers("POST", "/webhooks/{webhook}/deliveries/{delivery}/redeliver"),),
+    ),
+    Act("delete a webhook", "webhook.deleted", (developers("DELETE", "/webhooks/{webhook}"),)),
     Act(
         "change a resource server",
         "resource_server.updated",

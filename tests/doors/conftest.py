@@ -29,6 +29,7 @@ from developers.stopping import delete_organization, stop_organization
 from policies.services import create_policy
 from tests.approvals import make_approval
 from tests.doors.acts import Credential, Door
+from tests.events.webhooks import queue
 from tests.shared import rows_of_module
 from tests.world import (
     ANONYMOUS,
@@ -149,6 +150,7 @@ def make_scene() -> Scene:
     server = make_resource_server(developer, "https://mail.example/api", "email:read").server
     EmailAddress.objects.filter(user=user).update(verified=True)
     invitation = make_invitation(make_developer("boss@example.com", "Other"), user.email)
+    webhook = queue(developer, "webhook.*")
     ids = {
         "invitation": invitation.id,
         "own": developer.id,
@@ -164,6 +166,8 @@ def make_scene() -> Scene:
         "server": server.id,
         "key": developer.api_keys.get().id,
         "member": make_member(developer, "bob@example.com", "admin").id,
+        "webhook": webhook.pk,
+        "delivery": webhook.deliveries.get().pk,
     }
     value = add_secret(
         developer.api_keys,

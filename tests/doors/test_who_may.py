@@ -34,6 +34,7 @@ from developers.roles import Role
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from tests.doors.acts import ACTS, RULES
+from tests.events.webhooks import queue
 from tests.shared import rows_of_module
 from tests.world import (
     ANONYMOUS,
@@ -169,7 +170,7 @@ def make_office() -> Office:
         organization=organization, email="eve@example.com", role=Role.AUDITOR, invited_by=owner, created_at=now,
         expires_at=now + DAY,
     )  # fmt: skip
-    sequence()
+    webhook = queue(owner, "webhook.*")
     ids = {
         "organization": organization.id,
         "agent": agent.id,
@@ -182,6 +183,8 @@ def make_office() -> Office:
         "consent": consent.id,
         "member": another.id,
         "invitation": invitation.id,
+        "webhook": webhook.pk,
+        "delivery": webhook.deliveries.get().pk,
     }
     callers = {**{str(role): member for role, member in members.items()}, OTHER: rival}
     keys = {name: _add_key(member).row.id for name, member in callers.items()}
