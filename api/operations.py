@@ -33,10 +33,11 @@ class operation:  # noqa: N801  it is a decorator
     """Decorate a handler. The annotations of its parameters `body` and `query` are the models to parse.
 
     `answer` is the model that it returns, or None for 204 or for a response of another `media_type` than JSON.
-    `accepted` is the model of a 202, `unavailable` that of a 503 that is not a problem. `errors` are its specific
-    errors; common ones are added. `repeatable` means that it honours `Idempotency-Key`. Those of a developer's endpoint
-    say which `right` the caller needs, and whether it is `about_agents`, so that keys limited to some agents reach it.
-    `while_deleting` means that one that is not a GET also works in an organization that is being deleted.
+    `is_event_stream` means that clients which prefer `text/event-stream` get that. `accepted` is the model of a 202,
+    `unavailable` that of a 503 that is not a problem. `errors` are its specific errors; common ones are added.
+    `repeatable` means that it honours `Idempotency-Key`. Those of a developer's endpoint say which `right` the caller
+    needs, and whether it is `about_agents`, so that keys limited to some agents reach it. `while_deleting` means that
+    one that is not a GET also works in an organization that is being deleted.
     """
 
     name: str
@@ -45,6 +46,7 @@ class operation:  # noqa: N801  it is a decorator
     description: str = ""
     answer: ModelType | None = None
     media_type: str | None = None
+    is_event_stream: bool = False
     status: int = 200
     accepted: ModelType | None = None
     unavailable: ModelType | None = None

@@ -52,6 +52,13 @@ ORGANIZATION = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The id of the organization (`org_`) that a session acts for, if its user is a member of several.",
 )
+EVENT_STREAM = "text/event-stream"
+LAST_EVENT_ID = OpenApiParameter(
+    "Last-Event-ID",
+    {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    OpenApiParameter.HEADER,
+    description="Takes the place of `after`. Clients of event streams send it when they resume.",
+)
 REQUEST_ID = OpenApiParameter(
     "X-Request-Id", str, OpenApiParameter.HEADER, response=True, required=True, description="Identifies this request."
 )
@@ -129,6 +136,8 @@ class AutoSchema(SpectacularSchema):
             found.append(self.operation.query)
         if self.operation.repeatable:
             found.append(IDEMPOTENCY_KEY)
+        if self.operation.is_event_stream:
+            found.append(LAST_EVENT_ID)
         if isinstance(self.view, (DeveloperEndpoint, OptionalCredentialEndpoint)):
             found.append(ORGANIZATION)
         cache_control = CACHE_CONTROL if getattr(self.view, "cache_control", "no-store") == "no-store" else CACHEABLE
@@ -141,6 +150,8 @@ class AutoSchema(SpectacularSchema):
 
     def get_response_serializers(self) -> Any:
         answers: dict[Any, Any] = {self._success_key(): self._success()}
+        if self.operation.is_event_stream:
+            answers[(self.operation.status, EVENT_STREAM)] = {"type": "string"}
         if self.operation.accepted:
             answers[202] = OpenApiResponse(response=self.operation.accepted, description=HTTPStatus(202).phrase)
         for status, errors in sorted(_by_status(self._errors()).items()):

@@ -29,6 +29,7 @@ from audit.signing.log_keys import signer
 from audit.signing.notes import open_checkpoint
 from audit.verification import Bad
 from audit.verification.entries import checked_entries
+from events.feed import FeedPage, Wanted, read_feed
 from tests.audit.months import JANUARY, all_rows, archive_in, two_months
 from tests.audit.test_archive import flip
 from tests.shared import cases
@@ -74,6 +75,19 @@ def test_pages_are_the_same(criteria: Criteria) -> None:
     assert min(entry.index or 0 for entry in before) < 60
     move()
     assert list(Listing(criteria)) == before
+
+
+def test_the_feed_has_the_same_events() -> None:
+    def pages() -> list[FeedPage]:
+        everything = [read_feed("org_2", Wanted(), after=after, limit=200) for after in (0, 200, 400)]
+        return [*everything, read_feed("org_2", Wanted(["consent.*", "resource_server.*"]), after=100, limit=30)]
+
+    before = pages()
+    numbers = [event["stream"]["number"] for page in before[:3] for event in page.events]
+    assert numbers == [*range(1, len(numbers) + 1)]
+    assert len(numbers) > 400
+    move()
+    assert pages() == before
 
 
 @cases("since", [START, START + timedelta(days=15)])

@@ -25,7 +25,7 @@ def credential(gate: Gate, who: str) -> str:
     developer, person = gate.developer(), gate.person()
     gate.tokens(gate.agent(developer), person)
     if who == "developer":
-        own = f'[parameters]\n"header.X-Organization" = "{developer.organization_id}"\n'
+        own = f'[parameters]\n"header.X-Organization" = "{developer.organization_id}"\n"query.wait" = "0"\n'
         return f'{own}[auth.openapi.apiKey]\napi_key = "{developer.api_key}"\n'
     return f'[auth.openapi.sessionToken]\nbearer = "{person.session_token}"\n'
 
