@@ -73,6 +73,8 @@ BACKUP_MAX_AGE_HOURS = ENVIRONMENT.number("BACKUP_MAX_AGE_HOURS", 26)
 OAUTH_DYNAMIC_REGISTRATION = ENVIRONMENT.flag("OAUTH_DYNAMIC_REGISTRATION", default=True)
 OAUTH_CLIENT_METADATA_DOCUMENTS = ENVIRONMENT.flag("OAUTH_CLIENT_METADATA_DOCUMENTS", default=True)
 WEBHOOK_ALLOW_LOOPBACK = read_allow_loopback(ENVIRONMENT, API_URL)
+# Only shown to developers, for their firewalls.
+WEBHOOK_ADDRESSES = ENVIRONMENT.networks("WEBHOOK_ADDRESSES")
 
 # Benchmarks change it, because their tokens must outlive them. Other lifetimes are constants where they are used.
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)

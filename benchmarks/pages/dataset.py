@@ -10,6 +10,7 @@ from accounts.models import User
 from accounts.services import open_session, register_user
 from agents.models import Agent, ClientSecret
 from approvals.models import Approval
+from audit.models import Entry
 from benchmarks.pages import log
 from benchmarks.pages.entries import Cast, Connected, Denying, Story
 from benchmarks.pages.inserting import insert, insert_all
@@ -25,6 +26,9 @@ from developers.invitations import invite
 from developers.models import Developer, DomainClaim, Organization
 from developers.roles import Role
 from developers.services import register_developer
+from events.following import MAX_OUTSTANDING, follow_once
+from events.models import Delivery, Webhook
+from events.services import MAX_WEBHOOKS
 from insights.services import count_log, delete_old_hours
 from policies.models import Policy, PolicyVersion
 from policies.rules import parse_rules
@@ -40,6 +44,7 @@ COLLEAGUE = "grace@acme.example"
 CONTEXT = {"recipient": "bob@example.com", "amount": {"value": "12.50", "currency": "EUR"}}
 SHADOW_EVERY, GENERAL_EVERY, DISABLED_EVERY = 7, 10, 20
 COUNTED_AT_ONCE = 20_000
+DELIVERIES = 20_000
 
 
 class Dataset:
@@ -75,6 +80,7 @@ class Dataset:
         self._add_approvals(connected)
         self._add_entries(connected)
         self._count()
+        self._add_webhooks()
         return {
             "api_key": self.api_key,
             "session": open_session(actor=ACTOR, user=self.ada).token,
@@ -309,3 +315,33 @@ class Dataset:
             pass
         while delete_old_hours(limit=COUNTED_AT_ONCE):
             pass
+
+    def _add_webhooks(self) -> None:
+        """Follow the log, and add as many webhooks as an organization can have, one with deliveries."""
+        while follow_once():
+            pass
+
+        def webhook(number: int, at: datetime) -> Webhook:
+            url = f"https://hooks{number}.acme.example/agentgate"
+            return Webhook(organization=self.acme, url=url, types=["*"], secret_sealed=b"", created_at=at)
+
+        webhook_id = insert(Webhook, MAX_WEBHOOKS, webhook, "whk")[0]
+        sent = list(Entry.objects.filter(organizations__contains=self.acme.id).order_by("-leaf_index")[:DELIVERIES])
+
+        def delivery(number: int, at: datetime) -> Delivery:
+            entry, is_due = sent[number], number < MAX_OUTSTANDING
+            return Delivery(
+                webhook_id=webhook_id,
+                entry_id=entry.id,
+                leaf_index=entry.leaf_index,
+                number=len(sent) - number,
+                type=entry.event,
+                status=Delivery.Status.RETRYING if is_due else Delivery.Status.DELIVERED,
+                attempt=1,
+                due_at=at if is_due else None,
+                created_at=at,
+                tried_at=at,
+                response_status=503 if is_due else 200,
+            )
+
+        insert(Delivery, len(sent), delivery, "dlv")

@@ -30,6 +30,7 @@ from benchmarks.pages.log import SPAN
 from consent.models import Consent
 from core import clock
 from developers.models import ApiKey, Developer, Invitation
+from events.models import Delivery
 from policies.models import Policy
 from resources.models import CustomScope, ResourceServer
 from tokens.models import TokenFamily
@@ -45,6 +46,7 @@ NO_PAGES = {"end-session", "agent-reactivate", "account_reset_password_from_key"
 NO_PAGES |= {"agent-logo", "passkey-remove", "activity-csv", "activity-json"}
 NO_PAGES |= {"domain-check", "domain-remove", "domain-review", "policy-restore", "organization-restore"}
 NO_PAGES |= {"member-role", "invitation-resend", "invitation-revoke", "organization-resume"}
+NO_PAGES |= {"webhook-test", "webhook-switch"}
 NO_PAGES |= {"policy-status", "own-scope-edit", "logs-csv", "logs-json", "logs-evidence", "developer-elsewhere"}
 FOR_ANONYMOUS = {"account_login", "account_signup", "account_reset_password"}
 FOR_MEMBERS = {"organization-leave"}
@@ -134,6 +136,7 @@ class Visitors:
         }
         self.agent = Agent.objects.filter(organization=self.organization).earliest("id")
         self.consent = Consent.objects.get(agent=self.agent, user=self.ada)
+        self.delivery = Delivery.objects.filter(webhook__organization=self.organization).latest("id")
         self.ids = {**self._of_paths(), **self._of_filters(), **_moments()}
 
     def _of_paths(self) -> dict[str, str]:
@@ -155,6 +158,9 @@ class Visitors:
             "category": "email",
             "entry_id": self._find_entry().id,
             "scope_id": "email:send",
+            "webhook_id": self.delivery.webhook_id,
+            "delivery_id": self.delivery.pk,
+            "event": "consent.revoked",
             "own_scope": CustomScope.objects.filter(**theirs).earliest("id").id,
             "name": "users",
             "number": "0005",

@@ -122,16 +122,19 @@ CREDENTIALS = (
     credential(
         "create a webhook",
         "webhook.created",
+        page("/developer/{organization}/settings/webhooks/new", url=RECEIVER, reach="all"),
         developers("POST", "/webhooks", url=RECEIVER, types=["webhook.*"]),
     ),
     credential(
         "send a webhook to another URL",
         "webhook.updated",
+        page("/developer/{organization}/settings/webhooks/{webhook}/edit", url=RECEIVER, reach="all"),
         developers("PATCH", "/webhooks/{webhook}", url=RECEIVER),
     ),
     credential(
         "rotate the secret of a webhook",
         "webhook.secret_rotated",
+        page("/developer/{organization}/settings/webhooks/{webhook}/rotate", overlap_seconds="3600"),
         developers("POST", "/webhooks/{webhook}/rotate-secret", overlapSeconds=3600),
     ),
 )
@@ -401,15 +404,46 @@ OF_DEVELOPERS = (
             developers("DELETE", "/agents/{agent}/secrets/{secret}"),
         ),
     ),
-    Act("switch a webhook off", "webhook.updated", (developers("PATCH", "/webhooks/{webhook}", enabled=False),)),
-    Act("send a test event", "webhook.test", (developers("POST", "/webhooks/{webhook}/test"),)),
-    Act("send events again", "webhook.replayed", (developers("POST", "/webhooks/{webhook}/replay", after=0),)),
+    Act(
+        "switch a webhook off",
+        "webhook.updated",
+        (
+            page("/developer/{organization}/settings/webhooks/{webhook}/switch", enabled="false"),
+            developers("PATCH", "/webhooks/{webhook}", enabled=False),
+        ),
+    ),
+    Act(
+        "send a test event",
+        "webhook.test",
+        (
+            page("/developer/{organization}/settings/webhooks/{webhook}/test"),
+            developers("POST", "/webhooks/{webhook}/test"),
+        ),
+    ),
+    Act(
+        "send events again",
+        "webhook.replayed",
+        (
+            page("/developer/{organization}/settings/webhooks/{webhook}/replay", after="0"),
+            developers("POST", "/webhooks/{webhook}/replay", after=0),
+        ),
+    ),
     Act(
         "send an event again",
         "webhook.replayed",
-        (developers("POST", "/webhooks/{webhook}/deliveries/{delivery}/redeliver"),),
+        (
+            page("/developer/{organization}/settings/webhooks/{webhook}/deliveries/{delivery}"),
+            developers("POST", "/webhooks/{webhook}/deliveries/{delivery}/redeliver"),
+        ),
     ),
-    Act("delete a webhook", "webhook.deleted", (developers("DELETE", "/webhooks/{webhook}"),)),
+    Act(
+        "delete a webhook",
+        "webhook.deleted",
+        (
+            page("/developer/{organization}/settings/webhooks/{webhook}/delete"),
+            developers("DELETE", "/webhooks/{webhook}"),
+        ),
+    ),
     Act(
         "change a resource server",
         "resource_server.updated",

@@ -185,6 +185,7 @@ def make_office() -> Office:
         "invitation": invitation.id,
         "webhook": webhook.pk,
         "delivery": webhook.deliveries.get().pk,
+        "event": "consent.revoked",
     }
     callers = {**{str(role): member for role, member in members.items()}, OTHER: rival}
     keys = {name: _add_key(member).row.id for name, member in callers.items()}

@@ -9,6 +9,7 @@ from web.portal.agents import user_views as agent_users
 from web.portal.agents import views as agents
 from web.portal.analytics import views as analytics
 from web.portal.domain import views as domain
+from web.portal.feed import views as feed
 from web.portal.keys import views as keys
 from web.portal.logs import evidence
 from web.portal.logs import exports as log_export
@@ -22,6 +23,9 @@ from web.portal.policies import history_views as policy_history
 from web.portal.policies import views as policies
 from web.portal.services import scope_views as own_scopes
 from web.portal.services import views as resource_servers
+from web.portal.webhooks import delivery_views as deliveries
+from web.portal.webhooks import type_views as event_types
+from web.portal.webhooks import views as webhooks
 from web.requests.ids import register_converters
 
 app_name = "portal"
@@ -81,6 +85,19 @@ urlpatterns = [
     path("settings/domain/check", domain.check, name="domain-check"),
     path("settings/domain/remove", domain.remove, name="domain-remove"),
     path("settings/domain/review", domain.review, name="domain-review"),
+    path("settings/webhooks", webhooks.webhooks, name="webhooks"),
+    path("settings/webhooks/new", webhooks.create, name="webhook-new"),
+    path("settings/webhooks/events", event_types.event_types, name="event-types"),
+    path("settings/webhooks/events/<scope:event>", event_types.event_type, name="event-type"),
+    path("settings/webhooks/<id:webhook_id>", deliveries.webhook, name="webhook"),
+    path("settings/webhooks/<id:webhook_id>/edit", webhooks.edit, name="webhook-edit"),
+    path("settings/webhooks/<id:webhook_id>/switch", webhooks.switch, name="webhook-switch"),
+    path("settings/webhooks/<id:webhook_id>/test", webhooks.test, name="webhook-test"),
+    path("settings/webhooks/<id:webhook_id>/rotate", webhooks.rotate, name="webhook-rotate"),
+    path("settings/webhooks/<id:webhook_id>/replay", webhooks.replay_events, name="webhook-replay"),
+    path("settings/webhooks/<id:webhook_id>/delete", webhooks.delete, name="webhook-delete"),
+    path("settings/webhooks/<id:webhook_id>/deliveries/<id:delivery_id>", deliveries.delivery, name="delivery"),
+    path("settings/feed", feed.feed, name="feed"),
     path("api-keys", keys.api_keys, name="api-keys"),
     path("api-keys/<id:key_id>/rotate", keys.rotate, name="api-key-rotate"),
     path("api-keys/<id:key_id>/revoke", keys.revoke, name="api-key-revoke"),

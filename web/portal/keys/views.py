@@ -101,7 +101,8 @@ class ApiKeyForm(forms.Form):
 def api_keys(request: HttpRequest, developer: Developer) -> HttpResponse:
     """List the keys and show a new one once. POST creates another key."""
     sent = request.POST if request.method == "POST" else None
-    form = ApiKeyForm(sent, initial=take_initial(request, ApiKeyForm), developer=developer)
+    initial = _suggested(request) | take_initial(request, ApiKeyForm)
+    form = ApiKeyForm(sent, initial=initial, developer=developer)
     if form.is_valid():
         try:
             added = create_api_key(actor=developer_actor(request, developer), developer=developer, **form.wanted())
@@ -147,6 +148,11 @@ def revoke(request: HttpRequest, developer: Developer, key_id: str) -> HttpRespo
         "back_url": portal_url(developer.organization_id, "api-keys"),
     }
     return render(request, "web/portal/keys/api_key_revoke.html", context)
+
+
+def _suggested(request: HttpRequest) -> dict[str, str]:
+    """Return what the link to this page suggests for a new key."""
+    return {name: request.GET[name] for name in ("name", "role") if name in request.GET}
 
 
 def _find(find: Callable[[Developer, str], ApiKey], developer: Developer, key_id: str) -> ApiKey:

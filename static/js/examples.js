@@ -1,0 +1,22 @@
+// The example of an event type in place. Without this, <a href="its page" data-example> opens the page in another tab.
+
+const load = async (url) => {
+  const answer = await fetch(url, { headers: { Accept: "text/html" } });
+  const example = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("example");
+  if (!example) throw new Error(`No example: ${answer.status}`);
+  example.removeAttribute("id");
+  return example;
+};
+
+const toggle = async (button, url) => {
+  if (!button.nextElementSibling) button.after(await load(url));
+  else button.nextElementSibling.hidden = !button.nextElementSibling.hidden;
+  button.ariaExpanded = `${!button.nextElementSibling.hidden}`;
+};
+
+for (const link of document.querySelectorAll("a[data-example]")) {
+  const button = Object.assign(document.createElement("button"), { type: "button", className: link.className, ariaExpanded: "false" });
+  button.append(link.firstElementChild);
+  button.addEventListener("click", () => toggle(button, link.href).catch(() => window.open(link.href)));
+  link.replaceWith(button);
+}
