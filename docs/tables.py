@@ -1,4 +1,4 @@
-"""Write the generated tables of docs/ and README.md: endpoints, roles, scopes, rules, threats, decisions, benchmarks.
+"""Write the generated tables of docs/ and README.md: endpoints, roles, scopes, rules, events, threats, benchmarks.
 
 `./dev fix` runs this; `./dev check` runs it with `--check`, which changes nothing and names what is out of date.
 A table is between `<!-- generated: NAME -->` and `<!-- end -->`.
@@ -11,8 +11,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from functools import partial
-from itertools import groupby
+from itertools import accumulate, groupby
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ ROOT = FOLDER.parent
 BLOCK = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.S)
 with (ROOT / "tests" / "threats.csv").open(newline="") as file:
     THREATS = list(csv.DictReader(file))
+# The subjects of docs/event-types.md. Those of docs/event-types-organization.md would make that page too large.
+ABOUT_AGENTS = frozenset({"consent", "approval", "token", "reservation", "agent", "policy", "user"})
+# Members of an event's data that the examples leave out: those that the event has, too, and those without a value.
+REPEATED = frozenset({"id", "timestamp", "event"})
+ABSENT: tuple[Any, ...] = (None, [], {})
+SHORT_LIST = re.compile(r"\[\s+([^\[\]{}]{1,80}?)\s+\]")
+UNITS = {"hours": 3600, "minutes": 60, "seconds": 1}
 SUBJECT = re.compile(r"\*Subject: (.+)\*")
 
 
@@ -132,6 +140,66 @@ def decisions() -> Iterator[str]:
         yield from (f"## {subject}\n\n", *links, "\n")
 
 
+def event() -> Iterator[str]:
+    """Yield a whole event."""
+    from events.examples import examples
+
+    yield _json(examples()["consent.revoked"])
+
+
+def retries() -> Iterator[str]:
+    """Yield when the tries of an event are made."""
+    from events.schedule import DELAYS
+
+    yield "| try | after the one before | after the first |\n|---|---|---|\n| 1 | at once | |\n"
+    for number, (delay, total) in enumerate(zip(DELAYS, accumulate(DELAYS), strict=True), 2):
+        yield _row(str(number), _duration(delay), _duration(total))
+    yield "\n"
+
+
+def _duration(length: timedelta) -> str:
+    """Return a duration in its largest unit, rounded: "2.6 hours"."""
+    seconds = length.total_seconds()
+    name, size = next((name, size) for name, size in UNITS.items() if seconds >= size)
+    return f"{round(seconds / size, 1):g} {name}"
+
+
+def event_types(*, about_agents: bool) -> Iterator[str]:
+    """Yield each event type with its sentence and what its example has: those about agents, or all others."""
+    from events.examples import examples
+    from web.portal.webhooks.catalogue import subjects
+
+    for subject in subjects():
+        if (subject.name in ABOUT_AGENTS) != about_agents:
+            continue
+        yield f"## {subject.title}\n\n"
+        for one in subject.types:
+            yield f"### {one.name}\n\n{one.words}{_who_gets(one)}\n\n"
+            data = examples()[one.name]["data"]
+            yield _json({name: value for name, value in data.items() if name not in REPEATED and value not in ABSENT})
+
+
+def _who_gets(one: Any) -> str:
+    """Return who gets events of a type that patterns leave out."""
+    if one.is_only_named:
+        return " Patterns leave it out, so name it."
+    return " Only the webhook that is tested gets it." if one.is_test else ""
+
+
+def shippers() -> Iterator[str]:
+    """Yield the commands of the developer portal that bring the feed into a file and elsewhere."""
+    from web.portal.feed.commands import SHIPPERS
+
+    for one in SHIPPERS:
+        yield f"**{one.title}.** {one.words}\n\n```sh\n{one.text}\n```\n\n"
+
+
+def _json(value: Any) -> str:
+    """Return a block of JSON. Lists of texts are on one line."""
+    text = SHORT_LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", json.dumps(value, indent=2))
+    return f"```json\n{text}\n```\n\n"
+
+
 def _row(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', r'\|') for cell in cells)} |\n"
 
@@ -141,6 +209,11 @@ TABLES: dict[str, Callable[[], Iterable[str]]] = {
     "scopes": scopes,
     "roles": roles,
     "rules": rules,
+    "event": event,
+    "retries": retries,
+    "event_types": partial(event_types, about_agents=True),
+    "event_types_organization": partial(event_types, about_agents=False),
+    "shippers": shippers,
     "decisions": decisions,
     **{f"threats_{section}": partial(threats, section) for section in {row["section"] for row in THREATS}},
     **BLOCKS,

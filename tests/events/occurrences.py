@@ -31,7 +31,6 @@ from developers.models import Developer, DomainClaim, Organization
 from developers.proofs import Found
 from developers.services import reactivate_organization, suspend_organization, verify_organization
 from developers.stopping import finish_deletion
-from events import services
 from events.endings import switch_off
 from events.models import Webhook
 from limits.reservations import commit_reservation, lapse_reservations, void_reservation
@@ -271,36 +270,8 @@ def _damage(scene: Scene) -> None:
     write_unchecked(unchecked(entry, scopes="email:read"))
 
 
-def _webhook(scene: Scene) -> dict[str, Any]:
-    """Create a webhook, and return what names it and who acts."""
-    acting = {"actor": _member(scene), "organization_id": scene.ids["organization"]}
-    url = services.CheckedUrl("https://hooks.example/agentgate")
-    created = services.create_webhook(**acting, url=url, types=["consent.*", "agent.suspended"])
-    return {**acting, "webhook_id": created.webhook.pk}
-
-
-def _update_webhook(scene: Scene) -> None:
-    services.update_webhook(**_webhook(scene), types=["*"])
-
-
-def _rotate_webhook(scene: Scene) -> None:
-    services.rotate_secret(**_webhook(scene))
-
-
-def _test_webhook(scene: Scene) -> None:
-    services.send_test(**_webhook(scene))
-
-
-def _replay_webhook(scene: Scene) -> None:
-    services.replay(**_webhook(scene), after=0)
-
-
-def _delete_webhook(scene: Scene) -> None:
-    services.delete_webhook(**_webhook(scene))
-
-
 def _disable_webhook(scene: Scene) -> None:
-    rows = Webhook.objects.filter(pk=_webhook(scene)["webhook_id"])
+    rows = Webhook.objects.filter(pk=scene.ids["webhook"])
     switch_off(rows, actor=SYSTEM, now=clock.now(), reason=Webhook.Disabled.FAILING)
 
 
@@ -342,11 +313,5 @@ BY_HAND: dict[str, Callable[[Scene], object]] = {
     Event.DOMAIN_LOST: _lose,
     Event.DOMAIN_REMOVED: _remove_domain,
     Event.ENTRY_DAMAGED: _damage,
-    Event.WEBHOOK_CREATED: _webhook,
-    Event.WEBHOOK_UPDATED: _update_webhook,
     Event.WEBHOOK_DISABLED: _disable_webhook,
-    Event.WEBHOOK_SECRET_ROTATED: _rotate_webhook,
-    Event.WEBHOOK_TEST: _test_webhook,
-    Event.WEBHOOK_REPLAYED: _replay_webhook,
-    Event.WEBHOOK_DELETED: _delete_webhook,
 }

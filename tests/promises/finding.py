@@ -58,6 +58,7 @@ GUIDES = [
     "docs/scopes.md",
     "docs/policies.md",
     "docs/teams.md",
+    "docs/events.md",
     "sdk/python/README.md",
     "sdk/audit/README.md",
 ]
