@@ -51,6 +51,7 @@ SCHEDULE: dict[str, Any] = {
     "check-domains": _entry("developers.tasks.check_domains", SELDOM),
     "delete-organizations": _entry("developers.tasks.delete_organizations", SELDOM),
     "delete-agents": _entry("agents.tasks.delete_agents", SELDOM),
+    "sweep-deliveries": _entry("events.tasks.sweep_deliveries", SELDOM),
     "destroy-old-keys": _daily("audit.tasks.destroy_old_keys", hour=2),
     "archive-month": _daily("audit.tasks.archive_month", hour=3),
 }

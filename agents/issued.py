@@ -1,10 +1,11 @@
 """The working credentials that were created with a developer's account, so that the owner can end an intruder's.
 
 API keys, client secrets, secrets of resource servers, redirect URIs and open invitations all outlive the session that
-created them, and what an API key created outlives the key. So each records its creator and the time.
+created them, and what an API key created outlives the key. So each records its creator and the time. Apps above this
+one add further `SOURCES`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -64,6 +65,22 @@ class IssuedList:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Something else that members who administer their organization have made and that works.
+
+    `find` returns it by their ids, from a moment on. `list` returns it as `columns` does, and `end` ends it and returns
+    the number.
+    """
+
+    find: Callable[[Collection[str], datetime], QuerySet[Any]]
+    list: Callable[[QuerySet[Any]], QuerySet[Any]]
+    end: Callable[[Actor, QuerySet[Any]], int]
+
+
+SOURCES: list[Source] = []
+
+
+@dataclass(frozen=True, slots=True)
 class _Rows:
     """What members have created since a moment and still works.
 
@@ -76,6 +93,7 @@ class _Rows:
     server_secrets: QuerySet[ResourceServerSecret]
     uris: QuerySet[AddedRedirectUri]
     invitations: QuerySet[Invitation]
+    others: list[tuple[Source, QuerySet[Any]]]
 
     @classmethod
     def of(cls, members: Iterable[Developer], since: datetime) -> "_Rows":
@@ -92,13 +110,14 @@ class _Rows:
             invitations=Invitation.objects.filter(
                 works, status="pending", invited_by__in=admins, created_at__gte=since
             ),
+            others=[(source, source.find(admins, since)) for source in SOURCES],
         )
 
     def newest(self, most: int) -> list[Issued]:
         """Return the newest credentials of all kinds, in one query."""
-        rows = _columns(self.keys, Made.API_KEY, Concat(Value("ag_…"), "last_four"), name="name", used="last_used_at")
+        rows = columns(self.keys, Made.API_KEY, Concat(Value("ag_…"), "last_four"), name="name", used="last_used_at")
         others = (
-            _columns(
+            columns(
                 self.secrets,
                 Made.CLIENT_SECRET,
                 Concat(Value("ags_…"), "last_four"),
@@ -106,20 +125,21 @@ class _Rows:
                 owner="agent__name",
                 used="last_used_at",
             ),
-            _columns(
+            columns(
                 self.server_secrets,
                 Made.SERVER_SECRET,
                 Concat(Value("rs_…"), "last_four"),
                 owner="resource_server__name",
             ),
-            _columns(self.uris, Made.REDIRECT_URIS, F("uri"), owner="agent__name"),
-            _columns(self.invitations, INVITATION, F("email"), owner="organization__name"),
+            columns(self.uris, Made.REDIRECT_URIS, F("uri"), owner="agent__name"),
+            columns(self.invitations, INVITATION, F("email"), owner="organization__name"),
+            *(source.list(found) for source, found in self.others),
         )
-        return [Issued(*row) for row in rows.union(*others, all=True).order_by("-made_at")[:most]]
+        return [Issued(*row) for row in rows.union(*others, all=True).order_by("-moment")[:most]]
 
     def count(self) -> int:
         found = self.keys, self.secrets, self.server_secrets, self.uris, self.invitations
-        return sum(rows.count() for rows in found)
+        return sum(rows.count() for rows in (*found, *(rows for _, rows in self.others)))
 
 
 def issued_since(user: User, since: datetime, most: int = MAX_LISTED) -> IssuedList:
@@ -148,7 +168,8 @@ def end_issued_in_revocation(*, actor: Actor, user: User, since: datetime) -> in
 
 def _end_of(actor: Actor, member: Developer, rows: _Rows) -> int:
     revoked = revoke_invitations(rows.invitations, actor=actor, now=clock.now())
-    return revoked + _end_keys(actor, member, rows) + _end_server_secrets(actor, rows) + _end_of_agents(actor, rows)
+    ended = _end_keys(actor, member, rows) + _end_server_secrets(actor, rows) + _end_of_agents(actor, rows)
+    return revoked + ended + sum(source.end(actor, found) for source, found in rows.others)
 
 
 def _end_keys(actor: Actor, developer: Developer, rows: _Rows) -> int:
@@ -190,8 +211,15 @@ def _end_of_agent(actor: Actor, agent: Agent, rows: _Rows) -> int:
     return ended + dropped
 
 
-def _columns(
-    rows: QuerySet[Any], made: str, text: Any, *, name: str = "", owner: str = "", used: str = ""
+def columns(
+    rows: QuerySet[Any],
+    made: str,
+    text: Any,
+    *,
+    name: str = "",
+    owner: str = "",
+    used: str = "",
+    at: str = "created_at",
 ) -> QuerySet[Any]:
     """Return the rows with the fields of `Issued`, whose types are the same for all kinds, for a UNION."""
     united: QuerySet[Any] = (
@@ -201,9 +229,9 @@ def _columns(
             shown=Cast(text, TextField()),
             label=Cast(name or Value(""), TextField()),
             owner=Cast(owner or Value(""), TextField()),
-            made_at=F("created_at"),
+            moment=F(at),
             used_at=Cast(used or Value(None), DateTimeField()),
         )
-        .values_list("made", "shown", "label", "owner", "made_at", "used_at")
+        .values_list("made", "shown", "label", "owner", "moment", "used_at")
     )
     return united

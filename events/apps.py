@@ -5,5 +5,5 @@ class EventsConfig(AppConfig):
     name = "events"
 
     def ready(self) -> None:
-        # Register emails, and connect receivers.
-        from events import endings, mails  # noqa: F401
+        # Register emails and what an account has made, and connect receivers.
+        from events import endings, issued, mails  # noqa: F401

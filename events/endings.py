@@ -18,7 +18,7 @@ from developers.models import Organization
 from developers.selectors import memberships_of, sole_organizations
 from developers.signals import organization_deleted
 from events.models import Delivery, Webhook
-from events.services import delete_held, hold_follower, switch_off_held
+from events.services import delete_held, hold_follower, start_again, switch_off_held
 
 LIFETIME = timedelta(days=30)
 
@@ -32,11 +32,10 @@ def switch_off_reclaimed(*, user: User, actor: Actor, now: datetime, **kwargs: A
 
 @receiver(account_erased)
 def forget_answers(*, user: User, now: datetime, **kwargs: Any) -> None:
-    """Empty what receivers answered to events about the user, and let no worker record an answer that is on its way."""
+    """Empty what receivers answered to events about the user, also what a try in flight is about to be answered."""
     about = Delivery.objects.filter(user_id=user.pk)
-    sent = about.exclude(due_at=None).values("webhook")
-    held = Webhook.objects.select_for_update().filter(pk__in=sent).order_by("pk")
-    Webhook.objects.filter(pk__in=[one.pk for one in held]).update(holder="", held_until=None)
+    _hold(Webhook.objects.filter(pk__in=about.values("webhook")))
+    start_again(about.exclude(due_at=None), now)
     about.exclude(response_body="").update(response_body="")
 
 

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, NewType, TypedDict, Unpack
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext_noop
 
 from agents.models import Agent
@@ -32,7 +33,7 @@ from events.following import MAX_OUTSTANDING, start_of_now
 from events.mails import mail_about_webhook
 from events.models import Delivery, Follower, Webhook
 from events.numbers import index_after, newest_number
-from events.selectors import SEAL, delivery_of, outstanding, require_found, secret_in_words, webhooks_of
+from events.selectors import SEAL, deliveries_of, delivery_of, outstanding, require_found, secret_in_words, webhooks_of
 from events.types import checked_types
 from events.urls import checked_url
 from limits.throttle import Subject, Throttle
@@ -120,9 +121,10 @@ def create_webhook(
 def update_webhook(*, actor: Actor, organization_id: str, webhook_id: str, **changes: Unpack[Changes]) -> Webhook:
     """Change the given fields and return the updated webhook.
 
-    What is outstanding goes to the new URL, whatever the new types and agents are. Once the webhook is switched off, it
-    has failed. Switched on, it gets what happens from then on. Raises `NotFound`, `Invalid`, `RoleInsufficient` and,
-    for another URL, `ReauthenticationRequired` if the actor's session is not of a recent sign-in.
+    What is outstanding goes to the new URL, with all its tries, whatever the new types and agents are. Once the webhook
+    is switched off, it has failed. Switched on, it gets what happens from then on. Raises `NotFound`, `Invalid`,
+    `RoleInsufficient` and, for another URL, `ReauthenticationRequired` if the actor's session is not of a recent
+    sign-in.
     """
     if "types" in changes:
         changes["types"] = checked_types(changes["types"])
@@ -223,17 +225,24 @@ def redeliver(*, actor: Actor, organization_id: str, webhook_id: str, delivery_i
             text = gettext_noop("%(most)d deliveries of this webhook are outstanding.")
             raise TooManyOutstanding(Filled(text, most=MAX_OUTSTANDING))
         now = clock.now()
-        delivery.status, delivery.attempt = Delivery.Status.RETRYING, 0
-        delivery.due_at, delivery.first_tried_at = now, None
-        delivery.save(update_fields=["status", "attempt", "due_at", "first_tried_at"])
+        start_again(deliveries_of(webhook).filter(pk=delivery.pk), now)
         Webhook.objects.filter(pk=webhook.pk).update(due_at=now)
         _record(Event.WEBHOOK_REPLAYED, actor, webhook, deliveryId=delivery.pk, eventId=delivery.entry_id)
+        delivery.refresh_from_db()
     return delivery
 
 
 def hold_follower() -> None:
     """Let the follower wait until this transaction ends. Danger: lock its row before webhooks."""
     list(Follower.objects.select_for_update().order_by("pk"))
+
+
+def start_again(deliveries: QuerySet[Delivery], now: datetime) -> None:
+    """Let the deliveries of locked webhooks have all their tries before them.
+
+    A try in flight is none of these, so what becomes of it is not recorded.
+    """
+    deliveries.update(status=Delivery.Status.RETRYING, attempt=0, due_at=now, first_tried_at=None)
 
 
 def switch_off_held(webhook: Webhook, now: datetime, reason: str = Webhook.Disabled.MEMBER) -> None:
@@ -293,7 +302,8 @@ def _apply(actor: Actor, webhook: Webhook, changes: Mapping[str, Any], newest: i
         setattr(webhook, name, value)
     if "url" in changes:
         webhook.made_by_id, webhook.made_at = maker(actor), now
-        webhook.holder, webhook.held_until = "", None  # what the former URL answers now counts no more
+        start_again(outstanding(webhook), now)
+        webhook.due_at, webhook.failing_since = now, None
     if changes.get("is_enabled"):
         _switch_on(webhook, newest)
     elif "is_enabled" in changes:

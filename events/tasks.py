@@ -1,4 +1,7 @@
-"""The task that sends events. It has a process of its own, so that hanging receivers keep no other task waiting."""
+"""The task that sends events, and a sweep.
+
+The first has a process of its own, so that hanging receivers keep no other task waiting.
+"""
 
 import logging
 import threading
@@ -6,6 +9,8 @@ import threading
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
+from core.sweeps import sweep
+from events import endings
 from events.dispatching import dispatch
 
 logger = logging.getLogger(__name__)
@@ -23,6 +28,17 @@ def deliver() -> None:
         dispatch(_stopped)
     finally:
         _running.release()
+
+
+@shared_task
+def sweep_deliveries() -> int:
+    """Delete what is old, and what is left of webhooks that were deleted."""
+    return sweep(
+        endings.delete_old_deliveries,
+        endings.delete_deliveries_of_deleted,
+        endings.delete_deleted,
+        endings.end_overlaps,
+    )
 
 
 @worker_shutting_down.connect
