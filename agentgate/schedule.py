@@ -2,6 +2,7 @@
 
 A task that the worker has not started after an interval expires: beat has sent it again by then, and a late heartbeat
 does not show that beat is running now. A sweep stops after `core.sweeps.SECONDS` and finds the rest in its next run.
+`events.tasks.deliver` never ends. While it runs in a process, the next one returns at once.
 """
 
 from typing import Any
@@ -33,6 +34,7 @@ SCHEDULE: dict[str, Any] = {
     "sweep-undecided-consents": _entry("consent.tasks.sweep_undecided_consents", OFTEN),
     "mail-approvals": _entry("approvals.tasks.mail_approvals", SOON),
     "mail-notices": _entry("accounts.tasks.mail_notices", SOON),
+    "deliver-events": _entry("events.tasks.deliver", SOON),
     "sweep-approvals": _entry("approvals.tasks.sweep_approvals", OFTEN),
     "sweep-codes": _entry("consent.tasks.sweep_codes", OFTEN),
     "sweep-tokens": _entry("tokens.tasks.sweep_tokens", OFTEN),

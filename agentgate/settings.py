@@ -213,6 +213,8 @@ else:
 
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
+# A process of its own sends events (`server/worker.py`).
+CELERY_TASK_ROUTES = {"events.tasks.deliver": {"queue": "events"}}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = SCHEDULE

@@ -3,7 +3,6 @@
 The first has a process of its own, so that hanging receivers keep no other task waiting.
 """
 
-import logging
 import threading
 
 from celery import shared_task
@@ -12,8 +11,6 @@ from celery.signals import worker_shutting_down
 from core.sweeps import sweep
 from events import endings
 from events.dispatching import dispatch
-
-logger = logging.getLogger(__name__)
 
 _running = threading.Lock()
 _stopped = threading.Event()

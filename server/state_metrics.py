@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from accounts.models import Notice
 from audit.condition import lag_seconds
 from core import clock
+from events import condition
 from server.doctor.backup_files import Kind
 from server.doctor.backups import find_newest, newest_files
 from server.vitals import overdue_seconds
@@ -57,10 +58,20 @@ def _database() -> Iterator[Metric]:
     yield _gauge("agentgate_overdue_seconds", "How long the oldest expired row has waited.", overdue_seconds(now))
     due_at = Notice.objects.aggregate(due=Min("due_at"))["due"]
     yield _gauge("agentgate_mail_overdue_seconds", "How long the oldest mail to a user is due.", _since(due_at, now))
+    yield from _events(condition.look(now))
     key = find_signing_key(now)
     if key:
         age = _since(key.activates_at, now)
         yield _gauge("agentgate_signing_key_age_seconds", "For how long the key has signed tokens.", age)
+
+
+def _events(found: condition.Condition) -> Iterator[Metric]:
+    yield _gauge("agentgate_deliveries_outstanding", "Deliveries of webhooks that are tried again.", found.outstanding)
+    late = "How long the first delivery has been due."
+    yield _gauge("agentgate_delivery_overdue_seconds", late, found.overdue_seconds)
+    yield _gauge(
+        "agentgate_unrouted_entries", "Entries of the log that are not routed to webhooks yet.", found.unrouted
+    )
 
 
 def _backup() -> Iterator[Metric]:

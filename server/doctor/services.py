@@ -19,7 +19,7 @@ from server.vitals import count_overdue, look_at_worker
 START_WORKER = "Is ./dev worker running? Search its log for ERROR."
 MAX_MAIL_WAIT = timedelta(minutes=10)
 REDIS_SECONDS = 2.0
-QUEUE, MAX_QUEUED = "celery", 1000
+QUEUES, MAX_QUEUED = ("celery", "events"), 1000
 # The share of a disk that is free.
 LOW, CRITICAL = 0.2, 0.05
 
@@ -85,7 +85,7 @@ def check_cache() -> Iterator[Finding]:
     redis = Redis.from_url(settings.REDIS_URL, socket_timeout=REDIS_SECONDS, socket_connect_timeout=REDIS_SECONDS)
     try:
         redis.ping()
-        queued = int(redis.llen(QUEUE))
+        queued = sum(int(redis.llen(queue)) for queue in QUEUES)
         policy = _policy(redis)
     except RedisError as error:
         yield warning(

@@ -1,5 +1,11 @@
-"""Receivers of webhooks: web servers of our own that note what they get, and answer as a test says."""
+"""Receivers of webhooks: web servers of our own that note what they get, and answer as a test says.
 
+As a program, with a port and a file, it accepts everything and writes a line for each request, and can be killed.
+"""
+
+import json
+import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -71,3 +77,21 @@ def receiving(receiver: Receiver, host: str = "127.0.0.1", port: int = 0) -> Ite
     finally:
         server.shutdown()
         server.server_close()
+
+
+def main(port: int, path: str) -> None:
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    class Noting(Receiver):
+        def take(self, headers: dict[str, str], body: bytes) -> int:
+            event = json.loads(body)
+            line = f"{time.time()} {headers['webhook-id']} {event['id']} {event['stream']['number']}\n"
+            os.write(file, line.encode())
+            return 204
+
+    with receiving(Noting(), port=port):
+        threading.Event().wait()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

@@ -12,10 +12,16 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from accounts.models import Notice
+from audit.entries.drafts import Draft
+from audit.events import Event
+from audit.sequencing.sequencer import sequence
 from consent.models import Consent
 from core import clock
+from developers.models import Developer, Organization
 from server.doctor.backup_files import Kind
 from server.state_metrics import STATE
+from tests.audit.journals import ACTOR, write_drafts
+from tests.events.webhooks import queue
 from tests.world import ask, make_agent, make_developer, make_grant, make_user
 from tokens.keys import current_key
 from tokens.services import KEEP_EXPIRED
@@ -36,6 +42,9 @@ def test_in_a_new_database_nothing_is_late(db: None) -> None:
         "journal_age_seconds": 0,
         "overdue_seconds": 0,
         "mail_overdue_seconds": 0,
+        "deliveries_outstanding": 0,
+        "delivery_overdue_seconds": 0,
+        "unrouted_entries": 0,
     }
 
 
@@ -50,6 +59,18 @@ def test_ages_grow_with_time(db: None, settings: Any) -> None:
         assert found[name] == pytest.approx(3600, abs=10), name
     with time_machine.travel(now + settings.ACCESS_TOKEN_LIFETIME + KEEP_EXPIRED + HOUR, tick=False):
         assert scraped()["overdue_seconds"] == pytest.approx(3600, abs=10)
+
+
+def test_events_that_no_worker_sends_are_overdue(developer: Developer) -> None:
+    webhook = queue(developer)
+    write_drafts([Draft(event=Event.AGENT_UPDATED, actor=ACTOR)] * 2)
+    sequence()
+    with time_machine.travel(clock.now() + HOUR, tick=False):
+        found = scraped()
+        assert found["delivery_overdue_seconds"] == pytest.approx(3600, abs=10)
+        assert (found["deliveries_outstanding"], found["unrouted_entries"]) == (1, 2)
+        Organization.objects.filter(pk=webhook.organization_id).update(suspended_at=clock.now())
+        assert scraped()["delivery_overdue_seconds"] == 0
 
 
 def test_a_request_for_consent_that_was_not_ended_is_overdue(db: None) -> None:
