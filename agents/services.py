@@ -123,6 +123,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
     with revocation():
         agent = lock_own_agent(actor, agent)
         before, added = agent.status, added_uris(agent, changes.get("redirect_uris", ()))
+        removed = [scope for scope in agent.allowed_scopes if scope not in changes.get("allowed_scopes", (scope,))]
         if added:
             require_recent_session(actor)
         for field, value in changes.items():
@@ -135,6 +136,7 @@ def update_agent(*, actor: Actor, agent: Agent, changes: Mapping[str, Any], reas
         is_stated = reason and (event is not Event.AGENT_UPDATED or actor.kind == "administrator")
         stated = {"reason": reason} if is_stated else {}
         facts = {"changed": sorted(changes), **({"droppedRedirectUris": dropped} if dropped else {}), **stated}
+        facts |= {"removedScopes": removed} if removed else {}
         record_agent(event, actor=actor, agent=agent, metadata=facts)
         if added:
             mail_about_credential(Made.REDIRECT_URIS, actor=actor, name=agent.name, uris=tuple(added))

@@ -212,10 +212,12 @@ def _own(granted: Sequence[str], shown: Sequence[dict[str, Any]]) -> list[Scope]
     return [scope for scope in read_snapshot(shown) if scope.id in granted and scope.id not in catalogue()]
 
 
-def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, now: datetime) -> Draft:
+def replace_consent(
+    *, actor: Actor, replaced: Consent, replacement: Consent, granted: Sequence[str], now: datetime
+) -> Draft:
     """Mark a live consent as replaced, and point the consents that it had replaced to the replacement.
 
-    Return the entry for the log.
+    The replacement has the scopes `granted`. Return the entry for the log.
     """
     latest = Q(pk=replaced.pk)
     Consent.objects.filter(latest | Q(replaced_by=replaced)).update(
@@ -228,7 +230,11 @@ def replace_consent(*, actor: Actor, replaced: Consent, replacement: Consent, no
         actor=actor,
         consent=replaced,
         scopes=replaced.granted_scopes,
-        metadata={"replacedBy": replacement.id, "requestedScopes": replaced.requested_scopes},
+        metadata={
+            "replacedBy": replacement.id,
+            "requestedScopes": replaced.requested_scopes,
+            "removed": [scope for scope in replaced.granted_scopes if scope not in granted],
+        },
     )
 
 

@@ -183,7 +183,11 @@ def _grant(
     if change.expired:
         drafts.append(draft_consent(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=change.expired))
     if change.replaced:
-        drafts.append(replace_consent(actor=actor, replaced=change.replaced, replacement=consent, now=now))
+        drafts.append(
+            replace_consent(
+                actor=actor, replaced=change.replaced, replacement=consent, granted=change.granted, now=now
+            )
+        )
     changes = {
         "granted_scopes": change.granted,
         "shown_scopes": change.shown,

@@ -16,7 +16,9 @@ from core.sql import Columns, execute, fetch_one, pipelined
 from developers.models import Organization
 from resources.audiences import Service
 
-CONSENT = Columns(Consent, "consent", "id", "agent_id", "user_id", "status", "granted_scopes", "terms", "expires_at")
+CONSENT = Columns(
+    Consent, "consent", "id", "agent_id", "user_id", "status", "granted_scopes", "terms", "expires_at", "paused_at"
+)
 # What says how the agent may act. `agents.selectors.AGENT` is the whole row.
 ACTING_AGENT = Columns(
     Agent,
@@ -30,7 +32,7 @@ ACTING_AGENT = Columns(
     "stopped_at",
 )
 ORGANIZATION = Columns(Organization, "organization", "id", "suspended_at", "stopped_at", "deletes_at")
-PERSON = Columns(User, "person", "id", "is_active")
+PERSON = Columns(User, "person", "id", "is_active", "agents_paused_at")
 
 _JOINS = """
     LEFT JOIN agents_agent AS agent ON agent.id = consent.agent_id

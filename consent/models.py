@@ -122,6 +122,11 @@ class Consent(models.Model):
         """Return the status at `now`, which may be expired before the sweep has stored that."""
         return status_at(now, stored=self.status, expires_at=self.expires_at)
 
+    @property
+    def is_paused(self) -> bool:
+        """Return whether the user pauses this agent, or all agents."""
+        return self.paused_at is not None or (self.user is not None and self.user.agents_paused_at is not None)
+
     def is_open_in(self, browser_digest: str) -> bool:
         """Return whether the browser with this cookie may show and decide the request."""
         if self.door == self.Door.LINK:

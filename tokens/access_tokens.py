@@ -45,9 +45,14 @@ def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
     """Return the JWT for a stored token (RFC 9068 section 2.2), signed with the current key.
 
     Its claim `authorization_details` is what the user grants now (RFC 9396 section 9.1). Verify reads the live terms.
+    Services that check tokens offline learn by `sid`, the family, and `org_id`, the agent's organization, that a token
+    has ended (`events.revocations`). What they do not learn is in the token: it ends with its consent at the latest, and
+    says that the user had paused the agent when it was issued.
     """
     key = current_key()
-    agent, consent_id = token.application, token.family.consent_id
+    agent, family = token.application, token.family
+    consent = family.consent
+    expires = min(token.expires, consent.expires_at) if consent else token.expires
     claims: dict[str, Any] = {
         "iss": settings.JWT_ISSUER,
         "sub": token.user_id or agent.client_id,
@@ -56,11 +61,16 @@ def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
         "scope": token.scope,
         "jti": token.id,
         "iat": int(issued_at.timestamp()),
-        "exp": int(token.expires.timestamp()),
+        "exp": int(expires.timestamp()),
+        "sid": family.id,
     }
-    if consent_id:
-        claims["consent_id"] = consent_id
-    details = token.family.details_of(token.scope.split())
+    if agent.organization_id:
+        claims["org_id"] = agent.organization_id
+    if consent:
+        claims["consent_id"] = consent.id
+        if consent.is_paused:
+            claims["paused"] = True
+    details = family.details_of(token.scope.split())
     if details:
         claims["authorization_details"] = details
     return jwt.encode(claims, key.key, algorithm=key.algorithm, headers={"typ": TOKEN_TYPE, "kid": key.kid})

@@ -1,6 +1,6 @@
 """End tokens when an account is erased or reclaimed, or when another organization takes over their resource server."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import batched
 from typing import Any
@@ -10,15 +10,21 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import account_erased, account_reclaimed
+from audit.entries.drafts import Draft
 from audit.events import Event
-from core.actor import Actor
+from audit.services import append
+from core.actor import SYSTEM, Actor
 from core.fields import ListsAny
 from core.sweeps import BATCH
 from developers.selectors import sole_organizations
+from resources.audiences import Service, services_of
 from resources.models import ResourceServer
 from resources.signals import servers_taken_over
-from tokens.families import record_family
+from tokens.families import draft_family, record_family
 from tokens.models import RefreshToken, TokenFamily
+
+# What the entry about the end of a family says.
+LOGGED = ("user_id", "consent_id", "resource_owners", "application__organization_id")
 
 
 @receiver(account_erased)
@@ -45,10 +51,19 @@ def end_of_servers(*, servers: Sequence[ResourceServer], now: datetime, **kwargs
     lost = {server.identifier: server.organization_id for server in servers}
     live = TokenFamily.objects.filter(revoked_at=None, expires_at__gt=now)
     # One scan: there may be many servers.
-    named = live.filter(ListsAny("resource", lost)).values_list("pk", "resource_owners")
-    ended = [pk for pk, owners in named if any(lost.get(name) == owner for name, owner in owners.items())]
+    named = live.select_related("application").filter(ListsAny("resource", lost)).only(*LOGGED)
+    ended = [one for one in named if lost.items() & one.resource_owners.items()]
+    services = services_of(pair for one in ended for pair in one.resource_owners.items())
     for some in batched(ended, BATCH):
-        live.filter(pk__in=some).update(revoked_at=now)
+        live.filter(pk__in=[one.pk for one in some]).update(revoked_at=now)
+        append([_draft(one, lost, services) for one in some], at=now)
+
+
+def _draft(family: TokenFamily, lost: Mapping[str, str], services: Sequence[Service]) -> Draft:
+    owners = family.resource_owners
+    own = [service for service in services if owners.get(service.identifier) == service.organization_id]
+    metadata = {"lostResources": sorted(lost.keys() & owners.keys())}
+    return draft_family(Event.TOKEN_REVOKED, actor=SYSTEM, family=family, services=own, metadata=metadata)
 
 
 def _end(owned: Q, actor: Actor, now: datetime, reason: str) -> None:

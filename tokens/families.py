@@ -137,7 +137,19 @@ def record_family(
     """
     if services is None:
         services = services_of(family.resource_owners.items())
-    draft = Draft(
+    append([draft_family(event, actor=actor, family=family, scopes=scopes, services=services, metadata=metadata)], at=now)
+
+
+def draft_family(
+    event: Event,
+    *,
+    actor: Actor,
+    family: TokenFamily,
+    services: Sequence[Service],
+    scopes: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+) -> Draft:
+    return Draft(
         event=event,
         actor=actor,
         outcome=Outcome.DENIED if event is Event.TOKEN_REPLAYED else Outcome.INFO,
@@ -149,4 +161,3 @@ def record_family(
         scopes=tuple(scopes),
         metadata={"familyId": family.id, **(metadata or {})},
     )
-    append([draft], at=now)
