@@ -10,7 +10,7 @@ from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from agents.services import authenticate_client, require_may_act
 from api.authentication import API_KEY_HEADER, MultipleCredentials
-from api.endpoint import UserEndpoint
+from api.endpoint import Endpoint, UserEndpoint
 from api.v1.schemas.tokens import ClientBody
 from core.actor import Actor
 from core.errors import DomainError, NotAuthenticated
@@ -22,6 +22,7 @@ from resources.errors import ServiceSuspended
 from resources.models import ResourceServer
 
 SERVER_PREFIX = "res_"
+REQUIRED = "Authenticate as a resource server: send res_...:rs_... as HTTP Basic."
 
 
 class DuplicateClientCredentials(DomainError):
@@ -70,6 +71,20 @@ def _sent_credentials(headers: Mapping[str, str], body: ClientBody) -> tuple[str
     return basic.name, basic.secret
 
 
+class ServerEndpoint(Endpoint):
+    """An endpoint for a resource server with HTTP Basic. Those of suspended organizations are refused."""
+
+    challenge = BASIC_CHALLENGE
+    server: ResourceServer
+
+    def identify(self) -> None:
+        basic = read_basic(self.request.headers)
+        if basic is None:
+            raise NotAuthenticated(REQUIRED)
+        self.server = serving(self.actor, basic)
+        self.actor = self.actor.acting_as("service", self.server.id)
+
+
 class ProgramOrUserEndpoint(UserEndpoint):
     """An endpoint for an agent or a resource server with HTTP Basic, or for a user. One of the three is set.
 
@@ -93,21 +108,27 @@ class ProgramOrUserEndpoint(UserEndpoint):
         elif API_KEY_HEADER in self.request.headers:
             raise MultipleCredentials("Send X-Api-Key or Authorization, not both.")
         elif basic.name.startswith(SERVER_PREFIX):
-            self._identify_server(basic)
+            self.server = serving(self.actor, basic)
+            self.actor = self.actor.acting_as("service", self.server.id)
         else:
             self._identify_agent(basic)
-
-    def _identify_server(self, basic: BasicCredential) -> None:
-        self.server = authenticate_resource_server(actor=self.actor, server_id=basic.name, secret=basic.secret)
-        require_organization(self.server.organization)
-        if not self.server.organization.serves:
-            raise ServiceSuspended(SUSPENDED)
-        self.actor = self.actor.acting_as("service", self.server.id)
 
     def _identify_agent(self, basic: BasicCredential) -> None:
         self.agent = authenticate_client(actor=self.actor, client_id=basic.name, client_secret=basic.secret)
         require_may_act(self.agent)
         self.actor = self.actor.acting_as("agent", self.agent.id)
+
+
+def serving(actor: Actor, basic: BasicCredential) -> ResourceServer:
+    """Return the resource server with this credential.
+
+    Raises `NotAuthenticated` and `Throttled`, and `OrganizationSuspended` or `ServiceSuspended` if it may not act.
+    """
+    server = authenticate_resource_server(actor=actor, server_id=basic.name, secret=basic.secret)
+    require_organization(server.organization)
+    if not server.organization.serves:
+        raise ServiceSuspended(SUSPENDED)
+    return server
 
 
 def _is_basic(request: Any) -> bool:

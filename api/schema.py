@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from accounts.errors import EmailUnverified
 from api.authentication import CsrfFailed, MultipleCredentials
-from api.clients import ProgramOrUserEndpoint
+from api.clients import ProgramOrUserEndpoint, ServerEndpoint
 from api.endpoint import (
     ORGANIZATION_HEADER,
     AnyCredentialEndpoint,
@@ -163,6 +163,8 @@ class AutoSchema(SpectacularSchema):
 
     def get_auth(self) -> list[dict[str, list[str]]]:
         """Return the accepted credentials. `{}` stands for none, or for client credentials in the body."""
+        if isinstance(self.view, ServerEndpoint):
+            return [{"basic": []}]
         if getattr(self.view, "challenge", None) == BASIC_CHALLENGE:
             return [{"basic": []}, {}]
         if not self.view.authentication_classes:

@@ -10,11 +10,11 @@ from audit.readers.criteria import Criteria
 from audit.readers.criteria import Filters as Filters  # callers pass it
 from audit.readers.decided import Decided, Resolved, decisions_since
 from audit.readers.disclosure import disclose_to_organization, disclose_to_user
-from audit.readers.in_order import Stretch, entries_from
+from audit.readers.in_order import Stretch, entries_from, events_from, first_index
 from audit.readers.occurred import find_events
 from audit.readers.reading import AuditEntry, read_entry
 from audit.readers.search import Listing, find_entry
-from audit.readers.snapshot import Snapshot
+from audit.readers.snapshot import Snapshot, take_snapshot
 from core.errors import NotFound
 
 
@@ -69,6 +69,26 @@ def entries_in_order(first: int, limit: int, events: Collection[str]) -> Stretch
     Danger: they are those of all tenants. Show a tenant only counts, and only of its own entries.
     """
     return entries_from(first, limit, events)
+
+
+def newest_events(
+    first: int | None, since: datetime, limit: int, events: Collection[str]
+) -> tuple[Stretch, Sequence[Prepared] | None]:
+    """Return up to `limit` entries of these events from the index `first` on, and those that wait in the journal.
+
+    Those are None if the log has more. All that were committed before the call are among them, but those of long before
+    `since` need not be. The log is shorter than `first` if it was restored: then that counts for nothing.
+
+    Danger: they are those of all tenants. Show a tenant only what concerns it.
+    """
+    log = take_snapshot()
+    start = 0 if first is None or first > log.size else first
+    if start < log.indexed:
+        start = max(start, first_index(since, log.indexed))
+    found = events_from(start, log.size, limit, events, log.indexed)
+    if found.end < log.size:
+        return found, None
+    return found, [one for one in reversed(log.prepared) if one.content["event"] in events]
 
 
 def entry_for_organization(organization_id: str, entry_id: str) -> AuditEntry:

@@ -184,9 +184,7 @@ def _grant(
         drafts.append(draft_consent(Event.CONSENT_EXPIRED, actor=SYSTEM, consent=change.expired))
     if change.replaced:
         drafts.append(
-            replace_consent(
-                actor=actor, replaced=change.replaced, replacement=consent, granted=change.granted, now=now
-            )
+            replace_consent(actor=actor, replaced=change.replaced, replacement=consent, granted=change.granted, now=now)
         )
     changes = {
         "granted_scopes": change.granted,

@@ -1,33 +1,83 @@
-"""Revocations: what ended, for services that verify tokens offline."""
+"""Revocations: what ended, for services that check tokens offline.
 
-from collections.abc import Iterator
+They are computed from the log and the journal when a service asks, so an answer has all that was committed before.
+Each reason for which verify denies what it allowed before has an entry:
 
-from audit.entries.drafts import Prepared
+| verify says | after | item |
+|---|---|---|
+| `token_revoked` | a token was revoked or used twice, an account erased or reclaimed, a domain proved | family |
+| `consent_revoked`, `consent_expired` | it was revoked or expired; its new end is before that of its tokens | consent |
+| `consent_paused` | the user paused the agent; all agents | consent; user |
+| `insufficient_scope` | the user took a scope back; the developer took it from the agent | scope |
+| `agent_suspended` | its developer suspended or deleted it, an administrator stopped it | agent |
+| `organization_suspended`, `organization_stopped` | it was suspended, stopped, or is being deleted | organization |
+| `user_inactive` | the account was deactivated or erased | user |
+| `service_suspended` | everything was stopped: the answer is 503; the service's organization was suspended: 403 | |
+| `token_expired`, `wrong_audience` | the token says so itself | |
+
+An item ends the tokens of before: what is allowed again later is for new tokens. Tokens that are issued while the agent
+is paused say so (`tokens.access_tokens`). A new event that ends something needs a row here and in `ITEMS`.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+from audit.entries.drafts import CONNECTION, Prepared
 from audit.events import Event
+from audit.readers.in_order import InOrder
 from audit.readers.waiting import waiting_entries
+from audit.selectors import newest_events
+from core import clock
 from events.waiting import About, News, Watch
+from resources.models import ResourceServer
+from tokens import reach
 
-# After an entry of these, tokens that were valid are not.
-EVENTS = frozenset(
-    {
-        Event.CONSENT_REVOKED,
-        Event.CONSENT_NARROWED,
-        Event.CONSENT_REPLACED,
-        Event.TOKEN_REVOKED,
-        Event.TOKEN_REPLAYED,
-        Event.AGENT_SUSPENDED,
-        Event.AGENT_STOPPED,
-        Event.AGENT_PAUSED,
-        Event.AGENT_DELETED,
-        Event.AGENTS_PAUSED,
-        Event.EVERYTHING_STOPPED,
-        Event.ORGANIZATION_SUSPENDED,
-        Event.ORGANIZATION_STOPPED,
-        Event.ORGANIZATION_DELETED,
-        Event.USER_DEACTIVATED,
-        Event.USER_ERASED,
-    }
-)
+# Of one answer. An entry has few items.
+MAX_ENTRIES = 500
+# Besides two lifetimes of a token: clocks differ, and timestamps are older than the commit.
+MARGIN = timedelta(minutes=1)
+SUBJECTS = ("family", "consent", "agent", "user", "organization")
+
+
+class Item(NamedTuple):
+    """What ended: the tokens of the subject with this id that were issued until then or, if given, scopes of these."""
+
+    subject: str
+    id: str
+    at: datetime
+    scopes: Sequence[str] = ()
+
+    @property
+    def kind(self) -> str:
+        return "scope" if self.scopes else self.subject
+
+
+class Revocations(NamedTuple):
+    """The items for a service. `next` is the index to continue from. There are more if not `is_complete`."""
+
+    items: list[Item]
+    next: int
+    is_complete: bool
+
+
+class Told(NamedTuple):
+    """What an entry says. `whole` is what its part `connection` has, otherwise the record."""
+
+    at: datetime
+    content: Mapping[str, Any]
+    whole: Mapping[str, Any]
+
+
+def revocations_for(server: ResourceServer, after: int | None = None) -> Revocations:
+    """Return what ended since the index `after`, or in the last two lifetimes of a token, and concerns the server."""
+    since = clock.now() - 2 * settings.ACCESS_TOKEN_LIFETIME - MARGIN
+    found, waiting = newest_events(after, since, MAX_ENTRIES, ITEMS)
+    told = [*map(_logged, found.entries), *map(_waiting, waiting or ())]
+    items = [item for one in told if one.at >= since for item in ITEMS[one.content["event"]](one)]
+    return Revocations(_concerning(server, items), found.end, is_complete=waiting is not None)
 
 
 def watch_revocations() -> Watch:
@@ -35,8 +85,107 @@ def watch_revocations() -> Watch:
     return Watch(_concerns, _in_journal)
 
 
+def _family(told: Told) -> Iterator[Item]:
+    yield Item("family", told.content["metadata"]["familyId"], told.at)
+
+
+def _consent(told: Told) -> Iterator[Item]:
+    yield Item("consent", told.content["consentId"], told.at)
+
+
+def _narrowed(told: Told) -> Iterator[Item]:
+    """Yield the scopes that the user took back, and the consent if its new end is before that of its tokens."""
+    metadata, consent_id = told.whole["metadata"], told.content["consentId"]
+    if metadata["removed"]:
+        yield Item("consent", consent_id, told.at, metadata["removed"])
+    before, after = (datetime.fromisoformat(metadata[name]["expiresAt"]) for name in ("before", "after"))
+    if after < min(before, told.at + settings.ACCESS_TOKEN_LIFETIME):
+        yield Item("consent", consent_id, told.at)
+
+
+def _replaced(told: Told) -> Iterator[Item]:
+    """Yield the scopes that the new consent lacks. Entries of earlier versions do not say which, so all count."""
+    removed = told.whole["metadata"].get("removed", told.whole["scopes"])
+    if removed:
+        yield Item("consent", told.content["consentId"], told.at, removed)
+
+
+def _agent(told: Told) -> Iterator[Item]:
+    yield Item("agent", told.content["agentId"], told.at)
+
+
+def _changed_agent(told: Told) -> Iterator[Item]:
+    """Yield the scopes that the developer took from the agent."""
+    if removed := told.content["metadata"].get("removedScopes"):
+        yield Item("agent", told.content["agentId"], told.at, removed)
+
+
+def _organization(told: Told) -> Iterator[Item]:
+    yield Item("organization", told.content["organizationId"], told.at)
+
+
+def _user(told: Told) -> Iterator[Item]:
+    yield Item("user", told.content["userId"], told.at)
+
+
+def _stopped(told: Told) -> Iterator[Item]:
+    """Yield nothing: while everything is stopped, services are refused an answer."""
+    yield from ()
+
+
+ITEMS: Mapping[str, Callable[[Told], Iterator[Item]]] = {
+    Event.TOKEN_REVOKED: _family,
+    Event.TOKEN_REPLAYED: _family,
+    Event.CONSENT_REVOKED: _consent,
+    Event.CONSENT_EXPIRED: _consent,
+    Event.CONSENT_NARROWED: _narrowed,
+    Event.CONSENT_REPLACED: _replaced,
+    Event.AGENT_PAUSED: _consent,
+    Event.AGENTS_PAUSED: _user,
+    Event.AGENT_SUSPENDED: _agent,
+    Event.AGENT_STOPPED: _agent,
+    Event.AGENT_UPDATED: _changed_agent,
+    Event.AGENT_REACTIVATED: _changed_agent,
+    Event.ORGANIZATION_SUSPENDED: _organization,
+    Event.ORGANIZATION_STOPPED: _organization,
+    Event.ORGANIZATION_DELETION_STARTED: _organization,
+    Event.USER_DEACTIVATED: _user,
+    Event.USER_ERASED: _user,
+    Event.EVERYTHING_STOPPED: _stopped,
+}
+
+
+def _concerning(server: ResourceServer, items: Sequence[Item]) -> list[Item]:
+    """Return the items about tokens that reach the server, with the ids that these tokens carry."""
+    if not items:
+        return []
+    # The oldest tokens that these items can end were issued since then.
+    since = min(item.at for item in items) - settings.ACCESS_TOKEN_LIFETIME - MARGIN
+    asked = {subject: {item.id for item in items if item.subject == subject} for subject in SUBJECTS}
+    carried: dict[str, Collection[str]] = {
+        **{one: [one] for one in reach.families_for(server, asked["family"])},
+        **{one: [one] for one in reach.users_for(server, asked["user"], since)},
+        **{one: [one] for one in reach.organizations_for(server, asked["organization"], since)},
+        **{one: [client_id] for one, client_id in reach.agents_for(server, asked["agent"], since).items()},
+        **reach.consents_for(server, asked["consent"], since),
+    }
+    return [item._replace(id=one) for item in items for one in carried.get(item.id, ())]
+
+
+def _logged(entry: InOrder) -> Told:
+    return _told(entry.record(), entry.withheld())
+
+
+def _waiting(entry: Prepared) -> Told:
+    return _told(entry.content, entry.withheld)
+
+
+def _told(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Told:
+    return Told(datetime.fromisoformat(content["timestamp"]), content, withheld.get(CONNECTION, content))
+
+
 def _concerns(about: About, news: News) -> bool:
-    return news.event in EVENTS
+    return news.event in ITEMS
 
 
 def _in_journal() -> Iterator[News]:

@@ -45,9 +45,9 @@ def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
     """Return the JWT for a stored token (RFC 9068 section 2.2), signed with the current key.
 
     Its claim `authorization_details` is what the user grants now (RFC 9396 section 9.1). Verify reads the live terms.
-    Services that check tokens offline learn by `sid`, the family, and `org_id`, the agent's organization, that a token
-    has ended (`events.revocations`). What they do not learn is in the token: it ends with its consent at the latest, and
-    says that the user had paused the agent when it was issued.
+    By `sid`, the family, and `org_id`, the agent's organization, services that check tokens offline know that one has
+    ended (`events.revocations`). What they do not learn otherwise is in the token: it ends with its consent at the
+    latest, and is `paused` if the user was pausing the agent when it was issued.
     """
     key = current_key()
     agent, family = token.application, token.family

@@ -137,7 +137,9 @@ def record_family(
     """
     if services is None:
         services = services_of(family.resource_owners.items())
-    append([draft_family(event, actor=actor, family=family, scopes=scopes, services=services, metadata=metadata)], at=now)
+    append(
+        [draft_family(event, actor=actor, family=family, scopes=scopes, services=services, metadata=metadata)], at=now
+    )
 
 
 def draft_family(

@@ -19,6 +19,7 @@ from api.v1 import (
     registration,
     reservations,
     resource_servers,
+    revocations,
     scopes,
     simulation,
     stops,
@@ -104,6 +105,7 @@ urlpatterns = [
     path("resource-servers", resource_servers.ResourceServers.as_view()),
     path("resource-servers/<str:server_id>", resource_servers.OneResourceServer.as_view()),
     path("resource-servers/<str:server_id>/rotate-secret", resource_servers.RotateResourceServerSecret.as_view()),
+    path("revocations", revocations.Revocations.as_view()),
     path("forward-auth", forward_auth.ForwardAuth.as_view()),
     # Envoy appends the caller's path and query to the configured prefix.
     re_path(r"^forward-auth/", forward_auth.ForwardAuth.as_view(reads_query=False, schema=None)),

@@ -16,12 +16,11 @@ from audit.entries.packing import unpack
 from audit.entries.records import decode_opening, open_personal
 from audit.entries.subjects import subject_of
 from audit.events import Event, Outcome
-from audit.models import Entry, Segment
+from audit.models import Entry
 from audit.proof.members import ORGANIZATION, Stream, read_values
 from audit.readers.finding import sizes
+from audit.readers.in_order import first_index
 from audit.readers.reading import Keys
-from audit.sequencing.log import complete_segments
-from audit.sequencing.postings import SEGMENT
 
 ENTRIES_PER_READ = 500
 EVENTS = frozenset({Event.TOKEN_VERIFY, Event.RESERVATION_COMMITTED, Event.RESERVATION_VOIDED})
@@ -78,7 +77,8 @@ def decisions_since(organization_id: str, since: datetime) -> Iterator[Decided |
     Reads some hundred entries at a time, and holds no transaction meanwhile.
     """
     stream = Stream(ORGANIZATION, organization_id)
-    for indexes in batched(stream.indexes(_first_index(since), sizes()[0] - 1), ENTRIES_PER_READ):
+    size, indexed = sizes()
+    for indexes in batched(stream.indexes(first_index(since, indexed), size - 1), ENTRIES_PER_READ):
         rows = [(row, orjson.loads(unpack(row.record))) for row in _rows(indexes)]
         wanted = [(row, record) for row, record in rows if _is_wanted(row, record, organization_id, since)]
         keys = personal_keys.existing_keys(_subject(row, record) for row, record in wanted if row.sealed is not None)
@@ -98,12 +98,6 @@ def _rows(indexes: Sequence[int]) -> list[_Row]:
     """Return the rows with these indexes, in their order. Raises `MissingEntry` and `ArchiveUnavailable`."""
     stored = Entry.objects.filter(leaf_index__in=indexes)
     return [_Row(*row) for row in read_values(indexes, stored, _Row._fields)]
-
-
-def _first_index(since: datetime) -> int:
-    """Return an index before which all entries are older."""
-    found = Segment.objects.filter(latest__gte=since).order_by("number").first()
-    return (found.number if found else complete_segments()) * SEGMENT
 
 
 def _read(row: _Row, record: Mapping[str, Any], keys: Keys) -> Decided:

@@ -18,7 +18,7 @@ from audit.models import Entry
 from audit.readers.criteria import Criteria
 from audit.readers.tail import count_in_tail, newest_in_tail, parts_in_tail
 from audit.sequencing.log import complete_segments
-from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds, to_mask
+from audit.sequencing.postings import MARKS, SEGMENT, mask_of_mark, microseconds, offsets_of, to_mask
 
 # The numbers of segments that the first query reads at least, and each further one.
 FIRST_READ, LARGEST_READ = 32, 4096
@@ -51,6 +51,20 @@ def entries_below(end: int, criteria: Criteria, batch: int, indexed: int | None 
         for entry in entries_at(indexes):
             if criteria.matches(entry):
                 yield entry
+
+
+def indexes_from(first: int, end: int, criteria: Criteria, indexed: int) -> Iterator[int]:
+    """Yield the indexes from `first` to below `end` of all entries that match, and perhaps of some others, ascending.
+
+    The criteria must have a term. For stretches that are not long: their postings are read at once.
+    """
+    bound = min(indexed, end)
+    segments = list(_masks(-(-bound // SEGMENT), criteria, first // SEGMENT, LARGEST_READ)) if first < bound else []
+    for number, mask in reversed(segments):
+        start = number * SEGMENT
+        mask &= _lowest(bound - start) & ~_lowest(max(0, first - start))
+        yield from (start + offset for offset in offsets_of(mask, newest_first=False))
+    yield from list(newest_in_tail(max(first, indexed), end, criteria, SEGMENT))[::-1]
 
 
 def count_entries(low: int, high: int, criteria: Criteria, indexed: int | None = None) -> int:

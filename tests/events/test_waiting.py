@@ -97,7 +97,7 @@ def _fail(index: int) -> Any:
 def test_revocations_are_news_before_they_are_in_the_log() -> None:
     watch, asked = watch_revocations(), '{"after":-1}'
     write_row(2)
-    write(event=Event.AGENT_UPDATED)
+    write(event=Event.AGENT_CREATED)
     assert watch({asked}) == {asked}
     sequence()
     assert watch({asked}) == {asked}
