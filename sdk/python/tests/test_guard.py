@@ -235,7 +235,8 @@ def test_requirements_may_depend_on_the_request():
     "options",
     [
         {"mode": "introspect"},
-        {"mode": "offline"},
+        {"mode": "offline", "audience": "https://api.example"},
+        {"mode": "offline", "resource_server_id": "res_1", "resource_server_secret": "rs_1"},
         {"mode": "sometimes"},
         {"resource_server_id": "res_1"},
         {"base_url": "http://gate.example"},

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Literal
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, finalize
 
 import httpx
 
@@ -24,6 +25,7 @@ from .bearer import MalformedCredential, read_bearer
 from .offline import OfflineSource
 from .refusals import Challenge, Refusal, bad_token, no_token, refusal, unavailable
 from .requirement import Question
+from .revocations import SHORTEST_LEASE, Revocations
 from .sources import DecisionSource, IntrospectionSource, VerifySource
 
 Mode = Literal["verify", "introspect", "offline"]
@@ -38,8 +40,10 @@ class Guard:
     """Decides about the requests to a service.
 
     `mode` is the source of decisions: "verify" (the default: live state, the action, policies, counted and
-    logged), "introspect" (live state, but neither the action nor policies) or "offline" (signature and claims
-    only: revocation, the action and policies are unknown; needs `audience`, the service's own identifier).
+    logged), "introspect" (live state, but neither the action nor policies) or "offline" (signature, claims,
+    and what AgentGate says has ended: the action and policies are unknown; needs the service's credential and
+    `audience`, its own identifier). An offline guard asks what ended in a thread, which starts with the first
+    check. It refuses all requests with 503 once it has had no answer for `lease_seconds`.
     Challenges contain `resource_metadata`, the URL of the service's RFC 9728 document, so that clients find
     the authorization server.
     """
@@ -53,6 +57,7 @@ class Guard:
         mode: Mode = "verify",
         audience: str | None = None,
         issuer: str | None = None,
+        lease_seconds: float = 30.0,
         realm: str | None = None,
         resource_metadata: str | None = None,
         timeout: float = _TIMEOUT_SECONDS,
@@ -64,15 +69,21 @@ class Guard:
         self._base_url = checked_base_url(base_url, allow_http)
         self._challenge = Challenge(realm, resource_metadata)
         self._timeout = timeout
+        self._http_client = http_client
         self._driver = SyncDriver(self._base_url, timeout, http_client)
         self._async_http_client = async_http_client
         self._async_drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncDriver] = WeakKeyDictionary()
         credential = _credential(mode, resource_server_id, resource_server_secret)
         self._credential = credential
-        self._source = self._open_source(mode, credential, retry, audience, issuer)
+        self._source = self._open_source(mode, credential, retry, audience, issuer, lease_seconds)
 
     def __repr__(self) -> str:
         return f"<Guard {self._base_url}>"
+
+    def close(self) -> None:
+        """End the thread of an offline guard. The guard cannot be used afterwards."""
+        if isinstance(self._source, OfflineSource):
+            self._source.close()
 
     def check(self, authorization: Sequence[str], question: Question) -> Decision | Refusal:
         """Return the Decision if a request with these `Authorization` headers is allowed, or the Refusal."""
@@ -116,6 +127,7 @@ class Guard:
         retry: RetryPolicy,
         audience: str | None,
         issuer: str | None,
+        lease_seconds: float,
     ) -> DecisionSource:
         if mode == "verify":
             return VerifySource(credential, retry)
@@ -127,7 +139,19 @@ class Guard:
             raise ValueError(
                 "offline decisions need audience: without it, tokens for other services would pass"
             )
-        return OfflineSource(issuer or f"{self._base_url}/oauth", audience, retry)
+        if lease_seconds < SHORTEST_LEASE:
+            raise ValueError(f"lease_seconds must be at least {SHORTEST_LEASE:g}")
+        # Without `self`, so that the thread does not keep the guard alive.
+        connect = partial(SyncDriver, self._base_url, self._timeout, self._http_client)
+        timeout = self._timeout
+        source = OfflineSource(
+            issuer or f"{self._base_url}/oauth",
+            audience,
+            retry,
+            lambda: Revocations(connect(), credential, lease_seconds, timeout),
+        )
+        finalize(self, source.close)
+        return source
 
     def _async_driver(self) -> AsyncDriver:
         loop = asyncio.get_running_loop()
@@ -139,6 +163,6 @@ class Guard:
 
 
 def _credential(mode: Mode, server_id: str | None, secret: str | None) -> Credential:
-    if mode == "introspect" and not server_id and not secret:
-        raise ValueError('mode="introspect" needs resource_server_id and resource_server_secret')
+    if mode in ("introspect", "offline") and not server_id and not secret:
+        raise ValueError(f'mode="{mode}" needs resource_server_id and resource_server_secret')
     return service_credential(server_id, secret)

@@ -1,14 +1,17 @@
 """Decisions without a call to AgentGate: checks the token's signature and claims with the published keys.
 
-It cannot know whether the token or consent was revoked or the agent or user suspended during the token's 15
-minutes, nor any policy, limit or approval, nor which scope covers an action. Its decisions list this in
-`unknown`, and are not logged.
+A thread learns what ended, so a token that was revoked, or whose connection, agent, user or organization was
+stopped, is refused (`revocations`). It cannot know any policy, limit or approval, nor which scope covers an
+action. Its decisions list this in `unknown`, and are not logged.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .._call import Call, Credential
@@ -17,9 +20,10 @@ from .._retry import RetryPolicy, perform
 from ..errors import MissingExtraError, UnexpectedResponseError
 from ..models import Decision, Introspection
 from .requirement import Question
+from .revocations import Revocations
 from .sources import by_scopes
 
-UNKNOWN = ("revocation", "suspension", "actions", "policies", "approvals")
+UNKNOWN = ("actions", "policies", "approvals")
 # No symmetric algorithm: with HS256, a service that can check tokens could also create them.
 _ALGORITHMS = frozenset({"ES256", "RS256", "EdDSA"})
 _KEYS_LIVE_SECONDS = 300.0
@@ -30,8 +34,18 @@ _KEYS_PAUSE_SECONDS = 10.0
 class OfflineSource:
     """Checks the key id's algorithm, `typ`, `iss`, `aud`, `exp` and `scope` of a JWT (RFC 9068 section 4)."""
 
-    def __init__(self, issuer: str, audience: str, retry: RetryPolicy, leeway_seconds: float = 5.0) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        retry: RetryPolicy,
+        revocations: Callable[[], Revocations],
+        leeway_seconds: float = 5.0,
+    ) -> None:
+        """`revocations` returns what this process knows, also after a fork, which threads do not survive."""
         self._jwt = _import_jwt()
+        self._revocations: dict[int, Revocations] = {}
+        self._open_revocations = revocations
         self._issuer = issuer
         self._audience = audience
         self._retry = retry
@@ -40,11 +54,31 @@ class OfflineSource:
         self._fetched_at = float("-inf")
 
     def decide(self, token: str, question: Question) -> Flow[Decision]:
+        revocations = self._revocations_here()
         key = yield from self._key_of(token)
         claims, reason = self._check(token, key)
         if claims is None:
             return Decision(allowed=False, reason=reason, unknown=UNKNOWN)
-        return by_scopes(claims, question, UNKNOWN)
+        yield from revocations.require_current()
+        remaining = revocations.ended.remaining(claims, claims["scope"].split())
+        found = _as_introspection(claims, remaining)
+        reason = revocations.ended.reason(claims) or ("consent_paused" if claims.get("paused") else None)
+        decision = by_scopes(found, question, UNKNOWN)
+        return replace(decision, allowed=False, reason=reason, missing_scopes=()) if reason else decision
+
+    def close(self) -> None:
+        """End the threads."""
+        for one in self._revocations.values():
+            one.close()
+
+    def _revocations_here(self) -> Revocations:
+        process = os.getpid()
+        found = self._revocations.get(process)
+        if found is None:
+            # `setdefault` lets the threads of a process agree on one.
+            found = self._revocations.setdefault(process, self._open_revocations())
+        found.start()
+        return found
 
     def _key_of(self, token: str) -> Flow[Any]:
         """Return the key of the token's key id, None if the header is not one of AgentGate's."""
@@ -79,12 +113,12 @@ class OfflineSource:
         except (self._jwt.PyJWTError, ValueError, TypeError):
             return None
 
-    def _check(self, token: str, key: Any) -> tuple[Introspection | None, str | None]:
+    def _check(self, token: str, key: Any) -> tuple[dict[str, Any] | None, str | None]:
         if key is None:
             return None, "invalid_token"
         required = ["iss", "sub", "aud", "client_id", "exp", "iat"]
         try:
-            claims = self._jwt.decode(
+            claims: dict[str, Any] = self._jwt.decode(
                 token,
                 key,
                 algorithms=[key.algorithm_name],
@@ -93,7 +127,9 @@ class OfflineSource:
                 leeway=self._leeway,
                 options={"require": required},
             )
-            return _as_introspection(claims), None
+            if not isinstance(claims.setdefault("scope", ""), str):
+                return None, "invalid_token"
+            return claims, None
         except self._jwt.ExpiredSignatureError:
             return None, "token_expired"
         except self._jwt.InvalidAudienceError:
@@ -113,13 +149,10 @@ def _rows(document: Any) -> list[Any]:
     return rows
 
 
-def _as_introspection(claims: dict[str, Any]) -> Introspection:
-    scope = claims.get("scope", "")
-    if not isinstance(scope, str):
-        raise TypeError("scope")
+def _as_introspection(claims: dict[str, Any], scopes: Sequence[str]) -> Introspection:
     return Introspection(
         active=True,
-        scope=scope,
+        scope=" ".join(scopes),
         sub=claims["sub"],
         client_id=claims["client_id"],
         exp=int(claims["exp"]),

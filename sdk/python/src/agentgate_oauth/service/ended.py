@@ -1,0 +1,120 @@
+"""What ended, by the ids that tokens carry, for as long as these tokens would still be valid."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..errors import UnexpectedResponseError
+
+# Beyond these, the oldest are forgotten, and all tokens of before are refused.
+MAX_KEPT = 100_000
+# Two lifetimes of an access token, after which no token of before is valid on any clock.
+KEEP_SECONDS = 2 * 900.0
+# `iat` has whole seconds, so a token of the second in which something ended counts as issued before. One that
+# was being issued meanwhile, or by a node with another clock, can have a later `iat`.
+_RACE_SECONDS = 2
+# Each kind with the reason of a refusal, the claim that has its id, and the member of an item that has it.
+_KINDS = {
+    "family": ("token_revoked", "sid", "family_id"),
+    "organization": ("organization_suspended", "org_id", "organization_id"),
+    "agent": ("agent_suspended", "client_id", "client_id"),
+    "user": ("user_inactive", "sub", "user_id"),
+    "consent": ("consent_revoked", "consent_id", "consent_id"),
+}
+
+
+@dataclass(frozen=True)
+class Revocation:
+    """What ended at a time, as the API says it."""
+
+    kind: str
+    at: datetime
+    family_id: str | None = None
+    consent_id: str | None = None
+    client_id: str | None = None
+    user_id: str | None = None
+    organization_id: str | None = None
+    scopes: tuple[str, ...] = ()
+
+
+class Ended:
+    """What ended, with the last `iat` of the tokens that ended with it. One thread adds, and any may read.
+
+    There are two generations, so that the oldest are forgotten together.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = MAX_KEPT) -> None:
+        self._clock = clock
+        self._most = most
+        self._newer: dict[str, int] = {}
+        self._older: dict[str, int] = {}
+        self._turned_at = clock()
+        self._floor = 0
+
+    def __len__(self) -> int:
+        return len(self._newer) + len(self._older)
+
+    def add(self, items: Iterable[Revocation]) -> None:
+        """Keep the items. Raises UnexpectedResponseError for one without an id."""
+        for item in items:
+            last = int(item.at.timestamp()) + _RACE_SECONDS
+            for key in _keys_of(item):
+                self._newer[key] = max(last, self._newer.get(key, 0))
+                if 2 * len(self._newer) >= self._most:
+                    self._turn()
+            if item.kind not in _KINDS and item.kind != "scope":
+                # A later version may end what this one does not know.
+                self._floor = max(self._floor, last)
+        if self._clock() - self._turned_at >= KEEP_SECONDS:
+            self._turn()
+
+    def remaining(self, claims: Mapping[str, Any], scopes: Iterable[str]) -> list[str]:
+        """Return those of the scopes that a token with these claims still has. Ask this before `reason`."""
+        holders = [claims[name] for name in ("consent_id", "client_id") if name in claims]
+
+        def has_ended(scope: str) -> bool:
+            return any(self._has_ended(f"scope {one} {scope}", claims) for one in holders)
+
+        return [scope for scope in scopes if not has_ended(scope)]
+
+    def reason(self, claims: Mapping[str, Any]) -> str | None:
+        """Return why a token with these claims has ended, or None if it has not."""
+        for kind, (reason, claim, _) in _KINDS.items():
+            # The `sub` of a token without a consent is the client.
+            named = claim in claims and (kind != "user" or "consent_id" in claims)
+            if named and self._has_ended(f"{kind} {claims[claim]}", claims, always=kind == "family"):
+                return reason
+        # Read last: it replaces what was forgotten.
+        return "token_revoked" if int(claims["iat"]) <= self._floor else None
+
+    def _has_ended(self, key: str, claims: Mapping[str, Any], *, always: bool = False) -> bool:
+        # In this order: items move from the newer to the older.
+        last = self._newer.get(key) or self._older.get(key)
+        return last is not None and (always or int(claims["iat"]) <= last)
+
+    def _turn(self) -> None:
+        """Begin a generation. Of the one that is forgotten, the floor keeps what tokens may still need."""
+        now = self._clock()
+        if self._older and now - self._turned_at < KEEP_SECONDS:
+            self._floor = max(self._floor, *self._older.values())
+        self._older = self._newer
+        self._newer = {}
+        self._turned_at = now
+
+
+def _keys_of(item: Revocation) -> Iterator[str]:
+    if item.kind == "scope":
+        holder = item.consent_id or item.client_id
+        yield from (f"scope {_present(holder)} {scope}" for scope in item.scopes)
+    elif item.kind in _KINDS:
+        yield f"{item.kind} {_present(getattr(item, _KINDS[item.kind][2]))}"
+
+
+def _present(identifier: str | None) -> str:
+    if not identifier:
+        raise UnexpectedResponseError("a revocation has no id")
+    return identifier
