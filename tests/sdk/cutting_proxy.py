@@ -25,6 +25,9 @@ class CuttingProxy:
                 connection, _ = self._listener.accept()
                 threading.Thread(target=self._serve_one, args=(connection,), daemon=True).start()
 
+    def cut_from_now_on(self, times: int = 1_000_000) -> None:
+        self._left = times
+
     def close(self) -> None:
         self._listener.close()
 
