@@ -13,6 +13,7 @@ from fake_gate import BASE_URL, NO_PAUSES, problem
 
 from agentgate_oauth import AgentGateAdmin, AsyncAgentGateAdmin, rules
 from agentgate_oauth.errors import (
+    AuthenticationError,
     EmailTakenError,
     InvalidRequestError,
     KeyLimitedError,
@@ -139,6 +140,71 @@ def test_audit_filters_and_iteration_over_pages():
     first, second = (dict(request.url.params) for request in recorder.requests)
     assert first == {"agentId": "agt_1", "outcome": "denied", "from": "2026-11-01T00:00:00Z", "limit": "200"}
     assert second == {**first, "cursor": "c1"}
+
+
+def numbered(number: int) -> dict[str, Any]:
+    stream = {"id": "org_1", "number": number}
+    return {
+        "id": "log_1",
+        "type": "token.verify",
+        "timestamp": ENTRY["timestamp"],
+        "stream": stream,
+        "data": ENTRY,
+    }
+
+
+def events(following: int, *numbers: int) -> httpx.Response:
+    return ok({"items": [numbered(number) for number in numbers], "next": following})
+
+
+def test_events_are_iterated_until_there_are_no_more():
+    recorder = Recorder(events(2, 1, 2), events(9), events(10, 10), events(10))
+    found = list(admin(recorder).iter_events(types=["consent.*", "token.verify"], agent_id="agt_1"))
+    assert [event.stream.number for event in found] == [1, 2, 10]
+    assert found[0].data.outcome == "denied"
+    first, *_, last = (dict(request.url.params) for request in recorder.requests)
+    assert first == {"after": "0", "types": "consent.*,token.verify", "agentId": "agt_1", "limit": "200"}
+    assert last == {**first, "after": "10"}
+
+
+def test_one_page_of_events():
+    recorder = Recorder(events(7, 7))
+    page = admin(recorder).get_events(after=6, wait=20, limit=1)
+    assert ([event.stream.number for event in page], page.next, len(page)) == ([7], 7, 1)
+    assert dict(recorder.requests[0].url.params) == {"after": "6", "wait": "20", "limit": "1"}
+    with pytest.raises(TypeError, match="list"):
+        admin(recorder).get_events(types="consent.*")
+
+
+def test_events_are_followed_through_errors_that_pass(monkeypatch, caplog):
+    pauses: list[float] = []
+    monkeypatch.setattr("agentgate_oauth._drivers.time.sleep", pauses.append)
+    recorder = Recorder(
+        events(2, 2),
+        events(2),
+        httpx.Response(502),
+        problem(429, "rate_limited", {"Retry-After": "7"}),
+        events(3, 3),
+    )
+    followed = admin(recorder).follow_events(after=1)
+    assert [next(followed).stream.number for _ in range(2)] == [2, 3]
+    assert pauses[0] == 1.0, "the first empty page came at once"
+    assert 0.5 <= pauses[1] <= 1 and pauses[2] == 7
+    assert "Events cannot be read" in caplog.text
+    recorder.answers = [problem(401, "not_authenticated")]
+    with pytest.raises(AuthenticationError):
+        next(followed)
+
+
+async def test_events_are_awaited():
+    recorder = Recorder(events(5), events(6, 6))
+    http = httpx.AsyncClient(transport=httpx.MockTransport(recorder))
+    async with AsyncAgentGateAdmin(BASE_URL, "ag_key", http_client=http) as api:
+        page = await api.wait_for_events(after=4, types=["domain.*"])
+        assert (page.items, page.next) == ((), 5), "what was examined is progress"
+        async for event in api.follow_events(after=5):
+            assert event.stream.number == 6
+            break
 
 
 def test_a_time_without_a_time_zone_is_refused():

@@ -28,6 +28,7 @@ PAIRS = [
     (Reservation, AsyncReservation),
 ]
 PARAMETERS = ["self", "scopes", "action", "resource", "context", "wait_for_approval"]
+ITERATORS = ("iter_", "follow_")
 # They only open a block, `with` or `async with`.
 OPENERS = {"reserve"}
 CLASSES = [cls for pair in PAIRS for cls in pair]
@@ -65,7 +66,8 @@ def test_the_versions_differ_only_in_being_awaited(blocking, awaited):
             continue
         assert inspect.signature(ours[name]).parameters == inspect.signature(theirs[name]).parameters, name
         assert not inspect.iscoroutinefunction(ours[name])
-        assert inspect.iscoroutinefunction(theirs[name]) or name.startswith("iter_") or name in OPENERS, name
+        is_function = name.startswith(ITERATORS) or name in OPENERS
+        assert inspect.iscoroutinefunction(theirs[name]) or is_function, name
 
 
 def test_help_shows_the_matching_session_class():

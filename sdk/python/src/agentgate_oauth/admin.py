@@ -8,6 +8,7 @@ import httpx
 
 from ._api.agents import AgentsApi
 from ._api.audit import AuditApi
+from ._api.events import EventsApi
 from ._api.members import MembersApi
 from ._api.organizations import OrganizationsApi
 from ._api.policies import PoliciesApi
@@ -26,6 +27,7 @@ class AdminApi(
     PoliciesApi,
     ResourceServersApi,
     AuditApi,
+    EventsApi,
     Generic[HttpT],
 ):
     def __init__(

@@ -469,6 +469,39 @@ class AuditEntry:
 
 
 @dataclass(frozen=True)
+class EventStream:
+    """The organization, and the number of an event in its stream: 1, 2, 3, … without gaps."""
+
+    id: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event of the organization. `data` is the entry of its log."""
+
+    id: str
+    type: str
+    timestamp: datetime
+    stream: EventStream
+    data: AuditEntry
+
+
+@dataclass(frozen=True)
+class EventPage:
+    """Events in the order of their numbers. `next` is the `after` of the next call, also without events."""
+
+    items: tuple[Event, ...]
+    next: int
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+@dataclass(frozen=True)
 class ResourceServer:
     """A service that accepts tokens. `identifier` is their audience."""
 

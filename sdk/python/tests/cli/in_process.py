@@ -88,6 +88,13 @@ DENIAL = {
         "detail": "The call asks for a blocked action.",
     },
 }
+EVENT = {
+    "id": "log_2",
+    "type": "token.verify",
+    "timestamp": "2026-11-24T16:00:00.000000Z",
+    "stream": {"id": "org_1", "number": 1},
+    "data": {**DENIAL, "unknown": "kept"},
+}
 LATER = "2099-01-01T00:00:00Z"
 KEY = {
     "id": "key_1",
@@ -192,7 +199,7 @@ def page(*items: dict[str, Any]) -> dict[str, Any]:
 
 
 class Api:
-    """Answers by method and path, and records the requests. None is answered as 204."""
+    """Answers by method and path, and records the requests. None is answered as 204; a function is called."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -243,6 +250,7 @@ class Api:
             "GET /scopes": page(SCOPE),
             "GET /scopes/email": page(SCOPE),
             "GET /audit": page(DENIAL),
+            "GET /events": {"items": [], "next": 0},
             "GET /audit/export": httpx.Response(
                 200, content=EXPORT, headers={"Content-Type": "application/jsonl"}
             ),
@@ -255,6 +263,8 @@ class Api:
         answer = self.answers.get(f"{request.method} {request.url.path.removeprefix('/api/v1')}", ...)
         if answer is ...:
             return problem(404, "not_found", detail="No such thing.")
+        if callable(answer):
+            answer = answer(request)
         if isinstance(answer, httpx.Response):
             return answer
         return httpx.Response(204) if answer is None else httpx.Response(200, json=answer)

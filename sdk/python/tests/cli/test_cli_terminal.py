@@ -9,6 +9,7 @@ from fake_gate import problem
 from in_process import (
     AGENT,
     DENIAL,
+    EVENT,
     INVITATION,
     KEY,
     MEMBER,
@@ -49,6 +50,7 @@ COMMANDS = [
     ("invitations", "list"),
     ("whoami",),
     ("log",),
+    ("events",),
     ("explain",),
     ("verify", "--scope", "email:send"),
     ("login", "--email", "ada@example.com"),
@@ -68,6 +70,11 @@ def hostile(api):
     trace = [{**SIMULATION["trace"][0], "detail": HOSTILE}]
     decision = {"allowed": False, "reason": HOSTILE, "agentId": "agt_1", "auditId": HOSTILE}
     api.answers |= {
+        "GET /events": lambda request: (
+            {"items": [{**EVENT, "data": entry}], "next": 1}
+            if request.url.params["after"] == "0"
+            else {"items": [], "next": 1}
+        ),
         "GET /agents": page(agent),
         "GET /agents/agt_1": agent,
         "PATCH /agents/agt_1": agent,

@@ -12,6 +12,7 @@ from . import (
     account,
     agents,
     connection,
+    events,
     explain,
     export,  # noqa: F401 - adds a command to `log`
     keys,
@@ -64,6 +65,9 @@ app.add_typer(policies.app, name="policies")
 app.add_typer(resource_servers.app, name="resource-servers")
 app.add_typer(scopes.app, name="scopes")
 app.add_typer(log.app, name="log")
+command(app, "events", example="agentgate events --follow --types 'consent.*' --cursor-file events.cursor")(
+    events.events
+)
 command(app, "verify", example="agentgate verify --scope email:send < token")(tokens.verify)
 command(app, "explain", example="agentgate explain")(explain.explain)
 
