@@ -125,7 +125,7 @@ def postpone_catching_up(webhook: Webhook) -> None:
 def _candidates(load: Load, now: datetime) -> list[str]:
     """Return the webhooks that are due, that no worker holds, and whose turn it is."""
     due = Webhook.objects.filter(
-        _free(now), due_at__lte=now, is_enabled=True, organization__suspended_at=None, organization__deleted_at=None
+        _free(now), due_at__lte=now, is_enabled=True, organization__suspended_at=None, organization__deletes_at=None
     )
     columns = due.order_by("due_at").values_list("pk", "organization_id")
     queues = [
@@ -278,7 +278,7 @@ def _targets(webhooks: Mapping[str, Webhook], now: datetime) -> dict[str, Target
 def _target(webhook: Webhook, now: datetime) -> Target | None:
     """Return where to send, or None if nothing may be sent now."""
     organization = webhook.organization
-    if not webhook.is_enabled or organization.suspended_at or organization.deleted_at:
+    if not webhook.is_enabled or organization.suspended_at or organization.deletes_at:
         return None
     try:
         secrets = signing_secrets(webhook, now)

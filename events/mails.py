@@ -54,7 +54,7 @@ def webhook_made(occasion: Occasion) -> Content:
             *origin(occasion),
         ],
         call=[_("If your organization does not send its events there, delete the webhook.")],
-        button=Link.to(_("Open your organization"), "portal:organization", facts["organizationId"]),
+        button=Link.to(_("See the webhooks"), "portal:webhooks", facts["organizationId"]),
     )
 
 
@@ -69,7 +69,7 @@ def webhook_switched_off(occasion: Occasion) -> Content:
         ],
         facts=[(_("Host"), Foreign(facts["host"]))],
         call=[_("Once the receiver works, enable the webhook. Then you can have the events sent that it missed.")],
-        button=Link.to(_("Open your organization"), "portal:organization", facts["organizationId"]),
+        button=Link.to(_("See the webhook"), "portal:webhook", facts["organizationId"], facts["webhookId"]),
     )
 
 
@@ -78,6 +78,12 @@ def _tell(
 ) -> None:
     told = members_of(webhook.organization_id).filter(role__in=roles_with(Right.ADMINISTER), user__is_active=True)
     organization = webhook.organization
-    given = {"organizationId": organization.pk, "organization": organization.name, "host": webhook.host, **facts}
+    given = {
+        "organizationId": organization.pk,
+        "organization": organization.name,
+        "webhookId": webhook.pk,
+        "host": webhook.host,
+        **facts,
+    }
     for member in told.exclude(pk=without) if without else told:
         add_notice(name, user=member.user, actor=actor, at=at, facts=given)

@@ -103,6 +103,12 @@ class Webhook(models.Model):
         """Return the host of the URL. The rest can contain a token, so it is not in the log."""
         return urlsplit(self.url).hostname or ""
 
+    @property
+    def origin(self) -> str:
+        """Return the scheme, host and port of the URL, which is what those see who may not change it."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
 
 class Delivery(models.Model):
     """One event for one webhook, with its last try. It is rendered from the log at each try, so it has only ids.

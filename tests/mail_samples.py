@@ -82,6 +82,7 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
             f"webhook_switched_off: {reason}": {
                 "organizationId": "org_0",
                 "organization": name,
+                "webhookId": "whk_0000",
                 "host": f"{name}.example",
                 "reason": reason,
             }

@@ -225,7 +225,7 @@ def test_a_webhook_that_is_behind_gets_more_before_it_has_nothing_left(worker: W
     assert [one.pk for one in worker.behind] == [webhook.pk]
 
 
-@pytest.mark.parametrize("column", ["suspended_at", "deleted_at"])
+@pytest.mark.parametrize("column", ["suspended_at", "deletes_at"])
 def test_nothing_is_sent_for_a_suspended_or_deleted_organization(
     worker: Worker, webhook: Webhook, column: str, clocks: time_machine.Traveller
 ) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -177,7 +176,7 @@ def _fields(webhooks: Sequence[Webhook], *, is_whole: bool) -> list[dict[str, An
     return [
         {
             "id": one.pk,
-            "url": one.url if is_whole else _origin(one.url),
+            "url": one.url if is_whole else one.origin,
             "types": one.types,
             "agent_ids": one.agent_ids,
             "enabled": one.is_enabled,
@@ -189,8 +188,3 @@ def _fields(webhooks: Sequence[Webhook], *, is_whole: bool) -> list[dict[str, An
         }
         for one in webhooks
     ]
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"

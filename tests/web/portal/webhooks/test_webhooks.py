@@ -232,9 +232,12 @@ def test_members_who_do_not_administer_only_read(developer: Developer, webhook: 
     browser = sign_in_recently(make_member(developer, "member@example.com", role).user)
     home = f"/developer/{developer.organization_id}/settings/webhooks"
     for path in (home, f"{home}/{webhook.pk}", f"{home}/{webhook.pk}/deliveries/{webhook.deliveries.get().pk}"):
-        page = main_of(markup_of(browser.get(path)))
+        whole = markup_of(browser.get(path))
+        page = main_of(whole)
         assert "<form" not in page
         assert "button--primary" not in page
+        assert "https://hooks.example<" in whole
+        assert "t0ken" not in whole, "The path of a URL can be a token."
 
 
 def test_another_organization_finds_nothing(as_rival: Client, webhook: Webhook) -> None:
