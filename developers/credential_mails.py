@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy as lazy
+from django.utils.translation import gettext_lazy
 
 from accounts.account_mails import checks, origin, reset_link
 from accounts.mail_text import Foreign
@@ -31,21 +31,21 @@ class Made(StrEnum):
 
 
 IN_WORDS = {
-    Made.API_KEY: lazy("An API key was created with your AgentGate account."),
-    Made.AGENT: lazy("An agent with a client secret was registered with your AgentGate account."),
-    Made.CLIENT_SECRET: lazy("A client secret of an agent was created with your AgentGate account."),
-    Made.REDIRECT_URIS: lazy(
+    Made.API_KEY: gettext_lazy("An API key was created with your AgentGate account."),
+    Made.AGENT: gettext_lazy("An agent with a client secret was registered with your AgentGate account."),
+    Made.CLIENT_SECRET: gettext_lazy("A client secret of an agent was created with your AgentGate account."),
+    Made.REDIRECT_URIS: gettext_lazy(
         "Redirect URIs were added with your AgentGate account. Users' authorization codes can be sent there."
     ),
-    Made.RESOURCE_SERVER: lazy("A resource server with a secret was registered with your AgentGate account."),
-    Made.SERVER_SECRET: lazy("A secret of a resource server was created with your AgentGate account."),
-    Made.WEBHOOK: lazy(
+    Made.RESOURCE_SERVER: gettext_lazy("A resource server with a secret was registered with your AgentGate account."),
+    Made.SERVER_SECRET: gettext_lazy("A secret of a resource server was created with your AgentGate account."),
+    Made.WEBHOOK: gettext_lazy(
         "A webhook was created with your AgentGate account. Events of your organization are sent to this address."
     ),
-    Made.WEBHOOK_URL: lazy(
+    Made.WEBHOOK_URL: gettext_lazy(
         "The address of a webhook was changed with your AgentGate account. Events of your organization are sent there."
     ),
-    Made.WEBHOOK_SECRET: lazy("The secret of a webhook was rotated with your AgentGate account."),
+    Made.WEBHOOK_SECRET: gettext_lazy("The secret of a webhook was rotated with your AgentGate account."),
 }
 MAX_URI = 200
 
