@@ -1,5 +1,6 @@
 """Node programs under test: a Node that is new enough and the packages, installed by name below `var/`."""
 
+import fcntl
 import json
 import os
 import platform
@@ -16,6 +17,7 @@ PACKAGES = {
     "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
     "@modelcontextprotocol/sdk": "1",
     "openid-client": "6.9",
+    "standardwebhooks": "1",
 }
 INSTALL_SECONDS = 300
 RUN_SECONDS = 120
@@ -29,13 +31,19 @@ def node_package() -> str:
 
 def install() -> Path:
     """Install what is missing; return the node program. Without npm or network it skips, and fails in CI."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _install()
+
+
+def _install() -> Path:
     node = FOLDER / "node_modules" / node_package() / "bin" / "node"
     modules = [FOLDER / "node_modules" / name for name in PACKAGES]
     if node.exists() and all(module.exists() for module in modules):
         return node
     if shutil.which("npm") is None:
         skip_without("npm")
-    FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "package.json").write_text(json.dumps({"private": True, "type": "module"}))
     wanted = [f"{node_package()}@22", *(f"{name}@{version}" for name, version in PACKAGES.items())]
     command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", *wanted]

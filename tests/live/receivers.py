@@ -1,0 +1,54 @@
+"""The receivers of docs/events.md, as written there: programs with a reference library and nothing of ours."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from tests import production
+from tests.live.oauth import node
+from tests.live.oauth.services import blocks, running
+
+PAGE = "events.md"
+
+
+class Receiver(NamedTuple):
+    """A receiver that runs. It prints what it has accepted."""
+
+    url: str
+    log: Path
+
+    def accepted(self) -> list[str]:
+        """Return the ids of the events, in the order in which they came."""
+        return [line.split()[2] for line in self.log.read_text().splitlines() if " log_" in line]
+
+
+type Start = Callable[[str, int, Path], AbstractContextManager[Receiver]]
+
+
+@contextmanager
+def in_python(secret: str, port: int, folder: Path) -> Iterator[Receiver]:
+    """Run the receiver in Python, in isolated mode, so that it finds no module of this project."""
+    (program,) = blocks(PAGE, "python")
+    script = folder / "receiver.py"
+    script.write_text(program)
+    with _receiver([production.python(), "-I", str(script)], secret, port, folder) as receiver:
+        yield receiver
+
+
+@contextmanager
+def in_javascript(secret: str, port: int, folder: Path) -> Iterator[Receiver]:
+    """Run the receiver on Node."""
+    (program,) = blocks(PAGE, "js")
+    executable = node.install()
+    script = node.FOLDER / "receiver.mjs"
+    script.write_text(program)
+    with _receiver([str(executable), str(script)], secret, port, folder) as receiver:
+        yield receiver
+
+
+@contextmanager
+def _receiver(command: list[str], secret: str, port: int, folder: Path) -> Iterator[Receiver]:
+    log, url = folder / f"receiver-{port}.log", f"http://127.0.0.1:{port}/"
+    with running(command, {"WEBHOOK_SECRET": secret, "PORT": str(port)}, url, log):
+        yield Receiver(url, log)
