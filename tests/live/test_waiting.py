@@ -1,4 +1,4 @@
-"""Hundreds of requests wait for an approval: they get its decision, and do not slow others."""
+"""Hundreds of requests wait for an approval or for events: they get them, and do not slow others."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.live.gate import Agent, Gate, Person, expect
+from tests.live.gate import Agent, Developer, Gate, Json, Person, expect
 from tests.live.load import Load
 from tests.live.metrics import Scraped, decided_directly
 from tests.live.server import LiveServer
@@ -35,7 +35,8 @@ class Asked:
 
     def __init__(self, server: LiveServer) -> None:
         self.gate = Gate(server.url)
-        self.agent: Agent = self.gate.agent(self.gate.developer())
+        self.developer: Developer = self.gate.developer()
+        self.agent: Agent = self.gate.agent(self.developer)
         self.person: Person = self.gate.person()
         consent_id = self.gate.tokens(self.agent, self.person)["consentId"]
         output = server.manage("shell", "--no-imports", "-c", MAKE.format(consent_id=consent_id))
@@ -56,8 +57,16 @@ class Asked:
 @contextmanager
 def waiting(server: LiveServer, asked: Asked, number: int) -> Iterator[list[socket.socket]]:
     """Yield connections that wait for the approval, once all are parked."""
-    lines = [f"GET /api/v1{asked.path}?wait=30 HTTP/1.1", "Host: localhost"]
-    lines += [f"{name}: {value}" for name, value in asked.headers.items()]
+    with parked(server, f"{asked.path}?wait=30", asked.headers, number) as clients:
+        yield clients
+
+
+@contextmanager
+def parked(
+    server: LiveServer, path: str, headers: dict[str, str], number: int, *, beside: int = 0
+) -> Iterator[list[socket.socket]]:
+    """Yield connections whose requests wait, once all are parked `beside` others."""
+    lines = [f"GET /api/v1{path} HTTP/1.1", "Host: localhost", *(f"{name}: {headers[name]}" for name in headers)]
     request = "\r\n".join([*lines, "", ""]).encode()
     with ExitStack() as stack:
         clients = []
@@ -65,17 +74,23 @@ def waiting(server: LiveServer, asked: Asked, number: int) -> Iterator[list[sock
             for _ in range(min(STEP, number - len(clients))):
                 clients.append(stack.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=40)))
                 clients[-1].sendall(request)
-            wait_until(lambda: Scraped(server).value("agentgate_parked") == len(clients), seconds=10)
+            wait_until(lambda: Scraped(server).value("agentgate_parked") == beside + len(clients), seconds=10)
         yield clients
 
 
 def answer(client: socket.socket) -> tuple[str, str]:
     """Return the head of the next response and the status of the approval in it."""
+    head, document = received_by(client)
+    return head, str(document["status"])
+
+
+def received_by(client: socket.socket) -> tuple[str, Json]:
+    """Return the head and the document of the next response."""
     received = b""
     while b"\r\n\r\n" not in received or not received.rstrip().endswith(b"}"):
         received += client.recv(65536) or b"\r\n\r\n}"
     head, _, body = received.decode().partition("\r\n\r\n")
-    return head, str(json.loads(body)["status"])
+    return head, json.loads(body)
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +138,28 @@ def test_a_decision_in_one_process_is_answered_by_all(server: LiveServer, asked:
         for client in clients:
             client.sendall(b"GET /api/v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert answer(client)[1] == "ok"
+
+
+def test_waiting_feeds_hold_no_thread_and_have_an_event_within_a_second(server: LiveServer, asked: Asked) -> None:
+    gate, headers, others = asked.gate, asked.developer.headers, asked.gate.developer("Other").headers
+    feed = "/events?types=agent.updated&wait=30&after="
+    threads = [psutil.Process(worker.pid).num_threads() for worker in server.workers()]
+    last, seconds = 0, []
+    with parked(server, f"{feed}0", others, 1) as (other,):
+        for name in ("One", "Two", "Three"):
+            with parked(server, f"{feed}{last}", headers, 20, beside=1) as clients:
+                now = [psutil.Process(worker.pid).num_threads() for worker in server.workers()]
+                expect(200, gate.call("PATCH", f"/agents/{asked.agent.id}", {"name": name}, **headers))
+                began = time.monotonic()
+                pages = [received_by(client)[1] for client in clients]
+                seconds.append(time.monotonic() - began)
+            assert [each["data"]["event"] for page in pages for each in page["items"]] == ["agent.updated"] * 20
+            assert all(after <= before + 1 for before, after in zip(threads, now, strict=True))
+            last = pages[0]["next"]
+        assert min(seconds) < 1, seconds
+        other.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            other.recv(1)
 
 
 def test_a_stop_answers_all_that_wait_and_what_waits_survives_it(server: LiveServer, asked: Asked) -> None:
