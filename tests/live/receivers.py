@@ -1,15 +1,22 @@
-"""The receivers of docs/events.md, as written there: programs with a reference library and nothing of ours."""
+"""The receivers of docs/events.md, as written there: programs with a reference library, and commands of a shell."""
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from tests import production
+from tests.clean_environment import SDK
 from tests.live.oauth import node
 from tests.live.oauth.services import blocks, running
+from tests.programs import find_program
 
 PAGE = "events.md"
+AGENTGATE = f"PYTHONPATH={SDK / 'src'} exec {sys.executable} -c 'from agentgate_oauth.cli import main; main()'"
 
 
 class Receiver(NamedTuple):
@@ -45,6 +52,34 @@ def in_javascript(secret: str, port: int, folder: Path) -> Iterator[Receiver]:
     script.write_text(program)
     with _receiver([str(executable), str(script)], secret, port, folder) as receiver:
         yield receiver
+
+
+@contextmanager
+def following(folder: Path, **environment: str) -> Iterator[None]:
+    """Run the commands that follow the feed, in the folder, until the block ends. The syslog is the socket `syslog`."""
+    programs = folder / "bin"
+    programs.mkdir()
+    logger = f"exec {find_program('bsdutils', 'logger')} --socket {folder / 'syslog'}"
+    for name, command in (("agentgate", AGENTGATE), ("logger", logger)):
+        (programs / name).write_text(f'#!/bin/sh\n{command} "$@"\n')
+        (programs / name).chmod(0o755)
+    path = f"{programs}:{os.environ['PATH']}"
+    begun = [
+        subprocess.Popen(
+            ["sh", "-c", command],
+            cwd=folder,
+            env={**os.environ, **environment, "PATH": path, "HOME": str(folder)},
+            start_new_session=True,
+        )
+        for command in blocks(PAGE, "sh")
+        if command.startswith("agentgate events --follow")
+    ]
+    try:
+        yield
+    finally:
+        for process in begun:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(10)
 
 
 @contextmanager

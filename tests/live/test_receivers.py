@@ -1,22 +1,26 @@
-"""Receivers with a reference library and nothing of ours accept what is sent to them, and nothing else."""
+"""The receivers of docs/events.md get what happens: those with a reference library, and those of a shell."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from socket import AF_UNIX, SOCK_DGRAM, socket
 
 import httpx
 import pytest
 from standardwebhooks import Webhook
 
+from tests.events.receivers import Receiver as Collector
+from tests.events.receivers import receiving
 from tests.live.gate import Developer, Gate, expect
-from tests.live.receivers import Receiver, Start, in_javascript, in_python
+from tests.live.receivers import Receiver, Start, following, in_javascript, in_python
 from tests.live.sending import working
 from tests.live.server import LiveServer
+from tests.programs import find_program
 from tests.servers import free_port
 from tests.waiting import wait_until
 
-pytestmark = pytest.mark.node
 ID = "log_0190a8c2b7f37d3e9c64d1f0a2b5e871"
 BODY = f'{{"id": "{ID}", "type": "consent.revoked", "stream": {{"number": 1}}}}'
 SECONDS = 30
@@ -58,6 +62,7 @@ def server(start_for_module: Callable[..., LiveServer]) -> Iterator[LiveServer]:
         yield server
 
 
+@pytest.mark.node
 def test_receivers_accept_what_is_sent_during_a_rotation_too_and_nothing_else(
     server: LiveServer, tmp_path: Path
 ) -> None:
@@ -82,6 +87,30 @@ def test_receivers_accept_what_is_sent_during_a_rotation_too_and_nothing_else(
             assert httpx.post(receiver.url, content=BODY).status_code == 400
     feed = expect(200, gate.get("/events?types=agent.created", **developer.headers))["items"]
     assert accepted == [[event["id"] for event in feed]] * 2
+
+
+def test_the_commands_bring_the_feed_into_a_file_to_syslog_and_to_splunk(server: LiveServer, tmp_path: Path) -> None:
+    find_program("curl")
+    gate = Gate(server.url)
+    developer = gate.developer()
+    variables = {"AGENTGATE_URL": server.url, "AGENTGATE_API_KEY": developer.api_key, "SPLUNK_TOKEN": "secret"}
+    splunk = Collector(lambda number: 503 if number == 2 else 200)
+    with closing(socket(AF_UNIX, SOCK_DGRAM)) as syslog, receiving(splunk) as url:
+        syslog.bind(str(tmp_path / "syslog"))
+        syslog.settimeout(SECONDS)
+        with following(tmp_path, **variables, SPLUNK_URL=url.removesuffix("/hooks")):
+            wait_until(lambda: splunk.received, seconds=SECONDS)
+            gate.agent(developer)
+            messages = [syslog.recv(65_536).decode() for _ in range(2)]
+            wait_until(lambda: len(splunk.received) == 3, seconds=SECONDS)
+    feed = expect(200, gate.get("/events", **developer.headers))["items"]
+    assert len(feed) == 2
+    lines = (tmp_path / "events.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == feed
+    assert [json.loads(message.partition("agentgate: ")[2]) for message in messages] == feed
+    collected = [json.loads(body) for _, _, body in splunk.received]
+    assert [one["event"] for one in collected] == [feed[0], feed[1], feed[1]]
+    assert {headers["authorization"] for _, headers, _ in splunk.received} == {"Splunk secret"}
 
 
 @contextmanager

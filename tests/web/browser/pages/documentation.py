@@ -19,6 +19,8 @@ FURTHER = [
     "/docs/people/approving",
     "/docs?q=nothing+at+all",
     "/docs/policies",
+    "/docs/events",
+    "/docs/event-types",
     "/docs/adr/0012",
     Page("/docs/nowhere", status=404),
 ]
