@@ -1,4 +1,4 @@
-// The example of an event type in place. Without this, <a href="its page" data-example> opens the page in another tab.
+// The example of an event type in place. Without this, the link opens its page in another tab.
 
 const load = async (url) => {
   const answer = await fetch(url, { headers: { Accept: "text/html" } });
@@ -14,9 +14,9 @@ const toggle = async (button, url) => {
   button.ariaExpanded = `${!button.nextElementSibling.hidden}`;
 };
 
-for (const link of document.querySelectorAll("a[data-example]")) {
-  const button = Object.assign(document.createElement("button"), { type: "button", className: link.className, ariaExpanded: "false" });
-  button.append(link.firstElementChild);
-  button.addEventListener("click", () => toggle(button, link.href).catch(() => window.open(link.href)));
+for (const link of document.querySelectorAll(".types li > a")) {
+  const { ariaLabel, href, textContent } = link;
+  const button = Object.assign(document.createElement("button"), { type: "button", ariaLabel, textContent, ariaExpanded: "false" });
+  button.addEventListener("click", () => toggle(button, href).catch(() => window.open(href)));
   link.replaceWith(button);
 }

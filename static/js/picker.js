@@ -27,7 +27,7 @@ const RISKS = ["low", "standard", "high", "critical"];
 const level = (risk) => RISKS.findIndex((name) => risk.classList.contains(`risk--${name}`));
 
 const count = (group) => {
-  const boxes = [...group.querySelectorAll("[type=checkbox]")];
+  const boxes = [...group.querySelectorAll('[type=checkbox]:not([value$=".*"])')]; // a pattern is all of its group
   const numbers = { ticked: boxes.filter((box) => box.checked).length, all: boxes.length };
   const tally = group.closest("[data-count]").dataset.count;
   group.querySelector("summary > :nth-child(2)").textContent = tally.replace(/%\((\w+)\)s/g, (_, name) => numbers[name]);

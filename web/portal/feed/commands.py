@@ -35,20 +35,28 @@ HTTP = (
         "stream",
         _("As server-sent events"),
         _(
-            "For clients that reconnect by themselves, as EventSource does. The server closes the answer after 30 "
-            "seconds, and the client goes on after its Last-Event-ID."
+            "For clients that reconnect by themselves. The answer ends after what there is, or after 30 seconds with "
+            "nothing, and the client goes on after its Last-Event-ID."
         ),
     ),
 )
 SHIPPERS = (
-    Command("file", _("Into a file"), _("JSON Lines, one event per line, which log shippers read.")),
+    Command(
+        "file",
+        _("Into a file"),
+        _(
+            "JSON Lines, one event per line, which log shippers read. Started again, the command goes on after the "
+            "last event."
+        ),
+    ),
     Command("syslog", _("To syslog"), _("One message per event, up to 64 KB long.")),
     Command(
         "splunk",
         _("To Splunk"),
         _(
             "Through its HTTP Event Collector. Set SPLUNK_URL, such as https://splunk.example.com:8088, and "
-            "SPLUNK_TOKEN, the token of the collector."
+            "SPLUNK_TOKEN, the token of the collector. The loop ends if it accepts no more: go on with --after and the "
+            "number of the last event that arrived."
         ),
     ),
 )

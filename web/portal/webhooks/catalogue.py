@@ -96,6 +96,11 @@ class Subject:
     def pattern(self) -> str:
         return f"{self.name}.*"
 
+    @property
+    def choices(self) -> list[Type]:
+        """Return the types that a form offers beside the pattern. Decisions have a field of their own."""
+        return [one for one in self.types if not (one.is_only_named or one.is_test)]
+
 
 @cache
 def subjects() -> tuple[Subject, ...]:

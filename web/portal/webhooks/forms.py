@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django import forms
-from django.forms.boundfield import BoundWidget
 from django.utils.translation import gettext_lazy as _
 
 from agents.selectors import agents_for_organization
 from core.text import plain_text
 from events.models import Delivery, Webhook
-from events.types import EVERYTHING, ONLY_ASKED_FOR, ONLY_NAMED
+from events.types import EVERYTHING, ONLY_NAMED
 from web.forms.fields import CODE_INPUT
 from web.portal.webhooks.catalogue import Subject, Type, subjects
 
@@ -29,26 +28,24 @@ STATUSES = [
 
 
 @dataclass(frozen=True, slots=True)
+class Pick:
+    """An event type with its checkbox."""
+
+    type: Type
+    is_ticked: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
-    """The checkboxes of a subject: one for all its events, also later ones, and one for each type."""
+    """The types of a subject, and whether all of them are chosen, also later ones."""
 
     subject: Subject
-    every: BoundWidget
-    choices: Sequence[BoundWidget]
+    has_every: bool
+    picks: Sequence[Pick]
 
     @property
     def chosen(self) -> int:
-        return sum(bool(one.data["selected"]) for one in self.choices)
-
-    @property
-    def has_every(self) -> bool:
-        return bool(self.every.data["selected"])
-
-    @property
-    def typed(self) -> Iterator[tuple[Type, BoundWidget]]:
-        """Yield each type with its checkbox."""
-        types = {one.name: one for one in self.subject.types}
-        return ((types[str(choice.data["value"])], choice) for choice in self.choices)
+        return sum(one.is_ticked for one in self.picks)
 
 
 class WebhookForm(forms.Form):
@@ -92,10 +89,10 @@ class WebhookForm(forms.Form):
 
     @property
     def groups(self) -> list[Group]:
-        """Return the checkboxes by subject."""
-        boxes = {str(one.data["value"]): one for one in self["types"]}
+        """Return the types that can be chosen, by subject."""
+        ticked = self["types"].value() or ()
         return [
-            Group(subject, boxes[subject.pattern], [boxes[one.name] for one in subject.types if one.name in boxes])
+            Group(subject, subject.pattern in ticked, [Pick(one, one.name in ticked) for one in subject.choices])
             for subject in subjects()
         ]
 
@@ -132,10 +129,10 @@ def initial_of(webhook: Webhook) -> dict[str, Any]:
 
 
 def _choices() -> Iterator[tuple[str, str]]:
-    """Yield the patterns and types in the order of the page. Decisions and test events have none."""
+    """Yield the patterns and types."""
     for subject in subjects():
-        yield subject.pattern, subject.pattern
-        yield from ((one.name, one.name) for one in subject.types if one.name not in (ONLY_NAMED, ONLY_ASKED_FOR))
+        names = (subject.pattern, *(one.name for one in subject.choices))
+        yield from zip(names, names, strict=True)
 
 
 class ReplayForm(forms.Form):

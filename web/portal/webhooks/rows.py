@@ -9,13 +9,16 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy
 
 from core import clock
+from core.posting import Failure
 from events.following import MAX_OUTSTANDING
 from events.models import Delivery, Webhook
 from events.numbers import newest_number
 from events.selectors import progress_of
+from events.sending import NOT_IN_LOG
 
 # Of its event types, a list names these.
 SHOWN_TYPES = 3
+ACCEPTED, REDIRECTS = range(200, 300), range(300, 400)
 OFF, WAITING, FAILING, BEHIND, DELIVERING, READY = "off", "waiting", "failing", "behind", "delivering", "ready"
 # The color of each state, and its word.
 STATES: Mapping[str, tuple[str, str | Promise]] = {
@@ -30,8 +33,34 @@ STATES: Mapping[str, tuple[str, str | Promise]] = {
     Delivery.Status.FAILED: ("bad", gettext_lazy("Failed")),
     "queued": ("note", gettext_lazy("Queued")),
 }
-# Why there was no answer, by the words of `events.sending`.
-ERRORS: Mapping[str, str | Promise] = {"": ""}
+# Why a try has no answer, and what to do about it.
+ERRORS: Mapping[str, tuple[str | Promise, str | Promise]] = {
+    "": ("", ""),
+    Failure.TIMEOUT: (
+        gettext_lazy("No answer within 10 seconds"),
+        gettext_lazy("Answer at once, and do the work afterwards."),
+    ),
+    Failure.NO_ADDRESS: (
+        gettext_lazy("The host has no address"),
+        gettext_lazy("Check the spelling of the URL, and the records of the host in DNS."),
+    ),
+    Failure.ADDRESS_REFUSED: (
+        gettext_lazy("The host has an address that is not public"),
+        gettext_lazy("All addresses of the host must be on the internet."),
+    ),
+    Failure.TLS: (
+        gettext_lazy("No secure connection"),
+        gettext_lazy("The certificate must be valid for this host, and issued by a public authority."),
+    ),
+    Failure.CONNECTION: (
+        gettext_lazy("The connection was refused or broke off"),
+        gettext_lazy("Check that your endpoint runs and that its firewall lets us in."),
+    ),
+    Failure.PROTOCOL: (gettext_lazy("The answer is not HTTP"), gettext_lazy("Check the port of the URL.")),
+    NOT_IN_LOG: (gettext_lazy("Not sent"), gettext_lazy("The log no longer has this event.")),
+}
+REDIRECTED = gettext_lazy("Redirects are not followed. Enter the URL to which it leads.")
+REFUSED = gettext_lazy("A status from 200 to 299 counts as delivered.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +140,17 @@ class DeliveryRow:
         status = self.delivery.response_status
         if status is not None:
             return f"{status} {_phrase(status)}".strip()
-        return str(ERRORS.get(self.delivery.error, self.delivery.error))
+        return str(ERRORS[self.delivery.error][0])
+
+    @property
+    def advice(self) -> str | Promise:
+        """What to do about it. Empty if it was delivered, or not tried yet."""
+        status = self.delivery.response_status
+        if status is None:
+            return ERRORS[self.delivery.error][1]
+        if status in ACCEPTED:
+            return ""
+        return REDIRECTED if status in REDIRECTS else REFUSED
 
 
 def rows_of(organization_id: str, webhooks: Sequence[Webhook]) -> list[WebhookRow]:

@@ -72,7 +72,7 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
             once.put(request, made.webhook.pk, made.secret)
             return SeeOther(url_of(made.webhook))
     back_url = portal_url(organization_id, "webhooks")
-    return _form_page(request, form, {"title": _("Add webhook"), "back_url": back_url})
+    return _form_page(request, form, {"title": _("Add webhook"), "back_url": back_url, "examples": "events/"})
 
 
 @developer_form(Right.ADMINISTER)
@@ -95,7 +95,8 @@ def edit(request: HttpRequest, developer: Developer, webhook_id: str) -> HttpRes
         else:
             messages.success(request, _("Saved."))
             return SeeOther(url_of(webhook))
-    return _form_page(request, form, {"title": _("Edit webhook"), "webhook": webhook, "back_url": url_of(webhook)})
+    context = {"title": _("Edit webhook"), "webhook": webhook, "back_url": url_of(webhook), "examples": "../events/"}
+    return _form_page(request, form, context)
 
 
 @for_developers(Right.ADMINISTER)

@@ -17,8 +17,10 @@ from developers.models import Developer, DomainClaim, Organization
 from developers.roles import Role
 from developers.services import suspend_organization
 from developers.stopping import delete_organization, stop_organization
+from events.services import CheckedUrl, send_test
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition, save_scopes
+from tests.events.webhooks import follow, queue, webhook_for
 from tests.pictures import png
 from tests.web.browser.pages.group import Content, Group, Page, press, press_live, send, with_error
 from tests.web.browser.pages.samples import LONG, RULES, WIDE
@@ -157,6 +159,32 @@ def make_trials() -> Content:
     return Content(developer.user.email, {"agent": agent.id, "bare": bare.id})
 
 
+def make_webhooks() -> Content:
+    """A webhook with a long URL that fails, and one that is switched off."""
+    developer = make_developer("hooks@example.com", "Acme Robotics")
+    agents = [make_agent(developer, name=LONG).id, make_agent(developer, name=WIDE[:100]).id]
+    off = webhook_for(developer, is_enabled=False)
+    types = ["consent.*", "approval.*", "token.revoked", "webhook.*", "token.verify"]
+    webhook = queue(developer, *types, url=CheckedUrl(f"https://hooks.example/{LONG}"), agent_ids=agents)
+    send_test(actor=as_developer(ANONYMOUS, developer), organization_id=off.organization_id, webhook_id=webhook.pk)
+    follow()
+    now = clock.now()
+    tried = {"attempt": 3, "tried_at": now, "duration_ms": 10_000, "due_at": now + timedelta(hours=2)}
+    webhook.deliveries.update(response_status=503, response_body=f"<b>{WIDE}</b>", **tried)
+    type(webhook).objects.filter(pk=webhook.pk).update(failing_since=now, delivered_at=now)
+    return Content(developer.user.email, {"webhook": webhook.pk, "delivery": webhook.deliveries.first().pk})
+
+
+def choose_types(tab: Any) -> None:
+    """Choose types, look at an example, and send the form without a URL."""
+    for group in ("Consent", "Tokens", "Limit the webhook to some agents"):
+        tab.page.locator("summary", has_text=tab.words(group)).first.click()
+    tab.page.locator("[value='consent.*']").check()
+    tab.page.locator("[value='token.revoked']").check()
+    tab.page.locator("li:has([value='token.revoked']) button").click()
+    tab.page.locator(".types pre").wait_for()
+
+
 def allow_nothing(tab: Any) -> None:
     tab.page.get_by_role("button", name=tab.words("Allow"), exact=True).click()
     tab.page.locator("#errors").wait_for()
@@ -228,6 +256,29 @@ GROUPS = [
         make,
         ["/developer/{organization}/api-keys", "/developer/{organization}/api-keys/{key}/rotate"],
         ["/developer/{organization}/api-keys/{key}/revoke"],
+    ),
+    Group(
+        "developer-webhooks",
+        make_webhooks,
+        [
+            "/developer/{organization}/settings/webhooks",
+            Page("/developer/{organization}/settings/webhooks/new", choose_types, "types and an example"),
+            Page("/developer/{organization}/settings/webhooks/new", press("Add webhook"), "errors"),
+            Page(
+                "/developer/{organization}/settings/webhooks/{webhook}/rotate", press("Rotate secret"), "a new secret"
+            ),
+            "/developer/{organization}/settings/webhooks/{webhook}/deliveries/{delivery}",
+            "/developer/{organization}/settings/webhooks/{webhook}/replay",
+            "/developer/{organization}/settings/webhooks/events",
+            "/developer/{organization}/settings/feed",
+        ],
+        [
+            "/developer/{organization}/settings/webhooks/{webhook}",
+            "/developer/{organization}/settings/webhooks/{webhook}/edit",
+            "/developer/{organization}/settings/webhooks/{webhook}/delete",
+            "/developer/{organization}/settings/webhooks/{webhook}?status=failed",
+            "/developer/{organization}/settings/webhooks/events/token.verify",
+        ],
     ),
     Group(
         "developer-team",
