@@ -25,7 +25,7 @@ _LONGEST_WAIT = 10
 _ONE_TRY = RetryPolicy(attempts=1)
 # Between two requests: after an answer with items, which may come again at once, and after one without that
 # came early.
-_PAUSE_AFTER_ITEMS, _PAUSE = 0.25, 0.5
+_PAUSE_AFTER_ITEMS, _PAUSE = 0.1, 0.25
 
 
 @dataclass(frozen=True)
