@@ -191,12 +191,14 @@ def _queue_for_all(rows: Sequence[Row], first: int, end: int, now: datetime) -> 
     for row in rows:
         for one in row.organization_ids:
             of_organizations[one].append(row)
-    for some in batched(of_organizations, IDS_PER_QUERY):
-        in_step = Q(cursor_index=None) | Q(cursor_index__gte=first)
-        webhooks = Webhook.objects.filter(in_step, organization__in=some, is_enabled=True)
+    in_step = Webhook.objects.filter(Q(cursor_index=None) | Q(cursor_index__gte=first), is_enabled=True)
+    ids: list[str] = []
+    for organizations in batched(of_organizations, IDS_PER_QUERY):
+        ids += in_step.filter(organization__in=organizations).values_list("pk", flat=True)
+    for some in batched(sorted(ids), IDS_PER_QUERY):  # locked in the order in which workers lock them
         matched = [
             (webhook, wanted)
-            for webhook in webhooks.select_for_update().order_by("pk")
+            for webhook in in_step.filter(pk__in=some).select_for_update().order_by("pk")
             if (wanted := [row for row in of_organizations[webhook.organization_id] if _is_for(webhook, row)])
         ]
         already = outstanding(webhook.pk for webhook, _ in matched) if matched else {}
