@@ -9,9 +9,11 @@ from itertools import islice
 from django.db.models import Max, Subquery
 from django.db.models.functions import Coalesce
 
-from audit.proof.members import ORGANIZATION, Stream
+from audit.models import Entry
+from audit.proof.members import ORGANIZATION, Stream, read_values
 from audit.readers.finding import sizes
 from audit.sequencing.postings import SEGMENT
+from events.following import COLUMNS, Row
 from events.models import Follower, Milestone
 
 
@@ -42,7 +44,22 @@ def newest_number(organization_id: str) -> int:
     index, number = _reached(organization_id)
     if size <= index:
         return number
+    if size - index > SEGMENT and (found := _newest(organization_id, size)) is not None:
+        return found
     return number + sum(1 for _ in Stream(ORGANIZATION, organization_id).ascending(index, size - 1, is_brief=True))
+
+
+def _newest(organization_id: str, size: int) -> int | None:
+    """Return the number of the organization's newest entry as the entry itself has it. None if it cannot be read.
+
+    It takes no longer if the follower is far behind, as without a worker.
+    """
+    entry = next(Stream(ORGANIZATION, organization_id).descending(size - 1), None)
+    if entry is None:
+        return 0
+    stored = Entry.objects.filter(leaf_index=entry.leaf_index)
+    (values,) = read_values([entry.leaf_index], stored, COLUMNS)
+    return Row(*values).number_in(organization_id)
 
 
 def _reached(organization_id: str) -> tuple[int, int]:
