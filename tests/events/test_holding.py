@@ -22,7 +22,7 @@ from tests.log import log_entries
 from tests.threads import race
 from tests.world import make_member
 
-pytestmark = [pytest.mark.django_db, pytest.mark.postgresql]
+pytestmark = pytest.mark.django_db
 
 ACCEPTED, BROKEN, GONE = Outcome(204), Outcome(500, "no", duration_ms=7), Outcome(410)
 MOMENT = timedelta(milliseconds=1)
