@@ -171,7 +171,14 @@ def replay_events(request: HttpRequest, developer: Developer, webhook_id: str) -
         else:
             messages.success(request, _("The events are being sent, the oldest first."))
             return SeeOther(url_of(webhook))
-    context = {"form": form, "row": row, "webhook": webhook, "start": start, "most": row.newest - start}
+    context = {
+        "form": form,
+        "row": row,
+        "webhook": webhook,
+        "start": start,
+        "most": row.newest - start,
+        "has_missed": asked is not None,  # `switch` leads here
+    }
     return render(request, "web/portal/webhooks/replay.html", context, status=422 if form.is_bound else 200)
 
 

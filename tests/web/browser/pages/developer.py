@@ -183,6 +183,9 @@ def choose_types(tab: Any) -> None:
     tab.page.locator("[value='token.revoked']").check()
     tab.page.locator("li:has([value='token.revoked']) button").click()
     tab.page.locator(".types pre").wait_for()
+    tab.page.locator("#find").fill("token.revoked")
+    tab.page.locator("li:has([value='token.issued']) button").wait_for(state="hidden")
+    tab.page.locator("#find").fill("")
 
 
 def allow_nothing(tab: Any) -> None:

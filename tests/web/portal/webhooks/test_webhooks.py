@@ -138,6 +138,7 @@ def test_switching_on_again_offers_what_was_missed(as_developer: Client, webhook
     newest = newest_number(webhook.organization_id)
     assert page.context["most"] == newest - page.context["start"] > 0
     assert f"at most {page.context['most']} event" in words_of(page)
+    assert f"Not all events after number {page.context['start']} were sent." in words_of(page)
 
 
 def test_events_are_sent_again_from_a_number_on(as_developer: Client, webhook: Webhook) -> None:
