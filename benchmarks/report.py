@@ -121,6 +121,16 @@ def growth(run: results.Run) -> Iterator[str]:
         yield row(STORES[point["store"]], point["what"], point["to"], ratio, f"{point['rate']:,.0f}", latencies)
 
 
+def following(run: results.Run) -> Iterator[str]:
+    """Yield verify with a worker that follows the log ÷ verify without it."""
+    yield row("store", "connections", "rate", "p99", "verifies/s", "followed per second")
+    yield rule(6)
+    for point in run["points"]:
+        ratio = [_spread(point["ratio"], part) for part in ("rate", "p99")]
+        rates = (f"{point[name]:,.0f}" for name in ("rate", "routed"))
+        yield row(STORES[point["store"]], str(point["connections"]), *ratio, *rates)
+
+
 def readme(run: results.Run) -> Iterator[str]:
     """Yield the short table for the README."""
     at = [block for block in run["blocks"] if block["connections"] == AT and block["store"] in STORES_IN_README]

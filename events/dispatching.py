@@ -9,8 +9,9 @@ import logging
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
@@ -33,6 +34,8 @@ LONGEST_PAUSE_SECONDS = 1.0
 # The follower reads the log this often. Under load, fewer and larger stretches cost less.
 FOLLOW_SECONDS, FOLLOW_SECONDS_UNDER_LOAD, LOAD = 0.1, 0.4, 500
 RENDERING_THREADS, CATCHING_UP_THREADS = 3, 2
+# A trip ends after this time, so that slow receivers do not keep their turn.
+TRIP_SECONDS = 5.0
 # Of one target address: tries in flight, and tries per second.
 MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_SECOND = 8, 100
 # The addresses of one customer of a provider are in one such network.
@@ -117,31 +120,42 @@ class Dispatcher:
             self._spawn(self._catch_up(webhook))
 
     async def _send_all(self, organization_id: str, tries: Sequence[Try]) -> None:
-        """Render events of an organization together, and send each by itself."""
+        """Render events of an organization together, and send them trip by trip."""
         deliveries = [one.delivery for one in tries]
+        bodies: Mapping[str, bytes | None] = {}
         try:
             bodies = await self._reading.call(with_connections(partial(render, organization_id, deliveries)))
         except Exception as error:
             self._log_failure(error)
-            bodies = {}
+        of_trips: dict[str, list[Try]] = defaultdict(list)
         for one in tries:
-            if one.delivery.id in bodies:
-                self._spawn(self._send(one, bodies[one.delivery.id]))
-            else:
-                self._end(one, Outcome(postponed=UNREADABLE))
+            of_trips[one.trip].append(one)
+        for several in of_trips.values():
+            self._spawn(self._send_in_turn(several, bodies))
 
-    async def _send(self, one: Try, body: bytes | None) -> None:
-        outcome = Outcome(postponed=UNREADABLE)
+    async def _send_in_turn(self, tries: Sequence[Try], bodies: Mapping[str, bytes | None]) -> None:
+        """Send events one after the other, until one is not accepted or it takes too long. The rest is put back."""
+        began, last = time.monotonic(), Outcome()
+        for number, one in enumerate(tries):
+            if number and (not last.is_accepted or time.monotonic() > began + TRIP_SECONDS):
+                self._end(one, Outcome(postponed=last.postponed or timedelta(0)))
+                continue
+            last = await self._send(one, bodies)
+            self._end(one, last)
+
+    async def _send(self, one: Try, bodies: Mapping[str, bytes | None]) -> Outcome:
+        name = one.delivery.id
         try:
+            if name not in bodies:
+                return Outcome(postponed=UNREADABLE)
+            body = bodies[name]
             if body is None:
-                outcome = Outcome(error=NOT_IN_LOG)
-            else:
-                with self._addresses.trying() as admit:
-                    outcome = await send(self._poster, one.target, one.delivery.entry_id, body, admit)
+                return Outcome(error=NOT_IN_LOG)
+            with self._addresses.trying() as admit:
+                return await send(self._poster, one.target, one.delivery.entry_id, body, admit)
         except Exception:
-            logger.exception("A try of %s could not be made.", one.delivery.id)
-        finally:
-            self._end(one, outcome)
+            logger.exception("A try of %s could not be made.", name)
+            return Outcome(postponed=UNREADABLE)
 
     def _end(self, one: Try, outcome: Outcome) -> None:
         self._results.append(Result(one, outcome))

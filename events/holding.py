@@ -23,7 +23,7 @@ from core.crypto import SealBroken
 from core.locks import write_transaction
 from events.following import MAX_OUTSTANDING, holder
 from events.models import Delivery, Webhook
-from events.schedule import Load, Outstanding, Queue, due_now, is_blocked, next_due, next_try, take_turns
+from events.schedule import Load, Outstanding, Queue, due_now, is_blocked, next_due, next_try, take_turns, trips
 from events.selectors import signing_secrets
 from events.sending import GONE, UNREADABLE, Outcome, Target
 from events.switching import switch_off
@@ -48,12 +48,13 @@ NOTHING = Outstanding("", "", "", 0, 0, 0, datetime.max.replace(tzinfo=UTC), Non
 
 
 class Try(NamedTuple):
-    """A try that starts. `delivery.attempt` counts it."""
+    """A try that starts. `delivery.attempt` counts it. Those of one `trip` are made one after the other."""
 
     delivery: Outstanding
     target: Target
     queue: Queue
     at: datetime
+    trip: str
 
 
 class Result(NamedTuple):
@@ -77,8 +78,8 @@ class Work:
 
     def load(self) -> Load:
         load = Load()
-        for one in self.tries.values():
-            load.add(one.queue)
+        for queue in {one.trip: one.queue for one in self.tries.values()}.values():
+            load.add(queue)
         return load
 
 
@@ -261,8 +262,9 @@ def _start(
         for name, target in targets.items()
     ]
     started = [
-        Try(one._replace(attempt=one.attempt + 1), targets[queue.webhook_id], queue, now)
-        for queue, one in take_turns(queues, load)
+        Try(one._replace(attempt=one.attempt + 1), targets[queue.webhook_id], queue, now, several[0].id)
+        for queue, several in trips(take_turns(queues, load))
+        for one in several
     ]
     if started:
         Delivery.objects.filter(pk__in=[one.delivery.id for one in started]).update(

@@ -23,6 +23,9 @@ LONGEST_RETRY_AFTER = timedelta(days=1)
 MAX_TRIES, MAX_TRIES_PER_ORGANIZATION, MAX_TRIES_PER_WEBHOOK = 64, 16, 4
 # Of all webhooks together that are failing or have not accepted anything yet. Each of them has one.
 MAX_DOUBTFUL_TRIES = 32
+# How many events a try may carry on with, one after the other, if each is accepted. So a round in the database is worth
+# more than four tries of a busy webhook.
+MAX_PER_TRIP = 8
 
 
 class Outstanding(NamedTuple):
@@ -119,6 +122,16 @@ def take_turns(queues: Iterable[Queue], load: Load) -> list[tuple[Queue, Outstan
         started.append((queue, queue.due.pop(0)))
         load.add(queue)
     return started
+
+
+def trips(started: Iterable[tuple[Queue, Outstanding]]) -> list[tuple[Queue, list[Outstanding]]]:
+    """Let each try be followed by others of its webhook, if more are due than may be in flight."""
+    found = [(queue, [one]) for queue, one in started]
+    for _ in range(MAX_PER_TRIP - 1):
+        for queue, several in found:
+            if queue.due and not queue.is_doubtful:
+                several.append(queue.due.pop(0))
+    return found
 
 
 def _place(queue: Queue, load: Load) -> tuple[int, int]:

@@ -53,12 +53,12 @@ def outstanding(webhook: Webhook) -> QuerySet[Delivery]:
 def progress_of(webhooks: Iterable[Webhook]) -> Mapping[str, tuple[int, int]]:
     """Return for each webhook up to which number all is sent, and how many deliveries are outstanding.
 
-    What has failed for good counts as sent.
+    What has failed for good counts as sent. During a replay, it is how far that has come.
     """
     found = {one.pk: one for one in webhooks}
     rows = Delivery.objects.filter(webhook__in=found).exclude(due_at=None).order_by()
     counts = {
-        webhook_id: (oldest - 1, number)
+        webhook_id: (min(found[webhook_id].cursor_number, oldest - 1), number)
         for webhook_id, oldest, number in rows.values_list("webhook").annotate(Min("number"), Count("pk"))
     }
     return {pk: counts.get(pk, (one.cursor_number, 0)) for pk, one in found.items()}

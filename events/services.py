@@ -249,7 +249,7 @@ def switch_off_held(webhook: Webhook, now: datetime, reason: str = Webhook.Disab
     """Switch off a locked webhook, which the caller saves. What is outstanding has failed, and a try in flight, too."""
     oldest = outstanding(webhook).values_list("number", flat=True).order_by("number").first()
     if oldest is not None:
-        webhook.cursor_number = oldest - 1
+        webhook.cursor_number = min(webhook.cursor_number, oldest - 1)
     outstanding(webhook).update(status=Delivery.Status.FAILED, due_at=None)
     _mark_off(webhook, now, reason)
 

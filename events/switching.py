@@ -17,7 +17,7 @@ def switch_off(webhook: Webhook, reason: str, now: datetime, *, first: int) -> N
     `first` is the number of the first event that it lacks.
     """
     switch_off_held(webhook, now, reason)
-    webhook.cursor_number = first - 1
+    webhook.cursor_number = min(webhook.cursor_number, first - 1)
     webhook.save()
     facts = {"webhookId": webhook.pk, "host": webhook.host, "reason": reason}
     record(Draft(Event.WEBHOOK_DISABLED, SYSTEM, organization_id=webhook.organization_id, metadata=facts))

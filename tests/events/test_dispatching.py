@@ -111,6 +111,20 @@ def test_the_same_id_is_sent_until_it_is_accepted_and_no_redirect_is_followed(
 
 
 @commits
+def test_what_is_put_back_because_a_receiver_broke_does_not_count(receivers: Callable[..., Any]) -> None:
+    organization = Organization.objects.create(name="Acme")
+    receiver, url = receivers(lambda number: 500 if number > 1 else 200)
+    webhook = make_webhook(organization, url)
+    with dispatching_thread():
+        log(organization.pk, 1)
+        wait_until(lambda: statuses(webhook) == {"delivered"}, seconds=20)
+        log(organization.pk, 20)
+        wait_until(lambda: Delivery.objects.filter(webhook=webhook, response_status=500).count() == 20, seconds=20)
+    assert receiver.most_at_once <= 4
+    assert receiver.counts == dict(Delivery.objects.filter(webhook=webhook).values_list("entry_id", "attempt"))
+
+
+@commits
 def test_hanging_receivers_of_an_organization_do_not_delay_that_of_another(receivers: Callable[..., Any]) -> None:
     hanging, small = Organization.objects.create(name="Hanging"), Organization.objects.create(name="Small")
     release = threading.Event()

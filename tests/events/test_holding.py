@@ -15,7 +15,7 @@ from developers.roles import Role
 from events import holding
 from events.holding import HOLD, Result, Round, Try, Work, run_round
 from events.models import Delivery, Webhook
-from events.schedule import DELAYS, MAX_OUTSTANDING
+from events.schedule import DELAYS, MAX_OUTSTANDING, MAX_PER_TRIP, MAX_TRIES_PER_WEBHOOK
 from events.sending import NOT_IN_LOG, Outcome
 from tests.events.webhooks import queue
 from tests.log import log_entries
@@ -67,12 +67,12 @@ def webhook(developer: Developer, clocks: object) -> Webhook:
     return queue(developer)
 
 
-def more(webhook: Webhook, number: int, **fields: Any) -> None:
+def more(webhook: Webhook, number: int, *, first: int = 0, **fields: Any) -> None:
     """Queue more events for a webhook."""
-    now = clock.now()
+    now, indexes = clock.now(), range(1000 + first, 1000 + first + number)
     values = {"webhook": webhook, "type": "agent.updated", "created_at": now, "due_at": now, **fields}
     Delivery.objects.bulk_create(
-        Delivery(entry_id=f"log_{each}", leaf_index=1000 + each, number=1000 + each, **values) for each in range(number)
+        Delivery(entry_id=f"log_{index}", leaf_index=index, number=index, **values) for index in indexes
     )
     Webhook.objects.filter(pk=webhook.pk).update(due_at=now)
 
@@ -186,8 +186,11 @@ def test_a_failing_webhook_and_a_new_one_have_one_try_in_flight_and_others_four(
 ) -> None:
     more(webhook, 6)
     assert len(worker.round()) == 1
-    assert len(worker.end(ACCEPTED)) == 4
-    assert len(worker.end(BROKEN)) == 1
+    tries = worker.end(ACCEPTED)
+    assert (len(tries), worker.work.load().total) == (6, 4)
+    worker.end(BROKEN)
+    more(webhook, 6, first=10)
+    assert len(worker.round()) == 1
 
 
 def test_with_a_hundred_tried_in_vain_only_the_oldest_is_tried_until_one_is_accepted(
@@ -210,7 +213,9 @@ def test_with_a_hundred_tried_in_vain_only_the_oldest_is_tried_until_one_is_acce
 
     clocks.move_to(webhook.due_at)
     worker.round()
-    assert len(worker.end(ACCEPTED)) == 4  # the others need not wait until their own times
+    assert (
+        len(worker.end(ACCEPTED)) == MAX_TRIES_PER_WEBHOOK * MAX_PER_TRIP
+    )  # the others need not wait until their own times
     webhook.refresh_from_db()
     assert webhook.failing_since is None
 
@@ -269,6 +274,18 @@ def test_a_result_does_not_count_for_what_is_sent_again_from_the_beginning(worke
     assert again.delivery.attempt == 1
 
 
+def test_a_trip_is_in_flight_until_its_last_try_has_ended(worker: Worker, webhook: Webhook) -> None:
+    proven(webhook)
+    more(webhook, 4)
+    tries = worker.round()
+    assert len({one.trip for one in tries}) == 4
+    first = [one for one in tries if one.trip == tries[0].trip]
+    assert len(first) == 2
+    more(webhook, 1, first=10)
+    assert worker.end(ACCEPTED, first[0]) == []
+    assert len(worker.end(ACCEPTED, first[1])) == 1
+
+
 def test_what_is_queued_meanwhile_is_tried_beside_a_try_in_flight(worker: Worker, webhook: Webhook) -> None:
     proven(webhook)
     (first,) = worker.round()
@@ -300,7 +317,8 @@ def test_a_round_needs_few_statements(
     proven(webhook)
     more(webhook, 7)
     tries = worker.round()
-    with django_assert_max_num_queries(18):
+    more(webhook, 4, first=10)
+    with django_assert_max_num_queries(22):
         assert len(worker.end(ACCEPTED, *tries)) == 4
 
 
@@ -315,6 +333,5 @@ def test_two_workers_never_make_the_same_try(developer: Developer, monkeypatch: 
         return run_round([], Work()).tries
 
     tries = [one.delivery.id for some in race([take, take]) for one in some]
-    assert len(tries) == len(set(tries)) == 4
-    assert Delivery.objects.filter(attempt=1).count() == 4
-    assert Delivery.objects.filter(attempt=0).count() == 4
+    assert len(tries) == len(set(tries)) == 8
+    assert Delivery.objects.filter(attempt=1).count() == 8

@@ -6,6 +6,7 @@ from events.schedule import (
     DELAYS,
     MAX_DOUBTFUL_TRIES,
     MAX_OUTSTANDING,
+    MAX_PER_TRIP,
     MAX_TRIES,
     MAX_TRIES_PER_ORGANIZATION,
     MAX_TRIES_PER_WEBHOOK,
@@ -16,6 +17,7 @@ from events.schedule import (
     next_due,
     next_try,
     take_turns,
+    trips,
 )
 from tests.shared import cases
 
@@ -97,6 +99,14 @@ def test_tries_are_bounded(queues: list[Queue], expected: object) -> None:
     assert load.total == len(started)
     assert expected in (len(started), dict(load.of_webhooks))
     assert take_turns(queues, load) == []
+
+
+def test_a_try_carries_on_with_what_else_is_due() -> None:
+    busy, failing = queue("a", "x", 99), queue("b", "y", 9, is_doubtful=True)
+    found = trips(take_turns([busy, failing], load := Load()))
+    assert [len(several) for queue, several in found if queue is busy] == [MAX_PER_TRIP] * MAX_TRIES_PER_WEBHOOK
+    assert [len(several) for queue, several in found if queue is failing] == [1]
+    assert load.total == 5
 
 
 def test_organizations_and_their_webhooks_take_turns() -> None:

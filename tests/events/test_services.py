@@ -309,11 +309,14 @@ def test_a_replay_is_from_a_number_that_exists(developer: Developer, webhook: We
     replay(**caller, after=0)
     webhook.refresh_from_db()
     assert (webhook.cursor_number, webhook.due_at is not None) == (0, True)
+    assert progress_of([webhook]) == {webhook.pk: (0, 1)}
     # A later number does not skip what is still to be sent.
     replay(**caller, after=newest)
     webhook.refresh_from_db()
     assert webhook.cursor_number == 0
     assert metadata_of("webhook.replayed")["after"] == newest
+    off = update_webhook(**acting(developer), webhook_id=webhook.pk, is_enabled=False)
+    assert off.cursor_number == 0
 
 
 def test_a_delivery_is_sent_again_with_all_its_tries(

@@ -11,6 +11,8 @@ import time_machine
 
 from accounts.models import User
 from agents.models import Agent
+from audit.models import Stream
+from audit.sequencing.sequencer import sequence
 from consent.models import Consent
 from consent.pausing import pause_all_agents
 from consent.services import revoke_consent
@@ -20,6 +22,7 @@ from policies.models import Policy
 from tests.approvals import make_approval
 from tests.audit.journals import write_row
 from tests.constants import PASSWORD
+from tests.waiting import wait_until
 from tests.web.browser.conftest import Tab
 from tests.world import as_user, make_agent
 
@@ -248,3 +251,43 @@ def test_the_answer_of_a_trial_is_in_view(open_tab: Any, developer: Developer) -
         tab.page.locator("[data-announce] .pill", has_text=outcome).wait_for()
         tab.page.locator(".trial__result .card", has_text=why).wait_for()
         assert (tab.focused(), tab.shows(heading)) == ("answer", True)
+
+
+# What the browser's own EventSource has heard: the numbers of events, by type. It resumes by itself.
+LISTEN = """(types) => {
+    window.heard = [];
+    const source = window.source = new EventSource('/api/v1/events?limit=2&types=agent.*,consent.revoked');
+    for (const type of types) {
+        source.addEventListener(type, (event) => {
+            window.heard.push([type, Number(event.lastEventId), JSON.parse(event.data).stream.number]);
+        });
+    }
+}"""
+
+
+def test_an_event_source_hears_each_event_once_and_resumes_after_the_last_number(
+    open_tab: Any, developer: Developer
+) -> None:
+    for number in range(5):
+        make_agent(developer, name=f"Agent {number}")
+    write_row(3, organization_id=developer.organization_id)
+    sequence()
+    tab = open_tab(javascript=True)
+    tab.open_as(developer.user.email, "/developer/")
+    resumed: list[str | None] = []
+    tab.page.on("request", lambda request: resumed.append(request.header_value("last-event-id")))
+    tab.page.evaluate(LISTEN, ["agent.created", "token.verify"])
+    wait_until(lambda: len(tab.page.evaluate("window.heard")) == 5)
+    last = Stream.objects.get(pk=developer.organization_id).number
+    with tab.page.expect_request(lambda request: request.header_value("last-event-id") == str(last)):
+        pass  # the filter left the last ones out, and the browser goes on after them all the same
+    make_agent(developer, name="Another")
+    sequence()
+    wait_until(lambda: len(tab.page.evaluate("window.heard")) == 6)
+    heard_events = tab.page.evaluate("window.source.close() || window.heard")
+    assert {(name, number == sent) for name, number, sent in heard_events} == {("agent.created", True)}
+    numbers = [number for _, number, _ in heard_events]
+    assert numbers == sorted({*numbers})
+    assert numbers[-1] == last + 1
+    assert resumed[:3] == [None, str(numbers[1]), str(numbers[3])]
+    assert tab.take_complaints() == []
