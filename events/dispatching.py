@@ -29,7 +29,7 @@ from events.sending import NOT_IN_LOG, SECONDS, UNREADABLE, Outcome, TargetBusy,
 logger = logging.getLogger(__name__)
 
 # How long a round waits for something to happen, and at least, so that it has several results to record.
-PAUSE_SECONDS, LEAST_PAUSE_SECONDS = 0.2, 0.02
+PAUSE_SECONDS, LEAST_PAUSE_SECONDS = 0.2, 0.05
 LONGEST_PAUSE_SECONDS = 1.0
 # The follower reads the log this often. Under load, fewer and larger stretches cost less.
 FOLLOW_SECONDS, FOLLOW_SECONDS_UNDER_LOAD, LOAD = 0.1, 0.4, 500

@@ -25,7 +25,7 @@ MAX_TRIES, MAX_TRIES_PER_ORGANIZATION, MAX_TRIES_PER_WEBHOOK = 64, 16, 4
 MAX_DOUBTFUL_TRIES = 32
 # How many events a try may carry on with, one after the other, if each is accepted. So a round in the database is worth
 # more than four tries of a busy webhook.
-MAX_PER_TRIP = 8
+MAX_PER_TRIP = 25
 
 
 class Outstanding(NamedTuple):

@@ -102,7 +102,7 @@ def test_tries_are_bounded(queues: list[Queue], expected: object) -> None:
 
 
 def test_a_try_carries_on_with_what_else_is_due() -> None:
-    busy, failing = queue("a", "x", 99), queue("b", "y", 9, is_doubtful=True)
+    busy, failing = queue("a", "x", 200), queue("b", "y", 9, is_doubtful=True)
     found = trips(take_turns([busy, failing], load := Load()))
     assert [len(several) for queue, several in found if queue is busy] == [MAX_PER_TRIP] * MAX_TRIES_PER_WEBHOOK
     assert [len(several) for queue, several in found if queue is failing] == [1]
