@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.database)
         if place.parts[0] in LIVE_FOLDERS:
             item.add_marker(pytest.mark.live)
-        elif _has(item, "live", "browser") and not any(map(place.is_relative_to, FOLDERS_WITH_SERVERS)):
+        elif _has(item, "live", "browser") and not _is_in(place, FOLDERS_WITH_SERVERS):
             raise pytest.UsageError(f"./dev test looks for such tests only in {FOLDERS_WITH_SERVERS}: {item.nodeid}")
         group = _group(item)
         item.add_marker(pytest.mark.xdist_group(group))
@@ -63,6 +63,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @cache
 def _place(path: Path) -> Path:
     return path.relative_to(HERE)
+
+
+@cache
+def _is_in(place: Path, folders: tuple[str, ...]) -> bool:
+    return any(map(place.is_relative_to, folders))
 
 
 def _has(item: pytest.Item, *markers: str) -> bool:
@@ -78,9 +83,9 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
 
 def pytest_collection_finish() -> None:
     """Keep the garbage collector from looking through all modules and tests over and over."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 50)
+    gc.enable()
 
 
 def _group(item: pytest.Item) -> str:
@@ -90,7 +95,7 @@ def _group(item: pytest.Item) -> str:
     """
     place = _place(item.path)
     fixtures, chosen = getattr(item, "fixturenames", ()), parameters(item)
-    if place.is_relative_to("web/browser"):
+    if _is_in(place, ("web/browser",)):
         return f"{place} {chosen.get('group', '')}".strip()
     if "shared_server" in fixtures:
         return str(chosen["live_store"])

@@ -23,21 +23,24 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
+# The loader in C is ten times faster, and each process that collects the tests reads the files.
+FILES = {path.stem: yaml.load(path.read_text(), yaml.CSafeLoader) for path in sorted(CASES.glob("*.yaml"))}
+
+
 def read_cases() -> Iterator[Any]:
-    for path in sorted(CASES.glob("*.yaml")):
-        for case in yaml.safe_load(path.read_text()):
+    for name, cases in FILES.items():
+        for case in cases:
             for call in case["calls"]:
-                title = f"{path.stem}: {case['title']}: {call['title']}"
+                title = f"{name}: {case['title']}: {call['title']}"
                 yield pytest.param(case["rules"], call, id=title)
 
 
 def read_rules() -> Iterator[Rule]:
     """Yield the valid rules of all cases."""
-    for path in sorted(CASES.glob("*.yaml")):
-        for case in yaml.safe_load(path.read_text()):
-            for raw in case["rules"]:
-                with suppress(InvalidRules):
-                    yield parse_rule(raw)
+    for case in (case for cases in FILES.values() for case in cases):
+        for raw in case["rules"]:
+            with suppress(InvalidRules):
+                yield parse_rule(raw)
 
 
 ONE_OF_EACH = list({rule.type: rule for rule in read_rules()}.values())
