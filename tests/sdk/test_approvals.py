@@ -20,9 +20,6 @@ from agentgate_oauth import (
 )
 from agentgate_oauth.errors import ConflictError, InvalidRequestError
 from agentgate_oauth.models import NewResourceServer
-from fastmcp import Client
-from fastmcp.client.elicitation import ElicitResult
-from fastmcp.exceptions import ToolError
 from service_processes import Service
 
 from tests.live.gate import Agent, Gate, Person, expect
@@ -164,6 +161,10 @@ def test_a_guarded_service_says_where_the_user_approves(service: Service, carefu
 @pytest.mark.parametrize("service", ["fastmcp"], indirect=True)
 @pytest.mark.parametrize("act", ["approve", "deny"])
 async def test_an_mcp_client_shows_the_page_and_the_call_goes_on(service: Service, careful: Careful, act: str):
+    from fastmcp import Client  # takes a second, in each process that collects the tests
+    from fastmcp.client.elicitation import ElicitResult
+    from fastmcp.exceptions import ToolError
+
     shown: list[Any] = []
 
     async def open_url(message: str, response_type: Any, params: Any, context: Any) -> Any:

@@ -5,7 +5,6 @@ The SDK's own tests have all their answers, against a fake AgentGate.
 
 import pytest
 from agentgate_oauth import AgentGateAdmin
-from fastmcp import Client
 from service_processes import Service
 
 from tests.live.gate import Agent, Gate, Person, expect
@@ -71,6 +70,8 @@ def test_a_policy_that_refuses_is_named(
 
 @pytest.mark.parametrize("service", ["fastmcp"], indirect=True)
 async def test_the_real_mcp_client_calls_the_guarded_tool(service: Service, gate: Gate, agent: Agent, person: Person):
+    from fastmcp import Client  # takes a second, in each process that collects the tests
+
     token = gate.tokens(agent, person)["accessToken"]
     async with Client(f"{service.url}/mcp", auth=token) as client:
         (tool,) = await client.list_tools()

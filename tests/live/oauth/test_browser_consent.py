@@ -4,9 +4,6 @@ import threading
 from typing import Any
 
 import pytest
-from fastmcp import Client
-from fastmcp.client.auth import OAuth
-from fastmcp.exceptions import ToolError
 from playwright.sync_api import Page, sync_playwright
 
 from tests.live.gate import PASSWORD, Gate, Person
@@ -61,6 +58,10 @@ class Browser:
 async def test_a_person_adds_a_server_signs_in_clicks_allow_and_is_connected_and_asked_as_they_chose(
     gate: Gate, person: Person, tickets: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from fastmcp import Client  # takes a second, in each process that collects the tests
+    from fastmcp.client.auth import OAuth
+    from fastmcp.exceptions import ToolError
+
     browser = Browser(person, find_chromium())
     monkeypatch.setattr("webbrowser.open", browser.open)
     auth: Any = OAuth(client_name="Desk helper")

@@ -4,21 +4,19 @@ import asyncio
 import json
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import httpx2
 import pytest
-from fastmcp import Client
-from fastmcp.client.auth import OAuth
-from fastmcp.client.transports import StreamableHttpTransport
-from fastmcp.exceptions import ToolError
-from mcp.client.auth import OAuthClientProvider
-from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
 from tests.live.gate import Developer, Gate, Person
 from tests.live.oauth.conftest import publish
 from tests.live.oauth.door import decide, query_of
+
+# They take a second to import, in each process that collects the tests.
+if TYPE_CHECKING:
+    from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
 CALLBACK = "http://127.0.0.1:3117/callback"
 
@@ -30,16 +28,16 @@ class Memory:
         self.tokens: OAuthToken | None = None
         self.client: OAuthClientInformationFull | None = None
 
-    async def get_tokens(self) -> OAuthToken | None:
+    async def get_tokens(self) -> "OAuthToken | None":
         return self.tokens
 
-    async def set_tokens(self, tokens: OAuthToken) -> None:
+    async def set_tokens(self, tokens: "OAuthToken") -> None:
         self.tokens = tokens
 
-    async def get_client_info(self) -> OAuthClientInformationFull | None:
+    async def get_client_info(self) -> "OAuthClientInformationFull | None":
         return self.client
 
-    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+    async def set_client_info(self, client_info: "OAuthClientInformationFull") -> None:
         self.client = client_info
 
 
@@ -47,6 +45,11 @@ class McpClient:
     """A client made of the mcp package, whose browser belongs to `person`."""
 
     def __init__(self, gate: Gate, person: Person, url: str, metadata_url: str | None = None) -> None:
+        from fastmcp import Client
+        from fastmcp.client.transports import StreamableHttpTransport
+        from mcp.client.auth import OAuthClientProvider
+        from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
+
         self.memory, self.asked = Memory(), list[str]()
         self.answer = ""
 
@@ -151,6 +154,8 @@ async def test_the_mcp_client_steps_up_when_a_tool_needs_more(client: McpClient)
 
 
 async def test_a_limit_counts_the_calls_of_a_tool(client: McpClient, gate: Gate, tickets_developer: Developer) -> None:
+    from fastmcp.exceptions import ToolError
+
     limit = {"maxRequests": 1, "windowSeconds": 3600, "scope": "per_user", "actions": ["tickets:close"]}
     policy = gate.policy(tickets_developer, "rate_limit", **limit)
     assert await client.call("close_ticket", title="printer") == "closed: printer"
@@ -172,6 +177,9 @@ async def test_a_revocation_is_seen_by_the_next_call(client: McpClient, gate: Ga
 async def test_the_fastmcp_client_logs_in_through_its_own_callback_server(
     gate: Gate, person: Person, tickets: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from fastmcp import Client
+    from fastmcp.client.auth import OAuth
+
     def browse(url: str) -> bool:
         threading.Thread(target=lambda: httpx.get(decide(gate, person, url), timeout=30)).start()
         return True
