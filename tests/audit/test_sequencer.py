@@ -160,7 +160,9 @@ def test_decisions_get_their_turn_while_a_long_journal_is_moved(store: str, monk
 
 
 @pytest.mark.django_db(transaction=True)
-def test_entries_written_during_copying_are_moved_once() -> None:
+def test_entries_written_during_copying_are_moved_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sequencer, "memory", MemoryOfThread())  # each thread stands for a process
+
     def write() -> list[Prepared]:
         return [record for _ in range(30) for record in write_row(2)]
 
