@@ -202,7 +202,7 @@ class TestWaiting:
         with locked_counters(conninfo):
             began = time.monotonic()
             assert loop.run(unavailable(store.decide(asked))) == "timeout"
-            assert 0.2 < time.monotonic() - began < 1
+            assert 0.2 < time.monotonic() - began < 3, "it waits for its own time, not for the usual one"
 
         assert allowed(loop.run(store.decide(asked * 3))) == [True, True, False], "the late batch counted nothing"
         assert len(backends(admin)) == 1

@@ -42,7 +42,7 @@ def test_a_hanging_name_server_takes_a_bounded_time_and_two_slots(world: Any, na
     for number in (1, 2):
         with pytest.raises(DocumentUnavailable):
             fetch_document(f"https://slow-{number}.example/c", world.ANONYMOUS)
-    assert 0.4 <= time.monotonic() - started < 2
+    assert 0.4 <= time.monotonic() - started < 5
 
     started = time.monotonic()
     with pytest.raises(TooManyFetches):

@@ -176,10 +176,10 @@ def test_a_call_that_is_too_large_denies(context: dict[str, Any], scopes: int, i
 def test_hostile_policies_and_calls_take_little_time(body: str, context: dict[str, Any]) -> None:
     rule = rule_of(f"{PERMIT} when {{ {body} }};")
     scopes = ("a:a", "a:b") if len(str(context)) > 8000 else ("a:a",)
-    start = time.perf_counter()
+    start = time.process_time()
     rule.check(call(context, scopes))
 
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
 NESTED = """

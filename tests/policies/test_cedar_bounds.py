@@ -50,11 +50,11 @@ def test_a_call_that_would_take_too_long_is_denied_soon(text: str, context: dict
     many = policies(20, text)
     asked = tuple(f"email:s{number}" for number in range(scopes))
     evaluate(many, call({}))
-    start = time.perf_counter()
+    start = time.process_time()
     denial = evaluate(many, call(context, asked)).denied_by
     assert denial is not None
     assert denial.detail == TOO_SLOW
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 def test_the_same_rules_cost_once_also_in_a_trace() -> None:

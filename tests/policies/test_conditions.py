@@ -125,20 +125,20 @@ def test_a_list_of_more_than_200_elements_denies() -> None:
 @cases("pattern", ["*" + "a?" * 98 + "b*", "*" + "a" * 197 + "b*", "*a" * 99 + "*b", "*" * 199 + "b"])
 def test_a_hostile_pattern_takes_little_time_and_denies(pattern: str) -> None:
     rule = rule_of(*[condition("glob", value=pattern)] * 20)
-    start = time.perf_counter()
+    start = time.process_time()
 
     assert not is_allowed(rule, {"target": BIG})
     assert not is_allowed(rule, {"target": [BIG[:80]] * 200})
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_many_patterns_take_little_time_and_deny() -> None:
     rule = rule_of(*[condition("matches_any", values=[f"*@{number}.com" for number in range(200)])] * 20)
-    start = time.perf_counter()
+    start = time.process_time()
 
     assert not is_allowed(rule, {"target": ["ann@199.com"] * 200})
     assert is_allowed(rule_of(rule.conditions[0].model_dump()), {"target": "ann@199.com"})
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_a_usual_pattern_matches_a_long_text() -> None:

@@ -20,12 +20,12 @@ def test_documents_that_never_come_leave_six_workers(start_server: Callable[...,
         pending = [pool.submit(httpx.get, url, timeout=30) for url in urls]
         time.sleep(1)
         for _ in range(10):
-            assert gate.get("/health").elapsed.total_seconds() < 1
+            assert gate.get("/health").elapsed.total_seconds() < 3
         answers = [each.result() for each in pending]
 
     refused = [answer for answer in answers if answer.status_code == 503]
     assert len(refused) == 6
     assert all(answer.headers["Retry-After"] for answer in refused)
-    assert all(answer.elapsed.total_seconds() < 2 for answer in refused)
+    assert all(answer.elapsed.total_seconds() < 4 for answer in refused)
     assert {answer.status_code for answer in answers if answer not in refused} == {400}
     assert max(answer.elapsed.total_seconds() for answer in answers) < 10
