@@ -34,7 +34,7 @@ def install(command: str, wheel: Path, folder: Path) -> Path:
     sdk = PathDistribution(next(site.glob("agentgate_oauth-*.dist-info")))
     for package in _needed(requirements_of(command), {"agentgate-oauth": sdk}):
         if package is not sdk:
-            _link(package, site)
+            link(package, site)
     return folder / "bin" / "python"
 
 
@@ -67,7 +67,7 @@ def _required_by(package: Distribution, requirement: Requirement) -> Iterable[Re
             yield required
 
 
-def _link(package: Distribution, site: Path) -> None:
+def link(package: Distribution, site: Path) -> None:
     """Link the package's modules and metadata, but none of its scripts, which name the Python of `.venv`."""
     for file in package.files or ():
         source = Path(str(package.locate_file(file.parts[0])))

@@ -1,12 +1,12 @@
 """An environment of the packages in `requirements.txt` alone, in which tests start the product's processes.
 
-Its files are hard links to those that `./dev` installed, so that making it takes no network and about a second. A
-package that only `requirements-dev.txt` names is missing in it, as in the image and after `./dev serve` alone.
+Its packages are links to those that `./dev` installed, so that making it takes no network and less than a second, and
+none is compiled twice. A package that only `requirements-dev.txt` names is missing in it, as in the image and after
+`./dev serve` alone.
 """
 
 import fcntl
 import hashlib
-import os
 import shutil
 import sys
 import venv
@@ -15,6 +15,8 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path
 
 from packaging.requirements import Requirement
+
+from tests.clean_environment import link
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements.txt"
@@ -49,8 +51,9 @@ def pinned() -> list[Requirement]:
 
 def _make(path: Path) -> None:
     venv.create(path, symlinks=True)
+    site = next(path.glob("lib/python*/site-packages"))
     for requirement in pinned():
-        _link(_installed(requirement), path)
+        link(_installed(requirement), site)
     # The stamp by which ./dev sees that all is installed. It is written last: an unfinished environment has none.
     shutil.copy(REQUIREMENTS, path)
 
@@ -60,25 +63,6 @@ def _installed(requirement: Requirement) -> Distribution:
     if not requirement.specifier.contains(found.version, prereleases=True):
         raise RuntimeError(f"{found.name} {found.version} is installed, not {requirement}: compile both files")
     return found
-
-
-def _link(package: Distribution, path: Path) -> None:
-    """Link the package's modules and metadata. Its scripts are left out: they name the Python of `.venv`."""
-    for file in package.files or ():
-        source = Path(os.path.normpath(str(file.locate())))
-        place = source.relative_to(sys.prefix)
-        if place.parts[0] == "bin" or not source.exists():
-            continue
-        target = path / place
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _link_file(source, target)
-
-
-def _link_file(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:  # another file system
-        shutil.copy2(source, target)
 
 
 def _digest() -> str:
