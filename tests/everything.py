@@ -3,21 +3,23 @@
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tests.constants import FOLDERS_WITH_SERVERS
 from tests.results import left_out_line
 
 CORES = os.cpu_count() or 1
-# One process more than there are cores, because tests wait for the disk.
-PARALLEL = ["-n", str(min(4, CORES + 1))]
+# One process more than there are cores, because tests wait for the disk. A third of them is for PostgreSQL, whose tests
+# run beside those on SQLite: each process collects its tests first, which takes seconds.
+PROCESSES = min(6, CORES + 1)
 # Collecting the tests of the other parts, too, would take each process seconds.
 SERVER_FOLDERS = [f"tests/{folder}" for folder in FOLDERS_WITH_SERVERS]
 OTHERS = [f"--ignore={folder}" for folder in SERVER_FOLDERS]
@@ -27,6 +29,13 @@ WITHOUT_PLUGIN = ["-p", "no:schemathesis"]
 # These tests often wait for a server, so two more processes than cores are faster.
 WITH_SERVERS = ["-n", str(min(6, CORES + 2)), "--dist", "loadgroup", "--no-loadscope-reorder", *WITHOUT_PLUGIN]
 POSTGRESQL = ["--store=postgresql", *WITHOUT_PLUGIN]
+
+
+def parallel(processes: int) -> list[str]:
+    """Return the option for this number of processes. A single one needs none that hands out the tests."""
+    return ["-n", str(processes if processes > 1 else 0)]
+
+
 IN_PROCESS = f"not (live or browser or {LEFT_TO_SOAK})"
 # What a file has, or the conftest.py beside it, if `tests/stores.py` assigns some of its tests to PostgreSQL.
 ON_POSTGRESQL = re.compile(r"transaction=|transactional_db|mark\.(postgresql|alone)")
@@ -43,10 +52,16 @@ def _mentions(file: Path) -> bool:
 
 
 PARTS = {
-    "SQLite": [*OTHERS, "-m", IN_PROCESS, *WITHOUT_PLUGIN],
-    "PostgreSQL and Valkey": [*files_on_postgresql(), "-m", f"{IN_PROCESS} and database and not alone", *POSTGRESQL],
+    "SQLite": [*OTHERS, "-m", IN_PROCESS, *WITHOUT_PLUGIN, *parallel(PROCESSES - PROCESSES // 3)],
+    "PostgreSQL and Valkey": [
+        *files_on_postgresql(),
+        "-m",
+        f"{IN_PROCESS} and database and not alone",
+        *POSTGRESQL,
+        *parallel(PROCESSES // 3),
+    ],
     # Transactions of other tests would keep old rows, also those in other databases of the server.
-    "PostgreSQL alone": ["tests/api", "tests/server", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL, "-n", "0"],
+    "PostgreSQL alone": ["tests/api", "tests/server", "-m", f"{IN_PROCESS} and alone", *POSTGRESQL, *parallel(1)],
     # These start their own servers on both databases. Tests that share a server run in one process.
     "servers and browsers": [*SERVER_FOLDERS, "-m", f"(live or browser) and not ({LEFT_TO_SOAK})", *WITH_SERVERS],
 }
@@ -67,30 +82,38 @@ class Part:
         return f"{self.name:24} {times}   {counts or 'did not run'}"
 
 
-def run(name: str, arguments: list[str]) -> Part:
-    print(f"== {name}", flush=True)
-    began, used = time.monotonic(), processor_seconds()
+def run(name: str, output: IO[str] | None = None) -> Part:
+    """Run the tests of the part, which print to `output`, or else to the terminal."""
+    print(f"== {name}", file=output, flush=True)
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
-        command = [sys.executable, "-m", "pytest", *PARALLEL, *arguments, "--results", str(results)]
-        status = subprocess.run(command, check=False).returncode
+        command = [sys.executable, "-m", "pytest", *PARTS[name], "--results", str(results)]
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+        _, status, used = os.wait4(process.pid, 0)  # how long it and its processes that have ended used a core
+        process.returncode = os.waitstatus_to_exitcode(status)
         found = json.loads(results.read_text()) if results.exists() else {"counts": {}, "left_out": {}}
-    times = time.monotonic() - began, processor_seconds() - used
-    return Part(name, status, *times, Counter(found["counts"]), Counter(found["left_out"]))
+    times = time.monotonic() - began, used.ru_utime + used.ru_stime
+    return Part(name, process.returncode, *times, Counter(found["counts"]), Counter(found["left_out"]))
 
 
-def processor_seconds() -> float:
-    """Return how long all processes of the parts that have ended used a core."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def run_all() -> list[Part]:
+    """Run the tests on PostgreSQL beside those on SQLite, and print what they print afterwards."""
+    with ThreadPoolExecutor() as pool, tempfile.TemporaryFile("w+") as output:
+        beside = pool.submit(lambda: [run(name, output) for name in ("PostgreSQL and Valkey", "PostgreSQL alone")])
+        parts = [run("SQLite"), *beside.result()]
+        output.seek(0)
+        print(output.read())
+    return [*parts, run("servers and browsers")]
 
 
 def main() -> int:
-    parts = [run(name, arguments) for name, arguments in PARTS.items()]
+    began = time.monotonic()
+    parts = run_all()
     total = Part(
         "all",
         max(part.status for part in parts),
-        sum(part.seconds for part in parts),
+        time.monotonic() - began,
         sum(part.processor for part in parts),
         sum((part.counts for part in parts), Counter()),
         sum((part.left_out for part in parts), Counter()),
