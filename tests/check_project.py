@@ -1,5 +1,9 @@
-"""Checks of the repository that no linter has. `./dev check` runs them."""
+"""Checks of the repository that no linter has. `./dev check` runs them.
 
+Those of migrations, settings and documentation need Django, which takes a second to set up.
+"""
+
+import os
 import re
 import subprocess
 import sys
@@ -9,7 +13,9 @@ from pathlib import Path
 
 import django
 import grimp
+from django.core.management import CommandError, call_command
 
+from docs import tables
 from tests.hidden_imports import hidden_imports, levels_of
 from tests.upgrades import migrations
 
@@ -18,6 +24,7 @@ DJANGO = (6, 1)
 # These names are not ours on a package index, so the commands would install someone else's package, or fail.
 UNPUBLISHED = re.compile(r"pip install .{0,12}[a]gentgate|agentgate[-_]s[d]k", re.I)
 OUTSIDE_THE_LAYERS = {"tools", "tests", "benchmarks"}
+COMMANDS = ("makemigrations --check --dry-run", "check --deploy --fail-level WARNING")
 
 
 def problems() -> list[str]:
@@ -38,11 +45,22 @@ def problems() -> list[str]:
     if modules := modules_in_circles(contracts["root_packages"]):
         found.append(f"These modules import each other in a circle: {', '.join(sorted(modules))}")
     found.extend(migrations.problems())
+    found.extend(filter(None, map(failure, COMMANDS)))
+    found += [f"{path.relative_to(ROOT)} is out of date: run ./dev fix" for path in tables.stale_pages()]
     for name in subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True).stdout.splitlines():
         text = (ROOT / name).read_text(errors="ignore") if (ROOT / name).is_file() else ""
         if match := UNPUBLISHED.search(text):
             found.append(f"{name} says {match[0]!r}: the SDK is agentgate-oauth, and only the checkout has it")
     return found
+
+
+def failure(command: str) -> str:
+    """Run a management command. Return why it failed, or an empty string."""
+    try:
+        call_command(*command.split())
+    except (CommandError, SystemExit) as error:
+        return f"./dev manage {command} fails: {error}"
+    return ""
 
 
 def modules_in_circles(packages: Sequence[str]) -> set[str]:
@@ -60,4 +78,6 @@ def modules_in_circles(packages: Sequence[str]) -> set[str]:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentgate.settings")
+    django.setup()
     sys.exit("\n".join(problems()) or 0)

@@ -1,10 +1,12 @@
-"""The check of the repository finds what it looks for."""
+"""The checks of the repository find what they look for."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from tests.check_project import modules_in_circles
+from tests.check_openapi import problems
+from tests.check_project import ROOT, modules_in_circles
 
 MODULES = {
     "__init__": "",
@@ -26,3 +28,11 @@ def test_modules_that_import_themselves_through_others_are_found(
         path.write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
     assert modules_in_circles(["circle"]) == {"circle.a", "circle.b", "circle.below.c"}
+
+
+def test_what_openapi_does_not_permit_is_found(tmp_path: Path) -> None:
+    document = json.loads((ROOT / "docs" / "openapi.json").read_text())
+    document["paths"]["/api/v1/health"]["get"]["parameters"] = [{"name": "q", "in": "elsewhere"}]
+    changed = tmp_path / "openapi.json"
+    changed.write_text(json.dumps(document))
+    assert any(line.startswith("/paths//api/v1/health/get/parameters/0") for line in problems(changed))
