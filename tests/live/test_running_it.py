@@ -20,7 +20,7 @@ from tests.waiting import wait_until
 
 SECTION = (ROOT / "docs" / "deployment.md").read_text().split("\n## Running it\n")[1].split("\n## ")[0]
 SETUP, WORKER, PUBLIC, BACKUP, RESTORE = re.findall(r"^```sh\n(.*?)^```", SECTION, re.M | re.S)
-START_SECONDS = 60
+START_SECONDS = 120
 ADMINISTRATOR = "admin@example.com"
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
