@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlparse
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import transaction
@@ -201,4 +202,12 @@ def _static_files_read_once() -> Iterator[None]:
     original = WhiteNoiseMiddleware.add_files_from_finders
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files_from_finders)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tables_parsed_once() -> Iterator[None]:
+    """Remember the parsed SQL of tables, which Django parses again for each question about their columns."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlparse, "parse", cache(sqlparse.parse))
         yield
