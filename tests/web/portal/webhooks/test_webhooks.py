@@ -170,7 +170,7 @@ def test_the_page_says_what_the_webhook_does(as_developer: Client, webhook: Webh
     now = clock.now()
     assert "Last delivery just now" in state(as_developer, webhook, delivered_at=now)
     behind = state(as_developer, webhook, cursor_index=0, cursor_number=0)
-    assert "Sent up to event 1 of 2." in behind
+    assert "Sent up to event 0 of 2." in behind
     webhook.deliveries.update(due_at=now + timedelta(minutes=5))
     failing = state(as_developer, webhook, failing_since=now - timedelta(hours=2))
     assert f"Failing since {' '.join(exactly(now - timedelta(hours=2), 'short').split())}" in failing
