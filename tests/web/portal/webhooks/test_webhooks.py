@@ -175,7 +175,7 @@ def test_the_page_says_what_the_webhook_does(as_developer: Client, webhook: Webh
     failing = state(as_developer, webhook, failing_since=now - timedelta(hours=2))
     assert f"Failing since {' '.join(exactly(now - timedelta(hours=2), 'short').split())}" in failing
     assert "Next try in 5 minutes" in failing
-    off = {"is_enabled": False, "disabled_at": now, "disabled_reason": "gone"}
+    off = {"is_enabled": False, "disabled_at": now, "disabled_reason": "gone", "cursor_number": 1}
     gone = state(as_developer, webhook, **off)
     assert "because the endpoint answered 410 Gone. Events up to number 1 were sent. The newest is 2." in gone
     assert "all tries of its oldest event failed" in state(as_developer, webhook, disabled_reason="failing")
