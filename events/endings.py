@@ -25,8 +25,9 @@ LIFETIME = timedelta(days=30)
 
 @receiver(account_reclaimed)
 def switch_off_reclaimed(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
-    """Switch off the webhooks of the user's own organizations, and those that the account made in others."""
-    made = Q(organization__in=sole_organizations(user)) | Q(made_by__in=memberships_of(user))
+    """Switch off the webhooks of the user's own organizations, and those that the account made or can sign for."""
+    ours, members = sole_organizations(user), memberships_of(user)
+    made = Q(organization__in=ours) | Q(made_by__in=members) | Q(secret_seen_by__in=members)
     switch_off(Webhook.objects.filter(made), actor=actor, now=now, reason="account_reclaimed")
 
 

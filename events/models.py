@@ -50,7 +50,7 @@ class Webhook(models.Model):
     `types` are event types and patterns (`events.types`). With `agent_ids`, only events about these agents are sent.
     A worker that sends its deliveries holds it until `held_until`. Once it is deleted, it is switched off, and a sweep
     removes its deliveries before the row. `made_by` is the member who gave it its URL or saw its secret last, at
-    `made_at`.
+    `made_at`, and `secret_seen_by` the one who saw the secret.
     """
 
     class Disabled(models.TextChoices):
@@ -87,6 +87,7 @@ class Webhook(models.Model):
     created_at = models.DateTimeField()
     made_by = models.ForeignKey(Developer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     made_at = models.DateTimeField(null=True, blank=True)
+    secret_seen_by = models.ForeignKey(Developer, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     deleted_at = models.DateTimeField(null=True, blank=True, db_index=True)
 
     class Meta:

@@ -107,6 +107,7 @@ def create_webhook(
             cursor_number=newest,
             made_by_id=maker(actor),
             made_at=now,
+            secret_seen_by_id=maker(actor),
         )
         if is_enabled:
             webhook.cursor_index = start_of_now()
@@ -172,8 +173,10 @@ def rotate_secret(
         end = now + timedelta(seconds=overlap_seconds)
         webhook.former_sealed, webhook.former_until = (webhook.secret_sealed, end) if overlap_seconds else (None, None)
         webhook.secret_sealed = seal(SEAL, secret)
-        webhook.made_by_id, webhook.made_at = maker(actor), now
-        webhook.save(update_fields=["former_sealed", "former_until", "secret_sealed", "made_by", "made_at"])
+        webhook.made_by_id = webhook.secret_seen_by_id = maker(actor)
+        webhook.made_at = now
+        made = "made_by", "made_at", "secret_seen_by"
+        webhook.save(update_fields=["former_sealed", "former_until", "secret_sealed", *made])
         _record(Event.WEBHOOK_SECRET_ROTATED, actor, webhook, overlapSeconds=overlap_seconds)
         mail_about_webhook(Made.WEBHOOK_SECRET, actor=actor, webhook=webhook)
     return RotatedWebhookSecret(webhook, secret_in_words(secret), end)

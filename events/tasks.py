@@ -4,13 +4,18 @@ The first has a process of its own, so that hanging receivers keep no other task
 """
 
 import threading
+from typing import Any
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
+from celery.signals import worker_ready, worker_shutting_down
 
 from core.sweeps import sweep
 from events import endings
 from events.dispatching import dispatch
+
+QUEUE = "events"
+# Beat sends the task as often.
+EXPIRES_SECONDS = 10
 
 _running = threading.Lock()
 _stopped = threading.Event()
@@ -36,6 +41,13 @@ def sweep_deliveries() -> int:
         endings.delete_deleted,
         endings.end_overlaps,
     )
+
+
+@worker_ready.connect
+def begin(sender: Any, **kwargs: object) -> None:
+    """Start sending at once in the process that does so: beat's next message can be far away."""
+    if QUEUE in sender.app.amqp.queues.consume_from:
+        deliver.apply_async(expires=EXPIRES_SECONDS)
 
 
 @worker_shutting_down.connect

@@ -71,9 +71,10 @@ def test_a_reset_that_reclaims_an_account_switches_off_all_webhooks_of_its_own_o
 
 def test_in_an_organization_with_others_it_switches_off_those_that_the_account_made(developer: Developer) -> None:
     admin = make_member(developer, "a@example.com", Role.ADMIN)
-    theirs, own = webhook_for(admin), webhook_for(developer)
+    theirs, own, moved = webhook_for(admin), webhook_for(developer), webhook_for(developer)
+    update_webhook(**acting(admin), webhook_id=moved.pk, url=EVIL)  # whose secret the account still knows
     reclaim(developer.user)
-    assert [*Webhook.objects.filter(is_enabled=False)] == [own]
+    assert [*Webhook.objects.filter(is_enabled=False)] == [moved, own]
     assert Webhook.objects.get(pk=theirs.pk).is_enabled
 
 

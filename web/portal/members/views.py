@@ -22,6 +22,7 @@ from developers.models import Developer, Invitation
 from developers.role_words import ALLOWED, NAMES
 from developers.roles import Right, Role, covers, may
 from developers.selectors import api_keys_for_developer, member_of, members_of, organization_keys_made_by
+from events.departures import rotate_webhooks_seen_by, webhooks_seen_by
 from web.portal.agents.forms import RotateForm
 from web.portal.members.forms import Choices, InviteForm, SearchForm, role_field, roles_of
 from web.requests import once
@@ -112,14 +113,14 @@ def remove(request: HttpRequest, developer: Developer, member_id: str) -> HttpRe
             messages.success(
                 request, _("%(name)s is no longer a member. Their access and their API keys have ended.") % words
             )
-            has_seen = len(secrets_made_by(member)) or organization_keys_made_by(member).exists()
-            return SeeOther(_secrets_url(developer, member) if has_seen else _list_url(developer))
+            return SeeOther(_secrets_url(developer, member) if _has_seen(member) else _list_url(developer))
     context = {
         "member": member,
         "problem": problem,
         "keys": api_keys_for_developer(member),
         "invited": open_invitations_of(organization_id).filter(invited_by=member).count(),
         "secrets": secrets_made_by(member),
+        "webhooks": webhooks_seen_by(member),
         "organization_keys": organization_keys_made_by(member),
         "title": _("Remove %(name)s from %(organization)s?") % words,
         "confirm_label": _("Remove member"),
@@ -134,13 +135,15 @@ def secrets(request: HttpRequest, developer: Developer, member_id: str) -> HttpR
     member = member_of(developer.organization_id, member_id)
     form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
     if form.is_valid():
-        new = rotate_secrets_of(actor=developer_actor(request, developer), member=member, **form.cleaned_data)
+        wanted = {"actor": developer_actor(request, developer), "member": member, **form.cleaned_data}
+        new = [*rotate_secrets_of(**wanted), *rotate_webhooks_seen_by(**wanted)]
         once.put(request, member.id, json.dumps([asdict(one) for one in new], default=str))
         return SeeOther(_secrets_url(developer, member))
     shown = once.take(request, member.id)
     context = {
         "member": member,
         "secrets": secrets_made_by(member),
+        "webhooks": webhooks_seen_by(member),
         "organization_keys": organization_keys_made_by(member),
         "new": json.loads(shown) if shown else None,
         "form": form,
@@ -199,6 +202,11 @@ def _find(developer: Developer, member_id: str) -> Developer:
     if member is None:
         raise NotFound("No such member.")
     return member
+
+
+def _has_seen(member: Developer) -> bool:
+    found = secrets_made_by(member), webhooks_seen_by(member), organization_keys_made_by(member)[:1]
+    return any(len(some) for some in found)
 
 
 def _name(member: Developer) -> str:

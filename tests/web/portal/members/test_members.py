@@ -6,6 +6,7 @@ from developers.acting import as_developer as acting
 from developers.api_keys import create_api_key
 from developers.models import Developer, Invitation
 from developers.roles import Role
+from tests.events.webhooks import webhook_for
 from tests.web.markup import markup_of
 from tests.world import ANONYMOUS, make_agent, make_invitation, make_member, sign_in_recently
 from web.portal.members import views
@@ -101,6 +102,18 @@ def test_a_removal_says_what_ends_and_leads_to_the_secrets_that_were_seen(as_dev
     made = markup_of(as_developer.get(f"/developer/agents/{agent.id}"))
     assert "by bob@example.com" in made
     assert "(no longer a member)" in made
+
+
+def test_a_removal_leads_to_the_secrets_of_webhooks_too(as_developer, developer):
+    admin = make_member(developer, "eve@example.com", Role.ADMIN)
+    webhook_for(admin, url="https://seen.example/in")
+    path = f"{PATH}/{admin.id}"
+    assert "seen.example" in markup_of(as_developer.get(f"{path}/remove"))
+    assert as_developer.post(f"{path}/remove")["Location"] == as_developer.at(f"{path}/secrets")
+    assert "seen.example" in markup_of(as_developer.get(f"{path}/secrets"))
+    as_developer.post(f"{path}/secrets", {"overlap_seconds": "3600"})
+    assert markup_of(as_developer.get(f"{path}/secrets")).count("whsec_") == 1
+    assert "None of them works anymore." in markup_of(as_developer.get(f"{path}/secrets"))
 
 
 def test_a_removal_names_the_keys_of_the_organization_that_the_member_made(as_developer, developer):
