@@ -15,6 +15,7 @@ import django
 import grimp
 from django.core.management import CommandError, call_command
 
+from agentgate.databases import create_sqlite_folder
 from docs import tables
 from tests.hidden_imports import hidden_imports, levels_of
 from tests.upgrades import migrations
@@ -79,5 +80,6 @@ def modules_in_circles(packages: Sequence[str]) -> set[str]:
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentgate.settings")
+    create_sqlite_folder()
     django.setup()
     sys.exit("\n".join(problems()) or 0)
