@@ -1,11 +1,14 @@
 """Reads of the audit log. All views read a tenant's entries through these, so none can forget to filter by tenant."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from audit.entries.drafts import Prepared
+from audit.models import Checkpoint
 from audit.readers.criteria import Criteria
 from audit.readers.criteria import Filters as Filters  # callers pass it
 from audit.readers.decided import Decided, Resolved, decisions_since
@@ -89,6 +92,16 @@ def newest_events(
     if found.end < log.size:
         return found, None
     return found, [one for one in reversed(log.prepared) if one.content["event"] in events]
+
+
+def signed_at(indexes: Sequence[int]) -> list[datetime | None]:
+    """Return when the first checkpoint with each of the entries was signed. They had been committed by then."""
+    first = min(indexes, default=None)
+    if first is None:
+        return []
+    signed = list(Checkpoint.objects.filter(size__gt=first).order_by("size").values_list("size", "created_at"))
+    places = [bisect_right(signed, index, key=itemgetter(0)) for index in indexes]
+    return [signed[place][1] if place < len(signed) else None for place in places]
 
 
 def entry_for_organization(organization_id: str, entry_id: str) -> AuditEntry:

@@ -17,6 +17,9 @@ Each reason for which verify denies what it allowed before has an entry:
 
 An item ends the tokens of before: what is allowed again later is for new tokens. Tokens that are issued while the agent
 is paused say so (`tokens.access_tokens`). A new event that ends something needs a row here and in `ITEMS`.
+
+An entry has the time of the act, before its commit. Until the commit, which can wait for locks, tokens are issued. So
+the time of an item is that of the first checkpoint with the entry, or of the answer if there is none yet.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -29,7 +32,7 @@ from audit.entries.drafts import CONNECTION, Prepared
 from audit.events import Event
 from audit.readers.in_order import InOrder
 from audit.readers.waiting import waiting_entries
-from audit.selectors import newest_events
+from audit.selectors import newest_events, signed_at
 from core import clock
 from events.waiting import About, News, Watch
 from resources.models import ResourceServer
@@ -39,6 +42,8 @@ from tokens import reach
 MAX_ENTRIES = 500
 # Besides two lifetimes of a token: clocks differ, and timestamps are older than the commit.
 MARGIN = timedelta(minutes=1)
+# No commit waits for longer. What was allowed again later works, even if no checkpoint has been signed for long.
+LONGEST_COMMIT = timedelta(minutes=1)
 SUBJECTS = ("family", "consent", "agent", "user", "organization")
 
 
@@ -64,7 +69,7 @@ class Revocations(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What an entry says. `whole` is what its part `connection` has, otherwise the record."""
+    """What an entry says, and when it had been committed at the latest. `whole` is what its part `connection` has, otherwise the record."""
 
     at: datetime
     content: Mapping[str, Any]
@@ -75,7 +80,8 @@ def revocations_for(server: ResourceServer, after: int | None = None) -> Revocat
     """Return what ended since the index `after`, or in the last two lifetimes of a token, and concerns the server."""
     since = clock.now() - 2 * settings.ACCESS_TOKEN_LIFETIME - MARGIN
     found, waiting = newest_events(after, since, MAX_ENTRIES, ITEMS)
-    told = [*map(_logged, found.entries), *map(_waiting, waiting or ())]
+    logged = map(_logged, found.entries, signed_at([entry.leaf_index for entry in found.entries]))
+    told = [*logged, *map(_waiting, waiting or ())]
     items = [item for one in told if one.at >= since for item in ITEMS[one.content["event"]](one)]
     return Revocations(_concerning(server, items), found.end, is_complete=waiting is not None)
 
@@ -172,16 +178,18 @@ def _concerning(server: ResourceServer, items: Sequence[Item]) -> list[Item]:
     return [item._replace(id=one) for item in items for one in carried.get(item.id, ())]
 
 
-def _logged(entry: InOrder) -> Told:
-    return _told(entry.record(), entry.withheld())
+def _logged(entry: InOrder, signed: datetime | None) -> Told:
+    return _told(entry.record(), entry.withheld(), signed)
 
 
 def _waiting(entry: Prepared) -> Told:
     return _told(entry.content, entry.withheld)
 
 
-def _told(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Told:
-    return Told(datetime.fromisoformat(content["timestamp"]), content, withheld.get(CONNECTION, content))
+def _told(content: Mapping[str, Any], withheld: Mapping[str, Any], committed: datetime | None = None) -> Told:
+    acted = datetime.fromisoformat(content["timestamp"])
+    at = min(max(acted, committed or clock.now()), acted + LONGEST_COMMIT)
+    return Told(at, content, withheld.get(CONNECTION, content))
 
 
 def _concerns(about: About, news: News) -> bool:

@@ -41,9 +41,11 @@ def issue_client_token(
 
     The token is only for services of the agent's organization. A stock client has no organization and is refused.
     """
-    organization = agent.organization
-    if not agent.may_act or not agent.is_confidential or organization is None:
+    # It was read when the client was authenticated, and may have been stopped since.
+    current = Agent.objects.select_related("organization").filter(pk=agent.pk).first()
+    if current is None or not current.may_act or not current.is_confidential or current.organization is None:
         return Refusal("unauthorized_client", "This client may not use client_credentials.")
+    agent, organization = current, current.organization
     audiences = [audience_for_identifier(identifier) for identifier in resource]
     own = [audience for audience in audiences if audience and _is_own(organization, audience)]
     if len(own) != len(resource):

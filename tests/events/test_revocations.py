@@ -2,7 +2,8 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import jwt
 import pytest
 import time_machine
+from django.db import connection
 
 from accounts.erasure import erase_user
 from accounts.models import User
@@ -29,7 +31,7 @@ from consent.models import Consent
 from consent.narrowing import Narrowing, narrow_consent
 from consent.pausing import pause_agent, pause_all_agents, resume_agent
 from consent.services import expire_grants, revoke_consent
-from core import clock
+from core import clock, locks
 from core.actor import SYSTEM
 from decisions.requests import VerifyRequest
 from decisions.services import decide
@@ -54,7 +56,7 @@ from tests.world import (
     reclaim,
 )
 from tokens.exchange import exchange_code
-from tokens.issuing import IssuedTokens
+from tokens.issuing import IssuedTokens, Refusal
 from tokens.refresh import refresh_tokens
 from tokens.services import issue_client_token, revoke_token
 
@@ -282,9 +284,10 @@ def test_what_verify_denies_an_offline_guard_refuses(scene: Scene, name: str) ->
         assert told.isdisjoint({scene.user.id, scene.consent.id, scene.issued.family.id})
     else:
         assert answer(scene.stranger).items == ()
-    before = answer(scene.server).items
+    waiting, at = answer(scene.server).items, clock.now()
     assert log_entries(event=event).exists()
-    assert answer(scene.server).items == before, "in the log as in the journal"
+    logged = answer(scene.server).items
+    assert [replace(item, at=at) for item in logged] == [replace(item, at=at) for item in waiting]
     assert answer(scene.server, answer(scene.server).next).items == ()
 
 
@@ -323,6 +326,7 @@ def test_what_a_replaced_consent_loses_ends_nothing_of_the_new_one(scene: Scene)
 def test_a_token_issued_during_a_pause_says_so_and_one_of_after_works(scene: Scene) -> None:
     pause_agent(**as_ada(scene), consent=scene.consent)
     assert claims_of(scene.refresh().access_token)["paused"] is True
+    sequence()
     with time_machine.travel(clock.now() + timedelta(seconds=5), tick=False):
         resume_agent(**as_ada(scene), consent=scene.consent, user=User.objects.get(pk=scene.user.pk))
         token = scene.refresh().access_token
@@ -332,11 +336,56 @@ def test_a_token_issued_during_a_pause_says_so_and_one_of_after_works(scene: Sce
         assert claims_of(scene.refresh().access_token)["paused"] is True
 
 
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.postgresql(only=True)
+@pytest.mark.parametrize("name", ["consent revoked", "agent suspended", "organization stopped", "user deactivated"])
+def test_a_token_issued_while_an_act_commits_has_ended(
+    scene: Scene, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A commit can wait for decisions, and a refresh does not wait for it. SQLite has one writer at a time."""
+    if connection.vendor == "sqlite":
+        pytest.skip("no refresh is beside it")
+    with time_machine.travel(clock.now(), tick=False) as moved, ThreadPoolExecutor(1) as beside:
+
+        def refresh() -> None:
+            scene.refresh()
+            connection.close()
+
+        def commit_slowly() -> None:
+            moved.shift(8)
+            beside.submit(refresh).result(10)
+
+        monkeypatch.setattr(locks, "hold_decisions", commit_slowly)
+        ACTS[name][0](scene)
+        assert scene.reason() is not None
+        assert refusal(scene.server, scene.token) is not None
+        moved.shift(60)
+        sequence()
+        assert refusal(scene.server, scene.token) is not None, "also if it was read from the log"
+
+
+def test_an_item_does_not_end_what_is_issued_long_after_it(scene: Scene) -> None:
+    """Even while the sequencer does not work."""
+    pause_agent(**as_ada(scene), consent=scene.consent)
+    with time_machine.travel(clock.now() + timedelta(minutes=2), tick=False):
+        resume_agent(**as_ada(scene), consent=scene.consent, user=User.objects.get(pk=scene.user.pk))
+        assert refusal(scene.server, scene.refresh().access_token) is None
+
+
+@pytest.mark.parametrize("name", ["agent suspended", "agent stopped", "organization suspended", "organization stopped"])
+def test_a_client_that_was_stopped_since_it_was_authenticated_gets_no_token(scene: Scene, name: str) -> None:
+    found = Agent.objects.select_related("organization").get(pk=scene.agent.pk)
+    ACTS[name][0](scene)
+    outcome = issue_client_token(actor=ANONYMOUS, agent=found, scopes=list(SCOPES))
+    assert isinstance(outcome, Refusal) and outcome.code == "unauthorized_client"
+
+
 def test_a_token_ends_with_its_consent(scene: Scene) -> None:
     claims = claims_of(scene.token)
     assert claims["exp"] - claims["iat"] == 900
     narrow(scene, lifetime=timedelta(minutes=5))
     assert refusal(scene.server, scene.token) == "consent_revoked", "it would outlive the connection"
+    sequence()
     with time_machine.travel(clock.now() + timedelta(seconds=5), tick=False):
         token = scene.refresh().access_token
         claims = claims_of(token)

@@ -40,7 +40,7 @@ class RevocationOut(Out):
     user_id: str | None = Field(None, description="The claim `sub` of the tokens.")
     organization_id: str | None = Field(None, description="The claim `org_id` of the tokens.")
     scopes: list[str] | None = Field(None, description="The scopes that the tokens no longer have.")
-    at: datetime = Field(description="When it ended.")
+    at: datetime = Field(description="When its end had been stored. The act can be a moment earlier.")
 
 
 class RevocationsOut(Out):
