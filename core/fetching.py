@@ -30,6 +30,10 @@ MAX_FETCHES = 3
 ANYTHING = "*/*"
 # The low 32 bits of these are an IPv4 address (RFC 6052).
 NAT64 = ip_network("64:ff9b::/96")
+# All other addresses of IPv6 are not of hosts on the internet, such as those that once had an IPv4 address, or a site.
+GLOBAL_UNICAST = ip_network("2000::/3")
+# A machine on Azure reaches the service that manages it here, although the address is a public one.
+OF_CLOUDS = frozenset({IPv4Address("168.63.129.16")})
 
 _slots = BoundedSemaphore(MAX_FETCHES)
 
@@ -95,7 +99,12 @@ def fetch_file(
 def is_public(address: Address) -> bool:
     """Return whether the address is on the internet. If it carries IPv4 addresses, these must be."""
     carried = _carried(address) if isinstance(address, IPv6Address) else ()
-    return all(one.is_global and not one.is_multicast for one in carried or (address,))
+    return all(map(_is_on_internet, carried or (address,)))
+
+
+def _is_on_internet(address: Address) -> bool:
+    is_unicast = address in GLOBAL_UNICAST if isinstance(address, IPv6Address) else not address.is_multicast
+    return is_unicast and address.is_global and address not in OF_CLOUDS
 
 
 def checked_addresses(host: str, may_reach: Callable[[Address], bool] | None = None) -> list[str]:

@@ -23,6 +23,8 @@ from core.uris import host_of
 
 # For lookups that hang, besides those of the tries in flight. Each is a thread that sleeps.
 MAX_LOOKUPS = 256
+# Of an answer with its headers, and with what a receiver sends before it, which can be any number of interim answers.
+MAX_RECEIVED = 32 * 1024
 
 type May = Callable[[Address], bool]
 type Admit = Callable[[str], None]
@@ -125,7 +127,7 @@ class _Backend(httpcore.AsyncNetworkBackend):
         for address in (await self._addresses(host))[: fetching.MAX_ADDRESSES]:
             self._admit(address)
             try:
-                return await self._network.connect_tcp(address, port, timeout)
+                return _Bounded(await self._network.connect_tcp(address, port, timeout))
             except httpcore.ConnectError as error:
                 failure = error
         raise failure
@@ -139,6 +141,35 @@ class _Backend(httpcore.AsyncNetworkBackend):
 
         started = fetching.start_in_slot(look_up, slots=self._lookups, busy=TooManyFetches())
         return await asyncio.wrap_future(started)
+
+
+class _Bounded(httpcore.AsyncNetworkStream):
+    """A connection from which only so much is read. What is parsed keeps the event loop from all other tries."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._left = MAX_RECEIVED
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        if not self._left:
+            raise httpcore.RemoteProtocolError("the answer is too long")
+        read = await self._stream.read(min(max_bytes, self._left), timeout)
+        self._left -= len(read)
+        return read
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        return _Bounded(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
 
 
 async def _start(response: httpcore.Response, max_bytes: int, deadline: float) -> bytes:

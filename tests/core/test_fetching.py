@@ -79,6 +79,8 @@ def test_a_host_with_an_address_that_is_not_public_is_not_asked(
         *[(address, False) for address in ("100.64.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1")],
         *[(address, False) for address in ("::1", "::", "fe80::1", "fc00::1", "ff02::1", "2001:db8::1")],
         *[(address, False) for address in ("::ffff:127.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "2002:7f00:1::")],
+        *[(address, False) for address in ("::10.0.0.1", "::ffff:0:10.0.0.1", "fec0::1", "5f00::1")],
+        *[(address, False) for address in ("168.63.129.16", "::ffff:168.63.129.16", "64:ff9b::a83f:8110")],
         ("2001:0:5db8:d70e:0:0:f5ff:fffe", False),  # Teredo: the client's address is 10.0.0.1
     ],
 )

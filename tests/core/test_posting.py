@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
@@ -82,6 +83,23 @@ def test_a_slow_host_ends_in_time(serve: Callable[..., list[str]]) -> None:
 def test_what_is_not_http_is_a_failure(serve: Callable[..., list[str]]) -> None:
     serve(lambda handler: handler.wfile.write(b"nonsense\r\n\r\n"))
     assert failure() == Failure.PROTOCOL
+
+
+def test_only_so_much_of_an_answer_is_read(serve: Callable[..., list[str]]) -> None:
+    def flood(part: bytes, begin: bytes = b"") -> Callable[[BaseHTTPRequestHandler], None]:
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            handler.wfile.write(begin)
+            with suppress(OSError):
+                while True:
+                    handler.wfile.write(part)
+
+        return answer
+
+    serve(flood(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000))
+    assert failure(seconds=20) == Failure.PROTOCOL
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    serve(flood(b"1;" + b"a" * 15_000 + b"\r\nx\r\n", chunked))
+    assert post(seconds=20) == Answer(200, "", b"xx")
 
 
 def test_the_certificate_must_be_that_of_the_host(serve: Callable[..., list[str]]) -> None:
