@@ -15,15 +15,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import F, Q, QuerySet
-from django.db.models.functions import Coalesce
+from django.db.models import F, Q, QuerySet, Window
+from django.db.models.functions import Coalesce, RowNumber
 
 from core import clock
 from core.crypto import SealBroken
 from core.locks import write_transaction
 from events.following import MAX_OUTSTANDING, holder
 from events.models import Delivery, Webhook
-from events.schedule import Load, Outstanding, Queue, due_now, is_blocked, next_due, next_try, take_turns, trips
+from events.schedule import (
+    SLOW,
+    SLOW_FOR,
+    Load,
+    Outstanding,
+    Queue,
+    due_now,
+    is_blocked,
+    next_due,
+    next_try,
+    take_turns,
+    trips,
+)
 from events.selectors import signing_secrets
 from events.sending import GONE, UNREADABLE, Outcome, Target
 from events.switching import switch_off
@@ -66,11 +78,15 @@ class Result(NamedTuple):
 
 @dataclass(slots=True)
 class Work:
-    """What this worker is doing: the webhooks that it holds, each until when, its tries, and what is catching up."""
+    """What this worker is doing: the webhooks that it holds, each until when, its tries, and what is catching up.
+
+    `slow` are webhooks that answered slowly, each until when that counts.
+    """
 
     held: dict[str, datetime] = field(default_factory=dict)
     tries: dict[str, Try] = field(default_factory=dict)
     catching_up: set[str] = field(default_factory=set)
+    slow: dict[str, datetime] = field(default_factory=dict)
 
     def busy(self) -> set[str]:
         """Return the webhooks with something in flight."""
@@ -98,22 +114,28 @@ def run_round(results: Sequence[Result], work: Work, *, stopping: bool = False) 
     While `stopping`, nothing starts. Raises `Busy` and `DatabaseError`, and then nothing has changed.
     """
     now, load, busy = clock.now(), work.load(), work.busy()
-    candidates = [] if stopping else _candidates(load, now)
-    ours = {one.made.queue.webhook_id for one in results} | (work.held.keys() - busy) | _called(work, now)
+    _note_slow(results, work, now)
+    candidates = [] if stopping else _candidates(load, work, now)
+    tried = {one.made.queue.webhook_id for one in results}
+    ours = tried | (work.held.keys() - busy) | _called(work, now)
     if not ours and not candidates:
         return Round(held=work.held)
     done = Round(held={name: until for name, until in work.held.items() if name not in ours})
     with write_transaction():
         webhooks = _lock(ours, candidates, now)
         outstanding = _record(results, webhooks, now)
-        targets = _targets(webhooks, now)
+        # Those that have just had a turn come after the others.
+        targets = _targets(sorted(webhooks.values(), key=lambda one: one.pk in tried), now)
         if not stopping:
             done.tries = _start(targets, webhooks, outstanding, work, load, now)
             done.behind = _behind(webhooks, outstanding, work, done.tries)
         busy |= {one.queue.webhook_id for one in done.tries} | {one.pk for one in done.behind}
         for name, webhook in webhooks.items():
             if webhook.is_enabled:
-                _keep(webhook, done, now) if name in busy else _release(webhook, outstanding[name], targets, now)
+                if name in busy:
+                    _keep(webhook, done, now)
+                else:
+                    _release(webhook, outstanding[name], targets, now, has_had_turn=name in tried)
     return done
 
 
@@ -123,14 +145,23 @@ def postpone_catching_up(webhook: Webhook) -> None:
     rows.update(due_at=clock.now() + UNREADABLE)
 
 
-def _candidates(load: Load, now: datetime) -> list[str]:
-    """Return the webhooks that are due, that no worker holds, and whose turn it is."""
+def _note_slow(results: Sequence[Result], work: Work, now: datetime) -> None:
+    slow = {one.made.queue.webhook_id for one in results if one.outcome.duration_ms >= SLOW.total_seconds() * 1000}
+    work.slow = {name: until for name, until in work.slow.items() if until > now} | dict.fromkeys(slow, now + SLOW_FOR)
+
+
+def _candidates(load: Load, work: Work, now: datetime) -> list[str]:
+    """Return the webhooks that are due, that no worker holds, and whose turn it is.
+
+    Those of an organization with many of them do not keep others from being looked at.
+    """
     due = Webhook.objects.filter(
         _free(now), due_at__lte=now, is_enabled=True, organization__suspended_at=None, organization__deletes_at=None
     )
-    columns = due.order_by("due_at").values_list("pk", "organization_id")
+    place = Window(RowNumber(), partition_by="organization_id", order_by="due_at")
+    columns = due.annotate(place=place).order_by("place", "due_at").values_list("pk", "organization_id")
     queues = [
-        Queue(pk, organization_id, is_doubtful, [NOTHING])
+        Queue(pk, organization_id, is_doubtful, [NOTHING], pk in work.slow)
         for is_doubtful, rows in ((False, columns.exclude(DOUBTFUL)), (True, columns.filter(DOUBTFUL)))
         if load.permits(Queue("", "", is_doubtful, []))
         for pk, organization_id in rows[:MAX_CANDIDATES]
@@ -258,6 +289,7 @@ def _start(
             target.organization_id,
             webhooks[name].delivered_at is None or webhooks[name].failing_since is not None,
             due_now(outstanding[name], now, work.tries),
+            name in work.slow,
         )
         for name, target in targets.items()
     ]
@@ -273,8 +305,8 @@ def _start(
     return started
 
 
-def _targets(webhooks: Mapping[str, Webhook], now: datetime) -> dict[str, Target]:
-    return {name: target for name, webhook in webhooks.items() if (target := _target(webhook, now))}
+def _targets(webhooks: Iterable[Webhook], now: datetime) -> dict[str, Target]:
+    return {webhook.pk: target for webhook in webhooks if (target := _target(webhook, now))}
 
 
 def _target(webhook: Webhook, now: datetime) -> Target | None:
@@ -313,8 +345,12 @@ def _keep(webhook: Webhook, done: Round, now: datetime) -> None:
     _save(webhook, holder())
 
 
-def _release(webhook: Webhook, outstanding: Sequence[Outstanding], targets: Collection[str], now: datetime) -> None:
+def _release(
+    webhook: Webhook, outstanding: Sequence[Outstanding], targets: Collection[str], now: datetime, *, has_had_turn: bool
+) -> None:
     webhook.held_until, webhook.due_at = None, next_due(outstanding)
+    if webhook.due_at and has_had_turn:  # its next turn is after that of those that wait already
+        webhook.due_at = max(webhook.due_at, now)
     if _is_behind(webhook) and len(outstanding) < MAX_OUTSTANDING:
         webhook.due_at = min(webhook.due_at or now + SOON, now + SOON)
     if webhook.due_at and webhook.pk not in targets:

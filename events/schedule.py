@@ -21,11 +21,13 @@ JITTER = 0.1
 LONGEST_RETRY_AFTER = timedelta(days=1)
 # Of one worker: tries in flight, of an organization and of a webhook.
 MAX_TRIES, MAX_TRIES_PER_ORGANIZATION, MAX_TRIES_PER_WEBHOOK = 64, 16, 4
-# Of all webhooks together that are failing or have not accepted anything yet. Each of them has one.
+# Of all webhooks together that are failing, have not accepted anything yet, or answered slowly a while ago. Each of the
+# first two has one.
 MAX_DOUBTFUL_TRIES = 32
 # How many events a try may carry on with, one after the other, if each is accepted. So a round in the database is worth
 # more than four tries of a busy webhook.
 MAX_PER_TRIP = 25
+SLOW, SLOW_FOR = timedelta(seconds=2), timedelta(minutes=10)
 
 
 class Outstanding(NamedTuple):
@@ -49,24 +51,29 @@ class Queue:
     organization_id: str
     is_doubtful: bool
     due: list[Outstanding]
+    is_slow: bool = False
+
+    @property
+    def can_hang(self) -> bool:
+        return self.is_doubtful or self.is_slow
 
 
 @dataclass(slots=True)
 class Load:
-    """How many tries are in flight, by organization and by webhook, and of doubtful webhooks."""
+    """How many tries are in flight, by organization and by webhook, and of webhooks that can hang."""
 
     of_organizations: Counter[str] = field(default_factory=Counter)
     of_webhooks: Counter[str] = field(default_factory=Counter)
-    doubtful: int = 0
+    hanging: int = 0
 
     def add(self, queue: Queue, number: int = 1) -> None:
         """Count a try that starts, or with -1 one that has ended."""
         self.of_organizations[queue.organization_id] += number
         self.of_webhooks[queue.webhook_id] += number
-        self.doubtful += number if queue.is_doubtful else 0
+        self.hanging += number if queue.can_hang else 0
 
     def copy(self) -> "Load":
-        return Load(self.of_organizations.copy(), self.of_webhooks.copy(), self.doubtful)
+        return Load(self.of_organizations.copy(), self.of_webhooks.copy(), self.hanging)
 
     @property
     def total(self) -> int:
@@ -79,7 +86,7 @@ class Load:
             self.total < MAX_TRIES
             and self.of_organizations[queue.organization_id] < MAX_TRIES_PER_ORGANIZATION
             and self.of_webhooks[queue.webhook_id] < most
-            and (not queue.is_doubtful or self.doubtful < MAX_DOUBTFUL_TRIES)
+            and (not queue.can_hang or self.hanging < MAX_DOUBTFUL_TRIES)
         )
 
 

@@ -15,7 +15,7 @@ from developers.roles import Role
 from events import holding
 from events.holding import HOLD, Result, Round, Try, Work, run_round
 from events.models import Delivery, Webhook
-from events.schedule import DELAYS, MAX_OUTSTANDING
+from events.schedule import DELAYS, MAX_DOUBTFUL_TRIES, MAX_OUTSTANDING, MAX_TRIES, SLOW_FOR
 from events.sending import NOT_IN_LOG, Outcome
 from tests.events.webhooks import queue
 from tests.log import log_entries
@@ -245,6 +245,59 @@ def test_nothing_is_sent_for_a_suspended_or_deleted_organization(
     organizations.update(**{column: None})
     clocks.shift(holding.UNREADABLE)
     assert len(worker.round()) == 2
+
+
+def hanging(organizations: int, of_each: int) -> None:
+    """Make failing webhooks of others, each with a backlog."""
+    now, since = clock.now(), clock.now() - timedelta(hours=1)
+    owners = Organization.objects.bulk_create(Organization(name=f"Slow {each}") for each in range(organizations))
+    fields = {"url": "https://slow.example/", "types": ["*"], "created_at": since, "failing_since": since}
+    sealed = Webhook.objects.values_list("secret_sealed", flat=True)[0]
+    made = Webhook.objects.bulk_create(
+        Webhook(organization=owner, secret_sealed=sealed, due_at=since, **fields)
+        for owner in owners
+        for _ in range(of_each)
+    )
+    Delivery.objects.bulk_create(
+        Delivery(webhook=one, entry_id=f"log_{each}", leaf_index=each, number=each, created_at=now, due_at=since)
+        for one in made
+        for each in range(3)
+    )
+
+
+@pytest.mark.parametrize(("organizations", "of_each"), [(8, 20), (40, 1)])
+def test_webhooks_that_hang_do_not_keep_a_new_one_from_its_turn(
+    worker: Worker, webhook: Webhook, clocks: time_machine.Traveller, organizations: int, of_each: int
+) -> None:
+    hanging(organizations, of_each)
+    assert len(worker.round()) == MAX_DOUBTFUL_TRIES
+    for turn in range(1, 3):
+        clocks.shift(timedelta(seconds=10))
+        if webhook.pk in {one.target.webhook_id for one in worker.end(Outcome(error="timeout"))}:
+            break
+    else:
+        pytest.fail(f"not within {turn} turns of all others")
+
+
+def test_webhooks_that_accept_slowly_leave_places_to_others(
+    worker: Worker, webhook: Webhook, clocks: time_machine.Traveller
+) -> None:
+    hanging(4, 4)
+    slow = Webhook.objects.exclude(pk=webhook.pk)
+    slow.update(failing_since=None, delivered_at=clock.now())
+    for one in slow:
+        more(one, 20)
+    Webhook.objects.filter(pk=webhook.pk).update(due_at=None)
+    assert len(worker.round()) == MAX_TRIES
+    clocks.shift(timedelta(seconds=9.9))
+    worker.end(Outcome(200, duration_ms=9900))
+    assert len(worker.work.tries) == MAX_DOUBTFUL_TRIES
+    proven(webhook)
+    Webhook.objects.filter(pk=webhook.pk).update(due_at=clock.now())
+    assert {one.target.webhook_id for one in worker.round()} == {webhook.pk}
+    clocks.shift(SLOW_FOR)
+    worker.end(Outcome(200, duration_ms=10))
+    assert len(worker.work.tries) == MAX_TRIES
 
 
 def test_another_worker_leaves_a_webhook_alone_until_its_worker_is_dead(
