@@ -18,9 +18,12 @@ class Condition(NamedTuple):
 
 
 def look(now: datetime) -> Condition:
-    """Return the condition. Webhooks of suspended organizations do not count: nothing is sent for them."""
+    """Return the condition. Webhooks of suspended organizations do not count: nothing is sent for them.
+
+    Nor do those of organizations that are being deleted.
+    """
     due = Webhook.objects.filter(due_at__lt=now, is_enabled=True, organization__suspended_at=None)
-    due_at = due.filter(organization__deleted_at=None).aggregate(due=Min("due_at"))["due"]
+    due_at = due.filter(organization__deletes_at=None).aggregate(due=Min("due_at"))["due"]
     routed = Follower.objects.values_list("next_index", flat=True).first() or 0
     return Condition(
         Delivery.objects.exclude(due_at=None).count(),

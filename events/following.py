@@ -140,11 +140,13 @@ def _hold() -> int | None:
     now, me = clock.now(), holder()
     row, _ = Follower.objects.get_or_create(pk=THE_ROW)
     left = row.held_until - now if row.held_until else timedelta()
-    if left > timedelta() and row.holder != me:
+    # A hold from before the clock was set back would last for too long.
+    is_held = timedelta() < left <= 2 * HOLD
+    if is_held and row.holder != me:
         return None
-    if left > HOLD / 2:
+    if is_held and left > HOLD / 2:
         return int(row.next_index)
-    free = Q(holder=me) | Q(held_until=None) | Q(held_until__lte=now)
+    free = Q(holder=me) | Q(held_until=None) | Q(held_until__lte=now) | Q(held_until__gt=now + 2 * HOLD)
     with writing():
         taken = Follower.objects.filter(free, pk=THE_ROW).update(holder=me, held_until=now + HOLD)
     return _next_index() if taken else None

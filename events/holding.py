@@ -156,7 +156,7 @@ def _candidates(load: Load, work: Work, now: datetime) -> list[str]:
     Those of an organization with many of them do not keep others from being looked at.
     """
     due = Webhook.objects.filter(
-        _free(now), due_at__lte=now, is_enabled=True, organization__suspended_at=None, organization__deletes_at=None
+        _is_due(now), is_enabled=True, organization__suspended_at=None, organization__deletes_at=None
     )
     place = Window(RowNumber(), partition_by="organization_id", order_by="due_at")
     columns = due.annotate(place=place).order_by("place", "due_at").values_list("pk", "organization_id")
@@ -185,12 +185,14 @@ def _lock(ours: Collection[str], candidates: Iterable[str], now: datetime) -> di
     others = [name for name in candidates if name not in found]
     if others:
         free = rows.select_for_update(of=("self",), skip_locked=True)
-        found |= {one.pk: one for one in free.filter(_free(now), pk__in=others, due_at__lte=now, is_enabled=True)}
+        found |= {one.pk: one for one in free.filter(_is_due(now), pk__in=others, is_enabled=True)}
     return found
 
 
-def _free(now: datetime) -> Q:
-    return Q(holder="") | Q(held_until=None) | Q(held_until__lte=now)
+def _is_due(now: datetime) -> Q:
+    free = Q(holder="") | Q(held_until=None) | Q(held_until__lte=now)
+    # A hold from before the clock was set back would last for too long.
+    return Q(free, due_at__lte=now) | Q(held_until__gt=now + 2 * HOLD)
 
 
 def _record(

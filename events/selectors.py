@@ -2,11 +2,12 @@
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 
 from django.db.models import Count, Min, QuerySet
 
-from core.crypto import open_sealed
+from core.crypto import SealBroken, open_sealed
 from core.errors import NotFound
 from events.models import Delivery, Webhook
 
@@ -67,12 +68,13 @@ def progress_of(webhooks: Iterable[Webhook]) -> Mapping[str, tuple[int, int]]:
 def signing_secrets(webhook: Webhook, now: datetime) -> list[str]:
     """Return the secrets that sign at `now`, in the form `whsec_…`: the current one and, in a rotation, the former one.
 
-    Raises `SealBroken` if they were encrypted with another `JWT_SECRET`.
+    Raises `SealBroken` if the current one was encrypted with another `JWT_SECRET`. A former one of before does not sign.
     """
-    sealed = [webhook.secret_sealed]
+    secrets = [open_sealed(SEAL, webhook.secret_sealed)]
     if webhook.former_sealed is not None and webhook.former_until is not None and webhook.former_until > now:
-        sealed.append(webhook.former_sealed)
-    return [secret_in_words(open_sealed(SEAL, one)) for one in sealed]
+        with suppress(SealBroken):
+            secrets.append(open_sealed(SEAL, webhook.former_sealed))
+    return [secret_in_words(one) for one in secrets]
 
 
 def secret_in_words(secret: bytes) -> str:

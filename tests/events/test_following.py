@@ -177,6 +177,12 @@ def test_another_worker_follows_once_the_one_that_did_is_silent(
     assert queued(webhook) == [updated]
 
 
+def test_a_hold_from_before_the_clock_was_set_back_is_none(organization: Organization) -> None:
+    log(organization.pk, Event.AGENT_UPDATED)
+    Follower.objects.create(pk=1, holder="another", held_until=clock.now() + timedelta(days=400))
+    assert follow_once() == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_one_that_catches_up_while_the_follower_goes_on_misses_nothing(
     organization: Organization, store: str, monkeypatch: pytest.MonkeyPatch

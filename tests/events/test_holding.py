@@ -17,7 +17,8 @@ from events.holding import HOLD, Result, Round, Try, Work, run_round
 from events.models import Delivery, Webhook
 from events.schedule import DELAYS, MAX_DOUBTFUL_TRIES, MAX_OUTSTANDING, MAX_TRIES, SLOW_FOR
 from events.sending import NOT_IN_LOG, Outcome
-from tests.events.webhooks import queue
+from events.services import rotate_secret
+from tests.events.webhooks import acting, queue
 from tests.log import log_entries
 from tests.threads import race
 from tests.world import make_member
@@ -346,13 +347,29 @@ def test_what_is_queued_meanwhile_is_tried_beside_a_try_in_flight(worker: Worker
     assert {first.delivery.id, second.delivery.id} == set(worker.work.tries)
 
 
+def test_a_hold_from_before_the_clock_was_set_back_is_none(
+    worker: Worker, webhook: Webhook, clocks: time_machine.Traveller
+) -> None:
+    clocks.shift(timedelta(days=400))
+    assert len(worker.round()) == 1
+    clocks.shift(timedelta(days=-400))
+    assert len(Worker("other").round()) == 1
+
+
 def test_without_the_secret_nothing_is_sent(
-    worker: Worker, webhook: Webhook, caplog: pytest.LogCaptureFixture, clocks: time_machine.Traveller
+    worker: Worker,
+    webhook: Webhook,
+    developer: Developer,
+    caplog: pytest.LogCaptureFixture,
+    clocks: time_machine.Traveller,
 ) -> None:
     Webhook.objects.update(secret_sealed=b"of another JWT_SECRET")
     assert worker.round() == []
     assert "was sealed with another JWT_SECRET" in caplog.text
     assert Webhook.objects.get().due_at == clock.now() + holding.UNREADABLE
+    rotate_secret(**acting(developer), webhook_id=webhook.pk)
+    clocks.shift(holding.UNREADABLE)
+    assert len(worker.round()) == 1, "although the former secret cannot sign beside it"
 
 
 def test_a_worker_that_stops_starts_nothing_and_lets_go(worker: Worker, webhook: Webhook) -> None:

@@ -69,8 +69,10 @@ def test_events_that_no_worker_sends_are_overdue(developer: Developer) -> None:
         found = scraped()
         assert found["delivery_overdue_seconds"] == pytest.approx(3600, abs=10)
         assert (found["deliveries_outstanding"], found["unrouted_entries"]) == (1, 2)
-        Organization.objects.filter(pk=webhook.organization_id).update(suspended_at=clock.now())
-        assert scraped()["delivery_overdue_seconds"] == 0
+        for column in ("suspended_at", "deletes_at"):
+            organizations = Organization.objects.filter(pk=webhook.organization_id)
+            organizations.update(**{"suspended_at": None, "deletes_at": None, column: clock.now()})
+            assert scraped()["delivery_overdue_seconds"] == 0
 
 
 def test_a_request_for_consent_that_was_not_ended_is_overdue(db: None) -> None:
