@@ -69,7 +69,10 @@ class Revocations(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What an entry says, and when it had been committed at the latest. `whole` is what its part `connection` has, otherwise the record."""
+    """What an entry says, and by when it was committed.
+
+    `whole` is what its part `connection` has, otherwise the record.
+    """
 
     at: datetime
     content: Mapping[str, Any]

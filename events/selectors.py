@@ -68,7 +68,7 @@ def progress_of(webhooks: Iterable[Webhook]) -> Mapping[str, tuple[int, int]]:
 def signing_secrets(webhook: Webhook, now: datetime) -> list[str]:
     """Return the secrets that sign at `now`, in the form `whsec_…`: the current one and, in a rotation, the former one.
 
-    Raises `SealBroken` if the current one was encrypted with another `JWT_SECRET`. A former one of before does not sign.
+    Raises `SealBroken` if the current one was encrypted with another `JWT_SECRET`. A former one then does not.
     """
     secrets = [open_sealed(SEAL, webhook.secret_sealed)]
     if webhook.former_sealed is not None and webhook.former_until is not None and webhook.former_until > now:

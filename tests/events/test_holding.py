@@ -272,12 +272,11 @@ def test_webhooks_that_hang_do_not_keep_a_new_one_from_its_turn(
 ) -> None:
     hanging(organizations, of_each)
     assert len(worker.round()) == MAX_DOUBTFUL_TRIES
-    for turn in range(1, 3):
+    tried = set()
+    for _ in range(2):
         clocks.shift(timedelta(seconds=10))
-        if webhook.pk in {one.target.webhook_id for one in worker.end(Outcome(error="timeout"))}:
-            break
-    else:
-        pytest.fail(f"not within {turn} turns of all others")
+        tried |= {one.target.webhook_id for one in worker.end(Outcome(error="timeout"))}
+    assert webhook.pk in tried
 
 
 def test_webhooks_that_accept_slowly_leave_places_to_others(
@@ -287,18 +286,28 @@ def test_webhooks_that_accept_slowly_leave_places_to_others(
     slow = Webhook.objects.exclude(pk=webhook.pk)
     slow.update(failing_since=None, delivered_at=clock.now())
     for one in slow:
-        more(one, 20)
+        more(one, 90)
     Webhook.objects.filter(pk=webhook.pk).update(due_at=None)
-    assert len(worker.round()) == MAX_TRIES
+
+    def again() -> None:
+        Delivery.objects.filter(webhook__in=slow).update(due_at=clock.now(), attempt=0)
+        slow.update(due_at=clock.now())
+
+    worker.round()
+    assert worker.work.load().total == MAX_TRIES
     clocks.shift(timedelta(seconds=9.9))
     worker.end(Outcome(200, duration_ms=9900))
-    assert len(worker.work.tries) == MAX_DOUBTFUL_TRIES
+    again()
+    worker.round()
+    assert worker.work.load().total == MAX_DOUBTFUL_TRIES
     proven(webhook)
     Webhook.objects.filter(pk=webhook.pk).update(due_at=clock.now())
     assert {one.target.webhook_id for one in worker.round()} == {webhook.pk}
     clocks.shift(SLOW_FOR)
     worker.end(Outcome(200, duration_ms=10))
-    assert len(worker.work.tries) == MAX_TRIES
+    again()
+    worker.round()
+    assert worker.work.load().total == MAX_TRIES
 
 
 def test_another_worker_leaves_a_webhook_alone_until_its_worker_is_dead(

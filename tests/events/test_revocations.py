@@ -377,7 +377,8 @@ def test_a_client_that_was_stopped_since_it_was_authenticated_gets_no_token(scen
     found = Agent.objects.select_related("organization").get(pk=scene.agent.pk)
     ACTS[name][0](scene)
     outcome = issue_client_token(actor=ANONYMOUS, agent=found, scopes=list(SCOPES))
-    assert isinstance(outcome, Refusal) and outcome.code == "unauthorized_client"
+    assert isinstance(outcome, Refusal)
+    assert outcome.code == "unauthorized_client"
 
 
 def test_a_token_ends_with_its_consent(scene: Scene) -> None:
