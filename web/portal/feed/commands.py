@@ -17,7 +17,11 @@ class Command:
 
     @property
     def text(self) -> str:
-        return render_to_string(f"web/portal/feed/{self.name}.txt").strip()
+        return self.text_after(42)
+
+    def text_after(self, number: int) -> str:
+        """Return the command for a reader whose last event has this number."""
+        return render_to_string(f"web/portal/feed/{self.name}.txt", {"after": number}).strip()
 
 
 HTTP = (

@@ -18,11 +18,12 @@ KEY = {"name": "events", "role": "auditor"}
 
 @developer_page(Right.READ)
 def feed(request: HttpRequest, developer: Developer) -> HttpResponse:
+    newest = newest_number(developer.organization_id)
     context = {
         "setup": render_to_string("web/portal/feed/setup.txt", {"base_url": settings.API_URL}).strip(),
-        "http": HTTP,
+        "http": [(one, one.text_after(newest)) for one in HTTP],
         "shippers": SHIPPERS,
-        "newest": newest_number(developer.organization_id),
+        "newest": newest,
         "key_url": f"{portal_url(developer.organization_id, 'api-keys', query=KEY)}#new-key",
     }
     return render(request, "web/portal/feed/feed.html", context)
