@@ -8,8 +8,11 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from agents.selectors import agents_for_organization
+from core.errors import Invalid
+from core.fetching import TooManyFetches
 from core.text import plain_text
 from events.models import Delivery, Webhook
+from events.services import CheckedUrl, check_url
 from events.types import EVERYTHING, ONLY_NAMED
 from web.forms.fields import CODE_INPUT
 from web.portal.webhooks.catalogue import Subject, Type, subjects
@@ -78,8 +81,10 @@ class WebhookForm(forms.Form):
         help_text=_("Events that are about no agent, such as those of members, are then left out."),
     )
 
-    def __init__(self, *args: Any, organization_id: str, kept_agents: Sequence[str] = (), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, organization_id: str, kept: Webhook | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.kept = kept
+        kept_agents = (kept and kept.agent_ids) or ()
         newest = agents_for_organization(organization_id)[:MAX_CHOICES]
         found = {agent.id: plain_text(agent.name) for agent in newest}
         found |= {one: one for one in kept_agents if one not in found}
@@ -96,6 +101,16 @@ class WebhookForm(forms.Form):
             for subject in subjects()
         ]
 
+    def clean_url(self) -> CheckedUrl:
+        """Check the URL together with the other fields, so that the page shows all that is wrong at once."""
+        url = self.cleaned_data["url"]
+        if self.kept and url == self.kept.url:
+            return CheckedUrl(url)
+        try:
+            return check_url(url)
+        except (Invalid, TooManyFetches) as error:
+            raise forms.ValidationError([one.translated for one in error.errors] or [error.translated]) from None
+
     def clean(self) -> dict[str, Any]:
         if "types" not in self.errors and "reach" not in self.errors and not self.wanted_types:
             self.add_error("types", _("Choose at least one event type."))
@@ -109,7 +124,7 @@ class WebhookForm(forms.Form):
         wanted = [EVERYTHING] if self.cleaned_data["reach"] == ALL else kept
         return wanted + [ONLY_NAMED] * self.cleaned_data["decisions"]
 
-    def wanted(self) -> dict[str, Any]:
+    def wanted(self) -> Any:
         return {
             "url": self.cleaned_data["url"],
             "types": self.wanted_types,
@@ -139,6 +154,6 @@ class ReplayForm(forms.Form):
     after = forms.IntegerField(
         label=_("Send everything after event number"),
         min_value=0,
-        help_text=_("0 is the beginning."),
+        help_text=_("The list of deliveries and your log show the number of each event. 0 is the beginning."),
         widget=forms.NumberInput(attrs={"inputmode": "numeric"}),
     )

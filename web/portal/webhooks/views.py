@@ -9,7 +9,6 @@ from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from core.errors import Conflict, Invalid, Throttled
-from core.fetching import TooManyFetches
 from core.http import SeeOther
 from developers.models import Developer
 from developers.roles import Right
@@ -17,8 +16,8 @@ from events.models import Webhook
 from events.selectors import webhook_of, webhooks_of
 from events.services import (
     MAX_WEBHOOKS,
+    OVERLAP_SECONDS,
     Changes,
-    check_url,
     create_webhook,
     delete_webhook,
     replay,
@@ -36,6 +35,9 @@ from web.requests.access import developer_actor, developer_form, developer_page,
 from web.requests.kept_post import take_initial
 from web.requests.paging import read_number
 from web.requests.portal import portal_url
+
+# As the API does it by default.
+ROTATION = {"overlap_seconds": OVERLAP_SECONDS}
 
 
 class Names(TypedDict):
@@ -63,10 +65,9 @@ def create(request: HttpRequest, developer: Developer) -> HttpResponse:
     form = WebhookForm(posted, initial=take_initial(request, WebhookForm), organization_id=organization_id)
     if form.is_valid():
         try:
-            wanted = form.wanted() | {"url": check_url(form.cleaned_data["url"])}
             actor = developer_actor(request, developer)
-            made = create_webhook(actor=actor, organization_id=organization_id, **wanted)
-        except (Invalid, TooManyFetches) as error:
+            made = create_webhook(actor=actor, organization_id=organization_id, **form.wanted())
+        except Invalid as error:
             show_in(form, error, WebhookForm.PLACES)
         else:
             once.put(request, made.webhook.pk, made.secret)
@@ -83,14 +84,12 @@ def edit(request: HttpRequest, developer: Developer, webhook_id: str) -> HttpRes
         request.POST if request.method == "POST" else None,
         initial=initial_of(webhook) | take_initial(request, WebhookForm),
         organization_id=developer.organization_id,
-        kept_agents=webhook.agent_ids or (),
+        kept=webhook,
     )
     if form.is_valid():
         try:
-            changes: Any = form.wanted()
-            changes["url"] = check_url(changes["url"]) if changes["url"] != webhook.url else webhook.url
-            _update(request, developer, webhook, **changes)
-        except (Invalid, TooManyFetches) as error:
+            _update(request, developer, webhook, **form.wanted())
+        except Invalid as error:
             show_in(form, error, WebhookForm.PLACES)
         else:
             messages.success(request, _("Saved."))
@@ -137,7 +136,9 @@ def test(request: HttpRequest, developer: Developer, webhook_id: str) -> HttpRes
 @developer_form(Right.ADMINISTER)
 def rotate(request: HttpRequest, developer: Developer, webhook_id: str) -> HttpResponse:
     webhook = webhook_of(developer.organization_id, webhook_id)
-    form = RotateForm(request.POST if request.method == "POST" else None, initial=take_initial(request, RotateForm))
+    form = RotateForm(
+        request.POST if request.method == "POST" else None, initial=ROTATION | take_initial(request, RotateForm)
+    )
     if form.is_valid():
         actor = developer_actor(request, developer)
         made = rotate_secret(actor=actor, **_names(webhook), **form.cleaned_data)
@@ -158,9 +159,12 @@ def replay_events(request: HttpRequest, developer: Developer, webhook_id: str) -
     """Ask from which number on all events are sent again."""
     webhook = webhook_of(developer.organization_id, webhook_id)
     (row,) = rows_of(developer.organization_id, [webhook])
-    asked = read_number(request.GET, "after")
+    asked, since = read_number(request.GET, "after"), read_number(request.GET, "since")
     start = row.sent_to if asked is None else min(asked, row.newest)
-    form = ReplayForm(request.POST if request.method == "POST" else None, initial={"after": start})
+    if since is not None:
+        start = min(max(since - 1, 0), row.newest)
+    initial = {"after": start} if start < row.newest else {}  # else the member says from where on
+    form = ReplayForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_valid():
         try:
             replay(actor=developer_actor(request, developer), **_names(webhook), **form.cleaned_data)
