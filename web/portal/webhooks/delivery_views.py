@@ -1,6 +1,7 @@
 """One webhook with its deliveries, and one delivery."""
 
 import json
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
@@ -11,6 +12,7 @@ from django.utils.translation import gettext as _
 
 from agents.selectors import all_agents_of_organization
 from audit.selectors import entry_for_organization
+from core import clock
 from core.errors import Conflict, NotFound
 from core.http import SeeOther
 from core.text import plain_text
@@ -43,7 +45,8 @@ def webhook(request: HttpRequest, developer: Developer, webhook_id: str) -> Http
     context = {
         "webhook": found,
         "row": row,
-        "next_try": outstanding(found).aggregate(next=Min("due_at"))["next"],
+        "next_try": _next_try(found),
+        "failed": _failed(found),
         "agents": _agents(found),
         "secret": once.take(request, found.pk),
         "snippets": snippets(),
@@ -65,6 +68,20 @@ def delivery(request: HttpRequest, developer: Developer, webhook_id: str, delive
         return SeeOther(portal_url(developer.organization_id, "webhook", of.pk))
     context = {"webhook": of, "delivery": found, "row": DeliveryRow(found), "sent": _sent(developer, found)}
     return render(request, "web/portal/webhooks/delivery.html", context)
+
+
+def _next_try(found: Webhook) -> datetime | None:
+    """Return when the next try of a failing webhook is, unless that is now."""
+    due: datetime | None = outstanding(found).aggregate(next=Min("due_at"))["next"] if found.failing_since else None
+    return due if due is not None and due > clock.now() else None
+
+
+def _failed(found: Webhook) -> DeliveryRow | None:
+    """Return the last delivery that a failing webhook did not accept and that is tried again."""
+    if found.failing_since is None:
+        return None
+    last = outstanding(found).exclude(tried_at=None).order_by("-tried_at").first()
+    return DeliveryRow(last) if last else None
 
 
 def _send_again(request: HttpRequest, developer: Developer, found: Delivery) -> None:

@@ -16,13 +16,16 @@ from events.numbers import newest_number
 from events.selectors import progress_of
 from events.sending import NOT_IN_LOG
 
+Disabled = Webhook.Disabled
 # Of its event types, a list names these.
 SHOWN_TYPES = 3
 ACCEPTED, REDIRECTS = range(200, 300), range(300, 400)
-OFF, WAITING, FAILING, BEHIND, DELIVERING, READY = "off", "waiting", "failing", "behind", "delivering", "ready"
+OFF, DROPPED = "off", "dropped"
+WAITING, FAILING, BEHIND, DELIVERING, READY = "waiting", "failing", "behind", "delivering", "ready"
 # The color of each state, and its word.
 STATES: Mapping[str, tuple[str, str | Promise]] = {
     OFF: ("", gettext_lazy("Switched off")),
+    DROPPED: ("bad", gettext_lazy("Switched off by AgentGate")),
     WAITING: ("bad", gettext_lazy("Waiting")),
     FAILING: ("bad", gettext_lazy("Failing")),
     BEHIND: ("note", gettext_lazy("Catching up")),
@@ -95,7 +98,7 @@ class WebhookRow:
     def _state(self) -> str:
         webhook = self.webhook
         if not webhook.is_enabled:
-            return OFF
+            return DROPPED if webhook.disabled_reason in (Disabled.GONE, Disabled.FAILING) else OFF
         if webhook.failing_since:
             return WAITING if self.outstanding >= MAX_OUTSTANDING else FAILING
         if webhook.cursor_index is not None and webhook.cursor_number < self.newest:

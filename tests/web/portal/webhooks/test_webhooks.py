@@ -14,6 +14,7 @@ from developers.models import Developer
 from developers.roles import Role
 from events.models import Delivery, Webhook
 from events.numbers import newest_number
+from events.services import OVERLAP_SECONDS
 from tests.core.servers import resolve_to
 from tests.events.webhooks import follow, queue, webhook_for
 from tests.log import log_entries
@@ -83,7 +84,11 @@ def test_a_webhook_can_be_limited_to_agents(as_developer: Client, developer: Dev
     [
         ({"url": ""}, "Endpoint URL: This field is required."),
         ({"url": "http://hooks.example/"}, "Endpoint URL: Must be an https URL"),
-        ({"types": [], "decisions": ""}, "Event types: Choose at least one event type."),
+        ({"url": "http://hooks.example/", "types": [], "decisions": ""}, "Endpoint URL: Must be an https URL"),
+        (
+            {"url": "http://hooks.example/", "types": [], "decisions": ""},
+            "Event types: Choose at least one event type.",
+        ),
         ({"types": ["nothing.*"]}, "Event types: Select a valid choice."),
         ({"types": ["webhook.test"]}, "Event types: Select a valid choice."),
         ({"agent_ids": ["agt_0"]}, "Limit to these agents: Select a valid choice."),
@@ -145,12 +150,15 @@ def test_events_are_sent_again_from_a_number_on(as_developer: Client, webhook: W
     as_developer.post(url(webhook, "/replay"), {"after": "0"})
     webhook.refresh_from_db()
     assert webhook.cursor_number == 0
+    page = as_developer.get(url(webhook, "/replay"), {"since": str(webhook.deliveries.get().number)})
+    assert page.context["start"] == webhook.deliveries.get().number - 1
     response = as_developer.post(url(webhook, "/replay"), {"after": "999"})
     assert response.status_code == 422
     assert "Must be from 0 to" in markup_of(response)
 
 
 def test_rotation_shows_the_new_secret_and_that_both_sign(as_developer: Client, webhook: Webhook) -> None:
+    assert as_developer.get(url(webhook, "/rotate")).context["form"]["overlap_seconds"].value() == OVERLAP_SECONDS
     response = as_developer.post(url(webhook, "/rotate"), {"overlap_seconds": "3600"})
     page = as_developer.get(response["Location"])
     Reference(shown_secret(page))
@@ -175,8 +183,13 @@ def test_the_page_says_what_the_webhook_does(as_developer: Client, webhook: Webh
     failing = state(as_developer, webhook, failing_since=now - timedelta(hours=2))
     assert f"Failing since {' '.join(exactly(now - timedelta(hours=2), 'short').split())}" in failing
     assert "Next try in 5 minutes" in failing
+    webhook.deliveries.update(due_at=now, tried_at=now, attempt=1, response_status=503)
+    trying = state(as_developer, webhook)
+    assert "503 Service Unavailable, just now" in trying
+    assert "Next try" not in trying.split("Deliveries")[0]
     off = {"is_enabled": False, "disabled_at": now, "disabled_reason": "gone", "cursor_number": 1}
     gone = state(as_developer, webhook, **off)
+    assert "Switched off by AgentGate" in gone
     assert "because the endpoint answered 410 Gone. Events up to number 1 were sent. The newest is 2." in gone
     assert "all tries of its oldest event failed" in state(as_developer, webhook, disabled_reason="failing")
 
