@@ -53,7 +53,9 @@ MAX_QUEUED = 256
 MAX_STREAMS = 16
 # Requests that wait for an approval or for events. They hold a connection each, but no thread.
 MAX_PARKED = 512
-# Of an organization that waits for events.
+# Of these, for services that wait for revocations: anyone's agents can wait for approvals.
+PARKED_FOR_REVOCATIONS = 128
+# Of an organization that waits for events, or whose services wait for revocations.
 MAX_PARKED_BY_OWNER = 128
 # How many of these Django answers again at the same time. The other threads stay free.
 MAX_RESUMING = 2

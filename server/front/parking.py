@@ -19,7 +19,7 @@ from core.messages import APPROVAL, EVENTS, PARK, REVOCATIONS, Mark
 from core.pool import Pool, PoolFull, with_connections
 from events.feed import watch_events
 from events.revocations import watch_revocations
-from server.front.bounds import MAX_PARKED, MAX_PARKED_BY_OWNER, MAX_RESUMING, WATCH_SECONDS
+from server.front.bounds import MAX_PARKED, MAX_PARKED_BY_OWNER, MAX_RESUMING, PARKED_FOR_REVOCATIONS, WATCH_SECONDS
 from server.front.exchange import Exchange
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Parking:
         # A body would be kept in memory, too.
         if not found or found.kind not in self._watches or exchange.is_stopping or exchange.request.body:
             return False
-        if self.number >= MAX_PARKED or self._is_full_for(found.owner):
+        if self.number >= MAX_PARKED or self._is_full_for(found.owner) or self._is_reserved(found.kind):
             return False
         until = asyncio.get_running_loop().time() + found.seconds
         self._parked[exchange] = Parked(exchange, found, until)
@@ -112,6 +112,11 @@ class Parking:
     def _is_full_for(self, owner: str) -> bool:
         owners = [parked.mark.owner for parked in self._parked.values()] if owner else []
         return owners.count(owner) >= MAX_PARKED_BY_OWNER
+
+    def _is_reserved(self, kind: str) -> bool:
+        """Return whether the places that are left are for services, which allow nothing without an answer."""
+        others = sum(parked.mark.kind != REVOCATIONS for parked in self._parked.values())
+        return kind != REVOCATIONS and others >= MAX_PARKED - PARKED_FOR_REVOCATIONS
 
     async def _ask(self, pool: Pool) -> None:
         """Answer those that have news. If the database fails, all wait until their time ends."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
@@ -176,6 +177,17 @@ class TestWhatEnded:
 
 
 class TestTheLease:
+    def test_it_ends_while_the_machine_is_suspended(self, monkeypatch):
+        monkeypatch.setattr(time, "CLOCK_BOOTTIME", 7, raising=False)
+        monkeypatch.setattr(time, "clock_gettime", {7: 1000.0}.__getitem__)
+        feed = Feed(said(next=1))
+        driver = SyncDriver(BASE_URL, TIMEOUT, httpx.Client(transport=httpx.MockTransport(feed)))
+        known = Revocations(driver, basic_credential("res_1", "rs_1"), LEASE, TIMEOUT)
+        known.ask()
+        assert is_current(known)
+        monkeypatch.setattr(time, "clock_gettime", {7: 1000.0 + LEASE}.__getitem__)
+        assert not is_current(known)
+
     def test_it_counts_from_when_the_answer_was_asked_for(self):
         clock, feed = Clock(), Feed(said(next=1))
         known = revocations(feed, clock)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.messages import APPROVAL, EVENTS, Reply, Request
+from core.messages import APPROVAL, EVENTS, REVOCATIONS, Reply, Request
 from core.pool import Pool
 from server.front.bounds import THREADS
 from server.front.connection import Connection
@@ -80,7 +80,7 @@ class Gate:
             lambda environ, start: self.application(environ, start),
             self.pool,
             "8000",
-            {APPROVAL: lambda ids: self.watch(ids), EVENTS: lambda abouts: self.watch_events(abouts)},
+            {APPROVAL: lambda ids: self.watch(ids), EVENTS: lambda abouts: self.watch_events(abouts), REVOCATIONS: set},
             deciding=self.deciding,
         )
         self.front = Front(self.hot, Issuing(), bridge, self.pool)

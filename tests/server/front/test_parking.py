@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core.messages import APPROVAL as KIND
-from core.messages import EVENTS, MAY_PARK, PARK, Mark
+from core.messages import EVENTS, MAY_PARK, PARK, REVOCATIONS, Mark
 from server.front import parking
 from server.front.connection import Connection
 from tests.samples import sample
@@ -174,16 +174,6 @@ async def test_a_client_that_closes_its_side_is_answered_at_once(
     assert await client.rest() == b""
 
 
-async def test_beyond_the_bound_the_answer_comes_at_once(
-    gate: Gate, approvals: Approvals, client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(parking, "MAX_PARKED", 1)
-    await park(gate, client)
-    other = await connect()
-    other.send(get(f"{APPROVAL}?30"))
-    assert await answer(other) == b"pending"
-
-
 @pytest.mark.parametrize("path", [f"{APPROVAL}?300", "?30", f"{APPROVAL}?x", f"{APPROVAL}?-1"])
 async def test_any_other_header_is_removed_and_answered_at_once(
     approvals: Approvals, client: Client, path: str
@@ -234,6 +224,21 @@ async def test_an_owner_leaves_room_for_others(
     clients[2].send(get(f"{APPROVAL}?30", "Owner: org_1"))
     assert await answer(clients[2]) == b"pending"
     await park(gate, clients[3], f"{APPROVAL}?30", "Owner: org_2")
+
+
+async def test_beyond_the_bounds_the_answer_comes_at_once_and_services_have_places_of_their_own(
+    gate: Gate, approvals: Approvals, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parking, "MAX_PARKED", 3)
+    monkeypatch.setattr(parking, "PARKED_FOR_REVOCATIONS", 1)
+    clients = [await connect() for _ in range(4)]
+    for one in clients[:2]:
+        await park(gate, one, f"{APPROVAL}?30")
+    clients[2].send(get(f"{APPROVAL}?30"))
+    assert await answer(clients[2]) == b"pending"
+    await park(gate, clients[3], f"{APPROVAL}?30", f"Kind: {REVOCATIONS}")
+    clients[2].send(get(f"{APPROVAL}?30", f"Kind: {REVOCATIONS}"))
+    assert await answer(clients[2]) == b"pending"
 
 
 async def test_a_request_with_a_body_is_answered_at_once(gate: Gate, approvals: Approvals, client: Client) -> None:

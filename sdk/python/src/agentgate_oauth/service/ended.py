@@ -27,6 +27,13 @@ _KINDS = {
 }
 
 
+def elapsed() -> float:
+    """Return seconds like time.monotonic, but go on while the machine is suspended, where that is known."""
+    if not hasattr(time, "clock_gettime"):
+        return time.monotonic()
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 @dataclass(frozen=True)
 class Revocation:
     """What ended at a time, as the API says it."""
@@ -47,7 +54,7 @@ class Ended:
     There are two generations, so that the oldest are forgotten together.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = MAX_KEPT) -> None:
+    def __init__(self, clock: Callable[[], float] = elapsed, most: int = MAX_KEPT) -> None:
         self._clock = clock
         self._most = most
         self._newer: dict[str, int] = {}

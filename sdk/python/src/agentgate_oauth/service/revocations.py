@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +15,7 @@ from .._drivers import SyncDriver
 from .._effects import Blocking, Flow
 from .._retry import RetryPolicy, perform
 from ..errors import ApiError, UnavailableError, UnexpectedResponseError
-from .ended import Ended, Revocation
+from .ended import Ended, Revocation, elapsed
 
 logger = logging.getLogger("agentgate_oauth")
 
@@ -50,7 +49,7 @@ class Revocations:
         credential: Credential,
         lease: float,
         timeout: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = elapsed,
     ) -> None:
         self.ended = Ended(clock)
         self._driver = driver
