@@ -79,20 +79,22 @@ class Webhooks(WebhookEndpoint):
         right=Right.ADMINISTER,
     )
     def post(self, body: NewWebhookBody) -> Answer:
-        url = check_url(body.url)
+        credential = self.access.credential
+        # Its host may not be found any more when the answer is asked for again.
+        url = None if self.is_repeated(credential) else check_url(body.url)
 
         def work() -> NewWebhookOut:
             made = create_webhook(
                 actor=self.actor,
                 organization_id=self.organization_id,
-                url=url,
+                url=url or check_url(body.url),
                 types=body.types,
                 agent_ids=body.agent_ids,
                 is_enabled=body.enabled,
             )
             return show_new_webhook(made)
 
-        return self.answer_once(self.access.credential, work)
+        return self.answer_once(credential, work)
 
 
 class OneWebhook(WebhookEndpoint):

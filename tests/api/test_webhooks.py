@@ -63,6 +63,19 @@ def test_a_repeated_request_creates_one_webhook_and_shows_its_secret_again(devel
     assert Webhook.objects.count() == 1
 
 
+def test_it_shows_it_again_even_if_the_host_is_not_found_any_more(
+    developer: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body, key = {"url": URL, "types": ["*"]}, {"Idempotency_Key": "webhook-1"}
+    first = expect(201, developer.post("/webhooks", body, **key))
+
+    def find(*args: object) -> list[str]:
+        raise OSError
+
+    monkeypatch.setattr(urls, "checked_addresses", find)
+    assert expect(201, developer.post("/webhooks", body, **key)) == first
+
+
 @cases(
     ("body", "field"),
     [

@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
-from django.db.models import Min
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
@@ -20,6 +19,7 @@ from developers.models import Developer
 from developers.roles import Right
 from events.models import Delivery, Webhook
 from events.payload import delivered, events_of
+from events.schedule import Outstanding, next_due
 from events.selectors import deliveries_of, delivery_of, outstanding, webhook_of
 from events.services import redeliver
 from web.portal.webhooks.forms import STATUSES
@@ -72,7 +72,9 @@ def delivery(request: HttpRequest, developer: Developer, webhook_id: str, delive
 
 def _next_try(found: Webhook) -> datetime | None:
     """Return when the next try of a failing webhook is, unless that is now."""
-    due: datetime | None = outstanding(found).aggregate(next=Min("due_at"))["next"] if found.failing_since else None
+    if found.failing_since is None:
+        return None
+    due = next_due([Outstanding(*row) for row in outstanding(found).values_list(*Outstanding._fields)])
     return due if due is not None and due > clock.now() else None
 
 

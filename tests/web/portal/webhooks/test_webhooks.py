@@ -208,6 +208,10 @@ def test_a_full_webhook_says_that_events_wait(as_developer: Client, webhook: Web
         for number in range(1, 100)
     )
     assert "100 events are outstanding." in state(as_developer, webhook, failing_since=now)
+    webhook.deliveries.update(attempt=2)
+    assert "Next try just now" not in state(as_developer, webhook)
+    webhook.deliveries.filter(pk=first.pk).update(due_at=now + timedelta(minutes=5))
+    assert "Next try in 5 minutes" in state(as_developer, webhook)
 
 
 def test_deliveries_show_the_answer_escaped_and_can_be_sent_again(as_developer: Client, webhook: Webhook) -> None:
