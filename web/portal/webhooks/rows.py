@@ -26,7 +26,7 @@ WAITING, FAILING, BEHIND, DELIVERING, READY = "waiting", "failing", "behind", "d
 STATES: Mapping[str, tuple[str, str | Promise]] = {
     OFF: ("", gettext_lazy("Switched off")),
     DROPPED: ("bad", gettext_lazy("Switched off by AgentGate")),
-    WAITING: ("bad", gettext_lazy("Waiting")),
+    WAITING: ("bad", gettext_lazy("Failing, events wait")),
     FAILING: ("bad", gettext_lazy("Failing")),
     BEHIND: ("note", gettext_lazy("Catching up")),
     DELIVERING: ("good", gettext_lazy("Delivering")),

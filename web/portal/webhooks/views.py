@@ -53,6 +53,7 @@ def webhooks(request: HttpRequest, developer: Developer) -> HttpResponse:
     context = {
         "rows": rows_of(developer.organization_id, found),
         "is_full": len(found) >= MAX_WEBHOOKS,
+        "most": MAX_WEBHOOKS,
         "addresses": [str(one).removesuffix("/32").removesuffix("/128") for one in settings.WEBHOOK_ADDRESSES],
     }
     return render(request, "web/portal/webhooks/webhooks.html", context)

@@ -22,6 +22,7 @@ from tests.shared import cases
 from tests.web.markup import main_of, markup_of, words_of
 from tests.web.portal.agents.test_developer_agents import shown_secret
 from tests.world import make_agent, make_member, sign_in_recently
+from web.portal.webhooks import views
 
 PATH = "/developer/settings/webhooks"
 NEW = {"url": "https://hooks.example/in", "reach": "chosen", "types": ["consent.*", "consent.revoked", "agent.updated"]}
@@ -207,7 +208,9 @@ def test_a_full_webhook_says_that_events_wait(as_developer: Client, webhook: Web
         )
         for number in range(1, 100)
     )
-    assert "100 events are outstanding." in state(as_developer, webhook, failing_since=now)
+    full = state(as_developer, webhook, failing_since=now)
+    assert "Failing, events wait" in full
+    assert "100 events are outstanding." in full
     webhook.deliveries.update(attempt=2)
     assert "Next try just now" not in state(as_developer, webhook)
     webhook.deliveries.filter(pk=first.pk).update(due_at=now + timedelta(minutes=5))
@@ -236,7 +239,17 @@ def test_deliveries_are_filtered_by_status(as_developer: Client, webhook: Webhoo
     assert len(as_developer.get(url(webhook), {"status": "nonsense"}).context["deliveries"]) == 1
     page = as_developer.get(url(webhook), {"status": "failed"})
     assert page.context["deliveries"] == []
-    assert "No such deliveries" in markup_of(page)
+    assert "No deliveries with this status" in markup_of(page)
+
+
+def test_a_full_list_says_so_instead_of_offering_another(
+    as_developer: Client, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "Add webhook" in markup_of(as_developer.get(PATH))
+    monkeypatch.setattr(views, "MAX_WEBHOOKS", 1)
+    page = markup_of(as_developer.get(PATH))
+    assert "at most 1 webhooks" in page
+    assert "Add webhook" not in page
 
 
 def test_the_addresses_of_deliveries_are_those_of_the_operator(as_developer: Client, settings) -> None:
