@@ -42,10 +42,15 @@ def is_wanted(wanted: Collection[str], event_type: str) -> bool:
 def checked_types(wanted: Sequence[str]) -> list[str]:
     """Return the types and patterns without repetitions. Raises `Invalid` for unknown ones, too many, and none."""
     found = list(dict.fromkeys(wanted))
-    known = {*TYPES, *patterns()} - {ONLY_ASKED_FOR}
+    known = {*TYPES, *patterns()}
     unknown = next((one for one in found if one not in known), None)
     if unknown is not None:
         raise Invalid.field("types", Filled(gettext_noop("There is no event type “%(type)s”."), type=unknown[:64]))
+    if ONLY_ASKED_FOR in found:
+        text = gettext_noop(
+            "Leave out “%(type)s”. Test events go to the webhook that they test, whatever its types are."
+        )
+        raise Invalid.field("types", Filled(text, type=ONLY_ASKED_FOR.value))
     if not 1 <= len(found) <= MAX_TYPES:
         raise Invalid.field("types", Filled(gettext_noop("Choose 1 to %(most)s event types."), most=MAX_TYPES))
     return found

@@ -104,6 +104,7 @@ def test_a_webhook_gets_what_happens_from_its_creation_on(developer: Developer) 
     [
         ({"types": []}, "types", "Choose 1 to 50"),
         ({"types": ["nothing.here"]}, "types", "no event type “nothing.here”"),
+        ({"types": ["webhook.test"]}, "types", "Leave out “webhook.test”"),
         ({"agent_ids": []}, "agentIds", "Must be 1 to 20"),
         ({"agent_ids": ["agt_0"]}, "agentIds", "not one of your organization's agents"),
     ],
