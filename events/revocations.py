@@ -26,6 +26,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
+import orjson
 from django.conf import settings
 
 from audit.entries.drafts import CONNECTION, Prepared
@@ -34,12 +35,14 @@ from audit.readers.in_order import InOrder
 from audit.readers.waiting import waiting_entries
 from audit.selectors import newest_events, signed_at
 from core import clock
-from events.waiting import About, News, Watch
+from events.waiting import About, Confirm, News, Watch
 from resources.models import ResourceServer
 from tokens import reach
 
 # Of one answer. An entry has few items.
 MAX_ENTRIES = 500
+# For how many services it is read whether they would get an item, before they are asked to. The others are.
+MAX_CONFIRMED = 50
 # Besides two lifetimes of a token: clocks differ, and timestamps are older than the commit.
 MARGIN = timedelta(minutes=1)
 # No commit waits for longer. What was allowed again later works, even if no checkpoint has been signed for long.
@@ -91,7 +94,13 @@ def revocations_for(server: ResourceServer, after: int | None = None) -> Revocat
 
 def watch_revocations() -> Watch:
     """Return what tells the front which requests for revocations have news, also of what is not in the log yet."""
-    return Watch(_concerns, _in_journal)
+    return Watch(_concerns, _in_journal, _start_confirming)
+
+
+def await_revocations(server: ResourceServer, found: Revocations) -> str:
+    """Return what a request with this answer waits for, for `watch_revocations`."""
+    waits = {"after": found.next - 1, "server": server.pk, "organization": server.organization_id}
+    return orjson.dumps(waits).decode()
 
 
 def _family(told: Told) -> Iterator[Item]:
@@ -164,6 +173,10 @@ ITEMS: Mapping[str, Callable[[Told], Iterator[Item]]] = {
 }
 
 
+# After these, the answer can be a refusal, without an item.
+REFUSED = frozenset({Event.EVERYTHING_STOPPED, Event.ORGANIZATION_SUSPENDED, Event.ORGANIZATION_DELETION_STARTED})
+
+
 def _concerning(server: ResourceServer, items: Sequence[Item]) -> list[Item]:
     """Return the items about tokens that reach the server, with the ids that these tokens carry."""
     if not items:
@@ -197,6 +210,31 @@ def _told(content: Mapping[str, Any], withheld: Mapping[str, Any], committed: da
 
 def _concerns(about: About, news: News) -> bool:
     return news.event in ITEMS
+
+
+def _start_confirming() -> Confirm:
+    """Return what tells whether a service would get an item. Otherwise one tenant's acts would wake all services."""
+    asked: dict[tuple[str, int], bool] = {}
+
+    def confirm(about: About, after: int, news: Sequence[News]) -> bool:
+        if any(each.event in REFUSED and _is_refused(about, each) for each in news):
+            return True
+        place = (about["server"], after)
+        if place not in asked:
+            asked[place] = len(asked) >= MAX_CONFIRMED or _has_items(*place)
+        return asked[place]
+
+    return confirm
+
+
+def _is_refused(about: About, news: News) -> bool:
+    return news.event == Event.EVERYTHING_STOPPED or about["organization"] in news.organization_ids
+
+
+def _has_items(server_id: str, after: int) -> bool:
+    server = ResourceServer.objects.filter(pk=server_id).first()
+    found = revocations_for(server, after + 1) if server else None
+    return found is None or bool(found.items) or not found.is_complete
 
 
 def _in_journal() -> Iterator[News]:

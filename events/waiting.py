@@ -5,7 +5,7 @@ What such a request waits for is JSON: `after` is the index of the newest entry 
 and the rest is for those who watch. So what is committed between the answer and the parking is news.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,6 +27,8 @@ class News(NamedTuple):
 
 
 type About = dict[str, Any]
+# Whether what seemed to be news for a request that has looked at all up to an index is: reading that can be costly.
+type Confirm = Callable[[About, int, Sequence[News]], bool]
 
 
 class Watch:
@@ -35,10 +37,19 @@ class Watch:
     Entries of the log are looked at once, however long a request waits.
     """
 
-    def __init__(self, concerns: Callable[[About, News], bool], more: Callable[[], Iterable[News]] = tuple) -> None:
-        """`more` returns what is not in the log yet. It is asked first, because entries move from there to the log."""
+    def __init__(
+        self,
+        concerns: Callable[[About, News], bool],
+        more: Callable[[], Iterable[News]] = tuple,
+        start_confirming: Callable[[], Confirm] | None = None,
+    ) -> None:
+        """`more` returns what is not in the log yet. It is asked first, because entries move from there to the log.
+
+        `start_confirming` returns what confirms news in one call.
+        """
         self._concerns = concerns
         self._more = more
+        self._start_confirming = start_confirming
         self._waiting: dict[str, tuple[About, int]] = {}
 
     def __call__(self, abouts: Collection[str]) -> set[str]:
@@ -46,12 +57,20 @@ class Watch:
         waiting = {one: self._waiting.get(one) or _parse(one) for one in abouts}
         more = list(self._more())
         found, end = news_after(min(after for _, after in waiting.values()))
+        confirm = self._start_confirming() if self._start_confirming else None
         self._waiting = {
             one: (about, max(after, end))
             for one, (about, after) in waiting.items()
-            if not any(self._is_news(each, about, after) for each in (*more, *found))
+            if not self._has_news(about, after, [*more, *found], confirm)
         }
         return set(self._waiting)
+
+    def _has_news(self, about: About, after: int, news: Sequence[News], confirm: Confirm | None) -> bool:
+        found = (each for each in news if self._is_news(each, about, after))
+        if confirm is None:
+            return next(found, None) is not None
+        concerned = list(found)
+        return bool(concerned) and confirm(about, after, concerned)
 
     def _is_news(self, news: News, about: About, after: int) -> bool:
         return (news.newest is None or news.newest > after) and self._concerns(about, news)

@@ -1,6 +1,5 @@
 """What ended, for services that check tokens offline."""
 
-import orjson
 from rest_framework.response import Response
 
 from agents.emergency import require_running
@@ -11,7 +10,7 @@ from api.v1.schemas.revocations import RevocationsOut, RevocationsQuery, show_re
 from core.errors import NotAuthenticated
 from core.messages import MAY_PARK, PARK, REVOCATIONS, Mark
 from developers.errors import OrganizationSuspended
-from events.revocations import revocations_for
+from events.revocations import await_revocations, revocations_for
 from resources.errors import ServiceSuspended
 
 
@@ -33,6 +32,6 @@ class Revocations(ServerEndpoint):
         answer = self.operation.serialize(show_revocations(found))
         response = Response(answer.body, status=answer.status)
         if query.wait and found.is_complete and not found.items and self.request.META.get(MAY_PARK):
-            about = orjson.dumps({"after": found.next - 1}).decode()
+            about = await_revocations(self.server, found)
             response[PARK] = Mark(REVOCATIONS, about, query.wait, self.server.organization_id).encode()
         return response

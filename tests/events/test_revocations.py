@@ -39,7 +39,7 @@ from developers.models import Developer
 from developers.services import suspend_organization
 from developers.stopping import delete_organization, stop_organization
 from events import revocations
-from events.revocations import ITEMS, revocations_for
+from events.revocations import ITEMS, await_revocations, revocations_for, watch_revocations
 from resources.models import ResourceServer
 from resources.signals import servers_taken_over
 from tests.log import log_entries
@@ -289,6 +289,18 @@ def test_what_verify_denies_an_offline_guard_refuses(scene: Scene, name: str) ->
     logged = answer(scene.server).items
     assert [replace(item, at=at) for item in logged] == [replace(item, at=at) for item in waiting]
     assert answer(scene.server, answer(scene.server).next).items == ()
+
+
+@pytest.mark.parametrize("name", ["token revoked", "agent stopped", "all agents paused"])
+def test_only_services_that_get_an_item_are_woken(scene: Scene, name: str) -> None:
+    sequence()
+    watch = watch_revocations()
+    own, other = (await_revocations(one, revocations_for(one)) for one in (scene.server, scene.sibling))
+    assert watch({own, other}) == {own, other}
+    ACTS[name][0](scene)
+    assert watch({own, other}) == {other}
+    sequence()
+    assert watch({own, other}) == {other}
 
 
 def test_every_event_that_ends_something_is_tried() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from audit.events import Event
 from audit.sequencing.sequencer import sequence
-from events import waiting
+from events import revocations, waiting
 from events.feed import watch_events
 from events.revocations import watch_revocations
 from tests.audit.journals import decision, write_drafts, write_row
@@ -94,14 +94,47 @@ def _fail(index: int) -> Any:
     raise ConnectionError
 
 
-def test_revocations_are_news_before_they_are_in_the_log() -> None:
-    watch, asked = watch_revocations(), '{"after":-1}'
+def told_once(monkeypatch: pytest.MonkeyPatch, *answers: bool) -> list[tuple[str, int]]:
+    """Let the next looks for items find some or none. Return for which service and after which index it is looked."""
+    asked, left = [], list(answers)
+    monkeypatch.setattr(revocations, "_has_items", lambda *place: asked.append(place) or left.pop(0))
+    return asked
+
+
+def test_revocations_are_news_before_they_are_in_the_log_if_the_service_gets_an_item(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch, asked, other = watch_revocations(), guard("res_1"), guard("res_2")
     write_row(2)
     write(event=Event.AGENT_CREATED)
-    assert watch({asked}) == {asked}
+    assert watch({asked, other}) == {asked, other}
     sequence()
-    assert watch({asked}) == {asked}
+    assert watch({asked, other}) == {asked, other}
     write(event=Event.TOKEN_REVOKED)
-    assert watch({asked}) == set()
+    looked = told_once(monkeypatch, False)
+    assert watch({asked}) == {asked}
     sequence()
-    assert watch({asked, '{"after":3}'}) == {'{"after":3}'}
+    looked = told_once(monkeypatch, True)
+    assert watch({asked, guard("res_1", 3)}) == {guard("res_1", 3)}
+    assert looked == [("res_1", 2)]
+
+
+def test_a_service_is_told_at_once_that_it_is_refused_and_beyond_a_bound_all_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked = told_once(monkeypatch, False, False, False)
+    watch, several = watch_revocations(), {guard(f"res_{each}") for each in range(4)}
+    write(event=Event.ORGANIZATION_SUSPENDED, organization_id="org_1")
+    assert watch({guard("res_1"), guard("res_2", organization="org_2")}) == {guard("res_2", organization="org_2")}
+    monkeypatch.setattr(revocations, "MAX_CONFIRMED", 2)
+    write(event=Event.AGENT_STOPPED, organization_id="org_3")
+    several = {guard(f"res_{each}", organization="org_4") for each in range(3)}
+    assert len(watch(several)) == 2
+    assert len(looked) == 3
+    write(event=Event.EVERYTHING_STOPPED)
+    assert watch(several) == set()
+
+
+def guard(server: str, after: int = -1, organization: str = "org_1") -> str:
+    """Return what a request of a service waits for."""
+    return orjson.dumps({"after": after, "server": server, "organization": organization}).decode()
