@@ -23,6 +23,7 @@ ALLOWED: Mapping[str, Sequence[Promise]] = {
     Role.ADMIN: (
         _("Do all that a developer may do"),
         _("Invite and remove members, and change their roles"),
+        _("Create, change and delete webhooks"),
         _("Change the organization's details and domain, and stop its agents"),
     ),
     Role.DEVELOPER: (
