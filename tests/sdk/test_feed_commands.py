@@ -7,6 +7,7 @@ import subprocess
 from agentgate_oauth import AgentGateAdmin
 
 from tests.live.gate import Gate
+from tests.waiting import wait_until
 from web.portal.feed.commands import HTTP
 
 
@@ -15,7 +16,8 @@ def test_curl_reads_a_page_and_waits_and_gets_a_stream(gate: Gate) -> None:
     own = gate.developer()
     with AgentGateAdmin(gate.url, own.api_key) as admin:
         admin.create_policy(name="No mail", rules=[{"type": "action_blocklist", "config": {"actions": ["email:send"]}}])
-        numbers = [event.stream.number for event in admin.iter_events()]
+        numbers = [1, 2]  # the registration and the policy
+        wait_until(lambda: [event.stream.number for event in admin.iter_events()] == numbers)
     environment = {"PATH": os.environ["PATH"], "AGENTGATE_URL": gate.url, "AGENTGATE_API_KEY": own.api_key}
     page, waited, stream = (
         subprocess.check_output(["bash", "-c", one.text.replace("42", str(numbers[0]))], env=environment, text=True)
