@@ -149,6 +149,7 @@ class Delivery(models.Model):
         indexes = [
             models.Index(fields=["webhook", "leaf_index"], condition=~Q(due_at=None), name="events_outstanding_idx"),
             models.Index(fields=["webhook", "id"], name="events_deliveries_idx"),
+            models.Index(fields=["webhook", "id"], condition=Q(status="failed"), name="events_failed_idx"),
             models.Index(fields=["created_at"], name="events_old_deliveries_idx"),
             models.Index(fields=["user_id"], condition=~Q(user_id=None), name="events_deliveries_about_idx"),
         ]

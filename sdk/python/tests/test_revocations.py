@@ -273,6 +273,13 @@ class TestTheLease:
             known.ask()
         assert [one.get("after") for one in feed.asked] == [None, "900", "5"]
 
+    def test_after_a_failure_it_begins_again_because_a_restored_log_may_have_grown_beyond_its_place(self):
+        feed = Feed(said(next=900), httpx.ConnectError("cut off"), said(item("agent"), next=950))
+        known = revocations(feed)
+        for _ in range(3):
+            known.ask()
+        assert [one.get("after") for one in feed.asked] == [None, "900", None]
+
 
 class Gate(Keys):
     """Publishes keys, and says what `items` are."""
