@@ -50,8 +50,8 @@ NO_PAGES |= {"webhook-test", "webhook-switch"}
 NO_PAGES |= {"policy-status", "own-scope-edit", "logs-csv", "logs-json", "logs-evidence", "developer-elsewhere"}
 FOR_ANONYMOUS = {"account_login", "account_signup", "account_reset_password"}
 FOR_MEMBERS = {"organization-leave"}
-# They answer for proxies only, or read a whole log once the sequencer has signed it.
-NO_ANSWERS = ("/forward-auth", "/audit/export", "/audit-export", "/evidence")
+# They answer for proxies or services only, or read a whole log once the sequencer has signed it.
+NO_ANSWERS = ("/forward-auth", "/revocations", "/audit/export", "/audit-export", "/evidence")
 FOR_USERS = ("/users/", "/consent/", "/approvals")
 # The visitor, the path and its queries, which are separated by spaces, with the names of `Visitors.ids`.
 FURTHER = (
@@ -233,7 +233,7 @@ def _pages(visitors: Visitors) -> Iterator[Visit]:
 def _api(visitors: Visitors) -> Iterator[Visit]:
     """Yield each GET of the JSON API, alone and with each of its parameters. Lists are read in the largest pages."""
     values = {"agentId": visitors.agent.id, "userId": visitors.ada.id, "outcome": "denied", "event": "agent.created"}
-    values |= {"status": "pending", "wait": "0", "limit": "200"}
+    values |= {"wait": "0", "limit": "200", "after": "1", "types": "consent.*"}
     values |= dict.fromkeys(("from", "to"), f"{visitors.ids['middle']}T00:00:00Z")
     for path, methods in json.loads(OPENAPI.read_text())["paths"].items():
         if "get" not in methods or path.endswith(NO_ANSWERS):
@@ -241,6 +241,7 @@ def _api(visitors: Visitors) -> Iterator[Visit]:
         who = "session" if any(part in path for part in FOR_USERS) else "key"
         url, name = re.sub(r"\{(\w+)\}", lambda match: visitors.ids[match[1]], path), path.removeprefix("/api/v1/")
         yield visitors.get("API", name, who, url)
+        values["status"] = "failed" if path.endswith("/deliveries") else "pending"
         parameters = {each["name"] for each in methods["get"].get("parameters", ()) if each["in"] == "query"}
         for parameter in sorted(parameters - {"cursor"}):
             yield visitors.get("API", f"{name}?{parameter}", who, f"{url}?{parameter}={values[parameter]}")

@@ -88,6 +88,7 @@ OPEN_TO_OTHERS = {
     "GET audit/key",
     "GET audit/tile/*",
     "GET audit/*/proof",  # of an entry about the caller
+    "GET revocations",  # services, with credentials of their own, that are refused, too
     "GET scopes",
     "GET scopes/*",
     "GET health",

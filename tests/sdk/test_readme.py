@@ -141,7 +141,7 @@ def test_the_examples_run_in_order(reader: Reader, admin: AgentGateAdmin, capsys
     assert names["result"].allowed
     assert verified(admin, names["result"].audit_id).action == "email:send"
     assert names["logs"].items
-    assert names["outcome"].unknown == ("revocation", "suspension", "actions", "policies", "approvals")
+    assert names["outcome"].unknown == ("actions", "policies", "approvals")
     assert (names["decision"].allowed, names["first"].allowed, names["second"].allowed) == (True, True, True)
     printed = capsys.readouterr().out
     assert "True\n" in printed
