@@ -123,7 +123,7 @@ class Revocations:
         logger.error("AgentGate does not say what ended: %s", error)
         if isinstance(error, ApiError) and (error.status == 403 or error.code == "everything_stopped"):
             self._refused = True
-        # A database that was restored meanwhile goes on from an earlier end, so the cursor may be another one's.
+        # A database that was restored meanwhile has an earlier end, so the place may be another one.
         self._next = None
         self._failures += 1
         self._answered.set()
