@@ -32,8 +32,8 @@ NEW_ROWS = (lambda tables: 1) if connection.vendor == "postgresql" else (lambda 
 EXCHANGE = EVERY + LOCK + 2 + NEW_ROWS(3)
 # The token with all that it depends on, the two new tokens, and the token again as used.
 REFRESH = EVERY + LOCK + 2 + NEW_ROWS(2)
-# The family and its token.
-CLIENT_CREDENTIALS = EVERY + STOP + NEW_ROWS(2)
+# The agent, which may have been stopped since it was authenticated, the family and its token.
+CLIENT_CREDENTIALS = EVERY + STOP + 1 + NEW_ROWS(2)
 # The constraints with the lock of a revocation, which SQLite does not need.
 REVOCATION = 1 if connection.vendor == "postgresql" else 0
 # The family of the token; it again as ended.
