@@ -206,7 +206,7 @@ def run_in_slot[T](work: Callable[[], T], *, slots: BoundedSemaphore, seconds: f
 def start_in_slot[T](work: Callable[[], T], *, slots: BoundedSemaphore, busy: Exception) -> Future[T]:
     """Start work in a thread. Raises `busy` if all slots are taken.
 
-    The thread keeps its slot until the work ends, even if its result is no longer waited for.
+    The thread keeps its slot until the work ends, even if the caller has stopped waiting.
     """
     if not slots.acquire(blocking=False):
         raise busy

@@ -173,7 +173,7 @@ class _Bounded(httpcore.AsyncNetworkStream):
 
 
 async def _start(response: httpcore.Response, max_bytes: int, deadline: float) -> bytes:
-    """Return the first bytes of the content, as far as they arrive in time. The rest is not read."""
+    """Return the first bytes of the content that arrive in time. The rest is not read."""
     content = b""
     with suppress(*_BROKEN, TimeoutError):  # the status has been received, and says whether it was accepted
         async with asyncio.timeout_at(deadline):

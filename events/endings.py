@@ -8,9 +8,7 @@ from django.dispatch import receiver
 
 from accounts.models import User
 from accounts.signals import account_erased, account_reclaimed
-from audit.entries.drafts import Draft
 from audit.events import Event
-from audit.services import record
 from core import clock
 from core.actor import Actor
 from core.sweeps import BATCH, delete_batch
@@ -18,7 +16,7 @@ from developers.models import Organization
 from developers.selectors import memberships_of, sole_organizations
 from developers.signals import organization_deleted
 from events.models import Delivery, Webhook
-from events.services import delete_held, hold_follower, start_again, switch_off_held
+from events.services import delete_held, hold_follower, record_webhook, start_again, switch_off_held
 
 LIFETIME = timedelta(days=30)
 
@@ -53,9 +51,7 @@ def switch_off(rows: QuerySet[Webhook], *, actor: Actor, now: datetime, reason: 
     for webhook in found:
         switch_off_held(webhook, now)
         webhook.save()
-        facts = {"webhookId": webhook.pk, "host": webhook.host, "reason": reason}
-        organization_id = webhook.organization_id
-        record(Draft(Event.WEBHOOK_DISABLED, actor, organization_id=organization_id, metadata=facts))
+        record_webhook(Event.WEBHOOK_DISABLED, actor, webhook, reason=reason)
     return len(found)
 
 

@@ -105,7 +105,7 @@ def follow_once() -> int:
 
 
 def catch_up(webhook: Webhook) -> None:
-    """Queue more for a webhook that is behind, as far as its outstanding deliveries permit.
+    """Queue more for a webhook that is behind, up to `MAX_OUTSTANDING` deliveries.
 
     Changes nothing if it is in step, or if something else has moved its cursor meanwhile. Raises like `follow_once`.
     """

@@ -91,7 +91,7 @@ class Load:
 
 
 def next_try(attempt: int, now: datetime, *, retry_after: str = "", share: float = 0.0) -> datetime | None:
-    """Return when to try again after a number of tries that failed, or None if there is no further try.
+    """Return when to try again after a number of tries that failed, or None after the last one.
 
     `share`, from 0 to 1, is how much of the jitter is added. The receiver can ask for a later try, up to a day.
     """

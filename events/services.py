@@ -114,7 +114,7 @@ def create_webhook(
         else:
             _mark_off(webhook, now)
         webhook.save(force_insert=True)
-        _record(Event.WEBHOOK_CREATED, actor, webhook, **_facts(webhook))
+        record_webhook(Event.WEBHOOK_CREATED, actor, webhook, **_facts(webhook))
         mail_about_webhook(Made.WEBHOOK, actor=actor, webhook=webhook)
     return WebhookSecret(webhook, secret_in_words(secret))
 
@@ -141,7 +141,7 @@ def update_webhook(*, actor: Actor, organization_id: str, webhook_id: str, **cha
             before = _facts(webhook)
             _apply(actor, webhook, {name: changes[name] for name in changed}, newest)  # type: ignore[literal-required]
             webhook.save()
-            _record(Event.WEBHOOK_UPDATED, actor, webhook, changed=changed, **_changes(before, _facts(webhook)))
+            record_webhook(Event.WEBHOOK_UPDATED, actor, webhook, changed=changed, **_changes(before, _facts(webhook)))
         if "url" in changed:
             mail_about_webhook(Made.WEBHOOK_URL, actor=actor, webhook=webhook)
     return webhook
@@ -154,7 +154,7 @@ def delete_webhook(*, actor: Actor, organization_id: str, webhook_id: str) -> No
     """
     with _acting(actor, organization_id):
         webhook = _hold(organization_id, webhook_id)
-        _record(Event.WEBHOOK_DELETED, actor, webhook, **_facts(webhook))
+        record_webhook(Event.WEBHOOK_DELETED, actor, webhook, **_facts(webhook))
         delete_held(webhook, clock.now())
 
 
@@ -177,7 +177,7 @@ def rotate_secret(
         webhook.made_at = now
         made = "made_by", "made_at", "secret_seen_by"
         webhook.save(update_fields=["former_sealed", "former_until", "secret_sealed", *made])
-        _record(Event.WEBHOOK_SECRET_ROTATED, actor, webhook, overlapSeconds=overlap_seconds)
+        record_webhook(Event.WEBHOOK_SECRET_ROTATED, actor, webhook, overlapSeconds=overlap_seconds)
         mail_about_webhook(Made.WEBHOOK_SECRET, actor=actor, webhook=webhook)
     return RotatedWebhookSecret(webhook, secret_in_words(secret), end)
 
@@ -194,7 +194,7 @@ def send_test(*, actor: Actor, organization_id: str, webhook_id: str) -> str:
     """
     with _acting(actor, organization_id):
         webhook = _hold_enabled(organization_id, webhook_id)
-        return _record(Event.WEBHOOK_TEST, actor, webhook)
+        return record_webhook(Event.WEBHOOK_TEST, actor, webhook)
 
 
 def replay(*, actor: Actor, organization_id: str, webhook_id: str, after: int) -> Webhook:
@@ -212,7 +212,7 @@ def replay(*, actor: Actor, organization_id: str, webhook_id: str, after: int) -
         if index < reached:
             webhook.cursor_index, webhook.cursor_number, webhook.due_at = index, after, clock.now()
             webhook.save(update_fields=["cursor_index", "cursor_number", "due_at"])
-        _record(Event.WEBHOOK_REPLAYED, actor, webhook, after=after)
+        record_webhook(Event.WEBHOOK_REPLAYED, actor, webhook, after=after)
     return webhook
 
 
@@ -230,7 +230,7 @@ def redeliver(*, actor: Actor, organization_id: str, webhook_id: str, delivery_i
         now = clock.now()
         start_again(deliveries_of(webhook).filter(pk=delivery.pk), now)
         Webhook.objects.filter(pk=webhook.pk).update(due_at=now)
-        _record(Event.WEBHOOK_REPLAYED, actor, webhook, deliveryId=delivery.pk, eventId=delivery.entry_id)
+        record_webhook(Event.WEBHOOK_REPLAYED, actor, webhook, deliveryId=delivery.pk, eventId=delivery.entry_id)
         delivery.refresh_from_db()
     return delivery
 
@@ -262,6 +262,12 @@ def delete_held(webhook: Webhook, now: datetime) -> None:
     switch_off_held(webhook, now)
     webhook.deleted_at, webhook.secret_sealed, webhook.former_sealed = now, b"", None
     webhook.save()
+
+
+def record_webhook(event: Event, actor: Actor, webhook: Webhook, **metadata: Any) -> str:
+    """Log an event of the webhook with its id and its host. Return the entry's id."""
+    facts = {"webhookId": webhook.pk, "host": webhook.host, **metadata}
+    return record(Draft(event=event, actor=actor, organization_id=webhook.organization_id, metadata=facts))
 
 
 @contextmanager
@@ -346,8 +352,3 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, A
     """Return what differs, with its former values."""
     facts = {name: value for name, value in after.items() if value != before[name]}
     return facts | {f"former{name[0].upper()}{name[1:]}": before[name] for name in facts}
-
-
-def _record(event: Event, actor: Actor, webhook: Webhook, **metadata: Any) -> str:
-    facts = {"webhookId": webhook.pk, "host": webhook.host, **metadata}
-    return record(Draft(event=event, actor=actor, organization_id=webhook.organization_id, metadata=facts))

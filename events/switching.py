@@ -2,13 +2,11 @@
 
 from datetime import datetime
 
-from audit.entries.drafts import Draft
 from audit.events import Event
-from audit.services import record
 from core.actor import SYSTEM
 from events.mails import mail_about_switched_off
 from events.models import Webhook
-from events.services import switch_off_held
+from events.services import record_webhook, switch_off_held
 
 
 def switch_off(webhook: Webhook, reason: str, now: datetime, *, first: int) -> None:
@@ -19,6 +17,5 @@ def switch_off(webhook: Webhook, reason: str, now: datetime, *, first: int) -> N
     switch_off_held(webhook, now, reason)
     webhook.cursor_number = min(webhook.cursor_number, first - 1)
     webhook.save()
-    facts = {"webhookId": webhook.pk, "host": webhook.host, "reason": reason}
-    record(Draft(Event.WEBHOOK_DISABLED, SYSTEM, organization_id=webhook.organization_id, metadata=facts))
+    record_webhook(Event.WEBHOOK_DISABLED, SYSTEM, webhook, reason=reason)
     mail_about_switched_off(webhook, now)

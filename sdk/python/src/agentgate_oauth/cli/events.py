@@ -67,7 +67,7 @@ def events(
 def _pages(
     api: AgentGateAdmin, after: int, types: str | None, agent: str | None, *, follow: bool
 ) -> Iterator[Lines]:
-    """Yield the pages until there is no more, or forever."""
+    """Yield the pages up to the last one, or forever."""
     while True:
         if follow:
             waiting = await_page(api._credential, _lines, after=after, types=types, agent_id=agent)
@@ -89,7 +89,7 @@ def _lines(document: Any) -> Lines:
 
 
 def _begin(file: str, after: int) -> int:
-    """Return the number in the file or, if there is no file, `after`. Raises Failure and OSError."""
+    """Return the number in the file, or `after` without a file. Raises Failure and OSError."""
     try:
         with open(file, encoding="ascii", errors="replace") as stored:
             text = stored.read(32).strip()
