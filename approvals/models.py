@@ -62,6 +62,8 @@ class Approval(models.Model):
     is_critical = models.BooleanField(default=False)
     # The agent asks too often: the request is shown in a batch and gets no email of its own.
     is_held = models.BooleanField(default=False)
+    # The agents from the first to `agent`, as `[[agent, delegation], ...]`, if the first one handed the work over.
+    chain = models.JSONField(null=True, blank=True)
     # Why the user is asked: the scopes that ask each time, or the rule that asks.
     asked_scopes = models.JSONField(default=list)
     asked_by_rule = models.CharField(max_length=100, blank=True)

@@ -34,6 +34,13 @@ class Consent(models.Model):
         LINK = "link"
         BROWSER = "browser"
 
+    class Delegation(models.TextChoices):
+        """To which other agents the agent may hand work: none, those of its organization, or also verified ones."""
+
+        NONE = "none"
+        DEVELOPER = "developer"
+        VERIFIED = "verified"
+
     id = PrefixedIdField(prefix="cns", unguessable=True)
     # The indexes on agent and id, organization and id, and user and id also serve queries by the first column alone.
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="consents", db_index=False)
@@ -82,6 +89,7 @@ class Consent(models.Model):
     granted_scopes = models.JSONField(default=list)
     # How the user bounds the granted scopes (`consent.terms`). Empty if the user does not.
     terms = models.JSONField(default=dict)
+    delegation = models.CharField(max_length=9, choices=Delegation, default=Delegation.NONE, db_default="none")
     # Set while the user pauses the agent. A consent that replaces this one stays paused.
     paused_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField()

@@ -15,6 +15,7 @@ import orjson
 
 from approvals.statuses import RULE_WINDOW_SECONDS, ApprovalStatus, fixed_fields
 from core.canonical import canonical_json, sha256
+from core.chains import Link
 from core.ids import new_id
 from core.money import read_units
 from decisions.contexts import amount_for_log
@@ -39,8 +40,12 @@ class Content:
     and that the token is for. The two are different things: anyone who has the token can name a service.
     """
 
-    def __init__(self, request: VerifyRequest, token: TokenFacts, service_id: str | None) -> None:
+    def __init__(
+        self, request: VerifyRequest, token: TokenFacts, service_id: str | None, chain: Sequence[Link] = ()
+    ) -> None:
+        """`chain` are the agents from the first one to that of the token, if the work was handed on."""
         self.request = request
+        self.chain = [[link.agent_id, link.delegation_id] for link in chain]
         self.token = token
         self.server_id = request.credential.server_id if request.credential else None
         self.named_server_id = None if request.credential else service_id
@@ -49,7 +54,8 @@ class Content:
     @property
     def counter(self) -> CounterRequest:
         """The counter of the connection's prompts, whose lock its approvals need. It never denies."""
-        key = counter_key("ask", self.token.agent_id, self.token.user_id)
+        agent_id = self.chain[0][0] if self.chain else self.token.agent_id
+        key = counter_key("ask", agent_id, self.token.user_id)
         return CounterRequest(key, MAX_ASKED, WINDOW_SECONDS)
 
     @cached_property
@@ -81,6 +87,7 @@ class Content:
             "server": self.server_id,
             "namedServer": self.named_server_id,
             "audience": sorted(self.token.audience),
+            **({"chain": self.chain} if self.chain else {}),
         }
 
 
@@ -194,6 +201,7 @@ class BatchApprovals:
             "server_id": content.server_id,
             "named_server_id": content.named_server_id,
             "audience": sorted(token.audience),
+            "chain": content.chain or None,
             "organization_id": asked.organization_id,
             "service_organization_id": asked.service_organization_id,
             "digest": content.digest,

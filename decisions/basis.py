@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from audit.entries.templates import Template
+from core.chains import Link
 from core.errors import DomainError
 from decisions.checks import first_reason, missing_scopes
 from decisions.covering import Covering, find_covering
@@ -27,10 +28,13 @@ from decisions.indexing import scopes_to_index
 from decisions.memory import Bounded
 from decisions.questions import Question
 from decisions.requests import Reason
-from decisions.terms import NO_TERMS, Terms
+from decisions.sides import Side, only_link, sides_of
+from decisions.terms import NO_TERMS, Terms, bounds_of
 from policies.engine import CompiledPolicy
 from policies.policy_sets import PolicySet
 from resources.catalogue import catalogue
+from resources.risks import CRITICAL
+from tokens.chains import Handover, links_of
 
 MAX_BASES = 16_384
 # Of one that is remembered: the characters of its scopes and its action, and the organizations' own scopes.
@@ -46,8 +50,9 @@ class Found(NamedTuple):
 
     `service` is the resource server that authenticated or, for an anonymous caller, the one that it names. `agent` is
     only looked up if the token's row is deleted. The policies are those of the agent's and the service's
-    organization. `scopes` are the organizations' own scopes that matter. `reserved` is what a request with the
-    same `Idempotency-Key` reserved before, and `problem` why its call cannot be answered again.
+    organization, and `chain_policies` those of the agents of the `chain` that handed the work on. `scopes` are the
+    organizations' own scopes that matter. `reserved` is what a request with the same `Idempotency-Key` reserved before,
+    and `problem` why its call cannot be answered again.
     """
 
     token: TokenFacts | None
@@ -60,6 +65,8 @@ class Found(NamedTuple):
     scopes: Sequence[ScopeFacts] = ()
     reserved: ReservedFacts | None = None
     problem: DomainError | None = None
+    chain: tuple[Handover, ...] = ()
+    chain_policies: tuple[PolicySet | None, ...] = ()
 
     @property
     def organization_id(self) -> str | None:
@@ -68,16 +75,30 @@ class Found(NamedTuple):
         return source.organization_id if source else None
 
     @property
+    def granting_organization_id(self) -> str | None:
+        """The organization of the agent to which the user granted: the first one of a chain."""
+        return self.chain[0].organization_id if self.chain else self.organization_id
+
+    @property
+    def granting_policies(self) -> PolicySet | None:
+        """The policies of that organization."""
+        return self.chain_policies[0] if self.chain else self.agent_policies
+
+    @property
     def has_shadows(self) -> bool:
-        """Whether either organization has policies that only record what they would decide."""
+        """Whether an organization has policies that only record what they would decide."""
         own, other = self.agent_policies, self.service_policies
-        return (own is not None and own.has_shadows) or (other is not None and other.has_shadows)
+        if (own is not None and own.has_shadows) or (other is not None and other.has_shadows):
+            return True
+        return any(each is not None and each.has_shadows for each in self.chain_policies)
 
     @property
     def needs_labels(self) -> bool:
         """Whether a rule that may apply needs the labels of scopes."""
         own, other = self.agent_policies, self.service_policies
         if (own is not None and own.has_flows) or (other is not None and other.has_flows):
+            return True
+        if any(each is not None and each.has_flows for each in self.chain_policies):
             return True
         return self.terms is not NO_TERMS and self.terms.has_flows
 
@@ -87,10 +108,9 @@ class Basis:
     """What is the same for all requests with a token, at a service, for the same scopes and action.
 
     It holds from `since` until before `until`, when the token or its consent ends. `reason` is why all of them are
-    denied. `own` and `others` are the policies of the agent's organization, with the user's own limits, and of the
-    service's, or None if only one organization is concerned. `required_scopes` start with the `added_scope`, if one
-    that is not required covers the action; `asked` are these and the action. The user must approve `asked_scopes` each
-    time. `template` is that of the entries of allowed requests.
+    denied. `sides` have the policies that apply, and `links` the agents of the chain, or none. `required_scopes` start
+    with the `added_scope`, if one that is not required covers the action; `asked` are these and the action. The user
+    must approve `asked_scopes` each time. `template` is that of the entries of allowed requests.
     """
 
     found: Found
@@ -102,8 +122,8 @@ class Basis:
     required_scopes: tuple[str, ...]
     asked: tuple[str, ...]
     service_organization_id: str | None
-    own: tuple[CompiledPolicy, ...]
-    others: tuple[CompiledPolicy, ...] | None
+    sides: tuple[Side, ...]
+    links: tuple[Link, ...]
     labels: frozenset[str]
     asked_scopes: tuple[str, ...]
     indexed_scopes: tuple[str, ...] | None
@@ -138,7 +158,8 @@ def find_basis(question: Question, token: TokenFacts, found: Found, now: datetim
 def forget_policies(policy_set: PolicySet) -> None:
     """Forget the bases with policies that have changed: no facts lead to them again, and they can be large."""
     for key, basis in tuple(_bases.items()):
-        if basis.found.agent_policies is policy_set or basis.found.service_policies is policy_set:
+        found = basis.found
+        if any(each is policy_set for each in (found.agent_policies, found.service_policies, *found.chain_policies)):
             _bases.pop(key, None)
 
 
@@ -154,31 +175,57 @@ def lay_basis(question: Question, token: TokenFacts, found: Found, now: datetime
     covering = cover(question, token, found)
     required = with_scope(covering.scope, question.request.required_scopes)
     asked = with_action(required, question.request.action)
-    affected = affected_organization(question, found.service, token.audience, token.owners, token.organization_id)
-    reason = first_reason(token, found.service, required, now, is_action_denied=covering.is_denied)
+    granting = found.granting_organization_id
+    affected = affected_organization(question, found.service, token.audience, token.owners, granting)
+    path = question.claims.delegations if question.claims else ()
+    reason = first_reason(
+        token, found.service, required, now, is_action_denied=covering.is_denied, path=path, chain=found.chain
+    )
+    # What is critical is never done by an agent that it was handed to without asking the user.
+    grave = [scope for scope in required if found.chain and is_critical(scope, found)]
+    links = links_of(found.chain, token.agent_id, token.organization_id)
     return Basis(
         found=found,
         since=now,
-        until=_next_end(token, now),
+        until=_next_end(token, found.chain, now),
         reason=reason,
         missing_scopes=_missing(token, required, covering) if reason is Reason.INSUFFICIENT_SCOPE else (),
         added_scope=covering.scope,
         required_scopes=required,
         asked=asked,
         service_organization_id=affected,
-        own=_own_policies(token, found),
-        others=_others_policies(token, found, affected),
+        sides=sides_of(
+            links or only_link(token),
+            (*found.chain_policies, found.agent_policies),
+            found.service_policies,
+            affected,
+            _bounds(found),
+        ),
+        links=links,
         labels=_labels(asked, found) if found.needs_labels else NO_LABELS,
-        asked_scopes=tuple(scope for scope in dict.fromkeys(asked) if scope in found.terms.asks),
-        indexed_scopes=scopes_to_index(required, token, found.scopes, (token.organization_id, affected)),
+        asked_scopes=tuple(scope for scope in dict.fromkeys(asked) if scope in found.terms.asks or scope in grave),
+        indexed_scopes=scopes_to_index(
+            required, token, found.scopes, (token.organization_id, affected, *(link.organization_id for link in links))
+        ),
     )
 
 
 def cover(question: Question, token: TokenFacts, found: Found) -> Covering:
     """Return which granted scope covers the action of a question."""
     return find_covering(
-        question, token, found.terms, found.service_policies if found.service else found.agent_policies
+        question, token, found.terms, found.service_policies if found.service else found.granting_policies
     )
+
+
+def is_critical(scope: str, found: Found) -> bool:
+    """Return whether the scope was critical when the user granted it, or is now. An unknown one counts as critical."""
+    if scope in found.terms.critical:
+        return True
+    known = catalogue().get(scope)
+    if known is not None:
+        return known.always_asks
+    risks = [own.risk_level for own in found.scopes if own.scope_id == scope]
+    return not risks or CRITICAL in risks
 
 
 def with_scope(added: str | None, required: Sequence[str]) -> tuple[str, ...]:
@@ -205,9 +252,9 @@ def affected_organization(
     return service.organization_id if is_caller or service.accepts(audience, owners, organization_id) else None
 
 
-def _next_end(token: TokenFacts, now: datetime) -> datetime:
+def _next_end(token: TokenFacts, chain: Sequence[Handover], now: datetime) -> datetime:
     """Return when a check that depends on the time can change next."""
-    ends = (token.expires_at, token.consent_expires_at)
+    ends = (token.expires_at, token.consent_expires_at, *(each.expires_at for each in chain))
     return min((end for end in ends if end is not None and end > now), default=FOREVER)
 
 
@@ -216,15 +263,9 @@ def _missing(token: TokenFacts, required: Sequence[str], covering: Covering) -> 
     return missing if covering.missing is None or covering.missing in missing else (*missing, covering.missing)
 
 
-def _own_policies(token: TokenFacts, found: Found) -> tuple[CompiledPolicy, ...]:
-    own = found.agent_policies.for_agent(token.agent_id) if found.agent_policies else ()
-    return (*own, *found.terms.policies)
-
-
-def _others_policies(token: TokenFacts, found: Found, affected: str | None) -> tuple[CompiledPolicy, ...] | None:
-    if found.service_policies is None or affected is None or affected == token.organization_id:
-        return None
-    return found.service_policies.for_agent(token.agent_id)
+def _bounds(found: Found) -> tuple[CompiledPolicy, ...]:
+    """Return what the user and the delegations allow of what the agents could do."""
+    return (*found.terms.policies, *(policy for each in found.chain for policy in bounds_of(each)))
 
 
 def _labels(asked: Collection[str], found: Found) -> frozenset[str]:

@@ -9,6 +9,7 @@ from agents.stops import Stopper
 from consent.statuses import ConsentStatus
 from decisions.facts import ServiceFacts, TokenFacts
 from decisions.requests import Reason
+from tokens.chains import Handover, is_chain_live
 
 STOPS = {
     Stopper.ORGANIZATION: Reason.ORGANIZATION_SUSPENDED,
@@ -25,20 +26,25 @@ def first_reason(
     now: datetime,
     *,
     is_action_denied: bool = False,
+    path: Sequence[str] = (),
+    chain: Sequence[Handover] = (),
 ) -> Reason | None:
     """Return why a request is denied before any policy is evaluated, or None if all checks pass.
 
     The checks are in the order that the API documents. `is_action_denied` is whether no granted scope covers the
-    action.
+    action. `path` are the delegations that the token names, and `chain` those of them that were found.
     """
     if token.expires_at <= now:
         return Reason.TOKEN_EXPIRED
     if token.is_family_revoked:
         return Reason.TOKEN_REVOKED
-    stop = _find_stop(token, service) or _find_problem_with_consent(token, now)
+    stop = _find_stop(token, service)
+    if stop is None and path and not is_chain_live(path, chain, now):
+        stop = Reason.DELEGATION_ENDED
+    stop = stop or _find_problem_with_consent(token, now)
     if stop is not None:
         return stop
-    if not _is_audience_right(token, service):
+    if not _is_audience_right(token, service, chain[0].organization_id if chain else token.organization_id):
         return Reason.WRONG_AUDIENCE
     is_insufficient = is_action_denied or missing_scopes(token, required_scopes)
     return Reason.INSUFFICIENT_SCOPE if is_insufficient else None
@@ -73,8 +79,11 @@ def _find_problem_with_consent(token: TokenFacts, now: datetime) -> Reason | Non
     return Reason.CONSENT_PAUSED if token.is_paused else None
 
 
-def _is_audience_right(token: TokenFacts, service: ServiceFacts | None) -> bool:
-    """Return whether the token is for the service (RFC 8707), or for the default audience if there is no service."""
+def _is_audience_right(token: TokenFacts, service: ServiceFacts | None, granting: str | None) -> bool:
+    """Return whether the token is for the service (RFC 8707), or for the default audience if there is no service.
+
+    `granting` is the organization of the agent to which the user granted.
+    """
     if service is None:
         return settings.API_URL in token.audience
-    return service.accepts(token.audience, token.owners, token.organization_id)
+    return service.accepts(token.audience, token.owners, granting)

@@ -13,7 +13,7 @@ from core.clock import rfc3339
 from core.ids import new_id
 from decisions.basis import Basis
 from decisions.contexts import amount_for_log, context_for_log
-from decisions.judgement import Judgement, Shadow, is_users_own
+from decisions.judgement import Judgement, Shadow, is_of_delegation, is_users_own
 from decisions.requests import Decision, VerifyRequest
 from decisions.settling import Settling
 from limits.reservations import name_in_log
@@ -96,6 +96,7 @@ def draft_entry(judgement: Judgement) -> Draft:
         scopes=tuple(request.required_scopes),
         resource=request.resource,
         metadata=_metadata(judgement),
+        chain=decision.chain,
         personal={} if is_introspection else _personal(request, asker.ip, is_reserved=bool(decision.reservation_id)),
     )
 
@@ -136,6 +137,8 @@ def rule_for_log(decision: Decision) -> tuple[str | None, dict[str, object]]:
         return None, {}
     if is_users_own(rule, decision):
         return None, {"ruleType": rule.rule_type, "limitedBy": "user"}
+    if is_of_delegation(rule, decision):
+        return None, {"ruleType": rule.rule_type, "limitedBy": "delegation", "delegationId": rule.policy_id}
     return rule.policy_id, {"ruleType": rule.rule_type, **_rule_of(rule)}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from core.chains import Link
 from decisions.approvals import Content
 from decisions.basis import Basis, Found, affected_organization, find_basis
 from decisions.facts import TokenFacts
@@ -11,6 +12,7 @@ from decisions.indexing import scopes_to_index
 from decisions.questions import Question
 from decisions.repeats import answer_again, refuse
 from decisions.requests import CALLER_REFUSED, LEAST_EFFORT, UNKNOWN_TOKEN, Decision, Reason
+from decisions.sides import Side
 from limits.counting import MAX_PER_CALL, Room
 from limits.flows import OUTBOUND
 from limits.reservations import Hold
@@ -19,6 +21,9 @@ from policies.engine import PASSED, CompiledPolicy, Evaluation, PolicyDenial, Tr
 from policies.rules import RuleContext
 from policies.rules.budget import Budget
 from tokens.access_tokens import Claims
+from tokens.chains import narrow_targets
+
+type Evaluable = tuple[Sequence[CompiledPolicy], RuleContext]
 
 
 @dataclass(slots=True)
@@ -116,30 +121,30 @@ def _judge_stored(asked: Question, token: TokenFacts, found: Found, now: datetim
     judgement = Judgement(question, UNKNOWN_TOKEN, token.organization_id, basis.service_organization_id)
     judgement.basis, judgement.indexed_scopes = basis, basis.indexed_scopes
     if basis.reason is not None:
-        judgement.decision = _describe(token, reason=basis.reason, missing=basis.missing_scopes)
+        judgement.decision = _describe(token, reason=basis.reason, missing=basis.missing_scopes, chain=basis.links)
         judgement.decision.trace = () if request.explains else None
         return judgement
     if request.is_introspection:
-        judgement.decision = _describe(token)
-        judgement.decision.targets = token.targets
+        judgement.decision = _describe(token, chain=basis.links)
+        judgement.decision.targets = narrow_targets(found.chain, token.targets, token.granted_scopes)
         return judgement
     if found.reserved is not None and request.repeat is not None:
-        judgement.decision = answer_again(_describe(token), found.reserved)
+        judgement.decision = answer_again(_describe(token, chain=basis.links), found.reserved)
         judgement.is_repeated, judgement.is_logged = True, False
         return judgement
     context = _rule_context(question, token, basis, now)
     sides = _sides(basis, context)
-    own = Room(MAX_PER_CALL)
+    own = Room(MAX_PER_CALL * max(1, len(basis.links)))
     rooms = (own, request.room) if request.room else (own,)
     evaluation = _evaluate(sides, own).within(rooms[1:])
-    judgement.decision = _describe(token, policy=evaluation.denied_by)
+    judgement.decision = _describe(token, policy=evaluation.denied_by, chain=basis.links)
     judgement.evaluation = evaluation
     if evaluation.denied_by is not None:
-        judgement.denying_organization_id = owner(evaluation.denied_by, found, judgement)
+        judgement.denying_organization_id = owner(evaluation.denied_by, judgement)
     if request.explains:
         judgement.traced = [traced.within(rooms) for side in sides for traced in trace(*side)]
     if found.has_shadows:  # last, because they share the budget
-        judgement.shadows = _shadows(asked, token, found, judgement, context, rooms)
+        judgement.shadows = _shadows(asked, basis, sides, rooms)
     if evaluation.denied_by is None and token.user_id is not None and token.consent_id is not None:
         _find_content(judgement, token, found, basis)
     return judgement
@@ -150,41 +155,28 @@ def _find_content(judgement: Judgement, token: TokenFacts, found: Found, basis: 
     judgement.asked_scopes = basis.asked_scopes
     if judgement.asked_scopes or (judgement.evaluation.flows and _may_ask(judgement.evaluation)):
         service_id = found.service.server_id if found.service and judgement.service_organization_id else None
-        judgement.content = Content(judgement.question.request, token, service_id)
+        judgement.content = Content(judgement.question.request, token, service_id, basis.links)
 
 
 def _may_ask(evaluation: Evaluation) -> bool:
     return any(flow.request.asks and OUTBOUND in flow.request.labels for flow in evaluation.flows)
 
 
-def _shadows(
-    asked: Question,
-    token: TokenFacts,
-    found: Found,
-    judgement: Judgement,
-    context: RuleContext,
-    rooms: Collection[Room],
-) -> Sequence[Shadow]:
+def _shadows(asked: Question, basis: Basis, sides: Sequence[Evaluable], rooms: Collection[Room]) -> Sequence[Shadow]:
     """Return what each shadow policy would decide, if the batch has room for it."""
-    own = found.agent_policies.shadow_for_agent(token.agent_id) if found.agent_policies else ()
-    others: Sequence[CompiledPolicy] = ()
-    if found.service_policies and judgement.service_organization_id not in (None, token.organization_id):
-        others = found.service_policies.shadow_for_agent(token.agent_id)
-    others_id = judgement.service_organization_id
-    listed = ((token.organization_id, own, context), (others_id, others, context._replace(policies_of=others_id)))
     return [
-        Shadow(organization_id, evaluate([policy], its_context).within(rooms))
-        for organization_id, policies, its_context in listed
-        if organization_id is not None
-        for policy in policies
-        if _has_room(asked, policy.id)
+        Shadow(side.organization_id, evaluate([policy], context).within(rooms))
+        for side, (_, context) in zip(basis.sides, sides, strict=True)
+        if side.organization_id is not None
+        for policy in side.shadows
+        if _has_room(asked, f"{policy.id} {side.link.agent_id}")
     ]
 
 
-def _has_room(question: Question, policy_id: str) -> bool:
-    """Return whether the batch has room for what this shadow policy says of the question, also if it starts again."""
+def _has_room(question: Question, named: str) -> bool:
+    """Return whether the batch has room for what a shadow policy says of the question, also if it starts again."""
     room = question.request.shadow_room
-    return room is None or room.take([f"{id(question)} {policy_id}"])
+    return room is None or room.take([f"{id(question)} {named}"])
 
 
 def _judge_deleted(question: Question, claims: Claims, found: Found, now: datetime) -> Judgement:
@@ -216,14 +208,23 @@ def is_authentic(question: Question, found: Found, now: datetime) -> bool:
     return caller is not None and caller.server_id == credential.server_id and caller.is_live_at(now)
 
 
-def _sides(basis: Basis, context: RuleContext) -> Sequence[tuple[Sequence[CompiledPolicy], RuleContext]]:
-    """Return the policies that apply: those of the agent's organization, and of the service's if it is another one."""
-    if basis.others is None:
-        return ((basis.own, context),)
-    return ((basis.own, context), (basis.others, context._replace(policies_of=basis.service_organization_id)))
+def _sides(basis: Basis, context: RuleContext) -> Sequence[Evaluable]:
+    """Return the policies that apply, each with the request as a call of that side's agent."""
+    if basis.links:
+        return [(side.all, _as_call_of(side, context)) for side in basis.sides]
+    own, *others = basis.sides
+    return ((own.all, context), *((each.all, context._replace(policies_of=each.policies_of)) for each in others))
 
 
-def _evaluate(sides: Sequence[tuple[Sequence[CompiledPolicy], RuleContext]], room: Room) -> Evaluation:
+def _as_call_of(side: Side, context: RuleContext) -> RuleContext:
+    # A budget of its own, because it keeps results, which depend on the agent.
+    link = side.link
+    return context._replace(
+        agent_id=link.agent_id, organization_id=link.organization_id, policies_of=side.policies_of, budget=Budget()
+    )
+
+
+def _evaluate(sides: Sequence[Evaluable], room: Room) -> Evaluation:
     evaluation = evaluate(*sides[0], room)
     for policies, context in sides[1:]:
         if evaluation.denied_by is not None:
@@ -232,13 +233,12 @@ def _evaluate(sides: Sequence[tuple[Sequence[CompiledPolicy], RuleContext]], roo
     return evaluation
 
 
-def owner(denial: PolicyDenial | None, found: Found, judgement: Judgement) -> str | None:
-    """Return the organization whose policy denied, or None if no policy did, or the user's own limit."""
-    if denial is None or is_users_own(denial, judgement.decision):
+def owner(denial: PolicyDenial | None, judgement: Judgement) -> str | None:
+    """Return the organization whose policy denied, or None if no policy did, but a limit of the user or an agent."""
+    if denial is None or judgement.basis is None:
         return None
-    own = found.agent_policies.for_agent(judgement.decision.agent_id or "") if found.agent_policies else ()
-    is_own = any(policy.id == denial.policy_id for policy in own)
-    return judgement.organization_id if is_own else judgement.service_organization_id
+    named = (side for side in judgement.basis.sides if any(each.id == denial.policy_id for each in side.policies))
+    return next((side.organization_id for side in named), None)
 
 
 def is_users_own(denial: PolicyDenial, decision: Decision) -> bool:
@@ -246,8 +246,13 @@ def is_users_own(denial: PolicyDenial, decision: Decision) -> bool:
     return denial.policy_id == decision.consent_id
 
 
+def is_of_delegation(denial: PolicyDenial, decision: Decision) -> bool:
+    """Return whether a limit of a delegation denied, by which an agent handed the work on."""
+    return any(denial.policy_id == link.delegation_id for link in decision.chain)
+
+
 def _rule_context(question: Question, token: TokenFacts, basis: Basis, now: datetime) -> RuleContext:
-    request = question.request
+    request, task = question.request, basis.found.chain[-1].task if basis.links else ""
     return RuleContext(
         now=now,
         agent_id=token.agent_id,
@@ -255,11 +260,12 @@ def _rule_context(question: Question, token: TokenFacts, basis: Basis, now: date
         action=request.action,
         resource=request.resource,
         ip=request.ip,
-        context=request.context,
+        context={**request.context, "task": task} if task else request.context,
         user_id=token.user_id,
         organization_id=token.organization_id,
         labels=basis.labels,
         budget=Budget(),
+        chain=basis.links,
     )
 
 
@@ -269,6 +275,7 @@ def _describe(
     reason: Reason | None = None,
     missing: tuple[str, ...] = (),
     policy: PolicyDenial | None = None,
+    chain: tuple[Link, ...] = (),
 ) -> Decision:
     return Decision(
         allowed=reason is None and policy is None,
@@ -283,5 +290,6 @@ def _describe(
         expires_at=token.expires_at,
         missing_scopes=missing,
         policy=policy,
+        chain=chain,
         retry_after_seconds=policy.retry_after_seconds if policy else None,
     )

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from approvals.statuses import ApprovalStatus
 from core.actor import Actor
+from core.chains import Link
 from core.errors import DomainError
 from core.net import canonical_address
 from core.uris import find_canonical_uri
@@ -29,6 +30,7 @@ class Reason(StrEnum):
     ORGANIZATION_STOPPED = "organization_stopped"
     AGENT_SUSPENDED = "agent_suspended"
     USER_INACTIVE = "user_inactive"
+    DELEGATION_ENDED = "delegation_ended"
     CONSENT_REVOKED = "consent_revoked"
     CONSENT_EXPIRED = "consent_expired"
     CONSENT_PAUSED = "consent_paused"
@@ -172,6 +174,8 @@ class Decision:
     targets: Mapping[str, Any] = MappingProxyType({})
     reservation_id: str | None = None
     reservation_expires_at: datetime | None = None
+    chain: tuple[Link, ...] = ()
+    """The agents from the first one to the one that acts, if the work was handed on."""
     is_known: bool = True
     is_caller_refused: bool = False
     problem: DomainError | None = None

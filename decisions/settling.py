@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from approvals.statuses import ApprovalStatus
 from decisions.approvals import Asked, BatchApprovals, Content
-from decisions.basis import Found
+from decisions.basis import Found, is_critical
 from decisions.judgement import Judgement, owner
 from decisions.requests import Reason, Repeat
 from decisions.reservations import reserve
@@ -18,8 +18,6 @@ from limits.counting import CounterDenial, count_call, find_denial
 from limits.flows import LoadedFlow
 from limits.sliding_window import CounterRequest, LoadedCounter
 from policies.engine import Evaluation, Flow, Outcome, PolicyDenial
-from resources.catalogue import catalogue
-from resources.risks import CRITICAL
 
 
 class Verdict(NamedTuple):
@@ -47,7 +45,7 @@ class Settling:
             return
         denial = self._find_denial(judgement.evaluation)
         if denial is not None:
-            self._deny(judgement, found, Reason.POLICY_DENIED, denial)
+            self._deny(judgement, Reason.POLICY_DENIED, denial)
             return
         asking = self._find_hit(judgement.evaluation, asks=True)
         if (asking or judgement.asked_scopes) and not self._is_approved(judgement, found, asking):
@@ -116,22 +114,24 @@ class Settling:
         """Return whether the user has approved the request, and use the approval. Otherwise deny the request."""
         content = judgement.content
         if content is None:  # The token has no user to ask.
-            self._deny(judgement, found, Reason.POLICY_DENIED, asking.denial if asking else None)
+            self._deny(judgement, Reason.POLICY_DENIED, asking.denial if asking else None)
             return False
-        once_only = any(_is_critical(scope, found) for scope in judgement.asked_scopes)
+        is_grave = any(is_critical(scope, found) for scope in judgement.asked_scopes)
         rule_type = asking.rule.type if asking else ""
-        approval = self.approvals.find(content, judgement.asked_scopes, rule_type, once_only=once_only)
+        approval = self.approvals.find(
+            content, judgement.asked_scopes, rule_type, once_only=is_grave or bool(found.chain)
+        )
         if approval is not None and approval.status == ApprovalStatus.APPROVED:
             self.approvals.use(approval)
             judgement.decision.approval_id = approval.approval_id
             return True
-        self._deny(judgement, found, Reason.APPROVAL_REQUIRED, asking.denial if asking else None)
+        self._deny(judgement, Reason.APPROVAL_REQUIRED, asking.denial if asking else None)
         judgement.decision.approval_status = ApprovalStatus.PENDING
         if approval is not None:
             judgement.decision.approval_id = approval.approval_id
             judgement.decision.approval_status = ApprovalStatus(approval.status)
         else:
-            self._ask(judgement, content, rule_type, is_critical=once_only)
+            self._ask(judgement, content, rule_type, is_critical=is_grave)
         return False
 
     def _ask(self, judgement: Judgement, content: Content, rule_type: str, *, is_critical: bool) -> None:
@@ -149,19 +149,8 @@ class Settling:
             judgement.decision.retry_after_seconds = counter.retry_after(content.counter.limit, self.now)
 
     @staticmethod
-    def _deny(judgement: Judgement, found: Found, reason: Reason, denial: PolicyDenial | None) -> None:
+    def _deny(judgement: Judgement, reason: Reason, denial: PolicyDenial | None) -> None:
         decision = judgement.decision
         decision.allowed, decision.reason, decision.policy = False, reason, denial
         decision.retry_after_seconds = denial.retry_after_seconds if denial else None
-        judgement.denying_organization_id = owner(denial, found, judgement)
-
-
-def _is_critical(scope: str, found: Found) -> bool:
-    """Return whether the scope was critical when the user granted it, or is now. An unknown one counts as critical."""
-    if scope in found.terms.critical:
-        return True
-    known = catalogue().get(scope)
-    if known is not None:
-        return known.always_asks
-    risks = [own.risk_level for own in found.scopes if own.scope_id == scope]
-    return not risks or CRITICAL in risks
+        judgement.denying_organization_id = owner(denial, judgement)

@@ -10,19 +10,22 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
+import orjson
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from decisions.facts import MAX_PARSED, TokenFacts
 from policies.engine import CompiledPolicy, CompiledRule, compile_rule, deny_all, retired_limits
 from policies.rules import Rule, RuleContext
-from policies.rules.ledger import Ledger, connection_ledger
+from policies.rules.ledger import Ledger, connection_ledger, delegation_ledger
 from policies.rules.limiting import of_connection
 from policies.rules.parsing import parse_rule
 from resources.catalogue import LABELS
+from tokens.chains import Handover
 
 logger = logging.getLogger(__name__)
 
 NAME = "Limits set by the user"
+DELEGATED = "Limits of a delegation"
 GUARD_SECONDS = 86_400
 
 
@@ -89,11 +92,35 @@ class _Stored(BaseModel):
     critical: list[str] = []
 
 
-def terms_of(token: TokenFacts) -> Terms:
-    """Return the terms of a token's connection. A token without a user has none."""
+def terms_of(token: TokenFacts, agent_id: str | None = None) -> Terms:
+    """Return the terms of a token's connection. A token without a user has none.
+
+    `agent_id` is the agent of the connection, if it handed the work to that of the token: the same counters apply.
+    """
     if token.terms is None or token.terms == "{}" or token.user_id is None or token.consent_id is None:
         return NO_TERMS
-    return _compile(token.terms, token.agent_id, token.user_id, token.consent_id)
+    return _compile(token.terms, agent_id or token.agent_id, token.user_id, token.consent_id)
+
+
+def bounds_of(handover: Handover) -> tuple[CompiledPolicy, ...]:
+    """Return the limits and targets of a delegation as a policy. What cannot be read denies."""
+    return _compile_bounds(handover.delegation_id, handover.limits_json, handover.targets_json)
+
+
+@lru_cache(MAX_PARSED)
+def _compile_bounds(delegation_id: str, limits: str, targets: str) -> tuple[CompiledPolicy, ...]:
+    if limits == targets == "{}":
+        return ()
+    try:
+        stored = _Stored.model_validate({"limits": orjson.loads(limits), "targets": orjson.loads(targets)})
+        rules = [
+            _compile_one(rule, scope, delegation_ledger(delegation_id, scope), index)
+            for index, (scope, rule) in enumerate(_rules(stored))
+        ]
+    except Exception:
+        logger.exception("The limits of delegation %s cannot be read and deny", delegation_id)
+        return (deny_all(delegation_id, DELEGATED),)
+    return (CompiledPolicy(delegation_id, DELEGATED, tuple(rules)),)
 
 
 def compile_terms(text: str, agent_id: str, user_id: str, consent_id: str) -> Terms:

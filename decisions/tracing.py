@@ -43,13 +43,9 @@ def settle_traced(traced: Traced, settling: Settling) -> Traced:
 
 def _visible(judgement: Judgement, found: Found) -> Iterator[CompiledPolicy]:
     """Yield the policies of the organization that asks."""
-    asker, agent_id = found.service, judgement.decision.agent_id or ""
-    if asker is None:
-        return
-    if found.agent_policies and judgement.organization_id == asker.organization_id:
-        yield from found.agent_policies.for_agent(agent_id)
-    if found.service_policies:
-        yield from found.service_policies.for_agent(agent_id)
+    for side in judgement.basis.sides if judgement.basis and found.service else ():
+        if found.service and side.organization_id == found.service.organization_id:
+            yield from side.policies
 
 
 def _describe(traced: Traced, *, is_visible: bool) -> RuleTrace:

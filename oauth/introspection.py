@@ -12,6 +12,7 @@ from django.conf import settings
 
 from consent.targets import granted_details
 from core.actor import Actor
+from core.chains import Link
 from core.errors import NotAuthenticated
 from core.messages import Reply, Request
 from decisions.callers import read_credential
@@ -57,12 +58,23 @@ def _describe(decision: Decision) -> dict[str, object]:
         "scope": " ".join(decision.granted_scopes),
         "token_type": "Bearer",
         "jti": decision.token_id,
-        "iat": int((expires_at - settings.ACCESS_TOKEN_LIFETIME).timestamp()),
         "exp": int(expires_at.timestamp()),
         "agent_id": decision.agent_id,
         **consent,
+        **(_show_chain(decision.chain) if decision.chain else _issued(expires_at)),
         **({"authorization_details": details} if details else {}),
     }
+
+
+def _issued(expires_at: datetime) -> dict[str, object]:
+    """Return when a token was issued that nobody handed on: the others may end with their delegation instead."""
+    return {"iat": int((expires_at - settings.ACCESS_TOKEN_LIFETIME).timestamp())}
+
+
+def _show_chain(chain: Sequence[Link]) -> dict[str, object]:
+    """Return the actor and the chain as in a decision. The token itself has the claim `act` (RFC 8693 section 4.1)."""
+    shown = [{"agent_id": link.agent_id, "delegation_id": link.delegation_id} for link in chain]
+    return {"actor": shown[-1], "chain": shown}
 
 
 def _fail(error: BaseException, request_id: str) -> Reply:

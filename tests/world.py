@@ -1,6 +1,7 @@
 """Users, developers, agents, consents, grants and resource servers, all created by the services."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +35,11 @@ from resources.custom_scopes import ScopeDefinition
 from resources.models import ResourceServer
 from resources.services import RegisteredResourceServer, register_resource_server
 from tests.constants import CALLBACK, NEW_PASSWORD, PASSWORD
-from tokens.exchange import exchange_code
+from tokens.delegations import Wanted, create_delegation
+from tokens.exchange import exchange_code, redeem_delegation
+from tokens.families import family_of
 from tokens.issuing import IssuedTokens
-from tokens.models import AccessToken
+from tokens.models import AccessToken, Delegation
 
 AGENT_SCOPES = ["email:read", "email:send", "calendar:freebusy", "payments:charge", "profile:read"]
 SERVICE_SCOPES = ["email:read", "email:send", "calendar:freebusy"]
@@ -196,6 +199,31 @@ def grant_to(agent: Agent, user: User, scopes: list[str], **fields: Any) -> str:
     issued = exchange_code(actor=ANONYMOUS, agent=agent, code=approval.code)
     assert isinstance(issued, IssuedTokens)
     return issued.access_token
+
+
+def let_delegate(token: str, mode: str = "developer") -> Consent:
+    """Let the user of an access token allow its agent to hand work on, and return the consent."""
+    family = family_of(token)
+    assert family is not None
+    assert family.consent_id is not None
+    Consent.objects.filter(pk=family.consent_id).update(delegation=mode)
+    return Consent.objects.get(pk=family.consent_id)
+
+
+def hand_over(token: str, to: Agent, scopes: Sequence[str], **wanted: Any) -> tuple[Delegation, IssuedTokens]:
+    """Hand work from the agent of an access token to another one, which redeems it at once."""
+    family = family_of(token)
+    assert family is not None
+    agent = family.application
+    delegated = create_delegation(
+        actor=ANONYMOUS.acting_as("agent", agent.id),
+        agent=agent,
+        token=token,
+        wanted=Wanted(to=to.client_id, scopes=scopes, **wanted),
+    )
+    issued = redeem_delegation(actor=ANONYMOUS.acting_as("agent", to.id), agent=to, token=delegated.token)
+    assert isinstance(issued, IssuedTokens), issued
+    return delegated.delegation, issued
 
 
 def reclaim(user: User) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import jwt
 from django.conf import settings
 
+from consent.targets import Details, granted_details
+from tokens.chains import Handover, narrow_targets
 from tokens.keys import VerifyingKey, current_key, verification_key
 from tokens.models import AccessToken, TokenFamily
 
@@ -39,15 +41,19 @@ class Claims:
     scopes: tuple[str, ...]
     audience: tuple[str, ...]
     expires_at: datetime
+    delegations: tuple[str, ...] = ()
+    """The path of the delegation by which the client acts, if another agent handed it the work."""
 
 
-def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
+def sign_access_token(token: AccessToken, *, issued_at: datetime, chain: Sequence[Handover] = ()) -> str:
     """Return the JWT for a stored token (RFC 9068 section 2.2), signed with the current key.
 
     Its claim `authorization_details` is what the user grants now (RFC 9396 section 9.1). Verify reads the live terms.
     By `sid`, the family, and `org_id`, the agent's organization, services that check tokens offline know that one has
     ended (`events.revocations`). What they do not learn otherwise is in the token: it ends with its consent at the
     latest, and is `paused` if the user was pausing the agent when it was issued.
+    For the same reason, each agent of a `chain` that handed the work over is in the claim `act` (RFC 8693 section 4.1)
+    with its `sid` and `org_id`, from the client to the first agent. `delegations` are their ids in the other order.
     """
     key = current_key()
     agent, family = token.application, token.family
@@ -70,10 +76,29 @@ def sign_access_token(token: AccessToken, *, issued_at: datetime) -> str:
         claims["consent_id"] = consent.id
         if consent.is_paused:
             claims["paused"] = True
-    details = family.details_of(token.scope.split())
+    if chain:
+        claims["act"] = _actors(agent.client_id, chain)
+        claims["delegations"] = [each.delegation_id for each in chain]
+    details = details_of(family, token.scope.split(), chain)
     if details:
         claims["authorization_details"] = details
     return jwt.encode(claims, key.key, algorithm=key.algorithm, headers={"typ": TOKEN_TYPE, "kid": key.kid})
+
+
+def details_of(family: TokenFamily, scopes: Sequence[str], chain: Sequence[Handover] = ()) -> Details:
+    """Return the authorization details of the scopes that the user and the chain allow the family (RFC 9396)."""
+    if family.consent is None:
+        return []
+    return granted_details(narrow_targets(chain, family.consent.targets, scopes), scopes)
+
+
+def _actors(client_id: str, chain: Sequence[Handover]) -> dict[str, Any]:
+    """Return the claim `act`: the client, and within it those who acted before (RFC 8693 section 4.1)."""
+    actors: dict[str, Any] = {}
+    for each in chain:
+        earlier = {"act": actors} if actors else {}
+        actors = {"sub": each.client_id, "sid": each.family_id, "org_id": each.organization_id, **earlier}
+    return {"sub": client_id, "act": actors}
 
 
 def read_access_token(token: str, find_key: FindKey = verification_key) -> Claims | None:
@@ -122,16 +147,27 @@ def _parse(claims: dict[str, Any]) -> Claims:
         scopes=tuple(claims["scope"].split()),
         audience=(audience,) if isinstance(audience, str) else tuple(audience),
         expires_at=datetime.fromtimestamp(claims["exp"], tz=UTC),
+        delegations=tuple(claims.get("delegations", ())),
     )
 
 
 def create_access_token(
-    *, family: TokenFamily, scopes: Sequence[str], now: datetime, resource: Sequence[str] = ()
+    *,
+    family: TokenFamily,
+    scopes: Sequence[str],
+    now: datetime,
+    resource: Sequence[str] = (),
+    chain: Sequence[Handover] = (),
 ) -> tuple[AccessToken, str]:
     """Return an access token of the family, which is not stored yet, and its JWT.
 
-    It is valid for 15 minutes, from a whole second. Its audience is `resource` or, if that is empty, the family's.
+    It is valid for 15 minutes, from a whole second, or until its delegation ends. Its audience is `resource` or, if
+    that is empty, the family's. `chain` are the delegations by which its agent acts.
+
+    Raises `ValueError` for the family of a delegation without its chain: verify would not see what bounds the token.
     """
+    if (family.delegation_id or None) != (chain[-1].delegation_id if chain else None):
+        raise ValueError("A token says by which delegation its agent acts.")
     issued_at = now.replace(microsecond=0)
     audience = list(resource) or family.resource
     token = AccessToken(
@@ -141,6 +177,6 @@ def create_access_token(
         scope=" ".join(scopes),
         resource=audience,
         resource_owners={name: owner for name, owner in family.resource_owners.items() if name in audience},
-        expires=issued_at + settings.ACCESS_TOKEN_LIFETIME,
+        expires=min([issued_at + settings.ACCESS_TOKEN_LIFETIME, *(each.expires_at for each in chain)]),
     )
-    return token, sign_access_token(token, issued_at=now)
+    return token, sign_access_token(token, issued_at=now, chain=chain)

@@ -6,21 +6,26 @@ A refusal is returned, never raised: an exception would roll back the revocation
 from collections.abc import Sequence
 from datetime import datetime
 
+from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
 from consent.codes import UNUSABLE, consume_code, lock_code, problem_with_code
 from consent.details import AuthorizationDetail
 from consent.models import AuthorizationCode
 from consent.targets import asks_for_all
-from core import clock
+from core import clock, secrets
 from core.actor import Actor
-from core.locks import write_transaction
+from core.locks import share_grants, write_transaction
 from core.sql import pipelined
-from resources.audiences import held_among
-from tokens.families import end_replayed_family, next_expiry, problem_with_grant
+from resources.audiences import held_among, services_of
+from tokens.chains import read_chain
+from tokens.families import end_replayed_family, next_expiry, problem_with_delegation, problem_with_grant
 from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
-from tokens.models import TokenFamily
+from tokens.models import Delegation, TokenFamily
 
+UNUSABLE_DELEGATION = Refusal(
+    "invalid_grant", "The delegation token is unknown, expired or used, or it is for another agent."
+)
 UNUSABLE_CODE = Refusal("invalid_grant", UNUSABLE)
 REPLAYED_CODE = Refusal(
     "invalid_grant",
@@ -79,6 +84,58 @@ def exchange_code(
             services=grant.services,
             now=now,
         )
+
+
+@write_transaction(savepoint=False)
+def redeem_delegation(
+    *, actor: Actor, agent: Agent, token: str, scopes: Sequence[str] | None = None, resource: Sequence[str] = ()
+) -> IssuedTokens | Refusal:
+    """Redeem a delegation token once, by the agent for which it is (RFC 8693 section 2.1).
+
+    `scopes` and `resource` may narrow the access token. There is a refresh token if the delegation outlives it. Another
+    agent, or a second use, gets a refusal and ends nothing.
+    """
+    share_grants()
+    rows = Delegation.objects.select_for_update(of=("self",), no_key=True)
+    row = rows.filter(token_digest=secrets.digest(token)).first()
+    now = clock.now()
+    if row is None or row.to_agent_id != agent.id or row.redeemed_at is not None or row.token_expires_at <= now:
+        return UNUSABLE_DELEGATION
+    chain = read_chain(row)
+    source = row.from_family
+    services = services_of(source.resource_owners.items())
+    held = held_among(source.resource, services)
+    problem = problem_with_delegation(row, chain, now) or problem_with_grant(row.consent, held, services, now)
+    if problem:
+        return Refusal("invalid_grant", problem)
+    if not set(scopes or ()) <= set(row.scopes):
+        return Refusal("invalid_scope", "The delegation does not cover these scopes.")
+    if not set(resource) <= set(held):
+        return OTHER_RESOURCE
+    if is_everything_stopped():
+        return EVERYTHING_STOPPED
+    Delegation.objects.filter(pk=row.pk).update(redeemed_at=now)
+    family = TokenFamily(
+        application=row.to_agent,
+        user=row.user,
+        consent=row.consent,
+        delegation=row,
+        scope=" ".join(row.scopes),
+        resource=held,
+        resource_owners={name: owner for name, owner in source.resource_owners.items() if name in held},
+        created_at=now,
+        expires_at=row.expires_at,
+    )
+    return issue_pair(
+        Event.DELEGATION_REDEEMED,
+        actor=actor,
+        family=family,
+        scopes=row.scopes if scopes is None else scopes,
+        resource=resource,
+        services=services,
+        now=now,
+        chain=chain,
+    )
 
 
 def _new_family(row: AuthorizationCode, audience: Sequence[str], now: datetime) -> TokenFamily:

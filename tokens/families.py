@@ -17,7 +17,8 @@ from core.locks import revocation
 from core.sql import Columns, fetch_one, pipelined
 from resources.audiences import Service, services_of
 from tokens.access_tokens import read_access_token
-from tokens.models import TokenFamily
+from tokens.chains import ENDED, Handover, is_chain_live, links_of, read_chain
+from tokens.models import Delegation, TokenFamily
 
 REFRESH_TOKEN_LIFETIME = timedelta(days=30)
 
@@ -121,6 +122,14 @@ def problem_with_grant(
     return None
 
 
+def problem_with_delegation(delegation: Delegation, chain: Sequence[Handover], now: datetime) -> str | None:
+    """Return why no tokens may be issued for the delegation now, or None if they may."""
+    if not is_chain_live(delegation.path, chain, now):
+        return ENDED
+    stopper = delegation.to_agent.stopped_by
+    return stopper.value if stopper else None
+
+
 def record_family(
     event: Event,
     *,
@@ -130,16 +139,18 @@ def record_family(
     scopes: Sequence[str] = (),
     services: Sequence[Service] | None = None,
     metadata: Mapping[str, Any] | None = None,
+    chain: Sequence[Handover] | None = None,
 ) -> None:
-    """Log an event of a family, for the agent's organization and those whose services its tokens reach.
+    """Log an event of a family, for the organizations of its agents and those whose services its tokens reach.
 
-    The latter are read unless they are passed as `services`.
+    The latter are read unless they are passed as `services`, and so is the `chain`.
     """
     if services is None:
         services = services_of(family.resource_owners.items())
-    append(
-        [draft_family(event, actor=actor, family=family, scopes=scopes, services=services, metadata=metadata)], at=now
+    draft = draft_family(
+        event, actor=actor, family=family, scopes=scopes, services=services, metadata=metadata, chain=chain
     )
+    append([draft], at=now)
 
 
 def draft_family(
@@ -150,7 +161,10 @@ def draft_family(
     services: Sequence[Service],
     scopes: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
+    chain: Sequence[Handover] | None = None,
 ) -> Draft:
+    if chain is None:
+        chain = read_chain(family.delegation) if family.delegation else ()
     return Draft(
         event=event,
         actor=actor,
@@ -162,4 +176,5 @@ def draft_family(
         consent_id=family.consent_id,
         scopes=tuple(scopes),
         metadata={"familyId": family.id, **(metadata or {})},
+        chain=links_of(chain, family.application_id, family.application.organization_id),
     )

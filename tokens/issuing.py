@@ -12,7 +12,8 @@ from core import secrets
 from core.actor import Actor
 from core.sql import insert
 from resources.audiences import Service
-from tokens.access_tokens import create_access_token
+from tokens.access_tokens import create_access_token, details_of
+from tokens.chains import Handover, narrow_scopes
 from tokens.families import REFRESH_TOKEN_LIFETIME, outlive_refresh_token, record_family
 from tokens.models import AccessToken, RefreshToken, TokenFamily
 
@@ -25,6 +26,8 @@ class IssuedTokens:
     refresh_token: str | None
     scopes: tuple[str, ...]
     family: TokenFamily
+    chain: Sequence[Handover] = ()
+    """The delegations by which the agent acts, if another agent handed it the work."""
 
     def __repr__(self) -> str:
         return f"IssuedTokens({self.family.id})"
@@ -32,7 +35,7 @@ class IssuedTokens:
     @property
     def authorization_details(self) -> Details:
         """What the user grants for these scopes (RFC 9396 section 7)."""
-        return self.family.details_of(self.scopes)
+        return details_of(self.family, self.scopes, self.chain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +73,34 @@ def issue_pair(
     resource: Sequence[str],
     services: Sequence[Service],
     now: datetime,
+    chain: Sequence[Handover] = (),
 ) -> IssuedTokens:
     """Issue an access and a refresh token with those of `scopes` that the consent and the agent still allow.
 
-    The family is stored too if it is new. `services` are those that its tokens reach.
+    The family is stored too if it is new. `services` are those that its tokens reach. A family with a `chain` ends with
+    its delegation, and has no more than that allows.
     """
-    if not family._state.adding:
+    if not family._state.adding and not chain:
         outlive_refresh_token(family, now)
-    granted = tuple(family.granted_among(family.application.allowed_among(scopes)))
-    token, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now)
+    granted = granted_scopes(family, scopes, chain)
+    token, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now, chain=chain)
     refresh_token = secrets.new_secret("agr")
     successor = RefreshToken(
         family=family,
         application_id=family.application_id,
         user_id=family.user_id,
         token_checksum=secrets.digest(refresh_token),
-        expires=now + REFRESH_TOKEN_LIFETIME,
+        expires=family.expires_at if chain else now + REFRESH_TOKEN_LIFETIME,
     )
     _insert(family, token, successor)
-    record_family(event, actor=actor, family=family, scopes=granted, services=services, now=now)
-    return IssuedTokens(access_token, refresh_token, granted, family)
+    record_family(event, actor=actor, family=family, scopes=granted, services=services, now=now, chain=chain)
+    return IssuedTokens(access_token, refresh_token, granted, family, chain)
+
+
+def granted_scopes(family: TokenFamily, scopes: Sequence[str], chain: Sequence[Handover] = ()) -> tuple[str, ...]:
+    """Return those of the scopes that the user, the agent's developer and the chain still allow the family."""
+    granted = tuple(family.granted_among(family.application.allowed_among(scopes)))
+    return narrow_scopes(chain, granted, family.consent.targets) if chain and family.consent else granted
 
 
 def issue_access_token(

@@ -1,9 +1,9 @@
-"""Token families, access tokens, refresh tokens and signing keys. Secrets are stored as digests or sealed.
+"""Token families, delegations, access tokens, refresh tokens and signing keys. Secrets are stored as digests or sealed.
 
 django-oauth-toolkit's abstract models provide the columns it needs. Those that would hold plaintext are removed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from django.conf import settings
 from django.db import models
@@ -11,9 +11,9 @@ from oauth2_provider.models import AbstractAccessToken, AbstractRefreshToken
 
 from agents.models import Agent
 from consent.models import AuthorizationCode, Consent
-from consent.targets import Details, granted_details
 from core.fields import ExactCharField
 from core.ids import PrefixedIdField
+from core.text import PlainTextField
 
 
 class TokenFamily(models.Model):
@@ -35,6 +35,10 @@ class TokenFamily(models.Model):
     code = models.OneToOneField(
         AuthorizationCode, on_delete=models.DO_NOTHING, null=True, related_name="family", db_constraint=False
     )
+    # By which the agent acts, if another agent handed it the work. The consent is then the first agent's.
+    delegation = models.ForeignKey(
+        "Delegation", on_delete=models.CASCADE, null=True, related_name="families", db_index=False
+    )
     scope = models.TextField()
     removed_scopes = models.JSONField(default=list)
     resource = models.JSONField(default=list)
@@ -50,6 +54,10 @@ class TokenFamily(models.Model):
             # The newest of an agent, and the counts of a stop's impact, which need no table (tokens/impact.py).
             models.Index(fields=["application", "id"], name="families_of_agent_idx"),
             models.Index(fields=["application", "revoked_at", "expires_at", "consent"], name="families_live_idx"),
+            # Few families have one.
+            models.Index(
+                fields=["delegation"], condition=models.Q(delegation__isnull=False), name="families_delegated_idx"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -62,9 +70,54 @@ class TokenFamily(models.Model):
         granted = self.consent.granted_scopes
         return [scope for scope in scopes if scope in granted and scope not in self.removed_scopes]
 
-    def details_of(self, scopes: Sequence[str]) -> Details:
-        """Return the authorization details that the user grants for these scopes (RFC 9396)."""
-        return granted_details(self.consent.targets, scopes) if self.consent else []
+
+class Delegation(models.Model):
+    """What an agent hands to another, of what a user allows the first agent of the chain: it only ever narrows.
+
+    `consent` is the user's for the first agent, or the one that replaced it. `from_family` are the tokens of the agent
+    that hands over, and `parent` the delegation by which that agent acts itself, None for the first agent. `path` are
+    the ids of all delegations from the first agent to this one. `targets` and `limits` are as in the terms of a
+    consent (`consent.terms`), and the limits also count what is handed on. `max_depth` bounds the length of a path.
+    All that is below it has ended with it, without a mark of its own.
+    """
+
+    id = PrefixedIdField(prefix="del")
+    consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="delegations", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="delegations")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    from_family = models.ForeignKey(TokenFamily, on_delete=models.CASCADE, related_name="delegations")
+    from_agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="delegations_given", db_index=False)
+    to_agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="delegations_received", db_index=False)
+    path = models.JSONField()
+    max_depth = models.PositiveSmallIntegerField()
+    scopes = models.JSONField()
+    targets = models.JSONField(default=dict)
+    limits = models.JSONField(default=dict)
+    # Calls by it belong to this task (`policies.rules.data_flow`), whatever the service says. Empty for none.
+    task = PlainTextField(max_length=200, blank=True)
+    # The digest of the delegation token, which the receiving agent redeems once.
+    token_digest = ExactCharField(max_length=64, unique=True)
+    token_expires_at = models.DateTimeField()
+    redeemed_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["consent", "expires_at"], name="delegations_of_consent_idx"),
+            models.Index(fields=["from_agent", "id"], name="delegations_given_idx"),
+            models.Index(fields=["to_agent", "id"], name="delegations_received_idx"),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+    @property
+    def depth(self) -> int:
+        """How many delegations there are from the first agent to this one, which counts."""
+        return len(self.path)
 
 
 class AccessToken(AbstractAccessToken):

@@ -2,8 +2,6 @@
 
 from functools import partial
 
-from django.utils.translation import gettext_noop
-
 from agents.errors import EverythingStopped, InvalidClient
 from agents.models import Agent
 from api.clients import DuplicateClientCredentials, client_of, has_client_credentials
@@ -25,13 +23,14 @@ from api.v1.schemas.tokens import (
 )
 from audit.signing import log_keys
 from core.actor import Actor
-from core.errors import DomainError, NotAuthenticated, OutcomeUnknown
+from core.errors import NotAuthenticated, OutcomeUnknown
 from core.http import BASIC_CHALLENGE
 from core.idempotency import TOKEN_ANSWER_LIFETIME, Answer
 from core.messages import DECIDE, Reply
 from decisions.inquiries import Inquiry, answer
 from decisions.requests import Reason
 from limits.reservations import ReservationExpired, ReservationResolved
+from tokens.errors import InvalidGrant
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens, Refusal, require_issued
 from tokens.refresh import refresh_tokens
@@ -55,14 +54,6 @@ VERIFY_DESCRIPTION = (
     "reservation is held.\n\n"
     "With `receipt`, the response has the decision signed by the log's key (RFC 7515), if the decision is logged."
 )
-
-
-class InvalidGrant(DomainError):
-    """RFC 6749 section 5.2."""
-
-    code = "invalid_grant"
-    title = gettext_noop("The code or refresh token is not valid")
-    remedy = "Ask the user for consent again. A code works once, within 60 seconds; a refresh token works once."
 
 
 def exchange(agent: Agent, body: ExchangeBody, actor: Actor) -> TokensOut:

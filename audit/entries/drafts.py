@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 from audit.entries.subjects import is_about_another
 from audit.events import Event, Outcome
 from core.actor import Actor
+from core.chains import Link
 from core.clock import rfc3339
 from core.ids import new_id
 from core.text import plain_text
 
 FORMAT_VERSION = 1
+# Only entries of delegated calls and of delegations are of this version, which has a `chain`.
+CHAINED_VERSION = 2
 # Personal facts with a part of their own, because their readers differ. All others are in the part `call`.
 REASON = "reason"
 REQUEST_ID = "requestId"
@@ -48,7 +51,7 @@ class Draft(NamedTuple):
     If an administrator types a reason about a user, the entry has the reason, but not the administrator's address.
 
     `organization_id` is the organization that acts or whose agent acts; `service_organization_ids` are those whose
-    services are concerned. The log of each contains the entry.
+    services are concerned, and those of the `chain` are its agents'. The log of each contains the entry.
     """
 
     event: Event
@@ -67,6 +70,7 @@ class Draft(NamedTuple):
     resource: str | None = None
     metadata: Mapping[str, Any] = MappingProxyType({})
     personal: Mapping[str, Any] = MappingProxyType({})
+    chain: Sequence[Link] = ()
 
 
 class Prepared(NamedTuple):
@@ -95,7 +99,8 @@ def prepare(drafts: Sequence[Draft], at: datetime) -> list[Prepared]:
 def organizations_of(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> list[str]:
     """Return the organizations whose log contains the entry, first the one that acted or whose agent acted."""
     own, services = content["organizationId"], withheld.get(SERVICES, content["serviceOrganizationIds"])
-    return list(dict.fromkeys([own, *services] if own else services))
+    above = [link["organizationId"] for link in content["chain"]] if "chain" in content else ()
+    return list(dict.fromkeys(one for one in (own, *above, *services) if one))
 
 
 def _prepare(draft: Draft, timestamp: str) -> Prepared:
@@ -116,8 +121,9 @@ def _prepare(draft: Draft, timestamp: str) -> Prepared:
 
 def _content(draft: Draft, timestamp: str) -> dict[str, Any]:
     actor = draft.actor
+    chain = {"chain": [_describe(link) for link in draft.chain]} if draft.chain else {}
     return {
-        "v": FORMAT_VERSION,
+        "v": CHAINED_VERSION if draft.chain else FORMAT_VERSION,
         "id": new_id("log"),
         "timestamp": timestamp,
         "event": draft.event.value,
@@ -133,6 +139,15 @@ def _content(draft: Draft, timestamp: str) -> dict[str, Any]:
         "scopes": list(draft.scopes),
         "requestId": actor.request_id or None,
         "metadata": _plain(draft.metadata),
+        **chain,
+    }
+
+
+def _describe(link: Link) -> dict[str, Any]:
+    return {
+        "agentId": link.agent_id,
+        "delegationId": link.delegation_id,
+        "organizationId": link.organization_id,
     }
 
 

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, get_args
 
 import orjson
 
-from audit.entries.drafts import AMOUNT, FORMAT_VERSION, SERVICES, Prepared
+from audit.entries.drafts import AMOUNT, CHAINED_VERSION, FORMAT_VERSION, SERVICES, Prepared
 from audit.entries.packing import pack, unpack
 from audit.events import Outcome
 from audit.sequencing.streams import add_amount
@@ -197,15 +197,28 @@ def _check(content: Any, withheld: Any, amount: Any) -> None:
         raise ValueError("A member has the wrong type.")
     if not LOG_ID.fullmatch(content["id"]) or not is_moment(content["timestamp"]):
         raise ValueError("The id or the timestamp is malformed.")
-    if content["v"] != FORMAT_VERSION or content["outcome"] not in OUTCOMES or actor["kind"] not in KINDS:
+    chain = content.get("chain")
+    known_version = FORMAT_VERSION if chain is None else CHAINED_VERSION
+    if content["v"] != known_version or content["outcome"] not in OUTCOMES or actor["kind"] not in KINDS:
         raise ValueError("A member has an unknown value.")
     known = [content["event"], *services, *withheld.get(SERVICES, ()), *filter(None, optional[:5])]
+    if chain is not None:
+        known += _ids_of(chain, content["agentId"])
     # They become columns, the names of keys, and a list that is separated by spaces.
     together = "".join(known)
     if max(map(len, known)) > MAX_LENGTH or not together.isascii() or " " in together or "\0" in together:
         raise ValueError("An id or the event is malformed.")
     "".join(scopes)
     check_amount(amount)
+
+
+def _ids_of(chain: Any, agent_id: str | None) -> list[str]:
+    """Return the ids of a chain, which ends with the entry's agent. Raises one of `UNFIT`."""
+    first, *others = chain
+    links = [(link["agentId"], link["delegationId"], link["organizationId"]) for link in chain]
+    if first["delegationId"] is not None or not others or links[-1][0] != agent_id:
+        raise ValueError("The chain does not lead to the agent.")
+    return [one for link in links for one in link if one is not None]
 
 
 def is_fit(value: Any) -> bool:

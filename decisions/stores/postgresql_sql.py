@@ -2,6 +2,7 @@
 
 from core.locks import DECISIONS
 from decisions.stores.statements import Statement
+from tokens.chains import rows
 
 TOKEN_ROWS = """
     FROM tokens_accesstoken AS token
@@ -32,6 +33,7 @@ SQL: dict[Statement, str] = {
             EXISTS (SELECT 1 FROM agents_emergencystop)
         {TOKEN_ROWS} WHERE token.id = ANY($1)
     """,  # noqa: S608
+    Statement.DELEGATIONS: rows(text="::text", time="") + " WHERE handed.id = ANY($1)",
     Statement.CALLERS: f"""
         SELECT secret.digest, secret.expires_at, server.id, server.identifier,
             organization.id, organization.suspended_at IS NOT NULL OR organization.deletes_at IS NOT NULL,
@@ -89,19 +91,20 @@ SQL: dict[Statement, str] = {
         INSERT INTO approvals_approval (
             id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
             target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
-            created_at, expires_at, named_server_id, audience,
+            created_at, expires_at, named_server_id, audience, chain,
             status, is_standing
         )
         SELECT
             id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
             target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
-            (created_at || '+00')::timestamptz, (expires_at || '+00')::timestamptz, named_server_id, audience,
+            (created_at || '+00')::timestamptz, (expires_at || '+00')::timestamptz, named_server_id, audience, chain,
             'pending', false
         FROM jsonb_to_recordset($1::jsonb) AS new(
             id text, consent_id text, user_id text, agent_id text, server_id text, organization_id text,
             service_organization_id text, digest text, target_digest text, is_critical boolean, is_held boolean,
             asked_scopes jsonb, asked_by_rule text, scopes jsonb, action text, resource text, context jsonb,
-            created_at text, expires_at text, named_server_id text, audience jsonb
+            created_at text, expires_at text, named_server_id text, audience jsonb,
+            chain jsonb
         )
     """,
     Statement.LOCK_REPEATS: "SELECT pg_advisory_xact_lock(number) FROM unnest($1) AS number",

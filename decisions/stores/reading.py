@@ -28,6 +28,8 @@ from limits.sliding_window import LoadedCounter
 from policies.policy_sets import NO_POLICIES, PolicyRow, PolicySet, compile_policy_set
 from resources.catalogue import catalogue
 from resources.covers import read_actions
+from tokens.access_tokens import Claims
+from tokens.chains import Handover, narrow_scopes
 
 
 def ask_facts(questions: Sequence[Question], counters: Collection[str]) -> list[Step]:
@@ -36,8 +38,15 @@ def ask_facts(questions: Sequence[Question], counters: Collection[str]) -> list[
     secrets = {question.request.credential.digest for question in questions if question.request.credential}
     names = {question.named_audience for question in questions if question.named_audience}
     calls = (question.request.repeat.key for question in questions if question.request.repeat)
+    handed = {one for question in questions if question.claims for one in question.claims.delegations}
     steps = [Step(Statement.HOLD), *read_reserved(calls)]
-    for statement, keys in ((Statement.TOKENS, tokens), (Statement.CALLERS, secrets), (Statement.SERVICES, names)):
+    wanted = {
+        Statement.TOKENS: tokens,
+        Statement.DELEGATIONS: handed,
+        Statement.CALLERS: secrets,
+        Statement.SERVICES: names,
+    }
+    for statement, keys in wanted.items():
         if keys:
             steps.append(Step(statement, (list(keys),)))
     if counters:
@@ -78,6 +87,7 @@ class Facts:
         self.callers: dict[str, CallerFacts] = {}
         self.services: dict[str, ServiceFacts] = {}
         self.agents: dict[str, AgentFacts] = {}
+        self.handovers: dict[str, Handover] = {}
         self.counters: dict[str, CounterFacts] = {}
         self.approvals: Sequence[ApprovalFacts] = ()
         self.reserved: dict[tuple[str, int], ReservedFacts] = {}
@@ -106,6 +116,8 @@ class Facts:
 
     def _add_unusual(self, rows: Sequence[Any]) -> None:
         match rows[0]:
+            case Handover():
+                self.handovers = {row.delegation_id: row for row in rows}
             case AgentFacts():
                 self.agents = {row.client_id: row for row in rows}
             case PolicyFacts():
@@ -132,6 +144,7 @@ class Facts:
     def organizations_to_load(self) -> set[str]:
         """Return the organizations whose policies may apply and are not known in their current version."""
         rows: list[Versioned] = [*self.tokens.values(), *self.callers.values(), *self.services.values()]
+        rows += self.handovers.values()
         missing = set()
         for row in rows:
             if row.organization_id is None:
@@ -150,12 +163,20 @@ class Facts:
         service = caller.service if caller else self.services.get(question.named_audience or "")
         token = self.tokens.get(claims.token_id) if claims else None
         agent = self.agents.get(claims.client_id) if claims and token is None else None
-        terms = terms_of(token) if token else NO_TERMS
+        chain = self._chain_of(claims) if claims and claims.delegations else ()
+        if token and chain:
+            token = token._replace(scope=" ".join(narrow_scopes(chain, token.granted_scopes, token.targets)))
+        terms = terms_of(token, chain[0].agent_id if chain else None) if token else NO_TERMS
         both = self._policies_of(token), self._policies_of(service)
         repeat = question.request.repeat
         reserved = self.reserved.get((repeat.key, repeat.place)) if repeat else None
         scopes = self._scopes_of(question, token) if self._scopes else ()
-        return Found(token, agent, caller, service, *both, terms, scopes, reserved)
+        found = Found(token, agent, caller, service, *both, terms, scopes, reserved)
+        return found._replace(chain=chain, chain_policies=tuple(map(self._policies_of, chain))) if chain else found
+
+    def _chain_of(self, claims: Claims) -> tuple[Handover, ...]:
+        """Return the delegations of a token that were found, in order."""
+        return tuple(self.handovers[one] for one in claims.delegations if one in self.handovers)
 
     def _scopes_of(self, question: Question, token: TokenFacts | None) -> Sequence[ScopeFacts]:
         """Return the organizations' own scopes that may matter for a question, and not those of others in its batch."""
@@ -172,7 +193,9 @@ class Facts:
     def depends_on_scopes(self) -> bool:
         """Whether a question may depend on the labels or the risk of its scopes."""
         has_terms = any(token.terms not in (None, "{}") for token in self.tokens.values())
-        return has_terms or any(policy_set.has_flows for policy_set in self._policy_sets.values())
+        return (
+            has_terms or bool(self.handovers) or any(policy_set.has_flows for policy_set in self._policy_sets.values())
+        )
 
     def scopes_to_know(self, question: Question) -> Collection[str]:
         """Return the scopes of a question if it matters which labels or risk they have."""
@@ -182,7 +205,7 @@ class Facts:
         request = question.request
         required = with_scope(cover(question, found.token, found).scope, request.required_scopes)
         asked = with_action(required, request.action)
-        return asked if found.needs_labels else found.terms.asks.intersection(asked)
+        return asked if found.needs_labels or found.chain else found.terms.asks.intersection(asked)
 
     def load_flows(self, keys: Collection[str]) -> dict[str, LoadedFlow]:
         """Return what the guards against data flows remember under these keys. Those that were not read are empty."""

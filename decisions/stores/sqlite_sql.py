@@ -4,6 +4,7 @@ Times are concatenated with nothing, so that Django's connections return them as
 """
 
 from decisions.stores.statements import Statement
+from tokens.chains import rows
 
 SQL: dict[Statement, str] = {
     # The transaction is IMMEDIATE, so there is no other writer.
@@ -27,6 +28,7 @@ SQL: dict[Statement, str] = {
         LEFT JOIN consent_consent AS consent ON consent.id = family.consent_id
         LEFT JOIN developers_organization AS organization ON organization.id = agent.organization_id
     """,
+    Statement.DELEGATIONS: rows(text="", time=" || ''") + " WHERE handed.id IN (SELECT value FROM json_each(?))",  # noqa: S608
     # Its pages are in this process's memory, so facts cost no more than versions.
     Statement.VERSIONS: "",
     Statement.CALLERS: """
@@ -90,7 +92,7 @@ SQL: dict[Statement, str] = {
         INSERT INTO approvals_approval (
             id, consent_id, user_id, agent_id, server_id, organization_id, service_organization_id, digest,
             target_digest, is_critical, is_held, asked_scopes, asked_by_rule, scopes, action, resource, context,
-            created_at, expires_at, named_server_id, audience,
+            created_at, expires_at, named_server_id, audience, chain,
             status, is_standing
         )
         SELECT
@@ -103,7 +105,7 @@ SQL: dict[Statement, str] = {
             json_extract(value, '$.scopes'), json_extract(value, '$.action'), json_extract(value, '$.resource'),
             json_extract(value, '$.context'), json_extract(value, '$.created_at'),
             json_extract(value, '$.expires_at'), json_extract(value, '$.named_server_id'),
-            json_extract(value, '$.audience'),
+            json_extract(value, '$.audience'), json_extract(value, '$.chain'),
             'pending', 0
         FROM json_each(?)
     """,

@@ -19,6 +19,7 @@ from decisions.facts import (
     TokenFacts,
     Versions,
 )
+from tokens.chains import Handover
 
 
 class Kind(Enum):
@@ -53,6 +54,7 @@ class Statement(Enum):
     """Wait for revocations that are being committed, and keep new ones waiting. First in each transaction."""
     TOKENS = "tokens", (Kind.TEXTS,), TokenFacts
     CALLERS = "callers", (Kind.TEXTS,), CallerFacts
+    DELEGATIONS = "delegations", (Kind.TEXTS,), Handover
     VERSIONS = "versions", (Kind.TEXTS, Kind.TEXTS), Versions
     """Read the versions of the same rows of tokens and callers. Only on PostgreSQL."""
     SERVICES = "services", (Kind.TEXTS,), ServiceFacts

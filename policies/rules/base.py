@@ -6,7 +6,7 @@ form, the OpenAPI document and docs/policies.md are generated from the fields, w
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -18,6 +18,7 @@ from django.utils.translation import gettext_noop
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from core.chains import Link
 from limits.flows import FlowRequest
 from limits.sliding_window import CounterRequest
 from policies.rules.budget import Budget
@@ -31,7 +32,9 @@ class RuleContext(NamedTuple):
     """The facts of one request. `now` is aware UTC; `scopes` are the required scopes.
 
     `ip` is the caller's address, already resolved, or None if it is unknown. `user_id` is None if
-    no user is behind the request. `labels` are those of what is asked for (`resources.catalogue.LABELS`). `policies_of`
+    no user is behind the request. `chain` are the agents that handed the work on, from the first one to the one that
+    acts, or nothing if it was not handed on: then `agent_id` is the one of them whose call this is to the policies.
+    `labels` are those of what is asked for (`resources.catalogue.LABELS`). `policies_of`
     is the organization whose policies are evaluated, or None if it is the agent's own. All rules that decide the call
     share its `budget`. Without one, each rule has its own.
     """
@@ -48,6 +51,7 @@ class RuleContext(NamedTuple):
     labels: frozenset[str] = frozenset()
     policies_of: str | None = None
     budget: Budget | None = None
+    chain: Sequence[Link] = ()
 
     @property
     def asked(self) -> tuple[str, ...]:

@@ -126,6 +126,11 @@ def connection_ledger(agent_id: str, user_id: str, scope: str, stored: Mapping[s
     return Ledger.read(name, stored or {})
 
 
+def delegation_ledger(delegation_id: str, scope: str) -> Ledger:
+    """Return the counters of a delegation's limits on a scope, which all calls below it share."""
+    return Ledger(hashlib.sha256(f"{delegation_id}|{scope}".encode()).hexdigest())
+
+
 def subject_of(scope: str, *, agent_id: str, user_id: str | None) -> str:
     """Return the subject whose requests are counted together. A request without a user counts for its agent."""
     if scope == GLOBAL:

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 
 from api.v1.schemas.base import BlankText, Line, Moment, Omittable, Opaque, Out, Query, RequestBody, Text, WholeNumber
 from core.canonical import canonical_json, has_nul
+from core.chains import Link
 from core.clock import rfc3339
 from core.money import read_amount
 from core.net import canonical_address
@@ -173,7 +174,10 @@ class RevokedTokenOut(Out):
 
 
 class DenyingPolicyOut(Out):
-    """The policy whose rule denied the request or requires an approval. The user's own limits have the consent's id."""
+    """The policy whose rule denied the request or requires an approval.
+
+    The user's own limits have the consent's id, and those of a delegation the id of the delegation.
+    """
 
     id: str
     name: str
@@ -200,14 +204,26 @@ class RuleTraceOut(Out):
     detail: str | None = None
 
 
+class LinkOut(Out):
+    """An agent of a chain, and the delegation by which it acts: null for the first agent."""
+
+    agent_id: str
+    delegation_id: str | None
+
+
 class DecisionOut(Out):
-    """A decision. For a token that AgentGate did not sign, it has only the reason `invalid_token`."""
+    """A decision. For a token that AgentGate did not sign, it has only the reason `invalid_token`.
+
+    If the work was handed on, `chain` has the agents from the first one, to which the user granted, to the `actor`.
+    """
 
     allowed: bool
     reason: Omittable[Reason] = None
     user_id: str | None = None
     agent_id: str | None = None
     consent_id: str | None = None
+    actor: Omittable[LinkOut] = None
+    chain: Omittable[list[LinkOut]] = None
     granted_scopes: Omittable[list[str]] = None
     expires_at: Omittable[Moment] = None
     audit_id: Omittable[str] = None
@@ -263,6 +279,8 @@ def show_decision(decision: Decision) -> dict[str, Any]:
     shown["userId"] = decision.user_id
     shown["agentId"] = decision.agent_id
     shown["consentId"] = decision.consent_id
+    if decision.chain:
+        shown |= show_chain(decision.chain)
     shown["grantedScopes"] = decision.granted_scopes
     if decision.expires_at is not None:
         shown["expiresAt"] = rfc3339(decision.expires_at)
@@ -275,9 +293,15 @@ def show_decision(decision: Decision) -> dict[str, Any]:
     return shown if decision.allowed else shown | _show_denial(decision)
 
 
+def show_chain(chain: Sequence[Link]) -> dict[str, Any]:
+    """Return the members of a decision about work that was handed on."""
+    shown = [{"agentId": link.agent_id, "delegationId": link.delegation_id} for link in chain]
+    return {"actor": shown[-1], "chain": shown}
+
+
 def encode_decision(decision: Decision) -> bytes:
     """Return the JSON of `show_decision`. Allowed decisions about a token differ only in their ids, which come last."""
-    is_plain = decision.reservation_expires_at is None and decision.trace is None and decision.reason is None
+    is_plain = decision.reservation_expires_at is None and decision.trace is None and not decision.chain
     is_short = len(decision.granted_scopes) <= MAX_REMEMBERED_SCOPES
     if not (decision.allowed and is_plain and is_short and decision.is_known and decision.audit_id):
         return orjson.dumps(show_decision(decision))
