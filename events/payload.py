@@ -44,6 +44,8 @@ def delivered(event: Event) -> bytes:
 def _event(entry: dict[str, Any], number: int, organization_id: str) -> Event:
     personal = entry["personal"]
     data = {name: entry[name] for name in MEMBERS} | {name: personal.get(name) for name in ERASABLE}
+    if "chain" in entry:
+        data["chain"] = entry["chain"]
     return {
         "id": entry["id"],
         "type": entry["event"],

@@ -42,9 +42,20 @@ from tests.audit.journals import decision, unchecked, write_unchecked
 from tests.doors.acts import ACTS, Act
 from tests.doors.conftest import Scene
 from tests.log import log_entries
-from tests.world import ANONYMOUS, allow, as_user, ask, make_caller
+from tests.world import (
+    ANONYMOUS,
+    allow,
+    as_user,
+    ask,
+    hand_over,
+    let_delegate,
+    make_agent,
+    make_caller,
+)
+from tokens.delegations import end_delegation
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
+from tokens.models import Delegation
 from tokens.refresh import refresh_tokens
 from tokens.services import revoke_token
 
@@ -275,12 +286,29 @@ def _disable_webhook(scene: Scene) -> None:
     switch_off(rows, actor=SYSTEM, now=clock.now(), reason=Webhook.Disabled.FAILING)
 
 
+def _hand_over(scene: Scene) -> Delegation:
+    """Hand reading of emails from the agent to another one of its organization, which redeems it."""
+    token = _tokens(scene).access_token
+    let_delegate(token)
+    helper = make_agent(Developer.objects.get(pk=scene.ids["own"]), name="Summarizer")
+    limits = {"email:read": [{"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds": 3600}}]}
+    delegation, _ = hand_over(token, helper, ["email:read"], limits=limits, task="Summarize the day")
+    return delegation
+
+
+def _end_delegation(scene: Scene) -> None:
+    end_delegation(actor=as_user(scene.user), delegation=_hand_over(scene))
+
+
 def _already(scene: Scene) -> None:
     """The scene has done it."""
 
 
 KNOCKS = {act.event: act for act in ACTS}
 BY_HAND: dict[str, Callable[[Scene], object]] = {
+    Event.DELEGATION_CREATED: _hand_over,
+    Event.DELEGATION_REDEEMED: _hand_over,
+    Event.DELEGATION_ENDED: _end_delegation,
     Event.DEVELOPER_REGISTERED: _already,
     Event.CONSENT_REQUESTED: _ask,
     Event.CONSENT_EXPIRED: _later(expire_requests),

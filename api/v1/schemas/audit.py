@@ -37,6 +37,17 @@ class AuditQuery(OwnAuditQuery):
     user_id: Omittable[Text] = Field(None, max_length=128)
 
 
+class ChainedAgentOut(Out):
+    """An agent of a chain, its organization, and the delegation by which it acts: null for the first agent."""
+
+    # As in entries.
+    model_config = ConfigDict(alias_generator=to_camel)
+
+    agent_id: str
+    delegation_id: str | None
+    organization_id: str | None
+
+
 class AuditEntryOut(Out):
     """A log entry. `ip`, `userAgent` and `resource` are null after they have been erased.
 
@@ -48,6 +59,8 @@ class AuditEntryOut(Out):
     and developers, never those of users. For a verify request, `ip` is the address from which the agent called, shown
     only to the agent's organization; `userAgent` is that of the service that asked, or null if its proxy asked. For a
     policy of another organization, developers see only `metadata.ruleType`, and `policyId` is null.
+
+    If the work was handed on, `chain` has the agents from the first one, to which the user granted, to `agentId`.
     """
 
     # Entries already have camelCase names.
@@ -69,6 +82,7 @@ class AuditEntryOut(Out):
     user_agent: str | None
     request_id: str | None
     metadata: dict[str, Any]
+    chain: Omittable[list[ChainedAgentOut]] = None
 
 
 def show_entries_about(user_id: str) -> Callable[[Sequence[AuditEntry]], list[AuditEntryOut]]:
