@@ -105,11 +105,16 @@ def rows(*, text: str, time: str) -> str:
 
 def read_chain(delegation: Delegation) -> list[Handover]:
     """Return the delegations of its path that exist, from the first agent to this delegation."""
-    found = Delegation.objects.filter(pk__in=delegation.path).select_related(
+    by_id = read_handovers(delegation.path)
+    return [by_id[one] for one in delegation.path if one in by_id]
+
+
+def read_handovers(ids: Iterable[str]) -> dict[str, Handover]:
+    """Return the delegations that exist, by id."""
+    found = Delegation.objects.filter(pk__in=ids).select_related(
         "consent", "from_family", "from_agent__organization", "to_agent__organization"
     )
-    by_id = {row.id: _handover(row) for row in found}
-    return [by_id[one] for one in delegation.path if one in by_id]
+    return {row.id: _handover(row) for row in found}
 
 
 def _handover(row: Delegation) -> Handover:
