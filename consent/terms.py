@@ -38,6 +38,7 @@ NOT_LIMITS = {
     "action_allowlist": gettext_noop("A limit bounds one scope. To allow less, remove scopes."),
     "action_blocklist": gettext_noop("A limit bounds one scope. To allow less, remove scopes."),
     "cedar": gettext_noop("Policies in Cedar belong to organizations. Use the other rule types."),
+    "delegation": gettext_noop("Send delegation, which says for the whole connection which agents may take part."),
     "data_flow": gettext_noop('This guard covers the whole connection. Send it as guards: {"data_flow": "ask"}.'),
 }
 

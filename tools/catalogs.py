@@ -34,7 +34,7 @@ ENGLISH_ONLY = re.compile(
     r"(administration|agents(?!/(destinations|reports))|api|benchmarks|demo"
     r"|developers(?!/(credential_mails|invitation|membership_errors|role_words))|docs|events|insights"
     r"|limits|oauth|sdk|server|tests|tools)/"
-    r"|audit/|decisions/whatif/|policies/(\w+\.py|rules/cedar)|web/(portal|public/docs)/"
+    r"|audit/|decisions/whatif/|policies/(\w+\.py|rules/(cedar|delegation))|web/(portal|public/docs)/"
     r"|accounts/access\.py|core/(fetching|http|idempotency|locks|names|rotation|uris)\.py|consent/services\.py"
     r"|resources/(authentication|catalogue|custom_scopes|errors|identifiers|services)\.py|web/forms/deleting\.py"
     r"|tokens/(delegations|errors)\.py|templates/(admin|oauth|web/portal|web/public/docs)/"

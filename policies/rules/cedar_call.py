@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from core.chains import Link
 from core.money import has_other_members
 from policies.rules.base import RuleContext
 from policies.rules.cedar_text import Sizes
@@ -58,7 +59,8 @@ def requests_of(ctx: RuleContext, actions: Sequence[str]) -> tuple[list[dict[str
     if len(encoded) * len(actions) > MAX_BYTES:
         raise Unrepresentable("The context is too large for this number of scopes.")
     longest = max(counter.longest, len(ctx.resource or ""), *map(len, ctx.asked))
-    sizes = CallSizes(MAX_VALUES // len(actions) - counter.left + len(ctx.scopes), counter.parts, len(encoded), longest)
+    values = MAX_VALUES // len(actions) - counter.left + len(ctx.scopes) + 2 * len(ctx.chain)
+    sizes = CallSizes(values, counter.parts, len(encoded), longest)
     return [_request(ctx, action, encoded) for action in actions], sizes
 
 
@@ -79,10 +81,21 @@ def _facts(ctx: RuleContext) -> dict[str, Any]:
         "resource": ctx.resource,
         "userId": ctx.user_id,
         "organizationId": ctx.organization_id,
+        "chain": _chain(ctx.chain) if ctx.chain else None,
         "ip": _extension("ip", ctx.ip) if ctx.ip else None,
         "now": _extension("datetime", _spell(ctx.now)),
     }
     return {name: value for name, value in facts.items() if value is not None}
+
+
+def _chain(links: Sequence[Link]) -> dict[str, Any]:
+    """Return the agents of the chain and their organizations, which are sets in Cedar, and the number of hand-overs."""
+    organizations = {link.organization_id for link in links if link.organization_id is not None}
+    return {
+        "agents": [link.agent_id for link in links],
+        "organizations": sorted(organizations),
+        "depth": len(links) - 1,
+    }
 
 
 def _spell(moment: datetime) -> str:

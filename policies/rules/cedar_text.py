@@ -26,7 +26,7 @@ OPENING, CLOSING = "([{", ")]}"
 ENTITIES = frozenset({"Agent", "Action", "Resource"})
 VARIABLES = frozenset({"principal", "action", "resource"})
 # The attributes of Cedar's `context` (`policies.rules.cedar_call`).
-ATTRIBUTES = frozenset({"action", "scopes", "resource", "userId", "organizationId", "ip", "now", "request"})
+ATTRIBUTES = frozenset({"action", "scopes", "resource", "userId", "organizationId", "chain", "ip", "now", "request"})
 SLOTS = Filled(gettext_noop("?principal and ?resource are not supported"))
 
 

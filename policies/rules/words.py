@@ -44,6 +44,13 @@ def list_actions(patterns: Iterable[str], titles: Titles | None) -> str:
     return listed([*filter(None, names), *others])
 
 
+def chain_in_words(*, is_refused: bool) -> str:
+    """Return for users what a rule says of work that another agent handed over. They do not get its IDs."""
+    if is_refused:
+        return _("Nothing that another agent handed over")
+    return _("Of what other agents hand over, only what the developer accepts")
+
+
 def _titles_of(pattern: str, titles: Titles) -> Iterator[str]:
     """Yield the title of an action, or of each that a pattern matches. Empty for what has none."""
     if pattern == "*":

@@ -128,6 +128,7 @@ class TestApproving:
         ("kind", "hint"),
         [
             ("data_flow", 'guards: {"data_flow": "ask"}'),
+            ("delegation", "Send delegation"),
             ("cedar", "Policies in Cedar belong to organizations"),
             ("action_allowlist", "remove scopes"),
             ("action_blocklist", "remove scopes"),

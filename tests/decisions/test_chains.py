@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from agents.models import Agent
+from core.actor import SYSTEM
 from decisions.requests import Decision, Reason, VerifyRequest
+from policies.services import create_policy
 from tests.decisions.drivers import Decide
 from tests.world import ANONYMOUS, Grant, as_user, hand_over, let_delegate, make_agent
 from tokens.delegations import end_delegation
@@ -56,3 +58,15 @@ def test_a_chain_acts_within_what_each_of_its_agents_has(
     assert ask(decide, translator.access_token).reason is Reason.DELEGATION_ENDED
     assert ask(decide, summarizer.access_token).reason is Reason.DELEGATION_ENDED
     assert ask(decide, grant.access_token).allowed
+
+
+@pytest.mark.both_drivers
+def test_a_rule_refuses_what_was_handed_over(decide: Decide, grant: Grant, second: Agent) -> None:
+    let_delegate(grant.access_token)
+    _delegation, summarizer = hand_over(grant.access_token, second, ["email:read"])
+    rules = [{"type": "delegation", "config": {"maxDepth": 0}}]
+    create_policy(actor=SYSTEM, organization=grant.agent.organization, name="Only itself", rules=rules)
+    assert ask(decide, grant.access_token).allowed
+    denied = ask(decide, summarizer.access_token)
+    assert denied.policy is not None
+    assert (denied.reason, denied.policy.rule_type) == (Reason.POLICY_DENIED, "delegation")

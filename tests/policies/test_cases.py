@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from core.chains import Link
 from policies.engine import compile_policy, evaluate
 from policies.rules import RULES, InvalidRules, Rule, RuleContext
 from policies.rules.parsing import parse_rule
@@ -50,6 +51,7 @@ def context_of(call: dict[str, Any]) -> RuleContext:
     facts = DEFAULTS | {key: value for key, value in call.items() if key not in EXPECTATIONS}
     facts["now"] = datetime.fromisoformat(facts["now"]).astimezone(UTC)
     facts["scopes"] = tuple(facts["scopes"])
+    facts["chain"] = tuple(Link(*link) for link in facts.get("chain", ()))
     return RuleContext(**facts)
 
 

@@ -276,6 +276,23 @@ def test_what_is_too_long_is_refused_before_its_elements(
     assert message.endswith(said)
 
 
+@cases(
+    ("config", "field", "said"),
+    [
+        ({}, ".maxDepth", "Must bound something"),
+        ({"maxDepth": None}, ".maxDepth", "Must bound something"),
+        ({"maxDepth": -1}, ".maxDepth", "Must be 0 or more."),
+        ({"maxDepth": 5}, ".maxDepth", "Must be 4 or less."),
+        ({"agents": []}, ".agents", "Must not be empty."),
+        ({"agents": ["agc_1"]}, ".agents.0", "Must be the ID of an agent, which starts with agt_."),
+        ({"organizations": ["Acme"]}, ".organizations.0", "Must be the ID of an organization, which starts with org_."),
+    ],
+)
+def test_a_rule_about_delegation_has_a_valid_bound(config: dict[str, Any], field: str, said: str) -> None:
+    ((place, message),) = rejected({"type": "delegation", "config": config}).items()
+    assert (place, message.startswith(said)) == (f"rules.0.config{field}", True)
+
+
 def test_only_the_errors_that_are_shown_are_described(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
     monkeypatch.setattr(parsing, "nearest", lambda text, known: compared.append(text))

@@ -54,6 +54,13 @@ def test_hours_read_as_a_sentence(change: dict[str, Any], expected: str) -> None
     ("rule_type", "config", "expected"),
     [
         (
+            "delegation",
+            {"maxDepth": 2, "agents": ["agt_1", "agt_2"], "organizations": ["org_1"]},
+            "Work that another agent handed over: at most 2 hand-overs; only by and to agt_1 and agt_2; only between "
+            "agents of org_1",
+        ),
+        ("delegation", {"maxDepth": 0}, "No work that another agent handed over"),
+        (
             "action_allowlist",
             {"actions": ["email:read", "payments:*"]},
             "Only these are allowed: email:read and payments:*",
@@ -174,6 +181,12 @@ IN_CEDAR = "permit (principal, action, resource);"
             {"windowSeconds": 3600, "then": "ask"},
             "Once it has read your private data and text by others, it asks you before it sends anything out",
         ),
+        (
+            "delegation",
+            {"maxDepth": 1, "agents": ["agt_1"], "organizations": ["org_1"]},
+            "Of what other agents hand over, only what the developer accepts",
+        ),
+        ("delegation", {"maxDepth": 0}, "Nothing that another agent handed over"),
         (
             "data_flow",
             {"windowSeconds": 3600, "then": "deny"},

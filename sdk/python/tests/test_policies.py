@@ -52,6 +52,10 @@ LIMIT_JSON = {"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds
         (rules.data_flow(window_seconds=3600), {"windowSeconds": 3600, "then": "ask"}),
         (rules.data_flow(window_seconds=60, then="deny"), {"windowSeconds": 60, "then": "deny"}),
         (
+            rules.delegation(max_depth=0, organizations=["org_1"]),
+            {"maxDepth": 0, "organizations": ["org_1"]},
+        ),
+        (
             rules.cedar("permit (principal, action, resource);"),
             {"policy": "permit (principal, action, resource);"},
         ),
@@ -70,6 +74,7 @@ def test_new_rules(rule: Rule, config: dict[str, Any]):
         rules.ip_allowlist("10.0.0.0/8", actions=["payments:*"]),
         rules.context_match(condition("task", "exists"), actions=["payments:*"]),
         rules.data_flow(window_seconds=60, actions=["payments:*"]),
+        rules.delegation(agents=["agt_1"], actions=["payments:*"]),
         rules.cedar("permit (principal, action, resource);", actions=["payments:*"]),
     ],
     ids=lambda rule: rule.type,
@@ -92,6 +97,10 @@ def test_every_rule_takes_the_actions_that_it_concerns(rule: Rule):
         (
             rules.data_flow(window_seconds=60, then="deny"),
             "deny sending data out within 60 seconds of reading private data and others' content",
+        ),
+        (
+            rules.delegation(max_depth=1, agents=["agt_1", "agt_2"]),
+            "handed over only at most 1 times and between the agents agt_1, agt_2",
         ),
         (
             rules.cedar("permit (principal,\n  action, resource);"),

@@ -52,6 +52,12 @@ EXAMPLES: Sequence[tuple[Any, Mapping[str, Any]]] = (
             "ip_allowlist": _("From your own servers"),
         },
     ),
+    (
+        _("By which agents"),
+        {
+            "delegation": _("Only between your own agents"),
+        },
+    ),
 )
 
 

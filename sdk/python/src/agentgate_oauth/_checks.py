@@ -15,6 +15,7 @@ _EXAMPLES = {
     "scopes": '["email:read"]',
     "redirect URIs": '["https://yourapp.com/callback"]',
     "agent ids": '["agt_..."]',
+    "organization ids": '["org_..."]',
     "rules": "[rules.rate_limit(max_requests=10, window_seconds=3600)]",
     "questions": '[question(token, ["email:read"])]',
     "days": "[1, 2, 3, 4, 5]",

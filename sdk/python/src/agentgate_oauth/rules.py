@@ -132,6 +132,26 @@ def data_flow(
     return _rule("data_flow", actions, window_seconds=window_seconds, then=then)
 
 
+def delegation(
+    *,
+    max_depth: int | None = None,
+    agents: Sequence[str] | None = None,
+    organizations: Sequence[str] | None = None,
+    actions: Sequence[str] | None = None,
+) -> Rule:
+    """Bound the chain of agents that handed the work over. Calls that were not handed over pass.
+
+    max_depth=0 refuses all such work. With `agents` or `organizations`, all of the chain must be listed.
+    """
+    return _rule(
+        "delegation",
+        actions,
+        max_depth=max_depth,
+        agents=listed_or_none("agents", agents, "agent ids"),
+        organizations=listed_or_none("organizations", organizations, "organization ids"),
+    )
+
+
 def cedar(policy: str, *, actions: Sequence[str] | None = None) -> Rule:
     """Allow only what a policy in Cedar permits. `forbid` overrides; a statement with an error denies."""
     return _rule("cedar", actions, policy=policy)

@@ -81,6 +81,16 @@ def _data_flow(config: Mapping[str, Any]) -> str:
     return f"{then} sending data out within {seconds} seconds of reading private data and others' content"
 
 
+def _delegation(config: Mapping[str, Any]) -> str:
+    bounds = {
+        "at most {} times": config.get("maxDepth"),
+        "between the agents {}": ", ".join(config.get("agents") or ()),
+        "between agents of {}": ", ".join(config.get("organizations") or ()),
+    }
+    parts = [text.format(value) for text, value in bounds.items() if value not in (None, "")]
+    return f"handed over only {' and '.join(parts)}"
+
+
 def _concerned(rule: Rule) -> str:
     """Return what the rule applies to, or nothing if it applies to everything or says so itself."""
     actions = () if rule.type in _LISTS_OF_ACTIONS else rule.config.get("actions")
@@ -97,5 +107,6 @@ _DESCRIPTIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "spend_limit": _spend_limit,
     "context_match": _context_match,
     "data_flow": _data_flow,
+    "delegation": _delegation,
     "cedar": lambda config: f"only what Cedar permits: {' '.join(config['policy'].split())}",
 }
