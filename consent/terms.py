@@ -179,6 +179,11 @@ def guard_rank(mode: str | None) -> int:
     return GUARD_MODES.index(mode or ALLOW)
 
 
+def require_limits(limits: Mapping[str, Any], granted: Collection[str]) -> None:
+    """Raise `Invalid`, naming each field, if these cannot be limits of the granted scopes."""
+    _require_none(_limit_problems(limits, granted))
+
+
 def _among(scopes: Collection[str], part: Mapping[str, Any]) -> dict[str, Any]:
     return {scope: value for scope, value in part.items() if scope in scopes}
 
@@ -187,6 +192,10 @@ def _require_valid(given: GivenTerms, granted: Collection[str], critical: Collec
     problems = chain(
         _mode_problems(given, granted, critical), _limit_problems(given.limits, granted), _guard_problems(given)
     )
+    _require_none(problems)
+
+
+def _require_none(problems: Iterator[FieldError]) -> None:
     errors = tuple(islice(problems, MAX_ERRORS))
     if errors:
         raise Invalid(gettext_noop("The terms are not valid."), errors=errors)

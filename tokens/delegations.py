@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import F, Q
+from django.conf import settings
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext_noop
 
+from agents.emergency import require_running
 from agents.models import Agent
 from agents.selectors import agent_for_client_id
 from audit.entries.drafts import Draft
@@ -25,12 +27,14 @@ from core.errors import Invalid
 from core.ids import new_id
 from core.locks import revocation, share_grants, write_transaction
 from core.wording import Filled
-from resources.audiences import services_of
+from limits.throttle import Subject, Throttle
+from resources.audiences import held_among, services_of
 from resources.errors import InvalidScope
 from tokens.access_tokens import read_access_token
-from tokens.chains import MAX_DEPTH, Handover, is_chain_live, is_permitted, links_of, read_chain
+from tokens.bounds import settle_limits, settle_targets
+from tokens.chains import MAX_DEPTH, Handover, is_permitted, links_of, narrow_targets, read_chain
 from tokens.errors import DelegationNotAllowed, InvalidGrant
-from tokens.families import problem_with_grant
+from tokens.families import problem_with_delegation, problem_with_grant
 from tokens.issuing import granted_scopes
 from tokens.models import AccessToken, Delegation, TokenFamily
 
@@ -72,16 +76,20 @@ class Delegated:
 def create_delegation(*, actor: Actor, agent: Agent, token: str, wanted: Wanted) -> Delegated:
     """Hand a part of what the agent may do to another one. `token` is a live access token of the agent.
 
-    Raises `InvalidGrant`, `InvalidScope`, `InvalidTarget`, `Invalid` and `DelegationNotAllowed`.
+    Raises `InvalidGrant`, `InvalidScope`, `TargetNotHeld`, `Invalid`, `DelegationNotAllowed` and `EverythingStopped`.
     """
     share_grants()
-    family, chain = _lock_own(agent, token)
+    consent, family, chain = _lock_own(agent, token)
     now = clock.now()
     receiver = agent_for_client_id(wanted.to)
-    consent = family.consent
-    if receiver is None or consent is None or not _may_receive(receiver, family, chain):
+    if receiver is None or not _may_hand_over(consent, family, chain, receiver):
         raise DelegationNotAllowed(NOT_PERMITTED)
-    _require_scopes(wanted.scopes, _held(family, chain), receiver)
+    _require_scopes(wanted.scopes, granted_scopes(family, family.scope.split(), chain), receiver)
+    scopes = list(dict.fromkeys(wanted.scopes))
+    expires_at = _end(family, consent, chain, now + wanted.lifetime)
+    if expires_at <= now:
+        raise InvalidGrant(NO_TOKEN)
+    require_running()
     new_token = secrets.new_secret("dlg")
     delegation_id = new_id("del")
     delegation = Delegation.objects.create(
@@ -94,18 +102,30 @@ def create_delegation(*, actor: Actor, agent: Agent, token: str, wanted: Wanted)
         to_agent=receiver,
         path=[*(each.delegation_id for each in chain), delegation_id],
         max_depth=_depth(family, chain, wanted.max_depth),
-        scopes=list(dict.fromkeys(wanted.scopes)),
-        targets={},
-        limits=dict(wanted.limits),
+        scopes=scopes,
+        targets=settle_targets(wanted.targets, narrow_targets(chain, consent.targets, scopes), scopes),
+        limits=settle_limits(wanted.limits, scopes),
         task=_task(chain, wanted.task),
         token_digest=secrets.digest(new_token),
-        token_expires_at=now + TOKEN_LIFETIME,
+        token_expires_at=min(now + TOKEN_LIFETIME, expires_at),
         created_at=now,
-        expires_at=_end(family, consent, chain, now + wanted.lifetime),
+        expires_at=expires_at,
     )
     _require_room(consent, now)
     record_delegation(Event.DELEGATION_CREATED, actor=actor, delegation=delegation, now=now)
     return Delegated(delegation, new_token)
+
+
+def throttle_delegations(agent: Agent, token: str) -> None:
+    """Count a new delegation of the connection for which the access token is. Raises `Throttled`.
+
+    Call it before `create_delegation`. It does nothing for a token that is not the agent's: that hands nothing over.
+    """
+    claims = read_access_token(token)
+    families = TokenFamily.objects.filter(application=agent, access_tokens=claims.token_id) if claims else None
+    root = families and families.exclude(consent=None).values_list("consent__agent_id", "user_id").first()
+    if root:
+        Throttle("delegate", settings.THROTTLE_DELEGATE).hit(Subject("connection:{}:{}".format(*root)))
 
 
 def end_delegation(*, actor: Actor, delegation: Delegation) -> Delegation:
@@ -159,57 +179,56 @@ def _describe(delegation: Delegation) -> dict[str, Any]:
     }
 
 
-def _lock_own(agent: Agent, token: str) -> tuple[TokenFamily, list[Handover]]:
-    """Lock the connection, and return the family of the agent's live token with its chain. Raises `InvalidGrant`."""
+def _lock_own(agent: Agent, token: str) -> tuple[Consent, TokenFamily, list[Handover]]:
+    """Lock the connection, and return it with the family of the agent's live token and its chain.
+
+    Raises `InvalidGrant`.
+    """
     claims = read_access_token(token)
     now = clock.now()
     row = claims and AccessToken.objects.filter(pk=claims.token_id, application=agent, expires__gt=now).first()
     if not row:
         raise InvalidGrant(NO_TOKEN)
-    families = TokenFamily.objects.select_related("consent__agent__organization", "consent__user", "delegation")
-    family: TokenFamily = families.select_related("application__organization").get(pk=row.family_id)
-    if family.consent_id is None:
-        raise InvalidGrant(NO_TOKEN)
-    # A later consent may have replaced it, which has moved the family meanwhile: the newest one is the connection.
-    Consent.objects.select_for_update(no_key=True).get(pk=family.consent_id)
-    family = families.select_related("application__organization").get(pk=row.family_id)
+    family = _read_family(row.family_id)
+    # A later consent may replace it meanwhile, and then the family is that one's.
+    locked = None
+    while family.consent_id is not None and family.consent_id != locked:
+        locked = Consent.objects.select_for_update(no_key=True).get(pk=family.consent_id).pk
+        family = _read_family(row.family_id)
     chain = read_chain(family.delegation) if family.delegation else []
-    problem = _problem(family, chain, now)
-    if problem:
-        raise InvalidGrant(problem)
-    return family, chain
+    problem = _problem(family, chain, clock.now())
+    if problem or family.consent is None:
+        raise InvalidGrant(problem or NO_TOKEN)
+    return family.consent, family, chain
+
+
+def _read_family(family_id: str) -> TokenFamily:
+    related = ("consent__agent__organization", "consent__user", "delegation", "application__organization")
+    family: TokenFamily = TokenFamily.objects.select_related(*related).get(pk=family_id)
+    if family.delegation:
+        family.delegation.to_agent = family.application
+    return family
 
 
 def _problem(family: TokenFamily, chain: Sequence[Handover], now: datetime) -> str | None:
-    if family.revoked_at is not None or family.expires_at <= now:
+    """Return why the agent of the family may not hand anything over now, or None if it may."""
+    if family.consent_id is None or family.revoked_at is not None or family.expires_at <= now:
         return NO_TOKEN
-    if family.delegation and not is_chain_live(family.delegation.path, chain, now):
-        return "The delegation by which this agent acts has ended."
+    problem = problem_with_delegation(family.delegation, chain, now) if family.delegation else None
     services = services_of(family.resource_owners.items())
-    return problem_with_grant(family.consent, family.resource, services, now)
+    held = held_among(family.resource, services)
+    return problem or problem_with_grant(family.consent, held, services, now)
 
 
-def _may_receive(receiver: Agent, family: TokenFamily, chain: Sequence[Handover]) -> bool:
+def _may_hand_over(consent: Consent, family: TokenFamily, chain: Sequence[Handover], receiver: Agent) -> bool:
     """Return whether the user lets the chain go on to the agent: once only, and if its organization is covered."""
-    root = family.consent.agent if family.consent else None
-    if root is None or receiver.pk in {family.application_id, *(each.agent_id for each in chain)}:
+    root, organization = consent.agent.organization_id, receiver.organization
+    if receiver.pk in {family.application_id, *(each.agent_id for each in chain)} or organization is None:
         return False
-    organization = receiver.organization
-    return (
-        receiver.may_act
-        and receiver.is_confidential
-        and organization is not None
-        and is_permitted(
-            family.consent.delegation if family.consent else "",
-            root.organization_id,
-            organization.id,
-            is_verified=organization.is_verified,
-        )
+    both = (family.application, receiver)
+    return all(agent.is_confidential and agent.organization_id and agent.may_act for agent in both) and is_permitted(
+        consent.delegation, root, organization.id, is_verified=organization.is_verified
     )
-
-
-def _held(family: TokenFamily, chain: Sequence[Handover]) -> tuple[str, ...]:
-    return granted_scopes(family, family.scope.split(), chain)
 
 
 def _require_scopes(scopes: Sequence[str], held: Collection[str], receiver: Agent) -> None:
@@ -250,12 +269,25 @@ def _end(family: TokenFamily, consent: Consent, chain: Sequence[Handover], wante
 
 def _require_room(consent: Consent, now: datetime) -> None:
     """Raise `DelegationNotAllowed` if the connection, which is locked, has too many."""
-    if live_delegations(now).filter(consent=consent).count() > MAX_LIVE:
+    unended = _unended(now).filter(consent=consent)
+    if unended[: MAX_LIVE + 1].count() > MAX_LIVE and _live(unended)[: MAX_LIVE + 1].count() > MAX_LIVE:
         text = gettext_noop("At most %(most)d delegations of a connection can be live at a time.")
         raise DelegationNotAllowed(Filled(text, most=MAX_LIVE))
 
 
-def live_delegations(now: datetime) -> Any:
-    """Return the delegations that are not marked as ended, have not expired, and were redeemed or still can be."""
+def live_delegations(now: datetime) -> QuerySet[Delegation]:
+    """Return the delegations that were redeemed or still can be, and have not ended with anything above them."""
+    return _live(_unended(now)).order_by("id")
+
+
+def _unended(now: datetime) -> QuerySet[Delegation]:
     redeemable = Q(redeemed_at__isnull=False) | Q(token_expires_at__gt=now)
-    return Delegation.objects.filter(redeemable, ended_at=None, expires_at__gt=now).order_by(F("id"))
+    return Delegation.objects.filter(redeemable, ended_at=None, expires_at__gt=now)
+
+
+def _live(delegations: QuerySet[Delegation]) -> QuerySet[Delegation]:
+    revoked = TokenFamily.objects.filter(delegation=OuterRef("pk"), revoked_at__isnull=False)
+    above: dict[str, None] = {}
+    for prefix in ("parent__" * up for up in range(MAX_DEPTH)):
+        above |= {f"{prefix}ended_at": None, f"{prefix}from_family__revoked_at": None}
+    return delegations.filter(~Exists(revoked), **above)

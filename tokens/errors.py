@@ -2,7 +2,8 @@
 
 from django.utils.translation import gettext_noop
 
-from core.errors import DomainError, Forbidden
+from core.errors import DomainError, FieldError, Forbidden
+from resources.errors import InvalidTarget
 
 
 class InvalidGrant(DomainError):
@@ -22,3 +23,14 @@ class DelegationNotAllowed(Forbidden):
     code = "delegation_not_allowed"
     title = gettext_noop("The agent may not hand work to this agent")
     remedy = "Ask the user for consent with the delegation that you need, or hand the work to an agent that it covers."
+
+
+class TargetNotHeld(InvalidTarget):
+    """A target of a delegation is not one of those that the agent has itself. `errors` names the field."""
+
+    title = gettext_noop("The agent cannot hand over this target")
+    remedy = "Send identifiers of the type that the agent has for the scope, or leave the scope out to hand over all."
+
+    @classmethod
+    def field(cls, field: str, message: str) -> "TargetNotHeld":
+        return cls(message, errors=(FieldError(field, message),))

@@ -6,6 +6,8 @@ A refusal is returned, never raised: an exception would roll back the revocation
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.conf import settings
+
 from agents.emergency import is_everything_stopped
 from agents.models import Agent
 from audit.events import Event
@@ -20,12 +22,23 @@ from core.sql import pipelined
 from resources.audiences import held_among, services_of
 from tokens.chains import read_chain
 from tokens.families import end_replayed_family, next_expiry, problem_with_delegation, problem_with_grant
-from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
+from tokens.issuing import (
+    EVERYTHING_STOPPED,
+    NOTHING_LEFT,
+    OTHER_DETAILS,
+    OTHER_RESOURCE,
+    IssuedTokens,
+    Refusal,
+    granted_scopes,
+    issue_access_token,
+    issue_pair,
+)
 from tokens.models import Delegation, TokenFamily
 
 UNUSABLE_DELEGATION = Refusal(
     "invalid_grant", "The delegation token is unknown, expired or used, or it is for another agent."
 )
+OTHER_SCOPE = Refusal("invalid_scope", "The delegation does not cover these scopes.")
 UNUSABLE_CODE = Refusal("invalid_grant", UNUSABLE)
 REPLAYED_CODE = Refusal(
     "invalid_grant",
@@ -109,12 +122,9 @@ def redeem_delegation(
     if problem:
         return Refusal("invalid_grant", problem)
     if not set(scopes or ()) <= set(row.scopes):
-        return Refusal("invalid_scope", "The delegation does not cover these scopes.")
+        return OTHER_SCOPE
     if not set(resource) <= set(held):
         return OTHER_RESOURCE
-    if is_everything_stopped():
-        return EVERYTHING_STOPPED
-    Delegation.objects.filter(pk=row.pk).update(redeemed_at=now)
     family = TokenFamily(
         application=row.to_agent,
         user=row.user,
@@ -126,8 +136,14 @@ def redeem_delegation(
         created_at=now,
         expires_at=row.expires_at,
     )
-    return issue_pair(
-        Event.DELEGATION_REDEEMED,
+    if not granted_scopes(family, row.scopes, chain):
+        return NOTHING_LEFT
+    if is_everything_stopped():
+        return EVERYTHING_STOPPED
+    Delegation.objects.filter(pk=row.pk).update(redeemed_at=now)
+    is_short = row.expires_at <= now + settings.ACCESS_TOKEN_LIFETIME
+    return (issue_access_token if is_short else issue_pair)(
+        event=Event.DELEGATION_REDEEMED,
         actor=actor,
         family=family,
         scopes=row.scopes if scopes is None else scopes,

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+from django.conf import settings
 
 from agents.emergency import NOTICE
 from agents.errors import EverythingStopped
 from audit.events import Event
 from consent.targets import Details
-from core import secrets
+from core import clock, secrets
 from core.actor import Actor
 from core.sql import insert
 from resources.audiences import Service
@@ -33,6 +35,21 @@ class IssuedTokens:
         return f"IssuedTokens({self.family.id})"
 
     @property
+    def expires_in(self) -> int:
+        """The seconds until the access token expires: 15 minutes, or until its delegation ends."""
+        return self._within(settings.ACCESS_TOKEN_LIFETIME)
+
+    @property
+    def refresh_expires_in(self) -> int:
+        """The seconds until the refresh token expires: 30 days, or until its delegation ends."""
+        return self._within(REFRESH_TOKEN_LIFETIME)
+
+    def _within(self, lifetime: timedelta) -> int:
+        end = end_of(self.family, self.chain)
+        left = lifetime if end is None else max(timedelta(), min(lifetime, end - clock.now()))
+        return int(left.total_seconds())
+
+    @property
     def authorization_details(self) -> Details:
         """What the user grants for these scopes (RFC 9396 section 7)."""
         return details_of(self.family, self.scopes, self.chain)
@@ -48,6 +65,7 @@ class Refusal:
 
 EVERYTHING_STOPPED = Refusal("everything_stopped", NOTICE)
 OTHER_RESOURCE = Refusal("invalid_target", "The consent does not cover this resource.")
+NOTHING_LEFT = Refusal("invalid_grant", "The agent may no longer use any of the delegated scopes.")
 OTHER_DETAILS = Refusal(
     "invalid_authorization_details",
     "A token has all details that the user granted for its scopes. Send exactly these, or leave out the parameter.",
@@ -111,12 +129,24 @@ def issue_access_token(
     resource: Sequence[str],
     services: Sequence[Service],
     now: datetime,
+    event: Event = Event.TOKEN_ISSUED,
+    chain: Sequence[Handover] = (),
 ) -> IssuedTokens:
-    """Store and return an access token without a refresh token, and its new family, for a client on its own."""
-    token, access_token = create_access_token(family=family, scopes=scopes, resource=resource, now=now)
+    """Store and return an access token without a refresh token, and its new family.
+
+    It is for a client on its own, or for a delegation that ends before an access token would.
+    """
+    granted = granted_scopes(family, scopes, chain)
+    token, access_token = create_access_token(family=family, scopes=granted, resource=resource, now=now, chain=chain)
     _insert(family, token)
-    record_family(Event.TOKEN_ISSUED, actor=actor, family=family, scopes=scopes, services=services, now=now)
-    return IssuedTokens(access_token, None, tuple(scopes), family)
+    record_family(event, actor=actor, family=family, scopes=granted, services=services, now=now, chain=chain)
+    return IssuedTokens(access_token, None, granted, family, chain)
+
+
+def end_of(family: TokenFamily, chain: Sequence[Handover]) -> datetime | None:
+    """Return when the delegations end by which the family's agent acts, or None if nothing was handed over."""
+    ends = [each.expires_at for each in chain]
+    return min([*ends, family.consent.expires_at]) if ends and family.consent else None
 
 
 def _insert(family: TokenFamily, *tokens: AccessToken | RefreshToken) -> None:

@@ -16,10 +16,20 @@ from core import clock, secrets
 from core.actor import Actor
 from core.locks import write_transaction
 from core.sql import Columns, pipelined
-from resources.audiences import Service, held_among
-from tokens.families import FAMILY, end_replayed_family, problem_with_grant
-from tokens.issuing import EVERYTHING_STOPPED, OTHER_DETAILS, OTHER_RESOURCE, IssuedTokens, Refusal, issue_pair
-from tokens.models import RefreshToken, TokenFamily
+from resources.audiences import held_among
+from tokens.chains import Handover, narrow_targets, read_chain
+from tokens.families import FAMILY, end_replayed_family, problem_with_delegation, problem_with_grant
+from tokens.issuing import (
+    EVERYTHING_STOPPED,
+    NOTHING_LEFT,
+    OTHER_DETAILS,
+    OTHER_RESOURCE,
+    IssuedTokens,
+    Refusal,
+    granted_scopes,
+    issue_pair,
+)
+from tokens.models import Delegation, RefreshToken, TokenFamily
 from tokens.repeats import RefreshRequest, consume, kept_answer
 
 UNUSABLE_REFRESH_TOKEN = Refusal("invalid_grant", "The refresh token is unknown, expired or used.")
@@ -37,10 +47,14 @@ SOURCE = Source(
 
 
 class LockedToken(NamedTuple):
-    """A refresh token whose family is locked, and what the family depends on. `row.family` has the grant's rows."""
+    """A refresh token whose family is locked, and what the family depends on. `row.family` has the grant's rows.
+
+    `chain` are the delegations by which its agent acts, if another agent handed it the work.
+    """
 
     row: RefreshToken
     grant: Grant
+    chain: Sequence[Handover] = ()
 
 
 # No savepoint: nothing that this raises is caught before the outer transaction ends.
@@ -66,14 +80,14 @@ def refresh_tokens(
     now = clock.now()
     if found is None or found.row.application_id != agent.id:
         return UNUSABLE_REFRESH_TOKEN
-    row, grant = found
+    row, grant, _ = found
     request = RefreshRequest(scopes, resource, details)
     held = held_among(row.family.resource, grant.services)
-    problem = _problem_with_refresh(row, request, held, grant.services, now)
+    problem = _problem_with_refresh(found, request, held, now)
     if problem is None and grant.is_everything_stopped:
         problem = EVERYTHING_STOPPED
     if row.consumed_at is not None:
-        return _repeat(row, request, problem, actor=actor, is_repeatable=is_repeatable, now=now)
+        return _repeat(found, request, problem, actor=actor, is_repeatable=is_repeatable, now=now)
     if problem:
         return problem
     with pipelined():
@@ -85,6 +99,7 @@ def refresh_tokens(
             resource=resource or held,
             services=grant.services,
             now=now,
+            chain=found.chain,
         )
         consume(row, now, keep=(request, issued) if is_repeatable else None)
     return issued
@@ -103,43 +118,51 @@ def _lock_refresh_token(refresh_token: str) -> LockedToken | None:
     if row is None or family is None:
         return None
     family.consent = grant.consent
+    row.family = family
+    if family.delegation_id is not None:
+        family.delegation = Delegation.objects.select_related("to_agent__organization").get(pk=family.delegation_id)
+        family.application = family.delegation.to_agent
+        return LockedToken(row, grant, read_chain(family.delegation))
     if grant.consent is not None:
         family.application = grant.consent.agent
-    row.family = family
     return LockedToken(row, grant)
 
 
 def _problem_with_refresh(
-    row: RefreshToken, request: RefreshRequest, held: Sequence[str], services: Sequence[Service], now: datetime
+    found: LockedToken, request: RefreshRequest, held: Sequence[str], now: datetime
 ) -> Refusal | None:
     """Return why the request cannot be granted for an unused refresh token, or None if it can.
 
-    `held` is the part of the family's audience that still belongs to the organizations of `services`.
+    `held` is the part of the family's audience that still belongs to the same organizations.
     """
+    row, grant, chain = found
     family = row.family
     if family.revoked_at is not None or row.expires <= now:
         return UNUSABLE_REFRESH_TOKEN
-    problem = problem_with_grant(family.consent, held, services, now)
+    problem = problem_with_delegation(family.delegation, chain, now) if family.delegation else None
+    problem = problem or problem_with_grant(family.consent, held, grant.services, now)
     if problem:
         return Refusal("invalid_grant", problem)
+    if chain and not granted_scopes(family, family.scope.split(), chain):
+        return NOTHING_LEFT
     if not set(request.scopes or ()) <= set(family.scope.split()):
         return WIDER_SCOPE
     if not set(request.resource) <= set(held):
         return OTHER_RESOURCE
-    return None if _is_granted(family, request) else OTHER_DETAILS
+    return None if _is_granted(family, request, chain) else OTHER_DETAILS
 
 
-def _is_granted(family: TokenFamily, request: RefreshRequest) -> bool:
+def _is_granted(family: TokenFamily, request: RefreshRequest, chain: Sequence[Handover]) -> bool:
     """Return whether the authorization details are exactly those of the next access token, or left out."""
     if request.details is None or family.consent is None:
         return request.details is None
     wanted = family.scope.split() if request.scopes is None else request.scopes
-    scopes = family.granted_among(family.application.allowed_among(wanted))
-    return asks_for_all(request.details, family.consent.targets, scopes)
+    scopes = granted_scopes(family, wanted, chain)
+    return asks_for_all(request.details, narrow_targets(chain, family.consent.targets, scopes), scopes)
 
 
 def _repeat(
-    row: RefreshToken,
+    found: LockedToken,
     request: RefreshRequest,
     problem: Refusal | None,
     *,
@@ -151,12 +174,11 @@ def _repeat(
 
     `problem` is why the first use could not be granted now.
     """
-    kept = kept_answer(row, request, now) if is_repeatable else None
+    row, _, chain = found
+    kept = kept_answer(row, request, now, chain) if is_repeatable else None
     if kept is None:
         end_replayed_family(row.family, actor=actor, kind="refresh", now=now)
         return UNUSABLE_REFRESH_TOKEN
     if problem:
         return problem
-    family = row.family
-    still_granted = family.granted_among(family.application.allowed_among(kept.scopes))
-    return kept if list(kept.scopes) == still_granted else UNUSABLE_REFRESH_TOKEN
+    return kept if kept.scopes == granted_scopes(row.family, kept.scopes, chain) else UNUSABLE_REFRESH_TOKEN

@@ -15,6 +15,7 @@ from consent.details import AuthorizationDetail
 from core import clock, crypto
 from core.sql import execute
 from core.sweeps import BATCH, lock_batch
+from tokens.chains import Handover
 from tokens.issuing import IssuedTokens
 from tokens.models import RefreshToken
 
@@ -54,7 +55,9 @@ def consume(row: RefreshToken, now: datetime, keep: tuple[RefreshRequest, Issued
     execute(CONSUME[connection.vendor], [row.id, now, row.id, answer, row.id, row.family_id])
 
 
-def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> IssuedTokens | None:
+def kept_answer(
+    row: RefreshToken, request: RefreshRequest, now: datetime, chain: Sequence[Handover] = ()
+) -> IssuedTokens | None:
     """Return the stored response if the request is the same and in time, else None.
 
     The caller must check that the family may still have these tokens.
@@ -66,7 +69,7 @@ def kept_answer(row: RefreshToken, request: RefreshRequest, now: datetime) -> Is
     fingerprint, access_token, refresh_token, scopes = json.loads(crypto.open_sealed(PURPOSE, row.sealed_answer))
     if fingerprint != request.fingerprint:
         return None
-    return IssuedTokens(access_token, refresh_token, tuple(scopes), row.family)
+    return IssuedTokens(access_token, refresh_token, tuple(scopes), row.family, chain)
 
 
 @transaction.atomic

@@ -27,7 +27,7 @@ from resources.audiences import (
 )
 from tokens.families import end_family, family_of
 from tokens.issuing import EVERYTHING_STOPPED, IssuedTokens, Refusal, issue_access_token
-from tokens.models import AccessToken, RefreshToken, TokenFamily
+from tokens.models import AccessToken, Delegation, RefreshToken, TokenFamily
 
 # Expired rows are kept for a day, so that a late verify of their tokens is still logged for the right organization.
 KEEP_EXPIRED = timedelta(days=1)
@@ -108,6 +108,15 @@ def delete_expired_families(*, limit: int = BATCH) -> int:
     """Delete up to `limit` families that expired a day ago, with tokens that are left of them; return how many."""
     expired = TokenFamily.objects.filter(expires_at__lte=clock.now() - KEEP_EXPIRED)
     return delete_batch(expired.order_by("expires_at"), limit=limit)
+
+
+def delete_expired_delegations(*, limit: int = BATCH) -> int:
+    """Delete up to `limit` delegations that expired a day ago, with their tokens; return how many.
+
+    Those that were handed on expire no later, and are deleted before what is above them.
+    """
+    expired = Delegation.objects.filter(expires_at__lte=clock.now() - KEEP_EXPIRED)
+    return delete_batch(expired.order_by("expires_at", "-id"), limit=limit)
 
 
 def _is_own(organization: Organization, audience: Audience) -> bool:

@@ -12,5 +12,6 @@ def sweep_tokens() -> int:
         repeats.delete_old_answers,
         services.delete_expired_access_tokens,
         services.delete_expired_refresh_tokens,
+        services.delete_expired_delegations,
         services.delete_expired_families,
     )

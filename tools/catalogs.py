@@ -37,7 +37,7 @@ ENGLISH_ONLY = re.compile(
     r"|audit/|decisions/whatif/|policies/(\w+\.py|rules/(cedar|delegation))|web/(portal|public/docs)/"
     r"|accounts/access\.py|core/(fetching|http|idempotency|locks|names|rotation|uris)\.py|consent/services\.py"
     r"|resources/(authentication|catalogue|custom_scopes|errors|identifiers|services)\.py|web/forms/deleting\.py"
-    r"|tokens/(delegations|errors)\.py|templates/(admin|oauth|web/portal|web/public/docs)/"
+    r"|tokens/(bounds|delegations|errors)\.py|templates/(admin|oauth|web/portal|web/public/docs)/"
     r"|templates/layouts/(agent|developer|docs|policy|settings)\.html"
     r"|templates/components/(named_secrets|secret|secret_status)\.html"
 )
