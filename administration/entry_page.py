@@ -52,6 +52,7 @@ LABELS = {
 }
 VALUES: Mapping[tuple[str, Any], Any] = {
     ("limitedBy", "user"): gettext_lazy("The user's own limit"),
+    ("limitedBy", "delegation"): gettext_lazy("A limit of a delegation"),
     **{("approvalStatus", status): words for status, words in STATUSES.items()},
 }
 # What other rows of the page say, and what only the whole entry shows.

@@ -8,7 +8,7 @@ have spaces itself.
 | decision | the outcome |
 | agent | the agent, the outcome |
 | scope | the outcome, the required scope or `OTHER_SCOPES` |
-| rule | the reason, the policy or `USER`, the type of the rule: of a denial |
+| rule | the reason, the policy, `USER` or `DELEGATION`, the type of the rule: of a denial |
 | denial | the agent, and the parts of `rule` |
 | consent | a `Step` of a request for consent |
 | asked, declined | a scope that a request asked for, or that its user declined |
@@ -34,7 +34,7 @@ from insights.windows import floor_day, floor_hour
 EVENTS = frozenset({Event.TOKEN_VERIFY, *requests.EVENTS})
 ALL_AGENTS = ""
 NONE = "-"
-USER = "user"
+USER, DELEGATION = "user", "delegation"
 REST = "(rest)"
 MAX_LENGTH = 300
 # The kinds that have few values, whatever is logged.
@@ -117,8 +117,8 @@ def _of_decision(entry: InOrder, record: Mapping[str, Any], organization_id: str
 def _rule_of(entry: InOrder, metadata: Mapping[str, Any], organization_id: str) -> tuple[str, str]:
     """Return the policy and the type of the rule that denied. Of others' policies, only the type is shown."""
     rule_type = metadata.get("ruleType") or NONE
-    if metadata.get("limitedBy") == "user":
-        return USER, rule_type
+    if metadata.get("limitedBy") in (USER, DELEGATION):
+        return metadata["limitedBy"], rule_type
     policy = entry.withheld().get(POLICY, {})
     is_own = policy.get("policyOrganizationId") in (None, organization_id)
     return (policy.get("policyId") or NONE) if is_own else NONE, rule_type

@@ -1,6 +1,6 @@
 """Facets: what else of an entry readers filter by, besides its columns."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from audit.entries.drafts import OWN_REQUEST_ID, POLICY, organizations_of
@@ -10,9 +10,9 @@ from audit.entries.requests import EVENTS, find_step
 MARK_DIGITS = 8
 # What is searched for entries without an agent.
 NO_AGENT = "-"
-# Who decided in place of a policy of the organization: a limit of the user, a policy of another organization, or no
-# rule, because the user must approve each use of the scope.
-USER, OTHERS, NO_RULE = "user", "others", "none"
+# Who decided in place of a policy of the organization: a limit of the user or of a delegation, a policy of another
+# organization, or no rule, because the user must approve each use of the scope.
+USER, DELEGATION, OTHERS, NO_RULE = "user", "delegation", "others", "none"
 # Why a request is denied that the user must approve first: a question rather than a refusal.
 ASKED = "approval_required"
 # The reasons that a policy or a limit gives, and the only ones without either that `NO_RULE` tells apart.
@@ -31,9 +31,10 @@ class Facets(NamedTuple):
 
     `actors` are the kind and the id of the actor, and the resource server that is concerned. `scopes` are those of
     `indexed_scopes`, and `actions` the action and these scopes. `rules` are the type of the rule and the reason.
-    `deciders` are `USER` or `NO_RULE`, or what each organization may know of the policy, as `owned(...)`. `steps` are
-    the step of a request for consent and the scopes that the user left out, `owned(...)` by the organization that
-    asked. `request_id` is empty if the caller chose it: that is personal data, so nothing of it may outlast an erasure.
+    `deciders` are `USER`, `DELEGATION` or `NO_RULE`, or what each organization may know of the policy, as `owned(...)`.
+    `steps` are the step of a request for consent and the scopes that the user left out, `owned(...)` by the
+    organization that asked. `request_id` is empty if the caller chose it: that is personal data, so nothing of it may
+    outlast an erasure. `chain` are the agents that took part and the delegations by which they did.
     """
 
     actors: tuple[str, ...]
@@ -43,6 +44,7 @@ class Facets(NamedTuple):
     deciders: tuple[str, ...]
     steps: tuple[str, ...]
     request_id: str
+    chain: tuple[str, ...]
 
 
 def facets_of(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Facets:
@@ -57,6 +59,7 @@ def facets_of(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Facets
         tuple(_deciders(content, withheld)) if content["reason"] in RULE_REASONS or POLICY in withheld else (),
         tuple(_steps(content, withheld)) if content["event"] in EVENTS else (),
         content["requestId"] if is_own(content["requestId"]) else "",
+        _distinct(content["agentId"], *(_chain_of(content["chain"]) if "chain" in content else ())),
     )
 
 
@@ -88,8 +91,9 @@ def mark_of(request_id: str) -> int:
 
 def _deciders(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Iterator[str]:
     policy = withheld.get(POLICY)
-    if content["metadata"].get("limitedBy") == USER:
-        yield USER
+    limited_by = content["metadata"].get("limitedBy")
+    if limited_by in (USER, DELEGATION):
+        yield limited_by
     elif policy is None:
         yield NO_RULE
     else:
@@ -103,6 +107,11 @@ def _steps(content: Mapping[str, Any], withheld: Mapping[str, Any]) -> Iterator[
     if found is not None:
         yield owned(found.organization_id, found.step)
         yield from (owned(found.organization_id, declined(scope)) for scope in found.declined)
+
+
+def _chain_of(chain: Sequence[Mapping[str, Any]]) -> Iterator[str | None]:
+    for link in chain:
+        yield from (link["agentId"], link["delegationId"])
 
 
 def _distinct(*values: str | None) -> tuple[str, ...]:

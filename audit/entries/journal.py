@@ -203,7 +203,7 @@ def _check(content: Any, withheld: Any, amount: Any) -> None:
         raise ValueError("A member has an unknown value.")
     known = [content["event"], *services, *withheld.get(SERVICES, ()), *filter(None, optional[:5])]
     if chain is not None:
-        known += _ids_of(chain, content["agentId"])
+        known += ids_of_chain(chain, content["agentId"])
     # They become columns, the names of keys, and a list that is separated by spaces.
     together = "".join(known)
     if max(map(len, known)) > MAX_LENGTH or not together.isascii() or " " in together or "\0" in together:
@@ -212,7 +212,7 @@ def _check(content: Any, withheld: Any, amount: Any) -> None:
     check_amount(amount)
 
 
-def _ids_of(chain: Any, agent_id: str | None) -> list[str]:
+def ids_of_chain(chain: Any, agent_id: str | None) -> list[str]:
     """Return the ids of a chain, which ends with the entry's agent. Raises one of `UNFIT`."""
     first, *others = chain
     links = [(link["agentId"], link["delegationId"], link["organizationId"]) for link in chain]

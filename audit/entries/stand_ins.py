@@ -7,14 +7,15 @@ from typing import Any
 
 import orjson
 
-from audit.entries.drafts import FORMAT_VERSION, SERVICES, Prepared
-from audit.entries.journal import LOG_ID, Journaled, encode_entry, is_fit, is_moment
+from audit.entries.drafts import CHAINED_VERSION, FORMAT_VERSION, SERVICES, Prepared
+from audit.entries.journal import LOG_ID, UNFIT, Journaled, encode_entry, ids_of_chain, is_fit, is_moment
 from audit.events import Event, Outcome
 from core import clock
 from core.canonical import sha256
 from core.clock import rfc3339
 
 OWNERS = ("organizationId", "userId", "agentId", "consentId")
+LINK = ("agentId", "delegationId", "organizationId")
 
 
 def stand_in(entry: Journaled) -> Journaled:
@@ -31,8 +32,9 @@ def stand_in(entry: Journaled) -> Journaled:
 
 def _prepared(record: bytes, found: dict[str, Any], named: list[Any]) -> Prepared:
     digest, services = sha256(record), sorted({one for one in named if is_fit(one)})
+    chain = _chain_of(found)
     content = {
-        "v": FORMAT_VERSION,
+        "v": CHAINED_VERSION if chain else FORMAT_VERSION,
         "id": _id_of(found) or f"log_{digest[:32]}",
         "timestamp": _moment_of(found) or rfc3339(clock.now()),
         "event": Event.ENTRY_DAMAGED.value,
@@ -45,6 +47,7 @@ def _prepared(record: bytes, found: dict[str, Any], named: list[Any]) -> Prepare
         "scopes": [],
         "requestId": None,
         "metadata": {"entryId": _id_of(found), "sha256": digest},
+        **chain,
     }
     if len(services) < 2:
         return Prepared(content, {}, {})
@@ -62,6 +65,16 @@ def _parse(encoded: bytes) -> Any:
 def _id_of(found: dict[str, Any]) -> str | None:
     entry_id = found.get("id")
     return entry_id if isinstance(entry_id, str) and LOG_ID.fullmatch(entry_id) else None
+
+
+def _chain_of(found: dict[str, Any]) -> dict[str, Any]:
+    """Return the chain as the member of a record, or nothing if it cannot be that of the entry."""
+    try:
+        ids = ids_of_chain(found["chain"], found["agentId"])
+        chain = [{name: link[name] for name in LINK} for link in found["chain"]]
+    except UNFIT:
+        return {}
+    return {"chain": chain} if all(map(is_fit, ids)) else {}
 
 
 def _moment_of(found: dict[str, Any]) -> str | None:

@@ -19,7 +19,8 @@ class Filters:
     actor, `server_id` if that is its actor or the resource server that is concerned, `action` if that is its action or
     one of its scopes, and `rule` if that is its reason or the type of its rule. `decider` is who decided in place of a
     policy of the organization (`audit.entries.facets`), `step` a step of a request for consent, and `declined` a scope
-    that the user left out.
+    that the user left out. `chain` is an agent that acted itself or handed the work on, or a delegation by which an
+    agent of the chain acted: it finds all that happened below the delegation.
     """
 
     agent_id: str | None = None
@@ -40,6 +41,7 @@ class Filters:
     decider: str | None = None
     step: str | None = None
     declined: str | None = None
+    chain: str | None = None
     request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -88,6 +90,7 @@ class Criteria(Filters):
             and (self.reasons is None or not {*self.reasons}.isdisjoint(facets.rules))
             and {*self._deciders()} <= {*facets.deciders}
             and {*self._steps()} <= {*facets.steps}
+            and (self.chain is None or self.chain in facets.chain)
             and self.request_id in (None, facets.request_id)
         )
 
@@ -95,7 +98,9 @@ class Criteria(Filters):
     def has_facets(self) -> bool:
         """Return whether the columns of `Entry` cannot tell what matches."""
         facets = (self.actor, self.server_id, self.action, self.scope, self.rule, self.reason, self.request_id)
-        return any((*facets, self.policy_id, self.decider, self.step, self.declined, self.reasons is not None))
+        return any(
+            (*facets, self.chain, self.policy_id, self.decider, self.step, self.declined, self.reasons is not None)
+        )
 
     @property
     def mark(self) -> int | None:
@@ -144,7 +149,10 @@ class Criteria(Filters):
     def alternatives(self) -> list[list[int]]:
         """Return groups of terms. An entry that matches has one of each group."""
         groups = [(postings.AGENT, self.agent_ids), (postings.EVENT, self.events), (postings.RULE, self.reasons)]
-        return [[term(kind, value) for value in values] for kind, values in groups if values]
+        found = [[term(kind, value) for value in values] for kind, values in groups if values]
+        if self.chain is not None:
+            found.append([term(postings.CHAIN, self.chain), term(postings.AGENT, self.chain)])
+        return found
 
     def beyond(self, criteria: "Criteria") -> list[list[int]]:
         """Return the groups of terms that these criteria have and the others lack. An entry has one of each group."""

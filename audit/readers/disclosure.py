@@ -3,7 +3,8 @@
 An entry can be in the logs of two organizations. Both see the request, the decision and the user's id, but only the
 rule type of the other's policy. IP addresses and user agents are shown only to the party that they belong to. A consent
 covers everything that a user allows an agent, so the organization of a service sees only what the request that named
-the service asked for, and not which other organizations' services are concerned.
+the service asked for, and not which other organizations' services are concerned. If work was handed on, each reader
+sees the chain. The organization of an agent above sees where it went, because that agent's tokens reach there.
 """
 
 from collections.abc import Mapping
@@ -48,6 +49,8 @@ def visible_to_organization(content: Mapping[str, Any], organization_id: str) ->
         withheld.add(POLICY)
     if content["organizationId"] == organization_id:
         withheld |= {CONNECTION, SERVICES}
+    elif any(link["organizationId"] == organization_id for link in content.get("chain", ())):
+        withheld.add(SERVICES)
     return Visible(frozenset(personal), frozenset(withheld), frozenset({ORGANIZATION + organization_id}))
 
 

@@ -30,7 +30,7 @@ MAX_LISTED = BITMAP_BYTES // 2 - 1
 ONE = ord("1")
 
 ORGANIZATION, USER, AGENT, CONSENT, EVENT, OUTCOME = "organization", "user", "agent", "consent", "event", "outcome"
-ACTOR, ACTION, RULE, POLICY, STEP = "actor", "action", "rule", "policy", "step"
+ACTOR, ACTION, RULE, POLICY, STEP, CHAIN = "actor", "action", "rule", "policy", "step", "chain"
 MARK_BYTES = 4
 
 
@@ -117,6 +117,8 @@ def values_of(entry: Indexed) -> list[tuple[str, str | None]]:
         *[(RULE, one) for one in facets.rules],
         *[(POLICY, one) for one in facets.deciders],
         *[(STEP, one) for one in facets.steps],
+        # The agent that acts has a term already. Most entries have no other.
+        *[(CHAIN, one) for one in facets.chain if one != entry.agent_id],
     ]
 
 

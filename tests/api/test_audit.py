@@ -8,9 +8,11 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from agents.models import Agent
 from audit.models import Journal
-from tests.api.conftest import Api, Json, expect, problem, verify
+from tests.api.conftest import Api, Json, expect, new_agent, problem, verify
 from tests.shared import cases
+from tests.world import hand_over, let_delegate
 
 FIELDS = {
     "id",
@@ -140,3 +142,28 @@ def test_a_cursor_that_is_not_an_entry_of_the_log_is_refused(
         cursor = urlsafe_b64encode(entry_id.encode()).rstrip(b"=").decode()
         body = problem(caller.get(f"{path}?cursor={cursor}"), 400, "validation_failed", "cursor")
         assert body["errors"][0]["message"] == "Must be the nextCursor of an earlier response."
+
+
+def test_a_delegated_call_shows_its_chain_and_is_found_by_each_part_of_it(
+    developer: Api, agent: Json, ada: Any, tokens: Json
+) -> None:
+    worker = new_agent(developer, name="Summarizer")
+    let_delegate(tokens["accessToken"])
+    delegation, issued = hand_over(tokens["accessToken"], Agent.objects.get(pk=worker["id"]), ["email:read"])
+    verify(tokens["accessToken"])
+    decided = verify(issued.access_token)
+    chain = [
+        {"agentId": agent["id"], "delegationId": None},
+        {"agentId": worker["id"], "delegationId": delegation.id},
+    ]
+    assert decided["chain"] == chain
+    organization_id = Agent.objects.get(pk=worker["id"]).organization_id
+    shown = [{**link, "organizationId": organization_id} for link in chain]
+    calls = {"event": "token.verify", "userId": ada.id}
+    (call,) = entries(developer, **calls, chain=delegation.id)
+    assert (call["id"], call["chain"], set(call)) == (decided["auditId"], shown, {*FIELDS, "chain"})
+    assert len(entries(developer, **calls, chain=agent["id"])) == len(entries(developer, **calls)) == 2
+    assert entries(developer, **calls, chain=worker["id"]) == [call]
+    own = expect(200, ada.get(f"/users/{ada.id}/audit-logs?chain={delegation.id}"))["items"]
+    assert [entry["event"] for entry in own] == ["token.verify", "delegation.redeemed", "delegation.created"]
+    assert own[0]["chain"] == shown

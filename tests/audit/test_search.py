@@ -23,6 +23,7 @@ from audit.sequencing import postings, sequencer
 from audit.sequencing.postings import term
 from audit.sequencing.sequencer import sequence
 from core.actor import Actor
+from core.chains import Link
 from tests.audit.journals import ACTOR, decision, ids_of, write_body, write_drafts, write_row
 from tests.audit.segments import shrink_segments
 from tests.shared import cases
@@ -39,6 +40,7 @@ KINDS = {
     "action": ["email:send", "email:read", "crm:rare", None],
 }
 REQUESTS = [f"req_{number:032x}" for number in (1, 2, 1 + (1 << 40))]  # the first and the last share a mark
+CHAIN = (Link("agt_above", None, "org_above"), Link("agt_1", "del_1", "org_1"))
 # Drafts with a value for each facet, and the criteria that find them.
 FACETS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {"actor": "service"}),
@@ -52,6 +54,10 @@ FACETS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"policy_id": "pol_1", "policy_organization_id": "org_1"}, {"organization_id": "org_1", "policy_id": "pol_1"}),
     ({"policy_id": "pol_1", "policy_organization_id": "org_2"}, {"organization_id": "org_2", "policy_id": "pol_1"}),
     *[({"actor": Actor("service", "res_1", request_id=one)}, {"request_id": one}) for one in REQUESTS],
+    ({"agent_id": "agt_1", "chain": CHAIN}, {"chain": "del_1"}),
+    ({"agent_id": "agt_1", "chain": CHAIN}, {"chain": "agt_above", "organization_id": "org_above"}),
+    ({}, {"chain": "agt_1"}),
+    ({"reason": "policy_denied", "metadata": {"limitedBy": "delegation"}}, {"decider": "delegation"}),
 ]
 EVENTS = [Event.TOKEN_VERIFY, Event.TOKEN_ISSUED, Event.USER_SIGNED_IN]
 WEIGHTS = {4: [50, 30, 1, 19], 3: [60, 30, 10], 2: [80, 20]}

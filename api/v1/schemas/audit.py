@@ -27,6 +27,11 @@ class OwnAuditQuery(PageQuery):
     agent_id: Omittable[Text] = Field(None, max_length=128)
     event: Omittable[EventName] = None
     outcome: Omittable[OutcomeName] = None
+    chain: Omittable[Text] = Field(
+        None,
+        max_length=128,
+        description="An agent, which acted itself or handed the work on, or a delegation, for what happened below it.",
+    )
     since: Omittable[GivenMoment] = Field(None, alias="from")
     until: Omittable[GivenMoment] = Field(None, alias="to")
 
@@ -60,7 +65,8 @@ class AuditEntryOut(Out):
     only to the agent's organization; `userAgent` is that of the service that asked, or null if its proxy asked. For a
     policy of another organization, developers see only `metadata.ruleType`, and `policyId` is null.
 
-    If the work was handed on, `chain` has the agents from the first one, to which the user granted, to `agentId`.
+    If the work was handed on, `chain` has the agents from the first one, to which the user granted, to `agentId`. If a
+    limit of a delegation denied, `metadata.limitedBy` is `delegation`, and `metadata.delegationId` says which.
     """
 
     # Entries already have camelCase names.

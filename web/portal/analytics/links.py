@@ -2,7 +2,7 @@
 
 from audit.entries import facets
 from audit.events import Event
-from insights.counting import NONE, REST, USER, rule_parts
+from insights.counting import DELEGATION, NONE, REST, USER, rule_parts
 from insights.windows import Window
 from web.requests.portal import portal_url
 
@@ -31,6 +31,8 @@ def of_rule(value: str) -> Query:
 def _of_decider(reason: str, policy_id: str, rule_type: str) -> Query:
     if policy_id == USER:
         return {"decider": facets.USER}
+    if policy_id == DELEGATION:
+        return {"decider": facets.DELEGATION}
     if policy_id != NONE:
         return {"policy": policy_id}
     if rule_type != NONE:

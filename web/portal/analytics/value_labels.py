@@ -9,7 +9,7 @@ from agents.selectors import agents_known_to
 from audit.entries.facets import OTHER_SCOPES
 from decisions.requests import Reason
 from decisions.wording import explain_denial
-from insights.counting import NONE, REST, USER, rule_parts
+from insights.counting import DELEGATION, NONE, REST, USER, rule_parts
 from policies.rules import title_of
 from policies.selectors import policies_for_organization
 from web.wording.names import names_by_id, scope_titles
@@ -31,7 +31,10 @@ class Names:
     def __init__(self, organization_id: str, agents: Iterable[str], policies: Iterable[str], scopes: Iterable[str]):
         self._names = names_by_id(
             (agents_known_to(organization_id), agents),
-            (policies_for_organization(organization_id), (one for one in policies if one not in (NONE, REST, USER))),
+            (
+                policies_for_organization(organization_id),
+                (one for one in policies if one not in (NONE, REST, USER, DELEGATION)),
+            ),
         )
         wanted = set(scopes)
         self._titles = scope_titles(wanted) if wanted else {}
@@ -60,6 +63,8 @@ class Names:
             return ValueLabel(_("All others"), why)
         if policy_id == USER:
             return ValueLabel(_("A limit of the user"), title)
+        if policy_id == DELEGATION:
+            return ValueLabel(_("A limit of a delegation"), title)
         if policy_id == NONE:
             return ValueLabel(_("A rule of another organization"), title) if title else ValueLabel(why)
         if policy_id not in self._names:

@@ -34,6 +34,7 @@ ACTING = {
 # What decided instead of a policy of the organization.
 DECIDERS: Mapping[str, Any] = {
     facets.USER: _("A limit of the user"),
+    facets.DELEGATION: _("A limit of a delegation"),
     facets.OTHERS: _("A policy of another organization"),
     facets.NO_RULE: _("A scope that asks the user each time"),
 }
