@@ -12,11 +12,17 @@ Each reason for which verify denies what it allowed before has an entry:
 | `agent_suspended` | its developer suspended or deleted it, an administrator stopped it | agent |
 | `organization_suspended`, `organization_stopped` | it was suspended, stopped, or is being deleted | organization |
 | `user_inactive` | the account was deactivated or erased | user |
+| `delegation_ended` | a delegation was ended | delegation |
+| | an organization that received work because it was verified no longer is | organization |
+| | what ended above: an agent's token, the agent, its organization | family, agent, organization |
 | `service_suspended` | everything was stopped: the answer is 503; the service's organization was suspended: 403 | |
 | `token_expired`, `wrong_audience` | the token says so itself | |
 
 An item ends the tokens of before: what is allowed again later is for new tokens. Tokens that are issued while the agent
 is paused say so (`tokens.access_tokens`). A new event that ends something needs a row here and in `ITEMS`.
+
+A token of an agent to which work was handed on names the agents above, their families and their organizations, so that
+the items about these end it, too.
 
 An entry has the time of the act, before its commit. Until the commit, which can wait for locks, tokens are issued. So
 the time of an item is that of the first checkpoint with the entry, or of the answer if there is none yet.
@@ -47,7 +53,7 @@ MAX_CONFIRMED = 50
 MARGIN = timedelta(minutes=1)
 # No commit waits for longer. What was allowed again later works, even if no checkpoint has been signed for long.
 LONGEST_COMMIT = timedelta(minutes=1)
-SUBJECTS = ("family", "consent", "agent", "user", "organization")
+SUBJECTS = ("family", "consent", "agent", "user", "organization", "delegation", "receiver")
 
 
 class Item(NamedTuple):
@@ -60,7 +66,12 @@ class Item(NamedTuple):
 
     @property
     def kind(self) -> str:
-        return "scope" if self.scopes else self.subject
+        return "scope" if self.scopes else self.named
+
+    @property
+    def named(self) -> str:
+        """Return as what tokens name the subject. A receiver is an organization to which work was handed on."""
+        return "organization" if self.subject == "receiver" else self.subject
 
 
 class Revocations(NamedTuple):
@@ -146,6 +157,17 @@ def _user(told: Told) -> Iterator[Item]:
     yield Item("user", told.content["userId"], told.at)
 
 
+def _delegation(told: Told) -> Iterator[Item]:
+    yield Item("delegation", told.content["chain"][-1]["delegationId"], told.at)
+
+
+def _unverified(told: Told) -> Iterator[Item]:
+    """Yield an organization that is not verified any longer, which may not receive work from others."""
+    metadata = told.content["metadata"]
+    if metadata.get("verified") is False or metadata.get("endsVerification"):
+        yield Item("receiver", told.content["organizationId"], told.at)
+
+
 def _stopped(told: Told) -> Iterator[Item]:
     """Yield nothing: while everything is stopped, services are refused an answer."""
     yield from ()
@@ -167,6 +189,12 @@ ITEMS: Mapping[str, Callable[[Told], Iterator[Item]]] = {
     Event.ORGANIZATION_SUSPENDED: _organization,
     Event.ORGANIZATION_STOPPED: _organization,
     Event.ORGANIZATION_DELETION_STARTED: _organization,
+    Event.DELEGATION_ENDED: _delegation,
+    Event.ORGANIZATION_VERIFIED: _unverified,
+    Event.ORGANIZATION_UPDATED: _unverified,
+    Event.DOMAIN_PROVED: _unverified,
+    Event.DOMAIN_REMOVED: _unverified,
+    Event.DOMAIN_LOST: _unverified,
     Event.USER_DEACTIVATED: _user,
     Event.USER_ERASED: _user,
     Event.EVERYTHING_STOPPED: _stopped,
@@ -188,6 +216,8 @@ def _concerning(server: ResourceServer, items: Sequence[Item]) -> list[Item]:
         **{one: [one] for one in reach.families_for(server, asked["family"])},
         **{one: [one] for one in reach.users_for(server, asked["user"], since)},
         **{one: [one] for one in reach.organizations_for(server, asked["organization"], since)},
+        **{one: [one] for one in reach.receivers_for(server, asked["receiver"] - asked["organization"], since)},
+        **{one: [one] for one in reach.delegations_for(server, asked["delegation"])},
         **{one: [client_id] for one, client_id in reach.agents_for(server, asked["agent"], since).items()},
         **reach.consents_for(server, asked["consent"], since),
     }

@@ -304,7 +304,10 @@ def test_only_services_that_get_an_item_are_woken(scene: Scene, name: str) -> No
 
 
 def test_every_event_that_ends_something_is_tried() -> None:
-    others = {Event.CONSENT_EXPIRED, Event.AGENT_REACTIVATED, Event.EVERYTHING_STOPPED}
+    others = {Event.CONSENT_EXPIRED, Event.AGENT_REACTIVATED, Event.EVERYTHING_STOPPED, Event.DELEGATION_ENDED}
+    # They end a verification, which work can depend on that was handed on.
+    others |= {Event.ORGANIZATION_VERIFIED, Event.ORGANIZATION_UPDATED}
+    others |= {Event.DOMAIN_PROVED, Event.DOMAIN_LOST, Event.DOMAIN_REMOVED}
     assert {event for _, event, _, _ in ACTS.values()} | others == set(ITEMS)
 
 

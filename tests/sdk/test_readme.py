@@ -89,7 +89,7 @@ def reader(
         # An identifier can be registered only once, and the fixture has this one.
         'identifier="https://mail.example"': f'identifier="https://{person.id}.example"',
         # The audience of tokens without a resource is the server's own URL.
-        'audience="https://mail.example"': f'audience="{gate.url}"',
+        'audience="https://mail.example"': f'audience="{gate.url}", organization_id="{developer.organization_id}"',
     }
     return Reader(gate, person, readers_agent, placeholders, tmp_path)
 

@@ -17,6 +17,7 @@ IDS = {
     "agent": "client_id",
     "user": "user_id",
     "organization": "organization_id",
+    "delegation": "delegation_id",
 }
 
 
@@ -31,14 +32,15 @@ class RevocationsQuery(Query):
 class RevocationOut(Out):
     """What ended. Refuse the tokens that name it and were issued at `at` or before, up to 2 seconds after it."""
 
-    kind: Literal["family", "consent", "scope", "agent", "user", "organization"] = Field(
+    kind: Literal["family", "consent", "scope", "agent", "user", "organization", "delegation"] = Field(
         description="`scope` ends single scopes of the tokens that name a consent or a client. All others end tokens."
     )
-    family_id: str | None = Field(None, description="The claim `sid` of the tokens.")
+    family_id: str | None = Field(None, description="The claim `sid` of the tokens, or a `sid` within `act`.")
     consent_id: str | None = Field(None, description="The claim `consent_id` of the tokens.")
-    client_id: str | None = Field(None, description="The claim `client_id` of the tokens.")
+    client_id: str | None = Field(None, description="The claim `client_id` of the tokens, or a `sub` within `act`.")
     user_id: str | None = Field(None, description="The claim `sub` of the tokens.")
-    organization_id: str | None = Field(None, description="The claim `org_id` of the tokens.")
+    organization_id: str | None = Field(None, description="The claim `org_id` of the tokens, or one within `act`.")
+    delegation_id: str | None = Field(None, description="An id in the claim `delegations` of the tokens.")
     scopes: list[str] | None = Field(None, description="The scopes that the tokens no longer have.")
     at: datetime = Field(description="When its end had been stored. The act can be a moment earlier.")
 
@@ -57,4 +59,4 @@ def show_revocations(found: Revocations) -> RevocationsOut:
 
 def _show(item: Item) -> RevocationOut:
     scopes = {"scopes": list(item.scopes)} if item.scopes else {}
-    return RevocationOut.model_validate({"kind": item.kind, IDS[item.subject]: item.id, **scopes, "at": item.at})
+    return RevocationOut.model_validate({"kind": item.kind, IDS[item.named]: item.id, **scopes, "at": item.at})

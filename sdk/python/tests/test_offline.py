@@ -12,7 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from fake_gate import BASE_URL
 
-from agentgate_oauth import Decision, RetryPolicy
+from agentgate_oauth import Decision, Link, RetryPolicy
 from agentgate_oauth.service import Guard, Refusal, Requirement
 
 AUDIENCE = "https://api.example"
@@ -41,14 +41,15 @@ class Keys:
             return httpx.Response(200, json={"items": [], "next": 0, "more": False})
         return self(request)
 
-    def guard(self) -> Guard:
+    def guard(self, audience: str = AUDIENCE, organization_id: str | None = None) -> Guard:
         http = httpx.Client(transport=httpx.MockTransport(self.answer))
         return Guard(
             BASE_URL,
             "res_1",
             "rs_1",
             mode="offline",
-            audience=AUDIENCE,
+            audience=audience,
+            organization_id=organization_id,
             http_client=http,
             retry=RetryPolicy(attempts=1),
         )
@@ -95,6 +96,51 @@ def test_several_audiences_may_include_this_one(keys):
     assert isinstance(outcome, Decision)
 
 
+ABOVE = {"sub": "agc_2", "sid": "fam_2", "org_id": "org_2"}
+DELEGATED: dict[str, Any] = {
+    "org_id": "org_1",
+    "act": {"sub": "agc_1", "act": {**ABOVE, "act": {"sub": "agc_3", "sid": "fam_3", "org_id": "org_3"}}},
+    "delegations": ["del_2", "del_1"],
+}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    actor: dict[str, Any] = {}
+    for _ in range(depth + 1):
+        actor = {"sub": "agc_1", **({"act": actor} if actor else {})}
+    return {"act": actor, "delegations": ["del_1"] * depth}
+
+
+def test_the_decision_about_delegated_work_names_the_chain(keys):
+    outcome = keys.guard().check([f"Bearer {token(**DELEGATED)}"], QUESTION)
+    assert isinstance(outcome, Decision)
+    assert outcome.chain == (Link("agc_3"), Link("agc_2", "del_2"), Link("agc_1", "del_1"))
+    assert outcome.actor == Link("agc_1", "del_1")
+    assert keys.guard().check([f"Bearer {token()}"], QUESTION).chain == ()
+
+
+def test_the_default_audience_is_for_services_of_the_organization_of_the_first_agent(keys):
+    with pytest.raises(ValueError, match="organization_id"):
+        keys.guard(audience=BASE_URL)
+    guards = [keys.guard(audience=BASE_URL, organization_id=f"org_{number}") for number in (1, 2, 3)]
+    delegated = token(aud=BASE_URL, **DELEGATED)
+    own = token(aud=BASE_URL, org_id="org_1")
+    assert [isinstance(one.check([f"Bearer {delegated}"], QUESTION), Decision) for one in guards] == [
+        False,
+        False,
+        True,
+    ]
+    assert [isinstance(one.check([f"Bearer {own}"], QUESTION), Decision) for one in guards] == [
+        True,
+        False,
+        False,
+    ]
+    refused = guards[1].check([f"Bearer {own}"], QUESTION)
+    assert isinstance(refused, Refusal) and refused.body["reason"] == "wrong_audience"
+    stock = guards[0].check([f"Bearer {token(aud=BASE_URL)}"], QUESTION)
+    assert isinstance(stock, Refusal) and stock.body["reason"] == "wrong_audience"
+
+
 HMAC_KEY = "0" * 32
 FAULTS: dict[str, tuple[str, str]] = {
     "another key": (token(key=OTHER_KEY), "invalid_token"),
@@ -112,6 +158,10 @@ FAULTS: dict[str, tuple[str, str]] = {
     "expired": (token(exp=int(time.time()) - 60), "token_expired"),
     "no expiry": (token(exp=None), "invalid_token"),
     "not yet": (token(iat=int(time.time()) + 600), "invalid_token"),
+    "actors of another type": (token(act={"sub": "agc_1", "act": ["agc_2"]}), "invalid_token"),
+    "actors without delegations": (token(act={"sub": "agc_1", "act": ABOVE}), "invalid_token"),
+    "delegations without actors": (token(delegations=["del_1"]), "invalid_token"),
+    "endless actors": (token(**nested(17)), "invalid_token"),
     "scope of another type": (token(scope=["email:send"]), "invalid_token"),
     "not a JWT": ("garbage", "invalid_token"),
     "three dots": ("a.b.c", "invalid_token"),

@@ -39,6 +39,28 @@ KINDS = {
     "organization": ("organizationId", "org_1", "organization_suspended"),
 }
 
+# The client got the work from agc_2, and that from agc_3.
+ACTOR_OF_ANOTHER = {"sub": "agc_8", "sid": "fam_8", "org_id": "org_8"}
+DELEGATED = {
+    **CLAIMS,
+    "delegations": ["del_2", "del_1"],
+    "act": {
+        "sub": "agc_1",
+        "act": {
+            "sub": "agc_2",
+            "sid": "fam_2",
+            "org_id": "org_2",
+            "act": {"sub": "agc_3", "sid": "fam_3", "org_id": "org_3"},
+        },
+    },
+}
+ABOVE = [
+    *(("delegation", {"delegationId": one}) for one in ("del_1", "del_2")),
+    *(("family", {"familyId": one}) for one in ("fam_2", "fam_3")),
+    *(("agent", {"clientId": one}) for one in ("agc_2", "agc_3")),
+    *(("organization", {"organizationId": one}) for one in ("org_2", "org_3")),
+]
+
 
 class Clock:
     def __init__(self) -> None:
@@ -135,6 +157,32 @@ class TestWhatEnded:
         assert known.ended.remaining(CLAIMS, scopes) == ["email:search"]
         assert known.ended.remaining({**CLAIMS, "iat": AT + 3}, scopes) == scopes
         assert known.ended.reason(CLAIMS) is None
+
+    @pytest.mark.parametrize(("kind", "ids"), ABOVE, ids=str)
+    def test_what_ends_an_agent_above_ends_what_it_handed_on(self, kind, ids):
+        known = revocations(Feed(said(item(kind, **ids))))
+        known.ask()
+        assert known.ended.reason(DELEGATED) == "delegation_ended"
+        assert known.ended.reason(CLAIMS) is None
+        of_the_client = {
+            **DELEGATED,
+            "act": {"sub": "agc_0", "act": ACTOR_OF_ANOTHER},
+            "delegations": ["del_9"],
+        }
+        assert known.ended.reason(of_the_client) is None
+
+    def test_what_is_handed_on_later_works_except_of_the_family_and_by_the_delegation(self):
+        for kind, ids in ABOVE:
+            known = revocations(Feed(said(item(kind, AT - 3, **ids))))
+            known.ask()
+            assert (known.ended.reason(DELEGATED) is None) == (kind in ("agent", "organization"))
+
+    def test_the_scopes_of_an_agent_above_end(self):
+        known = revocations(Feed(said(item("scope", clientId="agc_2", scopes=["email:send"]))))
+        known.ask()
+        scopes = ["email:read", "email:send"]
+        assert known.ended.remaining(DELEGATED, scopes) == ["email:read"]
+        assert known.ended.remaining(CLAIMS, scopes) == scopes
 
     def test_an_unknown_kind_ends_all_tokens_of_before(self):
         known = revocations(Feed(said(item("device", deviceId="dev_1"))))

@@ -307,6 +307,14 @@ class RuleTrace:
 
 
 @dataclass(frozen=True)
+class Link:
+    """An agent of a chain, and the delegation by which it acts: None for the first agent."""
+
+    agent_id: str
+    delegation_id: str | None = None
+
+
+@dataclass(frozen=True)
 class Decision:
     """Whether the agent may do this, for this user, now. A denial is a decision, not an exception.
 
@@ -315,6 +323,9 @@ class Decision:
     user decides at `approval_url`; `approval_status` is "pending" until then, or "denied": then do not send
     the request again. After waiting, it can also be "expired" or "used". `trace` is what each rule said, for
     a resource server that asks with `explain=True`.
+
+    If the work was handed on, `chain` has the agents from the first one, to which the user granted, to the
+    `actor`. An offline decision names them by their client ids.
     """
 
     allowed: bool
@@ -322,6 +333,8 @@ class Decision:
     user_id: str | None = None
     agent_id: str | None = None
     consent_id: str | None = None
+    actor: Link | None = None
+    chain: tuple[Link, ...] = ()
     granted_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
     audit_id: str | None = None
@@ -449,7 +462,16 @@ class Replay:
 
 
 @dataclass(frozen=True)
+class ChainedAgent(Link):
+    """An agent of the chain of an entry, with its organization."""
+
+    organization_id: str | None = None
+
+
+@dataclass(frozen=True)
 class AuditEntry:
+    """An entry of the log. If the work was handed on, `chain` has the agents from the first to the last."""
+
     id: str
     timestamp: datetime
     event: str
@@ -466,6 +488,7 @@ class AuditEntry:
     user_agent: str | None = None
     request_id: str | None = None
     metadata: Mapping[str, Any] | None = None
+    chain: tuple[ChainedAgent, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -550,6 +573,8 @@ class Introspection:
     aud: Any = None
     exp: int | None = None
     consent_id: str | None = None
+    actor: Link | None = None
+    chain: tuple[Link, ...] = ()
 
     @property
     def scopes(self) -> tuple[str, ...]:

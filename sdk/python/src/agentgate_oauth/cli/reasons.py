@@ -38,6 +38,11 @@ REASONS = {
         "The user's account was not active.",
         "Retrying does not help until an administrator reactivates the account.",
     ),
+    "delegation_ended": (
+        "Another agent had handed the work on, and that had ended: the delegation, one above it, or what an "
+        "agent above may do.",
+        "Retrying and refreshing do not help. Ask the delegating agent to hand the work on again.",
+    ),
     "consent_revoked": (
         "The user's consent had been revoked.",
         "Retrying does not help. Ask the user for consent again, and give a reason.",

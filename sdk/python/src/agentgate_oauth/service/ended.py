@@ -23,8 +23,13 @@ _KINDS = {
     "organization": ("organization_suspended", "org_id", "organization_id"),
     "agent": ("agent_suspended", "client_id", "client_id"),
     "user": ("user_inactive", "sub", "user_id"),
+    "delegation": ("delegation_ended", "delegations", "delegation_id"),
     "consent": ("consent_revoked", "consent_id", "consent_id"),
 }
+# Those that also end what the agents above handed on, with the claim within `act` that has their id.
+_ABOVE = {"family": "sid", "organization": "org_id", "agent": "sub"}
+# No chain is longer. What is deeper was not issued by AgentGate.
+_MOST_ACTORS = 16
 
 
 def elapsed() -> float:
@@ -45,6 +50,7 @@ class Revocation:
     client_id: str | None = None
     user_id: str | None = None
     organization_id: str | None = None
+    delegation_id: str | None = None
     scopes: tuple[str, ...] = ()
 
 
@@ -82,6 +88,7 @@ class Ended:
     def remaining(self, claims: Mapping[str, Any], scopes: Iterable[str]) -> list[str]:
         """Return those of the scopes that a token with these claims still has. Ask this before `reason`."""
         holders = [claims[name] for name in ("consent_id", "client_id") if name in claims]
+        holders += [one.get("sub") for one in actors_above(claims)]
 
         def has_ended(scope: str) -> bool:
             return any(self._has_ended(f"scope {one} {scope}", claims) for one in holders)
@@ -91,12 +98,30 @@ class Ended:
     def reason(self, claims: Mapping[str, Any]) -> str | None:
         """Return why a token with these claims has ended, or None if it has not."""
         for kind, (reason, claim, _) in _KINDS.items():
-            # The `sub` of a token without a consent is the client.
-            named = claim in claims and (kind != "user" or "consent_id" in claims)
-            if named and self._has_ended(f"{kind} {claims[claim]}", claims, always=kind == "family"):
+            if kind == "delegation":
+                ended = self._has_chain_ended(claims)
+            else:
+                # The `sub` of a token without a consent is the client.
+                named = claim in claims and (kind != "user" or "consent_id" in claims)
+                ended = named and self._has_subject_ended(kind, claims[claim], claims)
+            if ended:
                 return reason
         # Read last: it replaces what was forgotten.
         return "token_revoked" if int(claims["iat"]) <= self._floor else None
+
+    def _has_chain_ended(self, claims: Mapping[str, Any]) -> bool:
+        """Return whether a delegation by which the token acts has ended, or an agent above acts no longer."""
+        named = [("delegation", one) for one in claims.get("delegations", ())]
+        named += [
+            (kind, one[claim])
+            for one in actors_above(claims)
+            for kind, claim in _ABOVE.items()
+            if claim in one
+        ]
+        return any(self._has_subject_ended(kind, one, claims) for kind, one in named)
+
+    def _has_subject_ended(self, kind: str, subject: object, claims: Mapping[str, Any]) -> bool:
+        return self._has_ended(f"{kind} {subject}", claims, always=kind in ("family", "delegation"))
 
     def _has_ended(self, key: str, claims: Mapping[str, Any], *, always: bool = False) -> bool:
         # In this order: items move from the newer to the older.
@@ -111,6 +136,27 @@ class Ended:
         self._older = self._newer
         self._newer = {}
         self._turned_at = now
+
+
+def actors_above(claims: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the agents that handed the work on, from the last to the first (RFC 8693 section 4.1).
+
+    Raises ValueError for a claim that AgentGate does not issue.
+    """
+    found: list[Mapping[str, Any]] = []
+    actor = claims.get("act", {})
+    while "act" in _actor(actor):
+        actor = actor["act"]
+        found.append(_actor(actor))
+        if len(found) > _MOST_ACTORS:
+            raise ValueError("the claim act is too deep")
+    return found
+
+
+def _actor(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError("the claim act is malformed")
+    return value
 
 
 def _keys_of(item: Revocation) -> Iterator[str]:

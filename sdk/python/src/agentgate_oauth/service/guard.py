@@ -44,6 +44,8 @@ class Guard:
     and what AgentGate says has ended: the action and policies are unknown; needs the service's credential and
     `audience`, its own identifier). An offline guard asks what ended in a thread, which starts with the first
     check. It refuses all requests with 503 once it has had no answer for `lease_seconds`.
+    The default audience, AgentGate's URL, is for the services of the organization to whose agent the user
+    granted. An offline guard with this audience needs `organization_id`, the service's own.
     Challenges contain `resource_metadata`, the URL of the service's RFC 9728 document, so that clients find
     the authorization server.
     """
@@ -56,6 +58,7 @@ class Guard:
         *,
         mode: Mode = "verify",
         audience: str | None = None,
+        organization_id: str | None = None,
         issuer: str | None = None,
         lease_seconds: float = 30.0,
         realm: str | None = None,
@@ -75,7 +78,9 @@ class Guard:
         self._async_drivers: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncDriver] = WeakKeyDictionary()
         credential = _credential(mode, resource_server_id, resource_server_secret)
         self._credential = credential
-        self._source = self._open_source(mode, credential, retry, audience, issuer, lease_seconds)
+        self._source = self._open_source(
+            mode, credential, retry, audience, organization_id, issuer, lease_seconds
+        )
 
     def __repr__(self) -> str:
         return f"<Guard {self._base_url}>"
@@ -126,6 +131,7 @@ class Guard:
         credential: Credential,
         retry: RetryPolicy,
         audience: str | None,
+        organization_id: str | None,
         issuer: str | None,
         lease_seconds: float,
     ) -> DecisionSource:
@@ -139,16 +145,24 @@ class Guard:
             raise ValueError(
                 "offline decisions need audience: without it, tokens for other services would pass"
             )
+        issuer = issuer or f"{self._base_url}/oauth"
+        is_default = audience.rstrip("/") in (self._base_url, issuer.removesuffix("/oauth"))
+        if is_default and not organization_id:
+            raise ValueError(
+                "the default audience needs organization_id: without it, tokens of the agents of other "
+                "organizations would pass"
+            )
         if lease_seconds < SHORTEST_LEASE:
             raise ValueError(f"lease_seconds must be at least {SHORTEST_LEASE:g}")
         # Without `self`, so that the thread does not keep the guard alive.
         connect = partial(SyncDriver, self._base_url, self._timeout, self._http_client)
         timeout = self._timeout
         source = OfflineSource(
-            issuer or f"{self._base_url}/oauth",
+            issuer,
             audience,
             retry,
             lambda: Revocations(connect(), credential, lease_seconds, timeout),
+            organization_id if is_default else None,
         )
         finalize(self, source.close)
         return source

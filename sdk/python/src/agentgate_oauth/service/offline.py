@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from .._call import Call, Credential
 from .._effects import Flow
 from .._retry import RetryPolicy, perform
 from ..errors import MissingExtraError, UnexpectedResponseError
-from ..models import Decision, Introspection
+from ..models import Decision, Introspection, Link
+from .ended import actors_above
 from .requirement import Question
 from .revocations import Revocations
 from .sources import by_scopes
@@ -40,15 +41,20 @@ class OfflineSource:
         audience: str,
         retry: RetryPolicy,
         revocations: Callable[[], Revocations],
+        organization_id: str | None = None,
         leeway_seconds: float = 5.0,
     ) -> None:
-        """`revocations` returns what this process knows, also after a fork, which threads do not survive."""
+        """`revocations` returns what this process knows, also after a fork, which threads do not survive.
+
+        With `organization_id`, only tokens that were granted to this organization's agents pass.
+        """
         self._jwt = _import_jwt()
         self._revocations: dict[int, Revocations] = {}
         self._open_revocations = revocations
         self._issuer = issuer
         self._audience = audience
         self._retry = retry
+        self._organization_id = organization_id
         self._leeway = leeway_seconds
         self._keys: dict[str, Any] = {}
         self._fetched_at = float("-inf")
@@ -129,6 +135,9 @@ class OfflineSource:
             )
             if not isinstance(claims.setdefault("scope", ""), str):
                 return None, "invalid_token"
+            granting = _granting(claims)
+            if self._organization_id not in (None, granting.get("org_id")):
+                return None, "wrong_audience"
             return claims, None
         except self._jwt.ExpiredSignatureError:
             return None, "token_expired"
@@ -149,7 +158,16 @@ def _rows(document: Any) -> list[Any]:
     return rows
 
 
+def _granting(claims: dict[str, Any]) -> Mapping[str, Any]:
+    """Return what names the agent to which the user granted. Raises ValueError for a malformed chain."""
+    above = actors_above(claims)
+    if len(above) != len(claims.get("delegations", ())):
+        raise ValueError("the claims act and delegations differ")
+    return above[-1] if above else claims
+
+
 def _as_introspection(claims: dict[str, Any], scopes: Sequence[str]) -> Introspection:
+    chain = _chain(claims)
     return Introspection(
         active=True,
         scope=" ".join(scopes),
@@ -157,7 +175,16 @@ def _as_introspection(claims: dict[str, Any], scopes: Sequence[str]) -> Introspe
         client_id=claims["client_id"],
         exp=int(claims["exp"]),
         consent_id=claims.get("consent_id"),
+        actor=chain[-1] if chain else None,
+        chain=chain,
     )
+
+
+def _chain(claims: dict[str, Any]) -> tuple[Link, ...]:
+    """Return the agents from the first one to the client, if the work was handed on."""
+    clients = [claims["client_id"], *(one.get("sub") for one in actors_above(claims))]
+    delegations = [None, *claims.get("delegations", ())]
+    return tuple(map(Link, reversed(clients), delegations)) if len(clients) > 1 else ()
 
 
 def _import_jwt() -> Any:

@@ -20,6 +20,7 @@ _TOKEN_REASONS = frozenset(
         "organization_stopped",
         "agent_suspended",
         "user_inactive",
+        "delegation_ended",
         "consent_revoked",
         "consent_expired",
         "wrong_audience",

@@ -57,6 +57,8 @@ def by_scopes(found: Introspection, question: Question, unknown: tuple[str, ...]
         user_id=found.sub if found.consent_id else None,
         agent_id=found.client_id,
         consent_id=found.consent_id,
+        actor=found.actor,
+        chain=found.chain,
         granted_scopes=found.scopes,
         expires_at=None if found.exp is None else _moment(found.exp),
         missing_scopes=missing,
