@@ -32,10 +32,10 @@ SECRETS = {
 }
 
 # A commit that passed must pass again, also on a busy machine: Hypothesis tries the same examples in each run, however
-# long they take. With `--hypothesis-profile=search`, which ./dev soak sets, each run tries others, and four times as
+# long they take. With `--hypothesis-profile=search`, which ./dev soak sets, each run tries others, and eight times as
 # many.
 SLOWLY = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("same", SLOWLY, derandomize=True, database=None)
+settings.register_profile("same", SLOWLY, max_examples=50, derandomize=True, database=None)
 settings.register_profile("search", SLOWLY, max_examples=400)
 settings.load_profile("same")
 

@@ -8,6 +8,7 @@ Each family has two files. Browsers load `basic` on every page and `latin` only 
 """
 
 import sys
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -64,10 +65,10 @@ def write(folder: Path) -> None:
     """Write all subsets, each family with its licence."""
     for family in FAMILIES:
         package = files(family.package)
-        for name, characters in (("basic", BASIC), ("latin", LATIN - BASIC)):
-            with (package / "files" / family.source).open("rb") as source:
-                font = instancer.instantiateVariableFont(TTFont(source, recalcTimestamp=False), family.axes)
-                _save(font, characters, folder / f"{family.name}-{name}.woff2")
+        with (package / "files" / family.source).open("rb") as source:
+            used = instancer.instantiateVariableFont(TTFont(source, recalcTimestamp=False), family.axes)
+            for name, characters in (("basic", BASIC), ("latin", LATIN - BASIC)):
+                _save(deepcopy(used), characters, folder / f"{family.name}-{name}.woff2")
         (folder / f"{family.name}-OFL.txt").write_bytes((package / "LICENSE").read_bytes())
 
 
