@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import sqlparse
+from _pytest import runner
 from django.conf import settings
 from django.contrib.auth.hashers import Argon2PasswordHasher
 from django.db import transaction
@@ -15,6 +16,7 @@ from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from developers.models import Developer
+from tests.call_stack import in_one_piece
 from tests.constants import CHEAP_ARGON2, FOLDERS_WITH_SERVERS, LIVE_FOLDERS
 from tests.environment import SERVERS, Servers
 from tests.flush import flush
@@ -80,6 +82,12 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
     """Stop if pytest-xdist ignores the groups: then each process would start the servers of all tests."""
     if node.config.getoption("dist") == "loadgroup" and not all("@" in test for test in ids):
         pytest.exit("pytest-xdist ignores the groups of the tests", returncode=pytest.ExitCode.INTERNAL_ERROR)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
+    """Do what pytest does, with memory for all calls."""
+    return in_one_piece(runner.pytest_runtest_protocol, item, nextitem)
 
 
 def pytest_collection_finish() -> None:
