@@ -16,6 +16,7 @@ from accounts.models import User
 from audit.entries.drafts import Draft
 from audit.events import Event
 from consent.counts import last_terms, plan_counts
+from consent.delegation import NONE, is_wider, settle_delegation
 from consent.errors import ConnectionChanged, TooManyScopes
 from consent.models import Consent
 from consent.records import draft_consent
@@ -54,7 +55,8 @@ class Choice:
     or None if no page was shown.
 
     Live scopes keep their terms, except for what `terms` says, so that only an explicit choice widens one. `lifetime`
-    is how long the whole connection lasts, or None if it ends when it would have ended before.
+    is how long the whole connection lasts, or None if it ends when it would have ended before. `delegation` says to
+    which agents it may hand work, or is None if that stays (`consent.delegation`).
     """
 
     scopes: Sequence[str] | None = None
@@ -63,6 +65,7 @@ class Choice:
     shown_state: str | None = None
     terms: GivenTerms = NOTHING_SAID
     lifetime: timedelta | None = CONSENT_LIFETIME
+    delegation: str | None = None
 
 
 ALL_REQUESTED = Choice()
@@ -85,6 +88,7 @@ class Change:
     expired: Consent | None
     terms: Terms
     expires_at: datetime
+    delegation: str
     carry: Callable[[], None] | None
     """What fills the counters of limits that the terms add (`consent.counts`)."""
 
@@ -95,14 +99,25 @@ class Change:
 
     @property
     def wider(self) -> list[str]:
-        """Return the granted scopes that were not live before in these words, or that are bounded less than before."""
+        """Return the granted scopes that were not live before in these words, or that are bounded less than before.
+
+        If the agent may hand work to more agents than before, these are all: any of them can be handed on.
+        """
         before = self.replaced.live_scopes() if self.replaced else []
         earlier = self._earlier_terms
         return [
             scope
             for scope in self.granted
-            if scope not in before or scope in self.reworded or is_widened(earlier, self.terms, scope)
+            if scope not in before
+            or scope in self.reworded
+            or self.is_handed_wider
+            or is_widened(earlier, self.terms, scope)
         ]
+
+    @property
+    def is_handed_wider(self) -> bool:
+        """Return whether the agent may hand work to more agents than before."""
+        return is_wider(self.delegation, self._earlier_delegation)
 
     @property
     def is_longer(self) -> bool:
@@ -121,6 +136,10 @@ class Change:
     @property
     def _earlier_terms(self) -> Terms:
         return Terms.read(self.replaced.terms) if self.replaced else Terms()
+
+    @property
+    def _earlier_delegation(self) -> str:
+        return self.replaced.delegation if self.replaced else NONE
 
     def describe(self, requested: Sequence[str]) -> dict[str, Any]:
         """Return the change for the log.
@@ -146,7 +165,12 @@ class Change:
             "replacedConsentId": replaced.id if replaced else None,
             "requestedScopes": list(requested),
             **self.terms.outline(),
+            **self._describe_delegation(),
         }
+
+    def _describe_delegation(self) -> dict[str, Any]:
+        before, after = self._earlier_delegation, self.delegation
+        return {} if before == after == NONE else {"delegation": {"before": before, "after": after}}
 
 
 def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> Change:
@@ -182,6 +206,7 @@ def plan_change(consent: Consent, user: User, choice: Choice, now: datetime) -> 
         expired=expired,
         terms=counted.terms,
         expires_at=end_of(choice, live, now),
+        delegation=settle_delegation(consent, live, choice.delegation, granted),
         carry=counted.carry,
     )
 

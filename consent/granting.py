@@ -105,7 +105,7 @@ def approve_consent(
         if change.replaced:
             # Move codes before families, so that a family created by a concurrent exchange is moved too.
             move_codes(source=change.replaced, target=consent, now=now)
-            consent_replaced.send(sender=Consent, replaced=change.replaced, replacement=consent)
+            consent_replaced.send(sender=Consent, replaced=change.replaced, replacement=consent, actor=actor, now=now)
         if change.carry:
             after_decisions(change.carry)
     return Granted(consent, code, redirect_url(consent, {"code": code}))
@@ -158,6 +158,8 @@ def _is_same(consent: Consent, choice: Choice) -> bool:
     """Return whether an approved consent is what the choice of a whole connection has led to."""
     if set(choice.scopes or ()) != set(consent.granted_scopes) or consent.expires_at != _end_chosen(consent, choice):
         return False
+    if choice.delegation not in (None, consent.delegation):
+        return False
     terms = Terms.read(consent.terms)
     picked = pick_targets(consent.authorization_details, choice.targets, consent.granted_scopes)
     return has_led_to(choice.terms, terms) and all(terms.targets.get(scope) == picked[scope] for scope in picked)
@@ -194,6 +196,7 @@ def _grant(
         "catalog_version": catalog_version(language),
         "terms": change.terms.stored(),
         "expires_at": change.expires_at,
+        "delegation": change.delegation,
         "paused_at": change.replaced.paused_at if change.replaced else None,
     }
     consent = _decide(consent, user=user, status=Consent.Status.APPROVED, now=now, changes=changes)

@@ -12,6 +12,7 @@ from accounts.services import lock_user
 from audit.events import Event
 from consent.codes import move_codes
 from consent.counts import plan_counts
+from consent.delegation import NONE, narrow_delegation
 from consent.errors import ConsentAlreadyDecided, WouldWiden
 from consent.models import Consent
 from consent.records import personal_terms, record_consent
@@ -40,19 +41,23 @@ class Narrowing:
     targets: Sequence[Pick] = ()
     remove_scopes: Sequence[str] = ()
     lifetime: timedelta | None = None
+    delegation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What a user allows an agent, and until when."""
+    """What a user allows an agent, until when, and to which agents it may hand work."""
 
     scopes: list[str]
     terms: Terms
     expires_at: datetime
+    delegation: str
 
     def describe(self) -> dict[str, Any]:
         """Return the state for the log."""
-        return {"scopes": self.scopes, "expiresAt": clock.rfc3339(self.expires_at), **self.terms.outline()}
+        delegation = {} if self.delegation == NONE else {"delegation": self.delegation}
+        end = clock.rfc3339(self.expires_at)
+        return {"scopes": self.scopes, "expiresAt": end, **self.terms.outline(), **delegation}
 
 
 def narrow_consent(*, actor: Actor, user: User, consent: Consent, narrowing: Narrowing) -> Consent:
@@ -71,7 +76,7 @@ def narrow_consent(*, actor: Actor, user: User, consent: Consent, narrowing: Nar
             raise ConsentAlreadyDecided(
                 Filled(gettext_noop("The consent is %(status)s, so it cannot be changed."), status=status)
             )
-        before = State(consent.granted_scopes, Terms.read(consent.terms), consent.expires_at)
+        before = State(consent.granted_scopes, Terms.read(consent.terms), consent.expires_at, consent.delegation)
         after = _narrowed(before, narrowing, now)
         if after != before:
             _save(actor, consent, before, after, now)
@@ -94,7 +99,8 @@ def _narrowed(before: State, narrowing: Narrowing, now: datetime) -> State:
     if expires_at > before.expires_at:
         end = clock.rfc3339(before.expires_at)
         raise WouldWiden.field("expiresInSeconds", Filled(gettext_noop("Must not be after %(end)s."), end=end))
-    return State(scopes, terms, expires_at)
+    delegation = narrow_delegation(before.delegation, narrowing.delegation, narrowing.remove_scopes)
+    return State(scopes, terms, expires_at, delegation)
 
 
 def _without(scopes: Sequence[str], removed: Sequence[str]) -> list[str]:
@@ -114,13 +120,14 @@ def _save(actor: Actor, consent: Consent, before: State, after: State, now: date
     """Store the state, take removed scopes from codes and tokens, and log the change."""
     counted = plan_counts(consent.agent_id, str(consent.user_id), before.terms, after.terms, now)
     agreed = agreed_scopes(consent)
-    _update(consent, {"granted_scopes": after.scopes, "terms": counted.terms.stored(), "expires_at": after.expires_at})
+    changes = {"granted_scopes": after.scopes, "terms": counted.terms.stored(), "expires_at": after.expires_at}
+    _update(consent, {**changes, "delegation": after.delegation})
     ended = [scope for scope in agreed if scope.id not in after.scopes]
     removed = [scope for scope in before.scopes if scope not in after.scopes]
     if removed:
         # Codes before families, as when a consent is replaced.
         move_codes(source=consent, target=consent, now=now)
-    consent_narrowed.send(sender=Consent, consent=consent, before=before.terms, removed=removed, now=now)
+    consent_narrowed.send(sender=Consent, consent=consent, before=before.terms, removed=removed, actor=actor, now=now)
     if counted.carry:
         after_decisions(counted.carry)
     record_consent(

@@ -7,12 +7,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.account_mails import origin, reset_link
-from accounts.mail_text import Words
+from accounts.mail_text import Foreign, Words
 from accounts.mails import Content, Item, Link, Occasion, mail
 from accounts.models import User
 from accounts.notices import add_notice
 from agents.mails import asking_agent, permission
 from consent.connections import Change
+from consent.delegation import DEVELOPER, VERIFIED
 from consent.models import Consent
 from core.actor import Actor
 from core.formats import exactly
@@ -31,7 +32,7 @@ def announce_grant(*, actor: Actor, consent: Consent, user: User, change: Change
         return
     # With the titles that the user was shown: those of the catalogue and of organizations can change.
     scopes = [{name: scope[name] for name in SHOWN} for scope in change.shown if scope["id"] in wider]
-    facts = {"consent": consent.id, "scopes": scopes}
+    facts = {"consent": consent.id, "scopes": scopes, **({"delegation": True} if change.is_handed_wider else {})}
     add_notice("access_widened" if change.replaced else "access_granted", user=user, actor=actor, at=at, facts=facts)
 
 
@@ -56,7 +57,20 @@ def _access(occasion: Occasion, subject: str, what: str) -> Content:
         subject=subject,
         intro=[Words(what, end=exactly(consent.expires_at, "short"))],
         permissions=[permission(scope["id"], scope["title"], scope["riskLevel"]) for scope in scopes],
+        bounds=_receivers(consent) if occasion.facts.get("delegation") else (),
     )
+
+
+def _receivers(consent: Consent) -> list[tuple[str, str]]:
+    """Return the fact to which agents the agent of the consent may hand work."""
+    owner = consent.agent.organization
+    words = {
+        DEVELOPER: _("other agents of %(developer)s"),
+        VERIFIED: _("other agents of %(developer)s, and agents of developers that AgentGate verified"),
+    }
+    if owner is None or consent.delegation not in words:
+        return []
+    return [(_("It may hand work to"), Words(words[consent.delegation], developer=Foreign(owner.name)))]
 
 
 def about_access(

@@ -175,7 +175,7 @@ def connection_state(live: Consent | None) -> str:
     if live is None:
         return ""
     end = clock.rfc3339(live.expires_at)
-    return sha256(canonical_json([live.id, live.granted_scopes, live.terms, end]))
+    return sha256(canonical_json([live.id, live.granted_scopes, live.terms, live.delegation, end]))
 
 
 def _live(now: datetime) -> Q:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
+from django.db.models import QuerySet
 
 from agents.stops import find_stopper
 from consent.models import Consent
@@ -18,6 +19,8 @@ from tokens.models import Delegation
 
 MAX_DEPTH = 4
 MAX_PARSED = 16_384
+
+READ = ("consent", "from_family", "from_agent__organization", "to_agent__organization")
 
 ENDED = "The delegation, or one above it, has ended."
 
@@ -70,12 +73,21 @@ class Handover(NamedTuple):
         """The targets to which it bounds scopes."""
         return _parse_parts(self.targets_json)
 
+    @property
+    def scopes(self) -> Sequence[str]:
+        """The scopes that it covers."""
+        return _parse_names(self.scopes_json)
+
+    def has_lost(self, scope: str) -> bool:
+        """Return whether the user has taken the scope from the agent that hands over."""
+        return scope in _parse_names(self.removed_scopes_json)
+
     def grants(self, scope: str) -> bool:
         """Return whether it covers the scope, and the agent that hands over has it itself."""
         return (
-            scope in _parse_names(self.scopes_json)
+            scope in self.scopes
             and scope in self.family_scope.split()
-            and scope not in _parse_names(self.removed_scopes_json)
+            and not self.has_lost(scope)
             and scope in _parse_names(self.allowed_scopes_json)
         )
 
@@ -111,10 +123,17 @@ def read_chain(delegation: Delegation) -> list[Handover]:
 
 def read_handovers(ids: Iterable[str]) -> dict[str, Handover]:
     """Return the delegations that exist, by id."""
-    found = Delegation.objects.filter(pk__in=ids).select_related(
-        "consent", "from_family", "from_agent__organization", "to_agent__organization"
-    )
-    return {row.id: _handover(row) for row in found}
+    return {row.id: _handover(row) for row in Delegation.objects.filter(pk__in=ids).select_related(*READ)}
+
+
+def read_chains(delegations: QuerySet[Delegation]) -> list[tuple[Delegation, list[Handover]]]:
+    """Return the delegations, each after those above it, with their chains.
+
+    A delegation is left out if one above it is not among them.
+    """
+    rows = sorted(delegations.select_related(*READ), key=lambda row: row.depth)
+    by_id = {row.id: _handover(row) for row in rows}
+    return [(row, [by_id[one] for one in row.path]) for row in rows if by_id.keys() >= {*row.path}]
 
 
 def _handover(row: Delegation) -> Handover:
@@ -181,9 +200,17 @@ def narrow_scopes(chain: Iterable[Handover], scopes: Iterable[str], targets: Map
     `targets` are the user's.
     """
     chain = tuple(chain)
-    kept = [scope for scope in scopes if all(each.grants(scope) for each in chain)]
-    left = narrow_targets(chain, targets, kept)
-    return tuple(scope for scope in kept if all(target["identifiers"] for target in left.get(scope, ())))
+    return _with_targets(chain, [scope for scope in scopes if all(each.grants(scope) for each in chain)], targets)
+
+
+def narrow_grant(chain: Sequence[Handover], granted: Collection[str], targets: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return those of the last delegation's scopes that the user still grants to the chain, with targets left.
+
+    `granted` and `targets` are the user's. What developers have taken from their agents may return, so it counts.
+    """
+    scopes = chain[-1].scopes if chain else ()
+    kept = [scope for scope in scopes if scope in granted and not any(each.has_lost(scope) for each in chain)]
+    return _with_targets(chain, kept, targets)
 
 
 def narrow_targets(
@@ -205,6 +232,12 @@ def links_of(chain: Sequence[Handover], agent_id: str, organization_id: str | No
     ids = [None, *(each.delegation_id for each in chain)]
     agents = [*((each.agent_id, each.organization_id) for each in chain), (agent_id, organization_id)]
     return tuple(Link(agent, delegation, owner) for delegation, (agent, owner) in zip(ids, agents, strict=True))
+
+
+def _with_targets(chain: Sequence[Handover], scopes: Sequence[str], targets: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return those of the scopes that are not bounded to targets of which none is left."""
+    left = narrow_targets(chain, targets, scopes)
+    return tuple(scope for scope in scopes if all(target["identifiers"] for target in left.get(scope, ())))
 
 
 def _is_live(each: Handover, root: str | None, now: datetime) -> bool:

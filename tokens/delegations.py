@@ -28,7 +28,7 @@ from core.ids import new_id
 from core.locks import revocation, share_grants, write_transaction
 from core.wording import Filled
 from limits.throttle import Subject, Throttle
-from resources.audiences import held_among, services_of
+from resources.audiences import Service, held_among, services_of
 from resources.errors import InvalidScope
 from tokens.access_tokens import read_access_token
 from tokens.bounds import settle_limits, settle_targets
@@ -146,12 +146,23 @@ def record_delegation(
 
 
 def draft_delegation(
-    event: Event, *, actor: Actor, delegation: Delegation, metadata: Mapping[str, Any] | None = None
+    event: Event,
+    *,
+    actor: Actor,
+    delegation: Delegation,
+    metadata: Mapping[str, Any] | None = None,
+    services: Sequence[Service] | None = None,
+    chain: Sequence[Handover] | None = None,
 ) -> Draft:
-    """Return the entry of an event of a delegation. Limits and targets are personal: they can name people."""
+    """Return the entry of an event of a delegation. Limits and targets are personal: they can name people.
+
+    The services that it reaches and its chain are read unless they are passed.
+    """
     receiver = delegation.to_agent
-    services = services_of(delegation.from_family.resource_owners.items())
-    chain = read_chain(delegation)
+    if services is None:
+        services = services_of(delegation.from_family.resource_owners.items())
+    if chain is None:
+        chain = read_chain(delegation)
     is_new = event is Event.DELEGATION_CREATED
     terms = {name: part for name in ("limits", "targets") if (part := getattr(delegation, name))}
     personal = {"terms": terms, "task": delegation.task} if is_new else {}

@@ -21,7 +21,7 @@ from resources.audiences import Service, services_of
 from resources.models import ResourceServer
 from resources.signals import servers_taken_over
 from tokens.families import draft_family, record_family
-from tokens.models import RefreshToken, TokenFamily
+from tokens.models import Delegation, RefreshToken, TokenFamily
 
 # What the entry about the end of a family says.
 LOGGED = ("user_id", "consent_id", "resource_owners", "application__organization_id")
@@ -29,8 +29,12 @@ LOGGED = ("user_id", "consent_id", "resource_owners", "application__organization
 
 @receiver(account_erased)
 def end_of_erased(*, user: User, actor: Actor, now: datetime, **kwargs: Any) -> None:
-    """End the user's families, and delete the responses with tokens that could be repeated."""
+    """End the user's families, and delete the responses with tokens that could be repeated.
+
+    Delegations have ended with the families that they come from. What they are bounded to and for can name people.
+    """
     _end(Q(user=user), actor, now, "account_erased")
+    Delegation.objects.filter(user=user).update(targets={}, limits={}, task="")
     answered = RefreshToken.objects.filter(family__user=user, sealed_answer__isnull=False)
     answered.update(sealed_answer=None)
 

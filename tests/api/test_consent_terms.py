@@ -153,6 +153,14 @@ class TestApproving:
         consent = Consent.objects.get(pk=approve(agent, ada, "email:read")["id"])
         assert consent.expires_at - consent.decided_at == CONSENT_LIFETIME
 
+    @cases("said, mode", [("verified", "verified"), ("none", "none"), (None, "developer")])
+    def test_says_to_whom_work_is_handed(self, agent: Json, ada: Api, developer: Api, said: Any, mode: str) -> None:
+        body = {"delegation": said} if said else {}
+        consent = approve(agent, ada, "email:read", "agents:delegate", **body)["id"]
+        assert expect(200, ada.get("/users/me/consents"))["items"][0]["delegation"] == mode
+        assert expect(200, ada.get(f"/consent/{consent}"))["delegation"] == mode
+        assert "delegation" not in expect(200, developer.get(f"/consent/{consent}"))
+
     def test_logs_the_terms_and_the_limits_as_personal_data(self, agent: Json, ada: Api, developer: Api) -> None:
         approve(agent, ada, "email:read", "email:send", modes={"email:read": "ask"}, limits={"email:send": [OFFICE]})
         for reader in (ada.get("/users/me/audit-logs?event=consent.approved"), developer.get("/audit?limit=1")):

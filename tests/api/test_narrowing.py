@@ -152,6 +152,14 @@ class TestWidening:
     def test_the_end(self, connected: Json, ada: Api) -> None:
         widening(ada, connected, "expiresInSeconds", expiresInSeconds=2_592_001)
 
+    def test_to_whom_work_is_handed(self, ada: Api, agent: Json) -> None:
+        consent = initiate(agent, requestedScopes=SCOPES)
+        code = expect(200, ada.post(f"/consent/{consent}/approve", {"delegation": "verified"}))["code"]
+        tokens = expect(200, Api().post("/tokens/exchange", {"code": code, **credentials(agent)}))
+        assert narrow(ada, tokens, delegation="developer")["delegation"] == "developer"
+        problem(ada.patch(path_of(tokens), {"delegation": "verified"}), 409, "would_widen", "delegation")
+        assert expect(200, ada.get("/users/me/consents"))["items"][0]["delegation"] == "developer"
+
     def test_names_every_field(self, connected: Json, ada: Api) -> None:
         body: Json = {"modes": {"email:send": "allow"}, "limits": {"email:send": []}}
         widening(ada, connected, "modes.email:send", "limits.email:send", **body)
@@ -199,6 +207,7 @@ class TestRemovedScopes:
         ({"limits": {"email:read": [{"type": "rate_limit", "config": {}}]}}, "limits.email:read.0.config.maxRequests"),
         ({"guards": {"other": "ask"}}, "guards.other"),
         ({"expiresInSeconds": 0}, "expiresInSeconds"),
+        ({"delegation": "all"}, "delegation"),
         ({"scopes": []}, "scopes"),
     ],
 )

@@ -62,6 +62,7 @@ Resources = Annotated[list[Annotated[Text, Field(max_length=MAX_URI)]], Field(mi
 ScopeId = Annotated[Text, Field(max_length=MAX_SCOPE)]
 Mode = Annotated[str, OneOf(*MODES)]
 GuardMode = Annotated[str, OneOf(*GUARD_MODES)]
+DelegationMode = Annotated[str, OneOf(*Consent.Delegation.values)]
 # `{"<scope>": [{"type", "config"}]}`. `consent.terms` validates the rules.
 GivenLimits = Annotated[dict[ScopeId, Any], WithJsonSchema(_limits_schema(RULE_SCHEMA))]
 ShownLimits = Annotated[dict[str, Any], WithJsonSchema(_limits_schema(SHOWN_RULE_SCHEMA))]
@@ -135,6 +136,11 @@ class TermsBody(RequestBody):
     modes: dict[ScopeId, Mode] = Field({}, max_length=MAX_SCOPES, description="`ask`: the user approves every use.")
     limits: GivenLimits = Field({}, max_length=MAX_SCOPES)
     guards: Omittable[GuardsBody] = None
+    delegation: Omittable[DelegationMode] = Field(
+        None,
+        description="To which other agents the agent may hand a part of what it may do: to none, to those of its own "
+        "developer, or also to those of developers that are verified at the time of each call.",
+    )
 
     def terms(self) -> GivenTerms:
         guards = self.guards.sent() if self.guards else {}
@@ -147,7 +153,8 @@ class ApproveBody(TermsBody):
     New scopes are allowed without asking unless `modes` says `ask`, except for critical ones, which always ask. Scopes
     that are live already keep their mode and limits, except for what this decision says. `expiresInSeconds` is how
     long the whole connection lasts, 30 days by default. `targets` are what to grant of the authorization details, by
-    default all of it.
+    default all of it. `delegation` stays as it is by default; newly granting `agents:delegate` makes `none` a
+    `developer`, and removing that scope makes it `none`. For a client that registered itself, it can only be `none`.
     """
 
     scopes: Omittable[Scopes] = Field(None, max_length=MAX_SCOPES)
@@ -157,15 +164,18 @@ class ApproveBody(TermsBody):
     def choice(self) -> Choice:
         lifetime = timedelta(seconds=self.expires_in_seconds)
         picks = None if self.targets is None else [target.pick() for target in self.targets]
-        return Choice(scopes=self.scopes, targets=picks, terms=self.terms(), lifetime=lifetime)
+        return Choice(
+            scopes=self.scopes, targets=picks, terms=self.terms(), lifetime=lifetime, delegation=self.delegation
+        )
 
 
 class NarrowBody(TermsBody):
-    """What to take back. A scope can only turn from `allow` to `ask`, and a guard only become tighter.
+    """What to take back. A scope can only turn from `allow` to `ask`, and a guard and `delegation` only become tighter.
 
     `limits` are all limits of a scope afterwards: the existing ones, or of the same kind with a smaller maximum or
     fewer values, and new ones. `targets` are what is left of the granted authorization details that they name.
-    `expiresInSeconds` is from now on, and not after the present end.
+    `expiresInSeconds` is from now on, and not after the present end. Without the scope `agents:delegate`, if it is
+    removed, `delegation` becomes `none`.
     """
 
     targets: list[PickBody] = Field([], max_length=MAX_DETAILS)
@@ -176,7 +186,13 @@ class NarrowBody(TermsBody):
         seconds = self.expires_in_seconds
         lifetime = None if seconds is None else timedelta(seconds=seconds)
         picks = [target.pick() for target in self.targets]
-        return Narrowing(terms=self.terms(), targets=picks, remove_scopes=self.remove_scopes, lifetime=lifetime)
+        return Narrowing(
+            terms=self.terms(),
+            targets=picks,
+            remove_scopes=self.remove_scopes,
+            lifetime=lifetime,
+            delegation=self.delegation,
+        )
 
 
 class PendingConsentOut(Out):
@@ -250,6 +266,7 @@ class ConsentOut(Out):
     modes: Omittable[dict[str, Mode]] = None
     limits: Omittable[ShownLimits] = None
     guards: Omittable[dict[str, GuardMode]] = None
+    delegation: Omittable[DelegationMode] = None
     granted_authorization_details: Omittable[list[GrantedDetailOut]] = None
 
 
@@ -284,6 +301,8 @@ class ScopeUseOut(Out):
 class ConnectedConsentOut(Out):
     """One of the user's own consents. `modes` has only scopes that ask, `guards` only those in force.
 
+    `delegation` is to which other agents this one may hand work.
+
     `audiences` are the services for which it was requested, then those of earlier requests that it replaced.
 
     `pausedAt` is since when the user pauses this agent, or null.
@@ -301,6 +320,7 @@ class ConnectedConsentOut(Out):
     modes: dict[str, Mode]
     limits: ShownLimits
     guards: dict[str, GuardMode]
+    delegation: DelegationMode
     created_at: Moment
     decided_at: Moment | None
     last_used_at: Moment | None
@@ -385,7 +405,7 @@ def _show_services(services: Sequence[ShownService]) -> list[AudienceOut]:
 
 def _terms_fields(consent: Consent) -> dict[str, Any]:
     terms = Terms.read(consent.terms)
-    return {"modes": terms.modes, "limits": terms.limits, "guards": terms.guards}
+    return {"modes": terms.modes, "limits": terms.limits, "guards": terms.guards, "delegation": consent.delegation}
 
 
 def _scope_uses(consent: Consent, usage: Usage) -> list[ScopeUseOut]:

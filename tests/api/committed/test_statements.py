@@ -45,9 +45,9 @@ SIGN_IN = 2 + 4 + 4 + 1 + 2 + 2 + 4 + LOG
 # The session with its user, the consent with its agent, BEGIN, COMMIT, the log; locks of the user, the organization,
 # the agent and the live consent; the consent that ended last; the consent, its code and the notice to the user.
 APPROVE = 4 + LOG + STOP + 8
-# The earlier consent instead, its unused codes and families, and a savepoint with the lock of a revocation, but no
-# notice, because nothing is new.
-REPLACE = 3 + REVOCATION
+# The earlier consent instead, its unused codes, delegations and families, and a savepoint with the lock of a
+# revocation, but no notice, because nothing is new.
+REPLACE = 4 + REVOCATION
 # The time of the first use of a secret in ten minutes.
 FIRST_USE = 1
 # The record of the key before the work, and again with the answer.
