@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +17,7 @@ _EXAMPLES = {
     "redirect URIs": '["https://yourapp.com/callback"]',
     "agent ids": '["agt_..."]',
     "organization ids": '["org_..."]',
+    "targets": '[{"type": "github:repository", "identifiers": ["acme/site"]}]',
     "rules": "[rules.rate_limit(max_requests=10, window_seconds=3600)]",
     "questions": '[question(token, ["email:read"])]',
     "days": "[1, 2, 3, 4, 5]",
@@ -37,6 +39,13 @@ def listed_or_none(name: str, values: Iterable[T] | None, of: str) -> list[T] | 
 
 def listed_or_unset(name: str, values: Iterable[T] | Unset, of: str) -> list[T] | Unset:
     return values if isinstance(values, Unset) else listed(name, values, of)
+
+
+def seconds_of(expires_in: timedelta | None) -> int | None:
+    """Return the whole seconds of a lifetime. Raises TypeError for a number, which could be minutes."""
+    if not isinstance(expires_in, (timedelta, type(None))):
+        raise TypeError("expires_in must be a timedelta, such as timedelta(minutes=10)")
+    return None if expires_in is None else int(expires_in.total_seconds())
 
 
 def separate(name: str, values: tuple[str, ...]) -> list[str]:

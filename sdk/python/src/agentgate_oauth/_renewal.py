@@ -88,6 +88,9 @@ class Renewal:
         return record
 
     def _refresh(self, spent: SessionRecord) -> Flow[SessionRecord]:
+        again = " Ask the agent that handed the work over to do so again." if spent.delegation_id else ""
+        if spent.refresh_token is None:
+            raise SessionEndedError(f"the session has no more tokens.{again}")
         call = refresh_tokens(self._credential, spent.refresh_token, spent.next_refresh_key)
         try:
             tokens = yield from self._api._call(call)
@@ -95,7 +98,7 @@ class Renewal:
         except InvalidGrantError as error:
             problem = error.detail
         # Keep the record: the error is the same for a suspension, which may be lifted.
-        raise SessionEndedError(f"the session has no more tokens: {problem}")
+        raise SessionEndedError(f"the session has no more tokens: {problem}{again}")
 
 
 def _unlock(unlock: Callable[[], None] | None) -> None:

@@ -8,6 +8,7 @@ import httpx
 
 from ._api.agents import AgentsApi
 from ._api.audit import AuditApi
+from ._api.delegations import DelegationsApi
 from ._api.events import EventsApi
 from ._api.members import MembersApi
 from ._api.organizations import OrganizationsApi
@@ -26,6 +27,7 @@ class AdminApi(
     AgentsApi,
     PoliciesApi,
     ResourceServersApi,
+    DelegationsApi,
     AuditApi,
     EventsApi,
     Generic[HttpT],

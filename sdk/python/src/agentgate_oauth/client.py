@@ -7,7 +7,8 @@ from typing import Any, Generic, TypeVar
 
 import httpx
 
-from ._api.tokens import ClientCredential, exchange_code, initiate_consent
+from ._api.delegations import end_delegation, redeem_delegation
+from ._api.tokens import ClientCredential, exchange_code, initiate_consent, revoke_token
 from ._base import DEFAULT_TIMEOUT_SECONDS, Api, AsyncApi, SyncApi
 from ._call import Call, Credential
 from ._checks import listed, listed_or_none, required
@@ -15,8 +16,8 @@ from ._effects import Blocking, Flow
 from ._endpoint import endpoint
 from ._loopback import Listener, show_in_browser
 from ._retry import RetryPolicy
-from .errors import AuthorizationError, InvalidRedirectUriError
-from .models import PendingConsent, Tokens
+from .errors import AuthorizationError, InvalidRedirectUriError, UnexpectedDelegationError
+from .models import Delegation, PendingConsent, Tokens
 from .session import AsyncSession, Session
 from .stores import MemoryStore, SessionRecord, SessionStore
 
@@ -111,6 +112,35 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         return self._create_session(call, key)
 
     @endpoint
+    def accept(
+        self, delegation_token: str, *, expect_from: str, expect_user: str, key: str | None = None
+    ) -> Flow[SessionT]:
+        """Accept work that another agent handed to this one, and store the tokens under `key`.
+
+        `expect_from` is the id of the agent (`agt_...`) that must have handed it over, and `expect_user` that
+        of the user (`usr_...`) for whom this agent is about to work. Take both from what you trust, such as
+        the authenticated sender and the job that you have, and not from the message with the token: any agent
+        that may hand work to this one could otherwise make it act for another user. If the token is for
+        anything else, this revokes its tokens and raises UnexpectedDelegationError.
+
+        `key` is by default the id of the delegation. Raises InvalidGrantError if the token is wrong, used,
+        older than a minute, or for another agent.
+        """
+        expected = (
+            _expected("expect_from", expect_from, "agt_", "agent that hands the work over"),
+            _expected("expect_user", expect_user, "usr_", "user for whom the work is"),
+        )
+        return self._accept(redeem_delegation(self._client, delegation_token), expected, key)
+
+    @endpoint
+    def end_delegation(self, delegation_id: str) -> Flow[Delegation]:
+        """End what this agent, or one to which it handed work, handed over, and all below it, at once.
+
+        No request is allowed by it that another program asks about after this returns. Raises NotFoundError.
+        """
+        return self._call(end_delegation(delegation_id, self._client.body()))
+
+    @endpoint
     def resume_session(self, key: str) -> Flow[SessionT | None]:
         """Return the session that is stored under `key`, None if there is none."""
         return self._resume_session(key)
@@ -169,10 +199,21 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
             raise AuthorizationError(f"AgentGate's address is {server}: pass base_url={server!r}.")
         return consent
 
+    def _accept(self, redeem: Call[Tokens], expected: tuple[str, str], key: str | None) -> Flow[SessionT]:
+        tokens = yield from self._call(redeem)
+        record = SessionRecord.of(tokens)
+        giver = tokens.chain[-2].agent_id if len(tokens.chain) > 1 else None
+        if (giver, tokens.user_id) != expected or tokens.delegation_id is None:
+            yield from self._call(revoke_token(record.revocable))
+            raise UnexpectedDelegationError(giver, tokens.user_id)
+        return (yield from self._store_session(key or tokens.delegation_id, record))
+
     def _create_session(self, exchange: Call[Tokens], key: str | None) -> Flow[SessionT]:
         tokens = yield from self._call(exchange)
-        record = SessionRecord.of(tokens)
         key = key or tokens.consent_id or tokens.agent_id
+        return (yield from self._store_session(key, SessionRecord.of(tokens)))
+
+    def _store_session(self, key: str, record: SessionRecord) -> Flow[SessionT]:
         yield Blocking(lambda: self._store.save(key, record))
         return self._session(key, record)
 
@@ -183,6 +224,16 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
     def _session(self, key: str, record: SessionRecord) -> SessionT:
         session: SessionT = self._session_type(self, self._client, self._store, key, record)
         return session
+
+
+def _expected(name: str, value: object, prefix: str, who: str) -> str:
+    """Return the id. Raises TypeError if it is not one, such as None, because that would expect anyone."""
+    if not isinstance(value, str) or not value.startswith(prefix):
+        raise TypeError(
+            f'{name} must be the id of the {who} ("{prefix}..."): without it, a stranger could hand over '
+            "work for another user"
+        )
+    return value
 
 
 class AgentGateClient(ClientApi[httpx.Client, Session], SyncApi):

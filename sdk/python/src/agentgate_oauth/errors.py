@@ -38,8 +38,27 @@ class ConnectionFailedError(AgentGateError):
 class SessionEndedError(AgentGateError):
     """The session has no more tokens: it was revoked, expired or replayed, or the agent is suspended.
 
-    Ask the user for consent again, unless the agent is only suspended.
+    Ask the user for consent again, unless the agent is only suspended. What another agent handed over ends
+    with the delegation, too: ask that agent to hand the work on again.
     """
+
+
+class UnexpectedDelegationError(AgentGateError):
+    """The work was for another user, or from another agent, than expected. Its tokens were revoked.
+
+    `from_agent` handed it over, and `user_id` is the user.
+    """
+
+    def __init__(self, from_agent: str | None, user_id: str | None) -> None:
+        super().__init__(from_agent, user_id)
+        self.from_agent = from_agent
+        self.user_id = user_id
+
+    def __str__(self) -> str:
+        return (
+            f"the work is from {self.from_agent} for {self.user_id}, which is not what was expected: "
+            "its tokens were revoked"
+        )
 
 
 class AuthorizationError(AgentGateError):
@@ -153,6 +172,10 @@ class PermissionDeniedError(ApiError):
     """403: the credential is valid but not allowed to do this."""
 
 
+class DelegationNotAllowedError(PermissionDeniedError):
+    """The user does not let this agent hand work to that one, or there is no such agent."""
+
+
 class ReauthenticationRequiredError(PermissionDeniedError):
     """The user must sign in again before granting a critical scope."""
 
@@ -233,6 +256,7 @@ _BY_CODE: dict[str, type[ApiError]] = {
     "invalid_client": InvalidClientError,
     "invalid_scope": InvalidScopeError,
     "invalid_redirect_uri": InvalidRedirectUriError,
+    "delegation_not_allowed": DelegationNotAllowedError,
     "reauthentication_required": ReauthenticationRequiredError,
     "organization_required": OrganizationRequiredError,
     "role_insufficient": RoleInsufficientError,

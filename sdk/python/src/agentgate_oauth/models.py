@@ -261,18 +261,76 @@ class PendingConsent:
 
 
 @dataclass(frozen=True)
+class Link:
+    """An agent of a chain, and the delegation by which it acts: None for the first agent."""
+
+    agent_id: str
+    delegation_id: str | None = None
+
+
+@dataclass(frozen=True)
+class NewDelegation:
+    """What an agent handed over. The other agent redeems the token once, within a minute.
+
+    Send `delegation_token` only to that agent. It is not printed.
+    """
+
+    id: str
+    delegation_token: str = field(repr=False)
+    scopes: tuple[str, ...]
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
+class NamedAgent:
+    """An agent that hands over or receives."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Delegation:
+    """What an agent handed to another one. `parent_id` is the delegation by which the first of them acts.
+
+    `status` is "active" or "ended"; it has ended, too, if anything above it has. `used` is what was used of
+    its limits, by the receiver and all to which it handed work on.
+    """
+
+    id: str
+    parent_id: str | None
+    from_: NamedAgent
+    to: NamedAgent
+    scopes: tuple[str, ...]
+    limits: Mapping[str, Any]
+    used: tuple[Any, ...]
+    status: str
+    expires_at: datetime
+    targets: tuple[Any, ...] = ()
+    task: str = ""
+    max_depth: int | None = None
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Tokens:
-    """The tokens of an exchange or a refresh. Durations are in seconds from the response."""
+    """The tokens of an exchange or a refresh. Durations are in seconds from the response.
+
+    If another agent handed the work over, `chain` has the agents from the first one to this one, and there is
+    no refresh token if the delegation ends before the access token would.
+    """
 
     access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
     expires_in: int
-    refresh_expires_in: int
     granted_scopes: tuple[str, ...]
     user_id: str | None
     agent_id: str
     consent_id: str | None
+    refresh_token: str | None = field(default=None, repr=False)
+    refresh_expires_in: int | None = None
     token_type: str = "Bearer"
+    delegation_id: str | None = None
+    chain: tuple[Link, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -304,14 +362,6 @@ class RuleTrace:
     outcome: str
     policy: TracedPolicy | None = None
     detail: str | None = None
-
-
-@dataclass(frozen=True)
-class Link:
-    """An agent of a chain, and the delegation by which it acts: None for the first agent."""
-
-    agent_id: str
-    delegation_id: str | None = None
 
 
 @dataclass(frozen=True)

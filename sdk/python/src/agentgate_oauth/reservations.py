@@ -10,6 +10,7 @@ from typing import Any
 
 from ._base import AsyncMethods, BlockingMethods
 from ._call import Call, Credential, segment
+from ._checks import seconds_of
 from ._decode import reader
 from ._effects import Flow
 from ._endpoint import endpoint
@@ -24,9 +25,7 @@ Amount = str | int | Decimal | Mapping[str, Any]
 
 def reserving(expires_in: timedelta | None) -> dict[str, object]:
     """Return the fields of a request that reserves. Raises TypeError."""
-    if not isinstance(expires_in, (timedelta, type(None))):
-        raise TypeError("expires_in must be a timedelta, such as timedelta(minutes=10)")
-    return {"reserve": True, "expires_in_seconds": expires_in and int(expires_in.total_seconds())}
+    return {"reserve": True, "expires_in_seconds": seconds_of(expires_in)}
 
 
 class ReservationApi:

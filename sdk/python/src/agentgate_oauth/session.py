@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ._api.approvals import checked_patience, decide, get_approval
+from ._api.delegations import create_delegation, wanted
+from ._api.policies import AnyRule
 from ._api.tokens import ClientCredential, revoke_token, verify_token
 from ._base import Api, AsyncMethods, BlockingMethods
 from ._call import new_idempotency_key
@@ -16,7 +18,7 @@ from ._endpoint import endpoint
 from ._renewal import Renewal
 from ._retry import perform
 from .errors import SessionEndedError
-from .models import Approval, Decision
+from .models import Approval, Decision, NewDelegation
 from .reservations import AsyncReservation, Reservation, reserving
 from .stores.protocol import SessionRecord, SessionStore
 
@@ -54,6 +56,11 @@ class SessionApi(Generic[ReservationT]):
     def consent_id(self) -> str | None:
         """The id of the consent, None for a token of the agent itself."""
         return self._renewal.record.consent_id
+
+    @property
+    def delegation_id(self) -> str | None:
+        """The id of the delegation by which another agent handed the work over, or None."""
+        return self._renewal.record.delegation_id
 
     @property
     def granted_scopes(self) -> tuple[str, ...]:
@@ -120,6 +127,38 @@ class SessionApi(Generic[ReservationT]):
         return self._access_token()
 
     @endpoint
+    def delegate(
+        self,
+        *,
+        to: str,
+        scopes: Sequence[str],
+        limits: Mapping[str, Sequence[AnyRule]] | None = None,
+        targets: Sequence[Mapping[str, Any]] | None = None,
+        expires_in: timedelta | None = None,
+        max_depth: int | None = None,
+        task: str | None = None,
+    ) -> Flow[NewDelegation]:
+        """Hand a part of what this agent may do to the agent with the client id `to`, for an hour by default.
+
+        Send the `delegation_token` to that agent, which accepts it once, within a minute. The tokens of this
+        session stay here. `limits` are rules by scope (`agentgate_oauth.rules`). They count all that is done
+        by the delegation, also by agents to which that one hands work on. The chain from the first agent has
+        at most `max_depth` delegations. End it with the client's `end_delegation`.
+
+        Raises DelegationNotAllowedError if the user does not let this agent hand work to that one.
+        """
+        body = wanted(
+            to=to,
+            scopes=scopes,
+            limits=limits,
+            targets=targets,
+            expires_in=expires_in,
+            max_depth=max_depth,
+            task=task,
+        )
+        return self._delegate(body)
+
+    @endpoint
     def revoke(self) -> Flow[None]:
         """End the session in every process that shares it. All its tokens stop working at once.
 
@@ -148,12 +187,16 @@ class SessionApi(Generic[ReservationT]):
     def _ask(self, record: SessionRecord, *question: Any) -> Flow[Decision]:
         return self._api._call(verify_token(record.access_token, *question))
 
+    def _delegate(self, body: Mapping[str, object]) -> Flow[NewDelegation]:
+        record = yield from self._fresh()
+        return (yield from self._api._call(create_delegation(self._credential, record.access_token, body)))
+
     def _access_token(self) -> Flow[str]:
         record = yield from self._fresh()
         return record.access_token
 
     def _revoke(self) -> Flow[None]:
-        yield from self._renewal.end(lambda record: self._api._call(revoke_token(record.refresh_token)))
+        yield from self._renewal.end(lambda record: self._api._call(revoke_token(record.revocable)))
         self._ended = True
 
     def _fresh(self) -> Flow[SessionRecord]:

@@ -41,7 +41,7 @@ class PoliciesApi(Api):
         """
         body = given(
             name=name,
-            rules=_rules(rules),
+            rules=rules_as_json(rules),
             agent_id=agent_id,
             description=description,
             enabled=enabled,
@@ -80,7 +80,7 @@ class PoliciesApi(Api):
             agent_id=agent_id,
             enabled=enabled,
             mode=mode,
-            rules=rules if isinstance(rules, Unset) else _rules(rules),
+            rules=rules if isinstance(rules, Unset) else rules_as_json(rules),
         )
         return self._call(patch(f"/policies/{segment(policy_id)}", reader(Policy), body))
 
@@ -127,9 +127,9 @@ def _draft(policy: AnyPolicy | None) -> dict[str, Any] | None:
     if policy is None:
         return None
     if isinstance(policy, Policy):
-        return {"name": policy.name, "agentId": policy.agent_id, "rules": _rules(policy.rules)}
+        return {"name": policy.name, "agentId": policy.agent_id, "rules": rules_as_json(policy.rules)}
     draft = {camel(name): value for name, value in policy.items()}
-    return {**draft, "rules": _rules(draft["rules"])} if "rules" in draft else draft
+    return {**draft, "rules": rules_as_json(draft["rules"])} if "rules" in draft else draft
 
 
 def _simulated(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _member(name: str, model: type[T]) -> Callable[[Any], T]:
     return parse
 
 
-def _rules(rules: Sequence[AnyRule]) -> list[dict[str, Any]]:
+def rules_as_json(rules: Sequence[AnyRule]) -> list[dict[str, Any]]:
     return [
         {"type": rule.type, "config": dict(rule.config)} if isinstance(rule, Rule) else dict(rule)
         for rule in listed("rules", rules, "rules")

@@ -28,22 +28,25 @@ class SessionRecord:
 
     `renew_after` is in seconds since the epoch. `next_refresh_key` is the `Idempotency-Key` of the next
     refresh. It is stored in advance: a process that lost the response, even in a crash, repeats the request
-    with the same key. Using the refresh token a second time with another key would end the family.
+    with the same key. Using the refresh token a second time with another key would end the family. What
+    another agent handed over for a short time has no refresh token.
     """
 
     access_token: str = field(repr=False)
-    refresh_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
     next_refresh_key: str = field(repr=False)
     renew_after: float
     user_id: str | None
     agent_id: str
     consent_id: str | None
     granted_scopes: tuple[str, ...]
+    delegation_id: str | None = None
 
     @classmethod
     def of(cls, tokens: Tokens) -> SessionRecord:
         seconds = max(0, min(tokens.expires_in, _MAX_SECONDS))
-        margin = min(_MARGIN_SECONDS, seconds * 0.1)
+        # Without a refresh token, there is nothing to do before it expires.
+        margin = min(_MARGIN_SECONDS, seconds * 0.1) if tokens.refresh_token else 0.0
         return cls(
             access_token=tokens.access_token,
             refresh_token=tokens.refresh_token,
@@ -53,7 +56,13 @@ class SessionRecord:
             agent_id=tokens.agent_id,
             consent_id=tokens.consent_id,
             granted_scopes=tokens.granted_scopes,
+            delegation_id=tokens.delegation_id,
         )
+
+    @property
+    def revocable(self) -> str:
+        """The token whose revocation ends the session."""
+        return self.refresh_token or self.access_token
 
     @property
     def is_fresh(self) -> bool:
