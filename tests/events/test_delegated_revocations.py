@@ -125,8 +125,8 @@ def make_chain() -> Chain:
     )
 
 
-def narrow(chain: Chain) -> None:
-    narrowing = Narrowing(remove_scopes=["email:send"])
+def narrow(chain: Chain, **fields: Any) -> None:
+    narrowing = Narrowing(**fields or {"remove_scopes": ["email:send"]})
     narrow_consent(actor=as_user(chain.user), user=chain.user, consent=chain.consent, narrowing=narrowing)
 
 
@@ -177,6 +177,7 @@ ACTS: dict[str, tuple[Act, str, str]] = {
         "consent",
     ),
     "a scope of the consent": (narrow, SCOPE, "scope"),
+    "the mode of the consent": (lambda c: narrow(c, delegation="developer"), ENDED, "delegation"),
     "the first agent for a while": (
         lambda c: pause_agent(actor=as_user(c.user), consent=c.consent),
         "consent_paused",

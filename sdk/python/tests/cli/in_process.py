@@ -95,6 +95,21 @@ EVENT = {
     "stream": {"id": "org_1", "number": 1},
     "data": {**DENIAL, "unknown": "kept"},
 }
+DELEGATION = {
+    "id": "del_1",
+    "parentId": None,
+    "from": {"id": "agt_1", "name": "SmartMail"},
+    "to": {"id": "agt_2", "name": "Summarizer"},
+    "scopes": ["email:read"],
+    "targets": [],
+    "limits": {},
+    "used": [],
+    "status": "active",
+    "task": "",
+    "maxDepth": 4,
+    "expiresAt": "2099-01-01T00:00:00Z",
+    "createdAt": "2026-11-24T16:00:00Z",
+}
 LATER = "2099-01-01T00:00:00Z"
 KEY = {
     "id": "key_1",
@@ -236,6 +251,8 @@ class Api:
             "POST /agents": {**AGENT, "clientSecret": "ags_secret"},
             "POST /agents/agt_1/rotate-secret": {"clientId": "agc_1", "clientSecret": "ags_next"},
             "PATCH /agents/agt_1": {**AGENT, "status": "suspended"},
+            "GET /delegations": page(DELEGATION, {**DELEGATION, "id": "del_2", "parentId": "del_1"}),
+            "POST /delegations/del_1/end": {**DELEGATION, "status": "ended"},
             "GET /policies": page(POLICY),
             "GET /policies/pol_1": POLICY,
             "POST /policies": POLICY,

@@ -12,6 +12,7 @@ from . import (
     account,
     agents,
     connection,
+    delegations,
     events,
     explain,
     export,  # noqa: F401 - adds a command to `log`
@@ -61,6 +62,7 @@ app.add_typer(members.app, name="members")
 app.add_typer(members.invitations, name="invitations")
 app.add_typer(keys.app, name="keys")
 app.add_typer(agents.app, name="agents")
+app.add_typer(delegations.app, name="delegations")
 app.add_typer(policies.app, name="policies")
 app.add_typer(resource_servers.app, name="resource-servers")
 app.add_typer(scopes.app, name="scopes")
