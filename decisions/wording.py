@@ -105,6 +105,12 @@ REASONS: Mapping[str, Explanation] = {
         "Stop acting for this user.",
         _("Ask an administrator of this server to reactivate your account."),
     ),
+    Reason.DELEGATION_ENDED: Explanation(
+        "Delegation ended",
+        _("What another agent had handed over has ended."),
+        "Ask the agent that handed the work over to do so again, if it still needs it.",
+        _("Nothing, if you ended it yourself. Otherwise, it expired, or the agent that handed it over ended it."),
+    ),
     Reason.CONSENT_REVOKED: Explanation(
         "Access revoked by the user",
         _("The access had been revoked."),
@@ -169,6 +175,13 @@ OWN_LIMIT_LATER = Explanation(
     "It may be sent again after %s. Only the user can change the limit.",
     OWN_LIMIT.advice,
 )
+DELEGATED_LIMIT = Explanation(
+    REASONS[Reason.POLICY_DENIED].label,
+    _("A limit that was set when the work was handed over denied it."),
+    "Change the request, so that it is within the limit, or ask the agent that handed the work over for another one.",
+    _("Nothing. The agent that handed the work over set this limit, and it did what it is for."),
+)
+DELEGATED_LIMIT_LATER = replace(DELEGATED_LIMIT, remedy="It may be sent again after %s.")
 NO_SCOPE = Explanation(
     REASONS[Reason.INSUFFICIENT_SCOPE].label,
     _("No scope covers the action."),
@@ -190,18 +203,20 @@ ASKED_TOO_OFTEN = Explanation(
     "Send fewer requests that need an approval, and this one later.",
     _("Nothing. The agent asked for too many approvals, so you were not asked about this request."),
 )
+# By what limited the request: what to say if waiting does not help, and if it does.
+RULES_OF: Mapping[Any, tuple[Explanation, Explanation]] = {
+    "user": (OWN_LIMIT, OWN_LIMIT_LATER),
+    "delegation": (DELEGATED_LIMIT, DELEGATED_LIMIT_LATER),
+}
 OTHER = Explanation("", _("It was denied."), "Look up the reason in the documentation of verify.", "")
 
 
 def explain_denial(reason: str | None, metadata: Mapping[str, Any]) -> Explanation:
     """Return why a request was denied. `metadata` is that of its entry in the log."""
     seconds = metadata.get("retryAfterSeconds")
-    is_own = metadata.get("limitedBy") == "user"
-    if reason == Reason.POLICY_DENIED and isinstance(seconds, int):
-        later = OWN_LIMIT_LATER if is_own else POLICY_LATER
-        return replace(later, remedy=later.remedy % duration(seconds))
-    if reason == Reason.POLICY_DENIED and is_own:
-        return OWN_LIMIT
+    if reason == Reason.POLICY_DENIED:
+        now, later = RULES_OF.get(metadata.get("limitedBy"), (REASONS[Reason.POLICY_DENIED], POLICY_LATER))
+        return replace(later, remedy=later.remedy % duration(seconds)) if isinstance(seconds, int) else now
     if reason == Reason.INSUFFICIENT_SCOPE and "missingScopes" not in metadata:
         return NO_SCOPE
     if reason == Reason.APPROVAL_REQUIRED and metadata.get("approvalStatus") == ApprovalStatus.DENIED:

@@ -22,8 +22,8 @@ def say_about(agent: Agent, user: User) -> Callable[..., str]:
 
     def write(event: Event = Event.TOKEN_VERIFY, **fields: Any) -> str:
         with transaction.atomic():
-            fields = {"agent_id": agent.id, "user_id": user.id, "organization_id": agent.organization_id, **fields}
-            return record(Draft(event=event, actor=Actor("service"), **fields))
+            about = {"agent_id": agent.id, "user_id": user.id, "organization_id": agent.organization_id}
+            return record(Draft(**{"event": event, "actor": Actor("service"), **about, **fields}))
 
     return write
 

@@ -1,4 +1,7 @@
-"""The titles of the log's events for the user whom they are about. They name the `agent`."""
+"""The titles of the log's events for the user whom they are about.
+
+They name the `agent`, and those of delegations the `giver`, which handed it the work.
+"""
 
 from collections.abc import Mapping
 
@@ -62,6 +65,9 @@ TITLES: Mapping[str, Words] = {
     Event.CONSENT_REVOKED: _("You revoked the access of %(agent)s"),
     Event.CONSENT_EXPIRED: _("The access of %(agent)s expired"),
     Event.CONSENT_REPLACED: _("A new decision about %(agent)s replaced the earlier one"),
+    Event.DELEGATION_CREATED: _("%(giver)s handed work for you to %(agent)s"),
+    Event.DELEGATION_REDEEMED: _("%(agent)s took over the work that %(giver)s had handed to it"),
+    Event.DELEGATION_ENDED: _("You ended what %(giver)s had handed to %(agent)s"),
     Event.TOKEN_ISSUED: _("%(agent)s received access tokens"),
     Event.TOKEN_REFRESHED: _("%(agent)s renewed its access tokens"),
     Event.TOKEN_REVOKED: _("You revoked access tokens of %(agent)s"),
@@ -85,6 +91,7 @@ BY_OTHERS: Mapping[str, Words] = {
     Event.API_KEY_ROTATED: _("An API key was rotated"),
     Event.API_KEY_REVOKED: _("An API key was revoked"),
     Event.CONSENT_REVOKED: _("The access of %(agent)s was revoked"),
+    Event.DELEGATION_ENDED: _("What %(giver)s had handed to %(agent)s was ended"),
     Event.TOKEN_REVOKED: _("Access tokens of %(agent)s were revoked"),
     Event.AUDIT_EXPORTED: _("Entries of your history were downloaded"),
 }

@@ -48,7 +48,8 @@ def add_names(
 ) -> list[dict[str, Any]]:
     """Return the entries with `agentName`, `policyName`, `isPolicyKnown`, `serviceNames` and scope titles.
 
-    `knownScopes` are the texts of an entry's scopes that exist.
+    `knownScopes` are the texts of an entry's scopes that exist, and `chainNames` the agents of its chain, from the
+    first one to the one that acted, or nothing if the work was not handed on.
 
     An unknown name is replaced with the id. Unknown services are left out, and without `with_services` all are unknown.
 
@@ -56,7 +57,8 @@ def add_names(
     `agent_names` and scopes in `known_scopes` are not looked up. A policy has the name that it had when it denied. It
     is known if it still exists, which is shown only to an organization.
     """
-    unknown = {entry["agentId"] for entry in entries}.difference(agent_names)
+    agents = {one for entry in entries for one in (entry["agentId"], *_chain_of(entry))}
+    unknown = agents.difference(agent_names)
     is_asked = organization_id is not None
     policies = (entry["policyId"] for entry in entries if is_asked or "policyName" not in entry["metadata"])
     services = (one for entry in entries for one in entry["serviceOrganizationIds"]) if with_services else ()
@@ -83,6 +85,7 @@ def _with_names(entry: dict[str, Any], names: Mapping[str, str], titles: Mapping
     return {
         **entry,
         "agentName": _name_of(entry["agentId"], names),
+        "chainNames": [_name_of(agent_id, names) for agent_id in _chain_of(entry)],
         "policyName": plain_text(entry["metadata"].get("policyName")) or _name_of(entry["policyId"], names),
         "isPolicyKnown": entry["policyId"] in names,
         "serviceNames": [names[one] for one in entry["serviceOrganizationIds"] if one in names],
@@ -96,6 +99,11 @@ def _with_names(entry: dict[str, Any], names: Mapping[str, str], titles: Mapping
 
 def _name_of(pk: str | None, names: Mapping[str, str]) -> str:
     return names.get(pk, pk) if pk else ""
+
+
+def _chain_of(entry: dict[str, Any]) -> list[str]:
+    """Return the ids of the agents of a chain, or nothing if the work was not handed on."""
+    return [link["agentId"] for link in entry.get("chain", ())]
 
 
 def _scopes_in(entry: dict[str, Any]) -> list[str]:

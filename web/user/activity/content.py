@@ -1,19 +1,21 @@
 """What the log tells the user about an entry, for the entry's page."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from audit.entries.drafts import SHORTENED
 from core.money import read_amount
-from core.text import readable_json
+from core.text import plain_text, readable_json
 from resources.catalogue import Scope, describe_scopes
 from web.display.labels import field_name
 from web.user.activity.items import Item
 from web.user.activity.touched import text_of
 from web.user.approvals.diffs import visible_text
+from web.user.connections.limits.descriptions import bounds_in_words
 
 TEXTS = ("text", "diff")
 # The page shows these fields elsewhere.
@@ -22,11 +24,12 @@ SHOWN = frozenset({*TEXTS, "verb", "recipient", "target", "amount", "ip"})
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What the service sent about a call. Each part may be empty.
+    """What the service sent about a call, or what was handed over. Each part may be empty.
 
     `texts` have a label each, and say whether they are prose. `others` are the other fields, as JSON.
 
-    `size` is the full size in bytes if the log has only the beginning of the content, else 0.
+    `size` is the full size in bytes if the log has only the beginning of the content, else 0. What was handed over ends
+    at `until`, is for the `task` and has `bounds`, in words.
     """
 
     scopes: list[Scope]
@@ -34,6 +37,9 @@ class Content:
     others: str
     size: int
     ip: str = ""
+    until: datetime | None = None
+    task: str = ""
+    bounds: Sequence[str] = ()
 
 
 def describe_content(item: Item) -> Content:
@@ -51,7 +57,15 @@ def describe_content(item: Item) -> Content:
         if isinstance(context.get(name), str)
     ]
     ip = text_of(context["ip"]) if isinstance(context.get("ip"), str) else ""
-    return Content(scopes, texts, _rest(context), 0, ip)
+    return Content(scopes, texts, _rest(context), 0, ip, *(_handed_over(item) if item.is_handover else ()))
+
+
+def _handed_over(item: Item) -> tuple[datetime, str, list[str]]:
+    """Return until when work was handed over, its task, and how it is bounded."""
+    personal = item.content["personal"]
+    terms = personal.get("terms") or {}
+    until = datetime.fromisoformat(item.content["metadata"]["expiresAt"])
+    return until, plain_text(personal.get("task")), bounds_in_words(terms.get("limits", {}), terms.get("targets", {}))
 
 
 def _rest(context: Mapping[str, Any]) -> str:

@@ -48,7 +48,7 @@ class Line:
         if self.number == 1:
             return self.item.html.title
         if self.is_decided:
-            return decisions_in_html(self.item.event, self.number, self.item.content["agentName"])
+            return decisions_in_html(self.item.event, self.number, self.item.agent_names)
         return self.item.what_of_group if self.item.is_call else self.item.html.title
 
     @property

@@ -18,7 +18,7 @@ from core.local import listed
 from decisions.requests import Reason
 from decisions.wording import Words, explain_denial
 from resources.catalogue import OUTBOUND, Scope
-from web.user.activity.denying_rule import WHOSE_SERVICE, WHOSE_USER, RuleInWords, find_rule_of
+from web.user.activity.denying_rule import WHOSE_DEVELOPER, WHOSE_SERVICE, RuleInWords, find_rule_of
 from web.user.activity.items import Item
 from web.wording.names import scope_titles
 
@@ -68,7 +68,7 @@ def explain(item: Item, *, is_all_paused: bool) -> Denial | None:
 
 
 def _advice(reason: str, rule: RuleInWords | None, metadata: Mapping[str, Any]) -> Words:
-    if reason == Reason.POLICY_DENIED and rule and rule.whose != WHOSE_USER:
+    if reason == Reason.POLICY_DENIED and rule and rule.whose in (WHOSE_DEVELOPER, WHOSE_SERVICE):
         return SERVICES_LIMIT if rule.whose == WHOSE_SERVICE else OTHERS_LIMIT
     return explain_denial(reason, metadata).advice
 
@@ -104,8 +104,15 @@ def find_allowance(item: Item, scopes: Iterable[Scope], approval: Approval | Non
         return None
     if "approvalId" not in item.content["metadata"]:
         sends = any(OUTBOUND in scope.labels for scope in scopes)
-        return Allowance([_("You had allowed this agent to do this without asking you."), *([str(GUARD)] * sends)])
+        return Allowance([_allowed(item), *([str(GUARD)] * sends)])
     return Allowance([_approved(approval)], reverse("web:approval", args=[approval.id]) if approval else "")
+
+
+def _allowed(item: Item) -> str:
+    if not item.is_through_others:
+        return _("You had allowed this agent to do this without asking you.")
+    text = _("You had allowed %(agent)s to do this without asking you, and to hand work to other agents.")
+    return text % {"agent": item.agent_names[0]}
 
 
 def _approved(approval: Approval | None) -> str:

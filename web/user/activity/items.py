@@ -56,7 +56,7 @@ DISPUTABLE = frozenset(
     }
 )
 # The metadata that distinguishes requests that were denied for the same reason.
-RULE = ("limitedBy", "ruleType", "ruleIndex", "approvalStatus")
+RULE = ("limitedBy", "delegationId", "ruleType", "ruleIndex", "approvalStatus")
 OTHERS = frozenset({"administrator", "system"})
 # What became of requests for the user's approval. Several about the same agent share a line, which opens to each.
 DECISIONS = frozenset({Event.APPROVAL_APPROVED, Event.APPROVAL_DENIED, Event.APPROVAL_EXPIRED})
@@ -85,6 +85,15 @@ class Item:
         return agent_id
 
     @property
+    def agent_names(self) -> Sequence[str]:
+        """The agents of its chain, from the first one to the one that acted, or its agent if nothing was handed on."""
+        return self.content["chainNames"] or [self.content["agentName"]]
+
+    @property
+    def is_through_others(self) -> bool:
+        return bool(self.content["chainNames"])
+
+    @property
     def request_id(self) -> str:
         return self.content["requestId"] or ""
 
@@ -92,6 +101,11 @@ class Item:
     def is_call(self) -> bool:
         """Whether an agent asked to do something."""
         return self.event == Event.TOKEN_VERIFY
+
+    @property
+    def is_handover(self) -> bool:
+        """Whether an agent handed work to another one."""
+        return self.event == Event.DELEGATION_CREATED
 
     @property
     def is_act(self) -> bool:
@@ -163,8 +177,9 @@ class Item:
     def group(self) -> tuple[object, ...] | None:
         """The key that entries on one line have in common. None if it needs its own line, as each payment does."""
         content, touched = self.content, self.touched
+        through = tuple(self.agent_names)
         if self.event in DECISIONS and not is_for_rule(content):
-            return (self.event,)
+            return (self.event, through)
         if not self.is_call:
             return (
                 self.event,
@@ -172,13 +187,14 @@ class Item:
                 self.html.title,
                 self.html.scopes,
                 self.html.label,
+                through,
                 *self.html.notes,
             )
         if touched.amount or touched.has_unreadable_amount:
             return None
         words = (self.what_of_group, tuple(touched.further), tuple(content["scopes"]), content["action"])
         rule = (content["policyId"], *(content["metadata"].get(name) for name in RULE))
-        return (self.outcome, content["reason"], *words, *rule)
+        return (self.outcome, content["reason"], through, *words, *rule)
 
     @property
     def is_disputable(self) -> bool:

@@ -8,9 +8,11 @@ def _of(*prefixes: str) -> frozenset[Event]:
 
 
 # Events that agents cause all the time, and that change nothing. Only filters and "Account" show them.
-ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED})
-ACTIONS = _of("token.", "reservation.", "entry.") - ROUTINE
-DECISIONS = _of("consent.", "approval.", "agent.paused", "agent.resumed", "agent.reported", "agents.")
+ROUTINE = frozenset({Event.TOKEN_ISSUED, Event.TOKEN_REFRESHED, Event.TOKEN_INTROSPECTED, Event.DELEGATION_REDEEMED})
+ACTIONS = (_of("token.", "reservation.", "entry.") | {Event.DELEGATION_CREATED}) - ROUTINE
+DECISIONS = _of(
+    "consent.", "approval.", "delegation.ended", "agent.paused", "agent.resumed", "agent.reported", "agents."
+)
 MEMBERSHIPS = _of("member.", "invitation.accepted", "invitation.declined", "organization.created")
 ACCOUNT = _of("user.", "developer.", "api_key.", "audit.") | MEMBERSHIPS - {Event.MEMBER_REFUSED} | ROUTINE
 # The user's own grants and revocations.

@@ -10,6 +10,7 @@ from consent.disputes import find_report
 from consent.pausing import paused_all_since
 from consent.selectors import agents_of_user
 from decisions.requests import Reason
+from web.display.chains import describe_agents
 from web.requests.access import signed_in, user_page
 from web.user.activity.content import describe_content
 from web.user.activity.denials import explain, find_allowance
@@ -58,9 +59,11 @@ def entry(request: HttpRequest, entry_id: str) -> HttpResponse:
     (item,) = read_items([found], user.id, agent_names={agent.id: agent.name} if agent else {})
     is_all_paused = item.content["reason"] == Reason.CONSENT_PAUSED and paused_all_since(user) is not None
     content, approval = describe_content(item), find_approval(item, user)
+    (chain,) = describe_agents([[link["agentId"] for link in item.content.get("chain", ())]])
     context = {
         "item": item,
         "agent": agent,
+        "chain": chain,
         "content": content,
         "report": find_report(user.id, found) if item.is_disputable else None,
         "denial": explain(item, is_all_paused=is_all_paused),

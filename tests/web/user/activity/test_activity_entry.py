@@ -150,6 +150,7 @@ def test_every_reason_has_a_text_and_advice():
         ("organization_stopped", "has stopped all its agents.", "only they can lift that"),
         ("agent_suspended", "The agent is suspended or stopped.", "Its developer or an administrator suspended it"),
         ("user_inactive", "The account is deactivated.", "reactivate your account"),
+        ("delegation_ended", "What another agent had handed over has ended.", "it expired, or the agent"),
         ("consent_revoked", "The access had been revoked.", "start from the agent"),
         ("consent_expired", "The access had expired.", "start from the agent"),
         ("consent_paused", "The access was paused.", "Resume the agent"),

@@ -1,14 +1,16 @@
 """The limits of a connection as sentences for the user who set them. They count only this user's own agent."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.utils.translation import gettext as _
 
 from core.local import listed
+from core.text import plain_text
 from policies.rules import Rule, find_rule
 from policies.rules.context_match import ContextMatch
 from resources.actions import titles_for_users
+from web.wording.names import scope_titles
 
 RECIPIENT = "recipient"
 ANY_ADDRESS = "*@"
@@ -38,6 +40,27 @@ def recipients_of(rule: Rule | None) -> list[str]:
     patterns = list(only.values)
     domains = [one.removeprefix(ANY_ADDRESS) for one in patterns if one.startswith(ANY_ADDRESS)]
     return [*domains, *(one for one in patterns if not one.startswith(ANY_ADDRESS) and one not in domains)]
+
+
+def bounds_in_words(limits: Mapping[str, Iterable[Mapping[str, Any]]], targets: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each limit and target with which an agent handed something over, with the permission."""
+    ids = dict.fromkeys([*limits, *targets])
+    titles = scope_titles(ids)
+    found = (
+        (scope, [*limits_in_words(limits.get(scope, ())), *targets_in_words(targets.get(scope, ()))]) for scope in ids
+    )
+    return [of_scope(titles.get(scope, scope), sentence) for scope, sentences in found for sentence in sentences]
+
+
+def of_scope(title: str, sentence: str) -> str:
+    """Return a limit with the permission that it bounds."""
+    return _("%(scope)s: %(limit)s") % {"scope": title, "limit": sentence}
+
+
+def targets_in_words(targets: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a sentence for each of the targets that an agent handed over for a scope."""
+    for target in targets:
+        yield _("Only for: %(identifiers)s") % {"identifiers": listed(map(plain_text, target["identifiers"]))}
 
 
 def recipient_limit(entries: Iterable[str]) -> dict[str, Any]:
