@@ -1,10 +1,10 @@
-"""End approvals that their connection no longer covers after it was narrowed.
+"""End approvals that their connection no longer covers, or whose delegation has ended.
 
-Danger: this changes only pending requests and standing approvals. Decisions change the others while they hold the lock
-that a narrowing takes last.
+Danger: a narrowing changes only pending requests and standing approvals. Decisions change the others while they hold
+the lock that a narrowing takes last.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +41,21 @@ def end_approvals(*, consent: Consent, before: Terms, now: datetime, **kwargs: A
     gone.update(status=Status.EXPIRED, expires_at=now)
     rows.filter(expires_at__gt=consent.expires_at).update(expires_at=consent.expires_at)
     append([draft_expiry(approval) for approval in ended], at=now)
+
+
+def live_handed_on(consent_id: str, now: datetime) -> list[Approval]:
+    """Lock and return the approvals of a connection for calls that were handed on and that have not ended.
+
+    Those that their user is deciding now are left out: nothing waits for a lock after the decisions.
+    """
+    live = Approval.objects.filter(consent=consent_id, status__in=[Status.PENDING, Status.APPROVED], expires_at__gt=now)
+    return list(live.filter(chain__isnull=False).select_for_update(of=("self",), skip_locked=True).order_by("pk"))
+
+
+def end_these(approvals: Sequence[Approval], now: datetime) -> None:
+    """End approvals that are locked."""
+    Approval.objects.filter(pk__in=[one.pk for one in approvals]).update(status=Status.EXPIRED, expires_at=now)
+    append([draft_expiry(one) for one in approvals], at=now)
 
 
 def end_all_approvals(*, actor: Actor, reason: str) -> int:

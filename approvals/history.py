@@ -43,6 +43,7 @@ FIELDS = (
     "named_server_id",
     "audience",
     "context",
+    "chain",
 )
 STANDING = (*FIELDS, "evidence", "expires_at", "target_digest", "consent__expires_at")
 
@@ -51,7 +52,8 @@ STANDING = (*FIELDS, "evidence", "expires_at", "target_digest", "consent__expire
 class History:
     """A user's questions, newest first, as pairs of the agent's id and the question.
 
-    `number` of all questions, including those that are not evidence for a rule, and `approved` of these. `is_cut` means
+    `number` of all questions, including those that are not evidence for a rule, such as those of agents that were
+    handed work, and `approved` of these. `is_cut` means
     that there were more. `refusals` are then all older questions that the user refused, or None if there are too many.
     """
 
@@ -83,12 +85,12 @@ class Offer:
 
 
 def read_history(user: User, now: datetime, *, agent_id: str | None = None) -> History:
-    """Return what the user was asked in the last 30 days, by all agents or by one."""
+    """Return what the user was asked in the last 30 days, under all connections or under those of one agent."""
     asked = Approval.objects.filter(
         user=user, evidence__isnull=True, created_at__gt=now - ENDED_APPROVAL_LIFETIME
     ).order_by("-id")
     if agent_id is not None:
-        asked = asked.filter(agent=agent_id)
+        asked = asked.filter(consent__agent=agent_id)
     rows = list(asked.values(*FIELDS)[: MAX_QUESTIONS + 1])
     is_cut, rows = len(rows) > MAX_QUESTIONS, rows[:MAX_QUESTIONS]
     number, approved = len(rows), sum(_answer(row) is Answer.APPROVED for row in rows)
@@ -180,10 +182,10 @@ def _read(rows: Iterable[dict[str, Any]]) -> list[tuple[str, Question]]:
 
 
 def _question(row: dict[str, Any]) -> Question | None:
-    """Return the question, or None if no rule can cover it, because its amount cannot be read."""
+    """Return the question, or None if no rule can cover it: it was handed on, or its amount cannot be read."""
     stated = row["context"].get("amount")
     amount = read_amount(stated)
-    if stated is not None and amount is None:
+    if row["chain"] or (stated is not None and amount is None):
         return None
     return Question(
         id=row["id"],

@@ -18,11 +18,13 @@ from accounts.mails import Content, Link, Occasion, mail, send_mail
 from accounts.models import User
 from accounts.services import lock_user
 from agents.mails import asking_agent, risk_of, title_of
+from agents.models import Agent
 from approvals.audiences import services_by_approval
 from approvals.models import Approval
 from approvals.selectors import in_force, scopes_of
 from approvals.statuses import fixed_fields
 from approvals.summaries import THINGS, Act, Kind, Part, further_fields, more_things, summary_of
+from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
 from core.formats import exactly, money
@@ -45,11 +47,11 @@ def notify_users(*, limit: int = BATCH) -> int:
     unnotified = Approval.objects.filter(in_force(now), notified_at=None, status=Approval.Status.PENDING)
     alone = (
         unnotified.filter(is_held=False)
-        .select_related("user", "agent__organization", "consent__agent")
+        .select_related("user", "agent__organization", "consent__agent__organization")
         .order_by("created_at")
     )
     notified = sum(_notify(approval, unnotified, now) for approval in alone[:limit])
-    held = unnotified.filter(is_held=True).order_by().values_list("user", "agent").distinct()
+    held = unnotified.filter(is_held=True).order_by().values_list("user", "consent__agent").distinct()
     return notified + sum(_notify_batch(user_id, agent_id, unnotified, now) for user_id, agent_id in held[:limit])
 
 
@@ -63,15 +65,16 @@ def _notify(approval: Approval, unnotified: QuerySet[Approval], now: datetime) -
 
 @transaction.atomic
 def _notify_batch(user_id: str, agent_id: str, unnotified: QuerySet[Approval], now: datetime) -> int:
-    """Email the user about all held requests of one agent, unless such an email was sent within `BATCH_PERIOD`."""
+    """Email the user about all held requests of a connection, unless such an email was sent within `BATCH_PERIOD`."""
     lock_user(user_id)
-    held = Approval.objects.filter(user=user_id, agent=agent_id, is_held=True)
+    consents = Consent.objects.filter(user=user_id, agent=agent_id)
+    held = Approval.objects.filter(consent__in=consents, is_held=True)
     if held.filter(notified_at__gt=now - BATCH_PERIOD).exists():
         return 0
-    notified = unnotified.filter(user=user_id, agent=agent_id, is_held=True).update(notified_at=now)
-    one = held.select_related("user", "agent__organization").first()
+    notified = unnotified.filter(consent__in=consents, is_held=True).update(notified_at=now)
+    one = held.select_related("user", "consent__agent__organization").first()
     if notified and one and _wants_mails(one.user):
-        facts = {"agent": one.agent, "number": notified}
+        facts = {"agent": one.consent.agent, "number": notified}
         send_mail("approvals_held", user=one.user, actor=SYSTEM, facts=facts)
     return notified
 
@@ -89,6 +92,7 @@ def approval_requested(occasion: Occasion) -> Content:
         risk=risk_of(Act.of(approval).risk),
         facts=[
             *((_("Permission"), title_of(scope.id, scope.title)) for scope in scopes_of(approval)),
+            *_givers(approval),
             *service_facts(approval),
             *([(_("Details"), Words(_("with %(things)s"), things=things))] if things else []),
             (_("Code"), Code(approval.code)),
@@ -156,6 +160,12 @@ def service_facts(approval: Approval) -> list[tuple[str, str]]:
     values = {name: Foreign(getattr(service, name)) for name in ("name", "host", "organization")}
     named = Words(_("%(name)s at %(host)s (%(organization)s)"), **values)
     return [(_("Service") if services.is_authenticated else _("Unconfirmed service"), named)]
+
+
+def _givers(approval: Approval) -> list[tuple[str, str]]:
+    """Return the agents that handed the work on before it came to the one that asks, in order."""
+    names = dict(Agent.objects.filter(pk__in=approval.chain_agents).values_list("pk", "name")) if approval.chain else {}
+    return [(_("Handed on by"), Foreign(names.get(one, one))) for one in approval.chain_agents[:-1]]
 
 
 def _further(approval: Approval, only: Collection[str] | None = None) -> tuple[list[str], int]:

@@ -134,6 +134,11 @@ class Approval(models.Model):
         return None if self.evidence is None else times_per_day(self.evidence)
 
     @property
+    def chain_agents(self) -> list[str]:
+        """The ids of the agents of the chain, from the first one to the one that asked. Empty if it is no chain."""
+        return [agent for agent, _delegation in self.chain or ()]
+
+    @property
     def names_target(self) -> bool:
         """Whether the request names its recipient, target or resource, so that an approval for a time is bounded."""
         return names_target(self.resource, self.context)

@@ -1,11 +1,14 @@
 """Log entries about approvals."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from agents.models import Agent
 from approvals.models import Approval
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from core.actor import SYSTEM, Actor
+from core.chains import Link
 from core.money import read_amount
 
 # The personal data in the sentence about a request.
@@ -27,8 +30,17 @@ def draft_approval(event: Event, *, actor: Actor, approval: Approval, **fields: 
         action=approval.action or None,
         scopes=approval.scopes,
         metadata=metadata,
+        chain=_links_of(approval),
         **{"resource": approval.resource or None, "personal": said_in(approval), **fields},
     )
+
+
+def _links_of(approval: Approval) -> Sequence[Link]:
+    """Return the chain of the request with the organizations of its agents."""
+    if not approval.chain:
+        return ()
+    owners = dict(Agent.objects.filter(pk__in=approval.chain_agents).values_list("pk", "organization_id"))
+    return [Link(agent, delegation, owners.get(agent)) for agent, delegation in approval.chain]
 
 
 def said_in(approval: Approval) -> dict[str, Any]:

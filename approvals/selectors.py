@@ -61,7 +61,7 @@ def count_waiting(user: User, *, limit: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class WaitingTarget:
-    """The number of pending requests from an agent with the same target. `newest` is the id of the newest one."""
+    """The number of pending requests under the connection of an agent with the same target, and the newest one's id."""
 
     agent_id: str
     is_held: bool
@@ -71,9 +71,9 @@ class WaitingTarget:
 
 def waiting_targets(user: User, now: datetime) -> list[WaitingTarget]:
     """Return the targets of all requests that the user can decide, those with the most requests first."""
-    rows = waiting_for_user(user, now).values("agent_id", "is_held", "target_digest")
+    rows = waiting_for_user(user, now).values("consent__agent_id", "is_held", "target_digest")
     counted = rows.annotate(number=Count("pk"), newest=Max("pk")).order_by("-number", "-newest")
-    return [WaitingTarget(row["agent_id"], row["is_held"], row["number"], row["newest"]) for row in counted]
+    return [WaitingTarget(row["consent__agent_id"], row["is_held"], row["number"], row["newest"]) for row in counted]
 
 
 def standing_among(rows: QuerySet[Approval], now: datetime) -> QuerySet[Approval]:
@@ -105,6 +105,13 @@ def approval_for_server(server: ResourceServer, approval_id: str) -> Approval:
     if server.organization_id not in concerned:
         raise NotFound(UNKNOWN)
     return approval
+
+
+def agents_of(approval: Approval) -> list[Agent]:
+    """Return the agent of the connection and, if it handed the work on, those to which it was handed."""
+    others = [one for one in approval.chain_agents if one != approval.consent.agent_id]
+    found = Agent.objects.select_related("organization").filter(pk__in=others) if others else ()
+    return [approval.consent.agent, *found]
 
 
 def scopes_of(approval: Approval) -> list[Scope]:

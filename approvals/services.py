@@ -10,7 +10,7 @@ lock such a row in a transaction that takes the revocation lock later.
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -25,7 +25,8 @@ from approvals.history import ENDED_APPROVAL_LIFETIME
 from approvals.models import Approval
 from approvals.notices import announce_standing
 from approvals.records import draft_approval, draft_expiry
-from approvals.selectors import approval_for_user, needs_recent_sign_in, waiting_for_user
+from approvals.selectors import agents_of, approval_for_user, needs_recent_sign_in, waiting_for_user
+from approvals.signals import handed_on_checked
 from audit.entries.drafts import Draft
 from audit.events import Event, Outcome
 from audit.services import append
@@ -50,10 +51,10 @@ ENDED = (Status.DENIED, Status.EXPIRED, Status.USED)
 LAST_USE = timedelta(minutes=1)
 
 
-def require_active(approval: Approval, user: User, now: datetime) -> None:
-    """Raise an error if the agent could not use the approval.
+def require_active(approval: Approval, user: User, now: datetime) -> datetime:
+    """Return until when the agent could use the approval: its connection or, if it was handed work, that ends.
 
-    Raises `ConnectionInactive`, `EverythingStopped`, `AgentSuspended`, `OrganizationSuspended`.
+    Raises `ConnectionInactive`, `EverythingStopped`, `AgentSuspended`, `OrganizationSuspended` if it could not.
     """
     consent = approval.consent
     status = consent.status_at(now)
@@ -61,9 +62,12 @@ def require_active(approval: Approval, user: User, now: datetime) -> None:
         raise ConnectionInactive(Filled(gettext_noop("The connection is %(status)s."), status=in_words(status)))
     if consent.paused_at or user.agents_paused_at:
         raise ConnectionInactive(gettext_noop("The agent is paused. Resume it first."))
-    require_may_act(consent.agent)
+    for agent in agents_of(approval):
+        require_may_act(agent)
     if not set(approval.scopes) <= set(consent.live_scopes()):
         raise ConnectionInactive(gettext_noop("The connection no longer includes what the agent asks for."))
+    checked = handed_on_checked.send(Approval, approval=approval, now=now) if approval.chain else ()
+    return min([consent.expires_at, *(cast("datetime", end) for _receiver, end in checked)])
 
 
 def approve_approval(
@@ -88,10 +92,10 @@ def approve_approval(
         now = clock.now()
         approval = approval_for_user(user, approval.id)
         _require_pending(approval, now)
-        require_active(approval, user, now)
+        end = require_active(approval, user, now)
         if needs_recent_sign_in(approval):
             require_recent_sign_in(signed_in_at)
-        ends = _end_of(approval, now, expires_in_seconds, for_target=for_target)
+        ends = _end_of(approval, end, now, expires_in_seconds, for_target=for_target)
         changes = {"status": Status.APPROVED, "is_standing": for_target, "expires_at": ends}
         _decide(approval, now, changes)
         if for_target:
@@ -123,14 +127,17 @@ def deny_approval(*, actor: Actor, approval: Approval, user: User, pause_agent: 
 
 
 def deny_held(*, actor: Actor, user: User, agent_id: str, pause_agent: bool = False) -> int:
-    """Deny all requests of the agent that were held back, and return the number denied. Raises `NotAuthenticated`.
+    """Deny all requests of the agent's connection that were held back, and return the number denied.
 
-    With `pause_agent`, also pause the agent, unless its connection has ended or nothing was held back.
+    With `pause_agent`, also pause the agent, unless its connection has ended or nothing was held back. Raises
+    `NotAuthenticated`.
     """
     with revocation() if pause_agent else transaction.atomic():
         user = hold_account(user)
         now = clock.now()
-        held = waiting_for_user(user, now).filter(agent=agent_id, is_held=True).select_related("consent__agent")
+        held = (
+            waiting_for_user(user, now).filter(consent__agent=agent_id, is_held=True).select_related("consent__agent")
+        )
         approvals = list(held.select_for_update(of=("self",)).order_by("pk"))
         pks = [approval.pk for approval in approvals]
         Approval.objects.filter(pk__in=pks).update(status=Status.DENIED, decided_at=now)
@@ -192,15 +199,19 @@ def _already(status: str) -> str:
     return Filled(gettext_noop("It is already %(status)s."), status=in_words(status))
 
 
-def _end_of(approval: Approval, now: datetime, expires_in_seconds: int | None, *, for_target: bool) -> datetime:
-    """Return when the approval ends, which is never after the connection ends. Raises `Invalid`."""
-    end: datetime = approval.consent.expires_at
+def _end_of(
+    approval: Approval, end: datetime, now: datetime, expires_in_seconds: int | None, *, for_target: bool
+) -> datetime:
+    """Return when the approval ends, which is never after `end`. Raises `Invalid`."""
     if not for_target:
         if expires_in_seconds is not None:
             raise Invalid.field("expiresInSeconds", gettext_noop('Only with "for": "target".'))
         return min(end, now + APPROVAL_USE_LIFETIME)
     if needs_recent_sign_in(approval):
         raise Invalid.field("for", gettext_noop("A critical request can only be approved once."))
+    if approval.chain:
+        text = gettext_noop("A request of an agent that was handed the work can only be approved once.")
+        raise Invalid.field("for", text)
     if not approval.names_target:
         raise Invalid.field(
             "for", gettext_noop("The request has no recipient, target or resource. It can only be approved once.")

@@ -41,10 +41,16 @@ class Content:
     """
 
     def __init__(
-        self, request: VerifyRequest, token: TokenFacts, service_id: str | None, chain: Sequence[Link] = ()
+        self,
+        request: VerifyRequest,
+        token: TokenFacts,
+        service_id: str | None,
+        chain: Sequence[Link] = (),
+        ends: Sequence[datetime] = (),
     ) -> None:
-        """`chain` are the agents from the first one to that of the token, if the work was handed on."""
+        """`chain` are the agents from the first one to that of the token, if the work was handed on until `ends`."""
         self.request = request
+        self.ends = [*ends, token.consent_end]
         self.chain = [[link.agent_id, link.delegation_id] for link in chain]
         self.token = token
         self.server_id = request.credential.server_id if request.credential else None
@@ -192,7 +198,7 @@ class BatchApprovals:
 
     def _row(self, content: Content, asked: Asked, *, is_held: bool) -> dict[str, Any]:
         request, token = content.request, content.token
-        ends = min(self._now + APPROVAL_REQUEST_LIFETIME, content.token.consent_end)
+        ends = min(self._now + APPROVAL_REQUEST_LIFETIME, *content.ends)
         return {
             "id": new_id("apr"),
             "consent_id": token.consent_id,

@@ -155,7 +155,8 @@ def _find_content(judgement: Judgement, token: TokenFacts, found: Found, basis: 
     judgement.asked_scopes = basis.asked_scopes
     if judgement.asked_scopes or (judgement.evaluation.flows and _may_ask(judgement.evaluation)):
         service_id = found.service.server_id if found.service and judgement.service_organization_id else None
-        judgement.content = Content(judgement.question.request, token, service_id, basis.links)
+        ends = [each.expires_at for each in found.chain]
+        judgement.content = Content(judgement.question.request, token, service_id, basis.links, ends)
 
 
 def _may_ask(evaluation: Evaluation) -> bool:

@@ -5,4 +5,4 @@ class TokensConfig(AppConfig):
     name = "tokens"
 
     def ready(self) -> None:
-        from tokens import endings, impact, replacement  # noqa: F401  connects their receivers
+        from tokens import delegated_approvals, endings, impact, replacement  # noqa: F401  connects their receivers

@@ -100,8 +100,9 @@ def _usable(rows: Sequence[Delegation], now: datetime) -> set[str]:
 
 def _limits_of(row: Delegation) -> Iterator[tuple[str, Mapping[str, Any], CounterRequest | None]]:
     """Yield each limit with its scope and its counter, or None if it counts nothing."""
-    for scope, limits in row.limits.items():
+    for scope in row.scopes:
         ledger = delegation_ledger(row.pk, scope)
+        limits = row.limits.get(scope, ())
         yield from ((scope, limit, _counter_of(limit, ledger, row.user_id)) for limit in limits)
 
 

@@ -7,6 +7,7 @@ give clear errors early.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -25,7 +26,7 @@ from core import clock, secrets
 from core.actor import Actor
 from core.errors import Invalid
 from core.ids import new_id
-from core.locks import revocation, share_grants, write_transaction
+from core.locks import after_decisions, revocation, share_grants, write_transaction
 from core.wording import Filled
 from limits.throttle import Subject, Throttle
 from resources.audiences import Service, held_among, services_of
@@ -33,6 +34,7 @@ from resources.errors import InvalidScope
 from tokens.access_tokens import read_access_token
 from tokens.bounds import settle_limits, settle_targets
 from tokens.chains import MAX_DEPTH, Handover, is_permitted, links_of, narrow_targets, read_chain
+from tokens.delegated_approvals import end_unreachable
 from tokens.errors import DelegationNotAllowed, InvalidGrant
 from tokens.families import problem_with_delegation, problem_with_grant
 from tokens.issuing import granted_scopes
@@ -135,6 +137,7 @@ def end_delegation(*, actor: Actor, delegation: Delegation) -> Delegation:
         if Delegation.objects.filter(pk=delegation.pk, ended_at=None).update(ended_at=now):
             delegation.ended_at = now
             record_delegation(Event.DELEGATION_ENDED, actor=actor, delegation=delegation, now=now)
+            after_decisions(partial(end_unreachable, delegation.consent_id, now))
     delegation.refresh_from_db()
     return delegation
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -13,11 +14,12 @@ from consent.grants import ACTING_AGENT
 from consent.models import Consent
 from core import clock, secrets
 from core.actor import Actor
-from core.locks import revocation
+from core.locks import after_decisions, revocation
 from core.sql import Columns, fetch_one, pipelined
 from resources.audiences import Service, services_of
 from tokens.access_tokens import read_access_token
 from tokens.chains import ENDED, Handover, is_chain_live, links_of, read_chain
+from tokens.delegated_approvals import end_unreachable
 from tokens.models import Delegation, TokenFamily
 
 REFRESH_TOKEN_LIFETIME = timedelta(days=30)
@@ -35,7 +37,12 @@ _OF_TOKEN = f"""
 """  # noqa: S608
 OF_REFRESH_TOKEN = _OF_TOKEN.format(tokens="tokens_refreshtoken", column="token_checksum")
 OF_JWT = _OF_TOKEN.format(tokens="tokens_accesstoken", column="id")
-END = "UPDATE tokens_tokenfamily SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL RETURNING id"
+# Returns whether approvals of calls that were handed on may have ended with it.
+END = """
+    UPDATE tokens_tokenfamily SET revoked_at = %s WHERE id = %s AND revoked_at IS NULL
+    RETURNING delegation_id IS NOT NULL
+        OR EXISTS (SELECT 1 FROM tokens_delegation WHERE from_family_id = tokens_tokenfamily.id)
+"""
 
 
 def next_expiry(now: datetime) -> datetime:
@@ -74,10 +81,12 @@ def end_family(
     """
     with revocation():
         with pipelined():  # with BEGIN
-            ended = fetch_one(END, [now, family.pk]) is not None
+            ended = fetch_one(END, [now, family.pk])
         if ended:
             record_family(event, actor=actor, family=family, now=now, metadata=metadata)
-    return ended
+        if ended and ended[0] and family.consent_id:
+            after_decisions(partial(end_unreachable, family.consent_id, now))
+    return ended is not None
 
 
 def end_replayed_family(family: TokenFamily | None, *, actor: Actor, kind: str, now: datetime) -> None:

@@ -69,9 +69,9 @@ def test_the_limits_of_a_delegation_show_what_all_below_it_has_used(grant: Grant
     assert all(decision.allowed for decision in decide_on_django(*calls))
     found = states(grant)
     assert [*found["Summarizer"].uses] == [
+        Use("email:read", RATE, 1),
         Use("email:send", SPEND, Decimal("12.5")),
         Use("email:send", ONLY, None),
-        Use("email:read", RATE, 1),
     ]
     assert not found["Translator"].uses
 

@@ -1,10 +1,11 @@
 """Request and response models for approvals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from agents.models import Agent
 from api.v1.schemas.base import Moment, Omittable, OneOf, Out, Query, RequestBody, WholeNumber
 from api.v1.schemas.pages import PageQuery
 from api.v1.schemas.scopes import RiskLevel
@@ -52,6 +53,14 @@ class ApprovalAgentOut(Out):
     name: str
 
 
+class ApprovalLinkOut(Out):
+    """An agent of a chain. `delegationId` is what was handed to it, and null for the first agent."""
+
+    agent_id: str
+    delegation_id: str | None
+    name: str
+
+
 class ApprovalScopeOut(Out):
     """A permission that the request needs, with the title that the user agreed to."""
 
@@ -87,7 +96,8 @@ class ApprovalOut(Out):
     can tell requests apart. Resource servers do not see it, and only the user sees the members after it. `held` means
     that the agent asks so often that the request is shown in a batch. A `critical` one can only be approved once, and
     needs a sign-in within the last five minutes. With `isStanding`, it covers all requests that differ only in their
-    texts and in a lower amount.
+    texts and in a lower amount. `chain` are the agents from that of the connection to `agent`, which asks and would
+    act, if the work was handed on.
     `service` is the resource server that asked or, unless `serviceAuthenticated`, the one that the caller named as
     `resource`; null if it named none. `audience` are those that the access token is for. The approval covers only
     requests of the same service and audience. `askedScopes` and `ruleType` say why the user is asked: the scopes
@@ -100,6 +110,7 @@ class ApprovalOut(Out):
     code: Omittable[str] = None
     consent_id: Omittable[str] = None
     agent: Omittable[ApprovalAgentOut] = None
+    chain: Omittable[list[ApprovalLinkOut]] = None
     scopes: Omittable[list[ApprovalScopeOut]] = None
     action: Omittable[str] = None
     resource: Omittable[str] = None
@@ -130,13 +141,14 @@ def show_approval(approval: Approval) -> ApprovalOut:
 
 def show_approvals(approvals: Sequence[Approval]) -> list[ApprovalOut]:
     """Return approvals as their user sees them."""
-    services = services_by_approval(approvals)
+    services, names = services_by_approval(approvals), _names_of(approvals)
     return [
         ApprovalOut(
             **_status_of(approval),
             code=approval.code,
             consent_id=approval.consent_id,
             agent=ApprovalAgentOut.model_validate(approval.agent),
+            **_chain_of(approval, names),
             scopes=[ApprovalScopeOut.model_validate(scope) for scope in scopes_of(approval)],
             action=approval.action,
             resource=approval.resource,
@@ -154,6 +166,20 @@ def show_approvals(approvals: Sequence[Approval]) -> list[ApprovalOut]:
         )
         for approval in approvals
     ]
+
+
+def _names_of(approvals: Sequence[Approval]) -> dict[str, str]:
+    """Return the names of the agents of all chains, by id."""
+    ids = {one for approval in approvals for one in approval.chain_agents}
+    return dict(Agent.objects.filter(pk__in=ids).values_list("pk", "name")) if ids else {}
+
+
+def _chain_of(approval: Approval, names: Mapping[str, str]) -> dict[str, Any]:
+    links = [
+        ApprovalLinkOut(agent_id=agent, delegation_id=delegation, name=names.get(agent, agent))
+        for agent, delegation in approval.chain or ()
+    ]
+    return {"chain": links} if links else {}
 
 
 def _service_of(services: Services) -> ApprovalServiceOut | None:

@@ -1,6 +1,6 @@
 """What an agent asks its user to approve, in the request's own words: every field, as plain text."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,13 +15,15 @@ from approvals.summaries import Act, Kind, Part, ceiling_of, further_fields, say
 from consent.terms import DATA_FLOW
 from core.formats import money
 from core.money import read_amount
-from core.text import escape_invisible
+from core.text import escape_invisible, plain_text
 from resources.actions import action_title, action_titles
 from resources.catalogue import Scope
+from web.display.chains import ChainedAgent, describe_agents
 from web.display.labels import highest_risk, with_fields
 from web.user.approvals.diffs import Block, read_diff, visible_text
 from web.user.approvals.facts import Fact, facts_in, fixed_names, labels
 from web.user.approvals.headlines import MAX_PART, say, say_rule, say_up_to, stated
+from web.wording.sentences import through, through_html
 
 # Context fields that the sentence or the first facts of the page show.
 NAMED = ("verb", "recipient", "target", "amount")
@@ -34,13 +36,28 @@ DURATIONS = (HOUR, DAY, 7 * DAY, 30 * DAY)
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A request as lists show it."""
+    """A request as lists show it. `agents` are those of its chain, or nothing if the work was not handed on."""
 
     approval: Approval
     status: str
     sentence: SafeString
     scopes: list[Scope]
     services: Services
+    agents: Sequence[ChainedAgent]
+
+    @property
+    def who(self) -> str:
+        """The agents that ask, from the first one to the one at the end, as HTML."""
+        return through_html(self._names)
+
+    @property
+    def who_in_words(self) -> str:
+        """The same as text."""
+        return through(self._names)
+
+    @property
+    def _names(self) -> list[str]:
+        return [agent.name for agent in self.agents] or [plain_text(self.approval.agent.name)]
 
     @property
     def more(self) -> SafeString:
@@ -90,19 +107,25 @@ def outlines(
     """Return the requests as lists show them, in this order. `services` are their services, if already read."""
     listed = list(approvals)
     services = services_by_approval(listed) if services is None else services
-    return [Outline(one, one.status_at(now), _sentence(one), scopes_of(one), services[one.pk]) for one in listed]
+    chains = describe_agents(one.chain_agents for one in listed)
+    return [
+        Outline(one, one.status_at(now), _sentence(one), scopes_of(one), services[one.pk], agents)
+        for one, agents in zip(listed, chains, strict=True)
+    ]
 
 
 def describe(approval: Approval, now: datetime) -> Asked:
     context = approval.context
     diff = read_diff(context["diff"]) if _is_text("diff", context) else []
     others = {name: value for name, value in context.items() if not _has_place(name, context)}
+    (agents,) = describe_agents([approval.chain_agents])
     return Asked(
         approval=approval,
         status=approval.status_at(now),
         sentence=_sentence(approval),
         scopes=scopes_of(approval),
         services=services_by_approval([approval])[approval.pk],
+        agents=agents,
         facts=list(_main_facts(approval)),
         texts=[
             Fact(labels()[name], visible_text(context[name]))
@@ -111,7 +134,7 @@ def describe(approval: Approval, now: datetime) -> Asked:
         ],
         diff=diff,
         others=facts_in(others),
-        durations=_durations(approval.consent.expires_at - now) if approval.names_target else [],
+        durations=_durations(approval.consent.expires_at - now) if approval.names_target and not agents else [],
         action=action_title(approval.action)
         if approval.action in action_titles()
         else escape_invisible(approval.action),

@@ -1,4 +1,4 @@
-"""Requests that were held back because their agent asks too often: one batch per agent, grouped by target."""
+"""Requests that were held back because their agent asks too often: one batch per connection, grouped by target."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -92,4 +92,4 @@ def _batch(
     """Return the batch of one agent, or None if it was deleted since the first query. `waiting` are all targets."""
     found = [Target(each.number, outlined[each.newest]) for each in held[:MAX_TARGETS] if each.newest in outlined]
     undecided = _number(each for each in waiting if each.agent_id == held[0].agent_id)
-    return Batch(found[0].newest.approval.agent, _number(held), found, undecided) if found else None
+    return Batch(found[0].newest.approval.consent.agent, _number(held), found, undecided) if found else None

@@ -125,7 +125,7 @@ def _show(
     asked, can_approve = describe(found, now), not isinstance(error, INACTIVE)
     context = {
         "asked": asked,
-        "title": title_of(found, asked.status),
+        "title": title_of(found, asked.status, asked.who_in_words),
         "next": None if is_pending else next_request(user, found, now),
         # Before a decision, the banner says enough.
         "problem": None if waits_for_all and status == 200 else problem_of(error, found, waits_for_all=waits_for_all),
@@ -139,7 +139,7 @@ def _show(
 
 def _beside(user: User, found: Approval, now: datetime, error: DomainError | None) -> dict[str, Any]:
     """Return what helps to decide: what the agent did, how often it asked, and the rule that could answer instead."""
-    history = read_history(user, now, agent_id=found.agent_id)
+    history = read_history(user, now, agent_id=found.consent.agent_id)
     is_live = found.consent.status_at(now) == found.consent.Status.APPROVED
     may_offer = partial(_may_offer, found, user, now, error)
     entries, _older = entries_for_user(user.id, Filters(agent_id=found.agent_id), hidden=ROUTINE).page("", RECENT)

@@ -9,7 +9,6 @@ from accounts.models import User
 from approvals.models import Approval
 from approvals.selectors import waiting_for_user
 from approvals.summaries import summary_of
-from core.text import plain_text
 from web.user.approvals.headlines import say_plainly
 
 # More requests than this are counted as this many.
@@ -31,9 +30,9 @@ def next_request(user: User, decided: Approval, now: datetime) -> Next | None:
     return Next(ids[0], len(ids)) if ids else None
 
 
-def title_of(approval: Approval, status: str) -> str:
-    """Return the title of the page: what the agent asks for, or how that was decided."""
-    named = {"request": say_plainly(summary_of(approval)), "agent": plain_text(approval.agent.name)}
+def title_of(approval: Approval, status: str, who: str) -> str:
+    """Return the title of the page: what the agent asks for, or how that was decided. `who` asks."""
+    named = {"request": say_plainly(summary_of(approval)), "agent": who}
     if status == Approval.Status.PENDING:
         return _("%(agent)s asks: %(request)s") % named
     if approval.is_rule and status == Approval.Status.APPROVED:

@@ -94,10 +94,10 @@ def _show_waiting(request: HttpRequest) -> HttpResponse:
     now, user = clock.now(), signed_in(request)
     rows, agent_id = _waiting(user, now), request.GET.get("agent", "")
     if ID.fullmatch(agent_id):
-        rows = rows.filter(agent=agent_id)
+        rows = rows.filter(consent__agent=agent_id)
     page = paginate(request, rows, PAGE_SIZE)
     shown = outlines(page.items, now)
-    agent = shown[0].approval.agent if shown and agent_id else None
+    agent = shown[0].approval.consent.agent if shown and agent_id else None
     context = {"page": page, "waiting": _by_agent(shown), "agent": agent}
     return render(request, "web/user/approvals/approvals_waiting.html", context)
 
@@ -120,10 +120,10 @@ def _waiting(user: User, now: datetime) -> QuerySet[Approval]:
 
 
 def _by_agent(waiting: Iterable[Outline]) -> list[tuple[Agent, list[Outline]]]:
-    """Return the requests below their agents, in the order of each agent's first request."""
+    """Return the requests below the agents of their connections, in the order of each agent's first request."""
     found: dict[Agent, list[Outline]] = {}
     for asked in waiting:
-        found.setdefault(asked.approval.agent, []).append(asked)
+        found.setdefault(asked.approval.consent.agent, []).append(asked)
     return list(found.items())
 
 
