@@ -8,6 +8,7 @@ from agents.models import Agent
 from agents.services import update_agent
 from approvals.models import Approval
 from consent.models import Consent
+from consent.targets import Pick
 from core import clock
 from core.actor import SYSTEM
 from decisions.approvals import MAX_PROMPTS
@@ -342,3 +343,11 @@ def test_a_token_whose_delegation_is_gone_or_has_another_parent_is_denied(
     assert not is_chain_live([first.id], [], clock.now())
     first.delete()
     assert {ask(decide, each).reason for each in (token, last)} == {Reason.TOKEN_REVOKED}
+
+
+def test_what_is_handed_over_for_some_targets_is_denied_for_others(decide: Decide, grant: Grant, second: Agent) -> None:
+    let_delegate(grant.access_token)
+    _, issued = hand_over(grant.access_token, second, ["email:read"], targets=[Pick("account", ["work"])])
+    assert ask(decide, issued.access_token, context={"target": "work"}).allowed
+    denied = ask(decide, issued.access_token, context={"target": "home"})
+    assert denied.reason is Reason.POLICY_DENIED
