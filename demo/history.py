@@ -20,7 +20,8 @@ from decisions.services import decide
 from demo import people
 from demo.people import People
 from demo.sample_data import BROWSER, CALLBACK, SampleData, make_sample_data
-from tokens.exchange import exchange_code
+from tokens.delegations import MAX_LIFETIME, Wanted, create_delegation
+from tokens.exchange import exchange_code, redeem_delegation
 from tokens.issuing import IssuedTokens
 from tokens.refresh import refresh_tokens
 
@@ -69,11 +70,14 @@ def _smart_mail_reaches_its_limit(data: SampleData) -> None:
 
 def _ledger_reads_but_cannot_pay(data: SampleData) -> None:
     scopes = ["payments:read", "payments:charge"]
-    _, tokens = _grant(data.ledger, data.ada, scopes)
+    _, tokens = _grant(data.ledger, data.ada, scopes, delegation="developer")
     _use(data, tokens, "payments:read", context={"ip": OFFICE})
     _use(data, tokens, "payments:read", context={"ip": ELSEWHERE})
     amount = {"value": "12.50", "currency": "EUR"}
     _use(data, tokens, "payments:charge", context={"ip": OFFICE, "amount": amount, **ORDER})
+    receipts = _hand_over(data.ledger, tokens, data.clerk, ["payments:read"])
+    _use(data, receipts, "payments:read", context={"ip": OFFICE, "verb": "read", "target": "Receipt 1041"})
+    _use(data, receipts, "payments:charge", context={"ip": OFFICE, "amount": amount, **ORDER})  # not handed over
 
 
 def _planner_loses_its_tokens(data: SampleData) -> None:
@@ -111,20 +115,37 @@ def _request(agent: Agent, scopes: Sequence[str]) -> Consent:
 
 
 def _grant(
-    agent: Agent, user: User, scopes: Sequence[str], granted: Sequence[str] | None = None
+    agent: Agent,
+    user: User,
+    scopes: Sequence[str],
+    granted: Sequence[str] | None = None,
+    delegation: str | None = None,
 ) -> tuple[Consent, IssuedTokens]:
     actor = BROWSER.acting_as("user", user.id)
     approval = approve_consent(
         actor=actor,
         consent=_request(agent, scopes),
         user=user,
-        choice=Choice(scopes=granted),
+        choice=Choice(scopes=granted, delegation=delegation),
         signed_in_at=clock.now(),
     )
     tokens = exchange_code(actor=_as(agent), agent=agent, code=approval.code)
     if not isinstance(tokens, IssuedTokens):
         raise RuntimeError(tokens.detail)
     return approval.consent, tokens
+
+
+def _hand_over(agent: Agent, tokens: IssuedTokens, receiver: Agent, scopes: Sequence[str]) -> IssuedTokens:
+    """Let the agent hand the scopes to another one, at most five times an hour, for a day."""
+    limit = {"type": "rate_limit", "config": {"maxRequests": 5, "windowSeconds": 3600, "scope": "per_user"}}
+    wanted = Wanted(
+        to=receiver.client_id, scopes=scopes, limits={scope: [limit] for scope in scopes}, lifetime=MAX_LIFETIME
+    )
+    made = create_delegation(actor=_as(agent), agent=agent, token=tokens.access_token, wanted=wanted)
+    redeemed = redeem_delegation(actor=_as(receiver), agent=receiver, token=made.token)
+    if not isinstance(redeemed, IssuedTokens):
+        raise RuntimeError(redeemed.detail)
+    return redeemed
 
 
 def _use(

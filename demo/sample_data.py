@@ -35,6 +35,7 @@ class SampleData:
     developer: Developer
     smart_mail: RegisteredAgent
     ledger: Agent
+    clerk: Agent
     planner: Agent
     night_owl: Agent
     scout: Agent
@@ -60,6 +61,7 @@ def make_sample_data(passwords: dict[str, str]) -> SampleData:
         developer=developer,
         smart_mail=_agent(developer, "SmartMail", "Sorts your mail", "email:read", "email:send", "calendar:freebusy"),
         ledger=_agent(developer, "Ledger", "Keeps your books", "payments:read", "payments:charge").agent,
+        clerk=_agent(developer, "Clerk", "Sorts your receipts", "payments:read").agent,
         planner=_agent(developer, "Planner", "Finds time for meetings", "calendar:read", "calendar:write").agent,
         night_owl=_agent(developer, "Night Owl", "Copies your files at night", "files:read").agent,
         scout=_agent(developer, "Scout", "Reads the web for you", "browser:read", "social:post").agent,
