@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 ORIGIN = "gate.example.com/api/v1/audit"
 PERSON, AGENT, CONSENT, ORGANIZATION, SERVICE = "usr_1", "agt_1", "con_1", "org_1", "org_2"
+LINK = ("agentId", "delegationId", "organizationId")
 BEGIN = datetime(2026, 1, 1, tzinfo=timezone.utc)
 
 
@@ -161,6 +162,8 @@ class LogBuilder:
         for name in ("policy", "connection"):
             if name in options:
                 withheld.add(name, options.pop(name))
+        chain = [dict(zip(LINK, link, strict=True)) for link in options.pop("chain", ())]
+        chained = {"v": 2, "chain": chain, "agentId": chain[-1]["agentId"]} if chain else {}
         if several := options.pop("services", []):
             withheld.add("services", several)
         record = {
@@ -182,6 +185,7 @@ class LogBuilder:
             "metadata": {"note": "grün"},
             "personal": personal.root,
             "withheld": withheld.root,
+            **chained,
             **options,
         }
         counted = {**record, "serviceOrganizationIds": several} if several else record
@@ -218,7 +222,8 @@ class LogBuilder:
 
     def _streams(self, record: dict[str, Any], personal: Parts) -> Parts:
         parts = Parts()
-        for organization in dict.fromkeys([record["organizationId"], *record["serviceOrganizationIds"]]):
+        above = [link["organizationId"] for link in record.get("chain", ())]
+        for organization in dict.fromkeys([record["organizationId"], *above, *record["serviceOrganizationIds"]]):
             if organization is not None:
                 parts.add(f"organization:{organization}", {"number": self._next(f"organization {organization}")})
         if record["userId"] is not None:
@@ -311,7 +316,8 @@ class LogBuilder:
     def _is_in(self, index: int, kind: str, id_: str) -> bool:
         record = self.records[index]
         if kind == "organization":
-            return id_ in (record["organizationId"], *record["serviceOrganizationIds"], *self.services[index])
+            above = [link["organizationId"] for link in record.get("chain", ())]
+            return id_ in (record["organizationId"], *above, *record["serviceOrganizationIds"], *self.services[index])
         return bool(record["userId" if kind == "person" else "consentId"] == id_)
 
     def _window(self, indices: list[int], start: float | None, end: float | None) -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Context, Decimal
+from functools import reduce
 
 from .errors import Broken, quote
 from .strict_json import Fraction
@@ -19,6 +20,8 @@ _EXACT = Context(prec=200)
 MAX_CURRENCIES = 16
 
 Spent = dict[str, Decimal]
+Reserved = tuple[str, Decimal]
+"""A currency and an amount."""
 
 
 def parse_decimal(value: object, what: str) -> Decimal:
@@ -68,6 +71,18 @@ def parse_amount(value: object, *, can_be_reserved: bool) -> Spent:
     if not isinstance(value["currency"], str):
         raise Broken("the currency of amount is not a string")
     return {value["currency"]: parse_decimal(value["value"], "the value of amount")}
+
+
+def parse_reserved(value: object) -> Reserved | None:
+    """Return the part `amount` of a decision that only reserved it, or None for any other. Raises `Broken`."""
+    if not isinstance(value, dict) or not _is_reserved(value):
+        return None
+    return str(value["currency"]), parse_decimal(value["value"], "the value of amount")
+
+
+def total(*amounts: Decimal) -> Decimal:
+    """Return the sum, exactly."""
+    return reduce(_EXACT.add, amounts, Decimal())
 
 
 def _is_reserved(value: object) -> bool:

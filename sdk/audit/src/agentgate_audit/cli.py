@@ -42,6 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"agentgate-audit {VERSION}")
     add = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     _add_verify(add)
+    _add_lineage(add)
     _add_proof(add)
     _add_receipt(add)
     _add_consistency(add)
@@ -75,6 +76,15 @@ def _add_verify(add: argparse._SubParsersAction[argparse.ArgumentParser]) -> Non
     )
     _add_log(parser)
     parser.set_defaults(run=commands.verify)
+
+
+def _add_lineage(add: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = add.add_parser("lineage", help="say on whose hand-over and under which consent an agent acted")
+    parser.add_argument("file", type=Path, metavar="FILE", help="an export, which must hold")
+    _add_key(parser)
+    parser.add_argument("--entry", required=True, metavar="LOG_ID", help="the ID of the entry, such as log_...")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=commands.lineage)
 
 
 def _add_proof(add: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from argparse import Namespace
+from operator import attrgetter
 from pathlib import Path
 
 from .archive import verify_archive
 from .checkpoint import Checkpoint
 from .consistency import check_consistency
+from .delegations import Delegations
 from .entries import Entry
 from .errors import Broken, Unusable, quote
 from .export import Summary, verify_export
 from .files import read_checkpoint, read_json_file, read_key, read_text_file
 from .limits import parse_limit, parse_spending
+from .lineage import find_lineage
 from .note import COSIGNATURE, ED25519, VerifierKey
 from .proof import verify_proof
 from .receipt import match_decision, match_entry, match_question, read_decision, verify_receipt
@@ -38,6 +42,11 @@ def verify(options: Namespace) -> None:
         print(f"limit        {limit} held in every window")
     if old:
         print(f"consistency  the log extends the checkpoint with {old.size} entries")
+
+
+def lineage(options: Namespace) -> None:
+    found = find_lineage(options.file, read_key(options.key, ED25519), options.entry)
+    print(json.dumps(found.described(), indent=2, default=attrgetter("text")) if options.json else found.told())
 
 
 def proof(options: Namespace) -> None:
@@ -119,6 +128,7 @@ def _show_summary(summary: Summary, witnesses: list[VerifierKey]) -> None:
     print(f"log          {_describe(summary.checkpoint)}")
     for key, seconds in zip(witnesses, summary.cosigned, strict=True):
         print(f"witness      {key.name}, {_seconds(seconds)}")
+    _show_delegations(summary.delegations)
     if summary.damaged:
         print(f"damaged      {summary.damaged} entries could not be logged: the log has their ids and digests only")
     if summary.unreadable:
@@ -126,6 +136,19 @@ def _show_summary(summary: Summary, witnesses: list[VerifierKey]) -> None:
     if summary.incomplete:
         print(f"not checked  {summary.incomplete} entries have data that this export does not disclose,")
         print("             because it was erased or is for other readers")
+
+
+def _show_delegations(found: Delegations) -> None:
+    if found.known or found.calls:
+        print(f"delegations  {len(found.known)}, each within the one above it, and {found.calls} calls within them")
+    if found.sums:
+        print(f"             {found.sums} of their limits held, with all that was handed on below them")
+    if found.hidden_limits:
+        print(f"not checked  {found.hidden_limits} delegations have limits that this export does not disclose")
+    if found.hidden_amounts:
+        print(f"not checked  {found.hidden_amounts} amounts that count in the limits of delegations are not disclosed")
+    if found.outside:
+        print(f"not checked  {found.outside} calls are below delegations that were made outside this export")
 
 
 def _describe(checkpoint: Checkpoint) -> str:

@@ -43,6 +43,8 @@ LIFTS = {
 # This ends some scopes of a consent. Only a new consent, with another ID, grants them again.
 NARROWED = "consent.narrowed"
 _MEMBERS = {**ENDS, **STOPS}
+_OF_AGENTS = [event for event, members in _MEMBERS.items() if members == ("agentId",)]
+_OF_ORGANIZATIONS = [event for event, members in _MEMBERS.items() if members == ("organizationId",)]
 
 _Subject = tuple["str | None", ...]
 """An event, and the IDs of what it ended or stopped."""
@@ -91,6 +93,10 @@ def _subjects(entry: Entry) -> Iterator[_Subject]:
     """Yield what must not have ended before the entry."""
     for event in _MEMBERS:
         yield _subject(event, entry)
+    # A pause is that of a connection, which is the first agent's.
+    for link in entry.chain[:-1]:
+        yield from ((event, link.agent) for event in _OF_AGENTS)
+        yield from ((event, link.organization) for event in _OF_ORGANIZATIONS)
     for organization in entry.service_organizations:
         yield "organization.suspended", organization
         yield "organization.deletion_started", organization
@@ -99,4 +105,7 @@ def _subjects(entry: Entry) -> Iterator[_Subject]:
 
 
 def _subject(event: str, entry: Entry) -> _Subject:
-    return event, *(entry.record[member] for member in _MEMBERS[event])
+    members = _MEMBERS[event]
+    if entry.chain and members == STOPS["agent.paused"]:
+        return event, entry.record["userId"], entry.chain[0].agent
+    return event, *(entry.record[member] for member in members)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from .amounts import Spent, check_amount, is_unreadable, parse_amount, parse_spent
+from .amounts import Reserved, Spent, check_amount, is_unreadable, parse_amount, parse_reserved, parse_spent
+from .chains import VERSION as CHAINED_VERSION
+from .chains import Chain, Link, read_chain
 from .disclosures import GROUPS, Part, open_group, read_root
 from .errors import Broken, quote
 from .merkle import hash_leaf
@@ -54,6 +56,14 @@ class Entry:
     record: dict[str, Any]
     time: int  # in microseconds since 1970
     groups: dict[str, list[Part | None]]
+    chain: Chain = ()  # from the agent to which the user granted, to the one that acted. Empty if these are one
+
+    @property
+    def agents(self) -> Chain:
+        """The agents that took part, from the first one to the one that acted. Empty without an agent."""
+        if self.chain or self.record["agentId"] is None:
+            return self.chain
+        return (Link(self.record["agentId"], None, self.record["organizationId"]),)
 
     @property
     def is_decision(self) -> bool:
@@ -87,7 +97,8 @@ class Entry:
 
     def concerns(self, organization: str) -> bool:
         """Return whether the entry belongs to the stream of an organization that can read it."""
-        known = (self.record["organizationId"], *self.service_organizations)
+        above = [link.organization for link in self.chain]
+        known = (self.record["organizationId"], *above, *self.service_organizations)
         return organization in known or self._stream_value(f"organization:{organization}") is not None
 
     @property
@@ -114,9 +125,27 @@ class Entry:
         return None if None in self.groups.get("personal", [None]) else {}
 
     @property
+    def reserved(self) -> Reserved | None:
+        """What an allowed decision only reserved, by its currency. None if it reserved nothing, or hides what."""
+        return parse_reserved(self._personal_value("amount")) if self.is_allowed else None
+
+    @property
     def has_unreadable_amount(self) -> bool:
         """Whether it allowed something with an amount that the server could not read, so that no total has it."""
         return self.can_spend and is_unreadable(self._personal_value("amount"))
+
+    @property
+    def connection(self) -> dict[str, Any] | None:
+        """The part with everything that a consent covers. None if there is none, or if this reader may not see it."""
+        parts = self.groups.get("withheld", [])
+        shown = next((part.value for part in parts if part and part.name == "connection"), None)
+        return shown if isinstance(shown, dict) else None
+
+    @property
+    def call(self) -> dict[str, Any] | None:
+        """The part with whatever else is personal. None if there is none, or if it is hidden."""
+        call = self._personal_value("call")
+        return call if isinstance(call, dict) else None
 
     def check_context(self) -> None:
         """Raise `Broken` if the amount is not the one that the disclosed context has, or if there are two contexts."""
@@ -179,13 +208,14 @@ def _read_entry(index: int, members: dict[str, Any]) -> Entry:
     if read_integer(leaf["index"], "the entry's index") != index:
         raise Broken(f"the entry says that its index is {leaf['index']}")
     record = _read_record(leaf["record"])
+    chain = read_chain(record["chain"], record["agentId"]) if "chain" in record else ()
     roots = {"personal": record["personal"], "withheld": record["withheld"], "streams": leaf["streams"]}
     groups = _open_groups(members["disclosures"], roots)
-    _check_names(record, groups)
+    _check_names(record, chain, groups)
     if not isinstance(members["proof"], list):
         raise Broken("the proof is not a list")
     time = parse_time(record["timestamp"], "timestamp")
-    return Entry(index, hash_leaf(data), members["proof"], record, time, groups)
+    return Entry(index, hash_leaf(data), members["proof"], record, time, groups, chain)
 
 
 def _parse(data: bytes) -> object:
@@ -201,7 +231,8 @@ def _read_record(value: Any) -> dict[str, Any]:
         raise Broken("the record is not an object")
     if missing := _RECORD - value.keys():
         raise Broken(f"the record has no {min(missing)}")
-    if value["v"] != 1 or value["outcome"] not in ("allowed", "denied", "info"):
+    version = CHAINED_VERSION if "chain" in value else 1
+    if value["v"] != version or value["outcome"] not in ("allowed", "denied", "info"):
         raise Broken(f"this version does not know the record: v {quote(value['v'])}, outcome {quote(value['outcome'])}")
     for name in (*_TEXTS, *_OPTIONAL_TEXTS):
         if not isinstance(value[name], str) and (name in _TEXTS or value[name] is not None):
@@ -219,13 +250,14 @@ def _open_groups(disclosures: Any, roots: dict[str, Any]) -> dict[str, list[Part
     return {group: open_group(group, items, roots[group]) for group, items in found.items()}
 
 
-def _check_names(record: dict[str, Any], groups: dict[str, list[Part | None]]) -> None:
+def _check_names(record: dict[str, Any], chain: Chain, groups: dict[str, list[Part | None]]) -> None:
     for group, order in (("personal", _PERSONAL), ("withheld", _WITHHELD)):
         shown = [part.name for part in groups.get(group, []) if part]
         if shown != [name for name in order if name in shown]:
             raise Broken(f"the parts of {group} are unknown or out of order: {quote(shown)}")
     services = _service_organizations(record, groups)
-    if "streams" in groups and not _fits_streams(record, services, groups["streams"]):
+    organizations = [record["organizationId"], *(link.organization for link in chain)]
+    if "streams" in groups and not _fits_streams(record, organizations, services, groups["streams"]):
         raise Broken("the parts of streams are not those of the entry")
 
 
@@ -264,15 +296,16 @@ def _read_removed(connection: Any) -> list[str]:
     raise Broken("the part connection does not say which scopes were removed")
 
 
-def _fits_streams(record: dict[str, Any], services: list[str] | None, parts: list[Part | None]) -> bool:
-    """Return whether these can be the parts of the entry's streams, in order."""
-    own = record["organizationId"]
-    organizations = [f"organization:{one}" for one in dict.fromkeys(filter(None, [own, *(services or ())]))]
+def _fits_streams(
+    record: dict[str, Any], agents: list[str | None], services: list[str] | None, parts: list[Part | None]
+) -> bool:
+    """Return whether these can be the parts of the entry's streams, in order. `agents` are their organizations."""
+    organizations = [f"organization:{one}" for one in dict.fromkeys(filter(None, [*agents, *(services or ())]))]
     others = ["person"] * (record["userId"] is not None) + ["connection"] * (record["consentId"] is not None)
     if _fits(parts, [*organizations, *others]):
         return True
     count = len(parts) - len(others)
-    # A hidden list has at least two organizations. This reader knows the name of their own and of the first.
+    # A hidden list has at least two organizations. This reader knows the name of their own and of the agents'.
     return (
         services is None and count > 1 and _fits_hidden(parts[:count], organizations) and _fits(parts[count:], others)
     )
@@ -285,6 +318,6 @@ def _fits(parts: list[Part | None], names: list[str]) -> bool:
 
 
 def _fits_hidden(parts: list[Part | None], first: list[str]) -> bool:
-    opened = [part.name for part in parts if part]
-    begins = not first or _fits(parts[:1], first) and not any(part and part.name in first for part in parts[1:])
+    opened, count = [part.name for part in parts if part], len(first)
+    begins = _fits(parts[:count], first) and not any(part and part.name in first for part in parts[count:])
     return begins and len(opened) == len(set(opened)) and all(name.startswith("organization:") for name in opened)

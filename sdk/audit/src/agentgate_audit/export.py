@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from .checkpoint import Checkpoint, open_checkpoint, verify_cosignature
 from .checks import Connections, Order, Stream
+from .delegations import Delegations
 from .endings import Endings
 from .entries import Entry, read_entry
 from .errors import Broken, Unusable, quote
@@ -32,6 +33,7 @@ class Summary:
     stream: Stream
     checkpoint: Checkpoint
     cosigned: list[int]  # when each witness signed, in seconds since 1970
+    delegations: Delegations
     first: int = 0
     last: int = 0
     entries: int = 0
@@ -70,7 +72,8 @@ def verify_export(
         begin = file.tell()
         last, end = _last_line(file, begin)
         checkpoint, number = _read_end(last, stream, key)
-        summary = Summary(stream, checkpoint, [_cosigned(checkpoint, witness) for witness in witnesses])
+        cosigned = [_cosigned(checkpoint, witness) for witness in witnesses]
+        summary = Summary(stream, checkpoint, cosigned, Delegations(stream))
         order = Order(stream)
         connections, endings = Connections(stream), Endings()
         windows = Windows(list(limits), list(spendings))
@@ -85,6 +88,7 @@ def verify_export(
                 spent = connections.check(entry, has_gap=has_gap)
                 entry.check_context()
                 endings.check(entry)
+                summary.delegations.check(entry, spent)
                 if is_own:
                     _check_own(entry, order.last, number, {**period, "stream": stream.kind})
             except Broken as error:

@@ -29,6 +29,11 @@ def parse_time(value: object, what: str) -> int:
     return (datetime.combine(calendar_day, clock) - _EPOCH) // _MICROSECOND
 
 
+def write_time(microseconds: int) -> str:
+    """Return a time as in RFC 3339."""
+    return (_EPOCH + timedelta(microseconds=microseconds)).isoformat().replace("+00:00", "Z")
+
+
 def format_time(microseconds: int) -> str:
     """Return a time to the second, to be read by people."""
     return (_EPOCH + timedelta(microseconds=microseconds)).strftime("%Y-%m-%d %H:%M:%S UTC")
