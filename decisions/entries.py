@@ -189,6 +189,9 @@ def _metadata(judgement: Judgement) -> dict[str, object]:
     if decision.reservation_id is not None:
         server_id = request.credential.server_id if request.credential else None
         metadata["reservationId"] = name_in_log(decision.reservation_id, server_id)
+        if decision.chain and decision.reservation_expires_at:
+            # A verifier adds up what the delegations above hold, and a lapse is logged later than it happens.
+            metadata["heldUntil"] = rfc3339(decision.reservation_expires_at)
     if judgement.asked_scopes and not decision.allowed:
         metadata["askedScopes"] = list(judgement.asked_scopes)
     return metadata | rule_for_log(decision)[1]

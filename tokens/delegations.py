@@ -185,7 +185,10 @@ def draft_delegation(
 
 
 def _describe(delegation: Delegation) -> dict[str, Any]:
+    """Return what each reader of the chain sees. Of the limits, that is only their types (`consent.terms.outline`)."""
+    types = {scope: [rule["type"] for rule in rules] for scope, rules in delegation.limits.items()}
     return {
+        **({"limits": types} if types else {}),
         "parentId": delegation.parent_id,
         "fromFamilyId": delegation.from_family_id,
         "expiresAt": clock.rfc3339(delegation.expires_at),

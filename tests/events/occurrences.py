@@ -291,7 +291,8 @@ def _hand_over(scene: Scene) -> Delegation:
     token = _tokens(scene).access_token
     let_delegate(token)
     helper = make_agent(Developer.objects.get(pk=scene.ids["own"]), name="Summarizer")
-    limits = {"email:read": [{"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds": 3600}}]}
+    config = {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}
+    limits = {"email:read": [{"type": "rate_limit", "config": config}]}
     delegation, _ = hand_over(token, helper, ["email:read"], limits=limits, task="Summarize the day")
     return delegation
 

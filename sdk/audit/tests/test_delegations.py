@@ -28,7 +28,8 @@ class Tree(LogBuilder):
     """A log with delegations. `delegate` makes one that holds, unless its options say something else."""
 
     def approve(self, **options: Any) -> None:
-        connection = {"scopes": ["email:read", "email:send"], "metadata": {"expiresAt": moment(90_000)}}
+        metadata = {"expiresAt": moment(90_000), "delegation": {"before": "none", "after": "verified"}}
+        connection = {"scopes": ["email:read", "email:send"], "metadata": metadata}
         self.add("consent.approved", **{"connection": connection, **options})
 
     def delegate(self, chain: tuple[Link, ...], *, limits: Any = None, **options: Any) -> int:
@@ -80,6 +81,10 @@ def grown(tree: Tree) -> Tree:
     tree.hand_over(FIRST)
     tree.hand_over(SECOND)
     return tree
+
+
+def narrow(tree: Tree, after: dict[str, Any]) -> None:
+    tree.add("consent.narrowed", connection={"scopes": [], "metadata": {"removed": [], "after": after}})
 
 
 def broken(verify: Verify, export: Export) -> str:
@@ -137,6 +142,14 @@ FORGERIES: dict[str, tuple[Callable[[Tree], object], str]] = {
     "a scope that the user did not grant": (
         lambda t: t.delegate(OTHER, scopes=["files:read"]),
         "the scope 'files:read' is beyond the consent con_1",
+    ),
+    "a call when work may no longer be handed to another developer": (
+        lambda t: (narrow(t, {"delegation": "developer"}), t.allow(chain=SECOND)),
+        "the user does not let work be handed on like this, but says 'developer'",
+    ),
+    "a call when no work may be handed on": (
+        lambda t: (narrow(t, {}), t.allow(chain=SECOND)),
+        "the user does not let work be handed on like this, but says 'none'",
     ),
     "a scope that the user took back": (
         lambda t: (
@@ -341,7 +354,7 @@ def test_a_stop_that_is_lifted_leaves_the_tree(grown: Tree, verify: Verify):
 
 def test_delegations_go_on_under_the_consent_that_replaces_theirs(grown: Tree, verify: Verify):
     grown.add("consent.replaced", metadata={"replacedBy": "con_2"})
-    metadata = {"replacedConsentId": CONSENT, "expiresAt": moment(90_000)}
+    metadata = {"replacedConsentId": CONSENT, "delegation": {"before": "verified", "after": "verified"}}
     grown.approve(consentId="con_2", connection={"scopes": ["email:read"], "metadata": metadata})
     grown.allow(chain=SECOND, consentId="con_2")
 
@@ -526,12 +539,13 @@ class TestLineage:
 
         assert self.run(tree, tmp_path, f"log_{call}") == 0
         assert capsys.readouterr().out == (
-            "log_5, index 5, 2026-01-01 00:00:05 UTC: the agent agt_3 was allowed: token.verify, email:read for the user"
-            " usr_1. agt_3 acted on the delegation del_2 by agt_2, made at 2026-01-01 00:00:03 UTC (log_3), for email:read,"
-            " until 2026-01-01 13:53:20 UTC, at most 4 deep, without limits. agt_2 acted on the delegation del_1 by agt_1,"
-            " made at 2026-01-01 00:00:01 UTC (log_1), for email:read, until 2026-01-01 13:53:20 UTC, at most 4 deep, with"
-            " the limits: at most 3 calls per 3600 seconds; time_window. agt_1 acted under the consent con_1, given at"
-            " 2026-01-01 00:00:00 UTC (log_0), for email:read, email:send, until 2026-01-02 01:00:00 UTC.\n"
+            "log_5, index 5, 2026-01-01 00:00:05 UTC: the agent agt_3 was allowed: token.verify, email:read for the"
+            " user usr_1. agt_3 acted on the delegation del_2 by agt_2, made at 2026-01-01 00:00:03 UTC (log_3), for"
+            " email:read, until 2026-01-01 13:53:20 UTC, at most 4 deep, without limits. agt_2 acted on the delegation"
+            " del_1 by agt_1, made at 2026-01-01 00:00:01 UTC (log_1), for email:read, until 2026-01-01 13:53:20 UTC,"
+            " at most 4 deep, with the limits: at most 3 calls per 3600 seconds; time_window. agt_1 acted under the"
+            " consent con_1, given at 2026-01-01 00:00:00 UTC (log_0), for email:read, email:send, until"
+            " 2026-01-02 01:00:00 UTC.\n"
         )
 
     def test_it_is_json_on_request(self, tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -27,6 +27,7 @@ FAMILY_ENDS = ("token.revoked", "token.replayed")
 COMMITTED = "reservation.committed"
 RESOLVED = (COMMITTED, "reservation.voided", "reservation.lapsed")
 MAX_DEPTH = 4
+NONE, DEVELOPER = "none", "developer"
 
 
 @dataclass
@@ -59,16 +60,24 @@ class Delegation:
 
 @dataclass
 class Grant:
-    """What a user granted by a consent: to which agent, which scopes, until when. None is not known."""
+    """What a user granted by a consent: to which agent, which scopes, until when. None is not known.
+
+    `mode` is to which agents it may hand work: `none`, `developer` for those of its own organization, or `verified`.
+    """
 
     agent: str | None = None
     entry: str | None = None
     time: int | None = None
     scopes: frozenset[str] | None = None
     expires: int | None = None
+    mode: str | None = None
 
-    def remove(self, scopes: list[str]) -> None:
-        self.scopes = self.scopes and self.scopes - {*scopes}
+    def narrow(self, entry: Entry) -> None:
+        """Take what a narrowing took. What this reader may not see of it stays: it can only be less."""
+        self.scopes = self.scopes and self.scopes - {*entry.removed_scopes}
+        after = _metadata_of(entry).get("after")
+        if self.mode is not None and isinstance(after, dict):
+            self.mode = after.get("delegation", NONE)
 
 
 @dataclass
@@ -171,6 +180,8 @@ class Delegations:
         grant.agent = grant.agent or root
         if grant.agent != root:
             raise Broken(f"the agent {_name(root)} acts under the consent of {_name(grant.agent)} without a delegation")
+        if entry.chain and (grant.mode == NONE or (grant.mode == DEVELOPER and _leaves_developer(entry.chain))):
+            raise Broken(f"the user does not let work be handed on like this, but says {quote(grant.mode)}")
 
     def _path(self, entry: Entry, chain: Chain) -> list[Delegation]:
         """Return the delegations of a chain, from the first one. Those that need not be in the export can be missing.
@@ -276,7 +287,7 @@ class Delegations:
             # What was handed on under a consent that this one replaced is in the stream of the other connection.
             self._is_incomplete |= self.stream.kind == "connection" and _may_replace(entry)
         elif event == NARROWED and consent in self.grants:
-            self.grants[consent].remove(entry.removed_scopes)
+            self.grants[consent].narrow(entry)
         elif entry.is_damaged:
             self._is_incomplete = True
 
@@ -348,19 +359,31 @@ def _amount_in(limit: Sum, amount: Spent) -> Decimal:
 
 
 def _read_grant(entry: Entry) -> Grant:
-    part = entry.connection or {}
-    scopes, metadata = part.get("scopes"), part.get("metadata", {})
+    scopes, metadata = (entry.connection or {}).get("scopes"), _metadata_of(entry)
     grant = Grant(entry.record["agentId"], entry.record["id"], entry.time)
     if isinstance(scopes, list):
         grant.scopes = frozenset(_texts(scopes))
-    if isinstance(metadata, dict) and "expiresAt" in metadata:
+    if entry.connection is not None:
+        mode = metadata.get("delegation", {})
+        grant.mode = mode.get("after", NONE) if isinstance(mode, dict) else NONE
+    if "expiresAt" in metadata:
         grant.expires = parse_time(metadata["expiresAt"], "expiresAt")
     return grant
 
 
 def _may_replace(entry: Entry) -> bool:
+    return entry.connection is None or _metadata_of(entry).get("replacedConsentId") is not None
+
+
+def _metadata_of(entry: Entry) -> dict[str, Any]:
+    """Return what the entry says of a whole consent, or nothing if this reader may not see it."""
     metadata = (entry.connection or {}).get("metadata")
-    return not isinstance(metadata, dict) or metadata.get("replacedConsentId") is not None
+    return metadata if isinstance(metadata, dict) else {}
+
+
+def _leaves_developer(chain: Chain) -> bool:
+    """Return whether an agent of the chain belongs to another organization than the first one."""
+    return chain[0].organization is None or any(link.organization != chain[0].organization for link in chain)
 
 
 def _texts(values: list[Any]) -> Iterator[str]:
