@@ -1,13 +1,13 @@
 """Reads of delegations: what was handed on, whether it still holds, and what was used of its limits."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from consent.models import Consent
@@ -19,7 +19,10 @@ from policies.rules import find_rule
 from policies.rules.ledger import CONNECTION_SCOPE, Ledger, delegation_ledger
 from policies.rules.limiting import CountingRule
 from tokens.chains import is_chain_live, read_handovers
+from tokens.delegations import live_delegations
 from tokens.models import Delegation, TokenFamily
+
+ABSENT = "No such delegation."
 
 
 class Status(StrEnum):
@@ -58,12 +61,59 @@ def delegations_of(consent: Consent) -> QuerySet[Delegation]:
     return _with_agents(Delegation.objects.filter(consent=consent))
 
 
+def find_own_delegation(user: User, delegation_id: str) -> Delegation | None:
+    """Return what was handed on for the user, or None, even if another user has it."""
+    return _with_agents(Delegation.objects.filter(user=user, pk=delegation_id)).first()
+
+
 def delegation_for_user(user: User, delegation_id: str) -> Delegation:
     """Return what was handed on for the user. Raises `NotFound`, even if another user has it."""
-    found = _with_agents(Delegation.objects.filter(user=user, pk=delegation_id)).first()
+    found = find_own_delegation(user, delegation_id)
     if found is None:
-        raise NotFound("No such delegation.")
+        raise NotFound(ABSENT)
     return found
+
+
+def delegations_of_organization(
+    organization_id: str, *, is_given: bool | None = None, agent_ids: Collection[str] | None = None
+) -> QuerySet[Delegation]:
+    """Return what agents of the organization handed on, or what was handed to them, or by default both, newest first.
+
+    With `agent_ids`, only those of these agents.
+    """
+    sides = {True: ["from_agent"], False: ["to_agent"], None: ["from_agent", "to_agent"]}[is_given]
+    among = {} if agent_ids is None else {"__in": agent_ids}
+    found = Q()
+    for side in sides:
+        found |= Q(**{f"{side}__organization": organization_id}, **{f"{side}{key}": ids for key, ids in among.items()})
+    return _with_agents(Delegation.objects.filter(found))
+
+
+def delegation_below(delegation_id: str, **giver: Any) -> Delegation:
+    """Return a delegation that such an agent handed over, or one above it in the chain. Raises `NotFound`."""
+    found = _with_agents(Delegation.objects.filter(pk=delegation_id)).first()
+    if found is None or not Delegation.objects.filter(pk__in=found.path, **giver).exists():
+        raise NotFound(ABSENT)
+    return found
+
+
+def delegation_for_organization(organization_id: str, delegation_id: str) -> Delegation:
+    """Return what was handed to an agent of the organization, or below what one handed over. Raises `NotFound`."""
+    received = Delegation.objects.filter(pk=delegation_id, to_agent__organization=organization_id)
+    found = _with_agents(received).first()
+    return found or delegation_below(delegation_id, from_agent__organization=organization_id)
+
+
+def is_below(delegation: Delegation, organization_id: str) -> bool:
+    """Return whether an agent of the organization handed it over, or one above it in the chain."""
+    return Delegation.objects.filter(pk__in=delegation.path, from_agent__organization=organization_id).exists()
+
+
+def count_below(delegation: Delegation, now: datetime) -> int:
+    """Return the number of live delegations that end with this one. A path has at most four."""
+    below = Q(parent=delegation.pk) | Q(parent__parent=delegation.pk) | Q(parent__parent__parent=delegation.pk)
+    count: int = live_delegations(now).filter(below).count()
+    return count
 
 
 def read_states(delegations: Iterable[Delegation], now: datetime) -> list[State]:

@@ -1,6 +1,7 @@
 """The rows of an organization with much data, on either database. Services make Acme, its developer and Ada."""
 
 import random
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from allauth.account.models import EmailAddress
@@ -35,7 +36,7 @@ from policies.rules import parse_rules
 from policies.versions import content_of
 from resources.catalogue import describe_scopes, snapshot
 from resources.models import CustomScope, ResourceServer, ScopePrefix
-from tokens.models import AccessToken, RefreshToken, TokenFamily
+from tokens.models import AccessToken, Delegation, RefreshToken, TokenFamily
 
 SCOPES = ("email:read", "email:send", "calendar:read", "files:read", "crm:contacts:read", "payments:read")
 EMAIL, PASSWORD = "ada@example.com", "correct-horse-battery-7"
@@ -261,6 +262,36 @@ class Dataset:
             return RefreshToken(token_checksum=secrets.digest(f"refresh {number}"), created=at, expires=later, **about)
 
         insert(RefreshToken, len(connected), refresh, "rft")
+        self._add_delegations(connected, ids)
+
+    def _add_delegations(self, connected: list[Consent], families: Sequence[str]) -> None:
+        """Let the agent of each connection of Ada hand work to the next one, with a limit. Every third has ended."""
+        pairs = [pair for pair in zip(connected, families, strict=True) if pair[0].user_id == self.ada.id]
+        later = clock.now() + timedelta(hours=1)
+        limit = {"type": "rate_limit", "config": {"maxRequests": 10, "windowSeconds": 3600, "scope": "per_user"}}
+
+        def delegation(number: int, at: datetime) -> Delegation:
+            (one, family), (other, _family) = pairs[number], pairs[(number + 1) % len(pairs)]
+            return Delegation(
+                consent_id=one.id,
+                user_id=one.user_id,
+                from_family_id=family,
+                from_agent_id=one.agent_id,
+                to_agent_id=other.agent_id,
+                path=[],
+                max_depth=4,
+                scopes=list(SCOPES[:2]),
+                limits={SCOPES[0]: [limit]},
+                token_digest=secrets.digest(f"delegation {number}"),
+                token_expires_at=later,
+                created_at=at,
+                expires_at=later,
+                ended_at=at if number % 3 == 0 else None,
+            )
+
+        made = insert(Delegation, len(pairs), delegation, "del")
+        rows = [Delegation(pk=one, path=[one]) for one in made]
+        Delegation.objects.bulk_update(rows, ["path"], batch_size=500)
 
     def _add_approvals(self, connected: list[Consent]) -> None:
         hers = [one for one in connected if one.user_id == self.ada.id]

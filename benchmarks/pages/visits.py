@@ -33,7 +33,7 @@ from developers.models import ApiKey, Developer, Invitation
 from events.models import Delivery
 from policies.models import Policy
 from resources.models import CustomScope, ResourceServer
-from tokens.models import TokenFamily
+from tokens.models import Delegation, TokenFamily
 from web import urls as web_urls
 from web.portal import urls as portal_urls
 from web.public.entrance import urls as entrance_urls
@@ -61,6 +61,7 @@ FURTHER = (
         "q=sales+team&status=active q=nothing status=stopped cursor={agent}",
     ),
     ("developer", "/developer/{organization}/agents/{agent_id}/users", "state=ended user={user} cursor={consent}"),
+    ("developer", "/developer/{organization}/delegations", "side=received status=active status=ended agent={agent_id}"),
     ("developer", "/developer/{organization}/policies", "q=email:send status=shadow agent={agent_id} cursor={policy}"),
     ("developer", "/developer/{organization}/resource-servers/{server_id}/scopes/{own_scope}/edit", ""),
     ("developer", "/developer/{organization}/resource-servers", "q=service1 q=nothing cursor={server}"),
@@ -161,6 +162,7 @@ class Visitors:
             "webhook_id": self.delivery.webhook_id,
             "delivery_id": self.delivery.pk,
             "event": "consent.revoked",
+            "delegation_id": Delegation.objects.filter(from_agent__organization=self.organization).latest("id").id,
             "own_scope": CustomScope.objects.filter(**theirs).earliest("id").id,
             "name": "users",
             "number": "0005",
@@ -233,7 +235,9 @@ def _pages(visitors: Visitors) -> Iterator[Visit]:
 def _api(visitors: Visitors) -> Iterator[Visit]:
     """Yield each GET of the JSON API, alone and with each of its parameters. Lists are read in the largest pages."""
     values = {"agentId": visitors.agent.id, "userId": visitors.ada.id, "outcome": "denied", "event": "agent.created"}
-    values |= {"wait": "0", "limit": "200", "after": "1", "types": "consent.*"}
+    values |= {"wait": "0", "limit": "200", "after": "1", "types": "consent.*", "chain": visitors.agent.id}
+    values |= {"direction": "given"}
+    statuses = {"deliveries": "failed", "delegations": "active"}
     values |= dict.fromkeys(("from", "to"), f"{visitors.ids['middle']}T00:00:00Z")
     for path, methods in json.loads(OPENAPI.read_text())["paths"].items():
         if "get" not in methods or path.endswith(NO_ANSWERS):
@@ -241,7 +245,7 @@ def _api(visitors: Visitors) -> Iterator[Visit]:
         who = "session" if any(part in path for part in FOR_USERS) else "key"
         url, name = re.sub(r"\{(\w+)\}", lambda match: visitors.ids[match[1]], path), path.removeprefix("/api/v1/")
         yield visitors.get("API", name, who, url)
-        values["status"] = "failed" if path.endswith("/deliveries") else "pending"
+        values["status"] = statuses.get(path.rpartition("/")[2], "pending")
         parameters = {each["name"] for each in methods["get"].get("parameters", ()) if each["in"] == "query"}
         for parameter in sorted(parameters - {"cursor"}):
             yield visitors.get("API", f"{name}?{parameter}", who, f"{url}?{parameter}={values[parameter]}")

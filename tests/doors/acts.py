@@ -371,6 +371,7 @@ OF_DEVELOPERS = (
         (page("/developer/{organization}/settings/restore"), developers("POST", "/organization/restore")),
         before="delete_organization",
     ),
+    Act("end a delegation", "delegation.ended", (page("/developer/{organization}/delegations/{delegation}/end"),)),
     Act(
         "suspend an agent",
         "agent.suspended",

@@ -28,7 +28,7 @@ from developers.roles import Role
 from developers.stopping import delete_organization, stop_organization
 from policies.services import create_policy
 from tests.approvals import make_approval
-from tests.doors.acts import Credential, Door
+from tests.doors.acts import SCOPES, Credential, Door
 from tests.events.webhooks import queue
 from tests.shared import rows_of_module
 from tests.world import (
@@ -36,6 +36,9 @@ from tests.world import (
     allow,
     as_user,
     ask,
+    grant_to,
+    hand_over,
+    let_delegate,
     make_agent,
     make_developer,
     make_invitation,
@@ -151,6 +154,9 @@ def make_scene() -> Scene:
     EmailAddress.objects.filter(user=user).update(verified=True)
     invitation = make_invitation(make_developer("boss@example.com", "Other"), user.email)
     webhook = queue(developer, "webhook.*")
+    token = grant_to(make_agent(developer, name="Giver"), user, SCOPES)
+    let_delegate(token)
+    delegation, _issued = hand_over(token, make_agent(developer, name="Receiver"), SCOPES)
     ids = {
         "invitation": invitation.id,
         "own": developer.id,
@@ -168,6 +174,7 @@ def make_scene() -> Scene:
         "member": make_member(developer, "bob@example.com", "admin").id,
         "webhook": webhook.pk,
         "delivery": webhook.deliveries.get().pk,
+        "delegation": delegation.pk,
     }
     value = add_secret(
         developer.api_keys,

@@ -40,6 +40,9 @@ from tests.world import (
     ANONYMOUS,
     allow,
     ask,
+    grant_to,
+    hand_over,
+    let_delegate,
     make_agent,
     make_developer,
     make_resource_server,
@@ -171,6 +174,9 @@ def make_office() -> Office:
         expires_at=now + DAY,
     )  # fmt: skip
     webhook = queue(owner, "webhook.*")
+    token = grant_to(agent, consent.user, ["email:read"])
+    let_delegate(token)
+    delegation, _issued = hand_over(token, make_agent(owner, name="Summarizer"), ["email:read"])
     ids = {
         "organization": organization.id,
         "agent": agent.id,
@@ -186,6 +192,7 @@ def make_office() -> Office:
         "webhook": webhook.pk,
         "delivery": webhook.deliveries.get().pk,
         "event": "consent.revoked",
+        "delegation": delegation.pk,
     }
     callers = {**{str(role): member for role, member in members.items()}, OTHER: rival}
     keys = {name: _add_key(member).row.id for name, member in callers.items()}

@@ -8,6 +8,7 @@ from web.portal.agents import trial_views as agent_trial
 from web.portal.agents import user_views as agent_users
 from web.portal.agents import views as agents
 from web.portal.analytics import views as analytics
+from web.portal.delegations import views as delegations
 from web.portal.domain import views as domain
 from web.portal.feed import views as feed
 from web.portal.keys import views as keys
@@ -41,11 +42,15 @@ urlpatterns = [
     path("agents/<id:agent_id>/credentials/<id:secret_id>/rotate", credentials.rotate, name="secret-rotate"),
     path("agents/<id:agent_id>/credentials/<id:secret_id>/revoke", credentials.revoke, name="secret-revoke"),
     path("agents/<id:agent_id>/users", agent_users.users, name="agent-users"),
+    path("agents/<id:agent_id>/delegations", delegations.of_agent, name="agent-delegations"),
     path("agents/<id:agent_id>/suspend", agent_stops.suspend, name="agent-suspend"),
     path("agents/<id:agent_id>/reactivate", agent_stops.reactivate, name="agent-reactivate"),
     path("agents/<id:agent_id>/quickstart", overview.quickstart, name="agent-quickstart"),
     path("agents/<id:agent_id>/try", agent_trial.trial, name="agent-try"),
     path("agents/<id:agent_id>/delete", agent_stops.delete, name="agent-delete"),
+    path("delegations", delegations.delegations, name="delegations"),
+    path("delegations/<id:delegation_id>", delegations.detail, name="delegation"),
+    path("delegations/<id:delegation_id>/end", delegations.end, name="delegation-end"),
     path("policies", policies.policies, name="policies"),
     path("policies/new", policy_editor.create, name="policy-new"),
     path("policies/<id:policy_id>", policies.detail, name="policy"),
