@@ -39,7 +39,9 @@ def move_tokens(*, replaced: Consent, replacement: Consent, actor: Actor, now: d
 def narrow_tokens(*, consent: Consent, removed: Sequence[str], actor: Actor, now: datetime, **kwargs: Any) -> None:
     """Take the removed scopes from the families, so that granting one again does not return it to earlier devices."""
     live = live_delegations(now).filter(consent=consent)
-    locked = list(live.select_for_update(no_key=True).values_list("pk", flat=True))
+    # PostgreSQL cannot lock rows of an outer join.
+    handed = Delegation.objects.filter(pk__in=live.values("pk"))
+    locked = list(handed.select_for_update(no_key=True).values_list("pk", flat=True))
     if removed:
         rows = TokenFamily.objects.filter(consent=consent)
         _narrow(list(rows.select_for_update(no_key=True).order_by("id")), consent)
