@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from archive_builder import build as build_archive
-from log_builder import LogBuilder, Signer, b64, canonical
+from log_builder import LogBuilder, Signer, b64, canonical, moment
 from receipt_builder import QUESTION, payload, sign
 
 from tests.programs import find_program
@@ -134,7 +134,23 @@ def log() -> LogBuilder:
     log.fill(2)
     for _ in range(3):
         log.deny()
+    hand_over(log)
     return log
+
+
+def hand_over(log: LogBuilder) -> None:
+    """Let an agent hand work to another one, which acts once."""
+    end, ids = {"expiresAt": moment(31 * 86_400)}, {"consentId": "con_3"}
+    connection = {"scopes": ["email:read"], "metadata": {**end, "delegation": {"after": "developer"}}}
+    log.add("consent.approved", connection=connection, **ids)
+    chain = [("agt_1", None, "org_1"), ("agt_2", "del_1", "org_1")]
+    bounds = {"parentId": None, "fromFamilyId": "fam_1", "expiresAt": moment(3600), "maxDepth": 2}
+    limit = {"type": "rate_limit", "config": {"maxRequests": 20, "windowSeconds": 3600, "scope": "per_user"}}
+    metadata = {**bounds, "limits": {"email:read": ["rate_limit"]}}
+    call = {"terms": {"limits": {"email:read": [limit]}}}
+    log.add("delegation.created", chain=chain, metadata=metadata, call=call, **ids)
+    log.add("delegation.redeemed", chain=chain, metadata={"familyId": "fam_2"}, **ids)
+    log.allow(chain=chain, **ids)
 
 
 def prepare(folder: Path, log: LogBuilder) -> None:
@@ -155,7 +171,7 @@ def prepare(folder: Path, log: LogBuilder) -> None:
 def test_every_command_of_the_readme_runs(program: Path, log: LogBuilder, served: str, tmp_path: Path):
     prepare(tmp_path, log)
     programs = {"agentgate-audit": str(program), "curl": f"{find_program('curl')} --silent --show-error --fail"}
-    assert len(COMMANDS) == 12
+    assert len(COMMANDS) == 13
     for line in COMMANDS:
         name, arguments = line.replace(URL, served).split(" ", 1)
         command = shlex.split(f"{programs[name]} {arguments}")
@@ -164,6 +180,12 @@ def test_every_command_of_the_readme_runs(program: Path, log: LogBuilder, served
             continue
         ran = subprocess.run(command, cwd=tmp_path, env=clean_environment(), capture_output=True, text=True)
         assert (ran.returncode, ran.stderr) == (0, ""), line + ran.stdout + ran.stderr
+        assert "lineage" not in line or ran.stdout.split() == shown_below(line)
+
+
+def shown_below(command: str) -> list[str]:
+    """Return the words of the output that the README shows for a command."""
+    return README.partition(f"{command}\n```\n\n```\n")[2].partition("```")[0].split()
 
 
 def check_witness(command: list[str], folder: Path) -> None:
@@ -187,7 +209,7 @@ def test_the_library_example_of_the_readme_runs(log: LogBuilder, tmp_path: Path,
         capture_output=True,
         text=True,
     )
-    assert (ran.returncode, ran.stdout) == (0, "7 11\n"), ran.stderr
+    assert (ran.returncode, ran.stdout) == (0, "11 15\n"), ran.stderr
 
 
 @pytest.fixture(scope="module")
