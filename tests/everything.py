@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -17,8 +18,8 @@ from tests.constants import FOLDERS_WITH_SERVERS
 from tests.results import left_out_line
 
 CORES = os.cpu_count() or 1
-# One process more than there are cores, because tests wait for the disk. A third of them is for PostgreSQL, whose tests
-# run beside those on SQLite: each process collects its tests first, which takes seconds.
+# One process more than there are cores, because tests wait for the disk. A third of them is for PostgreSQL. Each one
+# collects its tests first, which takes seconds.
 PROCESSES = min(6, CORES + 1)
 # Collecting the tests of the other parts, too, would take each process seconds.
 SERVER_FOLDERS = [f"tests/{folder}" for folder in FOLDERS_WITH_SERVERS]
@@ -65,6 +66,11 @@ PARTS = {
     # These start their own servers on both databases. Tests that share a server run in one process.
     "servers and browsers": [*SERVER_FOLDERS, "-m", f"(live or browser) and not ({LEFT_TO_SOAK})", *WITH_SERVERS],
 }
+# What runs at once: the parts of each row run one after the other.
+BESIDE = (("SQLite",), ("PostgreSQL and Valkey", "PostgreSQL alone"), ("servers and browsers",))
+# Tests of servers and browsers wait half of the time, and some measure how soon something happens. The others yield to
+# them, and use the cores in the meantime.
+YIELD = {name: ["nice", "-n", "5"] for name in PARTS if name != "servers and browsers"}
 
 
 @dataclass(frozen=True)
@@ -82,13 +88,13 @@ class Part:
         return f"{self.name:24} {times}   {counts or 'did not run'}"
 
 
-def run(name: str, output: IO[str] | None = None) -> Part:
-    """Run the tests of the part, which print to `output`, or else to the terminal."""
+def run(name: str, output: IO[str]) -> Part:
+    """Run the tests of the part, which print to `output`."""
     print(f"== {name}", file=output, flush=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder) / "results.json"
-        command = [sys.executable, "-m", "pytest", *PARTS[name], "--results", str(results)]
+        command = [*YIELD.get(name, []), sys.executable, "-m", "pytest", *PARTS[name], "--results", str(results)]
         process = subprocess.Popen(command, stdout=output, stderr=output)
         _, status, used = os.wait4(process.pid, 0)  # how long it and its processes that have ended used a core
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -98,13 +104,15 @@ def run(name: str, output: IO[str] | None = None) -> Part:
 
 
 def run_all() -> list[Part]:
-    """Run the tests on PostgreSQL beside those on SQLite, and print what they print afterwards."""
-    with ThreadPoolExecutor() as pool, tempfile.TemporaryFile("w+") as output:
-        beside = pool.submit(lambda: [run(name, output) for name in ("PostgreSQL and Valkey", "PostgreSQL alone")])
-        parts = [run("SQLite"), *beside.result()]
-        output.seek(0)
-        print(output.read())
-    return [*parts, run("servers and browsers")]
+    """Run all parts. What those of the first row print is seen at once, and that of the others when all have ended."""
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        outputs = [sys.stdout, *(stack.enter_context(tempfile.TemporaryFile("w+")) for _ in BESIDE[1:])]
+        rows = pool.map(lambda names, output: [run(name, output) for name in names], BESIDE, outputs)
+        parts = [part for row in rows for part in row]
+        for output in outputs[1:]:
+            output.seek(0)
+            print(output.read())
+    return parts
 
 
 def main() -> int:
