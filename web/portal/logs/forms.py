@@ -34,6 +34,7 @@ from web.portal.logs.search import MAX_LENGTH as MAX_SEARCH
 from web.portal.logs.search import read_search, suggestion, write_search
 
 ANY = [("", _("Any"))]
+DELEGATION = "del"
 TOKEN = "token"  # all reasons that are about the token
 FROM, TO = "from", "to"
 # The search, and a time before now: the page leads from them to the filters.
@@ -115,6 +116,7 @@ class LogFilterForm(FilterForm):
     q = forms.CharField(label=_("Search"), required=False, max_length=MAX_SEARCH)
     outcome = forms.ChoiceField(label=_("Outcome"), choices=OUTCOMES, required=False)
     agent = NamedIdField(AGENT, none=NO_AGENT)
+    chain = NamedIdField(f"(?:{AGENT}|{DELEGATION})")
     action = _text()
     scope = _text()
     event = forms.ChoiceField(choices=[*ANY, *((event, event) for event in Event)], required=False)
@@ -136,7 +138,7 @@ class LogFilterForm(FilterForm):
         self.read: dict[str, str] | None = None
         self.fields[FROM] = LogPeriodField(label=_("From"))
         self.fields[TO] = LogPeriodField(label=_("To"), is_end=True)
-        for name, kind in (("agent", AGENT), ("policy", POLICY), ("server", SERVER)):
+        for name, kind in (("agent", AGENT), ("chain", AGENT), ("policy", POLICY), ("server", SERVER)):
             field = cast("NamedIdField", self.fields[name])
             field.names, field.find = names.of_kind(kind), partial(names.find, kind)
         for each in self.fields.values():
@@ -220,6 +222,7 @@ class LogFilterForm(FilterForm):
         return Filters(
             outcome=value("outcome"),
             agent_id=value("agent"),
+            chain=value("chain"),
             action=value("action"),
             scope=value("scope"),
             rule=value("rule"),

@@ -50,6 +50,7 @@ STEPS: Mapping[Step, Any] = {
 # organization instead of one here. An ellipsis stands for the rest of an ID.
 SEARCHES = (
     ("agent:Postie", _("An agent, by its name, ID or client ID")),
+    ("chain:Postie", _("An agent that acted itself or handed the work on, or a delegation by its ID")),
     ("outcome:denied", _("What was allowed, denied or recorded")),
     ("since:2h", _("The last two hours. Also 30m, 7d, a date or a time")),
     ("until:2026-11-27T14:00", _("What happened before a date or a time")),
@@ -62,7 +63,7 @@ SEARCHES = (
     ("rule:rate_limit", _("A type of rule that denied")),
     (
         "decider:user",
-        _("Denied by a limit of the user (user), another organization (others) or a scope that asks (none)"),
+        _("Denied by a limit (user, delegation), another organization (others) or a scope that asks (none)"),
     ),
     ("request:req_…", _("One request")),
     ("consent:cns_…", _("One grant")),

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
+from audit.entries.facets import DELEGATION, USER
 from audit.events import Event
 from audit.readers.reading import AuditEntry, stated_reason
 from audit.selectors import describe_for_organization
@@ -18,7 +20,17 @@ from web.portal.logs.names import OwnNames
 from web.portal.logs.phrases import ACTORS
 
 SHORT_ID = 6
-USERS_LIMIT = "user"
+LIMITS: Mapping[str, Any] = {
+    USER: gettext_lazy("The user's own limit"),
+    DELEGATION: gettext_lazy("A limit of a delegation"),
+}
+
+
+class Link(NamedTuple):
+    """An agent of a chain, by its name, and the delegation by which it acts: None for the first one."""
+
+    name: str
+    delegation_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,17 @@ class LogRow:
         return self._name_of(self.entry.agent_id)
 
     @property
+    def chain(self) -> list[Link]:
+        """The agents from the first one to the one that acted, or nothing if the work was not handed over."""
+        links = self.content.get("chain", ())
+        return [Link(self._name_of(each["agentId"]), each["delegationId"]) for each in links]
+
+    @property
+    def limiting_delegation(self) -> str:
+        """The id of the delegation whose limit denied. Empty if none did."""
+        return plain_text(self.content["metadata"].get("delegationId")) if self.limited_by == DELEGATION else ""
+
+    @property
     def has_agent_page(self) -> bool:
         is_own = self.content["organizationId"] == self.names.organization_id
         return is_own and self.entry.agent_id in self.names.names and self.entry.agent_id not in self.names.deleted
@@ -114,19 +137,26 @@ class LogRow:
         return plain_text(self.content["metadata"].get("detail"))
 
     @property
-    def is_users_limit(self) -> bool:
-        return self.content["metadata"].get("limitedBy") == USERS_LIMIT
+    def limited_by(self) -> str:
+        """What limited the request, if no policy did: a key of `LIMITS`, or empty."""
+        limited_by = self.content["metadata"].get("limitedBy")
+        return limited_by if limited_by in LIMITS else ""
+
+    @property
+    def limit(self) -> Any:
+        """What limited the request, in words, if no policy did."""
+        return LIMITS.get(self.limited_by, "")
 
     @property
     def has_rule(self) -> bool:
-        """Whether a rule of a policy, or a limit of the user, decided."""
-        return bool(self.is_users_limit or self.policy_name or self.rule)
+        """Whether a rule of a policy, or a limit, decided."""
+        return bool(self.limited_by or self.policy_name or self.rule)
 
     @property
     def why(self) -> str:
         """The name of the policy that decided, if the organization may know it, else the rule or the reason's words."""
-        if self.is_users_limit:
-            return _("The user's own limit")
+        if self.limited_by:
+            return str(self.limit)
         return self.policy_name or self.rule or str(explain_denial(self.content["reason"], {}).label or self.reason)
 
     @property
@@ -181,4 +211,5 @@ def shortened(pk: str | None) -> str:
 
 
 def _ids_in(content: Mapping[str, Any]) -> Iterable[str | None]:
-    return content["agentId"], content["policyId"], content["actor"]["id"]
+    chain = (link["agentId"] for link in content.get("chain", ()))
+    return content["agentId"], content["policyId"], content["actor"]["id"], *chain

@@ -16,7 +16,15 @@ MAX_QUOTED = 60  # of what was typed, in an error
 # The ends of a period, in the search. Other filters have the names of their fields.
 ENDS = {"since": "from", "until": "to"}
 # The filters that an id alone stands for, by its prefix.
-OF_IDS = {"agt": "agent", "usr": "user", "cns": "consent", "pol": "policy", "res": "server", "req": "request"}
+OF_IDS = {
+    "agt": "agent",
+    "usr": "user",
+    "cns": "consent",
+    "pol": "policy",
+    "res": "server",
+    "req": "request",
+    "del": "chain",
+}
 ID = re.compile(r"([a-z]{3})_[0-9a-zA-Z]{16,64}")
 PART = re.compile(r'(?:([^\s:"]+):)?(?:"((?:[^"\\]|\\.)*)"|([^\s"]*))(?=\s|\Z)', re.DOTALL)
 EVENTS = frozenset(Event)

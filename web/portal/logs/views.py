@@ -27,7 +27,7 @@ from web.requests.portal import portal_url
 ROWS = 25
 # The log has no index of request ids that callers chose, so a search for one reads this many entries at a time.
 SEARCHED = 500
-NAMED = {"agent": AGENT, "policy": POLICY, "server": SERVER}
+NAMED = {"agent": AGENT, "chain": AGENT, "policy": POLICY, "server": SERVER}
 
 
 @developer_page(Right.READ)

@@ -59,7 +59,7 @@ def _group(rows: Iterable[LogRow]) -> list[Repeated]:
     """Return the denials, newest first, each once for the same request, agent and cause."""
     found: dict[Any, Repeated] = {}
     for row in rows:
-        alike = row.what, row.more, row.entry.agent_id, row.reason, row.policy_id, row.is_users_limit
+        alike = row.what, row.more, row.entry.agent_id, row.reason, row.policy_id, row.limited_by
         found.setdefault(alike, Repeated(row)).number += 1
     return list(found.values())
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from audit.events import Event
 from core.actor import Actor
+from core.chains import Link
 from core.ids import new_id
 from developers.acting import as_developer
 from policies.services import create_policy
@@ -31,7 +32,12 @@ def make() -> Content:
     deny(mail, 20 * MINUTE, "consent_expired", actor=asker)
     call(mail, 2 * DAY, [], event=Event.TOKEN_ISSUED)
     entry = deny(long, 10 * MINUTE, "policy_denied", actor=asker, action=WIDE, resource=WIDE, **denied)
-    return Content(developer.user.email, {"agent": mail.agent_id, "entry": entry, "policy": policy.id})
+    owner, delegation = developer.organization_id, new_id("del")
+    links = (Link(mail.agent_id, None, owner), Link(long.agent_id, delegation, owner))
+    bound = {"ruleType": "rate_limit", "limitedBy": "delegation", "delegationId": delegation}
+    chained = deny(long, 5 * MINUTE, "policy_denied", actor=asker, chain=links, metadata=bound)
+    ids = {"agent": mail.agent_id, "entry": entry, "policy": policy.id, "chained": chained}
+    return Content(developer.user.email, ids)
 
 
 GROUPS = [
@@ -44,6 +50,6 @@ GROUPS = [
             "/developer/{organization}/logs?agent=Nobody&from=x",
             "/developer/{organization}/logs/{entry}",
         ],
-        ["/developer/{organization}/logs?request=my-own-request"],
+        ["/developer/{organization}/logs?request=my-own-request", "/developer/{organization}/logs/{chained}"],
     ),
 ]

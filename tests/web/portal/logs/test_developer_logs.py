@@ -12,6 +12,8 @@ from audit.selectors import entries_for_organization
 from audit.sequencing.sequencer import sequence
 from core.actor import Actor
 from core.ids import new_id
+from decisions.requests import VerifyRequest
+from decisions.services import decide
 from developers.acting import as_developer as as_actor
 from developers.api_keys import create_api_key
 from tests.oauth.client import TICKETS
@@ -19,7 +21,7 @@ from tests.shared import cases
 from tests.verifier import main
 from tests.web.developer_log import FOREIGN_REQUEST, REQUEST, rows
 from tests.web.markup import text_of, words_of
-from tests.world import ANONYMOUS, make_agent, make_resource_server
+from tests.world import ANONYMOUS, grant_to, hand_over, let_delegate, make_agent, make_resource_server
 from web.portal.logs.forms import LogFilterForm
 from web.portal.logs.names import suggested_names
 from web.portal.logs.search import read_search, write_search
@@ -375,3 +377,26 @@ def test_the_page_says_nothing_of_scopes_that_exist(as_developer, developer, wri
     for scope in ("email:send", TICKETS.id, "no scope at all"):
         page = as_developer.get("/developer/logs", {"scope": scope}).content.decode()
         assert "lists an entry under" not in page
+
+
+def test_entries_of_work_that_was_handed_over_show_their_chain_and_are_found_by_it(as_developer, developer, agent, ada):
+    token = grant_to(agent, ada, ["email:read", "email:send"])
+    let_delegate(token)
+    once = {"type": "rate_limit", "config": {"maxRequests": 1, "windowSeconds": 60, "scope": "per_user"}}
+    summarizer = make_agent(developer, name="Summarizer")
+    delegation, issued = hand_over(token, summarizer, ["email:read"], limits={"email:read": [once]})
+    request = VerifyRequest(issued.access_token, ["email:read"], ANONYMOUS)
+    decide([request])
+    decide([request])
+    asked = {"event": "token.verify", "chain": delegation.pk}
+    denied, allowed = found(developer, **asked)
+    assert found(developer, **{**asked, "chain": agent.id}) == [denied, allowed]
+    assert found(developer, **{**asked, "chain": "Summarizer"}) == [denied, allowed]
+    assert found(developer, chain=make_agent(developer, name="Other").id, event="token.verify") == []
+    page = as_developer.get("/developer/logs", {**asked, "entry": denied})
+    assert page.context["rows"][0].why == "A limit of a delegation"
+    assert [link.name for link in page.context["rows"][0].chain] == [agent.name, "Summarizer"]
+    text = text_of(as_developer, f"/developer/logs/{denied}")
+    assert re.search(f"<bdi>{agent.name}</bdi> <span .*>→</span>.* <bdi>Summarizer</bdi>", text)
+    assert re.search(f"A limit of a delegation <a .*chain={delegation.pk}", text)
+    assert read_search(delegation.pk, ["chain"]) == {"chain": delegation.pk}
