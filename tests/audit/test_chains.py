@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from audit.archiving.archive_format import decode_entry
+from audit.archiving.archive_format import encode_entry as encode_entry_for_archive
 from audit.entries.drafts import prepare
 from audit.entries.journal import encode_entry, read
 from audit.events import Event
@@ -31,6 +33,7 @@ def test_each_organization_of_the_chain_has_the_entry_once() -> None:
     assert (chained.content["v"], plain.content["v"]) == (2, 1)
     assert "chain" not in plain.content
     assert len(list(checked_entries(2))) == 2
+    assert decode_entry(encode_entry_for_archive(chained)).organization_ids == chained.organization_ids
 
 
 @cases(("organization_id", "sees_services"), [("org_0", True), ("org_9", True), ("org_1", True), ("org_2", False)])

@@ -14,6 +14,7 @@ from audit.entries.outlines import Outlines
 from audit.events import Event, Outcome
 from audit.sequencing.postings import CONSENT, ORGANIZATION, USER, term
 from core.actor import SYSTEM
+from core.chains import Link
 from core.ids import new_id
 from tests.audit.journals import ACTOR, decision, unchecked
 from tests.shared import cases
@@ -41,6 +42,7 @@ drafts = st.fixed_dictionaries(
         "user_id": st.none(),
         "scopes": st.lists(texts, max_size=2),
         "policy_id": st.just("pol_1"),
+        "chain": st.just((Link("agt_2", None, None), Link("agt_1", "del_1", "org_1"))),
         "service_organization_ids": st.sampled_from([["org_2"], ["org_2", "org_3"]]),
         "personal": st.just({"amount": {"currency": "EUR", "value": "1.50"}}),
     },

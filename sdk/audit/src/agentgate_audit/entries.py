@@ -237,6 +237,8 @@ def _read_record(value: Any) -> dict[str, Any]:
     for name in (*_TEXTS, *_OPTIONAL_TEXTS):
         if not isinstance(value[name], str) and (name in _TEXTS or value[name] is not None):
             raise Broken(f"{name} is not a string")
+    if not isinstance(value["metadata"], dict):
+        raise Broken("metadata is not an object")
     for name in _LISTS:
         if not isinstance(value[name], list) or not all(isinstance(item, str) for item in value[name]):
             raise Broken(f"{name} is not a list of strings")
