@@ -96,13 +96,13 @@ class ProgramOrUserEndpoint(UserEndpoint):
 
     def get_authenticators(self) -> list[Any]:
         """Leave HTTP Basic to `identify`. A browser's session is then ignored."""
-        if not _is_basic(self.request):
+        if not sends_basic(self.request):
             return list(super().get_authenticators())
         self.challenge = BASIC_CHALLENGE
         return []
 
     def identify(self) -> None:
-        basic = read_basic(self.request.headers) if _is_basic(self.request) else None
+        basic = read_basic(self.request.headers) if sends_basic(self.request) else None
         if basic is None:
             super().identify()
         elif API_KEY_HEADER in self.request.headers:
@@ -131,7 +131,7 @@ def serving(actor: Actor, basic: BasicCredential) -> ResourceServer:
     return server
 
 
-def _is_basic(request: Any) -> bool:
+def sends_basic(request: Any) -> bool:
     """Return whether the credential is HTTP Basic. There is no request while the OpenAPI document is generated."""
     sent = request.headers.get("Authorization", "") if request else ""
     return bool(sent.partition(" ")[0].lower() == "basic")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from functools import wraps
 from inspect import get_annotations
-from typing import Any
+from typing import Any, Literal
 
 from django.http import QueryDict
 from django.http.response import HttpResponseBase
@@ -37,7 +37,8 @@ class operation:  # noqa: N801  it is a decorator
     `unavailable` that of a 503 that is not a problem. `errors` are its specific errors; common ones are added.
     `repeatable` means that it honours `Idempotency-Key`. Those of a developer's endpoint say which `right` the caller
     needs, and whether it is `about_agents`, so that keys limited to some agents reach it. `while_deleting` means that
-    one that is not a GET also works in an organization that is being deleted.
+    one that is not a GET also works in an organization that is being deleted. `agents` says whether agents with client
+    credentials call it, too, or only they.
     """
 
     name: str
@@ -55,6 +56,7 @@ class operation:  # noqa: N801  it is a decorator
     right: Right | None = None
     about_agents: bool = False
     while_deleting: bool = False
+    agents: Literal["", "also", "only"] = ""
     request_example: Any = None
     body: ModelType | None = field(init=False)
     query: ModelType | None = field(init=False)

@@ -138,7 +138,7 @@ class AutoSchema(SpectacularSchema):
             found.append(IDEMPOTENCY_KEY)
         if self.operation.is_event_stream:
             found.append(LAST_EVENT_ID)
-        if isinstance(self.view, (DeveloperEndpoint, OptionalCredentialEndpoint)):
+        if isinstance(self.view, (DeveloperEndpoint, OptionalCredentialEndpoint)) and not self._is_for_agents:
             found.append(ORGANIZATION)
         cache_control = CACHE_CONTROL if getattr(self.view, "cache_control", "no-store") == "no-store" else CACHEABLE
         return [*found, REQUEST_ID, self._retry_after(), cache_control]
@@ -165,7 +165,7 @@ class AutoSchema(SpectacularSchema):
         """Return the accepted credentials. `{}` stands for none, or for client credentials in the body."""
         if isinstance(self.view, ServerEndpoint):
             return [{"basic": []}]
-        if getattr(self.view, "challenge", None) == BASIC_CHALLENGE:
+        if self._is_for_agents or getattr(self.view, "challenge", None) == BASIC_CHALLENGE:
             return [{"basic": []}, {}]
         if not self.view.authentication_classes:
             return [{}]
@@ -174,6 +174,8 @@ class AutoSchema(SpectacularSchema):
         if isinstance(self.view, UserEndpoint):
             return [{"sessionToken": []}, {"browserSession": []}]
         anyone: list[dict[str, list[str]]] = [{"apiKey": []}, {"sessionToken": []}, {"browserSession": []}]
+        if self.operation.agents:
+            return [*anyone, {"basic": []}, {}]
         return anyone if isinstance(self.view, (DeveloperEndpoint, AnyCredentialEndpoint)) else [*anyone, {}]
 
     def _success(self) -> OpenApiResponse:
@@ -205,7 +207,13 @@ class AutoSchema(SpectacularSchema):
             yield Throttled
         yield from self._credential_errors()
 
+    @property
+    def _is_for_agents(self) -> bool:
+        return self.operation.agents == "only"
+
     def _credential_errors(self) -> Iterator[ErrorType]:
+        if self._is_for_agents:
+            return
         if isinstance(self.view, (DeveloperEndpoint, UserEndpoint, OptionalCredentialEndpoint)):
             yield from (MultipleCredentials, NotAuthenticated)
         if isinstance(self.view, (DeveloperEndpoint, OptionalCredentialEndpoint)):
@@ -239,6 +247,7 @@ PATH_DESCRIPTIONS = {
     "server_id": "The resource server's id (`res_`).",
     "webhook_id": "The webhook's id (`whk_`).",
     "delivery_id": "The delivery's id (`dlv_`).",
+    "delegation_id": "The delegation's id (`del_`).",
     "category": "A category of the catalogue.",
     "entry_id": "The entry's id (`log_`).",
     "tile": "The path of a tile (C2SP tlog-tiles): level, number, and `.p/` with the width of a partial tile.",

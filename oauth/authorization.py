@@ -100,9 +100,12 @@ def make_consent(target: RedirectTarget, parameters: Parameters, actor: Actor, *
         raise from_domain(error) from error
 
 
-def resource_identifiers(parameters: Parameters) -> list[str]:
-    """Return the requested audiences (RFC 8707 section 2) in canonical form. Raises `invalid_target`."""
-    return list(dict.fromkeys(audience.identifier for audience in _audiences(parameters)))
+def resource_identifiers(parameters: Parameters, *names: str) -> list[str]:
+    """Return the requested audiences (RFC 8707 section 2) in canonical form. Raises `invalid_target`.
+
+    `names` are other parameters with audiences.
+    """
+    return list(dict.fromkeys(audience.identifier for audience in _audiences(parameters, *names)))
 
 
 def _redirect_uri(agent: Agent, asked: str) -> str:
@@ -137,9 +140,9 @@ def _check_challenge(parameters: Parameters) -> None:
         _refuse("invalid_request", "code_challenge must be a SHA-256 digest in base64url (43 characters).")
 
 
-def _audiences(parameters: Parameters) -> list[Audience]:
+def _audiences(parameters: Parameters, *names: str) -> list[Audience]:
     try:
-        return require_audiences(parameters.all("resource"))
+        return require_audiences([value for name in ("resource", *names) for value in parameters.all(name)])
     except DomainError as error:
         raise from_domain(error) from error
 

@@ -1,11 +1,9 @@
-"""The grant types (RFC 6749 sections 4.1.3, 4.4.2 and 6). Each calls the same service as the JSON API."""
+"""The grant types (RFC 6749 sections 4.1.3, 4.4.2 and 6, RFC 8693). Each calls the same service as the JSON API."""
 
 import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
-
-from django.conf import settings
 
 from agents.models import Agent
 from core.actor import Actor
@@ -15,12 +13,21 @@ from oauth.authentication import authenticate
 from oauth.authorization import OFFLINE, resource_identifiers
 from oauth.details import read_details
 from oauth.errors import OAuthError, as_oauth_error, error_reply
+from oauth.introspection import show_chain
+from oauth.metadata import TOKEN_EXCHANGE
 from oauth.parameters import Parameters, read_directly
 from oauth.responses import ANY_ORIGIN, HEADERS
-from tokens.exchange import exchange_code
+from tokens.exchange import exchange_code, redeem_delegation
 from tokens.issuing import IssuedTokens, Refusal, require_issued
 from tokens.refresh import refresh_tokens
 from tokens.services import issue_client_token
+
+DELEGATION = "urn:agentgate:params:oauth:token-type:delegation"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+HINT = (
+    f"subject_token_type must be {DELEGATION}. An agent hands its access on by POST /api/v1/delegations, and gives "
+    "the delegation token to the other agent."
+)
 
 Grant = Callable[[Parameters, Agent, Actor], IssuedTokens | Refusal]
 
@@ -60,10 +67,29 @@ def client_credentials(form: Parameters, agent: Agent, actor: Actor) -> IssuedTo
     return issue_client_token(actor=actor, agent=agent, scopes=_scopes(form), resource=resource_identifiers(form))
 
 
+def token_exchange(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens | Refusal:
+    """Redeem a delegation token (RFC 8693 section 2.1). The client itself is the actor, so it sends no actor token.
+
+    `audience` is read like `resource`: both name services by their identifiers.
+    """
+    token = form.require("subject_token")
+    if form.require("subject_token_type") != DELEGATION:
+        raise OAuthError("invalid_request", HINT)
+    if form.get("requested_token_type") not in ("", ACCESS_TOKEN):
+        raise OAuthError("invalid_request", f"requested_token_type must be {ACCESS_TOKEN}.")
+    if form.get("actor_token") or form.get("actor_token_type"):
+        raise OAuthError("invalid_request", "The client that authenticates is the actor. Leave out actor_token.")
+    if not agent.is_confidential:
+        return Refusal("unauthorized_client", "A client without a secret may not exchange tokens.")
+    resource = resource_identifiers(form, "audience")
+    return redeem_delegation(actor=actor, agent=agent, token=token, scopes=_scopes(form) or None, resource=resource)
+
+
 GRANTS: dict[str, Grant] = {
     "authorization_code": authorization_code,
     "refresh_token": refresh_token,
     "client_credentials": client_credentials,
+    TOKEN_EXCHANGE: token_exchange,
 }
 
 
@@ -96,12 +122,15 @@ def _fail(error: BaseException, request: Request, request_id: str) -> Reply:
 
 
 def _redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempotency_key: str | None) -> Answer:
-    """Return the response. A refresh repeated with the same key within 60 seconds gets the stored response."""
+    """Return the response.
+
+    A refresh or token exchange repeated with the same key within 60 seconds gets the stored response.
+    """
 
     def work() -> Answer:
-        return _answer(grant(form, agent, actor))
+        return _answer(grant(form, agent, actor), is_exchange=grant is token_exchange)
 
-    if idempotency_key is None or grant is not refresh_token:
+    if idempotency_key is None or grant not in (refresh_token, token_exchange):
         return work()
     request = RepeatableRequest(
         key=idempotency_key,
@@ -113,17 +142,24 @@ def _redeem(grant: Grant, form: Parameters, agent: Agent, actor: Actor, idempote
     return answer_once(request, work)
 
 
-def _answer(outcome: IssuedTokens | Refusal) -> Answer:
-    """Return the response. Raises `EverythingStopped`."""
+def _answer(outcome: IssuedTokens | Refusal, *, is_exchange: bool = False) -> Answer:
+    """Return the response, for token exchange with the type of token (RFC 8693 section 2.2.1).
+
+    Raises `EverythingStopped`.
+    """
     outcome = require_issued(outcome)
     if isinstance(outcome, Refusal):
         return Answer(400, OAuthError(outcome.code, outcome.detail).parameters)
     body: dict[str, Any] = {
         "access_token": outcome.access_token,
         "token_type": "Bearer",
-        "expires_in": int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
+        "expires_in": outcome.expires_in,
         "scope": " ".join(outcome.scopes),
     }
+    if is_exchange:
+        body["issued_token_type"] = ACCESS_TOKEN
+    if outcome.links:
+        body |= {**show_chain(outcome.links), "delegation_id": outcome.family.delegation_id}
     if outcome.refresh_token is not None:
         body["refresh_token"] = outcome.refresh_token
     if outcome.authorization_details:

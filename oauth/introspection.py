@@ -61,7 +61,7 @@ def _describe(decision: Decision) -> dict[str, object]:
         "exp": int(expires_at.timestamp()),
         "agent_id": decision.agent_id,
         **consent,
-        **(_show_chain(decision.chain) if decision.chain else _issued(expires_at)),
+        **(show_chain(decision.chain) if decision.chain else _issued(expires_at)),
         **({"authorization_details": details} if details else {}),
     }
 
@@ -71,7 +71,7 @@ def _issued(expires_at: datetime) -> dict[str, object]:
     return {"iat": int((expires_at - settings.ACCESS_TOKEN_LIFETIME).timestamp())}
 
 
-def _show_chain(chain: Sequence[Link]) -> dict[str, object]:
+def show_chain(chain: Sequence[Link]) -> dict[str, object]:
     """Return the actor and the chain as in a decision. The token itself has the claim `act` (RFC 8693 section 4.1)."""
     shown = [{"agent_id": link.agent_id, "delegation_id": link.delegation_id} for link in chain]
     return {"actor": shown[-1], "chain": shown}

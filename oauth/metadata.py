@@ -7,7 +7,8 @@ from django.conf import settings
 from consent.details import TYPES
 
 SIGNING_ALGORITHMS = ["ES256", "RS256", "PS256", "EdDSA"]
-GRANT_TYPES = ["authorization_code", "refresh_token", "client_credentials"]
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+GRANT_TYPES = ["authorization_code", "refresh_token", "client_credentials", TOKEN_EXCHANGE]
 SECRET_METHODS = ["client_secret_basic", "client_secret_post", "private_key_jwt"]
 
 

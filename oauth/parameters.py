@@ -11,12 +11,23 @@ from oauth.errors import OAuthError
 from tokens.access_tokens import MAX_TOKEN_LENGTH
 
 FORM = "application/x-www-form-urlencoded"
-REPEATABLE = frozenset({"resource"})
+REPEATABLE = frozenset({"resource", "audience"})
 # Their line breaks and tabs are a part of the notation, which a JSON parser checks.
 JSON = frozenset({"authorization_details"})
 JSON_SPACE = str.maketrans("", "", "\t\n\r")
 CREDENTIALS = frozenset(
-    {"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token", "password"}
+    {
+        "client_secret",
+        "client_assertion",
+        "code",
+        "code_verifier",
+        "refresh_token",
+        "token",
+        "access_token",
+        "password",
+        "subject_token",
+        "actor_token",
+    }
 )
 MAX_LENGTH = 8192
 # A token has a few KB at most. Parsing a form of 2 MB takes 90 ms and would block the event loop, so a thread does it.
@@ -27,7 +38,7 @@ MAX_SEPARATORS = 50
 MAX_NAMED, MAX_NAME = 20, 100
 CONTROL = re.compile(r"[\x00-\x1f\ud800-\udfff]")
 # The state is stored with each request, which anyone may make.
-MAX_LENGTHS = {"token": MAX_TOKEN_LENGTH, "state": 2000}
+MAX_LENGTHS = {"token": MAX_TOKEN_LENGTH, "subject_token": MAX_TOKEN_LENGTH, "state": 2000}
 
 
 class Parameters:

@@ -28,6 +28,7 @@ from core.errors import Invalid
 from core.ids import new_id
 from core.locks import after_decisions, revocation, share_grants, write_transaction
 from core.wording import Filled
+from developers.acting import hold_developer
 from limits.throttle import Subject, Throttle
 from resources.audiences import Service, held_among, services_of
 from resources.errors import InvalidScope
@@ -124,8 +125,10 @@ def throttle_delegations(agent: Agent, token: str) -> None:
     Call it before `create_delegation`. It does nothing for a token that is not the agent's: that hands nothing over.
     """
     claims = read_access_token(token)
-    families = TokenFamily.objects.filter(application=agent, access_tokens=claims.token_id) if claims else None
-    root = families and families.exclude(consent=None).values_list("consent__agent_id", "user_id").first()
+    if claims is None:
+        return
+    families = TokenFamily.objects.filter(application=agent, access_tokens=claims.token_id)
+    root = families.exclude(consent=None).values_list("consent__agent_id", "user_id").first()
     if root:
         Throttle("delegate", settings.THROTTLE_DELEGATE).hit(Subject("connection:{}:{}".format(*root)))
 
@@ -133,6 +136,7 @@ def throttle_delegations(agent: Agent, token: str) -> None:
 def end_delegation(*, actor: Actor, delegation: Delegation) -> Delegation:
     """End a delegation and with it all below it. Ending it twice changes nothing."""
     with revocation():
+        hold_developer(actor, may_be_deleting=True)
         now = clock.now()
         if Delegation.objects.filter(pk=delegation.pk, ended_at=None).update(ended_at=now):
             delegation.ended_at = now

@@ -109,8 +109,7 @@ def redeem_delegation(
     agent, or a second use, gets a refusal and ends nothing.
     """
     share_grants()
-    rows = Delegation.objects.select_for_update(of=("self",), no_key=True)
-    row = rows.filter(token_digest=secrets.digest(token)).first()
+    row = _lock_delegation(token)
     now = clock.now()
     if row is None or row.to_agent_id != agent.id or row.redeemed_at is not None or row.token_expires_at <= now:
         return UNUSABLE_DELEGATION
@@ -127,7 +126,7 @@ def redeem_delegation(
         return OTHER_RESOURCE
     family = TokenFamily(
         application=row.to_agent,
-        user=row.user,
+        user_id=row.user_id,
         consent=row.consent,
         delegation=row,
         scope=" ".join(row.scopes),
@@ -152,6 +151,18 @@ def redeem_delegation(
         now=now,
         chain=chain,
     )
+
+
+def _lock_delegation(token: str) -> Delegation | None:
+    """Lock the delegation of a token, then return it with what it depends on.
+
+    It is read by a statement of its own: one that waits for the lock sees the other rows as they were before.
+    """
+    digest = secrets.digest(token)
+    if not Delegation.objects.select_for_update(no_key=True).filter(token_digest=digest).values_list("pk").first():
+        return None
+    related = ("from_family", "to_agent__organization", "consent__agent__organization", "consent__user")
+    return Delegation.objects.select_related(*related).get(token_digest=digest)
 
 
 def _new_family(row: AuthorizationCode, audience: Sequence[str], now: datetime) -> TokenFamily:

@@ -12,10 +12,11 @@ from audit.events import Event
 from consent.targets import Details
 from core import clock, secrets
 from core.actor import Actor
+from core.chains import Link
 from core.sql import insert
 from resources.audiences import Service
 from tokens.access_tokens import create_access_token, details_of
-from tokens.chains import Handover, narrow_scopes
+from tokens.chains import Handover, links_of, narrow_scopes
 from tokens.families import REFRESH_TOKEN_LIFETIME, outlive_refresh_token, record_family
 from tokens.models import AccessToken, RefreshToken, TokenFamily
 
@@ -43,6 +44,12 @@ class IssuedTokens:
     def refresh_expires_in(self) -> int:
         """The seconds until the refresh token expires: 30 days, or until its delegation ends."""
         return self._within(REFRESH_TOKEN_LIFETIME)
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """The agents of the chain, the one with the tokens last. Empty if nothing was handed over."""
+        agent = self.family.application
+        return links_of(self.chain, agent.id, agent.organization_id)
 
     def _within(self, lifetime: timedelta) -> int:
         end = end_of(self.family, self.chain)

@@ -31,7 +31,7 @@ from decisions.inquiries import Inquiry, answer
 from decisions.requests import Reason
 from limits.reservations import ReservationExpired, ReservationResolved
 from tokens.errors import InvalidGrant
-from tokens.exchange import exchange_code
+from tokens.exchange import exchange_code, redeem_delegation
 from tokens.issuing import IssuedTokens, Refusal, require_issued
 from tokens.refresh import refresh_tokens
 from tokens.services import revoke_token
@@ -57,12 +57,14 @@ VERIFY_DESCRIPTION = (
 
 
 def exchange(agent: Agent, body: ExchangeBody, actor: Actor) -> TokensOut:
-    """Exchange the code. Raises `InvalidGrant` and `EverythingStopped`."""
+    """Exchange the code, or redeem the delegation token. Raises `InvalidGrant` and `EverythingStopped`."""
+    if body.delegation_token is not None:
+        return _show(redeem_delegation(actor=actor, agent=agent, token=body.delegation_token))
     return _show(
         exchange_code(
             actor=actor,
             agent=agent,
-            code=body.code,
+            code=body.code or "",
             code_verifier=body.code_verifier,
             redirect_uri=body.redirect_uri,
         )
@@ -89,9 +91,11 @@ class ClientEndpoint(Endpoint):
 class Exchange(ClientEndpoint):
     @operation(
         "exchangeCode",
-        "Exchange an authorization code for tokens",
+        "Exchange an authorization code or a delegation token for tokens",
         description="A code works once. Using it again revokes the tokens that it issued. A client that lost the "
-        "response can repeat the request with the same `Idempotency-Key` within 60 seconds.",
+        "response can repeat the request with the same `Idempotency-Key` within 60 seconds. With `delegationToken`, an "
+        "agent accepts what another one handed over: once, within a minute. Using that token again, or by another "
+        "agent, is `invalid_grant` and revokes nothing.",
         answer=TokensOut,
         errors=(InvalidGrant, InvalidClient, DuplicateClientCredentials, EverythingStopped),
         repeatable=True,

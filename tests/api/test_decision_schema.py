@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_snake
 
 from api.v1.schemas.tokens import DecisionOut, encode_decision, show_decision
 from approvals.statuses import ApprovalStatus
+from core.chains import Link
 from decisions.requests import UNKNOWN_TOKEN, Decision, Reason, RuleTrace
 from policies.engine import Outcome, PolicyDenial
 from tests.shared import cases
@@ -27,6 +28,7 @@ TRACE = (
     RuleTrace("rate_limit", Outcome.DENIED, "pol_1", "Office hours", 0, "The rate limit is exceeded."),
     RuleTrace("time_window", Outcome.PASSED),
 )
+CHAIN = (Link("agt_0", None, "org_1"), Link("agt_1", "del_1", "org_1"))
 DECISIONS = {
     "unknown token": UNKNOWN_TOKEN,
     "allowed": Decision(allowed=True, **KNOWN),
@@ -45,6 +47,7 @@ DECISIONS = {
         **KNOWN,
     ),
     "reserved": Decision(allowed=True, reservation_id="rsv_1", reservation_expires_at=MOMENT, **KNOWN),
+    "handed over": Decision(allowed=True, chain=CHAIN, **KNOWN),
     "trace": Decision(allowed=True, trace=TRACE, **KNOWN),
 }
 
@@ -61,6 +64,8 @@ def test_a_decision_is_shown_as_the_schema_says(decision: Decision) -> None:
         fields["policy"] = snake_names(policy)
     if trace := fields.get("trace"):
         fields["trace"] = [snake_names(rule | {"policy": snake_names(rule["policy"])}) for rule in trace]
+    if chain := fields.get("chain"):
+        fields |= {"actor": snake_names(fields["actor"]), "chain": [snake_names(link) for link in chain]}
     fields |= {name: MOMENT for name in ("expires_at", "reservation_expires_at") if name in fields}
 
     assert set(fields) <= set(DecisionOut.model_fields)

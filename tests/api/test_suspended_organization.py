@@ -50,6 +50,7 @@ OPEN_TO_OTHERS = {
     "POST approvals/*/approve",
     "POST approvals/*/deny",
     "POST approvals/*/revoke",
+    "POST delegations",  # by an agent, which may not act then
     "POST consent/initiate",
     "GET consent/*",
     "POST consent/*/approve",
@@ -74,6 +75,7 @@ OPEN_TO_OTHERS = {
     "GET users/*/organizations",
     "GET users/*/consents",
     "PATCH users/*/consents/*",
+    "GET users/*/consents/*/delegations",
     "POST users/*/consents/*/revoke",
     "POST users/*/consents/*/pause",
     "POST users/*/consents/*/resume",

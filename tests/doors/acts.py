@@ -371,7 +371,14 @@ OF_DEVELOPERS = (
         (page("/developer/{organization}/settings/restore"), developers("POST", "/organization/restore")),
         before="delete_organization",
     ),
-    Act("end a delegation", "delegation.ended", (page("/developer/{organization}/delegations/{delegation}/end"),)),
+    Act(
+        "end a delegation",
+        "delegation.ended",
+        (
+            page("/developer/{organization}/delegations/{delegation}/end"),
+            developers("POST", "/delegations/{delegation}/end"),
+        ),
+    ),
     Act(
         "suspend an agent",
         "agent.suspended",
@@ -491,6 +498,7 @@ ACTS = (*CREDENTIALS, *DOWNLOADS, *OF_USERS, *OF_DEVELOPERS)
 OTHERS = {
     "the caller is an agent, a service or anyone, with a credential of its own": {
         "POST /api/v1/consent/initiate",
+        "POST /api/v1/delegations",
         "POST /api/v1/tokens/exchange",
         "POST /api/v1/tokens/refresh",
         "POST /api/v1/tokens/revoke",

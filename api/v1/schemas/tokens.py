@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
 import orjson
 from django.conf import settings
@@ -16,11 +16,10 @@ from core.chains import Link
 from core.clock import rfc3339
 from core.money import read_amount
 from core.net import canonical_address
-from core.validation import invalid_fields, invalid_value
+from core.validation import MESSAGES, invalid_fields, invalid_value
 from decisions.requests import Decision, Reason, RuleTrace
 from limits.reservations import DEFAULT_SECONDS, MAX_SECONDS
 from resources.catalogue import MAX_SCOPE_ID, SCOPE_ID
-from tokens.families import REFRESH_TOKEN_LIFETIME
 from tokens.issuing import IssuedTokens
 
 MAX_SCOPES, MAX_BATCH, MAX_CONTEXT_BYTES = 100, 100, 16 * 1024
@@ -38,11 +37,23 @@ class ClientBody(RequestBody):
 
 
 class ExchangeBody(ClientBody):
-    """An authorization code, and the proof that this client asked for it."""
+    """An authorization code with the proof that this client asked for it, or a delegation token for this client."""
 
-    code: Opaque
+    code: Omittable[Opaque] = None
     code_verifier: BlankText = Field("", max_length=128)
     redirect_uri: Omittable[Text] = Field(None, max_length=2000)
+    delegation_token: Omittable[Opaque] = Field(
+        None, description="What another agent got from createDelegation for this one."
+    )
+
+    @model_validator(mode="after")
+    def _require_one(self) -> Self:
+        if self.delegation_token is None and self.code is None:
+            raise invalid_fields(type(self), [("code", MESSAGES["missing"])])
+        if self.delegation_token is not None and self.model_fields_set & {"code", "code_verifier", "redirect_uri"}:
+            message = "Send a code with its codeVerifier and redirectUri, or only a delegationToken."
+            raise invalid_fields(type(self), [("delegationToken", message)])
+        return self
 
 
 class RefreshBody(ClientBody):
@@ -152,19 +163,34 @@ class GrantedDetailOut(Out):
     actions: list[str]
 
 
+class LinkOut(Out):
+    """An agent of a chain, and the delegation by which it acts: null for the first agent."""
+
+    agent_id: str
+    delegation_id: str | None
+
+
 class TokensOut(Out):
-    """A new pair of tokens, shown only once. It has `authorizationDetails` if the user bounded any of the scopes."""
+    """A new pair of tokens, shown only once. It has `authorizationDetails` if the user bounded any of the scopes.
+
+    If another agent handed the work over, `chain` has the agents from the first one to this one, which is the `actor`,
+    and `expiresIn` and `refreshExpiresIn` end with the delegation. If that ends within 15 minutes, there is no refresh
+    token.
+    """
 
     access_token: str
     token_type: Literal["Bearer"]
     expires_in: int
-    refresh_token: str
-    refresh_expires_in: int
+    refresh_token: Omittable[str] = None
+    refresh_expires_in: Omittable[int] = None
     granted_scopes: list[str]
     user_id: str | None
     agent_id: str
     consent_id: str | None
     authorization_details: Omittable[list[GrantedDetailOut]] = None
+    delegation_id: Omittable[str] = None
+    actor: Omittable[LinkOut] = None
+    chain: Omittable[list[LinkOut]] = None
 
 
 class RevokedTokenOut(Out):
@@ -204,13 +230,6 @@ class RuleTraceOut(Out):
     detail: str | None = None
 
 
-class LinkOut(Out):
-    """An agent of a chain, and the delegation by which it acts: null for the first agent."""
-
-    agent_id: str
-    delegation_id: str | None
-
-
 class DecisionOut(Out):
     """A decision. For a token that AgentGate did not sign, it has only the reason `invalid_token`.
 
@@ -246,18 +265,23 @@ class DecisionsOut(Out):
 
 
 def show_tokens(issued: IssuedTokens) -> TokensOut:
-    """Return a pair of tokens issued under a user's consent. Durations are in seconds."""
+    """Return the tokens issued under a user's consent. Durations are in seconds."""
+    refresh: dict[str, Any] = {"refresh_token": issued.refresh_token, "refresh_expires_in": issued.refresh_expires_in}
+    links = [LinkOut(agent_id=link.agent_id, delegation_id=link.delegation_id) for link in issued.links]
+    handed: dict[str, Any] = (
+        {"delegation_id": issued.family.delegation_id, "actor": links[-1], "chain": links} if links else {}
+    )
     return TokensOut(
         access_token=issued.access_token,
         token_type="Bearer",  # noqa: S106  a type, not a token
-        expires_in=int(settings.ACCESS_TOKEN_LIFETIME.total_seconds()),
-        refresh_token=cast("str", issued.refresh_token),
-        refresh_expires_in=int(REFRESH_TOKEN_LIFETIME.total_seconds()),
+        expires_in=issued.expires_in,
+        **(refresh if issued.refresh_token is not None else {}),
         granted_scopes=list(issued.scopes),
         user_id=issued.family.user_id,
         agent_id=issued.family.application_id,
         consent_id=issued.family.consent_id,
         **show_details(issued.authorization_details),
+        **handed,
     )
 
 

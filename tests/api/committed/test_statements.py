@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from tests.api.conftest import Api, Json, code_for, credentials, expect, new_agent, tokens_for
 from tests.constants import CALLBACK, PASSWORD
 from tests.oauth.client import FORM
+from tests.world import let_delegate
 from tokens.keys import current_key
 
 # In a transaction of its own, as in production: otherwise savepoints are counted, and no key is remembered.
@@ -156,3 +157,28 @@ def test_an_approval_that_replaces_a_consent_writes_both_entries_at_once(agent: 
     tokens_for(agent, ada)
     sent = approve(agent, ada)
     assert len(sent) == APPROVE + REPLACE, sent
+
+
+# Before the transaction, the connection of the token, a look at its throttle, and that counted in a transaction of two
+# statements. Then the token, its family, the connection to lock, the family again, the agent that receives, the
+# delegation, how many there are, and its chain.
+CREATE = EVERY + 6 + 8 + STOP + STOP - 1
+# The delegation to lock, it again with all that it depends on, and its chain; it as redeemed; the family and its two
+# tokens.
+REDEEM = EVERY + 4 + STOP + STOP - 1 + NEW_ROWS(3)
+# The delegation with the agent that received it, and its chain.
+CHAIN = 2
+
+
+def test_a_delegation_is_read_with_all_that_it_depends_on(developer: Api, agent: Json, ada: Api) -> None:
+    token, other = tokens_for(agent, ada)["accessToken"], new_agent(developer, name="Summarizer")
+    let_delegate(token)
+    body = {"token": token, "to": other["clientId"], "scopes": ["email:read"], **credentials(agent)}
+    with CaptureQueriesContext(connection) as captured:
+        made = expect(201, Api().post("/delegations", body))
+    assert len(captured) == FIRST_USE + CREATE, captured.captured_queries
+    redeemed = {"delegationToken": made["delegationToken"], **credentials(other)}
+    tokens, sent = statements(lambda: Api().post("/tokens/exchange", redeemed))
+    assert len(sent) == FIRST_USE + REDEEM, sent
+    _, sent = refresh(other, tokens["refreshToken"])
+    assert len(sent) == REFRESH + CHAIN, sent
