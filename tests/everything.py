@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -116,6 +117,8 @@ def run_all() -> list[Part]:
 
 
 def main() -> int:
+    # A shell lets what it starts in the background ignore Ctrl-C. Then programs that tests end by it would not end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     began = time.monotonic()
     parts = run_all()
     total = Part(
