@@ -59,6 +59,7 @@ GUIDES = [
     "docs/policies.md",
     "docs/teams.md",
     "docs/events.md",
+    "docs/delegation.md",
     "sdk/python/README.md",
     "sdk/audit/README.md",
 ]

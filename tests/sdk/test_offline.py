@@ -50,6 +50,8 @@ class Holder:
     agent: Agent
     person: Person
     tokens: Json
+    above: "Holder | None" = None
+    """Who handed the work over."""
 
     @property
     def bearer(self) -> list[str]:
@@ -57,8 +59,18 @@ class Holder:
 
 
 def hold(gate: Gate, developer: Developer, agent: Agent, person: Person, service: NewResourceServer) -> Holder:
-    code = gate.approve(gate.initiate(agent, SCOPES, resource=[service.identifier]), person)
+    code = gate.approve(gate.initiate(agent, SCOPES, resource=[service.identifier]), person, delegation="developer")
     return Holder(gate, developer, agent, person, expect(200, gate.exchange(agent, code)))
+
+
+def hand_on(held: Holder) -> Holder:
+    """Let the agent hand its work to another one of its developer."""
+    agent = held.gate.agent(held.developer)
+    body = {"token": held.tokens["accessToken"], "to": agent.client_id, "scopes": list(SCOPES)}
+    handed = expect(201, held.gate.post("/delegations", {**held.agent.credentials, **body}))
+    redeemed = {**agent.credentials, "delegationToken": handed["delegationToken"]}
+    tokens = expect(200, held.gate.post("/tokens/exchange", redeemed))
+    return Holder(held.gate, held.developer, agent, held.person, tokens, held)
 
 
 def revoke_token(held: Holder) -> None:
@@ -87,18 +99,32 @@ def stop_organization(held: Holder) -> None:
     expect(200, held.gate.post("/organization/stop", {"reason": "test"}, **held.developer.headers))
 
 
+def end_delegation(held: Holder) -> None:
+    assert held.above
+    expect(200, held.gate.post(f"/delegations/{held.tokens['delegationId']}/end", held.above.agent.credentials))
+
+
+def suspend_above(held: Holder) -> None:
+    assert held.above
+    suspend_agent(held.above)
+
+
 KINDS: dict[str, Callable[[Holder], None]] = {
     "family": revoke_token,
     "consent": revoke_consent,
     "scope": remove_scope,
     "agent": suspend_agent,
+    "delegation": end_delegation,
+    "agent above": suspend_above,
     "user": pause_all_agents,
     "organization": stop_organization,
 }
+HANDED_ON = {"delegation", "agent above"}
 
 
 def seconds_until_refused(guard: Guard, held: Holder, kind: str) -> float:
     """Return how long after the response to what ends the token the guard refuses it."""
+    held = hand_on(held) if kind in HANDED_ON else held
     assert isinstance(guard.check(held.bearer, QUESTION), Decision)
     KINDS[kind](held)
     began = time.monotonic()

@@ -118,10 +118,10 @@ class ClientApi(Api, Generic[HttpT, SessionT]):
         """Accept work that another agent handed to this one, and store the tokens under `key`.
 
         `expect_from` is the id of the agent (`agt_...`) that must have handed it over, and `expect_user` that
-        of the user (`usr_...`) for whom this agent is about to work. Take both from what you trust, such as
-        the authenticated sender and the job that you have, and not from the message with the token: any agent
-        that may hand work to this one could otherwise make it act for another user. If the token is for
-        anything else, this revokes its tokens and raises UnexpectedDelegationError.
+        of the user (`usr_...`) for whom the work is. Take the agent from your configuration or from the
+        authenticated sender, not from the message that has the token: any agent that may hand work to this
+        one could otherwise make it act for another user. If the token is for anything else, this revokes its
+        tokens and raises UnexpectedDelegationError.
 
         `key` is by default the id of the delegation. Raises InvalidGrantError if the token is wrong, used,
         older than a minute, or for another agent.
