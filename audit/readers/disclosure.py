@@ -76,7 +76,19 @@ def _is_own_act(content: Mapping[str, Any], organization_id: str) -> bool:
         return False
     if kind == "service":
         return organization_id in content["serviceOrganizationIds"]
-    return bool(content["organizationId"] == organization_id)
+    return organization_id == _organization_of_actor(content)
+
+
+def _organization_of_actor(content: Mapping[str, Any]) -> str | None:
+    """Return the organization of the agent or developer who acted, or None if the entry does not say it.
+
+    What happens to a delegation is logged for the receiving agent, but an agent above or its developer can have acted.
+    """
+    actor, own = content["actor"], content["organizationId"]
+    owners = {link["agentId"]: link["organizationId"] for link in content.get("chain", ())}
+    if actor["kind"] == "agent":
+        return owners.get(actor["id"], own)
+    return own if {*owners.values()} <= {own} else None
 
 
 def _is_users_act(content: Mapping[str, Any], user_id: str) -> bool:

@@ -7,13 +7,14 @@ import pytest
 
 from audit.archiving.archive_format import decode_entry
 from audit.archiving.archive_format import encode_entry as encode_entry_for_archive
-from audit.entries.drafts import prepare
+from audit.entries.drafts import Draft, prepare
 from audit.entries.journal import encode_entry, read
 from audit.events import Event
 from audit.models import Entry
 from audit.readers.disclosure import visible_to_organization
 from audit.sequencing.sequencer import sequence
 from audit.verification.entries import checked_entries
+from core.actor import Actor
 from core.chains import Link
 from tests.audit.journals import decision, unchecked, write_drafts, write_unchecked
 from tests.shared import cases
@@ -49,6 +50,28 @@ def test_an_organization_above_sees_the_decision_and_nothing_personal_of_the_act
     assert visible.withheld >= ({"services"} if sees_services else set())
     assert ("services" in visible.withheld) is sees_services
     assert ("policy" in visible.withheld) is is_acting
+
+
+@cases(
+    ("kind", "actor_id", "organization_id"),
+    [
+        ("agent", "agt_9", "org_9"),
+        ("agent", "agt_0", "org_0"),
+        ("agent", "agt_1", "org_1"),
+        ("developer", "dev_1", None),
+        ("api_key", "key_1", None),
+        ("user", "usr_1", None),
+    ],
+)
+def test_where_an_act_on_a_delegation_came_from_is_for_the_organization_that_acted(
+    kind: Any, actor_id: str, organization_id: str | None
+) -> None:
+    actor = Actor(kind, actor_id, ip="203.0.113.7", user_agent="tests/1.0")
+    draft = Draft(Event.DELEGATION_ENDED, actor, organization_id="org_1", agent_id="agt_1", chain=CHAIN)
+    (entry,) = prepare([draft], NOW)
+    content = {**entry.content, "policyOrganizationId": None}
+    seen = [one for one in ("org_0", "org_9", "org_1") if "ip" in visible_to_organization(content, one).personal]
+    assert seen == ([organization_id] if organization_id else [])
 
 
 @cases(
