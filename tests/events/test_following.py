@@ -8,6 +8,7 @@ from audit.entries.drafts import Draft
 from audit.events import Event
 from audit.sequencing.sequencer import sequence
 from core import clock
+from core.chains import Link
 from developers.models import Organization
 from events import following
 from events.following import ENTRIES_PER_STRETCH, MAX_OUTSTANDING, catch_up, follow_once, start_of_now
@@ -72,6 +73,22 @@ def test_a_webhook_gets_the_events_of_its_organization_that_it_wants(organizatio
     assert queued(of_agent) == [revoked]
     assert queued(off) == []
     assert [*all_but_decisions.deliveries.order_by("number").values_list("number", flat=True)] == [1, 3, 4]
+
+
+def test_what_was_handed_on_reaches_each_organization_of_the_chain_and_is_about_the_agent_that_acts(
+    organization: Organization,
+) -> None:
+    own = organization.pk
+    chain = (Link("agt_0", None, own), Link("agt_9", "del_1", "org_9"), Link("agt_1", "del_2", OTHER))
+    above = make_webhook(organization, "delegation.*", "token.verify")
+    of_agents = [make_webhook(organization, "*", agent_ids=[one]) for one in ("agt_0", "agt_1")]
+    wanted = [Event.DELEGATION_CREATED, Event.TOKEN_VERIFY, Event.DELEGATION_ENDED]
+    created, verified, ended = log(OTHER, *wanted, agent_id="agt_1", chain=chain)
+
+    follow()
+
+    assert queued(above) == [created, verified, ended]
+    assert [queued(one) for one in of_agents] == [[], [created, ended]]
 
 
 def test_a_test_event_is_for_the_webhook_that_it_names_whatever_it_wants(organization: Organization) -> None:
