@@ -135,10 +135,13 @@ def test_audit_filters_and_iteration_over_pages():
         ok({"items": [{**ENTRY, "id": "log_0"}], "nextCursor": None}),
     )
     since = datetime(2026, 11, 1, tzinfo=timezone.utc)
-    entries = list(admin(recorder).iter_audit_logs(agent_id="agt_1", outcome="denied", since=since))
+    entries = list(
+        admin(recorder).iter_audit_logs(agent_id="agt_1", outcome="denied", chain="del_1", since=since)
+    )
     assert [entry.id for entry in entries] == ["log_1", "log_0"]
     first, second = (dict(request.url.params) for request in recorder.requests)
-    assert first == {"agentId": "agt_1", "outcome": "denied", "from": "2026-11-01T00:00:00Z", "limit": "200"}
+    filters = {"agentId": "agt_1", "outcome": "denied", "chain": "del_1"}
+    assert first == {**filters, "from": "2026-11-01T00:00:00Z", "limit": "200"}
     assert second == {**first, "cursor": "c1"}
 
 

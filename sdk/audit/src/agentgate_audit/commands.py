@@ -140,15 +140,16 @@ def _show_summary(summary: Summary, witnesses: list[VerifierKey]) -> None:
 
 def _show_delegations(found: Delegations) -> None:
     if found.known or found.calls:
-        print(f"delegations  {len(found.known)}, each within the one above it, and {found.calls} calls within them")
+        print(f"delegations  {len(found.known)}, each within the one above it; {found.calls} allowed calls by them")
     if found.sums:
-        print(f"             {found.sums} of their limits held, with all that was handed on below them")
-    if found.hidden_limits:
-        print(f"not checked  {found.hidden_limits} delegations have limits that this export does not disclose")
-    if found.hidden_amounts:
-        print(f"not checked  {found.hidden_amounts} amounts that count in the limits of delegations are not disclosed")
-    if found.outside:
-        print(f"not checked  {found.outside} calls are below delegations that were made outside this export")
+        print(f"limits       {found.sums} of delegations held, with all that was handed on below")
+    for number, what in (
+        (found.hidden_limits, "delegations have limits that this export does not disclose"),
+        (found.hidden_amounts, "amounts that count in limits of delegations are not disclosed"),
+        (found.outside, "calls are below delegations that were made outside this export"),
+    ):
+        if number:
+            print(f"not checked  {number} {what}")
 
 
 def _describe(checkpoint: Checkpoint) -> str:

@@ -21,13 +21,23 @@ class AuditApi(Api):
         user_id: str | None = None,
         event: str | None = None,
         outcome: str | None = None,
+        chain: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
         limit: int | None = None,
         cursor: str | None = None,
     ) -> Flow[Page[AuditEntry]]:
-        """Return one page of the organization's log, newest first."""
-        filters = {"agent_id": agent_id, "user_id": user_id, "event": event, "outcome": outcome}
+        """Return one page of the organization's log, newest first.
+
+        `chain` is an agent that acted or handed the work on, or a delegation, for what happened below it.
+        """
+        filters = {
+            "agent_id": agent_id,
+            "user_id": user_id,
+            "event": event,
+            "outcome": outcome,
+            "chain": chain,
+        }
         period = {"from": rfc3339(since), "to": rfc3339(until)}
         return self._call(get("/audit", page_of(AuditEntry), **filters, **period, limit=limit, cursor=cursor))
 
