@@ -1,13 +1,14 @@
 """The OAuth door of a running server, as a client and the person's browser see it. It knows nothing of the code."""
 
 import secrets
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 
 from tests.constants import challenge_for
-from tests.live.gate import CALLBACK, TLS, Agent, Gate, Json, Person, expect
+from tests.live.gate import CALLBACK, TLS, Agent, Developer, Gate, Json, Person, expect
 
 
 def decide(gate: Gate, person: Person, authorization_url: str, verb: str = "approve") -> str:
@@ -22,6 +23,26 @@ def decide(gate: Gate, person: Person, authorization_url: str, verb: str = "appr
 
 def query_of(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What one agent of a developer hands to another, with the delegation token."""
+
+    id: str
+    token: str
+    to: Agent
+
+
+def hand_over(gate: Gate, developer: Developer, person: Person, **asked: Any) -> Handed:
+    """Let the person allow an agent to hand work on, and let it do so. `asked` are fields of the consent request."""
+    agent, to = gate.agent(developer), gate.agent(developer)
+    scopes = ("email:read", "email:send")
+    code = gate.approve(gate.initiate(agent, scopes, **asked), person, delegation="developer")
+    token = expect(200, gate.exchange(agent, code))["accessToken"]
+    body = {"token": token, "to": to.client_id, "scopes": scopes, **agent.credentials}
+    made = expect(201, gate.post("/delegations", body))
+    return Handed(made["id"], made["delegationToken"], to)
 
 
 class Door:

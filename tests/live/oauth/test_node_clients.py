@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.constants import basic
 from tests.live.gate import CALLBACK, SCOPES, Developer, Gate, Json, Person, expect
 from tests.live.oauth import node
 from tests.live.oauth.conftest import publish
-from tests.live.oauth.door import decide
+from tests.live.oauth.door import decide, hand_over
 
 pytestmark = pytest.mark.node
 
@@ -60,6 +61,39 @@ def test_openid_client_finds_nothing_to_say(
         "dead": False,
         "replayed": "invalid_grant",
     }
+
+
+def test_openid_client_exchanges_a_delegation_token_until_the_branch_is_cut(
+    gate: Gate, developer: Developer, person: Person, node_program: Path
+) -> None:
+    identifier = f"https://mail-{person.id[-8:]}.example/api"
+    server = {"name": "Mail", "identifier": identifier, "scopes": list(SCOPES)}
+    service = expect(201, gate.post("/resource-servers", server, **developer.headers))
+    handed = hand_over(gate, developer, person, resource=[identifier])
+    arguments = [f"{gate.url}/oauth", handed.to.client_id, handed.to.client_secret, handed.token, identifier]
+
+    result = run(node_program, gate, person, "exchange.mjs", *arguments)
+
+    token = result.pop("token")
+    assert result == {
+        "offered": True,
+        "type": "urn:ietf:params:oauth:token-type:access_token",
+        "scope": "email:read",
+        "renewed": "email:read email:send",
+        "again": "invalid_grant",
+    }
+    credential = {"Authorization": basic(service["id"], service["secret"])}
+
+    def introspect() -> Json:
+        asked = gate.http.post(f"{gate.url}/oauth/introspect", data={"token": token}, headers=credential)
+        return expect(200, asked)
+
+    question = {"token": token, "requiredScopes": ["email:read"]}
+    assert expect(200, gate.post("/tokens/verify", question, **credential))["allowed"] is True
+    assert introspect()["actor"]["delegation_id"] == handed.id
+    expect(200, gate.post(f"/delegations/{handed.id}/end", **person.headers))
+    assert expect(200, gate.post("/tokens/verify", question, **credential))["reason"] == "delegation_ended"
+    assert introspect() == {"active": False}
 
 
 @pytest.mark.parametrize("kind", ["registered", "document"])

@@ -12,7 +12,7 @@ from joserfc.jwk import RSAKey
 from requests_oauthlib import OAuth2Session
 
 from tests.live.gate import CALLBACK, Agent, Developer, Gate, Person, expect
-from tests.live.oauth.door import decide
+from tests.live.oauth.door import decide, hand_over
 
 SCOPE = "email:read email:send"
 
@@ -53,6 +53,19 @@ def test_authlib_acts_on_its_own(gate: Gate, agent: Agent) -> None:
     tokens = client.fetch_token(f"{gate.url}/oauth/token", grant_type="client_credentials")
     decision = gate.verify(tokens["access_token"])
     assert (decision["allowed"], decision["userId"], decision["consentId"]) == (True, None, None)
+
+
+def test_authlib_exchanges_a_delegation_token(gate: Gate, developer: Developer, person: Person) -> None:
+    handed = hand_over(gate, developer, person)
+    client = OAuth2Client(client_id=handed.to.client_id, client_secret=handed.to.client_secret)
+    tokens = client.fetch_token(
+        f"{gate.url}/oauth/token",
+        grant_type="urn:ietf:params:oauth:grant-type:token-exchange",
+        subject_token=handed.token,
+        subject_token_type="urn:agentgate:params:oauth:token-type:delegation",
+    )
+    assert tokens["issued_token_type"] == "urn:ietf:params:oauth:token-type:access_token"
+    assert gate.verify(tokens["access_token"])["actor"] == {"agentId": handed.to.id, "delegationId": handed.id}
 
 
 def test_authlib_signs_instead_of_sharing_a_secret(gate: Gate, person: Person) -> None:
