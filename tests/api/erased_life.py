@@ -59,7 +59,7 @@ def make_life(developer: Api, agent: Json, mails: list[Any]) -> Json:
         "user": user["id"],
         "person": person,
         "browser": _use_browser(mails),
-        "tokens": _connect(agent, person, user["id"]),
+        "tokens": _connect(agent, person, user["id"], new_agent(developer, name="Summarizer")),
         "own": _develop(),
         "code": code_for(new_agent(developer, name="Other"), person),
     }
@@ -89,15 +89,15 @@ def _use_browser(mails: list[Any]) -> Client:
     return browser
 
 
-def _connect(agent: Json, person: Api, user_id: str) -> Json:
-    """Decide requests, leave one undecided, and let the agent act."""
+def _connect(agent: Json, person: Api, user_id: str, other: Json) -> Json:
+    """Decide requests, leave one undecided, let the agent act, and hand work to the other."""
     request = {"clientId": agent["clientId"], "requestedScopes": ["email:read"], "redirectUri": CALLBACK}
     request |= {"reason": REASON, "state": STATE, "userId": user_id}
     request |= {"authorizationDetails": [{"type": "account", "identifiers": [ACCOUNT]}]}
-    for decision in ("deny", "approve", None):
+    for decision, choice in (("deny", {}), ("approve", {"delegation": "developer"}), (None, {})):
         consent_id = expect(201, Home().post("/consent/initiate", request))["consentId"]
         if decision:
-            expect(200, person.post(f"/consent/{consent_id}/{decision}"))
+            expect(200, person.post(f"/consent/{consent_id}/{decision}", choice))
     tokens = tokens_for(agent, person, reason=REASON, state=STATE)
     context = {"ip": CONTEXT_IP, "text": TEXT, "amount": {"value": "12.50", "currency": "EUR"}, "target": ACCOUNT}
     for scope in ("email:read", "payments:charge"):
@@ -106,8 +106,28 @@ def _connect(agent: Json, person: Api, user_id: str) -> Json:
         assert expect(200, person.post(f"{path}/pause", {"reason": REASON}))["pausedAt"]
         assert expect(200, person.get(f"{path}/stop"))["proof"]["reason"] == REASON
         expect(200, person.post(f"{path}/resume"))
+    _hand_over(agent, tokens["accessToken"], other)
     body = {"refreshToken": tokens["refreshToken"], **credentials(agent)}
     return expect(200, Home().post("/tokens/refresh", body, Idempotency_Key="3"))
+
+
+def _hand_over(agent: Json, token: str, other: Json) -> None:
+    """Hand work over for a task and with bounds that name people, and let the other agent act."""
+    only = {"conditions": [{"field": "recipient", "operator": "matches_any", "values": [EMAIL]}]}
+    body = {
+        "token": token,
+        "to": other["clientId"],
+        "scopes": ["email:read"],
+        "targets": [{"type": "account", "identifiers": [ACCOUNT]}],
+        "limits": {"email:read": [{"type": "context_match", "config": only}]},
+        "task": TEXT,
+        **credentials(agent),
+    }
+    made = expect(201, Home().post("/delegations", body, Idempotency_Key="4"))
+    redeemed = {"delegationToken": made["delegationToken"], **credentials(other)}
+    issued = expect(200, Home().post("/tokens/exchange", redeemed, Idempotency_Key="5"))
+    context = {"recipient": EMAIL, "target": ACCOUNT, "ip": CONTEXT_IP}
+    assert verify(issued["accessToken"], resource=RESOURCE, context=context)["allowed"]
 
 
 def _develop() -> Json:
