@@ -18,6 +18,11 @@ def is_wider(mode: str, earlier: str) -> bool:
     return MODES.index(mode) > MODES.index(earlier)
 
 
+def hands_on(consent: Consent, scope: str) -> bool:
+    """Return whether the agent hands work on by this scope, of which the log then has no uses."""
+    return scope == DELEGATE and consent.delegation != NONE
+
+
 def modes_for(consent: Consent) -> tuple[str, ...]:
     """Return the modes that the user can choose. A stock client belongs to no developer, so it hands nothing on."""
     return MODES if consent.agent.organization_id else (NONE,)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from audit.readers.uses import Uses, find_uses
+from consent.delegation import hands_on
 from consent.models import Consent
 
 # A scope that has been granted and unused for this long is suggested for removal.
@@ -66,7 +67,8 @@ def _suggested(consent: Consent, used: Uses, earlier: Sequence[Consent], now: da
     if consent.status_at(now) != Consent.Status.APPROVED or not used.is_complete:
         return []
     before = now - UNUSED_FOR
-    old = [scope for scope in consent.granted_scopes if _granted_at(scope, consent, earlier) <= before]
+    counted = [scope for scope in consent.granted_scopes if not hands_on(consent, scope)]
+    old = [scope for scope in counted if _granted_at(scope, consent, earlier) <= before]
     return [scope for scope in old if scope not in used.scopes or used.scopes[scope].last_at <= before]
 
 

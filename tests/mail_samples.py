@@ -55,7 +55,7 @@ def make_samples(*, name: str = "SmartMail") -> dict[str, tuple[str, Mapping[str
         "address_changed to the old one": {**addresses, "main": "other@example.com"},
         "account_erased": {},
         "access_granted": {"consent": scenery.consent.id, "scopes": scenery.scopes, "user_agent": CHROME},
-        "access_widened": {"consent": scenery.consent.id, "scopes": many},
+        "access_widened": {"consent": scenery.consent.id, "scopes": many, "delegation": True},
         "asks_less": {"approval": scenery.rule.id},
         "approval_requested": {"approval": scenery.payment},
         "approval_requested of an unproved caller": {"approval": scenery.letter},
@@ -158,6 +158,7 @@ class _Scenery:
         scopes = ["email:read", "email:send", "calendar:read", "payments:charge"]
         agent = make_agent(developer, name=name, allowed_scopes=scopes)
         self.consent = allow(ask(agent, scopes=scopes), make_user(ADA))
+        Consent.objects.filter(pk=self.consent.pk).update(delegation="verified")
         shop = make_resource_server(developer, "https://shop.example/api", name="Acme Shop")
         pay = {"verb": "pay", "recipient": "shop.example", "amount": {"value": "19.90", "currency": "EUR"}}
         fields: dict[str, Any] = {"expires_at": AT + timedelta(hours=1), "now": AT}

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from audit.readers.uses import ScopeUse
+from consent.delegation import hands_on
 from consent.models import Consent
 from consent.selectors import agreed_scopes
 from consent.terms import ALLOW, ASK, DATA_FLOW, GUARD_MODES, Terms, always_asking, guard_rank
@@ -31,7 +32,7 @@ class BoundedScope:
     """A granted scope with its terms. `use` is None if it was never used, and `limits` are in words.
 
     `targets` are the identifiers to which the scope is limited, if any. `guard` is the mode of the data flow guard if
-    the scope can send data out.
+    the scope can send data out. `hands_on`: work is handed to other agents by it, which neither asks nor is guarded.
     """
 
     scope: Scope
@@ -42,6 +43,7 @@ class BoundedScope:
     limits: list[str]
     targets: list[str]
     is_unused: bool
+    hands_on: bool = False
 
     @property
     def named_targets(self) -> list[str]:
@@ -210,15 +212,17 @@ class Connection:
         return limit_fields(scope, self.terms.limits.get(scope.id, ()), **kept)
 
     def _bounded(self, scope: Scope) -> BoundedScope:
+        is_handed = hands_on(self.consent, scope.id)
         return BoundedScope(
             scope,
             self.usage.uses.scopes.get(scope.id),
-            asks=self.terms.modes.get(scope.id) == ASK,
+            asks=self.terms.modes.get(scope.id) == ASK and not is_handed,
             always_asks=scope.id in self.terms.critical or bool(always_asking([scope])),
-            guard=self.guard if OUTBOUND in scope.labels else ALLOW,
+            guard=self.guard if OUTBOUND in scope.labels and not is_handed else ALLOW,
             limits=limits_in_words(self.terms.limits.get(scope.id, ())),
             targets=identifiers_of(self.consent, scope.id),
             is_unused=scope.id in self.usage.suggested_removals,
+            hands_on=is_handed,
         )
 
 

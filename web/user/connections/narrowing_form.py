@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from consent.delegation import MODES
 from consent.narrowing import Narrowing
 from consent.terms import ALLOW, ASK, DATA_FLOW, GUARD_MODES, GivenTerms
 from core.errors import Invalid
@@ -18,6 +19,7 @@ from resources.catalogue import Scope
 from web.user.connections.cards import Connection
 from web.user.connections.limits.form import read_limits
 from web.user.consent.form import MODE
+from web.user.consent.receivers import FIELD as DELEGATION
 from web.user.consent.targets import read_kept_picks
 
 LIFETIMES: Mapping[str, tuple[timedelta, Promise]] = {
@@ -101,6 +103,15 @@ def _read_guard(posted: QueryDict, connection: Connection) -> Change:
     return Change(Narrowing(terms=terms), _("Saved. It applies from the next request."))
 
 
+def _read_delegation(posted: QueryDict, connection: Connection) -> Change:
+    mode = posted.get(DELEGATION)
+    if mode not in MODES:
+        raise Invalid.field(DELEGATION, _("Choose to which agents it may hand work."))
+    if mode == connection.consent.delegation:
+        return Change(Narrowing(), _("Nothing changed."))
+    return Change(Narrowing(delegation=mode), _("Saved. It applies from the next request."))
+
+
 READERS: Mapping[str, Callable[[QueryDict, Connection], Change]] = {
     "scope": _read_scope,
     "remove": _read_removal,
@@ -108,6 +119,7 @@ READERS: Mapping[str, Callable[[QueryDict, Connection], Change]] = {
     "targets": _read_targets,
     "lifetime": _read_lifetime,
     "guard": _read_guard,
+    DELEGATION: _read_delegation,
 }
 
 

@@ -34,6 +34,7 @@ from web.user.approvals.asked import Outline, outlines
 from web.user.connections.cards import LIVE, Connection, describe_connections
 from web.user.connections.limits.form import LimitFields
 from web.user.connections.narrowing_form import read_change, shorter_lifetimes
+from web.user.consent.receivers import receivers_left
 from web.user.consent.targets import granted_targets
 
 # A replaced consent is part of the connection that replaced it.
@@ -146,6 +147,7 @@ def _show(
         "services": {(one.name, one.host, one.organization): one for one in services_of(consent)}.values(),
         "groups": _with_editors(shown, chosen, kept),
         "targets": targets,
+        "receivers": receivers_left(consent) if shown.is_live else None,
         "can_untick": shown.is_live and any(len(target.candidates) > 1 for target in targets),
         "recent": _recent(request, shown),
         "standing": _standing(consent, now) if shown.is_live else [],

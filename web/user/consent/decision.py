@@ -19,7 +19,8 @@ from core.errors import Invalid
 from core.formats import short_day
 from web.user.connections.limits.form import read_limits
 from web.user.connections.limits.parsing import LIMIT
-from web.user.consent.form import MODE, Screen
+from web.user.consent.form import MODE, UNTOUCHED, Screen
+from web.user.consent.receivers import read_receivers
 from web.user.consent.targets import read_picks
 
 KEPT = "kept_consent_form"
@@ -60,6 +61,7 @@ def read_decision(form: QueryDict, screen: Screen, scopes: Sequence[str]) -> Dec
         shown_state=form.get("connection"),
         terms=GivenTerms(modes={scope: mode for scope, mode in modes.items() if mode}, guards=guards),
         lifetime=_lifetime(form.get("lifetime"), screen),
+        delegation=read_receivers(form, screen.receivers(UNTOUCHED), screen.shown),
     )
 
 
@@ -86,6 +88,7 @@ def keep_decision(request: HttpRequest, asked: Consent, decision: Decision) -> N
         "limits": {scope: list(rules) for scope, rules in decision.terms.limits.items()},
         "guards": dict(decision.terms.guards),
         "seconds": decision.lifetime.total_seconds() if decision.lifetime else None,
+        "delegation": decision.delegation,
     }
 
 
@@ -104,6 +107,7 @@ def kept_decision(request: HttpRequest, screen: Screen) -> Decision | None:
         targets=[Pick(**pick) for pick in kept["targets"]],
         terms=GivenTerms(modes=kept["modes"], limits=kept["limits"], guards=kept["guards"]),
         lifetime=None if kept["seconds"] is None else timedelta(seconds=kept["seconds"]),
+        delegation=kept.get("delegation"),
     )
 
 

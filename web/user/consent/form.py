@@ -10,6 +10,7 @@ from django.http import QueryDict
 from accounts.models import User
 from agents.models import Agent
 from consent.connections import Choice as Decision
+from consent.delegation import DELEGATE
 from consent.models import Consent
 from consent.selectors import agreed_scopes, carried_scopes, live_consent, reworded_scopes
 from consent.terms import ALLOW, ASK, DATA_FLOW, Terms, always_asking
@@ -21,6 +22,7 @@ from resources.catalogue import LABELS, Scope, read_snapshot
 from web.display.labels import risk_level, warnings
 from web.user.connections.limits.form import LimitFields, limit_fields
 from web.user.connections.limits.parsing import field_name
+from web.user.consent.receivers import FIELD, Receivers, receivers_to_choose
 from web.user.consent.targets import kept_targets
 from web.wording.cannot import cannot_beside
 
@@ -45,7 +47,8 @@ class Choice:
     `mode` is the preselected mode, or None if the page offers no choice. `limits` has the fields for limits, or is
     None: with `can_open`, a button shows them. `is_opened` says whether the user has pressed it. `only` has the targets
     to which the scope stays limited. `cannot` is what the scope does not allow, given the others on the screen.
-    `is_refused`: by a rule of the developer, verify denies every request for it at present.
+    `is_refused`: by a rule of the developer, verify denies every request for it at present. `receivers` are the agents
+    to choose from for the scope that hands work on. Handing on is bounded by these, and asks for nothing itself.
     """
 
     scope: Scope
@@ -61,10 +64,11 @@ class Choice:
     only: Sequence[str] = ()
     cannot: str = ""
     is_refused: bool = False
+    receivers: Receivers | None = None
 
     @property
     def always_asks(self) -> bool:
-        return bool(always_asking([self.scope]))
+        return self.receivers is None and bool(always_asking([self.scope]))
 
     @property
     def asks(self) -> bool:
@@ -135,24 +139,36 @@ class Screen:
         ticked = kept is None or kept.terms.guards.get(DATA_FLOW, mode) == mode
         return {"mode": mode, "ticked": ticked}
 
+    def receivers(self, given: "Given") -> Receivers | None:
+        """Return the agents to choose from to which work may be handed, or None if the page is not about that."""
+        kept = given.decision
+        is_said = kept is not None and (DELEGATE not in self.shown or DELEGATE in (kept.scopes or ()))
+        said = given.form.get(FIELD) if given.form else kept.delegation if kept and is_said else None
+        return receivers_to_choose(self.asked, self.live, self.shown, said or "")
+
     def _choice(self, scope_id: str, ticked: Collection[str], given: "Given") -> Choice:
         kept = given.decision
         limits = self.terms.limits.get(scope_id, ())
-        editor = self._editor(scope_id, kept.terms.limits.get(scope_id, limits) if kept else limits, given)
+        receivers = self.receivers(given) if scope_id == DELEGATE else None
+        # Limits count what services ask for, not what is handed on.
+        has_limits = receivers is None
+        chosen = kept.terms.limits.get(scope_id, limits) if kept else limits
+        editor = self._editor(scope_id, chosen, given) if has_limits else None
         return Choice(
             self.words[scope_id],
             ticked=scope_id in (ticked if kept is None else kept.scopes or ()),
             is_reworded=scope_id in self.reworded,
             is_known=scope_id in self.known,
-            is_first=scope_id == next(iter(self._shown), None),
-            number=self._shown.index(scope_id) + 1 if len(self._shown) <= MAX_OPEN else 0,
+            is_first=scope_id == next(iter(self.shown), None),
+            number=self.shown.index(scope_id) + 1 if len(self.shown) <= MAX_OPEN else 0,
             mode=self._mode(scope_id, given),
             limits=editor,
-            can_open=editor is None and is_sensitive(self.words[scope_id]),
+            can_open=has_limits and editor is None and is_sensitive(self.words[scope_id]),
             is_opened=scope_id == given.opened,
             only=self._only.get(scope_id, ()),
             cannot=cannot_beside(self.words[scope_id], self.words.values()),
             is_refused=scope_id in self._refused,
+            receivers=receivers,
         )
 
     @cached_property
@@ -165,10 +181,10 @@ class Screen:
 
     @cached_property
     def _refused(self) -> Collection[str]:
-        return refused_scopes(self.policies[:MAX_POLICIES], self._shown)
+        return refused_scopes(self.policies[:MAX_POLICIES], self.shown)
 
     @cached_property
-    def _shown(self) -> list[str]:
+    def shown(self) -> list[str]:
         """Return the scopes in the order of the screen: required, then optional, then known ones."""
         return sorted(self.new, key=lambda one: one in self.asked.optional_scopes) + self.known
 
@@ -211,6 +227,9 @@ class Given:
     def has_opened(self, scope_id: str) -> bool:
         """Return whether the user opened the scope's limit fields or sent them."""
         return scope_id == self.opened or (self.form is not None and field_name("number", scope_id) in self.form)
+
+
+UNTOUCHED = Given()
 
 
 def by_risk(scope: Scope) -> tuple[bool, int]:

@@ -19,11 +19,11 @@ from core.errors import FieldError, Invalid
 from resources.catalogue import Scope, describe_scopes, snapshot
 from web.user.connections.limits.descriptions import limits_in_words
 from web.user.consent.decision import read_decision, with_limits
-from web.user.consent.form import Given, Screen, in_order, ticked_at_first
+from web.user.consent.form import UNTOUCHED, Given, Screen, in_order, ticked_at_first
 from web.user.consent.sections import sections, summarize
 
 ASKED_SCOPE = "ask"
-NO_TERMS, UNTOUCHED = Terms(), Given()
+NO_TERMS = Terms()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from agents.errors import AgentSuspended, EverythingStopped, InvalidRedirectUri
 from agents.redirects import is_private_use
 from agents.selectors import document_host
 from consent.connections import Choice as Decision
+from consent.delegation import DELEGATE
 from consent.errors import (
     ConnectionChanged,
     ConsentAlreadyDecided,
@@ -252,6 +253,7 @@ def _show(request: HttpRequest, screen: Screen, given: Given, *, problem: str, s
         "withdrawn": screen.withdrawn,
         "targets": target_choices(asked, screen.live, screen.words, chosen.targets if chosen else None),
         "guard": screen.guard(chosen),
+        "receivers": None if DELEGATE in screen.shown else screen.receivers(given),
         "lifetimes": lifetimes(clock.now(), screen.live, chosen),
         "connection_state": connection_state(screen.live),
         "problem": problem,

@@ -73,14 +73,14 @@ def pending(developer: Developer, service: str) -> Consent:
 
 def again(developer: Developer, user: User) -> Consent:
     """Return a later request of an agent that the user already allowed some scopes on terms of each kind."""
-    agent = make_agent(developer, name="again", allowed_scopes=[*SCOPES, "calendar:freebusy"])
+    agent = make_agent(developer, name="again", allowed_scopes=[*SCOPES, "calendar:freebusy", "agents:delegate"])
     calendars = AuthorizationDetail(type="calendar", identifiers=["home", LONG], actions=["calendar:freebusy"])
     earlier = allow(ask(agent, scopes=["email:send", "calendar:freebusy"], authorization_details=[calendars]), user)
     limits = {"email:send": [RULES[0], {"type": "ip_allowlist", "config": {"cidrs": ["203.0.113.0/24"]}}]}
     terms = GivenTerms(modes={"email:send": "ask"}, limits=limits, guards={"data_flow": "ask"})
     narrow_consent(actor=as_user(user), user=user, consent=earlier, narrowing=Narrowing(terms=terms))
     accounts = AuthorizationDetail(type="account", identifiers=[LONG, WIDE, "home"], actions=["email:send"])
-    return ask(agent, scopes=SCOPES, authorization_details=[accounts])
+    return ask(agent, scopes=[*SCOPES, "agents:delegate"], authorization_details=[accounts])
 
 
 def stock() -> Consent:

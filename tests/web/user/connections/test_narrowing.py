@@ -282,3 +282,32 @@ def test_a_long_connection_has_the_fields_of_one_scope_at_a_time(
     assert re.findall(r'name="limit-number-([^"]+)"', html) == [READ]
     answer = change(as_ada, consent, SEND, limit_number="0")
     assert re.findall(r'name="limit-number-([^"]+)"', answer.content.decode()) == [SEND]
+
+
+def test_lowers_to_whom_work_is_handed(as_ada: Client, granted: Consent) -> None:
+    """The page offers what is as narrow as now, or narrower. Then there is nothing to lower."""
+    Consent.objects.filter(pk=granted.pk).update(delegation="developer")
+    html = page(as_ada, granted)
+    assert re.findall(r'name="delegation" value="(\w+)"', html) == ["none", "developer"]
+    assert send(as_ada, granted, "delegation", delegation="developer").status_code == 303
+    assert log_entries(event="consent.narrowed").count() == 0
+    assert send(as_ada, granted, "delegation", delegation="verified").status_code == 409
+    assert send(as_ada, granted, "delegation", delegation="all").status_code == 400
+    assert send(as_ada, granted, "delegation", delegation="none").status_code == 303
+    html = page(as_ada, granted)
+    assert "Saved. It applies from the next request." in html
+    assert 'name="delegation"' not in html
+
+
+def test_says_of_the_permission_to_hand_work_on_what_holds_for_it(
+    as_ada: Client, ada: Any, developer: Any, world: Any
+) -> None:
+    agent = world.make_agent(developer, allowed_scopes=[READ, "agents:delegate"])
+    consent = world.allow(world.ask(agent, scopes=[READ, "agents:delegate"]), ada)
+    html = page(as_ada, consent)
+    assert consent.delegation == "developer"
+    assert "You are asked every time" not in html
+    assert "You choose below to which agents it may hand work." in html
+    assert send(as_ada, consent, "remove", scope="agents:delegate").status_code == 303
+    consent.refresh_from_db()
+    assert consent.delegation == "none"
