@@ -21,6 +21,7 @@ from audit.proof.members import ORGANIZATION, Stream, read_values
 from audit.readers.finding import sizes
 from audit.readers.in_order import first_index
 from audit.readers.reading import Keys
+from core.chains import Link
 
 ENTRIES_PER_READ = 500
 EVENTS = frozenset({Event.TOKEN_VERIFY, Event.RESERVATION_COMMITTED, Event.RESERVATION_VOIDED})
@@ -49,6 +50,9 @@ class Decided(NamedTuple):
     is_erased: bool
     leaf_index: int
     """The place of its entry in the log."""
+    chain: tuple[Link, ...] = ()
+    """The agents that handed the work on and the one that acted, or nothing if it was not handed on."""
+    service_organization_ids: Sequence[str] = ()
 
 
 class Resolved(NamedTuple):
@@ -123,7 +127,13 @@ def _read(row: _Row, record: Mapping[str, Any], keys: Keys) -> Decided:
         context=None if SHORTENED in call else call.get("context", {}),
         is_erased=personal is None,
         leaf_index=row.leaf_index,
+        chain=tuple(_read_link(each) for each in record.get("chain", ())),
+        service_organization_ids=record["serviceOrganizationIds"],
     )
+
+
+def _read_link(link: Mapping[str, Any]) -> Link:
+    return Link(link["agentId"], link["delegationId"], link["organizationId"])
 
 
 def _read_end(row: _Row, record: Mapping[str, Any], keys: Keys) -> Resolved | None:

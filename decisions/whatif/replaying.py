@@ -1,7 +1,8 @@
 """Replay of a draft policy over decisions of the log: pure, without I/O.
 
 The draft decides each request again, in the order of the log and at the times of its entries, with counters in memory.
-What every other policy, scope and token said then stays as it was. If the draft replaces a policy, requests that this
+What every other policy, scope and token said then stays as it was. A request that was handed on is one of each agent of
+its chain, as in `decisions.sides`. If the draft replaces a policy, requests that this
 policy denied are decided again also by the organization's other policies.
 """
 
@@ -14,6 +15,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from audit.readers.decided import Decided, Resolved
+from core.chains import Link
 from core.money import units_of
 from decisions.approvals import BatchApprovals
 from decisions.requests import Reason
@@ -82,6 +84,10 @@ class Replaced:
         return [policy for policy in self.book.for_agent(agent_id) if policy.id != self.policy_id]
 
 
+type PoliciesOf = Callable[[str], Sequence[CompiledPolicy]]
+type Calls = Sequence[RuleContext]
+
+
 class PartialCall(RuleContext):
     """A request whose entry lacks facts. `gaps` gets a reason when a rule reads one of them."""
 
@@ -107,14 +113,23 @@ class Replay:
         agent_id: str | None = None,
         replaced: Replaced | None = None,
         labels_of: Callable[[Collection[str]], frozenset[str]],
+        task_of: Callable[[str], str | None],
         lapses: Mapping[str, datetime] = MappingProxyType({}),
+        about: Collection[str] | None = None,
     ) -> None:
+        """Make a replay of the draft for one agent or, without `agent_id`, for all.
+
+        Only requests of the agents `about` count, or of all. `task_of` returns the task of a delegation, or None if it
+        no longer exists.
+        """
         self._draft = (draft,)
         self._organization_id = organization_id
         self._agent_id = agent_id
         self._replaced = replaced
         self._labels_of = labels_of
+        self._task_of = task_of
         self._lapses = lapses
+        self._about = about
         self._needs_labels = draft.has_flows or (replaced is not None and replaced.book.has_flows)
         self._counters: dict[str, LoadedCounter] = {}
         self._flows: dict[str, LoadedFlow] = {}
@@ -128,19 +143,21 @@ class Replay:
 
     def add(self, decided: Decided, *, is_reported: bool = True) -> None:
         """Decide again. Earlier decisions, which only fill the counters, are not reported."""
+        links = self._links(decided)
+        if self._about is not None and not links:
+            return
         totals = self.totals if is_reported else Totals()
         totals.decisions += 1
         totals.first, totals.last = totals.first or decided.at, decided.at
-        if not self._is_open(decided) or decided.agent_id is None:
+        if not self._is_open(decided) or not links:
             return
-        context, gaps = self._context(decided), set[Gap]()
-        if isinstance(context, PartialCall):
-            gaps = context.gaps
-        verdict = self._judge(self._policies(decided.agent_id), context)
+        calls = [self._context(decided, link) for link in links]
+        verdict = self._judge(self._policies, calls)
+        gaps = [gap for call in calls if isinstance(call, PartialCall) for gap in call.gaps]
         if gaps:
             totals.gaps[min(gaps)] += 1
             return
-        self._compare(decided, context, verdict, totals)
+        self._compare(decided, calls, verdict, totals)
 
     def resolve(self, resolved: Resolved) -> None:
         """Count the final amount of a reservation instead of what is held, or nothing if it was voided."""
@@ -150,6 +167,17 @@ class Replay:
             counter = self._counters[key]
             if counter.release(number, lapses) and resolved.final is not None:
                 counter.take(units_of(resolved.final), resolved.at)
+
+    def _links(self, decided: Decided) -> Sequence[Link]:
+        """Return the agents whose call it was to the policies of the organization, of those that count."""
+        if decided.agent_id is None:
+            return ()
+        links = decided.chain or (Link(decided.agent_id, None, decided.organization_id),)
+        if decided.chain:
+            own = [link for link in links if link.organization_id == self._organization_id]
+            is_service = self._organization_id in decided.service_organization_ids
+            links = (*own, *(link for link in links if is_service and link not in own))
+        return links if self._about is None else [link for link in links if link.agent_id in self._about]
 
     def _is_open(self, decided: Decided) -> bool:
         """Return whether the draft can change the decision: nothing else denied the request."""
@@ -163,41 +191,41 @@ class Replay:
     def _policies(self, agent_id: str) -> Sequence[CompiledPolicy]:
         return self._draft if self._agent_id in (None, agent_id) else ()
 
-    def _compare(self, decided: Decided, context: RuleContext, verdict: Verdict, totals: Totals) -> None:
+    def _compare(self, decided: Decided, calls: Calls, verdict: Verdict, totals: Totals) -> None:
         """Note how the draft changes the decision, and count the request if it is allowed now."""
         if verdict.outcome is Outcome.DENIED:
             if decided.is_allowed or decided.reason == Reason.APPROVAL_REQUIRED:
-                totals.change(Change.NEWLY_DENIED, self._place(decided, verdict))
+                totals.change(Change.NEWLY_DENIED, self._place(self._policies, calls, verdict))
         elif decided.is_allowed:
             if verdict.outcome is Outcome.ASKED and "approvalId" not in decided.metadata:
-                totals.change(Change.NEWLY_ASKED, self._place(decided, verdict))
+                totals.change(Change.NEWLY_ASKED, self._place(self._policies, calls, verdict))
             else:
-                self._count(decided, context, verdict)
+                self._count(decided, calls, verdict)
         elif self._was_by_replaced(decided) and "askedScopes" not in decided.metadata:
-            self._reconsider(decided, context, verdict, totals)
+            self._reconsider(decided, calls, verdict, totals)
 
-    def _reconsider(self, decided: Decided, context: RuleContext, verdict: Verdict, totals: Totals) -> None:
+    def _reconsider(self, decided: Decided, calls: Calls, verdict: Verdict, totals: Totals) -> None:
         """Note what happens to a request that the replaced policy stopped and the draft does not deny."""
-        others = self._judge(self._others(decided), context)
+        others = self._judge(self._others, calls)
         was_asked = decided.reason == Reason.APPROVAL_REQUIRED
         if others.outcome is Outcome.DENIED:
             return
         if Outcome.ASKED in (verdict.outcome, others.outcome):
             if not was_asked:
-                asking = verdict if verdict.outcome is Outcome.ASKED else others
-                totals.change(Change.NEWLY_ASKED, self._place(decided, asking))
+                is_draft = verdict.outcome is Outcome.ASKED
+                policies_of, asking = (self._policies, verdict) if is_draft else (self._others, others)
+                totals.change(Change.NEWLY_ASKED, self._place(policies_of, calls, asking))
             return
-        place = Place(decided.agent_id or "", decided.policy_id, *decided.rule)
+        place = Place(calls[0].agent_id, decided.policy_id, *decided.rule)
         totals.change(Change.NEWLY_ALLOWED, place)
         self._take(decided, verdict.evaluation)
         self._take(decided, others.evaluation)
 
-    def _count(self, decided: Decided, context: RuleContext, verdict: Verdict) -> None:
+    def _count(self, decided: Decided, calls: Calls, verdict: Verdict) -> None:
         """Count an allowed request, also for the other policies, which may have to decide about a later one."""
         self._take(decided, verdict.evaluation)
-        counting = [one for one in self._others(decided) if any(rule.counters or rule.flow for rule in one.rules)]
-        if counting:
-            self._take(decided, self._judge(counting, context).evaluation)
+        if any(self._counting(call.agent_id) for call in calls):
+            self._take(decided, self._judge(self._counting, calls).evaluation)
 
     def _take(self, decided: Decided, evaluation: Evaluation) -> None:
         """Count an allowed request in its limits and guards. Its amounts are held if it reserved them."""
@@ -210,11 +238,19 @@ class Replay:
         for flow in evaluation.flows:
             flow.request.mark(self._flows, decided.at)
 
-    def _others(self, decided: Decided) -> Sequence[CompiledPolicy]:
-        return self._replaced.others(decided.agent_id or "") if self._replaced else ()
+    def _others(self, agent_id: str) -> Sequence[CompiledPolicy]:
+        return self._replaced.others(agent_id) if self._replaced else ()
 
-    def _judge(self, policies: Sequence[CompiledPolicy], context: RuleContext) -> Verdict:
-        evaluation = evaluate(policies, context)
+    def _counting(self, agent_id: str) -> Sequence[CompiledPolicy]:
+        return [one for one in self._others(agent_id) if any(rule.counters or rule.flow for rule in one.rules)]
+
+    def _judge(self, policies_of: PoliciesOf, calls: Calls) -> Verdict:
+        """Decide a request as a call of each of these agents. If several say no, the first one does."""
+        context, *further = calls
+        evaluation = evaluate(policies_of(context.agent_id), context)
+        for call in further:
+            if evaluation.denied_by is None:
+                evaluation = evaluation.joined(evaluate(policies_of(call.agent_id), call))
         if evaluation.denied_by is not None:
             return Verdict(Outcome.DENIED, evaluation, evaluation.denied_by)
         self._load(evaluation)
@@ -244,29 +280,37 @@ class Replay:
                 if key not in self._flows:
                     self._flows[key] = LoadedFlow(key)
 
-    def _place(self, decided: Decided, verdict: Verdict) -> Place:
+    def _place(self, policies_of: PoliciesOf, calls: Calls, verdict: Verdict) -> Place:
+        """Return the rule that denied or asked, and about which of the agents."""
         denial = verdict.denial
         if denial is None:
             raise ValueError("Only a denial or a question has a place.")
         policy_id = None if denial.policy_id == self._draft[0].id else denial.policy_id
-        return Place(decided.agent_id or "", policy_id, denial.rule_type, denial.rule_index)
+        *others, last = calls
+        found = (call for call in others if self._judge(policies_of, [call]).outcome is verdict.outcome)
+        return Place(next(found, last).agent_id, policy_id, denial.rule_type, denial.rule_index)
 
-    def _context(self, decided: Decided) -> RuleContext:
+    def _context(self, decided: Decided, link: Link) -> RuleContext:
         asked = (*decided.scopes, decided.action) if decided.action else tuple(decided.scopes)
+        task = self._task_of(decided.chain[-1].delegation_id or "") if decided.chain else ""
+        context = decided.context or {}
         facts = RuleContext(
             now=decided.at,
-            agent_id=decided.agent_id or "",
+            agent_id=link.agent_id,
             scopes=tuple(decided.scopes),
             action=decided.action,
             resource=decided.resource,
             ip=decided.ip,
-            context=decided.context or {},
+            context={**context, "task": task} if task else context,
             user_id=decided.user_id,
-            organization_id=decided.organization_id,
+            organization_id=link.organization_id,
             labels=self._labels_of(asked) if self._needs_labels else frozenset(),
             budget=Budget(),
+            chain=decided.chain,
         )
         lacks = self._lacks(decided)
+        if task is None:
+            lacks["context"] = Gap.ERASED
         if not lacks:
             return facts
         call = PartialCall(*facts)

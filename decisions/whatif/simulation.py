@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from django.db.models import Q
@@ -40,6 +41,7 @@ from resources.catalogue import catalogue
 from resources.covers import Cover
 from resources.models import CustomScope
 from resources.selectors import actions_of
+from tokens.models import Delegation
 
 # Of an organization.
 SIMULATION_RATE, REPLAY_RATE = "60/minute", "30/hour"
@@ -184,7 +186,9 @@ def replay_decisions(
             agent_id=simulated.agent_id,
             replaced=_replaced(simulated, organization_id),
             labels_of=_Labels(),
+            task_of=lru_cache(maxsize=None)(_find_task),
             lapses=_lapses(organization_id),
+            about=agent_ids,
         )
         start = since - _longest_window(simulated, organization_id)
         for number, decided in enumerate(decisions_for_organization(organization_id, start)):
@@ -192,7 +196,7 @@ def replay_decisions(
                 return ReplayReport(replay.totals, is_truncated=True)
             if isinstance(decided, Resolved):
                 replay.resolve(decided)
-            elif agent_ids is None or decided.agent_id in agent_ids:
+            else:
                 replay.add(decided, is_reported=decided.at >= since)
             if number % DECISIONS_PER_PAUSE == 0:
                 time.sleep(PAUSE_SECONDS)  # Let the threads that decide requests run.
@@ -223,6 +227,11 @@ class _Labels:
             own = own.filter(organization_id=self._organization_id)
         found = own.values_list("labels", flat=True).first()
         return frozenset(found or ())
+
+
+def _find_task(delegation_id: str) -> str | None:
+    """Return the task of a delegation, which its calls belong to, or None if it no longer exists."""
+    return Delegation.objects.filter(pk=delegation_id).values_list("task", flat=True).first()
 
 
 @contextmanager

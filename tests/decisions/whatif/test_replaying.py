@@ -11,6 +11,7 @@ import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from agents.models import Agent
 from approvals.models import Approval
 from audit.entries.personal_keys import destroy_keys
 from audit.sequencing.sequencer import sequence
@@ -32,6 +33,9 @@ from tests.world import (
     Grant,
     as_user,
     ask,
+    hand_over,
+    let_delegate,
+    make_agent,
     make_caller,
     make_developer,
     make_grant,
@@ -41,7 +45,7 @@ from tests.world import (
 )
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
-from tokens.models import AccessToken
+from tokens.models import AccessToken, Delegation, TokenFamily
 
 pytestmark = pytest.mark.django_db
 
@@ -162,12 +166,26 @@ def resolve_some(chance: random.Random, held: list[str], server_id: str) -> None
                 commit_reservation(actor=SYSTEM, reservation_id=reservation_id, server_id=server_id, final_amount=final)
 
 
+def handed_on(grant: Grant) -> list[tuple[Agent, str]]:
+    """Hand work on twice, and return these agents with an access token each. The work of the second has a task."""
+    assert grant.agent.organization is not None
+    member = grant.agent.organization.developers.earliest("pk")
+    let_delegate(grant.access_token)
+    first, second = (make_agent(member, name=name, allowed_scopes=SCOPES) for name in ("First", "Second"))
+    _delegation, above = hand_over(grant.access_token, first, SCOPES)
+    _delegation, below = hand_over(above.access_token, second, SCOPES[:4], task="t1")
+    return [(first, above.access_token), (second, below.access_token)]
+
+
 @pytest.mark.parametrize(("seed", "batches"), [(1, 150), pytest.param(2, 500, marks=pytest.mark.soak)])
 def test_a_policy_in_force_agrees_with_what_the_engine_said(grant: Grant, travel: Any, seed: int, batches: int) -> None:
     chance = random.Random(seed)
-    policies = [enforce(grant, *rules, agent=chance.choice([None, grant.agent])) for rules in POLICIES]
-    tokens = [grant.access_token, another_token_of(grant)]
-    AccessToken.objects.update(expires=START + timedelta(days=9))
+    delegates = handed_on(grant)
+    agents = [None, grant.agent, *(agent for agent, _token in delegates)]
+    policies = [enforce(grant, *rules, agent=chance.choice(agents)) for rules in POLICIES]
+    tokens = [grant.access_token, another_token_of(grant), *(token for _agent, token in delegates)]
+    for model, name in ((AccessToken, "expires"), (TokenFamily, "expires_at"), (Delegation, "expires_at")):
+        model.objects.update(**{name: START + timedelta(days=9)})
     caller, decisions, held = caller_of(grant), [], []
     bound(grant, modes={"calendar:freebusy": "ask"})
     for _ in range(batches):
@@ -188,6 +206,39 @@ def test_a_policy_in_force_agrees_with_what_the_engine_said(grant: Grant, travel
         totals = replay(grant, draft(*policy.rules, stored=policy, agent_id=agent_id))
         assert totals.decisions == len(decisions)
         assert (found(totals), +totals.gaps) == ({}, {})
+
+
+def test_each_organization_replays_what_its_policies_see_of_a_chain(grant: Grant) -> None:
+    services, rival = make_developer("services@example.com", "Services"), make_developer("rival@example.com", "Rival")
+    type(rival.organization).objects.update(is_verified=True)
+    let_delegate(grant.access_token, "verified")
+    other = make_agent(rival, name="Other", allowed_scopes=SCOPES)
+    delegation, issued = hand_over(grant.access_token, other, SCOPES)
+    server = make_resource_server(services, "https://mail.example").server
+    mean_for(AccessToken.objects.all(), server)
+    caller = make_caller(server)
+    assert all(allowed(decide(asking(issued.access_token, "email:send", credential=caller))))
+    sequence()
+    no_chains = draft({"type": "delegation", "config": {"maxDepth": 0}})
+
+    def denied_about(organization_id: str, simulated: Simulated, **about: Any) -> tuple[int, set[str]]:
+        totals = replay_decisions(simulated, organization_id=organization_id, days=7, **about).totals
+        return totals.changes[Change.NEWLY_DENIED], {place.agent_id for place in totals.places}
+
+    own = str(grant.agent.organization_id)
+    assert denied_about(own, no_chains) == (1, {grant.agent.id})
+    assert denied_about(own, draft(BLOCK, agent_id=grant.agent.id)) == (1, {grant.agent.id})
+    assert denied_about(own, draft(BLOCK, agent_id=other.id)) == (0, set())
+    assert denied_about(own, no_chains, agent_ids=[grant.agent.id]) == (1, {grant.agent.id})
+    assert denied_about(own, no_chains, agent_ids=[other.id]) == (0, set())
+    assert denied_about(rival.organization_id, no_chains) == (1, {other.id})
+    assert denied_about(rival.organization_id, draft(BLOCK, agent_id=grant.agent.id)) == (0, set())
+    assert denied_about(services.organization_id, draft(BLOCK, agent_id=grant.agent.id)) == (1, {grant.agent.id})
+    assert denied_about(services.organization_id, draft(BLOCK, agent_id=other.id)) == (1, {other.id})
+    delegation.delete()
+    of_task = conditions({"field": "task", "operator": "exists", "value": False})
+    totals = replay_decisions(draft(of_task), organization_id=own, days=7).totals
+    assert dict(totals.gaps) == {Gap.ERASED: 1}
 
 
 def test_a_new_policy_denies_what_the_log_allowed(grant: Grant) -> None:
