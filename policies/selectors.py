@@ -15,9 +15,9 @@ def policies_for_organization(organization_id: str) -> QuerySet[Policy]:
     return Policy.objects.filter(organization_id=organization_id).order_by("-id")
 
 
-def policies_in_force(organization_id: str, agent_id: str) -> QuerySet[Policy]:
-    """Return the policies of the organization that its agent's calls must pass, oldest first."""
-    of_agent = Q(agent_id=agent_id) | Q(agent_id=None)
+def policies_in_force(organization_id: str, *agent_ids: str) -> QuerySet[Policy]:
+    """Return the policies of the organization that calls of these agents must pass, oldest first."""
+    of_agent = Q(agent_id__in=agent_ids) | Q(agent_id=None)
     enforced = policies_for_organization(organization_id).filter(of_agent, enabled=True, mode=Policy.Mode.ENFORCE)
     return enforced.order_by("id")
 

@@ -6,12 +6,14 @@ from api.v1.policies import PolicyEndpoint, own_agent
 from api.v1.schemas.simulation import (
     DraftBody,
     SimulateBody,
+    SimulatedLinkBody,
     SimulatedRequestBody,
     SimulationOut,
     show_replay,
     show_simulation,
 )
 from core import clock
+from core.chains import Link
 from core.errors import FieldError, Invalid, NotFound, Throttled
 from core.net import canonical_address
 from decisions.whatif.simulation import (
@@ -112,7 +114,12 @@ class Simulate(PolicyEndpoint):
             context=request.context,
             user_id=request.user_id,
             organization_id=organization_id,
+            chain=[self._link(each) for each in request.chain or ()],
         )
+
+    def _link(self, stated: SimulatedLinkBody) -> Link:
+        agent_id, organization_id = self._caller(stated.agent_id)
+        return Link(agent_id, stated.delegation_id, organization_id or stated.organization_id)
 
     def _caller(self, agent_id: str) -> tuple[str, str | None]:
         """Return the agent and its organization. Another organization's agent can call this one's services too."""

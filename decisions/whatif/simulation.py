@@ -18,6 +18,7 @@ from django.utils.translation import gettext_noop
 from audit.readers.decided import Resolved
 from audit.selectors import decisions_for_organization
 from core import clock
+from core.chains import Link
 from core.errors import Unavailable
 from decisions.approvals import BatchApprovals
 from decisions.settling import Settling
@@ -55,6 +56,8 @@ DECISIONS_PER_PAUSE = 100
 PAUSE_SECONDS = 0.001
 # A request counts for at most 65/64 of its window, and clocks differ.
 LONGER, SLACK = 65 / 64, timedelta(minutes=1)
+
+STRICTNESS = (Outcome.DENIED, Outcome.ASKED, Outcome.PASSED, Outcome.NOT_CONCERNED)
 
 _places = threading.BoundedSemaphore(MAX_REPLAYS)
 
@@ -137,22 +140,39 @@ def simulate_together(policies: Sequence[Simulated], context: RuleContext, *, or
     """Decide one request by policies of this organization. The counters are empty if none of them is stored.
 
     Of scopes, only the labels of the catalogue's and of the organization's own matter. Those of others have none, as if
-    they did not exist.
+    they did not exist. A request that was handed on is a call of each agent of its chain.
     """
-    concerned = [policy for policy in policies if policy.agent_id in (None, context.agent_id)]
-    is_own = context.organization_id == organization_id
     context = _with_covering(context, organization_id)
-    context = context._replace(
-        labels=_Labels(organization_id)(context.asked),
-        policies_of=None if is_own else organization_id,
-        budget=Budget(),
-    )
-    traced = trace([policy.compiled_with_history() for policy in concerned], context)
-    settling = _settling(traced, context.now, is_stored=any(policy.stored for policy in concerned))
+    context = context._replace(labels=_Labels(organization_id)(context.asked))
+    links = context.chain or (Link(context.agent_id, None, context.organization_id),)
+    traced = [each for link in links for each in _trace(policies, context, link, organization_id)]
+    settling = _settling(traced, context.now, is_stored=any(policy.stored for policy in policies))
     settled = [settle_traced(each, settling) for each in traced]
     if context.user_id is None:  # There is no user to ask.
         settled = [each._replace(outcome=_without_user(each.outcome)) for each in settled]
-    return Simulation(_together(settled), settled)
+    return Simulation(_together(settled), _strictest(settled))
+
+
+def _trace(policies: Sequence[Simulated], context: RuleContext, link: Link, organization_id: str) -> Sequence[Traced]:
+    """Return what each rule says of the request as a call of this agent."""
+    concerned = [policy for policy in policies if policy.agent_id in (None, link.agent_id)]
+    call = context._replace(
+        agent_id=link.agent_id,
+        organization_id=link.organization_id,
+        policies_of=None if link.organization_id == organization_id else organization_id,
+        budget=Budget(),
+    )
+    return trace([policy.compiled_with_history() for policy in concerned], call)
+
+
+def _strictest(settled: Iterable[Traced]) -> list[Traced]:
+    """Return for each rule the strictest that it says of the agents of a chain."""
+    found: dict[tuple[str, int], Traced] = {}
+    for each in settled:
+        place = each.policy.id, each.rule.index
+        if place not in found or STRICTNESS.index(each.outcome) < STRICTNESS.index(found[place].outcome):
+            found[place] = each
+    return list(found.values())
 
 
 def _with_covering(context: RuleContext, organization_id: str) -> RuleContext:
@@ -247,8 +267,7 @@ def _place() -> Iterator[None]:
 def _together(settled: Iterable[Traced]) -> Outcome:
     """Return what the rules say together."""
     found = {each.outcome for each in settled}
-    ordered = (Outcome.DENIED, Outcome.ASKED, Outcome.PASSED)
-    return next((outcome for outcome in ordered if outcome in found), Outcome.NOT_CONCERNED)
+    return next((outcome for outcome in STRICTNESS if outcome in found), Outcome.NOT_CONCERNED)
 
 
 def _without_user(outcome: Outcome) -> Outcome:

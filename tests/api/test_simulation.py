@@ -62,6 +62,27 @@ def test_a_policy_for_another_agent_does_not_concern_the_request(developer: Api,
     assert simulate(developer, BLOCK, request=asked(agent), agentId=agent["clientId"])["outcome"] == "denied"
 
 
+def test_a_request_that_was_handed_on_is_one_of_each_agent_of_its_chain(developer: Api, agent: Json) -> None:
+    bounded = {"type": "delegation", "config": {"maxDepth": 1, "organizations": ["org_theirs"]}}
+    theirs = {"agentId": "agt_theirs", "organizationId": "org_theirs", "delegationId": None}
+    acting = {"agentId": agent["id"], "organizationId": None, "delegationId": "del_1"}
+    request = asked(agent, chain=[theirs, acting])
+    decision = simulate(developer, bounded, request=request)
+    assert [each["detail"] for each in decision["trace"]] == [
+        "The organization of an agent of the chain is not listed."
+    ]
+    longer = asked(agent, chain=[theirs, {"agentId": "agt_2", "organizationId": "org_theirs"}, acting])
+    assert "more often" in simulate(developer, bounded, request=longer)["trace"][0]["detail"]
+    assert simulate(developer, bounded, request=asked(agent))["outcome"] == "passed"
+    # A policy for the agent above concerns the request, too.
+    through = {**asked(agent), "agentId": "agt_theirs", "chain": [{"agentId": agent["id"]}, theirs]}
+    assert simulate(developer, BLOCK, request=through, agentId=agent["id"])["outcome"] == "denied"
+    assert outcomes(simulate(developer, BLOCK, request=through)) == ["denied"]
+    for chain in ([theirs], [acting, theirs], [acting, acting], [theirs] * 6):
+        fields = {"policy": {"rules": [BLOCK]}, "request": asked(agent, chain=chain)}
+        problem(developer.post(PATH, fields), 400, "validation_failed", "request.chain")
+
+
 def test_the_time_of_the_request_counts(developer: Api, agent: Json) -> None:
     hours = {"type": "time_window", "config": {"allowedDays": [1], "startTimeUtc": "09:00", "endTimeUtc": "17:00"}}
     monday, later = "2026-03-23T12:00:00Z", "2026-03-23T17:00:00+00:00"

@@ -13,6 +13,7 @@ from core.validation import invalid_fields, invalid_value
 from decisions.whatif.replaying import Change, Gap, Place, Totals
 from decisions.whatif.simulation import ReplayReport, Simulation
 from policies.engine import Outcome, Traced
+from tokens.chains import MAX_DEPTH
 
 MAX_DAYS = 30
 # Arithmetic of dates fails near the ends of what they can represent.
@@ -37,16 +38,39 @@ class DraftBody(RequestBody):
     rules: GivenRules
 
 
-class SimulatedRequestBody(RequestBody):
-    """The request to decide, as in verify. `at` is when, by default now."""
+class SimulatedLinkBody(RequestBody):
+    """An agent of a chain. `organizationId` is that of another organization's agent.
+
+    `delegationId` changes nothing.
+    """
 
     agent_id: AgentId
+    organization_id: Text | None = Field(None, max_length=MAX_AGENT_ID)
+    delegation_id: Text | None = Field(None, max_length=MAX_AGENT_ID)
+
+
+class SimulatedRequestBody(RequestBody):
+    """The request to decide, as in verify. `at` is when, by default now.
+
+    If the work was handed on, `chain` has the agents from the first one to `agentId`, as entries of the log have them.
+    The policies then see the request as one of each of them.
+    """
+
+    agent_id: AgentId
+    chain: Omittable[list[SimulatedLinkBody]] = Field(None, min_length=2, max_length=MAX_DEPTH + 1)
     user_id: UserId | None = None
     required_scopes: list[ScopeId] = Field(min_length=1, max_length=MAX_SCOPES)
     action: Omittable[Line] = Field(None, max_length=MAX_ACTION)
     resource: Omittable[Line] = Field(None, max_length=MAX_RESOURCE)
     context: Annotated[Context, BeforeValidator(check_context)] = Field(default_factory=Context)
     at: Omittable[Annotated[GivenMoment, AfterValidator(_check_moment)]] = None
+
+    @model_validator(mode="after")
+    def require_chain(self) -> Self:
+        agents = [link.agent_id for link in self.chain or ()]
+        if agents and (agents[-1] != self.agent_id or len(set(agents)) < len(agents)):
+            raise invalid_fields(type(self), [("chain", "Must name each agent once, and end with agentId.")])
+        return self
 
 
 class ReplayBody(RequestBody):

@@ -1,15 +1,21 @@
 """A form in which a developer describes a request as a service would send it to verify."""
 
-from typing import Any
+import re
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from agents.models import Agent
 from core import clock
+from core.chains import Link
 from core.net import canonical_address
+from core.text import plain_text
 from policies.rules import RuleContext
 from resources.catalogue import SCOPE_ID
+from tokens.chains import MAX_DEPTH
 from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.context_field import ContextField
 from web.forms.fields import LinesField, PlainField
@@ -17,6 +23,7 @@ from web.forms.moments import PeriodField
 
 MAX_SCOPES = 20
 MAX_CONTEXT = 4000
+FOREIGN = re.compile(r"(agt_[0-9a-f]{32})\s+(org_[0-9a-f]{32})")
 USER_ID = r"usr_[0-9a-f]{32}"
 
 
@@ -46,9 +53,44 @@ class AddressField(forms.CharField):
         return address
 
 
+class ChainField(LinesField):
+    """Agents, one per line: an own one by ID, client ID or name, or another organization's as `agt_… org_…`.
+
+    The value is their links, without delegations.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(required=False, **kwargs)
+        self.agents: QuerySet[Agent] = Agent.objects.none()
+
+    def to_python(self, value: Any) -> Any:
+        lines = super().to_python(value)
+        if len(lines) > MAX_DEPTH:
+            raise ValidationError(_("At most %(most)d agents."), params={"most": MAX_DEPTH})
+        return [self._link(line) for line in lines]
+
+    def _link(self, line: str) -> Link:
+        if foreign := FOREIGN.fullmatch(line):
+            return Link(foreign[1], None, foreign[2])
+        is_named = Q(pk=line) | Q(client_id=line) | Q(name=line)
+        # PostgreSQL raises an error for a NUL.
+        own = list(self.agents.filter(is_named)[:2]) if line.isprintable() else []
+        if len(own) != 1:
+            text = _("“%(line)s” is not one of your agents. Another organization's agent is written as agt_… org_…")
+            raise ValidationError(text, params={"line": plain_text(line)[:100]})
+        return Link(own[0].pk, None, own[0].organization_id)
+
+
 class SimulationForm(AgentFieldForm):
     title = _("Request")
     agent = AgentField(label=_("Agent"), placeholder=_("Name or ID"))
+    chain = ChainField(
+        label=_("Handed over by, one per line"),
+        help_text=_(
+            "The agents above, from the first one on. Empty if the work was not handed over. Another organization's "
+            "agent is written as agt_… org_…"
+        ),
+    )
     scopes = ScopesField(
         label=_("Required scopes"), help_text=_("Such as email:send. Several are separated by spaces.")
     )
@@ -76,7 +118,16 @@ class SimulationForm(AgentFieldForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["scopes"].widget.attrs["rows"] = 2
+        self.fields["chain"].widget.attrs["rows"] = 2
+        cast("ChainField", self.fields["chain"]).agents = kwargs["agents"]
         self.fields["agent"].required = True
+
+    def clean(self) -> dict[str, Any]:
+        data = self.cleaned_data
+        agents = [link.agent_id for link in data.get("chain", ())] + ([data["agent"].pk] if data.get("agent") else [])
+        if len(set(agents)) < len(agents):
+            self.add_error("chain", _("No agent can be in a chain twice."))
+        return data
 
     def request(self) -> RuleContext:
         """Return the request. Call it only if the form is valid."""
@@ -91,4 +142,5 @@ class SimulationForm(AgentFieldForm):
             context=data["context"],
             user_id=data["user"] or None,
             organization_id=agent.organization_id,
+            chain=(*data["chain"], Link(agent.id, None, agent.organization_id)) if data["chain"] else (),
         )

@@ -79,7 +79,8 @@ def try_draft(attempt: Attempt, editor: PolicyEditor, policy: Policy | None, org
     draft = _draft(editor, policy)
     throttle_simulation(organization_id)
     asked = form.request()
-    others = policies_in_force(organization_id, asked.agent_id).exclude(pk=draft.id)
+    agents = [link.agent_id for link in asked.chain] or [asked.agent_id]
+    others = policies_in_force(organization_id, *agents).exclude(pk=draft.id)
     policies = [draft, *map(Simulated.of, others)]
     simulation = simulate_together(policies, asked, organization_id=organization_id)
     verdicts = describe_verdicts(simulation, policies, unsaved=draft, organization_id=organization_id)

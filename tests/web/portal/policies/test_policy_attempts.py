@@ -69,6 +69,27 @@ def test_a_changed_draft_takes_the_place_of_its_policy(attempt, developer):
     assert (policy.rules, PolicyVersion.objects.count()) == ([OFFICE], 1)
 
 
+def test_a_request_that_was_handed_over_is_tried_for_each_agent_of_its_chain(attempt, developer, agent):
+    above = make_agent(developer, name="Giver")
+    make_policy(developer, OFFICE, name="Of the giver", agent=above)
+    rule = {"type": "delegation", "maxDepth": "1"}
+    page = attempt(rule, asked={"chain": "Giver"})
+    assert trace(page) == [
+        ("Of the giver", "Only from these internet addresses: 203.0.113.0/24", "Denies"),
+        ("This draft", "Work that another agent handed over: at most 1 hand-over", "Allows"),
+    ]
+    foreign = f"agt_{'0' * 32} org_{'0' * 32}"
+    assert page.context["attempt"].outcome == "denied"
+    page = attempt(rule, asked={"chain": f"{foreign}\n{above.client_id}"})
+    assert ("This draft", "Work that another agent handed over: at most 1 hand-over", "Denies") in trace(page)
+    for chain, said in (
+        (agent.id, "No agent can be in a chain twice."),
+        ("Unknown\x00", "is not one of your agents"),
+        ("\n".join(["Giver"] * 5), "At most 4 agents."),
+    ):
+        assert said in words_of(attempt(rule, asked={"chain": chain}))
+
+
 def test_nothing_that_was_typed_is_lost(attempt):
     typed = {"resource": "mailbox/7", "context": '{"recipient": "ada@example.com"}', "scopes": "email:read"}
     for pressed in ("run", "other"):
