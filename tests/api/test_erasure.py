@@ -144,9 +144,9 @@ def test_the_log_says_what_ended_and_that_the_person_was_erased(life: Json) -> N
     assert [entry.event for entry in entries] == [
         *(Event.MEMBER_LEFT, Event.ORGANIZATION_SUSPENDED),
         *(Event.CONSENT_DENIED, Event.CONSENT_REVOKED, Event.CONSENT_REVOKED),
-        *(Event.TOKEN_REVOKED, Event.USER_ERASED),
+        *(Event.TOKEN_REVOKED, Event.TOKEN_REVOKED, Event.USER_ERASED),
     ]
-    assert [entry.user_id for entry in entries if entry.event != Event.ORGANIZATION_SUSPENDED] == [life["user"]] * 6
+    assert [entry.user_id for entry in entries if entry.event != Event.ORGANIZATION_SUSPENDED] == [life["user"]] * 7
     assert all(entry.sealed is None and entry.content["actor"] == {"kind": "system", "id": None} for entry in entries)
 
 
