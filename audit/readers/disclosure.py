@@ -84,8 +84,9 @@ def _organization_of_actor(content: Mapping[str, Any]) -> str | None:
 
     What happens to a delegation is logged for the receiving agent, but an agent above or its developer can have acted.
     """
-    actor, own = content["actor"], content["organizationId"]
-    owners = {link["agentId"]: link["organizationId"] for link in content.get("chain", ())}
+    actor = content["actor"]
+    own: str | None = content["organizationId"]
+    owners: dict[str, str | None] = {link["agentId"]: link["organizationId"] for link in content.get("chain", ())}
     if actor["kind"] == "agent":
         return owners.get(actor["id"], own)
     return own if {*owners.values()} <= {own} else None

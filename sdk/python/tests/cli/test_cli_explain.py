@@ -37,6 +37,9 @@ class Log:
         return httpx.Response(200, json=page(*found))
 
     def _passes(self, entry: dict[str, Any], asked: httpx.QueryParams) -> bool:
+        chain = {id_ for link in entry.get("chain", ()) for id_ in (link["agentId"], link["delegationId"])}
+        if "chain" in asked and asked["chain"] not in chain:
+            return False
         fields = ("agentId", "userId", "event", "outcome")
         if any(name in asked and entry.get(name) != asked[name] for name in fields):
             return False
@@ -229,6 +232,47 @@ def test_the_cause_is_named_with_its_entry(log, cli, reason, cause, words):
     log(event(cause, "log_cause", "2024-11-24T22:55:00Z", metadata=metadata), denial(reason))
     text = cli("explain")
     assert words in text and "(log_cause)" in text and "The reason given: Spam." in text
+
+
+CHAIN = [
+    {"agentId": "agt_0", "delegationId": None, "organizationId": "org_1"},
+    {"agentId": "agt_2", "delegationId": "del_0", "organizationId": "org_1"},
+    {"agentId": "agt_1", "delegationId": "del_1", "organizationId": "org_1"},
+]
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        ({"event": "delegation.ended", "chain": CHAIN}, "The delegation, or one above it, was ended"),
+        ({"event": "delegation.ended", "chain": CHAIN[:2]}, "The delegation, or one above it, was ended"),
+        ({"event": "agent.suspended", "agentId": "agt_0"}, "Your organization suspended the agent"),
+    ],
+)
+def test_the_end_of_handed_over_work_is_named(log, cli, cause, words):
+    handed_on = [*CHAIN, {**CHAIN[2], "delegationId": "del_9"}]
+    below = event("delegation.ended", "log_9", "2024-11-24T22:58:00Z", chain=handed_on)
+    log(
+        below,
+        event("agent.suspended", "log_8", "2024-11-24T22:57:00Z", agentId="agt_9"),
+        {**event("", "log_cause", "2024-11-24T22:55:00Z"), **cause},
+        denial("delegation_ended", chain=CHAIN),
+    )
+    text = cli("explain")
+    assert words in text and "(log_cause)" in text
+    assert "Ask the delegating agent to hand the work on again." in text
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({"limitedBy": "delegation", "delegationId": "del_1"}, "A limit of the delegation del_1 denied it"),
+        ({"limitedBy": "user"}, "A limit that the user set denied it"),
+    ],
+)
+def test_a_limit_is_named_by_whose_it_is(log, cli, metadata, words):
+    log(denial("policy_denied", metadata={"ruleType": "rate_limit", **metadata}))
+    assert f"{words}, of type rate_limit." in cli("explain")
 
 
 def test_another_user_s_revocation_is_not_the_cause(log, cli):

@@ -29,6 +29,14 @@ def test_names_are_beside_ids(api, cli):
     assert "policy_denied pol_1 email:send SmartMail (agt_1)" in last
 
 
+def test_work_that_was_handed_over_is_found_and_shows_from_whom(api, cli):
+    chain = [{"agentId": "agt_1", "delegationId": None}, {"agentId": "agt_9", "delegationId": "del_1"}]
+    api.answers["GET /audit"] = page({**DENIAL, "agentId": "agt_9", "chain": chain})
+    assert "email:send agt_9 from SmartMail (agt_1) usr_1" in cli("log", "--chain", "del_1")
+    asked = next(each.url.params for each in api.requests if each.url.path.endswith("/audit"))
+    assert asked["chain"] == "del_1"
+
+
 @pytest.fixture
 def two_polls(api, monkeypatch):
     """Let `--follow` poll twice, the first time with a new entry, then interrupt it."""

@@ -118,6 +118,12 @@ def _headline(denial: Denial) -> str:
 def _policy_sentence(denial: Denial, rule: Rule | None) -> str:
     metadata = metadata_of(denial.entry)
     rule_type = metadata.get("ruleType", "unknown")
+    limited_by = metadata.get("limitedBy")
+    if limited_by == "user":
+        return f"A limit that the user set denied it, of type {rule_type}."
+    if limited_by == "delegation":
+        delegation = metadata.get("delegationId")
+        return f"A limit of the delegation {delegation} denied it, of type {rule_type}."
     if denial.entry.policy_id is None:
         return f"A policy of the service's organization denied it by a rule of type {rule_type}."
     name = metadata.get("policyName", "")

@@ -40,6 +40,13 @@ def log(
         str | None, typer.Option(metavar="EVENT", help="Only this event, such as token.verify.")
     ] = None,
     outcome: Annotated[str | None, typer.Option(metavar="OUTCOME", help="allowed, denied or info.")] = None,
+    chain: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CHAIN",
+            help="Only what an agent did or handed on, or what was done by a delegation: an agt_ or del_ id.",
+        ),
+    ] = None,
     every: Annotated[
         float, typer.Option(metavar="SECONDS", min=0.5, help="Seconds between polls with --follow.")
     ] = 2.0,
@@ -52,7 +59,7 @@ def log(
 
         def read(since: datetime | None) -> Iterator[AuditEntry]:
             return api.iter_audit_logs(
-                agent_id=wanted, user_id=user, event=event, outcome=outcome, since=since
+                agent_id=wanted, user_id=user, event=event, outcome=outcome, chain=chain, since=since
             )
 
         newest = list(islice(read(None), max(lines, 1)))
@@ -94,6 +101,7 @@ def _line(entry: AuditEntry, names: AgentNames) -> str:
         entry.action,
         " ".join(entry.scopes or ()),
         names.with_id(entry.agent_id),
+        f"from {names.with_id(entry.chain[-2].agent_id)}" if len(entry.chain) > 1 else None,
         entry.user_id,
         entry.id,
     )

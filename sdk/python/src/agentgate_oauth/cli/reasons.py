@@ -111,4 +111,5 @@ CAUSES = {
     "agent.suspended": "Your organization suspended the agent",
     "agent.stopped": "An administrator stopped the agent",
     "consent.revoked": "The consent was revoked",
+    "delegation.ended": "The delegation, or one above it, was ended",
 }

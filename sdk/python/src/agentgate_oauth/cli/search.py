@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from itertools import islice
 from typing import Any
@@ -38,6 +38,8 @@ def find_entry(api: AgentGateAdmin, entry_id: str | None) -> AuditEntry:
 
 def find_cause(api: AgentGateAdmin, denied: AuditEntry) -> AuditEntry | None:
     """Return the newest earlier entry that explains the denial, None if there is none."""
+    if denied.reason == "delegation_ended":
+        return max(_ends_above(api, denied), key=lambda entry: entry.timestamp, default=None)
     family = _family_of_token(api, denied) if denied.reason == "token_revoked" else None
     found = [
         entry
@@ -65,6 +67,19 @@ def shifted(moment: datetime, seconds: float) -> datetime:
 
 def metadata_of(entry: AuditEntry) -> dict[str, Any]:
     return dict(entry.metadata or {})
+
+
+def _ends_above(api: AgentGateAdmin, denied: AuditEntry) -> Iterator[AuditEntry]:
+    """Yield the newest ends of each delegation of the chain, and stops of the agents above."""
+    until = denied.timestamp
+    for link in denied.chain:
+        if link.delegation_id is not None:
+            below = api.iter_audit_logs(event="delegation.ended", chain=link.delegation_id, until=until)
+            own = (one for one in below if one.chain and one.chain[-1].delegation_id == link.delegation_id)
+            yield from islice(own, 1)
+    for link in denied.chain[:-1]:
+        for event in _CAUSES["agent_suspended"]:
+            yield from islice(api.iter_audit_logs(event=event, agent_id=link.agent_id, until=until), 1)
 
 
 def _earlier(api: AgentGateAdmin, denied: AuditEntry, event: str, family: str | None) -> Iterable[AuditEntry]:
