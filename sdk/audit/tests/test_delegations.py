@@ -584,6 +584,21 @@ class TestLineage:
             },
         ]
 
+    @pytest.mark.parametrize(
+        ("metadata", "told"),
+        [
+            ({"limitedBy": "delegation", "delegationId": "del_1"}, "(policy_denied, by the limit rate_limit of del_1)"),
+            ({"limitedBy": "user"}, "(policy_denied, by the user's limit rate_limit)"),
+        ],
+    )
+    def test_a_denial_names_whose_limit_it_was(
+        self, metadata: Any, told: str, grown: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ):
+        call = grown.deny(chain=SECOND, metadata={**metadata, "ruleType": "rate_limit"})
+
+        assert self.run(grown, tmp_path, f"log_{call}") == 0
+        assert f"the agent agt_3 was denied {told}: token.verify" in capsys.readouterr().out
+
     def test_an_agent_can_have_acted_itself(self, tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         call = tree.deny(consentId=None, userId=PERSON)
 

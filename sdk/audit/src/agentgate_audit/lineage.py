@@ -31,10 +31,12 @@ class Lineage:
         """Return it as JSON. What the export does not say is null."""
         record, grant = self.entry.record, self.grant
         names = ("event", "outcome", "reason", "timestamp", "userId", "agentId", "consentId", "action", "scopes")
+        limits = ("limitedBy", "delegationId", "ruleType")
         return {
             "entry": record["id"],
             "index": self.entry.index,
             **{name: record[name] for name in names},
+            **{name: record["metadata"][name] for name in limits if name in record["metadata"]},
             "consent": {
                 "entry": grant.entry,
                 "scopes": None if grant.scopes is None else sorted(grant.scopes),
@@ -51,7 +53,7 @@ class Lineage:
         record = self.entry.record
         what = ", ".join([record["action"] or record["event"], *record["scopes"]])
         outcome = _OUTCOMES.get(record["outcome"], "is named")
-        reason = f" ({_safe(record['reason'])})" if record["reason"] else ""
+        reason = f" ({_safe(record['reason'])}{_whose_limit(record['metadata'])})" if record["reason"] else ""
         user = f" for the user {_safe(record['userId'])}" if record["userId"] else ""
         return (
             f"{_safe(record['id'])}, index {self.entry.index}, {format_time(self.entry.time)}:"
@@ -117,6 +119,14 @@ def _bounds_of(delegation: Delegation | None) -> str:
         f"made at {format_time(delegation.time)} ({_safe(delegation.entry)}), for {_list(delegation.scopes)},"
         f" until {format_time(delegation.expires)}, at most {delegation.max_depth} deep, {_limits_of(delegation)}"
     )
+
+
+def _whose_limit(metadata: dict[str, Any]) -> str:
+    """Return whose limit denied, if one did: that of the user or of a delegation."""
+    rule, whose = quote(metadata.get("ruleType"))[1:-1], metadata.get("limitedBy")
+    if whose == "user":
+        return f", by the user's limit {rule}"
+    return f", by the limit {rule} of {quote(metadata.get('delegationId'))[1:-1]}" if whose == "delegation" else ""
 
 
 def _limits_of(delegation: Delegation) -> str:
