@@ -116,6 +116,32 @@ def count_below(delegation: Delegation, now: datetime) -> int:
     return count
 
 
+class Branch(NamedTuple):
+    """A live delegation in the tree of its connection."""
+
+    id: str
+    parent_id: str | None
+    to_agent_id: str
+
+
+def branches_of(consent: Consent, now: datetime) -> list[Branch]:
+    """Return all live delegations of a connection: those near its agent first, and of these the newest."""
+    rows = live_delegations(now).filter(consent=consent).values_list("id", "parent_id", "to_agent_id")
+    return levels_below(None, [Branch(*row) for row in rows])
+
+
+def levels_below(delegation_id: str | None, branches: Iterable[Branch]) -> list[Branch]:
+    """Return those of the branches that are below the delegation, or all with None, in the same order."""
+    children: dict[str | None, list[Branch]] = {}
+    for branch in sorted(branches, reverse=True):
+        children.setdefault(branch.parent_id, []).append(branch)
+    level, found = children.get(delegation_id, []), []
+    while level:
+        found += level
+        level = [child for branch in level for child in children.get(branch.id, ())]
+    return found
+
+
 def read_states(delegations: Iterable[Delegation], now: datetime) -> list[State]:
     """Return the delegations as they are now, in the same order."""
     rows = list(delegations)
@@ -126,7 +152,8 @@ def read_states(delegations: Iterable[Delegation], now: datetime) -> list[State]
 
     def use(scope: str, limit: Mapping[str, Any], request: CounterRequest | None) -> Use:
         used = counters[request.key].used(now) if request else None
-        return Use(scope, limit, Decimal(used).scaleb(-PLACES) if request and request.is_amount and used else used)
+        is_amount = request is not None and request.is_amount
+        return Use(scope, limit, Decimal(used or 0).scaleb(-PLACES) if is_amount else used)
 
     return [
         State(row, Status.ACTIVE if row.pk in usable else Status.ENDED, [use(*each) for each in limits[row.pk]])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import batched
 from typing import Any
 
@@ -15,11 +16,13 @@ from audit.events import Event
 from audit.services import append
 from core.actor import SYSTEM, Actor
 from core.fields import ListsAny
+from core.locks import after_decisions
 from core.sweeps import BATCH
 from developers.selectors import sole_organizations
 from resources.audiences import Service, services_of
 from resources.models import ResourceServer
 from resources.signals import servers_taken_over
+from tokens.delegated_approvals import end_unreachable
 from tokens.families import draft_family, record_family
 from tokens.models import Delegation, RefreshToken, TokenFamily
 
@@ -44,6 +47,9 @@ def end_of_reclaimed(*, user: User, actor: Actor, now: datetime, **kwargs: Any) 
     """End the user's families, and the client-credentials families of the agents of the user's own organizations."""
     owned = Q(user=user) | Q(application__organization__in=sole_organizations(user), user=None)
     _end(owned, actor, now, "account_reclaimed")
+    delegated = Delegation.objects.filter(user=user, expires_at__gt=now).order_by()
+    for consent_id in delegated.values_list("consent_id", flat=True).distinct():
+        after_decisions(partial(end_unreachable, consent_id, now))
 
 
 @receiver(servers_taken_over)

@@ -5,6 +5,7 @@ Danger: lock delegations before families, so that the family of a redemption in 
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import batched
 from typing import Any
 
@@ -16,9 +17,11 @@ from audit.services import append
 from consent.models import Consent
 from consent.signals import consent_narrowed, consent_replaced
 from core.actor import Actor
+from core.locks import after_decisions
 from core.sweeps import BATCH
 from resources.audiences import Service, services_of
 from tokens.chains import Handover, is_permitted, narrow_grant, read_chains
+from tokens.delegated_approvals import end_unreachable
 from tokens.delegations import draft_delegation, live_delegations
 from tokens.models import Delegation, TokenFamily
 
@@ -73,6 +76,7 @@ def _end_delegations(consent: Consent, actor: Actor, now: datetime, reason: str)
     services = services_of({pair for row, _ in ended for pair in row.from_family.resource_owners.items()})
     for some in batched(ended, BATCH):
         append([_draft(row, chain, services, actor, reason) for row, chain in some], at=now)
+    after_decisions(partial(end_unreachable, consent.pk, now))
 
 
 def _beyond(consent: Consent, now: datetime) -> Iterator[tuple[Delegation, list[Handover]]]:

@@ -17,7 +17,7 @@ from web.user.activity import views as activity
 from web.user.approvals import detail_views as approval
 from web.user.approvals import views as approvals
 from web.user.approvals.rule_views import accept as accept_rule
-from web.user.connections import pausing
+from web.user.connections import cutting_off, pausing
 from web.user.connections import views as connections
 from web.user.consent import views as consent
 from web.user.invitations import views as invitations
@@ -49,6 +49,7 @@ urlpatterns = [
     path("connections/<id:consent_id>/resume", pausing.resume, name="resume"),
     path("connections/<id:consent_id>/evidence", activity_export.connection, name="connection-evidence"),
     path("connections/<id:consent_id>/revoke", connections.revoke, name="revoke"),
+    path("connections/delegations/<id:delegation_id>/end", cutting_off.cut_off, name="cut-off"),
     path("approvals", approvals.approvals, name="approvals"),
     path("approvals/held/deny", approvals.deny_batch, name="approvals-deny"),
     path("approvals/rules", accept_rule, name="approval-rules"),

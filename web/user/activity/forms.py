@@ -46,7 +46,7 @@ class ActivityForm(FilterForm):
         value = self._valid
         agent, kind = value("agent"), value("kind")
         filters = Filters(
-            agent_id=agent.id if agent else None,
+            chain=agent.id if agent else None,
             events=KINDS[kind] if kind else None,
             outcome=value("outcome"),
             since=value("since"),

@@ -8,9 +8,11 @@ from django.utils.translation import gettext as _
 
 from consent.pausing import pause_agent, pause_all_agents, resume_agent, resume_all_agents
 from consent.selectors import current_consent
+from core import clock
 from core.http import SeeOther
 from core.text import plain_text
 from web.requests.access import for_users, posted_from, signed_in, user_actor
+from web.user.connections.handed import has_handed_on
 from web.user.connections.views import after_change
 
 
@@ -20,7 +22,10 @@ def pause(request: HttpRequest, consent_id: str) -> HttpResponse:
     consent = current_consent(signed_in(request), consent_id)
     paused = pause_agent(actor=user_actor(request), consent=consent)
     message = _("Paused. All requests of %(agent)s are denied until you resume it.")
-    messages.success(request, message % {"agent": plain_text(consent.agent.name)})
+    text = message % {"agent": plain_text(consent.agent.name)}
+    if has_handed_on(paused, clock.now()):
+        text = f"{text} {_('So are those of the agents to which it has handed work.')}"
+    messages.success(request, text)
     return after_change(request, paused)
 
 

@@ -32,6 +32,7 @@ from web.user.activity.items import read_items
 from web.user.activity.kinds import ROUTINE
 from web.user.approvals.asked import Outline, outlines
 from web.user.connections.cards import LIVE, Connection, describe_connections
+from web.user.connections.handed import has_handed_on, tree_of
 from web.user.connections.limits.form import LimitFields
 from web.user.connections.narrowing_form import read_change, shorter_lifetimes
 from web.user.consent.receivers import receivers_left
@@ -99,6 +100,7 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
     (shown,) = describe_connections([consent])
     context = {
         "connection": shown,
+        "has_handed_on": has_handed_on(consent, clock.now()),
         "title": _("Revoke access for %(agent)s?") % {"agent": plain_text(consent.agent.name)},
         "confirm_label": _("Revoke access"),
         "back_url": reverse("web:connection", args=[consent.id]),
@@ -149,6 +151,7 @@ def _show(
         "targets": targets,
         "receivers": receivers_left(consent) if shown.is_live else None,
         "can_untick": shown.is_live and any(len(target.candidates) > 1 for target in targets),
+        "handed": tree_of(consent, now),
         "recent": _recent(request, shown),
         "standing": _standing(consent, now) if shown.is_live else [],
         "lifetimes": shorter_lifetimes(consent.expires_at, now) if shown.is_live else [],
@@ -160,9 +163,9 @@ def _show(
 
 
 def _recent(request: HttpRequest, shown: Connection) -> list[Line]:
-    """Return the last entries about the agent in the lines of the ledger."""
+    """Return the last entries about the agent, and those through which it acted, in the lines of the ledger."""
     user, agent = signed_in(request), shown.consent.agent
-    rows, _older = entries_for_user(user.id, Filters(agent_id=agent.id), hidden=ROUTINE).page("", RECENT)
+    rows, _older = entries_for_user(user.id, Filters(chain=agent.id), hidden=ROUTINE).page("", RECENT)
     items = read_items(rows, user.id, agent_names={agent.id: plain_text(agent.name)}, with_services=False)
     return [line for day in lay_out(items, {})[0] for line in day.lines]
 

@@ -2,18 +2,33 @@
 
 from typing import Any
 
+from accounts.models import User
 from consent.details import AuthorizationDetail
 from consent.narrowing import Narrowing, narrow_consent
 from consent.pausing import pause_agent
 from consent.services import revoke_consent
+from consent.targets import Pick
 from consent.terms import GivenTerms
 from core import clock
+from developers.models import Developer, Organization
 from resources.catalogue import catalogue
 from resources.custom_scopes import ScopeDefinition
 from tests.approvals import EMAIL, make_approval
 from tests.web.browser.pages.group import Content, Group, Page
 from tests.web.browser.pages.samples import LONG, RULES, WIDE, foreign_service
-from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
+from tests.world import (
+    allow,
+    as_user,
+    ask,
+    grant_to,
+    hand_over,
+    let_delegate,
+    make_agent,
+    make_developer,
+    make_resource_server,
+    make_user,
+)
+from tokens.delegations import end_delegation
 
 RECIPIENTS = {"field": "recipient", "operator": "matches_any", "values": ["*@acme.com", f"{LONG}@example.com"]}
 LIMITS = [*RULES[:2], {"type": "context_match", "config": {"conditions": [RECIPIENTS]}}]
@@ -46,7 +61,26 @@ def make() -> Content:
     revoke_consent(actor=as_user(ada), consent=ended)
     other = allow(ask(agent), make_user("bob@example.com", "Bob"))
     consents = {"granted": granted, "paused": paused, "whole": whole, "ended": ended, "other": other}
-    return Content(ada.email, {name: consent.id for name, consent in consents.items()})
+    return Content(ada.email, {name: consent.id for name, consent in consents.items()} | hand_on(ada, developer))
+
+
+def hand_on(ada: User, developer: Developer) -> dict[str, str]:
+    """Let an agent hand work to others, and these to further ones, some with long names. Return ids."""
+    token = grant_to(make_agent(developer, name="Planner"), ada, ["email:read", "email:send", "calendar:freebusy"])
+    consent, rival = let_delegate(token, "verified"), make_developer("rival@example.com", LONG)
+    Organization.objects.filter(pk=rival.organization_id).update(is_verified=True)
+    bounds: dict[str, Any] = {
+        "limits": {"email:send": LIMITS},
+        "task": LONG,
+        "targets": [Pick("account", [LONG, WIDE])],
+    }
+    first, issued = hand_over(token, make_agent(developer, name="Summarizer"), ["email:read", "email:send"], **bounds)
+    for name in ("Translator", LONG, WIDE[:60]):
+        _, issued = hand_over(issued.access_token, make_agent(rival, name=name), ["email:read"])
+    for name in ("Booker", "Cut off"):
+        other, _ = hand_over(token, make_agent(developer, name=name), ["calendar:freebusy"])
+    end_delegation(actor=as_user(ada), delegation=other)
+    return {"handed": consent.id, "delegation": first.id}
 
 
 def make_many() -> Content:
@@ -80,11 +114,17 @@ GROUPS = [
             "/connections/{granted}",
             Page("/connections/{granted}", widen, "a wider limit"),
             "/connections/{granted}/revoke",
+            "/connections/{handed}",
             "/connections/{paused}",
             "/connections/{ended}",
             Page("/connections", pause_all, "all paused"),
         ],
-        ["/connections?show=ended", "/connections/{whole}", Page("/connections/{other}", status=404)],
+        [
+            "/connections?show=ended",
+            "/connections/delegations/{delegation}/end",
+            "/connections/{whole}",
+            Page("/connections/{other}", status=404),
+        ],
     ),
     Group("many-connections", make_many, ["/connections"], ["/connections?q=agent+1", "/connections?q=nobody"]),
 ]
