@@ -61,9 +61,14 @@ def delegations_of(consent: Consent) -> QuerySet[Delegation]:
     return _with_agents(Delegation.objects.filter(consent=consent))
 
 
+def delegations_for_user(user: User) -> QuerySet[Delegation]:
+    """Return all that was handed on for the user, newest first."""
+    return _with_agents(Delegation.objects.filter(user=user))
+
+
 def find_own_delegation(user: User, delegation_id: str) -> Delegation | None:
     """Return what was handed on for the user, or None, even if another user has it."""
-    return _with_agents(Delegation.objects.filter(user=user, pk=delegation_id)).first()
+    return delegations_for_user(user).filter(pk=delegation_id).first()
 
 
 def delegation_for_user(user: User, delegation_id: str) -> Delegation:

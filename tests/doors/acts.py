@@ -228,6 +228,11 @@ OF_USERS = (
         ),
     ),
     Act(
+        "cut off an agent",
+        "delegation.ended",
+        (page("/connections/delegations/{delegation}/end"),),
+    ),
+    Act(
         "revoke a connection",
         "consent.revoked",
         (page("/connections/{consent}/revoke"), users("POST", "/users/me/consents/{consent}/revoke")),

@@ -23,6 +23,8 @@ from core.clock import rfc3339
 from developers.invitations import invitations_to
 from developers.models import ApiKey, Developer, Invitation
 from developers.selectors import all_memberships_of, api_keys_for_developer
+from tokens.delegation_selectors import delegations_for_user
+from tokens.models import Delegation
 
 FORMAT = "agentgate-data/2"
 # A longer list has only its newest rows, and says so.
@@ -51,6 +53,7 @@ def collect(user: User, now: datetime) -> dict[str, Any]:
             "devices": [_time(one) for one in user.known_devices.values_list("last_seen_at", flat=True)],
         },
         "connections": _rows(consents_for_user(user), _connection),
+        "delegations": _rows(delegations_for_user(user), _delegation),
         "approvals": _rows(approvals_for_user(user), _approval),
         "history": {"url": f"{settings.API_URL}{AUDIT_EXPORT}"},
     }
@@ -154,7 +157,27 @@ def _connection(consent: Consent) -> dict[str, Any]:
         "reason": consent.reason,
         "scopes": [{"id": scope.id, "title": scope.title} for scope in agreed_scopes(consent)],
         "terms": consent.terms,
+        "delegation": consent.delegation,
         **_times(consent),
+    }
+
+
+def _delegation(delegation: Delegation) -> dict[str, Any]:
+    giver, receiver = delegation.from_agent, delegation.to_agent
+    return {
+        "id": delegation.id,
+        "parentId": delegation.parent_id,
+        "connectionId": delegation.consent_id,
+        "from": {"id": giver.id, "name": giver.name},
+        "to": {"id": receiver.id, "name": receiver.name},
+        "scopes": delegation.scopes,
+        "targets": delegation.targets,
+        "limits": delegation.limits,
+        "task": delegation.task,
+        "createdAt": rfc3339(delegation.created_at),
+        "redeemedAt": _time(delegation.redeemed_at),
+        "endedAt": _time(delegation.ended_at),
+        "expiresAt": rfc3339(delegation.expires_at),
     }
 
 
@@ -163,6 +186,7 @@ def _approval(approval: Approval) -> dict[str, Any]:
         "id": approval.id,
         "status": approval.status,
         "agentId": approval.agent_id,
+        "chain": [{"agentId": agent, "delegationId": delegation} for agent, delegation in approval.chain or ()],
         "scopes": approval.scopes,
         "action": approval.action,
         "resource": approval.resource,

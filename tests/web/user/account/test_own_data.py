@@ -12,6 +12,7 @@ from django.test import Client
 from accounts.models import User
 from accounts.second_factors import add_totp, new_secret
 from accounts.services import open_session
+from agents.models import Agent
 from consent.models import Consent
 from consent.pausing import pause_all_agents
 from core import clock
@@ -21,7 +22,7 @@ from tests.approvals import make_approval
 from tests.log import log_entries
 from tests.passkeys import add_passkey, enter_password
 from tests.totp import code_now
-from tests.world import as_user, make_invitation, make_verified
+from tests.world import as_user, grant_to, hand_over, let_delegate, make_agent, make_invitation, make_verified
 
 EXPORT = "/account/data/export"
 
@@ -112,6 +113,22 @@ def test_it_has_the_invitations_to_verified_addresses(developer: Developer) -> N
     (found,) = download(enter_password("cyd@example.com"))["invitations"]["items"]
     assert (found["id"], found["email"], found["status"]) == (invited[0].id, "cyd@example.com", "pending")
     assert found["organization"]["name"] == "Acme Robotics"
+
+
+def test_it_has_what_agents_handed_on(as_ada: Client, ada: User, agent: Agent, developer: Developer) -> None:
+    token = grant_to(agent, ada, ["email:read"])
+    consent = let_delegate(token)
+    delegation, _issued = hand_over(
+        token, make_agent(developer, name="Summarizer"), ["email:read"], task="Trip to Rome"
+    )
+    make_approval(consent, chain=[[agent.id, None], [delegation.to_agent_id, delegation.id]])
+    data = download(as_ada)
+    assert data["connections"]["items"][0]["delegation"] == "developer"
+    (found,) = data["delegations"]["items"]
+    assert (found["id"], found["connectionId"], found["task"]) == (delegation.id, consent.id, "Trip to Rome")
+    assert [found[side]["name"] for side in ("from", "to")] == ["SmartMail", "Summarizer"]
+    assert "token" not in json.dumps(found).lower()
+    assert [link["delegationId"] for link in data["approvals"]["items"][0]["chain"]] == [None, delegation.id]
 
 
 def test_it_is_a_file_that_no_cache_keeps(as_ada: Client) -> None:

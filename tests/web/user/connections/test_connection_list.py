@@ -192,7 +192,7 @@ def test_the_number_of_queries_of_a_connection_is_bounded(
 ) -> None:
     use(granted, "email:read")
     as_ada.get("/scopes")  # the first request of a while also records that the session is in use
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(13):
         as_ada.get(f"/connections/{granted.id}")
 
 
