@@ -19,6 +19,7 @@ from administration import (  # noqa: E402, F401  importing registers them
     approvals,
     audit,
     consent,
+    delegations,
     developers,
     operations,
     policies,

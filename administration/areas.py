@@ -43,6 +43,7 @@ AREAS: tuple[tuple[Any, dict[str, Noun]], ...] = (
             "consent.consent": Noun(_("Consents"), _("Consent")),
             "approvals.approval": Noun(_("Approvals"), _("Approval")),
             "tokens.tokenfamily": Noun(_("Token families"), _("Token family")),
+            "tokens.delegation": Noun(_("Delegations"), _("Delegation")),
         },
     ),
     (_("Log"), {"audit.entry": Noun(_("Log entries"), _("Log entry"))}),

@@ -26,7 +26,7 @@ from developers.models import ApiKey, Developer, Organization
 from policies.models import Policy
 from resources.catalogue import Scope, describe_scopes
 from resources.models import ResourceServer
-from tokens.models import TokenFamily
+from tokens.models import Delegation, TokenFamily
 
 # The outcomes of entries in the log.
 OUTCOMES = {
@@ -53,6 +53,7 @@ FURTHER: dict[str, tuple[Any, str]] = {
     "cns": (Consent, "pk"),
     "apr": (Approval, "pk"),
     "fam": (TokenFamily, "pk"),
+    "del": (Delegation, "pk"),
     "ses": (SessionToken, "pk"),
 }
 

@@ -29,7 +29,7 @@ from consent.models import Consent
 from developers.models import Developer, Organization
 from policies.models import Policy
 from resources.models import ResourceServer
-from tokens.models import SigningKey, TokenFamily
+from tokens.models import Delegation, SigningKey, TokenFamily
 
 SHOWN = 5
 # For each person.
@@ -37,7 +37,7 @@ MAX_ORGANIZATIONS = 5
 MAX_LENGTH = 200
 # In the order of the results.
 MODELS: tuple[Any, ...] = (User, Organization, Agent, Consent, TokenFamily, Policy, ResourceServer, Developer)
-MODELS += (SessionToken, Approval, SigningKey)
+MODELS += (SessionToken, Approval, Delegation, SigningKey)
 # The ids of signing keys, which have no prefix (RFC 7638).
 KID = re.compile(r"[A-Za-z0-9_-]{43}")
 # An id leads to its row first, and then to what belongs to it. More models would need more queries.

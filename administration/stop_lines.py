@@ -22,6 +22,11 @@ STOPPED = (
     ngettext_lazy("%(number)d person is cut off at once.", "%(number)d people are cut off at once.", "number"),
     ngettext_lazy("%(number)d connection stops at once.", "%(number)d connections stop at once.", "number"),
 )
+DELEGATIONS = ngettext_lazy(
+    "%(number)d delegation to other agents is concerned, too.",
+    "%(number)d delegations to other agents are concerned, too.",
+    "number",
+)
 LIFTED = (
     ngettext_lazy("%(number)d person gets access back.", "%(number)d people get access back.", "number"),
     ngettext_lazy("%(number)d connection works again.", "%(number)d connections work again.", "number"),
@@ -47,7 +52,8 @@ def lines_of_impact(impact: Impact, words: tuple[Any, Any] = STOPPED) -> list[st
     """Return whom a stop, or the end of one, affects, and what it would have denied."""
     number, (people, connections) = impact.connections, words
     said = people if impact.users == number else connections
-    return [counted(number, said) if number else _("No user is connected."), _use(impact)]
+    handed = [counted(impact.delegations, DELEGATIONS)] if impact.delegations else []
+    return [counted(number, said) if number else _("No user is connected."), *handed, _use(impact)]
 
 
 def _use(impact: Impact) -> str:

@@ -34,13 +34,15 @@ class Reach(NamedTuple):
 class Impact:
     """What a stop ends now. `connections` are live, and `live_tokens` are families that can still yield tokens.
 
-    `allowed_last_day` is how many requests were allowed in the last 24 hours.
+    `delegations` is what agents have handed over, and what was handed on from there. `allowed_last_day` is how many
+    requests were allowed in the last 24 hours.
     """
 
     connections: int
     agents: int | None
     users: int | None
     live_tokens: int
+    delegations: int
     allowed_last_day: int
     last_allowed_at: datetime | None
 
@@ -83,6 +85,7 @@ def total(found: Sequence[Impact]) -> Impact:
         agents=sum(one.agents or 0 for one in found),
         users=sum(one.users or 0 for one in found),
         live_tokens=sum(one.live_tokens for one in found),
+        delegations=sum(one.delegations for one in found),
         allowed_last_day=sum(one.allowed_last_day for one in found),
         last_allowed_at=max(times, default=None),
     )

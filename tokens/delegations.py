@@ -133,14 +133,15 @@ def throttle_delegations(agent: Agent, token: str) -> None:
         Throttle("delegate", settings.THROTTLE_DELEGATE).hit(Subject("connection:{}:{}".format(*root)))
 
 
-def end_delegation(*, actor: Actor, delegation: Delegation) -> Delegation:
-    """End a delegation and with it all below it. Ending it twice changes nothing."""
+def end_delegation(*, actor: Actor, delegation: Delegation, reason: str = "") -> Delegation:
+    """End a delegation and with it all below it. Ending it twice changes nothing. Administrators state a `reason`."""
     with revocation():
         hold_developer(actor, may_be_deleting=True)
         now = clock.now()
         if Delegation.objects.filter(pk=delegation.pk, ended_at=None).update(ended_at=now):
             delegation.ended_at = now
-            record_delegation(Event.DELEGATION_ENDED, actor=actor, delegation=delegation, now=now)
+            metadata = {"reason": reason} if reason else None
+            record_delegation(Event.DELEGATION_ENDED, actor=actor, delegation=delegation, now=now, metadata=metadata)
             after_decisions(partial(end_unreachable, delegation.consent_id, now))
     delegation.refresh_from_db()
     return delegation

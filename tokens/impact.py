@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.conf import settings
@@ -15,6 +17,8 @@ from core.fields import ListsAny, NamesAny
 from developers.impact import Reach
 from developers.signals import impact_counted
 from resources.models import ResourceServer
+from tokens.chains import MAX_DEPTH
+from tokens.delegations import live_delegations
 from tokens.models import TokenFamily
 
 
@@ -26,6 +30,27 @@ def count_families(*, reach: Reach, now: datetime, **kwargs: Any) -> dict[str, i
     live = TokenFamily.objects.filter(revoked_at=None, expires_at__gt=now, **bounds)
     usable = live.filter(Q(consent=None) | Q(consent__in=live_within(reach, now).values("pk")))
     return {"live_tokens": usable.count()}
+
+
+@receiver(impact_counted)
+def count_delegations(*, reach: Reach, now: datetime, **kwargs: Any) -> dict[str, int]:
+    """Return the number of live delegations by agents that the stop covers, with what was handed on from them.
+
+    Delegations live for a day at most, so an index finds these by their ends.
+    """
+    live = live_delegations(now)
+    if reach.user_id is not None:
+        live = live.filter(user=reach.user_id)
+    if reach.agent_id is not None:
+        live = live.filter(_below("from_agent", reach.agent_id))
+    if reach.organization_id is not None:
+        live = live.filter(_below("from_agent__organization", reach.organization_id))
+    return {"delegations": live.count()}
+
+
+def _below(giver: str, value: str) -> Q:
+    """Return the condition that such an agent handed over the delegation, or one above it."""
+    return reduce(or_, (Q(**{f"{'parent__' * above}{giver}": value}) for above in range(MAX_DEPTH)))
 
 
 @dataclass(frozen=True, slots=True)

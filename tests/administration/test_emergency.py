@@ -28,7 +28,8 @@ def post(site: Client, act: str, reason: str = REASON) -> Any:
 def assert_shows_hits(html: str) -> None:
     number = log_entries(event="token.verify", outcome="allowed").count()
     allowed = f"{number} request{'s were' if number > 1 else ' was'} allowed in the last 24 hours, "
-    assert re.search(rf"1 (connection stops|person is cut off) at once\. {allowed}", html)
+    handed = r"1 delegation to other agents is concerned, too\."
+    assert re.search(rf"1 (connection stops|person is cut off) at once\. {handed} {allowed}", html)
 
 
 def test_the_page_shows_what_the_stop_hits_and_changes_nothing(site: Client, world: World) -> None:

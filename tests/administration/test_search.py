@@ -32,7 +32,7 @@ from resources.models import CustomScope, ResourceServer
 from tests.administration.test_pages import MODELS, list_url, name_of
 from tests.administration.world import World
 from tests.shared import cases
-from tokens.models import SigningKey, TokenFamily
+from tokens.models import Delegation, SigningKey, TokenFamily
 
 NOTHING_SEARCHED = "Nothing was searched. Enter a whole "
 
@@ -68,6 +68,7 @@ FINDS = [
     (Consent, "its own key", "organization", "user", "email", "agent", "client"),
     (Approval, "its own key", "consent", "user", "email", "agent"),
     (TokenFamily, "its own key", "consent", "user", "email", "agent", "client", "token", "refresh token", "code"),
+    (Delegation, "its own key", "consent", "user", "email", "agent", "client"),
     (SigningKey, "its own key"),
     (Entry, "its own key", "organization", "user", "agent", "consent"),
     (TaskRun, "its own key"),

@@ -23,8 +23,9 @@ from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
 from core.idempotency import Answer, RepeatableRequest, answer_once
+from core.ids import new_id
 from core.models import TaskRun
-from core.secrets import digest
+from core.secrets import digest, new_secret
 from decisions.requests import VerifyRequest
 from decisions.services import decide
 from developers.acting import as_developer
@@ -43,6 +44,7 @@ from tests.pictures import png
 from tests.world import ANONYMOUS, ask
 from tokens.exchange import exchange_code
 from tokens.issuing import IssuedTokens
+from tokens.models import Delegation
 from tokens.refresh import refresh_tokens
 
 OWN_SCOPE = ScopeDefinition("acme:books", "low", "See your books", "See titles", "change them")
@@ -97,7 +99,29 @@ def make_grant(agent: Agent, user: User) -> tuple[Consent, str, IssuedTokens, st
     return approval.consent, approval.code, second, first.refresh_token
 
 
+def _hand_over(world: World) -> None:
+    """Add a delegation, as a row: another agent and its tokens would change what the tests count."""
+    now, one = clock.now(), new_id("del")
+    world.shown.add(token := new_secret("dlg"))
+    Delegation.objects.create(
+        id=one,
+        consent=world.consent,
+        user=world.ada,
+        from_family=world.agent.families.latest("pk"),
+        from_agent=world.agent,
+        to_agent=world.agent,
+        path=[one],
+        max_depth=4,
+        scopes=["email:read"],
+        token_digest=digest(token),
+        token_expires_at=now + timedelta(minutes=1),
+        created_at=now,
+        expires_at=now + timedelta(hours=1),
+    )
+
+
 def _fill_the_rest(world: World) -> None:
+    _hand_over(world)
     world.shown.add(open_session(actor=ANONYMOUS, user=world.ada).token)
     send_address_code(actor=ANONYMOUS, user=world.ada, email="ada@work.example")
     pending = new_user(email="eve@example.com", password=PASSWORD)

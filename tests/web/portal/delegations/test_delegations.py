@@ -11,6 +11,13 @@ from agents.models import Agent
 from agents.services import update_agent
 from core import clock
 from core.actor import SYSTEM
+from developers.impact import (
+    impact_on_agent,
+    impact_on_connection,
+    impact_on_everything,
+    impact_on_organization,
+    impact_on_user,
+)
 from developers.models import Developer
 from developers.roles import Role
 from tests.web.markup import words_of
@@ -134,6 +141,21 @@ def test_the_organization_of_an_agent_above_may_end_what_is_below(
     assert "secret.example" not in words_of(as_developer.get(f"{URL}/{deepest.id}"))
     as_developer.post(f"{URL}/{deepest.id}/end")
     assert list(Delegation.objects.exclude(ended_at=None)) == [deepest]
+
+
+def test_a_stop_says_how_many_delegations_it_ends(as_developer: Client, agent: Agent, given: Any, ada: User) -> None:
+    upper, lower, _token = given
+    suspends = f"/developer/agents/{agent.id}/suspend"
+    assert "2 delegations that it or agents below it handed over stop working" in words_of(as_developer.get(suspends))
+    now = clock.now()
+    assert impact_on_agent(lower.from_agent_id, now).delegations == 1
+    assert impact_on_agent(lower.to_agent_id, now).delegations == 0
+    assert impact_on_organization(str(agent.organization_id), now).delegations == 2
+    assert impact_on_connection(ada.id, agent.id, now).delegations == 2
+    assert impact_on_everything(now).delegations == 2
+    end_delegation(actor=as_user(ada), delegation=upper)
+    assert impact_on_user(ada.id, clock.now()).delegations == 0
+    assert "delegation" not in words_of(as_developer.get(suspends)).partition("<main")[2]
 
 
 def test_auditors_read_and_do_not_end(developer: Developer, given: Any) -> None:
