@@ -9,12 +9,14 @@ from typing import Any
 
 import httpx
 import pytest
-from agentgate_oauth import AgentGateAdmin, AgentGateClient, Session, UnexpectedDelegationError
+from agentgate_oauth import AgentGateAdmin, AgentGateClient, Decision, Session, UnexpectedDelegationError
 from agentgate_oauth.errors import InvalidGrantError
+from agentgate_oauth.models import NewResourceServer
+from agentgate_oauth.service import Guard, Requirement
 
 from tests.demo.test_readme import blocks as blocks_of_readme
 from tests.demo.test_readme import json_values
-from tests.live.gate import Agent, Developer, Gate, Person, expect
+from tests.live.gate import Agent, Developer, Gate, Person, decoded, expect
 from tests.live.oauth.services import blocks
 from tests.live.server import ROOT
 from tests.programs import find_program
@@ -26,6 +28,21 @@ SCOPES = ("email:read", "email:send")
 
 def client_of(gate: Gate, agent: Agent) -> AgentGateClient:
     return AgentGateClient(gate.url, agent.client_id, agent.client_secret)
+
+
+def guarded(gate: Gate, service: NewResourceServer, mode: Any, session: Session) -> Decision:
+    """Return the decision of a guard of a service in the default audience."""
+    audience = {"audience": gate.url, "organization_id": claims_of(session)["org_id"]} if mode == "offline" else {}
+    guard = Guard(gate.url, service.id, service.secret, mode=mode, **audience)
+    question = Requirement[None](("email:read",)).question(None, None)
+    outcome = guard.check([f"Bearer {session.access_token()}"], question)
+    guard.close()
+    assert isinstance(outcome, Decision), mode
+    return outcome
+
+
+def claims_of(session: Session) -> dict[str, Any]:
+    return decoded(session.access_token())[1]
 
 
 @pytest.fixture
@@ -40,7 +57,12 @@ def worker(gate: Gate, developer: Developer) -> Agent:
 
 
 def test_the_functions_of_the_readme_hand_over_and_accept(
-    gate: Gate, session: Session, client: AgentGateClient, worker: Agent, person: Person
+    gate: Gate,
+    session: Session,
+    client: AgentGateClient,
+    worker: Agent,
+    person: Person,
+    mail_service: NewResourceServer,
 ):
     (example,) = [one for one in EXAMPLES if "take_over" in one]
     names: dict[str, Any] = {"timedelta": timedelta}
@@ -53,6 +75,8 @@ def test_the_functions_of_the_readme_hand_over_and_accept(
         assert [link.agent_id for link in decision.chain] == [session.agent_id, worker.id]
         assert decision.actor == decision.chain[-1]
         assert decision.actor.delegation_id == accepted.delegation_id
+        for mode in ("verify", "introspect", "offline"):
+            assert guarded(gate, mail_service, mode, accepted).chain[-1].delegation_id == accepted.delegation_id, mode
         assert accepted.verify(["email:send"]).reason == "insufficient_scope"
         object.__setattr__(accepted._renewal.record, "renew_after", 0.0)
         assert accepted.verify(["email:read"]).allowed, "with a refreshed token"
