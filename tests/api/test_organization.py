@@ -21,7 +21,7 @@ from tests.api.test_suspended_organization import (
 __all__ = ["foreign", "policy", "server"]
 
 # What a member can still do while the organization is being deleted, besides reading.
-WHILE_DELETING = {"POST organization/restore", "POST policies/simulate"}
+WHILE_DELETING = {"POST organization/restore", "POST policies/simulate", "POST delegations/*/end"}
 
 
 def test_its_details_and_its_name(developer: Api) -> None:

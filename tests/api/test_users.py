@@ -35,6 +35,7 @@ def test_a_consent_is_listed_with_its_last_use(ada: Any, agent: Json, tokens: Js
         "status",
         "agent",
         "grantedScopes",
+        "delegation",
         "createdAt",
         "decidedAt",
         "lastUsedAt",
