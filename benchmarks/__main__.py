@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import following, growth, issuing, ratios, report, results
+from benchmarks import delegating, following, growth, issuing, ratios, report, results
 from benchmarks.machine import describe
 from benchmarks.pages import run as pages
 from benchmarks.pages.report import TABLES as PAGES_TABLES
@@ -37,6 +37,8 @@ def main() -> None:
             finish(pages.run(options.store or STORES, open_store), options, *PAGES_TABLES)
         elif options.following:
             finish(following.run(options.store or STORES, options.protocol, open_store), options, report.following)
+        elif options.delegating:
+            finish(delegating.run(options.store or STORES, options.protocol, open_store), options, report.delegating)
         elif options.growth:
             finish(growth.run(options.store or STORES, options.protocol, open_store), options, report.growth)
         else:
@@ -49,6 +51,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--growth", action="store_true", help="measure verify as the log grows")
     parser.add_argument("--pages", action="store_true", help="measure pages, endpoints and writes with much data")
     parser.add_argument("--following", action="store_true", help="measure verify while a worker follows the log")
+    parser.add_argument("--delegating", action="store_true", help="measure verify of work that was handed on")
     parser.add_argument("--issuing", action="store_true", help="measure only exchange and refresh")
     parser.add_argument("--store", choices=(*STORES, *SLOW_STORES), action="append", help="default: all; see the page")
     parser.add_argument("--processes", type=int, help="of the product, default 2 (SQLite: 1)")

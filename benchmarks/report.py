@@ -131,6 +131,26 @@ def following(run: results.Run) -> Iterator[str]:
         yield row(STORES[point["store"]], str(point["connections"]), *ratio, *rates)
 
 
+def delegating(run: results.Run) -> Iterator[str]:
+    """Yield what verify of work that was handed on takes, as multiples of what an ordinary one takes."""
+    yield row("store", "connections", "chain", "rate", "p50 ÷", "CPU µs per request ÷", "verifies/s", "p50 in ms")
+    yield rule(8)
+    for block in run["blocks"]:
+        plain = block["targets"]["verify"]
+        for name, target in block["targets"].items():
+            ratio = block["ratios"].get(name)
+            parts = [f"{_spent(target) / _spent(plain):.3g}", f"{target['rate']:,.0f}", f"{target['p50_ms']:.1f}"]
+            slower = f"{target['p50_ms'] / plain['p50_ms']:.3g}"
+            where = STORES[block["store"]], str(block["connections"])
+            yield row(*where, name, _spread(ratio, "rate"), slower, *parts)
+
+
+def _spent(target: Mapping[str, Any]) -> float:
+    """Return the CPU time that the server and the database spend on a request."""
+    cores = target["cores"]
+    return float((cores["server"] + cores["database"]) / target["rate"])
+
+
 def readme(run: results.Run) -> Iterator[str]:
     """Yield the short table for the README."""
     at = [block for block in run["blocks"] if block["connections"] == AT and block["store"] in STORES_IN_README]

@@ -7,28 +7,32 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 
 from accounts.models import User
+from agents.models import Agent
 from agents.services import register_agent
 from benchmarks.seed import CALLBACK, CHALLENGE, PEOPLE, RULES, SCOPES
 from consent.connections import CONSENT_LIFETIME
 from consent.models import AuthorizationCode, Consent
 from core import clock, secrets
 from core.actor import Actor
+from core.ids import new_id
 from developers.acting import as_developer
 from developers.services import become_developer
 from policies.services import create_policy
 from resources.services import register_resource_server
 from tokens.access_tokens import sign_access_token
+from tokens.chains import MAX_DEPTH, read_chain
 from tokens.families import REFRESH_TOKEN_LIFETIME
-from tokens.models import AccessToken, RefreshToken, TokenFamily
+from tokens.models import AccessToken, Delegation, RefreshToken, TokenFamily
 
 ACTOR = Actor("anonymous", ip="203.0.113.7", user_agent="benchmarks/1.0")
 CHUNK = 2000
 
 
-def seed(tokens: int, codes: int = 0, chains: int = 0) -> dict[str, Any]:
+def seed(tokens: int, codes: int = 0, chains: int = 0, depth: int = 0) -> dict[str, Any]:
     """Create the rows. Return signed access tokens, authorization codes, and a refresh token for each of `chains`.
 
-    With them are the ids and secrets of the resource server that asks and of the agent.
+    With them are the ids and secrets of the resource server that asks and of the agent, and as many access tokens of
+    work that was handed on, by each depth up to `depth`.
     """
     user = User.objects.create_user("dev@acme.example", "correct-horse-battery-7")
     developer = become_developer(actor=ACTOR, user=user, name="Acme").developer
@@ -51,7 +55,50 @@ def seed(tokens: int, codes: int = 0, chains: int = 0) -> dict[str, Any]:
         "tokens": add_tokens(registered.agent, families, tokens),
         "codes": add_codes(families, codes),
         "refreshTokens": add_refresh_tokens(families[:chains]),
+        "delegated": [hand_on(actor, families, place, tokens) for place in range(1, depth + 1)] if depth else [],
     }
+
+
+def hand_on(actor: Actor, families: list[TokenFamily], depth: int, number: int) -> list[str]:
+    """Let a new agent act for each of the families, in place of which its own are then. Return its access tokens."""
+    now, source = clock.now(), families[0].application
+    agent = register_agent(
+        actor=actor,
+        organization=source.organization,  # type: ignore[arg-type]
+        name=f"Helper {depth}",
+        redirect_uris=[CALLBACK],
+        allowed_scopes=SCOPES,
+    ).agent
+    delegations = insert(Delegation, [_delegation(family, agent, now) for family in families])
+    families[:] = insert(TokenFamily, [_family_of(delegation, agent, now) for delegation in delegations])
+    return add_tokens(agent, families, number)
+
+
+def _delegation(family: TokenFamily, agent: Agent, now: Any) -> Delegation:
+    delegation_id, above = new_id("del"), family.delegation
+    return Delegation(
+        id=delegation_id,
+        consent=family.consent,
+        user=family.user,
+        parent=above,
+        from_family=family,
+        from_agent=family.application,
+        to_agent=agent,
+        path=[*(above.path if above else ()), delegation_id],
+        max_depth=MAX_DEPTH,
+        scopes=SCOPES,
+        token_digest=secrets.digest(delegation_id),
+        token_expires_at=now,
+        redeemed_at=now,
+        created_at=now,
+        expires_at=(now + timedelta(days=1)).replace(microsecond=0),
+    )
+
+
+def _family_of(delegation: Delegation, agent: Agent, now: Any) -> TokenFamily:
+    family = _family(delegation.consent, now)
+    family.application, family.delegation, family.expires_at = agent, delegation, delegation.expires_at
+    return family
 
 
 def add_tokens(agent: Any, families: list[TokenFamily], number: int) -> list[str]:
@@ -69,7 +116,9 @@ def add_tokens(agent: Any, families: list[TokenFamily], number: int) -> list[str
         )
 
     tokens = insert(AccessToken, [token(families[place % len(families)]) for place in range(number)])
-    return [sign_access_token(each, issued_at=now.replace(microsecond=0)) for each in tokens]
+    chains = {family.pk: read_chain(family.delegation) if family.delegation else () for family in families}
+    at = now.replace(microsecond=0)
+    return [sign_access_token(each, issued_at=at, chain=chains[each.family_id]) for each in tokens]
 
 
 def add_codes(families: list[TokenFamily], number: int) -> list[str]:
@@ -127,6 +176,7 @@ def _consent(agent: Any, user: User, now: Any) -> Consent:
         status=Consent.Status.APPROVED,
         requested_scopes=SCOPES,
         granted_scopes=SCOPES,
+        delegation=Consent.Delegation.DEVELOPER,
         redirect_uri=CALLBACK,
         created_at=now,
         decided_at=now,
