@@ -21,6 +21,7 @@ from audit.services import record
 from core import clock
 from core.actor import SYSTEM, Actor
 from core.errors import Conflict, Invalid, NotFound
+from core.locks import hold_decisions
 from core.wording import Filled
 from developers.acting import hold_developer
 from developers.domain_holders import claim_of_host
@@ -94,6 +95,7 @@ def remove_domain(*, actor: Actor, organization: Organization) -> None:
     with transaction.atomic():
         hold_developer(actor)
         _announce(release_domain(actor=actor, organization=organization), clock.now())
+        hold_decisions()
 
 
 def release_domain(*, actor: Actor, organization: Organization) -> str:
@@ -155,6 +157,8 @@ def _settle(actor: Actor, checked: DomainClaim, found: Found, *, is_contested: b
         claim.save()
         if claim.proved_by != proved_by:
             _announce(claim.name, now)
+        if proved_by and not claim.proved_by:
+            hold_decisions()
     return claim
 
 
@@ -179,7 +183,8 @@ def _set_domain(claim: DomainClaim, domain: str | None) -> bool:
     """Change the domain of the organization, and return whether it is verified with it.
 
     An administrator verified it with one domain. With any other one, or without it, this is suspended until the
-    organization has that domain again or is verified with the new one.
+    organization has that domain again or is verified with the new one. Decisions depend on it, so a transaction that
+    takes the domain ends with `hold_decisions`.
     """
     organization = Organization.objects.get(pk=claim.organization_id)
     is_verified: bool = organization.verified_with == (domain or "")

@@ -13,6 +13,7 @@ from audit.services import record
 from core.actor import Actor
 from core.errors import FieldError, Invalid
 from core.links import problem_with_link
+from core.locks import hold_decisions
 from core.names import check_name
 from core.text import plain_text
 from developers.acting import hold_developer, require_recent_session
@@ -55,7 +56,10 @@ def update_organization(
             changes |= {"is_verified": False, "verified_with": None}
             DomainClaim.objects.filter(organization=held).update(review_asked_at=None)
         Organization.objects.filter(pk=held.pk).update(**changes)
-        _record(actor, held, changes, ends_verification=was_verified and "name" in changes)
+        ends_verification = was_verified and "name" in changes
+        _record(actor, held, changes, ends_verification=ends_verification)
+        if ends_verification:
+            hold_decisions()
     return True
 
 

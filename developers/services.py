@@ -159,13 +159,18 @@ def reactivate_organization(*, actor: Actor, organization: Organization, reason:
     return changed
 
 
-@transaction.atomic
 def verify_organization(*, actor: Actor, organization: Organization, is_verified: bool, reason: str) -> bool:
     """Record whether an administrator has verified the identity of the organization, which answers its request.
 
     It is verified with the domain that it has now, under the name that the administrator saw. Return False if that was
-    already recorded, or if it has another name by now.
+    already recorded, or if it has another name by now. Once it is not verified, no verify that starts after this
+    returns lets it act for agents of other developers.
     """
+    with transaction.atomic() if is_verified else revocation():
+        return _verify(actor, organization, is_verified=is_verified, reason=reason)
+
+
+def _verify(actor: Actor, organization: Organization, *, is_verified: bool, reason: str) -> bool:
     others = Organization.objects.filter(pk=organization.pk)
     if is_verified:
         others = others.filter(name=organization.name)
