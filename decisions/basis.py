@@ -168,7 +168,7 @@ def _is_worth_remembering(basis: Basis, token: TokenFacts) -> bool:
     if basis.reason is not None or basis.found.reserved is not None:
         return False
     asked = sum(map(len, basis.asked))
-    return is_short(token) and asked <= MAX_ASKED and len(basis.found.scopes) <= MAX_SCOPES
+    return is_short(token, *basis.found.chain) and asked <= MAX_ASKED and len(basis.found.scopes) <= MAX_SCOPES
 
 
 def lay_basis(question: Question, token: TokenFacts, found: Found, now: datetime) -> Basis:

@@ -247,9 +247,9 @@ class PolicyFacts(NamedTuple):
     limit_history: str | None
 
 
-def is_short(facts: Sequence[object]) -> bool:
+def is_short(*rows: Sequence[object]) -> bool:
     """Return whether a process may remember these facts."""
-    return sum([len(text) for text in facts if isinstance(text, str)]) <= MAX_REMEMBERED
+    return sum([len(text) for facts in rows for text in facts if isinstance(text, str)]) <= MAX_REMEMBERED
 
 
 @lru_cache(MAX_PARSED)

@@ -212,7 +212,7 @@ def is_authentic(question: Question, found: Found, now: datetime) -> bool:
 def _sides(basis: Basis, context: RuleContext) -> Sequence[Evaluable]:
     """Return the policies that apply, each with the request as a call of that side's agent."""
     if basis.links:
-        return [(side.all, _as_call_of(side, context)) for side in basis.sides]
+        return [(side.all, _as_call_of(side, context) if side.all or side.shadows else context) for side in basis.sides]
     own, *others = basis.sides
     return ((own.all, context), *((each.all, context._replace(policies_of=each.policies_of)) for each in others))
 
@@ -230,6 +230,8 @@ def _evaluate(sides: Sequence[Evaluable], room: Room) -> Evaluation:
     for policies, context in sides[1:]:
         if evaluation.denied_by is not None:
             break
+        if not policies:
+            continue
         evaluation = evaluation.joined(evaluate(policies, context, room))
     return evaluation
 

@@ -4,7 +4,7 @@ A call that was handed on is a call of each agent of the chain: to the policies 
 those of the service. So no agent gets more than its own quota by handing work on.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from core.chains import Link
@@ -49,7 +49,8 @@ def sides_of(
     """
     own = [_side(link.organization_id, link, found) for link, found in zip(links, policies, strict=True)]
     own[0] = own[0]._replace(bounds=bounds)
-    return (*own, *_others(links, service, affected))
+    sides = (*own, *_others(links, service, affected))
+    return sides if len(links) == 1 else tuple(_without_repeats(sides))
 
 
 def only_link(token: TokenFacts) -> tuple[Link, ...]:
@@ -63,6 +64,21 @@ def _others(links: Sequence[Link], service: PolicySet | None, affected: str | No
     for link in links:
         if link.organization_id != affected:
             yield _side(affected, link, service)._replace(is_others=True)
+
+
+def _without_repeats(sides: Sequence[Side]) -> Iterator[Side]:
+    """Yield the sides, without rules of the same policy that say the same of each agent."""
+    seen: set[str] = set()
+    for side in sides:
+        policies, shadows = (
+            tuple(policy for policy in _not_seen(each, seen) if policy.rules) for each in (side.policies, side.shadows)
+        )
+        yield side._replace(policies=policies, shadows=shadows)
+        seen.update(policy.id for policy in (*side.policies, *side.shadows))
+
+
+def _not_seen(policies: Sequence[CompiledPolicy], seen: Collection[str]) -> Iterator[CompiledPolicy]:
+    return (policy.by_agent() if policy.id in seen else policy for policy in policies)
 
 
 def _side(organization_id: str | None, link: Link, found: PolicySet | None) -> Side:

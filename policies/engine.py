@@ -5,7 +5,7 @@ A request is denied as soon as one rule denies it. A rule that cannot be read, o
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -38,7 +38,8 @@ class CompiledRule:
     """A parsed rule with its index in its policy.
 
     `counters` and `flow` are None if the rule limits nothing and guards no flow, which is true of most
-    rules. `concerns` is None if it concerns every request. A retired rule only goes on counting.
+    rules. `concerns` is None if it concerns every request. A retired rule only goes on counting. If a rule does not
+    depend on the agent, one evaluation is enough for a call of several agents.
     """
 
     type: str
@@ -48,6 +49,7 @@ class CompiledRule:
     flow: Callable[[RuleContext], FlowRequest | None] | None = None
     concerns: Callable[[RuleContext], bool] | None = None
     is_retired: bool = False
+    depends_on_agent: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,11 @@ class CompiledPolicy:
     def has_flows(self) -> bool:
         """Whether a rule needs the labels of scopes."""
         return any(rule.flow for rule in self.rules)
+
+    def by_agent(self) -> "CompiledPolicy":
+        """Return only the rules that depend on the agent."""
+        rules = tuple(rule for rule in self.rules if rule.depends_on_agent)
+        return self if len(rules) == len(self.rules) else replace(self, rules=rules)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +288,7 @@ def compile_rule(rule: Rule, ledger: Ledger, index: int) -> CompiledRule:
         partial(rule.counters, ledger) if kind.counters is not Rule.counters else None,
         partial(rule.flow, ledger) if kind.flow is not Rule.flow else None,
         rule.concerns if rule.actions else None,
+        depends_on_agent=rule.depends_on_agent,
     )
 
 

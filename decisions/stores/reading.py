@@ -7,6 +7,7 @@ from typing import Any
 
 from decisions.basis import Found, cover, forget_policies, with_action, with_scope
 from decisions.facts import (
+    MAX_PARSED,
     AgentFacts,
     ApprovalFacts,
     CallerFacts,
@@ -16,9 +17,10 @@ from decisions.facts import (
     ScopeFacts,
     ServiceFacts,
     TokenFacts,
+    is_short,
 )
 from decisions.indexing import unknown_scopes
-from decisions.memory import POLICY_SETS, Versioned
+from decisions.memory import POLICY_SETS, Bounded, Versioned
 from decisions.questions import Question
 from decisions.repeats import read_reserved
 from decisions.stores.statements import Statement, Step
@@ -77,6 +79,21 @@ def ask_scopes(questions: Sequence[Question], facts: "Facts") -> list[Step]:
 
 def read_counters(keys: Collection[str]) -> Step:
     return Step(Statement.COUNTERS, (sorted(keys),))
+
+
+_narrowed: Bounded[str, tuple[TokenFacts, tuple[Handover, ...], TokenFacts]] = Bounded(MAX_PARSED)
+
+
+def _narrow(token: TokenFacts, chain: tuple[Handover, ...]) -> tuple[TokenFacts, tuple[Handover, ...]]:
+    """Return a token with the scopes that its chain leaves, and the chain. The same ones are returned again."""
+    earlier = _narrowed.get(token.token_id)
+    if earlier is not None and earlier[0] == token and earlier[1] == chain:
+        return earlier[2], earlier[1]
+    scope = " ".join(narrow_scopes(chain, token.granted_scopes, token.targets))
+    narrowed = token._replace(scope=scope)
+    if is_short(token, *chain):
+        _narrowed[token.token_id] = token, chain, narrowed
+    return narrowed, chain
 
 
 class Facts:
@@ -165,7 +182,7 @@ class Facts:
         agent = self.agents.get(claims.client_id) if claims and token is None else None
         chain = self._chain_of(claims) if claims and claims.delegations else ()
         if token and chain:
-            token = token._replace(scope=" ".join(narrow_scopes(chain, token.granted_scopes, token.targets)))
+            token, chain = _narrow(token, chain)
         terms = terms_of(token, chain[0].agent_id if chain else None) if token else NO_TERMS
         both = self._policies_of(token), self._policies_of(service)
         repeat = question.request.repeat
@@ -198,7 +215,13 @@ class Facts:
         )
 
     def scopes_to_know(self, question: Question) -> Collection[str]:
-        """Return the scopes of a question if it matters which labels or risk they have."""
+        """Return the scopes of a question if it matters which labels or risk they have.
+
+        What the catalogue has is covered by what it has, so most questions need nothing else.
+        """
+        known = catalogue()
+        if all(scope in known for scope in question.request.asked):
+            return ()
         found = self.about(question)
         if found.token is None or question.request.is_introspection:
             return ()

@@ -14,6 +14,10 @@ class ActionAllowlist(Rule):
 
     actions: Patterns
 
+    @property
+    def depends_on_agent(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         asked = ctx.asked
         if not asked:

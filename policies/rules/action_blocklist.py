@@ -14,6 +14,10 @@ class ActionBlocklist(Rule):
 
     actions: Patterns
 
+    @property
+    def depends_on_agent(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         if self.names_any(ctx):
             return Denial("The request asks for a blocked action.")

@@ -108,6 +108,11 @@ class Rule(BaseModel, ABC):
     def concerned(self) -> Matcher:
         return Matcher.of(self.actions)
 
+    @property
+    def depends_on_agent(self) -> bool:
+        """Whether calls of two agents that differ in nothing else can have different results, or counters."""
+        return True
+
     def concerns(self, ctx: RuleContext) -> bool:
         """Return whether the rule applies to a request: one that asks for any of its `actions`."""
         return self.lists_actions or not self.actions or self.names_any(ctx)

@@ -30,6 +30,10 @@ class ContextMatch(Rule):
         list_of(MAX_CONDITIONS),
     ]
 
+    @property
+    def depends_on_agent(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         budget = ctx.budget or Budget()
         kept: list[Denial | None] | None = budget.find(self._key)

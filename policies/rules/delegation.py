@@ -76,6 +76,10 @@ class DelegationRule(Rule):
     def known_organizations(self) -> frozenset[str | None]:
         return frozenset(self.organizations)
 
+    @property
+    def depends_on_agent(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         if not ctx.chain:
             return None

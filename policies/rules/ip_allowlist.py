@@ -100,6 +100,10 @@ class IpAllowlist(Rule):
     def ranges(self) -> Ranges:
         return Ranges(self.networks)
 
+    @property
+    def depends_on_agent(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         address = parse_address(ctx.ip)
         if address is None:

@@ -33,6 +33,10 @@ class CountingRule(Rule):
     needs_counters = True
 
     @property
+    def depends_on_agent(self) -> bool:
+        return self.kind.scope == "per_agent"
+
+    @property
     @abstractmethod
     def kind(self) -> LimitKind:
         """The kind of its counters. Changing the maximum or the order of rules grants no new quota."""

@@ -92,6 +92,10 @@ class TimeWindow(Rule):
             raise invalid_value(gettext_noop("Must differ from the start time."))
         return end
 
+    @property
+    def depends_on_agent(self) -> bool:
+        return False
+
     def check(self, ctx: RuleContext) -> Denial | None:
         if self._is_open(ctx.now):
             return None
