@@ -133,6 +133,12 @@ class Story:
         live = [each for each in tokens[-MOST_TOKENS:] if why_not(each, self.now) is None]
         return self.rng.choice(live if live and self.chance(0.8) else tokens)
 
+    def receiver(self, token: Token) -> Agent:
+        """Return any agent, but usually one to which the work may be handed."""
+        family, agents = token.family, self.world.agents
+        fitting = [each for each in agents if is_permitted(family, each) and each.may_act and each not in family.agents]
+        return self.rng.choice(fitting if fitting and self.chance(0.9) else agents)
+
     # What happens.
 
     def connect(self) -> None:
@@ -152,7 +158,8 @@ class Story:
 
     def hand_over(self) -> None:
         """Hand work over, usually within what is allowed, and compare whether it succeeds."""
-        token, to = self.token(), self.rng.choice(self.world.agents)
+        token = self.token()
+        to = self.receiver(token)
         held = held_by(token.family)
         scopes = self.some(held, 0.8) if held and self.chance(0.95) else [self.rng.choice(SCOPES)]
         wanted = {"scopes": scopes, "lifetime": self.rng.choice(LIFETIMES), "task": self.rng.choice(("", "", "t1"))}
