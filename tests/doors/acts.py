@@ -580,5 +580,6 @@ ADMINISTRATION = {
     "developers.organization": {"suspend", "reactivate", "verify", "unverify", "decline"},
     "policies.policy": {"disable", "enable"},
     "tokens.tokenfamily": {"revoke"},
+    "tokens.delegation": {"end"},
     "tokens.signingkey": {"rotate"},
 }
