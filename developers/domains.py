@@ -157,8 +157,7 @@ def _settle(actor: Actor, checked: DomainClaim, found: Found, *, is_contested: b
         claim.save()
         if claim.proved_by != proved_by:
             _announce(claim.name, now)
-        if proved_by and not claim.proved_by:
-            hold_decisions()
+            hold_decisions()  # an organization that was verified without a domain is not verified with one
     return claim
 
 
