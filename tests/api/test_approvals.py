@@ -92,6 +92,15 @@ class TestReading:
             "code": asked.code,
         }
 
+    def test_the_user_sees_all_agents_of_a_chain(self, agent: Json, ada: Any, ask_ada: Ask) -> None:
+        chain = [["agt_first", None], [agent["id"], "del_1"]]
+        found = expect(200, ada.get(path(ask_ada(chain=chain))))
+        assert found["agent"]["id"] == agent["id"]
+        assert found["chain"] == [
+            {"agentId": "agt_first", "delegationId": None, "name": "agt_first"},
+            {"agentId": agent["id"], "delegationId": "del_1", "name": "SmartMail"},
+        ]
+
     def test_a_resource_server_of_the_agents_organization_sees_only_the_status(
         self, developer: Api, asked: Approval
     ) -> None:

@@ -36,6 +36,27 @@ def test_each_request_is_mailed_once(ada: User, asks: Asks, mails: list[Any]) ->
         assert "http://localhost:8000/account/notifications\n" in mail.body
 
 
+def test_a_mail_names_the_agents_that_handed_the_work_on(asks: Asks, granted: Consent, mails: list[Any]) -> None:
+    names = ("Planner", "Summarizer")
+    assert granted.agent.organization is not None
+    owner = granted.agent.organization.developers.earliest("pk")
+    middle, last = (make_agent(owner, name=name) for name in names)
+    asks(agent=last, chain=[[granted.agent_id, None], [middle.id, "del_1"], [last.id, "del_2"]])
+    assert mail_approvals() == 1
+    assert mails[0].body.startswith("Summarizer asks for your approval:")
+    assert "\nHanded on by: SmartMail\nHanded on by: Planner\n" in mails[0].body
+
+
+def test_held_back_requests_are_mailed_by_the_connection(asks: Asks, granted: Consent, mails: list[Any]) -> None:
+    assert granted.agent.organization is not None
+    helper = make_agent(granted.agent.organization.developers.earliest("pk"), name="Summarizer")
+    asks(is_held=True)
+    asks(is_held=True, agent=helper, chain=[[granted.agent_id, None], [helper.id, "del_1"]])
+    mail_approvals()
+    assert len(mails) == 1
+    assert "SmartMail" in mails[0].body
+
+
 def test_decided_and_expired_requests_are_not_mailed(asks: Asks, mails: list[Any]) -> None:
     asks(status="denied")
     asks(expires_at=clock.now())

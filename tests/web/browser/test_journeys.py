@@ -5,6 +5,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
+from tests.world import grant_to, hand_over, let_delegate, make_agent
+
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
@@ -94,6 +96,24 @@ def test_a_permission_is_tightened_on_the_page_of_its_connection(open_tab, ada, 
     assert tab.focused() == "save-email:send"
     granted.refresh_from_db()
     assert granted.terms["modes"] == {"email:send": "ask"}
+
+
+def test_what_was_handed_on_is_cut_off_by_keyboard(open_tab, ada, granted):
+    """Without JavaScript."""
+    helper = make_agent(granted.agent.organization.developers.get(), name="Summarizer")
+    token = grant_to(granted.agent, ada, ["email:read"])
+    let_delegate(token)
+    delegation, _issued = hand_over(token, helper, ["email:read"])
+    tab = open_tab()
+    tab.open_as(ada.email, f"/connections/{delegation.consent_id}")
+    tab.page.get_by_role("link", name="Cut off Summarizer").focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_role("heading", name="Cut off Summarizer?").wait_for()
+    tab.page.get_by_role("button", name="Cut off").focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_text("Cut off. Summarizer can no longer do for you").wait_for()
+    delegation.refresh_from_db()
+    assert delegation.ended_at is not None
 
 
 def test_all_agents_are_paused_without_a_reload(open_tab, world, ada, granted):

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+from accounts.models import User
+from agents.models import Agent
 from agents.services import stop_agent
 from approvals.models import Approval
 from approvals.standing_rules import accept_suggestion
@@ -15,7 +17,18 @@ from core.secrets import digest
 from tests.approvals import EMAIL, make_approval
 from tests.web.browser.pages.group import Content, Group, Page
 from tests.web.browser.pages.samples import LONG
-from tests.world import allow, as_user, ask, make_agent, make_developer, make_resource_server, make_user
+from tests.world import (
+    allow,
+    as_user,
+    ask,
+    grant_to,
+    hand_over,
+    let_delegate,
+    make_agent,
+    make_developer,
+    make_resource_server,
+    make_user,
+)
 
 DIFF = "--- a/menu.txt\n+++ b/menu.txt\n Tomato soup\n-Price: 4.50\n+Price: 5.20\n+Bread is included\n Thank you"
 LETTER = "Dear Bob,\n\nTuesday at ten suits me. Shall we meet at the station?\n\nAda"
@@ -76,11 +89,20 @@ def make() -> Content:
         "lapsed": make_approval(granted, expires_at=end).id,
         "rule": rule.id,
         "known": known.id,
+        "chained": chained(ada, make_agent(developer, name="Planner"), make_agent(developer, name=LONG)),
         "others": make_approval(allow(ask(granted.agent), make_user("bob@example.com"))).id,
     }
     pause_agent(actor=as_user(ada), consent=paused)
     stop_agent(actor=SYSTEM, agent=stopped.agent, reason="It sent spam.")
     return Content(ada.email, ids)
+
+
+def chained(user: User, agent: Agent, other: Agent) -> str:
+    """Let the agent hand work to the other one, which asks."""
+    token = grant_to(agent, user, ["email:send"])
+    consent = let_delegate(token)
+    delegation, _ = hand_over(token, other, ["email:send"])
+    return make_approval(consent, agent=other, chain=[[agent.id, None], [other.id, delegation.id]]).id
 
 
 def make_paused() -> Content:
@@ -113,7 +135,10 @@ GROUPS = [
         ],
         [
             "/approvals?show=waiting",
-            *(f"/approvals/{{{name}}}" for name in ("asked", "silent", "stopped", "denied", "lapsed", "known")),
+            *(
+                f"/approvals/{{{name}}}"
+                for name in ("asked", "chained", "silent", "stopped", "denied", "lapsed", "known")
+            ),
             Page("/approvals/{others}", status=404),
             Page("/approvals/{asked}", act=decide_twice, state="decided twice"),
         ],

@@ -13,12 +13,12 @@ from approvals.models import Approval
 from consent.models import Consent
 from consent.pausing import pause_all_agents
 from core import clock
-from developers.models import Developer
+from developers.models import Developer, Organization
 from tests.approvals import Asks, make_approval
 from tests.constants import PASSWORD
 from tests.shared import cases
 from tests.web.ledger import words_of
-from tests.world import allow, as_user, make_agent, make_resource_server
+from tests.world import allow, as_user, grant_to, hand_over, let_delegate, make_agent, make_resource_server
 
 
 @pytest.fixture
@@ -504,3 +504,50 @@ def test_the_log_has_a_sentence_for_each_event(as_ada: Client, asks: Asks) -> No
         "You changed the email settings",
     ]
     assert [each for each in said if each not in words] == []
+
+
+class TestHandedOn:
+    """Requests of agents that were handed the work by others."""
+
+    @pytest.fixture
+    def chained(self, ada: User, granted: Consent, rival: Developer) -> Approval:
+        Organization.objects.filter(pk=rival.organization_id).update(is_verified=True)
+        token, helper = grant_to(granted.agent, ada, ["email:send"]), make_agent(rival, name="Summarizer")
+        consent = let_delegate(token, "verified")
+        delegation, _issued = hand_over(token, helper, ["email:send"])
+        return make_approval(consent, agent=helper, chain=[[granted.agent_id, None], [helper.id, delegation.id]])
+
+    def test_the_page_names_the_chain_and_who_would_act(self, as_ada: Client, chained: Approval) -> None:
+        words = words_of(as_ada, page(chained))
+        assert "Your approval is asked for by SmartMail, through Summarizer:" in words
+        assert "Summarizer is the agent that would act:" in words
+        assert "handed it to Summarizer Rival Robotics" in words
+        assert "This pauses SmartMail, with all that it has handed on." in words
+        title = text(as_ada.get(page(chained))).partition("<title>")[2]
+        assert title.startswith("SmartMail, through Summarizer asks:")
+
+    def test_it_offers_no_approval_for_a_time(self, as_ada: Client, chained: Approval) -> None:
+        shown = text(as_ada.get(page(chained)))
+        assert "Approve once" in shown
+        assert "Approve for 1 hour" not in shown
+        answer = as_ada.post(page(chained), {"decision": "target", "seconds": "3600"})
+        assert "Nothing was decided" in text(answer, 400)
+        assert status_of(chained) == "pending"
+
+    def test_lists_have_it_below_the_connections_agent(
+        self, as_ada: Client, chained: Approval, granted: Consent
+    ) -> None:
+        shown = text(as_ada.get("/approvals"))
+        assert f'id="asker-{granted.agent_id}"' in shown
+        assert 'SmartMail</bdi>, through <bdi class="named">Summarizer</bdi>' in shown
+        held = text(as_ada.get(f"/approvals?show=waiting&agent={granted.agent_id}"))
+        assert page(chained) in held
+
+    def test_what_is_held_back_is_denied_with_the_connections_other_requests(
+        self, as_ada: Client, chained: Approval, granted: Consent
+    ) -> None:
+        own = make_approval(chained.consent, is_held=True)
+        Approval.objects.filter(pk=chained.pk).update(is_held=True)
+        assert "2 more requests of" in text(as_ada.get("/approvals"))
+        as_ada.post("/approvals/held/deny", {"agent": granted.agent_id})
+        assert (status_of(own), status_of(chained)) == ("denied", "denied")
