@@ -121,9 +121,12 @@ def read_chain(delegation: Delegation) -> list[Handover]:
     return [by_id[one] for one in delegation.path if one in by_id]
 
 
-def read_handovers(ids: Iterable[str]) -> dict[str, Handover]:
-    """Return the delegations that exist, by id."""
-    return {row.id: _handover(row) for row in Delegation.objects.filter(pk__in=ids).select_related(*READ)}
+def read_handovers(ids: Iterable[str], known: Iterable[Delegation] = ()) -> dict[str, Handover]:
+    """Return the delegations that exist, by id. Those of `known` have been read, with what `READ` names."""
+    found = {row.id: _handover(row) for row in known}
+    missing = {*ids}.difference(found)
+    rows = Delegation.objects.filter(pk__in=missing).select_related(*READ) if missing else ()
+    return found | {row.id: _handover(row) for row in rows}
 
 
 def read_chains(delegations: QuerySet[Delegation]) -> list[tuple[Delegation, list[Handover]]]:

@@ -7,10 +7,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User
 from consent.models import Consent
+from core import clock
 from core.errors import NotFound
 from core.money import PLACES
 from limits.counters import read_counters
@@ -18,7 +19,7 @@ from limits.sliding_window import CounterRequest
 from policies.rules import find_rule
 from policies.rules.ledger import CONNECTION_SCOPE, Ledger, delegation_ledger
 from policies.rules.limiting import CountingRule
-from tokens.chains import is_chain_live, read_handovers
+from tokens.chains import READ, is_chain_live, read_handovers
 from tokens.delegations import live_delegations
 from tokens.models import Delegation, TokenFamily
 
@@ -148,7 +149,7 @@ def levels_below(delegation_id: str | None, branches: Iterable[Branch]) -> list[
 
 
 def read_states(delegations: Iterable[Delegation], now: datetime) -> list[State]:
-    """Return the delegations as they are now, in the same order."""
+    """Return the delegations, which a selector of this module has read, as they are now, in the same order."""
     rows = list(delegations)
     usable = _usable(rows, now)
     limits = {row.pk: list(_limits_of(row)) for row in rows}
@@ -168,14 +169,12 @@ def read_states(delegations: Iterable[Delegation], now: datetime) -> list[State]
 
 def _usable(rows: Sequence[Delegation], now: datetime) -> set[str]:
     """Return the ids of those by which an agent can act, or will be able to once it has redeemed its token."""
-    chains = read_handovers({one for row in rows for one in row.path})
-    families = TokenFamily.objects.filter(delegation__in=[row.pk for row in rows])
-    redeemed = set(families.filter(revoked_at=None, expires_at__gt=now).values_list("delegation_id", flat=True))
+    chains = read_handovers({one for row in rows for one in row.path}, rows)
     return {
         row.pk
         for row in rows
         if row.consent.status_at(now) == Consent.Status.APPROVED
-        and (row.pk in redeemed if row.redeemed_at else row.token_expires_at > now)
+        and (row.has_tokens if row.redeemed_at else row.token_expires_at > now)  # type: ignore[attr-defined]
         and is_chain_live(row.path, [chains[one] for one in row.path if one in chains], now)
     }
 
@@ -198,4 +197,6 @@ def _counter_of(limit: Mapping[str, Any], ledger: Ledger, user_id: str) -> Count
 
 
 def _with_agents(rows: QuerySet[Delegation]) -> QuerySet[Delegation]:
-    return rows.select_related("consent", "from_agent__organization", "to_agent__organization").order_by("-id")
+    """Return the rows with all that `read_states` needs of them, newest first."""
+    tokens = TokenFamily.objects.filter(delegation=OuterRef("pk"), revoked_at=None, expires_at__gt=clock.now())
+    return rows.select_related(*READ).annotate(has_tokens=Exists(tokens)).order_by("-id")
