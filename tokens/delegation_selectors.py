@@ -132,6 +132,8 @@ class Branch(NamedTuple):
 
 def branches_of(consent: Consent, now: datetime) -> list[Branch]:
     """Return all live delegations of a connection: those near its agent first, and of these the newest."""
+    if consent.delegation == Consent.Delegation.NONE:
+        return []
     rows = live_delegations(now).filter(consent=consent).values_list("id", "parent_id", "to_agent_id")
     return levels_below(None, [Branch(*row) for row in rows])
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.utils.translation import gettext as _
 
 from agents.models import Agent
@@ -69,19 +69,21 @@ class Tree:
 
 def tree_of(consent: Consent, now: datetime) -> Tree | None:
     """Return what was handed on under a connection, or None if nothing was in the last day."""
-    recent = delegations_of(consent).filter(expires_at__gt=now - RECENT)
-    if not recent.exists():
-        return None
     branches = branches_of(consent, now)
-    shown = [branch.id for branch in branches[:MAX_SHOWN]]
-    ended = recent.filter(NOT_ENDED | Q(ended_at__gt=now - RECENT)).exclude(pk__in=[branch.id for branch in branches])
-    rows = delegations_of(consent).filter(pk__in=shown)
-    states = read_states([*rows, *ended[:MAX_SHOWN]], now)
+    ids = [branch.id for branch in branches]
+    shown, not_shown = ids[:MAX_SHOWN], ids[MAX_SHOWN:]
+    recent = delegations_of(consent).filter(NOT_ENDED | Q(ended_at__gt=now - RECENT), expires_at__gt=now - RECENT)
+    # First those that are live, then the newest of those that have ended.
+    first = Case(When(pk__in=shown, then=0), default=1)
+    rows = recent.exclude(pk__in=not_shown).order_by(first, "-id")[: len(shown) + MAX_SHOWN]
+    states = read_states(rows, now)
+    if not states:
+        return None
     titles = {scope.id: scope for scope in agreed_scopes(consent)}
     live = {state.delegation.pk: _describe(state, titles) for state in states if state.is_active}
     return Tree(
         live=_nested(live, shown),
-        number=len(branches),
+        number=len(ids),
         ended=[_describe(state, titles) for state in states if not state.is_active],
     )
 
