@@ -36,7 +36,7 @@ def settle_delegation(consent: Consent, live: Consent | None, said: str | None, 
     """
     if said is not None:
         if said not in modes_for(consent):
-            raise Invalid.field("delegation", 'Must be "none": this client belongs to no developer.')
+            raise Invalid.field("delegation", gettext_noop('Must be "none": this client belongs to no developer.'))
         return said
     had_scope = live is not None and DELEGATE in live.granted_scopes
     has_scope = DELEGATE in granted and consent.agent.organization_id is not None
