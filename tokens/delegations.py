@@ -46,6 +46,8 @@ MAX_LIFETIME = timedelta(days=1)
 TOKEN_LIFETIME = timedelta(seconds=60)
 # Of one connection, at a time.
 MAX_LIVE = 1000
+# Of one connection, whatever `THROTTLE_DELEGATE` allows: creating one counts those that are live among all of a day.
+PER_DAY = "10000/day"
 
 NO_TOKEN = "Send a live access token of this agent, which acts for a user."
 NOT_PERMITTED = gettext_noop("The user does not let this agent hand work to that one.")
@@ -130,7 +132,9 @@ def throttle_delegations(agent: Agent, token: str) -> None:
     families = TokenFamily.objects.filter(application=agent, access_tokens=claims.token_id)
     root = families.exclude(consent=None).values_list("consent__agent_id", "user_id").first()
     if root:
-        Throttle("delegate", settings.THROTTLE_DELEGATE).hit(Subject("connection:{}:{}".format(*root)))
+        connection = Subject("connection:{}:{}".format(*root))
+        Throttle("delegate-daily", PER_DAY).hit(connection)
+        Throttle("delegate", settings.THROTTLE_DELEGATE).hit(connection)
 
 
 def end_delegation(*, actor: Actor, delegation: Delegation, reason: str = "") -> Delegation:

@@ -501,6 +501,12 @@ class TestHowMany:
         let_delegate(other)
         assert create(world, token=other)
 
+    def test_creating_is_bounded_per_day(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(delegations, "PER_DAY", "1/day")
+        delegations.throttle_delegations(world.grant.agent, world.grant.access_token)
+        with pytest.raises(Throttled):
+            delegations.throttle_delegations(world.grant.agent, world.grant.access_token)
+
     def test_creating_is_throttled_per_connection(self, world: World, settings: Any) -> None:
         settings.THROTTLE_DELEGATE = "2/minute"
         other = grant_to(world.grant.agent, make_user("bob@example.com"), ["email:read"])
