@@ -135,7 +135,7 @@ class Approval(models.Model):
 
     @property
     def chain_agents(self) -> list[str]:
-        """The ids of the agents of the chain, from the first one to the one that asked. Empty if it is no chain."""
+        """The ids of the agents of the chain, from the first one to the one that asked. Empty without a chain."""
         return [agent for agent, _delegation in self.chain or ()]
 
     @property

@@ -60,7 +60,7 @@ def seed(tokens: int, codes: int = 0, chains: int = 0, depth: int = 0) -> dict[s
 
 
 def hand_on(actor: Actor, families: list[TokenFamily], depth: int, number: int) -> list[str]:
-    """Let a new agent act for each of the families, in place of which its own are then. Return its access tokens."""
+    """Let a new agent act for each of the families, and replace them by its own. Return its access tokens."""
     now, source = clock.now(), families[0].application
     agent = register_agent(
         actor=actor,

@@ -19,7 +19,7 @@ def is_wider(mode: str, earlier: str) -> bool:
 
 
 def hands_on(consent: Consent, scope: str) -> bool:
-    """Return whether the agent hands work on by this scope, of which the log then has no uses."""
+    """Return whether the scope lets the agent hand work on. The log has no uses of such a scope."""
     return scope == DELEGATE and consent.delegation != NONE
 
 

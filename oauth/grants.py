@@ -159,7 +159,9 @@ def _answer(outcome: IssuedTokens | Refusal, *, is_exchange: bool = False) -> An
     if is_exchange:
         body["issued_token_type"] = ACCESS_TOKEN
     if outcome.links:
-        body |= {**show_chain(outcome.links), "delegation_id": outcome.family.delegation_id}
+        # Whose work it is, which the client of a code knows from the user whom it sent here.
+        body |= {"user_id": outcome.family.user_id, "delegation_id": outcome.family.delegation_id}
+        body |= show_chain(outcome.links)
     if outcome.refresh_token is not None:
         body["refresh_token"] = outcome.refresh_token
     if outcome.authorization_details:

@@ -67,7 +67,7 @@ def _describe(decision: Decision) -> dict[str, object]:
 
 
 def _issued(expires_at: datetime) -> dict[str, object]:
-    """Return when a token was issued that nobody handed on: the others may end with their delegation instead."""
+    """Return when a token was issued by which its agent does no work of others: those may end with a delegation."""
     return {"iat": int((expires_at - settings.ACCESS_TOKEN_LIFETIME).timestamp())}
 
 

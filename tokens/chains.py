@@ -238,7 +238,7 @@ def links_of(chain: Sequence[Handover], agent_id: str, organization_id: str | No
 
 
 def _with_targets(chain: Sequence[Handover], scopes: Sequence[str], targets: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return those of the scopes that are not bounded to targets of which none is left."""
+    """Return the scopes that have no targets, and those that have a target left."""
     left = narrow_targets(chain, targets, scopes)
     return tuple(scope for scope in scopes if all(target["identifiers"] for target in left.get(scope, ())))
 

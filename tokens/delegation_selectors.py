@@ -43,6 +43,13 @@ class Use(NamedTuple):
     limit: Mapping[str, Any]
     used: int | Decimal | None
 
+    @property
+    def amount(self) -> dict[str, str] | None:
+        """The used amount with its currency, or None if the limit counts no amount."""
+        if not isinstance(self.used, Decimal):
+            return None
+        return {"value": f"{self.used.normalize():f}", "currency": self.limit["config"]["currency"]}
+
 
 @dataclass(frozen=True, slots=True)
 class State:
@@ -55,6 +62,13 @@ class State:
     @property
     def is_active(self) -> bool:
         return self.status is Status.ACTIVE
+
+    def uses_for(self, *, is_giver: bool) -> list[Use]:
+        """Return the limits that an organization sees: all if its agent handed the work over, else those that count.
+
+        The others can be personal.
+        """
+        return [use for use in self.uses if is_giver or use.used is not None]
 
 
 def delegations_of(consent: Consent) -> QuerySet[Delegation]:

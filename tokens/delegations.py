@@ -1,6 +1,6 @@
 """Delegations: an agent hands a part of what it may do to another agent, which redeems a token for it once.
 
-A delegation only narrows, and what it may do is decided anew at each call (`tokens.chains`). So the checks here only
+A delegation only narrows, and each call decides what it may do at that time (`tokens.chains`). So the checks here only
 give clear errors early.
 """
 

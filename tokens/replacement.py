@@ -82,8 +82,8 @@ def _end_delegations(consent: Consent, actor: Actor, now: datetime, reason: str)
 def _beyond(consent: Consent, now: datetime) -> Iterator[tuple[Delegation, list[Handover]]]:
     """Yield the live delegations that end, with their chains.
 
-    What has nothing left below one that ends needs no mark of its own. Whether a developer is verified is no matter
-    here: that can change again, and is asked at each call.
+    What has nothing left below one that ends needs no mark of its own. Whether a developer is verified does not
+    count here: that can change again, and each call asks for it.
     """
     marked: set[str] = set()
     for row, chain in read_chains(live_delegations(now).filter(consent=consent)):

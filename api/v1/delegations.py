@@ -1,5 +1,6 @@
 """Hand work from one agent to another, list what was handed over, and end it."""
 
+from functools import partial
 from typing import Any, cast
 
 from rest_framework.request import Request
@@ -58,7 +59,7 @@ class AgentsToo(DeveloperEndpoint):
 
     @property
     def _is_for_agents(self) -> bool:
-        """Whether an agent calls, as far as headers say. There is no request while OpenAPI is generated."""
+        """Whether an agent calls, judged by the headers. While OpenAPI is generated, `request` is None."""
         request: Request | None = self.request
         if request is None or not hasattr(self, (request.method or "").lower()):
             return False
@@ -90,7 +91,8 @@ class Delegations(AgentsToo):
         agent_ids = [self.own_agent(query.agent_id).id] if query.agent_id else self.access.agent_ids
         is_given = None if query.direction is None else query.direction == "given"
         rows = delegations_of_organization(self.organization_id, is_given=is_given, agent_ids=agent_ids)
-        return paginate(Page[DelegationOut], rows, query, lambda found: show_delegations(found, query.status))
+        show = partial(show_delegations, status=query.status, organization_id=self.organization_id)
+        return paginate(Page[DelegationOut], rows, query, show)
 
     @operation(
         "createDelegation",
@@ -183,17 +185,21 @@ class EndDelegation(AgentsToo):
         agents="also",
     )
     def post(self, delegation_id: str, body: EndDelegationBody) -> DelegationOut:
-        delegation = self._found(delegation_id, body)
-        return show_delegation(end_delegation(actor=self.actor, delegation=delegation))
+        delegation, organization_id = self._found(delegation_id, body)
+        ended = end_delegation(actor=self.actor, delegation=delegation)
+        return show_delegation(ended, organization_id=organization_id)
 
-    def _found(self, delegation_id: str, body: EndDelegationBody) -> Delegation:
+    def _found(self, delegation_id: str, body: EndDelegationBody) -> tuple[Delegation, str | None]:
+        """Return the delegation, and the organization for which the caller sees it: None for its user."""
         if self.own is not None:
-            return self.own
+            return self.own, None
         if self._is_client:
             agent = self.client(body)
             # Anyone knows the id of a client without a secret.
-            return delegation_below(delegation_id, from_agent=agent, from_agent__client_type=Agent.CLIENT_CONFIDENTIAL)
+            giver = {"from_agent": agent, "from_agent__client_type": Agent.CLIENT_CONFIDENTIAL}
+            return delegation_below(delegation_id, **giver), agent.organization_id
         ids = self.access.agent_ids
         reach = {} if ids is None else {"from_agent__in": ids}
         with self.access.hiding_absence():
-            return delegation_below(delegation_id, from_agent__organization=self.organization_id, **reach)
+            found = delegation_below(delegation_id, from_agent__organization=self.organization_id, **reach)
+        return found, self.organization_id

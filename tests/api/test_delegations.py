@@ -228,10 +228,14 @@ class TestEnding:
         other = new_developer("other@example.com")
         stranger, below = new_agent(other, name="Stranger"), new_agent(other, name="Below")
         Organization.objects.filter(agents__id=stranger["id"]).update(is_verified=True)
+        limits, targets = {"email:read": [ONLY, RATE]}, [{"type": "account", "identifiers": ["work"]}]
         _, issued = hand_over(agent, tokens["accessToken"], stranger)
-        made, last = hand_over(stranger, issued["accessToken"], below)
-        assert [each["id"] for each in expect(200, other.get("/delegations?direction=given"))["items"]] == [made["id"]]
-        expect(200, self.end(developer, made))
+        made, last = hand_over(stranger, issued["accessToken"], below, limits=limits, targets=targets, task="Digest")
+        (own,) = expect(200, other.get("/delegations?direction=given"))["items"]
+        assert (own["id"], own["limits"], own["task"], len(own["targets"])) == (made["id"], limits, "Digest", 1)
+        ended = expect(200, self.end(developer, made))
+        assert (ended["limits"], ended["targets"], ended["task"]) == ({"email:read": [RATE]}, [], "")
+        assert ended["used"] == [{"scope": "email:read", "index": 0, "requests": 0}]
         assert verify(last["accessToken"])["reason"] == "delegation_ended"
 
     def test_a_limited_key_reaches_what_its_agents_handed_over(

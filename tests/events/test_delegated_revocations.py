@@ -65,7 +65,7 @@ class Chain:
     to_second: Delegation
     to_last: Delegation
     own: str
-    """A new token of the second agent for other work, which nobody handed to it."""
+    """A new token of the second agent for other work, which no agent handed to it."""
     server: ResourceServer
     sibling: ResourceServer
     services: list[ResourceServer]

@@ -50,7 +50,7 @@ def exchange(client: OAuthClient, token: str, **form: Any) -> Any:
 
 
 def test_the_response_names_the_type_of_token_and_who_acts(
-    client: OAuthClient, second: OAuthClient, made: Delegated
+    client: OAuthClient, second: OAuthClient, made: Delegated, ada: User
 ) -> None:
     answer = exchange(second, made.token, requested_token_type=ACCESS_TOKEN)
     assert (answer.status_code, answer["Cache-Control"]) == (200, "no-store")
@@ -58,7 +58,7 @@ def test_the_response_names_the_type_of_token_and_who_acts(
     link = {"agent_id": second.agent.id, "delegation_id": made.delegation.id}
     assert (body["issued_token_type"], body["token_type"]) == (ACCESS_TOKEN, "Bearer")
     assert (body["scope"], body["expires_in"]) == ("email:read email:send", 900)
-    assert body["delegation_id"] == made.delegation.id
+    assert (body["delegation_id"], body["user_id"]) == (made.delegation.id, ada.id)
     assert (body["actor"], body["chain"][0]) == (link, {"agent_id": client.agent.id, "delegation_id": None})
     claims = jwt.decode(body["access_token"], options={"verify_signature": False})
     assert claims["act"]["sub"] == second.agent.client_id

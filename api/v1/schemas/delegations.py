@@ -1,9 +1,10 @@
 """Request and response models for delegations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from decimal import Decimal
-from typing import Any, Literal
+from itertools import groupby
+from operator import attrgetter
+from typing import Literal
 
 from pydantic import Field
 
@@ -107,7 +108,9 @@ class UseOut(Out):
 class DelegationOut(Out):
     """What an agent handed to another one. It has `ended`, too, if anything above it has.
 
-    `parentId` is the delegation by which the agent that handed over acts itself, or null for the first agent.
+    `parentId` is the delegation by which the agent that handed over acts itself, or null for the first agent. The user
+    and the organization of the agent that handed over see all of it. Other organizations see of `limits` only those
+    that count something, no `targets` and no `task`, because they can be personal.
     """
 
     id: str
@@ -134,30 +137,39 @@ def show_new_delegation(made: Delegated) -> NewDelegationOut:
     return NewDelegationOut(id=row.id, delegation_token=made.token, scopes=row.scopes, expires_at=row.expires_at)
 
 
-def show_delegations(rows: Sequence[Delegation], status: str | None = None) -> list[DelegationOut]:
-    """Return the delegations as they are now: those with the status, or all."""
+def show_delegations(
+    rows: Sequence[Delegation], status: str | None = None, *, organization_id: str | None = None
+) -> list[DelegationOut]:
+    """Return the delegations as they are now: those with the status, or all.
+
+    An organization sees a part of what another one's agents handed over. Without it, the reader is the user.
+    """
     states = read_states(rows, clock.now())
-    return [_show(state) for state in states if status in (None, state.status)]
+    return [
+        _show(state, is_whole=organization_id in (None, state.delegation.from_agent.organization_id))
+        for state in states
+        if status in (None, state.status)
+    ]
 
 
-def show_delegation(row: Delegation) -> DelegationOut:
-    (shown,) = show_delegations([row])
+def show_delegation(row: Delegation, *, organization_id: str | None) -> DelegationOut:
+    (shown,) = show_delegations([row], organization_id=organization_id)
     return shown
 
 
-def _show(state: State) -> DelegationOut:
-    row = state.delegation
+def _show(state: State, *, is_whole: bool) -> DelegationOut:
+    row, uses = state.delegation, state.uses_for(is_giver=is_whole)
     return DelegationOut(
         id=row.id,
         parent_id=row.parent_id,
         from_=_show_agent(row.from_agent),
         to=_show_agent(row.to_agent),
         scopes=row.scopes,
-        targets=[GrantedDetailOut(**detail) for detail in granted_details(row.targets, row.scopes)],
-        limits=row.limits,
-        used=list(_show_uses(state.uses)),
+        targets=[GrantedDetailOut(**detail) for detail in granted_details(row.targets if is_whole else {}, row.scopes)],
+        limits={scope: [use.limit for use in found] for scope, found in groupby(uses, key=attrgetter("scope"))},
+        used=list(_show_uses(uses)),
         status=state.status.value,
-        task=row.task,
+        task=row.task if is_whole else "",
         max_depth=row.max_depth,
         expires_at=row.expires_at,
         created_at=row.created_at,
@@ -168,15 +180,10 @@ def _show_agent(agent: Agent) -> DelegationAgentOut:
     return DelegationAgentOut(id=agent.id, name=agent.name)
 
 
-def _show_uses(uses: Sequence[Use]) -> Any:
-    places: dict[str, int] = {}
-    for use in uses:
-        index = places[use.scope] = places.get(use.scope, -1) + 1
-        if use.used is not None:
-            yield UseOut(scope=use.scope, index=index, **_show_used(use.used, use.limit["config"]))
-
-
-def _show_used(used: int | Decimal, config: Mapping[str, Any]) -> dict[str, Any]:
-    if isinstance(used, Decimal):
-        return {"amount": SpentOut(value=f"{used.normalize():f}", currency=config["currency"])}
-    return {"requests": used}
+def _show_uses(uses: Sequence[Use]) -> Iterator[UseOut]:
+    for _scope, found in groupby(uses, key=attrgetter("scope")):
+        for index, use in enumerate(found):
+            if use.amount:
+                yield UseOut(scope=use.scope, index=index, amount=SpentOut(**use.amount))
+            elif isinstance(use.used, int):
+                yield UseOut(scope=use.scope, index=index, requests=use.used)

@@ -8,6 +8,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from core.formats import money, number
 from core.text import plain_text
 from policies.rules import find_rule, sentence_of
 from resources.catalogue import Scope, describe_scopes
@@ -94,8 +95,7 @@ class DelegationRow:
     @property
     def limits(self) -> list[Limit]:
         """The limits. The organization of the agent that received the work sees those that count."""
-        seen = (use for use in self.state.uses if self.is_given or use.used is not None)
-        return [Limit(_sentence(use), _used(use)) for use in seen]
+        return [Limit(_sentence(use), _used(use)) for use in self.state.uses_for(is_giver=self.is_given)]
 
     @property
     def targets(self) -> list[str]:
@@ -115,10 +115,11 @@ def _used(use: Use) -> str:
     if use.used is None:
         return ""
     config = use.limit["config"]
-    if "maxRequests" in config:
-        return _("%(used)s of %(most)s") % {"used": use.used, "most": config["maxRequests"]}
-    most = f"{config['maxAmount']} {plain_text(config['currency'])}"
-    return _("%(used)s of %(most)s") % {"used": use.used, "most": most}
+    if use.amount:
+        used, most = money(use.amount), money({"value": config["maxAmount"], "currency": config["currency"]})
+    else:
+        used, most = number(use.used), number(config["maxRequests"])
+    return _("%(used)s of %(most)s") % {"used": used, "most": most}
 
 
 def _targets(targets: Any) -> Iterator[str]:

@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Any
 
 from django.db.models import Case, Q, When
 from django.utils.translation import gettext as _
@@ -55,7 +53,7 @@ class Handed:
 class Tree:
     """The live delegations of a connection, those directly by its agent first, and those that have just ended.
 
-    `number` of live ones, not all of which may be shown.
+    `number` is that of all live ones. `live` can have fewer.
     """
 
     live: list[Handed]
@@ -146,9 +144,5 @@ def _with_use(use: Use, title: str) -> str:
     (limit,) = limits_in_words([use.limit])
     if use.used is None:
         return of_scope(title, limit)
-    used = _money(use.used, use.limit) if isinstance(use.used, Decimal) else number(use.used)
+    used = money(use.amount) if use.amount else number(use.used)
     return _("%(limit)s (used: %(used)s)") % {"limit": of_scope(title, limit), "used": used}
-
-
-def _money(used: Decimal, limit: Mapping[str, Any]) -> str:
-    return money({"value": f"{used.normalize():f}", "currency": limit["config"]["currency"]})

@@ -176,7 +176,7 @@ class Story:
             self.require_narrower(self.world.delegations[-1], wanted)
 
     def refusal(self, token: Token, to: Agent, **wanted: Any) -> set[str]:
-        """Return the errors of which one must refuse to hand this over, or none."""
+        """Return the errors that may refuse to hand this over. One of them must, if there are any."""
         family, depth = token.family, len(token.family.chain) + 1
         most = family.delegation.most if family.delegation else MAX_DEPTH
         task = family.delegation.task if family.delegation else ""

@@ -28,6 +28,10 @@ from tokens.models import Delegation
 URL = "/developer/delegations"
 SCOPES = ["email:read"]
 RATE = {"type": "rate_limit", "config": {"maxRequests": 7, "windowSeconds": 3600, "scope": "per_user"}}
+SPEND = {
+    "type": "spend_limit",
+    "config": {"maxAmount": "50.00", "currency": "EUR", "windowSeconds": 3600, "scope": "per_user"},
+}
 ONLY = {
     "type": "context_match",
     "config": {"conditions": [{"field": "recipient", "operator": "matches_any", "values": ["*@secret.example"]}]},
@@ -43,7 +47,7 @@ def given(agent: Agent, developer: Developer, rival: Developer, ada: User) -> tu
     summarizer = make_agent(developer, name="Summarizer")
     translator = make_agent(rival, name="Translator")
     upper, issued = hand_over(token, summarizer, SCOPES, task="Report of May")
-    lower, last = hand_over(issued.access_token, translator, SCOPES, limits={"email:read": [RATE, ONLY]})
+    lower, last = hand_over(issued.access_token, translator, SCOPES, limits={"email:read": [RATE, SPEND, ONLY]})
     return upper, lower, last.access_token
 
 
@@ -104,6 +108,7 @@ def test_a_page_shows_the_limits_and_only_the_giver_sees_what_can_be_personal(
     page = words_of(as_developer.get(f"{URL}/{lower.id}"))
     for words in ("Summarizer", "of Rival Robotics", "At most 7 times per hour", "0 of 7 used", "secret.example"):
         assert words in page
+    assert "€0.00 of €50.00 used" in page
     assert "2 of at most 4" in page
     theirs = words_of(as_rival.get(f"{URL}/{lower.id}"))
     assert "At most 7 times per hour" in theirs
