@@ -13,13 +13,15 @@ from core import clock
 from core.actor import SYSTEM
 from decisions.approvals import MAX_PROMPTS
 from decisions.requests import Decision, Reason, VerifyRequest
+from decisions.stores.reading import ask_facts
+from decisions.stores.statements import Statement
 from policies.models import Policy
 from policies.rules.budget import PER_CALL
 from policies.rules.context_match import ContextMatch
 from policies.services import create_policy
 from resources.custom_scopes import ScopeDefinition
 from resources.models import CustomScope
-from tests.decisions.drivers import Decide, bound, written_rows
+from tests.decisions.drivers import Decide, bound, questions, written_rows
 from tests.decisions.test_asking import approve
 from tests.world import (
     ANONYMOUS,
@@ -110,6 +112,17 @@ def test_a_chain_acts_within_what_each_of_its_agents_has(
     assert ask(decide, translator.access_token).reason is Reason.DELEGATION_ENDED
     assert ask(decide, summarizer.access_token).reason is Reason.DELEGATION_ENDED
     assert ask(decide, grant.access_token).allowed
+
+
+@pytest.mark.django_db
+def test_the_chain_is_one_further_statement_of_the_first_trip(grant: Grant, second: Agent, third: Agent) -> None:
+    upper = handed(grant.access_token, second)[1]
+    lower = hand_over(upper, third, [READ])[1].access_token
+    own, delegated = (
+        [step.statement for step in ask_facts(questions(request(token)), ())] for token in (grant.access_token, lower)
+    )
+    assert own == [Statement.HOLD, Statement.TOKENS]
+    assert delegated == [*own, Statement.DELEGATIONS]
 
 
 @pytest.mark.both_drivers
