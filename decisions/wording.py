@@ -109,7 +109,7 @@ REASONS: Mapping[str, Explanation] = {
         "Delegation ended",
         _("What another agent had handed over has ended."),
         "Ask the agent that handed the work over to do so again, if it still needs it.",
-        _("Nothing, if you ended it yourself. Otherwise, it expired, or the agent that handed it over ended it."),
+        _("If you ended it, there is nothing to do. Otherwise, it expired, or the agent that handed it over ended it."),
     ),
     Reason.CONSENT_REVOKED: Explanation(
         "Access revoked by the user",
@@ -179,7 +179,7 @@ DELEGATED_LIMIT = Explanation(
     REASONS[Reason.POLICY_DENIED].label,
     _("A limit that was set when the work was handed over denied it."),
     "Change the request, so that it is within the limit, or ask the agent that handed the work over for another one.",
-    _("Nothing. The agent that handed the work over set this limit, and it did what it is for."),
+    _("You do not need to do anything. The agent that handed the work over set this limit."),
 )
 DELEGATED_LIMIT_LATER = replace(DELEGATED_LIMIT, remedy="It may be sent again after %s.")
 NO_SCOPE = Explanation(

@@ -49,7 +49,7 @@ class DelegationRule(Rule):
         Field(
             min_length=1,
             title=gettext_noop("IDs of agents"),
-            description=gettext_noop("Each agent of the chain must be listed, also the one that acts."),
+            description=gettext_noop("Each agent of the chain must be listed, including the one that acts."),
         ),
     ] = ()
     organizations: Annotated[

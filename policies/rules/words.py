@@ -48,7 +48,7 @@ def chain_in_words(*, is_refused: bool) -> str:
     """Return for users what a rule says of work that another agent handed over. They do not get its IDs."""
     if is_refused:
         return _("Nothing that another agent handed over")
-    return _("Of what other agents hand over, only what the developer accepts")
+    return _("Work from other agents only if the developer accepts it")
 
 
 def _titles_of(pattern: str, titles: Titles) -> Iterator[str]:

@@ -184,7 +184,7 @@ IN_CEDAR = "permit (principal, action, resource);"
         (
             "delegation",
             {"maxDepth": 1, "agents": ["agt_1"], "organizations": ["org_1"]},
-            "Of what other agents hand over, only what the developer accepts",
+            "Work from other agents only if the developer accepts it",
         ),
         ("delegation", {"maxDepth": 0}, "Nothing that another agent handed over"),
         (

@@ -197,7 +197,7 @@ def _why(entry: dict[str, Any], fill: Fill) -> str:
     limited_by = entry["metadata"].get("limitedBy")
     giver, agent = who_limited(entry) if limited_by == "delegation" else ("", "")
     if giver:
-        text = gettext_lazy("A limit denied this, which %(giver)s set when it handed the work to %(agent)s.")
+        text = gettext_lazy("%(giver)s set a limit when it handed the work to %(agent)s. That limit denied this.")
         return fill(text, {"giver": giver, "agent": agent})
     if entry["reason"] != Reason.POLICY_DENIED or limited_by:
         return fill(explain_denial(entry["reason"], entry["metadata"]).why, {})

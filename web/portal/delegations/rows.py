@@ -22,7 +22,7 @@ PILLS = {
     "waiting": (gettext_lazy("Not redeemed yet"), "note"),
     "ended": (gettext_lazy("Ended"), ""),
     "expired": (gettext_lazy("Expired"), ""),
-    "missed": (gettext_lazy("Not redeemed in time"), ""),
+    "missed": (gettext_lazy("Not redeemed"), ""),
     "cut": (gettext_lazy("Ended from above"), ""),
 }
 

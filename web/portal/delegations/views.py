@@ -103,7 +103,7 @@ def end(request: HttpRequest, developer: Developer, delegation_id: str) -> HttpR
     context = {
         "row": row,
         "below": count_below(found, clock.now()),
-        "title": _("End what %(agent)s was handed?") % {"agent": plain_text(found.to_agent.name)},
+        "title": _("End the delegation to %(agent)s?") % {"agent": plain_text(found.to_agent.name)},
         "confirm_label": _("End delegation"),
         "back_url": back,
     }

@@ -87,8 +87,8 @@ class SimulationForm(AgentFieldForm):
     chain = ChainField(
         label=_("Handed over by, one per line"),
         help_text=_(
-            "The agents above, from the first one on. Empty if the work was not handed over. Another organization's "
-            "agent is written as agt_… org_…"
+            "The agents before it, the first one first. Leave empty if no agent handed the work over. Write another "
+            "organization's agent as agt_… org_…"
         ),
     )
     scopes = ScopesField(

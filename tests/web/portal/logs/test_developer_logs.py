@@ -397,6 +397,6 @@ def test_entries_of_work_that_was_handed_over_show_their_chain_and_are_found_by_
     assert page.context["rows"][0].why == "A limit of a delegation"
     assert [link.name for link in page.context["rows"][0].chain] == [agent.name, "Summarizer"]
     text = text_of(as_developer, f"/developer/logs/{denied}")
-    assert re.search(f"<bdi>{agent.name}</bdi> <span .*>→</span>.* <bdi>Summarizer</bdi>", text)
+    assert re.search(f"<bdi>{agent.name}</bdi></li>.*→</span> <bdi>Summarizer</bdi> <a .*chain={delegation.pk}", text)
     assert re.search(f"A limit of a delegation <a .*chain={delegation.pk}", text)
     assert read_search(delegation.pk, ["chain"]) == {"chain": delegation.pk}

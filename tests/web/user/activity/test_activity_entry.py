@@ -265,7 +265,7 @@ def test_the_users_own_limit_is_quoted_with_the_time_of_its_end(as_ada, ada, den
     assert "Your own limit for this connection" in words
     assert "50.00" in words
     assert "You can only tighten the limits" in words
-    assert "Or wait until:" in words
+    assert "The agent may try again after:" in words
     with time_machine.travel(clock.now() + timedelta(hours=1)):
         assert "The agent may try again now." in words_of(as_ada, path)
 
@@ -283,14 +283,14 @@ def test_a_call_without_a_readable_amount_is_not_cured_by_waiting(db):
     ):
         (decision,) = decide([asking(grant.access_token, "email:send", context=context)])
         words = words_of(client, f"/activity/{decision.audit_id}")
-        assert ("Or wait until:" in words) == is_cured
+        assert ("The agent may try again after:" in words) == is_cured
 
 
 def test_an_own_limit_that_is_gone_is_not_quoted(as_ada, deny, granted):
     metadata = {"ruleType": "spend_limit", "limitedBy": "user"}
     words = words_of(as_ada, deny("policy_denied", consent_id=granted.id, metadata=metadata))
     assert "It has been changed or removed since" in words
-    assert "Or wait until:" not in words
+    assert "The agent may try again after:" not in words
 
 
 def test_a_sign_in_shows_where_it_came_from(as_ada, ada):

@@ -118,9 +118,9 @@ def test_the_limit_of_a_delegation_names_the_agent_that_set_it(as_ada, ada, deve
     write = say_about(helper, ada)
     fields = {"chain": chain, "scopes": ["email:read"], "reason": Reason.POLICY_DENIED, "metadata": metadata}
     words = words_of(as_ada, f"/activity/{write(outcome=Outcome.DENIED, **fields)}")
-    assert "A limit denied this, which Planner set when it handed the work to Booker." in words
+    assert "Planner set a limit when it handed the work to Booker. That limit denied this." in words
     assert "Limit that Planner set when it handed the work over At most 2 times per hour" in words
-    assert "Nothing. The agent that handed the work over set this limit" in words
+    assert "You do not need to do anything. The agent that handed the work over set this limit" in words
     delegation.delete()
     assert "It has been changed or removed since" in words_of(
         as_ada, f"/activity/{write(outcome=Outcome.DENIED, **fields)}"

@@ -86,7 +86,7 @@ def test_shows_who_handed_what_to_whom_within_which_bounds(as_ada, connection, u
     assert verify(upper[1].access_token, "email:send", **context).allowed
     words = words_of(as_ada, page(connection))
     assert HEADING in words
-    assert "Summarizerfrom SmartMail" in words
+    assert "from SmartMail" not in words
     assert "Read your email · Send email as you" in words
     assert "Read your email: At most 5 times per hour (used: 1)" in words
     assert "Send email as you: At most €100.00 per day (used: €12.50)" in words
@@ -105,14 +105,14 @@ def test_cutting_off_says_what_ends_and_ends_it(as_ada, connection, upper, lower
     assert f'href="{end(upper[0])}"' in text_of(as_ada, page(connection))
     words = words_of(as_ada, end(upper[0]))
     assert "Cut off Summarizer?" in words
-    assert "At once, Summarizer can no longer do for you what SmartMail handed to it: Read your email" in words
+    assert "Summarizer immediately loses what SmartMail handed to it: Read your email" in words
     assert "These agents lose what came from it, too: Translator" in words
     assert as_ada.post(end(upper[0])).headers["Location"] == page(connection)
     for _delegation, issued in (upper, lower):
         assert verify(issued.access_token, "email:read", target="work").reason is Reason.DELEGATION_ENDED
     words = words_of(as_ada, page(connection))
     assert "Cut off. Summarizer can no longer do for you what was handed to it." in words
-    assert "Nothing now." in words
+    assert "No other agent has work from it now." in words
     assert "Ended in the last 24 hours" in words
     (entry,) = log_entries(event="delegation.ended")
     assert entry.content["actor"]["kind"] == "user"

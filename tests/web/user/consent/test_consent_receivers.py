@@ -62,7 +62,7 @@ def test_a_request_that_is_not_about_it_says_nothing(browser: Client, agent: Age
 def test_the_choice_is_at_the_permission_and_replaces_what_does_not_hold_for_it(browser: Client, agent: Agent) -> None:
     html = page(browser, request_consent(agent, scopes=[READ, DELEGATE]))
     assert offered(html) == ["none", "developer*", "verified"]
-    for words in ("No other agent", "Only other agents of Acme", "Also agents of developers that AgentGate verified"):
+    for words in ("No other agent", "Only other agents of Acme", "Also agents of verified developers"):
         assert words in re.sub(r"</?bdi>", "", html)
     assert "Asks you every time" not in html
     assert "asking you each time" not in html
