@@ -32,7 +32,7 @@ class Tree(LogBuilder):
         connection = {"scopes": ["email:read", "email:send"], "metadata": metadata}
         self.add("consent.approved", **{"connection": connection, **options})
 
-    def delegate(self, chain: tuple[Link, ...], *, limits: Any = None, **options: Any) -> int:
+    def delegate(self, chain: tuple[Link, ...], *, limits: Any = None, targets: Any = None, **options: Any) -> int:
         metadata = {
             "parentId": chain[-2][1],
             "fromFamilyId": f"fam_{chain[-2][0]}",
@@ -45,7 +45,8 @@ class Tree(LogBuilder):
             ),
             **options.pop("metadata", {}),
         }
-        call = {"call": {"terms": {"limits": limits}}} if limits else {}
+        terms = {name: part for name, part in (("limits", limits), ("targets", targets)) if part}
+        call = {"call": {"terms": terms}} if terms else {}
         return self.add("delegation.created", chain=chain, metadata=metadata, **{**call, **options})
 
     def redeem(self, chain: tuple[Link, ...], **options: Any) -> int:
@@ -274,6 +275,10 @@ FORGERIES: dict[str, tuple[Callable[[Tree], object], str]] = {
     "a creation without a chain": (
         lambda t: t.add("delegation.created"),
         "a delegation was created without a chain",
+    ),
+    "targets that cannot be read": (
+        lambda t: t.delegate(OTHER, targets={"email:read": ["work"]}),
+        "the targets of the delegation are malformed",
     ),
     "limits of other types than the record states": (
         lambda t: t.delegate(OTHER, limits={"": [RATE]}, metadata={"limits": {"": ["spend_limit"]}}),
@@ -543,18 +548,18 @@ class TestLineage:
         self, tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ):
         tree.hand_over(FIRST, limits={"": [RATE], "email:read": [{"type": "time_window", "config": {}}]})
-        tree.hand_over(SECOND)
+        tree.hand_over(SECOND, targets={"email:read": [{"type": "account", "identifiers": ["work", "home"]}]})
         call = tree.allow(chain=SECOND)
 
         assert self.run(tree, tmp_path, f"log_{call}") == 0
         assert capsys.readouterr().out == (
-            "log_5, index 5, 2026-01-01 00:00:05 UTC: the agent agt_3 was allowed: token.verify, email:read for the"
-            " user usr_1. agt_3 acted on the delegation del_2 by agt_2, made at 2026-01-01 00:00:03 UTC (log_3), for"
-            " email:read, until 2026-01-01 13:53:20 UTC, at most 4 deep, without limits. agt_2 acted on the delegation"
-            " del_1 by agt_1, made at 2026-01-01 00:00:01 UTC (log_1), for email:read, until 2026-01-01 13:53:20 UTC,"
-            " at most 4 deep, with the limits: at most 3 calls per 3600 seconds; time_window. agt_1 acted under the"
-            " consent con_1, given at 2026-01-01 00:00:00 UTC (log_0), for email:read, email:send, until"
-            " 2026-01-02 01:00:00 UTC.\n"
+            "log_5, index 5, 2026-01-01 00:00:05 UTC: the agent agt_3 was allowed: token.verify, email:read for"
+            " the user usr_1. agt_3 acted on the delegation del_2 by agt_2, made at 2026-01-01 00:00:03 UTC"
+            " (log_3), for email:read, until 2026-01-01 13:53:20 UTC, at most 4 deep, only email:read of work,"
+            " home, without limits. agt_2 acted on the delegation del_1 by agt_1, made at 2026-01-01 00:00:01"
+            " UTC (log_1), for email:read, until 2026-01-01 13:53:20 UTC, at most 4 deep, with the limits: at"
+            " most 3 calls per 3600 seconds; time_window. agt_1 acted under the consent con_1, given at"
+            " 2026-01-01 00:00:00 UTC (log_0), for email:read, email:send, until 2026-01-02 01:00:00 UTC.\n"
         )
 
     def test_it_is_json_on_request(self, tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -579,6 +584,7 @@ class TestLineage:
                     "scopes": ["email:read"],
                     "expiresAt": "2026-01-01T13:53:20Z",
                     "maxDepth": 4,
+                    "targets": {},
                     "limits": {"": [RATE]},
                 },
             },

@@ -35,7 +35,7 @@ class Delegation:
     """What an agent handed to another one. `chain` leads to the receiver, and `family` is of its tokens.
 
     `limits` is what the delegation allows by scope, or None if the export does not disclose it, and `sums` are those
-    of them that count.
+    of them that count. `targets` are the only ones that scopes concern, if the export discloses them.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Delegation:
     expires: int
     max_depth: int
     from_family: str
+    targets: dict[str, list[str]]
     limits: dict[str, list[Any]] | None
     sums: list[Sum]
     family: str | None = None
@@ -308,9 +309,22 @@ def _read(entry: Entry) -> Delegation:
         expires=parse_time(metadata.get("expiresAt"), "expiresAt"),
         max_depth=read_integer(metadata.get("maxDepth"), "maxDepth"),
         from_family=read_text(metadata.get("fromFamilyId"), "fromFamilyId"),
+        targets=_read_targets(entry),
         limits=limits,
         sums=read_sums(str(last.delegation), limits or {}),
     )
+
+
+def _read_targets(entry: Entry) -> dict[str, list[str]]:
+    """Return the names of the targets by scope. The record does not say whether there are any."""
+    terms = (entry.call or {}).get("terms", {})
+    try:
+        return {
+            scope: [read_text(name, "a target") for bound in bounds for name in bound["identifiers"]]
+            for scope, bounds in terms.get("targets", {}).items()
+        }
+    except (AttributeError, KeyError, TypeError):
+        raise Broken("the targets of the delegation are malformed") from None
 
 
 def _read_limits(entry: Entry) -> dict[str, list[Any]] | None:

@@ -107,6 +107,7 @@ def _describe(link: Link, delegation: Delegation | None) -> dict[str, Any]:
         "scopes": sorted(delegation.scopes),
         "expiresAt": write_time(delegation.expires),
         "maxDepth": delegation.max_depth,
+        "targets": delegation.targets,
         "limits": delegation.limits,
     }
     return {**shown, "delegation": bounds}
@@ -117,7 +118,8 @@ def _bounds_of(delegation: Delegation | None) -> str:
         return "whose bounds are not in this export"
     return (
         f"made at {format_time(delegation.time)} ({_safe(delegation.entry)}), for {_list(delegation.scopes)},"
-        f" until {format_time(delegation.expires)}, at most {delegation.max_depth} deep, {_limits_of(delegation)}"
+        f" until {format_time(delegation.expires)}, at most {delegation.max_depth} deep,"
+        f"{_targets_of(delegation)} {_limits_of(delegation)}"
     )
 
 
@@ -127,6 +129,11 @@ def _whose_limit(metadata: dict[str, Any]) -> str:
     if whose == "user":
         return f", by the user's limit {rule}"
     return f", by the limit {rule} of {quote(metadata.get('delegationId'))[1:-1]}" if whose == "delegation" else ""
+
+
+def _targets_of(delegation: Delegation) -> str:
+    named = [f"{_safe(scope)} of {_safe(', '.join(names))}" for scope, names in sorted(delegation.targets.items())]
+    return f" only {'; '.join(named)}," if named else ""
 
 
 def _limits_of(delegation: Delegation) -> str:
