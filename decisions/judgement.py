@@ -263,12 +263,13 @@ def _rule_context(question: Question, token: TokenFacts, basis: Basis, now: date
         action=request.action,
         resource=request.resource,
         ip=request.ip,
-        context={**request.context, "task": task} if task else request.context,
+        context=request.context,
         user_id=token.user_id,
         organization_id=token.organization_id,
         labels=basis.labels,
         budget=Budget(),
         chain=basis.links,
+        task=task,
     )
 
 

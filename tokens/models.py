@@ -93,7 +93,7 @@ class Delegation(models.Model):
     scopes = models.JSONField()
     targets = models.JSONField(default=dict)
     limits = models.JSONField(default=dict)
-    # Calls by it belong to this task (`policies.rules.data_flow`), whatever the service says. Empty for none.
+    # Calls by it belong to this task, too (`policies.rules.data_flow`). Empty for none.
     task = PlainTextField(max_length=200, blank=True)
     # The digest of the delegation token, which the receiving agent redeems once.
     token_digest = ExactCharField(max_length=64, unique=True)

@@ -95,7 +95,7 @@ class PartialCall(RuleContext):
     gaps: set[Gap]
 
     def __getattribute__(self, name: str) -> object:
-        if name in ("ip", "resource", "context"):
+        if name in ("ip", "resource", "context", "task"):
             lacks: dict[str, Gap] = object.__getattribute__(self, "lacks")
             if name in lacks:
                 object.__getattribute__(self, "gaps").add(lacks[name])
@@ -293,7 +293,6 @@ class Replay:
     def _context(self, decided: Decided, link: Link) -> RuleContext:
         asked = (*decided.scopes, decided.action) if decided.action else tuple(decided.scopes)
         task = self._task_of(decided.chain[-1].delegation_id or "") if decided.chain else ""
-        context = decided.context or {}
         facts = RuleContext(
             now=decided.at,
             agent_id=link.agent_id,
@@ -301,16 +300,17 @@ class Replay:
             action=decided.action,
             resource=decided.resource,
             ip=decided.ip,
-            context={**context, "task": task} if task else context,
+            context=decided.context or {},
             user_id=decided.user_id,
             organization_id=link.organization_id,
             labels=self._labels_of(asked) if self._needs_labels else frozenset(),
             budget=Budget(),
             chain=decided.chain,
+            task=task or "",
         )
         lacks = self._lacks(decided)
         if task is None:
-            lacks["context"] = Gap.ERASED
+            lacks["task"] = Gap.ERASED
         if not lacks:
             return facts
         call = PartialCall(*facts)

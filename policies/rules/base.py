@@ -36,7 +36,8 @@ class RuleContext(NamedTuple):
     acts, or nothing if it was not handed on: then `agent_id` is the one of them whose call this is to the policies.
     `labels` are those of what is asked for (`resources.catalogue.LABELS`). `policies_of`
     is the organization whose policies are evaluated, or None if it is the agent's own. All rules that decide the call
-    share its `budget`. Without one, each rule has its own.
+    share its `budget`. Without one, each rule has its own. `task` is what an agent called the work that it handed on,
+    empty for none: never take it for what the service says in `context`.
     """
 
     now: datetime
@@ -52,6 +53,7 @@ class RuleContext(NamedTuple):
     policies_of: str | None = None
     budget: Budget | None = None
     chain: Sequence[Link] = ()
+    task: str = ""
 
     @property
     def asked(self) -> tuple[str, ...]:

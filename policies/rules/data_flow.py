@@ -26,7 +26,8 @@ class DataFlow(Rule):
     """Stop a task that has read private data and content that others wrote from sending data out.
 
     A task is `context.task` or, without it, everything that the agent does for the user. A request without a task can
-    belong to any, so it counts for all. Scopes have the labels `private`, `untrusted` and `outbound`.
+    belong to any, so it counts for all. Scopes have the labels `private`, `untrusted` and `outbound`. Work that was
+    handed on for a task also belongs to that one, which agents choose: so it can only add calls that count.
     """
 
     needs_counters = True
@@ -48,17 +49,17 @@ class DataFlow(Rule):
         """Return what the request means for the guard, or None if its scopes have no label."""
         if not ctx.labels & {*DANGEROUS, OUTBOUND}:
             return None
-        connection, task = self._connection(ctx, self.actions), ctx.context.get("task")
-        own = _own_key(connection, task)
+        connection = self._connection(ctx, self.actions)
+        marked = connection, _own_key(connection, ctx.context.get("task")), *_handed(connection, ctx)
         carried = tuple(self._carried(ledger, ctx)) if ledger.flows else ()
-        watched = _watched(connection, task)
-        return FlowRequest((connection, own), watched, ctx.labels, self.window_seconds, self.then == "ask", carried)
+        watched = _watched(connection, ctx)
+        return FlowRequest(marked, watched, ctx.labels, self.window_seconds, self.then == "ask", carried)
 
     def _carried(self, ledger: Ledger, ctx: RuleContext) -> Iterator[CarriedFlow]:
         """Yield the rows of guards with other actions, as they were at an edit within the window."""
         for actions, at in ledger.flows.items():
             if actions != tuple(sorted(self.actions)) and at + timedelta(seconds=self.window_seconds) >= ctx.now:
-                for key in _watched(self._connection(ctx, actions), ctx.context.get("task")):
+                for key in _watched(self._connection(ctx, actions), ctx):
                     yield CarriedFlow(key, at)
 
     @staticmethod
@@ -89,9 +90,17 @@ def _own_key(connection_key: str, task: object) -> str:
     return task_key(connection_key, task) if isinstance(task, str) else connection_key + UNTASKED
 
 
-def _watched(connection_key: str, task: object) -> tuple[str, ...]:
-    """Return the rows that say what a call of the task may know: a call without a task can belong to any."""
-    return (_own_key(connection_key, task), connection_key + UNTASKED) if isinstance(task, str) else (connection_key,)
+def _handed(connection_key: str, ctx: RuleContext) -> tuple[str, ...]:
+    """Return the row of the task for which the work was handed on, if there is one."""
+    return (task_key(connection_key, ctx.task),) if ctx.task else ()
+
+
+def _watched(connection_key: str, ctx: RuleContext) -> tuple[str, ...]:
+    """Return the rows that say what a call may know. For the service, one without a task can belong to any."""
+    task = ctx.context.get("task")
+    if not isinstance(task, str):
+        return (connection_key,)
+    return _own_key(connection_key, task), connection_key + UNTASKED, *_handed(connection_key, ctx)
 
 
 def connection_of(key: str) -> str | None:

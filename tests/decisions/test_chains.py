@@ -280,7 +280,7 @@ def test_a_scope_that_has_become_critical_asks_each_time_once_it_is_handed_on(
     assert ask(decide, grant.access_token, SEND).allowed
 
 
-def test_a_task_that_was_handed_over_replaces_what_the_service_says(
+def test_work_that_was_handed_on_for_a_task_belongs_to_that_one_too(
     decide: Decide, grant: Grant, second: Agent, third: Agent
 ) -> None:
     bound(grant, guards={"data_flow": "deny"})
@@ -289,8 +289,29 @@ def test_a_task_that_was_handed_over_replaces_what_the_service_says(
     assert ask(decide, token, context={"task": "other"}).allowed
     denied = ask(decide, below, SEND, context={"task": "third"})
     assert denied.reason is Reason.POLICY_DENIED
-    assert ask(decide, grant.access_token, SEND, context={"task": "other"}).allowed
-    assert not ask(decide, grant.access_token, SEND, context={"task": "report"}).allowed
+    sent = [
+        ask(decide, grant.access_token, SEND, context={"task": task}).allowed for task in ("report", "other", "third")
+    ]
+    assert sent == [False, False, True]
+
+
+@pytest.mark.parametrize("context", [{}, {"task": "inbox"}])
+def test_agents_cannot_get_around_a_guard_by_tasks_of_their_own(
+    decide: Decide, grant: Grant, second: Agent, context: dict[str, Any]
+) -> None:
+    bound(grant, guards={"data_flow": "deny"})
+    _, reader = handed(grant.access_token, second, task="reading")
+    _, sender = handed(grant.access_token, second, task="sending")
+    assert ask(decide, reader, context=context).allowed
+    assert ask(decide, sender, SEND, context=context).reason is Reason.POLICY_DENIED
+
+
+def test_conditions_on_the_task_read_what_the_service_says(decide: Decide, grant: Grant, second: Agent) -> None:
+    condition = {"field": "task", "operator": "in", "values": ["reviewed"]}
+    policy_of(grant.agent, {"type": "context_match", "config": {"conditions": [condition]}})
+    _, token = handed(grant.access_token, second, task="reviewed")
+    assert not ask(decide, token, context={"task": "other"}).allowed
+    assert ask(decide, token, context={"task": "reviewed"}).allowed
 
 
 def test_the_default_audience_is_the_services_of_the_first_agents_developer(decide: Decide, grant: Grant) -> None:

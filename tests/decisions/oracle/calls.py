@@ -41,7 +41,10 @@ class Policy:
 
 @dataclass(frozen=True)
 class Call:
-    """One verify. `asker` is the service that authenticates, or None for an anonymous caller with this `address`."""
+    """One verify. `asker` is the service that authenticates, or None for an anonymous caller with this `address`.
+
+    `handed` is the task for which the work was handed on, or empty.
+    """
 
     at: datetime
     connection: Connection
@@ -51,6 +54,7 @@ class Call:
     resource: str | None
     context: Mapping[str, Any]
     address: str | None
+    handed: str = ""
 
     @property
     def actions(self) -> tuple[str, ...]:

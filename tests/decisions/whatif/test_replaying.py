@@ -236,8 +236,8 @@ def test_each_organization_replays_what_its_policies_see_of_a_chain(grant: Grant
     assert denied_about(services.organization_id, draft(BLOCK, agent_id=grant.agent.id)) == (1, {grant.agent.id})
     assert denied_about(services.organization_id, draft(BLOCK, agent_id=other.id)) == (1, {other.id})
     delegation.delete()
-    of_task = conditions({"field": "task", "operator": "exists", "value": False})
-    totals = replay_decisions(draft(of_task), organization_id=own, days=7).totals
+    guard = {"type": "data_flow", "config": {"windowSeconds": 3600, "then": "deny"}}
+    totals = replay_decisions(draft(guard), organization_id=own, days=7).totals
     assert dict(totals.gaps) == {Gap.ERASED: 1}
 
 

@@ -275,7 +275,7 @@ def covers_of(action: str | None) -> Sequence[str] | None:
 
 
 def views_of(question: Question) -> list[Call]:
-    """Return the call as each agent of the chain would have made it. A task that was handed over stays."""
+    """Return the call as each agent of the chain would have made it."""
     family, connection = question.token.family, question.token.family.connection
     task = family.delegation.task if family.delegation else ""
     name = " ".join([connection.id, family.agent.id, *(each.id for each in family.chain)])
@@ -287,8 +287,9 @@ def views_of(question: Question) -> list[Call]:
             scopes=question.scopes,
             action=question.action,
             resource=question.resource,
-            context={**question.context, **({"task": task} if task else {})},
+            context=question.context,
             address=None,
+            handed=task,
         )
         for agent in family.agents
     ]
@@ -298,9 +299,16 @@ def leaks(past: Sequence[Call], call: Call) -> bool:
     """Return whether the call sends data out of a task that has read private data and others' content."""
     task = call.context.get("task")
     mine = [each for each in past if each.connection.user == call.connection.user]
-    mine = [each for each in mine if task is None or each.context.get("task") in (None, task)]
+    mine = [
+        each for each in mine if task is None or each.context.get("task") is None or tasks_of(each) & tasks_of(call)
+    ]
     seen = set().union(*map(labels_of, [*mine, call]))
     return "outbound" in labels_of(call) and {"private", "untrusted"} <= seen
+
+
+def tasks_of(call: Call) -> set[str]:
+    """Return what the service and the agents that handed the work on called the task of the call."""
+    return {*filter(None, (call.context.get("task"), call.handed))}
 
 
 def labels_of(call: Call) -> set[str]:
