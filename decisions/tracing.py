@@ -18,13 +18,8 @@ def describe_trace(judgement: Judgement, found: Found, settling: Settling) -> tu
     visible = {policy.id for policy in _visible(judgement, found)}
     settled = [settle_traced(each, settling) for each in judgement.traced]
     rules = (_describe(each, is_visible=each.policy.id in visible) for each in settled)
-    return (*rules, *_modes(judgement, found))
-
-
-def _modes(judgement: Judgement, found: Found) -> Iterator[RuleTrace]:
-    """Yield an entry for each scope that the user must approve each time."""
-    asked = dict.fromkeys(judgement.question.request.asked)
-    return (RuleTrace(MODE, Outcome.ASKED) for scope in asked if scope in found.terms.asks)
+    asked = judgement.basis.asked_scopes if judgement.basis else ()
+    return (*rules, *[RuleTrace(MODE, Outcome.ASKED)] * len(asked))
 
 
 def settle_traced(traced: Traced, settling: Settling) -> Traced:

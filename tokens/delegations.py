@@ -44,10 +44,12 @@ from tokens.models import AccessToken, Delegation, TokenFamily
 LIFETIME = timedelta(hours=1)
 MAX_LIFETIME = timedelta(days=1)
 TOKEN_LIFETIME = timedelta(seconds=60)
-# Of one connection, at a time.
+# Of one connection, at a time. The last tenth of them is kept for its agent, so that no other one fills all places.
 MAX_LIVE = 1000
-# Of one connection, whatever `THROTTLE_DELEGATE` allows: creating one counts those that are live among all of a day.
-PER_DAY = "10000/day"
+KEPT = 10
+# Whatever `THROTTLE_DELEGATE` allows: creating one counts those that are live among all of a day. It is for the agent of
+# a connection and, apart from that, for all below. What is below one delegation has less.
+PER_DAY, PER_DAY_BELOW = "10000/day", "2500/day"
 
 NO_TOKEN = "Send a live access token of this agent, which acts for a user."
 NOT_PERMITTED = gettext_noop("The user does not let this agent hand work to that one.")
@@ -116,7 +118,7 @@ def create_delegation(*, actor: Actor, agent: Agent, token: str, wanted: Wanted)
         created_at=now,
         expires_at=expires_at,
     )
-    _require_room(consent, now)
+    _require_room(consent, now, is_first=not chain)
     record_delegation(Event.DELEGATION_CREATED, actor=actor, delegation=delegation, now=now)
     return Delegated(delegation, new_token)
 
@@ -124,17 +126,28 @@ def create_delegation(*, actor: Actor, agent: Agent, token: str, wanted: Wanted)
 def throttle_delegations(agent: Agent, token: str) -> None:
     """Count a new delegation of the connection for which the access token is. Raises `Throttled`.
 
-    Call it before `create_delegation`. It does nothing for a token that is not the agent's: that hands nothing over.
+    What is handed on below one delegation counts by itself: an agent there, even one that was cut off, must not keep
+    the others from handing work on. Call it before `create_delegation`. It does nothing for a token that is not the
+    agent's: that hands nothing over.
     """
     claims = read_access_token(token)
     if claims is None:
         return
     families = TokenFamily.objects.filter(application=agent, access_tokens=claims.token_id)
-    root = families.exclude(consent=None).values_list("consent__agent_id", "user_id").first()
-    if root:
-        connection = Subject("connection:{}:{}".format(*root))
-        Throttle("delegate-daily", PER_DAY).hit(connection)
-        Throttle("delegate", settings.THROTTLE_DELEGATE).hit(connection)
+    found = families.exclude(consent=None).values_list("consent__agent_id", "user_id", "delegation__path").first()
+    if not found:
+        return
+    root, user, path = found
+    often, daily = Throttle("delegate", settings.THROTTLE_DELEGATE), Throttle("delegate-daily", PER_DAY)
+    if not path:
+        connection = Subject(f"connection:{root}:{user}")
+        often.hit(connection)
+        daily.hit(connection)
+        return
+    branch = Subject(f"delegation:{path[0]}")
+    often.hit(branch)
+    Throttle("delegate-below", PER_DAY_BELOW).hit(branch)
+    daily.hit(Subject(f"below:{root}:{user}"))
 
 
 def end_delegation(*, actor: Actor, delegation: Delegation, reason: str = "") -> Delegation:
@@ -293,12 +306,16 @@ def _end(family: TokenFamily, consent: Consent, chain: Sequence[Handover], wante
     return ends.replace(microsecond=0)
 
 
-def _require_room(consent: Consent, now: datetime) -> None:
-    """Raise `DelegationNotAllowed` if the connection, which is locked, has too many."""
+def _require_room(consent: Consent, now: datetime, *, is_first: bool) -> None:
+    """Raise `DelegationNotAllowed` if the connection, which is locked, has too many.
+
+    `is_first` is whether its own agent hands over.
+    """
+    most = MAX_LIVE if is_first else MAX_LIVE - MAX_LIVE // KEPT
     unended = _unended(now).filter(consent=consent)
-    if unended[: MAX_LIVE + 1].count() > MAX_LIVE and _live(unended)[: MAX_LIVE + 1].count() > MAX_LIVE:
+    if unended[: most + 1].count() > most and _live(unended)[: most + 1].count() > most:
         text = gettext_noop("At most %(most)d delegations of a connection can be live at a time.")
-        raise DelegationNotAllowed(Filled(text, most=MAX_LIVE))
+        raise DelegationNotAllowed(Filled(text, most=most))
 
 
 def live_delegations(now: datetime) -> QuerySet[Delegation]:

@@ -35,6 +35,7 @@ from tests.decisions.test_judgement import (
     question,
 )
 from tests.shared import cases
+from tokens.chains import Handover
 
 OURS = TOKEN._replace(audience_json='["https://shop.example"]')
 AT_SHOP = found(OURS, caller=CALLER, service=SERVICE, service_policies=NO_POLICIES)
@@ -158,6 +159,16 @@ def test_another_question_has_a_basis_of_its_own(other: Question) -> None:
 def test_what_anyone_could_make_up_and_what_is_long_is_not_remembered(known: Found) -> None:
     remembered(ask_shop(), known)
     assert not basis._bases
+
+
+def test_a_chain_is_remembered_unless_agents_have_made_it_long() -> None:
+    handed = Handover._make([None] * len(Handover._fields))._replace(
+        expires_at=SOON, limits_json="{}", targets_json="{}", agent_id="agt_0", organization_id="org_1"
+    )
+    chains = [(handed._replace(limits_json=" " * blanks + "{}"),) for blanks in (5000, 0)]
+    for chain, number in zip(chains, (0, 1), strict=True):
+        assert remembered(ask_shop(), AT_SHOP._replace(chain=chain, chain_policies=(None,))).reason is None
+        assert len(basis._bases) == number
 
 
 @cases("asked", [ask_shop(*["email:read"] * 100), ask_shop(action="shop:" + "x" * 500)], ids=["scopes", "action"])

@@ -4,11 +4,22 @@ from typing import Any
 
 import pytest
 
+from consent.models import Consent
 from core.actor import SYSTEM
 from decisions.requests import RuleTrace
 from policies.services import create_policy
 from tests.decisions.drivers import Decide, allowed, asking, bound, caller_of, limit
-from tests.world import Grant, make_caller, make_developer, make_resource_server, mean_for
+from tests.world import (
+    Grant,
+    hand_over,
+    let_delegate,
+    make_agent,
+    make_caller,
+    make_developer,
+    make_resource_server,
+    mean_for,
+)
+from tokens.issuing import IssuedTokens
 from tokens.models import AccessToken
 
 pytestmark = pytest.mark.django_db
@@ -22,7 +33,7 @@ def outcomes(trace: tuple[RuleTrace, ...] | None) -> list[tuple[str, str]]:
     return [(rule.rule_type, rule.outcome.value) for rule in trace]
 
 
-def explain(grant: Grant, *scopes: str, **fields: Any) -> Any:
+def explain(grant: Grant | IssuedTokens, *scopes: str, **fields: Any) -> Any:
     return asking(grant.access_token, *scopes, explains=True, **fields)
 
 
@@ -92,6 +103,17 @@ def test_a_scope_of_which_the_user_is_asked_is_traced(decide: Decide, grant: Gra
     (asked,) = decide(explain(grant, "email:send", "email:read", action="email:send", credential=caller_of(grant)))
     assert asked.reason == "approval_required"
     assert outcomes(asked.trace) == [("rate_limit", "passed"), ("mode", "asked")]
+
+
+def test_a_critical_scope_that_was_handed_on_is_traced(decide: Decide, grant: Grant) -> None:
+    let_delegate(grant.access_token)
+    Consent.objects.update(terms={"critical": ["email:send"]})
+    developer = grant.agent.organization.developers.get()  # type: ignore[union-attr]
+    second = make_agent(developer, name="Second", allowed_scopes=["email:send"])
+    _delegation, issued = hand_over(grant.access_token, second, ["email:send"])
+    caller = caller_of(grant)
+    asked, own = (explain(each, "email:send", credential=caller) for each in (issued, grant))
+    assert [outcomes(each.trace) for each in decide(asked, own)] == [[("mode", "asked")], []]
 
 
 def test_a_refused_request_has_an_empty_trace(decide: Decide, grant: Grant) -> None:

@@ -517,6 +517,30 @@ class TestHowMany:
         for agent, token in ((world.grant.agent, other), (world.second, world.grant.access_token), (world.second, "")):
             delegations.throttle_delegations(agent, token)
 
+    def test_an_agent_that_was_handed_work_takes_neither_the_places_nor_the_turns_of_the_first(
+        self, world: World, settings: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.THROTTLE_DELEGATE = "2/minute"
+        monkeypatch.setattr(delegations, "MAX_LIVE", 10)
+        first, issued = hand_over(world.grant.access_token, world.second, ["email:read"])
+        for _ in range(8):
+            create(world, agent=world.second, token=issued.access_token, to=world.third.client_id)
+        with pytest.raises(DelegationNotAllowed):
+            create(world, agent=world.second, token=issued.access_token, to=world.third.client_id)
+        create(world)
+        end_delegation(actor=SYSTEM, delegation=first)
+        for _ in range(2):
+            delegations.throttle_delegations(world.second, issued.access_token)
+        with pytest.raises(Throttled):
+            delegations.throttle_delegations(world.second, issued.access_token)
+        settings.THROTTLE_DELEGATE = "9/minute"
+        for name in ("PER_DAY_BELOW", "PER_DAY"):
+            monkeypatch.setattr(delegations, name, "1/day")
+            with pytest.raises(Throttled):
+                delegations.throttle_delegations(world.second, issued.access_token)
+            monkeypatch.undo()
+        delegations.throttle_delegations(world.grant.agent, world.grant.access_token)
+
 
 def test_ended_twice_is_ended_once(world: World) -> None:
     made = create(world).delegation
