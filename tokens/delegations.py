@@ -47,8 +47,8 @@ TOKEN_LIFETIME = timedelta(seconds=60)
 # Of one connection, at a time. The last tenth of them is kept for its agent, so that no other one fills all places.
 MAX_LIVE = 1000
 KEPT = 10
-# Whatever `THROTTLE_DELEGATE` allows: creating one counts those that are live among all of a day. It is for the agent of
-# a connection and, apart from that, for all below. What is below one delegation has less.
+# Whatever `THROTTLE_DELEGATE` allows: creating one counts those that are live among all of a day. It is for the agent
+# of a connection and, apart from that, for all below. What is below one delegation has less.
 PER_DAY, PER_DAY_BELOW = "10000/day", "2500/day"
 
 NO_TOKEN = "Send a live access token of this agent, which acts for a user."

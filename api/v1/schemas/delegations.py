@@ -42,7 +42,7 @@ class NewDelegationBody(ClientBody):
     max_depth: Omittable[WholeNumber] = Field(
         None, ge=1, le=MAX_DEPTH, description="The longest chain of delegations, counted from the first agent."
     )
-    task: BlankLine = Field("", max_length=MAX_TASK, description="The task to which all calls belong (data flow).")
+    task: BlankLine = Field("", max_length=MAX_TASK, description="A task to which all calls belong, too (data flow).")
 
     def wanted(self) -> Wanted:
         return Wanted(

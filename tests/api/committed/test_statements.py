@@ -159,10 +159,10 @@ def test_an_approval_that_replaces_a_consent_writes_both_entries_at_once(agent: 
     assert len(sent) == APPROVE + REPLACE, sent
 
 
-# Before the transaction, the connection of the token, a look at its throttle, and that counted in a transaction of two
-# statements. Then the token, its family, the connection to lock, the family again, the agent that receives, the
-# delegation, how many there are, and its chain.
-CREATE = EVERY + 6 + 8 + STOP + STOP - 1
+# Before the transaction, the connection of the token, a look at each of its two throttles, and each counted in a
+# transaction of two statements. Then the token, its family, the connection to lock, the family again, the agent that
+# receives, the delegation, how many there are, and its chain.
+CREATE = EVERY + 11 + 8 + STOP + STOP - 1
 # The delegation to lock, it again with all that it depends on, and its chain; it as redeemed; the family and its two
 # tokens.
 REDEEM = EVERY + 4 + STOP + STOP - 1 + NEW_ROWS(3)
