@@ -239,12 +239,6 @@ class TestWhatIsHandedOver:
         assert create(world, **second).delegation.task == "invoice 7"
         assert refused(create, world, **second, task="another").errors[0].field == "task"
 
-    def test_the_log_says_what_was_handed_over(self, world: World) -> None:
-        made = create(world, limits={"email:read": [RATE]}, task="invoice 7").delegation
-        (entry,) = log_entries(event=Event.DELEGATION_CREATED)
-        assert entry.agent_id == world.second.id
-        assert entry.consent_id == made.consent_id
-
     def test_neither_a_token_nor_a_secret_is_stored(self, world: World) -> None:
         made = create(world)
         assert made.token not in repr(list(Delegation.objects.values_list()))
