@@ -106,15 +106,21 @@ def what_ends(delegation: Delegation, now: datetime) -> Ending | None:
     if not state.is_active:
         return None
     titles = {scope.id: scope for scope in agreed_scopes(delegation.consent)}
-    names = _names_of(levels_below(delegation.pk, branches_of(delegation.consent, now)))
-    return Ending(_describe(state, titles), names[:MAX_SHOWN], max(0, len(names) - MAX_SHOWN))
+    names, further = _names_of(levels_below(delegation.pk, branches_of(delegation.consent, now)))
+    return Ending(_describe(state, titles), names, further)
 
 
-def _names_of(branches: Iterable[Branch]) -> list[str]:
-    """Return the names of the agents, each once."""
-    ids = dict.fromkeys(branch.to_agent_id for branch in branches)
+def what_ends_with(consent: Consent, now: datetime) -> tuple[list[str], int]:
+    """Return the names of the agents that lose their work with the connection, and how many more these are."""
+    return _names_of(branches_of(consent, now))
+
+
+def _names_of(branches: Iterable[Branch]) -> tuple[list[str], int]:
+    """Return the names of the agents, each once, and how many more agents these are."""
+    every = list(dict.fromkeys(branch.to_agent_id for branch in branches))
+    ids = every[:MAX_SHOWN]
     names = dict(Agent.objects.filter(pk__in=ids).values_list("pk", "name")) if ids else {}
-    return [plain_text(names.get(one, one)) for one in ids]
+    return [plain_text(names.get(one, one)) for one in ids], len(every) - len(ids)
 
 
 def _nested(found: Mapping[str, Handed], order: Sequence[str]) -> list[Handed]:

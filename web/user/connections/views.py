@@ -32,7 +32,7 @@ from web.user.activity.items import read_items
 from web.user.activity.kinds import ROUTINE
 from web.user.approvals.asked import Outline, outlines
 from web.user.connections.cards import LIVE, Connection, describe_connections
-from web.user.connections.handed import has_handed_on, tree_of
+from web.user.connections.handed import tree_of, what_ends_with
 from web.user.connections.limits.form import LimitFields
 from web.user.connections.narrowing_form import read_change, shorter_lifetimes
 from web.user.consent.receivers import receivers_left
@@ -98,9 +98,11 @@ def revoke(request: HttpRequest, consent_id: str) -> HttpResponse:
         messages.success(request, message % {"agent": plain_text(consent.agent.name)})
         return SeeOther(reverse("web:connection", args=[consent.id]))
     (shown,) = describe_connections([consent])
+    names, further = what_ends_with(consent, clock.now())
     context = {
         "connection": shown,
-        "has_handed_on": has_handed_on(consent, clock.now()),
+        "names": names,
+        "further": further,
         "title": _("Revoke access for %(agent)s?") % {"agent": plain_text(consent.agent.name)},
         "confirm_label": _("Revoke access"),
         "back_url": reverse("web:connection", args=[consent.id]),

@@ -113,7 +113,7 @@ GROUPS = [
             "/connections",
             "/connections/{granted}",
             Page("/connections/{granted}", widen, "a wider limit"),
-            "/connections/{granted}/revoke",
+            "/connections/{handed}/revoke",
             "/connections/{handed}",
             "/connections/{paused}",
             "/connections/{ended}",

@@ -162,7 +162,7 @@ def test_many_are_shown_in_part_those_near_the_agent_first(
 
 def test_revoking_and_pausing_say_that_it_ends_and_pauses_too(as_ada, ada, connection, upper):
     ends, pauses = (
-        "What it has handed to other agents ends, too.",
+        "What it has handed to other agents ends, too. Summarizer",
         "So are those of the agents to which it has handed work.",
     )
     assert ends in words_of(as_ada, f"{page(connection)}/revoke")
