@@ -76,7 +76,8 @@ class ChainField(LinesField):
         # PostgreSQL raises an error for a NUL.
         own = list(self.agents.filter(is_named)[:2]) if line.isprintable() else []
         if len(own) != 1:
-            text = _("“%(line)s” is not one of your agents. Another organization's agent is written as agt_… org_…")
+            unknown = _("“%(line)s” is not one of your agents. Write another organization's agent as agt_… org_…")
+            text = _("Several of your agents are called “%(line)s”. Enter the ID of one.") if own else unknown
             raise ValidationError(text, params={"line": plain_text(line)[:100]})
         return Link(own[0].pk, None, own[0].organization_id)
 

@@ -82,7 +82,10 @@ def test_a_request_that_was_handed_over_is_tried_for_each_agent_of_its_chain(att
     assert page.context["attempt"].outcome == "denied"
     page = attempt(rule, asked={"chain": f"{foreign}\n{above.client_id}"})
     assert ("This draft", "Work that another agent handed over: at most 1 hand-over", "Denies") in trace(page)
+    make_agent(developer, name="Twin")
+    make_agent(developer, name="Twin")
     for chain, said in (
+        ("Twin", "Several of your agents are called “Twin”. Enter the ID of one."),
         (agent.id, "No agent can be in a chain twice."),
         ("Unknown\x00", "is not one of your agents"),
         ("\n".join(["Giver"] * 5), "At most 4 agents."),
