@@ -81,6 +81,8 @@ def token_exchange(form: Parameters, agent: Agent, actor: Actor) -> IssuedTokens
         raise OAuthError("invalid_request", "The client that authenticates is the actor. Leave out actor_token.")
     if not agent.is_confidential:
         return Refusal("unauthorized_client", "A client without a secret may not exchange tokens.")
+    if read_details(form) is not None:
+        return Refusal("invalid_authorization_details", "A token has all details of its delegation. Leave this out.")
     resource = resource_identifiers(form, "audience")
     return redeem_delegation(actor=actor, agent=agent, token=token, scopes=_scopes(form) or None, resource=resource)
 

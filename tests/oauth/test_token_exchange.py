@@ -19,6 +19,7 @@ from tokens.delegations import Delegated, Wanted, create_delegation, end_delegat
 MAIL = "https://mail.example/api"
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 DELEGATION = "urn:agentgate:params:oauth:token-type:delegation"
+DETAILS = '[{"type": "target", "actions": ["email:read"], "identifiers": ["ada@example.com"]}]'
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 
 
@@ -85,6 +86,7 @@ def test_scope_resource_and_audience_narrow_the_token(second: OAuthClient, made:
         ({"actor_token": "x", "actor_token_type": ACCESS_TOKEN}, "invalid_request"),
         ({"actor_token_type": ACCESS_TOKEN}, "invalid_request"),
         ({"scope": "calendar:freebusy"}, "invalid_scope"),
+        ({"authorization_details": DETAILS}, "invalid_authorization_details"),
         ({"resource": settings.API_URL}, "invalid_target"),
         ({"resource": "https://unknown.example/"}, "invalid_target"),
         ({"audience": ["https://unknown.example/", MAIL]}, "invalid_target"),
