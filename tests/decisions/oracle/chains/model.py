@@ -251,6 +251,14 @@ def held_by(family: Family) -> list[str]:
     return [scope for scope in own if has_targets(family, scope)]
 
 
+def left_of(delegation: Delegation) -> list[str]:
+    """Return what the user leaves of a delegation. What developers have taken from their agents can return."""
+    family = Family(delegation.agent, delegation.source.connection, delegation.scopes, (), delegation)
+    lost = set[str]().union(*(each.source.removed for each in family.chain))
+    own = [scope for scope in delegation.scopes if scope in family.connection.scopes and scope not in lost]
+    return [scope for scope in own if has_targets(family, scope)]
+
+
 def has_targets(family: Family, scope: str) -> bool:
     return targets_left(family, scope) != set()
 

@@ -153,8 +153,8 @@ class Story:
         }
         named = [each.identifier for each in self.model.services if self.chance(0.3)]
         audience = named or [OUR_AUDIENCE]
-        self.world.connect(person, agent, scopes, audience, terms)
-        self.world.let_delegate(self.world.connections[-1], self.rng.choice(("developer", "verified", "verified")))
+        mode = self.rng.choice(("developer", "verified", "verified"))
+        self.world.connect(person, agent, scopes, audience, terms, mode)
 
     def hand_over(self) -> None:
         """Hand work over, usually within what is allowed, and compare whether it succeeds."""
@@ -353,8 +353,12 @@ class Story:
             self.acts.remove_scope(connection, self.rng.choice(connection.scopes))
 
     def change_mode(self) -> None:
-        connection = self.rng.choice(self.world.connections)
-        self.world.let_delegate(connection, self.rng.choice(("none", "developer", "verified", "verified")))
+        connection, mode = self.rng.choice(self.world.connections), self.rng.choice(("none", "developer", "verified"))
+        if self.chance(0.2):
+            self.acts.narrow_mode(connection, mode)
+        else:
+            scopes = connection.scopes if self.chance(0.5) else self.some(connection.scopes, 0.9)
+            self.acts.replace(connection, list(scopes), self.rng.choice((mode, "verified", "verified")))
 
     def note(self, text: str) -> None:
         self.told.append(text)

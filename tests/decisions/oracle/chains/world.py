@@ -27,7 +27,7 @@ from developers.stopping import resume_organization, stop_organization
 from policies.services import create_policy
 from tests.decisions.drivers import Decide
 from tests.decisions.oracle.calls import Policy, Reaction, Rule, Service
-from tests.decisions.oracle.chains.model import LABELS, Model, targets_left
+from tests.decisions.oracle.chains.model import LABELS, Model, left_of, targets_left
 from tests.decisions.oracle.chains.rows import (
     Agent,
     Connection,
@@ -48,6 +48,7 @@ from tokens.models import Delegation as DelegationRow
 from tokens.models import TokenFamily
 from tokens.services import revoke_family
 
+MODES = ("none", "developer", "verified")
 # Agents and the scopes of services' organizations, whose number is that of each organization.
 AGENTS = (4, 2, 1)
 ALL = list(LABELS)
@@ -94,24 +95,26 @@ class World:
         return row.id, Policy(own.id, named, "enforce", tuple(rules))
 
     def connect(
-        self, person: Person, agent: Agent, scopes: list[str], audience: Sequence[str], terms: Mapping[str, Any]
+        self,
+        person: Person,
+        agent: Agent,
+        scopes: list[str],
+        audience: Sequence[str],
+        terms: Mapping[str, Any],
+        mode: str,
     ) -> None:
-        """Let the person allow the agent these scopes, on these terms."""
+        """Let the person allow the agent these scopes, on these terms, and to hand them on in this mode."""
         user, row = User.objects.get(pk=person.id), AgentRow.objects.get(pk=agent.id)
         resource = [name for name in audience if name != OUR_AUDIENCE]
-        choice, now = Choice(terms=GivenTerms(**terms)), clock.now()
+        choice, now = Choice(terms=GivenTerms(**terms), delegation=mode), clock.now()
         asked = ask(row, scopes=scopes, resource=resource)
         granted = approve_consent(actor=as_user(user), consent=asked, user=user, choice=choice, signed_in_at=now)
         consent = granted.consent
         modes = {**terms.get("modes", {}), **dict.fromkeys({"payments:charge"} & {*scopes}, "ask")}
-        connection = Connection(consent.id, person, agent, scopes, {**terms, "modes": modes}, consent.expires_at)
+        connection = Connection(consent.id, person, agent, scopes, {**terms, "modes": modes}, consent.expires_at, mode)
         self.connections.append(connection)
         issued = exchange_code(actor=ANONYMOUS, agent=row, code=granted.code)
         self.keep(issued, Family(agent, connection, tuple(scopes), tuple(audience)), now + timedelta(days=2))
-
-    def let_delegate(self, connection: Connection, mode: str) -> None:
-        Consent.objects.filter(pk=connection.id).update(delegation=mode)
-        connection.mode = mode
 
     def hand_over(self, token: Token, to: Agent, limits: Mapping[str, Any], **wanted: Any) -> DelegationRow | str:
         """Hand work over. Return the delegation, or the code of the error."""
@@ -245,13 +248,58 @@ class Acts:
     def remove_scope(self, connection: Connection, scope: str) -> None:
         if connection.is_revoked or len(connection.scopes) < 2:
             return
-        consent, user = self.consent_of(connection)
-        narrowing = Narrowing(remove_scopes=[scope])
-        narrow_consent(actor=as_user(user), user=user, consent=consent, narrowing=narrowing)
+        self.narrow(connection, Narrowing(remove_scopes=[scope]))
         connection.scopes.remove(scope)
         for family in self.world.model.families:
             if family.connection is connection:
                 family.removed.add(scope)
+        self.end_what_is_beyond(connection)
+
+    def narrow_mode(self, connection: Connection, mode: str) -> None:
+        """Let the agent hand work to fewer agents than before, if the connection has not ended."""
+        if not connection.is_revoked and MODES.index(mode) <= MODES.index(connection.mode):
+            self.narrow(connection, Narrowing(delegation=mode))
+            is_same, connection.mode = mode == connection.mode, mode
+            if not is_same:
+                self.end_what_is_beyond(connection)
+
+    def replace(self, connection: Connection, scopes: list[str], mode: str) -> None:
+        """Grant a connection again: these scopes and no others, and the same terms."""
+        person, agent = connection.person, connection.agent
+        if connection.is_revoked or not person.is_active or not agent.may_act or not {*scopes} <= agent.scopes:
+            return
+        user, row = User.objects.get(pk=person.id), AgentRow.objects.get(pk=agent.id)
+        choice = Choice(scopes=scopes, is_whole=True, delegation=mode)
+        asked = ask(row, scopes=scopes)
+        granted = approve_consent(
+            actor=as_user(user), consent=asked, user=user, choice=choice, signed_in_at=clock.now()
+        )
+        connection.id, connection.mode, connection.ends = granted.consent.id, mode, granted.consent.expires_at
+        taken = {*connection.scopes} - {*scopes}
+        connection.scopes = list(scopes)
+        for family in self.world.model.families:
+            if family.connection is connection:
+                family.removed |= taken & {*family.scopes}
+        terms = {
+            name: {scope: part[scope] for scope in part if scope in (*scopes, "data_flow")}
+            for name, part in connection.terms.items()
+        }
+        connection.terms = terms
+        self.end_what_is_beyond(connection)
+
+    def narrow(self, connection: Connection, narrowing: Narrowing) -> None:
+        consent, user = self.consent_of(connection)
+        narrow_consent(actor=as_user(user), user=user, consent=consent, narrowing=narrowing)
+
+    def end_what_is_beyond(self, connection: Connection) -> None:
+        """End the delegations that the connection does not permit, whoever is verified, or of which nothing is left."""
+        for each in self.world.delegations:
+            if each.source.connection is connection and not each.is_ended and each.ends > clock.now():
+                root = each.source.agents[0].organization
+                is_out = connection.mode == "none" or (
+                    connection.mode == "developer" and each.agent.organization is not root
+                )
+                each.is_ended = is_out or not left_of(each)
 
     def revoke_connection(self, connection: Connection) -> None:
         if not connection.is_revoked:
