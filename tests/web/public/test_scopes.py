@@ -2,6 +2,7 @@
 
 import pytest
 
+from consent.delegation import DELEGATE
 from resources.catalogue import catalogue
 from resources.categories import CATEGORY_NAMES
 from tests.shared import cases
@@ -31,7 +32,8 @@ def test_each_scope_has_a_page(client, scope):
     assert scope.cannot[1:] in text
     assert f'"requiredScopes": ["{scope.id}"]' in text
     assert ("cannot be undone" in text) is not scope.is_reversible
-    assert ("You approve every use." in text) is scope.always_asks
+    assert ("You approve every use." in text) is (scope.always_asks and scope.id != DELEGATE)
+    assert ("You choose which agents it may hand work to." in text) is (scope.id == DELEGATE)
     assert ("Can send data out" in text) is ("outbound" in scope.labels)
     assert ("You can set limits when you allow it" in text) is is_sensitive(scope)
     assert ("“Ask me every time” is selected" in text) is (is_sensitive(scope) and not scope.always_asks)
