@@ -14,13 +14,14 @@ from consent.connections import CONSENT_LIFETIME
 from consent.models import AuthorizationCode, Consent
 from core import clock, secrets
 from core.actor import Actor
+from core.chains import MAX_DEPTH
 from core.ids import new_id
 from developers.acting import as_developer
 from developers.services import become_developer
 from policies.services import create_policy
 from resources.services import register_resource_server
 from tokens.access_tokens import sign_access_token
-from tokens.chains import MAX_DEPTH, read_chain
+from tokens.chains import read_chain
 from tokens.families import REFRESH_TOKEN_LIFETIME
 from tokens.models import AccessToken, Delegation, RefreshToken, TokenFamily
 

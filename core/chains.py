@@ -2,6 +2,9 @@
 
 from typing import NamedTuple
 
+# The most delegations in a chain.
+MAX_DEPTH = 4
+
 
 class Link(NamedTuple):
     """An agent of a chain and its organization. It acts by the delegation, which is None for the first agent."""

@@ -17,7 +17,6 @@ from consent.models import Consent
 from core.chains import Link
 from tokens.models import Delegation
 
-MAX_DEPTH = 4
 MAX_PARSED = 16_384
 
 READ = ("consent", "from_family", "from_agent__organization", "to_agent__organization")

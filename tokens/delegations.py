@@ -24,6 +24,7 @@ from consent.models import Consent
 from consent.targets import Pick
 from core import clock, secrets
 from core.actor import Actor
+from core.chains import MAX_DEPTH
 from core.errors import Invalid
 from core.ids import new_id
 from core.locks import after_decisions, revocation, share_grants, write_transaction
@@ -34,7 +35,7 @@ from resources.audiences import Service, held_among, services_of
 from resources.errors import InvalidScope
 from tokens.access_tokens import read_access_token
 from tokens.bounds import settle_limits, settle_targets
-from tokens.chains import MAX_DEPTH, Handover, is_permitted, links_of, narrow_targets, read_chain
+from tokens.chains import Handover, is_permitted, links_of, narrow_targets, read_chain
 from tokens.delegated_approvals import end_unreachable
 from tokens.errors import DelegationNotAllowed, InvalidGrant
 from tokens.families import problem_with_delegation, problem_with_grant

@@ -13,11 +13,11 @@ from django.dispatch import receiver
 
 from consent.impact import live_within
 from consent.models import Consent
+from core.chains import MAX_DEPTH
 from core.fields import ListsAny, NamesAny
 from developers.impact import Reach
 from developers.signals import impact_counted
 from resources.models import ResourceServer
-from tokens.chains import MAX_DEPTH
 from tokens.delegations import live_delegations
 from tokens.models import Delegation, TokenFamily
 

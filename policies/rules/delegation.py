@@ -6,13 +6,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
 from pydantic import AfterValidator, Field, model_validator
 
+from core.chains import MAX_DEPTH
 from core.local import listed
 from core.validation import invalid_fields, invalid_value
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Listed, Text
 from policies.rules.words import Titles, chain_in_words
 
-MAX_DEPTH = 4
 NO_BOUNDS = gettext_noop("Must bound something: the number of hand-overs, the agents or their organizations.")
 
 

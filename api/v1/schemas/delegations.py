@@ -16,7 +16,7 @@ from api.v1.schemas.tokens import MAX_SCOPES, ClientBody, GrantedDetailOut
 from consent.details import MAX_DETAILS
 from consent.targets import granted_details
 from core import clock
-from tokens.chains import MAX_DEPTH
+from core.chains import MAX_DEPTH
 from tokens.delegation_selectors import State, Use, read_states
 from tokens.delegations import LIFETIME, MAX_LIFETIME, Delegated, Wanted
 from tokens.models import Delegation

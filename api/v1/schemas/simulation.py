@@ -9,11 +9,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from api.v1.schemas.base import GivenMoment, Line, Moment, Omittable, Out, RequestBody, Text
 from api.v1.schemas.policies import MAX_AGENT_ID, AgentId, GivenRules, Name
 from api.v1.schemas.tokens import MAX_ACTION, MAX_RESOURCE, MAX_SCOPES, Context, ScopeId, check_context
+from core.chains import MAX_DEPTH
 from core.validation import invalid_fields, invalid_value
 from decisions.whatif.replaying import Change, Gap, Place, Totals
 from decisions.whatif.simulation import ReplayReport, Simulation
 from policies.engine import Outcome, Traced
-from tokens.chains import MAX_DEPTH
 
 MAX_DAYS = 30
 # Arithmetic of dates fails near the ends of what they can represent.

@@ -10,12 +10,11 @@ from django.utils.translation import gettext_lazy as _
 
 from agents.models import Agent
 from core import clock
-from core.chains import Link
+from core.chains import MAX_DEPTH, Link
 from core.net import canonical_address
 from core.text import plain_text
 from policies.rules import RuleContext
 from resources.catalogue import SCOPE_ID
-from tokens.chains import MAX_DEPTH
 from web.forms.agent_field import AgentField, AgentFieldForm
 from web.forms.context_field import ContextField
 from web.forms.fields import LinesField, PlainField
