@@ -184,7 +184,7 @@ class TestListing:
         ApiKey.objects.update(agent_ids=[third["id"]])
         assert [each["id"] for each in expect(200, developer.get("/delegations"))["items"]] == [tree[1]["id"]]
 
-    def test_nobody_else_sees_a_connection(self, bob: Api, tokens: Json) -> None:
+    def test_another_user_does_not_see_a_connection(self, bob: Api, tokens: Json) -> None:
         problem(bob.get(f"/users/me/consents/{tokens['consentId']}/delegations"), 404, "not_found")
 
 

@@ -1,4 +1,4 @@
-"""A budget bounds all that is done below it: by 1,000 delegations, on two nodes, whoever dies meanwhile."""
+"""A budget bounds all that is done below it: by 1,000 delegations, on two nodes, while processes are killed."""
 
 import json
 import random

@@ -292,7 +292,7 @@ class Acts:
         narrow_consent(actor=as_user(user), user=user, consent=consent, narrowing=narrowing)
 
     def end_what_is_beyond(self, connection: Connection) -> None:
-        """End the delegations that the connection does not permit, whoever is verified, or of which nothing is left."""
+        """End the delegations that the connection forbids, a verification aside, and those with nothing left."""
         for each in self.world.delegations:
             if each.source.connection is connection and not each.is_ended and each.ends > clock.now():
                 root = each.source.agents[0].organization
