@@ -229,9 +229,7 @@ def test_nor_is_one_after_the_user_has_ended_it(chain: Chain, name: str) -> None
 @pytest.mark.parametrize("depth", range(1, DEPTH + 1))
 @pytest.mark.parametrize("name", BELOW)
 def test_repeated_ends_apply_at_once_at_each_depth(chain: Chain, name: str, depth: int, round_: int) -> None:
-    end, reason = BELOW[name]
-    is_whole = name == "an agent, deleted" and depth == 1  # its connections end with it
-    assert_ends_at_once(chain, depth, end, "consent_revoked" if is_whole else reason)
+    assert_ends_at_once(chain, depth, *BELOW[name])
 
 
 @pytest.mark.postgresql(only=True)
