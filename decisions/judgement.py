@@ -126,7 +126,10 @@ def _judge_stored(asked: Question, token: TokenFacts, found: Found, now: datetim
         return judgement
     if request.is_introspection:
         judgement.decision = _describe(token, chain=basis.links)
-        judgement.decision.targets = narrow_targets(found.chain, token.targets, token.granted_scopes)
+        granted = token.granted_scopes
+        judgement.decision.targets = (
+            narrow_targets(found.chain, token.targets, granted) if found.chain else token.targets
+        )
         return judgement
     if found.reserved is not None and request.repeat is not None:
         judgement.decision = answer_again(_describe(token, chain=basis.links), found.reserved)

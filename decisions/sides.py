@@ -16,23 +16,20 @@ from policies.policy_sets import PolicySet
 class Side(NamedTuple):
     """The policies of an organization about the agent of `link`, and its `shadows`, which only record.
 
-    `is_others` is whether the agent belongs to another organization. `bounds` are what the user and delegations set.
+    `is_others` is whether the agent belongs to another organization. `all` are the policies, and what the user and
+    delegations set for the first agent.
     """
 
     organization_id: str | None
     link: Link
     policies: tuple[CompiledPolicy, ...] = ()
     shadows: tuple[CompiledPolicy, ...] = ()
-    bounds: tuple[CompiledPolicy, ...] = ()
+    all: tuple[CompiledPolicy, ...] = ()
     is_others: bool = False
 
     @property
     def policies_of(self) -> str | None:
         return self.organization_id if self.is_others else None
-
-    @property
-    def all(self) -> tuple[CompiledPolicy, ...]:
-        return (*self.policies, *self.bounds) if self.bounds else self.policies
 
 
 def sides_of(
@@ -48,9 +45,9 @@ def sides_of(
     The bounds belong to the first agent, to which the user granted.
     """
     own = [_side(link.organization_id, link, found) for link, found in zip(links, policies, strict=True)]
-    own[0] = own[0]._replace(bounds=bounds)
     sides = (*own, *_others(links, service, affected))
-    return sides if len(links) == 1 else tuple(_without_repeats(sides))
+    first, *others = sides if len(links) == 1 else _without_repeats(sides)
+    return first._replace(all=(*first.policies, *bounds)), *(side._replace(all=side.policies) for side in others)
 
 
 def only_link(token: TokenFacts) -> tuple[Link, ...]:

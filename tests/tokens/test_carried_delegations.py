@@ -103,7 +103,7 @@ def test_a_replaced_consent_takes_its_delegations_along(grant: Grant, second: Ag
 def test_what_the_mode_no_longer_permits_ends_for_good(
     grant: Grant, second: Agent, third: Agent, foreign: Agent, how: str
 ) -> None:
-    """Each whose own receiver is no longer permitted is marked, and so is none of the others."""
+    """Each delegation whose own receiver is not permitted now is marked, and no other one."""
     stays, summarizer = hand_over(grant.access_token, second, [READ])
     goes, reader = hand_over(summarizer.access_token, foreign, [READ])
     above, other_reader = hand_over(grant.access_token, foreign, [READ])

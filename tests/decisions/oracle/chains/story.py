@@ -60,7 +60,7 @@ class Story:
             self.connect()
 
     def tell(self, delegations: int) -> None:
-        """Go on until so many delegations have been made, or refused, and as many batches decided."""
+        """Go on until this many delegations were made or refused, and as many batches decided."""
         for _ in range(delegations):
             self.hand_over()
             for _ in range(self.rng.choice((0, 1, 2))):
