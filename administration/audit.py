@@ -24,7 +24,7 @@ class EntryAdmin(ReadOnlyAdmin):
     """The log, without actions."""
 
     actions = None
-    list_per_page = 40  # its rows are larger than other lists'
+    list_per_page = 36  # its rows are larger than other lists'
     list_display = ["timestamp", "event", "outcome", "agent_id", "user_id", "organizations"]
     list_display_links = ["timestamp"]
     list_filter = [("outcome", one_of(Outcome, OUTCOMES)), CreatedFilter, ActorFilter, ("event", one_of(Event))]

@@ -34,7 +34,7 @@ def listed(site: Client, **query: str) -> list[str]:
         ids += [row.pk for row in changelist.result_list]
         if not changelist.older:
             return ids
-        assert len(changelist.result_list) == 40
+        assert len(changelist.result_list) == 36
         answer = site.get(url + changelist.older)
 
 
