@@ -1,0 +1,202 @@
+"""What verify is asked about one call: some arguments, and digests of all of them and of the definition."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ..service.requirement import Question
+from .config import Amount, Context, Line, Mapped
+from .lock import Definition, canonical_digest, digest
+
+MAX_PATH = 4096
+MAX_TEXT = 2000
+# How JSON Schema says that there are arguments besides `properties`.
+_OPEN = ("allOf", "anyOf", "oneOf", "$ref", "patternProperties", "if", "dependentSchemas", "$dynamicRef")
+_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+# The most that verify reads of an amount, on each side of the point.
+_AMOUNT = re.compile(r"\d{1,18}(\.\d{1,18})?")
+_Json = Mapping[str, Any]
+
+
+class Refused(ValueError):
+    """A call that cannot be asked about. The text is for the client, and says what to do."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question, and the arguments to forward: the upstream gets what was decided about."""
+
+    question: Question
+    arguments: Mapping[str, Any]
+
+
+def ask_about_tool(
+    line: Line, context: Context, arguments: _Json, name: str, definition: Definition, root: str | None
+) -> Asked:
+    """Return the question about a call of a tool. Raises Refused. `name` is the one that clients use."""
+    _require_known(arguments, definition.get("inputSchema"))
+    fields: dict[str, Any] = {}
+    forwarded: _Json = arguments
+    for field, mapped in (
+        ("recipient", context.recipient),
+        ("target", context.target),
+        ("text", context.text),
+    ):
+        if mapped is None:
+            continue
+        if mapped.kind == "path":
+            forwarded = _with_paths(forwarded, mapped, root)
+        value = _value_of(mapped, arguments, root)
+        if value is not None:
+            fields[field] = _shortened(value) if field == "text" else value
+    if context.amount is not None:
+        fields["amount"] = _read_amount(context.amount, arguments)
+    return Asked(_question(line, name, fields, forwarded, definition), forwarded)
+
+
+def ask_about_resource(line: Line, uri: str, definition: Definition) -> Question:
+    """Return the question about reading a resource. Its URI is the target. Raises Refused."""
+    return _question(line, uri, {"target": uri}, {"uri": uri}, definition)
+
+
+def ask_about_prompt(line: Line, name: str, arguments: _Json, definition: Definition) -> Question:
+    """Return the question about getting a prompt. Raises Refused."""
+    return _question(line, name, {}, arguments, definition)
+
+
+def normalize_path(path: object, root: str | None) -> str:
+    """Return a path relative to `root`, without empty and `.` segments ("." for the root). Raises Refused.
+
+    Nothing is decoded, and links are not followed: a spelling that the upstream may read in another way is
+    refused. An absolute path must be within `root`.
+    """
+    if not isinstance(path, str):
+        raise Refused("A path must be text.")
+    if len(path) > MAX_PATH or not path:
+        raise Refused(f"A path must have 1 to {MAX_PATH} characters.")
+    if _is_ambiguous(path):
+        raise Refused(
+            "The path is not plain. Write it without .., ~ at the beginning, backslashes, %-escapes, "
+            "spaces around names, and invisible characters."
+        )
+    segments = [segment for segment in path.split("/") if segment not in ("", ".")]
+    if path.startswith("/"):
+        within = [segment for segment in (root or "").split("/") if segment not in ("", ".")]
+        if root is None or segments[: len(within)] != within:
+            where = f"in {root}" if root else "relative"
+            raise Refused(f"The path must be {where}.")
+        segments = segments[len(within) :]
+    return "/".join(segments) or "."
+
+
+def _question(line: Line, name: str, fields: _Json, arguments: _Json, definition: Definition) -> Question:
+    try:
+        whole = canonical_digest(dict(arguments))
+    except ValueError as error:
+        raise Refused(f"The arguments cannot be approved, because {error}") from None
+    labels = {"labels": list(line.labels)} if line.labels else {}
+    context = {**fields, "arguments": whole, "definition": digest(definition), **labels}
+    return Question((line.scope,), None, name, context)
+
+
+def _require_known(arguments: _Json, schema: Any) -> None:
+    """Refuse arguments that the pinned schema does not name: the operator has not seen them."""
+    if (
+        not isinstance(schema, dict)
+        or schema.get("additionalProperties")
+        or any(key in schema for key in _OPEN)
+    ):
+        return
+    unknown = sorted(set(arguments) - set(schema.get("properties") or {}))
+    if unknown:
+        raise Refused(f"The tool has no argument {unknown[0]!r}. Leave it out.")
+
+
+def _value_of(mapped: Mapped, arguments: _Json, root: str | None) -> Any:
+    """Return the value of a mapped field: of one argument, or the list of several. None if there is none."""
+    found = [value for name in mapped.arguments if (value := _at(arguments, name)) is not None]
+    if mapped.kind == "path":
+        found = [
+            [normalize_path(one, root) for one in value]
+            if isinstance(value, list)
+            else normalize_path(value, root)
+            for value in found
+        ]
+    if len(found) < 2:
+        return found[0] if found else None
+    return [one for value in found for one in (value if isinstance(value, list) else [value])]
+
+
+def _with_paths(arguments: _Json, mapped: Mapped, root: str | None) -> _Json:
+    """Return the arguments with normalized paths below `root`."""
+
+    def resolve(path: object) -> str:
+        relative = normalize_path(path, root)
+        if root is None:
+            return relative
+        return root if relative == "." else f"{root.rstrip('/')}/{relative}"
+
+    for name in mapped.arguments:
+        value = _at(arguments, name)
+        if value is not None:
+            resolved = [resolve(one) for one in value] if isinstance(value, list) else resolve(value)
+            arguments = _replaced(arguments, name.split("."), resolved)
+    return arguments
+
+
+def _at(arguments: _Json, name: str) -> Any:
+    """Return the value at a path with dots. A name is never one with dots: two readings could differ."""
+    value: Any = arguments
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def _replaced(value: _Json, path: Sequence[str], new: Any) -> dict[str, Any]:
+    first, *rest = path
+    return {**value, first: _replaced(value[first], rest, new) if rest else new}
+
+
+def _read_amount(amount: Amount, arguments: _Json) -> dict[str, Any]:
+    """Return verify's `amount`. Raises Refused.
+
+    A fraction as a JSON number is forwarded in its shortest form, which is the one that is read here.
+    """
+    value = _at(arguments, amount.argument)
+    text = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
+        raise Refused(f"{amount.argument} must be an amount, such as 12.50.")
+    if amount.minor_units:
+        if "." in text:
+            raise Refused(f"{amount.argument} must be a whole number.")
+        text = format(Decimal(text).scaleb(-amount.minor_units), "f")
+    currency = (
+        amount.currency if isinstance(amount.currency, str) else _at(arguments, amount.currency.argument)
+    )
+    if not isinstance(currency, str) or not re.fullmatch("[A-Za-z]{3}", currency):
+        raise Refused("The currency must be a code of three letters, such as EUR.")
+    return {"value": text, "currency": currency.upper()}
+
+
+def _shortened(value: Any) -> Any:
+    """Return a text's beginning. The digest of the arguments covers all of it."""
+    return f"{value[:MAX_TEXT]}…" if isinstance(value, str) and len(value) > MAX_TEXT else value
+
+
+def _is_ambiguous(path: str) -> bool:
+    if "\\" in path or path.startswith("~") or _ENCODED.search(path):
+        return True
+    if any(unicodedata.category(character) in _HIDDEN for character in path):
+        return True
+    compatible = unicodedata.normalize("NFKC", path)
+    if any(compatible.count(character) != path.count(character) for character in "/\\%~"):
+        return True
+    return any(
+        segment != segment.strip() or segment.strip() == ".." for segment in compatible.split("/")
+    ) or any(segment != segment.strip() for segment in path.split("/"))
