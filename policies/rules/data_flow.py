@@ -2,22 +2,24 @@ import hashlib
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import lru_cache
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from pydantic import Field
 
-from limits.flows import DANGEROUS, KEPT_SECONDS, OUTBOUND, CarriedFlow, FlowRequest
+from limits.flows import KEPT_SECONDS, OUTBOUND, PRIVATE, UNTRUSTED, CarriedFlow, FlowRequest
 from policies.rules.base import Denial, Rule, RuleContext, register
 from policies.rules.fields import Seconds
 from policies.rules.ledger import Ledger
 from policies.rules.words import Titles, period_in_words
 
 MAX_TASK = 200
+LABELS = (PRIVATE, UNTRUSTED, OUTBOUND)
 # The connection's key is flow|actions|agent|user, that of a task has one more part, and that of calls without one ends
 # in a star.
 PREFIX, SEPARATORS, UNTASKED = "flow|", 3, "*"
+BAD_LABELS = f"context.labels must be a list of at most {len(LABELS)} of: {', '.join(LABELS)}."
 THEN = {"ask": gettext_noop("the user is asked"), "deny": gettext_noop("the request is denied")}
 
 
@@ -26,8 +28,9 @@ class DataFlow(Rule):
     """Stop a task that has read private data and content that others wrote from sending data out.
 
     A task is `context.task` or, without it, everything that the agent does for the user. A request without a task can
-    belong to any, so it counts for all. Scopes have the labels `private`, `untrusted` and `outbound`. Work that was
-    handed on for a task also belongs to that one, which agents choose: so it can only add calls that count.
+    belong to any, so it counts for all. Scopes have the labels `private`, `untrusted` and `outbound`, and
+    `context.labels` can add some for one request. Work that was handed on for a task also belongs to that one, which
+    agents choose: so it can only add calls that count.
     """
 
     needs_counters = True
@@ -39,21 +42,22 @@ class DataFlow(Rule):
     ]
 
     def check(self, ctx: RuleContext) -> Denial | None:
-        """Deny a request whose task cannot be read. The rest is decided by `flow`, in the decision's transaction."""
+        """Deny what cannot be read of a request. The rest is decided by `flow`, in the decision's transaction."""
         task = ctx.context.get("task")
-        if task is None or (isinstance(task, str) and 0 < len(task) <= MAX_TASK):
-            return None
-        return Denial(f"context.task must be text with 1 to {MAX_TASK} characters.")
+        if task is not None and not (isinstance(task, str) and 0 < len(task) <= MAX_TASK):
+            return Denial(f"context.task must be text with 1 to {MAX_TASK} characters.")
+        return None if _are_labels(_stated(ctx)) else Denial(BAD_LABELS)
 
     def flow(self, ledger: Ledger, ctx: RuleContext) -> FlowRequest | None:
-        """Return what the request means for the guard, or None if its scopes have no label."""
-        if not ctx.labels & {*DANGEROUS, OUTBOUND}:
+        """Return what the request means for the guard, or None if neither its scopes nor the service label it."""
+        labels = ctx.labels.union(_stated(ctx))
+        if labels.isdisjoint(LABELS):
             return None
         connection = self._connection(ctx, self.actions)
         marked = connection, _own_key(connection, ctx.context.get("task")), *_handed(connection, ctx)
         carried = tuple(self._carried(ledger, ctx)) if ledger.flows else ()
         watched = _watched(connection, ctx)
-        return FlowRequest(marked, watched, ctx.labels, self.window_seconds, self.then == "ask", carried)
+        return FlowRequest(marked, watched, labels, self.window_seconds, self.then == "ask", carried)
 
     def _carried(self, ledger: Ledger, ctx: RuleContext) -> Iterator[CarriedFlow]:
         """Yield the rows of guards with other actions, as they were at an edit within the window."""
@@ -84,6 +88,15 @@ class DataFlow(Rule):
 def task_key(connection_key: str, task: str) -> str:
     """Return the key of a task's row. The task may be personal, so the key has its digest."""
     return f"{connection_key}|{hashlib.sha256(task.encode(errors='surrogatepass')).hexdigest()[:32]}"
+
+
+def _stated(ctx: RuleContext) -> Any:
+    """Return the labels that the service adds for this request, which may be anything."""
+    return ctx.context.get("labels", [])
+
+
+def _are_labels(stated: Any) -> bool:
+    return isinstance(stated, list) and len(stated) <= len(LABELS) and all(label in LABELS for label in stated)
 
 
 def _own_key(connection_key: str, task: object) -> str:

@@ -97,6 +97,9 @@ def test_what_would_be_asked(developer: Api, agent: Json) -> None:
 
     assert simulate(developer, GUARD, request=request)["outcome"] == "asked"
     assert simulate(developer, GUARD, request={**request, "userId": None})["outcome"] == "denied"
+    stated = asked(agent, context={"labels": ["private", "untrusted"]})
+    assert simulate(developer, GUARD, request=stated)["outcome"] == "asked"
+    assert outcomes(simulate(developer, GUARD, request=asked(agent, context={"labels": ["secret"]}))) == ["denied"]
 
 
 def test_a_stored_policy_has_its_counters_and_a_draft_in_its_place_too(

@@ -96,6 +96,28 @@ def test_the_labels_of_the_call_itself_count(decide: Decide, grant: Grant) -> No
 
 
 @pytest.mark.postgresql
+def test_labels_that_the_service_states_add_to_those_of_the_scopes(decide: Decide, grant: Grant) -> None:
+    guard(grant)
+    unlabelled = "calendar:freebusy"
+    assert decide_each(decide, calls(grant, unlabelled, labels=["private", "untrusted"], task="a")) == [True]
+    assert decide_each(decide, calls(grant, unlabelled, OUT, labels=[], task="a")) == [True, False]
+    assert decide_each(decide, calls(grant, unlabelled, labels=["outbound"], task="a")) == [False]
+    assert decide_each(decide, calls(grant, PRIVATE, unlabelled, labels=["untrusted"], task="b")) == [True, True]
+    assert decide_each(decide, calls(grant, OUT, task="b")) == [False]
+
+
+def test_a_stated_way_out_asks_the_user(decide: Decide, grant: Grant) -> None:
+    bound(grant, guards={"data_flow": "ask"})
+    out, unreadable = (calls(grant, BOTH, labels=labels)[0] for labels in (["outbound"], ["secret"]))
+
+    (asked,), (denied,) = decide(out), decide(unreadable)
+
+    assert (asked.reason, asked.policy and asked.policy.rule_type) == (Reason.APPROVAL_REQUIRED, "data_flow")
+    assert denied.policy
+    assert denied.policy.detail == "context.labels must be a list of at most 3 of: private, untrusted, outbound."
+
+
+@pytest.mark.postgresql
 def test_calls_without_a_task_count_for_every_task(decide: Decide, grant: Grant) -> None:
     guard(grant)
     assert decide_each(decide, calls(grant, PRIVATE)) == [True]

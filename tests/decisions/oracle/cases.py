@@ -8,9 +8,8 @@ from functools import partial
 from typing import Any
 
 from tests.decisions.oracle.calls import Call, Connection, Policy, Reaction, Rule, Service
-from tests.decisions.oracle.oracle import COVERS, OUR_AUDIENCE, REASONS, SHOP_COVERS
+from tests.decisions.oracle.oracle import COVERS, LABELS, OUR_AUDIENCE, REASONS, SHOP_COVERS
 
-LABELS = ("private", "untrusted", "outbound")
 CATALOGUE: Mapping[str, Sequence[str]] = {
     "email:read": ("private", "untrusted"),
     "email:send": ("outbound",),
@@ -249,6 +248,7 @@ class _Maker:
             ),
             "amount": (0.6, (*AMOUNTS[:4], *AMOUNTS)),
             "task": (0.2, ("t1", "t2")),
+            "labels": (0.1, (["private"], ["untrusted"], ["outbound"], [], ["secret"], "private")),
             "count": (0.3, (3, 4, "3", "x", [1, 2])),
             "urgent": (0.2, (True, False, None, "true")),
             "verb": (0.1, ("pay",)),

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tests.decisions.oracle.calls import Call, Policy, Reaction, Rule, Service
 from tests.decisions.oracle.rules import CHECKS, amount_of, concerns
 
 OUR_AUDIENCE = "us"
+LABELS = ("private", "untrusted", "outbound")
 # The prefixes of the catalogue, and the scopes that cover some of its actions, the least risky first.
 RESERVED = ("email:", "payments:", "browser:", "calendar:")
 COVERS: Mapping[str, Sequence[str]] = {
@@ -155,6 +156,8 @@ class Oracle:
         if window := config.get("windowSeconds"):
             past = [other for other in past if concerns(config, other) and is_within(window, other, call)]
         if rule["type"] == "data_flow":
+            if not all(label in LABELS for label in stated_labels(call)):
+                return "deny"
             return str(config["then"]) if self.leaks(past, call) else "pass"
         return "pass" if CHECKS[rule["type"]](config, call, past) else "deny"
 
@@ -167,7 +170,7 @@ class Oracle:
         return "outbound" in self.labels_of(call) and {"private", "untrusted"} <= seen
 
     def labels_of(self, call: Call) -> set[str]:
-        return {label for action in call.actions for label in self.labels.get(action, ())}
+        return {label for action in call.actions for label in self.labels.get(action, ())}.union(stated_labels(call))
 
     def ask(self, call: Call, reasons: frozenset[str]) -> Approval | None:
         """Return what the user is or was asked, or None if they approved the call, knowing the reasons.
@@ -193,6 +196,12 @@ class Oracle:
         """Return what the user has been asked about exactly this call."""
         same = [each for each in self.approvals if content_of(each.call) == content_of(call)]
         return [each for each in same if call.at < each.until and each.answer != "target"]
+
+
+def stated_labels(call: Call) -> Sequence[Any]:
+    """Return the labels that the service adds, or one that is unknown if it sends something else."""
+    stated = call.context.get("labels", [])
+    return stated if isinstance(stated, list) else ["unreadable"]
 
 
 def is_within(window: int, other: Call, call: Call) -> bool:

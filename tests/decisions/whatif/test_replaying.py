@@ -145,6 +145,8 @@ def some_request(chance: random.Random, token: str, credential: Any) -> VerifyRe
         context["ip"] = chance.choice(["10.0.0.1"] * 9 + ["203.0.113.9"])
     if chance.random() < 0.5:
         context["task"] = chance.choice(["t1", "t2", "t3"])
+    if chance.random() < 0.1:
+        context["labels"] = chance.choice([["private", "untrusted"], ["outbound"], ["secret"]])
     if chance.random() < 0.95:
         context["amount"] = {"value": f"{chance.randrange(20)}.{chance.randrange(100):02}", "currency": "EUR"}
     scopes = chance.sample(SCOPES, chance.choice([1, 1, 1, 2]))

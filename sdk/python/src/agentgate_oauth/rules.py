@@ -127,7 +127,7 @@ def data_flow(
     """Ask the user, or deny, before a task sends data out that has read private data and others' content.
 
     A task is `context["task"]`, by default all that the agent does for the user. The labels of the scopes say
-    what is private, untrusted and outbound.
+    what is private, untrusted and outbound, and `context["labels"]` adds some for one call.
     """
     return _rule("data_flow", actions, window_seconds=window_seconds, then=then)
 
