@@ -17,7 +17,11 @@ MAX_PATH = 4096
 MAX_TEXT = 2000
 # How JSON Schema says that there are arguments besides `properties`.
 _OPEN = ("allOf", "anyOf", "oneOf", "$ref", "patternProperties", "if", "dependentSchemas", "$dynamicRef")
-_ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_ENCODED = re.compile(r"%(u[0-9A-Fa-f]{2})?[0-9A-Fa-f]{2}", re.IGNORECASE)
+# The backslash, and what looks like a slash: some systems convert it to one.
+_SLASHES = frozenset("\\\u2044\u2215\u2216\u29f5\u29f8\u29f9")
+# How a path begins that some programs do not take for one below the current directory.
+_ELSEWHERE = re.compile(r"[~$]|[A-Za-z][A-Za-z0-9+.-]*:")
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 # The most that verify reads of an amount, on each side of the point.
 _AMOUNT = re.compile(r"\d{1,18}(\.\d{1,18})?")
@@ -92,7 +96,10 @@ def normalize_path(path: object, root: str | None) -> str:
             where = f"in {root}" if root else "relative"
             raise Refused(f"The path must be {where}.")
         segments = segments[len(within) :]
-    return "/".join(segments) or "."
+    relative = "/".join(segments) or "."
+    if root is None and _ELSEWHERE.match(unicodedata.normalize("NFKC", relative)):
+        raise Refused("The path must begin with a name, not with ~, $ or a scheme such as file:.")
+    return relative
 
 
 def _question(line: Line, name: str, fields: _Json, arguments: _Json, definition: Definition) -> Question:
@@ -190,13 +197,18 @@ def _shortened(value: Any) -> Any:
 
 
 def _is_ambiguous(path: str) -> bool:
-    if "\\" in path or path.startswith("~") or _ENCODED.search(path):
+    if _SLASHES.intersection(path) or path.startswith("~") or _ENCODED.search(path):
         return True
     if any(unicodedata.category(character) in _HIDDEN for character in path):
         return True
     compatible = unicodedata.normalize("NFKC", path)
     if any(compatible.count(character) != path.count(character) for character in "/\\%~"):
         return True
-    return any(
-        segment != segment.strip() or segment.strip() == ".." for segment in compatible.split("/")
-    ) or any(segment != segment.strip() for segment in path.split("/"))
+    return any(map(_is_odd, path.split("/"), compatible.split("/")))
+
+
+def _is_odd(segment: str, compatible: str) -> bool:
+    """Return whether a segment has spaces around it, or leads upwards. Its full-width form counts, too."""
+    if segment != segment.strip() or compatible != compatible.strip():
+        return True
+    return compatible == ".." or (compatible == "." and segment != ".")
