@@ -106,14 +106,16 @@ def _unlock(unlock: Callable[[], None] | None) -> None:
         unlock()
 
 
-def locked(store: SessionStore, key: str) -> Flow[Callable[[], None]]:
-    """Lock the key and return a function that unlocks it. Raises StoreError after waiting a minute."""
+def locked(
+    store: SessionStore, key: str, patience: float = _LOCK_PATIENCE_SECONDS
+) -> Flow[Callable[[], None]]:
+    """Lock the key and return a function that unlocks it. Raises StoreError after `patience` seconds."""
     waited = 0.0
     while True:
         unlock: Callable[[], None] | None = yield Blocking(lambda: store.try_lock(key), undo=_unlock)
         if unlock is not None:
             return unlock
-        if waited >= _LOCK_PATIENCE_SECONDS:
+        if waited >= patience:
             raise StoreError("another process holds the session's lock")
         yield Sleep(_LOCK_POLL_SECONDS)
         waited += _LOCK_POLL_SECONDS

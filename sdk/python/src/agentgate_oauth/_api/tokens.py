@@ -16,15 +16,15 @@ _read_decision = reader(Decision)
 
 
 class ClientCredential:
-    """An agent's client id and secret, for a request's body."""
+    """An agent's client id and secret, for a request's body. A public client has no secret."""
 
-    def __init__(self, client_id: str, client_secret: str) -> None:
+    def __init__(self, client_id: str, client_secret: str | None) -> None:
         self.client_id = client_id
         self._client_secret = client_secret
 
     def basic(self) -> Credential:
         """Return the credential as HTTP Basic, for requests without a body."""
-        return basic_credential(self.client_id, self._client_secret)
+        return basic_credential(self.client_id, self._client_secret or "")
 
     def body(self, **fields: object) -> dict[str, object]:
         return given(client_id=self.client_id, client_secret=self._client_secret, **fields)
