@@ -16,6 +16,10 @@ FOLDER = ROOT / "var" / "node"
 PACKAGES = {
     "@modelcontextprotocol/conformance": "0.2.0-alpha.12",
     "@modelcontextprotocol/sdk": "1",
+    "@modelcontextprotocol/server-everything": "2026",
+    "@modelcontextprotocol/server-filesystem": "2026",
+    "@modelcontextprotocol/server-memory": "2026",
+    "@modelcontextprotocol/server-sequential-thinking": "2026",
     "openid-client": "6.9",
     "standardwebhooks": "1",
 }

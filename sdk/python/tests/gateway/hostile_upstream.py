@@ -1,0 +1,188 @@
+"""An MCP server over stdio that attacks its client when told to: `call("attack", {"how": ...})`.
+
+`python hostile_upstream.py START`: START is "well", or an attack on the start. It uses the standard library
+alone, so that it starts fast.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+TEXT = {"type": "string"}
+TOOLS = ["echo", "pid", "wait", "environment", "attack"]
+LOCK = threading.Lock()
+
+
+def send(**message):
+    write(json.dumps({"jsonrpc": "2.0", **message}))
+
+
+def write(text):
+    with LOCK:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def answer(number, text):
+    send(id=number, result={"content": [{"type": "text", "text": text}]})
+
+
+def flood(one):
+    while True:
+        write("\n".join([one] * 100))
+
+
+def endless_line(number):
+    while True:
+        sys.stdout.write("x" * 65536)
+
+
+def endless_notifications(number):
+    params = {"level": "info", "data": "x" * 100}
+    flood(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": params}))
+
+
+def endless_progress(number):
+    params = {"progressToken": number, "progress": 1}
+    flood(json.dumps({"jsonrpc": "2.0", "method": "notifications/progress", "params": params}))
+
+
+def endless_lists(number):
+    flood(json.dumps({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}))
+
+
+def endless_garbage(number):
+    flood("no JSON")
+
+
+def endless_blank_lines(number):
+    flood("")
+
+
+def endless_answers(number):
+    flood(json.dumps({"jsonrpc": "2.0", "id": 999999, "result": {}}))
+
+
+def endless_requests(number):
+    for one in range(10**9):
+        send(id=f"s{one}", method="ping")
+
+
+def same_requests(number):
+    flood(json.dumps({"jsonrpc": "2.0", "id": "same", "method": "ping"}))
+
+
+def large_result(number):
+    answer(number, "x" * 100_000_000)
+
+
+def malformed_answer(number):
+    write(json.dumps({"jsonrpc": "2.0", "id": number, "result": "no object"}))
+
+
+def invalid_result(number):
+    send(id=number, result={"content": "no list"})
+
+
+def garbage_then_answer(number):
+    write('no JSON\n{"jsonrpc": "2.0"\n[]\n\n{"jsonrpc":"2.0","id":{},"result":{}}')
+    write("[" * 50_000)
+    answer(number, "well")
+    answer(number, "again")
+
+
+def huge_progress(number):
+    params = {"progressToken": number, "progress": 10**400}
+    send(method="notifications/progress", params=params)
+    answer(number, "well")
+
+
+def hang(number):
+    pass
+
+
+def leave(number):
+    os._exit(3)
+
+
+def close_output(number):
+    os.close(1)
+    time.sleep(60)
+
+
+def large_stderr(number):
+    for _ in range(1000):
+        sys.stderr.write("e" * 1_000_000)
+    answer(number, "well")
+
+
+def ignore_signals(number):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    answer(number, str(os.getpid()))
+    time.sleep(60)
+
+
+def fork(number):
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    answer(number, str(child.pid))
+
+
+def ask(number):
+    """Ask the user while this call waits. The answer of the client is the result."""
+    params = {"message": str(number), "requestedSchema": {"type": "object", "properties": {}}}
+    send(id=f"ask{number}", method="elicitation/create", params=params)
+
+
+def call(number, name, arguments):
+    if name == "echo":
+        answer(number, arguments["text"])
+    elif name == "pid":
+        answer(number, str(os.getpid()))
+    elif name == "environment":
+        answer(number, json.dumps(dict(os.environ)))
+    elif name == "wait":
+        threading.Timer(arguments["seconds"], answer, [number, str(arguments["seconds"])]).start()
+    else:
+        globals()[arguments["how"]](number)
+
+
+def handle(message):
+    number, method = message.get("id"), message.get("method")
+    if method == "initialize":
+        version = message["params"]["protocolVersion"]
+        about = {"name": "hostile", "version": "1"}
+        send(
+            id=number, result={"protocolVersion": version, "capabilities": {"tools": {}}, "serverInfo": about}
+        )
+    elif method == "tools/list":
+        send(id=number, result={"tools": [{"name": one, "inputSchema": {"type": "object"}} for one in TOOLS]})
+    elif method == "tools/call":
+        call(number, message["params"]["name"], message["params"].get("arguments", {}))
+    elif method == "notifications/cancelled":
+        sys.stderr.write(f"cancelled {message['params']['requestId']}\n")
+        sys.stderr.flush()
+    elif isinstance(number, str) and number.startswith("ask"):
+        answer(int(number[3:]), json.dumps(message.get("result") or message.get("error")))
+    elif number is not None and method is not None:
+        send(id=number, error={"code": -32601, "message": "Method not found"})
+
+
+def main(start):
+    if start == "exit":
+        sys.exit(3)
+    if start == "hang":
+        time.sleep(60)
+    if start == "endless_line":
+        endless_line(0)
+    if start == "banner":
+        write("Welcome!")
+    for line in sys.stdin:
+        handle(json.loads(line))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

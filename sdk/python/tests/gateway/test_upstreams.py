@@ -1,0 +1,321 @@
+"""Sessions with upstreams: whose they are, how many there are, and what a hostile upstream can do to them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mcp import MCPError
+
+from agentgate_oauth.gateway import transports
+from agentgate_oauth.gateway.config import ConfigError, Limits, Upstream
+from agentgate_oauth.gateway.lock import Definitions
+from agentgate_oauth.gateway.upstreams import (
+    UpstreamBusy,
+    UpstreamClient,
+    UpstreamEnded,
+    UpstreamError,
+    UpstreamFailed,
+    Upstreams,
+    UpstreamTimeout,
+    read_definitions,
+)
+
+HOSTILE = Path(__file__).with_name("hostile_upstream.py")
+SMALL = Limits(message_bytes=100_000, call_seconds=0.6)
+MEMORY = 30_000_000
+Clients = Callable[..., UpstreamClient]
+
+
+def upstream(start: str = "well", **options: Any) -> Upstream:
+    return Upstream(command=[sys.executable, "-S", "-E", str(HOSTILE), start], **options)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transports, "GRACE_SECONDS", 0.2)
+
+
+@asynccontextmanager
+async def pool_of(limits: Limits = SMALL, *, start: str = "well", **options: Any) -> AsyncIterator[Upstreams]:
+    pool = Upstreams({"up": upstream(start)}, limits, **options)
+    try:
+        yield pool
+    finally:
+        await pool.aclose(0)
+
+
+def client(pool: Upstreams, user: str = "u", agent: str = "a", era: Any = "legacy") -> UpstreamClient:
+    return pool.client("up", user_id=user, agent_id=agent, era=era)
+
+
+async def say(one: UpstreamClient, tool: str, **arguments: Any) -> str:
+    async with one:
+        result = await one.call_tool_mcp(tool, arguments)
+        return str(getattr(result.content[0], "text", ""))
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen within 3 seconds")
+
+
+async def test_a_session_belongs_to_one_user_agent_and_era() -> None:
+    keys = [("u", "a", "legacy"), ("u", "a", "modern"), ("u", "b", "legacy"), ("v", "a", "legacy")]
+    async with pool_of() as pool:
+        first = [await say(client(pool, *key), "pid") for key in keys]
+        again = [await say(client(pool, *key), "pid") for key in keys]
+        assert first == again
+        assert len(set(first)) == len(keys)
+        assert pool.count() == {"up": 4}
+    await eventually(lambda: not any(is_running(int(pid)) for pid in first))
+
+
+async def test_first_calls_at_the_same_time_start_one_process() -> None:
+    async with pool_of() as pool:
+        assert len(set(await asyncio.gather(*(say(client(pool), "pid") for _ in range(10))))) == 1
+
+
+async def test_parallel_calls_get_their_own_answers() -> None:
+    async with pool_of() as pool:
+        waits = [(user, seconds / 1000) for seconds in range(200, 0, -8) for user in "uv"]
+        answers = await asyncio.gather(*(say(client(pool, user), "wait", seconds=one) for user, one in waits))
+        assert answers == [str(seconds) for _, seconds in waits]
+        assert pool.count() == {"up": 2}
+
+
+async def test_the_session_that_was_idle_for_longest_makes_room() -> None:
+    async with pool_of(Limits(sessions=2)) as pool:
+        pids = {user: await say(client(pool, user), "pid") for user in "uv"}
+        assert await say(client(pool, "u"), "pid") == pids["u"]
+        await say(client(pool, "w"), "pid")
+        assert pool.count() == {"up": 2}
+        assert await say(client(pool, "u"), "pid") == pids["u"]
+        assert await say(client(pool, "v"), "pid") != pids["v"]
+
+
+async def test_without_a_free_session_a_call_is_refused() -> None:
+    async with pool_of(Limits(sessions=1)) as pool, client(pool, "u"):
+        with pytest.raises(UpstreamBusy, match="all 1 sessions are in use. It was not carried out"):
+            await say(client(pool, "v"), "pid")
+
+
+async def test_calls_of_a_session_are_bounded() -> None:
+    async with pool_of(Limits(calls=2)) as pool, client(pool), client(pool):
+        with pytest.raises(UpstreamBusy, match="already has 2 calls of this agent"):
+            await say(client(pool), "pid")
+        await say(client(pool, "v"), "pid")
+
+
+async def test_an_idle_session_ends() -> None:
+    async with pool_of(Limits(idle_seconds=0.05)) as pool:
+        pid = int(await say(client(pool), "pid"))
+        await eventually(lambda: not is_running(pid) and not pool.count())
+
+
+async def test_closing_lets_calls_finish_and_refuses_new_ones() -> None:
+    async with pool_of(Limits()) as pool:
+        await say(client(pool), "pid")
+        waiting = asyncio.ensure_future(say(client(pool), "wait", seconds=0.3))
+        await asyncio.sleep(0.05)
+        closing = asyncio.ensure_future(pool.aclose(5))
+        await asyncio.sleep(0)
+        with pytest.raises(UpstreamBusy, match="is being stopped"):
+            await say(client(pool), "pid")
+        assert await waiting == "0.3"
+        await closing
+        assert not pool.count()
+
+
+async def test_closing_ends_calls_that_take_too_long() -> None:
+    async with pool_of(Limits()) as pool:
+        pid = int(await say(client(pool), "pid"))
+        waiting = asyncio.ensure_future(say(client(pool), "wait", seconds=30))
+        await asyncio.sleep(0.05)
+        await pool.aclose(0.1)
+        with pytest.raises(UpstreamEnded, match="may have been carried out"):
+            await waiting
+        assert not is_running(pid)
+
+
+@pytest.mark.parametrize("era", ["modern", "legacy"])
+async def test_a_cancelled_call_is_cancelled_upstream(era: Any, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "agentgate_oauth.gateway")
+    async with pool_of(Limits()) as pool:
+        pid = await say(client(pool, era=era), "pid")
+        waiting = asyncio.ensure_future(say(client(pool, era=era), "attack", how="hang"))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        await eventually(lambda: "up: cancelled" in caplog.text)
+        assert await say(client(pool, era=era), "pid") == pid
+
+
+@pytest.mark.parametrize(
+    "how, problem",
+    [
+        ("endless_line", "sent a message of more than 100,000 bytes"),
+        ("large_result", "sent a message of more than 100,000 bytes"),
+        ("endless_notifications", "did not answer within"),
+        ("endless_progress", "did not answer within"),
+        ("endless_lists", "did not answer within"),
+        ("endless_garbage", "did not answer within"),
+        ("endless_blank_lines", "did not answer within"),
+        ("endless_answers", "did not answer within"),
+        ("endless_requests", "sent more than 64 requests at once"),
+        ("same_requests", "sent more than 64 requests at once"),
+        ("large_stderr", "did not answer within"),
+        ("hang", "did not answer within"),
+        ("leave", "closed its output, or exited"),
+        ("close_output", "closed its output, or exited"),
+        ("malformed_answer", "did not answer with valid JSON-RPC"),
+        ("invalid_result", "did not answer with valid MCP"),
+    ],
+)
+async def test_an_attack_ends_its_own_session_only(how: str, problem: str) -> None:
+    seconds = 0.6 if problem == "did not answer within" else 20
+    async with pool_of(Limits(message_bytes=100_000, call_seconds=seconds)) as pool:
+        bystander = await say(client(pool, "v"), "pid")
+        attacker = int(await say(client(pool), "pid"))
+        attack = asyncio.ensure_future(say(client(pool), "attack", how=how))
+        before, slowest = resident_bytes(), 0.0
+        grown = 0
+        while not attack.done():
+            began = time.monotonic()
+            assert await say(client(pool, "v"), "echo", text="here") == "here"
+            slowest = max(slowest, time.monotonic() - began)
+            grown = max(grown, resident_bytes() - before)
+        with pytest.raises(UpstreamError, match=problem) as raised:
+            await attack
+        assert raised.value.sent
+        assert grown < MEMORY
+        assert slowest < 2
+        assert await say(client(pool, "v"), "pid") == bystander
+        if how not in ("malformed_answer", "invalid_result"):
+            assert int(await say(client(pool), "pid")) != attacker
+            await eventually(lambda: not is_running(attacker))
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+async def test_what_is_not_json_rpc_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    async with pool_of(start="banner") as pool:
+        assert await say(client(pool), "attack", how="garbage_then_answer") == "well"
+        assert await say(client(pool), "attack", how="huge_progress") == "well"
+        assert await say(client(pool), "echo", text="here") == "here"
+    assert "Welcome" not in caplog.text
+
+
+@pytest.mark.parametrize("how", ["ignore_signals", "fork"])
+async def test_the_whole_process_group_ends(how: str) -> None:
+    async with pool_of() as pool:
+        pid = int(await say(client(pool), "attack", how=how))
+        assert is_running(pid)
+    await eventually(lambda: not is_running(pid))
+
+
+@pytest.mark.parametrize(
+    "start, problem",
+    [
+        ("exit", "closed its output, or exited"),
+        ("hang", "did not answer in time"),
+        ("endless_line", "sent a message of more than 100,000 bytes"),
+    ],
+)
+async def test_a_failed_start_is_an_error_and_leaves_nothing(start: str, problem: str) -> None:
+    limits = Limits(message_bytes=100_000, start_seconds=0.6)
+    async with pool_of(limits, start=start) as pool:
+        with pytest.raises(UpstreamFailed, match=problem) as raised:
+            await say(client(pool), "pid")
+        assert not raised.value.sent
+        await eventually(lambda: not pool.count())
+
+
+async def test_a_program_that_does_not_exist_is_an_error() -> None:
+    missing = Upstream(command=["no-such-program-at-all"])
+    with pytest.raises(UpstreamFailed, match="could not be started: No such file or directory"):
+        await read_definitions("up", missing, Limits())
+
+
+async def test_an_answered_error_is_the_upstreams() -> None:
+    async with pool_of() as pool, client(pool) as one:
+        with pytest.raises(MCPError, match="Method not found"):
+            await one.get_prompt_mcp("none")
+
+
+async def test_a_program_sees_only_the_variables_that_are_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GIVEN", "given-value")
+    monkeypatch.setenv("AGENTGATE_SECRET", "hidden")
+    (tmp_path / "key").write_text("file-value\n")
+    one = upstream(environment=["GIVEN"], environment_files={"KEY": str(tmp_path / "key")})
+    pool = Upstreams({"up": one}, Limits())
+    environment = json.loads(await say(client(pool), "environment"))
+    await pool.aclose(0)
+    assert environment["GIVEN"] == "given-value"
+    assert environment["KEY"] == "file-value"
+    assert set(environment) <= {
+        "GIVEN",
+        "KEY",
+        "HOME",
+        "LOGNAME",
+        "PATH",
+        "SHELL",
+        "TERM",
+        "USER",
+        "LC_CTYPE",
+    }
+    with pytest.raises(ConfigError, match="upstreams.up: The variable MISSING is not set"):
+        Upstreams({"up": upstream(environment=["MISSING"])}, Limits())
+
+
+async def test_live_definitions_are_compared_before_calls() -> None:
+    compared: list[Definitions] = []
+    async with pool_of(compare=lambda _, found: compared.append(found)) as pool:
+        await say(client(pool), "pid")
+        await say(client(pool), "pid")
+        assert len(compared) == 1
+        assert list(compared[0].tools) == ["echo", "pid", "wait", "environment", "attack"]
+        await say(client(pool, "v"), "pid")
+        assert len(compared) == 2
+        with pytest.raises(UpstreamTimeout):
+            await say(client(pool), "attack", how="endless_lists")
+    async with pool_of(compare=lambda _, found: compared.append(found), compare_seconds=0) as pool:
+        compared.clear()
+        async with client(pool) as one:
+            await say(one, "pid")
+            await say(one, "pid")
+        await say(client(pool), "pid")
+        assert len(compared) == 2
+
+
+async def test_nothing_of_a_killed_process_stays() -> None:
+    async with pool_of() as pool:
+        pid = int(await say(client(pool), "pid"))
+        os.kill(pid, signal.SIGKILL)
+        await eventually(lambda: not pool.count())
+        assert int(await say(client(pool), "pid")) != pid
