@@ -5,7 +5,7 @@ a failure of the mail server, loses that mail; the request still waits on the us
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -23,7 +23,7 @@ from approvals.audiences import services_by_approval
 from approvals.models import Approval
 from approvals.selectors import in_force, scopes_of
 from approvals.statuses import fixed_fields
-from approvals.summaries import THINGS, Act, Kind, Part, further_fields, more_things, summary_of
+from approvals.summaries import THINGS, Act, Kind, Part, further_fields, more_things, readable_fields, summary_of
 from consent.models import Consent
 from core import clock
 from core.actor import SYSTEM
@@ -140,13 +140,15 @@ def act_in_words(approval: Approval, *, is_ceiling: bool = False) -> str:
 
 def things_in(approval: Approval) -> str:
     """Return what the request's sentence leaves out, in our words or by its name, on one line. The rest is counted."""
-    shown, left = _further(approval)
+    shown, left = _split(readable_fields(approval) if summary_in_words(approval) else sorted(approval.context))
     return listed([*(str(THINGS.get(name, name)) for name in shown), *([more_things(left)] if left else [])])
 
 
 def fixed_names(approval: Approval) -> str:
     """Return the names of the further fields that a standing approval fixes, on one line. The rest is counted."""
-    shown, left = _further(approval, only=fixed_fields(approval.context))
+    fixed = fixed_fields(approval.context)
+    names = further_fields(approval) if summary_in_words(approval) else sorted(approval.context)
+    shown, left = _split([name for name in names if name in fixed])
     more = ngettext("%(number)s more field", "%(number)s more fields", left) % {"number": left}
     return listed([*shown, *([more] if left else [])])
 
@@ -168,10 +170,8 @@ def _givers(approval: Approval) -> list[tuple[str, str]]:
     return [(_("Handed on by"), Foreign(names.get(one, one))) for one in approval.chain_agents[:-1]]
 
 
-def _further(approval: Approval, only: Collection[str] | None = None) -> tuple[list[str], int]:
-    """Return the fields that the request's sentence leaves out, if an email may name them, and how many others."""
-    names = further_fields(approval) if summary_in_words(approval) else sorted(approval.context)
-    names = [name for name in names if only is None or name in only]
+def _split(names: Sequence[str]) -> tuple[list[str], int]:
+    """Return the fields that an email may name, and how many others there are."""
     shown = [name for name in names if FIELD.fullmatch(name)][:MAX_FIELDS]
     return shown, len(names) - len(shown)
 

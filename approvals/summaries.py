@@ -4,6 +4,7 @@ The sentence is a template with named parts, because pages and emails show the p
 most of them, so neither may show them as our own words.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -17,7 +18,7 @@ from approvals.models import Approval
 from approvals.selectors import scopes_of
 from core.money import Amount, read_amount
 from resources.actions import action_title, action_titles
-from resources.catalogue import Scope
+from resources.catalogue import LABELS, Scope
 from resources.risks import CRITICAL, RISK_LEVELS
 
 
@@ -171,6 +172,10 @@ OF_MONEY = {"pay", "transfer", "refund"}
 TOWARDS = OF_MONEY | {"send", "forward", "reply"}
 
 
+# What stands for what a person cannot read: all that a call sends, and the definition of its tool.
+DIGESTS = ("arguments", "definition")
+DIGEST = re.compile(r"[0-9a-f]{64}")
+
 # What a request can have beside what its sentence says. Each follows "with", in the case that it needs there.
 THINGS = {
     "account": pgettext_lazy("with …", "an account"),
@@ -223,6 +228,26 @@ def further_fields(approval: Approval) -> list[str]:
     return sorted(
         name for name, value in approval.context.items() if not (name in shown and (value or name == "amount"))
     )
+
+
+def readable_fields(approval: Approval) -> list[str]:
+    """Return those of the `further_fields` whose values say something to a person."""
+    return [name for name in further_fields(approval) if not is_fine_print(name, approval.context[name])]
+
+
+def is_fine_print(name: str, value: Any) -> bool:
+    """Return whether a field is a digest, or labels: the page says in words what they mean."""
+    return is_digest(name, value) or (name == "labels" and are_labels(value))
+
+
+def is_digest(name: str, value: Any) -> bool:
+    """Return whether a field is the SHA-256 of all that a call sends, or of its tool's definition."""
+    return name in DIGESTS and isinstance(value, str) and DIGEST.fullmatch(value) is not None
+
+
+def are_labels(value: Any) -> bool:
+    """Return whether this is what a guard against data flows reads in `context.labels`."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, str) and each in LABELS for each in value)
 
 
 def says_verb(act: Act) -> bool:

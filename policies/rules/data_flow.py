@@ -19,7 +19,6 @@ LABELS = (PRIVATE, UNTRUSTED, OUTBOUND)
 # The connection's key is flow|actions|agent|user, that of a task has one more part, and that of calls without one ends
 # in a star.
 PREFIX, SEPARATORS, UNTASKED = "flow|", 3, "*"
-BAD_LABELS = f"context.labels must be a list of at most {len(LABELS)} of: {', '.join(LABELS)}."
 THEN = {"ask": gettext_noop("the user is asked"), "deny": gettext_noop("the request is denied")}
 
 
@@ -46,7 +45,9 @@ class DataFlow(Rule):
         task = ctx.context.get("task")
         if task is not None and not (isinstance(task, str) and 0 < len(task) <= MAX_TASK):
             return Denial(f"context.task must be text with 1 to {MAX_TASK} characters.")
-        return None if _are_labels(_stated(ctx)) else Denial(BAD_LABELS)
+        if not _are_labels(_stated(ctx)):
+            return Denial("context.labels must be a list of at most 3 of: private, untrusted, outbound.")
+        return None
 
     def flow(self, ledger: Ledger, ctx: RuleContext) -> FlowRequest | None:
         """Return what the request means for the guard, or None if neither its scopes nor the service label it."""

@@ -92,7 +92,8 @@ def test_the_service_is_named_with_host_and_organization(asks: Asks, mails: list
 
 
 def test_fields_are_named_but_what_they_say_is_not(asks: Asks, mails: list[Any]) -> None:
-    asks(context={"verb": "pay", "recipient": "shop", "account": "call 0800", "Call-0800-now": 1, "cc": ["eve"]})
+    context = {"verb": "pay", "recipient": "shop", "account": "call 0800", "Call-0800-now": 1, "cc": ["eve"]}
+    asks(context={**context, "arguments": "a" * 64, "definition": "b" * 64, "labels": ["private"]})
     mail_approvals()
     assert "\nDetails: with an account, copies to others and 1 more field\n" in mails[0].body
     assert "0800" not in mails[0].body

@@ -111,17 +111,21 @@ def test_an_approval_is_used_once(decide: Decide, grant: Grant) -> None:
         {"amount": {"value": "12.51", "currency": "EUR"}},
         {"amount": {"value": "12.50", "currency": "USD"}},
         {"more": None},
+        {"arguments": "b" * 64},
+        {"definition": "b" * 64},
     ],
-    ids=["a character", "the recipient", "a cent", "the currency", "a field"],
+    ids=["a character", "the recipient", "a cent", "the currency", "a field", "the arguments", "the tool"],
 )
 def test_an_approval_covers_only_its_content(decide: Decide, grant: Grant, changes: dict[str, Any]) -> None:
-    approve(one(decide(send(grant))).approval_id)
-    assert one(decide(send(grant, **changes))).reason is Reason.APPROVAL_REQUIRED
-    assert one(decide(send(grant)._replace(resource="other"))).reason is Reason.APPROVAL_REQUIRED
-    assert one(decide(send(grant)._replace(action="email:send"))).reason is Reason.APPROVAL_REQUIRED
-    wider = send(grant)._replace(required_scopes=("email:send", "email:read"))
+    call = send(grant, arguments="a" * 64, definition="a" * 64)
+    approve(one(decide(call)).approval_id)
+    changed = call._replace(context=call.context | changes)
+    assert one(decide(changed)).reason is Reason.APPROVAL_REQUIRED
+    assert one(decide(call._replace(resource="other"))).reason is Reason.APPROVAL_REQUIRED
+    assert one(decide(call._replace(action="email:send"))).reason is Reason.APPROVAL_REQUIRED
+    wider = call._replace(required_scopes=("email:send", "email:read"))
     assert one(decide(wider)).reason is Reason.APPROVAL_REQUIRED
-    assert one(decide(send(grant))).allowed
+    assert one(decide(call)).allowed
 
 
 def test_an_approval_is_for_one_connection(decide: Decide, grant: Grant) -> None:
@@ -153,6 +157,7 @@ OTHER_ACTS = {
     "a member of the amount": {"amount": {"value": "12.50", "currency": "EUR", "multiplier": 1000}},
     "an object as its text": {"text": {"iban": "EVIL"}},
     "a name in other case": {"Text": "Hello"},
+    "other arguments": {"arguments": "b" * 64},
 }
 
 
@@ -160,7 +165,7 @@ OTHER_ACTS = {
 def test_a_standing_approval_fixes_all_but_texts_and_the_amount(
     decide: Decide, grant: Grant, changes: dict[str, Any]
 ) -> None:
-    payment = {"account": "DE1", "task": "t1", "diff": "+a"}
+    payment = {"account": "DE1", "arguments": "a" * 64, "task": "t1", "diff": "+a"}
     approve(one(decide(send(grant, **payment))).approval_id, is_standing=True)
     loose = {
         "text": "Another",

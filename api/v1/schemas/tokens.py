@@ -106,6 +106,9 @@ class Context(TypedDict, total=False):
     `amount` counts in the log as `{"value": "12.50", "currency": "EUR"}`: a decimal as text, or a whole number, and a
     code of ISO 4217. With another member, such as a multiplier, it cannot be read, so limits on amounts deny it.
 
+    `arguments` and `definition` are SHA-256 digests in lowercase hexadecimal, of all that a call sends and of its
+    tool's definition. The user reads that an approval covers exactly these.
+
     `labels` adds to the labels of the scopes for a guard against data flows: a list of `private`, `untrusted` and
     `outbound`. The guard denies anything else.
     """

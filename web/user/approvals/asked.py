@@ -11,17 +11,29 @@ from django.utils.translation import gettext as _
 from approvals.audiences import Services, services_by_approval
 from approvals.models import Approval
 from approvals.selectors import needs_recent_sign_in, scopes_of
-from approvals.summaries import Act, Kind, Part, ceiling_of, further_fields, says_verb, summarize
+from approvals.summaries import (
+    Act,
+    Kind,
+    Part,
+    are_labels,
+    ceiling_of,
+    is_digest,
+    is_fine_print,
+    readable_fields,
+    says_verb,
+    summarize,
+)
 from consent.terms import DATA_FLOW
 from core.formats import money
+from core.local import listed
 from core.money import read_amount
 from core.text import escape_invisible, plain_text
 from resources.actions import action_title, action_titles
 from resources.catalogue import Scope
 from web.display.chains import ChainedAgent, describe_agents
-from web.display.labels import highest_risk, with_fields
+from web.display.labels import LABEL_WORDS, highest_risk, with_fields
 from web.user.approvals.diffs import Block, read_diff, visible_text
-from web.user.approvals.facts import Fact, facts_in, fixed_names, labels
+from web.user.approvals.facts import Fact, facts_in, fixed_names, is_exact, labels
 from web.user.approvals.headlines import MAX_PART, say, say_rule, say_up_to, stated
 from web.wording.sentences import through, through_html
 
@@ -63,7 +75,7 @@ class Outline:
     def more(self) -> SafeString:
         """The request's fields that the sentence leaves out, on one line. Most requests have a text."""
         context = self.approval.context
-        return with_fields(name for name in further_fields(self.approval) if not _is_text(name, context))
+        return with_fields(name for name in readable_fields(self.approval) if not _is_text(name, context))
 
     @property
     def risk(self) -> str | None:
@@ -76,13 +88,14 @@ class Asked(Outline):
 
     `others` has the rest of its context. `action` is what its action does, in words if the catalogue has any. `diff`
     has the changed and unchanged lines of its diff, if it has a readable one. `fixed` names the fields that an approval
-    for a time fixes and the sentence leaves out.
+    for a time fixes and the sentence leaves out. `digests` stand for what only a program can compare.
     """
 
     facts: list[Fact]
     texts: list[Fact]
     diff: list[Block]
     others: list[Fact]
+    digests: list[Fact]
     durations: list[tuple[int, str]]
     action: str
     reasons: list[str]
@@ -98,7 +111,22 @@ class Asked(Outline):
     @property
     def has_no_content(self) -> bool:
         """Whether the service sent nothing about the request. A proxy, for example, sees no content."""
-        return not self.approval.context.keys() - NO_CONTENT
+        context = self.approval.context
+        return all(name in NO_CONTENT or is_fine_print(name, value) for name, value in context.items())
+
+    @property
+    def covers(self) -> str:
+        """What an approval covers that the page cannot show, in sentences."""
+        context, sentences = self.approval.context, []
+        if is_exact(self.approval):
+            sentences.append(_("An approval covers exactly what the agent sends now, also what is not shown here."))
+        if is_digest("definition", context.get("definition")):
+            sentences.append(_("An approval covers only the tool as the service describes it now."))
+        return " ".join(sentences)
+
+    @property
+    def is_exact(self) -> bool:
+        return is_exact(self.approval)
 
 
 def outlines(
@@ -134,6 +162,7 @@ def describe(approval: Approval, now: datetime) -> Asked:
         ],
         diff=diff,
         others=facts_in(others),
+        digests=[Fact(labels()[name], str(value)) for name, value in context.items() if is_digest(name, value)],
         durations=_durations(approval.consent.expires_at - now) if approval.names_target and not agents else [],
         action=action_title(approval.action)
         if approval.action in action_titles()
@@ -178,6 +207,9 @@ def _main_facts(approval: Approval) -> Iterator[Fact]:
             yield Fact(labels()[name], _amount(context[name]) if name == "amount" else stated(context[name]))
     if approval.resource and said.get("target") != approval.resource:
         yield Fact(_("Resource"), escape_invisible(approval.resource))
+    if are_labels(context.get("labels")):
+        words = [str(words) for label, words in LABEL_WORDS.items() if label in context["labels"]]
+        yield Fact(labels()["labels"], listed(words))
 
 
 def _is_whole(part: Part) -> bool:
@@ -186,7 +218,7 @@ def _is_whole(part: Part) -> bool:
 
 
 def _has_place(name: str, context: dict[str, Any]) -> bool:
-    return name in NAMED or _is_text(name, context)
+    return name in NAMED or _is_text(name, context) or is_fine_print(name, context[name])
 
 
 def _is_text(name: str, context: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from approvals.models import Approval
 from approvals.statuses import fixed_fields
-from approvals.summaries import further_fields
+from approvals.summaries import further_fields, is_digest
 from web.display.labels import field_name, field_names
 from web.user.approvals.headlines import stated
 
@@ -31,7 +31,15 @@ def labels() -> dict[str, str]:
         "amount": _("Amount"),
         "text": _("Message"),
         "diff": _("Changes"),
+        "arguments": _("Everything that is sent"),
+        "definition": _("Version of the tool"),
+        "labels": _("What it does with data"),
     }
+
+
+def is_exact(approval: Approval) -> bool:
+    """Return whether the service says, by a digest, all that the agent sends."""
+    return is_digest("arguments", approval.context.get("arguments"))
 
 
 def facts_in(fields: dict[str, Any]) -> list[Fact]:
@@ -41,7 +49,12 @@ def facts_in(fields: dict[str, Any]) -> list[Fact]:
 
 def fixed_facts(approval: Approval) -> list[Fact]:
     """Return what a standing approval of this request fixes and the sentence leaves out."""
-    return facts_in(_further_fixed(approval))
+    fixed = _further_fixed(approval)
+    digests = [name for name, value in fixed.items() if is_digest(name, value)]
+    return [
+        *[Fact(labels()[name], fixed[name]) for name in digests],
+        *facts_in({name: value for name, value in fixed.items() if name not in digests}),
+    ]
 
 
 def fixed_names(approval: Approval) -> str:

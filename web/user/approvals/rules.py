@@ -15,7 +15,7 @@ from approvals.suggestions import Answer, Question, SuggestedRule
 from approvals.summaries import ceiling_of
 from core.formats import money
 from core.money import Amount
-from web.user.approvals.facts import Fact, fixed_facts, fixed_names
+from web.user.approvals.facts import Fact, fixed_facts, fixed_names, is_exact
 from web.user.approvals.headlines import say_rule
 
 MAX_REPLAYED = 50
@@ -33,7 +33,7 @@ class ShownRule:
     `fixed` is what it fixes and the sentence leaves out, and `fixed_names` are the names of these on one line.
 
     `accepted` is the standing approval of this rule, or None if it is only offered. An accepted rule has the evidence
-    that the user saw. `suggestion` is what is offered.
+    that the user saw. `suggestion` is what is offered. `is_exact` is whether all that is sent must be the same.
     """
 
     example: str
@@ -46,6 +46,7 @@ class ShownRule:
     total: int
     undecided: int
     accepted: Approval | None = None
+    is_exact: bool = False
     fixed: Sequence[Fact] = ()
     fixed_names: str = ""
     suggestion: SuggestedRule | None = None
@@ -124,6 +125,7 @@ def _offer(suggestion: SuggestedRule, shown: Approval, services: Services) -> Sh
         answered=suggestion.answered,
         total=len(suggestion.questions),
         undecided=suggestion.undecided,
+        is_exact=is_exact(shown),
         fixed=fixed_facts(shown),
         fixed_names=fixed_names(shown),
         suggestion=suggestion,

@@ -80,6 +80,28 @@ class TestThePage:
         assert "payments:charge" not in html
         assert html.count("bob@example.com, eve@example.com") == 2, "in the title and in the sentence"
 
+    def test_says_in_words_what_digests_and_labels_mean(self, as_ada: Client, asks: Asks) -> None:
+        digests = {"arguments": "a" * 64, "definition": "b" * 64}
+        named = {"recipient": "bob@acme.com", "labels": ["outbound", "private"]}
+        words = words_of(as_ada, page(asks(context={**digests, **named})))
+        assert "What it does with data Reads private data and Can send data out" in words
+        assert (
+            "An approval covers exactly what the agent sends now, also what is not shown here. "
+            "An approval covers only the tool as the service describes it now. "
+            f"Everything that is sent {'a' * 64} Version of the tool {'b' * 64}" in words
+        )
+        assert "The agent may then send exactly the same again, to the same service. These must also" in words
+        assert "may differ" not in words
+        assert "The service did not say exactly what the agent sends." in words_of(as_ada, page(asks(context=digests)))
+        listed = words_of(as_ada, "/approvals")
+        assert "arguments" not in listed
+        assert "labels" not in listed
+
+    def test_shows_other_values_of_these_fields_as_they_were_sent(self, as_ada: Client, asks: Asks) -> None:
+        words = words_of(as_ada, page(asks(context={"arguments": "A" * 64, "labels": ["private", "x"]})))
+        assert f"arguments {'A' * 64} labels.0 private labels.1 x" in words
+        assert "An approval covers" not in words
+
     def test_names_a_permission_that_the_agent_no_longer_has(self, as_ada: Client, asks: Asks) -> None:
         asked = asks(scopes=["payments:charge"], asked_scopes=["payments:charge"], context={})
         words = words_of(as_ada, page(asked))

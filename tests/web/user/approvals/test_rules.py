@@ -77,6 +77,15 @@ class TestOffers:
         (rule,) = rules()
         assert "account.iban DE1" in shown(as_ada.get(f"/approvals/{rule.id}"))
 
+    def test_say_if_all_that_is_sent_must_be_the_same(self, as_ada: Client, example: Approval) -> None:
+        for each in Approval.objects.all():
+            each.context |= {"arguments": "a" * 64}
+            each.save()
+        words = shown(as_ada.get("/approvals"))
+        assert "The agent must send exactly the same." in words
+        assert "The text, the changes and the task may differ" not in words
+        assert f"And only if this is the same: Everything that is sent Everything that is sent {'a' * 64}" in words
+
     def test_are_tried_on_the_newest_questions(self, as_ada: Client, granted: Consent, example: Approval) -> None:
         answered(granted, SHOP, ["5"] * 45)
         words = shown(as_ada.get("/approvals"))
