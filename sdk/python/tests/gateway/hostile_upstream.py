@@ -13,7 +13,7 @@ import threading
 import time
 
 TEXT = {"type": "string"}
-TOOLS = ["echo", "pid", "wait", "environment", "attack"]
+TOOLS = ["echo", "pid", "wait", "environment", "count", "attack"]
 LOCK = threading.Lock()
 
 
@@ -137,11 +137,31 @@ def ask(number):
     send(id=f"ask{number}", method="elicitation/create", params=params)
 
 
-def call(number, name, arguments):
+def ask_for_roots(number):
+    send(id=f"ask{number}", method="roots/list")
+
+
+def answer_error(number):
+    send(id=number, error={"code": -32042, "message": "Open the link", "data": {"why": "because"}})
+
+
+def count(number, token, marks):
+    """Say each mark as progress, and in the log, then answer with the last."""
+    for mark in marks:
+        params = {"progressToken": token, "progress": mark, "total": 1000, "message": str(mark)}
+        send(method="notifications/progress", params=params)
+        time.sleep(0.01)
+    send(method="notifications/message", params={"level": "info", "logger": "up", "data": str(marks[-1])})
+    answer(number, str(marks[-1]))
+
+
+def call(number, name, arguments, token):
     if name == "echo":
         answer(number, arguments["text"])
     elif name == "pid":
         answer(number, str(os.getpid()))
+    elif name == "count":
+        threading.Thread(target=count, args=[number, token, arguments["marks"]]).start()
     elif name == "environment":
         answer(number, json.dumps(dict(os.environ)))
     elif name == "wait":
@@ -161,7 +181,10 @@ def handle(message):
     elif method == "tools/list":
         send(id=number, result={"tools": [{"name": one, "inputSchema": {"type": "object"}} for one in TOOLS]})
     elif method == "tools/call":
-        call(number, message["params"]["name"], message["params"].get("arguments", {}))
+        params = message["params"]
+        call(
+            number, params["name"], params.get("arguments", {}), params.get("_meta", {}).get("progressToken")
+        )
     elif method == "notifications/cancelled":
         sys.stderr.write(f"cancelled {message['params']['requestId']}\n")
         sys.stderr.flush()

@@ -299,7 +299,7 @@ async def test_live_definitions_are_compared_before_calls() -> None:
         await say(client(pool), "pid")
         await say(client(pool), "pid")
         assert len(compared) == 1
-        assert list(compared[0].tools) == ["echo", "pid", "wait", "environment", "attack"]
+        assert list(compared[0].tools) == ["echo", "pid", "wait", "environment", "count", "attack"]
         await say(client(pool, "v"), "pid")
         assert len(compared) == 2
         with pytest.raises(UpstreamTimeout):

@@ -363,7 +363,8 @@ class _BoundedClient(httpx2.AsyncClient):
             call.status = response.status_code
         if response.headers.get("content-encoding", "identity") != "identity":
             await response.aclose()
-            raise httpx2.DecodingError("The response is compressed, although that was not asked for")
+            self._upstream.end("compressed its answer, which was not asked for")
+            raise httpx2.DecodingError("The response is compressed")
         response.stream = _BoundedBody(response, request, self._upstream)
         return response
 

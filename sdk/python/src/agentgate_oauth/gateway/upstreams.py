@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 import anyio
-from fastmcp.exceptions import FastMCPError
+from fastmcp.exceptions import FastMCPError, ToolError
 from fastmcp.server.dependencies import get_context
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.server.providers.proxy import (
     ProxyClient,
     _restore_request_context,
@@ -286,6 +287,18 @@ class UpstreamClient(ProxyClient[UpstreamTransport]):
             await self._leased.forward(default_proxy_progress_handler(progress, total, message))
 
 
+class AnsweredErrors(Middleware):
+    """Passes on the error that an upstream answered to a call, where FastMCP would make text of it."""
+
+    async def on_call_tool(self, context: MiddlewareContext[Any], call_next: CallNext[Any, Any]) -> Any:
+        try:
+            return await call_next(context)
+        except ToolError as error:
+            if isinstance(error.__cause__, MCPError):
+                raise error.__cause__ from None
+            raise
+
+
 @dataclass(eq=False)
 class _Session:
     """One session: its transport, the calls that use it, and what the upstream asks during them.
@@ -449,7 +462,7 @@ class _Session:
         if text == _SESSION_GONE and call.status == 404:
             self.retire()
             return UpstreamEnded(upstream, "has forgotten the session", sent=False)
-        if text == _HTTP_ERROR:
+        if text == _HTTP_ERROR or 300 <= call.status < 400:
             problem = f"answered with HTTP status {call.status}"
             return UpstreamEnded(upstream, problem, sent=call.status >= 500)
         if code in _UNANSWERED:
