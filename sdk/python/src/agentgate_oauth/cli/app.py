@@ -16,6 +16,7 @@ from . import (
     events,
     explain,
     export,  # noqa: F401 - adds a command to `log`
+    gateway,
     keys,
     log,
     members,
@@ -66,6 +67,7 @@ app.add_typer(delegations.app, name="delegations")
 app.add_typer(policies.app, name="policies")
 app.add_typer(resource_servers.app, name="resource-servers")
 app.add_typer(scopes.app, name="scopes")
+app.add_typer(gateway.app, name="gateway")
 app.add_typer(log.app, name="log")
 command(app, "events", example="agentgate events --follow --types 'consent.*' --cursor-file events.cursor")(
     events.events

@@ -25,6 +25,7 @@ class Shown(Enum):
     """Whether the user has agreed to open the link. They have not decided there yet."""
 
     OPENED = "opened"
+    DECLINED = "declined"
     NOT_OPENED = "not opened"
 
 
@@ -88,4 +89,4 @@ async def _shown_by_request(context: Any, refusal: Refusal) -> Shown:
 
 def _shown(answer: object) -> Shown:
     is_accepted = isinstance(answer, ElicitResult) and answer.action == "accept"
-    return Shown.OPENED if is_accepted else Shown.NOT_OPENED
+    return Shown.OPENED if is_accepted else Shown.DECLINED

@@ -59,23 +59,24 @@ class AgentGateTokenVerifier(TokenVerifier):
         try:
             decision = await self._guard.adecide(token, Question((), None, None, {}))
         except AgentGateError as error:
-            raise _Unavailable(str(error), getattr(error, "retry_after", None)) from None
+            raise Unavailable(str(error), getattr(error, "retry_after", None)) from None
         if not decision.allowed:
             return None
         expires_at = decision.expires_at
         return AccessToken(
             token=token,
             client_id=decision.agent_id or "",
+            subject=decision.user_id,  # with the client, the owner of an MCP session
             scopes=list(decision.granted_scopes),
             expires_at=None if expires_at is None else int(expires_at.timestamp()),
             claims={"sub": decision.user_id, "consent_id": decision.consent_id},
         )
 
     def get_middleware(self) -> list[Any]:
-        return [Middleware(_AnswerUnavailable), *super().get_middleware()]
+        return [Middleware(AnswerUnavailable), *super().get_middleware()]
 
 
-class _Unavailable(TokenVerificationError):
+class Unavailable(TokenVerificationError):
     """A token could not be checked. `retry_after` is in seconds, None if unknown."""
 
     def __init__(self, text: str, retry_after: float | None) -> None:
@@ -83,7 +84,7 @@ class _Unavailable(TokenVerificationError):
         self.retry_after = retry_after
 
 
-class _AnswerUnavailable:
+class AnswerUnavailable:
     """Answers 503 if a token could not be checked; FastMCP would answer 500."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -92,7 +93,7 @@ class _AnswerUnavailable:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
-        except _Unavailable as error:
+        except Unavailable as error:
             refused = unavailable(error.retry_after)
             response = JSONResponse(refused.body, refused.status, dict(refused.headers))
             await response(scope, receive, send)

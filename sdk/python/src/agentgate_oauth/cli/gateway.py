@@ -1,0 +1,80 @@
+"""`agentgate gateway`: put AgentGate in front of any MCP server."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from ..errors import MissingExtraError
+from . import connection
+from .failures import USAGE, Failure
+from .options import command, group
+from .output import plain
+
+if TYPE_CHECKING:
+    from ..gateway.running import Running
+
+app = group("Put AgentGate in front of any MCP server, without changing it.")
+Config = Annotated[
+    Path,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="The gateway's file. gateway.lock and gateway.credential are beside it.",
+    ),
+]
+CONFIG = Path("gateway.yaml")
+
+
+@command(app, "run", example="agentgate gateway run")
+def run(
+    config: Config = CONFIG,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT", help="Where to listen. Default: the host and port of the identifier."
+        ),
+    ] = None,
+    shadow: Annotated[
+        bool, typer.Option("--shadow", help="Decide and log, but block nothing. Authentication stays.")
+    ] = False,
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], typer.Option(help="What is logged on stderr, as JSON.")
+    ] = "info",
+) -> None:
+    """Serve the MCP server over HTTP. Each call is decided by AgentGate first.
+
+    SIGTERM ends it once the calls in flight are answered. SIGHUP reads the files again, which also happens
+    when they change.
+    """
+    try:
+        from ..gateway import logs, running
+    except ModuleNotFoundError:
+        raise MissingExtraError("gateway") from None
+    from ..gateway.files import Files
+
+    logs.configure(log_level)
+    served = running.Running(Files(config), is_shadow=shadow, allow_http=connection.http_allowed())
+    host, port = _address(listen) if listen else running.address_of(served.gateway.identifier)
+    running.require_free(host, port)
+    asyncio.run(running.serve(served, host, port, lambda: _print_started(served, host, port, shadow)))
+
+
+def _print_started(served: Running, host: str, port: int, shadow: bool) -> None:
+    gateway = served.gateway
+    name = "".join(one if one.isalnum() else "-" for one in gateway.name.lower()).strip("-") or "gateway"
+    typer.echo(plain(f"{gateway.name} listens on http://{host}:{port}, for {gateway.identifier}"))
+    if shadow:
+        typer.echo("Shadow: nothing is blocked. The log says what would have been.")
+    typer.echo("Add it to a client, for example Claude Code:")
+    typer.echo(plain(f"  claude mcp add --transport http {name} {gateway.identifier}"))
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise Failure("invalid_value", "--listen must be HOST:PORT, such as 127.0.0.1:9000.", exit_code=USAGE)
+    return host.strip("[]"), int(port)

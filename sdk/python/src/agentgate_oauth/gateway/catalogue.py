@@ -1,0 +1,149 @@
+"""What the gateway exposes: what has both a line in `gateway.yaml` and a definition in `gateway.lock`."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from .config import Gateway, Line, Upstream, exposed_name
+from .lock import Definition, Definitions, Kind, Lock, digest
+
+logger = logging.getLogger("agentgate_oauth.gateway")
+
+REQUEST_ACCESS = "request_access"
+_VARIABLE = re.compile(r"\{[^{}]*\}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tool, resource, resource template or prompt. `name` is the upstream's, `exposed` is what clients use.
+
+    The name of a resource is its URI, and of a template its URI template.
+    """
+
+    kind: Kind
+    upstream: str
+    name: str
+    exposed: str
+    line: Line
+    definition: Definition
+    digest: str
+    root: str | None = None
+
+
+@dataclass
+class Catalogue:
+    """All entries by the name that clients use, and the instructions of the upstreams."""
+
+    gateway: Gateway
+    lock: Lock
+    tools: dict[str, Entry] = field(default_factory=dict)
+    resources: dict[str, Entry] = field(default_factory=dict)
+    templates: dict[str, Entry] = field(default_factory=dict)
+    prompts: dict[str, Entry] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for prefix, upstream in self.gateway.upstreams.items():
+            pinned = self.lock.get(prefix)
+            if pinned is None:
+                logger.warning("Nothing of %s is exposed: it is not in gateway.lock", prefix)
+                continue
+            for entry in _entries(prefix, upstream, pinned):
+                self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        known: dict[str, Entry] = getattr(self, entry.kind)
+        if entry.exposed in known:
+            logger.warning("%s of %s is not exposed: the name is taken", entry.exposed, entry.upstream)
+            return
+        known[entry.exposed] = entry
+
+    def entries(self) -> Iterator[Entry]:
+        for entries in (self.tools, self.resources, self.templates, self.prompts):
+            yield from entries.values()
+
+    def scopes(self) -> list[str]:
+        """Return every scope that an entry needs, in the order of the file."""
+        return list(dict.fromkeys(entry.line.scope for entry in self.entries()))
+
+    def first_scopes(self) -> list[str]:
+        """Return the scopes to begin with: those without high risk, that are not asked about each time."""
+        grave = {
+            entry.line.scope
+            for entry in self.entries()
+            if entry.line.asks or entry.line.risk in ("high", "critical")
+        }
+        return [scope for scope in self.scopes() if scope not in grave] or self.scopes()
+
+    def read_line(self, entry: Entry, uri: str) -> Line | None:
+        """Return the line that a read of this URI needs. None if there is none."""
+        lines = self.gateway.upstreams[entry.upstream].resources
+        return find_line(lines, uri) or (lines.get(entry.name) if entry.kind == "templates" else None)
+
+    def scopes_of_uri(self, uri: str) -> list[str]:
+        """Return the scope that a read of this URI probably needs. Which template it is of is not known."""
+        if uri in self.resources:
+            return [self.resources[uri].line.scope]
+        lines = (find_line(one.resources, uri) for one in self.gateway.upstreams.values())
+        return [line.scope for line in lines if line][:1]
+
+    @property
+    def request_access(self) -> str:
+        """Return a name for the tool that asks for more, which no other tool has."""
+        name = REQUEST_ACCESS
+        while name in self.tools:
+            name = f"gateway_{name}"
+        return name
+
+    @property
+    def instructions(self) -> str | None:
+        """Return the pinned instructions of all upstreams."""
+        found = {
+            prefix: self.lock[prefix].instructions for prefix in self.gateway.upstreams if prefix in self.lock
+        }
+        said = {prefix: text for prefix, text in found.items() if text}
+        if len(self.gateway.upstreams) == 1:
+            return next(iter(said.values()), None)
+        return "\n\n".join(f"# {prefix}\n\n{text}" for prefix, text in said.items()) or None
+
+
+def find_line(lines: Mapping[str, Line], uri: str) -> Line | None:
+    """Return the line of a URI: its own, else the first whose glob matches it."""
+    if uri in lines:
+        return lines[uri]
+    return next((line for key, line in lines.items() if _glob(key).fullmatch(uri)), None)
+
+
+def _entries(prefix: str, upstream: Upstream, pinned: Definitions) -> Iterator[Entry]:
+    yield from _named("tools", prefix, upstream, upstream.tools, pinned)
+    yield from _named("prompts", prefix, upstream, upstream.prompts, pinned)
+    for uri, definition in pinned.resources.items():
+        if found := find_line(upstream.resources, uri):
+            yield Entry("resources", prefix, uri, uri, found, definition, digest(definition))
+    for template, definition in pinned.templates.items():
+        example = _VARIABLE.sub("x", template)
+        if found := upstream.resources.get(template) or find_line(upstream.resources, example):
+            yield Entry("templates", prefix, template, template, found, definition, digest(definition))
+
+
+def _named(
+    kind: Kind, prefix: str, upstream: Upstream, lines: Mapping[str, Line], pinned: Definitions
+) -> Iterator[Entry]:
+    for name, line in lines.items():
+        definition = pinned.of(kind).get(name)
+        if definition is None:
+            logger.warning("%s of %s is not exposed: it is not in gateway.lock", name, prefix)
+            continue
+        exposed = exposed_name(prefix, upstream, name)
+        yield Entry(kind, prefix, name, exposed, line, definition, digest(definition), upstream.root)
+
+
+@lru_cache(maxsize=4096)
+def _glob(pattern: str) -> re.Pattern[str]:
+    """Compile a glob: `*` stays within a segment of the path, `**` does not, `?` is one character."""
+    parts = re.split(r"(\*\*|\*|\?)", pattern)
+    meanings = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(meanings.get(part) or re.escape(part) for part in parts), re.DOTALL)

@@ -1,0 +1,327 @@
+"""One verify per call. What is not allowed, and what cannot be decided, does not reach the upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from fastmcp.exceptions import FastMCPError
+from fastmcp.server.dependencies import get_context
+from mcp.shared.exceptions import MCPError
+from mcp_types import InputRequiredResult
+
+from ..errors import AgentGateError, ApiError, ReservationDeniedError
+from ..models import Decision
+from ..reservations import AsyncReservation
+from ..service import Guard
+from ..service.refusals import APPROVAL_REQUIRED, Challenge, refusal, unavailable
+from ..service.requirement import Question
+from ..verifier import AsyncAgentGateVerifier
+from .approvals import Flight, Flights, wait_for_user
+from .callers import Caller, Denied, TokenSource
+from .catalogue import Entry
+from .config import Limits, ToolLine
+from .lock import canonical_digest
+from .logs import Report, reported
+from .money import Money, final_amount
+from .pinning import Pins
+from .question import Asked, Refused
+from .turns import Turns
+from .upstreams import UpstreamClient, UpstreamError, UpstreamFailed, Upstreams, front_era
+
+logger = logging.getLogger("agentgate_oauth.gateway")
+
+# The client of the call that runs in this context: components of FastMCP's proxy take it from here.
+current_client: ContextVar[UpstreamClient] = ContextVar("agentgate_gateway_client")
+_CHALLENGE = Challenge()
+_OUR_INPUT = "agentgate:"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of an entry. `forward` sends it to the upstream, through FastMCP's proxy component.
+
+    `wrap` makes a result of the call out of what the client must answer first, `error` is what is raised.
+    """
+
+    entry: Entry
+    arguments: Mapping[str, Any]
+    ask: Callable[[], Asked]
+    forward: Callable[[Mapping[str, Any]], Awaitable[Any]]
+    wrap: Callable[[InputRequiredResult], Any]
+    error: type[FastMCPError]
+
+
+@dataclass
+class Permit:
+    """The gate's yes to a call, with the money that is reserved for it."""
+
+    user_id: str
+    agent_id: str
+    reservation: AsyncReservation | None = None
+
+
+@dataclass
+class State:
+    """What is read from the files, and replaced as a whole when they change."""
+
+    upstreams: Upstreams
+    pins: Pins
+    limits: Limits
+    failed: set[str] = field(default_factory=set)
+    """The upstreams whose last start has failed."""
+
+
+class Decisions:
+    """Decides about calls, and forwards those that are allowed."""
+
+    def __init__(
+        self,
+        verifier: AsyncAgentGateVerifier,
+        guard: Guard,
+        callers: TokenSource,
+        state: State,
+        *,
+        is_shadow: bool = False,
+    ) -> None:
+        self.state = state
+        self.money = Money(verifier, state.limits)
+        self._verifier = verifier
+        self._guard = guard
+        self._callers = callers
+        self._flights = Flights()
+        self._turns = Turns(state.limits.calls)
+        self.is_shadow = is_shadow
+
+    async def run(self, call: Call) -> Any:
+        """Decide about a call and forward it. Raises the call's error, with JSON if it is denied."""
+        with reported(call.entry.kind, call.entry.exposed) as report:
+            try:
+                result = await self._run(call, report)
+                if report.outcome == "failed":
+                    report.outcome, report.reason = "allowed", "joined"
+                return result
+            except Denied as denied:
+                report.outcome, report.reason = "denied", denied.reason
+                raise call.error(json.dumps(denied.body), log_level=logging.DEBUG) from None
+            except UpstreamError as error:
+                report.reason = type(error).__name__
+                raise call.error(str(error), log_level=logging.DEBUG) from None
+            except (MCPError, FastMCPError):
+                report.outcome, report.reason = "allowed", "upstream_error"
+                raise
+            except Exception as error:
+                logger.exception("A call failed in the gateway")
+                report.reason = type(error).__name__
+                text = "The gateway could not handle the call, or the answer of the upstream."
+                raise call.error(text, log_level=logging.DEBUG) from None
+            except asyncio.CancelledError:
+                report.outcome = "abandoned"
+                raise
+
+    async def _run(self, call: Call, report: Report) -> Any:
+        caller = await self._identify()
+        try:
+            asked = _asked(call, caller)
+            self._require_pinned(call.entry)
+        except Denied as denied:
+            if not self.is_shadow:
+                raise
+            report.shadow = denied.reason
+            asked = Asked(Question((call.entry.line.scope,), None, call.entry.exposed, {}), call.arguments)
+        key = _key(call, asked, caller)
+        return await self._flights.run(key, lambda flight: self._decide(call, asked, caller, flight, report))
+
+    async def _identify(self) -> Caller:
+        try:
+            return await self._callers.caller()
+        except AgentGateError as error:
+            raise self._unreachable(error) from None
+
+    def _require_pinned(self, entry: Entry) -> None:
+        if change := self.state.pins.change_of(entry):
+            text = (
+                f"{entry.exposed} is blocked, because its definition is {change.what} since it was accepted. "
+                f"The operator of the gateway sees the change with: agentgate gateway accept {entry.name}"
+            )
+            raise Denied("definition_changed", text)
+
+    async def _decide(self, call: Call, asked: Asked, caller: Caller, flight: Flight, report: Report) -> Any:
+        permit = await self._permit(call, asked, caller, flight, report)
+        if isinstance(permit, InputRequiredResult):
+            report.outcome, report.reason = "asked", APPROVAL_REQUIRED
+            return call.wrap(permit)
+        async with self._turns.of(permit.user_id or permit.agent_id):
+            result = await self._forward(call, asked, permit, flight)
+        report.outcome = "allowed"
+        return result
+
+    async def _permit(
+        self, call: Call, asked: Asked, caller: Caller, flight: Flight, report: Report
+    ) -> Permit | InputRequiredResult:
+        """Return the gate's permit, or what the client must be asked. Raises Denied."""
+        if report.shadow:
+            return _permit_of(caller, None, None)
+        decision, reservation = await self._ask(caller.token, asked.question, report)
+        if decision.allowed is not True and not self.is_shadow:
+            scopes = asked.question.scopes
+            if await self._callers.renew(decision, scopes):
+                caller = await self._identify()
+                decision, reservation = await self._ask(caller.token, asked.question, report)
+        refused = refusal(decision, _CHALLENGE, asked.question.scopes)
+        if refused is not None and self.is_shadow:
+            report.shadow = str(decision.reason)
+            return _permit_of(caller, decision, None)
+        if refused is not None and refused.approval_id:
+            flight.announce()
+            waited = await wait_for_user(self._guard, refused, self.state.limits.approval_seconds)
+            if isinstance(waited, InputRequiredResult):
+                return waited
+            if waited:
+                decision, reservation = await self._ask(caller.token, asked.question, report)
+                refused = refusal(decision, _CHALLENGE, asked.question.scopes)
+        if refused is not None:
+            raise Denied.by(refused)
+        return _permit_of(caller, decision, reservation)
+
+    async def _ask(
+        self, token: str, question: Question, report: Report
+    ) -> tuple[Decision, AsyncReservation | None]:
+        """Ask the gate once. Raises Denied if it does not decide."""
+        reservation = None
+        try:
+            if "amount" in question.context:
+                try:
+                    reservation = await self.money.reserve(token, question)
+                    decision = reservation.decision
+                except ReservationDeniedError as error:
+                    decision = error.decision
+            else:
+                decision = await self._verifier.verify(
+                    token, question.scopes, resource=question.resource, context=question.context
+                )
+        except AgentGateError as error:
+            if not self.is_shadow:
+                raise self._unreachable(error) from None
+            decision = Decision(allowed=False, reason="gate_unreachable")
+        report.decision = decision.audit_id
+        return decision, reservation
+
+    def _unreachable(self, error: AgentGateError) -> Denied:
+        logger.error("AgentGate gave no decision, the call is denied: %s", error)
+        retry_after = error.retry_after if isinstance(error, ApiError) else None
+        body = {
+            **unavailable(retry_after).body,
+            "error_description": "AgentGate cannot be reached, so the call is denied. Try again later.",
+            "reason": "gate_unreachable",
+        }
+        return Denied("gate_unreachable", "", body)
+
+    async def _forward(self, call: Call, asked: Asked, permit: Permit, flight: Flight) -> Any:
+        """Send the call to the upstream, and settle the money by its answer."""
+        state = self.state
+        client = state.upstreams.client(
+            call.entry.upstream, user_id=permit.user_id, agent_id=permit.agent_id, era=front_era()
+        )
+        try:
+            async with client:
+                state.failed.discard(call.entry.upstream)
+                if not self.is_shadow:
+                    self._require_pinned(call.entry)
+                flight.is_forwarded = True
+                token = current_client.set(client)
+                try:
+                    result = await call.forward(asked.arguments)
+                finally:
+                    current_client.reset(token)
+        except BaseException as error:
+            if isinstance(error, UpstreamFailed):
+                state.failed.add(call.entry.upstream)
+            if permit.reservation is not None:
+                self._settle_failure(permit.reservation, error, client)
+            raise
+        if permit.reservation is not None:
+            await self._settle(permit.reservation, call.entry.line, asked.question, result)
+        return result
+
+    async def _settle(
+        self, reservation: AsyncReservation, line: object, question: Question, result: Any
+    ) -> None:
+        if result.is_error or hasattr(result, "input_required") or not isinstance(line, ToolLine):
+            task = self.money.void(reservation)
+        else:
+            task = self.money.commit(reservation, final_amount(line, question.context["amount"], result))
+        # Answered once the gate knows. If the gate does not answer, the client gets its result anyway.
+        await asyncio.wait([task], timeout=5)
+
+    def _settle_failure(
+        self, reservation: AsyncReservation, error: BaseException, client: UpstreamClient
+    ) -> None:
+        if _may_have_acted(error, client):
+            self.money.commit_unknown(reservation)
+        else:
+            self.money.void(reservation)
+
+
+def _asked(call: Call, caller: Caller) -> Asked:
+    """Return the question with the caller's address and, in later rounds, the client's input."""
+    try:
+        asked = call.ask()
+        given = _input_digest()
+    except Refused as error:
+        body = {"error": "invalid_request", "error_description": str(error), "reason": "arguments_refused"}
+        raise Denied("arguments_refused", "", body) from None
+    more = {"ip": caller.ip, "input": given}
+    context = {**asked.question.context, **{key: value for key, value in more.items() if value}}
+    return replace(asked, question=replace(asked.question, context=context))
+
+
+def _input_digest() -> str | None:
+    """Return the digest of the input that the upstream asked for in an earlier round, None if there is none.
+
+    It is part of what is forwarded, so an approval must cover it. What the gateway asked itself is not.
+    """
+    context = get_context()
+    given = {
+        name: answer.model_dump(mode="json", by_alias=True)
+        for name, answer in (context.input_responses or {}).items()
+        if not name.startswith(_OUR_INPUT)
+    }
+    state = context.request_state
+    if not given and state is None:
+        return None
+    try:
+        return canonical_digest({"responses": given, "state": state})
+    except ValueError as error:
+        raise Refused(f"The input cannot be approved, because {error}") from None
+
+
+def _key(call: Call, asked: Asked, caller: Caller) -> tuple[object, ...]:
+    context = asked.question.context
+    return (
+        caller.user_id,
+        caller.agent_id,
+        call.entry.kind,
+        asked.question.resource,
+        context.get("arguments"),
+        context.get("definition"),
+        context.get("input"),
+    )
+
+
+def _permit_of(caller: Caller, decision: Decision | None, reservation: AsyncReservation | None) -> Permit:
+    user_id = (decision and decision.user_id) or caller.user_id or ""
+    agent_id = (decision and decision.agent_id) or caller.agent_id or ""
+    return Permit(user_id, agent_id, reservation)
+
+
+def _may_have_acted(error: BaseException, client: UpstreamClient) -> bool:
+    """Return whether the upstream may have done what was asked, although there is no result."""
+    if isinstance(error, (Denied, MCPError)):
+        return False
+    return error.sent if isinstance(error, UpstreamError) else client.sent
